@@ -1,0 +1,147 @@
+"""What DNS and policy servers can answer, as values, and the door through which checks ask for it.
+
+An answer is definite: there is this, or there is nothing. Whatever is neither is ``Undetermined``.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+
+class Undetermined(Exception):
+    """DNS or a server could not be asked, or would not say. It is never a finding.
+
+    reason  ``servfail``, ``refused``, ``timeout``, ``budget``, ``network`` or ``garbage``
+    """
+
+    def __init__(self, name: str, rdtype: str, reason: str) -> None:
+        super().__init__(f"{name} {rdtype}: {reason}")
+        self.name, self.rdtype, self.reason = name, rdtype, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Mx:
+    """One MX record; ``host`` is lower-case, no final dot; ``""`` is the null MX (RFC 7505)."""
+
+    preference: int
+    host: str
+
+    def __str__(self) -> str:
+        return f"{self.preference} {self.host}."
+
+
+@dataclass(frozen=True, slots=True)
+class Soa:
+    """The SOA fields that anybody here needs (RFC 1035 §3.3.13)."""
+
+    mname: str
+    rname: str
+    serial: int
+    minimum: int
+
+    def __str__(self) -> str:
+        return f"{self.mname}. {self.rname}. {self.serial}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tlsa:
+    """One TLSA record (RFC 6698 §2.1); ``data`` in lower-case hexadecimal."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: str
+
+    def __str__(self) -> str:
+        return f"{self.usage} {self.selector} {self.matching} {self.data}"
+
+
+@dataclass(frozen=True, slots=True)
+class Caa:
+    """One CAA record (RFC 8659 §4.1)."""
+
+    flags: int
+    tag: str
+    value: str
+
+    def __str__(self) -> str:
+        return f'{self.flags} {self.tag} "{self.value}"'
+
+
+# TXT: the character-strings joined (undecodable bytes as \xNN); A, AAAA: the address; NS, CNAME and
+# PTR: a host name, lower-case, no final dot; any other type: its presentation format.
+Rdata = str | Mx | Soa | Tlsa | Caa
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One definite answer of DNS: what there is, or that there is nothing.
+
+    rcode          ``NOERROR`` or ``NXDOMAIN``; anything else was raised as ``Undetermined``
+    aliases        the CNAME chain followed, the last one being the owner of ``rdatas``
+    rdatas         empty for NXDOMAIN and for NODATA
+    ttl            seconds, the least in the answer (of the SOA for a negative one)
+    authenticated  the AD bit, as the resolver set it
+    """
+
+    name: str
+    rdtype: str
+    rcode: Literal["NOERROR", "NXDOMAIN"]
+    rdatas: tuple[Rdata, ...] = ()
+    aliases: tuple[str, ...] = ()
+    ttl: int = 0
+    authenticated: bool = False
+
+    @property
+    def exists(self) -> bool:
+        """The name exists, if only as an empty non-terminal (RFC 8020; RFC 9989 §3.2.13)."""
+        return self.rcode == "NOERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One definite answer to an HTTPS request.
+
+    status          the HTTP status; 0 if there was none
+    failure         ``None``, or why nothing was read: ``tls`` (certificate; see ``detail``),
+                    ``redirect``, ``too_large``, ``refused_address`` (not public), ``no_address``
+    not_after       end of the server's certificate, RFC 3339, where the handshake got that far
+    """
+
+    url: str
+    status: int = 0
+    content_type: str = ""
+    body: bytes = b""
+    failure: str | None = None
+    detail: str = ""
+    not_after: str | None = None
+
+
+class Answers(ABC):
+    """The one door of a check to the outside. Errors and time-outs raise ``Undetermined``."""
+
+    @abstractmethod
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        """The definite answer for (name, rdtype); CNAMEs are followed, to 8 hops."""
+
+    @abstractmethod
+    async def fetch(self, host: str, path: str) -> Page:
+        """``GET https://host/path`` through the SSRF-safe door; no redirect is followed."""
+
+    async def txt(self, name: str) -> tuple[str, ...]:
+        """The TXT values at the name, each RR's strings joined (RFC 7208 §3.3)."""
+        return tuple(text for text in (await self.ask(name, "TXT")).rdatas if isinstance(text, str))
+
+    async def mx(self, name: str) -> tuple[Mx, ...]:
+        """The MX records, best preference first, then by name."""
+        found = [mx for mx in (await self.ask(name, "MX")).rdatas if isinstance(mx, Mx)]
+        return tuple(sorted(found, key=lambda mx: (mx.preference, mx.host)))
+
+    async def hosts(self, name: str, rdtype: Literal["NS", "CNAME", "PTR"]) -> tuple[str, ...]:
+        """The host names that records of this type point to, sorted."""
+        found = (await self.ask(name, rdtype)).rdatas
+        return tuple(sorted(host for host in found if isinstance(host, str)))
+
+    async def exists(self, name: str) -> bool:
+        """False for NXDOMAIN only (RFC 9989 §3.2.13)."""
+        return (await self.ask(name, "A")).exists

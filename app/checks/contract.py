@@ -1,0 +1,269 @@
+"""What a check is: it asks DNS, and says what it saw, or that it could not see.
+
+A check is a coroutine over ``Answers``. It never catches ``Undetermined``: ``judge`` turns it into
+the verdict of that name, so that a failed look-up can never read as "missing" (RFC 2308 §7,
+RFC 9989 §4.10.1).
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from app.checks.answers import Answer, Answers, Page, Undetermined
+from app.protocols.names import DomainName
+
+logger = logging.getLogger(__name__)
+
+
+class Verdict(StrEnum):
+    """What a check says of a domain, from best to worst; the last is no judgement at all."""
+
+    OK = "ok"
+    INFO = "info"
+    WARN = "warn"
+    FAIL = "fail"
+    UNDETERMINED = "undetermined"
+
+
+class Severity(StrEnum):
+    """How much a finding or an alert matters, worst first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """0 for critical … 4 for info."""
+        return list(Severity).index(self)
+
+
+class Usage(StrEnum):
+    """What a domain is used for; it changes what is expected of it."""
+
+    BOTH = "sends-and-receives"
+    SENDS = "sends-only"
+    RECEIVES = "receives-only"
+    PARKED = "parked"
+
+
+_VERDICT_OF = {
+    Severity.CRITICAL: Verdict.FAIL,
+    Severity.HIGH: Verdict.FAIL,
+    Severity.MEDIUM: Verdict.WARN,
+    Severity.LOW: Verdict.WARN,
+    Severity.INFO: Verdict.OK,
+}
+_BADNESS = [Verdict.OK, Verdict.INFO, Verdict.WARN, Verdict.FAIL]
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """What to change in DNS, exactly, how to take it back, and why.
+
+    action  ``publish``, ``replace`` or ``remove``
+    """
+
+    action: Literal["publish", "replace", "remove"]
+    name: str
+    type: str
+    before: str | None
+    after: str | None
+    rollback: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of finding. Its code is public API and never changes its meaning.
+
+    verdict  what the check's verdict becomes at least; unless given it follows from the severity,
+             ``info`` being no blemish
+    """
+
+    code: str
+    severity: Severity
+    summary: str
+    reference: str
+    verdict: Verdict | None = None
+
+    def at(
+        self,
+        name: str,
+        *,
+        fix: Fix | None = None,
+        severity: Severity | None = None,
+        **evidence: Any,
+    ) -> "Finding":
+        """A finding of this kind about ``name``; ``evidence`` must be JSON."""
+        return Finding(self, name, evidence, fix, severity or self.severity)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check saw at one name; (kind.code, subject) is unique within a domain."""
+
+    kind: Kind
+    subject: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    fix: Fix | None = None
+    severity: Severity = Severity.INFO
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it makes of the check's verdict at least."""
+        return self.kind.verdict or _VERDICT_OF[self.severity]
+
+
+class Outcome:
+    """What a check saw, whole.
+
+    facts     JSON; names as in the documentation of the checks
+    definite  False where the verdict stands but says nothing about what other findings have become
+              (a server that does not answer): no alert is opened or resolved on it
+    """
+
+    __slots__ = ("definite", "facts", "findings")
+
+    def __init__(self, facts: Mapping[str, Any], *findings: Finding, definite: bool = True) -> None:
+        self.facts, self.findings, self.definite = facts, findings, definite
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst that a finding makes of it; ``ok`` without any."""
+        return max(
+            (found.verdict for found in self.findings), key=_BADNESS.index, default=Verdict.OK
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is examined, and what its owner says of it.
+
+    dkim_selectors  those the owner named; ``seen_selectors`` are known from reports
+    known           the facts of each check's last definite judgement
+    """
+
+    domain: DomainName
+    usage: Usage = Usage.BOTH
+    dkim_selectors: tuple[str, ...] = ()
+    seen_selectors: tuple[str, ...] = ()
+    known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+Run = Callable[[Subject, Answers], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question about a domain. ``logic_version`` rises when its judgement changes."""
+
+    name: str
+    finds: tuple[Kind, ...]
+    logic_version: int
+    run: Run
+
+
+def check(name: str, *, finds: Sequence[Kind], logic_version: int = 1) -> Callable[[Run], Check]:
+    """Make a check of a coroutine; ``finds`` lists every kind it can yield."""
+    return lambda run: Check(name, tuple(finds), logic_version, run)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing that was asked and what was heard: the evidence of a judgement.
+
+    rcode   ``NOERROR``, ``NXDOMAIN``, or the reason of ``Undetermined``; for HTTPS the status or
+            failure
+    """
+
+    name: str
+    type: str
+    rcode: str
+    ttl: int
+    values: tuple[str, ...]
+
+
+class Witness(Answers):
+    """Answers that note, for one check, what was asked and what was heard."""
+
+    def __init__(self, dns: Answers) -> None:
+        self._dns = dns
+        self._records: dict[tuple[str, str], Record] = {}
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """In the order of asking, each question once."""
+        return tuple(self._records.values())
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        try:
+            answer = await self._dns.ask(name, rdtype, checking_disabled=checking_disabled)
+        except Undetermined as error:
+            self._note(name, rdtype, error.reason, 0, ())
+            raise
+        self._note(name, rdtype, answer.rcode, answer.ttl, tuple(map(str, answer.rdatas)))
+        return answer
+
+    async def fetch(self, host: str, path: str) -> Page:
+        try:
+            page = await self._dns.fetch(host, path)
+        except Undetermined as error:
+            self._note(f"https://{host}{path}", "HTTPS", error.reason, 0, ())
+            raise
+        text = page.body.decode("utf-8", "backslashreplace")
+        self._note(page.url, "HTTPS", page.failure or str(page.status), 0, (text,) if text else ())
+        return page
+
+    def _note(self, name: str, rdtype: str, rcode: str, ttl: int, values: tuple[str, ...]) -> None:
+        self._records[(name, rdtype)] = Record(name, rdtype, rcode, ttl, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one check said in one scan.
+
+    definite  False if undetermined, or if the outcome says so: then it opens and closes no alert
+    reason    why it is undetermined, for people
+    """
+
+    check: str
+    logic_version: int
+    verdict: Verdict
+    facts: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+    records: tuple[Record, ...]
+    elapsed_ms: int
+    definite: bool
+    reason: str | None = None
+
+
+async def judge(check: Check, subject: Subject, dns: Answers) -> Judgement:
+    """What the check says of the subject; undetermined if DNS fails it, or by a bug (logged)."""
+    witness = Witness(dns)
+    started = time.monotonic()
+    outcome: Outcome | None = None
+    reason: str | None = None
+    try:
+        outcome = await check.run(subject, witness)
+    except Undetermined as error:
+        reason = str(error)
+    except Exception:  # a bug in one check costs only its own judgement
+        logger.exception("check failed", extra={"check": check.name, "domain": subject.domain})
+        reason = "the check failed; this is a defect of the service"
+    return Judgement(
+        check=check.name,
+        logic_version=check.logic_version,
+        verdict=outcome.verdict if outcome else Verdict.UNDETERMINED,
+        facts=outcome.facts if outcome else {"undetermined": True},
+        findings=outcome.findings if outcome else (),
+        records=witness.records,
+        elapsed_ms=round((time.monotonic() - started) * 1000),
+        definite=outcome.definite if outcome else False,
+        reason=reason,
+    )

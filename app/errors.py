@@ -1,0 +1,71 @@
+"""What can go wrong with a request, as the envelope names it: code and status on each class."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class ApplicationError(Exception):
+    """``code`` and ``status`` go into the envelope; ``extra`` holds its further fields."""
+
+    code = "internal_error"
+    status = 500
+
+    def __init__(self, message: str, **extra: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.extra: Mapping[str, Any] = extra
+
+
+class Unauthorized(ApplicationError):
+    code, status = "unauthorized", 401
+
+    def __init__(self) -> None:
+        super().__init__("Invalid or missing API key")
+
+
+class Forbidden(ApplicationError):
+    code, status = "forbidden", 403
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"Insufficient permissions. Required scope: {scope}")
+
+
+class InvalidRequest(ApplicationError):
+    """``details``: every complaint at once, each ``{"field", "code", "message"}``."""
+
+    code, status = "invalid_request", 400
+
+    def __init__(self, details: Sequence[Mapping[str, str]], message: str | None = None) -> None:
+        super().__init__(
+            message or "; ".join(f"{d['field']}: {d['message']}" for d in details[:3]),
+            details=list(details),
+        )
+
+
+class NotFound(ApplicationError):
+    """Unknown, or another account's: the same words for both."""
+
+    code, status = "not_found", 404
+
+    def __init__(self) -> None:
+        super().__init__("Not found")
+
+
+class Conflict(ApplicationError):
+    code, status = "conflict", 409
+
+
+class PreconditionFailed(ApplicationError):
+    code, status = "precondition_failed", 412
+
+
+class IdempotencyMismatch(ApplicationError):
+    code, status = "idempotency_mismatch", 422
+
+
+class IdempotencyInProgress(ApplicationError):
+    code, status = "idempotency_in_progress", 409
+
+
+class ServiceUnavailable(ApplicationError):
+    code, status = "service_unavailable", 503

@@ -1,0 +1,167 @@
+"""The database of this process: sessions, transactions, what runs after a commit, and paging.
+
+The same code runs on SQLite (WAL, ``BEGIN IMMEDIATE`` for whatever may write) and on PostgreSQL.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import DateTime, MetaData, create_engine, event, text
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.types import JSON, TypeDecorator
+
+from app.errors import InvalidRequest
+
+NAMING = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The base of every table."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime; SQLite keeps no zone, so it is put back here."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a datetime without a zone")
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _json_type() -> Any:
+    from sqlalchemy.dialects.postgresql import JSONB
+
+    return JSON().with_variant(JSONB(), "postgresql")
+
+
+Json = _json_type()
+
+_sessions: sessionmaker[Session] | None = None
+
+
+def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Engine:
+    """An engine with the pragmas and time-outs that this service relies on."""
+    if url.startswith("sqlite"):
+        engine = create_engine(
+            url, connect_args={"timeout": 5, "check_same_thread": False}, pool_size=pool_size
+        )
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    options = f"-c statement_timeout={statement_seconds}s -c lock_timeout=3s -c timezone=UTC"
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 3, "options": options},
+    )
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # pysqlite's own transactions lose updates
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred BEGIN fails at once when a reader turns writer, whatever busy_timeout says.
+    readonly = connection.get_execution_options().get("readonly")
+    connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+def bind(engine: Engine) -> None:
+    """Have this process's transactions run on ``engine``."""
+    global _sessions
+    _sessions = sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def transaction(*, readonly: bool = False) -> Iterator[Session]:
+    """A session whose work is committed at the end, or rolled back by an exception.
+
+    effects  what ``after_commit`` was given runs once the commit is done, in order
+    """
+    if _sessions is None:
+        raise RuntimeError("runtime.start() has not been called in this process")
+    with _sessions() as session:
+        with session.begin():
+            if readonly:
+                session.connection(execution_options={"readonly": True})
+            yield session
+        callbacks: list[Callable[[], None]] = session.info.pop("after_commit", [])
+    for callback in callbacks:
+        callback()
+
+
+def after_commit(session: Session, callback: Callable[[], None]) -> None:
+    """Run ``callback`` once the session's transaction is committed; never if it is rolled back."""
+    session.info.setdefault("after_commit", []).append(callback)
+
+
+def now(session: Session) -> datetime:
+    """The database's clock, the one clock of leases and life-cycles."""
+    if session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)  # the file is on this machine, so its clock is ours
+    value: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return value.astimezone(UTC)
+
+
+def is_ready() -> bool:
+    """The database answers."""
+    with transaction(readonly=True) as session:
+        return bool(session.execute(text("SELECT 1")).scalar_one())
+
+
+class Cursor:
+    """Opaque, signed places in a list, bound to the list: account, route, filters and sort."""
+
+    def __init__(self, secret: str, binding: Mapping[str, Any]) -> None:
+        self._key = hashlib.sha256(f"cursor:{secret}".encode()).digest()
+        self._binding = json.dumps(binding, sort_keys=True, default=str).encode()
+
+    def seal(self, place: Sequence[Any]) -> str:
+        """The cursor for the row whose sort columns are ``place`` (JSON values)."""
+        body = json.dumps(list(place)).encode()
+        return base64.urlsafe_b64encode(self._tag(body) + body).rstrip(b"=").decode()
+
+    def open(self, text: str) -> list[Any]:
+        """The place a cursor holds.
+
+        raises  InvalidRequest for one that was not made here, or for another list
+        """
+        try:
+            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except ValueError:
+            raw = b""
+        tag, body = raw[:16], raw[16:]
+        if not hmac.compare_digest(tag, self._tag(body)):
+            message = "not a cursor of this list; start again without one"
+            raise InvalidRequest([{"field": "cursor", "code": "invalid", "message": message}])
+        place: list[Any] = json.loads(body)
+        return place
+
+    def _tag(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, self._binding + b"\0" + body, "sha256")[:16]

@@ -1,0 +1,218 @@
+"""The settings of a process: read from the environment once, checked whole, never changed after."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from limits import parse as parse_limit
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class BadSettings(ValueError):
+    """What is missing or wrong, one sentence a setting."""
+
+    def __init__(self, complaints: list[str]) -> None:
+        super().__init__("\n".join(complaints))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every field is one environment variable, in upper case; docs/operating.md explains each."""
+
+    secret_key: str
+    database_url: str
+    redis_url: str
+    secret_key_previous: tuple[str, ...] = ()
+    base_url: str = "http://127.0.0.1:8000"
+    trusted_proxies: int = 0
+    log_level: str = "info"
+    metrics_token: str | None = None
+
+    rate_limit: str = "100 per minute"
+    failed_auth_limit: str = "30 per minute"
+    key_cache_seconds: float = 0.5
+    max_content_length: int = 1024 * 1024
+
+    allow_special_use_names: bool = False
+    domain_verification: str = "required"
+    max_domains: int = 10_000
+
+    dns_nameservers: tuple[tuple[str, int], ...] = ()
+    dns_query_seconds: float = 2.0
+    scan_query_budget: int = 120
+    scan_seconds: float = 60.0
+    scan_concurrency: int = 64
+    scan_chunk: int = 100
+    scan_lease: timedelta = timedelta(seconds=60)
+    scan_requeue: timedelta = timedelta(seconds=30)
+    sweep_seconds: float = 15.0
+
+    egress_allow_cidrs: tuple[Network, ...] = ()
+    egress_proxy: str | None = None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+        """The settings that ``environ`` holds.
+
+        raises  BadSettings with one clear sentence for each that is missing or bad
+        """
+        complaints: list[str] = []
+        values: dict[str, Any] = {}
+        for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL"):
+            if not environ.get(name):
+                complaints.append(f"{name} is missing: {_WHY_REQUIRED[name]}")
+        for name, read in _READERS.items():
+            if text := environ.get(name, "").strip():
+                try:
+                    values[name.lower()] = read(text)
+                except ValueError as error:
+                    complaints.append(f"{name} is not usable: {error}.")
+        if complaints:
+            raise BadSettings(complaints)
+        return cls(**values)
+
+
+_WHY_REQUIRED = {
+    "SECRET_KEY": "set it to at least 32 random characters; it keys the digests of API keys.",
+    "DATABASE_URL": "set it to postgresql://… (or sqlite:///… for one machine).",
+    "REDIS_URL": "set it to redis://…; the queue and the rate limit live there.",
+}
+
+
+def _secret(text: str) -> str:
+    if len(text) < 32:
+        raise ValueError("it must have at least 32 characters")
+    return text
+
+
+def _database_url(text: str) -> str:
+    """The URL as SQLAlchemy wants it; a platform's postgres:// means psycopg 3 too."""
+    text = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text)
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError("it is no database URL") from None
+    if url.drivername not in ("postgresql+psycopg", "sqlite"):
+        raise ValueError("only postgresql:// and sqlite:/// are supported")
+    return text
+
+
+def _redis_url(text: str) -> str:
+    if not re.match(r"^(rediss?|unix)://", text):
+        raise ValueError("it must begin with redis://, rediss:// or unix://")
+    return text
+
+
+def _http_url(text: str) -> str:
+    if not re.match(r"^https?://[^\s/]+", text):
+        raise ValueError("it must begin with http:// or https://")
+    return text.rstrip("/")
+
+
+def _flag(text: str) -> bool:
+    known = {"on": True, "1": True, "true": True, "yes": True}
+    known |= {"off": False, "0": False, "false": False, "no": False}
+    if text.lower() not in known:
+        raise ValueError("it must be on or off")
+    return known[text.lower()]
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError("it must be a whole number")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if (count := _count(text)) < 1:
+        raise ValueError("it must be at least 1")
+    return count
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
+        raise ValueError("it must be a number of seconds above 0")
+    return float(text)
+
+
+def _span(text: str) -> timedelta:
+    return timedelta(seconds=_seconds(text))
+
+
+def _limit(text: str) -> str:
+    try:
+        parse_limit(text)
+    except ValueError:
+        raise ValueError("it must read like '100 per minute'") from None
+    return text
+
+
+def _choice(*words: str) -> Any:
+    def read(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"it must be one of {', '.join(words)}")
+        return text.lower()
+
+    return read
+
+
+def _verification(text: str) -> str:
+    return "off" if text.lower() in ("off", "0", "false", "no") else _choice("required")(text)
+
+
+def _nameservers(text: str) -> tuple[tuple[str, int], ...]:
+    """``host[:port],…``; an IPv6 address with a port is written ``[…]:port``."""
+    found = []
+    for item in text.split(","):
+        match = re.fullmatch(r"\[?([0-9A-Fa-f:.]+?)\]?(?::([0-9]{1,5}))?", item.strip())
+        if item.count(":") > 1 and not item.strip().startswith("["):
+            match = re.fullmatch(r"([0-9A-Fa-f:.]+)()", item.strip())
+        if not match:
+            raise ValueError(f"'{item.strip()}' is no address[:port]")
+        ipaddress.ip_address(match[1])
+        found.append((match[1], int(match[2] or 53)))
+    return tuple(found)
+
+
+def _cidrs(text: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(item.strip()) for item in text.split(","))
+
+
+def _secrets(text: str) -> tuple[str, ...]:
+    return tuple(_secret(item.strip()) for item in text.split(","))
+
+
+_READERS: Mapping[str, Any] = {
+    "SECRET_KEY": _secret,
+    "SECRET_KEY_PREVIOUS": _secrets,
+    "DATABASE_URL": _database_url,
+    "REDIS_URL": _redis_url,
+    "BASE_URL": _http_url,
+    "TRUSTED_PROXIES": _count,
+    "LOG_LEVEL": _choice("debug", "info", "warning", "error"),
+    "METRICS_TOKEN": str,
+    "RATE_LIMIT": _limit,
+    "FAILED_AUTH_LIMIT": _limit,
+    "KEY_CACHE_SECONDS": _seconds,
+    "MAX_CONTENT_LENGTH": _positive,
+    "ALLOW_SPECIAL_USE_NAMES": _flag,
+    "DOMAIN_VERIFICATION": _verification,
+    "MAX_DOMAINS": _positive,
+    "DNS_NAMESERVERS": _nameservers,
+    "DNS_QUERY_SECONDS": _seconds,
+    "SCAN_QUERY_BUDGET": _positive,
+    "SCAN_SECONDS": _seconds,
+    "SCAN_CONCURRENCY": _positive,
+    "SCAN_CHUNK": _positive,
+    "SCAN_LEASE": _span,
+    "SCAN_REQUEUE": _span,
+    "SWEEP_SECONDS": _seconds,
+    "EGRESS_ALLOW_CIDRS": _cidrs,
+    "EGRESS_PROXY": _http_url,
+}

@@ -1,0 +1,38 @@
+"""Ids: what clients see of a UUID."""
+
+from uuid import UUID
+
+import pytest
+
+from app import ids
+
+
+def test_a_public_id_leads_back_to_its_uuid() -> None:
+    id = ids.new()
+    assert ids.parse("dom", ids.public("dom", id)) == id
+
+
+def test_it_is_a_uuid_of_version_7() -> None:
+    assert (ids.new().version, ids.new().variant) == (7, "specified in RFC 4122")
+
+
+def test_the_published_typeid_vector_reads_the_same() -> None:
+    assert ids.public("prefix", UUID("01890a5d-ac96-774b-bcce-b302099a8057")) == (
+        "prefix_01h455vb4pex5vsknk084sn02q"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "dom_",
+        "dom_01h455vb4pex5vsknk084sn02",
+        "scan_01h455vb4pex5vsknk084sn02q",
+        "dom_81h455vb4pex5vsknk084sn02q",
+        "dom_01H455VB4PEX5VSKNK084SN02Q",
+        "dom_01h455vb4pex5vsknk084sn02u",
+    ],
+)
+def test_nothing_else_is_an_id(text: str) -> None:
+    assert ids.parse("dom", text) is None

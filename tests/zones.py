@@ -1,0 +1,161 @@
+"""``Zone``: Answers from a dictionary, in the place of DNS and of policy servers.
+
+    Zone({
+        "example.org": ["v=spf1 mx -all"],                  # a plain name: its TXT records
+        ("example.org", "MX"): ["10 mx.example.org"],       # or Mx(10, "mx.example.org")
+        ("mx.example.org", "A"): ["192.0.2.1"],
+        ("www.example.org", "CNAME"): ["mx.example.org"],
+        ("*.wild.example.org", "TXT"): ["any name below"],  # RFC 4592
+        ("slow.example.org", "A"): TIMEOUT,                 # this question alone fails
+        "broken.example.org": SERVFAIL,                     # every question about the name fails
+    })
+
+A name that is in no key, and has none below it, does not exist (NXDOMAIN); one that only has names
+below it is an empty non-terminal and exists (RFC 8020). Names are compared without case and final
+dot. ``zone.asked`` lists the questions in the order of asking.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import dns.zone
+
+from app.checks.answers import Answer, Answers, Caa, Mx, Page, Rdata, Soa, Tlsa, Undetermined
+
+MAX_ALIASES = 8
+
+
+class Trouble(Enum):
+    """What DNS does instead of answering; NXDOMAIN denies a name that has others below it."""
+
+    SERVFAIL = "servfail"
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    BUDGET = "budget"
+    NXDOMAIN = "nxdomain"
+
+
+SERVFAIL, TIMEOUT, REFUSED = Trouble.SERVFAIL, Trouble.TIMEOUT, Trouble.REFUSED
+BUDGET, NXDOMAIN = Trouble.BUDGET, Trouble.NXDOMAIN
+
+Data = Mapping[str | tuple[str, str], Sequence[Rdata] | Trouble]
+
+
+class Zone(Answers):
+    """Answers from ``data`` (see the module) and ``pages``, keyed ``(host, path)``.
+
+    budget  questions that are answered before every further one raises ``Undetermined``
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        pages: Mapping[tuple[str, str], Page | Trouble] | None = None,
+        *,
+        authenticated: bool = False,
+        budget: int | None = None,
+    ) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self._pages = pages or {}
+        self._authenticated = authenticated
+        self._budget = budget
+        self._sets: dict[tuple[str, str], tuple[Rdata, ...]] = {}
+        self._troubles: dict[tuple[str, str], Trouble] = {}
+        self._names: set[str] = set()
+        for key, values in data.items():
+            self._add(key, values)
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        self.asked.append((name, rdtype))
+        if self._budget is not None and len(self.asked) > self._budget:
+            raise Undetermined(name, rdtype, "budget")
+        owner, aliases = _plain(name), []
+        while alias := self._alias(owner, rdtype):
+            aliases.append(alias)
+            owner = alias
+            if len(aliases) > MAX_ALIASES:
+                raise Undetermined(name, rdtype, "garbage")
+        source = self._source(owner)
+        trouble = self._troubles.get((source, rdtype), self._troubles.get((source, "")))
+        if trouble not in (None, NXDOMAIN):
+            raise Undetermined(name, rdtype, trouble.value)
+        return Answer(
+            name=name,
+            rdtype=rdtype,
+            rcode="NOERROR" if source in self._names and trouble is None else "NXDOMAIN",
+            rdatas=() if trouble else self._sets.get((source, rdtype), ()),
+            aliases=tuple(aliases),
+            ttl=300,
+            authenticated=self._authenticated,
+        )
+
+    async def fetch(self, host: str, path: str) -> Page:
+        self.asked.append((f"https://{host}{path}", "HTTPS"))
+        url = f"https://{host}{path}"
+        page = self._pages.get((host, path), Page(url, failure="no_address"))
+        if isinstance(page, Trouble):
+            raise Undetermined(host, "HTTPS", page.value)
+        return page
+
+    def _add(self, key: str | tuple[str, str], values: Sequence[Rdata] | Trouble) -> None:
+        name, rdtype = (key, "TXT") if isinstance(key, str) else key
+        name = _plain(name)
+        labels = name.split(".")
+        self._names.update(".".join(labels[index:]) for index in range(len(labels)))
+        if isinstance(values, Trouble):
+            self._troubles[(name, "" if isinstance(key, str) else rdtype)] = values
+        else:
+            self._sets[(name, rdtype)] = tuple(_rdata(rdtype, value) for value in values)
+
+    def _alias(self, owner: str, rdtype: str) -> str | None:
+        found = () if rdtype == "CNAME" else self._sets.get((self._source(owner), "CNAME"), ())
+        return str(found[0]) if found else None
+
+    def _source(self, name: str) -> str:
+        """The name itself, or the wildcard that answers for it (RFC 4592 §3.3.1)."""
+        encloser = name
+        while encloser not in self._names and "." in encloser:
+            encloser = encloser.partition(".")[2]
+        wildcard = f"*.{encloser}"
+        return wildcard if encloser != name and wildcard in self._names else name
+
+
+def read_master_files(*paths: Path) -> dict[str | tuple[str, str], list[Rdata]]:
+    """What zone files in master format (RFC 1035 §5) hold, as data for ``Zone``."""
+    data: dict[str | tuple[str, str], list[Rdata]] = {}
+    for path in paths:
+        zone = dns.zone.from_file(str(path), relativize=False, check_origin=False)
+        for name, _, rdata in zone.iterate_rdatas():
+            key = (name.to_text(omit_final_dot=True), rdata.rdtype.name)
+            data.setdefault(key, []).append(_from_dnspython(rdata))
+    return data
+
+
+def _from_dnspython(rdata: Any) -> Rdata:
+    match rdata.rdtype.name:
+        case "TXT":
+            return b"".join(rdata.strings).decode("utf-8", "backslashreplace")
+        case "SOA":
+            return Soa(str(rdata.mname)[:-1], str(rdata.rname)[:-1], rdata.serial, rdata.minimum)
+        case "TLSA":
+            return Tlsa(rdata.usage, rdata.selector, rdata.mtype, rdata.cert.hex())
+        case "CAA":
+            return Caa(rdata.flags, rdata.tag.decode(), rdata.value.decode())
+        case rdtype:
+            return _rdata(rdtype, rdata.to_text())
+
+
+def _rdata(rdtype: str, value: Rdata) -> Rdata:
+    """The value as ``Answers`` give it; MX and host names may be written as in a zone file."""
+    if rdtype == "MX" and isinstance(value, str):
+        preference, host = value.split()
+        return Mx(int(preference), _plain(host))
+    if rdtype in ("NS", "CNAME", "PTR") and isinstance(value, str):
+        return _plain(value)
+    return value
+
+
+def _plain(name: str) -> str:
+    return name.lower().removesuffix(".")

@@ -15,14 +15,28 @@ below it is an empty non-terminal and exists (RFC 8020). Names are compared with
 dot. ``zone.asked`` lists the questions in the order of asking.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import dns.zone
 
-from app.checks.answers import Answer, Answers, Caa, Mx, Page, Rdata, Soa, Tlsa, Undetermined
+from app.checks.answers import (
+    Answer,
+    Answers,
+    Caa,
+    Door,
+    Mx,
+    OpenAnswers,
+    Page,
+    Rdata,
+    Soa,
+    T,
+    Tlsa,
+    Undetermined,
+)
 
 MAX_ALIASES = 8
 
@@ -120,6 +134,16 @@ class Zone(Answers):
             encloser = encloser.partition(".")[2]
         wildcard = f"*.{encloser}"
         return wildcard if encloser != name and wildcard in self._names else name
+
+
+class ZoneDoor(Door):
+    """A door behind which there is only this zone."""
+
+    def __init__(self, zone: Answers) -> None:
+        self.zone = zone
+
+    def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+        return asyncio.run(main(lambda: self.zone))
 
 
 def read_master_files(*paths: Path) -> dict[str | tuple[str, str], list[Rdata]]:

@@ -4,8 +4,9 @@ An answer is definite: there is this, or there is nothing. Whatever is neither i
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 
 class Undetermined(Exception):
@@ -118,7 +119,12 @@ class Page:
 
 
 class Answers(ABC):
-    """The one door of a check to the outside. Errors and time-outs raise ``Undetermined``."""
+    """The one door of a check to the outside. Errors and time-outs raise ``Undetermined``.
+
+    query_count  questions that went out on the network so far
+    """
+
+    query_count: int = 0
 
     @abstractmethod
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
@@ -145,3 +151,19 @@ class Answers(ABC):
     async def exists(self, name: str) -> bool:
         """False for NXDOMAIN only (RFC 9989 §3.2.13)."""
         return (await self.ask(name, "A")).exists
+
+
+T = TypeVar("T")
+OpenAnswers = Callable[[], Answers]
+
+
+class Door(ABC):
+    """Where ``Answers`` come from: the network of this process, or a dictionary in tests."""
+
+    @abstractmethod
+    def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+        """What ``main`` returns, run to its end in an event loop of its own.
+
+        main  is given a function that opens ``Answers``: one call a scan, each with a budget of its
+              own, all sharing what is under way and what was heard
+        """

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import DateTime, MetaData, create_engine, event, text
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
@@ -51,22 +52,26 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def _json_type() -> Any:
-    from sqlalchemy.dialects.postgresql import JSONB
-
-    return JSON().with_variant(JSONB(), "postgresql")
-
-
-Json = _json_type()
+Json = JSON  # not JSONB: read and written whole, never searched
 
 _sessions: sessionmaker[Session] | None = None
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+_JSON: Mapping[str, Any] = {"json_serializer": _json, "json_deserializer": orjson.loads}
 
 
 def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Engine:
     """An engine with the pragmas and time-outs that this service relies on."""
     if url.startswith("sqlite"):
         engine = create_engine(
-            url, connect_args={"timeout": 5, "check_same_thread": False}, pool_size=pool_size
+            url,
+            connect_args={"timeout": 5, "check_same_thread": False},
+            pool_size=pool_size,
+            **_JSON,
         )
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -77,6 +82,7 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
         pool_size=pool_size,
         pool_pre_ping=True,
         connect_args={"connect_timeout": 3, "options": options},
+        **_JSON,
     )
 
 

@@ -91,7 +91,7 @@ def _secret(text: str) -> str:
     return text
 
 
-def _database_url(text: str) -> str:
+def database_url(text: str) -> str:
     """The URL as SQLAlchemy wants it; a platform's postgres:// means psycopg 3 too."""
     text = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text)
     try:
@@ -191,7 +191,7 @@ def _secrets(text: str) -> tuple[str, ...]:
 _READERS: Mapping[str, Any] = {
     "SECRET_KEY": _secret,
     "SECRET_KEY_PREVIOUS": _secrets,
-    "DATABASE_URL": _database_url,
+    "DATABASE_URL": database_url,
     "REDIS_URL": _redis_url,
     "BASE_URL": _http_url,
     "TRUSTED_PROXIES": _count,

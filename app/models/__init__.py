@@ -1,0 +1,26 @@
+"""Tables: columns, constraints, and the state changes of one row. No queries."""
+
+from app.db import Base
+from app.models.accounts import Account, AuditEvent, User
+from app.models.alerts import Alert, AlertTransition
+from app.models.domains import DnsChange, Domain, DomainState
+from app.models.keys import ApiKey, IdempotentCall, KeyUse
+from app.models.scans import BatchScan, Scan, ScanBatch
+
+__all__ = [
+    "Account",
+    "Alert",
+    "AlertTransition",
+    "ApiKey",
+    "AuditEvent",
+    "Base",
+    "BatchScan",
+    "DnsChange",
+    "Domain",
+    "DomainState",
+    "IdempotentCall",
+    "KeyUse",
+    "Scan",
+    "ScanBatch",
+    "User",
+]

@@ -1,0 +1,89 @@
+"""Alerts and their history."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import ids
+from app.db import Base, Json, UtcDateTime
+from app.models.accounts import utc_now
+
+# A dismissed alert still stands for what it is about, so that the same is not raised anew.
+LIVE = ("open", "acknowledged", "snoozed", "dismissed")
+STATUSES = (*LIVE, "resolved")
+_LIVE_SQL = "status <> 'resolved'"
+
+
+class Alert(Base):
+    """What is worth somebody's time, once for each (domain, type, subject) until it is resolved.
+
+    type     a finding's code, or the type of a rule
+    subject  what it is about within the domain: mostly the name of a record
+    """
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "domain_id"],
+            ["domains.account_id", "domains.id"],
+            ondelete="CASCADE",
+        ),
+        Index(
+            "uq_alerts_live",
+            "domain_id",
+            "type",
+            "subject",
+            unique=True,
+            sqlite_where=text(_LIVE_SQL),
+            postgresql_where=text(_LIVE_SQL),
+        ),
+        Index(None, "account_id", "id"),
+        Index(None, "domain_id", "status"),
+        CheckConstraint(
+            "status IN ('open', 'acknowledged', 'snoozed', 'dismissed', 'resolved')", name="status"
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column()
+    domain_id: Mapped[UUID] = mapped_column()
+    domain_name: Mapped[str] = mapped_column(String(253))
+    type: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(300))
+    severity: Mapped[str] = mapped_column(String(10))
+    status: Mapped[str] = mapped_column(String(16), default="open")
+    title: Mapped[str] = mapped_column(String(200))
+    message: Mapped[str] = mapped_column(String(1000))
+    evidence: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    fix: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    reference: Mapped[str | None] = mapped_column(String(200))
+    first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    occurrences: Mapped[int] = mapped_column(default=1)
+    snoozed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    scan_id: Mapped[UUID | None] = mapped_column()
+    report_id: Mapped[UUID | None] = mapped_column()
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class AlertTransition(Base):
+    """One change of an alert's status: when, from what to what, by whom, and why.
+
+    from_status  None: it was opened
+    """
+
+    __tablename__ = "alert_transitions"
+    __table_args__ = (Index(None, "alert_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    alert_id: Mapped[UUID] = mapped_column(ForeignKey("alerts.id", ondelete="CASCADE"))
+    account_id: Mapped[UUID] = mapped_column()
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    from_status: Mapped[str | None] = mapped_column(String(16))
+    to_status: Mapped[str] = mapped_column(String(16))
+    actor: Mapped[str] = mapped_column(String(300))
+    note: Mapped[str | None] = mapped_column(String(1000))

@@ -1,0 +1,147 @@
+"""Domains, what is known of each, and what changed in their DNS."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import Text, TypeDecorator
+
+from app import ids
+from app.checks.contract import Usage
+from app.db import Base, Json, UtcDateTime
+from app.models.accounts import utc_now
+from app.protocols.names import DomainName
+
+PERIODS = {
+    "hourly": timedelta(hours=1),
+    "daily": timedelta(days=1),
+    "weekly": timedelta(days=7),
+}
+SCHEDULES = (*PERIODS, "off")
+
+
+class Words(TypeDecorator[list[str]]):
+    """A list of words without commas, kept as ``,a,b,`` so that LIKE '%,a,%' finds one."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> str | None:
+        return None if value is None else "".join(f",{word}" for word in value) + ","
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> list[str] | None:
+        return None if value is None else [word for word in value.split(",") if word]
+
+
+class Domain(Base):
+    """A domain that an account watches.
+
+    name                 A-labels in lower case; unique in the account
+    verified_at          when its owner's record was found; None: not, or not any more
+    score, grade         of the last scan that could judge it; see ``insight.score``
+    last_scan_…          the last one that finished
+    next_scan_at         None: none is scheduled
+    """
+
+    __tablename__ = "domains"
+    __table_args__ = (
+        UniqueConstraint("account_id", "name"),
+        UniqueConstraint("account_id", "id"),
+        Index(
+            "uq_domains_verified_name",
+            "name",
+            unique=True,
+            sqlite_where=text("verified_at IS NOT NULL"),
+            postgresql_where=text("verified_at IS NOT NULL"),
+        ),
+        Index(None, "next_scan_at"),
+        CheckConstraint("schedule IN ('hourly', 'daily', 'weekly', 'off')", name="schedule"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    name: Mapped[DomainName] = mapped_column(String(253))
+    usage: Mapped[str] = mapped_column(String(20), default=Usage.BOTH.value)
+    tags: Mapped[list[str]] = mapped_column(Words, default=list)
+    dkim_selectors: Mapped[list[str]] = mapped_column(Words, default=list)
+    schedule: Mapped[str] = mapped_column(String(8), default="daily")
+    next_scan_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    score: Mapped[int | None] = mapped_column()
+    grade: Mapped[str | None] = mapped_column(String(2))
+    score_version: Mapped[int | None] = mapped_column()
+    last_scan_id: Mapped[UUID | None] = mapped_column()
+    last_scan_status: Mapped[str | None] = mapped_column(String(16))
+    last_scan_finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+    def reschedule(self, now: datetime) -> None:
+        """Spread over the period by the id, so that domains added together do not scan together."""
+        period = PERIODS.get(self.schedule)
+        share = (self.id.int & 0xFFFF) / 0x10000
+        self.next_scan_at = None if period is None else now + period * share
+
+
+class DomainState(Base):
+    """What is known of a domain: one row, read and written whole.
+
+    known    by check: its last definite judgement as JSON, with ``scan_id`` and ``judged_at``
+    unseen   by check: why the last scan could not judge it
+    score    the last score as JSON: value, grade, version, points, next
+    """
+
+    __tablename__ = "domain_states"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "domain_id"],
+            ["domains.account_id", "domains.id"],
+            ondelete="CASCADE",
+        ),
+    )
+
+    domain_id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column()
+    known: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    unseen: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    score: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class DnsChange(Base):
+    """One record set that two definite scans saw differently.
+
+    before, after  the values, sorted; empty: there were none
+    """
+
+    __tablename__ = "dns_changes"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "domain_id"],
+            ["domains.account_id", "domains.id"],
+            ondelete="CASCADE",
+        ),
+        Index(None, "domain_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column()
+    domain_id: Mapped[UUID] = mapped_column()
+    scan_id: Mapped[UUID] = mapped_column()
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    check: Mapped[str] = mapped_column(String(32))
+    name: Mapped[str] = mapped_column(String(300))
+    type: Mapped[str] = mapped_column(String(16))
+    before: Mapped[list[str]] = mapped_column(Json)
+    after: Mapped[list[str]] = mapped_column(Json)

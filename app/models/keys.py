@@ -1,0 +1,91 @@
+"""API keys, how often each was used, and the calls that must not happen twice."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import ids
+from app.db import Base, Json, UtcDateTime
+from app.models.accounts import utc_now
+
+
+class Scope(StrEnum):
+    """What a key may do. No scope implies another."""
+
+    DOMAINS_READ = "domains:read"
+    DOMAINS_WRITE = "domains:write"
+    REPORTS_READ = "reports:read"
+    ALERTS_READ = "alerts:read"
+    ALERTS_WRITE = "alerts:write"
+    SCANS_TRIGGER = "scans:trigger"
+
+
+class ApiKey(Base):
+    """One key. The key itself is not stored: ``digest`` is its HMAC-SHA-256.
+
+    key_id      the public part, 12 characters
+    rate_limit  like ``100 per minute``; None: the service's own
+    expires_at  from then on the key is refused; a rotated key has the end of its grace here
+    """
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index(None, "account_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    key_id: Mapped[str] = mapped_column(String(12), unique=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    name: Mapped[str] = mapped_column(String(100))
+    scopes: Mapped[list[str]] = mapped_column(Json)
+    allow_cidrs: Mapped[list[str]] = mapped_column(Json, default=list)
+    rate_limit: Mapped[str | None] = mapped_column(String(40))
+    created_by: Mapped[str] = mapped_column(String(300))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_reason: Mapped[str | None] = mapped_column(String(200))
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used_address: Mapped[str | None] = mapped_column(String(45))
+    rotated_from: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id"))
+
+    def is_usable(self, now: datetime) -> bool:
+        """Neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class KeyUse(Base):
+    """How many calls with one key ended with one status on one route on one day (UTC)."""
+
+    __tablename__ = "key_uses"
+
+    api_key_id: Mapped[UUID] = mapped_column(
+        ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(primary_key=True)
+    route: Mapped[str] = mapped_column(String(120), primary_key=True)
+    status: Mapped[int] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)
+
+
+class IdempotentCall(Base):
+    """One POST that carried an Idempotency-Key, and what it was answered.
+
+    status  None while it runs
+    """
+
+    __tablename__ = "idempotent_calls"
+    __table_args__ = (Index(None, "created_at"),)
+
+    api_key_id: Mapped[UUID] = mapped_column(
+        ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True
+    )
+    route: Mapped[str] = mapped_column(String(300), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    status: Mapped[int | None] = mapped_column()
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    location: Mapped[str | None] = mapped_column(String(300))

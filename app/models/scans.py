@@ -1,0 +1,114 @@
+"""Scans and batches of them. The row is the truth; the queue only says that there is one."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import ids
+from app.db import Base, Json, UtcDateTime
+from app.models.accounts import utc_now
+
+UNFINISHED = ("queued", "running")
+STATUSES = (*UNFINISHED, "completed", "failed", "cancelled")
+TRIGGERS = ("api", "schedule", "dashboard", "cli")
+MAX_ATTEMPTS = 5
+
+
+class Scan(Base):
+    """One look at one domain.
+
+    attempt      how often it was claimed; a result counts only if it is of the last attempt
+    lease_until  until then the claimant has it
+    rung_at      when the queue was last told of it
+    result       JSON: ``checks`` (judgements) and ``alerts`` (opened, sustained, resolved)
+    """
+
+    __tablename__ = "scans"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "domain_id"],
+            ["domains.account_id", "domains.id"],
+            ondelete="CASCADE",
+        ),
+        Index(
+            "uq_scans_unfinished",
+            "domain_id",
+            unique=True,
+            sqlite_where=text("status IN ('queued', 'running')"),
+            postgresql_where=text("status IN ('queued', 'running')"),
+        ),
+        Index(
+            "ix_scans_unfinished_status",
+            "status",
+            "rung_at",
+            sqlite_where=text("status IN ('queued', 'running')"),
+            postgresql_where=text("status IN ('queued', 'running')"),
+        ),
+        Index(None, "account_id", "id"),
+        Index(None, "domain_id", "id"),
+        CheckConstraint(
+            "status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="status"
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column()
+    domain_id: Mapped[UUID] = mapped_column()
+    domain_name: Mapped[str] = mapped_column(String(253))
+    status: Mapped[str] = mapped_column(String(16), default="queued")
+    trigger: Mapped[str] = mapped_column(String(16), default="api")
+    requested_by: Mapped[str] = mapped_column(String(300), default="system")
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    rung_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    attempt: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    query_count: Mapped[int | None] = mapped_column()
+    score: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    summary: Mapped[dict[str, int] | None] = mapped_column(Json)
+    result: Mapped[dict[str, Any] | None] = mapped_column(Json, deferred=True)
+    error: Mapped[str | None] = mapped_column(String(300))
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From its start to its end; None before."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return self.finished_at - self.started_at
+
+
+class ScanBatch(Base):
+    """Scans that were asked for together."""
+
+    __tablename__ = "scan_batches"
+    __table_args__ = (Index(None, "account_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    requested_by: Mapped[str] = mapped_column(String(300))
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class BatchScan(Base):
+    """That a scan belongs to a batch; one that was under way already may belong to several."""
+
+    __tablename__ = "batch_scans"
+    __table_args__ = (Index(None, "scan_id"),)
+
+    batch_id: Mapped[UUID] = mapped_column(
+        ForeignKey("scan_batches.id", ondelete="CASCADE"), primary_key=True
+    )
+    scan_id: Mapped[UUID] = mapped_column(
+        ForeignKey("scans.id", ondelete="CASCADE"), primary_key=True
+    )

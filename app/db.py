@@ -7,18 +7,37 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
-from sqlalchemy import DateTime, MetaData, create_engine, event, text
+from sqlalchemy import (
+    DateTime,
+    MetaData,
+    Row,
+    Select,
+    Uuid,
+    and_,
+    create_engine,
+    event,
+    or_,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.sql import operators
 from sqlalchemy.types import JSON, TypeDecorator
 
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, ServiceUnavailable
+
+logger = logging.getLogger(__name__)
 
 NAMING = {
     "ix": "ix_%(column_0_N_label)s",
@@ -108,16 +127,21 @@ def bind(engine: Engine) -> None:
 def transaction(*, readonly: bool = False) -> Iterator[Session]:
     """A session whose work is committed at the end, or rolled back by an exception.
 
+    raises   ServiceUnavailable if the database cannot be reached, or does not answer in time
     effects  what ``after_commit`` was given runs once the commit is done, in order
     """
     if _sessions is None:
         raise RuntimeError("runtime.start() has not been called in this process")
-    with _sessions() as session:
-        with session.begin():
-            if readonly:
-                session.connection(execution_options={"readonly": True})
-            yield session
-        callbacks: list[Callable[[], None]] = session.info.pop("after_commit", [])
+    try:
+        with _sessions() as session:
+            with session.begin():
+                if readonly:
+                    session.connection(execution_options={"readonly": True})
+                yield session
+            callbacks: list[Callable[[], None]] = session.info.pop("after_commit", [])
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        logger.warning("database: %s", error)
+        raise ServiceUnavailable("The database does not answer; try again soon") from error
     for callback in callbacks:
         callback()
 
@@ -125,6 +149,12 @@ def transaction(*, readonly: bool = False) -> Iterator[Session]:
 def after_commit(session: Session, callback: Callable[[], None]) -> None:
     """Run ``callback`` once the session's transaction is committed; never if it is rolled back."""
     session.info.setdefault("after_commit", []).append(callback)
+
+
+def insert(session: Session, table: type[Base]) -> Any:
+    """An INSERT of this database's dialect, for ``on_conflict_do_nothing`` and ``…_do_update``."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    return (sqlite.insert if is_sqlite else postgresql.insert)(table)
 
 
 def now(session: Session) -> datetime:
@@ -139,6 +169,45 @@ def is_ready() -> bool:
     """The database answers."""
     with transaction(readonly=True) as session:
         return bool(session.execute(text("SELECT 1")).scalar_one())
+
+
+def page(
+    session: Session,
+    statement: Select[Any],
+    order: Sequence[Any],
+    place: Sequence[Any] | None,
+    limit: int,
+) -> tuple[Sequence[Row[Any]], list[Any] | None]:
+    """One page of a list in keyset order, and the place where the next one starts, if any.
+
+    order  columns, ``….desc()`` where newest or best comes first; together they are unique
+    place  the last row's values of ``order``, as JSON gave them back
+    """
+    columns = [getattr(column, "element", column) for column in order]
+    if place is not None:
+        statement = statement.where(_is_behind(order, columns, place))
+    keyed = statement.add_columns(*columns).order_by(*order).limit(limit + 1)
+    rows = session.execute(keyed).all()
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1][-len(columns) :]
+    return rows[:limit], [str(value) if isinstance(value, UUID) else value for value in last]
+
+
+def _is_behind(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any]) -> Any:
+    """(a, b) behind (x, y): a behind x, or a = x and b behind y."""
+    clauses = []
+    for index, (ordering, column) in enumerate(zip(order, columns, strict=True)):
+        value = _read(column, place[index])
+        is_descending = getattr(ordering, "modifier", None) is operators.desc_op
+        behind = column < value if is_descending else column > value
+        same = [columns[i] == _read(columns[i], place[i]) for i in range(index)]
+        clauses.append(and_(*same, behind))
+    return or_(*clauses)
+
+
+def _read(column: Any, value: Any) -> Any:
+    return UUID(value) if isinstance(column.type, Uuid) else value
 
 
 class Cursor:

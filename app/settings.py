@@ -78,6 +78,22 @@ class Settings:
         return cls(**values)
 
 
+_current: Settings | None = None
+
+
+def use(settings: Settings) -> None:
+    """Make these the settings of this process; called once, by ``runtime.start``."""
+    global _current
+    _current = settings
+
+
+def current() -> Settings:
+    """The settings of this process."""
+    if _current is None:
+        raise RuntimeError("runtime.start() has not been called in this process")
+    return _current
+
+
 _WHY_REQUIRED = {
     "SECRET_KEY": "set it to at least 32 random characters; it keys the digests of API keys.",
     "DATABASE_URL": "set it to postgresql://… (or sqlite:///… for one machine).",

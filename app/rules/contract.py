@@ -1,0 +1,64 @@
+"""What a rule is: it looks at all we know of a domain, and says what deserves an alert."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from app.checks.contract import Fix, Judgement, Severity
+from app.protocols.names import DomainName
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record set of the domain that two definite scans saw differently.
+
+    check          whose question it was; it names the kind of record
+    before, after  the values, sorted; empty: there were none
+    """
+
+    check: str
+    name: str
+    type: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Posture:
+    """All we know of a domain, at one moment.
+
+    judgements  of the scan that is being settled, by check
+    changes     in DNS within CHANGE_WINDOW before ``now``, oldest first
+    """
+
+    domain: DomainName
+    now: datetime
+    judgements: Mapping[str, Judgement]
+    changes: Sequence[Change] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An alert as a rule wants it; (type, subject) is what it is about within the domain."""
+
+    type: str
+    subject: str
+    severity: Severity
+    title: str
+    message: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    fix: Fix | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``types``: all that it can yield, and so all that it can resolve.
+
+    judge  the drafts; None: it cannot tell now, so its alerts stay as they are
+    """
+
+    types: frozenset[str]
+    judge: Callable[[Posture], Iterable[Draft] | None]

@@ -1,0 +1,144 @@
+"""Changes in DNS that deserve an alert, and how a change is told from noise.
+
+A change is between two definite answers about a name of the domain itself. What its providers
+change below their own names is theirs; addresses come and go and are not watched here.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.checks.contract import Judgement, Record, Severity
+from app.protocols import dmarc, dmarc_discovery, names
+from app.protocols.dmarc import Policy
+from app.rules.contract import Change, Draft, Posture, Rule
+
+CHANGE_WINDOW = timedelta(days=7)  # an alert of a change stands that long, or until it is undone
+
+_WATCHED = frozenset(("TXT", "MX", "NS", "CNAME", "CAA", "TLSA", "DS", "HTTPS"))
+_KIND = {"dns": "ns", "dane": "tlsa"}  # how a record kind is called where the check is not it
+KINDS = (
+    *("spf", "dkim", "dmarc", "mx", "mta_sts", "tls_rpt", "bimi", "ns", "tlsa", "caa", "dnssec"),
+)
+_VITAL = frozenset(("spf", "dkim", "dmarc", "mx", "ns"))
+
+REMOVED, CHANGED = "dns.record_removed", "dns.record_changed"
+WEAKENED, STRENGTHENED = "dmarc.policy_weakened", "dmarc.policy_strengthened"
+
+
+def between(
+    domain: str,
+    known: Mapping[str, Mapping[str, Any]],
+    judgements: Iterable[Judgement],
+    at: datetime,
+) -> list[Change]:
+    """What is different from what was known, each record set once.
+
+    known  by check: its last definite judgement as JSON
+    """
+    changes: dict[tuple[str, str], Change] = {}
+    for judgement in judgements:
+        before = known.get(judgement.check)
+        if before is None or not judgement.definite:
+            continue
+        old = dict(_sets(domain, judgement.check, map(_from_json, before["records"])))
+        new = dict(_sets(domain, judgement.check, judgement.records))
+        for key in old.keys() & new.keys():
+            if old[key] != new[key]:
+                change = Change(judgement.check, *key, old[key], new[key], at)
+                changes.setdefault(key, change)
+    return list(changes.values())
+
+
+def _from_json(record: Mapping[str, Any]) -> Record:
+    return Record(
+        record["name"], record["type"], record["rcode"], record["ttl"], tuple(record["values"])
+    )
+
+
+def _sets(
+    domain: str, check: str, records: Iterable[Record]
+) -> Iterator[tuple[tuple[str, str], tuple[str, ...]]]:
+    for record in records:
+        host = record.name.removeprefix("https://").partition("/")[0]
+        is_own = host == domain or names.is_below(host, domain)
+        if is_own and record.type in _WATCHED and _is_definite(record):
+            values = record.values
+            if record.type == "TXT" and host == domain:  # many others keep records there
+                values = tuple(text for text in values if _is_about(check, text))
+            yield (record.name, record.type), tuple(sorted(values))
+
+
+def _is_definite(record: Record) -> bool:
+    return record.rcode in ("NOERROR", "NXDOMAIN", "200", "404")
+
+
+def _is_about(check: str, text: str) -> bool:
+    return check == "spf" and "spf" in text[:40].lower()
+
+
+def _latest(changes: Sequence[Change]) -> list[Change]:
+    """The last change of each record set."""
+    return list({(change.name, change.type): change for change in changes}.values())
+
+
+def _record_alerts(posture: Posture) -> Iterator[Draft]:
+    for change in _latest(posture.changes):
+        kind = _KIND.get(change.check, change.check)
+        if kind not in KINDS:
+            continue
+        evidence = {
+            "before": list(change.before),
+            "after": list(change.after),
+            "changedAt": change.at.isoformat(),
+        }
+        what = f"{kind.upper().replace('_', '-')} record at {change.name}"
+        if change.before and not change.after:
+            severity = Severity.CRITICAL if kind in _VITAL else Severity.HIGH
+            yield Draft(REMOVED, f"{change.name} {change.type}", severity,
+                        "A record was removed from DNS",
+                        f"{posture.domain}: the {what} is gone.", evidence)  # fmt: skip
+        else:
+            is_new = not change.before
+            yield Draft(f"{CHANGED}.{kind}", f"{change.name} {change.type}",
+                        Severity.INFO if is_new else Severity.MEDIUM,
+                        "A record was published in DNS" if is_new else "A record changed in DNS",
+                        f"{posture.domain}: the {what} {'is new' if is_new else 'changed'}.",
+                        evidence)  # fmt: skip
+
+
+def _policy_alerts(posture: Posture) -> Iterator[Draft]:
+    for change in _latest(posture.changes):
+        if change.check != "dmarc" or change.type != "TXT" or not change.after:
+            continue
+        if change.name != f"_dmarc.{posture.domain}":
+            continue
+        before, after = _policy(change.before), _policy(change.after)
+        if before is None or before == after:
+            continue
+        is_weaker = after is None or after.strength < before.strength
+        evidence = {
+            "before": before.value,
+            "after": after.value if after else None,
+            "changedAt": change.at.isoformat(),
+        }
+        yield Draft(
+            WEAKENED if is_weaker else STRENGTHENED,
+            change.name,
+            Severity.CRITICAL if is_weaker else Severity.INFO,
+            f"The DMARC policy was {'weakened' if is_weaker else 'strengthened'}",
+            f"{posture.domain}: the policy went from {before} to {after or 'nothing usable'}.",
+            evidence,
+            reference="RFC 9989 §4.7",
+        )
+
+
+def _policy(texts: Iterable[str]) -> Policy | None:
+    record = dmarc.sole_record(texts)
+    return dmarc_discovery.policy_of(record)[0] if record else None
+
+
+RULES = (
+    Rule(frozenset((REMOVED, *(f"{CHANGED}.{kind}" for kind in KINDS))), _record_alerts),
+    Rule(frozenset((WEAKENED, STRENGTHENED)), _policy_alerts),
+)

@@ -1,0 +1,131 @@
+"""Accounts and the people in them."""
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from argon2 import PasswordHasher
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app import ids
+from app.db import transaction
+from app.errors import Conflict, InvalidRequest, NotFound
+from app.models import Account, User
+from app.models.accounts import ROLES
+from app.models.keys import Scope
+from app.services import audit, keys
+
+MIN_PASSWORD = 12
+_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
+_hasher = PasswordHasher()
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStart:
+    """What the first start made; the password and the key are shown once and kept nowhere."""
+
+    account: str
+    email: str
+    password: str
+    token: str
+
+
+def create(name: str, *, actor: str = "system") -> Account:
+    """A new account.
+
+    raises  InvalidRequest for a name that is empty or longer than 100; Conflict if there is one
+    """
+    with transaction() as session:
+        return _create(session, name, actor)
+
+
+def find(name: str) -> Account:
+    """The account of this name or id (``acc_…``).
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        return named(session, name)
+
+
+def named(session: Session, name: str) -> Account:
+    """As ``find``, as a step."""
+    account_id = ids.parse("acc", name)
+    wanted = Account.id == account_id if account_id else Account.name == name.strip()
+    account = session.scalar(select(Account).where(wanted))
+    if account is None:
+        raise NotFound
+    return account
+
+
+def add_user(
+    account: str, email: str, *, role: str, password: str | None = None, actor: str = "system"
+) -> tuple[User, str]:
+    """A new person in the account (named by name or id), and the password, made up if not given.
+
+    raises  NotFound, InvalidRequest, Conflict if the address is taken
+    """
+    with transaction() as session:
+        return _add_user(session, named(session, account), email, role, password, actor)
+
+
+def set_up(email: str) -> FirstStart | None:
+    """The first account, its owner and a key with every scope; None if there is an account."""
+    with transaction() as session:
+        if session.scalar(select(func.count()).select_from(Account)):
+            return None
+        account = _create(session, "default", "system")
+        _, password = _add_user(session, account, email, "owner", None, "system")
+        _, token = keys.add(
+            session, account.id, keys.NewKey("first key", tuple(Scope)), actor="system"
+        )
+        return FirstStart(account.name, email, password, token)
+
+
+def suspend(account: str, *, actor: str = "system") -> None:
+    """Refuse the account's keys from now on; undone by nothing but the database."""
+    with transaction() as session:
+        found = named(session, account)
+        found.status = "suspended"
+        audit.record(session, found.id, actor=actor, action="account.suspended", target=found.name)
+
+
+def _create(session: Session, name: str, actor: str) -> Account:
+    name = name.strip()
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        raise InvalidRequest(
+            [{"field": "name", "code": "length", "message": "1 to 100 printable characters"}]
+        )
+    if session.scalar(select(Account.id).where(Account.name == name)):
+        raise Conflict(f"There is an account named {name}")
+    account = Account(name=name, id=ids.new(), created_at=datetime.now(UTC))
+    session.add(account)
+    session.flush()  # the audit row refers to it
+    audit.record(session, account.id, actor=actor, action="account.created", target=name)
+    return account
+
+
+def _add_user(
+    session: Session, account: Account, email: str, role: str, password: str | None, actor: str
+) -> tuple[User, str]:
+    email = email.strip().lower()
+    complaints = []
+    if not _EMAIL.fullmatch(email):
+        complaints.append({"field": "email", "code": "invalid", "message": "not a mail address"})
+    if role not in ROLES:
+        message = f"one of {', '.join(ROLES)}"
+        complaints.append({"field": "role", "code": "invalid", "message": message})
+    if password is not None and not MIN_PASSWORD <= len(password) <= 200:
+        message = f"{MIN_PASSWORD} to 200 characters"
+        complaints.append({"field": "password", "code": "length", "message": message})
+    if complaints:
+        raise InvalidRequest(complaints)
+    if session.scalar(select(User.id).where(User.email == email)):
+        raise Conflict(f"{email} has a user already")
+    password = password or secrets.token_urlsafe(15)
+    user = User(account_id=account.id, email=email, role=role, password_hash=_hasher.hash(password))
+    session.add(user)
+    audit.record(session, account.id, actor=actor, action="user.created", target=email, role=role)
+    return user, password

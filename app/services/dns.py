@@ -1,0 +1,67 @@
+"""What is known of a domain's DNS, and what changed in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+
+from app.db import page, transaction
+from app.models import DnsChange, Domain, DomainState
+from app.services import domains
+
+COLUMNS = (
+    DnsChange.id,
+    DnsChange.at,
+    DnsChange.check,
+    DnsChange.name,
+    DnsChange.type,
+    DnsChange.before,
+    DnsChange.after,
+    DnsChange.scan_id,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFilter:
+    """Which changes; the times bound ``at``."""
+
+    check: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+
+def status(account_id: UUID, ref: str) -> tuple[Domain, DomainState | None]:
+    """The domain, and what is known of it; None before its first scan.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        domain = domains.owned(session, account_id, ref)
+        return domain, session.get(DomainState, domain.id)
+
+
+def history(
+    account_id: UUID,
+    ref: str,
+    filters: ChangeFilter,
+    *,
+    place: Sequence[Any] | None = None,
+    limit: int = 50,
+) -> tuple[Sequence[Row[Any]], list[Any] | None]:
+    """Rows of COLUMNS, newest first, and the place of the next page, if any.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        domain = domains.owned(session, account_id, ref)
+        statement: Any = select(*COLUMNS).where(DnsChange.domain_id == domain.id)
+        if filters.check:
+            statement = statement.where(DnsChange.check == filters.check)
+        if filters.from_at:
+            statement = statement.where(DnsChange.at >= filters.from_at)
+        if filters.to_at:
+            statement = statement.where(DnsChange.at < filters.to_at)
+        return page(session, statement, (DnsChange.id.desc(),), place, limit)

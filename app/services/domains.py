@@ -1,0 +1,298 @@
+"""The domains that accounts watch: added, found, changed, deleted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, Text, false, func, select, type_coerce
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app import ids, settings
+from app.checks.contract import Usage
+from app.db import now, page, transaction
+from app.errors import ApplicationError, Conflict, InvalidRequest, NotFound, PreconditionFailed
+from app.models import Alert, Domain
+from app.protocols import names
+from app.protocols.names import DomainName
+from app.services import audit
+
+COLUMNS = (
+    Domain.id,
+    Domain.name,
+    Domain.usage,
+    Domain.tags,
+    Domain.dkim_selectors,
+    Domain.schedule,
+    Domain.verified_at,
+    Domain.score,
+    Domain.grade,
+    Domain.score_version,
+    Domain.last_scan_id,
+    Domain.last_scan_status,
+    Domain.last_scan_finished_at,
+    Domain.created_at,
+    Domain.updated_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewDomain:
+    """A domain to be added; ``name`` as typed."""
+
+    name: str
+    usage: Usage = Usage.BOTH
+    tags: Sequence[str] = ()
+    dkim_selectors: Sequence[str] = ()
+    schedule: str = "daily"
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of one domain of many: either ``id`` or ``error``."""
+
+    name: str
+    id: UUID | None = None
+    error: ApplicationError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DomainFilter:
+    """Which domains, in which order. ``sort``: ``-createdAt``, ``name`` or ``-score``."""
+
+    q: str | None = None
+    tag: str | None = None
+    grade: str | None = None
+    verified: bool | None = None
+    usage: Usage | None = None
+    sort: str = "-createdAt"
+
+
+_SORTS: Mapping[str, tuple[Any, ...]] = {
+    "-createdAt": (Domain.id.desc(),),
+    "name": (Domain.name,),
+    "-score": (func.coalesce(Domain.score, -1).desc(), Domain.id.desc()),
+}
+
+
+def search(
+    account_id: UUID, filters: DomainFilter, *, place: Sequence[Any] | None = None, limit: int = 50
+) -> tuple[Sequence[Row[Any]], list[Any] | None]:
+    """Rows of COLUMNS in the order of ``filters.sort``, and the place of the next page, if any."""
+    everything: Any = select(*COLUMNS).where(Domain.account_id == account_id)
+    statement = _filtered(everything, filters)
+    with transaction(readonly=True) as session:
+        return page(session, statement, _SORTS[filters.sort], place, limit)
+
+
+def find(account_id: UUID, ref: str) -> Domain:
+    """The account's domain of this id (``dom_…``) or name.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        return owned(session, account_id, ref)
+
+
+def owned(session: Session, account_id: UUID, ref: str, *, lock: bool = False) -> Domain:
+    """As ``find``, as a step; ``lock`` keeps others from changing it until the commit."""
+    key = key_of(ref)
+    wanted = Domain.id == key if isinstance(key, UUID) else Domain.name == key
+    statement = select(Domain).where(Domain.account_id == account_id, wanted)
+    domain = session.scalar(statement.with_for_update() if lock else statement)
+    if domain is None:
+        raise NotFound
+    return domain
+
+
+def key_of(ref: str) -> UUID | DomainName | None:
+    """What a path or a body means by ``ref``: an id, a name, or nothing that can be a domain's."""
+    try:
+        return ids.parse("dom", ref) or names.parse(ref, allow_special_use=True)
+    except names.NotADomain:
+        return None
+
+
+def with_tag(statement: Select[Any], tag: str) -> Select[Any]:
+    """Only domains that have the tag."""
+    return statement.where(type_coerce(Domain.tags, Text).contains(f",{tag},", autoescape=True))
+
+
+def open_alert_counts(
+    account_id: UUID, domain_ids: Sequence[UUID]
+) -> Mapping[UUID, Mapping[str, int]]:
+    """By domain and severity: how many alerts are open or acknowledged; zeros are left out."""
+    if not domain_ids:
+        return {}
+    with transaction(readonly=True) as session:
+        rows = session.execute(
+            select(Alert.domain_id, Alert.severity, func.count())
+            .where(
+                Alert.account_id == account_id,
+                Alert.domain_id.in_(domain_ids),
+                Alert.status.in_(("open", "acknowledged")),
+            )
+            .group_by(Alert.domain_id, Alert.severity)
+        ).all()
+    counts: dict[UUID, dict[str, int]] = {}
+    for domain_id, severity, count in rows:
+        counts.setdefault(domain_id, {})[severity] = count
+    return counts
+
+
+def create(account_id: UUID, new: NewDomain, *, actor: str) -> Domain:
+    """The domain, added.
+
+    raises  InvalidRequest for a name that is no domain to watch, or above the account's number of
+            domains; Conflict (``existingId``) if the account has it
+    """
+    name = _parsed(new.name)
+    try:
+        with transaction() as session:
+            _check_room(session, account_id, 1)
+            return _add(session, account_id, name, new, actor)
+    except IntegrityError:  # another request added it in the same moment
+        raise _conflict(find(account_id, name)) from None
+
+
+def create_many(account_id: UUID, news: Sequence[NewDomain], *, actor: str) -> list[Added]:
+    """What became of each, in order: one bad name does not stop the rest."""
+    with transaction() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            _lock_account(session, account_id)
+        return [_attempt(session, account_id, new, actor) for new in news]
+
+
+def update(
+    account_id: UUID,
+    ref: str,
+    changes: Mapping[str, Any],
+    *,
+    actor: str,
+    expected: datetime | None = None,
+) -> Domain:
+    """The domain, changed.
+
+    changes   any of usage, tags, dkim_selectors, schedule
+    expected  its ``updated_at`` as the caller knows it
+    raises    NotFound; PreconditionFailed if it was changed since
+    """
+    with transaction() as session:
+        domain = owned(session, account_id, ref, lock=True)
+        if expected is not None and domain.updated_at != expected:
+            raise PreconditionFailed("The domain was changed meanwhile; read it again")
+        before = {name: getattr(domain, name) for name in changes}
+        for name, value in changes.items():
+            setattr(domain, name, value)
+        domain.updated_at = now(session)
+        if changes.get("schedule", before.get("schedule")) != before.get("schedule"):
+            domain.reschedule(domain.updated_at)
+        audit.record(
+            session, account_id, actor=actor, action="domain.changed", target=domain.name,
+            before=before, after=dict(changes),
+        )  # fmt: skip
+        return domain
+
+
+def delete(account_id: UUID, ref: str, *, actor: str) -> None:
+    """Remove the domain with all that hangs on it: scans, alerts, history.
+
+    raises  NotFound
+    """
+    with transaction() as session:
+        domain = owned(session, account_id, ref, lock=True)
+        session.delete(domain)
+        audit.record(session, account_id, actor=actor, action="domain.deleted", target=domain.name)
+
+
+def _filtered(statement: Select[Any], filters: DomainFilter) -> Select[Any]:
+    if filters.q:
+        statement = statement.where(Domain.name.contains(filters.q.lower(), autoescape=True))
+    if filters.tag:
+        statement = with_tag(statement, filters.tag)
+    if filters.grade:
+        statement = statement.where(Domain.grade == filters.grade)
+    if filters.usage:
+        statement = statement.where(Domain.usage == filters.usage.value)
+    if filters.verified is not None and settings.current().domain_verification != "off":
+        is_verified = Domain.verified_at.is_not(None)
+        statement = statement.where(is_verified if filters.verified else ~is_verified)
+    elif filters.verified is False:
+        statement = statement.where(false())  # all count as verified
+    return statement
+
+
+def _parsed(text: str) -> DomainName:
+    allow = settings.current().allow_special_use_names
+    try:
+        return names.parse(text, allow_special_use=allow)
+    except names.NotADomain as error:
+        raise InvalidRequest(
+            [{"field": "name", "code": error.code, "message": error.reason}]
+        ) from None
+
+
+def _attempt(session: Session, account_id: UUID, new: NewDomain, actor: str) -> Added:
+    try:
+        name = _parsed(new.name)
+        _check_room(session, account_id, 1)
+        return Added(name, _add(session, account_id, name, new, actor).id)
+    except ApplicationError as error:
+        return Added(new.name, error=error)
+
+
+def _add(
+    session: Session, account_id: UUID, name: DomainName, new: NewDomain, actor: str
+) -> Domain:
+    existing = session.scalar(
+        select(Domain).where(Domain.account_id == account_id, Domain.name == name)
+    )
+    if existing is not None:
+        raise _conflict(existing)
+    moment = now(session)
+    domain = Domain(
+        id=ids.new(),
+        account_id=account_id,
+        name=name,
+        usage=new.usage.value,
+        tags=list(dict.fromkeys(new.tags)),
+        dkim_selectors=list(dict.fromkeys(new.dkim_selectors)),
+        schedule=new.schedule,
+        created_at=moment,
+        updated_at=moment,
+    )
+    domain.reschedule(moment)
+    session.add(domain)
+    audit.record(session, account_id, actor=actor, action="domain.added", target=name)
+    session.flush()  # so that the next of many sees it
+    return domain
+
+
+def _check_room(session: Session, account_id: UUID, wanted: int) -> None:
+    most = settings.current().max_domains
+    count = session.scalar(
+        select(func.count()).select_from(Domain).where(Domain.account_id == account_id)
+    )
+    if (count or 0) + wanted > most:
+        raise InvalidRequest(
+            [
+                {
+                    "field": "name",
+                    "code": "too_many_domains",
+                    "message": f"the account has {most} domains, which is the most it may have",
+                }
+            ]
+        )
+
+
+def _lock_account(session: Session, account_id: UUID) -> None:
+    """One batch of an account at a time, so that none fails on a name that another adds."""
+    session.execute(select(func.pg_advisory_xact_lock(account_id.int & 0x7FFF_FFFF_FFFF_FFFF)))
+
+
+def _conflict(existing: Domain) -> Conflict:
+    return Conflict(
+        f"The account has {existing.name} already", existingId=ids.public("dom", existing.id)
+    )

@@ -1,0 +1,210 @@
+"""What a scan's end writes, all in one transaction: result, what is known, changes, alerts."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from app import db, ids
+from app.checks.contract import Usage
+from app.checks.examine import Examination
+from app.db import now, transaction
+from app.insight import score as scoring
+from app.models import DnsChange, Domain, DomainState, Scan
+from app.rules import dns as changes
+from app.rules.contract import Change, Posture
+from app.services import alerts, judgements
+
+if TYPE_CHECKING:
+    from app.services.scanning import Claim
+
+logger = logging.getLogger(__name__)
+
+Result = tuple["Claim", Examination]
+
+
+def settle(results: Sequence[Result]) -> None:
+    """Write these results, unless another attempt has the scan by now.
+
+    effects  one transaction for all; if it fails one for each. What cannot be written by itself
+             is logged and left: its lease ends, and another attempt has it
+    """
+    try:
+        with transaction() as session:
+            _settle(session, results)
+    except Exception:  # a defect in one result must cost only that scan's attempt
+        scan_ids = [str(claim.scan_id) for claim, _ in results]
+        logger.exception("results not written", extra={"scan_ids": scan_ids})
+        if len(results) > 1:
+            for result in results:
+                settle([result])
+
+
+def _settle(session: Session, results: Sequence[Result]) -> None:
+    # Domains first and in order: whoever deletes or scans one takes the same locks the same way.
+    rows = {
+        row.id: row
+        for row in session.scalars(
+            select(Domain)
+            .where(Domain.id.in_([claim.domain_id for claim, _ in results]))
+            .order_by(Domain.id)
+            .with_for_update()
+        )
+    }
+    mine = _still_mine(session, results)
+    states = {
+        state.domain_id: state
+        for state in session.scalars(select(DomainState).where(DomainState.domain_id.in_(rows)))
+    }
+    moment = now(session)
+    recent = _recent_changes(session, rows, moment)
+    standing = alerts.standing(session, rows)
+    for claim, examination in results:
+        domain = rows.get(claim.domain_id)
+        if domain is None or claim.scan_id not in mine:
+            continue
+        state = states.get(domain.id) or DomainState(
+            domain_id=domain.id, account_id=domain.account_id, known={}, unseen={}, score={}
+        )
+        found = _Found(claim.scan_id, domain, state, examination, moment)
+        posture = found.posture(recent.get(domain.id, []))
+        outcome = alerts.evaluate(
+            session, domain, posture, standing.get(domain.id, []), scan_id=claim.scan_id
+        )
+        found.write(session, outcome)
+
+
+class _Found:
+    """What one scan found, and what it means for the rows of its domain."""
+
+    def __init__(
+        self,
+        scan_id: UUID,
+        domain: Domain,
+        state: DomainState,
+        examination: Examination,
+        moment: datetime,
+    ) -> None:
+        self._scan_id, self._domain, self._state, self._moment = scan_id, domain, state, moment
+        self._examination = examination
+        self._judgements = examination.judgements
+        self._json = [judgements.as_json(judgement) for judgement in self._judgements]
+        self._changes = changes.between(domain.name, state.known, self._judgements, moment)
+
+    def posture(self, recent: Iterable[Change]) -> Posture:
+        """All we know now, for the rules."""
+        return Posture(
+            domain=self._domain.name,
+            now=self._moment,
+            judgements={judgement.check: judgement for judgement in self._judgements},
+            changes=[*recent, *self._changes],
+        )
+
+    def write(self, session: Session, outcome: Mapping[str, Sequence[str]]) -> None:
+        known, unseen = judgements.absorb(
+            self._state.known,
+            zip(self._judgements, self._json, strict=True),
+            scan_id=ids.public("scan", self._scan_id),
+            judged_at=self._moment.isoformat().replace("+00:00", "Z"),
+        )
+        score = scoring.score(known, Usage(self._domain.usage)).as_json()
+        self._write_scan(session, score, outcome)
+        self._write_state(session, known, unseen, score)
+        self._write_domain(session, score)
+        if self._changes:
+            session.execute(insert(DnsChange), list(map(self._change_row, self._changes)))
+
+    def _write_scan(
+        self, session: Session, score: Mapping[str, Any], outcome: Mapping[str, Sequence[str]]
+    ) -> None:
+        session.execute(
+            update(Scan)
+            .where(Scan.id == self._scan_id)
+            .values(
+                status="completed",
+                finished_at=self._moment,
+                lease_until=None,
+                query_count=self._examination.query_count,
+                score=score,
+                summary=judgements.summary(self._judgements),
+                result={"checks": self._json, "alerts": outcome},
+            )
+        )
+
+    def _write_state(
+        self,
+        session: Session,
+        known: dict[str, Any],
+        unseen: dict[str, str],
+        score: dict[str, Any],
+    ) -> None:
+        values = {"known": known, "unseen": unseen, "score": score, "updated_at": self._moment}
+        keys = {"domain_id": self._domain.id, "account_id": self._domain.account_id}
+        session.execute(
+            db.insert(session, DomainState)
+            .values(**keys, **values)
+            .on_conflict_do_update(index_elements=["domain_id"], set_=values)
+        )
+
+    def _write_domain(self, session: Session, score: Mapping[str, Any]) -> None:
+        session.execute(
+            update(Domain)
+            .where(Domain.id == self._domain.id)
+            .values(
+                score=score["value"],
+                grade=score["grade"],
+                score_version=score["version"],
+                last_scan_id=self._scan_id,
+                last_scan_status="completed",
+                last_scan_finished_at=self._moment,
+            )
+        )
+
+    def _change_row(self, change: Change) -> dict[str, Any]:
+        return {
+            "id": ids.new(),
+            "account_id": self._domain.account_id,
+            "domain_id": self._domain.id,
+            "scan_id": self._scan_id,
+            "at": change.at,
+            "check": change.check,
+            "name": change.name,
+            "type": change.type,
+            "before": list(change.before),
+            "after": list(change.after),
+        }
+
+
+def _still_mine(session: Session, results: Sequence[Result]) -> set[UUID]:
+    """The scans whose last attempt is ours; their rows are locked until the commit."""
+    attempts = {claim.scan_id: claim.attempt for claim, _ in results}
+    rows = session.execute(
+        select(Scan.id, Scan.attempt)
+        .where(Scan.id.in_(attempts), Scan.status == "running")
+        .order_by(Scan.id)
+        .with_for_update()
+    )
+    return {row.id for row in rows if row.attempt == attempts[row.id]}
+
+
+def _recent_changes(
+    session: Session, domain_ids: Iterable[UUID], moment: datetime
+) -> Mapping[UUID, list[Change]]:
+    found: dict[UUID, list[Change]] = {}
+    rows = session.scalars(
+        select(DnsChange)
+        .where(
+            DnsChange.domain_id.in_(list(domain_ids)),
+            DnsChange.at > moment - changes.CHANGE_WINDOW,
+        )
+        .order_by(DnsChange.id)
+    )
+    for row in rows:
+        found.setdefault(row.domain_id, []).append(
+            Change(row.check, row.name, row.type, tuple(row.before), tuple(row.after), row.at)
+        )
+    return found

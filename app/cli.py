@@ -1,0 +1,182 @@
+"""``flask …``: what operators do from a shell. Each command calls one service."""
+
+import getpass
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from app import ids, settings
+from app.errors import ApplicationError
+from app.models.accounts import ROLES
+from app.models.keys import Scope
+from app.services import accounts, demo, keys, scans
+
+OPERATOR = "user:operator"
+
+
+class Command(click.Command):
+    """A command whose errors are a sentence on stderr and exit status 1, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ApplicationError as error:
+            raise click.ClickException(error.message) from None
+
+
+class Commands(AppGroup):
+    """A group of them."""
+
+    command_class = Command
+
+
+accounts_group = Commands("accounts", help="Accounts.")
+users_group = Commands("users", help="The people who sign in.")
+keys_group = Commands("keys", help="API keys.")
+scans_group = Commands("scans", help="Scans.")
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to ``flask``."""
+    for command in (accounts_group, users_group, keys_group, scans_group, set_up, demo_domains):
+        app.cli.add_command(command)
+
+
+@accounts_group.command("create")
+@click.argument("name")
+def create_account(name: str) -> None:
+    """Make an account."""
+    account = accounts.create(name, actor=OPERATOR)
+    print(f"{ids.public('acc', account.id)}  {account.name}")
+
+
+@users_group.command("create")
+@click.option("--account", required=True, help="Its name or id.")
+@click.option("--email", required=True)
+@click.option("--role", type=click.Choice(ROLES), default="admin", show_default=True)
+@click.option("--ask-password", is_flag=True, help="Type it instead of having one made.")
+def create_user(account: str, email: str, role: str, ask_password: bool) -> None:
+    """Make a user; the password is printed once."""
+    password = getpass.getpass("Password: ") if ask_password else None
+    user, made = accounts.add_user(account, email, role=role, password=password, actor=OPERATOR)
+    print(f"{user.email}  {role}")
+    if password is None:
+        print(f"password (shown once): {made}")
+
+
+@keys_group.command("create")
+@click.option("--account", required=True, help="Its name or id.")
+@click.option("--name", required=True)
+@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(list(Scope)))
+@click.option("--expires", help="A date or time, like 2030-01-31, in UTC.")
+@click.option("--allow", "cidrs", multiple=True, help="A network like 192.0.2.0/24; repeatable.")
+@click.option("--rate-limit", help="Like '300 per minute'; else the service's own.")
+def create_key(
+    account: str,
+    name: str,
+    scopes: Sequence[str],
+    expires: str | None,
+    cidrs: Sequence[str],
+    rate_limit: str | None,
+) -> None:  # fmt: skip
+    """Make a key; it is printed once."""
+    new = keys.NewKey(name, [Scope(scope) for scope in scopes], _moment(expires), cidrs, rate_limit)
+    key, token = keys.issue(accounts.find(account).id, new, actor=OPERATOR)
+    print(f"{key.key_id}  {key.name}  {' '.join(key.scopes)}")
+    print(f"key (shown once): {token}")
+
+
+@keys_group.command("list")
+@click.option("--account", required=True, help="Its name or id.")
+def list_keys(account: str) -> None:
+    """List the account's keys, newest first."""
+    now = datetime.now(UTC)
+    for key in keys.search(accounts.find(account).id):
+        state = "active" if key.is_usable(now) else "revoked" if key.revoked_at else "expired"
+        used = key.last_used_at.isoformat(timespec="seconds") if key.last_used_at else "never used"
+        ends = key.expires_at.isoformat(timespec="seconds") if key.expires_at else "no end"
+        print(f"{key.key_id}  {state:8}  {key.name}  {' '.join(key.scopes)}  {ends}  {used}")
+
+
+@keys_group.command("revoke")
+@click.option("--account", required=True, help="Its name or id.")
+@click.option("--reason")
+@click.argument("key_id")
+def revoke_key(account: str, reason: str | None, key_id: str) -> None:
+    """Refuse a key from now on."""
+    keys.revoke(accounts.find(account).id, _key_id(key_id), actor=OPERATOR, reason=reason)
+    print(f"{_key_id(key_id)} is revoked; every process refuses it within a second")
+
+
+@keys_group.command("rotate")
+@click.option("--account", required=True, help="Its name or id.")
+@click.option("--grace", default="24h", show_default=True, help="How long the old one goes on.")
+@click.argument("key_id")
+def rotate_key(account: str, grace: str, key_id: str) -> None:
+    """Make a key like this one, which itself ends after the grace."""
+    key, token = keys.rotate(
+        accounts.find(account).id, _key_id(key_id), _span(grace), actor=OPERATOR
+    )
+    print(f"{key.key_id}  {key.name}  {' '.join(key.scopes)}")
+    print(f"key (shown once): {token}")
+
+
+@scans_group.command("trigger")
+@click.option("--account", required=True, help="Its name or id.")
+@click.argument("domains", nargs=-1, required=True)
+def trigger_scans(account: str, domains: Sequence[str]) -> None:
+    """Ask for scans of domains, by name or id."""
+    account_id = accounts.find(account).id
+    for domain in domains:
+        found = scans.trigger(account_id, domain, actor=OPERATOR, trigger="cli")
+        print(f"{ids.public('scan', found.scan.id)}  {found.scan.domain_name}  {found.outcome}")
+
+
+@click.command("setup", cls=Command)
+@click.option("--email", default="admin@localhost.localdomain", show_default=True)
+def set_up(email: str) -> None:
+    """Make the first account, its owner and a key; nothing if there is an account."""
+    made = accounts.set_up(email)
+    if made is None:
+        return
+    base = settings.current().base_url
+    print("First start. Shown once and kept nowhere; write them down:")
+    print(f"  dashboard  {base}/auth/login")
+    print(f"  user       {made.email}")
+    print(f"  password   {made.password}")
+    print(f"  API key    {made.token}")
+    print("Try it:")
+    print(f"  curl -H 'Authorization: Bearer {made.token}' {base}/v1/me")
+
+
+@click.command("demo", cls=Command)
+def demo_domains() -> None:
+    """Add the sample domains that the demo's name server knows, and scan them."""
+    added = demo.add_samples()
+    print(f"{added} sample domains; their first scans are under way")
+
+
+def _key_id(text: str) -> str:
+    """The public part; a whole key is taken too, since that is what people have at hand."""
+    return text.removeprefix("mp_")[:12]
+
+
+def _span(text: str) -> timedelta:
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    if text[:-1].isdigit() and len(text) < 7 and text[-1] in units:
+        return timedelta(**{units[text[-1]]: int(text[:-1])})
+    raise click.BadParameter("it must read like 30m, 24h or 7d")
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter("it must read like 2030-01-31 or 2030-01-31T12:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

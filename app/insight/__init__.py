@@ -1,0 +1,1 @@
+"""What judgements and reports mean. Pure."""

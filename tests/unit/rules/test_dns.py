@@ -1,0 +1,127 @@
+"""Changes in DNS: which are seen, and what is made of them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.checks.contract import Judgement, Record, Severity, Verdict
+from app.protocols.names import DomainName
+from app.rules import dns
+from app.rules.contract import Change, Draft, Posture
+
+DOMAIN = DomainName("example.org")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NONE, REJECT = "v=DMARC1; p=none", "v=DMARC1; p=reject"
+
+
+def judgement(check: str, *records: Record, definite: bool = True) -> Judgement:
+    return Judgement(check, 1, Verdict.OK, {}, (), records, 1, definite)
+
+
+def record(name: str, type: str, *values: str, rcode: str = "NOERROR") -> Record:
+    return Record(name, type, rcode, 300, values)
+
+
+def known(check: str, *records: Record) -> dict[str, Any]:
+    stored = [
+        {"name": r.name, "type": r.type, "rcode": r.rcode, "ttl": r.ttl, "values": list(r.values)}
+        for r in records
+    ]
+    return {check: {"records": stored}}
+
+
+@pytest.mark.parametrize(
+    ("check", "before", "after", "seen"),
+    [
+        ("mx", ("example.org", "MX", "10 a."), ("example.org", "MX", "10 b."), True),
+        ("mx", ("example.org", "MX", "1 a.", "1 b."), ("example.org", "MX", "1 b.", "1 a."), False),
+        ("mx", ("a.example.org", "A", "192.0.2.1"), ("a.example.org", "A", "192.0.2.2"), False),
+        ("spf", ("_spf.other.com", "TXT", "v=spf1"), ("_spf.other.com", "TXT", "x"), False),
+        ("spf", ("example.org", "TXT", "v=spf1 -all"), ("example.org", "TXT"), True),
+        ("spf", ("example.org", "TXT", "v=spf1", "x=1"), ("example.org", "TXT", "v=spf1"), False),
+        ("dmarc", ("_dmarc.example.org", "TXT"), ("_dmarc.example.org", "TXT", NONE), True),
+    ],
+)
+def test_a_change_is_seen_where_the_domain_itself_changed(
+    check: str, before: tuple[str, ...], after: tuple[str, ...], seen: bool
+) -> None:
+    found = dns.between(
+        DOMAIN, known(check, record(*before)), [judgement(check, record(*after))], NOW
+    )
+    assert bool(found) is seen
+
+
+def test_a_look_up_that_failed_is_no_change() -> None:
+    before = known("mx", record("example.org", "MX", "10 a."))
+    failed = judgement("mx", record("example.org", "MX", rcode="servfail"))
+    assert dns.between(DOMAIN, before, [failed], NOW) == []
+
+
+def test_a_judgement_that_is_not_definite_is_no_change() -> None:
+    before = known("mx", record("example.org", "MX", "10 a."))
+    unsure = judgement("mx", record("example.org", "MX"), definite=False)
+    assert dns.between(DOMAIN, before, [unsure], NOW) == []
+
+
+def test_the_first_scan_sees_no_change() -> None:
+    assert dns.between(DOMAIN, {}, [judgement("mx", record("example.org", "MX", "a"))], NOW) == []
+
+
+def alerts(*changes: Change) -> list[Draft]:
+    posture = Posture(DOMAIN, NOW, {}, changes)
+    return [draft for rule in dns.RULES for draft in rule.judge(posture) or ()]
+
+
+def dmarc_change(before: list[str], after: list[str], *, hours_ago: int = 1) -> Change:
+    at = NOW - timedelta(hours=hours_ago)
+    return Change("dmarc", "_dmarc.example.org", "TXT", tuple(before), tuple(after), at)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([REJECT], [], [("dns.record_removed", Severity.CRITICAL)]),
+        ([], [NONE], [("dns.record_changed.dmarc", Severity.INFO)]),
+        (
+            [REJECT],
+            [NONE],
+            [
+                ("dns.record_changed.dmarc", Severity.MEDIUM),
+                ("dmarc.policy_weakened", Severity.CRITICAL),
+            ],
+        ),
+        (
+            [NONE],
+            [REJECT],
+            [
+                ("dns.record_changed.dmarc", Severity.MEDIUM),
+                ("dmarc.policy_strengthened", Severity.INFO),
+            ],
+        ),
+        ([NONE], [f"{NONE}; fo=1"], [("dns.record_changed.dmarc", Severity.MEDIUM)]),
+    ],
+)
+def test_a_change_gives_the_alerts_it_deserves(
+    before: list[str], after: list[str], expected: list[tuple[str, Severity]]
+) -> None:
+    found = [(draft.type, draft.severity) for draft in alerts(dmarc_change(before, after))]
+    assert found == expected
+
+
+def test_only_the_last_change_of_a_record_counts() -> None:
+    gone = dmarc_change([REJECT], [], hours_ago=2)
+    back = dmarc_change([], [REJECT], hours_ago=1)
+    assert [draft.type for draft in alerts(gone, back)] == ["dns.record_changed.dmarc"]
+
+
+def test_every_type_that_is_yielded_is_governed_by_its_rule() -> None:
+    changes = [
+        dmarc_change([REJECT], [NONE]),
+        Change("dns", "example.org", "NS", ("a",), ("b",), NOW),
+        Change("dane", "_25._tcp.mx.example.org", "TLSA", ("a",), ("b",), NOW),
+        Change("mx", "example.org", "MX", ("a",), (), NOW),
+    ]
+    for rule in dns.RULES:
+        drafts = rule.judge(Posture(DOMAIN, NOW, {}, changes)) or ()
+        assert {draft.type for draft in drafts} <= rule.types

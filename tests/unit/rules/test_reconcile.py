@@ -1,0 +1,88 @@
+"""What stands and what the rules say now: opened, sustained, resolved, or left as it is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.checks.contract import Severity
+from app.protocols.names import DomainName
+from app.rules.contract import Draft, Posture, Rule
+from app.rules.reconcile import Plan, plan
+
+POSTURE = Posture(DomainName("example.org"), datetime(2026, 1, 1, tzinfo=UTC), {})
+
+
+@dataclass
+class Alert:
+    type: str
+    subject: str
+
+
+def draft(type: str, subject: str = "example.org") -> Draft:
+    return Draft(type, subject, Severity.HIGH, "title", "message")
+
+
+def rule(*types: str, yields: Iterable[Draft] | None) -> Rule:
+    return Rule(frozenset(types), lambda _: yields)
+
+
+def run(standing: list[Alert], *rules: Rule) -> Plan[Alert]:
+    return plan(standing, POSTURE, rules)
+
+
+def test_what_is_new_is_opened() -> None:
+    assert run([], rule("a", yields=[draft("a")])).opened == [draft("a")]
+
+
+def test_what_is_still_so_is_sustained() -> None:
+    alert = Alert("a", "example.org")
+    found = run([alert], rule("a", yields=[draft("a")]))
+    assert (found.opened, found.sustained) == ([], [(alert, draft("a"))])
+
+
+def test_what_is_no_longer_so_is_resolved() -> None:
+    alert = Alert("a", "example.org")
+    assert run([alert], rule("a", yields=[])).resolved == [alert]
+
+
+def test_another_subject_is_another_alert() -> None:
+    alert = Alert("a", "mail.example.org")
+    found = run([alert], rule("a", yields=[draft("a")]))
+    assert (found.opened, found.resolved) == ([draft("a")], [alert])
+
+
+def test_a_rule_that_cannot_tell_leaves_its_alerts_as_they_are() -> None:
+    found = run([Alert("a", "example.org")], rule("a", yields=None))
+    assert found == Plan()
+
+
+def test_a_rule_resolves_no_alert_of_another() -> None:
+    assert run([Alert("b", "example.org")], rule("a", yields=[])) == Plan()
+
+
+def test_the_same_draft_twice_is_one_alert() -> None:
+    assert run([], rule("a", yields=[draft("a"), draft("a")])).opened == [draft("a")]
+
+
+outcomes = st.lists(
+    st.one_of(st.none(), st.lists(st.sampled_from(["x", "y", "z"]), max_size=3)), max_size=12
+)
+
+
+@given(outcomes)
+def test_no_sequence_of_outcomes_gives_two_alerts_of_one_key(
+    sequence: list[list[str] | None],
+) -> None:
+    standing: list[Alert] = []
+    for subjects in sequence:
+        drafts = None if subjects is None else [draft("a", subject) for subject in subjects]
+        found = run(standing, rule("a", yields=drafts))
+        before = [alert.subject for alert in standing]
+        standing = [alert for alert in standing if alert not in found.resolved]
+        standing += [Alert(opened.type, opened.subject) for opened in found.opened]
+        now = [alert.subject for alert in standing]
+        assert len(set(now)) == len(now)
+        assert sorted(now) == sorted(before if subjects is None else set(subjects))

@@ -44,9 +44,10 @@ def verify(account_id: UUID, ref: str, door: Door, *, actor: str) -> Domain:
              only the weekly look takes it back
     """
     domain = domains.find(account_id, ref)
-    wanted = set(_values(account_id, domain.name))
+    name = domain.name
+    wanted = set(_values(account_id, name))
     try:
-        texts = door.run(lambda open_answers: _texts(open_answers, domain.name))
+        texts = door.run(lambda open_answers: _texts(open_answers, name))
     except Undetermined as error:
         raise ServiceUnavailable(f"DNS does not say: {error}") from None
     if not wanted & set(texts):
@@ -57,11 +58,11 @@ def verify(account_id: UUID, ref: str, door: Door, *, actor: str) -> Domain:
             if domain.verified_at is None:
                 domain.verified_at = domain.updated_at = now(session)
                 audit.record(
-                    session, account_id, actor=actor, action="domain.verified", target=domain.name
+                    session, account_id, actor=actor, action="domain.verified", target=name
                 )
             return domain
     except IntegrityError:
-        raise Conflict(f"{domain.name} is verified by another account") from None
+        raise Conflict(f"{name} is verified by another account") from None
 
 
 def is_verified(domain_verified_at: object) -> bool:

@@ -1,11 +1,13 @@
 """What a record would be worth that is not published yet."""
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from app import settings
-from app.checks import CHECKS
+from app.checks import CHECKS, spf_evaluate
 from app.checks.answers import Door, OpenAnswers
 from app.checks.contract import Check, Subject, Usage
 from app.checks.examine import examine
@@ -13,7 +15,7 @@ from app.checks.overlay import Overlay
 from app.errors import InvalidRequest
 from app.protocols import names
 from app.protocols.names import DomainName
-from app.services import judgements
+from app.services import domains, judgements
 
 # Where each check that judges a TXT record looks for it, before the domain's name.
 PREFIXES = {
@@ -52,6 +54,28 @@ def evaluate(draft: Draft, door: Door) -> dict[str, Any]:
     domain, owner, selectors = _place(draft)
     subject = Subject(domain=domain, usage=draft.usage, dkim_selectors=selectors)
     return door.run(lambda open_answers: _judge(check, subject, owner, draft, open_answers))
+
+
+def would_pass(
+    account_id: UUID, ref: str, door: Door, *, ip: str, mail_from: str | None, helo: str | None
+) -> spf_evaluate.Evaluation:
+    """What a receiver makes of mail from ``ip`` by the domain's published SPF (RFC 7208 §4).
+
+    mail_from  the envelope's sender; the domain's postmaster if not given
+    helo       what the client says it is; the domain's name if not given
+    raises     NotFound; InvalidRequest if ``ip`` is no address
+    """
+    domain = domains.find(account_id, ref).name
+    sender = f"postmaster@{domain}" if mail_from is None else mail_from
+    try:
+        ipaddress.ip_address(ip)
+    except ValueError:
+        raise _invalid("ip", "not an IPv4 or IPv6 address") from None
+    return door.run(
+        lambda open_answers: spf_evaluate.evaluate(
+            open_answers(), ip=ip, mail_from=sender, helo=helo or domain
+        )
+    )
 
 
 async def _judge(

@@ -138,7 +138,7 @@ def transaction(*, readonly: bool = False) -> Iterator[Session]:
                 if readonly:
                     session.connection(execution_options={"readonly": True})
                 yield session
-            callbacks: list[Callable[[], None]] = session.info.pop("after_commit", [])
+            callbacks: list[Callable[[], object]] = session.info.pop("after_commit", [])
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         logger.warning("database: %s", error)
         raise ServiceUnavailable("The database does not answer; try again soon") from error
@@ -146,7 +146,7 @@ def transaction(*, readonly: bool = False) -> Iterator[Session]:
         callback()
 
 
-def after_commit(session: Session, callback: Callable[[], None]) -> None:
+def after_commit(session: Session, callback: Callable[[], object]) -> None:
     """Run ``callback`` once the session's transaction is committed; never if it is rolled back."""
     session.info.setdefault("after_commit", []).append(callback)
 

@@ -100,8 +100,8 @@ async def evaluate(
     local_part, _, domain = mail_from.rpartition("@")
     domain = spf_macros.plain(domain or helo)
     sender = f"{local_part or 'postmaster'}@{domain}"
-    host = _CheckHost(dns, _address(ip), _values(ip, sender, helo, receiver))
-    host.max_void_lookups = receiver.max_void_lookups
+    values = _values(ip, sender, helo, receiver)
+    host = _CheckHost(dns, _address(ip), values, receiver.max_void_lookups)
     try:
         found = await host.check(_a_labels(domain))
         explanation = await host.explain(found)
@@ -138,11 +138,13 @@ class _Found:
 class _CheckHost:
     """One evaluation: its counters, and what its macros stand for."""
 
-    def __init__(self, dns: Answers, ip: Address, values: Mapping[str, str]) -> None:
+    def __init__(
+        self, dns: Answers, ip: Address, values: Mapping[str, str], max_void_lookups: int
+    ) -> None:
         self._dns, self._ip, self._values = dns, ip, values
+        self._max_void_lookups = max_void_lookups
         self._rdtype = "A" if ip.version == 4 else "AAAA"
         self.lookups = self.void_lookups = 0
-        self.max_void_lookups = spf.MAX_VOID_LOOKUPS
         self.trace: list[Step] = []
 
     async def check(self, domain: str) -> _Found:
@@ -308,8 +310,8 @@ class _CheckHost:
     def _void(self, found: list[str]) -> list[str]:
         if not found:
             self.void_lookups += 1
-        if self.void_lookups > self.max_void_lookups:
-            raise _PermError(f"more than {self.max_void_lookups} look-ups found nothing")
+        if self.void_lookups > self._max_void_lookups:
+            raise _PermError(f"more than {self._max_void_lookups} look-ups found nothing")
         return found
 
     def _note(self, domain: str, text: str, outcome: str) -> None:

@@ -58,3 +58,17 @@ def claims_version(text: str, version: str) -> bool:
     """
     found = _VERSION.match(text)
     return found is not None and found[1].lower().startswith(version.lower())
+
+
+def replaced(text: str, name: str, value: str | None) -> str:
+    """The record with this value for the tag, at its place or at the end; without it for None."""
+    kept, is_placed = [], value is None
+    for part in filter(None, (part.strip(_SPACE) for part in text.split(";"))):
+        if lowered(part.partition("=")[0].strip(_SPACE)) != name:
+            kept.append(part)
+        elif not is_placed:
+            kept.append(f"{name}={value}")
+            is_placed = True
+    if not is_placed:
+        kept.append(f"{name}={value}")
+    return "; ".join(kept)

@@ -1,0 +1,16 @@
+"""What is looked for in a domain's DNS; ``CHECKS`` is the registry, in the order of a report."""
+
+from app.checks.bimi import bimi
+from app.checks.caa import caa
+from app.checks.dane import dane
+from app.checks.dkim import dkim
+from app.checks.dmarc import dmarc
+from app.checks.dns import dns
+from app.checks.dnssec import dnssec
+from app.checks.mta_sts import mta_sts
+from app.checks.mx import mx
+from app.checks.rdns import rdns
+from app.checks.spf import spf
+from app.checks.tls_rpt import tls_rpt
+
+CHECKS = (dns, dnssec, mx, rdns, spf, dkim, dmarc, mta_sts, tls_rpt, dane, caa, bimi)

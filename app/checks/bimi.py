@@ -1,0 +1,131 @@
+"""BIMI: whether receivers that show logos would show the domain's (draft-brand-indicators)."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.checks import dmarc_walk
+from app.checks.answers import Answers
+from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+from app.protocols import bimi as protocol
+from app.protocols import bimi_logo, dmarc, dmarc_discovery
+from app.protocols.bimi import Record
+from app.protocols.bimi_logo import Problem
+from app.protocols.dmarc import Policy
+from app.protocols.names import DomainName
+
+_DRAFT = "draft-brand-indicators-for-message-identification"
+
+MISSING = Kind("bimi.missing", Severity.INFO, "No BIMI record", f"{_DRAFT} §4.2", Verdict.INFO)
+SEVERAL = Kind(
+    "bimi.multiple_records", Severity.MEDIUM, "Several records: none counts", f"{_DRAFT} §4.2"
+)
+SYNTAX = Kind(
+    "bimi.syntax_error", Severity.MEDIUM, "Receivers cannot use the record", f"{_DRAFT} §4.2"
+)
+NOT_ENFORCED = Kind(
+    "bimi.dmarc_not_enforced",
+    Severity.MEDIUM,
+    "No logo is shown without an enforced DMARC policy",
+    f"{_DRAFT} §7",
+)
+UNREACHABLE = Kind(
+    "bimi.logo_unreachable", Severity.MEDIUM, "The logo cannot be fetched", f"{_DRAFT} §4.2"
+)
+NOT_TINY = Kind(
+    "bimi.logo_not_tiny_ps", Severity.MEDIUM, "The logo is no SVG Tiny PS", "draft-svg-tiny-ps §2"
+)
+NOT_SQUARE = Kind(
+    "bimi.logo_not_square", Severity.LOW, "The logo is not square", "draft-svg-tiny-ps §2"
+)
+CONTENT_TYPE = Kind(
+    "bimi.content_type", Severity.LOW, "The logo is not served as image/svg+xml", "RFC 9110 §8.3"
+)
+VMC_MISSING = Kind(
+    "bimi.vmc_missing", Severity.INFO, "Many receivers want a certificate", f"{_DRAFT} §4.2"
+)
+DECLINED = Kind("bimi.declined", Severity.INFO, "The domain wants no logo", f"{_DRAFT} §4.2")
+
+
+@check(
+    "bimi",
+    finds=(
+        *(MISSING, SEVERAL, SYNTAX, NOT_ENFORCED, UNREACHABLE, NOT_TINY, NOT_SQUARE),
+        *(CONTENT_TYPE, VMC_MISSING, DECLINED),
+    ),
+)
+async def bimi(subject: Subject, dns: Answers) -> Outcome:
+    """The record of the default selector, its logo, and whether DMARC lets it be shown.
+
+    facts  record, record_valid, record_at, logo, authority, declined, dmarc_enforced
+    """
+    walk = await dmarc_walk.walk(subject.domain, dns)
+    at, texts = await _find(subject.domain, walk.org_domain, dns)
+    records = [text for text in texts if protocol.is_record(text)]
+    name = f"default._bimi.{at}"
+    if not records:
+        if attempts := [text for text in texts if protocol.is_attempt(text)]:
+            facts: dict[str, Any] = {"record": True, "record_valid": False}
+            return Outcome(facts, SYNTAX.at(name, record=attempts[0], reason="not v=BIMI1 first"))
+        return Outcome({"record": False}, MISSING.at(name))
+    facts = {"record": True, "record_valid": False, "record_at": at}
+    if len(records) > 1:
+        why = "Receivers use none of several records."
+        back = "Publish the old records again."
+        fix = Fix("replace", name, "TXT", "\n".join(records), records[0], back, why)
+        return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
+    try:
+        record = protocol.parse_record(records[0])
+    except protocol.Unusable as error:
+        return Outcome(facts, SYNTAX.at(name, record=records[0], reason=error.reason))
+    facts |= {"record_valid": True, "logo": record.l, "authority": record.a}
+    facts["declined"] = record.declined
+    if record.declined:
+        return Outcome(facts, DECLINED.at(name))
+    is_enforced = await _is_enforced(walk, dns)
+    found = [] if is_enforced else [NOT_ENFORCED.at(subject.domain, org_domain=walk.org_domain)]
+    found += await _of_logo(record, dns)
+    if record.a is None:
+        found.append(VMC_MISSING.at(name))
+    return Outcome(facts | {"dmarc_enforced": is_enforced}, *found)
+
+
+async def _find(
+    domain: DomainName, org_domain: DomainName, dns: Answers
+) -> tuple[DomainName, Sequence[str]]:
+    """Where the record is looked for, and the TXT values there: the domain, else its org domain."""
+    texts = await dns.txt(f"default._bimi.{domain}")
+    if org_domain != domain and not any(map(protocol.is_attempt, texts)):
+        return org_domain, await dns.txt(f"default._bimi.{org_domain}")
+    return domain, texts
+
+
+async def _is_enforced(walk: dmarc_walk.Walk, dns: Answers) -> bool:
+    """Quarantine or reject, for the author's domain and for all of the organizational domain."""
+    found = await dmarc_walk.discover(walk, dns)
+    at_org = walk.records.get(walk.org_domain)
+    below = dmarc_discovery.policy_of(at_org, is_own=False)[0] if at_org else Policy.REJECT
+    return not {found.effective_policy, below} & {None, dmarc.Policy.NONE}
+
+
+async def _of_logo(record: Record, dns: Answers) -> list[Finding]:
+    if record.l is None:
+        return []
+    parts = urlsplit(record.l)
+    target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+    if parts.port not in (None, 443):
+        return [UNREACHABLE.at(record.l, reason="only the port of https: is asked here")]
+    page = await dns.fetch(str(record.l.host), target)
+    if page.failure or page.status != 200:
+        reason = page.detail or page.failure or f"HTTP status {page.status}"
+        return [UNREACHABLE.at(record.l, reason=reason, status=page.status)]
+    problems = bimi_logo.problems(page.body)
+    found = []
+    others = [problem.reason for problem in problems if problem is not Problem.NOT_SQUARE]
+    if others:
+        found.append(NOT_TINY.at(record.l, problems=others))
+    if Problem.NOT_SQUARE in problems:
+        found.append(NOT_SQUARE.at(record.l))
+    if page.content_type.partition(";")[0].strip().lower() != "image/svg+xml":
+        found.append(CONTENT_TYPE.at(record.l, content_type=page.content_type))
+    return found

@@ -1,0 +1,192 @@
+"""DKIM: whether the keys of the known selectors can be used, and are strong enough (RFC 6376)."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from app.checks.answers import Answer, Answers
+from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+from app.protocols import dkim as protocol
+from app.protocols.dkim import Key, KeyType
+
+WEAK_BITS, GOOD_BITS = 1024, 2048  # RFC 8301 §3.2: below the first signatures do not count
+MAX_SELECTORS = 30
+# What the large services use; a domain may have others, which only its owner and reports can tell.
+COMMON = (
+    *("default", "google", "selector1", "selector2", "s1", "s2", "k1", "k2", "k3", "mail"),
+    *("dkim", "fm1", "protonmail", "zoho", "mxvault", "everlytickey1", "smtp", "mandrill"),
+)
+_CANARY = "no-such-selector-here"  # if this one has a key, a wildcard answers for every name
+
+NONE_KNOWN = Kind(
+    "dkim.no_selector_known",
+    Severity.INFO,
+    "No selector is known: name those of your services",
+    "RFC 6376 §3.6.2.1",
+    Verdict.INFO,
+)
+MISSING = Kind("dkim.selector_missing", Severity.HIGH, "A selector has no key", "RFC 6376 §3.6.2.2")
+CNAME_BROKEN = Kind(
+    "dkim.selector_cname_broken", Severity.HIGH, "An alias leads to no key", "RFC 6376 §3.6.2.2"
+)
+REVOKED = Kind(
+    "dkim.key_revoked", Severity.INFO, "The key is revoked", "RFC 6376 §3.6.1", Verdict.INFO
+)
+SYNTAX = Kind("dkim.record_syntax", Severity.HIGH, "The record cannot be read", "RFC 6376 §3.2")
+INVALID = Kind("dkim.key_invalid", Severity.HIGH, "The key cannot be used", "RFC 6376 §3.6.1")
+CORRUPT = Kind("dkim.key_corrupt", Severity.HIGH, "The key's octets are broken", "RFC 6376 §3.6.1")
+SEVERAL = Kind(
+    "dkim.multiple_records",
+    Severity.HIGH,
+    "Several keys at one selector: verifiers may take any",
+    "RFC 6376 §3.6.2.2",
+)
+TOO_SHORT = Kind(
+    "dkim.key_too_short", Severity.CRITICAL, "The key is too short to count", "RFC 8301 §3.2"
+)
+SHORT = Kind("dkim.key_1024", Severity.MEDIUM, "The key is shorter than advised", "RFC 8301 §3.2")
+SHA1 = Kind(
+    "dkim.sha1_only", Severity.HIGH, "Only SHA-1 is allowed: nobody accepts it", "RFC 8301 §3.1"
+)
+UNKNOWN_HASH = Kind("dkim.unknown_hash", Severity.LOW, "An unknown hash", "RFC 6376 §3.6.1")
+SERVICE = Kind("dkim.service_type", Severity.MEDIUM, "The key is not for mail", "RFC 6376 §3.6.1")
+TESTING = Kind(
+    "dkim.testing_flag",
+    Severity.LOW,
+    "t=y: verifiers treat signed mail like unsigned",
+    "RFC 6376 §3.6.1",
+)
+ED25519_ONLY = Kind(
+    "dkim.ed25519_only",
+    Severity.INFO,
+    "Not every receiver reads Ed25519: sign with RSA too",
+    "RFC 8463 §4",
+)
+WILDCARD = Kind(
+    "dkim.wildcard", Severity.INFO, "A wildcard answers for every selector", "RFC 4592 §2"
+)
+
+_OF_CODE = {"syntax": SYNTAX, "version_not_first": SYNTAX, "duplicate_tag": SYNTAX}
+_OF_CODE |= {"key_missing": INVALID, "key_type_unknown": INVALID, "key_corrupt": CORRUPT}
+
+
+@dataclass(frozen=True, slots=True)
+class _Selector:
+    """What there is at one selector.
+
+    is_named  its owner or reports tell of it: then it must have a key
+    """
+
+    name: str
+    is_named: bool
+    answer: Answer
+    at: str
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for text in self.answer.rdatas if isinstance(text, str)]
+
+
+@check(
+    "dkim",
+    finds=(
+        *(NONE_KNOWN, MISSING, CNAME_BROKEN, REVOKED, SYNTAX, INVALID, CORRUPT, SEVERAL),
+        *(TOO_SHORT, SHORT, SHA1, UNKNOWN_HASH, SERVICE, TESTING, ED25519_ONLY, WILDCARD),
+    ),
+)
+async def dkim(subject: Subject, dns: Answers) -> Outcome:
+    """The keys of the named selectors; where none is named, of common ones that exist.
+
+    facts  selectors {name: {status, found, key_type, bits, revoked, testing}}, wildcard
+    """
+    named = tuple(dict.fromkeys((*subject.dkim_selectors, *subject.seen_selectors)))[:MAX_SELECTORS]
+    selectors = await _ask(subject, named, dns)
+    is_wildcard = selectors[-1].name == _CANARY and bool(selectors[-1].texts)
+    kept = [s for s in selectors if s.name != _CANARY and (s.is_named or s.texts)]
+    if is_wildcard:
+        kept = [selector for selector in selectors if selector.name == _CANARY]
+    facts: dict[str, Any] = {}
+    found: list[Finding] = []
+    keys: list[Key] = []
+    for selector in kept:
+        facts["*" if is_wildcard else selector.name] = _judge(selector, found, keys)
+    if is_wildcard:
+        found.append(WILDCARD.at(f"*._domainkey.{subject.domain}", records=kept[0].texts))
+    elif not kept:
+        found.append(NONE_KNOWN.at(subject.domain, tried=[selector.name for selector in selectors]))
+    usable = [key for key in keys if not key.revoked]
+    if usable and all(key.key_type is KeyType.ED25519 for key in usable):
+        found.append(ED25519_ONLY.at(subject.domain))
+    return Outcome({"selectors": facts, "wildcard": is_wildcard}, *found)
+
+
+async def _ask(subject: Subject, named: tuple[str, ...], dns: Answers) -> list[_Selector]:
+    """All at once; the canary is the last, and only there if common ones are tried."""
+    tried = named or (*COMMON, _CANARY)
+    places = [f"{selector}._domainkey.{subject.domain}" for selector in tried]
+    answers = await asyncio.gather(*(dns.ask(place, "TXT") for place in places))
+    return [
+        _Selector(selector, bool(named), answer, place)
+        for selector, answer, place in zip(tried, answers, places, strict=True)
+    ]
+
+
+def _judge(selector: _Selector, found: list[Finding], keys: list[Key]) -> dict[str, Any]:
+    """The facts of one selector; what is to be said of it is added to ``found``."""
+    records = [text for text in selector.texts if protocol.is_record(text)]
+    facts: dict[str, Any] = {"found": bool(records)}
+    findings: list[Finding] = []
+    if len(records) == 1:
+        try:
+            key = protocol.parse_record(records[0])
+        except protocol.Unusable as error:
+            kind = _OF_CODE[error.code]
+            findings.append(kind.at(selector.at, record=records[0], reason=error.reason))
+        else:
+            keys.append(key)
+            facts |= {"key_type": key.key_type, "bits": key.bits, "revoked": key.revoked}
+            facts["testing"] = key.testing
+            findings += _of_key(selector.at, records[0], key)
+    else:
+        findings += _without_key(selector, records)
+    found += findings
+    facts["status"] = Outcome({}, *findings).verdict
+    return facts
+
+
+def _without_key(selector: _Selector, records: list[str]) -> Iterator[Finding]:
+    if len(records) > 1:
+        yield SEVERAL.at(selector.at, records=records)
+    elif selector.texts:
+        reason = "no v=DKIM1 and no p in it"
+        yield SYNTAX.at(selector.at, record=selector.texts[0], reason=reason)
+    elif selector.answer.aliases:
+        yield CNAME_BROKEN.at(selector.at, leads_to=selector.answer.aliases[-1])
+    else:
+        yield MISSING.at(selector.at, selector=selector.name)
+
+
+def _of_key(name: str, text: str, key: Key) -> Iterator[Finding]:
+    if key.revoked:
+        yield REVOKED.at(name)
+        return
+    if key.key_type is KeyType.RSA and key.bits < WEAK_BITS:
+        yield TOO_SHORT.at(name, bits=key.bits, least=WEAK_BITS)
+    elif key.key_type is KeyType.RSA and key.bits < GOOD_BITS:
+        yield SHORT.at(name, bits=key.bits, advised=GOOD_BITS)
+    if key.is_sha1_only:
+        yield SHA1.at(name, hashes=list(key.hashes), fix=_without_tag(name, text, "h"))
+    if not key.is_for_mail:
+        yield SERVICE.at(name, services=list(key.services), fix=_without_tag(name, text, "s"))
+    if key.testing:
+        yield TESTING.at(name, fix=_without_tag(name, text, "t"))
+    for problem in key.problems:
+        yield UNKNOWN_HASH.at(f"{name} {problem.value}", reason=problem.reason)
+
+
+def _without_tag(name: str, text: str, tag: str) -> Fix:
+    parts = [part.strip() for part in text.split(";") if part.strip()]
+    after = "; ".join(part for part in parts if part.partition("=")[0].strip() != tag)
+    why = f"Without {tag}= the key counts for all mail, with every hash in use."
+    return Fix("replace", name, "TXT", text, after, "Publish the old record again.", why)

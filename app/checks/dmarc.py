@@ -1,0 +1,177 @@
+"""DMARC: which policy applies to the domain, what it asks for, who learns of it (RFC 9989)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from app.checks import dmarc_destinations, dmarc_policy, dmarc_walk
+from app.checks.answers import Answers
+from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Usage, check
+from app.checks.dmarc_destinations import Source
+from app.protocols import dmarc as protocol
+from app.protocols import public_suffix
+from app.protocols.dmarc_discovery import Discovery
+from app.protocols.names import DomainName
+
+MISSING = Kind("dmarc.missing", Severity.CRITICAL, "No DMARC record applies", "RFC 9989 §4.7")
+SEVERAL = Kind(
+    "dmarc.multiple_records", Severity.CRITICAL, "Several records: none counts", "RFC 9989 §4.10"
+)
+SYNTAX = Kind(
+    "dmarc.syntax_error", Severity.CRITICAL, "A record receivers do not see as one", "RFC 9989 §4.8"
+)
+VERSION = Kind(
+    "dmarc.version_not_first", Severity.CRITICAL, "v=DMARC1 is not the first tag", "RFC 9989 §4.7"
+)
+WRONG_PLACE = Kind(
+    "dmarc.wrong_location", Severity.HIGH, "The record does not stand at _dmarc", "RFC 9989 §4.7"
+)
+UNRELATED = Kind(
+    "dmarc.unrelated_txt", Severity.LOW, "Other texts stand at _dmarc", "RFC 9989 §4.7"
+)
+NOT_PROCESSED = Kind(
+    "dmarc.not_processed",
+    Severity.CRITICAL,
+    "Neither a policy nor a report address: receivers pass over the record",
+    "RFC 9989 §4.10.1",
+)
+INHERITED = Kind(
+    "dmarc.inherited_from_org", Severity.INFO, "A parent's record applies", "RFC 9989 §4.10"
+)
+DIFFERS = Kind(
+    "dmarc.org_domain_differs_psl_vs_treewalk",
+    Severity.MEDIUM,
+    "Older receivers take another organizational domain",
+    "RFC 9989 §4.10.2",
+)
+TLD_RECORD = Kind(
+    "dmarc.tld_record",
+    Severity.INFO,
+    "The top-level domain's record applies",
+    "RFC 9989 §4.10",
+)
+
+
+@check(
+    "dmarc",
+    finds=(
+        *(MISSING, SEVERAL, SYNTAX, VERSION, WRONG_PLACE, UNRELATED, NOT_PROCESSED),
+        *(INHERITED, DIFFERS, TLD_RECORD, *dmarc_policy.KINDS, *dmarc_destinations.KINDS),
+    ),
+)
+async def dmarc(subject: Subject, dns: Answers) -> Outcome:
+    """What applies to mail from exactly this domain, and what is wrong with the record it rests on.
+
+    facts  record_at, org_domain, effective_policy, policy_tag; record, p, sp, np, testing, adkim,
+           aspf, rua, ruf, rua_external, removed_tags, obsolete_size, record_count_at_domain,
+           psl_org_domain
+    """
+    domain = subject.domain
+    walk = await dmarc_walk.walk(domain, dns)
+    found = await dmarc_walk.discover(walk, dns)
+    own = [text for text in walk.texts[domain] if protocol.is_record(text)]
+    findings = list(_of_own_name(domain, walk.texts[domain], own))
+    facts: dict[str, Any] = {
+        "record_at": found.record_at,
+        "org_domain": found.org_domain,
+        "effective_policy": found.effective_policy,
+        "policy_tag": found.policy_tag,
+        "record_count_at_domain": len(own),
+        "psl_org_domain": public_suffix.registrable(domain),
+    }
+    if found.record_at is None or found.record is None:
+        if not findings or all(finding.kind is UNRELATED for finding in findings):
+            findings += await _missing(subject, dns)
+        return Outcome(facts, *findings)
+    text = walk.text_at(found.record_at)
+    source = Source(found.record_at, found.org_domain, text, found.record)
+    destinations = await dmarc_destinations.examine(source, dns)
+    findings += _of_discovery(domain, found, source)
+    findings += dmarc_policy.findings(subject, found, source)
+    findings += destinations.findings
+    facts |= _facts(source) | {"rua_external": dict(destinations.external)}
+    return Outcome(facts, *findings, definite=destinations.is_definite)
+
+
+def _facts(source: Source) -> dict[str, Any]:
+    record = source.record
+    return {
+        "record": source.text,
+        "p": record.p,
+        "sp": record.sp,
+        "np": record.np,
+        "testing": record.testing,
+        "adkim": record.adkim,
+        "aspf": record.aspf,
+        "rua": list(map(str, record.rua)),
+        "ruf": list(map(str, record.ruf)),
+        "removed_tags": list(record.removed_tags),
+        "obsolete_size": record.has_obsolete_size,
+    }
+
+
+def _of_own_name(domain: DomainName, texts: Sequence[str], own: Sequence[str]) -> Iterator[Finding]:
+    """What stands at the domain's own _dmarc that is no single record."""
+    name = f"_dmarc.{domain}"
+    others = [text for text in texts if not protocol.is_record(text)]
+    attempts = [text for text in others if protocol.is_attempt(text)]
+    if len(own) > 1:
+        why = "With more than one record receivers use none: keep the one that you mean."
+        fix = Fix(
+            "replace", name, "TXT", "\n".join(own), own[0], "Publish the old records again.", why
+        )
+        yield SEVERAL.at(name, records=list(own), fix=fix)
+    if not own:
+        for text in attempts:
+            why = "Receivers want exactly v=DMARC1 in front, in this spelling."
+            after = _respelled(text)
+            fix = Fix("replace", name, "TXT", text, after, f"Publish {text!r}.", why)
+            yield SYNTAX.at(name, record=text, fix=fix)
+        misplaced = [text for text in others if "v=DMARC1" in text and text not in attempts]
+        for text in misplaced:
+            after = f"v=DMARC1; {text.replace('v=DMARC1', '').strip('; ')}"
+            why = "Receivers look at the first tag only to see whether it is a DMARC record."
+            fix = Fix("replace", name, "TXT", text, after, f"Publish {text!r}.", why)
+            yield VERSION.at(name, record=text, fix=fix)
+        others = [text for text in others if text not in (*attempts, *misplaced)]
+    if others:
+        yield UNRELATED.at(name, records=others)
+
+
+def _respelled(text: str) -> str:
+    rest = text.strip(" \t\"'").partition(";")[2].strip(" \t\"'")
+    return f"v=DMARC1; {rest}" if rest else "v=DMARC1; p=none"
+
+
+async def _missing(subject: Subject, dns: Answers) -> list[Finding]:
+    domain = subject.domain
+    name = f"_dmarc.{domain}"
+    is_silent = subject.usage in (Usage.PARKED, Usage.RECEIVES)
+    policy = "reject" if is_silent else "none"
+    record = f"v=DMARC1; p={policy}; rua=mailto:dmarc-reports@{domain}"
+    why = (
+        "The domain sends no mail: everything that says it does can be refused."
+        if is_silent
+        else "p=none changes nothing for your mail; the reports show who sends as you. "
+        "The mailbox must exist."
+    )
+    fix = Fix("publish", name, "TXT", None, record, "Remove the record again.", why)
+    findings = [MISSING.at(name, fix=fix)]
+    misplaced = [text for text in await dns.txt(domain) if protocol.is_record(text)]
+    if misplaced:
+        why = f"Receivers look for it at {name} only."
+        back = "Move the record back."
+        fix = Fix("publish", name, "TXT", None, misplaced[0], back, why)
+        findings.append(WRONG_PLACE.at(domain, records=misplaced, fix=fix))
+    return findings
+
+
+def _of_discovery(domain: DomainName, found: Discovery, source: Source) -> Iterator[Finding]:
+    if not source.record.is_processed:
+        yield NOT_PROCESSED.at(source.name, record=source.text)
+    if source.record_at != domain:
+        yield INHERITED.at(domain, record_at=source.record_at)
+    if "." not in source.record_at:
+        yield TLD_RECORD.at(domain, record_at=source.record_at)
+    older = public_suffix.registrable(domain)
+    if older is not None and older != found.org_domain:
+        yield DIFFERS.at(domain, treewalk=found.org_domain, public_suffix_list=older)

@@ -1,0 +1,192 @@
+"""Where DMARC reports go: whether they are wanted there, and whether they can arrive."""
+
+import asyncio
+from collections.abc import Awaitable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from app.checks import dmarc_walk
+from app.checks.answers import Answers, Undetermined
+from app.checks.contract import Finding, Fix, Kind, Severity, Verdict
+from app.protocols import dmarc, names, tags
+from app.protocols.dmarc import Record
+from app.protocols.names import DomainName
+from app.protocols.uris import Uri
+
+T = TypeVar("T")
+
+MAX_PROMISED = 2  # addresses that readers of RFC 7489 promise to report to (its §6.2)
+
+RUA_MISSING = Kind(
+    "dmarc.rua_missing", Severity.MEDIUM, "Nobody gets the aggregate reports", "RFC 9989 §4.7"
+)
+RUA_INVALID = Kind(
+    "dmarc.rua_invalid_uri",
+    Severity.HIGH,
+    "A report address is no usable URI",
+    "RFC 9989 §4.8",
+    Verdict.WARN,
+)
+RUA_TOO_MANY = Kind(
+    "dmarc.rua_too_many", Severity.LOW, "Not every reporter sends to so many", "RFC 7489 §6.2"
+)
+RUA_DUPLICATE = Kind(
+    "dmarc.rua_duplicate", Severity.LOW, "A report address stands twice", "RFC 9989 §4.7"
+)
+SIZE_SUFFIX = Kind(
+    "dmarc.size_suffix_obsolete", Severity.INFO, "A size limit has no meaning now", "RFC 9989 §4.8"
+)
+UNAUTHORIZED = Kind(
+    "dmarc.rua_external_unauthorized",
+    Severity.HIGH,
+    "Reports are not sent: the destination does not say that it wants them",
+    "RFC 9990 §4",
+    Verdict.WARN,
+)
+NO_MAILBOX = Kind(
+    "dmarc.rua_mailbox_no_mx",
+    Severity.HIGH,
+    "The host of a report address takes no mail",
+    "RFC 5321 §5.1",
+    Verdict.WARN,
+)
+RUF_PRESENT = Kind(
+    "dmarc.ruf_present_privacy",
+    Severity.INFO,
+    "Failure reports may hold personal data; few reporters send them",
+    "RFC 9991 §7",
+)
+KINDS = (
+    *(RUA_MISSING, RUA_INVALID, RUA_TOO_MANY, RUA_DUPLICATE, SIZE_SUFFIX, UNAUTHORIZED),
+    *(NO_MAILBOX, RUF_PRESENT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The record that is judged, where it stands, and the domain that it speaks for."""
+
+    record_at: DomainName
+    org_domain: DomainName
+    text: str
+    record: Record
+
+    @property
+    def name(self) -> str:
+        """Where the TXT record is published."""
+        return f"_dmarc.{self.record_at}"
+
+    def rewritten(self, tag: str, value: str | None, why: str) -> Fix:
+        """The fix that gives the tag this value; None takes it out."""
+        after = tags.replaced(self.text, tag, value)
+        back = f"Publish the old record again: {self.text}"
+        return Fix("replace", self.name, "TXT", self.text, after, back, why)
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """What was seen of the report addresses.
+
+    external     by host outside of the organizational domain: authorised, or None if not seen
+    is_definite  False if a host could not be asked
+    """
+
+    external: Mapping[str, bool | None]
+    findings: tuple[Finding, ...]
+    is_definite: bool
+
+
+async def examine(source: Source, dns: Answers) -> Destinations:
+    """The report addresses of the record, each host asked once and all at once.
+
+    A host that cannot be asked costs only what is said of it.
+    """
+    record = source.record
+    hosts = {uri.host: uri for uri in (*record.ruf, *record.rua) if uri.host}
+    seen = await asyncio.gather(*(_of_host(source, uri, dns) for uri in hosts.values()))
+    external: dict[str, bool | None] = {}
+    found = list(_of_text(source))
+    is_definite = True
+    for host, (is_authorized, takes_mail) in zip(hosts, seen, strict=True):
+        if is_authorized != "inside":
+            external[host] = None if is_authorized is None else is_authorized == "yes"
+        if is_authorized == "no":
+            found.append(_unauthorized(source, hosts[host]))
+        if takes_mail is False and is_authorized != "no":
+            found.append(NO_MAILBOX.at(host, uri=str(hosts[host])))
+        is_definite = is_definite and None not in (is_authorized, takes_mail)
+    return Destinations(external, tuple(found), is_definite)
+
+
+async def _of_host(source: Source, uri: Uri, dns: Answers) -> tuple[str | None, bool | None]:
+    """(``inside``, ``yes``, ``no`` or None; takes mail or None), None: it could not be asked."""
+    is_authorized, takes_mail = await asyncio.gather(
+        _or_none(_is_authorized(source, uri, dns)), _or_none(_takes_mail(uri, dns))
+    )
+    return is_authorized, takes_mail
+
+
+async def _or_none(asked: Awaitable[T]) -> T | None:
+    try:
+        return await asked
+    except Undetermined:
+        return None
+
+
+async def _is_authorized(source: Source, uri: Uri, dns: Answers) -> str:
+    """Whether reporters send there (RFC 9990 §4); ``inside``: they need not ask."""
+    host = uri.host
+    assert host is not None
+    if names.is_below(host, source.org_domain) or host == source.org_domain:
+        return "inside"
+    if (await dmarc_walk.walk(host, dns)).org_domain == source.org_domain:
+        return "inside"
+    name = dmarc.authorization_name(source.record_at, host)
+    if name is None:
+        return "no"
+    tag = "rua" if uri in source.record.rua else "ruf"
+    given = dmarc.authorization(await dns.txt(name), uri, tag)
+    return "yes" if given.is_given and given.instead != () else "no"
+
+
+async def _takes_mail(uri: Uri, dns: Answers) -> bool:
+    if uri.scheme != "mailto" or uri.host is None:
+        return True
+    if found := await dns.mx(uri.host):
+        return any(mx.host for mx in found)
+    addresses = await asyncio.gather(dns.ask(uri.host, "A"), dns.ask(uri.host, "AAAA"))
+    return any(answer.rdatas for answer in addresses)
+
+
+def _unauthorized(source: Source, uri: Uri) -> Finding:
+    name = dmarc.authorization_name(source.record_at, str(uri.host))
+    fix = None
+    if name is not None:
+        why = f"It tells reporters that {uri.host} wants the reports about {source.record_at}."
+        fix = Fix("publish", name, "TXT", None, "v=DMARC1;", "Remove the record again.", why)
+    return UNAUTHORIZED.at(str(uri.host), uri=str(uri), missing=name, fix=fix)
+
+
+def _of_text(source: Source) -> Iterator[Finding]:
+    record, name = source.record, source.name
+    unreadable = [problem for problem in record.problems if problem.name == "rua"]
+    for problem in unreadable:
+        fix = None
+        if ":" not in problem.value and "@" in problem.value:
+            written = [f"mailto:{problem.value}", *map(str, record.rua)]
+            fix = source.rewritten("rua", ",".join(written), "An address needs mailto: before it.")
+        yield RUA_INVALID.at(f"{name} {problem.value}", reason=problem.reason, fix=fix)
+    if not record.rua and not unreadable:
+        address = f"mailto:dmarc-reports@{source.record_at}"
+        why = "Reports show who sends as the domain; the mailbox must exist."
+        yield RUA_MISSING.at(name, record=source.text, fix=source.rewritten("rua", address, why))
+    if repeated := tags.repeated(map(str, record.rua)):
+        once = ",".join(dict.fromkeys(map(str, record.rua)))
+        fix = source.rewritten("rua", once, "Each address should stand once.")
+        yield RUA_DUPLICATE.at(name, uris=list(repeated), fix=fix)
+    if len(set(record.rua)) > MAX_PROMISED:
+        yield RUA_TOO_MANY.at(name, uris=list(map(str, record.rua)))
+    if record.sized:
+        yield SIZE_SUFFIX.at(name, uris=list(record.sized))
+    if record.ruf:
+        yield RUF_PRESENT.at(name, uris=list(map(str, record.ruf)))

@@ -1,0 +1,236 @@
+"""What is to be said of a DMARC record's policy and of its tags (RFC 9989 §4.7)."""
+
+from collections.abc import Iterator
+
+from app.checks.contract import Finding, Fix, Kind, Severity, Subject, Usage, Verdict
+from app.checks.dmarc_destinations import Source
+from app.protocols import public_suffix
+from app.protocols.dmarc import Alignment, Policy, Psd, Record
+from app.protocols.dmarc_discovery import Discovery
+
+MAX_RECORD = 450  # characters, so that the answer fits one UDP packet of 512 octets
+
+POLICY_NONE = Kind(
+    "dmarc.policy_none",
+    Severity.HIGH,
+    "Mail that fails is delivered all the same: p=none",
+    "RFC 9989 §4.7",
+    Verdict.WARN,
+)
+POLICY_QUARANTINE = Kind(
+    "dmarc.policy_quarantine",
+    Severity.INFO,
+    "Mail that fails is treated as suspicious",
+    "RFC 9989 §4.7",
+)
+MISSING_P = Kind(
+    "dmarc.policy_missing_p", Severity.MEDIUM, "No p: it counts as p=none", "RFC 9989 §4.10.1"
+)
+POLICY_INVALID = Kind(
+    "dmarc.policy_invalid",
+    Severity.CRITICAL,
+    "A policy tag has no valid value: the whole record counts as p=none, or not at all",
+    "RFC 9989 §4.10.1",
+)
+SUBDOMAIN_WEAKER = Kind(
+    "dmarc.subdomain_policy_weaker",
+    Severity.HIGH,
+    "Sub-domains are protected less than the domain",
+    "RFC 9989 §4.7",
+    Verdict.WARN,
+)
+SUBDOMAIN_MISSING = Kind(
+    "dmarc.subdomain_policy_missing",
+    Severity.INFO,
+    "No sp: p holds for sub-domains too",
+    "RFC 9989 §4.7",
+)
+SP_ON_SUBDOMAIN = Kind(
+    "dmarc.sp_on_subdomain",
+    Severity.LOW,
+    "sp and np have no effect in a sub-domain's own record",
+    "RFC 9989 §4.7",
+)
+NP_MISSING = Kind(
+    "dmarc.np_missing",
+    Severity.INFO,
+    "No np: names that do not exist get what sub-domains get",
+    "RFC 9989 §4.7",
+)
+NP_WEAKER = Kind(
+    "dmarc.np_weaker",
+    Severity.MEDIUM,
+    "Names that do not exist are protected less than the domain",
+    "RFC 9989 §4.7",
+)
+PSD_UNEXPECTED = Kind(
+    "dmarc.psd_unexpected", Severity.MEDIUM, "psd=y: it says it is a registry", "RFC 9989 §4.7"
+)
+TESTING = Kind(
+    "dmarc.testing_mode", Severity.MEDIUM, "t=y lowers the policy by one step", "RFC 9989 §4.7"
+)
+REMOVED = {
+    tag: Kind(
+        f"dmarc.removed_tag_{tag}",
+        Severity.INFO,
+        f"{tag} was removed: only older receivers read it",
+        "RFC 9989 §C.5.2",
+    )
+    for tag in ("pct", "rf", "ri")
+}
+PCT = Kind(
+    "dmarc.pct_below_100",
+    Severity.MEDIUM,
+    "Older receivers apply the policy to a part of the mail, newer ones to all",
+    "RFC 7489 §6.3",
+)
+UNKNOWN_TAG = Kind("dmarc.unknown_tag", Severity.INFO, "A tag nobody reads", "RFC 9989 §4.7")
+DUPLICATE_TAG = Kind(
+    "dmarc.duplicate_tag", Severity.LOW, "A tag stands twice: the first counts", "RFC 9989 §4.7"
+)
+NOT_A_TAG = Kind(
+    "dmarc.malformed_tag", Severity.LOW, "A part of the record is no tag", "RFC 9989 §4.8"
+)
+FO_INVALID = Kind("dmarc.fo_invalid", Severity.LOW, "fo cannot be read", "RFC 9989 §4.7")
+ALIGNMENT_INVALID = Kind(
+    "dmarc.alignment_invalid",
+    Severity.MEDIUM,
+    "adkim or aspf cannot be read: relaxed",
+    "RFC 9989 §4.7",
+)
+ALIGNMENT_STRICT = Kind(
+    "dmarc.alignment_strict_risk",
+    Severity.INFO,
+    "Mail of sub-domains and of many services does not align",
+    "RFC 9989 §4.4",
+)
+TAG_INVALID = Kind("dmarc.tag_invalid", Severity.LOW, "t or psd cannot be read", "RFC 9989 §4.8")
+TOO_LONG = Kind(
+    "dmarc.record_too_long", Severity.LOW, "The record is longer than advised", "RFC 7208 §3.4"
+)
+NOT_LOCKED = Kind(
+    "dmarc.not_locked_down",
+    Severity.MEDIUM,
+    "The domain sends no mail: p=reject costs nothing",
+    "RFC 9989 §7.4",
+)
+
+KINDS = (
+    *(POLICY_NONE, POLICY_QUARANTINE, MISSING_P, POLICY_INVALID, SUBDOMAIN_WEAKER),
+    *(SUBDOMAIN_MISSING, SP_ON_SUBDOMAIN, NP_MISSING, NP_WEAKER, PSD_UNEXPECTED, TESTING),
+    *(*REMOVED.values(), PCT, UNKNOWN_TAG, DUPLICATE_TAG, NOT_A_TAG, FO_INVALID),
+    *(ALIGNMENT_INVALID, ALIGNMENT_STRICT, TAG_INVALID, TOO_LONG, NOT_LOCKED),
+)
+
+_NEXT = {Policy.NONE: Policy.QUARANTINE, Policy.QUARANTINE: Policy.REJECT}
+
+
+def findings(subject: Subject, found: Discovery, source: Source) -> Iterator[Finding]:
+    """All that the record gives to say, of the policy first."""
+    yield from _of_policy(subject, found, source)
+    if source.record_at == found.org_domain:
+        yield from _of_subdomains(source)
+    elif source.record.sp or source.record.np:
+        yield SP_ON_SUBDOMAIN.at(source.name, record=source.text)
+    yield from _of_flags(source)
+    yield from _of_tags(source)
+
+
+def _of_policy(subject: Subject, found: Discovery, source: Source) -> Iterator[Finding]:
+    record, policy = source.record, found.effective_policy
+    unreadable = [problem for problem in record.problems if problem.name in ("p", "sp", "np")]
+    for problem in unreadable:
+        fix = source.rewritten(problem.name, "none", "Only none, quarantine and reject are read.")
+        yield POLICY_INVALID.at(
+            source.name, tag=problem.name, value=problem.value, reason=problem.reason, fix=fix
+        )
+        break  # one is enough to void all of them
+    if record.p is None and not unreadable:
+        fix = source.rewritten("p", "none", "It says in so many words what receivers assume.")
+        yield MISSING_P.at(source.name, record=source.text, fix=fix)
+    elif policy is Policy.NONE and not unreadable:
+        yield POLICY_NONE.at(source.name, record=source.text, fix=_raised(found, source))
+    elif policy is Policy.QUARANTINE:
+        yield POLICY_QUARANTINE.at(source.name)
+    if subject.usage in (Usage.PARKED, Usage.RECEIVES) and policy is not Policy.REJECT:
+        fix = source.rewritten("p", "reject", "No mail of the domain can be lost: it sends none.")
+        yield NOT_LOCKED.at(source.name, usage=subject.usage.value, fix=fix)
+
+
+def _raised(found: Discovery, source: Source) -> Fix | None:
+    """The next step from p=none, where the record's own p or sp is what asks for it."""
+    if found.policy_tag is None or source.record.testing:
+        return None
+    why = (
+        "Raise the policy once the reports show that all your own mail passes; "
+        "quarantine first, then reject."
+    )
+    return source.rewritten(found.policy_tag, _NEXT[Policy.NONE].value, why)
+
+
+def _of_subdomains(source: Source) -> Iterator[Finding]:
+    record = source.record
+    if record.p is None:
+        return
+    sub = record.sp or record.p
+    if record.sp and record.sp.strength < record.p.strength:
+        why = "Without sp the policy of the domain holds for its sub-domains too."
+        yield SUBDOMAIN_WEAKER.at(
+            source.name, p=record.p, sp=record.sp, fix=source.rewritten("sp", None, why)
+        )
+    elif record.sp is None:
+        yield SUBDOMAIN_MISSING.at(source.name)
+    if record.np is None:
+        yield NP_MISSING.at(source.name)
+    elif record.np.strength < min(record.p.strength, sub.strength):
+        why = "Nobody sends from names that do not exist: np=reject is safe."
+        fix = source.rewritten("np", "reject", why)
+        yield NP_WEAKER.at(source.name, p=record.p, np=record.np, fix=fix)
+
+
+def _of_flags(source: Source) -> Iterator[Finding]:
+    record = source.record
+    if record.testing and record.p is not Policy.NONE:
+        why = "With t=y receivers apply the policy one step weaker than it says."
+        yield TESTING.at(source.name, fix=source.rewritten("t", None, why))
+    if record.psd is Psd.YES and not public_suffix.is_public_suffix(source.record_at):
+        why = "psd=y is for registries such as co.uk; here it ends the protection of sub-domains."
+        yield PSD_UNEXPECTED.at(source.name, fix=source.rewritten("psd", None, why))
+    strict = [tag for tag in ("adkim", "aspf") if getattr(record, tag) is Alignment.STRICT]
+    if strict:
+        yield ALIGNMENT_STRICT.at(source.name, tags=strict)
+    if len(source.text) > MAX_RECORD:
+        yield TOO_LONG.at(source.name, length=len(source.text), advised=MAX_RECORD)
+
+
+def _of_tags(source: Source) -> Iterator[Finding]:
+    record = source.record
+    for tag in record.removed_tags:
+        fix = source.rewritten(tag, None, "Receivers of today pass over it.")
+        yield REMOVED[tag].at(source.name, fix=fix)
+    if record.pct is not None and record.pct < 100:
+        yield PCT.at(source.name, pct=record.pct, fix=_without_pct(source))
+    if record.unknown_tags:
+        yield UNKNOWN_TAG.at(source.name, tags=list(record.unknown_tags))
+    if record.duplicate_tags:
+        yield DUPLICATE_TAG.at(source.name, tags=list(record.duplicate_tags))
+    yield from _of_problems(source.name, record)
+
+
+def _of_problems(name: str, record: Record) -> Iterator[Finding]:
+    kinds = {
+        "": NOT_A_TAG,
+        "fo": FO_INVALID,
+        "adkim": ALIGNMENT_INVALID,
+        "aspf": ALIGNMENT_INVALID,
+        "t": TAG_INVALID,
+        "psd": TAG_INVALID,
+    }
+    for problem in record.problems:
+        if kind := kinds.get(problem.name):
+            subject = f"{name} {problem.name or problem.value[:60]}"
+            yield kind.at(subject, value=problem.value, reason=problem.reason)
+
+
+def _without_pct(source: Source) -> Fix:
+    return source.rewritten("pct", None, "Receivers of today treat all mail alike; say so to all.")

@@ -1,0 +1,63 @@
+"""The DMARC records above a name, all asked for at once (RFC 9989 §4.10)."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.checks.answers import Answers
+from app.protocols import dmarc, dmarc_discovery, names
+from app.protocols.dmarc import Record
+from app.protocols.dmarc_discovery import Discovery
+from app.protocols.names import DomainName
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What stands at each ``_dmarc`` name from ``start`` up to where the walk ends.
+
+    texts  the TXT values by domain, without ``_dmarc``, ``start`` first
+    """
+
+    start: DomainName
+    texts: Mapping[DomainName, tuple[str, ...]]
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        """The sole record of each name that has one."""
+        found = {name: dmarc.sole_record(texts) for name, texts in self.texts.items()}
+        return {name: record for name, record in found.items() if record}
+
+    @property
+    def org_domain(self) -> DomainName:
+        """The Organizational Domain of ``start`` (§4.10.2)."""
+        return dmarc_discovery.organizational_domain(self.start, self.records)
+
+    def text_at(self, name: DomainName) -> str:
+        """The record's text at a name of ``records``."""
+        return next(text for text in self.texts[name] if dmarc.is_record(text))
+
+
+async def walk(start: DomainName, dns: Answers) -> Walk:
+    """The walk up from ``start``.
+
+    raises  Undetermined if a name below its end cannot be asked; what is above does not matter
+    """
+    walked = names.walk(start)
+    heard = await asyncio.gather(
+        *(dns.txt(f"_dmarc.{name}") for name in walked), return_exceptions=True
+    )
+    texts: dict[DomainName, tuple[str, ...]] = {}
+    for name, values in zip(walked, heard, strict=True):
+        if isinstance(values, BaseException):
+            raise values
+        texts[name] = values
+        if dmarc_discovery.ends_walk(dmarc.sole_record(values)):
+            break
+    return Walk(start, texts)
+
+
+async def discover(found: Walk, dns: Answers) -> Discovery:
+    """Which record applies to ``found.start``, and what it asks for (§4.10.1)."""
+    records = found.records
+    exists = found.start in records or await dns.exists(found.start)
+    return dmarc_discovery.discover(found.start, records, exists=exists)

@@ -1,0 +1,212 @@
+"""MTA-STS: whether senders that check TLS would still deliver (RFC 8461)."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from app.checks.answers import Answers, Page
+from app.checks.contract import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Usage,
+    Verdict,
+    check,
+)
+from app.protocols import mta_sts as protocol
+from app.protocols.mta_sts import Mode, Policy
+
+PATH = "/.well-known/mta-sts.txt"
+SHORT_AGE = 7 * 86_400  # seconds; RFC 8461 §3.2 wants weeks
+
+MISSING = Kind("mta_sts.missing", Severity.LOW, "No MTA-STS record", "RFC 8461 §3.1", Verdict.INFO)
+SEVERAL = Kind(
+    "mta_sts.multiple_records", Severity.HIGH, "Several records: senders use none", "RFC 8461 §3.1"
+)
+SYNTAX = Kind("mta_sts.record_syntax", Severity.HIGH, "Senders cannot use it", "RFC 8461 §3.1")
+ID_INVALID = Kind("mta_sts.id_invalid", Severity.HIGH, "The id is no valid id", "RFC 8461 §3.1")
+UNREACHABLE = Kind(
+    "mta_sts.policy_unreachable", Severity.HIGH, "There is a record, but no policy", "RFC 8461 §3.3"
+)
+REDIRECTED = Kind(
+    "mta_sts.policy_redirected", Severity.HIGH, "Senders do not follow redirects", "RFC 8461 §3.3"
+)
+TLS_FAILED = Kind(
+    "mta_sts.policy_tls_failed", Severity.HIGH, "The certificate does not count", "RFC 8461 §3.3"
+)
+CONTENT_TYPE = Kind(
+    "mta_sts.policy_content_type", Severity.LOW, "The policy is not text/plain", "RFC 8461 §3.2"
+)
+TOO_LARGE = Kind(
+    "mta_sts.policy_too_large", Severity.HIGH, "The policy is over 64 KiB", "RFC 8461 §3.3"
+)
+LINE_ENDINGS = Kind(
+    "mta_sts.policy_line_endings", Severity.HIGH, "Lines do not end properly", "RFC 8461 §3.2"
+)
+POLICY_SYNTAX = Kind(
+    "mta_sts.policy_syntax", Severity.HIGH, "Senders cannot read the policy", "RFC 8461 §3.2"
+)
+POLICY_VERSION = Kind(
+    "mta_sts.policy_version", Severity.HIGH, "The policy has no version: STSv1", "RFC 8461 §3.2"
+)
+MX_MISSING = Kind(
+    "mta_sts.mx_missing_in_policy", Severity.HIGH, "The policy names no MX host", "RFC 8461 §3.2"
+)
+MISMATCH = Kind(
+    "mta_sts.policy_mismatch", Severity.MEDIUM, "An MX host is not in the policy", "RFC 8461 §4.1"
+)
+MODE_NONE = Kind("mta_sts.mode_none", Severity.LOW, "The policy is switched off", "RFC 8461 §5")
+MODE_TESTING = Kind(
+    "mta_sts.mode_testing", Severity.LOW, "Failures are reported, mail is sent", "RFC 8461 §5"
+)
+AGE_SHORT = Kind(
+    "mta_sts.max_age_short", Severity.LOW, "Senders forget the policy in days", "RFC 8461 §3.2"
+)
+AGE_LONG = Kind(
+    "mta_sts.max_age_too_long", Severity.HIGH, "max_age is over a year: invalid", "RFC 8461 §3.2"
+)
+ID_UNCHANGED = Kind(
+    "mta_sts.policy_changed_id_unchanged",
+    Severity.HIGH,
+    "The policy changed, its id did not: senders keep the old one",
+    "RFC 8461 §3.1",
+)
+
+_OF_POLICY = {
+    "too_large": TOO_LARGE,
+    "encoding": POLICY_SYNTAX,
+    "line_endings": LINE_ENDINGS,
+    "syntax": POLICY_SYNTAX,
+    "version": POLICY_VERSION,
+    "mode": POLICY_SYNTAX,
+    "max_age": POLICY_SYNTAX,
+    "max_age_too_long": AGE_LONG,
+    "mx_missing": MX_MISSING,
+    "mx_invalid": POLICY_SYNTAX,
+}
+_OF_FAILURE = {"tls": TLS_FAILED, "redirect": REDIRECTED, "too_large": TOO_LARGE}
+
+
+@check(
+    "mta_sts",
+    finds=(
+        *(MISSING, SEVERAL, SYNTAX, ID_INVALID, UNREACHABLE, REDIRECTED, TLS_FAILED),
+        *(CONTENT_TYPE, TOO_LARGE, LINE_ENDINGS, POLICY_SYNTAX, POLICY_VERSION, MX_MISSING),
+        *(MISMATCH, MODE_NONE, MODE_TESTING, AGE_SHORT, AGE_LONG, ID_UNCHANGED),
+    ),
+)
+async def mta_sts(subject: Subject, dns: Answers) -> Outcome:
+    """The record, the policy that it announces, and whether that covers every MX host.
+
+    facts  record, record_valid, id; policy_valid, mode, max_age, mx, mx_uncovered, policy_sha256,
+           certificate_not_after
+    """
+    name = f"_mta-sts.{subject.domain}"
+    texts = await dns.txt(name)
+    records = [text for text in texts if protocol.is_record(text)]
+    if not records:
+        return _without_record(subject, name, texts)
+    if len(records) > 1:
+        why = "Senders use none of several records: keep the one that you mean."
+        back = "Publish the old records again."
+        fix = Fix("replace", name, "TXT", "\n".join(records), records[0], back, why)
+        facts: dict[str, Any] = {"record": True, "record_valid": False}
+        return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
+    try:
+        record = protocol.parse_record(records[0])
+    except protocol.Unusable as error:
+        kind = ID_INVALID if error.code == "id_invalid" else SYNTAX
+        facts = {"record": True, "record_valid": False}
+        return Outcome(facts, kind.at(name, record=records[0], reason=error.reason))
+    page = await dns.fetch(f"mta-sts.{subject.domain}", PATH)
+    return await _with_policy(subject, record.id, page, dns)
+
+
+async def _with_policy(subject: Subject, id: str, page: Page, dns: Answers) -> Outcome:
+    facts: dict[str, Any] = {"record": True, "record_valid": True, "id": id}
+    facts["certificate_not_after"] = page.not_after
+    try:
+        if page.failure or page.status != 200:
+            return Outcome(facts | {"policy_valid": False}, _not_fetched(subject, page))
+        policy = protocol.parse_policy(page.body)
+    except protocol.BadPolicy as error:
+        kind = _OF_POLICY[error.code]
+        finding = kind.at(page.url, severity=_severity(subject), reason=error.reason)
+        return Outcome(facts | {"policy_valid": False}, finding)
+    hosts = [mx.host for mx in await dns.mx(subject.domain)] or [subject.domain]
+    uncovered = [host for host in hosts if host and not policy.covers(host)]
+    digest = hashlib.sha256(page.body).hexdigest()
+    facts |= {
+        "policy_valid": True,
+        "mode": policy.mode,
+        "max_age": policy.max_age,
+        "mx": list(policy.mx),
+        "mx_uncovered": uncovered,
+        "policy_sha256": digest,
+    }
+    found = [*_of_policy(page, policy), *_of_hosts(policy, uncovered, page.url)]
+    known = subject.known.get("mta_sts", {})
+    if known.get("id") == id and known.get("policy_sha256") not in (None, digest):
+        found.append(ID_UNCHANGED.at(f"_mta-sts.{subject.domain}", id=id))
+    return Outcome(facts, *found)
+
+
+def _severity(subject: Subject) -> Severity:
+    """Senders that remember an enforced policy stop delivering when it is over: then critical."""
+    known = subject.known.get("mta_sts", {}).get("mode")
+    return Severity.CRITICAL if known == Mode.ENFORCE else Severity.HIGH
+
+
+def _not_fetched(subject: Subject, page: Page) -> Finding:
+    kind = _OF_FAILURE.get(page.failure or "", UNREACHABLE)
+    reasons = {
+        "no_address": "the host has no address",
+        "refused_address": "the host's address is not public",
+    }
+    reason = page.detail or reasons.get(page.failure or "", f"HTTP status {page.status}")
+    return kind.at(page.url, severity=_severity(subject), reason=reason, status=page.status)
+
+
+def _without_record(subject: Subject, name: str, texts: Sequence[str]) -> Outcome:
+    if attempts := [text for text in texts if protocol.is_attempt(text)]:
+        facts = {"record": True, "record_valid": False}
+        why = "Senders look for exactly v=STSv1; in front."
+        reason = "it does not begin with v=STSv1;"
+        _, _, rest = attempts[0].partition(";")
+        after = f"v=STSv1; {rest.strip()}" if rest.strip() else "v=STSv1; id=1"
+        fix = Fix("replace", name, "TXT", attempts[0], after, f"Publish {attempts[0]!r}.", why)
+        return Outcome(facts, SYNTAX.at(name, record=attempts[0], reason=reason, fix=fix))
+    if subject.usage in (Usage.PARKED, Usage.SENDS):
+        return Outcome({"record": False})
+    why = f"Publish the policy at https://mta-sts.{subject.domain}{PATH} first, with mode: testing."
+    fix = Fix("publish", name, "TXT", None, "v=STSv1; id=1", "Remove the record again.", why)
+    return Outcome({"record": False}, MISSING.at(name, fix=fix))
+
+
+def _of_policy(page: Page, policy: Policy) -> Iterator[Finding]:
+    if page.content_type.partition(";")[0].strip().lower() != "text/plain":
+        yield CONTENT_TYPE.at(page.url, content_type=page.content_type)
+    if policy.mode is Mode.NONE:
+        yield MODE_NONE.at(page.url)
+        return
+    if policy.mode is Mode.TESTING:
+        yield MODE_TESTING.at(page.url)
+    if policy.max_age < SHORT_AGE:
+        yield AGE_SHORT.at(page.url, max_age=policy.max_age, advised=SHORT_AGE)
+
+
+def _of_hosts(policy: Policy, uncovered: Sequence[str], url: str) -> Iterator[Finding]:
+    if policy.mode is Mode.NONE:
+        return
+    is_enforced = policy.mode is Mode.ENFORCE
+    for host in uncovered:
+        yield MISMATCH.at(
+            host,
+            severity=Severity.CRITICAL if is_enforced else Severity.MEDIUM,
+            policy=url,
+            patterns=list(policy.mx),
+            line=f"mx: {host}",
+        )

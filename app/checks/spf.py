@@ -1,0 +1,305 @@
+"""SPF: who may send as the domain, and whether receivers can tell (RFC 7208)."""
+
+import asyncio
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from app.checks import mail_services, spf_lint, spf_tree
+from app.checks.answers import Answers
+from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Usage, check
+from app.checks.spf_tree import Cost, Tree
+from app.protocols import public_suffix
+from app.protocols import spf as protocol
+
+NEAR_LIMIT = 8  # look-ups from which one more service may be one too many
+
+MISSING = Kind("spf.missing", Severity.HIGH, "No SPF record", "RFC 7208 §3")
+SEVERAL = Kind(
+    "spf.multiple_records", Severity.CRITICAL, "Several SPF records: none counts", "RFC 7208 §4.5"
+)
+SYNTAX = Kind(
+    "spf.syntax_error", Severity.CRITICAL, "Receivers cannot read the record", "RFC 7208 §4.6"
+)
+UNKNOWN = Kind(
+    "spf.unknown_mechanism", Severity.CRITICAL, "A mechanism does not exist", "RFC 7208 §4.6.1"
+)
+REPEATED = Kind(
+    "spf.modifier_repeated", Severity.CRITICAL, "redirect or exp stands twice", "RFC 7208 §6"
+)
+BAD_VERSION = Kind(
+    "spf.bad_version", Severity.CRITICAL, "The version is not v=spf1: no record", "RFC 7208 §4.5"
+)
+WHITESPACE = Kind(
+    "spf.leading_whitespace", Severity.CRITICAL, "A blank before v=spf1: no record", "RFC 7208 §4.5"
+)
+SENDER_ID = Kind(
+    "spf.sender_id_record", Severity.INFO, "A Sender ID record: nobody reads it", "RFC 6686 §6"
+)
+TOO_MANY = Kind(
+    "spf.too_many_lookups", Severity.CRITICAL, "More than ten look-ups", "RFC 7208 §4.6.4"
+)
+NEAR = Kind("spf.near_lookup_limit", Severity.LOW, "Nearly ten look-ups", "RFC 7208 §4.6.4")
+VOIDS = Kind(
+    "spf.too_many_void_lookups",
+    Severity.MEDIUM,
+    "More than two look-ups find nothing",
+    "RFC 7208 §4.6.4",
+)
+MX_MANY = Kind(
+    "spf.mx_too_many_addresses", Severity.MEDIUM, "mx finds over ten hosts", "RFC 7208 §4.6.4"
+)
+NOT_FOUND = Kind(
+    "spf.include_not_found", Severity.CRITICAL, "An include names nothing", "RFC 7208 §5.2"
+)
+NO_RECORD = Kind(
+    "spf.include_missing_record",
+    Severity.CRITICAL,
+    "An include leads to a name without SPF",
+    "RFC 7208 §5.2",
+)
+BAD_INCLUDE = Kind(
+    "spf.include_invalid", Severity.CRITICAL, "An include leads to a bad record", "RFC 7208 §5.2"
+)
+INCLUDE_LOOP = Kind(
+    "spf.include_loop", Severity.CRITICAL, "Includes lead back to themselves", "RFC 7208 §5.2"
+)
+REDIRECT_LOOP = Kind(
+    "spf.redirect_loop", Severity.CRITICAL, "Redirects lead back to themselves", "RFC 7208 §6.1"
+)
+TAKEOVER = Kind(
+    "spf.include_takeover_risk",
+    Severity.CRITICAL,
+    "An include names a domain that anybody can register",
+    "RFC 7208 §11.2",
+)
+NOT_LOCKED = Kind(
+    "spf.not_locked_down",
+    Severity.MEDIUM,
+    "The domain sends no mail, but its SPF lets somebody",
+    "RFC 7208 §10.1.2",
+)
+
+_OF_PROBLEM = {
+    "syntax_error": SYNTAX,
+    "unknown_mechanism": UNKNOWN,
+    "modifier_repeated": REPEATED,
+}
+_ATTEMPT = re.compile(r"""[\s"']*v[\s]*=[\s]*spf""", re.IGNORECASE)
+_LOCK = "v=spf1 -all"
+
+
+@check(
+    "spf",
+    finds=(
+        *(MISSING, SEVERAL, SYNTAX, UNKNOWN, REPEATED, BAD_VERSION, WHITESPACE, SENDER_ID),
+        *(TOO_MANY, NEAR, VOIDS, MX_MANY, NOT_FOUND, NO_RECORD, BAD_INCLUDE),
+        *(INCLUDE_LOOP, REDIRECT_LOOP, TAKEOVER, NOT_LOCKED, *spf_lint.KINDS),
+    ),
+)
+async def spf(subject: Subject, dns: Answers) -> Outcome:
+    """The whole tree of the record, as a receiver would have to read it at worst.
+
+    facts  record_count, result (valid | permerror | none), lookups, void_lookups, all; record,
+           includes (nested), providers, ip4_addresses, complete
+    """
+    tree = await spf_tree.walk(dns, subject.domain)
+    root = tree.root
+    if root.status != "valid":
+        return _without_record(subject, tree)
+    found = list(_loops(tree))
+    cost = Cost(0, 0) if found else spf_tree.costs(tree)[root.name]
+    if not found:
+        found += _limits(tree, cost)
+    found += await _broken_links(tree, dns)
+    result = "permerror" if any(_is_permerror(finding) for finding in found) else "valid"
+    in_force = spf_tree.in_force(tree)
+    found += spf_lint.findings(tree, in_force)
+    found += _usage(subject, root.texts[0], tree)
+    found += _sender_id(root.name, root.others)
+    has_loop = any(finding.kind in (INCLUDE_LOOP, REDIRECT_LOOP) for finding in found)
+    end = in_force.record.all if in_force and in_force.record else None
+    facts = {
+        "record_count": 1,
+        "result": result,
+        "lookups": None if has_loop else cost.lookups,
+        "void_lookups": None if has_loop else cost.voids,
+        "all": f"{end.qualifier}all" if end else None,
+        "record": root.texts[0],
+        "includes": spf_tree.outline(tree, {} if has_loop else spf_tree.costs(tree)),
+        "providers": _providers(tree),
+        "ip4_addresses": spf_tree.ip4_count(tree),
+        "complete": tree.is_complete,
+    }
+    return Outcome(facts, *found)
+
+
+def _without_record(subject: Subject, tree: Tree) -> Outcome:
+    """No record, several, or one that cannot be read: there is nothing below it to judge."""
+    root = tree.root
+    found = list(_sender_id(root.name, root.others))
+    if len(root.texts) > 1:
+        found.append(SEVERAL.at(root.name, records=list(root.texts), fix=_merged(root)))
+    elif root.texts:
+        found += [
+            _OF_PROBLEM[problem.kind].at(
+                f"{root.name} {problem.term}", record=root.texts[0], reason=problem.reason
+            )
+            for problem in root.problems
+        ]
+    else:
+        found += _missing(subject, root.others)
+    facts = {
+        "record_count": len(root.texts),
+        "result": "permerror" if root.texts else "none",
+        "lookups": None,
+        "void_lookups": None,
+        "all": None,
+        "record": root.texts[0] if len(root.texts) == 1 else None,
+    }
+    return Outcome(facts, *found)
+
+
+def _missing(subject: Subject, others: Sequence[str]) -> Iterator[Finding]:
+    attempts = [text for text in others if _ATTEMPT.match(text)]
+    for text in attempts:
+        stripped = text.strip(" \t\r\n\"'")
+        if protocol.is_record(stripped):
+            why = (
+                "Receivers take a text for SPF only if v=spf1 and a blank are its first characters."
+            )
+            fix = Fix("replace", subject.domain, "TXT", text, stripped, f"Publish {text!r}.", why)
+            yield WHITESPACE.at(subject.domain, record=text, fix=fix)
+        else:
+            yield BAD_VERSION.at(subject.domain, record=text)
+    if not attempts:
+        sends = subject.usage in (Usage.BOTH, Usage.SENDS)
+        why = (
+            "A start that breaks nothing: the hosts that receive may send, others are marked. "
+            "Add an include for each service that sends for you, then end with -all."
+            if sends
+            else "The domain sends no mail: with this record nobody can send as it."
+        )
+        record = "v=spf1 mx ~all" if sends else _LOCK
+        fix = Fix("publish", subject.domain, "TXT", None, record, "Remove the record again.", why)
+        yield MISSING.at(subject.domain, fix=fix)
+
+
+def _merged(root: spf_tree.Source) -> Fix:
+    words = dict.fromkeys(word for text in root.texts for word in protocol.words(text))
+    ends = [word for word in words if word.lower().lstrip("+-~?") == "all"]
+    kept = [word for word in words if word not in ends]
+    softest = next((q for q in ("~all", "?all", "-all") if q in ends), "~all")
+    return Fix(
+        "replace",
+        root.name,
+        "TXT",
+        "\n".join(root.texts),
+        " ".join((protocol.VERSION, *kept, softest)),
+        "Publish the old records again.",
+        "With more than one record every receiver reports permerror: put all terms into one.",
+    )
+
+
+def _loops(tree: Tree) -> Iterator[Finding]:
+    for loop in spf_tree.loops(tree):
+        kind = REDIRECT_LOOP if all(link.is_redirect for link in loop) else INCLUDE_LOOP
+        yield kind.at(loop[0].owner, path=[link.owner for link in loop] + [loop[-1].target])
+
+
+def _limits(tree: Tree, cost: Cost) -> Iterator[Finding]:
+    name = tree.root.name
+    if cost.lookups > protocol.MAX_LOOKUPS:
+        yield TOO_MANY.at(
+            name,
+            lookups=cost.lookups,
+            limit=protocol.MAX_LOOKUPS,
+            complete=tree.is_complete,
+            dearest=_dearest(tree),
+        )
+    elif cost.lookups >= NEAR_LIMIT:
+        yield NEAR.at(name, lookups=cost.lookups, limit=protocol.MAX_LOOKUPS)
+    if cost.voids > protocol.MAX_VOID_LOOKUPS:
+        empty = [f"{kind} {target}" for (kind, target), count in tree.found.items() if not count]
+        yield VOIDS.at(name, void_lookups=cost.voids, empty=empty)
+    for (mechanism, target), count in tree.found.items():
+        if mechanism == "mx" and count > protocol.MAX_NAMES:
+            yield MX_MANY.at(target, hosts=count)
+
+
+def _dearest(tree: Tree) -> list[dict[str, Any]]:
+    """What each include or redirect of the record itself costs, the dearest first."""
+    entries = spf_tree.outline(tree, spf_tree.costs(tree))
+    costs = [{"domain": entry["domain"], "lookups": entry["lookups"]} for entry in entries]
+    return sorted(costs, key=lambda entry: -(entry["lookups"] or 0))
+
+
+async def _broken_links(tree: Tree, dns: Answers) -> list[Finding]:
+    kinds = {"none": NO_RECORD, "several": BAD_INCLUDE, "syntax_error": BAD_INCLUDE}
+    kinds["not_found"] = NOT_FOUND
+    broken = {
+        link.target: (link, kinds[status])
+        for name in tree.sources
+        for link in tree.links(name)
+        if (status := tree.status(link.target)) in kinds
+    }
+    lost = [target for target, (_, kind) in broken.items() if kind is NOT_FOUND]
+    free = await asyncio.gather(*(_is_unregistered(dns, target) for target in lost))
+    found = []
+    for target, (link, kind) in broken.items():
+        source = tree.sources[target]
+        evidence: dict[str, Any] = {
+            "term": link.text,
+            "in": link.owner,
+            "records": list(source.texts),
+        }
+        fix = _without_term(tree, link) if kind in (NOT_FOUND, NO_RECORD) else None
+        found.append(kind.at(target, fix=fix, **evidence))
+        if target in lost and free[lost.index(target)]:
+            registrable = public_suffix.registrable(target)
+            found.append(TAKEOVER.at(target, fix=fix, domain=registrable, **evidence))
+    return found
+
+
+async def _is_unregistered(dns: Answers, target: str) -> bool:
+    """The registrable domain does not exist: whoever registers it may send as the scanned one."""
+    registrable = public_suffix.registrable(target)
+    return registrable is not None and not (await dns.ask(registrable, "SOA")).exists
+
+
+def _without_term(tree: Tree, link: spf_tree.Link) -> Fix | None:
+    """The record without the term, where that is the domain's own to change."""
+    if link.owner != tree.root.name:
+        return None
+    text = tree.root.texts[0]
+    kept = [word for word in protocol.words(text) if word != link.text]
+    why = "Receivers answer permerror for all mail as long as the record names it."
+    return spf_lint.rewrite(link.owner, text, kept, why)
+
+
+def _is_permerror(finding: Finding) -> bool:
+    return finding.kind in (
+        *(TOO_MANY, VOIDS, MX_MANY, NOT_FOUND, NO_RECORD, BAD_INCLUDE),
+        *(INCLUDE_LOOP, REDIRECT_LOOP),
+    )
+
+
+def _usage(subject: Subject, text: str, tree: Tree) -> Iterator[Finding]:
+    record = tree.root.record
+    is_lock = record is not None and all(term.qualifier == "-" for term in record.effective)
+    if subject.usage in (Usage.PARKED, Usage.RECEIVES) and not (is_lock and record and record.all):
+        why = "The domain sends no mail: with this record nobody can send as it."
+        fix = spf_lint.rewrite(subject.domain, text, ["-all"], why)
+        yield NOT_LOCKED.at(subject.domain, record=text, usage=subject.usage.value, fix=fix)
+
+
+def _sender_id(name: str, others: Sequence[str]) -> Iterator[Finding]:
+    if found := [text for text in others if text.lower().startswith("spf2.0/")]:
+        yield SENDER_ID.at(name, records=found)
+
+
+def _providers(tree: Tree) -> list[str]:
+    """The well-known services that the record and its includes name, each once."""
+    return list(
+        dict.fromkeys(service for name in tree.sources if (service := mail_services.of(name)))
+    )

@@ -1,0 +1,183 @@
+"""What is to be said of one SPF record by its text alone: its end, its order, its width."""
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.checks.contract import Finding, Fix, Kind, Severity
+from app.checks.spf_tree import Source, Tree, networks, passing
+from app.protocols import spf
+from app.protocols.spf import Qualifier, Record
+
+MAX_RECORD = 450  # characters, so that the whole answer stays below 512 octets (RFC 7208 §3.4)
+BROAD_IP4, BROAD_IP6 = 16, 32  # prefix lengths below which a network is hardly one sender's
+BROAD_TOTAL = 1 << 20  # addresses of IPv4, each once
+
+ALL_PASS = Kind("spf.all_pass", Severity.CRITICAL, "Anybody may send", "RFC 7208 §5.1")
+ALL_NEUTRAL = Kind(
+    "spf.all_neutral", Severity.MEDIUM, "The record says nothing of others: ?all", "RFC 7208 §8.2"
+)
+ALL_MISSING = Kind(
+    "spf.all_missing", Severity.MEDIUM, "The record has no end: others are neutral", "RFC 7208 §4.7"
+)
+ALL_SOFTFAIL = Kind(
+    "spf.all_softfail", Severity.INFO, "Others are marked, not refused: ~all", "RFC 7208 §8.5"
+)
+AFTER_ALL = Kind(
+    "spf.terms_after_all", Severity.MEDIUM, "Terms behind all have no effect", "RFC 7208 §5.1"
+)
+REDIRECT_WITH_ALL = Kind(
+    "spf.redirect_with_all", Severity.MEDIUM, "redirect has no effect beside all", "RFC 7208 §6.1"
+)
+MODIFIERS_FIRST = Kind(
+    "spf.modifiers_before_mechanisms",
+    Severity.INFO,
+    "Modifiers belong at the end of the record",
+    "RFC 7208 §6",
+)
+PTR_USED = Kind(
+    "spf.ptr_used", Severity.LOW, "ptr is slow and unreliable: do not use it", "RFC 7208 §5.5"
+)
+EXISTS_MACRO = Kind(
+    "spf.exists_macro", Severity.INFO, "What a macro stands for is not seen here", "RFC 7208 §7"
+)
+BROAD_IP = Kind(
+    "spf.overly_broad_ip", Severity.MEDIUM, "Very many addresses may send", "RFC 7208 §5.6"
+)
+OPEN_NETWORK = Kind(
+    "spf.open_network",
+    Severity.CRITICAL,
+    "A network as wide as everybody may send",
+    "RFC 7208 §5.6",
+)
+REDUNDANT_IP = Kind("spf.redundant_ip", Severity.LOW, "An address is listed twice", "RFC 7208 §5.6")
+DUPLICATE_INCLUDE = Kind(
+    "spf.duplicate_include", Severity.LOW, "An include is paid for twice", "RFC 7208 §4.6.4"
+)
+TOO_LONG = Kind(
+    "spf.record_too_long", Severity.LOW, "The record is longer than advised", "RFC 7208 §3.4"
+)
+
+KINDS = (
+    *(ALL_PASS, ALL_NEUTRAL, ALL_MISSING, ALL_SOFTFAIL, AFTER_ALL, REDIRECT_WITH_ALL),
+    *(MODIFIERS_FIRST, PTR_USED, EXISTS_MACRO, BROAD_IP, OPEN_NETWORK, REDUNDANT_IP),
+    *(DUPLICATE_INCLUDE, TOO_LONG),
+)
+
+
+def findings(tree: Tree, in_force: Source | None) -> Iterator[Finding]:
+    """All that the texts of the tree's root, and of the record in force, give to say.
+
+    in_force  the record whose end decides, after redirects
+    """
+    root, text = tree.root, tree.root.texts[0]
+    assert root.record is not None
+    yield from _of_order(root.name, text, root.record)
+    yield from _of_terms(root)
+    yield from _of_width(tree)
+    if in_force is not None and in_force.record is not None:
+        yield from _of_end(in_force.name, in_force.texts[0], in_force.record)
+    if len(text) > MAX_RECORD:
+        yield TOO_LONG.at(root.name, length=len(text), advised=MAX_RECORD)
+
+
+def rewrite(name: str, before: str, terms: Iterable[str], why: str) -> Fix:
+    """The fix that puts a record of these terms in the place of ``before``."""
+    after = " ".join((spf.VERSION, *terms))
+    return Fix(
+        "replace", name, "TXT", before, after, f"Publish the old record again: {before}", why
+    )
+
+
+def _of_end(name: str, text: str, record: Record) -> Iterator[Finding]:
+    """What happens to mail that no other term matches."""
+    words = spf.words(text)
+    if record.all is None:
+        if record.redirect is None:
+            why = "Receivers treat mail from anywhere else as if there were no SPF."
+            yield ALL_MISSING.at(name, record=text, fix=rewrite(name, text, [*words, "~all"], why))
+        return
+    softer = ["~all" if word == record.all.text else word for word in words]
+    match record.all.qualifier:
+        case Qualifier.PASS:
+            why = "With +all every address in the world passes SPF for this domain."
+            yield ALL_PASS.at(name, record=text, fix=rewrite(name, text, softer, why))
+        case Qualifier.NEUTRAL:
+            why = "With ?all receivers learn nothing about mail from anywhere else."
+            yield ALL_NEUTRAL.at(name, record=text, fix=rewrite(name, text, softer, why))
+        case Qualifier.SOFTFAIL:
+            yield ALL_SOFTFAIL.at(name)
+
+
+def _of_order(name: str, text: str, record: Record) -> Iterator[Finding]:
+    words = spf.words(text)
+    dead = [term.text for term in record.directives[len(record.effective) :]]
+    if dead:
+        kept = [word for word in words if word not in dead]
+        why = "Receivers stop at all; senders behind it were probably meant to be allowed."
+        at_front = [*dead, *kept] if record.all else kept
+        yield AFTER_ALL.at(name, terms=dead, fix=rewrite(name, text, at_front, why))
+    redirect = record.modifier("redirect")
+    if redirect and record.all:
+        kept = [word for word in words if word != redirect.text]
+        why = "Beside all the redirect is ignored; without it the record says what it does."
+        yield REDIRECT_WITH_ALL.at(name, term=redirect.text, fix=rewrite(name, text, kept, why))
+    elif redirect and record.terms and record.terms[-1] in record.directives:
+        yield MODIFIERS_FIRST.at(name, term=redirect.text)
+
+
+def _of_terms(root: Source) -> Iterator[Finding]:
+    name, text, record = root.name, root.texts[0], root.record
+    assert record is not None
+    words = spf.words(text)
+    if ptrs := [term.text for term in record.effective if term.mechanism == "ptr"]:
+        kept = [word for word in words if word not in ptrs]
+        why = "Name the addresses with ip4, ip6, a or mx; many receivers skip ptr."
+        yield PTR_USED.at(name, terms=ptrs, fix=rewrite(name, text, kept, why))
+    if macros := [term.text for term in record.effective if term.target and term.target.letters]:
+        yield EXISTS_MACRO.at(name, terms=macros)
+    includes = [word.lower() for word in words if word.lower().lstrip("+").startswith("include:")]
+    if repeated := sorted({word for word in includes if includes.count(word) > 1}):
+        kept = [w for at, w in enumerate(words) if w.lower() not in [x.lower() for x in words[:at]]]
+        why = "Each include is looked up each time it stands in the record."
+        yield DUPLICATE_INCLUDE.at(name, terms=repeated, fix=rewrite(name, text, kept, why))
+    if redundant := _covered(networks(root)):
+        kept = [word for word in words if word not in redundant]
+        why = "Another term of the record allows the same addresses."
+        yield REDUNDANT_IP.at(name, terms=redundant, fix=rewrite(name, text, kept, why))
+
+
+def _covered(named: Sequence[tuple[spf.Directive, spf.Network]]) -> list[str]:
+    """The terms whose network lies within that of another; of two equal ones the later."""
+    found = []
+    for at, (term, network) in enumerate(named):
+        for other_at, (_, other) in enumerate(named):
+            is_other = other_at != at and (other != network or other_at < at)
+            if is_other and _is_within(network, other):
+                found.append(term.text)
+                break
+    return found
+
+
+def _is_within(network: spf.Network, other: spf.Network) -> bool:
+    if isinstance(network, ipaddress.IPv4Network) and isinstance(other, ipaddress.IPv4Network):
+        return network.subnet_of(other)
+    if isinstance(network, ipaddress.IPv6Network) and isinstance(other, ipaddress.IPv6Network):
+        return network.subnet_of(other)
+    return False
+
+
+def _of_width(tree: Tree) -> Iterator[Finding]:
+    """Networks that are too wide to be a sender's, wherever in the tree they stand."""
+    total = 0
+    for source in passing(tree):
+        for term, network in networks(source):
+            if isinstance(network, ipaddress.IPv4Network):
+                total += network.num_addresses
+            if network.prefixlen <= 1:
+                yield OPEN_NETWORK.at(f"{source.name} {term.text}", addresses=str(network))
+            elif network.prefixlen < (BROAD_IP4 if network.version == 4 else BROAD_IP6):
+                yield BROAD_IP.at(
+                    f"{source.name} {term.text}", addresses=str(network.num_addresses)
+                )
+    if total > BROAD_TOTAL:
+        yield BROAD_IP.at(tree.root.name, addresses=str(total))

@@ -1,0 +1,327 @@
+"""The tree of records that one SPF record leads to, and what it costs a receiver (RFC 7208 §4.6.4).
+
+It is walked without a sender: each level's questions are asked at once, each name once, and what
+depends on the mail is counted, not asked. All limits hold before a question is asked.
+"""
+
+import asyncio
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from app.checks.answers import Answers, Undetermined
+from app.protocols import spf, spf_macros
+from app.protocols.spf import Directive, Qualifier
+
+MAX_DEPTH = 10  # levels below the domain's own record; deeper, there are eleven look-ups already
+MAX_RECORDS = 40  # records read in all, so that a tree over the limit is counted up to here
+
+Question = tuple[Literal["a", "mx", "exists"], str]
+Status = Literal["valid", "not_found", "none", "several", "syntax_error", "not_followed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What there is at one name of the tree.
+
+    texts     the TXT values that receivers take for SPF records
+    others    the other TXT values
+    exists    False for NXDOMAIN
+    record    None unless there is exactly one text, and readable
+    problems  why it is not readable
+    """
+
+    name: str
+    texts: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    exists: bool = False
+    record: spf.Record | None = None
+    problems: tuple[spf.Problem, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """What a receiver makes of it."""
+        if not self.texts:
+            return "none" if self.exists else "not_found"
+        if len(self.texts) > 1:
+            return "several"
+        return "valid" if self.record else "syntax_error"
+
+    @property
+    def is_void(self) -> bool:
+        """The look-up found nothing at all."""
+        return not self.texts and not self.others
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An include or redirect, as it stands in the record of ``owner``."""
+
+    owner: str
+    text: str
+    target: str
+    qualifier: Qualifier | None
+
+    @property
+    def is_redirect(self) -> bool:
+        """It is no include."""
+        return self.qualifier is None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Look-ups that an evaluation costs at most, and those of them that find nothing."""
+
+    lookups: int
+    voids: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.lookups + other.lookups, self.voids + other.voids)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The records below ``root``, each name once, in the order of reading.
+
+    found        how many records each question of a, mx and exists terms found
+    is_complete  False if a limit ended the walk: then all counts are "at least"
+    """
+
+    root: Source
+    sources: Mapping[str, Source]
+    found: Mapping[Question, int] = field(default_factory=dict)
+    is_complete: bool = True
+
+    def links(self, name: str) -> tuple[Link, ...]:
+        """The includes and the redirect in force of one record, where they can be followed."""
+        source = self.sources.get(name)
+        return tuple(_links(source)) if source else ()
+
+    def status(self, name: str) -> Status:
+        """What a receiver finds at a name that a link leads to."""
+        return self.sources[name].status if name in self.sources else "not_followed"
+
+
+async def walk(dns: Answers, domain: str) -> Tree:
+    """The tree below the domain's own record.
+
+    raises  Undetermined if any of it cannot be had; but where the limit of ten is passed already,
+            the end of the budget only ends the counting
+    """
+    sources: dict[str, Source] = {}
+    found: dict[Question, int] = {}
+    names, questions, lookups = [domain], list[Question](), 0
+    for _ in range(MAX_DEPTH + 1):
+        try:
+            records, counts = await asyncio.gather(
+                asyncio.gather(*(_read(dns, name) for name in names)),
+                asyncio.gather(*(_count(dns, question) for question in questions)),
+            )
+        except Undetermined as error:
+            if error.reason != "budget" or lookups <= spf.MAX_LOOKUPS:
+                raise
+            return Tree(sources[domain], sources, found, is_complete=False)
+        sources |= zip(names, records, strict=True)
+        found |= zip(questions, counts, strict=True)
+        questions = []
+        for source in records:
+            questions += _questions(source, spf.MAX_LOOKUPS - lookups)
+            lookups += _own_cost(source)
+        unread = _unread(records, sources)
+        names = unread[: MAX_RECORDS - len(sources)]
+        if not names and not questions:
+            break
+    return Tree(sources[domain], sources, found, is_complete=not unread)
+
+
+def loops(tree: Tree) -> tuple[tuple[Link, ...], ...]:
+    """The chains of links that end where they begin."""
+    found: list[tuple[Link, ...]] = []
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[Link, ...]) -> None:
+        names = [*(link.owner for link in path), name]
+        for link in tree.links(name):
+            if link.target in names:
+                found.append((*path, link)[names.index(link.target) :])
+            elif link.target not in done:
+                visit(link.target, (*path, link))
+        done.add(name)
+
+    visit(tree.root.name, ())
+    return tuple(found)
+
+
+def costs(tree: Tree) -> Mapping[str, Cost]:
+    """What each record costs with all below it; a name linked twice is paid for twice.
+
+    tree  without loops
+    """
+    known: dict[str, Cost] = {}
+
+    def cost(name: str) -> Cost:
+        if name not in known:
+            total = Cost(0, 0)
+            if source := tree.sources.get(name):
+                total += Cost(_own_cost(source), _own_voids(source, tree))
+            for link in tree.links(name):
+                total += cost(link.target)
+            known[name] = total
+        return known[name]
+
+    cost(tree.root.name)
+    return known
+
+
+def in_force(tree: Tree) -> Source | None:
+    """The record whose end decides for mail that nothing matches, redirects followed (§6.1).
+
+    returns  None if a redirect loops, or leads to what is no record or depends on the mail
+    """
+    seen = set[str]()
+    source = tree.root
+    while source.record and (redirect := source.record.redirect) and redirect.target:
+        seen.add(source.name)
+        name = redirect.target.name_at(source.name)
+        if name is None or name in seen or name not in tree.sources:
+            return None
+        source = tree.sources[name]
+    return source if source.record else None
+
+
+def passing(tree: Tree) -> tuple[Source, ...]:
+    """The records whose passes are the domain's: its own, by redirect and by ``+include``."""
+    reached = {tree.root.name: None}
+    queue = [tree.root.name]
+    for name in queue:
+        for link in tree.links(name):
+            if link.qualifier in (None, Qualifier.PASS) and link.target not in reached:
+                reached[link.target] = None
+                queue.append(link.target)
+    return tuple(tree.sources[name] for name in reached if name in tree.sources)
+
+
+def networks(source: Source) -> tuple[tuple[Directive, spf.Network], ...]:
+    """The ip4 and ip6 directives in force that let somebody pass, with their networks."""
+    return tuple(
+        (term, term.network)
+        for term in (source.record.effective if source.record else ())
+        if term.network and term.qualifier is Qualifier.PASS
+    )
+
+
+def ip4_count(tree: Tree) -> int:
+    """How many IPv4 addresses the ip4 terms of the tree let pass, each once."""
+    named = [
+        network
+        for source in passing(tree)
+        for _, network in networks(source)
+        if isinstance(network, ipaddress.IPv4Network)
+    ]
+    return sum(network.num_addresses for network in ipaddress.collapse_addresses(named))
+
+
+def outline(tree: Tree, cost: Mapping[str, Cost]) -> list[dict[str, Any]]:
+    """The includes and redirects as JSON, nested; what is below a name is shown the first time.
+
+    returns  ``[{term, domain, status, lookups, includes}]``; lookups is None in a tree with loops
+    """
+    shown: set[str] = {tree.root.name}
+
+    def below(name: str) -> list[dict[str, Any]]:
+        entries = []
+        for link in tree.links(name):
+            is_new = link.target not in shown
+            shown.add(link.target)
+            entries.append(
+                {
+                    "term": link.text,
+                    "domain": link.target,
+                    "status": tree.status(link.target),
+                    "lookups": 1 + cost[link.target].lookups if link.target in cost else None,
+                    "includes": below(link.target) if is_new else [],
+                }
+            )
+        return entries
+
+    return below(tree.root.name)
+
+
+async def _read(dns: Answers, name: str) -> Source:
+    if not spf_macros.is_askable(name):
+        return Source(name)
+    answer = await dns.ask(name, "TXT")
+    values = [text for text in answer.rdatas if isinstance(text, str)]
+    texts = tuple(text for text in values if spf.is_record(text))
+    others = tuple(text for text in values if not spf.is_record(text))
+    record, problems = None, tuple[spf.Problem, ...]()
+    if len(texts) == 1:
+        try:
+            record = spf.parse_record(texts[0])
+        except spf.BadRecord as error:
+            problems = error.problems
+    return Source(name, texts, others, answer.exists, record, problems)
+
+
+async def _count(dns: Answers, question: Question) -> int:
+    """How many records the term finds; of a, those of IPv6 if there are none of IPv4."""
+    mechanism, name = question
+    if mechanism == "mx":
+        return len(await dns.mx(name))
+    found = (await dns.ask(name, "A")).rdatas
+    if not found and mechanism == "a":
+        found = (await dns.ask(name, "AAAA")).rdatas
+    return len(found)
+
+
+def _questions(source: Source, room: int) -> list[Question]:
+    """What the record's first ``room`` look-up terms ask, beside the records that they lead to."""
+    asked = []
+    for term in source.record.effective if source.record else ():
+        room -= term.lookups
+        if term.lookups and room < 0:
+            break
+        if (question := _question(source, term)) and spf_macros.is_askable(question[1]):
+            asked.append(question)
+    return asked
+
+
+def _question(source: Source, term: Directive) -> Question | None:
+    if term.mechanism not in ("a", "mx", "exists"):
+        return None
+    name = term.target.name_at(source.name) if term.target else source.name
+    mechanism: Literal["a", "mx", "exists"] = term.mechanism  # type: ignore[assignment]  # "in" does not narrow a str
+    return (mechanism, name) if name else None
+
+
+def _links(source: Source) -> Iterator[Link]:
+    if source.record is None:
+        return
+    for term in source.record.effective:
+        if term.mechanism == "include" and term.target:
+            name = term.target.name_at(source.name)
+            if name:
+                yield Link(source.name, term.text, name, term.qualifier)
+    redirect = source.record.redirect
+    if redirect and redirect.target and (name := redirect.target.name_at(source.name)):
+        yield Link(source.name, redirect.text, name, None)
+
+
+def _unread(records: Sequence[Source], sources: Mapping[str, Source]) -> list[str]:
+    """The names that these records lead to and that were not read, each once."""
+    targets = dict.fromkeys(link.target for source in records for link in _links(source))
+    return [name for name in targets if name not in sources]
+
+
+def _own_cost(source: Source) -> int:
+    if source.record is None:
+        return 0
+    return sum(term.lookups for term in source.record.effective) + bool(source.record.redirect)
+
+
+def _own_voids(source: Source, tree: Tree) -> int:
+    terms = source.record.effective if source.record else ()
+    empty = [q for term in terms if (q := _question(source, term)) and tree.found.get(q) == 0]
+    linked = [tree.sources.get(link.target) for link in tree.links(source.name)]
+    return len(empty) + sum(found.is_void for found in linked if found)

@@ -1,0 +1,105 @@
+"""TLS-RPT: where senders report failures to deliver over TLS (RFC 8460 §3)."""
+
+from typing import Any
+
+from app.checks.answers import Answers
+from app.checks.contract import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Usage,
+    Verdict,
+    check,
+)
+from app.protocols import mta_sts, tags, tlsrpt
+
+MISSING = Kind("tls_rpt.missing", Severity.LOW, "No TLS-RPT record", "RFC 8460 §3", Verdict.INFO)
+MISSING_WITH_STS = Kind(
+    "tls_rpt.missing_with_mta_sts",
+    Severity.MEDIUM,
+    "MTA-STS without reports: failures go unseen",
+    "RFC 8460 §1",
+)
+SEVERAL = Kind(
+    "tls_rpt.multiple_records", Severity.HIGH, "Several records: senders use none", "RFC 8460 §3"
+)
+SYNTAX = Kind(
+    "tls_rpt.syntax_error", Severity.HIGH, "Senders do not see the record as one", "RFC 8460 §3"
+)
+RUA_MISSING = Kind("tls_rpt.rua_missing", Severity.HIGH, "The record has no rua", "RFC 8460 §3")
+RUA_INVALID = Kind(
+    "tls_rpt.rua_invalid_scheme",
+    Severity.HIGH,
+    "Senders cannot report to an address of rua",
+    "RFC 8460 §3",
+)
+RUA_DUPLICATE = Kind(
+    "tls_rpt.rua_duplicate", Severity.LOW, "A report address stands twice", "RFC 8460 §3"
+)
+
+
+@check(
+    "tls_rpt",
+    finds=(MISSING, MISSING_WITH_STS, SEVERAL, SYNTAX, RUA_MISSING, RUA_INVALID, RUA_DUPLICATE),
+)
+async def tls_rpt(subject: Subject, dns: Answers) -> Outcome:
+    """The record at ``_smtp._tls``.
+
+    facts  record; record_valid, rua
+    """
+    name = f"_smtp._tls.{subject.domain}"
+    texts = await dns.txt(name)
+    match [text for text in texts if tlsrpt.is_record(text)]:
+        case []:
+            return await _without_record(subject, name, texts, dns)
+        case [text]:
+            return _judge(name, text)
+        case several:
+            why = "Senders use none of several records: keep the one that you mean."
+            fix = Fix("replace", name, "TXT", "\n".join(several), several[0], _back(several), why)
+            facts = {"record": True, "record_valid": False, "rua": []}
+            return Outcome(facts, SEVERAL.at(name, records=several, fix=fix))
+
+
+def _judge(name: str, text: str) -> Outcome:
+    try:
+        record = tlsrpt.parse_record(text)
+    except tlsrpt.Unusable as error:
+        kind = RUA_MISSING if error.code == "rua_missing" else RUA_INVALID
+        facts: dict[str, Any] = {"record": True, "record_valid": False, "rua": []}
+        return Outcome(facts, kind.at(name, record=text, reason=error.reason))
+    found: list[Finding] = [
+        RUA_INVALID.at(f"{name} {problem.value}", reason=problem.reason)
+        for problem in record.problems
+        if problem.name == "rua"
+    ]
+    addresses = list(map(str, record.rua))
+    if repeated := tags.repeated(addresses):
+        after = tags.replaced(text, "rua", ",".join(dict.fromkeys(addresses)))
+        fix = Fix("replace", name, "TXT", text, after, _back([text]), "Once is enough.")
+        found.append(RUA_DUPLICATE.at(name, uris=list(repeated), fix=fix))
+    return Outcome({"record": True, "record_valid": True, "rua": addresses}, *found)
+
+
+async def _without_record(
+    subject: Subject, name: str, texts: tuple[str, ...], dns: Answers
+) -> Outcome:
+    if attempts := [text for text in texts if tlsrpt.is_attempt(text)]:
+        facts = {"record": True, "record_valid": False, "rua": []}
+        return Outcome(facts, *(SYNTAX.at(name, record=text) for text in attempts[:1]))
+    facts = {"record": False}
+    if subject.usage in (Usage.PARKED, Usage.SENDS):
+        return Outcome(facts)
+    policies = await dns.txt(f"_mta-sts.{subject.domain}")
+    kind = MISSING_WITH_STS if any(map(mta_sts.is_record, policies)) else MISSING
+    record = f"v=TLSRPTv1; rua=mailto:tls-reports@{subject.domain}"
+    why = "Senders then tell you when mail to you could not be sent safely; the mailbox must exist."
+    fix = Fix("publish", name, "TXT", None, record, "Remove the record again.", why)
+    return Outcome(facts, kind.at(name, fix=fix))
+
+
+def _back(texts: list[str]) -> str:
+    return f"Publish again: {' | '.join(texts)}"

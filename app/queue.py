@@ -1,0 +1,108 @@
+"""The doorbell: which job runs in which queue, and how one is rung for.
+
+A job carries ids as JSON, never a pickle. Redis may be away: then nothing is raised, the rows are
+there, and the clock rings again.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+logger = logging.getLogger(__name__)
+
+SCANS = "scans"
+QUEUES = (SCANS,)  # one process of a worker each: with two, a worker that is killed loses jobs
+
+JOB_SECONDS = 900  # far above what a chunk takes; the scan's own limits end it long before
+FAILURE_SECONDS = 24 * 3600  # how long a failed job can be looked at
+TIMEOUT_SECONDS = 0.3  # what a request may wait for Redis
+REST_SECONDS = 1.0  # after a failure, nobody waits for Redis again for this long
+
+T = TypeVar("T")
+
+
+class _Bell:
+    """The connection of this process, and until when it is not tried again."""
+
+    def __init__(self, redis_url: str) -> None:
+        self.connection: Redis = Redis.from_url(
+            redis_url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            retry=None,
+        )
+        self._resting_until = 0.0
+        self._lock = threading.Lock()
+
+    def queue(self, name: str) -> Queue:
+        return Queue(name, connection=self.connection, serializer=JSONSerializer)
+
+    def attempt(self, do: Callable[[], T], otherwise: T) -> T:
+        """What ``do`` returns, or ``otherwise`` while Redis is away."""
+        if time.monotonic() < self._resting_until:
+            return otherwise
+        try:
+            return do()
+        except (RedisError, OSError) as error:
+            with self._lock:
+                self._resting_until = time.monotonic() + REST_SECONDS
+            logger.warning("redis cannot be reached", extra={"reason": str(error)})
+            return otherwise
+
+
+_bell: _Bell | None = None
+
+
+def bind(redis_url: str) -> None:
+    """Use this Redis from now on; nothing is connected yet."""
+    global _bell
+    _bell = _Bell(redis_url)
+
+
+def enqueue_scans(scan_ids: Sequence[UUID], *, at_front: bool = False) -> bool:
+    """Have a worker run these scans, in one job.
+
+    at_front  before what waits: somebody is looking at it
+    returns   False if Redis is away, after half a second at most
+    """
+    bell = _bound()
+
+    def ring() -> bool:
+        bell.queue(SCANS).enqueue(
+            "worker.jobs.run_scans",
+            [str(scan_id) for scan_id in scan_ids],
+            at_front=at_front,
+            job_timeout=JOB_SECONDS,
+            result_ttl=0,
+            failure_ttl=FAILURE_SECONDS,
+            description=f"{len(scan_ids)} scans",
+        )
+        return True
+
+    return bell.attempt(ring, False)
+
+
+def is_idle(name: str) -> bool:
+    """Whether no job waits in the queue; False while Redis is away."""
+    bell = _bound()
+    return bell.attempt(lambda: len(bell.queue(name)) == 0, False)
+
+
+def is_ready() -> bool:
+    """Whether Redis answers."""
+    bell = _bound()
+    return bell.attempt(lambda: bool(bell.connection.ping()), False)
+
+
+def _bound() -> _Bell:
+    if _bell is None:
+        raise RuntimeError("queue.bind() has not been called in this process")
+    return _bell

@@ -1,0 +1,28 @@
+"""What a process has once: its settings, and the doors to database, Redis and network."""
+
+from app import db, logs, queue, settings
+from app.checks.answers import Door
+from app.network.resolver import Network
+from app.settings import Settings
+
+_door: Door | None = None
+
+
+def start(chosen: Settings, door: Door | None = None) -> None:
+    """Bind this process to its settings; nothing is connected before it is used.
+
+    door  where checks find their answers; the network by default
+    """
+    global _door
+    logs.configure(chosen.log_level)
+    settings.use(chosen)
+    db.bind(db.connect(chosen.database_url))
+    queue.bind(chosen.redis_url)
+    _door = door or Network(chosen)
+
+
+def door() -> Door:
+    """Where the checks of this process find their answers."""
+    if _door is None:
+        raise RuntimeError("runtime.start() has not been called in this process")
+    return _door

@@ -1,0 +1,74 @@
+"""``python -m worker.clock``: what is done at what interval. One process, ever.
+
+Every function here is safe to run twice, so that a second clock would do no harm but the work.
+"""
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from app import runtime
+from app.services import alerts, idempotency, scanning
+from app.settings import BadSettings, Settings
+from worker import stopping
+
+logger = logging.getLogger("clock")
+
+TICK_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A function that is called every ``seconds``."""
+
+    seconds: float
+    do: Callable[[], object]
+
+
+def tasks(settings: Settings) -> tuple[Task, ...]:
+    """The table of the clock."""
+    return (
+        Task(settings.sweep_seconds, scanning.requeue_stale),
+        Task(30, scanning.start_due),
+        Task(30, alerts.wake_snoozed),
+        Task(3600, idempotency.purge),
+    )
+
+
+def run(table: Sequence[Task]) -> None:
+    """Call each task when it is due, the first time at once, until a signal comes."""
+    due = {index: time.monotonic() for index in range(len(table))}
+    while not stopping.is_asked():
+        for index, task in enumerate(table):
+            if due[index] <= time.monotonic():
+                due[index] = time.monotonic() + task.seconds
+                _call(task)
+        time.sleep(TICK_SECONDS)
+
+
+def _call(task: Task) -> None:
+    try:
+        task.do()
+    except Exception:  # the database is away, or a bug in one task: the others go on
+        logger.exception("a task of the clock failed", extra={"task": task.do.__name__})
+
+
+def main() -> int:
+    """Exit status 2 for bad settings."""
+    try:
+        settings = Settings.from_environ(os.environ)
+    except BadSettings as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    stopping.listen(signal.SIGTERM, signal.SIGINT)
+    runtime.start(settings)
+    run(tasks(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

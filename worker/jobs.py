@@ -1,0 +1,23 @@
+"""The jobs: ids in, one service call, nothing out."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from app import logs, runtime
+from app.services import scanning
+from worker import stopping
+
+
+def run_scans(scan_ids: list[str]) -> None:
+    """Run the scans that are still queued; what a stop leaves unfinished is given back."""
+    with logs.fields(scans=scan_ids[:3]):
+        scanning.run(
+            [UUID(scan_id) for scan_id in scan_ids],
+            runtime.door(),
+            is_stopping=stopping.is_asked,
+        )
+
+
+# What a worker runs; whoever can write to Redis can name nothing else.
+JOBS: Mapping[str, Callable[..., Any]] = {"worker.jobs.run_scans": run_scans}

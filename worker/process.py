@@ -1,0 +1,100 @@
+"""``python -m worker.process QUEUE``: one worker of one queue, with a fork for each job."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from redis import Redis
+from rq import Worker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from app import queue, runtime
+from app.settings import BadSettings, Settings
+from worker import jobs, stopping
+
+WORKER_TTL = 60  # seconds without a heartbeat after which others take a worker for dead
+MAINTENANCE_SECONDS = 30
+HEARTBEAT_SECONDS = 10
+_STOP_HORSE = signal.SIGUSR1
+_PR_SET_PDEATHSIG = 1
+
+
+class NotAllowed(Exception):
+    """Somebody put the name of another function into the queue."""
+
+
+class AllowedJob(Job):
+    """A job whose function is one of ``jobs.JOBS``: no name from Redis is ever imported."""
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        try:
+            return jobs.JOBS[self.func_name or ""]
+        except KeyError:
+            raise NotAllowed(self.func_name) from None
+
+    def restore(self, raw_data: Any) -> Any:
+        restored = super().restore(raw_data)
+        self._success_callback_name = None
+        self._failure_callback_name = None
+        self._stopped_callback_name = None
+        self.webhooks = []
+        return restored
+
+
+class ScanWorker(Worker):
+    """A worker whose job hears of a stop, so that it can give back what it has not done."""
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        if self.horse_pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.horse_pid, _STOP_HORSE)
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]  # RQ's
+
+    def setup_work_horse_signals(self) -> None:
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ's
+        # Some platforms send SIGTERM to every process, the job's too.
+        stopping.listen(signal.SIGTERM, _STOP_HORSE)
+
+
+def main(arguments: list[str]) -> int:
+    """Work until SIGTERM. Exit status 2 for bad settings or a queue that does not exist."""
+    if len(arguments) != 1 or arguments[0] not in queue.QUEUES:
+        sys.stderr.write(f"usage: python -m worker.process {'|'.join(queue.QUEUES)}\n")
+        return 2
+    try:
+        settings = Settings.from_environ(os.environ)
+    except BadSettings as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    _end_with_parent()
+    runtime.start(settings)
+    connection = Redis.from_url(settings.redis_url, socket_connect_timeout=5)
+    worker = ScanWorker(
+        arguments,
+        connection=connection,
+        serializer=JSONSerializer,
+        job_class=AllowedJob,
+        worker_ttl=WORKER_TTL,
+        maintenance_interval=MAINTENANCE_SECONDS,
+        job_monitoring_interval=HEARTBEAT_SECONDS,
+        log_job_description=False,
+    )
+    worker.work()
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Ask Linux for SIGTERM when the supervisor dies, so that no worker outlives it."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,103 @@
+"""The commands of ./dev."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from devtools import ROOT, Complaint, environment, service
+from devtools.environment import DEVELOPMENT, LOCAL, PYTHON, program, say
+
+Command = Callable[[Sequence[str]], int]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit status of the command that the arguments name; 2 if they name none."""
+    name, rest = (arguments[0] if arguments else ""), arguments[1:]
+    if name not in COMMANDS:
+        print(_usage(), file=sys.stdout if name in ("help", "-h", "--help") else sys.stderr)
+        return 0 if name in ("help", "-h", "--help") else 2
+    try:
+        return COMMANDS[name](rest)
+    except Complaint as complaint:
+        print(f"dev    | {complaint}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(_arguments: Sequence[str]) -> int:
+    """the service on http://127.0.0.1:8000; prints the first API key, once"""
+    return service.run()
+
+
+def demo(_arguments: Sequence[str]) -> int:
+    """the same on sample domains, with a name server of its own"""
+    return service.demo()
+
+
+def test(arguments: Sequence[str]) -> int:
+    """the whole suite, on SQLite and on PostgreSQL; arguments go to pytest"""
+    workers = min(4, max(2, os.cpu_count() or 2))
+    parallel = ["-n", str(workers), "--dist", "loadfile"]
+    return _first_failure([[program("pytest"), *parallel, *arguments]], environment.variables())
+
+
+def check(_arguments: Sequence[str]) -> int:
+    """formatter, linter and types"""
+    steps = [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"]]
+    commands = [[program(name), *rest] for name, *rest in steps]
+    return _first_failure(commands, environment.variables())
+
+
+def bench(arguments: Sequence[str]) -> int:
+    """the measurements in bench/, or the one that is named"""
+    names = sorted(file.stem for file in (ROOT / "bench").glob("[!_]*.py"))
+    chosen, rest = names, list(arguments)
+    if rest and not rest[0].startswith("-"):
+        chosen = [rest.pop(0)]
+        if chosen[0] not in names:
+            raise Complaint(f"there is no bench/{chosen[0]}.py; there is {', '.join(names)}")
+    commands = [[str(PYTHON), "-m", f"bench.{name}", *rest] for name in chosen]
+    return _first_failure(commands, environment.variables())
+
+
+def drill(arguments: Sequence[str]) -> int:
+    """break things on purpose, and see that nothing is lost"""
+    command = [str(PYTHON), "-m", "tests.e2e.drill", *arguments]
+    return _first_failure([command], environment.variables())
+
+
+def migrate(_arguments: Sequence[str]) -> int:
+    """bring the tables of DATABASE_URL up to date"""
+    environment.prepare(LOCAL)
+    return _call([[program("alembic"), "upgrade", "head"]], service.variables())
+
+
+def _first_failure(commands: Sequence[Sequence[str]], variables: Mapping[str, str]) -> int:
+    """Exit status of the first that fails, 0 if none does; they have what requirements-dev pins."""
+    environment.prepare(DEVELOPMENT)
+    return _call(commands, variables)
+
+
+def _call(commands: Sequence[Sequence[str]], variables: Mapping[str, str]) -> int:
+    for command in commands:
+        try:
+            status = subprocess.run(command, env=variables, cwd=ROOT).returncode
+        except FileNotFoundError:
+            message = f"{command[0]} is missing; remove .venv, and the next command makes it anew"
+            raise Complaint(message) from None
+        if status:
+            say(f"{os.path.basename(command[0])} has failed (exit status {status})")
+            return status
+    return 0
+
+
+def _usage() -> str:
+    lines = [f"  {name:8} {command.__doc__}" for name, command in COMMANDS.items()]
+    return "\n".join(["usage: ./dev <command>", "", *lines])
+
+
+COMMANDS: Mapping[str, Command] = {
+    command.__name__: command for command in (run, demo, test, check, bench, drill, migrate)
+}

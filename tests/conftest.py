@@ -1,0 +1,165 @@
+"""What tests stand on: a database of each kind, a Valkey, settings, and no way off this machine.
+
+Every worker of pytest-xdist starts servers of its own, when the first of its tests asks for one.
+"""
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+from alembic import command
+from alembic.config import Config
+from psycopg import sql
+from sqlalchemy.engine import Engine, make_url
+
+from app import db, models, queue
+from app import settings as app_settings
+from app.settings import Settings
+from tests import servers
+
+ROOT = Path(__file__).resolve().parent.parent
+NO_REDIS = "redis://127.0.0.1:1/0"  # nothing listens there
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Iterator[None]:
+    """A socket beyond loopback fails the test, whatever the code under test catches."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex", "sendto"):
+            patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+        patch.setattr(socket, "getaddrinfo", _guarded_look_up(socket.getaddrinfo))
+        yield
+
+
+def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: socket.socket, *arguments: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            _refuse_unless_loopback(arguments[-1][0])
+        return method(self, *arguments)
+
+    return guarded
+
+
+def _guarded_look_up(look_up: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(host: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            ipaddress.ip_address(host or "127.0.0.1")  # an address is not looked up anywhere
+        except ValueError:
+            _refuse_unless_loopback(host)
+        return look_up(host, *arguments, **options)
+
+    return guarded
+
+
+def _refuse_unless_loopback(host: Any) -> None:
+    text = host.decode() if isinstance(host, bytes) else str(host)
+    try:
+        is_loopback = ipaddress.ip_address(text.partition("%")[0]).is_loopback
+    except ValueError:
+        is_loopback = text in ("localhost", "")
+    if not is_loopback:
+        pytest.fail(f"a test tried to reach {text}")
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    """The Valkey that this worker's tests share."""
+    server = servers.start_valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(valkey_server: servers.Server) -> str:
+    """An empty Valkey."""
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.flushall()
+    return valkey_server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    """The PostgreSQL that this worker's tests share."""
+    server = servers.start_postgres(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[dict[str, Engine]]:
+    """The migrated databases of this session, by URL."""
+    made: dict[str, Engine] = {}
+    yield made
+    for engine in made.values():
+        engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database of each kind; its tables are there once ``database`` is asked for."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.getbasetemp() / 'test.db'}"
+    server: servers.Server = request.getfixturevalue("postgres_server")
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    url = make_url(app_settings.database_url(server.url)).set(database=f"mailwatch_test_{worker}")
+    return url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, database_url: str) -> Settings:
+    """Settings for the current database; Redis is there for tests that use ``redis_url``."""
+    wants_redis = "redis_url" in request.fixturenames
+    return Settings(
+        secret_key="k" * 40,
+        database_url=database_url,
+        redis_url=request.getfixturevalue("redis_url") if wants_redis else NO_REDIS,
+        allow_special_use_names=True,
+        domain_verification="off",
+        key_cache_seconds=0.05,
+    )
+
+
+@pytest.fixture
+def database(
+    request: pytest.FixtureRequest, settings: Settings, engines: dict[str, Engine]
+) -> Iterator[Engine]:
+    """This process on ``settings``, with empty tables."""
+    url = settings.database_url
+    if url not in engines:
+        if not url.startswith("sqlite"):
+            _create(request.getfixturevalue("postgres_server").url, str(make_url(url).database))
+        _migrate(url)
+        engines[url] = db.connect(url)
+    app_settings.use(settings)
+    db.bind(engines[url])
+    queue.bind(settings.redis_url)
+    yield engines[url]
+    _empty(engines[url])
+
+
+def _create(server_url: str, name: str) -> None:
+    """Make an empty database; what an earlier run has left of it goes away."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        database = sql.Identifier(name)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
+        # Not template1: several workers may be at it at the same time.
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(database))
+
+
+def _migrate(url: str) -> None:
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = url
+    command.upgrade(config, "head")
+
+
+def _empty(engine: Engine) -> None:
+    """Delete every row: with so few of them that is faster than TRUNCATE."""
+    with engine.begin() as connection:
+        for table in reversed(models.Base.metadata.sorted_tables):
+            connection.execute(table.delete())

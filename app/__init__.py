@@ -1,0 +1,31 @@
+"""The service: an API and a dashboard over the e-mail security of domains."""
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app import api, cli, runtime
+from app.checks.answers import Door
+from app.services import usage
+from app.settings import Settings
+
+
+def create_app(settings: Settings, door: Door | None = None) -> Flask:
+    """The WSGI application, wired in the order a request meets it.
+
+    door  where checks find their answers; the network by default
+    """
+    runtime.start(settings, door)
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        MAX_CONTENT_LENGTH=settings.max_content_length,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
+    )
+    app.extensions["door"] = runtime.door()
+    if hops := settings.trusted_proxies:
+        proxied = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
+        app.wsgi_app = proxied  # type: ignore[method-assign]  # as Flask documents it
+    api.init_app(app, settings)
+    cli.init_app(app)
+    usage.Flusher().start()
+    return app

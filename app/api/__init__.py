@@ -1,0 +1,34 @@
+"""The HTTP API: who calls → how often → may they; then one module for each resource."""
+
+from flask import Blueprint, Flask
+
+from app.api import (
+    alerts,
+    auth,
+    checks,
+    dns,
+    domains,
+    errors,
+    health,
+    limits,
+    me,
+    openapi,
+    requests,
+    scans,
+)
+from app.settings import Settings
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Hooks, routes and error handlers, in the order in which a request meets them."""
+    requests.init_app(app)
+    auth.init_app(app)
+    limits.init_app(app, settings)
+    v1 = Blueprint("v1", __name__, url_prefix="/v1")
+    v1.before_request(auth.authorize)
+    for resource in (me, checks, domains, dns, scans, alerts):
+        v1.register_blueprint(resource.bp)
+    app.register_blueprint(v1)
+    app.register_blueprint(health.bp)
+    app.register_blueprint(openapi.bp)
+    errors.init_app(app)

@@ -1,0 +1,155 @@
+"""Alerts: listed, shown, their history, and what people make of them."""
+
+from typing import Any
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from app import ids
+from app.api import answers, inputs, shapes
+from app.api.auth import current
+from app.api.contract import Body, endpoint
+from app.api.domains import problem
+from app.api.scans import parsed
+from app.checks.contract import Severity
+from app.models.keys import Scope
+from app.services import alerts
+from app.services.alerts import AlertChange, AlertFilter
+
+bp = Blueprint("alerts", __name__, url_prefix="/alerts")
+
+
+class AlertQuery(inputs.Span):
+    """Which alerts."""
+
+    status: inputs.AlertStatus | None = None
+    severity: Severity | None = None
+    type: inputs.Text | None = None
+    domain: inputs.Name | None = None
+
+
+class ChangeBody(Body):
+    """What is to become of the alert."""
+
+    status: inputs.AlertWish
+    note: inputs.Note | None = None
+    snoozed_until: inputs.AwareDatetime | None = None
+
+    @property
+    def wanted(self) -> AlertChange:
+        """As the service takes it."""
+        return AlertChange(self.status, self.note, self.snoozed_until)
+
+
+class ManyBody(ChangeBody):
+    """The same for many alerts."""
+
+    ids: list[inputs.Text] = Field(min_length=1, max_length=500)
+
+
+@bp.get("")
+@endpoint(scopes=(Scope.ALERTS_READ,), query=AlertQuery, returns=shapes.Alert, is_list=True)
+def index(query: AlertQuery) -> Response:
+    """The account's alerts, newest first."""
+    filters = AlertFilter(
+        status=query.status,
+        severity=query.severity,
+        type=query.type,
+        domain=query.domain,
+        from_at=query.from_at,
+        to_at=query.to_at,
+    )
+    rows, place = alerts.search(
+        current().account_id, filters, place=answers.place(query), limit=query.limit
+    )
+    return answers.many([shape(row) for row in rows], query, place)
+
+
+@bp.get("/<id>")
+@endpoint(scopes=(Scope.ALERTS_READ,), returns=shapes.Alert)
+def show(id: str) -> Response:
+    """One alert."""
+    alert = alerts.find(current().account_id, parsed("alert", id))
+    return answers.one(shape(alert), version=alert.updated_at)
+
+
+@bp.get("/<id>/history")
+@endpoint(
+    scopes=(Scope.ALERTS_READ,),
+    returns=shapes.AlertTransition,
+    is_list=True,
+)
+def history(id: str) -> Response:
+    """Every change of its status, oldest first."""
+    rows = alerts.history(current().account_id, parsed("alert", id))
+    data = [
+        {
+            "id": ids.public("evt", row.id),
+            "at": answers.time(row.at),
+            "fromStatus": row.from_status,
+            "toStatus": row.to_status,
+            "actor": row.actor,
+            "note": row.note,
+        }
+        for row in rows
+    ]
+    return answers.many(data, inputs.Nothing(), None)
+
+
+@bp.patch("/<id>")
+@endpoint(scopes=(Scope.ALERTS_WRITE,), body=ChangeBody, returns=shapes.Alert)
+def change(id: str, body: ChangeBody) -> Response:
+    """Acknowledge, dismiss, snooze or reopen an alert."""
+    caller = current()
+    alert = alerts.change(
+        caller.account_id,
+        parsed("alert", id),
+        body.wanted,
+        actor=caller.actor,
+        expected=answers.expected_version(),
+    )
+    return answers.one(shape(alert), version=alert.updated_at)
+
+
+@bp.post("/batch")
+@endpoint(scopes=(Scope.ALERTS_WRITE,), body=ManyBody, returns=shapes.AlertsChanged)
+def change_many(body: ManyBody) -> Response:
+    """Do the same to up to 500 alerts."""
+    caller = current()
+    done = alerts.change_many(caller.account_id, body.ids, body.wanted, actor=caller.actor)
+    results = [
+        {
+            "id": item.id,
+            "status": "changed" if item.alert else "rejected",
+            "alert": shape(item.alert) if item.alert else None,
+            "error": problem(item.error),
+        }
+        for item in done
+    ]
+    changed = sum(1 for item in done if item.alert)
+    return answers.one({"changed": changed, "rejected": len(done) - changed, "results": results})
+
+
+def shape(row: Any) -> dict[str, Any]:
+    """An alert, or a row of ``alerts.COLUMNS``, on the wire."""
+    return {
+        "id": ids.public("alert", row.id),
+        "domainId": ids.public("dom", row.domain_id),
+        "domainName": row.domain_name,
+        "type": row.type,
+        "severity": row.severity,
+        "status": row.status,
+        "title": row.title,
+        "message": row.message,
+        "evidence": row.evidence,
+        "fix": row.fix,
+        "reference": row.reference,
+        "firstSeenAt": answers.time(row.first_seen_at),
+        "lastSeenAt": answers.time(row.last_seen_at),
+        "occurrences": row.occurrences,
+        "snoozedUntil": answers.time(row.snoozed_until),
+        "resolvedAt": answers.time(row.resolved_at),
+        "scanId": ids.public("scan", row.scan_id) if row.scan_id else None,
+        "reportId": ids.public("dmr", row.report_id) if row.report_id else None,
+        "updatedAt": answers.time(row.updated_at),
+    }

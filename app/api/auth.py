@@ -1,0 +1,63 @@
+"""Who calls, and whether they may: the hooks before and behind the limiter."""
+
+from flask import Flask, g, request
+
+from app.api.contract import contract_of
+from app.errors import ApplicationError, Forbidden, ServiceUnavailable, Unauthorized
+from app.services import keys
+from app.services.keys import Caller
+
+
+def init_app(app: Flask) -> None:
+    """Resolve the key of every request; must be registered before the limiter."""
+    app.before_request(identify)
+
+
+def identify() -> None:
+    """Set ``g.caller`` to who holds the request's key, or None. It refuses nobody.
+
+    Refusals wait for ``authorize``, so that the limiter counts them and they carry its headers.
+    """
+    g.caller = None
+    g.unresolved = None
+    try:
+        g.caller = keys.resolve(_token(), request.remote_addr or "")
+    except ServiceUnavailable as error:
+        g.unresolved = error  # never open, and never a 401 to somebody with a good key
+
+
+def authorize() -> None:
+    """Refuse whoever has no key, or none with a scope that the view asks for.
+
+    raises  Unauthorized, Forbidden; ServiceUnavailable if the key could not be looked up
+    """
+    caller, unresolved = _state()
+    if unresolved is not None:
+        raise unresolved
+    if caller is None:
+        raise Unauthorized
+    scopes = contract_of(request.endpoint).scopes
+    if scopes and not caller.scopes & set(scopes):
+        raise Forbidden(" or ".join(scopes))
+
+
+def current() -> Caller:
+    """Who calls; only for views behind ``authorize``."""
+    caller, _ = _state()
+    if caller is None:
+        raise Unauthorized
+    return caller
+
+
+def caller_or_none() -> Caller | None:
+    """Who calls, if anybody whom we know; for the hooks."""
+    return _state()[0]
+
+
+def _state() -> tuple[Caller | None, ApplicationError | None]:
+    return g.get("caller"), g.get("unresolved")
+
+
+def _token() -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None

@@ -1,0 +1,80 @@
+"""The one place that turns what went wrong into an answer: always the same envelope."""
+
+import logging
+import re
+from typing import Any
+
+import orjson
+from flask import Flask, Response, g
+from flask_limiter import Limiter, RateLimitExceeded
+from werkzeug.exceptions import HTTPException
+
+from app.api import limits
+from app.errors import ApplicationError, ServiceUnavailable
+
+logger = logging.getLogger(__name__)
+
+_MESSAGES = {
+    404: "Not found",
+    405: "This route has no such method",
+    413: "The body is larger than {limit} bytes",
+}
+
+
+def init_app(app: Flask) -> None:
+    """Every error of every route ends here."""
+    app.register_error_handler(ApplicationError, _application_error)
+    app.register_error_handler(RateLimitExceeded, _too_many)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _bug)
+
+
+def envelope(code: str, message: str, status: int, **extra: Any) -> Response:
+    """``{"error": {code, message, status, …, requestId}}``."""
+    error = {"code": code, "message": message, "status": status, **extra}
+    error["requestId"] = g.get("request_id")
+    return Response(orjson.dumps({"error": error}), status, content_type="application/json")
+
+
+def _application_error(error: ApplicationError) -> Response:
+    response = envelope(error.code, error.message, error.status, **error.extra)
+    if isinstance(error, ServiceUnavailable):
+        response.headers["Retry-After"] = "5"
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _too_many(error: RateLimitExceeded) -> Response:
+    from flask import current_app
+
+    limiter: Limiter = next(iter(current_app.extensions["limiter"]))
+    seconds = limits.retry_after(limiter)
+    g.retry_after = seconds
+    message = f"Rate limit exceeded. Please retry after {seconds} seconds."
+    return envelope("rate_limit_exceeded", message, 429, retryAfter=seconds)
+
+
+def _http_error(error: HTTPException) -> Response:
+    from flask import current_app
+
+    status = error.code or 500
+    if status == 413:
+        code = "payload_too_large"
+    else:
+        code = re.sub(r"[^a-z]+", "_", error.name.lower()).strip("_")
+    message = _MESSAGES.get(status, error.description or error.name)
+    message = message.replace("{limit}", str(current_app.config["MAX_CONTENT_LENGTH"]))
+    if status == 400:
+        details = [{"field": "request", "code": "malformed", "message": message}]
+        return envelope("invalid_request", message, 400, details=details)
+    response = envelope(code, message, status)
+    for name, value in error.get_headers():
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def _bug(error: Exception) -> Response:
+    logger.error("a request failed", exc_info=error)
+    return envelope("internal_error", "Something went wrong on our side", 500)

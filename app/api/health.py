@@ -1,0 +1,34 @@
+"""Whether the process lives, and whether it can do its work."""
+
+import orjson
+from flask import Blueprint, Response
+
+from app import db, queue
+from app.api.contract import endpoint
+from app.errors import ServiceUnavailable
+
+bp = Blueprint("health", __name__)
+
+
+@bp.get("/healthz")
+@endpoint(is_public=True)
+def live() -> Response:
+    """200 as long as the process answers."""
+    return Response(orjson.dumps({"status": "ok"}), content_type="application/json")
+
+
+@bp.get("/readyz")
+@endpoint(is_public=True)
+def ready() -> Response:
+    """503 without the database; without Redis it works on, and says so."""
+    try:
+        has_database = db.is_ready()
+    except ServiceUnavailable:
+        has_database = False
+    state = {
+        "status": "ok" if has_database else "unavailable",
+        "database": "ok" if has_database else "unavailable",
+        "redis": "ok" if queue.is_ready() else "degraded",
+    }
+    status = 200 if has_database else 503
+    return Response(orjson.dumps(state), status, content_type="application/json")

@@ -1,0 +1,60 @@
+"""What clients may send, field by field, each with its bound."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from app.api.contract import Page, Query
+from app.checks.contract import Severity, Usage
+
+
+def _is_plain(text: str) -> str:
+    """No NUL and no other control character: databases and terminals choke on them."""
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+def _is_tag(text: str) -> str:
+    if "," in text or text != text.strip():
+        raise ValueError("no comma, and no blank at the ends")
+    return _is_plain(text)
+
+
+Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_is_plain)]
+Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_is_plain)]
+Note = Annotated[str, Field(max_length=1000), AfterValidator(_is_plain)]
+Tag = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(_is_tag)]
+Selector = Annotated[
+    str,
+    Field(min_length=1, max_length=190, pattern=r"^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$"),
+]
+Tags = Annotated[list[Tag], Field(max_length=20)]
+Selectors = Annotated[list[Selector], Field(max_length=30)]
+Schedule = Literal["hourly", "daily", "weekly", "off"]
+ScanStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+AlertStatus = Literal["open", "acknowledged", "snoozed", "dismissed", "resolved"]
+AlertWish = Literal["open", "acknowledged", "snoozed", "dismissed"]
+
+MAX_AGE = int(timedelta(days=7).total_seconds())
+
+__all__ = ["AwareDatetime", "Severity", "Usage"]
+
+
+class Listing(Page):
+    """A page of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+
+
+class Span(Listing):
+    """A page of what happened in a span of time: ``from`` is in it, ``to`` is not."""
+
+    from_at: AwareDatetime | None = Field(default=None, alias="from")
+    to_at: AwareDatetime | None = Field(default=None, alias="to")
+
+
+class Nothing(Query):
+    """No parameters."""

@@ -1,0 +1,36 @@
+"""The key that calls."""
+
+from flask import Blueprint, Response
+
+from app import ids, settings
+from app.api import answers, shapes
+from app.api.auth import current
+from app.api.contract import endpoint
+from app.services import usage
+
+bp = Blueprint("me", __name__, url_prefix="/me")
+
+
+@bp.get("")
+@endpoint(returns=shapes.Me)
+def show() -> Response:
+    """The key's name, scopes, account and limit, and its use today by route and status."""
+    caller = current()
+    return answers.one(
+        {
+            "id": caller.key_id,
+            "name": caller.name,
+            "scopes": sorted(caller.scopes),
+            "account": {
+                "id": ids.public("acc", caller.account_id),
+                "name": caller.account_name,
+            },
+            "rateLimit": caller.rate_limit or settings.current().rate_limit,
+            "createdAt": answers.time(caller.created_at),
+            "expiresAt": answers.time(caller.expires_at),
+            "usageToday": [
+                {"route": route, "status": status, "count": count}
+                for route, status, count in usage.today(caller.id)
+            ],
+        }
+    )

@@ -1,0 +1,50 @@
+"""What is done around every request: its id, its line in the log, and how its use is counted."""
+
+import logging
+import re
+import time
+import uuid
+
+from flask import Flask, Response, g, request
+
+from app.api import auth
+from app.services import usage
+
+logger = logging.getLogger("access")
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def init_app(app: Flask) -> None:
+    """Must come first: what follows wants the id."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+    g.started = time.monotonic()
+
+
+def _end(response: Response) -> Response:
+    headers = response.headers
+    headers["X-Request-Id"] = g.get("request_id", "")
+    headers.setdefault("Cache-Control", "no-store")
+    headers["X-Content-Type-Options"] = "nosniff"
+    caller = auth.caller_or_none()
+    rule = request.url_rule.rule if request.url_rule else "unmatched"
+    route = f"{request.method[:10]} {rule}"
+    if caller is not None:
+        usage.note(caller.id, route, response.status_code, request.remote_addr or "")
+    logger.info(
+        "request",
+        extra={
+            "request_id": g.get("request_id"),
+            "key_id": caller.key_id if caller else None,
+            "route": route,
+            "status": response.status_code,
+            "ms": round((time.monotonic() - g.get("started", time.monotonic())) * 1000, 1),
+        },
+    )
+    return response

@@ -1,0 +1,228 @@
+"""``NameServer``: answers for the names of a directory of zone files, as a resolver would.
+
+It looks like a validating recursive resolver: aliases are followed, names of signed zones come with
+AD, bogus ones are SERVFAIL. It validates nothing: ``Manners`` says which zones are which, and what
+goes wrong on purpose.
+"""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import cast
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.opcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+from dns.flags import Flag
+from dns.message import Message
+from dns.rcode import Rcode
+from dns.rdatatype import RdataType
+
+from demo.background import Background, cancel_all
+from demo.manners import Fault, Manners, Slow, Trouble
+from demo.zonefiles import Zones
+
+UDP_WITHOUT_EDNS = 512
+UDP_WITH_EDNS = 1232  # what resolvers agreed on for 2020's DNS flag day
+HEADER = 12
+NO_MANNERS = Manners()
+
+
+class NameServer(Background):
+    """Serves the ``*.zone`` files of a directory over UDP and TCP, on one port.
+
+    port     0: any free one; ``.port`` says which, once it is open
+    manners  what the files do not say: signed and bogus zones, faults
+    """
+
+    def __init__(
+        self,
+        zones: Path,
+        manners: Manners = NO_MANNERS,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.address, self.port = address, port
+        self._zones, self._manners = Zones(zones), manners
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._udp: asyncio.DatagramTransport | None = None
+        self._tcp: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tcp = await asyncio.start_server(self._connection, self.address, self.port)
+        port = self._tcp.sockets[0].getsockname()[1]
+        try:
+            self._udp, _ = await loop.create_datagram_endpoint(
+                lambda: _Datagrams(self), (self.address, port)
+            )
+        except OSError:
+            await self.close()
+            raise
+        self.port = port
+
+    async def close(self) -> None:
+        if self._udp:
+            self._udp.close()
+        if self._tcp:
+            self._tcp.close()
+        await cancel_all(self._tasks)
+        if self._tcp:
+            await self._tcp.wait_closed()
+        await asyncio.sleep(0)  # transports close their sockets in the loop's next turn
+
+    def spawn(self, wire: bytes, udp: asyncio.DatagramTransport, peer: tuple[str, int]) -> None:
+        """Answer one datagram, when its time has come."""
+        task = asyncio.get_running_loop().create_task(self._datagram(wire, udp, peer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _datagram(
+        self, wire: bytes, udp: asyncio.DatagramTransport, peer: tuple[str, int]
+    ) -> None:
+        for reply in await self._replies(wire, is_udp=True):
+            udp.sendto(reply, peer)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    size = int.from_bytes(await reader.readexactly(2), "big")
+                    for reply in await self._replies(await reader.readexactly(size), is_udp=False):
+                        writer.write(len(reply).to_bytes(2, "big") + reply)
+                    await writer.drain()
+        except asyncio.CancelledError:
+            pass  # the server closes; a cancelled connection is no error to be logged
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _replies(self, wire: bytes, *, is_udp: bool) -> list[bytes]:
+        """The messages that go back, mostly one; none for what is not a question."""
+        try:
+            query = dns.message.from_wire(wire)
+        except dns.exception.DNSException:
+            return [_form_error(wire)] if len(wire) >= HEADER and not wire[2] & 0x80 else []
+        if query.flags & Flag.QR:
+            return []
+        if refusal := _refusal(query):
+            return [_reply(query, refusal).to_wire()]
+        question = query.question[0]
+        fault = self._manners.fault(question.name, question.rdtype)
+        if isinstance(fault, Slow):
+            await asyncio.sleep(fault.seconds)
+        elif fault in _SPOILT:
+            return _SPOILT[fault](query)
+        right = _fitting(query, self._answer(query), fault, is_udp=is_udp)
+        return [*(_lies(query) if fault is Trouble.LIE else ()), right]
+
+    def _answer(self, query: Message) -> Message:
+        question, manners = query.question[0], self._manners
+        found = self._zones.find(
+            question.name, question.rdtype, signatures=bool(query.ednsflags & dns.flags.DO)
+        )
+        zones = {zone.to_text(omit_final_dot=zone != dns.name.root) for zone in found.zones}
+        if zones & manners.bogus and not query.flags & Flag.CD:
+            return _reply(query, Rcode.SERVFAIL)
+        reply = _reply(query, found.rcode)
+        reply.answer, reply.authority = found.answer, found.authority
+        # Only those who understand AD are told (RFC 6840 §5.7).
+        asks_for_ad = query.flags & Flag.AD or query.ednsflags & dns.flags.DO
+        if asks_for_ad and zones <= manners.signed and found.rcode != Rcode.SERVFAIL:
+            reply.flags |= Flag.AD
+        return reply
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, server: NameServer) -> None:
+        self._server = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Not every loop's transport for datagrams is an instance of that class, before Python 3.12.
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._server.spawn(data, self._transport, addr)
+
+
+def _refusal(query: Message) -> Rcode | None:
+    """Why this is no question for a resolver, or None."""
+    if query.opcode() != dns.opcode.QUERY:
+        return Rcode.NOTIMP
+    if len(query.question) != 1:
+        return Rcode.FORMERR
+    question = query.question[0]
+    if question.rdclass != dns.rdataclass.IN:
+        return Rcode.REFUSED
+    if question.rdtype in (RdataType.AXFR, RdataType.IXFR):
+        return Rcode.REFUSED
+    return Rcode.BADVERS if query.edns > 0 else None
+
+
+def _reply(query: Message, rcode: Rcode) -> Message:
+    reply = dns.message.make_response(query, recursion_available=True, our_payload=UDP_WITH_EDNS)
+    reply.flags |= query.flags & Flag.CD
+    reply.set_rcode(rcode)
+    return reply
+
+
+def _fitting(query: Message, reply: Message, fault: Fault | None, *, is_udp: bool) -> bytes:
+    """The reply as bytes; over UDP no more than was allowed, else empty and with TC."""
+    size = max(UDP_WITHOUT_EDNS, min(query.payload, UDP_WITH_EDNS))
+    wire = reply.to_wire(max_size=65535)
+    if not is_udp or (fault is not Trouble.TRUNCATED and len(wire) <= size):
+        return wire
+    reply.answer, reply.authority = [], []
+    reply.flags |= Flag.TC
+    return reply.to_wire()
+
+
+def _form_error(wire: bytes) -> bytes:
+    reply = Message(id=int.from_bytes(wire[:2], "big"))
+    reply.flags |= Flag.QR
+    reply.set_rcode(Rcode.FORMERR)
+    return reply.to_wire()
+
+
+def _lies(query: Message) -> list[bytes]:
+    """An answer as somebody off the path would guess it: all right but the id (RFC 5452 §4.3)."""
+    lie = _reply(query, Rcode.NXDOMAIN)
+    lie.id = query.id ^ 0xFFFF
+    return [lie.to_wire()]
+
+
+def _wrong_question(query: Message) -> list[bytes]:
+    other = dns.message.make_query("wrong.invalid.", query.question[0].rdtype, id=query.id)
+    reply = _reply(other, Rcode.NOERROR)
+    reply.answer = [dns.rrset.from_text("wrong.invalid.", 300, "IN", "TXT", '"not yours"')]
+    return [reply.to_wire()]
+
+
+def _loop(query: Message) -> list[bytes]:
+    name = query.question[0].name
+    other = dns.name.from_text("loop.invalid.")
+    reply = _reply(query, Rcode.NOERROR)
+    reply.answer = [
+        dns.rrset.from_text(name, 300, "IN", "CNAME", other.to_text()),
+        dns.rrset.from_text(other, 300, "IN", "CNAME", name.to_text()),
+    ]
+    return [reply.to_wire()]
+
+
+_SPOILT = {
+    Trouble.SERVFAIL: lambda query: [_reply(query, Rcode.SERVFAIL).to_wire()],
+    Trouble.REFUSED: lambda query: [_reply(query, Rcode.REFUSED).to_wire()],
+    Trouble.TIMEOUT: lambda query: [],
+    Trouble.WRONG_QUESTION: _wrong_question,
+    Trouble.GARBAGE: lambda query: [query.id.to_bytes(2, "big") + b"\xff" * 40],
+    Trouble.LOOP: _loop,
+}

@@ -1,0 +1,48 @@
+"""The sample domains of the demo, and what their zone files do not say of them."""
+
+from pathlib import Path
+
+from demo import manners, policies
+
+ZONES = Path(__file__).parent / "zones"
+POLICIES = Path(__file__).parent / "policies"
+
+# app/services/demo.py adds these; the other zones are what they refer to.
+DOMAINS = (
+    "perfect.example",
+    "hosted.example",
+    "monitoring.example",
+    "sprawl.example",
+    "twice.example",
+    "dangling.example",
+    "oldkeys.example",
+    "mismatch.example",
+    "asleep.example",
+    "silent.example",
+    "halting.example",
+    "nosuch.example",
+    "open.test",
+    "bare.test",
+    "bogus.test",
+    "expired.test",
+    "wrongname.test",
+    "moved.test",
+    "nopolicy.test",
+    "huge.test",
+)
+
+MANNERS = manners.Manners(
+    signed=frozenset({".", "example", "test", "perfect.example"}),
+    bogus=frozenset({"bogus.test"}),
+    faults={
+        "silent.example": manners.Trouble.TIMEOUT,
+        ("halting.example", "TXT"): manners.Trouble.SERVFAIL,
+    },
+)
+POLICY_FAULTS = {
+    "expired.test": policies.Trouble.EXPIRED,
+    "wrongname.test": policies.Trouble.WRONG_NAME,
+    "moved.test": policies.Trouble.REDIRECT,
+    "nopolicy.test": policies.Trouble.MISSING,
+    "huge.test": policies.Trouble.HUGE,
+}

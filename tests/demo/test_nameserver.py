@@ -1,0 +1,318 @@
+"""The demo's name server, asked over real sockets on loopback."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.query
+import dns.resolver
+import pytest
+from dns.flags import Flag
+from dns.message import Message
+from dns.rcode import Rcode
+
+from demo.manners import Fault, Manners, Slow, Trouble
+from demo.nameserver import NameServer
+from demo.samples import DOMAINS, MANNERS, ZONES
+from tests.zones import read_master_files
+
+SECONDS = 5.0
+SHARED_ZONES = Path(__file__).parents[1] / "data" / "zones"
+SOA = "$TTL 300\n@ IN SOA ns hostmaster 1 3600 900 1209600 60\n@ IN NS ns\nns IN A 192.0.2.1\n"
+FILES = {
+    "plain.test": SOA
+    + """
+www IN A 192.0.2.2
+deep.below IN A 192.0.2.3
+*.wild IN TXT "wild"
+deeper.there.wild IN A 192.0.2.4
+alias IN CNAME www
+away IN CNAME there.signed.test.
+nowhere IN CNAME nothing.plain.test.
+ring1 IN CNAME ring2
+ring2 IN CNAME ring1
+lame IN NS ns.elsewhere.test.
+big IN TXT """
+    + " ".join(f'"{letter * 200}"' for letter in "abcd")
+    + "\nhuge IN TXT "
+    + " ".join(f'"{letter * 250}"' for letter in "abcdefgh")
+    + "\n"
+    + "".join(f'faulty{n} IN TXT "right"\n' for n in range(10)),
+    "signed.test": SOA + 'there IN A 192.0.2.9\nthere IN TXT "there"\n',
+    "bogus.test": SOA + "www IN A 192.0.2.7\n",
+    "test": SOA + "signed IN DS 1 13 2 " + "ab" * 32 + "\n",
+}
+FAULTS: dict[str | tuple[str, str], Fault] = {
+    "faulty0.plain.test": Trouble.SERVFAIL,
+    "faulty1.plain.test": Trouble.REFUSED,
+    "faulty2.plain.test": Trouble.TIMEOUT,
+    "faulty3.plain.test": Slow(0.2),
+    "faulty4.plain.test": Trouble.TRUNCATED,
+    "faulty5.plain.test": Trouble.LIE,
+    "faulty6.plain.test": Trouble.WRONG_QUESTION,
+    "faulty7.plain.test": Trouble.GARBAGE,
+    "faulty8.plain.test": Trouble.LOOP,
+    ("faulty9.plain.test", "MX"): Trouble.SERVFAIL,
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServer]:
+    folder = tmp_path_factory.mktemp("zones")
+    for name, text in FILES.items():
+        (folder / f"{name}.zone").write_text(text)
+    manners = Manners(frozenset({"signed.test", "test"}), frozenset({"bogus.test"}), FAULTS)
+    with NameServer(folder, manners) as running:
+        yield running
+
+
+def ask(server: NameServer, name: str, rdtype: str = "A", flags: int = 0) -> Message:
+    """The answer over UDP, with EDNS."""
+    query = dns.message.make_query(name, rdtype, use_edns=0, payload=1232)
+    query.flags |= flags
+    return dns.query.udp(query, server.address, SECONDS, port=server.port)
+
+
+def data(reply: Message) -> list[str]:
+    """All of the answer section, as ``name type rdata``."""
+    return [
+        f"{rrset.name.to_text()} {rrset.rdtype.name} {rdata.to_text()}"
+        for rrset in reply.answer
+        for rdata in rrset
+    ]
+
+
+def stub(server: NameServer) -> dns.resolver.Resolver:
+    """dnspython's stub resolver, which knows this server alone."""
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers = [server.address]
+    resolver.port, resolver.lifetime, resolver.timeout = server.port, 1.0, 0.4
+    return resolver
+
+
+def test_a_record_is_answered(server: NameServer) -> None:
+    reply = ask(server, "WWW.plain.test")
+    assert data(reply) == ["WWW.plain.test. A 192.0.2.2"]  # the case as asked
+    assert reply.rcode() == Rcode.NOERROR
+    assert reply.flags & Flag.RA
+
+
+@pytest.mark.parametrize("name", ["gone.plain.test", "a.www.plain.test", "example.org", "org"])
+def test_a_name_that_is_not_there_does_not_exist(server: NameServer, name: str) -> None:
+    assert ask(server, name).rcode() == Rcode.NXDOMAIN
+
+
+@pytest.mark.parametrize(
+    "name", ["plain.test", "below.plain.test", "wild.plain.test", "there.wild.plain.test"]
+)
+def test_a_name_with_other_data_or_others_below_it_exists(server: NameServer, name: str) -> None:
+    reply = ask(server, name, "AAAA")
+    assert (reply.rcode(), reply.answer) == (Rcode.NOERROR, [])
+
+
+@pytest.mark.parametrize("name", ["gone.plain.test", "www.plain.test"])
+def test_a_denial_says_how_long_to_believe_it(server: NameServer, name: str) -> None:
+    (soa,) = ask(server, name, "MX").authority
+    assert (soa.name.to_text(), soa.rdtype.name, soa.ttl) == ("plain.test.", "SOA", 60)
+
+
+@pytest.mark.parametrize(
+    ("name", "rdtype", "expected"),
+    [
+        ("any.wild.plain.test", "TXT", ['any.wild.plain.test. TXT "wild"']),
+        ("a.b.wild.plain.test", "TXT", ['a.b.wild.plain.test. TXT "wild"']),
+        ("any.wild.plain.test", "A", []),
+        ("there.wild.plain.test", "TXT", []),
+    ],
+)
+def test_a_wildcard_answers_for_names_that_are_not_there(
+    server: NameServer, name: str, rdtype: str, expected: list[str]
+) -> None:
+    reply = ask(server, name, rdtype)
+    assert (reply.rcode(), data(reply)) == (Rcode.NOERROR, expected)
+
+
+def test_a_wildcard_stops_at_the_closest_name_that_exists(server: NameServer) -> None:
+    assert ask(server, "x.there.wild.plain.test", "TXT").rcode() == Rcode.NXDOMAIN
+
+
+@pytest.mark.parametrize(
+    ("name", "rcode", "last"),
+    [
+        ("alias.plain.test", Rcode.NOERROR, "www.plain.test. A 192.0.2.2"),
+        ("away.plain.test", Rcode.NOERROR, "there.signed.test. A 192.0.2.9"),
+        ("nowhere.plain.test", Rcode.NXDOMAIN, "nowhere.plain.test. CNAME nothing.plain.test."),
+    ],
+)
+def test_aliases_are_followed_from_zone_to_zone(
+    server: NameServer, name: str, rcode: Rcode, last: str
+) -> None:
+    reply = ask(server, name)
+    assert (reply.rcode(), data(reply)[-1]) == (rcode, last)
+
+
+def test_an_alias_is_not_followed_when_it_is_what_was_asked(server: NameServer) -> None:
+    assert data(ask(server, "alias.plain.test", "CNAME")) == [
+        "alias.plain.test. CNAME www.plain.test."
+    ]
+
+
+@pytest.mark.parametrize("name", ["ring1.plain.test", "lame.plain.test", "x.lame.plain.test"])
+def test_what_cannot_be_resolved_is_servfail(server: NameServer, name: str) -> None:
+    assert ask(server, name).rcode() == Rcode.SERVFAIL
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "expected"),
+    [
+        ("there.signed.test", Flag.AD, True),
+        ("gone.signed.test", Flag.AD, True),
+        ("there.signed.test", 0, False),
+        ("www.plain.test", Flag.AD, False),
+        ("away.plain.test", Flag.AD, False),
+    ],
+)
+def test_only_answers_from_signed_zones_alone_are_authenticated(
+    server: NameServer, name: str, flags: int, expected: bool
+) -> None:
+    assert bool(ask(server, name, flags=flags).flags & Flag.AD) is expected
+
+
+def test_a_ds_record_is_the_parents(server: NameServer) -> None:
+    (line,) = data(ask(server, "signed.test", "DS"))
+    assert line.startswith("signed.test. DS 1 13 2 ")
+
+
+def test_a_bogus_zone_is_servfail_unless_checking_is_disabled(server: NameServer) -> None:
+    assert ask(server, "www.bogus.test").rcode() == Rcode.SERVFAIL
+    assert data(ask(server, "www.bogus.test", flags=Flag.CD)) == ["www.bogus.test. A 192.0.2.7"]
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "is_truncated"),
+    [
+        ("big.plain.test", None, True),
+        ("big.plain.test", 600, True),
+        ("big.plain.test", 1232, False),
+        ("huge.plain.test", 4096, True),
+    ],
+)
+def test_an_answer_over_the_size_is_truncated(
+    server: NameServer, name: str, payload: int | None, is_truncated: bool
+) -> None:
+    edns = -1 if payload is None else 0
+    query = dns.message.make_query(name, "TXT", use_edns=edns, payload=payload)
+    reply = dns.query.udp(query, server.address, SECONDS, port=server.port)
+    assert bool(reply.flags & Flag.TC) is is_truncated
+    assert bool(reply.answer) is not is_truncated
+
+
+@pytest.mark.parametrize("name", ["huge.plain.test", "faulty4.plain.test"])
+def test_a_truncated_answer_is_whole_over_tcp(server: NameServer, name: str) -> None:
+    query = dns.message.make_query(name, "TXT")
+    reply, was_tcp = dns.query.udp_with_fallback(query, server.address, SECONDS, port=server.port)
+    assert was_tcp
+    assert reply.answer
+
+
+@pytest.mark.parametrize(("number", "rcode"), [(0, Rcode.SERVFAIL), (1, Rcode.REFUSED)])
+def test_a_fault_can_be_a_refusal(server: NameServer, number: int, rcode: Rcode) -> None:
+    for name in (f"faulty{number}.plain.test", f"below.faulty{number}.plain.test"):
+        assert ask(server, name, "TXT").rcode() == rcode
+
+
+def test_a_fault_can_be_silence(server: NameServer) -> None:
+    with pytest.raises(dns.resolver.LifetimeTimeout):
+        stub(server).resolve("faulty2.plain.test.", "TXT")
+
+
+def test_a_fault_can_be_silence_over_tcp(server: NameServer) -> None:
+    query = dns.message.make_query("faulty2.plain.test", "TXT")
+    with pytest.raises(dns.exception.Timeout):
+        dns.query.tcp(query, server.address, 0.2, port=server.port)
+
+
+def test_a_fault_can_be_slowness(server: NameServer) -> None:
+    before = time.monotonic()
+    assert ask(server, "faulty3.plain.test", "TXT").answer
+    assert time.monotonic() - before >= 0.2
+
+
+def test_a_fault_can_be_a_lie_before_the_truth(server: NameServer) -> None:
+    query = dns.message.make_query("faulty5.plain.test", "TXT")
+    with pytest.raises(dns.query.BadResponse):
+        dns.query.udp(query, server.address, SECONDS, port=server.port)
+    reply = dns.query.udp(query, server.address, SECONDS, port=server.port, ignore_errors=True)
+    assert data(reply) == ['faulty5.plain.test. TXT "right"']
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(6, dns.query.BadResponse), (7, dns.exception.DNSException)]
+)
+def test_a_fault_can_be_nonsense(server: NameServer, number: int, error: type[Exception]) -> None:
+    query = dns.message.make_query(f"faulty{number}.plain.test", "TXT")
+    with pytest.raises(error):
+        dns.query.udp(query, server.address, SECONDS, port=server.port)
+
+
+def test_a_fault_can_be_a_ring_of_aliases(server: NameServer) -> None:
+    reply = ask(server, "faulty8.plain.test", "TXT")
+    assert isinstance(reply, dns.message.QueryMessage)
+    with pytest.raises(dns.message.ChainTooLong):
+        reply.resolve_chaining()
+
+
+def test_a_fault_of_one_question_leaves_the_others_alone(server: NameServer) -> None:
+    assert ask(server, "faulty9.plain.test", "MX").rcode() == Rcode.SERVFAIL
+    assert ask(server, "faulty9.plain.test", "TXT").answer
+
+
+def test_only_questions_are_answered(server: NameServer) -> None:
+    notify = dns.message.make_query("plain.test", "SOA")
+    notify.set_opcode(dns.opcode.NOTIFY)
+    reply = dns.query.udp(notify, server.address, SECONDS, port=server.port)
+    assert reply.rcode() == Rcode.NOTIMP
+    transfer = dns.message.make_query("plain.test", "AXFR")
+    reply = dns.query.tcp(transfer, server.address, SECONDS, port=server.port)
+    assert reply.rcode() == Rcode.REFUSED
+
+
+def test_the_stub_resolver_is_served(server: NameServer) -> None:
+    answer = stub(server).resolve("away.plain.test.", "TXT")
+    assert [rdata.to_text() for rdata in answer] == ['"there"']
+    with pytest.raises(dns.resolver.NXDOMAIN):
+        stub(server).resolve("gone.plain.test.", "TXT")
+    with pytest.raises(dns.resolver.NoAnswer):
+        stub(server).resolve("below.plain.test.", "TXT")
+
+
+def test_the_shared_zones_can_be_served() -> None:
+    signed = {path.name.removesuffix(".zone.signed") for path in SHARED_ZONES.glob("*.signed")}
+    signed = (signed - {"root"}) | {"."}
+    with NameServer(SHARED_ZONES, Manners(signed=signed)) as running:
+        hosts = stub(running).resolve("acme.test.", "MX")
+        assert sorted(mx.exchange.to_text() for mx in hosts) == [
+            "mx1.mailhost.example.",
+            "mx2.mailhost.example.",
+        ]
+        assert not ask(running, "acme.test", "MX", Flag.AD).flags & Flag.AD
+        assert ask(running, "signed.test", "MX", Flag.AD).flags & Flag.AD
+        assert ask(running, "down.test", "NS").rcode() == Rcode.SERVFAIL
+        query = dns.message.make_query("signed.test", "MX", want_dnssec=True)
+        reply = dns.query.udp(query, running.address, SECONDS, port=running.port)
+        assert [rrset.rdtype.name for rrset in reply.answer] == ["MX", "RRSIG"]
+
+
+async def test_it_can_be_opened_in_a_running_loop() -> None:
+    async with NameServer(ZONES, MANNERS) as running:
+        assert running.port
+
+
+def test_every_sample_has_the_zone_that_it_needs() -> None:
+    missing = {name for name in DOMAINS if not (ZONES / f"{name}.zone").exists()}
+    assert missing == {"nosuch.example"}
+    assert read_master_files(*ZONES.glob("*.zone"))

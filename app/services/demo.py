@@ -11,23 +11,30 @@ from app.services import domains, scans
 
 ACTOR = "user:demo"
 
-DKIM_SELECTORS = ("good", "old", "gone", "try", "ed", "never")
+DKIM_SELECTORS = ("good", "weak", "tiny", "ed", "test", "sha1", "gone", "never")
 SAMPLES: Mapping[str, domains.NewDomain] = {
     new.name: new
     for new in (
-        domains.NewDomain("acme.test", tags=["well-kept"], dkim_selectors=["s2026"]),
-        domains.NewDomain("transit.example", tags=["well-kept"]),
-        domains.NewDomain("signed.test", tags=["dnssec"]),
-        domains.NewDomain("ten.test", tags=["spf"]),
-        domains.NewDomain("spferr.test", tags=["spf"]),
-        domains.NewDomain("other.spferr.test", tags=["spf"]),
-        domains.NewDomain("twodmarc.test", tags=["dmarc"]),
-        domains.NewDomain("family.test", tags=["dmarc"]),
-        domains.NewDomain("kids.family.test", tags=["dmarc"]),
-        domains.NewDomain("dkimmix.test", tags=["dkim"], dkim_selectors=DKIM_SELECTORS),
-        domains.NewDomain("mxodd.test", tags=["mx"]),
-        domains.NewDomain("parked.example", usage=Usage.PARKED, tags=["parked"]),
-        domains.NewDomain("down.test", tags=["broken"]),
+        domains.NewDomain("perfect.example", tags=["well-kept"], dkim_selectors=["s2026", "e2026"]),
+        domains.NewDomain("hosted.example", tags=["hosted"], dkim_selectors=["k1", "k2"]),
+        domains.NewDomain("monitoring.example", tags=["dmarc"], dkim_selectors=["s1"]),
+        domains.NewDomain("sprawl.example", tags=["spf"], dkim_selectors=["s1"]),
+        domains.NewDomain("twice.example", tags=["dmarc", "spf"], dkim_selectors=["s1"]),
+        domains.NewDomain("dangling.example", tags=["spf", "dkim"], dkim_selectors=["s1"]),
+        domains.NewDomain("oldkeys.example", tags=["dkim"], dkim_selectors=DKIM_SELECTORS),
+        domains.NewDomain("mismatch.example", tags=["mta-sts"], dkim_selectors=["s1"]),
+        domains.NewDomain("asleep.example", usage=Usage.PARKED, tags=["parked"]),
+        domains.NewDomain("silent.example", tags=["undetermined"]),
+        domains.NewDomain("halting.example", tags=["undetermined"], dkim_selectors=["s1"]),
+        domains.NewDomain("nosuch.example", tags=["broken"]),
+        domains.NewDomain("open.test", tags=["broken"]),
+        domains.NewDomain("bare.test", tags=["broken"]),
+        domains.NewDomain("bogus.test", tags=["dnssec"]),
+        domains.NewDomain("expired.test", tags=["mta-sts"]),
+        domains.NewDomain("wrongname.test", tags=["mta-sts"]),
+        domains.NewDomain("moved.test", tags=["mta-sts"]),
+        domains.NewDomain("nopolicy.test", tags=["mta-sts"]),
+        domains.NewDomain("huge.test", tags=["mta-sts"]),
     )
 }
 

@@ -1,0 +1,215 @@
+"""Whether the domain exists, is delegated to servers that resolve, and has no alias into nothing.
+
+What only the single servers could tell cannot be seen through a resolver, which hides which of
+them answered: whether parent and child agree on the NS set, and whether every server answers with
+authority. ``ns_unresponsive`` is therefore always empty here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+from app.checks.answers import Answer, Answers, Undetermined
+from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+from app.protocols import public_suffix
+
+NOT_FOUND = Kind(
+    "dns.domain_not_found", Severity.CRITICAL, "The domain does not exist", "RFC 1035 §4.1.1"
+)
+INDETERMINATE = Kind(
+    "dns.lookup_indeterminate",
+    Severity.INFO,
+    "Look-ups of the domain fail (SERVFAIL)",
+    "RFC 2308 §7",
+    # Nobody can reach the domain now; whether that lasts is not known, so it is no alert.
+    verdict=Verdict.FAIL,
+)
+LAME = Kind(
+    "dns.delegation_lame", Severity.MEDIUM, "A name server's name has no address", "RFC 1912 §2.8"
+)
+TAKEOVER = Kind(
+    "dns.ns_takeover_risk",
+    Severity.CRITICAL,
+    "A name server's domain is not registered: whoever registers it answers for yours",
+    "RFC 1912 §2.8",
+)
+SINGLE = Kind("dns.ns_single", Severity.MEDIUM, "The zone has only one name server", "RFC 2182 §5")
+NS_ALIAS = Kind(
+    "dns.ns_points_to_cname", Severity.LOW, "A name server's name is an alias", "RFC 2181 §10.3"
+)
+ALIAS_AT_APEX = Kind(
+    "dns.cname_at_record",
+    Severity.MEDIUM,
+    "An alias stands beside other records",
+    "RFC 1034 §3.6.2",
+)
+DANGLING = Kind(
+    "dns.dangling_cname", Severity.HIGH, "An alias points to a name that does not exist",
+    "RFC 1034 §3.6.2",
+)  # fmt: skip
+OVER_UDP = Kind(
+    "dns.answer_over_udp",
+    Severity.LOW,
+    "The TXT records do not fit into one UDP answer",
+    "RFC 7208 §3.4",
+)
+
+UDP_OCTETS = 1232  # what resolvers offer by EDNS; beyond it every reader must come again by TCP
+MAIL_NAMES = ("_dmarc", "_mta-sts", "mta-sts", "_smtp._tls")  # those commonly aliased to providers
+
+T = TypeVar("T")
+
+
+@check(
+    "dns",
+    finds=(
+        *(NOT_FOUND, INDETERMINATE, LAME, TAKEOVER, SINGLE, NS_ALIAS),
+        *(ALIAS_AT_APEX, DANGLING, OVER_UDP),
+    ),
+    logic_version=1,
+)
+async def dns(subject: Subject, dns: Answers) -> Outcome:
+    """Facts: ``exists``, ``zone``, ``ns``, ``ns_unresolvable``, ``ns_unresponsive`` (sorted names);
+    or ``servfail: true`` alone, which is not definite."""
+    domain = subject.domain
+    try:
+        own = await dns.ask(domain, "NS")
+        if not own.exists and not own.aliases:
+            return Outcome({"exists": False}, NOT_FOUND.at(domain))
+        zone, servers = await _delegation(own, dns)
+    except Undetermined as error:
+        if error.reason != "servfail":
+            raise
+        found = INDETERMINATE.at(domain, asked=f"{error.name} {error.rdtype}", reason=error.reason)
+        return Outcome({"servfail": True}, found, definite=False)
+    parts = await asyncio.gather(
+        *(_or_unseen(_server(zone, host, dns)) for host in servers),
+        *(_or_unseen(_alias(name, dns)) for name in _aliased(domain)),
+        _or_unseen(_apex(domain, zone, dns)),
+        _or_unseen(_size(domain, dns)),
+    )
+    findings = [found for part in parts if isinstance(part, tuple) for found in part]
+    if len(servers) == 1:
+        findings.append(SINGLE.at(zone, servers=list(servers)))
+    unresolvable = sorted(f.subject for f in findings if f.kind in (LAME, TAKEOVER))
+    facts = {
+        "exists": True,
+        "zone": zone,
+        "ns": list(servers),
+        "ns_unresolvable": unresolvable,
+        "ns_unresponsive": [],
+    }
+    return _concluded(facts, findings, [part for part in parts if isinstance(part, Undetermined)])
+
+
+def _concluded(
+    facts: dict[str, object], findings: Sequence[Finding], unseen: Sequence[Undetermined]
+) -> Outcome:
+    """What was seen, if it is bad enough to stand alone; a domain seen in part is never "ok"."""
+    outcome = Outcome(facts, *findings, definite=not unseen)
+    if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
+        raise unseen[0]
+    return outcome
+
+
+async def _or_unseen(part: Awaitable[T]) -> T | Undetermined:
+    try:
+        return await part
+    except Undetermined as error:
+        return error
+
+
+async def _delegation(own: Answer, dns: Answers) -> tuple[str, tuple[str, ...]]:
+    """The zone that the name is in, and its name servers, sorted; none above the TLD."""
+    zone, answer = own.name, own
+    while answer.aliases or not answer.rdatas:
+        zone = zone.partition(".")[2]
+        if not zone:
+            return own.name, ()
+        answer = await dns.ask(zone, "NS")
+    return zone, tuple(sorted({str(host) for host in answer.rdatas}))
+
+
+async def _server(zone: str, host: str, dns: Answers) -> tuple[Finding, ...]:
+    """What is wrong with one delegated server's name; an answer of either family is enough."""
+    answers = await asyncio.gather(
+        _or_unseen(dns.ask(host, "A")), _or_unseen(dns.ask(host, "AAAA"))
+    )
+    heard = [answer for answer in answers if isinstance(answer, Answer)]
+    if any(answer.rdatas for answer in heard):
+        target = next((answer.aliases[-1] for answer in heard if answer.aliases), None)
+        return () if target is None else (_server_alias(zone, host, target),)
+    for answer in answers:
+        if isinstance(answer, Undetermined):
+            raise answer
+    kind = TAKEOVER if await _is_free(host, dns) else LAME
+    fix = Fix(
+        "remove", zone, "NS", f"{host}.", None,
+        rollback=f"Add {zone}. NS {host}. again, in the zone and at the registrar.",
+        why="Resolvers that pick this server get no answer from it.",
+    )  # fmt: skip
+    return (kind.at(host, fix=fix, zone=zone, rcode=heard[0].rcode),)
+
+
+def _server_alias(zone: str, host: str, target: str) -> Finding:
+    fix = Fix(
+        "replace", zone, "NS", f"{host}.", f"{target}.",
+        rollback=f"Set {zone}. NS back to {host}.",
+        why="An NS record must name a host itself; some resolvers do not follow the alias.",
+    )  # fmt: skip
+    return NS_ALIAS.at(host, fix=fix, zone=zone, target=target)
+
+
+async def _alias(name: str, dns: Answers) -> tuple[Finding, ...]:
+    """An alias at the name whose end does not exist."""
+    answer = await dns.ask(name, "A")
+    if answer.exists or not answer.aliases:
+        return ()
+    target = answer.aliases[-1]
+    is_free = await _is_free(target, dns)
+    fix = Fix(
+        "remove", name, "CNAME", f"{answer.aliases[0]}.", None,
+        rollback=f"Publish {name}. CNAME {answer.aliases[0]}. again.",
+        why="Whoever comes to own the target decides what is read at your name.",
+    )  # fmt: skip
+    severity = Severity.CRITICAL if is_free else None
+    evidence = {"chain": list(answer.aliases), "target_registrable": is_free}
+    return (DANGLING.at(name, fix=fix, severity=severity, **evidence),)
+
+
+async def _is_free(host: str, dns: Answers) -> bool:
+    """Whether anybody could register the domain of a host that does not resolve."""
+    registered = public_suffix.registrable(host)
+    return registered is not None and not (await dns.ask(registered, "NS")).exists
+
+
+async def _apex(domain: str, zone: str, dns: Answers) -> tuple[Finding, ...]:
+    """An alias at the top of a zone, where SOA and NS must stand.
+
+    A resolver follows the alias, so the other records are inferred: a registered name has them.
+    """
+    if domain not in (zone, public_suffix.registrable(domain)):
+        return ()
+    targets = await dns.hosts(domain, "CNAME")
+    if not targets:
+        return ()
+    fix = Fix(
+        "remove", domain, "CNAME", f"{targets[0]}.", None,
+        rollback=f"Publish {domain}. CNAME {targets[0]}. again.",
+        why="It hides MX, TXT and NS from some resolvers; publish the addresses instead.",
+    )  # fmt: skip
+    return (ALIAS_AT_APEX.at(domain, fix=fix, target=targets[0]),)
+
+
+async def _size(domain: str, dns: Answers) -> tuple[Finding, ...]:
+    """The size of the TXT answer as it goes over the wire (RFC 1035 §4.1), without EDNS."""
+    texts = [text.encode() for text in await dns.txt(domain)]
+    strings = sum(len(text) + max(1, -(-len(text) // 255)) for text in texts)
+    octets = 12 + len(domain) + 2 + 4 + 12 * len(texts) + strings
+    if octets <= UDP_OCTETS:
+        return ()
+    return (OVER_UDP.at(domain, octets=octets, limit=UDP_OCTETS, records=len(texts)),)
+
+
+def _aliased(domain: str) -> tuple[str, ...]:
+    return (domain, *(f"{label}.{domain}" for label in MAIL_NAMES))

@@ -1,0 +1,128 @@
+"""The dns check: existence, delegation, aliases, size."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from app.checks.contract import Severity, Subject, Verdict, judge
+from app.checks.dns import dns
+from app.protocols.names import DomainName
+from tests.zones import NXDOMAIN, SERVFAIL, TIMEOUT, Trouble, Zone
+
+SUBJECT = Subject(DomainName("example.org"))
+
+GOOD: dict[Any, Any] = {
+    ("example.org", "NS"): ["ns1.example.net", "ns2.example.net"],
+    ("example.net", "NS"): ["ns1.example.net"],
+    ("ns1.example.net", "A"): ["192.0.2.1"],
+    ("ns2.example.net", "AAAA"): ["2001:db8::2"],
+}
+
+
+async def codes(data: dict[Any, Any], subject: Subject = SUBJECT) -> list[str]:
+    outcome = await dns.run(subject, Zone(data))
+    return sorted(found.kind.code for found in outcome.findings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({("ns2.example.net", "AAAA"): []}, ["dns.delegation_lame"]),
+        ({("ns2.example.net", "AAAA"): NXDOMAIN}, ["dns.delegation_lame"]),
+        (
+            {("example.org", "NS"): ["ns1.example.net", "ns.gone.example"]},
+            ["dns.ns_takeover_risk"],
+        ),
+        ({("example.org", "NS"): ["ns1.example.net"]}, ["dns.ns_single"]),
+        ({("ns2.example.net", "CNAME"): ["ns1.example.net"]}, ["dns.ns_points_to_cname"]),
+        ({("example.org", "CNAME"): ["example.net"]}, ["dns.cname_at_record"]),
+        ({("_dmarc.example.org", "CNAME"): ["gone.example.net"]}, ["dns.dangling_cname"]),
+        ({("mta-sts.example.org", "CNAME"): ["ns1.example.net"]}, []),
+        ({"example.org": ["x" * 200] * 5}, []),
+        ({"example.org": ["x" * 200] * 6}, ["dns.answer_over_udp"]),
+        ({"example.org": ["x" * 1200]}, ["dns.answer_over_udp"]),
+    ],
+)
+async def test_says_what_is_wrong_with_the_domain(
+    changes: dict[Any, Sequence[str] | Trouble], expected: list[str]
+) -> None:
+    assert await codes(GOOD | changes) == expected
+
+
+async def test_a_domain_that_does_not_exist_is_not_asked_any_further() -> None:
+    zone = Zone({("example.net", "NS"): ["ns1.example.net"]})
+    outcome = await dns.run(SUBJECT, zone)
+    assert [found.kind.code for found in outcome.findings] == ["dns.domain_not_found"]
+    assert zone.asked == [("example.org", "NS")]
+
+
+async def test_a_sub_domain_is_judged_by_the_servers_of_its_zone() -> None:
+    subject = Subject(DomainName("mail.example.org"))
+    outcome = await dns.run(subject, Zone(GOOD | {("mail.example.org", "A"): ["192.0.2.3"]}))
+    assert outcome.facts["zone"] == "example.org"
+    assert outcome.facts["ns"] == ["ns1.example.net", "ns2.example.net"]
+    assert not outcome.findings
+
+
+async def test_a_sub_domain_may_be_an_alias_if_its_end_exists() -> None:
+    subject = Subject(DomainName("mail.example.org"))
+    alias = ("mail.example.org", "CNAME")
+    assert await codes(GOOD | {alias: ["ns1.example.net"]}, subject) == []
+    assert await codes(GOOD | {alias: ["gone.example.net"]}, subject) == ["dns.dangling_cname"]
+
+
+async def test_an_alias_to_a_domain_that_anybody_can_register_is_critical() -> None:
+    data = GOOD | {("_mta-sts.example.org", "CNAME"): ["sts.gone.example"]}
+    (found,) = (await dns.run(SUBJECT, Zone(data))).findings
+    assert found.severity is Severity.CRITICAL
+    assert found.subject == "_mta-sts.example.org"
+    assert found.evidence == {"chain": ["sts.gone.example"], "target_registrable": True}
+    assert found.fix is not None
+    assert (found.fix.action, found.fix.before) == ("remove", "sts.gone.example.")
+
+
+async def test_facts_name_the_servers_without_address() -> None:
+    data = GOOD | {("ns2.example.net", "AAAA"): NXDOMAIN}
+    outcome = await dns.run(SUBJECT, Zone(data))
+    assert outcome.facts["ns_unresolvable"] == ["ns2.example.net"]
+    (found,) = outcome.findings
+    assert found.fix is not None
+    assert (found.fix.name, found.fix.before) == ("example.org", "ns2.example.net.")
+
+
+async def test_servfail_of_the_domain_is_a_failure_that_settles_no_alert() -> None:
+    judgement = await judge(dns, SUBJECT, Zone({"example.org": SERVFAIL}))
+    assert judgement.verdict is Verdict.FAIL
+    assert judgement.facts == {"servfail": True}
+    assert [found.kind.code for found in judgement.findings] == ["dns.lookup_indeterminate"]
+    assert not judgement.definite
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {("example.org", "NS"): TIMEOUT},
+        {"ns2.example.net": SERVFAIL},
+        {("ns2.example.net", "AAAA"): [], ("ns2.example.net", "A"): SERVFAIL},
+        {"_dmarc.example.org": SERVFAIL},
+        {("example.org", "TXT"): TIMEOUT},
+        {("example.org", "NS"): ["ns1.example.net", "ns.b.test"], ("b.test", "NS"): TIMEOUT},
+    ],
+)
+async def test_says_nothing_when_dns_fails(changes: dict[Any, Any]) -> None:
+    judgement = await judge(dns, SUBJECT, Zone(GOOD | changes))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert not judgement.findings
+
+
+async def test_one_family_of_addresses_is_enough() -> None:
+    assert await codes(GOOD | {("ns1.example.net", "AAAA"): SERVFAIL}) == []
+
+
+async def test_what_is_seen_to_be_bad_stands_but_is_not_definite() -> None:
+    data = GOOD | {("example.org", "NS"): ["ns1.example.net"], "_dmarc.example.org": SERVFAIL}
+    judgement = await judge(dns, SUBJECT, Zone(data))
+    assert [found.kind.code for found in judgement.findings] == ["dns.ns_single"]
+    assert not judgement.definite

@@ -1,0 +1,120 @@
+"""Whether the domain's zone is signed, and validates.
+
+How soon signatures run out is not judged: a resolver does not hand out all RRSIGs, and a check has
+no clock.
+"""
+
+import asyncio
+
+from app.checks.answers import Answer, Answers, Undetermined
+from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+
+MISSING = Kind(
+    "dnssec.missing",
+    Severity.LOW,
+    "The zone is not signed: answers can be forged",
+    "RFC 9364 §1.1",
+    verdict=Verdict.INFO,
+)
+BOGUS = Kind(
+    "dnssec.bogus",
+    Severity.CRITICAL,
+    "Signatures do not validate: the domain is gone for validating resolvers",
+    "RFC 4035 §5.5",
+)
+WEAK_ALGORITHM = Kind(
+    "dnssec.algorithm_deprecated",
+    Severity.MEDIUM,
+    "The zone is signed with an algorithm that validators give up",
+    "RFC 8624 §3.1; RFC 9905 §2",
+)
+WEAK_DIGEST = Kind(
+    "dnssec.digest_deprecated", Severity.LOW, "A DS record has a SHA-1 digest", "RFC 8624 §3.3"
+)
+
+_WEAK_ALGORITHMS = {1: "RSAMD5", 3: "DSA", 5: "RSASHA1", 6: "DSA-NSEC3", 7: "RSASHA1-NSEC3"}
+_SHA1 = 1
+
+
+@check("dnssec", finds=(MISSING, BOGUS, WEAK_ALGORITHM, WEAK_DIGEST), logic_version=1)
+async def dnssec(subject: Subject, dns: Answers) -> Outcome:
+    """Facts: ``signed``, ``ad`` (the resolver validated), ``zone``, ``algorithms`` (numbers).
+
+    raises  Undetermined also if there is a DS, but the resolver does not validate
+    source  RFC 4035 §3.2.3, §5; RFC 6840 §5.7
+    """
+    (zone, soa, failure), own = await asyncio.gather(
+        _zone(subject.domain, dns), dns.ask(subject.domain, "DS")
+    )
+    answer = own if zone == subject.domain else await dns.ask(zone, "DS")
+    records = tuple(str(record) for record in answer.rdatas)
+    facts = {
+        "signed": bool(records) or soa.authenticated,
+        "ad": soa.authenticated and failure is None,
+        "zone": zone,
+        "algorithms": sorted({algorithm for algorithm, _ in map(_numbers, records)}),
+    }
+    if failure is not None:
+        if not records:  # nothing to validate against: it failed for another reason
+            raise failure
+        return Outcome(facts, BOGUS.at(zone, ds=list(records), reason=failure.reason))
+    if records and not soa.authenticated:
+        # RFC 6840 §5.7: without AD either the resolver does not validate, or not this algorithm.
+        raise Undetermined(zone, "SOA", "unvalidated")
+    if not soa.authenticated:
+        return Outcome(facts, MISSING.at(zone))
+    return Outcome(facts, *_weaknesses(zone, records))
+
+
+async def _zone(domain: str, dns: Answers) -> tuple[str, Answer, Undetermined | None]:
+    """The zone that the name is in, its SOA, and how the look-up failed if it does not validate.
+
+    returns  the name itself if no SOA is to be found up to the TLD
+    """
+    name = domain
+    while name:
+        answer, failure = await _soa(name, dns)
+        if answer.rdatas and not answer.aliases:
+            return name, answer, failure
+        name = name.partition(".")[2]
+    return domain, Answer(domain, "SOA", "NOERROR"), None
+
+
+async def _soa(name: str, dns: Answers) -> tuple[Answer, Undetermined | None]:
+    """The SOA; and the failure, if there is an answer only without validation (RFC 4035 §3.2.2)."""
+    try:
+        return await dns.ask(name, "SOA"), None
+    except Undetermined as error:
+        if error.reason != "servfail":
+            raise
+        return await dns.ask(name, "SOA", checking_disabled=True), error
+
+
+def _numbers(record: str) -> tuple[int, int]:
+    """Algorithm and digest type of a DS record in presentation format (RFC 4034 §5.3)."""
+    _, algorithm, digest, *_ = record.split()
+    return int(algorithm), int(digest)
+
+
+def _weaknesses(zone: str, records: tuple[str, ...]) -> list[Finding]:
+    found: list[Finding] = []
+    weak = {algorithm for algorithm, _ in map(_numbers, records)} & _WEAK_ALGORITHMS.keys()
+    if weak:
+        named = [_WEAK_ALGORITHMS[algorithm] for algorithm in sorted(weak)]
+        found.append(WEAK_ALGORITHM.at(zone, algorithms=named))
+    sha1 = [record for record in records if _numbers(record)[1] == _SHA1]
+    if sha1:
+        found.append(WEAK_DIGEST.at(zone, fix=_without(zone, sha1, records), ds=sha1))
+    return found
+
+
+def _without(zone: str, sha1: list[str], records: tuple[str, ...]) -> Fix | None:
+    """Taking the SHA-1 records away is right only where each key has a better one beside."""
+    better = {record.split()[0] for record in records if record not in sha1}
+    if not all(record.split()[0] in better for record in sha1):
+        return None
+    return Fix(
+        "remove", zone, "DS", "\n".join(sha1), None,
+        rollback="Enter the DS record at the registrar again.",
+        why="Validators use the SHA-2 digest beside it; SHA-1 must no longer be published.",
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""The dnssec check: signed, validated, broken, or not to be known."""
+
+from typing import Any
+
+import pytest
+
+from app.checks.answers import Answer, Soa, Undetermined
+from app.checks.contract import Subject, Verdict, judge
+from app.checks.dnssec import dnssec
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, TIMEOUT, Zone
+
+SUBJECT = Subject(DomainName("example.org"))
+SUB = Subject(DomainName("mail.example.org"))
+
+SOA = ("example.org", "SOA")
+DS = ("example.org", "DS")
+UNSIGNED: dict[Any, Any] = {SOA: [Soa("ns1.example.net", "h.example.net", 1, 300)]}
+SHA2, SHA1 = "12345 13 2 ABCDEF", "12345 13 1 ABCDEF"
+SIGNED: dict[Any, Any] = UNSIGNED | {DS: [SHA2]}
+
+
+class Validating(Zone):
+    """A zone whose SOA a validating resolver refuses, unless checking is disabled."""
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        if rdtype == "SOA" and not checking_disabled:
+            raise Undetermined(name, rdtype, "servfail")
+        return await super().ask(name, rdtype, checking_disabled=checking_disabled)
+
+
+@pytest.mark.parametrize(
+    ("data", "authenticated", "codes"),
+    [
+        (SIGNED, True, []),
+        (UNSIGNED, False, ["dnssec.missing"]),
+        (UNSIGNED | {DS: ["12345 5 2 AB"]}, True, ["dnssec.algorithm_deprecated"]),
+        (UNSIGNED | {DS: ["12345 7 2 AB", SHA2]}, True, ["dnssec.algorithm_deprecated"]),
+        (UNSIGNED | {DS: [SHA1]}, True, ["dnssec.digest_deprecated"]),
+    ],
+)
+async def test_says_how_the_zone_is_signed(
+    data: dict[Any, Any], authenticated: bool, codes: list[str]
+) -> None:
+    outcome = await dnssec.run(SUBJECT, Zone(data, authenticated=authenticated))
+    assert [found.kind.code for found in outcome.findings] == codes
+
+
+async def test_facts_tell_what_was_seen() -> None:
+    outcome = await dnssec.run(SUBJECT, Zone(SIGNED, authenticated=True))
+    assert outcome.facts == {
+        "signed": True,
+        "ad": True,
+        "zone": "example.org",
+        "algorithms": [13],
+    }
+
+
+async def test_an_answer_only_without_validation_is_bogus() -> None:
+    outcome = await dnssec.run(SUBJECT, Validating(SIGNED))
+    assert [found.kind.code for found in outcome.findings] == ["dnssec.bogus"]
+    assert outcome.verdict is Verdict.FAIL
+    assert outcome.facts["ad"] is False
+
+
+async def test_a_sub_domain_is_bogus_with_its_zone() -> None:
+    outcome = await dnssec.run(SUB, Validating(SIGNED | {"mail.example.org": ["text"]}))
+    assert [found.subject for found in outcome.findings] == ["example.org"]
+
+
+async def test_a_sub_domain_is_signed_with_its_zone() -> None:
+    zone = Zone(SIGNED | {"mail.example.org": ["text"]}, authenticated=True)
+    outcome = await dnssec.run(SUB, zone)
+    assert not outcome.findings
+    assert outcome.facts["zone"] == "example.org"
+
+
+async def test_a_delegated_sub_domain_without_ds_is_not_signed() -> None:
+    soa = Soa("ns1.example.net", "h.example.net", 1, 300)
+    outcome = await dnssec.run(SUB, Zone(SIGNED | {("mail.example.org", "SOA"): [soa]}))
+    assert [found.subject for found in outcome.findings] == ["mail.example.org"]
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        Zone(SIGNED),  # a DS, but AD clear: the resolver does not validate
+        Zone(SIGNED | {SOA: SERVFAIL}),  # no answer without validation either
+        Zone(SIGNED | {SOA: TIMEOUT}),
+        Zone(SIGNED | {DS: SERVFAIL}, authenticated=True),
+        Validating(UNSIGNED),  # nothing to validate against
+    ],
+)
+async def test_says_nothing_of_what_cannot_be_seen(zone: Zone) -> None:
+    judgement = await judge(dnssec, SUBJECT, zone)
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert not judgement.findings
+
+
+async def test_a_sha1_digest_is_to_be_removed_only_beside_a_better_one() -> None:
+    (alone,) = (
+        await dnssec.run(SUBJECT, Zone(UNSIGNED | {DS: [SHA1]}, authenticated=True))
+    ).findings
+    (beside,) = (
+        await dnssec.run(SUBJECT, Zone(UNSIGNED | {DS: [SHA1, SHA2]}, authenticated=True))
+    ).findings
+    assert alone.fix is None
+    assert beside.fix is not None
+    assert beside.fix.before == SHA1

@@ -1,0 +1,268 @@
+"""Whether mail for the domain finds a host, or is refused on purpose."""
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from app.checks.answers import Answer, Answers, Mx, Undetermined
+from app.checks.contract import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Usage,
+    Verdict,
+    check,
+)
+
+MISSING = Kind(
+    "mx.missing", Severity.MEDIUM, "The domain cannot receive mail: no MX record", "RFC 5321 §5.1"
+)
+IMPLICIT = Kind(
+    "mx.implicit",
+    Severity.LOW,
+    "No MX record: mail goes to the host of the domain's own address",
+    "RFC 5321 §5.1",
+)
+NULL_OK = Kind("mx.null_mx_ok", Severity.INFO, "The domain accepts no mail", "RFC 7505 §3")
+NULL_MIXED = Kind(
+    "mx.null_mx_mixed",
+    Severity.HIGH,
+    "A null MX stands beside other MX records",
+    "RFC 7505 §3",
+)
+NULL_MISSING = Kind(
+    "mx.null_mx_missing",
+    Severity.LOW,
+    "A parked domain does not say that it accepts no mail",
+    "RFC 7505 §1",
+)
+NULL_UNEXPECTED = Kind(
+    "mx.null_mx_unexpected",
+    Severity.HIGH,
+    "The domain is meant to receive mail, but its null MX refuses it",
+    "RFC 7505 §4",
+)
+NO_ADDRESS = Kind("mx.host_no_address", Severity.HIGH, "An MX host has no address", "RFC 5321 §5.1")
+TO_ALIAS = Kind("mx.points_to_cname", Severity.MEDIUM, "An MX host is an alias", "RFC 2181 §10.3")
+TO_IP = Kind(
+    "mx.points_to_ip", Severity.HIGH, "An MX record has an address, not a name", "RFC 5321 §5.1"
+)
+NOT_PUBLIC = Kind(
+    "mx.host_not_public",
+    Severity.HIGH,
+    "An MX host has an address that cannot be reached from outside",
+    "RFC 6890 §2.2.2",
+)
+NO_IPV6 = Kind("mx.ipv6_missing", Severity.INFO, "No MX host has an IPv6 address", "RFC 3974 §2")
+
+# Not is_global: that also refuses the documentation networks that examples are made of.
+_UNREACHABLE = [
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.168.0.0/16", "::/127", "fc00::/7", "fe80::/10"),
+    )
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """One MX record with what its host resolves to.
+
+    alias   the canonical name, if the host is an alias
+    unseen  one of the two address look-ups failed, while the other found something
+    """
+
+    record: Mx
+    addresses: tuple[str, ...] = ()
+    alias: str | None = None
+    unseen: bool = False
+
+
+@check(
+    "mx",
+    finds=(
+        *(MISSING, IMPLICIT, NULL_OK, NULL_MIXED, NULL_MISSING, NULL_UNEXPECTED),
+        *(NO_ADDRESS, TO_ALIAS, TO_IP, NOT_PUBLIC, NO_IPV6),
+    ),
+    logic_version=1,
+)
+async def mx(subject: Subject, dns: Answers) -> Outcome:
+    """Facts: ``null_mx``, ``null_mx_with_others``, ``implicit``, ``hosts`` (best first),
+    ``cname_targets``, ``unresolvable_targets`` (both a part of ``hosts``)."""
+    records = await dns.mx(subject.domain)
+    hosted = [record for record in records if record.host]
+    if not records:
+        return await _without_mx(subject, dns)
+    if not hosted:
+        return _null(subject)
+    seen = await asyncio.gather(*(_or_unseen(_target(record, dns)) for record in hosted))
+    targets = [target for target in seen if isinstance(target, _Target)]
+    unseen = [target for target in seen if isinstance(target, Undetermined)]
+    findings = [*_about_set(subject, records), *_about_targets(subject.domain, targets)]
+    if not unseen and not any(target.unseen or _has_ipv6(target) for target in targets):
+        findings.append(NO_IPV6.at(subject.domain, hosts=_hosts(hosted)))
+    facts = _facts(
+        null_mx_with_others=len(hosted) < len(records),
+        hosts=_hosts(hosted),
+        cname_targets=[target.record.host for target in targets if target.alias],
+        unresolvable_targets=[target.record.host for target in targets if not target.addresses],
+    )
+    is_whole = not unseen and not any(target.unseen for target in targets)
+    outcome = Outcome(facts, *findings, definite=is_whole)
+    if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
+        raise unseen[0]  # hosts that were not seen may be bad: that is no "ok"
+    return outcome
+
+
+async def _or_unseen(part: Awaitable[T]) -> T | Undetermined:
+    try:
+        return await part
+    except Undetermined as error:
+        return error
+
+
+def _facts(**different: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {
+        "null_mx": False,
+        "null_mx_with_others": False,
+        "implicit": False,
+        "hosts": [],
+        "cname_targets": [],
+        "unresolvable_targets": [],
+    }
+    return empty | different
+
+
+def _hosts(records: Sequence[Mx]) -> list[str]:
+    return list(dict.fromkeys(record.host for record in records))
+
+
+def _null(subject: Subject) -> Outcome:
+    """A null MX alone. What is used for both is the default, so only what was said counts here."""
+    domain = subject.domain
+    if subject.usage is not Usage.RECEIVES:
+        return Outcome(_facts(null_mx=True), NULL_OK.at(domain))
+    fix = Fix(
+        "remove", domain, "MX", "0 .", None,
+        rollback=f"Publish {domain}. MX 0 . again.",
+        why="Senders bounce every message at once; publish the MX records of your mail hosts.",
+    )  # fmt: skip
+    return Outcome(_facts(null_mx=True), NULL_UNEXPECTED.at(domain, fix=fix))
+
+
+async def _without_mx(subject: Subject, dns: Answers) -> Outcome:
+    domain = subject.domain
+    if subject.usage is Usage.PARKED:
+        return Outcome(_facts(), _null_missing(domain, ()))
+    answers = await asyncio.gather(dns.ask(domain, "A"), dns.ask(domain, "AAAA"))
+    addresses = [str(address) for answer in answers for address in answer.rdatas]
+    facts = _facts(implicit=bool(addresses))
+    if subject.usage is Usage.SENDS:
+        return Outcome(facts)
+    if not addresses:
+        return Outcome(facts, MISSING.at(domain))
+    fix = Fix(
+        "publish", domain, "MX", None, f"10 {domain}.",
+        rollback=f"Remove {domain}. MX 10 {domain}.",
+        why="It says what senders now only assume; if another host takes the mail, name that one.",
+    )  # fmt: skip
+    return Outcome(facts, IMPLICIT.at(domain, fix=fix, addresses=addresses))
+
+
+def _null_missing(domain: str, records: Sequence[Mx]) -> Finding:
+    before = "\n".join(map(str, records)) or None
+    fix = Fix(
+        "replace" if records else "publish", domain, "MX", before, "0 .",
+        rollback=f"Restore {domain}. MX: {before}" if before else f"Remove {domain}. MX 0 .",
+        why="Mail to a domain that takes none then fails at once, and nobody can probe it.",
+    )  # fmt: skip
+    return NULL_MISSING.at(domain, fix=fix, records=[str(record) for record in records])
+
+
+async def _target(record: Mx, dns: Answers) -> _Target:
+    """raises  Undetermined if no address was seen and a look-up failed"""
+    if _is_ip(record.host):
+        return _Target(record)
+    answers = await asyncio.gather(
+        _or_unseen(dns.ask(record.host, "A")), _or_unseen(dns.ask(record.host, "AAAA"))
+    )
+    heard = [answer for answer in answers if isinstance(answer, Answer)]
+    failed = [answer for answer in answers if isinstance(answer, Undetermined)]
+    addresses = tuple(str(address) for answer in heard for address in answer.rdatas)
+    if failed and not addresses:
+        raise failed[0]
+    alias = next((answer.aliases[-1] for answer in heard if answer.aliases), None)
+    return _Target(record, addresses, alias, bool(failed))
+
+
+def _about_set(subject: Subject, records: Sequence[Mx]) -> Iterator[Finding]:
+    domain = subject.domain
+    null = [str(record) for record in records if not record.host]
+    is_parked = subject.usage is Usage.PARKED
+    if null:
+        every = "\n".join(map(str, records))
+        fix = Fix(
+            "replace" if is_parked else "remove",
+            domain,
+            "MX",
+            every if is_parked else null[0],
+            "0 ." if is_parked else None,
+            rollback=f"Restore {domain}. MX: {every}",
+            why="Senders may take either for the truth: mail is lost at some of them.",
+        )
+        yield NULL_MIXED.at(domain, fix=fix, records=[str(record) for record in records])
+    elif is_parked:
+        yield _null_missing(domain, records)
+
+
+def _about_targets(domain: str, targets: Sequence[_Target]) -> Iterator[Finding]:
+    """Once for each host, however many records name it."""
+    for target in {target.record.host: target for target in targets}.values():
+        host, before = target.record.host, str(target.record)
+        if _is_ip(host):
+            yield TO_IP.at(host, fix=_replacing(domain, before, None), record=before)
+        elif not target.addresses:
+            fix = _replacing(domain, before, None)
+            yield NO_ADDRESS.at(host, fix=fix, record=before, alias=target.alias)
+        elif target.alias:
+            after = str(Mx(target.record.preference, target.alias))
+            yield TO_ALIAS.at(host, fix=_replacing(domain, before, after), alias=target.alias)
+        inner = [address for address in target.addresses if _is_unreachable(address)]
+        if inner:
+            is_all = len(inner) == len(target.addresses)
+            severity = Severity.HIGH if is_all else Severity.MEDIUM
+            yield NOT_PUBLIC.at(host, severity=severity, addresses=inner)
+
+
+def _replacing(domain: str, before: str, after: str | None) -> Fix:
+    return Fix(
+        "replace" if after else "remove", domain, "MX", before, after,
+        rollback=f"Set {domain}. MX {before} again.",
+        why="An MX record must name a host that itself has addresses; "
+        "else senders skip it or wait in vain.",
+    )  # fmt: skip
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _has_ipv6(target: _Target) -> bool:
+    return any(":" in address for address in target.addresses)
+
+
+def _is_unreachable(address: str) -> bool:
+    ip = ipaddress.ip_address(address)
+    return any(ip in network for network in _UNREACHABLE)

@@ -1,0 +1,140 @@
+"""The mx check: hosts that can be reached, and the null MX."""
+
+from typing import Any
+
+import pytest
+
+from app.checks.contract import Severity, Subject, Usage, Verdict, judge
+from app.checks.mx import mx
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, TIMEOUT, Zone
+
+DOMAIN = DomainName("example.org")
+SUBJECT = Subject(DOMAIN)
+MX = ("example.org", "MX")
+HOSTS: dict[Any, Any] = {
+    ("mx1.example.org", "A"): ["192.0.2.1"],
+    ("mx1.example.org", "AAAA"): ["2001:db8::1"],
+    ("mx2.example.org", "A"): ["192.0.2.2"],
+    ("alias.example.org", "CNAME"): ["mx1.example.org"],
+    ("inner.example.org", "A"): ["10.0.0.1"],
+    ("text.example.org", "TXT"): ["no address"],
+}
+
+
+@pytest.mark.parametrize(
+    ("records", "codes"),
+    [
+        (["10 mx1.example.org", "10 mx2.example.org"], []),
+        (["10 mx2.example.org"], ["mx.ipv6_missing"]),
+        (["0 ."], ["mx.null_mx_ok"]),
+        (["0 .", "10 mx1.example.org"], ["mx.null_mx_mixed"]),
+        (["10 mx1.example.org", "20 gone.example.org"], ["mx.host_no_address"]),
+        (["10 mx1.example.org", "20 text.example.org"], ["mx.host_no_address"]),
+        (["10 alias.example.org"], ["mx.points_to_cname"]),
+        (["10 mx1.example.org", "20 192.0.2.9"], ["mx.points_to_ip"]),
+        (["10 mx1.example.org", "20 inner.example.org"], ["mx.host_not_public"]),
+        (["10 mx1.example.org", "20 mx1.example.org"], []),
+    ],
+)
+async def test_says_where_mail_goes(records: list[str], codes: list[str]) -> None:
+    outcome = await mx.run(SUBJECT, Zone(HOSTS | {MX: records}))
+    assert [found.kind.code for found in outcome.findings] == codes
+
+
+@pytest.mark.parametrize(
+    ("usage", "data", "codes"),
+    [
+        (Usage.BOTH, {}, ["mx.missing"]),
+        (Usage.BOTH, {("example.org", "A"): ["192.0.2.1"]}, ["mx.implicit"]),
+        (Usage.SENDS, {}, []),
+        (Usage.SENDS, {MX: ["0 ."]}, ["mx.null_mx_ok"]),
+        (Usage.RECEIVES, {MX: ["0 ."]}, ["mx.null_mx_unexpected"]),
+        (Usage.PARKED, {MX: ["0 ."]}, ["mx.null_mx_ok"]),
+        (Usage.PARKED, {}, ["mx.null_mx_missing"]),
+        (Usage.PARKED, {("example.org", "A"): ["192.0.2.1"]}, ["mx.null_mx_missing"]),
+        (Usage.PARKED, {MX: ["10 mx1.example.org"]}, ["mx.null_mx_missing"]),
+        (Usage.PARKED, {MX: ["0 .", "10 mx1.example.org"]}, ["mx.null_mx_mixed"]),
+    ],
+)
+async def test_expects_what_the_usage_asks_for(
+    usage: Usage, data: dict[Any, Any], codes: list[str]
+) -> None:
+    outcome = await mx.run(Subject(DOMAIN, usage), Zone(HOSTS | data))
+    assert [found.kind.code for found in outcome.findings] == codes
+
+
+@pytest.mark.parametrize(
+    ("records", "usage", "action", "before", "after"),
+    [
+        (["10 alias.example.org"], Usage.BOTH,
+         "replace", "10 alias.example.org.", "10 mx1.example.org."),
+        (["0 .", "10 mx1.example.org"], Usage.BOTH, "remove", "0 .", None),
+        (["0 .", "10 mx1.example.org"], Usage.PARKED,
+         "replace", "0 .\n10 mx1.example.org.", "0 ."),
+        ([], Usage.PARKED, "publish", None, "0 ."),
+        (["10 mx1.example.org"], Usage.PARKED, "replace", "10 mx1.example.org.", "0 ."),
+        (["10 mx1.example.org", "20 gone.example.org"], Usage.BOTH,
+         "remove", "20 gone.example.org.", None),
+    ],
+)  # fmt: skip
+async def test_says_exactly_what_to_change(
+    records: list[str], usage: Usage, action: str, before: str | None, after: str | None
+) -> None:
+    (found,) = (await mx.run(Subject(DOMAIN, usage), Zone(HOSTS | {MX: records}))).findings
+    assert found.fix is not None
+    assert (found.fix.action, found.fix.before, found.fix.after) == (action, before, after)
+    assert (found.fix.name, found.fix.type) == ("example.org", "MX")
+
+
+async def test_facts_list_hosts_best_first_and_what_is_wrong_with_them() -> None:
+    records = ["20 gone.example.org", "10 alias.example.org"]
+    outcome = await mx.run(SUBJECT, Zone(HOSTS | {MX: records}))
+    assert outcome.facts == {
+        "null_mx": False,
+        "null_mx_with_others": False,
+        "implicit": False,
+        "hosts": ["alias.example.org", "gone.example.org"],
+        "cname_targets": ["alias.example.org"],
+        "unresolvable_targets": ["gone.example.org"],
+    }
+
+
+async def test_a_host_that_is_in_part_unreachable_is_less_grave() -> None:
+    data: dict[Any, Any] = {
+        MX: ["10 both.example.org"],
+        ("both.example.org", "A"): ["192.0.2.1", "127.0.0.1"],
+    }
+    found = (await mx.run(SUBJECT, Zone(data))).findings[0]
+    assert (found.kind.code, found.severity) == ("mx.host_not_public", Severity.MEDIUM)
+    assert found.evidence == {"addresses": ["127.0.0.1"]}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {MX: SERVFAIL},
+        {"example.org": TIMEOUT},
+        {MX: [], ("example.org", "A"): TIMEOUT},
+        {MX: ["10 mx1.example.org", "20 slow.example.org"], "slow.example.org": TIMEOUT},
+        {MX: ["10 slow.example.org"], ("slow.example.org", "AAAA"): SERVFAIL},
+    ],
+)
+async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
+    judgement = await judge(mx, SUBJECT, Zone(HOSTS | data))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert not judgement.findings
+
+
+async def test_a_bad_host_is_seen_beside_one_that_is_not() -> None:
+    data = {MX: ["10 gone.example.org", "20 slow.example.org"], "slow.example.org": TIMEOUT}
+    judgement = await judge(mx, SUBJECT, Zone(HOSTS | data))
+    assert [found.subject for found in judgement.findings] == ["gone.example.org"]
+    assert not judgement.definite
+
+
+async def test_a_failing_aaaa_look_up_does_not_count_as_no_ipv6() -> None:
+    data = {MX: ["10 mx2.example.org"], ("mx2.example.org", "AAAA"): SERVFAIL}
+    judgement = await judge(mx, SUBJECT, Zone(HOSTS | data))
+    assert (judgement.verdict, judgement.findings) == (Verdict.OK, ())
+    assert not judgement.definite

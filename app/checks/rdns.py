@@ -1,0 +1,133 @@
+"""Whether the addresses of the MX hosts have a reverse name that leads back to them."""
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from app.checks.answers import Answers, Undetermined
+from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+
+MISSING = Kind(
+    "rdns.missing", Severity.LOW, "An MX host's address has no reverse name", "RFC 1912 §2.1"
+)
+MISMATCH = Kind(
+    "rdns.mismatch",
+    Severity.LOW,
+    "The reverse name of an MX host's address does not lead back to it",
+    "RFC 8601 §3",
+)
+
+MAX_NAMES = 10  # of one address; receivers look at no more (RFC 7208 §4.6.4)
+
+Status = Literal["confirmed", "mismatch", "none"]
+_BADNESS: list[Status] = ["confirmed", "mismatch", "none"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reverse:
+    """One address of one host, and the names it has in reverse."""
+
+    host: str
+    address: str
+    status: Status
+    names: tuple[str, ...] = ()
+
+
+@check("rdns", finds=(MISSING, MISMATCH), logic_version=1)
+async def rdns(subject: Subject, dns: Answers) -> Outcome:
+    """Facts: ``null_mx``; ``hosts``, each MX host with ``confirmed``, ``mismatch`` or ``none``,
+    the worst of its addresses; a host without address is left out.
+
+    source  RFC 1912 §2.1; RFC 8601 §2.7.3, §3 (iprev)
+    """
+    records = await dns.mx(subject.domain)
+    hosts = list(dict.fromkeys(record.host for record in records if record.host))
+    if records and not hosts:
+        return Outcome({"null_mx": True, "hosts": {}})
+    hosts = hosts or [subject.domain]  # the implicit MX (RFC 5321 §5.1)
+    parts = await asyncio.gather(*(_or_unseen(_addresses(host, dns)) for host in hosts))
+    pairs = [
+        (host, address)
+        for host, part in zip(hosts, parts, strict=True)
+        if isinstance(part, tuple)
+        for address in part
+    ]
+    checked = await asyncio.gather(*(_or_unseen(_reverse(*pair, dns)) for pair in pairs))
+    seen = [result for result in checked if isinstance(result, _Reverse)]
+    unseen = [found for found in (*parts, *checked) if isinstance(found, Undetermined)]
+    outcome = Outcome(
+        {"null_mx": False, "hosts": _worst(seen)}, *_findings(seen), definite=not unseen
+    )
+    if unseen and outcome.verdict is Verdict.OK:
+        raise unseen[0]  # the addresses that were not seen may be bad
+    return outcome
+
+
+async def _or_unseen(part: Awaitable[T]) -> T | Undetermined:
+    try:
+        return await part
+    except Undetermined as error:
+        return error
+
+
+async def _addresses(host: str, dns: Answers) -> tuple[str, ...]:
+    answers = await asyncio.gather(dns.ask(host, "A"), dns.ask(host, "AAAA"))
+    return tuple(dict.fromkeys(str(found) for answer in answers for found in answer.rdatas))
+
+
+async def _reverse(host: str, address: str, dns: Answers) -> _Reverse:
+    """raises  Undetermined if no name is seen to lead back and a look-up failed"""
+    ip = ipaddress.ip_address(address)
+    names = await dns.hosts(ip.reverse_pointer, "PTR")
+    if not names:
+        return _Reverse(host, address, "none")
+    rdtype = "A" if ip.version == 4 else "AAAA"
+    answers = await asyncio.gather(
+        *(_or_unseen(dns.ask(name, rdtype)) for name in names[:MAX_NAMES])
+    )
+    failures = []
+    for answer in answers:
+        if isinstance(answer, Undetermined):
+            failures.append(answer)
+        elif any(ipaddress.ip_address(str(found)) == ip for found in answer.rdatas):
+            return _Reverse(host, address, "confirmed", names)
+    if failures:
+        raise failures[0]
+    return _Reverse(host, address, "mismatch", names)
+
+
+def _worst(seen: Sequence[_Reverse]) -> dict[str, str]:
+    worst: dict[str, Status] = {}
+    for reverse in seen:
+        known = worst.get(reverse.host, "confirmed")
+        worst[reverse.host] = max(known, reverse.status, key=_BADNESS.index)
+    return dict(worst)
+
+
+def _findings(seen: Sequence[_Reverse]) -> list[Finding]:
+    """One for each address, though several hosts may share it."""
+    by_address = {reverse.address: reverse for reverse in reversed(seen)}
+    return [
+        _finding(reverse)
+        for reverse in reversed(by_address.values())
+        if reverse.status != "confirmed"
+    ]
+
+
+def _finding(reverse: _Reverse) -> Finding:
+    name = ipaddress.ip_address(reverse.address).reverse_pointer
+    before = "\n".join(f"{name}." for name in reverse.names) or None
+    fix = Fix(
+        "replace" if before else "publish", name, "PTR", before, f"{reverse.host}.",
+        rollback=f"Set {name}. PTR back to {before}"
+        if before
+        else f"Remove {name}. PTR {reverse.host}.",
+        why="Receivers refuse or distrust mail from an address without a confirmed name. "
+        "The owner of the address block publishes it.",
+    )  # fmt: skip
+    kind = MISMATCH if before else MISSING
+    return kind.at(reverse.address, fix=fix, host=reverse.host, names=list(reverse.names))

@@ -1,0 +1,110 @@
+"""The rdns check: names of addresses that lead back to them."""
+
+from typing import Any
+
+import pytest
+
+from app.checks.contract import Subject, Verdict, judge
+from app.checks.rdns import rdns
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, TIMEOUT, Zone
+
+SUBJECT = Subject(DomainName("example.org"))
+PTR = ("1.2.0.192.in-addr.arpa", "PTR")
+ONE: dict[Any, Any] = {
+    ("example.org", "MX"): ["10 mx1.example.org"],
+    ("mx1.example.org", "A"): ["192.0.2.1"],
+}
+TWO: dict[Any, Any] = ONE | {
+    ("example.org", "MX"): ["10 mx1.example.org", "20 mx2.example.org"],
+    ("mx2.example.org", "A"): ["192.0.2.2"],
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "codes"),
+    [
+        ({PTR: ["mx1.example.org"]}, "confirmed", []),
+        ({PTR: ["out.example.net"], ("out.example.net", "A"): ["192.0.2.1"]}, "confirmed", []),
+        ({PTR: ["gone.example.net", "mx1.example.org"]}, "confirmed", []),
+        ({PTR: ["slow.test", "mx1.example.org"], "slow.test": TIMEOUT}, "confirmed", []),
+        ({}, "none", ["rdns.missing"]),
+        ({PTR: ["gone.example.net"]}, "mismatch", ["rdns.mismatch"]),
+        (
+            {PTR: ["out.example.net"], ("out.example.net", "A"): ["192.0.2.9"]},
+            "mismatch",
+            ["rdns.mismatch"],
+        ),
+    ],
+)
+async def test_says_whether_a_reverse_name_leads_back(
+    data: dict[Any, Any], status: str, codes: list[str]
+) -> None:
+    outcome = await rdns.run(SUBJECT, Zone(ONE | data))
+    assert outcome.facts == {"null_mx": False, "hosts": {"mx1.example.org": status}}
+    assert [found.kind.code for found in outcome.findings] == codes
+
+
+async def test_addresses_of_both_families_count_and_the_worst_is_the_hosts() -> None:
+    data = ONE | {
+        PTR: ["mx1.example.org"],
+        ("mx1.example.org", "AAAA"): ["2001:db8::1"],
+    }
+    outcome = await rdns.run(SUBJECT, Zone(data))
+    assert outcome.facts["hosts"] == {"mx1.example.org": "none"}
+    (found,) = outcome.findings
+    assert found.subject == "2001:db8::1"
+    assert found.fix is not None
+    assert found.fix.name.endswith(".8.b.d.0.1.0.0.2.ip6.arpa")
+    assert (found.fix.before, found.fix.after) == (None, "mx1.example.org.")
+
+
+async def test_ipv6_addresses_are_compared_as_addresses() -> None:
+    name = "1." + "0." * 23 + "8.b.d.0.1.0.0.2.ip6.arpa"
+    data: dict[Any, Any] = {
+        ("example.org", "MX"): ["10 mx1.example.org"],
+        ("mx1.example.org", "AAAA"): ["2001:db8:0:0::1"],
+        (name, "PTR"): ["mx1.example.org"],
+    }
+    outcome = await rdns.run(SUBJECT, Zone(data))
+    assert outcome.facts["hosts"] == {"mx1.example.org": "confirmed"}
+
+
+async def test_an_address_of_two_hosts_is_one_finding() -> None:
+    outcome = await rdns.run(SUBJECT, Zone(TWO | {("mx2.example.org", "A"): ["192.0.2.1"]}))
+    assert [found.subject for found in outcome.findings] == ["192.0.2.1"]
+    assert outcome.facts["hosts"] == {"mx1.example.org": "none", "mx2.example.org": "none"}
+
+
+async def test_a_null_mx_has_no_hosts() -> None:
+    outcome = await rdns.run(SUBJECT, Zone({("example.org", "MX"): ["0 ."]}))
+    assert outcome.facts == {"null_mx": True, "hosts": {}}
+    assert not outcome.findings
+
+
+async def test_without_mx_the_domain_is_its_own_host() -> None:
+    outcome = await rdns.run(SUBJECT, Zone({("example.org", "A"): ["192.0.2.1"]}))
+    assert outcome.facts["hosts"] == {"example.org": "none"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {("example.org", "MX"): SERVFAIL},
+        {("mx1.example.org", "A"): TIMEOUT},
+        {PTR: SERVFAIL},
+        {PTR: ["slow.test"], "slow.test": TIMEOUT},
+        {PTR: ["gone.example.net", "slow.test"], "slow.test": TIMEOUT},
+    ],
+)
+async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
+    judgement = await judge(rdns, SUBJECT, Zone(ONE | data))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert not judgement.findings
+
+
+async def test_a_bad_address_is_seen_beside_one_that_is_not() -> None:
+    judgement = await judge(rdns, SUBJECT, Zone(TWO | {PTR: SERVFAIL}))
+    assert [found.subject for found in judgement.findings] == ["192.0.2.2"]
+    assert judgement.facts["hosts"] == {"mx2.example.org": "none"}
+    assert not judgement.definite

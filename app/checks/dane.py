@@ -1,0 +1,223 @@
+"""Whether senders can hold the MX hosts' certificates against TLSA records.
+
+The certificates themselves are not seen here: that a record fits its host takes an SMTP session.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from app.checks.answers import Answer, Answers, Mx, Tlsa, Undetermined
+from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+
+MISSING = Kind(
+    "dane.missing",
+    Severity.LOW,
+    "No MX host has a TLSA record",
+    "RFC 7672 §2.2",
+    verdict=Verdict.INFO,
+)
+NOT_APPLICABLE = Kind(
+    "dane.not_applicable",
+    Severity.INFO,
+    "No MX host that could have TLSA records",
+    "RFC 7672 §2.2",
+    verdict=Verdict.INFO,
+)
+PARTIAL = Kind(
+    "dane.partial", Severity.LOW, "Only some MX hosts have TLSA records", "RFC 7672 §2.2"
+)
+INVALID = Kind(
+    "dane.invalid", Severity.CRITICAL, "TLSA records that no sender can use", "RFC 6698 §2.1"
+)
+BOGUS = Kind(
+    "dane.bogus",
+    Severity.CRITICAL,
+    "The TLSA answer does not validate: senders hold back the mail",
+    "RFC 7672 §2.1.2",
+)
+NO_DNSSEC = Kind(
+    "dane.no_dnssec",
+    Severity.MEDIUM,
+    "TLSA records without DNSSEC, which senders ignore",
+    "RFC 7672 §2.2",
+)
+MX_INSECURE = Kind(
+    "dane.mx_insecure",
+    Severity.LOW,
+    "The MX records that lead to the TLSA records are not signed",
+    "RFC 7672 §2.2.1",
+)
+NO_ROLLOVER = Kind(
+    "dane.no_rollover",
+    Severity.LOW,
+    "A single TLSA record: a new certificate breaks delivery",
+    "RFC 7671 §8.1",
+)
+UNSUITABLE = Kind(
+    "dane.usage_unsuitable",
+    Severity.MEDIUM,
+    "TLSA records of usage 0 or 1, which senders do not use",
+    "RFC 7672 §3.1.3",
+)
+
+_PKIX = {0: 2, 1: 3}  # the usage that means the same without public CAs (RFC 7671 §5)
+_DIGITS = {1: 64, 2: 128}  # of a SHA-256 and a SHA-512 digest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """What there is for one MX host.
+
+    owner    where the TLSA records are
+    secure   both they and the host's address are validated
+    failure  how the TLSA look-up failed, if it answers only without validation
+    """
+
+    host: str
+    owner: str
+    records: tuple[Tlsa, ...]
+    secure: bool
+    failure: Undetermined | None = None
+
+    @property
+    def usable(self) -> list[Tlsa]:
+        """What senders use (RFC 7672 §3.1)."""
+        return [tlsa for tlsa in self.records if tlsa.usage not in _PKIX and not _fault(tlsa)]
+
+
+@check(
+    "dane",
+    finds=(
+        *(MISSING, NOT_APPLICABLE, PARTIAL, INVALID, BOGUS),
+        *(NO_DNSSEC, MX_INSECURE, NO_ROLLOVER, UNSUITABLE),
+    ),
+    logic_version=1,
+)
+async def dane(subject: Subject, dns: Answers) -> Outcome:
+    """Facts: ``tlsa_hosts`` (MX hosts with TLSA records, best first), ``dnssec`` (their records
+    and the MX set are validated), ``null_mx``.
+
+    source  RFC 7672 §2.2, §3.1; RFC 6698 §2.1
+    """
+    answer = await dns.ask(subject.domain, "MX")
+    records = sorted(
+        (mx for mx in answer.rdatas if isinstance(mx, Mx)), key=lambda mx: (mx.preference, mx.host)
+    )
+    names = list(dict.fromkeys(mx.host for mx in records if mx.host))
+    facts = {
+        "tlsa_hosts": [],
+        "dnssec": answer.authenticated,
+        "null_mx": bool(records) and not names,
+    }
+    if not names:
+        return Outcome(facts, NOT_APPLICABLE.at(subject.domain))
+    seen = await asyncio.gather(*(_or_unseen(_host(name, dns)) for name in names))
+    hosts = [host for host in seen if isinstance(host, _Host)]
+    unseen = [host for host in seen if isinstance(host, Undetermined)]
+    armed = [host for host in hosts if host.records]
+    facts["tlsa_hosts"] = [host.host for host in armed]
+    facts["dnssec"] = answer.authenticated and all(host.secure for host in armed)
+    findings = [found for host in hosts for found in _about(host)]
+    if not unseen or armed:  # else "missing" would be said of hosts that were not seen
+        findings += _coverage(subject.domain, hosts, answer)
+    outcome = Outcome(facts, *findings, definite=not unseen)
+    if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
+        raise unseen[0]
+    return outcome
+
+
+async def _or_unseen(part: Awaitable[T]) -> T | Undetermined:
+    try:
+        return await part
+    except Undetermined as error:
+        return error
+
+
+async def _host(host: str, dns: Answers) -> _Host:
+    """The TLSA records that a sender would find for the host (RFC 7672 §2.2.3)."""
+    address, own = await asyncio.gather(dns.ask(host, "A"), _tlsa(f"_25._tcp.{host}", dns))
+    answer, failure = own
+    if address.aliases:  # the records of the canonical name go first
+        canonical = await _tlsa(f"_25._tcp.{address.aliases[-1]}", dns)
+        if canonical[0].rdatas or canonical[1]:
+            answer, failure = canonical
+    return _Host(
+        host=host,
+        owner=answer.name,
+        records=tuple(tlsa for tlsa in answer.rdatas if isinstance(tlsa, Tlsa)),
+        secure=address.authenticated and answer.authenticated and failure is None,
+        failure=failure,
+    )
+
+
+async def _tlsa(name: str, dns: Answers) -> tuple[Answer, Undetermined | None]:
+    """The TLSA answer; and the failure, if there is one only without validation."""
+    try:
+        return await dns.ask(name, "TLSA"), None
+    except Undetermined as error:
+        if error.reason != "servfail":
+            raise
+        return await dns.ask(name, "TLSA", checking_disabled=True), error
+
+
+def _coverage(domain: str, hosts: Sequence[_Host], mx: Answer) -> Iterator[Finding]:
+    """What is to be said of the hosts together."""
+    bare = [host for host in hosts if not host.records and not host.failure]
+    if len(bare) == len(hosts):
+        yield MISSING.at(domain, hosts=[host.host for host in bare], dnssec=mx.authenticated)
+        return
+    for host in bare:
+        yield PARTIAL.at(host.host, owner=host.owner)
+    if not mx.authenticated and any(host.secure for host in hosts if host.records):
+        yield MX_INSECURE.at(domain)
+
+
+def _about(host: _Host) -> Iterator[Finding]:
+    """What is to be said of one host; nothing if it just has no records."""
+    if host.failure:
+        yield BOGUS.at(host.owner, host=host.host, reason=host.failure.reason)
+        return
+    if host.records and not host.secure:
+        yield NO_DNSSEC.at(host.owner, host=host.host, records=list(map(str, host.records)))
+    faults = {str(tlsa): fault for tlsa in host.records if (fault := _fault(tlsa))}
+    if faults:
+        severity = Severity.MEDIUM if host.usable else Severity.CRITICAL
+        fix = _fix(host.owner, list(faults), [], "Senders cannot use the record.")
+        yield INVALID.at(host.owner, fix=fix, severity=severity, host=host.host, faults=faults)
+    pkix = [tlsa for tlsa in host.records if tlsa.usage in _PKIX]
+    if pkix:
+        after = [str(replace(tlsa, usage=_PKIX[tlsa.usage])) for tlsa in pkix]
+        why = "SMTP senders trust no public CA; the same data is of use as DANE-TA or DANE-EE."
+        fix = _fix(host.owner, list(map(str, pkix)), after, why)
+        yield UNSUITABLE.at(host.owner, fix=fix, host=host.host)
+    if len(host.usable) == 1:
+        yield NO_ROLLOVER.at(host.owner, host=host.host, record=str(host.usable[0]))
+
+
+def _fix(owner: str, before: Sequence[str], after: Sequence[str], why: str) -> Fix:
+    return Fix(
+        "replace" if after else "remove", owner, "TLSA",
+        "\n".join(before), "\n".join(after) or None,
+        rollback=f"Restore {owner}. TLSA: {'; '.join(before)}",
+        why=why,
+    )  # fmt: skip
+
+
+def _fault(tlsa: Tlsa) -> str | None:
+    """Why nobody can use the record, whatever the certificate (RFC 6698 §2.1)."""
+    if tlsa.usage > 3:
+        return f"usage {tlsa.usage} is not assigned"
+    if tlsa.selector > 1:
+        return f"selector {tlsa.selector} is not assigned"
+    if tlsa.matching > 2:
+        return f"matching type {tlsa.matching} is not assigned"
+    expected = _DIGITS.get(tlsa.matching)
+    if not tlsa.data or (expected and len(tlsa.data) != expected):
+        return (
+            f"{len(tlsa.data) // 2} octets are not of the length of matching type {tlsa.matching}"
+        )
+    return None

@@ -1,0 +1,144 @@
+"""The dane check: TLSA records that senders can use."""
+
+from typing import Any
+
+import pytest
+
+from app.checks.answers import Answer, Tlsa, Undetermined
+from app.checks.contract import Severity, Subject, Verdict, judge
+from app.checks.dane import dane
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, TIMEOUT, Zone
+
+SUBJECT = Subject(DomainName("example.org"))
+AT1 = ("_25._tcp.mx1.example.org", "TLSA")
+AT2 = ("_25._tcp.mx2.example.org", "TLSA")
+EE, TA = Tlsa(3, 1, 1, "ab" * 32), Tlsa(2, 1, 1, "cd" * 32)
+BOTH = [EE, TA]
+HOSTS: dict[Any, Any] = {
+    ("example.org", "MX"): ["10 mx1.example.org", "20 mx2.example.org"],
+    ("mx1.example.org", "A"): ["192.0.2.1"],
+    ("mx2.example.org", "A"): ["192.0.2.2"],
+}
+
+
+class Partly(Zone):
+    """A zone where some questions fail to validate, or are not secure."""
+
+    bogus: tuple[tuple[str, str], ...] = ()
+    insecure: tuple[tuple[str, str], ...] = ()
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        if (name, rdtype) in self.bogus and not checking_disabled:
+            raise Undetermined(name, rdtype, "servfail")
+        self._authenticated = (name, rdtype) not in self.insecure
+        return await super().ask(name, rdtype, checking_disabled=checking_disabled)
+
+
+@pytest.mark.parametrize(
+    ("data", "codes"),
+    [
+        ({AT1: BOTH, AT2: BOTH}, []),
+        ({}, ["dane.missing"]),
+        ({("example.org", "MX"): ["0 ."]}, ["dane.not_applicable"]),
+        ({("example.org", "MX"): []}, ["dane.not_applicable"]),
+        ({AT1: BOTH}, ["dane.partial"]),
+        ({AT1: BOTH, AT2: [EE]}, ["dane.no_rollover"]),
+        ({AT1: BOTH, AT2: [*BOTH, Tlsa(1, 1, 1, "ab" * 32)]}, ["dane.usage_unsuitable"]),
+        ({AT1: BOTH, AT2: [Tlsa(4, 1, 1, "ab" * 32)]}, ["dane.invalid"]),
+        ({AT1: BOTH, AT2: [Tlsa(3, 2, 1, "ab" * 32)]}, ["dane.invalid"]),
+        ({AT1: BOTH, AT2: [Tlsa(3, 1, 3, "ab" * 32)]}, ["dane.invalid"]),
+        ({AT1: BOTH, AT2: [Tlsa(3, 1, 1, "ab" * 31)]}, ["dane.invalid"]),
+        ({AT1: BOTH, AT2: [Tlsa(3, 1, 2, "ab" * 32)]}, ["dane.invalid"]),
+        ({AT1: BOTH, AT2: [Tlsa(3, 0, 0, "")]}, ["dane.invalid"]),
+        ({AT1: BOTH, AT2: [Tlsa(3, 0, 0, "abcd"), TA]}, []),
+    ],
+)
+async def test_says_what_senders_can_use(data: dict[Any, Any], codes: list[str]) -> None:
+    outcome = await dane.run(SUBJECT, Zone(HOSTS | data, authenticated=True))
+    assert [found.kind.code for found in outcome.findings] == codes
+
+
+async def test_a_bad_record_is_critical_only_where_no_other_is_of_use() -> None:
+    bad = Tlsa(3, 1, 1, "ab")
+    data = HOSTS | {AT1: [bad], AT2: [bad, *BOTH]}
+    outcome = await dane.run(SUBJECT, Zone(data, authenticated=True))
+    assert [found.severity for found in outcome.findings] == [Severity.CRITICAL, Severity.MEDIUM]
+
+
+async def test_records_of_the_public_cas_usages_have_a_twin_that_senders_use() -> None:
+    data = HOSTS | {AT1: [Tlsa(0, 0, 1, "ab" * 32), Tlsa(1, 1, 1, "cd" * 32)], AT2: BOTH}
+    (found,) = (await dane.run(SUBJECT, Zone(data, authenticated=True))).findings
+    assert found.fix is not None
+    assert found.fix.after == f"2 0 1 {'ab' * 32}\n3 1 1 {'cd' * 32}"
+
+
+async def test_records_in_an_unsigned_zone_are_ignored_by_senders() -> None:
+    outcome = await dane.run(SUBJECT, Zone(HOSTS | {AT1: BOTH, AT2: BOTH}))
+    assert [found.kind.code for found in outcome.findings] == ["dane.no_dnssec"] * 2
+    assert outcome.verdict is Verdict.WARN
+    assert outcome.facts["dnssec"] is False
+
+
+async def test_a_host_with_an_insecure_address_is_not_protected() -> None:
+    zone = Partly(HOSTS | {AT1: BOTH, AT2: BOTH})
+    zone.insecure = (("mx2.example.org", "A"),)
+    outcome = await dane.run(SUBJECT, zone)
+    assert [found.subject for found in outcome.findings] == [AT2[0]]
+
+
+async def test_an_unsigned_mx_set_may_lead_to_protected_hosts() -> None:
+    zone = Partly(HOSTS | {AT1: BOTH, AT2: BOTH})
+    zone.insecure = (("example.org", "MX"),)
+    outcome = await dane.run(SUBJECT, zone)
+    assert [found.kind.code for found in outcome.findings] == ["dane.mx_insecure"]
+    assert outcome.facts["dnssec"] is False
+
+
+@pytest.mark.parametrize("records", [BOTH, []])
+async def test_an_answer_only_without_validation_is_bogus(records: list[Tlsa]) -> None:
+    zone = Partly(HOSTS | {AT1: BOTH, AT2: records})
+    zone.bogus = (AT2,)
+    outcome = await dane.run(SUBJECT, zone)
+    assert [(found.kind.code, found.subject) for found in outcome.findings] == [
+        ("dane.bogus", AT2[0])
+    ]
+
+
+async def test_the_records_of_an_aliased_host_are_those_of_its_canonical_name() -> None:
+    data = HOSTS | {
+        ("example.org", "MX"): ["10 alias.example.org"],
+        ("alias.example.org", "CNAME"): ["mx1.example.org"],
+        AT1: [EE],
+    }
+    outcome = await dane.run(SUBJECT, Zone(data, authenticated=True))
+    assert outcome.facts["tlsa_hosts"] == ["alias.example.org"]
+    assert [found.subject for found in outcome.findings] == [AT1[0]]
+
+
+async def test_facts_list_the_hosts_with_records() -> None:
+    outcome = await dane.run(SUBJECT, Zone(HOSTS | {AT2: BOTH}, authenticated=True))
+    assert outcome.facts == {"tlsa_hosts": ["mx2.example.org"], "dnssec": True, "null_mx": False}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {("example.org", "MX"): SERVFAIL},
+        {AT1: SERVFAIL},
+        {AT1: TIMEOUT, AT2: BOTH},
+        {AT1: TIMEOUT, AT2: TIMEOUT},
+        {("mx1.example.org", "A"): TIMEOUT},
+    ],
+)
+async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
+    judgement = await judge(dane, SUBJECT, Zone(HOSTS | data, authenticated=True))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert not judgement.findings
+
+
+async def test_a_bad_record_is_seen_beside_a_host_that_is_not() -> None:
+    data = HOSTS | {AT1: [EE], AT2: TIMEOUT}
+    judgement = await judge(dane, SUBJECT, Zone(data, authenticated=True))
+    assert [found.kind.code for found in judgement.findings] == ["dane.no_rollover"]
+    assert not judgement.definite

@@ -1,0 +1,138 @@
+"""Who may issue certificates for the domain, and for the host of its MTA-STS policy."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Iterator, Sequence
+from typing import TypeVar
+
+from app.checks.answers import Answers, Caa, Undetermined
+from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+
+MISSING = Kind(
+    "caa.missing",
+    Severity.LOW,
+    "Any CA may issue certificates for the domain",
+    "RFC 8659 §3",
+    verdict=Verdict.INFO,
+)
+UNKNOWN_CRITICAL = Kind(
+    "caa.unknown_critical",
+    Severity.HIGH,
+    "A property marked critical that CAs do not know: none may issue",
+    "RFC 8659 §4.5",
+)
+SYNTAX = Kind(
+    "caa.syntax_error",
+    Severity.MEDIUM,
+    "A property that CAs cannot read, which forbids them to issue",
+    "RFC 8659 §4.2",
+)
+FORBIDDEN = Kind(
+    "caa.issuance_forbidden", Severity.INFO, "No CA may issue certificates", "RFC 8659 §4.2"
+)
+
+CRITICAL = 128
+ISSUERS = ("issue", "issuewild", "issuemail")  # RFC 9495 has the last
+_KNOWN = (*ISSUERS, "issuevmc", "iodef", "contactemail", "contactphone")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_PARAMETER = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?[ \t]*=[ \t]*[\x21-\x3a\x3c-\x7e]*"
+_ISSUER = re.compile(
+    rf"[ \t]*({_LABEL}(?:\.{_LABEL})*)?[ \t]*"
+    rf"(?:;[ \t]*(?:{_PARAMETER}(?:[ \t]*;[ \t]*{_PARAMETER})*[ \t]*;?)?[ \t]*)?",
+    re.IGNORECASE,
+)
+
+T = TypeVar("T")
+
+
+@check("caa", finds=(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN), logic_version=1)
+async def caa(subject: Subject, dns: Answers) -> Outcome:
+    """Facts: ``record``, ``found_at`` (where the set that counts is, or None), ``issue``,
+    ``issuewild``, ``issuemail`` (CAs, sorted; empty: see ``issue``, or nobody), ``iodef``.
+
+    source  RFC 8659 §3, §4; RFC 9495
+    """
+    policy_host = f"mta-sts.{subject.domain}"
+    (owner, records), special = await asyncio.gather(
+        _relevant(subject.domain, dns), _or_unseen(_set(policy_host, dns))
+    )
+    facts = {
+        "record": bool(records),
+        "found_at": owner,
+        **{tag: _issuers(records, tag) for tag in ISSUERS},
+        "iodef": sorted(record.value for record in records if record.tag.lower() == "iodef"),
+    }
+    findings = list(_about(owner, records)) if owner else [MISSING.at(subject.domain)]
+    if isinstance(special, Undetermined):
+        outcome = Outcome(facts, *findings, definite=False)
+        if outcome.verdict in (Verdict.OK, Verdict.INFO):
+            raise special
+        return outcome
+    return Outcome(facts, *findings, *_about(policy_host, special))
+
+
+async def _or_unseen(part: Awaitable[T]) -> T | Undetermined:
+    try:
+        return await part
+    except Undetermined as error:
+        return error
+
+
+async def _relevant(name: str, dns: Answers) -> tuple[str | None, tuple[Caa, ...]]:
+    """The first set that is not empty from the name up to its TLD, and whose it is.
+
+    One after another: a CA stops at the first as well, so that a failure above it is no matter.
+    """
+    while name:
+        records = await _set(name, dns)
+        if records:
+            return name, records
+        name = name.partition(".")[2]
+    return None, ()
+
+
+async def _set(name: str, dns: Answers) -> tuple[Caa, ...]:
+    answer = await dns.ask(name, "CAA")
+    return tuple(record for record in answer.rdatas if isinstance(record, Caa))
+
+
+def _issuers(records: Sequence[Caa], tag: str) -> list[str]:
+    found = {_issuer(record.value) for record in records if record.tag.lower() == tag}
+    return sorted(issuer for issuer in found if issuer)
+
+
+def _issuer(value: str) -> str | None:
+    """The CA's domain; "" where the value names none (RFC 8659 §4.2); None if it cannot be read."""
+    match = _ISSUER.fullmatch(value)
+    return (match[1] or "").lower() if match else None
+
+
+def _about(owner: str, records: Sequence[Caa]) -> Iterator[Finding]:
+    """What is to be said of one set; nothing of an empty one."""
+    unknown = [
+        record for record in records if record.flags & CRITICAL and record.tag.lower() not in _KNOWN
+    ]
+    if unknown:
+        why = "A CA that does not know a critical property must refuse to issue."
+        yield UNKNOWN_CRITICAL.at(owner, fix=_removal(owner, unknown, why), records=_texts(unknown))
+    issuing = [record for record in records if record.tag.lower() in ISSUERS]
+    unreadable = [record for record in issuing if _issuer(record.value) is None]
+    if unreadable:
+        why = "CAs take a value that they cannot read for one that allows nobody."
+        yield SYNTAX.at(owner, fix=_removal(owner, unreadable, why), records=_texts(unreadable))
+    issue = [_issuer(record.value) for record in issuing if record.tag.lower() == "issue"]
+    if issue and set(issue) == {""}:
+        yield FORBIDDEN.at(owner, records=_texts(issuing))
+
+
+def _texts(records: Sequence[Caa]) -> list[str]:
+    return [str(record) for record in records]
+
+
+def _removal(owner: str, records: Sequence[Caa], why: str) -> Fix:
+    before = "\n".join(_texts(records))
+    return Fix(
+        "remove", owner, "CAA", before, None,
+        rollback=f"Publish {owner}. CAA again: {before}",
+        why=why,
+    )  # fmt: skip

@@ -1,0 +1,110 @@
+"""The caa check: who may issue certificates."""
+
+from typing import Any
+
+import pytest
+
+from app.checks.answers import Caa
+from app.checks.caa import caa
+from app.checks.contract import Subject, Verdict, judge
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, TIMEOUT, Zone
+
+SUBJECT = Subject(DomainName("example.org"))
+SUB = Subject(DomainName("mail.example.org"))
+AT = ("example.org", "CAA")
+ISSUE = Caa(0, "issue", "ca.example")
+
+
+@pytest.mark.parametrize(
+    ("records", "codes"),
+    [
+        ([], ["caa.missing"]),
+        ([ISSUE], []),
+        ([Caa(0, "ISSUE", "ca.example; validationmethods=dns-01; accounturi=https://a/b?c=d")], []),
+        ([Caa(128, "issue", "ca.example")], []),
+        ([Caa(0, "issue", ";")], ["caa.issuance_forbidden"]),
+        ([Caa(0, "issue", ";"), ISSUE], []),
+        ([Caa(0, "iodef", "mailto:a@example.org")], []),
+        ([ISSUE, Caa(0, "tbs", "unknown")], []),
+        ([ISSUE, Caa(128, "tbs", "unknown")], ["caa.unknown_critical"]),
+        ([ISSUE, Caa(0, "issue", "%%%%%")], ["caa.syntax_error"]),
+        ([ISSUE, Caa(0, "issuewild", "ca.example policy=ev")], ["caa.syntax_error"]),
+    ],
+)
+async def test_says_what_cas_would_do(records: list[Caa], codes: list[str]) -> None:
+    outcome = await caa.run(SUBJECT, Zone({AT: records}))
+    assert [found.kind.code for found in outcome.findings] == codes
+
+
+async def test_facts_list_the_issuers_by_property() -> None:
+    records = [
+        Caa(0, "issue", "b.example; policy=ev"),
+        Caa(0, "issue", "A.example"),
+        Caa(0, "issuewild", ";"),
+        Caa(0, "issuemail", "mail.example"),
+        Caa(0, "iodef", "mailto:a@example.org"),
+    ]
+    outcome = await caa.run(SUBJECT, Zone({AT: records}))
+    assert outcome.facts == {
+        "record": True,
+        "found_at": "example.org",
+        "issue": ["a.example", "b.example"],
+        "issuewild": [],
+        "issuemail": ["mail.example"],
+        "iodef": ["mailto:a@example.org"],
+    }
+
+
+async def test_the_nearest_set_up_the_tree_counts() -> None:
+    above: dict[Any, Any] = {("org", "CAA"): [Caa(0, "issue", "other.example")]}
+    outcome = await caa.run(SUB, Zone({AT: [ISSUE]} | above))
+    assert (outcome.facts["found_at"], outcome.facts["issue"]) == ("example.org", ["ca.example"])
+    outcome = await caa.run(SUB, Zone(above))
+    assert outcome.facts["found_at"] == "org"
+
+
+async def test_the_root_is_not_asked() -> None:
+    zone = Zone({})
+    await caa.run(SUBJECT, zone)
+    assert {name for name, _ in zone.asked} == {"example.org", "org", "mta-sts.example.org"}
+
+
+async def test_the_set_of_the_policy_host_counts_too() -> None:
+    data: dict[Any, Any] = {AT: [ISSUE], ("mta-sts.example.org", "CAA"): [Caa(0, "issue", ";")]}
+    outcome = await caa.run(SUBJECT, Zone(data))
+    assert [(found.kind.code, found.subject) for found in outcome.findings] == [
+        ("caa.issuance_forbidden", "mta-sts.example.org")
+    ]
+
+
+async def test_what_stops_every_ca_is_to_be_removed() -> None:
+    (found,) = (await caa.run(SUBJECT, Zone({AT: [Caa(128, "tbs", "x")]}))).findings
+    assert found.fix is not None
+    assert (found.fix.action, found.fix.before) == ("remove", '128 tbs "x"')
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {AT: SERVFAIL},
+        {("org", "CAA"): TIMEOUT},
+        {AT: [ISSUE], "mta-sts.example.org": TIMEOUT},
+    ],
+)
+async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
+    judgement = await judge(caa, SUBJECT, Zone(data))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert not judgement.findings
+
+
+async def test_a_failure_above_the_set_that_counts_is_no_matter() -> None:
+    outcome = await caa.run(SUBJECT, Zone({AT: [ISSUE], ("org", "CAA"): SERVFAIL}))
+    assert outcome.verdict is Verdict.OK
+
+
+async def test_a_bad_set_is_seen_beside_one_that_is_not() -> None:
+    data: dict[Any, Any] = {AT: [Caa(128, "tbs", "x")], "mta-sts.example.org": TIMEOUT}
+    judgement = await judge(caa, SUBJECT, Zone(data))
+    assert [found.kind.code for found in judgement.findings] == ["caa.unknown_critical"]
+    assert not judgement.definite

@@ -1,19 +1,26 @@
 """The service: an API and a dashboard over the e-mail security of domains."""
 
-from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
+from typing import TYPE_CHECKING
 
-from app import api, cli, runtime
-from app.checks.answers import Door
-from app.services import usage
-from app.settings import Settings
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from app.checks.answers import Door
+    from app.settings import Settings
 
 
-def create_app(settings: Settings, door: Door | None = None) -> Flask:
+def create_app(settings: "Settings", door: "Door | None" = None) -> "Flask":
     """The WSGI application, wired in the order a request meets it.
 
     door  where checks find their answers; the network by default
     """
+    # Not above: workers import this package too, and have no use for a web framework.
+    from flask import Flask
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    from app import api, cli, runtime
+    from app.services import usage
+
     runtime.start(settings, door)
     app = Flask(__name__)
     app.config.update(

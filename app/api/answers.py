@@ -43,7 +43,9 @@ def one(
     digest = hashlib.sha256(body).hexdigest()[:16]
     stamp = f"{_microseconds(version)}-" if version else ""
     response.set_etag(f"{stamp}{digest}")
-    return response.make_conditional(request) if request.method == "GET" else response
+    if request.method == "GET":
+        response.make_conditional(request)
+    return response
 
 
 def expected_version() -> datetime | None:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from app.api import answers, inputs, shapes
 from app.api.contract import Body, endpoint
+from app.checks import CHECKS
 from app.checks.contract import Usage
 from app.services import evaluation
 
@@ -49,7 +50,7 @@ def index() -> Response:
                 for kind in check.finds
             ],
         }
-        for check in evaluation.CHECKS
+        for check in CHECKS
     ]
     return answers.many(data, inputs.Nothing(), None)
 

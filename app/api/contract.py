@@ -161,7 +161,7 @@ def _complaints(error: ValidationError) -> list[Mapping[str, str]]:
             "code": {"missing": "missing", "extra_forbidden": "unknown"}.get(
                 item["type"], "invalid"
             ),
-            "message": item["msg"],
+            "message": item["msg"].removeprefix("Value error, "),
         }
         for item in found[:MAX_COMPLAINTS]
     ]

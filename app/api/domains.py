@@ -38,8 +38,8 @@ class NewDomainBody(Body):
 
     name: inputs.Name
     usage: Usage = Usage.BOTH
-    tags: inputs.Tags = []
-    dkim_selectors: inputs.Selectors = []
+    tags: inputs.Tags = Field(default_factory=list)
+    dkim_selectors: inputs.Selectors = Field(default_factory=list)
     schedule: inputs.Schedule = "daily"
 
     @property

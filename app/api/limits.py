@@ -85,8 +85,7 @@ def init_app(app: Flask, chosen: Settings) -> None:
     Limiter(
         key_func=_counted_as,
         app=app,
-        application_limits=[ApplicationLimit(_limit, scope="api")],
-        application_limits_exempt_when=_is_exempt,
+        application_limits=[ApplicationLimit(_limit, scope="api", exempt_when=_is_exempt)],
         headers_enabled=True,
         storage_uri=f"counting+{chosen.redis_url}",
         in_memory_fallback_enabled=True,

@@ -56,6 +56,11 @@ def evaluate(draft: Draft, door: Door) -> dict[str, Any]:
     return door.run(lambda open_answers: _judge(check, subject, owner, draft, open_answers))
 
 
+def question(check: Check) -> str:
+    """What the check looks at, in one sentence."""
+    return (check.run.__doc__ or "").partition("\n")[0]
+
+
 def would_pass(
     account_id: UUID, ref: str, door: Door, *, ip: str, mail_from: str | None, helo: str | None
 ) -> spf_evaluate.Evaluation:

@@ -1,0 +1,115 @@
+"""Responses of HTTP/1.1, read from a stream with a limit on everything (RFC 9112)."""
+
+import asyncio
+import re
+from asyncio import StreamReader
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MAX_HEAD = 16 * 1024
+_MAX_INTERIM = 5  # 1xx responses before the one that counts
+_MAX_LINE = 256  # of a chunk's size with its extensions
+
+_STATUS_LINE = re.compile(r"HTTP/1\.[01] ([1-9][0-9]{2})(?: .*)?")
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?\r\n")
+
+
+class NotHttp(ValueError):
+    """What came is no response of HTTP/1.1."""
+
+
+class TooLarge(ValueError):
+    """There is more of it than we read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """``headers`` by name in lower case; values of one name are joined by a comma."""
+
+    status: int
+    headers: Mapping[str, str]
+
+
+async def read_head(reader: StreamReader) -> Head:
+    """The head of the response, interim ones (1xx) skipped.
+
+    raises  NotHttp, TooLarge, EOFError
+    """
+    for _ in range(_MAX_INTERIM):
+        try:
+            lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        except asyncio.LimitOverrunError:
+            raise TooLarge("The head of the response is too large") from None
+        head = _head(lines[0], lines[1:-2])
+        if head.status >= 200:
+            return head
+    raise NotHttp("nothing but interim responses")
+
+
+async def read_body(reader: StreamReader, head: Head, limit: int) -> bytes:
+    """The body of a response to GET or POST.
+
+    limit   octets that it may have
+    raises  NotHttp, TooLarge, EOFError (it ends before its end)
+    source  RFC 9112 §6.3
+    """
+    if coding := head.headers.get("transfer-encoding"):
+        if coding.lower() != "chunked":
+            raise NotHttp("a transfer coding that nobody asked for")
+        return await _read_chunks(reader, limit)
+    if (length := head.headers.get("content-length")) is None:
+        return await _read_to_end(reader, limit)
+    if not re.fullmatch("[0-9]{1,18}", length):
+        raise NotHttp("a length that is no number")
+    return await reader.readexactly(_within(int(length), limit))
+
+
+def _head(first: str, rest: list[str]) -> Head:
+    status = _STATUS_LINE.fullmatch(first)
+    if not status:
+        raise NotHttp("no status line")
+    headers: dict[str, str] = {}
+    for line in rest:
+        field = _FIELD.fullmatch(line)
+        if not field:
+            raise NotHttp("a header that is none")
+        name = field[1].lower()
+        headers[name] = f"{headers[name]}, {field[2]}" if name in headers else field[2]
+    return Head(int(status[1]), headers)
+
+
+async def _read_to_end(reader: StreamReader, limit: int) -> bytes:
+    body = b""
+    while data := await reader.read(limit + 1 - len(body)):
+        body += data
+        _within(len(body), limit)
+    return body
+
+
+async def _read_chunks(reader: StreamReader, limit: int) -> bytes:
+    """RFC 9112 §7.1; a trailer is not waited for."""
+    body = b""
+    while size := await _read_size(reader):
+        _within(len(body) + size, limit)
+        body += await reader.readexactly(size)
+        if await reader.readexactly(2) != b"\r\n":
+            raise NotHttp("a chunk longer than it says")
+    return body
+
+
+async def _read_size(reader: StreamReader) -> int:
+    try:
+        line = await reader.readuntil(b"\r\n")
+    except asyncio.LimitOverrunError:
+        raise NotHttp("a chunk without a size") from None
+    size = _SIZE.fullmatch(line)
+    if not size or len(line) > _MAX_LINE:
+        raise NotHttp("a chunk without a size")
+    return int(size[1], 16)
+
+
+def _within(size: int, limit: int) -> int:
+    if size > limit:
+        raise TooLarge("The body of the response is too large")
+    return size

@@ -1,0 +1,220 @@
+"""``Network``: the door behind which there are real name servers and web servers.
+
+Scans that run together share what is under way and what was heard, each within its own budget.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from app.checks.answers import Answer, Answers, Door, OpenAnswers, Page, T, Undetermined
+from app.network import wire
+from app.network.egress import Egress
+from app.network.transport import Transport, Unanswered
+from app.settings import Settings
+
+MAX_ALIASES = 8
+MIN_TTL, MAX_TTL = 1, 3600  # seconds that an answer is kept, whatever it says
+FAILURE_TTL = 5  # RFC 9520 §3.2
+MAX_KEPT = 20_000
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+Key = tuple[str, str, bool]  # name, type, checking disabled
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one question brought; if ``is_open``, its last alias is still to be asked about."""
+
+    answer: Answer
+    is_open: bool = False
+
+
+class Network(Door):
+    """The network of this process, as the settings say."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(self._opened(main))
+
+    async def _opened(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+        settings = self._settings
+        servers = settings.dns_nameservers or system_nameservers(RESOLV_CONF)
+        shared = Shared(Transport(servers, settings.dns_query_seconds))
+        egress = Egress(settings.egress_allow_cidrs, settings.egress_proxy)
+        try:
+            return await main(lambda: LiveAnswers(shared, egress, settings.scan_query_budget))
+        finally:
+            shared.close()
+
+
+class Shared:
+    """What the scans of one event loop have in common: answers kept, and questions under way."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._clock = asyncio.get_running_loop().time
+        self._kept: dict[Key, tuple[float, Heard | str]] = {}
+        self._flights: dict[Key, asyncio.Task[Heard | str]] = {}
+
+    def kept(self, key: Key) -> Heard | str | None:
+        """What was heard and still holds: an answer, or the reason why there is none."""
+        if (entry := self._kept.get(key)) is None:
+            return None
+        if entry[0] <= self._clock():
+            del self._kept[key]
+            return None
+        return entry[1]
+
+    def flight(self, key: Key) -> "asyncio.Task[Heard | str] | None":
+        """The same question, if it is under way."""
+        return self._flights.get(key)
+
+    def launch(self, key: Key, query: bytes) -> "asyncio.Task[Heard | str]":
+        """Ask in a task of its own, so that no asker who gives up takes the answer from others."""
+        flight = asyncio.get_running_loop().create_task(self._fly(key, query))
+        self._flights[key] = flight
+        return flight
+
+    def close(self) -> None:
+        """Stop listening; what is under way ends with a failure."""
+        self._transport.close()
+        for flight in self._flights.values():
+            flight.cancel()
+
+    async def _fly(self, key: Key, query: bytes) -> Heard | str:
+        outcome: Heard | str
+        try:
+            message, is_trusted = await self._transport.exchange(query, wire.question_of(query))
+            outcome = read_answer(key[0], key[1], message, authenticated=is_trusted)
+            seconds = seconds_kept(outcome.answer)
+        except Unanswered as failure:
+            outcome, seconds = failure.reason, FAILURE_TTL
+        finally:
+            del self._flights[key]
+        if len(self._kept) >= MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = (self._clock() + seconds, outcome)
+        return outcome
+
+
+class LiveAnswers(Answers):
+    """The answers of real servers for one scan.
+
+    budget  questions that may go out on the network; what others asked before comes free
+    """
+
+    def __init__(self, shared: Shared, egress: Egress, budget: int) -> None:
+        self._shared, self._egress, self._budget = shared, egress, budget
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        key = (name.lower().removesuffix("."), rdtype, checking_disabled)
+        heard = await self._hear(key)
+        return await self._followed(key, heard.answer) if heard.is_open else heard.answer
+
+    async def fetch(self, host: str, path: str) -> Page:
+        return await self._egress.fetch(self, host, path)
+
+    async def _hear(self, key: Key) -> Heard:
+        outcome = self._shared.kept(key)
+        if outcome is None:
+            flight = self._shared.flight(key)
+            if flight is None:
+                try:
+                    flight = self._launched(key)
+                except wire.Malformed:
+                    return Heard(Answer(key[0], key[1], "NXDOMAIN"))  # no such name can exist
+            outcome = await asyncio.shield(flight)
+        if isinstance(outcome, str):
+            raise Undetermined(key[0], key[1], outcome)
+        return outcome
+
+    def _launched(self, key: Key) -> "asyncio.Task[Heard | str]":
+        name, rdtype, checking_disabled = key
+        number = wire.type_number(rdtype)
+        query = wire.build_query(name, number, 0, checking_disabled=checking_disabled)
+        if self.query_count >= self._budget:
+            raise Undetermined(name, rdtype, "budget")
+        self.query_count += 1
+        return self._shared.launch(key, query)
+
+    async def _followed(self, key: Key, start: Answer) -> Answer:
+        """The answer at the end of a chain that the server did not follow to its end."""
+        answer, is_open = start, True
+        while is_open:
+            heard = await self._hear((answer.aliases[-1], *key[1:]))
+            is_open, more = heard.is_open, heard.answer
+            answer = replace(
+                more,
+                name=start.name,
+                aliases=answer.aliases + more.aliases,
+                ttl=min(answer.ttl, more.ttl),
+                authenticated=answer.authenticated and more.authenticated,
+            )
+            if not _is_chain(start.name, answer.aliases):
+                raise Undetermined(key[0], key[1], "garbage")
+        return answer
+
+
+def read_answer(
+    name: str, rdtype: str, message: wire.Message, *, authenticated: bool = False
+) -> Heard:
+    """What a response with NOERROR or NXDOMAIN says about the name.
+
+    raises  Unanswered if it is a referral, or its aliases lead nowhere
+    source  RFC 1034 §3.6.2, RFC 2308 §2, RFC 6604 §3 (the RCODE is that of the last alias)
+    """
+    question, number = message.question
+    if message.referral:
+        raise Unanswered("garbage")
+    targets = {r.owner: r for r in reversed(message.answers) if r.rdtype == wire.CNAME}
+    owner, aliases, ttls = question, [], []
+    while number != wire.CNAME and (alias := targets.get(owner)):
+        owner = str(alias.rdata)
+        aliases.append(owner)
+        ttls.append(alias.ttl)
+        if not _is_chain(question, aliases):
+            raise Unanswered("garbage")
+    found = [r for r in message.answers if r.owner == owner and r.rdtype == number]
+    ttls += [r.ttl for r in found] or [message.negative_ttl or 0]
+    exists = bool(found) or message.rcode == wire.NOERROR
+    answer = Answer(
+        name,
+        rdtype,
+        "NOERROR" if exists else "NXDOMAIN",
+        tuple(r.rdata for r in found),
+        tuple(aliases),
+        min(ttls),
+        authenticated,
+    )
+    is_open = bool(aliases) and exists and not found and message.negative_ttl is None
+    return Heard(answer, is_open)
+
+
+def seconds_kept(answer: Answer) -> int:
+    """For how long the answer is good for others: its TTL, within bounds."""
+    return min(max(answer.ttl, MIN_TTL), MAX_TTL)
+
+
+def system_nameservers(path: Path) -> tuple[tuple[str, int], ...]:
+    """The name servers of resolv.conf(5): this machine if it names none."""
+    try:
+        lines = path.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    words = [line.split() for line in lines]
+    found = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
+    return tuple((address, 53) for address in found) or (("127.0.0.1", 53),)
+
+
+def _is_chain(name: str, aliases: "list[str] | tuple[str, ...]") -> bool:
+    """It is short enough, and comes by no name twice."""
+    return len(aliases) <= MAX_ALIASES and len({name, *aliases}) == len(aliases) + 1

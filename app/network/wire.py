@@ -1,0 +1,356 @@
+"""DNS messages on the wire: queries out, responses in (RFC 1035 §4, RFC 6891).
+
+Only what scans ask for, so that it costs a tenth of a general library. A response is hostile: every
+length is checked, and no message makes reading it take longer than its size allows.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from socket import AF_INET, AF_INET6, inet_ntop
+from typing import NamedTuple
+
+import dns.exception
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+
+from app.checks.answers import Caa, Mx, Rdata, Soa, Tlsa
+
+EDNS_BYTES = 1232  # fits every path without IP fragments (DNS flag day 2020)
+
+NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
+NS, CNAME, SOA, OPT = 2, 5, 6, 41
+
+_IN = 1
+_QR, _OPCODE, _AA, _TC, _RD, _AD, _CD, _DO = 0x8000, 0x7800, 0x400, 0x200, 0x100, 0x20, 0x10, 0x8000
+_MAX_NAME = 255  # octets on the wire, with the final empty label (RFC 1035 §2.3.4)
+_MAX_POINTERS = 127  # one before each label that a name can have
+
+_HEADER = struct.Struct("!6H")
+_QUESTION = struct.Struct("!2H")
+_RECORD = struct.Struct("!HHIH")
+_SOA_NUMBERS = struct.Struct("!5I")
+_PLAIN = re.compile(rb"[!-\[\]-~]*")  # printable, and no backslash
+_UNPRINTABLE = re.compile(rb"[^!-~]|[\\.]")
+_ESCAPED = re.compile(rb"\\([0-9]{3})|\\([^0-9])|([^\\.]+)|(\.)", re.DOTALL)
+
+
+class Malformed(ValueError):
+    """The bytes are no DNS response that anybody can rely on, or the text is no name."""
+
+
+class Record(NamedTuple):
+    """One record of an answer; ``owner`` is lower-case without final dot, ``ttl`` in seconds."""
+
+    owner: str
+    rdtype: int
+    ttl: int
+    rdata: Rdata
+
+
+class _Entry(NamedTuple):
+    """Where a record is, before its data is read."""
+
+    owner: str
+    rdtype: int
+    rdclass: int
+    ttl: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One response.
+
+    rcode          with the upper bits that EDNS adds (RFC 6891 §6.1.3)
+    question       (name, type); the class was IN
+    answers        the records of the type in question, and CNAMEs, in order; none if ``truncated``
+    negative_ttl   seconds that "nothing" may be kept (RFC 2308 §5); ``None`` without an SOA
+    referral       the server only names others that may know (RFC 2308 §2.2.1)
+    """
+
+    id: int
+    rcode: int
+    truncated: bool
+    authenticated: bool
+    question: tuple[str, int]
+    answers: tuple[Record, ...] = ()
+    negative_ttl: int | None = None
+    referral: bool = False
+
+
+def build_query(
+    name: str,
+    rdtype: int,
+    id: int,
+    *,
+    authentic_data: bool = True,
+    checking_disabled: bool = False,
+    dnssec_ok: bool = False,
+) -> bytes:
+    """A recursive question of class IN with EDNS.
+
+    name            as in answers: escapes (``\\.``, ``\\009``) are understood; ``""`` is the root
+    authentic_data  asks a validating resolver for its AD bit (RFC 6840 §5.7)
+    raises          Malformed if no such name can exist
+    """
+    flags = _RD | (_AD if authentic_data else 0) | (_CD if checking_disabled else 0)
+    return b"".join(
+        (
+            _HEADER.pack(id, flags, 1, 0, 0, 1),
+            _encoded(name),
+            _QUESTION.pack(rdtype, _IN),
+            b"\0",
+            _RECORD.pack(OPT, EDNS_BYTES, _DO if dnssec_ok else 0, 0),
+        )
+    )
+
+
+def parse_response(data: bytes) -> Message:
+    """The response that the bytes are.
+
+    raises  Malformed if they are not exactly one response to one question of class IN
+    source  RFC 1035 §4.1
+    """
+    try:
+        return _message(data)
+    except (IndexError, struct.error, dns.exception.DNSException) as error:
+        raise Malformed(str(error)) from None
+
+
+def question_of(query: bytes) -> tuple[str, int]:
+    """What a query of ``build_query`` asks, spelled as ``Message.question`` spells it."""
+    name, at = _name(query, _HEADER.size)
+    return name, query[at] << 8 | query[at + 1]
+
+
+def type_number(rdtype: str) -> int:
+    """The number of a type: 16 for ``TXT``."""
+    return TYPES.get(rdtype) or int(dns.rdatatype.from_text(rdtype))
+
+
+def _message(data: bytes) -> Message:
+    id, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(data)
+    if flags & (_QR | _OPCODE) != _QR or questions != 1:
+        raise Malformed("no response to one question")
+    name, at = _name(data, _HEADER.size)
+    rdtype, rdclass = _QUESTION.unpack_from(data, at)
+    if rdclass != _IN:
+        raise Malformed("not of class IN")
+    authenticated = bool(flags & _AD)
+    if flags & _TC:  # what there is of it cannot be relied on
+        return Message(id, flags & 15, True, authenticated, (name, rdtype))
+    count = answers + authorities + additionals
+    entries = _entries(data, at + _QUESTION.size, count)
+    found = _answers(data, entries[:answers], rdtype)
+    authority = entries[answers : answers + authorities]
+    negative_ttl = _negative_ttl(data, authority)
+    names_others = negative_ttl is None and any(entry.rdtype == NS for entry in authority)
+    return Message(
+        id,
+        flags & 15 | _extended_rcode(entries[answers + authorities :]),
+        False,
+        authenticated,
+        (name, rdtype),
+        found,
+        negative_ttl,
+        referral=names_others and not flags & _AA and not found,
+    )
+
+
+def _entries(data: bytes, at: int, count: int) -> list[_Entry]:
+    entries = []
+    for _ in range(count):
+        owner, at = _name(data, at)
+        rdtype, rdclass, ttl, size = _RECORD.unpack_from(data, at)
+        start = at + _RECORD.size
+        at = start + size
+        entries.append(_Entry(owner, rdtype, rdclass, ttl, start, at))
+    if at != len(data):
+        raise Malformed("shorter or longer than it says")
+    return entries
+
+
+def _answers(data: bytes, entries: Sequence[_Entry], asked: int) -> tuple[Record, ...]:
+    return tuple(
+        Record(entry.owner, entry.rdtype, _seconds(entry.ttl), _rdata(data, entry))
+        for entry in entries
+        if entry.rdtype in (asked, CNAME) and entry.rdclass == _IN
+    )
+
+
+def _negative_ttl(data: bytes, authority: Sequence[_Entry]) -> int | None:
+    for entry in authority:
+        if entry.rdtype == SOA and entry.rdclass == _IN:
+            minimum = _soa(data, entry.start, entry.end).minimum
+            return min(_seconds(entry.ttl), _seconds(minimum))
+    return None
+
+
+def _extended_rcode(additional: Sequence[_Entry]) -> int:
+    for entry in additional:
+        if entry.rdtype == OPT:
+            return entry.ttl >> 24 << 4
+    return 0
+
+
+def _seconds(ttl: int) -> int:
+    return ttl if ttl < 1 << 31 else 0  # RFC 2181 §8
+
+
+def _name(data: bytes, at: int) -> tuple[str, int]:
+    """The name at the offset, and the offset behind it."""
+    labels, octets, pointers = [], 1, 0
+    start, behind = at, 0
+    while size := data[at]:
+        if size < 64:
+            octets += size + 1
+            labels.append(data[at + 1 : at + 1 + size])
+            at += size + 1  # if that was too much, data[at] says so
+        elif size >= 192:
+            behind = behind or at + 2
+            at = (size & 63) << 8 | data[at + 1]
+            pointers += 1
+            if at >= start:
+                raise Malformed("a pointer that does not point backwards")
+            start = at
+        else:
+            raise Malformed("a label of unknown kind")
+        if octets > _MAX_NAME or pointers > _MAX_POINTERS:
+            raise Malformed("a name that is too long")
+    return _text(labels), behind or at + 1
+
+
+def _text(labels: Sequence[bytes]) -> str:
+    joined = b".".join(labels).lower()
+    if _PLAIN.fullmatch(joined) and joined.count(b".") == max(len(labels) - 1, 0):
+        return joined.decode("ascii")
+    return b".".join(_UNPRINTABLE.sub(_escape, label.lower()) for label in labels).decode("ascii")
+
+
+def _escape(match: re.Match[bytes]) -> bytes:
+    octet = match[0]
+    return b"\\" + octet if octet in (b".", b"\\") else b"\\%03d" % octet[0]
+
+
+def _encoded(name: str) -> bytes:
+    if not name:
+        return b"\0"
+    octets = name.encode("utf-8", "surrogateescape")
+    labels = _unescaped(octets) if b"\\" in octets else octets.split(b".")
+    if not all(0 < len(label) < 64 for label in labels):
+        raise Malformed("a label that is empty or too long")
+    encoded = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+    if len(encoded) > _MAX_NAME:
+        raise Malformed("a name that is too long")
+    return encoded
+
+
+def _unescaped(octets: bytes) -> list[bytes]:
+    labels, at = [b""], 0
+    while at < len(octets):
+        match = _ESCAPED.match(octets, at)
+        if not match or (match[1] and int(match[1]) > 255):
+            raise Malformed("an escape that is none")
+        if match[4]:
+            labels.append(b"")
+        else:
+            labels[-1] += bytes((int(match[1]),)) if match[1] else match[2] or match[3]
+        at = match.end()
+    return labels
+
+
+def _rdata(data: bytes, entry: _Entry) -> Rdata:
+    reader = _READERS.get(entry.rdtype, _in_hexadecimal)
+    return reader(data, entry.start, entry.end)
+
+
+def _host(data: bytes, start: int, end: int) -> str:
+    host, behind = _name(data, start)
+    _expect(behind == end)
+    return host
+
+
+def _a(data: bytes, start: int, end: int) -> str:
+    _expect(end - start == 4)
+    return inet_ntop(AF_INET, data[start:end])
+
+
+def _aaaa(data: bytes, start: int, end: int) -> str:
+    _expect(end - start == 16)
+    return inet_ntop(AF_INET6, data[start:end])
+
+
+def _txt(data: bytes, start: int, end: int) -> str:
+    strings = []
+    while start < end:
+        behind = start + 1 + data[start]
+        _expect(behind <= end)
+        strings.append(data[start + 1 : behind])
+        start = behind
+    _expect(bool(strings))
+    return b"".join(strings).decode("utf-8", "backslashreplace")
+
+
+def _mx(data: bytes, start: int, end: int) -> Mx:
+    return Mx(data[start] << 8 | data[start + 1], _host(data, start + 2, end))
+
+
+def _soa(data: bytes, start: int, end: int) -> Soa:
+    mname, at = _name(data, start)
+    rname, at = _name(data, at)
+    _expect(end - at == _SOA_NUMBERS.size)
+    serial, _refresh, _retry, _expire, minimum = _SOA_NUMBERS.unpack_from(data, at)
+    return Soa(mname, rname, serial, minimum)
+
+
+def _tlsa(data: bytes, start: int, end: int) -> Tlsa:
+    _expect(end - start >= 3)
+    return Tlsa(data[start], data[start + 1], data[start + 2], data[start + 3 : end].hex())
+
+
+def _caa(data: bytes, start: int, end: int) -> Caa:
+    _expect(end - start >= 2)
+    value = start + 2 + data[start + 1]
+    tag = data[start + 2 : value]
+    _expect(value <= end and tag.isalnum())
+    return Caa(
+        data[start], tag.decode("ascii"), data[value:end].decode("utf-8", "backslashreplace")
+    )
+
+
+def _by_dnspython(rdtype: int) -> Callable[[bytes, int, int], str]:
+    def read(data: bytes, start: int, end: int) -> str:
+        kind = dns.rdatatype.RdataType(rdtype)
+        return dns.rdata.from_wire(dns.rdataclass.IN, kind, data, start, end - start).to_text()
+
+    return read
+
+
+def _in_hexadecimal(data: bytes, start: int, end: int) -> str:
+    """The presentation format of a type nobody here knows (RFC 3597 §5)."""
+    return rf"\# {end - start} {data[start:end].hex()}".rstrip()
+
+
+def _expect(condition: bool) -> None:
+    if not condition:
+        raise Malformed("a record whose data has not the length it needs")
+
+
+TYPES = {"A": 1, "NS": NS, "CNAME": CNAME, "SOA": SOA, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}
+TYPES |= {"DS": 43, "RRSIG": 46, "DNSKEY": 48, "TLSA": 52, "CAA": 257}
+
+_READERS: dict[int, Callable[[bytes, int, int], Rdata]] = {
+    TYPES["A"]: _a,
+    TYPES["AAAA"]: _aaaa,
+    TYPES["TXT"]: _txt,
+    TYPES["MX"]: _mx,
+    TYPES["SOA"]: _soa,
+    TYPES["TLSA"]: _tlsa,
+    TYPES["CAA"]: _caa,
+    **{TYPES[name]: _host for name in ("NS", "CNAME", "PTR")},
+    **{TYPES[name]: _by_dnspython(TYPES[name]) for name in ("DS", "DNSKEY", "RRSIG")},
+}

@@ -1,0 +1,367 @@
+"""The door for HTTPS: which addresses it leads to, and what it makes of servers on loopback."""
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+import trustme
+import uvloop
+
+from app.checks.answers import Page, Undetermined
+from app.network import egress, http1, special_addresses
+from app.network.egress import Egress, Request
+from tests.zones import SERVFAIL, Zone
+
+HOST = "mta-sts.acme.test"
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+OK = b"HTTP/1.1 200 OK\r\n"
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(autouse=True)
+def _trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+
+@pytest.fixture
+def tls(authority: trustme.CA) -> ssl.SSLContext:
+    return _server_context(authority, HOST)
+
+
+def _server_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    return context
+
+
+def _saying(response: bytes, heard: list[bytes] | None = None) -> Handler:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if heard is not None:
+            heard.append(head)
+        writer.write(response)
+        writer.close()
+
+    return handle
+
+
+async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+def _fetch(
+    handler: Handler,
+    context: ssl.SSLContext | None,
+    *,
+    seconds: float = 10,
+    request: Request | None = None,
+    addresses: Sequence[str] = ("127.0.0.1",),
+) -> Page:
+    """What the door brings of a server that this starts, in a loop as the network has it."""
+
+    async def main() -> Page:
+        server = await asyncio.start_server(handler, "127.0.0.1", 0, ssl=context)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            door = Egress(LOOPBACK, port=port, seconds=seconds)
+            zone = Zone({(HOST, "A"): list(addresses)})
+            return await door.fetch(zone, HOST, "/policy.txt", request)
+
+    return _run(main)
+
+
+def _run(main: Callable[[], Awaitable[Page]]) -> Page:
+    async def whole() -> Page:
+        return await main()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(whole())
+
+
+def _refused(
+    zone: Zone, host: str = HOST, allowed: Sequence[special_addresses.Network] = ()
+) -> Page:
+    async def main() -> Page:
+        return await Egress(allowed, port=1).fetch(zone, host, "/")
+
+    return _run(main)
+
+
+def test_a_page_is_what_the_server_says(tls: ssl.SSLContext) -> None:
+    heard: list[bytes] = []
+    response = OK + b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n\r\nhello"
+    page = _fetch(_saying(response, heard), tls)
+    assert (page.url, page.status) == (f"https://{HOST}/policy.txt", 200)
+    assert (page.body, page.content_type) == (b"hello", "text/plain; charset=utf-8")
+    assert page.failure is None
+    assert page.not_after is not None
+    assert page.not_after.endswith("Z")
+    assert heard[0].split(b"\r\n")[:2] == [b"GET /policy.txt HTTP/1.1", b"Host: " + HOST.encode()]
+    assert b"\r\nConnection: close\r\n" in heard[0]
+    assert b"\r\nAccept-Encoding: identity\r\n" in heard[0]
+
+
+def test_a_body_can_be_sent_with_headers(tls: ssl.SSLContext) -> None:
+    heard: list[bytes] = []
+    request = Request("POST", {"Webhook-Id": "msg_1"}, b"{}")
+    assert _fetch(_saying(OK + b"Content-Length: 0\r\n\r\n", heard), tls, request=request).status
+    assert b"\r\nWebhook-Id: msg_1\r\nContent-Length: 2\r\n" in heard[0]
+
+
+def test_a_header_cannot_bring_another(tls: ssl.SSLContext) -> None:
+    with pytest.raises(ValueError, match="control character"):
+        _fetch(_saying(OK), tls, request=Request(headers={"A": "b\r\nC: d"}))
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        OK + b"\r\nhello",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" + OK + b"content-length:5\r\n\r\nhello",
+        b"HTTP/1.0 200\r\nContent-Length: 5\r\n\r\nhello and more",
+    ],
+    ids=["to the end", "in chunks", "after a hint", "of a length"],
+)
+def test_a_body_ends_where_it_says(response: bytes, tls: ssl.SSLContext) -> None:
+    assert _fetch(_saying(response), tls).body == b"hello"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(status: int, tls: ssl.SSLContext) -> None:
+    head = f"HTTP/1.1 {status} Moved\r\nLocation: https://acme.test/\r\n\r\n"
+    page = _fetch(_saying(head.encode()), tls)
+    assert (page.failure, page.status, page.body) == ("redirect", status, b"")
+
+
+def test_of_a_page_that_is_not_there_only_the_status_is_read(tls: ssl.SSLContext) -> None:
+    page = _fetch(_saying(b"HTTP/1.1 404 Not Found\r\n\r\nsorry"), tls)
+    assert (page.failure, page.status, page.body) == (None, 404, b"")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        OK + b"Content-Length: 65537\r\n\r\n",
+        OK + b"\r\n" + b"x" * 65537,
+        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"8000\r\n" + b"x" * 0x8000 + b"\r\n8001\r\n",
+        OK + b"X: " + b"x" * http1.MAX_HEAD,
+    ],
+    ids=["length", "to the end", "chunks", "head"],
+)
+def test_too_much_is_not_read(response: bytes, tls: ssl.SSLContext) -> None:
+    page = _fetch(_saying(response), tls)
+    assert (page.failure, page.body) == ("too_large", b"")
+
+
+def test_as_much_as_is_allowed_is_read(tls: ssl.SSLContext) -> None:
+    assert len(_fetch(_saying(OK + b"\r\n" + b"x" * egress.MAX_BODY), tls).body) == 65536
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        (b"", "network"),
+        (OK + b"Content-Length: 5\r\n\r\nhell", "network"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhell", "network"),
+        (b"220 mx.acme.test ESMTP\r\n\r\n", "garbage"),
+        (OK + b"no header\r\n\r\n", "garbage"),
+        (OK + b"Content-Length: -1\r\n\r\n", "garbage"),
+        (OK + b"Transfer-Encoding: gzip\r\n\r\n", "garbage"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\nfive\r\n", "garbage"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nhello\r\n", "garbage"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1" * 40_000, "garbage"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 9, "garbage"),
+    ],
+)
+def test_what_is_no_whole_response_leaves_it_undetermined(
+    response: bytes, reason: str, tls: ssl.SSLContext
+) -> None:
+    with pytest.raises(Undetermined) as caught:
+        _fetch(_saying(response), tls)
+    assert (caught.value.name, caught.value.rdtype) == (HOST, "HTTPS")
+    assert caught.value.reason == reason
+
+
+def test_a_server_that_says_nothing_leaves_it_undetermined(tls: ssl.SSLContext) -> None:
+    with pytest.raises(Undetermined, match="timeout"):
+        _fetch(_silent, tls, seconds=0.3)
+
+
+def test_a_server_without_tls_leaves_it_undetermined() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mx.acme.test ESMTP\r\n")
+        await reader.read()
+        writer.close()
+
+    with pytest.raises(Undetermined, match="network"):
+        _fetch(greet, None)
+
+
+def test_tls_before_1_2_leaves_it_undetermined(tls: ssl.SSLContext) -> None:
+    tls.set_ciphers("ALL:@SECLEVEL=0")
+    tls.options &= ~ssl.OP_NO_TLSv1_1
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        tls.minimum_version = tls.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises(Undetermined, match="network"):
+        _fetch(_saying(OK), tls)
+
+
+def test_a_port_where_nobody_listens_leaves_it_undetermined() -> None:
+    async def main() -> Page:
+        async with await asyncio.start_server(_silent, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+        return await Egress(LOOPBACK, port=port).fetch(
+            Zone({(HOST, "A"): ["127.0.0.1"]}), HOST, "/"
+        )
+
+    with pytest.raises(Undetermined, match="network"):
+        _run(main)
+
+
+def test_the_next_address_is_tried_if_the_first_takes_no_connection(tls: ssl.SSLContext) -> None:
+    page = _fetch(_saying(OK + b"\r\n"), tls, addresses=("127.0.0.2", "127.0.0.1"))
+    assert page.status == 200
+
+
+def test_a_certificate_for_another_name_is_a_definite_failure(authority: trustme.CA) -> None:
+    page = _fetch(_saying(OK), _server_context(authority, "www.acme.test"))
+    assert (page.failure, page.status) == ("tls", 0)
+    assert page.detail.startswith("Hostname mismatch")
+
+
+def test_a_certificate_of_an_unknown_authority_is_a_definite_failure() -> None:
+    page = _fetch(_saying(OK), _server_context(trustme.CA(), HOST))
+    assert page.failure == "tls"
+    assert page.detail
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254"])
+def test_one_address_that_is_not_public_refuses_them_all(address: str) -> None:
+    page = _refused(Zone({(HOST, "A"): ["9.9.9.9", address]}))
+    assert (page.failure, page.detail) == (
+        "refused_address",
+        f"{address} is not a public address",
+    )
+
+
+@pytest.mark.parametrize("address", ["::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "fd00::1"])
+def test_a_refused_address_may_be_of_ipv6(address: str) -> None:
+    zone = Zone({(HOST, "A"): ["9.9.9.9"], (HOST, "AAAA"): [address]})
+    assert _refused(zone).failure == "refused_address"
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "2130706433.", "0x7f.1", "[::1]", "localhost", "a b.test"]
+)
+def test_what_is_no_full_name_is_refused(host: str) -> None:
+    assert _refused(Zone({}), host).failure == "refused_address"
+
+
+def test_a_host_without_an_address_is_a_definite_failure() -> None:
+    assert _refused(Zone({(HOST, "TXT"): ["nothing"]})).failure == "no_address"
+
+
+def test_an_address_that_cannot_be_seen_leaves_it_undetermined() -> None:
+    with pytest.raises(Undetermined, match="servfail"):
+        _refused(Zone({(HOST, "A"): ["9.9.9.9"], (HOST, "AAAA"): SERVFAIL}))
+
+
+def test_what_may_not_stand_in_a_url_is_encoded(tls: ssl.SSLContext) -> None:
+    heard: list[bytes] = []
+
+    async def main() -> Page:
+        handler = _saying(OK + b"\r\n", heard)
+        async with await asyncio.start_server(handler, "127.0.0.1", 0, ssl=tls) as server:
+            door = Egress(LOOPBACK, port=server.sockets[0].getsockname()[1])
+            zone = Zone({(HOST, "A"): ["127.0.0.1"]})
+            return await door.fetch(zone, HOST, "/a b\r\nX: é?q=%20#x")
+
+    _run(main)
+    assert heard[0].startswith(b"GET /a%20b%0D%0AX:%20%C3%A9?q=%20%23x HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("status", [200, 407])
+def test_through_a_proxy_it_connects_to_the_address(status: int, tls: ssl.SSLContext) -> None:
+    connects: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        connects.append(head.split(b"\r\n")[0])
+        writer.write(f"HTTP/1.1 {status} Said\r\n\r\n".encode())
+        if status != 200:
+            writer.close()
+            return
+        port = int(connects[0].split()[1].rpartition(b":")[2])
+        await _joined(reader, writer, await asyncio.open_connection("127.0.0.1", port))
+
+    async def main() -> Page:
+        body = b"x" * egress.MAX_BODY
+        inner = await asyncio.start_server(_saying(OK + b"\r\n" + body), "127.0.0.1", 0, ssl=tls)
+        outer = await asyncio.start_server(proxy, "127.0.0.1", 0)
+        async with inner, outer:
+            port, proxy_port = (s.sockets[0].getsockname()[1] for s in (inner, outer))
+            door = Egress(LOOPBACK, f"http://127.0.0.1:{proxy_port}", port=port)
+            try:
+                return await door.fetch(Zone({(HOST, "A"): ["127.0.0.1"]}), HOST, "/")
+            finally:
+                assert connects == [f"CONNECT 127.0.0.1:{port} HTTP/1.1".encode()]
+
+    if status == 200:
+        assert len(_run(main).body) == egress.MAX_BODY
+    else:
+        with pytest.raises(Undetermined, match="network"):
+            _run(main)
+
+
+async def _joined(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    other: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+) -> None:
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(4096):
+                sink.write(data)
+                await sink.drain()
+        except ConnectionError:
+            pass  # the door hangs up as soon as it has what it wants
+        finally:
+            sink.close()
+
+    await asyncio.gather(pump(reader, other[1]), pump(other[0], writer))
+
+
+def test_no_more_than_sixteen_are_under_way_at_once(tls: ssl.SSLContext) -> None:
+    under_way: list[int] = [0, 0]  # now, at most
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        under_way[0] += 1
+        under_way[1] = max(under_way)
+        await asyncio.sleep(0.01)
+        under_way[0] -= 1
+        writer.write(OK + b"\r\n")
+        writer.close()
+
+    async def main() -> Page:
+        async with await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls) as server:
+            door = Egress(LOOPBACK, port=server.sockets[0].getsockname()[1])
+            zone = Zone({(HOST, "A"): ["127.0.0.1"]})
+            pages = await asyncio.gather(*(door.fetch(zone, HOST, "/") for _ in range(40)))
+            assert [page.status for page in pages] == [200] * 40
+            return pages[0]
+
+    _run(main)
+    assert under_way[1] <= egress.AT_ONCE

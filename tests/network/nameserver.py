@@ -1,0 +1,200 @@
+"""A name server on loopback, built on dnspython, that can also fail and lie.
+
+    with Nameserver({("acme.test", "A"): ["192.0.2.1"]}, {"slow.test": Trouble.SILENT}) as server:
+        ...server.address...
+
+``server.asked`` lists (name, type) in the order of asking, those by TCP too.
+"""
+
+import socketserver
+import threading
+from collections.abc import Mapping, Sequence
+from enum import Enum, auto
+from types import TracebackType
+from typing import Any, Self
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
+
+SOA = "ns.test. host.test. 7 3600 600 86400 60"
+LIE = "198.51.100.66"
+
+
+class Trouble(Enum):
+    """What is done about a name instead of answering; after a lie comes the truth."""
+
+    SERVFAIL = auto()
+    REFUSED = auto()
+    SILENT = auto()
+    GARBAGE = auto()  # and nothing else
+    REFERRAL = auto()
+    TRUNCATED = auto()  # over UDP
+    HELD = auto()  # until ``release`` is set
+    WRONG_ID = auto()
+    WRONG_SOURCE = auto()
+    WRONG_QUESTION = auto()
+    ANOTHER_CASE = auto()  # the question in capitals, which is no lie
+
+
+class Nameserver:
+    """Serves ``records``, in presentation format by (name, type), from a thread.
+
+    follows        it follows its own aliases, as a resolver would
+    authenticated  it sets the AD bit
+    """
+
+    def __init__(
+        self,
+        records: Mapping[tuple[str, str], Sequence[str]],
+        troubles: Mapping[str, Trouble] | None = None,
+        *,
+        follows: bool = True,
+        authenticated: bool = False,
+    ) -> None:
+        self.records, self.troubles = records, troubles or {}
+        self.follows, self.authenticated = follows, authenticated
+        self.asked: list[tuple[str, str]] = []
+        self.flags: list[int] = []
+        self.release = threading.Event()
+        self._servers = _bound(self)
+        self.address: tuple[str, int] = self._servers[0].server_address
+
+    def __enter__(self) -> Self:
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release.set()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+
+    def responses(self, wire: bytes, *, by_tcp: bool) -> list[tuple[bytes, bool]]:
+        """What to send, in order, and whether from a port that was not asked."""
+        query = dns.message.from_wire(wire)
+        question = query.question[0]
+        name = question.name.to_text(omit_final_dot=True).lower()
+        self.asked.append((name, question.rdtype.name))
+        self.flags.append(int(query.flags))
+        trouble = self.troubles.get(name)
+        if trouble in (Trouble.SILENT, Trouble.GARBAGE):
+            return [(wire[:2] + b"\x80", False)] if trouble is Trouble.GARBAGE else []
+        if trouble is Trouble.HELD:
+            self.release.wait(10)
+        truth = self._truth(query, name, trouble)
+        if trouble is Trouble.TRUNCATED and not by_tcp:
+            truth.answer.clear()
+            truth.flags |= dns.flags.TC
+        lies = self._lies(query, trouble)
+        return [*lies, (truth.to_wire(), False)]
+
+    def _truth(
+        self, query: dns.message.Message, name: str, trouble: Trouble | None
+    ) -> dns.message.Message:
+        response = dns.message.make_response(query, recursion_available=True)
+        if self.authenticated:
+            response.flags |= dns.flags.AD
+        if trouble is Trouble.SERVFAIL:
+            response.set_rcode(dns.rcode.SERVFAIL)
+        elif trouble is Trouble.REFUSED:
+            response.set_rcode(dns.rcode.REFUSED)
+        elif trouble is Trouble.REFERRAL:
+            response.authority.append(_rrset(name, "NS", ["ns.elsewhere.test."]))
+        else:
+            self._answer(response, name, query.question[0].rdtype.name)
+        if trouble is Trouble.ANOTHER_CASE:
+            question = response.question[0]
+            response.question = [
+                dns.rrset.RRset(dns.name.from_text(name.upper()), question.rdclass, question.rdtype)
+            ]
+        return response
+
+    def _answer(self, response: dns.message.Message, name: str, rdtype: str) -> None:
+        for _ in range(20):
+            alias = self.records.get((name, "CNAME"))
+            if not alias or rdtype == "CNAME":
+                break
+            response.answer.append(_rrset(name, "CNAME", alias))
+            name = alias[0].removesuffix(".")
+            if not self.follows:
+                return
+        if found := self.records.get((name, rdtype)):
+            response.answer.append(_rrset(name, rdtype, found))
+            return
+        response.authority.append(_rrset("test", "SOA", [SOA]))
+        if not any(known == name or known.endswith(f".{name}") for known, _ in self.records):
+            response.set_rcode(dns.rcode.NXDOMAIN)
+
+    def _lies(
+        self, query: dns.message.Message, trouble: Trouble | None
+    ) -> list[tuple[bytes, bool]]:
+        question = query.question[0]
+        lie = dns.message.make_response(query, recursion_available=True)
+        if trouble is Trouble.WRONG_ID:
+            lie.id = query.id ^ 1
+        elif trouble is Trouble.WRONG_QUESTION:
+            other = dns.name.from_text("other.test")
+            lie.question = [dns.rrset.RRset(other, question.rdclass, question.rdtype)]
+        elif trouble is not Trouble.WRONG_SOURCE:
+            return []
+        lie.answer = [_rrset(question.name.to_text(), "A", [LIE])]
+        return [(lie.to_wire(), trouble is Trouble.WRONG_SOURCE)]
+
+
+class _Udp(socketserver.ThreadingUDPServer):
+    daemon_threads = True
+    max_packet_size = 4096
+    nameserver: Nameserver
+
+
+class _Tcp(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    nameserver: Nameserver
+
+
+class _UdpHandler(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        data, own = self.request
+        assert isinstance(self.server, _Udp)
+        for response, from_elsewhere in self.server.nameserver.responses(data, by_tcp=False):
+            if not from_elsewhere:
+                own.sendto(response, self.client_address)
+                continue
+            with _Udp(("127.0.0.1", 0), _UdpHandler) as other:
+                other.socket.sendto(response, self.client_address)
+
+
+class _TcpHandler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        assert isinstance(self.server, _Tcp)
+        size = int.from_bytes(self.rfile.read(2))
+        for response, _ in self.server.nameserver.responses(self.rfile.read(size), by_tcp=True):
+            self.wfile.write(len(response).to_bytes(2) + response)
+
+
+def _bound(nameserver: Nameserver) -> tuple[Any, ...]:
+    """A UDP and a TCP server on one port; the port of the first may be taken for the second."""
+    while True:
+        udp = _Udp(("127.0.0.1", 0), _UdpHandler)
+        try:
+            tcp = _Tcp(udp.server_address, _TcpHandler)
+        except OSError:
+            udp.server_close()
+            continue
+        udp.nameserver = tcp.nameserver = nameserver
+        return udp, tcp
+
+
+def _rrset(name: str, rdtype: str, texts: Sequence[str]) -> dns.rrset.RRset:
+    return dns.rrset.from_text_list(dns.name.from_text(name), 300, "IN", rdtype, list(texts))

@@ -1,0 +1,322 @@
+"""Answers from name servers on loopback that follow the rules, fail and lie."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from app.checks.answers import Answer, Answers, Mx, OpenAnswers, Undetermined
+from app.network import resolver, wire
+from app.network.resolver import Network
+from app.settings import Settings
+from tests.network.nameserver import Nameserver, Trouble
+
+T = TypeVar("T")
+Main = Callable[[OpenAnswers], Coroutine[Any, Any, T]]
+
+ACME = {
+    ("acme.test", "A"): ["192.0.2.1"],
+    ("acme.test", "MX"): ["20 b.acme.test.", "10 A.acme.test."],
+    ("acme.test", "NS"): ["NS.acme.test."],
+    ("acme.test", "TXT"): ['"v=spf1 " "-all"'],
+    ("deep.below.acme.test", "A"): ["192.0.2.2"],
+    ("www.acme.test", "CNAME"): ["web.acme.test."],
+    ("web.acme.test", "CNAME"): ["acme.test."],
+    ("dangling.acme.test", "CNAME"): ["gone.test."],
+    ("loop.acme.test", "CNAME"): ["pool.acme.test."],
+    ("pool.acme.test", "CNAME"): ["loop.acme.test."],
+    **{(f"hop{n}.test", "CNAME"): [f"hop{n + 1}.test."] for n in range(9)},
+    ("hop9.test", "A"): ["192.0.2.9"],
+}
+
+
+def _network(*servers: Nameserver, seconds: float = 5, budget: int = 50) -> Network:
+    return Network(
+        Settings(
+            secret_key="",
+            database_url="",
+            redis_url="",
+            dns_nameservers=tuple(server.address for server in servers),
+            dns_query_seconds=seconds,
+            scan_query_budget=budget,
+        )
+    )
+
+
+def _ask(*servers: Nameserver, name: str, rdtype: str = "A", seconds: float = 5) -> Answer:
+    async def main(open_answers: OpenAnswers) -> Answer:
+        return await open_answers().ask(name, rdtype)
+
+    return _network(*servers, seconds=seconds).run(main)
+
+
+def _reason(*servers: Nameserver, name: str, seconds: float = 5) -> str:
+    with pytest.raises(Undetermined) as caught:
+        _ask(*servers, name=name, seconds=seconds)
+    assert (caught.value.name, caught.value.rdtype) == (name, "A")
+    return caught.value.reason
+
+
+def test_an_answer_is_what_the_server_says() -> None:
+    with Nameserver(ACME) as server:
+        answer = _ask(server, name="ACME.test.", rdtype="NS")
+    assert answer == Answer("acme.test", "NS", "NOERROR", ("ns.acme.test",), ttl=300)
+
+
+def test_mail_hosts_come_best_first() -> None:
+    async def main(open_answers: OpenAnswers) -> tuple[Mx, ...]:
+        return await open_answers().mx("acme.test")
+
+    with Nameserver(ACME) as server:
+        assert _network(server).run(main) == (Mx(10, "a.acme.test"), Mx(20, "b.acme.test"))
+
+
+def test_the_strings_of_a_text_are_joined() -> None:
+    with Nameserver(ACME) as server:
+        assert _ask(server, name="acme.test", rdtype="TXT").rdatas == ("v=spf1 -all",)
+
+
+def test_a_name_that_is_not_there_has_the_ttl_of_the_soa() -> None:
+    with Nameserver(ACME) as server:
+        assert _ask(server, name="no.acme.test") == Answer("no.acme.test", "A", "NXDOMAIN", ttl=60)
+
+
+def test_a_name_with_others_below_it_exists() -> None:
+    with Nameserver(ACME) as server:
+        assert _ask(server, name="below.acme.test").exists
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_aliases_are_followed_by_the_server_or_by_us(follows: bool) -> None:
+    with Nameserver(ACME, follows=follows) as server:
+        answer = _ask(server, name="www.acme.test")
+    assert answer.aliases == ("web.acme.test", "acme.test")
+    assert (answer.name, answer.rdatas) == ("www.acme.test", ("192.0.2.1",))
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_the_end_of_a_chain_says_whether_the_name_exists(follows: bool) -> None:
+    with Nameserver(ACME, follows=follows) as server:
+        answer = _ask(server, name="dangling.acme.test")
+    assert (answer.rcode, answer.aliases) == ("NXDOMAIN", ("gone.test",))
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_an_alias_is_not_followed_if_it_was_asked_for(follows: bool) -> None:
+    with Nameserver(ACME, follows=follows) as server:
+        answer = _ask(server, name="www.acme.test", rdtype="CNAME")
+    assert (answer.rdatas, answer.aliases) == (("web.acme.test",), ())
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_eight_aliases_are_followed_and_nine_are_not(follows: bool) -> None:
+    with Nameserver(ACME, follows=follows) as server:
+        assert len(_ask(server, name="hop1.test").aliases) == 8
+        assert _reason(server, name="hop0.test") == "garbage"
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_aliases_in_a_circle_are_garbage(follows: bool) -> None:
+    with Nameserver(ACME, follows=follows) as server:
+        assert _reason(server, name="loop.acme.test") == "garbage"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (Trouble.SERVFAIL, "servfail"),
+        (Trouble.REFUSED, "refused"),
+        (Trouble.REFERRAL, "garbage"),
+        (Trouble.SILENT, "timeout"),
+        (Trouble.GARBAGE, "garbage"),
+    ],
+)
+def test_a_server_that_does_not_answer_leaves_it_undetermined(
+    trouble: Trouble, reason: str
+) -> None:
+    with Nameserver(ACME, {"acme.test": trouble}) as server:
+        assert _reason(server, name="acme.test", seconds=0.2) == reason
+
+
+def test_a_port_where_nobody_listens_leaves_it_undetermined() -> None:
+    with Nameserver(ACME) as server:
+        pass
+    assert _reason(server, name="acme.test") == "network"
+
+
+@pytest.mark.parametrize("trouble", [Trouble.SERVFAIL, Trouble.REFUSED, Trouble.SILENT])
+def test_the_next_server_is_asked_then(trouble: Trouble) -> None:
+    with Nameserver(ACME, {"acme.test": trouble}) as bad, Nameserver(ACME) as good:
+        assert _ask(bad, good, name="acme.test", seconds=2).rdatas == ("192.0.2.1",)
+
+
+def test_a_silent_server_is_asked_a_second_time_and_no_more() -> None:
+    with Nameserver(ACME, {"acme.test": Trouble.SILENT}) as server:
+        _reason(server, name="acme.test", seconds=0.2)
+        assert server.asked == [("acme.test", "A")] * 2
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Trouble.WRONG_ID,
+        Trouble.WRONG_SOURCE,
+        Trouble.WRONG_QUESTION,
+        Trouble.ANOTHER_CASE,
+        Trouble.TRUNCATED,
+    ],
+)
+def test_a_lie_is_passed_over_and_the_truth_believed(trouble: Trouble) -> None:
+    with Nameserver(ACME, {"acme.test": trouble}) as server:
+        assert _ask(server, name="acme.test").rdatas == ("192.0.2.1",)
+
+
+@pytest.mark.parametrize("name", ["a..test", "a" * 64 + ".test", ".".join(["a" * 49] * 6)])
+def test_an_impossible_name_does_not_exist_and_nobody_is_asked(name: str) -> None:
+    with Nameserver(ACME) as server:
+        assert _ask(server, name=name).rcode == "NXDOMAIN"
+        assert server.asked == []
+
+
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_the_ad_bit_of_a_loopback_server_is_believed(authenticated: bool) -> None:
+    with Nameserver(ACME, authenticated=authenticated) as server:
+        assert _ask(server, name="acme.test").authenticated is authenticated
+
+
+def test_with_checking_disabled_it_is_another_question() -> None:
+    async def main(open_answers: OpenAnswers) -> int:
+        answers = open_answers()
+        await answers.ask("acme.test", "A")
+        await answers.ask("acme.test", "A", checking_disabled=True)
+        return answers.query_count
+
+    with Nameserver(ACME) as server:
+        assert _network(server).run(main) == 2
+        assert [flags & 0x10 for flags in server.flags] == [0, 0x10]
+        assert [flags & 0x20 for flags in server.flags] == [0x20, 0x20]
+
+
+def test_what_was_heard_is_shared_and_costs_no_budget() -> None:
+    async def main(open_answers: OpenAnswers) -> list[int]:
+        scans = [open_answers() for _ in range(3)]
+        await scans[0].ask("acme.test", "A")
+        await asyncio.gather(*(scan.ask("acme.test", "A") for scan in scans))
+        return [scan.query_count for scan in scans]
+
+    with Nameserver(ACME) as server:
+        assert _network(server, budget=1).run(main) == [1, 0, 0]
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("name", ["acme.test", "no.test", "servfail.test"])
+def test_those_who_ask_at_once_share_one_flight(name: str) -> None:
+    async def main(open_answers: OpenAnswers) -> tuple[list[Answer | BaseException], int]:
+        scans = [open_answers() for _ in range(50)]
+        asking = (scan.ask(name, "A") for scan in scans)
+        heard = await asyncio.gather(*asking, return_exceptions=True)
+        return heard, sum(scan.query_count for scan in scans)
+
+    with Nameserver(ACME, {"servfail.test": Trouble.SERVFAIL}) as server:
+        heard, count = _network(server).run(main)
+        assert len({str(each) for each in heard}) == 1
+        assert count == len(server.asked) == 1
+
+
+def test_one_who_gives_up_takes_the_answer_from_nobody() -> None:
+    with Nameserver(ACME, {"acme.test": Trouble.HELD}) as server:
+
+        async def main(open_answers: OpenAnswers) -> Answer:
+            first = asyncio.create_task(open_answers().ask("acme.test", "A"))
+            await asyncio.sleep(0)
+            second = asyncio.create_task(open_answers().ask("acme.test", "A"))
+            await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            server.release.set()
+            return await second
+
+        assert _network(server).run(main).rdatas == ("192.0.2.1",)
+        assert len(server.asked) == 1
+
+
+def test_after_the_budget_every_new_question_is_undetermined() -> None:
+    async def main(open_answers: OpenAnswers) -> str:
+        answers = open_answers()
+        for number in range(3):
+            await answers.ask(f"n{number}.test", "A")
+        with pytest.raises(Undetermined) as caught:
+            await answers.ask("n3.test", "A")
+        await answers.ask("n0.test", "A")
+        assert answers.query_count == 3
+        await open_answers().ask("n3.test", "A")
+        return caught.value.reason
+
+    with Nameserver(ACME) as server:
+        assert _network(server, budget=3).run(main) == "budget"
+
+
+def test_each_alias_that_we_follow_costs_budget() -> None:
+    async def main(open_answers: OpenAnswers) -> int:
+        answers = open_answers()
+        await answers.ask("www.acme.test", "A")
+        return answers.query_count
+
+    with Nameserver(ACME, follows=False) as server:
+        assert _network(server).run(main) == 3
+
+
+def test_a_run_that_ends_with_questions_under_way_ends_quietly() -> None:
+    async def main(open_answers: OpenAnswers) -> None:
+        asking = asyncio.create_task(open_answers().ask("acme.test", "A"))
+        await asyncio.sleep(0)
+        asking.cancel()
+
+    with Nameserver(ACME, {"acme.test": Trouble.SILENT}) as server:
+        _network(server).run(main)
+
+
+def test_many_questions_at_once_are_all_answered() -> None:
+    async def main(open_answers: OpenAnswers) -> int:
+        answers: Answers = open_answers()
+        heard = await asyncio.gather(*(answers.ask(f"n{n}.test", "A") for n in range(400)))
+        return sum(answer.rcode == "NXDOMAIN" for answer in heard)
+
+    with Nameserver(ACME) as server:
+        assert _network(server, seconds=30, budget=400).run(main) == 400
+
+
+@pytest.mark.parametrize(
+    ("ttl", "kept"), [(0, 1), (300, 300), (2**31 - 1, 3600)], ids=["least", "as said", "most"]
+)
+def test_an_answer_is_kept_for_its_ttl_within_bounds(ttl: int, kept: int) -> None:
+    assert resolver.seconds_kept(Answer("acme.test", "A", "NOERROR", ttl=ttl)) == kept
+
+
+def test_of_two_aliases_of_one_name_the_first_is_followed() -> None:
+    records = [("a.test", 5, "b.test"), ("a.test", 5, "c.test"), ("b.test", 1, "192.0.2.1")]
+    message = wire.Message(
+        1, 0, False, False, ("a.test", 1), tuple(wire.Record(o, t, 9, r) for o, t, r in records)
+    )
+    assert resolver.read_answer("a.test", "A", message).answer.aliases == ("b.test",)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("nameserver 192.0.2.53\nnameserver ::1\n", (("192.0.2.53", 53), ("::1", 53))),
+        ("# nameserver 192.0.2.53\nsearch test\nnameserver\n", (("127.0.0.1", 53),)),
+        ("", (("127.0.0.1", 53),)),
+    ],
+)
+def test_the_system_says_which_servers_to_ask(
+    text: str, found: tuple[tuple[str, int], ...], tmp_path: Path
+) -> None:
+    (tmp_path / "resolv.conf").write_text(text)
+    assert resolver.system_nameservers(tmp_path / "resolv.conf") == found
+
+
+def test_without_a_file_this_machine_is_asked(tmp_path: Path) -> None:
+    assert resolver.system_nameservers(tmp_path / "none") == (("127.0.0.1", 53),)

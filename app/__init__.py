@@ -19,7 +19,6 @@ def create_app(settings: "Settings", door: "Door | None" = None) -> "Flask":
     from werkzeug.middleware.proxy_fix import ProxyFix
 
     from app import api, cli, runtime
-    from app.services import usage
 
     runtime.start(settings, door)
     app = Flask(__name__)
@@ -34,5 +33,4 @@ def create_app(settings: "Settings", door: "Door | None" = None) -> "Flask":
         app.wsgi_app = proxied  # type: ignore[method-assign]  # as Flask documents it
     api.init_app(app, settings)
     cli.init_app(app)
-    usage.Flusher().start()
     return app

@@ -1,0 +1,165 @@
+"""Scans and alerts over HTTP: asked for, run, read."""
+
+from typing import Any
+
+import pytest
+
+from app import ids
+from app.services import scanning
+from tests.api.conftest import Client
+from tests.zones import Zone, ZoneDoor
+
+BAD: dict[Any, Any] = {
+    ("acme.test", "NS"): ["ns1.acme.test", "ns2.acme.test"],
+    ("ns1.acme.test", "A"): ["198.51.100.1"],
+    ("ns2.acme.test", "A"): ["198.51.100.2"],
+    ("acme.test", "MX"): ["10 mx.acme.test"],
+    ("mx.acme.test", "A"): ["198.51.100.3"],
+    "acme.test": ["v=spf1 mx -all", "v=spf1 -all"],
+    "_dmarc.acme.test": ["v=DMARC1; p=reject; rua=mailto:d@acme.test"],
+}
+
+
+@pytest.fixture
+def domain(client: Client) -> str:
+    client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
+    return "acme.test"
+
+
+def run(client: Client, scan: Any, records: Any = BAD) -> Any:
+    """The scan, run to its end as a worker runs it."""
+    found = ids.parse("scan", scan["id"])
+    assert found is not None
+    scanning.run([found], ZoneDoor(Zone(records)))
+    return client.data("GET", f"/v1/scans/{scan['id']}")
+
+
+def scan(client: Client, records: Any = BAD) -> Any:
+    return run(client, client.data("POST", "/v1/domains/acme.test/scans", 202), records)
+
+
+def test_a_scan_goes_from_queued_to_its_result(client: Client, domain: str) -> None:
+    response = client("POST", f"/v1/domains/{domain}/scans")
+    assert response.status_code == 202
+    asked = client.data("GET", response.headers["Location"])
+    assert (asked["status"], asked["checks"]) == ("queued", None)
+    done = run(client, asked)
+    assert done["status"] == "completed"
+    verdicts = {check["check"]: check["verdict"] for check in done["checks"]}
+    assert (verdicts["spf"], verdicts["dmarc"]) == ("fail", "ok")
+    assert len(done["alerts"]["opened"]) >= 1
+
+
+def test_a_second_wish_gets_the_scan_under_way(client: Client, domain: str) -> None:
+    first = client.data("POST", f"/v1/domains/{domain}/scans", 202)
+    second = client.data("POST", f"/v1/domains/{domain}/scans", 202)
+    assert (first["coalesced"], second["coalesced"]) == (False, True)
+    assert first["id"] == second["id"]
+
+
+def test_a_fresh_enough_scan_is_not_made_again(client: Client, domain: str) -> None:
+    done = scan(client)
+    path = f"/v1/domains/{domain}/scans"
+    again = client.data("POST", path, 200, json={"maxAgeSeconds": 600})
+    assert again["id"] == done["id"]
+    assert client.data("POST", path, 202)["id"] != done["id"]
+
+
+def test_a_repeat_with_its_key_gets_the_first_answer(client: Client, domain: str) -> None:
+    path, options = f"/v1/domains/{domain}/scans", {"headers": {"Idempotency-Key": "once"}}
+    first = client("POST", path, **options)
+    run(client, first.json["data"])
+    second = client("POST", path, **options)
+    assert (second.status_code, second.data) == (202, first.data)
+    assert second.headers["Idempotent-Replayed"] == "true"
+    other = client("POST", path, json={"maxAgeSeconds": 9}, **options)
+    assert other.status_code == 422
+
+
+def test_a_refused_call_may_be_made_again_with_its_key(client: Client) -> None:
+    options = {"headers": {"Idempotency-Key": "k"}}
+    assert client("POST", "/v1/domains/acme.test/scans", **options).status_code == 404
+    client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
+    assert client("POST", "/v1/domains/acme.test/scans", **options).status_code == 202
+
+
+def test_a_batch_tells_how_far_it_is(client: Client, domain: str) -> None:
+    client.data("POST", "/v1/domains", 201, json={"name": "b.test"})
+    response = client("POST", "/v1/scans", json={"domains": ["acme.test", "b.test"]})
+    batch = response.json["data"]
+    assert (response.status_code, batch["status"], batch["counts"]) == (
+        202,
+        "running",
+        {"queued": 2},
+    )
+    for member in batch["scans"]:
+        run(client, member)
+    done = client.data("GET", response.headers["Location"])
+    assert (done["status"], done["counts"]) == ("completed", {"completed": 2})
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"domains": []}, {"all": True, "tag": "x"}, {"domains": ["nobody.test"]}]
+)
+def test_a_batch_of_nothing_is_refused(client: Client, body: Any) -> None:
+    assert client("POST", "/v1/scans", json=body).status_code == 400
+
+
+def test_a_queued_scan_can_be_cancelled_and_a_finished_one_not(client: Client, domain: str) -> None:
+    asked = client.data("POST", f"/v1/domains/{domain}/scans", 202)
+    assert client.data("POST", f"/v1/scans/{asked['id']}/cancel")["status"] == "cancelled"
+    assert client("POST", f"/v1/scans/{asked['id']}/cancel").status_code == 409
+
+
+def test_two_scans_are_compared(client: Client, domain: str) -> None:
+    first = scan(client)
+    second = scan(client, {**BAD, "acme.test": ["v=spf1 mx -all"]})
+    found = client.data("GET", f"/v1/scans/{second['id']}/diff")
+    assert found["baseId"] == first["id"]
+    assert [(check["check"], check["cause"]) for check in found["checks"]] == [("spf", "dns")]
+
+
+def test_dns_shows_what_is_known_and_what_to_fix(client: Client, domain: str) -> None:
+    scan(client)
+    status = client.data("GET", f"/v1/domains/{domain}/dns")
+    assert status["score"]["next"][0]["code"] == "spf.multiple_records"
+    assert "spf" in [check["check"] for check in status["checks"]]
+
+
+def test_changes_in_dns_are_kept(client: Client, domain: str) -> None:
+    scan(client)
+    scan(client, {**BAD, "acme.test": ["v=spf1 mx -all"]})
+    changes = client.data("GET", f"/v1/domains/{domain}/dns/history?check=spf")
+    assert [(change["name"], change["after"]) for change in changes] == [
+        ("acme.test", ["v=spf1 mx -all"])
+    ]
+
+
+def test_an_alert_is_acknowledged_with_its_history(client: Client, domain: str) -> None:
+    scan(client)
+    alert = client.data("GET", "/v1/alerts?type=spf.multiple_records")[0]
+    assert alert["fix"]["after"] == "v=spf1 mx -all"
+    path = f"/v1/alerts/{alert['id']}"
+    changed = client.data("PATCH", path, json={"status": "acknowledged", "note": "mine"})
+    assert changed["status"] == "acknowledged"
+    history = client.data("GET", f"{path}/history")
+    assert [(row["fromStatus"], row["toStatus"]) for row in history] == [
+        (None, "open"),
+        ("open", "acknowledged"),
+    ]
+    assert history[1]["actor"].startswith("key:")
+
+
+def test_many_alerts_are_changed_at_once(client: Client, domain: str) -> None:
+    scan(client)
+    alert = client.data("GET", "/v1/alerts?type=spf.multiple_records")[0]
+    body = {"ids": [alert["id"], "alert_nobody"], "status": "dismissed", "note": "known"}
+    done = client.data("POST", "/v1/alerts/batch", json=body)
+    assert (done["changed"], done["rejected"]) == (1, 1)
+
+
+def test_open_alerts_are_counted_with_the_domain(client: Client, domain: str) -> None:
+    scan(client)
+    assert client.data("GET", "/v1/domains/acme.test")["openAlerts"]["critical"] == 1
+    listed = client.data("GET", "/v1/domains?include=openAlerts")[0]
+    assert listed["openAlerts"]["critical"] == 1

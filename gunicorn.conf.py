@@ -1,6 +1,11 @@
 """The web process. The environment has few numbers to turn; docs/operating.md lists them."""
 
+import json
 import os
+import re
+import uuid
+
+import gunicorn.util
 
 wsgi_app = "wsgi:app"
 _host = os.environ.get("BIND", "0.0.0.0")
@@ -22,3 +27,33 @@ limit_request_field_size = 8190
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 accesslog = None  # the application logs each request itself, with its ids
 control_socket_disable = True  # else it opens a socket in $HOME, which a container may not have
+
+
+def post_worker_init(worker):  # gunicorn's signature
+    """Write the counts of key use now and then, in a thread of each worker."""
+    from app.services import usage
+
+    worker.usage_flusher = usage.Flusher()
+    worker.usage_flusher.start()
+
+
+def worker_exit(server, worker):
+    """Write what was counted since."""
+    if hasattr(worker, "usage_flusher"):
+        worker.usage_flusher.stop()
+
+
+def _write_envelope(sock, status_int, reason, mesg):
+    """What gunicorn refuses before the application sees it has the application's envelope."""
+    code = re.sub(r"[^a-z]+", "_", reason.lower()) if status_int != 400 else "invalid_request"
+    error = {"code": code, "message": str(mesg)[:300] or reason, "status": status_int}
+    error["requestId"] = uuid.uuid4().hex
+    body = json.dumps({"error": error}).encode()
+    head = (
+        f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    gunicorn.util.write_nonblock(sock, head.encode("latin1") + body)
+
+
+gunicorn.util.write_error = _write_envelope

@@ -45,10 +45,9 @@ UNAUTHORIZED = Kind(
 )
 NO_MAILBOX = Kind(
     "dmarc.rua_mailbox_no_mx",
-    Severity.HIGH,
+    Severity.MEDIUM,
     "The host of a report address takes no mail",
     "RFC 5321 §5.1",
-    Verdict.WARN,
 )
 RUF_PRESENT = Kind(
     "dmarc.ruf_present_privacy",
@@ -106,6 +105,12 @@ async def examine(source: Source, dns: Answers) -> Destinations:
     seen = await asyncio.gather(*(_of_host(source, uri, dns) for uri in hosts.values()))
     external: dict[str, bool | None] = {}
     found = list(_of_text(source))
+    reached = {
+        host
+        for host, (is_authorized, takes_mail) in zip(hosts, seen, strict=True)
+        if is_authorized in ("inside", "yes") and takes_mail
+    }
+    arrives = any(uri.host in reached for uri in record.rua)
     is_definite = True
     for host, (is_authorized, takes_mail) in zip(hosts, seen, strict=True):
         if is_authorized != "inside":
@@ -113,7 +118,8 @@ async def examine(source: Source, dns: Answers) -> Destinations:
         if is_authorized == "no":
             found.append(_unauthorized(source, hosts[host]))
         if takes_mail is False and is_authorized != "no":
-            found.append(NO_MAILBOX.at(host, uri=str(hosts[host])))
+            severity = Severity.INFO if arrives else None  # another address gets the reports
+            found.append(NO_MAILBOX.at(host, severity=severity, uri=str(hosts[host])))
         is_definite = is_definite and None not in (is_authorized, takes_mail)
     return Destinations(external, tuple(found), is_definite)
 

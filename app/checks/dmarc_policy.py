@@ -126,11 +126,14 @@ _NEXT = {Policy.NONE: Policy.QUARANTINE, Policy.QUARANTINE: Policy.REJECT}
 
 
 def findings(subject: Subject, found: Discovery, source: Source) -> Iterator[Finding]:
-    """All that the record gives to say, of the policy first."""
+    """All that the record gives to say, of the policy first.
+
+    What a parent's record asks for its other sub-domains is not this domain's to answer for.
+    """
     yield from _of_policy(subject, found, source)
-    if source.record_at == found.org_domain:
+    if source.record_at == subject.domain == found.org_domain:
         yield from _of_subdomains(source)
-    elif source.record.sp or source.record.np:
+    elif source.record_at != found.org_domain and (source.record.sp or source.record.np):
         yield SP_ON_SUBDOMAIN.at(source.name, record=source.text)
     yield from _of_flags(source)
     yield from _of_tags(source)

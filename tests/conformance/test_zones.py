@@ -1,0 +1,138 @@
+"""The little internet of tests/data/zones, judged as its expected.yaml says.
+
+Once over a dictionary, and once as in production: a name server and a policy host on loopback.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.checks import CHECKS
+from app.checks.answers import OpenAnswers, Page
+from app.checks.contract import Judgement, Subject, Verdict, judge
+from app.checks.examine import Examination, examine
+from app.checks.mta_sts import PATH
+from app.network.resolver import Network
+from app.protocols.names import DomainName
+from app.settings import Settings
+from demo.manners import Manners
+from demo.nameserver import NameServer
+from demo.policies import NETWORKS, PolicyServer
+from tests.zones import SERVFAIL, Zone, read_master_files
+
+FOLDER = Path(__file__).parents[1] / "data" / "zones"
+POLICIES = FOLDER / "policies"
+EXPECTED = {
+    entry["domain"]: entry
+    for entry in yaml.safe_load((FOLDER / "expected.yaml").read_text())["domains"]
+}
+SIGNED = frozenset({".", "test", "example", "signed.test"})
+SELECTOR_NOTES = ("status", "accept", "why")
+CASES = [
+    pytest.param(domain, check, id=f"{domain}-{check}")
+    for domain, entry in EXPECTED.items()
+    for check in entry["checks"]
+]
+
+
+def subject(domain: str) -> Subject:
+    """The domain with the selectors that its owner would name."""
+    selectors = tuple(EXPECTED[domain].get("dkim_selectors", ()))
+    return Subject(DomainName(domain), dkim_selectors=selectors)
+
+
+@pytest.fixture(scope="module")
+def data() -> Mapping[Any, Any]:
+    found = read_master_files(*sorted(FOLDER.glob("*.zone")))
+    # A delegation stands in both zones.
+    whole: dict[Any, Any] = {key: tuple(dict.fromkeys(values)) for key, values in found.items()}
+    return whole | {"down.test": SERVFAIL, "*.down.test": SERVFAIL}
+
+
+@pytest.fixture(scope="module")
+def pages() -> Mapping[tuple[str, str], Page]:
+    found = {(f"mta-sts.{path.stem}", PATH): path.read_bytes() for path in POLICIES.glob("*.txt")}
+    return {
+        (host, path): Page(f"https://{host}{path}", 200, "text/plain", body)
+        for (host, path), body in found.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Examination]]:
+    """Every domain, examined through real sockets."""
+    bundle = tmp_path_factory.mktemp("authority") / "ca.pem"
+    subjects = {domain: subject(domain) for domain in EXPECTED}
+
+    async def main(open_answers: OpenAnswers) -> dict[str, Examination]:
+        return await examine(subjects, open_answers, concurrency=len(subjects), seconds=60)
+
+    with (
+        NameServer(FOLDER, Manners(signed=SIGNED)) as names,
+        PolicyServer(POLICIES) as policies,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        policies.authority.write_bundle(bundle)
+        patch.setenv("SSL_CERT_FILE", str(bundle))
+        settings = Settings(
+            secret_key="k" * 40,
+            database_url="sqlite://",
+            redis_url="redis://127.0.0.1:1/0",
+            dns_nameservers=((names.address, names.port),),
+            egress_allow_cidrs=NETWORKS,
+            egress_proxy=f"http://{policies.address}:{policies.port}",
+        )
+        yield Network(settings).run(main)
+
+
+@pytest.mark.parametrize(("domain", "check"), CASES)
+async def test_a_zone_in_memory_is_judged_as_expected(
+    domain: str,
+    check: str,
+    data: Mapping[Any, Any],
+    pages: Mapping[tuple[str, str], Page],
+) -> None:
+    zone = Zone(data, pages, authenticated=domain in SIGNED)
+    [asked] = [one for one in CHECKS if one.name == check]
+    _hold(EXPECTED[domain]["checks"][check], await judge(asked, subject(domain), zone))
+
+
+@pytest.mark.parametrize(("domain", "check"), CASES)
+def test_a_zone_on_the_wire_is_judged_as_expected(
+    domain: str, check: str, live: Mapping[str, Examination]
+) -> None:
+    [judgement] = [one for one in live[domain].judgements if one.check == check]
+    _hold(EXPECTED[domain]["checks"][check], judgement)
+
+
+def test_no_domain_needs_more_questions_than_a_scan_may_ask(
+    live: Mapping[str, Examination],
+) -> None:
+    budget: Any = Settings.__dataclass_fields__["scan_query_budget"].default
+    assert [domain for domain, found in live.items() if found.query_count >= budget] == []
+
+
+def _hold(expected: Mapping[str, Any], judgement: Judgement) -> None:
+    """The verdict is one of those, and every fact that is named is as it says."""
+    is_open = judgement.verdict is Verdict.UNDETERMINED
+    status = "info" if is_open else judgement.verdict.value
+    assert status in (expected["status"], *expected.get("accept", ())), judgement
+    assert not (is_open and judgement.findings)
+    for name, value in expected["facts"].items():
+        if name == "selectors":
+            _hold_selectors(value, judgement.facts[name])
+        elif name != "policy_file":  # where the policy host has its answer from
+            accepted = (value, *expected.get("facts_accept", {}).get(name, ()))
+            assert judgement.facts.get(name, "no such fact") in accepted, name
+
+
+def _hold_selectors(expected: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    assert facts.keys() == expected.keys()
+    for selector, wanted in expected.items():
+        seen = facts[selector]
+        assert seen["status"] in (wanted["status"], *wanted.get("accept", ())), selector
+        named = {name: value for name, value in wanted.items() if name not in SELECTOR_NOTES}
+        assert {name: seen.get(name) for name in named} == named, selector

@@ -74,6 +74,12 @@ def migrate(_arguments: Sequence[str]) -> int:
     return _call([[program("alembic"), "upgrade", "head"]], service.variables())
 
 
+def flask(arguments: Sequence[str]) -> int:
+    """an operator's command on the data of ./dev run, like `flask keys list`"""
+    environment.prepare(LOCAL)
+    return _call([[program("flask"), "--app", "wsgi", *arguments]], service.variables())
+
+
 def _first_failure(commands: Sequence[Sequence[str]], variables: Mapping[str, str]) -> int:
     """Exit status of the first that fails, 0 if none does; they have what requirements-dev pins."""
     environment.prepare(DEVELOPMENT)
@@ -99,5 +105,5 @@ def _usage() -> str:
 
 
 COMMANDS: Mapping[str, Command] = {
-    command.__name__: command for command in (run, demo, test, check, bench, drill, migrate)
+    command.__name__: command for command in (run, demo, test, check, bench, drill, migrate, flask)
 }

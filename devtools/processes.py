@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 
 from devtools import ROOT
@@ -17,7 +18,7 @@ from devtools.environment import say
 GRACE = 25.0  # seconds between asking a process to stop and killing it
 WIDTH = 6
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 _libc = ctypes.CDLL(None)
 _printing = threading.Lock()
@@ -101,6 +102,7 @@ class Children:
     def __enter__(self) -> "Children":
         for number in SIGNALS:
             signal.signal(number, _ask_to_stop)
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what a child leaves behind becomes ours
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,6 +114,7 @@ class Children:
         servers = [child for child in self._running if child.name in ("valkey", "demo")]
         self._end([child for child in self._running if child not in servers])
         self._end(servers)
+        _kill_orphans()
 
     def start(self, child: Child) -> Child:
         """Watch over a child from now on."""
@@ -145,6 +148,19 @@ class Children:
         for child in children:
             child.kill_group()
             child.finish_printing()
+
+
+def _kill_orphans() -> None:
+    """Kill what dead children have left in sessions of their own, where no group reaches it."""
+    own = Path(f"/proc/self/task/{os.getpid()}/children")
+    for _ in range(20):  # what is killed may leave children in its turn
+        pids = own.read_text().split() if own.exists() else []
+        if not pids:
+            return
+        for pid in map(int, pids):
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def _ask_to_stop(_number: int, _frame: FrameType | None) -> None:

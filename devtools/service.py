@@ -18,6 +18,7 @@ from devtools.processes import Child, Children, Died, Stop, free_port
 
 PORT = 8000
 START_SECONDS = 60
+NO_REDIS = "redis://127.0.0.1:1/0"  # nothing listens there
 
 
 @dataclass(slots=True)
@@ -47,7 +48,11 @@ def demo() -> int:
 
 def variables() -> dict[str, str]:
     """The variables of a command that works on the data of ``./dev run``."""
-    return _plan(ROOT / ".dev").variables
+    plan = _plan(ROOT / ".dev")
+    url = _url_file(plan.directory)
+    # Where the running service has its Valkey; with none running nobody needs to be told anything.
+    plan.variables.setdefault("REDIS_URL", url.read_text() if url.exists() else NO_REDIS)
+    return plan.variables
 
 
 def _plan(directory: Path) -> Plan:
@@ -138,6 +143,11 @@ def _start_valkey(children: Children, plan: Plan) -> None:
     children.start(Child("valkey", command, plan.variables, on_line=_is_advice, keep_open=[held]))
     valkey.await_answer(port, children.check)
     plan.variables["REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
+    _url_file(plan.directory).write_text(plan.variables["REDIS_URL"])
+
+
+def _url_file(directory: Path) -> Path:
+    return directory / "valkey" / "url"
 
 
 def _is_advice(line: str) -> bool:

@@ -1,0 +1,225 @@
+"""What holds for every route: a scope, nobody else's things, and one envelope for refusals."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app import ids
+from app.api.contract import CONTRACTS
+from app.models.keys import Scope
+from app.services import scanning
+from tests.api.conftest import ALL, Client, make_client
+from tests.api.test_scans import BAD
+from tests.zones import Zone, ZoneDoor
+
+# How each route with a parameter is called: its body, and what stands for its parameter.
+CALLS: dict[tuple[str, str], tuple[Any, str]] = {
+    ("GET", "/v1/domains/<domain>"): (None, "domain"),
+    ("PATCH", "/v1/domains/<domain>"): ({"tags": ["mine"]}, "domain"),
+    ("DELETE", "/v1/domains/<domain>"): (None, "domain"),
+    ("POST", "/v1/domains/<domain>/verify"): (None, "domain"),
+    ("GET", "/v1/domains/<domain>/dns"): (None, "domain"),
+    ("GET", "/v1/domains/<domain>/dns/history"): (None, "domain"),
+    ("POST", "/v1/domains/<domain>/spf/evaluate"): ({"ip": "192.0.2.1"}, "domain"),
+    ("POST", "/v1/domains/<domain>/scans"): (None, "domain"),
+    ("GET", "/v1/scans/<id>"): (None, "scan"),
+    ("GET", "/v1/scans/<id>/diff"): (None, "scan"),
+    ("POST", "/v1/scans/<id>/cancel"): (None, "scan"),
+    ("GET", "/v1/scan-batches/<id>"): (None, "batch"),
+    ("GET", "/v1/alerts/<id>"): (None, "alert"),
+    ("GET", "/v1/alerts/<id>/history"): (None, "alert"),
+    ("PATCH", "/v1/alerts/<id>"): ({"status": "acknowledged"}, "alert"),
+}
+LISTS = ("/v1/domains", "/v1/scans", "/v1/alerts")
+HOSTILE = {
+    "20,000 nested brackets": "[" * 20_000 + "]" * 20_000,
+    "20,000 nested objects": '{"name":' * 20_000,
+    "NUL": '{"name": "a\\u0000.test"}',
+    "a raw NUL": '{"name": "a\0.test"}',
+    "a lone surrogate": '{"name": "a\\ud800.test"}',
+    "bytes that are no UTF-8": b'{"name": "\xff.test"}',
+    "5,000 digits": f'{{"name": {"9" * 5000}}}',
+    "NaN": '{"name": NaN}',
+    "an unknown field": '{"name": "a.test", "is_admin": true}',
+    "a list": "[1, 2]",
+    "a name of 100,000 characters": f'{{"name": "{"a" * 100_000}"}}',
+    "nothing": "",
+    "a string": '"x"',
+}
+
+
+def routes(app: Flask) -> list[tuple[str, str, Any]]:
+    """(method, rule, view) of every route but the static files."""
+    return [
+        (method, rule.rule, app.view_functions[rule.endpoint])
+        for rule in app.url_map.iter_rules()
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        if not rule.endpoint.endswith("static")
+    ]
+
+
+@pytest.fixture
+def things(client: Client) -> dict[str, str]:
+    """One thing of each kind, of the client's account."""
+    domain = client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
+    batch = client.data("POST", "/v1/scans", 202, json={"all": True})
+    scan = ids.parse("scan", batch["scans"][0]["id"])
+    assert scan is not None
+    scanning.run([scan], ZoneDoor(Zone(BAD)))
+    alert = client.data("GET", "/v1/alerts")[0]
+    return {
+        "domain": domain["id"],
+        "scan": batch["scans"][0]["id"],
+        "batch": batch["id"],
+        "alert": alert["id"],
+    }
+
+
+def test_every_route_declares_who_may_call_it(app: Flask) -> None:
+    for method, rule, view in routes(app):
+        contract = CONTRACTS.get(view)
+        assert contract is not None, f"{method} {rule} has no contract"
+        assert contract.is_public is not rule.startswith("/v1"), f"{method} {rule}"
+        assert set(contract.scopes) <= set(Scope)
+
+
+def test_every_route_with_a_parameter_is_in_the_table_here(app: Flask) -> None:
+    with_parameter = {(method, rule) for method, rule, _ in routes(app) if "<" in rule}
+    assert with_parameter == set(CALLS)
+
+
+def test_what_belongs_to_another_account_is_as_if_unknown(
+    app: Flask, client: Client, stranger: Client, things: dict[str, str]
+) -> None:
+    prefix = {"domain": "dom", "scan": "scan", "batch": "batch", "alert": "alert"}
+    for (method, rule), (body, kind) in CALLS.items():
+        answers = []
+        for thing in (things[kind], ids.public(prefix[kind], ids.new())):
+            path = rule.replace("<domain>", thing).replace("<id>", thing)
+            headers = {"X-Request-Id": "same"}
+            options: dict[str, Any] = {"json": body} if body is not None else {}
+            response = stranger(method, path, headers=headers, **options)
+            answers.append((response.status_code, response.data))
+        assert answers[0][0] == 404, f"{method} {rule}"
+        assert answers[0] == answers[1], f"{method} {rule}"
+    assert client.data("GET", "/v1/domains/acme.test")["tags"] == []
+
+
+def test_names_of_another_account_are_as_if_unknown(
+    stranger: Client, things: dict[str, str]
+) -> None:
+    assert stranger("GET", "/v1/domains/acme.test").status_code == 404
+    assert stranger("GET", "/v1/scans?domain=acme.test").status_code == 404
+    assert stranger("POST", "/v1/scans", json={"domains": [things["domain"]]}).status_code == 400
+
+
+def test_lists_hold_nothing_of_another_account(stranger: Client, things: dict[str, str]) -> None:
+    for path in LISTS:
+        assert stranger.data("GET", path) == [], path
+
+
+def test_a_key_without_the_scope_is_refused_and_told_which(
+    app: Flask, client: Client, things: dict[str, str]
+) -> None:
+    for method, rule, view in routes(app):
+        contract = CONTRACTS[view]
+        if not contract.scopes:
+            continue
+        others = [scope for scope in ALL if scope not in contract.scopes]
+        caller = make_client(app, client.account_id, others)
+        response = caller(method, rule.replace("<domain>", "acme.test").replace("<id>", "x"))
+        assert response.status_code == 403, f"{method} {rule}"
+        wanted = " or ".join(contract.scopes)
+        message = f"Insufficient permissions. Required scope: {wanted}"
+        assert response.json["error"]["message"] == message
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer mp_short",
+        "Basic bXBfOng=",
+        "Bearer mp_" + "a" * 49,
+        "Bearer " + "x" * 4000,
+    ],
+)
+def test_every_bad_key_gets_the_same_401(app: Flask, token: str | None) -> None:
+    headers = {"X-Request-Id": "same"} | ({} if token is None else {"Authorization": token})
+    for method, rule, view in routes(app):
+        if CONTRACTS[view].is_public:
+            continue
+        path = rule.replace("<domain>", "x").replace("<id>", "x")
+        response = app.test_client().open(path, method=method, headers=headers)
+        if response.status_code == 429:
+            return  # thirty were refused for the key, the rest for their number
+        assert response.status_code == 401
+        assert response.json == {
+            "error": {
+                "code": "unauthorized",
+                "message": "Invalid or missing API key",
+                "status": 401,
+                "requestId": "same",
+            }
+        }
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("path", ["/v1/domains", "/v1/scans", "/v1/alerts/batch"])
+def test_hostile_bodies_are_refused_in_the_envelope(client: Client, name: str, path: str) -> None:
+    response = client("POST", path, data=HOSTILE[name], content_type="application/json")
+    assert response.status_code == 400
+    assert response.json["error"]["code"] == "invalid_request"
+
+
+def test_a_body_that_is_no_json_by_its_type_is_refused(client: Client) -> None:
+    response = client("POST", "/v1/domains", data="name=a", content_type="text/plain")
+    assert response.status_code == 415
+    assert response.json["error"]["code"] == "unsupported_media_type"
+
+
+def test_a_body_over_the_bound_is_refused_with_the_bound(client: Client, settings: Any) -> None:
+    data = b" " * (settings.max_content_length + 1)
+    for path in ("/v1/domains", "/v1/domains/acme.test/verify"):
+        response = client("POST", path, data=data, content_type="application/json")
+        assert response.status_code == 413
+        assert str(settings.max_content_length) in response.json["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/nothing", "/v1/domains/%00", "/v1/scans/x%ff"])
+def test_an_unknown_path_is_a_404_in_the_envelope(client: Client, path: str) -> None:
+    response = client("GET", path)
+    assert response.status_code == 404
+    assert response.json["error"]["code"] == "not_found"
+
+
+def test_a_wrong_method_is_told_the_right_ones(client: Client) -> None:
+    response = client("DELETE", "/v1/domains")
+    assert response.status_code == 405
+    assert set(response.headers["Allow"].split(", ")) >= {"GET", "POST"}
+
+
+def test_a_bug_is_a_500_without_its_detail(
+    app: Flask, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr("app.services.usage.today", broken)
+    answer: Callable[..., Any] = app.test_client().get
+    response = answer("/v1/me", headers={"Authorization": f"Bearer {client.token}"})
+    assert response.status_code == 500
+    assert response.json["error"]["code"] == "internal_error"
+    assert b"secret" not in response.data
+    assert response.headers["X-RateLimit-Remaining"].isdigit()
+
+
+@pytest.mark.parametrize("key", ["", "\x7f", "ä", "x" * 256])
+def test_a_bad_idempotency_key_is_refused(client: Client, key: str) -> None:
+    headers = {"Idempotency-Key": key.encode("utf-8").decode("latin-1")}
+    response = client("POST", "/v1/domains", json={"name": "acme.test"}, headers=headers)
+    assert response.status_code == 400

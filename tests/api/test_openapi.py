@@ -1,0 +1,121 @@
+"""The OpenAPI document: valid, complete, and true for whatever a stranger's client sends."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from app.api import openapi
+from app.api.contract import CONTRACTS
+from app.models.keys import Scope
+from tests.api import test_scans
+from tests.api.conftest import Client, make_client
+from tests.factories import make_account
+
+CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
+REFUSALS = {"400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "503"}
+PLAN = settings(
+    max_examples=15,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture
+def document(app: Flask) -> dict[str, Any]:
+    return openapi.document(app)
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every operation by its method and path."""
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_the_document_is_valid_openapi(document: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_the_document_is_served_without_a_key(app: Flask, document: dict[str, Any]) -> None:
+    assert app.test_client().get("/openapi.json").json == document
+    assert app.test_client().get("/docs").status_code == 200
+
+
+def test_every_route_of_v1_asks_for_a_key_and_names_its_refusals(document: dict[str, Any]) -> None:
+    for name, operation in operations(document).items():
+        if " /v1/" in name:
+            assert set(operation["security"][0]) == {"key"}, name
+            assert set(operation["responses"]) >= REFUSALS, name
+        else:
+            assert "security" not in operation, name
+
+
+def test_every_scope_is_asked_for_somewhere_and_no_other_is(document: dict[str, Any]) -> None:
+    named = {
+        scope
+        for operation in operations(document).values()
+        for security in operation.get("security", ())
+        for scope in security["key"]
+    }
+    assert named <= set(Scope)
+    assert {scope for contract in CONTRACTS.values() for scope in contract.scopes} >= named
+
+
+def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
+    found = [operation["operationId"] for operation in operations(document).values()]
+    assert len(found) == len(set(found))
+
+
+def test_the_application_answers_as_documented_whatever_it_is_sent(app: Flask) -> None:
+    client = make_client(app, make_account().id, rate_limit="1000000 per minute")
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
+    real = things(client)
+    found: list[Any] = [result.ok() for result in schema.get_all_operations()]  # type: ignore[union-attr]
+    for operation in sorted(found, key=lambda operation: operation.method == "delete"):
+        hold(operation, client, real)
+
+
+def hold(operation: Any, client: Client, real: dict[str, str]) -> None:
+    """Send what may be sent to the operation, half of it about things that are there."""
+
+    @PLAN
+    @given(case=operation.as_strategy(), is_real=st.booleans())
+    def holds(case: Any, is_real: bool) -> None:
+        if is_real:
+            case.path_parameters = {
+                name: real[operation.path.split("/")[2] if name == "id" else name]
+                for name in case.path_parameters or {}
+            }
+        response = case.call(headers={"Authorization": f"Bearer {client.token}"})
+        case.validate_response(response, checks=CHECKS)
+
+    holds()
+
+
+def things(client: Client) -> dict[str, str]:
+    """Things that are there; ids by the part of the path before them."""
+    client("POST", "/v1/domains", json={"name": "acme.test"})
+    done = test_scans.scan(client)
+    batch = client.data("POST", "/v1/scans", 202, json={"domains": ["acme.test"]})
+    alert = client.data("GET", "/v1/alerts?limit=1")[0]
+    return {
+        "domain": "acme.test",
+        "scans": done["id"],
+        "scan-batches": batch["id"],
+        "alerts": alert["id"],
+    }

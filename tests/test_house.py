@@ -1,0 +1,149 @@
+"""The house's own rules: who imports whom, how long things are, what is documented."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app import queue
+from app.api.contract import CONTRACTS
+from app.checks import CHECKS
+from app.rules import RULES
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_FILE, MAX_FUNCTION = 400, 40
+FOLDERS = ("app", "worker", "migrations", "tests", "devtools", "demo", "bench")
+
+# Which of our packages each may import; "app.x" stands for all below it.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "app.protocols": ("app.protocols",),
+    "app.checks": ("app.checks", "app.protocols"),
+    "app.rules": ("app.rules", "app.checks", "app.protocols"),
+    "app.insight": ("app.insight", "app.checks", "app.protocols"),
+    "app.models": (
+        *("app.models", "app.db", "app.ids", "app.checks.contract", "app.rules.contract"),
+        "app.protocols",
+    ),
+    "app.services": (
+        *("app.services", "app.models", "app.rules", "app.checks", "app.insight"),
+        *("app.protocols", "app.db", "app.ids", "app.errors", "app.queue", "app.settings"),
+    ),
+    "app.db": ("app.errors",),
+    "app.queue": (),
+    "app.errors": (),
+    "app.ids": (),
+    "app.logs": (),
+    "app.settings": (),
+    "app.network": ("app.network", "app.checks.answers", "app.protocols", "app.settings"),
+    "app.runtime": ("app.db", "app.queue", "app.logs", "app.network", "app.settings", "app.checks"),
+    "app.api": (
+        *("app.api", "app.services", "app.models", "app.errors", "app.protocols.names"),
+        *("app.checks", "app.insight", "app.ids", "app.settings", "app.db", "app.queue"),
+    ),
+    "app.cli": ("app.services", "app.models", "app.errors", "app.ids", "app.settings"),
+    "worker": ("worker", "app.services", "app.queue", "app.runtime", "app.settings", "app.logs"),
+}
+THIRD_PARTY = {  # which may import each of these
+    "flask": ("app.api", "app.cli", "app"),
+    "flask_limiter": ("app.api",),
+    "pydantic": ("app.api",),
+    "sqlalchemy": ("app.db", "app.models", "app.services", "app.settings"),
+    "rq": ("app.queue", "worker"),
+    "redis": ("app.queue", "app.api.limits", "worker"),
+    "dns": ("app.network",),
+    "publicsuffixlist": ("app.protocols.public_suffix",),
+    "idna": ("app.protocols.names",),
+}
+
+
+def sources(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module, or name in one, that the file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("path", sources("app", "worker"), ids=module_of)
+def test_imports_follow_the_arrows(path: Path) -> None:
+    module = module_of(path)
+    package = next((name for name in ALLOWED if is_within(module, (name,))), None)
+    for name in imports(path):
+        if package and is_within(name, ("app", "worker")) and name != "app":
+            assert is_within(name, ALLOWED[package]), f"{module} imports {name}"
+        if allowed := THIRD_PARTY.get(name.partition(".")[0]):
+            assert module == "app" or is_within(module, tuple(a for a in allowed if a != "app")), (
+                f"{module} imports {name}"
+            )
+
+
+def test_the_application_does_not_know_the_worker() -> None:
+    for path in sources("app"):
+        assert not any(is_within(name, ("worker",)) for name in imports(path)), path
+
+
+@pytest.mark.parametrize("path", sources(*FOLDERS), ids=module_of)
+def test_files_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= MAX_FILE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+            length = node.end_lineno - node.lineno + 1
+            is_migration = "migrations" in path.parts
+            assert length <= MAX_FUNCTION or is_migration, f"{node.name} has {length} lines"
+
+
+def test_every_module_says_what_it_knows() -> None:
+    for path in sources("app", "worker", "devtools", "demo"):
+        text = path.read_text()
+        assert not text.strip() or ast.get_docstring(ast.parse(text)), path
+
+
+def test_only_a_few_places_catch_everything() -> None:
+    places = {
+        module_of(path)
+        for path in sources("app", "worker")
+        if re.search(r"^\s*except Exception\b", path.read_text(), re.MULTILINE)
+    }
+    assert places <= {"app.checks.contract", "app.services.settling", "worker.clock"}
+
+
+def test_codes_are_unique_and_begin_with_their_check() -> None:
+    codes = [kind.code for check in CHECKS for kind in check.finds]
+    assert len(codes) == len(set(codes))
+    for check in CHECKS:
+        for kind in check.finds:
+            assert re.fullmatch(rf"{check.name}\.[a-z0-9_]+", kind.code), kind.code
+
+
+def test_a_type_of_alert_has_one_rule() -> None:
+    types = [type for rule in RULES for type in rule.types]
+    assert len(types) == len(set(types))
+
+
+def test_every_queue_has_a_job_and_every_job_a_function() -> None:
+    from worker import jobs
+
+    text = (ROOT / "app" / "queue.py").read_text()
+    rung = set(re.findall(r'"(worker\.jobs\.\w+)"', text))
+    assert rung == set(jobs.JOBS)
+    assert queue.QUEUES == (queue.SCANS,)
+
+
+def test_every_view_has_a_summary() -> None:
+    assert all(contract.summary for contract in CONTRACTS.values())

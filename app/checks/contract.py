@@ -121,7 +121,7 @@ class Finding:
 
 
 class Outcome:
-    """What a check saw, whole.
+    """What a check saw, whole; of findings of the same kind about the same name the first counts.
 
     facts     JSON; names as in the documentation of the checks
     definite  False where the verdict stands but says nothing about what other findings have become
@@ -131,7 +131,10 @@ class Outcome:
     __slots__ = ("definite", "facts", "findings")
 
     def __init__(self, facts: Mapping[str, Any], *findings: Finding, definite: bool = True) -> None:
-        self.facts, self.findings, self.definite = facts, findings, definite
+        first = {(found.kind.code, found.subject): found for found in reversed(findings)}
+        kept = {id(found) for found in first.values()}
+        self.findings = tuple(found for found in findings if id(found) in kept)
+        self.facts, self.definite = facts, definite
 
     @property
     def verdict(self) -> Verdict:

@@ -8,6 +8,7 @@ from typing import Any
 from app.checks.answers import Answer, Answers
 from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
 from app.protocols import dkim as protocol
+from app.protocols import tags
 from app.protocols.dkim import Key, KeyType
 
 WEAK_BITS, GOOD_BITS = 1024, 2048  # RFC 8301 §3.2: below the first signatures do not count
@@ -180,13 +181,13 @@ def _of_key(name: str, text: str, key: Key) -> Iterator[Finding]:
     if not key.is_for_mail:
         yield SERVICE.at(name, services=list(key.services), fix=_without_tag(name, text, "s"))
     if key.testing:
-        yield TESTING.at(name, fix=_without_tag(name, text, "t"))
+        kept = "s" if key.strict else None
+        yield TESTING.at(name, fix=_without_tag(name, text, "t", kept))
     for problem in key.problems:
         yield UNKNOWN_HASH.at(f"{name} {problem.value}", reason=problem.reason)
 
 
-def _without_tag(name: str, text: str, tag: str) -> Fix:
-    parts = [part.strip() for part in text.split(";") if part.strip()]
-    after = "; ".join(part for part in parts if part.partition("=")[0].strip() != tag)
-    why = f"Without {tag}= the key counts for all mail, with every hash in use."
+def _without_tag(name: str, text: str, tag: str, kept: str | None = None) -> Fix:
+    after = tags.replaced(text, tag, kept)
+    why = f"Without that in {tag}= the key counts for all mail, with every hash in use."
     return Fix("replace", name, "TXT", text, after, "Publish the old record again.", why)

@@ -156,8 +156,18 @@ def _of_policy(subject: Subject, found: Discovery, source: Source) -> Iterator[F
     elif policy is Policy.QUARANTINE:
         yield POLICY_QUARANTINE.at(source.name)
     if subject.usage in (Usage.PARKED, Usage.RECEIVES) and policy is not Policy.REJECT:
-        fix = source.rewritten("p", "reject", "No mail of the domain can be lost: it sends none.")
-        yield NOT_LOCKED.at(source.name, usage=subject.usage.value, fix=fix)
+        usage = subject.usage.value
+        yield NOT_LOCKED.at(source.name, usage=usage, fix=_locked(subject, source))
+
+
+def _locked(subject: Subject, source: Source) -> Fix | None:
+    """p=reject for this domain alone: a parent that sends keeps its own policy."""
+    why = "No mail of the domain can be lost: it sends none."
+    if source.record_at == subject.domain:
+        is_reject = source.record.p is Policy.REJECT  # then it is t=y that weakens it
+        return None if is_reject else source.rewritten("p", "reject", why)
+    name, record = f"_dmarc.{subject.domain}", "v=DMARC1; p=reject"
+    return Fix("publish", name, "TXT", None, record, "Remove the record again.", why)
 
 
 def _raised(found: Discovery, source: Source) -> Fix | None:

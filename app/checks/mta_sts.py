@@ -136,7 +136,8 @@ async def _with_policy(subject: Subject, id: str, page: Page, dns: Answers) -> O
         kind = _OF_POLICY[error.code]
         finding = kind.at(page.url, severity=_severity(subject), reason=error.reason)
         return Outcome(facts | {"policy_valid": False}, finding)
-    hosts = [mx.host for mx in await dns.mx(subject.domain)] or [subject.domain]
+    hosts = list(dict.fromkeys(mx.host for mx in await dns.mx(subject.domain)))
+    hosts = hosts or [subject.domain]
     uncovered = [host for host in hosts if host and not policy.covers(host)]
     digest = hashlib.sha256(page.body).hexdigest()
     facts |= {

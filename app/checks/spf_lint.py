@@ -4,8 +4,8 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.checks.contract import Finding, Fix, Kind, Severity
-from app.checks.spf_tree import Source, Tree, networks, passing
-from app.protocols import spf
+from app.checks.spf_tree import Source, Tree, ip4_count, networks, passing
+from app.protocols import names, spf
 from app.protocols.spf import Qualifier, Record
 
 MAX_RECORD = 450  # characters, so that the whole answer stays below 512 octets (RFC 7208 §3.4)
@@ -75,7 +75,8 @@ def findings(tree: Tree, in_force: Source | None) -> Iterator[Finding]:
     yield from _of_terms(root)
     yield from _of_width(tree)
     if in_force is not None and in_force.record is not None:
-        yield from _of_end(in_force.name, in_force.texts[0], in_force.record)
+        is_own = in_force.name == root.name or names.is_below(in_force.name, root.name)
+        yield from _of_end(in_force.name, in_force.texts[0], in_force.record, is_own=is_own)
     if len(text) > MAX_RECORD:
         yield TOO_LONG.at(root.name, length=len(text), advised=MAX_RECORD)
 
@@ -88,34 +89,41 @@ def rewrite(name: str, before: str, terms: Iterable[str], why: str) -> Fix:
     )
 
 
-def _of_end(name: str, text: str, record: Record) -> Iterator[Finding]:
-    """What happens to mail that no other term matches."""
+def _of_end(name: str, text: str, record: Record, *, is_own: bool) -> Iterator[Finding]:
+    """What happens to mail that no other term matches.
+
+    is_own  False for a record of somebody else, by redirect: it is not the domain's to change
+    """
     words = spf.words(text)
+
+    def fix(terms: Sequence[str], why: str) -> Fix | None:
+        return rewrite(name, text, terms, why) if is_own else None
+
     if record.all is None:
         if record.redirect is None:
             why = "Receivers treat mail from anywhere else as if there were no SPF."
-            yield ALL_MISSING.at(name, record=text, fix=rewrite(name, text, [*words, "~all"], why))
+            yield ALL_MISSING.at(name, record=text, fix=fix([*words, "~all"], why))
         return
     softer = ["~all" if word == record.all.text else word for word in words]
     match record.all.qualifier:
         case Qualifier.PASS:
             why = "With +all every address in the world passes SPF for this domain."
-            yield ALL_PASS.at(name, record=text, fix=rewrite(name, text, softer, why))
+            yield ALL_PASS.at(name, record=text, fix=fix(softer, why))
         case Qualifier.NEUTRAL:
             why = "With ?all receivers learn nothing about mail from anywhere else."
-            yield ALL_NEUTRAL.at(name, record=text, fix=rewrite(name, text, softer, why))
+            yield ALL_NEUTRAL.at(name, record=text, fix=fix(softer, why))
         case Qualifier.SOFTFAIL:
             yield ALL_SOFTFAIL.at(name)
 
 
 def _of_order(name: str, text: str, record: Record) -> Iterator[Finding]:
     words = spf.words(text)
-    dead = [term.text for term in record.directives[len(record.effective) :]]
-    if dead:
-        kept = [word for word in words if word not in dead]
+    late = record.directives[len(record.effective) :]
+    if dead := [term.text for term in late]:
+        moved = [term.text for term in late if term.mechanism != "all"]
         why = "Receivers stop at all; senders behind it were probably meant to be allowed."
-        at_front = [*dead, *kept] if record.all else kept
-        yield AFTER_ALL.at(name, terms=dead, fix=rewrite(name, text, at_front, why))
+        after = rewrite(name, text, [*moved, *_without(words, dead)], why)
+        yield AFTER_ALL.at(name, terms=dead, fix=after)
     redirect = record.modifier("redirect")
     if redirect and record.all:
         kept = [word for word in words if word != redirect.text]
@@ -141,9 +149,17 @@ def _of_terms(root: Source) -> Iterator[Finding]:
         why = "Each include is looked up each time it stands in the record."
         yield DUPLICATE_INCLUDE.at(name, terms=repeated, fix=rewrite(name, text, kept, why))
     if redundant := _covered(networks(root)):
-        kept = [word for word in words if word not in redundant]
+        kept = _without(words, redundant)
         why = "Another term of the record allows the same addresses."
         yield REDUNDANT_IP.at(name, terms=redundant, fix=rewrite(name, text, kept, why))
+
+
+def _without(words: Sequence[str], removed: Iterable[str]) -> list[str]:
+    """The words without these; of a word that stands twice the last goes first."""
+    kept = list(reversed(words))
+    for word in removed:
+        kept.remove(word)
+    return kept[::-1]
 
 
 def _covered(named: Sequence[tuple[spf.Directive, spf.Network]]) -> list[str]:
@@ -168,16 +184,13 @@ def _is_within(network: spf.Network, other: spf.Network) -> bool:
 
 def _of_width(tree: Tree) -> Iterator[Finding]:
     """Networks that are too wide to be a sender's, wherever in the tree they stand."""
-    total = 0
     for source in passing(tree):
         for term, network in networks(source):
-            if isinstance(network, ipaddress.IPv4Network):
-                total += network.num_addresses
             if network.prefixlen <= 1:
                 yield OPEN_NETWORK.at(f"{source.name} {term.text}", addresses=str(network))
             elif network.prefixlen < (BROAD_IP4 if network.version == 4 else BROAD_IP6):
                 yield BROAD_IP.at(
                     f"{source.name} {term.text}", addresses=str(network.num_addresses)
                 )
-    if total > BROAD_TOTAL:
+    if (total := ip4_count(tree)) > BROAD_TOTAL:
         yield BROAD_IP.at(tree.root.name, addresses=str(total))

@@ -61,7 +61,10 @@ def claims_version(text: str, version: str) -> bool:
 
 
 def replaced(text: str, name: str, value: str | None) -> str:
-    """The record with this value for the tag, at its place or at the end; without it for None."""
+    """The record with this value for the tag, at its place or at the end; without it for None.
+
+    A new ``p`` goes behind the version, where RFC 7489 §6.3 wants it.
+    """
     kept, is_placed = [], value is None
     for part in filter(None, (part.strip(_SPACE) for part in text.split(";"))):
         if lowered(part.partition("=")[0].strip(_SPACE)) != name:
@@ -70,5 +73,5 @@ def replaced(text: str, name: str, value: str | None) -> str:
             kept.append(f"{name}={value}")
             is_placed = True
     if not is_placed:
-        kept.append(f"{name}={value}")
+        kept.insert(1 if name == "p" else len(kept), f"{name}={value}")
     return "; ".join(kept)

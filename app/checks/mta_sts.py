@@ -166,6 +166,7 @@ def _not_fetched(subject: Subject, page: Page) -> Finding:
     reasons = {
         "no_address": "the host has no address",
         "refused_address": "the host's address is not public",
+        "too_large": "the policy is larger than 64 KiB",
     }
     reason = page.detail or reasons.get(page.failure or "", f"HTTP status {page.status}")
     return kind.at(page.url, severity=_severity(subject), reason=reason, status=page.status)

@@ -1,0 +1,165 @@
+"""The dkim check: the keys of the selectors that are known, and of common ones."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from app.checks.contract import Subject, Verdict, judge
+from app.checks.dkim import COMMON, dkim
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, TIMEOUT, Zone
+
+SUBJECT = Subject(DomainName("example.org"), dkim_selectors=("one",))
+UNNAMED = Subject(DomainName("example.org"))
+ONE = "one._domainkey.example.org"
+ED25519 = base64.b64encode(bytes(range(32))).decode()
+
+
+def der(tag: int, content: bytes) -> bytes:
+    """One element of ASN.1."""
+    size = len(content)
+    if size < 128:
+        return bytes([tag, size]) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(octets)]) + octets + content
+
+
+def rsa(bits: int) -> str:
+    """Something that looks like an RSA key of that length; nobody has its private half."""
+    modulus = b"\0" + ((1 << (bits - 1)) | 1).to_bytes(bits // 8, "big")
+    fields = der(2, modulus) + der(2, (65537).to_bytes(3, "big"))
+    return base64.b64encode(der(0x30, fields)).decode()
+
+
+GOOD, SHORT, WEAK = rsa(2048), rsa(1024), rsa(512)
+
+TABLE = [
+    ([f"v=DKIM1; k=rsa; p={GOOD}"], []),
+    ([f"p={GOOD}"], []),
+    ([f"v=DKIM1; p={SHORT}"], ["dkim.key_1024"]),
+    ([f"v=DKIM1; p={WEAK}"], ["dkim.key_too_short"]),
+    (["v=DKIM1; p="], ["dkim.key_revoked"]),
+    ([f"v=DKIM1; k=ed25519; p={ED25519}"], ["dkim.ed25519_only"]),
+    ([f"v=DKIM1; k=dsa; p={GOOD}"], ["dkim.key_invalid"]),
+    (["v=DKIM1; k=rsa"], ["dkim.key_invalid"]),
+    ([f"v=DKIM1; p={GOOD[:-9]}"], ["dkim.key_corrupt"]),
+    (["v=DKIM1; p=!!!"], ["dkim.key_corrupt"]),
+    ([f"k=rsa; v=DKIM1; p={GOOD}"], ["dkim.record_syntax"]),
+    ([f"v=DKIM1; v=DKIM1; p={GOOD}"], ["dkim.record_syntax"]),
+    (["a text that is no key"], ["dkim.record_syntax"]),
+    ([f"p={GOOD}", f"p={SHORT}"], ["dkim.multiple_records"]),
+    ([f"v=DKIM1; h=sha1; p={GOOD}"], ["dkim.sha1_only"]),
+    ([f"v=DKIM1; h=sha1:sha256; p={GOOD}"], []),
+    ([f"v=DKIM1; h=sha256:sha9:sha9; p={GOOD}"], ["dkim.unknown_hash"]),
+    ([f"v=DKIM1; s=web; p={GOOD}"], ["dkim.service_type"]),
+    ([f"v=DKIM1; s=email; p={GOOD}"], []),
+    ([f"v=DKIM1; t=y; p={GOOD}"], ["dkim.testing_flag"]),
+    ([f"v=DKIM1; t=s; p={GOOD}"], []),
+    ([], ["dkim.selector_missing"]),
+]
+PLACES: list[tuple[Subject, dict[Any, Any], list[str]]] = [
+    (SUBJECT, {(ONE, "CNAME"): ["gone.example.net"]}, ["dkim.selector_cname_broken"]),
+    (
+        SUBJECT,
+        {(ONE, "CNAME"): ["one.example.net"], "one.example.net": [f"p={GOOD}"]},
+        [],
+    ),
+    (UNNAMED, {}, ["dkim.no_selector_known"]),
+    (UNNAMED, {"google._domainkey.example.org": [f"p={GOOD}"]}, []),
+    (UNNAMED, {"*._domainkey.example.org": [f"p={GOOD}"]}, ["dkim.wildcard"]),
+    (UNNAMED, {"*._domainkey.example.org": ["v=DKIM1; p="]}, ["dkim.key_revoked", "dkim.wildcard"]),
+]
+
+
+async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
+    """The codes of what is found, in order."""
+    return [found.kind.code for found in (await dkim.run(subject, Zone(data))).findings]
+
+
+@pytest.mark.parametrize(("texts", "expected"), TABLE)
+async def test_a_key_is_read_as_verifiers_read_it(texts: list[str], expected: list[str]) -> None:
+    assert await codes(SUBJECT, {ONE: texts}) == expected
+
+
+@pytest.mark.parametrize(("subject", "data", "expected"), PLACES)
+async def test_a_selector_is_looked_for_where_it_may_be(
+    subject: Subject, data: dict[Any, Any], expected: list[str]
+) -> None:
+    assert await codes(subject, data) == expected
+
+
+async def test_every_code_that_is_declared_can_be_found() -> None:
+    seen = {code for texts, _ in TABLE for code in await codes(SUBJECT, {ONE: texts})}
+    for subject, data, _ in PLACES:
+        seen.update(await codes(subject, data))
+    assert seen == {kind.code for kind in dkim.finds}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"v=DKIM1; t=y; p={GOOD}", f"v=DKIM1; p={GOOD}"),
+        (f"v=DKIM1;t=y:s;p={GOOD}", f"v=DKIM1; t=s; p={GOOD}"),
+        (f"v=DKIM1; h=sha1; p={GOOD};", f"v=DKIM1; p={GOOD}"),
+        (f"v=DKIM1; s=web; p={GOOD}", f"v=DKIM1; p={GOOD}"),
+    ],
+)
+async def test_says_exactly_what_to_publish(before: str, after: str) -> None:
+    (found,) = (await dkim.run(SUBJECT, Zone({ONE: [before]}))).findings
+    assert found.fix is not None
+    assert (found.fix.action, found.fix.name, found.fix.type) == ("replace", ONE, "TXT")
+    assert (found.fix.before, found.fix.after) == (before, after)
+
+
+async def test_an_ed25519_key_beside_an_rsa_key_is_fine() -> None:
+    subject = Subject(DomainName("example.org"), dkim_selectors=("one",), seen_selectors=("two",))
+    data: dict[Any, Any] = {
+        ONE: [f"v=DKIM1; k=ed25519; p={ED25519}"],
+        "two._domainkey.example.org": [f"p={GOOD}"],
+    }
+    assert await codes(subject, data) == []
+
+
+async def test_facts_tell_of_each_selector() -> None:
+    subject = Subject(DomainName("example.org"), dkim_selectors=("one", "two"))
+    facts = (await dkim.run(subject, Zone({ONE: [f"v=DKIM1; t=y; p={SHORT}"]}))).facts
+    assert facts == {
+        "selectors": {
+            "one": {
+                "found": True,
+                "key_type": "rsa",
+                "bits": 1024,
+                "revoked": False,
+                "testing": True,
+                "status": Verdict.WARN,
+            },
+            "two": {"found": False, "status": Verdict.FAIL},
+        },
+        "wildcard": False,
+    }
+
+
+async def test_named_selectors_are_asked_once_and_no_others() -> None:
+    subject = Subject(
+        DomainName("example.org"), dkim_selectors=("one", "two"), seen_selectors=("two",)
+    )
+    zone = Zone({})
+    await dkim.run(subject, zone)
+    assert [name for name, _ in zone.asked] == [ONE, "two._domainkey.example.org"]
+
+
+async def test_common_selectors_are_tried_where_none_is_named() -> None:
+    zone = Zone({})
+    outcome = await dkim.run(UNNAMED, zone)
+    assert [name.partition(".")[0] for name, _ in zone.asked][:-1] == list(COMMON)
+    assert outcome.verdict is Verdict.INFO
+
+
+@pytest.mark.parametrize("trouble", [SERVFAIL, TIMEOUT])
+@pytest.mark.parametrize("subject", [SUBJECT, UNNAMED], ids=["named", "unnamed"])
+async def test_says_nothing_when_dns_fails(subject: Subject, trouble: Any) -> None:
+    data: dict[Any, Any] = {ONE: trouble, "s1._domainkey.example.org": trouble}
+    judgement = await judge(dkim, subject, Zone(data))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert not judgement.findings

@@ -1,0 +1,222 @@
+"""The mta_sts check: the record, the policy behind it, and the MX hosts that it covers."""
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from app.checks.answers import Page
+from app.checks.contract import Severity, Subject, Usage, Verdict, judge
+from app.checks.mta_sts import PATH, mta_sts
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, TIMEOUT, Zone
+
+DOMAIN = DomainName("example.org")
+SUBJECT = Subject(DOMAIN)
+NAME = "_mta-sts.example.org"
+HOST = ("mta-sts.example.org", PATH)
+URL = f"https://{HOST[0]}{PATH}"
+MX: dict[Any, Any] = {("example.org", "MX"): ["10 mx1.example.org", "20 mx1.example.org"]}
+RECORD = "v=STSv1; id=20260101"
+POLICY = "version: STSv1\r\nmode: enforce\r\nmx: mx1.example.org\r\nmax_age: 1209600\r\n"
+TESTING = POLICY.replace("enforce", "testing")
+
+RECORDS = [
+    ([], Usage.BOTH, ["mta_sts.missing"]),
+    ([], Usage.RECEIVES, ["mta_sts.missing"]),
+    ([], Usage.SENDS, []),
+    ([], Usage.PARKED, []),
+    (["something else"], Usage.BOTH, ["mta_sts.missing"]),
+    ([RECORD], Usage.BOTH, []),
+    ([RECORD, "something else"], Usage.BOTH, []),
+    ([RECORD, "v=STSv1; id=2"], Usage.BOTH, ["mta_sts.multiple_records"]),
+    (["v=STSv1"], Usage.BOTH, ["mta_sts.record_syntax"]),
+    (["V=STSv1; id=1"], Usage.PARKED, ["mta_sts.record_syntax"]),
+    (["v=STSv1; id=1; nonsense"], Usage.BOTH, ["mta_sts.record_syntax"]),
+    (["v=STSv1;"], Usage.BOTH, ["mta_sts.record_syntax"]),
+    (["v=STSv1; id=2026-01-01"], Usage.BOTH, ["mta_sts.id_invalid"]),
+]
+POLICIES = [
+    (POLICY, []),
+    (POLICY.replace("\r\n", "\n"), []),
+    (TESTING, ["mta_sts.mode_testing"]),
+    ("version: STSv1\nmode: none\nmax_age: 86400\n", ["mta_sts.mode_none"]),
+    (POLICY.replace("1209600", "604799"), ["mta_sts.max_age_short"]),
+    (POLICY.replace("1209600", "604800"), []),
+    (POLICY.replace("1209600", "31557601"), ["mta_sts.max_age_too_long"]),
+    (POLICY.replace("\r\n", "\r"), ["mta_sts.policy_line_endings"]),
+    (POLICY.replace("version: STSv1", "version: 1"), ["mta_sts.policy_version"]),
+    (POLICY.replace("mx: mx1.example.org\r\n", ""), ["mta_sts.mx_missing_in_policy"]),
+    (POLICY.replace("mx1.", "mx2."), ["mta_sts.policy_mismatch"]),
+    (TESTING.replace("mx1.", "mx2."), ["mta_sts.mode_testing", "mta_sts.policy_mismatch"]),
+    (POLICY.replace("enforce", "strict"), ["mta_sts.policy_syntax"]),
+    (POLICY.replace("1209600", "soon"), ["mta_sts.policy_syntax"]),
+    (POLICY.replace("mx1.example.org", "<mx1>"), ["mta_sts.policy_syntax"]),
+    ("<html>", ["mta_sts.policy_syntax"]),
+]
+PAGES = [
+    (Page(URL, 404), "mta_sts.policy_unreachable", "HTTP status 404"),
+    (Page(URL, failure="no_address"), "mta_sts.policy_unreachable", "the host has no address"),
+    (
+        Page(URL, failure="refused_address", detail="10.0.0.1 is not a public address"),
+        "mta_sts.policy_unreachable",
+        "10.0.0.1 is not a public address",
+    ),
+    (Page(URL, 301, failure="redirect"), "mta_sts.policy_redirected", "HTTP status 301"),
+    (
+        Page(URL, failure="tls", detail="certificate has expired"),
+        "mta_sts.policy_tls_failed",
+        "certificate has expired",
+    ),
+    (
+        Page(URL, 200, failure="too_large"),
+        "mta_sts.policy_too_large",
+        "the policy is larger than 64 KiB",
+    ),
+    (
+        Page(URL, 200, "text/plain", b"#" * 70_000),
+        "mta_sts.policy_too_large",
+        "the policy is larger than 64 KiB",
+    ),
+]
+HTML = Page(URL, 200, "text/html", POLICY.encode())
+KNOWN = Subject(
+    DOMAIN,
+    known={"mta_sts": {"id": "20260101", "policy_sha256": "of another file", "mode": "enforce"}},
+)
+
+
+def zone(texts: list[str], page: Page) -> Zone:
+    """One that has these TXT values and serves this page."""
+    return Zone(MX | {NAME: texts}, {HOST: page})
+
+
+def text(policy: str) -> Page:
+    """The policy, served as it should be."""
+    return Page(URL, 200, "text/plain; charset=utf-8", policy.encode())
+
+
+async def codes(subject: Subject, texts: list[str], page: Page) -> list[str]:
+    """The codes of what is found, in order."""
+    return [found.kind.code for found in (await mta_sts.run(subject, zone(texts, page))).findings]
+
+
+@pytest.mark.parametrize(("texts", "usage", "expected"), RECORDS)
+async def test_a_record_is_read_as_senders_read_it(
+    texts: list[str], usage: Usage, expected: list[str]
+) -> None:
+    assert await codes(Subject(DOMAIN, usage), texts, text(POLICY)) == expected
+
+
+@pytest.mark.parametrize(("policy", "expected"), POLICIES)
+async def test_a_policy_is_read_as_senders_read_it(policy: str, expected: list[str]) -> None:
+    assert await codes(SUBJECT, [RECORD], text(policy)) == expected
+
+
+@pytest.mark.parametrize(("page", "expected", "reason"), PAGES)
+async def test_a_policy_that_cannot_be_had_is_no_policy(
+    page: Page, expected: str, reason: str
+) -> None:
+    outcome = await mta_sts.run(SUBJECT, zone([RECORD], page))
+    (found,) = outcome.findings
+    assert (found.kind.code, found.severity) == (expected, Severity.HIGH)
+    assert found.evidence["reason"] == reason
+    assert outcome.facts["policy_valid"] is False
+
+
+async def test_a_policy_must_be_plain_text() -> None:
+    assert await codes(SUBJECT, [RECORD], HTML) == ["mta_sts.policy_content_type"]
+
+
+async def test_a_new_policy_needs_a_new_id() -> None:
+    expected = ["mta_sts.policy_changed_id_unchanged"]
+    assert await codes(KNOWN, [RECORD], text(POLICY)) == expected
+    assert await codes(KNOWN, ["v=STSv1; id=20260102"], text(POLICY)) == []
+
+
+async def test_every_code_that_is_declared_can_be_found() -> None:
+    seen = set(await codes(SUBJECT, [RECORD], HTML) + await codes(KNOWN, [RECORD], text(POLICY)))
+    for texts, usage, _ in RECORDS:
+        seen.update(await codes(Subject(DOMAIN, usage), texts, text(POLICY)))
+    for page in (*(text(policy) for policy, _ in POLICIES), *(page for page, *_ in PAGES)):
+        seen.update(await codes(SUBJECT, [RECORD], page))
+    assert seen == {kind.code for kind in mta_sts.finds}
+
+
+@pytest.mark.parametrize("page", [Page(URL, 404), text("<html>")])
+async def test_losing_an_enforced_policy_is_critical(page: Page) -> None:
+    (found,) = (await mta_sts.run(KNOWN, zone([RECORD], page))).findings
+    assert found.severity is Severity.CRITICAL
+
+
+@pytest.mark.parametrize(
+    ("policy", "severity"), [(POLICY, Severity.CRITICAL), (TESTING, Severity.MEDIUM)]
+)
+async def test_a_host_outside_of_the_policy_is_as_grave_as_the_mode(
+    policy: str, severity: Severity
+) -> None:
+    page = text(policy.replace("mx1.", "*.mail."))
+    *_, found = (await mta_sts.run(SUBJECT, zone([RECORD], page))).findings
+    assert (found.subject, found.severity) == ("mx1.example.org", severity)
+    assert found.evidence == {
+        "policy": URL,
+        "patterns": ["*.mail.example.org"],
+        "line": "mx: mx1.example.org",
+    }
+
+
+async def test_without_mx_the_domain_itself_must_be_covered() -> None:
+    page = text(POLICY.replace("mx1.example.org", "example.org"))
+    assert (await mta_sts.run(SUBJECT, Zone({NAME: [RECORD]}, {HOST: page}))).findings == ()
+
+
+async def test_a_null_mx_needs_no_cover() -> None:
+    data: dict[Any, Any] = {NAME: [RECORD], ("example.org", "MX"): ["0 ."]}
+    assert (await mta_sts.run(SUBJECT, Zone(data, {HOST: text(POLICY)}))).findings == ()
+
+
+async def test_facts_hold_what_the_policy_says() -> None:
+    page = Page(URL, 200, "text/plain", POLICY.encode(), not_after="2027-01-01T00:00:00Z")
+    assert (await mta_sts.run(SUBJECT, zone([RECORD], page))).facts == {
+        "record": True,
+        "record_valid": True,
+        "id": "20260101",
+        "certificate_not_after": "2027-01-01T00:00:00Z",
+        "policy_valid": True,
+        "mode": "enforce",
+        "max_age": 1209600,
+        "mx": ["mx1.example.org"],
+        "mx_uncovered": [],
+        "policy_sha256": hashlib.sha256(POLICY.encode()).hexdigest(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("texts", "action", "after"),
+    [
+        ([], "publish", "v=STSv1; id=1"),
+        ([RECORD, "v=STSv1; id=2"], "replace", RECORD),
+        (["v=stsv1; id=7"], "replace", "v=STSv1; id=7"),
+        (["v=STSv1"], "replace", "v=STSv1; id=1"),
+    ],
+)
+async def test_says_exactly_what_to_publish(texts: list[str], action: str, after: str) -> None:
+    (found,) = (await mta_sts.run(SUBJECT, zone(texts, text(POLICY)))).findings
+    assert found.fix is not None
+    assert (found.fix.action, found.fix.name, found.fix.type) == (action, NAME, "TXT")
+    assert (found.fix.before, found.fix.after) == ("\n".join(texts) or None, after)
+
+
+@pytest.mark.parametrize(
+    ("data", "page"),
+    [
+        ({NAME: SERVFAIL}, text(POLICY)),
+        ({NAME: TIMEOUT}, text(POLICY)),
+        ({("example.org", "MX"): SERVFAIL}, text(POLICY)),
+        ({}, TIMEOUT),
+    ],
+)
+async def test_says_nothing_when_something_cannot_be_asked(data: dict[Any, Any], page: Any) -> None:
+    judgement = await judge(mta_sts, SUBJECT, Zone(MX | {NAME: [RECORD]} | data, {HOST: page}))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert not judgement.findings

@@ -1,0 +1,100 @@
+"""The tls_rpt check: where senders report to."""
+
+from typing import Any
+
+import pytest
+
+from app.checks.contract import Subject, Usage, Verdict, judge
+from app.checks.tls_rpt import tls_rpt
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, TIMEOUT, Zone
+
+DOMAIN = DomainName("example.org")
+SUBJECT = Subject(DOMAIN)
+NAME = "_smtp._tls.example.org"
+STS: dict[Any, Any] = {"_mta-sts.example.org": ["v=STSv1; id=1"]}
+GOOD = "v=TLSRPTv1; rua=mailto:tls@example.org"
+
+TABLE: list[tuple[list[str], list[str]]] = [
+    ([GOOD], []),
+    ([GOOD, "something else"], []),
+    (["v=TLSRPTv1;rua=https://reports.example.org/in;"], []),
+    ([], ["tls_rpt.missing"]),
+    ([GOOD, GOOD], ["tls_rpt.multiple_records"]),
+    (["v=TLSRPTv1"], ["tls_rpt.syntax_error"]),
+    (["v=tlsrptv1; rua=mailto:tls@example.org"], ["tls_rpt.syntax_error"]),
+    (["v=TLSRPTv1;"], ["tls_rpt.rua_missing"]),
+    (["v=TLSRPTv1; rua="], ["tls_rpt.rua_missing"]),
+    (["v=TLSRPTv1; rua=tls@example.org"], ["tls_rpt.rua_invalid_scheme"]),
+    ([f"{GOOD},http://example.org/in,http://example.org/in"], ["tls_rpt.rua_invalid_scheme"]),
+    ([f"{GOOD},mailto:tls@example.org"], ["tls_rpt.rua_duplicate"]),
+]
+MISSING = [
+    (Usage.BOTH, {}, ["tls_rpt.missing"]),
+    (Usage.RECEIVES, {}, ["tls_rpt.missing"]),
+    (Usage.SENDS, {}, []),
+    (Usage.PARKED, STS, []),
+    (Usage.BOTH, STS, ["tls_rpt.missing_with_mta_sts"]),
+    (Usage.RECEIVES, STS, ["tls_rpt.missing_with_mta_sts"]),
+]
+
+
+async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
+    """The codes of what is found, in order."""
+    return [found.kind.code for found in (await tls_rpt.run(subject, Zone(data))).findings]
+
+
+@pytest.mark.parametrize(("texts", "expected"), TABLE)
+async def test_a_record_is_read_as_senders_read_it(texts: list[str], expected: list[str]) -> None:
+    assert await codes(SUBJECT, {NAME: texts}) == expected
+
+
+@pytest.mark.parametrize(("usage", "data", "expected"), MISSING)
+async def test_expects_a_record_of_those_who_receive(
+    usage: Usage, data: dict[Any, Any], expected: list[str]
+) -> None:
+    assert await codes(Subject(DOMAIN, usage), data) == expected
+
+
+async def test_every_code_that_is_declared_can_be_found() -> None:
+    seen = {code for texts, _ in TABLE for code in await codes(SUBJECT, {NAME: texts})}
+    seen.update(await codes(SUBJECT, STS))
+    assert seen == {kind.code for kind in tls_rpt.finds}
+
+
+@pytest.mark.parametrize(
+    ("texts", "action", "after"),
+    [
+        ([], "publish", "v=TLSRPTv1; rua=mailto:tls-reports@example.org"),
+        ([GOOD, "v=TLSRPTv1; rua=mailto:b@example.org"], "replace", GOOD),
+        ([f"{GOOD}, mailto:tls@example.org"], "replace", GOOD),
+    ],
+)
+async def test_says_exactly_what_to_publish(texts: list[str], action: str, after: str) -> None:
+    (found,) = (await tls_rpt.run(SUBJECT, Zone({NAME: texts}))).findings
+    assert found.fix is not None
+    assert (found.fix.action, found.fix.name, found.fix.type) == (action, NAME, "TXT")
+    assert (found.fix.before, found.fix.after) == ("\n".join(texts) or None, after)
+
+
+@pytest.mark.parametrize(
+    ("texts", "facts"),
+    [
+        ([GOOD], {"record": True, "record_valid": True, "rua": ["mailto:tls@example.org"]}),
+        (["v=TLSRPTv1;"], {"record": True, "record_valid": False, "rua": []}),
+        (["v=TLSRPTv1"], {"record": True, "record_valid": False, "rua": []}),
+        ([GOOD, GOOD], {"record": True, "record_valid": False, "rua": []}),
+        ([], {"record": False}),
+    ],
+)
+async def test_facts_say_where_reports_go(texts: list[str], facts: dict[str, Any]) -> None:
+    assert (await tls_rpt.run(SUBJECT, Zone({NAME: texts}))).facts == facts
+
+
+@pytest.mark.parametrize(
+    "data", [{NAME: SERVFAIL}, {NAME: TIMEOUT}, {"_mta-sts.example.org": TIMEOUT}]
+)
+async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
+    judgement = await judge(tls_rpt, SUBJECT, Zone(data))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert not judgement.findings

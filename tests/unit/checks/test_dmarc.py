@@ -1,0 +1,266 @@
+"""The dmarc check: which record applies, what it asks for, and where its reports go."""
+
+from typing import Any
+
+import pytest
+
+from app.checks.contract import Severity, Subject, Usage, Verdict, judge
+from app.checks.dmarc import dmarc
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, TIMEOUT, Zone
+
+DOMAIN = DomainName("example.org")
+SUB = DomainName("sub.example.org")
+SUBJECT = Subject(DOMAIN)
+NAME, SUB_NAME = "_dmarc.example.org", "_dmarc.sub.example.org"
+RUA = "rua=mailto:d@example.org"
+WHOLE = f"sp=reject; np=reject; {RUA}"
+HOSTS: dict[Any, Any] = {
+    ("example.org", "MX"): ["10 mx.example.org"],
+    ("reports.example", "MX"): ["10 mx.reports.example"],
+    ("silent.example", "MX"): ["0 ."],
+    "example.org._report._dmarc.reports.example": ["v=DMARC1"],
+    "example.org._report._dmarc.silent.example": ["v=DMARC1"],
+}
+DUPLICATE = "dmarc.duplicate_tag"
+
+RECORDS: list[tuple[str, list[str]]] = [
+    (f"v=DMARC1; p=reject; {WHOLE}", []),
+    (f"v=DMARC1; p=none; {WHOLE}", ["dmarc.policy_none"]),
+    (f"v=DMARC1; p=quarantine; {WHOLE}", ["dmarc.policy_quarantine"]),
+    (f"v=DMARC1; {RUA}", ["dmarc.policy_missing_p"]),
+    (f"v=DMARC1; p=rejct; {WHOLE}", ["dmarc.policy_invalid"]),
+    ("v=DMARC1; p=rejct", ["dmarc.not_processed", "dmarc.policy_invalid", "dmarc.rua_missing"]),
+    (f"v=DMARC1; p=reject; sp=none; np=reject; {RUA}", ["dmarc.subdomain_policy_weaker"]),
+    (f"v=DMARC1; p=reject; np=reject; {RUA}", ["dmarc.subdomain_policy_missing"]),
+    (f"v=DMARC1; p=reject; sp=reject; {RUA}", ["dmarc.np_missing"]),
+    (f"v=DMARC1; p=reject; sp=reject; np=none; {RUA}", ["dmarc.np_weaker"]),
+    (f"v=DMARC1; p=reject; psd=y; {WHOLE}", ["dmarc.psd_unexpected"]),
+    (f"v=DMARC1; p=reject; psd=n; {WHOLE}", []),
+    (f"v=DMARC1; p=reject; t=y; {WHOLE}", ["dmarc.policy_quarantine", "dmarc.testing_mode"]),
+    (f"v=DMARC1; p=reject; pct=50; {WHOLE}", ["dmarc.removed_tag_pct", "dmarc.pct_below_100"]),
+    (f"v=DMARC1; p=reject; rf=afrf; {WHOLE}", ["dmarc.removed_tag_rf"]),
+    (f"v=DMARC1; p=reject; ri=86400; {WHOLE}", ["dmarc.removed_tag_ri"]),
+    (f"v=DMARC1; p=reject; x=y; {WHOLE}", ["dmarc.unknown_tag"]),
+    (f"v=DMARC1; p=reject; p=none; {WHOLE}", [DUPLICATE]),
+    (f"v=DMARC1; p=reject; foo; foo; {WHOLE}", ["dmarc.malformed_tag"]),
+    (
+        f"v=DMARC1; p=reject; {WHOLE}; ruf=mailto:f@example.org; fo=7",
+        ["dmarc.fo_invalid", "dmarc.ruf_present_privacy"],
+    ),
+    (f"v=DMARC1; p=reject; aspf=q; {WHOLE}", ["dmarc.alignment_invalid"]),
+    (f"v=DMARC1; p=reject; adkim=s; {WHOLE}", ["dmarc.alignment_strict_risk"]),
+    (f"v=DMARC1; p=reject; t=maybe; {WHOLE}", ["dmarc.tag_invalid"]),
+    (
+        f"v=DMARC1; p=reject; {WHOLE}; " + "x" * 450 + "=y",
+        ["dmarc.record_too_long", "dmarc.unknown_tag"],
+    ),
+    ("v=DMARC1; p=reject; sp=reject; np=reject", ["dmarc.rua_missing"]),
+    (f"v=DMARC1; p=reject; {WHOLE},d@example.org", ["dmarc.rua_invalid_uri"]),
+    (f"v=DMARC1; p=reject; {WHOLE},mailto:d@example.org", ["dmarc.rua_duplicate"]),
+    (
+        f"v=DMARC1; p=reject; {WHOLE},mailto:e@example.org,mailto:f@example.org",
+        ["dmarc.rua_too_many"],
+    ),
+    (f"v=DMARC1; p=reject; {WHOLE}!10m", ["dmarc.size_suffix_obsolete"]),
+    (f"v=DMARC1; p=reject; {WHOLE},mailto:d@reports.example", []),
+    (f"v=DMARC1; p=reject; {WHOLE},mailto:d@other.example", ["dmarc.rua_external_unauthorized"]),
+    (f"v=DMARC1; p=reject; {WHOLE},mailto:d@silent.example", ["dmarc.rua_mailbox_no_mx"]),
+]
+PLACES: list[tuple[DomainName, dict[Any, Any], list[str]]] = [
+    (DOMAIN, {}, ["dmarc.missing"]),
+    (DOMAIN, {NAME: ["something else"]}, ["dmarc.unrelated_txt", "dmarc.missing"]),
+    (DOMAIN, {DOMAIN: ["v=DMARC1; p=reject"]}, ["dmarc.missing", "dmarc.wrong_location"]),
+    (DOMAIN, {NAME: ["v=DMARC1; p=none", "v=DMARC1; p=reject"]}, ["dmarc.multiple_records"]),
+    (DOMAIN, {NAME: ["v=dmarc1; p=reject", "v=dmarc1; p=none"]}, ["dmarc.syntax_error"]),
+    (DOMAIN, {NAME: ["p=reject; v=DMARC1"]}, ["dmarc.version_not_first"]),
+    (SUB, {NAME: [f"v=DMARC1; p=reject; sp=none; {RUA}"]},
+     ["dmarc.inherited_from_org", "dmarc.policy_none"]),
+    (SUB, {NAME: [f"v=DMARC1; p=reject; {RUA}"]}, ["dmarc.inherited_from_org"]),
+    (SUB, {NAME: [f"v=DMARC1; p=reject; {RUA}"], SUB_NAME: [f"v=DMARC1; p=reject; {WHOLE}"]},
+     ["dmarc.sp_on_subdomain"]),
+    (SUB, {SUB_NAME: [f"v=DMARC1; p=reject; {WHOLE}"]},
+     ["dmarc.org_domain_differs_psl_vs_treewalk", "dmarc.rua_external_unauthorized"]),
+    (DOMAIN, {"_dmarc.org": [f"v=DMARC1; p=reject; psd=y; {RUA}"]},
+     ["dmarc.inherited_from_org", "dmarc.tld_record"]),
+]  # fmt: skip
+SILENT = [
+    (Usage.PARKED, f"v=DMARC1; p=reject; {WHOLE}", []),
+    (Usage.RECEIVES, f"v=DMARC1; p=quarantine; {WHOLE}",
+     ["dmarc.policy_quarantine", "dmarc.not_locked_down"]),
+    (Usage.PARKED, f"v=DMARC1; p=none; {WHOLE}", ["dmarc.policy_none", "dmarc.not_locked_down"]),
+    (Usage.SENDS, f"v=DMARC1; p=quarantine; {WHOLE}", ["dmarc.policy_quarantine"]),
+]  # fmt: skip
+
+
+async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
+    """The codes of what is found, in order; no code twice of the same name."""
+    outcome = await dmarc.run(subject, Zone(HOSTS | {("sub.example.org", "A"): []} | data))
+    pairs = [(found.kind.code, found.subject) for found in outcome.findings]
+    assert len(set(pairs)) == len(pairs)
+    return [code for code, _ in pairs]
+
+
+@pytest.mark.parametrize(("record", "expected"), RECORDS)
+async def test_a_record_is_read_as_receivers_read_it(record: str, expected: list[str]) -> None:
+    assert sorted(await codes(SUBJECT, {NAME: [record]})) == sorted(expected)
+
+
+@pytest.mark.parametrize(("domain", "data", "expected"), PLACES)
+async def test_the_record_is_looked_for_up_the_tree(
+    domain: DomainName, data: dict[Any, Any], expected: list[str]
+) -> None:
+    assert await codes(Subject(domain), data) == expected
+
+
+@pytest.mark.parametrize(("usage", "record", "expected"), SILENT)
+async def test_a_domain_that_sends_nothing_should_refuse_everything(
+    usage: Usage, record: str, expected: list[str]
+) -> None:
+    assert await codes(Subject(DOMAIN, usage), {NAME: [record]}) == expected
+
+
+async def test_every_code_that_is_declared_can_be_found() -> None:
+    seen = {code for record, _ in RECORDS for code in await codes(SUBJECT, {NAME: [record]})}
+    for domain, data, _ in PLACES:
+        seen.update(await codes(Subject(domain), data))
+    for usage, record, _ in SILENT:
+        seen.update(await codes(Subject(DOMAIN, usage), {NAME: [record]}))
+    assert seen == {kind.code for kind in dmarc.finds}
+
+
+@pytest.mark.parametrize(
+    ("before", "code", "after"),
+    [
+        ("v=DMARC1; p=none; rua=mailto:d@example.org", "dmarc.policy_none",
+         "v=DMARC1; p=quarantine; rua=mailto:d@example.org"),
+        ("v=DMARC1;p=none;", "dmarc.policy_none", "v=DMARC1; p=quarantine"),
+        ("v=DMARC1; rua=mailto:d@example.org", "dmarc.policy_missing_p",
+         "v=DMARC1; p=none; rua=mailto:d@example.org"),
+        ("v=DMARC1; p=all; rua=mailto:d@example.org", "dmarc.policy_invalid",
+         "v=DMARC1; p=none; rua=mailto:d@example.org"),
+        ("v=DMARC1; p=reject", "dmarc.rua_missing",
+         "v=DMARC1; p=reject; rua=mailto:dmarc-reports@example.org"),
+        ("v=DMARC1; p=reject; rua=d@example.org", "dmarc.rua_invalid_uri",
+         "v=DMARC1; p=reject; rua=mailto:d@example.org"),
+        ("v=DMARC1; p=reject; rua=mailto:d@example.org,mailto:d@example.org",
+         "dmarc.rua_duplicate", "v=DMARC1; p=reject; rua=mailto:d@example.org"),
+        ("v=DMARC1; p=reject; sp=none", "dmarc.subdomain_policy_weaker", "v=DMARC1; p=reject"),
+        ("v=DMARC1; p=reject; np=none", "dmarc.np_weaker", "v=DMARC1; p=reject; np=reject"),
+        ("v=DMARC1; p=reject; t=y", "dmarc.testing_mode", "v=DMARC1; p=reject"),
+        ("v=DMARC1; p=reject; psd=y", "dmarc.psd_unexpected", "v=DMARC1; p=reject"),
+        ("v=DMARC1; p=reject; pct=20", "dmarc.pct_below_100", "v=DMARC1; p=reject"),
+        ("v=DMARC1; p=reject; ri=3600", "dmarc.removed_tag_ri", "v=DMARC1; p=reject"),
+        ("v=dmarc1; p=reject", "dmarc.syntax_error", "v=DMARC1; p=reject"),
+        ("p=reject; v=DMARC1", "dmarc.version_not_first", "v=DMARC1; p=reject"),
+    ],
+)  # fmt: skip
+async def test_says_exactly_what_to_put_in_its_place(before: str, code: str, after: str) -> None:
+    findings = (await dmarc.run(SUBJECT, Zone(HOSTS | {NAME: [before]}))).findings
+    (found,) = [found for found in findings if found.kind.code == code]
+    assert found.fix is not None
+    assert (found.fix.action, found.fix.name, found.fix.type) == ("replace", NAME, "TXT")
+    assert (found.fix.before, found.fix.after) == (before, after)
+
+
+@pytest.mark.parametrize(
+    ("usage", "policy"),
+    [(Usage.BOTH, "none"), (Usage.SENDS, "none"), (Usage.RECEIVES, "reject"),
+     (Usage.PARKED, "reject")],
+)  # fmt: skip
+async def test_says_what_to_publish_first(usage: Usage, policy: str) -> None:
+    (found,) = (await dmarc.run(Subject(DOMAIN, usage), Zone(HOSTS))).findings
+    assert found.fix is not None
+    assert (found.fix.action, found.fix.name) == ("publish", NAME)
+    assert found.fix.after == f"v=DMARC1; p={policy}; rua=mailto:dmarc-reports@example.org"
+
+
+async def test_a_parked_sub_domain_gets_a_record_of_its_own() -> None:
+    data = HOSTS | {NAME: [f"v=DMARC1; p=none; {WHOLE.replace('sp=reject', 'sp=none')}"]}
+    zone = Zone(data | {("sub.example.org", "A"): []})
+    found = (await dmarc.run(Subject(SUB, Usage.PARKED), zone)).findings[-1]
+    assert found.kind.code == "dmarc.not_locked_down"
+    assert found.fix is not None
+    assert (found.fix.action, found.fix.name) == ("publish", SUB_NAME)
+    assert found.fix.after == "v=DMARC1; p=reject"
+
+
+async def test_a_weak_policy_for_sub_domains_is_mended_at_the_parent() -> None:
+    data = HOSTS | {NAME: [f"v=DMARC1; p=reject; sp=none; {RUA}"], ("sub.example.org", "A"): []}
+    found = (await dmarc.run(Subject(SUB), Zone(data))).findings[-1]
+    assert found.fix is not None
+    assert found.fix.name == NAME
+    assert found.fix.after == f"v=DMARC1; p=reject; sp=quarantine; {RUA}"
+
+
+async def test_an_unknown_destination_is_told_what_to_publish() -> None:
+    data = HOSTS | {NAME: [f"v=DMARC1; p=reject; {WHOLE},mailto:d@other.example"]}
+    (found,) = (await dmarc.run(SUBJECT, Zone(data))).findings
+    assert found.fix is not None
+    assert found.fix.name == "example.org._report._dmarc.other.example"
+    assert (found.fix.action, found.fix.after) == ("publish", "v=DMARC1;")
+
+
+@pytest.mark.parametrize(
+    ("rua", "severity"),
+    [
+        ("mailto:d@silent.example", Severity.MEDIUM),
+        ("mailto:d@silent.example,mailto:d@example.org", Severity.INFO),
+    ],
+)
+async def test_a_dead_report_address_matters_less_beside_another(
+    rua: str, severity: Severity
+) -> None:
+    data = HOSTS | {NAME: [f"v=DMARC1; p=reject; sp=reject; np=reject; rua={rua}"]}
+    (found,) = (await dmarc.run(SUBJECT, Zone(data))).findings
+    assert (found.kind.code, found.severity) == ("dmarc.rua_mailbox_no_mx", severity)
+
+
+async def test_facts_hold_what_applies() -> None:
+    record = f"v=DMARC1; p=quarantine; {WHOLE},mailto:d@reports.example; adkim=s; pct=100"
+    facts = (await dmarc.run(SUBJECT, Zone(HOSTS | {NAME: [record]}))).facts
+    assert facts == {
+        "record_at": "example.org",
+        "org_domain": "example.org",
+        "effective_policy": "quarantine",
+        "policy_tag": "p",
+        "record_count_at_domain": 1,
+        "psl_org_domain": "example.org",
+        "record": record,
+        "p": "quarantine",
+        "sp": "reject",
+        "np": "reject",
+        "testing": False,
+        "adkim": "s",
+        "aspf": "r",
+        "rua": ["mailto:d@example.org", "mailto:d@reports.example"],
+        "ruf": [],
+        "removed_tags": ["pct"],
+        "obsolete_size": False,
+        "rua_external": {"reports.example": True},
+    }
+
+
+@pytest.mark.parametrize("trouble", [SERVFAIL, TIMEOUT])
+@pytest.mark.parametrize("name", [NAME, "_dmarc.org", DOMAIN])
+async def test_says_nothing_when_dns_fails(name: str, trouble: Any) -> None:
+    judgement = await judge(dmarc, SUBJECT, Zone(HOSTS | {name: trouble}))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert not judgement.findings
+
+
+async def test_above_the_end_of_the_walk_nothing_matters() -> None:
+    data = {NAME: [f"v=DMARC1; p=reject; psd=n; {WHOLE}"], "_dmarc.org": TIMEOUT}
+    judgement = await judge(dmarc, SUBJECT, Zone(HOSTS | data))
+    assert (judgement.verdict, judgement.definite) == (Verdict.OK, True)
+
+
+async def test_a_destination_that_cannot_be_asked_costs_only_what_is_said_of_it() -> None:
+    data = {
+        NAME: [f"v=DMARC1; p=none; {WHOLE},mailto:d@reports.example"],
+        "example.org._report._dmarc.reports.example": TIMEOUT,
+    }
+    judgement = await judge(dmarc, SUBJECT, Zone(HOSTS | data))
+    assert [found.kind.code for found in judgement.findings] == ["dmarc.policy_none"]
+    assert judgement.facts["rua_external"] == {"reports.example": None}
+    assert not judgement.definite

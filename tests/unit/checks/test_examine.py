@@ -1,0 +1,173 @@
+"""Many subjects at once: what is late, what breaks, and what is left behind."""
+
+import asyncio
+import logging
+
+import pytest
+
+from app.checks.answers import Answers
+from app.checks.contract import Check, Outcome, Subject, Verdict, check
+from app.checks.examine import Examination, examine
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, Zone
+
+SUBJECTS = {key: Subject(DomainName(f"{key}.example.org")) for key in ("a", "b", "c", "d")}
+ONE = {"a": SUBJECTS["a"]}
+FAR = 600.0  # seconds that no test waits
+
+
+@check("quick", finds=())
+async def quick(subject: Subject, dns: Answers) -> Outcome:
+    return Outcome({"texts": list(await dns.txt(subject.domain))})
+
+
+@check("endless", finds=())
+async def endless(subject: Subject, dns: Answers) -> Outcome:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@check("broken", finds=())
+async def broken(subject: Subject, dns: Answers) -> Outcome:
+    raise ZeroDivisionError
+
+
+def empty() -> Answers:
+    """Answers for one subject."""
+    return Zone({"example.org": []})
+
+
+async def test_what_has_not_answered_in_time_is_undetermined_and_the_rest_stands() -> None:
+    done = await examine(ONE, empty, concurrency=1, seconds=0.01, checks=(quick, endless))
+    stands, late = done["a"].judgements
+    assert (stands.check, stands.verdict, stands.definite) == ("quick", Verdict.OK, True)
+    assert (late.check, late.verdict, late.definite) == ("endless", Verdict.UNDETERMINED, False)
+    assert (late.facts, late.findings) == ({"undetermined": True}, ())
+    assert late.reason == "no answer within 0.01 s"
+
+
+async def test_a_check_that_breaks_costs_only_its_own_judgement(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        done = await examine(SUBJECTS, empty, concurrency=2, seconds=FAR, checks=(broken, quick))
+    verdicts = [[one.verdict for one in found.judgements] for found in done.values()]
+    assert verdicts == [[Verdict.UNDETERMINED, Verdict.OK]] * 4
+    assert [record.message for record in caplog.records] == ["check failed"] * 4
+    assert caplog.records[0].exc_info is not None
+
+
+async def test_each_subject_is_told_of_once_it_is_over() -> None:
+    told: dict[str, Examination] = {}
+
+    async def on_done(key: str, found: Examination) -> None:
+        assert key not in told
+        told[key] = found
+
+    done = await examine(
+        SUBJECTS, empty, concurrency=2, seconds=FAR, on_done=on_done, checks=(quick,)
+    )
+    assert told == done
+    assert done.keys() == SUBJECTS.keys()
+
+
+async def test_the_first_is_told_of_while_others_are_under_way() -> None:
+    told: list[str] = []
+    first_is_told = asyncio.Event()
+
+    @check("patient", finds=())
+    async def patient(subject: Subject, dns: Answers) -> Outcome:
+        if subject is not SUBJECTS["a"]:
+            await first_is_told.wait()
+        return Outcome({})
+
+    async def on_done(key: str, _: Examination) -> None:
+        told.append(key)
+        first_is_told.set()
+
+    await examine(SUBJECTS, empty, concurrency=4, seconds=FAR, on_done=on_done, checks=(patient,))
+    assert told[0] == "a"
+    assert sorted(told) == ["a", "b", "c", "d"]
+
+
+async def test_no_more_subjects_are_under_way_than_allowed() -> None:
+    under_way: set[str] = set()
+    most = 0
+
+    @check("counting", finds=())
+    async def counting(subject: Subject, dns: Answers) -> Outcome:
+        nonlocal most
+        under_way.add(subject.domain)
+        most = max(most, len(under_way))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        under_way.remove(subject.domain)
+        return Outcome({})
+
+    await examine(SUBJECTS, empty, concurrency=2, seconds=FAR, checks=(counting,))
+    assert most == 2
+
+
+async def test_each_subject_has_answers_of_its_own() -> None:
+    opened: list[Answers] = []
+
+    def open_answers() -> Answers:
+        opened.append(Zone({}, budget=1))
+        return opened[-1]
+
+    done = await examine(SUBJECTS, open_answers, concurrency=1, seconds=FAR, checks=(quick,))
+    assert len(opened) == 4
+    assert {one.verdict for found in done.values() for one in found.judgements} == {Verdict.OK}
+
+
+async def test_a_failing_look_up_is_undetermined_with_its_reason() -> None:
+    zone = Zone({"a.example.org": SERVFAIL})
+    done = await examine(ONE, lambda: zone, concurrency=1, seconds=FAR, checks=(quick,))
+    (judgement,) = done["a"].judgements
+    assert (judgement.verdict, judgement.reason) == (
+        Verdict.UNDETERMINED,
+        "a.example.org TXT: servfail",
+    )
+    assert [record.rcode for record in judgement.records] == ["servfail"]
+
+
+@pytest.mark.parametrize("checks", [(endless,), (endless, quick, endless)])
+async def test_a_cancelled_examination_leaves_no_task(checks: tuple[Check, ...]) -> None:
+    before = asyncio.all_tasks()
+    started = asyncio.Event()
+
+    def open_answers() -> Answers:
+        started.set()
+        return empty()
+
+    examination = asyncio.create_task(
+        examine(SUBJECTS, open_answers, concurrency=3, seconds=FAR, checks=checks)
+    )
+    await started.wait()
+    await asyncio.sleep(0)
+    examination.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await examination
+    assert asyncio.all_tasks() == before
+
+
+async def test_time_over_leaves_no_task() -> None:
+    before = asyncio.all_tasks()
+    await examine(SUBJECTS, empty, concurrency=2, seconds=0.01, checks=(endless, endless))
+    assert asyncio.all_tasks() == before
+
+
+async def test_an_error_in_telling_ends_everything() -> None:
+    before = asyncio.all_tasks()
+
+    async def on_done(key: str, _: Examination) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await examine(SUBJECTS, empty, concurrency=2, seconds=FAR, on_done=on_done, checks=(quick,))
+    assert asyncio.all_tasks() == before
+
+
+async def test_nothing_to_examine_is_nothing_done() -> None:
+    nobody: dict[str, Subject] = {}
+    assert await examine(nobody, empty, concurrency=4, seconds=FAR) == {}

@@ -1,14 +1,36 @@
 """The records of tests/data/mail, read as receivers read them; and the names of the tree walk."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from app.protocols import dkim, dmarc, dmarc_discovery, mta_sts, names, tlsrpt
+from app.checks.answers import Page
+from app.checks.contract import Subject, Verdict
+from app.checks.mta_sts import PATH
+from app.checks.mta_sts import mta_sts as mta_sts_check
+from app.protocols import (
+    bimi,
+    dkim,
+    dmarc,
+    dmarc_discovery,
+    mta_sts,
+    names,
+    public_suffix,
+    tlsrpt,
+)
+from tests.zones import Zone
 
-VECTORS = yaml.safe_load((Path(__file__).parents[1] / "data" / "mail" / "records.yaml").read_text())
+MAIL = Path(__file__).parents[1] / "data" / "mail"
+VECTORS = yaml.safe_load((MAIL / "records.yaml").read_text())
+SUFFIXES = re.findall(
+    r"^checkPublicSuffix\((?:'([^']*)'|null), (?:'([^']*)'|null)\);$",
+    (MAIL / "test_psl.txt").read_text(),
+    re.MULTILINE,
+)
+POLICY = b"version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 1209600\n"
 
 
 @pytest.mark.parametrize("vector", VECTORS["dmarc_records"], ids=lambda vector: vector["input"])
@@ -19,6 +41,30 @@ def test_a_dmarc_record_asks_for_what_the_rfc_says(vector: dict[str, Any]) -> No
         assert policy is None
     else:
         assert policy == vector["effective"]
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        vector
+        for vector in VECTORS["dmarc_records"]
+        if vector.keys() & {"aspf", "np", "psd", "fo", "rua", "removed"}
+    ],
+    ids=lambda vector: vector["input"],
+)
+def test_a_dmarc_tag_has_the_value_that_the_rfc_gives_it(vector: dict[str, Any]) -> None:
+    record = dmarc.parse_record(vector["input"])
+    seen = {
+        "aspf": record.aspf,
+        "np": record.np,
+        "psd": record.psd,
+        "fo": record.fo and ":".join(record.fo),
+        "rua": list(record.rua),
+        "removed": list(record.removed_tags),
+    }
+    assert {tag: seen[tag] for tag in seen if tag in vector} == {
+        tag: vector[tag] for tag in seen if tag in vector
+    }
 
 
 @pytest.mark.parametrize("vector", VECTORS["mx_patterns"], ids=lambda vector: vector["host"])
@@ -36,6 +82,30 @@ def test_a_policy_is_used_only_if_it_is_valid(vector: dict[str, Any]) -> None:
         assert vector["outcome"] == "use"
         assert policy.mode == vector.get("mode", policy.mode)
         assert policy.max_age == vector.get("max_age", policy.max_age)
+        assert list(policy.mx) == vector.get("mx", list(policy.mx))
+
+
+@pytest.mark.parametrize("vector", VECTORS["mta_sts_http"], ids=lambda vector: vector["rfc"])
+async def test_a_policy_counts_only_as_it_was_served(vector: dict[str, Any]) -> None:
+    verdicts = {"use": Verdict.OK, "warn": Verdict.WARN, "error": Verdict.FAIL}
+    data: dict[Any, Any] = {
+        ("example.com", "MX"): ["10 mx.example.com"],
+        "_mta-sts.example.com": ["v=STSv1; id=1"],
+    }
+    zone = Zone(data, {("mta-sts.example.com", PATH): _served(vector)})
+    outcome = await mta_sts_check.run(Subject(names.DomainName("example.com")), zone)
+    assert outcome.verdict is verdicts[vector["outcome"]]
+
+
+def _served(vector: dict[str, Any]) -> Page:
+    """What the door to HTTPS makes of such an answer."""
+    url = f"https://mta-sts.example.com{PATH}"
+    if "tls" in vector:
+        return Page(url, failure="tls", detail=vector["tls"])
+    if "location" in vector:
+        return Page(url, vector["status"], failure="redirect", detail=vector["location"])
+    body = POLICY + b"\n" * (vector.get("body_bytes", len(POLICY)) - len(POLICY))
+    return Page(url, vector["status"], vector.get("content_type", "text/plain"), body)
 
 
 @pytest.mark.parametrize("vector", VECTORS["mta_sts_txt"], ids=lambda vector: vector["input"])
@@ -52,11 +122,33 @@ def test_an_mta_sts_record_is_used_only_with_a_valid_id(vector: dict[str, Any]) 
 @pytest.mark.parametrize("vector", VECTORS["tlsrpt_txt"], ids=lambda vector: vector["input"])
 def test_a_tls_rpt_record_needs_an_address(vector: dict[str, Any]) -> None:
     try:
-        tlsrpt.parse_record(vector["input"])
+        record = tlsrpt.parse_record(vector["input"])
     except (tlsrpt.NotTlsRpt, tlsrpt.Unusable):
         assert vector["outcome"] in ("error", "ignore")
     else:
         assert vector["outcome"] in ("use", "default")
+        assert list(record.rua) == vector["rua"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["bimi_txt"], ids=lambda vector: vector["input"])
+def test_a_bimi_record_needs_a_logo_over_https(vector: dict[str, Any]) -> None:
+    try:
+        record = bimi.parse_record(vector["input"])
+    except (bimi.NotBimi, bimi.Unusable):
+        assert vector["outcome"] in ("error", "ignore")
+    else:
+        assert vector["outcome"] == "use"
+        assert record.declined is vector.get("declined", False)
+
+
+@pytest.mark.parametrize(("name", "expected"), SUFFIXES)
+def test_a_name_is_registered_below_its_public_suffix(name: str, expected: str) -> None:
+    assert public_suffix.registrable(name) == (expected or None)
+
+
+def test_no_line_of_the_public_suffix_vectors_is_passed_over() -> None:
+    lines = (MAIL / "test_psl.txt").read_text().splitlines()
+    assert len(SUFFIXES) == sum(line.startswith("checkPublicSuffix") for line in lines)
 
 
 @pytest.mark.parametrize("vector", VECTORS["dkim_keys"], ids=lambda vector: vector["rfc"])
@@ -66,7 +158,10 @@ def test_a_dkim_key_has_the_bits_it_has(vector: dict[str, Any]) -> None:
     except (dkim.NotDkim, dkim.Unusable):
         assert vector["outcome"] in ("error", "ignore")
     else:
+        assert vector["outcome"] == "use"
         assert key.bits == vector.get("bits", key.bits)
+        assert key.revoked is vector.get("revoked", False)
+        assert key.testing is vector.get("testing", False)
 
 
 def test_a_short_name_is_walked_label_by_label_to_the_tld() -> None:

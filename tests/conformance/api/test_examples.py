@@ -1,0 +1,271 @@
+"""``docs/api.md`` is true: every example is run, in order, and answered as the page says.
+
+The rule of comparison: status, named headers, keys and values must be equal, except that
+
+- ``…`` within a string stands for any text, and ``"…"`` alone for any value;
+- a list that ends in ``"…"``, and an object with the key ``"…"``, may go on;
+- of ids only the prefix counts, of times only that they are times, of ``N seconds`` not the N,
+  and of the numbers in VARYING only that they are numbers.
+
+An HTML comment ``<!-- meanwhile: … -->`` names what happens before the next example (MEANWHILE).
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
+
+from app import ids
+from app.api.contract import CONTRACTS, Contract
+from app.models.keys import Scope
+from app.services import scanning, scans, verification
+from app.services.scans import ScanFilter
+from app.settings import Settings
+from tests.api.conftest import Client, app, client, make_client, zone
+from tests.zones import Zone, ZoneDoor
+
+__all__ = ["app", "client", "zone"]
+
+TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+FENCE = r"```{}\n([^`]*)```\n"
+EXAMPLE = re.compile(
+    r"<!-- meanwhile: (?P<meanwhile>.*?) -->"
+    rf"|{FENCE.format('sh')}\n→ (?P<answer>[^\n]*)\n(?:\n{FENCE.format('json')})?",
+    re.DOTALL,
+)
+ROUTE = re.compile(r"^### (GET|POST|PATCH|PUT|DELETE) (/\S+)\n\nScope: ([^.\n]*)\.", re.MULTILINE)
+VARIABLES = {"dom": "DOMAIN", "scan": "SCAN", "batch": "BATCH", "alert": "ALERT"}
+VARYING = {"elapsedMs", "durationMs", "queryCount", "retryAfter"}
+
+ID = re.compile(r"\b(dom|scan|batch|alert|key|evt|acc)_[0-9a-z]{26}\b")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+SECONDS = re.compile(r"\d+ seconds")
+
+RECORDS: dict[Any, Any] = {
+    ("example.com", "NS"): ["ns1.example.com", "ns2.example.com"],
+    ("ns1.example.com", "A"): ["198.51.100.1"],
+    ("ns2.example.com", "A"): ["198.51.100.2"],
+    ("example.com", "MX"): ["10 mx.example.com"],
+    ("mx.example.com", "A"): ["198.51.100.3"],
+    "example.com": ["v=spf1 mx -all", "v=spf1 -all"],
+    "_dmarc.example.com": ["v=DMARC1; p=reject; rua=mailto:dmarc@example.com"],
+}
+LOWERED = "v=DMARC1; p=none; rua=mailto:dmarc@example.com"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call, and the answer that the page shows."""
+
+    command: str
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Story:
+    """The page as it is lived through: who calls, what is known so far, what DNS holds."""
+
+    client: Client
+    variables: dict[str, str]
+    records: dict[Any, Any] = field(default_factory=lambda: dict(RECORDS))
+
+    def publish(self, name: str, *values: str) -> None:
+        """Change what DNS holds."""
+        self.records[name] = list(values)
+        self.client.app.extensions["door"] = ZoneDoor(Zone(self.records))
+
+    def work(self) -> None:
+        """Run what is queued, as a worker does."""
+        queued, _ = scans.search(self.client.account_id, ScanFilter(status="queued"))
+        scanning.run([row.id for row in queued], ZoneDoor(Zone(self.records)))
+
+    def prove(self) -> None:
+        """Publish the record that proves control of the domain."""
+        challenge = verification.challenge(self.client.account_id, "example.com")
+        self.publish(challenge.name, challenge.value)
+
+    def call(self, command: str) -> TestResponse:
+        """Run a curl command, without curl."""
+        words = shlex.split(command.replace("\\\n", " "))
+        assert words.pop(0) == "curl", command
+        method, body, headers, path = "", None, {}, ""
+        for word in (iterator := iter(words)):
+            if word == "-X":
+                method = next(iterator)
+            elif word == "--json":
+                body, headers["Content-Type"] = self.filled(next(iterator)), "application/json"
+            elif word == "-H":
+                name, _, value = self.filled(next(iterator)).partition(": ")
+                headers[name] = value
+            else:
+                path = self.filled(word)
+        method = method or ("GET" if body is None else "POST")
+        caller = self.client.app.test_client()
+        return caller.open(path, method=method, data=body, headers=headers)
+
+    def filled(self, text: str) -> str:
+        """The text with its $VARIABLES; an unknown one is an error."""
+        return re.sub(r"\$([A-Z_]+)", lambda found: self.variables[found[1]], text)
+
+    def learn(self, response: TestResponse) -> None:
+        """$DOMAIN, $SCAN, … are the ids of the last thing of that kind, $ETAG the last ETag."""
+        if etag := response.headers.get("ETag"):
+            self.variables["ETAG"] = etag
+        found = (response.json or {}).get("data") if response.data else None
+        first = found[0] if isinstance(found, list) and found else found
+        if isinstance(first, dict) and "id" in first:
+            prefix = str(first["id"]).partition("_")[0]
+            self.variables[VARIABLES.get(prefix, "OTHER")] = str(first["id"])
+
+
+MEANWHILE: dict[str, Callable[[Story], None]] = {
+    "a worker scans": Story.work,
+    "the ownership record is published": Story.prove,
+    "the DMARC policy is lowered": lambda story: story.publish("_dmarc.example.com", LOWERED),
+    "SPF is mended": lambda story: story.publish("example.com", "v=spf1 mx -all"),
+}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """As an operator has it: domains are to be verified."""
+    return replace(settings, domain_verification="required")
+
+
+@pytest.fixture
+def story(client: Client) -> Story:
+    """The state of things before the first example."""
+    read = make_client(client.app, client.account_id, [Scope.DOMAINS_READ])
+    busy = make_client(client.app, client.account_id, rate_limit="1 per minute")
+    busy("GET", "/v1/me")
+    keys = {"READ_KEY": read.token, "BUSY_KEY": busy.token}
+    made = Story(client, {"API": "", "AUTH": f"Authorization: Bearer {client.token}", **keys})
+    made.publish("example.com", *RECORDS["example.com"])
+    return made
+
+
+def steps() -> Iterator[str | Example]:
+    """The page's examples, and what happens between them."""
+    for found in EXAMPLE.finditer(TEXT):
+        if found["meanwhile"]:
+            yield found["meanwhile"]
+            continue
+        status, *headers = found["answer"].split(" · ")
+        named = dict(header.strip("`").split(": ", 1) for header in headers)
+        body = json.loads(found[4]) if found[4] else None
+        yield Example(found[2], int(status), named, body)
+
+
+def plain(value: Any) -> Any:
+    """The value without what differs from call to call."""
+    if isinstance(value, str):
+        return SECONDS.sub("N seconds", TIME.sub("TIME", ID.sub(r"\1_ID", value)))
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            name: 0 if name in VARYING and isinstance(item, int) else plain(item)
+            for name, item in value.items()
+        }
+    return value
+
+
+def differences(said: Any, real: Any, at: str = "") -> list[str]:
+    """Where the answer is not what the page says, by the rule of the module."""
+    if said == "…":
+        return []
+    if isinstance(said, dict) and isinstance(real, dict):
+        return _in_objects(said, real, at)
+    if isinstance(said, list) and isinstance(real, list):
+        may_go_on = said[-1:] == ["…"]
+        wanted = said[:-1] if may_go_on else said
+        if len(real) < len(wanted) or (len(real) > len(wanted) and not may_go_on):
+            return [f"{at}: {len(wanted)} items said, {len(real)} answered"]
+        pairs = enumerate(zip(wanted, real, strict=False))
+        return [line for i, (a, b) in pairs for line in differences(a, b, f"{at}[{i}]")]
+    if isinstance(said, str) and isinstance(real, str):
+        pattern = ".*".join(map(re.escape, said.split("…")))
+        return [] if re.fullmatch(pattern, real, re.DOTALL) else [f"{at}: {said!r}, not {real!r}"]
+    return [] if said == real and type(said) is type(real) else [f"{at}: {said!r}, not {real!r}"]
+
+
+def _in_objects(said: dict[str, Any], real: dict[str, Any], at: str) -> list[str]:
+    wanted = {name: value for name, value in said.items() if name != "…"}
+    extra = set() if "…" in said else real.keys() - wanted.keys()
+    found = [f"{at}: {name} is not on the page" for name in sorted(extra)]
+    found += [f"{at}: {name} is not answered" for name in sorted(wanted.keys() - real.keys())]
+    for name in wanted.keys() & real.keys():
+        found += differences(wanted[name], real[name], f"{at}.{name}")
+    return found
+
+
+def test_every_example_is_answered_as_the_page_says(story: Story) -> None:
+    found: list[str] = []
+    for step in steps():
+        if isinstance(step, str):
+            MEANWHILE[step](story)
+            continue
+        response = story.call(step.command)
+        said = {"status": step.status, "headers": step.headers, "body": step.body}
+        real = {
+            "status": response.status_code,
+            "headers": {name: response.headers.get(name) for name in step.headers},
+            "body": response.json if response.data else None,
+        }
+        lines = differences(plain(said), plain(real))
+        found += [f"{step.command.strip()}\n  {line}" for line in lines]
+        story.learn(response)
+    assert not found, "\n".join(found)
+
+
+def test_no_example_is_overlooked() -> None:
+    examples = [step for step in steps() if isinstance(step, Example)]
+    assert len(examples) == TEXT.count("```sh\ncurl")
+    assert sum(example.body is not None for example in examples) == TEXT.count("```json\n{")
+
+
+def routes(app: Flask) -> dict[tuple[str, str], Contract]:
+    """The contract of each method and path; the document's own routes are left out."""
+
+    def path(rule: Rule) -> str:
+        return rule.rule.replace("<", "{").replace(">", "}")
+
+    return {
+        (method, path(rule)): contract
+        for rule in app.url_map.iter_rules()
+        if (contract := CONTRACTS.get(app.view_functions[rule.endpoint]))
+        and not rule.endpoint.startswith("docs.")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def scope_words(contract: Contract) -> str:
+    """A view's scopes as the page words them."""
+    if contract.is_public:
+        return "none, no key either"
+    return " or ".join(f"`{Scope(scope).value}`" for scope in contract.scopes) or "any key"
+
+
+def test_the_page_has_every_route_with_its_scope_and_no_other(app: Flask) -> None:
+    said = {(method, path): scope for method, path, scope in ROUTE.findall(TEXT)}
+    assert said == {route: scope_words(contract) for route, contract in routes(app).items()}
+
+
+def test_every_route_of_the_page_has_an_example() -> None:
+    sections = re.split(r"^#+ ", TEXT, flags=re.MULTILINE)
+    routes = [section for section in sections if re.match(r"(GET|POST|PATCH|DELETE) /", section)]
+    assert [section.splitlines()[0] for section in routes if "```sh\ncurl" not in section] == []
+
+
+def test_ids_are_recognised_as_they_are_made() -> None:
+    assert all(ID.fullmatch(ids.public(prefix, ids.new())) for prefix in ("dom", "scan", "acc"))

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from app.network import wire
 
+BURST = 240  # questions that fit the buffer of a server that has not come to read them (208 KiB)
+BURST_SECONDS = 0.05  # after which it has
 SOCKETS = 8  # in turn, for each server
 USES = 32  # questions from one port, before it is given up for another
 _BURST = 16  # datagrams read before others have their turn
@@ -48,16 +50,29 @@ class _Pending:
         self.settle("garbage" if self.garbled else "timeout")
 
 
+class _Place:
+    """One of the burst, until it is left for the first time."""
+
+    def __init__(self, gate: asyncio.Semaphore) -> None:
+        self._gate: asyncio.Semaphore | None = gate
+
+    def leave(self) -> None:
+        if self._gate:
+            self._gate.release()
+            self._gate = None
+
+
 class Transport:
     """The name servers of one event loop.
 
-    seconds  for one question, a second try included
+    seconds  for one question from when it goes out, a second try included
     """
 
     def __init__(self, servers: Sequence[tuple[str, int]], seconds: float) -> None:
         self._servers = [_Server(host, port) for host, port in servers]
         self._seconds = seconds
         self._preferred = 0
+        self._gate = asyncio.Semaphore(BURST)
 
     async def exchange(self, query: bytes, question: Question) -> tuple[wire.Message, bool]:
         """The response (NOERROR or NXDOMAIN), and whether its AD bit can be trusted.
@@ -66,6 +81,16 @@ class Transport:
         question  what the query asks, as it will be read from the response
         raises  Unanswered
         """
+        place = _Place(self._gate)
+        await self._gate.acquire()
+        timer = asyncio.get_running_loop().call_later(BURST_SECONDS, place.leave)
+        try:
+            return await self._exchange(query, question)
+        finally:
+            timer.cancel()
+            place.leave()
+
+    async def _exchange(self, query: bytes, question: Question) -> tuple[wire.Message, bool]:
         deadline = asyncio.get_running_loop().time() + self._seconds
         first = self._preferred
         try:

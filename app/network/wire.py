@@ -144,7 +144,7 @@ def _message(data: bytes) -> Message:
     if flags & _TC:  # what there is of it cannot be relied on
         return Message(id, flags & 15, True, authenticated, (name, rdtype))
     count = answers + authorities + additionals
-    entries = _entries(data, at + _QUESTION.size, count)
+    entries = _entries(data, at + _QUESTION.size, count, name)
     found = _answers(data, entries[:answers], rdtype)
     authority = entries[answers : answers + authorities]
     negative_ttl = _negative_ttl(data, authority)
@@ -161,10 +161,13 @@ def _message(data: bytes) -> Message:
     )
 
 
-def _entries(data: bytes, at: int, count: int) -> list[_Entry]:
+def _entries(data: bytes, at: int, count: int, question: str) -> list[_Entry]:
     entries = []
     for _ in range(count):
-        owner, at = _name(data, at)
+        if data[at] == 0xC0 and data[at + 1] == _HEADER.size:  # nearly always
+            owner, at = question, at + 2
+        else:
+            owner, at = _name(data, at)
         rdtype, rdclass, ttl, size = _RECORD.unpack_from(data, at)
         start = at + _RECORD.size
         at = start + size
@@ -175,11 +178,12 @@ def _entries(data: bytes, at: int, count: int) -> list[_Entry]:
 
 
 def _answers(data: bytes, entries: Sequence[_Entry], asked: int) -> tuple[Record, ...]:
-    return tuple(
-        Record(entry.owner, entry.rdtype, _seconds(entry.ttl), _rdata(data, entry))
-        for entry in entries
-        if entry.rdtype in (asked, CNAME) and entry.rdclass == _IN
-    )
+    found = []
+    for owner, rdtype, rdclass, ttl, start, end in entries:
+        if rdtype in (asked, CNAME) and rdclass == _IN:
+            read = _READERS.get(rdtype, _in_hexadecimal)
+            found.append(Record(owner, rdtype, _seconds(ttl), read(data, start, end)))
+    return tuple(found)
 
 
 def _negative_ttl(data: bytes, authority: Sequence[_Entry]) -> int | None:
@@ -261,11 +265,6 @@ def _unescaped(octets: bytes) -> list[bytes]:
             labels[-1] += bytes((int(match[1]),)) if match[1] else match[2] or match[3]
         at = match.end()
     return labels
-
-
-def _rdata(data: bytes, entry: _Entry) -> Rdata:
-    reader = _READERS.get(entry.rdtype, _in_hexadecimal)
-    return reader(data, entry.start, entry.end)
 
 
 def _host(data: bytes, start: int, end: int) -> str:

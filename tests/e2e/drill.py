@@ -1,0 +1,91 @@
+"""``./dev drill``: the drills at the size of a working day, on SQLite and on PostgreSQL."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from alembic import command
+from alembic.config import Config
+
+from app import db, queue
+from app import settings as app_settings
+from app.settings import Settings
+from tests.e2e import drills
+from tests.e2e.service import ROOT, SECRET, Service
+from tests.factories import make_account, make_key
+from tests.servers import Server, start_postgres, start_valkey
+
+DOMAINS = 100
+KILLS = 6
+REDIS_AWAY_SECONDS = 10.0
+
+
+def main() -> int:
+    """Exit status 1 if anything was lost."""
+    for engine in ("sqlite", "postgresql"):
+        with tempfile.TemporaryDirectory(prefix="drill-") as name:
+            directory = Path(name)
+            directory.chmod(0o755)
+            with _running(directory, engine) as (service, redis):
+                _run(engine, service, redis)
+    return 0
+
+
+def _run(engine: str, service: Service, redis: Server) -> None:
+    def say(text: str) -> None:
+        sys.stdout.write(f"{engine:10} | {text}\n")
+        sys.stdout.flush()
+
+    say(drills.share_limit(service, make_key(make_account().id)[1]))
+    account_id, token = _account()
+    drills.add_domains(service, token)
+    say(drills.kill_workers(service, token, account_id, KILLS))
+    account_id, token = _account()
+    drills.add_domains(service, token)
+    say(drills.stop_redis(service, redis, token, REDIS_AWAY_SECONDS))
+
+
+def _account() -> tuple[UUID, str]:
+    account_id = make_account().id
+    return account_id, make_key(account_id, rate_limit="1000000 per minute")[1]
+
+
+@contextmanager
+def _running(directory: Path, engine: str) -> Iterator[tuple[Service, Server]]:
+    (directory / "valkey").mkdir()
+    redis = start_valkey(directory / "valkey", persistent=True)
+    servers = [redis]
+    url = f"sqlite:///{directory / 'drill.db'}"
+    if engine == "postgresql":
+        (directory / "postgres").mkdir()
+        servers.append(start_postgres(directory / "postgres"))
+        url = app_settings.database_url(servers[-1].url)
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = url
+    command.upgrade(config, "head")
+    app_settings.use(
+        Settings(
+            secret_key=SECRET,
+            database_url=url,
+            redis_url=redis.url,
+            allow_special_use_names=True,
+            domain_verification="off",
+        )
+    )
+    connected = db.connect(url)
+    db.bind(connected)
+    queue.bind(redis.url)
+    try:
+        with Service(directory, url, redis.url, domains=DOMAINS) as service:
+            yield service, redis
+    finally:
+        connected.dispose()
+        for server in servers:
+            server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

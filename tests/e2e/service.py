@@ -1,0 +1,170 @@
+"""The whole service as processes: gunicorn, worker, clock, and a name server of the demo's kind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demo.manners import Manners, Slow
+from demo.nameserver import NameServer
+from devtools.processes import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "e" * 40
+COMMANDS = {
+    "web": ["gunicorn", "-c", "gunicorn.conf.py"],
+    "worker": ["worker"],
+    "clock": ["worker.clock"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for one request."""
+
+    status: int
+    headers: Any  # as a mapping of names in any case
+    json: Any
+
+
+class Service:
+    """Processes that share a database, a Redis and a name server.
+
+    directory  for logs and zone files
+    domains    how many domains ``d0.test`` … there are; each answer about them is a little late
+    """
+
+    def __init__(
+        self, directory: Path, database_url: str, redis_url: str, *, domains: int = 10
+    ) -> None:
+        self.directory = directory
+        self.port = free_port(0)
+        self.names = [f"d{number}.test" for number in range(domains)]
+        zones = directory / "zones"
+        zones.mkdir()
+        _write_zones(zones, self.names)
+        self.dns = NameServer(zones, Manners(faults={"test": Slow(0.02)}))
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._settings = {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "SECRET_KEY": SECRET,
+            "ALLOW_SPECIAL_USE_NAMES": "on",
+            "DOMAIN_VERIFICATION": "off",
+            "SCAN_LEASE": "3",
+            "SCAN_REQUEUE": "3",
+            "SWEEP_SECONDS": "1",
+            "SCAN_CHUNK": "20",
+            "PORT": str(self.port),
+            "BIND": "127.0.0.1",
+            "LOG_LEVEL": "warning",
+        }
+
+    def __enter__(self) -> "Service":
+        self.dns.start()
+        self._settings["DNS_NAMESERVERS"] = f"127.0.0.1:{self.dns.port}"
+        for name in COMMANDS:
+            self.start(name)
+        wait_for(lambda: self.call("GET", "/readyz").status == 200, "the web process")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+        left = [pid for process in self._processes.values() for pid in _tree(process.pid)]
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.dns.stop()
+
+    def start(self, name: str) -> None:
+        """Start one of the processes of the Procfile; its output goes to a file."""
+        with (self.directory / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", *COMMANDS[name]],
+                cwd=ROOT,
+                env={**os.environ, **self._settings},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill_below(self, name: str) -> int:
+        """SIGKILL for whatever the process has started, its children's children too; how many."""
+        pids = _tree(self._processes[name].pid)[1:]
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return len(pids)
+
+    def call(self, method: str, path: str, token: str = "", body: Any = None) -> Answer:
+        """One request; status 0 if nobody answers."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return Answer(response.status, response.headers, _json(response.read()))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, _json(error.read()))
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return Answer(0, {}, None)
+
+    def log(self, name: str) -> str:
+        """What the process has printed."""
+        return (self.directory / f"{name}.log").read_text()
+
+
+def wait_for(is_so: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    """Until it is so; an error that says what was waited for otherwise."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s for {what}")
+        time.sleep(0.1)
+
+
+def _json(raw: bytes) -> Any:
+    return json.loads(raw) if raw else None
+
+
+def _tree(pid: int) -> list[int]:
+    """The process and everything below it, if it lives."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    try:
+        found = [int(text) for text in children.read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [pid, *(below for child in found for below in _tree(child))]
+
+
+def _write_zones(directory: Path, names: list[str]) -> None:
+    """A zone for each name, and the one above them with their name servers and their MX."""
+    head = "$ORIGIN {}.\n$TTL 300\n@ IN SOA ns1.test. hostmaster.test. 1 3600 600 86400 300\n"
+    servers = "@ IN NS ns1.test.\n@ IN NS ns2.test.\n"
+    hosts = "ns1 IN A 198.51.100.1\nns2 IN A 198.51.100.2\nmx IN A 198.51.100.3\n"
+    cuts = "".join(f"{name}. IN NS ns1.test.\n{name}. IN NS ns2.test.\n" for name in names)
+    (directory / "test.zone").write_text(head.format("test") + servers + hosts + cuts)
+    records = (
+        '@ IN MX 10 mx.test.\n@ IN TXT "v=spf1 mx -all"\n@ IN TXT "v=spf1 -all"\n'
+        '_dmarc IN TXT "v=DMARC1; p=none; rua=mailto:d@{}"\n'
+    )
+    for name in names:
+        text = head.format(name) + servers + records.format(name)
+        (directory / f"{name}.zone").write_text(text)

@@ -1,0 +1,131 @@
+"""The service as its users meet it: processes, sockets, and what happens when some of them die."""
+
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from app import settings as app_settings
+from app.services import keys
+from app.settings import Settings
+from tests.e2e import drills
+from tests.e2e.service import SECRET, Service, wait_for
+from tests.factories import ACTOR, make_account, make_key
+from tests.servers import Server, start_valkey
+
+pytestmark = pytest.mark.e2e
+
+
+Running = dict[str, tuple[Service, Server]]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    """What was started for each database: the service, and a Valkey of its own that persists."""
+    started: Running = {}
+    yield started
+    for service, redis in started.values():
+        service.__exit__()
+        redis.stop()
+
+
+@pytest.fixture
+def service(
+    database: Engine, settings: Settings, running: Running, tmp_path_factory: Any
+) -> Service:
+    """The service on this test's database; one for all tests here, for it takes a while."""
+    url = settings.database_url
+    if url not in running:
+        directory: Path = tmp_path_factory.mktemp("service")
+        (directory / "valkey").mkdir()
+        redis = start_valkey(directory / "valkey", persistent=True)
+        running[url] = (Service(directory, url, redis.url, domains=20).__enter__(), redis)
+    service, redis = running[url]
+    app_settings.use(replace(settings, secret_key=SECRET, redis_url=redis.url))
+    return service
+
+
+@pytest.fixture
+def redis(service: Service, settings: Settings, running: Running) -> Server:
+    return running[settings.database_url][1]
+
+
+@pytest.fixture
+def account_id(service: Service) -> UUID:
+    return make_account().id
+
+
+@pytest.fixture
+def token(account_id: UUID) -> str:
+    return make_key(account_id, rate_limit="1000000 per minute")[1]
+
+
+def test_a_domain_is_scanned_and_its_alerts_are_read(service: Service, token: str) -> None:
+    made = service.call("POST", "/v1/domains", token, {"name": "d0.test"})
+    assert made.status == 201
+    asked = service.call("POST", "/v1/domains/d0.test/scans", token)
+    assert asked.status == 202
+    path = asked.headers["Location"]
+
+    def is_done() -> bool:
+        return bool(service.call("GET", path, token).json["data"]["status"] == "completed")
+
+    wait_for(is_done, "the scan")
+    found = service.call("GET", path, token).json["data"]
+    verdicts = {check["check"]: check["verdict"] for check in found["checks"]}
+    assert (verdicts["spf"], verdicts["dmarc"], verdicts["mx"]) == ("fail", "warn", "ok")
+    alerts = service.call("GET", "/v1/alerts?status=open", token).json["data"]
+    assert {alert["id"] for alert in alerts} == set(found["alerts"]["opened"])
+    assert "spf.multiple_records" in {alert["type"] for alert in alerts}
+
+
+def test_a_revoked_key_is_refused_by_every_process_within_a_second(
+    service: Service, account_id: UUID
+) -> None:
+    key, token = make_key(account_id)
+    assert {service.call("GET", "/v1/me", token).status for _ in range(20)} == {200}
+    keys.revoke(account_id, key.key_id, actor=ACTOR)
+    time.sleep(1)
+    assert {service.call("GET", "/v1/me", token).status for _ in range(20)} == {401}
+
+
+def test_parallel_clients_share_one_limit(service: Service, account_id: UUID) -> None:
+    _, token = make_key(account_id)
+    drills.share_limit(service, token)
+
+
+def test_scans_survive_the_death_of_their_workers(
+    service: Service, account_id: UUID, token: str
+) -> None:
+    drills.add_domains(service, token)
+    drills.kill_workers(service, token, account_id, kills=2)
+
+
+def test_scans_asked_for_without_redis_are_run_once_it_is_back(
+    service: Service, redis: Server, token: str
+) -> None:
+    drills.add_domains(service, token)
+    drills.stop_redis(service, redis, token, seconds=3)
+
+
+def test_a_header_of_ten_megabytes_is_refused_in_the_envelope(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        try:
+            connection.sendall(b"GET /v1/me HTTP/1.1\r\nHost: x\r\nX-Big: ")
+            for _ in range(10):
+                connection.sendall(b"a" * 1_000_000)
+            connection.sendall(b"\r\n\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has heard enough
+        try:
+            answer = connection.recv(65536)
+        except ConnectionResetError:
+            answer = b""
+    assert not answer or b"HTTP/1.1 431" in answer
+    assert service.call("GET", "/healthz").status == 200

@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeVar
 class Undetermined(Exception):
     """DNS or a server could not be asked, or would not say. It is never a finding.
 
-    reason  ``servfail``, ``refused``, ``timeout``, ``budget``, ``network`` or ``garbage``
+    reason  ``servfail``, ``refused``, ``timeout``, ``budget``, ``network``, ``garbage`` or
+            ``unvalidated`` (the resolver does not say that it has validated what is signed)
     """
 
     def __init__(self, name: str, rdtype: str, reason: str) -> None:

@@ -47,9 +47,10 @@ T = TypeVar("T")
 
 @check("caa", finds=(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN), logic_version=1)
 async def caa(subject: Subject, dns: Answers) -> Outcome:
-    """Facts: ``record``, ``found_at`` (where the set that counts is, or None), ``issue``,
-    ``issuewild``, ``issuemail`` (CAs, sorted; empty: see ``issue``, or nobody), ``iodef``.
+    """Which CAs may issue certificates for the domain, and for the host of its MTA-STS policy.
 
+    facts   record, found_at (where the set that counts is, or None), issue, issuewild, issuemail
+            (CAs, sorted; empty: see issue, or nobody), iodef
     source  RFC 8659 §3, §4; RFC 9495
     """
     policy_host = f"mta-sts.{subject.domain}"

@@ -98,9 +98,10 @@ class _Host:
     logic_version=1,
 )
 async def dane(subject: Subject, dns: Answers) -> Outcome:
-    """Facts: ``tlsa_hosts`` (MX hosts with TLSA records, best first), ``dnssec`` (their records
-    and the MX set are validated), ``null_mx``.
+    """Whether the MX hosts have TLSA records that senders can use, protected by DNSSEC.
 
+    facts   tlsa_hosts (MX hosts with TLSA records, best first), dnssec (their records and the MX
+            set are validated), null_mx
     source  RFC 7672 §2.2, §3.1; RFC 6698 §2.1
     """
     answer = await dns.ask(subject.domain, "MX")

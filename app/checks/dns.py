@@ -69,8 +69,11 @@ T = TypeVar("T")
     logic_version=1,
 )
 async def dns(subject: Subject, dns: Answers) -> Outcome:
-    """Facts: ``exists``, ``zone``, ``ns``, ``ns_unresolvable``, ``ns_unresponsive`` (sorted names);
-    or ``servfail: true`` alone, which is not definite."""
+    """Whether the domain exists, its name servers have addresses, and its aliases lead somewhere.
+
+    facts  exists, zone, ns, ns_unresolvable, ns_unresponsive (sorted names); or servfail: true
+           alone, which is not definite
+    """
     domain = subject.domain
     try:
         own = await dns.ask(domain, "NS")

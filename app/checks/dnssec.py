@@ -31,21 +31,34 @@ WEAK_ALGORITHM = Kind(
 WEAK_DIGEST = Kind(
     "dnssec.digest_deprecated", Severity.LOW, "A DS record has a SHA-1 digest", "RFC 8624 §3.3"
 )
+NOT_APPLICABLE = Kind(
+    "dnssec.not_applicable",
+    Severity.INFO,
+    "The domain does not exist: there is nothing to sign",
+    "RFC 8020 §2",
+    verdict=Verdict.INFO,
+)
 
 _WEAK_ALGORITHMS = {1: "RSAMD5", 3: "DSA", 5: "RSASHA1", 6: "DSA-NSEC3", 7: "RSASHA1-NSEC3"}
 _SHA1 = 1
 
 
-@check("dnssec", finds=(MISSING, BOGUS, WEAK_ALGORITHM, WEAK_DIGEST), logic_version=1)
+@check(
+    "dnssec", finds=(MISSING, BOGUS, WEAK_ALGORITHM, WEAK_DIGEST, NOT_APPLICABLE), logic_version=1
+)
 async def dnssec(subject: Subject, dns: Answers) -> Outcome:
-    """Facts: ``signed``, ``ad`` (the resolver validated), ``zone``, ``algorithms`` (numbers).
+    """Whether the domain's zone is signed, and its signatures validate.
 
+    facts   signed, ad (the resolver validated), zone, algorithms (numbers)
     raises  Undetermined also if there is a DS, but the resolver does not validate
     source  RFC 4035 §3.2.3, §5; RFC 6840 §5.7
     """
     (zone, soa, failure), own = await asyncio.gather(
         _zone(subject.domain, dns), dns.ask(subject.domain, "DS")
     )
+    if zone != subject.domain and not (own.exists or own.aliases):
+        facts = {"signed": False, "ad": False, "zone": zone, "algorithms": []}
+        return Outcome(facts, NOT_APPLICABLE.at(subject.domain))
     answer = own if zone == subject.domain else await dns.ask(zone, "DS")
     records = tuple(str(record) for record in answer.rdatas)
     facts = {

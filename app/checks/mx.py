@@ -95,8 +95,11 @@ class _Target:
     logic_version=1,
 )
 async def mx(subject: Subject, dns: Answers) -> Outcome:
-    """Facts: ``null_mx``, ``null_mx_with_others``, ``implicit``, ``hosts`` (best first),
-    ``cname_targets``, ``unresolvable_targets`` (both a part of ``hosts``)."""
+    """Whether mail for the domain finds a host with an address, or is refused on purpose.
+
+    facts  null_mx, null_mx_with_others, implicit, hosts (best first), cname_targets,
+           unresolvable_targets (both a part of hosts)
+    """
     records = await dns.mx(subject.domain)
     hosted = [record for record in records if record.host]
     if not records:

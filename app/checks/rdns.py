@@ -39,9 +39,10 @@ class _Reverse:
 
 @check("rdns", finds=(MISSING, MISMATCH), logic_version=1)
 async def rdns(subject: Subject, dns: Answers) -> Outcome:
-    """Facts: ``null_mx``; ``hosts``, each MX host with ``confirmed``, ``mismatch`` or ``none``,
-    the worst of its addresses; a host without address is left out.
+    """Whether the addresses of the MX hosts have reverse names that lead back to them.
 
+    facts   null_mx; hosts, each MX host with ``confirmed``, ``mismatch`` or ``none``, the worst of
+            its addresses; a host without address is left out
     source  RFC 1912 §2.1; RFC 8601 §2.7.3, §3 (iprev)
     """
     records = await dns.mx(subject.domain)

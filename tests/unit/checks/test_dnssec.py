@@ -56,6 +56,14 @@ async def test_facts_tell_what_was_seen() -> None:
     }
 
 
+async def test_of_a_domain_that_does_not_exist_there_is_nothing_to_say() -> None:
+    missing = Subject(DomainName("nosuch.example.org"))
+    outcome = await dnssec.run(missing, Zone(SIGNED, authenticated=True))
+    assert [found.kind.code for found in outcome.findings] == ["dnssec.not_applicable"]
+    assert outcome.verdict is Verdict.INFO
+    assert outcome.facts == {"signed": False, "ad": False, "zone": "example.org", "algorithms": []}
+
+
 async def test_an_answer_only_without_validation_is_bogus() -> None:
     outcome = await dnssec.run(SUBJECT, Validating(SIGNED))
     assert [found.kind.code for found in outcome.findings] == ["dnssec.bogus"]

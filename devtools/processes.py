@@ -66,9 +66,10 @@ class Child:
 
     def _pass_on(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if self._on_line is None or not self._on_line(line):
-                show(self.name, line)
+        with self.process.stdout as lines:
+            for line in lines:
+                if self._on_line is None or not self._on_line(line):
+                    show(self.name, line)
 
     def signal(self, number: int) -> None:
         """Send it to the process alone: RQ and gunicorn tell their own children."""

@@ -1,0 +1,98 @@
+"""What ./dev and the tests' servers promise: nothing is left behind, nothing is lost."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+
+from devtools import Complaint, environment, processes, valkey
+from devtools.processes import Child, Children, Died
+from tests import servers
+
+LEAVES_A_SESSION = """
+import subprocess, time
+print(subprocess.Popen(["sleep", "60"], start_new_session=True).pid, flush=True)
+time.sleep(60)
+"""
+SUPERVISES = """
+import os, sys
+from devtools.processes import Child, Children, Stop
+try:
+    with Children() as children:
+        children.start(Child("worker", [sys.executable, "-c", sys.argv[1]], os.environ))
+        children.watch()
+except Stop:
+    pass
+"""
+
+
+def test_a_file_of_variables_is_read_as_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("# ours\nexport A=1\n\nB = \"two words\"\nC='$A'\nD=x=y\n")
+    found = environment.read_file(file)
+    assert found == {"A": "1", "B": "two words", "C": "$A", "D": "x=y"}
+
+
+def test_a_line_that_is_none_is_named(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("A=1\nnonsense\n")
+    with pytest.raises(Complaint, match="line 2"):
+        environment.read_file(file)
+
+
+def test_a_port_that_is_taken_is_not_chosen() -> None:
+    port = processes.free_port()
+    assert processes.free_port(port) == port
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        assert processes.free_port(port) > port
+
+
+def test_a_directory_has_one_valkey(tmp_path: Path) -> None:
+    held = valkey.lock(tmp_path)
+    with pytest.raises(Complaint, match="in use"):
+        valkey.lock(tmp_path)
+    os.close(held)
+    os.close(valkey.lock(tmp_path))
+
+
+def test_what_a_killed_valkey_was_told_is_there_again(tmp_path: Path) -> None:
+    server = servers.start_valkey(tmp_path, persistent=True)
+    try:
+        with redis.Redis.from_url(server.url) as client:
+            client.set("a", "1")
+        server.kill()
+        server.restart()
+        with redis.Redis.from_url(server.url) as client:
+            assert client.get("a") == b"1"
+    finally:
+        server.stop()
+
+
+def test_no_process_is_left_behind() -> None:
+    # Signals and orphans belong to a process, so this takes one of its own.
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", SUPERVISES, LEAVES_A_SESSION], stdout=subprocess.PIPE, text=True
+    )
+    assert supervisor.stdout is not None
+    left = int(supervisor.stdout.readline().removeprefix("worker |"))
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(20) == 0
+    supervisor.stdout.close()
+    assert not Path(f"/proc/{left}").exists()
+
+
+def test_a_child_that_dies_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    child = Child("clock", [sys.executable, "-c", "print('oh'); raise SystemExit(3)"], os.environ)
+    child.process.wait()
+    children = Children()
+    children.start(child)
+    with pytest.raises(Died, match=r"clock has ended unexpectedly \(exit status 3\)"):
+        children.check()
+    assert "clock  | oh" in capfd.readouterr().out

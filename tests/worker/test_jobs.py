@@ -1,0 +1,90 @@
+"""Jobs in a real queue: what a worker runs, what it refuses, and that nothing depends on a bell."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.worker import SimpleWorker
+
+from app import queue, runtime
+from app.services import scanning, scans
+from tests.factories import make_account, make_domain, make_scan
+from tests.zones import Zone, ZoneDoor
+from worker.process import AllowedJob, NotAllowed
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def connection(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(runtime, "_door", ZoneDoor(Zone({"acme.test": ["v=spf1 -all"]})))
+    queue.bind(redis_url)
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    return account.id
+
+
+def work(connection: Any) -> None:
+    """Run what waits, in this process."""
+    worker = SimpleWorker(
+        [queue.SCANS], connection=connection, serializer=JSONSerializer, job_class=AllowedJob
+    )
+    worker.work(burst=True, logging_level="ERROR")
+
+
+def test_a_scan_that_is_asked_for_is_run(connection: Any, account_id: UUID) -> None:
+    asked = make_scan(account_id, "acme.test")
+    work(connection)
+    assert scans.find(account_id, asked.id).status == "completed"
+
+
+def test_a_scan_whose_bell_rang_twice_is_run_once(connection: Any, account_id: UUID) -> None:
+    asked = make_scan(account_id, "acme.test")
+    assert queue.enqueue_scans([asked.id])
+    work(connection)
+    assert scans.find(account_id, asked.id).attempt == 1
+
+
+def test_a_scan_whose_bell_was_lost_is_rung_for_again(connection: Any, account_id: UUID) -> None:
+    asked = make_scan(account_id, "acme.test")
+    connection.flushall()
+    work(connection)
+    assert scans.find(account_id, asked.id).status == "queued"
+    assert queue.is_idle(queue.SCANS)
+    scans.ring([asked.id])
+    work(connection)
+    assert scans.find(account_id, asked.id).status == "completed"
+    assert scanning.requeue_stale() == 0
+
+
+def test_what_is_in_the_queue_is_json_and_never_a_pickle(connection: Any, account_id: UUID) -> None:
+    asked = make_scan(account_id, "acme.test")
+    job = Queue(queue.SCANS, connection=connection, serializer=JSONSerializer).jobs[0]
+    assert (job.func_name, list(job.args)) == ("worker.jobs.run_scans", [[str(asked.id)]])
+
+
+@pytest.mark.parametrize("name", ["os.system", "worker.jobs.UUID", "app.services.scans.cancel"])
+def test_no_other_function_is_run_whatever_the_queue_says(connection: Any, name: str) -> None:
+    job = AllowedJob.create(name, ["true"], connection=connection, serializer=JSONSerializer)
+    with pytest.raises(NotAllowed):
+        _ = job.func
+    Queue(queue.SCANS, connection=connection, serializer=JSONSerializer).enqueue_job(job)
+    work(connection)
+    assert Job.fetch(job.id, connection, serializer=JSONSerializer).is_failed
+
+
+def test_redis_being_away_is_said_and_not_raised() -> None:
+    queue.bind("redis://127.0.0.1:1/0")
+    assert queue.enqueue_scans([UUID(int=1)]) is False
+    assert queue.is_idle(queue.SCANS) is False
+    assert queue.is_ready() is False

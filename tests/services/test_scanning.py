@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from app.checks.examine import Examination
 from sqlalchemy import select, update
 
 from app import queue
+from app.checks.examine import Examination
 from app.db import transaction
 from app.models import Alert, AlertTransition, DnsChange, Domain, Scan
 from app.models.scans import MAX_ATTEMPTS

@@ -1,19 +1,31 @@
 """Public ids: a type prefix and a UUIDv7 in 26 characters of base 32, sorting by time (TypeID)."""
 
 import os
+import threading
 import time
 from uuid import UUID
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_lock = threading.Lock()
+_last = 0  # of the 122 bits that are not the version and the variant
 _VALUE = {character: value for value, character in enumerate(_ALPHABET)}
 
 
 def new() -> UUID:
-    """A fresh UUIDv7 (RFC 9562 §5.7): milliseconds of the clock, then 74 random bits."""
+    """A fresh UUIDv7 (RFC 9562 §5.7): milliseconds of the clock, then 74 bits.
+
+    The bits are random; within one millisecond of this process they count up instead (§6.2), so
+    that what was made later sorts later.
+    """
+    global _last
     milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
-    value = (value & ~(0xF << 76)) | (0x7 << 76)
-    return UUID(int=(value & ~(0x3 << 62)) | (0x2 << 62))
+    fresh = milliseconds << 74 | int.from_bytes(os.urandom(10), "big") >> 6
+    with _lock:
+        is_later = milliseconds > _last >> 74
+        _last = fresh if is_later else _last + 1 + (fresh & 0xFFFF)
+        value = _last
+    high, low = value >> 62, value & ((1 << 62) - 1)
+    return UUID(int=high >> 12 << 80 | 0x7 << 76 | (high & 0xFFF) << 64 | 0x2 << 62 | low)
 
 
 def public(prefix: str, id: UUID) -> str:

@@ -39,7 +39,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.network": ("app.network", "app.checks.answers", "app.protocols", "app.settings"),
     "app.runtime": ("app.db", "app.queue", "app.logs", "app.network", "app.settings", "app.checks"),
     "app.api": (
-        *("app.api", "app.services", "app.models", "app.errors", "app.protocols.names"),
+        *("app.api", "app.services", "app.models", "app.errors", "app.protocols"),
         *("app.checks", "app.insight", "app.ids", "app.settings", "app.db", "app.queue"),
     ),
     "app.cli": ("app.services", "app.models", "app.errors", "app.ids", "app.settings"),

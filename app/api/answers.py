@@ -14,15 +14,14 @@ from app.api import auth
 from app.api.contract import Query
 from app.db import Cursor
 from app.errors import PreconditionFailed
+from app.protocols import timestamps
 
 JSON = "application/json"
 
 
 def time(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC, with ``Z``."""
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return timestamps.text(moment) if moment else None
 
 
 def one(

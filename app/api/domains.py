@@ -21,6 +21,9 @@ from app.services.domains import DomainFilter, NewDomain
 bp = Blueprint("domains", __name__, url_prefix="/domains")
 
 
+Include = Literal["lastScan", "openAlerts", "lastScan,openAlerts", "openAlerts,lastScan"]
+
+
 class DomainQuery(inputs.Listing):
     """Filters and order of the list."""
 
@@ -30,7 +33,7 @@ class DomainQuery(inputs.Listing):
     verified: bool | None = None
     usage: Usage | None = None
     sort: Literal["name", "-score", "-createdAt"] = "-createdAt"
-    include: inputs.Text | None = Field(default=None, description="openAlerts")
+    include: Literal["openAlerts"] | None = None
 
 
 class NewDomainBody(Body):
@@ -64,9 +67,11 @@ class DomainChanges(Body):
 
 
 class ShowQuery(Query):
-    """What else to show."""
+    """What a client insists on being shown; it is shown in any case."""
 
-    include: inputs.Text | None = Field(default=None, description="lastScan,openAlerts")
+    include: (
+        Literal["lastScan", "openAlerts", "lastScan,openAlerts", "openAlerts,lastScan"] | None
+    ) = None
 
 
 @bp.get("")
@@ -77,7 +82,7 @@ def index(query: DomainQuery) -> Response:
     filters = DomainFilter(query.q, query.tag, query.grade, query.verified, query.usage, query.sort)
     rows, place = domains.search(account, filters, place=answers.place(query), limit=query.limit)
     counts: Mapping[UUID, Mapping[str, int]] | None = None
-    if "openAlerts" in (query.include or "").split(","):
+    if query.include:
         counts = domains.open_alert_counts(account, [row.id for row in rows])
     return answers.many([shape(row, account, counts) for row in rows], query, place)
 

@@ -18,7 +18,7 @@ def show() -> Response:
     caller = current()
     return answers.one(
         {
-            "id": caller.key_id,
+            "id": ids.public("key", caller.id),
             "name": caller.name,
             "scopes": sorted(caller.scopes),
             "account": {

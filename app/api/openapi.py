@@ -27,6 +27,7 @@ _REFUSALS = {
     415: "The body is not JSON",
     422: "The Idempotency-Key was used with another body",
     429: "Over the rate limit",
+    500: "A defect on our side",
     503: "The service cannot answer just now",
 }
 _HEADERS = {

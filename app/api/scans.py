@@ -118,7 +118,7 @@ def show(id: str) -> Response:
 
 
 @bp.get("/scans/<id>/diff")
-@endpoint(scopes=READ, query=DiffQuery, returns=shapes.ScanDiff)
+@endpoint(scopes=(Scope.DOMAINS_READ,), query=DiffQuery, returns=shapes.ScanDiff)
 def compare(id: str, query: DiffQuery) -> Response:
     """What changed since the scan before, or since ``base``."""
     base_id = ids.parse("scan", query.base) if query.base else None

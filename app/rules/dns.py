@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.checks.contract import Judgement, Record, Severity
-from app.protocols import dmarc, dmarc_discovery, names
+from app.protocols import dmarc, dmarc_discovery, names, timestamps
 from app.protocols.dmarc import Policy
 from app.rules.contract import Change, Draft, Posture, Rule
 
@@ -90,7 +90,7 @@ def _record_alerts(posture: Posture) -> Iterator[Draft]:
         evidence = {
             "before": list(change.before),
             "after": list(change.after),
-            "changedAt": change.at.isoformat(),
+            "changedAt": timestamps.text(change.at),
         }
         what = f"{kind.upper().replace('_', '-')} record at {change.name}"
         if change.before and not change.after:
@@ -120,7 +120,7 @@ def _policy_alerts(posture: Posture) -> Iterator[Draft]:
         evidence = {
             "before": before.value,
             "after": after.value if after else None,
-            "changedAt": change.at.isoformat(),
+            "changedAt": timestamps.text(change.at),
         }
         yield Draft(
             WEAKENED if is_weaker else STRENGTHENED,

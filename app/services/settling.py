@@ -15,6 +15,7 @@ from app.checks.examine import Examination
 from app.db import now, transaction
 from app.insight import score as scoring
 from app.models import DnsChange, Domain, DomainState, Scan
+from app.protocols import timestamps
 from app.rules import dns as changes
 from app.rules.contract import Change, Posture
 from app.services import alerts, judgements
@@ -109,7 +110,7 @@ class _Found:
             self._state.known,
             zip(self._judgements, self._json, strict=True),
             scan_id=ids.public("scan", self._scan_id),
-            judged_at=self._moment.isoformat().replace("+00:00", "Z"),
+            judged_at=timestamps.text(self._moment),
         )
         score = scoring.score(known, Usage(self._domain.usage)).as_json()
         self._write_scan(session, score, outcome)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it has no types
 import pytest
 from flask import Flask
 from sqlalchemy.engine import Engine
@@ -46,7 +46,7 @@ class Client:
     token: str
     document: dict[str, Any] = field(repr=False)
 
-    def __call__(self, method: str, path: str, **options: Any) -> TestResponse:
+    def __call__(self, method: str, path: str, **options: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
         response = self.app.test_client().open(path, method=method, headers=headers, **options)
         self._check(method, path.partition("?")[0], response)

@@ -1,6 +1,6 @@
 """Ids: what clients see of a UUID."""
 
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import pytest
 
@@ -36,3 +36,10 @@ def test_the_published_typeid_vector_reads_the_same() -> None:
 )
 def test_nothing_else_is_an_id(text: str) -> None:
     assert ids.parse("dom", text) is None
+
+
+def test_later_ids_sort_later_even_within_a_millisecond() -> None:
+    made = [ids.new() for _ in range(5000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+    assert {(id.version, id.variant) for id in made} == {(7, RFC_4122)}

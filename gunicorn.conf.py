@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import uuid
 
 import gunicorn.util
@@ -27,6 +28,16 @@ limit_request_field_size = 8190
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
 accesslog = None  # the application logs each request itself, with its ids
 control_socket_disable = True  # else it opens a socket in $HOME, which a container may not have
+
+
+def on_starting(server):
+    """Say what is wrong with the settings once, and end; else each worker would, for ever."""
+    from app.settings import BadSettings, Settings
+
+    try:
+        Settings.from_environ(os.environ)
+    except BadSettings as error:
+        sys.exit(str(error))
 
 
 def post_worker_init(worker):  # gunicorn's signature

@@ -10,12 +10,13 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from app import ids, settings
-from app.errors import ApplicationError
+from app.errors import ApplicationError, NotFound
 from app.models.accounts import ROLES
 from app.models.keys import Scope
 from app.services import accounts, demo, keys, scans
 
 OPERATOR = "user:operator"
+SCOPES = [scope.value for scope in Scope]
 
 
 class Command(click.Command):
@@ -24,6 +25,9 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except NotFound:
+            named = [str(ctx.params[name]) for name in ("account", "key_id") if name in ctx.params]
+            raise click.ClickException(f"there is no such thing: {', '.join(named)}") from None
         except ApplicationError as error:
             raise click.ClickException(error.message) from None
 
@@ -71,7 +75,7 @@ def create_user(account: str, email: str, role: str, ask_password: bool) -> None
 @keys_group.command("create")
 @click.option("--account", required=True, help="Its name or id.")
 @click.option("--name", required=True)
-@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(list(Scope)))
+@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES))
 @click.option("--expires", help="A date or time, like 2030-01-31, in UTC.")
 @click.option("--allow", "cidrs", multiple=True, help="A network like 192.0.2.0/24; repeatable.")
 @click.option("--rate-limit", help="Like '300 per minute'; else the service's own.")

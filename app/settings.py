@@ -32,7 +32,6 @@ class Settings:
     base_url: str = "http://127.0.0.1:8000"
     trusted_proxies: int = 0
     log_level: str = "info"
-    metrics_token: str | None = None
 
     rate_limit: str = "100 per minute"
     failed_auth_limit: str = "30 per minute"
@@ -212,7 +211,6 @@ _READERS: Mapping[str, Any] = {
     "BASE_URL": _http_url,
     "TRUSTED_PROXIES": _count,
     "LOG_LEVEL": _choice("debug", "info", "warning", "error"),
-    "METRICS_TOKEN": str,
     "RATE_LIMIT": _limit,
     "FAILED_AUTH_LIMIT": _limit,
     "KEY_CACHE_SECONDS": _seconds,

@@ -19,6 +19,7 @@ def show() -> Response:
     return answers.one(
         {
             "id": ids.public("key", caller.id),
+            "prefix": f"mp_{caller.key_id}",
             "name": caller.name,
             "scopes": sorted(caller.scopes),
             "account": {

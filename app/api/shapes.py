@@ -384,6 +384,7 @@ class Me(Shape):
     """The key that calls."""
 
     id: str
+    prefix: str = Field(description="what its tokens begin with, as histories name it")
     name: str
     scopes: list[str]
     account: AccountShape

@@ -1,0 +1,93 @@
+"""What operators do from a shell."""
+
+import re
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from sqlalchemy.engine import Engine
+
+from app import create_app, db
+from app.services import keys
+from app.settings import Settings
+from tests.zones import Zone, ZoneDoor
+
+
+@pytest.fixture
+def app(database: Engine, settings: Settings) -> Flask:
+    made = create_app(settings, ZoneDoor(Zone({})))
+    db.bind(database)  # the engine that create_app made has not connected to anything yet
+    return made
+
+
+def run(app: Flask, *arguments: str, status: int = 0) -> str:
+    """What the command printed."""
+    result: Result = app.test_cli_runner().invoke(args=list(arguments))
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def token_in(output: str) -> str:
+    found = re.search(r"mp_\w+", output)
+    assert found is not None, output
+    return found[0]
+
+
+def test_a_key_is_made_listed_rotated_and_revoked(app: Flask) -> None:
+    run(app, "accounts", "create", "Acme")
+    made = run(
+        app, *("keys", "create", "--account", "Acme", "--name", "ci"),
+        *("--scope", "domains:read", "--scope", "scans:trigger", "--expires", "2100-01-31"),
+    )  # fmt: skip
+    token = token_in(made)
+    caller = keys.resolve(token, "192.0.2.1")
+    assert caller is not None
+    assert caller.scopes == {"domains:read", "scans:trigger"}
+    listed = run(app, "keys", "list", "--account", "Acme")
+    assert "active" in listed
+    assert "2100-01-31" in listed
+    assert token not in listed
+    second = token_in(run(app, "keys", "rotate", "--account", "Acme", "--grace", "24h", token))
+    assert second != token
+    assert keys.resolve(second, "192.0.2.1") is not None
+    run(app, "keys", "revoke", "--account", "Acme", token)
+    assert keys.resolve(token, "192.0.2.1") is None
+    assert keys.resolve(second, "192.0.2.1") is not None
+
+
+def test_the_first_start_prints_a_key_once(app: Flask) -> None:
+    token = token_in(run(app, "setup"))
+    caller = keys.resolve(token, "192.0.2.1")
+    assert caller is not None
+    assert len(caller.scopes) == 6
+    assert run(app, "setup") == ""
+
+
+def test_a_user_gets_a_password_that_is_shown_once(app: Flask) -> None:
+    run(app, "accounts", "create", "Acme")
+    output = run(app, "users", "create", "--account", "Acme", "--email", "a@acme.example")
+    assert re.search(r"shown once\): \S{16,}", output)
+
+
+def test_a_scan_is_asked_for(app: Flask) -> None:
+    run(app, "setup")
+    run(app, "demo")
+    output = run(app, "scans", "trigger", "--account", "default", "perfect.example")
+    assert re.match(r"scan_\w{26}  perfect.example  coalesced", output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("keys", "list", "--account", "Nobody"), 1, "Nobody"),
+        (("keys", "create", "--account", "A", "--name", "x", "--scope", "all"), 2, "all"),
+        (("keys", "rotate", "--account", "A", "--grace", "soon", "x"), 2, "24h"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    app: Flask, arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    run(app, "accounts", "create", "A")
+    output = run(app, *arguments, status=status)
+    assert words in output
+    assert "Traceback" not in output

@@ -1,160 +1,305 @@
-"""What DNS costs a scan: our answers against dnspython's, in one run, on this machine.
+"""Scans of ours beside checkdmarc's: the same domains, the same name server, in turns.
 
-    python -m bench.scan [--domains 300] [--delay 0.02]
+    ./dev bench scan [--rounds 3] [--domains 1000] [--delay 0 --delay 0.02]
 
-Each domain asks what a scan asks: 18 names at once, then 3 that depend on them. A name server in a
-process of its own answers on loopback, ``--delay`` seconds late.
+Ours is ``examine`` with every check, and with those whose questions checkdmarc asks as well, in one
+process, 64 domains at a time. checkdmarc has an environment of its own, made on first use.
 """
 
 import argparse
 import asyncio
-import multiprocessing
-import socket
+import json
+import selectors
+import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Callable
-from multiprocessing.connection import Connection
-from typing import cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import dns.asyncresolver
-import dns.message
-import dns.rdata
-import uvloop
-
-from app.checks.answers import OpenAnswers
+from app.checks import CHECKS
+from app.checks.answers import Answer, Answers, OpenAnswers, Page, Undetermined
+from app.checks.contract import Check, Subject, Verdict
+from app.checks.examine import Examination, examine
 from app.network.resolver import Network
+from app.protocols.names import DomainName
 from app.settings import Settings
+from bench import answerer
+from devtools import ROOT
+from devtools.environment import PYTHON
 
-AT_ONCE = 64  # domains
-RDATAS = {
-    "A": ["192.0.2.1"],
-    "AAAA": ["2001:db8::1"],
-    "MX": ["10 mx1.example.net.", "20 mx2.example.net."],
-    "NS": ["ns1.example.net.", "ns2.example.net."],
-    "TXT": ['"v=spf1 include:_spf.example.net ip4:192.0.2.0/24 -all"', '"other=1"'],
-}
-FIRST = (
-    *(("", rdtype) for rdtype in ("A", "AAAA", "MX", "NS", "TXT")),
-    *((f"{label}.", "TXT") for label in ("_dmarc", "_mta-sts", "_smtp._tls", "default._bimi")),
-    *((f"s{number}._domainkey.", "TXT") for number in range(7)),
-    *(("mta-sts.", rdtype) for rdtype in ("A", "AAAA")),
-)
-THEN = (("mx1.", "A"), ("mx2.", "A"), ("_spf.", "TXT"))
-QUESTIONS = len(FIRST) + len(THEN)
+AT_ONCE = 64  # the default of SCAN_CONCURRENCY
+THREADS = 64
+SERIAL, THREADED = 10, 96  # domains for checkdmarc, which is slow
+SHARED = ("dns", "dnssec", "mx", "spf", "dmarc", "mta_sts", "tls_rpt", "bimi")
+LONG = 600.0
+PEER = ROOT / ".dev" / "bench-venv" / "bin" / "python"
 
-Ask = Callable[[str, str], Awaitable[object]]
+Measure = Callable[[answerer.Server], "Sample"]
 
 
-class _Late(asyncio.DatagramProtocol):
-    """Answers every question of a type with the same records; it is made once, then patched."""
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one run took."""
 
-    def __init__(self, delay: float) -> None:
-        self._delay = delay
-        self._sections: dict[bytes, bytes] = {}
+    domains: int
+    wall: float
+    cpu: float
+    queries: int
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)  # uvloop's is no subclass
-        own = transport.get_extra_info("socket")
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)  # loses nothing
+    @property
+    def rate(self) -> float:
+        """Domains a second."""
+        return self.domains / self.wall
 
-    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
-        behind = data.index(b"\0", 12) + 5
-        kind = data[behind - 4 : behind - 2]
-        if kind not in self._sections:
-            self._sections[kind] = _answers(data)
-        section = self._sections[kind]
-        counts = b"\0\1" + section[:2] + b"\0\0\0\0"
-        response = data[:2] + b"\x81\x80" + counts + data[12:behind] + section[2:]
-        asyncio.get_running_loop().call_later(
-            self._delay, self._transport.sendto, response, address
+
+class Numbers:
+    """The domains of one server; each is used once, so that nobody has heard of it before."""
+
+    def __init__(self) -> None:
+        self.used = 0
+
+    def take(self, count: int) -> range:
+        """So many that were never taken."""
+        self.used += count
+        return range(self.used - count, self.used)
+
+
+def ours(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> Sample:
+    """Examine all of these in this process."""
+    subjects = {number: _subject(number) for number in numbers}
+
+    async def main(open_answers: OpenAnswers) -> dict[int, Examination]:
+        return await examine(
+            subjects, open_answers, concurrency=AT_ONCE, seconds=LONG, checks=checks
         )
 
-
-def _answers(query: bytes) -> bytes:
-    """The number of records in two octets, and the records, each of the name in question."""
-    number = dns.message.from_wire(query).question[0].rdtype
-    texts = RDATAS[number.name]
-    records = [dns.rdata.from_text("IN", number, text).to_wire() or b"" for text in texts]
-    head = b"\xc0\x0c" + number.to_bytes(2) + b"\0\1\0\0\1\x2c"
-    return b"".join(
-        (len(texts).to_bytes(2), *(head + len(data).to_bytes(2) + data for data in records))
-    )
-
-
-def _serve(delay: float, pipe: Connection) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Late(delay), local_addr=("127.0.0.1", 0)
-        )
-        pipe.send(transport.get_extra_info("sockname")[1])
-        await asyncio.Event().wait()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
-
-
-async def _scan(domain: str, ask: Ask) -> None:
-    await asyncio.gather(*(ask(f"{prefix}{domain}", rdtype) for prefix, rdtype in FIRST))
-    await asyncio.gather(*(ask(f"{prefix}{domain}", rdtype) for prefix, rdtype in THEN))
-
-
-async def _scan_all(domains: int, open_ask: Callable[[], Ask]) -> None:
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(number: int) -> None:
-        async with gate:
-            await _scan(f"d{number}.example", open_ask())
-
-    await asyncio.gather(*(one(number) for number in range(domains)))
-
-
-def _with_ours(domains: int, port: int) -> None:
-    async def main(open_answers: OpenAnswers) -> None:
-        await _scan_all(domains, lambda: open_answers().ask)
-
-    settings = Settings(
-        secret_key="",
-        database_url="",
-        redis_url="",
-        dns_nameservers=(("127.0.0.1", port),),
-        dns_query_seconds=30,
-    )
-    Network(settings).run(main)
-
-
-def _with_dnspython(domains: int, port: int) -> None:
-    async def main() -> None:
-        resolver = dns.asyncresolver.Resolver(configure=False)
-        resolver.nameservers, resolver.port = ["127.0.0.1"], port
-        resolver.timeout = resolver.lifetime = 30
-        resolver.use_edns(0, 0, 1232)
-        await _scan_all(domains, lambda: resolver.resolve)
-
-    asyncio.run(main())
-
-
-def _measured(name: str, scan: Callable[[int, int], None], domains: int, port: int) -> float:
-    wall, cpu = time.perf_counter(), time.process_time()
-    scan(domains, port)
+    before, wall, cpu = server.count, time.perf_counter(), time.process_time()
+    done = network(server).run(main)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    rate = domains / wall
-    print(f"{name:12} {rate:9.1f} domains/s {cpu / domains / QUESTIONS * 1e6:8.1f} µs CPU a query")
+    for examination in done.values():
+        _expect_determined(examination)
+    return Sample(len(numbers), wall, cpu, server.count - before)
+
+
+def checkdmarc(server: answerer.Server, numbers: range, threads: int) -> Sample:
+    """Let checkdmarc check these; the first is its warming up."""
+    script = str(ROOT / "bench" / "peer_checkdmarc.py")
+    words = (server.port, threads, numbers.start, numbers.stop - 1)
+    before = server.count
+    run = subprocess.run(
+        [str(PEER), script, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True
+    )
+    found, count = json.loads(run.stdout), len(numbers) - 1
+    queries = round((server.count - before) * count / (count + 1))
+    return Sample(count, found["wall"], found["cpu"], queries)
+
+
+def one_scan(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> list[float]:
+    """Seconds that each of these takes when it is alone."""
+
+    async def main(open_answers: OpenAnswers) -> list[float]:
+        found = []
+        for number in numbers:
+            started = time.perf_counter()
+            await examine(
+                {number: _subject(number)},
+                open_answers,
+                concurrency=1,
+                seconds=LONG,
+                checks=checks,
+            )
+            found.append(time.perf_counter() - started)
+        return found
+
+    return network(server).run(main)
+
+
+def network(server: answerer.Server) -> Network:
+    """Ours, as it would be with this server in ``DNS_NAMESERVERS``."""
+    return Network(
+        Settings(
+            secret_key="",
+            database_url="",
+            redis_url="",
+            dns_nameservers=(("127.0.0.1", server.port),),
+            dns_query_seconds=30,
+        )
+    )
+
+
+def _subject(number: int) -> Subject:
+    return Subject(DomainName(answerer.domain(number)), dkim_selectors=answerer.SELECTORS)
+
+
+def _expect_determined(examination: Examination) -> None:
+    for judgement in examination.judgements:
+        if judgement.verdict is Verdict.UNDETERMINED:
+            sys.exit(f"{judgement.check} is undetermined: {judgement.reason}")
+
+
+class _Noting(Answers):
+    """Keeps what it hears."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self.heard: dict[tuple[str, str, bool], Answer] = {}
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        answer = await self._answers.ask(name, rdtype, checking_disabled=checking_disabled)
+        self.heard[name, rdtype, checking_disabled] = answer
+        return answer
+
+    async def fetch(self, host: str, path: str) -> Page:
+        raise Undetermined(host, "HTTPS", "network")
+
+
+class _Replaying(_Noting):
+    """Says it again, each answer one second later, unless it was asked for already."""
+
+    def __init__(self, noted: _Noting) -> None:
+        super().__init__(noted)
+        self.heard = noted.heard
+        self._out: dict[tuple[str, str, bool], asyncio.Task[None]] = {}
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        key = (name, rdtype, checking_disabled)
+        if key not in self._out:
+            self._out[key] = asyncio.create_task(asyncio.sleep(1))
+        await self._out[key]
+        return self.heard[key]
+
+
+class _Leaping(asyncio.SelectorEventLoop):
+    """An event loop that does not wait: its clock leaps to the next timer."""
+
+    def __init__(self) -> None:
+        super().__init__(_Impatient(self))
+        self.now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+class _Impatient(selectors.SelectSelector):
+    def __init__(self, loop: _Leaping) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(
+        self, timeout: float | None = None
+    ) -> list[tuple[selectors.SelectorKey, int]]:
+        self._loop.now += timeout or 0.0
+        return super().select(0)
+
+
+def depth(server: answerer.Server, number: int, checks: Sequence[Check]) -> int:
+    """How many answers wait for each other in a scan, at least."""
+    subject = {number: _subject(number)}
+
+    async def note(open_answers: OpenAnswers) -> _Noting:
+        noting = _Noting(open_answers())
+        await examine(subject, lambda: noting, concurrency=1, seconds=LONG, checks=checks)
+        return noting
+
+    noted = network(server).run(note)
+
+    async def replay() -> int:
+        again = _Replaying(noted)
+        await examine(subject, lambda: again, concurrency=1, seconds=LONG, checks=checks)
+        return round(asyncio.get_running_loop().time())
+
+    with asyncio.Runner(loop_factory=_Leaping) as runner:
+        return runner.run(replay())
+
+
+def prepare() -> None:
+    """Make checkdmarc's environment, unless there is one."""
+    pinned = ROOT / "requirements-bench.txt"
+    stamp = PEER.parent.parent / "requirements-bench.txt"
+    if stamp.exists() and stamp.read_text() == pinned.read_text():
+        return
+    print("making .dev/bench-venv", flush=True)
+    venv = str(PEER.parent.parent)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", venv], check=True)
+    wheel = next((ROOT / "vendor").glob("pip-*.whl"))
+    command = [str(PYTHON), f"{wheel}/pip", "--python", str(PEER), "install", "-q"]
+    subprocess.run(
+        [*command, "--disable-pip-version-check", "-r", str(pinned)],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    stamp.write_text(pinned.read_text())
+
+
+def measure(delay: float, domains: int, rounds: int) -> None:
+    """All of it with one delay, and print what came out."""
+    shared = [check for check in CHECKS if check.name in SHARED]
+    numbers = Numbers()
+    ways: dict[str, Measure] = {
+        "ours, the same questions": lambda s: ours(s, numbers.take(domains), shared),
+        "ours, every check": lambda s: ours(s, numbers.take(domains), CHECKS),
+        "checkdmarc, one by one": lambda s: checkdmarc(s, numbers.take(SERIAL + 1), 1),
+        f"checkdmarc, {THREADS} threads": lambda s: checkdmarc(
+            s, numbers.take(THREADED + 1), THREADS
+        ),
+    }
+    total = 100 + rounds * (2 * domains + SERIAL + THREADED + 2)
+    with answerer.answering(total, delay) as server:
+        ours(server, numbers.take(20), CHECKS)  # what is made once
+        samples: dict[str, list[Sample]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, way in ways.items():
+                samples[name].append(way(server))
+        print(f"\n{delay * 1000:g} ms added to each answer; medians of {rounds} rounds in turns")
+        rates = [_printed(name, of) for name, of in samples.items()]
+        _print_ratios("the same questions", rates[0], rates, delay)
+        _print_ratios("every check", rates[1], rates, delay)
+        if delay:
+            for name, checks in (("the same questions", shared), ("every check", CHECKS)):
+                deep = depth(server, numbers.take(1)[0], checks)
+                alone = statistics.median(one_scan(server, numbers.take(15), checks))
+                _print_alone(name, deep, delay, alone)
+
+
+def _printed(name: str, samples: Sequence[Sample]) -> float:
+    """The median of its rates."""
+    rate = statistics.median(sample.rate for sample in samples)
+    cpu = statistics.median(sample.cpu / sample.queries for sample in samples)
+    queries = statistics.median(sample.queries / sample.domains for sample in samples)
+    print(
+        f"  {name:26} {rate:8.1f} domains/s {queries:6.1f} queries a domain"
+        f" {cpu * 1e6:8.0f} µs CPU a query {cpu * queries * 1e3:8.2f} ms a domain"
+    )
     return rate
+
+
+def _print_ratios(name: str, rate: float, rates: Sequence[float], delay: float) -> None:
+    serial, threaded = rate / rates[2], rate / rates[3]
+    targets = ("(target 150, then 400)", "(target 10, then 20)") if delay else ("", "")
+    print(
+        f"  ours, {name}: {serial:.0f} × checkdmarc one by one {targets[0]},"
+        f" {threaded:.0f} × its threads {targets[1]}"
+    )
+
+
+def _print_alone(name: str, deep: int, delay: float, seconds: float) -> None:
+    limit = 1.2 * deep * delay + 0.015
+    print(
+        f"  one scan alone, {name}: {seconds * 1000:.1f} ms, {deep} answers deep; the target is"
+        f" {limit * 1000:.0f} ms, which it {'meets' if seconds <= limit else 'misses'}"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--domains", type=int, default=300)
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--domains", type=int, default=1000, help="for ours, in each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--delay", type=float, action="append", help="seconds before an answer")
     options = parser.parse_args()
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=_serve, args=(options.delay, theirs), daemon=True)
-    server.start()
-    port = ours.recv()
-    slow = _measured("dnspython", _with_dnspython, max(options.domains // 10, 1), port)
-    fast = _measured("ours", _with_ours, options.domains, port)
-    print(f"ours scans {fast / slow:.1f} × as many domains a second")
-    server.terminate()
+    prepare()
+    for delay in options.delay or (0.0, 0.02):
+        measure(delay, options.domains, options.rounds)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from app.api import auth
 from app.settings import Settings
 
 TIMEOUT_SECONDS = 0.3
-_EXEMPT = ("health", "docs", "static")
+REST_SECONDS = 1.0  # after a failure
+_EXEMPT = ("health", "docs", "static", "web")
 
 # Count one call; the first of a window says when it ends, by the clock of Redis.
 _COUNT = """
@@ -47,13 +48,18 @@ class CountingStorage(Storage):
             retry=None,
         )
         self._count = self._redis.register_script(_COUNT)
+        self._failed_at = -REST_SECONDS
 
     @property
     def base_exceptions(self) -> tuple[type[Exception], ...]:
         return (RedisError, OSError)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        count, reset = self._count(keys=[key], args=[expiry, amount])
+        try:
+            count, reset = self._count(keys=[key], args=[expiry, amount])
+        except self.base_exceptions:
+            self._failed_at = time.monotonic()
+            raise
         g.counted = (int(count), float(reset))
         return int(count)
 
@@ -67,9 +73,14 @@ class CountingStorage(Storage):
         return (counted[1] if counted else time.time()) - 1
 
     def check(self) -> bool:
+        # Flask-Limiter asks in the middle of a request, at once after a failure: that one call
+        # must not wait twice.
+        if time.monotonic() - self._failed_at < REST_SECONDS:
+            return False
         try:
             return bool(self._redis.ping())
         except self.base_exceptions:
+            self._failed_at = time.monotonic()
             return False
 
     def reset(self) -> int | None:

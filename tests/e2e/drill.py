@@ -40,6 +40,8 @@ def _run(engine: str, service: Service, redis: Server) -> None:
         sys.stdout.flush()
 
     say(drills.share_limit(service, make_key(make_account().id)[1]))
+    token = make_key(make_account().id, rate_limit="50 per minute")[1]
+    say(drills.hang_redis(service, redis, token, limit=50))
     account_id, token = _account()
     drills.add_domains(service, token)
     say(drills.kill_workers(service, token, account_id, KILLS))

@@ -3,6 +3,7 @@
 Each drill raises AssertionError, with what went wrong, and returns what it saw in one line.
 """
 
+import signal
 import threading
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from app.models import Alert, AlertTransition, Scan
 from tests.e2e.service import Answer, Service, wait_for
 from tests.servers import Server
 
-FINISHED = ("completed", "failed", "cancelled")
+WEB_PROCESSES = 2
 
 
 def add_domains(service: Service, token: str) -> None:
@@ -86,6 +87,28 @@ def stop_redis(service: Service, redis: Server, token: str, seconds: float) -> s
     ids = [answer.json["data"]["id"] for answer in answers]
     wait_for(lambda: all(_status(service, token, id) == "completed" for id in ids), "scans", 300)
     return f"{len(ids)} scans asked for without Redis: all 202, all completed"
+
+
+def hang_redis(service: Service, redis: Server, token: str, limit: int) -> str:
+    """With a Redis that answers nothing calls are answered, and the limit goes on: never none.
+
+    token  of a key with ``limit`` calls a minute
+    """
+    assert redis.process is not None
+    redis.process.send_signal(signal.SIGSTOP)
+    try:
+        answers, slowest = [], 0.0
+        for _ in range(3 * limit):
+            started = time.monotonic()
+            answers.append(service.call("GET", "/v1/me", token))
+            slowest = max(slowest, time.monotonic() - started)
+    finally:
+        redis.process.send_signal(signal.SIGCONT)
+    statuses = Counter(answer.status for answer in answers)
+    assert set(statuses) == {200, 429}, statuses
+    assert limit <= statuses[200] <= WEB_PROCESSES * limit, statuses
+    assert all(answer.headers["X-RateLimit-Remaining"].isdigit() for answer in answers)
+    return f"Redis hung: {dict(statuses)}, the slowest answer after {slowest:.2f} s"
 
 
 def share_limit(service: Service, token: str, clients: int = 8, calls: int = 20) -> str:

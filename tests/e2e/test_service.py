@@ -114,6 +114,13 @@ def test_scans_asked_for_without_redis_are_run_once_it_is_back(
     drills.stop_redis(service, redis, token, seconds=3)
 
 
+def test_a_redis_that_hangs_neither_stops_answers_nor_lifts_the_limit(
+    service: Service, redis: Server, account_id: UUID
+) -> None:
+    _, token = make_key(account_id, rate_limit="5 per minute")
+    drills.hang_redis(service, redis, token, limit=5)
+
+
 def test_a_header_of_ten_megabytes_is_refused_in_the_envelope(service: Service) -> None:
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         try:

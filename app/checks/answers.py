@@ -4,7 +4,7 @@ An answer is definite: there is this, or there is nothing. Whatever is neither i
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -156,6 +156,14 @@ class Answers(ABC):
 
 T = TypeVar("T")
 OpenAnswers = Callable[[], Answers]
+
+
+async def or_unseen(part: Awaitable[T]) -> "T | Undetermined":
+    """What ``part`` gives, or why it could not be seen: for parts that are judged one by one."""
+    try:
+        return await part
+    except Undetermined as error:
+        return error
 
 
 class Door(ABC):

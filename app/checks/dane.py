@@ -4,11 +4,10 @@ The certificates themselves are not seen here: that a record fits its host takes
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
-from app.checks.answers import Answer, Answers, Mx, Tlsa, Undetermined
+from app.checks.answers import Answer, Answers, Mx, Tlsa, Undetermined, or_unseen
 from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
 
 MISSING = Kind(
@@ -65,8 +64,6 @@ UNSUITABLE = Kind(
 _PKIX = {0: 2, 1: 3}  # the usage that means the same without public CAs (RFC 7671 §5)
 _DIGITS = {1: 64, 2: 128}  # of a SHA-256 and a SHA-512 digest
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class _Host:
@@ -116,7 +113,7 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
     }
     if not names:
         return Outcome(facts, NOT_APPLICABLE.at(subject.domain))
-    seen = await asyncio.gather(*(_or_unseen(_host(name, dns)) for name in names))
+    seen = await asyncio.gather(*(or_unseen(_host(name, dns)) for name in names))
     hosts = [host for host in seen if isinstance(host, _Host)]
     unseen = [host for host in seen if isinstance(host, Undetermined)]
     armed = [host for host in hosts if host.records]
@@ -129,13 +126,6 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
     if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
         raise unseen[0]
     return outcome
-
-
-async def _or_unseen(part: Awaitable[T]) -> T | Undetermined:
-    try:
-        return await part
-    except Undetermined as error:
-        return error
 
 
 async def _host(host: str, dns: Answers) -> _Host:

@@ -6,10 +6,9 @@ authority. ``ns_unresponsive`` is therefore always empty here.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
-from app.checks.answers import Answer, Answers, Undetermined
+from app.checks.answers import Answer, Answers, Undetermined, or_unseen
 from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
 from app.protocols import public_suffix
 
@@ -57,8 +56,6 @@ OVER_UDP = Kind(
 UDP_OCTETS = 1232  # what resolvers offer by EDNS; beyond it every reader must come again by TCP
 MAIL_NAMES = ("_dmarc", "_mta-sts", "mta-sts", "_smtp._tls")  # those commonly aliased to providers
 
-T = TypeVar("T")
-
 
 @check(
     "dns",
@@ -86,10 +83,10 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
         found = INDETERMINATE.at(domain, asked=f"{error.name} {error.rdtype}", reason=error.reason)
         return Outcome({"servfail": True}, found, definite=False)
     parts = await asyncio.gather(
-        *(_or_unseen(_server(zone, host, dns)) for host in servers),
-        *(_or_unseen(_alias(name, dns)) for name in _aliased(domain)),
-        _or_unseen(_apex(domain, zone, dns)),
-        _or_unseen(_size(domain, dns)),
+        *(or_unseen(_server(zone, host, dns)) for host in servers),
+        *(or_unseen(_alias(name, dns)) for name in _aliased(domain)),
+        or_unseen(_apex(domain, zone, dns)),
+        or_unseen(_size(domain, dns)),
     )
     findings = [found for part in parts if isinstance(part, tuple) for found in part]
     if len(servers) == 1:
@@ -115,13 +112,6 @@ def _concluded(
     return outcome
 
 
-async def _or_unseen(part: Awaitable[T]) -> T | Undetermined:
-    try:
-        return await part
-    except Undetermined as error:
-        return error
-
-
 async def _delegation(own: Answer, dns: Answers) -> tuple[str, tuple[str, ...]]:
     """The zone that the name is in, and its name servers, sorted; none above the TLD."""
     zone, answer = own.name, own
@@ -135,9 +125,7 @@ async def _delegation(own: Answer, dns: Answers) -> tuple[str, tuple[str, ...]]:
 
 async def _server(zone: str, host: str, dns: Answers) -> tuple[Finding, ...]:
     """What is wrong with one delegated server's name; an answer of either family is enough."""
-    answers = await asyncio.gather(
-        _or_unseen(dns.ask(host, "A")), _or_unseen(dns.ask(host, "AAAA"))
-    )
+    answers = await asyncio.gather(or_unseen(dns.ask(host, "A")), or_unseen(dns.ask(host, "AAAA")))
     heard = [answer for answer in answers if isinstance(answer, Answer)]
     if any(answer.rdatas for answer in heard):
         target = next((answer.aliases[-1] for answer in heard if answer.aliases), None)

@@ -2,11 +2,11 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from app.checks.answers import Answer, Answers, Mx, Undetermined
+from app.checks.answers import Answer, Answers, Mx, Undetermined, or_unseen
 from app.checks.contract import (
     Finding,
     Fix,
@@ -69,8 +69,6 @@ _UNREACHABLE = [
     )
 ]
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class _Target:
@@ -106,7 +104,7 @@ async def mx(subject: Subject, dns: Answers) -> Outcome:
         return await _without_mx(subject, dns)
     if not hosted:
         return _null(subject)
-    seen = await asyncio.gather(*(_or_unseen(_target(record, dns)) for record in hosted))
+    seen = await asyncio.gather(*(or_unseen(_target(record, dns)) for record in hosted))
     targets = [target for target in seen if isinstance(target, _Target)]
     unseen = [target for target in seen if isinstance(target, Undetermined)]
     findings = [*_about_set(subject, records), *_about_targets(subject.domain, targets)]
@@ -123,13 +121,6 @@ async def mx(subject: Subject, dns: Answers) -> Outcome:
     if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
         raise unseen[0]  # hosts that were not seen may be bad: that is no "ok"
     return outcome
-
-
-async def _or_unseen(part: Awaitable[T]) -> T | Undetermined:
-    try:
-        return await part
-    except Undetermined as error:
-        return error
 
 
 def _facts(**different: Any) -> dict[str, Any]:
@@ -195,7 +186,7 @@ async def _target(record: Mx, dns: Answers) -> _Target:
     if _is_ip(record.host):
         return _Target(record)
     answers = await asyncio.gather(
-        _or_unseen(dns.ask(record.host, "A")), _or_unseen(dns.ask(record.host, "AAAA"))
+        or_unseen(dns.ask(record.host, "A")), or_unseen(dns.ask(record.host, "AAAA"))
     )
     heard = [answer for answer in answers if isinstance(answer, Answer)]
     failed = [answer for answer in answers if isinstance(answer, Undetermined)]

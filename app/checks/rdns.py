@@ -2,11 +2,11 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
-from app.checks.answers import Answers, Undetermined
+from app.checks.answers import Answers, Undetermined, or_unseen
 from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
 
 MISSING = Kind(
@@ -23,8 +23,6 @@ MAX_NAMES = 10  # of one address; receivers look at no more (RFC 7208 §4.6.4)
 
 Status = Literal["confirmed", "mismatch", "none"]
 _BADNESS: list[Status] = ["confirmed", "mismatch", "none"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +48,14 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
     if records and not hosts:
         return Outcome({"null_mx": True, "hosts": {}})
     hosts = hosts or [subject.domain]  # the implicit MX (RFC 5321 §5.1)
-    parts = await asyncio.gather(*(_or_unseen(_addresses(host, dns)) for host in hosts))
+    parts = await asyncio.gather(*(or_unseen(_addresses(host, dns)) for host in hosts))
     pairs = [
         (host, address)
         for host, part in zip(hosts, parts, strict=True)
         if isinstance(part, tuple)
         for address in part
     ]
-    checked = await asyncio.gather(*(_or_unseen(_reverse(*pair, dns)) for pair in pairs))
+    checked = await asyncio.gather(*(or_unseen(_reverse(*pair, dns)) for pair in pairs))
     seen = [result for result in checked if isinstance(result, _Reverse)]
     unseen = [found for found in (*parts, *checked) if isinstance(found, Undetermined)]
     outcome = Outcome(
@@ -66,13 +64,6 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
     if unseen and outcome.verdict is Verdict.OK:
         raise unseen[0]  # the addresses that were not seen may be bad
     return outcome
-
-
-async def _or_unseen(part: Awaitable[T]) -> T | Undetermined:
-    try:
-        return await part
-    except Undetermined as error:
-        return error
 
 
 async def _addresses(host: str, dns: Answers) -> tuple[str, ...]:
@@ -88,7 +79,7 @@ async def _reverse(host: str, address: str, dns: Answers) -> _Reverse:
         return _Reverse(host, address, "none")
     rdtype = "A" if ip.version == 4 else "AAAA"
     answers = await asyncio.gather(
-        *(_or_unseen(dns.ask(name, rdtype)) for name in names[:MAX_NAMES])
+        *(or_unseen(dns.ask(name, rdtype)) for name in names[:MAX_NAMES])
     )
     failures = []
     for answer in answers:

@@ -8,6 +8,7 @@ import multiprocessing
 import select
 import socket
 import struct
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -70,7 +71,10 @@ def records(number: int) -> Iterator[tuple[str, str, bytes]]:
     own = domain(number)
     block = f"{20 + number // 65536}.{number // 256 % 256}.{number % 256}"
     texts = {
-        "": ["v=spf1 include:_spf1.%s include:_spf2.%s ip4:%s.0/24 -all" % (own, own, block), "x=1"],
+        "": [
+            f"v=spf1 include:_spf1.{own} include:_spf2.{own} ip4:{block}.0/24 -all",
+            "x=1",
+        ],
         "_spf1.": [f"v=spf1 include:_spf3.{own} ip4:{block}.0/26 -all"],
         "_spf2.": [f"v=spf1 ip4:{block}.64/26 ip6:2001:db8::/64 -all"],
         "_spf3.": [f"v=spf1 ip4:{block}.128/26 -all"],
@@ -106,7 +110,9 @@ def _text(value: str) -> bytes:
 
 
 def _soa(zone: str) -> bytes:
-    return _name(f"ns1.{zone}") + _name(f"root.{zone}") + struct.pack("!5I", 1, 7200, 900, 9999, TTL)
+    return (
+        _name(f"ns1.{zone}") + _name(f"root.{zone}") + struct.pack("!5I", 1, 7200, 900, 9999, TTL)
+    )
 
 
 class _Book:
@@ -122,12 +128,19 @@ class _Book:
                 question = _name(name) + struct.pack("!H", TYPES[rdtype])
                 head = b"\xc0\x0c" + struct.pack("!HHIH", TYPES[rdtype], 1, TTL, len(data))
                 found.setdefault(question, []).append(head + data)
-        self.entries: dict[bytes, Entry] = {
+        self._entries: dict[bytes, Entry] = {
             question: (struct.pack("!5H", 0x8180, 1, len(all), 0, 0), b"".join(all))
             for question, all in found.items()
         }
 
-    def nothing(self, question: bytes) -> Entry:
+    def response(self, data: bytes) -> bytes:
+        """The whole answer to a query."""
+        behind = data.index(b"\0", 12) + 5
+        question = data[12 : behind - 2].lower()
+        head, tail = self._entries.get(question) or self._nothing(question)
+        return b"".join((data[:2], head, data[12:behind], tail))
+
+    def _nothing(self, question: bytes) -> Entry:
         """The answer to a question that nothing is known about."""
         name = question[:-2]
         code = 0x8180 if name in self._names else 0x8183
@@ -153,6 +166,8 @@ def _serve(domains: int, delay: float, pipe: Connection, count: Any) -> None:
     own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
     own.bind(("127.0.0.1", 0))
     own.setblocking(False)
+    listener = socket.create_server(own.getsockname(), backlog=512)
+    threading.Thread(target=_serve_tcp, args=(listener, book, delay, count), daemon=True).start()
     pipe.send(own.getsockname()[1])
     late: deque[tuple[float, bytes, Any]] = deque()
     while True:
@@ -167,14 +182,26 @@ def _serve(domains: int, delay: float, pipe: Connection, count: Any) -> None:
 
 def _read(own: socket.socket, book: _Book, late: deque[Any], due: float) -> int:
     """How many questions were read; their answers are put behind those that wait."""
-    entries = book.entries
     for number in range(AT_A_TIME):
         try:
             data, address = own.recvfrom(4096)
         except BlockingIOError:
             return number
-        behind = data.index(b"\0", 12) + 5
-        question = data[12 : behind - 2].lower()
-        head, tail = entries.get(question) or book.nothing(question)
-        late.append((due, b"".join((data[:2], head, data[12:behind], tail)), address))
+        late.append((due, book.response(data), address))
     return AT_A_TIME
+
+
+def _serve_tcp(listener: socket.socket, book: _Book, delay: float, count: Any) -> None:
+    """For checkdmarc, which asks for DNSSEC's records over TCP; ours does not ask this way here."""
+    while True:
+        connection, _ = listener.accept()
+        count.value += 1
+        threading.Thread(target=_answer_tcp, args=(connection, book, delay), daemon=True).start()
+
+
+def _answer_tcp(connection: socket.socket, book: _Book, delay: float) -> None:
+    with connection, connection.makefile("rwb") as stream:
+        data = stream.read(int.from_bytes(stream.read(2)))
+        response = book.response(data)
+        time.sleep(delay)  # once, though the handshake would take as long again
+        stream.write(len(response).to_bytes(2) + response)

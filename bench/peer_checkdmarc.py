@@ -1,6 +1,6 @@
 """What checkdmarc needs for some domains; run by ``bench.scan`` in checkdmarc's own environment.
 
-    python peer_checkdmarc.py <port> <threads> <first> <end>
+python peer_checkdmarc.py <port> <threads> <first> <end>
 """
 
 import json

@@ -52,7 +52,8 @@ def check(_arguments: Sequence[str]) -> int:
 
 def bench(arguments: Sequence[str]) -> int:
     """the measurements in bench/, or the one that is named"""
-    names = sorted(file.stem for file in (ROOT / "bench").glob("[!_]*.py"))
+    files = (ROOT / "bench").glob("[!_]*.py")
+    names = sorted(file.stem for file in files if "\ndef main(" in file.read_text())
     chosen, rest = names, list(arguments)
     if rest and not rest[0].startswith("-"):
         chosen = [rest.pop(0)]

@@ -8,6 +8,7 @@ import gc
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import uvloop
 from app.checks.answers import Answer, Answers, Door, OpenAnswers, Page, T, Undetermined
 from app.network import wire
 from app.network.egress import Egress
-from app.network.transport import Transport, Unanswered
+from app.network.transport import Said, Transport, Unanswered
 from app.settings import Settings
 
 MAX_ALIASES = 8
@@ -35,6 +36,9 @@ class Heard:
 
     answer: Answer
     is_open: bool = False
+
+
+Waiter = asyncio.Future[Heard | str]
 
 
 class Network(Door):
@@ -66,9 +70,10 @@ class Shared:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
         self._kept: dict[Key, tuple[float, Heard | str]] = {}
-        self._flights: dict[Key, asyncio.Task[Heard | str]] = {}
+        self._flights: dict[Key, list[Waiter]] = {}
 
     def kept(self, key: Key) -> Heard | str | None:
         """What was heard and still holds: an answer, or the reason why there is none."""
@@ -79,36 +84,46 @@ class Shared:
             return None
         return entry[1]
 
-    def flight(self, key: Key) -> "asyncio.Task[Heard | str] | None":
-        """The same question, if it is under way."""
-        return self._flights.get(key)
+    def is_under_way(self, key: Key) -> bool:
+        """The same question is out already."""
+        return key in self._flights
 
-    def launch(self, key: Key, query: bytes) -> "asyncio.Task[Heard | str]":
-        """Ask in a task of its own, so that no asker who gives up takes the answer from others."""
-        flight = asyncio.get_running_loop().create_task(self._fly(key, query))
-        self._flights[key] = flight
-        return flight
+    def launch(self, key: Key, query: wire.Query) -> None:
+        """Ask on behalf of all, so that no asker who gives up takes the answer from others."""
+        self._flights[key] = []
+        self._transport.ask(query, partial(self._land, key))
+
+    def heard(self, key: Key) -> Waiter:
+        """What will be heard of a question that is under way."""
+        waiter: Waiter = self._loop.create_future()
+        self._flights[key].append(waiter)
+        return waiter
 
     def close(self) -> None:
         """Stop listening; what is under way ends with a failure."""
         self._transport.close()
-        for flight in self._flights.values():
-            flight.cancel()
 
-    async def _fly(self, key: Key, query: bytes) -> Heard | str:
-        outcome: Heard | str
+    def _land(self, key: Key, said: Said) -> None:
+        outcome: Heard | str = "garbage"
+        seconds = FAILURE_TTL
         try:
-            message, is_trusted = await self._transport.exchange(query, wire.question_of(query))
-            outcome = read_answer(key[0], key[1], message, authenticated=is_trusted)
-            seconds = seconds_kept(outcome.answer)
+            if isinstance(said, str):
+                outcome = said
+            else:
+                outcome = read_answer(key[0], key[1], said[0], authenticated=said[1])
+                seconds = seconds_kept(outcome.answer)
         except Unanswered as failure:
-            outcome, seconds = failure.reason, FAILURE_TTL
+            outcome = failure.reason
         finally:
-            del self._flights[key]
+            self._keep(key, outcome, seconds)
+            for waiter in self._flights.pop(key):
+                if not waiter.done():
+                    waiter.set_result(outcome)
+
+    def _keep(self, key: Key, outcome: Heard | str, seconds: int) -> None:
         if len(self._kept) >= MAX_KEPT:
             del self._kept[next(iter(self._kept))]
         self._kept[key] = (self._clock() + seconds, outcome)
-        return outcome
 
 
 class LiveAnswers(Answers):
@@ -131,25 +146,24 @@ class LiveAnswers(Answers):
     async def _hear(self, key: Key) -> Heard:
         outcome = self._shared.kept(key)
         if outcome is None:
-            flight = self._shared.flight(key)
-            if flight is None:
+            if not self._shared.is_under_way(key):
                 try:
-                    flight = self._launched(key)
+                    self._launch(key)
                 except wire.Malformed:
                     return Heard(Answer(key[0], key[1], "NXDOMAIN"))  # no such name can exist
-            outcome = await asyncio.shield(flight)
+            outcome = await self._shared.heard(key)
         if isinstance(outcome, str):
             raise Undetermined(key[0], key[1], outcome)
         return outcome
 
-    def _launched(self, key: Key) -> "asyncio.Task[Heard | str]":
+    def _launch(self, key: Key) -> None:
         name, rdtype, checking_disabled = key
         number = wire.type_number(rdtype)
-        query = wire.build_query(name, number, 0, checking_disabled=checking_disabled)
+        query = wire.query_for(name, number, checking_disabled=checking_disabled)
         if self.query_count >= self._budget:
             raise Undetermined(name, rdtype, "budget")
         self.query_count += 1
-        return self._shared.launch(key, query)
+        self._shared.launch(key, query)
 
     async def _followed(self, key: Key, start: Answer) -> Answer:
         """The answer at the end of a chain that the server did not follow to its end."""

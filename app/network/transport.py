@@ -2,15 +2,21 @@
 
 An answer is believed if it comes from the server's address (the sockets are connected, so that the
 kernel sees to it), to the port and with the id of the question, and repeats it (RFC 5452 §9.1).
+
+A question costs no task, no timer and one system call each way: what happens to it is said to a
+function, and all deadlines share one timer (docs/decisions/0008-dns-codec.md).
 """
 
 import asyncio
 import ipaddress
+import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 
 from app.network import wire
 
@@ -20,10 +26,13 @@ SOCKETS = 8  # in turn, for each server
 USES = 32  # questions from one port, before it is given up for another
 _BURST = 16  # datagrams read before others have their turn
 _MAX_DATAGRAM = 4096
+_GRAIN = 0.005  # seconds that a deadline may be late, so that one timer serves many
 
 _REASONS = {wire.SERVFAIL: "servfail", wire.REFUSED: "refused"}
 
-Question = tuple[str, int]
+Said = tuple[wire.Message, bool] | str
+"""NOERROR or NXDOMAIN and whether its AD bit can be trusted, or why there is no definite answer
+(as in ``Undetermined``)."""
 
 
 class Unanswered(Exception):
@@ -34,34 +43,6 @@ class Unanswered(Exception):
         self.reason = reason
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A question that is out; ``heard`` becomes the response, or the reason why there is none."""
-
-    question: Question
-    heard: "asyncio.Future[wire.Message | str]"
-    garbled: bool = False
-
-    def settle(self, outcome: wire.Message | str) -> None:
-        if not self.heard.done():
-            self.heard.set_result(outcome)
-
-    def expire(self) -> None:
-        self.settle("garbage" if self.garbled else "timeout")
-
-
-class _Place:
-    """One of the burst, until it is left for the first time."""
-
-    def __init__(self, gate: asyncio.Semaphore) -> None:
-        self._gate: asyncio.Semaphore | None = gate
-
-    def leave(self) -> None:
-        if self._gate:
-            self._gate.release()
-            self._gate = None
-
-
 class Transport:
     """The name servers of one event loop.
 
@@ -69,54 +50,183 @@ class Transport:
     """
 
     def __init__(self, servers: Sequence[tuple[str, int]], seconds: float) -> None:
-        self._servers = [_Server(host, port) for host, port in servers]
-        self._seconds = seconds
-        self._preferred = 0
-        self._gate = asyncio.Semaphore(BURST)
+        self.servers = [_Server(host, port) for host, port in servers]
+        self.seconds = seconds
+        self.preferred = 0
+        self._loop = asyncio.get_running_loop()
+        self.alarm = Alarm(self._loop)
+        self.is_closed = False
+        self._places = BURST
+        self._waiting: deque[_Exchange] = deque()
+        self._by_tcp: set[asyncio.Task[None]] = set()
 
-    async def exchange(self, query: bytes, question: Question) -> tuple[wire.Message, bool]:
-        """The response (NOERROR or NXDOMAIN), and whether its AD bit can be trusted.
+    def ask(self, query: wire.Query, done: Callable[[Said], None]) -> None:
+        """Ask, and call ``done`` once, but never before this returns.
 
-        query     its first two octets will be replaced with a fresh id
-        question  what the query asks, as it will be read from the response
-        raises  Unanswered
+        query  its message will be sent with a fresh id
         """
-        place = _Place(self._gate)
-        await self._gate.acquire()
-        timer = asyncio.get_running_loop().call_later(BURST_SECONDS, place.leave)
-        try:
-            return await self._exchange(query, question)
-        finally:
-            timer.cancel()
-            place.leave()
+        exchange = _Exchange(self, query, done)
+        if self._places:
+            self._places -= 1
+            self._loop.call_soon(exchange.start)
+        else:
+            self._waiting.append(exchange)
 
-    async def _exchange(self, query: bytes, question: Question) -> tuple[wire.Message, bool]:
-        deadline = asyncio.get_running_loop().time() + self._seconds
-        first = self._preferred
-        try:
-            return await self._try(first, query, question, (deadline - self._seconds / 2, deadline))
-        except Unanswered as failure:
-            if failure.reason in ("timeout", "network"):
-                self._preferred = (first + 1) % len(self._servers)
-            elif len(self._servers) == 1 and failure.reason != "garbage":
-                raise  # it would say the same again
-        return await self._try(first + 1, query, question, (deadline, deadline))
+    def give_place(self) -> None:
+        """One of the burst is over: the next may go out."""
+        if self._waiting:
+            self._loop.call_soon(self._waiting.popleft().start)
+        else:
+            self._places += 1
 
-    async def _try(
-        self, turn: int, query: bytes, question: Question, until: tuple[float, float]
-    ) -> tuple[wire.Message, bool]:
-        server = self._servers[turn % len(self._servers)]
-        message = await server.ask(query, question, until[0])
-        if message.truncated:
-            message = await server.ask_by_tcp(query, question, until[1])
-        if message.rcode not in (wire.NOERROR, wire.NXDOMAIN):
-            raise Unanswered(_REASONS.get(message.rcode, "garbage"))
-        return message, message.authenticated and server.is_loopback
+    def spawn(self, task: "asyncio.Task[None]") -> None:
+        """Keep a task until it ends."""
+        self._by_tcp.add(task)
+        task.add_done_callback(self._by_tcp.discard)
 
     def close(self) -> None:
         """Give up every socket; what is still waiting hears ``network``."""
-        for server in self._servers:
+        self.is_closed = True
+        self.alarm.close()
+        for task in self._by_tcp:
+            task.cancel()
+        for server in self.servers:
             server.close()
+        while self._waiting:
+            self._waiting.popleft().fail("network")
+
+
+class Alarm:
+    """Many deadlines on one timer of the loop; each may be a little late."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._order = count()
+        self._calls: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings = 0.0
+
+    def at(self, when: float, call: Callable[[], None]) -> None:
+        heappush(self._calls, (when, next(self._order), call))
+        if self._timer is None or when + _GRAIN < self._rings:
+            self._set(when + _GRAIN)
+
+    def close(self) -> None:
+        self._calls = []
+        if self._timer:
+            self._timer.cancel()
+
+    def _set(self, rings: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer, self._rings = self.loop.call_at(rings, self._ring), rings
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = self.loop.time()
+        while self._calls and self._calls[0][0] <= now:
+            heappop(self._calls)[2]()
+        if self._calls and self._timer is None:
+            self._set(self._calls[0][0] + _GRAIN)
+
+
+class _Exchange:
+    """One question, until something definite is said or it was tried twice."""
+
+    __slots__ = (
+        "_deadline", "_done", "_has_place", "_id", "_is_second", "_server", "_socket", "_transport",
+        "_turn", "_until", "garbled", "query",
+    )  # fmt: skip
+
+    def __init__(
+        self, transport: Transport, query: wire.Query, done: Callable[[Said], None]
+    ) -> None:
+        self.query, self.garbled = query, False
+        self._transport, self._done = transport, done
+        self._has_place = self._is_second = False
+        self._socket: _Socket | None = None
+
+    def start(self) -> None:
+        """Go out; a place in the burst was given."""
+        transport = self._transport
+        now = transport.alarm.loop.time()
+        self._has_place, self._turn = True, transport.preferred
+        if transport.is_closed:
+            self.fail("network")
+            return
+        self._deadline = now + transport.seconds
+        transport.alarm.at(now + BURST_SECONDS, self._leave)
+        self._try(self._deadline - transport.seconds / 2)
+
+    def hear(self, message: wire.Message) -> None:
+        """A response to this question, and to no other."""
+        self._forget()
+        if message.truncated:
+            loop = self._transport.alarm.loop
+            self._transport.spawn(loop.create_task(self._ask_by_tcp()))
+        else:
+            self._settle(message)
+
+    def fail(self, reason: str) -> None:
+        """This try is over; there may be another."""
+        self._forget()
+        transport = self._transport
+        if self._is_second or transport.is_closed:
+            self._end(reason)
+            return
+        if reason in ("timeout", "network"):
+            transport.preferred = (self._turn + 1) % len(transport.servers)
+        elif len(transport.servers) == 1 and reason != "garbage":
+            self._end(reason)  # it would say the same again
+            return
+        self._is_second, self.garbled = True, False
+        self._turn += 1
+        self._try(self._deadline)
+
+    def _try(self, until: float) -> None:
+        self._until = until
+        self._server = self._transport.servers[self._turn % len(self._transport.servers)]
+        self._transport.alarm.at(until, self._expire)
+        try:
+            self._socket = self._server.next_socket()
+            self._id = self._socket.send(self)
+        except OSError:
+            self.fail("network")
+
+    def _expire(self) -> None:
+        if self._socket and self._transport.alarm.loop.time() >= self._until:
+            self.fail("garbage" if self.garbled else "timeout")
+
+    def _forget(self) -> None:
+        if self._socket:
+            self._socket.forget(self._id)
+            self._socket = None
+
+    def _settle(self, message: wire.Message) -> None:
+        if message.rcode in (wire.NOERROR, wire.NXDOMAIN):
+            self._end((message, message.authenticated and self._server.is_loopback))
+        else:
+            self.fail(_REASONS.get(message.rcode, "garbage"))
+
+    def _end(self, said: Said) -> None:
+        self._leave()
+        self._done(said)
+
+    def _leave(self) -> None:
+        if self._has_place:
+            self._has_place = False
+            self._transport.give_place()
+
+    async def _ask_by_tcp(self) -> None:
+        try:
+            message = await self._server.ask_by_tcp(self.query, self._deadline)
+        except Unanswered as failure:
+            self.fail(failure.reason)
+        except asyncio.CancelledError:
+            self._end("network")
+            raise
+        else:
+            self._settle(message)
 
 
 class _Server:
@@ -130,33 +240,34 @@ class _Server:
         self._sockets: list[_Socket] = []
         self._turn = 0
 
-    async def ask(self, query: bytes, question: Question, until: float) -> wire.Message:
-        loop = asyncio.get_running_loop()
-        pending = _Pending(question, loop.create_future())
-        timer = loop.call_at(until, pending.expire)
-        try:
-            outcome = await self._next_socket().ask(query, pending)
-        except OSError:
-            raise Unanswered("network") from None
-        finally:
-            timer.cancel()
-        if isinstance(outcome, str):
-            raise Unanswered(outcome)
-        return outcome
+    def next_socket(self) -> "_Socket":
+        """The one whose turn it is.
 
-    async def ask_by_tcp(self, query: bytes, question: Question, until: float) -> wire.Message:
+        raises  OSError
+        """
+        if len(self._sockets) < SOCKETS:
+            self._sockets.append(_Socket(self._family, self._address))
+            return self._sockets[-1]
+        self._turn = (self._turn + 1) % SOCKETS
+        chosen = self._sockets[self._turn]
+        if chosen.uses >= USES:
+            chosen.retire()
+            chosen = self._sockets[self._turn] = _Socket(self._family, self._address)
+        return chosen
+
+    async def ask_by_tcp(self, query: wire.Query, until: float) -> wire.Message:
         """RFC 7766: the message behind its length in two octets."""
         try:
             async with asyncio.timeout_at(until):
-                query = secrets.token_bytes(2) + query[2:]
-                message = wire.parse_response(await self._exchange_by_tcp(query))
+                sent = secrets.token_bytes(2) + query.message[2:]
+                message = wire.parse_response(await self._exchange_by_tcp(sent))
         except TimeoutError:
             raise Unanswered("timeout") from None
         except (OSError, EOFError):
             raise Unanswered("network") from None
         except wire.Malformed:
             raise Unanswered("garbage") from None
-        if message.id != int.from_bytes(query[:2]) or message.question != question:
+        if message.id != int.from_bytes(sent[:2]) or message.question != query.question:
             raise Unanswered("garbage")
         return message
 
@@ -169,17 +280,6 @@ class _Server:
         finally:
             writer.close()
 
-    def _next_socket(self) -> "_Socket":
-        if len(self._sockets) < SOCKETS:
-            self._sockets.append(_Socket(self._family, self._address))
-            return self._sockets[-1]
-        self._turn = (self._turn + 1) % SOCKETS
-        chosen = self._sockets[self._turn]
-        if chosen.uses >= USES:
-            chosen.retire()
-            chosen = self._sockets[self._turn] = _Socket(self._family, self._address)
-        return chosen
-
     def close(self) -> None:
         for each in self._sockets:
             each.fail("network")
@@ -187,13 +287,24 @@ class _Server:
         self._sockets = []
 
 
+def _random_ids() -> Iterator[bytes]:
+    """Two octets from the system's generator, which is asked for many at a time."""
+    while True:
+        octets = os.urandom(512)
+        for at in range(0, 512, 2):
+            yield octets[at : at + 2]
+
+
 class _Socket:
     """A UDP socket on a port that the kernel chose at random, connected to one server."""
 
+    __slots__ = ("_is_retired", "_loop", "_pending", "_random", "_socket", "uses")
+
     def __init__(self, family: int, address: tuple[str, int]) -> None:
         self.uses = 0
-        self._retired = False
-        self._pending: dict[int, _Pending] = {}
+        self._is_retired = False
+        self._pending: dict[bytes, _Exchange] = {}
+        self._random = _random_ids()
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
@@ -204,34 +315,35 @@ class _Socket:
             raise
         self._loop.add_reader(self._socket.fileno(), self._read)
 
-    async def ask(self, query: bytes, pending: _Pending) -> wire.Message | str:
-        """The response, or the reason why there is none; an id is found for the question.
+    def send(self, exchange: _Exchange) -> bytes:
+        """The id that was found for its question, which has gone out.
 
         raises  OSError if it cannot be sent
         """
-        id = secrets.randbits(16)
+        id = next(self._random)
         while id in self._pending:
-            id = secrets.randbits(16)
-        self._pending[id] = pending
+            id = next(self._random)
         self.uses += 1
-        try:
-            with suppress(BlockingIOError):  # as good as lost on the way
-                self._socket.send(id.to_bytes(2) + query[2:])
-            return await pending.heard
-        finally:
-            del self._pending[id]
-            if self._retired and not self._pending:
-                self.close()
+        with suppress(BlockingIOError):  # as good as lost on the way
+            self._socket.send(id + exchange.query.message[2:])
+        self._pending[id] = exchange
+        return id
+
+    def forget(self, id: bytes) -> None:
+        """Nobody waits for this any more."""
+        del self._pending[id]
+        if self._is_retired and not self._pending:
+            self.close()
 
     def retire(self) -> None:
         """Close as soon as nobody waits any more."""
-        self._retired = True
+        self._is_retired = True
         if not self._pending:
             self.close()
 
     def fail(self, reason: str) -> None:
-        for pending in self._pending.values():
-            pending.settle(reason)
+        for exchange in list(self._pending.values()):
+            exchange.fail(reason)
 
     def close(self) -> None:
         if self._socket.fileno() >= 0:
@@ -248,18 +360,20 @@ class _Socket:
                 self.fail("network")
                 return
             self._hear(data)
+            if not self._pending:
+                return  # there may be more that nobody asked for; it is no hurry
 
     def _hear(self, data: bytes) -> None:
         """Settle the question that this answers; whatever else it is, keep listening."""
-        pending = self._pending.get(int.from_bytes(data[:2]))
-        if pending is None:
+        exchange = self._pending.get(data[:2])
+        if exchange is None:
             return
         try:
-            message = wire.parse_response(data)
+            message = wire.parse_response(data, exchange.query)
         except wire.Malformed:
-            pending.garbled = True
+            exchange.garbled = True
             return
-        if message.question == pending.question:
-            pending.settle(message)
+        if message.question == exchange.query.question:
+            exchange.hear(message)
         else:
-            pending.garbled = True
+            exchange.garbled = True

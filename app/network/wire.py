@@ -33,6 +33,11 @@ _QUESTION = struct.Struct("!2H")
 _RECORD = struct.Struct("!HHIH")
 _SOA_NUMBERS = struct.Struct("!5I")
 _PLAIN = re.compile(rb"[!-\[\]-~]*")  # printable, and no backslash
+_PLAIN_LOWER = re.compile(r"[!-@\[\]-~]*")
+_OPT = b"\0" + _RECORD.pack(OPT, EDNS_BYTES, 0, 0)
+_OPT_DO = b"\0" + _RECORD.pack(OPT, EDNS_BYTES, _DO, 0)
+_OPT_SIZE = len(_OPT)
+_PREFIXED = {size: bytes((size,)) for size in range(1, 64)}  # the octet before a label
 _UNPRINTABLE = re.compile(rb"[^!-~]|[\\.]")
 _ESCAPED = re.compile(rb"\\([0-9]{3})|\\([^0-9])|([^\\.]+)|(\.)", re.DOTALL)
 
@@ -82,6 +87,27 @@ class Message:
     referral: bool = False
 
 
+class Query(NamedTuple):
+    """A question to send: ``section`` is what a response repeats of ``message`` behind the header,
+    ``question`` what is read from that.
+    """
+
+    message: bytes
+    section: bytes
+    question: tuple[str, int]
+
+
+def query_for(name: str, rdtype: int, *, checking_disabled: bool = False) -> Query:
+    """What ``build_query`` makes, and what its response will be known by.
+
+    raises  Malformed if no such name can exist
+    """
+    message = build_query(name, rdtype, 0, checking_disabled=checking_disabled)
+    section = message[_HEADER.size : -_OPT_SIZE]
+    is_plain = _PLAIN_LOWER.fullmatch(name)
+    return Query(message, section, (name, rdtype) if is_plain else question_of(message))
+
+
 def build_query(
     name: str,
     rdtype: int,
@@ -103,20 +129,20 @@ def build_query(
             _HEADER.pack(id, flags, 1, 0, 0, 1),
             _encoded(name),
             _QUESTION.pack(rdtype, _IN),
-            b"\0",
-            _RECORD.pack(OPT, EDNS_BYTES, _DO if dnssec_ok else 0, 0),
+            _OPT_DO if dnssec_ok else _OPT,
         )
     )
 
 
-def parse_response(data: bytes) -> Message:
+def parse_response(data: bytes, query: Query | None = None) -> Message:
     """The response that the bytes are.
 
+    query   what they should answer: the question is not read again if they repeat it to the letter
     raises  Malformed if they are not exactly one response to one question of class IN
     source  RFC 1035 §4.1
     """
     try:
-        return _message(data)
+        return _message(data, query)
     except (IndexError, struct.error, dns.exception.DNSException) as error:
         raise Malformed(str(error)) from None
 
@@ -132,19 +158,16 @@ def type_number(rdtype: str) -> int:
     return TYPES.get(rdtype) or int(dns.rdatatype.from_text(rdtype))
 
 
-def _message(data: bytes) -> Message:
+def _message(data: bytes, query: Query | None) -> Message:
     id, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(data)
     if flags & (_QR | _OPCODE) != _QR or questions != 1:
         raise Malformed("no response to one question")
-    name, at = _name(data, _HEADER.size)
-    rdtype, rdclass = _QUESTION.unpack_from(data, at)
-    if rdclass != _IN:
-        raise Malformed("not of class IN")
+    (name, rdtype), at = _question(data, query)
     authenticated = bool(flags & _AD)
     if flags & _TC:  # what there is of it cannot be relied on
         return Message(id, flags & 15, True, authenticated, (name, rdtype))
     count = answers + authorities + additionals
-    entries = _entries(data, at + _QUESTION.size, count, name)
+    entries = _entries(data, at, count, name)
     found = _answers(data, entries[:answers], rdtype)
     authority = entries[answers : answers + authorities]
     negative_ttl = _negative_ttl(data, authority)
@@ -159,6 +182,17 @@ def _message(data: bytes) -> Message:
         negative_ttl,
         referral=names_others and not flags & _AA and not found,
     )
+
+
+def _question(data: bytes, query: Query | None) -> tuple[tuple[str, int], int]:
+    """The question, and the offset behind it."""
+    if query and data.startswith(query.section, _HEADER.size):
+        return query.question, _HEADER.size + len(query.section)
+    name, at = _name(data, _HEADER.size)
+    rdtype, rdclass = _QUESTION.unpack_from(data, at)
+    if rdclass != _IN:
+        raise Malformed("not of class IN")
+    return (name, rdtype), at + _QUESTION.size
 
 
 def _entries(data: bytes, at: int, count: int, question: str) -> list[_Entry]:
@@ -245,9 +279,10 @@ def _encoded(name: str) -> bytes:
         return b"\0"
     octets = name.encode("utf-8", "surrogateescape")
     labels = _unescaped(octets) if b"\\" in octets else octets.split(b".")
-    if not all(0 < len(label) < 64 for label in labels):
-        raise Malformed("a label that is empty or too long")
-    encoded = b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+    try:
+        encoded = b"".join([_PREFIXED[len(label)] + label for label in labels]) + b"\0"
+    except KeyError:
+        raise Malformed("a label that is empty or too long") from None
     if len(encoded) > _MAX_NAME:
         raise Malformed("a name that is too long")
     return encoded

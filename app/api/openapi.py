@@ -12,7 +12,13 @@ from werkzeug.routing import Rule
 from app.api.contract import CONTRACTS, Contract, endpoint
 from app.models.keys import Scope
 
-bp = Blueprint("docs", __name__, template_folder="templates", static_folder="static")
+bp = Blueprint(
+    "docs",
+    __name__,
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/docs/static",  # the plain /static is the application's
+)
 
 VERSION = "1"
 _REF = "#/components/schemas/{model}"

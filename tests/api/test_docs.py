@@ -14,7 +14,8 @@ def test_the_page_names_every_route_and_loads_only_what_is_served_here(app: Flas
     assert loaded
     for address in loaded:
         assert address.startswith("/"), address
-        assert caller.get(address).status_code == 200, address
+        with caller.get(address) as response:
+            assert response.status_code == 200, address
 
 
 def test_the_page_may_run_no_script(app: Flask) -> None:

@@ -7,7 +7,6 @@ length is checked, and no message makes reading it take longer than its size all
 import re
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import NamedTuple
 
@@ -33,6 +32,7 @@ _QUESTION = struct.Struct("!2H")
 _RECORD = struct.Struct("!HHIH")
 _SOA_NUMBERS = struct.Struct("!5I")
 _PLAIN = re.compile(rb"[!-\[\]-~]*")  # printable, and no backslash
+_TO_QUESTION = bytes((0xC0, _HEADER.size))  # a pointer
 _PLAIN_LOWER = re.compile(r"[!-@\[\]-~]*")
 _OPT = b"\0" + _RECORD.pack(OPT, EDNS_BYTES, 0, 0)
 _OPT_DO = b"\0" + _RECORD.pack(OPT, EDNS_BYTES, _DO, 0)
@@ -66,8 +66,7 @@ class _Entry(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One response.
 
     rcode          with the upper bits that EDNS adds (RFC 6891 §6.1.3)
@@ -198,7 +197,7 @@ def _question(data: bytes, query: Query | None) -> tuple[tuple[str, int], int]:
 def _entries(data: bytes, at: int, count: int, question: str) -> list[_Entry]:
     entries = []
     for _ in range(count):
-        if data[at] == 0xC0 and data[at + 1] == _HEADER.size:  # nearly always
+        if data.startswith(_TO_QUESTION, at):  # nearly always
             owner, at = question, at + 2
         else:
             owner, at = _name(data, at)

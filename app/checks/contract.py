@@ -7,6 +7,7 @@ RFC 9989 §4.10.1).
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -59,6 +60,7 @@ _VERDICT_OF = {
     Severity.LOW: Verdict.WARN,
     Severity.INFO: Verdict.OK,
 }
+MAX_OF_KIND = 30  # findings: a record may be made to give thousands, each as large as the record
 _BADNESS = [Verdict.OK, Verdict.INFO, Verdict.WARN, Verdict.FAIL]
 
 
@@ -123,7 +125,8 @@ class Finding:
 class Outcome:
     """What a check saw, whole; of findings of the same kind about the same name the first counts.
 
-    facts     JSON; names as in the documentation of the checks
+    facts     JSON; names as in the documentation of the checks; ``findings_left_out`` is how many
+              there were beyond the first ``MAX_OF_KIND`` of their kind
     definite  False where the verdict stands but says nothing about what other findings have become
               (a server that does not answer): no alert is opened or resolved on it
     """
@@ -132,9 +135,18 @@ class Outcome:
 
     def __init__(self, facts: Mapping[str, Any], *findings: Finding, definite: bool = True) -> None:
         first = {(found.kind.code, found.subject): found for found in reversed(findings)}
-        kept = {id(found) for found in first.values()}
-        self.findings = tuple(found for found in findings if id(found) in kept)
-        self.facts, self.definite = facts, definite
+        wanted = {id(found) for found in first.values()}
+        counts = Counter[str]()
+        kept = []
+        for found in findings:
+            if id(found) in wanted:
+                counts[found.kind.code] += 1
+                if counts[found.kind.code] <= MAX_OF_KIND:
+                    kept.append(found)
+        left_out = counts.total() - len(kept)
+        self.findings = tuple(kept)
+        self.facts = {**facts, "findings_left_out": left_out} if left_out else facts
+        self.definite = definite
 
     @property
     def verdict(self) -> Verdict:
@@ -142,6 +154,11 @@ class Outcome:
         return max(
             (found.verdict for found in self.findings), key=_BADNESS.index, default=Verdict.OK
         )
+
+
+def unasked(**beyond: int) -> dict[str, int]:
+    """The facts that say how many were not looked at, where a limit left any out."""
+    return {name: count for name, count in beyond.items() if count > 0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,20 @@ The certificates themselves are not seen here: that a record fits its host takes
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from app.checks.answers import Answer, Answers, Mx, Tlsa, Undetermined, or_unseen
-from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+from app.checks.contract import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Verdict,
+    check,
+    unasked,
+)
 
 MISSING = Kind(
     "dane.missing",
@@ -64,6 +75,8 @@ UNSUITABLE = Kind(
 _PKIX = {0: 2, 1: 3}  # the usage that means the same without public CAs (RFC 7671 §5)
 _DIGITS = {1: 64, 2: 128}  # of a SHA-256 and a SHA-512 digest
 
+MAX_HOSTS = 10  # that are looked at, the best first: a domain may name hundreds
+
 
 @dataclass(frozen=True, slots=True)
 class _Host:
@@ -98,7 +111,7 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
     """Whether the MX hosts have TLSA records that senders can use, protected by DNSSEC.
 
     facts   tlsa_hosts (MX hosts with TLSA records, best first), dnssec (their records and the MX
-            set are validated), null_mx
+            set are validated), null_mx, hosts_unasked (beyond ten, if any)
     source  RFC 7672 §2.2, §3.1; RFC 6698 §2.1
     """
     answer = await dns.ask(subject.domain, "MX")
@@ -106,14 +119,15 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
         (mx for mx in answer.rdatas if isinstance(mx, Mx)), key=lambda mx: (mx.preference, mx.host)
     )
     names = list(dict.fromkeys(mx.host for mx in records if mx.host))
-    facts = {
+    facts: dict[str, Any] = {
         "tlsa_hosts": [],
         "dnssec": answer.authenticated,
         "null_mx": bool(records) and not names,
+        **unasked(hosts_unasked=len(names) - MAX_HOSTS),
     }
     if not names:
         return Outcome(facts, NOT_APPLICABLE.at(subject.domain))
-    seen = await asyncio.gather(*(or_unseen(_host(name, dns)) for name in names))
+    seen = await asyncio.gather(*(or_unseen(_host(name, dns)) for name in names[:MAX_HOSTS]))
     hosts = [host for host in seen if isinstance(host, _Host)]
     unseen = [host for host in seen if isinstance(host, Undetermined)]
     armed = [host for host in hosts if host.records]

@@ -5,7 +5,17 @@ from typing import Any
 
 from app.checks import dmarc_destinations, dmarc_policy, dmarc_walk
 from app.checks.answers import Answers
-from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Usage, check
+from app.checks.contract import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Usage,
+    check,
+    unasked,
+)
 from app.checks.dmarc_destinations import Source
 from app.protocols import dmarc as protocol
 from app.protocols import public_suffix
@@ -62,8 +72,8 @@ async def dmarc(subject: Subject, dns: Answers) -> Outcome:
     """What applies to mail from exactly this domain, and what is wrong with the record it rests on.
 
     facts  record_at, org_domain, effective_policy, policy_tag; record, p, sp, np, testing, adkim,
-           aspf, rua, ruf, rua_external, removed_tags, obsolete_size, record_count_at_domain,
-           psl_org_domain
+           aspf, rua, ruf, rua_external, rua_unasked (hosts beyond ten, if any), removed_tags,
+           obsolete_size, record_count_at_domain, psl_org_domain
     """
     domain = subject.domain
     walk = await dmarc_walk.walk(domain, dns)
@@ -88,7 +98,9 @@ async def dmarc(subject: Subject, dns: Answers) -> Outcome:
     findings += _of_discovery(domain, found, source)
     findings += dmarc_policy.findings(subject, found, source)
     findings += destinations.findings
-    facts |= _facts(source) | {"rua_external": dict(destinations.external)}
+    facts |= _facts(source)
+    facts |= {"rua_external": dict(destinations.external)}
+    facts |= unasked(rua_unasked=destinations.unasked)
     return Outcome(facts, *findings, definite=destinations.is_definite)
 
 

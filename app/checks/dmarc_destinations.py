@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from app.checks import dmarc_walk
@@ -15,6 +16,8 @@ from app.protocols.uris import Uri
 
 T = TypeVar("T")
 
+MAX_ASKED = 10  # hosts of report addresses: each costs questions, and a record may name hundreds
+MAX_INVALID = 30  # unreadable addresses that are told of; each comes with a record to publish
 MAX_PROMISED = 2  # addresses that readers of RFC 7489 promise to report to (its §6.2)
 
 RUA_MISSING = Kind(
@@ -87,21 +90,25 @@ class Destinations:
     """What was seen of the report addresses.
 
     external     by host outside of the organizational domain: authorised, or None if not seen
+    unasked      how many hosts beyond the first MAX_ASKED were not looked at
     is_definite  False if a host could not be asked
     """
 
     external: Mapping[str, bool | None]
+    unasked: int
     findings: tuple[Finding, ...]
     is_definite: bool
 
 
 async def examine(source: Source, dns: Answers) -> Destinations:
-    """The report addresses of the record, each host asked once and all at once.
+    """The report addresses of the record, each of the first hosts asked once and all at once.
 
     A host that cannot be asked costs only what is said of it.
     """
     record = source.record
-    hosts = {uri.host: uri for uri in (*record.ruf, *record.rua) if uri.host}
+    named = {uri.host: uri for uri in (*record.rua, *record.ruf) if uri.host}
+    named |= {uri.host: uri for uri in record.rua if uri.host}
+    hosts = dict(islice(named.items(), MAX_ASKED))
     seen = await asyncio.gather(*(_of_host(source, uri, dns) for uri in hosts.values()))
     external: dict[str, bool | None] = {}
     found = list(_of_text(source))
@@ -121,7 +128,7 @@ async def examine(source: Source, dns: Answers) -> Destinations:
             severity = Severity.INFO if arrives else None  # another address gets the reports
             found.append(NO_MAILBOX.at(host, severity=severity, uri=str(hosts[host])))
         is_definite = is_definite and None not in (is_authorized, takes_mail)
-    return Destinations(external, tuple(found), is_definite)
+    return Destinations(external, len(named) - len(hosts), tuple(found), is_definite)
 
 
 async def _of_host(source: Source, uri: Uri, dns: Answers) -> tuple[str | None, bool | None]:
@@ -176,7 +183,7 @@ def _unauthorized(source: Source, uri: Uri) -> Finding:
 def _of_text(source: Source) -> Iterator[Finding]:
     record, name = source.record, source.name
     unreadable = [problem for problem in record.problems if problem.name == "rua"]
-    for problem in unreadable:
+    for problem in unreadable[:MAX_INVALID]:
         fix = None
         if ":" not in problem.value and "@" in problem.value:
             written = [f"mailto:{problem.value}", *map(str, record.rua)]

@@ -9,7 +9,17 @@ import asyncio
 from collections.abc import Sequence
 
 from app.checks.answers import Answer, Answers, Undetermined, or_unseen
-from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+from app.checks.contract import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Verdict,
+    check,
+    unasked,
+)
 from app.protocols import public_suffix
 
 NOT_FOUND = Kind(
@@ -54,6 +64,7 @@ OVER_UDP = Kind(
 )
 
 UDP_OCTETS = 1232  # what resolvers offer by EDNS; beyond it every reader must come again by TCP
+MAX_SERVERS = 20  # that are looked at: a delegation may name hundreds
 MAIL_NAMES = ("_dmarc", "_mta-sts", "mta-sts", "_smtp._tls")  # those commonly aliased to providers
 
 
@@ -68,8 +79,8 @@ MAIL_NAMES = ("_dmarc", "_mta-sts", "mta-sts", "_smtp._tls")  # those commonly a
 async def dns(subject: Subject, dns: Answers) -> Outcome:
     """Whether the domain exists, its name servers have addresses, and its aliases lead somewhere.
 
-    facts  exists, zone, ns, ns_unresolvable, ns_unresponsive (sorted names); or servfail: true
-           alone, which is not definite
+    facts  exists, zone, ns, ns_unresolvable, ns_unresponsive (sorted names), ns_unasked (beyond
+           20, if any); or servfail: true alone, which is not definite
     """
     domain = subject.domain
     try:
@@ -83,7 +94,7 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
         found = INDETERMINATE.at(domain, asked=f"{error.name} {error.rdtype}", reason=error.reason)
         return Outcome({"servfail": True}, found, definite=False)
     parts = await asyncio.gather(
-        *(or_unseen(_server(zone, host, dns)) for host in servers),
+        *(or_unseen(_server(zone, host, dns)) for host in servers[:MAX_SERVERS]),
         *(or_unseen(_alias(name, dns)) for name in _aliased(domain)),
         or_unseen(_apex(domain, zone, dns)),
         or_unseen(_size(domain, dns)),
@@ -98,6 +109,7 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
         "ns": list(servers),
         "ns_unresolvable": unresolvable,
         "ns_unresponsive": [],
+        **unasked(ns_unasked=len(servers) - MAX_SERVERS),
     }
     return _concluded(facts, findings, [part for part in parts if isinstance(part, Undetermined)])
 

@@ -17,6 +17,7 @@ from app.checks.contract import (
     Usage,
     Verdict,
     check,
+    unasked,
 )
 
 MISSING = Kind(
@@ -69,6 +70,8 @@ _UNREACHABLE = [
     )
 ]
 
+MAX_HOSTS = 20  # that are looked at, the best first: a domain may name hundreds
+
 
 @dataclass(frozen=True, slots=True)
 class _Target:
@@ -96,7 +99,7 @@ async def mx(subject: Subject, dns: Answers) -> Outcome:
     """Whether mail for the domain finds a host with an address, or is refused on purpose.
 
     facts  null_mx, null_mx_with_others, implicit, hosts (best first), cname_targets,
-           unresolvable_targets (both a part of hosts)
+           unresolvable_targets (both a part of hosts), hosts_unasked (beyond 20, if any)
     """
     records = await dns.mx(subject.domain)
     hosted = [record for record in records if record.host]
@@ -104,19 +107,22 @@ async def mx(subject: Subject, dns: Answers) -> Outcome:
         return await _without_mx(subject, dns)
     if not hosted:
         return _null(subject)
-    seen = await asyncio.gather(*(or_unseen(_target(record, dns)) for record in hosted))
+    hosts = _hosts(hosted)
+    asked = [record for record in hosted if record.host in hosts[:MAX_HOSTS]]
+    seen = await asyncio.gather(*(or_unseen(_target(record, dns)) for record in asked))
     targets = [target for target in seen if isinstance(target, _Target)]
     unseen = [target for target in seen if isinstance(target, Undetermined)]
     findings = [*_about_set(subject, records), *_about_targets(subject.domain, targets)]
-    if not unseen and not any(target.unseen or _has_ipv6(target) for target in targets):
-        findings.append(NO_IPV6.at(subject.domain, hosts=_hosts(hosted)))
+    is_whole = not unseen and not any(target.unseen for target in targets)
+    if is_whole and len(hosts) <= MAX_HOSTS and not any(map(_has_ipv6, targets)):
+        findings.append(NO_IPV6.at(subject.domain, hosts=hosts))
     facts = _facts(
         null_mx_with_others=len(hosted) < len(records),
-        hosts=_hosts(hosted),
+        hosts=hosts,
         cname_targets=[target.record.host for target in targets if target.alias],
         unresolvable_targets=[target.record.host for target in targets if not target.addresses],
+        **unasked(hosts_unasked=len(hosts) - MAX_HOSTS),
     )
-    is_whole = not unseen and not any(target.unseen for target in targets)
     outcome = Outcome(facts, *findings, definite=is_whole)
     if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
         raise unseen[0]  # hosts that were not seen may be bad: that is no "ok"

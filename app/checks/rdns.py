@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.checks.answers import Answers, Undetermined, or_unseen
-from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+from app.checks.contract import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Verdict,
+    check,
+    unasked,
+)
 
 MISSING = Kind(
     "rdns.missing", Severity.LOW, "An MX host's address has no reverse name", "RFC 1912 §2.1"
@@ -19,6 +29,8 @@ MISMATCH = Kind(
     "RFC 8601 §3",
 )
 
+MAX_HOSTS = 10  # that are looked at, the best first: a domain may name hundreds
+MAX_ADDRESSES = 20  # of all of them together
 MAX_NAMES = 10  # of one address; receivers look at no more (RFC 7208 §4.6.4)
 
 Status = Literal["confirmed", "mismatch", "none"]
@@ -40,7 +52,8 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
     """Whether the addresses of the MX hosts have reverse names that lead back to them.
 
     facts   null_mx; hosts, each MX host with ``confirmed``, ``mismatch`` or ``none``, the worst of
-            its addresses; a host without address is left out
+            its addresses; a host without address is left out; hosts_unasked, addresses_unasked
+            (beyond the first ten, and their first twenty addresses, if any)
     source  RFC 1912 §2.1; RFC 8601 §2.7.3, §3 (iprev)
     """
     records = await dns.mx(subject.domain)
@@ -48,19 +61,22 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
     if records and not hosts:
         return Outcome({"null_mx": True, "hosts": {}})
     hosts = hosts or [subject.domain]  # the implicit MX (RFC 5321 §5.1)
-    parts = await asyncio.gather(*(or_unseen(_addresses(host, dns)) for host in hosts))
+    parts = await asyncio.gather(*(or_unseen(_addresses(host, dns)) for host in hosts[:MAX_HOSTS]))
     pairs = [
         (host, address)
-        for host, part in zip(hosts, parts, strict=True)
+        for host, part in zip(hosts, parts, strict=False)
         if isinstance(part, tuple)
         for address in part
     ]
-    checked = await asyncio.gather(*(or_unseen(_reverse(*pair, dns)) for pair in pairs))
+    asked = pairs[:MAX_ADDRESSES]
+    checked = await asyncio.gather(*(or_unseen(_reverse(*pair, dns)) for pair in asked))
     seen = [result for result in checked if isinstance(result, _Reverse)]
     unseen = [found for found in (*parts, *checked) if isinstance(found, Undetermined)]
-    outcome = Outcome(
-        {"null_mx": False, "hosts": _worst(seen)}, *_findings(seen), definite=not unseen
+    left_out = unasked(
+        hosts_unasked=len(hosts) - MAX_HOSTS, addresses_unasked=len(pairs) - MAX_ADDRESSES
     )
+    facts = {"null_mx": False, "hosts": _worst(seen), **left_out}
+    outcome = Outcome(facts, *_findings(seen), definite=not unseen)
     if unseen and outcome.verdict is Verdict.OK:
         raise unseen[0]  # the addresses that were not seen may be bad
     return outcome

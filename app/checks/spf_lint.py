@@ -1,6 +1,6 @@
 """What is to be said of one SPF record by its text alone: its end, its order, its width."""
 
-import ipaddress
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.checks.contract import Finding, Fix, Kind, Severity
@@ -11,6 +11,8 @@ from app.protocols.spf import Qualifier, Record
 MAX_RECORD = 450  # characters, so that the whole answer stays below 512 octets (RFC 7208 §3.4)
 BROAD_IP4, BROAD_IP6 = 16, 32  # prefix lengths below which a network is hardly one sender's
 BROAD_TOTAL = 1 << 20  # addresses of IPv4, each once
+
+Prefix = tuple[int, int, int]  # version, length, and the bits of that length
 
 ALL_PASS = Kind("spf.all_pass", Severity.CRITICAL, "Anybody may send", "RFC 7208 §5.1")
 ALL_NEUTRAL = Kind(
@@ -99,13 +101,14 @@ def _of_end(name: str, text: str, record: Record, *, is_own: bool) -> Iterator[F
     def fix(terms: Sequence[str], why: str) -> Fix | None:
         return rewrite(name, text, terms, why) if is_own else None
 
-    if record.all is None:
+    end = record.all
+    if end is None:
         if record.redirect is None:
             why = "Receivers treat mail from anywhere else as if there were no SPF."
             yield ALL_MISSING.at(name, record=text, fix=fix([*words, "~all"], why))
         return
-    softer = ["~all" if word == record.all.text else word for word in words]
-    match record.all.qualifier:
+    softer = ["~all" if word == end.text else word for word in words]
+    match end.qualifier:
         case Qualifier.PASS:
             why = "With +all every address in the world passes SPF for this domain."
             yield ALL_PASS.at(name, record=text, fix=fix(softer, why))
@@ -138,14 +141,18 @@ def _of_terms(root: Source) -> Iterator[Finding]:
     assert record is not None
     words = spf.words(text)
     if ptrs := [term.text for term in record.effective if term.mechanism == "ptr"]:
-        kept = [word for word in words if word not in ptrs]
+        every = set(ptrs)
+        kept = [word for word in words if word not in every]
         why = "Name the addresses with ip4, ip6, a or mx; many receivers skip ptr."
         yield PTR_USED.at(name, terms=ptrs, fix=rewrite(name, text, kept, why))
     if macros := [term.text for term in record.effective if term.target and term.target.letters]:
         yield EXISTS_MACRO.at(name, terms=macros)
     includes = [word.lower() for word in words if word.lower().lstrip("+").startswith("include:")]
-    if repeated := sorted({word for word in includes if includes.count(word) > 1}):
-        kept = [w for at, w in enumerate(words) if w.lower() not in [x.lower() for x in words[:at]]]
+    if repeated := sorted(word for word, count in Counter(includes).items() if count > 1):
+        first: dict[str, str] = {}
+        for word in words:
+            first.setdefault(word.lower(), word)
+        kept = list(first.values())
         why = "Each include is looked up each time it stands in the record."
         yield DUPLICATE_INCLUDE.at(name, terms=repeated, fix=rewrite(name, text, kept, why))
     if redundant := _covered(networks(root)):
@@ -156,30 +163,41 @@ def _of_terms(root: Source) -> Iterator[Finding]:
 
 def _without(words: Sequence[str], removed: Iterable[str]) -> list[str]:
     """The words without these; of a word that stands twice the last goes first."""
-    kept = list(reversed(words))
-    for word in removed:
-        kept.remove(word)
+    left = Counter(removed)
+    kept = []
+    for word in reversed(words):
+        if left[word]:
+            left[word] -= 1
+        else:
+            kept.append(word)
     return kept[::-1]
 
 
 def _covered(named: Sequence[tuple[spf.Directive, spf.Network]]) -> list[str]:
-    """The terms whose network lies within that of another; of two equal ones the later."""
-    found = []
-    for at, (term, network) in enumerate(named):
-        for other_at, (_, other) in enumerate(named):
-            is_other = other_at != at and (other != network or other_at < at)
-            if is_other and _is_within(network, other):
-                found.append(term.text)
-                break
+    """The terms whose network lies within that of another; of two equal ones the later.
+
+    Each is looked up under the lengths that occur, not compared with each: a record may have
+    thousands of them.
+    """
+    every = {_prefix(network, network.prefixlen) for _, network in named}
+    lengths = {(version, length) for version, length, _ in every}
+    found, earlier = [], set[Prefix]()
+    for term, network in named:
+        own = _prefix(network, network.prefixlen)
+        wider = (
+            _prefix(network, length)
+            for version, length in lengths
+            if version == network.version and length < network.prefixlen
+        )
+        if own in earlier or any(prefix in every for prefix in wider):
+            found.append(term.text)
+        earlier.add(own)
     return found
 
 
-def _is_within(network: spf.Network, other: spf.Network) -> bool:
-    if isinstance(network, ipaddress.IPv4Network) and isinstance(other, ipaddress.IPv4Network):
-        return network.subnet_of(other)
-    if isinstance(network, ipaddress.IPv6Network) and isinstance(other, ipaddress.IPv6Network):
-        return network.subnet_of(other)
-    return False
+def _prefix(network: spf.Network, length: int) -> Prefix:
+    shift = network.max_prefixlen - length
+    return network.version, length, int(network.network_address) >> shift
 
 
 def _of_width(tree: Tree) -> Iterator[Finding]:

@@ -1,0 +1,244 @@
+"""Domains that are made to hurt whoever scans them, judged over the real wire.
+
+Whatever is in a zone, its scan ends within its budget, says of the domain what its owner needs,
+and takes nothing from the domains that are scanned beside it.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from app.checks import CHECKS
+from app.checks.answers import OpenAnswers
+from app.checks.contract import Judgement, Subject, Verdict, judge
+from app.checks.examine import Examination, examine
+from app.network.resolver import Network
+from app.protocols.names import DomainName
+from app.settings import Settings
+from demo.manners import Manners, Trouble
+from demo.nameserver import NameServer
+from tests.zones import Zone
+
+BUDGET = 120
+HEAD = (
+    "@ 300 IN SOA ns.@. root.@. 1 3600 900 1209600 300\n@ 300 IN NS ns.@.\nns 300 IN A 192.0.2.1\n"
+)
+
+
+def txt(owner: str, text: str) -> str:
+    """One TXT record, cut into character-strings."""
+    strings = (text[at : at + 250] for at in range(0, len(text), 250))
+    return f"{owner} 300 IN TXT " + " ".join(f'"{string}"' for string in strings)
+
+
+def spf_tree(width: int) -> Iterator[str]:
+    """Each record includes ten more, three levels deep."""
+    for place in ("", *(f"{a}." for a in range(width))):
+        for number in range(width):
+            below = [f"include:{n}.{number}.{place}tree.test" for n in range(width)]
+            yield txt(f"{number}.{place}tree.test.", f"v=spf1 {' '.join(below)} -all")
+    for number in range(width**3):
+        a, b, c = number // 100, number // 10 % 10, number % 10
+        yield txt(f"{c}.{b}.{a}.tree.test.", "v=spf1 ip4:192.0.2.1 -all")
+    yield txt("@", "v=spf1 " + " ".join(f"include:{n}.tree.test" for n in range(width)) + " -all")
+
+
+def addresses(prefix: str, count: int) -> Iterator[str]:
+    """Hosts of their own, each with an address of its own."""
+    for number in range(count):
+        yield f"{prefix}{number} 300 IN A 198.51.{number // 250}.{number % 250 + 1}"
+
+
+RUA = ",".join(f"mailto:r@host{n}.elsewhere.test" for n in range(300))
+INNER = ("127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1")
+ZONES: Mapping[str, Iterable[str]] = {
+    "tree.test": list(dict.fromkeys(spf_tree(10))),
+    "self.test": [txt("@", "v=spf1 include:self.test -all")],
+    "macro.test": [txt("@", "v=spf1 exists:%{i}.%{l}.macro.test include:%{d2}.%{s} redirect=%{h}")],
+    "redirect.test": [
+        txt("@", "v=spf1 redirect=r0.redirect.test"),
+        *(txt(f"r{n}", f"v=spf1 redirect=r{n + 1}.redirect.test") for n in range(49)),
+        txt("r49", "v=spf1 -all"),
+    ],
+    "long.test": [txt("@", "v=spf1 " + "ip4:198.51.100.1 " * 3500 + "-all")],
+    "reports.test": [txt("_dmarc", f"v=DMARC1; p=reject; rua={RUA}")],
+    "mx.test": [
+        *(f"@ 300 IN MX 10 mail{n}.mx.test." for n in range(300)),
+        *addresses("mail", 300),
+    ],
+    "alias.test": [
+        "_dmarc 300 IN CNAME a.alias.test.",
+        "a 300 IN CNAME b.alias.test.",
+        "b 300 IN CNAME _dmarc.alias.test.",
+    ],
+    "bulk.test": [
+        *(txt("@", f"{n:03d}-" + "x" * 200) for n in range(280)),
+        txt("@", "v=spf1 -all"),
+    ],
+    "inner.test": [
+        *(f"@ 300 IN MX {n} m{n}.inner.test." for n in range(len(INNER))),
+        *(f"m{n} 300 IN A {address}" for n, address in enumerate(INNER)),
+        "m0 300 IN AAAA ::1",
+    ],
+}
+
+
+def look(
+    folder: Path,
+    zones: Mapping[str, Iterable[str]],
+    manners: Manners | None = None,
+    *,
+    query_seconds: float = 60,
+    seconds: float = 300,
+) -> Mapping[str, Examination]:
+    """Every domain, examined, four at a time, through real sockets."""
+    for apex, lines in zones.items():
+        text = HEAD.replace("@.", f"{apex}.") + "\n".join(lines) + "\n"
+        (folder / f"{apex}.zone").write_text(text)
+    subjects = {apex: Subject(DomainName(apex)) for apex in zones}
+
+    async def main(open_answers: OpenAnswers) -> dict[str, Examination]:
+        return await examine(subjects, open_answers, concurrency=4, seconds=seconds)
+
+    with NameServer(folder, manners or Manners()) as names:
+        settings = Settings(
+            secret_key="k" * 40,
+            database_url="sqlite://",
+            redis_url="redis://127.0.0.1:1/0",
+            dns_query_seconds=query_seconds,
+            scan_query_budget=BUDGET,
+            dns_nameservers=((names.address, names.port),),
+        )
+        return Network(settings).run(main)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Examination]:
+    return look(tmp_path_factory.mktemp("zones"), ZONES)
+
+
+def judgement(examination: Examination, check: str) -> Judgement:
+    return next(one for one in examination.judgements if one.check == check)
+
+
+def codes(one: Judgement) -> set[str]:
+    return {finding.kind.code for finding in one.findings}
+
+
+@pytest.mark.parametrize("domain", ZONES)
+def test_every_scan_ends_within_its_budget_and_no_check_fails(
+    domain: str, seen: Mapping[str, Examination]
+) -> None:
+    examination = seen[domain]
+    assert examination.query_count <= BUDGET
+    assert [one.check for one in examination.judgements] == [check.name for check in CHECKS]
+    reasons = [one.reason or "" for one in examination.judgements]
+    assert not any("defect" in reason or "budget" in reason for reason in reasons), reasons
+
+
+@pytest.mark.parametrize(
+    ("domain", "check", "code"),
+    [
+        ("tree.test", "spf", "spf.too_many_lookups"),
+        ("self.test", "spf", "spf.include_loop"),
+        ("macro.test", "spf", "spf.exists_macro"),
+        ("redirect.test", "spf", "spf.too_many_lookups"),
+        ("long.test", "spf", "spf.record_too_long"),
+        ("reports.test", "dmarc", "dmarc.rua_too_many"),
+        ("reports.test", "dmarc", "dmarc.rua_external_unauthorized"),
+        ("bulk.test", "dns", "dns.answer_over_udp"),
+        ("inner.test", "mx", "mx.host_not_public"),
+    ],
+)
+def test_the_owner_is_told_what_is_wrong(
+    domain: str, check: str, code: str, seen: Mapping[str, Examination]
+) -> None:
+    one = judgement(seen[domain], check)
+    assert one.definite
+    assert code in codes(one)
+
+
+def test_of_hundreds_of_report_hosts_ten_are_asked(seen: Mapping[str, Examination]) -> None:
+    facts = judgement(seen["reports.test"], "dmarc").facts
+    assert (len(facts["rua_external"]), facts["rua_unasked"]) == (10, 290)
+    assert len(facts["rua"]) == 300
+
+
+def test_of_hundreds_of_mx_hosts_the_first_are_asked(seen: Mapping[str, Examination]) -> None:
+    found = {name: judgement(seen["mx.test"], name) for name in ("mx", "dane", "rdns")}
+    left_out = {name: one.facts["hosts_unasked"] for name, one in found.items()}
+    assert left_out == {"mx": 280, "dane": 290, "rdns": 290}
+    assert all(one.definite for one in found.values())
+    assert found["mx"].verdict is Verdict.OK
+
+
+def test_an_alias_loop_is_undetermined_and_not_a_missing_record(
+    seen: Mapping[str, Examination],
+) -> None:
+    one = judgement(seen["alias.test"], "dmarc")
+    assert (one.verdict, one.findings) == (Verdict.UNDETERMINED, ())
+    assert one.reason == "_dmarc.alias.test TXT: servfail"
+
+
+def test_a_text_set_of_60_kilobytes_is_read_over_tcp(seen: Mapping[str, Examination]) -> None:
+    one = judgement(seen["bulk.test"], "spf")
+    assert (one.verdict, one.facts["record_count"]) == (Verdict.OK, 1)
+
+
+def test_addresses_inside_are_findings_and_each_is_named(seen: Mapping[str, Examination]) -> None:
+    one = judgement(seen["inner.test"], "mx")
+    named = {address for finding in one.findings for address in finding.evidence["addresses"]}
+    assert named == {*INNER, "::1"}
+
+
+def test_a_domain_that_never_answers_costs_only_itself(tmp_path: Path) -> None:
+    good = [f"good{number}.test" for number in range(6)]
+    zones = {apex: [txt("@", "v=spf1 -all")] for apex in (*good, "tarpit.test", "deaf.test")}
+    faults = {"tarpit.test": Trouble.TIMEOUT, "ns.deaf.test": Trouble.TIMEOUT}
+    seen = look(tmp_path, zones, Manners(faults=faults), query_seconds=3)
+    for apex in good:
+        assert all(one.definite for one in seen[apex].judgements), apex
+    for one in seen["tarpit.test"].judgements:
+        assert (one.verdict, one.definite) == (Verdict.UNDETERMINED, False), one.check
+        assert "timeout" in str(one.reason)
+    silent = judgement(seen["deaf.test"], "dns")
+    assert not silent.definite
+    assert not codes(silent) & {"dns.delegation_lame", "dns.ns_takeover_risk"}
+    assert judgement(seen["deaf.test"], "spf").definite
+    assert all(found.query_count <= BUDGET for found in seen.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "v=spf1 " + "ip4:198.51.100.1 " * 5_900 + "-all",
+        "v=spf1 " + " ".join(f"ip4:11.{n // 250}.{n % 250}.0/{9 + n % 24}" for n in range(5_500)),
+        "v=spf1 " + " ".join(f"include:i{n}.huge.test" for n in range(4_500)),
+        "v=spf1 " + "f:/ " * 25_000,
+        "v=spf1 " + " ".join(f"nosuch{n}" for n in range(9_000)),
+        "v=spf1 exists:" + "%{i}." * 19_000 + "huge.test",
+    ],
+    ids=["equal networks", "nested networks", "includes", "junk", "unknown terms", "macros"],
+)
+async def test_a_record_of_100000_characters_gives_few_findings(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    [spf] = [check for check in CHECKS if check.name == "spf"]
+    zone = Zone({"huge.test": [text]}, budget=BUDGET)
+    with caplog.at_level(logging.ERROR):
+        one = await judge(spf, Subject(DomainName("huge.test")), zone)
+    assert one.definite
+    assert 0 < len(one.findings) <= 100
+    assert caplog.records == []
+
+
+async def test_a_record_with_thousands_of_unreadable_addresses_gives_few_findings() -> None:
+    [dmarc] = [check for check in CHECKS if check.name == "dmarc"]
+    text = "v=DMARC1; p=reject; rua=" + ",".join(f"r{n}@huge.test" for n in range(5_000))
+    zone = Zone({"_dmarc.huge.test": [text]})
+    one = await judge(dmarc, Subject(DomainName("huge.test")), zone)
+    assert one.definite
+    assert "dmarc.rua_invalid_uri" in codes(one)
+    assert len(one.findings) <= 40

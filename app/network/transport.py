@@ -188,10 +188,12 @@ class _Exchange:
         self._server = self._transport.servers[self._turn % len(self._transport.servers)]
         self._transport.alarm.at(until, self._expire)
         try:
-            self._socket = self._server.next_socket()
-            self._id = self._socket.send(self)
+            chosen = self._server.next_socket()
+            self._id = chosen.send(self)
         except OSError:
             self.fail("network")
+        else:
+            self._socket = chosen
 
     def _expire(self) -> None:
         if self._socket and self._transport.alarm.loop.time() >= self._until:
@@ -238,6 +240,7 @@ class _Server:
         self._address = (str(address), port)
         self._family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         self._sockets: list[_Socket] = []
+        self._retired: set[_Socket] = set()
         self._turn = 0
 
     def next_socket(self) -> "_Socket":
@@ -251,7 +254,8 @@ class _Server:
         self._turn = (self._turn + 1) % SOCKETS
         chosen = self._sockets[self._turn]
         if chosen.uses >= USES:
-            chosen.retire()
+            self._retired.add(chosen)
+            chosen.retire(self._retired.discard)
             chosen = self._sockets[self._turn] = _Socket(self._family, self._address)
         return chosen
 
@@ -281,7 +285,7 @@ class _Server:
             writer.close()
 
     def close(self) -> None:
-        for each in self._sockets:
+        for each in (*self._sockets, *self._retired):
             each.fail("network")
             each.close()
         self._sockets = []
@@ -298,11 +302,11 @@ def _random_ids() -> Iterator[bytes]:
 class _Socket:
     """A UDP socket on a port that the kernel chose at random, connected to one server."""
 
-    __slots__ = ("_is_retired", "_loop", "_pending", "_random", "_socket", "uses")
+    __slots__ = ("_gone", "_loop", "_pending", "_random", "_socket", "uses")
 
     def __init__(self, family: int, address: tuple[str, int]) -> None:
         self.uses = 0
-        self._is_retired = False
+        self._gone: Callable[[_Socket], None] | None = None
         self._pending: dict[bytes, _Exchange] = {}
         self._random = _random_ids()
         self._loop = asyncio.get_running_loop()
@@ -332,12 +336,12 @@ class _Socket:
     def forget(self, id: bytes) -> None:
         """Nobody waits for this any more."""
         del self._pending[id]
-        if self._is_retired and not self._pending:
+        if self._gone and not self._pending:
             self.close()
 
-    def retire(self) -> None:
-        """Close as soon as nobody waits any more."""
-        self._is_retired = True
+    def retire(self, gone: "Callable[[_Socket], None]") -> None:
+        """Close as soon as nobody waits any more, and say so."""
+        self._gone = gone
         if not self._pending:
             self.close()
 
@@ -349,6 +353,8 @@ class _Socket:
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
+        if self._gone:
+            self._gone(self)
 
     def _read(self) -> None:
         for _ in range(_BURST):

@@ -134,6 +134,19 @@ def test_a_response_reads_as_dnspython_wrote_it(response: dns.message.Message) -
     assert message.negative_ttl == (min(900, soas[0].minimum) if soas else None)
 
 
+@given(responses(), st.booleans())
+def test_a_response_reads_the_same_whether_or_not_the_query_is_known(
+    response: dns.message.Message, is_same_case: bool
+) -> None:
+    asked = response.question[0]
+    name = asked.name.to_text(omit_final_dot=True) if asked.name != dns.name.root else ""
+    query = wire.query_for(name if is_same_case else name.swapcase(), int(asked.rdtype))
+    data = response.to_wire()
+    assert query.question == wire.question_of(query.message)
+    assert wire.parse_response(data, query) == wire.parse_response(data)
+    assert wire.parse_response(data).question == query.question
+
+
 @given(responses(), st.data())
 def test_no_damage_to_a_response_raises_anything_else(
     response: dns.message.Message, data: st.DataObject

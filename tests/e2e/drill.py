@@ -1,5 +1,9 @@
-"""``./dev drill``: the drills at the size of a working day, on SQLite and on PostgreSQL."""
+"""``./dev drill``: the drills at the size of a working day, on SQLite and on PostgreSQL.
 
+Then every parser is fuzzed for a minute, with ``--quick`` for two seconds.
+"""
+
+import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,22 +20,27 @@ from app.settings import Settings
 from tests.e2e import drills
 from tests.e2e.service import ROOT, SECRET, Service
 from tests.factories import make_account, make_key
+from tests.fuzz import fuzzer
 from tests.servers import Server, start_postgres, start_valkey
 
 DOMAINS = 100
 KILLS = 6
 REDIS_AWAY_SECONDS = 10.0
+FUZZ_SECONDS, QUICK_FUZZ_SECONDS = 60.0, 2.0  # a parser
 
 
 def main() -> int:
-    """Exit status 1 if anything was lost."""
+    """Exit status 1 if anything was lost, or a parser failed."""
+    parser = argparse.ArgumentParser(prog="./dev drill")
+    parser.add_argument("--quick", action="store_true", help="fuzz each parser for 2 s, not 60")
+    is_quick = parser.parse_args().quick
     for engine in ("sqlite", "postgresql"):
         with tempfile.TemporaryDirectory(prefix="drill-") as name:
             directory = Path(name)
             directory.chmod(0o755)
             with _running(directory, engine) as (service, redis):
                 _run(engine, service, redis)
-    return 0
+    return 1 if fuzzer.run(QUICK_FUZZ_SECONDS if is_quick else FUZZ_SECONDS) else 0
 
 
 def _run(engine: str, service: Service, redis: Server) -> None:

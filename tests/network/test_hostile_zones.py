@@ -196,8 +196,8 @@ def test_addresses_inside_are_findings_and_each_is_named(seen: Mapping[str, Exam
 def test_a_domain_that_never_answers_costs_only_itself(tmp_path: Path) -> None:
     good = [f"good{number}.test" for number in range(6)]
     zones = {apex: [txt("@", "v=spf1 -all")] for apex in (*good, "tarpit.test", "deaf.test")}
-    faults = {"tarpit.test": Trouble.TIMEOUT, "ns.deaf.test": Trouble.TIMEOUT}
-    seen = look(tmp_path, zones, Manners(faults=faults), query_seconds=3)
+    manners = Manners(faults=dict.fromkeys(("tarpit.test", "ns.deaf.test"), Trouble.TIMEOUT))
+    seen = look(tmp_path, zones, manners, query_seconds=3)
     for apex in good:
         assert all(one.definite for one in seen[apex].judgements), apex
     for one in seen["tarpit.test"].judgements:

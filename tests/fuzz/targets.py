@@ -1,0 +1,215 @@
+"""Every parser of what strangers publish: bytes in, and only its own errors may come out."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from app.network import wire
+from app.protocols import (
+    bimi,
+    bimi_logo,
+    dkim,
+    dmarc,
+    mta_sts,
+    names,
+    spf,
+    spf_macros,
+    tags,
+    tlsrpt,
+    uris,
+)
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One parser.
+
+    errors     what it may raise; anything else is a defect
+    seeds      inputs to begin from
+    fragments  pieces of its language, to put together
+    """
+
+    parse: Callable[[bytes], object]
+    errors: tuple[type[Exception], ...]
+    seeds: tuple[bytes, ...]
+    fragments: tuple[bytes, ...]
+
+    def run(self, data: bytes) -> None:
+        """Parse the data.
+
+        raises  what the parser must not raise
+        """
+        with suppress(*self.errors):
+            self.parse(data)
+
+
+def _of_text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
+    """The parser, given text as the scanner makes it of a TXT record's octets."""
+    return lambda data: parse(data.decode("utf-8", "backslashreplace"))
+
+
+def _strings(found: Any) -> Iterator[str]:
+    """Every string in a parsed YAML document."""
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, Mapping):
+        for value in found.values():
+            yield from _strings(value)
+    elif isinstance(found, list):
+        for value in found:
+            yield from _strings(value)
+
+
+def _vectors() -> Iterator[str]:
+    for path in (DATA / "mail" / "records.yaml", *sorted((DATA / "spf").glob("*.yml"))):
+        for document in yaml.safe_load_all(path.read_text("utf-8")):
+            yield from _strings(document)
+
+
+def _responses() -> Iterator[bytes]:
+    """Responses of several shapes, made from questions as this service asks them."""
+    for name, rdtype in (("a.test", 16), ("_25._tcp.mx.a.test", 52), ("a.test", 15)):
+        query = wire.build_query(name, rdtype, 7)
+        header = query[:2] + b"\x81\xa0\0\1\0\1\0\0\0\1"
+        question, opt = query[12:-11], query[-11:]
+        rdata = b"\0\x0a\xc0\x0c" if rdtype == 15 else b"\x03\1\1abcdef" * 4
+        record = b"\xc0\x0c" + rdtype.to_bytes(2) + b"\0\1\0\0\1\x2c" + len(rdata).to_bytes(2)
+        yield header + question + record + rdata + opt
+        yield query[:2] + b"\x81\x83\0\1\0\0\0\0\0\1" + question + opt
+
+
+_ALL = tuple(dict.fromkeys(_vectors()))
+
+
+def _seeds(pattern: str, *more: str) -> tuple[bytes, ...]:
+    fitting = [text for text in _ALL if re.match(pattern, text, re.IGNORECASE)]
+    return tuple(text.encode("utf-8", "surrogatepass") for text in (*fitting[:300], *more))
+
+
+def _pieces(words: str) -> tuple[bytes, ...]:
+    """The words, and what is hostile in any language."""
+    common = (
+        "\0",
+        "\u212a",
+        "\u00df",
+        "\u3002",
+        "xn--",
+        "\u202e",
+        "\\xff",
+        "%",
+        "\ud7ff",
+        "x" * 300,
+    )
+    every = (*words.split(" "), " ", "\t", *common)
+    return (*(word.encode() for word in every), b"\xff")
+
+
+def _text(
+    parse: Callable[[str], object], errors: tuple[type[Exception], ...], seeds: Any, words: str
+) -> Target:
+    return Target(_of_text(parse), errors, seeds, _pieces(words))
+
+
+_LOGO = b"""<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" version="1.2"
+ baseProfile="tiny-ps" viewBox="0 0 10 10"><title>a</title><path d="M0 0"/></svg>"""
+_POLICY = b"version: STSv1\r\nmode: enforce\r\nmx: *.a.test\r\nmax_age: 86400\r\n"
+_TAGS = "v= ; = ; p= a= n= h= k= s= t= : , ! rua= mailto: @ a.test https:// none reject 100 0"
+
+TARGETS: Mapping[str, Target] = {
+    "names.parse": _text(
+        names.parse,
+        (names.NotADomain,),
+        _seeds(r"[\w-]+(\.[\w-]+)+\.?$", "b\u00fccher.example", "xn--bcher-kva.example"),
+        ". .. - -- _ a.b xn-- co.uk test 1.2.3.4 :: [::1] https:// @",
+    ),
+    "tags.split": _text(tags.split, (), _seeds("v="), _TAGS),
+    "dmarc.parse_record": _text(
+        dmarc.parse_record,
+        (dmarc.NotDmarc,),
+        _seeds(r"\s*v=dmarc1"),
+        f"v=DMARC1; {_TAGS} sp= np= pct= psd= ri= fo= adkim= aspf= ruf= y u !10m",
+    ),
+    "spf.parse_record": _text(
+        spf.parse_record,
+        (spf.NotSpf, spf.BadRecord),
+        _seeds("v=spf1"),
+        "v=spf1 + - ~ ? all include: redirect= exp= a mx ptr exists: ip4: ip6: / // 32 128 ::1 "
+        "192.0.2.1 %{ } i l d r - %_ %% a.test",
+    ),
+    "spf_macros.parse": _text(
+        spf_macros.parse,
+        (spf_macros.BadMacro,),
+        _seeds(".*%", "%{ir}.%{v}._spf.%{d2}", "%{s1r+-}", "%{L99999999999999999999}"),
+        "% %% %_ %- %{ } s l o d i p v h c r t S 1 0 99999999999999 r . - + , / _ =",
+    ),
+    "dkim.parse_record": _text(
+        dkim.parse_record,
+        (dkim.NotDkim, dkim.Unusable),
+        _seeds(r"\s*(v=dkim1|k=|p=)", "v=DKIM1; k=ed25519; p=" + "A" * 43 + "="),
+        f"v=DKIM1; {_TAGS} k=rsa k=ed25519 sha256 MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A == MIGf AgMB",
+    ),
+    "mta_sts.parse_record": _text(
+        mta_sts.parse_record,
+        (mta_sts.NotMtaSts, mta_sts.Unusable),
+        _seeds("v=stsv1;", "v=STSv1; id=20260101;"),
+        f"v=STSv1; id= {_TAGS}",
+    ),
+    "mta_sts.parse_policy": Target(
+        mta_sts.parse_policy,
+        (mta_sts.BadPolicy,),
+        (_POLICY, *_seeds("version:")),
+        _pieces("version: mode: mx: max_age: STSv1 enforce testing \r\n \n \r *. 604800 -1 ٣"),
+    ),
+    "tlsrpt.parse_record": _text(
+        tlsrpt.parse_record,
+        (tlsrpt.NotTlsRpt, tlsrpt.Unusable),
+        _seeds("v=tlsrptv1"),
+        f"v=TLSRPTv1; {_TAGS}",
+    ),
+    "bimi.parse_record": _text(
+        bimi.parse_record,
+        (bimi.NotBimi, bimi.Unusable),
+        _seeds("v=bimi1", "v=BIMI1; l=https://a.test/l.svg; a=https://a.test/v.pem"),
+        f"v=BIMI1; l= a= avp= {_TAGS} .svg",
+    ),
+    "bimi_logo.problems": Target(
+        bimi_logo.problems,
+        (),
+        (_LOGO, b"\x1f\x8b\x08\0\0\0\0\0", b"<!DOCTYPE svg []><svg/>"),
+        (
+            *_pieces(
+                "<svg </svg> <!DOCTYPE <?xml ?> <![CDATA[ xmlns= href= style= /> &amp; &#0; &x;"
+            ),
+            *_pieces('encoding="utf-16" encoding="cp037" encoding="x" viewBox="0 nan inf 1e999 "'),
+            *(b"\x1f\x8b\x08", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"),
+        ),
+    ),
+    "uris.parse": _text(
+        uris.parse,
+        (ValueError,),
+        _seeds(r"(mailto|https?):", "mailto:a@a.test", "https://[::1]:99999/"),
+        "mailto: https:// http:// @ [ ] :: :99999 %00 %2e ? # / a.test [v1.x] ( )",
+    ),
+    "wire.parse_response": Target(
+        wire.parse_response,
+        (wire.Malformed,),
+        tuple(_responses()),
+        (
+            *(b"\xc0\x0c", b"\xc0\0", b"\0", b"\xff\xff", b"\x81\x80", b"\0\1\0\1", b"\x3f" * 64),
+            *(b"\0\x06\0\1\0\0\1\x2c\0\4", b"\0\x02\0\1", b"\1\x01\0\1", b"\0\x29", b"a" * 9),
+        ),
+    ),
+}
+
+
+def shown(data: bytes) -> str:
+    """The input as it can be pasted into a test."""
+    return json.dumps(data.decode("latin-1")) + '.encode("latin-1")'

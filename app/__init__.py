@@ -18,7 +18,7 @@ def create_app(settings: "Settings", door: "Door | None" = None) -> "Flask":
     from flask import Flask
     from werkzeug.middleware.proxy_fix import ProxyFix
 
-    from app import api, cli, runtime
+    from app import api, cli, runtime, web
 
     runtime.start(settings, door)
     app = Flask(__name__)
@@ -32,5 +32,6 @@ def create_app(settings: "Settings", door: "Door | None" = None) -> "Flask":
         proxied = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
         app.wsgi_app = proxied  # type: ignore[method-assign]  # as Flask documents it
     api.init_app(app, settings)
+    web.init_app(app, settings)
     cli.init_app(app)
     return app

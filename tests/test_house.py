@@ -42,16 +42,20 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *("app.api", "app.services", "app.models", "app.errors", "app.protocols"),
         *("app.checks", "app.insight", "app.ids", "app.settings", "app.db", "app.queue"),
     ),
+    "app.web": (
+        *("app.web", "app.services", "app.models", "app.errors", "app.protocols"),
+        *("app.checks", "app.ids", "app.settings", "app.db"),
+    ),
     "app.cli": ("app.services", "app.models", "app.errors", "app.ids", "app.settings"),
     "worker": ("worker", "app.services", "app.queue", "app.runtime", "app.settings", "app.logs"),
 }
 THIRD_PARTY = {  # which may import each of these
-    "flask": ("app.api", "app.cli", "app"),
+    "flask": ("app.api", "app.web", "app.cli", "app"),
     "flask_limiter": ("app.api",),
     "pydantic": ("app.api",),
     "sqlalchemy": ("app.db", "app.models", "app.services", "app.settings"),
     "rq": ("app.queue", "worker"),
-    "redis": ("app.queue", "app.api.limits", "worker"),
+    "redis": ("app.queue", "app.api.limits", "app.web.failures", "worker"),
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),

@@ -51,12 +51,12 @@ HOSTILE = {
 
 
 def routes(app: Flask) -> list[tuple[str, str, Any]]:
-    """(method, rule, view) of every route but the static files."""
+    """(method, rule, view) of every route but the static files and the dashboard's."""
     return [
         (method, rule.rule, app.view_functions[rule.endpoint])
         for rule in app.url_map.iter_rules()
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
-        if not rule.endpoint.endswith("static")
+        if not rule.endpoint.endswith("static") and not rule.endpoint.startswith("web.")
     ]
 
 

@@ -1,0 +1,209 @@
+"""What every page has in common: who may see it, its headers, its errors, and its way out."""
+
+import hashlib
+import hmac
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from app import settings
+from app.db import Cursor
+from app.errors import ApplicationError
+from app.services import sessions
+from app.services.sessions import Visitor
+
+logger = logging.getLogger(__name__)
+
+PUBLIC = frozenset({"web.auth.login", "web.static"})  # all else wants a session
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+_SAFE_PATH = re.compile(r"/(?![/\\])[\w\-./?=&%]*", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_TITLES = {
+    400: "That did not work",
+    403: "You may not do that",
+    404: "Not found",
+    405: "Not here",
+    413: "That is too much",
+    429: "Too many attempts",
+    503: "Not now",
+}
+
+
+def admit() -> ResponseReturnValue | None:
+    """Let in who is signed in, and forms only from our own pages; anybody may come to sign in."""
+    g.session_token = request.cookies.get(cookie_name(), "")
+    g.visitor = sessions.find(g.session_token) if g.session_token else None
+    if request.method == "POST":
+        _check_origin()
+        _check_text()
+    if request.endpoint in PUBLIC:
+        return None
+    if g.visitor is None:
+        wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+        return redirect(url_for("web.auth.login", next=wanted), 303)
+    if request.method == "POST":
+        _check_form()
+    return None
+
+
+def home() -> ResponseReturnValue:
+    """The first page is the list of domains."""
+    return redirect(url_for("web.domains.index"), 303)
+
+
+def visitor() -> Visitor:
+    """Who looks at the page; only for views behind ``admit``."""
+    found: Visitor = g.visitor
+    return found
+
+
+def render(template: str, code: int = 200, **values: Any) -> Response:
+    """The page, with what the layout needs."""
+    found = g.get("visitor")
+    csrf = csrf_token(g.session_token) if found else ""
+    return make_response(render_template(template, visitor=found, csrf=csrf, **values), code)
+
+
+def csrf_token(session_token: str) -> str:
+    """What a form of this session must carry: worthless with any other session."""
+    key = hashlib.sha256(f"csrf:{settings.current().secret_key}".encode()).digest()
+    return hmac.new(key, session_token.encode(), "sha256").hexdigest()
+
+
+def cookie_name() -> str:
+    """``__Host-session``; the plain name only where a browser is on this very machine."""
+    return "session" if is_local() else "__Host-session"
+
+
+def is_local() -> bool:
+    """The request came without TLS, to a name of the machine itself."""
+    host = urlsplit(request.host_url).hostname
+    return not request.is_secure and host in ("localhost", "127.0.0.1")
+
+
+def safe_path(text: str) -> str:
+    """``text`` if it is a path of ours and nothing else; the first page otherwise."""
+    plain = unquote(text)
+    is_safe = all(
+        _SAFE_PATH.fullmatch(form) and "//" not in form and ".." not in form
+        for form in (text, plain)
+    )
+    return text if is_safe else url_for("web.home")
+
+
+def cursor(filters: Mapping[str, Any]) -> Cursor:
+    """The places in this list of this account, with these filters."""
+    account = str(visitor().account_id)
+    binding = {"account": account, "route": f"web:{request.path}", "filters": dict(filters)}
+    return Cursor(settings.current().secret_key, binding)
+
+
+def complaints(error: ApplicationError) -> dict[str, str]:
+    """What is wrong, by the field of the form."""
+    details = error.extra.get("details") or [{"field": "name", "message": error.message}]
+    return {detail["field"]: detail["message"] for detail in details}
+
+
+def handle_errors(blueprint: Blueprint) -> None:
+    """Errors of pages are pages."""
+    blueprint.register_error_handler(ApplicationError, _application_error)
+    blueprint.register_error_handler(HTTPException, _http_error)
+    blueprint.register_error_handler(Exception, _bug)
+
+
+def finish(response: Response) -> Response:
+    """The headers of every page; and a page for a browser at an address that is none."""
+    is_ours = (request.blueprint or "").partition(".")[0] == "web"
+    if request.url_rule is None and response.status_code in (404, 405) and _wants_page():
+        error = _error_page(response.status_code, "There is no such page.")
+        response.set_data(error.get_data())
+        response.content_type = error.content_type
+        is_ours = True
+    if is_ours:
+        response.headers.update(HEADERS)
+        if request.is_secure:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        if request.endpoint != "web.static":
+            response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _check_origin() -> None:
+    """A browser says where a form comes from: by Sec-Fetch-Site, an older one by Origin.
+
+    Origin is ``null`` on our own pages, which send no referrer, so it is only asked second.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if site is not None:
+        is_ours = site in ("same-origin", "none")
+    else:
+        is_ours = origin is None or urlsplit(origin).netloc == request.host
+    if not is_ours:
+        abort(400, "The form was sent from another site.")
+
+
+def _check_text() -> None:
+    if any(_CONTROL.search(value) for values in request.form.listvalues() for value in values):
+        abort(400, "The form has characters that are no text.")
+
+
+def _check_form() -> None:
+    given = request.form.get("csrf", "")
+    if not hmac.compare_digest(given.encode(), csrf_token(g.session_token).encode()):
+        abort(400, "The form is not of this session. Load the page again, and repeat it there.")
+    if not visitor().may_change and request.endpoint != "web.auth.logout":
+        abort(403, "Your role is viewer: you may look at everything and change nothing.")
+
+
+def _wants_page() -> bool:
+    path, accepted = request.path, request.accept_mimetypes
+    return path != "/v1" and not path.startswith("/v1/") and "text/html" in accepted.values()
+
+
+def _error_page(status: int, message: str) -> Response:
+    title = _TITLES.get(status, "Something went wrong")
+    return render("error.html", status, title=title, message=message, status=status)
+
+
+def _application_error(error: ApplicationError) -> Response:
+    message = "There is no such page." if error.status == 404 else error.message
+    return _error_page(error.status, message)
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.code is not None and error.code < 400:
+        return Response(status=error.code, headers=error.get_headers())
+    message = "There is no such page." if error.code == 404 else error.description or error.name
+    return _error_page(error.code or 500, message)
+
+
+def _bug(error: Exception) -> Response:
+    logger.error("a page failed", exc_info=error)
+    return _error_page(500, "Something went wrong on our side. It is noted in the log.")

@@ -1,0 +1,87 @@
+"""A browser on the dashboard, with the forms of its pages filled in as a person would."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+from argon2 import PasswordHasher
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.models.accounts import User
+from app.services import accounts, sessions
+from tests.api.conftest import app, zone
+from tests.factories import make_account
+
+__all__ = ["app", "zone"]
+
+PASSWORD = "correct horse battery"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@dataclass
+class Browser:
+    """Somebody at the dashboard."""
+
+    client: FlaskClient
+    user: User
+    account_id: UUID
+
+    def get(self, path: str, status: int = 200) -> str:
+        """The page; its status must be this one."""
+        response = self.client.get(path)
+        assert response.status_code == status, response.text
+        return response.text
+
+    def csrf(self) -> str:
+        """The token of this session's forms."""
+        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', self.get("/domains"))
+        assert found is not None
+        return found[1]
+
+    def post(self, path: str, **form: Any) -> TestResponse:
+        """Send a form of ours."""
+        return self.client.post(path, data={"csrf": self.csrf(), **form})
+
+    def sign_in(self, password: str = PASSWORD, **options: Any) -> TestResponse:
+        """Send the form of the login page."""
+        form = {"email": self.user.email, "password": password}
+        return self.client.post("/auth/login", data=form, **options)
+
+
+def make_browser(app: Flask, email: str, role: str = "owner", account: Any = None) -> Browser:
+    """Somebody who has not signed in yet."""
+    account = account or make_account()
+    user, _ = accounts.add_user(account.name, email, role=role, password=PASSWORD)
+    return Browser(app.test_client(), user, account.id)
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many passwords as these tests verify would take minutes."""
+    monkeypatch.setattr(accounts, "_hasher", CHEAP)
+    monkeypatch.setattr(sessions, "_hasher", CHEAP)
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Browser:
+    """Somebody who could sign in."""
+    return make_browser(app, "ann@acme.test")
+
+
+@pytest.fixture
+def browser(visitor: Browser) -> Browser:
+    """Somebody who is signed in."""
+    assert visitor.sign_in().status_code == 303
+    return visitor
+
+
+@pytest.fixture
+def stranger(app: Flask) -> Browser:
+    """Somebody of another account, signed in."""
+    made = make_browser(app, "eve@other.test")
+    made.sign_in()
+    return made

@@ -1,0 +1,234 @@
+"""Signing in and out, and what a session is worth."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from app import db
+from app.models.accounts import SignedIn
+from app.services import accounts, sessions
+from app.web.failures import PER_ADDRESS, PER_EMAIL, Failures
+from tests.conftest import NO_REDIS
+from tests.factories import make_key
+from tests.web.conftest import PASSWORD, Browser, make_browser
+
+COOKIE = "session"
+
+
+def token(browser: Browser) -> str:
+    cookie = browser.client.get_cookie(COOKIE)
+    assert cookie is not None
+    return cookie.value
+
+
+def test_the_right_password_opens_the_domains(visitor: Browser) -> None:
+    response = visitor.sign_in()
+    assert (response.status_code, response.headers["Location"]) == (303, "/")
+    assert "Add a domain" in visitor.client.get("/", follow_redirects=True).text
+
+
+def test_the_address_may_be_typed_in_capitals(visitor: Browser) -> None:
+    form = {"email": " ANN@Acme.test ", "password": PASSWORD}
+    assert visitor.client.post("/auth/login", data=form).status_code == 303
+
+
+def test_an_unknown_address_and_a_wrong_password_get_the_same_page(visitor: Browser) -> None:
+    wrong = visitor.sign_in("not this one at all")
+    unknown = visitor.client.post(
+        "/auth/login", data={"email": "bob@acme.test", "password": "not this one at all"}
+    )
+    assert wrong.status_code == unknown.status_code == 400
+    assert wrong.text.replace("ann@", "bob@") == unknown.text
+    assert visitor.client.get_cookie(COOKIE) is None
+
+
+def test_an_unknown_address_costs_a_hash_too(
+    visitor: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified = []
+    monkeypatch.setattr(sessions, "_verify", lambda stored, _: verified.append(stored))
+    assert sessions.sign_in("bob@acme.test", "x") is None
+    assert sessions.sign_in("ann@acme.test", "x") is None
+    assert [stored.startswith("$argon2id$") for stored in verified] == [True, True]
+
+
+@pytest.mark.parametrize("email", ["", "a\0b@acme.test", "x" * 5000, "ä@ä"])
+def test_an_address_that_can_be_nobodys_is_refused(visitor: Browser, email: str) -> None:
+    form = {"email": email, "password": "\ud7ff" * 300}
+    assert visitor.client.post("/auth/login", data=form).status_code == 400
+
+
+def test_the_cookie_is_kept_from_scripts_and_other_sites(visitor: Browser) -> None:
+    cookie = visitor.sign_in().headers["Set-Cookie"]
+    assert cookie.startswith("session=")
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+
+
+def test_away_from_localhost_the_cookie_is_bound_to_the_host_and_to_tls(visitor: Browser) -> None:
+    cookie = visitor.sign_in(base_url="https://watch.test").headers["Set-Cookie"]
+    assert cookie.startswith("__Host-session=")
+    assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+    assert "Domain" not in cookie
+    assert visitor.client.get("/domains", base_url="https://watch.test").status_code == 200
+
+
+def test_the_database_does_not_hold_the_token(browser: Browser) -> None:
+    with db.transaction(readonly=True) as session:
+        (row,) = session.scalars(select(SignedIn))
+    assert row.id != token(browser).encode()
+    assert len(row.id) == 32
+
+
+def test_every_login_has_a_session_of_its_own_and_ends_the_one_before(browser: Browser) -> None:
+    before = token(browser)
+    browser.sign_in()
+    assert token(browser) != before
+    assert sessions.find(before) is None
+
+
+def test_a_copied_cookie_is_dead_after_logout(browser: Browser) -> None:
+    copied = token(browser)
+    assert browser.post("/auth/logout").headers["Location"] == "/auth/login"
+    assert browser.client.get_cookie(COOKIE) is None
+    browser.client.set_cookie(COOKIE, copied)
+    assert browser.client.get("/domains").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"last_seen_at": sessions.IDLE},
+        {"expires_at": sessions.LONGEST, "created_at": sessions.LONGEST},
+    ],
+)
+def test_a_session_ends_when_idle_and_after_a_week(
+    browser: Browser, values: dict[str, timedelta]
+) -> None:
+    with db.transaction() as session:
+        row = session.scalars(select(SignedIn)).one()
+        shifted: dict[str, Any] = {name: getattr(row, name) - span for name, span in values.items()}
+        session.execute(update(SignedIn).values(**shifted))
+    assert browser.client.get("/domains").status_code == 303
+
+
+def test_a_session_in_use_stays_awake(browser: Browser) -> None:
+    with db.transaction() as session:
+        row = session.scalars(select(SignedIn)).one()
+        row.last_seen_at = asleep = row.last_seen_at - timedelta(hours=11)
+    browser.get("/domains")
+    with db.transaction(readonly=True) as session:
+        assert session.scalars(select(SignedIn)).one().last_seen_at > asleep
+
+
+def test_a_suspended_account_is_out_at_once(app: Flask) -> None:
+    account = accounts.create("Gone")
+    browser = make_browser(app, "ann@gone.test", account=account)
+    browser.sign_in()
+    accounts.suspend("Gone")
+    assert browser.client.get("/domains").status_code == 303
+    assert browser.sign_in().status_code == 400
+
+
+def test_after_five_failures_of_one_address_even_the_right_password_waits(
+    visitor: Browser,
+) -> None:
+    for _ in range(PER_EMAIL):
+        assert visitor.sign_in("not this one at all").status_code == 400
+    response = visitor.sign_in()
+    assert response.status_code == 429
+    assert response.headers["Retry-After"] == "60"
+
+
+def test_logins_that_succeed_do_not_count(visitor: Browser) -> None:
+    assert {visitor.sign_in().status_code for _ in range(PER_EMAIL + 3)} == {303}
+
+
+def test_failures_over_many_addresses_count_for_where_they_come_from() -> None:
+    failures = Failures(NO_REDIS)
+    tried = [failures.may_try(f"u{n}@acme.test", "192.0.2.1") for n in range(PER_ADDRESS + 1)]
+    assert tried == [True] * PER_ADDRESS + [False]
+    assert failures.may_try("u@acme.test", "192.0.2.2")
+
+
+def test_one_network_of_ipv6_is_one_address() -> None:
+    failures = Failures(NO_REDIS)
+    tried = [failures.may_try(f"u{n}@acme.test", f"2001:db8::{n:x}") for n in range(31)]
+    assert tried[-1] is False
+
+
+def test_failures_are_counted_over_all_processes(redis_url: str) -> None:
+    one, other = Failures(redis_url), Failures(redis_url)
+    tried = [each.may_try("ann@acme.test", "192.0.2.1") for each in (one, other) * 3]
+    assert tried == [True] * PER_EMAIL + [False]
+    other.forgive("ann@acme.test", "192.0.2.1")
+    other.forgive("ann@acme.test", "192.0.2.1")
+    assert one.may_try("ann@acme.test", "192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "location"),
+    [
+        ("/alerts?status=open", "/alerts?status=open"),
+        ("/domains/acme.test", "/domains/acme.test"),
+        ("//evil.test", "/"),
+        ("/\\evil.test", "/"),
+        ("/%2f/evil.test", "/"),
+        ("/%5cevil.test", "/"),
+        ("/..//evil.test", "/"),
+        ("https://evil.test", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/a\r\nSet-Cookie: x=y", "/"),
+        ("/%0d%0aSet-Cookie:x=y", "/"),
+        ("", "/"),
+    ],
+)
+def test_next_leads_only_to_our_own_pages(visitor: Browser, wanted: str, location: str) -> None:
+    form = {"email": visitor.user.email, "password": PASSWORD, "next": wanted}
+    response = visitor.client.post("/auth/login", data=form)
+    if "\r" in wanted:
+        assert response.headers.get("Location", "/") == "/"
+        return
+    assert response.headers["Location"] == location
+
+
+def test_whoever_is_sent_to_the_login_comes_back_to_the_page(visitor: Browser) -> None:
+    response = visitor.client.get("/alerts?status=dismissed")
+    assert response.headers["Location"] == "/auth/login?next=/alerts?status%3Ddismissed"
+    page = visitor.client.get(response.headers["Location"]).text
+    assert 'name="next" value="/alerts?status=dismissed"' in page
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.test"},
+        {"Origin": "null"},
+    ],
+)
+def test_a_login_form_of_another_site_is_refused(visitor: Browser, headers: dict[str, str]) -> None:
+    assert visitor.sign_in(headers=headers).status_code == 400
+    assert visitor.client.get_cookie(COOKIE) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin", "Origin": "null"},
+        {"Origin": "http://localhost"},
+    ],
+)
+def test_a_login_form_of_ours_is_taken(visitor: Browser, headers: dict[str, str]) -> None:
+    assert visitor.sign_in(headers=headers).status_code == 303
+
+
+def test_the_api_knows_no_cookie_and_the_dashboard_no_key(app: Flask, browser: Browser) -> None:
+    assert browser.client.get("/v1/me").status_code == 401
+    assert browser.client.get("/v1/me").json["error"]["code"] == "unauthorized"  # type: ignore[index]
+    _, key = make_key(browser.account_id)
+    headers = {"Authorization": f"Bearer {key}"}
+    assert app.test_client().get("/domains", headers=headers).status_code == 303

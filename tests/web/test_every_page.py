@@ -1,0 +1,117 @@
+"""What holds for every page: a session, a token in its forms, its headers, and HTML for errors."""
+
+import re
+
+import pytest
+from flask import Flask
+
+from app.web import pages
+from tests.web.conftest import Browser, make_browser
+
+PAGES = ("/domains", "/alerts", "/settings/keys")
+
+
+def routes(app: Flask) -> list[tuple[str, str, str]]:
+    """(method, path, endpoint) of every route of the dashboard; its parameters are ``x``."""
+    return [
+        (method, re.sub("<[^>]+>", "x", rule.rule), rule.endpoint)
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.startswith("web.")
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+    ]
+
+
+def test_every_page_but_the_login_wants_a_session(app: Flask) -> None:
+    closed = [route for route in routes(app) if route[2] not in pages.PUBLIC]
+    assert len(closed) >= 12
+    for method, path, _ in closed:
+        response = app.test_client().open(path, method=method)
+        assert response.status_code == 303, f"{method} {path}"
+        assert response.headers["Location"].startswith("/auth/login"), f"{method} {path}"
+
+
+def test_every_form_wants_the_token_of_its_session(
+    app: Flask, browser: Browser, stranger: Browser
+) -> None:
+    for method, path, endpoint in routes(app):
+        if method != "POST" or endpoint in pages.PUBLIC:
+            continue
+        for csrf in ("", "0" * 64, "é", stranger.csrf()):
+            response = browser.client.post(path, data={"csrf": csrf})
+            assert response.status_code == 400, path
+            assert "not of this session" in response.text
+    assert "Add a domain" in browser.get("/domains")
+
+
+def test_a_form_of_another_site_is_refused_with_the_token_too(browser: Browser) -> None:
+    form = {"csrf": browser.csrf(), "name": "acme.test", "usage": "sends-only"}
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    assert browser.client.post("/domains", data=form, headers=headers).status_code == 400
+
+
+def test_nothing_changes_by_looking(app: Flask) -> None:
+    assert [path for method, path, _ in routes(app) if method not in ("GET", "POST")] == []
+
+
+def test_every_page_has_its_headers(browser: Browser) -> None:
+    for path in (*PAGES, "/auth/login", "/", "/domains/none.test", "/assets/style.css"):
+        with browser.client.get(path) as response:  # the style sheet is an open file
+            headers = response.headers
+        for name, value in pages.HEADERS.items():
+            assert headers[name] == value, path
+        if not path.startswith("/assets"):
+            assert headers["Cache-Control"] == "no-store", path
+        assert "X-RateLimit-Limit" not in headers
+        assert "Strict-Transport-Security" not in headers
+
+
+def test_over_tls_a_page_says_to_stay_there(app: Flask) -> None:
+    response = app.test_client().get("/auth/login", base_url="https://watch.test")
+    assert response.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/auth/login"])
+def test_no_page_has_a_script_a_style_of_its_own_or_anything_from_afar(
+    browser: Browser, path: str
+) -> None:
+    page = browser.get(path) if path != "/auth/login" else browser.client.get(path).text
+    assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=", page)
+    assert not re.search(r'(src|href|action)="(https?:)?//', page)
+
+
+def test_the_rate_limit_of_the_api_does_not_hold_up_the_dashboard(browser: Browser) -> None:
+    assert {browser.client.get("/alerts").status_code for _ in range(40)} == {200}
+
+
+def test_an_unknown_page_is_html_for_a_browser_and_json_below_v1(browser: Browser) -> None:
+    html = {"Accept": "text/html,*/*;q=0.8"}
+    page = browser.client.get("/nothing", headers=html)
+    assert (page.status_code, page.mimetype) == (404, "text/html")
+    assert page.headers["Content-Security-Policy"] == pages.HEADERS["Content-Security-Policy"]
+    assert browser.client.get("/v1/nothing", headers=html).mimetype == "application/json"
+    assert browser.client.get("/nothing").mimetype == "application/json"
+
+
+def test_a_bug_is_a_page_without_its_detail(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr("app.services.alerts.search", broken)
+    response = browser.client.get("/alerts")
+    assert (response.status_code, response.mimetype) == (500, "text/html")
+    assert "secret" not in response.text
+
+
+def test_a_form_with_nul_is_refused(browser: Browser) -> None:
+    assert browser.post("/domains", name="a\0.test", usage="sends-only").status_code == 400
+
+
+def test_a_viewer_looks_and_changes_nothing(app: Flask) -> None:
+    viewer = make_browser(app, "vic@acme.test", role="viewer")
+    viewer.sign_in()
+    assert "Add a domain" not in viewer.get("/domains")
+    assert viewer.post("/domains", name="acme.test", usage="sends-only").status_code == 403
+    assert viewer.post("/settings/keys", name="x", scopes="domains:read").status_code == 403
+    assert viewer.post("/auth/logout").status_code == 303

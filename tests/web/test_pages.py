@@ -1,0 +1,224 @@
+"""Domains, alerts and keys as people see them."""
+
+import re
+from typing import Any
+
+import pytest
+
+from app import ids
+from app.services import alerts, keys, scanning, scans, usage
+from app.services.alerts import AlertFilter
+from app.services.scans import ScanFilter
+from tests.api.test_scans import BAD
+from tests.factories import make_domain, make_key
+from tests.web.conftest import Browser
+from tests.zones import SERVFAIL, Zone, ZoneDoor
+
+TOKEN = re.compile(r"mp_[0-9A-Za-z]{50}")
+
+
+def work(browser: Browser, records: Any = BAD) -> None:
+    """Run what is queued, as a worker does."""
+    queued, _ = scans.search(browser.account_id, ScanFilter(status="queued"))
+    scanning.run([row.id for row in queued], ZoneDoor(Zone(records)))
+
+
+@pytest.fixture
+def scanned(browser: Browser) -> Browser:
+    """Somebody whose domain acme.test has been scanned."""
+    browser.post("/domains", name="acme.test", usage="sends-and-receives")
+    work(browser)
+    return browser
+
+
+def first_alert(browser: Browser) -> str:
+    rows, _ = alerts.search(browser.account_id, AlertFilter())
+    return ids.public("alert", rows[0].id)
+
+
+def test_a_domain_that_is_added_is_scanned_at_once(browser: Browser) -> None:
+    response = browser.post("/domains", name=" Acme.TEST. ", usage="sends-and-receives")
+    assert response.headers["Location"] == "/domains/acme.test"
+    assert "A scan is queued" in browser.get("/domains/acme.test")
+    work(browser)
+    page = browser.get("/domains/acme.test")
+    assert "A scan is" not in page
+    assert "Scan now" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", "error-name"),
+        ("localhost", "error-name"),
+        ("a" * 300 + ".test", "error-name"),
+        ("acme.test", "has acme.test already"),
+    ],
+)
+def test_a_name_that_cannot_be_added_is_said_next_to_the_field(
+    browser: Browser, name: str, words: str
+) -> None:
+    make_domain(browser.account_id, "acme.test")
+    response = browser.post("/domains", name=name, usage="sends-only")
+    assert response.status_code in (400, 409)
+    assert words in response.text
+    assert 'aria-invalid="true"' in response.text
+
+
+def test_a_usage_that_is_none_is_refused(browser: Browser) -> None:
+    response = browser.post("/domains", name="acme.test", usage="x")
+    assert response.status_code == 400
+    assert 'id="error-usage"' in response.text
+
+
+def test_the_list_shows_score_and_alerts(scanned: Browser) -> None:
+    page = scanned.get("/domains")
+    assert re.search(r'class="grade grade-[A-F]"', page)
+    assert re.search(r'class="mark (critical|high|medium|low)">\d+ ', page)
+
+
+def test_the_list_is_searched_sorted_and_turned(browser: Browser) -> None:
+    for number in range(52):
+        make_domain(browser.account_id, f"d{number:02}.test")
+    first = browser.get("/domains?sort=name")
+    assert ("d00.test" in first, "d51.test" in first) == (True, False)
+    link = re.search(r'href="(/domains\?cursor=[^"]+)"', first)
+    assert link is not None
+    assert "d51.test" in browser.get(link[1].replace("&amp;", "&"))
+    assert "d51.test" in browser.get("/domains?q=D51")
+    browser.get("/domains?cursor=x", 400)
+
+
+def test_a_domain_shows_what_is_wrong_how_to_fix_it_and_what_that_is_worth(
+    scanned: Browser,
+) -> None:
+    page = scanned.get("/domains/acme.test")
+    assert 'class="mark fail"' in page
+    assert "spf.multiple_records" in page
+    assert re.search(r'class="worth">\+\d+<', page)
+    assert '<pre tabindex="0" class="after">' in page
+
+
+def test_what_could_not_be_seen_is_shown_as_such_with_what_was_known(scanned: Browser) -> None:
+    scanned.post("/domains/acme.test/scan")
+    work(scanned, {**BAD, "acme.test": SERVFAIL})
+    page = scanned.get("/domains/acme.test")
+    spf = page.partition('id="check-spf"')[2].partition("</summary>")[0]
+    assert 'class="mark undetermined"' in spf
+    assert 'class="mark fail"' in spf
+    assert "The last scan could not see this" in page
+
+
+def test_a_change_in_dns_is_shown_with_before_and_after(scanned: Browser) -> None:
+    scanned.post("/domains/acme.test/scan")
+    work(scanned, {**BAD, "_dmarc.acme.test": ["v=DMARC1; p=none"]})
+    page = scanned.get("/domains/acme.test")
+    changes = page.partition("Recent DNS changes")[2]
+    assert "p=reject" in changes
+    assert "p=none" in changes
+
+
+def test_what_dns_says_is_text_and_no_markup(browser: Browser) -> None:
+    make_domain(browser.account_id, "acme.test")
+    browser.post("/domains/acme.test/scan")
+    work(browser, {**BAD, "acme.test": ["v=spf1 <script>alert(1)</script> -all"]})
+    page = browser.get("/domains/acme.test")
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_an_alert_is_acknowledged_dismissed_with_a_note_and_reopened(scanned: Browser) -> None:
+    alert = first_alert(scanned)
+    path = f"/alerts/{alert}"
+    assert path in scanned.get("/alerts")
+    response = scanned.post(path, status="acknowledged", seen="open")
+    assert response.headers["Location"] == "/alerts?status=open"
+    assert path not in scanned.get("/alerts")
+    assert path in scanned.get("/alerts?status=acknowledged")
+    scanned.post(path, status="dismissed", note="we know")
+    assert path in scanned.get("/alerts?status=dismissed")
+    scanned.post(path, status="open")
+    assert path in scanned.get("/alerts")
+    alert_id = ids.parse("alert", alert)
+    assert alert_id is not None
+    history = alerts.history(scanned.account_id, alert_id)
+    assert [row.note for row in history] == [None, None, "we know", None]
+    assert history[-1].actor == "user:ann@acme.test"
+
+
+@pytest.mark.parametrize(
+    "form", [{"status": "resolved"}, {}, {"status": "open", "note": "x" * 1001}]
+)
+def test_an_alert_cannot_become_anything_else(scanned: Browser, form: dict[str, str]) -> None:
+    assert scanned.post(f"/alerts/{first_alert(scanned)}", **form).status_code == 400
+
+
+def test_what_belongs_to_another_account_is_as_if_unknown(
+    scanned: Browser, stranger: Browser
+) -> None:
+    key, _ = make_key(scanned.account_id)
+    for path in ("/domains/acme.test", f"/settings/keys/{key.key_id}"):
+        assert stranger.get(path, 404) == stranger.get(path[:-1], 404)
+    for path in (
+        "/domains/acme.test/scan",
+        f"/alerts/{first_alert(scanned)}",
+        f"/settings/keys/{key.key_id}/revoke",
+    ):
+        assert stranger.post(path, status="dismissed").status_code == 404, path
+    for path in ("/domains", "/alerts", "/settings/keys"):
+        page = stranger.get(path)
+        assert "acme.test</a>" not in page
+        assert key.key_id not in page
+    assert keys.search(scanned.account_id)[0].revoked_at is None
+
+
+def test_a_new_key_is_shown_once_and_works(browser: Browser) -> None:
+    form = {"name": "ci", "scopes": ["domains:read", "alerts:read"], "days": "30"}
+    response = browser.post("/settings/keys", **form)
+    assert (response.status_code, response.headers["Cache-Control"]) == (201, "no-store")
+    found = TOKEN.search(response.text)
+    assert found is not None
+    caller = keys.resolve(found[0], "127.0.0.1")
+    assert caller is not None
+    assert caller.scopes == {"domains:read", "alerts:read"}
+    for path in ("/settings/keys", f"/settings/keys/{caller.key_id}"):
+        page = browser.get(path)
+        assert caller.key_id in page
+        assert TOKEN.search(page) is None
+        assert "in 29 d" in page
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"name": "", "scopes": "domains:read"}, "name"),
+        ({"name": "ci"}, "scopes"),
+        ({"name": "ci", "scopes": "admin"}, "scopes"),
+        ({"name": "ci", "scopes": "domains:read", "days": "0"}, "days"),
+        ({"name": "ci", "scopes": "domains:read", "days": "１"}, "days"),
+    ],
+)
+def test_a_key_that_cannot_be_is_said_next_to_the_field(
+    browser: Browser, form: dict[str, str], field: str
+) -> None:
+    response = browser.post("/settings/keys", **form)
+    assert response.status_code == 400
+    assert f'id="error-{field}"' in response.text
+    assert keys.search(browser.account_id) == []
+
+
+def test_a_revoked_key_is_refused_and_shown_as_revoked(browser: Browser) -> None:
+    key, token = make_key(browser.account_id)
+    assert browser.post(f"/settings/keys/{key.key_id}/revoke").status_code == 303
+    assert keys.resolve(token, "127.0.0.1") is None
+    assert 'class="mark revoked"' in browser.get("/settings/keys")
+
+
+def test_a_key_shows_what_it_was_used_for_today(browser: Browser) -> None:
+    key, _ = make_key(browser.account_id)
+    for _ in range(3):
+        usage.note(key.id, "GET /v1/domains", 200, "192.0.2.1")
+    usage.flush()
+    page = browser.get(f"/settings/keys/{key.key_id}")
+    assert "GET /v1/domains" in page
+    assert '<td class="number">3</td>' in page

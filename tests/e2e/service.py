@@ -16,7 +16,7 @@ from typing import Any
 
 from demo.manners import Manners, Slow
 from demo.nameserver import NameServer
-from devtools.processes import free_port
+from devtools.processes import end_with_parent, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "e" * 40
@@ -74,7 +74,11 @@ class Service:
         self._settings["DNS_NAMESERVERS"] = f"127.0.0.1:{self.dns.port}"
         for name in COMMANDS:
             self.start(name)
-        wait_for(lambda: self.call("GET", "/readyz").status == 200, "the web process")
+        try:
+            wait_for(lambda: self.call("GET", "/readyz").status == 200, "the web process")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,6 +103,7 @@ class Service:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=end_with_parent,  # nothing outlives tests that are killed
             )
 
     def kill_below(self, name: str) -> int:

@@ -15,17 +15,13 @@ from app.protocols.names import DomainName
 class Walk:
     """What stands at each ``_dmarc`` name from ``start`` up to where the walk ends.
 
-    texts  the TXT values by domain, without ``_dmarc``, ``start`` first
+    texts    the TXT values by domain, without ``_dmarc``, ``start`` first
+    records  the sole record of each name that has one
     """
 
     start: DomainName
     texts: Mapping[DomainName, tuple[str, ...]]
-
-    @property
-    def records(self) -> Mapping[str, Record]:
-        """The sole record of each name that has one."""
-        found = {name: dmarc.sole_record(texts) for name, texts in self.texts.items()}
-        return {name: record for name, record in found.items() if record}
+    records: Mapping[str, Record]
 
     @property
     def org_domain(self) -> DomainName:
@@ -47,13 +43,16 @@ async def walk(start: DomainName, dns: Answers) -> Walk:
         *(dns.txt(f"_dmarc.{name}") for name in walked), return_exceptions=True
     )
     texts: dict[DomainName, tuple[str, ...]] = {}
+    records: dict[str, Record] = {}
     for name, values in zip(walked, heard, strict=True):
         if isinstance(values, BaseException):
             raise values
         texts[name] = values
-        if dmarc_discovery.ends_walk(dmarc.sole_record(values)):
+        if record := dmarc.sole_record(values):
+            records[name] = record
+        if dmarc_discovery.ends_walk(record):
             break
-    return Walk(start, texts)
+    return Walk(start, texts, records)
 
 
 async def discover(found: Walk, dns: Answers) -> Discovery:

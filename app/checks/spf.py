@@ -108,25 +108,26 @@ async def spf(subject: Subject, dns: Answers) -> Outcome:
     if root.status != "valid":
         return _without_record(subject, tree)
     found = list(_loops(tree))
-    cost = Cost(0, 0) if found else spf_tree.costs(tree)[root.name]
-    if not found:
-        found += _limits(tree, cost)
+    costs = {} if found else spf_tree.costs(tree)  # what loops has no end
+    cost = costs.get(root.name)
+    includes = spf_tree.outline(tree, costs)
+    if cost is not None:
+        found += _limits(tree, cost, includes)
     found += await _broken_links(tree, dns)
     result = "permerror" if any(_is_permerror(finding) for finding in found) else "valid"
     in_force = spf_tree.in_force(tree)
     found += spf_lint.findings(tree, in_force)
     found += _usage(subject, root.texts[0], tree)
     found += _sender_id(root.name, root.others)
-    has_loop = any(finding.kind in (INCLUDE_LOOP, REDIRECT_LOOP) for finding in found)
     end = in_force.record.all if in_force and in_force.record else None
     facts = {
         "record_count": 1,
         "result": result,
-        "lookups": None if has_loop else cost.lookups,
-        "void_lookups": None if has_loop else cost.voids,
+        "lookups": cost.lookups if cost else None,
+        "void_lookups": cost.voids if cost else None,
         "all": f"{end.qualifier}all" if end else None,
         "record": root.texts[0],
-        "includes": spf_tree.outline(tree, {} if has_loop else spf_tree.costs(tree)),
+        "includes": includes,
         "providers": _providers(tree),
         "ip4_addresses": spf_tree.ip4_count(tree),
         "complete": tree.is_complete,
@@ -207,7 +208,7 @@ def _loops(tree: Tree) -> Iterator[Finding]:
         yield kind.at(loop[0].owner, path=[link.owner for link in loop] + [loop[-1].target])
 
 
-def _limits(tree: Tree, cost: Cost) -> Iterator[Finding]:
+def _limits(tree: Tree, cost: Cost, includes: Sequence[dict[str, Any]]) -> Iterator[Finding]:
     name = tree.root.name
     if cost.lookups > protocol.MAX_LOOKUPS:
         yield TOO_MANY.at(
@@ -215,7 +216,7 @@ def _limits(tree: Tree, cost: Cost) -> Iterator[Finding]:
             lookups=cost.lookups,
             limit=protocol.MAX_LOOKUPS,
             complete=tree.is_complete,
-            dearest=_dearest(tree),
+            dearest=_dearest(includes),
         )
     elif cost.lookups >= NEAR_LIMIT:
         yield NEAR.at(name, lookups=cost.lookups, limit=protocol.MAX_LOOKUPS)
@@ -227,10 +228,9 @@ def _limits(tree: Tree, cost: Cost) -> Iterator[Finding]:
             yield MX_MANY.at(target, hosts=count)
 
 
-def _dearest(tree: Tree) -> list[dict[str, Any]]:
+def _dearest(includes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What each include or redirect of the record itself costs, the dearest first."""
-    entries = spf_tree.outline(tree, spf_tree.costs(tree))
-    costs = [{"domain": entry["domain"], "lookups": entry["lookups"]} for entry in entries]
+    costs = [{"domain": entry["domain"], "lookups": entry["lookups"]} for entry in includes]
     return sorted(costs, key=lambda entry: -(entry["lookups"] or 0))
 
 

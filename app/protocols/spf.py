@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Literal
 
 from app.protocols import spf_macros
@@ -90,30 +91,30 @@ class BadRecord(ValueError):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
-    """One readable SPF record: its terms, in order."""
+    """One readable SPF record: its terms, in order; what follows from them is found once."""
 
     terms: tuple[Term, ...]
 
-    @property
+    @cached_property
     def directives(self) -> tuple[Directive, ...]:
         """All directives, those behind ``all`` too."""
         return tuple(term for term in self.terms if isinstance(term, Directive))
 
-    @property
+    @cached_property
     def effective(self) -> tuple[Directive, ...]:
         """The directives up to the first ``all``; none behind it is ever tested (§5.1)."""
         every = self.directives
         ends = [at for at, term in enumerate(every, start=1) if term.mechanism == "all"]
         return every[: ends[0]] if ends else every
 
-    @property
+    @cached_property
     def all(self) -> Directive | None:
         """The first ``all``."""
         return next((term for term in self.directives if term.mechanism == "all"), None)
 
-    @property
+    @cached_property
     def redirect(self) -> Modifier | None:
         """The redirect, where it has an effect: there is no ``all`` (§6.1)."""
         return None if self.all else self.modifier("redirect")

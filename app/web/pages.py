@@ -57,6 +57,8 @@ _TITLES = {
 
 def admit() -> ResponseReturnValue | None:
     """Let in who is signed in, and forms only from our own pages; anybody may come to sign in."""
+    if request.endpoint == "web.static":
+        return None  # the same for everybody
     g.session_token = request.cookies.get(cookie_name(), "")
     g.visitor = sessions.find(g.session_token) if g.session_token else None
     if request.method == "POST":

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Blueprint, Response
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from app import ids
 from app.api import answers, inputs, shapes
@@ -33,7 +33,7 @@ class ChangeBody(Body):
 
     status: inputs.AlertWish
     note: inputs.Note | None = None
-    snoozed_until: inputs.AwareDatetime | None = None
+    snoozed_until: AwareDatetime | None = None
 
     @property
     def wanted(self) -> AlertChange:

@@ -41,10 +41,6 @@ class Query(Body):
     """The parameters of a query string."""
 
 
-class Page(Query):
-    """The parameters of a list."""
-
-
 @dataclass(frozen=True, slots=True)
 class Contract:
     """One view's contract.

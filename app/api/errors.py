@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import orjson
-from flask import Flask, Response, g
+from flask import Flask, Response, current_app, g
 from flask_limiter import Limiter, RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
@@ -46,8 +46,6 @@ def _application_error(error: ApplicationError) -> Response:
 
 
 def _too_many(error: RateLimitExceeded) -> Response:
-    from flask import current_app
-
     limiter: Limiter = next(iter(current_app.extensions["limiter"]))
     seconds = limits.retry_after(limiter)
     g.retry_after = seconds
@@ -56,8 +54,6 @@ def _too_many(error: RateLimitExceeded) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    from flask import current_app
-
     status = error.code or 500
     if status == 413:
         code = "payload_too_large"

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from app.api.contract import Page, Query
-from app.checks.contract import Severity, Usage
+from app.api.contract import Query
 
 
 def _is_plain(text: str) -> str:
@@ -39,10 +38,8 @@ AlertWish = Literal["open", "acknowledged", "snoozed", "dismissed"]
 
 MAX_AGE = int(timedelta(days=7).total_seconds())
 
-__all__ = ["AwareDatetime", "Severity", "Usage"]
 
-
-class Listing(Page):
+class Listing(Query):
     """A page of a list."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 50

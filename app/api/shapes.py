@@ -152,14 +152,6 @@ class Domain(Shape):
     updated_at: datetime
 
 
-class Problem(Shape):
-    """Why one of many was not done."""
-
-    code: str
-    message: str
-    status: int
-
-
 class DomainAdded(Shape):
     """What became of one domain of a batch."""
 

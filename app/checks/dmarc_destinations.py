@@ -1,20 +1,17 @@
 """Where DMARC reports go: whether they are wanted there, and whether they can arrive."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
 
 from app.checks import dmarc_walk
-from app.checks.answers import Answers, Undetermined
+from app.checks.answers import Answers, Undetermined, or_unseen
 from app.checks.contract import Finding, Fix, Kind, Severity, Verdict
 from app.protocols import dmarc, names, tags
 from app.protocols.dmarc import Record
 from app.protocols.names import DomainName
 from app.protocols.uris import Uri
-
-T = TypeVar("T")
 
 MAX_ASKED = 10  # hosts of report addresses: each costs questions, and a record may name hundreds
 MAX_INVALID = 30  # unreadable addresses that are told of; each comes with a record to publish
@@ -134,16 +131,12 @@ async def examine(source: Source, dns: Answers) -> Destinations:
 async def _of_host(source: Source, uri: Uri, dns: Answers) -> tuple[str | None, bool | None]:
     """(``inside``, ``yes``, ``no`` or None; takes mail or None), None: it could not be asked."""
     is_authorized, takes_mail = await asyncio.gather(
-        _or_none(_is_authorized(source, uri, dns)), _or_none(_takes_mail(uri, dns))
+        or_unseen(_is_authorized(source, uri, dns)), or_unseen(_takes_mail(uri, dns))
     )
-    return is_authorized, takes_mail
-
-
-async def _or_none(asked: Awaitable[T]) -> T | None:
-    try:
-        return await asked
-    except Undetermined:
-        return None
+    return (
+        None if isinstance(is_authorized, Undetermined) else is_authorized,
+        None if isinstance(takes_mail, Undetermined) else takes_mail,
+    )
 
 
 async def _is_authorized(source: Source, uri: Uri, dns: Answers) -> str:

@@ -8,7 +8,7 @@ RFC 9989 §4.10.1).
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -154,6 +154,25 @@ class Outcome:
         return max(
             (found.verdict for found in self.findings), key=_BADNESS.index, default=Verdict.OK
         )
+
+
+def concluded(
+    facts: Mapping[str, Any],
+    findings: Iterable[Finding],
+    unseen: Sequence[Undetermined],
+    *,
+    is_whole: bool = True,
+) -> Outcome:
+    """What was seen of a subject of many parts; seen in part, it is never "ok".
+
+    unseen    why parts could not be seen: blemishes of the others stand, but are not definite
+    is_whole  False if less was seen than is needed to say what has become of other findings
+    raises    Undetermined, the first of ``unseen``, if nothing is bad enough to stand alone
+    """
+    outcome = Outcome(facts, *findings, definite=is_whole and not unseen)
+    if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
+        raise unseen[0]
+    return outcome
 
 
 def unasked(**beyond: int) -> dict[str, int]:

@@ -18,6 +18,7 @@ from app.checks.contract import (
     Subject,
     Verdict,
     check,
+    concluded,
     unasked,
 )
 
@@ -136,10 +137,7 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
     findings = [found for host in hosts for found in _about(host)]
     if not unseen or armed:  # else "missing" would be said of hosts that were not seen
         findings += _coverage(subject.domain, hosts, answer)
-    outcome = Outcome(facts, *findings, definite=not unseen)
-    if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
-        raise unseen[0]
-    return outcome
+    return concluded(facts, findings, unseen)
 
 
 async def _host(host: str, dns: Answers) -> _Host:

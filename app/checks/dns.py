@@ -6,7 +6,6 @@ authority. ``ns_unresponsive`` is therefore always empty here.
 """
 
 import asyncio
-from collections.abc import Sequence
 
 from app.checks.answers import Answer, Answers, Undetermined, or_unseen
 from app.checks.contract import (
@@ -18,6 +17,7 @@ from app.checks.contract import (
     Subject,
     Verdict,
     check,
+    concluded,
     unasked,
 )
 from app.protocols import public_suffix
@@ -111,17 +111,7 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
         "ns_unresponsive": [],
         **unasked(ns_unasked=len(servers) - MAX_SERVERS),
     }
-    return _concluded(facts, findings, [part for part in parts if isinstance(part, Undetermined)])
-
-
-def _concluded(
-    facts: dict[str, object], findings: Sequence[Finding], unseen: Sequence[Undetermined]
-) -> Outcome:
-    """What was seen, if it is bad enough to stand alone; a domain seen in part is never "ok"."""
-    outcome = Outcome(facts, *findings, definite=not unseen)
-    if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
-        raise unseen[0]
-    return outcome
+    return concluded(facts, findings, [part for part in parts if isinstance(part, Undetermined)])
 
 
 async def _delegation(own: Answer, dns: Answers) -> tuple[str, tuple[str, ...]]:

@@ -15,8 +15,8 @@ from app.checks.contract import (
     Severity,
     Subject,
     Usage,
-    Verdict,
     check,
+    concluded,
     unasked,
 )
 
@@ -123,10 +123,7 @@ async def mx(subject: Subject, dns: Answers) -> Outcome:
         unresolvable_targets=[target.record.host for target in targets if not target.addresses],
         **unasked(hosts_unasked=len(hosts) - MAX_HOSTS),
     )
-    outcome = Outcome(facts, *findings, definite=is_whole)
-    if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
-        raise unseen[0]  # hosts that were not seen may be bad: that is no "ok"
-    return outcome
+    return concluded(facts, findings, unseen, is_whole=is_whole)
 
 
 def _facts(**different: Any) -> dict[str, Any]:

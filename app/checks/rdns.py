@@ -14,8 +14,8 @@ from app.checks.contract import (
     Outcome,
     Severity,
     Subject,
-    Verdict,
     check,
+    concluded,
     unasked,
 )
 
@@ -76,10 +76,7 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
         hosts_unasked=len(hosts) - MAX_HOSTS, addresses_unasked=len(pairs) - MAX_ADDRESSES
     )
     facts = {"null_mx": False, "hosts": _worst(seen), **left_out}
-    outcome = Outcome(facts, *_findings(seen), definite=not unseen)
-    if unseen and outcome.verdict is Verdict.OK:
-        raise unseen[0]  # the addresses that were not seen may be bad
-    return outcome
+    return concluded(facts, _findings(seen), unseen)
 
 
 async def _addresses(host: str, dns: Answers) -> tuple[str, ...]:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.serializers import JSONSerializer
+
+from app import redis_client
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,6 @@ QUEUES = (SCANS,)  # one process of a worker each: with two, a worker that is ki
 
 JOB_SECONDS = 900  # far above what a chunk takes; the scan's own limits end it long before
 FAILURE_SECONDS = 24 * 3600  # how long a failed job can be looked at
-TIMEOUT_SECONDS = 0.3  # what a request may wait for Redis
 REST_SECONDS = 1.0  # after a failure, nobody waits for Redis again for this long
 
 T = TypeVar("T")
@@ -33,12 +33,7 @@ class _Bell:
     """The connection of this process, and until when it is not tried again."""
 
     def __init__(self, redis_url: str) -> None:
-        self.connection: Redis = Redis.from_url(
-            redis_url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=None,
-        )
+        self.connection = redis_client.connect(redis_url)
         self._resting_until = 0.0
         self._lock = threading.Lock()
 

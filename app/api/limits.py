@@ -11,14 +11,12 @@ from typing import Any
 from flask import Flask, Response, g, request
 from flask_limiter import ApplicationLimit, Limiter
 from limits.storage import Storage
-from redis import Redis
 from redis.exceptions import RedisError
 
-from app import settings
+from app import redis_client, settings
 from app.api import auth
 from app.settings import Settings
 
-TIMEOUT_SECONDS = 0.3
 REST_SECONDS = 1.0  # after a failure
 _EXEMPT = ("health", "docs", "static", "web")
 
@@ -41,12 +39,7 @@ class CountingStorage(Storage):
 
     def __init__(self, uri: str, wrap_exceptions: bool = False, **_: Any) -> None:
         super().__init__(uri, wrap_exceptions)
-        self._redis = Redis.from_url(
-            uri.removeprefix("counting+"),
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=None,
-        )
+        self._redis = redis_client.connect(uri.removeprefix("counting+"))
         self._count = self._redis.register_script(_COUNT)
         self._failed_at = -REST_SECONDS
 

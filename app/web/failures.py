@@ -6,14 +6,14 @@ import logging
 import threading
 import time
 
-from redis import Redis
 from redis.exceptions import RedisError
+
+from app import redis_client
 
 logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 60
 PER_EMAIL, PER_ADDRESS = 5, 30
-_TIMEOUT_SECONDS = 0.3
 _MOST_KEPT = 10_000
 
 
@@ -21,12 +21,7 @@ class Failures:
     """Attempts of the last minute that have not succeeded, by e-mail and by address."""
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = Redis.from_url(
-            redis_url,
-            socket_timeout=_TIMEOUT_SECONDS,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
-            retry=None,
-        )
+        self._redis = redis_client.connect(redis_url)
         self._lock = threading.Lock()
         self._counts: dict[str, tuple[float, int]] = {}  # by key: when it ends, how many
 

@@ -5,12 +5,25 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from flask import Flask
+from sqlalchemy.engine import Engine
+
+from app import create_app, db
 from app.models import Account, ApiKey, Domain, Scan
 from app.models.keys import Scope
 from app.services import accounts, domains, keys, scans
+from app.settings import Settings
+from tests.zones import Zone, ZoneDoor
 
 ACTOR = "key:test"
 _numbers = itertools.count(1)
+
+
+def make_app(database: Engine, settings: Settings, zone: Zone | None = None) -> Flask:
+    """The whole application on the test's database, with this zone for DNS."""
+    app = create_app(settings, ZoneDoor(zone or Zone({})))
+    db.bind(database)  # the engine that create_app made has not connected to anything yet
+    return app
 
 
 def make_account(name: str | None = None) -> Account:

@@ -7,17 +7,14 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy.engine import Engine
 
-from app import create_app, db
 from app.services import keys
 from app.settings import Settings
-from tests.zones import Zone, ZoneDoor
+from tests.factories import make_app
 
 
 @pytest.fixture
 def app(database: Engine, settings: Settings) -> Flask:
-    made = create_app(settings, ZoneDoor(Zone({})))
-    db.bind(database)  # the engine that create_app made has not connected to anything yet
-    return made
+    return make_app(database, settings)
 
 
 def run(app: Flask, *arguments: str, status: int = 0) -> str:

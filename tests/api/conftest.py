@@ -12,13 +12,12 @@ from flask import Flask
 from sqlalchemy.engine import Engine
 from werkzeug.test import TestResponse
 
-from app import create_app, db
 from app.api import openapi
 from app.models.keys import Scope
 from app.services import keys
 from app.settings import Settings
-from tests.factories import ACTOR, make_account
-from tests.zones import Zone, ZoneDoor
+from tests.factories import ACTOR, make_account, make_app
+from tests.zones import Zone
 
 ALL = tuple(Scope)
 
@@ -32,9 +31,7 @@ def zone() -> Zone:
 @pytest.fixture
 def app(database: Engine, settings: Settings, zone: Zone) -> Flask:
     """The whole application on this test's database."""
-    made = create_app(settings, ZoneDoor(zone))
-    db.bind(database)  # the engine that create_app made has not connected to anything yet
-    return made
+    return make_app(database, settings, zone)
 
 
 @dataclass

@@ -5,16 +5,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.engine import Engine
 
-from app import create_app, db
 from app.settings import Settings
-from tests.factories import make_account, make_key
-from tests.zones import Zone, ZoneDoor
+from tests.factories import make_account, make_app, make_key
 
 
 def status(database: Engine, settings: Settings, hops: int, forwarded: str) -> int:
     """What a caller gets whose key is for 192.0.2.7 alone."""
-    app = create_app(replace(settings, trusted_proxies=hops), ZoneDoor(Zone({})))
-    db.bind(database)
+    app = make_app(database, replace(settings, trusted_proxies=hops))
     _, token = make_key(make_account().id, allow_cidrs=["192.0.2.7/32"])
     headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": forwarded}
     return app.test_client().get("/v1/me", headers=headers).status_code

@@ -61,6 +61,7 @@ THIRD_PARTY = {  # which may import each of these
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),
+    "cryptography": ("app.services.sealing",),
 }
 
 

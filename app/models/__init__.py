@@ -5,6 +5,17 @@ from app.models.accounts import Account, AuditEvent, User
 from app.models.alerts import Alert, AlertTransition
 from app.models.domains import DnsChange, Domain, DomainState
 from app.models.keys import ApiKey, IdempotentCall, KeyUse
+from app.models.reports import (
+    DmarcRecord,
+    DmarcReport,
+    FailureReport,
+    IngestToken,
+    Intake,
+    RawFile,
+    ReportDay,
+    TlsPolicy,
+    TlsReport,
+)
 from app.models.scans import BatchScan, Scan, ScanBatch
 
 __all__ = [
@@ -15,12 +26,21 @@ __all__ = [
     "AuditEvent",
     "Base",
     "BatchScan",
+    "DmarcRecord",
+    "DmarcReport",
     "DnsChange",
     "Domain",
     "DomainState",
+    "FailureReport",
     "IdempotentCall",
+    "IngestToken",
+    "Intake",
     "KeyUse",
+    "RawFile",
+    "ReportDay",
     "Scan",
     "ScanBatch",
+    "TlsPolicy",
+    "TlsReport",
     "User",
 ]

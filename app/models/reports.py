@@ -1,0 +1,310 @@
+"""Report files as they came, and the aggregate, TLS and failure reports that were in them."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import ids
+from app.db import Base, Json, UtcDateTime
+from app.models.accounts import utc_now
+
+RECEIVED = "received"
+ENDS = ("parsed", "duplicate", "conflict", "unattributed", "quarantined")
+STATES = (RECEIVED, *ENDS)
+WAYS = ("http", "mail", "mailbox", "cli", "dashboard")
+PROVENANCES = ("unverified", "token", "authenticated")  # each is worth more than the one before
+
+
+class IngestToken(Base):
+    """The word in an account's address for reports; whoever knows it may send some.
+
+    token       stored as it is: it is published in DNS
+    expires_at  a rotated one goes on until then
+    """
+
+    __tablename__ = "ingest_tokens"
+    __table_args__ = (Index(None, "account_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    token: Mapped[str] = mapped_column(String(32), unique=True)
+    created_by: Mapped[str] = mapped_column(String(300))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RawFile(Base):
+    """The bytes of a file as they were received, once for each account."""
+
+    __tablename__ = "raw_files"
+
+    account_id: Mapped[UUID] = mapped_column(
+        ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True
+    )
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class Intake(Base):
+    """One file that was taken in, or one more report that was found in one.
+
+    member       which report of the file this row is about: "" for the first or the only one.
+                 Each further report has a row of its own with the same ``sha256``, so that
+                 every row ends in exactly one state
+    state        ``received`` until it ends in one of ENDS; none is ever dropped in silence
+    reason       why it is quarantined or unattributed: a word of the protocols' or services'
+    claims       what the way in tells of the sender: JSON for ``provenance``
+    report_id    of the report that it became, or repeats, or contradicts
+    attempt, lease_until, rung_at   as with a scan: the row is the job
+    """
+
+    __tablename__ = "intakes"
+    __table_args__ = (
+        Index(None, "account_id", "id"),
+        Index(None, "account_id", "state", "id"),
+        Index(None, "account_id", "sha256"),
+        Index(
+            "ix_intakes_received",
+            "rung_at",
+            sqlite_where=text("state = 'received'"),
+            postgresql_where=text("state = 'received'"),
+        ),
+        CheckConstraint(
+            "state IN ('received', 'parsed', 'duplicate', 'conflict', 'unattributed',"
+            " 'quarantined')",
+            name="state",
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    way: Mapped[str] = mapped_column(String(16))
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
+    size_bytes: Mapped[int] = mapped_column()
+    file_name: Mapped[str | None] = mapped_column(String(300))
+    member: Mapped[str] = mapped_column(String(300), default="")
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    state: Mapped[str] = mapped_column(String(16), default=RECEIVED)
+    reason: Mapped[str | None] = mapped_column(String(64))
+    detail: Mapped[str | None] = mapped_column(String(500))
+    provenance: Mapped[str] = mapped_column(String(16), default="unverified")
+    claims: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    kind: Mapped[str | None] = mapped_column(String(16))
+    report_id: Mapped[UUID | None] = mapped_column()
+    parser_version: Mapped[int | None] = mapped_column()
+    attempt: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    rung_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class DmarcReport(Base):
+    """An aggregate report (RFC 9990, RFC 7489) about a verified domain or one below it.
+
+    domain_id       the verified domain that it is filed under
+    policy_domain   the one that the report is about
+    reporter        the domain of the reporter's address in lower case, else its org_name
+    policy          what was published, as the reporter says: p, sp, np, adkim, aspf, pct, fo,
+                    testing, discovery_method
+    days            1, or over how many days its counts are spread for want of anything finer
+    content_digest  of what was read, so that it is the same however it was wrapped
+    messages, passed  sums of the records' counts; passed: DKIM or SPF passed in alignment
+    """
+
+    __tablename__ = "dmarc_reports"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "domain_id"], ["domains.account_id", "domains.id"], ondelete="CASCADE"
+        ),
+        UniqueConstraint(
+            "account_id", "policy_domain", "reporter", "report_id", "begin_at", "end_at"
+        ),
+        Index(None, "account_id", "id"),
+        Index(None, "domain_id", "begin_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column()
+    domain_id: Mapped[UUID] = mapped_column()
+    intake_id: Mapped[UUID] = mapped_column()
+    policy_domain: Mapped[str] = mapped_column(String(253))
+    reporter: Mapped[str] = mapped_column(String(253))
+    report_id: Mapped[str] = mapped_column(String(255))
+    begin_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    end_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    days: Mapped[int] = mapped_column(default=1)
+    org_name: Mapped[str] = mapped_column(String(300))
+    email: Mapped[str] = mapped_column(String(320))
+    contact: Mapped[str | None] = mapped_column(String(1024))
+    generator: Mapped[str | None] = mapped_column(String(300))
+    namespace: Mapped[str | None] = mapped_column(String(100))
+    version: Mapped[str | None] = mapped_column(String(20))
+    policy: Mapped[dict[str, Any]] = mapped_column(Json)
+    records: Mapped[int] = mapped_column()
+    messages: Mapped[int] = mapped_column(BigInteger)
+    passed: Mapped[int] = mapped_column(BigInteger)
+    warnings: Mapped[list[str]] = mapped_column(Json, default=list)
+    provenance: Mapped[str] = mapped_column(String(16))
+    content_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class DmarcRecord(Base):
+    """One row of an aggregate report: so many messages from one address with one result.
+
+    at           the middle of the report's period, which is when its messages are counted
+    dkim, spf    passed in alignment, as the receiver evaluated it
+    reasons      [{type, comment}]; dkim_results [{domain, selector, result}];
+    spf_results  [{domain, scope, result}]: raw results, which prove nothing about alignment
+    """
+
+    __tablename__ = "dmarc_records"
+    __table_args__ = (
+        Index(None, "domain_id", "at"),
+        Index(None, "account_id", "source_ip"),
+    )
+
+    report_id: Mapped[UUID] = mapped_column(
+        ForeignKey("dmarc_reports.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column()
+    domain_id: Mapped[UUID] = mapped_column()
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    source_ip: Mapped[str] = mapped_column(String(45))
+    count: Mapped[int] = mapped_column(BigInteger)
+    disposition: Mapped[str] = mapped_column(String(16))
+    dkim: Mapped[bool] = mapped_column()
+    spf: Mapped[bool] = mapped_column()
+    header_from: Mapped[str] = mapped_column(String(253))
+    envelope_from: Mapped[str | None] = mapped_column(String(320))
+    envelope_to: Mapped[str | None] = mapped_column(String(253))
+    reasons: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+    dkim_results: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+    spf_results: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+
+
+class TlsReport(Base):
+    """A TLS report (RFC 8460 §4.4). Sessions may be in several policies: no sum over them here."""
+
+    __tablename__ = "tls_reports"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "domain_id"], ["domains.account_id", "domains.id"], ondelete="CASCADE"
+        ),
+        UniqueConstraint("account_id", "domain_id", "reporter", "report_id", "begin_at", "end_at"),
+        Index(None, "account_id", "id"),
+        Index(None, "domain_id", "begin_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column()
+    domain_id: Mapped[UUID] = mapped_column()
+    intake_id: Mapped[UUID] = mapped_column()
+    policy_domain: Mapped[str] = mapped_column(String(253))
+    reporter: Mapped[str] = mapped_column(String(253))
+    report_id: Mapped[str] = mapped_column(String(255))
+    begin_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    end_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    organization: Mapped[str] = mapped_column(String(300))
+    contact: Mapped[str | None] = mapped_column(String(1024))
+    warnings: Mapped[list[str]] = mapped_column(Json, default=list)
+    provenance: Mapped[str] = mapped_column(String(16))
+    content_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class TlsPolicy(Base):
+    """The sessions under one policy of a TLS report.
+
+    policy_type  tlsa, sts, no-policy-found, or what else the reporter wrote
+    failures     [{result_type, sessions, sending_ip, mx, mx_helo, receiving_ip, information,
+                 reason_code}]; they need not add up to ``failed`` (RFC 8460 §4)
+    """
+
+    __tablename__ = "tls_policies"
+    __table_args__ = (Index(None, "domain_id", "at"),)
+
+    report_id: Mapped[UUID] = mapped_column(
+        ForeignKey("tls_reports.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column()
+    domain_id: Mapped[UUID] = mapped_column()
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    policy_type: Mapped[str] = mapped_column(String(32))
+    policy_domain: Mapped[str] = mapped_column(String(253))
+    policy_strings: Mapped[list[str]] = mapped_column(Json)
+    mx_hosts: Mapped[list[str]] = mapped_column(Json)
+    successful: Mapped[int] = mapped_column(BigInteger)
+    failed: Mapped[int] = mapped_column(BigInteger)
+    failures: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+
+
+class FailureReport(Base):
+    """A failure report (RFC 9991, RFC 6591) without what is private: no body, no local part.
+
+    sender, recipient  ``<hash>@domain``: the same address has the same hash within an account
+    """
+
+    __tablename__ = "failure_reports"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "domain_id"], ["domains.account_id", "domains.id"], ondelete="CASCADE"
+        ),
+        UniqueConstraint("account_id", "content_digest"),
+        Index(None, "account_id", "id"),
+        Index(None, "received_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column()
+    domain_id: Mapped[UUID] = mapped_column()
+    intake_id: Mapped[UUID] = mapped_column()
+    reporter: Mapped[str | None] = mapped_column(String(253))
+    reported_domain: Mapped[str] = mapped_column(String(253))
+    auth_failure: Mapped[list[str]] = mapped_column(Json)
+    identity_alignment: Mapped[list[str]] = mapped_column(Json)
+    delivery_result: Mapped[str | None] = mapped_column(String(64))
+    source_ip: Mapped[str | None] = mapped_column(String(45))
+    arrived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    incidents: Mapped[int] = mapped_column(default=1)
+    sender: Mapped[str | None] = mapped_column(String(320))
+    recipient: Mapped[str | None] = mapped_column(String(320))
+    dkim_domain: Mapped[str | None] = mapped_column(String(253))
+    dkim_selector: Mapped[str | None] = mapped_column(String(253))
+    details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    provenance: Mapped[str] = mapped_column(String(16))
+    content_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ReportDay(Base):
+    """How many files of an account had which fate on one day (UTC), for the daily limits.
+
+    bytes  as received, before anything is unwrapped
+    """
+
+    __tablename__ = "report_days"
+
+    account_id: Mapped[UUID] = mapped_column(
+        ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(primary_key=True)
+    files: Mapped[int] = mapped_column(default=0)
+    bytes: Mapped[int] = mapped_column(BigInteger, default=0)

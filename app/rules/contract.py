@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from app.checks.contract import Fix, Judgement, Severity
 from app.protocols.names import DomainName
@@ -23,6 +23,16 @@ class Change:
     before: tuple[str, ...]
     after: tuple[str, ...]
     at: datetime
+
+
+class Moment(Protocol):
+    """What any posture has: the moment at which all this is known."""
+
+    @property
+    def now(self) -> datetime: ...
+
+
+P = TypeVar("P", bound=Moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +64,13 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Generic[P]):
     """``types``: all that it can yield, and so all that it can resolve.
 
     judge  the drafts; None: it cannot tell now, so its alerts stay as they are
+    proof  what is seen now, as JSON: it goes into the history of what the rule resolves
     """
 
     types: frozenset[str]
-    judge: Callable[[Posture], Iterable[Draft] | None]
+    judge: Callable[[P], Iterable[Draft] | None]
+    proof: Callable[[P], Mapping[str, Any]] = lambda _: {}

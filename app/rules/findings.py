@@ -7,7 +7,7 @@ from app.rules.contract import Draft, Posture, Rule
 LEAST = Severity.MEDIUM  # what is below is shown with the domain, and wakes nobody
 
 
-def _of(check: Check) -> Rule:
+def _of(check: Check) -> Rule[Posture]:
     def judge(posture: Posture) -> list[Draft] | None:
         judgement = posture.judgements.get(check.name)
         if judgement is None or not judgement.definite:

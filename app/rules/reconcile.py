@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from app.rules.contract import Draft, Posture, Rule
+from app.rules.contract import Draft, P, Rule
 
 
 class Standing(Protocol):
@@ -26,7 +26,7 @@ class Plan(Generic[A]):
     resolved: list[A] = field(default_factory=list)
 
 
-def plan(standing: Iterable[A], posture: Posture, rules: Sequence[Rule]) -> Plan[A]:
+def plan(standing: Iterable[A], posture: P, rules: Sequence[Rule[P]]) -> Plan[A]:
     """What ``rules`` make of the alerts that stand.
 
     An alert of a rule that cannot tell now is in none of the three lists: it stays as it is.

@@ -15,8 +15,8 @@ from app.db import now, page, transaction
 from app.errors import ApplicationError, InvalidRequest, NotFound, PreconditionFailed
 from app.models import Alert, AlertTransition, Domain
 from app.models.alerts import LIVE
-from app.rules import RULES, reconcile
-from app.rules.contract import Draft, Posture
+from app.rules import reconcile
+from app.rules.contract import Draft, P, Rule
 from app.services import audit, domains, judgements
 
 COLUMNS = (
@@ -203,23 +203,25 @@ def standing(session: Session, domain_ids: Iterable[UUID]) -> Mapping[UUID, list
 
 def evaluate(
     session: Session,
-    domain: Domain,
-    posture: Posture,
+    owner: Domain,
+    posture: P,
     standing: Iterable[Alert],
     *,
+    rules: Sequence[Rule[P]],
     scan_id: UUID | None = None,
 ) -> dict[str, list[str]]:
     """Hold what stands against the rules, and write the difference; a step.
 
-    returns  the ids of the alerts ``opened``, ``sustained`` and ``resolved``
+    standing  alerts of the owner; those of types that no rule has are left alone
+    returns   the ids of the alerts ``opened``, ``sustained`` and ``resolved``
     """
-    plan = reconcile.plan(standing, posture, RULES)
+    plan = reconcile.plan(standing, posture, rules)
     for alert, draft in plan.sustained:
         _sustain(session, alert, draft, posture.now, scan_id)
     for alert in plan.resolved:
         alert.scan_id = scan_id or alert.scan_id
         _move(session, alert, "resolved", SYSTEM, "no longer so", posture.now)
-    opened = _open(session, domain, plan.opened, posture.now, scan_id)
+    opened = _open(session, owner, plan.opened, posture.now, scan_id)
     return {
         "opened": [ids.public("alert", alert_id) for alert_id in opened],
         "sustained": [ids.public("alert", alert.id) for alert, _ in plan.sustained],

@@ -16,6 +16,7 @@ from app.db import now, transaction
 from app.insight import score as scoring
 from app.models import DnsChange, Domain, DomainState, Scan
 from app.protocols import timestamps
+from app.rules import RULES
 from app.rules import dns as changes
 from app.rules.contract import Change, Posture
 from app.services import alerts, judgements
@@ -74,7 +75,12 @@ def _settle(session: Session, results: Sequence[Result]) -> None:
         found = _Found(claim.scan_id, domain, state, examination, moment)
         posture = found.posture(recent.get(domain.id, []))
         outcome = alerts.evaluate(
-            session, domain, posture, standing.get(domain.id, []), scan_id=claim.scan_id
+            session,
+            domain,
+            posture,
+            standing.get(domain.id, []),
+            rules=RULES,
+            scan_id=claim.scan_id,
         )
         found.write(session, outcome)
 

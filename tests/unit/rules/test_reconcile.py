@@ -25,11 +25,11 @@ def draft(type: str, subject: str = "example.org") -> Draft:
     return Draft(type, subject, Severity.HIGH, "title", "message")
 
 
-def rule(*types: str, yields: Iterable[Draft] | None) -> Rule:
+def rule(*types: str, yields: Iterable[Draft] | None) -> Rule[Posture]:
     return Rule(frozenset(types), lambda _: yields)
 
 
-def run(standing: list[Alert], *rules: Rule) -> Plan[Alert]:
+def run(standing: list[Alert], *rules: Rule[Posture]) -> Plan[Alert]:
     return plan(standing, POSTURE, rules)
 
 

@@ -1,4 +1,4 @@
-"""What deserves an alert. RULES is what a scan is held against; no type is governed by two rules."""
+"""What deserves an alert. RULES is what a scan is held against; a type is governed by one rule."""
 
 from app.rules import dns, findings
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     Row,
     Select,
+    Table,
     Uuid,
     and_,
     create_engine,
@@ -151,7 +152,7 @@ def after_commit(session: Session, callback: Callable[[], object]) -> None:
     session.info.setdefault("after_commit", []).append(callback)
 
 
-def insert(session: Session, table: type[Base]) -> Any:
+def insert(session: Session, table: type[Base] | Table) -> Any:
     """An INSERT of this database's dialect, for ``on_conflict_do_nothing`` and ``…_do_update``."""
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     return (sqlite.insert if is_sqlite else postgresql.insert)(table)

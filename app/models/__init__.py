@@ -16,6 +16,7 @@ from app.models.reports import (
     TlsPolicy,
     TlsReport,
 )
+from app.models.rollups import DmarcFlow, DmarcHour, DmarcIdentity, FlowCount, ReporterCount
 from app.models.scans import BatchScan, Scan, ScanBatch
 
 __all__ = [
@@ -26,18 +27,23 @@ __all__ = [
     "AuditEvent",
     "Base",
     "BatchScan",
+    "DmarcFlow",
+    "DmarcHour",
+    "DmarcIdentity",
     "DmarcRecord",
     "DmarcReport",
     "DnsChange",
     "Domain",
     "DomainState",
     "FailureReport",
+    "FlowCount",
     "IdempotentCall",
     "IngestToken",
     "Intake",
     "KeyUse",
     "RawFile",
     "ReportDay",
+    "ReporterCount",
     "Scan",
     "ScanBatch",
     "TlsPolicy",

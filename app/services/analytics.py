@@ -1,0 +1,287 @@
+"""What aggregate reports say of a domain's mail: totals, series and groups, from the roll-ups."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy.orm import Session
+
+from app.db import transaction
+from app.insight.periods import Buckets, Interval, Window, at
+from app.models import DmarcFlow, DmarcHour, DmarcIdentity, DmarcReport, Domain, FlowCount
+from app.services import domains
+
+GroupBy = Literal["source", "reporter", "disposition", "headerFrom", "result"]
+UTC = ZoneInfo("UTC")
+MAX_GROUPS = 20  # that are shown by themselves; the others are added up
+RESULTS = ("dkim_and_spf", "dkim", "spf", "fail")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which domain, when, and how it is to be divided."""
+
+    domain: str
+    from_at: datetime
+    to_at: datetime
+    interval: Interval = "day"
+    zone: ZoneInfo = UTC
+    group_by: GroupBy | None = None
+
+    @property
+    def window(self) -> Window:
+        """The full hours in it."""
+        return Window.between(self.from_at, self.to_at)
+
+
+@dataclass(slots=True)
+class Totals:
+    """Messages, and how many of them passed: DMARC, DKIM in alignment, SPF in alignment."""
+
+    messages: int = 0
+    passed: int = 0
+    dkim_aligned: int = 0
+    spf_aligned: int = 0
+
+    def add(self, messages: int, *, dkim: bool, spf: bool) -> None:
+        """Count messages with this result."""
+        self.messages += messages
+        self.passed += messages * (dkim or spf)
+        self.dkim_aligned += messages * dkim
+        self.spf_aligned += messages * spf
+
+    @property
+    def pass_rate(self) -> float | None:
+        """From 0 to 1; None without messages."""
+        return self.passed / self.messages if self.messages else None
+
+
+@dataclass(slots=True)
+class Period(Totals):
+    """The totals of a window of time.
+
+    unverified  messages of reports that came by a way that strangers have, too
+    """
+
+    dispositions: dict[str, int] = field(default_factory=dict)
+    unverified: int = 0
+    reporters: int = 0
+
+
+@dataclass(slots=True)
+class Group(Totals):
+    """What one value of ``group_by`` has.
+
+    before  messages in the period before
+    series  messages by bucket
+    """
+
+    key: str = ""
+    before: int = 0
+    series: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """The answer.
+
+    series          one for each of ``starts``
+    others          what is in groups beyond the first MAX_GROUPS, and how many those are
+    spread_reports  how many reports are over long periods, so that their days are a guess
+    """
+
+    domain: Domain
+    question: Question
+    starts: Sequence[datetime]
+    totals: Period
+    before: Period
+    series: Sequence[Totals]
+    groups: Sequence[Group]
+    others: Totals
+    other_groups: int
+    spread_reports: int
+
+
+def dmarc(account_id: UUID, question: Question) -> Mail:
+    """What became of the domain's mail in the window, and in the one before.
+
+    raises  NotFound
+    """
+    window = question.window
+    buckets = Buckets(window, question.interval, question.zone)
+    with transaction(readonly=True) as session:
+        domain = domains.owned(session, account_id, question.domain)
+        totals, series = _series(session, domain.id, window, buckets)
+        before, _ = _series(session, domain.id, window.before, None)
+        groups: list[Group] = []
+        if question.group_by == "source":
+            groups = _sources(session, domain.id, window)
+        elif question.group_by:
+            groups = _groups(session, domain.id, window, question.group_by)
+        shown = groups[:MAX_GROUPS]
+        if question.group_by and shown:
+            _fill(session, domain.id, question, shown, buckets)
+        return Mail(
+            domain, question, buckets.starts, totals, before, series, shown,
+            _sum(groups[MAX_GROUPS:]), len(groups) - len(shown),
+            _spread(session, domain.id, question),
+        )  # fmt: skip
+
+
+def _in(window: Window) -> ColumnElement[bool]:
+    return and_(DmarcHour.hour >= window.start, DmarcHour.hour < window.stop)
+
+
+def _series(
+    session: Session, domain_id: UUID, window: Window, buckets: Buckets | None
+) -> tuple[Period, list[Totals]]:
+    kind = (DmarcHour.disposition, DmarcHour.dkim, DmarcHour.spf, DmarcHour.trusted)
+    keys = (*kind, DmarcHour.hour) if buckets else kind
+    rows = session.execute(
+        select(*keys, func.sum(DmarcHour.messages).label("messages"))
+        .where(DmarcHour.domain_id == domain_id, _in(window))
+        .group_by(*keys)
+    )
+    total, series = Period(), [Totals() for _ in buckets.starts] if buckets else []
+    for row in rows:
+        messages = int(row.messages)
+        total.add(messages, dkim=row.dkim, spf=row.spf)
+        total.dispositions[row.disposition] = total.dispositions.get(row.disposition, 0) + messages
+        total.unverified += 0 if row.trusted else messages
+        if buckets:
+            series[buckets.index(row.hour)].add(messages, dkim=row.dkim, spf=row.spf)
+    total.reporters = session.scalar(
+        select(func.count(DmarcHour.reporter.distinct())).where(
+            DmarcHour.domain_id == domain_id, _in(window)
+        )
+    ) or 0  # fmt: skip
+    return total, series
+
+
+_RESULT = case(
+    (and_(DmarcHour.dkim, DmarcHour.spf), RESULTS[0]),
+    (DmarcHour.dkim, RESULTS[1]),
+    (DmarcHour.spf, RESULTS[2]),
+    else_=RESULTS[3],
+)
+_KEYS: Mapping[str, ColumnElement[str]] = {
+    "reporter": DmarcHour.reporter.expression,
+    "disposition": DmarcHour.disposition.expression,
+    "headerFrom": DmarcHour.header_from.expression,
+    "result": _RESULT,
+}
+
+
+def _groups(session: Session, domain_id: UUID, window: Window, by: str) -> list[Group]:
+    """All of them, those with the most messages first."""
+    key = _KEYS[by].label("key")
+    is_now = (DmarcHour.hour >= window.start).label("is_now")
+    rows = session.execute(
+        select(key, is_now, DmarcHour.dkim, DmarcHour.spf, func.sum(DmarcHour.messages))
+        .where(DmarcHour.domain_id == domain_id, or_(_in(window), _in(window.before)))
+        .group_by(key, is_now, DmarcHour.dkim, DmarcHour.spf)
+    )
+    return _grouped(rows)
+
+
+def _sources(session: Session, domain_id: UUID, window: Window) -> list[Group]:
+    found = []
+    for part, is_now in ((window, True), (window.before, False)):
+        counts = flow_counts(domain_id, part).subquery()
+        found += [
+            (row[0], is_now, row[1], row[2], row[3])
+            for row in session.execute(
+                select(
+                    DmarcFlow.source_ip, DmarcIdentity.dkim, DmarcIdentity.spf,
+                    func.sum(counts.c.messages),
+                )
+                .join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
+                .join(DmarcIdentity, DmarcIdentity.id == DmarcFlow.identity_id)
+                .group_by(DmarcFlow.source_ip, DmarcIdentity.dkim, DmarcIdentity.spf)
+            )
+        ]  # fmt: skip
+    return _grouped(found)
+
+
+def flow_counts(domain_id: UUID, window: Window) -> Select[int, int]:
+    """``flow_id`` and its ``messages`` in the window: whole weeks from weeks, the rest by hours."""
+    blocks = [
+        and_(FlowCount.span == span, FlowCount.start >= start, FlowCount.start < stop)
+        for span, start, stop in window.blocks()
+    ]
+    return (
+        select(FlowCount.flow_id, func.sum(FlowCount.messages).label("messages"))
+        .where(FlowCount.domain_id == domain_id, or_(*blocks))
+        .group_by(FlowCount.flow_id)
+    )
+
+
+def _grouped(rows: Iterable[Any]) -> list[Group]:
+    """Those that have messages now, from rows of key, is it now, dkim, spf, messages."""
+    groups: dict[str, Group] = {}
+    for key, is_now, dkim, spf, messages in rows:
+        group = groups.setdefault(key, Group(key=key))
+        if is_now:
+            group.add(int(messages), dkim=dkim, spf=spf)
+        else:
+            group.before += int(messages)
+    shown = [group for group in groups.values() if group.messages]
+    return sorted(shown, key=lambda group: (-group.messages, group.key))
+
+
+def _fill(
+    session: Session, domain_id: UUID, question: Question, groups: Sequence[Group], buckets: Buckets
+) -> None:
+    """Give each group its series."""
+    by_key = {group.key: group for group in groups}
+    for group in groups:
+        group.series = [0] * len(buckets.starts)
+    window = question.window
+    if question.group_by == "source":
+        statement: Select[str, int, int] = (
+            select(DmarcFlow.source_ip, FlowCount.start, func.sum(FlowCount.messages))
+            .join(DmarcFlow, DmarcFlow.id == FlowCount.flow_id)
+            .where(
+                DmarcFlow.domain_id == domain_id,
+                DmarcFlow.source_ip.in_(by_key),
+                FlowCount.span == 1,
+                FlowCount.start >= window.start,
+                FlowCount.start < window.stop,
+            )
+            .group_by(DmarcFlow.source_ip, FlowCount.start)
+        )
+    else:
+        key = _KEYS[question.group_by or ""].label("key")
+        statement = (
+            select(key, DmarcHour.hour, func.sum(DmarcHour.messages))
+            .where(DmarcHour.domain_id == domain_id, _in(window), key.in_(by_key))
+            .group_by(key, DmarcHour.hour)
+        )
+    for name, hour, messages in session.execute(statement):
+        by_key[name].series[buckets.index(hour)] += int(messages)
+
+
+def _sum(groups: Iterable[Group]) -> Totals:
+    total = Totals()
+    for group in groups:
+        total.messages += group.messages
+        total.passed += group.passed
+        total.dkim_aligned += group.dkim_aligned
+        total.spf_aligned += group.spf_aligned
+    return total
+
+
+def _spread(session: Session, domain_id: UUID, question: Question) -> int:
+    window = question.window
+    return session.scalar(
+        select(func.count()).where(
+            DmarcReport.domain_id == domain_id,
+            DmarcReport.days > 1,
+            DmarcReport.begin_at < at(window.stop),
+            DmarcReport.end_at > at(window.start),
+        )
+    ) or 0  # fmt: skip

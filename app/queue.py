@@ -19,8 +19,11 @@ from app import redis_client
 
 logger = logging.getLogger(__name__)
 
-SCANS = "scans"
-QUEUES = (SCANS,)  # one process of a worker each: with two, a worker that is killed loses jobs
+SCANS, DELIVERY = "scans", "delivery"
+QUEUES = (
+    SCANS,
+    DELIVERY,
+)  # one process of a worker each: with two, a worker that is killed loses jobs
 
 JOB_SECONDS = 900  # far above what a chunk takes; the scan's own limits end it long before
 FAILURE_SECONDS = 24 * 3600  # how long a failed job can be looked at
@@ -80,6 +83,28 @@ def enqueue_scans(scan_ids: Sequence[UUID], *, at_front: bool = False) -> bool:
             failure_ttl=FAILURE_SECONDS,
             description=f"{len(scan_ids)} scans",
         )
+        return True
+
+    return bell.attempt(ring, False)
+
+
+def enqueue_delivery() -> bool:
+    """Have a worker send what is due; one job waits at most, for one does all there is.
+
+    returns  False if Redis is away
+    """
+    bell = _bound()
+
+    def ring() -> bool:
+        waiting = bell.queue(DELIVERY)
+        if len(waiting) == 0:
+            waiting.enqueue(
+                "worker.jobs.deliver",
+                job_timeout=JOB_SECONDS,
+                result_ttl=0,
+                failure_ttl=FAILURE_SECONDS,
+                description="deliveries",
+            )
         return True
 
     return bell.attempt(ring, False)

@@ -13,6 +13,9 @@ from sqlalchemy.exc import ArgumentError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+# Seconds before each try of a delivery (Standard Webhooks 1.0): three days and three hours in all.
+SCHEDULE = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+
 
 class BadSettings(ValueError):
     """What is missing or wrong, one sentence a setting."""
@@ -54,6 +57,12 @@ class Settings:
 
     egress_allow_cidrs: tuple[Network, ...] = ()
     egress_proxy: str | None = None
+    egress_ports: tuple[int, ...] = (443,)
+
+    delivery_schedule: tuple[float, ...] = SCHEDULE
+    delivery_seconds: float = 15.0
+    delivery_lease: timedelta = timedelta(seconds=30)
+    delivery_sweep: float = 2.0
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -203,6 +212,20 @@ def _secrets(text: str) -> tuple[str, ...]:
     return tuple(_secret(item.strip()) for item in text.split(","))
 
 
+def _ports(text: str) -> tuple[int, ...]:
+    ports = tuple(_positive(item.strip()) for item in text.split(","))
+    if max(ports) > 65_535:
+        raise ValueError("a port is at most 65535")
+    return ports
+
+
+def _schedule(text: str) -> tuple[float, ...]:
+    items = [item.strip() for item in text.split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", item) for item in items):
+        raise ValueError("it must be numbers of seconds, comma-separated")
+    return tuple(map(float, items))
+
+
 _READERS: Mapping[str, Any] = {
     "SECRET_KEY": _secret,
     "SECRET_KEY_PREVIOUS": _secrets,
@@ -229,4 +252,9 @@ _READERS: Mapping[str, Any] = {
     "SWEEP_SECONDS": _seconds,
     "EGRESS_ALLOW_CIDRS": _cidrs,
     "EGRESS_PROXY": _http_url,
+    "EGRESS_PORTS": _ports,
+    "DELIVERY_SCHEDULE": _schedule,
+    "DELIVERY_SECONDS": _seconds,
+    "DELIVERY_LEASE": _span,
+    "DELIVERY_SWEEP": _seconds,
 }

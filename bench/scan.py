@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.checks import CHECKS
-from app.checks.answers import Answer, Answers, OpenAnswers, Page, Undetermined
+from app.checks.answers import Answer, Answers, OpenAnswers, Page, Request, Undetermined
 from app.checks.contract import Check, Subject, Verdict
 from app.checks.examine import Examination, examine
 from app.network.resolver import Network
@@ -150,7 +150,7 @@ class _Noting(Answers):
         self.heard[name, rdtype, checking_disabled] = answer
         return answer
 
-    async def fetch(self, host: str, path: str) -> Page:
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         raise Undetermined(host, "HTTPS", "network")
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy import text
+from sqlalchemy.engine import Connection
 
 from app import db, models
 from app.models.domains import Words
@@ -34,18 +35,40 @@ def _rendered(kind: str, item: Any, _context: Any) -> str | Literal[False]:
 def migrate() -> None:
     """Bring the database to the revision that was asked for, in one transaction."""
     engine = db.connect(_url(), statement_seconds=600)
-    with engine.connect() as connection, connection.begin():
-        if connection.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-        context.configure(
-            connection=connection,
-            target_metadata=models.Base.metadata,
-            render_as_batch=True,
-            render_item=_rendered,
-            transaction_per_migration=False,
-        )
-        context.run_migrations()
+    with engine.connect() as connection:
+        # SQLite changes a table by a copy and drops the old one, which must not take its children.
+        # The pragma is one of the connection's, and does nothing within a transaction.
+        _pragma(connection, "foreign_keys=OFF")
+        with connection.begin():
+            _run(connection)
+            _check_references(connection)
     engine.dispose()
+
+
+def _run(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+    context.configure(
+        connection=connection,
+        target_metadata=models.Base.metadata,
+        render_as_batch=True,
+        render_item=_rendered,
+        transaction_per_migration=False,
+    )
+    context.run_migrations()
+
+
+def _pragma(connection: Connection, text: str) -> None:
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"PRAGMA {text}")
+
+
+def _check_references(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        if broken:
+            raise RuntimeError(f"rows refer to what is not there: {broken[:5]}")
 
 
 migrate()

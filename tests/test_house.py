@@ -22,6 +22,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.checks": ("app.checks", "app.protocols"),
     "app.rules": ("app.rules", "app.checks", "app.protocols"),
     "app.insight": ("app.insight", "app.checks", "app.protocols"),
+    "app.channels": (
+        *("app.channels", "app.checks.answers", "app.protocols", "app.network.egress"),
+        "app.network.special_addresses",
+    ),
     "app.models": (
         *("app.models", "app.db", "app.ids", "app.checks.contract", "app.rules.contract"),
         "app.protocols",
@@ -29,6 +33,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.services": (
         *("app.services", "app.models", "app.rules", "app.checks", "app.insight"),
         *("app.protocols", "app.db", "app.ids", "app.errors", "app.queue", "app.settings"),
+        "app.channels",
     ),
     "app.db": ("app.errors",),
     "app.queue": ("app.redis_client",),
@@ -149,7 +154,7 @@ def test_every_queue_has_a_job_and_every_job_a_function() -> None:
     text = (ROOT / "app" / "queue.py").read_text()
     rung = set(re.findall(r'"(worker\.jobs\.\w+)"', text))
     assert rung == set(jobs.JOBS)
-    assert queue.QUEUES == (queue.SCANS,)
+    assert queue.QUEUES == (queue.SCANS, queue.DELIVERY)
 
 
 def test_every_view_has_a_summary() -> None:

@@ -39,6 +39,8 @@ def _in_words(value: object) -> str:
         return "on" if value else "off"
     if isinstance(value, timedelta):
         value = value.total_seconds()
+    if isinstance(value, tuple):
+        return ",".join(f"{item:g}" for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -32,6 +32,7 @@ from app.checks.answers import (
     OpenAnswers,
     Page,
     Rdata,
+    Request,
     Soa,
     T,
     Tlsa,
@@ -105,7 +106,7 @@ class Zone(Answers):
             authenticated=self._authenticated,
         )
 
-    async def fetch(self, host: str, path: str) -> Page:
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         self.asked.append((f"https://{host}{path}", "HTTPS"))
         url = f"https://{host}{path}"
         page = self._pages.get((host, path), Page(url, failure="no_address"))

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from app import logs, runtime
-from app.services import scanning
+from app.services import deliveries, scanning
 from worker import stopping
 
 
@@ -19,5 +19,13 @@ def run_scans(scan_ids: list[str]) -> None:
         )
 
 
+def deliver() -> None:
+    """Send what is due, until nothing is."""
+    deliveries.run(runtime.door(), is_stopping=stopping.is_asked)
+
+
 # What a worker runs; whoever can write to Redis can name nothing else.
-JOBS: Mapping[str, Callable[..., Any]] = {"worker.jobs.run_scans": run_scans}
+JOBS: Mapping[str, Callable[..., Any]] = {
+    "worker.jobs.deliver": deliver,
+    "worker.jobs.run_scans": run_scans,
+}

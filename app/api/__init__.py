@@ -9,6 +9,7 @@ from app.api import (
     dns,
     domains,
     errors,
+    events,
     health,
     limits,
     me,
@@ -26,7 +27,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     limits.init_app(app, settings)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
     v1.before_request(auth.authorize)
-    for resource in (me, checks, domains, dns, scans, alerts):
+    for resource in (me, checks, domains, dns, scans, alerts, events):
         v1.register_blueprint(resource.bp)
     app.register_blueprint(v1)
     app.register_blueprint(health.bp)

@@ -1,19 +1,17 @@
 """Alerts: listed, shown, their history, and what people make of them."""
 
-from typing import Any
-
 from flask import Blueprint, Response
 from pydantic import AwareDatetime, Field
 
 from app import ids
-from app.api import answers, inputs, shapes
+from app.api import alert_shapes, answers, inputs
 from app.api.auth import current
 from app.api.contract import Body, endpoint
 from app.api.domains import problem
 from app.api.scans import parsed
 from app.checks.contract import Severity
 from app.models.keys import Scope
-from app.services import alerts
+from app.services import alerts, events
 from app.services.alerts import AlertChange, AlertFilter
 
 bp = Blueprint("alerts", __name__, url_prefix="/alerts")
@@ -48,7 +46,7 @@ class ManyBody(ChangeBody):
 
 
 @bp.get("")
-@endpoint(scopes=(Scope.ALERTS_READ,), query=AlertQuery, returns=shapes.Alert, is_list=True)
+@endpoint(scopes=(Scope.ALERTS_READ,), query=AlertQuery, returns=alert_shapes.Alert, is_list=True)
 def index(query: AlertQuery) -> Response:
     """The account's alerts, newest first."""
     filters = AlertFilter(
@@ -62,21 +60,21 @@ def index(query: AlertQuery) -> Response:
     rows, place = alerts.search(
         current().account_id, filters, place=answers.place(query), limit=query.limit
     )
-    return answers.many([shape(row) for row in rows], query, place)
+    return answers.many([events.alert_as_json(row) for row in rows], query, place)
 
 
 @bp.get("/<id>")
-@endpoint(scopes=(Scope.ALERTS_READ,), returns=shapes.Alert)
+@endpoint(scopes=(Scope.ALERTS_READ,), returns=alert_shapes.Alert)
 def show(id: str) -> Response:
     """One alert."""
     alert = alerts.find(current().account_id, parsed("alert", id))
-    return answers.one(shape(alert), version=alert.updated_at)
+    return answers.one(events.alert_as_json(alert), version=alert.updated_at)
 
 
 @bp.get("/<id>/history")
 @endpoint(
     scopes=(Scope.ALERTS_READ,),
-    returns=shapes.AlertTransition,
+    returns=alert_shapes.AlertTransition,
     is_list=True,
 )
 def history(id: str) -> Response:
@@ -90,6 +88,8 @@ def history(id: str) -> Response:
             "toStatus": row.to_status,
             "actor": row.actor,
             "note": row.note,
+            "type": row.type,
+            "evidence": row.evidence,
         }
         for row in rows
     ]
@@ -97,7 +97,7 @@ def history(id: str) -> Response:
 
 
 @bp.patch("/<id>")
-@endpoint(scopes=(Scope.ALERTS_WRITE,), body=ChangeBody, returns=shapes.Alert)
+@endpoint(scopes=(Scope.ALERTS_WRITE,), body=ChangeBody, returns=alert_shapes.Alert)
 def change(id: str, body: ChangeBody) -> Response:
     """Acknowledge, dismiss, snooze or reopen an alert."""
     caller = current()
@@ -108,11 +108,11 @@ def change(id: str, body: ChangeBody) -> Response:
         actor=caller.actor,
         expected=answers.expected_version(),
     )
-    return answers.one(shape(alert), version=alert.updated_at)
+    return answers.one(events.alert_as_json(alert), version=alert.updated_at)
 
 
 @bp.post("/batch")
-@endpoint(scopes=(Scope.ALERTS_WRITE,), body=ManyBody, returns=shapes.AlertsChanged)
+@endpoint(scopes=(Scope.ALERTS_WRITE,), body=ManyBody, returns=alert_shapes.AlertsChanged)
 def change_many(body: ManyBody) -> Response:
     """Do the same to up to 500 alerts."""
     caller = current()
@@ -121,35 +121,10 @@ def change_many(body: ManyBody) -> Response:
         {
             "id": item.id,
             "status": "changed" if item.alert else "rejected",
-            "alert": shape(item.alert) if item.alert else None,
+            "alert": events.alert_as_json(item.alert) if item.alert else None,
             "error": problem(item.error),
         }
         for item in done
     ]
     changed = sum(1 for item in done if item.alert)
     return answers.one({"changed": changed, "rejected": len(done) - changed, "results": results})
-
-
-def shape(row: Any) -> dict[str, Any]:
-    """An alert, or a row of ``alerts.COLUMNS``, on the wire."""
-    return {
-        "id": ids.public("alert", row.id),
-        "domainId": ids.public("dom", row.domain_id),
-        "domainName": row.domain_name,
-        "type": row.type,
-        "severity": row.severity,
-        "status": row.status,
-        "title": row.title,
-        "message": row.message,
-        "evidence": row.evidence,
-        "fix": row.fix,
-        "reference": row.reference,
-        "firstSeenAt": answers.time(row.first_seen_at),
-        "lastSeenAt": answers.time(row.last_seen_at),
-        "occurrences": row.occurrences,
-        "snoozedUntil": answers.time(row.snoozed_until),
-        "resolvedAt": answers.time(row.resolved_at),
-        "scanId": ids.public("scan", row.scan_id) if row.scan_id else None,
-        "reportId": ids.public("dmr", row.report_id) if row.report_id else None,
-        "updatedAt": answers.time(row.updated_at),
-    }

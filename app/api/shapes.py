@@ -305,58 +305,6 @@ class CheckShape(Shape):
     findings: list[KindShape]
 
 
-class Alert(Shape):
-    """Something that somebody should know or do."""
-
-    id: str
-    domain_id: str
-    domain_name: str
-    type: str
-    severity: Severity
-    status: str = Field(description="open, acknowledged, snoozed, dismissed or resolved")
-    title: str
-    message: str
-    evidence: dict[str, Any]
-    fix: Fix | None
-    reference: str | None
-    first_seen_at: datetime
-    last_seen_at: datetime
-    occurrences: int
-    snoozed_until: datetime | None
-    resolved_at: datetime | None
-    scan_id: str | None
-    report_id: str | None
-    updated_at: datetime
-
-
-class AlertTransition(Shape):
-    """One change of an alert's status."""
-
-    id: str
-    at: datetime
-    from_status: str | None
-    to_status: str
-    actor: str
-    note: str | None
-
-
-class AlertChanged(Shape):
-    """What became of one alert of many."""
-
-    id: str
-    status: str = Field(description="changed or rejected")
-    alert: Alert | None
-    error: dict[str, Any] | None
-
-
-class AlertsChanged(Shape):
-    """What became of many alerts."""
-
-    changed: int
-    rejected: int
-    results: list[AlertChanged]
-
-
 class AccountShape(Shape):
     """An account."""
 

@@ -4,8 +4,8 @@ An answer is definite: there is this, or there is nothing. Whatever is neither i
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 
@@ -101,6 +101,16 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What to send; the Host and framing headers are added to it. Checks only ever GET."""
+
+    method: Literal["GET", "POST"] = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One definite answer to an HTTPS request.
 
@@ -108,6 +118,7 @@ class Page:
     failure         ``None``, or why nothing was read: ``tls`` (certificate; see ``detail``),
                     ``redirect``, ``too_large``, ``refused_address`` (not public), ``no_address``
     not_after       end of the server's certificate, RFC 3339, where the handshake got that far
+    retry_after     the header of that name
     """
 
     url: str
@@ -117,6 +128,7 @@ class Page:
     failure: str | None = None
     detail: str = ""
     not_after: str | None = None
+    retry_after: str = ""
 
 
 class Answers(ABC):
@@ -132,8 +144,11 @@ class Answers(ABC):
         """The definite answer for (name, rdtype); CNAMEs are followed, to 8 hops."""
 
     @abstractmethod
-    async def fetch(self, host: str, path: str) -> Page:
-        """``GET https://host/path`` through the SSRF-safe door; no redirect is followed."""
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
+        """``GET https://host/path`` through the SSRF-safe door; no redirect is followed.
+
+        request  what to send instead
+        """
 
     async def txt(self, name: str) -> tuple[str, ...]:
         """The TXT values at the name, each RR's strings joined (RFC 7208 §3.3)."""

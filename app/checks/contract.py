@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from app.checks.answers import Answer, Answers, Page, Undetermined
+from app.checks.answers import Answer, Answers, Page, Request, Undetermined
 from app.protocols.names import DomainName
 
 logger = logging.getLogger(__name__)
@@ -249,9 +249,9 @@ class Witness(Answers):
         self._note(name, rdtype, answer.rcode, answer.ttl, tuple(map(str, answer.rdatas)))
         return answer
 
-    async def fetch(self, host: str, path: str) -> Page:
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         try:
-            page = await self._dns.fetch(host, path)
+            page = await self._dns.fetch(host, path, request)
         except Undetermined as error:
             self._note(f"https://{host}{path}", "HTTPS", error.reason, 0, ())
             raise

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.checks.answers import Answer, Answers, Page
+from app.checks.answers import Answer, Answers, Page, Request
 
 
 class Overlay(Answers):
@@ -22,5 +22,5 @@ class Overlay(Answers):
         self.query_count = self._published.query_count
         return answer
 
-    async def fetch(self, host: str, path: str) -> Page:
-        return await self._published.fetch(host, path)
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
+        return await self._published.fetch(host, path, request)

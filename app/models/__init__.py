@@ -4,6 +4,7 @@ from app.db import Base
 from app.models.accounts import Account, AuditEvent, User
 from app.models.alerts import Alert, AlertTransition
 from app.models.domains import DnsChange, Domain, DomainState
+from app.models.events import Channel, Delivery, Event
 from app.models.keys import ApiKey, IdempotentCall, KeyUse
 from app.models.reports import (
     DmarcRecord,
@@ -27,6 +28,8 @@ __all__ = [
     "AuditEvent",
     "Base",
     "BatchScan",
+    "Channel",
+    "Delivery",
     "DmarcFlow",
     "DmarcHour",
     "DmarcIdentity",
@@ -35,6 +38,7 @@ __all__ = [
     "DnsChange",
     "Domain",
     "DomainState",
+    "Event",
     "FailureReport",
     "FlowCount",
     "IdempotentCall",

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
@@ -19,7 +19,10 @@ def utc_now() -> datetime:
 
 
 class Account(Base):
-    """Whose domains, keys, scans and alerts they are. Nothing is shared between two."""
+    """Whose domains, keys, scans and alerts they are. Nothing is shared between two.
+
+    last_sequence  the number of its last event that others can see
+    """
 
     __tablename__ = "accounts"
     __table_args__ = (CheckConstraint("status IN ('active', 'suspended')", name="status"),)
@@ -27,6 +30,7 @@ class Account(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     status: Mapped[str] = mapped_column(String(16), default="active")
+    last_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 

@@ -20,8 +20,10 @@ _LIVE_SQL = "status <> 'resolved'"
 class Alert(Base):
     """What is worth somebody's time, once for each (domain, type, subject) until it is resolved.
 
-    type     a finding's code, or the type of a rule
-    subject  what it is about within the domain: mostly the name of a record
+    domain_id       None: it is about the account itself
+    type            a finding's code, or the type of a rule
+    subject         what it is about within the domain: mostly the name of a record
+    accepted_until  a risk that ``risk_owner`` has accepted, the alert being dismissed until then
     """
 
     __tablename__ = "alerts"
@@ -40,6 +42,15 @@ class Alert(Base):
             sqlite_where=text(_LIVE_SQL),
             postgresql_where=text(_LIVE_SQL),
         ),
+        Index(
+            "uq_alerts_live_of_account",
+            "account_id",
+            "type",
+            "subject",
+            unique=True,
+            sqlite_where=text(f"domain_id IS NULL AND {_LIVE_SQL}"),
+            postgresql_where=text(f"domain_id IS NULL AND {_LIVE_SQL}"),
+        ),
         Index(None, "account_id", "id"),
         Index(None, "domain_id", "status"),
         CheckConstraint(
@@ -48,9 +59,9 @@ class Alert(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
-    account_id: Mapped[UUID] = mapped_column()
-    domain_id: Mapped[UUID] = mapped_column()
-    domain_name: Mapped[str] = mapped_column(String(253))
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    domain_id: Mapped[UUID | None] = mapped_column()
+    domain_name: Mapped[str | None] = mapped_column(String(253))
     type: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(String(300))
     severity: Mapped[str] = mapped_column(String(10))
@@ -64,6 +75,9 @@ class Alert(Base):
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     occurrences: Mapped[int] = mapped_column(default=1)
     snoozed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    accepted_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    risk_owner: Mapped[str | None] = mapped_column(String(200))
+    reminded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     scan_id: Mapped[UUID | None] = mapped_column()
     report_id: Mapped[UUID | None] = mapped_column()
@@ -73,7 +87,9 @@ class Alert(Base):
 class AlertTransition(Base):
     """One change of an alert's status: when, from what to what, by whom, and why.
 
-    from_status  None: it was opened
+    type         of the event about it
+    from_status  None: it was opened; the same as ``to_status`` where only something else changed
+    evidence     what was seen, where that speaks for itself: above all what resolved it
     """
 
     __tablename__ = "alert_transitions"
@@ -83,7 +99,9 @@ class AlertTransition(Base):
     alert_id: Mapped[UUID] = mapped_column(ForeignKey("alerts.id", ondelete="CASCADE"))
     account_id: Mapped[UUID] = mapped_column()
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    type: Mapped[str | None] = mapped_column(String(32))
     from_status: Mapped[str | None] = mapped_column(String(16))
     to_status: Mapped[str] = mapped_column(String(16))
     actor: Mapped[str] = mapped_column(String(300))
     note: Mapped[str | None] = mapped_column(String(1000))
+    evidence: Mapped[dict[str, Any] | None] = mapped_column(Json)

@@ -8,15 +8,14 @@ import asyncio
 import ipaddress
 import ssl
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from app.checks.answers import Answers, Page, Undetermined
+from app.checks.answers import Answers, Page, Request, Undetermined
 from app.network import http1, special_addresses
 from app.protocols import names
 
@@ -32,17 +31,8 @@ _PATH = "/?&=%:@!$'()*+,;~-._[]"
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to send; the Host and framing headers are added to it."""
-
-    method: Literal["GET", "POST"] = "GET"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-class _Refusal(Exception):
-    """A definite end of a request before anything was sent."""
+class Refusal(Exception):
+    """A definite end of a request before anything was sent: a failure of Page, and its detail."""
 
     def __init__(self, failure: str, detail: str = "") -> None:
         super().__init__(failure)
@@ -50,7 +40,9 @@ class _Refusal(Exception):
 
 
 class Egress:
-    """HTTPS requests of one event loop, ``AT_ONCE`` at a time.
+    """HTTPS requests of one event loop; of those that only read ``AT_ONCE`` at a time.
+
+    Who sends bodies bounds them itself: receivers that hang must not keep others waiting.
 
     allowed  networks that are fine though they are not public
     proxy    ``http://host:port``; connections go through it by CONNECT, to the address looked up
@@ -71,7 +63,7 @@ class Egress:
     async def fetch(
         self, answers: Answers, host: str, path: str, request: Request | None = None
     ) -> Page:
-        """What ``https://host/path`` answers; the body is read for a status 200 only.
+        """What ``https://host/path`` answers; the body is read for a GET and a status 200 only.
 
         host    a DNS name; an IP address in any spelling is refused
         path    with its query; what may not stand in a URL is percent-encoded
@@ -81,10 +73,12 @@ class Egress:
         target = quote(path if path.startswith("/") else f"/{path}", safe=_PATH)
         url = f"https://{host}{target}"
         try:
-            addresses = await self._addresses(answers, host)
-            async with self._gate, asyncio.timeout(self._seconds):
-                return await self._exchange(addresses, host, target, request or Request())
-        except _Refusal as refusal:
+            addresses = await public_addresses(answers, host, self._allowed)
+            request = request or Request()
+            gate = self._gate if request.method == "GET" else nullcontext()
+            async with gate, asyncio.timeout(self._seconds):
+                return await self._exchange(addresses, host, target, request)
+        except Refusal as refusal:
             return Page(url, failure=refusal.failure, detail=refusal.detail)
         except ssl.SSLCertVerificationError as error:
             return Page(url, failure="tls", detail=_sentence(error))
@@ -101,39 +95,21 @@ class Egress:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 
-    async def _addresses(self, answers: Answers, host: str) -> list[Address]:
-        """The addresses of the host, those of IPv4 first.
-
-        raises  _Refusal if there is none, or any that is not public
-        """
-        try:
-            if host != names.parse_host(host) or "." not in host:
-                raise _Refusal("refused_address", "The host is not a full name in A-labels")
-        except names.NotADomain as error:
-            raise _Refusal("refused_address", error.reason) from None
-        found = await asyncio.gather(answers.ask(host, "A"), answers.ask(host, "AAAA"))
-        addresses = [ipaddress.ip_address(str(a)) for answer in found for a in answer.rdatas]
-        if not addresses:
-            raise _Refusal("no_address")
-        for address in addresses:
-            if not special_addresses.is_public(address, self._allowed):
-                raise _Refusal("refused_address", f"{address} is not a public address")
-        return addresses
-
     async def _exchange(
         self, addresses: Sequence[Address], host: str, target: str, request: Request
     ) -> Page:
-        reader, writer = await self._connected(addresses, host)
+        port = request.port or self._port
+        reader, writer = await self._connected(addresses, host, port)
         try:
             page = Page(f"https://{host}{target}", not_after=_not_after(writer))
             writer.write(_encoded(request, host, target))
             await writer.drain()
-            return await _read_page(reader, page)
+            return await _read_page(reader, page, has_body=request.method == "GET")
         finally:
             writer.transport.abort()  # the peer has no say in when it ends
 
     async def _connected(
-        self, addresses: Sequence[Address], host: str
+        self, addresses: Sequence[Address], host: str, port: int
     ) -> tuple[StreamReader, StreamWriter]:
         """A connection to the first address that takes one; a bad certificate ends the search."""
         last: OSError = ConnectionError()
@@ -141,25 +117,27 @@ class Egress:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     if self._proxy:
-                        return await self._by_proxy(self._proxy, address, host)
-                    return await self._directly(address, host)
+                        return await self._by_proxy(self._proxy, address, host, port)
+                    return await self._directly(address, host, port)
             except ssl.SSLCertVerificationError:
                 raise
             except OSError as error:
                 last = error
         raise last
 
-    async def _directly(self, address: Address, host: str) -> tuple[StreamReader, StreamWriter]:
+    async def _directly(
+        self, address: Address, host: str, port: int
+    ) -> tuple[StreamReader, StreamWriter]:
         return await asyncio.open_connection(
             str(address),
-            self._port,
+            port,
             ssl=self._context,
             server_hostname=host,
             limit=http1.MAX_HEAD,
         )
 
     async def _by_proxy(
-        self, proxy: str, address: Address, host: str
+        self, proxy: str, address: Address, host: str, port: int
     ) -> tuple[StreamReader, StreamWriter]:
         """RFC 9110 §9.3.6; the proxy sees the address, and TLS is between the host and us."""
         parts = urlsplit(proxy)
@@ -168,7 +146,7 @@ class Egress:
         )
         try:
             shown = f"[{address}]" if address.version == 6 else str(address)
-            authority = f"{shown}:{self._port}"
+            authority = f"{shown}:{port}"
             writer.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
             head = await http1.read_head(reader)
             if head.status != 200:
@@ -180,13 +158,40 @@ class Egress:
         return reader, writer
 
 
-async def _read_page(reader: StreamReader, page: Page) -> Page:
+async def public_addresses(
+    answers: Answers, host: str, allowed: Sequence[special_addresses.Network]
+) -> list[Address]:
+    """The addresses of the host, those of IPv4 first.
+
+    raises  Refusal if there is none, or any that is not public; Undetermined
+    """
+    try:
+        if host != names.parse_host(host) or "." not in host:
+            raise Refusal("refused_address", "The host is not a full name in A-labels")
+    except names.NotADomain as error:
+        raise Refusal("refused_address", error.reason) from None
+    found = await asyncio.gather(answers.ask(host, "A"), answers.ask(host, "AAAA"))
+    addresses = [ipaddress.ip_address(str(a)) for answer in found for a in answer.rdatas]
+    if not addresses:
+        raise Refusal("no_address")
+    for address in addresses:
+        if not special_addresses.is_public(address, allowed):
+            raise Refusal("refused_address", f"{address} is not a public address")
+    return addresses
+
+
+async def _read_page(reader: StreamReader, page: Page, *, has_body: bool) -> Page:
     try:
         head = await http1.read_head(reader)
-        page = replace(page, status=head.status, content_type=head.headers.get("content-type", ""))
+        page = replace(
+            page,
+            status=head.status,
+            content_type=head.headers.get("content-type", ""),
+            retry_after=head.headers.get("retry-after", ""),
+        )
         if 300 <= head.status < 400:
             return replace(page, failure="redirect")
-        if head.status != 200:
+        if head.status != 200 or not has_body:
             return page
         return replace(page, body=await http1.read_body(reader, head, MAX_BODY))
     except http1.TooLarge as error:
@@ -195,8 +200,9 @@ async def _read_page(reader: StreamReader, page: Page) -> Page:
 
 def _encoded(request: Request, host: str, target: str) -> bytes:
     """raises ValueError if a header would not stay in its line."""
+    port = f":{request.port}" if request.port not in (None, 443) else ""
     headers = {
-        "Host": host,
+        "Host": f"{host}{port}",
         "User-Agent": USER_AGENT,
         "Accept-Encoding": "identity",
         "Connection": "close",

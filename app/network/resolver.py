@@ -14,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-from app.checks.answers import Answer, Answers, Door, OpenAnswers, Page, T, Undetermined
+from app.checks.answers import Answer, Answers, Door, OpenAnswers, Page, Request, T, Undetermined
 from app.network import wire
 from app.network.egress import Egress
 from app.network.transport import Said, Transport, Unanswered
@@ -140,8 +140,8 @@ class LiveAnswers(Answers):
         heard = await self._hear(key)
         return await self._followed(key, heard.answer) if heard.is_open else heard.answer
 
-    async def fetch(self, host: str, path: str) -> Page:
-        return await self._egress.fetch(self, host, path)
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
+        return await self._egress.fetch(self, host, path, request)
 
     async def _hear(self, key: Key) -> Heard:
         outcome = self._shared.kept(key)

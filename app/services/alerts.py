@@ -3,21 +3,21 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Select, insert, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
-from app import db, ids
-from app.checks.contract import Severity
+from app import ids
 from app.db import now, page, transaction
 from app.errors import ApplicationError, InvalidRequest, NotFound, PreconditionFailed
-from app.models import Alert, AlertTransition, Domain
+from app.models import Account, Alert, AlertTransition, Domain
 from app.models.alerts import LIVE
 from app.rules import reconcile
-from app.rules.contract import Draft, P, Rule
-from app.services import audit, domains, judgements
+from app.rules.contract import P, Rule
+from app.services import audit, domains, transitions
+from app.services.transitions import Cause, Step
 
 COLUMNS = (
     Alert.id,
@@ -36,12 +36,13 @@ COLUMNS = (
     Alert.last_seen_at,
     Alert.occurrences,
     Alert.snoozed_until,
+    Alert.accepted_until,
+    Alert.risk_owner,
     Alert.resolved_at,
     Alert.scan_id,
     Alert.report_id,
     Alert.updated_at,
 )
-SYSTEM = "system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ def wake_snoozed() -> int:
             .with_for_update(skip_locked=True)
         ).all()
         for alert in alerts:
-            _move(session, alert, "open", SYSTEM, "the snooze is over", moment)
+            transitions.move(session, alert, Step("open", note="the snooze is over"), moment)
         return len(alerts)
 
 
@@ -197,31 +198,37 @@ def standing(session: Session, domain_ids: Iterable[UUID]) -> Mapping[UUID, list
         .order_by(Alert.id)
         .with_for_update()
     ):
-        found.setdefault(alert.domain_id, []).append(alert)
+        found.setdefault(cast(UUID, alert.domain_id), []).append(alert)
     return found
 
 
 def evaluate(
     session: Session,
-    owner: Domain,
+    owner: Domain | Account,
     posture: P,
     standing: Iterable[Alert],
     *,
     rules: Sequence[Rule[P]],
     scan_id: UUID | None = None,
+    report_id: UUID | None = None,
 ) -> dict[str, list[str]]:
     """Hold what stands against the rules, and write the difference; a step.
 
+    owner     what the alerts are about: a domain, or the account itself
     standing  alerts of the owner; those of types that no rule has are left alone
     returns   the ids of the alerts ``opened``, ``sustained`` and ``resolved``
     """
     plan = reconcile.plan(standing, posture, rules)
+    cause = Cause(scan_id, report_id)
     for alert, draft in plan.sustained:
-        _sustain(session, alert, draft, posture.now, scan_id)
+        transitions.sustain(session, alert, draft, posture.now, cause)
+    proofs = {type: rule.proof for rule in rules for type in rule.types}
     for alert in plan.resolved:
         alert.scan_id = scan_id or alert.scan_id
-        _move(session, alert, "resolved", SYSTEM, "no longer so", posture.now)
-    opened = _open(session, owner, plan.opened, posture.now, scan_id)
+        seen = {**proofs[alert.type](posture), **_looked(cause)}
+        step = Step("resolved", note="no longer so", evidence=seen or None)
+        transitions.move(session, alert, step, posture.now)
+    opened = transitions.open_new(session, owner, plan.opened, posture.now, cause)
     return {
         "opened": [ids.public("alert", alert_id) for alert_id in opened],
         "sustained": [ids.public("alert", alert.id) for alert, _ in plan.sustained],
@@ -229,64 +236,14 @@ def evaluate(
     }
 
 
-def _open(
-    session: Session,
-    domain: Domain,
-    drafts: Sequence[Draft],
-    moment: datetime,
-    scan_id: UUID | None,
-) -> list[UUID]:
-    """Only who inserts the row opens the alert: the unique index decides."""  # fmt: skip
-    if not drafts:
-        return []
-    rows = [
-        {
-            "id": ids.new(), "account_id": domain.account_id, "domain_id": domain.id,
-            "domain_name": domain.name, "status": "open", "first_seen_at": moment,
-            "last_seen_at": moment, "updated_at": moment, "occurrences": 1, "scan_id": scan_id,
-            **_values(draft),
-        }
-        for draft in drafts
-    ]  # fmt: skip
-    statement = db.insert(session, Alert).on_conflict_do_nothing().returning(Alert.id)
-    opened = list(session.scalars(statement, rows))
-    if opened:
-        session.execute(
-            insert(AlertTransition),
-            [
-                _transition(domain.account_id, alert_id, None, "open", SYSTEM, None, moment)
-                for alert_id in opened
-            ],
-        )
-    return opened
-
-
-def _sustain(
-    session: Session, alert: Alert, draft: Draft, moment: datetime, scan_id: UUID | None
-) -> None:
-    is_worse = draft.severity.rank < Severity(alert.severity).rank
-    old = alert.severity
-    for name, value in _values(draft).items():
-        setattr(alert, name, value)
-    alert.last_seen_at, alert.updated_at = moment, moment
-    alert.occurrences = alert.occurrences + 1
-    alert.scan_id = scan_id or alert.scan_id
-    if is_worse and alert.status != "open":
-        note = f"the severity rose from {old} to {draft.severity}"
-        _move(session, alert, "open", SYSTEM, note, moment)
-
-
-def _values(draft: Draft) -> dict[str, Any]:
-    return {
-        "type": draft.type,
-        "subject": draft.subject[:300],
-        "severity": draft.severity.value,
-        "title": draft.title[:200],
-        "message": draft.message[:1000],
-        "evidence": dict(draft.evidence),
-        "fix": judgements.fix_json(draft.fix),
-        "reference": draft.reference,
-    }
+def _looked(cause: Cause) -> dict[str, str]:
+    """What had the rules look, as it is named in evidence."""
+    found = {}
+    if cause.scan_id:
+        found["scanId"] = ids.public("scan", cause.scan_id)
+    if cause.report_id:
+        found["reportId"] = ids.public("dmr", cause.report_id)
+    return found
 
 
 def _change(session: Session, alert: Alert, wanted: AlertChange, actor: str) -> None:
@@ -298,35 +255,11 @@ def _change(session: Session, alert: Alert, wanted: AlertChange, actor: str) -> 
     if wanted.status != "snoozed" and wanted.snoozed_until is not None:
         raise _invalid("snoozedUntil", "only with the status snoozed")
     alert.snoozed_until = wanted.snoozed_until
-    _move(session, alert, wanted.status, actor, wanted.note, moment)
+    transitions.move(session, alert, Step(wanted.status, actor, wanted.note), moment)
     audit.record(
         session, alert.account_id, actor=actor, action="alert.changed",
         target=ids.public("alert", alert.id), status=wanted.status, note=wanted.note,
     )  # fmt: skip
-
-
-def _move(
-    session: Session, alert: Alert, status: str, actor: str, note: str | None, moment: datetime
-) -> None:
-    session.execute(
-        insert(AlertTransition),
-        [_transition(alert.account_id, alert.id, alert.status, status, actor, note, moment)],
-    )
-    alert.status, alert.updated_at = status, moment
-    if status == "resolved":
-        alert.resolved_at = moment
-    if status != "snoozed":
-        alert.snoozed_until = None
-
-
-def _transition(
-    account_id: UUID, alert_id: UUID, before: str | None, after: str, actor: str,
-    note: str | None, moment: datetime,
-) -> dict[str, Any]:  # fmt: skip
-    return {
-        "id": ids.new(), "alert_id": alert_id, "account_id": account_id, "at": moment,
-        "from_status": before, "to_status": after, "actor": actor, "note": note,
-    }  # fmt: skip
 
 
 def _owned(session: Session, account_id: UUID, alert_id: UUID, *, lock: bool = False) -> Alert:

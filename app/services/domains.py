@@ -138,7 +138,8 @@ def open_alert_counts(
         ).all()
     counts: dict[UUID, dict[str, int]] = {}
     for domain_id, severity, count in rows:
-        counts.setdefault(domain_id, {})[severity] = count
+        if domain_id is not None:  # as the filter says
+            counts.setdefault(domain_id, {})[severity] = count
     return counts
 
 

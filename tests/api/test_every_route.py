@@ -32,7 +32,7 @@ CALLS: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/v1/alerts/<id>/history"): (None, "alert"),
     ("PATCH", "/v1/alerts/<id>"): ({"status": "acknowledged"}, "alert"),
 }
-LISTS = ("/v1/domains", "/v1/scans", "/v1/alerts")
+LISTS = ("/v1/domains", "/v1/scans", "/v1/alerts", "/v1/events")
 HOSTILE = {
     "20,000 nested brackets": "[" * 20_000 + "]" * 20_000,
     "20,000 nested objects": '{"name":' * 20_000,

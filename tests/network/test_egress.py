@@ -10,9 +10,9 @@ import pytest
 import trustme
 import uvloop
 
-from app.checks.answers import Page, Undetermined
+from app.checks.answers import Page, Request, Undetermined
 from app.network import egress, http1, special_addresses
-from app.network.egress import Egress, Request
+from app.network.egress import Egress
 from tests.zones import SERVFAIL, Zone
 
 HOST = "mta-sts.acme.test"

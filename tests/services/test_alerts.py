@@ -11,8 +11,9 @@ from app.db import transaction
 from app.errors import InvalidRequest, NotFound, PreconditionFailed
 from app.models import Domain
 from app.rules.contract import Draft
-from app.services import alerts
+from app.services import alerts, transitions
 from app.services.alerts import AlertChange, AlertFilter
+from app.services.transitions import Cause
 from tests.factories import ACTOR, make_account, make_domain
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -22,7 +23,7 @@ def open_alert(account_id: UUID, domain: Domain, type: str = "spf.missing") -> U
     """An alert as a scan opens it."""
     draft = Draft(type, domain.name, Severity.HIGH, "title", "message")
     with transaction() as session:
-        (alert_id,) = alerts._open(session, domain, [draft], datetime.now(UTC), None)
+        (alert_id,) = transitions.open_new(session, domain, [draft], datetime.now(UTC), Cause())
     return alert_id
 
 
@@ -41,7 +42,7 @@ def test_only_one_of_two_that_open_the_same_opens_it(account_id: UUID, alert_id:
     with transaction() as session:
         domain = session.get_one(Domain, rows[0].domain_id)
         draft = Draft("spf.missing", "acme.test", Severity.HIGH, "title", "message")
-        assert alerts._open(session, domain, [draft], datetime.now(UTC), None) == []
+        assert transitions.open_new(session, domain, [draft], datetime.now(UTC), Cause()) == []
     assert len(alerts.history(account_id, alert_id)) == 1
 
 

@@ -1,0 +1,23 @@
+"""What becomes of one try to reach a receiver."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One try; ``error`` None: the receiver has it.
+
+    status       of HTTP or SMTP, where there was an answer
+    error        why not, in words that tell nothing of what the receiver answered beyond that
+    retry_after  seconds that the receiver asks us to wait, as it wrote them
+    is_gone      it never wants to hear from us again
+    """
+
+    status: int | None = None
+    error: str | None = None
+    retry_after: str = ""
+    is_gone: bool = False
+
+
+class BadTarget(ValueError):
+    """Nothing that can be delivered to; the message says why."""

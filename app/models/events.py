@@ -1,0 +1,142 @@
+"""Events: what happened to alerts, in order; where they are sent to, and what became of that."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import ids
+from app.db import Base, Json, UtcDateTime
+from app.models.accounts import utc_now
+
+_Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEGER keys only
+
+
+class Event(Base):
+    """One thing that happened, written in the transaction that did it.
+
+    number    in the order of writing: of one alert always, as its row is locked meanwhile
+    sequence  the account's own number, given once the row can be seen by others (``feed.spread``)
+    body      what a webhook gets and the feed shows, but for the sequence; never changed
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("account_id", "sequence"),
+        Index(
+            "ix_events_unnumbered",
+            "account_id",
+            sqlite_where=text("sequence IS NULL"),
+            postgresql_where=text("sequence IS NULL"),
+        ),
+        Index(None, "at"),
+    )
+
+    number: Mapped[int] = mapped_column(_Number, primary_key=True)
+    id: Mapped[UUID] = mapped_column(unique=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    sequence: Mapped[int | None] = mapped_column(BigInteger)
+    type: Mapped[str] = mapped_column(String(32))
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    alert_id: Mapped[UUID | None] = mapped_column()
+    body: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
+class Channel(Base):
+    """Where events are sent to, and which of them.
+
+    kind         ``webhook``, ``email`` or ``apprise``
+    target       the URL, the addresses, or the service; nothing secret
+    sealed       the secrets as JSON, under a seal (``services.channels``)
+    types        of alerts; one that ends in ``*`` stands for all that begin so; none: all
+    tags         of domains; none: all, and alerts about the account too
+    domains      names; as with tags
+    cadence      ``immediate``, ``daily`` or ``weekly``: then all that came together, in a digest
+    digest_at    when the next digest is due
+    failures     in a row; ``failing_since`` is the first of them
+    rests_until  not tried before, whatever waits
+    lease        counts who has it; ``lease_until`` is until when
+    disabled_at  nothing is sent any more; by a person or, with a reason, by its own failures
+    """
+
+    __tablename__ = "channels"
+    __table_args__ = (
+        UniqueConstraint("account_id", "name"),
+        CheckConstraint("kind IN ('webhook', 'email', 'apprise')", name="kind"),
+        CheckConstraint("cadence IN ('immediate', 'daily', 'weekly')", name="cadence"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(100))
+    target: Mapped[str] = mapped_column(String(2000))
+    sealed: Mapped[str | None] = mapped_column(Text)
+    least_severity: Mapped[str] = mapped_column(String(10), default="info")
+    types: Mapped[list[str]] = mapped_column(Json, default=list)
+    tags: Mapped[list[str]] = mapped_column(Json, default=list)
+    domains: Mapped[list[str]] = mapped_column(Json, default=list)
+    cadence: Mapped[str] = mapped_column(String(10), default="immediate")
+    digest_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    failures: Mapped[int] = mapped_column(default=0)
+    failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_success_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    rests_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lease: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    disabled_reason: Mapped[str | None] = mapped_column(String(200))
+    created_by: Mapped[str] = mapped_column(String(300))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class Delivery(Base):
+    """One event on its way to one channel.
+
+    status   ``pending``, ``delivered``, ``dead`` (given up; can be replayed) or ``skipped`` (a
+             digest of nothing bad)
+    next_at  of the next try
+    error    why the last try failed
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("channel_id", "event_number"),
+        CheckConstraint("status IN ('pending', 'delivered', 'dead', 'skipped')", name="status"),
+        Index(
+            "ix_deliveries_pending",
+            "channel_id",
+            "next_at",
+            sqlite_where=text("status = 'pending'"),
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index(None, "finished_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    channel_id: Mapped[UUID] = mapped_column(ForeignKey("channels.id", ondelete="CASCADE"))
+    event_number: Mapped[int] = mapped_column(
+        _Number, ForeignKey("events.number", ondelete="CASCADE")
+    )
+    alert_id: Mapped[UUID | None] = mapped_column()
+    status: Mapped[str] = mapped_column(String(10), default="pending")
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    response_status: Mapped[int | None] = mapped_column()
+    error: Mapped[str | None] = mapped_column(String(300))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,0 +1,217 @@
+"""The tries of deliveries: which is next for a channel, and what the end of one means for it."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from app import settings
+from app.channels.contract import Outcome
+from app.db import now, transaction
+from app.models import Channel, Delivery, Event
+from app.services import channels, events, sealing
+from app.services.channels import Secrets
+
+GIVE_UP_AFTER = timedelta(days=5)  # without a success
+MAX_RETRY_AFTER = timedelta(hours=24)
+MAX_REST = timedelta(minutes=5)
+DIGEST_AT_ONCE = 500
+JITTER = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A channel that this process has until the lease ends."""
+
+    channel_id: UUID
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one try sends: an event, or those of a digest.
+
+    secrets  None: they cannot be read, as SECRET_KEY is another
+    """
+
+    claim: Claim
+    delivery_ids: Sequence[UUID]
+    channel: Channel
+    secrets: Secrets | None
+    events: Sequence[dict[str, Any]]
+    at: datetime
+
+
+def claim_due(most: int) -> list[Claim]:
+    """Take channels that have something due, and that nobody has."""
+    with transaction() as session:
+        moment = now(session)
+        taken = session.scalars(
+            select(Channel)
+            .where(_has_due(moment))
+            .order_by(Channel.lease_until, Channel.id)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for channel in taken:
+            channel.lease += 1
+            channel.lease_until = moment + settings.current().delivery_lease
+        return [Claim(channel.id, channel.lease) for channel in taken]
+
+
+def is_due() -> bool:
+    """Whether any channel that nobody has can be sent something."""
+    with transaction(readonly=True) as session:
+        return session.scalar(select(Channel.id).where(_has_due(now(session))).limit(1)) is not None
+
+
+def renew(claims: Sequence[Claim]) -> None:
+    """Keep the channels for another lease."""
+    with transaction() as session:
+        until = now(session) + settings.current().delivery_lease
+        for claim in claims:
+            if channel := _mine(session, claim):
+                channel.lease_until = until
+
+
+def advance(claim: Claim, done: Parcel | None, outcome: Outcome | None, *, take: bool) -> (
+    Parcel | None
+):  # fmt: skip
+    """Write what came of a try, and take the next; the channel is given back if there is none.
+
+    take     False: there is to be no next
+    effects  none if another has the channel by now
+    """
+    with transaction() as session:
+        channel = _mine(session, claim)
+        if channel is None:
+            return None
+        moment = now(session)
+        if done is not None and outcome is not None:
+            _write(session, channel, done.delivery_ids, outcome, moment)
+        parcel = _next(session, claim, channel, moment) if take else None
+        channel.lease_until = (
+            moment + settings.current().delivery_lease if parcel is not None else None
+        )
+        return parcel
+
+
+def _mine(session: Session, claim: Claim) -> Channel | None:
+    return session.scalar(
+        select(Channel)
+        .where(Channel.id == claim.channel_id, Channel.lease == claim.lease)
+        .with_for_update()
+    )
+
+
+def _has_due(moment: datetime) -> ColumnElement[bool]:
+    return and_(
+        Channel.disabled_at.is_(None),
+        or_(Channel.lease_until.is_(None), Channel.lease_until < moment),
+        or_(Channel.rests_until.is_(None), Channel.rests_until <= moment),
+        exists().where(Delivery.channel_id == Channel.id, *_ready(moment)),
+    )
+
+
+def _ready(moment: datetime) -> tuple[ColumnElement[bool], ...]:
+    """It is time, and nothing earlier of the same alert waits: an alert is told in order."""
+    earlier = aliased(Delivery)
+    return (
+        Delivery.status == "pending",
+        Delivery.next_at <= moment,
+        ~exists().where(
+            earlier.channel_id == Delivery.channel_id,
+            earlier.alert_id == Delivery.alert_id,
+            earlier.status == "pending",
+            earlier.event_number < Delivery.event_number,
+            earlier.next_at > moment,
+        ),
+    )
+
+
+def _next(session: Session, claim: Claim, channel: Channel, moment: datetime) -> Parcel | None:
+    is_resting = channel.rests_until is not None and channel.rests_until > moment
+    if channel.disabled_at is not None or is_resting:
+        return None
+    most = 1 if channel.digest_at is None else DIGEST_AT_ONCE
+    rows = session.execute(
+        select(Delivery.id, Event)
+        .join(Event, Event.number == Delivery.event_number)
+        .where(Delivery.channel_id == channel.id, *_ready(moment))
+        .order_by(Delivery.event_number)
+        .limit(most)
+    ).all()
+    if not rows:
+        return None
+    try:
+        secrets = channels.unsealed(channel)
+    except sealing.Unsealable:
+        secrets = None
+    contents = [events.as_json(row.Event) for row in rows]
+    return Parcel(claim, [row.id for row in rows], channel, secrets, contents, moment)
+
+
+def _write(
+    session: Session,
+    channel: Channel,
+    delivery_ids: Sequence[UUID],
+    outcome: Outcome,
+    moment: datetime,
+) -> None:
+    tried = session.scalars(
+        select(Delivery).where(Delivery.id.in_(delivery_ids), Delivery.status == "pending")
+    ).all()
+    for delivery in tried:
+        delivery.attempts += 1
+        delivery.response_status, delivery.error = outcome.status, outcome.error
+        if outcome.error is None:
+            delivery.status, delivery.finished_at = "delivered", moment
+        else:
+            _put_off(delivery, outcome, moment)
+    if outcome.error is None:
+        channel.failures, channel.failing_since, channel.rests_until = 0, None, None
+        channel.last_success_at = moment
+    else:
+        _rest(session, channel, outcome, moment)
+
+
+def _put_off(delivery: Delivery, outcome: Outcome, moment: datetime) -> None:
+    """To the next time of the schedule, or later if the receiver asks for that; or for good."""
+    schedule = settings.current().delivery_schedule
+    if delivery.attempts >= len(schedule):
+        delivery.status, delivery.finished_at = "dead", moment
+        return
+    wait = timedelta(seconds=schedule[delivery.attempts] * random.uniform(1 - JITTER, 1 + JITTER))
+    delivery.next_at = moment + max(wait, _asked(outcome.retry_after, moment))
+
+
+def _rest(session: Session, channel: Channel, outcome: Outcome, moment: datetime) -> None:
+    """One that fails is left alone, twice as long each time; and given up in the end."""
+    channel.failures += 1
+    channel.failing_since = channel.failing_since or moment
+    schedule = settings.current().delivery_schedule
+    first = timedelta(seconds=schedule[1] * (1 - JITTER)) if len(schedule) > 1 else timedelta(0)
+    rest = min(first * 2 ** min(channel.failures - 1, 10), MAX_REST)
+    channel.rests_until = moment + max(rest, _asked(outcome.retry_after, moment))
+    if outcome.is_gone:
+        channels.give_up(session, channel, "it answered 410: it wants no more")
+    elif channel.kind != "email" and moment - channel.failing_since >= GIVE_UP_AFTER:
+        channels.give_up(session, channel, f"no success for {GIVE_UP_AFTER.days} days")
+
+
+def _asked(retry_after: str, moment: datetime) -> timedelta:
+    """What Retry-After means, within MAX_RETRY_AFTER (RFC 9110 §10.2.3)."""
+    if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 10:
+        return min(timedelta(seconds=int(retry_after)), MAX_RETRY_AFTER)
+    try:
+        at = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return timedelta(0)
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return min(max(at - moment, timedelta(0)), MAX_RETRY_AFTER)

@@ -1,0 +1,274 @@
+"""Channels: where an account's alerts are sent to. Added, listed, changed, tested, removed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app import ids, settings
+from app.channels import webhook
+from app.channels.contract import BadTarget
+from app.checks.answers import Door, OpenAnswers, Undetermined
+from app.checks.contract import Severity
+from app.db import now, transaction
+from app.errors import Conflict, InvalidRequest, NotFound, ServiceUnavailable
+from app.models import Channel, Delivery
+from app.services import audit, events, sealing
+
+MAX_CHANNELS = 50
+MAX_GRACE = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class NewChannel:
+    """A name of its own within the account, and which alerts it gets; see ``models.Channel``."""
+
+    name: str
+    least_severity: Severity = Severity.INFO
+    types: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    domains: Sequence[str] = ()
+    cadence: str = "immediate"
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What is kept under a seal.
+
+    keys    of a webhook, the present one first
+    until   when a former one ends
+    url     of Apprise
+    """
+
+    keys: tuple[str, ...] = ()
+    until: str | None = None
+    url: str | None = None
+
+
+def add_webhook(
+    account_id: UUID, url: str, new: NewChannel, door: Door, *, actor: str
+) -> tuple[Channel, str]:
+    """The channel, and its secret, which is shown this once.
+
+    raises   InvalidRequest for a URL that must not or cannot be delivered to; Conflict if the name
+             is taken; ServiceUnavailable if DNS does not say where the URL leads
+    effects  nothing is sent yet
+    """
+    _check_target(url, door)
+    secret = webhook.new_secret()
+    return _add(account_id, "webhook", url, new, Secrets((secret,)), actor), secret
+
+
+def search(account_id: UUID) -> Sequence[Channel]:
+    """The account's channels, by name."""
+    with transaction(readonly=True) as session:
+        return session.scalars(
+            select(Channel).where(Channel.account_id == account_id).order_by(Channel.name)
+        ).all()
+
+
+def find(account_id: UUID, ref: str) -> Channel:
+    """The channel of this id (``chan_…``) or name.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        return owned(session, account_id, ref)
+
+
+def owned(session: Session, account_id: UUID, ref: str) -> Channel:
+    """As ``find``, as a step; the row is locked until the commit."""
+    channel_id = ids.parse("chan", ref)
+    wanted = Channel.id == channel_id if channel_id else Channel.name == ref
+    channel = session.scalar(
+        select(Channel).where(Channel.account_id == account_id, wanted).with_for_update()
+    )
+    if channel is None:
+        raise NotFound
+    return channel
+
+
+def rotate_secret(
+    account_id: UUID, ref: str, grace: timedelta, *, actor: str
+) -> tuple[Channel, str]:
+    """A new secret, shown this once; for the grace deliveries are signed with the old one too.
+
+    raises  NotFound; InvalidRequest for what is no webhook, or a grace above 7 days
+    """
+    if not timedelta(0) <= grace <= MAX_GRACE:
+        raise _invalid("grace", "0 to 7 days")
+    with transaction() as session:
+        channel = owned(session, account_id, ref)
+        if channel.kind != "webhook":
+            raise _invalid("channel", "only webhooks have a secret")
+        secret = webhook.new_secret()
+        until = now(session) + grace
+        former = unsealed(channel).keys[0]
+        _seal(channel, Secrets((secret, former), until.isoformat()))
+        channel.updated_at = now(session)
+        _note(session, channel, actor, "channel.secret_rotated", ends=until.isoformat())
+        return channel, secret
+
+
+def enable(account_id: UUID, ref: str, *, actor: str) -> Channel:
+    """Send again; what waited is sent now, what was given up meanwhile can be replayed.
+
+    raises  NotFound
+    """
+    with transaction() as session:
+        channel = owned(session, account_id, ref)
+        channel.disabled_at = channel.disabled_reason = None
+        channel.failing_since = channel.rests_until = None
+        channel.failures = 0
+        channel.updated_at = now(session)
+        _note(session, channel, actor, "channel.enabled")
+        return channel
+
+
+def disable(account_id: UUID, ref: str, *, actor: str) -> Channel:
+    """Send nothing more; what waits goes on waiting.
+
+    raises  NotFound
+    """
+    with transaction() as session:
+        channel = owned(session, account_id, ref)
+        if channel.disabled_at is None:
+            channel.disabled_at = channel.updated_at = now(session)
+            _note(session, channel, actor, "channel.disabled")
+        return channel
+
+
+def give_up(session: Session, channel: Channel, reason: str) -> None:
+    """Disable the channel for its own failures, with all that waits; a step."""
+    moment = now(session)
+    channel.disabled_at = channel.updated_at = moment
+    channel.disabled_reason = reason
+    session.execute(
+        update(Delivery)
+        .where(Delivery.channel_id == channel.id, Delivery.status == "pending")
+        .values(status="dead", error=f"the channel was disabled: {reason}", finished_at=moment)
+    )
+    _note(session, channel, "system", "channel.disabled", reason=reason)
+
+
+def remove(account_id: UUID, ref: str, *, actor: str) -> None:
+    """Delete the channel, with the log of its deliveries.
+
+    raises  NotFound
+    """
+    with transaction() as session:
+        channel = owned(session, account_id, ref)
+        session.delete(channel)
+        _note(session, channel, actor, "channel.removed")
+
+
+def test(account_id: UUID, ref: str, *, actor: str) -> UUID:
+    """Have a test event sent to this channel only, in the way of all others; the event's id.
+
+    raises  NotFound; InvalidRequest if it is disabled
+    """
+    with transaction() as session:
+        channel = owned(session, account_id, ref)
+        if channel.disabled_at is not None:
+            raise _invalid("channel", "it is disabled")
+        _note(session, channel, actor, "channel.tested")
+        return events.record_test(session, account_id, channel.id, now(session))
+
+
+def unsealed(channel: Channel) -> Secrets:
+    """Its secrets.
+
+    raises  sealing.Unsealable
+    """
+    if channel.sealed is None:
+        return Secrets()
+    found = json.loads(sealing.unseal(channel.sealed, _purpose(channel)))
+    return Secrets(tuple(found["keys"]), found["until"], found["url"])
+
+
+def keys_at(secrets: Secrets, moment: datetime) -> Sequence[str]:
+    """Those that deliveries are signed with now."""
+    is_over = secrets.until is None or moment >= datetime.fromisoformat(secrets.until)
+    return secrets.keys[:1] if is_over else secrets.keys
+
+
+def _add(
+    account_id: UUID, kind: str, target: str, new: NewChannel, kept: Secrets | None, actor: str
+) -> Channel:  # fmt: skip
+    _check(new)
+    try:
+        with transaction() as session:
+            count = session.scalar(
+                select(func.count()).select_from(Channel).where(Channel.account_id == account_id)
+            )
+            if (count or 0) >= MAX_CHANNELS:
+                raise _invalid("name", f"an account may have {MAX_CHANNELS} channels")
+            channel = Channel(
+                id=ids.new(), account_id=account_id, kind=kind, target=target,
+                name=new.name.strip(), least_severity=new.least_severity.value,
+                types=list(new.types), tags=list(new.tags), domains=list(new.domains),
+                cadence=new.cadence, created_by=actor,
+            )  # fmt: skip
+            if kept is not None:
+                _seal(channel, kept)
+            session.add(channel)
+            session.flush()  # the name may be taken, and that is to be known here
+            _note(session, channel, actor, "channel.added", kind=kind)
+            return channel
+    except IntegrityError:
+        existing = find(account_id, new.name.strip())
+        raise Conflict(
+            f"There is a channel {existing.name} already",
+            existingId=ids.public("chan", existing.id),
+        ) from None
+
+
+def _check(new: NewChannel) -> None:
+    if not 1 <= len(new.name.strip()) <= 100 or not new.name.isprintable():
+        raise _invalid("name", "1 to 100 printable characters")
+    if ids.parse("chan", new.name.strip()):
+        raise _invalid("name", "it looks like the id of a channel")
+    for field, words in (("types", new.types), ("tags", new.tags), ("domains", new.domains)):
+        if len(words) > 100 or any(not word or len(word) > 253 for word in words):
+            raise _invalid(field, "up to 100 words of 1 to 253 characters")
+
+
+def _check_target(url: str, door: Door) -> None:
+    current = settings.current()
+    try:
+        target = webhook.parse(url, current.egress_ports)
+
+        async def look(open_answers: OpenAnswers) -> None:
+            await webhook.check(open_answers(), target, current.egress_allow_cidrs)
+
+        door.run(look)
+    except BadTarget as error:
+        raise _invalid("url", str(error)) from None
+    except Undetermined as error:
+        raise ServiceUnavailable(f"DNS does not say where the URL leads: {error}") from None
+
+
+def _seal(channel: Channel, kept: Secrets) -> None:
+    text = json.dumps({"keys": kept.keys, "until": kept.until, "url": kept.url})
+    channel.sealed = sealing.seal(text, _purpose(channel))
+
+
+def _purpose(channel: Channel) -> str:
+    return f"channel:{channel.id}"
+
+
+def _note(session: Session, channel: Channel, actor: str, action: str, **details: Any) -> None:
+    audit.record(
+        session, channel.account_id, actor=actor, action=action,
+        target=ids.public("chan", channel.id), name=channel.name, **details,
+    )  # fmt: skip
+
+
+def _invalid(field: str, message: str) -> InvalidRequest:
+    return InvalidRequest([{"field": field, "code": "invalid", "message": message}])

@@ -1,0 +1,166 @@
+"""A receiver of webhooks on loopback, over TLS, that answers as it is told; and a door to it."""
+
+import asyncio
+import functools
+import ipaddress
+import ssl
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import trustme
+
+from app.checks.answers import Answer, Answers, Door, OpenAnswers, Page, Request, T
+from app.network.egress import Egress
+from tests.zones import Zone
+
+HOST = "hooks.receiver.test"
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+
+
+@dataclass(frozen=True)
+class Received:
+    """One call, and when it came."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    at: float
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+
+class Receiver:
+    """Answers each call as ``answer`` says of it; 200 unless it says otherwise.
+
+    answer  (status, headers), or None to hang up without a word
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.calls: list[Received] = []
+        self.answer: Callable[[Received], tuple[int, dict[str, str]] | None] = lambda _: (200, {})
+        authority, certificate = _certified()
+        self.ca_file = directory / "receiver-ca.pem"
+        authority.cert_pem.write_to_path(str(self.ca_file))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        handler = type("Handler", (_Handler,), {"receiver": self})
+        self._server = _Server(("127.0.0.1", 0), handler)
+        self._server.context = context
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"https://{HOST}:{self.port}/hook"
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def by_id(self) -> dict[str, list[Received]]:
+        found: dict[str, list[Received]] = defaultdict(list)
+        for call in self.calls:
+            found[call.id].append(call)
+        return found
+
+    def __enter__(self) -> "Receiver":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@functools.cache
+def _certified() -> tuple[trustme.CA, trustme.LeafCert]:
+    authority = trustme.CA()
+    return authority, authority.issue_cert(HOST)
+
+
+class _Server(ThreadingHTTPServer):
+    context: ssl.SSLContext
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 100
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        try:
+            wrapped = self.context.wrap_socket(request, server_side=True)
+        except OSError:
+            return  # who called is gone already
+        super().finish_request(wrapped, client_address)
+        wrapped.close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Callers may go away in the middle; that is what some of the tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    receiver: ClassVar[Receiver]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        call = Received(self.path, headers, body, time.time())
+        self.receiver.calls.append(call)
+        answer = self.receiver.answer(call)
+        if answer is None:
+            self.close_connection = True
+            return
+        status, extra = answer
+        self.send_response(status)
+        for name, value in {"Content-Length": "0", **extra}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: what came is in ``calls``."""
+
+
+class _Reaching(Answers):
+    """DNS from a dictionary, and real connections."""
+
+    def __init__(self, zone: Answers, egress: Egress) -> None:
+        self._zone, self._egress = zone, egress
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        return await self._zone.ask(name, rdtype, checking_disabled=checking_disabled)
+
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
+        return await self._egress.fetch(self, host, path, request)
+
+
+class ReachingDoor(Door):
+    """A door to what is on loopback, by the names of a zone.
+
+    seconds  of one call
+    """
+
+    def __init__(self, zone: Zone | None = None, *, seconds: float = 10) -> None:
+        self.zone = zone or Zone({(HOST, "A"): ["127.0.0.1"]})
+        self._seconds = seconds
+
+    def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+        async def opened() -> T:
+            egress = Egress(LOOPBACK, seconds=self._seconds)
+            return await main(lambda: _Reaching(self.zone, egress))
+
+        return asyncio.run(opened())
+
+
+@contextmanager
+def receiving(directory: Path) -> Iterator[Receiver]:
+    """A receiver, while it is used."""
+    with Receiver(directory) as receiver:
+        yield receiver

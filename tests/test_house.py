@@ -51,7 +51,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "app.web": (
         *("app.web", "app.services", "app.models", "app.errors", "app.protocols"),
-        *("app.checks", "app.ids", "app.settings", "app.db", "app.redis_client"),
+        *("app.checks", "app.insight", "app.ids", "app.settings", "app.db", "app.redis_client"),
     ),
     "app.cli": ("app.services", "app.models", "app.errors", "app.ids", "app.settings"),
     "worker": ("worker", "app.services", "app.queue", "app.runtime", "app.settings", "app.logs"),
@@ -67,6 +67,8 @@ THIRD_PARTY = {  # which may import each of these
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),
     "cryptography": ("app.services.sealing",),
+    "argon2": ("app.services.passwords",),
+    "segno": ("app.web.security",),
 }
 
 

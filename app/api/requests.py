@@ -8,7 +8,7 @@ import uuid
 from flask import Flask, Response, g, request
 
 from app.api import auth
-from app.services import usage
+from app.services import audit, usage
 
 logger = logging.getLogger("access")
 
@@ -25,6 +25,7 @@ def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
     g.started = time.monotonic()
+    audit.origin.set(audit.Origin(request.remote_addr, g.request_id))
 
 
 def _end(response: Response) -> Response:

@@ -1,11 +1,11 @@
 """Tables: columns, constraints, and the state changes of one row. No queries."""
 
 from app.db import Base
-from app.models.accounts import Account, AuditEvent, User
+from app.models.accounts import Account, AuditEvent, Invitation, RecoveryCode, SignedIn, User
 from app.models.alerts import Alert, AlertTransition
 from app.models.domains import DnsChange, Domain, DomainState
 from app.models.events import Channel, Delivery, Event
-from app.models.keys import ApiKey, IdempotentCall, KeyUse
+from app.models.keys import ApiKey, IdempotentCall, KeyAddress, KeyUse
 from app.models.reports import (
     DmarcRecord,
     DmarcReport,
@@ -44,12 +44,16 @@ __all__ = [
     "IdempotentCall",
     "IngestToken",
     "Intake",
+    "Invitation",
+    "KeyAddress",
     "KeyUse",
     "RawFile",
+    "RecoveryCode",
     "ReportDay",
     "ReporterCount",
     "Scan",
     "ScanBatch",
+    "SignedIn",
     "TlsPolicy",
     "TlsReport",
     "User",

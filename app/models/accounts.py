@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
@@ -35,7 +43,11 @@ class Account(Base):
 
 
 class User(Base):
-    """A person who signs in. ``email`` is in lower case; ``password_hash`` is argon2id."""
+    """A person who signs in. ``email`` is in lower case; ``password_hash`` is argon2id.
+
+    totp_secret  sealed; None: the password alone is enough
+    totp_step    the time step of the last code that was taken: neither it nor one before is again
+    """
 
     __tablename__ = "users"
 
@@ -44,14 +56,46 @@ class User(Base):
     email: Mapped[str] = mapped_column(String(254), unique=True)
     password_hash: Mapped[str] = mapped_column(String(200))
     role: Mapped[str] = mapped_column(String(16), default="member")
+    totp_secret: Mapped[str | None] = mapped_column(String(200))
+    totp_step: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class RecoveryCode(Base):
+    """One way in for who has lost the authenticator; it works once. ``digest``: its SHA-256."""
+
+    __tablename__ = "recovery_codes"
+
+    user_id: Mapped[UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Invitation(Base):
+    """A link by which somebody joins an account, once. ``digest``: SHA-256 of its token."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (UniqueConstraint("account_id", "email"), Index(None, "digest", unique=True))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    email: Mapped[str] = mapped_column(String(254))
+    role: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    invited_by: Mapped[str] = mapped_column(String(300))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class SignedIn(Base):
     """A browser that somebody has signed in with; without the row its cookie is worth nothing.
 
-    id          SHA-256 of the token in the cookie, so that a stolen table opens no door
-    expires_at  the end, however busy it is
+    id           SHA-256 of the token in the cookie, so that a stolen table opens no door
+    expires_at   the end, however busy it is
+    awaits_code  the password was right and the second factor is still asked for: no way in yet
+    agent        what the browser says that it is
     """
 
     __tablename__ = "sessions"
@@ -63,13 +107,17 @@ class SignedIn(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    awaits_code: Mapped[bool] = mapped_column(default=False)
+    address: Mapped[str | None] = mapped_column(String(45))
+    agent: Mapped[str | None] = mapped_column(String(200))
 
 
 class AuditEvent(Base):
-    """One act, written in the transaction of the act; never changed.
+    """One act, written in the transaction of the act; never changed: a trigger refuses it.
 
-    actor   ``key:<key id>``, ``user:<e-mail>`` or ``system``
-    target  what it was done to, as its public id
+    actor                ``key:<key id>``, ``user:<e-mail>`` or ``system``
+    target               what it was done to, as its public id
+    address, request_id  where the request came from that did it; None if it was none
     """
 
     __tablename__ = "audit_events"
@@ -82,3 +130,5 @@ class AuditEvent(Base):
     action: Mapped[str] = mapped_column(String(64))
     target: Mapped[str] = mapped_column(String(300))
     details: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    address: Mapped[str | None] = mapped_column(String(45))
+    request_id: Mapped[str | None] = mapped_column(String(64))

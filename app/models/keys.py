@@ -70,6 +70,20 @@ class KeyUse(Base):
     count: Mapped[int] = mapped_column(default=0)
 
 
+class KeyAddress(Base):
+    """How many calls with one key came from one address on one day (UTC)."""
+
+    __tablename__ = "key_addresses"
+
+    api_key_id: Mapped[UUID] = mapped_column(
+        ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(primary_key=True)
+    address: Mapped[str] = mapped_column(String(45), primary_key=True)
+    count: Mapped[int] = mapped_column(default=0)
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class IdempotentCall(Base):
     """One POST that carried an Idempotency-Key, and what it was answered.
 

@@ -5,7 +5,6 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from argon2 import PasswordHasher
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -15,11 +14,9 @@ from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, User
 from app.models.accounts import ROLES
 from app.models.keys import Scope
-from app.services import audit, keys
+from app.services import audit, keys, passwords
 
-MIN_PASSWORD = 12
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
-_hasher = PasswordHasher()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ def add_user(
     raises  NotFound, InvalidRequest, Conflict if the address is taken
     """
     with transaction() as session:
-        return _add_user(session, named(session, account), email, role, password, actor)
+        return add(session, named(session, account), email, role, password, actor)
 
 
 def set_up(email: str) -> FirstStart | None:
@@ -77,11 +74,22 @@ def set_up(email: str) -> FirstStart | None:
         if session.scalar(select(func.count()).select_from(Account)):
             return None
         account = _create(session, "default", "system")
-        _, password = _add_user(session, account, email, "owner", None, "system")
+        _, password = add(session, account, email, "owner", None, "system")
         _, token = keys.add(
             session, account.id, keys.NewKey("first key", tuple(Scope)), actor="system"
         )
         return FirstStart(account.name, email, password, token)
+
+
+def complaints(email: str, role: str) -> list[dict[str, str]]:
+    """What is wrong with them; nothing if there can be such a person."""
+    found = []
+    if not _EMAIL.fullmatch(email):
+        found.append({"field": "email", "code": "invalid", "message": "not a mail address"})
+    if role not in ROLES:
+        message = f"one of {', '.join(ROLES)}"
+        found.append({"field": "role", "code": "invalid", "message": message})
+    return found
 
 
 def suspend(account: str, *, actor: str = "system") -> None:
@@ -107,25 +115,22 @@ def _create(session: Session, name: str, actor: str) -> Account:
     return account
 
 
-def _add_user(
+def add(
     session: Session, account: Account, email: str, role: str, password: str | None, actor: str
 ) -> tuple[User, str]:
+    """As ``add_user``, as a step."""
     email = email.strip().lower()
-    complaints = []
-    if not _EMAIL.fullmatch(email):
-        complaints.append({"field": "email", "code": "invalid", "message": "not a mail address"})
-    if role not in ROLES:
-        message = f"one of {', '.join(ROLES)}"
-        complaints.append({"field": "role", "code": "invalid", "message": message})
-    if password is not None and not MIN_PASSWORD <= len(password) <= 200:
-        message = f"{MIN_PASSWORD} to 200 characters"
-        complaints.append({"field": "password", "code": "length", "message": message})
-    if complaints:
-        raise InvalidRequest(complaints)
+    wrong = complaints(email, role)
+    if password is not None:
+        wrong += passwords.complaints(password, email)
+    if wrong:
+        raise InvalidRequest(wrong)
     if session.scalar(select(User.id).where(User.email == email)):
         raise Conflict(f"{email} has a user already")
     password = password or secrets.token_urlsafe(15)
-    user = User(account_id=account.id, email=email, role=role, password_hash=_hasher.hash(password))
+    user = User(
+        account_id=account.id, email=email, role=role, password_hash=passwords.digest(password)
+    )
     session.add(user)
     audit.record(session, account.id, actor=actor, action="user.created", target=email, role=role)
     return user, password

@@ -27,7 +27,7 @@ from app.db import now, transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import Account, ApiKey
 from app.models.keys import Scope
-from app.services import audit
+from app.services import audit, usage
 
 PREFIX = "mp_"
 MAX_GRACE = timedelta(days=7)
@@ -89,7 +89,10 @@ def resolve(token: str | None, address: str) -> Caller | None:
     if token is None or not _TOKEN.fullmatch(token) or checksum(token[:-6]) != token[-6:]:
         return None
     caller = _cache.find(token) or _look_up(token)
-    return caller if caller and caller.is_allowed_from(address) else None
+    if caller is None or caller.is_allowed_from(address):
+        return caller
+    usage.note(caller.id, usage.REFUSED_ADDRESS, 401, address)  # its owner should see that
+    return None
 
 
 def issue(account_id: UUID, new: NewKey, *, actor: str) -> tuple[ApiKey, str]:

@@ -2,25 +2,24 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from uuid import UUID
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy.orm import Session
 
 from app.db import now, transaction
-from app.models import Account, User
-from app.models.accounts import SignedIn
-from app.services import audit
+from app.models import Account, SignedIn, User
+from app.models.accounts import ROLES
+from app.services import audit, passwords, second_factor
 
 IDLE = timedelta(hours=12)
 LONGEST = timedelta(days=7)
+CODE_WAIT = timedelta(minutes=5)  # between the password and the code
 STAMP = timedelta(minutes=1)  # last_seen_at is not written more often: reads stay reads
 _TOKEN_BYTES = 16
-_hasher = PasswordHasher()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +37,62 @@ class Visitor:
         """The visitor in histories and in the log of acts."""
         return f"user:{self.email}"
 
-    @property
-    def may_change(self) -> bool:
-        """Viewers only look."""
-        return self.role != "viewer"
+    def is_at_least(self, role: str) -> bool:
+        """Whether the visitor may whatever this role may."""
+        return ROLES.index(self.role) <= ROLES.index(role)
 
 
-def sign_in(email: str, password: str) -> str | None:
-    """The token of a new session; None if the two do not fit, or the account is suspended.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a browser gets for a password: the way in, or the way to the question for a code."""
+
+    token: str
+    awaits_code: bool
+
+
+def sign_in(email: str, password: str, agent: str = "") -> Entry | None:
+    """A new session; None if the two do not fit, or the account is suspended.
 
     An unknown address takes as long as a wrong password: both verify one hash.
     """
     user, is_active = _user(email.strip().lower())
-    fits = _verify(user.password_hash if user else _dummy_hash(), password)
+    fits = passwords.fits(user.password_hash if user else None, password)
     if user is None or not fits or not is_active:
         return None
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    awaits_code = user.totp_secret is not None
     with transaction() as session:
-        moment = now(session)
-        session.execute(delete(SignedIn).where(_is_over(moment)))
-        session.add(
-            SignedIn(
-                id=_digest(token), user_id=user.id, account_id=user.account_id,
-                created_at=moment, last_seen_at=moment, expires_at=moment + LONGEST,
-            )
-        )  # fmt: skip
-        audit.record(
-            session, user.account_id, actor=f"user:{user.email}", action="user.signed_in",
-            target=user.email,
-        )  # fmt: skip
-    return token
+        token = _open(session, user, agent, awaits_code=awaits_code)
+        if not awaits_code:
+            _record(session, user, "user.signed_in")
+    return Entry(token, awaits_code)
+
+
+def awaiting_code(token: str) -> str | None:
+    """The e-mail address of whom a code is asked; None if there is no such question."""
+    with transaction(readonly=True) as session:
+        user = _asked(session, token)
+        return user.email if user else None
+
+
+def enter_code(token: str, code: str, agent: str = "") -> str | None:
+    """The token of the session proper; None if the code is not right, or nobody was asked.
+
+    effects  the code is spent; the token that waited for it is worth nothing any more
+    """
+    with transaction() as session:
+        user = _asked(session, token)
+        if user is None:
+            return None
+        if not second_factor.take(session, user, code):
+            _record(session, user, "user.code_refused")
+            return None
+        session.execute(delete(SignedIn).where(SignedIn.id == _digest(token)))
+        _record(session, user, "user.signed_in")
+        return _open(session, user, agent)
 
 
 def find(token: str) -> Visitor | None:
-    """Whose session it is; None if there is none, or it has ended.
+    """Whose session it is; None if there is none, it has ended, or a code is still asked for.
 
     effects  the session is noted as seen, once a minute at most
     """
@@ -81,7 +102,8 @@ def find(token: str) -> Visitor | None:
             select(SignedIn.last_seen_at, User, Account.name)
             .join(User, User.id == SignedIn.user_id)
             .join(Account, Account.id == SignedIn.account_id)
-            .where(SignedIn.id == _digest(token), ~_is_over(moment), Account.status == "active")
+            .where(SignedIn.id == _digest(token), ~_is_over(moment), ~SignedIn.awaits_code)
+            .where(Account.status == "active")
         ).first()
     if row is None:
         return None
@@ -94,10 +116,75 @@ def find(token: str) -> Visitor | None:
     return Visitor(user.id, user.email, user.role, user.account_id, account_name)
 
 
+def of_user(user_id: UUID) -> Sequence[SignedIn]:
+    """Where the person is signed in, last used first."""
+    with transaction(readonly=True) as session:
+        return session.scalars(
+            select(SignedIn)
+            .where(SignedIn.user_id == user_id, ~_is_over(now(session)), ~SignedIn.awaits_code)
+            .order_by(SignedIn.last_seen_at.desc())
+        ).all()
+
+
+def is_of(row: SignedIn, token: str) -> bool:
+    """Whether the session is the one with this token."""
+    return row.id == _digest(token)
+
+
 def end(token: str) -> None:
     """End the session, if it is one: whoever has a copy of its cookie has nothing."""
     with transaction() as session:
         session.execute(delete(SignedIn).where(SignedIn.id == _digest(token)))
+
+
+def end_one(user_id: UUID, id: bytes) -> None:
+    """End one session of the person's, wherever it is."""
+    with transaction() as session:
+        session.execute(delete(SignedIn).where(SignedIn.user_id == user_id, SignedIn.id == id))
+
+
+def end_others(session: Session, user_id: UUID, token: str) -> None:
+    """End all sessions of the person but the one with this token; a step."""
+    others = SignedIn.user_id == user_id, SignedIn.id != _digest(token)
+    session.execute(delete(SignedIn).where(*others))
+
+
+def end_all(visitor: Visitor) -> None:
+    """Sign the person out everywhere, here too."""
+    with transaction() as session:
+        session.execute(delete(SignedIn).where(SignedIn.user_id == visitor.user_id))
+        audit.record(
+            session, visitor.account_id, actor=visitor.actor, action="user.signed_out_everywhere",
+            target=visitor.email,
+        )  # fmt: skip
+
+
+def _open(session: Session, user: User, agent: str, *, awaits_code: bool = False) -> str:
+    token, moment = secrets.token_urlsafe(_TOKEN_BYTES), now(session)
+    session.execute(delete(SignedIn).where(_is_over(moment)))
+    session.add(
+        SignedIn(
+            id=_digest(token), user_id=user.id, account_id=user.account_id, created_at=moment,
+            last_seen_at=moment, expires_at=moment + (CODE_WAIT if awaits_code else LONGEST),
+            awaits_code=awaits_code, address=audit.origin.get().address, agent=agent[:200] or None,
+        )
+    )  # fmt: skip
+    return token
+
+
+def _asked(session: Session, token: str) -> User | None:
+    return session.scalar(
+        select(User)
+        .join(SignedIn, SignedIn.user_id == User.id)
+        .join(Account, Account.id == SignedIn.account_id)
+        .where(SignedIn.id == _digest(token), ~_is_over(now(session)), SignedIn.awaits_code)
+        .where(Account.status == "active")
+    )
+
+
+def _record(session: Session, user: User, action: str) -> None:
+    actor = f"user:{user.email}"
+    audit.record(session, user.account_id, actor=actor, action=action, target=user.email)
 
 
 def _user(email: str) -> tuple[User | None, bool]:
@@ -111,19 +198,6 @@ def _user(email: str) -> tuple[User | None, bool]:
             .where(User.email == email)
         ).first()
     return (row[0], row[1] == "active") if row else (None, False)
-
-
-def _verify(password_hash: str, password: str) -> bool:
-    _dummy_hash()  # made at the first call, whoever that is
-    try:
-        return _hasher.verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-@cache
-def _dummy_hash() -> str:
-    return _hasher.hash(secrets.token_urlsafe(_TOKEN_BYTES))
 
 
 def _is_over(moment: datetime) -> ColumnElement[bool]:

@@ -4,23 +4,30 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, func, or_, select, update
+from sqlalchemy.orm import Session
 
 from app.db import insert, transaction
 from app.errors import ServiceUnavailable
-from app.models import ApiKey, KeyUse
+from app.insight import key_use
+from app.models import ApiKey, KeyAddress, KeyUse
 
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
+SHOWN_DAYS = 30
+SHOWN_ADDRESSES = 50
+REFUSED_ADDRESS = "refused: not from this address"  # in place of a route
 _MAX_UNFLUSHED = 100_000  # distinct counters; only reached if the database is away for long
 
 _lock = threading.Lock()
 _counts: Counter[tuple[UUID, date, str, int]] = Counter()
-_last_used: dict[UUID, tuple[datetime, str]] = {}
+_addresses: Counter[tuple[UUID, date, str]] = Counter()
+_last_used: dict[tuple[UUID, date, str], datetime] = {}
 
 
 def note(api_key_id: UUID, route: str, status: int, address: str) -> None:
@@ -29,28 +36,32 @@ def note(api_key_id: UUID, route: str, status: int, address: str) -> None:
     route  the rule that matched, like ``GET /v1/domains/<domain>``; never the path itself
     """
     moment = datetime.now(UTC)
+    place = (api_key_id, moment.date(), address[:45])
     with _lock:
-        if len(_counts) < _MAX_UNFLUSHED:
+        if len(_counts) < _MAX_UNFLUSHED and len(_addresses) < _MAX_UNFLUSHED:
             _counts[(api_key_id, moment.date(), route, status)] += 1
-            _last_used[api_key_id] = (moment, address)
+            _addresses[place] += 1
+            _last_used[place] = moment
 
 
 def flush() -> None:
     """Write what was counted; what cannot be written is kept for the next time."""
     with _lock:
-        counts, last_used = dict(_counts), dict(_last_used)
+        counts, addresses, last_used = dict(_counts), dict(_addresses), dict(_last_used)
         _counts.clear()
+        _addresses.clear()
         _last_used.clear()
     if not counts:
         return
     try:
-        _write(counts, last_used)
+        _write(counts, addresses, last_used)
     except ServiceUnavailable:
         logger.warning("key uses not written; kept for the next time")
         with _lock:
             _counts.update(counts)
-            for key, seen in last_used.items():
-                _last_used.setdefault(key, seen)
+            _addresses.update(addresses)
+            for place, moment in last_used.items():
+                _last_used.setdefault(place, moment)
 
 
 def today(api_key_id: UUID) -> Sequence[tuple[str, int, int]]:
@@ -75,6 +86,26 @@ def today(api_key_id: UUID) -> Sequence[tuple[str, int, int]]:
     return [(route, status, count) for (route, status), count in sorted(found.items())]
 
 
+def activity(api_key_id: UUID) -> key_use.Activity:
+    """What the key did in the last SHOWN_DAYS days, today being the last of them."""
+    flush()
+    last = datetime.now(UTC).date()
+    first = last - timedelta(days=SHOWN_DAYS - 1)
+    with transaction(readonly=True) as session:
+        uses = session.execute(
+            select(KeyUse.day, KeyUse.route, KeyUse.status, KeyUse.count).where(
+                KeyUse.api_key_id == api_key_id, KeyUse.day >= first
+            )
+        ).all()
+        addresses = _seen_addresses(session, api_key_id, last)
+    days = [first + timedelta(days=number) for number in range(SHOWN_DAYS)]
+    return key_use.Activity(
+        days,
+        [key_use.Use(*row) for row in uses],
+        addresses,
+    )
+
+
 class Flusher(threading.Thread):
     """Flushes every FLUSH_SECONDS until it is stopped, and once more then."""
 
@@ -92,32 +123,74 @@ class Flusher(threading.Thread):
         flush()
 
 
+def _seen_addresses(session: Session, api_key_id: UUID, today: date) -> list[key_use.Address]:
+    """Where calls came from, last seen first."""
+    is_today = KeyAddress.day == today
+    rows: Any = session.execute(
+        select(
+            KeyAddress.address,
+            func.sum(KeyAddress.count),
+            func.sum(case((is_today, KeyAddress.count), else_=0)),
+            func.min(KeyAddress.day),
+            func.max(KeyAddress.last_at),
+        )
+        .where(KeyAddress.api_key_id == api_key_id)
+        .group_by(KeyAddress.address)
+        .order_by(func.max(KeyAddress.last_at).desc())
+        .limit(SHOWN_ADDRESSES)
+    )
+    return [key_use.Address(*row) for row in rows]
+
+
 def _write(
-    counts: dict[tuple[UUID, date, str, int], int], last_used: dict[UUID, tuple[datetime, str]]
+    counts: dict[tuple[UUID, date, str, int], int],
+    addresses: dict[tuple[UUID, date, str], int],
+    last_used: dict[tuple[UUID, date, str], datetime],
 ) -> None:
-    rows = [
-        {"api_key_id": key, "day": day, "route": route, "status": status, "count": count}
-        for (key, day, route, status), count in sorted(counts.items(), key=str)
-    ]
     with transaction() as session:
         # A key that was deleted meanwhile must not take the others' counts with it.
-        known = set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(last_used))))
-        rows = [row for row in rows if row["api_key_id"] in known]
-        if rows:
-            statement = insert(session, KeyUse)
-            session.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["api_key_id", "day", "route", "status"],
-                    set_={"count": KeyUse.count + statement.excluded.count},
-                ),
-                rows,
-            )
-        for key, (moment, address) in sorted(last_used.items(), key=lambda item: item[0]):
-            session.execute(
-                update(ApiKey)
-                .where(
-                    ApiKey.id == key,
-                    or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < moment),
-                )
-                .values(last_used_at=moment, last_used_address=address)
-            )
+        keys = {key for key, *_ in counts}
+        known = set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(keys))))
+        _add_up(
+            session, KeyUse, ["api_key_id", "day", "route", "status"],
+            [
+                {"api_key_id": key, "day": day, "route": route, "status": status, "count": count}
+                for (key, day, route, status), count in sorted(counts.items(), key=str)
+                if key in known
+            ],
+        )  # fmt: skip
+        seen = [(*place, last_used[place]) for place in sorted(addresses) if place[0] in known]
+        _add_up(
+            session, KeyAddress, ["api_key_id", "day", "address"],
+            [
+                {
+                    "api_key_id": key, "day": day, "address": address,
+                    "count": addresses[key, day, address], "last_at": moment,
+                }
+                for key, day, address, moment in seen
+            ],
+        )  # fmt: skip
+        for key, _, address, moment in sorted(seen, key=lambda place: (place[0], place[3])):
+            _mark_used(session, key, address, moment)
+
+
+def _add_up(
+    session: Session, table: type[KeyUse] | type[KeyAddress], key: list[str], rows: list[Any]
+) -> None:
+    """Add the counts of ``rows`` to those that are there."""
+    if not rows:
+        return
+    statement = insert(session, table)
+    new = {"count": table.count + statement.excluded.count}
+    if table is KeyAddress:
+        new["last_at"] = statement.excluded.last_at
+    session.execute(statement.on_conflict_do_update(index_elements=key, set_=new), rows)
+
+
+def _mark_used(session: Session, key: UUID, address: str, moment: datetime) -> None:
+    is_newer = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < moment)
+    session.execute(
+        update(ApiKey)
+        .where(ApiKey.id == key, is_newer)
+        .values(last_used_at=moment, last_used_address=address)
+    )

@@ -1,9 +1,21 @@
-"""The dashboard: pages made here, for people who are signed in. No script, nothing from afar."""
+"""The dashboard: pages made here, for people who are signed in; every file of theirs is ours."""
 
 from flask import Blueprint, Flask
 
 from app.settings import Settings
-from app.web import alerts, auth, domains, failures, filters, keys, pages
+from app.web import (
+    alerts,
+    audit,
+    auth,
+    domains,
+    failures,
+    filters,
+    keys,
+    overview,
+    pages,
+    security,
+    team,
+)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -19,8 +31,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     web.before_request(pages.admit)
     pages.handle_errors(web)
     filters.add_to(web)
-    for group in (auth, domains, alerts, keys):
+    for group in (auth, overview, domains, alerts, keys, team, security, audit):
         web.register_blueprint(group.bp)
-    web.add_url_rule("/", "home", pages.home)
     app.register_blueprint(web)
     app.after_request(pages.finish)

@@ -1,11 +1,13 @@
-"""Signing in and out."""
+"""Signing in, with a code where one is asked for; signing out; and joining by an invitation."""
 
 import logging
 
-from flask import Blueprint, Response, current_app, g, redirect, request, url_for
+from flask import Blueprint, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
 
-from app.services import sessions
+from app.errors import Conflict, InvalidRequest
+from app.services import sessions, team
 from app.web import pages
 from app.web.failures import WINDOW_SECONDS, Failures
 
@@ -13,6 +15,7 @@ bp = Blueprint("auth", __name__, url_prefix="/auth")
 logger = logging.getLogger(__name__)
 
 WRONG = "The e-mail address and the password do not fit."
+WRONG_CODE = "That is not the code of this moment, or it was used already."
 TOO_MANY = "Too many attempts. Wait a minute, and try again."
 
 
@@ -27,11 +30,50 @@ def login() -> ResponseReturnValue:
     return pages.render("login.html", following=following)
 
 
+@bp.route("/code", methods=["GET", "POST"])
+def code() -> ResponseReturnValue:
+    """The second question, for whoever has answered the first."""
+    following = pages.safe_path(request.values.get("next", "/"))
+    email = sessions.awaiting_code(g.session_token)
+    if email is None:
+        return redirect(url_for(".login", next=following), 303)
+    if request.method == "GET":
+        return pages.render("code.html", following=following)
+    failures, address = _failures(), request.remote_addr or "unknown"
+    if not failures.may_try_code(email, address):
+        g.retry_after = WINDOW_SECONDS
+        return pages.render("code.html", 429, following=following, error=TOO_MANY)
+    typed = request.form.get("code", "")[:100]
+    token = sessions.enter_code(g.session_token, typed, _agent())
+    if token is None:
+        return pages.render("code.html", 400, following=following, error=WRONG_CODE)
+    failures.forgive_code(email, address)
+    return _with_cookie(redirect(following, 303), token)
+
+
 @bp.post("/logout")
 def logout() -> ResponseReturnValue:
     """End the session, wherever copies of its cookie are."""
     sessions.end(g.session_token)
-    response = redirect(url_for("web.auth.login"), 303)
+    return without_cookie(redirect(url_for("web.auth.login"), 303))
+
+
+@bp.route("/invitation/<token>", methods=["GET", "POST"])
+def invitation(token: str) -> ResponseReturnValue:
+    """What one is invited to, and the form to join."""
+    invited = team.find_invitation(token)
+    if request.method == "GET":
+        return pages.render("invitation.html", invited=invited, errors={})
+    try:
+        email = team.accept(token, request.form.get("password", ""))
+    except (InvalidRequest, Conflict) as error:
+        errors = pages.complaints(error)
+        return pages.render("invitation.html", error.status, invited=invited, errors=errors)
+    return pages.render("login.html", following="/", email=email, note="Welcome. Now sign in.")
+
+
+def without_cookie(response: Response) -> Response:
+    """The response, which has the browser forget its session."""
     response.delete_cookie(
         pages.cookie_name(),
         secure=not pages.is_local(),
@@ -44,18 +86,22 @@ def logout() -> ResponseReturnValue:
 def _sign_in(following: str) -> ResponseReturnValue:
     email, password = request.form.get("email", ""), request.form.get("password", "")
     address = request.remote_addr or "unknown"
-    failures: Failures = current_app.extensions["login_failures"]
+    failures = _failures()
     if not failures.may_try(email, address):
         g.retry_after = WINDOW_SECONDS
         return _again(following, email, TOO_MANY, 429)
-    token = sessions.sign_in(email, password)
-    if token is None:
+    entry = sessions.sign_in(email, password, _agent())
+    if entry is None:
         logger.warning("a login failed", extra={"request_id": g.get("request_id")})
         return _again(following, email, WRONG, 400)
     failures.forgive(email, address)
     if g.session_token:
         sessions.end(g.session_token)
-    response = redirect(following, 303)
+    after = url_for(".code", next=following) if entry.awaits_code else following
+    return _with_cookie(redirect(after, 303), entry.token)
+
+
+def _with_cookie(response: Response, token: str) -> Response:
     response.set_cookie(
         pages.cookie_name(),
         token,
@@ -71,3 +117,12 @@ def _sign_in(following: str) -> ResponseReturnValue:
 def _again(following: str, email: str, error: str, status: int) -> Response:
     g.visitor = None
     return pages.render("login.html", status, following=following, email=email, error=error)
+
+
+def _failures() -> Failures:
+    failures: Failures = current_app.extensions["login_failures"]
+    return failures
+
+
+def _agent() -> str:
+    return request.headers.get("User-Agent", "")

@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 60
 PER_EMAIL, PER_ADDRESS = 5, 30
+CODE_WINDOW_SECONDS, CODES_PER_WINDOW = 3600, 20  # one guess in a million each: an hour's share
 _MOST_KEPT = 10_000
 
 
@@ -39,25 +40,35 @@ class Failures:
         self._count(_key("address", _network(address)), -1)
         self._count(_key("email", email.strip().lower()), -1)
 
-    def _count(self, key: str, by: int) -> int:
+    def may_try_code(self, email: str, address: str) -> bool:
+        """As ``may_try``, for the code after the password: fewer, and over a longer time."""
+        of_late = self._count(_key("code", email), 1, CODE_WINDOW_SECONDS)
+        return self.may_try(email, address) and of_late <= CODES_PER_WINDOW
+
+    def forgive_code(self, email: str, address: str) -> None:
+        """The code was right."""
+        self.forgive(email, address)
+        self._count(_key("code", email), -1, CODE_WINDOW_SECONDS)
+
+    def _count(self, key: str, by: int, seconds: int = WINDOW_SECONDS) -> int:
         """The one place that counts: the number of this window, which its first call begins."""
         try:
             with self._redis.pipeline() as pipe:
-                pipe.set(key, 0, ex=WINDOW_SECONDS, nx=True)
+                pipe.set(key, 0, ex=seconds, nx=True)
                 pipe.incrby(key, by)
                 return int(pipe.execute()[1])
         except (RedisError, OSError) as error:
             logger.warning(
                 "failed logins are counted in this process", extra={"reason": str(error)}
             )
-            return self._count_here(key, by)
+            return self._count_here(key, by, seconds)
 
-    def _count_here(self, key: str, by: int) -> int:
+    def _count_here(self, key: str, by: int, seconds: int) -> int:
         moment = time.monotonic()
         with self._lock:
             ends, count = self._counts.get(key, (0.0, 0))
             if ends <= moment:
-                ends, count = moment + WINDOW_SECONDS, 0
+                ends, count = moment + seconds, 0
             if len(self._counts) >= _MOST_KEPT:
                 self._counts = {k: v for k, v in self._counts.items() if v[0] > moment}
             self._counts[key] = (ends, count + by)

@@ -1,5 +1,6 @@
 """How values are put into words on a page."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ from flask import Blueprint
 
 from app import ids
 from app.protocols import names
+from app.web import charts
 
 _UNITS = (
     (timedelta(days=1), "d"),
@@ -14,10 +16,19 @@ _UNITS = (
     (timedelta(minutes=1), "min"),
 )
 
+_BROWSERS = (  # the first that fits: most of them say to be several
+    ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"), ("curl/", "curl"),
+)  # fmt: skip
+_SYSTEMS = (
+    ("Windows", "Windows"), ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"),
+    ("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
+
 
 def add_to(blueprint: Blueprint) -> None:
     """Let the templates use them."""
-    for filter in (ago, moment, public, unicode_name, words):
+    for filter in (ago, browser, moment, public, short, spark, unicode_name, words):
         blueprint.add_app_template_filter(filter)
 
 
@@ -41,6 +52,28 @@ def moment(when: datetime | str) -> str:
 def public(id: Any, prefix: str) -> str:
     """The id as clients of the API see it."""
     return ids.public(prefix, id)
+
+
+def browser(agent: str | None) -> str:
+    """``Firefox on Linux``, as far as it says so itself."""
+    text = agent or ""
+    name = next((name for sign, name in _BROWSERS if sign in text), "A program")
+    system = next((name for sign, name in _SYSTEMS if sign in text), "")
+    return f"{name} on {system}" if system else name
+
+
+def short(count: int | float) -> str:
+    """``999``, ``1.2k``, ``34M``: for axes and tiles, where the exact number is beside it."""
+    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            text = f"{count / size:.1f}" if count < 10 * size else f"{count / size:.0f}"
+            return text.removesuffix(".0") + letter
+    return str(count)
+
+
+def spark(values: Sequence[int]) -> str:
+    """The points of a small line."""
+    return charts.spark(values)
 
 
 def unicode_name(name: str) -> str:

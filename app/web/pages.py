@@ -1,10 +1,12 @@
 """What every page has in common: who may see it, its headers, its errors, and its way out."""
 
+import functools
 import hashlib
 import hmac
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -30,11 +32,25 @@ from app.services.sessions import Visitor
 
 logger = logging.getLogger(__name__)
 
-PUBLIC = frozenset({"web.auth.login", "web.static"})  # all else wants a session
+STATIC = Path(__file__).parent / "static"
+
+PUBLIC = frozenset(  # all else wants a session
+    {"web.auth.login", "web.auth.code", "web.auth.invitation", "web.static"}
+)
+# The least role for what changes something, by the longest beginning of the endpoint's name. What
+# is not here changes nothing for anybody. Every role may look at every page.
+ROLES = {
+    "web.auth.logout": "viewer",
+    "web.security": "viewer",
+    "web.domains": "member",
+    "web.alerts": "member",
+    "web.keys": "admin",
+    "web.team": "admin",
+}
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -74,11 +90,6 @@ def admit() -> ResponseReturnValue | None:
     return None
 
 
-def home() -> ResponseReturnValue:
-    """The first page is the list of domains."""
-    return redirect(url_for("web.domains.index"), 303)
-
-
 def visitor() -> Visitor:
     """Who looks at the page; only for views behind ``admit``."""
     found: Visitor = g.visitor
@@ -89,7 +100,22 @@ def render(template: str, code: int = 200, **values: Any) -> Response:
     """The page, with what the layout needs."""
     found = g.get("visitor")
     csrf = csrf_token(g.session_token) if found else ""
-    return make_response(render_template(template, visitor=found, csrf=csrf, **values), code)
+    page = render_template(template, visitor=found, csrf=csrf, may=may, asset=asset, **values)
+    return make_response(page, code)
+
+
+def may(endpoint: str) -> bool:
+    """Whether the visitor may do what this endpoint does: the one place that decides."""
+    names = endpoint.split(".")
+    for length in range(len(names), 1, -1):
+        if role := ROLES.get(".".join(names[:length])):
+            return g.get("visitor") is not None and visitor().is_at_least(role)
+    return False
+
+
+def asset(name: str) -> str:
+    """The address of a file of ours: another one for other content, so that it may be kept."""
+    return url_for("web.static", filename=name, v=_version(name))
 
 
 def csrf_token(session_token: str) -> str:
@@ -116,20 +142,31 @@ def safe_path(text: str) -> str:
         _SAFE_PATH.fullmatch(form) and "//" not in form and ".." not in form
         for form in (text, plain)
     )
-    return text if is_safe else url_for("web.home")
+    return text if is_safe else url_for("web.overview.index")
 
 
-def cursor(filters: Mapping[str, Any]) -> Cursor:
-    """The places in this list of this account, with these filters."""
-    account = str(visitor().account_id)
-    binding = {"account": account, "route": f"web:{request.path}", "filters": dict(filters)}
-    return Cursor(settings.current().secret_key, binding)
+class Paging:
+    """The places in this list of this account, with these filters.
+
+    given  where this page of it starts; None: at the beginning
+    """
+
+    def __init__(self, filters: Mapping[str, Any]) -> None:
+        account = str(visitor().account_id)
+        binding = {"account": account, "route": f"web:{request.path}", "filters": dict(filters)}
+        self._cursor = Cursor(settings.current().secret_key, binding)
+        text = request.args.get("cursor")
+        self.given = self._cursor.open(text) if text else None
+
+    def following(self, place: Sequence[Any] | None) -> str | None:
+        """The word for the page that starts there; None if there is no such page."""
+        return self._cursor.seal(place) if place else None
 
 
-def complaints(error: ApplicationError) -> dict[str, str]:
-    """What is wrong, by the field of the form."""
-    details = error.extra.get("details") or [{"field": "name", "message": error.message}]
-    return {detail["field"]: detail["message"] for detail in details}
+def complaints(error: ApplicationError, otherwise: str = "name") -> dict[str, str]:
+    """What is wrong, by the field of the form; ``otherwise`` has what is about no field."""
+    details = error.extra.get("details") or [{"field": otherwise, "message": error.message}]
+    return {detail["field"]: detail["message"] for detail in reversed(details)}
 
 
 def handle_errors(blueprint: Blueprint) -> None:
@@ -151,9 +188,17 @@ def finish(response: Response) -> Response:
         response.headers.update(HEADERS)
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
-        if request.endpoint != "web.static":
+        is_versioned = request.endpoint == "web.static" and "v" in request.args
+        if is_versioned and response.status_code == 200:
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        elif request.endpoint != "web.static":
             response.headers["Cache-Control"] = "no-store"
     return response
+
+
+@functools.cache
+def _version(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
 
 
 def _check_origin() -> None:
@@ -180,8 +225,8 @@ def _check_form() -> None:
     given = request.form.get("csrf", "")
     if not hmac.compare_digest(given.encode(), csrf_token(g.session_token).encode()):
         abort(400, "The form is not of this session. Load the page again, and repeat it there.")
-    if not visitor().may_change and request.endpoint != "web.auth.logout":
-        abort(403, "Your role is viewer: you may look at everything and change nothing.")
+    if not may(request.endpoint or ""):
+        abort(403, f"Your role is {visitor().role}, which may look at this and not change it.")
 
 
 def _wants_page() -> bool:

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.models.accounts import User
-from app.services import accounts, sessions
+from app.services import accounts, passwords
 from tests.api.conftest import app, zone
 from tests.factories import make_account
 
@@ -62,8 +62,7 @@ def make_browser(app: Flask, email: str, role: str = "owner", account: Any = Non
 @pytest.fixture(autouse=True)
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many passwords as these tests verify would take minutes."""
-    monkeypatch.setattr(accounts, "_hasher", CHEAP)
-    monkeypatch.setattr(sessions, "_hasher", CHEAP)
+    monkeypatch.setattr(passwords, "_hasher", CHEAP)
 
 
 @pytest.fixture

@@ -1,15 +1,16 @@
 """Signing in and out, and what a session is worth."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy import select, update
 
 from app import db
 from app.models.accounts import SignedIn
-from app.services import accounts, sessions
+from app.services import accounts, passwords, sessions
 from app.web.failures import PER_ADDRESS, PER_EMAIL, Failures
 from tests.conftest import NO_REDIS
 from tests.factories import make_key
@@ -48,8 +49,14 @@ def test_an_unknown_address_and_a_wrong_password_get_the_same_page(visitor: Brow
 def test_an_unknown_address_costs_a_hash_too(
     visitor: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verified = []
-    monkeypatch.setattr(sessions, "_verify", lambda stored, _: verified.append(stored))
+    verified: list[str] = []
+
+    class Hasher(PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+            verified.append(str(hash))
+            return super().verify(hash, password)
+
+    monkeypatch.setattr(passwords, "_hasher", Hasher(time_cost=1, memory_cost=8, parallelism=1))
     assert sessions.sign_in("bob@acme.test", "x") is None
     assert sessions.sign_in("ann@acme.test", "x") is None
     assert [stored.startswith("$argon2id$") for stored in verified] == [True, True]

@@ -95,7 +95,7 @@ def test_a_domain_shows_what_is_wrong_how_to_fix_it_and_what_that_is_worth(
     page = scanned.get("/domains/acme.test")
     assert 'class="mark fail"' in page
     assert "spf.multiple_records" in page
-    assert re.search(r'class="worth">\+\d+<', page)
+    assert re.search(r'class="worth"[^>]*>\+\d+<', page)
     assert '<pre tabindex="0" class="after">' in page
 
 
@@ -112,8 +112,7 @@ def test_what_could_not_be_seen_is_shown_as_such_with_what_was_known(scanned: Br
 def test_a_change_in_dns_is_shown_with_before_and_after(scanned: Browser) -> None:
     scanned.post("/domains/acme.test/scan")
     work(scanned, {**BAD, "_dmarc.acme.test": ["v=DMARC1; p=none"]})
-    page = scanned.get("/domains/acme.test")
-    changes = page.partition("Recent DNS changes")[2]
+    changes = scanned.get("/domains/acme.test/history")
     assert "p=reject" in changes
     assert "p=none" in changes
 
@@ -123,7 +122,7 @@ def test_what_dns_says_is_text_and_no_markup(browser: Browser) -> None:
     browser.post("/domains/acme.test/scan")
     work(browser, {**BAD, "acme.test": ["v=spf1 <script>alert(1)</script> -all"]})
     page = browser.get("/domains/acme.test")
-    assert "<script" not in page
+    assert "<script>" not in page
     assert "&lt;script&gt;" in page
 
 
@@ -131,7 +130,7 @@ def test_an_alert_is_acknowledged_dismissed_with_a_note_and_reopened(scanned: Br
     alert = first_alert(scanned)
     path = f"/alerts/{alert}"
     assert path in scanned.get("/alerts")
-    response = scanned.post(path, status="acknowledged", seen="open")
+    response = scanned.post(path, status="acknowledged", back="/alerts?status=open")
     assert response.headers["Location"] == "/alerts?status=open"
     assert path not in scanned.get("/alerts")
     assert path in scanned.get("/alerts?status=acknowledged")

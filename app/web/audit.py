@@ -1,0 +1,56 @@
+"""The log of what people and keys have done."""
+
+from datetime import timedelta
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+
+from app.services import audit
+from app.services.audit import AuditFilter
+from app.web import forms, pages
+
+bp = Blueprint("audit", __name__, url_prefix="/settings/audit")
+
+# What the acts are about, by the beginning of their names.
+SUBJECTS = {
+    "": "everything",
+    "domain.": "domains",
+    "alert.": "alerts",
+    "key.": "API keys",
+    "user.": "people",
+    "intake.": "report intake",
+    "report.": "reports",
+    "channel.": "notifications",
+    "account.": "the account",
+}
+PAGE = 50
+
+
+@bp.get("")
+def index() -> ResponseReturnValue:
+    """The acts, newest first."""
+    given = {
+        name: request.args.get(name, "").strip()[:100].replace("\0", "")
+        for name in ("actor", "target", "about", "from", "to")
+    }
+    if given["about"] not in SUBJECTS:
+        given["about"] = ""
+    until = forms.day(given["to"])
+    query = AuditFilter(
+        actor=given["actor"] or None,
+        action=given["about"] or None,
+        target=given["target"] or None,
+        from_at=forms.day(given["from"]),
+        to_at=until + timedelta(days=1) if until else None,
+    )
+    paging = pages.Paging(given)
+    rows, following = audit.search(
+        pages.visitor().account_id, query, place=paging.given, limit=PAGE
+    )
+    return pages.render(
+        "audit.html",
+        events=rows,
+        following=paging.following(following),
+        filters={name: value for name, value in given.items() if value},
+        subjects=SUBJECTS,
+    )

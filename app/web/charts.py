@@ -1,0 +1,97 @@
+"""Charts as numbers for a template: where the parts of an SVG are. No markup is made here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 720, 180
+LEFT, RIGHT, TOP, BOTTOM = 46, 4, 8, 22  # room for what is written at the sides
+STEPS = (1, 2, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One part of a column, in the units of the view box."""
+
+    series: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """All that stands at one label. ``x``, ``width``: of the whole slot, gap included."""
+
+    label: str
+    x: float
+    width: float
+    bars: Sequence[Bar]
+    values: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """Columns of stacked bars, with lines to read them by.
+
+    lines   (value, y), from the bottom
+    labels  (text, x) of some columns, so that they do not run into each other
+    """
+
+    series: Sequence[str]
+    columns: Sequence[Column]
+    lines: Sequence[tuple[int, float]]
+    labels: Sequence[tuple[str, float]]
+    width: int = WIDTH
+    height: int = HEIGHT
+
+    @property
+    def is_empty(self) -> bool:
+        """There is nothing to draw."""
+        return not any(value for column in self.columns for value in column.values.values())
+
+
+def stacked(series: Sequence[str], rows: Sequence[tuple[str, Mapping[str, int]]]) -> Stacked:
+    """The rows, each a label and its counts by series, as stacked columns from left to right."""
+    top = _top(max((sum(values.get(name, 0) for name in series) for _, values in rows), default=0))
+    height = HEIGHT - TOP - BOTTOM
+    slot = (WIDTH - LEFT - RIGHT) / max(1, len(rows))
+    columns = []
+    for index, (label, values) in enumerate(rows):
+        x, foot = LEFT + index * slot, float(HEIGHT - BOTTOM)
+        bars = []
+        for name in series:
+            tall = height * values.get(name, 0) / top
+            if tall:
+                foot -= tall
+                bars.append(Bar(name, round(x + slot * 0.1, 2), round(foot, 2), slot * 0.8, tall))
+        columns.append(Column(label, round(x, 2), slot, bars, values))
+    lines = [(top * part // 4, round(HEIGHT - BOTTOM - height * part / 4, 2)) for part in range(5)]
+    every = -(-len(rows) // 6) or 1
+    labels = [(c.label, c.x + slot / 2) for c in columns[:: every or 1]]
+    return Stacked(series, columns, lines if top >= 4 else [lines[0], lines[-1]], labels)
+
+
+def spark(values: Sequence[int], most: int = 100, width: int = 96, height: int = 24) -> str:
+    """The points of a small line for an SVG's polyline; a single value is a level line."""
+    shown = list(values) if len(values) > 1 else list(values) * 2
+    if not shown:
+        return ""
+    step = (width - 4) / (len(shown) - 1)
+    low, high = min(shown), max(shown)
+    span = max(high - low, most // 10)  # a small change looks small
+    middle = (low + high) / 2
+    return " ".join(
+        f"{2 + index * step:.1f},{height / 2 - (value - middle) / span * (height - 6):.1f}"
+        for index, value in enumerate(shown)
+    )
+
+
+def _top(most: int) -> int:
+    """The round number at the upper end of the axis; it is a multiple of four from four on."""
+    size = 1
+    while True:
+        for step in STEPS:
+            if step * size * 4 >= most:
+                return step * size * 4 if most > 3 else max(1, most)
+        size *= 10

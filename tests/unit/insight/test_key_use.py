@@ -1,0 +1,58 @@
+"""What the use of a key says."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from app.insight.key_use import Activity, Address, Use
+
+TODAY = date(2026, 3, 31)
+DAYS = [TODAY - timedelta(days=back) for back in range(29, -1, -1)]
+AT = datetime(2026, 3, 31, 12, tzinfo=UTC)
+
+
+def use(count: int, back: int = 0, status: int = 200, route: str = "GET /v1/me") -> Use:
+    return Use(TODAY - timedelta(days=back), route, status, count)
+
+
+def codes(*uses: Use, addresses: tuple[Address, ...] = ()) -> list[str]:
+    return [remark.code for remark in Activity(DAYS, uses, addresses).remarks()]
+
+
+def test_days_without_calls_are_there_too() -> None:
+    by_day = Activity(DAYS, [use(3), use(2, status=429), use(1, 1, 404)], []).by_day()
+    assert len(by_day) == 30
+    assert by_day[-2:] == [(DAYS[-2], {"error": 1}), (TODAY, {"ok": 3, "limited": 2})]
+
+
+def test_the_busiest_route_comes_first() -> None:
+    found = Activity(DAYS, [use(1, route="b"), use(2, route="a"), use(2, 3, 403, "b")], [])
+    assert found.by_route() == [("b", {200: 1, 403: 2}), ("a", {200: 2})]
+    assert (found.total(), found.total("denied"), found.total("ok", "denied")) == (5, 2, 5)
+
+
+@pytest.mark.parametrize(
+    ("before", "today", "is_rush"),
+    [(50, 151, True), (50, 150, False), (10, 99, False), (0, 5000, False)],
+)
+def test_a_rush_is_three_times_the_usual(before: int, today: int, is_rush: bool) -> None:
+    usual = [use(before, back) for back in range(1, 8)]
+    assert codes(*usual, use(today)) == (["rush"] if is_rush else [])
+
+
+def test_an_address_of_today_is_new_only_beside_known_ones() -> None:
+    known = Address("192.0.2.1", 9, 1, TODAY - timedelta(days=3), AT)
+    new = Address("198.51.100.7", 1, 1, TODAY, AT)
+    assert codes(addresses=(known, new)) == ["new_address"]
+    assert codes(addresses=(known,)) == []
+    assert codes(addresses=(new,)) == []  # the key's first day
+
+
+@pytest.mark.parametrize(("denied", "found"), [(25, ["denied"]), (9, []), (24, [])])
+def test_many_denied_calls_are_said(denied: int, found: list[str]) -> None:
+    assert codes(use(100), use(denied, status=403)) == found
+
+
+def test_calls_over_the_limit_are_said() -> None:
+    assert codes(use(100), use(1, status=429)) == ["limited"]
+    assert codes(use(90), use(9, 1, 429)) == []

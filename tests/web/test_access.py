@@ -1,0 +1,83 @@
+"""What each role may do: one table, held to every form of the dashboard."""
+
+import re
+
+import pytest
+from flask import Flask, g
+
+from app.models.accounts import ROLES
+from app.services import sessions
+from app.web import pages
+from tests.factories import make_account, make_domain
+from tests.web.conftest import make_browser
+from tests.web.test_every_page import PAGES, routes
+
+# The least role for every form; a new form must be written down here.
+LEAST = {
+    "web.auth.logout": "viewer",
+    "web.domains.create": "member",
+    "web.domains.create_many": "member",
+    "web.domains.scan": "member",
+    "web.domains.verify": "member",
+    "web.domains.update": "member",
+    "web.domains.delete": "member",
+    "web.alerts.change": "member",
+    "web.alerts.change_many": "member",
+    "web.keys.create": "admin",
+    "web.keys.rotate": "admin",
+    "web.keys.revoke": "admin",
+    "web.team.invite": "admin",
+    "web.team.withdraw": "admin",
+    "web.team.change_role": "admin",
+    "web.team.remove": "admin",
+    "web.security.change_password": "viewer",
+    "web.security.turn_on": "viewer",
+    "web.security.turn_off": "viewer",
+    "web.security.renew_codes": "viewer",
+    "web.security.end_session": "viewer",
+    "web.security.end_all": "viewer",
+}
+
+
+def forms(app: Flask) -> dict[str, str]:
+    """Path by endpoint of all that changes something."""
+    return {
+        endpoint: path
+        for method, path, endpoint in routes(app)
+        if method == "POST" and endpoint not in pages.PUBLIC
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_form_is_for_its_role_and_those_above(app: Flask, role: str) -> None:
+    found = forms(app)
+    assert set(found) == set(LEAST)
+    browser = make_browser(app, f"{role}@acme.test", role=role)
+    browser.sign_in()
+    last = ("web.security.end_all", "web.auth.logout")  # they end the session
+    for endpoint in sorted(found, key=lambda name: (name in last, name)):
+        if endpoint in last:
+            browser.sign_in()
+        is_allowed = ROLES.index(role) <= ROLES.index(LEAST[endpoint])
+        assert (browser.post(found[endpoint]).status_code != 403) == is_allowed, endpoint
+
+
+def test_a_viewer_sees_every_page_and_no_form_that_is_not_for_viewers(app: Flask) -> None:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    viewer = make_browser(app, "vic@acme.test", role="viewer", account=account)
+    viewer.sign_in()
+    paths = {path: endpoint for endpoint, path in forms(app).items()}
+    for path in (*PAGES, "/domains/acme.test", "/domains/acme.test/history"):
+        posts = re.findall(r'<form method="post"[^>]*action="([^"]+)"', viewer.get(path))
+        assert {LEAST[paths[action]] for action in posts if action in paths} <= {"viewer"}, path
+        assert "/auth/logout" in posts
+
+
+def test_what_nobody_wrote_down_is_for_nobody(app: Flask) -> None:
+    owner = make_browser(app, "olga@acme.test")
+    token = owner.sign_in().headers["Set-Cookie"].partition("session=")[2].partition(";")[0]
+    with app.test_request_context("/"):
+        g.visitor = sessions.find(token)
+        assert pages.may("web.domains.create")
+        assert not pages.may("web.nothing.create")

@@ -1,0 +1,224 @@
+"""A person's own way in: password, second factor, recovery codes and sessions."""
+
+import re
+import time
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app import db
+from app.models import AuditEvent, RecoveryCode, SignedIn, User
+from app.protocols import totp
+from app.services import second_factor, sessions
+from app.web.failures import CODES_PER_WINDOW, Failures
+from tests.conftest import NO_REDIS
+from tests.web.conftest import PASSWORD, Browser
+
+NEW = "an entirely other horse"
+
+
+def secret_of(page: str) -> bytes:
+    """The secret that the page offers to type."""
+    import base64
+
+    found = re.search(r"<pre[^>]*>([A-Z2-7]{32})</pre>", page)
+    assert found is not None
+    return base64.b32decode(found[1])
+
+
+def turn_on(browser: Browser, shift: int = -1) -> tuple[bytes, list[str]]:
+    """The secret and the recovery codes; the code used is of ``shift`` steps from now."""
+    page = browser.get("/settings/security/second-factor")
+    secret = secret_of(page)
+    offer = re.search(r'name="offer" value="([^"]+)"', page)
+    assert offer is not None
+    code = code_of(secret, shift)
+    response = browser.post("/settings/security/second-factor", offer=offer[1], code=code)
+    assert response.status_code == 201
+    return secret, re.findall(r"[2-9a-z]{4}(?:-[2-9a-z]{4}){3}", response.text)
+
+
+def code_of(secret: bytes, shift: int = 0) -> str:
+    return totp.code(secret, int(time.time()) // totp.STEP_SECONDS + shift)
+
+
+def test_with_a_second_factor_the_password_alone_opens_nothing(browser: Browser) -> None:
+    secret, _ = turn_on(browser)
+    response = browser.sign_in()
+    assert response.headers["Location"] == "/auth/code?next=/"
+    assert browser.client.get("/domains").headers["Location"].startswith("/auth/login")
+    assert "six digits" in browser.get("/auth/code")
+    response = browser.client.post("/auth/code", data={"code": code_of(secret), "next": "/alerts"})
+    assert response.headers["Location"] == "/alerts"
+    browser.get("/domains")
+
+
+def test_the_way_to_the_code_is_another_session_than_the_one_behind_it(browser: Browser) -> None:
+    secret, _ = turn_on(browser)
+    browser.sign_in()
+    before = browser.client.get_cookie("session")
+    browser.client.post("/auth/code", data={"code": code_of(secret)})
+    after = browser.client.get_cookie("session")
+    assert before is not None
+    assert after is not None
+    assert before.value != after.value
+    assert sessions.awaiting_code(before.value) is None
+    assert sessions.find(before.value) is None
+
+
+def test_a_code_is_taken_once(browser: Browser) -> None:
+    secret, _ = turn_on(browser)
+    for status in (303, 400):
+        browser.sign_in()
+        response = browser.client.post("/auth/code", data={"code": code_of(secret)})
+        assert response.status_code == status
+    assert "was used already" in response.text
+
+
+def test_the_code_that_turned_it_on_is_spent_too(browser: Browser) -> None:
+    secret, _ = turn_on(browser, shift=0)
+    browser.sign_in()
+    response = browser.client.post("/auth/code", data={"code": code_of(secret)})
+    assert response.status_code == 400
+
+
+def test_a_recovery_code_lets_in_once_in_any_spelling(browser: Browser) -> None:
+    _, codes = turn_on(browser)
+    assert len(set(codes)) == second_factor.RECOVERY_CODES
+    for status in (303, 400):
+        browser.sign_in()
+        typed = codes[0].upper().replace("-", " ")
+        assert browser.client.post("/auth/code", data={"code": typed}).status_code == status
+    assert second_factor.state(browser.user.id).codes_left == second_factor.RECOVERY_CODES - 1
+
+
+@pytest.mark.parametrize("code", ["", "000000", "１２３４５６", "x" * 5000, "2222-2222-2222-2222"])
+def test_what_is_no_code_lets_nobody_in(browser: Browser, code: str) -> None:
+    turn_on(browser)
+    browser.sign_in()
+    assert browser.client.post("/auth/code", data={"code": code}).status_code == 400
+    assert browser.client.get("/domains").status_code == 303
+    with db.transaction(readonly=True) as session:
+        actions = session.scalars(select(AuditEvent.action)).all()
+    assert "user.code_refused" in actions
+
+
+def test_nobody_is_asked_for_a_code_without_a_password(visitor: Browser) -> None:
+    assert visitor.client.get("/auth/code").headers["Location"] == "/auth/login?next=/"
+    response = visitor.client.post("/auth/code", data={"code": "123456"})
+    assert response.headers["Location"].startswith("/auth/login")
+
+
+def test_the_question_for_a_code_is_over_after_five_minutes(browser: Browser) -> None:
+    secret, _ = turn_on(browser)
+    browser.sign_in()
+    with db.transaction() as session:
+        row = session.scalars(select(SignedIn).where(SignedIn.awaits_code)).one()
+        row.expires_at -= sessions.CODE_WAIT
+    response = browser.client.post("/auth/code", data={"code": code_of(secret)})
+    assert response.headers["Location"].startswith("/auth/login")
+
+
+def test_codes_cannot_be_tried_for_long() -> None:
+    failures = Failures(NO_REDIS)
+    tried = []
+    for _ in range(CODES_PER_WINDOW + 1):
+        tried.append(failures.may_try_code("ann@acme.test", "192.0.2.1"))
+        failures.forgive("ann@acme.test", "192.0.2.1")  # as a minute that passes
+    assert tried == [True] * CODES_PER_WINDOW + [False]
+
+
+def test_neither_secret_nor_codes_are_in_the_database_as_they_are(browser: Browser) -> None:
+    secret, codes = turn_on(browser)
+    with db.transaction(readonly=True) as session:
+        stored = session.scalar(select(User.totp_secret))
+        digests = session.scalars(select(RecoveryCode.digest)).all()
+    assert stored is not None
+    assert secret.hex() not in stored
+    assert totp.text_of(secret) not in stored
+    assert not {code.replace("-", "").encode() for code in codes} & set(digests)
+
+
+def test_an_offer_made_to_somebody_else_turns_nothing_on(
+    browser: Browser, stranger: Browser
+) -> None:
+    page = stranger.get("/settings/security/second-factor")
+    offer = re.search(r'name="offer" value="([^"]+)"', page)
+    assert offer is not None
+    secret = secret_of(page)
+    path = "/settings/security/second-factor"
+    for sealed in (offer[1], "", "x", "é"):
+        assert browser.post(path, offer=sealed, code=code_of(secret)).status_code == 400
+    assert not second_factor.state(browser.user.id).is_on
+
+
+def test_turning_it_off_and_new_codes_want_the_password(browser: Browser) -> None:
+    _secret, _codes = turn_on(browser)
+    for path in ("recovery-codes", "second-factor/off"):
+        response = browser.post(f"/settings/security/{path}", current="not this one")
+        assert response.status_code == 400
+        assert "not the password you have now" in response.text
+    assert browser.post("/settings/security/recovery-codes", current=PASSWORD).status_code == 201
+    assert browser.post("/settings/security/second-factor/off", current=PASSWORD).status_code == 303
+    assert browser.sign_in().headers["Location"] == "/"
+
+
+def test_a_new_password_ends_the_other_sessions(app: Flask, browser: Browser) -> None:
+    other = Browser(app.test_client(), browser.user, browser.account_id)
+    other.sign_in()
+    form = {"current": PASSWORD, "password": NEW, "again": NEW}
+    response = browser.post("/settings/security/password", **form)
+    assert response.status_code == 303
+    browser.get("/domains")
+    assert other.client.get("/domains").status_code == 303
+    assert other.sign_in().status_code == 400
+    assert other.sign_in(NEW).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"current": "wrong", "password": NEW, "again": NEW}, "not the password you have now"),
+        ({"current": PASSWORD, "password": NEW, "again": NEW + "!"}, "not the same"),
+        ({"current": PASSWORD, "password": "short", "again": "short"}, "12 to 200"),
+        ({"current": PASSWORD, "password": "a" * 20, "again": "a" * 20}, "easily guessed"),
+        ({"current": PASSWORD, "password": PASSWORD, "again": PASSWORD}, "the one you have"),
+        ({"current": PASSWORD, "password": "password1234", "again": "password1234"}, "guessed"),
+    ],
+)
+def test_a_password_that_will_not_do_is_said_next_to_the_field(
+    browser: Browser, form: dict[str, str], words: str
+) -> None:
+    response = browser.post("/settings/security/password", **form)
+    assert response.status_code == 400
+    assert words in response.text
+    assert browser.sign_in().status_code == 303
+
+
+def test_the_sessions_are_listed_and_one_can_be_ended(app: Flask, browser: Browser) -> None:
+    other = Browser(app.test_client(), browser.user, browser.account_id)
+    agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    other.sign_in(headers={"User-Agent": agent})
+    page = browser.get("/settings/security")
+    assert "Firefox on Linux" in page
+    found = re.search(r"/settings/security/sessions/([0-9a-f]{64})/end", page)
+    assert found is not None
+    browser.post(f"/settings/security/sessions/{found[1]}/end")
+    assert other.client.get("/domains").status_code == 303
+    browser.get("/domains")
+
+
+def test_a_session_of_somebody_else_cannot_be_ended(browser: Browser, stranger: Browser) -> None:
+    page = sessions.of_user(stranger.user.id)
+    browser.post(f"/settings/security/sessions/{page[0].id.hex()}/end")
+    stranger.get("/domains")
+    assert browser.post("/settings/security/sessions/xyz/end").status_code == 404
+
+
+def test_signing_out_everywhere_ends_every_session(app: Flask, browser: Browser) -> None:
+    other = Browser(app.test_client(), browser.user, browser.account_id)
+    other.sign_in()
+    assert browser.post("/settings/security/sessions/end-all").status_code == 303
+    for each in (browser, other):
+        assert each.client.get("/domains").status_code == 303

@@ -20,13 +20,16 @@ TREND_SCANS = 30
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """One thing that is wrong with some domains, by the alerts that are open about it."""
+    """One thing that is wrong with some domains, by the alerts that are open about it.
+
+    domains, example  how many, and one of them; 0 and None: it is about no domain
+    """
 
     type: str
     title: str
     severity: str
     domains: int
-    example: str
+    example: str | None
     since: datetime
 
 

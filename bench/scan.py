@@ -164,10 +164,17 @@ class _Replaying(_Noting):
 
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         key = (name, rdtype, checking_disabled)
+        await self._asked(key)
+        return self.heard[key]
+
+    def ask_ahead(self, *questions: tuple[str, str]) -> None:
+        for name, rdtype in questions:
+            self._asked((name, rdtype, False))
+
+    def _asked(self, key: tuple[str, str, bool]) -> "asyncio.Task[None]":
         if key not in self._out:
             self._out[key] = asyncio.create_task(asyncio.sleep(1))
-        await self._out[key]
-        return self.heard[key]
+        return self._out[key]
 
 
 class _Leaping(asyncio.SelectorEventLoop):

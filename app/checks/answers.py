@@ -6,7 +6,7 @@ An answer is definite: there is this, or there is nothing. Whatever is neither i
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 
 class Undetermined(Exception):
@@ -75,8 +75,7 @@ class Caa:
 Rdata = str | Mx | Soa | Tlsa | Caa
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One definite answer of DNS: what there is, or that there is nothing.
 
     rcode          ``NOERROR`` or ``NXDOMAIN``; anything else was raised as ``Undetermined``
@@ -148,6 +147,13 @@ class Answers(ABC):
         """``GET https://host/path`` through the SSRF-safe door; no redirect is followed.
 
         request  what to send instead
+        """
+
+    def ask_ahead(self, *questions: tuple[str, str]) -> None:  # noqa: B027 - saves time, no more
+        """Have these (name, type) asked at once, for ``ask`` to wait for one after another.
+
+        So a check needs no task for each of its questions. It never raises: ``ask`` says what
+        became of a question.
         """
 
     async def txt(self, name: str) -> tuple[str, ...]:

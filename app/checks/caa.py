@@ -1,11 +1,9 @@
 """Who may issue certificates for the domain, and for the host of its MTA-STS policy."""
 
-import asyncio
 import re
-from collections.abc import Awaitable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
-from app.checks.answers import Answers, Caa, Undetermined
+from app.checks.answers import Answers, Caa, Undetermined, or_unseen
 from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
 
 MISSING = Kind(
@@ -42,8 +40,6 @@ _ISSUER = re.compile(
     re.IGNORECASE,
 )
 
-T = TypeVar("T")
-
 
 @check("caa", finds=(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN), logic_version=1)
 async def caa(subject: Subject, dns: Answers) -> Outcome:
@@ -54,9 +50,9 @@ async def caa(subject: Subject, dns: Answers) -> Outcome:
     source  RFC 8659 §3, §4; RFC 9495
     """
     policy_host = f"mta-sts.{subject.domain}"
-    (owner, records), special = await asyncio.gather(
-        _relevant(subject.domain, dns), _or_unseen(_set(policy_host, dns))
-    )
+    dns.ask_ahead((subject.domain, "CAA"), (policy_host, "CAA"))
+    owner, records = await _relevant(subject.domain, dns)
+    special = await or_unseen(_set(policy_host, dns))
     facts = {
         "record": bool(records),
         "found_at": owner,
@@ -70,13 +66,6 @@ async def caa(subject: Subject, dns: Answers) -> Outcome:
             raise special
         return outcome
     return Outcome(facts, *findings, *_about(policy_host, special))
-
-
-async def _or_unseen(part: Awaitable[T]) -> T | Undetermined:
-    try:
-        return await part
-    except Undetermined as error:
-        return error
 
 
 async def _relevant(name: str, dns: Answers) -> tuple[str | None, tuple[Caa, ...]]:

@@ -9,11 +9,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from app.checks.answers import Answer, Answers, Page, Request, Undetermined
+from app.checks import evidence
+from app.checks.answers import Answers, Undetermined
+from app.checks.evidence import Record, Witness
 from app.protocols.names import DomainName
 
 logger = logging.getLogger(__name__)
@@ -78,6 +80,11 @@ class Fix:
     after: str | None
     rollback: str
     why: str
+
+    @property
+    def size(self) -> int:
+        """The characters of what it would change."""
+        return len(self.before or "") + len(self.after or "") + len(self.rollback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,56 +221,6 @@ def check(name: str, *, finds: Sequence[Kind], logic_version: int = 1) -> Callab
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One thing that was asked and what was heard: the evidence of a judgement.
-
-    rcode   ``NOERROR``, ``NXDOMAIN``, or the reason of ``Undetermined``; for HTTPS the status or
-            failure
-    """
-
-    name: str
-    type: str
-    rcode: str
-    ttl: int
-    values: tuple[str, ...]
-
-
-class Witness(Answers):
-    """Answers that note, for one check, what was asked and what was heard."""
-
-    def __init__(self, dns: Answers) -> None:
-        self._dns = dns
-        self._records: dict[tuple[str, str], Record] = {}
-
-    @property
-    def records(self) -> tuple[Record, ...]:
-        """In the order of asking, each question once."""
-        return tuple(self._records.values())
-
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
-        try:
-            answer = await self._dns.ask(name, rdtype, checking_disabled=checking_disabled)
-        except Undetermined as error:
-            self._note(name, rdtype, error.reason, 0, ())
-            raise
-        self._note(name, rdtype, answer.rcode, answer.ttl, tuple(map(str, answer.rdatas)))
-        return answer
-
-    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
-        try:
-            page = await self._dns.fetch(host, path, request)
-        except Undetermined as error:
-            self._note(f"https://{host}{path}", "HTTPS", error.reason, 0, ())
-            raise
-        text = page.body.decode("utf-8", "backslashreplace")
-        self._note(page.url, "HTTPS", page.failure or str(page.status), 0, (text,) if text else ())
-        return page
-
-    def _note(self, name: str, rdtype: str, rcode: str, ttl: int, values: tuple[str, ...]) -> None:
-        self._records[(name, rdtype)] = Record(name, rdtype, rcode, ttl, values)
-
-
-@dataclass(frozen=True, slots=True)
 class Judgement:
     """What one check said in one scan.
 
@@ -295,14 +252,37 @@ async def judge(check: Check, subject: Subject, dns: Answers) -> Judgement:
     except Exception:  # a bug in one check costs only its own judgement
         logger.exception("check failed", extra={"check": check.name, "domain": subject.domain})
         reason = "the check failed; this is a defect of the service"
+    verdict = outcome.verdict if outcome else Verdict.UNDETERMINED
+    facts = outcome.facts if outcome else {"undetermined": True}
+    findings, records = outcome.findings if outcome else (), witness.records()
+    if evidence.size(records) > evidence.SMALL:
+        records = evidence.Allowance().bounded(records)
+        facts, findings = _bounded(facts, findings)
     return Judgement(
         check=check.name,
         logic_version=check.logic_version,
-        verdict=outcome.verdict if outcome else Verdict.UNDETERMINED,
-        facts=outcome.facts if outcome else {"undetermined": True},
-        findings=outcome.findings if outcome else (),
-        records=witness.records,
+        verdict=verdict,
+        facts=facts,
+        findings=findings,
+        records=records,
         elapsed_ms=round((time.monotonic() - started) * 1000),
         definite=outcome.definite if outcome else False,
         reason=reason,
+    )
+
+
+def _bounded(
+    facts: Mapping[str, Any], findings: Sequence[Finding]
+) -> tuple[Mapping[str, Any], tuple[Finding, ...]]:
+    """The same, with long texts cut; a fix is exact, or it is none."""
+    allowance = evidence.Allowance()
+    facts = allowance.bounded(facts)
+    return facts, tuple(
+        replace(
+            found,
+            subject=evidence.shortened(found.subject, evidence.MAX_SUBJECT),
+            evidence=allowance.bounded(found.evidence),
+            fix=found.fix if found.fix and allowance.fits(found.fix.size) else None,
+        )
+        for found in findings
     )

@@ -3,7 +3,6 @@
 The certificates themselves are not seen here: that a record fits its host takes an SMTP session.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -128,7 +127,9 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
     }
     if not names:
         return Outcome(facts, NOT_APPLICABLE.at(subject.domain))
-    seen = await asyncio.gather(*(or_unseen(_host(name, dns)) for name in names[:MAX_HOSTS]))
+    asked = names[:MAX_HOSTS]
+    dns.ask_ahead(*((host, "A") for host in asked), *((f"_25._tcp.{h}", "TLSA") for h in asked))
+    seen = [await or_unseen(_host(host, dns)) for host in asked]
     hosts = [host for host in seen if isinstance(host, _Host)]
     unseen = [host for host in seen if isinstance(host, Undetermined)]
     armed = [host for host in hosts if host.records]
@@ -142,8 +143,8 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
 
 async def _host(host: str, dns: Answers) -> _Host:
     """The TLSA records that a sender would find for the host (RFC 7672 §2.2.3)."""
-    address, own = await asyncio.gather(dns.ask(host, "A"), _tlsa(f"_25._tcp.{host}", dns))
-    answer, failure = own
+    address = await dns.ask(host, "A")
+    answer, failure = await _tlsa(f"_25._tcp.{host}", dns)
     if address.aliases:  # the records of the canonical name go first
         canonical = await _tlsa(f"_25._tcp.{address.aliases[-1]}", dns)
         if canonical[0].rdatas or canonical[1]:

@@ -1,6 +1,5 @@
 """DKIM: whether the keys of the known selectors can be used, and are strong enough (RFC 6376)."""
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -126,7 +125,8 @@ async def _ask(subject: Subject, named: tuple[str, ...], dns: Answers) -> list[_
     """All at once; the canary is the last, and only there if common ones are tried."""
     tried = named or (*COMMON, _CANARY)
     places = [f"{selector}._domainkey.{subject.domain}" for selector in tried]
-    answers = await asyncio.gather(*(dns.ask(place, "TXT") for place in places))
+    dns.ask_ahead(*((place, "TXT") for place in places))
+    answers = [await dns.ask(place, "TXT") for place in places]
     return [
         _Selector(selector, bool(named), answer, place)
         for selector, answer, place in zip(tried, answers, places, strict=True)

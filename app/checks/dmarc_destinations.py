@@ -1,6 +1,5 @@
 """Where DMARC reports go: whether they are wanted there, and whether they can arrive."""
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -106,7 +105,8 @@ async def examine(source: Source, dns: Answers) -> Destinations:
     named = {uri.host: uri for uri in (*record.rua, *record.ruf) if uri.host}
     named |= {uri.host: uri for uri in record.rua if uri.host}
     hosts = dict(islice(named.items(), MAX_ASKED))
-    seen = await asyncio.gather(*(_of_host(source, uri, dns) for uri in hosts.values()))
+    dns.ask_ahead(*(each for uri in hosts.values() for each in _asked_first(source, uri)))
+    seen = [await _of_host(source, uri, dns) for uri in hosts.values()]
     external: dict[str, bool | None] = {}
     found = list(_of_text(source))
     reached = {
@@ -130,20 +130,34 @@ async def examine(source: Source, dns: Answers) -> Destinations:
 
 async def _of_host(source: Source, uri: Uri, dns: Answers) -> tuple[str | None, bool | None]:
     """(``inside``, ``yes``, ``no`` or None; takes mail or None), None: it could not be asked."""
-    is_authorized, takes_mail = await asyncio.gather(
-        or_unseen(_is_authorized(source, uri, dns)), or_unseen(_takes_mail(uri, dns))
-    )
+    is_authorized = await or_unseen(_is_authorized(source, uri, dns))
+    takes_mail = await or_unseen(_takes_mail(uri, dns))
     return (
         None if isinstance(is_authorized, Undetermined) else is_authorized,
         None if isinstance(takes_mail, Undetermined) else takes_mail,
     )
 
 
+def _asked_first(source: Source, uri: Uri) -> Iterator[tuple[str, str]]:
+    """What will be asked of a host, except where it depends on another answer."""
+    host = str(uri.host)
+    if uri.scheme == "mailto":
+        yield host, "MX"
+    if not _is_inside(source, host):
+        yield from ((f"_dmarc.{name}", "TXT") for name in names.walk(DomainName(host)))
+        if name := dmarc.authorization_name(source.record_at, host):
+            yield name, "TXT"
+
+
+def _is_inside(source: Source, host: str) -> bool:
+    return names.is_below(host, source.org_domain) or host == source.org_domain
+
+
 async def _is_authorized(source: Source, uri: Uri, dns: Answers) -> str:
     """Whether reporters send there (RFC 9990 §4); ``inside``: they need not ask."""
     host = uri.host
     assert host is not None
-    if names.is_below(host, source.org_domain) or host == source.org_domain:
+    if _is_inside(source, host):
         return "inside"
     if (await dmarc_walk.walk(host, dns)).org_domain == source.org_domain:
         return "inside"
@@ -160,7 +174,8 @@ async def _takes_mail(uri: Uri, dns: Answers) -> bool:
         return True
     if found := await dns.mx(uri.host):
         return any(mx.host for mx in found)
-    addresses = await asyncio.gather(dns.ask(uri.host, "A"), dns.ask(uri.host, "AAAA"))
+    dns.ask_ahead((uri.host, "A"), (uri.host, "AAAA"))
+    addresses = [await dns.ask(uri.host, "A"), await dns.ask(uri.host, "AAAA")]
     return any(answer.rdatas for answer in addresses)
 
 

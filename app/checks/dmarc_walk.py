@@ -1,6 +1,5 @@
 """The DMARC records above a name, all asked for at once (RFC 9989 §4.10)."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,15 +38,11 @@ async def walk(start: DomainName, dns: Answers) -> Walk:
     raises  Undetermined if a name below its end cannot be asked; what is above does not matter
     """
     walked = names.walk(start)
-    heard = await asyncio.gather(
-        *(dns.txt(f"_dmarc.{name}") for name in walked), return_exceptions=True
-    )
+    dns.ask_ahead(*((f"_dmarc.{name}", "TXT") for name in walked))
     texts: dict[DomainName, tuple[str, ...]] = {}
     records: dict[str, Record] = {}
-    for name, values in zip(walked, heard, strict=True):
-        if isinstance(values, BaseException):
-            raise values
-        texts[name] = values
+    for name in walked:
+        texts[name] = values = await dns.txt(f"_dmarc.{name}")
         if record := dmarc.sole_record(values):
             records[name] = record
         if dmarc_discovery.ends_walk(record):

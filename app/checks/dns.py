@@ -5,8 +5,6 @@ them answered: whether parent and child agree on the NS set, and whether every s
 authority. ``ns_unresponsive`` is therefore always empty here.
 """
 
-import asyncio
-
 from app.checks.answers import Answer, Answers, Undetermined, or_unseen
 from app.checks.contract import (
     Finding,
@@ -93,12 +91,15 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
             raise
         found = INDETERMINATE.at(domain, asked=f"{error.name} {error.rdtype}", reason=error.reason)
         return Outcome({"servfail": True}, found, definite=False)
-    parts = await asyncio.gather(
-        *(or_unseen(_server(zone, host, dns)) for host in servers[:MAX_SERVERS]),
-        *(or_unseen(_alias(name, dns)) for name in _aliased(domain)),
-        or_unseen(_apex(domain, zone, dns)),
-        or_unseen(_size(domain, dns)),
-    )
+    asked = servers[:MAX_SERVERS]
+    dns.ask_ahead((domain, "CNAME"), (domain, "TXT"), *((name, "A") for name in _aliased(domain)))
+    dns.ask_ahead(*((host, rdtype) for host in asked for rdtype in ("A", "AAAA")))
+    parts = [
+        *[await or_unseen(_server(zone, host, dns)) for host in asked],
+        *[await or_unseen(_alias(name, dns)) for name in _aliased(domain)],
+        await or_unseen(_apex(domain, zone, dns)),
+        await or_unseen(_size(domain, dns)),
+    ]
     findings = [found for part in parts if isinstance(part, tuple) for found in part]
     if len(servers) == 1:
         findings.append(SINGLE.at(zone, servers=list(servers)))
@@ -127,7 +128,7 @@ async def _delegation(own: Answer, dns: Answers) -> tuple[str, tuple[str, ...]]:
 
 async def _server(zone: str, host: str, dns: Answers) -> tuple[Finding, ...]:
     """What is wrong with one delegated server's name; an answer of either family is enough."""
-    answers = await asyncio.gather(or_unseen(dns.ask(host, "A")), or_unseen(dns.ask(host, "AAAA")))
+    answers = [await or_unseen(dns.ask(host, "A")), await or_unseen(dns.ask(host, "AAAA"))]
     heard = [answer for answer in answers if isinstance(answer, Answer)]
     if any(answer.rdatas for answer in heard):
         target = next((answer.aliases[-1] for answer in heard if answer.aliases), None)

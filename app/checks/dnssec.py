@@ -4,8 +4,6 @@ How soon signatures run out is not judged: a resolver does not hand out all RRSI
 no clock.
 """
 
-import asyncio
-
 from app.checks.answers import Answer, Answers, Undetermined
 from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
 
@@ -53,9 +51,9 @@ async def dnssec(subject: Subject, dns: Answers) -> Outcome:
     raises  Undetermined also if there is a DS, but the resolver does not validate
     source  RFC 4035 §3.2.3, §5; RFC 6840 §5.7
     """
-    (zone, soa, failure), own = await asyncio.gather(
-        _zone(subject.domain, dns), dns.ask(subject.domain, "DS")
-    )
+    dns.ask_ahead((subject.domain, "SOA"), (subject.domain, "DS"))
+    zone, soa, failure = await _zone(subject.domain, dns)
+    own = await dns.ask(subject.domain, "DS")
     if zone != subject.domain and not (own.exists or own.aliases):
         facts = {"signed": False, "ad": False, "zone": zone, "algorithms": []}
         return Outcome(facts, NOT_APPLICABLE.at(subject.domain))

@@ -1,6 +1,5 @@
 """Whether mail for the domain finds a host, or is refused on purpose."""
 
-import asyncio
 import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -70,6 +69,8 @@ _UNREACHABLE = [
     )
 ]
 
+_FAMILIES = ("A", "AAAA")
+
 MAX_HOSTS = 20  # that are looked at, the best first: a domain may name hundreds
 
 
@@ -109,7 +110,8 @@ async def mx(subject: Subject, dns: Answers) -> Outcome:
         return _null(subject)
     hosts = _hosts(hosted)
     asked = [record for record in hosted if record.host in hosts[:MAX_HOSTS]]
-    seen = await asyncio.gather(*(or_unseen(_target(record, dns)) for record in asked))
+    dns.ask_ahead(*((record.host, rdtype) for record in asked for rdtype in _FAMILIES))
+    seen = [await or_unseen(_target(record, dns)) for record in asked]
     targets = [target for target in seen if isinstance(target, _Target)]
     unseen = [target for target in seen if isinstance(target, Undetermined)]
     findings = [*_about_set(subject, records), *_about_targets(subject.domain, targets)]
@@ -159,7 +161,8 @@ async def _without_mx(subject: Subject, dns: Answers) -> Outcome:
     domain = subject.domain
     if subject.usage is Usage.PARKED:
         return Outcome(_facts(), _null_missing(domain, ()))
-    answers = await asyncio.gather(dns.ask(domain, "A"), dns.ask(domain, "AAAA"))
+    dns.ask_ahead((domain, "A"), (domain, "AAAA"))
+    answers = [await dns.ask(domain, "A"), await dns.ask(domain, "AAAA")]
     addresses = [str(address) for answer in answers for address in answer.rdatas]
     facts = _facts(implicit=bool(addresses))
     if subject.usage is Usage.SENDS:
@@ -188,9 +191,7 @@ async def _target(record: Mx, dns: Answers) -> _Target:
     """raises  Undetermined if no address was seen and a look-up failed"""
     if _is_ip(record.host):
         return _Target(record)
-    answers = await asyncio.gather(
-        or_unseen(dns.ask(record.host, "A")), or_unseen(dns.ask(record.host, "AAAA"))
-    )
+    answers = [await or_unseen(dns.ask(record.host, rdtype)) for rdtype in _FAMILIES]
     heard = [answer for answer in answers if isinstance(answer, Answer)]
     failed = [answer for answer in answers if isinstance(answer, Undetermined)]
     addresses = tuple(str(address) for answer in heard for address in answer.rdatas)

@@ -22,5 +22,8 @@ class Overlay(Answers):
         self.query_count = self._published.query_count
         return answer
 
+    def ask_ahead(self, *questions: tuple[str, str]) -> None:
+        self._published.ask_ahead(*(each for each in questions if each[0] not in self._drafts))
+
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         return await self._published.fetch(host, path, request)

@@ -1,6 +1,5 @@
 """Whether the addresses of the MX hosts have a reverse name that leads back to them."""
 
-import asyncio
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +60,9 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
     if records and not hosts:
         return Outcome({"null_mx": True, "hosts": {}})
     hosts = hosts or [subject.domain]  # the implicit MX (RFC 5321 §5.1)
-    parts = await asyncio.gather(*(or_unseen(_addresses(host, dns)) for host in hosts[:MAX_HOSTS]))
+    asked_hosts = hosts[:MAX_HOSTS]
+    dns.ask_ahead(*((host, rdtype) for host in asked_hosts for rdtype in ("A", "AAAA")))
+    parts = [await or_unseen(_addresses(host, dns)) for host in asked_hosts]
     pairs = [
         (host, address)
         for host, part in zip(hosts, parts, strict=False)
@@ -69,7 +70,15 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
         for address in part
     ]
     asked = pairs[:MAX_ADDRESSES]
-    checked = await asyncio.gather(*(or_unseen(_reverse(*pair, dns)) for pair in asked))
+    dns.ask_ahead(*((_reverse_name(address), "PTR") for _, address in asked))
+    names = [await or_unseen(dns.hosts(_reverse_name(address), "PTR")) for _, address in asked]
+    for (_, address), found in zip(asked, names, strict=True):
+        if isinstance(found, tuple):
+            dns.ask_ahead(*((name, _rdtype(address)) for name in found[:MAX_NAMES]))
+    checked = [
+        await or_unseen(_reverse(*pair, found, dns)) if isinstance(found, tuple) else found
+        for pair, found in zip(asked, names, strict=True)
+    ]
     seen = [result for result in checked if isinstance(result, _Reverse)]
     unseen = [found for found in (*parts, *checked) if isinstance(found, Undetermined)]
     left_out = unasked(
@@ -80,22 +89,29 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
 
 
 async def _addresses(host: str, dns: Answers) -> tuple[str, ...]:
-    answers = await asyncio.gather(dns.ask(host, "A"), dns.ask(host, "AAAA"))
+    answers = [await dns.ask(host, "A"), await dns.ask(host, "AAAA")]
     return tuple(dict.fromkeys(str(found) for answer in answers for found in answer.rdatas))
 
 
-async def _reverse(host: str, address: str, dns: Answers) -> _Reverse:
+def _reverse_name(address: str) -> str:
+    """Where the names of an address are (RFC 1035 §3.5, RFC 3596 §2.5)."""
+    if ":" in address:
+        return ipaddress.ip_address(address).reverse_pointer
+    return f"{'.'.join(reversed(address.split('.')))}.in-addr.arpa"
+
+
+def _rdtype(address: str) -> str:
+    return "AAAA" if ":" in address else "A"
+
+
+async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Answers) -> _Reverse:
     """raises  Undetermined if no name is seen to lead back and a look-up failed"""
-    ip = ipaddress.ip_address(address)
-    names = await dns.hosts(ip.reverse_pointer, "PTR")
     if not names:
         return _Reverse(host, address, "none")
-    rdtype = "A" if ip.version == 4 else "AAAA"
-    answers = await asyncio.gather(
-        *(or_unseen(dns.ask(name, rdtype)) for name in names[:MAX_NAMES])
-    )
+    ip = ipaddress.ip_address(address)
     failures = []
-    for answer in answers:
+    for name in names[:MAX_NAMES]:
+        answer = await or_unseen(dns.ask(name, _rdtype(address)))
         if isinstance(answer, Undetermined):
             failures.append(answer)
         elif any(ipaddress.ip_address(str(found)) == ip for found in answer.rdatas):

@@ -1,6 +1,5 @@
 """SPF: who may send as the domain, and whether receivers can tell (RFC 7208)."""
 
-import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -116,7 +115,8 @@ async def spf(subject: Subject, dns: Answers) -> Outcome:
     found += await _broken_links(tree, dns)
     result = "permerror" if any(_is_permerror(finding) for finding in found) else "valid"
     in_force = spf_tree.in_force(tree)
-    found += spf_lint.findings(tree, in_force)
+    ip4_count = spf_tree.ip4_count(tree)
+    found += spf_lint.findings(tree, in_force, ip4_count)
     found += _usage(subject, root.texts[0], tree)
     found += _sender_id(root.name, root.others)
     end = in_force.record.all if in_force and in_force.record else None
@@ -129,7 +129,7 @@ async def spf(subject: Subject, dns: Answers) -> Outcome:
         "record": root.texts[0],
         "includes": includes,
         "providers": _providers(tree),
-        "ip4_addresses": spf_tree.ip4_count(tree),
+        "ip4_addresses": ip4_count,
         "complete": tree.is_complete,
     }
     return Outcome(facts, *found)
@@ -244,7 +244,7 @@ async def _broken_links(tree: Tree, dns: Answers) -> list[Finding]:
         if (status := tree.status(link.target)) in kinds
     }
     lost = [target for target, (_, kind) in broken.items() if kind is NOT_FOUND]
-    free = await asyncio.gather(*(_is_unregistered(dns, target) for target in lost))
+    free = [await _is_unregistered(dns, target) for target in lost]
     found = []
     for target, (link, kind) in broken.items():
         source = tree.sources[target]

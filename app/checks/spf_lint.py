@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.checks.contract import Finding, Fix, Kind, Severity
-from app.checks.spf_tree import Source, Tree, ip4_count, networks, passing
+from app.checks.spf_tree import Source, Tree, networks, passing
 from app.protocols import names, spf
 from app.protocols.spf import Qualifier, Record
 
@@ -66,16 +66,17 @@ KINDS = (
 )
 
 
-def findings(tree: Tree, in_force: Source | None) -> Iterator[Finding]:
+def findings(tree: Tree, in_force: Source | None, ip4_count: int) -> Iterator[Finding]:
     """All that the texts of the tree's root, and of the record in force, give to say.
 
-    in_force  the record whose end decides, after redirects
+    in_force   the record whose end decides, after redirects
+    ip4_count  how many addresses of IPv4 may send
     """
     root, text = tree.root, tree.root.texts[0]
     assert root.record is not None
     yield from _of_order(root.name, text, root.record)
     yield from _of_terms(root)
-    yield from _of_width(tree)
+    yield from _of_width(tree, ip4_count)
     if in_force is not None and in_force.record is not None:
         is_own = in_force.name == root.name or names.is_below(in_force.name, root.name)
         yield from _of_end(in_force.name, in_force.texts[0], in_force.record, is_own=is_own)
@@ -200,7 +201,7 @@ def _prefix(network: spf.Network, length: int) -> Prefix:
     return network.version, length, int(network.network_address) >> shift
 
 
-def _of_width(tree: Tree) -> Iterator[Finding]:
+def _of_width(tree: Tree, ip4_count: int) -> Iterator[Finding]:
     """Networks that are too wide to be a sender's, wherever in the tree they stand."""
     for source in passing(tree):
         for term, network in networks(source):
@@ -210,5 +211,5 @@ def _of_width(tree: Tree) -> Iterator[Finding]:
                 yield BROAD_IP.at(
                     f"{source.name} {term.text}", addresses=str(network.num_addresses)
                 )
-    if (total := ip4_count(tree)) > BROAD_TOTAL:
-        yield BROAD_IP.at(tree.root.name, addresses=str(total))
+    if ip4_count > BROAD_TOTAL:
+        yield BROAD_IP.at(tree.root.name, addresses=str(ip4_count))

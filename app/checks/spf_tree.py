@@ -4,7 +4,6 @@ It is walked without a sender: each level's questions are asked at once, each na
 depends on the mail is counted, not asked. All limits hold before a question is asked.
 """
 
-import asyncio
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ class Source:
     exists    False for NXDOMAIN
     record    None unless there is exactly one text, and readable
     problems  why it is not readable
+    links     the includes and the redirect in force, where they can be followed
     """
 
     name: str
@@ -38,6 +38,7 @@ class Source:
     exists: bool = False
     record: spf.Record | None = None
     problems: tuple[spf.Problem, ...] = ()
+    links: "tuple[Link, ...]" = ()
 
     @property
     def status(self) -> Status:
@@ -94,9 +95,9 @@ class Tree:
     is_complete: bool = True
 
     def links(self, name: str) -> tuple[Link, ...]:
-        """The includes and the redirect in force of one record, where they can be followed."""
+        """Those of one record; none of a name that was not read."""
         source = self.sources.get(name)
-        return tuple(_links(source)) if source else ()
+        return source.links if source else ()
 
     def status(self, name: str) -> Status:
         """What a receiver finds at a name that a link leads to."""
@@ -114,10 +115,9 @@ async def walk(dns: Answers, domain: str) -> Tree:
     names, questions, lookups = [domain], list[Question](), 0
     for _ in range(MAX_DEPTH + 1):
         try:
-            records, counts = await asyncio.gather(
-                asyncio.gather(*(_read(dns, name) for name in names)),
-                asyncio.gather(*(_count(dns, question) for question in questions)),
-            )
+            dns.ask_ahead(*((name, "TXT") for name in names), *map(_first, questions))
+            records = [await _read(dns, name) for name in names]
+            counts = [await _count(dns, question) for question in questions]
         except Undetermined as error:
             if error.reason != "budget" or lookups <= spf.MAX_LOOKUPS:
                 raise
@@ -213,13 +213,17 @@ def networks(source: Source) -> tuple[tuple[Directive, spf.Network], ...]:
 
 def ip4_count(tree: Tree) -> int:
     """How many IPv4 addresses the ip4 terms of the tree let pass, each once."""
-    named = [
-        network
+    spans = sorted(
+        (int(network.network_address), network.num_addresses)
         for source in passing(tree)
         for _, network in networks(source)
         if isinstance(network, ipaddress.IPv4Network)
-    ]
-    return sum(network.num_addresses for network in ipaddress.collapse_addresses(named))
+    )
+    count = behind = 0
+    for start, size in spans:
+        count += max(start + size - max(start, behind), 0)
+        behind = max(behind, start + size)
+    return count
 
 
 def outline(tree: Tree, cost: Mapping[str, Cost]) -> list[dict[str, Any]]:
@@ -261,7 +265,13 @@ async def _read(dns: Answers, name: str) -> Source:
             record = spf.parse_record(texts[0])
         except spf.BadRecord as error:
             problems = error.problems
-    return Source(name, texts, others, answer.exists, record, problems)
+    links = tuple(_links(name, record)) if record else ()
+    return Source(name, texts, others, answer.exists, record, problems, links)
+
+
+def _first(question: Question) -> tuple[str, str]:
+    """What ``_count`` asks first."""
+    return question[1], "MX" if question[0] == "mx" else "A"
 
 
 async def _count(dns: Answers, question: Question) -> int:
@@ -295,22 +305,18 @@ def _question(source: Source, term: Directive) -> Question | None:
     return (mechanism, name) if name else None
 
 
-def _links(source: Source) -> Iterator[Link]:
-    if source.record is None:
-        return
-    for term in source.record.effective:
-        if term.mechanism == "include" and term.target:
-            name = term.target.name_at(source.name)
-            if name:
-                yield Link(source.name, term.text, name, term.qualifier)
-    redirect = source.record.redirect
-    if redirect and redirect.target and (name := redirect.target.name_at(source.name)):
-        yield Link(source.name, redirect.text, name, None)
+def _links(owner: str, record: spf.Record) -> Iterator[Link]:
+    for term in record.effective:
+        if term.mechanism == "include" and term.target and (name := term.target.name_at(owner)):
+            yield Link(owner, term.text, name, term.qualifier)
+    redirect = record.redirect
+    if redirect and redirect.target and (name := redirect.target.name_at(owner)):
+        yield Link(owner, redirect.text, name, None)
 
 
 def _unread(records: Sequence[Source], sources: Mapping[str, Source]) -> list[str]:
     """The names that these records lead to and that were not read, each once."""
-    targets = dict.fromkeys(link.target for source in records for link in _links(source))
+    targets = dict.fromkeys(link.target for source in records for link in source.links)
     return [name for name in targets if name not in sources]
 
 

@@ -170,7 +170,8 @@ async def public_addresses(
             raise Refusal("refused_address", "The host is not a full name in A-labels")
     except names.NotADomain as error:
         raise Refusal("refused_address", error.reason) from None
-    found = await asyncio.gather(answers.ask(host, "A"), answers.ask(host, "AAAA"))
+    answers.ask_ahead((host, "A"), (host, "AAAA"))
+    found = [await answers.ask(host, "A"), await answers.ask(host, "AAAA")]
     addresses = [ipaddress.ip_address(str(a)) for answer in found for a in answer.rdatas]
     if not addresses:
         raise Refusal("no_address")

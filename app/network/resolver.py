@@ -6,11 +6,10 @@ Scans that run together share what is under way and what was heard, each within 
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvloop
 
@@ -30,8 +29,7 @@ RESOLV_CONF = Path("/etc/resolv.conf")
 Key = tuple[str, str, bool]  # name, type, checking disabled
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """What one question brought; if ``is_open``, its last alias is still to be asked about."""
 
     answer: Answer
@@ -135,6 +133,13 @@ class LiveAnswers(Answers):
     def __init__(self, shared: Shared, egress: Egress, budget: int) -> None:
         self._shared, self._egress, self._budget = shared, egress, budget
 
+    def ask_ahead(self, *questions: tuple[str, str]) -> None:
+        for name, rdtype in questions:
+            key = (name.lower().removesuffix("."), rdtype, False)
+            if not self._shared.is_under_way(key) and self._shared.kept(key) is None:
+                with suppress(wire.Malformed, Undetermined):  # whoever asks will hear of it
+                    self._launch(key)
+
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         key = (name.lower().removesuffix("."), rdtype, checking_disabled)
         heard = await self._hear(key)
@@ -171,8 +176,7 @@ class LiveAnswers(Answers):
         while is_open:
             heard = await self._hear((answer.aliases[-1], *key[1:]))
             is_open, more = heard.is_open, heard.answer
-            answer = replace(
-                more,
+            answer = more._replace(
                 name=start.name,
                 aliases=answer.aliases + more.aliases,
                 ttl=min(answer.ttl, more.ttl),

@@ -7,6 +7,7 @@ length is checked, and no message makes reading it take longer than its size all
 import re
 import struct
 from collections.abc import Callable, Sequence
+from functools import cache
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import NamedTuple
 
@@ -31,12 +32,13 @@ _HEADER = struct.Struct("!6H")
 _QUESTION = struct.Struct("!2H")
 _RECORD = struct.Struct("!HHIH")
 _SOA_NUMBERS = struct.Struct("!5I")
+_LEAST_SOA = 2 + _SOA_NUMBERS.size  # octets, with two names of one each
 _PLAIN = re.compile(rb"[!-\[\]-~]*")  # printable, and no backslash
 _TO_QUESTION = bytes((0xC0, _HEADER.size))  # a pointer
 _PLAIN_LOWER = re.compile(r"[!-@\[\]-~]*")
 _OPT = b"\0" + _RECORD.pack(OPT, EDNS_BYTES, 0, 0)
 _OPT_DO = b"\0" + _RECORD.pack(OPT, EDNS_BYTES, _DO, 0)
-_OPT_SIZE = len(_OPT)
+_HEAD, _HEAD_CD = (_HEADER.pack(0, flags, 1, 0, 0, 1) for flags in (_RD | _AD, _RD | _AD | _CD))
 _PREFIXED = {size: bytes((size,)) for size in range(1, 64)}  # the octet before a label
 _UNPRINTABLE = re.compile(rb"[^!-~]|[\\.]")
 _ESCAPED = re.compile(rb"\\([0-9]{3})|\\([^0-9])|([^\\.]+)|(\.)", re.DOTALL)
@@ -55,15 +57,8 @@ class Record(NamedTuple):
     rdata: Rdata
 
 
-class _Entry(NamedTuple):
-    """Where a record is, before its data is read."""
-
-    owner: str
-    rdtype: int
-    rdclass: int
-    ttl: int
-    start: int
-    end: int
+_Entry = tuple[str, int, int, int, int, int]
+"""Where a record is, before its data is read: owner, type, class, TTL, start and end."""
 
 
 class Message(NamedTuple):
@@ -101,8 +96,8 @@ def query_for(name: str, rdtype: int, *, checking_disabled: bool = False) -> Que
 
     raises  Malformed if no such name can exist
     """
-    message = build_query(name, rdtype, 0, checking_disabled=checking_disabled)
-    section = message[_HEADER.size : -_OPT_SIZE]
+    section = _encoded(name) + _section_end(rdtype)
+    message = (_HEAD_CD if checking_disabled else _HEAD) + section + _OPT
     is_plain = _PLAIN_LOWER.fullmatch(name)
     return Query(message, section, (name, rdtype) if is_plain else question_of(message))
 
@@ -146,6 +141,11 @@ def parse_response(data: bytes, query: Query | None = None) -> Message:
         raise Malformed(str(error)) from None
 
 
+@cache
+def _section_end(rdtype: int) -> bytes:
+    return _QUESTION.pack(rdtype, _IN)
+
+
 def question_of(query: bytes) -> tuple[str, int]:
     """What a query of ``build_query`` asks, spelled as ``Message.question`` spells it."""
     name, at = _name(query, _HEADER.size)
@@ -165,21 +165,19 @@ def _message(data: bytes, query: Query | None) -> Message:
     authenticated = bool(flags & _AD)
     if flags & _TC:  # what there is of it cannot be relied on
         return Message(id, flags & 15, True, authenticated, (name, rdtype))
-    count = answers + authorities + additionals
-    entries = _entries(data, at, count, name)
-    found = _answers(data, entries[:answers], rdtype)
-    authority = entries[answers : answers + authorities]
-    negative_ttl = _negative_ttl(data, authority)
-    names_others = negative_ttl is None and any(entry.rdtype == NS for entry in authority)
+    entries = _entries(data, at, answers + authorities + additionals, name)
+    found = _answers(data, entries[:answers], rdtype) if answers else ()
+    negative_ttl, is_referral = None, False
+    if authorities:
+        authority = entries[answers : answers + authorities]
+        negative_ttl = _negative_ttl(data, authority)
+        names_others = negative_ttl is None and any(entry[1] == NS for entry in authority)
+        is_referral = names_others and not flags & _AA and not found
+    rcode = flags & 15
+    if additionals:
+        rcode |= _extended_rcode(entries[answers + authorities :])
     return Message(
-        id,
-        flags & 15 | _extended_rcode(entries[answers + authorities :]),
-        False,
-        authenticated,
-        (name, rdtype),
-        found,
-        negative_ttl,
-        referral=names_others and not flags & _AA and not found,
+        id, rcode, False, authenticated, (name, rdtype), found, negative_ttl, is_referral
     )
 
 
@@ -204,7 +202,7 @@ def _entries(data: bytes, at: int, count: int, question: str) -> list[_Entry]:
         rdtype, rdclass, ttl, size = _RECORD.unpack_from(data, at)
         start = at + _RECORD.size
         at = start + size
-        entries.append(_Entry(owner, rdtype, rdclass, ttl, start, at))
+        entries.append((owner, rdtype, rdclass, ttl, start, at))
     if at != len(data):
         raise Malformed("shorter or longer than it says")
     return entries
@@ -220,17 +218,18 @@ def _answers(data: bytes, entries: Sequence[_Entry], asked: int) -> tuple[Record
 
 
 def _negative_ttl(data: bytes, authority: Sequence[_Entry]) -> int | None:
-    for entry in authority:
-        if entry.rdtype == SOA and entry.rdclass == _IN:
-            minimum = _soa(data, entry.start, entry.end).minimum
-            return min(_seconds(entry.ttl), _seconds(minimum))
+    """From the last four octets of an SOA; nobody needs the names before them."""
+    for _, rdtype, rdclass, ttl, start, end in authority:
+        if rdtype == SOA and rdclass == _IN:
+            _expect(end - start >= _LEAST_SOA)
+            return min(_seconds(ttl), _seconds(int.from_bytes(data[end - 4 : end])))
     return None
 
 
 def _extended_rcode(additional: Sequence[_Entry]) -> int:
     for entry in additional:
-        if entry.rdtype == OPT:
-            return entry.ttl >> 24 << 4
+        if entry[1] == OPT:
+            return entry[3] >> 24 << 4
     return 0
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.protocols import tags, uris
+from app.protocols import memory, tags, uris
 from app.protocols.names import MAX_NAME
 
 VERSION = "DMARC1"
@@ -101,8 +101,10 @@ class Record:
 
 def is_record(text: str) -> bool:
     """Whether a receiver takes the TXT value for a DMARC record (RFC 9989 §4.7, §4.8)."""
+    if not text.startswith(("v", "V")):
+        return False
     name, value = next(iter(tags.split(text.partition(";")[0])), ("", ""))
-    return tags.lowered(name) == "v" and value == VERSION and text[0] in "vV"
+    return tags.lowered(name) == "v" and value == VERSION
 
 
 def is_attempt(text: str) -> bool:
@@ -110,6 +112,7 @@ def is_attempt(text: str) -> bool:
     return tags.claims_version(text, "DMARC")
 
 
+@memory.of_short_texts
 def parse_record(text: str) -> Record:
     """Read one TXT value found at ``_dmarc.<domain>`` as a receiver reads it.
 

@@ -7,6 +7,8 @@ from functools import cache
 
 from publicsuffixlist import PublicSuffixList
 
+from app.protocols import memory
+
 
 def is_public_suffix(name: str) -> bool:
     """Whether names are registered directly below it: a TLD, ``co.uk``, ``github.io``.
@@ -16,6 +18,7 @@ def is_public_suffix(name: str) -> bool:
     return registrable(name) is None
 
 
+@memory.of_short_texts
 def registrable(name: str) -> str | None:
     """The part that is registered: the public suffix and one label; None if there is no such part.
 

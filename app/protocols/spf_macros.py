@@ -46,19 +46,19 @@ Parts = tuple[str | Macro, ...]
 
 @dataclass(frozen=True, slots=True)
 class DomainSpec:
-    """What follows ``:`` or ``=``, naming a domain; ``text`` is as written."""
+    """What follows ``:`` or ``=``, naming a domain.
+
+    text     as written
+    letters  those of the macros in it
+    """
 
     text: str
     parts: Parts
+    letters: frozenset[str]
 
     def name_at(self, domain: str) -> str | None:
         """The name it is in a record of ``domain``; None if it depends on the mail."""
         return shortened(expand(self.parts, {"d": domain})) if self.letters <= {"d"} else None
-
-    @property
-    def letters(self) -> frozenset[str]:
-        """The macros it has."""
-        return letters(self.parts)
 
 
 def parse_domain_spec(text: str) -> DomainSpec:
@@ -73,7 +73,8 @@ def parse_domain_spec(text: str) -> DomainSpec:
     end, is_macro = tokens[-1]
     if isinstance(end, str) and not is_macro and not _TOP_LABEL.search(end):
         raise BadMacro(f"{text} does not end in the name of a top-level domain")
-    return DomainSpec(text, tuple(part for part, _ in tokens))
+    parts = tuple(part for part, _ in tokens)
+    return DomainSpec(text, parts, letters(parts))
 
 
 def parse_explanation(text: str) -> Parts:

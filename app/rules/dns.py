@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.checks.contract import Judgement, Record, Severity
+from app.checks.contract import Judgement, Severity
+from app.checks.evidence import Record
 from app.protocols import dmarc, dmarc_discovery, names, timestamps
 from app.protocols.dmarc import Policy
 from app.rules.contract import Change, Draft, Posture, Rule

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Judgement, Record, Severity, Verdict
+from app.checks.contract import Judgement, Severity, Verdict
+from app.checks.evidence import Record
 from app.protocols.names import DomainName
 from app.rules import dns
 from app.rules.contract import Change, Draft, Posture

@@ -1,0 +1,56 @@
+"""What is kept of what a check heard and said, however much that is."""
+
+from app.checks import evidence
+from app.checks.answers import Answers
+from app.checks.contract import Fix, Kind, Outcome, Severity, Subject, check, judge
+from app.protocols.names import DomainName
+from tests.zones import Zone
+
+DOMAIN = DomainName("example.org")
+LONG = "v=spf1 " + "a:x.example " * 5000
+ODD = Kind("probe.odd", Severity.HIGH, "Odd", "RFC 0")
+
+
+def _fix(text: str) -> Fix:
+    return Fix("remove", DOMAIN, "TXT", text, None, "", "")
+
+
+@check("probe", finds=(ODD,))
+async def probe(subject: Subject, dns: Answers) -> Outcome:
+    texts = await dns.txt(subject.domain)
+    found = [ODD.at(f"{text} {n}", fix=_fix(text), text=text) for n in range(40) for text in texts]
+    return Outcome({"texts": list(texts), "nested": [{"text": text} for text in texts]}, *found)
+
+
+async def test_short_texts_are_kept_whole() -> None:
+    judgement = await judge(probe, Subject(DOMAIN), Zone({DOMAIN: ["short"]}))
+    assert judgement.records[0].values == ("short",)
+    assert judgement.findings[0].fix == _fix("short")
+
+
+async def test_a_long_text_is_cut_with_a_mark_wherever_it_is_repeated() -> None:
+    judgement = await judge(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
+    mark = f"… [{len(LONG) - evidence.MAX_VALUE} more characters; sha256 "
+    cut = judgement.facts["nested"][0]["text"]
+    assert cut.startswith(LONG[: evidence.MAX_VALUE] + mark)
+    assert cut == judgement.facts["texts"][0] == judgement.records[0].values[0]
+
+
+async def test_a_fix_that_would_have_to_be_cut_is_left_out() -> None:
+    judgement = await judge(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
+    assert {finding.fix for finding in judgement.findings} == {None}
+
+
+async def test_a_judgement_is_bounded_however_often_a_text_is_repeated() -> None:
+    judgement = await judge(
+        probe, Subject(DOMAIN), Zone({DOMAIN: [LONG, LONG + "b", "c" * 60_000]})
+    )
+    assert len(repr(judgement)) < 4 * evidence.MAX_TEXT
+
+
+async def test_two_long_texts_stay_different() -> None:
+    subjects = {
+        (await judge(probe, Subject(DOMAIN), Zone({DOMAIN: [text]}))).findings[0].subject
+        for text in (LONG, LONG + "b")
+    }
+    assert len(subjects) == 2

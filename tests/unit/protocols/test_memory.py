@@ -1,0 +1,29 @@
+"""What parsers remember."""
+
+from app.protocols import memory
+
+
+class Parser:
+    """Notes what it was given."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def __call__(self, text: str) -> int:
+        self.read.append(text)
+        return len(text)
+
+
+def test_a_short_text_is_read_once() -> None:
+    parser = Parser()
+    parse = memory.of_short_texts(parser.__call__)
+    assert [parse("ab"), parse("ab")] == [2, 2]
+    assert parser.read == ["ab"]
+
+
+def test_a_long_text_is_not_kept() -> None:
+    parser = Parser()
+    parse = memory.of_short_texts(parser.__call__)
+    long = "x" * (memory.LONGEST + 1)
+    assert [parse(long), parse(long)] == [len(long)] * 2
+    assert parser.read == [long, long]

@@ -67,5 +67,14 @@ class IdempotencyInProgress(ApplicationError):
     code, status = "idempotency_in_progress", 409
 
 
+class QuotaExceeded(ApplicationError):
+    """``retry_after``: seconds until there is room again."""
+
+    code, status = "quota_exceeded", 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message, retryAfter=retry_after)
+
+
 class ServiceUnavailable(ApplicationError):
     code, status = "service_unavailable", 503

@@ -19,9 +19,10 @@ from app import redis_client
 
 logger = logging.getLogger(__name__)
 
-SCANS, DELIVERY = "scans", "delivery"
+SCANS, INTAKE, DELIVERY = "scans", "intake", "delivery"
 QUEUES = (
     SCANS,
+    INTAKE,
     DELIVERY,
 )  # one process of a worker each: with two, a worker that is killed loses jobs
 
@@ -71,17 +72,29 @@ def enqueue_scans(scan_ids: Sequence[UUID], *, at_front: bool = False) -> bool:
     at_front  before what waits: somebody is looking at it
     returns   False if Redis is away, after half a second at most
     """
+    return _enqueue(SCANS, "worker.jobs.run_scans", scan_ids, at_front=at_front)
+
+
+def enqueue_intakes(intake_ids: Sequence[UUID]) -> bool:
+    """Have a worker look what is in these files, in one job.
+
+    returns  as ``enqueue_scans``
+    """
+    return _enqueue(INTAKE, "worker.jobs.read_intakes", intake_ids)
+
+
+def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False) -> bool:
     bell = _bound()
 
     def ring() -> bool:
-        bell.queue(SCANS).enqueue(
-            "worker.jobs.run_scans",
-            [str(scan_id) for scan_id in scan_ids],
+        bell.queue(name).enqueue(
+            job,
+            [str(id) for id in ids],
             at_front=at_front,
             job_timeout=JOB_SECONDS,
             result_ttl=0,
             failure_ttl=FAILURE_SECONDS,
-            description=f"{len(scan_ids)} scans",
+            description=f"{len(ids)} {name}",
         )
         return True
 

@@ -55,6 +55,18 @@ class Settings:
     scan_requeue: timedelta = timedelta(seconds=30)
     sweep_seconds: float = 15.0
 
+    ingest_rate_limit: str = "600 per minute"
+    ingest_max_bytes: int = 10 * 1024 * 1024
+    ingest_files_per_day: int = 50_000
+    ingest_bytes_per_day: int = 2 * 1024**3
+    intake_cpu_seconds: int = 30
+    intake_memory_bytes: int = 512 * 1024**2
+    intake_lease: timedelta = timedelta(seconds=60)
+    keep_parsed_days: int = 7
+    keep_raw_days: int = 30
+    keep_failure_report_days: int = 30
+    metrics_token: str | None = None
+
     egress_allow_cidrs: tuple[Network, ...] = ()
     egress_proxy: str | None = None
     egress_ports: tuple[int, ...] = (443,)
@@ -159,6 +171,18 @@ def _positive(text: str) -> int:
     return count
 
 
+def _size(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) == 0:
+        raise ValueError("it must be a number of bytes above 0")
+    return int(text)
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]{16,}", text):
+        raise ValueError("it must have at least 16 printable characters")
+    return text
+
+
 def _seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
         raise ValueError("it must be a number of seconds above 0")
@@ -250,6 +274,17 @@ _READERS: Mapping[str, Any] = {
     "SCAN_LEASE": _span,
     "SCAN_REQUEUE": _span,
     "SWEEP_SECONDS": _seconds,
+    "INGEST_RATE_LIMIT": _limit,
+    "INGEST_MAX_BYTES": _positive,
+    "INGEST_FILES_PER_DAY": _positive,
+    "INGEST_BYTES_PER_DAY": _size,
+    "INTAKE_CPU_SECONDS": _positive,
+    "INTAKE_MEMORY_BYTES": _size,
+    "INTAKE_LEASE": _span,
+    "KEEP_PARSED_DAYS": _positive,
+    "KEEP_RAW_DAYS": _positive,
+    "KEEP_FAILURE_REPORT_DAYS": _positive,
+    "METRICS_TOKEN": _token,
     "EGRESS_ALLOW_CIDRS": _cidrs,
     "EGRESS_PROXY": _http_url,
     "EGRESS_PORTS": _ports,

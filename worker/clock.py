@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app import runtime
-from app.services import alerts, deliveries, feed, idempotency, scanning
+from app.services import alerts, deliveries, feed, idempotency, reading, scanning
 from app.settings import BadSettings, Settings
 from worker import stopping
 
@@ -34,6 +34,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
     return (
         Task(settings.sweep_seconds, scanning.requeue_stale),
         Task(settings.delivery_sweep, deliveries.ring_if_due),
+        Task(settings.sweep_seconds, reading.requeue_stale),
         Task(30, scanning.start_due),
         Task(30, alerts.wake_snoozed),
         Task(3600, idempotency.purge),

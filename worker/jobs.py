@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from app import logs, runtime
-from app.services import deliveries, scanning
-from worker import stopping
+from app.services import deliveries, reading, scanning
+from worker import bounds, stopping
 
 
 def run_scans(scan_ids: list[str]) -> None:
@@ -24,8 +24,19 @@ def deliver() -> None:
     deliveries.run(runtime.door(), is_stopping=stopping.is_asked)
 
 
+def read_intakes(intake_ids: list[str]) -> None:
+    """Read these files of reports, and whatever else waits to be read."""
+    with logs.fields(intakes=intake_ids[:3]):
+        reading.run(
+            [UUID(intake_id) for intake_id in intake_ids],
+            guard=bounds.one_file,
+            is_stopping=stopping.is_asked,
+        )
+
+
 # What a worker runs; whoever can write to Redis can name nothing else.
 JOBS: Mapping[str, Callable[..., Any]] = {
     "worker.jobs.deliver": deliver,
     "worker.jobs.run_scans": run_scans,
+    "worker.jobs.read_intakes": read_intakes,
 }

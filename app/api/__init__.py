@@ -11,6 +11,7 @@ from app.api import (
     errors,
     events,
     health,
+    ingest,
     limits,
     me,
     openapi,
@@ -24,12 +25,14 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Hooks, routes and error handlers, in the order in which a request meets them."""
     requests.init_app(app)
     auth.init_app(app)
+    ingest.init_app(app)
     limits.init_app(app, settings)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
     v1.before_request(auth.authorize)
     for resource in (me, checks, domains, dns, scans, alerts, events):
         v1.register_blueprint(resource.bp)
     app.register_blueprint(v1)
+    app.register_blueprint(ingest.bp)
     app.register_blueprint(health.bp)
     app.register_blueprint(openapi.bp)
     errors.init_app(app)

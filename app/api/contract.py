@@ -50,6 +50,7 @@ class Contract:
     returns  the shape of ``data``; None: no body
     is_list  ``data`` is a list of them, with ``meta.pagination``
     also     further statuses of success with the same shape
+    takes_file  the body is a file of any type
     """
 
     summary: str
@@ -62,6 +63,7 @@ class Contract:
     is_list: bool = False
     status: int = 200
     also: tuple[int, ...] = ()
+    takes_file: bool = False
 
 
 CONTRACTS: dict[Any, Contract] = {}  # by view function

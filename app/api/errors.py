@@ -5,10 +5,11 @@ import re
 from typing import Any
 
 import orjson
-from flask import Flask, Response, current_app, g
+from flask import Flask, Response, current_app, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
+from app import settings
 from app.api import limits
 from app.errors import ApplicationError, ServiceUnavailable
 
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 _MESSAGES = {
     404: "Not found",
     405: "This route has no such method",
-    413: "The body is larger than {limit} bytes",
+    413: "The body has more than {limit} bytes",
 }
 
 
@@ -38,6 +39,8 @@ def envelope(code: str, message: str, status: int, **extra: Any) -> Response:
 
 def _application_error(error: ApplicationError) -> Response:
     response = envelope(error.code, error.message, error.status, **error.extra)
+    if error.status == 429:
+        g.retry_after = error.extra["retryAfter"]
     if isinstance(error, ServiceUnavailable):
         response.headers["Retry-After"] = "5"
     if error.status == 401:
@@ -60,7 +63,7 @@ def _http_error(error: HTTPException) -> Response:
     else:
         code = re.sub(r"[^a-z]+", "_", error.name.lower()).strip("_")
     message = _MESSAGES.get(status, error.description or error.name)
-    message = message.replace("{limit}", str(current_app.config["MAX_CONTENT_LENGTH"]))
+    message = message.replace("{limit}", str(_most()))
     if status == 400:
         details = [{"field": "request", "code": "malformed", "message": message}]
         return envelope("invalid_request", message, 400, details=details)
@@ -69,6 +72,12 @@ def _http_error(error: HTTPException) -> Response:
         if name == "Allow":
             response.headers[name] = value
     return response
+
+
+def _most() -> int:
+    chosen = settings.current()
+    is_file = request.blueprint == "ingest"
+    return chosen.ingest_max_bytes if is_file else chosen.max_content_length
 
 
 def _bug(error: Exception) -> Response:

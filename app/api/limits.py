@@ -4,18 +4,21 @@ Flask-Limiter decides and writes the headers. Its storage here counts in one rou
 and gives limit, rest and reset of one answer from that one count, so that they never contradict.
 """
 
+import logging
 import math
 import time
 from typing import Any
 
 from flask import Flask, Response, g, request
 from flask_limiter import ApplicationLimit, Limiter
-from limits.storage import Storage
+from limits.storage import MemoryStorage, Storage
 from redis.exceptions import RedisError
 
 from app import redis_client, settings
-from app.api import auth
+from app.api import auth, ingest
 from app.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 REST_SECONDS = 1.0  # after a failure
 _EXEMPT = ("health", "docs", "static", "web")
@@ -33,7 +36,11 @@ return {count, tonumber(redis.call('HGET', KEYS[1], 'reset'))}
 
 
 class CountingStorage(Storage):
-    """A storage of ``limits`` that keeps what it counted for the rest of the request."""
+    """A storage of ``limits`` that keeps what it counted for the rest of the request.
+
+    While Redis is away each process counts by itself. Flask-Limiter could do that too, but of
+    several requests that find Redis gone at the same moment it fails all but one.
+    """
 
     STORAGE_SCHEME = ["counting+redis", "counting+rediss", "counting+unix"]  # noqa: RUF012
 
@@ -41,6 +48,7 @@ class CountingStorage(Storage):
         super().__init__(uri, wrap_exceptions)
         self._redis = redis_client.connect(uri.removeprefix("counting+"))
         self._count = self._redis.register_script(_COUNT)
+        self._own = MemoryStorage()
         self._failed_at = -REST_SECONDS
 
     @property
@@ -48,17 +56,27 @@ class CountingStorage(Storage):
         return (RedisError, OSError)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        count, reset = self._shared(key, expiry, amount) or self._alone(key, expiry, amount)
+        g.counted = (count, reset)
+        return count
+
+    def _shared(self, key: str, expiry: int, amount: int) -> tuple[int, float] | None:
+        if time.monotonic() - self._failed_at < REST_SECONDS:
+            return None
         try:
             count, reset = self._count(keys=[key], args=[expiry, amount])
-        except self.base_exceptions:
+        except self.base_exceptions as error:
             self._failed_at = time.monotonic()
-            raise
-        g.counted = (int(count), float(reset))
-        return int(count)
+            logger.warning("the rate limit is counted alone", extra={"reason": str(error)})
+            return None
+        return int(count), float(reset)
+
+    def _alone(self, key: str, expiry: int, amount: int) -> tuple[int, float]:
+        return self._own.incr(key, expiry, amount), self._own.get_expiry(key)
 
     def get(self, key: str) -> int:
         counted: tuple[int, float] | None = g.get("counted")
-        return counted[0] if counted else int(self._redis.hget(key, "count") or 0)
+        return counted[0] if counted else 0
 
     def get_expiry(self, key: str) -> float:
         counted: tuple[int, float] | None = g.get("counted")
@@ -66,15 +84,7 @@ class CountingStorage(Storage):
         return (counted[1] if counted else time.time()) - 1
 
     def check(self) -> bool:
-        # Flask-Limiter asks in the middle of a request, at once after a failure: that one call
-        # must not wait twice.
-        if time.monotonic() - self._failed_at < REST_SECONDS:
-            return False
-        try:
-            return bool(self._redis.ping())
-        except self.base_exceptions:
-            self._failed_at = time.monotonic()
-            return False
+        return True  # or it counts alone
 
     def reset(self) -> int | None:
         return None  # the limits of callers end by themselves
@@ -92,7 +102,6 @@ def init_app(app: Flask, chosen: Settings) -> None:
         application_limits=[ApplicationLimit(_limit, scope="api", exempt_when=_is_exempt)],
         headers_enabled=True,
         storage_uri=f"counting+{chosen.redis_url}",
-        in_memory_fallback_enabled=True,
         request_identifier=lambda: request.endpoint or "unmatched",
     )
 
@@ -104,11 +113,15 @@ def retry_after(limiter: Limiter) -> int:
 
 
 def _counted_as() -> str:
+    if (sender := ingest.sender_or_none()) is not None:
+        return f"ingest:{sender.token_id}"
     caller = auth.caller_or_none()
     return f"key:{caller.key_id}" if caller else f"address:{request.remote_addr or 'unknown'}"
 
 
 def _limit() -> str:
+    if ingest.sender_or_none() is not None:
+        return settings.current().ingest_rate_limit
     caller = auth.caller_or_none()
     if caller is None:
         return settings.current().failed_auth_limit

@@ -36,6 +36,7 @@ _REFUSALS = {
     500: "A defect on our side",
     503: "The service cannot answer just now",
 }
+_OF_FILES = (400, 404, 413, 429, 500, 503)
 _HEADERS = {
     "X-RateLimit-Limit": {"schema": {"type": "integer"}},
     "X-RateLimit-Remaining": {"schema": {"type": "integer"}},
@@ -139,6 +140,8 @@ def _operation(rule: Rule, method: str, contract: Contract) -> dict[str, Any]:
                     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
                 }
             )
+    if contract.takes_file:
+        operation["requestBody"] = {"required": True, "content": {"*/*": {}}}
     if contract.body is not None:
         operation["requestBody"] = {
             "required": not contract.is_body_optional,
@@ -186,14 +189,19 @@ def _responses(contract: Contract) -> dict[str, Any]:
     for status in (contract.status, *contract.also):
         content = _content(contract)
         found[str(status)] = {"description": contract.summary, "headers": _HEADERS, **content}
-    if not contract.is_public:
-        for status, words in _REFUSALS.items():
-            found[str(status)] = {
-                "description": words,
-                "headers": _HEADERS,
-                "content": {"application/json": {"schema": _ref("Error")}},
-            }
+    for status, words in _refusals(contract).items():
+        found[str(status)] = {
+            "description": words,
+            "headers": _HEADERS,
+            "content": {"application/json": {"schema": _ref("Error")}},
+        }
     return found
+
+
+def _refusals(contract: Contract) -> Mapping[int, str]:
+    if contract.takes_file:
+        return {**{status: _REFUSALS[status] for status in _OF_FILES}, 415: "It has an encoding"}
+    return {} if contract.is_public else _REFUSALS
 
 
 def _content(contract: Contract) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from app.models.reports import (
     Intake,
     RawFile,
     ReportDay,
+    SeenSelector,
     TlsPolicy,
     TlsReport,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "ReporterCount",
     "Scan",
     "ScanBatch",
+    "SeenSelector",
     "SignedIn",
     "TlsPolicy",
     "TlsReport",

@@ -25,6 +25,7 @@ RECEIVED = "received"
 ENDS = ("parsed", "duplicate", "conflict", "unattributed", "quarantined")
 STATES = (RECEIVED, *ENDS)
 WAYS = ("http", "mail", "mailbox", "cli", "dashboard")
+MAX_ATTEMPTS = 3
 PROVENANCES = ("unverified", "token", "authenticated")  # each is worth more than the one before
 
 
@@ -69,6 +70,7 @@ class Intake(Base):
     state        ``received`` until it ends in one of ENDS; none is ever dropped in silence
     reason       why it is quarantined or unattributed: a word of the protocols' or services'
     claims       what the way in tells of the sender: JSON for ``provenance``
+    about        the domain that the report is about, once that is known
     report_id    of the report that it became, or repeats, or contradicts
     attempt, lease_until, rung_at   as with a scan: the row is the job
     """
@@ -77,7 +79,9 @@ class Intake(Base):
     __table_args__ = (
         Index(None, "account_id", "id"),
         Index(None, "account_id", "state", "id"),
-        Index(None, "account_id", "sha256"),
+        Index("uq_intakes_file", "account_id", "sha256", "member", unique=True),
+        Index(None, "report_id"),
+        Index(None, "received_at"),
         Index(
             "ix_intakes_received",
             "rung_at",
@@ -105,6 +109,7 @@ class Intake(Base):
     provenance: Mapped[str] = mapped_column(String(16), default="unverified")
     claims: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     kind: Mapped[str | None] = mapped_column(String(16))
+    about: Mapped[str | None] = mapped_column(String(253))
     report_id: Mapped[UUID | None] = mapped_column()
     parser_version: Mapped[int | None] = mapped_column()
     attempt: Mapped[int] = mapped_column(default=0)
@@ -294,8 +299,25 @@ class FailureReport(Base):
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class SeenSelector(Base):
+    """A selector of the domain, or of one below it, whose signature passed in a report."""
+
+    __tablename__ = "seen_selectors"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "domain_id"], ["domains.account_id", "domains.id"], ondelete="CASCADE"
+        ),
+    )
+
+    domain_id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(253), primary_key=True)
+    selector: Mapped[str] = mapped_column(String(190), primary_key=True)
+    account_id: Mapped[UUID] = mapped_column()
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class ReportDay(Base):
-    """How many files of an account had which fate on one day (UTC), for the daily limits.
+    """How many files an account has sent on one day (UTC), for the daily limits.
 
     bytes  as received, before anything is unwrapped
     """

@@ -14,19 +14,23 @@ from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, User
 from app.models.accounts import ROLES
 from app.models.keys import Scope
-from app.services import audit, keys, passwords
+from app.services import audit, ingest_tokens, keys, passwords
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
 
 
 @dataclass(frozen=True, slots=True)
 class FirstStart:
-    """What the first start made; the password and the key are shown once and kept nowhere."""
+    """What the first start made; the password and the key are shown once and kept nowhere.
+
+    ingest_token  the word in the account's addresses for reports
+    """
 
     account: str
     email: str
     password: str
     token: str
+    ingest_token: str
 
 
 def create(name: str, *, actor: str = "system") -> Account:
@@ -69,7 +73,10 @@ def add_user(
 
 
 def set_up(email: str) -> FirstStart | None:
-    """The first account, its owner and a key with every scope; None if there is an account."""
+    """The first account, its owner, a key with every scope and an address for reports.
+
+    returns  None if there is an account
+    """
     with transaction() as session:
         if session.scalar(select(func.count()).select_from(Account)):
             return None
@@ -78,7 +85,8 @@ def set_up(email: str) -> FirstStart | None:
         _, token = keys.add(
             session, account.id, keys.NewKey("first key", tuple(Scope)), actor="system"
         )
-        return FirstStart(account.name, email, password, token)
+        word = ingest_tokens.add(session, account.id, actor="system").token
+        return FirstStart(account.name, email, password, token, word)
 
 
 def complaints(email: str, role: str) -> list[dict[str, str]]:

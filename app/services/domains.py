@@ -17,7 +17,7 @@ from app.errors import ApplicationError, Conflict, InvalidRequest, NotFound, Pre
 from app.models import Alert, Domain
 from app.protocols import names
 from app.protocols.names import DomainName
-from app.services import audit
+from app.services import audit, intakes
 
 COLUMNS = (
     Domain.id,
@@ -268,6 +268,8 @@ def _add(
     session.add(domain)
     audit.record(session, account_id, actor=actor, action="domain.added", target=name)
     session.flush()  # so that the next of many sees it
+    if settings.current().domain_verification == "off":
+        intakes.retry_about(session, account_id, name)
     return domain
 
 

@@ -16,7 +16,7 @@ from app.checks.answers import Answers, Door, OpenAnswers, Undetermined
 from app.db import now, transaction
 from app.errors import Conflict, ServiceUnavailable
 from app.models import Domain
-from app.services import audit, domains
+from app.services import audit, domains, intakes
 
 _LABEL = "_mp-challenge"
 _PREFIX = "mp-verify="
@@ -60,6 +60,7 @@ def verify(account_id: UUID, ref: str, door: Door, *, actor: str) -> Domain:
                 audit.record(
                     session, account_id, actor=actor, action="domain.verified", target=name
                 )
+                intakes.retry_about(session, account_id, name)
             return domain
     except IntegrityError:
         raise Conflict(f"{name} is verified by another account") from None

@@ -16,9 +16,10 @@ from schemathesis.specs.openapi.checks import (
 
 from app.api import openapi
 from app.models.keys import Scope
+from app.services import ingest_tokens
 from tests.api import test_scans
 from tests.api.conftest import Client, make_client
-from tests.factories import make_account
+from tests.factories import ACTOR, make_account
 
 CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
 REFUSALS = {"400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "503"}
@@ -102,9 +103,9 @@ def hold(operation: Any, client: Client, real: dict[str, str]) -> None:
     @given(case=operation.as_strategy(), is_real=st.booleans())
     def holds(case: Any, is_real: bool) -> None:
         if is_real:
+            kind = operation.path.partition("/{id}")[0].rpartition("/")[2]
             case.path_parameters = {
-                name: real[operation.path.split("/")[2] if name == "id" else name]
-                for name in case.path_parameters or {}
+                name: real[kind if name == "id" else name] for name in case.path_parameters or {}
             }
         response = case.call(headers={"Authorization": f"Bearer {client.token}"})
         case.validate_response(response, checks=CHECKS)
@@ -123,4 +124,5 @@ def things(client: Client) -> dict[str, str]:
         "scans": done["id"],
         "scan-batches": batch["id"],
         "alerts": alert["id"],
+        "token": ingest_tokens.create(client.account_id, actor=ACTOR).token,
     }

@@ -10,6 +10,7 @@ The rule of comparison: status, named headers, keys and values must be equal, ex
 An HTML comment ``<!-- meanwhile: … -->`` names what happens before the next example (MEANWHILE).
 """
 
+import gzip
 import json
 import re
 import shlex
@@ -26,10 +27,12 @@ from werkzeug.test import TestResponse
 from app import ids
 from app.api.contract import CONTRACTS, Contract
 from app.models.keys import Scope
-from app.services import scanning, scans, verification
+from app.services import ingest_tokens, scanning, scans, verification
 from app.services.scans import ScanFilter
 from app.settings import Settings
 from tests.api.conftest import Client, app, client, make_client, zone
+from tests.documents import dmarc_xml, tls_json
+from tests.factories import ACTOR
 from tests.zones import Zone, ZoneDoor
 
 __all__ = ["app", "client", "zone"]
@@ -43,9 +46,15 @@ EXAMPLE = re.compile(
 )
 ROUTE = re.compile(r"^### (GET|POST|PATCH|PUT|DELETE) (/\S+)\n\nScope: ([^.\n]*)\.", re.MULTILINE)
 VARIABLES = {"dom": "DOMAIN", "scan": "SCAN", "batch": "BATCH", "alert": "ALERT"}
+FILES = {
+    "@report.xml.gz": gzip.compress(dmarc_xml("example.com", "2026-11-24.1")),
+    "@tls-report.json.gz": gzip.compress(
+        tls_json("example.com", "2026-11-24T00:00:00Z_example.com")
+    ),
+}
 VARYING = {"elapsedMs", "durationMs", "queryCount", "retryAfter"}
 
-ID = re.compile(r"\b(dom|scan|batch|alert|key|evt|acc)_[0-9a-z]{26}\b")
+ID = re.compile(r"\b(dom|scan|batch|alert|key|evt|acc|int|dmr|tlr|flr)_[0-9a-z]{26}\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 SECONDS = re.compile(r"\d+ seconds")
 
@@ -98,20 +107,24 @@ class Story:
         """Run a curl command, without curl."""
         words = shlex.split(command.replace("\\\n", " "))
         assert words.pop(0) == "curl", command
-        method, body, headers, path = "", None, {}, ""
+        body: str | bytes | None = None
+        method, headers, path = "", dict[str, str](), ""
         for word in (iterator := iter(words)):
             if word == "-X":
                 method = next(iterator)
             elif word == "--json":
                 body, headers["Content-Type"] = self.filled(next(iterator)), "application/json"
+            elif word == "--data-binary":
+                body = FILES[next(iterator)]
             elif word == "-H":
                 name, _, value = self.filled(next(iterator)).partition(": ")
                 headers[name] = value
             else:
                 path = self.filled(word)
+        kind = headers.pop("Content-Type", None)
         method = method or ("GET" if body is None else "POST")
         caller = self.client.app.test_client()
-        return caller.open(path, method=method, data=body, headers=headers)
+        return caller.open(path, method=method, data=body, headers=headers, content_type=kind)
 
     def filled(self, text: str) -> str:
         """The text with its $VARIABLES; an unknown one is an error."""
@@ -148,7 +161,8 @@ def story(client: Client) -> Story:
     read = make_client(client.app, client.account_id, [Scope.DOMAINS_READ])
     busy = make_client(client.app, client.account_id, rate_limit="1 per minute")
     busy("GET", "/v1/me")
-    keys = {"READ_KEY": read.token, "BUSY_KEY": busy.token}
+    token = ingest_tokens.create(client.account_id, actor=ACTOR).token
+    keys = {"READ_KEY": read.token, "BUSY_KEY": busy.token, "TOKEN": token}
     made = Story(client, {"API": "", "AUTH": f"Authorization: Bearer {client.token}", **keys})
     made.publish("example.com", *RECORDS["example.com"])
     return made

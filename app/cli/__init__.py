@@ -2,40 +2,19 @@
 
 import getpass
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import click
 from flask import Flask
-from flask.cli import AppGroup
 
 from app import ids, settings
-from app.errors import ApplicationError, NotFound
+from app.cli import reports
+from app.cli.base import OPERATOR, Command, Commands, moment, span
 from app.models.accounts import ROLES
 from app.models.keys import Scope
-from app.services import accounts, demo, keys, scans
+from app.services import accounts, demo, ingest_tokens, keys, scans
 
-OPERATOR = "user:operator"
 SCOPES = [scope.value for scope in Scope]
-
-
-class Command(click.Command):
-    """A command whose errors are a sentence on stderr and exit status 1, without a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except NotFound:
-            named = [str(ctx.params[name]) for name in ("account", "key_id") if name in ctx.params]
-            raise click.ClickException(f"there is no such thing: {', '.join(named)}") from None
-        except ApplicationError as error:
-            raise click.ClickException(error.message) from None
-
-
-class Commands(AppGroup):
-    """A group of them."""
-
-    command_class = Command
 
 
 accounts_group = Commands("accounts", help="Accounts.")
@@ -48,6 +27,7 @@ def init_app(app: Flask) -> None:
     """Add the commands to ``flask``."""
     for command in (accounts_group, users_group, keys_group, scans_group, set_up, demo_domains):
         app.cli.add_command(command)
+    reports.init_app(app)
 
 
 @accounts_group.command("create")
@@ -88,7 +68,7 @@ def create_key(
     rate_limit: str | None,
 ) -> None:  # fmt: skip
     """Make a key; it is printed once."""
-    new = keys.NewKey(name, [Scope(scope) for scope in scopes], _moment(expires), cidrs, rate_limit)
+    new = keys.NewKey(name, [Scope(scope) for scope in scopes], moment(expires), cidrs, rate_limit)
     key, token = keys.issue(accounts.find(account).id, new, actor=OPERATOR)
     print(f"{key.key_id}  {key.name}  {' '.join(key.scopes)}")
     print(f"key (shown once): {token}")
@@ -123,7 +103,7 @@ def revoke_key(account: str, reason: str | None, key_id: str) -> None:
 def rotate_key(account: str, grace: str, key_id: str) -> None:
     """Make a key like this one, which itself ends after the grace."""
     key, token = keys.rotate(
-        accounts.find(account).id, _key_id(key_id), _span(grace), actor=OPERATOR
+        accounts.find(account).id, _key_id(key_id), span(grace), actor=OPERATOR
     )
     print(f"{key.key_id}  {key.name}  {' '.join(key.scopes)}")
     print(f"key (shown once): {token}")
@@ -143,7 +123,7 @@ def trigger_scans(account: str, domains: Sequence[str]) -> None:
 @click.command("setup", cls=Command)
 @click.option("--email", default="admin@localhost.localdomain", show_default=True)
 def set_up(email: str) -> None:
-    """Make the first account, its owner and a key; nothing if there is an account."""
+    """Make the first account, its owner, a key and addresses; nothing if there is an account."""
     made = accounts.set_up(email)
     if made is None:
         return
@@ -153,6 +133,8 @@ def set_up(email: str) -> None:
     print(f"  user       {made.email}")
     print(f"  password   {made.password}")
     print(f"  API key    {made.token}")
+    print(f"  reports    {ingest_tokens.address(made.ingest_token)}")
+    print(f"  TLS-RPT    {ingest_tokens.tls_address(made.ingest_token)}")
     print("Try it:")
     print(f"  curl -H 'Authorization: Bearer {made.token}' {base}/v1/me")
 
@@ -167,20 +149,3 @@ def demo_domains() -> None:
 def _key_id(text: str) -> str:
     """The public part; a whole key is taken too, since that is what people have at hand."""
     return text.removeprefix("mp_")[:12]
-
-
-def _span(text: str) -> timedelta:
-    units = {"m": "minutes", "h": "hours", "d": "days"}
-    if text[:-1].isdigit() and len(text) < 7 and text[-1] in units:
-        return timedelta(**{units[text[-1]]: int(text[:-1])})
-    raise click.BadParameter("it must read like 30m, 24h or 7d")
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter("it must read like 2030-01-31 or 2030-01-31T12:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,145 @@
+"""The commands about reports: addresses that take them in, files, and what became of them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import click
+from flask import Flask
+
+from app import ids
+from app.cli.base import OPERATOR, Command, Commands, span
+from app.errors import NotFound
+from app.models import IngestToken
+from app.models.reports import STATES
+from app.services import accounts, ingest_tokens, intakes
+from app.services.intakes import IntakeFilter
+from app.sources import files
+from app.sources.files import Item, TooLarge
+
+tokens_group = Commands("ingest-tokens", help="The addresses that reports are sent to.")
+intake_group = Commands("intake", help="Files of reports, and what became of them.")
+
+_ACCOUNT = click.option("--account", required=True, help="Its name or id.")
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to ``flask``."""
+    for command in (tokens_group, intake_group, ingest):
+        app.cli.add_command(command)
+
+
+@tokens_group.command("create")
+@_ACCOUNT
+def create_token(account: str) -> None:
+    """Make an address for reports."""
+    _print(ingest_tokens.create(accounts.find(account).id, actor=OPERATOR))
+
+
+@tokens_group.command("list")
+@_ACCOUNT
+def list_tokens(account: str) -> None:
+    """List the account's addresses, newest first."""
+    for token in ingest_tokens.search(accounts.find(account).id):
+        _print(token)
+
+
+@tokens_group.command("rotate")
+@_ACCOUNT
+@click.option("--overlap", default="7d", show_default=True, help="How long the old one goes on.")
+@click.argument("token")
+def rotate_token(account: str, overlap: str, token: str) -> None:
+    """Make a new address; the old one (its id or token) ends after the overlap."""
+    account_id = accounts.find(account).id
+    _print(ingest_tokens.rotate(account_id, token, span(overlap), actor=OPERATOR))
+
+
+@tokens_group.command("revoke")
+@_ACCOUNT
+@click.argument("token")
+def revoke_token(account: str, token: str) -> None:
+    """Take nothing in at an address (its id or token) from now on."""
+    _print(ingest_tokens.revoke(accounts.find(account).id, token, actor=OPERATOR))
+
+
+@click.command("ingest", cls=Command)
+@_ACCOUNT
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def ingest(account: str, paths: Sequence[Path]) -> None:
+    """Take in files of reports: single ones, folders, mbox files, Maildirs."""
+    account_id = accounts.find(account).id
+    items = list(files.find(paths))
+    new, failed = 0, list[str]()
+    with click.progressbar(items, label="taking in", item_show_func=_name) as bar:
+        for item in bar:
+            try:
+                raw = item.read()
+            except (OSError, TooLarge) as error:
+                failed.append(f"{item.name}: {error}")
+                continue
+            new += intakes.take_in(account_id, raw, way="cli", file_name=item.name).is_new
+    known = len(items) - len(failed) - new
+    print(f"{new} taken in, {known} known already, {len(failed)} not readable")
+    print(*failed, sep="\n", end="\n" if failed else "")
+    if failed:
+        raise SystemExit(1)
+
+
+@intake_group.command("list")
+@_ACCOUNT
+@click.option("--state", type=click.Choice(STATES))
+@click.option("--reason")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+def list_intakes(account: str, state: str | None, reason: str | None, limit: int) -> None:
+    """List files, newest first, with what became of them."""
+    filters = IntakeFilter(state=state, reason=reason)
+    rows, _ = intakes.search(accounts.find(account).id, filters, limit=limit)
+    for row in rows:
+        words = (row.state, row.reason, row.about, row.file_name, row.member, row.detail)
+        print(
+            ids.public("int", row.id),
+            row.received_at.isoformat(timespec="seconds"),
+            *(word for word in words if word),
+            sep="  ",
+        )
+
+
+@intake_group.command("retry")
+@click.option("--reason", help="All files with this reason, of every account.")
+@click.argument("intake_id", required=False)
+def retry_intakes(reason: str | None, intake_id: str | None) -> None:
+    """Have files read again that are quarantined or unattributed: one, or all with a reason."""
+    if (reason is None) == (intake_id is None):
+        raise click.UsageError("Give either an id or --reason")
+    print(f"{intakes.retry(_intake_id(intake_id), reason)} will be read again")
+
+
+@intake_group.command("counts")
+@click.option("--account", help="Its name or id; all accounts without.")
+def count_intakes(account: str | None) -> None:
+    """How many files there are by state and reason."""
+    for row in intakes.counts(accounts.find(account).id if account else None):
+        print(f"{row.number:8}  {row.state:12}  {row.reason or ''}".rstrip())
+
+
+def _intake_id(text: str | None) -> UUID | None:
+    if text is None:
+        return None
+    found = ids.parse("int", text)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _name(item: Item | None) -> str:
+    return item.name if item else ""
+
+
+def _print(token: IngestToken) -> None:
+    is_usable = ingest_tokens.is_usable(token, datetime.now(UTC))
+    state = "active" if is_usable else "revoked" if token.revoked_at else "expired"
+    ends = token.expires_at.isoformat(timespec="seconds") if token.expires_at else "no end"
+    print(f"{ids.public(ingest_tokens.PREFIX, token.id)}  {state}  {ends}")
+    print(f"  reports  {ingest_tokens.address(token.token)}")
+    print(f"  TLS-RPT  {ingest_tokens.tls_address(token.token)}")

@@ -1,0 +1,99 @@
+"""What is in a file of reports, read whole before anything is written."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.protocols import dmarc_report, envelopes, tls_report
+from app.protocols.dmarc_report import AggregateReport
+from app.protocols.envelopes import Member
+from app.protocols.report_limits import Refused
+from app.protocols.tls_report import TlsReport
+
+PARSER_VERSION = 1  # of whatever decides what becomes of a file
+_DIGEST_AT_ONCE = 1_000
+_MAX_LABEL = 300
+
+Report = AggregateReport | TlsReport
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One report of a file, or why it is none.
+
+    member  its label among the reports of the file; "" for the first
+    digest  of what was read: it is the same however the report was wrapped
+    """
+
+    member: str
+    kind: str | None
+    report: Report | None
+    digest: bytes = b""
+    refused: Refused | None = None
+
+    @property
+    def size(self) -> int:
+        """How many records there are in it."""
+        return len(self.report.records) if isinstance(self.report, AggregateReport) else 1
+
+    @property
+    def abouts(self) -> Sequence[str]:
+        """The domains that the report may be about, the likeliest first."""
+        report = self.report
+        if isinstance(report, AggregateReport):
+            return [report.policy.domain]
+        # Of a TLSA policy it is the MX host (RFC 8460 §4.4), which may be anybody's.
+        policies = sorted(report.policies if report else (), key=lambda p: p.type == "tlsa")
+        return [policy.domain for policy in policies if policy.domain]
+
+    @classmethod
+    def refused_as(cls, reason: str, detail: str) -> "Found":
+        """Nothing in the file can be used."""
+        return cls("", None, None, refused=Refused(reason, detail))
+
+
+def read(raw: bytes, member: str, now: int) -> Sequence[Found]:
+    """Every report of the file, in order; with ``member`` only the one of that label.
+
+    now     in epoch seconds: what lies far behind it cannot have been observed
+    raises  Refused for what spoils the whole file
+    """
+    members = envelopes.unwrap(raw)
+    return [
+        _parse(label, found, now)
+        for label, found in _labelled(members)
+        if not member or label == member
+    ]
+
+
+def _labelled(members: Sequence[Member]) -> Iterator[tuple[str, Member]]:
+    for index, member in enumerate(members):
+        label = f"{index}:{member.path}" if index else ""
+        yield label[:_MAX_LABEL], member
+
+
+def _parse(label: str, member: Member, now: int) -> Found:
+    try:
+        if member.refused is not None:
+            raise member.refused
+        if member.kind == "dmarc":
+            aggregate = dmarc_report.parse(member.document, now)
+            return Found(label, "dmarc", aggregate, _digest_of_aggregate(aggregate))
+        tls = tls_report.parse(member.document, now)
+        return Found(label, "tls", tls, _digest(tls))
+    except Refused as refused:
+        return Found(label, member.kind, None, refused=refused)
+
+
+def _digest(report: TlsReport) -> bytes:
+    return hashlib.sha256(repr(dataclasses.replace(report, warnings=())).encode()).digest()
+
+
+def _digest_of_aggregate(report: AggregateReport) -> bytes:
+    head = dataclasses.replace(report, records=(), warnings=())
+    digest = hashlib.sha256(repr(head).encode())
+    for start in range(0, len(report.records), _DIGEST_AT_ONCE):
+        digest.update(json.dumps(report.records[start : start + _DIGEST_AT_ONCE]).encode())
+    return digest.digest()

@@ -1,0 +1,259 @@
+"""What becomes of a report that was read: whose it is, whether it is there already, its rows.
+
+Reports come in and go out here and nowhere else: ``_add`` and ``_remove``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app import db, ids, settings
+from app.db import now
+from app.models import DmarcReport, Domain, Intake
+from app.models import TlsReport as StoredTls
+from app.models.reports import PROVENANCES, RECEIVED
+from app.protocols.dmarc_report import AggregateReport
+from app.protocols.report_limits import Refused
+from app.protocols.tls_report import TlsReport
+from app.services import report_rows, rollups
+from app.services.contents import PARSER_VERSION, Found
+
+Kind = type[DmarcReport] | type[StoredTls]
+
+_TRUSTED_WAYS = ("http", "cli", "dashboard")  # whoever sent it had a token, or more
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a file, or one report of it, ends."""
+
+    state: str
+    reason: str | None = None
+    detail: str | None = None
+    about: str | None = None
+    report_id: UUID | None = None
+    provenance: str = "unverified"
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """A report on its way into the tables.
+
+    domain  the verified one that it is filed under
+    row     the columns of the report itself
+    """
+
+    intake: Intake
+    found: Found
+    domain: str
+    row: Mapping[str, Any]
+
+    @property
+    def table(self) -> Kind:
+        """Where it goes."""
+        return DmarcReport if self.found.kind == "dmarc" else StoredTls
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The report that has the key of another."""
+
+    id: UUID
+    intake_id: UUID
+    content_digest: bytes
+    provenance: str
+
+
+def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[Found]]]) -> None:
+    """End these files, each (id, attempt, what was found) unless another attempt has it; a step."""
+    owners = _owners(session, results)
+    by_id = {
+        intake.id: intake
+        for intake in session.scalars(
+            select(Intake)
+            .where(Intake.id.in_([id for id, _, _ in results]), Intake.state == RECEIVED)
+            .order_by(Intake.id)
+            .with_for_update()
+        )
+    }
+    moment = now(session)
+    for intake_id, attempt, found in results:
+        intake = by_id.get(intake_id)
+        if intake is None or intake.attempt != attempt:
+            continue
+        for one in found:
+            own = intake if one.member == intake.member else _further(session, intake, one, moment)
+            if own is not None:
+                _close(own, one, _end(session, own, one, owners), moment)
+
+
+def _owners(
+    session: Session, results: Sequence[tuple[UUID, int, Sequence[Found]]]
+) -> Mapping[tuple[UUID, str], Domain]:
+    """The verified domains that the reports may be filed under, by account and name.
+
+    They are locked, first and in order, as by whoever else changes what hangs on a domain: two
+    workers with reports about one domain wait for each other in one way.
+    """
+    accounts = select(Intake.account_id).where(Intake.id.in_([id for id, _, _ in results]))
+    wanted = {
+        name
+        for _, _, found in results
+        for one in found
+        for about in one.abouts
+        for name in _above(about)
+    }
+    statement = select(Domain).where(Domain.account_id.in_(accounts), Domain.name.in_(wanted))
+    if settings.current().domain_verification != "off":
+        statement = statement.where(Domain.verified_at.is_not(None))
+    rows = session.scalars(statement.order_by(Domain.id).with_for_update())
+    return {(domain.account_id, str(domain.name)): domain for domain in rows}
+
+
+def _further(session: Session, intake: Intake, found: Found, moment: datetime) -> Intake | None:
+    """The row of one more report of the file; None if it has one from an earlier time."""
+    row = {
+        "id": ids.new(), "account_id": intake.account_id, "way": intake.way,
+        "sha256": intake.sha256, "size_bytes": intake.size_bytes, "file_name": intake.file_name,
+        "member": found.member, "received_at": intake.received_at, "claims": intake.claims,
+        "state": RECEIVED, "provenance": "unverified", "attempt": 1, "rung_at": moment,
+    }  # fmt: skip
+    insert = db.insert(session, Intake).on_conflict_do_nothing().returning(Intake)
+    return session.scalars(insert, [row]).first()
+
+
+def _close(intake: Intake, found: Found, end: End, moment: datetime) -> None:
+    intake.state, intake.reason, intake.about = end.state, end.reason, end.about
+    intake.detail = end.detail and end.detail[:500]
+    intake.report_id, intake.provenance, intake.kind = end.report_id, end.provenance, found.kind
+    intake.parser_version, intake.finished_at, intake.lease_until = PARSER_VERSION, moment, None
+
+
+def _end(
+    session: Session, intake: Intake, found: Found, owners: Mapping[tuple[UUID, str], Domain]
+) -> End:
+    if found.report is None:
+        refused = found.refused or Refused("no_report", "There is no report in it")
+        return End("quarantined", refused.reason[:64], refused.detail)
+    if not found.abouts:
+        return End("quarantined", "bad_domain", "The report is about no domain")
+    about, domain = _owner(intake.account_id, found.abouts, owners)
+    if domain is None:
+        detail = f"The account has not verified {about}, nor a domain above it"
+        return End("unattributed", "no_verified_domain", detail, about)
+    provenance = provenance_of(intake)
+    row = {
+        "id": ids.new(), "account_id": intake.account_id, "domain_id": domain.id,
+        "intake_id": intake.id, "policy_domain": about, "provenance": provenance,
+        "content_digest": found.digest, "received_at": intake.received_at,
+        **report_rows.head(found.report),
+    }  # fmt: skip
+    state, report_id = _place(session, Filing(intake, found, str(domain.name), row))
+    details = {
+        "duplicate": "The same report is there already",
+        "conflict": "Another report with the same reporter, id and period came first",
+    }
+    return End(state, None, details.get(state), about, report_id, provenance)
+
+
+def provenance_of(intake: Intake) -> str:
+    """What a report from this file is worth: one of PROVENANCES."""
+    return "token" if intake.way in _TRUSTED_WAYS else "unverified"
+
+
+def _owner(
+    account_id: UUID, abouts: Sequence[str], owners: Mapping[tuple[UUID, str], Domain]
+) -> tuple[str, Domain | None]:
+    """What the report is about, and the nearest verified domain that this belongs to, if any."""
+    for about in abouts:
+        for name in _above(about):
+            if domain := owners.get((account_id, name)):
+                return about, domain
+    return abouts[0], None
+
+
+def _above(name: str) -> list[str]:
+    """The name and those above it, the nearest first; no TLD."""
+    labels = name.split(".")
+    return [".".join(labels[i:]) for i in range(max(1, len(labels) - 1))]
+
+
+def _place(session: Session, filing: Filing) -> tuple[str, UUID]:
+    """Insert the report, unless one with its key is there and is worth as much.
+
+    returns  how the file ends, and the report that is there now
+    """
+    if _add(session, filing):
+        return "parsed", filing.row["id"]
+    standing = _standing(session, filing)
+    is_same = standing.content_digest == filing.found.digest
+    if is_same and standing.intake_id == filing.intake.id:
+        return "parsed", standing.id  # read again
+    new, old = filing.row["provenance"], standing.provenance
+    if PROVENANCES.index(new) <= PROVENANCES.index(old):
+        return ("duplicate" if is_same else "conflict"), standing.id
+    _remove(session, filing.table, standing.id)
+    _add(session, filing)
+    _supersede(session, standing.id, filing.row["id"], is_same=is_same)
+    return "parsed", filing.row["id"]
+
+
+def _standing(session: Session, filing: Filing) -> Standing:
+    """The report with the same key; it waits for whoever is writing it."""
+    table, row = filing.table, filing.row
+    key = ["account_id", "reporter", "report_id", "begin_at", "end_at"]
+    key.append("domain_id" if table is StoredTls else "policy_domain")
+    found = session.execute(
+        select(table.id, table.intake_id, table.content_digest, table.provenance)
+        .where(*(getattr(table, name) == row[name] for name in key))
+        .with_for_update()
+    ).one()
+    return Standing(*found)
+
+
+def _supersede(session: Session, old: UUID, new: UUID, *, is_same: bool) -> None:
+    """Whatever came to the old report belongs to the new one: as its repeat, or against it."""
+    session.execute(
+        update(Intake)
+        .where(Intake.report_id == old)
+        .values(
+            report_id=new,
+            state="duplicate" if is_same else "conflict",
+            detail="The same report came again from a better known sender"
+            if is_same
+            else "Another report with this key came from a better known sender",
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _add(session: Session, filing: Filing) -> bool:
+    """Insert the report with all that hangs on it: the one place where records come in.
+
+    returns  False if a report with its key is there
+    """
+    table, row, report = filing.table, filing.row, filing.found.report
+    insert = db.insert(session, table).on_conflict_do_nothing().returning(table)
+    stored = session.scalars(insert, [dict(row)]).first()
+    if stored is None:
+        return False
+    if isinstance(report, AggregateReport) and isinstance(stored, DmarcReport):
+        report_rows.add_records(session, row, report)
+        report_rows.add_selectors(session, row, report, filing.domain)
+        rollups.add(session, stored, report.records)
+    elif isinstance(report, TlsReport):
+        report_rows.add_policies(session, row, report)
+    return True
+
+
+def _remove(session: Session, table: Kind, report_id: UUID) -> None:
+    """Delete a report with all that hangs on it: the one place where records go out."""
+    if table is DmarcReport:
+        rollups.remove(session, report_id)
+    session.delete(session.get_one(table, report_id))
+    session.flush()  # the next statement takes its key

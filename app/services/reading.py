@@ -1,0 +1,268 @@
+"""Report files as a worker sees them: claimed, read, settled; and what the clock does about them.
+
+Files are claimed a few at a time and settled together. One that was tried before is claimed alone,
+so that what ends a worker costs only itself.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Update, select, update
+
+from app import queue, settings
+from app.db import after_commit, now, transaction
+from app.models import Intake, RawFile
+from app.models.reports import MAX_ATTEMPTS, RECEIVED
+from app.protocols.report_limits import Refused
+from app.services import filing, intakes
+from app.services.contents import Found, read
+
+logger = logging.getLogger(__name__)
+
+GROUP_FILES = 25  # files a transaction: few enough to be quick, enough to share its cost
+GROUP_BYTES = 2 * 1024 * 1024
+GROUP_RECORDS = 5_000  # in memory, until they are written
+RUN_SECONDS = 300.0  # then another job goes on, in a process of its own
+SWEEP_AT_ONCE = 1_000
+
+Guard = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A file that this process has until its lease ends."""
+
+    intake_id: UUID
+    attempt: int
+    account_id: UUID
+    sha256: bytes
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found in a file."""
+
+    claim: Claim
+    found: Sequence[Found]
+
+
+def run(
+    intake_ids: Sequence[UUID],
+    *,
+    guard: Guard = nullcontext,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> int:
+    """Read these files, then whatever else has been received, until there is no more.
+
+    guard        entered around each file; raises TimeoutError or MemoryError in it for one that
+                 takes too much
+    is_stopping  asked between files; once true what is claimed is given back
+    returns      how many were claimed
+    """
+    count, wanted, until = 0, list(intake_ids), time.monotonic() + RUN_SECONDS
+    while not is_stopping():
+        if time.monotonic() > until:
+            queue.enqueue_intakes([])
+            break
+        claims = claim(wanted)
+        if not claims and not wanted:
+            break
+        if not claims:
+            wanted = []
+            continue
+        with _leases(claims):
+            _work(claims, guard, is_stopping)
+        count += len(claims)
+    return count
+
+
+def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
+    """Take a few of these files that nobody has; without ids, of those never tried."""
+    with transaction() as session:
+        free = (Intake.state == RECEIVED) & Intake.lease_until.is_(None)
+        which = Intake.id.in_(intake_ids) if intake_ids else Intake.attempt == 0
+        rows = session.execute(
+            select(Intake.id, Intake.size_bytes)
+            .where(free, which)
+            .order_by(Intake.rung_at, Intake.id)
+            .limit(GROUP_FILES)
+            .with_for_update(skip_locked=True)
+        ).all()
+        chosen: list[UUID] = []
+        total = 0
+        for row in rows:
+            total += row.size_bytes
+            if chosen and total > GROUP_BYTES:
+                break
+            chosen.append(row.id)
+        taken = session.execute(
+            update(Intake)
+            .where(Intake.id.in_(chosen))
+            .values(
+                attempt=Intake.attempt + 1,
+                lease_until=now(session) + settings.current().intake_lease,
+            )
+            .returning(Intake.id, Intake.attempt, Intake.account_id, Intake.sha256, Intake.member)
+        ).all()
+    return [Claim(*row) for row in taken]
+
+
+def requeue_stale() -> int:
+    """Ring again for what was received long ago, and give what lost its lease another attempt.
+
+    returns  how many files were rung for
+    effects  after MAX_ATTEMPTS a file is quarantined as ``internal``
+    """
+    current = settings.current()
+    is_idle = queue.is_idle(queue.INTAKE)
+    with transaction() as session:
+        moment = now(session)
+        lost = (Intake.state == RECEIVED) & (Intake.lease_until < moment)
+        session.execute(
+            update(Intake).where(lost, Intake.attempt >= MAX_ATTEMPTS).values(_given_up(moment))
+        )
+        waiting = (
+            (Intake.state == RECEIVED)
+            & Intake.lease_until.is_(None)
+            & (Intake.rung_at < moment - current.scan_requeue)
+        )
+        # While a bell is in the queue, whatever waits will be read after it.
+        stale = session.execute(
+            select(Intake.id, Intake.attempt)
+            .where((lost | waiting) if is_idle else lost)
+            .order_by(Intake.id)
+            .limit(SWEEP_AT_ONCE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        session.execute(
+            update(Intake)
+            .where(Intake.id.in_([row.id for row in stale]))
+            .values(lease_until=None, rung_at=moment)
+        )
+        tried = [row.id for row in stale if row.attempt]
+        fresh = [row.id for row in stale if not row.attempt]
+        after_commit(session, lambda: _ring(tried, fresh))
+    return len(stale)
+
+
+def _given_up(moment: datetime) -> dict[str, Any]:
+    return {
+        "state": "quarantined",
+        "reason": "internal",
+        "detail": f"Reading it failed {MAX_ATTEMPTS} times; the log says why",
+        "lease_until": None,
+        "finished_at": moment,
+    }
+
+
+def _ring(tried: Sequence[UUID], fresh: Sequence[UUID]) -> None:
+    intakes.ring(fresh)
+    for intake_id in tried:
+        if not queue.enqueue_intakes([intake_id]):
+            return
+
+
+def _work(claims: Sequence[Claim], guard: Guard, is_stopping: Callable[[], bool]) -> None:
+    readings: list[Reading] = []
+    for index, claimed in enumerate(claims):
+        if is_stopping():
+            _give_back(claims[index:])
+            break
+        try:
+            readings.append(Reading(claimed, _read(claimed, guard)))
+        except Exception:  # a defect in reading one file costs only that file's attempt
+            logger.exception("file not read", extra={"intake_id": str(claimed.intake_id)})
+        if sum(found.size for reading in readings for found in reading.found) > GROUP_RECORDS:
+            settle(readings)
+            readings = []
+    if readings:
+        settle(readings)
+
+
+def _read(claimed: Claim, guard: Guard) -> Sequence[Found]:
+    with transaction(readonly=True) as session:
+        raw = session.scalar(
+            select(RawFile.content).where(
+                RawFile.account_id == claimed.account_id, RawFile.sha256 == claimed.sha256
+            )
+        )
+    if raw is None:
+        return [Found.refused_as("purged", "The file is not kept any more")]
+    try:
+        with guard():
+            return read(raw, claimed.member, int(time.time()))
+    except Refused as refused:
+        return [Found.refused_as(refused.reason, refused.detail)]
+    except TimeoutError:
+        return [Found.refused_as("timeout", "Reading it takes more time than one file may take")]
+    except MemoryError:
+        return [Found.refused_as("too_large", "Reading it takes more memory than one file may")]
+
+
+def settle(readings: Sequence[Reading]) -> None:
+    """Write what was found, unless another attempt has the file by now.
+
+    effects  one transaction for all; if it fails one for each. What cannot be written by itself
+             is logged and left: its lease ends, and another attempt has it
+    """
+    try:
+        with transaction() as session:
+            filing.file_all(
+                session,
+                [(r.claim.intake_id, r.claim.attempt, r.found) for r in readings],
+            )
+    except Exception:  # a defect in one report must cost only that file's attempt
+        files = [str(reading.claim.intake_id) for reading in readings]
+        logger.exception("reports not written", extra={"intake_ids": files})
+        if len(readings) > 1:
+            for reading in readings:
+                settle([reading])
+
+
+@contextmanager
+def _leases(claims: Sequence[Claim]) -> Iterator[None]:
+    """Keep the leases up meanwhile, in a thread: one file may take longer than a lease."""
+    is_over = threading.Event()
+
+    def renew() -> None:
+        while not is_over.wait(settings.current().intake_lease.total_seconds() / 3):
+            with contextlib.suppress(Exception), transaction() as session:
+                until = now(session) + settings.current().intake_lease
+                for claimed in claims:
+                    session.execute(_mine(claimed).values(lease_until=until))
+
+    keeper = threading.Thread(target=renew, daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        keeper.join()
+
+
+def _give_back(claims: Sequence[Claim]) -> None:
+    """Let others have them at once; an attempt that was not begun does not count."""
+    with transaction() as session:
+        moment = now(session)
+        for claimed in claims:
+            session.execute(
+                _mine(claimed).values(attempt=Intake.attempt - 1, lease_until=None, rung_at=moment)
+            )
+        after_commit(session, lambda: intakes.ring([claim.intake_id for claim in claims]))
+
+
+def _mine(claimed: Claim) -> Update:
+    return update(Intake).where(
+        Intake.id == claimed.intake_id,
+        Intake.attempt == claimed.attempt,
+        Intake.state == RECEIVED,
+    )

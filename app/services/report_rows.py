@@ -1,0 +1,168 @@
+"""Reports as rows: the columns that their documents fill, and what hangs on each."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app import db
+from app.db import insert_many
+from app.insight import periods
+from app.models import DmarcRecord, SeenSelector, TlsPolicy
+from app.protocols.dmarc_report import AggregateReport, Record
+from app.protocols.tls_report import Policy, TlsReport
+
+MAX_SELECTORS = 100  # learnt from one report
+
+_ADDRESS = re.compile(r"[^@\s]+@([^@\s>]+)")
+_SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
+
+_RECORD_COLUMNS = (
+    *("report_id", "position", "account_id", "domain_id", "at", "source_ip", "count"),
+    *("disposition", "dkim", "spf", "header_from", "envelope_from", "envelope_to"),
+    *("reasons", "dkim_results", "spf_results"),
+)
+_POLICY_COLUMNS = (
+    *("report_id", "position", "account_id", "domain_id", "at", "policy_type", "policy_domain"),
+    *("policy_strings", "mx_hosts", "successful", "failed", "failures"),
+)
+
+
+def head(report: AggregateReport | TlsReport) -> Mapping[str, Any]:
+    """The columns of the report itself that come from its document."""
+    begin_at = datetime.fromtimestamp(report.begin, UTC)
+    end_at = datetime.fromtimestamp(report.end, UTC)
+    common = {
+        "report_id": report.report_id[:255],
+        "begin_at": begin_at,
+        "end_at": end_at,
+        "warnings": list(report.warnings),
+    }
+    if isinstance(report, AggregateReport):
+        return {**common, **_aggregate(report, begin_at, end_at)}
+    return {
+        **common,
+        "reporter": _reporter(report.contact, report.organization),
+        "organization": report.organization[:300],
+        "contact": _cut(report.contact, 1024),
+    }
+
+
+def _aggregate(report: AggregateReport, begin_at: datetime, end_at: datetime) -> Mapping[str, Any]:
+    policy = report.policy
+    return {
+        "reporter": _reporter(report.email, report.org_name),
+        "days": periods.days_of(begin_at, end_at),
+        "org_name": report.org_name[:300],
+        "email": report.email[:320],
+        "contact": _cut(report.contact, 1024),
+        "generator": _cut(report.generator, 300),
+        "namespace": _cut(report.namespace, 100),
+        "version": _cut(report.version, 20),
+        "policy": {
+            "p": policy.p, "sp": policy.sp, "np": policy.np, "adkim": policy.adkim,
+            "aspf": policy.aspf, "pct": policy.pct, "fo": policy.fo, "testing": policy.testing,
+            "discovery_method": policy.discovery_method,
+        },
+        "records": len(report.records),
+        "messages": sum(record.count for record in report.records),
+        "passed": sum(r.count for r in report.records if r.dkim or r.spf),
+    }  # fmt: skip
+
+
+def _reporter(contact: str | None, organization: str) -> str:
+    """The domain of the reporter's address, else what it calls itself; in lower case."""
+    found = _ADDRESS.search(contact or "")
+    return (found[1] if found else organization).strip().rstrip(".").lower()[:253]
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    return text[:length] if text else None
+
+
+def add_records(session: Session, row: Mapping[str, Any], report: AggregateReport) -> None:
+    """Insert the records of an aggregate report; a step."""
+    fixed = (row["account_id"], row["domain_id"], periods.middle(row["begin_at"], row["end_at"]))
+    insert_many(
+        session,
+        DmarcRecord,
+        _RECORD_COLUMNS,
+        (_record(row["id"], i, fixed, record) for i, record in enumerate(report.records)),
+    )
+
+
+def _record(
+    report_id: Any, position: int, fixed: tuple[Any, ...], record: Record
+) -> tuple[Any, ...]:
+    return (
+        report_id, position, *fixed, record.source_ip, record.count, record.disposition,
+        record.dkim, record.spf, record.header_from, record.envelope_from, record.envelope_to,
+        _dicts(record.reasons), _dicts(record.dkim_results), _dicts(record.spf_results),
+    )  # fmt: skip
+
+
+def _dicts(items: tuple[Any, ...]) -> list[dict[str, Any]] | None:
+    return [item._asdict() for item in items] or None
+
+
+def add_selectors(
+    session: Session, row: Mapping[str, Any], report: AggregateReport, domain: str
+) -> None:
+    """Note the selectors of passing signatures by the domain or one below it; a step."""
+    passed = {
+        (result.domain.lower(), result.selector.lower()): None
+        for record in report.records
+        for result in record.dkim_results
+        if result.result == "pass" and result.selector and _SELECTOR.fullmatch(result.selector)
+    }
+    rows = [
+        {
+            "domain_id": row["domain_id"], "name": name, "selector": selector,
+            "account_id": row["account_id"], "last_seen_at": row["end_at"],
+        }
+        for name, selector in passed
+        if name == domain or name.endswith(f".{domain}")
+    ]  # fmt: skip
+    if not rows:
+        return
+    insert = db.insert(session, SeenSelector)
+    newer = insert.excluded.last_seen_at > SeenSelector.last_seen_at
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=["domain_id", "name", "selector"],
+            set_={"last_seen_at": insert.excluded.last_seen_at},
+            where=newer,
+        ),
+        rows[:MAX_SELECTORS],
+    )
+
+
+def add_policies(session: Session, row: Mapping[str, Any], report: TlsReport) -> None:
+    """Insert the policies of a TLS report; a step."""
+    fixed = (row["account_id"], row["domain_id"], periods.middle(row["begin_at"], row["end_at"]))
+    insert_many(
+        session,
+        TlsPolicy,
+        _POLICY_COLUMNS,
+        (_policy(row["id"], i, fixed, policy) for i, policy in enumerate(report.policies)),
+    )
+
+
+def _policy(
+    report_id: Any, position: int, fixed: tuple[Any, ...], policy: Policy
+) -> tuple[Any, ...]:
+    failures: Iterator[dict[str, Any]] = (
+        {name: getattr(failure, name) for name in _FAILURE_FIELDS} for failure in policy.failures
+    )
+    return (
+        report_id, position, *fixed, policy.type[:32], policy.domain[:253], list(policy.strings),
+        list(policy.mx_hosts), policy.successful, policy.failed, list(failures),
+    )  # fmt: skip
+
+
+_FAILURE_FIELDS = (
+    *("result_type", "sessions", "sending_ip", "mx", "mx_helo", "receiving_ip"),
+    *("information", "reason_code"),
+)

@@ -1,0 +1,227 @@
+"""Reports posted to an account's address: kept, then answered; and what is refused, and how."""
+
+import gzip
+import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from app import settings as app_settings
+from app.services import accounts, ingest_tokens, intakes, reading
+from app.services.intakes import IntakeFilter
+from app.settings import Settings
+from tests.documents import dmarc_xml, mailed, tls_json, wrappings
+from tests.factories import ACTOR, make_account, make_domain
+
+Post = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def account_id(app: Flask) -> UUID:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    return account.id
+
+
+@pytest.fixture
+def token(account_id: UUID) -> str:
+    return ingest_tokens.create(account_id, actor=ACTOR).token
+
+
+@pytest.fixture
+def post(app: Flask, token: str) -> Post:
+    """Post to the account's address, or with ``to`` to another."""
+
+    def send(data: Any = None, to: str = f"/ingest/{token}", **options: Any) -> TestResponse:
+        response = app.test_client().post(to, data=data, **options)
+        for name in ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"):
+            assert response.headers[name].isdigit()
+        return response
+
+    return send
+
+
+def ends(account_id: UUID) -> list[tuple[str, str | None]]:
+    """(state, file name) of every file, read by now, oldest first."""
+    reading.run([])
+    rows, _ = intakes.search(account_id, IntakeFilter())
+    return [(row.state, row.file_name) for row in reversed(rows)]
+
+
+@pytest.mark.parametrize("raw", [*wrappings(dmarc_xml()), tls_json(), gzip.compress(tls_json())])
+@pytest.mark.parametrize("kind", ["application/octet-stream", "text/xml", None])
+def test_a_report_is_taken_whatever_it_is_called(
+    post: Post, account_id: UUID, raw: bytes, kind: str | None
+) -> None:
+    response = post(raw, content_type=kind)
+    assert response.status_code == 202
+    (taken,) = response.json["data"]["intakes"]  # type: ignore[index]
+    assert taken["id"].startswith("int_")
+    assert taken["state"] == "received"
+    assert ends(account_id) == [("parsed", None)]
+
+
+def test_a_repeat_is_the_first(post: Post, account_id: UUID) -> None:
+    first, second = post(dmarc_xml()), post(dmarc_xml())
+    assert (first.status_code, second.status_code) == (202, 200)
+    assert first.json == second.json
+    reading.run([])
+    assert post(dmarc_xml()).json["data"]["intakes"][0]["state"] == "parsed"  # type: ignore[index]
+
+
+def test_a_tls_report_is_answered_201(post: Post, token: str, account_id: UUID) -> None:
+    raw, kind = gzip.compress(tls_json()), "application/tlsrpt+gzip"
+    to = f"/ingest/{token}/tls-rpt"
+    assert post(raw, to=to, content_type=kind).status_code == 201
+    assert post(raw, to=to, content_type=kind).status_code == 200
+    assert ends(account_id) == [("parsed", None)]
+
+
+def test_every_part_of_a_form_that_may_hold_a_report_counts(post: Post, account_id: UUID) -> None:
+    form = {
+        "from": "noreply@receiver.test",
+        "subject": "Report domain: acme.test",
+        "headers": "Received: by mx\nMIME-Version: 1.0\nFrom: a@receiver.test\n",
+        "envelope": '{"to": ["r@acme.test"], "from": "noreply@receiver.test"}',
+        "html": "<html><body>A report is attached</body></html>",
+        "attachment1": (io.BytesIO(gzip.compress(dmarc_xml())), "a!b.xml.gz"),
+        "attachment2": (io.BytesIO(dmarc_xml(report_id="r2")), "second.xml"),
+    }
+    response = post(form, content_type="multipart/form-data")
+    assert response.status_code == 202
+    assert sorted(ends(account_id)) == [("parsed", "a!b.xml.gz"), ("parsed", "second.xml")]
+
+
+def test_a_mail_in_a_field_of_a_form_counts(post: Post, account_id: UUID) -> None:
+    raw = mailed(gzip.compress(dmarc_xml())).decode()
+    response = post(
+        {"email": raw, "charsets": '{"to": "UTF-8"}'}, content_type="multipart/form-data"
+    )
+    assert response.status_code == 202
+    assert ends(account_id) == [("parsed", None)]
+
+
+def test_a_form_in_which_nothing_counts_is_kept_whole(post: Post, account_id: UUID) -> None:
+    response = post({"subject": "Hello"}, content_type="multipart/form-data")
+    assert response.status_code == 202
+    assert ends(account_id) == [("quarantined", None)]
+
+
+@pytest.mark.parametrize("raw", [b"", b" \r\n"])
+def test_nothing_is_a_400(post: Post, raw: bytes) -> None:
+    response = post(raw)
+    assert response.status_code == 400
+    assert response.json["error"]["code"] == "invalid_request"  # type: ignore[index]
+
+
+def test_more_than_the_bound_is_a_413_that_names_it(
+    post: Post, settings: Settings, account_id: UUID
+) -> None:
+    app_settings.use(replace(settings, ingest_max_bytes=5000))
+    assert post(b"x" * 5000).status_code == 202
+    response = post(b"x" * 5001)
+    assert response.status_code == 413
+    error = response.json["error"]  # type: ignore[index]
+    assert (error["code"], "5000" in error["message"]) == ("payload_too_large", True)
+    assert len(ends(account_id)) == 1
+
+
+def test_a_body_without_a_length_is_not_read_beyond_the_bound(
+    post: Post, settings: Settings, account_id: UUID
+) -> None:
+    app_settings.use(replace(settings, ingest_max_bytes=5000))
+    for size, status in ((5000, 202), (5001, 413), (500_000, 413)):
+        stream = io.BytesIO(b"x" * size)
+        response = post(
+            input_stream=stream,
+            headers={"Transfer-Encoding": "chunked"},
+            environ_base={"wsgi.input_terminated": True},
+        )
+        assert response.status_code == status
+        assert stream.tell() <= 5001
+    assert len(ends(account_id)) == 1
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity"])
+def test_a_content_encoding_is_a_415(post: Post, encoding: str) -> None:
+    response = post(dmarc_xml(), headers={"Content-Encoding": encoding})
+    assert response.status_code == 415
+    assert response.json["error"]["code"] == "unsupported_media_type"  # type: ignore[index]
+
+
+def test_every_token_that_is_not_good_gets_the_same_404(
+    post: Post, token: str, account_id: UUID
+) -> None:
+    revoked = ingest_tokens.create(account_id, actor=ACTOR)
+    ingest_tokens.revoke(account_id, revoked.token, actor=ACTOR)
+    expired = ingest_tokens.create(account_id, actor=ACTOR)
+    ingest_tokens.rotate(account_id, expired.token, timedelta(0), actor=ACTOR)
+    other = make_account("Suspended")
+    suspended = ingest_tokens.create(other.id, actor=ACTOR)
+    accounts.suspend("Suspended")
+    words = [
+        revoked.token,
+        expired.token,
+        suspended.token,
+        "x" * 22,
+        "short",
+        "x" * 5000,
+        token[:-1],
+    ]
+    bodies = set()
+    for word in words:
+        for path in (f"/ingest/{word}", f"/ingest/{word}/tls-rpt"):
+            response = post(dmarc_xml(), to=path, headers={"X-Request-Id": "same"})
+            assert response.status_code == 404
+            bodies.add(response.data)
+    assert len(bodies) == 1
+    assert ends(account_id) == []
+
+
+def test_an_old_token_goes_on_for_the_overlap(post: Post, token: str, account_id: UUID) -> None:
+    new = ingest_tokens.rotate(account_id, token, timedelta(days=7), actor=ACTOR)
+    assert post(dmarc_xml()).status_code == 202
+    assert post(dmarc_xml(report_id="r2"), to=f"/ingest/{new.token}").status_code == 202
+
+
+def test_an_address_has_a_limit_of_its_own(
+    post: Post, settings: Settings, account_id: UUID
+) -> None:
+    app_settings.use(replace(settings, ingest_rate_limit="2 per minute"))
+    statuses = [post(dmarc_xml(report_id=str(number))).status_code for number in range(3)]
+    assert statuses == [202, 202, 429]
+    refused = post(dmarc_xml())
+    assert refused.json["error"]["code"] == "rate_limit_exceeded"  # type: ignore[index]
+    assert refused.headers["Retry-After"].isdigit()
+
+
+def test_above_the_days_number_it_is_a_429(
+    post: Post, settings: Settings, account_id: UUID
+) -> None:
+    app_settings.use(replace(settings, ingest_files_per_day=1))
+    assert post(dmarc_xml()).status_code == 202
+    response = post(dmarc_xml(report_id="r2"))
+    assert response.status_code == 429
+    assert response.json["error"]["code"] == "quota_exceeded"  # type: ignore[index]
+    assert int(response.headers["Retry-After"]) == response.json["error"]["retryAfter"]  # type: ignore[index]
+    assert len(ends(account_id)) == 1
+
+
+def test_twenty_posts_at_the_same_moment_are_one_report(post: Post, account_id: UUID) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(post, wrappings(dmarc_xml()) * 5))
+    assert {response.status_code for response in answers} <= {200, 202}
+    assert sorted(state for state, _ in ends(account_id)) == ["duplicate"] * 3 + ["parsed"]
+
+
+def test_no_other_method_is_there(app: Flask, token: str) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        response = app.test_client().open(f"/ingest/{token}", method=method)
+        assert response.status_code == 405

@@ -1,0 +1,297 @@
+"""Files of reports: kept before they are acknowledged, read once, and ended in one state each."""
+
+import gzip
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, update
+
+from app import settings as app_settings
+from app.db import transaction
+from app.errors import QuotaExceeded
+from app.models import DmarcRecord, DmarcReport, Domain, Intake, RawFile, SeenSelector, TlsPolicy
+from app.services import domains, intakes, reading
+from app.services.intakes import IntakeFilter
+from app.settings import Settings
+from tests.documents import DAY, YESTERDAY, dmarc_xml, record, tls_json, wrappings, zipped
+from tests.factories import ACTOR, make_account, make_domain
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    return account.id
+
+
+def take(account_id: UUID, raw: bytes, way: str = "http", read: bool = True) -> Intake:
+    """The file as it ended."""
+    taken = intakes.take_in(account_id, raw, way=way)
+    if read:
+        reading.run([taken.intake.id])
+    return again(taken.intake.id)
+
+
+def again(intake_id: UUID) -> Intake:
+    with transaction(readonly=True) as session:
+        return session.get_one(Intake, intake_id)
+
+
+def count(table: type) -> int:
+    with transaction(readonly=True) as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def states(account_id: UUID) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for row in intakes.counts(account_id):
+        found[row.state] += row.number
+    return found
+
+
+def test_a_report_is_kept_before_it_is_read(account_id: UUID) -> None:
+    raw = dmarc_xml()
+    intake = take(account_id, raw, read=False)
+    assert intake.state == "received"
+    with transaction(readonly=True) as session:
+        assert intakes.raw_of(session, account_id, intake.id) == raw
+
+
+def test_an_aggregate_report_becomes_rows(account_id: UUID) -> None:
+    some = [record(count=3), record(ip="2001:db8::1", count=4, dkim="fail", spf="fail")]
+    intake = take(account_id, dmarc_xml(records=some))
+    assert (intake.state, intake.kind, intake.about) == ("parsed", "dmarc", "acme.test")
+    assert intake.provenance == "token"
+    with transaction(readonly=True) as session:
+        report = session.get_one(DmarcReport, intake.report_id)
+        rows = session.scalars(select(DmarcRecord).order_by(DmarcRecord.position)).all()
+    assert (report.records, report.messages, report.passed, report.days) == (2, 7, 3, 1)
+    assert (report.reporter, report.policy["p"], report.policy["sp"]) == (
+        "receiver.test", "reject", "none",
+    )  # fmt: skip
+    assert [(row.source_ip, row.count, row.dkim, row.spf) for row in rows] == [
+        ("192.0.2.1", 3, True, True),
+        ("2001:db8::1", 4, False, False),
+    ]
+    assert rows[0].dkim_results == [{"domain": "acme.test", "selector": "s1", "result": "pass"}]
+    assert rows[0].at == report.begin_at + timedelta(hours=12)
+
+
+def test_a_tls_report_becomes_rows(account_id: UUID) -> None:
+    intake = take(account_id, tls_json())
+    assert (intake.state, intake.kind) == ("parsed", "tls")
+    with transaction(readonly=True) as session:
+        policy = session.scalars(select(TlsPolicy)).one()
+    assert (policy.policy_type, policy.successful, policy.failed) == ("sts", 40, 2)
+    assert policy.failures[0]["result_type"] == "certificate-expired"
+
+
+def test_a_report_over_several_days_says_so(account_id: UUID) -> None:
+    begin = YESTERDAY - 6 * DAY
+    intake = take(account_id, dmarc_xml(begin=begin, end=begin + 7 * DAY - 1))
+    with transaction(readonly=True) as session:
+        assert session.get_one(DmarcReport, intake.report_id).days == 7
+
+
+def test_the_same_report_however_wrapped_is_one(account_id: UUID) -> None:
+    ends = [take(account_id, raw) for raw in wrappings(dmarc_xml())]
+    assert [intake.state for intake in ends] == ["parsed", *["duplicate"] * 3]
+    assert len({intake.report_id for intake in ends}) == 1
+    assert (count(DmarcReport), count(DmarcRecord)) == (1, 1)
+
+
+def test_the_same_bytes_again_are_the_first_file(account_id: UUID) -> None:
+    first = intakes.take_in(account_id, dmarc_xml(), way="http")
+    second = intakes.take_in(account_id, dmarc_xml(), way="http")
+    assert (first.is_new, second.is_new) == (True, False)
+    assert first.intake.id == second.intake.id
+    assert count(RawFile) == 1
+
+
+def test_another_content_under_the_same_key_is_a_conflict(account_id: UUID) -> None:
+    first = take(account_id, dmarc_xml())
+    second = take(account_id, dmarc_xml(records=[record(count=99)]))
+    assert (second.state, second.report_id) == ("conflict", first.report_id)
+    with transaction(readonly=True) as session:
+        assert session.scalar(select(DmarcReport.messages)) == 3
+
+
+@pytest.mark.parametrize(("forged", "end"), [(99, "conflict"), (3, "duplicate")])
+def test_a_better_known_sender_supersedes(account_id: UUID, forged: int, end: str) -> None:
+    first = take(account_id, dmarc_xml(records=[record(count=forged)]), way="mail")
+    assert (first.state, first.provenance) == ("parsed", "unverified")
+    raw = gzip.compress(dmarc_xml(), mtime=0)
+    second = take(account_id, raw, way="http")
+    assert second.state == "parsed"
+    first = again(first.id)
+    assert (first.state, first.report_id) == (end, second.report_id)
+    with transaction(readonly=True) as session:
+        assert session.scalars(select(DmarcReport.messages)).all() == [3]
+        assert session.scalars(select(DmarcRecord.count)).all() == [3]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dmarc_xml(org="other.test"),
+        dmarc_xml(report_id="r2"),
+        dmarc_xml(end=YESTERDAY + DAY - 2),
+        dmarc_xml("sub.acme.test"),
+    ],
+)
+def test_reporter_id_period_and_domain_tell_reports_apart(account_id: UUID, other: bytes) -> None:
+    take(account_id, dmarc_xml())
+    assert take(account_id, other).state == "parsed"
+    assert count(DmarcReport) == 2
+
+
+def test_a_report_is_filed_under_the_longest_domain_that_fits(account_id: UUID) -> None:
+    below = make_domain(account_id, "mail.acme.test")
+    intake = take(account_id, dmarc_xml("a.mail.acme.test"))
+    with transaction(readonly=True) as session:
+        report = session.get_one(DmarcReport, intake.report_id)
+    assert (report.domain_id, report.policy_domain) == (below.id, "a.mail.acme.test")
+
+
+@pytest.mark.parametrize("domain", ["other.test", "notacme.test", "test", "xacme.test"])
+def test_a_report_about_nobodys_domain_is_unattributed(account_id: UUID, domain: str) -> None:
+    intake = take(account_id, dmarc_xml(domain))
+    assert (intake.state, intake.reason) == ("unattributed", "no_verified_domain")
+    assert intake.about == domain
+    assert domain in str(intake.detail)
+    assert count(DmarcReport) == 0
+
+
+def test_another_accounts_domain_is_nobodys(account_id: UUID) -> None:
+    make_domain(make_account().id, "elsewhere.test")
+    assert take(account_id, dmarc_xml("elsewhere.test")).state == "unattributed"
+
+
+@contextmanager
+def verification_required(settings: Settings) -> Iterator[None]:
+    app_settings.use(replace(settings, domain_verification="required"))
+    yield
+    app_settings.use(settings)
+
+
+def test_only_a_verified_domain_counts(account_id: UUID, settings: Settings) -> None:
+    with verification_required(settings):
+        intake = take(account_id, dmarc_xml())
+        assert intake.state == "unattributed"
+        with transaction() as session:
+            session.execute(update(Domain).values(verified_at=func.current_timestamp()))
+            intakes.retry_about(session, account_id, "acme.test")
+        reading.requeue_stale()
+        reading.run([])
+        assert again(intake.id).state == "parsed"
+
+
+def test_a_domain_that_is_added_later_gets_its_reports(account_id: UUID) -> None:
+    waiting = [take(account_id, dmarc_xml(name)) for name in ("late.test", "a.late.test")]
+    other = take(account_id, dmarc_xml("xlate.test"))
+    domains.create(account_id, domains.NewDomain("late.test"), actor=ACTOR)
+    reading.run([])
+    assert [again(intake.id).state for intake in waiting] == ["parsed", "parsed"]
+    assert again(other.id).state == "unattributed"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"hello", b"<feedback>", b"\x1f\x8bnothing", b"PK\x03\x04nothing", b"{}", b"\x00" * 999]
+)
+def test_what_is_no_report_is_quarantined_with_a_reason(account_id: UUID, raw: bytes) -> None:
+    intake = take(account_id, raw)
+    assert intake.state == "quarantined"
+    assert intake.reason
+    assert intake.detail
+    assert count(RawFile) == 1
+
+
+def test_every_report_of_a_file_has_a_row_of_its_own(account_id: UUID) -> None:
+    raw = zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>", dmarc_xml())
+    intake = take(account_id, raw)
+    assert intake.state == "parsed"
+    assert states(account_id) == {
+        "parsed": 1, "unattributed": 1, "quarantined": 1, "duplicate": 1
+    }  # fmt: skip
+    rows, _ = intakes.search(account_id, IntakeFilter())
+    assert len({row.member for row in rows}) == 4
+
+
+def test_a_retry_reads_only_what_it_is_asked_for(account_id: UUID) -> None:
+    take(account_id, zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>"))
+    before = states(account_id)
+    assert intakes.retry(reason="no_verified_domain") == 1
+    reading.run([])
+    assert states(account_id) == before
+    make_domain(account_id, "other.test")
+    reading.run([])
+    assert states(account_id) == {"parsed": 2, "quarantined": 1}
+
+
+def test_what_is_parsed_is_not_tried_again(account_id: UUID) -> None:
+    intake = take(account_id, dmarc_xml())
+    assert intakes.retry(intake.id) == 0
+
+
+def test_a_quarantined_file_that_is_read_again_stays_one_file(account_id: UUID) -> None:
+    intake = take(account_id, b"hello")
+    assert intakes.retry(intake.id) == 1
+    assert again(intake.id).state == "received"
+    reading.run([intake.id])
+    assert states(account_id) == {"quarantined": 1}
+
+
+def test_the_selectors_of_passing_signatures_are_learnt(account_id: UUID) -> None:
+    some = [
+        record(selector="Good"),
+        record(selector="bad", dkim="fail"),
+        record("mail.acme.test", selector="below"),
+        record("stranger.test", selector="theirs"),
+        record(selector="not a selector"),
+    ]
+    take(account_id, dmarc_xml(records=some))
+    with transaction(readonly=True) as session:
+        found = session.execute(select(SeenSelector.name, SeenSelector.selector)).all()
+    assert {tuple(row) for row in found} == {("acme.test", "good"), ("mail.acme.test", "below")}
+
+
+def test_a_day_has_its_bounds(account_id: UUID, settings: Settings) -> None:
+    app_settings.use(replace(settings, ingest_files_per_day=2))
+    for number in range(2):
+        intakes.take_in(account_id, dmarc_xml(report_id=str(number)), way="http")
+    with pytest.raises(QuotaExceeded) as refused:
+        intakes.take_in(account_id, dmarc_xml(report_id="over"), way="http")
+    assert 0 < refused.value.extra["retryAfter"] <= DAY
+    assert not intakes.take_in(account_id, dmarc_xml(report_id="1"), way="http").is_new
+    app_settings.use(replace(settings, ingest_bytes_per_day=3000))
+    with pytest.raises(QuotaExceeded):
+        intakes.take_in(account_id, b"x" * 3000, way="http")
+    assert count(Intake) == 2
+
+
+def test_what_comes_again_when_nothing_is_left_of_it_is_read_again(account_id: UUID) -> None:
+    first = take(account_id, dmarc_xml())
+    domains.delete(account_id, "acme.test", actor=ACTOR)
+    make_domain(account_id, "acme.test")
+    second = take(account_id, dmarc_xml())
+    assert (second.id, second.state, count(DmarcReport)) == (first.id, "parsed", 1)
+
+
+def test_twenty_at_the_same_moment_are_one_report(account_id: UUID) -> None:
+    raws = wrappings(dmarc_xml()) * 5
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda raw: intakes.take_in(account_id, raw, way="http"), raws))
+    assert sum(taken.is_new for taken in found) == 4
+    ids = sorted({taken.intake.id for taken in found})
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda id: reading.run([id]), ids))
+    assert states(account_id) == {"parsed": 1, "duplicate": 3}
+    assert count(DmarcReport) == 1

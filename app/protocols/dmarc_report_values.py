@@ -6,6 +6,7 @@ Most values of a report are repeated in many of its records, so each table remem
 import ipaddress
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from app.protocols import names
@@ -96,6 +97,7 @@ def address(value: str) -> str:
     return str(found.ipv4_mapped or found)
 
 
+@lru_cache(maxsize=4096)
 def host(value: str) -> str | None:
     """The domain name, normalised; None if it is none."""
     try:

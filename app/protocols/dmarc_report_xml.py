@@ -5,8 +5,8 @@ over with what is in them.
 """
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sized
+from typing import Any, Self
 from xml.parsers import expat
 
 from app.protocols.report_limits import LIMITS, Limits, Refused
@@ -45,11 +45,6 @@ class _Node(dict[str, "_Node"]):
         super().__init__()
         self.key, self.closes = key, closes
 
-    def __missing__(self, name: str) -> "_Node":
-        if self.key:
-            raise Refused("bad_value", f"{self.key} has elements in it")
-        return _PASSED_OVER
-
     def add(self, name: str, node: "_Node") -> "_Node":
         """Let it count here, in each of the namespaces."""
         self[name] = node
@@ -62,9 +57,6 @@ class _Node(dict[str, "_Node"]):
         for name in names:
             self.add(name, _Node(key=f"{prefix}{name}"))
         return self
-
-
-_PASSED_OVER = _Node()
 
 
 def _schema() -> _Node:
@@ -102,7 +94,7 @@ class Found:
 
     __slots__ = (
         *("dkim", "errors", "fields", "head", "limits", "namespace", "on_record", "reasons"),
-        *("records", "spf", "texts", "tolerated"),
+        *("spf", "texts", "tolerated"),
     )
 
     def __init__(self, on_record: Callable[["Found"], None], limits: Limits) -> None:
@@ -116,10 +108,23 @@ class Found:
         self.dkim: list[Group] = []
         self.spf: list[Group] = []
         self.tolerated: dict[str, None] = {}
-        self.records = 0
 
-    def take(self, key: str, text: str) -> None:
-        """Keep one more text for a key that has one already."""
+    def ends(self) -> dict[str, Callable[[], None]]:
+        """What is to be done at the end of an element, by what it completes."""
+        return {
+            "": _do_nothing,
+            "head": self.end_head,
+            "version": self.end_version,
+            "error": self.end_error,
+            "reason": self.end_reason,
+            "dkim": self.end_dkim,
+            "spf": self.end_spf,
+            "auth_results": self.end_auth_results,
+            "record": self.end_record,
+        }
+
+    def repeat(self, key: str, text: str) -> None:
+        """Take note of one more text for a key that has one already."""
         if self.fields[key] != text:
             if key in IN_RECORD:
                 raise Refused("repeated_element", f"a record has {key} more than once")
@@ -164,12 +169,11 @@ class Found:
 
     def end_record(self) -> None:
         """Hand the record over, and forget it."""
-        self.records += 1
-        if self.records > self.limits.records:
-            raise Refused("too_many_records", f"more than {self.limits.records} records")
         self.on_record(self)
-        for group in (self.fields, self.reasons, self.dkim, self.spf):
-            group.clear()
+        self.fields.clear()
+        self.reasons.clear()
+        self.dkim.clear()
+        self.spf.clear()
 
     def _add(self, group: list[Group], found: Group) -> None:
         if len(group) >= self.limits.results:
@@ -183,60 +187,110 @@ def read(document: bytes, on_record: Callable[[Found], None], limits: Limits = L
     raises  Refused if it is not well-formed, has a DOCTYPE, costs too much, or is no report
     """
     found = Found(on_record, limits)
-    document = _utf8(document, found)
-    _check_tokens(document, limits)
-    parser = expat.ParserCreate(encoding="utf-8", namespace_separator=" ")
-    parser.buffer_text = parser.ordered_attributes = True
-    parser.buffer_size = 4 * limits.field
-    parser.StartDoctypeDeclHandler = _refuse_doctype
-    _attend(parser, found)
-    try:
-        parser.Parse(document, True)
-    except expat.ExpatError as error:
-        problem = expat.ErrorString(error.code)
-        detail = f"{problem} in line {error.lineno}, column {error.offset + 1}"
-        raise Refused("not_well_formed", detail) from None
+    document = in_utf8(document, found)
+    with Parser(found) as parser:
+        parser.feed(document, is_last=True)
     return found
 
 
-def _attend(parser: expat.XMLParserType, found: Found) -> None:
-    """Have the parser fill ``found``; closures, for this runs for each tag."""
+class Parser:
+    """Expat, which fills what is found with what it is fed."""
+
+    def __init__(self, found: Found) -> None:
+        self._expat = expat.ParserCreate(encoding="utf-8", namespace_separator=" ")
+        self._expat.buffer_text = self._expat.ordered_attributes = True
+        self._expat.buffer_size = found.limits.token  # so that no text is in pieces but a longer
+        self._expat.StartDoctypeDeclHandler = _refuse_doctype
+        self._path = _attend(self._expat, found)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Forget the handlers: they know expat, so that both would stay for long."""
+        self._expat.StartElementHandler = self._expat.EndElementHandler = None
+        self._expat.CharacterDataHandler = None
+
+    def feed(self, document: bytes, *, is_last: bool = False) -> None:
+        """Read on.
+
+        raises  Refused
+        """
+        try:
+            self._expat.Parse(document, is_last)
+        except expat.ExpatError as error:
+            problem = expat.ErrorString(error.code)
+            detail = f"{problem} in line {error.lineno}, column {error.offset + 1}"
+            raise Refused("not_well_formed", detail) from None
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the last tag ended a child of the root."""
+        return not self._path and self._expat.CharacterDataHandler is not None
+
+
+def _attend(parser: expat.XMLParserType, found: Found) -> Sized:
+    """Have the parser fill ``found``; closures, for this runs for each tag.
+
+    returns  the elements below the root that are open, without those that are passed over
+    """
     path: list[_Node] = []
     node, texts, keep = _FEEDBACK, found.texts, found.fields.setdefault
-    push, pop, clear, limits = path.append, path.pop, texts.clear, found.limits
-    ends = {
-        "head": found.end_head,
-        "version": found.end_version,
-        "error": found.end_error,
-        "reason": found.end_reason,
-        "dkim": found.end_dkim,
-        "spf": found.end_spf,
-        "auth_results": found.end_auth_results,
-        "record": found.end_record,
-    }
+    push, clear, most = path.append, texts.clear, found.limits.xml_attributes
+    ends = found.ends()
 
     def start(name: str, attributes: list[str]) -> None:
         nonlocal node
-        push(node)
-        node = node[name]
-        clear()
-        if attributes or len(path) >= limits.xml_depth:
-            _check(attributes, len(path), limits)
+        try:
+            inner = node[name]
+        except KeyError:
+            _pass_over(parser, len(path) + 2, node.key, found.limits)
+        else:
+            push(node)
+            node = inner
+            clear()
+        if attributes:
+            _check_attributes(attributes, most)
 
     def end(_name: str) -> None:
         nonlocal node
         if key := node.key:
             text = texts[0] if texts else ""
-            if len(text) > limits.field or len(texts) > 1:
-                raise Refused("field_too_long", f"{key} is longer than {limits.field} characters")
             if keep(key, text) is not text:
-                found.take(key, text)
-        elif node.closes:
+                found.repeat(key, text)
+        else:
             ends[node.closes]()
-        node = pop() if path else _FEEDBACK
+        node = path.pop() if path else _FEEDBACK
 
     parser.StartElementHandler = _root_handler(parser, found, start)
     parser.EndElementHandler, parser.CharacterDataHandler = end, texts.append
+    return path
+
+
+def _pass_over(parser: expat.XMLParserType, depth: int, key: str, limits: Limits) -> None:
+    """Have the parser do nothing until the element ends that is now beginning."""
+    if key:
+        raise Refused("bad_value", f"{key} has elements in it")
+    handlers = parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler
+    outside = depth - 1
+
+    def start(_name: str, attributes: list[str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > limits.xml_depth:
+            raise Refused("too_deep", f"elements are nested more than {limits.xml_depth} deep")
+        if attributes:
+            _check_attributes(attributes, limits.xml_attributes)
+
+    def end(_name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        if depth == outside:
+            parser.StartElementHandler, parser.EndElementHandler = handlers[:2]
+            parser.CharacterDataHandler = handlers[2]
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = None
 
 
 def _root_handler(parser: expat.XMLParserType, found: Found, then: _Start) -> _Start:
@@ -246,26 +300,31 @@ def _root_handler(parser: expat.XMLParserType, found: Found, then: _Start) -> _S
         namespace, _, local = name.rpartition(" ")
         if local != "feedback" or namespace not in ("", *NAMESPACES):
             raise Refused("not_a_report", "the root element is not feedback")
-        _check(attributes, 0, found.limits)
+        _check_attributes(attributes, found.limits.xml_attributes)
         found.namespace = namespace or None
         parser.StartElementHandler = then
 
     return start_root
 
 
-def _check(attributes: list[str], depth: int, limits: Limits) -> None:
-    if len(attributes) > 2 * limits.xml_attributes:  # names and values in turns
-        raise Refused("too_many_attributes", f"more than {limits.xml_attributes} on one element")
-    if depth >= limits.xml_depth:
-        raise Refused("too_deep", f"elements are nested more than {limits.xml_depth} deep")
+def _check_attributes(attributes: list[str], most: int) -> None:
+    if len(attributes) > 2 * most:  # names and values in turns
+        raise Refused("too_many_attributes", f"more than {most} on one element")
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _refuse_doctype(*_: Any) -> None:
     raise Refused("doctype", "the document has a document type declaration")
 
 
-def _utf8(document: bytes, found: Found) -> bytes:
-    """The document in UTF-8, from its first ``<`` on."""
+def in_utf8(document: bytes, found: Found) -> bytes:
+    """The document in UTF-8, from its first ``<`` on.
+
+    raises  Refused, also if a piece of it is so long that expat would take long
+    """
     mark, encoding = next((pair for pair in MARKS if document.startswith(pair[0])), (b"", ""))
     document = document[len(mark) :]
     if not mark:
@@ -278,7 +337,10 @@ def _utf8(document: bytes, found: Found) -> bytes:
             document = document.decode(encoding).encode("utf-8")
         except UnicodeError:
             raise Refused("encoding", f"the document is not in {encoding}") from None
-    return document.lstrip(_BLANK)
+    document = document.lstrip(_BLANK)
+    if len(document) > found.limits.token:
+        _check_tokens(document, found.limits)
+    return document
 
 
 def _declared(document: bytes, found: Found) -> str:

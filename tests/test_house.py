@@ -76,6 +76,14 @@ THIRD_PARTY = {  # which may import each of these
 }
 
 
+UNWRAPPING = (  # what a stranger's octet can make large, and where it may be used
+    *("bz2", "gzip", "lzma", "shutil.unpack_archive", "tarfile", "zipfile", "zlib.decompress"),
+    *("zlib.decompressobj", "xml.dom", "xml.etree", "xml.sax", "xmlrpc", "lxml"),
+    *("email.message_from_bytes", "email.message_from_string", "email.parser", "pickle"),
+)
+UNWRAPPERS = ("app.protocols.envelopes", "app.protocols.bimi_logo")
+
+
 def sources(*folders: str) -> list[Path]:
     return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
 
@@ -108,6 +116,14 @@ def test_imports_follow_the_arrows(path: Path) -> None:
             assert module == "app" or is_within(module, tuple(a for a in allowed if a != "app")), (
                 f"{module} imports {name}"
             )
+
+
+@pytest.mark.parametrize("path", sources("app", "worker"), ids=module_of)
+def test_only_the_unwrappers_inflate(path: Path) -> None:
+    if module_of(path) not in UNWRAPPERS:
+        text = path.read_text()
+        assert not any(is_within(name, UNWRAPPING) for name in imports(path)), path
+        assert not re.search(r"\bzlib\.decompress", text), path
 
 
 def test_the_application_does_not_know_the_worker() -> None:

@@ -17,6 +17,8 @@ _new = tuple.__new__  # a NamedTuple's own takes twice as long
 DISPOSITIONS = frozenset(("none", "quarantine", "reject", "pass"))
 POLICIES = frozenset(("none", "quarantine", "reject"))
 
+_TAGS = ("sp", "np", "adkim", "aspf", "pct", "fo", "testing", "discovery_method")
+
 
 class DkimResult(NamedTuple):
     """What came of one DKIM signature; it proves nothing about alignment."""
@@ -111,21 +113,22 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport
     records, found = _read(document, limits)
     if not records.records:
         raise Refused("no_records", "the report has no record")
-    head, warnings = found.head, records.warnings
+    warnings = records.warnings
     for tolerated in found.tolerated:
         warnings.add(tolerated)
-    begin, end = _period(head, now, limits)
+    head = _Head(found.head, limits)
+    begin, end = head.period(now)
     return AggregateReport(
-        org_name=_required(head, "org_name"),
-        email=_required(head, "email"),
-        contact=_optional(head, "extra_contact_info"),
-        report_id=_report_id(head, limits),
+        org_name=head.required("org_name"),
+        email=head.required("email"),
+        contact=head.optional("extra_contact_info"),
+        report_id=head.report_id(),
         begin=begin,
         end=end,
-        policy=_policy(head, warnings),
-        generator=_optional(head, "generator"),
+        policy=head.policy(warnings),
+        generator=head.optional("generator"),
         namespace=found.namespace,
-        version=_optional(head, "version"),
+        version=head.optional("version"),
         errors=tuple(filter(None, map(values.text, found.errors))),
         records=records.records,
         warnings=warnings.all(),
@@ -243,48 +246,50 @@ class _Records:
         )
 
 
-def _required(head: dict[str, str], key: str) -> str:
-    if key not in head:
-        raise Refused("missing_element", f"the report has no {key}")
-    return values.text(head[key])
+class _Head:
+    """What is said once, before the records."""
 
+    def __init__(self, fields: dict[str, str], limits: Limits) -> None:
+        self._fields, self._limits = fields, limits
 
-def _optional(head: dict[str, str], key: str) -> str | None:
-    return values.text(head.get(key, "")) or None
+    def required(self, key: str, *, may_be_empty: bool = True) -> str:
+        """The text, which has to be there."""
+        if key not in self._fields:
+            raise Refused("missing_element", f"the report has no {key}")
+        text = self._fields[key]
+        if len(text) > self._limits.field:
+            raise Refused("field_too_long", f"{key} has over {self._limits.field} characters")
+        text = values.text(text)
+        if not text and not may_be_empty:
+            raise Refused("missing_element", f"{key} is empty")
+        return text
 
+    def optional(self, key: str) -> str | None:
+        """The text, if it is there and not empty."""
+        return self.required(key) or None if key in self._fields else None
 
-def _report_id(head: dict[str, str], limits: Limits) -> str:
-    report_id = _required(head, "report_id")
-    if not report_id:
-        raise Refused("missing_element", "report_id is empty")
-    if len(report_id) > limits.report_id:
-        raise Refused("field_too_long", f"report_id is longer than {limits.report_id} characters")
-    return report_id
+    def report_id(self) -> str:
+        """The report's id, without which repeats cannot be told."""
+        report_id = self.required("report_id", may_be_empty=False)
+        if len(report_id) > (most := self._limits.report_id):
+            raise Refused("field_too_long", f"report_id has over {most} characters")
+        return report_id
 
+    def period(self, now: int) -> tuple[int, int]:
+        """Begin and end in seconds since 1970."""
+        begin, end = (
+            values.number(self.required(key), key, self._limits) for key in ("begin", "end")
+        )
+        values.check_period(begin, end, now, self._limits)
+        return begin, end
 
-def _period(head: dict[str, str], now: int, limits: Limits) -> tuple[int, int]:
-    begin = values.number(_required(head, "begin"), "begin", limits)
-    end = values.number(_required(head, "end"), "end", limits)
-    if begin > end:
-        raise Refused("bad_dates", "the report begins after its end")
-    if end > now + limits.future_seconds:
-        raise Refused("bad_dates", "the report ends in the future")
-    if end - begin > limits.span_seconds:
-        raise Refused("bad_dates", "the report covers more than 31 days")
-    return begin, end
-
-
-def _policy(head: dict[str, str], warnings: Warnings) -> PublishedPolicy:
-    domain = values.host(_required(head, "domain"))
-    if not domain:
-        raise Refused("bad_domain", "the domain of policy_published is not a domain name")
-    p = values.word(_required(head, "p"))
-    if not p:
-        raise Refused("missing_element", "p is empty")
-    if p not in POLICIES:
-        warnings.add(f"unknown policy {p}")
-    others = {
-        key: values.word(head.get(key, "")) or None
-        for key in (*("sp", "np", "adkim", "aspf", "pct", "fo", "testing", "discovery_method"),)
-    }
-    return PublishedPolicy(domain, p, **others)
+    def policy(self, warnings: Warnings) -> PublishedPolicy:
+        """What the reporter found published."""
+        domain = values.host(self.required("domain"))
+        if not domain:
+            raise Refused("bad_domain", "the domain of policy_published is not a domain name")
+        p = values.word(self.required("p", may_be_empty=False))
+        if p not in POLICIES:
+            warnings.add(f"unknown policy {p}")
+        others = {key: values.word(self.optional(key) or "") or None for key in _TAGS}
+        return PublishedPolicy(domain, p, **others)

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from operator import itemgetter
 
-from app.protocols.dmarc_report_xml import Found, Group, Parser, in_utf8
+from app.protocols import xml_text
+from app.protocols.dmarc_report_xml import Found, Group, Parser
 from app.protocols.report_limits import LIMITS, Limits
 
 MAX_SHAPES = 1_000  # that are remembered
@@ -70,7 +71,7 @@ def read(document: bytes, on_record: Callable[[Found], None], limits: Limits = L
     """
     plans: dict[tuple[str, ...], _Plan] = {}
     found = Found(on_record, limits)
-    document = in_utf8(document, found)
+    document = xml_text.in_utf8(document, limits, found.tolerated)
     filled = Found(on_record, limits)
     with Parser(found) as parser:
         end = _begin(document)

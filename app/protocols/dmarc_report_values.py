@@ -82,6 +82,19 @@ def number(value: str, what: str, limits: Limits) -> int:
     return whole
 
 
+def check_period(begin: int, end: int, now: int, limits: Limits) -> None:
+    """Accept a period that a report may be about.
+
+    raises  Refused
+    """
+    if not 0 <= begin <= end:
+        raise Refused("bad_dates", "the report begins after its end")
+    if end > now + limits.future_seconds:
+        raise Refused("bad_dates", "the report ends in the future")
+    if end - begin > limits.span_seconds:
+        raise Refused("bad_dates", f"the report covers over {limits.span_seconds // 86400} days")
+
+
 def address(value: str) -> str:
     """The IP address as everybody writes it (RFC 5952); one of IPv4 in IPv6 is that of IPv4.
 

@@ -4,15 +4,14 @@ Elements are told by their local name within a namespace of DMARC or none; all o
 over with what is in them.
 """
 
-import re
 from collections.abc import Callable, Sized
 from typing import Any, Self
 from xml.parsers import expat
 
+from app.protocols import xml_text
 from app.protocols.report_limits import LIMITS, Limits, Refused
 
 NAMESPACES = ("urn:ietf:params:xml:ns:dmarc-2.0", "http://dmarc.org/dmarc-xml/0.1")
-ENCODINGS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
 
 IN_RECORD = frozenset(
     (
@@ -26,10 +25,6 @@ MAX_ERRORS = 10
 
 Group = tuple[str | None, ...]
 _Start = Callable[[str, list[str]], None]
-
-_DECLARED = re.compile(rb"""<\?xml[^>]{1,100}?\bencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
-MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-_BLANK = b" \t\r\n"
 
 
 class _Node(dict[str, "_Node"]):
@@ -187,7 +182,7 @@ def read(document: bytes, on_record: Callable[[Found], None], limits: Limits = L
     raises  Refused if it is not well-formed, has a DOCTYPE, costs too much, or is no report
     """
     found = Found(on_record, limits)
-    document = in_utf8(document, found)
+    document = xml_text.in_utf8(document, limits, found.tolerated)
     with Parser(found) as parser:
         parser.feed(document, is_last=True)
     return found
@@ -237,14 +232,14 @@ def _attend(parser: expat.XMLParserType, found: Found) -> Sized:
     path: list[_Node] = []
     node, texts, keep = _FEEDBACK, found.texts, found.fields.setdefault
     push, clear, most = path.append, texts.clear, found.limits.xml_attributes
-    ends = found.ends()
+    ends, passing = found.ends(), _Passing(parser, found.limits)
 
     def start(name: str, attributes: list[str]) -> None:
         nonlocal node
         try:
             inner = node[name]
         except KeyError:
-            _pass_over(parser, len(path) + 2, node.key, found.limits)
+            passing.begin(len(path) + 2, node.key)
         else:
             push(node)
             node = inner
@@ -267,30 +262,45 @@ def _attend(parser: expat.XMLParserType, found: Found) -> Sized:
     return path
 
 
-def _pass_over(parser: expat.XMLParserType, depth: int, key: str, limits: Limits) -> None:
-    """Have the parser do nothing until the element ends that is now beginning."""
-    if key:
-        raise Refused("bad_value", f"{key} has elements in it")
-    handlers = parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler
-    outside = depth - 1
+class _Passing:
+    """Has the parser do nothing from the beginning of an element to its end."""
 
-    def start(_name: str, attributes: list[str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > limits.xml_depth:
-            raise Refused("too_deep", f"elements are nested more than {limits.xml_depth} deep")
+    def __init__(self, parser: expat.XMLParserType, limits: Limits) -> None:
+        self._parser, self._limits = parser, limits
+        self._handlers: tuple[Any, Any, Any] = (None, None, None)
+        self._depth = self._outside = self._count = 0
+
+    def begin(self, depth: int, key: str) -> None:
+        """Pass over the element that has begun so deep in the document."""
+        if key:
+            raise Refused("bad_value", f"{key} has elements in it")
+        parser = self._parser
+        self._outside, self._depth = depth - 1, depth - 1
+        self._handlers = (
+            *(parser.StartElementHandler, parser.EndElementHandler),
+            parser.CharacterDataHandler,
+        )
+        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
+        parser.CharacterDataHandler = None
+        self._start("", [])
+
+    def _start(self, _name: str, attributes: list[str]) -> None:
+        self._depth += 1
+        self._count += 1
+        if self._depth > (most := self._limits.xml_depth):
+            raise Refused("too_deep", f"elements are nested more than {most} deep")
+        if self._count > (most := self._limits.xml_passed_over):
+            raise Refused("too_many_elements", f"more than {most} that mean nothing here")
         if attributes:
-            _check_attributes(attributes, limits.xml_attributes)
+            _check_attributes(attributes, self._limits.xml_attributes)
 
-    def end(_name: str) -> None:
-        nonlocal depth
-        depth -= 1
-        if depth == outside:
-            parser.StartElementHandler, parser.EndElementHandler = handlers[:2]
-            parser.CharacterDataHandler = handlers[2]
-
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler = None
+    def _end(self, _name: str) -> None:
+        self._depth -= 1
+        if self._depth == self._outside:
+            parser = self._parser
+            parser.StartElementHandler, parser.EndElementHandler = self._handlers[:2]
+            parser.CharacterDataHandler = self._handlers[2]
+            self._handlers = (None, None, None)
 
 
 def _root_handler(parser: expat.XMLParserType, found: Found, then: _Start) -> _Start:
@@ -318,56 +328,3 @@ def _do_nothing() -> None:
 
 def _refuse_doctype(*_: Any) -> None:
     raise Refused("doctype", "the document has a document type declaration")
-
-
-def in_utf8(document: bytes, found: Found) -> bytes:
-    """The document in UTF-8, from its first ``<`` on.
-
-    raises  Refused, also if a piece of it is so long that expat would take long
-    """
-    mark, encoding = next((pair for pair in MARKS if document.startswith(pair[0])), (b"", ""))
-    document = document[len(mark) :]
-    if not mark:
-        bare = document.lstrip(_BLANK)
-        if len(bare) < len(document) and bare.startswith(b"<?xml"):
-            found.tolerated["there is white space before the XML declaration"] = None
-        document, encoding = bare, _declared(bare, found)
-    if encoding not in ("utf-8", "us-ascii"):
-        try:
-            document = document.decode(encoding).encode("utf-8")
-        except UnicodeError:
-            raise Refused("encoding", f"the document is not in {encoding}") from None
-    document = document.lstrip(_BLANK)
-    if len(document) > found.limits.token:
-        _check_tokens(document, found.limits)
-    return document
-
-
-def _declared(document: bytes, found: Found) -> str:
-    declaration = _DECLARED.match(document[:200])
-    encoding = declaration[1].decode("ascii").lower() if declaration else "utf-8"
-    if encoding == "utf-16":  # read so far as ASCII, so it cannot be
-        found.tolerated["the encoding is declared as UTF-16 but is UTF-8"] = None
-        return "utf-8"
-    if encoding not in ENCODINGS:
-        raise Refused("encoding", f"the encoding {encoding} is not read")
-    return encoding
-
-
-def _check_tokens(document: bytes, limits: Limits) -> None:
-    """Nothing that expat would read anew with each of its buffers (before 2.6.0) is long.
-
-    Each stretch as long as a token has a ``<``, which no tag has inside; comments and processing
-    instructions may have some.
-    """
-    find, length = document.find, limits.token
-    for start in range(0, len(document) - length, length):
-        if find(b"<", start, start + length) < 0:
-            raise Refused("token_too_long", f"{length} octets without a tag")
-    for opening, closing in ((b"<!--", b"-->"), (b"<?", b"?>")):
-        start = find(opening)
-        while start >= 0:
-            end = find(closing, start, start + length)
-            if end < 0:
-                raise Refused("token_too_long", f"{opening.decode()} is not closed soon")
-            start = find(opening, end)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.protocols import mime, zip_entries
-from app.protocols.dmarc_report_xml import MARKS
 from app.protocols.report_limits import KIB, LIMITS, Limits, Refused
+from app.protocols.xml_text import MARKS
 
 Kind = Literal["dmarc", "tls", "failure"]
 

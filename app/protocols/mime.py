@@ -180,10 +180,12 @@ def _content_type(value: str) -> tuple[str, str]:
 
 
 def _unbase64(body: bytes) -> bytes:
-    """Decoded as far as it goes; a missing padding does not matter."""
+    """Decoded up to the padding, behind which lists put footers; it may also be missing."""
+    end = body.find(b"=")
+    text = body if end < 0 else body[: end + 2]
     for padding in (b"", b"=", b"=="):
         try:
-            return binascii.a2b_base64(body + padding)
+            return binascii.a2b_base64(text + padding)
         except binascii.Error:
             continue
     return body

@@ -25,6 +25,8 @@ class Limits:
     inflated          octets of all reports of a file together
     ratio             inflated octets for each one that came, once ``ratio_from`` were inflated
     zip_used          of a zip's entries, those that are inflated
+    xml_passed_over   elements that mean nothing in a report
+    xml_recoded       octets of XML that is not in UTF-8
     token             octets of one piece of XML mark-up
     field             characters of one value
     """
@@ -40,6 +42,8 @@ class Limits:
     mime_headers: int = 256 * KIB
     xml_depth: int = 32
     xml_attributes: int = 64
+    xml_passed_over: int = 1_000_000
+    xml_recoded: int = 16 * MIB
     token: int = 64 * KIB
     field: int = KIB
     report_id: int = 255

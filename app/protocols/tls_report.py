@@ -155,12 +155,7 @@ class _Reader:
         """Begin and end in seconds since 1970."""
         given = self.mapping(value, "date-range")
         begin, end = (self._moment(given, f"{which}-datetime") for which in ("start", "end"))
-        if not 0 <= begin <= end:
-            raise Refused("bad_dates", "the report begins after its end")
-        if end > now + self.limits.future_seconds:
-            raise Refused("bad_dates", "the report ends in the future")
-        if end - begin > self.limits.span_seconds:
-            raise Refused("bad_dates", "the report covers more than 31 days")
+        values.check_period(begin, end, now, self.limits)
         return begin, end
 
     def policies(self, value: object) -> Iterator[Policy]:

@@ -16,14 +16,19 @@ from app.protocols import (
     bimi_logo,
     dkim,
     dmarc,
+    dmarc_report,
+    envelopes,
+    failure_report,
     mta_sts,
     names,
     spf,
     spf_macros,
     tags,
+    tls_report,
     tlsrpt,
     uris,
 )
+from app.protocols.report_limits import Refused
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -112,6 +117,21 @@ def _pieces(words: str) -> tuple[bytes, ...]:
     return (*(word.encode() for word in every), b"\xff")
 
 
+_NOW = 1_795_600_000  # after all reports of the collection
+_REPORTS = DATA / "reports"
+
+
+def _files(pattern: str) -> tuple[bytes, ...]:
+    """The small ones of the collection of reports."""
+    found = (path.read_bytes() for path in sorted(_REPORTS.glob(pattern)))
+    return tuple(content for content in found if len(content) < 6_000)
+
+
+def _failure(data: bytes) -> object:
+    feedback, _, original = data.partition(b"\n\n")
+    return failure_report.redact(failure_report.parse(feedback, original, _NOW), b"key")
+
+
 def _text(
     parse: Callable[[str], object], errors: tuple[type[Exception], ...], seeds: Any, words: str
 ) -> Target:
@@ -190,6 +210,49 @@ TARGETS: Mapping[str, Target] = {
             ),
             *_pieces('encoding="utf-16" encoding="cp037" encoding="x" viewBox="0 nan inf 1e999 "'),
             *(b"\x1f\x8b\x08", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"),
+        ),
+    ),
+    "dmarc_report.parse": Target(
+        lambda data: dmarc_report.parse(data, _NOW),
+        (Refused,),
+        _files("dmarc/*.xml"),
+        (
+            *_pieces("<record> </record> <row> <count> </count> <a> </a> <!DOCTYPE <!-- --> ]]>"),
+            *_pieces('<![CDATA[ &amp; &#0; &x; <?a ?> xmlns="urn:x" encoding="utf-16" -1 1e9'),
+            *(b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b"\xee\x80\x801", b"<x:a/>"),
+        ),
+    ),
+    "tls_report.parse": Target(
+        lambda data: tls_report.parse(data, _NOW),
+        (Refused,),
+        _files("tlsrpt/*.json"),
+        _pieces(
+            '{ } [ ] , : "policies" null true NaN 1e999 -1 "\\ud800" "a":1 9999999999999999999'
+        ),
+    ),
+    "failure_report.parse": Target(
+        _failure,
+        (Refused,),
+        tuple(
+            member.document + b"\n\n" + member.original
+            for raw in _files("ruf/*.eml")
+            for member in envelopes.unwrap(raw)
+        ),
+        _pieces(
+            "Feedback-Type: auth-failure \n \r\n Source-IP: Arrival-Date: Incidents: @ a@a.test"
+            " =?utf-8?q?=40?= =?x?b?A?= From: Subject: 99999999999999999999 +9999 Fri,"
+        ),
+    ),
+    "envelopes.unwrap": Target(
+        envelopes.unwrap,
+        (Refused,),
+        _files("*/*.*"),
+        (
+            *_pieces("--b --b-- \n \r\n Content-Type: multipart/mixed; boundary=b message/rfc822"),
+            *_pieces(
+                "message/feedback-report Content-Transfer-Encoding: base64 quoted-printable ="
+            ),
+            *(b"\x1f\x8b\x08", b"PK\3\4", b"PK\1\2", b"PK\5\6", b"\xff" * 4, b"<feedback>", b"{"),
         ),
     ),
     "uris.parse": _text(

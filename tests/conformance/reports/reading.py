@@ -1,0 +1,157 @@
+"""The reports of tests/data/reports, read as the service reads them, and what is expected."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.protocols import dmarc_report, envelopes, failure_report, tls_report
+from app.protocols.dmarc_report import AggregateReport
+from app.protocols.failure_report import FailureReport
+from app.protocols.report_limits import Refused
+from app.protocols.tls_report import TlsReport
+
+DATA = Path(__file__).parents[2] / "data" / "reports"
+NOW = 1_795_600_000  # 2026-11-25
+
+Report = AggregateReport | TlsReport | FailureReport
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One file, what must become of it, and the facts of each report that it may hold."""
+
+    path: Path
+    expect: str
+    facts: tuple[Facts, ...]
+
+
+def cases(folder: str) -> Iterator[Case]:
+    """Each file of the folder."""
+    expected: Mapping[str, Any] = json.loads((DATA / folder / "expected.json").read_text("utf-8"))
+    for name, what in expected["files"].items():
+        facts = [what["facts"]] if what.get("facts") else []
+        yield Case(DATA / folder / name, what["expect"], (*facts, *what.get("more_reports", ())))
+
+
+def read(raw: bytes) -> tuple[list[Report], list[Refused]]:
+    """The reports in a file, and why others in it are refused."""
+    reports: list[Report] = []
+    refused: list[Refused] = []
+    try:
+        members = envelopes.unwrap(raw)
+    except Refused as error:
+        return [], [error]
+    for member in members:
+        try:
+            reports.append(_parsed(member))
+        except Refused as error:
+            refused.append(error)
+    return reports, refused
+
+
+def _parsed(member: envelopes.Member) -> Report:
+    if member.refused:
+        raise member.refused
+    match member.kind:
+        case "dmarc":
+            return dmarc_report.parse(member.document, NOW)
+        case "tls":
+            return tls_report.parse(member.document, NOW)
+        case _:
+            return failure_report.parse(member.document, member.original, NOW)
+
+
+def facts_of(report: Report) -> Facts:
+    """What the report tells, in the words of expected.json."""
+    if isinstance(report, AggregateReport):
+        return _of_dmarc(report)
+    return _of_tls(report) if isinstance(report, TlsReport) else _of_failure(report)
+
+
+def _of_dmarc(report: AggregateReport) -> Facts:
+    policy, records = report.policy, report.records
+    dispositions: Counter[str] = Counter()
+    for record in records:
+        dispositions[record.disposition] += record.count
+    messages = sum(record.count for record in records)
+    dkim = sum(record.count for record in records if record.dkim)
+    spf = sum(record.count for record in records if record.spf)
+    passed = sum(record.count for record in records if record.dkim or record.spf)
+    return {
+        "namespace": report.namespace,
+        "version": report.version,
+        "org_name": report.org_name,
+        "email": report.email,
+        "report_id": report.report_id,
+        "begin": report.begin,
+        "end": report.end,
+        "generator": report.generator,
+        **{
+            name: getattr(policy, name)
+            for name in (
+                *("domain", "p", "sp", "np", "adkim", "aspf", "pct", "fo", "testing"),
+                "discovery_method",
+            )
+        },
+        "records": len(records),
+        "messages": messages,
+        "dkim_aligned_pass": dkim,
+        "dkim_aligned_fail": messages - dkim,
+        "spf_aligned_pass": spf,
+        "spf_aligned_fail": messages - spf,
+        "dmarc_pass": passed,
+        "dmarc_fail": messages - passed,
+        "disposition": dict(dispositions),
+        "source_ips": {record.source_ip for record in records},
+        "header_froms": {record.header_from for record in records},
+    }
+
+
+def _of_tls(report: TlsReport) -> Facts:
+    return {
+        "organization": report.organization,
+        "report_id": report.report_id,
+        "contact": report.contact,
+        "start_epoch": report.begin,
+        "end_epoch": report.end,
+        "policies": [
+            {
+                "policy_type": policy.type,
+                "policy_domain": policy.domain,
+                "successful": policy.successful,
+                "failed": policy.failed,
+                "failure_details": len(policy.failures),
+                "failure_types": _by_type(policy),
+            }
+            for policy in report.policies
+        ],
+        "total_successful": sum(policy.successful for policy in report.policies),
+        "total_failed": sum(policy.failed for policy in report.policies),
+    }
+
+
+def _by_type(policy: tls_report.Policy) -> dict[str, int]:
+    sessions: Counter[str] = Counter()
+    for failure in policy.failures:
+        sessions[failure.result_type] += failure.sessions
+    return dict(sessions)
+
+
+def _of_failure(report: FailureReport) -> Facts:
+    return {
+        "feedback_type": report.feedback_type,
+        "auth_failure": list(report.auth_failure) or None,
+        "reported_domain": report.reported_domain,
+        "source_ip": report.source_ip,
+        "arrival_date": report.arrival_date,
+        "arrival_epoch": report.arrived_at,
+        "identity_alignment": ",".join(report.identity_alignment) or None,
+        "delivery_result": report.delivery_result,
+        "incidents": report.incidents,
+        "original_mail_from": report.mail_from,
+        "original_subject": report.subject,
+    }

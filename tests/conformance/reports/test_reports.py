@@ -1,0 +1,119 @@
+"""Real and made reports are read as an independent reader reads them, hostile ones refused."""
+
+import subprocess
+import sys
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+
+import pytest
+
+from tests.conformance.reports.reading import DATA, Case, Facts, cases, facts_of, read
+from tests.hostile_reports import HOSTILE
+
+MAX_GROWTH = 150  # MiB
+
+REFUSED_FOR = {
+    "dmarccat-bad.zip": "not_a_report",
+    "parsedmarc-empty-file.xml": "not_a_report",
+    "synth-billion-laughs.xml": "doctype",
+    "synth-count-negative.xml": "bad_number",
+    "synth-date-begin-after-end.xml": "bad_dates",
+    "synth-gzip-bomb-256MiB.xml.gz": "ratio",
+    "synth-mail-no-report.eml": "no_report",
+    "synth-missing-policy-published.xml": "missing_element",
+    "synth-missing-report-id.xml": "missing_element",
+    "synth-xxe-file.xml": "doctype",
+    "synth-missing-report-id.json": "missing_element",
+    "synth-negative-counts.json": "bad_number",
+    "synth-not-json.json.gz": "not_a_report",
+}
+
+
+def every(folder: str) -> list[Any]:
+    return [pytest.param(case, id=case.path.name) for case in cases(folder)]
+
+
+@pytest.mark.parametrize("case", [*every("dmarc"), *every("tlsrpt"), *every("ruf")])
+def test_a_file_ends_as_it_must_and_tells_what_it_holds(case: Case) -> None:
+    reports, refused = read(case.path.read_bytes())
+    if case.expect == "reject":
+        assert not reports
+        assert [error.reason for error in refused] == [REFUSED_FOR[case.path.name]]
+    elif case.expect == "accept":
+        assert not refused
+        assert len(reports) == len(case.facts)
+    assert reports or refused
+    for report, facts in zip(reports, case.facts, strict=bool(reports)):
+        assert differences(facts_of(report), facts) == {}
+
+
+def differences(found: Facts, facts: Facts) -> dict[str, tuple[Any, Any]]:
+    """What was found otherwise, by name; an empty value is the same as none."""
+    expected = dict(facts)
+    addresses = {canonical(text) for text in expected.pop("source_ips_sample", ())}
+    authors = set(expected.pop("header_from_sample", ()))
+    incidents = expected.pop("incidents", None)
+    for name in ("distinct_source_ips", "start", "end_datetime", "original_part"):
+        expected.pop(name, None)
+    if "policies" in expected:
+        expected.pop("end", None)
+    if expected.get("identity_alignment"):
+        expected["identity_alignment"] = expected["identity_alignment"].replace(" ", "")
+    different = {
+        name: (found[name], value)
+        for name, value in expected.items()
+        if (found[name] or None) != (value or None) and found[name] != emptied(value)
+    }
+    if not addresses <= found.get("source_ips", set()):
+        different["source_ips"] = (found["source_ips"], addresses)
+    if not authors <= found.get("header_froms", set()):
+        different["header_froms"] = (found["header_froms"], authors)
+    if found.get("incidents", 1) != (incidents or 1):
+        different["incidents"] = (found["incidents"], incidents)
+    return different
+
+
+def emptied(value: Any) -> Any:
+    """Policies that have no domain have an empty one."""
+    if not isinstance(value, list):
+        return value
+    return [
+        {**one, "policy_domain": one["policy_domain"] or ""} if isinstance(one, dict) else one
+        for one in value
+    ]
+
+
+def canonical(text: str) -> str:
+    address = ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
+
+
+def test_every_file_of_the_collection_is_held_to_its_facts() -> None:
+    named = {case.path for folder in ("dmarc", "tlsrpt", "ruf") for case in cases(folder)}
+    there = {
+        path
+        for path in DATA.glob("*/*")
+        if path.name not in ("README.md", "expected.json") and path.is_file()
+    }
+    assert named == there
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_for_what_it_is(name: str) -> None:
+    make, reason = HOSTILE[name]
+    reports, refused = read(make())
+    assert not reports
+    assert {error.reason for error in refused} == {reason}
+
+
+def test_nothing_of_a_file_that_an_entity_names_is_told() -> None:
+    _, [refused] = read((DATA / "dmarc" / "synth-xxe-file.xml").read_bytes())
+    assert "root" not in str(refused)
+
+
+def test_reading_all_hostile_files_takes_little_memory() -> None:
+    """In a process of its own, in which each file is there only while it is read."""
+    command = [sys.executable, "-m", "tests.conformance.reports.growth"]
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    assert int(run.stdout) < MAX_GROWTH

@@ -1,0 +1,240 @@
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.protocols import dmarc_report, dmarc_report_shapes, dmarc_report_xml
+from app.protocols.dmarc_report import AggregateReport, DkimResult, Reason, SpfResult
+from app.protocols.dmarc_report_xml import Found
+from app.protocols.report_limits import LIMITS, Limits, Refused
+from tests.conformance.reports.reading import DATA, NOW
+from tests.hostile_reports import RECORD, xml
+
+DOCUMENTS = [path.read_bytes() for path in sorted((DATA / "dmarc").glob("*.xml"))]
+SMALL = [document for document in DOCUMENTS if len(document) < 5_000]
+
+FULL = b"""<record><row><source_ip>2001:DB8::1</source_ip><count> 7 </count><policy_evaluated>
+<disposition>None</disposition><dkim>PASS</dkim><spf>fail</spf><reason><type>Mailing_List</type>
+<comment>a  b\n c</comment></reason><reason><type/><comment/></reason></policy_evaluated></row>
+<identifiers><header_from>Shop.Example.</header_from><envelope_from/><envelope_to>MX.example
+</envelope_to></identifiers><auth_results><dkim><domain>Shop.example</domain><selector>S1</selector>
+<result>Pass</result><human_result>fine</human_result></dkim><dkim><result>none</result></dkim>
+<spf><domain>b.example</domain><scope>helo</scope><result>softfail</result></spf></auth_results>
+</record>"""
+
+
+def parse(document: bytes, limits: Limits = LIMITS) -> AggregateReport:
+    return dmarc_report.parse(document, NOW, limits)
+
+
+def test_a_record_is_read_whole() -> None:
+    [record] = parse(xml(FULL)).records
+    assert record == (
+        *("2001:db8::1", 7, "none", True, False, "shop.example", "", "mx.example"),
+        (Reason("mailing_list", "a b c"),),
+        (DkimResult("shop.example", "S1", "pass"), DkimResult("", None, "none")),
+        (SpfResult("b.example", "helo", "softfail"),),
+    )
+
+
+def test_the_order_of_records_stays() -> None:
+    records = b"".join(RECORD.replace(b">1<", b">%d<" % number) for number in range(2_000))
+    assert [record.count for record in parse(xml(records)).records] == list(range(2_000))
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        (" 192.0.2.7\n", "192.0.2.7"),
+        ("2001:0DB8:0:0::0001", "2001:db8::1"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::1", "::1"),
+    ],
+)
+def test_an_address_has_one_spelling(text: str, address: str) -> None:
+    [record] = parse(xml(RECORD.replace(b"192.0.2.1", text.encode()))).records
+    assert record.source_ip == address
+
+
+@pytest.mark.parametrize(
+    "text", ["192.0.2", "192.0.2.256", "192.0.2.01", "a", "", "::1%1", "\u0661"]
+)
+def test_what_is_no_address_refuses_the_report(text: str) -> None:
+    with pytest.raises(Refused, match="bad_source_ip"):
+        parse(xml(RECORD.replace(b"192.0.2.1", text.encode())))
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (lambda d: b"\n" + d, ()),
+        (lambda d: b"\n<?xml version='1.0'?>" + d, "there is white space before the XML"),
+        (lambda d: b"<?xml version='1.0' encoding='utf-16'?>" + d, "the encoding is declared as"),
+        (lambda d: d.replace(b">none</p>", b">maybe</p>"), "unknown policy maybe"),
+        (lambda d: d.replace(b">none<", b">bounced<"), "unknown disposition bounced"),
+        (lambda d: d.replace(b">1<", b">0<"), "a record has a count of 0"),
+        (lambda d: d.replace(b"<p>", b"<p>reject</p><p>"), "p is repeated; the first one counts"),
+        (lambda d: d.replace(b">shop.example</h", b">a, b</h"), "header_from is not a domain"),
+    ],
+)
+def test_what_is_tolerated_is_told(change: Callable[[bytes], bytes], warning: str) -> None:
+    warnings = parse(change(xml())).warnings
+    assert any(said.startswith(warning) for said in warnings) if warning else not warnings
+
+
+def test_warnings_are_not_more_than_can_be_read() -> None:
+    records = (RECORD.replace(b">none<", b">x%d<" % number) for number in range(1_000))
+    assert len(parse(xml(b"".join(records))).warnings) == 20
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        *("org_name", "email", "report_id", "begin", "end", "domain", "p", "source_ip", "count"),
+        *("disposition", "dkim", "spf", "header_from", "auth_results"),
+    ],
+)
+def test_what_is_required_is_missed(element: str) -> None:
+    head, found, records = xml().partition(b"<record>")
+    tag = re.compile(rf"<(/?){element}(/?)>".encode())
+    before = tag.sub(rb"<\1other\2>", head)
+    document = before + found + (tag.sub(rb"<\1other\2>", records) if before == head else records)
+    with pytest.raises(Refused, match=f"missing_element.*{element}"):
+        parse(document)
+
+
+@pytest.mark.parametrize(
+    ("document", "limits", "reason"),
+    [
+        (xml(RECORD * 3), Limits(records=2), "too_many_records"),
+        (xml(FULL), Limits(results=1), "too_many_results"),
+        (xml(), Limits(xml_depth=4), "too_deep"),
+        (
+            xml(RECORD.replace(b"<row>", b"<row><x/><x/>")),
+            Limits(xml_passed_over=1),
+            "too_many_ele",
+        ),
+        (xml(policy=b"<fo>" + b"0" * 999 + b"</fo>"), Limits(token=400), "token_too_long"),
+        (xml().replace(b"<report_id>1<", b"<report_id>123<"), Limits(report_id=2), "field_too_"),
+        (
+            b"<?xml version='1.0' encoding='iso-8859-1'?>" + xml(),
+            Limits(xml_recoded=9),
+            "too_large",
+        ),
+        (xml(), Limits(span_seconds=3600), "bad_dates"),
+    ],
+)
+def test_each_bound_refuses(document: bytes, limits: Limits, reason: str) -> None:
+    if reason != "too_deep":
+        assert parse(document).records
+        with pytest.raises(Refused, match=reason):
+            parse(document, limits)
+
+
+def test_what_is_below_an_extension_does_not_count_whatever_it_is_called() -> None:
+    decoy = b"<extension><record><row><count>9</count></row></record></extension>"
+    foreign = b'<x:count xmlns:x="urn:x">9</x:count>'
+    [record] = parse(xml(decoy + RECORD.replace(b"<row>", b"<row>" + foreign))).records
+    assert record.count == 1
+
+
+@pytest.mark.parametrize("namespace", dmarc_report_xml.NAMESPACES)
+@pytest.mark.parametrize("prefixed", [True, False])
+def test_a_namespace_of_dmarc_is_as_good_as_none(namespace: str, prefixed: bool) -> None:
+    document = xml(RECORD * 2)
+    if prefixed:
+        document = document.replace(b"</", b"<\0").replace(b"<", b"<d:").replace(b"<d:\0", b"</d:")
+    declared = f'feedback xmlns{":d" if prefixed else ""}="{namespace}"'.encode()
+    report = parse(document.replace(b"feedback", declared, 1))
+    assert report.namespace == namespace
+    assert replace(report, namespace=None) == parse(xml(RECORD * 2))
+
+
+def surely(document: bytes) -> list[object]:
+    """What the sure way reads, or why it does not."""
+    return _read(dmarc_report_xml.read, document)
+
+
+def fast(document: bytes) -> list[object]:
+    """What the fast way reads."""
+    return _read(dmarc_report_shapes.read, document)
+
+
+def _read(read: Callable[[bytes, Callable[[Found], None]], Found], document: bytes) -> list[object]:
+    records: list[object] = []
+
+    def keep(found: Found) -> None:
+        records.append((dict(found.fields), list(found.reasons), list(found.dkim), list(found.spf)))
+
+    try:
+        found = read(document, keep)
+    except Refused as refused:
+        return [refused.reason]
+    return [found.head, found.namespace, found.errors, *records]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_fast_way_reads_what_the_sure_one_reads(document: bytes) -> None:
+    try:
+        assert fast(document) in (surely(document), ["not_well_formed"])
+    except dmarc_report_shapes.Unlike:
+        assert b"<!" in document or b"</record>" not in document or document[:1] in b"\xff"
+
+
+def test_the_fast_way_is_taken() -> None:
+    document = xml((RECORD + FULL) * 50)
+    assert fast(document) == surely(document)
+    assert len(fast(document)) == 3 + 100
+
+
+PIECES = [
+    *(
+        b"<record>",
+        b"</record>",
+        b"</record >",
+        b"<row>",
+        b"</row>",
+        b"<count>",
+        b"</count>",
+        b"<a>",
+    ),
+    *(b"</a>", b"<extension>", b"</extension>", b"&amp;", b"&#60;", b"&x;", b"]]>", b">", b"<"),
+    *(
+        b"\xee\x80\x801",
+        b"\xee\x80\x80",
+        b"\r\n",
+        b" ",
+        b"\0",
+        b"\xff",
+        "é".encode(),
+        b"0",
+        b"\x7f",
+    ),
+    *(b"<!---->", b"<![CDATA[1]]>", b"<?a?>", b' xmlns="urn:x"', b"\xef\xbf\xbf", b"<reason/>"),
+    *(RECORD, FULL, b"<dkim>", b"</dkim>", b"<spf/>", b"<comment>x</comment>", b"\n"),
+]
+
+
+@settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from([*SMALL, xml(RECORD * 3), xml(FULL * 2 + RECORD), xml(b"\n" + RECORD)]),
+    st.lists(
+        st.tuples(st.integers(0, 4_000), st.sampled_from(PIECES), st.integers(0, 30)), max_size=4
+    ),
+)
+def test_no_change_makes_the_fast_way_read_otherwise(
+    document: bytes, changes: list[tuple[int, bytes, int]]
+) -> None:
+    for place, piece, gone in changes:
+        place = place % (len(document) + 1)
+        document = document[:place] + piece + document[place + gone :]
+    try:
+        found = fast(document)
+    except dmarc_report_shapes.Unlike:
+        return
+    if len(found) > 1:
+        assert found == surely(document)

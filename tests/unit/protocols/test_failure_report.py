@@ -1,0 +1,84 @@
+import pytest
+
+from app.protocols import failure_report
+from app.protocols.failure_report import FailureReport
+from app.protocols.report_limits import Refused
+from tests.conformance.reports.reading import NOW
+
+KEY = b"k" * 32
+HEADERS = b'From: "a@a.example" <Boss@Shop.example>\nSubject: =?utf-8?q?for_x=40y.example?=\n'
+
+
+def parse(*lines: str, headers: bytes = HEADERS) -> FailureReport:
+    text = "\n".join(("Feedback-Type: auth-failure", *lines))
+    return failure_report.parse(text.encode(), headers, NOW)
+
+
+def test_the_fields_of_rfc_9991_are_read() -> None:
+    report = parse(
+        *("Auth-Failure: dmarc", "Identity-Alignment: DKIM, spf", "Delivery-Result: Policy"),
+        *("Incidents: 12", "Source-IP: [192.0.2.1]", "Reported-Domain: shop.example"),
+        *("Reported-Domain: Other.example", "DKIM-Domain: shop.example", "DKIM-Selector: s1"),
+        *("SPF-DNS: txt : a.example :", "  v=spf1"),
+    )
+    assert report.auth_failure == ("dmarc",)
+    assert report.identity_alignment == ("dkim", "spf")
+    assert (report.delivery_result, report.incidents) == ("policy", 12)
+    assert report.source_ip == "192.0.2.1"
+    assert report.reported_domains == ("shop.example", "other.example")
+    assert (report.dkim_domain, report.dkim_selector) == ("shop.example", "s1")
+    assert report.spf_dns == "txt : a.example : v=spf1"
+    assert report.header_from == "shop.example"
+    assert report.subject == "for x@y.example"
+
+
+def test_none_aligned_otherwise() -> None:
+    assert parse("Identity-Alignment: none").identity_alignment == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "warning"),
+    [
+        ("Source-IP: localhost", "source-ip is not an IP address"),
+        ("Incidents: many", "incidents is not a number"),
+        ("Arrival-Date: yesterday", "arrival-date is no date of the past"),
+        ("Arrival-Date: Fri, 02 Jan 2099 09:59:58 +0000", "arrival-date is no date of the past"),
+        ("Reported-Domain: a b", "reported-domain is not a domain name"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_left_out_and_told(line: str, warning: str) -> None:
+    report = parse(line)
+    assert report.warnings == (warning,)
+    assert (report.source_ip, report.arrived_at, report.incidents) == (None, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("feedback", "reason"),
+    [
+        (b"", "not_a_report"),
+        (b"Subject: x", "not_a_report"),
+        (b"Feedback-Type: abuse", "other_feedback"),
+    ],
+)
+def test_other_feedback_is_no_failure_report(feedback: bytes, reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        failure_report.parse(feedback, HEADERS, NOW)
+
+
+def test_redaction_leaves_no_local_part_and_the_same_address_recognizable() -> None:
+    report = parse(
+        *("Original-Mail-From: <Joe.Public@Shop.example>", "Original-Rcpt-To: jane@gen.example"),
+        "Authentication-Results: gen.example; spf=fail smtp.mailfrom=joe.public@shop.example",
+        headers=b"Subject: Dear joe.public@shop.example\nMessage-ID: <joe@mx.shop.example>\n",
+    )
+    redacted = failure_report.redact(report, KEY)
+    shown = repr(redacted)
+    for private in ("joe", "Joe", "public", "jane"):
+        assert private not in shown
+    assert redacted.mail_from is not None
+    digest = redacted.mail_from.strip("<>").partition("@")[0]
+    assert redacted.mail_from == f"<{digest}@shop.example>"
+    assert redacted.subject == f"Dear {digest}@shop.example"
+    assert redacted.recipient is not None
+    assert redacted.recipient.endswith("@gen.example")
+    assert failure_report.redact(report, b"other").mail_from != redacted.mail_from

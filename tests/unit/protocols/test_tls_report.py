@@ -1,0 +1,126 @@
+import json
+from typing import Any
+
+import pytest
+
+from app.protocols import tls_report
+from app.protocols.report_limits import LIMITS, Limits, Refused
+from app.protocols.tls_report import TlsReport
+from tests.conformance.reports.reading import NOW
+from tests.hostile_reports import TLS
+
+DETAIL = {"result-type": "Certificate-Expired", "failed-session-count": 3}
+
+
+def parse(limits: Limits = LIMITS, **changes: Any) -> TlsReport:
+    """The plain report with other members; those of its policy begin with ``policy__``."""
+    report = json.loads(TLS)
+    for name, value in changes.items():
+        place, _, key = name.rpartition("__")
+        of = report if not place else report["policies"][0]
+        of = of["policy"] if place == "policy" else of["summary"] if place == "summary" else of
+        of[key.replace("_", "-")] = value
+    return tls_report.parse(json.dumps(report).encode(), NOW, limits)
+
+
+def test_a_failure_detail_is_read_whole() -> None:
+    detail = DETAIL | {
+        "sending-mta-ip": "2001:DB8::1",
+        "receiving-mx-hostname": "mx.shop.example",
+        "receiving-mx-helo": None,
+        "receiving-ip": "mx.shop.example",
+        "additional-information": "a\nb",
+        "failure-reason-code": 5,
+    }
+    report = parse(entry__failure_details=[detail])
+    [failure] = report.policies[0].failures
+    assert failure == tls_report.FailureDetail(
+        *("certificate-expired", 3, "2001:db8::1", "mx.shop.example", None, "mx.shop.example"),
+        *("a b", "5"),
+    )
+    assert report.warnings == ("receiving-ip is not an IP address",)
+
+
+@pytest.mark.parametrize(
+    ("value", "hosts"),
+    [(["a", "b"], ("a", "b")), ("a", ("a",)), ("", ()), (None, ()), ([], ())],
+)
+def test_hosts_may_be_one_or_several(value: Any, hosts: tuple[str, ...]) -> None:
+    assert parse(policy__mx_host=value).policies[0].mx_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    ("text", "begin"),
+    [
+        ("2026-01-01T00:00:00Z", 1767225600),
+        ("2026-01-01t00:00:00z", 1767225600),
+        ("2026-01-01T01:00:00+01:00", 1767225600),
+        ("2026-01-01T00:00:00.000Z", 1767225600),
+        ("2026-01-01 00:00:00", 1767225600),
+    ],
+)
+def test_times_are_read_as_senders_write_them(text: str, begin: int) -> None:
+    report = parse(date_range={"start-datetime": text, "end-datetime": "2026-01-01T09:00:00Z"})
+    assert report.begin == begin
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1767225600", "2026-W01-1", "2026-01-01", "2026-13-01T00:00:00Z", None, 5]
+)
+def test_what_is_no_time_refuses_the_report(text: Any) -> None:
+    with pytest.raises(Refused, match="bad_dates"):
+        parse(date_range={"start-datetime": text, "end-datetime": "2026-01-01T09:00:00Z"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ({"summary__total_failure_session_count": "7"}, "total-failure-session-count is a string"),
+        ({"policy__policy_type": "new"}, "unknown policy-type new"),
+        ({"policy__policy_domain": None}, "policy-domain is missing"),
+    ],
+)
+def test_what_is_tolerated_is_told(changes: dict[str, Any], warning: str) -> None:
+    assert parse(**changes).warnings == (warning,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"report_id": ""}, "missing_element"),
+        ({"report_id": "a" * 256}, "field_too_long"),
+        ({"organization_name": "a" * 1025}, "field_too_long"),
+        ({"organization_name": ["a"]}, "bad_value"),
+        ({"policies": {}}, "bad_value"),
+        ({"policies": [1]}, "bad_value"),
+        ({"policies": []}, "no_records"),
+        ({"policy__policy_domain": "a b"}, "bad_domain"),
+        ({"policy__policy_type": ""}, "missing_element"),
+        ({"summary__total_failure_session_count": 10**12 + 1}, "bad_number"),
+        ({"summary__total_failure_session_count": "-1"}, "bad_number"),
+        ({"summary__total_failure_session_count": "\u0661"}, "bad_number"),
+        ({"entry__failure_details": [{}]}, "missing_element"),
+        ({"entry__failure_details": {"a": 1}}, "bad_value"),
+    ],
+)
+def test_what_cannot_be_right_is_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse(**changes)
+    assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(json_values=4), "too_large"),
+        (Limits(json_depth=3), "too_deep"),
+        (Limits(integer=0), "bad_number"),
+    ],
+)
+def test_each_bound_refuses(limits: Limits, reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        parse(limits)
+
+
+def test_half_a_character_and_control_characters_are_left_out() -> None:
+    assert parse(organization_name="a\0\ud800b\u202e").organization == "ab\u202e"

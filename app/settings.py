@@ -71,6 +71,9 @@ class Settings:
     egress_proxy: str | None = None
     egress_ports: tuple[int, ...] = (443,)
 
+    mail_url: str | None = None
+    mail_from: str = "alerts@localhost.localdomain"
+
     delivery_schedule: tuple[float, ...] = SCHEDULE
     delivery_seconds: float = 15.0
     delivery_lease: timedelta = timedelta(seconds=30)
@@ -243,6 +246,18 @@ def _ports(text: str) -> tuple[int, ...]:
     return ports
 
 
+def _mail_url(text: str) -> str:
+    if not re.match(r"^smtps?://[^/?#\s]*[^/?#\s@:]", text):
+        raise ValueError("it must read like smtp://user:password@host:587")
+    return text
+
+
+def _mail_from(text: str) -> str:
+    if not text.isprintable() or "@" not in text:
+        raise ValueError("it must be an address, or read like Alerts <alerts@example.com>")
+    return text
+
+
 def _schedule(text: str) -> tuple[float, ...]:
     items = [item.strip() for item in text.split(",")]
     if not all(re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", item) for item in items):
@@ -288,6 +303,8 @@ _READERS: Mapping[str, Any] = {
     "EGRESS_ALLOW_CIDRS": _cidrs,
     "EGRESS_PROXY": _http_url,
     "EGRESS_PORTS": _ports,
+    "MAIL_URL": _mail_url,
+    "MAIL_FROM": _mail_from,
     "DELIVERY_SCHEDULE": _schedule,
     "DELIVERY_SECONDS": _seconds,
     "DELIVERY_LEASE": _span,

@@ -73,6 +73,7 @@ THIRD_PARTY = {  # which may import each of these
     "cryptography": ("app.services.sealing",),
     "argon2": ("app.services.passwords",),
     "segno": ("app.web.security",),
+    "apprise": ("app.channels.chat",),
 }
 
 
@@ -159,6 +160,7 @@ def test_only_a_few_places_catch_everything() -> None:
         "app.services.settling",
         "app.services.reading",
         "worker.clock",
+        "app.services.sending",
     }
 
 

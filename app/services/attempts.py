@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from app import settings
 from app.channels.contract import Outcome
+from app.channels.mail_html import BAD
 from app.db import now, transaction
 from app.models import Channel, Delivery, Event
 from app.services import channels, events, sealing
@@ -38,6 +39,7 @@ class Parcel:
     """What one try sends: an event, or those of a digest.
 
     secrets  None: they cannot be read, as SECRET_KEY is another
+    since    of a digest: when the last one was; None: it is none
     """
 
     claim: Claim
@@ -46,6 +48,7 @@ class Parcel:
     secrets: Secrets | None
     events: Sequence[dict[str, Any]]
     at: datetime
+    since: datetime | None = None
 
 
 def claim_due(most: int) -> list[Claim]:
@@ -139,22 +142,48 @@ def _next(session: Session, claim: Claim, channel: Channel, moment: datetime) ->
     is_resting = channel.rests_until is not None and channel.rests_until > moment
     if channel.disabled_at is not None or is_resting:
         return None
-    most = 1 if channel.digest_at is None else DIGEST_AT_ONCE
-    rows = session.execute(
-        select(Delivery.id, Event)
-        .join(Event, Event.number == Delivery.event_number)
-        .where(Delivery.channel_id == channel.id, *_ready(moment))
-        .order_by(Delivery.event_number)
-        .limit(most)
-    ).all()
+    rows = _due_of(session, channel, moment)
+    is_digest = channel.digest_at is not None and all(e.type != events.TEST for _, e in rows)
+    if not is_digest:
+        rows = rows[:1]
+    elif not any(event.type in BAD for _, event in rows):
+        _skip(rows, moment)
+        return None
     if not rows:
         return None
     try:
         secrets = channels.unsealed(channel)
     except sealing.Unsealable:
         secrets = None
-    contents = [events.as_json(row.Event) for row in rows]
-    return Parcel(claim, [row.id for row in rows], channel, secrets, contents, moment)
+    return Parcel(
+        claim,
+        [delivery.id for delivery, _ in rows],
+        channel,
+        secrets,
+        [events.as_json(event) for _, event in rows],
+        moment,
+        since=(channel.last_success_at or channel.created_at) if is_digest else None,
+    )
+
+
+def _due_of(
+    session: Session, channel: Channel, moment: datetime
+) -> Sequence[tuple[Delivery, Event]]:
+    """What is due to the channel, in order: all of it for a digest, else the first; tests first."""
+    rows = session.execute(
+        select(Delivery, Event)
+        .join(Event, Event.number == Delivery.event_number)
+        .where(Delivery.channel_id == channel.id, *_ready(moment))
+        .order_by(Event.type != events.TEST, Delivery.event_number)
+        .limit(1 if channel.digest_at is None else DIGEST_AT_ONCE)
+    )
+    return [(row.Delivery, row.Event) for row in rows]
+
+
+def _skip(rows: Sequence[tuple[Delivery, Event]], moment: datetime) -> None:
+    """A digest in which nothing is bad is not sent."""
+    for delivery, _ in rows:
+        delivery.status, delivery.finished_at = "skipped", moment
 
 
 def _write(

@@ -12,14 +12,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import ids, settings
-from app.channels import webhook
+from app.channels import chat, mail, webhook
 from app.channels.contract import BadTarget
 from app.checks.answers import Door, OpenAnswers, Undetermined
 from app.checks.contract import Severity
 from app.db import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound, ServiceUnavailable
 from app.models import Channel, Delivery
-from app.services import audit, events, sealing
+from app.services import audit, events, feed, sealing
 
 MAX_CHANNELS = 50
 MAX_GRACE = timedelta(days=7)
@@ -63,6 +63,40 @@ def add_webhook(
     _check_target(url, door)
     secret = webhook.new_secret()
     return _add(account_id, "webhook", url, new, Secrets((secret,)), actor), secret
+
+
+def add_email(account_id: UUID, addresses: str, new: NewChannel, *, actor: str) -> Channel:
+    """The channel; ``complaint`` says whether this service can send mail at all.
+
+    addresses  comma-separated
+    raises     InvalidRequest, Conflict
+    """
+    try:
+        found = mail.parse_addresses(addresses)
+    except BadTarget as error:
+        raise _invalid("addresses", str(error)) from None
+    return _add(account_id, "email", ",".join(found), new, None, actor)
+
+
+def add_apprise(account_id: UUID, url: str, new: NewChannel, *, actor: str) -> Channel:
+    """The channel; of its URL, which is a secret, only the service is shown from now on.
+
+    raises  InvalidRequest for what is no URL of one of ``chat.SERVICES``; Conflict
+    """
+    try:
+        service = chat.service(url)
+    except BadTarget as error:
+        raise _invalid("url", str(error)) from None
+    return _add(account_id, "apprise", service, new, Secrets(url=url), actor)
+
+
+def complaint(channel: Channel) -> str | None:
+    """Why nothing can be sent to it just now; None if something can."""
+    if channel.disabled_at is not None:
+        return f"disabled: {channel.disabled_reason or 'by a person'}"
+    if channel.kind == "email" and settings.current().mail_url is None:
+        return mail.NOT_SET
+    return None
 
 
 def search(account_id: UUID) -> Sequence[Channel]:
@@ -202,6 +236,8 @@ def _add(
     account_id: UUID, kind: str, target: str, new: NewChannel, kept: Secrets | None, actor: str
 ) -> Channel:  # fmt: skip
     _check(new)
+    if kind != "email" and new.cadence != "immediate":
+        raise _invalid("cadence", "only mail comes in digests")
     try:
         with transaction() as session:
             count = session.scalar(
@@ -213,7 +249,8 @@ def _add(
                 id=ids.new(), account_id=account_id, kind=kind, target=target,
                 name=new.name.strip(), least_severity=new.least_severity.value,
                 types=list(new.types), tags=list(new.tags), domains=list(new.domains),
-                cadence=new.cadence, created_by=actor,
+                cadence=new.cadence, digest_at=feed.next_digest(new.cadence, now(session)),
+                created_by=actor,
             )  # fmt: skip
             if kept is not None:
                 _seal(channel, kept)

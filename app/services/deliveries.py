@@ -8,6 +8,7 @@ again, with the same id: receivers see an event at least once.
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from sqlalchemy import delete
@@ -62,6 +63,7 @@ class _Round:
         self._until = time.monotonic() + TAKE_SECONDS
         self._turns: dict[asyncio.Task[int], Claim] = {}
         self._made = 0
+        self._threads = ThreadPoolExecutor(CHANNELS_AT_ONCE, "sending")
 
     async def work(self) -> int:
         keeper = asyncio.create_task(self._keep_leases())
@@ -75,6 +77,7 @@ class _Round:
                     self._made += turn.result()
         finally:
             keeper.cancel()
+            self._threads.shutdown(wait=False, cancel_futures=True)
         return self._made
 
     async def _take(self) -> bool:
@@ -91,7 +94,7 @@ class _Round:
         until = time.monotonic() + TURN_SECONDS
         made, parcel = 0, await self._advance(claim, None, None, take=True)
         while parcel is not None:
-            outcome = await sending.send(parcel, self._open_answers)
+            outcome = await sending.send(parcel, self._open_answers, self._threads)
             made += 1
             take = time.monotonic() < until and not self._is_stopping()
             parcel = await self._advance(claim, parcel, outcome, take=take)

@@ -21,6 +21,7 @@ from app.services import events
 
 AT_ONCE = 500  # events a transaction
 KEPT = timedelta(days=90)
+DIGEST_HOUR = 8  # UTC
 # What people are told; webhooks get everything, so that what listens there can keep in step.
 TOLD = frozenset(
     ("alert.opened", "alert.reopened", "alert.escalated", "alert.reminded", "alert.resolved")
@@ -88,6 +89,16 @@ def purge() -> int:
         return int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE has it
 
 
+def next_digest(cadence: str, moment: datetime) -> datetime | None:
+    """When the next digest is due: at DIGEST_HOUR, on a Monday if it is weekly."""
+    if cadence == "immediate":
+        return None
+    at = moment.replace(hour=DIGEST_HOUR, minute=0, second=0, microsecond=0)
+    at += timedelta(days=(7 - at.weekday()) % 7) if cadence == "weekly" else timedelta(0)
+    period = timedelta(days=7 if cadence == "weekly" else 1)
+    return at if at > moment else at + period
+
+
 def _unnumbered(account_id: UUID) -> Any:
     return (
         select(Event)
@@ -104,6 +115,9 @@ def _hand_over(session: Session, account_id: UUID, fresh: Sequence[Event]) -> No
         return
     moment = now(session)
     tags = _tags(session, account_id, fresh)
+    for channel in channels:
+        if channel.digest_at is not None and channel.digest_at <= moment:
+            channel.digest_at = next_digest(channel.cadence, moment)
     rows = []
     for event in fresh:
         alert = event.body["data"].get("alert", {})

@@ -1,22 +1,69 @@
 """One try of one parcel, by the kind of its channel."""
 
+import asyncio
+import logging
+from concurrent.futures import Executor
+
 import orjson
 
 from app import settings
-from app.channels import webhook
+from app.channels import chat, mail, webhook
 from app.channels.contract import BadTarget, Outcome
 from app.checks.answers import OpenAnswers
 from app.services import channels
 from app.services.attempts import Parcel
 
+logger = logging.getLogger(__name__)
+
 UNREADABLE = "its secret cannot be read: SECRET_KEY is another than when it was kept"
 
 
-async def send(parcel: Parcel, open_answers: OpenAnswers) -> Outcome:
-    """What became of it, within DELIVERY_SECONDS."""
+async def send(parcel: Parcel, open_answers: OpenAnswers, threads: Executor) -> Outcome:
+    """What became of it, within DELIVERY_SECONDS.
+
+    threads  for what blocks while it sends; never those that the database is asked in
+    """
+    try:
+        return await _send(parcel, open_answers, threads)
+    except Exception:  # a defect in one way out costs the tries of its own channels only
+        logger.exception("not sent", extra={"channel": str(parcel.channel.id)})
+        return Outcome(error="it was not sent; this is a defect of the service")
+
+
+async def _send(parcel: Parcel, open_answers: OpenAnswers, threads: Executor) -> Outcome:
     if parcel.secrets is None:
         return Outcome(error=UNREADABLE)
-    return await _by_webhook(parcel, open_answers)
+    if parcel.channel.kind == "webhook":
+        return await _by_webhook(parcel, open_answers)
+    by = _by_mail if parcel.channel.kind == "email" else _by_chat
+    seconds = settings.current().delivery_seconds
+    blocking = asyncio.get_running_loop().run_in_executor(threads, by, parcel, seconds)
+    try:
+        return await asyncio.wait_for(blocking, seconds)
+    except TimeoutError:
+        return Outcome(error="it did not answer in time")
+
+
+def _by_mail(parcel: Parcel, seconds: float) -> Outcome:
+    current = settings.current()
+    if current.mail_url is None:
+        return Outcome(error=mail.NOT_SET)
+    letter = mail.Letter(
+        current.mail_from,
+        parcel.channel.target.split(","),
+        parcel.events,
+        parcel.at,
+        current.base_url,
+        f"{parcel.since:%d %b %H:%M} UTC" if parcel.since else None,
+    )
+    return mail.send(mail.parse_server(current.mail_url), letter, seconds=seconds)
+
+
+def _by_chat(parcel: Parcel, seconds: float) -> Outcome:
+    assert parcel.secrets is not None
+    if parcel.secrets.url is None:
+        return Outcome(error=UNREADABLE)
+    return chat.send(parcel.secrets.url, parcel.events[0], seconds=seconds)
 
 
 async def _by_webhook(parcel: Parcel, open_answers: OpenAnswers) -> Outcome:

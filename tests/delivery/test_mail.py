@@ -1,0 +1,248 @@
+"""Mail as a real server gets it."""
+
+import email
+import email.policy
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiosmtpd.controller import Controller
+from sqlalchemy import select, update
+
+from app import settings as app_settings
+from app.channels import mail
+from app.checks.contract import Severity
+from app.db import now, transaction
+from app.errors import InvalidRequest
+from app.models import Alert, Channel, Delivery
+from app.rules.contract import Draft
+from app.services import alerts, channels, deliveries, feed, transitions
+from app.services.alerts import AlertChange
+from app.services.channels import NewChannel
+from app.settings import Settings
+from devtools.processes import free_port
+from tests.delivery.conftest import OpenAlert
+from tests.factories import ACTOR
+from tests.receivers import ReachingDoor
+
+TO = "ops@acme.test"
+
+
+class Inbox:
+    """Takes what a server is handed, or answers as it is told."""
+
+    def __init__(self) -> None:
+        self.letters: list[EmailMessage] = []
+        self.recipients: list[list[str]] = []
+        self.answer = "250 taken"
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.answer.startswith("250"):
+            message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+            assert isinstance(message, EmailMessage)
+            self.letters.append(message)
+            self.recipients.append(envelope.rcpt_tos)
+        return self.answer
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+def settings(settings: Settings, inbox: Inbox) -> Iterator[Settings]:
+    """As an operator has it whose mail server listens on this machine."""
+    port = free_port()
+    controller = Controller(inbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield replace(settings, mail_url=f"smtp://127.0.0.1:{port}", mail_from="Watch <w@watch.test>")
+    controller.stop()
+
+
+def add(account_id: UUID, **options: Any) -> Channel:
+    return channels.add_email(account_id, TO, NewChannel("ops", **options), actor=ACTOR)
+
+
+def parts(letter: EmailMessage) -> tuple[str, str]:
+    plain, html = letter.get_body(("plain",)), letter.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    return plain.get_content(), html.get_content()
+
+
+def log(account_id: UUID) -> list[Delivery]:
+    with transaction(readonly=True) as session:
+        found = select(Delivery).where(Delivery.account_id == account_id)
+        return list(session.scalars(found.order_by(Delivery.event_number)))
+
+
+def let_digest_be_due(account_id: UUID) -> None:
+    """As if its time had come."""
+    with transaction() as session:
+        early = now(session) - timedelta(minutes=1)
+        session.execute(update(Channel).values(digest_at=early))
+        session.execute(update(Delivery).values(next_at=early))
+
+
+def test_an_alert_is_mailed_as_text_and_as_html(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+) -> None:
+    add(account_id)
+    open_alert()
+    deliveries.run(door)
+    (letter,) = inbox.letters
+    assert letter["Subject"] == "[high] No SPF record – acme.test"
+    assert (letter["From"], letter["To"]) == ("Watch <w@watch.test>", TO)
+    assert letter["Auto-Submitted"] == "auto-generated"
+    plain, html = parts(letter)
+    for text in (plain, html):
+        assert "acme.test: no SPF record" in text
+        assert "/docs/alerts#spf.missing" in text
+
+
+def test_mails_about_one_alert_are_one_thread_and_each_is_sent_once(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+) -> None:
+    add(account_id)
+    alert_id = open_alert()
+    with transaction() as session:
+        alert = session.get_one(Alert, alert_id)
+        step = transitions.Step("resolved", note="no longer so")
+        transitions.move(session, alert, step, now(session))
+    deliveries.run(door)
+    deliveries.run(door)
+    opened, resolved = inbox.letters
+    assert opened["References"] == resolved["References"]
+    assert opened["Message-ID"] != resolved["Message-ID"]
+    assert resolved["Subject"].startswith("[high] Resolved: ")
+
+
+def test_people_are_not_told_of_what_people_did(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+) -> None:
+    add(account_id)
+    alerts.change(account_id, open_alert(), AlertChange("acknowledged"), actor=ACTOR)
+    deliveries.run(door)
+    assert len(inbox.letters) == 1
+
+
+def test_nothing_of_an_alert_can_become_a_header_or_markup(
+    account_id: UUID, inbox: Inbox, door: ReachingDoor, domain: Any
+) -> None:
+    evil = "<script>alert(1)</script>\r\nBcc: all@evil.test"
+    draft = Draft("spf.missing", "x", Severity.HIGH, evil, evil, {"record": [evil]})
+    add(account_id)
+    with transaction() as session:
+        transitions.open_new(session, domain, [draft], datetime.now(UTC), transitions.Cause())
+    deliveries.run(door)
+    (letter,) = inbox.letters
+    assert letter["Bcc"] is None
+    assert inbox.recipients == [[TO]]
+    assert "<script" not in parts(letter)[1]
+
+
+def test_without_a_mail_server_the_channel_says_so(
+    account_id: UUID, settings: Settings, open_alert: OpenAlert, door: ReachingDoor
+) -> None:
+    channel = add(account_id)
+    assert channels.complaint(channel) is None
+    app_settings.use(replace(settings, mail_url=None))
+    assert channels.complaint(channel) == mail.NOT_SET
+    open_alert()
+    deliveries.run(door)
+    assert log(account_id)[0].error == mail.NOT_SET
+
+
+@pytest.mark.parametrize("answer", ["451 later", "550 no"])
+def test_what_the_server_refuses_is_tried_again(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor, answer: str
+) -> None:
+    inbox.answer = answer
+    add(account_id)
+    open_alert()
+    deliveries.run(door)
+    (entry,) = log(account_id)
+    assert (entry.status, entry.response_status) == ("dead", int(answer[:3]))
+    assert entry.attempts == 10
+
+
+def test_a_digest_has_what_came_together_and_the_worst_first(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+) -> None:
+    add(account_id, cadence="daily")
+    open_alert("dmarc.missing", Severity.LOW)
+    open_alert("spf.missing", Severity.CRITICAL)
+    deliveries.run(door)
+    assert inbox.letters == []
+    let_digest_be_due(account_id)
+    deliveries.run(door)
+    (letter,) = inbox.letters
+    assert letter["Subject"].startswith("2 problems, 0 resolved since ")
+    plain, html = parts(letter)
+    for text in (plain, html):
+        assert text.index("critical") < text.index("low")
+    assert {entry.status for entry in log(account_id)} == {"delivered"}
+
+
+def test_a_digest_without_a_problem_is_not_sent(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+) -> None:
+    alert_id = open_alert()
+    feed.spread_all()
+    add(account_id, cadence="weekly")
+    with transaction() as session:
+        alert = session.get_one(Alert, alert_id)
+        transitions.move(session, alert, transitions.Step("resolved"), now(session))
+    feed.spread_all()
+    let_digest_be_due(account_id)
+    deliveries.run(door)
+    assert inbox.letters == []
+    assert [entry.status for entry in log(account_id)] == ["skipped"]
+
+
+def test_a_test_of_a_digest_comes_at_once(
+    account_id: UUID, inbox: Inbox, door: ReachingDoor
+) -> None:
+    add(account_id, cadence="daily")
+    channels.test(account_id, "ops", actor=ACTOR)
+    deliveries.run(door)
+    assert [letter["Subject"] for letter in inbox.letters] == ["Test of this channel"]
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    ["", "nobody", "a@b", "a b@acme.test", "a@acme.test\r\nBcc: x@y.test", "A <a@acme.test>",
+     ",".join(f"a{n}@acme.test" for n in range(21)), "ä@acme.test"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(account_id: UUID, addresses: str) -> None:
+    with pytest.raises(InvalidRequest):
+        channels.add_email(account_id, addresses, NewChannel("ops"), actor=ACTOR)
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://mail.test", mail.Server("mail.test", 25, "auto")),
+        ("smtp://mail.test:2525?starttls=off", mail.Server("mail.test", 2525, "off")),
+        ("smtp://u:p%40ss@mail.test", mail.Server("mail.test", 587, "required", "u", "p@ss")),
+        ("smtps://u:p@mail.test", mail.Server("mail.test", 465, "implicit", "u", "p")),
+    ],
+)
+def test_a_mail_url_says_where_and_how(url: str, server: mail.Server) -> None:
+    assert mail.parse_server(url) == server
+
+
+def test_a_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbox: Inbox) -> None:
+    assert settings.mail_url is not None
+    server = mail.parse_server(settings.mail_url.replace("smtp://", "smtp://user:secret@"))
+    event = {"id": "evt_x", "type": "test", "data": {}}
+    with transaction(readonly=True) as session:
+        letter = mail.Letter("w@watch.test", [TO], [event], now(session), "https://watch.test")
+    outcome = mail.send(server, letter, seconds=5)
+    assert outcome.error is not None
+    assert inbox.letters == []

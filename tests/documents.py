@@ -27,6 +27,46 @@ REPORT = """<?xml version="1.0" encoding="UTF-8"?>
 </policy_published>{records}</feedback>"""
 
 
+FAILURE = """From: <noreply@receiver.test>
+To: <reports@{domain}>
+Subject: FW: Invoice
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=feedback-report; boundary="b"
+
+--b
+Content-Type: text/plain
+
+A message failed authentication.
+--b
+Content-Type: message/feedback-report
+
+Feedback-Type: auth-failure
+Version: 1
+User-Agent: receiver/1.0
+Auth-Failure: dmarc
+Identity-Alignment: dkim, spf
+Reported-Domain: {domain}
+Source-IP: {ip}
+Original-Mail-From: <bounce@evil.test>
+Original-Rcpt-To: <victim@receiver.test>
+Authentication-Results: mx.receiver.test; dkim=fail header.d={domain}; spf=fail
+Delivery-Result: reject
+DKIM-Domain: {domain}
+DKIM-Selector: s1
+
+--b
+Content-Type: message/rfc822
+
+From: "Chief" <ceo@{domain}>
+To: victim@receiver.test
+Subject: Urgent invoice
+Message-ID: <1@evil.test>
+
+Good day, please pay at once.
+--b--
+"""
+
+
 def record(domain: str = "acme.test", **fields: Any) -> str:
     """One record; ``ip``, ``count``, ``dkim``, ``spf``, ``selector``."""
     known = {"ip": "192.0.2.1", "count": 3, "dkim": "pass", "spf": "pass", "selector": "s1"}
@@ -78,6 +118,11 @@ def tls_json(domain: str = "acme.test", report_id: str = "t1", failed: int = 2) 
         ],
     }  # fmt: skip
     return json.dumps(document).encode()
+
+
+def failure_mail(domain: str = "acme.test", ip: str = "203.0.113.66") -> bytes:
+    """A failure report of a message with things in it that are private."""
+    return FAILURE.format(domain=domain, ip=ip).replace("\n", "\r\n").encode()
 
 
 def zipped(*documents: bytes) -> bytes:

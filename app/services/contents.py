@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.protocols import dmarc_report, envelopes, tls_report
+from app.protocols import dmarc_report, envelopes, failure_report, tls_report
 from app.protocols.dmarc_report import AggregateReport
 from app.protocols.envelopes import Member
+from app.protocols.failure_report import FailureReport
 from app.protocols.report_limits import Refused
 from app.protocols.tls_report import TlsReport
 
@@ -16,7 +17,7 @@ PARSER_VERSION = 1  # of whatever decides what becomes of a file
 _DIGEST_AT_ONCE = 1_000
 _MAX_LABEL = 300
 
-Report = AggregateReport | TlsReport
+Report = AggregateReport | TlsReport | FailureReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Found:
         report = self.report
         if isinstance(report, AggregateReport):
             return [report.policy.domain]
+        if isinstance(report, FailureReport):
+            return [name for name in (*report.reported_domains, report.header_from) if name]
         # Of a TLSA policy it is the MX host (RFC 8460 §4.4), which may be anybody's.
         policies = sorted(report.policies if report else (), key=lambda p: p.type == "tlsa")
         return [policy.domain for policy in policies if policy.domain]
@@ -81,13 +84,16 @@ def _parse(label: str, member: Member, now: int) -> Found:
         if member.kind == "dmarc":
             aggregate = dmarc_report.parse(member.document, now)
             return Found(label, "dmarc", aggregate, _digest_of_aggregate(aggregate))
+        if member.kind == "failure":
+            failure = failure_report.parse(member.document, member.original, now)
+            return Found(label, "failure", failure, _digest(failure))
         tls = tls_report.parse(member.document, now)
         return Found(label, "tls", tls, _digest(tls))
     except Refused as refused:
         return Found(label, member.kind, None, refused=refused)
 
 
-def _digest(report: TlsReport) -> bytes:
+def _digest(report: TlsReport | FailureReport) -> bytes:
     return hashlib.sha256(repr(dataclasses.replace(report, warnings=())).encode()).digest()
 
 

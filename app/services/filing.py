@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app import db, ids, settings
 from app.db import now
-from app.models import DmarcReport, Domain, Intake
+from app.models import DmarcReport, Domain, FailureReport, Intake
 from app.models import TlsReport as StoredTls
 from app.models.reports import PROVENANCES, RECEIVED
 from app.protocols.dmarc_report import AggregateReport
@@ -23,7 +23,15 @@ from app.protocols.tls_report import TlsReport
 from app.services import report_rows, rollups
 from app.services.contents import PARSER_VERSION, Found
 
-Kind = type[DmarcReport] | type[StoredTls]
+Kind = type[DmarcReport] | type[StoredTls] | type[FailureReport]
+
+_TABLES: Mapping[str, Kind] = {"dmarc": DmarcReport, "tls": StoredTls, "failure": FailureReport}
+_PERIOD = ("reporter", "report_id", "begin_at", "end_at")
+_KEYS: Mapping[Kind, Sequence[str]] = {
+    DmarcReport: ("account_id", "policy_domain", *_PERIOD),
+    StoredTls: ("account_id", "domain_id", *_PERIOD),
+    FailureReport: ("account_id", "content_digest"),
+}
 
 _TRUSTED_WAYS = ("http", "cli", "dashboard")  # whoever sent it had a token, or more
 
@@ -56,7 +64,7 @@ class Filing:
     @property
     def table(self) -> Kind:
         """Where it goes."""
-        return DmarcReport if self.found.kind == "dmarc" else StoredTls
+        return _TABLES[str(self.found.kind)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +157,9 @@ def _end(
     provenance = provenance_of(intake)
     row = {
         "id": ids.new(), "account_id": intake.account_id, "domain_id": domain.id,
-        "intake_id": intake.id, "policy_domain": about, "provenance": provenance,
-        "content_digest": found.digest, "received_at": intake.received_at,
-        **report_rows.head(found.report),
+        "intake_id": intake.id, "provenance": provenance, "content_digest": found.digest,
+        "received_at": intake.received_at,
+        **report_rows.head(found.report, about, intake.account_id),
     }  # fmt: skip
     state, report_id = _place(session, Filing(intake, found, str(domain.name), row))
     details = {
@@ -206,11 +214,9 @@ def _place(session: Session, filing: Filing) -> tuple[str, UUID]:
 def _standing(session: Session, filing: Filing) -> Standing:
     """The report with the same key; it waits for whoever is writing it."""
     table, row = filing.table, filing.row
-    key = ["account_id", "reporter", "report_id", "begin_at", "end_at"]
-    key.append("domain_id" if table is StoredTls else "policy_domain")
     found = session.execute(
         select(table.id, table.intake_id, table.content_digest, table.provenance)
-        .where(*(getattr(table, name) == row[name] for name in key))
+        .where(*(getattr(table, name) == row[name] for name in _KEYS[table]))
         .with_for_update()
     ).one()
     return Standing(*found)

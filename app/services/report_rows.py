@@ -1,18 +1,23 @@
 """Reports as rows: the columns that their documents fill, and what hangs on each."""
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app import db
+from app import db, settings
 from app.db import insert_many
 from app.insight import periods
 from app.models import DmarcRecord, SeenSelector, TlsPolicy
+from app.protocols import failure_report
 from app.protocols.dmarc_report import AggregateReport, Record
+from app.protocols.failure_report import FailureReport
 from app.protocols.tls_report import Policy, TlsReport
+from app.services.contents import Report
 
 MAX_SELECTORS = 100  # learnt from one report
 
@@ -30,18 +35,22 @@ _POLICY_COLUMNS = (
 )
 
 
-def head(report: AggregateReport | TlsReport) -> Mapping[str, Any]:
-    """The columns of the report itself that come from its document."""
-    begin_at = datetime.fromtimestamp(report.begin, UTC)
-    end_at = datetime.fromtimestamp(report.end, UTC)
+def head(report: Report, about: str, account_id: UUID) -> Mapping[str, Any]:
+    """The columns of the report itself that come from its document.
+
+    about  the domain that it is about
+    """
+    if isinstance(report, FailureReport):
+        return _failure(failure_report.redact(report, _key(account_id)), about)
     common = {
+        "policy_domain": about,
         "report_id": report.report_id[:255],
-        "begin_at": begin_at,
-        "end_at": end_at,
+        "begin_at": datetime.fromtimestamp(report.begin, UTC),
+        "end_at": datetime.fromtimestamp(report.end, UTC),
         "warnings": list(report.warnings),
     }
     if isinstance(report, AggregateReport):
-        return {**common, **_aggregate(report, begin_at, end_at)}
+        return {**common, **_aggregate(report)}
     return {
         **common,
         "reporter": _reporter(report.contact, report.organization),
@@ -50,11 +59,50 @@ def head(report: AggregateReport | TlsReport) -> Mapping[str, Any]:
     }
 
 
-def _aggregate(report: AggregateReport, begin_at: datetime, end_at: datetime) -> Mapping[str, Any]:
+def _failure(report: FailureReport, about: str) -> Mapping[str, Any]:
+    """Without what is private: addresses are hashes by now, and there is no body."""
+    results = report.authentication_results
+    return {
+        "reporter": _authority(results),
+        "reported_domain": about,
+        "auth_failure": list(report.auth_failure),
+        "identity_alignment": list(report.identity_alignment),
+        "delivery_result": _cut(report.delivery_result, 64),
+        "source_ip": report.source_ip,
+        "arrived_at": datetime.fromtimestamp(report.arrived_at, UTC) if report.arrived_at else None,
+        "incidents": report.incidents,
+        "sender": _cut(report.mail_from, 320),
+        "recipient": _cut(report.recipient, 320),
+        "dkim_domain": report.dkim_domain,
+        "dkim_selector": _cut(report.dkim_selector, 253),
+        "details": {
+            "userAgent": report.user_agent, "subject": report.subject,
+            "messageId": report.message_id, "headerFrom": report.header_from,
+            "dkimIdentity": report.dkim_identity, "spfDns": report.spf_dns,
+            "authenticationResults": list(results), "warnings": list(report.warnings),
+        },
+    }  # fmt: skip
+
+
+def _authority(results: Sequence[str]) -> str | None:
+    """Who authenticated the message, and so reports it (RFC 8601 §2.5)."""
+    words = results[0].partition(";")[0].split() if results else []
+    return words[0].lower()[:253] if words else None
+
+
+def _key(account_id: UUID) -> bytes:
+    """The same address has the same hash within an account, and in no other."""
+    secret = settings.current().secret_key
+    return hashlib.sha256(f"failure-reports:{account_id}:{secret}".encode()).digest()
+
+
+def _aggregate(report: AggregateReport) -> Mapping[str, Any]:
     policy = report.policy
     return {
         "reporter": _reporter(report.email, report.org_name),
-        "days": periods.days_of(begin_at, end_at),
+        "days": periods.days_of(
+            datetime.fromtimestamp(report.begin, UTC), datetime.fromtimestamp(report.end, UTC)
+        ),
         "org_name": report.org_name[:300],
         "email": report.email[:320],
         "contact": _cut(report.contact, 1024),

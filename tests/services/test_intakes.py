@@ -15,11 +15,29 @@ from sqlalchemy import func, select, update
 from app import settings as app_settings
 from app.db import transaction
 from app.errors import QuotaExceeded
-from app.models import DmarcRecord, DmarcReport, Domain, Intake, RawFile, SeenSelector, TlsPolicy
+from app.models import (
+    DmarcRecord,
+    DmarcReport,
+    Domain,
+    FailureReport,
+    Intake,
+    RawFile,
+    SeenSelector,
+    TlsPolicy,
+)
 from app.services import domains, intakes, reading
 from app.services.intakes import IntakeFilter
 from app.settings import Settings
-from tests.documents import DAY, YESTERDAY, dmarc_xml, record, tls_json, wrappings, zipped
+from tests.documents import (
+    DAY,
+    YESTERDAY,
+    dmarc_xml,
+    failure_mail,
+    record,
+    tls_json,
+    wrappings,
+    zipped,
+)
 from tests.factories import ACTOR, make_account, make_domain
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -92,6 +110,23 @@ def test_a_tls_report_becomes_rows(account_id: UUID) -> None:
         policy = session.scalars(select(TlsPolicy)).one()
     assert (policy.policy_type, policy.successful, policy.failed) == ("sts", 40, 2)
     assert policy.failures[0]["result_type"] == "certificate-expired"
+
+
+def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID) -> None:
+    intake = take(account_id, failure_mail(), way="mail")
+    assert (intake.state, intake.kind, intake.about) == ("parsed", "failure", "acme.test")
+    with transaction(readonly=True) as session:
+        report = session.get_one(FailureReport, intake.report_id)
+    assert (report.reporter, report.source_ip, report.delivery_result) == (
+        "mx.receiver.test", "203.0.113.66", "reject",
+    )  # fmt: skip
+    assert (report.auth_failure, report.identity_alignment) == (["dmarc"], ["dkim", "spf"])
+    assert report.sender is not None
+    assert report.sender.rstrip(">").endswith("@evil.test")
+    kept = str({column.name: getattr(report, column.name) for column in report.__table__.columns})
+    for private in ("bounce", "victim", "ceo", "Good day"):
+        assert private not in kept
+    assert take(account_id, failure_mail() + b"\r\n", way="mail").state == "duplicate"
 
 
 def test_a_report_over_several_days_says_so(account_id: UUID) -> None:

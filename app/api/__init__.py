@@ -15,6 +15,7 @@ from app.api import (
     limits,
     me,
     openapi,
+    reports,
     requests,
     scans,
 )
@@ -29,7 +30,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     limits.init_app(app, settings)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
     v1.before_request(auth.authorize)
-    for resource in (me, checks, domains, dns, scans, alerts, events):
+    for resource in (me, checks, domains, dns, scans, alerts, events, reports):
         v1.register_blueprint(resource.bp)
     app.register_blueprint(v1)
     app.register_blueprint(ingest.bp)

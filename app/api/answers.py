@@ -81,6 +81,14 @@ def many(data: Sequence[Mapping[str, Any]], query: Query, place: Sequence[Any] |
     return response
 
 
+def file(content: bytes) -> Response:
+    """Bytes from strangers, to be saved and never shown."""
+    response = Response(content, content_type="application/octet-stream")
+    response.headers["Content-Disposition"] = 'attachment; filename="report.bin"'
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
+
+
 def nothing() -> Response:
     """204."""
     return Response(status=204)

@@ -50,7 +50,8 @@ class Contract:
     returns  the shape of ``data``; None: no body
     is_list  ``data`` is a list of them, with ``meta.pagination``
     also     further statuses of success with the same shape
-    takes_file  the body is a file of any type
+    takes_file  the body is a file of any type; returns_file: so is the answer
+    exports     the list is to be had as CSV and as lines of JSON too
     """
 
     summary: str
@@ -64,6 +65,8 @@ class Contract:
     status: int = 200
     also: tuple[int, ...] = ()
     takes_file: bool = False
+    returns_file: bool = False
+    exports: bool = False
 
 
 CONTRACTS: dict[Any, Contract] = {}  # by view function

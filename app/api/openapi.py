@@ -9,6 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, render_template
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
+from app.api import exports
 from app.api.contract import CONTRACTS, Contract, endpoint
 from app.models.keys import Scope
 
@@ -205,6 +206,8 @@ def _refusals(contract: Contract) -> Mapping[int, str]:
 
 
 def _content(contract: Contract) -> dict[str, Any]:
+    if contract.returns_file:
+        return {"content": {"application/octet-stream": {}}}
     if contract.returns is None:
         return {}
     item = _ref(contract.returns.__name__)
@@ -214,7 +217,10 @@ def _content(contract: Contract) -> dict[str, Any]:
         properties = {"data": {"type": "array", "items": item}, "meta": _META}
         required.append("meta")
     schema = {"type": "object", "required": required, "properties": properties}
-    return {"content": {"application/json": {"schema": schema}}}
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if contract.exports:
+        content |= {kind: {"schema": {"type": "string"}} for kind in (exports.CSV, exports.NDJSON)}
+    return {"content": content}
 
 
 _META = {

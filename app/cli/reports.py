@@ -94,7 +94,7 @@ def ingest(account: str, paths: Sequence[Path]) -> None:
 def list_intakes(account: str, state: str | None, reason: str | None, limit: int) -> None:
     """List files, newest first, with what became of them."""
     filters = IntakeFilter(state=state, reason=reason)
-    rows, _ = intakes.search(accounts.find(account).id, filters, limit=limit)
+    rows, _ = intakes.search(accounts.find(account).id, filters).page(None, limit)
     for row in rows:
         words = (row.state, row.reason, row.about, row.file_name, row.member, row.detail)
         print(

@@ -16,7 +16,7 @@ from app.models import Account, Alert, AlertTransition, Domain
 from app.models.alerts import LIVE
 from app.rules import reconcile
 from app.rules.contract import P, Rule
-from app.services import audit, domains, transitions
+from app.services import audit, domains, events, transitions
 from app.services.transitions import Cause, Step
 
 COLUMNS = (
@@ -225,7 +225,7 @@ def evaluate(
     proofs = {type: rule.proof for rule in rules for type in rule.types}
     for alert in plan.resolved:
         alert.scan_id = scan_id or alert.scan_id
-        seen = {**proofs[alert.type](posture), **_looked(cause)}
+        seen = {**proofs[alert.type](posture), **_looked(alert.type, cause)}
         step = Step("resolved", note="no longer so", evidence=seen or None)
         transitions.move(session, alert, step, posture.now)
     opened = transitions.open_new(session, owner, plan.opened, posture.now, cause)
@@ -236,13 +236,13 @@ def evaluate(
     }
 
 
-def _looked(cause: Cause) -> dict[str, str]:
+def _looked(type: str, cause: Cause) -> dict[str, str]:
     """What had the rules look, as it is named in evidence."""
     found = {}
     if cause.scan_id:
         found["scanId"] = ids.public("scan", cause.scan_id)
     if cause.report_id:
-        found["reportId"] = ids.public("dmr", cause.report_id)
+        found["reportId"] = events.public_report(type, cause.report_id)
     return found
 
 

@@ -17,6 +17,8 @@ from app.protocols import timestamps
 TEST = "test"
 _BELL = "delivery bell"
 
+_REPORTS = {"tls": "tlr", "ruf": "flr"}  # what alerts of other types come from is a dmr
+
 
 def record_transition(session: Session, alert: Alert, transition: Mapping[str, Any]) -> None:
     """The event of a change of an alert; a step. Its id is the transition's: there is one of each.
@@ -74,9 +76,14 @@ def alert_as_json(alert: Any) -> dict[str, Any]:
         "riskOwner": alert.risk_owner,
         "resolvedAt": _time(alert.resolved_at),
         "scanId": ids.public("scan", alert.scan_id) if alert.scan_id else None,
-        "reportId": ids.public("dmr", alert.report_id) if alert.report_id else None,
+        "reportId": public_report(alert.type, alert.report_id) if alert.report_id else None,
         "updatedAt": timestamps.text(alert.updated_at),
     }
+
+
+def public_report(type: str, report_id: UUID) -> str:
+    """The id of the report that an alert of this type comes from."""
+    return ids.public(_REPORTS.get(type.partition(".")[0], "dmr"), report_id)
 
 
 def runbook(type: str) -> str:

@@ -14,10 +14,11 @@ from sqlalchemy import Row, Select, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import db, ids, queue, settings
-from app.db import after_commit, now, page, transaction
+from app.db import after_commit, now, transaction
 from app.errors import NotFound, QuotaExceeded
 from app.models import DmarcReport, FailureReport, Intake, RawFile, ReportDay, TlsReport
 from app.models.reports import RECEIVED
+from app.services.listing import Listing
 
 RING_AT_ONCE = 100  # ids in one job
 RETRY_AT_ONCE = 5_000
@@ -110,17 +111,10 @@ def ring(intake_ids: Sequence[UUID]) -> None:
         queue.enqueue_intakes(intake_ids[:RING_AT_ONCE])
 
 
-def search(
-    account_id: UUID,
-    filters: IntakeFilter,
-    *,
-    place: Sequence[Any] | None = None,
-    limit: int = 50,
-) -> tuple[Sequence[Row[Any]], list[Any] | None]:
-    """Rows of COLUMNS, newest first, and the place of the next page, if any."""
+def search(account_id: UUID, filters: IntakeFilter) -> Listing:
+    """Rows of COLUMNS, newest first."""
     everything: Any = select(*COLUMNS).where(Intake.account_id == account_id)
-    with transaction(readonly=True) as session:
-        return page(session, _filtered(everything, filters), (Intake.id.desc(),), place, limit)
+    return Listing(_filtered(everything, filters), (Intake.id.desc(),))
 
 
 def raw_of(session: Session, account_id: UUID, intake_id: UUID) -> bytes:

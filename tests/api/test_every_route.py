@@ -9,9 +9,10 @@ from flask import Flask
 from app import ids
 from app.api.contract import CONTRACTS
 from app.models.keys import Scope
-from app.services import scanning
+from app.services import intakes, reading, scanning
 from tests.api.conftest import ALL, Client, make_client
 from tests.api.test_scans import BAD
+from tests.documents import dmarc_xml, failure_mail, tls_json
 from tests.zones import Zone, ZoneDoor
 
 # How each route with a parameter is called: its body, and what stands for its parameter.
@@ -31,8 +32,18 @@ CALLS: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/v1/alerts/<id>"): (None, "alert"),
     ("GET", "/v1/alerts/<id>/history"): (None, "alert"),
     ("PATCH", "/v1/alerts/<id>"): ({"status": "acknowledged"}, "alert"),
+    ("GET", "/v1/reports/dmarc/<id>"): (None, "dmarc"),
+    ("GET", "/v1/reports/dmarc/<id>/records"): (None, "dmarc"),
+    ("GET", "/v1/reports/dmarc/<id>/raw"): (None, "dmarc"),
+    ("GET", "/v1/reports/tls-rpt/<id>"): (None, "tls"),
+    ("GET", "/v1/reports/tls-rpt/<id>/raw"): (None, "tls"),
+    ("GET", "/v1/reports/failure/<id>"): (None, "failure"),
 }
-LISTS = ("/v1/domains", "/v1/scans", "/v1/alerts", "/v1/events")
+REPORTS = {"dmarc": "dmarc", "tls": "tls-rpt", "failure": "failure"}
+LISTS = (
+    *("/v1/domains", "/v1/scans", "/v1/alerts", "/v1/events", "/v1/reports/intake"),
+    *(f"/v1/reports/{kind}" for kind in REPORTS.values()),
+)
 HOSTILE = {
     "20,000 nested brackets": "[" * 20_000 + "]" * 20_000,
     "20,000 nested objects": '{"name":' * 20_000,
@@ -74,6 +85,17 @@ def things(client: Client) -> dict[str, str]:
         "scan": batch["scans"][0]["id"],
         "batch": batch["id"],
         "alert": alert["id"],
+        **reports(client),
+    }
+
+
+def reports(client: Client) -> dict[str, str]:
+    """One report of each kind."""
+    for raw in (dmarc_xml(), tls_json(), failure_mail()):
+        intakes.take_in(client.account_id, raw, way="http")
+    reading.run([])
+    return {
+        kind: client.data("GET", f"/v1/reports/{path}")[0]["id"] for kind, path in REPORTS.items()
     }
 
 
@@ -97,10 +119,9 @@ def test_every_route_with_a_parameter_is_in_the_table_here(app: Flask) -> None:
 def test_what_belongs_to_another_account_is_as_if_unknown(
     app: Flask, client: Client, stranger: Client, things: dict[str, str]
 ) -> None:
-    prefix = {"domain": "dom", "scan": "scan", "batch": "batch", "alert": "alert"}
     for (method, rule), (body, kind) in CALLS.items():
         answers = []
-        for thing in (things[kind], ids.public(prefix[kind], ids.new())):
+        for thing in (things[kind], ids.public(things[kind].partition("_")[0], ids.new())):
             path = rule.replace("<domain>", thing).replace("<id>", thing)
             headers = {"X-Request-Id": "same"}
             options: dict[str, Any] = {"json": body} if body is not None else {}

@@ -51,7 +51,7 @@ def post(app: Flask, token: str) -> Post:
 def ends(account_id: UUID) -> list[tuple[str, str | None]]:
     """(state, file name) of every file, read by now, oldest first."""
     reading.run([])
-    rows, _ = intakes.search(account_id, IntakeFilter())
+    rows, _ = intakes.search(account_id, IntakeFilter()).page(None, 100)
     return [(row.state, row.file_name) for row in reversed(rows)]
 
 

@@ -27,11 +27,11 @@ from werkzeug.test import TestResponse
 from app import ids
 from app.api.contract import CONTRACTS, Contract
 from app.models.keys import Scope
-from app.services import ingest_tokens, scanning, scans, verification
+from app.services import ingest_tokens, intakes, reading, scanning, scans, verification
 from app.services.scans import ScanFilter
 from app.settings import Settings
 from tests.api.conftest import Client, app, client, make_client, zone
-from tests.documents import dmarc_xml, tls_json
+from tests.documents import dmarc_xml, failure_mail, tls_json
 from tests.factories import ACTOR
 from tests.zones import Zone, ZoneDoor
 
@@ -46,13 +46,14 @@ EXAMPLE = re.compile(
 )
 ROUTE = re.compile(r"^### (GET|POST|PATCH|PUT|DELETE) (/\S+)\n\nScope: ([^.\n]*)\.", re.MULTILINE)
 VARIABLES = {"dom": "DOMAIN", "scan": "SCAN", "batch": "BATCH", "alert": "ALERT"}
+VARIABLES |= {"dmr": "DMARC_REPORT", "tlr": "TLS_REPORT", "flr": "FAILURE_REPORT"}
 FILES = {
     "@report.xml.gz": gzip.compress(dmarc_xml("example.com", "2026-11-24.1")),
     "@tls-report.json.gz": gzip.compress(
         tls_json("example.com", "2026-11-24T00:00:00Z_example.com")
     ),
 }
-VARYING = {"elapsedMs", "durationMs", "queryCount", "retryAfter"}
+VARYING = {"sizeBytes", "elapsedMs", "durationMs", "queryCount", "retryAfter"}
 
 ID = re.compile(r"\b(dom|scan|batch|alert|key|evt|acc|int|dmr|tlr|flr)_[0-9a-z]{26}\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -98,6 +99,12 @@ class Story:
         queued, _ = scans.search(self.client.account_id, ScanFilter(status="queued"))
         scanning.run([row.id for row in queued], ZoneDoor(Zone(self.records)))
 
+    def read(self) -> None:
+        """Read the reports that have come, and a failure report, as a worker does."""
+        raw = failure_mail("example.com")
+        intakes.take_in(self.client.account_id, raw, way="http")
+        reading.run([])
+
     def prove(self) -> None:
         """Publish the record that proves control of the domain."""
         challenge = verification.challenge(self.client.account_id, "example.com")
@@ -134,7 +141,7 @@ class Story:
         """$DOMAIN, $SCAN, … are the ids of the last thing of that kind, $ETAG the last ETag."""
         if etag := response.headers.get("ETag"):
             self.variables["ETAG"] = etag
-        found = (response.json or {}).get("data") if response.data else None
+        found = (response.json or {}).get("data") if response.is_json else None
         first = found[0] if isinstance(found, list) and found else found
         if isinstance(first, dict) and "id" in first:
             prefix = str(first["id"]).partition("_")[0]
@@ -142,6 +149,7 @@ class Story:
 
 
 MEANWHILE: dict[str, Callable[[Story], None]] = {
+    "a worker reads reports": Story.read,
     "a worker scans": Story.work,
     "the ownership record is published": Story.prove,
     "the DMARC policy is lowered": lambda story: story.publish("_dmarc.example.com", LOWERED),
@@ -234,7 +242,7 @@ def test_every_example_is_answered_as_the_page_says(story: Story) -> None:
         real = {
             "status": response.status_code,
             "headers": {name: response.headers.get(name) for name in step.headers},
-            "body": response.json if response.data else None,
+            "body": response.json if response.is_json else None,
         }
         lines = differences(plain(said), plain(real))
         found += [f"{step.command.strip()}\n  {line}" for line in lines]

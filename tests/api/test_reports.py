@@ -1,0 +1,222 @@
+"""Reports read back: lists with filters and pages, details, records, raw files, exports."""
+
+import csv
+import gzip
+import io
+import json
+from typing import Any
+
+import pytest
+
+from app.services import intakes, reading
+from tests.api.conftest import Client
+from tests.documents import DAY, YESTERDAY, dmarc_xml, failure_mail, record, tls_json
+from tests.factories import make_domain
+
+FIRST = dmarc_xml(report_id="first", begin=YESTERDAY - DAY, end=YESTERDAY - 1)
+SECOND = dmarc_xml(
+    report_id="second",
+    org="other.test",
+    records=[
+        record(ip="192.0.2.7", count=5),
+        record(ip="2001:db8::1", count=2, dkim="fail", spf="fail"),
+        record(ip="192.0.2.8", count=1, dkim="fail"),
+    ],
+)
+
+
+@pytest.fixture
+def full(client: Client) -> Client:
+    """A client with two aggregate reports, a TLS report, a failure report and a bad file."""
+    for name in ("acme.test", "empty.test"):
+        make_domain(client.account_id, name)
+    take(client, FIRST, SECOND, tls_json(), failure_mail(), b"hello")
+    return client
+
+
+def take(client: Client, *files: bytes) -> None:
+    for raw in files:
+        intakes.take_in(client.account_id, raw, way="http", file_name="a.bin")
+    reading.run([])
+
+
+def ids_of(client: Client, path: str) -> list[str]:
+    return [item["reportId"] for item in client.data("GET", path)]
+
+
+def test_aggregate_reports_are_listed_newest_first(full: Client) -> None:
+    second, first = full.data("GET", "/v1/reports/dmarc")
+    assert (first["reportId"], second["reportId"]) == ("first", "second")
+    assert second["id"].startswith("dmr_")
+    assert (second["domainName"], second["reporter"], second["orgName"]) == (
+        "acme.test", "other.test", "other.test",
+    )  # fmt: skip
+    assert (second["records"], second["messages"], second["passed"], second["failed"]) == (
+        3, 8, 6, 2,
+    )  # fmt: skip
+    assert second["policy"]["p"] == "reject"
+    assert second["provenance"] == "token"
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("domain=acme.test", ["second", "first"]),
+        ("domain=empty.test", []),
+        ("reporter=Receiver.test", ["first"]),
+        ("reportId=second", ["second"]),
+        ("result=fail", ["second"]),
+        ("result=pass", ["first"]),
+        ("sourceIp=192.0.2.7", ["second"]),
+        ("sourceIp=2001:DB8:0:0::1", ["second"]),
+        ("sourceIp=192.0.2.99", []),
+        (f"from={YESTERDAY}", ["second"]),
+        (f"to={YESTERDAY}", ["first"]),
+        ("limit=1", ["second"]),
+    ],
+)
+def test_filters_choose(full: Client, query: str, wanted: list[str]) -> None:
+    query = query.replace(str(YESTERDAY), _text(YESTERDAY))
+    assert ids_of(full, f"/v1/reports/dmarc?{query}") == wanted
+
+
+def _text(moment: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_pages_follow_each_other(full: Client) -> None:
+    first = full("GET", "/v1/reports/dmarc?limit=1").json
+    cursor = first["meta"]["pagination"]["nextCursor"]
+    second = full("GET", f"/v1/reports/dmarc?limit=1&cursor={cursor}").json
+    assert [item["reportId"] for item in (*first["data"], *second["data"])] == ["second", "first"]
+    assert second["meta"]["pagination"]["hasMore"] is False
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("domain=unknown.test", 404),
+        ("sourceIp=hello", 400),
+        ("result=perhaps", 400),
+        ("format=xlsx", 400),
+        ("colour=red", 400),
+        ("cursor=AAAA", 400),
+    ],
+)
+def test_what_cannot_be_is_refused(full: Client, query: str, status: int) -> None:
+    assert full("GET", f"/v1/reports/dmarc?{query}").status_code == status
+
+
+def test_records_come_in_the_order_of_the_report(full: Client) -> None:
+    report = full.data("GET", "/v1/reports/dmarc")[0]
+    path = f"/v1/reports/dmarc/{report['id']}"
+    assert full.data("GET", path) == report
+    found = full.data("GET", f"{path}/records")
+    assert [(item["sourceIp"], item["result"]) for item in found] == [
+        ("192.0.2.7", "pass"), ("2001:db8::1", "fail"), ("192.0.2.8", "pass"),
+    ]  # fmt: skip
+    assert found[2]["dkim"] == "fail"
+    assert found[0]["dkimResults"] == [{"domain": "acme.test", "selector": "s1", "result": "pass"}]
+    failed = full.data("GET", f"{path}/records?result=fail")
+    assert [item["position"] for item in failed] == [1]
+    assert len(full.data("GET", f"{path}/records?sourceIp=192.0.2.8")) == 1
+    page = full("GET", f"{path}/records?limit=2").json
+    cursor = page["meta"]["pagination"]["nextCursor"]
+    rest = full.data("GET", f"{path}/records?limit=2&cursor={cursor}")
+    assert [item["position"] for item in rest] == [2]
+
+
+def test_the_raw_file_is_what_was_received(full: Client) -> None:
+    raw = gzip.compress(dmarc_xml(report_id="zipped"))
+    take(full, raw)
+    (report,) = full.data("GET", "/v1/reports/dmarc?reportId=zipped")
+    response = full("GET", f"/v1/reports/dmarc/{report['id']}/raw")
+    assert response.data == raw
+    assert response.headers["Content-Type"] == "application/octet-stream"
+    assert response.headers["Content-Disposition"] == 'attachment; filename="report.bin"'
+    assert response.headers["Content-Security-Policy"].startswith("sandbox")
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_tls_reports_are_listed_and_shown_with_their_policies(full: Client) -> None:
+    (report,) = full.data("GET", "/v1/reports/tls-rpt?domain=acme.test&reporter=receiver.test")
+    assert report["id"].startswith("tlr_")
+    shown = full.data("GET", f"/v1/reports/tls-rpt/{report['id']}")
+    (policy,) = shown.pop("policies")
+    assert shown == report
+    assert (policy["successful"], policy["failed"]) == (40, 2)
+    assert policy["failures"][0]["resultType"] == "certificate-expired"
+    assert full("GET", f"/v1/reports/tls-rpt/{report['id']}/raw").data == tls_json()
+    known = "/v1/reports/tls-rpt?resultType"
+    assert len(full.data("GET", f"{known}=certificate-expired")) == 1
+    assert full.data("GET", f"{known}=certificate") == []
+    assert full("GET", f"{known}=a%25").status_code == 400
+
+
+def test_failure_reports_hold_nothing_private(full: Client) -> None:
+    (report,) = full.data("GET", "/v1/reports/failure?sourceIp=203.0.113.66")
+    assert report["id"].startswith("flr_")
+    assert (report["reportedDomain"], report["deliveryResult"]) == ("acme.test", "reject")
+    assert full.data("GET", f"/v1/reports/failure/{report['id']}") == report
+    assert not any(word in json.dumps(report) for word in ("victim", "bounce", "Good day"))
+
+
+def test_every_file_is_listed_with_what_became_of_it(full: Client) -> None:
+    found = full.data("GET", "/v1/reports/intake")
+    assert [item["state"] for item in found] == ["quarantined", *["parsed"] * 4]
+    assert [str(item["reportId"])[:4] for item in found] == ["None", "flr_", "tlr_", "dmr_", "dmr_"]
+    assert found[0]["reason"]
+    assert len(full.data("GET", "/v1/reports/intake?state=quarantined")) == 1
+    assert len(full.data("GET", "/v1/reports/intake?kind=tls&about=acme.test")) == 1
+
+
+def rows(response: Any) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(response.get_data(as_text=True))))
+
+
+@pytest.mark.parametrize("how", ["format", "accept"])
+def test_lists_are_to_be_had_as_csv_and_as_lines_of_json(full: Client, how: str) -> None:
+    path = "/v1/reports/dmarc"
+    if how == "format":
+        table, lines = full("GET", f"{path}?format=csv"), full("GET", f"{path}?format=ndjson")
+    else:
+        table = full("GET", path, headers={"Accept": "text/csv"})
+        lines = full("GET", path, headers={"Accept": "application/x-ndjson"})
+    assert table.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert table.headers["Content-Disposition"] == 'attachment; filename="dmarc-reports.csv"'
+    found = [json.loads(line) for line in lines.data.splitlines()]
+    assert found == full.data("GET", path)
+    assert [row["policy.p"] for row in rows(table)] == ["reject", "reject"]
+    assert [row["reportId"] for row in rows(table)] == ["second", "first"]
+    assert rows(table)[0].keys() >= {"policy.discoveryMethod", "messages", "beginAt"}
+
+
+def test_an_export_is_not_cut_at_a_page(full: Client) -> None:
+    many = [record(ip=f"192.0.2.{i % 250}", count=i + 1) for i in range(1500)]
+    take(full, dmarc_xml(report_id="many", records=many))
+    (report,) = full.data("GET", "/v1/reports/dmarc?reportId=many")
+    response = full("GET", f"/v1/reports/dmarc/{report['id']}/records?format=csv")
+    assert [int(row["count"]) for row in rows(response)] == list(range(1, 1501))
+    assert json.loads(rows(response)[0]["spfResults"])[0]["domain"] == "acme.test"
+
+
+def test_an_export_above_the_bound_is_refused(
+    full: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.api.exports.MAX_ROWS", 1)
+    response = full("GET", "/v1/reports/dmarc?format=csv")
+    assert response.status_code == 400
+    assert response.json["error"]["details"][0]["code"] == "too_many_rows"
+    assert full("GET", "/v1/reports/dmarc?format=csv&reportId=first").status_code == 200
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_a_cell_is_never_a_formula(full: Client, start: str) -> None:
+    text = f"{start}cmd|' /C calc'!A0"
+    take(full, dmarc_xml(report_id=text, org="evil.test"))
+    table = full("GET", "/v1/reports/dmarc?format=csv&reporter=evil.test")
+    assert rows(table)[0]["reportId"] == f"'{text}"
+    (line,) = full("GET", "/v1/reports/dmarc?format=ndjson&reporter=evil.test").data.splitlines()
+    assert json.loads(line)["reportId"] == text

@@ -28,7 +28,7 @@ _SYSTEMS = (
 
 def add_to(blueprint: Blueprint) -> None:
     """Let the templates use them."""
-    for filter in (ago, browser, moment, public, short, spark, unicode_name, words):
+    for filter in (ago, browser, check_name, moment, public, short, spark, unicode_name, words):
         blueprint.add_app_template_filter(filter)
 
 
@@ -60,6 +60,11 @@ def browser(agent: str | None) -> str:
     name = next((name for sign, name in _BROWSERS if sign in text), "A program")
     system = next((name for sign, name in _SYSTEMS if sign in text), "")
     return f"{name} on {system}" if system else name
+
+
+def check_name(name: str) -> str:
+    """``MTA-STS`` for ``mta_sts``: a check as people call it."""
+    return {"rdns": "Reverse DNS"}.get(name, name.replace("_", "-").upper())
 
 
 def short(count: int | float) -> str:

@@ -2,53 +2,19 @@
 
 import socket
 import time
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy.engine import Engine
 
-from app import settings as app_settings
 from app.services import keys
 from app.settings import Settings
 from tests.e2e import drills
-from tests.e2e.service import SECRET, Service, wait_for
+from tests.e2e.conftest import Running
+from tests.e2e.service import Service, wait_for
 from tests.factories import ACTOR, make_account, make_key
-from tests.servers import Server, start_valkey
+from tests.servers import Server
 
 pytestmark = pytest.mark.e2e
-
-
-Running = dict[str, tuple[Service, Server]]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    """What was started for each database: the service, and a Valkey of its own that persists."""
-    started: Running = {}
-    yield started
-    for service, redis in started.values():
-        service.__exit__()
-        redis.stop()
-
-
-@pytest.fixture
-def service(
-    database: Engine, settings: Settings, running: Running, tmp_path_factory: Any
-) -> Service:
-    """The service on this test's database; one for all tests here, for it takes a while."""
-    url = settings.database_url
-    if url not in running:
-        directory: Path = tmp_path_factory.mktemp("service")
-        (directory / "valkey").mkdir()
-        redis = start_valkey(directory / "valkey", persistent=True)
-        running[url] = (Service(directory, url, redis.url, domains=20).__enter__(), redis)
-    service, redis = running[url]
-    app_settings.use(replace(settings, secret_key=SECRET, redis_url=redis.url))
-    return service
 
 
 @pytest.fixture

@@ -1,0 +1,110 @@
+"""Somebody in front of a real browser, and what must never happen on any page."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+from app.services import accounts
+from tests.e2e.service import Service
+from tests.factories import make_account
+
+PASSWORD = "correct horse battery"
+OPTIONS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--no-proxy-server"),
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+]
+SERIOUS = ("serious", "critical")
+
+
+@dataclass
+class Person:
+    """A browser of one person at the service.
+
+    troubles  what the pages complained about: the console, scripts, dialogs, foreign requests
+    """
+
+    service: Service
+    context: BrowserContext
+    page: Page
+    account_id: UUID
+    email: str
+    troubles: list[str] = field(default_factory=list)
+
+    def go(self, path: str) -> Page:
+        """The page at this path, loaded."""
+        self.page.goto(self.url(path))
+        return self.page
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.service.port}{path}"
+
+    def sign_in(self, password: str = PASSWORD) -> Page:
+        """Through the form, as everybody."""
+        page = self.go("/auth/login")
+        page.get_by_label("E-mail").fill(self.email)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        return page
+
+    def copied(self) -> str:
+        """What is on the clipboard."""
+        text: str = self.page.evaluate("navigator.clipboard.readText()")
+        return text
+
+    def assert_whole(self) -> None:
+        """Nothing complained, and the page can be used without seeing it or a mouse."""
+        assert self.troubles == [], self.page.url
+        width = self.page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        assert width[0] <= width[1], f"{self.page.url} is wider than the window: {width}"
+        assert violations(self.page) == [], self.page.url
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds that would stop somebody, in words."""
+    found: Any = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:200]}"
+        for rule in found
+        if rule["impact"] in SERIOUS
+        for node in rule["nodes"]
+    ]
+
+
+def open_person(
+    chromium: Browser, service: Service, email: str = "ann@acme.test", **options: Any
+) -> Person:
+    """Somebody with an account of their own, who has not signed in yet."""
+    account = make_account()
+    accounts.add_user(account.name, email, role="owner", password=PASSWORD)
+    return open_browser(chromium, service, account.id, email, **options)
+
+
+def open_browser(
+    chromium: Browser, service: Service, account_id: UUID, email: str, **options: Any
+) -> Person:
+    """A browser of somebody, with nothing in it yet."""
+    context = chromium.new_context(**options)
+    origin = f"http://127.0.0.1:{service.port}"
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=origin)
+    context.set_default_timeout(20_000)
+    person = Person(service, context, context.new_page(), account_id, email)
+
+    def note_request(request: Request) -> None:
+        if not request.url.startswith((origin, "data:")):
+            person.troubles.append(f"asked for {request.url}")
+
+    def note_message(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            person.troubles.append(message.text)
+
+    context.on("request", note_request)
+    context.on("console", note_message)
+    context.on("weberror", lambda error: person.troubles.append(str(error.error)))
+    context.on("dialog", lambda dialog: person.troubles.append(f"a dialog: {dialog.message}"))
+    return person

@@ -1,0 +1,60 @@
+"""The service as processes, and a Chromium that reaches nothing but it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+from sqlalchemy.engine import Engine
+
+from app import settings as app_settings
+from app.settings import Settings
+from tests.e2e.browser import OPTIONS
+from tests.e2e.service import SECRET, Service
+from tests.servers import Server, start_valkey
+
+Running = dict[str, tuple[Service, Server]]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    """What was started for each database: the service, and a Valkey of its own that persists."""
+    started: Running = {}
+    yield started
+    for service, redis in started.values():
+        service.__exit__()
+        redis.stop()
+
+
+@pytest.fixture
+def service(
+    database: Engine, settings: Settings, running: Running, tmp_path_factory: Any
+) -> Service:
+    """The service on this test's database; one for all tests of a file, for it takes a while."""
+    url = settings.database_url
+    if url not in running:
+        directory: Path = tmp_path_factory.mktemp("service")
+        (directory / "valkey").mkdir()
+        redis = start_valkey(directory / "valkey", persistent=True)
+        running[url] = (Service(directory, url, redis.url, domains=20).__enter__(), redis)
+    service, redis = running[url]
+    app_settings.use(replace(settings, secret_key=SECRET, redis_url=redis.url))
+    return service
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One Chromium for all tests; they are skipped where there is none."""
+    path = (
+        os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    )
+    if path is None:
+        pytest.skip("Chromium is missing: `apt-get install chromium`, or set CHROMIUM to its path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+        yield browser
+        browser.close()

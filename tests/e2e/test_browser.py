@@ -1,0 +1,212 @@
+"""The dashboard in a real browser: what people come for, from the first page to the last click."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from app.protocols import totp
+from app.services import alerts, domains, scans
+from app.services.alerts import AlertFilter
+from app.services.domains import NewDomain
+from tests.e2e.browser import Person, open_browser, open_person
+from tests.e2e.service import Service, wait_for
+from tests.factories import ACTOR
+
+pytestmark = [
+    pytest.mark.e2e,
+    # What a browser sees does not depend on the database; the web tests run on both.
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+]
+
+
+@pytest.fixture
+def ann(chromium: Browser, service: Service) -> Iterator[Person]:
+    """Somebody who has signed in."""
+    person = open_person(chromium, service)
+    person.sign_in()
+    yield person
+    person.context.close()
+
+
+def scanned(person: Person, name: str = "d0.test") -> str:
+    """A domain of theirs that has been scanned."""
+    domains.create(person.account_id, NewDomain(name), actor=ACTOR)
+    scan = scans.trigger(person.account_id, name, actor=ACTOR).scan
+    # The bell of this process rings at no queue of the service: its clock rings again.
+    wait_for(lambda: scans.find(person.account_id, scan.id).status == "completed", "the scan")
+    return name
+
+
+def test_from_signing_in_to_the_first_call(ann: Person) -> None:
+    page = ann.page
+    page.get_by_role("link", name="Make a key").click()
+    page.get_by_label("Name", exact=True).fill("my program")
+    page.get_by_label("domains:read").check()
+    page.get_by_role("button", name="Make the key").click()
+    page.get_by_role("button", name="Copy").first.click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    key = ann.copied()
+    assert re.fullmatch(r"mp_[0-9A-Za-z]{50}", key)
+    answer = ann.service.call("GET", "/v1/me", key)
+    assert (answer.status, answer.json["data"]["name"]) == (200, "my program")
+    page.get_by_role("button", name="Copy", exact=True).last.click()
+    wait_for(lambda: ann.copied() != key, "the other copy", 10)
+    command = shlex.split(ann.copied())
+    assert command[0] == "curl"
+    if shutil.which("curl"):
+        done = subprocess.run([*command, "-sf"], capture_output=True, text=True, timeout=30)
+        assert '"my program"' in done.stdout
+    ann.assert_whole()
+
+
+def test_a_scan_is_seen_going_on_and_then_its_result(ann: Person) -> None:
+    page = ann.go("/domains")
+    page.get_by_label("Domain", exact=True).fill("d1.test")
+    page.get_by_role("button", name="Add and scan").click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.locator("#check-spf")).to_contain_text("fail", timeout=60_000)
+    expect(page.get_by_role("progressbar")).to_have_count(0)
+    page.get_by_role("button", name="Scan now").click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.get_by_role("button", name="Scan now")).to_be_visible(timeout=60_000)
+    ann.assert_whole()
+
+
+def test_without_a_script_a_scan_is_followed_by_a_link(chromium: Browser, service: Service) -> None:
+    bob = open_person(chromium, service, java_script_enabled=False)
+    page = bob.sign_in()
+    bob.go("/domains")
+    page.get_by_label("Domain", exact=True).fill("d2.test")
+    page.get_by_role("button", name="Add and scan").click()
+
+    def is_done() -> bool:
+        if page.get_by_role("link", name="Look again").count():
+            page.get_by_role("link", name="Look again").click()
+        return page.locator("#check-spf").count() == 1
+
+    wait_for(is_done, "the scan")
+    expect(page.get_by_role("button", name="Copy")).to_have_count(0)
+    assert bob.troubles == []
+    bob.context.close()
+
+
+def test_an_alert_is_acknowledged_and_its_history_says_who(ann: Person) -> None:
+    scanned(ann)
+    page = ann.go("/alerts")
+    page.get_by_role("link", name=re.compile("Several SPF records")).click()
+    page.get_by_role("button", name="Acknowledge").click()
+    history = page.get_by_role("region", name="History")
+    expect(history).to_contain_text("acknowledged")
+    expect(history).to_contain_text("ann@acme.test")
+    ann.assert_whole()
+
+
+def test_several_alerts_are_snoozed_at_once(ann: Person) -> None:
+    scanned(ann)
+    page = ann.go("/alerts")
+    count = page.get_by_role("article").count()
+    assert count > 1
+    page.get_by_label("None selected").check()
+    expect(page.get_by_text(f"{count} selected")).to_be_visible()
+    page.get_by_label("Snooze for", exact=True).select_option("a week")
+    page.get_by_role("button", name="Snooze for").click()
+    expect(page.get_by_role("heading", name="No alert is open")).to_be_visible()
+    rows, _ = alerts.search(ann.account_id, AlertFilter(status="snoozed"))
+    assert len(rows) == count
+    ann.assert_whole()
+
+
+def test_the_next_call_of_a_revoked_key_is_refused(ann: Person) -> None:
+    page = ann.go("/settings/keys")
+    page.get_by_label("Name", exact=True).fill("old program")
+    page.get_by_label("alerts:read").check()
+    page.get_by_role("button", name="Make the key").click()
+    key = page.locator("pre.secret").inner_text()
+    assert ann.service.call("GET", "/v1/alerts", key).status == 200
+    page.get_by_role("link", name="I have it").click()
+    page.get_by_role("link", name="old program", exact=True).click()
+    page.get_by_text("Revoke…").click()
+    page.get_by_role("button", name=re.compile("Revoke")).click()
+    expect(page.get_by_role("row", name="old program")).to_contain_text("revoked")
+    time.sleep(1)  # what other processes may still remember
+    assert ann.service.call("GET", "/v1/alerts", key).status == 401
+    ann.assert_whole()
+
+
+def test_a_second_factor_is_turned_on_and_asked_for(ann: Person) -> None:
+    page = ann.go("/settings/security")
+    page.get_by_role("link", name="Turn it on").click()
+    page.get_by_text("Or type the secret").click()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    code = _codes(ann.copied())
+    page.get_by_role("textbox", name="Code").fill(code(-1))
+    page.get_by_role("button", name="Turn it on").click()
+    expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    ann.sign_in()
+    page.get_by_role("textbox", name="Code").fill(code(0))
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    ann.assert_whole()
+
+
+def test_somebody_joins_by_a_link(ann: Person, chromium: Browser) -> None:
+    page = ann.go("/settings/team")
+    page.get_by_label("E-mail").fill("bob@acme.test")
+    page.get_by_label("viewer").check()
+    page.get_by_role("button", name="Make a link").click()
+    path = "/auth/" + page.locator("pre.secret").inner_text().partition("/auth/")[2]
+    bob = open_browser(chromium, ann.service, ann.account_id, "bob@acme.test")
+    bob.go(path)
+    bob.page.get_by_label("Password").fill("an entirely other horse")
+    bob.page.get_by_role("button", name="Join").click()
+    bob.sign_in("an entirely other horse")
+    bob.go("/domains")
+    expect(bob.page.get_by_text("Add a domain")).to_have_count(0)
+    bob.assert_whole()
+    bob.context.close()
+    ann.assert_whole()
+
+
+def test_a_session_that_was_ended_elsewhere_is_over_here(ann: Person, chromium: Browser) -> None:
+    phone = open_browser(chromium, ann.service, ann.account_id, ann.email)
+    phone.sign_in()
+    page = ann.go("/settings/security")
+    page.get_by_text("Sign out everywhere…").click()
+    page.get_by_role("button", name="Sign out everywhere").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    phone.go("/domains")
+    expect(phone.page.get_by_role("heading", name="Sign in")).to_be_visible()
+    phone.context.close()
+
+
+def test_everything_can_be_reached_with_the_keyboard(ann: Person) -> None:
+    page = ann.go("/domains")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Add many")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.type("d3.test")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="d3.test")).to_be_visible()
+
+
+def _codes(text: str) -> Callable[[int], str]:
+    """The codes of an app that was given this secret, by steps from now."""
+    import base64
+
+    secret = base64.b32decode(text)
+
+    def code(shift: int) -> str:
+        return totp.code(secret, int(time.time()) // totp.STEP_SECONDS + shift)
+
+    return code

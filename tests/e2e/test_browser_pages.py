@@ -1,0 +1,78 @@
+"""Every page of the dashboard in a real browser: wide and narrow, light and dark."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from app import ids
+from app.services import alerts, domains, scans, usage
+from app.services.alerts import AlertFilter
+from app.services.domains import NewDomain
+from tests.e2e.browser import Person, open_person
+from tests.e2e.service import Service, wait_for
+from tests.factories import ACTOR, make_key
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+]
+
+SHAPES = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}'
+
+
+@pytest.fixture
+def ann(chromium: Browser, service: Service, request: pytest.FixtureRequest) -> Iterator[Person]:
+    """Somebody with something on every page, some of it hostile."""
+    width, scheme = getattr(request, "param", SHAPES[0])
+    viewport = {"width": width, "height": 900}
+    person = open_person(chromium, service, viewport=viewport, color_scheme=scheme)
+    domains.create(person.account_id, NewDomain("d0.test", tags=[HOSTILE[:50]]), actor=ACTOR)
+    scan = scans.trigger(person.account_id, "d0.test", actor=HOSTILE).scan
+    wait_for(lambda: scans.find(person.account_id, scan.id).status == "completed", "the scan")
+    person.sign_in()
+    yield person
+    person.context.close()
+
+
+def paths(person: Person) -> list[str]:
+    """Every page that there is something on."""
+    key, _ = make_key(person.account_id)
+    usage.note(key.id, f"GET {HOSTILE}"[:100], 200, "192.0.2.1")
+    usage.note(key.id, "GET /v1/domains", 429, "2001:db8::1")
+    usage.flush()
+    rows, _ = alerts.search(person.account_id, AlertFilter())
+    return [
+        *("/", "/domains", "/domains/add", "/domains/d0.test", "/domains/d0.test/history"),
+        *("/domains/d0.test/settings", "/alerts", f"/alerts/{ids.public('alert', rows[0].id)}"),
+        *("/alerts?status=resolved", "/settings/keys", f"/settings/keys/{key.key_id}"),
+        *("/settings/team", "/settings/security", "/settings/security/second-factor"),
+        *("/settings/audit", "/docs"),
+    ]
+
+
+@pytest.mark.parametrize("ann", SHAPES, indirect=True, ids=lambda shape: f"{shape[0]}-{shape[1]}")
+def test_every_page_is_whole(ann: Person) -> None:
+    for path in paths(ann):
+        page = ann.go(path)
+        assert page.locator("h1").count() == 1, path
+        for opened in page.locator("details").all():
+            opened.evaluate("element => element.open = true")
+        ann.assert_whole()
+
+
+def test_what_strangers_write_is_shown_as_text(ann: Person) -> None:
+    page = ann.go("/domains")
+    assert page.get_by_text(HOSTILE[:50]).count() == 1
+    assert page.locator("img[src=x]").count() == 0
+    assert ann.troubles == []
+
+
+def test_the_pages_of_those_who_are_not_signed_in_are_whole(
+    chromium: Browser, service: Service
+) -> None:
+    bob = open_person(chromium, service)
+    bob.go("/auth/login")
+    bob.assert_whole()
+    bob.context.close()

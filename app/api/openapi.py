@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from flask import Blueprint, Flask, Response, current_app, render_template
+from flask import Blueprint, Flask, Response, current_app, render_template, request
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
-from app.api import exports
+from app.api import exports, reference
 from app.api.contract import CONTRACTS, Contract, endpoint
 from app.models.keys import Scope
 
@@ -56,8 +56,12 @@ def openapi() -> Response:
 @bp.get("/docs")
 @endpoint(is_public=True)
 def read() -> Response:
-    """The document as a page; it loads nothing from anywhere else."""
-    page = render_template("docs.html", document=document(current_app))
+    """The document as a page, with calls to this service; it loads nothing from elsewhere."""
+    found, base = document(current_app), request.host_url.rstrip("/")
+    groups = reference.groups(found, base)
+    page = render_template(
+        "docs.html", document=found, base=base, groups=groups, refusals=_REFUSALS
+    )
     response = Response(page, content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "

@@ -1,0 +1,67 @@
+"""The OpenAPI document as people read it: by resource, each route with a call to try."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+# What stands in the examples for values that have no enumeration.
+SAMPLES: Mapping[str, Any] = {
+    "name": "example.org",
+    "domain": "example.org",
+    "id": "alert_01h455vb4pex5vsknk084sn02q",
+    "address": "192.0.2.1",
+}
+METHODS = ("get", "post", "patch", "put", "delete")
+
+
+def groups(document: Mapping[str, Any], base: str) -> Mapping[str, list[dict[str, Any]]]:
+    """By resource: the operations, each with ``path``, ``method`` and ``curl`` beside its own.
+
+    base  where the caller reaches this service, like ``https://watch.example``
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path, methods in document["paths"].items():
+        for method in METHODS:
+            if operation := methods.get(method):
+                call = {**operation, "path": path, "method": method.upper()}
+                call["curl"] = _curl(call, base, document["components"]["schemas"])
+                found.setdefault(operation["tags"][0], []).append(call)
+    return found
+
+
+def sample(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = "") -> Any:
+    """A value that the schema allows, with no more in it than must be."""
+    if "$ref" in schema:
+        return sample(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
+    if several := schema.get("anyOf") or schema.get("oneOf"):
+        return sample(several[0], schemas, name)
+    match schema.get("type"):
+        case "object":
+            properties: Mapping[str, Any] = schema.get("properties", {})
+            shown = schema.get("required") or list(properties)[:1]
+            return {key: sample(properties[key], schemas, key) for key in shown}
+        case "array":
+            return [sample(schema.get("items", {}), schemas, name.removesuffix("s"))]
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return True
+    return schema.get("enum", [SAMPLES.get(name, "…")])[0]
+
+
+def _curl(call: Mapping[str, Any], base: str, schemas: Mapping[str, Any]) -> str:
+    parts = ["curl"]
+    if call["method"] != "GET":
+        parts.append(f"-X {call['method']}")
+    if call.get("security"):
+        parts.append('-H "Authorization: Bearer $KEY"')
+    content = call.get("requestBody", {}).get("content", {})
+    if "application/json" in content:
+        body = sample(content["application/json"]["schema"], schemas)
+        text = json.dumps(body, ensure_ascii=False)
+        parts.append(f'-H "Content-Type: application/json" \\\n  -d {shlex.quote(text)} \\\n ')
+    elif content:
+        parts.append("--data-binary @report.xml.gz")
+    parts.append(base + call["path"].replace("{domain}", SAMPLES["domain"]))
+    return " ".join(parts)

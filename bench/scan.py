@@ -69,16 +69,22 @@ def ours(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> Sa
     """Examine all of these in this process."""
     subjects = {number: _subject(number) for number in numbers}
 
-    async def main(open_answers: OpenAnswers) -> dict[int, Examination]:
-        return await examine(
-            subjects, open_answers, concurrency=AT_ONCE, seconds=LONG, checks=checks
+    async def note(_: int, examination: Examination) -> None:
+        _expect_determined(examination)
+
+    async def main(open_answers: OpenAnswers) -> None:
+        await examine(
+            subjects,
+            open_answers,
+            concurrency=AT_ONCE,
+            seconds=LONG,
+            checks=checks,
+            on_done=note,
         )
 
     before, wall, cpu = server.count, time.perf_counter(), time.process_time()
-    done = network(server).run(main)
+    network(server).run(main)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    for examination in done.values():
-        _expect_determined(examination)
     return Sample(len(numbers), wall, cpu, server.count - before)
 
 

@@ -141,6 +141,9 @@ class Outcome:
     __slots__ = ("definite", "facts", "findings")
 
     def __init__(self, facts: Mapping[str, Any], *findings: Finding, definite: bool = True) -> None:
+        if len(findings) <= 1:  # mostly
+            self.findings, self.facts, self.definite = findings, facts, definite
+            return
         first = {(found.kind.code, found.subject): found for found in reversed(findings)}
         wanted = {id(found) for found in first.values()}
         counts = Counter[str]()

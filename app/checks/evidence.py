@@ -36,7 +36,7 @@ class Witness(Answers):
 
     def __init__(self, dns: Answers) -> None:
         self._dns = dns
-        self._heard: dict[tuple[str, str], Answer | Page | Undetermined] = {}
+        self._heard: dict[tuple[str, str], Answer | Page | str] = {}
 
     def records(self) -> tuple[Record, ...]:
         """In the order of asking, each question once; whole, whatever their size."""
@@ -46,7 +46,7 @@ class Witness(Answers):
         try:
             answer = await self._dns.ask(name, rdtype, checking_disabled=checking_disabled)
         except Undetermined as error:
-            self._heard[name, rdtype] = error
+            self._heard[name, rdtype] = error.reason
             raise
         self._heard[name, rdtype] = answer
         return answer
@@ -58,7 +58,7 @@ class Witness(Answers):
         try:
             page = await self._dns.fetch(host, path, request)
         except Undetermined as error:
-            self._heard[f"https://{host}{path}", "HTTPS"] = error
+            self._heard[f"https://{host}{path}", "HTTPS"] = error.reason
             raise
         self._heard[page.url, "HTTPS"] = page
         return page
@@ -109,10 +109,11 @@ def shortened(text: str, most: int) -> str:
     return f"{text[:most]}… [{missing} more characters; sha256 {digest}]"
 
 
-def _record(name: str, rdtype: str, heard: Answer | Page | Undetermined) -> Record:
+def _record(name: str, rdtype: str, heard: Answer | Page | str) -> Record:
+    """heard  a text is the reason why there was no answer"""
     if isinstance(heard, Answer):
         return Record(name, rdtype, heard.rcode, heard.ttl, tuple(map(str, heard.rdatas)))
-    if isinstance(heard, Undetermined):
-        return Record(name, rdtype, heard.reason, 0, ())
+    if isinstance(heard, str):
+        return Record(name, rdtype, heard, 0, ())
     text = heard.body.decode("utf-8", "backslashreplace")
     return Record(name, rdtype, heard.failure or str(heard.status), 0, (text,) if text else ())

@@ -35,16 +35,18 @@ async def examine(
 
     concurrency  how many subjects are under way at a time
     seconds      after which what has not answered of a subject is undetermined
-    on_done      told of each as soon as it is over
+    on_done      given each as soon as it is over; then nothing is returned
     """
     done: dict[K, Examination] = {}
     waiting = iter(subjects.items())
 
     async def work() -> None:
         for key, subject in waiting:  # shared by all workers: each takes the next
-            done[key] = await _examine(subject, open_answers(), seconds, checks)
-            if on_done is not None:
-                await on_done(key, done[key])
+            examination = await _examine(subject, open_answers(), seconds, checks)
+            if on_done is None:
+                done[key] = examination
+            else:
+                await on_done(key, examination)
 
     workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(subjects)))]
     try:

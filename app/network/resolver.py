@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import uvloop
 
@@ -25,6 +25,8 @@ FAILURE_TTL = 5  # RFC 9520 §3.2
 MAX_KEPT = 20_000
 
 RESOLV_CONF = Path("/etc/resolv.conf")
+
+_HEARD_LATER = suppress(wire.Malformed, Undetermined)  # by whoever asks
 
 Key = tuple[str, str, bool]  # name, type, checking disabled
 
@@ -137,7 +139,7 @@ class LiveAnswers(Answers):
         for name, rdtype in questions:
             key = (name.lower().removesuffix("."), rdtype, False)
             if not self._shared.is_under_way(key) and self._shared.kept(key) is None:
-                with suppress(wire.Malformed, Undetermined):  # whoever asks will hear of it
+                with _HEARD_LATER:
                     self._launch(key)
 
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
@@ -212,19 +214,23 @@ def read_answer(
     question, number = message.question
     if message.referral:
         raise Unanswered("garbage")
+    exists = message.rcode == wire.NOERROR
+    if not message.answers:
+        rcode: Literal["NOERROR", "NXDOMAIN"] = "NOERROR" if exists else "NXDOMAIN"
+        return Heard(Answer(name, rdtype, rcode, (), (), message.negative_ttl or 0, authenticated))
     owner, aliases, ttls = question, [], []
-    if number != wire.CNAME and any(r.rdtype == wire.CNAME for r in message.answers):
+    if number != wire.CNAME and wire.CNAME in [record[1] for record in message.answers]:
         chain = _chain(question, message.answers)
         aliases, ttls = [str(alias.rdata) for alias in chain], [alias.ttl for alias in chain]
         owner = aliases[-1] if aliases else question
     found = [r for r in message.answers if r.owner == owner and r.rdtype == number]
     ttls += [r.ttl for r in found] or [message.negative_ttl or 0]
-    exists = bool(found) or message.rcode == wire.NOERROR
+    exists = exists or bool(found)
     answer = Answer(
         name,
         rdtype,
         "NOERROR" if exists else "NXDOMAIN",
-        tuple(r.rdata for r in found),
+        tuple([r.rdata for r in found]),
         tuple(aliases),
         min(ttls),
         authenticated,

@@ -28,6 +28,7 @@ _BURST = 16  # datagrams read before others have their turn
 _MAX_DATAGRAM = 4096
 _GRAIN = 0.005  # seconds that a deadline may be late, so that one timer serves many
 
+_LOST_ON_THE_WAY = suppress(BlockingIOError)  # as good as that: the buffer is full
 _REASONS = {wire.SERVFAIL: "servfail", wire.REFUSED: "refused"}
 
 Said = tuple[wire.Message, bool] | str
@@ -68,14 +69,14 @@ class Transport:
         exchange = _Exchange(self, query, done)
         if self._places:
             self._places -= 1
-            self._loop.call_soon(exchange.start)
+            exchange.start()
         else:
             self._waiting.append(exchange)
 
     def give_place(self) -> None:
         """One of the burst is over: the next may go out."""
         if self._waiting:
-            self._loop.call_soon(self._waiting.popleft().start)
+            self._waiting.popleft().start()
         else:
             self._places += 1
 
@@ -96,38 +97,59 @@ class Transport:
             self._waiting.popleft().fail("network")
 
 
+_Call = tuple[float, int, Callable[[], None]]
+"""When, a number that no other has, and what."""
+
+
 class Alarm:
     """Many deadlines on one timer of the loop; each may be a little late."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._order = count()
-        self._calls: list[tuple[float, int, Callable[[], None]]] = []
+        self._line: deque[_Call] = deque()  # each later than the one before: most of them
+        self._others: list[_Call] = []  # a heap
         self._timer: asyncio.TimerHandle | None = None
         self._rings = 0.0
 
     def at(self, when: float, call: Callable[[], None]) -> None:
-        heappush(self._calls, (when, next(self._order), call))
-        if self._timer is None or when + _GRAIN < self._rings:
-            self._set(when + _GRAIN)
+        entry = (when, next(self._order), call)
+        if not self._line or self._line[-1] < entry:
+            self._line.append(entry)
+        else:
+            heappush(self._others, entry)
+        self._ring_by(when)
 
     def close(self) -> None:
-        self._calls = []
+        self._line.clear()
+        self._others.clear()
         if self._timer:
             self._timer.cancel()
 
-    def _set(self, rings: float) -> None:
-        if self._timer:
-            self._timer.cancel()
-        self._timer, self._rings = self.loop.call_at(rings, self._ring), rings
+    def _ring_by(self, when: float) -> None:
+        """Have the timer go off soon enough for this."""
+        rings = when + _GRAIN
+        if self._timer is None or rings < self._rings:
+            if self._timer:
+                self._timer.cancel()
+            self._timer, self._rings = self.loop.call_at(rings, self._ring), rings
 
     def _ring(self) -> None:
         self._timer = None
         now = self.loop.time()
-        while self._calls and self._calls[0][0] <= now:
-            heappop(self._calls)[2]()
-        if self._calls and self._timer is None:
-            self._set(self._calls[0][0] + _GRAIN)
+        while (first := self._first()) and first[0] <= now:
+            if self._others and first is self._others[0]:
+                heappop(self._others)
+            else:
+                self._line.popleft()
+            first[2]()
+        if first:
+            self._ring_by(first[0])
+
+    def _first(self) -> _Call | None:
+        if self._line and self._others:
+            return min(self._line[0], self._others[0])
+        return self._line[0] if self._line else self._others[0] if self._others else None
 
 
 class _Exchange:
@@ -152,7 +174,7 @@ class _Exchange:
         now = transport.alarm.loop.time()
         self._has_place, self._turn = True, transport.preferred
         if transport.is_closed:
-            self.fail("network")
+            transport.alarm.loop.call_soon(self.fail, "network")
             return
         self._deadline = now + transport.seconds
         transport.alarm.at(now + BURST_SECONDS, self._leave)
@@ -190,8 +212,8 @@ class _Exchange:
         try:
             chosen = self._server.next_socket()
             self._id = chosen.send(self)
-        except OSError:
-            self.fail("network")
+        except OSError:  # said later: whoever asks does not expect to hear at once
+            self._transport.alarm.loop.call_soon(self.fail, "network")
         else:
             self._socket = chosen
 
@@ -328,7 +350,7 @@ class _Socket:
         while id in self._pending:
             id = next(self._random)
         self.uses += 1
-        with suppress(BlockingIOError):  # as good as lost on the way
+        with _LOST_ON_THE_WAY:
             self._socket.send(id + exchange.query.message[2:])
         self._pending[id] = exchange
         return id

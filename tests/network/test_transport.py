@@ -42,6 +42,21 @@ async def test_deadlines_come_in_their_order_and_never_early() -> None:
     assert all(at >= started + delay for delay, at in rung)
 
 
+async def test_a_deadline_set_at_another_does_not_put_off_those_before_it() -> None:
+    loop = asyncio.get_running_loop()
+    alarm, rung, over = Alarm(loop), list[str](), asyncio.Event()
+    alarm.at(loop.time(), lambda: alarm.at(loop.time() + 60, over.set))
+
+    def ring() -> None:
+        rung.append("in time")
+        over.set()
+
+    alarm.at(loop.time() + 0.05, ring)
+    await asyncio.wait_for(over.wait(), 10)
+    alarm.close()
+    assert rung == ["in time"]
+
+
 async def test_those_behind_the_burst_go_out_though_the_server_is_silent() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)

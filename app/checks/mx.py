@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from app.checks.answers import Answer, Answers, Mx, Undetermined, or_unseen
@@ -250,6 +251,8 @@ def _replacing(domain: str, before: str, after: str | None) -> Fix:
 
 
 def _is_ip(host: str) -> bool:
+    if ":" not in host and not host[-1:].isdigit():
+        return False
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -261,6 +264,7 @@ def _has_ipv6(target: _Target) -> bool:
     return any(":" in address for address in target.addresses)
 
 
+@lru_cache(4096)
 def _is_unreachable(address: str) -> bool:
     ip = ipaddress.ip_address(address)
     return any(ip in network for network in _UNREACHABLE)

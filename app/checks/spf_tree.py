@@ -205,9 +205,11 @@ def passing(tree: Tree) -> tuple[Source, ...]:
 def networks(source: Source) -> tuple[tuple[Directive, spf.Network], ...]:
     """The ip4 and ip6 directives in force that let somebody pass, with their networks."""
     return tuple(
-        (term, term.network)
-        for term in (source.record.effective if source.record else ())
-        if term.network and term.qualifier is Qualifier.PASS
+        [
+            (term, term.network)
+            for term in (source.record.effective if source.record else ())
+            if term.network and term.qualifier is Qualifier.PASS
+        ]
     )
 
 
@@ -257,8 +259,8 @@ async def _read(dns: Answers, name: str) -> Source:
         return Source(name)
     answer = await dns.ask(name, "TXT")
     values = [text for text in answer.rdatas if isinstance(text, str)]
-    texts = tuple(text for text in values if spf.is_record(text))
-    others = tuple(text for text in values if not spf.is_record(text))
+    texts = tuple([text for text in values if spf.is_record(text)])
+    others = tuple([text for text in values if text not in texts])
     record, problems = None, tuple[spf.Problem, ...]()
     if len(texts) == 1:
         try:
@@ -288,7 +290,7 @@ async def _count(dns: Answers, question: Question) -> int:
 def _questions(source: Source, room: int) -> list[Question]:
     """What the record's first ``room`` look-up terms ask, beside the records that they lead to."""
     asked = []
-    for term in source.record.effective if source.record else ():
+    for term in source.record.effective if source.record and source.record.lookups else ():
         room -= term.lookups
         if term.lookups and room < 0:
             break
@@ -321,9 +323,7 @@ def _unread(records: Sequence[Source], sources: Mapping[str, Source]) -> list[st
 
 
 def _own_cost(source: Source) -> int:
-    if source.record is None:
-        return 0
-    return sum(term.lookups for term in source.record.effective) + bool(source.record.redirect)
+    return source.record.lookups if source.record else 0
 
 
 def _own_voids(source: Source, tree: Tree) -> int:

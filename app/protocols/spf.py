@@ -3,9 +3,8 @@
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Literal
 
@@ -95,33 +94,38 @@ class BadRecord(ValueError):
         self.problems = problems
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
-    """One readable SPF record: its terms, in order; what follows from them is found once."""
+    """One readable SPF record: its terms, in order, and what follows from them.
+
+    directives  all, those behind ``all`` too
+    effective   those up to the first ``all``; none behind it is ever tested (§5.1)
+    all         the first ``all``
+    redirect    where it has an effect: there is no ``all`` (§6.1)
+    lookups     how many of the ten it costs, without what is below (§4.6.4)
+    """
 
     terms: tuple[Term, ...]
+    directives: tuple[Directive, ...] = field(init=False, repr=False, compare=False)
+    effective: tuple[Directive, ...] = field(init=False, repr=False, compare=False)
+    all: Directive | None = field(init=False, repr=False, compare=False)
+    redirect: Modifier | None = field(init=False, repr=False, compare=False)
+    lookups: int = field(init=False, repr=False, compare=False)
 
-    @cached_property
-    def directives(self) -> tuple[Directive, ...]:
-        """All directives, those behind ``all`` too."""
-        return tuple(term for term in self.terms if isinstance(term, Directive))
-
-    @cached_property
-    def effective(self) -> tuple[Directive, ...]:
-        """The directives up to the first ``all``; none behind it is ever tested (§5.1)."""
-        every = self.directives
-        ends = [at for at, term in enumerate(every, start=1) if term.mechanism == "all"]
-        return every[: ends[0]] if ends else every
-
-    @cached_property
-    def all(self) -> Directive | None:
-        """The first ``all``."""
-        return next((term for term in self.directives if term.mechanism == "all"), None)
-
-    @cached_property
-    def redirect(self) -> Modifier | None:
-        """The redirect, where it has an effect: there is no ``all`` (§6.1)."""
-        return None if self.all else self.modifier("redirect")
+    def __post_init__(self) -> None:
+        every = tuple([term for term in self.terms if isinstance(term, Directive)])
+        ends = [at for at, term in enumerate(every) if term.mechanism == "all"]
+        effective = every[: ends[0] + 1] if ends else every
+        redirect = None if ends else self.modifier("redirect")
+        lookups = sum([term.lookups for term in effective]) + (redirect is not None)
+        for name, value in (
+            ("directives", every),
+            ("effective", effective),
+            ("all", every[ends[0]] if ends else None),
+            ("redirect", redirect),
+            ("lookups", lookups),
+        ):
+            object.__setattr__(self, name, value)
 
     def modifier(self, name: str) -> Modifier | None:
         """The first modifier of this name."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -86,8 +87,19 @@ def main(arguments: list[str]) -> int:
         job_monitoring_interval=HEARTBEAT_SECONDS,
         log_job_description=False,
     )
+    _spare_the_collector()
     worker.work()
     return 0
+
+
+def _spare_the_collector() -> None:
+    """Look for cyclic garbage rarely: a job is a fork that ends soon, and makes little of it.
+
+    What was loaded before the forks is not looked at any more, so that they keep sharing it.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def _end_with_parent() -> None:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from app.checks import evidence
 from app.checks.answers import Answers, Undetermined
@@ -43,7 +43,10 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """0 for critical … 4 for info."""
-        return list(Severity).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Usage(StrEnum):
@@ -66,8 +69,7 @@ MAX_OF_KIND = 30  # findings: a record may be made to give thousands, each as la
 _BADNESS = [Verdict.OK, Verdict.INFO, Verdict.WARN, Verdict.FAIL]
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(NamedTuple):
     """What to change in DNS, exactly, how to take it back, and why.
 
     action  ``publish``, ``replace`` or ``remove``

@@ -6,8 +6,8 @@ both sides, so that a failed look-up costs nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from app.checks.contract import Severity, Usage, Verdict
 
@@ -35,8 +35,7 @@ SLIGHT = 80  # hundredths for a warning whose findings are all of low severity
 GRADES = ((90, "A"), (80, "B"), (65, "C"), (50, "D"), (0, "F"))
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """What one check is worth, and what it got."""
 
     check: str
@@ -44,8 +43,7 @@ class Part:
     of: int
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
+class Next(NamedTuple):
     """What to fix, and how many points of 100 that is worth."""
 
     check: str
@@ -76,8 +74,8 @@ class Score:
             "value": self.value,
             "grade": self.grade,
             "version": self.version,
-            "points": [asdict(part) for part in self.points],
-            "next": [asdict(step) for step in self.next],
+            "points": [part._asdict() for part in self.points],
+            "next": [step._asdict() for step in self.next],
         }
 
 

@@ -15,10 +15,9 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from heapq import heappop, heappush
-from itertools import count
 
 from app.network import wire
+from app.network.alarm import Alarm
 
 BURST = 240  # questions that fit the buffer of a server that has not come to read them (208 KiB)
 BURST_SECONDS = 0.05  # after which it has
@@ -26,7 +25,6 @@ SOCKETS = 8  # in turn, for each server
 USES = 32  # questions from one port, before it is given up for another
 _BURST = 16  # datagrams read before others have their turn
 _MAX_DATAGRAM = 4096
-_GRAIN = 0.005  # seconds that a deadline may be late, so that one timer serves many
 
 _LOST_ON_THE_WAY = suppress(BlockingIOError)  # as good as that: the buffer is full
 _REASONS = {wire.SERVFAIL: "servfail", wire.REFUSED: "refused"}
@@ -95,61 +93,6 @@ class Transport:
             server.close()
         while self._waiting:
             self._waiting.popleft().fail("network")
-
-
-_Call = tuple[float, int, Callable[[], None]]
-"""When, a number that no other has, and what."""
-
-
-class Alarm:
-    """Many deadlines on one timer of the loop; each may be a little late."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._order = count()
-        self._line: deque[_Call] = deque()  # each later than the one before: most of them
-        self._others: list[_Call] = []  # a heap
-        self._timer: asyncio.TimerHandle | None = None
-        self._rings = 0.0
-
-    def at(self, when: float, call: Callable[[], None]) -> None:
-        entry = (when, next(self._order), call)
-        if not self._line or self._line[-1] < entry:
-            self._line.append(entry)
-        else:
-            heappush(self._others, entry)
-        self._ring_by(when)
-
-    def close(self) -> None:
-        self._line.clear()
-        self._others.clear()
-        if self._timer:
-            self._timer.cancel()
-
-    def _ring_by(self, when: float) -> None:
-        """Have the timer go off soon enough for this."""
-        rings = when + _GRAIN
-        if self._timer is None or rings < self._rings:
-            if self._timer:
-                self._timer.cancel()
-            self._timer, self._rings = self.loop.call_at(rings, self._ring), rings
-
-    def _ring(self) -> None:
-        self._timer = None
-        now = self.loop.time()
-        while (first := self._first()) and first[0] <= now:
-            if self._others and first is self._others[0]:
-                heappop(self._others)
-            else:
-                self._line.popleft()
-            first[2]()
-        if first:
-            self._ring_by(first[0])
-
-    def _first(self) -> _Call | None:
-        if self._line and self._others:
-            return min(self._line[0], self._others[0])
-        return self._line[0] if self._line else self._others[0] if self._others else None
 
 
 class _Exchange:

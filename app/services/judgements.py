@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from app.checks.contract import Finding, Fix, Judgement, Verdict
@@ -34,7 +33,7 @@ def as_json(judgement: Judgement) -> dict[str, Any]:
 
 def fix_json(fix: Fix | None) -> dict[str, Any] | None:
     """A fix as clients see it."""
-    return asdict(fix) if fix else None
+    return fix._asdict() if fix else None
 
 
 def summary(judgements: Iterable[Judgement]) -> dict[str, int]:

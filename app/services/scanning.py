@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Update, or_, select, update
+from sqlalchemy import Update, func, or_, select, update
 
 from app import queue, settings
 from app.checks.answers import Door, OpenAnswers
@@ -57,12 +57,54 @@ def run(
 
 
 def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
-    """Take those of the scans that are queued; the others are somebody else's, or over."""
+    """Take as many queued scans as there are ids; what others have taken or ended is left.
+
+    scan_ids  one that is asked for by itself is taken before all others. Those of a chunk only say
+              how many: which ones is decided by turns of the accounts, so that nobody waits for
+              the thousands that somebody else has queued
+    """
+    claims = _claim(scan_ids) if len(scan_ids) == 1 else []
+    while len(claims) < len(scan_ids) and (found := _in_turn(len(scan_ids) - len(claims))):
+        claims += _claim(found)
+    return claims
+
+
+def _in_turn(count: int) -> Sequence[UUID]:
+    """The queued scans to take next: the account with the fewest under way has the next turn."""
+    running = (
+        select(Scan.account_id, func.count().label("count"))
+        .where(Scan.status == "running")
+        .group_by(Scan.account_id)
+        .subquery()
+    )
+    place = func.row_number().over(partition_by=Scan.account_id, order_by=Scan.id)
+    queued = (
+        select(Scan.id, Scan.account_id, place.label("place"))
+        .where(Scan.status == "queued")
+        .subquery()
+    )
+    turn = queued.c.place + func.coalesce(running.c.count, 0)
+    with transaction(readonly=True) as session:
+        return session.scalars(
+            select(queued.c.id)
+            .outerjoin(running, running.c.account_id == queued.c.account_id)
+            .order_by(turn, queued.c.id)
+            .limit(count)
+        ).all()
+
+
+def _claim(scan_ids: Sequence[UUID]) -> list[Claim]:
     with transaction() as session:
         moment = now(session)
+        free = session.scalars(
+            select(Scan.id)
+            .where(Scan.id.in_(scan_ids), Scan.status == "queued")
+            .order_by(Scan.id)
+            .with_for_update()
+        ).all()
         taken = session.execute(
             update(Scan)
-            .where(Scan.id.in_(scan_ids), Scan.status == "queued")
+            .where(Scan.id.in_(free), Scan.status == "queued")
             .values(
                 status="running",
                 attempt=Scan.attempt + 1,

@@ -3,16 +3,17 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Update, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from app import db, ids
 from app.checks.contract import Usage
 from app.checks.examine import Examination
-from app.db import now, transaction
+from app.db import Base, now, transaction
 from app.insight import score as scoring
 from app.models import DnsChange, Domain, DomainState, Scan
 from app.protocols import timestamps
@@ -65,6 +66,7 @@ def _settle(session: Session, results: Sequence[Result]) -> None:
     moment = now(session)
     recent = _recent_changes(session, rows, moment)
     standing = alerts.standing(session, rows)
+    written = []
     for claim, examination in results:
         domain = rows.get(claim.domain_id)
         if domain is None or claim.scan_id not in mine:
@@ -82,7 +84,57 @@ def _settle(session: Session, results: Sequence[Result]) -> None:
             rules=RULES,
             scan_id=claim.scan_id,
         )
-        found.write(session, outcome)
+        written.append(found.rows(outcome))
+    if written:
+        _write(session, written)
+
+
+class _Rows(NamedTuple):
+    """What is written of one scan, by column; ``of`` is the id of the row that is updated."""
+
+    scan: Mapping[str, Any]
+    state: Mapping[str, Any]
+    domain: Mapping[str, Any]
+    changes: Sequence[Mapping[str, Any]]
+
+
+def _write(session: Session, written: Sequence[_Rows]) -> None:
+    """All rows, a statement a table: building one costs more than running it."""
+    session.execute(_scan_ends(), [row.scan for row in written])
+    states = db.insert(session, DomainState)
+    session.connection().execute(
+        states.on_conflict_do_update(
+            index_elements=["domain_id"],
+            set_={
+                name: states.excluded[name] for name in ("known", "unseen", "score", "updated_at")
+            },
+        ),
+        [row.state for row in written],
+    )
+    session.execute(_domain_has(), [row.domain for row in written])
+    if changed := [change for row in written for change in row.changes]:
+        session.execute(insert(DnsChange), changed)
+
+
+@cache
+def _scan_ends() -> Update:
+    return _by_id(
+        Scan, ("finished_at", "query_count", "score", "summary", "result"),
+        status="completed", lease_until=None,
+    )  # fmt: skip
+
+
+@cache
+def _domain_has() -> Update:
+    columns = ("score", "grade", "score_version", "last_scan_id", "last_scan_finished_at")
+    return _by_id(Domain, columns, last_scan_status="completed")
+
+
+def _by_id(table: type[Base], columns: Sequence[str], **constants: Any) -> Update:
+    """An UPDATE of the row whose id is ``of``, to be run with many."""
+    core: Any = table.__table__
+    values = {name: bindparam(name, type_=core.c[name].type) for name in columns}
+    return update(core).where(core.c.id == bindparam("of")).values(**values, **constants)
 
 
 class _Found:
@@ -111,7 +163,8 @@ class _Found:
             changes=[*recent, *self._changes],
         )
 
-    def write(self, session: Session, outcome: Mapping[str, Sequence[str]]) -> None:
+    def rows(self, outcome: Mapping[str, Sequence[str]]) -> "_Rows":
+        """What is to be written of it; ``outcome`` is what became of alerts."""
         known, unseen = judgements.absorb(
             self._state.known,
             zip(self._judgements, self._json, strict=True),
@@ -119,57 +172,31 @@ class _Found:
             judged_at=timestamps.text(self._moment),
         )
         score = scoring.score(known, Usage(self._domain.usage)).as_json()
-        self._write_scan(session, score, outcome)
-        self._write_state(session, known, unseen, score)
-        self._write_domain(session, score)
-        if self._changes:
-            session.execute(insert(DnsChange), list(map(self._change_row, self._changes)))
-
-    def _write_scan(
-        self, session: Session, score: Mapping[str, Any], outcome: Mapping[str, Sequence[str]]
-    ) -> None:
-        session.execute(
-            update(Scan)
-            .where(Scan.id == self._scan_id)
-            .values(
-                status="completed",
-                finished_at=self._moment,
-                lease_until=None,
-                query_count=self._examination.query_count,
-                score=score,
-                summary=judgements.summary(self._judgements),
-                result={"checks": self._json, "alerts": outcome},
-            )
-        )
-
-    def _write_state(
-        self,
-        session: Session,
-        known: dict[str, Any],
-        unseen: dict[str, str],
-        score: dict[str, Any],
-    ) -> None:
-        values = {"known": known, "unseen": unseen, "score": score, "updated_at": self._moment}
-        keys = {"domain_id": self._domain.id, "account_id": self._domain.account_id}
-        session.execute(
-            db.insert(session, DomainState)
-            .values(**keys, **values)
-            .on_conflict_do_update(index_elements=["domain_id"], set_=values)
-        )
-
-    def _write_domain(self, session: Session, score: Mapping[str, Any]) -> None:
-        session.execute(
-            update(Domain)
-            .where(Domain.id == self._domain.id)
-            .values(
-                score=score["value"],
-                grade=score["grade"],
-                score_version=score["version"],
-                last_scan_id=self._scan_id,
-                last_scan_status="completed",
-                last_scan_finished_at=self._moment,
-            )
-        )
+        scan = {
+            "of": self._scan_id,
+            "finished_at": self._moment,
+            "query_count": self._examination.query_count,
+            "score": score,
+            "summary": judgements.summary(self._judgements),
+            "result": {"checks": self._json, "alerts": outcome},
+        }
+        state = {
+            "domain_id": self._domain.id,
+            "account_id": self._domain.account_id,
+            "known": known,
+            "unseen": unseen,
+            "score": score,
+            "updated_at": self._moment,
+        }
+        domain = {
+            "of": self._domain.id,
+            "score": score["value"],
+            "grade": score["grade"],
+            "score_version": score["version"],
+            "last_scan_id": self._scan_id,
+            "last_scan_finished_at": self._moment,
+        }
+        return _Rows(scan, state, domain, list(map(self._change_row, self._changes)))
 
     def _change_row(self, change: Change) -> dict[str, Any]:
         return {

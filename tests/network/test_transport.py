@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from app.network import wire
-from app.network.transport import BURST, Alarm, Said, Transport
+from app.network.alarm import Alarm
+from app.network.transport import BURST, Said, Transport
 
 
 async def _said(server: tuple[str, int], count: int, seconds: float) -> list[Said]:

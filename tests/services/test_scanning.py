@@ -67,6 +67,44 @@ def open_types(account_id: UUID) -> set[str]:
     return {row.type for row in rows}
 
 
+def queued(*names: str) -> list[Scan]:
+    """Scans of these domains of a new account, which wait."""
+    account = make_account()
+    for name in names:
+        make_domain(account.id, name, schedule="off")
+    return [make_scan(account.id, name) for name in names]
+
+
+def claimed(scan_ids: Sequence[UUID]) -> set[UUID]:
+    return {claim.scan_id for claim in scanning.claim(scan_ids)}
+
+
+def test_a_chunk_is_filled_by_turns_of_the_accounts() -> None:
+    many = queued("a1.test", "a2.test", "a3.test", "a4.test")
+    few = queued("b1.test")
+    assert claimed([many[0].id, many[1].id]) == {many[0].id, few[0].id}
+
+
+def test_who_has_more_under_way_has_the_later_turn() -> None:
+    many = queued("a1.test", "a2.test", "a3.test", "a4.test")
+    assert len(claimed([many[0].id, many[1].id])) == 2
+    few = queued("b1.test", "b2.test")
+    assert claimed([many[2].id, many[3].id]) == {scan.id for scan in few}
+
+
+def test_a_scan_that_is_asked_for_by_itself_waits_for_nobody() -> None:
+    others = queued("a1.test", "a2.test")
+    asked = queued("b1.test", "b2.test")
+    assert claimed([asked[1].id]) == {asked[1].id}
+    assert claimed([others[1].id]) == {others[1].id}
+
+
+def test_a_bell_whose_scan_is_taken_already_serves_another() -> None:
+    first, second = queued("a1.test", "a2.test")
+    assert claimed([first.id]) == {first.id}
+    assert claimed([first.id]) == {second.id}
+
+
 def test_a_scan_ends_with_its_result(account_id: UUID) -> None:
     done = scan(account_id)
     assert done.status == "completed"

@@ -1,0 +1,78 @@
+"""Databases, a Valkey and processes of the service, for what is measured through all of it."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from devtools import ROOT
+from devtools.processes import end_with_parent
+from tests import servers
+
+SECRET = "b" * 40
+
+
+@contextmanager
+def valkey() -> Iterator[str]:
+    """The URL of a Valkey of our own."""
+    with tempfile.TemporaryDirectory() as directory:
+        server = servers.start_valkey(Path(directory))
+        try:
+            yield server.url
+        finally:
+            server.stop()
+
+
+@contextmanager
+def database(kind: str) -> Iterator[str]:
+    """The URL of a new database with all tables; this PostgreSQL does not wait for the disk."""
+    with tempfile.TemporaryDirectory() as directory:
+        if kind == "sqlite":
+            url = f"sqlite:///{directory}/bench.db"
+            _migrate(url)
+            yield url
+            return
+        server = servers.start_postgres(Path(directory) / "postgres")
+        try:
+            _migrate(server.url)
+            yield server.url
+        finally:
+            server.stop()
+
+
+@contextmanager
+def process(module: str, variables: Mapping[str, str], *arguments: str) -> Iterator[int]:
+    """The id of ``python -m module`` with these variables, until it is told to end."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        preexec_fn=end_with_parent,
+    )
+    try:
+        yield started.pid
+    finally:
+        started.terminate()
+        started.wait(60)
+
+
+def variables(database_url: str, redis_url: str, **others: str) -> dict[str, str]:
+    """The settings of a service with these two."""
+    return {
+        "SECRET_KEY": SECRET,
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "ALLOW_SPECIAL_USE_NAMES": "on",
+        "DOMAIN_VERIFICATION": "off",
+        "LOG_LEVEL": "warning",
+        **others,
+    }
+
+
+def _migrate(url: str) -> None:
+    environment = {**os.environ, **variables(url, "redis://127.0.0.1:1/0")}
+    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)

@@ -8,7 +8,7 @@ from pydantic import Field
 from app.api.contract import Shape
 
 
-class Policy(Shape):
+class PublishedPolicy(Shape):
     """What the domain had published, as the reporter saw it; null: it does not say."""
 
     p: str | None
@@ -49,21 +49,21 @@ class DmarcReport(Report):
     namespace: str | None
     version: str | None
     days: int = Field(description="1, or over how many its messages are spread")
-    policy: Policy
+    policy: PublishedPolicy
     records: int
     messages: int
     passed: int = Field(description="messages with DKIM or SPF passed in alignment")
     failed: int
 
 
-class Reason(Shape):
+class OverrideReason(Shape):
     """Why a receiver did something else than the policy asks for."""
 
     type: str
     comment: str | None
 
 
-class DkimResult(Shape):
+class RawDkim(Shape):
     """One signature; it proves nothing about alignment."""
 
     domain: str
@@ -71,7 +71,7 @@ class DkimResult(Shape):
     result: str
 
 
-class SpfResult(Shape):
+class RawSpf(Shape):
     """SPF of one domain; it proves nothing about alignment."""
 
     domain: str
@@ -92,9 +92,9 @@ class DmarcRecord(Shape):
     header_from: str
     envelope_from: str | None
     envelope_to: str | None
-    reasons: list[Reason]
-    dkim_results: list[DkimResult]
-    spf_results: list[SpfResult]
+    reasons: list[OverrideReason]
+    dkim_results: list[RawDkim]
+    spf_results: list[RawSpf]
 
 
 class TlsReport(Report):

@@ -123,6 +123,28 @@ def enqueue_delivery() -> bool:
     return bell.attempt(ring, False)
 
 
+def enqueue_reverse_dns() -> bool:
+    """Have a worker look at addresses that are due, unless something waits in its queue already.
+
+    returns  False if Redis is away
+    """
+    bell = _bound()
+
+    def ring() -> bool:
+        waiting = bell.queue(SCANS)  # scans go first: nobody waits for this
+        if len(waiting) == 0:
+            waiting.enqueue(
+                "worker.jobs.look_up_addresses",
+                job_timeout=JOB_SECONDS,
+                result_ttl=0,
+                failure_ttl=FAILURE_SECONDS,
+                description="reverse names",
+            )
+        return True
+
+    return bell.attempt(ring, False)
+
+
 def is_idle(name: str) -> bool:
     """Whether no job waits in the queue; False while Redis is away."""
     bell = _bound()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from limits import parse as parse_limit
@@ -69,6 +70,7 @@ class Settings:
 
     egress_allow_cidrs: tuple[Network, ...] = ()
     egress_proxy: str | None = None
+    geoip_database: str | None = None
     egress_ports: tuple[int, ...] = (443,)
 
     mail_url: str | None = None
@@ -231,6 +233,12 @@ def _nameservers(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
+def _file(text: str) -> str:
+    if not Path(text).is_file():
+        raise ValueError("there is no such file")
+    return text
+
+
 def _cidrs(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(item.strip()) for item in text.split(","))
 
@@ -302,6 +310,7 @@ _READERS: Mapping[str, Any] = {
     "METRICS_TOKEN": _token,
     "EGRESS_ALLOW_CIDRS": _cidrs,
     "EGRESS_PROXY": _http_url,
+    "GEOIP_DATABASE": _file,
     "EGRESS_PORTS": _ports,
     "MAIL_URL": _mail_url,
     "MAIL_FROM": _mail_from,

@@ -4,47 +4,36 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from app import ids
 from app.db import transaction
 from app.insight import periods
 from app.models import DmarcRecord, DmarcReport, Domain
+from app.protocols.dmarc_report import DkimResult, Record, SpfResult
 from app.services import rollups
 
 DAY = timedelta(days=1)
 _numbers = itertools.count(1)
 
 
-class Reason(NamedTuple):
-    """A receiver's reason."""
-
-    type: str
-    comment: str | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """A record of a report, every default valid: aligned mail of the domain ``acme.test``."""
-
-    source_ip: str = "192.0.2.1"
-    count: int = 1
-    disposition: str = "none"
-    dkim: bool = True
-    spf: bool = True
-    header_from: str = "acme.test"
-    envelope_from: str | None = None
-    reasons: Sequence[Reason] = ()
-    dkim_results: Sequence[tuple[str, str | None, str]] = (("acme.test", "s1", "pass"),)
-    spf_results: Sequence[tuple[str, str | None, str]] = (("acme.test", "mfrom", "pass"),)
+def record(source_ip: str = "192.0.2.1", count: int = 1, **given: Any) -> Record:
+    """A record, every default valid: aligned mail of ``acme.test``."""
+    values: dict[str, Any] = {
+        "disposition": "none", "dkim": True, "spf": True, "header_from": "acme.test",
+        "envelope_from": None, "envelope_to": None, "reasons": (),
+        "dkim_results": (DkimResult("acme.test", "s1", "pass"),),
+        "spf_results": (SpfResult("acme.test", "mfrom", "pass"),),
+    }  # fmt: skip
+    return Record(source_ip, count, **(values | given))
 
 
 @dataclass(frozen=True)
 class Report:
     """A report with its records."""
 
-    rows: Sequence[Row]
+    rows: Sequence[Record]
     begin: datetime = datetime(2026, 11, 1, tzinfo=UTC)
     length: timedelta = DAY
     reporter: str = "google.com"
@@ -84,16 +73,10 @@ def store(domain: Domain, report: Report) -> UUID:
     return stored.id
 
 
-def _columns(row: Row) -> dict[str, Any]:
-    plain = ("source_ip", "count", "disposition", "dkim", "spf", "header_from", "envelope_from")
+def _columns(row: Record) -> dict[str, Any]:
     return {
-        **{name: getattr(row, name) for name in plain},
-        "reasons": [reason._asdict() for reason in row.reasons],
-        "dkim_results": [
-            dict(zip(("domain", "selector", "result"), one, strict=True))
-            for one in row.dkim_results
-        ],
-        "spf_results": [
-            dict(zip(("domain", "scope", "result"), one, strict=True)) for one in row.spf_results
-        ],
+        **row._asdict(),
+        "reasons": [one._asdict() for one in row.reasons],
+        "dkim_results": [one._asdict() for one in row.dkim_results],
+        "spf_results": [one._asdict() for one in row.spf_results],
     }

@@ -19,7 +19,8 @@ FOLDERS = ("app", "worker", "migrations", "tests", "devtools", "demo", "bench")
 # Which of our packages each may import; "app.x" stands for all below it.
 ALLOWED: dict[str, tuple[str, ...]] = {
     "app.protocols": ("app.protocols",),
-    "app.checks": ("app.checks", "app.protocols"),
+    # Which names are a well-known service's is one table, for what DNS says and what reports say.
+    "app.checks": ("app.checks", "app.protocols", "app.insight.known_senders"),
     "app.rules": ("app.rules", "app.checks", "app.protocols"),
     "app.insight": ("app.insight", "app.checks", "app.protocols"),
     "app.channels": (
@@ -70,6 +71,7 @@ THIRD_PARTY = {  # which may import each of these
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),
+    "maxminddb": ("app.services.reverse_dns",),
     "cryptography": ("app.services.sealing",),
     "argon2": ("app.services.passwords",),
     "segno": ("app.web.security",),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app import runtime
-from app.services import alerts, deliveries, feed, idempotency, reading, scanning
+from app.services import alerts, deliveries, feed, idempotency, reading, reverse_dns, scanning
 from app.settings import BadSettings, Settings
 from worker import stopping
 
@@ -36,6 +36,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(settings.delivery_sweep, deliveries.ring_if_due),
         Task(settings.sweep_seconds, reading.requeue_stale),
         Task(30, scanning.start_due),
+        Task(60, reverse_dns.ring_if_due),
         Task(30, alerts.wake_snoozed),
         Task(3600, idempotency.purge),
         Task(3600, deliveries.purge),

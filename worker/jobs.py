@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from app import logs, runtime
-from app.services import deliveries, reading, scanning
+from app.services import deliveries, reading, reverse_dns, scanning
 from worker import bounds, stopping
 
 
@@ -34,9 +34,15 @@ def read_intakes(intake_ids: list[str]) -> None:
         )
 
 
+def look_up_addresses() -> None:
+    """Look at the addresses that are due."""
+    reverse_dns.look_up(runtime.door(), is_stopping=stopping.is_asked)
+
+
 # What a worker runs; whoever can write to Redis can name nothing else.
 JOBS: Mapping[str, Callable[..., Any]] = {
     "worker.jobs.deliver": deliver,
+    "worker.jobs.look_up_addresses": look_up_addresses,
     "worker.jobs.run_scans": run_scans,
     "worker.jobs.read_intakes": read_intakes,
 }

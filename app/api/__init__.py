@@ -4,6 +4,7 @@ from flask import Blueprint, Flask
 
 from app.api import (
     alerts,
+    analytics,
     auth,
     checks,
     dns,
@@ -30,7 +31,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     limits.init_app(app, settings)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
     v1.before_request(auth.authorize)
-    for resource in (me, checks, domains, dns, scans, alerts, events, reports):
+    resources = (me, checks, domains, dns, scans, alerts, events, reports, analytics)
+    for resource in resources:
         v1.register_blueprint(resource.bp)
     app.register_blueprint(v1)
     app.register_blueprint(ingest.bp)

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from app.checks import mail_services, spf_lint, spf_tree
+from app.checks import spf_lint, spf_tree
 from app.checks.answers import Answers
 from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Usage, check
 from app.checks.spf_tree import Cost, Tree
+from app.insight import known_senders
 from app.protocols import public_suffix
 from app.protocols import spf as protocol
 
@@ -301,5 +302,5 @@ def _sender_id(name: str, others: Sequence[str]) -> Iterator[Finding]:
 def _providers(tree: Tree) -> list[str]:
     """The well-known services that the record and its includes name, each once."""
     return list(
-        dict.fromkeys(service for name in tree.sources if (service := mail_services.of(name)))
+        dict.fromkeys(sender.name for name in tree.sources if (sender := known_senders.of(name)))
     )

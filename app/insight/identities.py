@@ -7,44 +7,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
+
+from app.protocols.dmarc_report import Record
 
 MAX_RESULTS = 20  # of one method that are kept; those that passed come first
-
-
-class Reason(Protocol):
-    """Why a receiver did not do what the policy asks."""
-
-    @property
-    def type(self) -> str: ...
-
-
-class Record(Protocol):
-    """One row of an aggregate report, as it is read or as it is stored.
-
-    dkim_results  (domain, selector, result); spf_results: (domain, scope, result)
-    """
-
-    @property
-    def source_ip(self) -> str: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def disposition(self) -> str: ...
-    @property
-    def dkim(self) -> bool: ...
-    @property
-    def spf(self) -> bool: ...
-    @property
-    def header_from(self) -> str: ...
-    @property
-    def envelope_from(self) -> str | None: ...
-    @property
-    def reasons(self) -> Sequence[Reason]: ...
-    @property
-    def dkim_results(self) -> Sequence[tuple[str, str | None, str]]: ...
-    @property
-    def spf_results(self) -> Sequence[tuple[str, str | None, str]]: ...
 
 
 @dataclass(frozen=True, slots=True)

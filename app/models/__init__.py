@@ -20,6 +20,7 @@ from app.models.reports import (
 )
 from app.models.rollups import DmarcFlow, DmarcHour, DmarcIdentity, FlowCount, ReporterCount
 from app.models.scans import BatchScan, Scan, ScanBatch
+from app.models.senders import SenderHost, SourceState
 
 __all__ = [
     "Account",
@@ -55,7 +56,9 @@ __all__ = [
     "Scan",
     "ScanBatch",
     "SeenSelector",
+    "SenderHost",
     "SignedIn",
+    "SourceState",
     "TlsPolicy",
     "TlsReport",
     "User",

@@ -8,9 +8,9 @@ order of their domains.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ARRAY, bindparam, case, delete, func, or_, select, update
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app import db
 from app.insight import identities, periods
-from app.insight.identities import Identity, Record
+from app.insight.identities import Identity
 from app.models import (
     Base,
     DmarcFlow,
@@ -29,6 +29,8 @@ from app.models import (
     FlowCount,
     ReporterCount,
 )
+from app.protocols.dmarc_report import DkimResult, Reason, Record, SpfResult
+from app.services import reverse_dns
 
 MAX_COUNT = 10**12  # of one record: with what nobody can have sent, no sum must overflow
 AT_ONCE = 5_000  # values that one statement names
@@ -64,33 +66,19 @@ def remove(session: Session, report_id: UUID) -> None:
     _shrink(session, report)
 
 
-class _Reason(NamedTuple):
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A row of the table, as ``Record`` has it."""
-
-    source_ip: str
-    count: int
-    disposition: str
-    dkim: bool
-    spf: bool
-    header_from: str
-    envelope_from: str | None
-    reasons: Sequence[_Reason]
-    dkim_results: Sequence[tuple[str, str | None, str]]
-    spf_results: Sequence[tuple[str, str | None, str]]
-
-
-def _as_read(row: DmarcRecord) -> _Stored:
-    return _Stored(
+def _as_read(row: DmarcRecord) -> Record:
+    """The row as ``protocols.dmarc_report`` read it."""
+    return Record(
         row.source_ip, row.count, row.disposition, row.dkim, row.spf, row.header_from,
-        row.envelope_from,
-        [_Reason(reason["type"]) for reason in row.reasons or ()],
-        [(one["domain"], one["selector"], one["result"]) for one in row.dkim_results or ()],
-        [(one["domain"], one["scope"], one["result"]) for one in row.spf_results or ()],
+        row.envelope_from, row.envelope_to,
+        tuple(Reason(one["type"], one["comment"]) for one in row.reasons or ()),
+        tuple(
+            DkimResult(one["domain"], one["selector"], one["result"])
+            for one in row.dkim_results or ()
+        ),
+        tuple(
+            SpfResult(one["domain"], one["scope"], one["result"]) for one in row.spf_results or ()
+        ),
     )  # fmt: skip
 
 
@@ -227,6 +215,7 @@ def _flow_ids(
         )
         session.execute(statement, _parameters(session, names, rows))
         missing = [flow for flow in flows if flow not in known]
+        reverse_dns.expect(session, (ip for ip, _ in missing))
         known |= _known_flows(session, domain_id, missing)
     return {flow: known[flow].id for flow in flows}
 

@@ -18,10 +18,11 @@ from sqlalchemy.engine import Engine
 from app.db import transaction
 from app.insight import periods
 from app.models import DmarcFlow, DmarcHour, DmarcReport, Domain, FlowCount, ReporterCount
+from app.protocols.dmarc_report import DkimResult, Reason, Record, SpfResult
 from app.services import analytics, rollups
 from app.services.analytics import Question
 from tests.factories import make_account, make_domain
-from tests.reports import DAY, Reason, Report, Row, store
+from tests.reports import DAY, Report, record, store
 
 MIDNIGHTS = datetime(2026, 3, 20, tzinfo=UTC)  # clocks turn in Europe and Lebanon in these weeks
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Beirut",
@@ -29,7 +30,7 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Beiru
 TABLES = (DmarcHour, ReporterCount, FlowCount, DmarcFlow)
 
 ROWS = st.builds(
-    Row,
+    record,
     source_ip=st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1"]),
     count=st.integers(0, 5000),
     disposition=st.sampled_from(["none", "quarantine", "reject"]),
@@ -37,11 +38,15 @@ ROWS = st.builds(
     spf=st.booleans(),
     header_from=st.sampled_from(["acme.test", "news.acme.test"]),
     envelope_from=st.sampled_from([None, "", "a@Bounce.acme.test"]),
-    reasons=st.sampled_from([(), (Reason("forwarded"),), (Reason("other", "x"),)]),
+    reasons=st.sampled_from([(), (Reason("forwarded", None),), (Reason("other", "x"),)]),
     dkim_results=st.sampled_from(
-        [(), (("acme.test", "s1", "pass"),), (("x.test", None, "fail"), ("acme.test", "s", "pass"))]
+        [
+            (),
+            (DkimResult("acme.test", "s1", "pass"),),
+            (DkimResult("x.test", None, "fail"), DkimResult("acme.test", "s", "pass")),
+        ]
     ),
-    spf_results=st.sampled_from([(), (("acme.test", None, "pass"),)]),
+    spf_results=st.sampled_from([(), (SpfResult("acme.test", None, "pass"),)]),
 )
 REPORTS = st.builds(
     Report,
@@ -66,7 +71,7 @@ def account_id(database: Engine) -> UUID:
     return make_account().id
 
 
-def messages(reports: list[Report]) -> Iterator[tuple[Report, Row, datetime, int]]:
+def messages(reports: list[Report]) -> Iterator[tuple[Report, Record, datetime, int]]:
     """Each record's messages at the times at which they count, worked out one by one."""
     for report in reports:
         length = (report.length + timedelta(seconds=1)) / report.days
@@ -91,7 +96,7 @@ def label(moment: datetime, interval: str, zone: ZoneInfo) -> Any:
             return (local.year, local.month)
 
 
-def key_of(by: str, report: Report, row: Row) -> str:
+def key_of(by: str, report: Report, row: Record) -> str:
     result = {(True, True): "dkim_and_spf", (True, False): "dkim", (False, True): "spf"}
     return {
         "source": row.source_ip,
@@ -137,7 +142,7 @@ def test_every_total_group_and_interval_equals_a_naive_count(
     _check_parts(answer, inside)
 
 
-def _check_parts(answer: Any, inside: list[tuple[Report, Row, datetime, int]]) -> None:
+def _check_parts(answer: Any, inside: list[tuple[Report, Record, datetime, int]]) -> None:
     """Dispositions, intervals and groups."""
     interval, zone, by = (answer.question.interval, answer.question.zone, answer.question.group_by)
     dispositions = Counter[str]()
@@ -190,7 +195,7 @@ def test_what_is_removed_leaves_no_trace(
 def test_a_flow_knows_when_it_was_seen_first_and_last(account_id: UUID) -> None:
     domain = make_domain(account_id)
     days = [datetime(2026, 5, day, tzinfo=UTC) for day in (9, 3, 20)]
-    stored = [store(domain, Report([Row()], begin=day)) for day in days]
+    stored = [store(domain, Report([record()], begin=day)) for day in days]
 
     def ends() -> tuple[datetime, datetime]:
         with transaction(readonly=True) as session:
@@ -206,7 +211,7 @@ def test_a_flow_knows_when_it_was_seen_first_and_last(account_id: UUID) -> None:
 
 def test_intakes_at_the_same_time_lose_nothing(account_id: UUID) -> None:
     domain = make_domain(account_id)
-    rows = [Row(source_ip=f"192.0.2.{i % 50}", count=i, dkim=i % 2 == 0) for i in range(100)]
+    rows = [record(source_ip=f"192.0.2.{i % 50}", count=i, dkim=i % 2 == 0) for i in range(100)]
 
     def work(number: int) -> None:
         shuffled = rows[number:] + rows[:number]
@@ -224,7 +229,7 @@ def test_intakes_at_the_same_time_lose_nothing(account_id: UUID) -> None:
 def test_counts_that_nobody_can_have_sent_do_no_harm(account_id: UUID) -> None:
     domain = make_domain(account_id)
     for _ in range(3):
-        store(domain, Report([Row(count=2**63 - 1), Row(count=2**63 - 1)]))
+        store(domain, Report([record(count=2**63 - 1), record(count=2**63 - 1)]))
     question = Question(
         domain.name, datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
     )
@@ -233,7 +238,7 @@ def test_counts_that_nobody_can_have_sent_do_no_harm(account_id: UUID) -> None:
 
 def test_a_deleted_domain_takes_its_roll_ups_along(account_id: UUID) -> None:
     domain = make_domain(account_id)
-    store(domain, Report([Row()]))
+    store(domain, Report([record()]))
     with transaction() as session:
         session.delete(session.get_one(Domain, domain.id))
     assert all(not rows for rows in contents().values())

@@ -1,0 +1,358 @@
+"""What reports add up to: mail, who sends it, TLS sessions, and what another policy would do."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo, available_timezones
+
+from flask import Blueprint, Response
+from pydantic import AwareDatetime, Field
+from pydantic.alias_generators import to_camel
+
+from app import ids
+from app.api import analytics_answers, answers, inputs
+from app.api import analytics_shapes as shapes
+from app.api.auth import current
+from app.api.contract import Body, Query, endpoint
+from app.errors import InvalidRequest
+from app.insight.periods import HOUR, Interval, Window, at, midnight
+from app.models import Domain
+from app.models.keys import Scope
+from app.protocols.dmarc import Policy
+from app.services import analytics, mail_sources, policy_change, tls_sessions
+
+bp = Blueprint("analytics", __name__, url_prefix="/reports/analytics")
+
+MAX_DAYS = 731
+MAX_BUCKETS = 1_000
+READ = (Scope.REPORTS_READ,)
+Filter = dict[str, str]
+
+
+class WindowQuery(Query):
+    """A domain, and a time: by default the last 30 days there."""
+
+    domain: inputs.Text
+    from_at: AwareDatetime | None = Field(default=None, alias="from")
+    to_at: AwareDatetime | None = Field(default=None, alias="to")
+    tz: Annotated[str, Field(max_length=64)] = "UTC"
+
+
+class SeriesQuery(WindowQuery):
+    """… in intervals."""
+
+    interval: Interval = "day"
+
+
+class DmarcQuery(SeriesQuery):
+    """… and groups."""
+
+    group_by: analytics.GroupBy | None = None
+
+
+class SourcesQuery(WindowQuery):
+    """… and how many sources at most."""
+
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class TrialPolicy(Body):
+    """What is not given is as it is published."""
+
+    p: Policy | None = None
+    sp: Policy | None = None
+    np: Policy | None = None
+    adkim: Literal["r", "s"] | None = None
+    aspf: Literal["r", "s"] | None = None
+
+
+Words = Annotated[list[inputs.Text], Field(max_length=50)]
+
+
+class Trial(Body):
+    """A policy that is to be tried on the stored mail."""
+
+    domain: inputs.Text
+    policy: TrialPolicy = TrialPolicy()
+    remove_spf: Words = Field(default=[], description="terms of the SPF record, or their domains")
+    add_dkim: Words = Field(default=[], description="keys of sources that are to sign")
+    from_at: AwareDatetime | None = Field(default=None, alias="from")
+    to_at: AwareDatetime | None = Field(default=None, alias="to")
+
+
+@bp.get("/dmarc")
+@endpoint(scopes=READ, query=DmarcQuery, returns=shapes.DmarcMail)
+def dmarc(query: DmarcQuery) -> Response:
+    """Messages by result and disposition: totals, series and groups, beside the period before."""
+    zone, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
+    _expect_buckets(from_at, to_at, query.interval)
+    question = analytics.Question(
+        query.domain, from_at, to_at, query.interval, zone, query.group_by
+    )
+    found = analytics.dmarc(current().account_id, question)
+    link = _Links(found.domain, from_at, to_at)
+    return answers.one(
+        {
+            **_head(found.domain, from_at, to_at),
+            "interval": query.interval,
+            "tz": zone.key,
+            "groupBy": query.group_by,
+            "totals": {**_camel(asdict(found.totals)), "passRate": found.totals.pass_rate},
+            "before": {**_camel(asdict(found.before)), "passRate": found.before.pass_rate},
+            "series": [
+                {"start": start.isoformat(), **_totals(totals)}
+                for start, totals in zip(found.starts, found.series, strict=True)
+            ],
+            "groups": [
+                {
+                    "key": group.key,
+                    **_totals(group),
+                    "messagesBefore": group.before,
+                    "series": group.series,
+                    "records": link(**{_FILTERS[query.group_by or ""]: group.key}),
+                }
+                for group in found.groups
+            ],
+            "others": {"groups": found.other_groups, **_totals(found.others)},
+            "spreadReports": found.spread_reports,
+            "records": link(),
+        }
+    )
+
+
+@bp.get("/tls-rpt")
+@endpoint(scopes=READ, query=SeriesQuery, returns=shapes.TlsSessions)
+def tls(query: SeriesQuery) -> Response:
+    """Sessions that senders report (RFC 8460), and why some failed."""
+    zone, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
+    _expect_buckets(from_at, to_at, query.interval)
+    window = Window.between(from_at, to_at)
+    found = tls_sessions.tls(current().account_id, query.domain, window, query.interval, zone)
+    now, link = found.now, _Links(found.domain, from_at, to_at, "tls-rpt")
+    return answers.one(
+        {
+            **_head(found.domain, from_at, to_at),
+            "interval": query.interval,
+            "tz": zone.key,
+            "reports": now.reports,
+            "totals": {**_sessions(now.totals), "overlapping": now.is_overlapping},
+            "before": {
+                **_sessions(found.before.totals), "overlapping": found.before.is_overlapping
+            },
+            "policyTypes": [
+                {"policyType": name, **_sessions(counts)}
+                for name, counts in sorted(now.policy_types.items())
+            ],
+            "resultTypes": [
+                {"resultType": name, "sessions": count, "records": link(resultType=name)}
+                for name, count in now.result_types.most_common()
+            ],
+            "mxHosts": [
+                {"host": name or None, "sessions": counts.total(), "resultTypes": dict(counts)}
+                for name, counts in sorted(now.hosts.items(), key=lambda one: -one[1].total())
+            ][:100],
+            "reporters": [
+                {"reporter": name, **_sessions(counts), "records": link(reporter=name)}
+                for name, counts in sorted(now.reporters.items())
+            ],
+            "series": [
+                {"start": start.isoformat(), **_sessions(counts)}
+                for start, counts in zip(found.starts, now.series, strict=True)
+            ],
+            "records": link(),
+        }
+    )  # fmt: skip
+
+
+@bp.get("/sources")
+@endpoint(scopes=READ, query=SourcesQuery, returns=shapes.Sources)
+def sources(query: SourcesQuery) -> Response:
+    """Who sends as the domain: services with their addresses, results and what they are to it."""
+    _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
+    window = Window.between(from_at, to_at)
+    found = mail_sources.search(current().account_id, query.domain, window)
+    link = _Links(found.domain, from_at, to_at)
+    shown, rest = found.sources[: query.limit], found.sources[query.limit :]
+    return answers.one(
+        {
+            **_head(found.domain, from_at, to_at),
+            "messages": found.messages,
+            "days": found.days,
+            "reporters": found.reporters,
+            "sources": [analytics_answers.source(source, found, link) for source in shown],
+            "others": {
+                "sources": len(rest),
+                "messages": sum(source.messages for source in rest),
+                "passed": sum(source.passed for source in rest),
+            },
+            **analytics_answers.uses(found),
+            "records": link(),
+        }
+    )
+
+
+@bp.get("/readiness")
+@endpoint(scopes=READ, query=WindowQuery, returns=shapes.Readiness)
+def readiness(query: WindowQuery) -> Response:
+    """Whether the DMARC policy may go one step up, what stands in the way, and what to publish."""
+    _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
+    window = Window.between(from_at, to_at)
+    found = policy_change.may_raise(current().account_id, query.domain, window)
+    link = _Links(found.sending.domain, from_at, to_at)
+    steps = [analytics_answers.step(step, found.published, link) for step in found.steps]
+    return answers.one(
+        {
+            **_head(found.sending.domain, from_at, to_at),
+            "ready": found.steps[0].is_ready is True if found.steps else False,
+            "done": not found.steps and found.published is not None,
+            "record": found.published.text if found.published else None,
+            "evidence": {**_camel(asdict(found.evidence)), "enough": found.evidence.is_enough},
+            "missing": list(found.missing),
+            "steps": steps,
+        }
+    )
+
+
+@bp.post("/simulate")
+@endpoint(scopes=READ, body=Trial, returns=shapes.Simulation)
+def simulate(body: Trial) -> Response:
+    """What another policy would have done to the mail of the last 30 days."""
+    _, from_at, to_at = _times("UTC", body.from_at, body.to_at)
+    trial = policy_change.Trial(
+        **body.policy.model_dump(),
+        remove_spf=tuple(body.remove_spf),
+        add_dkim=tuple(body.add_dkim),
+    )
+    window = Window.between(from_at, to_at)
+    found = policy_change.try_out(current().account_id, body.domain, window, trial)
+    link = _Links(found.sending.domain, from_at, to_at)
+    head = _head(found.sending.domain, from_at, to_at)
+    return answers.one({**head, **analytics_answers.simulation(found, link)})
+
+
+@bp.get("/reporters")
+@endpoint(scopes=READ, query=WindowQuery, returns=shapes.Coverage)
+def reporters(query: WindowQuery) -> Response:
+    """Who reports about the domain, who has stopped, and the days without any report."""
+    _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
+    window = Window.between(from_at, to_at)
+    found = mail_sources.coverage(current().account_id, query.domain, window)
+    link = _Links(found.domain, from_at, to_at)
+    return answers.one(
+        {
+            **_head(found.domain, from_at, to_at),
+            "reporters": [
+                {
+                    "reporter": one.name,
+                    "messages": one.messages,
+                    "days": one.days,
+                    "firstAt": answers.time(at(one.first)),
+                    "lastAt": answers.time(at(one.last)),
+                    "usualIntervalHours": one.usual_interval,
+                    "stopped": one.has_stopped,
+                    "records": link(reporter=one.name),
+                }
+                for one in found.reporters
+            ],
+            "gaps": [
+                {"from": answers.time(at(start * 24)), "to": answers.time(at(end * 24))}
+                for start, end in found.gaps
+            ],
+        }
+    )
+
+
+_FILTERS = {
+    "source": "sourceIp",
+    "reporter": "reporter",
+    "disposition": "disposition",
+    "headerFrom": "headerFrom",
+    "result": "result",
+}
+
+
+class _Links:
+    """Where the reports behind a figure are listed."""
+
+    def __init__(
+        self, domain: Domain, from_at: datetime, to_at: datetime, kind: str = "dmarc"
+    ) -> None:
+        self._kind = kind
+        self._filters = {
+            "domain": domain.name,
+            "from": answers.time(from_at) or "",
+            "to": answers.time(to_at) or "",
+        }
+
+    def __call__(self, **more: str) -> str:
+        """The address, with these filters too."""
+        return f"/v1/reports/{self._kind}?{urlencode({**self._filters, **more})}"
+
+
+def _head(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
+    return {
+        "domainId": ids.public("dom", domain.id),
+        "domainName": domain.name,
+        "from": answers.time(from_at),
+        "to": answers.time(to_at),
+    }
+
+
+def _totals(totals: analytics.Totals) -> dict[str, Any]:
+    return {
+        "messages": totals.messages,
+        "passed": totals.passed,
+        "dkimAligned": totals.dkim_aligned,
+        "spfAligned": totals.spf_aligned,
+        "passRate": totals.pass_rate,
+    }
+
+
+def _sessions(counts: tls_sessions.Sessions) -> dict[str, Any]:
+    return {
+        "successful": counts.successful,
+        "failed": counts.failed,
+        "failureRate": counts.failure_rate,
+    }
+
+
+def _camel(values: dict[str, Any]) -> dict[str, Any]:
+    return {to_camel(name): value for name, value in values.items()}
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _times(
+    tz: str, from_at: datetime | None, to_at: datetime | None
+) -> tuple[ZoneInfo, datetime, datetime]:
+    """The zone, and the window: by default from the midnight there 29 days ago until now.
+
+    raises  InvalidRequest
+    """
+    if tz not in _zones():
+        raise _invalid("tz", "no time zone of the IANA database, like Europe/Berlin")
+    zone = ZoneInfo(tz)
+    to_at = to_at or datetime.now(UTC)
+    if not datetime(2000, 1, 1, tzinfo=UTC) <= to_at < datetime(2200, 1, 1, tzinfo=UTC):
+        raise _invalid("to", "a time of this century is needed")
+    if from_at is None:
+        from_at = midnight(to_at.astimezone(zone).date() - timedelta(days=29), zone)
+    if from_at >= to_at:
+        raise _invalid("from", "it must be before to")
+    if to_at - from_at > timedelta(days=MAX_DAYS):
+        raise _invalid("from", f"at most {MAX_DAYS} days before to")
+    return zone, from_at, to_at
+
+
+def _expect_buckets(from_at: datetime, to_at: datetime, interval: Interval) -> None:
+    if interval == "hour" and (to_at - from_at).total_seconds() > MAX_BUCKETS * HOUR:
+        raise _invalid("interval", f"at most {MAX_BUCKETS} hours; take days")
+
+
+def _invalid(field: str, message: str) -> InvalidRequest:
+    return InvalidRequest([{"field": field, "code": "invalid", "message": message}])

@@ -1,0 +1,207 @@
+"""How what the services found becomes the things of the analytics routes."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from app.api import answers
+from app.insight import unused
+from app.insight.periods import at
+from app.insight.readiness import Published, Step
+from app.insight.sources import Source
+from app.services.mail_sources import Sending
+from app.services.policy_change import Simulated
+
+MOST = 10  # addresses, signers and the like of one source that are named
+MANY = 100
+
+Link = Callable[..., str]
+
+
+def source(found: Source, sending: Sending, link: Link) -> dict[str, Any]:
+    """A source, with the most of what it sent."""
+    signers, envelopes = Counter[tuple[str, str, str]](), Counter[tuple[str, str]]()
+    for flow in found.flows:
+        identity = sending.identities[flow.identity]
+        for signer in identity.dkim_results:
+            signers[signer] += flow.messages
+        for domain, _, result in identity.spf_results:
+            envelopes[domain, result] += flow.messages
+    sender = found.service.sender
+    return {
+        "key": found.key,
+        "name": found.service.name,
+        "service": {"category": sender.category, "setup": sender.setup} if sender else None,
+        "confidence": found.service.confidence,
+        "evidence": found.service.evidence,
+        "class": found.kind,
+        "reason": found.reason,
+        "reasons": [
+            {"kind": judged.kind, "reason": judged.reason, "messages": count}
+            for judged, count in found.reasons.most_common()
+        ],
+        "decision": _decision(found),
+        "messages": found.messages,
+        "passed": found.passed,
+        "dkimAligned": found.dkim_aligned,
+        "spfAligned": found.spf_aligned,
+        "passRate": found.passed / found.messages if found.messages else None,
+        "firstSeenAt": answers.time(at(found.first_hour)),
+        "lastSeenAt": answers.time(at(found.last_hour)),
+        "addressCount": len(found.addresses),
+        "moreAddresses": found.has_more_addresses,
+        "addresses": [
+            _address(address, count, sending, link)
+            for address, count in found.addresses.most_common(MOST)
+        ],
+        "signers": [
+            {"domain": name, "selector": selector, "result": result, "messages": count}
+            for (name, selector, result), count in signers.most_common(MOST)
+        ],
+        "envelopes": [
+            {"domain": name, "result": result, "messages": count}
+            for (name, result), count in envelopes.most_common(MOST)
+        ],
+        "headerFrom": _names(found.header_from, MOST),
+        "countries": dict(found.countries.most_common(MOST)),
+    }
+
+
+def _decision(found: Source) -> dict[str, Any] | None:
+    state = found.state
+    return {"state": state.state, "note": state.note, "actor": state.actor} if state else None
+
+
+def _address(address: str, count: int, sending: Sending, link: Link) -> dict[str, Any]:
+    host = sending.context.hosts.get(address)
+    return {
+        "address": address,
+        "messages": count,
+        "reverseName": host.name if host else None,
+        "asn": host.asn if host else None,
+        "country": host.country if host else None,
+        "records": link(sourceIp=address),
+    }
+
+
+def _names(counts: Counter[str], most: int) -> list[dict[str, Any]]:
+    return [{"name": name, "messages": count} for name, count in counts.most_common(most)]
+
+
+def uses(sending: Sending) -> dict[str, Any]:
+    """What is published and not used, the selectors, and the sub-domains."""
+    known = sending.known.get("dkim", {}).get("facts", {}).get("selectors", {})
+    domain = sending.domain.name
+    selectors = [
+        {
+            "selector": found.selector,
+            "messages": found.messages,
+            "failed": found.failed,
+            "published": found.is_published,
+        }
+        for found in unused.selectors(domain, sending.identities, sending.sources, known)
+    ]
+    terms = unused.terms(sending.context.spf, sending.sources, sending.identities)
+    return {
+        "unused": {
+            "spfTerms": [
+                {"term": use.term, "certain": use.is_certain} for use in terms if not use.messages
+            ],
+            "selectors": [one for one in selectors if not one["messages"] and one["published"]],
+        },
+        "selectors": selectors[:MANY],
+        "subdomains": [
+            {
+                "name": found.name,
+                "messages": found.messages,
+                "passed": found.passed,
+                "firstSeenAt": answers.time(at(found.first_hour)),
+            }
+            for found in unused.subdomains(domain, sending.sources, sending.identities)[:MANY]
+        ],
+    }
+
+
+def step(found: Step, published: Published | None, link: Link) -> dict[str, Any]:
+    """A step, with what stands in its way."""
+    change = None
+    if published and found.record:
+        back = found.rollback or f"Remove the record at {published.name} again."
+        change = {
+            "name": published.name,
+            "type": "TXT",
+            "before": found.rollback,
+            "after": found.record,
+            "rollback": back,
+        }
+    return {
+        "tag": found.tag,
+        "current": found.current,
+        "wanted": found.wanted,
+        "ready": found.is_ready,
+        "blockers": [
+            {
+                "source": blocker.source.key,
+                "name": blocker.source.service.name,
+                "class": blocker.source.kind,
+                "messages": blocker.messages,
+                "share": blocker.share,
+                "why": blocker.why,
+                "whatToDo": blocker.what_to_do,
+                "records": link(**_most(blocker.source)),
+            }
+            for blocker in found.blockers
+        ],
+        "lost": found.lost,
+        "forged": found.forged,
+        "change": change,
+    }
+
+
+def _most(found: Source) -> dict[str, str]:
+    """The filter for the address that sent the most."""
+    most = found.addresses.most_common(1)
+    return {"sourceIp": most[0][0]} if most else {}
+
+
+def simulation(found: Simulated, link: Link) -> dict[str, Any]:
+    """What would have happened."""
+    replay, proposal = found.replay, found.proposal
+    by_key = {one.key: one for one in found.sending.sources}
+    return {
+        "policy": {
+            "p": proposal.p,
+            "sp": proposal.sp,
+            "np": proposal.np,
+            "adkim": proposal.modes.adkim,
+            "aspf": proposal.modes.aspf,
+        },
+        "removeSpf": sorted(proposal.remove_spf),
+        "addDkim": sorted(proposal.add_dkim),
+        "messages": replay.messages,
+        "passed": replay.passed,
+        "dispositions": dict(replay.dispositions),
+        "hit": replay.hit,
+        "newlyHit": replay.newly_hit,
+        "spared": replay.spared,
+        "sources": [
+            {
+                "source": key,
+                "name": by_key[key].service.name,
+                "class": by_key[key].kind,
+                "messages": count,
+            }
+            for key, count in replay.sources.most_common(MANY)
+        ],
+        "sourceCount": len(replay.sources),
+        "addressCount": len(replay.addresses),
+        "headerFrom": _names(replay.header_from, MANY),
+        "reporters": [
+            {"reporter": name, "messages": count}
+            for name, count in found.reporters.most_common(MANY)
+        ],
+        "reportersAtMost": found.reporters_at_most,
+        "confidence": found.confidence,
+        "unknowns": [{"what": what, "messages": count} for what, count in found.unknowns],
+        "records": link(),
+    }

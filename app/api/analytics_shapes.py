@@ -1,0 +1,414 @@
+"""The things of the analytics routes, field by field as they are sent."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from app.api.contract import Shape
+from app.insight.forwarding import Kind
+from app.protocols.dmarc import Policy
+
+
+class Head(Shape):
+    """The domain and the time that an answer is about."""
+
+    domain_id: str
+    domain_name: str
+    from_at: datetime = Field(alias="from")
+    to_at: datetime = Field(alias="to")
+
+
+class Totals(Shape):
+    """Messages, and how many passed: DMARC, DKIM in alignment, SPF in alignment."""
+
+    messages: int
+    passed: int
+    dkim_aligned: int
+    spf_aligned: int
+    pass_rate: float | None = Field(description="0 to 1; null without messages")
+
+
+class Period(Totals):
+    """The totals of a time."""
+
+    dispositions: dict[str, int]
+    unverified: int = Field(description="messages of reports that anybody could have sent")
+    reporters: int
+
+
+class Bucket(Totals):
+    """One interval; its start has the zone's offset."""
+
+    start: datetime
+
+
+class Group(Totals):
+    """What one value of groupBy has; series: messages by interval."""
+
+    key: str
+    messages_before: int
+    series: list[int]
+    records: str
+
+
+class OtherGroups(Totals):
+    """The groups beyond the first twenty, added up."""
+
+    groups: int
+
+
+class DmarcMail(Head):
+    """What became of a domain's mail."""
+
+    interval: str
+    tz: str
+    group_by: str | None
+    totals: Period
+    before: Period
+    series: list[Bucket]
+    groups: list[Group]
+    others: OtherGroups
+    spread_reports: int = Field(description="reports over several days, counted in equal parts")
+    records: str = Field(description="where the reports are listed")
+
+
+class Sessions(Shape):
+    """SMTP sessions."""
+
+    successful: int
+    failed: int
+    failure_rate: float | None
+
+
+class AllSessions(Sessions):
+    """Over all policies; overlapping: some sessions are in it twice, once for each policy."""
+
+    overlapping: bool
+
+
+class PolicyType(Sessions):
+    """The sessions under one type of policy."""
+
+    policy_type: str
+
+
+class ResultType(Shape):
+    """Failed sessions by what failed."""
+
+    result_type: str
+    sessions: int
+    records: str
+
+
+class MxHost(Shape):
+    """Failed sessions with one MX host; null: they failed before there was one."""
+
+    host: str | None
+    sessions: int
+    result_types: dict[str, int]
+
+
+class TlsReporter(Sessions):
+    """What one reporter saw."""
+
+    reporter: str
+    records: str
+
+
+class TlsBucket(Sessions):
+    """One interval."""
+
+    start: datetime
+
+
+class TlsSessions(Head):
+    """What became of the TLS sessions to a domain's MX hosts."""
+
+    interval: str
+    tz: str
+    reports: int
+    totals: AllSessions
+    before: AllSessions
+    policy_types: list[PolicyType]
+    result_types: list[ResultType]
+    mx_hosts: list[MxHost]
+    reporters: list[TlsReporter]
+    series: list[TlsBucket]
+    records: str
+
+
+class Address(Shape):
+    """An address of a source; reverseName only if it leads back to the address."""
+
+    address: str
+    messages: int
+    reverse_name: str | None
+    asn: int | None
+    country: str | None
+    records: str
+
+
+class Signer(Shape):
+    """DKIM signatures of one domain and selector, by result."""
+
+    domain: str
+    selector: str
+    result: str
+    messages: int
+
+
+class Envelope(Shape):
+    """SPF results of one envelope domain."""
+
+    domain: str
+    result: str
+    messages: int
+
+
+class Name(Shape):
+    """Messages from one author's domain."""
+
+    name: str
+    messages: int
+
+
+class Decision(Shape):
+    """What a person has said of the source."""
+
+    state: str = Field(description="approved, ignored or blocked")
+    note: str | None
+    actor: str
+
+
+class Known(Shape):
+    """A well-known service, and where it says how a domain is set up."""
+
+    category: str
+    setup: str
+
+
+class Reason(Shape):
+    """How many messages count as this, and why."""
+
+    kind: Kind
+    reason: str
+    messages: int
+
+
+class Source(Totals):
+    """A service that sends as the domain."""
+
+    key: str
+    name: str
+    service: Known | None
+    confidence: str = Field(description="how surely the addresses are the service's")
+    evidence: str
+    kind: Kind = Field(alias="class")
+    reason: str
+    reasons: list[Reason]
+    decision: Decision | None
+    first_seen_at: datetime
+    last_seen_at: datetime
+    address_count: int
+    more_addresses: bool = Field(description="there are others that sent very little")
+    addresses: list[Address]
+    signers: list[Signer]
+    envelopes: list[Envelope]
+    header_from: list[Name]
+    countries: dict[str, int]
+
+
+class OtherSources(Shape):
+    """The sources beyond the limit, added up."""
+
+    sources: int
+    messages: int
+    passed: int
+
+
+class TermUse(Shape):
+    """A term of the SPF record that nothing passed by."""
+
+    term: str
+    certain: bool = Field(description="false: it may let pass what the scan has not heard of")
+
+
+class SelectorUse(Shape):
+    """A DKIM selector of the domain."""
+
+    selector: str
+    messages: int
+    failed: int
+    published: bool | None
+
+
+class Unused(Shape):
+    """What is published for senders and not used in this time."""
+
+    spf_terms: list[TermUse]
+    selectors: list[SelectorUse]
+
+
+class Subdomain(Shape):
+    """A name below the domain that mail says it is from."""
+
+    name: str
+    messages: int
+    passed: int
+    first_seen_at: datetime
+
+
+class Sources(Head):
+    """Who sends as a domain."""
+
+    messages: int
+    days: int = Field(description="with reports")
+    reporters: int
+    sources: list[Source]
+    others: OtherSources
+    unused: Unused
+    selectors: list[SelectorUse]
+    subdomains: list[Subdomain]
+    records: str
+
+
+class Reporter(Shape):
+    """Who reports, and how regularly."""
+
+    reporter: str
+    messages: int
+    days: int
+    first_at: datetime
+    last_at: datetime
+    usual_interval_hours: int | None
+    stopped: bool
+    records: str
+
+
+class Gap(Shape):
+    """Days of UTC without any report; to is not in it."""
+
+    from_at: datetime = Field(alias="from")
+    to_at: datetime = Field(alias="to")
+
+
+class Coverage(Head):
+    """Who reports about a domain."""
+
+    reporters: list[Reporter]
+    gaps: list[Gap]
+
+
+class Evidence(Shape):
+    """What an answer rests on."""
+
+    window_days: int
+    days: int
+    messages: int
+    reporters: int
+    enough: bool
+
+
+class Blocker(Shape):
+    """A source that would lose good mail; share: of the good mail."""
+
+    source: str
+    name: str
+    kind: Kind = Field(alias="class")
+    messages: int
+    share: float
+    why: str
+    what_to_do: str
+    records: str
+
+
+class Change(Shape):
+    """The record to publish, and what to go back to; before is null if there is none yet."""
+
+    name: str
+    type: str
+    before: str | None
+    after: str
+    rollback: str
+
+
+class Step(Shape):
+    """One tag, one step further."""
+
+    tag: str
+    current: Policy
+    wanted: Policy
+    ready: bool | None = Field(description="null: too little is known")
+    blockers: list[Blocker]
+    lost: int = Field(description="good messages that it would have met all the same")
+    forged: int = Field(description="messages that it is there for")
+    change: Change | None
+
+
+class Readiness(Head):
+    """Whether the policy may go one step up."""
+
+    ready: bool
+    done: bool = Field(description="it asks for reject everywhere")
+    record: str | None
+    evidence: Evidence
+    missing: list[str]
+    steps: list[Step]
+
+
+class TriedPolicy(Shape):
+    """The policy that was tried."""
+
+    p: Policy
+    sp: Policy
+    np: Policy
+    adkim: str
+    aspf: str
+
+
+class HitSource(Shape):
+    """A source whose mail would have been hit."""
+
+    source: str
+    name: str
+    kind: Kind = Field(alias="class")
+    messages: int
+
+
+class HitReporter(Shape):
+    """A receiver that told of such mail."""
+
+    reporter: str
+    messages: int
+
+
+class Unsure(Shape):
+    """What the reports cannot tell; messages: those concerned, if that can be counted."""
+
+    what: str
+    messages: int | None
+
+
+class Simulation(Head):
+    """What another policy would have done to the stored mail."""
+
+    policy: TriedPolicy
+    remove_spf: list[str]
+    add_dkim: list[str]
+    messages: int
+    passed: int
+    dispositions: dict[str, int]
+    hit: int = Field(description="messages that quarantine or reject would have met")
+    newly_hit: int = Field(description="of these, delivered when they came")
+    spared: int = Field(description="met by more than they would be")
+    sources: list[HitSource]
+    source_count: int
+    address_count: int
+    header_from: list[Name]
+    reporters: list[HitReporter]
+    reporters_at_most: bool = Field(
+        description="the reporters' messages include some of the same kind that would pass"
+    )
+    confidence: str
+    unknowns: list[Unsure]
+    records: str

@@ -1,0 +1,111 @@
+"""Which term of a domain's SPF record lets an address pass, by what its last scan heard. Pure."""
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.protocols import spf
+
+_Key = tuple[int, int, int]  # version, bits, the network's first bits
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A term of the domain's own record.
+
+    domain   that an include or redirect leads to; None for the others
+    is_open  it may let more addresses pass than the scan has heard of: mx, exists, ptr, macros
+    """
+
+    text: str
+    domain: str | None
+    is_open: bool
+
+
+class SpfPaths:
+    """The record of one domain, ready to be asked for addresses.
+
+    terms  those that let somebody pass, in order
+    """
+
+    def __init__(self, domain: str, records: Iterable[Mapping[str, Any]]) -> None:
+        self._heard = {(one["name"], one["type"]): one["values"] for one in records}
+        self._by_network: dict[_Key, list[int]] = {}
+        self.domain = domain
+        self.terms: tuple[Term, ...] = tuple(self._read(domain))
+        self._bits = sorted({key[:2] for key in self._by_network})
+
+    @classmethod
+    def known(cls, domain: str, judgement: Mapping[str, Any] | None) -> "SpfPaths | None":
+        """Of the last definite judgement of the check ``spf``; None if there is none or no record.
+        """  # fmt: skip
+        if not judgement or not judgement["facts"].get("record"):
+            return None
+        return cls(domain, judgement["records"])
+
+    def letting(self, address: str) -> tuple[Term, ...]:
+        """The terms that are known to let the address pass."""
+        ip = ipaddress.ip_address(address)
+        number, size = int(ip), ip.max_prefixlen
+        found: set[int] = set()
+        for version, bits in self._bits:
+            if version == ip.version:
+                found.update(self._by_network.get((version, bits, number >> (size - bits)), ()))
+        return tuple(self.terms[index] for index in sorted(found))
+
+    def _read(self, domain: str) -> Iterator[Term]:
+        for index, (term, owner) in enumerate(self._passing(domain)):
+            target = _name(term, owner) if term.mechanism == "include" else None
+            yield Term(term.text, target, self._collect(term, owner, index, set()))
+
+    def _passing(self, name: str) -> Iterator[tuple[spf.Directive, str]]:
+        """The directives that let somebody pass, with the record's name; redirects are followed."""
+        seen = set[str]()
+        while name not in seen and (record := self._record(name)):
+            seen.add(name)
+            for term in record.effective:
+                if term.qualifier is spf.Qualifier.PASS and term.mechanism != "all":
+                    yield term, name
+            redirect = record.redirect
+            name = (redirect and redirect.target and redirect.target.name_at(name)) or ""
+
+    def _collect(self, term: spf.Directive, owner: str, index: int, seen: set[str]) -> bool:
+        """Note the networks of the term; whether there may be more than that."""
+        if term.network:
+            self._note(term.network, index)
+            return False
+        name = _name(term, owner)
+        if term.mechanism == "a" and name:
+            return self._addresses(name, term, index)
+        if term.mechanism != "include" or name is None:
+            return True
+        if name in seen:
+            return False
+        seen.add(name)
+        found = [self._collect(inner, holder, index, seen) for inner, holder in self._passing(name)]
+        return any(found) or self._record(name) is None
+
+    def _addresses(self, name: str, term: spf.Directive, index: int) -> bool:
+        for kind, bits in (("A", term.cidr4), ("AAAA", term.cidr6)):
+            for address in self._heard.get((name, kind), ()):
+                self._note(ipaddress.ip_network(f"{address}/{bits}", strict=False), index)
+        return (name, "AAAA") not in self._heard
+
+    def _note(self, network: spf.Network, index: int) -> None:
+        bits = network.prefixlen
+        first = int(network.network_address) >> (network.max_prefixlen - bits)
+        self._by_network.setdefault((network.version, bits, first), []).append(index)
+
+    def _record(self, name: str) -> spf.Record | None:
+        texts = [text for text in self._heard.get((name, "TXT"), ()) if spf.is_record(text)]
+        if len(texts) != 1:
+            return None
+        try:
+            return spf.parse_record(texts[0])
+        except spf.BadRecord:
+            return None
+
+
+def _name(term: spf.Directive, owner: str) -> str | None:
+    return term.target.name_at(owner) if term.target else owner

@@ -1,0 +1,197 @@
+"""Who sends as a domain, as reports tell it, and what people say of each source."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from app import db
+from app.db import now, transaction
+from app.errors import NotFound
+from app.insight import coverage as reporting
+from app.insight import identities, sources
+from app.insight.coverage import Reporter
+from app.insight.identities import Identity
+from app.insight.periods import Window, hour_of
+from app.insight.sources import Context, Flow, Host, Source, State
+from app.insight.spf_paths import SpfPaths
+from app.models import (
+    DmarcFlow,
+    DmarcHour,
+    DmarcIdentity,
+    Domain,
+    DomainState,
+    SenderHost,
+    SourceState,
+)
+from app.services import analytics, audit, domains, rollups
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """All that is known of who sent as a domain in a window.
+
+    known  what its last scans know of it, by check
+    days   of the window that have reports
+    """
+
+    domain: Domain
+    window: Window
+    sources: Sequence[Source]
+    identities: Mapping[int, Identity]
+    context: Context
+    known: Mapping[str, Any]
+    days: int
+    reporters: int
+
+    @property
+    def messages(self) -> int:
+        """All of them."""
+        return sum(source.messages for source in self.sources)
+
+
+def search(account_id: UUID, ref: str, window: Window) -> Sending:
+    """Who sent as the domain in the window, those with the most messages first.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        return load(session, domains.owned(session, account_id, ref), window)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Who reports about a domain; gaps are days of UTC, counted from the epoch."""
+
+    domain: Domain
+    reporters: Sequence[Reporter]
+    gaps: Sequence[tuple[int, int]]
+
+
+def coverage(account_id: UUID, ref: str, window: Window) -> Coverage:
+    """Who reported in the window, those with the most messages first.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        domain = domains.owned(session, account_id, ref)
+        rows = hours(session, domain.id, window)
+        end = min(window.stop, hour_of(now(session)))
+    return Coverage(
+        domain,
+        reporting.reporters(rows, end),
+        reporting.gaps(hour for _, hour, _ in rows),
+    )
+
+
+def decide(
+    account_id: UUID, ref: str, source: str, state: str | None, *, note: str | None, actor: str
+) -> None:
+    """Say what a source is: approved, ignored or blocked; None takes back what was said.
+
+    raises  NotFound for a domain that the account has not, or a source that never sent as it
+    """
+    with transaction() as session:
+        domain = domains.owned(session, account_id, ref)
+        if state is None:
+            session.execute(
+                delete(SourceState).where(
+                    SourceState.domain_id == domain.id, SourceState.source == source
+                )
+            )
+        else:
+            _expect_source(session, domain, source)
+            values = {"state": state, "note": note, "actor": actor, "at": now(session)}
+            session.execute(
+                db.insert(session, SourceState)
+                .values(domain_id=domain.id, source=source, **values)
+                .on_conflict_do_update(index_elements=["domain_id", "source"], set_=values)
+            )
+        audit.record(
+            session, account_id, actor=actor, action="source.decided",
+            target=domain.name, source=source, state=state, note=note,
+        )  # fmt: skip
+
+
+def _expect_source(session: Session, domain: Domain, source: str) -> None:
+    first, last = session.execute(
+        select(func.min(DmarcFlow.first_hour), func.max(DmarcFlow.last_hour)).where(
+            DmarcFlow.domain_id == domain.id
+        )
+    ).one()
+    everything = load(session, domain, Window(first or 0, (last or 0) + 1))
+    keys = {found.key for found in everything.sources}
+    keys |= {f"ip:{address}" for found in everything.sources for address in found.addresses}
+    if source not in keys:
+        raise NotFound
+
+
+def load(session: Session, domain: Domain, window: Window) -> Sending:
+    """As ``search``, as a step."""
+    counts = analytics.flow_counts(domain.id, window).subquery()
+    rows = session.execute(
+        select(
+            DmarcFlow.source_ip, DmarcFlow.identity_id, counts.c.messages,
+            DmarcFlow.first_hour, DmarcFlow.last_hour,
+        ).join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
+    )  # fmt: skip
+    flows = [Flow(row[0], row[1], int(row[2]), row[3], row[4]) for row in rows]
+    found = _identities(session, {flow.identity for flow in flows})
+    state = session.get(DomainState, domain.id)
+    known = state.known if state else {}
+    context = Context(
+        domain=domain.name,
+        walked=known.get("dmarc", {}).get("facts", {}).get("org_domain"),
+        spf=SpfPaths.known(domain.name, known.get("spf")),
+        hosts=_hosts(session, flows),
+        states=_states(session, domain),
+    )
+    reported = hours(session, domain.id, window)
+    return Sending(
+        domain, window, sources.gather(flows, found, context), found, context, known,
+        days=len({hour // 24 for _, hour, _ in reported}),
+        reporters=len({reporter for reporter, *_ in reported}),
+    )  # fmt: skip
+
+
+def _identities(session: Session, numbers: Iterable[int]) -> dict[int, Identity]:
+    found: dict[int, Identity] = {}
+    for some in rollups.batched(numbers):
+        rows = session.execute(select(*DmarcIdentity.__table__.c).where(DmarcIdentity.id.in_(some)))
+        found.update((row.id, identities.from_row(row)) for row in rows)
+    return found
+
+
+def _hosts(session: Session, flows: Sequence[Flow]) -> dict[str, Host]:
+    found: dict[str, Host] = {}
+    for some in rollups.batched({flow.source_ip for flow in flows}):
+        rows = session.execute(
+            select(
+                SenderHost.address, SenderHost.name, SenderHost.asn, SenderHost.network,
+                SenderHost.country,
+            ).where(SenderHost.address.in_(some))
+        )  # fmt: skip
+        found.update((row[0], Host(row[1], row[2], row[3], row[4])) for row in rows)
+    return found
+
+
+def _states(session: Session, domain: Domain) -> dict[str, State]:
+    rows = session.scalars(select(SourceState).where(SourceState.domain_id == domain.id))
+    return {row.source: State(row.state, row.note, row.actor) for row in rows}
+
+
+def hours(session: Session, domain_id: UUID, window: Window) -> list[tuple[str, int, int]]:
+    """(reporter, hour, messages) of the window; a step."""
+    rows = session.execute(
+        select(DmarcHour.reporter, DmarcHour.hour, func.sum(DmarcHour.messages))
+        .where(
+            DmarcHour.domain_id == domain_id,
+            DmarcHour.hour >= window.start,
+            DmarcHour.hour < window.stop,
+        )
+        .group_by(DmarcHour.reporter, DmarcHour.hour)
+    )
+    return [(row[0], row[1], int(row[2])) for row in rows]

@@ -1,0 +1,219 @@
+"""May the DMARC policy of a domain be raised, and what would have happened if it had been."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from app.db import transaction
+from app.errors import InvalidRequest
+from app.insight import readiness, simulate
+from app.insight.identities import Identity
+from app.insight.periods import Window
+from app.insight.readiness import Evidence, Published, Step
+from app.insight.simulate import Mail, Modes, Proposal, Replay, Simulation
+from app.models import ReporterCount
+from app.protocols import dmarc
+from app.protocols.dmarc import Policy
+from app.services import domains, mail_sources, rollups
+from app.services.mail_sources import Sending
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the next step may be taken.
+
+    steps    of p, sp and np: one further each; none if all are at reject
+    missing  what is not known, so that nothing can be said
+    """
+
+    sending: Sending
+    evidence: Evidence
+    published: Published | None
+    steps: Sequence[Step]
+    missing: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A policy that is to be tried; None: as it is published, or the default.
+
+    remove_spf  terms of the domain's record, as written, or the domains they include
+    add_dkim    keys of sources
+    """
+
+    p: Policy | None = None
+    sp: Policy | None = None
+    np: Policy | None = None
+    adkim: str | None = None
+    aspf: str | None = None
+    remove_spf: Sequence[str] = ()
+    add_dkim: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What would have happened.
+
+    reporters          who told of the mail that would have been hit, with its messages
+    reporters_at_most  among them are messages of the same kind that would not have been hit
+    unknowns           what the reports cannot tell, in words, with the messages concerned
+    """
+
+    sending: Sending
+    proposal: Proposal
+    replay: Replay
+    confidence: str
+    reporters: Counter[str]
+    reporters_at_most: bool
+    unknowns: Sequence[tuple[str, int | None]] = field(default_factory=list)
+
+
+def may_raise(account_id: UUID, ref: str, window: Window) -> Readiness:
+    """Whether the domain's policy may go one step up.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        domain = domains.owned(session, account_id, ref)
+        return judge(mail_sources.load(session, domain, window))
+
+
+def judge(sending: Sending) -> Readiness:
+    """As ``may_raise``, of what is loaded already."""
+    found = readiness.evidence(
+        sending.sources,
+        window_days=sending.window.days,
+        days=sending.days,
+        reporters=sending.reporters,
+    )
+    published = _published(sending)
+    steps = readiness.steps(
+        sending.domain.name, sending.sources, dict(sending.identities), found, published
+    )
+    missing = []
+    if published is None:
+        missing.append("the DMARC record: no scan has seen it yet")
+    if found.days < readiness.MIN_DAYS:
+        missing.append(f"reports of {readiness.MIN_DAYS} days: there are {found.days}")
+    if found.messages < readiness.MIN_MESSAGES:
+        missing.append(f"{readiness.MIN_MESSAGES} good messages: there are {found.messages}")
+    return Readiness(sending, found, published, steps, missing)
+
+
+def try_out(account_id: UUID, ref: str, window: Window, trial: Trial) -> Simulated:
+    """What would have happened to the domain's mail in the window.
+
+    raises  NotFound; InvalidRequest for a term that the SPF record has not, or an unknown source
+    """
+    with transaction(readonly=True) as session:
+        domain = domains.owned(session, account_id, ref)
+        sending = mail_sources.load(session, domain, window)
+        proposal = _proposal(sending, trial)
+        simulation = Simulation(domain.name, proposal, sending.context.spf, sending.context.walked)
+        mail = _mail(sending)
+        replay = simulation.run(mail)
+        reporters = _reporters(session, sending, replay.identities)
+    spared = {one.identity for one in mail if simulation.outcome(one).disposition is Policy.NONE}
+    return Simulated(
+        sending, proposal, replay, simulate.confidence(replay, sending.days), reporters,
+        bool(spared & replay.identities), _unknowns(sending, replay),
+    )  # fmt: skip
+
+
+def _mail(sending: Sending) -> list[Mail]:
+    return [
+        Mail(flow.source_ip, sending.identities[flow.identity], flow.messages, source.key)
+        for source in sending.sources
+        for flow in source.flows
+    ]
+
+
+def _published(sending: Sending) -> Published | None:
+    facts = sending.known.get("dmarc", {}).get("facts")
+    if not facts:
+        return None
+    own_name = f"_dmarc.{sending.domain.name}"
+    text = facts.get("record")
+    if text is None:
+        return Published(own_name, None, dmarc.Record())
+    return Published(f"_dmarc.{facts['record_at']}", text, dmarc.parse_record(text))
+
+
+def _proposal(sending: Sending, trial: Trial) -> Proposal:
+    published = _published(sending)
+    record = published.record if published else dmarc.Record()
+    p = trial.p or record.p or Policy.NONE
+    sp = trial.sp or record.sp or p
+    _expect_terms(sending, trial.remove_spf)
+    _expect_sources(sending, trial.add_dkim)
+    return Proposal(
+        p=p,
+        sp=sp,
+        np=trial.np or record.np or sp,
+        modes=Modes(trial.adkim or record.adkim.value, trial.aspf or record.aspf.value),
+        current=Modes(record.adkim.value, record.aspf.value),
+        remove_spf=frozenset(trial.remove_spf),
+        add_dkim=frozenset(trial.add_dkim),
+    )
+
+
+def _expect_terms(sending: Sending, wanted: Iterable[str]) -> None:
+    spf = sending.context.spf
+    known = {word for term in spf.terms for word in (term.text, term.domain)} if spf else set()
+    for word in wanted:
+        if word not in known:
+            message = "the last scan knows of no such term in the domain's SPF record"
+            raise InvalidRequest([{"field": "removeSpf", "code": "unknown", "message": message}])
+
+
+def _expect_sources(sending: Sending, wanted: Iterable[str]) -> None:
+    known = {source.key for source in sending.sources}
+    for key in wanted:
+        if key not in known:
+            message = "no such source sent as the domain in this time"
+            raise InvalidRequest([{"field": "addDkim", "code": "unknown", "message": message}])
+
+
+def _reporters(session: Session, sending: Sending, hit: Iterable[Identity]) -> Counter[str]:
+    """Messages with these identities, by who reported them."""
+    numbers = {identity: number for number, identity in sending.identities.items()}
+    blocks = [
+        and_(ReporterCount.span == span, ReporterCount.start >= start, ReporterCount.start < stop)
+        for span, start, stop in sending.window.blocks()
+    ]
+    found = Counter[str]()
+    for some in rollups.batched(numbers[identity] for identity in hit):
+        rows = session.execute(
+            select(ReporterCount.reporter, func.sum(ReporterCount.messages))
+            .where(
+                ReporterCount.domain_id == sending.domain.id,
+                or_(*blocks),
+                ReporterCount.identity_id.in_(some),
+            )
+            .group_by(ReporterCount.reporter)
+        )
+        for reporter, messages in rows:
+            found[reporter] += int(messages)
+    return found
+
+
+def _unknowns(sending: Sending, replay: Replay) -> list[tuple[str, int | None]]:
+    found: list[tuple[str, int | None]] = list(replay.unsure.most_common())
+    if replay.overridden:
+        words = "receivers did less than the policy asked when this mail came; they may again"
+        found.append((words, replay.overridden))
+    if "dmarc" not in sending.known:
+        found.append(("no scan has seen the DMARC record: alignment is taken to be relaxed", None))
+    if sending.context.spf is None:
+        found.append(("no scan has seen an SPF record", None))
+    subdomains = {name for name in replay.header_from if name != sending.domain.name}
+    if subdomains:
+        count = sum(replay.header_from[name] for name in subdomains)
+        words = "sub-domains may have DMARC records of their own, which hold for their mail instead"
+        found.append((words, count))
+    found.append(("receivers that send no reports are not in these figures", None))
+    return found

@@ -1,0 +1,249 @@
+"""What would have happened: a replay of the roll-ups equals one of every single record."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sqlalchemy.engine import Engine
+
+from app.db import transaction
+from app.errors import InvalidRequest
+from app.insight.forwarding import Kind
+from app.insight.periods import Window
+from app.models import Domain, DomainState
+from app.protocols.dmarc import Policy
+from app.protocols.dmarc_report import DkimResult, Record, SpfResult
+from app.services import mail_sources, policy_change
+from app.services.policy_change import Trial
+from tests.factories import ACTOR, make_account, make_domain
+from tests.reports import DAY, Report, record, store
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+WINDOW = Window.between(START, START + 28 * DAY)
+DMARC = "v=DMARC1; p=none; rua=mailto:d@acme.test"
+SPF = {
+    "acme.test": "v=spf1 ip4:192.0.2.0/30 include:a.test include:b.test -all",
+    "a.test": "v=spf1 ip4:198.51.100.0/30 -all",
+    "b.test": "v=spf1 ip4:198.51.100.2/31 ip4:203.0.113.0/30 -all",
+}
+NETS = {
+    "ip4:192.0.2.0/30": {"192.0.2.1", "192.0.2.2"},
+    "include:a.test": {"198.51.100.1", "198.51.100.2"},
+    "include:b.test": {"198.51.100.2", "203.0.113.1"},
+}
+ADDRESSES = ["192.0.2.1", "192.0.2.2", "198.51.100.1", "198.51.100.2", "203.0.113.1"]
+NAMES = ["acme.test", "news.acme.test", "other.test"]
+
+RESULTS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["pass", "fail"])), max_size=2)
+
+
+def aligned(name: str, author: str, mode: str) -> bool:
+    return name == author or (mode == "r" and {name, author} <= {"acme.test", "news.acme.test"})
+
+
+@st.composite
+def records(draw: Any) -> Record:
+    """One whose evaluation follows from its results, under relaxed alignment."""
+    author = draw(st.sampled_from(NAMES[:2]))
+    dkim, spf = draw(RESULTS), draw(RESULTS)[:1]
+    return record(
+        draw(st.sampled_from(ADDRESSES)), draw(st.integers(1, 1000)), header_from=author,
+        dkim=any(result == "pass" and aligned(name, author, "r") for name, result in dkim),
+        spf=any(result == "pass" and aligned(name, author, "r") for name, result in spf),
+        disposition=draw(st.sampled_from(["none", "quarantine", "reject"])),
+        dkim_results=tuple(DkimResult(name, "s", result) for name, result in dkim),
+        spf_results=tuple(SpfResult(name, "mfrom", result) for name, result in spf),
+    )  # fmt: skip
+
+
+REPORTS = st.builds(
+    Report,
+    rows=st.lists(records(), max_size=6),
+    begin=st.builds(lambda day: START + timedelta(days=day), st.integers(0, 27)),
+    reporter=st.sampled_from(["google.com", "yahoo.com"]),
+)
+many = hypothesis_settings(
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture
+def account_id(database: Engine) -> UUID:
+    return make_account().id
+
+
+def know(domain: Domain, dmarc: str | None = DMARC) -> None:
+    """Have a scan know the domain's records."""
+    facts = {"record": dmarc, "record_at": domain.name, "org_domain": domain.name}
+    heard = [{"name": name, "type": "TXT", "values": [text]} for name, text in SPF.items()]
+    known = {
+        "dmarc": {"facts": facts, "records": []},
+        "spf": {"facts": {"record": SPF["acme.test"]}, "records": heard},
+    }
+    with transaction() as session:
+        session.add(DomainState(domain_id=domain.id, account_id=domain.account_id, known=known))
+
+
+def make(reports: list[Report]) -> Domain:
+    domain = make_domain(make_account().id, "acme.test")
+    know(domain)
+    for report in reports:
+        store(domain, report)
+    return domain
+
+
+def replay(rows: list[Record], trial: Trial) -> dict[str, Any]:
+    """One record after the other, as plainly as can be."""
+    hit, newly, spared = 0, 0, 0
+    names, addresses = Counter[str](), Counter[str]()
+    strength = {"none": 0, "quarantine": 1, "reject": 2}
+    for row in rows:
+        gone = {
+            address
+            for term in trial.remove_spf
+            for address in NETS[term]
+            if not any(address in NETS[other] for other in NETS if other not in trial.remove_spf)
+        }
+        dkim = any(
+            one.result == "pass" and aligned(one.domain, row.header_from, trial.adkim or "r")
+            for one in row.dkim_results
+        )
+        spf = any(
+            one.result == "pass"
+            and aligned(one.domain, row.header_from, trial.aspf or "r")
+            and not (one.domain == "acme.test" and row.source_ip in gone)
+            for one in row.spf_results
+        )
+        policy = (trial.p if row.header_from == "acme.test" else trial.sp) or Policy.NONE
+        after = 0 if dkim or spf else strength[policy]
+        before = strength[row.disposition]
+        spared += row.count * (before > after)
+        if after:
+            hit += row.count
+            newly += row.count * (before == 0)
+            names[row.header_from] += row.count
+            addresses[row.source_ip] += row.count
+    return {"hit": hit, "newly": newly, "spared": spared, "names": names, "addresses": addresses}
+
+
+@many
+@given(
+    reports=st.lists(REPORTS, max_size=4),
+    trial=st.builds(
+        Trial,
+        p=st.sampled_from(Policy),
+        sp=st.sampled_from(Policy),
+        adkim=st.sampled_from(["r", "s"]),
+        aspf=st.sampled_from(["r", "s"]),
+        remove_spf=st.lists(st.sampled_from(sorted(NETS)), max_size=2, unique=True),
+    ),
+)
+def test_a_simulation_equals_a_replay_of_every_record(
+    database: Engine, reports: list[Report], trial: Trial
+) -> None:
+    domain = make(reports)
+    found = policy_change.try_out(domain.account_id, domain.name, WINDOW, trial)
+    rows = [row for report in reports for row in report.rows]
+    wanted = replay(rows, trial)
+    got = found.replay
+    assert got.messages == sum(row.count for row in rows)
+    assert (got.hit, got.newly_hit, got.spared) == tuple(
+        wanted[name] for name in ("hit", "newly", "spared")
+    )
+    assert (got.header_from, got.addresses) == (wanted["names"], wanted["addresses"])
+    assert sum(got.sources.values()) == got.hit
+    telling = Counter[str]()
+    for report in reports:
+        telling[report.reporter] += replay(list(report.rows), trial)["hit"]
+    if found.reporters_at_most:
+        assert set(found.reporters) >= set(+telling)
+        assert all(found.reporters[name] >= count for name, count in telling.items())
+    else:
+        assert found.reporters == +telling
+
+
+def test_what_is_published_stays_as_it_is_and_changes_nothing(account_id: UUID) -> None:
+    bad = record(count=5, dkim=False, spf=False, dkim_results=(), spf_results=())
+    domain = make([Report([record(count=10), bad], begin=START)])
+    found = policy_change.try_out(domain.account_id, domain.name, WINDOW, Trial())
+    assert (found.proposal.p, found.replay.hit, found.replay.passed) == (Policy.NONE, 0, 10)
+
+
+def test_a_signer_that_is_added_lets_its_source_pass(account_id: UUID) -> None:
+    service = record(
+        count=20, dkim=False, spf=False, dkim_results=(),
+        spf_results=(SpfResult("x.mcsv.net", "mfrom", "pass"),), source_ip="203.0.113.77",
+    )  # fmt: skip
+    domain = make([Report([record(count=10), service], begin=START)])
+    strict = Trial(p=Policy.REJECT)
+    before = policy_change.try_out(domain.account_id, domain.name, WINDOW, strict)
+    assert before.replay.sources == {"service:Mailchimp": 20}
+    signed = Trial(p=Policy.REJECT, add_dkim=("service:Mailchimp",))
+    after = policy_change.try_out(domain.account_id, domain.name, WINDOW, signed)
+    assert (after.replay.hit, after.replay.passed) == (0, 30)
+
+
+def test_what_the_reports_do_not_say_is_named(account_id: UUID) -> None:
+    unsaid = record(count=7, dkim=True, spf=False, dkim_results=(), spf_results=())
+    domain = make([Report([unsaid], begin=START)])
+    found = policy_change.try_out(
+        domain.account_id, domain.name, WINDOW, Trial(p=Policy.REJECT, adkim="s")
+    )
+    assert found.replay.hit == 0
+    assert ("DKIM passed in alignment, but the report does not say with which domain", 7) in (
+        found.unknowns
+    )
+    assert found.confidence == "low"
+
+
+@pytest.mark.parametrize(
+    ("trial", "field"),
+    [
+        (Trial(remove_spf=("include:c.test",)), "removeSpf"),
+        (Trial(add_dkim=("service:Nobody",)), "addDkim"),
+    ],
+)
+def test_what_is_not_there_cannot_be_changed(database: Engine, trial: Trial, field: str) -> None:
+    domain = make([Report([record()], begin=START)])
+    with pytest.raises(InvalidRequest, match=field):
+        policy_change.try_out(domain.account_id, domain.name, WINDOW, trial)
+
+
+def test_a_person_decides_and_the_answer_follows(database: Engine) -> None:
+    service = record(
+        count=20, dkim=False, spf=False, dkim_results=(),
+        spf_results=(SpfResult("x.mcsv.net", "mfrom", "pass"),), source_ip="203.0.113.77",
+    )  # fmt: skip
+    rows = [record(count=980), service]
+    domain = make([Report(rows, begin=START + day * DAY) for day in range(14)])
+    account_id, name = domain.account_id, domain.name
+
+    def answer() -> tuple[bool | None, list[str]]:
+        found = policy_change.may_raise(account_id, name, WINDOW)
+        step = found.steps[0]
+        return step.is_ready, [blocker.source.kind for blocker in step.blockers]
+
+    assert answer() == (False, [Kind.UNKNOWN])
+    for state, wanted in (
+        ("approved", (False, [Kind.OWN])),
+        ("blocked", (True, [])),
+        ("ignored", (True, [])),
+        (None, (False, [Kind.UNKNOWN])),
+    ):
+        mail_sources.decide(account_id, name, "service:Mailchimp", state, note="", actor=ACTOR)
+        assert answer() == wanted
+
+
+def test_without_reports_nothing_is_said(database: Engine) -> None:
+    domain = make([])
+    found = policy_change.may_raise(domain.account_id, domain.name, WINDOW)
+    assert [step.is_ready for step in found.steps] == [None, None, None]
+    assert len(found.missing) == 2

@@ -1,0 +1,72 @@
+"""When messages are counted, and what a window consists of."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.insight import periods
+from app.insight.periods import Buckets, Window
+
+DAY = datetime(2026, 3, 29, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("length", [86_400, 86_399])
+def test_a_day_that_ends_at_24_00_and_one_that_ends_a_second_before_have_one_middle(
+    length: int,
+) -> None:
+    assert periods.middle(DAY, DAY + timedelta(seconds=length)) == DAY + timedelta(hours=12)
+
+
+@pytest.mark.parametrize(
+    ("hours", "days"), [(0, 1), (24, 1), (36, 1), (37, 2), (48, 2), (168, 7), (10**5, 366)]
+)
+def test_a_period_above_a_day_and_a_half_is_spread(hours: int, days: int) -> None:
+    assert periods.days_of(DAY, DAY + timedelta(hours=hours)) == days
+
+
+@given(st.integers(0, 10**9), st.integers(1, 366))
+def test_shares_are_equal_and_lose_nothing(count: int, days: int) -> None:
+    shares = periods.shares(count, days)
+    assert sum(shares) == count
+    assert len(shares) == days
+    assert max(shares) - min(shares) <= 1
+    assert shares == sorted(shares, reverse=True)
+
+
+@given(st.integers(0, 86_400 * 2), st.integers(0, 86_400 * 2))
+def test_messages_of_one_period_are_counted_in_the_hour_of_its_middle(
+    offset: int, length: int
+) -> None:
+    begin = DAY + timedelta(seconds=offset)
+    end = begin + timedelta(seconds=length)
+    assert periods.hours(begin, end, 1) == (periods.hour_of(periods.middle(begin, end)),)
+
+
+@given(st.integers(0, 2_000), st.integers(0, 2_000))
+def test_blocks_cover_every_hour_of_the_window_once(start: int, length: int) -> None:
+    found: list[int] = []
+    for span, first, stop in Window(start, start + length).blocks():
+        for begin in range(first, stop, span):
+            assert begin % span == 0
+            found.extend(range(begin, begin + span))
+    assert found == list(range(start, start + length))
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Berlin", datetime(2026, 3, 29, tzinfo=UTC), 23),
+        ("Europe/Berlin", datetime(2026, 10, 25, tzinfo=UTC), 25),
+        ("Asia/Beirut", datetime(2026, 3, 29, tzinfo=UTC), 23),  # there is no 0:00
+        ("Asia/Kolkata", datetime(2026, 3, 29, tzinfo=UTC), 24),
+    ],
+)
+def test_a_day_is_as_long_as_it_is_there(zone: str, day: datetime, hours: int) -> None:
+    window = Window.between(day, day + timedelta(days=3))
+    starts = Buckets(window, "day", ZoneInfo(zone)).starts
+    index = next(i for i, start in enumerate(starts) if start.day == day.day)
+    seconds = starts[index + 1].timestamp() - starts[index].timestamp()
+    assert seconds == hours * 3600

@@ -1,0 +1,145 @@
+"""Who sends: services by evidence, and what each is to the domain."""
+
+from typing import Any
+
+import pytest
+
+from app.insight.forwarding import Kind
+from app.insight.identities import Identity
+from app.insight.sources import MAX_FLOWS, Context, Flow, Host, Source, State, gather
+from app.insight.spf_paths import SpfPaths
+
+SPF = SpfPaths(
+    "acme.test",
+    [
+        {"name": "acme.test", "type": "TXT", "values": [
+            "v=spf1 ip4:192.0.2.1 include:_spf.google.com -all"]},
+        {"name": "_spf.google.com", "type": "TXT", "values": ["v=spf1 ip4:198.51.100.0/24 ~all"]},
+    ],
+)  # fmt: skip
+
+
+def identity(*, dkim: bool = False, spf: bool = False, **given: Any) -> Identity:
+    values = {"header_from": "acme.test", "disposition": "none"}
+    return Identity(**(values | given), dkim=dkim, spf=spf)
+
+
+OWN = (("acme.test", "s1", "pass"),)
+OWN_SPF = (("acme.test", "mfrom", "pass"),)
+ALIGNED = identity(dkim=True, spf=True, dkim_results=OWN, spf_results=OWN_SPF)
+
+
+def the_only(found: Identity, address: str = "203.0.113.5", **context: Any) -> Source:
+    flows = [Flow(address, 1, 10, 100, 200)]
+    (source,) = gather(flows, {1: found}, Context("acme.test", **context))
+    return source
+
+
+@pytest.mark.parametrize(
+    ("found", "address", "hosts", "key", "confidence"),
+    [
+        (ALIGNED, "192.0.2.1", {}, "own", "high"),
+        (ALIGNED, "198.51.100.9", {}, "service:Google Workspace", "high"),
+        (identity(spf_results=(("bounce.sendgrid.net", "mfrom", "pass"),)), "203.0.113.5", {},
+         "service:SendGrid", "high"),
+        (identity(), "203.0.113.5", {"203.0.113.5": Host("o1.sendgrid.net")},
+         "service:SendGrid", "medium"),
+        (identity(dkim_results=(("sendgrid.net", "x", "pass"),)), "203.0.113.5", {},
+         "service:SendGrid", "medium"),
+        (identity(dkim_results=(("sendgrid.net", "x", "fail"),)), "203.0.113.5", {},
+         "ip:203.0.113.5", "none"),
+        (ALIGNED, "203.0.113.5", {}, "own", "medium"),
+        (identity(spf_results=(("mx.evil.example", "mfrom", "pass"),)), "203.0.113.5", {},
+         "domain:evil.example", "medium"),
+        (identity(), "203.0.113.5", {"203.0.113.5": Host("mx1.isp.example")},
+         "domain:isp.example", "low"),
+        (identity(), "203.0.113.5", {"203.0.113.5": Host(None, 64500, "Example Net")},
+         "as:64500", "low"),
+        (identity(), "203.0.113.5", {}, "ip:203.0.113.5", "none"),
+    ],
+)  # fmt: skip
+def test_an_address_is_whose_the_surest_evidence_says(
+    found: Identity, address: str, hosts: Any, key: str, confidence: str
+) -> None:
+    source = the_only(found, address, spf=SPF, hosts=hosts)
+    assert (source.key, source.service.confidence) == (key, confidence)
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "word"),
+    [
+        (ALIGNED, Kind.OWN, "lets this address send"),
+        # signed, SPF fails for the domain itself: passed on
+        (identity(dkim=True, dkim_results=OWN, spf_results=(("acme.test", "mfrom", "fail"),)),
+         Kind.FORWARDER, "still|valid while SPF fails"),
+        # signed, with a new envelope of an unknown domain
+        (identity(dkim=True, dkim_results=OWN, spf_results=(("uni.example", "mfrom", "pass"),)),
+         Kind.FORWARDER, "new envelope"),
+        # signed, with the envelope of a service that sends for its customers
+        (identity(dkim=True, dkim_results=OWN, spf_results=(("x.mcsv.net", "mfrom", "pass"),)),
+         Kind.OWN, "for its customers"),
+        # the receiver says so
+        (identity(reasons=("mailing_list",)), Kind.FORWARDER, "receivers say"),
+        # a list has changed the text
+        (identity(dkim_results=(("acme.test", "s1", "fail"),),
+                  spf_results=(("lists.example", "mfrom", "pass"),)),
+         Kind.FORWARDER, "no longer valid"),
+        # nothing at all
+        (identity(spf_results=(("acme.test", "mfrom", "fail"),)), Kind.SUSPICIOUS, "nothing"),
+        (identity(), Kind.SUSPICIOUS, "nothing"),
+        # somebody else
+        (identity(spf_results=(("other.example", "mfrom", "pass"),)), Kind.UNKNOWN, "as itself"),
+        (identity(dkim_results=(("sendgrid.net", "x", "pass"),)), Kind.UNKNOWN, "as itself"),
+    ],
+)  # fmt: skip
+def test_forwarding_is_told_from_forging(found: Identity, kind: Kind, word: str) -> None:
+    source = the_only(found, spf=SPF)
+    assert source.kind is kind
+    assert any(part in source.reason for part in word.split("|"))
+
+
+def test_mail_from_a_listed_address_that_is_not_aligned_is_the_domains_own() -> None:
+    source = the_only(identity(), "198.51.100.9", spf=SPF)
+    assert (source.kind, source.failed) == (Kind.OWN, 10)
+    assert "neither SPF nor DKIM is aligned" in source.reason
+
+
+def test_what_a_service_sends_and_what_it_passes_on_are_two_sources() -> None:
+    passed_on = identity(dkim=True, dkim_results=OWN, spf_results=(("gmail.com", "m", "pass"),))
+    flows = [Flow("198.51.100.9", 1, 7, 1, 2), Flow("203.0.113.7", 2, 3, 1, 2)]
+    found = gather(flows, {1: ALIGNED, 2: passed_on}, Context("acme.test", spf=SPF))
+    assert [(source.key, source.kind, source.messages) for source in found] == [
+        ("service:Google Workspace", Kind.OWN, 7),
+        ("service:Google Workspace/forwarding", Kind.FORWARDER, 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [("approved", Kind.OWN), ("blocked", Kind.SUSPICIOUS), ("ignored", Kind.UNKNOWN)],
+)
+def test_what_a_person_says_counts_more(state: str, kind: Kind) -> None:
+    found = identity(spf_results=(("other.example", "mfrom", "pass"),))
+    said = State(state, None, "user:ann")
+    for key in ("domain:other.example", "ip:203.0.113.5"):
+        source = the_only(found, states={key: said})
+        assert (source.kind, source.state) == (kind, said)
+
+
+def test_an_address_that_is_not_one_by_one_costs_nothing_of_the_sums() -> None:
+    flows = [Flow(f"10.0.{i // 256}.{i % 256}", i % 2, i + 1, i, i + 5) for i in range(5_000)]
+    found = gather(flows, {0: identity(), 1: ALIGNED}, Context("acme.test"))
+    assert sum(source.messages for source in found) == sum(flow.messages for flow in flows)
+    assert sum(source.passed for source in found) == sum(f.messages for f in flows if f.identity)
+    assert sum(len(source.addresses) for source in found) == MAX_FLOWS
+    assert min(source.first_hour for source in found) == 0
+
+
+def test_names_below_the_walked_organizational_domain_are_aligned_with_it() -> None:
+    dept = identity(
+        spf=True, spf_results=(("mail.dept.uni.example", "m", "pass"),),
+        header_from="dept.uni.example",
+    )  # fmt: skip
+    other = Context("dept.uni.example", walked="dept.uni.example")
+    (source,) = gather([Flow("203.0.113.5", 1, 1, 1, 1)], {1: dept}, other)
+    assert source.key == "own"

@@ -1,0 +1,93 @@
+"""By which term of the SPF record an address passes, from what a scan heard."""
+
+import ipaddress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.insight.spf_paths import SpfPaths
+
+
+def heard(*records: tuple[str, str, list[str]]) -> list[dict[str, Any]]:
+    return [{"name": name, "type": kind, "values": values} for name, kind, values in records]
+
+
+RECORDS = heard(
+    ("acme.test", "TXT", ["other", "v=spf1 ip4:192.0.2.0/28 include:a.test a mx -all"]),
+    ("a.test", "TXT", ["v=spf1 ip6:2001:db8::/32 include:b.test ?ip4:203.0.113.9 ~all"]),
+    ("b.test", "TXT", ["v=spf1 ip4:198.51.100.0/24 include:a.test ~all"]),
+    ("acme.test", "A", ["203.0.113.1"]),
+    ("acme.test", "AAAA", []),
+    ("acme.test", "MX", ["10 mx.acme.test."]),
+)
+
+
+@pytest.mark.parametrize(
+    ("address", "terms"),
+    [
+        ("192.0.2.15", ["ip4:192.0.2.0/28"]),
+        ("192.0.2.16", []),
+        ("198.51.100.7", ["include:a.test"]),
+        ("2001:db8:1::1", ["include:a.test"]),
+        ("2001:db9::1", []),
+        ("203.0.113.1", ["a"]),
+        ("203.0.113.9", []),
+    ],
+)
+def test_an_address_passes_by_the_terms_whose_networks_hold_it(
+    address: str, terms: list[str]
+) -> None:
+    found = SpfPaths("acme.test", RECORDS).letting(address)
+    assert [term.text for term in found] == terms
+
+
+def test_a_term_is_open_if_more_addresses_may_pass_by_it_than_were_heard_of() -> None:
+    terms = SpfPaths("acme.test", RECORDS).terms
+    assert [(term.text, term.domain, term.is_open) for term in terms] == [
+        ("ip4:192.0.2.0/28", None, False),
+        ("include:a.test", "a.test", False),
+        ("a", None, False),
+        ("mx", None, True),
+    ]
+
+
+def test_redirects_are_followed_and_loops_end() -> None:
+    records = heard(
+        ("acme.test", "TXT", ["v=spf1 ip4:192.0.2.1 redirect=b.test"]),
+        ("b.test", "TXT", ["v=spf1 ip4:192.0.2.2 redirect=acme.test"]),
+    )
+    paths = SpfPaths("acme.test", records)
+    assert [term.text for term in paths.terms] == ["ip4:192.0.2.1", "ip4:192.0.2.2"]
+
+
+def test_a_record_that_fans_out_costs_no_more_than_its_names() -> None:
+    records = heard(
+        *(
+            (f"n{i}.test", "TXT", ["v=spf1 " + f"include:n{i + 1}.test " * 10 + "-all"])
+            for i in range(40)
+        )
+    )
+    assert len(SpfPaths("n0.test", records).terms) == 10
+
+
+@pytest.mark.parametrize("judgement", [None, {"facts": {}, "records": []}])
+def test_without_a_record_there_are_no_paths(judgement: Any) -> None:
+    assert SpfPaths.known("acme.test", judgement) is None
+
+
+@given(
+    networks=st.lists(
+        st.tuples(st.integers(0, 2**16 - 1), st.integers(16, 32)), min_size=1, max_size=8
+    ),
+    address=st.integers(0, 2**16 - 1),
+)
+def test_networks_are_those_of_ipaddress(networks: list[tuple[int, int]], address: int) -> None:
+    base = int(ipaddress.IPv4Address("10.0.0.0"))
+    made = [ipaddress.ip_network((base + n, bits), strict=False) for n, bits in networks]
+    text = "v=spf1 " + " ".join(f"ip4:{network}" for network in made)
+    found = SpfPaths("acme.test", heard(("acme.test", "TXT", [text])))
+    ip = ipaddress.IPv4Address(base + address)
+    wanted = [f"ip4:{network}" for network in made if ip in network]
+    assert [term.text for term in found.letting(str(ip))] == wanted

@@ -10,11 +10,12 @@ from uuid import UUID
 from app import ids
 from app.db import transaction
 from app.insight import periods
-from app.models import DmarcRecord, DmarcReport, Domain
+from app.models import DmarcRecord, DmarcReport, Domain, TlsPolicy, TlsReport
 from app.protocols.dmarc_report import DkimResult, Record, SpfResult
 from app.services import rollups
 
 DAY = timedelta(days=1)
+START = datetime(2026, 11, 1, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
@@ -34,7 +35,7 @@ class Report:
     """A report with its records."""
 
     rows: Sequence[Record]
-    begin: datetime = datetime(2026, 11, 1, tzinfo=UTC)
+    begin: datetime = START
     length: timedelta = DAY
     reporter: str = "google.com"
     provenance: str = "token"
@@ -80,3 +81,30 @@ def _columns(row: Record) -> dict[str, Any]:
         "dkim_results": [one._asdict() for one in row.dkim_results],
         "spf_results": [one._asdict() for one in row.spf_results],
     }
+
+
+def store_tls(domain: Domain, *policies: tuple[str, int, int]) -> None:
+    """A TLS report of one day with these policies: type, successful and failed sessions."""
+    report = TlsReport(
+        id=ids.new(), account_id=domain.account_id, domain_id=domain.id, intake_id=ids.new(),
+        policy_domain=domain.name, reporter="google.com", report_id="t1", begin_at=START,
+        end_at=START + DAY, organization="Google", provenance="token", content_digest=b"",
+        received_at=START + DAY,
+    )  # fmt: skip
+    failure = {
+        "result_type": "certificate-expired", "sessions": 3, "sending_ip": None,
+        "mx": f"mx.{domain.name}", "mx_helo": None, "receiving_ip": None, "information": None,
+        "reason_code": None,
+    }  # fmt: skip
+    with transaction() as session:
+        session.add(report)
+        session.flush()  # the policies refer to it
+        session.add_all(
+            TlsPolicy(
+                report_id=report.id, position=position, account_id=domain.account_id,
+                domain_id=domain.id, at=START + DAY / 2, policy_type=kind,
+                policy_domain=domain.name, policy_strings=[], mx_hosts=[], successful=successful,
+                failed=failed, failures=[failure] if failed else [],
+            )
+            for position, (kind, successful, failed) in enumerate(policies)
+        )  # fmt: skip

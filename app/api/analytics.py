@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field
 from pydantic.alias_generators import to_camel
 
 from app import ids
-from app.api import analytics_answers, answers, inputs
+from app.api import analytics_answers, answers, inputs, policy_shapes
 from app.api import analytics_shapes as shapes
 from app.api.auth import current
 from app.api.contract import Body, Query, endpoint
@@ -27,6 +27,7 @@ bp = Blueprint("analytics", __name__, url_prefix="/reports/analytics")
 
 MAX_DAYS = 731
 MAX_BUCKETS = 1_000
+MOST_PARTS = 100
 READ = (Scope.REPORTS_READ,)
 Filter = dict[str, str]
 
@@ -99,22 +100,13 @@ def dmarc(query: DmarcQuery) -> Response:
             "interval": query.interval,
             "tz": zone.key,
             "groupBy": query.group_by,
-            "totals": {**_camel(asdict(found.totals)), "passRate": found.totals.pass_rate},
-            "before": {**_camel(asdict(found.before)), "passRate": found.before.pass_rate},
+            "totals": _period(found.totals),
+            "before": _period(found.before),
             "series": [
                 {"start": start.isoformat(), **_totals(totals)}
                 for start, totals in zip(found.starts, found.series, strict=True)
             ],
-            "groups": [
-                {
-                    "key": group.key,
-                    **_totals(group),
-                    "messagesBefore": group.before,
-                    "series": group.series,
-                    "records": link(**{_FILTERS[query.group_by or ""]: group.key}),
-                }
-                for group in found.groups
-            ],
+            "groups": [_group(group, query.group_by or "", link) for group in found.groups],
             "others": {"groups": found.other_groups, **_totals(found.others)},
             "spreadReports": found.spread_reports,
             "records": link(),
@@ -141,22 +133,7 @@ def tls(query: SeriesQuery) -> Response:
             "before": {
                 **_sessions(found.before.totals), "overlapping": found.before.is_overlapping
             },
-            "policyTypes": [
-                {"policyType": name, **_sessions(counts)}
-                for name, counts in sorted(now.policy_types.items())
-            ],
-            "resultTypes": [
-                {"resultType": name, "sessions": count, "records": link(resultType=name)}
-                for name, count in now.result_types.most_common()
-            ],
-            "mxHosts": [
-                {"host": name or None, "sessions": counts.total(), "resultTypes": dict(counts)}
-                for name, counts in sorted(now.hosts.items(), key=lambda one: -one[1].total())
-            ][:100],
-            "reporters": [
-                {"reporter": name, **_sessions(counts), "records": link(reporter=name)}
-                for name, counts in sorted(now.reporters.items())
-            ],
+            **_parts(now, link),
             "series": [
                 {"start": start.isoformat(), **_sessions(counts)}
                 for start, counts in zip(found.starts, now.series, strict=True)
@@ -194,7 +171,7 @@ def sources(query: SourcesQuery) -> Response:
 
 
 @bp.get("/readiness")
-@endpoint(scopes=READ, query=WindowQuery, returns=shapes.Readiness)
+@endpoint(scopes=READ, query=WindowQuery, returns=policy_shapes.Readiness)
 def readiness(query: WindowQuery) -> Response:
     """Whether the DMARC policy may go one step up, what stands in the way, and what to publish."""
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
@@ -216,7 +193,7 @@ def readiness(query: WindowQuery) -> Response:
 
 
 @bp.post("/simulate")
-@endpoint(scopes=READ, body=Trial, returns=shapes.Simulation)
+@endpoint(scopes=READ, body=Trial, returns=policy_shapes.Simulation)
 def simulate(body: Trial) -> Response:
     """What another policy would have done to the mail of the last 30 days."""
     _, from_at, to_at = _times("UTC", body.from_at, body.to_at)
@@ -310,11 +287,53 @@ def _totals(totals: analytics.Totals) -> dict[str, Any]:
     }
 
 
+def _period(period: analytics.Period) -> dict[str, Any]:
+    return {
+        **_totals(period),
+        "dispositions": period.dispositions,
+        "unverified": period.unverified,
+        "reporters": period.reporters,
+    }
+
+
+def _group(group: analytics.Group, by: str, link: _Links) -> dict[str, Any]:
+    return {
+        "key": group.key,
+        **_totals(group),
+        "messagesBefore": group.before,
+        "series": group.series,
+        "records": link(**{_FILTERS[by]: group.key}),
+    }
+
+
 def _sessions(counts: tls_sessions.Sessions) -> dict[str, Any]:
     return {
         "successful": counts.successful,
         "failed": counts.failed,
         "failureRate": counts.failure_rate,
+    }
+
+
+def _parts(found: tls_sessions.Found, link: _Links) -> dict[str, Any]:
+    """By policy, failure, MX host and reporter; each list the most first, at most MOST_PARTS."""
+    hosts = sorted(found.hosts.items(), key=lambda one: -one[1].total())
+    return {
+        "policyTypes": [
+            {"policyType": name, **_sessions(counts)}
+            for name, counts in sorted(found.policy_types.items())
+        ][:MOST_PARTS],
+        "resultTypes": [
+            {"resultType": name, "sessions": count, "records": link(resultType=name)}
+            for name, count in found.result_types.most_common(MOST_PARTS)
+        ],
+        "mxHosts": [
+            {"host": name or None, "sessions": counts.total(), "resultTypes": dict(counts)}
+            for name, counts in hosts[:MOST_PARTS]
+        ],
+        "reporters": [
+            {"reporter": name, **_sessions(counts), "records": link(reporter=name)}
+            for name, counts in sorted(found.reporters.items())
+        ][:MOST_PARTS],
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from app.api import answers
 from app.insight import unused
 from app.insight.periods import at
-from app.insight.readiness import Published, Step
+from app.insight.readiness import Blocker, Published, Step
 from app.insight.sources import Source
 from app.services.mail_sources import Sending
 from app.services.policy_change import Simulated
@@ -20,13 +20,6 @@ Link = Callable[..., str]
 
 def source(found: Source, sending: Sending, link: Link) -> dict[str, Any]:
     """A source, with the most of what it sent."""
-    signers, envelopes = Counter[tuple[str, str, str]](), Counter[tuple[str, str]]()
-    for flow in found.flows:
-        identity = sending.identities[flow.identity]
-        for signer in identity.dkim_results:
-            signers[signer] += flow.messages
-        for domain, _, result in identity.spf_results:
-            envelopes[domain, result] += flow.messages
     sender = found.service.sender
     return {
         "key": found.key,
@@ -54,6 +47,22 @@ def source(found: Source, sending: Sending, link: Link) -> dict[str, Any]:
             _address(address, count, sending, link)
             for address, count in found.addresses.most_common(MOST)
         ],
+        **_authenticated(found, sending),
+        "headerFrom": _names(found.header_from, MOST),
+        "countries": dict(found.countries.most_common(MOST)),
+    }
+
+
+def _authenticated(found: Source, sending: Sending) -> dict[str, Any]:
+    """What its mail was signed with, and what SPF was asked for."""
+    signers, envelopes = Counter[tuple[str, str, str]](), Counter[tuple[str, str]]()
+    for flow in found.flows:
+        identity = sending.identities[flow.identity]
+        for signer in identity.dkim_results:
+            signers[signer] += flow.messages
+        for domain, _, result in identity.spf_results:
+            envelopes[domain, result] += flow.messages
+    return {
         "signers": [
             {"domain": name, "selector": selector, "result": result, "messages": count}
             for (name, selector, result), count in signers.most_common(MOST)
@@ -62,8 +71,6 @@ def source(found: Source, sending: Sending, link: Link) -> dict[str, Any]:
             {"domain": name, "result": result, "messages": count}
             for (name, result), count in envelopes.most_common(MOST)
         ],
-        "headerFrom": _names(found.header_from, MOST),
-        "countries": dict(found.countries.most_common(MOST)),
     }
 
 
@@ -139,22 +146,23 @@ def step(found: Step, published: Published | None, link: Link) -> dict[str, Any]
         "current": found.current,
         "wanted": found.wanted,
         "ready": found.is_ready,
-        "blockers": [
-            {
-                "source": blocker.source.key,
-                "name": blocker.source.service.name,
-                "class": blocker.source.kind,
-                "messages": blocker.messages,
-                "share": blocker.share,
-                "why": blocker.why,
-                "whatToDo": blocker.what_to_do,
-                "records": link(**_most(blocker.source)),
-            }
-            for blocker in found.blockers
-        ],
+        "blockers": [_blocker(blocker, link) for blocker in found.blockers],
         "lost": found.lost,
         "forged": found.forged,
         "change": change,
+    }
+
+
+def _blocker(found: Blocker, link: Link) -> dict[str, Any]:
+    return {
+        "source": found.source.key,
+        "name": found.source.service.name,
+        "class": found.source.kind,
+        "messages": found.messages,
+        "share": found.share,
+        "why": found.why,
+        "whatToDo": found.what_to_do,
+        "records": link(**_most(found.source)),
     }
 
 
@@ -167,7 +175,6 @@ def _most(found: Source) -> dict[str, str]:
 def simulation(found: Simulated, link: Link) -> dict[str, Any]:
     """What would have happened."""
     replay, proposal = found.replay, found.proposal
-    by_key = {one.key: one for one in found.sending.sources}
     return {
         "policy": {
             "p": proposal.p,
@@ -184,15 +191,7 @@ def simulation(found: Simulated, link: Link) -> dict[str, Any]:
         "hit": replay.hit,
         "newlyHit": replay.newly_hit,
         "spared": replay.spared,
-        "sources": [
-            {
-                "source": key,
-                "name": by_key[key].service.name,
-                "class": by_key[key].kind,
-                "messages": count,
-            }
-            for key, count in replay.sources.most_common(MANY)
-        ],
+        "sources": _hit(found),
         "sourceCount": len(replay.sources),
         "addressCount": len(replay.addresses),
         "headerFrom": _names(replay.header_from, MANY),
@@ -205,3 +204,16 @@ def simulation(found: Simulated, link: Link) -> dict[str, Any]:
         "unknowns": [{"what": what, "messages": count} for what, count in found.unknowns],
         "records": link(),
     }
+
+
+def _hit(found: Simulated) -> list[dict[str, Any]]:
+    by_key = {source.key: source for source in found.sending.sources}
+    return [
+        {
+            "source": key,
+            "name": by_key[key].service.name,
+            "class": by_key[key].kind,
+            "messages": count,
+        }
+        for key, count in found.replay.sources.most_common(MANY)
+    ]

@@ -208,8 +208,6 @@ def _unknowns(sending: Sending, replay: Replay) -> list[tuple[str, int | None]]:
         found.append((words, replay.overridden))
     if "dmarc" not in sending.known:
         found.append(("no scan has seen the DMARC record: alignment is taken to be relaxed", None))
-    if sending.context.spf is None:
-        found.append(("no scan has seen an SPF record", None))
     subdomains = {name for name in replay.header_from if name != sending.domain.name}
     if subdomains:
         count = sum(replay.header_from[name] for name in subdomains)

@@ -16,6 +16,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,19 @@ from werkzeug.test import TestResponse
 from app import ids
 from app.api.contract import CONTRACTS, Contract
 from app.models.keys import Scope
-from app.services import ingest_tokens, intakes, reading, scanning, scans, verification
+from app.protocols.dmarc_report import DkimResult, SpfResult
+from app.services import (
+    domains,
+    ingest_tokens,
+    intakes,
+    reading,
+    scanning,
+    scans,
+    verification,
+)
 from app.services.scans import ScanFilter
 from app.settings import Settings
+from tests import reports
 from tests.api.conftest import Client, app, client, make_client, zone
 from tests.documents import dmarc_xml, failure_mail, tls_json
 from tests.factories import ACTOR
@@ -110,6 +121,23 @@ class Story:
         challenge = verification.challenge(self.client.account_id, "example.com")
         self.publish(challenge.name, challenge.value)
 
+    def report(self) -> None:
+        """Twenty days of aggregate reports with a service that is not set up, and a TLS report."""
+        domain = domains.find(self.client.account_id, "example.com")
+        own = reports.record(
+            "198.51.100.3", 980, header_from="example.com",
+            dkim_results=(DkimResult("example.com", "s1", "pass"),),
+            spf_results=(SpfResult("example.com", "mfrom", "pass"),),
+        )  # fmt: skip
+        service = reports.record(
+            "203.0.113.77", 20, header_from="example.com", dkim=False, spf=False, dkim_results=(),
+            spf_results=(SpfResult("mail.mcsv.net", "mfrom", "pass"),),
+        )  # fmt: skip
+        for day in range(20):
+            begin = datetime(2026, 11, 1 + day, tzinfo=UTC)
+            reports.store(domain, reports.Report([own, service], begin=begin))
+        reports.store_tls(domain, ("sts", 97, 3))
+
     def call(self, command: str) -> TestResponse:
         """Run a curl command, without curl."""
         words = shlex.split(command.replace("\\\n", " "))
@@ -153,6 +181,7 @@ MEANWHILE: dict[str, Callable[[Story], None]] = {
     "a worker scans": Story.work,
     "the ownership record is published": Story.prove,
     "the DMARC policy is lowered": lambda story: story.publish("_dmarc.example.com", LOWERED),
+    "reports come in": Story.report,
     "SPF is mended": lambda story: story.publish("example.com", "v=spf1 mx -all"),
 }
 

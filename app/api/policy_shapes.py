@@ -1,0 +1,123 @@
+"""Whether a policy may be raised, and what another would do, field by field as it is sent."""
+
+from pydantic import Field
+
+from app.api.analytics_shapes import Head, Name
+from app.api.contract import Shape
+from app.insight.forwarding import Kind
+from app.protocols.dmarc import Policy
+
+
+class Evidence(Shape):
+    """What an answer rests on."""
+
+    window_days: int
+    days: int
+    messages: int
+    reporters: int
+    enough: bool
+
+
+class Blocker(Shape):
+    """A source that would lose good mail; share: of the good mail."""
+
+    source: str
+    name: str
+    kind: Kind = Field(alias="class")
+    messages: int
+    share: float
+    why: str
+    what_to_do: str
+    records: str
+
+
+class Change(Shape):
+    """The record to publish, and what to go back to; before is null if there is none yet."""
+
+    name: str
+    type: str
+    before: str | None
+    after: str
+    rollback: str
+
+
+class Step(Shape):
+    """One tag, one step further."""
+
+    tag: str
+    current: Policy
+    wanted: Policy
+    ready: bool | None = Field(description="null: too little is known")
+    blockers: list[Blocker]
+    lost: int = Field(description="good messages that it would have met all the same")
+    forged: int = Field(description="messages that it is there for")
+    change: Change | None
+
+
+class Readiness(Head):
+    """Whether the policy may go one step up."""
+
+    ready: bool
+    done: bool = Field(description="it asks for reject everywhere")
+    record: str | None
+    evidence: Evidence
+    missing: list[str]
+    steps: list[Step]
+
+
+class TriedPolicy(Shape):
+    """The policy that was tried."""
+
+    p: Policy
+    sp: Policy
+    np: Policy
+    adkim: str
+    aspf: str
+
+
+class HitSource(Shape):
+    """A source whose mail would have been hit."""
+
+    source: str
+    name: str
+    kind: Kind = Field(alias="class")
+    messages: int
+
+
+class HitReporter(Shape):
+    """A receiver that told of such mail."""
+
+    reporter: str
+    messages: int
+
+
+class Unsure(Shape):
+    """What the reports cannot tell; messages: those concerned, if that can be counted."""
+
+    what: str
+    messages: int | None
+
+
+class Simulation(Head):
+    """What another policy would have done to the stored mail."""
+
+    policy: TriedPolicy
+    remove_spf: list[str]
+    add_dkim: list[str]
+    messages: int
+    passed: int
+    dispositions: dict[str, int]
+    hit: int = Field(description="messages that quarantine or reject would have met")
+    newly_hit: int = Field(description="of these, delivered when they came")
+    spared: int = Field(description="met by more than they would be")
+    sources: list[HitSource]
+    source_count: int
+    address_count: int
+    header_from: list[Name]
+    reporters: list[HitReporter]
+    reporters_at_most: bool = Field(
+        description="the reporters' messages include some of the same kind that would pass"
+    )
+    confidence: str
+    unknowns: list[Unsure]
+    records: str

@@ -1,0 +1,160 @@
+"""The analytics routes: what they answer, what they refuse, and that their links lead somewhere."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app import ids
+from app.models import Domain
+from app.protocols.dmarc_report import SpfResult
+from app.services import domains
+from tests.api.conftest import Client
+from tests.reports import DAY, Report, record, store, store_tls
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+SPAN = "from=2026-11-01T00:00:00Z&to=2026-11-21T00:00:00Z"
+MAILCHIMP = record(
+    "203.0.113.77", 20, dkim=False, spf=False, dkim_results=(), disposition="quarantine",
+    spf_results=(SpfResult("x.mcsv.net", "mfrom", "pass"),),
+)  # fmt: skip
+
+
+@pytest.fixture
+def domain(client: Client) -> Domain:
+    """A domain with 20 days of reports: 1,000 messages a day, two in a hundred not aligned."""
+    client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
+    found = domains.find(client.account_id, "acme.test")
+    for day in range(20):
+        store(found, Report([record(count=980), MAILCHIMP], begin=START + day * DAY))
+    return found
+
+
+def get(client: Client, what: str, more: str = "") -> Any:
+    return client.data("GET", f"/v1/reports/analytics/{what}?domain=acme.test&{SPAN}{more}")
+
+
+def test_mail_is_counted_by_day_and_group(client: Client, domain: Domain) -> None:
+    answer = get(client, "dmarc", "&groupBy=disposition&tz=Europe/Berlin")
+    assert answer["totals"]["messages"] == 20_000
+    assert answer["totals"]["passRate"] == pytest.approx(0.98)
+    assert answer["before"]["messages"] == 0
+    assert answer["before"]["passRate"] is None
+    assert [group["key"] for group in answer["groups"]] == ["none", "quarantine"]
+    assert len(answer["series"]) == len(answer["groups"][0]["series"]) == 21
+    assert answer["series"][0]["start"] == "2026-11-01T00:00:00+01:00"
+
+
+def test_sources_are_named_with_what_they_are(client: Client, domain: Domain) -> None:
+    own, service = get(client, "sources")["sources"]
+    assert (own["key"], own["class"], own["messages"]) == ("own", "own", 19_600)
+    assert (service["name"], service["class"]) == ("Mailchimp", "unknown")
+    assert service["addresses"][0]["address"] == "203.0.113.77"
+    assert get(client, "sources", "&limit=1")["others"]["messages"] == 400
+
+
+def test_readiness_says_what_stands_in_the_way(client: Client, domain: Domain) -> None:
+    answer = get(client, "readiness")
+    assert answer["ready"] is False
+    assert answer["missing"] == ["the DMARC record: no scan has seen it yet"]
+    (blocker,) = answer["steps"][0]["blockers"]
+    assert (blocker["source"], blocker["messages"]) == ("service:Mailchimp", 400)
+
+
+def test_a_policy_can_be_tried(client: Client, domain: Domain) -> None:
+    body = {"domain": "acme.test", "policy": {"p": "reject"}, "from": "2026-11-01T00:00:00Z"}
+    body["to"] = "2026-11-21T00:00:00Z"
+    answer = client.data("POST", "/v1/reports/analytics/simulate", json=body)
+    assert (answer["hit"], answer["newlyHit"]) == (400, 0)
+    assert [source["name"] for source in answer["sources"]] == ["Mailchimp"]
+    assert answer["reporters"] == [{"reporter": "google.com", "messages": 400}]
+
+
+def test_who_reports_is_told_with_the_days_without(client: Client, domain: Domain) -> None:
+    store(domain, Report([record()], begin=START + 25 * DAY, reporter="late.example"))
+    path = "/v1/reports/analytics/reporters?domain=acme.test&from=2026-11-01T00:00:00Z"
+    answer = client.data("GET", f"{path}&to=2026-12-01T00:00:00Z")
+    assert [one["reporter"] for one in answer["reporters"]] == ["google.com", "late.example"]
+    assert answer["gaps"] == [
+        {"from": "2026-11-21T00:00:00.000Z", "to": "2026-11-26T00:00:00.000Z"}
+    ]
+
+
+def test_sessions_of_two_policies_are_not_added_up_in_silence(
+    client: Client, domain: Domain
+) -> None:
+    store_tls(domain, ("sts", 100, 3), ("tlsa", 90, 0))
+    answer = get(client, "tls-rpt")
+    assert answer["totals"]["overlapping"] is True
+    assert [one["policyType"] for one in answer["policyTypes"]] == ["sts", "tlsa"]
+    assert answer["policyTypes"][0]["failureRate"] == pytest.approx(3 / 103)
+    assert answer["mxHosts"] == [
+        {"host": "mx.acme.test", "sessions": 3, "resultTypes": {"certificate-expired": 3}}
+    ]
+    assert answer["series"][0]["failed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("tz=Nowhere/Land", "tz"),
+        ("tz=../../etc/passwd", "tz"),
+        ("from=2026-11-02T00:00:00Z&to=2026-11-01T00:00:00Z", "from"),
+        ("from=2020-01-01T00:00:00Z&to=2026-11-01T00:00:00Z", "from"),
+        ("to=9999-12-31T23:59:59Z", "to"),
+        ("from=2026-11-01", "from"),
+        ("interval=minute", "interval"),
+        ("interval=hour&from=2026-01-01T00:00:00Z&to=2026-11-01T00:00:00Z", "interval"),
+        ("groupBy=colour", "groupBy"),
+        ("colour=red", "colour"),
+    ],
+)
+def test_a_bad_question_is_told_what_is_bad(client: Client, query: str, field: str) -> None:
+    client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
+    response = client("GET", f"/v1/reports/analytics/dmarc?domain=acme.test&{query}")
+    assert response.status_code == 400
+    assert [one["field"] for one in response.json["error"]["details"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"policy": {"p": "block"}}, "policy.p"),
+        ({"policy": {"adkim": "x"}}, "policy.adkim"),
+        ({"removeSpf": ["include:nobody.test"]}, "removeSpf"),
+        ({"addDkim": ["service:Nobody"]}, "addDkim"),
+        ({"removeSpf": ["x"] * 51}, "removeSpf"),
+    ],
+)
+def test_a_bad_trial_is_told_what_is_bad(client: Client, body: Any, field: str) -> None:
+    client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
+    response = client(
+        "POST", "/v1/reports/analytics/simulate", json={"domain": "acme.test", **body}
+    )
+    assert response.status_code == 400
+    assert [one["field"] for one in response.json["error"]["details"]] == [field]
+
+
+@pytest.mark.parametrize("what", ["dmarc", "tls-rpt", "sources", "readiness", "reporters"])
+def test_another_accounts_domain_is_not_found(
+    client: Client, stranger: Client, domain: Domain, what: str
+) -> None:
+    for ref in ("acme.test", ids.public("dom", domain.id), "unknown.test"):
+        response = stranger("GET", f"/v1/reports/analytics/{what}?domain={ref}")
+        assert response.status_code == 404
+    body = {"domain": "acme.test"}
+    assert stranger("POST", "/v1/reports/analytics/simulate", json=body).status_code == 404
+
+
+@pytest.mark.parametrize("what", ["dmarc", "tls-rpt", "sources", "readiness", "reporters"])
+def test_a_domain_without_reports_has_an_answer(client: Client, what: str) -> None:
+    client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
+    get(client, what, "&groupBy=source" if what == "dmarc" else "")
+
+
+def test_the_last_thirty_days_are_asked_for_by_default(client: Client) -> None:
+    client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
+    answer = client.data("GET", "/v1/reports/analytics/dmarc?domain=acme.test&tz=Asia/Kolkata")
+    assert len(answer["series"]) == 30
+    age = datetime.now(UTC) - datetime.fromisoformat(answer["to"])
+    assert abs(age) < timedelta(minutes=5)

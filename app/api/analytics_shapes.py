@@ -186,7 +186,7 @@ class Known(Shape):
     setup: str
 
 
-class Reason(Shape):
+class Share(Shape):
     """How many messages count as this, and why."""
 
     kind: Kind
@@ -204,7 +204,7 @@ class Source(Totals):
     evidence: str
     kind: Kind = Field(alias="class")
     reason: str
-    reasons: list[Reason]
+    reasons: list[Share]
     decision: Decision | None
     first_seen_at: datetime
     last_seen_at: datetime

@@ -41,7 +41,7 @@ class Change(Shape):
     rollback: str
 
 
-class Step(Shape):
+class PolicyStep(Shape):
     """One tag, one step further."""
 
     tag: str
@@ -62,7 +62,7 @@ class Readiness(Head):
     record: str | None
     evidence: Evidence
     missing: list[str]
-    steps: list[Step]
+    steps: list[PolicyStep]
 
 
 class TriedPolicy(Shape):

@@ -24,16 +24,14 @@ from app.checks.examine import Examination, examine
 from app.network.resolver import Network
 from app.protocols.names import DomainName
 from app.settings import Settings
-from bench import answerer
+from bench import answerer, peers
 from devtools import ROOT
-from devtools.environment import PYTHON
 
 AT_ONCE = 64  # the default of SCAN_CONCURRENCY
 THREADS = 64
 SERIAL, THREADED = 10, 96  # domains for checkdmarc, which is slow
 SHARED = ("dns", "dnssec", "mx", "spf", "dmarc", "mta_sts", "tls_rpt", "bimi")
 LONG = 600.0
-PEER = ROOT / ".dev" / "bench-venv" / "bin" / "python"
 
 Measure = Callable[[answerer.Server], "Sample"]
 
@@ -94,7 +92,7 @@ def checkdmarc(server: answerer.Server, numbers: range, threads: int) -> Sample:
     words = (server.port, threads, numbers.start, numbers.stop - 1)
     before = server.count
     run = subprocess.run(
-        [str(PEER), script, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True
+        [str(peers.PYTHON), script, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True
     )
     found, count = json.loads(run.stdout), len(numbers) - 1
     queries = round((server.count - before) * count / (count + 1))
@@ -224,25 +222,6 @@ def depth(server: answerer.Server, number: int, checks: Sequence[Check]) -> int:
         return runner.run(replay())
 
 
-def prepare() -> None:
-    """Make checkdmarc's environment, unless there is one."""
-    pinned = ROOT / "requirements-bench.txt"
-    stamp = PEER.parent.parent / "requirements-bench.txt"
-    if stamp.exists() and stamp.read_text() == pinned.read_text():
-        return
-    print("making .dev/bench-venv", flush=True)
-    venv = str(PEER.parent.parent)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", venv], check=True)
-    wheel = next((ROOT / "vendor").glob("pip-*.whl"))
-    command = [str(PYTHON), f"{wheel}/pip", "--python", str(PEER), "install", "-q"]
-    subprocess.run(
-        [*command, "--disable-pip-version-check", "-r", str(pinned)],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    stamp.write_text(pinned.read_text())
-
-
 def measure(delay: float, domains: int, rounds: int) -> None:
     """All of it with one delay, and print what came out."""
     shared = [check for check in CHECKS if check.name in SHARED]
@@ -308,7 +287,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--delay", type=float, action="append", help="seconds before an answer")
     options = parser.parse_args()
-    prepare()
+    peers.prepare()
     for delay in options.delay or (0.0, 0.02):
         measure(delay, options.domains, options.rounds)
 

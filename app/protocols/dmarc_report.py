@@ -2,65 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from app.protocols import dmarc_report_shapes, dmarc_report_xml
+from app.protocols import dmarc_report_usual, dmarc_report_xml
 from app.protocols import dmarc_report_values as values
-from app.protocols.dmarc_report_values import Table, Warnings
-from app.protocols.dmarc_report_xml import Found, Group
-from app.protocols.names import MAX_NAME
+from app.protocols.dmarc_report_records import DkimResult as DkimResult
+from app.protocols.dmarc_report_records import Reason as Reason
+from app.protocols.dmarc_report_records import Record as Record
+from app.protocols.dmarc_report_records import Records
+from app.protocols.dmarc_report_records import SpfResult as SpfResult
+from app.protocols.dmarc_report_values import Warnings
+from app.protocols.dmarc_report_xml import Found
 from app.protocols.report_limits import LIMITS, Limits, Refused
 
-MAX_ENVELOPE_FROM = 320
-_new = tuple.__new__  # a NamedTuple's own takes twice as long
-
-DISPOSITIONS = frozenset(("none", "quarantine", "reject", "pass"))
 POLICIES = frozenset(("none", "quarantine", "reject"))
 
 _TAGS = ("sp", "np", "adkim", "aspf", "pct", "fo", "testing", "discovery_method")
-
-
-class DkimResult(NamedTuple):
-    """What came of one DKIM signature; it proves nothing about alignment."""
-
-    domain: str
-    selector: str | None
-    result: str
-
-
-class SpfResult(NamedTuple):
-    """What came of SPF; it proves nothing about alignment."""
-
-    domain: str
-    scope: str | None
-    result: str
-
-
-class Reason(NamedTuple):
-    """Why another disposition was applied than the policy asks for."""
-
-    type: str
-    comment: str | None
-
-
-class Record(NamedTuple):
-    """So many messages from one address with one result.
-
-    dkim, spf      passed in alignment, as the receiver evaluated it
-    envelope_from  "" stands for the null sender, None for not said
-    """
-
-    source_ip: str
-    count: int  # type: ignore[assignment]  # a tuple's own count is of no use here
-    disposition: str
-    dkim: bool
-    spf: bool
-    header_from: str
-    envelope_from: str | None
-    envelope_to: str | None
-    reasons: tuple[Reason, ...]
-    dkim_results: tuple[DkimResult, ...]
-    spf_results: tuple[SpfResult, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +67,10 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport
     source  RFC 9990 §3.1 and §A; what senders are known to do otherwise is tolerated
     """
     records, found = _read(document, limits)
-    if not records.records:
+    if not records.all:
         raise Refused("no_records", "the report has no record")
-    warnings = records.warnings
+    warnings = Warnings()
+    records.warn(warnings)
     for tolerated in found.tolerated:
         warnings.add(tolerated)
     head = _Head(found.head, limits)
@@ -130,120 +87,23 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport
         namespace=found.namespace,
         version=head.optional("version"),
         errors=tuple(filter(None, map(values.text, found.errors))),
-        records=records.records,
+        records=records.all,
         warnings=warnings.all(),
     )
 
 
-def _read(document: bytes, limits: Limits) -> tuple["_Records", Found]:
+def _read(document: bytes, limits: Limits) -> tuple[Records, Found]:
     """The records and the rest, in the fast way if that works, else in the sure one."""
-    records = _Records(limits)
+    records = Records(limits)
     try:
-        found = dmarc_report_shapes.read(document, records.add, limits)
-    except (Refused, dmarc_report_shapes.Unlike):
-        records = _Records(limits)
-        found = dmarc_report_xml.read(document, records.add, limits)
-    return records, found
-
-
-class _Records:
-    """The records, in order; what many of them share is made once, and shared."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.records: list[Record] = []
-        self.warnings = Warnings()
-        self._limits = limits
-        self._addresses = Table(values.address)
-        self._counts = Table(self._count)
-        self._dispositions = Table(self._disposition)
-        self._froms = Table(self._header_from)
-        self._texts = Table(self._text)
-        self._words = Table(self._word)
-        self._names = Table(self._name)
-        self._reasons = Table(self._reasons_of)
-        self._dkim = Table(self._dkim_of)
-        self._spf = Table(self._spf_of)
-
-    def add(self, found: Found) -> None:
-        """Add the record that has been read."""
-        fields, words = found.fields, self._words
-        sender, receiver = fields.get("envelope_from"), fields.get("envelope_to")
-        try:
-            record = (
-                self._addresses[fields["source_ip"]],
-                self._counts[fields["count"]],
-                self._dispositions[fields["disposition"]],
-                words[fields["dkim"]] == "pass",
-                words[fields["spf"]] == "pass",
-                self._froms[fields["header_from"]],
-                None if sender is None else self._texts[sender].lower()[:MAX_ENVELOPE_FROM],
-                self._names[receiver] or None if receiver else None,
-                self._reasons[tuple(found.reasons)] if found.reasons else (),
-                self._dkim[tuple(found.dkim)] if found.dkim else (),
-                self._spf[tuple(found.spf)] if found.spf else (),
-            )
-            fields["auth_results"]
-        except KeyError as missing:
-            raise Refused("missing_element", f"a record has no {missing.args[0]}") from None
-        if len(self.records) >= self._limits.records:
-            raise Refused("too_many_records", f"more than {self._limits.records} records")
-        self.records.append(_new(Record, record))
-
-    def _count(self, value: str) -> int:
-        count = values.number(value, "count", self._limits)
-        if not count:
-            self.warnings.add("a record has a count of 0")
-        return count
-
-    def _disposition(self, value: str) -> str:
-        disposition = self._words[value]
-        if not disposition:
-            raise Refused("missing_element", "a record has no disposition")
-        if disposition not in DISPOSITIONS:
-            self.warnings.add(f"unknown disposition {disposition}")
-        return disposition
-
-    def _header_from(self, value: str) -> str:
-        name = self._names[value]
-        if not name:
-            raise Refused("missing_element", "a record has no header_from")
-        if not values.host(value):
-            self.warnings.add(f"header_from is not a domain name: {name[: values.MAX_WORD]}")
-        return name
-
-    def _text(self, value: str) -> str:
-        if len(value) > self._limits.field:
-            raise Refused("field_too_long", f"a value has over {self._limits.field} characters")
-        return values.text(value)
-
-    def _word(self, value: str) -> str:
-        return self._text(value).lower()[: values.MAX_WORD]
-
-    def _name(self, value: str) -> str:
-        """The domain, or what stands for it."""
-        return values.host(value) or self._text(value).lower()[:MAX_NAME]
-
-    def _reasons_of(self, found: tuple[Group, ...]) -> tuple[Reason, ...]:
-        """Those that say anything."""
-        return tuple(
-            Reason(self._words[kind or ""] or "other", self._texts[comment or ""] or None)
-            for kind, comment in found
-            if kind or comment
-        )
-
-    def _dkim_of(self, found: tuple[Group, ...]) -> tuple[DkimResult, ...]:
-        names, texts, words = self._names, self._texts, self._words
-        return tuple(
-            DkimResult(names[domain or ""], texts[selector or ""] or None, words[result or ""])
-            for domain, selector, result in found
-        )
-
-    def _spf_of(self, found: tuple[Group, ...]) -> tuple[SpfResult, ...]:
-        names, words = self._names, self._words
-        return tuple(
-            SpfResult(names[domain or ""], words[scope or ""] or None, words[result or ""])
-            for domain, scope, result in found
-        )
+        return records, dmarc_report_usual.read(document, records, limits)
+    except dmarc_report_usual.Unusual:
+        pass
+    except Refused as refused:
+        if refused.reason != "not_well_formed":  # only the sure way can tell where
+            raise
+    records = Records(limits)
+    return records, dmarc_report_xml.read(document, records.add, limits)
 
 
 class _Head:

@@ -1,6 +1,6 @@
 """The values in an aggregate report: what each may be, and what is made of it.
 
-Most values of a report are repeated in many of its records, so each table remembers what it made.
+Most values come again, in a report and in others, so that tables remember what was made of them.
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from app.protocols import names
 from app.protocols.report_limits import Limits, Refused
 
-MAX_KNOWN = 20_000  # values that a table remembers
+MAX_KNOWN = 10_000  # values that a table remembers, then it forgets all
 MAX_WARNINGS = 20
 MAX_WORD = 64
 
@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 
 
 class Table(dict[Key, Value], Generic[Key, Value]):
-    """What is made of each value, made once."""
+    """What is made of each value, made once as long as it is remembered."""
 
     __slots__ = ("_make",)
 
@@ -37,9 +37,9 @@ class Table(dict[Key, Value], Generic[Key, Value]):
         self._make = make
 
     def __missing__(self, key: Key) -> Value:
-        value = self._make(key)
-        if len(self) < MAX_KNOWN:
-            self[key] = value
+        value = self[key] = self._make(key)
+        if len(self) > MAX_KNOWN:
+            self.clear()
         return value
 
 

@@ -76,7 +76,7 @@ def _schema() -> _Node:
     return feedback
 
 
-_FEEDBACK = _schema()
+_FEEDBACK, _DOCUMENT = _schema(), _Node()
 
 
 class Found:
@@ -220,18 +220,18 @@ class Parser:
 
     @property
     def is_between(self) -> bool:
-        """Whether the last tag ended a child of the root."""
-        return not self._path and self._expat.CharacterDataHandler is not None
+        """Whether the root is open, and nothing in it."""
+        return len(self._path) == 1 and self._expat.CharacterDataHandler is not None
 
 
 def _attend(parser: expat.XMLParserType, found: Found) -> Sized:
     """Have the parser fill ``found``; closures, for this runs for each tag.
 
-    returns  the elements below the root that are open, without those that are passed over
+    returns  what is around the element at hand; nothing is around the root but the document
     """
     path: list[_Node] = []
     node, texts, keep = _FEEDBACK, found.texts, found.fields.setdefault
-    push, clear, most = path.append, texts.clear, found.limits.xml_attributes
+    push, pop, clear, most = path.append, path.pop, texts.clear, found.limits.xml_attributes
     ends, passing = found.ends(), _Passing(parser, found.limits)
 
     def start(name: str, attributes: list[str]) -> None:
@@ -239,7 +239,7 @@ def _attend(parser: expat.XMLParserType, found: Found) -> Sized:
         try:
             inner = node[name]
         except KeyError:
-            passing.begin(len(path) + 2, node.key)
+            passing.begin(len(path) + 1, node.key)
         else:
             push(node)
             node = inner
@@ -255,9 +255,9 @@ def _attend(parser: expat.XMLParserType, found: Found) -> Sized:
                 found.repeat(key, text)
         else:
             ends[node.closes]()
-        node = path.pop() if path else _FEEDBACK
+        node = pop()
 
-    parser.StartElementHandler = _root_handler(parser, found, start)
+    parser.StartElementHandler = _root_handler(parser, found, path, start)
     parser.EndElementHandler, parser.CharacterDataHandler = end, texts.append
     return path
 
@@ -303,7 +303,9 @@ class _Passing:
             self._handlers = (None, None, None)
 
 
-def _root_handler(parser: expat.XMLParserType, found: Found, then: _Start) -> _Start:
+def _root_handler(
+    parser: expat.XMLParserType, found: Found, path: list[_Node], then: _Start
+) -> _Start:
     """What sees the root's start, and lets ``then`` see all others."""
 
     def start_root(name: str, attributes: list[str]) -> None:
@@ -312,6 +314,7 @@ def _root_handler(parser: expat.XMLParserType, found: Found, then: _Start) -> _S
             raise Refused("not_a_report", "the root element is not feedback")
         _check_attributes(attributes, found.limits.xml_attributes)
         found.namespace = namespace or None
+        path.append(_DOCUMENT)
         parser.StartElementHandler = then
 
     return start_root

@@ -1,0 +1,136 @@
+"""Reports read by ours beside parsedmarc's: the same files, in turns, each in a fresh process.
+
+    ./dev bench intake [--rounds 3] [--files 100] [--records 100000] [--peer-records 10000]
+
+A small report has 10 records. Of the large one parsedmarc gets fewer records, for its rate is the
+same and nobody wants to wait; its peak memory is therefore that of the smaller one. parsedmarc is
+measured as it comes, offline, and once more without looking addresses up in its own tables, which
+is none of a reader's work: the targets are held against the second.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import peers, reports
+from devtools import ROOT
+
+SMALL = 10  # records
+OURS, PEER, PEER_AS_IT_COMES = "ours", "parsedmarc, reading only", "parsedmarc as it comes"
+SMALL_TARGETS, LARGE_TARGETS, MAX_PEAK = (9, 12), (14, 17), 150
+
+Found = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Files to be read: so many of so many records, of which the peer may get fewer."""
+
+    name: str
+    files: int
+    records: int
+    peer_records: int
+    warm: bool
+
+
+def write(folder: Path, wrap: Callable[[bytes], bytes], files: int, records: int) -> None:
+    """Put that many reports into the folder."""
+    folder.mkdir()
+    for number in range(files):
+        (folder / f"{number:06}").write_bytes(wrap(reports.xml(records, number)))
+
+
+def run(command: Sequence[str]) -> Found:
+    """What one process has found."""
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    found: Found = json.loads(done.stdout)
+    return found
+
+
+def ours(folder: Path, warm: bool) -> Found:
+    """Our readers."""
+    return run([sys.executable, "-m", "bench.reading_ours", str(folder), str(int(warm))])
+
+
+def parsedmarc(folder: Path, warm: bool, lookups: bool) -> Found:
+    """parsedmarc's."""
+    script = str(ROOT / "bench" / "peer_parsedmarc.py")
+    words = (script, str(folder), str(int(warm)), str(int(lookups)))
+    return run([str(peers.PYTHON), *words])
+
+
+def measure(work: Work, wrapping: str, rounds: int) -> dict[str, list[Found]]:
+    """What each needed for the same work in one wrapping, round by round."""
+    samples: dict[str, list[Found]] = {OURS: [], PEER: [], PEER_AS_IT_COMES: []}
+    with tempfile.TemporaryDirectory() as place:
+        own, theirs = Path(place, "ours"), Path(place, "theirs")
+        write(own, reports.WRAPPINGS[wrapping], work.files, work.records)
+        write(theirs, reports.WRAPPINGS[wrapping], work.files, work.peer_records)
+        for _ in range(rounds):
+            samples[OURS].append(ours(own, work.warm))
+            samples[PEER].append(parsedmarc(theirs, work.warm, lookups=False))
+            samples[PEER_AS_IT_COMES].append(parsedmarc(theirs, work.warm, lookups=True))
+    return samples
+
+
+def reading(works: Sequence[tuple[Work, tuple[int, int]]], rounds: int) -> None:
+    """Unwrap and parse, and print what came out."""
+    for work, targets in works:
+        print(f"\n{work.name}; medians of {rounds} rounds in turns, by CPU time")
+        for wrapping in reports.WRAPPINGS:
+            samples = measure(work, wrapping, rounds)
+            rates = {name: _printed(wrapping, name, of) for name, of in samples.items()}
+            _print_ratio(rates, targets)
+            if not work.warm:
+                peak = max(sample["peak"] for sample in samples[OURS])
+                verdict = "meets" if peak <= MAX_PEAK else "misses"
+                print(f"         ours: {peak:.0f} MiB at most, which {verdict} {MAX_PEAK}")
+
+
+def _printed(wrapping: str, name: str, samples: Sequence[Found]) -> float:
+    """The median of its records a second."""
+    rate = statistics.median(sample["records"] / sample["cpu"] for sample in samples)
+    files = statistics.median(sample["files"] / sample["cpu"] for sample in samples)
+    wall = statistics.median(sample["records"] / sample["wall"] for sample in samples)
+    peak = statistics.median(sample["peak"] for sample in samples)
+    print(
+        f"  {wrapping:4} {name:25} {files:9.1f} files/s {rate:10.0f} records/s"
+        f" ({wall:.0f} by the clock) {peak:6.0f} MiB"
+    )
+    return rate
+
+
+def _print_ratio(rates: Mapping[str, float], targets: tuple[int, int]) -> None:
+    first, final = targets
+    ratio = rates[OURS] / rates[PEER]
+    print(
+        f"         ours: {ratio:.1f} × its reading (target {first}, aim {final}),"
+        f" {rates[OURS] / rates[PEER_AS_IT_COMES]:.1f} × as it comes"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--files", type=int, default=100, help="small reports in each round")
+    parser.add_argument("--records", type=int, default=100_000, help="of the large report")
+    parser.add_argument("--peer-records", type=int, default=10_000, help="of parsedmarc's")
+    options = parser.parse_args()
+    peers.prepare()
+    small = Work(f"{SMALL} records", options.files, SMALL, SMALL, warm=True)
+    large = Work(
+        f"{options.records} records (parsedmarc: {options.peer_records})",
+        *(1, options.records, options.peer_records),
+        warm=False,
+    )
+    reading(((small, SMALL_TARGETS), (large, LARGE_TARGETS)), options.rounds)
+
+
+if __name__ == "__main__":
+    main()

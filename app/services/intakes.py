@@ -18,6 +18,7 @@ from app.db import after_commit, now, transaction
 from app.errors import NotFound, QuotaExceeded
 from app.models import DmarcReport, FailureReport, Intake, RawFile, ReportDay, TlsReport
 from app.models.reports import RECEIVED
+from app.services import audit
 from app.services.listing import Listing
 
 RING_AT_ONCE = 100  # ids in one job
@@ -145,12 +146,21 @@ def counts(account_id: UUID | None = None) -> Sequence[Row[Any]]:
     return found
 
 
-def retry(intake_id: UUID | None = None, reason: str | None = None) -> int:
+def retry(
+    intake_id: UUID | None = None,
+    reason: str | None = None,
+    *,
+    account_id: UUID | None = None,
+    actor: str = "system",
+) -> int:
     """Have files read again whose bytes are still there: one, or all with this reason.
 
-    returns  how many; those that are parsed, or repeat what is parsed, are none of them
+    account_id  whose; without one, everybody's
+    returns     how many; those that are parsed, or repeat what is parsed, are none of them
     """
     wanted = Intake.id == intake_id if intake_id else Intake.reason == reason
+    if account_id is not None:
+        wanted = wanted & (Intake.account_id == account_id)
     with transaction() as session:
         chosen = session.scalars(
             select(Intake.id)
@@ -160,6 +170,12 @@ def retry(intake_id: UUID | None = None, reason: str | None = None) -> int:
             .with_for_update(skip_locked=True)
         ).all()
         _receive_again(session, Intake.id.in_(chosen), now(session))
+        if account_id is not None and chosen:
+            target = ids.public("int", intake_id) if intake_id else reason or ""
+            audit.record(
+                session, account_id, actor=actor, action="intake.retried", target=target,
+                files=len(chosen),
+            )  # fmt: skip
     return len(chosen)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,8 @@ from sqlalchemy import Row, func, select
 
 from app.checks.contract import Severity
 from app.db import transaction
-from app.models import Alert, ApiKey, Domain, Scan
+from app.insight import periods
+from app.models import Alert, ApiKey, DmarcHour, Domain, Intake, Scan
 from app.services import domains
 
 WORST = 10  # domains that are shown
@@ -116,6 +117,27 @@ def trends(account_id: UUID, domain_ids: Sequence[UUID]) -> Mapping[UUID, Sequen
     return found
 
 
+def mail(account_id: UUID, days: int) -> Sequence[tuple[date, Mapping[str, int]]]:
+    """By day (UTC), today last: the messages that reports tell of, by ``pass`` and ``fail``."""
+    today = datetime.now(UTC).date()
+    first = today - timedelta(days=days - 1)
+    start = periods.hour_of(datetime.combine(first, time(), UTC))
+    with transaction(readonly=True) as session:
+        rows = session.execute(
+            select(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf, func.sum(DmarcHour.messages))
+            .join(Domain, Domain.id == DmarcHour.domain_id)
+            .where(Domain.account_id == account_id, DmarcHour.hour >= start)
+            .group_by(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf)
+        ).all()
+    found: dict[date, dict[str, int]] = {first + timedelta(days=n): {} for n in range(days)}
+    for hour, dkim, spf, messages in rows:
+        counts = found.get(periods.at(hour).date())
+        if counts is not None:
+            result = "pass" if dkim or spf else "fail"
+            counts[result] = counts.get(result, 0) + int(messages)
+    return list(found.items())
+
+
 def first_steps(account_id: UUID) -> Mapping[str, bool]:
     """The first steps of a new account, and which of them are done."""
     with transaction(readonly=True) as session:
@@ -123,7 +145,9 @@ def first_steps(account_id: UUID) -> Mapping[str, bool]:
             ApiKey.account_id == account_id, ApiKey.last_used_at.is_not(None)
         )
         domain = select(Domain.id).where(Domain.account_id == account_id)
+        report = select(Intake.id).where(Intake.account_id == account_id)
         return {
             "domain": session.scalar(domain.limit(1)) is not None,
+            "report": session.scalar(report.limit(1)) is not None,
             "key": session.scalar(used.limit(1)) is not None,
         }

@@ -10,9 +10,12 @@ from app.web import (
     domains,
     failures,
     filters,
+    intake,
+    intake_settings,
     keys,
     overview,
     pages,
+    reports,
     security,
     team,
 )
@@ -31,7 +34,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     web.before_request(pages.admit)
     pages.handle_errors(web)
     filters.add_to(web)
-    for group in (auth, overview, domains, alerts, keys, team, security, audit):
+    groups = (auth, overview, domains, reports, intake, alerts)
+    for group in (*groups, keys, intake_settings, team, security, audit):
         web.register_blueprint(group.bp)
     app.register_blueprint(web)
     app.after_request(pages.finish)

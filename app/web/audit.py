@@ -1,7 +1,5 @@
 """The log of what people and keys have done."""
 
-from datetime import timedelta
-
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
@@ -18,8 +16,8 @@ SUBJECTS = {
     "alert.": "alerts",
     "key.": "API keys",
     "user.": "people",
-    "intake.": "report intake",
-    "report.": "reports",
+    "ingest_token.": "report addresses",
+    "intake.": "files of reports",
     "channel.": "notifications",
     "account.": "the account",
 }
@@ -35,13 +33,12 @@ def index() -> ResponseReturnValue:
     }
     if given["about"] not in SUBJECTS:
         given["about"] = ""
-    until = forms.day(given["to"])
     query = AuditFilter(
         actor=given["actor"] or None,
         action=given["about"] or None,
         target=given["target"] or None,
         from_at=forms.day(given["from"]),
-        to_at=until + timedelta(days=1) if until else None,
+        to_at=forms.day_after(given["to"]),
     )
     paging = pages.Paging(given)
     rows, following = audit.search(

@@ -28,7 +28,18 @@ _SYSTEMS = (
 
 def add_to(blueprint: Blueprint) -> None:
     """Let the templates use them."""
-    for filter in (ago, browser, check_name, moment, public, short, spark, unicode_name, words):
+    for filter in (
+        ago,
+        browser,
+        check_name,
+        day,
+        moment,
+        public,
+        short,
+        spark,
+        unicode_name,
+        words,
+    ):
         blueprint.add_app_template_filter(filter)
 
 
@@ -47,6 +58,11 @@ def ago(when: datetime | str | None) -> str:
 def moment(when: datetime | str) -> str:
     """``2026-01-31 12:00 UTC``."""
     return f"{_datetime(when).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def day(when: datetime | str) -> str:
+    """``2026-01-31``, in UTC."""
+    return f"{_datetime(when).astimezone(UTC):%Y-%m-%d}"
 
 
 def public(id: Any, prefix: str) -> str:

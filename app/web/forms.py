@@ -102,3 +102,9 @@ def day(text: str) -> datetime | None:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def day_after(text: str) -> datetime | None:
+    """The end of such a day."""
+    found = day(text)
+    return found + timedelta(days=1) if found else None

@@ -44,7 +44,9 @@ ROLES = {
     "web.security": "viewer",
     "web.domains": "member",
     "web.alerts": "member",
+    "web.intake": "member",
     "web.keys": "admin",
+    "web.intake_settings": "admin",
     "web.team": "admin",
 }
 HEADERS = {
@@ -58,6 +60,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+UPLOADS = frozenset({"web.intake.upload"})
+UPLOAD_FILES = 8  # of the largest that is taken, at once
 _SAFE_PATH = re.compile(r"/(?![/\\])[\w\-./?=&%]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TITLES = {
@@ -79,6 +83,9 @@ def admit() -> ResponseReturnValue | None:
     g.visitor = sessions.find(g.session_token) if g.session_token else None
     if request.method == "POST":
         _check_origin()
+        if request.endpoint in UPLOADS and g.visitor is not None:
+            largest = settings.current().ingest_max_bytes
+            request.max_content_length = UPLOAD_FILES * largest
         _check_text()
     if request.endpoint in PUBLIC:
         return None

@@ -1,0 +1,194 @@
+"""Reports in the dashboard: uploaded, listed, shown, and what strangers write in them."""
+
+import io
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
+
+from app import settings as app_settings
+from app.services import ingest_tokens, intakes, reading
+from app.services.intakes import IntakeFilter
+from app.settings import Settings
+from tests.documents import dmarc_xml, failure_mail, record, tls_json
+from tests.factories import ACTOR, make_domain
+from tests.web.conftest import Browser
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def upload(browser: Browser, *files: tuple[str, bytes]) -> TestResponse:
+    form: dict[str, Any] = {
+        "csrf": browser.csrf(),
+        "file": [FileStorage(io.BytesIO(raw), filename=name) for name, raw in files],
+    }
+    boundary, body = encode_multipart(form)  # at once: the client would leave a file open
+    kind = f"multipart/form-data; boundary={boundary}"
+    response = browser.client.post("/reports/intake", data=body, content_type=kind)
+    reading.run([])
+    return response
+
+
+def link(page: str, pattern: str) -> str:
+    found = re.search(f'href="({pattern})"', page)
+    assert found is not None, pattern
+    return found[1].replace("&amp;", "&")
+
+
+@pytest.fixture
+def owner(browser: Browser) -> Browser:
+    """Somebody who watches acme.test."""
+    make_domain(browser.account_id, "acme.test")
+    return browser
+
+
+def test_files_are_uploaded_read_and_listed(owner: Browser) -> None:
+    response = upload(owner, ("a.xml", dmarc_xml()), ("b.json", tls_json()), ("c.txt", b"what?"))
+    assert response.headers["Location"] == "/reports/intake?taken=3&again=0"
+    page = owner.get("/reports/intake?taken=3&again=0")
+    assert "3 files kept" in page
+    assert page.count('class="mark parsed"') == 2
+    assert 'class="mark quarantined"' in page
+    assert "a.xml" in owner.get("/reports/intake?state=parsed")
+    assert "a.xml" not in owner.get("/reports/intake?state=quarantined")
+
+
+def test_the_same_file_again_is_said_to_be(owner: Browser) -> None:
+    upload(owner, ("a.xml", dmarc_xml()))
+    response = upload(owner, ("b.xml", dmarc_xml()))
+    assert response.headers["Location"] == "/reports/intake?taken=0&again=1"
+
+
+def test_what_waits_is_asked_for_again_until_it_is_read(owner: Browser) -> None:
+    intakes.take_in(owner.account_id, dmarc_xml(), way="dashboard")
+    assert 'hx-trigger="every 2s"' in owner.get("/reports/intake")
+    reading.run([])
+    assert "hx-trigger" not in owner.get("/reports/intake")
+
+
+def test_a_file_above_the_bound_is_refused(owner: Browser, settings: Settings) -> None:
+    app_settings.use(replace(settings, ingest_max_bytes=1000))
+    assert upload(owner, ("a.xml", b"x" * 1001)).status_code == 413
+    assert upload(owner, ("a.xml", b"x" * 20_000)).status_code == 413
+    assert upload(owner).status_code == 400
+
+
+def test_a_report_above_the_bound_of_other_forms_can_be_uploaded(owner: Browser) -> None:
+    raw = dmarc_xml(records=[record()] * 5_000)
+    assert len(raw) > app_settings.current().max_content_length
+    assert upload(owner, ("big.xml", raw)).status_code == 303
+    assert "5,000" in owner.get("/reports")
+
+
+def test_an_aggregate_report_shows_its_records(owner: Browser) -> None:
+    upload(owner, ("a.xml", dmarc_xml()))
+    path = link(owner.get("/reports"), "/reports/dmarc/dmr_[0-9a-z]+")
+    page = owner.get(path)
+    assert "<code>192.0.2.1</code>" in page
+    assert "None with this result" in owner.get(f"{path}?result=fail")
+    assert "192.0.2.1" in owner.get(f"{path}?result=pass")
+
+
+def test_the_lists_are_narrowed(owner: Browser) -> None:
+    upload(owner, ("a.xml", dmarc_xml()), ("b.json", tls_json()))
+    for path in ("/reports", "/reports/tls"):
+        assert "acme.test" in owner.get(f"{path}?domain=acme.test")
+        for query in ("domain=other.test", "from=2199-01-01", "to=2001-01-01", "reporter=nobody"):
+            assert "<tbody" not in owner.get(f"{path}?{query}"), query
+    assert "<tbody" not in owner.get("/reports?result=fail")
+    assert "<tbody" in owner.get("/reports?result=pass&from=x&to=9999-99-99")
+
+
+def test_a_tls_report_shows_what_failed(owner: Browser) -> None:
+    upload(owner, ("b.json", tls_json()))
+    page = owner.get(link(owner.get("/reports/tls"), "/reports/tls/tlr_[0-9a-z]+"))
+    assert "Sessions that worked" in page
+
+
+def test_a_failure_report_is_shown_without_what_is_private(owner: Browser) -> None:
+    upload(owner, ("c.eml", failure_mail()))
+    page = owner.get(link(owner.get("/reports/failure"), "/reports/failure/flr_[0-9a-z]+"))
+    assert "Bodies are not kept" in page
+
+
+def test_the_file_is_downloaded_as_it_came_and_never_shown(owner: Browser) -> None:
+    upload(owner, ("a.xml", dmarc_xml()))
+    path = link(owner.get("/reports"), "/reports/dmarc/dmr_[0-9a-z]+")
+    raw = path.replace("/dmarc/", "/raw/")
+    response = owner.client.get(raw)
+    assert response.data == dmarc_xml()
+    assert response.mimetype == "application/octet-stream"
+    assert response.headers["Content-Disposition"].startswith("attachment")
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_what_a_hostile_report_says_is_text(owner: Browser) -> None:
+    upload(owner, (f"{HOSTILE}.xml", dmarc_xml(org=HOSTILE.replace("<", "&lt;"))))
+    page = owner.get("/reports")
+    for shown in (
+        page,
+        owner.get("/reports/intake"),
+        owner.get(link(page, '/reports/dmarc/[^"]+')),
+    ):
+        assert "<script>" not in shown
+        assert "<img src=x" not in shown
+        assert "&lt;script&gt;alert(1)" in shown
+
+
+def test_reports_of_another_account_are_as_if_unknown(owner: Browser, stranger: Browser) -> None:
+    upload(owner, ("a.xml", dmarc_xml()), ("c.txt", b"what?"))
+    path = link(owner.get("/reports"), "/reports/dmarc/dmr_[0-9a-z]+")
+    stranger.get(path, 404)
+    stranger.get(path.replace("/dmarc/", "/raw/"), 404)
+    assert "<tbody" not in stranger.get("/reports")
+    assert "c.txt" not in stranger.get("/reports/intake")
+    found = re.search(r'name="id" value="(int_\w+)"', owner.get("/reports/intake"))
+    assert found is not None
+    stranger.post("/reports/intake/retry", id=found[1])
+    rows, _ = intakes.search(owner.account_id, IntakeFilter(state="received")).page(None, 9)
+    assert rows == []
+
+
+def test_what_was_not_read_is_read_again_and_that_is_on_record(owner: Browser) -> None:
+    upload(owner, ("c.txt", b"what?"))
+    page = owner.get("/reports/intake")
+    reason = re.search(r'name="reason" value="(\w+)"', page)
+    assert reason is not None
+    owner.post("/reports/intake/retry", reason=reason[1])
+    assert 'class="mark received"' in owner.get("/reports/intake")
+    assert "intake.retried" in owner.get("/settings/audit?about=intake.")
+    assert owner.post("/reports/intake/retry").status_code == 400
+
+
+def test_an_address_is_made_rotated_and_revoked(owner: Browser) -> None:
+    owner.post("/settings/intake")
+    (first,) = ingest_tokens.search(owner.account_id)
+    page = owner.get("/settings/intake")
+    assert f"v=TLSRPTv1; rua={ingest_tokens.tls_address(first.token)}" in page
+    assert "_smtp._tls.acme.test" in page
+    owner.post(f"/settings/intake/{first.token}/rotate", overlap="30")
+    second, _ = ingest_tokens.search(owner.account_id)
+    page = owner.get("/settings/intake")
+    assert ingest_tokens.tls_address(second.token) in page
+    assert 'class="mark expiring"' in page
+    owner.post(f"/settings/intake/{first.token}/revoke")
+    assert ingest_tokens.resolve(first.token) is None
+    assert owner.post(f"/settings/intake/{second.token}/rotate", overlap="1").status_code == 400
+
+
+def test_an_address_of_another_account_is_as_if_unknown(owner: Browser, stranger: Browser) -> None:
+    token = ingest_tokens.create(owner.account_id, actor=ACTOR).token
+    for act in ("rotate", "revoke"):
+        path = f"/settings/intake/{token}/{act}"
+        assert stranger.post(path, overlap="7").status_code == 404
+    assert token not in stranger.get("/settings/intake")
+    assert "do not watch" not in stranger.get("/settings/intake?domain=acme.test")
+
+
+def test_the_first_page_shows_the_mail_of_thirty_days(owner: Browser) -> None:
+    assert "Mail in 30 days" not in owner.get("/")
+    upload(owner, ("a.xml", dmarc_xml()))
+    assert "Mail in 30 days" in owner.get("/")

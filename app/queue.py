@@ -147,8 +147,13 @@ def enqueue_reverse_dns() -> bool:
 
 def is_idle(name: str) -> bool:
     """Whether no job waits in the queue; False while Redis is away."""
+    return length(name) == 0
+
+
+def length(name: str) -> int | None:
+    """How many jobs wait in the queue; None while Redis is away."""
     bell = _bound()
-    return bell.attempt(lambda: len(bell.queue(name)) == 0, False)
+    return bell.attempt(lambda: len(bell.queue(name)), None)
 
 
 def is_ready() -> bool:

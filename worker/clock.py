@@ -12,7 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app import runtime
-from app.services import alerts, deliveries, feed, idempotency, reading, reverse_dns, scanning
+from app.services import (
+    alerts,
+    deliveries,
+    feed,
+    idempotency,
+    reading,
+    retention,
+    reverse_dns,
+    scanning,
+    selectors,
+)
 from app.settings import BadSettings, Settings
 from worker import stopping
 
@@ -41,6 +51,8 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(3600, idempotency.purge),
         Task(3600, deliveries.purge),
         Task(3600, feed.purge),
+        Task(3600, retention.purge),
+        Task(3600, selectors.purge),
     )
 
 

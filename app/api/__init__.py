@@ -15,6 +15,7 @@ from app.api import (
     ingest,
     limits,
     me,
+    metrics,
     openapi,
     reports,
     requests,
@@ -37,5 +38,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.register_blueprint(v1)
     app.register_blueprint(ingest.bp)
     app.register_blueprint(health.bp)
+    app.register_blueprint(metrics.bp)
     app.register_blueprint(openapi.bp)
     errors.init_app(app)

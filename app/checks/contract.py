@@ -196,14 +196,15 @@ def unasked(**beyond: int) -> dict[str, int]:
 class Subject:
     """What is examined, and what its owner says of it.
 
-    dkim_selectors  those the owner named; ``seen_selectors`` are known from reports
+    dkim_selectors  those the owner named
+    seen_selectors  (selector, domain) of signatures in reports by the domain or one below it
     known           the facts of each check's last definite judgement
     """
 
     domain: DomainName
     usage: Usage = Usage.BOTH
     dkim_selectors: tuple[str, ...] = ()
-    seen_selectors: tuple[str, ...] = ()
+    seen_selectors: tuple[tuple[str, str], ...] = ()
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

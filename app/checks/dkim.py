@@ -75,7 +75,9 @@ _OF_CODE |= {"key_missing": INVALID, "key_type_unknown": INVALID, "key_corrupt":
 class _Selector:
     """What there is at one selector.
 
-    is_named  its owner or reports tell of it: then it must have a key
+    name      of the selector; of one of a domain below, the whole name of its record
+    is_named  its owner tells of it: then it must have a key. One that reports tell of may have
+              been retired since
     """
 
     name: str
@@ -96,12 +98,11 @@ class _Selector:
     ),
 )
 async def dkim(subject: Subject, dns: Answers) -> Outcome:
-    """The keys of the named selectors; where none is named, of common ones that exist.
+    """The keys of the named selectors, and of others that exist: seen in reports, or common.
 
     facts  selectors {name: {status, found, key_type, bits, revoked, testing}}, wildcard
     """
-    named = tuple(dict.fromkeys((*subject.dkim_selectors, *subject.seen_selectors)))[:MAX_SELECTORS]
-    selectors = await _ask(subject, named, dns)
+    selectors = await _ask(subject, dns)
     is_wildcard = selectors[-1].name == _CANARY and bool(selectors[-1].texts)
     kept = [s for s in selectors if s.name != _CANARY and (s.is_named or s.texts)]
     if is_wildcard:
@@ -121,16 +122,32 @@ async def dkim(subject: Subject, dns: Answers) -> Outcome:
     return Outcome({"selectors": facts, "wildcard": is_wildcard}, *found)
 
 
-async def _ask(subject: Subject, named: tuple[str, ...], dns: Answers) -> list[_Selector]:
+async def _ask(subject: Subject, dns: Answers) -> list[_Selector]:
     """All at once; the canary is the last, and only there if common ones are tried."""
-    tried = named or (*COMMON, _CANARY)
-    places = [f"{selector}._domainkey.{subject.domain}" for selector in tried]
-    dns.ask_ahead(*((place, "TXT") for place in places))
-    answers = [await dns.ask(place, "TXT") for place in places]
+    tried = _tried(subject)
+    dns.ask_ahead(*((place, "TXT") for place in tried))
     return [
-        _Selector(selector, bool(named), answer, place)
-        for selector, answer, place in zip(tried, answers, places, strict=True)
+        _Selector(name, name in subject.dkim_selectors, await dns.ask(place, "TXT"), place)
+        for place, name in tried.items()
     ]
+
+
+def _tried(subject: Subject) -> dict[str, str]:
+    """The selector of each name to ask: those named, those seen in reports, then common ones."""
+
+    def place(selector: str) -> str:
+        return f"{selector}._domainkey.{subject.domain}"
+
+    found = {place(selector): selector for selector in subject.dkim_selectors}
+    for selector, domain in subject.seen_selectors:
+        at = f"{selector}._domainkey.{domain}"
+        found.setdefault(at, selector if domain == subject.domain else at)
+    if not subject.dkim_selectors:
+        found |= {place(selector): selector for selector in COMMON if place(selector) not in found}
+    found = dict(list(found.items())[:MAX_SELECTORS])
+    if not subject.dkim_selectors:
+        found[place(_CANARY)] = _CANARY
+    return found
 
 
 def _judge(selector: _Selector, found: list[Finding], keys: list[Key]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from app.models.reports import PROVENANCES, RECEIVED
 from app.protocols.dmarc_report import AggregateReport
 from app.protocols.report_limits import Refused
 from app.protocols.tls_report import TlsReport
-from app.services import report_rows, rollups
+from app.services import report_rows, rollups, selectors
 from app.services.contents import PARSER_VERSION, Found
 
 Kind = type[DmarcReport] | type[StoredTls] | type[FailureReport]
@@ -250,7 +250,7 @@ def _add(session: Session, filing: Filing) -> bool:
         return False
     if isinstance(report, AggregateReport) and isinstance(stored, DmarcReport):
         report_rows.add_records(session, row, report)
-        report_rows.add_selectors(session, row, report, filing.domain)
+        selectors.learn(session, row, report, filing.domain)
         rollups.add(session, stored, report.records)
     elif isinstance(report, TlsReport):
         report_rows.add_policies(session, row, report)

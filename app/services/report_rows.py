@@ -9,20 +9,17 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app import db, settings
+from app import settings
 from app.db import insert_many
 from app.insight import periods
-from app.models import DmarcRecord, SeenSelector, TlsPolicy
+from app.models import DmarcRecord, TlsPolicy
 from app.protocols import failure_report
 from app.protocols.dmarc_report import AggregateReport, Record
 from app.protocols.failure_report import FailureReport
 from app.protocols.tls_report import Policy, TlsReport
 from app.services.contents import Report
 
-MAX_SELECTORS = 100  # learnt from one report
-
 _ADDRESS = re.compile(r"[^@\s]+@([^@\s>]+)")
-_SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
 
 _RECORD_COLUMNS = (
     *("report_id", "position", "account_id", "domain_id", "at", "source_ip", "count"),
@@ -153,38 +150,6 @@ def _record(
 
 def _dicts(items: tuple[Any, ...]) -> list[dict[str, Any]] | None:
     return [item._asdict() for item in items] or None
-
-
-def add_selectors(
-    session: Session, row: Mapping[str, Any], report: AggregateReport, domain: str
-) -> None:
-    """Note the selectors of passing signatures by the domain or one below it; a step."""
-    passed = {
-        (result.domain.lower(), result.selector.lower()): None
-        for record in report.records
-        for result in record.dkim_results
-        if result.result == "pass" and result.selector and _SELECTOR.fullmatch(result.selector)
-    }
-    rows = [
-        {
-            "domain_id": row["domain_id"], "name": name, "selector": selector,
-            "account_id": row["account_id"], "last_seen_at": row["end_at"],
-        }
-        for name, selector in passed
-        if name == domain or name.endswith(f".{domain}")
-    ]  # fmt: skip
-    if not rows:
-        return
-    insert = db.insert(session, SeenSelector)
-    newer = insert.excluded.last_seen_at > SeenSelector.last_seen_at
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=["domain_id", "name", "selector"],
-            set_={"last_seen_at": insert.excluded.last_seen_at},
-            where=newer,
-        ),
-        rows[:MAX_SELECTORS],
-    )
 
 
 def add_policies(session: Session, row: Mapping[str, Any], report: TlsReport) -> None:

@@ -22,7 +22,7 @@ from app.db import after_commit, now, transaction
 from app.models import Domain, DomainState, Scan
 from app.models.domains import PERIODS
 from app.models.scans import MAX_ATTEMPTS
-from app.services import scans, settling
+from app.services import scans, selectors, settling
 
 logger = logging.getLogger(__name__)
 
@@ -118,11 +118,13 @@ def _claim(scan_ids: Sequence[UUID]) -> list[Claim]:
             .outerjoin(DomainState, DomainState.domain_id == Domain.id)
             .where(Domain.id.in_([row.domain_id for row in taken]))
         ).all()
+        seen = selectors.seen(session, [row.id for row in rows])
     subjects = {
         row.id: Subject(
             domain=row.name,
             usage=Usage(row.usage),
             dkim_selectors=tuple(row.dkim_selectors),
+            seen_selectors=seen.get(row.id, ()),
             known={check: found["facts"] for check, found in (row.known or {}).items()},
         )
         for row in rows

@@ -64,6 +64,7 @@ FILES = {
         tls_json("example.com", "2026-11-24T00:00:00Z_example.com")
     ),
 }
+METRICS_TOKEN = "m" * 16
 VARYING = {"sizeBytes", "elapsedMs", "durationMs", "queryCount", "retryAfter"}
 
 ID = re.compile(r"\b(dom|scan|batch|alert|key|evt|acc|int|dmr|tlr|flr)_[0-9a-z]{26}\b")
@@ -189,7 +190,7 @@ MEANWHILE: dict[str, Callable[[Story], None]] = {
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """As an operator has it: domains are to be verified."""
-    return replace(settings, domain_verification="required")
+    return replace(settings, domain_verification="required", metrics_token=METRICS_TOKEN)
 
 
 @pytest.fixture
@@ -200,6 +201,7 @@ def story(client: Client) -> Story:
     busy("GET", "/v1/me")
     token = ingest_tokens.create(client.account_id, actor=ACTOR).token
     keys = {"READ_KEY": read.token, "BUSY_KEY": busy.token, "TOKEN": token}
+    keys["METRICS_TOKEN"] = METRICS_TOKEN
     made = Story(client, {"API": "", "AUTH": f"Authorization: Bearer {client.token}", **keys})
     made.publish("example.com", *RECORDS["example.com"])
     return made

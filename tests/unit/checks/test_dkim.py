@@ -113,7 +113,9 @@ async def test_says_exactly_what_to_publish(before: str, after: str) -> None:
 
 
 async def test_an_ed25519_key_beside_an_rsa_key_is_fine() -> None:
-    subject = Subject(DomainName("example.org"), dkim_selectors=("one",), seen_selectors=("two",))
+    subject = Subject(
+        DomainName("example.org"), dkim_selectors=("one",), seen_selectors=(("two", "example.org"),)
+    )
     data: dict[Any, Any] = {
         ONE: [f"v=DKIM1; k=ed25519; p={ED25519}"],
         "two._domainkey.example.org": [f"p={GOOD}"],
@@ -142,11 +144,31 @@ async def test_facts_tell_of_each_selector() -> None:
 
 async def test_named_selectors_are_asked_once_and_no_others() -> None:
     subject = Subject(
-        DomainName("example.org"), dkim_selectors=("one", "two"), seen_selectors=("two",)
+        DomainName("example.org"),
+        dkim_selectors=("one", "two"),
+        seen_selectors=(("two", "example.org"),),
     )
     zone = Zone({})
     await dkim.run(subject, zone)
     assert [name for name, _ in zone.asked] == [ONE, "two._domainkey.example.org"]
+
+
+async def test_a_selector_that_reports_tell_of_is_judged_if_it_has_a_key() -> None:
+    seen = (("two", "example.org"), ("gone", "example.org"), ("two", "mail.example.org"))
+    subject = Subject(DomainName("example.org"), seen_selectors=seen)
+    key = TABLE[0][0][0]
+    zone = Zone({"two._domainkey.example.org": [key], "two._domainkey.mail.example.org": [key]})
+    outcome = await dkim.run(subject, zone)
+    assert list(outcome.facts["selectors"]) == ["two", "two._domainkey.mail.example.org"]
+    assert "dkim.selector_missing" not in {finding.kind.code for finding in outcome.findings}
+
+
+async def test_what_reports_tell_of_is_asked_before_what_is_common() -> None:
+    seen = tuple((f"s{number}", "example.org") for number in range(50))
+    zone = Zone({})
+    await dkim.run(Subject(DomainName("example.org"), seen_selectors=seen), zone)
+    asked = [name.partition(".")[0] for name, _ in zone.asked]
+    assert asked[:-1] == [f"s{number}" for number in range(30)]
 
 
 async def test_common_selectors_are_tried_where_none_is_named() -> None:

@@ -1,0 +1,65 @@
+"""How long what was received is kept: bytes of files, failure reports, counts of days."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, exists, select, tuple_
+from sqlalchemy.orm import Session
+
+from app import settings
+from app.db import now, transaction
+from app.models import FailureReport, Intake, RawFile, ReportDay
+from app.models.reports import RECEIVED
+
+AT_ONCE = 200  # files a statement: they are large
+DAYS_KEPT = timedelta(days=90)
+
+
+def purge() -> int:
+    """Delete what has been kept for long enough, by the settings; how many files' bytes."""
+    current = settings.current()
+    with transaction() as session:
+        moment = now(session)
+        old = moment - timedelta(days=current.keep_failure_report_days)
+        session.execute(delete(FailureReport).where(FailureReport.received_at < old))
+        session.execute(delete(ReportDay).where(ReportDay.day < (moment - DAYS_KEPT).date()))
+    count = 0
+    while found := _purge_some():
+        count += found
+    return count
+
+
+def _purge_some() -> int:
+    with transaction() as session:
+        keys = session.execute(
+            select(RawFile.account_id, RawFile.sha256).where(_is_over(session)).limit(AT_ONCE)
+        ).all()
+        if keys:
+            key = tuple_(RawFile.account_id, RawFile.sha256)
+            session.execute(delete(RawFile).where(key.in_([tuple(row) for row in keys])))
+        return len(keys)
+
+
+def _is_over(session: Session) -> Any:
+    """Nobody may want the bytes any more.
+
+    Those of a failure report hold what is private, and nothing is to be had from them once it is
+    read; so they are deleted at the next occasion.
+    """
+    current = settings.current()
+    moment = now(session)
+    age = RawFile.created_at
+    is_settled = ~_has(Intake.state.not_in(("parsed", "duplicate")))
+    is_private = is_settled & ~_has(Intake.kind != "failure")
+    return ~_has(Intake.state == RECEIVED) & (
+        is_private
+        | (is_settled & (age < moment - timedelta(days=current.keep_parsed_days)))
+        | (age < moment - timedelta(days=current.keep_raw_days))
+    )
+
+
+def _has(state: Any) -> Any:
+    """The file has a row of which this is so."""
+    return exists().where(
+        Intake.account_id == RawFile.account_id, Intake.sha256 == RawFile.sha256, state
+    )

@@ -1,0 +1,82 @@
+"""The DKIM selectors that reports tell of: nothing else can, for they cannot be listed in DNS."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from app import db
+from app.db import now, transaction
+from app.models import SeenSelector
+from app.protocols.dmarc_report import AggregateReport
+
+KEPT = timedelta(days=60)
+MAX_LEARNT = 100  # from one report
+MAX_SEEN = 30  # of one domain, in one scan
+
+_SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
+
+
+def learn(session: Session, row: Mapping[str, Any], report: AggregateReport, domain: str) -> None:
+    """Note the selectors of passing signatures by the domain or one below it; a step.
+
+    row     of the report
+    domain  the one that it is filed under
+    """
+    passed = {
+        (result.domain.lower(), result.selector.lower()): None
+        for record in report.records
+        for result in record.dkim_results
+        if result.result == "pass" and result.selector and _SELECTOR.fullmatch(result.selector)
+    }
+    rows = [
+        {
+            "domain_id": row["domain_id"], "name": name, "selector": selector,
+            "account_id": row["account_id"], "last_seen_at": row["end_at"],
+        }
+        for name, selector in passed
+        if name == domain or name.endswith(f".{domain}")
+    ]  # fmt: skip
+    if not rows:
+        return
+    insert = db.insert(session, SeenSelector)
+    newer = insert.excluded.last_seen_at > SeenSelector.last_seen_at
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=["domain_id", "name", "selector"],
+            set_={"last_seen_at": insert.excluded.last_seen_at},
+            where=newer,
+        ),
+        rows[:MAX_LEARNT],
+    )
+
+
+def seen(
+    session: Session, domain_ids: Sequence[UUID]
+) -> Mapping[UUID, tuple[tuple[str, str], ...]]:
+    """(selector, domain) by domain, those seen last first; a step."""
+    rows = session.execute(
+        select(SeenSelector.domain_id, SeenSelector.selector, SeenSelector.name)
+        .where(
+            SeenSelector.domain_id.in_(domain_ids),
+            SeenSelector.last_seen_at >= now(session) - KEPT,
+        )
+        .order_by(SeenSelector.last_seen_at.desc(), SeenSelector.name, SeenSelector.selector)
+    )
+    found: dict[UUID, tuple[tuple[str, str], ...]] = {}
+    for domain_id, selector, name in rows:
+        known = found.get(domain_id, ())
+        if len(known) < MAX_SEEN:
+            found[domain_id] = (*known, (selector, name))
+    return found
+
+
+def purge() -> None:
+    """Forget those that no report has told of for long."""
+    with transaction() as session:
+        old = now(session) - KEPT
+        session.execute(delete(SeenSelector).where(SeenSelector.last_seen_at < old))

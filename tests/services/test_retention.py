@@ -1,0 +1,85 @@
+"""What is kept how long: bytes, failure reports; and what is never deleted by a clock."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, update
+
+from app.db import now, transaction
+from app.models import DmarcReport, FailureReport, Intake, RawFile
+from app.services import intakes, reading, retention
+from tests.documents import dmarc_xml, failure_mail
+from tests.factories import make_account, make_domain
+
+pytestmark = pytest.mark.usefixtures("database")
+
+PARSED, QUARANTINED = dmarc_xml(), b"hello"
+UNATTRIBUTED, WAITING = dmarc_xml("other.test"), dmarc_xml(report_id="r2")
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    for raw in (PARSED, QUARANTINED, UNATTRIBUTED):
+        intakes.take_in(account.id, raw, way="http")
+    reading.run([])
+    intakes.take_in(account.id, WAITING, way="http")
+    return account.id
+
+
+def left_after(days: int) -> set[bytes]:
+    """The files whose bytes are there after so many days."""
+    with transaction() as session:
+        then = now(session) - timedelta(days=days)
+        session.execute(update(RawFile).values(created_at=then))
+    retention.purge()
+    with transaction(readonly=True) as session:
+        return set(session.scalars(select(RawFile.content)))
+
+
+def test_bytes_go_by_what_became_of_them(account_id: UUID) -> None:
+    assert left_after(6) == {PARSED, QUARANTINED, UNATTRIBUTED, WAITING}
+    assert left_after(8) == {QUARANTINED, UNATTRIBUTED, WAITING}
+    assert left_after(29) == {QUARANTINED, UNATTRIBUTED, WAITING}
+    assert left_after(31) == {WAITING}
+    assert left_after(400) == {WAITING}
+
+
+def test_rows_stay(account_id: UUID) -> None:
+    left_after(400)
+    with transaction(readonly=True) as session:
+        assert session.scalar(select(func.count()).select_from(Intake)) == 4
+        assert session.scalar(select(func.count()).select_from(DmarcReport)) == 1
+
+
+def test_a_file_whose_bytes_are_gone_is_not_tried_again(account_id: UUID) -> None:
+    left_after(31)
+    assert intakes.retry(reason="no_verified_domain") == 0
+
+
+def test_bytes_that_come_again_are_read_again(account_id: UUID) -> None:
+    left_after(31)
+    taken = intakes.take_in(account_id, UNATTRIBUTED, way="http")
+    assert (taken.is_new, taken.intake.state) == (False, "received")
+    make_domain(account_id, "other.test")
+    reading.run([])
+    assert intakes.take_in(account_id, UNATTRIBUTED, way="http").intake.state == "parsed"
+
+
+def test_of_failure_reports_only_what_is_redacted_is_kept_and_that_not_for_long(
+    account_id: UUID,
+) -> None:
+    raw = failure_mail()
+    intakes.take_in(account_id, raw, way="http")
+    assert raw in left_after(0)
+    reading.run([])
+    assert raw not in left_after(0)
+    for days, count in ((29, 1), (31, 0)):
+        with transaction() as session:
+            then = now(session) - timedelta(days=days)
+            session.execute(update(FailureReport).values(received_at=then))
+        retention.purge()
+        with transaction(readonly=True) as session:
+            assert session.scalar(select(func.count()).select_from(FailureReport)) == count

@@ -32,7 +32,9 @@ def gauges() -> list[Gauge]:
     with transaction(readonly=True) as session:
         found = list(_of_rows(session, now(session)))
     lengths = {(name,): queue.length(name) for name in queue.QUEUES}
-    known: Samples = {labels: float(length) for labels, length in lengths.items() if length is not None}
+    known: Samples = {
+        labels: float(length) for labels, length in lengths.items() if length is not None
+    }
     return [*found, Gauge("queue_jobs", "Jobs that wait in Redis", ("queue",), known)]
 
 

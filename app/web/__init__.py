@@ -13,6 +13,7 @@ from app.web import (
     intake,
     intake_settings,
     keys,
+    mail,
     overview,
     pages,
     reports,
@@ -34,7 +35,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     web.before_request(pages.admit)
     pages.handle_errors(web)
     filters.add_to(web)
-    groups = (auth, overview, domains, reports, intake, alerts)
+    groups = (auth, overview, domains, mail, reports, intake, alerts)
     for group in (*groups, keys, intake_settings, team, security, audit):
         web.register_blueprint(group.bp)
     app.register_blueprint(web)

@@ -43,6 +43,7 @@ ROLES = {
     "web.auth.logout": "viewer",
     "web.security": "viewer",
     "web.domains": "member",
+    "web.mail": "member",
     "web.alerts": "member",
     "web.intake": "member",
     "web.keys": "admin",

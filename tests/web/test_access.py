@@ -21,6 +21,7 @@ LEAST = {
     "web.domains.verify": "member",
     "web.domains.update": "member",
     "web.domains.delete": "member",
+    "web.mail.decide": "member",
     "web.alerts.change": "member",
     "web.alerts.change_many": "member",
     "web.intake.upload": "member",

@@ -1,0 +1,137 @@
+"""Pages about a domain's mail as reports tell it: who sends, what failed, and what if."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, abort, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.errors import InvalidRequest
+from app.insight.periods import Window, at
+from app.models.senders import DECISIONS
+from app.protocols.dmarc import Policy
+from app.services import analytics, domains, mail_sources, policy_change, tls_sessions
+from app.services.analytics import Question
+from app.services.policy_change import Trial
+from app.web import charts, pages
+from app.web.forms import Form
+
+bp = Blueprint("mail", __name__, url_prefix="/domains/<domain>")
+
+SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year"}
+INTERVALS: dict[str, Any] = {"7": "day", "30": "day", "90": "day", "365": "week"}
+MOST_SOURCES = 50
+MOST_ADDRESSES = 5
+MODES = {"": "as published", "r": "relaxed", "s": "strict"}
+
+
+@bp.get("/mail")
+def show(domain: str) -> ResponseReturnValue:
+    """Messages and TLS sessions over time, and who they came from."""
+    account, days = pages.visitor().account_id, _days()
+    from_at, to_at = _window(days)
+    found = analytics.dmarc(account, Question(domain, from_at, to_at, INTERVALS[days]))
+    window = Window.between(from_at, to_at)
+    tls = tls_sessions.tls(account, domain, window, INTERVALS[days], analytics.UTC)
+    rows = [
+        (f"{start:%d %b}", {"pass": totals.passed, "fail": totals.messages - totals.passed})
+        for start, totals in zip(found.starts, found.series, strict=True)
+    ]
+    sessions = [
+        (f"{start:%d %b}", {"successful": counts.successful, "failed": counts.failed})
+        for start, counts in zip(tls.starts, tls.now.series, strict=True)
+    ]
+    return pages.render(
+        "mail.html",
+        domain=found.domain,
+        days=days,
+        spans=SPANS,
+        mail=found,
+        chart=charts.stacked(("pass", "fail"), rows),
+        sending=mail_sources.search(account, domain, window),
+        coverage=mail_sources.coverage(account, domain, window),
+        tls=tls.now,
+        tls_chart=charts.stacked(("successful", "failed"), sessions),
+        decisions=DECISIONS,
+        most={"sources": MOST_SOURCES, "addresses": MOST_ADDRESSES},
+        hour=at,
+    )
+
+
+@bp.post("/sources")
+def decide(domain: str) -> ResponseReturnValue:
+    """Say what a source is."""
+    visitor, form = pages.visitor(), Form()
+    state = form.choice("state", (*DECISIONS, ""))
+    note, source = form.text("note", 500), form.text("source", 300)
+    form.check()
+    mail_sources.decide(
+        visitor.account_id, domain, source, state or None, note=note or None, actor=visitor.actor
+    )
+    return redirect(url_for(".show", domain=domain, days=_days()), 303)
+
+
+@bp.get("/policy")
+def policy(domain: str) -> ResponseReturnValue:
+    """Whether the DMARC policy may be raised, and what another would have done."""
+    account, days = pages.visitor().account_id, _days()
+    window = Window.between(*_window(days))
+    errors: dict[str, str] = {}
+    trial, result = _trial(), None
+    if trial is not None:
+        try:
+            result = policy_change.try_out(account, domain, window, trial)
+        except InvalidRequest as error:
+            errors = pages.complaints(error)
+    return pages.render(
+        "policy.html",
+        domain=domains.find(account, domain),
+        days=days,
+        spans=SPANS,
+        readiness=policy_change.may_raise(account, domain, window),
+        result=result,
+        hit=_hit(result) if result else [],
+        modes=MODES,
+        given=request.args,
+        errors=errors,
+    )
+
+
+def _hit(found: policy_change.Simulated) -> list[dict[str, Any]]:
+    """The sources whose mail would have been hit, those with the most first."""
+    by_key = {source.key: source for source in found.sending.sources}
+    return [
+        {"source": by_key[key], "messages": count}
+        for key, count in found.replay.sources.most_common(MOST_SOURCES)
+    ]
+
+
+def _trial() -> Trial | None:
+    """The policy that the form asks about; None before it was sent."""
+    if "p" not in request.args:
+        return None
+    words = {name: request.args.get(name, "") for name in ("p", "sp", "adkim", "aspf")}
+    if not all(words[name] in ("", *Policy) for name in ("p", "sp")):
+        abort(400, "There is no such policy.")
+    if not all(words[name] in MODES for name in ("adkim", "aspf")):
+        abort(400, "Alignment is relaxed or strict.")
+    removed = request.args.get("remove_spf", "")[:2000].split()
+    return Trial(
+        p=Policy(words["p"]) if words["p"] else None,
+        sp=Policy(words["sp"]) if words["sp"] else None,
+        adkim=words["adkim"] or None,
+        aspf=words["aspf"] or None,
+        remove_spf=tuple(removed[:50]),
+    )
+
+
+def _days() -> str:
+    days = request.values.get("days", "30")
+    return days if days in SPANS else "30"
+
+
+def _window(days: str) -> tuple[datetime, datetime]:
+    """From the midnight that many days ago (UTC), today being one of them, until now."""
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight - timedelta(days=int(days) - 1), now

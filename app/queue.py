@@ -128,17 +128,29 @@ def enqueue_reverse_dns() -> bool:
 
     returns  False if Redis is away
     """
+    return _enqueue_behind_scans("worker.jobs.look_up_addresses", "reverse names")
+
+
+def enqueue_probes() -> bool:
+    """Have a worker connect to the mail hosts that are due, unless something waits there already.
+
+    returns  False if Redis is away
+    """
+    return _enqueue_behind_scans("worker.jobs.probe_hosts", "mail hosts")
+
+
+def _enqueue_behind_scans(job: str, description: str) -> bool:
     bell = _bound()
 
     def ring() -> bool:
         waiting = bell.queue(SCANS)  # scans go first: nobody waits for this
         if len(waiting) == 0:
             waiting.enqueue(
-                "worker.jobs.look_up_addresses",
+                job,
                 job_timeout=JOB_SECONDS,
                 result_ttl=0,
                 failure_ttl=FAILURE_SECONDS,
-                description="reverse names",
+                description=description,
             )
         return True
 

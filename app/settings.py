@@ -71,6 +71,7 @@ class Settings:
     egress_allow_cidrs: tuple[Network, ...] = ()
     egress_proxy: str | None = None
     geoip_database: str | None = None
+    starttls_probes: bool = False
     egress_ports: tuple[int, ...] = (443,)
 
     mail_url: str | None = None
@@ -311,6 +312,7 @@ _READERS: Mapping[str, Any] = {
     "EGRESS_ALLOW_CIDRS": _cidrs,
     "EGRESS_PROXY": _http_url,
     "GEOIP_DATABASE": _file,
+    "STARTTLS_PROBES": _flag,
     "EGRESS_PORTS": _ports,
     "MAIL_URL": _mail_url,
     "MAIL_FROM": _mail_from,

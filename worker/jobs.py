@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from app import logs, runtime
-from app.services import deliveries, reading, reverse_dns, scanning
+from app.services import deliveries, probing, reading, reverse_dns, scanning
 from worker import bounds, stopping
 
 
@@ -39,10 +39,16 @@ def look_up_addresses() -> None:
     reverse_dns.look_up(runtime.door(), is_stopping=stopping.is_asked)
 
 
+def probe_hosts() -> None:
+    """Connect to the mail hosts that are due."""
+    probing.run(runtime.door())
+
+
 # What a worker runs; whoever can write to Redis can name nothing else.
 JOBS: Mapping[str, Callable[..., Any]] = {
     "worker.jobs.deliver": deliver,
     "worker.jobs.look_up_addresses": look_up_addresses,
+    "worker.jobs.probe_hosts": probe_hosts,
     "worker.jobs.run_scans": run_scans,
     "worker.jobs.read_intakes": read_intakes,
 }

@@ -11,6 +11,7 @@ from app.checks.mta_sts import mta_sts
 from app.checks.mx import mx
 from app.checks.rdns import rdns
 from app.checks.spf import spf
+from app.checks.starttls import starttls
 from app.checks.tls_rpt import tls_rpt
 
-CHECKS = (dns, dnssec, mx, rdns, spf, dkim, dmarc, mta_sts, tls_rpt, dane, caa, bimi)
+CHECKS = (dns, dnssec, mx, rdns, spf, dkim, dmarc, mta_sts, tls_rpt, starttls, dane, caa, bimi)

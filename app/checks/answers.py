@@ -130,6 +130,23 @@ class Page:
     retry_after: str = ""
 
 
+class Handshake(NamedTuple):
+    """What a mail host said of TLS.
+
+    version    ``TLSv1.2``, ``TLSv1.3``
+    trouble    ``version`` (nothing newer than TLS 1.1), ``expired``, ``host_mismatch`` or
+               ``untrusted``; ``detail`` has the words of the library
+    not_after  end of a certificate without trouble, RFC 3339
+    """
+
+    host: str
+    offers_tls: bool
+    version: str | None = None
+    trouble: str | None = None
+    detail: str = ""
+    not_after: str | None = None
+
+
 class Answers(ABC):
     """The one door of a check to the outside. Errors and time-outs raise ``Undetermined``.
 
@@ -148,6 +165,10 @@ class Answers(ABC):
 
         request  what to send instead
         """
+
+    async def shake_hands(self, host: str) -> Handshake:
+        """What the mail host says of TLS, by connecting to it; checks are given what was seen."""
+        raise Undetermined(host, "SMTP", "network")
 
     def ask_ahead(self, *questions: tuple[str, str]) -> None:  # noqa: B027 - saves time, no more
         """Have these (name, type) asked at once, for ``ask`` to wait for one after another.

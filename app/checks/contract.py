@@ -10,11 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from app.checks import evidence
-from app.checks.answers import Answers, Undetermined
+from app.checks.answers import Answers, Handshake, Undetermined
 from app.checks.evidence import Record, Witness
 from app.protocols.names import DomainName
 
@@ -199,6 +200,8 @@ class Subject:
     dkim_selectors  those the owner named
     seen_selectors  (selector, domain) of signatures in reports by the domain or one below it
     known           the facts of each check's last definite judgement
+    handshakes      what was lately seen of mail hosts, by name; None if they are not connected to
+    now             when it is examined; without it nothing is said of what ends soon
     """
 
     domain: DomainName
@@ -206,6 +209,8 @@ class Subject:
     dkim_selectors: tuple[str, ...] = ()
     seen_selectors: tuple[tuple[str, str], ...] = ()
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    handshakes: Mapping[str, Handshake] | None = None
+    now: datetime | None = None
 
 
 Run = Callable[[Subject, Answers], Awaitable[Outcome]]

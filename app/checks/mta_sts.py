@@ -16,6 +16,7 @@ from app.checks.contract import (
     Verdict,
     check,
 )
+from app.checks.expiry import ends_soon
 from app.protocols import mta_sts as protocol
 from app.protocols.mta_sts import Mode, Policy
 
@@ -68,6 +69,18 @@ AGE_SHORT = Kind(
 AGE_LONG = Kind(
     "mta_sts.max_age_too_long", Severity.HIGH, "max_age is over a year: invalid", "RFC 8461 §3.2"
 )
+MX_CERT = Kind(
+    "mta_sts.mx_cert_invalid_under_enforce",
+    Severity.CRITICAL,
+    "Senders that enforce the policy do not deliver: an MX host's TLS cannot be trusted",
+    "RFC 8461 §4.2",
+)
+CERT_EXPIRING = Kind(
+    "mta_sts.policy_cert_expiring",
+    Severity.MEDIUM,
+    "The certificate of the policy's host ends soon",
+    "RFC 8461 §3.3",
+)
 ID_UNCHANGED = Kind(
     "mta_sts.policy_changed_id_unchanged",
     Severity.HIGH,
@@ -96,6 +109,7 @@ _OF_FAILURE = {"tls": TLS_FAILED, "redirect": REDIRECTED, "too_large": TOO_LARGE
         *(MISSING, SEVERAL, SYNTAX, ID_INVALID, UNREACHABLE, REDIRECTED, TLS_FAILED),
         *(CONTENT_TYPE, TOO_LARGE, LINE_ENDINGS, POLICY_SYNTAX, POLICY_VERSION, MX_MISSING),
         *(MISMATCH, MODE_NONE, MODE_TESTING, AGE_SHORT, AGE_LONG, ID_UNCHANGED),
+        *(MX_CERT, CERT_EXPIRING),
     ),
 )
 async def mta_sts(subject: Subject, dns: Answers) -> Outcome:
@@ -149,10 +163,22 @@ async def _with_policy(subject: Subject, id: str, page: Page, dns: Answers) -> O
         "policy_sha256": digest,
     }
     found = [*_of_policy(page, policy), *_of_hosts(policy, uncovered, page.url)]
+    if severity := ends_soon(page.not_after, subject.now):
+        found.append(CERT_EXPIRING.at(page.url, severity=severity, not_after=page.not_after))
+    if policy.mode is Mode.ENFORCE:
+        found += _of_handshakes(subject, [host for host in hosts if host not in uncovered])
     known = subject.known.get("mta_sts", {})
     if known.get("id") == id and known.get("policy_sha256") not in (None, digest):
         found.append(ID_UNCHANGED.at(f"_mta-sts.{subject.domain}", id=id))
     return Outcome(facts, *found)
+
+
+def _of_handshakes(subject: Subject, hosts: Sequence[str]) -> Iterator[Finding]:
+    """The hosts that were lately seen to fail what an enforced policy asks for (§4.2)."""
+    for host in hosts:
+        seen = (subject.handshakes or {}).get(host)
+        if seen and (seen.trouble or not seen.offers_tls):
+            yield MX_CERT.at(host, reason=seen.trouble or "no STARTTLS", detail=seen.detail)
 
 
 def _severity(subject: Subject) -> Severity:

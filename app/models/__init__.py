@@ -6,6 +6,7 @@ from app.models.alerts import Alert, AlertTransition
 from app.models.domains import DnsChange, Domain, DomainState
 from app.models.events import Channel, Delivery, Event
 from app.models.keys import ApiKey, IdempotentCall, KeyAddress, KeyUse
+from app.models.mail_hosts import MailHost
 from app.models.reports import (
     DmarcRecord,
     DmarcReport,
@@ -49,6 +50,7 @@ __all__ = [
     "Invitation",
     "KeyAddress",
     "KeyUse",
+    "MailHost",
     "RawFile",
     "RecoveryCode",
     "ReportDay",

@@ -10,12 +10,24 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 import uvloop
 
-from app.checks.answers import Answer, Answers, Door, OpenAnswers, Page, Request, T, Undetermined
+from app.checks.answers import (
+    Answer,
+    Answers,
+    Door,
+    Handshake,
+    OpenAnswers,
+    Page,
+    Request,
+    T,
+    Undetermined,
+)
 from app.network import wire
 from app.network.egress import Egress
+from app.network.starttls import Prober
 from app.network.transport import Said, Transport, Unanswered
 from app.settings import Settings
 
@@ -59,8 +71,11 @@ class Network(Door):
         servers = settings.dns_nameservers or system_nameservers(RESOLV_CONF)
         shared = Shared(Transport(servers, settings.dns_query_seconds))
         egress = Egress(settings.egress_allow_cidrs, settings.egress_proxy)
+        hello = urlsplit(settings.base_url).hostname or "localhost"
+        prober = Prober(hello, settings.egress_allow_cidrs)
+        budget = settings.scan_query_budget
         try:
-            return await main(lambda: LiveAnswers(shared, egress, settings.scan_query_budget))
+            return await main(lambda: LiveAnswers(shared, egress, prober, budget))
         finally:
             shared.close()
 
@@ -132,8 +147,9 @@ class LiveAnswers(Answers):
     budget  questions that may go out on the network; what others asked before comes free
     """
 
-    def __init__(self, shared: Shared, egress: Egress, budget: int) -> None:
-        self._shared, self._egress, self._budget = shared, egress, budget
+    def __init__(self, shared: Shared, egress: Egress, prober: Prober, budget: int) -> None:
+        self._shared, self._egress, self._prober = shared, egress, prober
+        self._budget = budget
 
     def ask_ahead(self, *questions: tuple[str, str]) -> None:
         for name, rdtype in questions:
@@ -149,6 +165,9 @@ class LiveAnswers(Answers):
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         return await self._egress.fetch(self, host, path, request)
+
+    async def shake_hands(self, host: str) -> Handshake:
+        return await self._prober.probe(self, host)
 
     async def _hear(self, key: Key) -> Heard:
         outcome = self._shared.kept(key)

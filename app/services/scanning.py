@@ -7,12 +7,13 @@ the last attempt: whoever lost the lease meanwhile writes nothing.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Update, func, or_, select, update
+from sqlalchemy.orm import Session
 
 from app import queue, settings
 from app.checks.answers import Door, OpenAnswers
@@ -22,7 +23,7 @@ from app.db import after_commit, now, transaction
 from app.models import Domain, DomainState, Scan
 from app.models.domains import PERIODS
 from app.models.scans import MAX_ATTEMPTS
-from app.services import scans, selectors, settling
+from app.services import probing, scans, selectors, settling
 
 logger = logging.getLogger(__name__)
 
@@ -113,23 +114,38 @@ def _claim(scan_ids: Sequence[UUID]) -> list[Claim]:
             )
             .returning(Scan.id, Scan.domain_id, Scan.attempt)
         ).all()
-        rows = session.execute(
-            select(Domain.id, Domain.name, Domain.usage, Domain.dkim_selectors, DomainState.known)
-            .outerjoin(DomainState, DomainState.domain_id == Domain.id)
-            .where(Domain.id.in_([row.domain_id for row in taken]))
-        ).all()
-        seen = selectors.seen(session, [row.id for row in rows])
-    subjects = {
+        subjects = _subjects(session, [row.domain_id for row in taken], moment)
+    return [Claim(row.id, row.domain_id, row.attempt, subjects[row.domain_id]) for row in taken]
+
+
+def _subjects(
+    session: Session, domain_ids: Sequence[UUID], moment: datetime
+) -> Mapping[UUID, Subject]:
+    """What is examined, and all that its checks are told beforehand."""
+    rows = session.execute(
+        select(Domain.id, Domain.name, Domain.usage, Domain.dkim_selectors, DomainState.known)
+        .outerjoin(DomainState, DomainState.domain_id == Domain.id)
+        .where(Domain.id.in_(domain_ids))
+    ).all()
+    known = {
+        row.id: {check: found["facts"] for check, found in (row.known or {}).items()}
+        for row in rows
+    }
+    hosts = [host for facts in known.values() for host in facts.get("mx", {}).get("hosts", ())]
+    handshakes = probing.seen(session, hosts)
+    selected = selectors.seen(session, [row.id for row in rows])
+    return {
         row.id: Subject(
             domain=row.name,
             usage=Usage(row.usage),
             dkim_selectors=tuple(row.dkim_selectors),
-            seen_selectors=seen.get(row.id, ()),
-            known={check: found["facts"] for check, found in (row.known or {}).items()},
+            seen_selectors=selected.get(row.id, ()),
+            known=known[row.id],
+            handshakes=handshakes,
+            now=moment,
         )
         for row in rows
     }
-    return [Claim(row.id, row.domain_id, row.attempt, subjects[row.domain_id]) for row in taken]
 
 
 def requeue_stale() -> int:

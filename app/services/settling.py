@@ -20,7 +20,7 @@ from app.protocols import timestamps
 from app.rules import RULES
 from app.rules import dns as changes
 from app.rules.contract import Change, Posture
-from app.services import alerts, judgements
+from app.services import alerts, judgements, probing
 
 if TYPE_CHECKING:
     from app.services.scanning import Claim
@@ -112,6 +112,8 @@ def _write(session: Session, written: Sequence[_Rows]) -> None:
         [row.state for row in written],
     )
     session.execute(_domain_has(), [row.domain for row in written])
+    facts = [known["mx"]["facts"] for row in written if "mx" in (known := row.state["known"])]
+    probing.note(session, [host for each in facts for host in each.get("hosts", ())])
     if changed := [change for row in written for change in row.changes]:
         session.execute(insert(DnsChange), changed)
 

@@ -1,11 +1,13 @@
 """The mta_sts check: the record, the policy behind it, and the MX hosts that it covers."""
 
 import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from app.checks.answers import Page
+from app.checks.answers import Handshake, Page
 from app.checks.contract import Severity, Subject, Usage, Verdict, judge
 from app.checks.mta_sts import PATH, mta_sts
 from app.protocols.names import DomainName
@@ -134,8 +136,27 @@ async def test_a_new_policy_needs_a_new_id() -> None:
     assert await codes(KNOWN, ["v=STSv1; id=20260102"], text(POLICY)) == []
 
 
+BROKEN = replace(
+    SUBJECT, handshakes={"mx1.example.org": Handshake("mx1.example.org", True, trouble="expired")}
+)
+ENDING = replace(text(POLICY), not_after="2026-01-20T00:00:00Z")
+TODAY = replace(SUBJECT, now=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+async def test_an_enforced_policy_needs_mail_hosts_that_can_be_trusted() -> None:
+    expected = ["mta_sts.mx_cert_invalid_under_enforce"]
+    assert await codes(BROKEN, [RECORD], text(POLICY)) == expected
+    assert await codes(BROKEN, [RECORD], text(TESTING)) == ["mta_sts.mode_testing"]
+
+
+async def test_the_end_of_the_certificate_is_told_of_in_time() -> None:
+    assert await codes(TODAY, [RECORD], ENDING) == ["mta_sts.policy_cert_expiring"]
+    assert await codes(SUBJECT, [RECORD], ENDING) == []
+
+
 async def test_every_code_that_is_declared_can_be_found() -> None:
     seen = set(await codes(SUBJECT, [RECORD], HTML) + await codes(KNOWN, [RECORD], text(POLICY)))
+    seen.update(await codes(BROKEN, [RECORD], text(POLICY)), await codes(TODAY, [RECORD], ENDING))
     for texts, usage, _ in RECORDS:
         seen.update(await codes(Subject(DOMAIN, usage), texts, text(POLICY)))
     for page in (*(text(policy) for policy, _ in POLICIES), *(page for page, *_ in PAGES)):

@@ -1,0 +1,121 @@
+"""Whether the MX hosts take mail over TLS, with certificates that senders can trust."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from app.checks.answers import Answers, Handshake, Undetermined
+from app.checks.contract import (
+    Finding,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Verdict,
+    check,
+    concluded,
+    unasked,
+)
+from app.checks.expiry import ends_soon
+
+MISSING = Kind(
+    "starttls.missing", Severity.HIGH, "An MX host takes mail in clear text only", "RFC 3207 §2"
+)
+OLD_VERSION = Kind(
+    "starttls.version_deprecated",
+    Severity.HIGH,
+    "An MX host does not speak TLS 1.2 or later",
+    "RFC 8996 §1",
+)
+NO_TLS13 = Kind(
+    "starttls.no_tls13", Severity.LOW, "An MX host does not speak TLS 1.3", "RFC 9325 §3.1.1"
+)
+EXPIRED = Kind(
+    "starttls.cert_expired",
+    Severity.HIGH,
+    "The certificate of an MX host has expired",
+    "RFC 5280 §4.1.2.5",
+)
+EXPIRING = Kind(
+    "starttls.cert_expiring",
+    Severity.MEDIUM,
+    "The certificate of an MX host ends soon",
+    "RFC 5280 §4.1.2.5",
+)
+MISMATCH = Kind(
+    "starttls.cert_host_mismatch",
+    Severity.MEDIUM,
+    "The certificate of an MX host is for another name",
+    "RFC 9525 §6",
+)
+UNTRUSTED = Kind(
+    "starttls.cert_untrusted",
+    Severity.MEDIUM,
+    "No public CA vouches for the certificate of an MX host",
+    "RFC 5280 §6",
+)
+NOT_TESTED = Kind(
+    "starttls.not_tested",
+    Severity.INFO,
+    "MX hosts are not connected to from here",
+    "RFC 3207 §2",
+    verdict=Verdict.INFO,
+)
+
+MAX_HOSTS = 10  # that are looked at, the best first: a domain may name hundreds
+
+_OF_TROUBLE = {
+    "version": OLD_VERSION,
+    "expired": EXPIRED,
+    "host_mismatch": MISMATCH,
+    "untrusted": UNTRUSTED,
+}
+
+
+@check(
+    "starttls",
+    finds=(*(MISSING, OLD_VERSION, NO_TLS13, EXPIRED, EXPIRING, MISMATCH, UNTRUSTED, NOT_TESTED),),
+)
+async def starttls(subject: Subject, dns: Answers) -> Outcome:
+    """What was seen of the MX hosts lately; they are not connected to for each domain anew.
+
+    facts  tested; hosts, by name: tls (offered), version, trouble, not_after; hosts_unasked
+           (beyond ten, if any)
+    """
+    records = await dns.mx(subject.domain)
+    hosts = list(dict.fromkeys(record.host for record in records if record.host))
+    if subject.handshakes is None or not hosts:
+        return Outcome({"tested": False, "hosts": {}}, NOT_TESTED.at(subject.domain, hosts=hosts))
+    facts: dict[str, Any] = {}
+    found: list[Finding] = []
+    unseen = []
+    for host in hosts[:MAX_HOSTS]:
+        if (seen := subject.handshakes.get(host)) is None:
+            unseen.append(Undetermined(host, "SMTP", "not connected to lately"))
+            continue
+        facts[host] = _fact(seen)
+        found += _about(seen, subject.now)
+    left_out = unasked(hosts_unasked=len(hosts) - MAX_HOSTS)
+    return concluded({"tested": True, "hosts": facts, **left_out}, found, unseen)
+
+
+def _fact(seen: Handshake) -> dict[str, Any]:
+    return {
+        "tls": seen.offers_tls,
+        "version": seen.version,
+        "trouble": seen.trouble,
+        "not_after": seen.not_after,
+    }
+
+
+def _about(seen: Handshake, now: datetime | None) -> Iterator[Finding]:
+    if not seen.offers_tls:
+        yield MISSING.at(seen.host)
+        return
+    if seen.trouble:
+        yield _OF_TROUBLE[seen.trouble].at(seen.host, reason=seen.detail)
+        return
+    if seen.version != "TLSv1.3":
+        yield NO_TLS13.at(seen.host, version=seen.version)
+    if severity := ends_soon(seen.not_after, now):
+        yield EXPIRING.at(seen.host, severity=severity, not_after=seen.not_after)

@@ -1,0 +1,26 @@
+"""Mail hosts, and what they said of TLS: one row a host, whoever's domains use it."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base, Json, UtcDateTime
+
+
+class MailHost(Base):
+    """One host that MX records name. It belongs to no account.
+
+    wanted_at  when a scan last saw it named
+    next_at    when it is to be connected to; while that is under way, when others may
+    seen_at    when it last said something; ``seen`` has what, as JSON
+    """
+
+    __tablename__ = "mail_hosts"
+
+    name: Mapped[str] = mapped_column(String(253), primary_key=True)
+    wanted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    next_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    seen: Mapped[dict[str, Any] | None] = mapped_column(Json)

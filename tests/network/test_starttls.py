@@ -1,0 +1,145 @@
+"""SMTP sessions with mail hosts on loopback: what they say of TLS, and what is not said of them."""
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import trustme
+import uvloop
+
+from app.checks.answers import Handshake, Undetermined
+from app.network import special_addresses
+from app.network.starttls import Prober
+from tests.zones import Zone
+
+HOST = "mx.acme.test"
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+OFFERS = b"250-mx.acme.test\r\n250-SIZE 1000\r\n250 STARTTLS\r\n"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(autouse=True)
+def _trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+
+class Host:
+    """A mail host: its greeting, what it answers to EHLO, and its certificate."""
+
+    def __init__(
+        self,
+        context: ssl.SSLContext | None = None,
+        *,
+        greeting: bytes = b"220-hello\r\n220 mx.acme.test\r\n",
+        offers: bytes = OFFERS,
+    ) -> None:
+        self.context, self.greeting, self.offers = context, greeting, offers
+        self.heard: list[bytes] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(self.greeting)
+        try:
+            self.heard.append(await reader.readline())
+            writer.write(self.offers)
+            self.heard.append(await reader.readline())
+            if self.heard[-1] and self.context:
+                writer.write(b"220 go ahead\r\n")
+                await writer.drain()
+                await writer.start_tls(self.context)
+                await reader.read(1)
+        except (OSError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+
+def probe(
+    host: Host,
+    *,
+    allowed: Sequence[special_addresses.Network] = LOOPBACK,
+    addresses: Sequence[str] = ("127.0.0.1",),
+    seconds: float = 10,
+) -> Handshake:
+    async def main() -> Handshake:
+        server = await asyncio.start_server(host.serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            prober = Prober("scanner.test", allowed, port=port, seconds=seconds)
+            return await prober.probe(Zone({(HOST, "A"): list(addresses)}), HOST)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main())
+
+
+def certified(
+    authority: trustme.CA, *names: str, not_after: datetime.datetime | None = None
+) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names, not_after=not_after).configure_cert(context)
+    return context
+
+
+def test_a_host_with_a_good_certificate_is_seen_with_its_end(authority: trustme.CA) -> None:
+    host = Host(certified(authority, HOST))
+    found = probe(host)
+    assert (found.offers_tls, found.version, found.trouble) == (True, "TLSv1.3", None)
+    assert found.not_after is not None
+    assert datetime.datetime.fromisoformat(found.not_after).tzinfo is not None
+    assert host.heard == [b"EHLO scanner.test\r\n", b"STARTTLS\r\n"]
+
+
+def test_a_host_that_offers_no_tls_is_asked_for_nothing_more() -> None:
+    host = Host(offers=b"250 mx.acme.test\r\n")
+    assert probe(host) == Handshake(HOST, offers_tls=False)
+    assert host.heard == [b"EHLO scanner.test\r\n", b""]
+
+
+def test_a_certificate_for_another_name_is_seen(authority: trustme.CA) -> None:
+    assert probe(Host(certified(authority, "other.test"))).trouble == "host_mismatch"
+
+
+def test_a_certificate_that_is_over_is_seen(authority: trustme.CA) -> None:
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    assert probe(Host(certified(authority, HOST, not_after=past))).trouble == "expired"
+
+
+def test_a_certificate_of_an_unknown_ca_is_seen() -> None:
+    assert probe(Host(certified(trustme.CA(), HOST))).trouble == "untrusted"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        Host(greeting=b"554 go away\r\n"),
+        Host(greeting=b"220-" + b"x" * 5000),
+        Host(greeting=b"220-hello\r\n" * 200),
+        Host(greeting=b"\xff\xfe\r\n"),
+        Host(offers=b"502 what\r\n"),
+        Host(),  # offers, and then hangs up
+    ],
+)
+def test_who_is_no_mail_host_or_hangs_up_is_not_judged(host: Host) -> None:
+    with pytest.raises(Undetermined, match=r"SMTP: (network|garbage)"):
+        probe(host)
+
+
+def test_a_host_that_never_speaks_is_given_up() -> None:
+    with pytest.raises(Undetermined, match="SMTP: timeout"):
+        probe(Host(greeting=b""), seconds=0.3)
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["192.0.2.1", "198.51.100.1"], []])
+def test_no_address_that_is_not_public_is_connected_to(addresses: list[str]) -> None:
+    host = Host()
+    with pytest.raises(Undetermined, match=r"SMTP: (refused_address|no_address)"):
+        probe(host, allowed=(), addresses=addresses)
+    assert host.heard == []

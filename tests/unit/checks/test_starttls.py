@@ -1,0 +1,71 @@
+"""What is said of mail hosts that were, or were not, connected to."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.checks.answers import Handshake
+from app.checks.contract import Severity, Subject, Verdict, judge
+from app.checks.starttls import starttls
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, Data, Zone
+
+DOMAIN = DomainName("example.org")
+MX = "mx.example.org"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ZONE: Data = {(DOMAIN, "MX"): [f"10 {MX}"]}
+GOOD = Handshake(MX, True, "TLSv1.3", not_after="2026-06-01T00:00:00Z")
+
+
+def subject(*seen: Handshake) -> Subject:
+    return Subject(DOMAIN, handshakes={each.host: each for each in seen}, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("seen", "codes"),
+    [
+        (GOOD, []),
+        (GOOD._replace(version="TLSv1.2"), ["starttls.no_tls13"]),
+        (Handshake(MX, False), ["starttls.missing"]),
+        (Handshake(MX, True, trouble="version"), ["starttls.version_deprecated"]),
+        (Handshake(MX, True, trouble="expired"), ["starttls.cert_expired"]),
+        (Handshake(MX, True, trouble="host_mismatch"), ["starttls.cert_host_mismatch"]),
+        (Handshake(MX, True, trouble="untrusted"), ["starttls.cert_untrusted"]),
+    ],
+)
+async def test_says_what_was_seen_of_each_host(seen: Handshake, codes: list[str]) -> None:
+    outcome = await starttls.run(subject(seen), Zone(ZONE))
+    assert [found.kind.code for found in outcome.findings] == codes
+
+
+@pytest.mark.parametrize(
+    ("not_after", "severity"),
+    [
+        ("2026-02-15T00:00:00Z", None),
+        ("2026-01-20T00:00:00Z", Severity.MEDIUM),
+        ("2026-01-05T00:00:00Z", Severity.HIGH),
+        ("2026-01-01T12:00:00Z", Severity.CRITICAL),
+    ],
+)
+async def test_a_certificate_that_ends_soon_is_the_worse_the_sooner(
+    not_after: str, severity: Severity | None
+) -> None:
+    outcome = await starttls.run(subject(GOOD._replace(not_after=not_after)), Zone(ZONE))
+    assert [found.severity for found in outcome.findings] == ([severity] if severity else [])
+
+
+async def test_a_host_that_was_not_seen_is_never_a_finding() -> None:
+    judgement = await judge(starttls, subject(), Zone(ZONE))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert judgement.findings == ()
+
+
+async def test_where_hosts_are_not_connected_to_that_is_all_that_is_said() -> None:
+    judgement = await judge(starttls, Subject(DOMAIN), Zone(ZONE))
+    assert judgement.verdict is Verdict.INFO
+    assert [found.kind.code for found in judgement.findings] == ["starttls.not_tested"]
+
+
+async def test_says_nothing_when_dns_fails() -> None:
+    judgement = await judge(starttls, subject(GOOD), Zone({(DOMAIN, "MX"): SERVFAIL}))
+    assert judgement.verdict is Verdict.UNDETERMINED

@@ -66,6 +66,7 @@ class Settings:
     keep_parsed_days: int = 7
     keep_raw_days: int = 30
     keep_failure_report_days: int = 30
+    trusted_authserv_ids: tuple[str, ...] = ()
     metrics_token: str | None = None
 
     egress_allow_cidrs: tuple[Network, ...] = ()
@@ -255,6 +256,13 @@ def _ports(text: str) -> tuple[int, ...]:
     return ports
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(item.strip().lower() for item in text.split(","))
+    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?", name) for name in names):
+        raise ValueError("it must be names like mx.example.org, comma-separated")
+    return names
+
+
 def _mail_url(text: str) -> str:
     if not re.match(r"^smtps?://[^/?#\s]*[^/?#\s@:]", text):
         raise ValueError("it must read like smtp://user:password@host:587")
@@ -308,6 +316,7 @@ _READERS: Mapping[str, Any] = {
     "KEEP_PARSED_DAYS": _positive,
     "KEEP_RAW_DAYS": _positive,
     "KEEP_FAILURE_REPORT_DAYS": _positive,
+    "TRUSTED_AUTHSERV_IDS": _names,
     "METRICS_TOKEN": _token,
     "EGRESS_ALLOW_CIDRS": _cidrs,
     "EGRESS_PROXY": _http_url,

@@ -64,6 +64,16 @@ _REASON = """
           <comment>arc=pass</comment>
         </reason>"""
 
+_RESULTS = ("pass", "pass", "pass", "fail")
+_SERVICES = (  # the author's domain, that of the bounces, and (domain, selector) of signatures
+    ("shop.example", "shop.example", (("shop.example", "s1"),)),
+    ("shop.example", "bounces.mailer.example", (("shop.example", "m1"), ("mailer.example", "x"))),
+    ("news.shop.example", "b.news.shop.example", (("news.shop.example", "n2026"),)),
+    ("shop.example", "crm.example", (("crm.example", "k1"),)),
+    ("shop.example", "list.example", (("shop.example", "s1"), ("list.example", "2025"))),
+    ("shop.example", "elsewhere.example", ()),
+)
+
 
 def xml(records: int, number: int) -> bytes:
     """A report; the same numbers make the same one."""
@@ -73,10 +83,9 @@ def xml(records: int, number: int) -> bytes:
 
 
 def _record(chance: random.Random) -> str:
-    results = ("pass", "pass", "pass", "fail")
-    dkim, spf = chance.choice(results), chance.choice(results)
-    author = chance.choice(("shop.example", "shop.example", "news.shop.example"))
-    signatures = chance.choice((0, 1, 1, 1, 2))
+    """One of a few services sends, from any address: real reports are like that."""
+    author, bounce, signatures = chance.choice(_SERVICES)
+    dkim, spf = chance.choice(_RESULTS), chance.choice(_RESULTS)
     return _RECORD.format(
         address=_address(chance),
         count=int(chance.paretovariate(0.8)) % 100_000,
@@ -85,10 +94,10 @@ def _record(chance: random.Random) -> str:
         spf=spf,
         reason=_REASON if chance.random() < 0.05 else "",
         author=author,
-        bounce=f"b{chance.randrange(20)}.shop.example",
+        bounce=bounce,
         signature="".join(
-            _SIGNATURE.format(domain=author, selector=f"s{chance.randrange(8)}", dkim=dkim)
-            for _ in range(signatures)
+            _SIGNATURE.format(domain=domain, selector=selector, dkim=dkim)
+            for domain, selector in signatures
         ),
     )
 

@@ -71,6 +71,7 @@ THIRD_PARTY = {  # which may import each of these
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),
+    "dkim": ("app.protocols.dkim_verification",),
     "maxminddb": ("app.services.reverse_dns",),
     "cryptography": ("app.services.sealing",),
     "argon2": ("app.services.passwords",),

@@ -29,6 +29,7 @@ def read_intakes(intake_ids: list[str]) -> None:
     with logs.fields(intakes=intake_ids[:3]):
         reading.run(
             [UUID(intake_id) for intake_id in intake_ids],
+            door=runtime.door(),
             guard=bounds.one_file,
             is_stopping=stopping.is_asked,
         )

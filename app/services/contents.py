@@ -26,6 +26,7 @@ class Found:
 
     member  its label among the reports of the file; "" for the first
     digest  of what was read: it is the same however the report was wrapped
+    proven  the domain that the mail around it is provably from, if any
     """
 
     member: str
@@ -33,6 +34,7 @@ class Found:
     report: Report | None
     digest: bytes = b""
     refused: Refused | None = None
+    proven: str | None = None
 
     @property
     def size(self) -> int:

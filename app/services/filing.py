@@ -17,6 +17,7 @@ from app.db import now
 from app.models import DmarcReport, Domain, FailureReport, Intake
 from app.models import TlsReport as StoredTls
 from app.models.reports import PROVENANCES, RECEIVED
+from app.protocols import mail_author
 from app.protocols.dmarc_report import AggregateReport
 from app.protocols.report_limits import Refused
 from app.protocols.tls_report import TlsReport
@@ -154,12 +155,12 @@ def _end(
     if domain is None:
         detail = f"The account has not verified {about}, nor a domain above it"
         return End("unattributed", "no_verified_domain", detail, about)
-    provenance = provenance_of(intake)
+    head = report_rows.head(found.report, about, intake.account_id)
+    provenance = provenance_of(intake, found, head["reporter"])
     row = {
         "id": ids.new(), "account_id": intake.account_id, "domain_id": domain.id,
         "intake_id": intake.id, "provenance": provenance, "content_digest": found.digest,
-        "received_at": intake.received_at,
-        **report_rows.head(found.report, about, intake.account_id),
+        "received_at": intake.received_at, **head,
     }  # fmt: skip
     state, report_id = _place(session, Filing(intake, found, str(domain.name), row))
     details = {
@@ -169,8 +170,10 @@ def _end(
     return End(state, None, details.get(state), about, report_id, provenance)
 
 
-def provenance_of(intake: Intake) -> str:
+def provenance_of(intake: Intake, found: Found, reporter: str | None) -> str:
     """What a report from this file is worth: one of PROVENANCES."""
+    if found.proven and reporter and mail_author.is_aligned(found.proven, reporter):
+        return "authenticated"
     return "token" if intake.way in _TRUSTED_WAYS else "unverified"
 
 

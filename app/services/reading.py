@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,11 +18,13 @@ from uuid import UUID
 from sqlalchemy import Update, select, update
 
 from app import queue, settings
+from app.checks.answers import Door
 from app.db import after_commit, now, transaction
 from app.models import Intake, RawFile
 from app.models.reports import MAX_ATTEMPTS, RECEIVED
+from app.protocols import envelopes
 from app.protocols.report_limits import Refused
-from app.services import filing, intakes
+from app.services import filing, intakes, provenance
 from app.services.contents import Found, read
 
 logger = logging.getLogger(__name__)
@@ -49,20 +51,26 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was found in a file."""
+    """What was found in a file.
+
+    mail  the file itself if it is a mail
+    """
 
     claim: Claim
     found: Sequence[Found]
+    mail: bytes = b""
 
 
 def run(
     intake_ids: Sequence[UUID],
     *,
+    door: Door | None = None,
     guard: Guard = nullcontext,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> int:
     """Read these files, then whatever else has been received, until there is no more.
 
+    door         to the keys of those who sign mails; without one no signature proves anything
     guard        entered around each file; raises TimeoutError or MemoryError in it for one that
                  takes too much
     is_stopping  asked between files; once true what is claimed is given back
@@ -80,7 +88,7 @@ def run(
             wanted = []
             continue
         with _leases(claims):
-            _work(claims, guard, is_stopping)
+            _work(claims, door, guard, is_stopping)
         count += len(claims)
     return count
 
@@ -171,24 +179,41 @@ def _ring(tried: Sequence[UUID], fresh: Sequence[UUID]) -> None:
             return
 
 
-def _work(claims: Sequence[Claim], guard: Guard, is_stopping: Callable[[], bool]) -> None:
+def _work(
+    claims: Sequence[Claim], door: Door | None, guard: Guard, is_stopping: Callable[[], bool]
+) -> None:
     readings: list[Reading] = []
     for index, claimed in enumerate(claims):
         if is_stopping():
             _give_back(claims[index:])
             break
         try:
-            readings.append(Reading(claimed, _read(claimed, guard)))
+            readings.append(_read(claimed, guard))
         except Exception:  # a defect in reading one file costs only that file's attempt
             logger.exception("file not read", extra={"intake_id": str(claimed.intake_id)})
         if sum(found.size for reading in readings for found in reading.found) > GROUP_RECORDS:
-            settle(readings)
+            settle(_with_authors(readings, door, guard))
             readings = []
     if readings:
-        settle(readings)
+        settle(_with_authors(readings, door, guard))
 
 
-def _read(claimed: Claim, guard: Guard) -> Sequence[Found]:
+def _with_authors(
+    readings: Sequence[Reading], door: Door | None, guard: Guard
+) -> Sequence[Reading]:
+    """The same, with the domains that mails are provably from; asks the network."""
+    mails = [(reading.claim.intake_id, reading.mail) for reading in readings if reading.mail]
+    proven = provenance.proven_domains(mails, door, guard)
+    return [_with_author(one, proven.get(one.claim.intake_id)) for one in readings]
+
+
+def _with_author(reading: Reading, domain: str | None) -> Reading:
+    return replace(
+        reading, mail=b"", found=[replace(found, proven=domain) for found in reading.found]
+    )
+
+
+def _read(claimed: Claim, guard: Guard) -> Reading:
     with transaction(readonly=True) as session:
         raw = session.scalar(
             select(RawFile.content).where(
@@ -196,16 +221,19 @@ def _read(claimed: Claim, guard: Guard) -> Sequence[Found]:
             )
         )
     if raw is None:
-        return [Found.refused_as("purged", "The file is not kept any more")]
-    try:
-        with guard():
-            return read(raw, claimed.member, int(time.time()))
-    except Refused as refused:
-        return [Found.refused_as(refused.reason, refused.detail)]
-    except TimeoutError:
-        return [Found.refused_as("timeout", "Reading it takes more time than one file may take")]
-    except MemoryError:
-        return [Found.refused_as("too_large", "Reading it takes more memory than one file may")]
+        reason, detail = "purged", "The file is not kept any more"
+    else:
+        try:
+            with guard():
+                found = read(raw, claimed.member, int(time.time()))
+                return Reading(claimed, found, raw if envelopes.is_mail(raw) else b"")
+        except Refused as refused:
+            reason, detail = refused.reason, refused.detail
+        except TimeoutError:
+            reason, detail = "timeout", "Reading it takes more time than one file may take"
+        except MemoryError:
+            reason, detail = "too_large", "Reading it takes more memory than one file may"
+    return Reading(claimed, [Found.refused_as(reason, detail)])
 
 
 def settle(readings: Sequence[Reading]) -> None:

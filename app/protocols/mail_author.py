@@ -1,0 +1,131 @@
+"""Who a mail is from, and what proves it: its author's domain, signatures, and what the receiving
+server found (RFC 5322 §3.6.2, RFC 6376, RFC 8601)."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from app.protocols import mime, names, public_suffix, tags
+from app.protocols.mime import Headers
+
+MAX_SIGNATURES = 5  # of one mail that are looked at (RFC 6376 §6.1 lets a verifier choose)
+MAX_FIELDS, MAX_SIGNED = 1_000, 200  # header fields, and names in tag h, for they are multiplied
+
+_ADDRESS = re.compile(r"[^\s<>,;:()\[\]\"@]{1,320}@([^\s<>,;:()\[\]\"@]{1,253})")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_COMMENT = re.compile(r"\([^()]*\)")
+_RESULT = re.compile(r"\s*([a-z][a-z0-9-]*)(?:/[0-9]+)?\s*=\s*([a-z]+)\b(.*)", re.DOTALL)
+_PROPERTY = re.compile(r'([a-z]+\.[a-z0-9_-]+)\s*=\s*("[^"]*"|[^\s;]+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A DKIM signature that could prove the author.
+
+    index  among the mail's DKIM-Signature fields
+    """
+
+    index: int
+    domain: str
+    selector: str
+
+    @property
+    def key_name(self) -> str:
+        """Where its key is (RFC 6376 §3.6.2.1)."""
+        return f"{self.selector}._domainkey.{self.domain}"
+
+
+def fields(raw: bytes) -> Headers:
+    """The header fields of a mail, topmost first."""
+    return mime.headers(mime.header_block(raw))
+
+
+def author_domain(header: Headers) -> str | None:
+    """The domain of the one address in the one From field; None if it is not so plain."""
+    found = [value for name, value in header if name == "from"]
+    if len(found) != 1:
+        return None
+    addresses = _ADDRESS.findall(_COMMENT.sub(" ", _QUOTED.sub(" ", found[0])))
+    return _host(addresses[0]) if len(addresses) == 1 else None
+
+
+def is_aligned(one: str, other: str) -> bool:
+    """Whether both names belong to one organization, by the Public Suffix List."""
+    if one == other:
+        return True
+    organization = public_suffix.registrable(one)
+    return organization is not None and organization == public_suffix.registrable(other)
+
+
+def signatures(header: Headers, author: str) -> tuple[Signature, ...]:
+    """The signatures that would prove the author, if they are valid; the topmost few.
+
+    One of only the beginning of a mail (tag ``l``) proves nothing about what is appended.
+    """
+    if len(header) > MAX_FIELDS:
+        return ()
+    values = [value for name, value in header if name == "dkim-signature"][:MAX_SIGNATURES]
+    return tuple(
+        signature
+        for index, value in enumerate(values)
+        if (signature := _signature(index, value)) and is_aligned(signature.domain, author)
+    )
+
+
+def is_vouched_for(header: Headers, servers: Collection[str], author: str) -> bool:
+    """Whether a server that is trusted says that the mail is from the author's domain.
+
+    servers  authserv-ids of the servers that receive our mail; they remove what others write
+             in their name (RFC 8601 §5)
+    source   RFC 8601 §2.2; of several fields only the topmost counts, for senders can add
+             any below it
+    """
+    for name, value in header:
+        if name == "authentication-results":
+            server, results = _results(value)
+            return server in servers and any(_proves(*result, author) for result in results)
+    return False
+
+
+def _proves(method: str, result: str, properties: Mapping[str, str], author: str) -> bool:
+    if result != "pass":
+        return False
+    if method == "dmarc":
+        return _host(properties.get("header.from", "")) == author
+    domain = _host(properties.get("header.d", "")) if method == "dkim" else None
+    return domain is not None and is_aligned(domain, author)
+
+
+def _results(value: str) -> tuple[str, Iterator[tuple[str, str, Mapping[str, str]]]]:
+    """The authserv-id, and each method with its result and properties, in lower case."""
+    server, *rest = _COMMENT.sub(" ", value).lower().split(";")
+    found = (_RESULT.match(part) for part in rest)
+    results = (
+        (match[1], match[2], {k: v.strip('"') for k, v in _PROPERTY.findall(match[3])})
+        for match in found
+        if match
+    )
+    return (server.split() or [""])[0], results
+
+
+def _signature(index: int, value: str) -> Signature | None:
+    pairs = tags.split(value)
+    found = dict(pairs)
+    domain, selector = _host(found.get("d", "")), found.get("s", "").lower()
+    signed = [word.strip().lower() for word in found.get("h", "").split(":")]
+    if len(found) != len(pairs) or "l" in found or "from" not in signed[:MAX_SIGNED]:
+        return None
+    if len(signed) > MAX_SIGNED or not domain or not _is_selector(selector):
+        return None
+    return Signature(index, domain, selector)
+
+
+def _is_selector(text: str) -> bool:
+    return bool(re.fullmatch(r"[a-z0-9_](?:[a-z0-9_.-]{0,61}[a-z0-9_])?", text))
+
+
+def _host(text: str) -> str | None:
+    try:
+        return names.parse_host(text)
+    except names.NotADomain:
+        return None

@@ -1,0 +1,284 @@
+"""Files of reports and their jobs: whatever dies or is lost, each ends, and none counts twice."""
+
+import gzip
+import os
+import resource
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+from rq.worker import SimpleWorker
+from sqlalchemy import func, select, update
+
+from app import queue
+from app import settings as app_settings
+from app.db import now, transaction
+from app.models import DmarcRecord, DmarcReport, Intake
+from app.models.reports import MAX_ATTEMPTS
+from app.services import contents, intakes, reading
+from app.settings import Settings
+from tests.documents import dmarc_xml, record
+from tests.factories import make_account, make_domain
+from worker import bounds
+from worker.process import AllowedJob
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def connection(redis_url: str) -> Any:
+    queue.bind(redis_url)
+    with Redis.from_url(redis_url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    return account.id
+
+
+def work(connection: Any) -> None:
+    """Run what waits, in this process."""
+    worker = SimpleWorker(
+        [queue.INTAKE], connection=connection, serializer=JSONSerializer, job_class=AllowedJob
+    )
+    worker.work(burst=True, logging_level="ERROR")
+
+
+def take(account_id: UUID, *raws: bytes) -> list[UUID]:
+    return [intakes.take_in(account_id, raw, way="http").intake.id for raw in raws]
+
+
+def states() -> Counter[str]:
+    with transaction(readonly=True) as session:
+        return Counter(session.scalars(select(Intake.state)))
+
+
+def again(intake_id: UUID) -> Intake:
+    with transaction(readonly=True) as session:
+        return session.get_one(Intake, intake_id)
+
+
+def jobs(connection: Any) -> list[Any]:
+    return Queue(queue.INTAKE, connection=connection, serializer=JSONSerializer).jobs
+
+
+def let_time_pass() -> None:
+    """Leases end, and bells have been rung long ago."""
+    with transaction() as session:
+        past = now(session) - timedelta(hours=1)
+        session.execute(update(Intake).values(rung_at=past))
+        held = update(Intake).where(Intake.lease_until.is_not(None))
+        session.execute(held.values(lease_until=past))
+
+
+def counted() -> tuple[int, int]:
+    with transaction(readonly=True) as session:
+        reports = session.scalar(select(func.count()).select_from(DmarcReport)) or 0
+        return reports, session.scalar(select(func.sum(DmarcRecord.count))) or 0
+
+
+def several(count: int) -> list[bytes]:
+    return [dmarc_xml(report_id=str(number)) for number in range(count)]
+
+
+def test_a_file_that_is_taken_in_is_read(connection: Any, account_id: UUID) -> None:
+    take(account_id, dmarc_xml())
+    work(connection)
+    assert states() == {"parsed": 1}
+
+
+def test_one_bell_is_enough_for_many_files(connection: Any, account_id: UUID) -> None:
+    first, *_ = take(account_id, *several(30))
+    (job,) = jobs(connection)
+    assert (job.func_name, list(job.args)) == ("worker.jobs.read_intakes", [[str(first)]])
+    work(connection)
+    assert states() == {"parsed": 30}
+    assert counted() == (30, 90)
+
+
+def test_a_bell_that_rang_twice_counts_once(connection: Any, account_id: UUID) -> None:
+    ids = take(account_id, dmarc_xml())
+    assert queue.enqueue_intakes(ids)
+    work(connection)
+    assert counted() == (1, 3)
+    assert again(ids[0]).attempt == 1
+
+
+def test_a_bell_that_was_lost_is_rung_again(connection: Any, account_id: UUID) -> None:
+    take(account_id, *several(3))
+    connection.flushall()
+    assert reading.requeue_stale() == 0
+    let_time_pass()
+    assert reading.requeue_stale() == 3
+    work(connection)
+    assert states() == {"parsed": 3}
+
+
+def test_what_comes_while_redis_is_away_is_read_later(
+    account_id: UUID, redis_url: str, connection: Any
+) -> None:
+    queue.bind("redis://127.0.0.1:1/0")
+    take(account_id, *several(3))
+    queue.bind(redis_url)
+    let_time_pass()
+    reading.requeue_stale()
+    work(connection)
+    assert states() == {"parsed": 3}
+
+
+def test_what_a_worker_held_when_it_was_killed_is_read_by_others(
+    connection: Any, account_id: UUID
+) -> None:
+    ids = take(account_id, *several(3))
+    assert len(reading.claim(ids)) == 3
+    connection.flushall()  # the worker is gone, and its job with it
+    assert reading.claim(ids) == []
+    let_time_pass()
+    assert reading.requeue_stale() == 3
+    # Each alone: one of them may be what killed the worker.
+    assert sorted(map(len, (job.args[0] for job in jobs(connection)))) == [1, 1, 1]
+    work(connection)
+    assert states() == {"parsed": 3}
+    assert counted() == (3, 9)
+
+
+def test_what_kills_every_worker_is_given_up(connection: Any, account_id: UUID) -> None:
+    (poison,) = take(account_id, dmarc_xml())
+    for _ in range(MAX_ATTEMPTS):
+        assert len(reading.claim([poison])) == 1
+        let_time_pass()
+        reading.requeue_stale()
+    ended = again(poison)
+    assert (ended.state, ended.reason) == ("quarantined", "internal")
+    assert ended.detail
+    assert intakes.retry(reason="internal") == 1
+    work(connection)
+    assert again(poison).state == "parsed"
+
+
+def test_an_attempt_that_lost_its_lease_writes_nothing(account_id: UUID) -> None:
+    (intake_id,) = take(account_id, dmarc_xml())
+    (first,) = reading.claim([intake_id])
+    let_time_pass()
+    reading.requeue_stale()
+    (second,) = reading.claim([intake_id])
+    found = contents.read(dmarc_xml(), "", int(time.time()))
+    reading.settle([reading.Reading(first, found)])
+    assert (states(), counted()[0]) == ({"received": 1}, 0)
+    reading.settle([reading.Reading(second, found)])
+    reading.settle([reading.Reading(second, found)])
+    assert (states(), counted()) == ({"parsed": 1}, (1, 3))
+
+
+def test_a_worker_that_is_stopped_gives_back_what_it_has_not_begun(
+    connection: Any, account_id: UUID
+) -> None:
+    ids = take(account_id, *several(10))
+    asked = iter([False, False, False, *[True] * 20])
+    reading.run(ids, is_stopping=lambda: next(asked))
+    assert states() == {"parsed": 2, "received": 8}
+    with transaction(readonly=True) as session:
+        waiting = session.execute(select(Intake.attempt, Intake.lease_until).where(
+            Intake.state == "received"
+        )).all()  # fmt: skip
+    assert {tuple(row) for row in waiting} == {(0, None)}
+    work(connection)
+    assert states() == {"parsed": 10}
+
+
+def test_a_defect_in_reading_costs_only_that_file(
+    account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = contents.read
+
+    def read(raw: bytes, member: str, moment: int) -> Sequence[contents.Found]:
+        if b"cursed" in raw:
+            raise ZeroDivisionError
+        return real(raw, member, moment)
+
+    monkeypatch.setattr(reading, "read", read)
+    _, cursed, _ = take(
+        account_id, dmarc_xml(), dmarc_xml(report_id="cursed"), dmarc_xml(report_id="r3")
+    )
+    for _ in range(MAX_ATTEMPTS + 1):
+        reading.run([cursed])
+        let_time_pass()
+        reading.requeue_stale()
+    assert states() == {"parsed": 2, "quarantined": 1}
+    assert again(cursed).reason == "internal"
+
+
+def test_a_defect_in_writing_costs_only_that_file(
+    account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = contents.read
+
+    def read(raw: bytes, member: str, moment: int) -> Sequence[contents.Found]:
+        found = real(raw, member, moment)
+        if b"cursed" in raw:
+            assert found[0].report is not None
+            object.__setattr__(found[0].report, "report_id", None)  # nothing can be filed so
+        return found
+
+    monkeypatch.setattr(reading, "read", read)
+    ids = take(account_id, dmarc_xml(report_id="cursed"), *several(3))
+    reading.run([])
+    assert states() == {"parsed": 3, "received": 1}
+    assert again(ids[0]).attempt == 1
+
+
+def busy(seconds: float) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
+def test_one_file_may_take_so_much_cpu_and_no_more(settings: Settings) -> None:
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    app_settings.use(replace(settings, intake_cpu_seconds=1))
+    with pytest.raises(TimeoutError), bounds.one_file():
+        busy(20)
+    assert resource.getrlimit(resource.RLIMIT_CPU) == before
+    with bounds.one_file():
+        busy(0.01)
+
+
+def test_one_file_may_take_so_much_memory_and_no_more(settings: Settings) -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    app_settings.use(replace(settings, intake_memory_bytes=50_000_000))
+    with bounds.one_file():
+        bytearray(20_000_000)
+    with pytest.raises(MemoryError), bounds.one_file():
+        bytearray(100_000_000)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    bytearray(100_000_000)
+
+
+def test_a_file_that_takes_too_much_is_quarantined_and_the_others_are_read(
+    settings: Settings, connection: Any, account_id: UUID
+) -> None:
+    app_settings.use(replace(settings, intake_memory_bytes=8_000_000))
+    remarks = "".join(f"<!-- {os.urandom(20).hex()} -->{' ' * 4000}" for _ in range(5_000))
+    raw = gzip.compress(dmarc_xml(report_id="large", records=[remarks + record()]), 1)
+    large, small = take(account_id, raw, dmarc_xml())
+    work(connection)
+    assert again(small).state == "parsed"
+    ended = again(large)
+    assert (ended.state, ended.reason) == ("quarantined", "too_large")
+    app_settings.use(settings)
+    assert intakes.retry(large) == 1
+    work(connection)
+    assert again(large).state == "parsed"
+    assert counted() == (2, 6)

@@ -25,6 +25,16 @@ class BadSettings(ValueError):
         super().__init__("\n".join(complaints))
 
 
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where mails are taken in, and how: LMTP, or SMTP. ``path`` is that of a Unix socket."""
+
+    is_lmtp: bool
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Every field is one environment variable, in upper case; docs/operating.md explains each."""
@@ -67,6 +77,7 @@ class Settings:
     keep_raw_days: int = 30
     keep_failure_report_days: int = 30
     trusted_authserv_ids: tuple[str, ...] = ()
+    lmtp_listen: Listen | None = None
     metrics_token: str | None = None
 
     egress_allow_cidrs: tuple[Network, ...] = ()
@@ -263,6 +274,14 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _listen(text: str) -> Listen:
+    found = re.fullmatch(r"(lmtp|smtp)://(?:(/\S+)|([^\s/:]+|\[[0-9a-f:]+\]):([0-9]{1,5}))", text)
+    if not found or int(found[4] or 0) > 65_535:
+        raise ValueError("it must read like lmtp:///run/reports.sock or smtp://127.0.0.1:2525")
+    host = (found[3] or "").strip("[]")
+    return Listen(found[1] == "lmtp", host, int(found[4] or 0), found[2] or "")
+
+
 def _mail_url(text: str) -> str:
     if not re.match(r"^smtps?://[^/?#\s]*[^/?#\s@:]", text):
         raise ValueError("it must read like smtp://user:password@host:587")
@@ -317,6 +336,7 @@ _READERS: Mapping[str, Any] = {
     "KEEP_RAW_DAYS": _positive,
     "KEEP_FAILURE_REPORT_DAYS": _positive,
     "TRUSTED_AUTHSERV_IDS": _names,
+    "LMTP_LISTEN": _listen,
     "METRICS_TOKEN": _token,
     "EGRESS_ALLOW_CIDRS": _cidrs,
     "EGRESS_PROXY": _http_url,

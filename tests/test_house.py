@@ -59,7 +59,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *("app.cli", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
         "app.sources",
     ),
-    "worker": ("worker", "app.services", "app.queue", "app.runtime", "app.settings", "app.logs"),
+    "worker": (
+        *("worker", "app.services", "app.queue", "app.runtime", "app.settings", "app.logs"),
+        *("app.errors", "app.protocols.report_limits"),
+    ),
 }
 THIRD_PARTY = {  # which may import each of these
     "flask": ("app.api", "app.web", "app.cli", "app"),
@@ -71,6 +74,7 @@ THIRD_PARTY = {  # which may import each of these
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),
+    "aiosmtpd": ("worker.lmtp",),
     "dkim": ("app.protocols.dkim_verification",),
     "maxminddb": ("app.services.reverse_dns",),
     "cryptography": ("app.services.sealing",),

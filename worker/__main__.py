@@ -1,5 +1,7 @@
 """``python -m worker [queue …]``: one process for each queue, started again whenever one ends.
 
+``lmtp`` may stand among the queues: the process that takes mails in.
+
 A worker ends when Redis goes away in the middle of a job; the job's row is taken up again by the
 next attempt, so all there is to do here is to start another.
 """
@@ -12,6 +14,7 @@ import time
 from app import queue
 from worker import stopping
 
+LMTP = "lmtp"
 PAUSE_SECONDS = 1.0  # between two starts of a worker that keeps ending
 BAD_SETTINGS = 2  # its exit status then: starting it again would not help
 
@@ -38,7 +41,8 @@ def main(queues: list[str]) -> int:
 
 def _start(name: str) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C at a terminal must reach the worker once, through us.
-    command = [sys.executable, "-m", "worker.process", name]
+    words = ["worker.lmtp"] if name == LMTP else ["worker.process", name]
+    command = [sys.executable, "-m", *words]
     return subprocess.Popen(command, start_new_session=True)
 
 

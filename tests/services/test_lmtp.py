@@ -1,0 +1,184 @@
+"""Mails by LMTP and SMTP: known recipients only, and acknowledged once they are committed."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, create_engine, select
+
+from app import db
+from app.db import transaction
+from app.models import IngestToken, Intake
+from app.protocols.report_limits import LIMITS
+from app.services import ingest_tokens, reading
+from app.settings import Listen
+from tests.documents import dmarc_xml
+from tests.factories import ACTOR, make_account, make_domain
+from worker import lmtp
+
+pytestmark = pytest.mark.usefixtures("database")
+
+MAIL = b"From: noreply@receiver.test\r\nContent-Type: text/xml\r\n\r\n" + dmarc_xml()
+
+
+@contextmanager
+def listening(is_lmtp: bool) -> Iterator[int]:
+    """A listener on loopback; the port."""
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(lmtp.serve(Listen(is_lmtp, "127.0.0.1", 0)))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(server.close)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+class Client:
+    """Somebody who is connected, and has said from whom the mail is."""
+
+    def __init__(self, port: int, is_lmtp: bool) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.file = self.socket.makefile("rb")
+        self.greeting = self.reply()
+        self.features = self.say("LHLO mx.test" if is_lmtp else "EHLO mx.test")
+        self.say("MAIL FROM:<noreply@receiver.test>")
+
+    def say(self, line: str) -> bytes:
+        """Send a line; the reply to it."""
+        self.socket.sendall(line.encode() + b"\r\n")
+        return self.reply()
+
+    def reply(self) -> bytes:
+        """The next reply, of several lines perhaps."""
+        lines = [self.file.readline()]
+        while lines[-1][3:4] == b"-":
+            lines.append(self.file.readline())
+        return b"".join(lines)
+
+    def send(self, raw: bytes, replies: int = 1) -> list[bytes]:
+        """Send the mail; the codes of so many replies, after which there is none."""
+        assert self.say("DATA").startswith(b"354")
+        self.socket.sendall(raw + b"\r\n.\r\n")
+        codes = [self.reply()[:3] for _ in range(replies)]
+        assert self.say("NOOP").startswith(b"250")
+        return codes
+
+
+@contextmanager
+def client(is_lmtp: bool) -> Iterator[Client]:
+    """Somebody who is connected to a listener of its own."""
+    with listening(is_lmtp) as port:
+        connection = Client(port, is_lmtp)
+        try:
+            yield connection
+        finally:
+            connection.say("QUIT")
+            connection.file.close()
+            connection.socket.close()
+
+
+def token() -> IngestToken:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    return ingest_tokens.create(account.id, actor=ACTOR)
+
+
+def recipient(of: IngestToken) -> str:
+    return f"RCPT TO:<r-{of.token}@ingest.monitoring.test>"
+
+
+def intakes_of(account_id: UUID) -> list[Intake]:
+    with transaction(readonly=True) as session:
+        return list(session.scalars(select(Intake).where(Intake.account_id == account_id)))
+
+
+@pytest.mark.parametrize("is_lmtp", [True, False])
+def test_a_mail_is_kept_for_its_account_and_read(is_lmtp: bool) -> None:
+    known = token()
+    with client(is_lmtp) as connection:
+        assert connection.say(recipient(known)).startswith(b"250")
+        assert connection.send(MAIL) == [b"250"]
+    [intake] = intakes_of(known.account_id)
+    assert (intake.way, intake.state) == ("mail", "received")
+    reading.run([intake.id])
+    [intake] = intakes_of(known.account_id)
+    assert (intake.state, intake.provenance) == ("parsed", "unverified")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["r-0000000000000000000000@ingest.monitoring.test", "postmaster@x.test", "r-@x.test"],
+)
+def test_nobody_else_has_mail_here(address: str) -> None:
+    with client(True) as connection:
+        assert connection.say(f"RCPT TO:<{address}>").startswith(b"550")
+
+
+def test_a_revoked_address_is_unknown() -> None:
+    known = token()
+    ingest_tokens.revoke(known.account_id, known.token, actor=ACTOR)
+    with client(True) as connection:
+        assert connection.say(recipient(known)).startswith(b"550")
+
+
+def test_by_lmtp_each_recipient_has_a_reply() -> None:
+    first, second = token(), token()
+    with client(True) as connection:
+        connection.say(recipient(first))
+        connection.say(recipient(second))
+        ingest_tokens.revoke(second.account_id, second.token, actor=ACTOR)
+        assert connection.send(MAIL, replies=2) == [b"250", b"550"]
+    assert [len(intakes_of(known.account_id)) for known in (first, second)] == [1, 0]
+
+
+def test_a_mail_that_is_too_large_is_refused_for_each_recipient() -> None:
+    first, second = token(), token()
+    line = b"x" * 900 + b"\r\n"
+    with client(True) as connection:
+        assert f"SIZE {LIMITS.message}".encode() in connection.features
+        connection.say(recipient(first))
+        connection.say(recipient(second))
+        raw = MAIL + b"\r\n" + line * (LIMITS.message // len(line))
+        assert connection.send(raw, replies=2) == [b"552", b"552"]
+    assert not intakes_of(first.account_id)
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+def test_while_the_database_is_away_the_sender_is_asked_to_come_back(
+    database: Engine, is_late: bool
+) -> None:
+    known = token()
+    url = "postgresql+psycopg://127.0.0.1:1/none"
+    away = create_engine(url, connect_args={"connect_timeout": 1})
+    with client(True) as connection:
+        try:
+            if is_late:
+                assert connection.say(recipient(known)).startswith(b"250")
+                db.bind(away)
+                assert connection.send(MAIL) == [b"451"]
+            else:
+                db.bind(away)
+                assert connection.say(recipient(known)).startswith(b"451")
+        finally:
+            db.bind(database)
+    assert not intakes_of(known.account_id)
+
+
+def test_there_is_an_end_to_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lmtp, "MAX_CONNECTIONS", 1)
+    with listening(True) as port:
+        first = Client(port, True)
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as second:
+            assert second.recv(3) == b"421"
+        first.say("QUIT")
+        first.file.close()
+        first.socket.close()

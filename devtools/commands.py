@@ -69,6 +69,14 @@ def drill(arguments: Sequence[str]) -> int:
     return _first_failure([command], environment.variables())
 
 
+def shots(arguments: Sequence[str]) -> int:
+    """pictures of a running ./dev demo into docs/shots: ADDRESS PASSWORD"""
+    if len(arguments) != 2:
+        raise Complaint("say where ./dev demo is and what password it printed: ADDRESS PASSWORD")
+    command = [str(PYTHON), "-m", "devtools.shots", *arguments]
+    return _first_failure([command], environment.variables())
+
+
 def migrate(_arguments: Sequence[str]) -> int:
     """bring the tables of DATABASE_URL up to date"""
     environment.prepare(LOCAL)
@@ -106,5 +114,6 @@ def _usage() -> str:
 
 
 COMMANDS: Mapping[str, Command] = {
-    command.__name__: command for command in (run, demo, test, check, bench, drill, migrate, flask)
+    command.__name__: command
+    for command in (run, demo, test, check, bench, drill, shots, migrate, flask)
 }

@@ -73,6 +73,10 @@ class Form:
             self.complain("selectors", "at most 30 names like s2026 or mail.eu, without a domain")
         return list(dict.fromkeys(found))
 
+    def words(self, field: str) -> list[str]:
+        """Words, separated by blanks or commas."""
+        return [word for word in re.split(r"[\s,]+", self.text(field, 2000)) if word]
+
     def days(self, field: str, most: int = MAX_DAYS) -> timedelta | None:
         """A number of days from now; None if the field is empty."""
         text = self.text(field, 20)

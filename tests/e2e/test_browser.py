@@ -1,5 +1,6 @@
 """The dashboard in a real browser: what people come for, from the first page to the last click."""
 
+import gzip
 import re
 import shlex
 import shutil
@@ -8,12 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, FilePayload, expect
 
 from app.protocols import totp
 from app.services import alerts, domains, scans
 from app.services.alerts import AlertFilter
 from app.services.domains import NewDomain
+from tests.documents import dmarc_xml, record
 from tests.e2e.browser import Person, open_browser, open_person
 from tests.e2e.service import Service, wait_for
 from tests.factories import ACTOR
@@ -23,6 +25,10 @@ pytestmark = [
     # What a browser sees does not depend on the database; the web tests run on both.
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]
+
+
+HOSTILE_ORG = "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(2)&gt;"
+FAILED = record("d4.test", ip="203.0.113.9", count=5, dkim="fail", spf="fail")
 
 
 @pytest.fixture
@@ -136,6 +142,33 @@ def test_the_next_call_of_a_revoked_key_is_refused(ann: Person) -> None:
     expect(page.get_by_role("row", name="old program")).to_contain_text("revoked")
     time.sleep(1)  # what other processes may still remember
     assert ann.service.call("GET", "/v1/alerts", key).status == 401
+    ann.assert_whole()
+
+
+def test_an_uploaded_report_is_read_and_seen_in_the_chart(ann: Person) -> None:
+    domains.create(ann.account_id, NewDomain("d4.test"), actor=ACTOR)
+    page = ann.go("/reports/intake")
+    raw = dmarc_xml("d4.test", records=[record("d4.test", count=7), FAILED], org=HOSTILE_ORG)
+    files: list[FilePayload] = [
+        {"name": "a.xml.gz", "mimeType": "application/gzip", "buffer": gzip.compress(raw)},
+        {"name": "b.txt", "mimeType": "text/plain", "buffer": b"nothing of the kind"},
+    ]
+    page.get_by_label("Files").set_input_files(files)
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_text("2 files kept")).to_be_visible()
+    expect(page.get_by_role("row", name="a.xml.gz")).to_contain_text("parsed", timeout=60_000)
+    expect(page.get_by_role("row", name="b.txt")).to_contain_text("quarantined", timeout=60_000)
+    ann.assert_whole()
+    ann.go("/domains/d4.test/mail")
+    expect(page.locator("svg.chart rect.s-pass")).to_have_count(1)
+    expect(page.locator("svg.chart rect.s-fail")).to_have_count(1)
+    page.get_by_text("The numbers").click()
+    numbers = page.get_by_role("region", name="Messages by DMARC result").get_by_role("table")
+    expect(numbers).to_contain_text("75")
+    ann.assert_whole()
+    page.get_by_role("link", name="The reports").click()
+    page.get_by_role("link", name="<script>").click()
+    expect(page.get_by_role("heading", name="<script>")).to_be_visible()
     ann.assert_whole()
 
 

@@ -6,9 +6,19 @@ import pytest
 from playwright.sync_api import Browser
 
 from app import ids
-from app.services import alerts, domains, scans, usage
+from app.services import (
+    alerts,
+    domains,
+    ingest_tokens,
+    intakes,
+    reading,
+    scans,
+    usage,
+)
 from app.services.alerts import AlertFilter
 from app.services.domains import NewDomain
+from app.services.intakes import IntakeFilter
+from tests.documents import dmarc_xml, failure_mail, tls_json
 from tests.e2e.browser import Person, open_person
 from tests.e2e.service import Service, wait_for
 from tests.factories import ACTOR, make_key
@@ -36,8 +46,23 @@ def ann(chromium: Browser, service: Service, request: pytest.FixtureRequest) -> 
     person.context.close()
 
 
+def report_paths(person: Person) -> list[str]:
+    """The pages of one report of each kind."""
+    org = HOSTILE.replace("<", "&lt;").replace('"', "&quot;")
+    files = dmarc_xml("d0.test", org=org), tls_json("d0.test"), failure_mail("d0.test"), b"what?"
+    for raw in files:
+        intakes.take_in(person.account_id, raw, way="dashboard", file_name=HOSTILE)
+    reading.run([])
+    kinds = {"dmarc": "dmr", "tls": "tlr", "failure": "flr"}
+    rows, _ = intakes.search(person.account_id, IntakeFilter(state="parsed")).page(None, 10)
+    assert {row.kind for row in rows} == set(kinds)
+    return [f"/reports/{row.kind}/{ids.public(kinds[row.kind], row.report_id)}" for row in rows]
+
+
 def paths(person: Person) -> list[str]:
     """Every page that there is something on."""
+    reports = report_paths(person)
+    ingest_tokens.create(person.account_id, actor=ACTOR)
     key, _ = make_key(person.account_id)
     usage.note(key.id, f"GET {HOSTILE}"[:100], 200, "192.0.2.1")
     usage.note(key.id, "GET /v1/domains", 429, "2001:db8::1")
@@ -48,7 +73,9 @@ def paths(person: Person) -> list[str]:
         *("/domains/d0.test/settings", "/alerts", f"/alerts/{ids.public('alert', rows[0].id)}"),
         *("/alerts?status=resolved", "/settings/keys", f"/settings/keys/{key.key_id}"),
         *("/settings/team", "/settings/security", "/settings/security/second-factor"),
-        *("/settings/audit", "/docs"),
+        *("/settings/audit", "/docs", "/domains/d0.test/mail", *reports),
+        *("/domains/d0.test/policy?p=reject", "/reports", "/reports/tls", "/reports/failure"),
+        *("/reports/intake", "/settings/intake"),
     ]
 
 

@@ -11,7 +11,11 @@ from tests.web.conftest import Browser
 PAGES = (
     *("/", "/domains", "/domains/add", "/alerts", "/settings/keys", "/settings/team"),
     *("/reports", "/reports/tls", "/reports/failure", "/reports/intake", "/settings/intake"),
-    *("/settings/security", "/settings/security/second-factor", "/settings/audit"),
+    *(
+        "/settings/security",
+        "/settings/security/second-factor",
+        "/settings/audit",
+    ),
 )
 
 

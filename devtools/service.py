@@ -97,7 +97,7 @@ def _serve(plan: Plan) -> int:
             _start_parts(children, plan)
             _await_ready(children, plan)
             if plan.is_demo:
-                print(_step(plan, "adding the sample domains", "flask", "--app", "wsgi", "demo"))
+                _add_samples(plan)
             _announce(plan, token)
             children.watch()
     except Stop:
@@ -188,6 +188,15 @@ def _step(plan: Plan, words: str | None, name: str, *arguments: str) -> str:
         shown = f"{done.stdout}{done.stderr}".strip()
         raise Complaint(f"`{name} {' '.join(arguments)}` has failed:\n{shown}")
     return done.stdout.strip()
+
+
+def _add_samples(plan: Plan) -> None:
+    """The sample domains, and what receivers have reported of them."""
+    print(_step(plan, "adding the sample domains", "flask", "--app", "wsgi", "demo"))
+    files = str(plan.directory / "reports")
+    _step(plan, None, "python", "-m", "demo.reports", files)
+    ingest = ("flask", "--app", "wsgi", "ingest", "--account", "default", files)
+    print(_step(plan, "taking in their reports", *ingest).splitlines()[-1])
 
 
 def _start_parts(children: Children, plan: Plan) -> None:

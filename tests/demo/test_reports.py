@@ -1,0 +1,60 @@
+"""The demo's reports: what is said of every sample can be read, and is the same at every start."""
+
+import time
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from app.protocols.dmarc_report import AggregateReport
+from app.protocols.report_limits import Refused
+from app.services import contents
+from demo import reports, samples
+
+DAY = datetime.now(UTC).date()
+
+
+def kinds(directory: Path) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for path in directory.iterdir():
+        try:
+            for one in contents.read(path.read_bytes(), "", int(time.time())):
+                found[str(one.kind) if one.report else "refused"] += 1
+        except Refused:
+            found["refused"] += 1
+    return found
+
+
+def test_every_kind_of_report_is_there_and_one_file_that_is_none(tmp_path: Path) -> None:
+    count = reports.write(tmp_path, DAY)
+    found = kinds(tmp_path)
+    assert sum(found.values()) == count
+    assert found["dmarc"] == reports.DAYS * 9 + 1
+    assert found["tls"] == reports.DAYS * 3
+    assert (found["failure"], found["refused"]) == (1, 1)
+
+
+def test_another_start_has_the_same_bytes_and_a_later_one_only_more(tmp_path: Path) -> None:
+    first, again, later = (tmp_path / name for name in ("first", "again", "later"))
+    reports.write(first, date(2026, 5, 1))
+    reports.write(again, date(2026, 5, 1))
+    reports.write(later, date(2026, 5, 1) + timedelta(days=1))
+    by_name = {path.name: path.read_bytes() for path in first.iterdir()}
+    assert by_name == {path.name: path.read_bytes() for path in again.iterdir()}
+    dated = {path.name for path in later.iterdir() if "!" in path.name}
+    assert all((later / name).read_bytes() == by_name[name] for name in dated & by_name.keys())
+    assert len(dated - by_name.keys()) == 12
+
+
+def test_there_are_bursts_and_ordinary_days() -> None:
+    sample = reports.SAMPLES[1]
+    volumes = set()
+    for number in range(17):
+        day = date(2026, 5, 1) + timedelta(days=number)
+        (found,) = contents.read(reports._dmarc(sample, "bigmail.example", day), "", 2**31)
+        assert isinstance(found.report, AggregateReport)
+        volumes.add(len(found.report.records))
+    assert len(volumes) == 2
+
+
+def test_only_samples_have_reports() -> None:
+    assert {sample.name for sample in reports.SAMPLES} <= set(samples.DOMAINS)

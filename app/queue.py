@@ -83,6 +83,14 @@ def enqueue_intakes(intake_ids: Sequence[UUID]) -> bool:
     return _enqueue(INTAKE, "worker.jobs.read_intakes", intake_ids)
 
 
+def enqueue_ownership(domain_ids: Sequence[UUID]) -> bool:
+    """Have a worker look whether these domains still prove whose they are, in one job.
+
+    returns  as ``enqueue_scans``
+    """
+    return _enqueue(SCANS, "worker.jobs.recheck_ownership", domain_ids)
+
+
 def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False) -> bool:
     bell = _bound()
 

@@ -41,7 +41,8 @@ class Received:
 class Receiver:
     """Answers each call as ``answer`` says of it; 200 unless it says otherwise.
 
-    answer  (status, headers), or None to hang up without a word
+    answer  (status, headers), or None to hang up without a word; with a header ``drip`` the head
+            comes byte by byte, so many seconds apart
     """
 
     def __init__(self, directory: Path) -> None:
@@ -99,8 +100,8 @@ class _Server(ThreadingHTTPServer):
             wrapped = self.context.wrap_socket(request, server_side=True)
         except OSError:
             return  # who called is gone already
-        super().finish_request(wrapped, client_address)
-        wrapped.close()
+        with wrapped:
+            super().finish_request(wrapped, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Callers may go away in the middle; that is what some of the tests are about."""
@@ -119,10 +120,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         status, extra = answer
+        if "drip" in extra:
+            self._drip(float(extra["drip"]))
+            return
         self.send_response(status)
         for name, value in {"Content-Length": "0", **extra}.items():
             self.send_header(name, value)
         self.end_headers()
+
+    def _drip(self, seconds: float) -> None:
+        """A head whose bytes come one at a time."""
+        self.close_connection = True
+        for byte in b"HTTP/1.1 200 OK":
+            self.wfile.write(bytes([byte]))
+            time.sleep(seconds)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: what came is in ``calls``."""

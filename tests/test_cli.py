@@ -7,7 +7,7 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy.engine import Engine
 
-from app.services import keys
+from app.services import feed, keys
 from app.settings import Settings
 from tests.factories import make_app
 
@@ -88,3 +88,36 @@ def test_a_mistake_is_one_sentence(
     output = run(app, *arguments, status=status)
     assert words in output
     assert "Traceback" not in output
+
+
+def test_a_channel_is_added_tested_listed_and_removed(app: Flask) -> None:
+    run(app, "accounts", "create", "Acme")
+    account = ("--account", "Acme")
+    added = ("channels", "add-email", *account, "--name", "ops", "--severity", "high")
+    assert "MAIL_URL is not set" in run(app, *added, "--cadence", "daily", "ops@acme.test")
+    run(app, *added, "ops@acme.test", status=1)
+    assert "ops@acme.test  high+" in run(app, "channels", "list", *account)
+    assert "on its way" in run(app, "channels", "test", *account, "ops")
+    feed.spread_all()
+    assert "pending" in run(app, "channels", "log", *account, "ops")
+    assert "0 deliveries" in run(app, "channels", "replay", *account, "ops")
+    assert "disabled" in run(app, "channels", "disable", *account, "ops")
+    assert "disabled" not in run(app, "channels", "enable", *account, "ops")
+    run(app, "channels", "remove", *account, "ops")
+    assert run(app, "channels", "list", *account) == ""
+
+
+def test_a_webhook_to_this_machine_is_refused_in_a_sentence(app: Flask) -> None:
+    run(app, "accounts", "create", "Acme")
+    made = ("channels", "add-webhook", "--account", "Acme", "--name", "hook")
+    assert "must be a full name" in run(app, *made, "https://localhost/", status=1)
+
+
+def test_a_services_address_is_printed_nowhere(app: Flask) -> None:
+    run(app, "accounts", "create", "Acme")
+    url = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
+    made = run(app, "channels", "add-apprise", "--account", "Acme", "--name", "chat", url)
+    assert "Slack" in made
+    assert "TIiajkdnlazkcOXrIdevi7FQ" not in made + run(
+        app, "channels", "list", "--account", "Acme"
+    )

@@ -56,7 +56,15 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "app.sources": ("app.sources", "app.protocols"),
     "app.cli": (
-        *("app.cli", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
+        *(
+            "app.cli",
+            "app.checks.contract",
+            "app.services",
+            "app.models",
+            "app.errors",
+            "app.ids",
+            "app.settings",
+        ),
         "app.sources",
     ),
     "worker": (

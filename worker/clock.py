@@ -17,12 +17,14 @@ from app.services import (
     deliveries,
     feed,
     idempotency,
+    ownership,
     probing,
     reading,
     retention,
     reverse_dns,
     scanning,
     selectors,
+    watching,
 )
 from app.settings import BadSettings, Settings
 from worker import stopping
@@ -50,6 +52,10 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(60, reverse_dns.ring_if_due),
         Task(60, probing.ring_if_due),
         Task(30, alerts.wake_snoozed),
+        Task(60, watching.watch_accounts),
+        Task(300, watching.remind),
+        Task(300, watching.watch_acceptances),
+        Task(300, ownership.ring_due),
         Task(3600, idempotency.purge),
         Task(3600, deliveries.purge),
         Task(3600, feed.purge),

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from app import logs, runtime
-from app.services import deliveries, probing, reading, reverse_dns, scanning
+from app.services import deliveries, ownership, probing, reading, reverse_dns, scanning
 from worker import bounds, stopping
 
 
@@ -17,6 +17,11 @@ def run_scans(scan_ids: list[str]) -> None:
             runtime.door(),
             is_stopping=stopping.is_asked,
         )
+
+
+def recheck_ownership(domain_ids: list[str]) -> None:
+    """Look for the owners' records of these domains."""
+    ownership.recheck([UUID(domain_id) for domain_id in domain_ids], runtime.door())
 
 
 def deliver() -> None:
@@ -50,6 +55,7 @@ JOBS: Mapping[str, Callable[..., Any]] = {
     "worker.jobs.deliver": deliver,
     "worker.jobs.look_up_addresses": look_up_addresses,
     "worker.jobs.probe_hosts": probe_hosts,
+    "worker.jobs.recheck_ownership": recheck_ownership,
     "worker.jobs.run_scans": run_scans,
     "worker.jobs.read_intakes": read_intakes,
 }

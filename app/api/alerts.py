@@ -1,5 +1,7 @@
 """Alerts: listed, shown, their history, and what people make of them."""
 
+from typing import Annotated
+
 from flask import Blueprint, Response
 from pydantic import AwareDatetime, Field
 
@@ -32,11 +34,15 @@ class ChangeBody(Body):
     status: inputs.AlertWish
     note: inputs.Note | None = None
     snoozed_until: AwareDatetime | None = None
+    accepted_until: AwareDatetime | None = None
+    risk_owner: Annotated[inputs.Text, Field(max_length=200)] | None = None
 
     @property
     def wanted(self) -> AlertChange:
         """As the service takes it."""
-        return AlertChange(self.status, self.note, self.snoozed_until)
+        return AlertChange(
+            self.status, self.note, self.snoozed_until, self.accepted_until, self.risk_owner
+        )
 
 
 class ManyBody(ChangeBody):

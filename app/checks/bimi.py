@@ -30,7 +30,11 @@ NOT_ENFORCED = Kind(
     f"{_DRAFT} §7",
 )
 UNREACHABLE = Kind(
-    "bimi.logo_unreachable", Severity.MEDIUM, "The logo cannot be fetched", f"{_DRAFT} §4.2"
+    "bimi.logo_unreachable",
+    Severity.MEDIUM,
+    "The logo cannot be fetched",
+    f"{_DRAFT} §4.2",
+    flaps=True,
 )
 NOT_TINY = Kind(
     "bimi.logo_not_tiny_ps", Severity.MEDIUM, "The logo is no SVG Tiny PS", "draft-svg-tiny-ps §2"

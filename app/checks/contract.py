@@ -94,6 +94,7 @@ class Fix(NamedTuple):
 class Kind:
     """A kind of finding. Its code is public API and never changes its meaning.
 
+    flaps    whether it depends on more than DNS says: an alert waits for a second definite sight
     verdict  what the check's verdict becomes at least; unless given it follows from the severity,
              ``info`` being no blemish
     """
@@ -103,6 +104,7 @@ class Kind:
     summary: str
     reference: str
     verdict: Verdict | None = None
+    flaps: bool = False
 
     def at(
         self,

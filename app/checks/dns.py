@@ -32,7 +32,11 @@ INDETERMINATE = Kind(
     verdict=Verdict.FAIL,
 )
 LAME = Kind(
-    "dns.delegation_lame", Severity.MEDIUM, "A name server's name has no address", "RFC 1912 §2.8"
+    "dns.delegation_lame",
+    Severity.MEDIUM,
+    "A name server's name has no address",
+    "RFC 1912 §2.8",
+    flaps=True,
 )
 TAKEOVER = Kind(
     "dns.ns_takeover_risk",

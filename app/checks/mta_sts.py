@@ -30,13 +30,25 @@ SEVERAL = Kind(
 SYNTAX = Kind("mta_sts.record_syntax", Severity.HIGH, "Senders cannot use it", "RFC 8461 §3.1")
 ID_INVALID = Kind("mta_sts.id_invalid", Severity.HIGH, "The id is no valid id", "RFC 8461 §3.1")
 UNREACHABLE = Kind(
-    "mta_sts.policy_unreachable", Severity.HIGH, "There is a record, but no policy", "RFC 8461 §3.3"
+    "mta_sts.policy_unreachable",
+    Severity.HIGH,
+    "There is a record, but no policy",
+    "RFC 8461 §3.3",
+    flaps=True,
 )
 REDIRECTED = Kind(
-    "mta_sts.policy_redirected", Severity.HIGH, "Senders do not follow redirects", "RFC 8461 §3.3"
+    "mta_sts.policy_redirected",
+    Severity.HIGH,
+    "Senders do not follow redirects",
+    "RFC 8461 §3.3",
+    flaps=True,
 )
 TLS_FAILED = Kind(
-    "mta_sts.policy_tls_failed", Severity.HIGH, "The certificate does not count", "RFC 8461 §3.3"
+    "mta_sts.policy_tls_failed",
+    Severity.HIGH,
+    "The certificate does not count",
+    "RFC 8461 §3.3",
+    flaps=True,
 )
 CONTENT_TYPE = Kind(
     "mta_sts.policy_content_type", Severity.LOW, "The policy is not text/plain", "RFC 8461 §3.2"
@@ -116,7 +128,7 @@ async def mta_sts(subject: Subject, dns: Answers) -> Outcome:
     """The record, the policy that it announces, and whether that covers every MX host.
 
     facts  record, record_valid, id; policy_valid, mode, max_age, mx, mx_uncovered, policy_sha256,
-           certificate_not_after
+           certificate_not_after; known_mode (of a policy that is broken now, when it last was not)
     """
     name = f"_mta-sts.{subject.domain}"
     texts = await dns.txt(name)
@@ -142,14 +154,15 @@ async def mta_sts(subject: Subject, dns: Answers) -> Outcome:
 async def _with_policy(subject: Subject, id: str, page: Page, dns: Answers) -> Outcome:
     facts: dict[str, Any] = {"record": True, "record_valid": True, "id": id}
     facts["certificate_not_after"] = page.not_after
+    broken = facts | {"policy_valid": False, "known_mode": _known_mode(subject)}
     try:
         if page.failure or page.status != 200:
-            return Outcome(facts | {"policy_valid": False}, _not_fetched(subject, page))
+            return Outcome(broken, _not_fetched(subject, page))
         policy = protocol.parse_policy(page.body)
     except protocol.BadPolicy as error:
         kind = _OF_POLICY[error.code]
         finding = kind.at(page.url, severity=_severity(subject), reason=error.reason)
-        return Outcome(facts | {"policy_valid": False}, finding)
+        return Outcome(broken, finding)
     hosts = list(dict.fromkeys(mx.host for mx in await dns.mx(subject.domain)))
     hosts = hosts or [subject.domain]
     uncovered = [host for host in hosts if host and not policy.covers(host)]
@@ -183,8 +196,14 @@ def _of_handshakes(subject: Subject, hosts: Sequence[str]) -> Iterator[Finding]:
 
 def _severity(subject: Subject) -> Severity:
     """Senders that remember an enforced policy stop delivering when it is over: then critical."""
-    known = subject.known.get("mta_sts", {}).get("mode")
-    return Severity.CRITICAL if known == Mode.ENFORCE else Severity.HIGH
+    return Severity.CRITICAL if _known_mode(subject) == Mode.ENFORCE else Severity.HIGH
+
+
+def _known_mode(subject: Subject) -> str | None:
+    """The mode of the last policy that could be used; a broken one hands it on."""
+    known = subject.known.get("mta_sts", {})
+    found: str | None = known.get("mode") or known.get("known_mode")
+    return found
 
 
 def _not_fetched(subject: Subject, page: Page) -> Finding:

@@ -8,7 +8,7 @@ import click
 from flask import Flask
 
 from app import ids, settings
-from app.cli import reports
+from app.cli import channels, reports
 from app.cli.base import OPERATOR, Command, Commands, moment, span
 from app.models.accounts import ROLES
 from app.models.keys import Scope
@@ -28,6 +28,7 @@ def init_app(app: Flask) -> None:
     for command in (accounts_group, users_group, keys_group, scans_group, set_up, demo_domains):
         app.cli.add_command(command)
     reports.init_app(app)
+    channels.init_app(app)
 
 
 @accounts_group.command("create")

@@ -23,6 +23,7 @@ class Alert(Base):
     domain_id       None: it is about the account itself
     type            a finding's code, or the type of a rule
     subject         what it is about within the domain: mostly the name of a record
+    reminded_at     when people were last told that it is open
     accepted_until  a risk that ``risk_owner`` has accepted, the alert being dismissed until then
     """
 

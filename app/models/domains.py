@@ -52,6 +52,9 @@ class Domain(Base):
     score, grade         of the last scan that could judge it; see ``insight.score``
     last_scan_…          the last one that finished
     next_scan_at         None: none is scheduled
+    ownership_due_at     when the owner's record is looked for again; None: as soon as can be
+    ownership_failures   definite looks in a row that did not find it
+    ownership_lost_at    when that took ``verified_at`` back
     """
 
     __tablename__ = "domains"
@@ -78,6 +81,9 @@ class Domain(Base):
     schedule: Mapped[str] = mapped_column(String(8), default="daily")
     next_scan_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ownership_due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ownership_failures: Mapped[int] = mapped_column(default=0, server_default="0")
+    ownership_lost_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     score: Mapped[int | None] = mapped_column()
     grade: Mapped[str | None] = mapped_column(String(2))
     score_version: Mapped[int | None] = mapped_column()
@@ -100,6 +106,7 @@ class DomainState(Base):
     known    by check: its last definite judgement as JSON, with ``scan_id`` and ``judged_at``
     unseen   by check: why the last scan could not judge it
     score    the last score as JSON: value, grade, version, points, next
+    marks    the last scores, ``[at, value, grade, basis]`` each, where they differ
     """
 
     __tablename__ = "domain_states"
@@ -116,6 +123,7 @@ class DomainState(Base):
     known: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     unseen: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     score: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    marks: Mapped[list[Any]] = mapped_column(Json, default=list, server_default="[]")
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 

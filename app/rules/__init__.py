@@ -1,5 +1,11 @@
 """What deserves an alert. RULES is what a scan is held against; a type is governed by one rule."""
 
-from app.rules import dns, findings
+from typing import Any
 
-RULES = (*findings.RULES, *dns.RULES)
+from app.rules import acceptances, account, dns, findings, mta_sts, ownership, scans, score
+from app.rules.contract import Rule
+
+RULES = (*findings.RULES, *dns.RULES, *mta_sts.RULES, *score.RULES, *scans.RULES)
+# What is held against other postures, at other times.
+OTHERS: tuple[Rule[Any], ...] = (*account.RULES, *ownership.RULES, *acceptances.RULES)
+TYPES = frozenset[str]().union(*(rule.types for rule in (*RULES, *OTHERS)))

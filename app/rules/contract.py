@@ -36,17 +36,33 @@ P = TypeVar("P", bound=Moment)
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A score that differs from the one before it; it held until the next."""
+
+    at: datetime
+    value: int
+    grade: str
+
+
+@dataclass(frozen=True, slots=True)
 class Posture:
     """All we know of a domain, at one moment.
 
-    judgements  of the scan that is being settled, by check
-    changes     in DNS within CHANGE_WINDOW before ``now``, oldest first
+    judgements    of the scan that is being settled, by check
+    changes       in DNS within CHANGE_WINDOW before ``now``, oldest first
+    known         by check: the last definite judgement before this scan, as JSON
+    marks         scores, oldest first; the first may be older than ``score.WINDOW``, the last one
+                  is that of this scan; none: there is no score
+    failed_scans  in a row, this one the last of them
     """
 
     domain: DomainName
     now: datetime
     judgements: Mapping[str, Judgement]
     changes: Sequence[Change] = ()
+    known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    marks: Sequence[Mark] = ()
+    failed_scans: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,8 @@ def _latest(changes: Sequence[Change]) -> list[Change]:
 def _record_alerts(posture: Posture) -> Iterator[Draft]:
     for change in _latest(posture.changes):
         kind = _KIND.get(change.check, change.check)
-        if kind not in KINDS:
-            continue
+        if kind not in KINDS or (kind == "mta_sts" and change.type == "HTTPS"):
+            continue  # a policy's change has a type of its own
         evidence = {
             "before": list(change.before),
             "after": list(change.after),

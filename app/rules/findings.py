@@ -1,9 +1,15 @@
-"""Findings that deserve an alert: those of medium severity and above, one rule a check."""
+"""Findings that deserve an alert: those of medium severity and above, one rule a check.
+
+Of a kind that flaps, a first sight opens nothing: the definite judgement before must have seen it.
+"""
+
+from typing import Any
 
 from app.checks import CHECKS
 from app.checks.contract import Check, Finding, Severity
 from app.rules.contract import Draft, Posture, Rule
 
+MAX_RECORDS, MAX_VALUES = 10, 5  # of what is kept as the proof of a resolution
 LEAST = Severity.MEDIUM  # what is below is shown with the domain, and wakes nobody
 
 
@@ -12,13 +18,29 @@ def _of(check: Check) -> Rule[Posture]:
         judgement = posture.judgements.get(check.name)
         if judgement is None or not judgement.definite:
             return None
+        before = posture.known.get(check.name, {}).get("findings", ())
+        seen = {(finding["code"], finding["subject"]) for finding in before}
         return [
             _draft(posture, finding)
             for finding in judgement.findings
             if finding.severity.rank <= LEAST.rank
+            and (not finding.kind.flaps or (finding.kind.code, finding.subject) in seen)
         ]
 
-    return Rule(frozenset(kind.code for kind in check.finds), judge)
+    def proof(posture: Posture) -> dict[str, Any]:
+        judgement = posture.judgements[check.name]
+        records = [
+            {
+                "name": r.name,
+                "type": r.type,
+                "rcode": r.rcode,
+                "values": list(r.values[:MAX_VALUES]),
+            }
+            for r in judgement.records[:MAX_RECORDS]
+        ]
+        return {"check": check.name, "verdict": judgement.verdict.value, "records": records}
+
+    return Rule(frozenset(kind.code for kind in check.finds), judge, proof)
 
 
 def _draft(posture: Posture, finding: Finding) -> Draft:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from app import ids
@@ -59,11 +59,17 @@ class AlertFilter:
 
 @dataclass(frozen=True, slots=True)
 class AlertChange:
-    """What a person makes of an alert: open, acknowledged, dismissed, or snoozed until a time."""
+    """What a person makes of an alert: open, acknowledged, snoozed until a time, or dismissed.
+
+    accepted_until  with dismissed: the risk is accepted until then, by ``risk_owner``, for the
+                    reason in ``note``; afterwards the alert opens again
+    """
 
     status: str
     note: str | None = None
     snoozed_until: datetime | None = None
+    accepted_until: datetime | None = None
+    risk_owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,18 +180,23 @@ def change_many(
 
 
 def wake_snoozed() -> int:
-    """Open again what was snoozed until now; how many that were."""
+    """Open again what was snoozed, or accepted as a risk, until now; how many that were."""
     with transaction() as session:
         moment = now(session)
+        is_over = or_(
+            and_(Alert.status == "snoozed", Alert.snoozed_until <= moment),
+            and_(Alert.status == "dismissed", Alert.accepted_until <= moment),
+        )
         alerts = session.scalars(
             select(Alert)
-            .where(Alert.status == "snoozed", Alert.snoozed_until <= moment)
+            .where(is_over)
             .order_by(Alert.id)
             .limit(1_000)
             .with_for_update(skip_locked=True)
         ).all()
         for alert in alerts:
-            transitions.move(session, alert, Step("open", note="the snooze is over"), moment)
+            what = "the snooze" if alert.status == "snoozed" else "the acceptance of the risk"
+            transitions.move(session, alert, Step("open", note=f"{what} is over"), moment)
         return len(alerts)
 
 
@@ -254,12 +265,27 @@ def _change(session: Session, alert: Alert, wanted: AlertChange, actor: str) -> 
         raise _invalid("snoozedUntil", "a time in the future is needed to snooze")
     if wanted.status != "snoozed" and wanted.snoozed_until is not None:
         raise _invalid("snoozedUntil", "only with the status snoozed")
+    _check_acceptance(wanted, moment)
     alert.snoozed_until = wanted.snoozed_until
+    alert.accepted_until, alert.risk_owner = wanted.accepted_until, wanted.risk_owner
     transitions.move(session, alert, Step(wanted.status, actor, wanted.note), moment)
     audit.record(
         session, alert.account_id, actor=actor, action="alert.changed",
         target=ids.public("alert", alert.id), status=wanted.status, note=wanted.note,
     )  # fmt: skip
+
+
+def _check_acceptance(wanted: AlertChange, moment: datetime) -> None:
+    if wanted.accepted_until is None and wanted.risk_owner is None:
+        return
+    if wanted.status != "dismissed":
+        raise _invalid("acceptedUntil", "only with the status dismissed")
+    if wanted.accepted_until is None or wanted.accepted_until <= moment:
+        raise _invalid("acceptedUntil", "a time in the future is needed to accept a risk")
+    if not wanted.risk_owner:
+        raise _invalid("riskOwner", "say who answers for the risk")
+    if not wanted.note:
+        raise _invalid("note", "say why the risk is accepted")
 
 
 def _owned(session: Session, account_id: UUID, alert_id: UUID, *, lock: bool = False) -> Alert:

@@ -226,7 +226,8 @@ def _rest(session: Session, channel: Channel, outcome: Outcome, moment: datetime
     channel.failing_since = channel.failing_since or moment
     schedule = settings.current().delivery_schedule
     first = timedelta(seconds=schedule[1] * (1 - JITTER)) if len(schedule) > 1 else timedelta(0)
-    rest = min(first * 2 ** min(channel.failures - 1, 10), MAX_REST)
+    longest = min(MAX_REST, timedelta(seconds=max(schedule)))
+    rest = min(first * 2 ** min(channel.failures - 1, 10), longest)
     channel.rests_until = moment + max(rest, _asked(outcome.retry_after, moment))
     if outcome.is_gone:
         channels.give_up(session, channel, "it answered 410: it wants no more")

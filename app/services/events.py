@@ -1,7 +1,7 @@
 """Events: written in the transaction of what happened; alike in the feed and in webhooks."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,29 +20,28 @@ _BELL = "delivery bell"
 _REPORTS = {"tls": "tlr", "ruf": "flr"}  # what alerts of other types come from is a dmr
 
 
-def record_transition(session: Session, alert: Alert, transition: Mapping[str, Any]) -> None:
-    """The event of a change of an alert; a step. Its id is the transition's: there is one of each.
+def record_transitions(
+    session: Session, changed: Sequence[tuple[Alert, Mapping[str, Any]]]
+) -> None:
+    """The events of changes of alerts; a step. The id of each is the transition's: one of each.
 
-    transition  the values of its row
+    changed  each alert with the values of its transition's row
     """
-    data = {
-        "alert": alert_as_json(alert),
-        "transition": {
-            "fromStatus": transition["from_status"],
-            "toStatus": transition["to_status"],
-            "actor": transition["actor"],
-            "note": transition["note"],
-            "evidence": transition["evidence"],
-        },
-    }
-    _record(session, transition, transition["type"], alert.id, data)
+    _record(
+        session,
+        [
+            _row(transition, transition["type"], alert.id, _change_data(alert, transition))
+            for alert, transition in changed
+        ],
+    )
 
 
 def record_test(session: Session, account_id: UUID, channel_id: UUID, moment: datetime) -> UUID:
     """An event that only this channel gets; a step."""
     channel = ids.public("chan", channel_id)
     row = {"id": ids.new(), "account_id": account_id, "at": moment}
-    _record(session, row, TEST, None, {"channelId": channel, "message": "This is a test."})
+    data = {"channelId": channel, "message": "This is a test."}
+    _record(session, [_row(row, TEST, None, data)])
     return row["id"]  # type: ignore[return-value]  # the id just made
 
 
@@ -97,24 +96,29 @@ def _dedup_key(alert: Any) -> str:
     return hashlib.sha256(about.encode()).hexdigest()[:32]
 
 
-def _record(
-    session: Session,
-    row: Mapping[str, Any],
-    type: str,
-    alert_id: UUID | None,
-    data: Mapping[str, Any],
-) -> None:
-    body = {"type": type, "timestamp": timestamps.text(row["at"]), "data": data}
-    session.execute(
-        insert(Event).values(
-            id=row["id"],
-            account_id=row["account_id"],
-            type=type,
-            at=row["at"],
-            alert_id=alert_id,
-            body=body,
-        )
-    )
+def _change_data(alert: Alert, transition: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "alert": alert_as_json(alert),
+        "transition": {
+            "fromStatus": transition["from_status"],
+            "toStatus": transition["to_status"],
+            "actor": transition["actor"],
+            "note": transition["note"],
+            "evidence": transition["evidence"],
+        },
+    }
+
+
+def _row(
+    what: Mapping[str, Any], type: str, alert_id: UUID | None, data: Mapping[str, Any]
+) -> dict[str, Any]:
+    body = {"type": type, "timestamp": timestamps.text(what["at"]), "data": data}
+    kept = {name: what[name] for name in ("id", "account_id", "at")}
+    return {**kept, "type": type, "alert_id": alert_id, "body": body}
+
+
+def _record(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    session.execute(insert(Event), rows)
     if not session.info.get(_BELL):  # once a transaction
         session.info[_BELL] = True
         after_commit(session, queue.enqueue_delivery)

@@ -23,7 +23,7 @@ from app.db import after_commit, now, transaction
 from app.models import Domain, DomainState, Scan
 from app.models.domains import PERIODS
 from app.models.scans import MAX_ATTEMPTS
-from app.services import probing, scans, selectors, settling
+from app.services import failing, probing, scans, selectors, settling
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def requeue_stale() -> int:
     with transaction() as session:
         moment = now(session)
         lost = (Scan.status == "running") & (Scan.lease_until < moment)
-        session.execute(
+        failed = session.scalars(
             update(Scan)
             .where(lost, Scan.attempt >= MAX_ATTEMPTS)
             .values(
@@ -167,7 +167,8 @@ def requeue_stale() -> int:
                 finished_at=moment,
                 error=f"given up after {MAX_ATTEMPTS} attempts: the worker ended in each of them",
             )
-        )
+            .returning(Scan.domain_id)
+        ).all()
         waiting = (Scan.status == "queued") & (Scan.rung_at < moment - current.scan_requeue)
         # While other scans wait in the queue, a bell that was rung may just not have been heard.
         wanted = or_(lost, waiting) if is_idle else lost
@@ -184,6 +185,8 @@ def requeue_stale() -> int:
             .values(status="queued", lease_until=None, rung_at=moment)
         )
         after_commit(session, lambda: scans.ring(stale))
+    if failed:
+        failing.note(failed)  # by itself: domains are locked before scans, everywhere
     return len(stale)
 
 

@@ -19,11 +19,14 @@ from app.models import DnsChange, Domain, DomainState, Scan
 from app.protocols import timestamps
 from app.rules import RULES
 from app.rules import dns as changes
-from app.rules.contract import Change, Posture
+from app.rules import score as score_rules
+from app.rules.contract import Change, Mark, Posture
 from app.services import alerts, judgements, probing
 
 if TYPE_CHECKING:
     from app.services.scanning import Claim
+
+LEAST_JUDGED = 90  # points of 100 that must have been judged before a score is told about
 
 logger = logging.getLogger(__name__)
 
@@ -71,22 +74,22 @@ def _settle(session: Session, results: Sequence[Result]) -> None:
         domain = rows.get(claim.domain_id)
         if domain is None or claim.scan_id not in mine:
             continue
-        state = states.get(domain.id) or DomainState(
-            domain_id=domain.id, account_id=domain.account_id, known={}, unseen={}, score={}
-        )
+        state = states.get(domain.id) or _nothing_known(domain)
         found = _Found(claim.scan_id, domain, state, examination, moment)
-        posture = found.posture(recent.get(domain.id, []))
+        posture, stands = found.posture(recent.get(domain.id, [])), standing.get(domain.id, [])
         outcome = alerts.evaluate(
-            session,
-            domain,
-            posture,
-            standing.get(domain.id, []),
-            rules=RULES,
-            scan_id=claim.scan_id,
+            session, domain, posture, stands, rules=RULES, scan_id=claim.scan_id
         )
         written.append(found.rows(outcome))
     if written:
         _write(session, written)
+
+
+def _nothing_known(domain: Domain) -> DomainState:
+    """The state of a domain before its first scan."""
+    return DomainState(
+        domain_id=domain.id, account_id=domain.account_id, known={}, unseen={}, score={}, marks=[]
+    )
 
 
 class _Rows(NamedTuple):
@@ -106,7 +109,8 @@ def _write(session: Session, written: Sequence[_Rows]) -> None:
         states.on_conflict_do_update(
             index_elements=["domain_id"],
             set_={
-                name: states.excluded[name] for name in ("known", "unseen", "score", "updated_at")
+                name: states.excluded[name]
+                for name in ("known", "unseen", "score", "marks", "updated_at")
             },
         ),
         [row.state for row in written],
@@ -155,6 +159,14 @@ class _Found:
         self._judgements = examination.judgements
         self._json = [judgements.as_json(judgement) for judgement in self._judgements]
         self._changes = changes.between(domain.name, state.known, self._judgements, moment)
+        self._known, self._unseen = judgements.absorb(
+            state.known,
+            zip(self._judgements, self._json, strict=True),
+            scan_id=ids.public("scan", scan_id),
+            judged_at=timestamps.text(moment),
+        )
+        self._score = scoring.score(self._known, Usage(domain.usage)).as_json()
+        self._marks = _marks(state.marks or [], self._score, moment)
 
     def posture(self, recent: Iterable[Change]) -> Posture:
         """All we know now, for the rules."""
@@ -163,17 +175,13 @@ class _Found:
             now=self._moment,
             judgements={judgement.check: judgement for judgement in self._judgements},
             changes=[*recent, *self._changes],
+            known=self._state.known,
+            marks=self._marks,
         )
 
     def rows(self, outcome: Mapping[str, Sequence[str]]) -> "_Rows":
         """What is to be written of it; ``outcome`` is what became of alerts."""
-        known, unseen = judgements.absorb(
-            self._state.known,
-            zip(self._judgements, self._json, strict=True),
-            scan_id=ids.public("scan", self._scan_id),
-            judged_at=timestamps.text(self._moment),
-        )
-        score = scoring.score(known, Usage(self._domain.usage)).as_json()
+        score, basis = self._score, _basis(self._score)
         scan = {
             "of": self._scan_id,
             "finished_at": self._moment,
@@ -185,9 +193,10 @@ class _Found:
         state = {
             "domain_id": self._domain.id,
             "account_id": self._domain.account_id,
-            "known": known,
-            "unseen": unseen,
+            "known": self._known,
+            "unseen": self._unseen,
             "score": score,
+            "marks": [[mark.at, mark.value, mark.grade, basis] for mark in self._marks],
             "updated_at": self._moment,
         }
         domain = {
@@ -213,6 +222,23 @@ class _Found:
             "before": list(change.before),
             "after": list(change.after),
         }
+
+
+def _marks(stored: Sequence[Any], score: Mapping[str, Any], moment: datetime) -> list[Mark]:
+    """The last scores of the same basis, this one too; none as long as too little was judged."""
+    if sum(part["of"] for part in score["points"]) < LEAST_JUDGED:
+        return []
+    before = [
+        Mark(datetime.fromisoformat(at), value, grade)
+        for at, value, grade, basis in stored
+        if basis == _basis(score)
+    ]
+    return score_rules.kept(before, Mark(moment, score["value"], score["grade"]))
+
+
+def _basis(score: Mapping[str, Any]) -> str:
+    """By which rules and of which checks it is: what differs in that cannot be compared."""
+    return ",".join([str(score["version"]), *(part["check"] for part in score["points"])])
 
 
 def _still_mine(session: Session, results: Sequence[Result]) -> set[UUID]:

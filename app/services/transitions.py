@@ -93,6 +93,10 @@ def move(session: Session, alert: Alert, step: Step, moment: datetime) -> None:
     alert.resolved_at = moment if step.status == "resolved" else None
     if step.status != "snoozed":
         alert.snoozed_until = None
+    if step.status != "dismissed":
+        alert.accepted_until = alert.risk_owner = None
+    if step.status == "open":
+        alert.reminded_at = moment
     _record(session, [(alert, before, step)], moment)
 
 
@@ -160,8 +164,8 @@ def _record(
         for alert, before, step in steps
     ]  # fmt: skip
     session.execute(insert(AlertTransition), rows)
-    for (alert, _, _), row in zip(steps, rows, strict=True):
-        events.record_transition(session, alert, row)
+    alerts = [alert for alert, _, _ in steps]
+    events.record_transitions(session, list(zip(alerts, rows, strict=True)))
 
 
 def _update(alert: Alert, draft: Draft, moment: datetime, cause: Cause) -> None:

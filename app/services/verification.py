@@ -3,23 +3,17 @@
 The record's value depends on account and domain, so that one copied from elsewhere proves nothing.
 """
 
-import base64
-import hashlib
-import hmac
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
 
 from app import settings
-from app.checks.answers import Answers, Door, OpenAnswers, Undetermined
+from app.checks.answers import Door, Undetermined
 from app.db import now, transaction
 from app.errors import Conflict, ServiceUnavailable
 from app.models import Domain
-from app.services import audit, domains, intakes
-
-_LABEL = "_mp-challenge"
-_PREFIX = "mp-verify="
+from app.services import audit, domains, intakes, ownership
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +26,7 @@ class Challenge:
 
 def challenge(account_id: UUID, domain: str) -> Challenge:
     """The record by which the account proves that it controls the domain."""
-    return Challenge(f"{_LABEL}.{domain}", _values(account_id, domain)[0])
+    return Challenge(ownership.record_name(domain), ownership.values(account_id, domain)[0])
 
 
 def verify(account_id: UUID, ref: str, door: Door, *, actor: str) -> Domain:
@@ -45,9 +39,9 @@ def verify(account_id: UUID, ref: str, door: Door, *, actor: str) -> Domain:
     """
     domain = domains.find(account_id, ref)
     name = domain.name
-    wanted = set(_values(account_id, name))
+    wanted = set(ownership.values(account_id, name))
     try:
-        texts = door.run(lambda open_answers: _texts(open_answers, name))
+        texts = door.run(lambda open_answers: ownership.look(open_answers(), name))
     except Undetermined as error:
         raise ServiceUnavailable(f"DNS does not say: {error}") from None
     if not wanted & set(texts):
@@ -61,6 +55,7 @@ def verify(account_id: UUID, ref: str, door: Door, *, actor: str) -> Domain:
                     session, account_id, actor=actor, action="domain.verified", target=name
                 )
                 intakes.retry_about(session, account_id, name)
+            ownership.seen(session, domain)
             return domain
     except IntegrityError:
         raise Conflict(f"{name} is verified by another account") from None
@@ -69,19 +64,3 @@ def verify(account_id: UUID, ref: str, door: Door, *, actor: str) -> Domain:
 def is_verified(domain_verified_at: object) -> bool:
     """Whether it counts as verified: proved, or the service asks for no proof."""
     return domain_verified_at is not None or settings.current().domain_verification == "off"
-
-
-async def _texts(open_answers: OpenAnswers, domain: str) -> tuple[str, ...]:
-    dns: Answers = open_answers()
-    return await dns.txt(f"{_LABEL}.{domain}")
-
-
-def _values(account_id: UUID, domain: str) -> list[str]:
-    """What the record may say, under the secret of today and the previous ones."""
-    current = settings.current()
-    found = []
-    for secret in (current.secret_key, *current.secret_key_previous):
-        key = hashlib.sha256(f"verification:{secret}".encode()).digest()
-        digest = hmac.digest(key, f"{account_id}|{domain}".encode(), "sha256")
-        found.append(_PREFIX + base64.b32encode(digest[:20]).decode().lower())
-    return found

@@ -11,10 +11,12 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy.engine import Engine
 
+from app import queue
 from app import settings as app_settings
 from app.settings import Settings
 from tests.e2e.browser import OPTIONS
 from tests.e2e.service import SECRET, Service
+from tests.receivers import LOOPBACK, Receiver, receiving
 from tests.servers import Server, start_valkey
 
 Running = dict[str, tuple[Service, Server]]
@@ -30,9 +32,21 @@ def running() -> Iterator[Running]:
         redis.stop()
 
 
+@pytest.fixture(scope="module")
+def receivers(tmp_path_factory: Any) -> Iterator[tuple[Receiver, Receiver]]:
+    """Two receivers of webhooks, of the same authority."""
+    directory = tmp_path_factory.mktemp("receivers")
+    with receiving(directory) as flaky, receiving(directory) as healthy:
+        yield flaky, healthy
+
+
 @pytest.fixture
 def service(
-    database: Engine, settings: Settings, running: Running, tmp_path_factory: Any
+    database: Engine,
+    settings: Settings,
+    running: Running,
+    receivers: tuple[Receiver, Receiver],
+    tmp_path_factory: Any,
 ) -> Service:
     """The service on this test's database; one for all tests of a file, for it takes a while."""
     url = settings.database_url
@@ -40,9 +54,19 @@ def service(
         directory: Path = tmp_path_factory.mktemp("service")
         (directory / "valkey").mkdir()
         redis = start_valkey(directory / "valkey", persistent=True)
-        running[url] = (Service(directory, url, redis.url, domains=20).__enter__(), redis)
+        started = Service(directory, url, redis.url, domains=20, receivers=receivers)
+        running[url] = (started.__enter__(), redis)
     service, redis = running[url]
-    app_settings.use(replace(settings, secret_key=SECRET, redis_url=redis.url))
+    app_settings.use(
+        replace(
+            settings,
+            secret_key=SECRET,
+            redis_url=redis.url,
+            egress_allow_cidrs=LOOPBACK,
+            egress_ports=tuple(receiver.port for receiver in receivers),
+        )
+    )
+    queue.bind(redis.url)
     return service
 
 

@@ -6,7 +6,7 @@ Then every parser is fuzzed for a minute, with ``--quick`` for two seconds.
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -18,13 +18,16 @@ from app import db, queue
 from app import settings as app_settings
 from app.settings import Settings
 from tests.e2e import drills
+from tests.e2e.deliver import deliver
 from tests.e2e.service import ROOT, SECRET, Service
 from tests.factories import make_account, make_key
 from tests.fuzz import fuzzer
+from tests.receivers import LOOPBACK, Receiver, receiving
 from tests.servers import Server, start_postgres, start_valkey
 
 DOMAINS = 100
 KILLS = 6
+TRANSITIONS, DELIVERY_KILLS = 1000, 3
 REDIS_AWAY_SECONDS = 10.0
 FUZZ_SECONDS, QUICK_FUZZ_SECONDS = 60.0, 2.0  # a parser
 
@@ -38,12 +41,14 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="drill-") as name:
             directory = Path(name)
             directory.chmod(0o755)
-            with _running(directory, engine) as (service, redis):
-                _run(engine, service, redis)
+            with receiving(directory) as flaky, receiving(directory) as healthy:
+                receivers = (flaky, healthy)
+                with _running(directory, engine, receivers) as (service, redis):
+                    _run(engine, service, redis, receivers)
     return 1 if fuzzer.run(QUICK_FUZZ_SECONDS if is_quick else FUZZ_SECONDS) else 0
 
 
-def _run(engine: str, service: Service, redis: Server) -> None:
+def _run(engine: str, service: Service, redis: Server, receivers: Sequence[Receiver]) -> None:
     def say(text: str) -> None:
         sys.stdout.write(f"{engine:10} | {text}\n")
         sys.stdout.flush()
@@ -57,6 +62,8 @@ def _run(engine: str, service: Service, redis: Server) -> None:
     account_id, token = _account()
     drills.add_domains(service, token)
     say(drills.stop_redis(service, redis, token, REDIS_AWAY_SECONDS))
+    flaky, healthy = receivers
+    say(deliver(service, flaky, healthy, transitions=TRANSITIONS, kills=DELIVERY_KILLS))
 
 
 def _account() -> tuple[UUID, str]:
@@ -65,7 +72,9 @@ def _account() -> tuple[UUID, str]:
 
 
 @contextmanager
-def _running(directory: Path, engine: str) -> Iterator[tuple[Service, Server]]:
+def _running(
+    directory: Path, engine: str, receivers: Sequence[Receiver]
+) -> Iterator[tuple[Service, Server]]:
     (directory / "valkey").mkdir()
     redis = start_valkey(directory / "valkey", persistent=True)
     servers = [redis]
@@ -84,13 +93,15 @@ def _running(directory: Path, engine: str) -> Iterator[tuple[Service, Server]]:
             redis_url=redis.url,
             allow_special_use_names=True,
             domain_verification="off",
+            egress_allow_cidrs=LOOPBACK,
+            egress_ports=tuple(receiver.port for receiver in receivers),
         )
     )
     connected = db.connect(url)
     db.bind(connected)
     queue.bind(redis.url)
     try:
-        with Service(directory, url, redis.url, domains=DOMAINS) as service:
+        with Service(directory, url, redis.url, domains=DOMAINS, receivers=receivers) as service:
             yield service, redis
     finally:
         connected.dispose()

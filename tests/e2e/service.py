@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from demo.manners import Manners, Slow
 from demo.nameserver import NameServer
 from devtools.processes import end_with_parent, free_port
+from tests.receivers import Receiver
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "e" * 40
@@ -40,11 +41,18 @@ class Service:
     """Processes that share a database, a Redis and a name server.
 
     directory  for logs and zone files
+    receivers  of webhooks, which it may call
     domains    how many domains ``d0.test`` … there are; each answer about them is a little late
     """
 
     def __init__(
-        self, directory: Path, database_url: str, redis_url: str, *, domains: int = 10
+        self,
+        directory: Path,
+        database_url: str,
+        redis_url: str,
+        *,
+        domains: int = 10,
+        receivers: Sequence[Receiver] = (),
     ) -> None:
         self.directory = directory
         self.port = free_port(0)
@@ -68,6 +76,8 @@ class Service:
             "BIND": "127.0.0.1",
             "LOG_LEVEL": "warning",
         }
+        if receivers:
+            self._settings |= _reaching(receivers)
 
     def __enter__(self) -> "Service":
         self.dns.start()
@@ -145,6 +155,19 @@ def wait_for(is_so: Callable[[], bool], what: str, seconds: float = 90) -> None:
         time.sleep(0.1)
 
 
+def _reaching(receivers: Sequence[Receiver]) -> dict[str, str]:
+    """Settings by which webhooks go to receivers on this machine, and are soon tried again."""
+    return {
+        "EGRESS_ALLOW_CIDRS": "127.0.0.0/8",
+        "EGRESS_PORTS": ",".join(str(receiver.port) for receiver in receivers),
+        "SSL_CERT_FILE": str(receivers[0].ca_file),
+        "DELIVERY_SCHEDULE": ",".join(["0"] + ["0.2"] * 40),
+        "DELIVERY_SECONDS": "1",
+        "DELIVERY_LEASE": "3",
+        "DELIVERY_SWEEP": "1",
+    }
+
+
 def _json(raw: bytes) -> Any:
     return json.loads(raw) if raw else None
 
@@ -165,6 +188,7 @@ def _write_zones(directory: Path, names: list[str]) -> None:
     servers = "@ IN NS ns1.test.\n@ IN NS ns2.test.\n"
     hosts = "ns1 IN A 198.51.100.1\nns2 IN A 198.51.100.2\nmx IN A 198.51.100.3\n"
     cuts = "".join(f"{name}. IN NS ns1.test.\n{name}. IN NS ns2.test.\n" for name in names)
+    cuts += "hooks.receiver IN A 127.0.0.1\n"
     (directory / "test.zone").write_text(head.format("test") + servers + hosts + cuts)
     records = (
         '@ IN MX 10 mx.test.\n@ IN TXT "v=spf1 mx -all"\n@ IN TXT "v=spf1 -all"\n'

@@ -10,8 +10,10 @@ from app.services import keys
 from app.settings import Settings
 from tests.e2e import drills
 from tests.e2e.conftest import Running
+from tests.e2e.deliver import deliver
 from tests.e2e.service import Service, wait_for
 from tests.factories import ACTOR, make_account, make_key
+from tests.receivers import Receiver
 from tests.servers import Server
 
 pytestmark = pytest.mark.e2e
@@ -78,6 +80,15 @@ def test_scans_asked_for_without_redis_are_run_once_it_is_back(
 ) -> None:
     drills.add_domains(service, token)
     drills.stop_redis(service, redis, token, seconds=3)
+
+
+def test_what_is_to_be_told_survives_receivers_that_misbehave_and_workers_that_die(
+    service: Service, receivers: tuple[Receiver, Receiver]
+) -> None:
+    flaky, healthy = receivers
+    flaky.calls.clear()
+    healthy.calls.clear()
+    deliver(service, flaky, healthy, transitions=40, kills=1)
 
 
 def test_a_redis_that_hangs_neither_stops_answers_nor_lifts_the_limit(

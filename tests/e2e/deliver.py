@@ -1,0 +1,141 @@
+"""What must hold of deliveries when receivers misbehave and workers die."""
+
+import json
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from app.checks.contract import Severity
+from app.db import transaction
+from app.models import Delivery, Domain
+from app.rules.contract import Draft
+from app.services import alerts, channels, transitions
+from app.services.alerts import AlertChange
+from app.services.channels import NewChannel
+from app.services.transitions import Cause
+from tests.e2e.service import Service, wait_for
+from tests.factories import ACTOR, make_account, make_domain
+from tests.receivers import ReachingDoor, Received, Receiver
+
+PAUSE_SECONDS = 0.05  # between two transitions
+CHANGES = ("acknowledged", "open", "dismissed", "open")  # of an alert that was opened
+
+
+@dataclass
+class Story:
+    """Alerts that are opened and changed, and whom they are told to."""
+
+    service: Service
+    domain: Domain
+    flaky: Receiver
+    healthy: Receiver
+
+    def go_on(self, transitions_wanted: int, kills: int) -> None:
+        """Make so many transitions, and kill the workers so often meanwhile."""
+        killing = {transitions_wanted * (n + 1) // (kills + 1) for n in range(kills)}
+        alert_id = self._open(0)
+        for number in range(1, transitions_wanted):
+            time.sleep(PAUSE_SECONDS)
+            if number % 5:
+                wanted = AlertChange(CHANGES[number % 5 - 1])
+                alerts.change(self.domain.account_id, alert_id, wanted, actor=ACTOR)
+            else:
+                alert_id = self._open(number)
+            if number in killing:
+                self.service.kill_below("worker")
+
+    def _open(self, number: int) -> UUID:
+        moment = datetime.now(UTC)
+        draft = Draft("spf.missing", f"{moment.timestamp()}.{number}", Severity.HIGH, "t", "m")
+        with transaction() as session:
+            (opened,) = transitions.open_new(session, self.domain, [draft], moment, Cause())
+        return opened
+
+
+def misbehave(call: Received) -> tuple[int, dict[str, str]] | None:
+    """One of the ways of receivers; half of the time it is the good one."""
+    way = random.random()
+    if way < 0.5:
+        return 200, {}
+    if way < 0.7:
+        return 500, {}
+    if way < 0.8:
+        return 429, {"Retry-After": "1"}
+    if way < 0.9:
+        return None
+    if way < 0.95:
+        time.sleep(3)  # longer than it has
+        return 200, {}
+    return 200, {"drip": "0.3"}
+
+
+def deliver(
+    service: Service, flaky: Receiver, healthy: Receiver, *, transitions: int, kills: int
+) -> str:
+    """Every event comes to both, with one id and in the order of its alert, whoever is killed."""
+    account_id = make_account().id
+    story = Story(service, make_domain(account_id, schedule="off"), flaky, healthy)
+    flaky.answer = misbehave
+    for name, receiver in (("flaky", flaky), ("healthy", healthy)):
+        channels.add_webhook(
+            account_id, receiver.url, NewChannel(name), ReachingDoor(), actor=ACTOR
+        )
+    quiet = transitions // 2
+    story.go_on(quiet, 0)
+    wait_for(lambda: len(_first(healthy.calls)) >= quiet, "the healthy receiver")
+    in_quiet = len(healthy.calls)
+    story.go_on(transitions - quiet, kills)
+    wait_for(lambda: _pending(account_id) == 0, "deliveries", 600)
+    for receiver in (flaky, healthy):
+        _assert_whole(receiver, transitions)
+    late = [_p95(healthy.calls[:in_quiet]), _p95(healthy.calls[in_quiet:])]
+    return (
+        f"{transitions} events to a flaky receiver in {len(flaky.calls)} tries, none lost; to a "
+        f"healthy one beside it, p95 {late[0]:.2f} s; {late[1]:.2f} s with {kills} kill -9"
+    )
+
+
+def _first(calls: Sequence[Received]) -> dict[str, Received]:
+    """The first call of each event."""
+    found: dict[str, Received] = {}
+    for call in calls:
+        found.setdefault(call.id, call)
+    return found
+
+
+def _pending(account_id: UUID) -> int:
+    with transaction(readonly=True) as session:
+        rows = session.execute(
+            select(Delivery.status, func.count())
+            .where(Delivery.account_id == account_id)
+            .group_by(Delivery.status)
+        )
+        counts = {row[0]: int(row[1]) for row in rows}
+    assert counts.get("dead", 0) == 0, counts
+    return counts.get("pending", 0)
+
+
+def _assert_whole(receiver: Receiver, events: int) -> None:
+    first = _first(receiver.calls)
+    assert len(first) == events, f"{len(first)} of {events} events came"
+    assert len({call.body for call in receiver.calls}) == events, "a body changed between tries"
+    told: dict[str, int] = {}
+    for call in first.values():  # in the order in which they came
+        said = json.loads(call.body)
+        alert = said["data"]["alert"]["id"]
+        assert told.get(alert, 0) < said["sequence"], "an alert was told out of order"
+        told[alert] = said["sequence"]
+
+
+def _p95(calls: Sequence[Received]) -> float:
+    late = [
+        call.at - datetime.fromisoformat(json.loads(call.body)["timestamp"]).timestamp()
+        for call in _first(calls).values()
+    ]
+    return statistics.quantiles(late, n=20)[-1]

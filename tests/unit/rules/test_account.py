@@ -1,0 +1,73 @@
+"""What an account is told about its keys and channels."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.checks.contract import Severity
+from app.rules import account
+from app.rules.account import AccountPosture, Channel, Key
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=100)
+
+
+def told(posture: AccountPosture) -> dict[str, Severity]:
+    return {
+        draft.type: draft.severity for rule in account.RULES for draft in rule.judge(posture) or ()
+    }
+
+
+def day(ago: int) -> date:
+    return (NOW - timedelta(days=ago)).date()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {}),
+        ({"created_at": NOW - timedelta(days=1)}, {"key.created": Severity.INFO}),
+        ({"revoked_at": NOW - timedelta(days=1)}, {"key.revoked": Severity.INFO}),
+        ({"revoked_at": NOW - timedelta(days=8)}, {}),
+        ({"expires_at": NOW + timedelta(days=31)}, {}),
+        ({"expires_at": NOW + timedelta(days=29)}, {"key.expiring": Severity.LOW}),
+        ({"expires_at": NOW + timedelta(days=6)}, {"key.expiring": Severity.MEDIUM}),
+        ({"expires_at": NOW + timedelta(hours=6)}, {"key.expiring": Severity.HIGH}),
+        ({"expires_at": NOW - timedelta(hours=6)}, {}),
+        ({"expires_at": NOW + timedelta(hours=6), "is_replaced": True}, {}),
+        ({"denied": 19}, {}),
+        ({"denied": 20}, {"key.scope_denied_burst": Severity.HIGH}),
+        ({"limited": 99}, {}),
+        ({"limited": 100}, {"key.rate_limited": Severity.MEDIUM}),
+        ({"denied": 50, "revoked_at": NOW - timedelta(days=9)}, {}),
+        ({"networks": [("192.0.2.0/24", day(0))]}, {}),
+        ({"networks": [("192.0.2.0/24", day(90)), ("198.51.100.0/24", day(30))]}, {}),
+        (
+            {"networks": [("192.0.2.0/24", day(90)), ("198.51.100.0/24", day(1))]},
+            {"key.new_network": Severity.MEDIUM},
+        ),
+        ({"networks": [("192.0.2.0/24", day(1)), ("198.51.100.0/24", day(1))]}, {}),
+    ],
+)
+def test_the_use_of_a_key_is_told_where_it_is_unusual(
+    options: dict[str, Any], expected: dict[str, Severity]
+) -> None:
+    key = replace(Key("abc", "ci", LONG_AGO, "user:x"), **options)
+    assert told(AccountPosture(NOW, [key])) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, set()),
+        ({"given_up": "it answered 410"}, {"webhook.disabled"}),
+        ({"failures": 9}, set()),
+        ({"failures": 2, "is_digest": True}, set()),
+        ({"failures": 3, "is_digest": True}, {"digest.failed"}),
+    ],
+)
+def test_a_channel_that_tells_nobody_is_told(options: dict[str, Any], expected: set[str]) -> None:
+    channel = replace(Channel("chan_x", "ops", "email", False, 0), **options)
+    assert set(told(AccountPosture(NOW, (), [channel]))) == expected

@@ -1,0 +1,59 @@
+"""Scores: which changes are told, and against what they are held."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.checks.contract import Severity
+from app.protocols.names import DomainName
+from app.rules import score
+from app.rules.contract import Mark, Posture
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+DOMAIN = DomainName("example.org")
+
+
+def marks(*values: tuple[float, int, str]) -> list[Mark]:
+    """(days ago, value, grade), kept as a scan keeps them."""
+    found: list[Mark] = []
+    for days, value, grade in values:
+        found = score.kept(found, Mark(NOW - timedelta(days=days), value, grade))
+    return found
+
+
+def told(history: Sequence[Mark]) -> dict[str, Severity]:
+    posture = Posture(DOMAIN, NOW, {}, marks=history)
+    (rule,) = score.RULES
+    return {draft.type: draft.severity for draft in rule.judge(posture) or ()}
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ([(0, 80, "B")], {}),
+        ([(1, 80, "B"), (0, 71, "B")], {}),
+        ([(1, 80, "B"), (0, 70, "B")], {"score.dropped": Severity.MEDIUM}),
+        ([(1, 80, "B"), (0, 79, "C")], {"score.grade_changed": Severity.MEDIUM}),
+        ([(1, 79, "C"), (0, 80, "B")], {"score.grade_changed": Severity.INFO}),
+        ([(0, 49, "E")], {"score.below_threshold": Severity.MEDIUM}),
+        ([(0, 50, "E")], {}),
+        ([(30, 90, "A"), (0, 75, "A")], {"score.dropped": Severity.MEDIUM}),
+        ([(30, 90, "A"), (8, 75, "A"), (0, 75, "A")], {}),
+        ([(3, 90, "A"), (2, 70, "A"), (0, 89, "A")], {}),
+    ],
+)
+def test_a_score_is_held_against_the_week_before(
+    history: list[tuple[float, int, str]], expected: dict[str, Severity]
+) -> None:
+    assert told(marks(*history)) == expected
+
+
+def test_without_a_score_nothing_is_said() -> None:
+    (rule,) = score.RULES
+    assert rule.judge(Posture(DOMAIN, NOW, {})) is None
+
+
+def test_marks_do_not_grow_without_end() -> None:
+    hourly = [(hours / 24, 50 + hours % 2, "C") for hours in range(24 * 30, -1, -1)]
+    assert len(marks(*hourly)) <= 24 * 7 + 2

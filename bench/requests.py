@@ -1,0 +1,165 @@
+"""Requests a second beside a bare Flask application: the same gunicorn, in turns.
+
+    ./dev bench requests [--rounds 5] [--seconds 4]
+
+Two workers with threads, eight connections that stay open; limiter and key check are on, with a
+real Valkey and a real PostgreSQL. What the client costs is in all figures alike.
+"""
+
+import argparse
+import multiprocessing
+import selectors
+import socket
+import statistics
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from app import runtime
+from app.models.keys import Scope
+from app.services import accounts, domains, keys
+from app.settings import Settings
+from bench import backends
+from devtools.processes import free_port
+
+CONNECTIONS = 8
+DOMAINS = 60
+ACTOR = "cli:bench"
+TARGETS = {"/v1/me": 0.55, "/v1/domains?limit=50": 0.28}
+MAX_TAIL = 4  # p99 as a multiple of p50
+
+
+@dataclass(slots=True)
+class Sample:
+    """What one run brought: requests a second, and how long each took, sorted."""
+
+    rate: float
+    seconds: Sequence[float] = field(default_factory=list)
+
+    def at(self, share: float) -> float:
+        """The time that this share of the requests took at most."""
+        return self.seconds[min(int(len(self.seconds) * share), len(self.seconds) - 1)]
+
+
+def load(port: int, path: str, token: str, seconds: float) -> Sample:
+    """Ask for one path over all connections at once, in a process of its own."""
+    ours, theirs = multiprocessing.Pipe()
+    arguments = (theirs, port, path, token, seconds)
+    process = multiprocessing.Process(target=_load, args=arguments)
+    process.start()
+    sample: Sample = ours.recv()
+    process.join()
+    return sample
+
+
+def _load(
+    pipe: "multiprocessing.connection.Connection",
+    port: int,
+    path: str,
+    token: str,
+    seconds: float,
+) -> None:
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+    request = head.encode()
+    selector = selectors.DefaultSelector()
+    sent: dict[socket.socket, float] = {}
+    heard: dict[socket.socket, bytearray] = {}
+    for _ in range(CONNECTIONS):
+        each = socket.create_connection(("127.0.0.1", port))
+        selector.register(each, selectors.EVENT_READ)
+        sent[each], heard[each] = time.perf_counter(), bytearray()
+        each.sendall(request)
+    started, took = time.perf_counter(), list[float]()
+    while time.perf_counter() - started < seconds:
+        for key, _ in selector.select(1):
+            each = key.fileobj  # type: ignore[assignment]  # what was registered
+            heard[each] += each.recv(65536)
+            if not _is_whole(heard[each]):
+                continue
+            now = time.perf_counter()
+            took.append(now - sent[each])
+            sent[each] = now
+            heard[each].clear()
+            each.sendall(request)
+    pipe.send(Sample(len(took) / (time.perf_counter() - started), sorted(took)))
+
+
+def _is_whole(heard: bytearray) -> bool:
+    head, behind, body = heard.partition(b"\r\n\r\n")
+    if not behind:
+        return False
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise SystemExit(head.decode("latin1"))
+    length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+    return len(body) == int(length)
+
+
+@contextmanager
+def _gunicorn(application: str, variables: dict[str, str]) -> Iterator[int]:
+    port = free_port(0)
+    settings = {"PORT": str(port), "BIND": "127.0.0.1", "WEB_CONCURRENCY": "2", **variables}
+    arguments = ("-c", "gunicorn.conf.py", "--max-requests", "0", application)
+    with backends.process("gunicorn", settings, *arguments):
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2).close()
+                break
+            except urllib.error.HTTPError:
+                break  # it answers
+            except OSError:
+                time.sleep(0.05)
+        yield port
+
+
+def _token(variables: dict[str, str]) -> str:
+    """Of a key that may read an account with domains."""
+    runtime.start(Settings.from_environ(variables))
+    account_id = accounts.create("bench").id
+    for number in range(DOMAINS):
+        domains.create(account_id, domains.NewDomain(f"d{number}.example"), actor=ACTOR)
+    return keys.issue(account_id, keys.NewKey("bench", tuple(Scope)), actor=ACTOR)[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each run")
+    options = parser.parse_args()
+    with backends.valkey() as redis_url, backends.database("postgresql") as database_url:
+        variables = backends.variables(
+            database_url, redis_url, RATE_LIMIT="100000000 per minute", LOG_LEVEL="warning"
+        )
+        token = _token(variables)
+        with (
+            _gunicorn("bench.hello:app", variables) as floor,
+            _gunicorn("wsgi:app", variables) as ours,
+        ):
+            _measure(floor, ours, token, options.rounds, options.seconds)
+
+
+def _measure(floor: int, ours: int, token: str, rounds: int, seconds: float) -> None:
+    ways = [("/", floor), *((path, ours) for path in TARGETS)]
+    samples: dict[str, list[Sample]] = {path: [] for path, _ in ways}
+    for path, port in ways:
+        load(port, path, token, 1.0)
+    for _ in range(rounds):
+        for path, port in ways:
+            samples[path].append(load(port, path, token, seconds))
+    bare = statistics.median(sample.rate for sample in samples["/"])
+    print(f"\n{CONNECTIONS} connections, medians of {rounds} rounds in turns")
+    print(f"  {'Flask, hello':24} {bare:8.0f} requests/s")
+    for path, target in TARGETS.items():
+        rate = statistics.median(sample.rate for sample in samples[path])
+        median = statistics.median(sample.at(0.5) for sample in samples[path])
+        tail = statistics.median(sample.at(0.99) for sample in samples[path])
+        print(
+            f"  GET {path:20} {rate:8.0f} requests/s, {rate / bare:.2f} of it (target {target}),"
+            f" p50 {median * 1000:.1f} ms, p99 {tail / median:.1f} × p50 (target {MAX_TAIL})"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -85,7 +85,7 @@ THIRD_PARTY = {  # which may import each of these
     "aiosmtpd": ("worker.lmtp",),
     "dkim": ("app.protocols.dkim_verification",),
     "maxminddb": ("app.services.reverse_dns",),
-    "cryptography": ("app.services.sealing",),
+    "cryptography": ("app.services.sealing", "app.protocols.mark_certificates"),
     "argon2": ("app.services.passwords",),
     "segno": ("app.web.security",),
     "apprise": ("app.channels.chat",),

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from app.checks import dmarc_walk
+from app.checks import bimi_evidence, dmarc_walk
 from app.checks.answers import Answers
 from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
 from app.protocols import bimi as protocol
@@ -55,13 +54,14 @@ DECLINED = Kind("bimi.declined", Severity.INFO, "The domain wants no logo", f"{_
     "bimi",
     finds=(
         *(MISSING, SEVERAL, SYNTAX, NOT_ENFORCED, UNREACHABLE, NOT_TINY, NOT_SQUARE),
-        *(CONTENT_TYPE, VMC_MISSING, DECLINED),
+        *(CONTENT_TYPE, VMC_MISSING, DECLINED, *bimi_evidence.KINDS),
     ),
 )
 async def bimi(subject: Subject, dns: Answers) -> Outcome:
     """The record of the default selector, its logo, and whether DMARC lets it be shown.
 
-    facts  record, record_valid, record_at, logo, authority, declined, dmarc_enforced
+    facts  record, record_valid, record_at, logo, authority, declined, dmarc_enforced;
+           authority_names, authority_not_after of its certificate, if that can be read
     """
     walk = await dmarc_walk.walk(subject.domain, dns)
     at, texts = await _find(subject.domain, walk.org_domain, dns)
@@ -91,6 +91,11 @@ async def bimi(subject: Subject, dns: Answers) -> Outcome:
     found += await _of_logo(record, dns)
     if record.a is None:
         found.append(VMC_MISSING.at(name))
+    else:
+        shown = (subject.domain, walk.org_domain)
+        certified, faults = await bimi_evidence.examine(dns, record.a, shown, subject.now)
+        facts |= certified
+        found += faults
     return Outcome(facts | {"dmarc_enforced": is_enforced}, *found)
 
 
@@ -115,13 +120,8 @@ async def _is_enforced(walk: dmarc_walk.Walk, dns: Answers) -> bool:
 async def _of_logo(record: Record, dns: Answers) -> list[Finding]:
     if record.l is None:
         return []
-    parts = urlsplit(record.l)
-    target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-    if parts.port not in (None, 443):
-        return [UNREACHABLE.at(record.l, reason="only the port of https: is asked here")]
-    page = await dns.fetch(str(record.l.host), target)
-    if page.failure or page.status != 200:
-        reason = page.detail or page.failure or f"HTTP status {page.status}"
+    page = await bimi_evidence.fetch(dns, record.l)
+    if reason := bimi_evidence.trouble(page):
         return [UNREACHABLE.at(record.l, reason=reason, status=page.status)]
     problems = bimi_logo.problems(page.body)
     found = []

@@ -1,8 +1,15 @@
 """The bimi check: the record, its logo, and whether DMARC lets it be shown."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from app.checks.answers import Page
 from app.checks.bimi import bimi
@@ -29,6 +36,46 @@ def page(body: str, content_type: str = "image/svg+xml") -> Page:
 
 
 GOOD = page(SVG)
+VMC = ("example.org", "/vmc.pem")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def certificate(
+    *names: str, days: float = 300, use: str = "1.3.6.1.5.5.7.3.31", is_named: bool = True
+) -> Page:
+    """A certificate as it is served; it ends so many days after ``NOW``."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example")])
+    builder = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=400))
+        .not_valid_after(NOW + timedelta(days=days))
+        .add_extension(x509.ExtendedKeyUsage([x509.ObjectIdentifier(use)]), critical=False)
+    )
+    if is_named:
+        hosts = x509.SubjectAlternativeName([x509.DNSName(host) for host in names])
+        builder = builder.add_extension(hosts, critical=False)
+    signed = builder.sign(key, hashes.SHA256())
+    return Page("", 200, "application/x-pem-file", signed.public_bytes(Encoding.PEM))
+
+
+CERTIFIED = certificate("example.org")
+CERTIFICATES: list[tuple[Page, list[str]]] = [
+    (CERTIFIED, []),
+    (certificate("DEFAULT._bimi.example.org", "other.example"), []),
+    (certificate("other.example"), ["bimi.vmc_domain_mismatch"]),
+    (certificate("example.org", days=20), ["bimi.vmc_expiring"]),
+    (certificate("example.org", days=-1), ["bimi.vmc_expired"]),
+    (certificate("example.org", use="1.3.6.1.5.5.7.3.1"), ["bimi.vmc_invalid"]),
+    (certificate(is_named=False), ["bimi.vmc_invalid"]),
+    (
+        Page("", 200, body=b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        ["bimi.vmc_invalid"],
+    ),
+    (Page("", 200, body=b""), ["bimi.vmc_invalid"]),
+    (Page("", 404), ["bimi.vmc_unreachable"]),
+    (Page("", failure="refused_address"), ["bimi.vmc_unreachable"]),
+]
 RECORDS: list[tuple[list[str], list[str]]] = [
     ([], ["bimi.missing"]),
     (["something else"], ["bimi.missing"]),
@@ -78,10 +125,25 @@ POLICIES = [
 ]
 
 
-async def codes(texts: list[str], logo: Page, data: dict[Any, Any] = REJECT) -> list[str]:
+async def codes(
+    texts: list[str], logo: Page, data: dict[Any, Any] = REJECT, vmc: Page = CERTIFIED
+) -> list[str]:
     """The codes of what is found, in order."""
-    zone = Zone(data | {NAME: texts}, {LOGO: logo})
-    return [found.kind.code for found in (await bimi.run(SUBJECT, zone)).findings]
+    zone = Zone(data | {NAME: texts}, {LOGO: logo, VMC: vmc})
+    subject = replace(SUBJECT, now=NOW)
+    return [found.kind.code for found in (await bimi.run(subject, zone)).findings]
+
+
+@pytest.mark.parametrize(("vmc", "expected"), CERTIFICATES)
+async def test_the_certificate_must_be_one_that_receivers_take(
+    vmc: Page, expected: list[str]
+) -> None:
+    assert await codes([RECORD], GOOD, vmc=vmc) == expected
+
+
+async def test_without_the_time_nothing_is_said_of_the_end() -> None:
+    zone = Zone(REJECT | {NAME: [RECORD]}, {LOGO: GOOD, VMC: certificate("example.org", days=-1)})
+    assert (await bimi.run(SUBJECT, zone)).findings == ()
 
 
 @pytest.mark.parametrize(("texts", "expected"), RECORDS)
@@ -98,7 +160,7 @@ async def test_the_logo_must_be_one_that_can_be_shown(logo: Page, expected: list
 async def test_a_logo_needs_an_enforced_policy_of_the_domain_and_of_its_organization(
     domain: DomainName, data: dict[Any, Any], is_enforced: bool
 ) -> None:
-    zone = Zone({NAME: [RECORD], ("sub.example.org", "A"): []} | data, {LOGO: GOOD})
+    zone = Zone({NAME: [RECORD], ("sub.example.org", "A"): []} | data, {LOGO: GOOD, VMC: CERTIFIED})
     outcome = await bimi.run(Subject(domain), zone)
     assert outcome.facts["dmarc_enforced"] is is_enforced
     expected = [] if is_enforced else ["bimi.dmarc_not_enforced"]
@@ -110,6 +172,8 @@ async def test_every_code_that_is_declared_can_be_found() -> None:
     for logo, _ in LOGOS:
         seen.update(await codes([RECORD], logo))
     seen.update(await codes([RECORD], GOOD, {}))
+    for vmc, _ in CERTIFICATES:
+        seen.update(await codes([RECORD], GOOD, vmc=vmc))
     assert seen == {kind.code for kind in bimi.finds}
 
 
@@ -120,7 +184,9 @@ async def test_a_logo_is_nobodys_duty(usage: Usage) -> None:
 
 
 async def test_a_sub_domain_shows_the_logo_of_its_organization() -> None:
-    zone = Zone(REJECT | {NAME: [RECORD], ("sub.example.org", "A"): []}, {LOGO: GOOD})
+    zone = Zone(
+        REJECT | {NAME: [RECORD], ("sub.example.org", "A"): []}, {LOGO: GOOD, VMC: CERTIFIED}
+    )
     facts = (await bimi.run(Subject(SUB), zone)).facts
     assert facts == {
         "record": True,
@@ -130,6 +196,8 @@ async def test_a_sub_domain_shows_the_logo_of_its_organization() -> None:
         "authority": "https://example.org/vmc.pem",
         "declined": False,
         "dmarc_enforced": True,
+        "authority_names": ["example.org"],
+        "authority_not_after": "2026-10-28T00:00:00.000Z",
     }
 
 

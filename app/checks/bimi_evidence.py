@@ -1,0 +1,83 @@
+"""The certificate behind a BIMI logo: whether receivers that want one would take it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.checks.answers import Answers, Page
+from app.checks.contract import Finding, Kind, Severity
+from app.checks.expiry import ends_soon
+from app.protocols import mark_certificates, timestamps
+from app.protocols.mark_certificates import MarkCertificate
+from app.protocols.uris import Uri
+
+_DRAFT = "draft-fetch-validation-vmc-wchuang"
+
+UNREACHABLE = Kind(
+    "bimi.vmc_unreachable", Severity.MEDIUM, "The certificate cannot be fetched", f"{_DRAFT} §5"
+)
+INVALID = Kind("bimi.vmc_invalid", Severity.MEDIUM, "It is no mark certificate", f"{_DRAFT} §4")
+EXPIRED = Kind(
+    "bimi.vmc_expired", Severity.MEDIUM, "The mark certificate has expired", f"{_DRAFT} §5"
+)
+EXPIRING = Kind(
+    "bimi.vmc_expiring", Severity.MEDIUM, "The mark certificate ends soon", f"{_DRAFT} §5"
+)
+MISMATCH = Kind(
+    "bimi.vmc_domain_mismatch",
+    Severity.MEDIUM,
+    "The mark certificate is for another domain",
+    f"{_DRAFT} §5",
+)
+KINDS = (UNREACHABLE, INVALID, EXPIRED, EXPIRING, MISMATCH)
+
+
+async def fetch(dns: Answers, uri: Uri) -> Page:
+    """What is served there; a port other than that of https: is a failure by itself."""
+    parts = urlsplit(uri)
+    if parts.port not in (None, 443):
+        return Page(uri, failure="port", detail="only the port of https: is asked here")
+    target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+    return await dns.fetch(str(uri.host), target)
+
+
+def trouble(page: Page) -> str | None:
+    """Why nothing was served, for people."""
+    if page.failure or page.status != 200:
+        return page.detail or page.failure or f"HTTP status {page.status}"
+    return None
+
+
+async def examine(
+    dns: Answers, uri: Uri, domains: Iterable[str], now: datetime | None
+) -> tuple[dict[str, Any], list[Finding]]:
+    """The facts and findings of the certificate at ``uri``.
+
+    domains  those that show the logo: it must be for one of them
+    """
+    page = await fetch(dns, uri)
+    if reason := trouble(page):
+        return {}, [UNREACHABLE.at(uri, reason=reason, status=page.status)]
+    try:
+        certificate = mark_certificates.parse(page.body)
+    except mark_certificates.Unreadable as error:
+        return {}, [INVALID.at(uri, reason=str(error))]
+    ends = timestamps.text(certificate.not_after)
+    facts = {"authority_names": list(certificate.names), "authority_not_after": ends}
+    found = []
+    if not certificate.covers(domains):
+        found.append(MISMATCH.at(uri, names=list(certificate.names)))
+    if (finding := _of_end(uri, certificate, ends, now)) is not None:
+        found.append(finding)
+    return facts, found
+
+
+def _of_end(
+    uri: Uri, certificate: MarkCertificate, ends: str, now: datetime | None
+) -> Finding | None:
+    if now is not None and certificate.not_after <= now:
+        return EXPIRED.at(uri, not_after=ends)
+    if severity := ends_soon(ends, now):
+        return EXPIRING.at(uri, severity=severity, not_after=ends)
+    return None

@@ -1,14 +1,13 @@
 """The sample domains of the demo: every verdict can be seen with them."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from sqlalchemy import select
 
 from app.checks.contract import Usage
 from app.db import transaction
 from app.models import Account
-from app.services import demo_reports, domains, ingest_tokens, intakes, scans
+from app.services import domains, scans
 
 ACTOR = "user:demo"
 
@@ -41,7 +40,7 @@ SAMPLES: Mapping[str, domains.NewDomain] = {
 
 
 def add_samples() -> int:
-    """Add the samples to the first account, with scans and reports; how many were added."""
+    """Add the samples to the first account and ask for their scans; how many were added."""
     with transaction(readonly=True) as session:
         account_id = session.scalar(select(Account.id).order_by(Account.id).limit(1))
     if account_id is None:
@@ -50,7 +49,4 @@ def add_samples() -> int:
     names = [one.name for one in added if one.id is not None]
     if names:
         scans.trigger_many(account_id, scans.Selection(refs=names), actor=ACTOR)
-        for name, raw in demo_reports.files(datetime.now(UTC)):
-            intakes.take_in(account_id, raw, way="cli", file_name=name)
-        ingest_tokens.create(account_id, actor=ACTOR)
     return len(names)

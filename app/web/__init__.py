@@ -7,6 +7,7 @@ from app.web import (
     alerts,
     audit,
     auth,
+    channels,
     domains,
     failures,
     filters,
@@ -36,7 +37,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     pages.handle_errors(web)
     filters.add_to(web)
     groups = (auth, overview, domains, mail, reports, intake, alerts)
-    for group in (*groups, keys, intake_settings, team, security, audit):
+    for group in (*groups, keys, intake_settings, channels, team, security, audit):
         web.register_blueprint(group.bp)
     app.register_blueprint(web)
     app.after_request(pages.finish)

@@ -48,6 +48,7 @@ ROLES = {
     "web.intake": "member",
     "web.keys": "admin",
     "web.intake_settings": "admin",
+    "web.channels": "admin",
     "web.team": "admin",
 }
 HEADERS = {

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser
 from app import ids
 from app.services import (
     alerts,
+    channels,
     domains,
     ingest_tokens,
     intakes,
@@ -16,6 +17,7 @@ from app.services import (
     usage,
 )
 from app.services.alerts import AlertFilter
+from app.services.channels import NewChannel
 from app.services.domains import NewDomain
 from app.services.intakes import IntakeFilter
 from tests.documents import dmarc_xml, failure_mail, tls_json
@@ -62,6 +64,9 @@ def report_paths(person: Person) -> list[str]:
 def paths(person: Person) -> list[str]:
     """Every page that there is something on."""
     reports = report_paths(person)
+    new = NewChannel(HOSTILE[:50])
+    made = channels.add_email(person.account_id, "ops@acme.test", new, actor=ACTOR)
+    channel = f"/settings/notifications/{ids.public('chan', made.id)}"
     ingest_tokens.create(person.account_id, actor=ACTOR)
     key, _ = make_key(person.account_id)
     usage.note(key.id, f"GET {HOSTILE}"[:100], 200, "192.0.2.1")
@@ -75,7 +80,7 @@ def paths(person: Person) -> list[str]:
         *("/settings/team", "/settings/security", "/settings/security/second-factor"),
         *("/settings/audit", "/docs", "/domains/d0.test/mail", *reports),
         *("/domains/d0.test/policy?p=reject", "/reports", "/reports/tls", "/reports/failure"),
-        *("/reports/intake", "/settings/intake"),
+        *("/reports/intake", "/settings/intake", "/settings/notifications", channel),
     ]
 
 

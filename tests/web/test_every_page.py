@@ -12,6 +12,7 @@ PAGES = (
     *("/", "/domains", "/domains/add", "/alerts", "/settings/keys", "/settings/team"),
     *("/reports", "/reports/tls", "/reports/failure", "/reports/intake", "/settings/intake"),
     *(
+        "/settings/notifications",
         "/settings/security",
         "/settings/security/second-factor",
         "/settings/audit",

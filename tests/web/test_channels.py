@@ -1,0 +1,81 @@
+"""Where alerts are sent to, in the dashboard."""
+
+import re
+
+import pytest
+
+from app.services import channels
+from app.services.channels import NewChannel
+from tests.factories import ACTOR
+from tests.web.conftest import Browser
+
+MAIL = {
+    "name": "ops", "kind": "email", "target": "ops@acme.test, on-call@acme.test",
+    "severity": "high", "cadence": "daily", "types": "dmarc.* spf.missing",
+}  # fmt: skip
+
+
+def add(browser: Browser, name: str = "ops") -> str:
+    """The path of a channel."""
+    channels.add_email(browser.account_id, "ops@acme.test", NewChannel(name), actor=ACTOR)
+    found = re.search(
+        r'href="(/settings/notifications/chan_\w+)"', browser.get("/settings/notifications")
+    )
+    assert found is not None
+    return found[1]
+
+
+def test_a_mail_channel_is_added_with_what_it_gets(browser: Browser) -> None:
+    response = browser.post("/settings/notifications", **MAIL)
+    assert response.status_code == 303
+    page = browser.get(response.headers["Location"])
+    assert "ops@acme.test,on-call@acme.test" in page
+    assert "high and above, daily" in page
+    assert "dmarc.*, spf.missing" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"kind": "pigeon"}, "kind"),
+        ({"target": "nobody"}, "target"),
+        ({"kind": "webhook", "target": "http://127.0.0.1/x"}, "target"),
+        ({"kind": "apprise", "target": "file:///etc/passwd"}, "target"),
+    ],
+)
+def test_what_cannot_be_sent_to_is_said_next_to_the_field(
+    browser: Browser, changes: dict[str, str], field: str
+) -> None:
+    response = browser.post("/settings/notifications", **{**MAIL, **changes})
+    assert response.status_code in (400, 503)
+    assert f'id="error-{field}"' in response.text
+    assert channels.search(browser.account_id) == []
+
+
+def test_a_test_is_sent_and_is_in_the_log(browser: Browser) -> None:
+    path = add(browser)
+    response = browser.post(f"{path}/test")
+    assert response.headers["Location"] == f"{path}?told=test"
+    assert "A test is on its way" in browser.get(f"{path}?told=test")
+
+
+def test_a_channel_is_disabled_enabled_and_removed(browser: Browser) -> None:
+    path = add(browser)
+    browser.post(f"{path}/disable")
+    assert 'class="mark disabled"' in browser.get("/settings/notifications")
+    assert browser.post(f"{path}/test").status_code == 400
+    browser.post(f"{path}/enable")
+    assert 'class="mark disabled"' not in browser.get("/settings/notifications")
+    assert browser.post(f"{path}/replay").status_code == 303
+    browser.post(f"{path}/remove")
+    browser.get(path, 404)
+    assert "channel.removed" in browser.get("/settings/audit?about=channel.")
+
+
+def test_a_channel_of_another_account_is_as_if_unknown(browser: Browser, stranger: Browser) -> None:
+    path = add(browser)
+    stranger.get(path, 404)
+    for act in ("test", "disable", "enable", "replay", "remove"):
+        assert stranger.post(f"{path}/{act}").status_code == 404, act
+    assert "ops" not in stranger.get("/settings/notifications").partition("New channel")[0]

@@ -19,13 +19,18 @@ from app.checks.contract import (
 from app.checks.expiry import ends_soon
 
 MISSING = Kind(
-    "starttls.missing", Severity.HIGH, "An MX host takes mail in clear text only", "RFC 3207 §2"
+    "starttls.missing",
+    Severity.HIGH,
+    "An MX host takes mail in clear text only",
+    "RFC 3207 §2",
+    flaps=True,
 )
 OLD_VERSION = Kind(
     "starttls.version_deprecated",
     Severity.HIGH,
     "An MX host does not speak TLS 1.2 or later",
     "RFC 8996 §1",
+    flaps=True,
 )
 NO_TLS13 = Kind(
     "starttls.no_tls13", Severity.LOW, "An MX host does not speak TLS 1.3", "RFC 9325 §3.1.1"
@@ -47,12 +52,14 @@ MISMATCH = Kind(
     Severity.MEDIUM,
     "The certificate of an MX host is for another name",
     "RFC 9525 §6",
+    flaps=True,
 )
 UNTRUSTED = Kind(
     "starttls.cert_untrusted",
     Severity.MEDIUM,
     "No public CA vouches for the certificate of an MX host",
     "RFC 5280 §6",
+    flaps=True,
 )
 NOT_TESTED = Kind(
     "starttls.not_tested",

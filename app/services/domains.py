@@ -15,9 +15,11 @@ from app.checks.contract import Usage
 from app.db import now, page, transaction
 from app.errors import ApplicationError, Conflict, InvalidRequest, NotFound, PreconditionFailed
 from app.models import Alert, Domain
+from app.models.alerts import LIVE
 from app.protocols import names
 from app.protocols.names import DomainName
-from app.services import audit, intakes
+from app.services import audit, intakes, transitions
+from app.services.transitions import Step
 
 COLUMNS = (
     Domain.id,
@@ -204,6 +206,16 @@ def delete(account_id: UUID, ref: str, *, actor: str) -> None:
     """
     with transaction() as session:
         domain = owned(session, account_id, ref, lock=True)
+        standing = session.scalars(
+            select(Alert)
+            .where(Alert.domain_id == domain.id, Alert.status.in_(LIVE))
+            .order_by(Alert.id)
+            .with_for_update()
+        )
+        over = Step("resolved", actor, "the domain was deleted")
+        for alert in standing.all():  # who follows the events must not be left with open alerts
+            transitions.move(session, alert, over, now(session))
+        session.flush()  # before the rows go, with the domain
         session.delete(domain)
         audit.record(session, account_id, actor=actor, action="domain.deleted", target=domain.name)
 

@@ -5,8 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from app import ids
+from app.checks.contract import Severity
+from app.db import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
-from app.services import alerts, domains, scans, verification
+from app.rules.contract import Draft
+from app.services import alerts, domains, feed, scans, transitions, verification
 from app.services.domains import DomainFilter, NewDomain
 from tests.factories import ACTOR, make_account, make_domain, make_scan
 from tests.zones import SERVFAIL, Zone, ZoneDoor
@@ -180,3 +183,14 @@ def test_dns_that_fails_is_said_and_changes_nothing() -> None:
     broken = ZoneDoor(Zone({"_mp-challenge.acme.test": SERVFAIL}))
     with pytest.raises(ServiceUnavailable):
         verification.verify(account.id, "acme.test", broken, actor=ACTOR)
+
+
+def test_a_deleted_domain_leaves_no_alert_open_to_who_follows_the_events() -> None:
+    account_id = make_account().id
+    domain = make_domain(account_id, "acme.test")
+    draft = Draft("spf.missing", domain.name, Severity.HIGH, "title", "message")
+    with transaction() as session:
+        transitions.open_new(session, domain, [draft], datetime.now(UTC), transitions.Cause())
+    domains.delete(account_id, "acme.test", actor=ACTOR)
+    rows, _ = feed.read(account_id, 0)
+    assert [row.body["type"] for row in rows] == ["alert.opened", "alert.resolved"]

@@ -101,7 +101,8 @@ def _is_whole(heard: bytearray) -> bool:
 def _gunicorn(application: str, variables: dict[str, str]) -> Iterator[int]:
     port = free_port(0)
     settings = {"PORT": str(port), "BIND": "127.0.0.1", "WEB_CONCURRENCY": "2", **variables}
-    arguments = ("-c", "gunicorn.conf.py", "--max-requests", "0", application)
+    more = ("--max-requests", "0", "--log-level", "warning")
+    arguments = ("-c", "gunicorn.conf.py", *more, application)
     with backends.process("gunicorn", settings, *arguments):
         for _ in range(600):
             try:

@@ -91,6 +91,14 @@ def enqueue_ownership(domain_ids: Sequence[UUID]) -> bool:
     return _enqueue(SCANS, "worker.jobs.recheck_ownership", domain_ids)
 
 
+def enqueue_pulls(mailbox_ids: Sequence[UUID]) -> bool:
+    """Have a worker pull these mailboxes, in one job.
+
+    returns  as ``enqueue_scans``
+    """
+    return _enqueue(INTAKE, "worker.jobs.pull_mailboxes", mailbox_ids)
+
+
 def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False) -> bool:
     bell = _bound()
 

@@ -78,6 +78,7 @@ class Settings:
     keep_failure_report_days: int = 30
     trusted_authserv_ids: tuple[str, ...] = ()
     lmtp_listen: Listen | None = None
+    mailbox_seconds: int = 300
     metrics_token: str | None = None
 
     egress_allow_cidrs: tuple[Network, ...] = ()
@@ -337,6 +338,7 @@ _READERS: Mapping[str, Any] = {
     "KEEP_FAILURE_REPORT_DAYS": _positive,
     "TRUSTED_AUTHSERV_IDS": _names,
     "LMTP_LISTEN": _listen,
+    "MAILBOX_SECONDS": _positive,
     "METRICS_TOKEN": _token,
     "EGRESS_ALLOW_CIDRS": _cidrs,
     "EGRESS_PROXY": _http_url,

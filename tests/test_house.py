@@ -34,7 +34,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.services": (
         *("app.services", "app.models", "app.rules", "app.checks", "app.insight"),
         *("app.protocols", "app.db", "app.ids", "app.errors", "app.queue", "app.settings"),
-        "app.channels",
+        *("app.channels", "app.sources"),
     ),
     "app.db": ("app.errors",),
     "app.queue": ("app.redis_client",),

@@ -5,7 +5,15 @@ from typing import Any
 from uuid import UUID
 
 from app import logs, runtime
-from app.services import deliveries, ownership, probing, reading, reverse_dns, scanning
+from app.services import (
+    deliveries,
+    mailboxes,
+    ownership,
+    probing,
+    reading,
+    reverse_dns,
+    scanning,
+)
 from worker import bounds, stopping
 
 
@@ -50,6 +58,14 @@ def probe_hosts() -> None:
     probing.run(runtime.door())
 
 
+def pull_mailboxes(mailbox_ids: list[str]) -> None:
+    """Take in what waits in these mailboxes, one after the other."""
+    for mailbox_id in mailbox_ids:
+        if stopping.is_asked():
+            break
+        mailboxes.pull(UUID(mailbox_id), is_stopping=stopping.is_asked)
+
+
 # What a worker runs; whoever can write to Redis can name nothing else.
 JOBS: Mapping[str, Callable[..., Any]] = {
     "worker.jobs.deliver": deliver,
@@ -58,4 +74,5 @@ JOBS: Mapping[str, Callable[..., Any]] = {
     "worker.jobs.recheck_ownership": recheck_ownership,
     "worker.jobs.run_scans": run_scans,
     "worker.jobs.read_intakes": read_intakes,
+    "worker.jobs.pull_mailboxes": pull_mailboxes,
 }

@@ -8,7 +8,7 @@ import click
 from flask import Flask
 
 from app import ids, settings
-from app.cli import channels, reports
+from app.cli import channels, mailboxes, reports
 from app.cli.base import OPERATOR, Command, Commands, moment, span
 from app.models.accounts import ROLES
 from app.models.keys import Scope
@@ -29,6 +29,7 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
     reports.init_app(app)
     channels.init_app(app)
+    mailboxes.init_app(app)
 
 
 @accounts_group.command("create")

@@ -7,6 +7,7 @@ from app.models.domains import DnsChange, Domain, DomainState
 from app.models.events import Channel, Delivery, Event
 from app.models.keys import ApiKey, IdempotentCall, KeyAddress, KeyUse
 from app.models.mail_hosts import MailHost
+from app.models.mailboxes import ReportMailbox
 from app.models.reports import (
     DmarcRecord,
     DmarcReport,
@@ -54,6 +55,7 @@ __all__ = [
     "RawFile",
     "RecoveryCode",
     "ReportDay",
+    "ReportMailbox",
     "ReporterCount",
     "Scan",
     "ScanBatch",

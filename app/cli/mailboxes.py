@@ -1,0 +1,78 @@
+"""The commands about mailboxes that reports are pulled from."""
+
+from typing import Any
+from uuid import UUID
+
+import click
+from flask import Flask
+
+from app import ids
+from app.cli.base import OPERATOR, Commands
+from app.services import accounts, mailboxes
+from app.sources.mailbox import Account
+
+mailboxes_group = Commands("mailboxes", help="IMAP mailboxes that reports are pulled from.")
+
+_ACCOUNT = click.option("--account", required=True, help="Its name or id.")
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to ``flask``."""
+    app.cli.add_command(mailboxes_group)
+
+
+@mailboxes_group.command("add")
+@_ACCOUNT
+@click.option("--host", required=True)
+@click.option("--port", default=993, show_default=True, help="TLS from the start.")
+@click.option("--username", required=True)
+@click.option("--folder", default="INBOX", show_default=True)
+@click.option("--done-folder", help="Where mails go once they are kept; else they are marked seen.")
+@click.option("--password", prompt=True, hide_input=True, help="Asked for if not given.")
+def add(account: str, **options: Any) -> None:
+    """Pull reports from a mailbox from now on."""
+    row = mailboxes.add(accounts.find(account).id, Account(**options), actor=OPERATOR)
+    print(f"{ids.public('mbx', row.id)}  {row.username} at {row.host}")
+
+
+@mailboxes_group.command("list")
+@_ACCOUNT
+def list_mailboxes(account: str) -> None:
+    """List an account's mailboxes, and how they fare."""
+    for row in mailboxes.search(accounts.find(account).id):
+        pulled = row.pulled_at.isoformat(timespec="seconds") if row.pulled_at else "never"
+        words = (f"{row.kept} kept", row.too_large and f"{row.too_large} too large", row.failure)
+        print(
+            ids.public("mbx", row.id),
+            f"{row.username} at {row.host}, {row.folder}",
+            f"pulled {pulled}",
+            *(word for word in words if word),
+            sep="  ",
+        )
+
+
+@mailboxes_group.command("remove")
+@_ACCOUNT
+@click.argument("mailbox_id")
+def remove(account: str, mailbox_id: str) -> None:
+    """Pull a mailbox no more."""
+    mailboxes.remove(accounts.find(account).id, _id(mailbox_id), actor=OPERATOR)
+
+
+@mailboxes_group.command("pull")
+@click.argument("mailbox_id")
+def pull(mailbox_id: str) -> None:
+    """Take in what waits in a mailbox now."""
+    found = mailboxes.pull(_id(mailbox_id), is_forced=True)
+    if found is None:
+        raise click.ClickException(f"there is no mailbox {mailbox_id}")
+    print(f"{found.kept} taken in, {found.known} known already, {found.too_large} too large")
+    if found.failure:
+        raise click.ClickException(found.failure)
+
+
+def _id(text: str) -> UUID:
+    found = ids.parse("mbx", text)
+    if found is None:
+        raise click.BadParameter("it must read like mbx_…")
+    return found

@@ -1,0 +1,44 @@
+"""Mailboxes that reports are pulled from."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import ids
+from app.db import Base, UtcDateTime
+from app.models.accounts import utc_now
+
+
+class ReportMailbox(Base):
+    """A folder of an IMAP mailbox whose mails are an account's reports.
+
+    password     sealed
+    done_folder  where mails go once they are kept; without one they are marked as seen
+    next_at      when it is to be pulled; while that is under way, when others may
+    failure      why the last pull failed; None if it did not
+    kept         how many mails were kept as yet; ``too_large`` of those that wait are left there
+    """
+
+    __tablename__ = "report_mailboxes"
+    __table_args__ = (
+        UniqueConstraint("account_id", "host", "username", "folder"),
+        Index(None, "next_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    host: Mapped[str] = mapped_column(String(253))
+    port: Mapped[int] = mapped_column()
+    username: Mapped[str] = mapped_column(String(320))
+    password: Mapped[str] = mapped_column(String(2000))
+    folder: Mapped[str] = mapped_column(String(200))
+    done_folder: Mapped[str | None] = mapped_column(String(200))
+    created_by: Mapped[str] = mapped_column(String(300))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    pulled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    failure: Mapped[str | None] = mapped_column(String(300))
+    kept: Mapped[int] = mapped_column(default=0)
+    too_large: Mapped[int] = mapped_column(default=0)

@@ -1,0 +1,213 @@
+"""Mailboxes that reports are pulled from: added, listed, removed, pulled.
+
+A mail is marked in the mailbox only once it is committed here; one that comes twice is one file.
+"""
+
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app import ids, queue, settings
+from app.db import after_commit, now, transaction
+from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
+from app.models import ReportMailbox
+from app.protocols import names
+from app.services import audit, intakes, sealing
+from app.sources import mailbox
+from app.sources.contract import SourceFailed
+from app.sources.mailbox import Account
+
+PURPOSE = "mailbox"
+MAILS_AT_ONCE, PULL_SECONDS = 500, 120.0  # of one pull; the next one goes on
+LEASE = timedelta(minutes=10)  # far above what a pull takes
+RING_AT_ONCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What came of one."""
+
+    kept: int = 0
+    known: int = 0
+    too_large: int = 0
+    failure: str | None = None
+
+
+def add(account_id: UUID, access: Account, *, actor: str) -> ReportMailbox:
+    """The mailbox, which is pulled from now on.
+
+    raises  InvalidRequest; Conflict if the account has it already
+    """
+    checked = _checked(access)
+    with transaction() as session:
+        row = ReportMailbox(
+            id=ids.new(), account_id=account_id, host=checked.host, port=checked.port,
+            username=checked.username, password=sealing.seal(checked.password, PURPOSE),
+            folder=checked.folder, done_folder=checked.done_folder, created_by=actor,
+            created_at=now(session), next_at=now(session),
+        )  # fmt: skip
+        try:
+            with session.begin_nested():
+                session.add(row)
+        except IntegrityError:
+            raise Conflict("The account has this mailbox already") from None
+        audit.record(
+            session, account_id, actor=actor, action="mailbox.added",
+            target=ids.public("mbx", row.id), host=row.host, username=row.username,
+        )  # fmt: skip
+    return row
+
+
+def search(account_id: UUID) -> Sequence[ReportMailbox]:
+    """The account's mailboxes, oldest first."""
+    with transaction(readonly=True) as session:
+        return session.scalars(
+            select(ReportMailbox)
+            .where(ReportMailbox.account_id == account_id)
+            .order_by(ReportMailbox.id)
+        ).all()
+
+
+def remove(account_id: UUID, mailbox_id: UUID, *, actor: str) -> None:
+    """Pull it no more, and forget its password.
+
+    raises  NotFound
+    """
+    mine = (ReportMailbox.account_id == account_id) & (ReportMailbox.id == mailbox_id)
+    with transaction() as session:
+        found = session.scalar(delete(ReportMailbox).where(mine).returning(ReportMailbox.id))
+        if found is None:
+            raise NotFound
+        audit.record(
+            session, account_id, actor=actor, action="mailbox.removed",
+            target=ids.public("mbx", mailbox_id),
+        )  # fmt: skip
+
+
+def ring_if_due() -> None:
+    """Have workers pull the mailboxes that are due."""
+    with transaction() as session:
+        due = session.scalars(
+            select(ReportMailbox.id)
+            .where(ReportMailbox.next_at <= now(session))
+            .order_by(ReportMailbox.next_at)
+            .limit(RING_AT_ONCE)
+        ).all()
+        if due and queue.is_idle(queue.INTAKE):
+            after_commit(session, lambda: queue.enqueue_pulls(due))
+
+
+def pull(
+    mailbox_id: UUID,
+    *,
+    is_forced: bool = False,
+    context: ssl.SSLContext | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Pull | None:
+    """Take in what waits in a mailbox; None if it is not due, or another worker is at it.
+
+    is_forced  although it is not due
+    effects    a transaction for the claim, one a mail, one for the result; the network between
+    """
+    claimed = _claim(mailbox_id, is_forced)
+    if claimed is None:
+        return None
+    try:
+        result = _pull(claimed, context, is_stopping)
+    except sealing.Unsealable as error:
+        result = Pull(failure=str(error))
+    with transaction() as session:
+        moment = now(session)
+        session.execute(
+            update(ReportMailbox)
+            .where(ReportMailbox.id == mailbox_id, ReportMailbox.next_at == claimed.next_at)
+            .values(
+                pulled_at=moment,
+                next_at=moment + timedelta(seconds=settings.current().mailbox_seconds),
+                failure=result.failure and result.failure[:300],
+                kept=ReportMailbox.kept + result.kept,
+                too_large=result.too_large,
+            )
+        )
+    return result
+
+
+def _claim(mailbox_id: UUID, is_forced: bool) -> ReportMailbox | None:
+    with transaction() as session:
+        moment = now(session)
+        due = ReportMailbox.id == mailbox_id
+        if not is_forced:
+            due &= ReportMailbox.next_at <= moment
+        return session.scalar(
+            update(ReportMailbox)
+            .where(due)
+            .values(next_at=moment + LEASE)
+            .returning(ReportMailbox)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _pull(
+    row: ReportMailbox, context: ssl.SSLContext | None, is_stopping: Callable[[], bool]
+) -> Pull:
+    kept = known = too_large = 0
+    failure: str | None = None
+    access = Account(
+        row.host, row.port, row.username, sealing.unseal(row.password, PURPOSE), row.folder,
+        row.done_folder,
+    )  # fmt: skip
+    until = time.monotonic() + PULL_SECONDS
+    try:
+        with mailbox.opened(access, context) as source:
+            for mail in source.waiting(MAILS_AT_ONCE):
+                if is_stopping() or time.monotonic() > until:
+                    break
+                if mail.is_too_large:
+                    too_large += 1
+                    continue
+                taken = intakes.take_in(
+                    row.account_id, mail.read(), way="mailbox", file_name=mail.name
+                )
+                kept, known = kept + taken.is_new, known + (not taken.is_new)
+                mail.acknowledge()
+    except SourceFailed as error:
+        failure = str(error)
+    except QuotaExceeded as error:
+        failure = error.message
+    return Pull(kept, known, too_large, failure)
+
+
+def _checked(access: Account) -> Account:
+    """The access as it is kept.
+
+    raises  InvalidRequest
+    """
+    complaints: list[dict[str, str]] = []
+    host = access.host.strip().lower()
+    try:
+        host = names.parse_host(host)
+    except names.NotADomain as error:
+        if error.code != "ip_address":
+            complaints.append({"field": "host", "code": error.code, "message": error.reason})
+    if not 0 < access.port < 65_536:
+        complaints.append({"field": "port", "code": "invalid", "message": "It is no port"})
+    for field, text, most in (
+        ("username", access.username, 320),
+        ("password", access.password, 500),
+        ("folder", access.folder, 200),
+        ("done_folder", access.done_folder or "x", 200),
+    ):
+        if not (text.isascii() and text.isprintable() and 0 < len(text) <= most):
+            message = f"It is printable ASCII, at most {most} characters"
+            complaints.append({"field": field, "code": "invalid", "message": message})
+    if complaints:
+        raise InvalidRequest(complaints)
+    return Account(
+        host, access.port, access.username, access.password, access.folder, access.done_folder
+    )

@@ -1,0 +1,116 @@
+"""A small IMAP server on loopback, with TLS: one folder of mails, and what was done to them."""
+
+import re
+import socketserver
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+PASSWORD = 'o"p\\en sesame'
+
+
+@dataclass(slots=True)
+class Mails:
+    """The mails by UID, their flags, and those that were moved away, by folder.
+
+    sizes     what is told of a mail's size instead of the truth
+    is_lying  more octets are announced than a mail may have
+    """
+
+    content: dict[int, bytes]
+    flags: dict[int, set[str]] = field(default_factory=dict)
+    moved: dict[str, list[int]] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    capabilities: str = "IMAP4rev1 UIDPLUS MOVE"
+    is_lying: bool = False
+    fetched: list[int] = field(default_factory=list)
+    breaks_at: str = ""
+
+
+class _Session(socketserver.StreamRequestHandler):
+    mails: Mails
+
+    def handle(self) -> None:
+        self.say("* OK here")
+        while line := self.rfile.readline():
+            tag, _, words = line.decode().strip().partition(" ")
+            if self.mails.breaks_at and self.mails.breaks_at in words:
+                return
+            if not self.answer(tag, words):
+                return
+
+    def answer(self, tag: str, words: str) -> bool:
+        verb = words.split(" ")[0].upper()
+        status = "OK done"
+        if verb == "CAPABILITY":
+            self.say(f"* CAPABILITY {self.mails.capabilities}")
+        elif verb == "LOGIN":
+            escaped = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
+            if words != f'LOGIN "reports@acme.test" "{escaped}"':
+                status = "NO wrong password"
+        elif verb == "SELECT":
+            status = "OK open" if words == 'SELECT "INBOX"' else "NO such folder"
+        elif verb == "UID":
+            self.uid(words[4:])
+        elif verb == "LOGOUT":
+            self.say("* BYE")
+        self.say(f"{tag} {status}")
+        return verb != "LOGOUT"
+
+    def uid(self, words: str) -> None:
+        mails = self.mails
+        verb, _, rest = words.partition(" ")
+        if verb == "SEARCH":
+            away = {r"\Deleted", r"\Seen"} if "UNSEEN" in rest else {r"\Deleted"}
+            found = [uid for uid in sorted(mails.content) if not mails.flags.get(uid, set()) & away]
+            self.say("* SEARCH " + " ".join(map(str, found)))
+            return
+        uid = int(rest.split(" ")[0])
+        content = mails.content.get(uid, b"")
+        if verb == "FETCH" and "RFC822.SIZE" in rest:
+            self.say(f"* 1 FETCH (UID {uid} RFC822.SIZE {mails.sizes.get(uid, len(content))})")
+        elif verb == "FETCH":
+            mails.fetched.append(uid)
+            size = 2**40 if mails.is_lying else len(content)
+            self.wfile.write(b"* 1 FETCH (UID %d BODY[] {%d}\r\n" % (uid, size) + content)
+            self.say(")")
+        elif verb == "STORE":
+            mails.flags.setdefault(uid, set()).update(re.findall(r"\\\w+", rest))
+        elif verb in ("MOVE", "COPY"):
+            mails.moved.setdefault(rest.partition(" ")[2].strip('"'), []).append(uid)
+            if verb == "MOVE":
+                del mails.content[uid]
+        elif verb == "EXPUNGE":
+            del mails.content[uid]
+
+    def say(self, line: str) -> None:
+        self.wfile.write(line.encode() + b"\r\n")
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Whoever goes away in the middle, does."""
+
+
+@contextmanager
+def serving(mails: Mails, context: ssl.SSLContext) -> Iterator[int]:
+    """The server; its port."""
+    handler = type("Session", (_Session,), {"mails": mails})
+    with _Server(("127.0.0.1", 0), handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def numbered(contents: Sequence[bytes]) -> Mails:
+    """These mails, from UID 1 on."""
+    return Mails(dict(enumerate(contents, 1)))

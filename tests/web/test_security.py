@@ -27,19 +27,20 @@ def secret_of(page: str) -> bytes:
     return base64.b32decode(found[1])
 
 
-def turn_on(browser: Browser, shift: int = -1) -> tuple[bytes, list[str]]:
-    """The secret and the recovery codes; the code used is of ``shift`` steps from now."""
+def turn_on(browser: Browser) -> tuple[bytes, list[str]]:
+    """The secret and the recovery codes; the code of now is spent."""
     page = browser.get("/settings/security/second-factor")
     secret = secret_of(page)
     offer = re.search(r'name="offer" value="([^"]+)"', page)
     assert offer is not None
-    code = code_of(secret, shift)
+    code = code_of(secret, 0)
     response = browser.post("/settings/security/second-factor", offer=offer[1], code=code)
     assert response.status_code == 201
     return secret, re.findall(r"[2-9a-z]{4}(?:-[2-9a-z]{4}){3}", response.text)
 
 
-def code_of(secret: bytes, shift: int = 0) -> str:
+def code_of(secret: bytes, shift: int = 1) -> str:
+    """The code of the next step, which is good now and for half a minute at least."""
     return totp.code(secret, int(time.time()) // totp.STEP_SECONDS + shift)
 
 
@@ -69,17 +70,21 @@ def test_the_way_to_the_code_is_another_session_than_the_one_behind_it(browser: 
 
 def test_a_code_is_taken_once(browser: Browser) -> None:
     secret, _ = turn_on(browser)
+    code = code_of(secret)
     for status in (303, 400):
         browser.sign_in()
-        response = browser.client.post("/auth/code", data={"code": code_of(secret)})
+        response = browser.client.post("/auth/code", data={"code": code})
         assert response.status_code == status
     assert "was used already" in response.text
 
 
 def test_the_code_that_turned_it_on_is_spent_too(browser: Browser) -> None:
-    secret, _ = turn_on(browser, shift=0)
+    secret, _ = turn_on(browser)
+    with db.transaction(readonly=True) as session:
+        step = session.scalar(select(User.totp_step))
+    assert step is not None
     browser.sign_in()
-    response = browser.client.post("/auth/code", data={"code": code_of(secret)})
+    response = browser.client.post("/auth/code", data={"code": totp.code(secret, step)})
     assert response.status_code == 400
 
 

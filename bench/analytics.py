@@ -1,0 +1,173 @@
+"""Analytics on ten million records: each service call beside its target and the raw rows.
+
+    ./dev bench analytics [--records 10000000] [--sqlite-records 1000000] [--rounds 7]
+
+A thousand domains over a year: the largest has a fifth of all records (165,000 in 30 days of ten
+million) from 3,000 addresses, a hundred have 1,276 in 30 days, the rest share what is left. Raw
+rows and roll-ups are made by the database itself; that they say the same is checked. Then reports
+of 100 records are taken in with and without the roll-ups, in turns.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import text
+
+from app import db, queue, settings
+from app.insight.periods import Window
+from app.protocols.dmarc import Policy
+from app.services import analytics, mail_sources, policy_change, tls_sessions
+from app.services.analytics import Question
+from app.services.policy_change import Trial
+from app.settings import Settings
+from bench import intake_cost, reports_made
+from bench.reports_made import LARGEST, ORDINARY
+from tests import servers
+
+END = datetime(2026, 10, 30, tzinfo=UTC)
+LIMITS = {(LARGEST, 30): 40.0, (ORDINARY, 30): 10.0, (LARGEST, 365): 300.0, (ORDINARY, 365): 300.0}
+RAW = text(
+    "SELECT at, disposition, dkim, spf, sum(count) FROM dmarc_records"
+    " WHERE domain_id = :domain AND at >= :start AND at < :stop GROUP BY 1, 2, 3, 4"
+)
+RAW_SOURCES = text(
+    "SELECT source_ip, dkim, spf, sum(count) FROM dmarc_records"
+    " WHERE domain_id = :domain AND at >= :start AND at < :stop GROUP BY 1, 2, 3"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A database with what was generated in it."""
+
+    name: str
+    account_id: UUID
+    domains: dict[str, UUID]
+
+
+def calls(place: Place, domain: str, days: int) -> dict[str, Callable[[], object]]:
+    """What is measured, by name."""
+    start = END - timedelta(days=days)
+    window = Window.between(start, END)
+    account_id = place.account_id
+    trial = Trial(p=Policy.REJECT, adkim="s")
+
+    def dmarc(by: analytics.GroupBy | None) -> Callable[[], object]:
+        question = Question(domain, start, END, group_by=by)
+        return lambda: analytics.dmarc(account_id, question)
+
+    return {
+        "dmarc": dmarc(None),
+        "dmarc by reporter": dmarc("reporter"),
+        "dmarc by headerFrom": dmarc("headerFrom"),
+        "dmarc by source": dmarc("source"),
+        "sources": lambda: mail_sources.search(account_id, domain, window),
+        "reporters": lambda: mail_sources.coverage(account_id, domain, window),
+        "readiness": lambda: policy_change.may_raise(account_id, domain, window),
+        "simulate": lambda: policy_change.try_out(account_id, domain, window, trial),
+        "tls-rpt": lambda: tls_sessions.tls(account_id, domain, window, "day", analytics.UTC),
+        "raw: series + sources": lambda: _raw(place.domains[domain], start),
+    }
+
+
+def _raw(domain_id: UUID, start: datetime) -> None:
+    with db.transaction(readonly=True) as session:
+        is_sqlite = session.get_bind().dialect.name == "sqlite"
+        values = {
+            "domain": domain_id.hex if is_sqlite else domain_id,
+            "start": start.strftime("%Y-%m-%d %H:%M:%S.%f") if is_sqlite else start,
+            "stop": END.strftime("%Y-%m-%d %H:%M:%S.%f") if is_sqlite else END,
+        }
+        for statement in (RAW, RAW_SOURCES):
+            session.execute(statement, values).all()
+
+
+def median_ms(call: Callable[[], object], rounds: int) -> float:
+    """Of so many calls, after one that warms up."""
+    taken = []
+    for _ in range(rounds + 1):
+        started = time.perf_counter()
+        call()
+        taken.append((time.perf_counter() - started) * 1000)
+    return statistics.median(taken[1:])
+
+
+def measure(place: Place, rounds: int) -> bool:
+    """Print every median beside its target; whether all are met."""
+    is_met = True
+    for (domain, days), limit in LIMITS.items():
+        print(f"\n{place.name}: the {domain.partition('.')[0]} domain, {days} days, ms")
+        found = {name: median_ms(call, rounds) for name, call in calls(place, domain, days).items()}
+        raw = found["raw: series + sources"]
+        for name, ms in found.items():
+            verdict = "" if name.startswith("raw") else f"< {limit:.0f}: {_yes(ms < limit)}"
+            is_met &= name.startswith("raw") or ms < limit
+            print(f"  {name:24} {ms:9.1f}   {raw / ms:6.1f} × as fast as raw   {verdict}")
+    return is_met
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "NO"
+
+
+def on_postgres(records: int, rounds: int, directory: Path) -> bool:
+    """Generate, check and measure on a PostgreSQL of its own."""
+    server = servers.start_postgres(directory)
+    try:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET shared_buffers = '1GB'")
+            connection.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
+            connection.execute("ALTER SYSTEM SET maintenance_work_mem = '512MB'")
+        server.restart()
+        url = settings.database_url(server.url)
+        bind(url)
+        place = Place("PostgreSQL", *reports_made.in_postgres(server.url, url, records, END))
+        is_met = measure(place, rounds)
+        return intake_cost.measure(place.account_id) and is_met
+    finally:
+        server.stop()
+
+
+def bind(url: str) -> None:
+    """Use this database, with the settings of a service that trusts its domains."""
+    settings.use(
+        Settings(
+            secret_key="k" * 40, database_url=url, redis_url="redis://127.0.0.1:1/0",
+            domain_verification="off", allow_special_use_names=True,
+        )
+    )  # fmt: skip
+    db.bind(db.connect(url, statement_seconds=3600))
+    queue.bind(settings.current().redis_url)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit status 1 if a target is missed."""
+    parser = argparse.ArgumentParser(prog="./dev bench analytics")
+    parser.add_argument("--records", type=int, default=10_000_000)
+    parser.add_argument("--sqlite-records", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    chosen = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="mailwatch-bench-") as name:
+        directory = Path(name)
+        is_met = True
+        if chosen.sqlite_records:
+            url = f"sqlite:///{directory / 'bench.db'}"
+            bind(url)
+            made = reports_made.in_sqlite(directory / "bench.db", chosen.sqlite_records, END)
+            is_met &= measure(Place("SQLite", *made), chosen.rounds)
+        if chosen.records:
+            is_met &= on_postgres(chosen.records, chosen.rounds, directory)
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

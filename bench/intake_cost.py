@@ -1,0 +1,62 @@
+"""What the roll-ups cost the intake of reports of 100 records, in turns with and without them."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from app.services import filing, intakes, reading, rollups
+from tests.documents import RECORD, REPORT, YESTERDAY
+
+REPORTS, RECORDS, ROUNDS = 25, 100, 8
+LIMIT = 20.0  # per cent
+
+
+def measure(account_id: UUID) -> bool:
+    """Print what the roll-ups add to the intake; whether that is within the limit."""
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(2 * ROUNDS + 2):
+        is_counted = number % 2 == 0
+        waiting = [_take_in(account_id, number * REPORTS + i) for i in range(REPORTS)]
+        with _counting(is_counted):
+            started = time.perf_counter()
+            reading.run(waiting)
+            elapsed = time.perf_counter() - started
+        if number > 1:
+            taken[is_counted].append(elapsed * 1000 / REPORTS)
+    without, with_them = (statistics.median(taken[kind]) for kind in (False, True))
+    slower = (with_them / without - 1) * 100
+    print(f"\nintake of a report of {RECORDS} records: {without:.1f} ms without the roll-ups, "
+          f"{with_them:.1f} ms with them: {slower:+.0f} %, limit {LIMIT:.0f} %")  # fmt: skip
+    return slower < LIMIT
+
+
+def _take_in(account_id: UUID, number: int) -> UUID:
+    """One report that has been received, of the largest domain: addresses known and unknown."""
+    domain = "largest.test"
+    records = "".join(
+        RECORD.format(
+            ip=f"10.0.{i % 12}.{(number * 7 + i) % 250}", count=i, dkim="pass", spf="pass",
+            domain=domain, selector=f"s{i % 20}",
+        )
+        for i in range(RECORDS)
+    )  # fmt: skip
+    begin = YESTERDAY - number % 3 * 86_400
+    text = REPORT.format(
+        org=f"r{number % 15}.example", report_id=f"b{number}", begin=begin, end=begin + 86_399,
+        domain=domain, records=records,
+    )  # fmt: skip
+    return intakes.take_in(account_id, text.encode(), way="http").intake.id
+
+
+@contextmanager
+def _counting(is_counted: bool) -> Iterator[None]:
+    """With ``is_counted`` as it is; else reports are stored and not added up."""
+    add = rollups.add
+    if not is_counted:
+        filing.rollups.add = lambda *_: None  # type: ignore[attr-defined]  # for this bench only
+    try:
+        yield
+    finally:
+        filing.rollups.add = add  # type: ignore[attr-defined]

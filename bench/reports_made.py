@@ -1,0 +1,308 @@
+"""A year of reports of a thousand domains, made inside the database; raw rows and roll-ups alike.
+
+Who sends what is made here: flows, which is an address with an identity. Then each record is one
+draw: a domain, a day, a reporter and one of the domain's flows, large ones more often.
+"""
+
+import random
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import insert, text
+
+from app import ids
+from app.db import transaction
+from app.insight.identities import Identity
+from app.insight.periods import WEEK, hour_of
+from app.models import Account, DmarcFlow, DmarcIdentity, Domain, DomainState, SenderHost
+from app.services import analytics
+from app.services.analytics import Question
+from devtools import ROOT
+
+LARGEST, ORDINARY = "largest.test", "ordinary.test"
+DOMAINS, DAYS = 1_000, 365
+HOURS = (12, 12, 12, 5, 12, 19)  # by reporter: most have days of UTC, each has its own
+
+# Of a year's records: 165,000 and 1,276 in 30 days, when there are ten million.
+SHARES = {LARGEST: 0.2007, ORDINARY: 0.00155}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One domain: its share of the records, and how much it has of everything."""
+
+    id: UUID
+    name: str
+    records: int
+    addresses: int
+    identities: int
+    reporters: int
+
+
+def plans(records: int) -> list[Plan]:
+    """All the domains; the two that are measured come first."""
+    names = [LARGEST, ORDINARY, *(f"d{number}.test" for number in range(DOMAINS - 2))]
+    rest = 1 - SHARES[LARGEST] - 100 * SHARES[ORDINARY]
+    made = []
+    for number, name in enumerate(names):
+        share = SHARES[LARGEST] if not number else SHARES[ORDINARY]
+        share = share if number <= 100 else rest / (DOMAINS - 101)
+        size = (3_000, 120, 15) if not number else (60, 12, 5)
+        made.append(Plan(ids.new(), name, round(records * share), *size))
+    return made
+
+
+def identity(domain: str, number: int) -> Identity:
+    """One of a domain's: most are aligned, a few of each are not."""
+    author = domain if number % 5 else f"news{number % 4}.{domain}"
+    service = ("amazonses.com", "sendgrid.net", f"relay{number}.example")[number % 3]
+    is_good = number % 7 != 6
+    return Identity(
+        header_from=author, disposition="none" if is_good else ("none", "reject")[number % 2],
+        dkim=is_good, spf=number % 2 == 0 and is_good,
+        dkim_results=((domain, f"s{number}", "pass" if is_good else "fail"),),
+        spf_results=((domain if number % 2 == 0 else service, "mfrom", "pass"),),
+    )  # fmt: skip
+
+
+def address(domain_number: int, number: int) -> str:
+    """One of a domain's."""
+    return f"10.{domain_number % 200}.{number // 250}.{number % 250}"
+
+
+def _senders(made: list[Plan]) -> tuple[UUID, int]:
+    """Insert account, domains, identities, flows and hosts; how many flows there are."""
+    account_id = ids.new()
+    identities, flows, hosts = [], [], set()
+    for domain_number, plan in enumerate(made):
+        first = len(identities) + 1
+        for number in range(plan.identities):
+            one = identity(plan.name, number)
+            row = {"id": first + number, "domain_id": plan.id, "digest": one.digest}
+            identities.append({**row, **asdict(one)})
+        for number in range(plan.addresses * 3 // 2):
+            ip = address(domain_number, number % plan.addresses)
+            step = 0 if number < plan.addresses else 7
+            which = first + (number * 31 + step) % plan.identities
+            flows.append({
+                "id": len(flows) + 1, "domain_id": plan.id, "source_ip": ip,
+                "identity_id": which, "first_hour": 0, "last_hour": 0,
+            })  # fmt: skip
+            hosts.add(ip)
+    with transaction() as session:
+        session.add(Account(id=account_id, name="bench"))
+        session.flush()  # domains refer to it
+        rows = [{"id": one.id, "account_id": account_id, "name": one.name} for one in made]
+        session.execute(insert(Domain), rows)
+        session.execute(insert(DomainState), [_known(account_id, one) for one in made[:2]])
+        for table, values in ((DmarcIdentity, identities), (DmarcFlow, flows)):
+            session.execute(insert(table), values)
+        named = [
+            {"address": ip, "status": "confirmed", "name": f"h.{ip}.isp.example"} for ip in hosts
+        ]
+        session.execute(insert(SenderHost), named)
+    return account_id, len(flows)
+
+
+def _known(account_id: UUID, plan: Plan) -> dict[str, Any]:
+    """What a scan knows: an SPF record with 150 networks, and DMARC."""
+    networks = " ".join(f"ip4:10.0.{i}.0/25" for i in range(150))
+    heard = {plan.name: "v=spf1 include:_spf.test -all", "_spf.test": f"v=spf1 {networks} -all"}
+    known = {
+        "spf": {
+            "facts": {"record": heard[plan.name]},
+            "records": [{"name": n, "type": "TXT", "values": [t]} for n, t in heard.items()],
+        },
+        "dmarc": {
+            "facts": {
+                "record": "v=DMARC1; p=none", "record_at": plan.name, "org_domain": plan.name
+            }
+        },
+    }  # fmt: skip
+    return {"domain_id": plan.id, "account_id": account_id, "known": known}
+
+
+def draws(made: list[Plan], seed: int = 1) -> Iterator[tuple[int, int, int, int, int]]:
+    """(domain, flow within it, reporter, hour of the year, count) of every record."""
+    rng = random.Random(seed)
+    for number, plan in enumerate(made):
+        flows = plan.addresses * 3 // 2
+        for _ in range(plan.records):
+            flow = int(flows * rng.random() ** 2.5)
+            reporter = int(plan.reporters * rng.random() ** 2)
+            hour = int(DAYS * rng.random()) * 24 + HOURS[reporter % len(HOURS)]
+            yield number, flow, reporter, hour, 1 + int(50 * rng.random() ** 3)
+
+
+def migrate(url: str) -> None:
+    """Make the tables."""
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = url
+    command.upgrade(config, "head")
+
+
+def in_sqlite(path: Path, records: int, end: datetime) -> tuple[UUID, dict[str, UUID]]:
+    """Fill a new SQLite database; the account, and its domains by name."""
+    started = time.perf_counter()
+    migrate(f"sqlite:///{path}")
+    made = plans(records)
+    account_id, _ = _senders(made)
+    start = hour_of(end) - DAYS * 24
+    first, total = [], 0
+    for plan in made:
+        first.append(total)
+        total += plan.addresses * 3 // 2
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("CREATE TABLE bench_rows (domain, flow, reporter, hour, count)")
+    connection.executemany(
+        "INSERT INTO bench_rows VALUES (?, ?, ?, ?, ?)",
+        (
+            (made[number].id.hex, first[number] + flow + 1, reporter, start + hour, count)
+            for number, flow, reporter, hour, count in draws(made)
+        ),
+    )
+    for statement in _statements("sqlite", account_id):
+        connection.execute(statement)
+    connection.execute("ANALYZE")
+    connection.commit()
+    connection.close()
+    print(f"SQLite: {records:,} records made in {time.perf_counter() - started:.0f} s")
+    _check(account_id, made, end)
+    return account_id, {plan.name: plan.id for plan in made}
+
+
+def in_postgres(
+    server_url: str, url: str, records: int, end: datetime
+) -> tuple[UUID, dict[str, UUID]]:
+    """Fill the PostgreSQL database; the account, and its domains by name."""
+    started = time.perf_counter()
+    migrate(url)
+    made = plans(records)
+    account_id, _ = _senders(made)
+    start = hour_of(end) - DAYS * 24
+    hours = ", ".join(map(str, HOURS))
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")  # no checks of keys
+        connection.execute(
+            "CREATE UNLOGGED TABLE bench_rows"
+            " (domain uuid, flow bigint, reporter int, hour int, count bigint)"
+        )
+        first = 0
+        for plan in made:
+            flows = plan.addresses * 3 // 2
+            connection.execute(
+                "INSERT INTO bench_rows"
+                f" SELECT '{plan.id}', {first} + 1 + floor({flows} * random() ^ 2.5)::bigint,"
+                f" reporter, {start} + floor({DAYS} * random())::int * 24"
+                f" + (ARRAY[{hours}])[1 + reporter % {len(HOURS)}],"
+                " 1 + floor(50 * random() ^ 3)::bigint FROM"
+                f" (SELECT floor({plan.reporters} * random() ^ 2)::int AS reporter"
+                f" FROM generate_series(1, {plan.records})) AS told"
+            )
+            first += flows
+        for statement in _statements("postgresql", account_id):
+            connection.execute(statement)
+        connection.execute("DROP TABLE bench_rows")
+        connection.execute("VACUUM ANALYZE")
+    print(f"PostgreSQL: {records:,} records made in {time.perf_counter() - started:.0f} s")
+    _check(account_id, made, end)
+    return account_id, {plan.name: plan.id for plan in made}
+
+
+def _statements(kind: str, account_id: UUID) -> list[str]:
+    """Reports, records and roll-ups from ``bench_rows``."""
+    is_sqlite = kind == "sqlite"
+    account = f"'{account_id.hex if is_sqlite else account_id}'"
+    when = (
+        "strftime('%Y-%m-%d %H:%M:%S.000000', {} * 3600, 'unixepoch')"
+        if is_sqlite
+        else "to_timestamp({} * 3600)"
+    )
+    new_id = "lower(hex(randomblob(16)))" if is_sqlite else "gen_random_uuid()"
+    blob = "x''" if is_sqlite else "''::bytea"
+    at, week = when.format("hour"), f"hour / {WEEK} * {WEEK}"
+    reporter = "'r' || b.reporter || '.example'"
+    joined = (
+        "bench_rows b JOIN dmarc_flows f ON f.id = flow"
+        " JOIN dmarc_identities i ON i.id = f.identity_id"
+    )
+    counts = (
+        "SELECT domain, {span}, {start}, {key}, sum(count) FROM {source} GROUP BY 1, 2, 3, {last}"
+    )
+    found = [
+        "INSERT INTO dmarc_reports (id, account_id, domain_id, intake_id, policy_domain, reporter,"
+        " report_id, begin_at, end_at, days, org_name, email, policy, records, messages, passed,"
+        " warnings, provenance, content_digest, received_at)"
+        f" SELECT {new_id}, {account}, domain, {new_id}, CAST(domain AS VARCHAR), {reporter},"
+        f" 'w' || (hour / {WEEK}),"
+        f" {when.format(week)}, {when.format(week)}, 1, 'x', 'x', '{{}}', 1, 1, 1, '[]', 'token',"
+        f" {blob}, {when.format(week)} FROM bench_rows b GROUP BY domain, b.reporter, hour / {WEEK}",
+        "CREATE INDEX bench_reports ON dmarc_reports (domain_id, reporter, report_id)",
+        "ANALYZE",
+        "INSERT INTO dmarc_records (report_id, position, account_id, domain_id, at, source_ip,"
+        " count, disposition, dkim, spf, header_from, dkim_results, spf_results)"
+        f" SELECT r.id, row_number() OVER (), {account}, domain, {at}, f.source_ip, count,"
+        " i.disposition, i.dkim, i.spf, i.header_from, i.dkim_results, i.spf_results"
+        f" FROM {joined} JOIN dmarc_reports r ON r.domain_id = domain"
+        f" AND r.reporter = {reporter} AND r.report_id = 'w' || (hour / {WEEK})",
+        "INSERT INTO dmarc_hours SELECT domain, hour, " + reporter + ", i.header_from,"
+        f" i.disposition, i.dkim, i.spf, i.trusted, sum(count) FROM {joined}"
+        " GROUP BY domain, hour, b.reporter, i.header_from, i.disposition, i.dkim, i.spf, i.trusted",
+        "UPDATE dmarc_flows SET first_hour = (SELECT coalesce(min(hour), 0) FROM bench_rows),"
+        " last_hour = (SELECT coalesce(max(hour), 0) FROM bench_rows)",
+    ]
+    for span, start in ((1, "hour"), (WEEK, week)):
+        flow = counts.format(span=span, start=start, key="flow", source="bench_rows", last="4")
+        told = counts.format(
+            span=span, start=start, key=f"{reporter}, i.id", source=joined, last="4, 5"
+        )
+        found += [
+            f"INSERT INTO dmarc_flow_counts {flow}",
+            f"INSERT INTO dmarc_reporter_counts {told}",
+        ]
+    if is_sqlite:
+        return found
+    indexes = (
+        ("dmarc_records", "ix_dmarc_records_domain_id_dmarc_records_at", "domain_id, at"),
+        ("dmarc_records", "ix_dmarc_records_account_id_dmarc_records_source_ip",
+         "account_id, source_ip"),
+    )  # fmt: skip
+    dropped = [f"DROP INDEX {name}" for _, name, _ in indexes]
+    made = [f"CREATE INDEX {name} ON {table} ({columns})" for table, name, columns in indexes]
+    return [*dropped, *found, *made]
+
+
+def _check(account_id: UUID, made: list[Plan], end: datetime) -> None:
+    """The roll-ups say what the raw rows say."""
+    for plan in made[:2]:
+        start = datetime.fromtimestamp(end.timestamp() - 30 * 86_400, end.tzinfo)
+        answer = analytics.dmarc(account_id, Question(plan.name, start, end, group_by="source"))
+        with transaction(readonly=True) as session:
+            is_sqlite = session.get_bind().dialect.name == "sqlite"
+            ends = [
+                moment.strftime("%Y-%m-%d %H:%M:%S.%f") if is_sqlite else moment
+                for moment in (start, end)
+            ]
+            wanted = session.execute(
+                text("SELECT count(*), sum(count) FROM dmarc_records WHERE domain_id = :domain"
+                     " AND at >= :start AND at < :stop"),
+                {"domain": plan.id.hex if is_sqlite else plan.id,
+                 "start": ends[0], "stop": ends[1]},
+            ).one()  # fmt: skip
+        if (
+            not answer.totals.messages
+            == int(wanted[1] or 0)
+            == sum(group.messages for group in (*answer.groups, answer.others))
+        ):
+            raise AssertionError(f"{plan.name}: {answer.totals.messages} is not {wanted[1]}")
+        print(f"  {plan.name}: {wanted[0]:,} records, {wanted[1]:,} messages in 30 days")

@@ -140,29 +140,24 @@ def enqueue_delivery() -> bool:
 
 
 def enqueue_reverse_dns() -> bool:
-    """Have a worker look at addresses that are due, unless something waits in its queue already.
-
-    returns  False if Redis is away
-    """
-    return _enqueue_behind_scans("worker.jobs.look_up_addresses", "reverse names")
+    """Have a worker look at addresses that are due; False if Redis is away."""
+    return _enqueue_idle(SCANS, "worker.jobs.look_up_addresses", "reverse names")
 
 
-def enqueue_probes() -> bool:
-    """Have a worker connect to the mail hosts that are due, unless something waits there already.
-
-    returns  False if Redis is away
-    """
-    return _enqueue_behind_scans("worker.jobs.probe_hosts", "mail hosts")
+def enqueue_report_alerts() -> bool:
+    """Have a worker judge domains by their reports; False if Redis is away."""
+    return _enqueue_idle(INTAKE, "worker.jobs.judge_reports", "alerts on reports")
 
 
-def _enqueue_behind_scans(job: str, description: str) -> bool:
+def _enqueue_idle(name: str, function: str, description: str) -> bool:
+    """A job for when nothing else waits in the queue: nobody waits for it, and it comes again."""
     bell = _bound()
 
     def ring() -> bool:
-        waiting = bell.queue(SCANS)  # scans go first: nobody waits for this
+        waiting = bell.queue(name)
         if len(waiting) == 0:
             waiting.enqueue(
-                job,
+                function,
                 job_timeout=JOB_SECONDS,
                 result_ttl=0,
                 failure_ttl=FAILURE_SECONDS,

@@ -21,7 +21,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.protocols": ("app.protocols",),
     # Which names are a well-known service's is one table, for what DNS says and what reports say.
     "app.checks": ("app.checks", "app.protocols", "app.insight.known_senders"),
-    "app.rules": ("app.rules", "app.checks", "app.protocols"),
+    # Rules on reports judge what insight makes of them.
+    "app.rules": ("app.rules", "app.checks", "app.insight", "app.protocols"),
     "app.insight": ("app.insight", "app.checks", "app.protocols"),
     "app.channels": (
         *("app.channels", "app.checks.answers", "app.protocols", "app.network.egress"),

@@ -11,6 +11,7 @@ from app.services import (
     ownership,
     probing,
     reading,
+    report_alerts,
     reverse_dns,
     scanning,
 )
@@ -66,9 +67,15 @@ def pull_mailboxes(mailbox_ids: list[str]) -> None:
         mailboxes.pull(UUID(mailbox_id), is_stopping=stopping.is_asked)
 
 
+def judge_reports() -> None:
+    """Judge the domains that are due by their reports."""
+    report_alerts.judge_due(is_stopping=stopping.is_asked)
+
+
 # What a worker runs; whoever can write to Redis can name nothing else.
 JOBS: Mapping[str, Callable[..., Any]] = {
     "worker.jobs.deliver": deliver,
+    "worker.jobs.judge_reports": judge_reports,
     "worker.jobs.look_up_addresses": look_up_addresses,
     "worker.jobs.probe_hosts": probe_hosts,
     "worker.jobs.recheck_ownership": recheck_ownership,

@@ -22,7 +22,7 @@ from app.models.reports import (
 )
 from app.models.rollups import DmarcFlow, DmarcHour, DmarcIdentity, FlowCount, ReporterCount
 from app.models.scans import BatchScan, Scan, ScanBatch
-from app.models.senders import SenderHost, SourceState
+from app.models.senders import ReportWatch, SenderHost, SourceState
 
 __all__ = [
     "Account",
@@ -56,6 +56,7 @@ __all__ = [
     "RecoveryCode",
     "ReportDay",
     "ReportMailbox",
+    "ReportWatch",
     "ReporterCount",
     "Scan",
     "ScanBatch",

@@ -8,7 +8,17 @@ says, in the transaction that stores or deletes it.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    text,
+    true,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base, Json
@@ -58,10 +68,21 @@ class DmarcIdentity(Base):
 
 
 class DmarcFlow(Base):
-    """That an address sent mail with an identity, and the first and the last hour of it."""
+    """That an address sent mail with an identity, and the first and the last hour of it.
+
+    is_new  until its address has been noted to be looked up
+    """
 
     __tablename__ = "dmarc_flows"
-    __table_args__ = (UniqueConstraint("domain_id", "source_ip", "identity_id"),)
+    __table_args__ = (
+        UniqueConstraint("domain_id", "source_ip", "identity_id"),
+        Index(
+            "ix_dmarc_flows_new",
+            "id",
+            sqlite_where=text("is_new"),
+            postgresql_where=text("is_new"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Number, primary_key=True, autoincrement=True)
     domain_id: Mapped[UUID] = mapped_column(ForeignKey("domains.id", ondelete="CASCADE"))
@@ -69,6 +90,7 @@ class DmarcFlow(Base):
     source_ip: Mapped[str] = mapped_column(String(45))
     first_hour: Mapped[int] = mapped_column()
     last_hour: Mapped[int] = mapped_column()
+    is_new: Mapped[bool] = mapped_column(default=True, server_default=true())
 
 
 class FlowCount(Base):

@@ -57,3 +57,20 @@ class SenderHost(Base):
     due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failures: Mapped[int] = mapped_column(default=0)
+
+
+class ReportWatch(Base):
+    """When the alerts on a domain's reports are to be judged (again); the row is the job.
+
+    lease_until  until then somebody is at it
+    """
+
+    __tablename__ = "report_watches"
+    __table_args__ = (Index(None, "due_at"),)
+
+    domain_id: Mapped[UUID] = mapped_column(
+        ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True
+    )
+    account_id: Mapped[UUID] = mapped_column()
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

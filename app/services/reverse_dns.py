@@ -20,11 +20,12 @@ from sqlalchemy.orm import Session
 from app import db, queue, settings
 from app.checks.answers import Answers, Door, OpenAnswers, Undetermined, or_unseen
 from app.db import after_commit, now, transaction
-from app.models import SenderHost
+from app.models import DmarcFlow, SenderHost
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 200  # addresses a transaction, all asked about at the same time
+NEW_AT_ONCE = 5_000  # flows whose addresses are noted
 BATCHES = 20  # of one job; the clock rings for the rest
 MAX_NAMES = 10  # of one address; receivers look at no more (RFC 7208 §4.6.4)
 LEASE = timedelta(minutes=5)
@@ -51,13 +52,6 @@ class Network:
     country: str | None = None
 
 
-def expect(session: Session, addresses: Iterable[str]) -> None:
-    """Have these looked at, unless they are known; a step."""
-    rows = [{"address": address} for address in sorted(set(addresses))]
-    if rows:
-        session.execute(db.insert(session, SenderHost).on_conflict_do_nothing(), rows)
-
-
 def look_again(address: str) -> bool:
     """Have the address looked at anew; False if no mail ever came from it."""
     with transaction() as session:
@@ -70,13 +64,32 @@ def look_again(address: str) -> bool:
 
 
 def ring_if_due() -> int:
-    """Have a worker look at what is due; how many that are."""
+    """Note the addresses of new flows, and have a worker look at what is due; how many that are."""
     with transaction() as session:
+        _note_new(session)
         moment = now(session)
         count = session.scalar(select(func.count()).where(_is_due(moment))) or 0
         if count:
             after_commit(session, queue.enqueue_reverse_dns)
     return count
+
+
+def _note_new(session: Session) -> None:
+    rows = session.execute(
+        select(DmarcFlow.id, DmarcFlow.source_ip)
+        .where(DmarcFlow.is_new)
+        .order_by(DmarcFlow.id)
+        .limit(NEW_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if rows:
+        addresses = [{"address": address} for address in sorted({row.source_ip for row in rows})]
+        session.execute(db.insert(session, SenderHost).on_conflict_do_nothing(), addresses)
+        session.execute(
+            update(DmarcFlow)
+            .where(DmarcFlow.id.in_([row.id for row in rows]))
+            .values(is_new=False)
+        )
 
 
 def look_up(door: Door, *, is_stopping: Callable[[], bool] = lambda: False) -> int:

@@ -30,7 +30,6 @@ from app.models import (
     ReporterCount,
 )
 from app.protocols.dmarc_report import DkimResult, Reason, Record, SpfResult
-from app.services import reverse_dns
 
 MAX_COUNT = 10**12  # of one record: with what nobody can have sent, no sum must overflow
 AT_ONCE = 5_000  # values that one statement names
@@ -215,7 +214,6 @@ def _flow_ids(
         )
         session.execute(statement, _parameters(session, names, rows))
         missing = [flow for flow in flows if flow not in known]
-        reverse_dns.expect(session, (ip for ip, _ in missing))
         known |= _known_flows(session, domain_id, missing)
     return {flow: known[flow].id for flow in flows}
 

@@ -1,0 +1,117 @@
+"""All that reports tell of a domain, or of an account, at one moment: what rules look at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.checks.contract import Severity
+from app.insight.coverage import Reporter
+from app.insight.identities import Identity
+from app.insight.readiness import Step
+from app.insight.sources import Source
+from app.insight.unused import SelectorUse, Subdomain
+from app.protocols.names import DomainName
+
+RECENT_DAYS, BASELINE_DAYS = 3, 28  # reports come a day or two after the mail
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Messages, and how many failed DMARC, by day of UTC."""
+
+    days: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> int:
+        """All of them."""
+        return sum(messages for messages, _ in self.days.values())
+
+    @property
+    def failed(self) -> int:
+        """Those that failed."""
+        return sum(failed for _, failed in self.days.values())
+
+    @property
+    def pass_rate(self) -> float:
+        """From 0 to 1; there must be messages."""
+        return 1 - self.failed / self.messages
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A stretch of time: who sent, and how much on which day.
+
+    verified  of reports by a way that strangers do not have; everything has the others too
+    """
+
+    everything: Volume = Volume()
+    verified: Volume = Volume()
+    sources: Sequence[Source] = ()
+    identities: Mapping[int, Identity] = field(default_factory=dict)
+    selectors: Sequence[SelectorUse] = ()
+    subdomains: Sequence[Subdomain] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Sessions of some days until now, and what failed."""
+
+    days: int
+    successful: int
+    failed: int
+    result_types: Mapping[str, int]
+    hosts: Mapping[str, int]
+    is_verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPosture:
+    """What reports tell of a domain.
+
+    policy, rua     as the last scan saw the DMARC record; None: no scan has
+    policy_since    since when the record is as it is, as far as is known
+    last_report_at  when one came; None: never
+    first_hour      of any mail that was reported; None: of none
+    recent, before  the last RECENT_DAYS, and the BASELINE_DAYS before
+    step            the next one, if the policy is not at reject; ``why_not`` what is not known
+    failure_reports  of the last day, the newest first
+    """
+
+    domain: DomainName
+    now: datetime
+    now_hour: int
+    watched_since: datetime
+    policy: str | None = None
+    rua: Sequence[str] | None = None
+    policy_since: datetime | None = None
+    last_report_at: datetime | None = None
+    first_hour: int | None = None
+    reporters: Sequence[Reporter] = ()
+    recent: Mail = Mail()
+    before: Mail = Mail()
+    tls: Sequence[Tls] = ()
+    step: Step | None = None
+    record_name: str | None = None
+    failure_reports: Sequence[Mapping[str, str | None]] = ()
+    failure_report_count: int = 0
+
+    def capped(self, severity: Severity) -> Severity:
+        """The severity; info if all reports came by a way that strangers have, too."""
+        is_verified = self.recent.verified.messages or self.before.verified.messages
+        return severity if is_verified else Severity.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPosture:
+    """What came to an account in the last day, and whom it was about.
+
+    files, quarantined  that ended in the last day
+    reasons             why, with how many
+    foreign             domains that the account has not verified, with how many reports a week
+    """
+
+    now: datetime
+    files: int = 0
+    quarantined: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    foreign: Mapping[str, int] = field(default_factory=dict)

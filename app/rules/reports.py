@@ -1,0 +1,286 @@
+"""Alerts on what reports say of a domain's mail as a whole, and on reports themselves.
+
+No report is no good news: a rule without messages to look at cannot tell. What is said only by
+reports that anybody could have sent is never worth more than info.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from statistics import mean, pstdev
+from typing import Any
+
+from app.checks.contract import Fix, Severity
+from app.rules.contract import Draft, Rule
+from app.rules.posture import AccountPosture, ReportPosture, Volume
+
+NONE_AFTER = timedelta(days=3)
+STANDING_AFTER = timedelta(days=30)
+MIN_MESSAGES = 50
+MIN_BASELINE = 200  # messages, before a baseline means anything
+MIN_DAYS = 7  # of a baseline
+DROPPED_BELOW, DROPPED_BY = 0.90, 0.10
+SPIKE_SIGMAS, SPIKE_SHARE = 4, 0.20
+ANOMALY = 3  # times the usual volume of a day
+MIN_FILES, MAX_QUARANTINED = 20, 0.05
+MOST = 20  # alerts of one rule
+MIN_SESSIONS = 20
+
+_Judge = Callable[[ReportPosture, Volume, Volume, Severity], Draft | None]
+
+
+def _cannot_tell(volume: Volume, before: Volume) -> bool:
+    return (
+        volume.messages < MIN_MESSAGES
+        or before.messages < MIN_BASELINE
+        or len(before.days) < MIN_DAYS
+    )
+
+
+def _graded(posture: ReportPosture, severity: Severity, judge: _Judge) -> list[Draft] | None:
+    """The draft of reports that can be relied on; of all reports together, it is info only."""
+    found: list[Draft] | None = None
+    for name, grade in (("verified", severity), ("everything", Severity.INFO)):
+        recent, before = getattr(posture.recent, name), getattr(posture.before, name)
+        if _cannot_tell(recent, before):
+            continue
+        draft = judge(posture, recent, before, grade)
+        if draft is not None:
+            return [draft]
+        found = []
+    return found
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %"
+
+
+def _dropped(
+    posture: ReportPosture, recent: Volume, before: Volume, severity: Severity
+) -> Draft | None:
+    now, usual = recent.pass_rate, before.pass_rate
+    if not (now < DROPPED_BELOW <= usual or now <= usual - DROPPED_BY):
+        return None
+    return Draft(
+        "dmarc.compliance_dropped", posture.domain, severity,
+        "Less of the domain's mail passes DMARC than before",
+        f"{posture.domain}: {_percent(now)} of the last days' messages passed, "
+        f"{_percent(usual)} in the four weeks before. The sources that fail are in the evidence.",
+        _evidence(posture, _rates(recent), _rates(before),
+                  {"below": DROPPED_BELOW, "drop": DROPPED_BY}),
+        reference="RFC 9990 §3.1",
+    )  # fmt: skip
+
+
+def _spiked(
+    posture: ReportPosture, recent: Volume, before: Volume, severity: Severity
+) -> Draft | None:
+    usual = [failed for _, failed in before.days.values()]
+    limit = mean(usual) + SPIKE_SIGMAS * pstdev(usual)
+    worst = max(failed for _, failed in recent.days.values())
+    share, usual_share = 1 - recent.pass_rate, 1 - before.pass_rate
+    is_high = share > SPIKE_SHARE >= usual_share
+    if worst < MIN_MESSAGES or not (worst > limit or is_high):
+        return None
+    return Draft(
+        "dmarc.failure_spike", posture.domain, severity,
+        "Far more mail fails DMARC than usual",
+        f"{posture.domain}: {worst} messages of one day failed; usual are {mean(usual):.0f}. "
+        "Either somebody forges the domain, or a service of yours has stopped to align.",
+        _evidence(posture, {"failedInADay": worst, **_rates(recent)},
+                  {"failedInADay": round(mean(usual), 1), **_rates(before)},
+                  {"failedInADay": round(limit, 1), "share": SPIKE_SHARE}),
+        reference="RFC 9990 §3.1",
+    )  # fmt: skip
+
+
+def _unusual(
+    posture: ReportPosture, recent: Volume, before: Volume, severity: Severity
+) -> Draft | None:
+    usual = mean(messages for messages, _ in before.days.values())
+    most = max(messages for messages, _ in recent.days.values())
+    if most < MIN_BASELINE or most < ANOMALY * usual:
+        return None
+    return Draft(
+        "dmarc.volume_anomaly", posture.domain, severity,
+        "Far more mail is sent as the domain than usual",
+        f"{posture.domain}: {most} messages on one day; usual are {usual:.0f}.",
+        _evidence(posture, {"messagesInADay": most}, {"messagesInADay": round(usual, 1)},
+                  {"times": ANOMALY}),
+    )  # fmt: skip
+
+
+def _rates(volume: Volume) -> dict[str, Any]:
+    return {
+        "messages": volume.messages,
+        "failed": volume.failed,
+        "passRate": round(volume.pass_rate, 4),
+    }
+
+
+def _evidence(
+    posture: ReportPosture, observed: Any, baseline: Any, threshold: Any
+) -> dict[str, Any]:
+    worst = sorted(posture.recent.sources, key=lambda source: -source.failed)[:5]
+    samples = [
+        {"source": source.key, "class": source.kind.value, "messages": source.messages,
+         "failed": source.failed, "address": next(iter(source.addresses), None)}
+        for source in worst if source.failed
+    ]  # fmt: skip
+    return {
+        "observed": observed, "baseline": baseline, "threshold": threshold, "samples": samples
+    }  # fmt: skip
+
+
+def _none_received(posture: ReportPosture) -> list[Draft] | None:
+    if posture.rua is None:
+        return None
+    since = max(posture.policy_since or posture.watched_since, posture.watched_since)
+    if not posture.rua or posture.last_report_at or posture.now - since < NONE_AFTER:
+        return []
+    return [Draft(
+        "reports.none_received", posture.domain, Severity.HIGH,
+        "No report has come since reports are asked for",
+        f"{posture.domain} asks for reports at {', '.join(posture.rua[:3])}, but none has come "
+        f"here in {(posture.now - since).days} days. The address must lead here.",
+        {"observed": {"reports": 0, "rua": list(posture.rua[:10])},
+         "threshold": {"days": NONE_AFTER.days}, "since": since.isoformat()},
+        reference="RFC 9989 §4.6",
+    )]  # fmt: skip
+
+
+def _stopped(posture: ReportPosture) -> list[Draft] | None:
+    if not posture.reporters:
+        return None
+    return [Draft(
+        "reports.reporter_stopped", reporter.name, posture.capped(Severity.MEDIUM),
+        "A reporter has stopped to report",
+        f"{posture.domain}: {reporter.name} reported on {reporter.days} days, every "
+        f"{reporter.usual_interval} hours, and not for "
+        f"{(posture.now_hour - reporter.last) // 24} days now.",
+        {"observed": {"silentHours": posture.now_hour - reporter.last},
+         "baseline": {"intervalHours": reporter.usual_interval, "messages": reporter.messages}},
+    ) for reporter in posture.reporters if reporter.has_stopped][:MOST]  # fmt: skip
+
+
+def _ready(posture: ReportPosture) -> list[Draft] | None:
+    step = posture.step
+    if posture.policy is None or (step and step.is_ready is None):
+        return None
+    if step is None or not step.is_ready:
+        return []
+    observed = {"tag": step.tag, "current": step.current.value, "wanted": step.wanted.value,
+                "forged": step.forged, "lost": step.lost}  # fmt: skip
+    drafts = [Draft(
+        "dmarc.ready_for_next_policy", posture.domain, Severity.INFO,
+        f"The DMARC policy may go up: {step.tag}={step.wanted}",
+        f"{posture.domain}: no source of its own would lose mail with {step.tag}={step.wanted}.",
+        {"observed": observed}, fix=_fix(posture), reference="RFC 9989 §4.7",
+    )]  # fmt: skip
+    since = posture.policy_since or posture.watched_since
+    if posture.policy == "none" and posture.now - since >= STANDING_AFTER:
+        days = (posture.now - since).days
+        drafts.append(Draft(
+            "dmarc.policy_none_standing", posture.domain, posture.capped(Severity.LOW),
+            "p=none stands although the domain is ready for more",
+            f"{posture.domain}: p=none for {days} days; forged mail is delivered all the while.",
+            {"observed": {"days": days, **observed}, "threshold": {"days": STANDING_AFTER.days}},
+            fix=_fix(posture), reference="RFC 9989 §4.7",
+        ))  # fmt: skip
+    return drafts
+
+
+def _fix(posture: ReportPosture) -> Fix | None:
+    step = posture.step
+    if step is None or step.record is None or posture.record_name is None:
+        return None
+    name, before = posture.record_name, step.rollback
+    back = before or "Remove the record again."
+    why = "All mail of the domain's own sources passes: only what is forged is met."
+    return Fix("replace" if before else "publish", name, "TXT", before, step.record, back, why)
+
+
+def _failure_reports(posture: ReportPosture) -> list[Draft]:
+    if not posture.failure_report_count:
+        return []
+    count = posture.failure_report_count
+    return [Draft(
+        "ruf.received", posture.domain, Severity.INFO, "Failure reports have come",
+        f"{posture.domain}: {count} failure reports in the last day.",
+        {"observed": {"reports": count}, "samples": list(posture.failure_reports)},
+        reference="RFC 9991 §4",
+    )]  # fmt: skip
+
+
+def _tls(posture: ReportPosture) -> list[Draft] | None:
+    seen = [tls for tls in posture.tls if tls.successful + tls.failed >= MIN_SESSIONS]
+    if not seen:
+        return None
+    windows = {
+        f"{tls.days} days": {"successful": tls.successful, "failed": tls.failed} for tls in seen
+    }
+    for tls in seen:
+        if tls.failed and tls.days <= 7:  # a failure is held for a week, so that it does not flap
+            share = tls.failed / (tls.successful + tls.failed)
+            severity = _band(share) if tls.is_verified else Severity.INFO
+            return [Draft(
+                "tls.failure_rate", posture.domain, severity,
+                "Senders fail to deliver over TLS",
+                f"{posture.domain}: {_percent(share)} of the sessions of {tls.days} days failed: "
+                f"{', '.join(list(tls.result_types)[:3])}.",
+                {"observed": {"share": round(share, 4), "resultTypes": dict(tls.result_types),
+                              "hosts": dict(tls.hosts)},
+                 "windows": windows, "threshold": {"bands": [0, 0.1, 0.5]}},
+                reference="RFC 8460 §4.3",
+            )]  # fmt: skip
+    return []
+
+
+def _band(share: float) -> Severity:
+    return Severity.MEDIUM if share < 0.1 else Severity.HIGH if share < 0.5 else Severity.CRITICAL
+
+
+def _rule(type: str, severity: Severity, judge: _Judge) -> Rule[ReportPosture]:
+    return Rule(frozenset((type,)), lambda posture: _graded(posture, severity, judge))
+
+
+RULES: tuple[Rule[ReportPosture], ...] = (
+    Rule(frozenset(("reports.none_received",)), _none_received),
+    Rule(frozenset(("reports.reporter_stopped",)), _stopped),
+    Rule(frozenset(("tls.failure_rate",)), _tls),
+    Rule(frozenset(("ruf.received",)), _failure_reports),
+    Rule(frozenset(("dmarc.ready_for_next_policy", "dmarc.policy_none_standing")), _ready),
+    _rule("dmarc.compliance_dropped", Severity.HIGH, _dropped),
+    _rule("dmarc.failure_spike", Severity.HIGH, _spiked),
+    _rule("dmarc.volume_anomaly", Severity.MEDIUM, _unusual),
+)
+
+
+def _parse_failed(posture: AccountPosture) -> Iterable[Draft] | None:
+    if posture.files < MIN_FILES:
+        return None
+    share = posture.quarantined / posture.files
+    if share <= MAX_QUARANTINED:
+        return []
+    return [Draft(
+        "report.parse_failed_rate", "", Severity.MEDIUM,
+        "Many of the files that come in cannot be read as reports",
+        f"{posture.quarantined} of {posture.files} files of the last day are in quarantine.",
+        {"observed": {"files": posture.files, "quarantined": posture.quarantined,
+                      "reasons": dict(posture.reasons)},
+         "threshold": {"share": MAX_QUARANTINED}},
+    )]  # fmt: skip
+
+
+def _foreign(posture: AccountPosture) -> Iterable[Draft]:
+    return [Draft(
+        "report.foreign_domain", name, Severity.INFO,
+        "Reports come about a domain that is not verified here",
+        f"{count} reports of the last week are about {name}, which the account has not verified.",
+        {"observed": {"domain": name, "reports": count}},
+    ) for name, count in list(posture.foreign.items())[:MOST]]  # fmt: skip
+
+
+ACCOUNT_RULES: tuple[Rule[AccountPosture], ...] = (
+    Rule(frozenset(("report.parse_failed_rate",)), _parse_failed),
+    Rule(frozenset(("report.foreign_domain",)), _foreign),
+)

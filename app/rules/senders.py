@@ -1,0 +1,168 @@
+"""Alerts on who sends as a domain: sources, selectors and sub-domains that are new or fail."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.checks.contract import Severity
+from app.insight.forwarding import Kind
+from app.insight.sources import Source
+from app.rules.contract import Draft, Rule
+from app.rules.posture import ReportPosture
+
+NEW_HOURS = 7 * 24
+SETTLED_HOURS = 14 * 24  # of reports, before anything can be called new
+MIN_NEW = 50  # messages
+MIN_SUBDOMAIN = 10
+REGRESSED_BELOW, REGRESSED_FROM = 0.90, 0.98
+FAILING_SHARE, WORKED_SHARE = 0.5, 0.1
+MOST = 20
+
+
+def _is_settled(posture: ReportPosture) -> bool:
+    """Reports go back far enough, and there are recent ones."""
+    first = posture.first_hour
+    return bool(
+        first is not None
+        and posture.now_hour - first >= SETTLED_HOURS
+        and posture.recent.everything.messages
+    )
+
+
+def _trusted(posture: ReportPosture, source: Source) -> int:
+    identities = posture.recent.identities
+    return sum(flow.messages for flow in source.flows if identities[flow.identity].trusted)
+
+
+def _new(posture: ReportPosture) -> list[Draft] | None:
+    if not _is_settled(posture):
+        return None
+    return [
+        _of_new(posture, source)
+        for source in posture.recent.sources
+        if source.first_hour >= posture.now_hour - NEW_HOURS
+        and source.messages >= MIN_NEW
+        and source.state is None
+        and source.kind in (Kind.OWN, Kind.UNKNOWN)
+    ][:MOST]
+
+
+def _of_new(posture: ReportPosture, source: Source) -> Draft:
+    name = source.service.name
+    type, severity, what = "source.new", Severity.MEDIUM, "A new source sends as the domain"
+    if source.failed * 2 > source.messages:
+        type, severity = "source.new_failing", Severity.HIGH
+        what = "A new source sends as the domain, and its mail fails"
+    elif source.service.sender:
+        type, severity = "source.new_known_service", Severity.INFO
+        what = "A well-known service has begun to send as the domain"
+    if _trusted(posture, source) < MIN_NEW:
+        severity = Severity.INFO
+    return Draft(
+        type, source.key, severity, what,
+        f"{posture.domain}: {name} sent {source.messages} messages, {source.failed} of them "
+        f"failed; {source.reason}. Approve it, or block it.",
+        {"observed": _figures(source), "threshold": {"messages": MIN_NEW},
+         "samples": _samples(source)},
+    )  # fmt: skip
+
+
+def _regressed(posture: ReportPosture) -> list[Draft] | None:
+    if not posture.recent.everything.messages:
+        return None
+    usual = {source.key: source for source in posture.before.sources}
+    drafts = []
+    for source in posture.recent.sources:
+        before = usual.get(source.key)
+        if source.state is None or source.state.state != "approved" or before is None:
+            continue
+        if min(source.messages, before.messages) < MIN_NEW:
+            continue
+        now, then = source.passed / source.messages, before.passed / before.messages
+        if now < REGRESSED_BELOW and then >= REGRESSED_FROM:
+            enough = _trusted(posture, source) >= MIN_NEW
+            drafts.append(_of_regressed(posture, source, then, enough))
+    return drafts[:MOST]
+
+
+def _of_regressed(posture: ReportPosture, source: Source, usual: float, is_trusted: bool) -> Draft:
+    now = source.passed / source.messages
+    return Draft(
+        "source.approved_regressed", source.key, Severity.HIGH if is_trusted else Severity.INFO,
+        "Mail of an approved source passes no longer",
+        f"{posture.domain}: {now:.0%} of the mail from {source.service.name} passed in the last "
+        f"days, {usual:.0%} before: {source.reason}.",
+        {"observed": _figures(source), "baseline": {"passRate": round(usual, 4)},
+         "threshold": {"passRate": REGRESSED_BELOW}, "samples": _samples(source)},
+    )  # fmt: skip
+
+
+def _figures(source: Source) -> dict[str, Any]:
+    return {"messages": source.messages, "passed": source.passed, "class": source.kind.value}
+
+
+def _samples(source: Source) -> list[dict[str, Any]]:
+    return [
+        {"address": address, "messages": count}
+        for address, count in source.addresses.most_common(5)
+    ]
+
+
+def _subdomains(posture: ReportPosture) -> list[Draft] | None:
+    if not _is_settled(posture):
+        return None
+    return [Draft(
+        "subdomain.new_sending", found.name, posture.capped(_unless_forged(found.passed)),
+        "Mail comes from a sub-domain that never sent before",
+        f"{posture.domain}: {found.messages} messages say they are from {found.name}, "
+        f"{found.passed} of them passed.",
+        {"observed": {"messages": found.messages, "passed": found.passed},
+         "threshold": {"messages": MIN_SUBDOMAIN}},
+    ) for found in posture.recent.subdomains
+        if found.first_hour >= posture.now_hour - NEW_HOURS and found.messages >= MIN_SUBDOMAIN
+    ][:MOST]  # fmt: skip
+
+
+def _unless_forged(passed: int) -> Severity:
+    """What nothing authenticates anybody could have sent, or reported."""
+    return Severity.MEDIUM if passed else Severity.INFO
+
+
+def _selectors(posture: ReportPosture) -> list[Draft] | None:
+    if not _is_settled(posture) or not posture.before.everything.messages:
+        return None
+    usual = {use.selector: use for use in posture.before.selectors}
+    is_verified = posture.recent.verified.messages >= MIN_NEW
+    drafts = []
+    for use in posture.recent.selectors:
+        signed, before = use.messages + use.failed, usual.get(use.selector)
+        if before is None and use.messages:
+            drafts.append(Draft(
+                "dkim.selector_new", use.selector, Severity.INFO,
+                "Mail is signed with a selector that was not seen before",
+                f"{posture.domain}: {use.messages} messages have valid signatures of "
+                f"{use.selector}._domainkey.{posture.domain}.",
+                {"observed": {"messages": use.messages, "published": use.is_published}},
+            ))  # fmt: skip
+        elif before and signed >= MIN_NEW and use.failed > signed * FAILING_SHARE:
+            then = before.messages + before.failed
+            if before.failed <= then * WORKED_SHARE:
+                severity = Severity.HIGH if is_verified else Severity.INFO
+                drafts.append(Draft(
+                    "dkim.selector_failing", use.selector, severity,
+                    "Signatures of a selector fail that were valid before",
+                    f"{posture.domain}: {use.failed} of {signed} signatures of {use.selector} "
+                    f"failed; before, {before.failed} of {then}. Is the key still published?",
+                    {"observed": {"valid": use.messages, "failed": use.failed},
+                     "baseline": {"valid": before.messages, "failed": before.failed},
+                     "threshold": {"share": FAILING_SHARE}},
+                    reference="RFC 6376 §3.6.1",
+                ))  # fmt: skip
+    return drafts[: 2 * MOST]
+
+
+RULES: Sequence[Rule[ReportPosture]] = (
+    Rule(frozenset(("source.new", "source.new_failing", "source.new_known_service")), _new),
+    Rule(frozenset(("source.approved_regressed",)), _regressed),
+    Rule(frozenset(("subdomain.new_sending",)), _subdomains),
+    Rule(frozenset(("dkim.selector_new", "dkim.selector_failing")), _selectors),
+)

@@ -144,6 +144,11 @@ def enqueue_reverse_dns() -> bool:
     return _enqueue_idle(SCANS, "worker.jobs.look_up_addresses", "reverse names")
 
 
+def enqueue_probes() -> bool:
+    """Have a worker connect to the mail hosts that are due; False if Redis is away."""
+    return _enqueue_idle(SCANS, "worker.jobs.probe_hosts", "mail hosts")
+
+
 def enqueue_report_alerts() -> bool:
     """Have a worker judge domains by their reports; False if Redis is away."""
     return _enqueue_idle(INTAKE, "worker.jobs.judge_reports", "alerts on reports")

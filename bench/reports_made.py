@@ -246,7 +246,8 @@ def _statements(kind: str, account_id: UUID) -> list[str]:
         f" SELECT {new_id}, {account}, domain, {new_id}, CAST(domain AS VARCHAR), {reporter},"
         f" 'w' || (hour / {WEEK}),"
         f" {when.format(week)}, {when.format(week)}, 1, 'x', 'x', '{{}}', 1, 1, 1, '[]', 'token',"
-        f" {blob}, {when.format(week)} FROM bench_rows b GROUP BY domain, b.reporter, hour / {WEEK}",
+        f" {blob}, {when.format(week)} FROM bench_rows b"
+        f" GROUP BY domain, b.reporter, hour / {WEEK}",
         "CREATE INDEX bench_reports ON dmarc_reports (domain_id, reporter, report_id)",
         "ANALYZE",
         "INSERT INTO dmarc_records (report_id, position, account_id, domain_id, at, source_ip,"
@@ -257,7 +258,8 @@ def _statements(kind: str, account_id: UUID) -> list[str]:
         f" AND r.reporter = {reporter} AND r.report_id = 'w' || (hour / {WEEK})",
         "INSERT INTO dmarc_hours SELECT domain, hour, " + reporter + ", i.header_from,"
         f" i.disposition, i.dkim, i.spf, i.trusted, sum(count) FROM {joined}"
-        " GROUP BY domain, hour, b.reporter, i.header_from, i.disposition, i.dkim, i.spf, i.trusted",
+        " GROUP BY domain, hour, b.reporter, i.header_from, i.disposition, i.dkim, i.spf,"
+        " i.trusted",
         "UPDATE dmarc_flows SET first_hour = (SELECT coalesce(min(hour), 0) FROM bench_rows),"
         " last_hour = (SELECT coalesce(max(hour), 0) FROM bench_rows)",
     ]

@@ -16,6 +16,9 @@ from app.services import rollups
 
 DAY = timedelta(days=1)
 START = datetime(2026, 11, 1, tzinfo=UTC)
+POLICY = dict.fromkeys(
+    ("sp", "np", "adkim", "aspf", "pct", "fo", "testing", "discovery_method")
+) | {"p": "none"}
 _numbers = itertools.count(1)
 
 
@@ -55,7 +58,7 @@ def store(domain: Domain, report: Report) -> UUID:
         id=ids.new(), account_id=domain.account_id, domain_id=domain.id, intake_id=ids.new(),
         policy_domain=domain.name, reporter=report.reporter, report_id=f"r{next(_numbers)}",
         begin_at=report.begin, end_at=report.end, days=report.days, org_name=report.reporter,
-        email=f"dmarc@{report.reporter}", policy={"p": "none"}, records=len(report.rows),
+        email=f"dmarc@{report.reporter}", policy=POLICY, records=len(report.rows),
         messages=min(sum(row.count for row in report.rows), 2**63 - 1), passed=0,
         provenance=report.provenance, content_digest=b"", received_at=report.end,
     )  # fmt: skip
@@ -83,16 +86,17 @@ def _columns(row: Record) -> dict[str, Any]:
     }
 
 
-def store_tls(domain: Domain, *policies: tuple[str, int, int]) -> None:
+def store_tls(domain: Domain, *policies: tuple[str, int, int], begin: datetime = START) -> None:
     """A TLS report of one day with these policies: type, successful and failed sessions."""
     report = TlsReport(
         id=ids.new(), account_id=domain.account_id, domain_id=domain.id, intake_id=ids.new(),
-        policy_domain=domain.name, reporter="google.com", report_id="t1", begin_at=START,
-        end_at=START + DAY, organization="Google", provenance="token", content_digest=b"",
-        received_at=START + DAY,
+        policy_domain=domain.name, reporter="google.com", report_id="t1", begin_at=begin,
+        end_at=begin + DAY, organization="Google", provenance="token", content_digest=b"",
+        received_at=begin + DAY,
     )  # fmt: skip
     failure = {
-        "result_type": "certificate-expired", "sessions": 3, "sending_ip": None,
+        "result_type": "certificate-expired", "sessions": sum(failed for *_, failed in policies),
+        "sending_ip": None,
         "mx": f"mx.{domain.name}", "mx_helo": None, "receiving_ip": None, "information": None,
         "reason_code": None,
     }  # fmt: skip
@@ -102,7 +106,7 @@ def store_tls(domain: Domain, *policies: tuple[str, int, int]) -> None:
         session.add_all(
             TlsPolicy(
                 report_id=report.id, position=position, account_id=domain.account_id,
-                domain_id=domain.id, at=START + DAY / 2, policy_type=kind,
+                domain_id=domain.id, at=begin + DAY / 2, policy_type=kind,
                 policy_domain=domain.name, policy_strings=[], mx_hosts=[], successful=successful,
                 failed=failed, failures=[failure] if failed else [],
             )

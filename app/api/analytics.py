@@ -241,17 +241,16 @@ def reporters(query: WindowQuery) -> Response:
     )
 
 
-_FILTERS = {
-    "source": "sourceIp",
-    "reporter": "reporter",
-    "disposition": "disposition",
-    "headerFrom": "headerFrom",
-    "result": "result",
-}
+_FILTERS = {"source": "sourceIp", "reporter": "reporter"}
+HALF_A_DAY = timedelta(hours=12)
 
 
 class _Links:
-    """Where the reports behind a figure are listed."""
+    """Where the reports behind a figure are listed.
+
+    That list goes by when a period begins, and messages are counted at its middle: of a report of
+    a day, half a day later.
+    """
 
     def __init__(
         self, domain: Domain, from_at: datetime, to_at: datetime, kind: str = "dmarc"
@@ -259,8 +258,8 @@ class _Links:
         self._kind = kind
         self._filters = {
             "domain": domain.name,
-            "from": answers.time(from_at) or "",
-            "to": answers.time(to_at) or "",
+            "from": answers.time(from_at - HALF_A_DAY) or "",
+            "to": answers.time(to_at - HALF_A_DAY) or "",
         }
 
     def __call__(self, **more: str) -> str:
@@ -302,8 +301,15 @@ def _group(group: analytics.Group, by: str, link: _Links) -> dict[str, Any]:
         **_totals(group),
         "messagesBefore": group.before,
         "series": group.series,
-        "records": link(**{_FILTERS[by]: group.key}),
+        "records": link(**_filter(by, group.key)),
     }
+
+
+def _filter(by: str, key: str) -> dict[str, str]:
+    """What the list of reports can tell apart."""
+    if by == "result":
+        return {"result": "fail"} if key == "fail" else {}
+    return {_FILTERS[by]: key} if by in _FILTERS else {}
 
 
 def _sessions(counts: tls_sessions.Sessions) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def judge(clue: Clue, sender: Sender | None, *, is_listed: bool) -> Judged:
         return FORWARDING_SERVICE
     if identity.dkim:
         return _signed(clue, sender, is_listed)
-    return LISTED_UNALIGNED if is_listed else _foreign(clue)
+    return LISTED_UNALIGNED if is_listed else _foreign(clue, sender)
 
 
 def _signed(clue: Clue, sender: Sender | None, is_listed: bool) -> Judged:
@@ -113,8 +113,9 @@ def _signed(clue: Clue, sender: Sender | None, is_listed: bool) -> Judged:
     return REWRITTEN if clue.spf_domain else SURVIVED
 
 
-def _foreign(clue: Clue) -> Judged:
+def _foreign(clue: Clue, sender: Sender | None) -> Judged:
     """Nothing is aligned, and the domain's SPF record does not know the address."""
-    if clue.is_own_broken and clue.spf_domain:
+    is_for_customers = sender is not None and sender.category in OF_CUSTOMERS
+    if clue.is_own_broken and clue.spf_domain and not is_for_customers:
         return BROKEN
     return NOT_SET_UP if clue.spf_domain or clue.signer else FORGED

@@ -18,6 +18,7 @@ from app.services import domains
 GroupBy = Literal["source", "reporter", "disposition", "headerFrom", "result"]
 UTC = ZoneInfo("UTC")
 MAX_GROUPS = 20  # that are shown by themselves; the others are added up
+BEFORE = -1  # instead of an hour: it is before the window
 RESULTS = ("dkim_and_spf", "dkim", "spf", "fail")
 
 
@@ -115,8 +116,7 @@ def dmarc(account_id: UUID, question: Question) -> Mail:
     buckets = Buckets(window, question.interval, question.zone)
     with transaction(readonly=True) as session:
         domain = domains.owned(session, account_id, question.domain)
-        totals, series = _series(session, domain.id, window, buckets)
-        before, _ = _series(session, domain.id, window.before, None)
+        totals, before, series = _series(session, domain.id, window, buckets)
         groups: list[Group] = []
         if question.group_by == "source":
             groups = _sources(session, domain.id, window)
@@ -137,29 +137,33 @@ def _in(window: Window) -> ColumnElement[bool]:
 
 
 def _series(
-    session: Session, domain_id: UUID, window: Window, buckets: Buckets | None
-) -> tuple[Period, list[Totals]]:
-    kind = (DmarcHour.disposition, DmarcHour.dkim, DmarcHour.spf, DmarcHour.trusted)
-    keys = (*kind, DmarcHour.hour) if buckets else kind
-    rows = session.execute(
-        select(*keys, func.sum(DmarcHour.messages).label("messages"))
-        .where(DmarcHour.domain_id == domain_id, _in(window))
-        .group_by(*keys)
+    session: Session, domain_id: UUID, window: Window, buckets: Buckets
+) -> tuple[Period, Period, list[Totals]]:
+    """Of the window, of the one before, and by bucket."""
+    now, before, series = Period(), Period(), [Totals() for _ in buckets.starts]
+    hour = case((DmarcHour.hour >= window.start, DmarcHour.hour), else_=BEFORE).label("at")
+    keys = (hour, DmarcHour.disposition, DmarcHour.dkim, DmarcHour.spf, DmarcHour.trusted)
+    both = (
+        DmarcHour.domain_id == domain_id,
+        DmarcHour.hour >= window.before.start,
+        DmarcHour.hour < window.stop,
     )
-    total, series = Period(), [Totals() for _ in buckets.starts] if buckets else []
-    for row in rows:
-        messages = int(row.messages)
-        total.add(messages, dkim=row.dkim, spf=row.spf)
-        total.dispositions[row.disposition] = total.dispositions.get(row.disposition, 0) + messages
-        total.unverified += 0 if row.trusted else messages
-        if buckets:
-            series[buckets.index(row.hour)].add(messages, dkim=row.dkim, spf=row.spf)
-    total.reporters = session.scalar(
-        select(func.count(DmarcHour.reporter.distinct())).where(
-            DmarcHour.domain_id == domain_id, _in(window)
-        )
-    ) or 0  # fmt: skip
-    return total, series
+    for row in session.execute(
+        select(*keys, func.sum(DmarcHour.messages)).where(*both).group_by(*keys)
+    ):
+        when, disposition, dkim, spf, trusted, messages = row[0], *row[1:5], int(row[5])
+        total = before if when == BEFORE else now
+        total.add(messages, dkim=dkim, spf=spf)
+        total.dispositions[disposition] = total.dispositions.get(disposition, 0) + messages
+        total.unverified += 0 if trusted else messages
+        if when != BEFORE:
+            series[buckets.index(when)].add(messages, dkim=dkim, spf=spf)
+    is_now = (DmarcHour.hour >= window.start).label("is_now")
+    for flag, count in session.execute(
+        select(is_now, func.count(DmarcHour.reporter.distinct())).where(*both).group_by(is_now)
+    ):
+        (now if flag else before).reporters = count
+    return now, before, series
 
 
 _RESULT = case(

@@ -131,14 +131,7 @@ def _expect_source(session: Session, domain: Domain, source: str) -> None:
 
 def load(session: Session, domain: Domain, window: Window) -> Sending:
     """As ``search``, as a step."""
-    counts = analytics.flow_counts(domain.id, window).subquery()
-    rows = session.execute(
-        select(
-            DmarcFlow.source_ip, DmarcFlow.identity_id, counts.c.messages,
-            DmarcFlow.first_hour, DmarcFlow.last_hour,
-        ).join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
-    )  # fmt: skip
-    flows = [Flow(row[0], row[1], int(row[2]), row[3], row[4]) for row in rows]
+    flows, hosts = _flows(session, domain.id, window)
     found = _identities(session, {flow.identity for flow in flows})
     state = session.get(DomainState, domain.id)
     known = state.known if state else {}
@@ -146,7 +139,7 @@ def load(session: Session, domain: Domain, window: Window) -> Sending:
         domain=domain.name,
         walked=known.get("dmarc", {}).get("facts", {}).get("org_domain"),
         spf=SpfPaths.known(domain.name, known.get("spf")),
-        hosts=_hosts(session, flows),
+        hosts=hosts,
         states=_states(session, domain),
     )
     reported = hours(session, domain.id, window)
@@ -165,17 +158,21 @@ def _identities(session: Session, numbers: Iterable[int]) -> dict[int, Identity]
     return found
 
 
-def _hosts(session: Session, flows: Sequence[Flow]) -> dict[str, Host]:
-    found: dict[str, Host] = {}
-    for some in rollups.batched({flow.source_ip for flow in flows}):
-        rows = session.execute(
-            select(
-                SenderHost.address, SenderHost.name, SenderHost.asn, SenderHost.network,
-                SenderHost.country,
-            ).where(SenderHost.address.in_(some))
-        )  # fmt: skip
-        found.update((row[0], Host(row[1], row[2], row[3], row[4])) for row in rows)
-    return found
+def _flows(session: Session, domain_id: UUID, window: Window) -> tuple[list[Flow], dict[str, Host]]:
+    """The flows of the window, and what is known of their addresses."""
+    counts = analytics.flow_counts(domain_id, window).subquery()
+    rows = session.execute(
+        select(
+            DmarcFlow.source_ip, DmarcFlow.identity_id, counts.c.messages,
+            DmarcFlow.first_hour, DmarcFlow.last_hour,
+            SenderHost.name, SenderHost.asn, SenderHost.network, SenderHost.country,
+        )
+        .join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
+        .outerjoin(SenderHost, SenderHost.address == DmarcFlow.source_ip)
+    ).all()  # fmt: skip
+    flows = [Flow(row[0], row[1], int(row[2]), row[3], row[4]) for row in rows]
+    hosts = {row[0]: Host(*row[5:]) for row in rows if row[5] or row[6] or row[8]}
+    return flows, hosts
 
 
 def _states(session: Session, domain: Domain) -> dict[str, State]:

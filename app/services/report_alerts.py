@@ -197,9 +197,7 @@ def _posture(session: Session, domain: Domain) -> ReportPosture:
     turn = hour - RECENT_DAYS * DAY
     recent = mail_sources.load(session, domain, Window(turn, hour))
     before = mail_sources.load(session, domain, Window(turn - BASELINE_DAYS * DAY, turn))
-    ready = policy_change.judge(
-        mail_sources.load(session, domain, Window(hour - 30 * DAY, hour))
-    )
+    ready = policy_change.judge(mail_sources.load(session, domain, Window(hour - 30 * DAY, hour)))
     known = recent.known.get("dmarc", {}).get("facts")
     told = mail_sources.hours(session, domain.id, Window(hour - COVERAGE_DAYS * DAY, hour))
     failure_count, failures = _failures(session, domain, moment)

@@ -86,9 +86,7 @@ def _note_new(session: Session) -> None:
         addresses = [{"address": address} for address in sorted({row.source_ip for row in rows})]
         session.execute(db.insert(session, SenderHost).on_conflict_do_nothing(), addresses)
         session.execute(
-            update(DmarcFlow)
-            .where(DmarcFlow.id.in_([row.id for row in rows]))
-            .values(is_new=False)
+            update(DmarcFlow).where(DmarcFlow.id.in_([row.id for row in rows])).values(is_new=False)
         )
 
 

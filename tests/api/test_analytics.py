@@ -158,3 +158,11 @@ def test_the_last_thirty_days_are_asked_for_by_default(client: Client) -> None:
     assert len(answer["series"]) == 30
     age = datetime.now(UTC) - datetime.fromisoformat(answer["to"])
     assert abs(age) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("by", ["source", "reporter", "disposition", "headerFrom", "result"])
+def test_every_link_leads_to_reports(client: Client, domain: Domain, by: str) -> None:
+    answer = get(client, "dmarc", f"&groupBy={by}")
+    links = {answer["records"], *(group["records"] for group in answer["groups"])}
+    for link in links:
+        assert len(client.data("GET", f"{link}&limit=100")) == 20, link

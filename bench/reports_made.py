@@ -219,69 +219,71 @@ def in_postgres(
     return account_id, {plan.name: plan.id for plan in made}
 
 
+REPORTER, WEEK_OF = "'r' || b.reporter || '.example'", f"hour / {WEEK} * {WEEK}"
+JOINED = (
+    "bench_rows b JOIN dmarc_flows f ON f.id = flow JOIN dmarc_identities i ON i.id = f.identity_id"
+)
+
+
 def _statements(kind: str, account_id: UUID) -> list[str]:
     """Reports, records and roll-ups from ``bench_rows``."""
-    is_sqlite = kind == "sqlite"
-    account = f"'{account_id.hex if is_sqlite else account_id}'"
-    when = (
-        "strftime('%Y-%m-%d %H:%M:%S.000000', {} * 3600, 'unixepoch')"
-        if is_sqlite
-        else "to_timestamp({} * 3600)"
+    found = [*_reports(kind == "sqlite", account_id), *_roll_ups()]
+    if kind == "sqlite":
+        return found
+    indexes = (
+        ("ix_dmarc_records_domain_id_dmarc_records_at", "domain_id, at"),
+        ("ix_dmarc_records_account_id_dmarc_records_source_ip", "account_id, source_ip"),
     )
+    dropped = [f"DROP INDEX {name}" for name, _ in indexes]
+    made = [f"CREATE INDEX {name} ON dmarc_records ({columns})" for name, columns in indexes]
+    return [*dropped, *found, *made]
+
+
+def _reports(is_sqlite: bool, account_id: UUID) -> list[str]:
+    """A report for each week of a reporter, with its records."""
+    account = f"'{account_id.hex if is_sqlite else account_id}'"
+    when = "to_timestamp({} * 3600)"
+    if is_sqlite:
+        when = "strftime('%Y-%m-%d %H:%M:%S.000000', {} * 3600, 'unixepoch')"
     new_id = "lower(hex(randomblob(16)))" if is_sqlite else "gen_random_uuid()"
     blob = "x''" if is_sqlite else "''::bytea"
-    at, week = when.format("hour"), f"hour / {WEEK} * {WEEK}"
-    reporter = "'r' || b.reporter || '.example'"
-    joined = (
-        "bench_rows b JOIN dmarc_flows f ON f.id = flow"
-        " JOIN dmarc_identities i ON i.id = f.identity_id"
-    )
-    counts = (
-        "SELECT domain, {span}, {start}, {key}, sum(count) FROM {source} GROUP BY 1, 2, 3, {last}"
-    )
-    found = [
+    week = when.format(WEEK_OF)
+    return [
         "INSERT INTO dmarc_reports (id, account_id, domain_id, intake_id, policy_domain, reporter,"
         " report_id, begin_at, end_at, days, org_name, email, policy, records, messages, passed,"
         " warnings, provenance, content_digest, received_at)"
-        f" SELECT {new_id}, {account}, domain, {new_id}, CAST(domain AS VARCHAR), {reporter},"
-        f" 'w' || (hour / {WEEK}),"
-        f" {when.format(week)}, {when.format(week)}, 1, 'x', 'x', '{{}}', 1, 1, 1, '[]', 'token',"
-        f" {blob}, {when.format(week)} FROM bench_rows b"
-        f" GROUP BY domain, b.reporter, hour / {WEEK}",
+        f" SELECT {new_id}, {account}, domain, {new_id}, CAST(domain AS VARCHAR), {REPORTER},"
+        f" 'w' || (hour / {WEEK}), {week}, {week}, 1, 'x', 'x', '{{}}', 1, 1, 1, '[]', 'token',"
+        f" {blob}, {week} FROM bench_rows b GROUP BY domain, b.reporter, hour / {WEEK}",
         "CREATE INDEX bench_reports ON dmarc_reports (domain_id, reporter, report_id)",
         "ANALYZE",
         "INSERT INTO dmarc_records (report_id, position, account_id, domain_id, at, source_ip,"
         " count, disposition, dkim, spf, header_from, dkim_results, spf_results)"
-        f" SELECT r.id, row_number() OVER (), {account}, domain, {at}, f.source_ip, count,"
-        " i.disposition, i.dkim, i.spf, i.header_from, i.dkim_results, i.spf_results"
-        f" FROM {joined} JOIN dmarc_reports r ON r.domain_id = domain"
-        f" AND r.reporter = {reporter} AND r.report_id = 'w' || (hour / {WEEK})",
-        "INSERT INTO dmarc_hours SELECT domain, hour, " + reporter + ", i.header_from,"
-        f" i.disposition, i.dkim, i.spf, i.trusted, sum(count) FROM {joined}"
-        " GROUP BY domain, hour, b.reporter, i.header_from, i.disposition, i.dkim, i.spf,"
-        " i.trusted",
-        "UPDATE dmarc_flows SET first_hour = (SELECT coalesce(min(hour), 0) FROM bench_rows),"
-        " last_hour = (SELECT coalesce(max(hour), 0) FROM bench_rows)",
+        f" SELECT r.id, row_number() OVER (), {account}, domain, {when.format('hour')},"
+        " f.source_ip, count, i.disposition, i.dkim, i.spf, i.header_from, i.dkim_results,"
+        f" i.spf_results FROM {JOINED} JOIN dmarc_reports r ON r.domain_id = domain"
+        f" AND r.reporter = {REPORTER} AND r.report_id = 'w' || (hour / {WEEK})",
     ]
-    for span, start in ((1, "hour"), (WEEK, week)):
+
+
+def _roll_ups() -> list[str]:
+    counts = (
+        "SELECT domain, {span}, {start}, {key}, sum(count) FROM {source} GROUP BY 1, 2, 3, {last}"
+    )
+    found = [
+        f"INSERT INTO dmarc_hours SELECT domain, hour, {REPORTER}, i.header_from, i.disposition,"
+        f" i.dkim, i.spf, i.trusted, sum(count) FROM {JOINED} GROUP BY domain, hour, b.reporter,"
+        " i.header_from, i.disposition, i.dkim, i.spf, i.trusted",
+        "UPDATE dmarc_flows SET first_hour = (SELECT coalesce(min(hour), 0) FROM bench_rows),"
+        " last_hour = (SELECT coalesce(max(hour), 0) FROM bench_rows), is_new = false",
+    ]
+    for span, start in ((1, "hour"), (WEEK, WEEK_OF)):
         flow = counts.format(span=span, start=start, key="flow", source="bench_rows", last="4")
-        told = counts.format(
-            span=span, start=start, key=f"{reporter}, i.id", source=joined, last="4, 5"
-        )
-        found += [
-            f"INSERT INTO dmarc_flow_counts {flow}",
-            f"INSERT INTO dmarc_reporter_counts {told}",
-        ]
-    if is_sqlite:
-        return found
-    indexes = (
-        ("dmarc_records", "ix_dmarc_records_domain_id_dmarc_records_at", "domain_id, at"),
-        ("dmarc_records", "ix_dmarc_records_account_id_dmarc_records_source_ip",
-         "account_id, source_ip"),
-    )  # fmt: skip
-    dropped = [f"DROP INDEX {name}" for _, name, _ in indexes]
-    made = [f"CREATE INDEX {name} ON {table} ({columns})" for table, name, columns in indexes]
-    return [*dropped, *found, *made]
+        key = f"{REPORTER}, i.id"
+        told = counts.format(span=span, start=start, key=key, source=JOINED, last="4, 5")
+        found.append(f"INSERT INTO dmarc_flow_counts {flow}")
+        found.append(f"INSERT INTO dmarc_reporter_counts {told}")
+    return found
 
 
 def _check(account_id: UUID, made: list[Plan], end: datetime) -> None:

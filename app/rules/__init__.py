@@ -2,10 +2,28 @@
 
 from typing import Any
 
-from app.rules import acceptances, account, dns, findings, mta_sts, ownership, scans, score
+from app.rules import (
+    acceptances,
+    account,
+    dns,
+    findings,
+    mta_sts,
+    ownership,
+    reports,
+    scans,
+    score,
+    senders,
+)
 from app.rules.contract import Rule
 
 RULES = (*findings.RULES, *dns.RULES, *mta_sts.RULES, *score.RULES, *scans.RULES)
 # What is held against other postures, at other times.
-OTHERS: tuple[Rule[Any], ...] = (*account.RULES, *ownership.RULES, *acceptances.RULES)
+OTHERS: tuple[Rule[Any], ...] = (
+    *account.RULES,
+    *ownership.RULES,
+    *acceptances.RULES,
+    *reports.RULES,
+    *reports.ACCOUNT_RULES,
+    *senders.RULES,
+)
 TYPES = frozenset[str]().union(*(rule.types for rule in (*RULES, *OTHERS)))

@@ -17,7 +17,7 @@ from alembic.config import Config
 from app import db, queue
 from app import settings as app_settings
 from app.settings import Settings
-from tests.e2e import drills
+from tests.e2e import drills, intake_drill
 from tests.e2e.deliver import deliver
 from tests.e2e.service import ROOT, SECRET, Service
 from tests.factories import make_account, make_key
@@ -28,6 +28,7 @@ from tests.servers import Server, start_postgres, start_valkey
 DOMAINS = 100
 KILLS = 6
 TRANSITIONS, DELIVERY_KILLS = 1000, 3
+REPORTS = 500  # each sent twice
 REDIS_AWAY_SECONDS = 10.0
 FUZZ_SECONDS, QUICK_FUZZ_SECONDS = 60.0, 2.0  # a parser
 
@@ -59,6 +60,7 @@ def _run(engine: str, service: Service, redis: Server, receivers: Sequence[Recei
     account_id, token = _account()
     drills.add_domains(service, token)
     say(drills.kill_workers(service, token, account_id, KILLS))
+    say(intake_drill.kill_everything(service, redis, make_account().id, REPORTS, rounds=40))
     account_id, token = _account()
     drills.add_domains(service, token)
     say(drills.stop_redis(service, redis, token, REDIS_AWAY_SECONDS))

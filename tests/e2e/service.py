@@ -1,5 +1,6 @@
 """The whole service as processes: gunicorn, worker, clock, and a name server of the demo's kind."""
 
+import http.client
 import json
 import os
 import signal
@@ -70,6 +71,8 @@ class Service:
             "DOMAIN_VERIFICATION": "off",
             "SCAN_LEASE": "3",
             "SCAN_REQUEUE": "3",
+            "INTAKE_LEASE": "3",
+            "INGEST_RATE_LIMIT": "1000000 per minute",
             "SWEEP_SECONDS": "1",
             "SCAN_CHUNK": "20",
             "PORT": str(self.port),
@@ -129,7 +132,10 @@ class Service:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
         if token:
             request.add_header("Authorization", f"Bearer {token}")
-        if body is not None:
+        if isinstance(body, bytes):
+            request.data = body
+            request.add_header("Content-Type", "application/octet-stream")
+        elif body is not None:
             request.data = json.dumps(body).encode()
             request.add_header("Content-Type", "application/json")
         try:
@@ -138,7 +144,7 @@ class Service:
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, error.headers, _json(error.read()))
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError):
             return Answer(0, {}, None)
 
     def log(self, name: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from app.services import keys
 from app.settings import Settings
-from tests.e2e import drills
+from tests.e2e import drills, intake_drill
 from tests.e2e.conftest import Running
 from tests.e2e.deliver import deliver
 from tests.e2e.service import Service, wait_for
@@ -73,6 +73,12 @@ def test_scans_survive_the_death_of_their_workers(
 ) -> None:
     drills.add_domains(service, token)
     drills.kill_workers(service, token, account_id, kills=2)
+
+
+def test_reports_survive_the_death_of_whatever_takes_them_in(
+    service: Service, redis: Server, account_id: UUID
+) -> None:
+    intake_drill.kill_everything(service, redis, account_id, count=15, rounds=4)
 
 
 def test_scans_asked_for_without_redis_are_run_once_it_is_back(

@@ -1,0 +1,113 @@
+"""What must hold for reports when parts die while they come: each one counts, and none twice."""
+
+import gzip
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+
+from app.db import transaction
+from app.models import DmarcHour, DmarcRecord, DmarcReport, Intake
+from app.services import ingest_tokens
+from tests.documents import dmarc_xml, record
+from tests.e2e.service import Service, wait_for
+from tests.factories import ACTOR, make_domain
+from tests.servers import Server
+
+CLIENTS = 4
+PATIENCE_SECONDS = 120.0  # of a sender: mail services try much longer
+
+
+def kill_everything(
+    service: Service, redis: Server, account_id: UUID, count: int, rounds: int
+) -> str:
+    """Every report that was acknowledged is there once, whatever is killed meanwhile.
+
+    Each report is sent twice, in two wrappings; a sender tries again until it is acknowledged.
+    """
+    domain = make_domain(account_id, "d0.test")
+    address = f"/ingest/{ingest_tokens.create(account_id, actor=ACTOR).token}"
+    documents = [
+        dmarc_xml("d0.test", f"r{number}", records=[record("d0.test", count=number + 1)])
+        for number in range(count)
+    ]
+    files = [raw for document in documents for raw in (document, gzip.compress(document, mtime=0))]
+    is_over = threading.Event()
+    killer = threading.Thread(target=_kill, args=(service, redis, rounds, is_over))
+    killer.start()
+    try:
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            tries = list(pool.map(lambda raw: _send(service, address, raw), files))
+    finally:
+        is_over.set()
+        killer.join()
+    wait_for(lambda: not _states(account_id)["received"], "the reports", 300)
+    assert _states(account_id) == {"parsed": count, "duplicate": count}, _states(account_id)
+    _assert_counted_once(domain.id, count)
+    return f"{2 * count} files of {count} reports, {sum(tries)} posts: each counted once"
+
+
+def _send(service: Service, address: str, raw: bytes) -> int:
+    """How often it had to be sent until it was acknowledged."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    tries = 1
+    while (answer := service.call("POST", address, body=raw)).status not in (200, 202):
+        assert answer.status in (0, 500, 503), answer
+        assert time.monotonic() < until, "never acknowledged"
+        tries += 1
+        time.sleep(0.2)
+    return tries
+
+
+def _kill(service: Service, redis: Server, rounds: int, is_over: threading.Event) -> None:
+    def restart_redis() -> None:
+        redis.kill()
+        time.sleep(1)
+        redis.restart()
+
+    victims: tuple[Callable[[], object], ...] = (
+        lambda: service.kill_below("worker"),
+        lambda: service.kill_below("web"),
+        _end_connections,
+        restart_redis,
+    )
+    for number in range(rounds):
+        if is_over.wait(1.5):
+            return
+        victims[number % len(victims)]()
+
+
+def _end_connections() -> None:
+    """Those of every process to PostgreSQL; SQLite has none to end."""
+    with transaction() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            session.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+
+
+def _states(account_id: UUID) -> Counter[str]:
+    with transaction(readonly=True) as session:
+        return Counter(session.scalars(select(Intake.state).where(Intake.account_id == account_id)))
+
+
+def _assert_counted_once(domain_id: UUID, count: int) -> None:
+    wanted = count * (count + 1) // 2
+    with transaction(readonly=True) as session:
+        reports = session.scalar(
+            select(func.count()).select_from(DmarcReport).where(DmarcReport.domain_id == domain_id)
+        )
+        messages = session.scalar(
+            select(func.sum(DmarcRecord.count)).where(DmarcRecord.domain_id == domain_id)
+        )
+        rolled_up = session.scalar(
+            select(func.sum(DmarcHour.messages)).where(DmarcHour.domain_id == domain_id)
+        )
+    assert (reports, messages, rolled_up) == (count, wanted, wanted)

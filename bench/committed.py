@@ -1,0 +1,96 @@
+"""From files of reports to committed rows, with all that is added up from them.
+
+    ./dev bench committed [--files 300] [--records 100000]
+
+Set ``bench intake`` beside it: parsedmarc's figures there are for reading alone. CPU is of this
+process; what PostgreSQL itself takes is in the time by the clock only.
+"""
+
+import argparse
+import sys
+import time
+from uuid import UUID
+
+from app import queue
+from app import settings as app_settings
+from app.db import bind, connect, insert_many, transaction
+from app.models import DmarcRecord
+from app.services import intakes, reading
+from app.settings import Settings
+from bench import backends, reports
+from tests.factories import make_account, make_domain
+
+SMALL = 10  # records
+_COLUMNS = (
+    *("report_id", "position", "account_id", "domain_id", "at", "source_ip", "count"),
+    *("disposition", "dkim", "spf", "header_from", "envelope_from", "envelope_to"),
+    *("reasons", "dkim_results", "spf_results"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=300, help="small reports")
+    parser.add_argument("--records", type=int, default=100_000, help="of the large report")
+    options = parser.parse_args()
+    for kind in ("postgresql", "sqlite"):
+        with backends.database(kind) as url:
+            _measure(kind, url, options.files, options.records)
+
+
+def _measure(kind: str, url: str, files: int, records: int) -> None:
+    url = app_settings.database_url(url)
+    chosen = Settings(
+        secret_key=backends.SECRET, database_url=url, redis_url="redis://127.0.0.1:1/0",
+        allow_special_use_names=True, domain_verification="off",
+    )  # fmt: skip
+    app_settings.use(chosen)
+    engine = connect(url, statement_seconds=600)
+    bind(engine)
+    queue.bind(chosen.redis_url)
+    account_id = make_account().id
+    make_domain(account_id, "shop.example")
+    _read(account_id, [reports.gz(reports.xml(SMALL, 0))])  # everything is loaded now
+    small = [reports.gz(reports.xml(SMALL, number)) for number in range(1, files + 1)]
+    large = [reports.gz(reports.xml(records, 0x7FFF))]
+    _say(f"{kind}: {SMALL} records", _read(account_id, small), files, "reports")
+    _say(f"{kind}: {records} records", _read(account_id, large), records, "records")
+    _say(f"{kind}: the rows alone", _insert(records), records, "rows")
+    engine.dispose()
+
+
+def _read(account_id: UUID, files: list[bytes]) -> tuple[float, float]:
+    """(wall, CPU) from kept files to committed rows."""
+    for raw in files:
+        intakes.take_in(account_id, raw, way="http")
+    wall, cpu = time.perf_counter(), time.process_time()
+    count = reading.run([])
+    assert count == len(files), "not every file was read"
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    assert {row.state for row in intakes.counts(account_id)} == {"parsed"}
+    return wall, cpu
+
+
+def _insert(records: int) -> tuple[float, float]:
+    """(wall, CPU) of inserting the records of the large report a second time, by themselves."""
+    with transaction() as session:
+        stored = session.execute(
+            DmarcRecord.__table__.select().order_by(DmarcRecord.report_id, DmarcRecord.position)
+        ).all()[-records:]
+        rows = [[getattr(row, name) for name in _COLUMNS] for row in stored]
+        session.execute(DmarcRecord.__table__.delete())
+    wall, cpu = time.perf_counter(), time.process_time()
+    with transaction() as session:
+        insert_many(session, DmarcRecord, _COLUMNS, rows)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _say(name: str, took: tuple[float, float], count: int, what: str) -> None:
+    wall, cpu = took
+    text = f"{name:34} {count / wall:10,.0f} {what}/s by the clock {count / cpu:10,.0f} by CPU\n"
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

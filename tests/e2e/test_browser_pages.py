@@ -1,6 +1,7 @@
 """Every page of the dashboard in a real browser: wide and narrow, light and dark."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -12,7 +13,6 @@ from app.services import (
     domains,
     ingest_tokens,
     intakes,
-    reading,
     scans,
     usage,
 )
@@ -54,10 +54,13 @@ def report_paths(person: Person) -> list[str]:
     files = dmarc_xml("d0.test", org=org), tls_json("d0.test"), failure_mail("d0.test"), b"what?"
     for raw in files:
         intakes.take_in(person.account_id, raw, way="dashboard", file_name=HOSTILE)
-    reading.run([])
     kinds = {"dmarc": "dmr", "tls": "tlr", "failure": "flr"}
-    rows, _ = intakes.search(person.account_id, IntakeFilter(state="parsed")).page(None, 10)
-    assert {row.kind for row in rows} == set(kinds)
+
+    def parsed() -> Sequence[Any]:
+        return intakes.search(person.account_id, IntakeFilter(state="parsed")).page(None, 10)[0]
+
+    wait_for(lambda: {row.kind for row in parsed()} == set(kinds), "the reports")
+    rows = parsed()
     return [f"/reports/{row.kind}/{ids.public(kinds[row.kind], row.report_id)}" for row in rows]
 
 

@@ -1,8 +1,8 @@
 """Reports in files: single ones, folders of them, mbox files and Maildirs."""
 
-import mailbox
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 MAX_BYTES = 25 * 1024 * 1024  # of one file or mail
@@ -35,7 +35,7 @@ def find(paths: Sequence[Path]) -> Iterator[Item]:
         elif _is_mbox(path):
             yield from _mails(path)
         else:
-            yield Item(path.name, lambda path=path: _read(path))  # type: ignore[misc]  # mypy#12557
+            yield Item(path.name, partial(_read, path))
 
 
 def _read(path: Path) -> bytes:
@@ -50,13 +50,22 @@ def _is_mbox(path: Path) -> bool:
 
 
 def _mails(path: Path) -> Iterator[Item]:
-    box = mailbox.mbox(path, create=False)
-    for key in box.keys():  # noqa: SIM118  # iterating over a mailbox reads every mail
-        yield Item(f"{path.name} #{int(key) + 1}", lambda key=key: _mail(box, key))  # type: ignore[misc]
+    """The mails of an mbox, each without its ``From `` line (RFC 4155)."""
+    begins, offset, is_between = [], 0, True
+    with path.open("rb") as file:
+        for line in file:
+            if is_between and line.startswith(_MBOX):
+                begins.append((offset, offset + len(line)))
+            is_between = not line.strip()
+            offset += len(line)
+    ends = [start for start, _ in begins[1:]] + [offset]
+    for number, ((_, begin), end) in enumerate(zip(begins, ends, strict=True), 1):
+        yield Item(f"{path.name} #{number}", partial(_part, path, begin, end))
 
 
-def _mail(box: mailbox.mbox, key: str) -> bytes:
-    raw = box.get_bytes(key)
-    if len(raw) > MAX_BYTES:
+def _part(path: Path, begin: int, end: int) -> bytes:
+    if end - begin > MAX_BYTES:
         raise TooLarge(f"it has more than {MAX_BYTES} bytes")
-    return raw
+    with path.open("rb") as file:
+        file.seek(begin)
+        return file.read(end - begin)

@@ -1,0 +1,155 @@
+"""What operators do about reports from a shell: addresses, files, and what became of them."""
+
+import mailbox
+import re
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.engine import Engine
+
+from app.db import transaction
+from app.models import AuditEvent
+from app.services import ingest_tokens, intakes, reading
+from app.services.intakes import IntakeFilter
+from app.settings import Settings
+from app.sources import files
+from tests.documents import dmarc_xml, mailed, tls_json
+from tests.factories import make_account, make_app, make_domain
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(database: Engine, settings: Settings) -> Run:
+    app: Flask = make_app(database, settings)
+
+    def invoke(*arguments: object, status: int = 0) -> str:
+        result = app.test_cli_runner().invoke(args=[str(word) for word in arguments])
+        assert result.exit_code == status, result.output
+        return result.output
+
+    return invoke
+
+
+@pytest.fixture
+def account_id(run: Run) -> UUID:
+    account = make_account("Acme")
+    make_domain(account.id, "acme.test")
+    return account.id
+
+
+def token_in(output: str) -> str:
+    found = re.search(r"/ingest/(\w{22})$", output, re.MULTILINE)
+    assert found is not None, output
+    return found[1]
+
+
+def test_an_address_is_made_rotated_and_revoked(run: Run, account_id: UUID) -> None:
+    first = token_in(run("ingest-tokens", "create", "--account", "Acme"))
+    assert ingest_tokens.resolve(first) is not None
+    second = token_in(run("ingest-tokens", "rotate", "--account", "Acme", "--overlap", "7d", first))
+    assert ingest_tokens.resolve(first) is not None
+    assert ingest_tokens.resolve(second) is not None
+    run("ingest-tokens", "revoke", "--account", "Acme", first)
+    assert ingest_tokens.resolve(first) is None
+    listed = run("ingest-tokens", "list", "--account", "Acme")
+    assert (listed.count("active"), listed.count("revoked")) == (1, 1)
+    with transaction(readonly=True) as session:
+        actions = session.scalars(
+            select(AuditEvent.action).where(AuditEvent.action.startswith("ingest_token."))
+        ).all()
+    assert sorted(actions) == [
+        "ingest_token.created", "ingest_token.created", "ingest_token.revoked",
+        "ingest_token.rotated",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["rotate", "revoke"])
+def test_another_accounts_address_is_unknown(run: Run, account_id: UUID, command: str) -> None:
+    make_account("Other")
+    token = token_in(run("ingest-tokens", "create", "--account", "Other"))
+    assert "no such thing" in run("ingest-tokens", command, "--account", "Acme", token, status=1)
+    assert ingest_tokens.resolve(token) is not None
+
+
+def test_what_has_ended_or_would_overlap_too_long_is_not_rotated(
+    run: Run, account_id: UUID
+) -> None:
+    token = token_in(run("ingest-tokens", "create", "--account", "Acme"))
+    words = ("ingest-tokens", "rotate", "--account", "Acme")
+    assert "90 days" in run(*words, "--overlap", "91d", token, status=1)
+    run("ingest-tokens", "revoke", "--account", "Acme", token)
+    assert "has ended" in run(*words, token, status=1)
+
+
+def some_files(folder: Path) -> None:
+    """Single files, an mbox with two mails, a Maildir with one and an unfinished one."""
+    (folder / "below").mkdir()
+    (folder / "one.xml").write_bytes(dmarc_xml())
+    (folder / "below" / "two.json").write_bytes(tls_json())
+    (folder / "below" / ".hidden").write_bytes(b"x")
+    box = mailbox.mbox(folder / "box")
+    for number in range(2):
+        box.add(mailed(dmarc_xml(report_id=f"mail {number}"), "a.xml", "text/xml"))
+    box.close()
+    maildir = mailbox.Maildir(folder / "maildir")
+    maildir.add(mailed(dmarc_xml(report_id="maildir"), "a.xml", "text/xml"))
+    (folder / "maildir" / "tmp" / "unfinished").write_bytes(b"From: a@b.test\n")
+
+
+def test_files_folders_mbox_and_maildir_are_taken_in(
+    run: Run, account_id: UUID, tmp_path: Path
+) -> None:
+    some_files(tmp_path)
+    said = run("ingest", "--account", "Acme", tmp_path, tmp_path / "one.xml")
+    assert "5 taken in, 1 known already, 0 not readable" in said
+    reading.run([])
+    rows, _ = intakes.search(account_id, IntakeFilter()).page(None, 100)
+    assert {(row.state, row.way) for row in rows} == {("parsed", "cli")}
+    assert {"one.xml", "two.json", "box #1", "box #2"} < {row.file_name for row in rows}
+
+
+def test_a_file_that_is_too_large_stops_no_other(
+    run: Run, account_id: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_BYTES", 5000)
+    (tmp_path / "a").write_bytes(b"x" * 5001)
+    (tmp_path / "b").write_bytes(dmarc_xml())
+    said = run("ingest", "--account", "Acme", tmp_path, status=1)
+    assert "1 taken in, 0 known already, 1 not readable" in said
+    assert "a: it has more than 5000 bytes" in said
+
+
+def test_what_became_of_files_is_listed_counted_and_tried_again(
+    run: Run, account_id: UUID, tmp_path: Path
+) -> None:
+    (tmp_path / "a.xml").write_bytes(dmarc_xml("other.test"))
+    (tmp_path / "b.txt").write_bytes(b"hello")
+    run("ingest", "--account", "Acme", tmp_path)
+    reading.run([])
+    listed = run("intake", "list", "--account", "Acme", "--state", "unattributed")
+    assert "no_verified_domain  other.test  a.xml" in listed
+    assert "b.txt" not in listed
+    assert re.search(r"1  unattributed +no_verified_domain", run("intake", "counts"))
+    assert "1 will be read again" in run("intake", "retry", "--reason", "no_verified_domain")
+    assert "1  received" in run("intake", "counts", "--account", "Acme")
+    found = re.search(r"int_\w+", run("intake", "list", "--account", "Acme", "--reason", "x y z"))
+    assert found is None
+    bad = re.search(
+        r"int_\w+", run("intake", "list", "--account", "Acme", "--state", "quarantined")
+    )
+    assert bad is not None
+    assert "1 will be read again" in run("intake", "retry", bad[0])
+    run("intake", "retry", "nonsense", status=1)
+    run("intake", "retry", status=2)
+
+
+def test_the_first_start_prints_both_addresses(run: Run) -> None:
+    said = run("setup")
+    token = token_in(said)
+    assert f"/ingest/{token}/tls-rpt" in said
+    assert ingest_tokens.resolve(token) is not None

@@ -1,7 +1,6 @@
 """What must hold for reports when parts die while they come: each one counts, and none twice."""
 
 import gzip
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -36,19 +35,16 @@ def kill_everything(
         for number in range(count)
     ]
     files = [raw for document in documents for raw in (document, gzip.compress(document, mtime=0))]
-    is_over = threading.Event()
-    killer = threading.Thread(target=_kill, args=(service, redis, rounds, is_over))
-    killer.start()
-    try:
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            tries = list(pool.map(lambda raw: _send(service, address, raw), files))
-    finally:
-        is_over.set()
-        killer.join()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        sending = [pool.submit(_send, service, address, raw) for raw in files]
+        # Not in a thread: what a thread has started ends with it.
+        killed = _kill(service, redis, rounds, lambda: all(future.done() for future in sending))
+        tries = [future.result() for future in sending]
     wait_for(lambda: not _states(account_id)["received"], "the reports", 300)
     assert _states(account_id) == {"parsed": count, "duplicate": count}, _states(account_id)
     _assert_counted_once(domain.id, count)
-    return f"{2 * count} files of {count} reports, {sum(tries)} posts: each counted once"
+    posts = f"{2 * count} files of {count} reports, {sum(tries)} posts, {killed} kills"
+    return f"{posts}: each counted once"
 
 
 def _send(service: Service, address: str, raw: bytes) -> int:
@@ -63,7 +59,9 @@ def _send(service: Service, address: str, raw: bytes) -> int:
     return tries
 
 
-def _kill(service: Service, redis: Server, rounds: int, is_over: threading.Event) -> None:
+def _kill(service: Service, redis: Server, rounds: int, is_over: Callable[[], bool]) -> int:
+    """Kill one kind of part after another, until it is over; how many times."""
+
     def restart_redis() -> None:
         redis.kill()
         time.sleep(1)
@@ -76,9 +74,11 @@ def _kill(service: Service, redis: Server, rounds: int, is_over: threading.Event
         restart_redis,
     )
     for number in range(rounds):
-        if is_over.wait(1.5):
-            return
+        time.sleep(1.5)
+        if is_over():
+            return number
         victims[number % len(victims)]()
+    return rounds
 
 
 def _end_connections() -> None:

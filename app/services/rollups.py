@@ -166,7 +166,10 @@ def _identity_ids(
             {"domain_id": domain_id, "digest": digest, **asdict(by_digest[digest])}
             for digest in missing
         ]
-        session.execute(db.insert(session, DmarcIdentity).on_conflict_do_nothing(), rows)
+        statement = db.insert(session, DmarcIdentity).on_conflict_do_nothing(
+            index_elements=["domain_id", "digest"]
+        )
+        session.execute(statement, rows)
         known |= _known_identities(session, domain_id, missing)
     return {by_digest[digest]: number for digest, number in known.items()}
 

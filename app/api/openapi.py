@@ -37,7 +37,7 @@ _REFUSALS = {
     500: "A defect on our side",
     503: "The service cannot answer just now",
 }
-_OF_FILES = (400, 404, 413, 429, 500, 503)
+_WITHOUT_KEY = (400, 404, 413, 429, 500, 503)
 _HEADERS = {
     "X-RateLimit-Limit": {"schema": {"type": "integer"}},
     "X-RateLimit-Remaining": {"schema": {"type": "integer"}},
@@ -195,18 +195,20 @@ def _responses(contract: Contract) -> dict[str, Any]:
         content = _content(contract)
         found[str(status)] = {"description": contract.summary, "headers": _HEADERS, **content}
     for status, words in _refusals(contract).items():
-        found[str(status)] = {
+        refusal = {
             "description": words,
             "headers": _HEADERS,
             "content": {"application/json": {"schema": _ref("Error")}},
         }
+        found.setdefault(str(status), refusal)
     return found
 
 
 def _refusals(contract: Contract) -> Mapping[int, str]:
-    if contract.takes_file:
-        return {**{status: _REFUSALS[status] for status in _OF_FILES}, 415: "It has an encoding"}
-    return {} if contract.is_public else _REFUSALS
+    if not contract.is_public:
+        return _REFUSALS
+    found = {status: _REFUSALS[status] for status in _WITHOUT_KEY}
+    return {**found, 415: "It has an encoding"} if contract.takes_file else found
 
 
 def _content(contract: Contract) -> dict[str, Any]:

@@ -70,9 +70,12 @@ def service(
     return service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One Chromium for all tests; they are skipped where there is none."""
+    """One Chromium for the tests of a file; they are skipped where there is none.
+
+    It goes with the file, for its event loop would stand in the way of other files' async tests.
+    """
     path = (
         os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     )

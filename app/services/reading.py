@@ -121,7 +121,7 @@ def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
             )
             .returning(Intake.id, Intake.attempt, Intake.account_id, Intake.sha256, Intake.member)
         ).all()
-    return [Claim(*row) for row in taken]
+    return sorted((Claim(*row) for row in taken), key=lambda claimed: claimed.intake_id)
 
 
 def requeue_stale() -> int:

@@ -213,6 +213,16 @@ def standing(session: Session, domain_ids: Iterable[UUID]) -> Mapping[UUID, list
     return found
 
 
+def standing_of_account(session: Session, account_id: UUID) -> Sequence[Alert]:
+    """Those about no domain that are not resolved, locked until the commit; a step."""
+    return session.scalars(
+        select(Alert)
+        .where(Alert.account_id == account_id, Alert.domain_id.is_(None), Alert.status.in_(LIVE))
+        .order_by(Alert.id)
+        .with_for_update()
+    ).all()
+
+
 def evaluate(
     session: Session,
     owner: Domain | Account,

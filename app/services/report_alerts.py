@@ -5,12 +5,12 @@ What is read and judged is read before the transaction that writes, so that inta
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import db, queue
@@ -19,7 +19,6 @@ from app.insight import coverage, unused
 from app.insight.periods import Window, at, hour_of
 from app.models import (
     Account,
-    Alert,
     DmarcFlow,
     DmarcHour,
     DmarcReport,
@@ -30,7 +29,6 @@ from app.models import (
     ReportWatch,
     TlsReport,
 )
-from app.models.alerts import LIVE
 from app.protocols import timestamps
 from app.rules import reports, senders
 from app.rules.posture import (
@@ -42,11 +40,10 @@ from app.rules.posture import (
     Tls,
     Volume,
 )
-from app.services import alerts, mail_sources, policy_change, tls_sessions
+from app.services import alerts, mail_sources, policy_change, tls_sessions, turns
 
 RULES = (*reports.RULES, *senders.RULES)
 EVERY = timedelta(hours=1)
-LEASE = timedelta(minutes=5)
 AT_ONCE = 10
 RUN_SECONDS = 20.0  # of one job: files of reports wait behind it; the clock rings for the rest
 ACCOUNTS_AT_ONCE = 500
@@ -73,7 +70,9 @@ def ring_if_due() -> None:
         ]
         if rows:
             session.execute(db.insert(session, ReportWatch).on_conflict_do_nothing(), rows)
-        if session.scalar(select(ReportWatch.domain_id).where(_is_due(moment)).limit(1)):
+        if session.scalar(
+            select(ReportWatch.domain_id).where(turns.is_due(ReportWatch, moment)).limit(1)
+        ):
             after_commit(session, queue.enqueue_report_alerts)
 
 
@@ -83,7 +82,11 @@ def judge_due(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
     effects  for each domain a transaction that reads and one that writes
     """
     count, until = 0, time.monotonic() + RUN_SECONDS
-    while not is_stopping() and time.monotonic() < until and (claimed := _claim()):
+    while (
+        not is_stopping()
+        and time.monotonic() < until
+        and (claimed := turns.claim(ReportWatch, AT_ONCE))
+    ):
         for domain_id in claimed:
             judge(domain_id)
         count += len(claimed)
@@ -157,38 +160,8 @@ def _judge_account(session: Session, account: Account) -> None:
         moment, sum(counts.values()), counts.get("quarantined", 0), reasons,
         {about: count for about, count in foreign if about},
     )  # fmt: skip
-    standing = session.scalars(
-        select(Alert)
-        .where(Alert.account_id == account.id, Alert.domain_id.is_(None), Alert.status.in_(LIVE))
-        .order_by(Alert.id)
-        .with_for_update()
-    ).all()
+    standing = alerts.standing_of_account(session, account.id)
     alerts.evaluate(session, account, posture, standing, rules=reports.ACCOUNT_RULES)
-
-
-def _is_due(moment: datetime) -> ColumnElement[bool]:
-    return and_(
-        ReportWatch.due_at <= moment,
-        or_(ReportWatch.lease_until.is_(None), ReportWatch.lease_until < moment),
-    )
-
-
-def _claim() -> Sequence[UUID]:
-    with transaction() as session:
-        moment = now(session)
-        chosen = session.scalars(
-            select(ReportWatch.domain_id)
-            .where(_is_due(moment))
-            .order_by(ReportWatch.due_at, ReportWatch.domain_id)
-            .limit(AT_ONCE)
-            .with_for_update(skip_locked=True)
-        ).all()
-        session.execute(
-            update(ReportWatch)
-            .where(ReportWatch.domain_id.in_(chosen))
-            .values(lease_until=moment + LEASE)
-        )
-        return chosen
 
 
 def _posture(session: Session, domain: Domain) -> ReportPosture:

@@ -9,18 +9,19 @@ import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Literal
 
 import maxminddb
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app import db, queue, settings
 from app.checks.answers import Answers, Door, OpenAnswers, Undetermined, or_unseen
 from app.db import after_commit, now, transaction
 from app.models import DmarcFlow, SenderHost
+from app.services import turns
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,6 @@ AT_ONCE = 200  # addresses a transaction, all asked about at the same time
 NEW_AT_ONCE = 5_000  # flows whose addresses are noted
 BATCHES = 20  # of one job; the clock rings for the rest
 MAX_NAMES = 10  # of one address; receivers look at no more (RFC 7208 §4.6.4)
-LEASE = timedelta(minutes=5)
 AGAIN = timedelta(days=30)
 RETRY = (timedelta(minutes=15), timedelta(hours=2), timedelta(days=1))
 
@@ -68,7 +68,7 @@ def ring_if_due() -> int:
     with transaction() as session:
         _note_new(session)
         moment = now(session)
-        count = session.scalar(select(func.count()).where(_is_due(moment))) or 0
+        count = session.scalar(select(func.count()).where(turns.is_due(SenderHost, moment))) or 0
         if count:
             after_commit(session, queue.enqueue_reverse_dns)
     return count
@@ -97,36 +97,11 @@ def look_up(door: Door, *, is_stopping: Callable[[], bool] = lambda: False) -> i
     """
     count = 0
     for _ in range(BATCHES):
-        if is_stopping() or not (claimed := _claim()):
+        if is_stopping() or not (claimed := turns.claim(SenderHost, AT_ONCE)):
             break
         _write(door.run(partial(_ask, claimed)))
         count += len(claimed)
     return count
-
-
-def _is_due(moment: datetime) -> ColumnElement[bool]:
-    return and_(
-        SenderHost.due_at <= moment,
-        or_(SenderHost.lease_until.is_(None), SenderHost.lease_until < moment),
-    )
-
-
-def _claim() -> Sequence[str]:
-    with transaction() as session:
-        moment = now(session)
-        chosen = session.scalars(
-            select(SenderHost.address)
-            .where(_is_due(moment))
-            .order_by(SenderHost.due_at, SenderHost.address)
-            .limit(AT_ONCE)
-            .with_for_update(skip_locked=True)
-        ).all()
-        session.execute(
-            update(SenderHost)
-            .where(SenderHost.address.in_(chosen))
-            .values(lease_until=moment + LEASE)
-        )
-        return chosen
 
 
 async def _ask(

@@ -45,7 +45,9 @@ def watch_account(session: Session, account_id: UUID) -> None:
         return
     moment = now(session)
     posture = AccountPosture(moment, _keys(session, account_id, moment), _channels(session, owner))
-    alerts.evaluate(session, owner, posture, _standing(session, owner.id), rules=account.RULES)
+    alerts.evaluate(
+        session, owner, posture, alerts.standing_of_account(session, owner.id), rules=account.RULES
+    )
 
 
 def watch_acceptances() -> int:
@@ -95,15 +97,6 @@ def remind() -> int:
                 session, alert, Step("open", note=note, event="alert.reminded"), moment
             )
         return len(left)
-
-
-def _standing(session: Session, account_id: UUID) -> Sequence[Alert]:
-    return session.scalars(
-        select(Alert)
-        .where(Alert.account_id == account_id, Alert.domain_id.is_(None), Alert.status.in_(LIVE))
-        .order_by(Alert.id)
-        .with_for_update()
-    ).all()
 
 
 def _keys(session: Session, account_id: UUID, moment: datetime) -> list[account.Key]:

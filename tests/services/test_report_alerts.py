@@ -12,7 +12,7 @@ from app import ids
 from app.db import now, transaction
 from app.models import Alert, DmarcReport, Domain, DomainState, Intake, ReportWatch
 from app.protocols.dmarc_report import DkimResult, Record, SpfResult
-from app.services import mail_sources, report_alerts, rollups
+from app.services import mail_sources, report_alerts, rollups, turns
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, Report, record, store, store_tls
 
@@ -225,8 +225,8 @@ def test_every_domain_is_judged_once_an_hour(domain: Domain) -> None:
 
 def test_who_dies_while_judging_leaves_the_domain_to_others(domain: Domain) -> None:
     report_alerts.ring_if_due()
-    assert report_alerts._claim() == [domain.id]
-    assert report_alerts._claim() == []
+    assert turns.claim(ReportWatch, report_alerts.AT_ONCE) == [domain.id]
+    assert turns.claim(ReportWatch, report_alerts.AT_ONCE) == []
     with transaction() as session:
         session.execute(update(ReportWatch).values(lease_until=now(session) - timedelta(seconds=1)))
-    assert report_alerts._claim() == [domain.id]
+    assert turns.claim(ReportWatch, report_alerts.AT_ONCE) == [domain.id]

@@ -1,6 +1,6 @@
 """Requests a second beside a bare Flask application: the same gunicorn, in turns.
 
-    ./dev bench requests [--rounds 5] [--seconds 4]
+    ./dev bench request [--rounds 5] [--seconds 4]
 
 Two workers with threads, eight connections that stay open; limiter and key check are on, with a
 real Valkey and a real PostgreSQL. What the client costs is in all figures alike.

@@ -1,6 +1,6 @@
 """Scans through the queue beside the engine alone: the same zone, in turns.
 
-    ./dev bench queue [--rounds 3] [--domains 1000] [--delay 0.02]
+    ./dev bench batch [--rounds 3] [--domains 1000] [--delay 0.02]
 
 The engine alone is ``examine`` with every check in one process. Through the queue is what a client
 has: ``trigger_many``, one worker, until the last result is stored, on SQLite and on PostgreSQL.

@@ -33,6 +33,7 @@ from app.checks.answers import (
     Page,
     Rdata,
     Request,
+    Signature,
     Soa,
     T,
     Tlsa,
@@ -61,7 +62,8 @@ Data = Mapping[str | tuple[str, str], Sequence[Rdata] | Trouble]
 class Zone(Answers):
     """Answers from ``data`` (see the module) and ``pages``, keyed ``(host, path)``.
 
-    budget  questions that are answered before every further one raises ``Undetermined``
+    signatures  by (name, type): those over the records there
+    budget      questions that are answered before every further one raises ``Undetermined``
     """
 
     def __init__(
@@ -70,8 +72,10 @@ class Zone(Answers):
         pages: Mapping[tuple[str, str], Page | Trouble] | None = None,
         *,
         authenticated: bool = False,
+        signatures: Mapping[tuple[str, str], Sequence[Signature]] | None = None,
         budget: int | None = None,
     ) -> None:
+        self._signatures = signatures or {}
         self.asked: list[tuple[str, str]] = []
         self._pages = pages or {}
         self._authenticated = authenticated
@@ -104,6 +108,7 @@ class Zone(Answers):
             aliases=tuple(aliases),
             ttl=300,
             authenticated=self._authenticated,
+            signatures=tuple(self._signatures.get((source, rdtype), ())),
         )
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:

@@ -70,6 +70,17 @@ class Caa:
         return f'{self.flags} {self.tag} "{self.value}"'
 
 
+class Signature(NamedTuple):
+    """When an RRSIG begins and ends to hold, in epoch seconds (RFC 4034 §3.1.5).
+
+    covered  the number of the type that it is over
+    """
+
+    covered: int
+    begins: int
+    ends: int
+
+
 # TXT: the character-strings joined (undecodable bytes as \xNN); A, AAAA: the address; NS, CNAME and
 # PTR: a host name, lower-case, no final dot; any other type: its presentation format.
 Rdata = str | Mx | Soa | Tlsa | Caa
@@ -83,6 +94,7 @@ class Answer(NamedTuple):
     rdatas         empty for NXDOMAIN and for NODATA
     ttl            seconds, the least in the answer (of the SOA for a negative one)
     authenticated  the AD bit, as the resolver set it
+    signatures     those over ``rdatas``; asked for with SOA, NS and DNSKEY only
     """
 
     name: str
@@ -92,6 +104,7 @@ class Answer(NamedTuple):
     aliases: tuple[str, ...] = ()
     ttl: int = 0
     authenticated: bool = False
+    signatures: tuple[Signature, ...] = ()
 
     @property
     def exists(self) -> bool:

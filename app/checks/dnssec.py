@@ -1,11 +1,16 @@
-"""Whether the domain's zone is signed, and validates.
+"""Whether the domain's zone is signed, validates, and will do so tomorrow.
 
-How soon signatures run out is not judged: a resolver does not hand out all RRSIGs, and a check has
-no clock.
+When signatures end is seen of the SOA, NS and DNSKEY sets: a signer that has stopped lets all of
+them run out, one that has lost its key-signing key the last of them.
 """
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 from app.checks.answers import Answer, Answers, Undetermined
 from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+from app.protocols import timestamps
 
 MISSING = Kind(
     "dnssec.missing",
@@ -29,6 +34,12 @@ WEAK_ALGORITHM = Kind(
 WEAK_DIGEST = Kind(
     "dnssec.digest_deprecated", Severity.LOW, "A DS record has a SHA-1 digest", "RFC 8624 §3.3"
 )
+EXPIRING = Kind(
+    "dnssec.expiring_rrsig",
+    Severity.HIGH,
+    "Signatures run out soon: they were not renewed when it was time",
+    "RFC 6781 §4.4.2",
+)
 NOT_APPLICABLE = Kind(
     "dnssec.not_applicable",
     Severity.INFO,
@@ -39,25 +50,32 @@ NOT_APPLICABLE = Kind(
 
 _WEAK_ALGORITHMS = {1: "RSAMD5", 3: "DSA", 5: "RSASHA1", 6: "DSA-NSEC3", 7: "RSASHA1-NSEC3"}
 _SHA1 = 1
+# Of a signature's life that is left when it is late. Signers renew with a sixth to a half of it to
+# go; some sign anew for each answer, for two days: a number of days would be wrong for either.
+LATE = 0.1
 
 
 @check(
-    "dnssec", finds=(MISSING, BOGUS, WEAK_ALGORITHM, WEAK_DIGEST, NOT_APPLICABLE), logic_version=1
+    "dnssec",
+    finds=(MISSING, BOGUS, WEAK_ALGORITHM, WEAK_DIGEST, EXPIRING, NOT_APPLICABLE),
+    logic_version=2,
 )
 async def dnssec(subject: Subject, dns: Answers) -> Outcome:
     """Whether the domain's zone is signed, and its signatures validate.
 
-    facts   signed, ad (the resolver validated), zone, algorithms (numbers)
+    facts   signed, ad (the resolver validated), zone, algorithms (numbers); signatures_end (when
+            the first of those that were seen does)
     raises  Undetermined also if there is a DS, but the resolver does not validate
     source  RFC 4035 §3.2.3, §5; RFC 6840 §5.7
     """
-    dns.ask_ahead((subject.domain, "SOA"), (subject.domain, "DS"))
-    zone, soa, failure = await _zone(subject.domain, dns)
-    own = await dns.ask(subject.domain, "DS")
-    if zone != subject.domain and not (own.exists or own.aliases):
-        facts = {"signed": False, "ad": False, "zone": zone, "algorithms": []}
-        return Outcome(facts, NOT_APPLICABLE.at(subject.domain))
-    answer = own if zone == subject.domain else await dns.ask(zone, "DS")
+    domain = subject.domain
+    dns.ask_ahead((domain, "SOA"), (domain, "DS"))
+    zone, soa, failure = await _zone(domain, dns)
+    own = await dns.ask(domain, "DS")
+    if zone != domain and not (own.exists or own.aliases):
+        facts: dict[str, Any] = {"signed": False, "ad": False, "zone": zone, "algorithms": []}
+        return Outcome(facts, NOT_APPLICABLE.at(domain))
+    answer = own if zone == domain else await dns.ask(zone, "DS")
     records = tuple(str(record) for record in answer.rdatas)
     facts = {
         "signed": bool(records) or soa.authenticated,
@@ -74,7 +92,11 @@ async def dnssec(subject: Subject, dns: Answers) -> Outcome:
         raise Undetermined(zone, "SOA", "unvalidated")
     if not soa.authenticated:
         return Outcome(facts, MISSING.at(zone))
-    return Outcome(facts, *_weaknesses(zone, records))
+    signed = {"SOA": soa, "NS": await dns.ask(zone, "NS"), "DNSKEY": await dns.ask(zone, "DNSKEY")}
+    ends = [one.ends for answer in signed.values() for one in answer.signatures]
+    if ends:
+        facts["signatures_end"] = timestamps.text(datetime.fromtimestamp(min(ends), UTC))
+    return Outcome(facts, *_weaknesses(zone, records), *_late(zone, signed, subject.now))
 
 
 async def _zone(domain: str, dns: Answers) -> tuple[str, Answer, Undetermined | None]:
@@ -99,6 +121,20 @@ async def _soa(name: str, dns: Answers) -> tuple[Answer, Undetermined | None]:
         if error.reason != "servfail":
             raise
         return await dns.ask(name, "SOA", checking_disabled=True), error
+
+
+def _late(zone: str, signed: Mapping[str, Answer], now: datetime | None) -> Iterator[Finding]:
+    """The signatures that should have been renewed by now; each set is signed by any of its own."""
+    if now is None:
+        return
+    seconds = now.timestamp()
+    late = {}
+    for rdtype, answer in signed.items():
+        best = max(answer.signatures, key=lambda one: one.ends, default=None)
+        if best and best.ends - seconds < LATE * (best.ends - best.begins):
+            late[rdtype] = timestamps.text(datetime.fromtimestamp(best.ends, UTC))
+    if late:
+        yield EXPIRING.at(zone, ends=late)
 
 
 def _numbers(record: str) -> tuple[int, int]:

@@ -253,6 +253,7 @@ def read_answer(
         tuple(aliases),
         min(ttls),
         authenticated,
+        tuple([signature for signed, signature in message.signatures if signed == owner]),
     )
     is_open = bool(aliases) and exists and not found and message.negative_ttl is None
     return Heard(answer, is_open)

@@ -16,36 +16,32 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from app.checks.answers import Caa, Mx, Rdata, Soa, Tlsa
+from app.checks.answers import Caa, Mx, Rdata, Signature, Soa, Tlsa
+from app.network.wire_names import Malformed as Malformed
+from app.network.wire_names import encoded, read_name
 
 EDNS_BYTES = 1232  # fits every path without IP fragments (DNS flag day 2020)
 
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
-NS, CNAME, SOA, OPT = 2, 5, 6, 41
+NS, CNAME, SOA, OPT, RRSIG = 2, 5, 6, 41, 46
+SIGNED = frozenset((NS, SOA, 48))  # the last is DNSKEY: asked for with their signatures (DO)
 
 _IN = 1
 _QR, _OPCODE, _AA, _TC, _RD, _AD, _CD, _DO = 0x8000, 0x7800, 0x400, 0x200, 0x100, 0x20, 0x10, 0x8000
-_MAX_NAME = 255  # octets on the wire, with the final empty label (RFC 1035 §2.3.4)
-_MAX_POINTERS = 127  # one before each label that a name can have
 
 _HEADER = struct.Struct("!6H")
 _QUESTION = struct.Struct("!2H")
 _RECORD = struct.Struct("!HHIH")
 _SOA_NUMBERS = struct.Struct("!5I")
+_RRSIG = struct.Struct("!HBBIII")
 _LEAST_SOA = 2 + _SOA_NUMBERS.size  # octets, with two names of one each
-_PLAIN = re.compile(rb"[!-\[\]-~]*")  # printable, and no backslash
 _TO_QUESTION = bytes((0xC0, _HEADER.size))  # a pointer
 _PLAIN_LOWER = re.compile(r"[!-@\[\]-~]*")
 _OPT = b"\0" + _RECORD.pack(OPT, EDNS_BYTES, 0, 0)
 _OPT_DO = b"\0" + _RECORD.pack(OPT, EDNS_BYTES, _DO, 0)
-_HEAD, _HEAD_CD = (_HEADER.pack(0, flags, 1, 0, 0, 1) for flags in (_RD | _AD, _RD | _AD | _CD))
-_PREFIXED = {size: bytes((size,)) for size in range(1, 64)}  # the octet before a label
-_UNPRINTABLE = re.compile(rb"[^!-~]|[\\.]")
-_ESCAPED = re.compile(rb"\\([0-9]{3})|\\([^0-9])|([^\\.]+)|(\.)", re.DOTALL)
-
-
-class Malformed(ValueError):
-    """The bytes are no DNS response that anybody can rely on, or the text is no name."""
+_HEAD, _HEAD_CD, _HEAD_DIRECT = (
+    _HEADER.pack(0, flags, 1, 0, 0, 1) for flags in (_RD | _AD, _RD | _AD | _CD, 0)
+)
 
 
 class Record(NamedTuple):
@@ -69,6 +65,8 @@ class Message(NamedTuple):
     answers        the records of the type in question, and CNAMEs, in order; none if ``truncated``
     negative_ttl   seconds that "nothing" may be kept (RFC 2308 §5); ``None`` without an SOA
     referral       the server only names others that may know (RFC 2308 §2.2.1)
+    authoritative  the AA bit
+    signatures     owner and RRSIG of each set of the type in question, for types of ``SIGNED``
     """
 
     id: int
@@ -79,6 +77,8 @@ class Message(NamedTuple):
     answers: tuple[Record, ...] = ()
     negative_ttl: int | None = None
     referral: bool = False
+    authoritative: bool = False
+    signatures: tuple[tuple[str, Signature], ...] = ()
 
 
 class Query(NamedTuple):
@@ -91,13 +91,17 @@ class Query(NamedTuple):
     question: tuple[str, int]
 
 
-def query_for(name: str, rdtype: int, *, checking_disabled: bool = False) -> Query:
+def query_for(
+    name: str, rdtype: int, *, checking_disabled: bool = False, recursive: bool = True
+) -> Query:
     """What ``build_query`` makes, and what its response will be known by.
 
-    raises  Malformed if no such name can exist
+    recursive  False to ask an authoritative server
+    raises     Malformed if no such name can exist
     """
-    section = _encoded(name) + _section_end(rdtype)
-    message = (_HEAD_CD if checking_disabled else _HEAD) + section + _OPT
+    section = encoded(name) + _section_end(rdtype)
+    head = (_HEAD_CD if checking_disabled else _HEAD) if recursive else _HEAD_DIRECT
+    message = head + section + (_OPT_DO if rdtype in SIGNED else _OPT)
     is_plain = _PLAIN_LOWER.fullmatch(name)
     return Query(message, section, (name, rdtype) if is_plain else question_of(message))
 
@@ -121,7 +125,7 @@ def build_query(
     return b"".join(
         (
             _HEADER.pack(id, flags, 1, 0, 0, 1),
-            _encoded(name),
+            encoded(name),
             _QUESTION.pack(rdtype, _IN),
             _OPT_DO if dnssec_ok else _OPT,
         )
@@ -148,7 +152,7 @@ def _section_end(rdtype: int) -> bytes:
 
 def question_of(query: bytes) -> tuple[str, int]:
     """What a query of ``build_query`` asks, spelled as ``Message.question`` spells it."""
-    name, at = _name(query, _HEADER.size)
+    name, at = read_name(query, _HEADER.size)
     return name, query[at] << 8 | query[at + 1]
 
 
@@ -164,7 +168,9 @@ def _message(data: bytes, query: Query | None) -> Message:
     (name, rdtype), at = _question(data, query)
     authenticated = bool(flags & _AD)
     if flags & _TC:  # what there is of it cannot be relied on
-        return Message(id, flags & 15, True, authenticated, (name, rdtype))
+        return Message(
+            id, flags & 15, True, authenticated, (name, rdtype), authoritative=bool(flags & _AA)
+        )
     entries = _entries(data, at, answers + authorities + additionals, name)
     found = _answers(data, entries[:answers], rdtype) if answers else ()
     negative_ttl, is_referral = None, False
@@ -176,8 +182,10 @@ def _message(data: bytes, query: Query | None) -> Message:
     rcode = flags & 15
     if additionals:
         rcode |= _extended_rcode(entries[answers + authorities :])
+    signatures = _signatures(data, entries[:answers], rdtype) if rdtype in SIGNED else ()
     return Message(
-        id, rcode, False, authenticated, (name, rdtype), found, negative_ttl, is_referral
+        *(id, rcode, False, authenticated, (name, rdtype), found, negative_ttl, is_referral),
+        *(bool(flags & _AA), signatures),
     )
 
 
@@ -185,7 +193,7 @@ def _question(data: bytes, query: Query | None) -> tuple[tuple[str, int], int]:
     """The question, and the offset behind it."""
     if query and data.startswith(query.section, _HEADER.size):
         return query.question, _HEADER.size + len(query.section)
-    name, at = _name(data, _HEADER.size)
+    name, at = read_name(data, _HEADER.size)
     rdtype, rdclass = _QUESTION.unpack_from(data, at)
     if rdclass != _IN:
         raise Malformed("not of class IN")
@@ -198,7 +206,7 @@ def _entries(data: bytes, at: int, count: int, question: str) -> list[_Entry]:
         if data.startswith(_TO_QUESTION, at):  # nearly always
             owner, at = question, at + 2
         else:
-            owner, at = _name(data, at)
+            owner, at = read_name(data, at)
         rdtype, rdclass, ttl, size = _RECORD.unpack_from(data, at)
         start = at + _RECORD.size
         at = start + size
@@ -214,6 +222,20 @@ def _answers(data: bytes, entries: Sequence[_Entry], asked: int) -> tuple[Record
         if rdtype in (asked, CNAME) and rdclass == _IN:
             read = _READERS.get(rdtype, _in_hexadecimal)
             found.append(Record(owner, rdtype, _seconds(ttl), read(data, start, end)))
+    return tuple(found)
+
+
+def _signatures(
+    data: bytes, entries: Sequence[_Entry], asked: int
+) -> tuple[tuple[str, Signature], ...]:
+    """When the signatures of the sets in question begin and end (RFC 4034 §3.1)."""
+    found = []
+    for owner, rdtype, rdclass, _, start, end in entries:
+        if rdtype == RRSIG and rdclass == _IN:
+            _expect(end - start > _RRSIG.size)
+            covered, *_, expiration, inception = _RRSIG.unpack_from(data, start)
+            if covered == asked:
+                found.append((owner, Signature(covered, inception, expiration)))
     return tuple(found)
 
 
@@ -237,71 +259,8 @@ def _seconds(ttl: int) -> int:
     return ttl if ttl < 1 << 31 else 0  # RFC 2181 §8
 
 
-def _name(data: bytes, at: int) -> tuple[str, int]:
-    """The name at the offset, and the offset behind it."""
-    labels, octets, pointers = [], 1, 0
-    start, behind = at, 0
-    while size := data[at]:
-        if size < 64:
-            octets += size + 1
-            labels.append(data[at + 1 : at + 1 + size])
-            at += size + 1  # if that was too much, data[at] says so
-        elif size >= 192:
-            behind = behind or at + 2
-            at = (size & 63) << 8 | data[at + 1]
-            pointers += 1
-            if at >= start:
-                raise Malformed("a pointer that does not point backwards")
-            start = at
-        else:
-            raise Malformed("a label of unknown kind")
-        if octets > _MAX_NAME or pointers > _MAX_POINTERS:
-            raise Malformed("a name that is too long")
-    return _text(labels), behind or at + 1
-
-
-def _text(labels: Sequence[bytes]) -> str:
-    joined = b".".join(labels).lower()
-    if _PLAIN.fullmatch(joined) and joined.count(b".") == max(len(labels) - 1, 0):
-        return joined.decode("ascii")
-    return b".".join(_UNPRINTABLE.sub(_escape, label.lower()) for label in labels).decode("ascii")
-
-
-def _escape(match: re.Match[bytes]) -> bytes:
-    octet = match[0]
-    return b"\\" + octet if octet in (b".", b"\\") else b"\\%03d" % octet[0]
-
-
-def _encoded(name: str) -> bytes:
-    if not name:
-        return b"\0"
-    octets = name.encode("utf-8", "surrogateescape")
-    labels = _unescaped(octets) if b"\\" in octets else octets.split(b".")
-    try:
-        encoded = b"".join([_PREFIXED[len(label)] + label for label in labels]) + b"\0"
-    except KeyError:
-        raise Malformed("a label that is empty or too long") from None
-    if len(encoded) > _MAX_NAME:
-        raise Malformed("a name that is too long")
-    return encoded
-
-
-def _unescaped(octets: bytes) -> list[bytes]:
-    labels, at = [b""], 0
-    while at < len(octets):
-        match = _ESCAPED.match(octets, at)
-        if not match or (match[1] and int(match[1]) > 255):
-            raise Malformed("an escape that is none")
-        if match[4]:
-            labels.append(b"")
-        else:
-            labels[-1] += bytes((int(match[1]),)) if match[1] else match[2] or match[3]
-        at = match.end()
-    return labels
-
-
 def _host(data: bytes, start: int, end: int) -> str:
-    host, behind = _name(data, start)
+    host, behind = read_name(data, start)
     _expect(behind == end)
     return host
 
@@ -332,8 +291,8 @@ def _mx(data: bytes, start: int, end: int) -> Mx:
 
 
 def _soa(data: bytes, start: int, end: int) -> Soa:
-    mname, at = _name(data, start)
-    rname, at = _name(data, at)
+    mname, at = read_name(data, start)
+    rname, at = read_name(data, at)
     _expect(end - at == _SOA_NUMBERS.size)
     serial, _refresh, _retry, _expire, minimum = _SOA_NUMBERS.unpack_from(data, at)
     return Soa(mname, rname, serial, minimum)

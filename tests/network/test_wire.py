@@ -2,6 +2,7 @@
 
 import ipaddress
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import dns.flags
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.checks.answers import Caa, Mx, Rdata, Soa, Tlsa
+from app.checks.answers import Caa, Mx, Rdata, Signature, Soa, Tlsa
 from app.network import wire
 
 
@@ -284,3 +285,44 @@ def test_a_referral_is_told_from_nothing_there() -> None:
     assert wire.parse_response(response.to_wire()).referral
     response.authority.append(_rrset(response.question[0].name, "SOA", 60, [". . 1 2 3 4 5"]))
     assert not wire.parse_response(response.to_wire()).referral
+
+
+@pytest.mark.parametrize(("rdtype", "is_asked"), [("SOA", True), ("DNSKEY", True), ("TXT", False)])
+def test_signatures_are_asked_for_where_they_are_looked_at(rdtype: str, is_asked: bool) -> None:
+    query = wire.query_for("acme.test", wire.type_number(rdtype))
+    assert bool(dns.message.from_wire(query.message).ednsflags & dns.flags.DO) == is_asked
+
+
+def _signed(covered: str) -> dns.message.Message:
+    """An answer with an SOA and a signature over that type."""
+    query = dns.message.make_query("acme.test", "SOA", want_dnssec=True)
+    response = dns.message.make_response(query)
+    owner = query.question[0].name
+    soa = "ns1.acme.test. host.acme.test. 7 3600 600 86400 60"
+    signature = f"{covered} 13 2 3600 20260615000000 20260601000000 12345 acme.test. AAAA"
+    response.answer.append(_rrset(owner, "SOA", 60, [soa]))
+    response.answer.append(_rrset(owner, "RRSIG", 60, [signature]))
+    return response
+
+
+def test_the_signature_over_what_was_asked_says_when_it_begins_and_ends() -> None:
+    message = wire.parse_response(_signed("SOA").to_wire())
+    begins = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
+    assert message.signatures == (("acme.test", Signature(6, begins, begins + 14 * 86_400)),)
+    assert [record.rdtype for record in message.answers] == [wire.SOA]
+
+
+def test_a_signature_over_another_type_is_passed_over() -> None:
+    assert wire.parse_response(_signed("NS").to_wire()).signatures == ()
+
+
+@pytest.mark.parametrize("is_authoritative", [True, False])
+def test_an_authoritative_answer_is_told_from_another(is_authoritative: bool) -> None:
+    response = _signed("SOA")
+    response.flags |= dns.flags.AA if is_authoritative else 0
+    assert wire.parse_response(response.to_wire()).authoritative == is_authoritative
+
+
+def test_an_authoritative_server_is_not_asked_to_ask_others() -> None:
+    query = wire.query_for("acme.test", wire.SOA, recursive=False)
+    assert not dns.message.from_wire(query.message).flags & (dns.flags.RD | dns.flags.AD)

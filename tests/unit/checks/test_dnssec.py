@@ -1,10 +1,11 @@
 """The dnssec check: signed, validated, broken, or not to be known."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from app.checks.answers import Answer, Soa, Undetermined
+from app.checks.answers import Answer, Signature, Soa, Undetermined
 from app.checks.contract import Subject, Verdict, judge
 from app.checks.dnssec import dnssec
 from app.protocols.names import DomainName
@@ -115,3 +116,57 @@ async def test_a_sha1_digest_is_to_be_removed_only_beside_a_better_one() -> None
     assert alone.fix is None
     assert beside.fix is not None
     assert beside.fix.before == SHA1
+
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def signature(age: timedelta, left: timedelta) -> Signature:
+    """One that has held for ``age``."""
+    return Signature(6, int((NOW - age).timestamp()), int((NOW + left).timestamp()))
+
+
+async def ends(*signed: Signature, rdtype: str = "SOA", now: datetime | None = NOW) -> list[str]:
+    """What is said of a zone with these signatures over one set."""
+    zone = Zone(SIGNED, authenticated=True, signatures={("example.org", rdtype): signed})
+    outcome = await dnssec.run(Subject(SUBJECT.domain, now=now), zone)
+    return [found.kind.code for found in outcome.findings]
+
+
+@pytest.mark.parametrize(
+    ("age", "left", "is_late"),
+    [
+        (12.7 * DAY, 1.3 * DAY, True),
+        (12.5 * DAY, 1.5 * DAY, False),
+        (DAY, DAY, False),  # signed for each answer: two days are all it ever has
+        (85 * DAY, 5 * DAY, True),  # of a key-signing key that is kept in a safe
+        (14 * DAY, -DAY, True),
+    ],
+)
+async def test_a_signature_is_late_when_a_tenth_of_its_life_is_left(
+    age: timedelta, left: timedelta, is_late: bool
+) -> None:
+    assert await ends(signature(age, left)) == ["dnssec.expiring_rrsig"] * is_late
+
+
+@pytest.mark.parametrize("rdtype", ["SOA", "NS", "DNSKEY"])
+async def test_each_of_the_sets_that_are_looked_at_counts(rdtype: str) -> None:
+    assert await ends(signature(13 * DAY, DAY), rdtype=rdtype) == ["dnssec.expiring_rrsig"]
+
+
+async def test_of_two_signatures_over_a_set_the_longer_one_counts() -> None:
+    assert await ends(signature(13 * DAY, DAY), signature(DAY, 13 * DAY)) == []
+
+
+async def test_without_a_clock_nothing_is_late() -> None:
+    assert await ends(signature(13 * DAY, DAY), now=None) == []
+
+
+async def test_tells_when_the_first_signature_ends() -> None:
+    signed = {
+        ("example.org", "SOA"): [signature(DAY, 13 * DAY)],
+        ("example.org", "DNSKEY"): [signature(DAY, 5 * DAY)],
+    }
+    outcome = await dnssec.run(SUBJECT, Zone(SIGNED, authenticated=True, signatures=signed))
+    assert outcome.facts["signatures_end"] == "2026-06-06T00:00:00.000Z"

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import (
+    ARRAY,
     DateTime,
     MetaData,
     Row,
@@ -23,10 +24,14 @@ from sqlalchemy import (
     Table,
     Uuid,
     and_,
+    bindparam,
     create_engine,
     event,
+    func,
     or_,
+    select,
     text,
+    true,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
@@ -185,6 +190,59 @@ def insert_many(
                 if values[place] is not None:
                     values[place] = _json(values[place])
             copy.write_row(values)
+
+
+def given_table(dialect: str, table: type[Base], names: Sequence[str]) -> Any:
+    """Rows that a statement is given as one value, to select from; ``given`` makes the value.
+
+    names  of the columns of ``table`` that they are for
+    """
+    columns = [_columns(table)[name] for name in names]
+    if dialect == "sqlite":
+        rows = func.json_each(bindparam("given", required=True)).table_valued("value")
+        cells = [
+            func.json_extract(rows.c.value, f"$[{place}]", type_=column.type).label(column.name)
+            for place, column in enumerate(columns)
+        ]
+        return select(*cells).subquery("given")
+    arrays = [
+        bindparam(f"given_{column.name}", type_=ARRAY(column.type), required=True)
+        for column in columns
+    ]
+    return func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
+
+
+def given(
+    connection: Connection, names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> dict[str, Any]:
+    """The parameters of a statement with ``given_table``; cells are text, numbers or booleans."""
+    if connection.dialect.name == "sqlite":
+        return {"given": _json(rows)}
+    columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in names)
+    return {f"given_{name}": cells for name, cells in zip(names, columns, strict=True)}
+
+
+def insert_given(
+    dialect: str, table: type[Base], names: Sequence[str], *, fixed: Sequence[str] = ()
+) -> Any:
+    """An INSERT of the rows that it is given, in their order: a fifth of the time of one a row.
+
+    fixed  columns that all rows have alike, parameters of their own
+    """
+    rows = given_table(dialect, table, names)
+    cells = [*(fixed_value(table, name) for name in fixed), *(rows.c[name] for name in names)]
+    insert = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+    # SQLite would take ON CONFLICT for the condition of a join.
+    return insert.from_select([*fixed, *names], select(*cells).where(true()))
+
+
+def fixed_value(table: type[Base], name: str) -> Any:
+    """The parameter for a column that all rows have alike."""
+    return bindparam(name, type_=_columns(table)[name].type, required=True)
+
+
+def _columns(table: type[Base]) -> Any:
+    return Base.metadata.tables[table.__tablename__].c
 
 
 def now(session: Session) -> datetime:

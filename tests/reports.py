@@ -13,6 +13,7 @@ from app.insight import periods
 from app.models import DmarcRecord, DmarcReport, Domain, TlsPolicy, TlsReport
 from app.protocols.dmarc_report import DkimResult, Record, SpfResult
 from app.services import rollups
+from app.services.rollups import Told
 
 DAY = timedelta(days=1)
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -73,7 +74,11 @@ def store(domain: Domain, report: Report) -> UUID:
             )
             for position, row in enumerate(report.rows)
         )  # fmt: skip
-        rollups.add(session, stored, report.rows)
+        told = Told(
+            domain.id, report.reporter, report.provenance, report.begin, report.end, report.days,
+            report.rows,
+        )  # fmt: skip
+        rollups.add(session, [told])
     return stored.id
 
 

@@ -6,7 +6,7 @@ Full hours of UTC add up to the days, weeks and months of every time zone.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -83,13 +83,26 @@ class Window:
         """Days begun."""
         return -(-(self.stop - self.start) // 24)
 
-    def blocks(self) -> tuple[tuple[int, int, int], ...]:
-        """(span, start, stop): the whole weeks in the window, and the hours on both sides."""
-        first, last = -(-self.start // WEEK) * WEEK, self.stop // WEEK * WEEK
-        if first >= last:
-            return ((1, self.start, self.stop),)
-        parts = ((1, self.start, first), (WEEK, first, last), (1, last, self.stop))
-        return tuple(part for part in parts if part[1] < part[2])
+    def blocks(self, closed: Iterable[int]) -> tuple[tuple[int, int, int], ...]:
+        """(span, start, stop): weeks that are added up, where they are whole; all else by hours.
+
+        closed  the first hours of those weeks
+        """
+        parts = []
+        at = self.start
+        for week in sorted(closed):
+            if week < at or week + WEEK > self.stop:
+                continue
+            if week > at:
+                parts.append((1, at, week))
+            if parts and parts[-1][0] == WEEK and parts[-1][2] == week:
+                parts[-1] = (WEEK, parts[-1][1], week + WEEK)
+            else:
+                parts.append((WEEK, week, week + WEEK))
+            at = week + WEEK
+        if at < self.stop:
+            parts.append((1, at, self.stop))
+        return tuple(parts)
 
 
 def _next_hour(moment: datetime) -> int:

@@ -20,7 +20,14 @@ from app.models.reports import (
     TlsPolicy,
     TlsReport,
 )
-from app.models.rollups import DmarcFlow, DmarcHour, DmarcIdentity, FlowCount, ReporterCount
+from app.models.rollups import (
+    DmarcFlow,
+    DmarcHour,
+    DmarcIdentity,
+    DmarcWeek,
+    FlowCount,
+    ReporterCount,
+)
 from app.models.scans import BatchScan, Scan, ScanBatch
 from app.models.senders import ReportWatch, SenderHost, SourceState
 
@@ -39,6 +46,7 @@ __all__ = [
     "DmarcIdentity",
     "DmarcRecord",
     "DmarcReport",
+    "DmarcWeek",
     "DnsChange",
     "Domain",
     "DomainState",

@@ -16,6 +16,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     UniqueConstraint,
+    false,
     text,
     true,
 )
@@ -93,8 +94,31 @@ class DmarcFlow(Base):
     is_new: Mapped[bool] = mapped_column(default=True, server_default=true())
 
 
+class DmarcWeek(Base):
+    """A week that reports told of, by its first hour.
+
+    is_closed  there are sums of it, in rows of its span, beside those of its hours
+    """
+
+    __tablename__ = "dmarc_weeks"
+    __table_args__ = (
+        Index(
+            "ix_dmarc_weeks_open",
+            "start",
+            sqlite_where=text("NOT is_closed"),
+            postgresql_where=text("NOT is_closed"),
+        ),
+    )
+
+    domain_id: Mapped[UUID] = mapped_column(
+        ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True
+    )
+    start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    is_closed: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+
 class FlowCount(Base):
-    """Messages of one flow in ``span`` hours from ``start`` on: in an hour, and in a week."""
+    """Messages of one flow in ``span`` hours from ``start`` on: in an hour, or in a closed week."""
 
     __tablename__ = "dmarc_flow_counts"
     __table_args__ = (Index(None, "flow_id", "start"),)

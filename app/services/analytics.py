@@ -7,12 +7,21 @@ from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.db import transaction
 from app.insight.periods import Buckets, Interval, Window, at
-from app.models import DmarcFlow, DmarcHour, DmarcIdentity, DmarcReport, Domain, FlowCount
+from app.models import (
+    DmarcFlow,
+    DmarcHour,
+    DmarcIdentity,
+    DmarcReport,
+    DmarcWeek,
+    Domain,
+    FlowCount,
+    ReporterCount,
+)
 from app.services import domains
 
 GroupBy = Literal["source", "reporter", "disposition", "headerFrom", "result"]
@@ -195,7 +204,7 @@ def _groups(session: Session, domain_id: UUID, window: Window, by: str) -> list[
 def _sources(session: Session, domain_id: UUID, window: Window) -> list[Group]:
     found = []
     for part, is_now in ((window, True), (window.before, False)):
-        counts = flow_counts(domain_id, part).subquery()
+        counts = flow_counts(session, domain_id, part).subquery()
         found += [
             (row[0], is_now, row[1], row[2], row[3])
             for row in session.execute(
@@ -211,16 +220,35 @@ def _sources(session: Session, domain_id: UUID, window: Window) -> list[Group]:
     return _grouped(found)
 
 
-def flow_counts(domain_id: UUID, window: Window) -> Select[int, int]:
-    """``flow_id`` and its ``messages`` in the window: whole weeks from weeks, the rest by hours."""
-    blocks = [
-        and_(FlowCount.span == span, FlowCount.start >= start, FlowCount.start < stop)
-        for span, start, stop in window.blocks()
-    ]
+def flow_counts(session: Session, domain_id: UUID, window: Window) -> Select[int, int]:
+    """``flow_id`` and its ``messages`` in the window: closed weeks as weeks, the rest by hours."""
     return (
-        select(FlowCount.flow_id, func.sum(FlowCount.messages).label("messages"))
-        .where(FlowCount.domain_id == domain_id, or_(*blocks))
+        select(
+            FlowCount.flow_id,
+            cast(func.sum(FlowCount.messages), BigInteger).label("messages"),
+        )
+        .where(FlowCount.domain_id == domain_id, in_blocks(session, FlowCount, domain_id, window))
         .group_by(FlowCount.flow_id)
+    )
+
+
+def in_blocks(
+    session: Session, table: type[FlowCount] | type[ReporterCount], domain_id: UUID, window: Window
+) -> ColumnElement[bool]:
+    """The rows of the table that together are the window, each message once."""
+    weeks = session.scalars(
+        select(DmarcWeek.start).where(
+            DmarcWeek.domain_id == domain_id,
+            DmarcWeek.is_closed,
+            DmarcWeek.start >= window.start,
+            DmarcWeek.start < window.stop,
+        )
+    )
+    return or_(
+        *(
+            and_(table.span == span, table.start >= start, table.start < stop)
+            for span, start, stop in window.blocks(weeks)
+        )
     )
 
 

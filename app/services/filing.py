@@ -3,7 +3,7 @@
 Reports come in and go out here and nowhere else: ``_add`` and ``_remove``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ from app.protocols.report_limits import Refused
 from app.protocols.tls_report import TlsReport
 from app.services import report_rows, rollups, selectors
 from app.services.contents import PARSER_VERSION, Found
+from app.services.rollups import Told
 
 Kind = type[DmarcReport] | type[StoredTls] | type[FailureReport]
 
@@ -54,12 +55,14 @@ class Filing:
     """A report on its way into the tables.
 
     domain  the verified one that it is filed under
+    about   the one that it is about: that, or one below it
     row     the columns of the report itself
     """
 
     intake: Intake
     found: Found
     domain: str
+    about: str
     row: Mapping[str, Any]
 
     @property
@@ -91,14 +94,21 @@ def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[Found
         )
     }
     moment = now(session)
+    filings = []
     for intake_id, attempt, found in results:
         intake = by_id.get(intake_id)
         if intake is None or intake.attempt != attempt:
             continue
         for one in found:
             own = intake if one.member == intake.member else _further(session, intake, one, moment)
-            if own is not None:
-                _close(own, one, _end(session, own, one, owners), moment)
+            if own is None:
+                continue
+            filing = _filing(own, one, owners)
+            if isinstance(filing, Filing):
+                filings.append(filing)
+            else:
+                _close(own, one, filing, moment)
+    _place_all(session, filings, moment)
 
 
 def _owners(
@@ -143,9 +153,10 @@ def _close(intake: Intake, found: Found, end: End, moment: datetime) -> None:
     intake.parser_version, intake.finished_at, intake.lease_until = PARSER_VERSION, moment, None
 
 
-def _end(
-    session: Session, intake: Intake, found: Found, owners: Mapping[tuple[UUID, str], Domain]
-) -> End:
+def _filing(
+    intake: Intake, found: Found, owners: Mapping[tuple[UUID, str], Domain]
+) -> Filing | End:
+    """The report as it is to be filed, or how it ends as it cannot be."""
     if found.report is None:
         refused = found.refused or Refused("no_report", "There is no report in it")
         return End("quarantined", refused.reason[:64], refused.detail)
@@ -156,18 +167,12 @@ def _end(
         detail = f"The account has not verified {about}, nor a domain above it"
         return End("unattributed", "no_verified_domain", detail, about)
     head = report_rows.head(found.report, about, intake.account_id)
-    provenance = provenance_of(intake, found, head["reporter"])
     row = {
         "id": ids.new(), "account_id": intake.account_id, "domain_id": domain.id,
-        "intake_id": intake.id, "provenance": provenance, "content_digest": found.digest,
-        "received_at": intake.received_at, **head,
+        "intake_id": intake.id, "provenance": provenance_of(intake, found, head["reporter"]),
+        "content_digest": found.digest, "received_at": intake.received_at, **head,
     }  # fmt: skip
-    state, report_id = _place(session, Filing(intake, found, str(domain.name), row))
-    details = {
-        "duplicate": "The same report is there already",
-        "conflict": "Another report with the same reporter, id and period came first",
-    }
-    return End(state, None, details.get(state), about, report_id, provenance)
+    return Filing(intake, found, str(domain.name), about, row)
 
 
 def provenance_of(intake: Intake, found: Found, reporter: str | None) -> str:
@@ -194,14 +199,27 @@ def _above(name: str) -> list[str]:
     return [".".join(labels[i:]) for i in range(max(1, len(labels) - 1))]
 
 
-def _place(session: Session, filing: Filing) -> tuple[str, UUID]:
-    """Insert the report, unless one with its key is there and is worth as much.
+_DETAILS = {
+    "duplicate": "The same report is there already",
+    "conflict": "Another report with the same reporter, id and period came first",
+}
 
-    returns  how the file ends, and the report that is there now
-    """
-    if _add(session, filing):
-        return "parsed", filing.row["id"]
-    standing = _standing(session, filing)
+
+def _place_all(session: Session, filings: Sequence[Filing], moment: datetime) -> None:
+    """Insert the reports, unless one with the same key is there and is worth as much."""
+    added = _add(session, filings)
+    for filing in filings:
+        if filing.row["id"] in added:
+            state, report_id = "parsed", filing.row["id"]
+        else:
+            state, report_id = _place_against(session, filing, _standing(session, filing))
+        detail, provenance = _DETAILS.get(state), filing.row["provenance"]
+        end = End(state, None, detail, filing.about, report_id, provenance)
+        _close(filing.intake, filing.found, end, moment)
+
+
+def _place_against(session: Session, filing: Filing, standing: Standing) -> tuple[str, UUID]:
+    """How the file ends whose key another report has, and the report that is there then."""
     is_same = standing.content_digest == filing.found.digest
     if is_same and standing.intake_id == filing.intake.id:
         return "parsed", standing.id  # read again
@@ -209,7 +227,7 @@ def _place(session: Session, filing: Filing) -> tuple[str, UUID]:
     if PROVENANCES.index(new) <= PROVENANCES.index(old):
         return ("duplicate" if is_same else "conflict"), standing.id
     _remove(session, filing.table, standing.id)
-    _add(session, filing)
+    _add(session, [filing])
     _supersede(session, standing.id, filing.row["id"], is_same=is_same)
     return "parsed", filing.row["id"]
 
@@ -241,23 +259,39 @@ def _supersede(session: Session, old: UUID, new: UUID, *, is_same: bool) -> None
     )
 
 
-def _add(session: Session, filing: Filing) -> bool:
-    """Insert the report with all that hangs on it: the one place where records come in.
+def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
+    """Insert reports with all that hangs on them: the one place where records come in.
 
-    returns  False if a report with its key is there
+    returns  the ids of those that are there now; of the others there is one with the same key
     """
-    table, row, report = filing.table, filing.row, filing.found.report
-    insert = db.insert(session, table).on_conflict_do_nothing().returning(table)
-    stored = session.scalars(insert, [dict(row)]).first()
-    if stored is None:
-        return False
-    if isinstance(report, AggregateReport) and isinstance(stored, DmarcReport):
-        report_rows.add_records(session, row, report)
-        selectors.learn(session, row, report, filing.domain)
-        rollups.add(session, stored, report.records)
-    elif isinstance(report, TlsReport):
-        report_rows.add_policies(session, row, report)
-    return True
+    session.flush()  # their intakes
+    added: set[UUID] = set()
+    for table in _KEYS:
+        if rows := [filing.row for filing in filings if filing.table is table]:
+            insert = db.insert(session, table).on_conflict_do_nothing()
+            found = session.connection().execute(insert.returning(table.id), rows)
+            added.update(found.scalars())
+    aggregate, tls = [], []
+    for filing in filings:
+        report = filing.found.report
+        if filing.row["id"] not in added:
+            continue
+        if isinstance(report, AggregateReport):
+            aggregate.append((filing.row, report, filing.domain))
+        elif isinstance(report, TlsReport):
+            tls.append((filing.row, report))
+    report_rows.add_policies(session, tls)
+    report_rows.add_records(session, ((row, report) for row, report, _ in aggregate))
+    selectors.learn(session, aggregate)
+    rollups.add(session, [_told(row, report) for row, report, _ in aggregate])
+    return added
+
+
+def _told(row: Mapping[str, Any], report: AggregateReport) -> Told:
+    return Told(
+        row["domain_id"], row["reporter"], row["provenance"], row["begin_at"], row["end_at"],
+        row["days"], report.records,
+    )  # fmt: skip
 
 
 def _remove(session: Session, table: Kind, report_id: UUID) -> None:

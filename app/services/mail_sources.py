@@ -160,7 +160,7 @@ def _identities(session: Session, numbers: Iterable[int]) -> dict[int, Identity]
 
 def _flows(session: Session, domain_id: UUID, window: Window) -> tuple[list[Flow], dict[str, Host]]:
     """The flows of the window, and what is known of their addresses."""
-    counts = analytics.flow_counts(domain_id, window).subquery()
+    counts = analytics.flow_counts(session, domain_id, window).subquery()
     rows = session.execute(
         select(
             DmarcFlow.source_ip, DmarcFlow.identity_id, counts.c.messages,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db import transaction
@@ -18,7 +18,7 @@ from app.insight.simulate import Mail, Modes, Proposal, Replay, Simulation
 from app.models import ReporterCount
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
-from app.services import domains, mail_sources, rollups
+from app.services import analytics, domains, mail_sources, rollups
 from app.services.mail_sources import Sending
 
 
@@ -181,17 +181,14 @@ def _expect_sources(sending: Sending, wanted: Iterable[str]) -> None:
 def _reporters(session: Session, sending: Sending, hit: Iterable[Identity]) -> Counter[str]:
     """Messages with these identities, by who reported them."""
     numbers = {identity: number for number, identity in sending.identities.items()}
-    blocks = [
-        and_(ReporterCount.span == span, ReporterCount.start >= start, ReporterCount.start < stop)
-        for span, start, stop in sending.window.blocks()
-    ]
+    blocks = analytics.in_blocks(session, ReporterCount, sending.domain.id, sending.window)
     found = Counter[str]()
     for some in rollups.batched(numbers[identity] for identity in hit):
         rows = session.execute(
             select(ReporterCount.reporter, func.sum(ReporterCount.messages))
             .where(
                 ReporterCount.domain_id == sending.domain.id,
-                or_(*blocks),
+                blocks,
                 ReporterCount.identity_id.in_(some),
             )
             .group_by(ReporterCount.reporter)

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -127,15 +127,21 @@ def _cut(text: str | None, length: int) -> str | None:
     return text[:length] if text else None
 
 
-def add_records(session: Session, row: Mapping[str, Any], report: AggregateReport) -> None:
-    """Insert the records of an aggregate report; a step."""
-    fixed = (row["account_id"], row["domain_id"], periods.middle(row["begin_at"], row["end_at"]))
-    insert_many(
-        session,
-        DmarcRecord,
-        _RECORD_COLUMNS,
-        (_record(row["id"], i, fixed, record) for i, record in enumerate(report.records)),
+def add_records(
+    session: Session, reports: Iterable[tuple[Mapping[str, Any], AggregateReport]]
+) -> None:
+    """Insert the records of aggregate reports, each with the columns of its row; a step."""
+    rows = (
+        _record(row["id"], position, fixed, record)
+        for row, report in reports
+        for fixed in [_fixed(row)]
+        for position, record in enumerate(report.records)
     )
+    insert_many(session, DmarcRecord, _RECORD_COLUMNS, rows)
+
+
+def _fixed(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["account_id"], row["domain_id"], periods.middle(row["begin_at"], row["end_at"])
 
 
 def _record(
@@ -152,15 +158,14 @@ def _dicts(items: tuple[Any, ...]) -> list[dict[str, Any]] | None:
     return [item._asdict() for item in items] or None
 
 
-def add_policies(session: Session, row: Mapping[str, Any], report: TlsReport) -> None:
-    """Insert the policies of a TLS report; a step."""
-    fixed = (row["account_id"], row["domain_id"], periods.middle(row["begin_at"], row["end_at"]))
-    insert_many(
-        session,
-        TlsPolicy,
-        _POLICY_COLUMNS,
-        (_policy(row["id"], i, fixed, policy) for i, policy in enumerate(report.policies)),
+def add_policies(session: Session, reports: Iterable[tuple[Mapping[str, Any], TlsReport]]) -> None:
+    """Insert the policies of TLS reports, each with the columns of its row; a step."""
+    rows = (
+        _policy(row["id"], position, _fixed(row), policy)
+        for row, report in reports
+        for position, policy in enumerate(report.policies)
     )
+    insert_many(session, TlsPolicy, _POLICY_COLUMNS, rows)
 
 
 def _policy(

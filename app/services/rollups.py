@@ -1,31 +1,38 @@
 """What aggregate reports add up to, kept along with them: steps for whoever stores or deletes one.
 
-Intakes of one domain may run at the same time. Every statement takes its rows in the order of
-their keys, and the statements follow in one order, so that two reports wait for each other but
-never in a circle. A transaction should therefore add or remove one report only, or several in the
-order of their domains.
+Intakes of one domain may run at the same time. Whoever adds or takes away holds the rows of the
+weeks concerned, so that it waits for the others there, and every statement takes its rows in the
+order of their keys. A transaction should do all its adding at once, and all of it in the order of
+the domains.
+
+Messages are counted by the hour. Of a week that few reports are still to come about there are sums
+too, made by the clock; from then on they are kept along with the hours.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from itertools import islice
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cache
+from itertools import groupby, islice
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import and_, case, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import db
+from app.db import now, transaction
 from app.insight import identities, periods
 from app.insight.identities import Identity
+from app.insight.periods import WEEK, hour_of
 from app.models import (
-    Base,
     DmarcFlow,
     DmarcHour,
     DmarcIdentity,
     DmarcRecord,
     DmarcReport,
+    DmarcWeek,
     FlowCount,
     ReporterCount,
 )
@@ -33,17 +40,40 @@ from app.protocols.dmarc_report import DkimResult, Reason, Record, SpfResult
 
 MAX_COUNT = 10**12  # of one record: with what nobody can have sent, no sum must overflow
 AT_ONCE = 5_000  # values that one statement names
+QUIET_HOURS = 72  # after a week until it is added up: most reports have come by then
+WEEKS_AT_ONCE = 50
 
 Row = tuple[Any, ...]
 _Flow = tuple[str, int]  # source_ip, identity id
+_Table = type[DmarcHour] | type[ReporterCount] | type[FlowCount]
 
 
-def add(session: Session, report: DmarcReport, records: Iterable[Record]) -> None:
-    """Count the records of a report that is being stored, once.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a report says that is counted, with the columns of its row.
 
     records  as ``protocols.dmarc_report`` reads them
     """
-    _apply(session, report, records, 1)
+
+    domain_id: UUID
+    reporter: str
+    provenance: str
+    begin_at: datetime
+    end_at: datetime
+    days: int
+    records: Iterable[Record]
+
+    @property
+    def hours(self) -> tuple[int, ...]:
+        """At which its messages are counted."""
+        return periods.hours(self.begin_at, self.end_at, self.days)
+
+
+def add(session: Session, told: Iterable[Told]) -> None:
+    """Count the records of reports that are being stored, once."""
+    ordered = sorted(told, key=lambda one: one.domain_id)
+    for domain_id, some in groupby(ordered, key=lambda one: one.domain_id):
+        _apply(session, domain_id, _counts(some), 1)
 
 
 def remove(session: Session, report_id: UUID) -> None:
@@ -53,8 +83,12 @@ def remove(session: Session, report_id: UUID) -> None:
     """
     report = session.get_one(DmarcReport, report_id)
     found = session.scalars(select(DmarcRecord).where(DmarcRecord.report_id == report_id))
-    _apply(session, report, map(_as_read, found), -1)
-    starts = {hour // span * span for hour in _hours(report) for span in periods.SPANS}
+    told = Told(
+        report.domain_id, report.reporter, report.provenance, report.begin_at, report.end_at,
+        report.days, map(_as_read, found),
+    )  # fmt: skip
+    _apply(session, report.domain_id, _counts([told]), -1)
+    starts = {hour // span * span for hour in told.hours for span in periods.SPANS}
     for table, key in ((DmarcHour, DmarcHour.hour), (ReporterCount, ReporterCount.start),
                        (FlowCount, FlowCount.start)):  # fmt: skip
         session.execute(
@@ -62,7 +96,7 @@ def remove(session: Session, report_id: UUID) -> None:
                 table.domain_id == report.domain_id, key.in_(starts), table.messages == 0
             )
         )
-    _shrink(session, report)
+    _shrink(session, told)
 
 
 def _as_read(row: DmarcRecord) -> Record:
@@ -81,79 +115,165 @@ def _as_read(row: DmarcRecord) -> Record:
     )  # fmt: skip
 
 
-def _hours(report: DmarcReport) -> tuple[int, ...]:
-    return periods.hours(report.begin_at, report.end_at, report.days)
+@dataclass(slots=True)
+class _Counts:
+    """Messages of one domain; identities are named by their place in ``identities``.
+
+    sent  by (source_ip, identity, hour); told by (hour, reporter, identity)
+    """
+
+    identities: dict[Identity, int]
+    sent: Counter[tuple[str, int, int]]
+    told: Counter[tuple[int, str, int]]
 
 
-def _apply(session: Session, report: DmarcReport, records: Iterable[Record], sign: int) -> None:
-    trusted = report.provenance != "unverified"
-    messages: dict[tuple[str, Identity], list[int]] = {}
-    hours = _hours(report)
-    for record in records:
-        if not record.count:
-            continue
-        key = (record.source_ip, identities.of(record, trusted=trusted))
-        parts = periods.shares(min(record.count, MAX_COUNT), len(hours))
-        known = messages.get(key)
-        messages[key] = [a + b for a, b in zip(known, parts, strict=True)] if known else parts
-    if not messages:
+def _counts(reports: Iterable[Told]) -> _Counts:
+    found = _Counts({}, Counter(), Counter())
+    sent, told = found.sent, found.told
+    known: dict[Row, int] = {}  # records are many, and few of them differ but in their address
+    for report in reports:
+        hours, trusted = report.hours, report.provenance != "unverified"
+        for record in report.records:
+            if not record.count:
+                continue
+            key = (trusted, *record[2:])
+            number = known.get(key)
+            if number is None:
+                identity = identities.of(record, trusted=trusted)
+                number = found.identities.setdefault(identity, len(found.identities))
+                known[key] = number
+            parts = periods.shares(min(record.count, MAX_COUNT), len(hours))
+            for hour, part in zip(hours, parts, strict=True):
+                if not part:
+                    break  # the larger parts come first
+                sent[record.source_ip, number, hour] += part
+                told[hour, report.reporter, number] += part
+    return found
+
+
+def _apply(session: Session, domain_id: UUID, counts: _Counts, sign: int) -> None:
+    if not counts.sent:
         return
-    domain_id = report.domain_id
-    numbers = _identity_ids(session, domain_id, {identity for _, identity in messages})
-    ends = {
-        (ip, numbers[identity]): (hours[0], hours[len(parts) - parts.count(0) - 1])
-        for (ip, identity), parts in messages.items()
-    }
-    flow_ids = _flow_ids(session, domain_id, ends)
+    closed = _closed(session, domain_id, {hour // WEEK * WEEK for hour, *_ in counts.told})
+    by_identity = _identity_ids(session, domain_id, counts.identities)
+    numbers = [by_identity[identity] for identity in counts.identities]
+    flow_ids = _flow_ids(session, domain_id, counts, numbers)
 
+    everyone = list(counts.identities)
     totals, by_reporter, by_flow = Counter[Row](), Counter[Row](), Counter[Row]()
-    for (ip, identity), parts in messages.items():
-        number = numbers[identity]
-        result = (identity.disposition, identity.dkim, identity.spf, trusted)
-        for hour, part in zip(hours, parts, strict=True):
-            if not part:
-                break  # the larger parts come first
-            count = sign * part
-            totals[domain_id, hour, report.reporter, identity.header_from, *result] += count
-            for span in periods.SPANS:
-                place = (domain_id, span, hour // span * span)
-                by_reporter[*place, report.reporter, number] += count
-                by_flow[*place, flow_ids[ip, number]] += count
-    _accumulate(session, DmarcHour, totals)
-    _accumulate(session, ReporterCount, by_reporter)
-    _accumulate(session, FlowCount, by_flow)
+    for (hour, reporter, place), count in counts.told.items():
+        one = everyone[place]
+        result = (one.header_from, one.disposition, one.dkim, one.spf, one.trusted)
+        totals[(hour, reporter, *result)] += sign * count
+        for span, start in _spans(hour, closed):
+            by_reporter[span, start, reporter, numbers[place]] += sign * count
+    for (ip, place, hour), count in counts.sent.items():
+        flow_id = flow_ids[ip, numbers[place]]
+        for span, start in _spans(hour, closed):
+            by_flow[span, start, flow_id] += sign * count
+    _accumulate(session, DmarcHour, domain_id, totals)
+    _accumulate(session, ReporterCount, domain_id, by_reporter)
+    _accumulate(session, FlowCount, domain_id, by_flow)
 
 
-def _accumulate(session: Session, table: type[Base], counts: Mapping[Row, int]) -> None:
+def _spans(hour: int, closed: frozenset[int]) -> tuple[tuple[int, int], ...]:
+    """(span, start) of the rows that an hour is counted in."""
+    week = hour // WEEK * WEEK
+    return ((1, hour), (WEEK, week)) if week in closed else ((1, hour),)
+
+
+def _closed(session: Session, domain_id: UUID, weeks: Iterable[int]) -> frozenset[int]:
+    """Those of the weeks that are added up; all of them are the transaction's until it ends."""
+    found: dict[int, bool] = {}
+    for some in batched(sorted(weeks)):
+        session.connection().execute(
+            db.insert(session, DmarcWeek).on_conflict_do_nothing(),
+            [{"domain_id": domain_id, "start": start, "is_closed": False} for start in some],
+        )
+        rows = session.execute(
+            select(DmarcWeek.start, DmarcWeek.is_closed)
+            .where(DmarcWeek.domain_id == domain_id, DmarcWeek.start.in_(some))
+            .order_by(DmarcWeek.start)
+            .with_for_update()
+        )
+        found.update((row.start, row.is_closed) for row in rows)
+    return frozenset(start for start, is_closed in found.items() if is_closed)
+
+
+def close_weeks() -> int:
+    """Add up the weeks that are over and quiet; how many that were."""
+    count = 0
+    while closed := _close_some():
+        count += closed
+    return count
+
+
+def _close_some() -> int:
+    with transaction() as session:
+        end = hour_of(now(session)) - QUIET_HOURS - WEEK
+        rows = session.execute(
+            select(DmarcWeek.domain_id, DmarcWeek.start)
+            .where(~DmarcWeek.is_closed, DmarcWeek.start <= end)
+            .order_by(DmarcWeek.domain_id, DmarcWeek.start)
+            .limit(WEEKS_AT_ONCE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for domain_id, start in rows:
+            for table, keys in ((FlowCount, ("flow_id",)),
+                                (ReporterCount, ("reporter", "identity_id"))):  # fmt: skip
+                _sum_week(session, table, keys, domain_id, start)
+            session.execute(
+                update(DmarcWeek)
+                .where(DmarcWeek.domain_id == domain_id, DmarcWeek.start == start)
+                .values(is_closed=True)
+            )
+    return len(rows)
+
+
+def _sum_week(
+    session: Session, table: type[FlowCount] | type[ReporterCount], keys: Sequence[str],
+    domain_id: UUID, start: int,
+) -> None:  # fmt: skip
+    """Insert the sums of a week that has none."""
+    columns = [getattr(table, name) for name in keys]
+    sums = (
+        select(
+            literal(domain_id, table.domain_id.type), literal(WEEK), literal(start), *columns,
+            func.sum(table.messages),
+        )
+        .where(
+            table.domain_id == domain_id, table.span == 1,
+            table.start >= start, table.start < start + WEEK,
+        )
+        .group_by(*columns)
+    )  # fmt: skip
+    names = ["domain_id", "span", "start", *keys, "messages"]
+    session.execute(db.insert(session, table).from_select(names, sums))
+
+
+def _accumulate(
+    session: Session, table: _Table, domain_id: UUID, counts: Mapping[Row, int]
+) -> None:
     """Add the counts to the rows of these primary keys."""
+    connection = session.connection()
     rows = [(*key, counts[key]) for key in sorted(counts)]
-    keys = [column.name for column in table.__table__.primary_key]
-    statement = _insert(session, table, (*keys, "messages"), rows)
-    total = table.__table__.c.messages + statement.excluded.messages
-    session.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_={"messages": total}),
-        _parameters(session, (*keys, "messages"), rows),
+    statement = _counting(connection.dialect.name, table)
+    connection.execute(
+        statement, db.given(connection, _counted(table), rows) | {"domain_id": domain_id}
     )
 
 
-def _insert(session: Session, table: type[Base], names: Sequence[str], rows: Sequence[Row]) -> Any:
-    """An INSERT of the rows in their order; ``_parameters`` has their values.
-
-    On PostgreSQL it is one statement over arrays: a fifth of the time of a statement a row.
-    """
-    statement = db.insert(session, Base.metadata.tables[table.__tablename__])
-    if session.get_bind().dialect.name == "sqlite":
-        return statement
-    columns = [table.__table__.c[name] for name in names]
-    arrays = [bindparam(column.name, type_=ARRAY(column.type), required=True) for column in columns]
-    given = func.unnest(*arrays).table_valued(*names).render_derived()
-    return statement.from_select(list(names), select(*(given.c[name] for name in names)))
+def _counted(table: _Table) -> tuple[str, ...]:
+    return (*(column.name for column in table.__table__.primary_key if column.name != "domain_id"),
+            "messages")  # fmt: skip
 
 
-def _parameters(session: Session, names: Sequence[str], rows: Sequence[Row]) -> Any:
-    if session.get_bind().dialect.name == "sqlite":
-        return [dict(zip(names, row, strict=True)) for row in rows]
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+@cache
+def _counting(dialect: str, table: _Table) -> Any:
+    statement = db.insert_given(dialect, table, _counted(table), fixed=("domain_id",))
+    total = table.__table__.c.messages + statement.excluded.messages
+    keys = [column.name for column in table.__table__.primary_key]
+    return statement.on_conflict_do_update(index_elements=keys, set_={"messages": total})
 
 
 def _identity_ids(
@@ -169,7 +289,7 @@ def _identity_ids(
         statement = db.insert(session, DmarcIdentity).on_conflict_do_nothing(
             index_elements=["domain_id", "digest"]
         )
-        session.execute(statement, rows)
+        session.connection().execute(statement, rows)
         known |= _known_identities(session, domain_id, missing)
     return {by_digest[digest]: number for digest, number in known.items()}
 
@@ -188,66 +308,65 @@ def _known_identities(
     return found
 
 
+_ENDS = ("source_ip", "identity_id", "first_hour", "last_hour")
+
+
 def _flow_ids(
-    session: Session, domain_id: UUID, ends: Mapping[_Flow, tuple[int, int]]
+    session: Session, domain_id: UUID, counts: _Counts, numbers: Sequence[int]
 ) -> dict[_Flow, int]:
-    """The numbers of the flows, with each known to have been seen between its ``ends``."""
-    flows = sorted(ends)
-    known = _known_flows(session, domain_id, flows)
-    names = ("domain_id", "source_ip", "identity_id", "first_hour", "last_hour")
-    rows = [
-        (domain_id, *flow, *ends[flow])
-        for flow in flows
-        if flow not in known or not _covers(known[flow], *ends[flow])
-    ]
+    """The numbers of the flows, with each known to have been seen at its hours."""
+    ends: dict[_Flow, tuple[int, int]] = {}
+    for ip, place, hour in counts.sent:
+        flow = (ip, numbers[place])
+        first, last = ends.get(flow, (hour, hour))
+        ends[flow] = (min(first, hour), max(last, hour))
+    connection = session.connection()
+    kind, fixed = connection.dialect.name, {"domain_id": domain_id}
+    wanted = db.given(connection, _ENDS, [(*flow, *ends[flow]) for flow in sorted(ends)])
+    found = {}
+    for row in connection.execute(_known_flows(kind), wanted | fixed):
+        flow = (row.source_ip, row.identity_id)
+        is_known = row.id is not None
+        if is_known and row.first_hour <= ends[flow][0] and row.last_hour >= ends[flow][1]:
+            found[flow] = row.id
+    rows = [(*flow, *ends[flow]) for flow in sorted(ends.keys() - found.keys())]
     if rows:
-        statement = _insert(session, DmarcFlow, names, rows)
-        given, table = statement.excluded, DmarcFlow
-        statement = statement.on_conflict_do_update(
-            index_elements=names[:3],
-            set_={
-                "first_hour": case(
-                    (given.first_hour < table.first_hour, given.first_hour),
-                    else_=table.first_hour,
-                ),
-                "last_hour": case(
-                    (given.last_hour > table.last_hour, given.last_hour), else_=table.last_hour
-                ),
-            },
-        )
-        session.execute(statement, _parameters(session, names, rows))
-        missing = [flow for flow in flows if flow not in known]
-        known |= _known_flows(session, domain_id, missing)
-    return {flow: known[flow].id for flow in flows}
-
-
-def _covers(flow: Any, first: int, last: int) -> bool:
-    is_covered: bool = flow.first_hour <= first and flow.last_hour >= last
-    return is_covered
-
-
-def _known_flows(session: Session, domain_id: UUID, wanted: Sequence[_Flow]) -> dict[_Flow, Any]:
-    found: dict[_Flow, Any] = {}
-    for some in batched(wanted):
-        rows = session.execute(
-            select(
-                DmarcFlow.id, DmarcFlow.source_ip, DmarcFlow.identity_id,
-                DmarcFlow.first_hour, DmarcFlow.last_hour,
-            ).where(
-                DmarcFlow.domain_id == domain_id,
-                DmarcFlow.source_ip.in_({ip for ip, _ in some}),
-                DmarcFlow.identity_id.in_({number for _, number in some}),
-            )
-        )  # fmt: skip
-        found.update(((row.source_ip, row.identity_id), row) for row in rows)
+        told = connection.execute(_seen_flows(kind), db.given(connection, _ENDS, rows) | fixed)
+        found.update(((row.source_ip, row.identity_id), row.id) for row in told)
     return found
 
 
-def _shrink(session: Session, report: DmarcReport) -> None:
+@cache
+def _known_flows(dialect: str) -> Any:
+    """Each given flow, with what is known of it; left to choose, SQLite would begin with all."""
+    flow, given = DmarcFlow.__table__.c, db.given_table(dialect, DmarcFlow, _ENDS)
+    is_it = and_(
+        flow.domain_id == db.fixed_value(DmarcFlow, "domain_id"),
+        flow.source_ip == given.c.source_ip,
+        flow.identity_id == given.c.identity_id,
+    )
+    return select(
+        flow.id, given.c.source_ip, given.c.identity_id, flow.first_hour, flow.last_hour
+    ).select_from(given.outerjoin(DmarcFlow, is_it))
+
+
+@cache
+def _seen_flows(dialect: str) -> Any:
+    statement = db.insert_given(dialect, DmarcFlow, _ENDS, fixed=("domain_id",))
+    given, flow = statement.excluded, DmarcFlow.__table__.c
+    first = case((given.first_hour < flow.first_hour, given.first_hour), else_=flow.first_hour)
+    last = case((given.last_hour > flow.last_hour, given.last_hour), else_=flow.last_hour)
+    return statement.on_conflict_do_update(
+        index_elements=["domain_id", "source_ip", "identity_id"],
+        set_={"first_hour": first, "last_hour": last},
+    ).returning(flow.id, flow.source_ip, flow.identity_id)
+
+
+def _shrink(session: Session, told: Told) -> None:
     """Have the flows that began or ended with this report begin and end with what is left."""
-    hours = set(_hours(report))
+    hours = set(told.hours)
     touched = select(DmarcFlow.id).where(
-        DmarcFlow.domain_id == report.domain_id,
+        DmarcFlow.domain_id == told.domain_id,
         or_(DmarcFlow.first_hour.in_(hours), DmarcFlow.last_hour.in_(hours)),
     )
     left = session.execute(

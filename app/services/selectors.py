@@ -1,8 +1,10 @@
 """The DKIM selectors that reports tell of: nothing else can, for they cannot be listed in DNS."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -21,27 +23,20 @@ MAX_SEEN = 30  # of one domain, in one scan
 _SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
 
 
-def learn(session: Session, row: Mapping[str, Any], report: AggregateReport, domain: str) -> None:
+def learn(
+    session: Session, reports: Iterable[tuple[Mapping[str, Any], AggregateReport, str]]
+) -> None:
     """Note the selectors of passing signatures by the domain or one below it; a step.
 
-    row     of the report
-    domain  the one that it is filed under
+    reports  with the columns of each row, and the domain that it is filed under
     """
-    passed = {
-        (result.domain.lower(), result.selector.lower()): None
-        for record in report.records
-        for result in record.dkim_results
-        if result.result == "pass" and result.selector and _SELECTOR.fullmatch(result.selector)
-    }
-    rows = [
-        {
-            "domain_id": row["domain_id"], "name": name, "selector": selector,
-            "account_id": row["account_id"], "last_seen_at": row["end_at"],
-        }
-        for name, selector in passed
-        if name == domain or name.endswith(f".{domain}")
-    ]  # fmt: skip
-    if not rows:
+    latest: dict[tuple[UUID, str, str], Mapping[str, Any]] = {}
+    for row, report, domain in reports:
+        for name, selector in islice(_signed(report, domain), MAX_LEARNT):
+            key = (row["domain_id"], name, selector)
+            if key not in latest or latest[key]["end_at"] < row["end_at"]:
+                latest[key] = row
+    if not latest:
         return
     insert = db.insert(session, SeenSelector)
     newer = insert.excluded.last_seen_at > SeenSelector.last_seen_at
@@ -51,8 +46,25 @@ def learn(session: Session, row: Mapping[str, Any], report: AggregateReport, dom
             set_={"last_seen_at": insert.excluded.last_seen_at},
             where=newer,
         ),
-        rows[:MAX_LEARNT],
-    )
+        [
+            {
+                "domain_id": domain_id, "name": name, "selector": selector,
+                "account_id": row["account_id"], "last_seen_at": row["end_at"],
+            }
+            for (domain_id, name, selector), row in sorted(latest.items(), key=itemgetter(0))
+        ],
+    )  # fmt: skip
+
+
+def _signed(report: AggregateReport, domain: str) -> Iterator[tuple[str, str]]:
+    """(name, selector) of what passed, each once."""
+    plain = {result for record in report.records for result in record.dkim_results}
+    passed = {
+        (result.domain.lower(), result.selector.lower())
+        for result in plain
+        if result.result == "pass" and result.selector and _SELECTOR.fullmatch(result.selector)
+    }
+    return (one for one in sorted(passed) if one[0] == domain or one[0].endswith(f".{domain}"))
 
 
 def seen(

@@ -15,9 +15,17 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.engine import Engine
 
-from app.db import transaction
+from app.db import now, transaction
 from app.insight import periods
-from app.models import DmarcFlow, DmarcHour, DmarcReport, Domain, FlowCount, ReporterCount
+from app.models import (
+    DmarcFlow,
+    DmarcHour,
+    DmarcReport,
+    DmarcWeek,
+    Domain,
+    FlowCount,
+    ReporterCount,
+)
 from app.protocols.dmarc_report import DkimResult, Reason, Record, SpfResult
 from app.services import analytics, rollups
 from app.services.analytics import Question
@@ -115,14 +123,17 @@ def key_of(by: str, report: Report, row: Record) -> str:
     by=st.sampled_from(["source", "reporter", "disposition", "headerFrom", "result"]),
     start=st.integers(0, 24 * 10),
     length=st.integers(1, 24 * 30),
+    is_closing=st.booleans(),
 )
 def test_every_total_group_and_interval_equals_a_naive_count(
     account_id: UUID, reports: list[Report], zone: ZoneInfo, interval: Any, by: Any,
-    start: int, length: int,
+    start: int, length: int, is_closing: bool,
 ) -> None:  # fmt: skip
     domain = make_domain(account_id)
     for report in reports:
         store(domain, report)
+        if is_closing:
+            rollups.close_weeks()
     from_at = MIDNIGHTS + timedelta(hours=start, minutes=-20)
     to_at = from_at + timedelta(hours=length)
     before_at = from_at - timedelta(hours=length)
@@ -222,8 +233,64 @@ def test_intakes_at_the_same_time_lose_nothing(account_id: UUID) -> None:
     wanted = 12 * sum(range(100))
     with transaction(readonly=True) as session:
         for table in (DmarcHour.messages, ReporterCount.messages, FlowCount.messages):
-            spans = 1 if table is DmarcHour.messages else len(periods.SPANS)
-            assert session.scalar(select(func.sum(table))) == wanted * spans
+            assert session.scalar(select(func.sum(table))) == wanted
+
+
+def sums(span: int) -> dict[tuple[Any, ...], int]:
+    """Messages by week and what is counted in it, from the rows of the span."""
+    week = periods.WEEK
+    found = Counter[tuple[Any, ...]]()
+    with transaction(readonly=True) as session:
+        closed = set(session.scalars(select(DmarcWeek.start).where(DmarcWeek.is_closed)))
+        for row in session.scalars(select(FlowCount).where(FlowCount.span == span)):
+            found[row.start // week * week, row.flow_id] += row.messages
+        for told in session.scalars(select(ReporterCount).where(ReporterCount.span == span)):
+            place = (told.start // week * week, told.reporter, told.identity_id)
+            found[place] += told.messages
+    return {key: count for key, count in found.items() if key[0] in closed and count}
+
+
+@many
+@given(
+    early=st.lists(REPORTS, min_size=1, max_size=3),
+    late=st.lists(REPORTS, max_size=3),
+    removed=st.sets(st.integers(0, 5)),
+)
+def test_a_week_that_is_added_up_says_what_its_hours_say(
+    account_id: UUID, early: list[Report], late: list[Report], removed: set[int]
+) -> None:
+    domain = make_domain(account_id)
+    stored = [store(domain, report) for report in early]
+    assert sums(periods.WEEK) == {}
+    rollups.close_weeks()
+    assert rollups.close_weeks() == 0
+    assert sums(periods.WEEK) == sums(1)
+    stored += [store(domain, report) for report in late]
+    for number in removed.intersection(range(len(stored))):
+        with transaction() as session:
+            rollups.remove(session, stored[number])
+            session.delete(session.get_one(DmarcReport, stored[number]))
+    assert sums(periods.WEEK) == sums(1)
+    rollups.close_weeks()
+    assert sums(periods.WEEK) == sums(1)
+    with transaction() as session:
+        session.delete(session.get_one(Domain, domain.id))
+
+
+def test_a_week_is_left_open_while_reports_of_it_may_come(account_id: UUID) -> None:
+    domain = make_domain(account_id)
+    with transaction(readonly=True) as session:
+        today = now(session)
+    store(domain, Report([record()], begin=today - timedelta(days=1)))
+    store(domain, Report([record()], begin=today - timedelta(days=11)))
+    rollups.close_weeks()
+    with transaction(readonly=True) as session:
+        weeks = session.execute(select(DmarcWeek.start, DmarcWeek.is_closed)).all()
+    assert {
+        (row.start + periods.WEEK + rollups.QUIET_HOURS <= periods.hour_of(today)) == row.is_closed
+        for row in weeks
+    } == {True}
+    assert [row.is_closed for row in weeks].count(True) == 1
 
 
 def test_counts_that_nobody_can_have_sent_do_no_harm(account_id: UUID) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.insight import periods
-from app.insight.periods import Buckets, Window
+from app.insight.periods import WEEK, Buckets, Window
 
 DAY = datetime(2026, 3, 29, tzinfo=UTC)
 
@@ -45,14 +45,28 @@ def test_messages_of_one_period_are_counted_in_the_hour_of_its_middle(
     assert periods.hours(begin, end, 1) == (periods.hour_of(periods.middle(begin, end)),)
 
 
-@given(st.integers(0, 2_000), st.integers(0, 2_000))
-def test_blocks_cover_every_hour_of_the_window_once(start: int, length: int) -> None:
+@given(st.integers(0, 2_000), st.integers(0, 2_000), st.sets(st.integers(0, 25)))
+def test_blocks_cover_every_hour_of_the_window_once(
+    start: int, length: int, weeks: set[int]
+) -> None:
     found: list[int] = []
-    for span, first, stop in Window(start, start + length).blocks():
+    closed = {week * WEEK for week in weeks}
+    for span, first, stop in Window(start, start + length).blocks(closed):
         for begin in range(first, stop, span):
-            assert begin % span == 0
+            assert span == 1 or begin in closed
             found.extend(range(begin, begin + span))
     assert found == list(range(start, start + length))
+
+
+def test_weeks_that_are_added_up_are_taken_whole() -> None:
+    window = Window(WEEK - 5, 5 * WEEK)
+    closed = [0, WEEK, 2 * WEEK, 4 * WEEK, 5 * WEEK]
+    assert window.blocks(closed) == (
+        (1, WEEK - 5, WEEK),
+        (WEEK, WEEK, 3 * WEEK),
+        (1, 3 * WEEK, 4 * WEEK),
+        (WEEK, 4 * WEEK, 5 * WEEK),
+    )
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ _VERDICT_OF = {
     Severity.LOW: Verdict.WARN,
     Severity.INFO: Verdict.OK,
 }
+MAX_SEEN_SELECTORS = 30  # of one subject; there may be more when there are so many
 MAX_OF_KIND = 30  # findings: a record may be made to give thousands, each as large as the record
 _BADNESS = [Verdict.OK, Verdict.INFO, Verdict.WARN, Verdict.FAIL]
 
@@ -202,6 +203,7 @@ class Subject:
     dkim_selectors  those the owner named
     seen_selectors  (selector, domain) of signatures in reports by the domain or one below it
     known           the facts of each check's last definite judgement
+    shared_keys     the account's other domains with the same DKIM key, by SHA-256 of the key
     handshakes      what was lately seen of mail hosts, by name; None if they are not connected to
     now             when it is examined; without it nothing is said of what ends soon
     """
@@ -211,6 +213,7 @@ class Subject:
     dkim_selectors: tuple[str, ...] = ()
     seen_selectors: tuple[tuple[str, str], ...] = ()
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    shared_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     handshakes: Mapping[str, Handshake] | None = None
     now: datetime | None = None
 

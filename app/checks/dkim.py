@@ -4,8 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from app.checks import dkim_life
 from app.checks.answers import Answer, Answers
-from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+from app.checks.contract import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Usage,
+    Verdict,
+    check,
+)
+from app.checks.dkim_life import Lives
 from app.protocols import dkim as protocol
 from app.protocols import tags
 from app.protocols.dkim import Key, KeyType
@@ -17,6 +29,12 @@ COMMON = (
     *("default", "google", "selector1", "selector2", "s1", "s2", "k1", "k2", "k3", "mail"),
     *("dkim", "fm1", "protonmail", "zoho", "mxvault", "everlytickey1", "smtp", "mandrill"),
 )
+# Services that sign with the same selectors for everybody, by the hosts that receive for them.
+PROVIDERS = {
+    ".mail.protection.outlook.com": ("selector1", "selector2"),
+    ".messagingengine.com": ("fm1", "fm2", "fm3"),
+    ".protonmail.ch": ("protonmail", "protonmail2", "protonmail3"),
+}
 _CANARY = "no-such-selector-here"  # if this one has a key, a wildcard answers for every name
 
 NONE_KNOWN = Kind(
@@ -63,6 +81,12 @@ ED25519_ONLY = Kind(
     "Not every receiver reads Ed25519: sign with RSA too",
     "RFC 8463 §4",
 )
+PROVIDER_DEFAULT = Kind(
+    "dkim.provider_default_not_set",
+    Severity.MEDIUM,
+    "The mail service's own selectors are not set up: its mail is not signed as yours",
+    "RFC 5863 §3.4",
+)
 WILDCARD = Kind(
     "dkim.wildcard", Severity.INFO, "A wildcard answers for every selector", "RFC 4592 §2"
 )
@@ -95,12 +119,15 @@ class _Selector:
     finds=(
         *(NONE_KNOWN, MISSING, CNAME_BROKEN, REVOKED, SYNTAX, INVALID, CORRUPT, SEVERAL),
         *(TOO_SHORT, SHORT, SHA1, UNKNOWN_HASH, SERVICE, TESTING, ED25519_ONLY, WILDCARD),
+        *(PROVIDER_DEFAULT, *dkim_life.KINDS),
     ),
+    logic_version=2,
 )
 async def dkim(subject: Subject, dns: Answers) -> Outcome:
     """The keys of the named selectors, and of others that exist: seen in reports, or common.
 
-    facts  selectors {name: {status, found, key_type, bits, revoked, testing}}, wildcard
+    facts  selectors {name: {status, found, key_type, bits, revoked, testing, key_sha256, since
+           (first seen so), seen_in_reports}}, wildcard
     """
     selectors = await _ask(subject, dns)
     is_wildcard = selectors[-1].name == _CANARY and bool(selectors[-1].texts)
@@ -110,8 +137,9 @@ async def dkim(subject: Subject, dns: Answers) -> Outcome:
     facts: dict[str, Any] = {}
     found: list[Finding] = []
     keys: list[Key] = []
+    lives = None if is_wildcard else Lives(subject)
     for selector in kept:
-        facts["*" if is_wildcard else selector.name] = _judge(selector, found, keys)
+        facts["*" if is_wildcard else selector.name] = _judge(selector, found, keys, lives)
     if is_wildcard:
         found.append(WILDCARD.at(f"*._domainkey.{subject.domain}", records=kept[0].texts))
     elif not kept:
@@ -119,6 +147,8 @@ async def dkim(subject: Subject, dns: Answers) -> Outcome:
     usable = [key for key in keys if not key.revoked]
     if usable and all(key.key_type is KeyType.ED25519 for key in usable):
         found.append(ED25519_ONLY.at(subject.domain))
+    if not usable and not is_wildcard:
+        found += await _of_provider(subject, dns)
     return Outcome({"selectors": facts, "wildcard": is_wildcard}, *found)
 
 
@@ -150,8 +180,29 @@ def _tried(subject: Subject) -> dict[str, str]:
     return found
 
 
-def _judge(selector: _Selector, found: list[Finding], keys: list[Key]) -> dict[str, Any]:
-    """The facts of one selector; what is to be said of it is added to ``found``."""
+async def _of_provider(subject: Subject, dns: Answers) -> list[Finding]:
+    """A service that receives the mail, always signs with the same selectors, and has none here."""
+    if subject.usage not in (Usage.BOTH, Usage.SENDS):
+        return []
+    hosts = [record.host for record in await dns.mx(subject.domain)]
+    selectors = next(
+        (names for suffix, names in PROVIDERS.items() if any(h.endswith(suffix) for h in hosts)), ()
+    )
+    places = [f"{selector}._domainkey.{subject.domain}" for selector in selectors]
+    dns.ask_ahead(*((place, "TXT") for place in places))
+    answers = [await dns.ask(place, "TXT") for place in places]
+    if not places or any(answer.rdatas or answer.aliases for answer in answers):
+        return []
+    return [PROVIDER_DEFAULT.at(subject.domain, hosts=hosts, selectors=list(selectors))]
+
+
+def _judge(
+    selector: _Selector, found: list[Finding], keys: list[Key], lives: Lives | None
+) -> dict[str, Any]:
+    """The facts of one selector; what is to be said of it is added to ``found``.
+
+    lives  None where a wildcard answers
+    """
     records = [text for text in selector.texts if protocol.is_record(text)]
     facts: dict[str, Any] = {"found": bool(records)}
     findings: list[Finding] = []
@@ -166,6 +217,10 @@ def _judge(selector: _Selector, found: list[Finding], keys: list[Key]) -> dict[s
             facts |= {"key_type": key.key_type, "bits": key.bits, "revoked": key.revoked}
             facts["testing"] = key.testing
             findings += _of_key(selector.at, records[0], key)
+            if lives and not key.revoked:
+                facts |= lives.facts(selector.name, selector.at, key)
+                is_alias = bool(selector.answer.aliases)
+                findings += lives.findings(selector.at, records[0], facts, is_alias=is_alias)
     else:
         findings += _without_key(selector, records)
     found += findings

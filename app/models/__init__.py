@@ -3,7 +3,7 @@
 from app.db import Base
 from app.models.accounts import Account, AuditEvent, Invitation, RecoveryCode, SignedIn, User
 from app.models.alerts import Alert, AlertTransition
-from app.models.domains import DnsChange, Domain, DomainState
+from app.models.domains import DkimKey, DnsChange, Domain, DomainState
 from app.models.events import Channel, Delivery, Event
 from app.models.keys import ApiKey, IdempotentCall, KeyAddress, KeyUse
 from app.models.mail_hosts import MailHost
@@ -41,6 +41,7 @@ __all__ = [
     "BatchScan",
     "Channel",
     "Delivery",
+    "DkimKey",
     "DmarcFlow",
     "DmarcHour",
     "DmarcIdentity",

@@ -1,7 +1,7 @@
 """Domains, what is known of each, and what changed in their DNS."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -125,6 +125,26 @@ class DomainState(Base):
     score: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     marks: Mapped[list[Any]] = mapped_column(Json, default=list, server_default="[]")
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class DkimKey(Base):
+    """A DKIM key of a domain, as its last definite scan saw it; ``key_sha256`` in hexadecimal."""
+
+    SIZE: ClassVar = 64
+
+    __tablename__ = "dkim_keys"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "domain_id"],
+            ["domains.account_id", "domains.id"],
+            ondelete="CASCADE",
+        ),
+        Index(None, "account_id", "key_sha256"),
+    )
+
+    domain_id: Mapped[UUID] = mapped_column(primary_key=True)
+    key_sha256: Mapped[str] = mapped_column(String(SIZE), primary_key=True)
+    account_id: Mapped[UUID] = mapped_column()
 
 
 class DnsChange(Base):

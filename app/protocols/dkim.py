@@ -1,6 +1,7 @@
 """DKIM key records (RFC 6376 §3.6.1, RFC 8301, RFC 8463)."""
 
 import binascii
+import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -51,6 +52,7 @@ class Key:
     services  tag ``s`` in lower case; ``("*",)`` if absent
     notes     tag ``n``
     problems  what verifiers pass over
+    digest    SHA-256 of the key's octets in hexadecimal; of nothing if revoked
     """
 
     key_type: KeyType
@@ -62,6 +64,7 @@ class Key:
     services: tuple[str, ...] = ("*",)
     notes: str = ""
     problems: tuple[tags.Problem, ...] = ()
+    digest: str = ""
 
     @property
     def is_sha1_only(self) -> bool:
@@ -97,11 +100,12 @@ def parse_record(text: str) -> Key:
     if "p" not in values:
         raise Unusable("key_missing", "p is required")
     encoded = _SPACE.sub("", values["p"])
+    octets = _octets(encoded) if encoded else b""
     flags = tags.items(tags.lowered(values.get("t", "")))
     hashes = tuple(map(tags.lowered, tags.items(values.get("h", ""))))
     return Key(
         key_type=KeyType(key_type),
-        bits=_bits(KeyType(key_type), encoded) if encoded else 0,
+        bits=_bits(KeyType(key_type), octets) if octets else 0,
         revoked=not encoded,
         testing="y" in flags,
         strict="s" in flags,
@@ -109,6 +113,7 @@ def parse_record(text: str) -> Key:
         services=tuple(map(tags.lowered, tags.items(values.get("s", "*")))) or ("*",),
         notes=values.get("n", ""),
         problems=tuple(_unknown_hashes(hashes)),
+        digest=hashlib.sha256(octets).hexdigest(),
     )
 
 
@@ -126,7 +131,7 @@ def _tag_list(text: str) -> dict[str, str]:
     return values
 
 
-def _bits(key_type: KeyType, encoded: str) -> int:
+def _octets(encoded: str) -> bytes:
     if not _BASE64.fullmatch(encoded):
         raise Unusable("key_corrupt", "p is not base64")
     try:
@@ -135,6 +140,10 @@ def _bits(key_type: KeyType, encoded: str) -> int:
         raise Unusable("key_corrupt", "p is not base64: characters are missing") from None
     if len(key) > MAX_KEY_BYTES:
         raise Unusable("key_corrupt", f"p holds more than {MAX_KEY_BYTES} octets")
+    return key
+
+
+def _bits(key_type: KeyType, key: bytes) -> int:
     if key_type is KeyType.ED25519:
         return _ed25519_bits(key)
     try:

@@ -23,7 +23,7 @@ from app.db import after_commit, now, transaction
 from app.models import Domain, DomainState, Scan
 from app.models.domains import PERIODS
 from app.models.scans import MAX_ATTEMPTS
-from app.services import failing, probing, scans, selectors, settling
+from app.services import dkim_keys, failing, probing, scans, selectors, settling
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +134,7 @@ def _subjects(
     hosts = [host for facts in known.values() for host in facts.get("mx", {}).get("hosts", ())]
     handshakes = probing.seen(session, hosts)
     selected = selectors.seen(session, [row.id for row in rows])
+    shared = dkim_keys.shared(session, [row.id for row in rows])
     return {
         row.id: Subject(
             domain=row.name,
@@ -141,6 +142,7 @@ def _subjects(
             dkim_selectors=tuple(row.dkim_selectors),
             seen_selectors=selected.get(row.id, ()),
             known=known[row.id],
+            shared_keys=shared.get(row.id, {}),
             handshakes=handshakes,
             now=moment,
         )

@@ -12,13 +12,13 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from app import db
+from app.checks.contract import MAX_SEEN_SELECTORS
 from app.db import now, transaction
 from app.models import SeenSelector
 from app.protocols.dmarc_report import AggregateReport
 
 KEPT = timedelta(days=60)
 MAX_LEARNT = 100  # from one report
-MAX_SEEN = 30  # of one domain, in one scan
 
 _SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
 
@@ -82,7 +82,7 @@ def seen(
     found: dict[UUID, tuple[tuple[str, str], ...]] = {}
     for domain_id, selector, name in rows:
         known = found.get(domain_id, ())
-        if len(known) < MAX_SEEN:
+        if len(known) < MAX_SEEN_SELECTORS:
             found[domain_id] = (*known, (selector, name))
     return found
 

@@ -21,7 +21,7 @@ from app.rules import RULES
 from app.rules import dns as changes
 from app.rules import score as score_rules
 from app.rules.contract import Change, Mark, Posture
-from app.services import alerts, judgements, probing
+from app.services import alerts, dkim_keys, judgements, probing
 
 if TYPE_CHECKING:
     from app.services.scanning import Claim
@@ -93,12 +93,16 @@ def _nothing_known(domain: Domain) -> DomainState:
 
 
 class _Rows(NamedTuple):
-    """What is written of one scan, by column; ``of`` is the id of the row that is updated."""
+    """What is written of one scan, by column; ``of`` is the id of the row that is updated.
+
+    keys  the digests of its DKIM keys, if they are others than before
+    """
 
     scan: Mapping[str, Any]
     state: Mapping[str, Any]
     domain: Mapping[str, Any]
     changes: Sequence[Mapping[str, Any]]
+    keys: frozenset[str] | None
 
 
 def _write(session: Session, written: Sequence[_Rows]) -> None:
@@ -120,6 +124,9 @@ def _write(session: Session, written: Sequence[_Rows]) -> None:
     probing.note(session, [host for each in facts for host in each.get("hosts", ())])
     if changed := [change for row in written for change in row.changes]:
         session.execute(insert(DnsChange), changed)
+    for row in written:
+        if row.keys is not None:
+            dkim_keys.note(session, row.state["account_id"], row.state["domain_id"], row.keys)
 
 
 @cache
@@ -207,7 +214,10 @@ class _Found:
             "last_scan_id": self._scan_id,
             "last_scan_finished_at": self._moment,
         }
-        return _Rows(scan, state, domain, list(map(self._change_row, self._changes)))
+        keys = dkim_keys.of(self._known)
+        is_same = keys == dkim_keys.of(self._state.known)
+        changed = list(map(self._change_row, self._changes))
+        return _Rows(scan, state, domain, changed, None if is_same else keys)
 
     def _change_row(self, change: Change) -> dict[str, Any]:
         return {

@@ -1,11 +1,13 @@
 """The dkim check: the keys of the selectors that are known, and of common ones."""
 
 import base64
+import hashlib
 from typing import Any
 
 import pytest
 
-from app.checks.contract import Subject, Verdict, judge
+from app.checks import dkim_life
+from app.checks.contract import Subject, Usage, Verdict, judge
 from app.checks.dkim import COMMON, dkim
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
@@ -30,6 +32,11 @@ def rsa(bits: int) -> str:
     modulus = b"\0" + ((1 << (bits - 1)) | 1).to_bytes(bits // 8, "big")
     fields = der(2, modulus) + der(2, (65537).to_bytes(3, "big"))
     return base64.b64encode(der(0x30, fields)).decode()
+
+
+def digest(key: str) -> str:
+    """What a key is known by."""
+    return hashlib.sha256(base64.b64decode(key)).hexdigest()
 
 
 GOOD, SHORT, WEAK = rsa(2048), rsa(1024), rsa(512)
@@ -58,6 +65,8 @@ TABLE = [
     ([f"v=DKIM1; t=s; p={GOOD}"], []),
     ([], ["dkim.selector_missing"]),
 ]
+PARKED = Subject(DomainName("example.org"), Usage.PARKED)
+AT_365: dict[Any, Any] = {("example.org", "MX"): ["10 org.mail.protection.outlook.com"]}
 PLACES: list[tuple[Subject, dict[Any, Any], list[str]]] = [
     (SUBJECT, {(ONE, "CNAME"): ["gone.example.net"]}, ["dkim.selector_cname_broken"]),
     (
@@ -69,6 +78,15 @@ PLACES: list[tuple[Subject, dict[Any, Any], list[str]]] = [
     (UNNAMED, {"google._domainkey.example.org": [f"p={GOOD}"]}, []),
     (UNNAMED, {"*._domainkey.example.org": [f"p={GOOD}"]}, ["dkim.wildcard"]),
     (UNNAMED, {"*._domainkey.example.org": ["v=DKIM1; p="]}, ["dkim.key_revoked", "dkim.wildcard"]),
+    (UNNAMED, AT_365, ["dkim.no_selector_known", "dkim.provider_default_not_set"]),
+    (SUBJECT, AT_365, ["dkim.selector_missing", "dkim.provider_default_not_set"]),
+    (SUBJECT, AT_365 | {ONE: [f"p={GOOD}"]}, []),
+    (
+        UNNAMED,
+        AT_365 | {("selector2._domainkey.example.org", "CNAME"): ["gone.example.net"]},
+        ["dkim.no_selector_known"],
+    ),
+    (PARKED, AT_365, ["dkim.no_selector_known"]),
 ]
 
 
@@ -93,7 +111,7 @@ async def test_every_code_that_is_declared_can_be_found() -> None:
     seen = {code for texts, _ in TABLE for code in await codes(SUBJECT, {ONE: texts})}
     for subject, data, _ in PLACES:
         seen.update(await codes(subject, data))
-    assert seen == {kind.code for kind in dkim.finds}
+    assert seen == {kind.code for kind in dkim.finds} - {kind.code for kind in dkim_life.KINDS}
 
 
 @pytest.mark.parametrize(
@@ -113,9 +131,7 @@ async def test_says_exactly_what_to_publish(before: str, after: str) -> None:
 
 
 async def test_an_ed25519_key_beside_an_rsa_key_is_fine() -> None:
-    subject = Subject(
-        DomainName("example.org"), dkim_selectors=("one",), seen_selectors=(("two", "example.org"),)
-    )
+    subject = Subject(DomainName("example.org"), dkim_selectors=("one", "two"))
     data: dict[Any, Any] = {
         ONE: [f"v=DKIM1; k=ed25519; p={ED25519}"],
         "two._domainkey.example.org": [f"p={GOOD}"],
@@ -134,6 +150,7 @@ async def test_facts_tell_of_each_selector() -> None:
                 "bits": 1024,
                 "revoked": False,
                 "testing": True,
+                "key_sha256": digest(SHORT),
                 "status": Verdict.WARN,
             },
             "two": {"found": False, "status": Verdict.FAIL},
@@ -150,7 +167,10 @@ async def test_named_selectors_are_asked_once_and_no_others() -> None:
     )
     zone = Zone({})
     await dkim.run(subject, zone)
-    assert [name for name, _ in zone.asked] == [ONE, "two._domainkey.example.org"]
+    assert [name for name, rdtype in zone.asked if rdtype == "TXT"] == [
+        ONE,
+        "two._domainkey.example.org",
+    ]
 
 
 async def test_a_selector_that_reports_tell_of_is_judged_if_it_has_a_key() -> None:
@@ -167,14 +187,15 @@ async def test_what_reports_tell_of_is_asked_before_what_is_common() -> None:
     seen = tuple((f"s{number}", "example.org") for number in range(50))
     zone = Zone({})
     await dkim.run(Subject(DomainName("example.org"), seen_selectors=seen), zone)
-    asked = [name.partition(".")[0] for name, _ in zone.asked]
+    asked = [name.partition(".")[0] for name, rdtype in zone.asked if rdtype == "TXT"]
     assert asked[:-1] == [f"s{number}" for number in range(30)]
 
 
 async def test_common_selectors_are_tried_where_none_is_named() -> None:
     zone = Zone({})
     outcome = await dkim.run(UNNAMED, zone)
-    assert [name.partition(".")[0] for name, _ in zone.asked][:-1] == list(COMMON)
+    asked = [name.partition(".")[0] for name, rdtype in zone.asked if rdtype == "TXT"]
+    assert asked[:-1] == list(COMMON)
     assert outcome.verdict is Verdict.INFO
 
 

@@ -1,0 +1,127 @@
+"""What the dkim check says of keys by what was before, by reports, and by other domains."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.checks.contract import MAX_SEEN_SELECTORS, Severity, Subject
+from app.checks.dkim import dkim
+from app.protocols.names import DomainName
+from tests.unit.checks.test_dkim import GOOD, ONE, SHORT, digest
+from tests.zones import Zone
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+SUBJECT = Subject(DomainName("example.org"), dkim_selectors=("one",), now=NOW)
+RECORD = f"v=DKIM1; p={GOOD}"
+DIRECT: dict[Any, Any] = {ONE: [RECORD]}
+BY_ALIAS: dict[Any, Any] = {(ONE, "CNAME"): ["k.example.net"], "k.example.net": [RECORD]}
+TWO = ("two", "example.org")
+
+
+def known(**selector: Any) -> Mapping[str, Mapping[str, Any]]:
+    """What the last judgement knew of the selector."""
+    return {"dkim": {"selectors": {"one": {"found": True, **selector}}}}
+
+
+def since(age: timedelta, key: str = GOOD) -> Mapping[str, Mapping[str, Any]]:
+    """The key was first seen so long ago."""
+    return known(key_sha256=digest(key), since=(NOW - age).isoformat())
+
+
+async def codes(subject: Subject, data: dict[Any, Any] = DIRECT) -> list[str]:
+    """What is found, in order."""
+    return [found.kind.code for found in (await dkim.run(subject, Zone(data))).findings]
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ({}, []),
+        (since(timedelta(days=365)), []),
+        (since(timedelta(days=366)), ["dkim.key_old"]),
+        (since(timedelta(days=366), key=SHORT), []),  # it was another one
+        (known(key_sha256=digest(GOOD), since="2025-01-0… [cut]"), []),
+    ],
+)
+async def test_a_key_is_old_when_it_was_the_same_for_over_a_year(
+    before: Mapping[str, Mapping[str, Any]], expected: list[str]
+) -> None:
+    assert await codes(replace(SUBJECT, known=before)) == expected
+
+
+async def test_the_first_sight_of_a_key_is_handed_on_as_long_as_it_is_the_same() -> None:
+    first = await dkim.run(SUBJECT, Zone(DIRECT))
+    later = replace(SUBJECT, known={"dkim": first.facts}, now=NOW + timedelta(days=9))
+    kept = (await dkim.run(later, Zone(DIRECT))).facts["selectors"]["one"]
+    renewed = (await dkim.run(later, Zone({ONE: [f"p={SHORT}"]}))).facts["selectors"]["one"]
+    assert kept["since"] == "2026-06-01T00:00:00.000Z"
+    assert renewed["since"] == "2026-06-10T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ((), []),
+        (("example.net",), ["dkim.key_shared_across_domains"]),
+        (("mail.example.org",), []),  # the same owner's, below the same name
+    ],
+)
+async def test_a_key_that_another_domain_has_too_is_told_of(
+    others: tuple[str, ...], expected: list[str]
+) -> None:
+    assert await codes(replace(SUBJECT, shared_keys={digest(GOOD): others})) == expected
+
+
+@pytest.mark.parametrize(("data", "severity"), [(DIRECT, "low"), (BY_ALIAS, "info")])
+async def test_a_shared_key_of_a_service_is_the_services_business(
+    data: dict[Any, Any], severity: str
+) -> None:
+    subject = replace(SUBJECT, shared_keys={digest(GOOD): ("example.net",)})
+    (found,) = (await dkim.run(subject, Zone(data))).findings
+    assert found.severity is Severity(severity)
+    assert found.evidence == {"domains": ["example.net"]}
+
+
+@pytest.mark.parametrize(
+    ("seen", "before", "expected"),
+    [
+        ((), known(seen_in_reports=True), []),  # no reports at all: nobody can tell
+        ((("one", "example.org"),), {}, []),
+        ((("ONE", "example.org"), TWO), {}, []),
+        ((TWO,), {}, ["dkim.selector_unused"]),
+        ((TWO,), known(seen_in_reports=True), ["dkim.selector_stale"]),
+    ],
+)
+async def test_a_selector_that_reports_do_not_tell_of_is_unused_or_stale(
+    seen: tuple[tuple[str, str], ...], before: Any, expected: list[str]
+) -> None:
+    assert await codes(replace(SUBJECT, seen_selectors=seen, known=before)) == expected
+
+
+async def test_when_reports_tell_of_more_selectors_than_are_kept_nothing_is_said() -> None:
+    seen = tuple((f"s{number}", "example.org") for number in range(MAX_SEEN_SELECTORS))
+    assert await codes(replace(SUBJECT, seen_selectors=seen)) == []
+
+
+async def test_that_a_selector_was_in_use_is_handed_on() -> None:
+    subject = replace(SUBJECT, seen_selectors=(("one", "example.org"),))
+    facts: Any = (await dkim.run(subject, Zone(DIRECT))).facts
+    assert facts["selectors"]["one"]["seen_in_reports"] is True
+    after = replace(SUBJECT, seen_selectors=(TWO,), known={"dkim": facts})
+    again: Any = (await dkim.run(after, Zone(DIRECT))).facts
+    assert again["selectors"]["one"]["seen_in_reports"] is True
+
+
+@pytest.mark.parametrize(
+    ("data", "after"), [(DIRECT, "v=DKIM1; p="), (BY_ALIAS, None)], ids=["own", "by alias"]
+)
+async def test_a_stale_key_is_withdrawn_where_it_is_the_domains_own(
+    data: dict[Any, Any], after: str | None
+) -> None:
+    before = known(seen_in_reports=True)
+    subject = replace(SUBJECT, seen_selectors=(TWO,), known=before)
+    (found,) = (await dkim.run(subject, Zone(data))).findings
+    assert (found.fix and (found.fix.before, found.fix.after)) == (after and (RECORD, after))

@@ -1,20 +1,28 @@
 """SPF: who may send as the domain, and whether receivers can tell (RFC 7208)."""
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from app.checks import spf_lint, spf_tree
-from app.checks.answers import Answers
-from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, Usage, check
+from app.checks import spf_drift, spf_lint, spf_missing, spf_tree
+from app.checks.answers import Answers, Undetermined, or_unseen
+from app.checks.contract import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Usage,
+    check,
+    concluded,
+)
 from app.checks.spf_tree import Cost, Tree
 from app.insight import known_senders
-from app.protocols import public_suffix
+from app.protocols import public_suffix, spf_macros
 from app.protocols import spf as protocol
 
 NEAR_LIMIT = 8  # look-ups from which one more service may be one too many
 
-MISSING = Kind("spf.missing", Severity.HIGH, "No SPF record", "RFC 7208 §3")
 SEVERAL = Kind(
     "spf.multiple_records", Severity.CRITICAL, "Several SPF records: none counts", "RFC 7208 §4.5"
 )
@@ -26,12 +34,6 @@ UNKNOWN = Kind(
 )
 REPEATED = Kind(
     "spf.modifier_repeated", Severity.CRITICAL, "redirect or exp stands twice", "RFC 7208 §6"
-)
-BAD_VERSION = Kind(
-    "spf.bad_version", Severity.CRITICAL, "The version is not v=spf1: no record", "RFC 7208 §4.5"
-)
-WHITESPACE = Kind(
-    "spf.leading_whitespace", Severity.CRITICAL, "A blank before v=spf1: no record", "RFC 7208 §4.5"
 )
 SENDER_ID = Kind(
     "spf.sender_id_record", Severity.INFO, "A Sender ID record: nobody reads it", "RFC 6686 §6"
@@ -73,6 +75,12 @@ TAKEOVER = Kind(
     "An include names a domain that anybody can register",
     "RFC 7208 §11.2",
 )
+EXP_PROBLEM = Kind(
+    "spf.exp_problem",
+    Severity.LOW,
+    "The explanation for refused mail cannot be used",
+    "RFC 7208 §6.2",
+)
 NOT_LOCKED = Kind(
     "spf.not_locked_down",
     Severity.MEDIUM,
@@ -85,28 +93,28 @@ _OF_PROBLEM = {
     "unknown_mechanism": UNKNOWN,
     "modifier_repeated": REPEATED,
 }
-_ATTEMPT = re.compile(r"""[\s"']*v[\s]*=[\s]*spf""", re.IGNORECASE)
-_LOCK = "v=spf1 -all"
 
 
 @check(
     "spf",
     finds=(
-        *(MISSING, SEVERAL, SYNTAX, UNKNOWN, REPEATED, BAD_VERSION, WHITESPACE, SENDER_ID),
+        *(*spf_missing.KINDS, SEVERAL, SYNTAX, UNKNOWN, REPEATED, SENDER_ID, EXP_PROBLEM),
         *(TOO_MANY, NEAR, VOIDS, MX_MANY, NOT_FOUND, NO_RECORD, BAD_INCLUDE),
         *(INCLUDE_LOOP, REDIRECT_LOOP, TAKEOVER, NOT_LOCKED, *spf_lint.KINDS),
+        spf_drift.DRIFT,
     ),
+    logic_version=2,
 )
 async def spf(subject: Subject, dns: Answers) -> Outcome:
     """The whole tree of the record, as a receiver would have to read it at worst.
 
     facts  record_count, result (valid | permerror | none), lookups, void_lookups, all; record,
-           includes (nested), providers, ip4_addresses, complete
+           includes (nested), providers, ip4_addresses, complete, vendors (``spf_drift.facts``)
     """
     tree = await spf_tree.walk(dns, subject.domain)
     root = tree.root
     if root.status != "valid":
-        return _without_record(subject, tree)
+        return await _without_record(subject, tree, dns)
     found = list(_loops(tree))
     costs = {} if found else spf_tree.costs(tree)  # what loops has no end
     cost = costs.get(root.name)
@@ -118,25 +126,27 @@ async def spf(subject: Subject, dns: Answers) -> Outcome:
     in_force = spf_tree.in_force(tree)
     ip4_count = spf_tree.ip4_count(tree)
     found += spf_lint.findings(tree, in_force, ip4_count)
-    found += _usage(subject, root.texts[0], tree)
-    found += _sender_id(root.name, root.others)
-    end = in_force.record.all if in_force and in_force.record else None
+    found += [*_usage(subject, root.texts[0], tree), *_sender_id(root.name, root.others)]
+    vendors = spf_drift.facts(subject, tree)
+    found += spf_drift.findings(subject, tree, vendors)
+    unseen = await _note_explanation(in_force, dns, found)
     facts = {
         "record_count": 1,
         "result": result,
         "lookups": cost.lookups if cost else None,
         "void_lookups": cost.voids if cost else None,
-        "all": f"{end.qualifier}all" if end else None,
+        "all": _end(in_force),
         "record": root.texts[0],
         "includes": includes,
         "providers": _providers(tree),
         "ip4_addresses": ip4_count,
         "complete": tree.is_complete,
+        "vendors": vendors,
     }
-    return Outcome(facts, *found)
+    return concluded(facts, found, unseen)
 
 
-def _without_record(subject: Subject, tree: Tree) -> Outcome:
+async def _without_record(subject: Subject, tree: Tree, dns: Answers) -> Outcome:
     """No record, several, or one that cannot be read: there is nothing below it to judge."""
     root = tree.root
     found = list(_sender_id(root.name, root.others))
@@ -150,7 +160,7 @@ def _without_record(subject: Subject, tree: Tree) -> Outcome:
             for problem in root.problems
         ]
     else:
-        found += _missing(subject, root.others)
+        found += await spf_missing.findings(subject, root.others, dns)
     facts = {
         "record_count": len(root.texts),
         "result": "permerror" if root.texts else "none",
@@ -162,29 +172,37 @@ def _without_record(subject: Subject, tree: Tree) -> Outcome:
     return Outcome(facts, *found)
 
 
-def _missing(subject: Subject, others: Sequence[str]) -> Iterator[Finding]:
-    attempts = [text for text in others if _ATTEMPT.match(text)]
-    for text in attempts:
-        stripped = text.strip(" \t\r\n\"'")
-        if protocol.is_record(stripped):
-            why = (
-                "Receivers take a text for SPF only if v=spf1 and a blank are its first characters."
-            )
-            fix = Fix("replace", subject.domain, "TXT", text, stripped, f"Publish {text!r}.", why)
-            yield WHITESPACE.at(subject.domain, record=text, fix=fix)
-        else:
-            yield BAD_VERSION.at(subject.domain, record=text)
-    if not attempts:
-        sends = subject.usage in (Usage.BOTH, Usage.SENDS)
-        why = (
-            "A start that breaks nothing: the hosts that receive may send, others are marked. "
-            "Add an include for each service that sends for you, then end with -all."
-            if sends
-            else "The domain sends no mail: with this record nobody can send as it."
-        )
-        record = "v=spf1 mx ~all" if sends else _LOCK
-        fix = Fix("publish", subject.domain, "TXT", None, record, "Remove the record again.", why)
-        yield MISSING.at(subject.domain, fix=fix)
+def _end(in_force: spf_tree.Source | None) -> str | None:
+    end = in_force.record.all if in_force and in_force.record else None
+    return f"{end.qualifier}all" if end else None
+
+
+async def _note_explanation(
+    in_force: spf_tree.Source | None, dns: Answers, found: list[Finding]
+) -> list[Undetermined]:
+    """Add what is wrong with the explanation, or say why it could not be seen."""
+    problems = await or_unseen(_explanation(in_force, dns))
+    if isinstance(problems, Undetermined):
+        return [problems]
+    found += problems
+    return []
+
+
+async def _explanation(in_force: spf_tree.Source | None, dns: Answers) -> list[Finding]:
+    """What is wrong with the text that receivers show when they refuse mail (§6.2)."""
+    exp = in_force.record.modifier("exp") if in_force and in_force.record else None
+    name = exp.target.name_at(in_force.name) if in_force and exp and exp.target else None
+    if exp is None or name is None or not spf_macros.is_askable(name):
+        return []
+    texts = await dns.txt(name)
+    if len(texts) != 1:
+        reason = "several texts stand there" if texts else "there is no text"
+        return [EXP_PROBLEM.at(name, term=exp.text, reason=reason)]
+    try:
+        spf_macros.parse_explanation(texts[0])
+    except spf_macros.BadMacro as error:
+        return [EXP_PROBLEM.at(name, term=exp.text, reason=str(error), text=texts[0])]
+    return []
 
 
 def _merged(root: spf_tree.Source) -> Fix:

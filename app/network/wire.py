@@ -332,12 +332,13 @@ def _expect(condition: bool) -> None:
 
 
 TYPES = {"A": 1, "NS": NS, "CNAME": CNAME, "SOA": SOA, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}
-TYPES |= {"DS": 43, "RRSIG": 46, "DNSKEY": 48, "TLSA": 52, "CAA": 257}
+TYPES |= {"SPF": 99, "DS": 43, "RRSIG": 46, "DNSKEY": 48, "TLSA": 52, "CAA": 257}
 
 _READERS: dict[int, Callable[[bytes, int, int], Rdata]] = {
     TYPES["A"]: _a,
     TYPES["AAAA"]: _aaaa,
     TYPES["TXT"]: _txt,
+    TYPES["SPF"]: _txt,
     TYPES["MX"]: _mx,
     TYPES["SOA"]: _soa,
     TYPES["TLSA"]: _tlsa,

@@ -44,6 +44,7 @@ TEXTS: dict[str, st.SearchStrategy[str]] = {
     "A": longs.map(lambda number: str(ipaddress.IPv4Address(number))),
     "AAAA": st.integers(0, 2**128 - 1).map(lambda number: str(ipaddress.IPv6Address(number))),
     "TXT": st.lists(strings, min_size=1, max_size=4).map(" ".join),
+    "SPF": st.lists(strings, min_size=1, max_size=4).map(" ".join),
     "MX": st.tuples(shorts, hosts).map(_joined),
     "NS": hosts,
     "CNAME": hosts,
@@ -109,7 +110,7 @@ def _is_same(ours: Rdata, theirs: Any) -> bool:
             decoded = theirs.value.decode("utf-8", "backslashreplace")
             return bool((flags, tag, value) == (theirs.flags, theirs.tag.decode(), decoded))
     match theirs.rdtype.name:
-        case "TXT":
+        case "TXT" | "SPF":
             return bool(ours == b"".join(theirs.strings).decode("utf-8", "backslashreplace"))
         case "NS" | "CNAME" | "PTR":
             return _same_name(ours, theirs.target)

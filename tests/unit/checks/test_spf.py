@@ -24,6 +24,9 @@ OTHERS: dict[Any, Any] = {
     ("four.example.net", "MX"): ["10 mx.example.org"],
     "loop.example.net": ["v=spf1 include:example.org -all"],
     "back.example.net": ["v=spf1 redirect=example.org"],
+    "why.example.net": ["%{i} may not send as %{d}"],
+    "accents.example.net": ["d\u00e9sol\u00e9"],
+    "macro.example.net": ["%{x} is no macro"],
     "kept.example.com": ["v=spf1 -all"],
     ("many.example.net", "MX"): [f"10 mx{number}.example.net" for number in range(11)],
     ("example.net", "SOA"): ["ns.example.net. hostmaster.example.net. 1"],
@@ -90,6 +93,12 @@ TABLE = [
     ),
     ("v=spf1 a:v1.example.net a:v2.example.net -all", []),
     ("v=spf1 mx:many.example.net -all", ["spf.mx_too_many_addresses"]),
+    ("v=spf1 mx -all exp=why.example.net", []),
+    ("v=spf1 mx -all exp=%{i}.example.net", []),  # it depends on the mail
+    ("v=spf1 mx -all exp=gone.example.net", ["spf.exp_problem"]),
+    ("v=spf1 mx -all exp=twice.example.net", ["spf.exp_problem"]),
+    ("v=spf1 mx -all exp=accents.example.net", ["spf.exp_problem"]),
+    ("v=spf1 mx -all exp=macro.example.net", ["spf.exp_problem"]),
 ]
 SEVERAL = [
     ([], Usage.BOTH, ["spf.missing"]),
@@ -129,7 +138,8 @@ async def test_every_code_that_is_declared_can_be_found() -> None:
     seen = {code for record, _ in TABLE for code in await codes([record])}
     for texts, usage, _ in SEVERAL:
         seen.update(await codes(texts, usage))
-    assert seen == {kind.code for kind in spf.finds}
+    elsewhere = {"spf.record_in_wrong_place", "spf.deprecated_type99", "spf.vendor_include_drift"}
+    assert seen == {kind.code for kind in spf.finds} - elsewhere
 
 
 @pytest.mark.parametrize(
@@ -194,7 +204,9 @@ async def test_facts_show_the_tree_with_what_each_part_costs() -> None:
         ("four.example.net", 5),
         ("_spf.example.net", 1),
     ]
-    assert {name: facts[name] for name in facts if name not in ("includes", "providers")} == {
+    assert {
+        name: facts[name] for name in facts if name not in ("includes", "providers", "vendors")
+    } == {
         "record_count": 1,
         "result": "valid",
         "lookups": 7,
@@ -282,3 +294,31 @@ async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
     judgement = await judge(spf, SUBJECT, Zone(OTHERS | {DOMAIN: [record]} | data))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
+
+
+@pytest.mark.parametrize("place", ["_spf", "spf", "_dmarc"])
+async def test_a_record_that_stands_somewhere_else_is_found(place: str) -> None:
+    record = "v=spf1 mx -all"
+    outcome = await spf.run(SUBJECT, Zone({f"{place}.{DOMAIN}": [record]}))
+    assert [f.kind.code for f in outcome.findings] == ["spf.missing", "spf.record_in_wrong_place"]
+    fix = outcome.findings[1].fix
+    assert fix is not None
+    assert (fix.action, fix.name, fix.after) == ("publish", DOMAIN, record)
+
+
+async def test_beside_a_record_nobody_looks_for_another() -> None:
+    zone = Zone({DOMAIN: ["v=spf1 -all"], f"_spf.{DOMAIN}": ["v=spf1 mx -all"]})
+    assert (await spf.run(SUBJECT, zone)).findings == ()
+    assert (f"_spf.{DOMAIN}", "TXT") not in zone.asked
+
+
+async def test_a_record_of_the_old_type_is_told_of_where_there_is_no_other() -> None:
+    zone = Zone({(DOMAIN, "SPF"): ["v=spf1 mx -all"]})
+    found = (await spf.run(SUBJECT, zone)).findings
+    assert [one.kind.code for one in found] == ["spf.missing", "spf.deprecated_type99"]
+
+
+async def test_an_explanation_that_cannot_be_seen_leaves_it_open() -> None:
+    data: dict[Any, Any] = {DOMAIN: ["v=spf1 -all exp=why.example.net"]}
+    judgement = await judge(spf, SUBJECT, Zone(data | {"why.example.net": SERVFAIL}))
+    assert judgement.verdict is Verdict.UNDETERMINED

@@ -1,0 +1,82 @@
+"""What there is in the place of an SPF record: an attempt, one somewhere else, or nothing."""
+
+import re
+from collections.abc import Sequence
+
+from app.checks.answers import Answers
+from app.checks.contract import Finding, Fix, Kind, Severity, Subject, Usage
+from app.protocols import spf as protocol
+
+MISSING = Kind("spf.missing", Severity.HIGH, "No SPF record", "RFC 7208 §3")
+BAD_VERSION = Kind(
+    "spf.bad_version", Severity.CRITICAL, "The version is not v=spf1: no record", "RFC 7208 §4.5"
+)
+WHITESPACE = Kind(
+    "spf.leading_whitespace", Severity.CRITICAL, "A blank before v=spf1: no record", "RFC 7208 §4.5"
+)
+WRONG_PLACE = Kind(
+    "spf.record_in_wrong_place",
+    Severity.LOW,
+    "An SPF record stands at a name where receivers do not look",
+    "RFC 7208 §4.4",
+)
+TYPE_99 = Kind(
+    "spf.deprecated_type99",
+    Severity.INFO,
+    "A record of the type SPF: receivers read TXT only",
+    "RFC 7208 §3.1",
+)
+KINDS = (MISSING, BAD_VERSION, WHITESPACE, WRONG_PLACE, TYPE_99)
+LOCK = "v=spf1 -all"
+
+_ATTEMPT = re.compile(r"""[\s"']*v[\s]*=[\s]*spf""", re.IGNORECASE)
+_MISTAKEN = ("_spf", "spf", "_dmarc")  # labels at which people put it, as they do others'
+
+
+async def findings(subject: Subject, others: Sequence[str], dns: Answers) -> list[Finding]:
+    """What is to be said of a domain without a record.
+
+    others   the TXT values there; none is an SPF record
+    raises   Undetermined if it cannot be seen whether there is one elsewhere
+    """
+    if attempts := [text for text in others if _ATTEMPT.match(text)]:
+        return [_of_attempt(subject.domain, text) for text in attempts]
+    places = [f"{label}.{subject.domain}" for label in _MISTAKEN]
+    dns.ask_ahead(*((place, "TXT") for place in places), (subject.domain, "SPF"))
+    found = [_missing(subject)]
+    for place in places:
+        for text in filter(protocol.is_record, await dns.txt(place)):
+            found.append(WRONG_PLACE.at(place, record=text, fix=_moved(subject.domain, text)))
+    old = (await dns.ask(subject.domain, "SPF")).rdatas
+    texts = [str(text) for text in old if protocol.is_record(str(text))]
+    found += [
+        TYPE_99.at(subject.domain, record=text, fix=_moved(subject.domain, text)) for text in texts
+    ]
+    return found
+
+
+def _of_attempt(domain: str, text: str) -> Finding:
+    stripped = text.strip(" \t\r\n\"'")
+    if not protocol.is_record(stripped):
+        return BAD_VERSION.at(domain, record=text)
+    why = "Receivers take a text for SPF only if v=spf1 and a blank are its first characters."
+    fix = Fix("replace", domain, "TXT", text, stripped, f"Publish {text!r}.", why)
+    return WHITESPACE.at(domain, record=text, fix=fix)
+
+
+def _missing(subject: Subject) -> Finding:
+    sends = subject.usage in (Usage.BOTH, Usage.SENDS)
+    why = (
+        "A start that breaks nothing: the hosts that receive may send, others are marked. "
+        "Add an include for each service that sends for you, then end with -all."
+        if sends
+        else "The domain sends no mail: with this record nobody can send as it."
+    )
+    record = "v=spf1 mx ~all" if sends else LOCK
+    fix = Fix("publish", subject.domain, "TXT", None, record, "Remove the record again.", why)
+    return MISSING.at(subject.domain, fix=fix)
+
+
+def _moved(domain: str, text: str) -> Fix:
+    why = "Receivers look for it in the TXT records of the domain itself, and nowhere else."
+    return Fix("publish", domain, "TXT", None, text, "Remove the record again.", why)

@@ -1,0 +1,98 @@
+"""What the spf check says of services whose includes list others than before."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.checks.contract import Finding, Subject, Verdict
+from app.checks.spf import spf
+from app.protocols.names import DomainName
+from tests.zones import Zone
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+SUBJECT = Subject(DomainName("example.org"), now=NOW)
+RECORD = "v=spf1 include:a.example.net include:_own.example.org -all"
+BEFORE: dict[Any, Any] = {
+    "example.org": [RECORD],
+    "_own.example.org": ["v=spf1 ip4:192.0.2.1 -all"],
+    "a.example.net": ["v=spf1 include:b.example.net ip4:198.51.100.1 -all"],
+    "b.example.net": ["v=spf1 ip4:198.51.100.2 -all"],
+}
+
+
+async def look(subject: Subject, **texts: str) -> tuple[Any, Sequence[Finding]]:
+    """Facts and drifts, with these records in the place of those before; ``_`` is a dot."""
+    data = BEFORE | {f"{name}.example.net": [text] for name, text in texts.items()}
+    outcome = await spf.run(subject, Zone(data))
+    found = [one for one in outcome.findings if one.kind.code == "spf.vendor_include_drift"]
+    return outcome.facts, found
+
+
+async def later(days: float = 1, facts: Any = None) -> Subject:
+    """The subject of a later scan."""
+    known = {"spf": facts if facts is not None else (await look(SUBJECT))[0]}
+    return replace(SUBJECT, known=known, now=NOW + timedelta(days=days))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"b": "v=spf1 ip4:198.51.100.2 ip4:198.51.100.3 -all"},
+        {"b": "v=spf1 ip4:198.51.100.9 -all"},
+        {"a": "v=spf1 include:b.example.net -all"},
+        {"a": "v=spf1 ip4:198.51.100.1 ip4:198.51.100.2 -all"},
+    ],
+)
+async def test_a_list_that_changes_at_any_depth_is_told_of(texts: dict[str, str]) -> None:
+    _, found = await look(await later(), **texts)
+    assert [one.subject for one in found] == ["a.example.net"]
+    assert found[0].evidence["term"] == "include:a.example.net"
+
+
+async def test_the_same_terms_in_another_order_are_the_same() -> None:
+    _, found = await look(await later(), a="v=spf1 ip4:198.51.100.1 include:b.example.net -all")
+    assert found == []
+
+
+async def test_a_first_sight_and_a_changed_record_of_the_domain_itself_are_no_drift() -> None:
+    assert (await look(SUBJECT))[1] == []
+    data = BEFORE | {"_own.example.org": ["v=spf1 ip4:192.0.2.7 -all"]}
+    outcome = await spf.run(await later(), Zone(data))
+    assert "spf.vendor_include_drift" not in {one.kind.code for one in outcome.findings}
+
+
+@pytest.mark.parametrize(("days", "is_told"), [(7, True), (7.5, False)])
+async def test_it_is_told_of_for_a_week(days: float, is_told: bool) -> None:
+    texts = {"b": "v=spf1 ip4:198.51.100.9 -all"}
+    facts, _ = await look(await later(1), **texts)
+    _, found = await look(await later(1 + days, facts), **texts)
+    assert bool(found) == is_told
+
+
+async def test_it_is_no_blemish_of_the_domain() -> None:
+    outcome = await spf.run(
+        await later(), Zone(BEFORE | {"b.example.net": ["v=spf1 ip4:198.51.100.9 -all"]})
+    )
+    assert outcome.verdict is Verdict.OK
+    assert outcome.findings
+
+
+async def test_a_list_that_cannot_be_read_whole_is_not_compared() -> None:
+    facts, found = await look(await later(), b="v=spf1 nonsense -all")
+    assert found == []
+    assert "a.example.net" not in facts["vendors"]
+
+
+@pytest.mark.parametrize("vendors", ["…", {"a.example.net": {"sha256": "?", "terms": 1}}, {}])
+async def test_facts_that_are_not_as_they_were_written_do_no_harm(vendors: Any) -> None:
+    _, found = await look(await later(1, {"vendors": vendors}))
+    assert len(found) == (vendors != {} and vendors != "…")
+
+
+async def test_a_moment_that_was_cut_is_no_moment() -> None:
+    facts, _ = await look(SUBJECT)
+    facts["vendors"]["a.example.net"] |= {"changed_at": "2026-0… [cut]", "terms_before": 1}
+    assert (await look(await later(1, facts)))[1] == []

@@ -279,7 +279,7 @@ def page(
     if len(rows) <= limit:
         return rows, None
     last = rows[limit - 1][-len(columns) :]
-    return rows[:limit], [str(value) if isinstance(value, UUID) else value for value in last]
+    return rows[:limit], [_plain(value) for value in last]
 
 
 def _is_behind(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any]) -> Any:
@@ -291,10 +291,28 @@ def _is_behind(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any
         behind = column < value if is_descending else column > value
         same = [columns[i] == _read(columns[i], place[i]) for i in range(index)]
         clauses.append(and_(*same, behind))
-    return or_(*clauses)
+    if len(clauses) == 1:
+        return clauses[0]
+    # Said apart, for no database finds it by itself: an index leads there at once.
+    return and_(_is_beyond(order[0], columns[0], place[0]), or_(*clauses))
+
+
+def _is_beyond(ordering: Any, column: Any, value: Any) -> Any:
+    """It is behind the value, or the same."""
+    is_descending = getattr(ordering, "modifier", None) is operators.desc_op
+    return column <= _read(column, value) if is_descending else column >= _read(column, value)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
 
 
 def _read(column: Any, value: Any) -> Any:
+    if isinstance(column.type, UtcDateTime):
+        return datetime.fromisoformat(value)
     return UUID(value) if isinstance(column.type, Uuid) else value
 
 

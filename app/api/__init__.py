@@ -16,6 +16,7 @@ from app.api import (
     limits,
     me,
     metrics,
+    records,
     reports,
     requests,
     runbooks,
@@ -32,7 +33,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     limits.init_app(app, settings)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
     v1.before_request(auth.authorize)
-    resources = (me, checks, domains, dns, scans, alerts, events, reports, analytics)
+    resources = (me, checks, domains, dns, scans, alerts, events, reports, records, analytics)
     for resource in resources:
         v1.register_blueprint(resource.bp)
     app.register_blueprint(v1)

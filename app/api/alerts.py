@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from flask import Blueprint, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from app import ids
 from app.api import alert_shapes, answers, inputs
@@ -33,8 +33,8 @@ class ChangeBody(Body):
 
     status: inputs.AlertWish
     note: inputs.Note | None = None
-    snoozed_until: AwareDatetime | None = None
-    accepted_until: AwareDatetime | None = None
+    snoozed_until: inputs.Moment | None = None
+    accepted_until: inputs.Moment | None = None
     risk_owner: Annotated[inputs.Text, Field(max_length=200)] | None = None
 
     @property

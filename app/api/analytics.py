@@ -4,16 +4,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, available_timezones
 
 from flask import Blueprint, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from app import ids
 from app.api import analytics_answers, answers, inputs, policy_shapes
 from app.api import analytics_shapes as shapes
+from app.api.analytics_links import Links
 from app.api.auth import current
 from app.api.contract import Body, Query, endpoint
 from app.errors import InvalidRequest
@@ -29,15 +29,14 @@ MAX_DAYS = 731
 MAX_BUCKETS = 1_000
 MOST_PARTS = 100
 READ = (Scope.REPORTS_READ,)
-Filter = dict[str, str]
 
 
 class WindowQuery(Query):
     """A domain, and a time: by default the last 30 days there."""
 
     domain: inputs.Text
-    from_at: AwareDatetime | None = Field(default=None, alias="from")
-    to_at: AwareDatetime | None = Field(default=None, alias="to")
+    from_at: inputs.Moment | None = Field(default=None, alias="from")
+    to_at: inputs.Moment | None = Field(default=None, alias="to")
     tz: Annotated[str, Field(max_length=64)] = "UTC"
 
 
@@ -79,8 +78,8 @@ class Trial(Body):
     policy: TrialPolicy = TrialPolicy()
     remove_spf: Words = Field(default=[], description="terms of the SPF record, or their domains")
     add_dkim: Words = Field(default=[], description="keys of sources that are to sign")
-    from_at: AwareDatetime | None = Field(default=None, alias="from")
-    to_at: AwareDatetime | None = Field(default=None, alias="to")
+    from_at: inputs.Moment | None = Field(default=None, alias="from")
+    to_at: inputs.Moment | None = Field(default=None, alias="to")
 
 
 @bp.get("/dmarc")
@@ -93,23 +92,23 @@ def dmarc(query: DmarcQuery) -> Response:
         query.domain, from_at, to_at, query.interval, zone, query.group_by
     )
     found = analytics.dmarc(current().account_id, question)
-    link = _Links(found.domain, from_at, to_at)
+    links = Links(found.domain, question.window)
     return answers.one(
         {
             **_head(found.domain, from_at, to_at),
             "interval": query.interval,
             "tz": zone.key,
             "groupBy": query.group_by,
-            "totals": _period(found.totals),
-            "before": _period(found.before),
+            "totals": _period(found.totals, links.records()),
+            "before": _period(found.before, links.before()),
             "series": [
                 {"start": start.isoformat(), **_totals(totals)}
                 for start, totals in zip(found.starts, found.series, strict=True)
             ],
-            "groups": [_group(group, query.group_by or "", link) for group in found.groups],
+            "groups": [_group(group, query.group_by or "", links) for group in found.groups],
             "others": {"groups": found.other_groups, **_totals(found.others)},
             "spreadReports": found.spread_reports,
-            "records": link(),
+            "records": links.records(),
         }
     )
 
@@ -122,7 +121,7 @@ def tls(query: SeriesQuery) -> Response:
     _expect_buckets(from_at, to_at, query.interval)
     window = Window.between(from_at, to_at)
     found = tls_sessions.tls(current().account_id, query.domain, window, query.interval, zone)
-    now, link = found.now, _Links(found.domain, from_at, to_at, "tls-rpt")
+    now, links = found.now, Links(found.domain, window)
     return answers.one(
         {
             **_head(found.domain, from_at, to_at),
@@ -133,12 +132,12 @@ def tls(query: SeriesQuery) -> Response:
             "before": {
                 **_sessions(found.before.totals), "overlapping": found.before.is_overlapping
             },
-            **_parts(now, link),
+            **_parts(now, links),
             "series": [
                 {"start": start.isoformat(), **_sessions(counts)}
                 for start, counts in zip(found.starts, now.series, strict=True)
             ],
-            "records": link(),
+            "records": links.tls(),
         }
     )  # fmt: skip
 
@@ -150,22 +149,23 @@ def sources(query: SourcesQuery) -> Response:
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     window = Window.between(from_at, to_at)
     found = mail_sources.search(current().account_id, query.domain, window)
-    link = _Links(found.domain, from_at, to_at)
+    links = Links(found.domain, window)
     shown, rest = found.sources[: query.limit], found.sources[query.limit :]
+    alone = analytics_answers.unshared(found)
     return answers.one(
         {
             **_head(found.domain, from_at, to_at),
             "messages": found.messages,
             "days": found.days,
             "reporters": found.reporters,
-            "sources": [analytics_answers.source(source, found, link) for source in shown],
+            "sources": [analytics_answers.source(source, found, links, alone) for source in shown],
             "others": {
                 "sources": len(rest),
                 "messages": sum(source.messages for source in rest),
                 "passed": sum(source.passed for source in rest),
             },
             **analytics_answers.uses(found),
-            "records": link(),
+            "records": links.records(),
         }
     )
 
@@ -177,8 +177,8 @@ def readiness(query: WindowQuery) -> Response:
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     window = Window.between(from_at, to_at)
     found = policy_change.may_raise(current().account_id, query.domain, window)
-    link = _Links(found.sending.domain, from_at, to_at)
-    steps = [analytics_answers.step(step, found.published, link) for step in found.steps]
+    links = Links(found.sending.domain, window)
+    steps = [analytics_answers.step(step, found.published, links) for step in found.steps]
     return answers.one(
         {
             **_head(found.sending.domain, from_at, to_at),
@@ -204,9 +204,9 @@ def simulate(body: Trial) -> Response:
     )
     window = Window.between(from_at, to_at)
     found = policy_change.try_out(current().account_id, body.domain, window, trial)
-    link = _Links(found.sending.domain, from_at, to_at)
+    links = Links(found.sending.domain, window)
     head = _head(found.sending.domain, from_at, to_at)
-    return answers.one({**head, **analytics_answers.simulation(found, link)})
+    return answers.one({**head, **analytics_answers.simulation(found, links)})
 
 
 @bp.get("/reporters")
@@ -216,7 +216,7 @@ def reporters(query: WindowQuery) -> Response:
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     window = Window.between(from_at, to_at)
     found = mail_sources.coverage(current().account_id, query.domain, window)
-    link = _Links(found.domain, from_at, to_at)
+    links = Links(found.domain, window)
     return answers.one(
         {
             **_head(found.domain, from_at, to_at),
@@ -229,7 +229,7 @@ def reporters(query: WindowQuery) -> Response:
                     "lastAt": answers.time(at(one.last)),
                     "usualIntervalHours": one.usual_interval,
                     "stopped": one.has_stopped,
-                    "records": link(reporter=one.name),
+                    "records": links.records(reporter=one.name),
                 }
                 for one in found.reporters
             ],
@@ -239,32 +239,6 @@ def reporters(query: WindowQuery) -> Response:
             ],
         }
     )
-
-
-_FILTERS = {"source": "sourceIp", "reporter": "reporter"}
-HALF_A_DAY = timedelta(hours=12)
-
-
-class _Links:
-    """Where the reports behind a figure are listed.
-
-    That list goes by when a period begins, and messages are counted at its middle: of a report of
-    a day, half a day later.
-    """
-
-    def __init__(
-        self, domain: Domain, from_at: datetime, to_at: datetime, kind: str = "dmarc"
-    ) -> None:
-        self._kind = kind
-        self._filters = {
-            "domain": domain.name,
-            "from": answers.time(from_at - HALF_A_DAY) or "",
-            "to": answers.time(to_at - HALF_A_DAY) or "",
-        }
-
-    def __call__(self, **more: str) -> str:
-        """The address, with these filters too."""
-        return f"/v1/reports/{self._kind}?{urlencode({**self._filters, **more})}"
 
 
 def _head(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
@@ -286,30 +260,24 @@ def _totals(totals: analytics.Totals) -> dict[str, Any]:
     }
 
 
-def _period(period: analytics.Period) -> dict[str, Any]:
+def _period(period: analytics.Period, records: str) -> dict[str, Any]:
     return {
         **_totals(period),
         "dispositions": period.dispositions,
         "unverified": period.unverified,
         "reporters": period.reporters,
+        "records": records,
     }
 
 
-def _group(group: analytics.Group, by: str, link: _Links) -> dict[str, Any]:
+def _group(group: analytics.Group, by: str, links: Links) -> dict[str, Any]:
     return {
         "key": group.key,
         **_totals(group),
         "messagesBefore": group.before,
         "series": group.series,
-        "records": link(**_filter(by, group.key)),
+        "records": links.group(by, group.key),
     }
-
-
-def _filter(by: str, key: str) -> dict[str, str]:
-    """What the list of reports can tell apart."""
-    if by == "result":
-        return {"result": "fail"} if key == "fail" else {}
-    return {_FILTERS[by]: key} if by in _FILTERS else {}
 
 
 def _sessions(counts: tls_sessions.Sessions) -> dict[str, Any]:
@@ -320,7 +288,7 @@ def _sessions(counts: tls_sessions.Sessions) -> dict[str, Any]:
     }
 
 
-def _parts(found: tls_sessions.Found, link: _Links) -> dict[str, Any]:
+def _parts(found: tls_sessions.Found, links: Links) -> dict[str, Any]:
     """By policy, failure, MX host and reporter; each list the most first, at most MOST_PARTS."""
     hosts = sorted(found.hosts.items(), key=lambda one: -one[1].total())
     return {
@@ -329,7 +297,7 @@ def _parts(found: tls_sessions.Found, link: _Links) -> dict[str, Any]:
             for name, counts in sorted(found.policy_types.items())
         ][:MOST_PARTS],
         "resultTypes": [
-            {"resultType": name, "sessions": count, "records": link(resultType=name)}
+            {"resultType": name, "sessions": count, "records": links.tls(resultType=name)}
             for name, count in found.result_types.most_common(MOST_PARTS)
         ],
         "mxHosts": [
@@ -337,7 +305,7 @@ def _parts(found: tls_sessions.Found, link: _Links) -> dict[str, Any]:
             for name, counts in hosts[:MOST_PARTS]
         ],
         "reporters": [
-            {"reporter": name, **_sessions(counts), "records": link(reporter=name)}
+            {"reporter": name, **_sessions(counts), "records": links.tls(reporter=name)}
             for name, counts in sorted(found.reporters.items())
         ][:MOST_PARTS],
     }

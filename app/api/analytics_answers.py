@@ -1,10 +1,11 @@
 """How what the services found becomes the things of the analytics routes."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Set
 from typing import Any
 
 from app.api import answers
+from app.api.analytics_links import MOST_ADDRESSES, Links
 from app.insight import unused
 from app.insight.periods import at
 from app.insight.readiness import Blocker, Published, Step
@@ -15,11 +16,17 @@ from app.services.policy_change import Simulated
 MOST = 10  # addresses, signers and the like of one source that are named
 MANY = 100
 
-Link = Callable[..., str]
+
+def unshared(sending: Sending) -> Set[str]:
+    """The addresses all of whose mail is in one source, so that a list of it is one's of that."""
+    if any(found.has_more_addresses for found in sending.sources):
+        return frozenset()
+    counts = Counter(address for found in sending.sources for address in found.addresses)
+    return frozenset(address for address, count in counts.items() if count == 1)
 
 
-def source(found: Source, sending: Sending, link: Link) -> dict[str, Any]:
-    """A source, with the most of what it sent."""
+def source(found: Source, sending: Sending, links: Links, alone: Set[str]) -> dict[str, Any]:
+    """A source, with the most of what it sent; ``alone``: what ``unshared`` has."""
     sender = found.service.sender
     return {
         "key": found.key,
@@ -44,9 +51,14 @@ def source(found: Source, sending: Sending, link: Link) -> dict[str, Any]:
         "addressCount": len(found.addresses),
         "moreAddresses": found.has_more_addresses,
         "addresses": [
-            _address(address, count, sending, link)
+            {
+                **_address(address, count, sending, links),
+                "recordsExact": address in alone,
+            }
             for address, count in found.addresses.most_common(MOST)
         ],
+        "records": links.records(**_addresses(found)),
+        "recordsExact": len(found.addresses) <= MOST_ADDRESSES and found.addresses.keys() <= alone,
         **_authenticated(found, sending),
         "headerFrom": _names(found.header_from, MOST),
         "countries": dict(found.countries.most_common(MOST)),
@@ -79,7 +91,7 @@ def _decision(found: Source) -> dict[str, Any] | None:
     return {"state": state.state, "note": state.note, "actor": state.actor} if state else None
 
 
-def _address(address: str, count: int, sending: Sending, link: Link) -> dict[str, Any]:
+def _address(address: str, count: int, sending: Sending, links: Links) -> dict[str, Any]:
     host = sending.context.hosts.get(address)
     return {
         "address": address,
@@ -87,7 +99,7 @@ def _address(address: str, count: int, sending: Sending, link: Link) -> dict[str
         "reverseName": host.name if host else None,
         "asn": host.asn if host else None,
         "country": host.country if host else None,
-        "records": link(sourceIp=address),
+        "records": links.records(sourceIp=address),
     }
 
 
@@ -129,7 +141,7 @@ def uses(sending: Sending) -> dict[str, Any]:
     }
 
 
-def step(found: Step, published: Published | None, link: Link) -> dict[str, Any]:
+def step(found: Step, published: Published | None, links: Links) -> dict[str, Any]:
     """A step, with what stands in its way."""
     change = None
     if published and found.record:
@@ -146,14 +158,14 @@ def step(found: Step, published: Published | None, link: Link) -> dict[str, Any]
         "current": found.current,
         "wanted": found.wanted,
         "ready": found.is_ready,
-        "blockers": [_blocker(blocker, link) for blocker in found.blockers],
+        "blockers": [_blocker(blocker, links) for blocker in found.blockers],
         "lost": found.lost,
         "forged": found.forged,
         "change": change,
     }
 
 
-def _blocker(found: Blocker, link: Link) -> dict[str, Any]:
+def _blocker(found: Blocker, links: Links) -> dict[str, Any]:
     return {
         "source": found.source.key,
         "name": found.source.service.name,
@@ -162,17 +174,17 @@ def _blocker(found: Blocker, link: Link) -> dict[str, Any]:
         "share": found.share,
         "why": found.why,
         "whatToDo": found.what_to_do,
-        "records": link(**_most(found.source)),
+        "records": links.records(**_addresses(found.source), result="fail"),
     }
 
 
-def _most(found: Source) -> dict[str, str]:
-    """The filter for the address that sent the most."""
-    most = found.addresses.most_common(1)
-    return {"sourceIp": most[0][0]} if most else {}
+def _addresses(found: Source) -> dict[str, str]:
+    """The filter for the addresses that sent the most."""
+    most = [address for address, _ in found.addresses.most_common(MOST_ADDRESSES)]
+    return {"sourceIp": ",".join(most)} if most else {}
 
 
-def simulation(found: Simulated, link: Link) -> dict[str, Any]:
+def simulation(found: Simulated, links: Links) -> dict[str, Any]:
     """What would have happened."""
     replay, proposal = found.replay, found.proposal
     return {
@@ -202,7 +214,7 @@ def simulation(found: Simulated, link: Link) -> dict[str, Any]:
         "reportersAtMost": found.reporters_at_most,
         "confidence": found.confidence,
         "unknowns": [{"what": what, "messages": count} for what, count in found.unknowns],
-        "records": link(),
+        "records": links.records(),
     }
 
 

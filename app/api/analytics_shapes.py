@@ -33,6 +33,7 @@ class Period(Totals):
     dispositions: dict[str, int]
     unverified: int = Field(description="messages of reports that anybody could have sent")
     reporters: int
+    records: str = Field(description="where its records are listed: their counted add up to it")
 
 
 class Bucket(Totals):
@@ -68,7 +69,7 @@ class DmarcMail(Head):
     groups: list[Group]
     others: OtherGroups
     spread_reports: int = Field(description="reports over several days, counted in equal parts")
-    records: str = Field(description="where the reports are listed")
+    records: str = Field(description="as in totals")
 
 
 class Sessions(Shape):
@@ -145,6 +146,7 @@ class Address(Shape):
     asn: int | None
     country: str | None
     records: str
+    records_exact: bool = Field(description="false: they have mail of another source too")
 
 
 class Signer(Shape):
@@ -211,6 +213,10 @@ class Source(Totals):
     address_count: int
     more_addresses: bool = Field(description="there are others that sent very little")
     addresses: list[Address]
+    records: str
+    records_exact: bool = Field(
+        description="false: it has many addresses, or they have mail of another source too"
+    )
     signers: list[Signer]
     envelopes: list[Envelope]
     header_from: list[Name]

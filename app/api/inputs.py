@@ -1,11 +1,13 @@
 """What clients may send, field by field, each with its bound."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from app.api.contract import Query
+
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def _is_plain(text: str) -> str:
@@ -21,6 +23,14 @@ def _is_tag(text: str) -> str:
     return _is_plain(text)
 
 
+def _is_near(moment: datetime) -> datetime:
+    """Within what can be said in UTC, and what databases can hold."""
+    if not FIRST <= moment <= LAST:
+        raise ValueError(f"it must be from {FIRST.year} to {LAST.year - 1}")
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_is_near)]
 Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_is_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_is_plain)]
 Note = Annotated[str, Field(max_length=1000), AfterValidator(_is_plain)]
@@ -49,8 +59,8 @@ class Listing(Query):
 class Span(Listing):
     """A page of what happened in a span of time: ``from`` is in it, ``to`` is not."""
 
-    from_at: AwareDatetime | None = Field(default=None, alias="from")
-    to_at: AwareDatetime | None = Field(default=None, alias="to")
+    from_at: Moment | None = Field(default=None, alias="from")
+    to_at: Moment | None = Field(default=None, alias="to")
 
 
 class Nothing(Query):

@@ -97,6 +97,28 @@ class DmarcRecord(Shape):
     spf_results: list[RawSpf]
 
 
+class ReportOfRecord(Shape):
+    """The report that a record is in."""
+
+    id: str
+    reporter: str
+    report_id: str
+    begin_at: datetime
+    end_at: datetime
+    days: int = Field(description="1, or over how many its messages are spread")
+    provenance: str
+
+
+class MailRecord(DmarcRecord):
+    """A record of a domain, with when its messages count."""
+
+    at: datetime = Field(description="the middle of the report's period")
+    counted: int = Field(
+        description="of count: those within from and to. It is less for a report over several days"
+    )
+    report: ReportOfRecord
+
+
 class TlsReport(Report):
     """A TLS report, without its policies."""
 

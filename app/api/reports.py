@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from flask import Blueprint, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from app import ids
 from app.api import answers, exports, inputs, report_shapes
@@ -31,21 +31,14 @@ class ReportQuery(Exportable):
 
     domain: inputs.Name | None = None
     reporter: inputs.Text | None = None
-    from_at: AwareDatetime | None = Field(default=None, alias="from")
-    to_at: AwareDatetime | None = Field(default=None, alias="to")
+    from_at: inputs.Moment | None = Field(default=None, alias="from")
+    to_at: inputs.Moment | None = Field(default=None, alias="to")
 
 
 class DmarcQuery(ReportQuery):
     """Which aggregate reports; ``result`` is fail if any message failed DMARC."""
 
     report_id: inputs.Text | None = None
-    result: Result | None = None
-    source_ip: inputs.Text | None = None
-
-
-class RecordQuery(Exportable):
-    """Which records of a report."""
-
     result: Result | None = None
     source_ip: inputs.Text | None = None
 
@@ -71,8 +64,8 @@ class IntakeQuery(Exportable):
     reason: inputs.Text | None = None
     kind: Literal["dmarc", "tls", "failure"] | None = None
     about: inputs.Text | None = None
-    from_at: AwareDatetime | None = Field(default=None, alias="from")
-    to_at: AwareDatetime | None = Field(default=None, alias="to")
+    from_at: inputs.Moment | None = Field(default=None, alias="from")
+    to_at: inputs.Moment | None = Field(default=None, alias="to")
 
 
 @bp.get("/dmarc")
@@ -100,17 +93,6 @@ def dmarc_show(id: str) -> Response:
     """One aggregate report, without its records."""
     row = reports.find(DmarcReport, current().account_id, parsed("dmr", id))
     return answers.one(dmarc_shape(row))
-
-
-@bp.get("/dmarc/<id>/records")
-@endpoint(
-    scopes=READ, query=RecordQuery, returns=report_shapes.DmarcRecord, is_list=True, exports=True
-)
-def dmarc_records(id: str, query: RecordQuery) -> Response:
-    """The records of an aggregate report, in its order."""
-    filters = ReportFilter(result=query.result, source_ip=query.source_ip)
-    listing = reports.records(current().account_id, parsed("dmr", id), filters)
-    return exports.answer(listing, query, report_shapes.DmarcRecord, record_shape, "dmarc-records")
 
 
 @bp.get("/dmarc/<id>/raw")
@@ -218,25 +200,6 @@ def dmarc_shape(row: Any) -> dict[str, Any]:
     }
 
 
-def record_shape(row: Any) -> dict[str, Any]:
-    """A record of an aggregate report on the wire."""
-    return {
-        "position": row.position,
-        "sourceIp": row.source_ip,
-        "count": row.count,
-        "result": _word(row.dkim or row.spf),
-        "disposition": row.disposition,
-        "dkim": _word(row.dkim),
-        "spf": _word(row.spf),
-        "headerFrom": row.header_from,
-        "envelopeFrom": row.envelope_from,
-        "envelopeTo": row.envelope_to,
-        "reasons": row.reasons or [],
-        "dkimResults": row.dkim_results or [],
-        "spfResults": row.spf_results or [],
-    }
-
-
 def tls_shape(row: Any) -> dict[str, Any]:
     """A TLS report on the wire, without its policies."""
     return {**_common(row, "tlr"), "organization": row.organization}
@@ -328,10 +291,6 @@ def _common(row: Any, prefix: str) -> dict[str, Any]:
         "intakeId": ids.public("int", row.intake_id),
         "receivedAt": answers.time(row.received_at),
     }
-
-
-def _word(passed: bool) -> str:
-    return "pass" if passed else "fail"
 
 
 def _report_id(kind: str | None, report_id: UUID | None) -> str | None:

@@ -112,18 +112,19 @@ def _next_hour(moment: datetime) -> int:
 class Buckets:
     """The intervals of a calendar that a window is in, in a time zone, in order.
 
-    starts  when each begins; the first and the last may be in the window only in part
+    starts  when each begins; the first and the last may be in the window only in part, but
+            none begins after the last hour does, for nothing could be counted there
     """
 
     def __init__(self, window: Window, interval: Interval, zone: ZoneInfo) -> None:
-        first, end = at(window.start).astimezone(zone), at(window.stop)
+        first = at(window.start).astimezone(zone)
         if interval == "hour":
             # Clocks may be half an hour off, so an hour there is not an hour of UTC.
             begin = at(window.start) - timedelta(minutes=first.minute)
-            count = -(-int((end - begin).total_seconds()) // HOUR)
-            found = [begin + timedelta(hours=i) for i in range(count)]
+            found = [begin + timedelta(hours=i) for i in range(window.stop - window.start)]
         else:
-            found = list(_starts(first.date(), interval, zone, end))
+            last = at(max(window.start, window.stop - 1))
+            found = list(_starts(first.date(), interval, zone, last))
         self.starts = tuple(start.astimezone(zone) for start in found)
         self._seconds = [int(start.timestamp()) for start in found]
 
@@ -132,13 +133,13 @@ class Buckets:
         return bisect_right(self._seconds, hour * HOUR) - 1
 
 
-def _starts(first: date, interval: Interval, zone: ZoneInfo, end: datetime) -> Iterator[datetime]:
+def _starts(first: date, interval: Interval, zone: ZoneInfo, last: datetime) -> Iterator[datetime]:
     day = first
     if interval == "week":
         day -= timedelta(days=day.weekday())  # ISO 8601: a week begins on Monday
     elif interval == "month":
         day = day.replace(day=1)
-    while (start := midnight(day, zone)) < end:
+    while (start := midnight(day, zone)) <= last:
         yield start
         if interval == "month":
             day = (day.replace(day=28) + timedelta(days=4)).replace(day=1)

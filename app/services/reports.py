@@ -1,4 +1,4 @@
-"""Reports as their readers see them: listed, found, with their records, and as they came."""
+"""Reports as their readers see them: listed, found, and as they came."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Text, cast, exists, or_, select
+from sqlalchemy import Row, Select, Text, cast, exists, select
 from sqlalchemy.orm import Session
 
 from app.db import transaction
@@ -61,27 +61,10 @@ def dmarc(account_id: UUID, filters: ReportFilter) -> Listing:
             exists().where(
                 DmarcRecord.report_id == DmarcReport.id,
                 DmarcRecord.account_id == account_id,
-                DmarcRecord.source_ip == _address(filters.source_ip),
+                DmarcRecord.source_ip == address(filters.source_ip),
             )
         )
     return Listing(statement, (DmarcReport.id.desc(),))
-
-
-def records(account_id: UUID, report_id: UUID, filters: ReportFilter) -> Listing:
-    """The records of one aggregate report, in its order; ``result`` and ``source_ip`` count.
-
-    raises  NotFound, InvalidRequest
-    """
-    find(DmarcReport, account_id, report_id)
-    statement: Select[Any] = select(*DmarcRecord.__table__.columns).where(
-        DmarcRecord.report_id == report_id, DmarcRecord.account_id == account_id
-    )
-    passed = or_(DmarcRecord.dkim, DmarcRecord.spf)
-    if filters.result:
-        statement = statement.where(passed if filters.result == "pass" else ~passed)
-    if filters.source_ip:
-        statement = statement.where(DmarcRecord.source_ip == _address(filters.source_ip))
-    return Listing(statement, (DmarcRecord.position,))
 
 
 def tls(account_id: UUID, filters: ReportFilter) -> Listing:
@@ -116,7 +99,7 @@ def failures(account_id: UUID, filters: ReportFilter) -> Listing:
     """
     statement = _of(FailureReport, account_id, filters, FailureReport.received_at)
     if filters.source_ip:
-        statement = statement.where(FailureReport.source_ip == _address(filters.source_ip))
+        statement = statement.where(FailureReport.source_ip == address(filters.source_ip))
     return Listing(statement, (FailureReport.id.desc(),))
 
 
@@ -170,8 +153,11 @@ def _found(session: Session, table: Table, account_id: UUID, report_id: UUID) ->
     return row
 
 
-def _address(text: str) -> str:
-    """As addresses are kept, however it was typed."""
+def address(text: str) -> str:
+    """As addresses are kept, however it was typed.
+
+    raises  InvalidRequest
+    """
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:

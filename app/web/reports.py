@@ -10,8 +10,9 @@ from flask.typing import ResponseReturnValue
 from app import ids
 from app.errors import InvalidRequest, NotFound
 from app.models import DmarcReport, FailureReport, TlsReport
-from app.services import reports
+from app.services import records, reports
 from app.services.listing import Listing
+from app.services.records import RecordFilter
 from app.services.reports import ReportFilter, Table
 from app.web import forms, pages
 
@@ -48,7 +49,7 @@ def show_dmarc(id: str) -> ResponseReturnValue:
     result = request.args.get("result", "")
     filters = {"result": result if result in RESULTS else ""}
     paging = pages.Paging(filters)
-    listing = reports.records(account, report_id, ReportFilter(result=filters["result"] or None))
+    listing = records.of_report(account, report_id, RecordFilter(result=filters["result"] or None))
     rows, following = listing.page(paging.given, RECORDS)
     return pages.render(
         "report_dmarc.html",

@@ -132,6 +132,21 @@ def test_what_belongs_to_another_account_is_as_if_unknown(
     assert client.data("GET", "/v1/domains/acme.test")["tags"] == []
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_utc_cannot_tell_is_refused(
+    app: Flask, client: Client, things: dict[str, str], moment: str
+) -> None:
+    for method, rule, view in routes(app):
+        query = CONTRACTS[view].query
+        fields = query.model_fields if query else {}
+        for name in {"from_at", "to_at"} & fields.keys():
+            where = "&domain=acme.test" if "domain" in fields else ""
+            path = f"{rule.replace('<domain>', 'acme.test')}?{name[:-3]}={moment}{where}"
+            response = client(method, path)
+            assert response.status_code == 400, path
+            assert "1970" in response.json["error"]["details"][0]["message"]
+
+
 def test_names_of_another_account_are_as_if_unknown(
     stranger: Client, things: dict[str, str]
 ) -> None:

@@ -1,6 +1,7 @@
 """When messages are counted, and what a window consists of."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -84,3 +85,19 @@ def test_a_day_is_as_long_as_it_is_there(zone: str, day: datetime, hours: int) -
     index = next(i for i, start in enumerate(starts) if start.day == day.day)
     seconds = starts[index + 1].timestamp() - starts[index].timestamp()
     assert seconds == hours * 3600
+
+
+@given(
+    start=st.integers(400_000, 600_000),
+    length=st.integers(1, 400),
+    interval=st.sampled_from(["hour", "day", "week", "month"]),
+    zone=st.sampled_from(["UTC", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe"]),
+)
+def test_every_hour_is_in_an_interval_and_the_last_one_has_an_hour(
+    start: int, length: int, interval: Any, zone: str
+) -> None:
+    window = Window(start, start + length)
+    buckets = Buckets(window, interval, ZoneInfo(zone))
+    found = [buckets.index(hour) for hour in range(window.start, window.stop)]
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == (0, len(buckets.starts) - 1)

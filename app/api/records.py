@@ -1,0 +1,145 @@
+"""Records of aggregate reports: of one report, and those behind a figure of analytics."""
+
+from typing import Annotated, Any, Literal
+
+from flask import Blueprint, Response
+from pydantic import AfterValidator, Field
+
+from app import ids
+from app.api import answers, exports, inputs, report_shapes
+from app.api.auth import current
+from app.api.contract import endpoint
+from app.api.exports import Exportable
+from app.api.scans import parsed
+from app.insight.periods import Window
+from app.models.keys import Scope
+from app.services import records
+from app.services.records import RecordFilter
+
+bp = Blueprint("records", __name__, url_prefix="/reports/dmarc")
+
+READ = (Scope.REPORTS_READ,)
+MAX_ADDRESSES = 50
+Result = Literal["pass", "fail"]
+
+
+def _are_few(text: str) -> str:
+    if text.count(",") >= MAX_ADDRESSES:
+        raise ValueError(f"at most {MAX_ADDRESSES} addresses")
+    return text
+
+
+Addresses = Annotated[
+    str,
+    Field(min_length=1, max_length=3000, description="one address, or several with commas between"),
+    AfterValidator(_are_few),
+]
+
+
+class RecordQuery(Exportable):
+    """Which records."""
+
+    result: Result | None = None
+    source_ip: Addresses | None = None
+
+
+class MailQuery(RecordQuery):
+    """Which records of a domain: ``from`` and ``to`` bound when they count, as in analytics."""
+
+    domain: inputs.Name
+    from_at: inputs.Moment | None = Field(default=None, alias="from")
+    to_at: inputs.Moment | None = Field(default=None, alias="to")
+    header_from: inputs.Text | None = None
+    disposition: inputs.Text | None = None
+    dkim: Result | None = None
+    spf: Result | None = None
+    reporter: inputs.Text | None = None
+    provenance: Literal["authenticated", "token", "unverified"] | None = None
+
+    @property
+    def window(self) -> Window:
+        """The hours in it."""
+        return Window.between(self.from_at or inputs.FIRST, self.to_at or inputs.LAST)
+
+
+@bp.get("/records")
+@endpoint(
+    scopes=READ, query=MailQuery, returns=report_shapes.MailRecord, is_list=True, exports=True
+)
+def index(query: MailQuery) -> Response:
+    """The records of a domain that count in a time, the newest mail first."""
+    window = query.window
+    filters = RecordFilter(
+        result=query.result,
+        dkim=query.dkim,
+        spf=query.spf,
+        disposition=query.disposition,
+        header_from=query.header_from,
+        reporter=query.reporter,
+        provenance=query.provenance,
+        source_ips=_addresses(query),
+    )
+    listing = records.of_domain(current().account_id, query.domain, window, filters)
+    return exports.answer(
+        listing,
+        query,
+        report_shapes.MailRecord,
+        lambda row: mail_record_shape(row, records.counted(row, window)),
+        "dmarc-records",
+    )
+
+
+@bp.get("/<id>/records")
+@endpoint(
+    scopes=READ, query=RecordQuery, returns=report_shapes.DmarcRecord, is_list=True, exports=True
+)
+def of_report(id: str, query: RecordQuery) -> Response:
+    """The records of an aggregate report, in its order."""
+    filters = RecordFilter(result=query.result, source_ips=_addresses(query))
+    listing = records.of_report(current().account_id, parsed("dmr", id), filters)
+    return exports.answer(listing, query, report_shapes.DmarcRecord, record_shape, "dmarc-records")
+
+
+def mail_record_shape(row: Any, counted: int) -> dict[str, Any]:
+    """A record with its report on the wire."""
+    return {
+        "at": answers.time(row.at),
+        "counted": counted,
+        **record_shape(row),
+        "report": {
+            "id": ids.public("dmr", row.report_id),
+            "reporter": row.reporter,
+            "reportId": row.named,
+            "beginAt": answers.time(row.begin_at),
+            "endAt": answers.time(row.end_at),
+            "days": row.days,
+            "provenance": row.provenance,
+        },
+    }
+
+
+def record_shape(row: Any) -> dict[str, Any]:
+    """A record of an aggregate report on the wire."""
+    return {
+        "position": row.position,
+        "sourceIp": row.source_ip,
+        "count": row.count,
+        "result": _word(row.dkim or row.spf),
+        "disposition": row.disposition,
+        "dkim": _word(row.dkim),
+        "spf": _word(row.spf),
+        "headerFrom": row.header_from,
+        "envelopeFrom": row.envelope_from,
+        "envelopeTo": row.envelope_to,
+        "reasons": row.reasons or [],
+        "dkimResults": row.dkim_results or [],
+        "spfResults": row.spf_results or [],
+    }
+
+
+def _word(passed: bool) -> str:
+    return "pass" if passed else "fail"
+
+
+def _addresses(query: RecordQuery) -> tuple[str, ...]:
+    return tuple(query.source_ip.split(",")) if query.source_ip else ()

@@ -1,0 +1,217 @@
+"""The records behind a figure: that they add up to it, in which order they come, and as files."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from app.models import Domain
+from app.protocols.dmarc_report import DkimResult, SpfResult
+from app.services import domains
+from tests.api.conftest import Client, make_client
+from tests.api.test_reports import rows
+from tests.factories import make_account, make_domain
+from tests.reports import DAY, Report, record, store
+
+START = datetime(2026, 3, 20, tzinfo=UTC)  # clocks turn in these weeks
+ROWS = st.builds(
+    record,
+    source_ip=st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1"]),
+    count=st.sampled_from([0, 1, 2, 7, 5000, 10**12, 10**13]),
+    disposition=st.sampled_from(["none", "quarantine", "reject", "pass", "odd & other"]),
+    dkim=st.booleans(),
+    spf=st.booleans(),
+    header_from=st.sampled_from(["acme.test", "news.acme.test", "no name, 100% + é"]),
+    dkim_results=st.sampled_from([(), (DkimResult("acme.test", "s1", "pass"),)]),
+    spf_results=st.sampled_from([(), (SpfResult("x.mcsv.net", "mfrom", "pass"),)]),
+)
+REPORTS = st.builds(
+    Report,
+    rows=st.lists(ROWS, min_size=1, max_size=4),
+    begin=st.builds(lambda hours: START + timedelta(hours=hours), st.integers(0, 24 * 20)),
+    length=st.sampled_from(
+        [DAY, DAY - timedelta(seconds=1), timedelta(0), 2 * DAY, 5 * DAY, 31 * DAY]
+    ),
+    reporter=st.sampled_from(["google.com", "a & b, ltd."]),
+    provenance=st.sampled_from(["token", "unverified"]),
+)
+many = hypothesis_settings(
+    max_examples=8,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture
+def caller(app: Flask) -> Client:
+    """A client that may call more often than others."""
+    return make_client(app, make_account().id, rate_limit="1000000 per minute")
+
+
+@pytest.fixture
+def domain(client: Client) -> Domain:
+    return make_domain(client.account_id, "acme.test")
+
+
+def listed(client: Client, link: str) -> Iterator[Any]:
+    """Everything that a link leads to, page by page."""
+    cursor = ""
+    while True:
+        page = client("GET", f"{link}&limit=3{cursor}")
+        assert page.status_code == 200, page.text
+        yield from page.json["data"]
+        following = page.json["meta"]["pagination"]["nextCursor"]
+        if following is None:
+            return
+        cursor = f"&cursor={following}"
+
+
+def counted(client: Client, link: str, **filters: str) -> int:
+    more = "".join(f"&{name}={quote(value)}" for name, value in filters.items())
+    return sum(item["counted"] for item in listed(client, link + more))
+
+
+def check_period(client: Client, period: Any) -> None:
+    """Every figure of a time has its records."""
+    link = period["records"]
+    assert counted(client, link) == period["messages"]
+    assert counted(client, link, result="pass") == period["passed"]
+    assert counted(client, link, dkim="pass") == period["dkimAligned"]
+    assert counted(client, link, spf="pass") == period["spfAligned"]
+    assert counted(client, link, provenance="unverified") == period["unverified"]
+    for name, messages in period["dispositions"].items():
+        assert counted(client, link, disposition=name) == messages
+
+
+@many
+@given(
+    reports=st.lists(REPORTS, max_size=5),
+    by=st.sampled_from(["source", "reporter", "disposition", "headerFrom", "result"]),
+    start=st.integers(0, 24 * 20),
+    length=st.integers(1, 24 * 20),
+)
+def test_the_records_behind_a_link_add_up_to_the_figure(
+    caller: Client, reports: list[Report], by: str, start: int, length: int
+) -> None:
+    found = make_domain(caller.account_id)
+    for report in reports:
+        store(found, report)
+    from_at = START + timedelta(hours=start, minutes=-20)
+    span = f"from={_text(from_at)}&to={_text(from_at + timedelta(hours=length))}"
+    path = f"domain={found.name}&{span}"
+    answer = caller.data("GET", f"/v1/reports/analytics/dmarc?{path}&groupBy={by}")
+    check_period(caller, answer["totals"])
+    check_period(caller, answer["before"])
+    assert counted(caller, answer["records"]) == answer["totals"]["messages"]
+    for group in answer["groups"]:
+        assert counted(caller, group["records"]) == group["messages"]
+    if not answer["spreadReports"] and answer["totals"]["messages"] < 10**12:
+        items = list(listed(caller, answer["records"]))
+        assert [item["count"] for item in items] == [item["counted"] for item in items]
+    check_sources(caller, path)
+    domains.delete(caller.account_id, found.name, actor="test")
+
+
+def check_sources(client: Client, path: str) -> None:
+    """What a source and its addresses have, where the answer says that it is exact."""
+    for source in client.data("GET", f"/v1/reports/analytics/sources?{path}")["sources"]:
+        for figure in (source, *source["addresses"]):
+            found = counted(client, figure["records"])
+            if figure["recordsExact"]:
+                assert found == figure["messages"]
+            else:
+                assert found > figure["messages"]
+    for one in client.data("GET", f"/v1/reports/analytics/reporters?{path}")["reporters"]:
+        assert counted(client, one["records"]) == one["messages"]
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_an_interval_of_a_series_has_its_records(client: Client, domain: Domain) -> None:
+    for day in range(4):
+        store(domain, Report([record(count=10 + day)], begin=START + day * DAY))
+    path = "/v1/reports/analytics/dmarc?domain=acme.test&tz=Asia/Kolkata"
+    answer = client.data("GET", f"{path}&from={_text(START)}&to={_text(START + 4 * DAY)}")
+    starts = [quote(one["start"]) for one in answer["series"]]
+    for one, begin, end in zip(answer["series"], starts, starts[1:], strict=False):
+        link = f"/v1/reports/dmarc/records?domain=acme.test&from={begin}&to={end}"
+        assert counted(client, link) == one["messages"]
+
+
+def test_the_newest_mail_comes_first_with_its_report(client: Client, domain: Domain) -> None:
+    for day in (1, 0, 2):
+        store(domain, Report([record(), record("192.0.2.2")], begin=START + day * DAY))
+    found = list(listed(client, "/v1/reports/dmarc/records?domain=acme.test"))
+    assert [(item["at"][:10], item["position"]) for item in found] == [
+        (f"2026-03-{day}", position) for day in (22, 21, 20) for position in (0, 1)
+    ]
+    first = found[0]
+    shown = client.data("GET", f"/v1/reports/dmarc/{first['report']['id']}")
+    assert first["report"] == {name: shown[name] for name in first["report"]}
+    of_report = client.data("GET", f"/v1/reports/dmarc/{first['report']['id']}/records")[0]
+    assert of_report == {name: first[name] for name in of_report}
+
+
+def test_a_report_over_days_counts_in_a_window_with_its_share(
+    client: Client, domain: Domain
+) -> None:
+    store(domain, Report([record(count=10)], length=4 * DAY, begin=START))
+    link = "/v1/reports/dmarc/records?domain=acme.test"
+    (whole,) = listed(client, link)
+    assert (whole["count"], whole["counted"], whole["report"]["days"]) == (10, 10, 4)
+    (part,) = listed(client, f"{link}&from={_text(START)}&to={_text(START + DAY)}")
+    assert (part["count"], part["counted"]) == (10, 3)
+    assert list(listed(client, f"{link}&from={_text(START + 5 * DAY)}")) == []
+
+
+def test_several_addresses_may_be_asked_for(client: Client, domain: Domain) -> None:
+    store(domain, Report([record(f"192.0.2.{n}") for n in range(3)]))
+    link = "/v1/reports/dmarc/records?domain=acme.test&sourceIp=192.0.2.0,192.0.2.2"
+    assert [item["sourceIp"] for item in listed(client, link)] == ["192.0.2.0", "192.0.2.2"]
+
+
+def test_records_are_to_be_had_as_a_file(client: Client, domain: Domain) -> None:
+    store(domain, Report([record("=cmd"), record(count=5)]))
+    link = "/v1/reports/dmarc/records?domain=acme.test"
+    table = rows(client("GET", f"{link}&format=csv"))
+    assert [row["counted"] for row in table] == ["1", "5"]
+    assert table[0]["sourceIp"] == "'=cmd"
+    assert table[0]["report.reporter"] == "google.com"
+    lines = client("GET", f"{link}&format=ndjson").data.splitlines()
+    assert [json.loads(line) for line in lines] == client.data("GET", link)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("domain=unknown.test", 404),
+        ("", 400),
+        ("domain=acme.test&sourceIp=hello", 400),
+        ("domain=acme.test&sourceIp=192.0.2.1,", 400),
+        ("domain=acme.test&sourceIp=" + ",".join(["192.0.2.1"] * 51), 400),
+        ("domain=acme.test&result=dkim", 400),
+        ("domain=acme.test&dkim=perhaps", 400),
+        ("domain=acme.test&provenance=odd", 400),
+        ("domain=acme.test&from=1970-01-01T00:00:00Z&to=2200-01-01T00:00:00Z", 200),
+        ("domain=acme.test&from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", 200),
+    ],
+)
+def test_what_cannot_be_is_refused(client: Client, domain: Domain, query: str, status: int) -> None:
+    assert client("GET", f"/v1/reports/dmarc/records?{query}").status_code == status
+
+
+def test_another_accounts_records_are_not_found(
+    client: Client, stranger: Client, domain: Domain
+) -> None:
+    store(domain, Report([record()]))
+    assert stranger("GET", "/v1/reports/dmarc/records?domain=acme.test").status_code == 404

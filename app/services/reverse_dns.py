@@ -146,9 +146,11 @@ def _write(found: dict[str, Reverse | Undetermined]) -> None:
             .with_for_update()
         )
         for host in rows:
-            seen, network = found[host.address], networks[host.address]
+            seen = found[host.address]
             host.lease_until, host.looked_at = None, moment
-            host.asn, host.network, host.country = network.asn, network.name, network.country
+            if networks is not None:
+                network = networks[host.address]
+                host.asn, host.network, host.country = network.asn, network.name, network.country
             if isinstance(seen, Undetermined):
                 host.unseen = str(seen)[:300]
                 host.due_at = moment + RETRY[min(host.failures, len(RETRY) - 1)]
@@ -158,7 +160,8 @@ def _write(found: dict[str, Reverse | Undetermined]) -> None:
                 host.due_at, host.failures = moment + AGAIN, 0
 
 
-def _networks(addresses: Iterable[str]) -> dict[str, Network]:
+def _networks(addresses: Iterable[str]) -> dict[str, Network] | None:
+    """Whose each is; None if the file cannot be read, so that what is known stays."""
     path = settings.current().geoip_database
     if path is None:
         return {address: Network() for address in addresses}
@@ -167,7 +170,7 @@ def _networks(addresses: Iterable[str]) -> dict[str, Network]:
             return {address: _network(_entry(database, address)) for address in addresses}
     except (OSError, maxminddb.InvalidDatabaseError) as error:
         logger.warning("GEOIP_DATABASE cannot be read", extra={"reason": str(error)})
-        return {address: Network() for address in addresses}
+        return None
 
 
 def _entry(database: maxminddb.Reader, address: str) -> object:

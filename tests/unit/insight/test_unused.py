@@ -1,0 +1,106 @@
+"""What is published for senders and used by nobody, and names that mail says it is from."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.insight import unused
+from app.insight.identities import Identity
+from app.insight.sources import Context, Flow, Source, gather
+from app.insight.spf_paths import SpfPaths
+from app.insight.unused import SelectorUse, TermUse
+from tests.unit.insight.test_sources import SPF, identity
+
+OWN_SPF = (("acme.test", "mfrom", "pass"),)
+FAR = "203.0.113.9"  # in no term of the record
+
+
+def uses(flows: list[Flow], *identities: Identity) -> tuple[list[Source], dict[int, Identity]]:
+    numbered = dict(enumerate(identities))
+    return gather(flows, numbered, Context("acme.test", spf=SPF)), numbered
+
+
+def flow(address: str, messages: int, number: int = 0, first_hour: int = 100) -> Flow:
+    return Flow(address, number, messages, first_hour, 200)
+
+
+def terms(flows: list[Flow], *identities: Identity, spf: SpfPaths = SPF) -> list[TermUse]:
+    sources, numbered = uses(flows, *identities)
+    return unused.terms(spf, sources, numbered)
+
+
+def test_a_term_is_used_by_what_passes_by_it() -> None:
+    found = terms(
+        [flow("192.0.2.1", 5), flow("198.51.100.7", 7), flow("198.51.100.8", 1)],
+        identity(spf=True, spf_results=OWN_SPF),
+    )
+    assert [(use.term, use.messages, use.is_certain) for use in found] == [
+        ("ip4:192.0.2.1", 5, True), ("include:_spf.google.com", 8, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "results",
+    [(), (("acme.test", "mfrom", "fail"),), (("bounce.google.com", "mfrom", "pass"),)],
+)
+def test_what_passes_for_somebody_else_or_not_at_all_uses_no_term(results: Any) -> None:
+    found = terms([flow("192.0.2.1", 5)], identity(spf_results=results))
+    assert [use.messages for use in found] == [0, 0]
+
+
+def test_a_term_that_may_let_more_pass_is_not_called_unused_for_certain() -> None:
+    spf = SpfPaths(
+        "acme.test",
+        [{"name": "acme.test", "type": "TXT",
+          "values": ["v=spf1 mx include:gone.test ip4:192.0.2.1 -all"]}],
+    )  # fmt: skip
+    passing = identity(spf=True, spf_results=OWN_SPF)
+    certain = {use.term: use.is_certain for use in terms([flow("192.0.2.1", 1)], passing, spf=spf)}
+    assert certain == {"mx": True, "include:gone.test": True, "ip4:192.0.2.1": True}
+    unsure = {use.term: use.is_certain for use in terms([flow(FAR, 1)], passing, spf=spf)}
+    assert unsure == {"mx": False, "include:gone.test": False, "ip4:192.0.2.1": True}
+
+
+def test_without_a_record_there_are_no_terms() -> None:
+    assert unused.terms(None, [], {}) == []
+
+
+def test_selectors_are_those_of_signatures_and_of_the_last_scan() -> None:
+    sources, numbered = uses(
+        [flow(FAR, 5), flow(FAR, 2, 1)],
+        identity(dkim_results=(("acme.test", "s1", "pass"), ("other.test", "x", "pass"))),
+        identity(dkim_results=(("acme.test", "s1", "fail"), ("acme.test", "s2", "fail"))),
+    )
+    known = {"s1": {"found": True}, "old": {"found": True}, "gone": {"found": False}, "*": {}}
+    assert unused.selectors("acme.test", numbered, sources, known) == [
+        SelectorUse("s1", 5, 2, True),
+        SelectorUse("gone", 0, 0, False),
+        SelectorUse("old", 0, 0, True),
+        SelectorUse("s2", 0, 2, None),
+    ]
+
+
+NAMES = st.sampled_from(["acme.test", "a.acme.test", "b.acme.test"])
+FLOWS = st.lists(
+    st.tuples(NAMES, st.booleans(), st.integers(1, 100), st.integers(50, 150)), max_size=20
+)
+
+
+@given(FLOWS)
+def test_subdomains_have_all_their_messages(rows: list[tuple[str, bool, int, int]]) -> None:
+    identities = [identity(header_from=name, dkim=passed) for name, passed, *_ in rows]
+    flows = [flow(f"203.0.113.{i}", row[2], i, row[3]) for i, row in enumerate(rows)]
+    sources, numbered = uses(flows, *identities)
+    found = unused.subdomains("acme.test", sources, numbered)
+    assert {one.name: (one.messages, one.passed, one.first_hour) for one in found} == {
+        name: (
+            sum(row[2] for row in rows if row[0] == name),
+            sum(row[2] for row in rows if row[0] == name and row[1]),
+            min(row[3] for row in rows if row[0] == name),
+        )
+        for name in {row[0] for row in rows} - {"acme.test"}
+    }
+    counts = [one.messages for one in found]
+    assert counts == sorted(counts, reverse=True)

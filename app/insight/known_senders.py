@@ -6,7 +6,7 @@ and reverse names. To add a service, add a line; the longest domain that fits a 
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 # mailbox: people's mail; transactional, marketing: machines' mail for the domain; support: tickets
@@ -178,6 +178,7 @@ SENDERS = (
 # fmt: on
 
 
+@lru_cache(maxsize=16_384)
 def of(name: str) -> Sender | None:
     """The service that runs the name, or None if it is not one of the well-known.
 

@@ -127,11 +127,11 @@ def _failed(
     """Messages of the source that the policy would meet."""
     own, below = concerns
     total = 0
-    for flow in source.flows:
-        identity = identities[flow.identity]
+    for number, messages in source.identities.items():
+        identity = identities[number]
         is_own = identity.header_from == domain
         if not identity.passed and ((own and is_own) or (below and not is_own)):
-            total += flow.messages
+            total += messages
     return total
 
 

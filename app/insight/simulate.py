@@ -8,7 +8,7 @@ it, from the raw results in the report; where those do not say enough, that is c
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from app.insight import alignment
 from app.insight.identities import Identity
@@ -45,8 +45,7 @@ class Proposal:
     add_dkim: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(NamedTuple):
     """Messages from one address with one identity.
 
     source  the key of the service that they come from
@@ -86,6 +85,7 @@ class Replay:
     spared       messages that were quarantined or rejected, and would not be
     unsure       messages by what is not known of them
     overridden   hit ones whose receivers did less than the policy asked; they may do so again
+    identities   of mail that is hit; not_hit: of mail that is not
     """
 
     messages: int = 0
@@ -100,6 +100,7 @@ class Replay:
     addresses: Counter[str] = field(default_factory=Counter)
     header_from: Counter[str] = field(default_factory=Counter)
     identities: set[Identity] = field(default_factory=set)
+    not_hit: set[Identity] = field(default_factory=set)
 
 
 class Simulation:
@@ -113,9 +114,13 @@ class Simulation:
 
     def run(self, mail: Iterable[Mail]) -> Replay:
         """What would have happened to all of it; sums are of the mail that is hit."""
-        replay = Replay()
+        alike: dict[tuple[int, str, bool | None], list[Mail]] = {}
         for one in mail:
-            self._count(replay, one, self.outcome(one))
+            key = (id(one.identity), one.source, self._still_lets(one.source_ip))
+            alike.setdefault(key, []).append(one)
+        replay = Replay()
+        for some in alike.values():
+            self._count(replay, some, self.outcome(some[0]))
         return replay
 
     def outcome(self, mail: Mail) -> Outcome:
@@ -127,8 +132,9 @@ class Simulation:
             found = self._results[key] = self._judge(*key)
         return found
 
-    def _count(self, replay: Replay, mail: Mail, outcome: Outcome) -> None:
-        count, identity = mail.messages, mail.identity
+    def _count(self, replay: Replay, mail: Sequence[Mail], outcome: Outcome) -> None:
+        """Count mail that has one outcome, from one source with one identity."""
+        identity, count = mail[0].identity, sum(one.messages for one in mail)
         replay.messages += count
         replay.passed += count * outcome.passed
         replay.dispositions[outcome.disposition.value] += count
@@ -138,15 +144,17 @@ class Simulation:
         after = outcome.disposition.strength
         replay.spared += count * (before > after)
         if after == 0:
+            replay.not_hit.add(identity)
             return
         replay.hit += count
         replay.newly_hit += count * (before == 0)
         if not identity.passed and before < after and identity.reasons:
             replay.overridden += count
-        replay.sources[mail.source] += count
-        replay.addresses[mail.source_ip] += count
+        replay.sources[mail[0].source] += count
         replay.header_from[identity.header_from] += count
         replay.identities.add(identity)
+        for one in mail:
+            replay.addresses[one.source_ip] += one.messages
 
     def _judge(self, identity: Identity, signs: bool, lets: bool | None) -> Outcome:
         proposal = self._proposal

@@ -31,8 +31,7 @@ class Flow(NamedTuple):
     last_hour: int
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """What is known of an address.
 
     name  its reverse name, if that leads back to it
@@ -78,7 +77,7 @@ class Source:
     key          of the service; with ``/forwarding`` for what it only passed on
     kind         own, forwarder, suspicious or unknown; ``reason`` says why
     first_hour   ever seen, as ``last_hour``
-    flows        the messages by (address, identity)
+    flows        the messages by (address, identity); ``identities``: those by identity
     """
 
     key: str
@@ -98,6 +97,7 @@ class Source:
     countries: Counter[str] = field(default_factory=Counter)
     reasons: Counter[Judged] = field(default_factory=Counter)
     flows: list[Flow] = field(default_factory=list)
+    identities: Counter[int] = field(default_factory=Counter)
 
     @property
     def failed(self) -> int:
@@ -129,9 +129,18 @@ def gather(
     for flow in _bounded(flows):
         by_address.setdefault(flow.source_ip, []).append(flow)
     sources: dict[str, Source] = {}
+    parts: dict[tuple[str, bool, int], _Part] = {}
     for address, some in by_address.items():
         for service, mine in _services(address, some, clues, context):
-            _add(sources, service, mine, identities, clues)
+            is_listed = service.term is not None
+            for flow in mine:
+                place = (service.key, is_listed, flow.identity)
+                part = parts.get(place)
+                if part is None:
+                    part = parts[place] = _part(sources, service, clues[flow.identity])
+                part.flows.append(flow)
+    for part in parts.values():
+        _add(part)
     for source in sources.values():
         _conclude(source, context)
     return sorted(sources.values(), key=lambda source: (-source.messages, source.key))
@@ -243,27 +252,38 @@ def _by_host(address: str, host: Host) -> Service:
     return Service(f"ip:{address}", address, "none", "nothing is known but the address")
 
 
-def _add(
-    sources: dict[str, Source], service: Service, flows: Sequence[Flow],
-    identities: Mapping[int, Identity], clues: Mapping[int, Clue],
-) -> None:  # fmt: skip
+class _Part(NamedTuple):
+    """What a source sent with one identity: it is judged once, however many addresses it has."""
+
+    source: Source
+    identity: Identity
+    judged: Judged
+    flows: list[Flow]
+
+
+def _part(sources: dict[str, Source], service: Service, found: Clue) -> _Part:
+    judged = judge(found, service.sender, is_listed=service.term is not None)
+    key = f"{service.key}/forwarding" if judged.kind is Kind.FORWARDER else service.key
+    source = sources.setdefault(key, Source(key, service))
+    return _Part(source, found.identity, judged, [])
+
+
+def _add(part: _Part) -> None:
+    source, identity, flows = part.source, part.identity, part.flows
+    count = sum(flow.messages for flow in flows)
+    source.messages += count
+    source.passed += count * identity.passed
+    source.dkim_aligned += count * identity.dkim
+    source.spf_aligned += count * identity.spf
+    source.first_hour = min(source.first_hour, min(flow.first_hour for flow in flows))
+    source.last_hour = max(source.last_hour, max(flow.last_hour for flow in flows))
+    source.reasons[part.judged] += count
+    source.header_from[identity.header_from] += count
+    source.identities[flows[0].identity] += count
+    source.flows += flows
+    addresses = source.addresses
     for flow in flows:
-        judged = judge(clues[flow.identity], service.sender, is_listed=service.term is not None)
-        key = f"{service.key}/forwarding" if judged.kind is Kind.FORWARDER else service.key
-        source = sources.get(key)
-        if source is None:
-            source = sources[key] = Source(key, service)
-        identity, count = identities[flow.identity], flow.messages
-        source.messages += count
-        source.passed += count * identity.passed
-        source.dkim_aligned += count * identity.dkim
-        source.spf_aligned += count * identity.spf
-        source.first_hour = min(source.first_hour, flow.first_hour)
-        source.last_hour = max(source.last_hour, flow.last_hour)
-        source.addresses[flow.source_ip] += count
-        source.reasons[judged] += count
-        source.header_from[identity.header_from] += count
-        source.flows.append(flow)
+        addresses[flow.source_ip] += flow.messages
 
 
 def _conclude(source: Source, context: Context) -> None:

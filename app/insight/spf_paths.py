@@ -3,10 +3,13 @@
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any
 
 from app.protocols import spf
 
+_SIZES = {AF_INET: (4, 32), AF_INET6: (6, 128)}  # version, bits of an address
 _Key = tuple[int, int, int]  # version, bits, the network's first bits
 
 
@@ -34,7 +37,10 @@ class SpfPaths:
         self._by_network: dict[_Key, list[int]] = {}
         self.domain = domain
         self.terms: tuple[Term, ...] = tuple(self._read(domain))
-        self._bits = sorted({key[:2] for key in self._by_network})
+        self._bits = {
+            version: {bits for kind, bits, _ in self._by_network if kind == version}
+            for version, _ in _SIZES.values()
+        }
 
     @classmethod
     def known(cls, domain: str, judgement: Mapping[str, Any] | None) -> "SpfPaths | None":
@@ -46,13 +52,14 @@ class SpfPaths:
 
     def letting(self, address: str) -> tuple[Term, ...]:
         """The terms that are known to let the address pass."""
-        ip = ipaddress.ip_address(address)
-        number, size = int(ip), ip.max_prefixlen
+        family = AF_INET6 if ":" in address else AF_INET
+        version, size = _SIZES[family]
+        number = int.from_bytes(inet_pton(family, address))  # a tenth of what ipaddress takes
         found: set[int] = set()
-        for version, bits in self._bits:
-            if version == ip.version:
-                found.update(self._by_network.get((version, bits, number >> (size - bits)), ()))
-        return tuple(self.terms[index] for index in sorted(found))
+        for bits in self._bits[version]:
+            if known := self._by_network.get((version, bits, number >> (size - bits))):
+                found.update(known)
+        return tuple(self.terms[index] for index in sorted(found)) if found else ()
 
     def _read(self, domain: str) -> Iterator[Term]:
         for index, (term, owner) in enumerate(self._passing(domain)):
@@ -101,10 +108,15 @@ class SpfPaths:
         texts = [text for text in self._heard.get((name, "TXT"), ()) if spf.is_record(text)]
         if len(texts) != 1:
             return None
-        try:
-            return spf.parse_record(texts[0])
-        except spf.BadRecord:
-            return None
+        return _parsed(texts[0])
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> spf.Record | None:
+    try:
+        return spf.parse_record(text)
+    except spf.BadRecord:
+        return None
 
 
 def _name(term: spf.Directive, owner: str) -> str | None:

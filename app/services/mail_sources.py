@@ -169,9 +169,10 @@ def _flows(session: Session, domain_id: UUID, window: Window) -> tuple[list[Flow
         )
         .join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
         .outerjoin(SenderHost, SenderHost.address == DmarcFlow.source_ip)
+        .where(DmarcFlow.domain_id == domain_id)
     ).all()  # fmt: skip
-    flows = [Flow(row[0], row[1], int(row[2]), row[3], row[4]) for row in rows]
-    hosts = {row[0]: Host(*row[5:]) for row in rows if row[5] or row[6] or row[8]}
+    flows = [Flow._make(row[:5]) for row in rows]
+    hosts = {row[0]: Host._make(row[5:]) for row in rows if row[5] or row[6] or row[8]}
     return flows, hosts
 
 
@@ -183,7 +184,7 @@ def _states(session: Session, domain: Domain) -> dict[str, State]:
 def hours(session: Session, domain_id: UUID, window: Window) -> list[tuple[str, int, int]]:
     """(reporter, hour, messages) of the window; a step."""
     rows = session.execute(
-        select(DmarcHour.reporter, DmarcHour.hour, func.sum(DmarcHour.messages))
+        select(DmarcHour.reporter, DmarcHour.hour, analytics.sum_of(DmarcHour.messages))
         .where(
             DmarcHour.domain_id == domain_id,
             DmarcHour.hour >= window.start,
@@ -191,4 +192,4 @@ def hours(session: Session, domain_id: UUID, window: Window) -> list[tuple[str, 
         )
         .group_by(DmarcHour.reporter, DmarcHour.hour)
     )
-    return [(row[0], row[1], int(row[2])) for row in rows]
+    return [(row[0], row[1], row[2]) for row in rows]

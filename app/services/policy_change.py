@@ -114,13 +114,11 @@ def try_out(account_id: UUID, ref: str, window: Window, trial: Trial) -> Simulat
         sending = mail_sources.load(session, domain, window)
         proposal = _proposal(sending, trial)
         simulation = Simulation(domain.name, proposal, sending.context.spf, sending.context.walked)
-        mail = _mail(sending)
-        replay = simulation.run(mail)
+        replay = simulation.run(_mail(sending))
         reporters = _reporters(session, sending, replay.identities)
-    spared = {one.identity for one in mail if simulation.outcome(one).disposition is Policy.NONE}
     return Simulated(
         sending, proposal, replay, simulate.confidence(replay, sending.days), reporters,
-        bool(spared & replay.identities), _unknowns(sending, replay),
+        bool(replay.not_hit & replay.identities), _unknowns(sending, replay),
     )  # fmt: skip
 
 

@@ -22,9 +22,11 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    Text,
     Uuid,
     and_,
     bindparam,
+    cast,
     create_engine,
     event,
     func,
@@ -206,7 +208,7 @@ def given_table(dialect: str, table: type[Base], names: Sequence[str]) -> Any:
         ]
         return select(*cells).subquery("given")
     arrays = [
-        bindparam(f"given_{column.name}", type_=ARRAY(column.type), required=True)
+        cast(bindparam(f"given_{column.name}", type_=Text, required=True), ARRAY(column.type))
         for column in columns
     ]
     return func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
@@ -218,8 +220,16 @@ def given(
     """The parameters of a statement with ``given_table``; cells are text, numbers or booleans."""
     if connection.dialect.name == "sqlite":
         return {"given": _json(rows)}
-    columns = map(list, zip(*rows, strict=True)) if rows else ([] for _ in names)
-    return {f"given_{name}": cells for name, cells in zip(names, columns, strict=True)}
+    columns = zip(*rows, strict=True) if rows else (() for _ in names)
+    return {f"given_{name}": _array(cells) for name, cells in zip(names, columns, strict=True)}
+
+
+def _array(cells: Sequence[Any]) -> str:
+    """An array as PostgreSQL writes it; the driver's own way with lists takes ten times as long."""
+    if cells and isinstance(cells[0], str):
+        quoted = (cell.replace("\\", r"\\").replace('"', r"\"") for cell in cells)
+        return '{"' + '","'.join(quoted) + '"}'
+    return "{" + ",".join(map(str, cells)) + "}"
 
 
 def insert_given(

@@ -231,7 +231,13 @@ JOINED = (
 
 def _statements(kind: str, account_id: UUID) -> list[str]:
     """Reports, records and roll-ups from ``bench_rows``."""
-    found = [*_reports(kind == "sqlite", account_id), *_roll_ups()]
+    # Rows lie in the order in which they came, as they do where reports come in day by day.
+    arrived = [
+        "CREATE TABLE bench_arrived AS SELECT * FROM bench_rows ORDER BY hour, domain, reporter",
+        "DROP TABLE bench_rows",
+        "ALTER TABLE bench_arrived RENAME TO bench_rows",
+    ]
+    found = [*arrived, *_reports(kind == "sqlite", account_id), *_roll_ups()]
     if kind == "sqlite":
         return found
     indexes = (
@@ -273,11 +279,12 @@ def _reports(is_sqlite: bool, account_id: UUID) -> list[str]:
 def _roll_ups() -> list[str]:
     counts = (
         "SELECT domain, {span}, {start}, {key}, sum(count) FROM {source} GROUP BY 1, 2, 3, {last}"
+        " ORDER BY 3, 1"
     )
     found = [
         f"INSERT INTO dmarc_hours SELECT domain, hour, {REPORTER}, i.header_from, i.disposition,"
         f" i.dkim, i.spf, i.trusted, sum(count) FROM {JOINED} GROUP BY domain, hour, b.reporter,"
-        " i.header_from, i.disposition, i.dkim, i.spf, i.trusted",
+        " i.header_from, i.disposition, i.dkim, i.spf, i.trusted ORDER BY hour, domain",
         "UPDATE dmarc_flows SET first_hour = (SELECT coalesce(min(hour), 0) FROM bench_rows),"
         " last_hour = (SELECT coalesce(max(hour), 0) FROM bench_rows), is_new = false",
     ]

@@ -3,11 +3,24 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, Cast, ColumnElement, Select, and_, case, cast, func, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Cast,
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    join,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from app.db import transaction
@@ -126,18 +139,10 @@ def dmarc(account_id: UUID, question: Question) -> Mail:
     with transaction(readonly=True) as session:
         domain = domains.owned(session, account_id, question.domain)
         totals, before, series = _series(session, domain.id, window, buckets)
-        groups: list[Group] = []
-        if question.group_by == "source":
-            groups = _sources(session, domain.id, window)
-        elif question.group_by:
-            groups = _groups(session, domain.id, window, question.group_by)
-        shown = groups[:MAX_GROUPS]
-        if question.group_by and shown:
-            _fill(session, domain.id, question, shown, buckets)
+        groups, count = _groups(session, domain.id, question, buckets)
         return Mail(
-            domain, question, buckets.starts, totals, before, series, shown,
-            _sum(groups[MAX_GROUPS:]), len(groups) - len(shown),
-            _spread(session, domain.id, question),
+            domain, question, buckets.starts, totals, before, series, groups,
+            _others(totals, groups), count - len(groups), _spread(session, domain.id, question),
         )  # fmt: skip
 
 
@@ -155,7 +160,7 @@ def _series(
 ) -> tuple[Period, Period, list[Totals]]:
     """Of the window, of the one before, and by bucket."""
     now, before, series = Period(), Period(), [Totals() for _ in buckets.starts]
-    hour = case((DmarcHour.hour >= window.start, DmarcHour.hour), else_=BEFORE).label("at")
+    hour = _when(DmarcHour.hour, Window(window.before.start, window.stop))
     keys = (hour, DmarcHour.disposition, DmarcHour.dkim, DmarcHour.spf, DmarcHour.trusted)
     both = (
         DmarcHour.domain_id == domain_id,
@@ -172,11 +177,9 @@ def _series(
         total.unverified += 0 if trusted else messages
         if when != BEFORE:
             series[buckets.index(when)].add(messages, dkim=dkim, spf=spf)
-    is_now = (DmarcHour.hour >= window.start).label("is_now")
-    for flag, count in session.execute(
-        select(is_now, func.count(DmarcHour.reporter.distinct())).where(*both).group_by(is_now)
-    ):
-        (now if flag else before).reporters = count
+    is_now = DmarcHour.hour >= window.start
+    for flag, _ in session.execute(select(is_now, DmarcHour.reporter).where(*both).distinct()):
+        (now if flag else before).reporters += 1
     return now, before, series
 
 
@@ -194,36 +197,103 @@ _KEYS: Mapping[str, ColumnElement[str]] = {
 }
 
 
-def _groups(session: Session, domain_id: UUID, window: Window, by: str) -> list[Group]:
-    """All of them, those with the most messages first."""
-    key = _KEYS[by].label("key")
-    is_now = (DmarcHour.hour >= window.start).label("is_now")
+def _groups(
+    session: Session, domain_id: UUID, question: Question, buckets: Buckets
+) -> tuple[list[Group], int]:
+    """Those with the most messages, with their series; and how many there are."""
+    window, by = question.window, question.group_by
+    if by is None:
+        return [], 0
     rows = session.execute(
-        select(key, is_now, DmarcHour.dkim, DmarcHour.spf, sum_of(DmarcHour.messages))
-        .where(DmarcHour.domain_id == domain_id, or_(_in(window), _in(window.before)))
-        .group_by(key, is_now, DmarcHour.dkim, DmarcHour.spf)
+        _by_address(session, domain_id, window)
+        if by == "source"
+        else _by_key(by, domain_id, window)
+    ).all()
+    groups = {row[0]: Group(row[1], row[2], row[3], row[4], key=row[0]) for row in rows}
+    for group in groups.values():
+        group.series = [0] * len(buckets.starts)
+    both = Window(window.before.start, window.stop)
+    told = _told_of_addresses if by == "source" else partial(_told_of_keys, by)
+    for key, hour, messages in session.execute(told(domain_id, both, list(groups))):
+        if hour == BEFORE:
+            groups[key].before += messages
+        else:
+            groups[key].series[buckets.index(hour)] += messages
+    return list(groups.values()), rows[0][5] if rows else 0
+
+
+def _largest(key: Any, messages: Any, passed: tuple[Any, Any], rows: Any) -> Select[Any]:
+    """(key, messages, passed, DKIM aligned, SPF aligned, how many keys) of the largest ones.
+
+    passed  columns: DKIM passed in alignment, SPF did
+    """
+    dkim, spf = passed
+    total = sum_of(messages)
+    sums = (sum_of(case((is_so, messages), else_=0)) for is_so in (or_(dkim, spf), dkim, spf))
+    return (
+        select(key, total, *sums, func.count().over())
+        .select_from(rows)
+        .group_by(key)
+        .order_by(total.desc(), key)
+        .limit(MAX_GROUPS)
     )
-    return _grouped(rows)
 
 
-def _sources(session: Session, domain_id: UUID, window: Window) -> list[Group]:
-    found = []
-    for part, is_now in ((window, True), (window.before, False)):
-        counts = flow_counts(session, domain_id, part).subquery()
-        found += [
-            (row[0], is_now, row[1], row[2], row[3])
-            for row in session.execute(
-                select(
-                    DmarcFlow.source_ip, DmarcIdentity.dkim, DmarcIdentity.spf,
-                    sum_of(counts.c.messages),
-                )
-                .join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
-                .join(DmarcIdentity, DmarcIdentity.id == DmarcFlow.identity_id)
-                .where(DmarcFlow.domain_id == domain_id)
-                .group_by(DmarcFlow.source_ip, DmarcIdentity.dkim, DmarcIdentity.spf)
-            )
-        ]  # fmt: skip
-    return _grouped(found)
+def _by_key(by: str, domain_id: UUID, window: Window) -> Select[Any]:
+    passed = (DmarcHour.dkim, DmarcHour.spf)
+    statement = _largest(_KEYS[by], DmarcHour.messages, passed, DmarcHour)
+    return statement.where(DmarcHour.domain_id == domain_id, _in(window)).having(
+        func.sum(DmarcHour.messages) > 0
+    )
+
+
+def _by_address(session: Session, domain_id: UUID, window: Window) -> Select[Any]:
+    counts = flow_counts(session, domain_id, window).subquery()
+    rows = join(
+        join(counts, DmarcFlow, DmarcFlow.id == counts.c.flow_id),
+        DmarcIdentity, DmarcIdentity.id == DmarcFlow.identity_id,
+    )  # fmt: skip
+    passed = (DmarcIdentity.dkim, DmarcIdentity.spf)
+    statement = _largest(DmarcFlow.source_ip, counts.c.messages, passed, rows)
+    return statement.where(
+        DmarcFlow.domain_id == domain_id, DmarcIdentity.domain_id == domain_id
+    ).having(func.sum(counts.c.messages) > 0)
+
+
+def _told_of_keys(
+    by: str, domain_id: UUID, both: Window, keys: Sequence[str]
+) -> Select[str, int, int]:
+    """(key, hour or BEFORE, messages) of the window and the one before."""
+    key, hour = _KEYS[by].label("key"), _when(DmarcHour.hour, both)
+    return (
+        select(key, hour, sum_of(DmarcHour.messages))
+        .where(DmarcHour.domain_id == domain_id, _in(both), _KEYS[by].in_(keys))
+        .group_by(key, hour)
+    )
+
+
+def _told_of_addresses(
+    domain_id: UUID, both: Window, addresses: Sequence[str]
+) -> Select[str, int, int]:
+    """(address, hour or BEFORE, messages) of the window and the one before."""
+    hour = _when(FlowCount.start, both)
+    return (
+        select(DmarcFlow.source_ip, hour, sum_of(FlowCount.messages))
+        .join(DmarcFlow, DmarcFlow.id == FlowCount.flow_id)
+        .where(
+            DmarcFlow.domain_id == domain_id,
+            DmarcFlow.source_ip.in_(addresses),
+            FlowCount.span == 1,
+            FlowCount.start >= both.start,
+            FlowCount.start < both.stop,
+        )
+        .group_by(DmarcFlow.source_ip, hour)
+    )
+
+
+def _when(hour: Any, both: Window) -> Any:
+    """The hour if it is in the later half, which is the window."""
+    return case((hour >= (both.start + both.stop) // 2, hour), else_=BEFORE).label("at")
 
 
 def flow_counts(session: Session, domain_id: UUID, window: Window) -> Select[int, int]:
@@ -258,59 +328,17 @@ def in_blocks(
     )
 
 
-def _grouped(rows: Iterable[Any]) -> list[Group]:
-    """Those that have messages now, from rows of key, is it now, dkim, spf, messages."""
-    groups: dict[str, Group] = {}
-    for key, is_now, dkim, spf, messages in rows:
-        group = groups.setdefault(key, Group(key=key))
-        if is_now:
-            group.add(messages, dkim=dkim, spf=spf)
-        else:
-            group.before += messages
-    shown = [group for group in groups.values() if group.messages]
-    return sorted(shown, key=lambda group: (-group.messages, group.key))
-
-
-def _fill(
-    session: Session, domain_id: UUID, question: Question, groups: Sequence[Group], buckets: Buckets
-) -> None:
-    """Give each group its series."""
-    by_key = {group.key: group for group in groups}
+def _others(all_of_it: Totals, groups: Iterable[Totals]) -> Totals:
+    """What the groups leave."""
+    left = Totals(
+        all_of_it.messages, all_of_it.passed, all_of_it.dkim_aligned, all_of_it.spf_aligned
+    )
     for group in groups:
-        group.series = [0] * len(buckets.starts)
-    window = question.window
-    if question.group_by == "source":
-        statement: Select[str, int, int] = (
-            select(DmarcFlow.source_ip, FlowCount.start, sum_of(FlowCount.messages))
-            .join(DmarcFlow, DmarcFlow.id == FlowCount.flow_id)
-            .where(
-                DmarcFlow.domain_id == domain_id,
-                DmarcFlow.source_ip.in_(by_key),
-                FlowCount.span == 1,
-                FlowCount.start >= window.start,
-                FlowCount.start < window.stop,
-            )
-            .group_by(DmarcFlow.source_ip, FlowCount.start)
-        )
-    else:
-        key = _KEYS[question.group_by or ""].label("key")
-        statement = (
-            select(key, DmarcHour.hour, sum_of(DmarcHour.messages))
-            .where(DmarcHour.domain_id == domain_id, _in(window), key.in_(by_key))
-            .group_by(key, DmarcHour.hour)
-        )
-    for name, hour, messages in session.execute(statement):
-        by_key[name].series[buckets.index(hour)] += messages
-
-
-def _sum(groups: Iterable[Group]) -> Totals:
-    total = Totals()
-    for group in groups:
-        total.messages += group.messages
-        total.passed += group.passed
-        total.dkim_aligned += group.dkim_aligned
-        total.spf_aligned += group.spf_aligned
-    return total
+        left.messages -= group.messages
+        left.passed -= group.passed
+        left.dkim_aligned -= group.dkim_aligned
+        left.spf_aligned -= group.spf_aligned
+    return left
 
 
 def _spread(session: Session, domain_id: UUID, question: Question) -> int:

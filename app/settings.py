@@ -92,7 +92,7 @@ class Settings:
 
     delivery_schedule: tuple[float, ...] = SCHEDULE
     delivery_seconds: float = 15.0
-    delivery_lease: timedelta = timedelta(seconds=30)
+    delivery_lease: timedelta = timedelta(seconds=15)
     delivery_sweep: float = 2.0
 
     @classmethod

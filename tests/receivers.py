@@ -109,6 +109,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     receiver: ClassVar[Receiver]
+    protocol_version = "HTTP/1.1"  # a connection is good for more than one request
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -165,7 +166,10 @@ class ReachingDoor(Door):
     def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
         async def opened() -> T:
             egress = Egress(LOOPBACK, seconds=self._seconds)
-            return await main(lambda: _Reaching(self.zone, egress))
+            try:
+                return await main(lambda: _Reaching(self.zone, egress))
+            finally:
+                egress.close()
 
         return asyncio.run(opened())
 

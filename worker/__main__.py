@@ -2,48 +2,103 @@
 
 ``lmtp`` may stand among the queues: the process that takes mails in.
 
-A worker ends when Redis goes away in the middle of a job; the job's row is taken up again by the
-next attempt, so all there is to do here is to start another.
+What they all need is imported here, once; they are forks, so that one that was killed is back in a
+moment. A worker also ends when Redis goes away in the middle of a job; the job's row is taken up
+again by the next attempt, so all there is to do here is to start another.
 """
 
+import ctypes
+import multiprocessing
+import os
 import signal
-import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.context import ForkProcess
 
-from app import queue
-from worker import stopping
+from app import queue, runtime
+from app.settings import BadSettings, Settings
+from worker import lmtp, process, stopping
 
 LMTP = "lmtp"
+LOOK_SECONDS = 0.1
 PAUSE_SECONDS = 1.0  # between two starts of a worker that keeps ending
 BAD_SETTINGS = 2  # its exit status then: starting it again would not help
+_PR_SET_PDEATHSIG = 1
+
+_fork = multiprocessing.get_context("fork")
 
 
-def main(queues: list[str]) -> int:
-    """Run until SIGTERM or SIGINT; returns once every worker has ended its job."""
+@dataclass(frozen=True, slots=True)
+class _Child:
+    process: ForkProcess
+    started_at: float  # on the monotonic clock
+
+    def is_to_be_replaced(self) -> bool:
+        """It has ended, and not a moment after its start."""
+        is_over = not self.process.is_alive()
+        return is_over and time.monotonic() - self.started_at > PAUSE_SECONDS
+
+
+def main(names: list[str]) -> int:
+    """Run until SIGTERM or SIGINT; returns once every worker has ended its job.
+
+    returns  2 for bad settings, or a queue that does not exist
+    """
+    if set(names) - {*queue.QUEUES, LMTP}:
+        sys.stderr.write(f"usage: python -m worker [{'|'.join([*queue.QUEUES, LMTP])}] …\n")
+        return BAD_SETTINGS
+    try:
+        settings = Settings.from_environ(os.environ)
+    except BadSettings as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_SETTINGS
+    runtime.start(settings)
+    process.spare_the_collector()
     stopping.listen(signal.SIGTERM, signal.SIGINT)
-    running = {name: _start(name) for name in queues or queue.QUEUES}
-    status = 0
-    while not stopping.is_asked() and not status:
-        time.sleep(0.2)
-        for name, process in running.items():
-            if process.poll() == BAD_SETTINGS:
-                status = BAD_SETTINGS
-            elif process.returncode is not None and not stopping.is_asked():
-                time.sleep(PAUSE_SECONDS)
-                running[name] = _start(name)
-    for process in running.values():
-        process.terminate()
-    for process in running.values():
-        process.wait()
+    children = {name: _start(name) for name in names or queue.QUEUES}
+    status = _watch(children)
+    for child in children.values():
+        child.process.terminate()
+    for child in children.values():
+        child.process.join()
     return status
 
 
-def _start(name: str) -> subprocess.Popen[bytes]:
-    # A session of its own: Ctrl-C at a terminal must reach the worker once, through us.
-    words = ["worker.lmtp"] if name == LMTP else ["worker.process", name]
-    command = [sys.executable, "-m", *words]
-    return subprocess.Popen(command, start_new_session=True)
+def _watch(children: dict[str, _Child]) -> int:
+    """Replace what ends, until a stop is asked for; or the status of one that is not to run."""
+    while not stopping.is_asked():
+        time.sleep(LOOK_SECONDS)
+        for name, child in children.items():
+            if child.process.exitcode == BAD_SETTINGS:
+                return BAD_SETTINGS
+            if child.is_to_be_replaced() and not stopping.is_asked():
+                children[name] = _start(name)
+    return 0
+
+
+def _start(name: str) -> _Child:
+    started = _fork.Process(target=_run, args=(name, os.getpid()), name=name)
+    started.start()
+    return _Child(started, time.monotonic())
+
+
+def _run(name: str, parent: int) -> None:
+    """What a fork is for."""
+    os.setsid()  # Ctrl-C at a terminal must reach it once, through its parent
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    _end_with_parent(parent)
+    sys.exit(lmtp.main() if name == LMTP else process.main(name))
+
+
+def _end_with_parent(parent: int) -> None:
+    """Ask Linux for SIGTERM when the parent dies, so that no worker outlives it."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it was dead before that
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

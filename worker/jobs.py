@@ -17,6 +17,8 @@ from app.services import (
 )
 from worker import bounds, stopping
 
+LINGER_SECONDS = 2.0
+
 
 def run_scans(scan_ids: list[str]) -> None:
     """Run the scans that are still queued; what a stop leaves unfinished is given back."""
@@ -34,8 +36,8 @@ def recheck_ownership(domain_ids: list[str]) -> None:
 
 
 def deliver() -> None:
-    """Send what is due, until nothing is."""
-    deliveries.run(runtime.door(), is_stopping=stopping.is_asked)
+    """Send what is due; what comes within a moment after it needs no job of its own."""
+    deliveries.run(runtime.door(), is_stopping=stopping.is_asked, linger=LINGER_SECONDS)
 
 
 def read_intakes(intake_ids: list[str]) -> None:

@@ -6,22 +6,20 @@ account's token, or unknown. A mail is acknowledged once it is committed for tha
 
 import asyncio
 import logging
-import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from app import runtime
+from app import settings
 from app.errors import QuotaExceeded, ServiceUnavailable
 from app.protocols.report_limits import LIMITS
 from app.services import ingest_tokens, intakes
 from app.services.ingest_tokens import Sender
-from app.settings import BadSettings, Listen, Settings
+from app.settings import Listen
 
 logger = logging.getLogger(__name__)
 
@@ -166,20 +164,11 @@ async def run(listen: Listen) -> None:
     server.close()
 
 
-def main(_arguments: Sequence[str] = ()) -> int:
-    """Exit status 2 for bad settings, or if LMTP_LISTEN is not among them."""
-    try:
-        settings = Settings.from_environ(os.environ)
-    except BadSettings as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    if settings.lmtp_listen is None:
+def main() -> int:
+    """Take mails in until SIGTERM or SIGINT. Exit status 2 if LMTP_LISTEN is not set."""
+    listen = settings.current().lmtp_listen
+    if listen is None:
         sys.stderr.write("LMTP_LISTEN is missing: it says where mails are taken in.\n")
         return 2
-    runtime.start(settings)
-    asyncio.run(run(settings.lmtp_listen))
+    asyncio.run(run(listen))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,11 +1,9 @@
-"""``python -m worker.process QUEUE``: one worker of one queue, with a fork for each job."""
+"""One worker of one queue, with a fork for each job."""
 
 import contextlib
-import ctypes
 import gc
 import os
 import signal
-import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -15,15 +13,13 @@ from rq import Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from app import queue, runtime
-from app.settings import BadSettings, Settings
+from app import queue, settings
 from worker import jobs, stopping
 
 WORKER_TTL = 60  # seconds without a heartbeat after which others take a worker for dead
 MAINTENANCE_SECONDS = 30
 HEARTBEAT_SECONDS = 10
 _STOP_HORSE = signal.SIGUSR1
-_PR_SET_PDEATHSIG = 1
 
 
 class NotAllowed(Exception):
@@ -64,21 +60,11 @@ class ScanWorker(Worker):
         stopping.listen(signal.SIGTERM, _STOP_HORSE)
 
 
-def main(arguments: list[str]) -> int:
-    """Work until SIGTERM. Exit status 2 for bad settings or a queue that does not exist."""
-    if len(arguments) != 1 or arguments[0] not in queue.QUEUES:
-        sys.stderr.write(f"usage: python -m worker.process {'|'.join(queue.QUEUES)}\n")
-        return 2
-    try:
-        settings = Settings.from_environ(os.environ)
-    except BadSettings as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    _end_with_parent()
-    runtime.start(settings)
-    connection = Redis.from_url(settings.redis_url, socket_connect_timeout=5)
+def main(name: str) -> int:
+    """Work on this queue until SIGTERM; the process has its settings by now."""
+    connection = Redis.from_url(settings.current().redis_url, socket_connect_timeout=5)
     worker = ScanWorker(
-        arguments,
+        [name],
         connection=connection,
         serializer=JSONSerializer,
         job_class=AllowedJob,
@@ -86,13 +72,20 @@ def main(arguments: list[str]) -> int:
         maintenance_interval=MAINTENANCE_SECONDS,
         job_monitoring_interval=HEARTBEAT_SECONDS,
         log_job_description=False,
+        work_horse_killed_handler=lambda *_: _ring(name),
     )
-    _spare_the_collector()
+    _ring(name)
     worker.work()
     return 0
 
 
-def _spare_the_collector() -> None:
+def _ring(name: str) -> None:
+    """Deliveries that a process has left behind by its death are taken up at once."""
+    if name == queue.DELIVERY:
+        queue.enqueue_delivery()
+
+
+def spare_the_collector() -> None:
     """Look for cyclic garbage rarely: a job is a fork that ends soon, and makes little of it.
 
     What was loaded before the forks is not looked at any more, so that they keep sharing it.
@@ -100,13 +93,3 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-
-
-def _end_with_parent() -> None:
-    """Ask Linux for SIGTERM when the supervisor dies, so that no worker outlives it."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -67,7 +67,7 @@ class Channel(Base):
     digest_at    when the next digest is due
     failures     in a row; ``failing_since`` is the first of them
     rests_until  not tried before, whatever waits
-    lease        counts who has it; ``lease_until`` is until when
+    lease        counts who has it; ``lease_until`` is until when, or until its process has ended
     disabled_at  nothing is sent any more; by a person or, with a reason, by its own failures
     """
 
@@ -96,6 +96,7 @@ class Channel(Base):
     rests_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     lease: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lease_holder: Mapped[str | None] = mapped_column(String(120))
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     disabled_reason: Mapped[str | None] = mapped_column(String(200))
     created_by: Mapped[str] = mapped_column(String(300))

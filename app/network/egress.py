@@ -9,7 +9,7 @@ import ipaddress
 import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,6 +17,8 @@ from urllib.parse import quote, urlsplit
 
 from app.checks.answers import Answers, Page, Request, Undetermined
 from app.network import http1, special_addresses
+from app.network.kept import Kept, Line
+from app.network.special_addresses import Address
 from app.protocols import names
 
 AT_ONCE = 16
@@ -27,8 +29,6 @@ MAX_BODY = 64 * 1024
 USER_AGENT = "mailwatch/1"
 
 _PATH = "/?&=%:@!$'()*+,;~-._[]"
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Refusal(Exception):
@@ -42,7 +42,9 @@ class Refusal(Exception):
 class Egress:
     """HTTPS requests of one event loop; of those that only read ``AT_ONCE`` at a time.
 
-    Who sends bodies bounds them itself: receivers that hang must not keep others waiting.
+    Who sends bodies bounds them itself, their time too: receivers that hang must not keep others
+    waiting. Bodies to one host may follow each other on one connection, for a few seconds, while
+    its name leads to the address at the other end.
 
     allowed  networks that are fine though they are not public
     proxy    ``http://host:port``; connections go through it by CONNECT, to the address looked up
@@ -59,6 +61,11 @@ class Egress:
         self._allowed, self._proxy, self._port = allowed, proxy, port
         self._seconds = seconds
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._kept = Kept()
+
+    def close(self) -> None:
+        """End the connections that wait for another request."""
+        self._kept.close()
 
     async def fetch(
         self, answers: Answers, host: str, path: str, request: Request | None = None
@@ -75,9 +82,14 @@ class Egress:
         try:
             addresses = await public_addresses(answers, host, self._allowed)
             request = request or Request()
-            gate = self._gate if request.method == "GET" else nullcontext()
-            async with gate, asyncio.timeout(self._seconds):
-                return await self._exchange(addresses, host, target, request)
+            if request.method == "POST":
+                return await self._post(addresses, host, target, request)
+            async with self._gate, asyncio.timeout(self._seconds):
+                line = await self._connected(addresses, host, request.port or self._port)
+                try:
+                    return (await _converse(line, host, target, request))[0]
+                finally:
+                    line.cut()
         except Refusal as refusal:
             return Page(url, failure=refusal.failure, detail=refusal.detail)
         except ssl.SSLCertVerificationError as error:
@@ -95,30 +107,40 @@ class Egress:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 
-    async def _exchange(
+    async def _post(
         self, addresses: Sequence[Address], host: str, target: str, request: Request
     ) -> Page:
         port = request.port or self._port
-        reader, writer = await self._connected(addresses, host, port)
-        try:
-            page = Page(f"https://{host}{target}", not_after=_not_after(writer))
-            writer.write(_encoded(request, host, target))
-            await writer.drain()
-            return await _read_page(reader, page, has_body=request.method == "GET")
-        finally:
-            writer.transport.abort()  # the peer has no say in when it ends
+        line = await self._kept.take(host, port, addresses)
+        if line is not None:
+            try:
+                return await self._finish(line, host, target, request)
+            except (EOFError, ConnectionError, http1.NotHttp) as error:  # no longer good
+                if getattr(error, "partial", b""):
+                    raise
+        line = await self._connected(addresses, host, port)
+        return await self._finish(line, host, target, request)
 
-    async def _connected(
-        self, addresses: Sequence[Address], host: str, port: int
-    ) -> tuple[StreamReader, StreamWriter]:
+    async def _finish(self, line: Line, host: str, target: str, request: Request) -> Page:
+        try:
+            page, head = await _converse(line, host, target, request)
+        except BaseException:
+            line.cut()
+            raise
+        self._kept.put(host, request.port or self._port, line, head)
+        return page
+
+    async def _connected(self, addresses: Sequence[Address], host: str, port: int) -> Line:
         """A connection to the first address that takes one; a bad certificate ends the search."""
         last: OSError = ConnectionError()
         for address in addresses[:MAX_ADDRESSES]:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     if self._proxy:
-                        return await self._by_proxy(self._proxy, address, host, port)
-                    return await self._directly(address, host, port)
+                        streams = await self._by_proxy(self._proxy, address, host, port)
+                    else:
+                        streams = await self._directly(address, host, port)
+                    return Line(address, *streams)
             except ssl.SSLCertVerificationError:
                 raise
             except OSError as error:
@@ -181,9 +203,16 @@ async def public_addresses(
     return addresses
 
 
-async def _read_page(reader: StreamReader, page: Page, *, has_body: bool) -> Page:
+async def _converse(
+    line: Line, host: str, target: str, request: Request
+) -> tuple[Page, http1.Head]:
+    """What is answered, and the head of that; the body is read for a GET and a status 200 only."""
+    page = Page(f"https://{host}{target}", not_after=_not_after(line.writer))
+    line.writer.write(_encoded(request, host, target))
+    await line.writer.drain()
+    head = http1.Head(0, {})
     try:
-        head = await http1.read_head(reader)
+        head = await http1.read_head(line.reader)
         page = replace(
             page,
             status=head.status,
@@ -191,12 +220,12 @@ async def _read_page(reader: StreamReader, page: Page, *, has_body: bool) -> Pag
             retry_after=head.headers.get("retry-after", ""),
         )
         if 300 <= head.status < 400:
-            return replace(page, failure="redirect")
-        if head.status != 200 or not has_body:
-            return page
-        return replace(page, body=await http1.read_body(reader, head, MAX_BODY))
+            page = replace(page, failure="redirect")
+        elif head.status == 200 and request.method == "GET":
+            page = replace(page, body=await http1.read_body(line.reader, head, MAX_BODY))
     except http1.TooLarge as error:
-        return replace(page, failure="too_large", detail=str(error))
+        page = replace(page, failure="too_large", detail=str(error))
+    return page, head
 
 
 def _encoded(request: Request, host: str, target: str) -> bytes:
@@ -206,11 +235,12 @@ def _encoded(request: Request, host: str, target: str) -> bytes:
         "Host": f"{host}{port}",
         "User-Agent": USER_AGENT,
         "Accept-Encoding": "identity",
-        "Connection": "close",
         **request.headers,
     }
     if request.method == "POST":
         headers["Content-Length"] = str(len(request.body))
+    else:
+        headers["Connection"] = "close"
     lines = [f"{name}: {value}" for name, value in headers.items()]
     if any(not line.isprintable() for line in lines):
         raise ValueError("a header has a control character")

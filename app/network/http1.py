@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 MAX_HEAD = 16 * 1024
 _MAX_INTERIM = 5  # 1xx responses before the one that counts
+_MAX_TRAILER = 20  # lines
 _MAX_LINE = 256  # of a chunk's size with its extensions
 
-_STATUS_LINE = re.compile(r"HTTP/1\.[01] ([1-9][0-9]{2})(?: .*)?")
+_STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?\r\n")
 
@@ -25,10 +26,14 @@ class TooLarge(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """``headers`` by name in lower case; values of one name are joined by a comma."""
+    """``headers`` by name in lower case; values of one name are joined by a comma.
+
+    is_last  no other response follows on this connection (RFC 9112 §9.3), or none can be told
+    """
 
     status: int
     headers: Mapping[str, str]
+    is_last: bool = True
 
 
 async def read_head(reader: StreamReader) -> Head:
@@ -58,6 +63,8 @@ async def read_body(reader: StreamReader, head: Head, limit: int) -> bytes:
         if coding.lower() != "chunked":
             raise NotHttp("a transfer coding that nobody asked for")
         return await _read_chunks(reader, limit)
+    if head.status in (204, 304):
+        return b""
     if (length := head.headers.get("content-length")) is None:
         return await _read_to_end(reader, limit)
     if not re.fullmatch("[0-9]{1,18}", length):
@@ -76,7 +83,15 @@ def _head(first: str, rest: list[str]) -> Head:
             raise NotHttp("a header that is none")
         name = field[1].lower()
         headers[name] = f"{headers[name]}, {field[2]}" if name in headers else field[2]
-    return Head(int(status[1]), headers)
+    return Head(int(status[2]), headers, _is_last(status[1], int(status[2]), headers))
+
+
+def _is_last(minor: str, status: int, headers: Mapping[str, str]) -> bool:
+    options = {option.strip().lower() for option in headers.get("connection", "").split(",")}
+    is_bounded = status in (204, 304) or not headers.keys().isdisjoint(
+        ("content-length", "transfer-encoding")
+    )
+    return minor == "0" or "close" in options or not is_bounded
 
 
 async def _read_to_end(reader: StreamReader, limit: int) -> bytes:
@@ -96,6 +111,20 @@ async def _read_chunks(reader: StreamReader, limit: int) -> bytes:
         if await reader.readexactly(2) != b"\r\n":
             raise NotHttp("a chunk longer than it says")
     return body
+
+
+async def skip_trailer(reader: StreamReader) -> None:
+    """Read what follows the last chunk, for another response to follow that (RFC 9112 §7.1.2).
+
+    raises  TooLarge, EOFError
+    """
+    for _ in range(_MAX_TRAILER):
+        try:
+            if await reader.readuntil(b"\r\n") == b"\r\n":
+                return
+        except asyncio.LimitOverrunError:
+            break
+    raise TooLarge("The trailer of the response is too large")
 
 
 async def _read_size(reader: StreamReader) -> int:

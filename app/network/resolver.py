@@ -77,6 +77,7 @@ class Network(Door):
         try:
             return await main(lambda: LiveAnswers(shared, egress, prober, budget))
         finally:
+            egress.close()
             shared.close()
 
 

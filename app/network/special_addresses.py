@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
 
 _IPV4 = tuple(
     IPv4Network(cidr)

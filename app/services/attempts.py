@@ -1,8 +1,9 @@
 """The tries of deliveries: which is next for a channel, and what the end of one means for it."""
 
 import random
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -11,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from app import settings
+from app import processes, settings
 from app.channels.contract import Outcome
 from app.channels.mail_html import BAD
 from app.db import now, transaction
@@ -23,15 +24,20 @@ GIVE_UP_AFTER = timedelta(days=5)  # without a success
 MAX_RETRY_AFTER = timedelta(hours=24)
 MAX_REST = timedelta(minutes=5)
 DIGEST_AT_ONCE = 500
+WEBHOOKS_AT_ONCE = 20
 JITTER = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A channel that this process has until the lease ends."""
+    """A channel that this process has until the lease ends.
+
+    is_failing  its last try was no success
+    """
 
     channel_id: UUID
     lease: int
+    is_failing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +53,48 @@ class Parcel:
     channel: Channel
     secrets: Secrets | None
     events: Sequence[dict[str, Any]]
-    at: datetime
+    taken_at: datetime
     since: datetime | None = None
+    taken: float = field(default_factory=time.monotonic)
+
+    @property
+    def at(self) -> datetime:
+        """Now, by the clock of the database."""
+        return self.taken_at + timedelta(seconds=time.monotonic() - self.taken)
 
 
-def claim_due(most: int) -> list[Claim]:
-    """Take channels that have something due, and that nobody has."""
+Done = tuple[Parcel, Outcome]
+
+
+def claim_due(most: int, *, failing: int) -> list[Claim]:
+    """Take channels that have something due, and that nobody has; those that do well come first.
+
+    failing  how many may be among them whose last try was no success
+    """
     with transaction() as session:
         moment = now(session)
-        taken = session.scalars(
+        found = session.scalars(
             select(Channel)
-            .where(_has_due(moment))
-            .order_by(Channel.lease_until, Channel.id)
+            .where(_has_due(moment, _ended_holders(session, moment)))
+            .order_by(Channel.failures, Channel.last_success_at.nulls_first(), Channel.id)
             .limit(most)
             .with_for_update(skip_locked=True)
         ).all()
+        well = sum(channel.failures == 0 for channel in found)
+        taken = found[: well + failing]
         for channel in taken:
             channel.lease += 1
+            channel.lease_holder = processes.own_name()
             channel.lease_until = moment + settings.current().delivery_lease
-        return [Claim(channel.id, channel.lease) for channel in taken]
+        return [Claim(channel.id, channel.lease, channel.failures > 0) for channel in taken]
 
 
 def is_due() -> bool:
     """Whether any channel that nobody has can be sent something."""
     with transaction(readonly=True) as session:
-        return session.scalar(select(Channel.id).where(_has_due(now(session))).limit(1)) is not None
+        moment = now(session)
+        due = _has_due(moment, _ended_holders(session, moment))
+        return session.scalar(select(Channel.id).where(due).limit(1)) is not None
 
 
 def renew(claims: Sequence[Claim]) -> None:
@@ -83,10 +106,8 @@ def renew(claims: Sequence[Claim]) -> None:
                 channel.lease_until = until
 
 
-def advance(claim: Claim, done: Parcel | None, outcome: Outcome | None, *, take: bool) -> (
-    Parcel | None
-):  # fmt: skip
-    """Write what came of a try, and take the next; the channel is given back if there is none.
+def advance(claim: Claim, done: Sequence[Done], *, take: bool) -> list[Parcel]:
+    """Write what came of tries, and take the next, in order; the channel is given back if none is.
 
     take     False: there is to be no next
     effects  none if another has the channel by now
@@ -94,29 +115,46 @@ def advance(claim: Claim, done: Parcel | None, outcome: Outcome | None, *, take:
     with transaction() as session:
         channel = _mine(session, claim)
         if channel is None:
-            return None
+            return []
         moment = now(session)
-        if done is not None and outcome is not None:
-            _write(session, channel, done.delivery_ids, outcome, moment)
-        parcel = _next(session, claim, channel, moment) if take else None
-        channel.lease_until = (
-            moment + settings.current().delivery_lease if parcel is not None else None
-        )
-        return parcel
+        for parcel, outcome in done:
+            _write(session, channel, parcel.delivery_ids, outcome, moment)
+        parcels = _next(session, claim, channel, moment) if take else []
+        channel.lease_until = moment + settings.current().delivery_lease if parcels else None
+        return parcels
 
 
 def _mine(session: Session, claim: Claim) -> Channel | None:
+    """The channel, unless another has it by now, or it was given back."""
     return session.scalar(
         select(Channel)
-        .where(Channel.id == claim.channel_id, Channel.lease == claim.lease)
+        .where(
+            Channel.id == claim.channel_id,
+            Channel.lease == claim.lease,
+            Channel.lease_until.is_not(None),
+        )
         .with_for_update()
     )
 
 
-def _has_due(moment: datetime) -> ColumnElement[bool]:
+def _ended_holders(session: Session, moment: datetime) -> list[str]:
+    """Processes that have channels and are no more: killed, as others give them back."""
+    holders = session.scalars(
+        select(Channel.lease_holder)
+        .where(Channel.lease_until >= moment, Channel.lease_holder.is_not(None))
+        .distinct()
+    )
+    return [holder for holder in holders if holder and processes.has_ended(holder)]
+
+
+def _has_due(moment: datetime, ended_holders: Sequence[str]) -> ColumnElement[bool]:
     return and_(
         Channel.disabled_at.is_(None),
-        or_(Channel.lease_until.is_(None), Channel.lease_until < moment),
+        or_(
+            Channel.lease_until.is_(None),
+            Channel.lease_until < moment,
+            Channel.lease_holder.in_(ended_holders),
+        ),
         or_(Channel.rests_until.is_(None), Channel.rests_until <= moment),
         exists().where(Delivery.channel_id == Channel.id, *_ready(moment)),
     )
@@ -138,32 +176,32 @@ def _ready(moment: datetime) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _next(session: Session, claim: Claim, channel: Channel, moment: datetime) -> Parcel | None:
+def _next(session: Session, claim: Claim, channel: Channel, moment: datetime) -> list[Parcel]:
     is_resting = channel.rests_until is not None and channel.rests_until > moment
     if channel.disabled_at is not None or is_resting:
-        return None
+        return []
     rows = _due_of(session, channel, moment)
     is_digest = channel.digest_at is not None and all(e.type != events.TEST for _, e in rows)
-    if not is_digest:
-        rows = rows[:1]
-    elif not any(event.type in BAD for _, event in rows):
+    if is_digest and not any(event.type in BAD for _, event in rows):
         _skip(rows, moment)
-        return None
-    if not rows:
-        return None
+        return []
     try:
         secrets = channels.unsealed(channel)
     except sealing.Unsealable:
         secrets = None
-    return Parcel(
-        claim,
-        [delivery.id for delivery, _ in rows],
-        channel,
-        secrets,
-        [events.as_json(event) for _, event in rows],
-        moment,
-        since=(channel.last_success_at or channel.created_at) if is_digest else None,
-    )
+    together = [rows] if is_digest else [[row] for row in rows[: _at_once(channel)]]
+    return [
+        Parcel(
+            claim,
+            [delivery.id for delivery, _ in part],
+            channel,
+            secrets,
+            [events.as_json(event) for _, event in part],
+            moment,
+            since=(channel.last_success_at or channel.created_at) if is_digest else None,
+        )
+        for part in together
+    ]
 
 
 def _due_of(
@@ -175,9 +213,17 @@ def _due_of(
         .join(Event, Event.number == Delivery.event_number)
         .where(Delivery.channel_id == channel.id, *_ready(moment))
         .order_by(Event.type != events.TEST, Delivery.event_number)
-        .limit(1 if channel.digest_at is None else DIGEST_AT_ONCE)
+        .limit(DIGEST_AT_ONCE if channel.digest_at is not None else _at_once(channel))
     )
     return [(row.Delivery, row.Event) for row in rows]
+
+
+def _at_once(channel: Channel) -> int:
+    """How many are sent before their ends are written: the more, the more come again after a kill.
+
+    Receivers of webhooks know an event by its id; people do not.
+    """
+    return WEBHOOKS_AT_ONCE if channel.kind == "webhook" else 1
 
 
 def _skip(rows: Sequence[tuple[Delivery, Event]], moment: datetime) -> None:

@@ -169,8 +169,6 @@ def _reaching(receivers: Sequence[Receiver]) -> dict[str, str]:
         "SSL_CERT_FILE": str(receivers[0].ca_file),
         "DELIVERY_SCHEDULE": ",".join(["0"] + ["0.2"] * 40),
         "DELIVERY_SECONDS": "1",
-        "DELIVERY_LEASE": "3",
-        "DELIVERY_SWEEP": "1",
     }
 
 

@@ -42,7 +42,10 @@ def on_starting(server):
 
 def post_worker_init(worker):  # gunicorn's signature
     """Write the counts of key use now and then, in a thread of each worker."""
+    from app import runtime
     from app.services import usage
+
+    runtime.spare_the_collector()
 
     worker.usage_flusher = usage.Flusher()
     worker.usage_flusher.start()

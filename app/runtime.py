@@ -1,5 +1,7 @@
 """What a process has once: its settings, and the doors to database, Redis and network."""
 
+import gc
+
 from app import db, logs, queue, settings
 from app.checks.answers import Door
 from app.network.resolver import Network
@@ -19,6 +21,17 @@ def start(chosen: Settings, door: Door | None = None) -> None:
     db.bind(db.connect(chosen.database_url))
     queue.bind(chosen.redis_url)
     _door = door or Network(chosen)
+
+
+def spare_the_collector() -> None:
+    """Look for cyclic garbage rarely, and never at what is loaded by now.
+
+    Requests and jobs make little of it, and end soon; and what is not looked at stays shared with
+    the forks of this process.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def door() -> Door:

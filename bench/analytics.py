@@ -22,7 +22,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import text
 
-from app import db, queue, settings
+from app import db, queue, runtime, settings
 from app.insight.periods import Window
 from app.protocols.dmarc import Policy
 from app.services import analytics, mail_sources, policy_change, tls_sessions
@@ -147,6 +147,7 @@ def bind(url: str) -> None:
     )  # fmt: skip
     db.bind(db.connect(url, statement_seconds=3600))
     queue.bind(settings.current().redis_url)
+    runtime.spare_the_collector()  # as the process does that serves
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -55,7 +55,7 @@ def main(names: list[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return BAD_SETTINGS
     runtime.start(settings)
-    process.spare_the_collector()
+    runtime.spare_the_collector()
     stopping.listen(signal.SIGTERM, signal.SIGINT)
     children = {name: _start(name) for name in names or queue.QUEUES}
     status = _watch(children)

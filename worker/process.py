@@ -1,7 +1,6 @@
 """One worker of one queue, with a fork for each job."""
 
 import contextlib
-import gc
 import os
 import signal
 from collections.abc import Callable
@@ -83,13 +82,3 @@ def _ring(name: str) -> None:
     """Deliveries that a process has left behind by its death are taken up at once."""
     if name == queue.DELIVERY:
         queue.enqueue_delivery()
-
-
-def spare_the_collector() -> None:
-    """Look for cyclic garbage rarely: a job is a fork that ends soon, and makes little of it.
-
-    What was loaded before the forks is not looked at any more, so that they keep sharing it.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)

@@ -8,9 +8,11 @@ import hashlib
 import hmac
 import json
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -37,7 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.sql import operators
@@ -81,6 +83,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 Json = JSON  # not JSONB: read and written whole, never searched
 
+REST_SECONDS = 1.0  # after which a connection is asked whether it is still one
+
 _sessions: sessionmaker[Session] | None = None
 
 
@@ -104,13 +108,30 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     options = f"-c statement_timeout={statement_seconds}s -c lock_timeout=3s -c timezone=UTC"
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
-        pool_pre_ping=True,
         connect_args={"connect_timeout": 3, "options": options},
         **_JSON,
     )
+    event.listen(engine, "checkin", _note_rest)
+    event.listen(engine, "checkout", partial(_ask_whether_it_lives, engine.dialect))
+    return engine
+
+
+def _note_rest(_connection: Any, record: Any) -> None:
+    record.info["rests_since"] = time.monotonic()
+
+
+def _ask_whether_it_lives(dialect: Dialect, connection: Any, record: Any, _proxy: Any) -> None:
+    """Replace a connection that was lost while it rested; one just used need not be asked."""
+    since = record.info.get("rests_since")
+    if since is None or time.monotonic() - since < REST_SECONDS:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise InvalidatePoolError from error
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
@@ -144,7 +165,7 @@ def transaction(*, readonly: bool = False) -> Iterator[Session]:
         with _sessions() as session:
             with session.begin():
                 if readonly:
-                    session.connection(execution_options={"readonly": True})
+                    session.connection(execution_options=_reading(session))
                 yield session
             callbacks: list[Callable[[], object]] = session.info.pop("after_commit", [])
     except (OperationalError, InterfaceError, PoolTimeout) as error:
@@ -152,6 +173,12 @@ def transaction(*, readonly: bool = False) -> Iterator[Session]:
         raise ServiceUnavailable("The database does not answer; try again soon") from error
     for callback in callbacks:
         callback()
+
+
+def _reading(session: Session) -> dict[str, Any]:
+    """On PostgreSQL each statement sees what is committed in any case, and begins nothing."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    return {"readonly": True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
 
 
 def after_commit(session: Session, callback: Callable[[], object]) -> None:

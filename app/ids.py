@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from functools import lru_cache
 from uuid import UUID
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -28,6 +29,7 @@ def new() -> UUID:
     return UUID(int=high >> 12 << 80 | 0x7 << 76 | (high & 0xFFF) << 64 | 0x2 << 62 | low)
 
 
+@lru_cache(maxsize=16_384)  # lists show the same ones again and again
 def public(prefix: str, id: UUID) -> str:
     """``dom_01h455vb4pex5vsknk084sn02q``: the id as clients see it."""
     value = id.int

@@ -110,11 +110,15 @@ def is_below(name: str, parent: str) -> bool:
 
 def unicode_name(domain: str) -> str:
     """The name with U-labels, to be shown beside the A-labels; underscored labels stay."""
+    if "xn--" not in domain:
+        return domain
     return ".".join(map(_u_label, domain.split(".")))
 
 
 def has_mixed_scripts(domain: str) -> bool:
     """Whether a label mixes scripts that are not written together (UTS #39: as look-alikes do)."""
+    if "xn--" not in domain:
+        return False  # ASCII is Latin
     return any(not _is_written_together(label) for label in unicode_name(domain).split("."))
 
 

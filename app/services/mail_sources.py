@@ -161,7 +161,7 @@ def _identities(session: Session, numbers: Iterable[int]) -> dict[int, Identity]
 def _flows(session: Session, domain_id: UUID, window: Window) -> tuple[list[Flow], dict[str, Host]]:
     """The flows of the window, and what is known of their addresses."""
     counts = analytics.flow_counts(session, domain_id, window).subquery()
-    rows = session.execute(
+    rows = session.connection().execute(  # plain rows: they are thousands
         select(
             DmarcFlow.source_ip, DmarcFlow.identity_id, counts.c.messages,
             DmarcFlow.first_hour, DmarcFlow.last_hour,

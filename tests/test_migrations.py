@@ -1,5 +1,7 @@
 """The migrations make exactly the tables that the models describe, and can be taken back."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
@@ -29,3 +31,38 @@ def test_they_can_be_taken_back(tmp_path: Path) -> None:
     engine = db.connect(url)
     assert inspect(engine).get_table_names() == ["alembic_version"]
     engine.dispose()
+
+
+def test_sums_of_weeks_are_there_before_and_after_weeks_could_be_open(tmp_path: Path) -> None:
+    """Revision 0014: until then all weeks were added up, and whoever goes back relies on it."""
+    path = tmp_path / "weeks.db"
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = f"sqlite:///{path}"
+    counts = "INSERT INTO dmarc_flow_counts (domain_id, span, start, flow_id, messages) VALUES "
+    command.upgrade(config, "0013")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        _insert(connection, "accounts", id="a")
+        _insert(connection, "domains", id="d", account_id="a")
+        connection.execute(f"{counts} ('d', 1, 170, 7, 3), ('d', 168, 168, 7, 3)")
+    command.upgrade(config, "0014")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        weeks = connection.execute("SELECT start, is_closed FROM dmarc_weeks").fetchall()
+        assert weeks == [(168, 1)]
+        connection.execute("INSERT INTO dmarc_weeks VALUES ('d', 336, 0)")
+        connection.execute(f"{counts} ('d', 1, 340, 7, 4), ('d', 1, 341, 7, 1)")
+    command.downgrade(config, "0013")
+    with closing(sqlite3.connect(path)) as connection:
+        sums = "SELECT start, messages FROM dmarc_flow_counts WHERE span = 168 ORDER BY start"
+        assert connection.execute(sums).fetchall() == [(168, 3), (336, 5)]
+
+
+def _insert(connection: sqlite3.Connection, table: str, **given: str) -> None:
+    """A row with these values, and something in every other column that has to have a value."""
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+    row = {name: "x" for _, name, _, needed, default, _ in columns if needed and default is None}
+    row |= given
+    places = ", ".join("?" for _ in row)
+    connection.execute(
+        f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", list(row.values())
+    )

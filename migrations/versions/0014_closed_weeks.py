@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 WEEK = 168
+COUNTED = ("dmarc_flows", "dmarc_flow_counts", "dmarc_reporter_counts", "dmarc_hours")
 
 
 def upgrade() -> None:
@@ -37,6 +38,10 @@ def upgrade() -> None:
         "INSERT INTO dmarc_weeks (domain_id, start, is_closed)"
         f" SELECT DISTINCT domain_id, start, true FROM dmarc_flow_counts WHERE span = {WEEK}"
     )
+    if op.get_bind().dialect.name == "postgresql":
+        # A count that grows stays in its page, so that no index has to be told.
+        for table in COUNTED:
+            op.execute(f"ALTER TABLE {table} SET (fillfactor = 85)")
 
 
 def downgrade() -> None:
@@ -55,5 +60,8 @@ def downgrade() -> None:
             f" SELECT domain_id, {WEEK}, {week}, {keys}, sum(messages) FROM {table} c"
             f" WHERE {is_open} GROUP BY domain_id, {week}, {keys}"
         )
+    if op.get_bind().dialect.name == "postgresql":
+        for table in COUNTED:
+            op.execute(f"ALTER TABLE {table} RESET (fillfactor)")
     op.drop_index("ix_dmarc_weeks_open", table_name="dmarc_weeks")
     op.drop_table("dmarc_weeks")

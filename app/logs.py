@@ -43,7 +43,8 @@ def configure(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level.upper())
-    for chatty in ("alembic", "rq.worker", "asyncio"):
+    # What aiosmtpd is told has the addresses of mails, which have tokens in them.
+    for chatty in ("alembic", "rq.worker", "asyncio", "mail.log"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))
 
 

@@ -34,6 +34,12 @@ class Listen:
     port: int = 0
     path: str = ""
 
+    def __str__(self) -> str:
+        """As LMTP_LISTEN has it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        place = self.path or f"{host}:{self.port}"
+        return f"{'lmtp' if self.is_lmtp else 'smtp'}://{place}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

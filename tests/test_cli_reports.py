@@ -1,8 +1,10 @@
 """What operators do about reports from a shell: addresses, files, and what became of them."""
 
 import mailbox
+import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -122,6 +124,35 @@ def test_a_file_that_is_too_large_stops_no_other(
     said = run("ingest", "--account", "Acme", tmp_path, status=1)
     assert "1 taken in, 0 known already, 1 not readable" in said
     assert "a: it has more than 5000 bytes" in said
+
+
+def test_what_is_no_file_stops_no_other(run: Run, account_id: UUID, tmp_path: Path) -> None:
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "back").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "z.xml").write_bytes(dmarc_xml())
+    said = run("ingest", "--account", "Acme", tmp_path, status=1)
+    assert "1 taken in, 0 known already, 2 not readable" in said
+    assert "broken: " in said
+    assert "pipe: it is no file" in said
+    (tmp_path / "pipe").unlink()
+    (tmp_path / "broken").unlink()
+    run("ingest", "--account", "Acme", tmp_path / "back")
+
+
+def test_the_end_of_a_days_quota_tells_how_far_it_came(
+    database: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    app = make_app(database, replace(settings, ingest_files_per_day=2))
+    make_account("Acme")
+    for number in range(4):
+        (tmp_path / f"{number}.xml").write_bytes(dmarc_xml(report_id=str(number)))
+    words = ["ingest", "--account", "Acme", str(tmp_path)]
+    result = app.test_cli_runner().invoke(args=words)
+    assert result.exit_code == 1
+    assert "2 taken in, 0 known already, 0 not readable" in result.output
+    assert "as many reports as it may in one day" in result.output
+    assert "2 are left" in result.output
 
 
 def test_what_became_of_files_is_listed_counted_and_tried_again(

@@ -10,7 +10,7 @@ from flask import Flask
 
 from app import ids
 from app.cli.base import OPERATOR, Command, Commands, span
-from app.errors import NotFound
+from app.errors import NotFound, QuotaExceeded
 from app.models import IngestToken
 from app.models.reports import STATES
 from app.services import accounts, ingest_tokens, intakes
@@ -70,18 +70,23 @@ def ingest(account: str, paths: Sequence[Path]) -> None:
     """Take in files of reports: single ones, folders, mbox files, Maildirs."""
     account_id = accounts.find(account).id
     items = list(files.find(paths))
-    new, failed = 0, list[str]()
+    new, known, failed = 0, 0, list[str]()
+    full: QuotaExceeded | None = None
     with click.progressbar(items, label="taking in", item_show_func=_name) as bar:
         for item in bar:
             try:
-                raw = item.read()
+                taken = intakes.take_in(account_id, item.read(), way="cli", file_name=item.name)
+                new, known = new + taken.is_new, known + (not taken.is_new)
             except (OSError, TooLarge) as error:
                 failed.append(f"{item.name}: {error}")
-                continue
-            new += intakes.take_in(account_id, raw, way="cli", file_name=item.name).is_new
-    known = len(items) - len(failed) - new
+            except QuotaExceeded as error:
+                full = error
+                break
     print(f"{new} taken in, {known} known already, {len(failed)} not readable")
     print(*failed, sep="\n", end="\n" if failed else "")
+    if full:
+        left = len(items) - new - known - len(failed)
+        raise click.ClickException(f"{full.message}; {left} are left. The same command goes on.")
     if failed:
         raise SystemExit(1)
 

@@ -25,17 +25,40 @@ class Item:
 def find(paths: Sequence[Path]) -> Iterator[Item]:
     """Everything below the paths, in order of name; nothing is read before it is asked for.
 
-    raises  OSError for a path that cannot be looked at
+    What cannot be looked at is an item too, whose ``read`` says why. Links to folders are followed
+    only if they are named themselves, for they may lead back.
     """
     for path in paths:
-        if path.is_dir():
-            is_maildir = (path / "cur").is_dir() and (path / "new").is_dir()
-            below = sorted(p for p in path.iterdir() if not p.name.startswith("."))
-            yield from find([p for p in below if not (is_maildir and p.name == _UNFINISHED)])
-        elif _is_mbox(path):
-            yield from _mails(path)
-        else:
-            yield Item(path.name, partial(_read, path))
+        try:
+            yield from _below(path) if path.is_dir() else _in(path)
+        except OSError as error:
+            yield Item(path.name, partial(_fail, error))
+
+
+def _below(folder: Path) -> Iterator[Item]:
+    is_maildir = (folder / "cur").is_dir() and (folder / "new").is_dir()
+    shown = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    left_out = {_UNFINISHED} if is_maildir else set()
+    yield from find(
+        [
+            path
+            for path in shown
+            if path.name not in left_out and not (path.is_symlink() and path.is_dir())
+        ]
+    )
+
+
+def _in(path: Path) -> Iterator[Item]:
+    if path.exists() and not path.is_file():
+        raise OSError("it is no file")  # a pipe would be waited for
+    if _is_mbox(path):
+        yield from _mails(path)
+    else:
+        yield Item(path.name, partial(_read, path))
+
+
+def _fail(error: OSError) -> bytes:
+    raise error
 
 
 def _read(path: Path) -> bytes:

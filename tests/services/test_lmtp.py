@@ -1,7 +1,10 @@
 """Mails by LMTP and SMTP: known recipients only, and acknowledged once they are committed."""
 
 import asyncio
+import io
+import logging
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +13,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Engine, create_engine, select
 
-from app import db
+from app import db, logs
 from app.db import transaction
 from app.models import IngestToken, Intake
 from app.protocols.report_limits import LIMITS
@@ -171,6 +174,29 @@ def test_while_the_database_is_away_the_sender_is_asked_to_come_back(
         finally:
             db.bind(database)
     assert not intakes_of(known.account_id)
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What a process writes whose logs are set up."""
+    root, text = logging.root, io.StringIO()
+    handlers, level = root.handlers[:], root.level
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", text)
+        logs.configure("info")
+    yield text
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_no_address_of_a_mail_is_logged(written: io.StringIO) -> None:
+    known = token()
+    with client(True) as connection:
+        connection.say(recipient(known))
+        connection.send(MAIL)
+    logging.getLogger("worker.lmtp").info("listening")
+    assert "listening" in written.getvalue()
+    assert known.token not in written.getvalue()
 
 
 def test_there_is_an_end_to_connections(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,3 +49,10 @@ def test_name_servers_may_have_ports(text: str, servers: tuple[tuple[str, int], 
 def test_a_bad_value_is_refused_by_name(name: str, text: str) -> None:
     with pytest.raises(BadSettings, match=f"^{name} is not usable: "):
         Settings.from_environ({**GOOD, name: text})
+
+
+@pytest.mark.parametrize(
+    "text", ["lmtp:///run/reports.sock", "lmtp://127.0.0.1:2424", "smtp://[::1]:2525"]
+)
+def test_where_mails_are_taken_in_is_told_as_it_was_set(text: str) -> None:
+    assert str(Settings.from_environ({**GOOD, "LMTP_LISTEN": text}).lmtp_listen) == text

@@ -145,4 +145,12 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except (imaplib.IMAP4.error, OSError, ValueError) as error:
-        raise SourceFailed(str(error)[:300] or type(error).__name__) from None
+        raise SourceFailed(_words(error)[:300] or type(error).__name__) from None
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, as people say it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    said = error.args[0] if error.args else ""
+    return said.decode("ascii", "replace") if isinstance(said, bytes) else str(error)

@@ -151,12 +151,21 @@ def test_a_certificate_of_another_host_is_not_taken(account_id: UUID) -> None:
     assert not mails.fetched
 
 
-@pytest.mark.parametrize("change", [{"password": "wrong"}, {"folder": "Nowhere"}])
-def test_what_the_server_refuses_is_told(account_id: UUID, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"password": "wrong"}, "wrong password"),
+        ({"folder": "Nowhere"}, "there is no folder Nowhere"),
+        ({"port": 1}, "Connection refused"),
+    ],
+)
+def test_what_the_server_refuses_is_told_in_its_words(
+    account_id: UUID, change: dict[str, Any], words: str
+) -> None:
     with pulled_from(imap.numbered([])) as access:
         row = mailboxes.add(account_id, replace(access, **change), actor=ACTOR)
-        assert pull(row).failure
-    assert again(row).failure
+        assert pull(row).failure == words
+    assert again(row).failure == words
 
 
 def test_only_one_pulls_at_a_time_and_only_when_it_is_due(account_id: UUID) -> None:

@@ -1,0 +1,76 @@
+"""What operators do about mailboxes from a shell, against a real server of IMAP."""
+
+import re
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from sqlalchemy.engine import Engine
+
+from app import ids
+from app.settings import Settings
+from tests import imap
+from tests.documents import dmarc_xml
+from tests.factories import make_account, make_app
+
+Run = Callable[..., str]
+MAIL = b"From: noreply@receiver.test\r\nContent-Type: text/xml\r\n\r\n" + dmarc_xml()
+
+
+@pytest.fixture
+def run(database: Engine, settings: Settings) -> Run:
+    app = make_app(database, settings)
+    make_account("Acme")
+
+    def invoke(*arguments: object, status: int = 0, typed: str = "") -> str:
+        words = ["mailboxes", *map(str, arguments)]
+        result = app.test_cli_runner().invoke(args=words, input=typed)
+        assert result.exit_code == status, result.output
+        return result.output
+
+    return invoke
+
+
+@pytest.fixture
+def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Of a server with one mail, whose authority is trusted."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with imap.serving(imap.numbered([MAIL]), context) as number:
+        yield number
+
+
+def add(run: Run, port: int, *more: str, password: str = imap.PASSWORD) -> str:
+    """The new mailbox's id; the password is typed."""
+    words = ("--host", "127.0.0.1", "--port", port, "--username", "reports@acme.test")
+    said = run("add", "--account", "Acme", *words, *more, typed=f"{password}\n")
+    assert password not in said
+    found = re.search(r"mbx_\w+", said)
+    assert found is not None
+    return found[0]
+
+
+def test_a_mailbox_is_added_pulled_listed_and_removed(run: Run, port: int) -> None:
+    mailbox_id = add(run, port)
+    assert "pulled never  0 kept" in run("list", "--account", "Acme")
+    assert "1 taken in, 0 known already, 0 too large" in run("pull", mailbox_id)
+    assert "0 taken in" in run("pull", mailbox_id)
+    listed = run("list", "--account", "Acme")
+    assert "reports@acme.test at 127.0.0.1, INBOX" in listed
+    assert "1 kept" in listed
+    run("remove", "--account", "Acme", mailbox_id)
+    assert run("list", "--account", "Acme") == ""
+
+
+def test_what_goes_wrong_is_a_sentence(run: Run, port: int) -> None:
+    mailbox_id = add(run, port, password="wrong")
+    assert "Error: wrong password\n" in run("pull", mailbox_id, status=1)
+    assert "wrong password" in run("list", "--account", "Acme")
+    unknown = ids.public("mbx", ids.new())
+    assert f"there is no mailbox {unknown}" in run("pull", unknown, status=1)
+    assert unknown in run("remove", "--account", "Acme", unknown, status=1)
+    assert "it must read like mbx_" in run("pull", "7", status=2)

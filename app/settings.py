@@ -91,6 +91,7 @@ class Settings:
     egress_proxy: str | None = None
     geoip_database: str | None = None
     starttls_probes: bool = False
+    ask_name_servers: bool = True
     egress_ports: tuple[int, ...] = (443,)
 
     mail_url: str | None = None
@@ -350,6 +351,7 @@ _READERS: Mapping[str, Any] = {
     "EGRESS_PROXY": _http_url,
     "GEOIP_DATABASE": _file,
     "STARTTLS_PROBES": _flag,
+    "ASK_NAME_SERVERS": _flag,
     "EGRESS_PORTS": _ports,
     "MAIL_URL": _mail_url,
     "MAIL_FROM": _mail_from,

@@ -33,6 +33,7 @@ from app.checks.answers import (
     Page,
     Rdata,
     Request,
+    ServerAnswer,
     Signature,
     Soa,
     T,
@@ -63,6 +64,7 @@ class Zone(Answers):
     """Answers from ``data`` (see the module) and ``pages``, keyed ``(host, path)``.
 
     signatures  by (name, type): those over the records there
+    servers     by (server, type): what a name server says itself; others do not answer
     budget      questions that are answered before every further one raises ``Undetermined``
     """
 
@@ -73,8 +75,10 @@ class Zone(Answers):
         *,
         authenticated: bool = False,
         signatures: Mapping[tuple[str, str], Sequence[Signature]] | None = None,
+        servers: Mapping[tuple[str, str], ServerAnswer] | None = None,
         budget: int | None = None,
     ) -> None:
+        self._servers = servers or {}
         self._signatures = signatures or {}
         self.asked: list[tuple[str, str]] = []
         self._pages = pages or {}
@@ -110,6 +114,12 @@ class Zone(Answers):
             authenticated=self._authenticated,
             signatures=tuple(self._signatures.get((source, rdtype), ())),
         )
+
+    async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+        self.asked.append((f"{name}@{server}", rdtype))
+        if said := self._servers.get((server, rdtype)):
+            return said
+        raise Undetermined(f"{name}@{server}", rdtype, "timeout")
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         self.asked.append((f"https://{host}{path}", "HTTPS"))

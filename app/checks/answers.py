@@ -12,8 +12,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 class Undetermined(Exception):
     """DNS or a server could not be asked, or would not say. It is never a finding.
 
-    reason  ``servfail``, ``refused``, ``timeout``, ``budget``, ``network``, ``garbage`` or
-            ``unvalidated`` (the resolver does not say that it has validated what is signed)
+    reason  ``servfail``, ``refused``, ``timeout``, ``budget``, ``network``, ``garbage``,
+            ``unvalidated`` (the resolver does not say that it has validated what is signed), or
+            of a name server that is asked itself a failure of ``Page`` or ``truncated``
     """
 
     def __init__(self, name: str, rdtype: str, reason: str) -> None:
@@ -112,6 +113,20 @@ class Answer(NamedTuple):
         return self.rcode == "NOERROR"
 
 
+class ServerAnswer(NamedTuple):
+    """What one name server says itself, without asking others.
+
+    rcode          ``NOERROR``, ``NXDOMAIN``, ``REFUSED``, ``SERVFAIL`` … or its number
+    authoritative  the AA bit: it serves the zone
+    rdatas         of the name and type in question
+    """
+
+    server: str
+    rcode: str
+    authoritative: bool
+    rdatas: tuple[Rdata, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to send; the Host and framing headers are added to it. Checks only ever GET."""
@@ -178,6 +193,10 @@ class Answers(ABC):
 
         request  what to send instead
         """
+
+    async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+        """What the name server itself says, asked directly at its public address."""
+        raise Undetermined(f"{name}@{server}", rdtype, "network")
 
     async def shake_hands(self, host: str) -> Handshake:
         """What the mail host says of TLS, by connecting to it; checks are given what was seen."""

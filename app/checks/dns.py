@@ -1,10 +1,8 @@
-"""Whether the domain exists, is delegated to servers that resolve, and has no alias into nothing.
+"""Whether the domain exists, is served by those that should, and has no alias into nothing."""
 
-What only the single servers could tell cannot be seen through a resolver, which hides which of
-them answered: whether parent and child agree on the NS set, and whether every server answers with
-authority. ``ns_unresponsive`` is therefore always empty here.
-"""
+from collections.abc import Iterable
 
+from app.checks import dns_servers
 from app.checks.answers import Answer, Answers, Undetermined, or_unseen
 from app.checks.contract import (
     Finding,
@@ -74,15 +72,15 @@ MAIL_NAMES = ("_dmarc", "_mta-sts", "mta-sts", "_smtp._tls")  # those commonly a
     "dns",
     finds=(
         *(NOT_FOUND, INDETERMINATE, LAME, TAKEOVER, SINGLE, NS_ALIAS),
-        *(ALIAS_AT_APEX, DANGLING, OVER_UDP),
+        *(ALIAS_AT_APEX, DANGLING, OVER_UDP, *dns_servers.KINDS),
     ),
-    logic_version=1,
+    logic_version=2,
 )
 async def dns(subject: Subject, dns: Answers) -> Outcome:
     """Whether the domain exists, its name servers have addresses, and its aliases lead somewhere.
 
-    facts  exists, zone, ns, ns_unresolvable, ns_unresponsive (sorted names), ns_unasked (beyond
-           20, if any); or servfail: true alone, which is not definite
+    facts  exists, zone, ns, ns_unresolvable, ns_unresponsive, ns_not_authoritative, ns_differences,
+           ns_unasked (beyond 20, if any); or servfail: true alone, which is not definite
     """
     domain = subject.domain
     try:
@@ -96,15 +94,16 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
         found = INDETERMINATE.at(domain, asked=f"{error.name} {error.rdtype}", reason=error.reason)
         return Outcome({"servfail": True}, found, definite=False)
     asked = servers[:MAX_SERVERS]
-    dns.ask_ahead((domain, "CNAME"), (domain, "TXT"), *((name, "A") for name in _aliased(domain)))
-    dns.ask_ahead(*((host, rdtype) for host in asked for rdtype in ("A", "AAAA")))
+    _ask_ahead(domain, asked, dns)
     parts = [
         *[await or_unseen(_server(zone, host, dns)) for host in asked],
         *[await or_unseen(_alias(name, dns)) for name in _aliased(domain)],
         await or_unseen(_apex(domain, zone, dns)),
         await or_unseen(_size(domain, dns)),
     ]
+    themselves = await dns_servers.examine(subject, zone, asked, dns)
     findings = [found for part in parts if isinstance(part, tuple) for found in part]
+    findings += themselves.findings
     if len(servers) == 1:
         findings.append(SINGLE.at(zone, servers=list(servers)))
     unresolvable = sorted(f.subject for f in findings if f.kind in (LAME, TAKEOVER))
@@ -113,10 +112,15 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
         "zone": zone,
         "ns": list(servers),
         "ns_unresolvable": unresolvable,
-        "ns_unresponsive": [],
+        **themselves.facts,
         **unasked(ns_unasked=len(servers) - MAX_SERVERS),
     }
     return concluded(facts, findings, [part for part in parts if isinstance(part, Undetermined)])
+
+
+def _ask_ahead(domain: str, servers: Iterable[str], dns: Answers) -> None:
+    dns.ask_ahead((domain, "CNAME"), (domain, "TXT"), *((name, "A") for name in _aliased(domain)))
+    dns.ask_ahead(*((host, rdtype) for host in servers for rdtype in ("A", "AAAA")))
 
 
 async def _delegation(own: Answer, dns: Answers) -> tuple[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from app.checks.answers import Answer, Answers, Page, Request, Undetermined
+from app.checks.answers import Answer, Answers, Page, Request, ServerAnswer, Undetermined
 
 MAX_VALUE = 4096  # characters of one text that are kept
 MAX_TEXT = 64 * 1024  # of one check's records, and again of its facts and findings
@@ -53,6 +53,10 @@ class Witness(Answers):
 
     def ask_ahead(self, *questions: tuple[str, str]) -> None:
         self._dns.ask_ahead(*questions)
+
+    async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+        """Not noted: it is compared, and what differs is in the finding."""
+        return await self._dns.ask_server(server, name, rdtype)
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         try:

@@ -22,11 +22,13 @@ from app.checks.answers import (
     OpenAnswers,
     Page,
     Request,
+    ServerAnswer,
     T,
     Undetermined,
 )
 from app.network import wire
 from app.network.egress import Egress
+from app.network.name_servers import NameServers
 from app.network.starttls import Prober
 from app.network.transport import Said, Transport, Unanswered
 from app.settings import Settings
@@ -68,17 +70,20 @@ class Network(Door):
 
     async def _opened(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
         settings = self._settings
-        servers = settings.dns_nameservers or system_nameservers(RESOLV_CONF)
-        shared = Shared(Transport(servers, settings.dns_query_seconds))
+        resolvers = settings.dns_nameservers or system_nameservers(RESOLV_CONF)
+        shared = Shared(Transport(resolvers, settings.dns_query_seconds))
         egress = Egress(settings.egress_allow_cidrs, settings.egress_proxy)
         hello = urlsplit(settings.base_url).hostname or "localhost"
         prober = Prober(hello, settings.egress_allow_cidrs)
         budget = settings.scan_query_budget
+        servers = NameServers(settings.egress_allow_cidrs) if settings.ask_name_servers else None
         try:
-            return await main(lambda: LiveAnswers(shared, egress, prober, budget))
+            return await main(lambda: LiveAnswers(shared, egress, prober, budget, servers))
         finally:
             egress.close()
             shared.close()
+            if servers:
+                servers.close()
 
 
 class Shared:
@@ -145,12 +150,20 @@ class Shared:
 class LiveAnswers(Answers):
     """The answers of real servers for one scan.
 
-    budget  questions that may go out on the network; what others asked before comes free
+    budget   questions that may go out on the network; what others asked before comes free
+    servers  None: name servers are not asked themselves
     """
 
-    def __init__(self, shared: Shared, egress: Egress, prober: Prober, budget: int) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        egress: Egress,
+        prober: Prober,
+        budget: int,
+        servers: NameServers | None = None,
+    ) -> None:
         self._shared, self._egress, self._prober = shared, egress, prober
-        self._budget = budget
+        self._budget, self._servers = budget, servers
 
     def ask_ahead(self, *questions: tuple[str, str]) -> None:
         for name, rdtype in questions:
@@ -163,6 +176,15 @@ class LiveAnswers(Answers):
         key = (name.lower().removesuffix("."), rdtype, checking_disabled)
         heard = await self._hear(key)
         return await self._followed(key, heard.answer) if heard.is_open else heard.answer
+
+    async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+        if self._servers is None:
+            return await super().ask_server(server, name, rdtype)
+        address = await self._servers.address(self, server)
+        query = wire.query_for(name, wire.type_number(rdtype), recursive=False)
+        if not self._servers.is_known(address, query):
+            self._spend(name, rdtype)
+        return await self._servers.ask(server, address, query, rdtype)
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         return await self._egress.fetch(self, host, path, request)
@@ -187,10 +209,13 @@ class LiveAnswers(Answers):
         name, rdtype, checking_disabled = key
         number = wire.type_number(rdtype)
         query = wire.query_for(name, number, checking_disabled=checking_disabled)
+        self._spend(name, rdtype)
+        self._shared.launch(key, query)
+
+    def _spend(self, name: str, rdtype: str) -> None:
         if self.query_count >= self._budget:
             raise Undetermined(name, rdtype, "budget")
         self.query_count += 1
-        self._shared.launch(key, query)
 
     async def _followed(self, key: Key, start: Answer) -> Answer:
         """The answer at the end of a chain that the server did not follow to its end."""

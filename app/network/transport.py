@@ -1,7 +1,9 @@
 """Questions to name servers: over UDP, over TCP where the answer does not fit, twice at most.
 
 An answer is believed if it comes from the server's address (the sockets are connected, so that the
-kernel sees to it), to the port and with the id of the question, and repeats it (RFC 5452 §9.1).
+kernel sees to it), to the port and with the id of the question, and repeats it (RFC 5452 §9.1) in
+our spelling, whose case is drawn by lot. If it does not, the answer that counts is that over TCP;
+a server that never has is not expected to, nor is one of this machine, where nobody else answers.
 
 A question costs no task, no timer and one system call each way: what happens to it is said to a
 function, and all deadlines share one timer (docs/decisions/0008-dns-codec.md).
@@ -9,15 +11,15 @@ function, and all deadlines share one timer (docs/decisions/0008-dns-codec.md).
 
 import asyncio
 import ipaddress
-import os
 import secrets
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from app.network import wire
 from app.network.alarm import Alarm
+from app.network.lots import Lots
 
 BURST = 240  # questions that fit the buffer of a server that has not come to read them (208 KiB)
 BURST_SECONDS = 0.05  # after which it has
@@ -45,15 +47,23 @@ class Unanswered(Exception):
 class Transport:
     """The name servers of one event loop.
 
-    seconds  for one question from when it goes out, a second try included
+    seconds          for one question from when it goes out, a second try included
+    trusts_loopback  servers of this machine need not repeat our spelling
     """
 
-    def __init__(self, servers: Sequence[tuple[str, int]], seconds: float) -> None:
-        self.servers = [_Server(host, port) for host, port in servers]
+    def __init__(
+        self,
+        servers: Sequence[tuple[str, int]],
+        seconds: float,
+        *,
+        trusts_loopback: bool = True,
+    ) -> None:
+        self.servers = [_Server(*each, trusts_loopback=trusts_loopback) for each in servers]
         self.seconds = seconds
         self.preferred = 0
         self._loop = asyncio.get_running_loop()
         self.alarm = Alarm(self._loop)
+        self.lots = Lots()
         self.is_closed = False
         self._places = BURST
         self._waiting: deque[_Exchange] = deque()
@@ -100,13 +110,13 @@ class _Exchange:
 
     __slots__ = (
         "_deadline", "_done", "_has_place", "_id", "_is_second", "_server", "_socket", "_transport",
-        "_turn", "_until", "garbled", "query",
+        "_turn", "_until", "garbled", "query", "sent",
     )  # fmt: skip
 
     def __init__(
         self, transport: Transport, query: wire.Query, done: Callable[[Said], None]
     ) -> None:
-        self.query, self.garbled = query, False
+        self.query, self.sent, self.garbled = query, query, False
         self._transport, self._done = transport, done
         self._has_place = self._is_second = False
         self._socket: _Socket | None = None
@@ -123,10 +133,10 @@ class _Exchange:
         transport.alarm.at(now + BURST_SECONDS, self._leave)
         self._try(self._deadline - transport.seconds / 2)
 
-    def hear(self, message: wire.Message) -> None:
-        """A response to this question, and to no other."""
+    def hear(self, message: wire.Message, data: bytes) -> None:
+        """A response to this question, and to no other, as it was read and as it came."""
         self._forget()
-        if message.truncated:
+        if message.truncated or not self._server.is_believed(data, self.sent, self.query):
             loop = self._transport.alarm.loop
             self._transport.spawn(loop.create_task(self._ask_by_tcp()))
         else:
@@ -154,7 +164,9 @@ class _Exchange:
         self._transport.alarm.at(until, self._expire)
         try:
             chosen = self._server.next_socket()
-            self._id = chosen.send(self)
+            lots = self._transport.lots
+            self.sent = wire.mixed(self.query, lots) if self._server.is_mixed else self.query
+            self._id = chosen.send(self, lots)
         except OSError:  # said later: whoever asks does not expect to hear at once
             self._transport.alarm.loop.call_soon(self.fail, "network")
         else:
@@ -199,14 +211,33 @@ class _Exchange:
 class _Server:
     """One name server and the sockets that are open to it."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, trusts_loopback: bool) -> None:
         address = ipaddress.ip_address(host)
         self.is_loopback = address.is_loopback
         self._address = (str(address), port)
         self._family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        # None: not seen yet; False: nor expected to, in which case it is not asked to
+        self._keeps_case = False if self.is_loopback and trusts_loopback else None
         self._sockets: list[_Socket] = []
         self._retired: set[_Socket] = set()
         self._turn = 0
+
+    @property
+    def is_mixed(self) -> bool:
+        """Questions to it have letters of either case."""
+        return self._keeps_case is not False
+
+    def is_believed(self, data: bytes, sent: wire.Query, query: wire.Query) -> bool:
+        """Whether a response over UDP may count: if not, the same is asked over TCP.
+
+        sent  the question as it was spelled; ``query`` in lower case
+        """
+        if wire.is_repeated(data, sent):
+            if sent.section != query.section:
+                self._keeps_case = True
+            return True
+        is_trusted, self._keeps_case = self._keeps_case is False, self._keeps_case or False
+        return is_trusted
 
     def next_socket(self) -> "_Socket":
         """The one whose turn it is.
@@ -256,24 +287,15 @@ class _Server:
         self._sockets = []
 
 
-def _random_ids() -> Iterator[bytes]:
-    """Two octets from the system's generator, which is asked for many at a time."""
-    while True:
-        octets = os.urandom(512)
-        for at in range(0, 512, 2):
-            yield octets[at : at + 2]
-
-
 class _Socket:
     """A UDP socket on a port that the kernel chose at random, connected to one server."""
 
-    __slots__ = ("_gone", "_loop", "_pending", "_random", "_socket", "uses")
+    __slots__ = ("_gone", "_loop", "_pending", "_socket", "uses")
 
     def __init__(self, family: int, address: tuple[str, int]) -> None:
         self.uses = 0
         self._gone: Callable[[_Socket], None] | None = None
         self._pending: dict[bytes, _Exchange] = {}
-        self._random = _random_ids()
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
@@ -284,17 +306,17 @@ class _Socket:
             raise
         self._loop.add_reader(self._socket.fileno(), self._read)
 
-    def send(self, exchange: _Exchange) -> bytes:
+    def send(self, exchange: _Exchange, lots: Lots) -> bytes:
         """The id that was found for its question, which has gone out.
 
         raises  OSError if it cannot be sent
         """
-        id = next(self._random)
+        id = lots.draw(2)
         while id in self._pending:
-            id = next(self._random)
+            id = lots.draw(2)
         self.uses += 1
         with _LOST_ON_THE_WAY:
-            self._socket.send(id + exchange.query.message[2:])
+            self._socket.send(id + exchange.sent.message[2:])
         self._pending[id] = exchange
         return id
 
@@ -340,11 +362,11 @@ class _Socket:
         if exchange is None:
             return
         try:
-            message = wire.parse_response(data, exchange.query)
+            message = wire.parse_response(data, exchange.sent)
         except wire.Malformed:
             exchange.garbled = True
             return
         if message.question == exchange.query.question:
-            exchange.hear(message)
+            exchange.hear(message, data)
         else:
             exchange.garbled = True

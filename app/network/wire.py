@@ -17,6 +17,7 @@ import dns.rdataclass
 import dns.rdatatype
 
 from app.checks.answers import Caa, Mx, Rdata, Signature, Soa, Tlsa
+from app.network.lots import Lots
 from app.network.wire_names import Malformed as Malformed
 from app.network.wire_names import encoded, read_name
 
@@ -35,6 +36,7 @@ _RECORD = struct.Struct("!HHIH")
 _SOA_NUMBERS = struct.Struct("!5I")
 _RRSIG = struct.Struct("!HBBIII")
 _LEAST_SOA = 2 + _SOA_NUMBERS.size  # octets, with two names of one each
+_CASE_BIT = bytes(0x20 if bytes((octet,)).isalpha() else 0 for octet in range(256))
 _TO_QUESTION = bytes((0xC0, _HEADER.size))  # a pointer
 _PLAIN_LOWER = re.compile(r"[!-@\[\]-~]*")
 _OPT = b"\0" + _RECORD.pack(OPT, EDNS_BYTES, 0, 0)
@@ -104,6 +106,21 @@ def query_for(
     message = head + section + (_OPT_DO if rdtype in SIGNED else _OPT)
     is_plain = _PLAIN_LOWER.fullmatch(name)
     return Query(message, section, (name, rdtype) if is_plain else question_of(message))
+
+
+def mixed(query: Query, lots: Lots) -> Query:
+    """The same question with each letter's case drawn by lot, for who cannot see it to guess."""
+    name = query.section[: -_QUESTION.size]
+    drawn = int.from_bytes(name.translate(_CASE_BIT)) & int.from_bytes(lots.draw(len(name)))
+    spelled = (int.from_bytes(name) ^ drawn).to_bytes(len(name))
+    behind = _HEADER.size + len(name)
+    message = b"".join((query.message[: _HEADER.size], spelled, query.message[behind:]))
+    return Query(message, spelled + query.section[-_QUESTION.size :], query.question)
+
+
+def is_repeated(data: bytes, query: Query) -> bool:
+    """Whether a response repeats the question to the letter."""
+    return data.startswith(query.section, _HEADER.size)
 
 
 def build_query(

@@ -3,7 +3,8 @@
     with Nameserver({("acme.test", "A"): ["192.0.2.1"]}, {"slow.test": Trouble.SILENT}) as server:
         ...server.address...
 
-``server.asked`` lists (name, type) in the order of asking, those by TCP too.
+``server.asked`` lists (name, type) in the order of asking, those by TCP too; ``server.spelled`` the
+names of those by UDP as they came.
 """
 
 import socketserver
@@ -39,6 +40,7 @@ class Trouble(Enum):
     WRONG_SOURCE = auto()
     WRONG_QUESTION = auto()
     ANOTHER_CASE = auto()  # the question in capitals, which is no lie
+    MISSPELT = auto()  # a lie whose question is not spelled as ours; over TCP comes the truth
 
 
 class Nameserver:
@@ -46,6 +48,9 @@ class Nameserver:
 
     follows        it follows its own aliases, as a resolver would
     authenticated  it sets the AD bit
+    authoritative  it sets the AA bit
+    has_tcp        it listens there too
+    address        where; any port if that is 0
     """
 
     def __init__(
@@ -55,14 +60,22 @@ class Nameserver:
         *,
         follows: bool = True,
         authenticated: bool = False,
+        authoritative: bool = False,
+        has_tcp: bool = True,
+        address: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
         self.records, self.troubles = records, troubles or {}
         self.follows, self.authenticated = follows, authenticated
+        self.authoritative = authoritative
         self.asked: list[tuple[str, str]] = []
+        self.spelled: list[str] = []
         self.flags: list[int] = []
         self.release = threading.Event()
-        self._servers = _bound(self)
-        self.address: tuple[str, int] = self._servers[0].server_address
+        udp, tcp = _bound(self, address)
+        self._servers = (udp, tcp) if has_tcp else (udp,)
+        if not has_tcp:
+            tcp.server_close()
+        self.address: tuple[str, int] = udp.server_address
 
     def __enter__(self) -> Self:
         for server in self._servers:
@@ -87,6 +100,8 @@ class Nameserver:
         name = question.name.to_text(omit_final_dot=True).lower()
         self.asked.append((name, question.rdtype.name))
         self.flags.append(int(query.flags))
+        if not by_tcp:
+            self.spelled.append(question.name.to_text(omit_final_dot=True))
         trouble = self.troubles.get(name)
         if trouble in (Trouble.SILENT, Trouble.GARBAGE):
             return [(wire[:2] + b"\x80", False)] if trouble is Trouble.GARBAGE else []
@@ -96,6 +111,9 @@ class Nameserver:
         if trouble is Trouble.TRUNCATED and not by_tcp:
             truth.answer.clear()
             truth.flags |= dns.flags.TC
+        if trouble is Trouble.MISSPELT and not by_tcp:
+            truth.answer = [_rrset(name, "A", [LIE])]
+            truth.question = [_respelled(question, name.swapcase())]
         lies = self._lies(query, trouble)
         return [*lies, (truth.to_wire(), False)]
 
@@ -105,6 +123,8 @@ class Nameserver:
         response = dns.message.make_response(query, recursion_available=True)
         if self.authenticated:
             response.flags |= dns.flags.AD
+        if self.authoritative:
+            response.flags |= dns.flags.AA
         if trouble is Trouble.SERVFAIL:
             response.set_rcode(dns.rcode.SERVFAIL)
         elif trouble is Trouble.REFUSED:
@@ -114,10 +134,7 @@ class Nameserver:
         else:
             self._answer(response, name, query.question[0].rdtype.name)
         if trouble is Trouble.ANOTHER_CASE:
-            question = response.question[0]
-            response.question = [
-                dns.rrset.RRset(dns.name.from_text(name.upper()), question.rdclass, question.rdtype)
-            ]
+            response.question = [_respelled(response.question[0], name.upper())]
         return response
 
     def _answer(self, response: dns.message.Message, name: str, rdtype: str) -> None:
@@ -183,10 +200,14 @@ class _TcpHandler(socketserver.StreamRequestHandler):
             self.wfile.write(len(response).to_bytes(2) + response)
 
 
-def _bound(nameserver: Nameserver) -> tuple[Any, ...]:
+def _respelled(question: dns.rrset.RRset, name: str) -> dns.rrset.RRset:
+    return dns.rrset.RRset(dns.name.from_text(name), question.rdclass, question.rdtype)
+
+
+def _bound(nameserver: Nameserver, address: tuple[str, int]) -> tuple[Any, Any]:
     """A UDP and a TCP server on one port; the port of the first may be taken for the second."""
     while True:
-        udp = _Udp(("127.0.0.1", 0), _UdpHandler)
+        udp = _Udp(address, _UdpHandler)
         try:
             tcp = _Tcp(udp.server_address, _TcpHandler)
         except OSError:

@@ -1,0 +1,134 @@
+"""What the dns check says of a zone's name servers by asking each of them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.checks.answers import ServerAnswer, Soa
+from app.checks.contract import Finding, Severity, Subject
+from app.checks.dns import dns
+from app.protocols.names import DomainName
+from tests.zones import Zone
+
+ONE, TWO, OWN = "ns1.example.net", "ns2.example.net", "example.org"
+SUBJECT = Subject(DomainName(OWN))
+DATA: dict[Any, Any] = {
+    (OWN, "NS"): [ONE, TWO],
+    (ONE, "A"): ["192.0.2.1"],
+    (TWO, "A"): ["192.0.2.2"],
+}
+Said = Mapping[tuple[str, str], ServerAnswer]
+
+
+def soa(server: str, serial: int = 7, mname: str = ONE) -> Said:
+    """The server says that, with authority."""
+    return {(server, "SOA"): ServerAnswer(server, "NOERROR", True, (Soa(mname, "h", serial, 60),))}
+
+
+def ns(server: str, *names: str) -> Said:
+    """The server names these, with authority."""
+    return {(server, "NS"): ServerAnswer(server, "NOERROR", True, names)}
+
+
+def refuses(server: str, rcode: str = "REFUSED") -> Said:
+    """The server says so, or answers without authority."""
+    return {(server, "SOA"): ServerAnswer(server, rcode, False, ())}
+
+
+async def look(*said: Said, known: Any = None) -> tuple[Any, list[Finding]]:
+    """The facts, and what is found."""
+    servers = {key: answer for each in said for key, answer in each.items()}
+    subject = SUBJECT if known is None else replace(SUBJECT, known={"dns": known})
+    outcome = await dns.run(subject, Zone(DATA, servers=servers))
+    assert outcome.definite
+    return outcome.facts, list(outcome.findings)
+
+
+SAME = {**soa(ONE), **soa(TWO)}
+BEHIND = {**soa(ONE), **soa(TWO, 6), **ns(ONE, ONE, TWO), **ns(TWO, TWO, ONE)}
+APART = {**soa(ONE), **soa(TWO, 6), **ns(ONE, ONE, TWO), **ns(TWO, TWO)}
+TWO_OPERATORS = {**soa(ONE), **soa(TWO, 2026, TWO), **ns(ONE, ONE, TWO), **ns(TWO, ONE, TWO)}
+LAME = {**soa(ONE), **refuses(TWO)}
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (SAME, []),
+        (BEHIND, [("dns.ns_inconsistent", OWN, Severity.LOW)]),
+        (APART, [("dns.ns_inconsistent", OWN, Severity.MEDIUM)]),
+        (TWO_OPERATORS, []),
+        (LAME, [("dns.ns_not_authoritative", TWO, Severity.MEDIUM)]),
+        (
+            {**soa(ONE), **refuses(TWO, "NOERROR")},
+            [("dns.ns_not_authoritative", TWO, Severity.MEDIUM)],
+        ),
+        ({}, []),
+        (soa(ONE), []),  # the other does not answer us: it may answer others
+        ({**refuses(ONE), **refuses(TWO)}, []),  # somebody between us and them answers
+    ],
+)
+async def test_servers_are_told_of_by_what_each_says(said: Said, expected: list[Any]) -> None:
+    _, found = await look(said)
+    assert [(one.kind.code, one.subject, one.severity) for one in found] == expected
+
+
+async def test_facts_say_who_differs_who_does_not_serve_and_who_does_not_answer() -> None:
+    behind, _ = await look(BEHIND)
+    lame, _ = await look(LAME)
+    silent, _ = await look(soa(ONE))
+    nobody, _ = await look({})
+    assert behind["ns_differences"] == {"serial": {ONE: "7", TWO: "6"}}
+    assert lame["ns_not_authoritative"] == [TWO]
+    assert silent["ns_unresponsive"] == [TWO]
+    assert nobody["ns_unresponsive"] == []
+
+
+@pytest.mark.parametrize("said", [BEHIND, APART, LAME], ids=["behind", "apart", "lame"])
+@pytest.mark.parametrize("now", [{}, soa(ONE)], ids=["none answers", "one answers"])
+async def test_what_cannot_be_seen_now_is_as_it_was_seen(said: Said, now: Said) -> None:
+    facts, before = await look(said)
+    again, after = await look(now, known=facts)
+    assert [(one.kind, one.subject) for one in after] == [(one.kind, one.subject) for one in before]
+    third, _ = await look({}, known=again)
+    assert third["ns_differences"] == facts["ns_differences"]
+    assert third["ns_not_authoritative"] == facts["ns_not_authoritative"]
+
+
+@pytest.mark.parametrize("said", [BEHIND, APART, LAME], ids=["behind", "apart", "lame"])
+async def test_what_is_seen_to_be_mended_is_over(said: Said) -> None:
+    facts, _ = await look(said)
+    assert (await look(SAME, known=facts))[1] == []
+
+
+async def test_sets_that_cannot_be_compared_now_are_as_they_were() -> None:
+    facts, _ = await look(APART)
+    _, found = await look({**soa(ONE), **soa(TWO, 6), **ns(ONE, ONE, TWO)}, known=facts)
+    assert found[0].evidence["ns"] == {ONE: f"{ONE} {TWO}", TWO: TWO}
+
+
+async def test_a_server_that_is_not_named_any_more_is_not_told_of() -> None:
+    facts, _ = await look(LAME)
+    data = DATA | {(OWN, "NS"): [ONE, "ns3.example.net"], ("ns3.example.net", "A"): ["192.0.2.3"]}
+    subject = replace(SUBJECT, known={"dns": facts})
+    outcome = await dns.run(subject, Zone(data, servers=soa(ONE)))
+    assert outcome.findings == ()
+
+
+async def test_where_all_have_the_same_soa_no_more_is_asked() -> None:
+    zone = Zone(DATA, servers=SAME)
+    await dns.run(SUBJECT, zone)
+    assert [question for question in zone.asked if "@" in question[0]] == [
+        (f"{OWN}@{ONE}", "SOA"),
+        (f"{OWN}@{TWO}", "SOA"),
+    ]
+
+
+async def test_only_the_first_eight_are_asked() -> None:
+    names = [f"n{number}.example.net" for number in range(12)]
+    data: dict[Any, Any] = {(OWN, "NS"): names} | {(name, "A"): ["192.0.2.1"] for name in names}
+    zone = Zone(data)
+    await dns.run(SUBJECT, zone)
+    assert len([question for question in zone.asked if "@" in question[0]]) == 8

@@ -18,6 +18,7 @@ class ReportMailbox(Base):
     done_folder  where mails go once they are kept; without one they are marked as seen
     next_at      when it is to be pulled; while that is under way, when others may
     failure      why the last pull failed; None if it did not
+    failing_since  when the first of the pulls began to fail that have failed in a row
     kept         how many mails were kept as yet; ``too_large`` of those that wait are left there
     """
 
@@ -40,5 +41,6 @@ class ReportMailbox(Base):
     next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     pulled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failure: Mapped[str | None] = mapped_column(String(300))
+    failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     kept: Mapped[int] = mapped_column(default=0)
     too_large: Mapped[int] = mapped_column(default=0)

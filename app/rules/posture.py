@@ -102,12 +102,23 @@ class ReportPosture:
 
 
 @dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox whose pulls have failed in a row since then, and why the last one did."""
+
+    id: str
+    name: str
+    failing_since: datetime
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountPosture:
     """What came to an account in the last day, and whom it was about.
 
     files, quarantined  that ended in the last day
     reasons             why, with how many
     foreign             domains that the account has not verified, with how many reports a week
+    failing             mailboxes that reports cannot be pulled from
     """
 
     now: datetime
@@ -115,3 +126,4 @@ class AccountPosture:
     quarantined: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     foreign: Mapping[str, int] = field(default_factory=dict)
+    failing: Sequence[Mailbox] = ()

@@ -14,6 +14,7 @@ from app.rules.contract import Draft, Rule
 from app.rules.posture import AccountPosture, ReportPosture, Volume
 
 NONE_AFTER = timedelta(days=3)
+UNHEALTHY_AFTER = timedelta(hours=1)
 STANDING_AFTER = timedelta(days=30)
 MIN_MESSAGES = 50
 MIN_BASELINE = 200  # messages, before a baseline means anything
@@ -280,7 +281,21 @@ def _foreign(posture: AccountPosture) -> Iterable[Draft]:
     ) for name, count in list(posture.foreign.items())[:MOST]]  # fmt: skip
 
 
+def _unhealthy(posture: AccountPosture) -> Iterable[Draft]:
+    """A pull that fails once or twice is tried again soon: nothing is lost by that."""
+    return [Draft(
+        "reports.source_unhealthy", mailbox.id, Severity.HIGH,
+        "Reports cannot be pulled from a mailbox",
+        f"Every pull of {mailbox.name} has failed since {mailbox.failing_since:%Y-%m-%d %H:%M} "
+        f"UTC: {mailbox.failure}.",
+        {"observed": {"failure": mailbox.failure}, "since": mailbox.failing_since.isoformat(),
+         "threshold": {"minutes": UNHEALTHY_AFTER.seconds // 60}},
+    ) for mailbox in posture.failing
+        if posture.now - mailbox.failing_since >= UNHEALTHY_AFTER][:MOST]  # fmt: skip
+
+
 ACCOUNT_RULES: tuple[Rule[AccountPosture], ...] = (
     Rule(frozenset(("report.parse_failed_rate",)), _parse_failed),
     Rule(frozenset(("report.foreign_domain",)), _foreign),
+    Rule(frozenset(("reports.source_unhealthy",)), _unhealthy),
 )

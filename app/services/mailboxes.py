@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import ids, queue, settings
@@ -131,6 +131,9 @@ def pull(
                 pulled_at=moment,
                 next_at=moment + timedelta(seconds=settings.current().mailbox_seconds),
                 failure=result.failure and result.failure[:300],
+                failing_since=(
+                    func.coalesce(ReportMailbox.failing_since, moment) if result.failure else None
+                ),
                 kept=ReportMailbox.kept + result.kept,
                 too_large=result.too_large,
             )

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import db, queue
+from app import db, ids, queue
 from app.db import after_commit, now, transaction
 from app.insight import coverage, unused
 from app.insight.periods import Window, at, hour_of
@@ -26,6 +26,7 @@ from app.models import (
     Domain,
     FailureReport,
     Intake,
+    ReportMailbox,
     ReportWatch,
     TlsReport,
 )
@@ -36,6 +37,7 @@ from app.rules.posture import (
     RECENT_DAYS,
     AccountPosture,
     Mail,
+    Mailbox,
     ReportPosture,
     Tls,
     Volume,
@@ -158,10 +160,25 @@ def _judge_account(session: Session, account: Account) -> None:
     ).all()
     posture = AccountPosture(
         moment, sum(counts.values()), counts.get("quarantined", 0), reasons,
-        {about: count for about, count in foreign if about},
+        {about: count for about, count in foreign if about}, _failing(session, account.id),
     )  # fmt: skip
     standing = alerts.standing_of_account(session, account.id)
     alerts.evaluate(session, account, posture, standing, rules=reports.ACCOUNT_RULES)
+
+
+def _failing(session: Session, account_id: UUID) -> list[Mailbox]:
+    rows = session.scalars(
+        select(ReportMailbox)
+        .where(ReportMailbox.account_id == account_id, ReportMailbox.failing_since.is_not(None))
+        .order_by(ReportMailbox.id)
+    )
+    return [
+        Mailbox(
+            ids.public("mbx", row.id), f"{row.username} at {row.host}, {row.folder}",
+            row.failing_since, row.failure or "",
+        )
+        for row in rows if row.failing_since
+    ]  # fmt: skip
 
 
 def _posture(session: Session, domain: Domain) -> ReportPosture:

@@ -168,6 +168,20 @@ def test_what_the_server_refuses_is_told_in_its_words(
     assert again(row).failure == words
 
 
+def test_failing_begins_with_the_first_failure_and_ends_with_a_success(account_id: UUID) -> None:
+    with pulled_from(imap.numbered([])) as access:
+        row = mailboxes.add(account_id, replace(access, port=1), actor=ACTOR)
+        pull(row)
+        since = again(row).failing_since
+        assert since is not None
+        pull(row)
+        assert again(row).failing_since == since
+        with transaction() as session:
+            session.execute(update(ReportMailbox).values(port=access.port))
+        pull(row)
+        assert again(row).failing_since is None
+
+
 def test_only_one_pulls_at_a_time_and_only_when_it_is_due(account_id: UUID) -> None:
     with pulled_from(imap.numbered([mail(1)])) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)

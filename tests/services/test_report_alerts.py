@@ -10,9 +10,10 @@ from sqlalchemy.engine import Engine
 
 from app import ids
 from app.db import now, transaction
-from app.models import Alert, DmarcReport, Domain, DomainState, Intake, ReportWatch
+from app.models import Alert, DmarcReport, Domain, DomainState, Intake, ReportMailbox, ReportWatch
 from app.protocols.dmarc_report import DkimResult, Record, SpfResult
-from app.services import mail_sources, report_alerts, rollups, turns
+from app.services import mail_sources, mailboxes, report_alerts, rollups, turns
+from app.sources.mailbox import Account
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, Report, record, store, store_tls
 
@@ -208,6 +209,37 @@ def test_files_that_cannot_be_read_and_foreign_domains_are_the_accounts(database
     assert found["report.parse_failed_rate"].evidence["observed"]["reasons"] == {"doctype": 2}
     assert found["report.foreign_domain"].subject == "other.test"
     assert all(alert.domain_id is None for alert in found.values())
+
+
+def mailbox(account_id: UUID) -> ReportMailbox:
+    access = Account("127.0.0.1", 1, "reports@acme.test", "sesame")  # nobody listens there
+    return mailboxes.add(account_id, access, actor=ACTOR)
+
+
+def unhealthy() -> list[Alert]:
+    """What stands after one judgement."""
+    report_alerts.judge_accounts()
+    wanted = (Alert.type == "reports.source_unhealthy") & (Alert.status == "open")
+    with transaction(readonly=True) as session:
+        return list(session.scalars(select(Alert).where(wanted)))
+
+
+def test_a_mailbox_whose_pulls_fail_for_an_hour_is_told_until_one_succeeds(
+    database: Engine,
+) -> None:
+    row = mailbox(make_account().id)
+    mailboxes.pull(row.id, is_forced=True)
+    assert unhealthy() == []  # once is nothing
+    with transaction() as session:
+        session.execute(update(ReportMailbox).values(failing_since=now(session) - DAY / 24))
+    mailboxes.pull(row.id, is_forced=True)
+    [alert] = unhealthy()
+    assert (alert.severity, alert.domain_id) == ("high", None)
+    assert alert.subject == ids.public("mbx", row.id)
+    assert "Connection refused" in alert.message
+    assert len(unhealthy()) == 1
+    mailboxes.remove(row.account_id, row.id, actor=ACTOR)
+    assert unhealthy() == []
 
 
 def test_every_domain_is_judged_once_an_hour(domain: Domain) -> None:

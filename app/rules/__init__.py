@@ -5,8 +5,11 @@ from typing import Any
 from app.rules import (
     acceptances,
     account,
+    broken,
+    certificates,
     dns,
     findings,
+    forged,
     mta_sts,
     ownership,
     reports,
@@ -16,7 +19,10 @@ from app.rules import (
 )
 from app.rules.contract import Rule
 
-RULES = (*findings.RULES, *dns.RULES, *mta_sts.RULES, *score.RULES, *scans.RULES)
+RULES = (
+    *(*findings.RULES, *dns.RULES, *broken.RULES, *mta_sts.RULES, *certificates.RULES),
+    *(*score.RULES, *scans.RULES),
+)
 # What is held against other postures, at other times.
 OTHERS: tuple[Rule[Any], ...] = (
     *account.RULES,
@@ -25,5 +31,6 @@ OTHERS: tuple[Rule[Any], ...] = (
     *reports.RULES,
     *reports.ACCOUNT_RULES,
     *senders.RULES,
+    *forged.RULES,
 )
 TYPES = frozenset[str]().union(*(rule.types for rule in (*RULES, *OTHERS)))

@@ -80,13 +80,21 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """What a rule cannot tell now of some subjects: alerts about them stay as they are."""
+
+    type: str
+    is_about: Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Rule(Generic[P]):
     """``types``: all that it can yield, and so all that it can resolve.
 
-    judge  the drafts; None: it cannot tell now, so its alerts stay as they are
+    judge  the drafts, and what is to be kept; None: it cannot tell anything now
     proof  what is seen now, as JSON: it goes into the history of what the rule resolves
     """
 
     types: frozenset[str]
-    judge: Callable[[P], Iterable[Draft] | None]
+    judge: Callable[[P], Iterable[Draft | Keep] | None]
     proof: Callable[[P], Mapping[str, Any]] = lambda _: {}

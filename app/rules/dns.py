@@ -24,6 +24,11 @@ KINDS = (
 _VITAL = frozenset(("spf", "dkim", "dmarc", "mx", "ns"))
 
 REMOVED, CHANGED = "dns.record_removed", "dns.record_changed"
+_WHOSE = {
+    "p": "the domain's mail",
+    "sp": "mail of its sub-domains",
+    "np": "mail of sub-domains that do not exist",
+}
 WEAKENED, STRENGTHENED = "dmarc.policy_weakened", "dmarc.policy_strengthened"
 
 
@@ -114,29 +119,53 @@ def _policy_alerts(posture: Posture) -> Iterator[Draft]:
             continue
         if change.name != f"_dmarc.{posture.domain}":
             continue
-        before, after = _policy(change.before), _policy(change.after)
-        if before is None or before == after:
-            continue
-        is_weaker = after is None or after.strength < before.strength
-        evidence = {
-            "before": before.value,
-            "after": after.value if after else None,
-            "changedAt": timestamps.text(change.at),
-        }
-        yield Draft(
-            WEAKENED if is_weaker else STRENGTHENED,
-            change.name,
-            Severity.CRITICAL if is_weaker else Severity.INFO,
-            f"The DMARC policy was {'weakened' if is_weaker else 'strengthened'}",
-            f"{posture.domain}: the policy went from {before} to {after or 'nothing usable'}.",
-            evidence,
-            reference="RFC 9989 §4.7",
-        )
+        before, after = _policies(change.before), _policies(change.after)
+        moved = {whose: (before[whose], after[whose]) for whose in before
+                 if before[whose] != after[whose]}  # fmt: skip
+        if any(old is not None for old in before.values()) and moved:
+            yield _of_moved(posture.domain, change, moved)
 
 
-def _policy(texts: Iterable[str]) -> Policy | None:
+def _of_moved(
+    domain: str, change: Change, moved: Mapping[str, tuple[Policy | None, Policy | None]]
+) -> Draft:
+    """One draft for all: it was weakened if it is weaker for anybody's mail."""
+    weaker = {
+        whose: ends for whose, ends in moved.items() if _strength(ends[1]) < _strength(ends[0])
+    }
+    whose, (before, after) = next(iter((weaker or moved).items()))
+    evidence = {
+        "before": before,
+        "after": after,
+        "policies": {tag: {"before": old, "after": new} for tag, (old, new) in moved.items()},
+        "changedAt": timestamps.text(change.at),
+    }
+    return Draft(
+        WEAKENED if weaker else STRENGTHENED,
+        change.name,
+        Severity.CRITICAL if weaker else Severity.INFO,
+        f"The DMARC policy was {'weakened' if weaker else 'strengthened'}",
+        f"{domain}: the policy for {_WHOSE[whose]} went from {before or 'nothing usable'} to "
+        f"{after or 'nothing usable'}.",
+        evidence,
+        reference="RFC 9989 §4.7",
+    )
+
+
+def _policies(texts: Iterable[str]) -> dict[str, Policy | None]:
+    """What is in effect, by whose mail it is for; after ``t=y``."""
     record = dmarc.sole_record(texts)
-    return dmarc_discovery.policy_of(record)[0] if record else None
+    if record is None:
+        return dict.fromkeys(_WHOSE)
+    return {
+        "p": dmarc_discovery.policy_of(record)[0],
+        "sp": dmarc_discovery.policy_of(record, is_own=False)[0],
+        "np": dmarc_discovery.policy_of(record, is_own=False, exists=False)[0],
+    }
+
+
+def _strength(policy: Policy | None) -> int:
+    return -1 if policy is None else policy.strength
 
 
 RULES = (

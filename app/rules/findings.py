@@ -7,6 +7,7 @@ from typing import Any
 
 from app.checks import CHECKS
 from app.checks.contract import Check, Finding, Severity
+from app.rules.certificates import SAID_HERE
 from app.rules.contract import Draft, Posture, Rule
 
 MAX_RECORDS, MAX_VALUES = 10, 5  # of what is kept as the proof of a resolution
@@ -24,6 +25,7 @@ def _of(check: Check) -> Rule[Posture]:
             _draft(posture, finding)
             for finding in judgement.findings
             if finding.severity.rank <= LEAST.rank
+            and finding.kind.code not in SAID_HERE
             and (not finding.kind.flaps or (finding.kind.code, finding.subject) in seen)
         ]
 

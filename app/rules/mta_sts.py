@@ -1,16 +1,13 @@
-"""The MTA-STS policy and its host: a certificate that ends, a policy that changed or broke."""
+"""The MTA-STS policy: that it changed, or broke."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from app.checks.contract import Judgement, Severity
 from app.protocols import timestamps
 from app.rules.contract import Draft, Posture, Rule
 
-EXPIRING, CHANGED, BROKEN = "cert.expiring", "mta_sts.policy_changed", "mta_sts.policy_broken"
-# Days that are left, and how much that matters; the first that applies counts.
-STEPS = ((1, Severity.CRITICAL), (7, Severity.HIGH), (30, Severity.MEDIUM))
+CHANGED, BROKEN = "mta_sts.policy_changed", "mta_sts.policy_broken"
 MAX_POLICY = 2_000  # characters of a policy that are kept as evidence
 
 
@@ -19,32 +16,9 @@ def _definite(posture: Posture) -> Judgement | None:
     return judgement if judgement is not None and judgement.definite else None
 
 
-def _certificate(posture: Posture) -> list[Draft] | None:
-    judgement = _definite(posture)
-    if judgement is None:
-        return None
-    if not judgement.facts.get("record_valid"):
-        return []
-    text = judgement.facts.get("certificate_not_after")
-    if text is None:
-        return None  # the host was not reached, or its certificate does not count: that is told
-    left = (datetime.fromisoformat(text) - posture.now).total_seconds() / 86_400
-    step = next((step for step in STEPS if left <= step[0]), None)
-    if step is None:
-        return []
-    host = f"mta-sts.{posture.domain}"
-    when = f"in {left:.0f} days" if left > 1 else "within a day"
-    evidence = {"host": host, "notAfter": text, "observed": round(left, 1), "threshold": step[0]}
-    message = (
-        f"{posture.domain}: the certificate of {host} ends {when}. Without a valid one senders "
-        "cannot read the MTA-STS policy. Renew it, and look why that was not done by itself."
-    )
-    return [Draft(EXPIRING, host, step[1], "A certificate is about to end", message, evidence)]
-
-
 def _proof(posture: Posture) -> dict[str, Any]:
     facts = posture.judgements["mta_sts"].facts
-    names = ("policy_valid", "mode", "certificate_not_after")
+    names = ("policy_valid", "mode")
     return {name: facts[name] for name in names if name in facts}
 
 
@@ -98,7 +72,6 @@ def _broken(posture: Posture) -> list[Draft] | None:
 
 
 RULES = (
-    Rule(frozenset((EXPIRING,)), _certificate, _proof),
     Rule(frozenset((CHANGED,)), _changed),
     Rule(frozenset((BROKEN,)), _broken, _proof),
 )

@@ -68,6 +68,7 @@ class Tls:
 class ReportPosture:
     """What reports tell of a domain.
 
+    usage           what the domain is for: both, sending, receiving or parked
     policy, rua     as the last scan saw the DMARC record; None: no scan has
     policy_since    since when the record is as it is, as far as is known
     last_report_at  when one came; None: never
@@ -81,6 +82,7 @@ class ReportPosture:
     now: datetime
     now_hour: int
     watched_since: datetime
+    usage: str = "both"
     policy: str | None = None
     rua: Sequence[str] | None = None
     policy_since: datetime | None = None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from app.rules.contract import Draft, P, Rule
+from app.rules.contract import Draft, Keep, P, Rule
 
 
 class Standing(Protocol):
@@ -29,17 +29,27 @@ class Plan(Generic[A]):
 def plan(standing: Iterable[A], posture: P, rules: Sequence[Rule[P]]) -> Plan[A]:
     """What ``rules`` make of the alerts that stand.
 
-    An alert of a rule that cannot tell now is in none of the three lists: it stays as it is.
+    An alert of which its rule cannot tell now is in none of the three lists: it stays as it is.
     """
     wanted: dict[tuple[str, str], Draft] = {}
+    kept: list[Keep] = []
     judged: set[str] = set()
     for rule in rules:
         drafts = rule.judge(posture)
         if drafts is not None:
             judged |= rule.types
             for draft in drafts:
-                wanted.setdefault((draft.type, draft.subject), draft)
-    return _difference(standing, wanted, judged)
+                if isinstance(draft, Keep):
+                    kept.append(draft)
+                else:
+                    wanted.setdefault((draft.type, draft.subject), draft)
+    told = [
+        alert
+        for alert in standing
+        if (alert.type, alert.subject) in wanted
+        or not any(alert.type == keep.type and keep.is_about(alert.subject) for keep in kept)
+    ]
+    return _difference(told, wanted, judged)
 
 
 def _difference(

@@ -15,6 +15,7 @@ MIN_NEW = 50  # messages
 MIN_SUBDOMAIN = 10
 REGRESSED_BELOW, REGRESSED_FROM = 0.90, 0.98
 FAILING_SHARE, WORKED_SHARE = 0.5, 0.1
+MIN_GONE = 200  # messages of four weeks: some twenty in the days that are looked at
 MOST = 20
 
 
@@ -160,9 +161,29 @@ def _selectors(posture: ReportPosture) -> list[Draft] | None:
     return drafts[: 2 * MOST]
 
 
+def _gone(posture: ReportPosture) -> list[Draft] | None:
+    """Selectors that signed much of the mail before, and nothing of what was sent lately."""
+    volume = posture.recent.everything.messages
+    if not _is_settled(posture) or volume < MIN_NEW:
+        return None
+    used = {use.selector for use in posture.recent.selectors if use.messages + use.failed}
+    return [Draft(
+        "dkim.selector_gone", use.selector, posture.capped(Severity.LOW),
+        "A selector signs no mail any more",
+        f"{posture.domain}: {use.messages} messages of four weeks had valid signatures of "
+        f"{use.selector}._domainkey.{posture.domain}, and none of the {volume} of the last days. "
+        "If it was replaced, take its key out of DNS.",
+        {"observed": {"messages": 0, "of": volume}, "baseline": {"messages": use.messages},
+         "threshold": {"messages": MIN_GONE}},
+        reference="RFC 6376 §3.1",
+    ) for use in posture.before.selectors
+        if use.messages >= MIN_GONE and use.selector not in used][:MOST]  # fmt: skip
+
+
 RULES: Sequence[Rule[ReportPosture]] = (
     Rule(frozenset(("source.new", "source.new_failing", "source.new_known_service")), _new),
     Rule(frozenset(("source.approved_regressed",)), _regressed),
     Rule(frozenset(("subdomain.new_sending",)), _subdomains),
     Rule(frozenset(("dkim.selector_new", "dkim.selector_failing")), _selectors),
+    Rule(frozenset(("dkim.selector_gone",)), _gone),
 )

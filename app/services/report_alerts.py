@@ -31,7 +31,7 @@ from app.models import (
     TlsReport,
 )
 from app.protocols import timestamps
-from app.rules import reports, senders
+from app.rules import forged, reports, senders
 from app.rules.posture import (
     BASELINE_DAYS,
     RECENT_DAYS,
@@ -44,7 +44,7 @@ from app.rules.posture import (
 )
 from app.services import alerts, mail_sources, policy_change, tls_sessions, turns
 
-RULES = (*reports.RULES, *senders.RULES)
+RULES = (*reports.RULES, *senders.RULES, *forged.RULES)
 EVERY = timedelta(hours=1)
 AT_ONCE = 10
 RUN_SECONDS = 20.0  # of one job: files of reports wait behind it; the clock rings for the rest
@@ -196,6 +196,7 @@ def _posture(session: Session, domain: Domain) -> ReportPosture:
         now=moment,
         now_hour=hour - 1,
         watched_since=domain.verified_at or domain.created_at,
+        usage=domain.usage,
         policy=known.get("p") if known else None,
         rua=known.get("rua", []) if known else None,
         policy_since=_policy_since(session, domain),

@@ -9,15 +9,14 @@ import pytest
 from app.checks.contract import Severity
 from app.rules import account
 from app.rules.account import AccountPosture, Channel, Key
+from app.rules.reconcile import plan
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=100)
 
 
 def told(posture: AccountPosture) -> dict[str, Severity]:
-    return {
-        draft.type: draft.severity for rule in account.RULES for draft in rule.judge(posture) or ()
-    }
+    return {draft.type: draft.severity for draft in plan((), posture, account.RULES).opened}
 
 
 def day(ago: int) -> date:

@@ -10,6 +10,7 @@ from app.checks.evidence import Record
 from app.protocols.names import DomainName
 from app.rules import dns
 from app.rules.contract import Change, Draft, Posture
+from app.rules.reconcile import plan
 
 DOMAIN = DomainName("example.org")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -71,7 +72,7 @@ def test_the_first_scan_sees_no_change() -> None:
 
 def alerts(*changes: Change) -> list[Draft]:
     posture = Posture(DOMAIN, NOW, {}, changes)
-    return [draft for rule in dns.RULES for draft in rule.judge(posture) or ()]
+    return plan((), posture, dns.RULES).opened
 
 
 def dmarc_change(before: list[str], after: list[str], *, hours_ago: int = 1) -> Change:
@@ -108,6 +109,28 @@ def test_a_change_gives_the_alerts_it_deserves(
 ) -> None:
     found = [(draft.type, draft.severity) for draft in alerts(dmarc_change(before, after))]
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected", "changed"),
+    [
+        (REJECT, f"{REJECT}; sp=none", "dmarc.policy_weakened", {"sp", "np"}),
+        (REJECT, f"{REJECT}; np=quarantine", "dmarc.policy_weakened", {"np"}),
+        (REJECT, f"{REJECT}; t=y", "dmarc.policy_weakened", {"p", "sp", "np"}),
+        (f"{REJECT}; sp=none", REJECT, "dmarc.policy_strengthened", {"sp", "np"}),
+        (f"{NONE}; sp=reject", REJECT, "dmarc.policy_strengthened", {"p"}),
+        (f"{REJECT}; sp=none", "v=DMARC1; p=quarantine", "dmarc.policy_weakened",
+         {"p", "sp", "np"}),
+        (REJECT, f"{REJECT}; sp=reject", None, set()),
+    ],
+)  # fmt: skip
+def test_a_policy_is_weaker_if_it_is_for_anybodys_mail(
+    before: str, after: str, expected: str | None, changed: set[str]
+) -> None:
+    found = {draft.type: draft for draft in alerts(dmarc_change([before], [after]))}
+    found.pop("dns.record_changed.dmarc")
+    assert list(found) == ([expected] if expected else [])
+    assert all(set(draft.evidence["policies"]) == changed for draft in found.values())
 
 
 def test_only_the_last_change_of_a_record_counts() -> None:

@@ -1,15 +1,15 @@
-"""The MTA-STS policy and its certificate: what is told of them, and when."""
+"""The MTA-STS policy: what is told of it, and when."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from app.checks.contract import Judgement, Severity, Verdict
-from app.protocols import timestamps
 from app.protocols.names import DomainName
 from app.rules import mta_sts
 from app.rules.contract import Change, Draft, Posture
+from app.rules.reconcile import plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DOMAIN = DomainName("example.org")
@@ -29,31 +29,7 @@ def posture(
 
 
 def drafts(seen: Posture) -> list[Draft]:
-    return [draft for rule in mta_sts.RULES for draft in rule.judge(seen) or ()]
-
-
-@pytest.mark.parametrize(
-    ("days", "severity"),
-    [(31, None), (29, Severity.MEDIUM), (7.5, Severity.MEDIUM), (6.9, Severity.HIGH),
-     (1.1, Severity.HIGH), (0.9, Severity.CRITICAL)],
-)  # fmt: skip
-def test_a_certificate_that_ends_is_told_more_urgently_each_time(
-    days: float, severity: Severity | None
-) -> None:
-    end = timestamps.text(NOW + timedelta(days=days))
-    found = drafts(posture(GOOD | {"certificate_not_after": end}))
-    assert [draft.severity for draft in found] == ([severity] if severity else [])
-
-
-@pytest.mark.parametrize(
-    ("facts", "definite"),
-    [(BROKEN | {"certificate_not_after": None}, True), ({"undetermined": True}, False)],
-)
-def test_a_certificate_that_was_not_seen_changes_nothing(
-    facts: dict[str, Any], definite: bool
-) -> None:
-    certificate, _, _ = mta_sts.RULES
-    assert certificate.judge(posture(facts, definite=definite)) is None
+    return plan((), seen, mta_sts.RULES).opened
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.checks.contract import Severity
 from app.protocols.names import DomainName
-from app.rules.contract import Draft, Posture, Rule
+from app.rules.contract import Draft, Keep, Posture, Rule
 from app.rules.reconcile import Plan, plan
 
 POSTURE = Posture(DomainName("example.org"), datetime(2026, 1, 1, tzinfo=UTC), {})
@@ -25,7 +25,7 @@ def draft(type: str, subject: str = "example.org") -> Draft:
     return Draft(type, subject, Severity.HIGH, "title", "message")
 
 
-def rule(*types: str, yields: Iterable[Draft] | None) -> Rule[Posture]:
+def rule(*types: str, yields: Iterable[Draft | Keep] | None) -> Rule[Posture]:
     return Rule(frozenset(types), lambda _: yields)
 
 
@@ -52,6 +52,23 @@ def test_another_subject_is_another_alert() -> None:
     alert = Alert("a", "mail.example.org")
     found = run([alert], rule("a", yields=[draft("a")]))
     assert (found.opened, found.resolved) == ([draft("a")], [alert])
+
+
+def test_what_a_rule_cannot_tell_of_one_subject_is_left_and_the_rest_is_judged() -> None:
+    unseen, over = Alert("a", "unseen"), Alert("a", "over")
+    keep = Keep("a", lambda subject: subject == "unseen")
+    found = run([unseen, over], rule("a", yields=[keep, draft("a", "new")]))
+    assert (found.opened, found.sustained, found.resolved) == ([draft("a", "new")], [], [over])
+
+
+def test_what_is_to_be_kept_opens_nothing_and_does_not_hide_what_is_seen() -> None:
+    alert, keep = Alert("a", "x"), Keep("a", lambda _: True)
+    assert run([], rule("a", yields=[keep])) == Plan()
+    assert run([alert], rule("a", yields=[keep, draft("a", "x")])).sustained == [
+        (alert, draft("a", "x"))
+    ]
+    other = Alert("b", "x")
+    assert run([other], rule("a", yields=[keep]), rule("b", yields=[])).resolved == [other]
 
 
 def test_a_rule_that_cannot_tell_leaves_its_alerts_as_they_are() -> None:

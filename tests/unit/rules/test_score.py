@@ -9,6 +9,7 @@ from app.checks.contract import Severity
 from app.protocols.names import DomainName
 from app.rules import score
 from app.rules.contract import Mark, Posture
+from app.rules.reconcile import plan
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 DOMAIN = DomainName("example.org")
@@ -24,8 +25,7 @@ def marks(*values: tuple[float, int, str]) -> list[Mark]:
 
 def told(history: Sequence[Mark]) -> dict[str, Severity]:
     posture = Posture(DOMAIN, NOW, {}, marks=history)
-    (rule,) = score.RULES
-    return {draft.type: draft.severity for draft in rule.judge(posture) or ()}
+    return {draft.type: draft.severity for draft in plan((), posture, score.RULES).opened}
 
 
 @pytest.mark.parametrize(

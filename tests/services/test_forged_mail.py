@@ -1,0 +1,87 @@
+"""Alerts on mail that is forged, of parked domains, and of selectors gone quiet."""
+
+import pytest
+from sqlalchemy import update
+
+from app.db import transaction
+from app.models import Domain
+from app.protocols.dmarc_report import DkimResult, Record
+from tests.reports import record
+from tests.services.test_report_alerts import GOOD, domain, opened, send
+
+__all__ = ["domain"]  # a fixture
+
+
+def forged(addresses: int, each: int, disposition: str = "reject") -> list[Record]:
+    return [
+        record(
+            f"203.0.113.{number}", each, dkim=False, spf=False, disposition=disposition,
+            dkim_results=(), spf_results=(),
+        )
+        for number in range(1, addresses + 1)
+    ]  # fmt: skip
+
+
+def test_forged_mail_from_many_addresses_is_told_with_what_became_of_it(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    send(domain, range(1, 3), GOOD, *forged(12, 5), *forged(12, 1, "none"))
+    alert = opened(domain)["source.spoofing_suspected"]
+    observed = alert.evidence["observed"]
+    assert (alert.severity, observed["messages"], observed["refused"]) == ("high", 144, 120)
+    assert observed["addresses"] == 12
+
+
+@pytest.mark.parametrize(
+    ("usual", "now_"),
+    [
+        ([], forged(2, 100)),  # few addresses
+        ([], forged(12, 2)),  # little mail
+        (forged(12, 5), forged(12, 5)),  # as ever
+        ([], []),
+    ],
+)
+def test_what_is_little_or_usual_is_not(
+    domain: Domain, usual: list[Record], now_: list[Record]
+) -> None:
+    send(domain, range(4, 34), GOOD, *usual)
+    send(domain, range(1, 3), GOOD, *now_)
+    assert "source.spoofing_suspected" not in opened(domain)
+
+
+def test_forgery_that_only_strangers_report_is_info(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    send(domain, range(1, 3), GOOD)
+    send(domain, range(1, 3), *forged(12, 10), provenance="unverified", reporter="evil.test")
+    assert opened(domain)["source.spoofing_suspected"].severity == "info"
+
+
+def test_a_selector_that_signs_no_more_is_told_while_there_is_other_mail(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    send(
+        domain, range(1, 3), record(count=40, dkim_results=(DkimResult("acme.test", "s2", "pass"),))
+    )
+    alert = opened(domain)["dkim.selector_gone"]
+    assert (alert.subject, alert.severity) == ("s1", "low")
+
+
+def test_a_selector_is_not_gone_for_want_of_reports(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    assert "dkim.selector_gone" not in opened(domain)
+
+
+@pytest.mark.parametrize(("usage", "is_told"), [("parked", True), ("both", False)])
+def test_a_parked_domain_of_which_mail_passes_is_told(
+    domain: Domain, usage: str, is_told: bool
+) -> None:
+    with transaction() as session:
+        session.execute(update(Domain).values(usage=usage))
+    send(domain, range(1, 3), GOOD, *forged(3, 9))
+    found = opened(domain, "domain.parked_active")
+    assert [alert.severity for alert in found.values()] == (["high"] if is_told else [])
+
+
+def test_a_parked_domain_that_is_only_forged_is_not_active(domain: Domain) -> None:
+    with transaction() as session:
+        session.execute(update(Domain).values(usage="parked"))
+    send(domain, range(1, 3), *forged(3, 90))
+    assert opened(domain, "domain.parked_active") == {}

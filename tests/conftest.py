@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -22,6 +23,9 @@ from app import db, models, queue
 from app import settings as app_settings
 from app.settings import Settings
 from tests import servers
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # machines may be busy
+hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_REDIS = "redis://127.0.0.1:1/0"  # nothing listens there

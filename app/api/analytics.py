@@ -178,7 +178,9 @@ def readiness(query: WindowQuery) -> Response:
     window = Window.between(from_at, to_at)
     found = policy_change.may_raise(current().account_id, query.domain, window)
     links = Links(found.sending.domain, window)
-    steps = [analytics_answers.step(step, found.published, links) for step in found.steps]
+    steps = [
+        analytics_answers.step(step, found.published, found.sending, links) for step in found.steps
+    ]
     return answers.one(
         {
             **_head(found.sending.domain, from_at, to_at),

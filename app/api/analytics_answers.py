@@ -1,15 +1,16 @@
 """How what the services found becomes the things of the analytics routes."""
 
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import Any
 
 from app.api import answers
 from app.api.analytics_links import MOST_ADDRESSES, Links
-from app.insight import unused
+from app.insight import existence, unused
 from app.insight.periods import at
 from app.insight.readiness import Blocker, Published, Step
 from app.insight.sources import Source
+from app.protocols.dmarc import Record
 from app.services.mail_sources import Sending
 from app.services.policy_change import Simulated
 
@@ -141,8 +142,12 @@ def uses(sending: Sending) -> dict[str, Any]:
     }
 
 
-def step(found: Step, published: Published | None, links: Links) -> dict[str, Any]:
+def step(
+    found: Step, published: Published | None, sending: Sending, links: Links
+) -> dict[str, Any]:
     """A step, with what stands in its way."""
+    below = unused.subdomains(sending.domain.name, sending.sources, sending.identities)
+    record = published.record if published else Record()
     change = None
     if published and found.record:
         back = found.rollback or f"Remove the record at {published.name} again."
@@ -161,6 +166,7 @@ def step(found: Step, published: Published | None, links: Links) -> dict[str, An
         "blockers": [_blocker(blocker, links) for blocker in found.blockers],
         "lost": found.lost,
         "forged": found.forged,
+        "unknowns": _unknowns(existence.unknowns(found.tag, record, below)),
         "change": change,
     }
 
@@ -213,9 +219,13 @@ def simulation(found: Simulated, links: Links) -> dict[str, Any]:
         ],
         "reportersAtMost": found.reporters_at_most,
         "confidence": found.confidence,
-        "unknowns": [{"what": what, "messages": count} for what, count in found.unknowns],
+        "unknowns": _unknowns(found.unknowns),
         "records": links.records(),
     }
+
+
+def _unknowns(found: Sequence[tuple[str, int | None]]) -> list[dict[str, Any]]:
+    return [{"what": what, "messages": count} for what, count in found]
 
 
 def _hit(found: Simulated) -> list[dict[str, Any]]:

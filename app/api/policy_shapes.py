@@ -31,6 +31,13 @@ class Blocker(Shape):
     records: str
 
 
+class Unsure(Shape):
+    """What the reports cannot tell; messages: those concerned, if that can be counted."""
+
+    what: str
+    messages: int | None
+
+
 class Change(Shape):
     """The record to publish, and what to go back to; before is null if there is none yet."""
 
@@ -51,6 +58,7 @@ class PolicyStep(Shape):
     blockers: list[Blocker]
     lost: int = Field(description="good messages that it would have met all the same")
     forged: int = Field(description="messages that it is there for")
+    unknowns: list[Unsure]
     change: Change | None
 
 
@@ -89,13 +97,6 @@ class HitReporter(Shape):
 
     reporter: str
     messages: int
-
-
-class Unsure(Shape):
-    """What the reports cannot tell; messages: those concerned, if that can be counted."""
-
-    what: str
-    messages: int | None
 
 
 class Simulation(Head):

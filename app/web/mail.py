@@ -7,9 +7,10 @@ from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.errors import InvalidRequest
+from app.insight import existence, unused
 from app.insight.periods import Window, at
 from app.models.senders import DECISIONS
-from app.protocols.dmarc import Policy
+from app.protocols.dmarc import Policy, Record
 from app.services import analytics, domains, mail_sources, policy_change, tls_sessions
 from app.services.analytics import Question
 from app.services.policy_change import Trial
@@ -83,18 +84,30 @@ def policy(domain: str) -> ResponseReturnValue:
             result = policy_change.try_out(account, domain, window, trial)
         except InvalidRequest as error:
             errors = pages.complaints(error)
+    readiness = policy_change.may_raise(account, domain, window)
     return pages.render(
         "policy.html",
         domain=domains.find(account, domain),
         days=days,
         spans=SPANS,
-        readiness=policy_change.may_raise(account, domain, window),
+        readiness=readiness,
+        unknowns=_unknowns(readiness),
         result=result,
         hit=_hit(result) if result else [],
         modes=MODES,
         given=request.args,
         errors=errors,
     )
+
+
+def _unknowns(found: policy_change.Readiness) -> dict[str, list[str]]:
+    """What reports cannot tell of each step, by its tag."""
+    sending, record = found.sending, found.published.record if found.published else Record()
+    below = unused.subdomains(sending.domain.name, sending.sources, sending.identities)
+    return {
+        step.tag: [words for words, _ in existence.unknowns(step.tag, record, below)]
+        for step in found.steps
+    }
 
 
 def _hit(found: policy_change.Simulated) -> list[dict[str, Any]]:

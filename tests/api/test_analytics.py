@@ -61,6 +61,17 @@ def test_readiness_says_what_stands_in_the_way(client: Client, domain: Domain) -
     assert (blocker["source"], blocker["messages"]) == ("service:Mailchimp", 400)
 
 
+def test_readiness_names_what_reports_cannot_tell(client: Client, domain: Domain) -> None:
+    assert [step["unknowns"] for step in get(client, "readiness")["steps"]] == [[], [], []]
+    forged = record("203.0.113.66", 7, dkim=False, spf=False, header_from="shop.acme.test")
+    store(domain, Report([forged]))
+    steps = {step["tag"]: step["unknowns"] for step in get(client, "readiness")["steps"]}
+    assert (steps["p"], steps["sp"]) == ([], [])
+    [unknown] = steps["np"]
+    assert unknown["messages"] == 7
+    assert "whether shop.acme.test exist" in unknown["what"]
+
+
 def test_a_policy_can_be_tried(client: Client, domain: Domain) -> None:
     body = {"domain": "acme.test", "policy": {"p": "reject"}, "from": "2026-11-01T00:00:00Z"}
     body["to"] = "2026-11-21T00:00:00Z"

@@ -1,5 +1,6 @@
 """How much of this machine one file may take, whatever is in it."""
 
+import math
 import resource
 import signal
 import time
@@ -19,14 +20,23 @@ def one_file() -> Iterator[None]:
     effects  limits of this process, which are as before afterwards: jobs that follow have their own
     """
     current = settings.current()
-    seconds = int(time.process_time()) + 1 + current.intake_cpu_seconds
-    before = signal.signal(signal.SIGXCPU, _time_is_up)
+    bound = time.process_time() + current.intake_cpu_seconds
+
+    def hear(_: int, __: FrameType | None) -> None:
+        # The kernel may say late that the file before had its time, and says it every second.
+        if time.process_time() >= bound:
+            raise TimeoutError("one file has had its time")
+
+    before = signal.signal(signal.SIGXCPU, hear)
     try:
         with (
-            _soft(resource.RLIMIT_CPU, seconds),
+            _soft(resource.RLIMIT_CPU, math.ceil(bound)),
             _soft(resource.RLIMIT_DATA, _data_bytes() + current.intake_memory_bytes),
         ):
-            yield
+            try:
+                yield
+            finally:
+                bound = math.inf  # what is heard from here on must not keep limits in place
     finally:
         signal.signal(signal.SIGXCPU, before)
 
@@ -46,7 +56,3 @@ def _data_bytes() -> int:
     """What the process has by now: the kernel counts it with what is to come."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[5]) * _PAGE
-
-
-def _time_is_up(_: int, __: FrameType | None) -> None:
-    raise TimeoutError("one file has had its time")

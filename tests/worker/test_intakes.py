@@ -3,6 +3,7 @@
 import gzip
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -258,6 +259,16 @@ def test_one_file_may_take_so_much_cpu_and_no_more(settings: Settings) -> None:
     assert resource.getrlimit(resource.RLIMIT_CPU) == before
     with bounds.one_file():
         busy(0.01)
+
+
+def test_no_file_pays_for_the_time_of_the_one_before(settings: Settings) -> None:
+    app_settings.use(replace(settings, intake_cpu_seconds=1))
+    for _ in range(2):
+        with pytest.raises(TimeoutError), bounds.one_file():
+            busy(20)
+        with bounds.one_file():
+            signal.raise_signal(signal.SIGXCPU)  # as when the kernel is late with the first
+            busy(0.9)
 
 
 def test_one_file_may_take_so_much_memory_and_no_more(settings: Settings) -> None:

@@ -2,15 +2,17 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from app.checks import CHECKS
 from app.checks.answers import Answers, OpenAnswers
 from app.checks.contract import Check, Judgement, Subject, Verdict, judge
 
 K = TypeVar("K")
+More = Callable[[], Awaitable[Mapping[K, Subject]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ async def examine(
     concurrency: int,
     seconds: float,
     on_done: Callable[[K, Examination], Awaitable[None]] | None = None,
+    more: More[K] | None = None,
     checks: Sequence[Check] = CHECKS,
 ) -> dict[K, Examination]:
     """All checks of all subjects; each subject has Answers, and so a budget, of its own.
@@ -36,12 +39,14 @@ async def examine(
     concurrency  how many subjects are under way at a time
     seconds      after which what has not answered of a subject is undetermined
     on_done      given each as soon as it is over; then nothing is returned
+    more         asked for further subjects once none waits, until there are none
     """
     done: dict[K, Examination] = {}
-    waiting = iter(subjects.items())
+    waiting = _Waiting(subjects, more)
 
     async def work() -> None:
-        for key, subject in waiting:  # shared by all workers: each takes the next
+        while (taken := await waiting.take()) is not None:
+            key, subject = taken
             examination = await _examine(subject, open_answers(), seconds, checks)
             if on_done is None:
                 done[key] = examination
@@ -54,6 +59,24 @@ async def examine(
     finally:
         await _cancel(workers)
     return done
+
+
+class _Waiting(Generic[K]):
+    """The subjects that nobody examines yet, shared by all workers."""
+
+    def __init__(self, subjects: Mapping[K, Subject], more: More[K] | None) -> None:
+        self._subjects, self._more = deque(subjects.items()), more
+        self._asking = asyncio.Lock()
+
+    async def take(self) -> tuple[K, Subject] | None:
+        """The next one; None once there are no more."""
+        while not self._subjects and self._more is not None:
+            async with self._asking:
+                if not self._subjects and self._more is not None:  # nobody has asked meanwhile
+                    self._subjects.extend((await self._more()).items())
+                    if not self._subjects:
+                        self._more = None
+        return self._subjects.popleft() if self._subjects else None
 
 
 async def _examine(

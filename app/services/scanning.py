@@ -7,12 +7,13 @@ the last attempt: whoever lost the lease meanwhile writes nothing.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Update, func, or_, select, update
+from sqlalchemy import Update, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import queue, settings
@@ -20,14 +21,16 @@ from app.checks.answers import Door, OpenAnswers
 from app.checks.contract import Subject, Usage
 from app.checks.examine import Examination, examine
 from app.db import after_commit, now, transaction
-from app.models import Domain, DomainState, Scan
+from app.models import BatchScan, Domain, DomainState, Scan
 from app.models.domains import PERIODS
 from app.models.scans import MAX_ATTEMPTS
 from app.services import dkim_keys, failing, probing, scans, selectors, settling
 
 logger = logging.getLogger(__name__)
 
-SETTLE_AT_ONCE = 25  # scans a transaction: few enough to be quick, enough to share its cost
+SETTLE_AT_ONCE = 50  # scans a transaction: few enough to be quick, enough to share its cost
+SETTLE_SECONDS = 0.5  # that a result waits at most for others to share a transaction
+GOES_ON_SECONDS = 30.0  # that a job of many takes up further scans: others wait in its queue
 SWEEP_AT_ONCE = 5_000
 DUE_AT_ONCE = 1_000
 
@@ -49,12 +52,16 @@ def run(
 
     is_stopping  asked a few times a second; once true what is unfinished is given back
     returns      how many scans were claimed
-    effects      a transaction for the claim, one for each few results; the network in between
+    effects      a transaction for each claim, one for each few results; the network in between.
+                 With several ids it goes on with what else is queued, so that domains that do not
+                 answer never have the others wait; the bells of those find less to do, or nothing
     """
     claims = claim(scan_ids)
-    if claims:
-        door.run(lambda open_answers: _Run(claims, is_stopping).work(open_answers))
-    return len(claims)
+    if not claims:
+        return 0
+    run = _Run(claims, len(scan_ids), is_stopping)
+    door.run(run.work)
+    return run.count
 
 
 def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
@@ -65,13 +72,21 @@ def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
               the thousands that somebody else has queued
     """
     claims = _claim(scan_ids) if len(scan_ids) == 1 else []
-    while len(claims) < len(scan_ids) and (found := _in_turn(len(scan_ids) - len(claims))):
+    return claims + _claim_next(len(scan_ids) - len(claims))
+
+
+def _claim_next(count: int) -> list[Claim]:
+    claims: list[Claim] = []
+    while len(claims) < count and (found := _in_turn(count - len(claims))):
         claims += _claim(found)
     return claims
 
 
 def _in_turn(count: int) -> Sequence[UUID]:
-    """The queued scans to take next: the account with the fewest under way has the next turn."""
+    """The queued scans to take next: the account with the fewest under way has the next turn.
+
+    Before all others are those that were asked for by themselves: somebody is looking at them.
+    """
     running = (
         select(Scan.account_id, func.count().label("count"))
         .where(Scan.status == "running")
@@ -79,8 +94,14 @@ def _in_turn(count: int) -> Sequence[UUID]:
         .subquery()
     )
     place = func.row_number().over(partition_by=Scan.account_id, order_by=Scan.id)
+    is_one_of_many = or_(Scan.trigger == "schedule", exists().where(BatchScan.scan_id == Scan.id))
     queued = (
-        select(Scan.id, Scan.account_id, place.label("place"))
+        select(
+            Scan.id,
+            Scan.account_id,
+            place.label("place"),
+            case((is_one_of_many, 1), else_=0).label("is_one_of_many"),
+        )
         .where(Scan.status == "queued")
         .subquery()
     )
@@ -89,7 +110,7 @@ def _in_turn(count: int) -> Sequence[UUID]:
         return session.scalars(
             select(queued.c.id)
             .outerjoin(running, running.c.account_id == queued.c.account_id)
-            .order_by(turn, queued.c.id)
+            .order_by(queued.c.is_one_of_many, turn, queued.c.id)
             .limit(count)
         ).all()
 
@@ -226,23 +247,29 @@ def _next(domain: Domain, moment: datetime) -> datetime | None:
 class _Run:
     """One run of claimed scans: results are settled as they come, leases are kept up meanwhile."""
 
-    def __init__(self, claims: Sequence[Claim], is_stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, claims: Sequence[Claim], at_once: int, is_stopping: Callable[[], bool]
+    ) -> None:
         self._open = {claim.scan_id: claim for claim in claims}
-        self._is_stopping = is_stopping
+        self._subjects = {claim.scan_id: claim.subject for claim in claims}
+        self.count = len(claims)
+        self._at_once, self._is_stopping = at_once, is_stopping
+        self._goes_on_until = time.monotonic() + (GOES_ON_SECONDS if at_once > 1 else 0)
+        self._claiming: asyncio.Task[Mapping[UUID, Subject]] | None = None
         self._done: asyncio.Queue[tuple[UUID, Examination] | None] = asyncio.Queue()
 
     async def work(self, open_answers: OpenAnswers) -> None:
         current = settings.current()
-        subjects = {scan_id: claim.subject for scan_id, claim in self._open.items()}
         settler = asyncio.create_task(self._settle_all())
         keeper = asyncio.create_task(self._keep_leases())
         examiner = asyncio.create_task(
             examine(
-                subjects,
+                self._subjects,
                 open_answers,
                 concurrency=current.scan_concurrency,
                 seconds=current.scan_seconds,
                 on_done=self._note,
+                more=self._more,
             )
         )
         watcher = asyncio.create_task(self._watch(examiner))
@@ -254,22 +281,48 @@ class _Run:
             watcher.cancel()
             await self._done.put(None)
             await settler
+        if self._claiming:
+            await self._claiming  # it may have been under way when all was stopped
         if self._open:
             await asyncio.to_thread(_give_back, list(self._open.values()))
+
+    async def _more(self) -> Mapping[UUID, Subject]:
+        if time.monotonic() >= self._goes_on_until:
+            return {}
+        self._claiming = asyncio.create_task(self._claim_more())
+        return await asyncio.shield(self._claiming)
+
+    async def _claim_more(self) -> Mapping[UUID, Subject]:
+        claims = await asyncio.to_thread(_claim_next, self._at_once)
+        if len(claims) < self._at_once:
+            self._goes_on_until = 0.0  # whatever is asked for from now on has its own bell
+        self._open |= {claim.scan_id: claim for claim in claims}
+        self.count += len(claims)
+        return {claim.scan_id: claim.subject for claim in claims}
 
     async def _note(self, scan_id: UUID, examination: Examination) -> None:
         await self._done.put((scan_id, examination))
 
     async def _settle_all(self) -> None:
-        while (first := await self._done.get()) is not None:
-            group = [first]
-            while len(group) < SETTLE_AT_ONCE and not self._done.empty():
-                if (more := self._done.get_nowait()) is None:
-                    self._done.put_nowait(None)
-                    break
-                group.append(more)
-            results = [(self._open.pop(scan_id), found) for scan_id, found in group]
-            await asyncio.to_thread(settling.settle, results)
+        is_over = False
+        while not is_over:
+            group = await self._next_group()
+            is_over = group[-1] is None
+            results = [(self._open.pop(done[0]), done[1]) for done in group if done]
+            if results:
+                await asyncio.to_thread(settling.settle, results)
+
+    async def _next_group(self) -> list[tuple[UUID, Examination] | None]:
+        """What is done: enough to be worth a transaction, or what there is after a while.
+
+        The last one is None once nothing more comes.
+        """
+        group = [await self._done.get()]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while len(group) < SETTLE_AT_ONCE and group[-1] is not None:
+                    group.append(await self._done.get())
+        return group
 
     async def _keep_leases(self) -> None:
         while True:

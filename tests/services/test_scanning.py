@@ -1,5 +1,6 @@
 """Scans in a worker: claimed once, settled once, never lost; and what they say of alerts."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -103,6 +104,49 @@ def test_a_bell_whose_scan_is_taken_already_serves_another() -> None:
     first, second = queued("a1.test", "a2.test")
     assert claimed([first.id]) == {first.id}
     assert claimed([first.id]) == {second.id}
+
+
+def test_a_scan_that_is_asked_for_by_itself_is_taken_before_a_batch() -> None:
+    account = make_account()
+    for name in ("a1.test", "a2.test", "a3.test"):
+        make_domain(account.id, name, schedule="off")
+    names = ("a1.test", "a2.test")
+    scans.trigger_many(account.id, scans.Selection(refs=names), actor=ACTOR)
+    asked = make_scan(account.id, "a3.test")
+    assert asked.id in claimed([UUID(int=1), UUID(int=2)])
+
+
+def test_a_job_of_many_goes_on_with_whatever_else_is_queued() -> None:
+    waiting = queued("a1.test", "a2.test", "a3.test", "a4.test", "a5.test")
+    bell = [waiting[0].id, waiting[1].id]
+    assert scanning.run(bell, door()) == 5
+    assert {scans.find(scan.account_id, scan.id).status for scan in waiting} == {"completed"}
+    assert scanning.run(bell, door()) == 0
+
+
+def test_the_job_of_one_scan_ends_with_it() -> None:
+    first, second = queued("a1.test", "a2.test")
+    assert scanning.run([first.id], door()) == 1
+    assert scans.find(second.account_id, second.id).status == "queued"
+
+
+def test_a_job_that_has_gone_on_for_long_leaves_the_rest_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scanning, "GOES_ON_SECONDS", 0.0)
+    waiting = queued("a1.test", "a2.test", "a3.test")
+    assert scanning.run([waiting[0].id, waiting[1].id], door()) == 2
+    assert scans.find(waiting[2].account_id, waiting[2].id).status == "queued"
+
+
+def test_what_a_job_has_gone_on_with_is_given_back_when_it_must_stop() -> None:
+    waiting = queued("a1.test", "a2.test", "a3.test", "a4.test")
+    zone = Sleepy("a3.test", "a4.test")
+    bell = [waiting[0].id, waiting[1].id]
+    scanning.run(bell, ZoneDoor(zone), is_stopping=lambda: zone.is_asleep)
+    found = [scans.find(scan.account_id, scan.id) for scan in waiting]
+    ends = [("completed", 1), ("completed", 1), ("queued", 0), ("queued", 0)]
+    assert [(scan.status, scan.attempt) for scan in found] == ends
 
 
 def test_a_scan_ends_with_its_result(account_id: UUID) -> None:
@@ -285,22 +329,24 @@ def test_a_worker_that_must_stop_gives_its_scans_back(
 ) -> None:
     asked = make_scan(account_id, "acme.test")
     bells.clear()
-    scanning.run([asked.id], ZoneDoor(Sleepy()), is_stopping=lambda: True)
+    scanning.run([asked.id], ZoneDoor(Sleepy("acme.test")), is_stopping=lambda: True)
     found = scans.find(account_id, asked.id)
     assert (found.status, found.attempt, found.lease_until) == ("queued", 0, None)
     assert bells == [[asked.id]]
 
 
 class Sleepy(Zone):
-    """A zone that never answers."""
+    """A zone that never answers about some domains."""
 
-    def __init__(self) -> None:
+    def __init__(self, *domains: str) -> None:
         super().__init__({})
+        self._domains, self.is_asleep = domains, False
 
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Any:
-        import asyncio
-
-        await asyncio.sleep(3600)
+        if name.endswith(self._domains):
+            self.is_asleep = True
+            await asyncio.sleep(3600)
+        return await super().ask(name, rdtype, checking_disabled=checking_disabled)
 
 
 def test_a_domain_that_is_due_is_scanned_and_gets_its_next_time(

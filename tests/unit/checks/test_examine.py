@@ -171,3 +171,49 @@ async def test_an_error_in_telling_ends_everything() -> None:
 async def test_nothing_to_examine_is_nothing_done() -> None:
     nobody: dict[str, Subject] = {}
     assert await examine(nobody, empty, concurrency=4, seconds=FAR) == {}
+
+
+async def test_once_none_waits_further_subjects_are_asked_for_until_there_are_none() -> None:
+    asked: list[list[str]] = [["d"], ["b", "c"]]
+    told: list[str] = []
+
+    async def more() -> dict[str, Subject]:
+        await asyncio.sleep(0)
+        return {key: SUBJECTS[key] for key in (asked.pop() if asked else [])}
+
+    async def on_done(key: str, _: Examination) -> None:
+        told.append(key)
+
+    await examine(
+        ONE, empty, concurrency=4, seconds=FAR, on_done=on_done, more=more, checks=(quick,)
+    )
+    assert sorted(told) == ["a", "b", "c", "d"]
+    assert asked == []
+
+
+async def test_one_who_never_answers_keeps_no_further_subject_waiting() -> None:
+    rest = {key: SUBJECTS[key] for key in ("c", "d")}
+    told: list[str] = []
+    is_enough = asyncio.Event()
+
+    @check("stuck", finds=())
+    async def stuck(subject: Subject, dns: Answers) -> Outcome:
+        if subject is SUBJECTS["a"]:
+            await is_enough.wait()
+        return Outcome({})
+
+    async def more() -> dict[str, Subject]:
+        found = dict(rest)
+        rest.clear()
+        return found
+
+    async def on_done(key: str, _: Examination) -> None:
+        told.append(key)
+        if len(told) == 3:
+            is_enough.set()
+
+    both = {key: SUBJECTS[key] for key in ("a", "b")}
+    await examine(
+        both, empty, concurrency=2, seconds=FAR, on_done=on_done, more=more, checks=(stuck,)
+    )
+    assert told == ["b", "c", "d", "a"]

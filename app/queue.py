@@ -27,6 +27,7 @@ QUEUES = (
 )  # one process of a worker each: with two, a worker that is killed loses jobs
 
 JOB_SECONDS = 900  # far above what a chunk takes; the scan's own limits end it long before
+PULL_SECONDS = 30  # of a mailbox: a server may be slow without end, and files wait behind it
 FAILURE_SECONDS = 24 * 3600  # how long a failed job can be looked at
 REST_SECONDS = 1.0  # after a failure, nobody waits for Redis again for this long
 
@@ -91,15 +92,22 @@ def enqueue_ownership(domain_ids: Sequence[UUID]) -> bool:
     return _enqueue(SCANS, "worker.jobs.recheck_ownership", domain_ids)
 
 
-def enqueue_pulls(mailbox_ids: Sequence[UUID]) -> bool:
-    """Have a worker pull these mailboxes, in one job.
+def enqueue_pull(mailbox_id: UUID) -> bool:
+    """Have a worker pull this mailbox.
 
     returns  as ``enqueue_scans``
     """
-    return _enqueue(INTAKE, "worker.jobs.pull_mailboxes", mailbox_ids)
+    return _enqueue(INTAKE, "worker.jobs.pull_mailbox", [mailbox_id], seconds=PULL_SECONDS)
 
 
-def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False) -> bool:
+def _enqueue(
+    name: str,
+    job: str,
+    ids: Sequence[UUID],
+    *,
+    at_front: bool = False,
+    seconds: int = JOB_SECONDS,
+) -> bool:
     bell = _bound()
 
     def ring() -> bool:
@@ -107,7 +115,7 @@ def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False
             job,
             [str(id) for id in ids],
             at_front=at_front,
-            job_timeout=JOB_SECONDS,
+            job_timeout=seconds,
             result_ttl=0,
             failure_ttl=FAILURE_SECONDS,
             description=f"{len(ids)} {name}",

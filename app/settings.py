@@ -82,6 +82,7 @@ class Settings:
     keep_parsed_days: int = 7
     keep_raw_days: int = 30
     keep_failure_report_days: int = 30
+    keep_intake_days: int = 180
     trusted_authserv_ids: tuple[str, ...] = ()
     lmtp_listen: Listen | None = None
     mailbox_seconds: int = 300
@@ -343,6 +344,7 @@ _READERS: Mapping[str, Any] = {
     "KEEP_PARSED_DAYS": _positive,
     "KEEP_RAW_DAYS": _positive,
     "KEEP_FAILURE_REPORT_DAYS": _positive,
+    "KEEP_INTAKE_DAYS": _positive,
     "TRUSTED_AUTHSERV_IDS": _names,
     "LMTP_LISTEN": _listen,
     "MAILBOX_SECONDS": _positive,

@@ -66,6 +66,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(3600, deliveries.purge),
         Task(3600, feed.purge),
         Task(3600, retention.purge),
+        Task(6 * 3600, retention.forget),
         Task(3600, selectors.purge),
     )
 

@@ -61,12 +61,11 @@ def probe_hosts() -> None:
     probing.run(runtime.door())
 
 
-def pull_mailboxes(mailbox_ids: list[str]) -> None:
-    """Take in what waits in these mailboxes, one after the other."""
+def pull_mailbox(mailbox_ids: list[str]) -> None:
+    """Take in what waits in a mailbox, and have the next one pulled that is due."""
     for mailbox_id in mailbox_ids:
-        if stopping.is_asked():
-            break
         mailboxes.pull(UUID(mailbox_id), is_stopping=stopping.is_asked)
+    mailboxes.ring_if_due()
 
 
 def judge_reports() -> None:
@@ -83,5 +82,5 @@ JOBS: Mapping[str, Callable[..., Any]] = {
     "worker.jobs.recheck_ownership": recheck_ownership,
     "worker.jobs.run_scans": run_scans,
     "worker.jobs.read_intakes": read_intakes,
-    "worker.jobs.pull_mailboxes": pull_mailboxes,
+    "worker.jobs.pull_mailbox": pull_mailbox,
 }

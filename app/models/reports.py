@@ -88,6 +88,14 @@ class Intake(Base):
             sqlite_where=text("state = 'received'"),
             postgresql_where=text("state = 'received'"),
         ),
+        Index(
+            "ix_intakes_turns",
+            "account_id",
+            "rung_at",
+            "id",
+            sqlite_where=text("state = 'received'"),
+            postgresql_where=text("state = 'received'"),
+        ),
         CheckConstraint(
             "state IN ('received', 'parsed', 'duplicate', 'conflict', 'unattributed',"
             " 'quarantined')",

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import ids, queue, settings
-from app.db import after_commit, now, transaction
+from app.db import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
 from app.models import ReportMailbox
 from app.protocols import names
@@ -24,19 +24,19 @@ from app.sources.contract import SourceFailed
 from app.sources.mailbox import Account
 
 PURPOSE = "mailbox"
-MAILS_AT_ONCE, PULL_SECONDS = 500, 120.0  # of one pull; the next one goes on
+MAILS_AT_ONCE, PULL_SECONDS = 500, 10.0  # of one pull: files wait meanwhile; the next goes on
 LEASE = timedelta(minutes=10)  # far above what a pull takes
-RING_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """What came of one."""
+    """What came of one; ``is_cut`` is True if it got on, and more waits than it had time for."""
 
     kept: int = 0
     known: int = 0
     too_large: int = 0
     failure: str | None = None
+    is_cut: bool = False
 
 
 def add(account_id: UUID, access: Account, *, actor: str) -> ReportMailbox:
@@ -91,16 +91,19 @@ def remove(account_id: UUID, mailbox_id: UUID, *, actor: str) -> None:
 
 
 def ring_if_due() -> None:
-    """Have workers pull the mailboxes that are due."""
-    with transaction() as session:
-        due = session.scalars(
+    """Have a worker pull the mailbox that has been due for longest, unless files wait to be read.
+
+    Called again after each pull: so files never wait for more than one of them.
+    """
+    with transaction(readonly=True) as session:
+        due = session.scalar(
             select(ReportMailbox.id)
             .where(ReportMailbox.next_at <= now(session))
             .order_by(ReportMailbox.next_at)
-            .limit(RING_AT_ONCE)
-        ).all()
-        if due and queue.is_idle(queue.INTAKE):
-            after_commit(session, lambda: queue.enqueue_pulls(due))
+            .limit(1)
+        )
+    if due is not None and queue.is_idle(queue.INTAKE):
+        queue.enqueue_pull(due)
 
 
 def pull(
@@ -124,12 +127,13 @@ def pull(
         result = Pull(failure=str(error))
     with transaction() as session:
         moment = now(session)
+        pause = timedelta(seconds=0 if result.is_cut else settings.current().mailbox_seconds)
         session.execute(
             update(ReportMailbox)
             .where(ReportMailbox.id == mailbox_id, ReportMailbox.next_at == claimed.next_at)
             .values(
                 pulled_at=moment,
-                next_at=moment + timedelta(seconds=settings.current().mailbox_seconds),
+                next_at=moment + pause,
                 failure=result.failure and result.failure[:300],
                 failing_since=(
                     func.coalesce(ReportMailbox.failing_since, moment) if result.failure else None
@@ -161,6 +165,7 @@ def _pull(
 ) -> Pull:
     kept = known = too_large = 0
     failure: str | None = None
+    is_cut = False
     access = Account(
         row.host, row.port, row.username, sealing.unseal(row.password, PURPOSE), row.folder,
         row.done_folder,
@@ -169,7 +174,7 @@ def _pull(
     try:
         with mailbox.opened(access, context) as source:
             for mail in source.waiting(MAILS_AT_ONCE):
-                if is_stopping() or time.monotonic() > until:
+                if is_cut := is_stopping() or time.monotonic() > until:
                     break
                 if mail.is_too_large:
                     too_large += 1
@@ -183,7 +188,7 @@ def _pull(
         failure = str(error)
     except QuotaExceeded as error:
         failure = error.message
-    return Pull(kept, known, too_large, failure)
+    return Pull(kept, known, too_large, failure, is_cut and kept + known > 0)
 
 
 def _checked(access: Account) -> Account:

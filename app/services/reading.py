@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Update, select, tuple_, update
+from sqlalchemy import Select, Update, func, select, tuple_, update
 
 from app import queue, settings
 from app.checks.answers import Door
@@ -30,6 +30,7 @@ from app.services.contents import Found, read
 logger = logging.getLogger(__name__)
 
 GROUP_FILES = 100  # files a transaction: few enough to be quick, enough to share its cost
+LOOKED_AT = 4 * GROUP_FILES  # files of an account: so many workers may claim at the same time
 GROUP_BYTES = 2 * 1024 * 1024
 GROUP_RECORDS = 5_000  # in memory, until they are written
 RUN_SECONDS = 300.0  # then another job goes on, in a process of its own
@@ -99,17 +100,12 @@ def run(
 
 
 def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
-    """Take a few of these files that nobody has; without ids, of those never tried."""
+    """Take a few of these files that nobody has; without ids, of those never tried.
+
+    One of each account in turn, so that nobody waits for the thousands that somebody else has sent.
+    """
     with transaction() as session:
-        free = (Intake.state == RECEIVED) & Intake.lease_until.is_(None)
-        which = Intake.id.in_(intake_ids) if intake_ids else Intake.attempt == 0
-        rows = session.execute(
-            select(Intake.id, Intake.size_bytes)
-            .where(free, which)
-            .order_by(Intake.rung_at, Intake.id)
-            .limit(GROUP_FILES)
-            .with_for_update(skip_locked=True)
-        ).all()
+        rows = session.execute(_in_turn(intake_ids)).all()
         chosen: list[UUID] = []
         total = 0
         for row in rows:
@@ -127,6 +123,23 @@ def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
             .returning(Intake.id, Intake.attempt, Intake.account_id, Intake.sha256, Intake.member)
         ).all()
     return sorted((Claim(*row) for row in taken), key=lambda claimed: claimed.intake_id)
+
+
+def _in_turn(intake_ids: Sequence[UUID]) -> Select[UUID, int]:
+    """Id and size of the files to take next: the oldest of each account, the second ones, …"""
+    free = (Intake.state == RECEIVED) & Intake.lease_until.is_(None)
+    which = Intake.id.in_(intake_ids) if intake_ids else Intake.attempt == 0
+    order = (Intake.rung_at, Intake.id)
+    turn = func.row_number().over(partition_by=Intake.account_id, order_by=order)
+    waiting = select(Intake.id, turn.label("turn")).where(free, which).subquery()
+    return (
+        select(Intake.id, Intake.size_bytes)
+        .join(waiting, waiting.c.id == Intake.id)
+        .where(free, waiting.c.turn <= LOOKED_AT)
+        .order_by(waiting.c.turn, *order)
+        .limit(GROUP_FILES)
+        .with_for_update(of=Intake, skip_locked=True)
+    )
 
 
 def requeue_stale() -> int:

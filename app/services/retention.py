@@ -1,17 +1,18 @@
-"""How long what was received is kept: bytes of files, failure reports, counts of days."""
+"""How long what was received is kept: bytes of files, failure reports, counts of days, rows."""
 
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, exists, select, tuple_
+from sqlalchemy import delete, exists, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from app import settings
 from app.db import now, transaction
-from app.models import FailureReport, Intake, RawFile, ReportDay
+from app.models import DmarcReport, FailureReport, Intake, RawFile, ReportDay, TlsReport
 from app.models.reports import RECEIVED
 
 AT_ONCE = 200  # files a statement: they are large
+ROWS_AT_ONCE = 1_000
 DAYS_KEPT = timedelta(days=90)
 
 
@@ -27,6 +28,41 @@ def purge() -> int:
     while found := _purge_some():
         count += found
     return count
+
+
+def forget() -> int:
+    """Delete the rows of files that ended long ago, and became no report that is still there.
+
+    returns  how many
+    """
+    count = 0
+    while found := _forget_some():
+        count += found
+    return count
+
+
+def _forget_some() -> int:
+    with transaction() as session:
+        old = now(session) - timedelta(days=settings.current().keep_intake_days)
+        is_there = [
+            exists().where(table.id == Intake.report_id)
+            for table in (DmarcReport, TlsReport, FailureReport)
+        ]
+        has_bytes = exists().where(
+            RawFile.account_id == Intake.account_id, RawFile.sha256 == Intake.sha256
+        )
+        over = session.scalars(
+            select(Intake.id)
+            .where(
+                Intake.received_at < old,
+                Intake.finished_at < old,  # not one that was read again lately
+                Intake.state != RECEIVED,
+                ~or_(*is_there, has_bytes),
+            )
+            .limit(ROWS_AT_ONCE)
+        ).all()
+        session.execute(delete(Intake).where(Intake.id.in_(over)))
+        return len(over)
 
 
 def _purge_some() -> int:

@@ -15,7 +15,7 @@ from functools import partial
 from app.protocols.report_limits import LIMITS
 from app.sources.contract import SourceFailed, Waiting
 
-SECONDS = 30.0  # for each answer of the server
+SECONDS = 10.0  # for each answer of the server
 _SIZE = re.compile(rb"RFC822\.SIZE ([0-9]{1,12})")
 _SLACK = 64 * 1024  # of an answer around a mail
 

@@ -1,6 +1,7 @@
 """Files of reports: kept before they are acknowledged, read once, and ended in one state each."""
 
 import gzip
+import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -110,6 +111,38 @@ def test_a_tls_report_becomes_rows(account_id: UUID) -> None:
         policy = session.scalars(select(TlsPolicy)).one()
     assert (policy.policy_type, policy.successful, policy.failed) == ("sts", 40, 2)
     assert policy.failures[0]["result_type"] == "certificate-expired"
+
+
+@pytest.mark.parametrize(
+    ("type", "domain", "state"),
+    [
+        ("tlsa", "acme.test", "parsed"),
+        ("tlsa", "mx1.mail.acme.test", "parsed"),
+        ("tlsa", "mx.provider.test", "unattributed"),
+        ("no-policy-found", "acme.test", "parsed"),
+        ("no-policy-found", "sub.acme.test", "parsed"),
+    ],
+)
+def test_a_tls_report_of_any_policy_goes_to_the_domain_at_or_above_it(
+    account_id: UUID, type: str, domain: str, state: str
+) -> None:
+    report = json.loads(tls_json(domain))
+    report["policies"][0]["policy"] = {"policy-type": type, "policy-domain": domain}
+    intake = take(account_id, json.dumps(report).encode())
+    assert (intake.state, intake.about) == (state, domain)
+    rows = [] if state == "unattributed" else [(type, 40, 2)]
+    with transaction(readonly=True) as session:
+        policies = session.scalars(select(TlsPolicy)).all()
+    assert [(one.policy_type, one.successful, one.failed) for one in policies] == rows
+
+
+def test_a_tls_report_goes_by_its_own_domain_before_that_of_a_mail_host(account_id: UUID) -> None:
+    make_domain(account_id, "hosts.test")
+    report = json.loads(tls_json())
+    host = {"policy-type": "tlsa", "policy-domain": "mx.hosts.test"}
+    report["policies"].insert(0, {**report["policies"][0], "policy": host})
+    intake = take(account_id, json.dumps(report).encode())
+    assert (intake.state, intake.about) == ("parsed", "acme.test")
 
 
 def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID) -> None:

@@ -112,6 +112,28 @@ def test_nothing_is_marked_before_it_is_kept(account_id: UUID) -> None:
         assert pull(row) == mailboxes.Pull(kept=1)
 
 
+def test_a_pull_that_is_cut_leaves_the_rest_to_the_next_which_is_due_at_once(
+    account_id: UUID,
+) -> None:
+    asked = iter([False, True])
+    with pulled_from(imap.numbered([mail(1), mail(2)])) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        first = mailboxes.pull(row.id, context=TRUST, is_stopping=lambda: next(asked))
+        assert first == mailboxes.Pull(kept=1, is_cut=True)
+        assert mailboxes.pull(row.id, context=TRUST) == mailboxes.Pull(kept=1)
+        assert mailboxes.pull(row.id, context=TRUST) is None
+
+
+def test_a_pull_that_gets_nowhere_in_its_time_is_not_due_at_once(
+    account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailboxes, "PULL_SECONDS", -1.0)
+    with pulled_from(imap.numbered([mail(1)])) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert mailboxes.pull(row.id, context=TRUST) == mailboxes.Pull()
+        assert mailboxes.pull(row.id, context=TRUST) is None
+
+
 def test_a_mail_that_comes_again_is_one_file(account_id: UUID) -> None:
     mails = imap.numbered([mail(1)])
     mails.breaks_at = "STORE"

@@ -1,14 +1,17 @@
 """What is kept how long: bytes, failure reports; and what is never deleted by a clock."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
+from app import settings as app_settings
 from app.db import now, transaction
 from app.models import DmarcReport, FailureReport, Intake, RawFile
 from app.services import intakes, reading, retention
+from app.settings import Settings
 from tests.documents import dmarc_xml, failure_mail
 from tests.factories import make_account, make_domain
 
@@ -47,7 +50,42 @@ def test_bytes_go_by_what_became_of_them(account_id: UUID) -> None:
     assert left_after(400) == {WAITING}
 
 
-def test_rows_stay(account_id: UUID) -> None:
+def told_after(days: int) -> set[str]:
+    """How the files ended whose rows are there after so many days."""
+    with transaction() as session:
+        then = now(session) - timedelta(days=days)
+        session.execute(update(RawFile).values(created_at=then))
+        session.execute(update(Intake).values(received_at=then))
+        ended = update(Intake).where(Intake.finished_at.is_not(None))
+        session.execute(ended.values(finished_at=then))
+    retention.purge()
+    retention.forget()
+    with transaction(readonly=True) as session:
+        return set(session.scalars(select(Intake.state)))
+
+
+def test_what_became_of_a_file_is_kept_for_long_or_as_long_as_its_report(
+    account_id: UUID,
+) -> None:
+    everything = {"parsed", "quarantined", "unattributed", "received"}
+    assert told_after(179) == everything
+    assert told_after(181) == {"parsed", "received"}
+    with transaction() as session:
+        session.execute(delete(DmarcReport))
+    assert told_after(181) == {"received"}
+
+
+def test_a_row_whose_bytes_are_there_is_not_forgotten(account_id: UUID, settings: Settings) -> None:
+    app_settings.use(replace(settings, keep_raw_days=1_000))
+    assert told_after(400) == {"parsed", "quarantined", "unattributed", "received"}
+
+
+def test_of_many_old_rows_none_is_left(account_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "ROWS_AT_ONCE", 1)
+    assert told_after(400) == {"parsed", "received"}
+
+
+def test_rows_stay_when_bytes_go(account_id: UUID) -> None:
     left_after(400)
     with transaction(readonly=True) as session:
         assert session.scalar(select(func.count()).select_from(Intake)) == 4

@@ -26,11 +26,12 @@ from app import settings as app_settings
 from app.db import now, transaction
 from app.models import DmarcRecord, DmarcReport, Intake
 from app.models.reports import MAX_ATTEMPTS
-from app.services import contents, intakes, reading
+from app.services import contents, intakes, mailboxes, reading
 from app.settings import Settings
+from app.sources import mailbox
 from tests.conftest import ROOT
 from tests.documents import dmarc_xml, record
-from tests.factories import make_account, make_domain
+from tests.factories import ACTOR, make_account, make_domain
 from tests.zones import Zone, ZoneDoor
 from worker import bounds
 from worker.process import AllowedJob
@@ -112,6 +113,38 @@ def test_one_bell_is_enough_for_many_files(connection: Any, account_id: UUID) ->
     work(connection)
     assert states() == {"parsed": 30}
     assert counted() == (30, 90)
+
+
+def test_files_are_taken_by_turns_of_the_accounts(
+    account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "GROUP_FILES", 25)
+    flood = take(account_id, *several(40))
+    others = [make_account().id for _ in range(2)]
+    few = [take(other, dmarc_xml(report_id=str(n)))[0] for other in others for n in (1, 2)]
+    first = [claimed.intake_id for claimed in reading.claim()]
+    assert len(first) == 25
+    assert set(few) <= set(first)
+    assert set(first) - set(few) == set(flood[:21])
+    assert {claimed.intake_id for claimed in reading.claim()} == set(flood[21:])
+
+
+def test_mailboxes_are_pulled_one_after_the_other_while_no_file_waits(
+    connection: Any, account_id: UUID
+) -> None:
+    nobody = [mailbox.Account("127.0.0.1", 1, name, "secret") for name in ("a", "b")]
+    rows = [mailboxes.add(account_id, access, actor=ACTOR) for access in nobody]
+    take(account_id, dmarc_xml())
+    mailboxes.ring_if_due()
+    assert [job.func_name for job in jobs(connection)] == ["worker.jobs.read_intakes"]
+    work(connection)
+    mailboxes.ring_if_due()
+    mailboxes.ring_if_due()
+    (job,) = jobs(connection)
+    assert (job.func_name, list(job.args)) == ("worker.jobs.pull_mailbox", [[str(rows[0].id)]])
+    assert job.timeout == queue.PULL_SECONDS
+    work(connection)
+    assert [row.failure is not None for row in mailboxes.search(account_id)] == [True, True]
 
 
 def test_a_bell_that_rang_twice_counts_once(connection: Any, account_id: UUID) -> None:

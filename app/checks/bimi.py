@@ -56,6 +56,7 @@ DECLINED = Kind("bimi.declined", Severity.INFO, "The domain wants no logo", f"{_
         *(MISSING, SEVERAL, SYNTAX, NOT_ENFORCED, UNREACHABLE, NOT_TINY, NOT_SQUARE),
         *(CONTENT_TYPE, VMC_MISSING, DECLINED, *bimi_evidence.KINDS),
     ),
+    logic_version=2,
 )
 async def bimi(subject: Subject, dns: Answers) -> Outcome:
     """The record of the default selector, its logo, and whether DMARC lets it be shown.
@@ -86,14 +87,26 @@ async def bimi(subject: Subject, dns: Answers) -> Outcome:
     facts["declined"] = record.declined
     if record.declined:
         return Outcome(facts, DECLINED.at(name))
+    return await _shown(subject, walk, record, dns, facts)
+
+
+async def _shown(
+    subject: Subject,
+    walk: dmarc_walk.Walk,
+    record: Record,
+    dns: Answers,
+    facts: dict[str, Any],
+) -> Outcome:
+    """Whether the logo of the record would be shown; ``facts`` are those of the record."""
     is_enforced = await _is_enforced(walk, dns)
     found = [] if is_enforced else [NOT_ENFORCED.at(subject.domain, org_domain=walk.org_domain)]
-    found += await _of_logo(record, dns)
+    logo, faults = await _of_logo(record, dns)
+    found += faults
     if record.a is None:
-        found.append(VMC_MISSING.at(name))
+        found.append(VMC_MISSING.at(f"default._bimi.{facts['record_at']}"))
     else:
-        shown = (subject.domain, walk.org_domain)
-        certified, faults = await bimi_evidence.examine(dns, record.a, shown, subject.now)
+        domains = (subject.domain, walk.org_domain)
+        certified, faults = await bimi_evidence.examine(dns, record.a, domains, subject.now, logo)
         facts |= certified
         found += faults
     return Outcome(facts | {"dmarc_enforced": is_enforced}, *found)
@@ -117,12 +130,13 @@ async def _is_enforced(walk: dmarc_walk.Walk, dns: Answers) -> bool:
     return not {found.effective_policy, below} & {None, dmarc.Policy.NONE}
 
 
-async def _of_logo(record: Record, dns: Answers) -> list[Finding]:
+async def _of_logo(record: Record, dns: Answers) -> tuple[bytes | None, list[Finding]]:
+    """The logo as it is served, None if it is not; and what is wrong with it."""
     if record.l is None:
-        return []
+        return None, []
     page = await bimi_evidence.fetch(dns, record.l)
     if reason := bimi_evidence.trouble(page):
-        return [UNREACHABLE.at(record.l, reason=reason, status=page.status)]
+        return None, [UNREACHABLE.at(record.l, reason=reason, status=page.status)]
     problems = bimi_logo.problems(page.body)
     found = []
     others = [problem.reason for problem in problems if problem is not Problem.NOT_SQUARE]
@@ -132,4 +146,4 @@ async def _of_logo(record: Record, dns: Answers) -> list[Finding]:
         found.append(NOT_SQUARE.at(record.l))
     if page.content_type.partition(";")[0].strip().lower() != "image/svg+xml":
         found.append(CONTENT_TYPE.at(record.l, content_type=page.content_type))
-    return found
+    return page.body, found

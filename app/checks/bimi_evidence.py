@@ -1,5 +1,6 @@
 """The certificate behind a BIMI logo: whether receivers that want one would take it."""
 
+import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -30,7 +31,19 @@ MISMATCH = Kind(
     "The mark certificate is for another domain",
     f"{_DRAFT} §5",
 )
-KINDS = (UNREACHABLE, INVALID, EXPIRED, EXPIRING, MISMATCH)
+CHAIN = Kind(
+    "bimi.vmc_chain_broken",
+    Severity.MEDIUM,
+    "The mark certificate's chain does not hold",
+    f"{_DRAFT} §5",
+)
+LOGO_MISMATCH = Kind(
+    "bimi.vmc_logo_hash_mismatch",
+    Severity.MEDIUM,
+    "The logo is not the one in the mark certificate",
+    "RFC 3709 §4.1",
+)
+KINDS = (UNREACHABLE, INVALID, EXPIRED, EXPIRING, MISMATCH, CHAIN, LOGO_MISMATCH)
 
 
 async def fetch(dns: Answers, uri: Uri) -> Page:
@@ -50,11 +63,12 @@ def trouble(page: Page) -> str | None:
 
 
 async def examine(
-    dns: Answers, uri: Uri, domains: Iterable[str], now: datetime | None
+    dns: Answers, uri: Uri, domains: Iterable[str], now: datetime | None, logo: bytes | None
 ) -> tuple[dict[str, Any], list[Finding]]:
     """The facts and findings of the certificate at ``uri``.
 
     domains  those that show the logo: it must be for one of them
+    logo     as it is published; None if it is not known
     """
     page = await fetch(dns, uri)
     if reason := trouble(page):
@@ -68,6 +82,10 @@ async def examine(
     found = []
     if not certificate.covers(domains):
         found.append(MISMATCH.at(uri, names=list(certificate.names)))
+    if certificate.chain_fault:
+        found.append(CHAIN.at(uri, reason=certificate.chain_fault))
+    if logo is not None and certificate.shows(logo) is False:
+        found.append(LOGO_MISMATCH.at(uri, logo_sha256=hashlib.sha256(logo).hexdigest()))
     if (finding := _of_end(uri, certificate, ends, now)) is not None:
         found.append(finding)
     return facts, found

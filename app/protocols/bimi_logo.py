@@ -91,7 +91,7 @@ def problems(svg: bytes) -> tuple[Problem, ...]:
     returns  each problem once, in the order of ``Problem``
     source   draft-svg-tiny-ps-abrotman-12 §2; receivers' guidance for size and shape
     """
-    content = _plain(svg)
+    content = plain(svg)
     if content is None:
         return (Problem.NOT_XML,)
     if len(content) > _MAX_READ:
@@ -102,8 +102,11 @@ def problems(svg: bytes) -> tuple[Problem, ...]:
     return tuple(problem for problem in Problem if problem in found)
 
 
-def _plain(svg: bytes) -> bytes | None:
-    """Not compressed, and read only as far as to see that it is too large."""
+def plain(svg: bytes) -> bytes | None:
+    """The file without gzip around it, and read only as far as to see that it is too large.
+
+    returns  None if it is not gzip as it says
+    """
     if not svg.startswith(_GZIP):
         return svg
     try:

@@ -19,6 +19,8 @@ from app.protocols import (
     dmarc_report,
     envelopes,
     failure_report,
+    logotypes,
+    mark_certificates,
     mta_sts,
     names,
     spf,
@@ -29,6 +31,8 @@ from app.protocols import (
     uris,
 )
 from app.protocols.report_limits import Refused
+from tests.unit.checks.test_bimi import CERTIFIED
+from tests.unit.protocols.test_logotypes import logotype
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -199,6 +203,26 @@ TARGETS: Mapping[str, Target] = {
         (bimi.NotBimi, bimi.Unusable),
         _seeds("v=bimi1", "v=BIMI1; l=https://a.test/l.svg; a=https://a.test/v.pem"),
         f"v=BIMI1; l= a= avp= {_TAGS} .svg",
+    ),
+    "logotypes.parse": Target(
+        logotypes.parse,
+        (logotypes.Unreadable,),
+        (logotype(b"<svg/>"), logotype(b"<svg/>", b"https://a.test/l.svg")),
+        (
+            *(bytes((octet,)) for octet in range(0, 256, 5)),
+            b"\x30",
+            b"\xa2",
+            b"\xa0",
+            b"\x16",
+            b"data:;base64,",
+            b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01",
+        ),
+    ),
+    "mark_certificates.parse": Target(
+        mark_certificates.parse,
+        (mark_certificates.Unreadable,),
+        (CERTIFIED.body, CERTIFIED.body[:200]),
+        _pieces("-----BEGIN CERTIFICATE----- -----END CERTIFICATE----- \n MII BgUr AwQw A= =="),
     ),
     "bimi_logo.problems": Target(
         bimi_logo.problems,

@@ -1,5 +1,6 @@
 """The bimi check: the record, its logo, and whether DMARC lets it be shown."""
 
+import base64
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from app.checks.answers import Page
 from app.checks.bimi import bimi
 from app.checks.contract import Subject, Usage, Verdict, judge
 from app.protocols.names import DomainName
+from tests.unit.protocols.test_logotypes import logotype
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 
 DOMAIN, SUB = DomainName("example.org"), DomainName("sub.example.org")
@@ -40,23 +42,45 @@ VMC = ("example.org", "/vmc.pem")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+AUTHORITY, FORGER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+
+
+def builder(subject: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    """A certificate that the authority issues, without an end."""
+    name, issuer = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (subject, "Marks")
+    )
+    made = x509.CertificateBuilder(issuer, name, key.public_key(), x509.random_serial_number())
+    return made.not_valid_before(NOW - timedelta(days=400))
+
+
 def certificate(
-    *names: str, days: float = 300, use: str = "1.3.6.1.5.5.7.3.31", is_named: bool = True
+    *names: str,
+    days: float = 300,
+    use: str = "1.3.6.1.5.5.7.3.31",
+    is_named: bool = True,
+    logotype: bytes | None = None,
+    signer: ec.EllipticCurvePrivateKey = AUTHORITY,
+    has_chain: bool = True,
 ) -> Page:
-    """A certificate as it is served; it ends so many days after ``NOW``."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example")])
-    builder = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(NOW - timedelta(days=400))
+    """A certificate and its issuer's as they are served; it ends so many days after ``NOW``."""
+    made = (
+        builder("Example", ec.generate_private_key(ec.SECP256R1()))
         .not_valid_after(NOW + timedelta(days=days))
         .add_extension(x509.ExtendedKeyUsage([x509.ObjectIdentifier(use)]), critical=False)
     )
     if is_named:
         hosts = x509.SubjectAlternativeName([x509.DNSName(host) for host in names])
-        builder = builder.add_extension(hosts, critical=False)
-    signed = builder.sign(key, hashes.SHA256())
-    return Page("", 200, "application/x-pem-file", signed.public_bytes(Encoding.PEM))
+        made = made.add_extension(hosts, critical=False)
+    if logotype is not None:
+        oid = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.12")
+        made = made.add_extension(x509.UnrecognizedExtension(oid, logotype), critical=False)
+    chain = [made.sign(signer, hashes.SHA256())]
+    if has_chain:
+        root = builder("Marks", AUTHORITY).not_valid_after(NOW + timedelta(days=4000))
+        chain.append(root.sign(AUTHORITY, hashes.SHA256()))
+    pem = b"".join(one.public_bytes(Encoding.PEM) for one in chain)
+    return Page("", 200, "application/x-pem-file", pem)
 
 
 CERTIFIED = certificate("example.org")
@@ -73,6 +97,11 @@ CERTIFICATES: list[tuple[Page, list[str]]] = [
         ["bimi.vmc_invalid"],
     ),
     (Page("", 200, body=b""), ["bimi.vmc_invalid"]),
+    (certificate("example.org", has_chain=False), ["bimi.vmc_chain_broken"]),
+    (certificate("example.org", signer=FORGER), ["bimi.vmc_chain_broken"]),
+    (certificate("example.org", logotype=logotype(SVG.encode())), []),
+    (certificate("example.org", logotype=logotype(b"<svg/>")), ["bimi.vmc_logo_hash_mismatch"]),
+    (certificate("example.org", logotype=b"\x30\x05"), []),  # nothing that could be compared
     (Page("", 404), ["bimi.vmc_unreachable"]),
     (Page("", failure="refused_address"), ["bimi.vmc_unreachable"]),
 ]
@@ -222,3 +251,20 @@ async def test_says_nothing_when_something_cannot_be_asked(data: dict[Any, Any],
     judgement = await judge(bimi, SUBJECT, Zone(REJECT | {NAME: [RECORD]} | data, {LOGO: logo}))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
+
+
+async def test_a_logo_that_cannot_be_fetched_is_not_compared() -> None:
+    vmc = certificate("example.org", logotype=logotype(b"<svg/>"))
+    assert await codes([RECORD], Page(URL, 404), vmc=vmc) == ["bimi.logo_unreachable"]
+
+
+@pytest.mark.parametrize("at", [0x0B, 0x0C, 0x30, 0x40])
+async def test_a_certificate_that_is_damaged_is_no_defect_of_ours(at: int) -> None:
+    """The version is among what is damaged here, and the name of the issuer."""
+    (pem, _) = CERTIFIED.body.split(b"-----END", 1)
+    octets = bytearray(base64.b64decode(pem.partition(b"\n")[2]))
+    octets[at] ^= 0x55
+    body = base64.encodebytes(octets)
+    damaged = b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n"
+    found = await codes([RECORD], GOOD, vmc=Page("", 200, body=damaged))
+    assert found in (["bimi.vmc_invalid"], ["bimi.vmc_chain_broken"])

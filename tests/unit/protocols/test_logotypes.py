@@ -1,0 +1,119 @@
+"""Logotypes: what is in the extension, and which image it is."""
+
+import base64
+import gzip
+import hashlib
+
+import pytest
+
+from app.protocols import logotypes
+from app.protocols.logotypes import Logo
+
+IMAGE = b"<svg>\n<title>a</title>\n</svg>"
+SHA256 = bytes.fromhex("608648016503040201")
+UNKNOWN = bytes.fromhex("2a0304")
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    """One element of ASN.1."""
+    content = b"".join(parts)
+    size = len(content)
+    if size < 128:
+        return bytes((tag, size)) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes((tag, 0x80 | len(octets))) + octets + content
+
+
+def logotype(
+    image: bytes,
+    uri: bytes | None = None,
+    *,
+    algorithm: bytes = SHA256,
+    digest: bytes | None = None,
+    kind: int = 0xA0,
+    of: int = 0xA2,
+) -> bytes:
+    """The extension's value for one image, which it holds unless ``uri`` says otherwise."""
+    if uri is None:
+        uri = b"data:image/svg+xml;base64," + base64.b64encode(gzip.compress(image))
+    value = hashlib.sha256(image).digest() if digest is None else digest
+    hashed = der(0x30, der(0x30, der(6, algorithm), der(5)), der(4, value))
+    details = der(0x30, der(0x16, b"image/svg+xml"), der(0x30, hashed), der(0x30, der(0x16, uri)))
+    info = der(0x30, der(2, b"\1"), der(2, b"\0"), der(2, b"\0"))
+    images = der(0x30, der(0x30, details, info))
+    return der(0x30, der(of, der(kind, images)))
+
+
+def the_logo(extension: bytes) -> Logo:
+    """The only one there is."""
+    (found,) = logotypes.parse(extension)
+    return found
+
+
+def test_the_extension_holds_the_image_and_its_hash() -> None:
+    found = the_logo(logotype(IMAGE))
+    assert found == Logo((("sha256", hashlib.sha256(IMAGE).digest()),), (IMAGE,))
+
+
+@pytest.mark.parametrize(
+    "served",
+    [IMAGE, gzip.compress(IMAGE), IMAGE.replace(b"\n", b"\r\n")],
+    ids=["plain", "packed", "CR LF"],
+)
+@pytest.mark.parametrize(
+    "extension",
+    [
+        logotype(IMAGE),
+        logotype(IMAGE, digest=b"?"),  # the image is what counts
+        logotype(IMAGE, b"https://a.test/logo.svg"),  # the hash is all there is
+    ],
+)
+def test_packing_and_line_ends_make_no_other_image(served: bytes, extension: bytes) -> None:
+    assert the_logo(extension).is_of(served) is True
+
+
+def test_a_hash_may_be_that_of_the_packed_image() -> None:
+    packed = gzip.compress(IMAGE)
+    extension = logotype(IMAGE, b"https://a.test/l", digest=hashlib.sha256(packed).digest())
+    assert the_logo(extension).is_of(packed) is True
+
+
+@pytest.mark.parametrize("uri", [None, b"https://a.test/logo.svg"])
+def test_another_image_is_another(uri: bytes | None) -> None:
+    assert the_logo(logotype(IMAGE, uri)).is_of(IMAGE + b" ") is False
+
+
+def test_without_image_and_known_hash_there_is_nothing_to_compare() -> None:
+    extension = logotype(IMAGE, b"https://a.test/logo.svg", algorithm=UNKNOWN)
+    assert the_logo(extension).is_of(IMAGE) is None
+
+
+@pytest.mark.parametrize("extension", [logotype(IMAGE, kind=0xA1), logotype(IMAGE, of=0xA1)])
+def test_what_is_only_referred_to_or_of_somebody_else_is_no_logo(extension: bytes) -> None:
+    assert logotypes.parse(extension) == ()
+
+
+def test_an_image_that_cannot_be_unpacked_is_none() -> None:
+    uri = b"data:image/svg+xml;base64," + base64.b64encode(gzip.compress(IMAGE)[:4] + b"\xff")
+    assert the_logo(logotype(IMAGE, uri)).images == ()
+
+
+@pytest.mark.parametrize("size", range(len(logotype(b"x"))))
+def test_an_extension_that_is_cut_off_is_unreadable(size: int) -> None:
+    with pytest.raises(logotypes.Unreadable):
+        logotypes.parse(logotype(b"x")[:size])
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [
+        der(0x31),
+        der(0x30, der(0xA2)),
+        der(0x30, der(0xA2, der(0xA0, der(0x30, der(0x30, der(0x31)))))),
+        logotype(IMAGE, b"data:;base64,!"),
+        b"\x30\x85\1\1\1\1\1",
+    ],
+)
+def test_what_is_not_as_it_should_be_is_unreadable(extension: bytes) -> None:
+    with pytest.raises(logotypes.Unreadable):
+        logotypes.parse(extension)

@@ -9,6 +9,7 @@ of 100 records are taken in with and without the roll-ups, in turns.
 """
 
 import argparse
+import logging
 import statistics
 import sys
 import tempfile
@@ -148,6 +149,7 @@ def bind(url: str) -> None:
     db.bind(db.connect(url, statement_seconds=3600))
     queue.bind(settings.current().redis_url)
     runtime.spare_the_collector()  # as the process does that serves
+    logging.disable(logging.WARNING)  # that Redis is away is meant
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -162,8 +162,9 @@ class Handshake(NamedTuple):
     """What a mail host said of TLS.
 
     version    ``TLSv1.2``, ``TLSv1.3``
-    trouble    ``version`` (nothing newer than TLS 1.1), ``expired``, ``host_mismatch`` or
-               ``untrusted``; ``detail`` has the words of the library
+    trouble    ``version`` (nothing newer than TLS 1.1), ``expired``, ``host_mismatch``,
+               ``weak_key``, ``weak_signature``, ``key_usage`` or ``untrusted``; ``detail`` has the
+               words of the library
     not_after  end of a certificate without trouble, RFC 3339
     """
 

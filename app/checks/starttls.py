@@ -61,6 +61,31 @@ UNTRUSTED = Kind(
     "RFC 5280 §6",
     flaps=True,
 )
+WEAK_KEY = Kind(
+    "starttls.cert_weak_key",
+    Severity.MEDIUM,
+    "The key of an MX host's certificate, or of its CA's, is too short",
+    "RFC 9325 §4.5",
+)
+WEAK_SIGNATURE = Kind(
+    "starttls.cert_weak_signature",
+    Severity.MEDIUM,
+    "The certificate of an MX host is signed with a hash that nobody trusts",
+    "RFC 9325 §4.5",
+)
+KEY_USAGE = Kind(
+    "starttls.cert_key_usage",
+    Severity.MEDIUM,
+    "The certificate of an MX host is not one for servers",
+    "RFC 5280 §4.2.1.12",
+)
+STRIPPED = Kind(
+    "starttls.stripped_between_probes",
+    Severity.HIGH,
+    "An MX host offered TLS before and does not now: somebody may take it away",
+    "RFC 3207 §6",
+    flaps=True,
+)
 NOT_TESTED = Kind(
     "starttls.not_tested",
     Severity.INFO,
@@ -76,18 +101,25 @@ _OF_TROUBLE = {
     "expired": EXPIRED,
     "host_mismatch": MISMATCH,
     "untrusted": UNTRUSTED,
+    "weak_key": WEAK_KEY,
+    "weak_signature": WEAK_SIGNATURE,
+    "key_usage": KEY_USAGE,
 }
 
 
 @check(
     "starttls",
-    finds=(*(MISSING, OLD_VERSION, NO_TLS13, EXPIRED, EXPIRING, MISMATCH, UNTRUSTED, NOT_TESTED),),
+    finds=(
+        *(MISSING, OLD_VERSION, NO_TLS13, EXPIRED, EXPIRING, MISMATCH, UNTRUSTED, NOT_TESTED),
+        *(WEAK_KEY, WEAK_SIGNATURE, KEY_USAGE, STRIPPED),
+    ),
+    logic_version=2,
 )
 async def starttls(subject: Subject, dns: Answers) -> Outcome:
     """What was seen of the MX hosts lately; they are not connected to for each domain anew.
 
-    facts  tested; hosts, by name: tls (offered), version, trouble, not_after; hosts_unasked
-           (beyond ten, if any)
+    facts  tested; hosts, by name: tls (offered), version, trouble, not_after, and once_tls of one
+           that does not offer it any more; hosts_unasked (beyond ten, if any)
     """
     records = await dns.mx(subject.domain)
     hosts = list(dict.fromkeys(record.host for record in records if record.host))
@@ -100,10 +132,17 @@ async def starttls(subject: Subject, dns: Answers) -> Outcome:
         if (seen := subject.handshakes.get(host)) is None:
             unseen.append(Undetermined(host, "SMTP", "not connected to lately"))
             continue
-        facts[host] = _fact(seen)
-        found += _about(seen, subject.now)
+        once = not seen.offers_tls and _once_tls(subject, host)
+        facts[host] = _fact(seen) | ({"once_tls": True} if once else {})
+        found += [STRIPPED.at(host)] if once else _about(seen, subject.now)
     left_out = unasked(hosts_unasked=len(hosts) - MAX_HOSTS)
     return concluded({"tested": True, "hosts": facts, **left_out}, found, unseen)
+
+
+def _once_tls(subject: Subject, host: str) -> bool:
+    """The host was seen to offer TLS before."""
+    known = subject.known.get("starttls", {}).get("hosts", {}).get(host, {})
+    return bool(known.get("tls") or known.get("once_tls"))
 
 
 def _fact(seen: Handshake) -> dict[str, Any]:

@@ -20,7 +20,8 @@ TOTAL_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
 MAX_LINES, MAX_LINE = 100, 2048  # of one reply; RFC 5321 §4.5.3.1.5 has 512 octets
 
-_TROUBLE = {10: "expired", 62: "host_mismatch", 64: "host_mismatch"}  # X509_V_ERR_…; others: trust
+_TROUBLE = {10: "expired", 62: "host_mismatch", 64: "host_mismatch", 26: "key_usage"}
+_TROUBLE |= {66: "weak_key", 67: "weak_key", 68: "weak_signature"}  # X509_V_ERR_…; others: trust
 _NO_COMMON_VERSION = ("PROTOCOL", "VERSION")  # in OpenSSL's words for it
 
 

@@ -10,6 +10,16 @@ from pathlib import Path
 import pytest
 import trustme
 import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from app.checks.answers import Handshake, Undetermined
 from app.network import special_addresses
@@ -114,6 +124,39 @@ def test_a_certificate_that_is_over_is_seen(authority: trustme.CA) -> None:
 
 def test_a_certificate_of_an_unknown_ca_is_seen() -> None:
     assert probe(Host(certified(trustme.CA(), HOST))).trouble == "untrusted"
+
+
+@pytest.mark.parametrize(
+    ("bits", "use", "trouble"),
+    [
+        (1024, ExtendedKeyUsageOID.SERVER_AUTH, "weak_key"),
+        (2048, ExtendedKeyUsageOID.CODE_SIGNING, "key_usage"),
+        (2048, ExtendedKeyUsageOID.SERVER_AUTH, None),
+    ],
+)
+def test_a_certificate_that_libraries_refuse_is_seen_with_the_reason(
+    authority: trustme.CA, tmp_path: Path, bits: int, use: x509.ObjectIdentifier, trouble: str
+) -> None:
+    key = rsa.generate_private_key(65537, bits)
+    signer = load_pem_private_key(authority.private_key_pem.bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(issuer, x509.Name([]), key.public_key(), 1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=90))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    pem = tmp_path / "host.pem"
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    pem.write_bytes(plain + made.public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # else it would not even show such a key
+    context.load_cert_chain(pem)
+    assert probe(Host(context)).trouble == trouble
 
 
 @pytest.mark.parametrize(

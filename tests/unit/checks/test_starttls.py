@@ -1,6 +1,8 @@
 """What is said of mail hosts that were, or were not, connected to."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -31,6 +33,9 @@ def subject(*seen: Handshake) -> Subject:
         (Handshake(MX, True, trouble="expired"), ["starttls.cert_expired"]),
         (Handshake(MX, True, trouble="host_mismatch"), ["starttls.cert_host_mismatch"]),
         (Handshake(MX, True, trouble="untrusted"), ["starttls.cert_untrusted"]),
+        (Handshake(MX, True, trouble="weak_key"), ["starttls.cert_weak_key"]),
+        (Handshake(MX, True, trouble="weak_signature"), ["starttls.cert_weak_signature"]),
+        (Handshake(MX, True, trouble="key_usage"), ["starttls.cert_key_usage"]),
     ],
 )
 async def test_says_what_was_seen_of_each_host(seen: Handshake, codes: list[str]) -> None:
@@ -69,3 +74,24 @@ async def test_where_hosts_are_not_connected_to_that_is_all_that_is_said() -> No
 async def test_says_nothing_when_dns_fails() -> None:
     judgement = await judge(starttls, subject(GOOD), Zone({(DOMAIN, "MX"): SERVFAIL}))
     assert judgement.verdict is Verdict.UNDETERMINED
+
+
+async def look(seen: Handshake, known: Any) -> tuple[Any, list[str]]:
+    """Facts and codes, after a scan that had those facts."""
+    outcome = await starttls.run(replace(subject(seen), known={"starttls": known}), Zone(ZONE))
+    return outcome.facts, [found.kind.code for found in outcome.findings]
+
+
+async def test_tls_that_is_not_offered_any_more_was_taken_away() -> None:
+    stripped, never = "starttls.stripped_between_probes", "starttls.missing"
+    first, _ = await look(GOOD, {})
+    second, codes = await look(Handshake(MX, False), first)
+    assert codes == [stripped]
+    third, codes = await look(Handshake(MX, False), second)
+    assert codes == [stripped]
+    fourth, codes = await look(GOOD, third)
+    assert codes == []
+    assert "once_tls" not in fourth["hosts"][MX]
+    nothing, codes = await look(Handshake(MX, False), {})
+    assert codes == [never]
+    assert (await look(Handshake(MX, False), nothing))[1] == [never]

@@ -8,6 +8,7 @@ A signature comes last of those that name a service: it survives when somebody p
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from app.insight import alignment, known_senders
@@ -201,6 +202,7 @@ def _services(
     return [(_by_identities(address, found, host), flows)]
 
 
+@lru_cache(maxsize=1_024)
 def _by_term(term: Term) -> Service:
     if term.domain is None:
         why = f"the domain's SPF record names the address: {term.text}"

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from app import ids
@@ -22,6 +22,7 @@ from app.services import alerts, transitions
 from app.services.transitions import Step
 
 REMIND_AFTER = timedelta(days=7)
+REMIND_OF_POLICY_AFTER = timedelta(days=30)
 REMINDED = tuple(s.value for s in Severity if s.rank <= Severity.MEDIUM.rank)
 AT_ONCE = 500
 
@@ -76,15 +77,25 @@ def watch_acceptances() -> int:
 
 
 def remind() -> int:
-    """Say again what has been open for REMIND_AFTER, and every REMIND_AFTER after; how many."""
+    """Say again what has been open for REMIND_AFTER, and every REMIND_AFTER after; how many.
+
+    A policy that could be raised is said again every REMIND_OF_POLICY_AFTER, though it is of low
+    severity: it is forgotten more easily than what is broken.
+    """
     with transaction() as session:
         moment = now(session)
+        told_at = func.coalesce(Alert.reminded_at, Alert.first_seen_at)
         left = session.scalars(
             select(Alert)
             .where(
                 Alert.status == "open",
-                Alert.severity.in_(REMINDED),
-                func.coalesce(Alert.reminded_at, Alert.first_seen_at) <= moment - REMIND_AFTER,
+                or_(
+                    and_(Alert.severity.in_(REMINDED), told_at <= moment - REMIND_AFTER),
+                    and_(
+                        Alert.type == "dmarc.policy_none_standing",
+                        told_at <= moment - REMIND_OF_POLICY_AFTER,
+                    ),
+                ),
             )
             .order_by(Alert.id)
             .limit(AT_ONCE)

@@ -116,6 +116,20 @@ def test_what_is_left_open_is_said_again_every_week(account_id: UUID, alert_id: 
     assert last.note == "still open; first seen 8 days ago"
 
 
+@pytest.mark.parametrize(
+    ("type", "days", "count"),
+    [("dmarc.policy_none_standing", 29, 0), ("dmarc.policy_none_standing", 31, 1),
+     ("tls_rpt.missing", 31, 0)],
+)  # fmt: skip
+def test_of_what_is_of_low_severity_only_a_policy_that_stands_is_said_again(
+    alert_id: UUID, type: str, days: int, count: int
+) -> None:
+    put_back(first_seen_at=timedelta(days=days), reminded_at=timedelta(days=days))
+    with transaction() as session:
+        session.execute(update(Alert).values(type=type, severity="low"))
+    assert watching.remind() == count
+
+
 def test_nobody_is_reminded_of_what_somebody_has_seen(account_id: UUID, alert_id: UUID) -> None:
     alerts.change(account_id, alert_id, AlertChange("acknowledged"), actor=ACTOR)
     put_back(first_seen_at=timedelta(days=8), reminded_at=timedelta(days=8))

@@ -95,6 +95,17 @@ def _json(value: Any) -> str:
 _JSON: Mapping[str, Any] = {"json_serializer": _json, "json_deserializer": orjson.loads}
 
 
+# What is asked is short and finds its rows by an index, in memory or on disks that do not turn:
+# compiling it, helpers for it and reading whole tables instead cost more than they bring.
+_PLANNING = {
+    "lock_timeout": "3s",
+    "timezone": "UTC",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "random_page_cost": "1.1",
+}
+
+
 def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Engine:
     """An engine with the pragmas and time-outs that this service relies on."""
     if url.startswith("sqlite"):
@@ -107,7 +118,10 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    options = f"-c statement_timeout={statement_seconds}s -c lock_timeout=3s -c timezone=UTC"
+    options = " ".join(
+        f"-c {name}={value}"
+        for name, value in (_PLANNING | {"statement_timeout": f"{statement_seconds}s"}).items()
+    )
     engine = create_engine(
         url,
         pool_size=pool_size,

@@ -294,7 +294,10 @@ def _roll_ups() -> list[str]:
         told = counts.format(span=span, start=start, key=key, source=JOINED, last="4, 5")
         found.append(f"INSERT INTO dmarc_flow_counts {flow}")
         found.append(f"INSERT INTO dmarc_reporter_counts {told}")
-    found.append(f"INSERT INTO dmarc_weeks SELECT DISTINCT domain, {WEEK_OF}, true FROM bench_rows")
+    found.append(
+        "INSERT INTO dmarc_weeks (domain_id, start, is_closed)"
+        f" SELECT DISTINCT domain, {WEEK_OF}, true FROM bench_rows"
+    )
     return found
 
 

@@ -48,7 +48,7 @@ def test_sums_of_weeks_are_there_before_and_after_weeks_could_be_open(tmp_path: 
     with closing(sqlite3.connect(path)) as connection, connection:
         weeks = connection.execute("SELECT start, is_closed FROM dmarc_weeks").fetchall()
         assert weeks == [(168, 1)]
-        connection.execute("INSERT INTO dmarc_weeks VALUES ('d', 336, 0)")
+        connection.execute("INSERT INTO dmarc_weeks VALUES ('d', 336, 0, 0)")
         connection.execute(f"{counts} ('d', 1, 340, 7, 4), ('d', 1, 341, 7, 1)")
     command.downgrade(config, "0013")
     with closing(sqlite3.connect(path)) as connection:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from app.insight import alignment, known_senders
@@ -175,7 +176,7 @@ def clue(identity: Identity, walked: str | None = None) -> Clue:
 
 def _bounded(flows: Iterable[Flow]) -> Iterable[Flow]:
     """The largest flows, and the rest added up by identity."""
-    ordered = sorted(flows, key=lambda flow: -flow.messages)
+    ordered = sorted(flows, key=attrgetter("messages"), reverse=True)
     rest: dict[int, Flow] = {}
     for flow in ordered[MAX_FLOWS:]:
         known = rest.get(flow.identity)
@@ -194,10 +195,10 @@ def _services(
     """The service of an address; without an address each identity speaks for itself."""
     if address == ELSEWHERE:
         return [(_by_identities(address, [clues[flow.identity]]), [flow]) for flow in flows]
-    found = [clues[flow.identity] for flow in flows]
     terms = context.spf.letting(address) if context.spf else ()
     if terms:
         return [(_by_term(terms[0]), flows)]
+    found = [clues[flow.identity] for flow in flows]
     host = context.hosts.get(address, NOBODY)
     return [(_by_identities(address, found, host), flows)]
 

@@ -10,7 +10,6 @@ from typing import Any
 from app.protocols import spf
 
 _SIZES = {AF_INET: (4, 32), AF_INET6: (6, 128)}  # version, bits of an address
-_Key = tuple[int, int, int]  # version, bits, the network's first bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +33,16 @@ class SpfPaths:
 
     def __init__(self, domain: str, records: Iterable[Mapping[str, Any]]) -> None:
         self._heard = {(one["name"], one["type"]): one["values"] for one in records}
-        self._by_network: dict[_Key, list[int]] = {}
+        self._by_network: dict[tuple[int, int], dict[int, list[int]]] = {}
         self.domain = domain
         self.terms: tuple[Term, ...] = tuple(self._read(domain))
-        self._bits = {
-            version: {bits for kind, bits, _ in self._by_network if kind == version}
-            for version, _ in _SIZES.values()
+        self._tables = {
+            family: [
+                (size - bits, networks)
+                for (version, bits), networks in self._by_network.items()
+                if version == wanted
+            ]
+            for family, (wanted, size) in _SIZES.items()
         }
 
     @classmethod
@@ -53,13 +56,13 @@ class SpfPaths:
     def letting(self, address: str) -> tuple[Term, ...]:
         """The terms that are known to let the address pass."""
         family = AF_INET6 if ":" in address else AF_INET
-        version, size = _SIZES[family]
         number = int.from_bytes(inet_pton(family, address))  # a tenth of what ipaddress takes
-        found: set[int] = set()
-        for bits in self._bits[version]:
-            if known := self._by_network.get((version, bits, number >> (size - bits))):
-                found.update(known)
-        return tuple(self.terms[index] for index in sorted(found)) if found else ()
+        found: list[int] = []
+        for shift, networks in self._tables[family]:
+            found += networks.get(number >> shift, ())
+        if len(found) > 1:
+            found = sorted(set(found))
+        return tuple([self.terms[index] for index in found])
 
     def _read(self, domain: str) -> Iterator[Term]:
         for index, (term, owner) in enumerate(self._passing(domain)):
@@ -102,7 +105,8 @@ class SpfPaths:
     def _note(self, network: spf.Network, index: int) -> None:
         bits = network.prefixlen
         first = int(network.network_address) >> (network.max_prefixlen - bits)
-        self._by_network.setdefault((network.version, bits, first), []).append(index)
+        networks = self._by_network.setdefault((network.version, bits), {})
+        networks.setdefault(first, []).append(index)
 
     def _record(self, name: str) -> spf.Record | None:
         texts = [text for text in self._heard.get((name, "TXT"), ()) if spf.is_record(text)]

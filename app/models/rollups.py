@@ -98,6 +98,7 @@ class DmarcWeek(Base):
     """A week that reports told of, by its first hour.
 
     is_closed  there are sums of it, in rows of its span, beside those of its hours
+    changes    how often something was counted in it: what was read stands until there are more
     """
 
     __tablename__ = "dmarc_weeks"
@@ -115,6 +116,7 @@ class DmarcWeek(Base):
     )
     start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     is_closed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    changes: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class FlowCount(Base):

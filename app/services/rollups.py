@@ -190,13 +190,15 @@ def _closed(session: Session, domain_id: UUID, weeks: Iterable[int]) -> frozense
             db.insert(session, DmarcWeek).on_conflict_do_nothing(),
             [{"domain_id": domain_id, "start": start, "is_closed": False} for start in some],
         )
+        these = and_(DmarcWeek.domain_id == domain_id, DmarcWeek.start.in_(some))
         rows = session.execute(
             select(DmarcWeek.start, DmarcWeek.is_closed)
-            .where(DmarcWeek.domain_id == domain_id, DmarcWeek.start.in_(some))
+            .where(these)
             .order_by(DmarcWeek.start)
             .with_for_update()
         )
         found.update((row.start, row.is_closed) for row in rows)
+        session.execute(update(DmarcWeek).where(these).values(changes=DmarcWeek.changes + 1))
     return frozenset(start for start, is_closed in found.items() if is_closed)
 
 

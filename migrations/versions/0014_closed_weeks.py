@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("domain_id", sa.Uuid(), nullable=False),
         sa.Column("start", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("is_closed", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("changes", sa.Integer(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(
             ["domain_id"],
             ["domains.id"],

@@ -1,0 +1,93 @@
+"""What was found of sources is kept for the next question, and never longer than it is true."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from app.db import now, transaction
+from app.insight.periods import Window
+from app.models import DmarcReport, Domain, DomainState
+from app.services import mail_sources, rollups
+from tests.factories import ACTOR, make_account, make_domain
+from tests.reports import DAY, START, Report, record, store
+
+WINDOW = Window.between(START, START + 7 * DAY)
+
+
+@pytest.fixture
+def domain(database: Engine) -> Domain:
+    return make_domain(make_account().id)
+
+
+def sent(domain: Domain) -> dict[str, int]:
+    found = mail_sources.search(domain.account_id, domain.name, WINDOW)
+    return {source.key: source.messages for source in found.sources}
+
+
+def test_a_report_is_in_the_next_answer_and_one_that_was_taken_away_is_not(domain: Domain) -> None:
+    first = store(domain, Report([record(count=3)]))
+    assert sent(domain) == {"own": 3}
+    store(domain, Report([record(count=4)], reporter="yahoo.com", begin=START + 2 * DAY))
+    assert sent(domain) == {"own": 7}
+    with transaction() as session:
+        rollups.remove(session, first)
+        session.delete(session.get_one(DmarcReport, first))
+    assert sent(domain) == {"own": 4}
+    rollups.close_weeks()
+    assert sent(domain) == {"own": 4}
+
+
+def test_what_somebody_says_of_a_source_is_in_the_next_answer(domain: Domain) -> None:
+    store(domain, Report([record(dkim=False, spf=False, dkim_results=(), spf_results=())]))
+    (key,) = sent(domain)
+    mail_sources.decide(domain.account_id, domain.name, key, "approved", note=None, actor=ACTOR)
+    found = mail_sources.search(domain.account_id, domain.name, WINDOW)
+    assert found.sources[0].state is not None
+
+
+def test_what_a_scan_finds_is_in_the_next_answer(domain: Domain) -> None:
+    store(domain, Report([record(source_ip="192.0.2.9", spf=False, spf_results=())]))
+    assert "own" not in sent(domain)
+    spf = {
+        "facts": {"record": "v=spf1 ip4:192.0.2.0/24 -all"},
+        "records": [
+            {"name": domain.name, "type": "TXT", "values": ["v=spf1 ip4:192.0.2.0/24 -all"]}
+        ],
+    }
+    with transaction() as session:
+        session.add(
+            DomainState(
+                domain_id=domain.id, account_id=domain.account_id, known={"spf": spf},
+                updated_at=now(session) + timedelta(seconds=1),
+            )
+        )  # fmt: skip
+    assert sent(domain) == {"own": 1}
+
+
+def test_what_has_not_changed_is_not_read_again(domain: Domain, database: Engine) -> None:
+    store(domain, Report([record()]))
+    asked: list[str] = []
+
+    def note(_c: Any, _k: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    event.listen(database, "before_cursor_execute", note)
+    try:
+        first = sent(domain)
+        reading = len([one for one in asked if "dmarc_flow_counts" in one])
+        assert sent(domain) == first
+    finally:
+        event.remove(database, "before_cursor_execute", note)
+    assert reading == len([one for one in asked if "dmarc_flow_counts" in one]) == 1
+
+
+def test_only_so_many_answers_are_kept(domain: Domain) -> None:
+    store(domain, Report([record()]))
+    for days in range(1, mail_sources.MAX_KEPT + 5):
+        mail_sources.search(
+            domain.account_id, domain.name, Window.between(START, START + days * DAY)
+        )
+    assert len(mail_sources._kept) == mail_sources.MAX_KEPT

@@ -1,7 +1,7 @@
 """What aggregate reports say of a domain's mail: totals, series and groups, from the roll-ups."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
@@ -35,7 +35,8 @@ from app.models import (
     FlowCount,
     ReporterCount,
 )
-from app.services import domains
+from app.services import domains, kept
+from app.services.kept import Kept
 
 GroupBy = Literal["source", "reporter", "disposition", "headerFrom", "result"]
 UTC = ZoneInfo("UTC")
@@ -135,15 +136,28 @@ def dmarc(account_id: UUID, question: Question) -> Mail:
     raises  NotFound
     """
     window = question.window
-    buckets = Buckets(window, question.interval, question.zone)
     with transaction(readonly=True) as session:
         domain = domains.owned(session, account_id, question.domain)
-        totals, before, series = _series(session, domain.id, window, buckets)
-        groups, count = _groups(session, domain.id, question, buckets)
-        return Mail(
-            domain, question, buckets.starts, totals, before, series, groups,
-            _others(totals, groups), count - len(groups), _spread(session, domain.id, question),
-        )  # fmt: skip
+        key = (domain.id, window, question.interval, question.zone.key, question.group_by)
+        stamp = kept.stamp(session, domain.id, Window(window.before.start, window.stop))
+        found = _kept.get(key, stamp)
+        if found is None:
+            found = _answer(session, domain, question)
+            _kept.put(key, stamp, found)
+    return replace(found, domain=domain, question=question)
+
+
+_kept = Kept[Mail]()
+
+
+def _answer(session: Session, domain: Domain, question: Question) -> Mail:
+    buckets = Buckets(question.window, question.interval, question.zone)
+    totals, before, series = _series(session, domain.id, question.window, buckets)
+    groups, count = _groups(session, domain.id, question, buckets)
+    return Mail(
+        domain, question, buckets.starts, totals, before, series, groups,
+        _others(totals, groups), count - len(groups), _spread(session, domain.id, question),
+    )  # fmt: skip
 
 
 def sum_of(messages: Any) -> Cast[int]:

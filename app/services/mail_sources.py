@@ -1,10 +1,8 @@
 """Who sends as a domain, as reports tell it, and what people say of each source."""
 
-import time
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -17,24 +15,22 @@ from app.insight import coverage as reporting
 from app.insight import identities, sources
 from app.insight.coverage import Reporter
 from app.insight.identities import Identity
-from app.insight.periods import WEEK, Window, hour_of
+from app.insight.periods import Window, hour_of
 from app.insight.sources import Context, Flow, Host, Source, State
 from app.insight.spf_paths import SpfPaths
 from app.models import (
     DmarcFlow,
     DmarcHour,
     DmarcIdentity,
-    DmarcWeek,
     Domain,
     DomainState,
     SenderHost,
     SourceState,
 )
-from app.services import analytics, audit, domains, rollups
+from app.services import analytics, audit, domains, kept, rollups
+from app.services.kept import Kept
 
-KEPT_SECONDS = 60.0
-MAX_KEPT = 16  # in each process
-MAX_KEPT_HOSTS = 10_000
+MAX_KEPT_HOSTS = 10_000  # in one answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +132,7 @@ def _expect_source(session: Session, domain: Domain, source: str) -> None:
         raise NotFound
 
 
-class _Kept(NamedTuple):
-    """What was loaded, and what it depends on: the same again as long as that is the same."""
-
-    stamp: tuple[Any, ...]
-    at: float  # on the monotonic clock
-    sending: Sending
-
-
-_kept: OrderedDict[tuple[UUID, Window], _Kept] = OrderedDict()
+_kept = Kept[Sending]()
 
 
 def load(session: Session, domain: Domain, window: Window) -> Sending:
@@ -152,28 +140,20 @@ def load(session: Session, domain: Domain, window: Window) -> Sending:
 
     What was found lately is found again only if reports were counted in the window since, a scan
     knows other things or somebody has said something of a source. Of reverse names and of what
-    came before or after the window it may be KEPT_SECONDS old.
+    came before or after the window it may be ``kept.SECONDS`` old.
     """
     state = session.get(DomainState, domain.id)
     states = _states(session, domain)
-    weeks = session.execute(
-        select(DmarcWeek.start, DmarcWeek.is_closed, DmarcWeek.changes)
-        .where(
-            DmarcWeek.domain_id == domain.id,
-            DmarcWeek.start > window.start - WEEK,
-            DmarcWeek.start < window.stop,
-        )
-        .order_by(DmarcWeek.start)
+    stamp = (
+        kept.stamp(session, domain.id, window),
+        state and state.updated_at,
+        tuple(sorted(states.items())),
     )
-    stamp = (tuple(map(tuple, weeks)), state and state.updated_at, tuple(sorted(states.items())))
-    kept = _kept.get((domain.id, window))
-    if kept and kept.stamp == stamp and time.monotonic() - kept.at < KEPT_SECONDS:
-        return replace(kept.sending, domain=domain)
+    if found := _kept.get((domain.id, window), stamp):
+        return replace(found, domain=domain)
     sending = _gathered(session, domain, window, state.known if state else {}, states)
     if len(sending.context.hosts) <= MAX_KEPT_HOSTS:
-        _kept[domain.id, window] = _Kept(stamp, time.monotonic(), sending)
-        while len(_kept) > MAX_KEPT:
-            _kept.popitem(last=False)
+        _kept.put((domain.id, window), stamp, sending)
     return sending
 
 

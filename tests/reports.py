@@ -1,8 +1,8 @@
 """Aggregate reports for tests, stored and counted as the intake does it."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -43,6 +43,8 @@ class Report:
     length: timedelta = DAY
     reporter: str = "google.com"
     provenance: str = "token"
+    policy: Mapping[str, str | None] = field(default_factory=POLICY.copy)
+    about: str | None = None
 
     @property
     def end(self) -> datetime:
@@ -57,9 +59,10 @@ def store(domain: Domain, report: Report) -> UUID:
     """Insert the report and its records, and count them."""
     stored = DmarcReport(
         id=ids.new(), account_id=domain.account_id, domain_id=domain.id, intake_id=ids.new(),
-        policy_domain=domain.name, reporter=report.reporter, report_id=f"r{next(_numbers)}",
+        policy_domain=report.about or domain.name, reporter=report.reporter,
+        report_id=f"r{next(_numbers)}",
         begin_at=report.begin, end_at=report.end, days=report.days, org_name=report.reporter,
-        email=f"dmarc@{report.reporter}", policy=POLICY, records=len(report.rows),
+        email=f"dmarc@{report.reporter}", policy=dict(report.policy), records=len(report.rows),
         messages=min(sum(row.count for row in report.rows), 2**63 - 1), passed=0,
         provenance=report.provenance, content_digest=b"", received_at=report.end,
     )  # fmt: skip

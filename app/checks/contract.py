@@ -196,6 +196,20 @@ def unasked(**beyond: int) -> dict[str, int]:
     return {name: count for name, count in beyond.items() if count > 0}
 
 
+class ObservedPolicy(NamedTuple):
+    """What a reporter says was the domain's DMARC policy; tags as written, None if not said.
+
+    begin_at  when the time begins that it reports of
+    """
+
+    reporter: str
+    begin_at: datetime
+    p: str
+    sp: str | None = None
+    adkim: str | None = None
+    aspf: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What is examined, and what its owner says of it.
@@ -204,6 +218,7 @@ class Subject:
     seen_selectors  (selector, domain) of signatures in reports by the domain or one below it
     known           the facts of each check's last definite judgement
     shared_keys     the account's other domains with the same DKIM key, by SHA-256 of the key
+    observed        the last policy that each reporter of the last days has told of
     handshakes      what was lately seen of mail hosts, by name; None if they are not connected to
     now             when it is examined; without it nothing is said of what ends soon
     """
@@ -214,6 +229,7 @@ class Subject:
     seen_selectors: tuple[tuple[str, str], ...] = ()
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     shared_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    observed: tuple[ObservedPolicy, ...] = ()
     handshakes: Mapping[str, Handshake] | None = None
     now: datetime | None = None
 

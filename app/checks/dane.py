@@ -4,10 +4,10 @@ The certificates themselves are not seen here: that a record fits its host takes
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from app.checks.answers import Answer, Answers, Mx, Tlsa, Undetermined, or_unseen
+from app.checks.answers import Answer, Answers, Mx, Undetermined
 from app.checks.contract import (
     Finding,
     Fix,
@@ -20,6 +20,7 @@ from app.checks.contract import (
     concluded,
     unasked,
 )
+from app.checks.dane_hosts import MAX_HOSTS, PKIX, Host, fault, look
 
 MISSING = Kind(
     "dane.missing",
@@ -72,32 +73,6 @@ UNSUITABLE = Kind(
     "RFC 7672 §3.1.3",
 )
 
-_PKIX = {0: 2, 1: 3}  # the usage that means the same without public CAs (RFC 7671 §5)
-_DIGITS = {1: 64, 2: 128}  # of a SHA-256 and a SHA-512 digest
-
-MAX_HOSTS = 10  # that are looked at, the best first: a domain may name hundreds
-
-
-@dataclass(frozen=True, slots=True)
-class _Host:
-    """What there is for one MX host.
-
-    owner    where the TLSA records are
-    secure   both they and the host's address are validated
-    failure  how the TLSA look-up failed, if it answers only without validation
-    """
-
-    host: str
-    owner: str
-    records: tuple[Tlsa, ...]
-    secure: bool
-    failure: Undetermined | None = None
-
-    @property
-    def usable(self) -> list[Tlsa]:
-        """What senders use (RFC 7672 §3.1)."""
-        return [tlsa for tlsa in self.records if tlsa.usage not in _PKIX and not _fault(tlsa)]
-
 
 @check(
     "dane",
@@ -128,9 +103,8 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
     if not names:
         return Outcome(facts, NOT_APPLICABLE.at(subject.domain))
     asked = names[:MAX_HOSTS]
-    dns.ask_ahead(*((host, "A") for host in asked), *((f"_25._tcp.{h}", "TLSA") for h in asked))
-    seen = [await or_unseen(_host(host, dns)) for host in asked]
-    hosts = [host for host in seen if isinstance(host, _Host)]
+    seen = await look(asked, dns)
+    hosts = [host for host in seen if isinstance(host, Host)]
     unseen = [host for host in seen if isinstance(host, Undetermined)]
     armed = [host for host in hosts if host.records]
     facts["tlsa_hosts"] = [host.host for host in armed]
@@ -141,34 +115,7 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
     return concluded(facts, findings, unseen)
 
 
-async def _host(host: str, dns: Answers) -> _Host:
-    """The TLSA records that a sender would find for the host (RFC 7672 §2.2.3)."""
-    address = await dns.ask(host, "A")
-    answer, failure = await _tlsa(f"_25._tcp.{host}", dns)
-    if address.aliases:  # the records of the canonical name go first
-        canonical = await _tlsa(f"_25._tcp.{address.aliases[-1]}", dns)
-        if canonical[0].rdatas or canonical[1]:
-            answer, failure = canonical
-    return _Host(
-        host=host,
-        owner=answer.name,
-        records=tuple(tlsa for tlsa in answer.rdatas if isinstance(tlsa, Tlsa)),
-        secure=address.authenticated and answer.authenticated and failure is None,
-        failure=failure,
-    )
-
-
-async def _tlsa(name: str, dns: Answers) -> tuple[Answer, Undetermined | None]:
-    """The TLSA answer; and the failure, if there is one only without validation."""
-    try:
-        return await dns.ask(name, "TLSA"), None
-    except Undetermined as error:
-        if error.reason != "servfail":
-            raise
-        return await dns.ask(name, "TLSA", checking_disabled=True), error
-
-
-def _coverage(domain: str, hosts: Sequence[_Host], mx: Answer) -> Iterator[Finding]:
+def _coverage(domain: str, hosts: Sequence[Host], mx: Answer) -> Iterator[Finding]:
     """What is to be said of the hosts together."""
     bare = [host for host in hosts if not host.records and not host.failure]
     if len(bare) == len(hosts):
@@ -180,21 +127,21 @@ def _coverage(domain: str, hosts: Sequence[_Host], mx: Answer) -> Iterator[Findi
         yield MX_INSECURE.at(domain)
 
 
-def _about(host: _Host) -> Iterator[Finding]:
+def _about(host: Host) -> Iterator[Finding]:
     """What is to be said of one host; nothing if it just has no records."""
     if host.failure:
         yield BOGUS.at(host.owner, host=host.host, reason=host.failure.reason)
         return
     if host.records and not host.secure:
         yield NO_DNSSEC.at(host.owner, host=host.host, records=list(map(str, host.records)))
-    faults = {str(tlsa): fault for tlsa in host.records if (fault := _fault(tlsa))}
+    faults = {str(tlsa): reason for tlsa in host.records if (reason := fault(tlsa))}
     if faults:
         severity = Severity.MEDIUM if host.usable else Severity.CRITICAL
         fix = _fix(host.owner, list(faults), [], "Senders cannot use the record.")
         yield INVALID.at(host.owner, fix=fix, severity=severity, host=host.host, faults=faults)
-    pkix = [tlsa for tlsa in host.records if tlsa.usage in _PKIX]
+    pkix = [tlsa for tlsa in host.records if tlsa.usage in PKIX]
     if pkix:
-        after = [str(replace(tlsa, usage=_PKIX[tlsa.usage])) for tlsa in pkix]
+        after = [str(replace(tlsa, usage=PKIX[tlsa.usage])) for tlsa in pkix]
         why = "SMTP senders trust no public CA; the same data is of use as DANE-TA or DANE-EE."
         fix = _fix(host.owner, list(map(str, pkix)), after, why)
         yield UNSUITABLE.at(host.owner, fix=fix, host=host.host)
@@ -209,19 +156,3 @@ def _fix(owner: str, before: Sequence[str], after: Sequence[str], why: str) -> F
         rollback=f"Restore {owner}. TLSA: {'; '.join(before)}",
         why=why,
     )  # fmt: skip
-
-
-def _fault(tlsa: Tlsa) -> str | None:
-    """Why nobody can use the record, whatever the certificate (RFC 6698 §2.1)."""
-    if tlsa.usage > 3:
-        return f"usage {tlsa.usage} is not assigned"
-    if tlsa.selector > 1:
-        return f"selector {tlsa.selector} is not assigned"
-    if tlsa.matching > 2:
-        return f"matching type {tlsa.matching} is not assigned"
-    expected = _DIGITS.get(tlsa.matching)
-    if not tlsa.data or (expected and len(tlsa.data) != expected):
-        return (
-            f"{len(tlsa.data) // 2} octets are not of the length of matching type {tlsa.matching}"
-        )
-    return None

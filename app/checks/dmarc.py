@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from app.checks import dmarc_destinations, dmarc_policy, dmarc_walk
+from app.checks import dmarc_destinations, dmarc_observed, dmarc_policy, dmarc_walk
 from app.checks.answers import Answers
 from app.checks.contract import (
     Finding,
@@ -66,14 +66,16 @@ TLD_RECORD = Kind(
     finds=(
         *(MISSING, SEVERAL, SYNTAX, VERSION, WRONG_PLACE, UNRELATED, NOT_PROCESSED),
         *(INHERITED, DIFFERS, TLD_RECORD, *dmarc_policy.KINDS, *dmarc_destinations.KINDS),
+        *dmarc_observed.KINDS,
     ),
+    logic_version=2,
 )
 async def dmarc(subject: Subject, dns: Answers) -> Outcome:
     """What applies to mail from exactly this domain, and what is wrong with the record it rests on.
 
     facts  record_at, org_domain, effective_policy, policy_tag; record, p, sp, np, testing, adkim,
            aspf, rua, ruf, rua_external, rua_unasked (hosts beyond ten, if any), removed_tags,
-           obsolete_size, record_count_at_domain, psl_org_domain
+           obsolete_size, record_count_at_domain, psl_org_domain, policy_since
     """
     domain = subject.domain
     walk = await dmarc_walk.walk(domain, dns)
@@ -98,9 +100,9 @@ async def dmarc(subject: Subject, dns: Answers) -> Outcome:
     findings += _of_discovery(domain, found, source)
     findings += dmarc_policy.findings(subject, found, source)
     findings += destinations.findings
-    facts |= _facts(source)
-    facts |= {"rua_external": dict(destinations.external)}
-    facts |= unasked(rua_unasked=destinations.unasked)
+    facts |= _facts(source) | {"rua_external": dict(destinations.external)}
+    facts |= unasked(rua_unasked=destinations.unasked) | dmarc_observed.facts(subject, source)
+    findings += dmarc_observed.findings(subject, source, facts)
     return Outcome(facts, *findings, definite=destinations.is_definite)
 
 

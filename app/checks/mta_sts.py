@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from app.checks.answers import Answers, Page
+from app.checks.answers import Answers, Page, Undetermined
 from app.checks.contract import (
     Finding,
     Fix,
@@ -16,6 +16,7 @@ from app.checks.contract import (
     Verdict,
     check,
 )
+from app.checks.dane_hosts import MAX_HOSTS, look
 from app.checks.expiry import ends_soon
 from app.protocols import mta_sts as protocol
 from app.protocols.mta_sts import Mode, Policy
@@ -93,6 +94,12 @@ CERT_EXPIRING = Kind(
     "The certificate of the policy's host ends soon",
     "RFC 8461 §3.3",
 )
+BESIDE_DANE = Kind(
+    "mta_sts.conflicts_with_dane",
+    Severity.INFO,
+    "Senders that know both go by DANE, which MTA-STS must not override",
+    "RFC 8461 §2",
+)
 ID_UNCHANGED = Kind(
     "mta_sts.policy_changed_id_unchanged",
     Severity.HIGH,
@@ -121,14 +128,16 @@ _OF_FAILURE = {"tls": TLS_FAILED, "redirect": REDIRECTED, "too_large": TOO_LARGE
         *(MISSING, SEVERAL, SYNTAX, ID_INVALID, UNREACHABLE, REDIRECTED, TLS_FAILED),
         *(CONTENT_TYPE, TOO_LARGE, LINE_ENDINGS, POLICY_SYNTAX, POLICY_VERSION, MX_MISSING),
         *(MISMATCH, MODE_NONE, MODE_TESTING, AGE_SHORT, AGE_LONG, ID_UNCHANGED),
-        *(MX_CERT, CERT_EXPIRING),
+        *(MX_CERT, CERT_EXPIRING, BESIDE_DANE),
     ),
+    logic_version=2,
 )
 async def mta_sts(subject: Subject, dns: Answers) -> Outcome:
     """The record, the policy that it announces, and whether that covers every MX host.
 
     facts  record, record_valid, id; policy_valid, mode, max_age, mx, mx_uncovered, policy_sha256,
-           certificate_not_after; known_mode (of a policy that is broken now, when it last was not)
+           certificate_not_after, dane_hosts (MX hosts with TLSA records that senders use, as last
+           seen); known_mode (of a policy that is broken now, when it last was not)
     """
     name = f"_mta-sts.{subject.domain}"
     texts = await dns.txt(name)
@@ -163,8 +172,8 @@ async def _with_policy(subject: Subject, id: str, page: Page, dns: Answers) -> O
         kind = _OF_POLICY[error.code]
         finding = kind.at(page.url, severity=_severity(subject), reason=error.reason)
         return Outcome(broken, finding)
-    hosts = list(dict.fromkeys(mx.host for mx in await dns.mx(subject.domain)))
-    hosts = hosts or [subject.domain]
+    named = list(dict.fromkeys(mx.host for mx in await dns.mx(subject.domain)))
+    hosts = named or [subject.domain]
     uncovered = [host for host in hosts if host and not policy.covers(host)]
     digest = hashlib.sha256(page.body).hexdigest()
     facts |= {
@@ -180,10 +189,28 @@ async def _with_policy(subject: Subject, id: str, page: Page, dns: Answers) -> O
         found.append(CERT_EXPIRING.at(page.url, severity=severity, not_after=page.not_after))
     if policy.mode is Mode.ENFORCE:
         found += _of_handshakes(subject, [host for host in hosts if host not in uncovered])
+    in_use = policy.mode is not Mode.NONE
+    facts["dane_hosts"] = await _dane_hosts(subject, named, dns) if in_use else []
+    if facts["dane_hosts"]:
+        found.append(BESIDE_DANE.at(subject.domain, mode=policy.mode, hosts=facts["dane_hosts"]))
     known = subject.known.get("mta_sts", {})
     if known.get("id") == id and known.get("policy_sha256") not in (None, digest):
         found.append(ID_UNCHANGED.at(f"_mta-sts.{subject.domain}", id=id))
     return Outcome(facts, *found)
+
+
+async def _dane_hosts(subject: Subject, hosts: Sequence[str], dns: Answers) -> list[str]:
+    """Those with TLSA records that senders use; one that cannot be asked is as it last was.
+
+    These are the questions of the dane check, which costs none twice.
+    """
+    asked = [host for host in hosts if host][:MAX_HOSTS]
+    before = subject.known.get("mta_sts", {}).get("dane_hosts", ())
+    return [
+        host
+        for host, seen in zip(asked, await look(asked, dns), strict=True)
+        if (host in before if isinstance(seen, Undetermined) else seen.secure and seen.usable)
+    ]
 
 
 def _of_handshakes(subject: Subject, hosts: Sequence[str]) -> Iterator[Finding]:

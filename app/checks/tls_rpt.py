@@ -1,8 +1,9 @@
 """TLS-RPT: where senders report failures to deliver over TLS (RFC 8460 §3)."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from app.checks.answers import Answers
+from app.checks.answers import Answers, Undetermined, or_unseen
 from app.checks.contract import (
     Finding,
     Fix,
@@ -13,8 +14,10 @@ from app.checks.contract import (
     Usage,
     Verdict,
     check,
+    unasked,
 )
 from app.protocols import mta_sts, tags, tlsrpt
+from app.protocols.tlsrpt import Record
 
 MISSING = Kind("tls_rpt.missing", Severity.LOW, "No TLS-RPT record", "RFC 8460 §3", Verdict.INFO)
 MISSING_WITH_STS = Kind(
@@ -39,16 +42,27 @@ RUA_INVALID = Kind(
 RUA_DUPLICATE = Kind(
     "tls_rpt.rua_duplicate", Severity.LOW, "A report address stands twice", "RFC 8460 §3"
 )
+UNREACHABLE = Kind(
+    "tls_rpt.https_endpoint_unreachable",
+    Severity.LOW,
+    "The host of a report address does not exist, or has no address",
+    "RFC 8460 §3",
+)
+MAX_ASKED = 10  # hosts of report addresses: each costs questions, and a record may name hundreds
 
 
 @check(
     "tls_rpt",
-    finds=(MISSING, MISSING_WITH_STS, SEVERAL, SYNTAX, RUA_MISSING, RUA_INVALID, RUA_DUPLICATE),
+    finds=(
+        *(MISSING, MISSING_WITH_STS, SEVERAL, SYNTAX),
+        *(RUA_MISSING, RUA_INVALID, RUA_DUPLICATE, UNREACHABLE),
+    ),
+    logic_version=2,
 )
 async def tls_rpt(subject: Subject, dns: Answers) -> Outcome:
     """The record at ``_smtp._tls``.
 
-    facts  record; record_valid, rua
+    facts  record; record_valid, rua, rua_unasked (hosts beyond ten, if any)
     """
     name = f"_smtp._tls.{subject.domain}"
     texts = await dns.txt(name)
@@ -56,7 +70,7 @@ async def tls_rpt(subject: Subject, dns: Answers) -> Outcome:
         case []:
             return await _without_record(subject, name, texts, dns)
         case [text]:
-            return _judge(name, text)
+            return await _judge(name, text, dns)
         case several:
             why = "Senders use none of several records: keep the one that you mean."
             fix = Fix("replace", name, "TXT", "\n".join(several), several[0], _back(several), why)
@@ -64,7 +78,7 @@ async def tls_rpt(subject: Subject, dns: Answers) -> Outcome:
             return Outcome(facts, SEVERAL.at(name, records=several, fix=fix))
 
 
-def _judge(name: str, text: str) -> Outcome:
+async def _judge(name: str, text: str, dns: Answers) -> Outcome:
     try:
         record = tlsrpt.parse_record(text)
     except tlsrpt.Unusable as error:
@@ -81,7 +95,40 @@ def _judge(name: str, text: str) -> Outcome:
         after = tags.replaced(text, "rua", ",".join(dict.fromkeys(addresses)))
         fix = Fix("replace", name, "TXT", text, after, _back([text]), "Once is enough.")
         found.append(RUA_DUPLICATE.at(name, uris=list(repeated), fix=fix))
-    return Outcome({"record": True, "record_valid": True, "rua": addresses}, *found)
+    hosts = list(dict.fromkeys(str(uri.host) for uri in record.rua if uri.scheme == "https"))
+    seen = await _have_addresses(hosts[:MAX_ASKED], dns)
+    lost = [host for host, has_one in zip(hosts, seen, strict=False) if has_one is False]
+    found += (_unreachable(name, text, record, host) for host in lost)
+    facts = {"record": True, "record_valid": True, "rua": addresses}
+    facts |= unasked(rua_unasked=len(hosts) - MAX_ASKED)
+    return Outcome(facts, *found, definite=not any(isinstance(one, Undetermined) for one in seen))
+
+
+async def _have_addresses(hosts: Sequence[str], dns: Answers) -> list[bool | Undetermined]:
+    """Whether each host has one, or why that could not be seen. Nobody connects to it here."""
+    dns.ask_ahead(*((host, rdtype) for host in hosts for rdtype in ("A", "AAAA")))
+    return [await or_unseen(_has_address(host, dns)) for host in hosts]
+
+
+async def _has_address(host: str, dns: Answers) -> bool:
+    first, second = await or_unseen(dns.ask(host, "A")), await or_unseen(dns.ask(host, "AAAA"))
+    answers = [one for one in (first, second) if not isinstance(one, Undetermined)]
+    if any(answer.rdatas for answer in answers):
+        return True
+    for one in (first, second):
+        if isinstance(one, Undetermined):
+            raise one
+    return False
+
+
+def _unreachable(name: str, text: str, record: Record, host: str) -> Finding:
+    lost = [str(uri) for uri in record.rua if uri.host == host and uri.scheme == "https"]
+    fix = None
+    if left := [str(uri) for uri in record.rua if str(uri) not in lost]:
+        after = tags.replaced(text, "rua", ",".join(left))
+        why = "Senders cannot post reports to it; the other addresses stay."
+        fix = Fix("replace", name, "TXT", text, after, _back([text]), why)
+    return UNREACHABLE.at(host, uris=lost, fix=fix)
 
 
 async def _without_record(

@@ -17,7 +17,8 @@ from app.rules.contract import Change, Draft, Posture, Rule
 CHANGE_WINDOW = timedelta(days=7)  # an alert of a change stands that long, or until it is undone
 
 _WATCHED = frozenset(("TXT", "MX", "NS", "CNAME", "CAA", "TLSA", "DS", "HTTPS"))
-_KIND = {"dns": "ns", "dane": "tlsa"}  # how a record kind is called where the check is not it
+_KIND = {"dns": "ns"}  # how a record kind is called where the check is not it
+_OF_TYPE = {"TLSA": "tlsa"}  # whichever check asked first
 KINDS = (
     *("spf", "dkim", "dmarc", "mx", "mta_sts", "tls_rpt", "bimi", "ns", "tlsa", "caa", "dnssec"),
 )
@@ -101,7 +102,7 @@ def _latest(changes: Sequence[Change]) -> list[Change]:
 
 def _record_alerts(posture: Posture) -> Iterator[Draft]:
     for change in _latest(posture.changes):
-        kind = _KIND.get(change.check, change.check)
+        kind = _OF_TYPE.get(change.type) or _KIND.get(change.check, change.check)
         if kind not in KINDS or (kind == "mta_sts" and change.type == "HTTPS"):
             continue  # a policy's change has a type of its own
         evidence = {

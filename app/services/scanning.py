@@ -24,7 +24,7 @@ from app.db import after_commit, now, transaction
 from app.models import BatchScan, Domain, DomainState, Scan
 from app.models.domains import PERIODS
 from app.models.scans import MAX_ATTEMPTS
-from app.services import dkim_keys, failing, probing, scans, selectors, settling
+from app.services import dkim_keys, failing, observed, probing, scans, selectors, settling
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +156,7 @@ def _subjects(
     handshakes = probing.seen(session, hosts)
     selected = selectors.seen(session, [row.id for row in rows])
     shared = dkim_keys.shared(session, [row.id for row in rows])
+    policies = observed.policies(session, [row.id for row in rows], moment)
     return {
         row.id: Subject(
             domain=row.name,
@@ -164,6 +165,7 @@ def _subjects(
             seen_selectors=selected.get(row.id, ()),
             known=known[row.id],
             shared_keys=shared.get(row.id, {}),
+            observed=policies.get(row.id, ()),
             handshakes=handshakes,
             now=moment,
         )

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.checks.answers import Handshake, Page
+from app.checks.answers import Handshake, Page, Tlsa
 from app.checks.contract import Severity, Subject, Usage, Verdict, judge
+from app.checks.dane import dane
 from app.checks.mta_sts import PATH, mta_sts
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
@@ -154,6 +155,61 @@ async def test_the_end_of_the_certificate_is_told_of_in_time() -> None:
     assert await codes(SUBJECT, [RECORD], ENDING) == []
 
 
+TLSA = ("_25._tcp.mx1.example.org", "TLSA")
+ARMED: dict[Any, Any] = MX | {
+    NAME: [RECORD],
+    ("mx1.example.org", "A"): ["192.0.2.1"],
+    TLSA: [Tlsa(3, 1, 1, "ab" * 32)],
+}
+CONFLICT = "mta_sts.conflicts_with_dane"
+
+
+async def beside_dane(
+    policy: str, data: dict[Any, Any], known: Subject = SUBJECT, *, signed: bool = True
+) -> list[str]:
+    """The hosts that senders with DANE go by, if that is told of."""
+    outcome = await mta_sts.run(
+        known, Zone(ARMED | data, {HOST: text(policy)}, authenticated=signed)
+    )
+    found = [one for one in outcome.findings if one.kind.code == CONFLICT]
+    assert [one.evidence["hosts"] for one in found] == [outcome.facts["dane_hosts"]] * len(found)
+    assert all(one.severity is Severity.INFO for one in found)
+    return [host for one in found for host in one.evidence["hosts"]]
+
+
+async def test_a_policy_beside_tlsa_records_is_told_of() -> None:
+    assert await beside_dane(POLICY, {}) == ["mx1.example.org"]
+    assert await beside_dane(TESTING, {}) == ["mx1.example.org"]
+    assert await beside_dane("version: STSv1\nmode: none\nmax_age: 86400\n", {}) == []
+
+
+@pytest.mark.parametrize("tlsa", [[], [Tlsa(1, 1, 1, "ab" * 32)], [Tlsa(3, 1, 1, "ab")]])
+async def test_tlsa_records_that_senders_do_not_use_are_not(tlsa: list[Tlsa]) -> None:
+    assert await beside_dane(POLICY, {TLSA: tlsa}) == []
+
+
+async def test_tlsa_records_that_are_not_signed_are_not() -> None:
+    assert await beside_dane(POLICY, {}, signed=False) == []
+
+
+async def test_tlsa_records_that_cannot_be_asked_are_as_they_were() -> None:
+    unseen = {TLSA: TIMEOUT}
+    assert await beside_dane(POLICY, unseen) == []
+    before = replace(SUBJECT, known={"mta_sts": {"dane_hosts": ["mx1.example.org"]}})
+    assert await beside_dane(POLICY, unseen, before) == ["mx1.example.org"]
+    assert await beside_dane(POLICY, {TLSA: []}, before) == []
+
+
+@pytest.mark.parametrize("hosts", [["10 mx1.example.org"], ["10 example.org"], ["0 ."], []])
+async def test_of_mail_hosts_it_asks_what_the_dane_check_asks(hosts: list[str]) -> None:
+    data = ARMED | {("example.org", "MX"): hosts}
+    zone = Zone(data, {HOST: text(POLICY)}, authenticated=True)
+    await dane.run(SUBJECT, zone)
+    asked = set(zone.asked)
+    await mta_sts.run(SUBJECT, zone)
+    assert set(zone.asked) - asked == {(NAME, "TXT"), (URL, "HTTPS")}
+
+
 async def test_every_code_that_is_declared_can_be_found() -> None:
     seen = set(await codes(SUBJECT, [RECORD], HTML) + await codes(KNOWN, [RECORD], text(POLICY)))
     seen.update(await codes(BROKEN, [RECORD], text(POLICY)), await codes(TODAY, [RECORD], ENDING))
@@ -161,6 +217,8 @@ async def test_every_code_that_is_declared_can_be_found() -> None:
         seen.update(await codes(Subject(DOMAIN, usage), texts, text(POLICY)))
     for page in (*(text(policy) for policy, _ in POLICIES), *(page for page, *_ in PAGES)):
         seen.update(await codes(SUBJECT, [RECORD], page))
+    armed = Zone(ARMED, {HOST: text(POLICY)}, authenticated=True)
+    seen.update(one.kind.code for one in (await mta_sts.run(SUBJECT, armed)).findings)
     assert seen == {kind.code for kind in mta_sts.finds}
 
 
@@ -209,6 +267,7 @@ async def test_facts_hold_what_the_policy_says() -> None:
         "mx": ["mx1.example.org"],
         "mx_uncovered": [],
         "policy_sha256": hashlib.sha256(POLICY.encode()).hexdigest(),
+        "dane_hosts": [],
     }
 
 

@@ -18,7 +18,7 @@ GOOD = "v=TLSRPTv1; rua=mailto:tls@example.org"
 TABLE: list[tuple[list[str], list[str]]] = [
     ([GOOD], []),
     ([GOOD, "something else"], []),
-    (["v=TLSRPTv1;rua=https://reports.example.org/in;"], []),
+    (["v=TLSRPTv1;rua=https://reports.example.org/in;"], ["tls_rpt.https_endpoint_unreachable"]),
     ([], ["tls_rpt.missing"]),
     ([GOOD, GOOD], ["tls_rpt.multiple_records"]),
     (["v=TLSRPTv1"], ["tls_rpt.syntax_error"]),
@@ -98,3 +98,47 @@ async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
     judgement = await judge(tls_rpt, SUBJECT, Zone(data))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
+
+
+REPORTS = "reports.example.org"
+POSTED = f"v=TLSRPTv1; rua=mailto:tls@example.org,https://{REPORTS}/in"
+LOST = ["tls_rpt.https_endpoint_unreachable"]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected", "definite"),
+    [
+        ({}, LOST, True),
+        ({(REPORTS, "MX"): ["10 mx.example.org"]}, LOST, True),
+        ({(REPORTS, "A"): ["192.0.2.1"]}, [], True),
+        ({(REPORTS, "AAAA"): ["2001:db8::1"]}, [], True),
+        ({(REPORTS, "A"): SERVFAIL, (REPORTS, "AAAA"): ["2001:db8::1"]}, [], True),
+        ({(REPORTS, "A"): ["192.0.2.1"], (REPORTS, "AAAA"): TIMEOUT}, [], True),
+        ({(REPORTS, "A"): SERVFAIL}, [], False),
+        ({(REPORTS, "AAAA"): TIMEOUT}, [], False),
+    ],
+)
+async def test_a_report_address_leads_to_a_host(
+    data: dict[Any, Any], expected: list[str], definite: bool
+) -> None:
+    outcome = await tls_rpt.run(SUBJECT, Zone({NAME: [POSTED]} | data))
+    assert [found.kind.code for found in outcome.findings] == expected
+    assert outcome.definite is definite
+
+
+async def test_a_host_that_is_not_there_can_be_taken_out() -> None:
+    (found,) = (await tls_rpt.run(SUBJECT, Zone({NAME: [POSTED]}))).findings
+    assert (found.subject, found.evidence) == (REPORTS, {"uris": [f"https://{REPORTS}/in"]})
+    assert found.fix is not None
+    assert found.fix.after == GOOD
+    alone = Zone({NAME: [f"v=TLSRPTv1; rua=https://{REPORTS}/in"]})
+    (found,) = (await tls_rpt.run(SUBJECT, alone)).findings
+    assert found.fix is None
+
+
+async def test_of_very_many_hosts_ten_are_asked() -> None:
+    named = ",".join(f"https://r{number}.example.org/" for number in range(12))
+    zone = Zone({NAME: [f"v=TLSRPTv1; rua={named}"]})
+    outcome = await tls_rpt.run(SUBJECT, zone)
+    assert (len(outcome.findings), outcome.facts["rua_unasked"]) == (10, 2)
+    assert len(zone.asked) == 21

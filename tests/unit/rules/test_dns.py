@@ -149,3 +149,8 @@ def test_every_type_that_is_yielded_is_governed_by_its_rule() -> None:
     for rule in dns.RULES:
         drafts = rule.judge(Posture(DOMAIN, NOW, {}, changes)) or ()
         assert {draft.type for draft in drafts} <= rule.types
+
+
+def test_a_change_of_tlsa_records_is_called_so_whichever_check_saw_it() -> None:
+    change = Change("mta_sts", "_25._tcp.mx.example.org", "TLSA", ("3 1 1 ab",), ("3 1 1 cd",), NOW)
+    assert [draft.type for draft in alerts(change)] == ["dns.record_changed.tlsa"]

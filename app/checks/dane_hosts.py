@@ -1,0 +1,81 @@
+"""Which TLSA records senders find for MX hosts, and which are of use (RFC 7672, RFC 6698)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.checks.answers import Answer, Answers, Tlsa, Undetermined, or_unseen
+
+PKIX = {0: 2, 1: 3}  # the usage that means the same without public CAs (RFC 7671 §5)
+_DIGITS = {1: 64, 2: 128}  # of a SHA-256 and a SHA-512 digest
+
+MAX_HOSTS = 10  # that are looked at, the best first: a domain may name hundreds
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What there is for one MX host.
+
+    owner    where the TLSA records are
+    secure   both they and the host's address are validated
+    failure  how the TLSA look-up failed, if it answers only without validation
+    """
+
+    host: str
+    owner: str
+    records: tuple[Tlsa, ...]
+    secure: bool
+    failure: Undetermined | None = None
+
+    @property
+    def usable(self) -> list[Tlsa]:
+        """What senders use (RFC 7672 §3.1)."""
+        return [tlsa for tlsa in self.records if tlsa.usage not in PKIX and not fault(tlsa)]
+
+
+async def look(hosts: Sequence[str], dns: Answers) -> list[Host | Undetermined]:
+    """What there is for each of these MX hosts, or why it could not be seen, in the same order."""
+    dns.ask_ahead(*((host, "A") for host in hosts), *((f"_25._tcp.{h}", "TLSA") for h in hosts))
+    return [await or_unseen(_host(host, dns)) for host in hosts]
+
+
+async def _host(host: str, dns: Answers) -> Host:
+    """The TLSA records that a sender would find for the host (RFC 7672 §2.2.3)."""
+    address = await dns.ask(host, "A")
+    answer, failure = await _tlsa(f"_25._tcp.{host}", dns)
+    if address.aliases:  # the records of the canonical name go first
+        canonical = await _tlsa(f"_25._tcp.{address.aliases[-1]}", dns)
+        if canonical[0].rdatas or canonical[1]:
+            answer, failure = canonical
+    return Host(
+        host=host,
+        owner=answer.name,
+        records=tuple(tlsa for tlsa in answer.rdatas if isinstance(tlsa, Tlsa)),
+        secure=address.authenticated and answer.authenticated and failure is None,
+        failure=failure,
+    )
+
+
+async def _tlsa(name: str, dns: Answers) -> tuple[Answer, Undetermined | None]:
+    """The TLSA answer; and the failure, if there is one only without validation."""
+    try:
+        return await dns.ask(name, "TLSA"), None
+    except Undetermined as error:
+        if error.reason != "servfail":
+            raise
+        return await dns.ask(name, "TLSA", checking_disabled=True), error
+
+
+def fault(tlsa: Tlsa) -> str | None:
+    """Why nobody can use the record, whatever the certificate (RFC 6698 §2.1)."""
+    if tlsa.usage > 3:
+        return f"usage {tlsa.usage} is not assigned"
+    if tlsa.selector > 1:
+        return f"selector {tlsa.selector} is not assigned"
+    if tlsa.matching > 2:
+        return f"matching type {tlsa.matching} is not assigned"
+    expected = _DIGITS.get(tlsa.matching)
+    if not tlsa.data or (expected and len(tlsa.data) != expected):
+        return (
+            f"{len(tlsa.data) // 2} octets are not of the length of matching type {tlsa.matching}"
+        )
+    return None

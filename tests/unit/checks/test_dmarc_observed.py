@@ -1,0 +1,130 @@
+"""What the dmarc check says of reporters that found another policy than the one seen here."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.checks.contract import Finding, ObservedPolicy, Subject, Verdict, judge
+from app.checks.dmarc import dmarc
+from app.protocols.names import DomainName
+from tests.zones import SERVFAIL, Zone
+
+NOW = datetime(2026, 6, 10, tzinfo=UTC)
+DAY = timedelta(days=1)
+SUBJECT = Subject(DomainName("example.org"), now=NOW)
+RECORD = "v=DMARC1; p=reject; np=reject; rua=mailto:d@example.org"
+SAME = ObservedPolicy("a.test", NOW - DAY, "reject", "reject", "r", "r")
+OTHER = SAME._replace(p="none", sp="none")
+B, C, D = "b.test", "c.test", "d.test"
+
+
+def zone(text: str = RECORD, at: str = "example.org") -> Zone:
+    """A domain with this record."""
+    return Zone({f"_dmarc.{at}": [text], ("example.org", "MX"): ["10 mx.example.org"]})
+
+
+async def later(days: float, text: str = RECORD) -> Subject:
+    """The subject of a scan so many days after the first one that saw the record."""
+    facts = (await dmarc.run(replace(SUBJECT, now=NOW - days * DAY), zone(text))).facts
+    return replace(SUBJECT, known={"dmarc": facts})
+
+
+async def differs(subject: Subject, *told: ObservedPolicy, text: str = RECORD) -> Sequence[Finding]:
+    """The findings about what these reporters told."""
+    outcome = await dmarc.run(replace(subject, observed=told), zone(text))
+    code = "dmarc.observed_differs_from_published"
+    return [found for found in outcome.findings if found.kind.code == code]
+
+
+async def test_most_reporters_that_agree_on_another_policy_are_told_of() -> None:
+    told = (OTHER, OTHER._replace(reporter=B), SAME._replace(reporter=C))
+    (found,) = await differs(await later(30), *told)
+    assert (found.subject, found.verdict) == ("_dmarc.example.org", Verdict.WARN)
+    assert found.evidence == {
+        "published": {"p": "reject", "sp": "reject", "adkim": "r", "aspf": "r"},
+        "observed": {"p": "none", "sp": "none", "adkim": "r", "aspf": "r"},
+        "reporters": ["a.test", B],
+        "reporters_agreeing": 2,
+        "reporters_heard": 3,
+        "since": "2026-05-11T00:00:00.000Z",
+    }
+
+
+@pytest.mark.parametrize(
+    "change", [{"p": "none", "sp": "none"}, {"sp": "none"}, {"adkim": "s"}, {"aspf": "s"}]
+)
+async def test_each_of_the_four_tags_counts(change: dict[str, Any]) -> None:
+    told = SAME._replace(**change)
+    assert await differs(await later(30), told, told._replace(reporter=B))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        (),
+        (OTHER,),
+        (OTHER, OTHER),  # the same reporter
+        (OTHER, OTHER._replace(reporter=B, sp="reject")),  # they do not agree
+        (OTHER, OTHER._replace(reporter=B), SAME._replace(reporter=C), SAME._replace(reporter=D)),
+        (SAME, SAME._replace(reporter=B)),
+        (SAME._replace(sp=None, adkim=None, aspf=None), SAME._replace(reporter=B, sp=None)),
+        (OTHER._replace(p="monitor", sp=""), OTHER._replace(reporter=B, p="", sp="")),
+        (OTHER._replace(adkim="x"), OTHER._replace(reporter=B, adkim="x")),
+    ],
+)
+async def test_too_few_or_the_same_policy_are_nothing(told: tuple[ObservedPolicy, ...]) -> None:
+    assert await differs(await later(30), *told) == []
+
+
+@pytest.mark.parametrize(("days", "count"), [(2.9, 0), (3, 1)])
+async def test_a_policy_must_have_stood_for_three_days(days: float, count: int) -> None:
+    assert len(await differs(await later(days), OTHER, OTHER._replace(reporter=B))) == count
+
+
+async def test_reports_of_the_day_of_the_change_and_of_before_do_not_count() -> None:
+    early = [OTHER._replace(begin_at=NOW - 2.1 * DAY, reporter=name) for name in ("a.test", B)]
+    assert await differs(await later(3), *early) == []
+    assert await differs(await later(3.1), *early)
+
+
+async def test_a_first_sight_and_a_changed_policy_are_not_compared() -> None:
+    told = (OTHER, OTHER._replace(reporter=B))
+    assert await differs(SUBJECT, *told) == []
+    before = await later(30, RECORD.replace("p=reject", "p=none"))
+    assert await differs(before, *told) == []
+    assert await differs(replace(await later(30), now=None), *told) == []
+
+
+async def test_a_change_of_report_addresses_alone_starts_nothing_anew() -> None:
+    before = await later(30, RECORD.replace("d@example.org", "e@example.org"))
+    assert await differs(before, OTHER, OTHER._replace(reporter=B))
+
+
+@pytest.mark.parametrize("part", ["sp=rejct", "aspf=x", "p=none", "np=x"])
+async def test_a_record_that_readers_may_take_differently_is_not_compared(part: str) -> None:
+    text = f"{RECORD}; {part}"
+    assert await differs(await later(30, text), OTHER, OTHER._replace(reporter=B), text=text) == []
+
+
+async def test_a_record_of_a_parent_is_compared_at_the_parent() -> None:
+    subject = replace(SUBJECT, domain=DomainName("sub.example.org"), observed=(OTHER,))
+    facts: Any = (await dmarc.run(subject, zone())).facts
+    assert facts["record_at"] == "example.org"
+    assert "policy_since" not in facts
+
+
+async def test_dns_that_fails_says_nothing() -> None:
+    subject = replace(await later(30), observed=(OTHER, OTHER._replace(reporter=B)))
+    judgement = await judge(dmarc, subject, Zone({"_dmarc.example.org": SERVFAIL}))
+    assert (judgement.verdict, judgement.findings) == (Verdict.UNDETERMINED, ())
+
+
+async def test_a_time_that_was_cut_in_the_facts_is_nothing() -> None:
+    subject = await later(30)
+    subject = replace(
+        subject, known={"dmarc": {**subject.known["dmarc"], "policy_since": "2026… [9 more]"}}
+    )
+    assert await differs(subject, OTHER, OTHER._replace(reporter=B)) == []

@@ -66,6 +66,12 @@ def domain(number: int) -> str:
     return f"d{number}.example"
 
 
+def _key(number: int, turn: int) -> str:
+    """A public key that no other domain has."""
+    own = f"{number:06d}{turn}/"  # in the middle of the modulus
+    return RSA[:200] + own + RSA[200 + len(own) :]
+
+
 def records(number: int) -> Iterator[tuple[str, str, bytes]]:
     """Everything there is of one domain: name, type, data."""
     own = domain(number)
@@ -80,7 +86,10 @@ def records(number: int) -> Iterator[tuple[str, str, bytes]]:
         "_spf3.": [f"v=spf1 ip4:{block}.128/26 -all"],
         "_dmarc.": [f"v=DMARC1; p=reject; rua=mailto:dmarc@{own}; ruf=mailto:ruf@{own}"],
         "_smtp._tls.": [f"v=TLSRPTv1; rua=mailto:tls@{own}"],
-        **{f"{each}._domainkey.": [f"v=DKIM1; k=rsa; p={RSA}"] for each in SELECTORS},
+        **{
+            f"{each}._domainkey.": [f"v=DKIM1; k=rsa; p={_key(number, turn)}"]
+            for turn, each in enumerate(SELECTORS)
+        },
     }
     for prefix, values in texts.items():
         for value in values:

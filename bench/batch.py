@@ -32,7 +32,10 @@ def through(server: answerer.Server, kind: str, numbers: range, rounds: int) -> 
         redis_url = stack.enter_context(backends.valkey())
         database_url = stack.enter_context(backends.database(kind))
         variables = backends.variables(
-            database_url, redis_url, DNS_NAMESERVERS=f"127.0.0.1:{server.port}"
+            database_url,
+            redis_url,
+            DNS_NAMESERVERS=f"127.0.0.1:{server.port}",
+            ASK_NAME_SERVERS="off",  # their addresses are other people's
         )
         runtime.start(Settings.from_environ(variables))
         stack.enter_context(backends.process("worker", variables, queue.SCANS))

@@ -1,6 +1,6 @@
 """Which domains of an account have the same DKIM key: each domain's keys, as last seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,11 +19,14 @@ def of(known: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(digest for digest in found if digest and len(digest) == DkimKey.SIZE)
 
 
-def note(session: Session, account_id: UUID, domain_id: UUID, digests: frozenset[str]) -> None:
-    """Have these be the keys of the domain; a step."""
-    session.execute(delete(DkimKey).where(DkimKey.domain_id == domain_id))
+def note(session: Session, keys: Iterable[tuple[UUID, UUID, frozenset[str]]]) -> None:
+    """Have these be the keys of domains: (account, domain, digests); a step."""
+    keys = list(keys)
+    domain_ids = [domain_id for _, domain_id, _ in keys]
+    session.execute(delete(DkimKey).where(DkimKey.domain_id.in_(domain_ids)))
     rows = [
         {"domain_id": domain_id, "account_id": account_id, "key_sha256": digest}
+        for account_id, domain_id, digests in keys
         for digest in sorted(digests)
     ]
     if rows:

@@ -124,9 +124,13 @@ def _write(session: Session, written: Sequence[_Rows]) -> None:
     probing.note(session, [host for each in facts for host in each.get("hosts", ())])
     if changed := [change for row in written for change in row.changes]:
         session.execute(insert(DnsChange), changed)
-    for row in written:
-        if row.keys is not None:
-            dkim_keys.note(session, row.state["account_id"], row.state["domain_id"], row.keys)
+    keys = [
+        (row.state["account_id"], row.state["domain_id"], row.keys)
+        for row in written
+        if row.keys is not None
+    ]
+    if keys:
+        dkim_keys.note(session, keys)
 
 
 @cache

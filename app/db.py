@@ -98,12 +98,9 @@ _JSON: Mapping[str, Any] = {"json_serializer": _json, "json_deserializer": orjso
 # What is asked is short and finds its rows by an index, in memory or on disks that do not turn:
 # compiling it, helpers for it and reading whole tables instead cost more than they bring.
 _PLANNING = {
-    "lock_timeout": "3s",
-    "timezone": "UTC",
-    "jit": "off",
-    "max_parallel_workers_per_gather": "0",
-    "random_page_cost": "1.1",
-}
+    "lock_timeout": "3s", "timezone": "UTC", "jit": "off",
+    "max_parallel_workers_per_gather": "0", "random_page_cost": "1.1",
+}  # fmt: skip
 
 
 def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Engine:
@@ -167,11 +164,13 @@ def bind(engine: Engine) -> None:
 
 
 @contextmanager
-def transaction(*, readonly: bool = False) -> Iterator[Session]:
+def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[Session]:
     """A session whose work is committed at the end, or rolled back by an exception.
 
-    raises   ServiceUnavailable if the database cannot be reached, or does not answer in time
-    effects  what ``after_commit`` was given runs once the commit is done, in order
+    readonly  nothing is written
+    snapshot  … and all of it is as of one moment: for answers of which the parts must add up
+    raises    ServiceUnavailable if the database cannot be reached, or does not answer in time
+    effects   what ``after_commit`` was given runs once the commit is done, in order
     """
     if _sessions is None:
         raise RuntimeError("runtime.start() has not been called in this process")
@@ -179,7 +178,7 @@ def transaction(*, readonly: bool = False) -> Iterator[Session]:
         with _sessions() as session:
             with session.begin():
                 if readonly:
-                    session.connection(execution_options=_reading(session))
+                    session.connection(execution_options=_reading(session, snapshot=snapshot))
                 yield session
             callbacks: list[Callable[[], object]] = session.info.pop("after_commit", [])
     except (OperationalError, InterfaceError, PoolTimeout) as error:
@@ -189,10 +188,11 @@ def transaction(*, readonly: bool = False) -> Iterator[Session]:
         callback()
 
 
-def _reading(session: Session) -> dict[str, Any]:
-    """On PostgreSQL each statement sees what is committed in any case, and begins nothing."""
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    return {"readonly": True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+def _reading(session: Session, *, snapshot: bool) -> dict[str, Any]:
+    """SQLite shows one moment in any case; PostgreSQL needs no BEGIN where nobody asks for that."""
+    if session.get_bind().dialect.name == "sqlite":
+        return {"readonly": True}
+    return {"isolation_level": "REPEATABLE READ" if snapshot else "AUTOCOMMIT"}
 
 
 def after_commit(session: Session, callback: Callable[[], object]) -> None:

@@ -136,7 +136,7 @@ def dmarc(account_id: UUID, question: Question) -> Mail:
     raises  NotFound
     """
     window = question.window
-    with transaction(readonly=True) as session:
+    with transaction(readonly=True, snapshot=True) as session:
         domain = domains.owned(session, account_id, question.domain)
         key = (domain.id, window, question.interval, question.zone.key, question.group_by)
         stamp = kept.stamp(session, domain.id, Window(window.before.start, window.stop))

@@ -61,7 +61,7 @@ def search(account_id: UUID, ref: str, window: Window) -> Sending:
 
     raises  NotFound
     """
-    with transaction(readonly=True) as session:
+    with transaction(readonly=True, snapshot=True) as session:
         return load(session, domains.owned(session, account_id, ref), window)
 
 
@@ -79,7 +79,7 @@ def coverage(account_id: UUID, ref: str, window: Window) -> Coverage:
 
     raises  NotFound
     """
-    with transaction(readonly=True) as session:
+    with transaction(readonly=True, snapshot=True) as session:
         domain = domains.owned(session, account_id, ref)
         rows = hours(session, domain.id, window)
         end = min(window.stop, hour_of(now(session)))

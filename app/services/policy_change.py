@@ -77,7 +77,7 @@ def may_raise(account_id: UUID, ref: str, window: Window) -> Readiness:
 
     raises  NotFound
     """
-    with transaction(readonly=True) as session:
+    with transaction(readonly=True, snapshot=True) as session:
         domain = domains.owned(session, account_id, ref)
         return judge(mail_sources.load(session, domain, window))
 
@@ -109,7 +109,7 @@ def try_out(account_id: UUID, ref: str, window: Window, trial: Trial) -> Simulat
 
     raises  NotFound; InvalidRequest for a term that the SPF record has not, or an unknown source
     """
-    with transaction(readonly=True) as session:
+    with transaction(readonly=True, snapshot=True) as session:
         domain = domains.owned(session, account_id, ref)
         sending = mail_sources.load(session, domain, window)
         proposal = _proposal(sending, trial)

@@ -99,7 +99,7 @@ def judge_due(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
 
 def judge(domain_id: UUID) -> None:
     """Hold the domain's alerts on reports against what its reports tell now."""
-    with transaction(readonly=True) as session:
+    with transaction(readonly=True, snapshot=True) as session:
         domain = session.get(Domain, domain_id)
         posture = _posture(session, domain) if domain else None
     if posture is None:

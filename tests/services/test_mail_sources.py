@@ -4,12 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 from sqlalchemy.engine import Engine
 
 from app.db import now, transaction
 from app.insight.periods import Window
-from app.models import DmarcReport, Domain, DomainState
+from app.models import DmarcHour, DmarcReport, Domain, DomainState, FlowCount
 from app.services import analytics, kept, mail_sources, rollups
 from app.services.analytics import Question
 from tests.factories import ACTOR, make_account, make_domain
@@ -96,3 +96,14 @@ def test_only_so_many_answers_are_kept(domain: Domain) -> None:
             domain.account_id, domain.name, Window.between(START, START + days * DAY)
         )
     assert len(mail_sources._kept) == kept.AT_MOST
+
+
+def test_the_parts_of_an_answer_are_of_one_moment(domain: Domain) -> None:
+    """A report that is stored between two statements is in both of their results or in none."""
+    store(domain, Report([record(count=3)]))
+    with transaction(readonly=True, snapshot=True) as session:
+        before = session.scalar(select(func.sum(DmarcHour.messages)))
+        store(domain, Report([record(count=4)], reporter="yahoo.com"))
+        assert session.scalar(select(func.sum(FlowCount.messages))) == before == 3
+    with transaction(readonly=True) as session:
+        assert session.scalar(select(func.sum(FlowCount.messages))) == 7

@@ -9,6 +9,7 @@ has: ``trigger_many``, one worker, until the last result is stored, on SQLite an
 import argparse
 import statistics
 import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from uuid import UUID
 
@@ -26,24 +27,31 @@ ACTOR = "cli:bench"
 TARGET = 0.6
 
 
-def through(server: answerer.Server, kind: str, numbers: range, rounds: int) -> list[float]:
-    """Domains a second, of each round, from the request to the last stored result."""
-    with ExitStack() as stack:
-        redis_url = stack.enter_context(backends.valkey())
-        database_url = stack.enter_context(backends.database(kind))
-        variables = backends.variables(
-            database_url,
-            redis_url,
-            DNS_NAMESERVERS=f"127.0.0.1:{server.port}",
-            ASK_NAME_SERVERS="off",  # their addresses are other people's
-        )
-        runtime.start(Settings.from_environ(variables))
-        stack.enter_context(backends.process("worker", variables, queue.SCANS))
-        account_id = accounts.create("bench").id
-        for number in numbers:
-            domains.create(account_id, _alike(number), actor=ACTOR)
-        _await_worker(redis_url)
-        return [len(numbers) / _seconds(account_id) for _ in range(rounds)]
+def through(
+    stack: ExitStack, server: answerer.Server, kind: str, numbers: range
+) -> Callable[[], float]:
+    """What tells, each time, the domains a second from the request to the last stored result."""
+    redis_url = stack.enter_context(backends.valkey())
+    database_url = stack.enter_context(backends.database(kind))
+    variables = backends.variables(
+        database_url,
+        redis_url,
+        DNS_NAMESERVERS=f"127.0.0.1:{server.port}",
+        ASK_NAME_SERVERS="off",  # their addresses are other people's
+    )
+    chosen = Settings.from_environ(variables)
+    runtime.start(chosen)
+    stack.enter_context(backends.process("worker", variables, queue.SCANS))
+    account_id = accounts.create("bench").id
+    for number in numbers:
+        domains.create(account_id, _alike(number), actor=ACTOR)
+    _await_worker(redis_url)
+
+    def rate() -> float:
+        runtime.start(chosen)
+        return len(numbers) / _seconds(account_id)
+
+    return rate
 
 
 def _alike(number: int) -> domains.NewDomain:
@@ -79,19 +87,26 @@ def main() -> None:
     with answerer.answering(total, options.delay) as server:
         scan.ours(server, numbers.take(20), CHECKS)  # what is made once
         same = numbers.take(options.domains)
-        alone = statistics.median(
-            scan.ours(server, numbers.take(options.domains), CHECKS).rate
-            for _ in range(options.rounds)
+        with ExitStack() as stack:
+            ways = {kind: through(stack, server, kind, same) for kind in ("sqlite", "postgresql")}
+            alone = []
+            rates: dict[str, list[float]] = {kind: [] for kind in ways}
+            for _ in range(options.rounds):
+                alone.append(scan.ours(server, numbers.take(options.domains), CHECKS).rate)
+                for kind, way in ways.items():
+                    rates[kind].append(way())
+    _print(options.domains, options.delay, statistics.median(alone), rates)
+
+
+def _print(count: int, delay: float, alone: float, rates: Mapping[str, Sequence[float]]) -> None:
+    print(f"\n{count} domains, {delay * 1000:g} ms added to each answer; medians of turns")
+    print(f"  the engine alone, one process  {alone:8.1f} domains/s")
+    for kind, found in rates.items():
+        rate = statistics.median(found)
+        print(
+            f"  asked for and stored, {kind:10} {rate:8.1f} domains/s,"
+            f" {rate / alone:.0%} of it (target {TARGET:.0%})"
         )
-        print(f"\n{options.domains} domains, {options.delay * 1000:g} ms added to each answer")
-        print(f"  the engine alone, one process  {alone:8.1f} domains/s")
-        for kind in ("sqlite", "postgresql"):
-            rates = through(server, kind, same, options.rounds)
-            rate = statistics.median(rates)
-            print(
-                f"  asked for and stored, {kind:10} {rate:8.1f} domains/s,"
-                f" {rate / alone:.0%} of it (target {TARGET:.0%})"
-            )
 
 
 if __name__ == "__main__":

@@ -79,6 +79,11 @@ class Window:
         return Window(2 * self.start - self.stop, self.start)
 
     @property
+    def with_before(self) -> "Window":
+        """This one and the one before it, as one."""
+        return Window(self.before.start, self.stop)
+
+    @property
     def days(self) -> int:
         """Days begun."""
         return -(-(self.stop - self.start) // 24)

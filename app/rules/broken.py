@@ -68,8 +68,8 @@ def _judge(posture: Posture) -> Iterator[Draft | Keep]:
 
 def _of_kind(posture: Posture, kind: _Kind) -> Iterator[Draft | Keep]:
     """What broke with this scan; what was broken before stays told, or untold, until it is well."""
-    judgement, end = posture.judgements.get(kind.check), f"{kind.name}{posture.domain}"
-    if judgement is None or not judgement.definite:
+    judgement, end = posture.definite(kind.check), f"{kind.name}{posture.domain}"
+    if judgement is None:
         is_dkim = kind.check == "dkim"
         yield Keep(BROKEN, lambda at: at.endswith(f".{end}") if is_dkim else at == end)
         return
@@ -99,7 +99,7 @@ def _proof(posture: Posture) -> dict[str, Any]:
     seen = {
         f"{start}{kind.name}{posture.domain}": is_usable
         for kind in _KINDS
-        if (judgement := posture.judgements.get(kind.check)) and judgement.definite
+        if (judgement := posture.definite(kind.check))
         for start, is_usable in kind.states(judgement.facts).items()
     }
     return {"usable": seen}

@@ -66,8 +66,8 @@ def _of_logo(posture: Posture) -> Iterator[Draft | Keep]:
 
 
 def _facts(posture: Posture, check: str) -> Mapping[str, Any] | None:
-    judgement = posture.judgements.get(check)
-    return judgement.facts if judgement is not None and judgement.definite else None
+    judgement = posture.definite(check)
+    return judgement.facts if judgement else None
 
 
 def _about(

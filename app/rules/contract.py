@@ -64,6 +64,11 @@ class Posture:
     marks: Sequence[Mark] = ()
     failed_scans: int = 0
 
+    def definite(self, check: str) -> Judgement | None:
+        """What this scan found, if it saw enough to tell."""
+        judgement = self.judgements.get(check)
+        return judgement if judgement is not None and judgement.definite else None
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:

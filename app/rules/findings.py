@@ -16,8 +16,8 @@ LEAST = Severity.MEDIUM  # what is below is shown with the domain, and wakes nob
 
 def _of(check: Check) -> Rule[Posture]:
     def judge(posture: Posture) -> list[Draft] | None:
-        judgement = posture.judgements.get(check.name)
-        if judgement is None or not judgement.definite:
+        judgement = posture.definite(check.name)
+        if judgement is None:
             return None
         before = posture.known.get(check.name, {}).get("findings", ())
         seen = {(finding["code"], finding["subject"]) for finding in before}

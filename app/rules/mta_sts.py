@@ -3,17 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from app.checks.contract import Judgement, Severity
+from app.checks.contract import Severity
 from app.protocols import timestamps
 from app.rules.contract import Draft, Posture, Rule
 
 CHANGED, BROKEN = "mta_sts.policy_changed", "mta_sts.policy_broken"
 MAX_POLICY = 2_000  # characters of a policy that are kept as evidence
-
-
-def _definite(posture: Posture) -> Judgement | None:
-    judgement = posture.judgements.get("mta_sts")
-    return judgement if judgement is not None and judgement.definite else None
 
 
 def _proof(posture: Posture) -> dict[str, Any]:
@@ -45,7 +40,7 @@ def _changed(posture: Posture) -> Iterator[Draft]:
 
 
 def _broken(posture: Posture) -> list[Draft] | None:
-    judgement = _definite(posture)
+    judgement = posture.definite("mta_sts")
     if judgement is None:
         return None
     facts, before = judgement.facts, posture.known.get("mta_sts", {}).get("facts", {})

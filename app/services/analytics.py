@@ -139,7 +139,7 @@ def dmarc(account_id: UUID, question: Question) -> Mail:
     with transaction(readonly=True, snapshot=True) as session:
         domain = domains.owned(session, account_id, question.domain)
         key = (domain.id, window, question.interval, question.zone.key, question.group_by)
-        stamp = kept.stamp(session, domain.id, Window(window.before.start, window.stop))
+        stamp = kept.stamp(session, domain.id, window.with_before)
         found = _kept.get(key, stamp)
         if found is None:
             found = _answer(session, domain, question)
@@ -174,17 +174,13 @@ def _series(
 ) -> tuple[Period, Period, list[Totals]]:
     """Of the window, of the one before, and by bucket."""
     now, before, series = Period(), Period(), [Totals() for _ in buckets.starts]
-    hour = _when(DmarcHour.hour, Window(window.before.start, window.stop))
+    hour = _when(DmarcHour.hour, window)
     keys = (hour, DmarcHour.disposition, DmarcHour.dkim, DmarcHour.spf, DmarcHour.trusted)
-    both = (
-        DmarcHour.domain_id == domain_id,
-        DmarcHour.hour >= window.before.start,
-        DmarcHour.hour < window.stop,
-    )
+    both = (DmarcHour.domain_id == domain_id, _in(window.with_before))
     for row in session.execute(
         select(*keys, sum_of(DmarcHour.messages)).where(*both).group_by(*keys)
     ):
-        when, disposition, dkim, spf, trusted, messages = row[0], *row[1:5], row[5]
+        when, disposition, dkim, spf, trusted, messages = row
         total = before if when == BEFORE else now
         total.add(messages, dkim=dkim, spf=spf)
         total.dispositions[disposition] = total.dispositions.get(disposition, 0) + messages
@@ -226,9 +222,8 @@ def _groups(
     groups = {row[0]: Group(row[1], row[2], row[3], row[4], key=row[0]) for row in rows}
     for group in groups.values():
         group.series = [0] * len(buckets.starts)
-    both = Window(window.before.start, window.stop)
     told = _told_of_addresses if by == "source" else partial(_told_of_keys, by)
-    for key, hour, messages in session.execute(told(domain_id, both, list(groups))):
+    for key, hour, messages in session.execute(told(domain_id, window, list(groups))):
         if hour == BEFORE:
             groups[key].before += messages
         else:
@@ -275,22 +270,22 @@ def _by_address(session: Session, domain_id: UUID, window: Window) -> Select[Any
 
 
 def _told_of_keys(
-    by: str, domain_id: UUID, both: Window, keys: Sequence[str]
+    by: str, domain_id: UUID, window: Window, keys: Sequence[str]
 ) -> Select[str, int, int]:
     """(key, hour or BEFORE, messages) of the window and the one before."""
-    key, hour = _KEYS[by].label("key"), _when(DmarcHour.hour, both)
+    key, hour = _KEYS[by].label("key"), _when(DmarcHour.hour, window)
     return (
         select(key, hour, sum_of(DmarcHour.messages))
-        .where(DmarcHour.domain_id == domain_id, _in(both), _KEYS[by].in_(keys))
+        .where(DmarcHour.domain_id == domain_id, _in(window.with_before), _KEYS[by].in_(keys))
         .group_by(key, hour)
     )
 
 
 def _told_of_addresses(
-    domain_id: UUID, both: Window, addresses: Sequence[str]
+    domain_id: UUID, window: Window, addresses: Sequence[str]
 ) -> Select[str, int, int]:
     """(address, hour or BEFORE, messages) of the window and the one before."""
-    hour = _when(FlowCount.start, both)
+    hour = _when(FlowCount.start, window)
     return (
         select(DmarcFlow.source_ip, hour, sum_of(FlowCount.messages))
         .join(DmarcFlow, DmarcFlow.id == FlowCount.flow_id)
@@ -298,25 +293,22 @@ def _told_of_addresses(
             DmarcFlow.domain_id == domain_id,
             DmarcFlow.source_ip.in_(addresses),
             FlowCount.span == 1,
-            FlowCount.start >= both.start,
-            FlowCount.start < both.stop,
+            FlowCount.start >= window.before.start,
+            FlowCount.start < window.stop,
         )
         .group_by(DmarcFlow.source_ip, hour)
     )
 
 
-def _when(hour: Any, both: Window) -> Any:
-    """The hour if it is in the later half, which is the window."""
-    return case((hour >= (both.start + both.stop) // 2, hour), else_=BEFORE).label("at")
+def _when(hour: Any, window: Window) -> Any:
+    """The hour if it is in the window, BEFORE if it is in the one before."""
+    return case((hour >= window.start, hour), else_=BEFORE).label("at")
 
 
 def flow_counts(session: Session, domain_id: UUID, window: Window) -> Select[int, int]:
     """``flow_id`` and its ``messages`` in the window: closed weeks as weeks, the rest by hours."""
     return (
-        select(
-            FlowCount.flow_id,
-            sum_of(FlowCount.messages).label("messages"),
-        )
+        select(FlowCount.flow_id, sum_of(FlowCount.messages).label("messages"))
         .where(FlowCount.domain_id == domain_id, in_blocks(session, FlowCount, domain_id, window))
         .group_by(FlowCount.flow_id)
     )

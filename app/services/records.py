@@ -96,10 +96,8 @@ def of_domain(account_id: UUID, ref: str, window: Window, filters: RecordFilter)
 def counted(row: Any, window: Window) -> int:
     """How many messages of a row of ``of_domain`` count in the window, as analytics have it."""
     hours = periods.hours(row.begin_at, row.end_at, row.days)
-    parts = periods.shares(min(row.count, rollups.MAX_COUNT), len(hours))
-    return sum(
-        part for hour, part in zip(hours, parts, strict=True) if window.start <= hour < window.stop
-    )
+    placed = rollups.placed(row.count, hours)
+    return sum(part for hour, part in placed if window.start <= hour < window.stop)
 
 
 def _ends(spread: ColumnElement[bool]) -> tuple[datetime | None, datetime | None]:

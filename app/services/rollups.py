@@ -115,6 +115,12 @@ def _as_read(row: DmarcRecord) -> Record:
     )  # fmt: skip
 
 
+def placed(count: int, hours: Sequence[int]) -> list[tuple[int, int]]:
+    """(hour, messages) of a record of so many, whose report is counted at these hours."""
+    parts = periods.shares(min(count, MAX_COUNT), len(hours))
+    return [(hour, part) for hour, part in zip(hours, parts, strict=True) if part]
+
+
 @dataclass(slots=True)
 class _Counts:
     """Messages of one domain; identities are named by their place in ``identities``.
@@ -142,10 +148,7 @@ def _counts(reports: Iterable[Told]) -> _Counts:
                 identity = identities.of(record, trusted=trusted)
                 number = found.identities.setdefault(identity, len(found.identities))
                 known[key] = number
-            parts = periods.shares(min(record.count, MAX_COUNT), len(hours))
-            for hour, part in zip(hours, parts, strict=True):
-                if not part:
-                    break  # the larger parts come first
+            for hour, part in placed(record.count, hours):
                 sent[record.source_ip, number, hour] += part
                 told[hour, report.reporter, number] += part
     return found

@@ -193,6 +193,9 @@ class Intake(Shape):
     about: str | None = Field(description="the domain that the report is about")
     report_id: str | None = Field(description="that it became, repeats or contradicts")
     provenance: str
+    reporter: str | None = Field(description="of a report by mail: who it says that it is from")
+    author: str | None = Field(description="whose the mail provably is, or is not")
+    authenticity: str | None = Field(description="verified, failed, or null: it cannot be told")
     way: str = Field(description="http, mail, mailbox, cli or dashboard")
     file_name: str | None
     member: str = Field(description="which further report of the file; empty for the first")

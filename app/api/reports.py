@@ -64,6 +64,7 @@ class IntakeQuery(Exportable):
     reason: inputs.Text | None = None
     kind: Literal["dmarc", "tls", "failure"] | None = None
     about: inputs.Text | None = None
+    authenticity: Literal["verified", "failed"] | None = None
     from_at: inputs.Moment | None = Field(default=None, alias="from")
     to_at: inputs.Moment | None = Field(default=None, alias="to")
 
@@ -174,6 +175,7 @@ def intake_index(query: IntakeQuery) -> Response:
         reason=query.reason,
         kind=query.kind,
         about=query.about,
+        authenticity=query.authenticity,
         from_at=query.from_at,
         to_at=query.to_at,
     )
@@ -266,6 +268,9 @@ def intake_shape(row: Any) -> dict[str, Any]:
         "about": row.about,
         "reportId": _report_id(row.kind, row.report_id),
         "provenance": row.provenance,
+        "reporter": row.reporter,
+        "author": row.author,
+        "authenticity": row.authenticity,
         "way": row.way,
         "fileName": row.file_name,
         "member": row.member,

@@ -26,6 +26,7 @@ ENDS = ("parsed", "duplicate", "conflict", "unattributed", "quarantined")
 STATES = (RECEIVED, *ENDS)
 WAYS = ("http", "mail", "mailbox", "cli", "dashboard")
 MAX_ATTEMPTS = 3
+VERIFIED, FAILED = "verified", "failed"  # authenticity of a mail
 PROVENANCES = ("unverified", "token", "authenticated")  # each is worth more than the one before
 
 
@@ -72,6 +73,9 @@ class Intake(Base):
     claims       what the way in tells of the sender: JSON for ``provenance``
     about        the domain that the report is about, once that is known
     report_id    of the report that it became, or repeats, or contradicts
+    reporter     of a report that came by mail: who it says that it is from
+    author       the domain that the mail says it is from, if that is provably so or not so
+    authenticity  whether those two fit: VERIFIED or FAILED; None: it cannot be told
     attempt, lease_until, rung_at   as with a scan: the row is the job
     """
 
@@ -96,6 +100,15 @@ class Intake(Base):
             sqlite_where=text("state = 'received'"),
             postgresql_where=text("state = 'received'"),
         ),
+        Index(
+            "ix_intakes_authenticity",
+            "account_id",
+            "authenticity",
+            "reporter",
+            "finished_at",
+            sqlite_where=text("authenticity IS NOT NULL"),
+            postgresql_where=text("authenticity IS NOT NULL"),
+        ),
         CheckConstraint(
             "state IN ('received', 'parsed', 'duplicate', 'conflict', 'unattributed',"
             " 'quarantined')",
@@ -119,6 +132,9 @@ class Intake(Base):
     kind: Mapped[str | None] = mapped_column(String(16))
     about: Mapped[str | None] = mapped_column(String(253))
     report_id: Mapped[UUID | None] = mapped_column()
+    reporter: Mapped[str | None] = mapped_column(String(253))
+    author: Mapped[str | None] = mapped_column(String(253))
+    authenticity: Mapped[str | None] = mapped_column(String(16))
     parser_version: Mapped[int | None] = mapped_column()
     attempt: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -2,6 +2,7 @@
 
 import binascii
 import re
+from enum import StrEnum
 from typing import Any
 
 import dkim as dkimpy
@@ -11,6 +12,7 @@ from app.protocols import dkim
 MIN_BITS, MAX_BITS = 1024, 4096  # RFC 8301 §3.2
 MAX_BLANKS = 1_000  # in one run: dkimpy takes time that grows with its square
 
+_OTHER_BODY = "body hash mismatch"  # of what raises one error, only this tells of the mail
 _BLANKS = re.compile(rb"[ \t]+")
 
 _FAILURES = (
@@ -19,30 +21,46 @@ _FAILURES = (
 )
 
 
-def is_valid(mail: bytes, index: int, key_record: str) -> bool:
-    """Whether the mail's DKIM-Signature field with this index is valid.
+class Verdict(StrEnum):
+    """What a signature says.
+
+    BROKEN   whoever has the key did not sign this: body or header are others
+    UNKNOWN  nothing: its key may not be used, it is over, or it cannot be read
+    """
+
+    VALID = "valid"
+    BROKEN = "broken"
+    UNKNOWN = "unknown"
+
+
+def verify(mail: bytes, index: int, key_record: str) -> Verdict:
+    """What the mail's DKIM-Signature field with this index says.
 
     mail        as it was received
     key_record  the TXT value at the signature's key name
-    returns     False also for a key that may not be used, and for what cannot be read
     """
     try:
         key = dkim.parse_record(key_record)
     except (dkim.NotDkim, dkim.Unusable):
-        return False
+        return Verdict.UNKNOWN
     if key.revoked or key.key_type is not dkim.KeyType.RSA or key.testing:
-        return False
+        return Verdict.UNKNOWN
     if not MIN_BITS <= key.bits <= MAX_BITS or _longest_run(mail) > MAX_BLANKS:
-        return False
+        return Verdict.UNKNOWN
 
     def look_up(_name: bytes, timeout: int = 0) -> bytes:
         return key_record.encode("ascii", "replace")
 
     verifier: Any = dkimpy.DKIM(mail, minkey=MIN_BITS, tlsrpt=True)
     try:
-        return bool(verifier.verify(index, dnsfunc=look_up))
+        is_valid = verifier.verify(index, dnsfunc=look_up)
+    except dkimpy.ValidationError as error:
+        return Verdict.BROKEN if str(error).startswith(_OTHER_BODY) else Verdict.UNKNOWN
     except _FAILURES:
-        return False
+        return Verdict.UNKNOWN
+    if is_valid:
+        return Verdict.VALID
+    return Verdict.BROKEN if hasattr(verifier, "signed_headers") else Verdict.UNKNOWN
 
 
 def _longest_run(mail: bytes) -> int:

@@ -11,6 +11,8 @@ from app.protocols.mime import Headers
 MAX_SIGNATURES = 5  # of one mail that are looked at (RFC 6376 §6.1 lets a verifier choose)
 MAX_FIELDS, MAX_SIGNED = 1_000, 200  # header fields, and names in tag h, for they are multiplied
 
+_Result = tuple[str, str, Mapping[str, str]]  # method, result, properties
+
 _ADDRESS = re.compile(r"[^\s<>,;:()\[\]\"@]{1,320}@([^\s<>,;:()\[\]\"@]{1,253})")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _COMMENT = re.compile(r"\([^()]*\)")
@@ -80,23 +82,47 @@ def is_vouched_for(header: Headers, servers: Collection[str], author: str) -> bo
     source   RFC 8601 §2.2; of several fields only the topmost counts, for senders can add
              any below it
     """
+    return any(_proves(*result, author) for result in _trusted(header, servers))
+
+
+def is_denied(header: Headers, servers: Collection[str], author: str) -> bool:
+    """Whether a server that is trusted says that the mail is not from the author's domain.
+
+    It has to have seen a signature: a mail without one may have lost SPF on its way, and proves
+    nothing.
+
+    servers, source  as of ``is_vouched_for``
+    """
+    results = _trusted(header, servers)
+    is_signed = any(method == "dkim" and word in ("pass", "fail") for method, word, _ in results)
+    return is_signed and any(_refutes(*result, author) for result in results)
+
+
+def _trusted(header: Headers, servers: Collection[str]) -> list[_Result]:
+    """What the topmost field says, if it is a trusted server's."""
     for name, value in header:
         if name == "authentication-results":
             server, results = _results(value)
-            return server in servers and any(_proves(*result, author) for result in results)
-    return False
+            return list(results) if server in servers else []
+    return []
+
+
+def _refutes(method: str, result: str, properties: Mapping[str, str], author: str) -> bool:
+    return result == "fail" and _is_about(method, properties, author)
 
 
 def _proves(method: str, result: str, properties: Mapping[str, str], author: str) -> bool:
-    if result != "pass":
-        return False
+    return result == "pass" and _is_about(method, properties, author)
+
+
+def _is_about(method: str, properties: Mapping[str, str], author: str) -> bool:
     if method == "dmarc":
         return _host(properties.get("header.from", "")) == author
     domain = _host(properties.get("header.d", "")) if method == "dkim" else None
     return domain is not None and is_aligned(domain, author)
 
 
-def _results(value: str) -> tuple[str, Iterator[tuple[str, str, Mapping[str, str]]]]:
+def _results(value: str) -> tuple[str, Iterator[_Result]]:
     """The authserv-id, and each method with its result and properties, in lower case."""
     server, *rest = _COMMENT.sub(" ", value).lower().split(";")
     found = (_RESULT.match(part) for part in rest)

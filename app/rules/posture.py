@@ -114,6 +114,22 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubtful:
+    """Reports by mail that are not from whom they say, of one reporter, in the last week.
+
+    authors  the domains that their mails said they were from, the newest first
+    files    ids of some
+    is_well_known  others came that were provably from there
+    """
+
+    reporter: str
+    reports: int
+    authors: Sequence[str]
+    files: Sequence[str]
+    is_well_known: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AccountPosture:
     """What came to an account in the last day, and whom it was about.
 
@@ -121,6 +137,7 @@ class AccountPosture:
     reasons             why, with how many
     foreign             domains that the account has not verified, with how many reports a week
     failing             mailboxes that reports cannot be pulled from
+    doubtful            who did not send what came in its name
     """
 
     now: datetime
@@ -129,3 +146,4 @@ class AccountPosture:
     reasons: Mapping[str, int] = field(default_factory=dict)
     foreign: Mapping[str, int] = field(default_factory=dict)
     failing: Sequence[Mailbox] = ()
+    doubtful: Sequence[Doubtful] = ()

@@ -294,8 +294,28 @@ def _unhealthy(posture: AccountPosture) -> Iterable[Draft]:
         if posture.now - mailbox.failing_since >= UNHEALTHY_AFTER][:MOST]  # fmt: skip
 
 
+def _inauthentic(posture: AccountPosture) -> Iterable[Draft]:
+    """What strangers send is above info only where mails of the same reporter can be told from it.
+
+    Where none of its mails proves anything, they may be changed on their way to us.
+    """
+    return [Draft(
+        "report.authenticity_failed", found.reporter,
+        Severity.HIGH if found.is_well_known else Severity.INFO,
+        "Reports are not from whom they say",
+        f"{found.reports} reports of the last week say that they are from {found.reporter}. The "
+        f"mails that brought them, in the name of {', '.join(found.authors[:3])}, are provably "
+        "not. The reports count as unverified.",
+        {"observed": {"reports": found.reports, "authors": list(found.authors[:MOST]),
+                      "isWellKnown": found.is_well_known},
+         "samples": list(found.files)},
+        reference="RFC 6376 §6.1",
+    ) for found in posture.doubtful[:MOST]]  # fmt: skip
+
+
 ACCOUNT_RULES: tuple[Rule[AccountPosture], ...] = (
     Rule(frozenset(("report.parse_failed_rate",)), _parse_failed),
     Rule(frozenset(("report.foreign_domain",)), _foreign),
     Rule(frozenset(("reports.source_unhealthy",)), _unhealthy),
+    Rule(frozenset(("report.authenticity_failed",)), _inauthentic),
 )

@@ -12,6 +12,7 @@ from app.protocols.envelopes import Member
 from app.protocols.failure_report import FailureReport
 from app.protocols.report_limits import Refused
 from app.protocols.tls_report import TlsReport
+from app.services.provenance import Author
 
 PARSER_VERSION = 1  # of whatever decides what becomes of a file
 _DIGEST_AT_ONCE = 1_000
@@ -26,7 +27,7 @@ class Found:
 
     member  its label among the reports of the file; "" for the first
     digest  of what was read: it is the same however the report was wrapped
-    proven  the domain that the mail around it is provably from, if any
+    author  of the mail around it, if anything can be told
     """
 
     member: str
@@ -34,7 +35,7 @@ class Found:
     report: Report | None
     digest: bytes = b""
     refused: Refused | None = None
-    proven: str | None = None
+    author: Author | None = None
 
     @property
     def size(self) -> int:

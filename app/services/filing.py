@@ -21,7 +21,7 @@ from app.protocols import mail_author
 from app.protocols.dmarc_report import AggregateReport
 from app.protocols.report_limits import Refused
 from app.protocols.tls_report import TlsReport
-from app.services import report_rows, rollups, selectors
+from app.services import provenance, report_rows, rollups, selectors
 from app.services.contents import PARSER_VERSION, Found
 from app.services.rollups import Told
 
@@ -167,6 +167,7 @@ def _filing(
         detail = f"The account has not verified {about}, nor a domain above it"
         return End("unattributed", "no_verified_domain", detail, about)
     head = report_rows.head(found.report, about, intake.account_id)
+    _note_author(intake, found, head, str(domain.name))
     row = {
         "id": ids.new(), "account_id": intake.account_id, "domain_id": domain.id,
         "intake_id": intake.id, "provenance": provenance_of(intake, found, head["reporter"]),
@@ -177,9 +178,20 @@ def _filing(
 
 def provenance_of(intake: Intake, found: Found, reporter: str | None) -> str:
     """What a report from this file is worth: one of PROVENANCES."""
-    if found.proven and reporter and mail_author.is_aligned(found.proven, reporter):
+    author = found.author
+    if author and author.is_proven and reporter and mail_author.is_aligned(author.domain, reporter):
         return "authenticated"
     return "token" if intake.way in _TRUSTED_WAYS else "unverified"
+
+
+def _note_author(intake: Intake, found: Found, head: Mapping[str, Any], own: str) -> None:
+    """Whether it came from whom it says, unless whoever sent it needs not show that."""
+    if intake.way in _TRUSTED_WAYS:
+        return
+    intake.author = found.author.domain if found.author else None
+    intake.reporter = head["reporter"]
+    organization = head.get("org_name", head.get("organization"))
+    intake.authenticity = provenance.authenticity(found.author, intake.reporter, organization, own)
 
 
 def _owner(

@@ -39,6 +39,9 @@ COLUMNS = (
     Intake.kind,
     Intake.about,
     Intake.report_id,
+    Intake.reporter,
+    Intake.author,
+    Intake.authenticity,
 )
 
 
@@ -58,6 +61,7 @@ class IntakeFilter:
     reason: str | None = None
     kind: str | None = None
     about: str | None = None
+    authenticity: str | None = None
     from_at: datetime | None = None
     to_at: datetime | None = None
 
@@ -198,7 +202,7 @@ def _receive_again(session: Session, wanted: Any, moment: datetime) -> None:
         .where(wanted)
         .values(
             state=RECEIVED, reason=None, detail=None, report_id=None, attempt=0,
-            lease_until=None, finished_at=None, rung_at=moment,
+            lease_until=None, finished_at=None, rung_at=moment, authenticity=None,
         )
         .returning(Intake.id)
         .execution_options(synchronize_session=False)
@@ -285,6 +289,7 @@ def _filtered(statement: Select[Any], filters: IntakeFilter) -> Select[Any]:
         (Intake.reason, filters.reason),
         (Intake.kind, filters.kind),
         (Intake.about, filters.about),
+        (Intake.authenticity, filters.authenticity),
     ):
         if value:
             statement = statement.where(column == value)

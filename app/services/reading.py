@@ -26,6 +26,7 @@ from app.protocols import envelopes
 from app.protocols.report_limits import Refused
 from app.services import filing, intakes, provenance
 from app.services.contents import Found, read
+from app.services.provenance import Author
 
 logger = logging.getLogger(__name__)
 
@@ -220,15 +221,15 @@ def _work(
 def _with_authors(
     readings: Sequence[Reading], door: Door | None, guard: Guard
 ) -> Sequence[Reading]:
-    """The same, with the domains that mails are provably from; asks the network."""
+    """The same, with what is known of the mails' authors; asks the network."""
     mails = [(reading.claim.intake_id, reading.mail) for reading in readings if reading.mail]
-    proven = provenance.proven_domains(mails, door, guard)
-    return [_with_author(one, proven.get(one.claim.intake_id)) for one in readings]
+    authors = provenance.authors(mails, door, guard)
+    return [_with_author(one, authors.get(one.claim.intake_id)) for one in readings]
 
 
-def _with_author(reading: Reading, domain: str | None) -> Reading:
+def _with_author(reading: Reading, author: Author | None) -> Reading:
     return replace(
-        reading, mail=b"", found=[replace(found, proven=domain) for found in reading.found]
+        reading, mail=b"", found=[replace(found, author=author) for found in reading.found]
     )
 
 

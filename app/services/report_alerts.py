@@ -30,12 +30,14 @@ from app.models import (
     ReportWatch,
     TlsReport,
 )
+from app.models.reports import FAILED, VERIFIED
 from app.protocols import timestamps
 from app.rules import forged, reports, senders
 from app.rules.posture import (
     BASELINE_DAYS,
     RECENT_DAYS,
     AccountPosture,
+    Doubtful,
     Mail,
     Mailbox,
     ReportPosture,
@@ -52,6 +54,7 @@ ACCOUNTS_AT_ONCE = 500
 TLS_DAYS = (2, 7, 14, 90)
 COVERAGE_DAYS = 60
 SAMPLES = 5
+FILES_LOOKED_AT = 200  # for samples
 DAY = 24
 
 
@@ -161,6 +164,7 @@ def _judge_account(session: Session, account: Account) -> None:
     posture = AccountPosture(
         moment, sum(counts.values()), counts.get("quarantined", 0), reasons,
         {about: count for about, count in foreign if about}, _failing(session, account.id),
+        _doubtful(session, account.id, moment),
     )  # fmt: skip
     standing = alerts.standing_of_account(session, account.id)
     alerts.evaluate(session, account, posture, standing, rules=reports.ACCOUNT_RULES)
@@ -178,6 +182,48 @@ def _failing(session: Session, account_id: UUID) -> list[Mailbox]:
             row.failing_since, row.failure or "",
         )
         for row in rows if row.failing_since
+    ]  # fmt: skip
+
+
+def _doubtful(session: Session, account_id: UUID, moment: datetime) -> list[Doubtful]:
+    """The longest known first: so the names that a stranger makes up push out none."""
+    told = (Intake.account_id == account_id, Intake.reporter.is_not(None))
+    failed = (
+        *(*told, Intake.authenticity == FAILED),
+        Intake.finished_at >= moment - timedelta(days=7),
+    )
+    counts = session.execute(
+        select(Intake.reporter, func.count())
+        .where(*failed)
+        .group_by(Intake.reporter)
+        .order_by(func.min(Intake.finished_at), Intake.reporter)
+        .limit(reports.MOST)
+    ).all()
+    if not counts:
+        return []
+    files = session.execute(
+        select(Intake.reporter, Intake.author, Intake.id)
+        .where(*failed, Intake.reporter.in_([name for name, _ in counts]))
+        .order_by(Intake.finished_at.desc(), Intake.id.desc())
+        .limit(FILES_LOOKED_AT)
+    ).all()
+    known = session.scalars(
+        select(Intake.reporter)
+        .where(
+            *(*told, Intake.authenticity == VERIFIED),
+            Intake.reporter.in_([name for name, _ in counts]),
+            Intake.finished_at >= moment - timedelta(days=BASELINE_DAYS),
+        )
+        .distinct()
+    ).all()
+    return [
+        Doubtful(
+            name, count,
+            list(dict.fromkeys(f.author for f in files if f.reporter == name and f.author)),
+            [ids.public("int", f.id) for f in files if f.reporter == name][:SAMPLES],
+            name in known,
+        )
+        for name, count in counts if name
     ]  # fmt: skip
 
 

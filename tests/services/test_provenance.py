@@ -23,6 +23,7 @@ from tests.zones import SERVFAIL, Zone, ZoneDoor
 pytestmark = pytest.mark.usefixtures("database")
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)
 NAME = "s1._domainkey.reporter.test"
 
@@ -48,14 +49,16 @@ def mail(author: str = "noreply@reporter.test", **report: Any) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-def signed(raw: bytes, domain: str = "reporter.test", **options: Any) -> bytes:
+def signed(
+    raw: bytes, domain: str = "reporter.test", selector: bytes = b"s1", **options: Any
+) -> bytes:
     private = KEY.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
         serialization.NoEncryption(),
     )
     chosen = {"include_headers": [b"from", b"to", b"subject"], **options}
-    signature: bytes = dkim.sign(raw, b"s1", domain.encode(), private, **chosen)
+    signature: bytes = dkim.sign(raw, selector, domain.encode(), private, **chosen)
     return signature + raw
 
 
@@ -157,3 +160,85 @@ def test_a_proven_report_takes_the_place_of_one_that_anybody_could_have_sent() -
     assert (forged.provenance, proven.provenance) == ("unverified", "authenticated")
     with transaction(readonly=True) as session:
         assert session.get_one(Intake, forged.id).state == "duplicate"
+
+
+def authenticity(raw: bytes, zone: Zone | None, way: str = "mail") -> str | None:
+    """Whether the report in the mail is from whom it says."""
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    return read(account.id, raw, zone, way).authenticity
+
+
+def test_a_report_whose_signature_is_broken_is_not_from_whom_it_says() -> None:
+    zone = Zone({NAME: [record()]})
+    assert authenticity(signed(mail()), zone) == "verified"
+    assert authenticity(signed(mail()) + b"\r\n!\r\n", zone) == "failed"  # another body
+    changed = signed(mail()).replace(b"To: r@", b"To: s@")
+    assert authenticity(changed, zone) == "failed"
+    assert authenticity(signed(mail()), Zone({NAME: [record(OTHER)]})) == "failed"
+
+
+def test_a_report_in_the_mail_of_another_is_not_from_whom_it_says() -> None:
+    raw = signed(mail("noreply@evil.test"), "evil.test")
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    intake = read(account.id, raw, Zone({"s1._domainkey.evil.test": [record()]}))
+    assert (intake.authenticity, intake.author) == ("failed", "evil.test")
+    assert intake.reporter == "reporter.test"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {NAME: SERVFAIL},
+        {},  # it may have been taken away since
+        {NAME: ["v=DKIM1; p="]},
+        {NAME: [record(), record()]},
+        {NAME: [record(more="t=y; ")]},
+    ],
+)
+def test_a_key_that_is_not_to_be_had_is_no_failure(data: Any) -> None:
+    assert authenticity(signed(mail()) + b"\r\n!\r\n", Zone(data)) is None
+
+
+def test_a_broken_signature_beside_one_that_cannot_be_verified_is_no_failure() -> None:
+    raw = signed(mail(), selector=b"gone") + b"\r\n!\r\n"
+    again = signed(raw) + b"\r\n!\r\n"
+    zone = Zone({NAME: [record()], "gone._domainkey.reporter.test": SERVFAIL})
+    assert authenticity(again, zone) is None
+
+
+def test_a_mail_that_proves_nothing_is_no_failure() -> None:
+    assert authenticity(mail(), Zone({})) is None  # no signature
+    assert authenticity(mail("noreply@evil.test"), Zone({})) is None
+    assert authenticity(signed(mail()), None) is None
+    assert authenticity(b"From: a@x.test, b@y.test\r\n" + signed(mail()), Zone({})) is None
+
+
+def test_what_came_by_the_accounts_own_way_need_not_show_whose_it_is() -> None:
+    zone = Zone({NAME: [record()]})
+    assert authenticity(signed(mail()) + b"\r\n!\r\n", zone, way="http") is None
+    assert authenticity(signed(mail()) + b"\r\n!\r\n", zone, way="mailbox") == "failed"
+
+
+def test_a_report_that_somebody_of_the_account_forwards_is_no_failure() -> None:
+    raw = signed(mail("postmaster@acme.test"), "acme.test")
+    assert authenticity(raw, Zone({"s1._domainkey.acme.test": [record()]})) is None
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        ("dkim=fail header.d=reporter.test", "failed"),
+        ("dkim=pass header.d=evil.test; dmarc=fail header.from=reporter.test", "failed"),
+        ("dkim=none; dmarc=fail header.from=reporter.test", None),  # SPF breaks on the way
+        ("dkim=temperror header.d=reporter.test", None),
+        ("dkim=fail header.d=evil.test", None),
+    ],
+)
+def test_a_trusted_server_is_believed_that_it_is_not(results: str, expected: str | None) -> None:
+    head = f"Authentication-Results: mx.monitoring.test; {results}\r\n".encode()
+    with trusting("mx.monitoring.test"):
+        assert authenticity(head + mail(), Zone({})) == expected
+        assert authenticity(head + signed(mail()), Zone({NAME: [record()]})) == "verified"
+    assert authenticity(head + mail(), Zone({})) is None

@@ -105,7 +105,7 @@ class Window:
             else:
                 parts.append((WEEK, week, week + WEEK))
             at = week + WEEK
-        if at < self.stop:
+        if at < self.stop or not parts:  # there is one in any case
             parts.append((1, at, self.stop))
         return tuple(parts)
 

@@ -129,17 +129,21 @@ def gather(
     clues = {number: clue(identity, context.walked) for number, identity in identities.items()}
     by_address: dict[str, list[Flow]] = {}
     for flow in _bounded(flows):
-        by_address.setdefault(flow.source_ip, []).append(flow)
+        some = by_address.get(flow[0])
+        if some is None:
+            by_address[flow[0]] = [flow]
+        else:
+            some.append(flow)
     sources: dict[str, Source] = {}
     parts: dict[tuple[str, bool, int], _Part] = {}
     for address, some in by_address.items():
         for service, mine in _services(address, some, clues, context):
             is_listed = service.term is not None
             for flow in mine:
-                place = (service.key, is_listed, flow.identity)
+                place = (service.key, is_listed, flow[1])
                 part = parts.get(place)
                 if part is None:
-                    part = parts[place] = _part(sources, service, clues[flow.identity])
+                    part = parts[place] = _part(sources, service, clues[flow[1]])
                 part.flows.append(flow)
     for part in parts.values():
         _add(part)
@@ -178,14 +182,12 @@ def _bounded(flows: Iterable[Flow]) -> Iterable[Flow]:
     """The largest flows, and the rest added up by identity."""
     ordered = sorted(flows, key=attrgetter("messages"), reverse=True)
     rest: dict[int, Flow] = {}
-    for flow in ordered[MAX_FLOWS:]:
-        known = rest.get(flow.identity)
-        rest[flow.identity] = Flow(
-            ELSEWHERE, flow.identity,
-            flow.messages + (known.messages if known else 0),
-            min(flow.first_hour, known.first_hour if known else flow.first_hour),
-            max(flow.last_hour, known.last_hour if known else 0),
-        )  # fmt: skip
+    for _, identity, messages, first, last in ordered[MAX_FLOWS:]:
+        known = rest.get(identity)
+        if known:
+            messages += known.messages
+            first, last = min(first, known.first_hour), max(last, known.last_hour)
+        rest[identity] = Flow(ELSEWHERE, identity, messages, first, last)
     return [*ordered[:MAX_FLOWS], *rest.values()]
 
 
@@ -273,20 +275,20 @@ def _part(sources: dict[str, Source], service: Service, found: Clue) -> _Part:
 
 def _add(part: _Part) -> None:
     source, identity, flows = part.source, part.identity, part.flows
-    count = sum(flow.messages for flow in flows)
+    addresses, count = source.addresses, 0
+    for address, _, messages, _, _ in flows:  # thousands: a Counter would ask itself for each
+        addresses[address] = addresses.get(address, 0) + messages
+        count += messages
     source.messages += count
     source.passed += count * identity.passed
     source.dkim_aligned += count * identity.dkim
     source.spf_aligned += count * identity.spf
-    source.first_hour = min(source.first_hour, min(flow.first_hour for flow in flows))
-    source.last_hour = max(source.last_hour, max(flow.last_hour for flow in flows))
+    source.first_hour = min(source.first_hour, min([flow[3] for flow in flows]))
+    source.last_hour = max(source.last_hour, max([flow[4] for flow in flows]))
     source.reasons[part.judged] += count
     source.header_from[identity.header_from] += count
     source.identities[flows[0].identity] += count
     source.flows += flows
-    addresses = source.addresses
-    for flow in flows:
-        addresses[flow.source_ip] += flow.messages
 
 
 def _conclude(source: Source, context: Context) -> None:

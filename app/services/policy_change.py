@@ -179,17 +179,15 @@ def _expect_sources(sending: Sending, wanted: Iterable[str]) -> None:
 def _reporters(session: Session, sending: Sending, hit: Iterable[Identity]) -> Counter[str]:
     """Messages with these identities, by who reported them."""
     numbers = {identity: number for number, identity in sending.identities.items()}
-    blocks = analytics.in_blocks(session, ReporterCount, sending.domain.id, sending.window)
+    told = analytics.in_blocks(
+        session, ReporterCount, sending.domain.id, sending.window
+    ).subquery()
     found = Counter[str]()
     for some in rollups.batched(numbers[identity] for identity in hit):
         rows = session.execute(
-            select(ReporterCount.reporter, func.sum(ReporterCount.messages))
-            .where(
-                ReporterCount.domain_id == sending.domain.id,
-                blocks,
-                ReporterCount.identity_id.in_(some),
-            )
-            .group_by(ReporterCount.reporter)
+            select(told.c.reporter, func.sum(told.c.messages))
+            .where(told.c.identity_id.in_(some))
+            .group_by(told.c.reporter)
         )
         for reporter, messages in rows:
             found[reporter] += int(messages)

@@ -12,8 +12,7 @@ from app.db import transaction
 from app.insight import periods
 from app.models import DmarcRecord, DmarcReport, Domain, TlsPolicy, TlsReport
 from app.protocols.dmarc_report import DkimResult, Record, SpfResult
-from app.services import rollups
-from app.services.rollups import Told
+from app.services import counting
 
 DAY = timedelta(days=1)
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -55,8 +54,8 @@ class Report:
         return periods.days_of(self.begin, self.end)
 
 
-def store(domain: Domain, report: Report) -> UUID:
-    """Insert the report and its records, and count them."""
+def store(domain: Domain, report: Report, *, is_waiting: bool = False) -> UUID:
+    """Insert the report and its records, and count them, unless they are to wait for that."""
     stored = DmarcReport(
         id=ids.new(), account_id=domain.account_id, domain_id=domain.id, intake_id=ids.new(),
         policy_domain=report.about or domain.name, reporter=report.reporter,
@@ -77,11 +76,10 @@ def store(domain: Domain, report: Report) -> UUID:
             )
             for position, row in enumerate(report.rows)
         )  # fmt: skip
-        told = Told(
-            domain.id, report.reporter, report.provenance, report.begin, report.end, report.days,
-            report.rows,
-        )  # fmt: skip
-        rollups.add(session, [told])
+        noted = {"id": stored.id, "domain_id": domain.id, "records": len(report.rows)}
+        counting.later(session, [noted])
+    if not is_waiting:
+        counting.count_of(domain.id)
     return stored.id
 
 

@@ -174,6 +174,7 @@ def test_only_a_few_places_catch_everything() -> None:
     }
     assert places <= {
         "app.checks.contract",
+        "app.services.counting",
         "app.services.settling",
         "app.services.reading",
         "worker.clock",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from app import runtime
 from app.services import (
     alerts,
+    counting,
     deliveries,
     feed,
     idempotency,
@@ -51,6 +52,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(settings.sweep_seconds, scanning.requeue_stale),
         Task(settings.delivery_sweep, deliveries.ring_if_due),
         Task(settings.sweep_seconds, reading.requeue_stale),
+        Task(settings.sweep_seconds, counting.ring_if_waiting),
         Task(30, scanning.start_due),
         Task(60, reverse_dns.ring_if_due),
         Task(60, report_alerts.ring_if_due),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from app import logs, runtime
 from app.services import (
+    counting,
     deliveries,
     mailboxes,
     ownership,
@@ -41,7 +42,7 @@ def deliver() -> None:
 
 
 def read_intakes(intake_ids: list[str]) -> None:
-    """Read these files of reports, and whatever else waits to be read."""
+    """Read these files of reports and whatever else waits, and count what was in them."""
     with logs.fields(intakes=intake_ids[:3]):
         reading.run(
             [UUID(intake_id) for intake_id in intake_ids],
@@ -49,6 +50,7 @@ def read_intakes(intake_ids: list[str]) -> None:
             guard=bounds.one_file,
             is_stopping=stopping.is_asked,
         )
+        counting.count_waiting(is_stopping=stopping.is_asked)
 
 
 def look_up_addresses() -> None:

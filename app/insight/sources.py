@@ -129,11 +129,7 @@ def gather(
     clues = {number: clue(identity, context.walked) for number, identity in identities.items()}
     by_address: dict[str, list[Flow]] = {}
     for flow in _bounded(flows):
-        some = by_address.get(flow[0])
-        if some is None:
-            by_address[flow[0]] = [flow]
-        else:
-            some.append(flow)
+        by_address.setdefault(flow.source_ip, []).append(flow)
     sources: dict[str, Source] = {}
     parts: dict[tuple[str, bool, int], _Part] = {}
     for address, some in by_address.items():

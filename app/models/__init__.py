@@ -19,6 +19,7 @@ from app.models.reports import (
     SeenSelector,
     TlsPolicy,
     TlsReport,
+    UncountedReport,
 )
 from app.models.rollups import (
     DmarcFlow,
@@ -75,5 +76,6 @@ __all__ = [
     "SourceState",
     "TlsPolicy",
     "TlsReport",
+    "UncountedReport",
     "User",
 ]

@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -226,6 +227,22 @@ class DmarcRecord(Base):
     reasons: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
     dkim_results: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
     spf_results: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+
+
+class UncountedReport(Base):
+    """An aggregate report that is not in what its domain's reports add up to, and soon will be.
+
+    is_set_aside  counting it fails: until somebody has seen to that it is left out
+    """
+
+    __tablename__ = "uncounted_reports"
+
+    report_id: Mapped[UUID] = mapped_column(
+        ForeignKey("dmarc_reports.id", ondelete="CASCADE"), primary_key=True
+    )
+    domain_id: Mapped[UUID] = mapped_column(index=True)
+    records: Mapped[int] = mapped_column()
+    is_set_aside: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class TlsReport(Base):

@@ -25,7 +25,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from app.db import transaction
 from app.insight.periods import Buckets, Interval, Window, at
 from app.models import (
     DmarcFlow,
@@ -37,7 +36,7 @@ from app.models import (
     FlowCount,
     ReporterCount,
 )
-from app.services import domains, kept
+from app.services import counting, kept
 from app.services.kept import Kept
 
 GroupBy = Literal["source", "reporter", "disposition", "headerFrom", "result"]
@@ -138,8 +137,7 @@ def dmarc(account_id: UUID, question: Question) -> Mail:
     raises  NotFound
     """
     window = question.window
-    with transaction(readonly=True, snapshot=True) as session:
-        domain = domains.owned(session, account_id, question.domain)
+    with counting.counted(account_id, question.domain) as (session, domain):
         key = (domain.id, window, question.interval, question.zone.key, question.group_by)
         stamp = kept.stamp(session, domain.id, window.with_before)
         found = _kept.get(key, stamp)

@@ -21,9 +21,8 @@ from app.protocols import mail_author
 from app.protocols.dmarc_report import AggregateReport
 from app.protocols.report_limits import Refused
 from app.protocols.tls_report import TlsReport
-from app.services import provenance, report_rows, rollups, selectors
+from app.services import counting, provenance, report_rows, selectors
 from app.services.contents import PARSER_VERSION, Found
-from app.services.rollups import Told
 
 Kind = type[DmarcReport] | type[StoredTls] | type[FailureReport]
 
@@ -295,20 +294,13 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
     report_rows.add_policies(session, tls)
     report_rows.add_records(session, ((row, report) for row, report, _ in aggregate))
     selectors.learn(session, aggregate)
-    rollups.add(session, [_told(row, report) for row, report, _ in aggregate])
+    counting.later(session, [row for row, *_ in aggregate])
     return added
-
-
-def _told(row: Mapping[str, Any], report: AggregateReport) -> Told:
-    return Told(
-        row["domain_id"], row["reporter"], row["provenance"], row["begin_at"], row["end_at"],
-        row["days"], report.records,
-    )  # fmt: skip
 
 
 def _remove(session: Session, table: Kind, report_id: UUID) -> None:
     """Delete a report with all that hangs on it: the one place where records go out."""
     if table is DmarcReport:
-        rollups.remove(session, report_id)
+        counting.take_back(session, report_id)
     session.delete(session.get_one(table, report_id))
     session.flush()  # the next statement takes its key

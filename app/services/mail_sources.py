@@ -27,7 +27,7 @@ from app.models import (
     SenderHost,
     SourceState,
 )
-from app.services import analytics, audit, domains, kept, rollups
+from app.services import analytics, audit, counting, domains, kept, rollups
 from app.services.kept import Kept
 
 MAX_KEPT_HOSTS = 10_000  # in one answer
@@ -61,8 +61,8 @@ def search(account_id: UUID, ref: str, window: Window) -> Sending:
 
     raises  NotFound
     """
-    with transaction(readonly=True, snapshot=True) as session:
-        return load(session, domains.owned(session, account_id, ref), window)
+    with counting.counted(account_id, ref) as (session, domain):
+        return load(session, domain, window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,7 @@ def coverage(account_id: UUID, ref: str, window: Window) -> Coverage:
 
     raises  NotFound
     """
-    with transaction(readonly=True, snapshot=True) as session:
-        domain = domains.owned(session, account_id, ref)
+    with counting.counted(account_id, ref) as (session, domain):
         rows = hours(session, domain.id, window)
         end = min(window.stop, hour_of(now(session)))
     return Coverage(
@@ -97,6 +96,7 @@ def decide(
 
     raises  NotFound for a domain that the account has not, or a source that never sent as it
     """
+    counting.count_of(domains.find(account_id, ref).id)
     with transaction() as session:
         domain = domains.owned(session, account_id, ref)
         if state is None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from app import queue
 from app.db import now, transaction
-from app.models import Alert, Delivery, Intake, Scan
+from app.models import Alert, Delivery, Intake, Scan, UncountedReport
 from app.models.reports import RECEIVED
 from app.models.scans import UNFINISHED
 
@@ -47,6 +47,14 @@ def _of_rows(session: Session, moment: datetime) -> Iterator[Gauge]:
     yield Gauge("intakes", "Files of reports", ("state", "reason"), _counted(by_state))
     yield _age(session, moment, "intake_oldest_received_seconds", Intake.received_at,
                Intake.state == RECEIVED)  # fmt: skip
+    uncounted = session.execute(
+        select(
+            case((UncountedReport.is_set_aside, "set_aside"), else_="waiting").label("state"),
+            func.count(),
+        ).group_by("state")
+    )
+    waiting = {("waiting",): 0.0, ("set_aside",): 0.0} | _counted(uncounted)
+    yield Gauge("uncounted_reports", "Stored, and not in any analytics yet", ("state",), waiting)
     scans = session.execute(
         select(Scan.status, func.count()).where(Scan.status.in_(UNFINISHED)).group_by(Scan.status)
     )

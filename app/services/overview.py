@@ -12,7 +12,7 @@ from app.checks.contract import Severity
 from app.db import transaction
 from app.insight import periods
 from app.models import Alert, ApiKey, DmarcHour, Domain, Intake, Scan
-from app.services import domains
+from app.services import counting, domains
 
 WORST = 10  # domains that are shown
 MOST_FIXES = 8
@@ -122,6 +122,7 @@ def mail(account_id: UUID, days: int) -> Sequence[tuple[date, Mapping[str, int]]
     today = datetime.now(UTC).date()
     first = today - timedelta(days=days - 1)
     start = periods.hour_of(datetime.combine(first, time(), UTC))
+    counting.count_of_account(account_id)
     with transaction(readonly=True) as session:
         rows = session.execute(
             select(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf, func.sum(DmarcHour.messages))

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db import transaction
 from app.errors import InvalidRequest
 from app.insight import readiness, simulate
 from app.insight.identities import Identity
@@ -18,7 +17,7 @@ from app.insight.simulate import Mail, Modes, Proposal, Replay, Simulation
 from app.models import ReporterCount
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
-from app.services import analytics, domains, mail_sources, rollups
+from app.services import analytics, counting, mail_sources, rollups
 from app.services.mail_sources import Sending
 
 
@@ -77,8 +76,7 @@ def may_raise(account_id: UUID, ref: str, window: Window) -> Readiness:
 
     raises  NotFound
     """
-    with transaction(readonly=True, snapshot=True) as session:
-        domain = domains.owned(session, account_id, ref)
+    with counting.counted(account_id, ref) as (session, domain):
         return judge(mail_sources.load(session, domain, window))
 
 
@@ -109,8 +107,7 @@ def try_out(account_id: UUID, ref: str, window: Window, trial: Trial) -> Simulat
 
     raises  NotFound; InvalidRequest for a term that the SPF record has not, or an unknown source
     """
-    with transaction(readonly=True, snapshot=True) as session:
-        domain = domains.owned(session, account_id, ref)
+    with counting.counted(account_id, ref) as (session, domain):
         sending = mail_sources.load(session, domain, window)
         proposal = _proposal(sending, trial)
         simulation = Simulation(domain.name, proposal, sending.context.spf, sending.context.walked)
@@ -179,9 +176,7 @@ def _expect_sources(sending: Sending, wanted: Iterable[str]) -> None:
 def _reporters(session: Session, sending: Sending, hit: Iterable[Identity]) -> Counter[str]:
     """Messages with these identities, by who reported them."""
     numbers = {identity: number for number, identity in sending.identities.items()}
-    told = analytics.in_blocks(
-        session, ReporterCount, sending.domain.id, sending.window
-    ).subquery()
+    told = analytics.in_blocks(session, ReporterCount, sending.domain.id, sending.window).subquery()
     found = Counter[str]()
     for some in rollups.batched(numbers[identity] for identity in hit):
         rows = session.execute(

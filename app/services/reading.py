@@ -24,7 +24,7 @@ from app.models import Intake, RawFile
 from app.models.reports import MAX_ATTEMPTS, RECEIVED
 from app.protocols import envelopes
 from app.protocols.report_limits import Refused
-from app.services import filing, intakes, provenance
+from app.services import counting, filing, intakes, provenance
 from app.services.contents import Found, read
 from app.services.provenance import Author
 
@@ -35,6 +35,7 @@ LOOKED_AT = 4 * GROUP_FILES  # files of an account: so many workers may claim at
 GROUP_BYTES = 2 * 1024 * 1024
 GROUP_RECORDS = 5_000  # in memory, until they are written
 RUN_SECONDS = 300.0  # then another job goes on, in a process of its own
+COUNT_SECONDS = 10.0  # after which what was stored is counted although there is more to read
 SWEEP_AT_ONCE = 1_000
 
 Guard = Callable[[], AbstractContextManager[object]]
@@ -84,6 +85,7 @@ def run(
     returns      how many were claimed
     """
     count, wanted, until = 0, list(intake_ids), time.monotonic() + RUN_SECONDS
+    count_at = time.monotonic() + COUNT_SECONDS
     while not is_stopping():
         if time.monotonic() > until:
             queue.enqueue_intakes([])
@@ -97,6 +99,9 @@ def run(
         with _leases(claims):
             _work(claims, door, guard, is_stopping)
         count += len(claims)
+        if time.monotonic() > count_at:
+            counting.count_waiting(is_stopping=is_stopping)
+            count_at = time.monotonic() + COUNT_SECONDS
     return count
 
 

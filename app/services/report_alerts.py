@@ -44,7 +44,7 @@ from app.rules.posture import (
     Tls,
     Volume,
 )
-from app.services import alerts, mail_sources, policy_change, tls_sessions, turns
+from app.services import alerts, counting, mail_sources, policy_change, tls_sessions, turns
 
 RULES = (*reports.RULES, *senders.RULES, *forged.RULES)
 EVERY = timedelta(hours=1)
@@ -102,6 +102,7 @@ def judge_due(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
 
 def judge(domain_id: UUID) -> None:
     """Hold the domain's alerts on reports against what its reports tell now."""
+    counting.count_of(domain_id)
     with transaction(readonly=True, snapshot=True) as session:
         domain = session.get(Domain, domain_id)
         posture = _posture(session, domain) if domain else None

@@ -1,9 +1,8 @@
-"""What aggregate reports add up to, kept along with them: steps for whoever stores or deletes one.
+"""What aggregate reports add up to: steps for ``counting``, which tells when.
 
-Intakes of one domain may run at the same time. Whoever adds or takes away holds the rows of the
-weeks concerned, so that it waits for the others there, and every statement takes its rows in the
-order of their keys. A transaction should do all its adding at once, and all of it in the order of
-the domains.
+Whoever adds or takes away holds the rows of the weeks concerned, so that it waits for the others
+there, and every statement takes its rows in the order of their keys. A transaction should do all
+its adding at once, and all of it in the order of the domains.
 
 Messages are counted by the hour. Of a week that few reports are still to come about there are sums
 too, made by the clock; from then on they are kept along with the hours.
@@ -30,13 +29,11 @@ from app.models import (
     DmarcFlow,
     DmarcHour,
     DmarcIdentity,
-    DmarcRecord,
-    DmarcReport,
     DmarcWeek,
     FlowCount,
     ReporterCount,
 )
-from app.protocols.dmarc_report import DkimResult, Reason, Record, SpfResult
+from app.protocols.dmarc_report import Record
 
 MAX_COUNT = 10**12  # of one record: with what nobody can have sent, no sum must overflow
 AT_ONCE = 5_000  # values that one statement names
@@ -61,7 +58,7 @@ class Told:
     begin_at: datetime
     end_at: datetime
     days: int
-    records: Iterable[Record]
+    records: list[Record]
 
     @property
     def hours(self) -> tuple[int, ...]:
@@ -70,54 +67,32 @@ class Told:
 
 
 def add(session: Session, told: Iterable[Told]) -> None:
-    """Count the records of reports that are being stored, once."""
+    """Count the records of reports, once."""
     ordered = sorted(told, key=lambda one: one.domain_id)
     for domain_id, some in groupby(ordered, key=lambda one: one.domain_id):
         _apply(session, domain_id, _counts(some), 1)
 
 
-def remove(session: Session, report_id: UUID) -> None:
-    """Take back what ``add`` did for the report, while it and its records are still there.
-
-    It goes by the rows: to change a report, remove it first, change it, and add it again.
-    """
-    report = session.get_one(DmarcReport, report_id)
-    found = session.scalars(select(DmarcRecord).where(DmarcRecord.report_id == report_id))
-    told = Told(
-        report.domain_id, report.reporter, report.provenance, report.begin_at, report.end_at,
-        report.days, map(_as_read, found),
-    )  # fmt: skip
-    _apply(session, report.domain_id, _counts([told]), -1)
+def remove(session: Session, told: Told) -> None:
+    """Take back what ``add`` did for a report."""
+    _apply(session, told.domain_id, _counts([told]), -1)
     starts = {hour // span * span for hour in told.hours for span in periods.SPANS}
     for table, key in ((DmarcHour, DmarcHour.hour), (ReporterCount, ReporterCount.start),
                        (FlowCount, FlowCount.start)):  # fmt: skip
         session.execute(
             delete(table).where(
-                table.domain_id == report.domain_id, key.in_(starts), table.messages == 0
+                table.domain_id == told.domain_id, key.in_(starts), table.messages == 0
             )
         )
     _shrink(session, told)
 
 
-def _as_read(row: DmarcRecord) -> Record:
-    """The row as ``protocols.dmarc_report`` read it."""
-    return Record(
-        row.source_ip, row.count, row.disposition, row.dkim, row.spf, row.header_from,
-        row.envelope_from, row.envelope_to,
-        tuple(Reason(one["type"], one["comment"]) for one in row.reasons or ()),
-        tuple(
-            DkimResult(one["domain"], one["selector"], one["result"])
-            for one in row.dkim_results or ()
-        ),
-        tuple(
-            SpfResult(one["domain"], one["scope"], one["result"]) for one in row.spf_results or ()
-        ),
-    )  # fmt: skip
-
-
 def placed(count: int, hours: Sequence[int]) -> list[tuple[int, int]]:
     """(hour, messages) of a record of so many, whose report is counted at these hours."""
-    parts = periods.shares(min(count, MAX_COUNT), len(hours))
+    count = min(count, MAX_COUNT)
+    if len(hours) == 1:  # as nearly always
+        return [(hours[0], count)] if count else []
+    parts = periods.shares(count, len(hours))
     return [(hour, part) for hour, part in zip(hours, parts, strict=True) if part]
 
 
@@ -324,20 +299,21 @@ def _flow_ids(
     for ip, place, hour in counts.sent:
         flow = (ip, numbers[place])
         first, last = ends.get(flow, (hour, hour))
-        ends[flow] = (min(first, hour), max(last, hour))
+        ends[flow] = (hour if hour < first else first, hour if hour > last else last)
     connection = session.connection()
     kind, fixed = connection.dialect.name, {"domain_id": domain_id}
     wanted = db.given(connection, _ENDS, [(*flow, *ends[flow]) for flow in sorted(ends)])
     found = {}
-    for row in connection.execute(_known_flows(kind), wanted | fixed):
-        flow = (row.source_ip, row.identity_id)
-        is_known = row.id is not None
-        if is_known and row.first_hour <= ends[flow][0] and row.last_hour >= ends[flow][1]:
-            found[flow] = row.id
+    for number, ip, identity, first, last in connection.execute(
+        _known_flows(kind), wanted | fixed
+    ).all():
+        flow = (ip, identity)
+        if number is not None and first <= ends[flow][0] and last >= ends[flow][1]:
+            found[flow] = number
     rows = [(*flow, *ends[flow]) for flow in sorted(ends.keys() - found.keys())]
     if rows:
         told = connection.execute(_seen_flows(kind), db.given(connection, _ENDS, rows) | fixed)
-        found.update(((row.source_ip, row.identity_id), row.id) for row in told)
+        found.update(((ip, identity), number) for number, ip, identity in told.all())
     return found
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 
 from app.db import transaction
 from app.models import DmarcHour, DmarcRecord, DmarcReport, Intake
-from app.services import ingest_tokens
+from app.services import counting, ingest_tokens
 from tests.documents import dmarc_xml, record
 from tests.e2e.service import Service, wait_for
 from tests.factories import ACTOR, make_domain
@@ -100,6 +100,7 @@ def _states(account_id: UUID) -> Counter[str]:
 
 def _assert_counted_once(domain_id: UUID, count: int) -> None:
     wanted = count * (count + 1) // 2
+    counting.count_of(domain_id)
     with transaction(readonly=True) as session:
         reports = session.scalar(
             select(func.count()).select_from(DmarcReport).where(DmarcReport.domain_id == domain_id)

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 from app.db import now, transaction
 from app.insight.periods import Window
 from app.models import DmarcHour, DmarcReport, Domain, DomainState, FlowCount
-from app.services import analytics, kept, mail_sources, rollups
+from app.services import analytics, counting, kept, mail_sources, rollups
 from app.services.analytics import Question
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, START, Report, record, store
@@ -38,7 +38,7 @@ def test_a_report_is_in_the_next_answer_and_one_that_was_taken_away_is_not(domai
     store(domain, Report([record(count=4)], reporter="yahoo.com", begin=START + 2 * DAY))
     assert sent(domain) == {"own": told()} == {"own": 7}
     with transaction() as session:
-        rollups.remove(session, first)
+        counting.take_back(session, first)
         session.delete(session.get_one(DmarcReport, first))
     assert sent(domain) == {"own": told()} == {"own": 4}
     rollups.close_weeks()

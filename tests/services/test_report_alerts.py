@@ -12,7 +12,7 @@ from app import ids
 from app.db import now, transaction
 from app.models import Alert, DmarcReport, Domain, DomainState, Intake, ReportMailbox, ReportWatch
 from app.protocols.dmarc_report import DkimResult, Record, SpfResult
-from app.services import mail_sources, mailboxes, report_alerts, rollups, turns
+from app.services import counting, mail_sources, mailboxes, report_alerts, turns
 from app.sources.mailbox import Account
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, Report, record, store, store_tls
@@ -111,7 +111,7 @@ def test_an_alert_stays_while_there_is_nothing_to_look_at(domain: Domain) -> Non
     stored = store(domain, store_again)
     assert "dmarc.compliance_dropped" in opened(domain)
     with transaction() as session:
-        rollups.remove(session, stored)
+        counting.take_back(session, stored)
         session.delete(session.get_one(DmarcReport, stored))
     assert "dmarc.compliance_dropped" in opened(domain)
 

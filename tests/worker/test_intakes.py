@@ -24,9 +24,9 @@ from sqlalchemy import func, select, update
 from app import queue, runtime
 from app import settings as app_settings
 from app.db import now, transaction
-from app.models import DmarcRecord, DmarcReport, Intake
+from app.models import DmarcHour, DmarcRecord, DmarcReport, Intake
 from app.models.reports import MAX_ATTEMPTS
-from app.services import contents, intakes, mailboxes, reading
+from app.services import contents, counting, intakes, mailboxes, reading
 from app.settings import Settings
 from app.sources import mailbox
 from tests.conftest import ROOT
@@ -113,6 +113,41 @@ def test_one_bell_is_enough_for_many_files(connection: Any, account_id: UUID) ->
     work(connection)
     assert states() == {"parsed": 30}
     assert counted() == (30, 90)
+
+
+def added_up() -> int:
+    with transaction(readonly=True) as session:
+        return session.scalar(select(func.sum(DmarcHour.messages))) or 0
+
+
+def test_a_worker_counts_what_it_has_read_once_there_is_no_more(
+    connection: Any, account_id: UUID
+) -> None:
+    take(account_id, *several(30))
+    work(connection)
+    assert added_up() == 90
+
+
+def test_a_worker_counts_now_and_then_while_there_is_more_to_read(
+    account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "GROUP_FILES", 10)
+    monkeypatch.setattr(reading, "COUNT_SECONDS", 0.0)
+    take(account_id, *several(30))
+    reading.run([])
+    assert added_up() == 90
+
+
+def test_what_a_worker_stored_and_did_not_live_to_count_another_counts(
+    connection: Any, account_id: UUID
+) -> None:
+    take(account_id, *several(3))
+    connection.flushall()
+    reading.run([])
+    assert added_up() == 0
+    counting.ring_if_waiting()
+    work(connection)
+    assert added_up() == 9
 
 
 def test_files_are_taken_by_turns_of_the_accounts(

@@ -1,9 +1,13 @@
 """The migrations make exactly the tables that the models describe, and can be taken back."""
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -66,3 +70,51 @@ def _insert(connection: sqlite3.Connection, table: str, **given: str) -> None:
     connection.execute(
         f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", list(row.values())
     )
+
+
+KILLED = """
+import os, signal, sys
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+_, toml_file, url, left = sys.argv
+statements = iter(range(int(left)))
+
+@event.listens_for(Engine, "after_cursor_execute")
+def count(*_):
+    if next(statements, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+config = Config(toml_file=toml_file)
+config.attributes["url"] = url
+command.upgrade(config, "head")
+"""
+
+
+@pytest.mark.parametrize("statements", [3, 20, 40])
+def test_who_is_killed_while_migrating_sqlite_leaves_it_as_it_was(
+    tmp_path: Path, statements: int
+) -> None:
+    path = tmp_path / "killed.db"
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = f"sqlite:///{path}"
+    command.upgrade(config, "0007")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        _insert(connection, "accounts", id="a")
+        before = list(connection.iterdump())
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, "pyproject.toml", f"sqlite:///{path}", str(statements)],
+        cwd=ROOT, check=False, capture_output=True,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    with closing(sqlite3.connect(path)) as connection:
+        assert list(connection.iterdump()) == before
+    command.upgrade(config, "head")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT id FROM accounts").fetchall() == [("a",)]
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    assert tables >= set(models.Base.metadata.tables)
+    assert not {name for name in tables if name.startswith("_alembic_tmp")}

@@ -5,9 +5,14 @@ account's token, or unknown. A mail is acknowledged once it is committed for tha
 """
 
 import asyncio
+import errno
+import fcntl
 import logging
+import os
 import re
 import signal
+import socket
+import stat
 import sys
 from typing import Any
 
@@ -25,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS, MAX_RECIPIENTS, MAX_COMMANDS = 100, 50, 1_000
 IDLE_SECONDS = 60
+ANSWER_SECONDS = 2.0  # for another process at our socket
 
 _RECIPIENT = re.compile(r"<?r-([0-9A-Za-z]{22})@[^\s@<>]{1,253}>?")
 
@@ -132,8 +138,15 @@ class _Lmtp(_Bounded, LMTP):
         await super().push(status)
 
 
+class Taken(Exception):
+    """Mails cannot be taken in there, for somebody else is."""
+
+
 async def serve(listen: Listen) -> asyncio.Server:
-    """A listener that takes mails in."""
+    """A listener that takes mails in.
+
+    raises  Taken
+    """
     loop = asyncio.get_running_loop()
 
     def connection() -> SMTP:
@@ -148,8 +161,52 @@ async def serve(listen: Listen) -> asyncio.Server:
         )
 
     if listen.path:
-        return await loop.create_unix_server(connection, listen.path)
-    return await loop.create_server(connection, listen.host, listen.port)
+        return await loop.create_unix_server(connection, sock=_unix_socket(listen.path))
+    try:
+        return await loop.create_server(connection, listen.host, listen.port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise Taken(f"somebody listens at {listen} already") from None
+
+
+def _unix_socket(path: str) -> socket.socket:
+    """A socket that listens there, in place of one that nobody answers at.
+
+    The loop itself would take the place of one that is alive, without a word to either.
+
+    raises  Taken
+    """
+    own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)  # of two that start at once one is the second
+        _remove_dead(path)
+        own.bind(path)
+        own.listen()
+    except BaseException:
+        own.close()
+        raise
+    finally:
+        os.close(directory)
+    return own
+
+
+def _remove_dead(path: str) -> None:
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise Taken(f"{path} is there, and is no socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(ANSWER_SECONDS)
+            probe.connect(path)
+    except FileNotFoundError:
+        return
+    except ConnectionRefusedError:
+        os.unlink(path)
+        return
+    except (TimeoutError, BlockingIOError):
+        pass  # whoever has it is busy
+    raise Taken(f"another process takes mails in at {path}; end it first")
 
 
 async def run(listen: Listen) -> None:
@@ -165,10 +222,14 @@ async def run(listen: Listen) -> None:
 
 
 def main() -> int:
-    """Take mails in until SIGTERM or SIGINT. Exit status 2 if LMTP_LISTEN is not set."""
+    """Take mails in until SIGTERM or SIGINT. Exit status 2 if LMTP_LISTEN is not set, or taken."""
     listen = settings.current().lmtp_listen
     if listen is None:
         sys.stderr.write("LMTP_LISTEN is missing: it says where mails are taken in.\n")
         return 2
-    asyncio.run(run(listen))
+    try:
+        asyncio.run(run(listen))
+    except Taken as error:
+        sys.stderr.write(f"LMTP_LISTEN: {error}.\n")
+        return 2
     return 0

@@ -8,17 +8,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, create_engine, select
 
 from app import db, logs
+from app import settings as app_settings
 from app.db import transaction
 from app.models import IngestToken, Intake
 from app.protocols.report_limits import LIMITS
 from app.services import ingest_tokens, reading
-from app.settings import Listen
+from app.settings import Listen, Settings
 from tests.documents import dmarc_xml
 from tests.factories import ACTOR, make_account, make_domain
 from worker import lmtp
@@ -31,12 +34,18 @@ MAIL = b"From: noreply@receiver.test\r\nContent-Type: text/xml\r\n\r\n" + dmarc_
 @contextmanager
 def listening(is_lmtp: bool) -> Iterator[int]:
     """A listener on loopback; the port."""
+    with serving(Listen(is_lmtp, "127.0.0.1", 0)) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@contextmanager
+def serving(listen: Listen) -> Iterator[asyncio.Server]:
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(lmtp.serve(Listen(is_lmtp, "127.0.0.1", 0)))
+    server = loop.run_until_complete(lmtp.serve(listen))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield server
     finally:
         loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)
@@ -208,3 +217,45 @@ def test_there_is_an_end_to_connections(monkeypatch: pytest.MonkeyPatch) -> None
         first.say("QUIT")
         first.file.close()
         first.socket.close()
+
+
+def greeting(path: Path) -> bytes:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(str(path))
+        return connection.recv(3)
+
+
+def test_a_second_process_does_not_take_the_socket_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "reports.sock"
+    with serving(Listen(True, path=str(path))):
+        with pytest.raises(lmtp.Taken, match="another process takes mails in at"):
+            asyncio.run(lmtp.serve(Listen(True, path=str(path))))
+        assert greeting(path) == b"220"
+
+
+def test_a_socket_that_nobody_answers_at_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "reports.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with serving(Listen(True, path=str(path))):
+        assert greeting(path) == b"220"
+
+
+def test_what_is_no_socket_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "reports.sock"
+    path.write_text("precious")
+    with pytest.raises(lmtp.Taken, match="no socket"):
+        asyncio.run(lmtp.serve(Listen(True, path=str(path))))
+    assert path.read_text() == "precious"
+
+
+def test_whose_place_is_taken_ends_with_words(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with listening(True) as port:
+        app_settings.use(replace(settings, lmtp_listen=Listen(True, "127.0.0.1", port)))
+        assert lmtp.main() == 2
+    assert capsys.readouterr().err == (
+        f"LMTP_LISTEN: somebody listens at lmtp://127.0.0.1:{port} already.\n"
+    )

@@ -78,6 +78,7 @@ class Intake(Base):
     author       the domain that the mail says it is from, if that is provably so or not so
     authenticity  whether those two fit: VERIFIED or FAILED; None: it cannot be told
     attempt, lease_until, rung_at   as with a scan: the row is the job
+    asked_again_at  when it was last asked to be read once more
     """
 
     __tablename__ = "intakes"
@@ -140,6 +141,7 @@ class Intake(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     rung_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    asked_again_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 

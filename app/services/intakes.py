@@ -202,7 +202,8 @@ def _receive_again(session: Session, wanted: Any, moment: datetime) -> None:
         .where(wanted)
         .values(
             state=RECEIVED, reason=None, detail=None, report_id=None, attempt=0,
-            lease_until=None, finished_at=None, rung_at=moment, authenticity=None,
+            lease_until=None, finished_at=None, rung_at=moment, asked_again_at=moment,
+            authenticity=None,
         )
         .returning(Intake.id)
         .execution_options(synchronize_session=False)

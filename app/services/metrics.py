@@ -45,8 +45,8 @@ def _of_rows(session: Session, moment: datetime) -> Iterator[Gauge]:
         )
     )
     yield Gauge("intakes", "Files of reports", ("state", "reason"), _counted(by_state))
-    yield _age(session, moment, "intake_oldest_received_seconds", Intake.received_at,
-               Intake.state == RECEIVED)  # fmt: skip
+    since = func.coalesce(Intake.asked_again_at, Intake.received_at)
+    yield _age(session, moment, "intake_oldest_received_seconds", since, Intake.state == RECEIVED)
     uncounted = session.execute(
         select(
             case((UncountedReport.is_set_aside, "set_aside"), else_="waiting").label("state"),

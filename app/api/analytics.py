@@ -17,6 +17,7 @@ from app.api.analytics_links import Links
 from app.api.auth import current
 from app.api.contract import Body, Query, endpoint
 from app.errors import InvalidRequest
+from app.insight import behind
 from app.insight.periods import HOUR, Interval, Window, at, midnight
 from app.models import Domain
 from app.models.keys import Scope
@@ -151,7 +152,7 @@ def sources(query: SourcesQuery) -> Response:
     found = mail_sources.search(current().account_id, query.domain, window)
     links = Links(found.domain, window)
     shown, rest = found.sources[: query.limit], found.sources[query.limit :]
-    alone = analytics_answers.unshared(found)
+    alone = behind.unshared(found.sources)
     return answers.one(
         {
             **_head(found.domain, from_at, to_at),

@@ -5,8 +5,8 @@ from collections.abc import Sequence, Set
 from typing import Any
 
 from app.api import answers
-from app.api.analytics_links import MOST_ADDRESSES, Links
-from app.insight import existence, unused
+from app.api.analytics_links import Links
+from app.insight import behind, existence, unused
 from app.insight.periods import at
 from app.insight.readiness import Blocker, Published, Step
 from app.insight.sources import Source
@@ -18,16 +18,8 @@ MOST = 10  # addresses, signers and the like of one source that are named
 MANY = 100
 
 
-def unshared(sending: Sending) -> Set[str]:
-    """The addresses all of whose mail is in one source, so that a list of it is one's of that."""
-    if any(found.has_more_addresses for found in sending.sources):
-        return frozenset()
-    counts = Counter(address for found in sending.sources for address in found.addresses)
-    return frozenset(address for address, count in counts.items() if count == 1)
-
-
 def source(found: Source, sending: Sending, links: Links, alone: Set[str]) -> dict[str, Any]:
-    """A source, with the most of what it sent; ``alone``: what ``unshared`` has."""
+    """A source, with the most of what it sent; ``alone``: what ``behind.unshared`` has."""
     sender = found.service.sender
     return {
         "key": found.key,
@@ -59,7 +51,7 @@ def source(found: Source, sending: Sending, links: Links, alone: Set[str]) -> di
             for address, count in found.addresses.most_common(MOST)
         ],
         "records": links.records(**_addresses(found)),
-        "recordsExact": len(found.addresses) <= MOST_ADDRESSES and found.addresses.keys() <= alone,
+        "recordsExact": behind.is_exact(found, alone),
         **_authenticated(found, sending),
         "headerFrom": _names(found.header_from, MOST),
         "countries": dict(found.countries.most_common(MOST)),
@@ -186,7 +178,7 @@ def _blocker(found: Blocker, links: Links) -> dict[str, Any]:
 
 def _addresses(found: Source) -> dict[str, str]:
     """The filter for the addresses that sent the most."""
-    most = [address for address, _ in found.addresses.most_common(MOST_ADDRESSES)]
+    most = behind.addresses(found)
     return {"sourceIp": ",".join(most)} if most else {}
 
 

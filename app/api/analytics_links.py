@@ -9,7 +9,6 @@ from app.insight.periods import Window, at
 from app.models import Domain
 
 HALF_A_DAY = timedelta(hours=12)
-MOST_ADDRESSES = 50  # that one address of a list may name
 
 Filter = Mapping[str, str]
 _GROUPS = {

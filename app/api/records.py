@@ -1,31 +1,30 @@
 """Records of aggregate reports: of one report, and those behind a figure of analytics."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from flask import Blueprint, Response
 from pydantic import AfterValidator, Field
 
-from app import ids
-from app.api import answers, exports, inputs, report_shapes
+from app.api import exports, inputs, report_shapes
 from app.api.auth import current
 from app.api.contract import endpoint
 from app.api.exports import Exportable
 from app.api.scans import parsed
+from app.insight.behind import MOST_ADDRESSES
 from app.insight.periods import Window
 from app.models.keys import Scope
-from app.services import records
+from app.services import record_files, records
 from app.services.records import RecordFilter
 
 bp = Blueprint("records", __name__, url_prefix="/reports/dmarc")
 
 READ = (Scope.REPORTS_READ,)
-MAX_ADDRESSES = 50
 Result = Literal["pass", "fail"]
 
 
 def _are_few(text: str) -> str:
-    if text.count(",") >= MAX_ADDRESSES:
-        raise ValueError(f"at most {MAX_ADDRESSES} addresses")
+    if text.count(",") >= MOST_ADDRESSES:
+        raise ValueError(f"at most {MOST_ADDRESSES} addresses")
     return text
 
 
@@ -84,7 +83,7 @@ def index(query: MailQuery) -> Response:
         listing,
         query,
         report_shapes.MailRecord,
-        lambda row: mail_record_shape(row, records.counted(row, window)),
+        lambda row: record_files.of_domain(row, records.counted(row, window)),
         "dmarc-records",
     )
 
@@ -97,48 +96,9 @@ def of_report(id: str, query: RecordQuery) -> Response:
     """The records of an aggregate report, in its order."""
     filters = RecordFilter(result=query.result, source_ips=_addresses(query))
     listing = records.of_report(current().account_id, parsed("dmr", id), filters)
-    return exports.answer(listing, query, report_shapes.DmarcRecord, record_shape, "dmarc-records")
-
-
-def mail_record_shape(row: Any, counted: int) -> dict[str, Any]:
-    """A record with its report on the wire."""
-    return {
-        "at": answers.time(row.at),
-        "counted": counted,
-        **record_shape(row),
-        "report": {
-            "id": ids.public("dmr", row.report_id),
-            "reporter": row.reporter,
-            "reportId": row.named,
-            "beginAt": answers.time(row.begin_at),
-            "endAt": answers.time(row.end_at),
-            "days": row.days,
-            "provenance": row.provenance,
-        },
-    }
-
-
-def record_shape(row: Any) -> dict[str, Any]:
-    """A record of an aggregate report on the wire."""
-    return {
-        "position": row.position,
-        "sourceIp": row.source_ip,
-        "count": row.count,
-        "result": _word(row.dkim or row.spf),
-        "disposition": row.disposition,
-        "dkim": _word(row.dkim),
-        "spf": _word(row.spf),
-        "headerFrom": row.header_from,
-        "envelopeFrom": row.envelope_from,
-        "envelopeTo": row.envelope_to,
-        "reasons": row.reasons or [],
-        "dkimResults": row.dkim_results or [],
-        "spfResults": row.spf_results or [],
-    }
-
-
-def _word(passed: bool) -> str:
-    return "pass" if passed else "fail"
+    return exports.answer(
+        listing, query, report_shapes.DmarcRecord, record_files.of_report, "dmarc-records"
+    )
 
 
 def _addresses(query: RecordQuery) -> tuple[str, ...]:

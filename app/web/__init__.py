@@ -17,6 +17,7 @@ from app.web import (
     mail,
     overview,
     pages,
+    records,
     reports,
     security,
     team,
@@ -36,7 +37,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     web.before_request(pages.admit)
     pages.handle_errors(web)
     filters.add_to(web)
-    groups = (auth, overview, domains, mail, reports, intake, alerts)
+    groups = (auth, overview, domains, mail, records, reports, intake, alerts)
     for group in (*groups, keys, intake_settings, channels, team, security, audit):
         web.register_blueprint(group.bp)
     app.register_blueprint(web)

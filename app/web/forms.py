@@ -12,6 +12,7 @@ from app.errors import InvalidRequest
 from app.models.domains import SCHEDULES
 
 MAX_DAYS = 3650
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _TAG = re.compile(r"[^,\s][^,]{0,48}[^,\s]|[^,\s]")
 _SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
 
@@ -112,3 +113,13 @@ def day_after(text: str) -> datetime | None:
     """The end of such a day."""
     found = day(text)
     return found + timedelta(days=1) if found else None
+
+
+def moment(text: str) -> datetime | None:
+    """A time like 2026-01-31T12:00 (UTC unless it says otherwise); None for anything else."""
+    try:
+        found = datetime.fromisoformat(text)
+        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+    return found if FIRST <= found <= LAST else None

@@ -1,5 +1,6 @@
 """Pages about a domain's mail as reports tell it: who sends, what failed, and what if."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,22 +8,23 @@ from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app.errors import InvalidRequest
-from app.insight import existence, unused
-from app.insight.periods import Window, at
+from app.insight import behind, existence, unused
+from app.insight.periods import Window, at, hour_of
 from app.models.senders import DECISIONS
 from app.protocols.dmarc import Policy, Record
-from app.services import analytics, domains, mail_sources, policy_change, tls_sessions
+from app.services import analytics, mail_sources, policy_change, tls_sessions
 from app.services.analytics import Question
 from app.services.policy_change import Trial
-from app.web import charts, pages
+from app.web import charts, pages, records
 from app.web.forms import Form
+from app.web.records import Links
 
 bp = Blueprint("mail", __name__, url_prefix="/domains/<domain>")
 
 SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year"}
 INTERVALS: dict[str, Any] = {"7": "day", "30": "day", "90": "day", "365": "week"}
-MOST_SOURCES = 50
-MOST_ADDRESSES = 5
+MOST = {"sources": 50, "addresses": 5, "listed": behind.MOST_ADDRESSES}  # that are shown
+NEVER = 2**31  # an hour after all others
 MODES = {"": "as published", "r": "relaxed", "s": "strict"}
 
 
@@ -42,21 +44,39 @@ def show(domain: str) -> ResponseReturnValue:
         (f"{start:%d %b}", {"successful": counts.successful, "failed": counts.failed})
         for start, counts in zip(tls.starts, tls.now.series, strict=True)
     ]
+    links = Links(found.domain.name, window)
+    sending = mail_sources.search(account, domain, window)
     return pages.render(
         "mail.html",
         domain=found.domain,
+        links=links,
+        series_links=_series_links(links, [hour_of(start) for start in found.starts]),
+        alone=behind.unshared(sending.sources),
+        is_exact=behind.is_exact,
         days=days,
         spans=SPANS,
         mail=found,
         chart=charts.stacked(("pass", "fail"), rows),
-        sending=mail_sources.search(account, domain, window),
+        sending=sending,
         coverage=mail_sources.coverage(account, domain, window),
         tls=tls.now,
         tls_chart=charts.stacked(("successful", "failed"), sessions),
         decisions=DECISIONS,
-        most={"sources": MOST_SOURCES, "addresses": MOST_ADDRESSES},
+        most=MOST,
         hour=at,
     )
+
+
+def _series_links(links: Links, starts: Sequence[int]) -> list[dict[str, str]]:
+    """Of each interval: its records, and those with each result."""
+    ends = [*starts[1:], NEVER]
+    return [
+        {
+            "": links.within(start, stop),
+            **{word: links.within(start, stop, result=word) for word in records.RESULTS},
+        }
+        for start, stop in zip(starts, ends, strict=True)
+    ]
 
 
 @bp.post("/sources")
@@ -85,9 +105,11 @@ def policy(domain: str) -> ResponseReturnValue:
         except InvalidRequest as error:
             errors = pages.complaints(error)
     readiness = policy_change.may_raise(account, domain, window)
+    found = readiness.sending.domain
     return pages.render(
         "policy.html",
-        domain=domains.find(account, domain),
+        domain=found,
+        links=Links(found.name, window),
         days=days,
         spans=SPANS,
         readiness=readiness,
@@ -115,7 +137,7 @@ def _hit(found: policy_change.Simulated) -> list[dict[str, Any]]:
     by_key = {source.key: source for source in found.sending.sources}
     return [
         {"source": by_key[key], "messages": count}
-        for key, count in found.replay.sources.most_common(MOST_SOURCES)
+        for key, count in found.replay.sources.most_common(MOST["sources"])
     ]
 
 

@@ -205,7 +205,7 @@ def test_an_export_is_not_cut_at_a_page(full: Client) -> None:
 def test_an_export_above_the_bound_is_refused(
     full: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.api.exports.MAX_ROWS", 1)
+    monkeypatch.setattr("app.services.lines.MAX_ROWS", 1)
     response = full("GET", "/v1/reports/dmarc?format=csv")
     assert response.status_code == 400
     assert response.json["error"]["details"][0]["code"] == "too_many_rows"

@@ -166,8 +166,15 @@ def test_an_uploaded_report_is_read_and_seen_in_the_chart(ann: Person) -> None:
     numbers = page.get_by_role("region", name="Messages by DMARC result").get_by_role("table")
     expect(numbers).to_contain_text("75")
     ann.assert_whole()
-    page.get_by_role("link", name="The reports").click()
-    page.get_by_role("link", name="<script>").click()
+    page.get_by_role("row", name="203.0.113.9").get_by_role("link", name="5", exact=True).click()
+    expect(page.get_by_role("status")).to_have_text("5 messages in 1 record.")
+    ann.assert_whole()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Download as CSV").click()
+    assert "203.0.113.9,5,fail" in saved.value.path().read_text()
+    page.get_by_role("link", name=re.compile("Without “sent by 203.0.113.9”")).click()
+    expect(page.get_by_role("status")).to_have_text("12 messages in 2 records.")
+    page.get_by_role("row", name="203.0.113.9").get_by_role("link").click()
     expect(page.get_by_role("heading", name="<script>")).to_be_visible()
     ann.assert_whole()
 

@@ -1,5 +1,7 @@
 """A domain's mail in the dashboard: charts, sources, readiness, and what if."""
 
+import re
+
 import pytest
 
 from app.services import intakes, reading
@@ -30,7 +32,8 @@ def test_messages_are_drawn_by_day_with_the_numbers_behind(owner: Browser) -> No
     assert page.count('class="s-pass" x=') == 3
     assert page.count('class="s-fail" x=') == 3
     numbers = page.partition("The numbers")[2]
-    assert numbers.count('<td class="number">900</td><td class="number">100</td>') == 3
+    row = r'>900</a></td><td class="number"><a [^>]+>100</a>'
+    assert len(re.findall(row, numbers)) == 3
     assert "90.0 %" in page
 
 
@@ -66,7 +69,7 @@ def test_whether_the_policy_may_be_raised_is_said_with_what_is_missing(owner: Br
 def test_a_policy_is_tried_on_the_mail(owner: Browser) -> None:
     page = owner.get("/domains/acme.test/policy?p=reject&sp=&adkim=s&aspf=&remove_spf=&days=30")
     result = page.partition('id="result"')[2]
-    assert "of 3k messages" in result
+    assert ">3k messages</a>" in result
     assert "<dd>300</dd>" in result
 
 

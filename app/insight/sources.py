@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from app.insight import alignment, known_senders
@@ -19,8 +18,7 @@ from app.insight.known_senders import Sender
 from app.insight.spf_paths import SpfPaths, Term
 
 Confidence = Literal["high", "medium", "low", "none"]
-MAX_FLOWS = 3_000  # that are looked at one by one; of the rest only identities are
-ELSEWHERE = ""  # the address of what is not looked at one by one
+ELSEWHERE = ""  # instead of an address: of many that are not looked at one by one
 
 
 class Flow(NamedTuple):
@@ -125,10 +123,13 @@ class Context:
 def gather(
     flows: Iterable[Flow], identities: Mapping[int, Identity], context: Context
 ) -> list[Source]:
-    """The services, those with the most messages first."""
+    """The services, those with the most messages first.
+
+    flows  each address and identity once; those from ELSEWHERE are judged by their identity only
+    """
     clues = {number: clue(identity, context.walked) for number, identity in identities.items()}
     by_address: dict[str, list[Flow]] = {}
-    for flow in _bounded(flows):
+    for flow in flows:
         by_address.setdefault(flow.source_ip, []).append(flow)
     sources: dict[str, Source] = {}
     parts: dict[tuple[str, bool, int], _Part] = {}
@@ -172,19 +173,6 @@ def clue(identity: Identity, walked: str | None = None) -> Clue:
         is_own_broken=is_broken and not own,
         signer=max(others, key=lambda name: known_senders.of(name) is not None, default=None),
     )
-
-
-def _bounded(flows: Iterable[Flow]) -> Iterable[Flow]:
-    """The largest flows, and the rest added up by identity."""
-    ordered = sorted(flows, key=attrgetter("messages"), reverse=True)
-    rest: dict[int, Flow] = {}
-    for _, identity, messages, first, last in ordered[MAX_FLOWS:]:
-        known = rest.get(identity)
-        if known:
-            messages += known.messages
-            first, last = min(first, known.first_hour), max(last, known.last_hour)
-        rest[identity] = Flow(ELSEWHERE, identity, messages, first, last)
-    return [*ordered[:MAX_FLOWS], *rest.values()]
 
 
 def _services(

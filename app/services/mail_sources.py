@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
 from app import db
@@ -30,7 +30,7 @@ from app.models import (
 from app.services import analytics, audit, counting, domains, kept, rollups
 from app.services.kept import Kept
 
-MAX_KEPT_HOSTS = 10_000  # in one answer
+MAX_FLOWS = 3_000  # that are looked at one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,7 @@ def load(session: Session, domain: Domain, window: Window) -> Sending:
     if found := _kept.get((domain.id, window), stamp):
         return replace(found, domain=domain)
     sending = _gathered(session, domain, window, state.known if state else {}, states)
-    if len(sending.context.hosts) <= MAX_KEPT_HOSTS:
-        _kept.put((domain.id, window), stamp, sending)
+    _kept.put((domain.id, window), stamp, sending)
     return sending
 
 
@@ -187,18 +186,36 @@ def _identities(session: Session, numbers: Iterable[int]) -> dict[int, Identity]
 
 
 def _flows(session: Session, domain_id: UUID, window: Window) -> tuple[list[Flow], dict[str, Host]]:
-    """The flows of the window, and what is known of their addresses."""
-    counts = analytics.flow_counts(session, domain_id, window).subquery()
-    rows = session.connection().execute(  # plain rows: they are thousands
+    """The flows of the window, and what is known of their addresses.
+
+    The largest are told one by one; of the rest, who may be a million, it is told what all that
+    have an identity sent.
+    """
+    counts = analytics.flow_counts(session, domain_id, window).cte("counts")
+    largest = (
+        select(counts).order_by(counts.c.messages.desc(), counts.c.flow_id).limit(MAX_FLOWS)
+    ).cte("largest")
+    one_by_one = (
         select(
-            DmarcFlow.source_ip, DmarcFlow.identity_id, counts.c.messages,
+            DmarcFlow.source_ip, DmarcFlow.identity_id, largest.c.messages,
             DmarcFlow.first_hour, DmarcFlow.last_hour,
             SenderHost.name, SenderHost.asn, SenderHost.network, SenderHost.country,
         )
-        .join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
+        .join(DmarcFlow, DmarcFlow.id == largest.c.flow_id)
         .outerjoin(SenderHost, SenderHost.address == DmarcFlow.source_ip)
         .where(DmarcFlow.domain_id == domain_id)
-    ).all()  # fmt: skip
+    )  # fmt: skip
+    together = (
+        select(
+            literal(sources.ELSEWHERE), DmarcFlow.identity_id, analytics.sum_of(counts.c.messages),
+            func.min(DmarcFlow.first_hour), func.max(DmarcFlow.last_hour),
+            null(), null(), null(), null(),
+        )
+        .join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
+        .where(DmarcFlow.domain_id == domain_id, counts.c.flow_id.not_in(select(largest.c.flow_id)))
+        .group_by(DmarcFlow.identity_id)
+    )  # fmt: skip
+    rows = session.connection().execute(union_all(one_by_one, together)).all()  # plain: thousands
     flows = [Flow._make(row[:5]) for row in rows]
     hosts = {row[0]: Host._make(row[5:]) for row in rows if row[5] or row[6] or row[8]}
     return flows, hosts

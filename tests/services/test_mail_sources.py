@@ -107,3 +107,22 @@ def test_the_parts_of_an_answer_are_of_one_moment(domain: Domain) -> None:
         assert session.scalar(select(func.sum(FlowCount.messages))) == before == 3
     with transaction(readonly=True) as session:
         assert session.scalar(select(func.sum(FlowCount.messages))) == 7
+
+
+def test_of_more_addresses_than_are_told_one_by_one_the_sums_are_told(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
+    rows = [record(f"198.51.100.{i}", 10 + i, **(failing if i % 2 else {})) for i in range(9)]
+    store(domain, Report(rows))
+    all_of_it = mail_sources.search(domain.account_id, domain.name, WINDOW)
+    monkeypatch.setattr(mail_sources, "MAX_FLOWS", 4)
+    mail_sources._kept.clear()
+    found = mail_sources.search(domain.account_id, domain.name, WINDOW)
+    told = [flow for source in found.sources for flow in source.flows]
+    assert sorted(flow.messages for flow in told if flow.source_ip) == [15, 16, 17, 18]
+    assert found.messages == all_of_it.messages == sum(row.count for row in rows)
+    assert sum(source.passed for source in found.sources) == sum(r.count for r in rows if r.dkim)
+    addresses = {address for source in found.sources for address in source.addresses}
+    assert addresses == {f"198.51.100.{i}" for i in range(5, 9)}
+    assert any(source.has_more_addresses for source in found.sources)

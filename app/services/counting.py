@@ -80,12 +80,13 @@ def counted(account_id: UUID, ref: str) -> Iterator[tuple[Session, Domain]]:
         yield session, domains.owned(session, account_id, ref)
 
 
-def count_of(domain_id: UUID) -> None:
-    """Count the reports of one domain that wait, as far as there is time for it."""
+def count_of(*domain_ids: UUID) -> None:
+    """Count the reports of these domains that wait, as far as there is time for it."""
     until = time.monotonic() + ASKED_SECONDS
-    with suppress(ServiceUnavailable):  # somebody holds the domain, and for long
-        while time.monotonic() < until and _count_some(domain_id, is_patient=True):
-            pass
+    with suppress(ServiceUnavailable):  # somebody holds a domain, and for long
+        for domain_id in domain_ids:
+            while time.monotonic() < until and _count_some(domain_id, is_patient=True):
+                pass
 
 
 def count_of_account(account_id: UUID) -> None:
@@ -98,8 +99,7 @@ def count_of_account(account_id: UUID) -> None:
             .distinct()
             .limit(DOMAINS_AT_ONCE)
         ).all()
-    for domain_id in waiting:
-        count_of(domain_id)
+    count_of(*waiting)
 
 
 def count_waiting(*, is_stopping: Callable[[], bool] = lambda: False) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, literal, null, select, union_all
+from sqlalchemy import CTE, Select, delete, func, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
 from app import db
@@ -31,12 +31,14 @@ from app.services import analytics, audit, counting, domains, kept, rollups
 from app.services.kept import Kept
 
 MAX_FLOWS = 3_000  # that are looked at one by one
+MAX_IDENTITIES = 2_000  # of other flows, that are
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
     """All that is known of who sent as a domain in a window.
 
+    identities  by number; a negative one stands for many that are too rare to be told
     known  what its last scans know of it, by check
     days   of the window that have reports
     """
@@ -162,6 +164,9 @@ def _gathered(
 ) -> Sending:  # fmt: skip
     flows, hosts = _flows(session, domain.id, window)
     found = _identities(session, {flow.identity for flow in flows})
+    if len(flows) >= MAX_FLOWS + MAX_IDENTITIES:
+        more, alike = _left(session, domain, window)
+        flows, found = flows + more, found | alike
     context = Context(
         domain=domain.name,
         walked=known.get("dmarc", {}).get("facts", {}).get("org_domain"),
@@ -188,37 +193,88 @@ def _identities(session: Session, numbers: Iterable[int]) -> dict[int, Identity]
 def _flows(session: Session, domain_id: UUID, window: Window) -> tuple[list[Flow], dict[str, Host]]:
     """The flows of the window, and what is known of their addresses.
 
-    The largest are told one by one; of the rest, who may be a million, it is told what all that
-    have an identity sent.
+    The largest are told one by one; of the rest, who may be a million, what all that have an
+    identity sent, for the identities with the most messages.
     """
-    counts = analytics.flow_counts(session, domain_id, window).cte("counts")
-    largest = (
-        select(counts).order_by(counts.c.messages.desc(), counts.c.flow_id).limit(MAX_FLOWS)
-    ).cte("largest")
+    parts = _parts(session, domain_id, window)
     one_by_one = (
         select(
-            DmarcFlow.source_ip, DmarcFlow.identity_id, largest.c.messages,
+            DmarcFlow.source_ip, DmarcFlow.identity_id, parts.largest.c.messages,
             DmarcFlow.first_hour, DmarcFlow.last_hour,
             SenderHost.name, SenderHost.asn, SenderHost.network, SenderHost.country,
         )
-        .join(DmarcFlow, DmarcFlow.id == largest.c.flow_id)
+        .join(DmarcFlow, DmarcFlow.id == parts.largest.c.flow_id)
         .outerjoin(SenderHost, SenderHost.address == DmarcFlow.source_ip)
         .where(DmarcFlow.domain_id == domain_id)
     )  # fmt: skip
-    together = (
-        select(
-            literal(sources.ELSEWHERE), DmarcFlow.identity_id, analytics.sum_of(counts.c.messages),
-            func.min(DmarcFlow.first_hour), func.max(DmarcFlow.last_hour),
-            null(), null(), null(), null(),
-        )
-        .join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
-        .where(DmarcFlow.domain_id == domain_id, counts.c.flow_id.not_in(select(largest.c.flow_id)))
-        .group_by(DmarcFlow.identity_id)
-    )  # fmt: skip
+    nothing = (null(), null(), null(), null())
+    together = select(literal(sources.ELSEWHERE), *parts.told.c, *nothing)
     rows = session.connection().execute(union_all(one_by_one, together)).all()  # plain: thousands
     flows = [Flow._make(row[:5]) for row in rows]
     hosts = {row[0]: Host._make(row[5:]) for row in rows if row[5] or row[6] or row[8]}
     return flows, hosts
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A window's flows as parts of a statement.
+
+    largest  flow_id and messages of the largest flows
+    told     identity_id, messages, first and last hour of the other flows by their identity: those
+             of the identities with the most
+    left     the same of the identities that are not in ``told``
+    """
+
+    largest: CTE
+    told: CTE
+    left: Select[Any]
+
+
+def _parts(session: Session, domain_id: UUID, window: Window) -> _Parts:
+    counts = analytics.flow_counts(session, domain_id, window).cte("counts")
+    largest = (
+        select(counts).order_by(counts.c.messages.desc(), counts.c.flow_id).limit(MAX_FLOWS)
+    ).cte("largest")
+    others = (
+        select(
+            DmarcFlow.identity_id, analytics.sum_of(counts.c.messages).label("messages"),
+            func.min(DmarcFlow.first_hour).label("first_hour"),
+            func.max(DmarcFlow.last_hour).label("last_hour"),
+        )
+        .join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
+        .where(DmarcFlow.domain_id == domain_id, counts.c.flow_id.not_in(select(largest.c.flow_id)))
+        .group_by(DmarcFlow.identity_id)
+    ).cte("others")  # fmt: skip
+    order = (others.c.messages.desc(), others.c.identity_id)
+    told = select(others).order_by(*order).limit(MAX_IDENTITIES).cte("told")
+    left = select(others).where(others.c.identity_id.not_in(select(told.c.identity_id)))
+    return _Parts(largest, told, left)
+
+
+def _left(
+    session: Session, domain: Domain, window: Window
+) -> tuple[list[Flow], dict[int, Identity]]:
+    """What flows beyond those of ``_flows`` sent, by all that a policy asks of an identity."""
+    left = _parts(session, domain.id, window).left.subquery()
+    is_own = (DmarcIdentity.header_from == domain.name).label("is_own")
+    keys = (
+        is_own, DmarcIdentity.disposition, DmarcIdentity.dkim, DmarcIdentity.spf,
+        DmarcIdentity.trusted,
+    )  # fmt: skip
+    rows = session.execute(
+        select(
+            *keys, analytics.sum_of(left.c.messages),
+            func.min(left.c.first_hour), func.max(left.c.last_hour),
+        )
+        .join(DmarcIdentity, DmarcIdentity.id == left.c.identity_id)
+        .group_by(*keys)
+    )  # fmt: skip
+    flows, found = [], {}
+    for number, (own, disposition, dkim, spf, trusted, *sent) in enumerate(rows, 1):
+        author = domain.name if own else f"*.{domain.name}"
+        found[-number] = Identity(author, disposition, dkim, spf, trusted)
+        flows.append(Flow(sources.ELSEWHERE, -number, *sent))
+    return flows, found
 
 
 def _states(session: Session, domain: Domain) -> dict[str, State]:

@@ -174,11 +174,11 @@ def _expect_sources(sending: Sending, wanted: Iterable[str]) -> None:
 
 
 def _reporters(session: Session, sending: Sending, hit: Iterable[Identity]) -> Counter[str]:
-    """Messages with these identities, by who reported them."""
-    numbers = {identity: number for number, identity in sending.identities.items()}
+    """Messages with these identities, by who reported them; of rare ones nobody knows."""
+    numbers = {identity: number for number, identity in sending.identities.items() if number > 0}
     told = analytics.in_blocks(session, ReporterCount, sending.domain.id, sending.window).subquery()
     found = Counter[str]()
-    for some in rollups.batched(numbers[identity] for identity in hit):
+    for some in rollups.batched(numbers[one] for one in hit if one in numbers):
         rows = session.execute(
             select(told.c.reporter, func.sum(told.c.messages))
             .where(told.c.identity_id.in_(some))
@@ -201,5 +201,21 @@ def _unknowns(sending: Sending, replay: Replay) -> list[tuple[str, int | None]]:
         count = sum(replay.header_from[name] for name in subdomains)
         words = "sub-domains may have DMARC records of their own, which hold for their mail instead"
         found.append((words, count))
+    rare = _rare(sending, replay)
+    if rare:
+        words = (
+            "of mail that is of too many kinds to tell them apart it is not told who reported it"
+        )
+        found.append((words, rare))
     found.append(("receivers that send no reports are not in these figures", None))
     return found
+
+
+def _rare(sending: Sending, replay: Replay) -> int:
+    """Messages that are hit, and whose identities are too rare to be told one by one."""
+    return sum(
+        flow.messages
+        for source in sending.sources
+        for flow in source.flows
+        if flow.identity < 0 and sending.identities[flow.identity] in replay.identities
+    )

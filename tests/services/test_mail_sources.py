@@ -10,8 +10,10 @@ from sqlalchemy.engine import Engine
 from app.db import now, transaction
 from app.insight.periods import Window
 from app.models import DmarcHour, DmarcReport, Domain, DomainState, FlowCount
-from app.services import analytics, counting, kept, mail_sources, rollups
+from app.protocols.dmarc import Policy
+from app.services import analytics, counting, kept, mail_sources, policy_change, rollups
 from app.services.analytics import Question
+from app.services.policy_change import Trial
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, START, Report, record, store
 
@@ -126,3 +128,35 @@ def test_of_more_addresses_than_are_told_one_by_one_the_sums_are_told(
     addresses = {address for source in found.sources for address in source.addresses}
     assert addresses == {f"198.51.100.{i}" for i in range(5, 9)}
     assert any(source.has_more_addresses for source in found.sources)
+
+
+def test_of_more_identities_than_are_told_one_by_one_the_sums_are_told(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        record(
+            f"198.51.100.{i}", 10 + i, dkim=i % 2 == 0, spf=False, spf_results=(),
+            header_from=f"n{i}.{domain.name}" if i % 3 else domain.name,
+            disposition=("none", "reject")[i % 2],
+        )
+        for i in range(20)
+    ]  # fmt: skip
+    store(domain, Report(rows))
+    trial = Trial(p=Policy.REJECT, sp=Policy.REJECT)
+    exactly = policy_change.try_out(domain.account_id, domain.name, WINDOW, trial)
+    monkeypatch.setattr(mail_sources, "MAX_FLOWS", 3)
+    monkeypatch.setattr(mail_sources, "MAX_IDENTITIES", 2)
+    mail_sources._kept.clear()
+    found = mail_sources.search(domain.account_id, domain.name, WINDOW)
+    told = [flow for source in found.sources for flow in source.flows]
+    assert sorted(flow.messages for flow in told if flow.identity > 0) == [27, 28, 29, 48, 57]
+    assert found.messages == sum(row.count for row in rows)
+    assert sum(source.passed for source in found.sources) == sum(r.count for r in rows if r.dkim)
+
+    simulated = policy_change.try_out(domain.account_id, domain.name, WINDOW, trial)
+    for what in ("messages", "passed", "hit", "newly_hit", "spared", "dispositions"):
+        assert getattr(simulated.replay, what) == getattr(exactly.replay, what), what
+    names = set(simulated.replay.header_from) - {f"n{i}.{domain.name}" for i in range(15, 20)}
+    assert names == {domain.name, f"*.{domain.name}"}
+    assert any("too many kinds" in words for words, _ in simulated.unknowns)
+    assert sum(simulated.reporters.values()) < exactly.replay.hit

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from redis.exceptions import RedisError
 from rq import Queue
@@ -92,22 +92,18 @@ def enqueue_ownership(domain_ids: Sequence[UUID]) -> bool:
     return _enqueue(SCANS, "worker.jobs.recheck_ownership", domain_ids)
 
 
-def enqueue_pull(mailbox_id: UUID) -> bool:
-    """Have a worker pull this mailbox.
+def enqueue_pull(mailbox_id: UUID, *, is_late: bool = False) -> bool:
+    """Have a worker pull this mailbox, when nothing else waits.
 
+    is_late  … or at once, though files wait; one such job waits at most
     returns  as ``enqueue_scans``
     """
-    return _enqueue(INTAKE, "worker.jobs.pull_mailbox", [mailbox_id], seconds=PULL_SECONDS)
+    return _enqueue_beside(
+        INTAKE, "worker.jobs.pull_mailbox", [str(mailbox_id)], is_late=is_late, seconds=PULL_SECONDS
+    )
 
 
-def _enqueue(
-    name: str,
-    job: str,
-    ids: Sequence[UUID],
-    *,
-    at_front: bool = False,
-    seconds: int = JOB_SECONDS,
-) -> bool:
+def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False) -> bool:
     bell = _bound()
 
     def ring() -> bool:
@@ -115,7 +111,7 @@ def _enqueue(
             job,
             [str(id) for id in ids],
             at_front=at_front,
-            job_timeout=seconds,
+            job_timeout=JOB_SECONDS,
             result_ttl=0,
             failure_ttl=FAILURE_SECONDS,
             description=f"{len(ids)} {name}",
@@ -149,32 +145,47 @@ def enqueue_delivery() -> bool:
 
 def enqueue_reverse_dns() -> bool:
     """Have a worker look at addresses that are due; False if Redis is away."""
-    return _enqueue_idle(SCANS, "worker.jobs.look_up_addresses", "reverse names")
+    return _enqueue_beside(SCANS, "worker.jobs.look_up_addresses")
 
 
 def enqueue_probes() -> bool:
     """Have a worker connect to the mail hosts that are due; False if Redis is away."""
-    return _enqueue_idle(SCANS, "worker.jobs.probe_hosts", "mail hosts")
+    return _enqueue_beside(SCANS, "worker.jobs.probe_hosts")
 
 
-def enqueue_report_alerts() -> bool:
-    """Have a worker judge domains by their reports; False if Redis is away."""
-    return _enqueue_idle(INTAKE, "worker.jobs.judge_reports", "alerts on reports")
+def enqueue_report_alerts(*, is_late: bool = False) -> bool:
+    """Have a worker judge domains by their reports; as ``enqueue_pull``."""
+    return _enqueue_beside(INTAKE, "worker.jobs.judge_reports", is_late=is_late)
 
 
-def _enqueue_idle(name: str, function: str, description: str) -> bool:
-    """A job for when nothing else waits in the queue: nobody waits for it, and it comes again."""
+def _enqueue_beside(
+    name: str,
+    function: str,
+    ids: Sequence[str] | None = None,
+    *,
+    is_late: bool = False,
+    seconds: int = JOB_SECONDS,
+) -> bool:
+    """A job for when nothing else waits in the queue: nobody waits for it, and it comes again.
+
+    is_late  it has waited for that too long: the next job is this, if none like it waits
+    """
     bell = _bound()
+    kind = function.rpartition(".")[2]
 
     def ring() -> bool:
         waiting = bell.queue(name)
-        if len(waiting) == 0:
+        others = waiting.job_ids
+        if not others or (is_late and not any(other.startswith(kind) for other in others)):
             waiting.enqueue(
                 function,
-                job_timeout=JOB_SECONDS,
+                *([] if ids is None else [list(ids)]),
+                job_id=f"{kind}-{uuid4().hex}",
+                at_front=is_late,
+                job_timeout=seconds,
                 result_ttl=0,
                 failure_ttl=FAILURE_SECONDS,
-                description=description,
+                description=kind,
             )
         return True
 

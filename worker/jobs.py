@@ -64,10 +64,10 @@ def probe_hosts() -> None:
 
 
 def pull_mailbox(mailbox_ids: list[str]) -> None:
-    """Take in what waits in a mailbox, and have the next one pulled that is due."""
-    for mailbox_id in mailbox_ids:
-        mailboxes.pull(UUID(mailbox_id), is_stopping=stopping.is_asked)
-    mailboxes.ring_if_due()
+    """Take in what waits in a mailbox, and in others that are due."""
+    mailboxes.pull_in_turn(
+        [UUID(mailbox_id) for mailbox_id in mailbox_ids], is_stopping=stopping.is_asked
+    )
 
 
 def judge_reports() -> None:

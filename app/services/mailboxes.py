@@ -7,11 +7,12 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from app import ids, queue, settings
 from app.db import now, transaction
@@ -25,6 +26,7 @@ from app.sources.mailbox import Account
 
 PURPOSE = "mailbox"
 MAILS_AT_ONCE, PULL_SECONDS = 500, 10.0  # of one pull: files wait meanwhile; the next goes on
+PATIENCE = timedelta(minutes=1)  # of mailboxes that are due, while files wait
 LEASE = timedelta(minutes=10)  # far above what a pull takes
 
 
@@ -91,19 +93,42 @@ def remove(account_id: UUID, mailbox_id: UUID, *, actor: str) -> None:
 
 
 def ring_if_due() -> None:
-    """Have a worker pull the mailbox that has been due for longest, unless files wait to be read.
+    """Have a worker pull the mailbox that has been due for longest, when no file waits to be read.
 
-    Called again after each pull: so files never wait for more than one of them.
+    If that takes too long mailboxes have a turn although files wait, and then files again.
     """
     with transaction(readonly=True) as session:
-        due = session.scalar(
-            select(ReportMailbox.id)
-            .where(ReportMailbox.next_at <= now(session))
-            .order_by(ReportMailbox.next_at)
-            .limit(1)
-        )
-    if due is not None and queue.is_idle(queue.INTAKE):
-        queue.enqueue_pull(due)
+        late_at = now(session) - PATIENCE
+        due = _longest_due(session)
+        pulled_at = session.scalar(select(func.max(ReportMailbox.pulled_at)))
+    if due is not None:
+        is_late = due.next_at <= late_at and (pulled_at is None or pulled_at <= late_at)
+        queue.enqueue_pull(due.id, is_late=is_late)
+
+
+def _longest_due(session: Session) -> Row[UUID, datetime] | None:
+    return session.execute(
+        select(ReportMailbox.id, ReportMailbox.next_at)
+        .where(ReportMailbox.next_at <= now(session))
+        .order_by(ReportMailbox.next_at)
+        .limit(1)
+    ).one_or_none()
+
+
+def pull_in_turn(
+    mailbox_ids: Sequence[UUID], *, is_stopping: Callable[[], bool] = lambda: False
+) -> None:
+    """Pull these mailboxes, then those that are due, until a turn is over."""
+    wanted, until = list(mailbox_ids), time.monotonic() + PULL_SECONDS
+    while wanted:
+        for mailbox_id in wanted:
+            pull(mailbox_id, is_stopping=is_stopping)
+        if is_stopping() or time.monotonic() > until:
+            break
+        with transaction(readonly=True) as session:
+            due = _longest_due(session)
+        wanted = [due.id] if due else []
+    ring_if_due()
 
 
 def pull(

@@ -34,7 +34,7 @@ GROUP_FILES = 100  # files a transaction: few enough to be quick, enough to shar
 LOOKED_AT = 4 * GROUP_FILES  # files of an account: so many workers may claim at the same time
 GROUP_BYTES = 2 * 1024 * 1024
 GROUP_RECORDS = 5_000  # in memory, until they are written
-RUN_SECONDS = 300.0  # then another job goes on, in a process of its own
+RUN_SECONDS = 60.0  # then another job goes on, in a process of its own; between them others may
 COUNT_SECONDS = 10.0  # after which what was stored is counted although there is more to read
 SWEEP_AT_ONCE = 1_000
 

@@ -48,6 +48,7 @@ from app.services import alerts, counting, mail_sources, policy_change, tls_sess
 
 RULES = (*reports.RULES, *senders.RULES, *forged.RULES)
 EVERY = timedelta(hours=1)
+PATIENCE = timedelta(minutes=10)  # of what is due, while files wait
 AT_ONCE = 10
 RUN_SECONDS = 20.0  # of one job: files of reports wait behind it; the clock rings for the rest
 ACCOUNTS_AT_ONCE = 500
@@ -59,7 +60,10 @@ DAY = 24
 
 
 def ring_if_due() -> None:
-    """Have a worker judge what is due; domains that are new are due at once."""
+    """Have a worker judge what is due, when no file waits to be read or it is late.
+
+    Domains that are new are due at once.
+    """
     with transaction() as session:
         moment = now(session)
         unwatched = (
@@ -75,10 +79,12 @@ def ring_if_due() -> None:
         ]
         if rows:
             session.execute(db.insert(session, ReportWatch).on_conflict_do_nothing(), rows)
-        if session.scalar(
-            select(ReportWatch.domain_id).where(turns.is_due(ReportWatch, moment)).limit(1)
-        ):
-            after_commit(session, queue.enqueue_report_alerts)
+        due_at = session.scalar(
+            select(func.min(ReportWatch.due_at)).where(turns.is_due(ReportWatch, moment))
+        )
+        if due_at is not None:
+            is_late = due_at <= moment - PATIENCE
+            after_commit(session, lambda: queue.enqueue_report_alerts(is_late=is_late))
 
 
 def judge_due(*, is_stopping: Callable[[], bool] = lambda: False) -> int:

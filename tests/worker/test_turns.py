@@ -1,0 +1,107 @@
+"""What has to be done beside reading files has its turn, however many files come."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from app import queue
+from app.db import now, transaction
+from app.models import Domain, ReportMailbox, ReportWatch
+from app.services import mailboxes, report_alerts
+from app.sources import mailbox
+from tests.documents import dmarc_xml
+from tests.factories import ACTOR
+from tests.worker.test_intakes import account_id, connection, jobs, states, take, work
+
+pytestmark = pytest.mark.usefixtures("database")
+
+__all__ = ["account_id", "connection"]  # fixtures
+
+READ, PULL = "worker.jobs.read_intakes", "worker.jobs.pull_mailbox"
+JUDGE = "worker.jobs.judge_reports"
+
+
+def names(connection: Any) -> list[str]:
+    return [job.func_name for job in jobs(connection)]
+
+
+def due_since(account_id: UUID, *users: str, minutes: int = 2) -> None:
+    """Mailboxes at which nobody answers."""
+    for user in users:
+        access = mailbox.Account("127.0.0.1", 1, user, "secret")
+        mailboxes.add(account_id, access, actor=ACTOR)
+    with transaction() as session:
+        since = now(session) - timedelta(minutes=minutes)
+        session.execute(update(ReportMailbox).values(next_at=since))
+
+
+def pulled(account_id: UUID) -> list[bool]:
+    return [row.failure is not None for row in mailboxes.search(account_id)]
+
+
+def test_a_mailbox_that_is_long_due_is_pulled_before_the_files_that_wait(
+    connection: Any, account_id: UUID
+) -> None:
+    due_since(account_id, "a")
+    take(account_id, dmarc_xml())
+    mailboxes.ring_if_due()
+    mailboxes.ring_if_due()  # once is enough
+    assert names(connection) == [PULL, READ]
+    work(connection)
+    assert (pulled(account_id), states()) == ([True], {"parsed": 1})
+
+
+def test_a_mailbox_that_has_just_become_due_waits_until_no_file_does(
+    connection: Any, account_id: UUID
+) -> None:
+    due_since(account_id, "a", minutes=0)
+    take(account_id, dmarc_xml())
+    mailboxes.ring_if_due()
+    assert names(connection) == [READ]
+
+
+def test_one_turn_is_for_all_mailboxes_that_are_due(connection: Any, account_id: UUID) -> None:
+    due_since(account_id, "a", "b", "c")
+    take(account_id, dmarc_xml())
+    mailboxes.ring_if_due()
+    work(connection)
+    assert pulled(account_id) == [True, True, True]
+
+
+def test_files_have_their_turn_however_many_mailboxes_are_due(
+    connection: Any, account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailboxes, "PULL_SECONDS", -1.0)  # all of a turn goes to one
+    due_since(account_id, "a", "b")
+    take(account_id, dmarc_xml())
+    mailboxes.ring_if_due()
+    [pull, _] = jobs(connection)
+    pull.perform()
+    pull.delete()
+    mailboxes.ring_if_due()
+    assert (names(connection), pulled(account_id)) == ([READ], [True, False])
+    work(connection)
+    mailboxes.ring_if_due()  # no file waits
+    assert names(connection) == [PULL]
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(1, [READ]), (20, [JUDGE, READ])])
+def test_domains_that_are_long_due_are_judged_although_files_wait(
+    connection: Any, account_id: UUID, minutes: int, expected: list[str]
+) -> None:
+    with transaction() as session:
+        session.execute(update(Domain).values(verified_at=now(session)))
+    report_alerts.ring_if_due()
+    connection.flushall()
+    take(account_id, dmarc_xml())
+    with transaction() as session:
+        since = now(session) - timedelta(minutes=minutes)
+        session.execute(update(ReportWatch).values(due_at=since))
+    report_alerts.ring_if_due()
+    report_alerts.ring_if_due()
+    assert names(connection) == expected
+    work(connection)
+    assert queue.is_idle(queue.INTAKE)

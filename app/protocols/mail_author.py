@@ -14,7 +14,7 @@ MAX_FIELDS, MAX_SIGNED = 1_000, 200  # header fields, and names in tag h, for th
 _Result = tuple[str, str, Mapping[str, str]]  # method, result, properties
 
 _ADDRESS = re.compile(r"[^\s<>,;:()\[\]\"@]{1,320}@([^\s<>,;:()\[\]\"@]{1,253})")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
 _COMMENT = re.compile(r"\([^()]*\)")
 _RESULT = re.compile(r"\s*([a-z][a-z0-9-]*)(?:/[0-9]+)?\s*=\s*([a-z]+)\b(.*)", re.DOTALL)
 _PROPERTY = re.compile(r'([a-z]+\.[a-z0-9_-]+)\s*=\s*("[^"]*"|[^\s;]+)')

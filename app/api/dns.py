@@ -67,6 +67,8 @@ def history(domain: str, query: HistoryQuery) -> Response:
             "type": row.type,
             "before": row.before,
             "after": row.after,
+            "opened": row.opened,
+            "closed": row.closed,
             "scanId": ids.public("scan", row.scan_id),
         }
         for row in rows

@@ -190,6 +190,8 @@ class DnsChange(Shape):
     type: str
     before: list[str]
     after: list[str]
+    opened: list[str] | None = Field(description="codes of findings; null: it was not noted")
+    closed: list[str] | None
     scan_id: str
 
 

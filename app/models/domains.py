@@ -151,6 +151,7 @@ class DnsChange(Base):
     """One record set that two definite scans saw differently.
 
     before, after  the values, sorted; empty: there were none
+    opened, closed  codes of the findings that came and went with it; None: that was not noted
     """
 
     __tablename__ = "dns_changes"
@@ -173,3 +174,5 @@ class DnsChange(Base):
     type: Mapped[str] = mapped_column(String(16))
     before: Mapped[list[str]] = mapped_column(Json)
     after: Mapped[list[str]] = mapped_column(Json)
+    opened: Mapped[list[str] | None] = mapped_column(Json)
+    closed: Mapped[list[str] | None] = mapped_column(Json)

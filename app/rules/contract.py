@@ -15,6 +15,7 @@ class Change:
 
     check          whose question it was; it names the kind of record
     before, after  the values, sorted; empty: there were none
+    opened, closed  codes of the findings that came and went with it, of all checks that saw it
     """
 
     check: str
@@ -23,6 +24,8 @@ class Change:
     before: tuple[str, ...]
     after: tuple[str, ...]
     at: datetime
+    opened: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
 
 
 class Moment(Protocol):

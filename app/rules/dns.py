@@ -5,6 +5,7 @@ change below their own names is theirs; addresses come and go and are not watche
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,9 +55,22 @@ def between(
         new = dict(_sets(domain, judgement.check, judgement.records))
         for key in old.keys() & new.keys():
             if old[key] != new[key]:
-                change = Change(judgement.check, *key, old[key], new[key], at)
-                changes.setdefault(key, change)
+                change = changes.get(key) or Change(judgement.check, *key, old[key], new[key], at)
+                changes[key] = _with_findings(change, before, judgement)
     return list(changes.values())
+
+
+def _with_findings(change: Change, before: Mapping[str, Any], judgement: Judgement) -> Change:
+    """The change, with what came and went of one check that rests on the record."""
+    if before["logicVersion"] != judgement.logic_version:
+        return change  # our rules may have changed instead
+    old = {(found["code"], found["subject"]) for found in before["findings"]}
+    new = {(found.kind.code, found.subject) for found in judgement.findings}
+    return replace(
+        change,
+        opened=tuple(sorted({*change.opened, *(code for code, _ in new - old)})),
+        closed=tuple(sorted({*change.closed, *(code for code, _ in old - new)})),
+    )
 
 
 def _is_alike(before: Sequence[Mapping[str, Any]], records: Sequence[Record]) -> bool:
@@ -109,6 +123,8 @@ def _record_alerts(posture: Posture) -> Iterator[Draft]:
             "before": list(change.before),
             "after": list(change.after),
             "changedAt": timestamps.text(change.at),
+            "opened": list(change.opened),
+            "closed": list(change.closed),
         }
         what = f"{kind.upper().replace('_', '-')} record at {change.name}"
         if change.before and not change.after:

@@ -20,6 +20,8 @@ COLUMNS = (
     DnsChange.type,
     DnsChange.before,
     DnsChange.after,
+    DnsChange.opened,
+    DnsChange.closed,
     DnsChange.scan_id,
 )
 

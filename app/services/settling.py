@@ -235,6 +235,8 @@ class _Found:
             "type": change.type,
             "before": list(change.before),
             "after": list(change.after),
+            "opened": list(change.opened),
+            "closed": list(change.closed),
         }
 
 
@@ -281,6 +283,9 @@ def _recent_changes(
     )
     for row in rows:
         found.setdefault(row.domain_id, []).append(
-            Change(row.check, row.name, row.type, tuple(row.before), tuple(row.after), row.at)
-        )
+            Change(
+                row.check, row.name, row.type, tuple(row.before), tuple(row.after), row.at,
+                tuple(row.opened or ()), tuple(row.closed or ()),
+            )
+        )  # fmt: skip
     return found

@@ -143,6 +143,20 @@ def account_id() -> UUID:
     return account.id
 
 
+def test_a_change_keeps_the_findings_that_came_and_went_with_it(account_id: UUID) -> None:
+    scan(account_id, {})
+    weak = {"_dmarc.acme.test": ["v=DMARC1; p=none"]}
+    key = ("dns.record_changed.dmarc", "_dmarc.acme.test TXT")
+    for _ in range(2):  # the scan that saw it, and one of the days after
+        scan(account_id, weak)
+        evidence = standing(account_id)[key].evidence
+        assert {"dmarc.policy_none", "dmarc.rua_missing"} <= set(evidence["opened"])
+        assert evidence["closed"] == []
+    scan(account_id, {})
+    evidence = standing(account_id)[key].evidence
+    assert "dmarc.policy_none" in evidence["closed"]
+
+
 def test_what_may_flap_opens_at_the_second_definite_sight_only(account_id: UUID) -> None:
     scan(account_id, {})
     scan(account_id, {}, GONE)

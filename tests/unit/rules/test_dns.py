@@ -1,11 +1,13 @@
 """Changes in DNS: which are seen, and what is made of them."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from app.checks.contract import Judgement, Severity, Verdict
+from app.checks.contract import Finding, Judgement, Kind, Severity, Verdict
 from app.checks.evidence import Record
 from app.protocols.names import DomainName
 from app.rules import dns
@@ -17,20 +19,25 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NONE, REJECT = "v=DMARC1; p=none", "v=DMARC1; p=reject"
 
 
-def judgement(check: str, *records: Record, definite: bool = True) -> Judgement:
-    return Judgement(check, 1, Verdict.OK, {}, (), records, 1, definite)
+def judgement(
+    check: str, *records: Record, definite: bool = True, findings: Sequence[Finding] = ()
+) -> Judgement:
+    return Judgement(check, 1, Verdict.OK, {}, tuple(findings), records, 1, definite)
 
 
 def record(name: str, type: str, *values: str, rcode: str = "NOERROR") -> Record:
     return Record(name, type, rcode, 300, values)
 
 
-def known(check: str, *records: Record) -> dict[str, Any]:
+def known(
+    check: str, *records: Record, findings: Sequence[Finding] = (), logic: int = 1
+) -> dict[str, Any]:
     stored = [
         {"name": r.name, "type": r.type, "rcode": r.rcode, "ttl": r.ttl, "values": list(r.values)}
         for r in records
     ]
-    return {check: {"records": stored}}
+    found = [{"code": finding.kind.code, "subject": finding.subject} for finding in findings]
+    return {check: {"records": stored, "findings": found, "logicVersion": logic}}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +75,34 @@ def test_a_judgement_that_is_not_definite_is_no_change() -> None:
 
 def test_the_first_scan_sees_no_change() -> None:
     assert dns.between(DOMAIN, {}, [judgement("mx", record("example.org", "MX", "a"))], NOW) == []
+
+
+MX_A, MX_B = record("example.org", "MX", "10 a."), record("example.org", "MX", "10 b.")
+STAYS, WENT, CAME = (
+    Finding(Kind(f"mx.{name}", Severity.LOW, name, "RFC 5321 §5.1"), "example.org")
+    for name in ("stays", "went", "came")
+)
+
+
+def test_a_change_has_the_findings_that_came_and_went_with_it() -> None:
+    before = known("mx", MX_A, findings=[STAYS, WENT]) | known("dane", MX_A)
+    came = replace(CAME, kind=replace(CAME.kind, code="dane.came"))
+    after = [
+        judgement("mx", MX_B, findings=[STAYS, CAME]),
+        judgement("dane", MX_B, findings=[came]),  # it rests on the record, too
+        judgement("spf", MX_B, findings=[CAME]),  # of which nothing was known before
+    ]
+    [change] = dns.between(DOMAIN, before, after, NOW)
+    assert (change.opened, change.closed) == (("dane.came", "mx.came"), ("mx.went",))
+    [draft] = alerts(change)
+    assert draft.evidence["opened"] == ["dane.came", "mx.came"]
+    assert draft.evidence["closed"] == ["mx.went"]
+
+
+def test_what_other_rules_of_ours_find_is_not_of_the_change() -> None:
+    before = known("mx", MX_A, findings=[WENT], logic=2)
+    [change] = dns.between(DOMAIN, before, [judgement("mx", MX_B, findings=[CAME])], NOW)
+    assert (change.opened, change.closed) == ((), ())
 
 
 def alerts(*changes: Change) -> list[Draft]:

@@ -22,6 +22,7 @@ TTL = 300
 SELECTORS = ("s1", "s2")
 AT_A_TIME = 64  # datagrams read before those that are due go out
 BUFFER = 8 * 1024 * 1024
+TRIES = 20
 RSA = (
     "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAn9rxjqwI1xS7IT6tMHB1ZH4YPlTodyuBP0qe8yl/BU8c"
     "/oYeUZxeaqucbpykEuOuk55B5124Bkj4uGobkVxzZftkiNrihtZ5vJ/z2FpTVp5T1lYdb364//t+VwtWSSPNNLef"
@@ -48,14 +49,22 @@ class Server:
 
 @contextmanager
 def answering(domains: int, delay: float) -> Iterator[Server]:
-    """A server for ``domain(0)`` … on loopback, each answer ``delay`` seconds late."""
+    """A server for ``domain(0)`` … on loopback, each answer ``delay`` seconds late.
+
+    raises  RuntimeError if it ends before it answers; it has said why on stderr
+    """
     count = multiprocessing.RawValue("Q", 0)
     ours, theirs = multiprocessing.Pipe()
     arguments = (domains, delay, theirs, count)
     process = multiprocessing.Process(target=_serve, args=arguments, daemon=True)
     process.start()
+    theirs.close()  # or nobody would hear that the other end is closed
     try:
-        yield Server(ours.recv(), count)
+        try:
+            port = ours.recv()
+        except EOFError:
+            raise RuntimeError("the name server ended before it had a port; it says why above") from None
+        yield Server(port, count)
     finally:
         process.kill()
         process.join()
@@ -170,12 +179,7 @@ class _Book:
 
 def _serve(domains: int, delay: float, pipe: Connection, count: Any) -> None:
     book = _Book(domains)
-    own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-    own.bind(("127.0.0.1", 0))
-    own.setblocking(False)
-    listener = socket.create_server(own.getsockname(), backlog=512)
+    own, listener = _sockets()
     threading.Thread(target=_serve_tcp, args=(listener, book, delay, count), daemon=True).start()
     pipe.send(own.getsockname()[1])
     late: deque[tuple[float, bytes, Any]] = deque()
@@ -187,6 +191,24 @@ def _serve(domains: int, delay: float, pipe: Connection, count: Any) -> None:
         while late and late[0][0] <= now:
             _, response, address = late.popleft()
             own.sendto(response, address)
+
+
+def _sockets() -> tuple[socket.socket, socket.socket]:
+    """One for UDP and one for TCP, at a port that is free for both.
+
+    raises  OSError if there is none after many tries
+    """
+    for _ in range(TRIES):
+        own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        own.bind(("127.0.0.1", 0))
+        own.setblocking(False)
+        try:
+            return own, socket.create_server(own.getsockname(), backlog=512)
+        except OSError:  # somebody has it over TCP
+            own.close()
+    raise OSError(f"no port is free for both UDP and TCP, of {TRIES}")
 
 
 def _read(own: socket.socket, book: _Book, late: deque[Any], due: float) -> int:

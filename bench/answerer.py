@@ -63,7 +63,9 @@ def answering(domains: int, delay: float) -> Iterator[Server]:
         try:
             port = ours.recv()
         except EOFError:
-            raise RuntimeError("the name server ended before it had a port; it says why above") from None
+            raise RuntimeError(
+                "the name server ended before it had a port; it says why above"
+            ) from None
         yield Server(port, count)
     finally:
         process.kill()

@@ -14,6 +14,7 @@ from app.db import now, page, transaction
 from app.errors import ApplicationError, InvalidRequest, NotFound, PreconditionFailed
 from app.models import Account, Alert, AlertTransition, Domain
 from app.models.alerts import LIVE
+from app.protocols import timestamps
 from app.rules import reconcile
 from app.rules.contract import P, Rule
 from app.services import audit, domains, events, transitions
@@ -105,6 +106,20 @@ def search(
         if filters.to_at:
             statement = statement.where(Alert.first_seen_at < filters.to_at)
         return page(session, statement, (Alert.id.desc(),), place, limit)
+
+
+def live(account_id: UUID, ref: str) -> Sequence[Row[Any]]:
+    """Rows of COLUMNS: all of the domain's that are not resolved, newest first.
+
+    raises  NotFound for a domain that the account has not
+    """
+    with transaction(readonly=True) as session:
+        domain = domains.owned(session, account_id, ref)
+        return session.execute(
+            select(*COLUMNS)
+            .where(Alert.domain_id == domain.id, Alert.status.in_(LIVE))
+            .order_by(Alert.id.desc())
+        ).all()
 
 
 def find(account_id: UUID, alert_id: UUID) -> Alert:
@@ -282,7 +297,16 @@ def _change(session: Session, alert: Alert, wanted: AlertChange, actor: str) -> 
     audit.record(
         session, alert.account_id, actor=actor, action="alert.changed",
         target=ids.public("alert", alert.id), status=wanted.status, note=wanted.note,
+        **_acceptance(wanted),
     )  # fmt: skip
+
+
+def _acceptance(wanted: AlertChange) -> dict[str, str | None]:
+    """What the log has of an accepted risk; nothing otherwise."""
+    if wanted.accepted_until is None:
+        return {}
+    until = timestamps.text(wanted.accepted_until)
+    return {"accepted_until": until, "risk_owner": wanted.risk_owner}
 
 
 def _check_acceptance(wanted: AlertChange, moment: datetime) -> None:

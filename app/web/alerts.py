@@ -1,5 +1,6 @@
 """Pages about alerts: what is open, one with its history, and what people make of them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -8,9 +9,10 @@ from flask.typing import ResponseReturnValue
 
 from app import ids
 from app.checks.contract import Severity
-from app.services import alerts
+from app.errors import InvalidRequest
+from app.services import acceptances, alerts
 from app.services.alerts import AlertChange, AlertFilter
-from app.web import pages
+from app.web import forms, pages
 from app.web.forms import Form
 
 bp = Blueprint("alerts", __name__, url_prefix="/alerts")
@@ -20,6 +22,8 @@ WISHES = ("open", "acknowledged", "dismissed", "snoozed")
 SNOOZES = {"1": "a day", "7": "a week", "30": "30 days"}
 PAGE = 50
 MAX_NOTE = 1000
+MAX_OWNER = 200
+ACCEPTED_FOR = timedelta(days=90)  # unless somebody says otherwise
 
 
 @bp.get("")
@@ -50,13 +54,7 @@ def index() -> ResponseReturnValue:
 @bp.get("/<id>")
 def show(id: str) -> ResponseReturnValue:
     """One alert: what was seen, how to mend it, and what became of it."""
-    account, alert_id = pages.visitor().account_id, _parsed(id)
-    return pages.render(
-        "alert.html",
-        alert=alerts.find(account, alert_id),
-        transitions=alerts.history(account, alert_id),
-        snoozes=SNOOZES,
-    )
+    return _show(id)
 
 
 @bp.post("/<id>")
@@ -67,6 +65,41 @@ def change(id: str) -> ResponseReturnValue:
     return _back(url_for(".show", id=id))
 
 
+@bp.post("/<id>/accept")
+def accept(id: str) -> ResponseReturnValue:
+    """Accept the risk until a day: it is dismissed till then, and opens again by itself."""
+    visitor, form = pages.visitor(), Form()
+    until = forms.day(form.text("acceptedUntil"))
+    owner, note = form.text("riskOwner", MAX_OWNER), form.text("note", MAX_NOTE)
+    if until is None:
+        form.complain("acceptedUntil", "a day to come, like 2027-01-31")
+    wanted = AlertChange("dismissed", note or None, None, until, owner or None)
+    try:
+        form.check()
+        alerts.change(visitor.account_id, _parsed(id), wanted, actor=visitor.actor)
+    except InvalidRequest as error:
+        errors = pages.complaints(error)
+        if "status" in errors:
+            raise  # it is resolved: there is nothing to accept, and no form for it
+        return _show(id, error.status, errors)
+    return redirect(url_for(".show", id=id), 303)
+
+
+@bp.get("/accepted")
+def accepted() -> ResponseReturnValue:
+    """The risks that somebody has accepted, what ends first first."""
+    paging = pages.Paging({})
+    found, following = acceptances.search(
+        pages.visitor().account_id, place=paging.given, limit=PAGE
+    )
+    return pages.render(
+        "alerts_accepted.html",
+        acceptances=found,
+        following=paging.following(following),
+        statuses=STATUSES,
+    )
+
+
 @bp.post("/batch")
 def change_many() -> ResponseReturnValue:
     """The same for those that were ticked; one that cannot be changed does not stop the rest."""
@@ -75,6 +108,22 @@ def change_many() -> ResponseReturnValue:
         abort(400, "Tick the alerts first that this is for.")
     alerts.change_many(visitor.account_id, chosen, _wish(), actor=visitor.actor)
     return _back(url_for(".index"))
+
+
+def _show(id: str, code: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
+    account, alert_id = pages.visitor().account_id, _parsed(id)
+    in_days = datetime.now(UTC) + ACCEPTED_FOR
+    offered = {"acceptedUntil": f"{in_days:%Y-%m-%d}", "riskOwner": pages.visitor().email}
+    return pages.render(
+        "alert.html",
+        code,
+        alert=alerts.find(account, alert_id),
+        transitions=alerts.history(account, alert_id),
+        snoozes=SNOOZES,
+        form=request.form if errors else offered,
+        errors=errors or {},
+        is_asked=bool(errors) or request.args.get("accept") == "1",
+    )
 
 
 def _filters() -> dict[str, str]:

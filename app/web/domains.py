@@ -15,7 +15,6 @@ from app.models import Domain, DomainState
 from app.models.domains import SCHEDULES
 from app.models.scans import UNFINISHED
 from app.services import alerts, dns, domains, overview, scans, verification
-from app.services.alerts import AlertFilter
 from app.services.dns import ChangeFilter
 from app.services.domains import DomainFilter, NewDomain
 from app.services.scans import ScanFilter
@@ -81,14 +80,19 @@ def show(domain: str) -> ResponseReturnValue:
     """All that is known of one domain."""
     account = pages.visitor().account_id
     found, state = dns.status(account, domain)
-    open_alerts, _ = alerts.search(account, AlertFilter(domain=found.name, status="open"))
+    live = alerts.live(account, found.name)
     return pages.render(
         "domain.html",
         domain=found,
         checks=_checks(state),
         next_steps=state.score.get("next", []) if state else [],
         scan=_latest_scan(account, found),
-        alerts=sorted(open_alerts, key=lambda alert: Severity(alert.severity).rank),
+        alerts=sorted(
+            (alert for alert in live if alert.status == "open"),
+            key=lambda alert: Severity(alert.severity).rank,
+        ),
+        alerts_of={(alert.type, alert.subject): alert for alert in live},
+        accepted=[alert for alert in live if alert.accepted_until],
         challenge=_challenge(account, found),
         score_trend=overview.trends(account, [found.id]).get(found.id, []),
         looked=request.args.get("looked") == "1",

@@ -113,6 +113,27 @@ def test_an_alert_is_acknowledged_and_its_history_says_who(ann: Person) -> None:
     ann.assert_whole()
 
 
+def test_the_risk_of_a_finding_is_accepted_and_taken_back(ann: Person) -> None:
+    scanned(ann)
+    page = ann.go("/domains/d0.test")
+    page.get_by_role("link", name=re.compile("Accept the risk….*Several SPF")).click()
+    page.get_by_label("Until").fill("2199-12-31")
+    page.get_by_label("Why", exact=True).fill("we retire it")
+    expect(page.get_by_label("Who answers for it")).to_have_value("ann@acme.test")
+    ann.assert_whole()
+    page.get_by_role("button", name="Accept the risk").click()
+    expect(page.get_by_text("The risk is accepted until 2199-12-31")).to_be_visible()
+    ann.assert_whole()
+    page = ann.go("/alerts")
+    page.get_by_role("link", name="Accepted risks").click()
+    row = page.get_by_role("row", name="Several SPF records")
+    expect(row).to_contain_text("we retire it")
+    ann.assert_whole()
+    row.get_by_role("button", name="Take back").click()
+    expect(page.get_by_role("heading", name="No risk is accepted")).to_be_visible()
+    ann.assert_whole()
+
+
 def test_several_alerts_are_snoozed_at_once(ann: Person) -> None:
     scanned(ann)
     page = ann.go("/alerts")

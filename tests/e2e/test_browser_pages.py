@@ -1,6 +1,7 @@
 """Every page of the dashboard in a real browser: wide and narrow, light and dark."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from app.services import (
     scans,
     usage,
 )
-from app.services.alerts import AlertFilter
+from app.services.alerts import AlertChange, AlertFilter
 from app.services.channels import NewChannel
 from app.services.domains import NewDomain
 from app.services.intakes import IntakeFilter
@@ -76,10 +77,17 @@ def paths(person: Person) -> list[str]:
     usage.note(key.id, "GET /v1/domains", 429, "2001:db8::1")
     usage.flush()
     rows, _ = alerts.search(person.account_id, AlertFilter())
+    wanted = AlertChange("dismissed", HOSTILE, None, datetime(2199, 1, 1, tzinfo=UTC), HOSTILE)
+    alerts.change(person.account_id, rows[-1].id, wanted, actor=HOSTILE)
     return [
         *("/", "/domains", "/domains/add", "/domains/d0.test", "/domains/d0.test/history"),
         *("/domains/d0.test/settings", "/alerts", f"/alerts/{ids.public('alert', rows[0].id)}"),
-        *("/alerts?status=resolved", "/settings/keys", f"/settings/keys/{key.key_id}"),
+        *(
+            "/alerts?status=resolved",
+            "/alerts/accepted",
+            "/settings/keys",
+            f"/settings/keys/{key.key_id}",
+        ),
         *("/settings/team", "/settings/security", "/settings/security/second-factor"),
         *("/settings/audit", "/docs", "/domains/d0.test/mail", *reports),
         *("/domains/d0.test/records", "/domains/d0.test/records?result=fail&sourceIp=192.0.2.1"),

@@ -22,6 +22,7 @@ LEAST = {
     "web.domains.update": "member",
     "web.domains.delete": "member",
     "web.mail.decide": "member",
+    "web.alerts.accept": "member",
     "web.alerts.change": "member",
     "web.alerts.change_many": "member",
     "web.intake.upload": "member",

@@ -10,6 +10,7 @@ from tests.web.conftest import Browser
 
 PAGES = (
     *("/", "/domains", "/domains/add", "/alerts", "/settings/keys", "/settings/team"),
+    "/alerts/accepted",
     *("/reports", "/reports/tls", "/reports/failure", "/reports/intake", "/settings/intake"),
     *(
         "/settings/notifications",

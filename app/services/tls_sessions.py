@@ -1,20 +1,23 @@
 """What TLS reports say of the sessions of those who send mail to a domain (RFC 8460)."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, func, select, true
 from sqlalchemy.orm import Session
 
 from app.db import transaction
 from app.insight.periods import Buckets, Interval, Window, at, hour_of
 from app.models import Domain, TlsPolicy, TlsReport
 from app.services import domains
+from app.services.rollups import MAX_COUNT
+
+MAX_HOSTS = 1_000  # with what failed, that are told one by one
 
 
 @dataclass(slots=True)
@@ -86,36 +89,74 @@ def tls(
 
 def read(session: Session, domain_id: UUID, window: Window, buckets: Buckets | None) -> Found:
     """What the reports of the window say; a step."""
-    rows = session.execute(
-        select(
-            TlsPolicy.report_id, TlsPolicy.at, TlsPolicy.policy_type, TlsPolicy.successful,
-            TlsPolicy.failed, TlsPolicy.failures, TlsReport.reporter,
-        )
-        .join(TlsReport, TlsReport.id == TlsPolicy.report_id)
-        .where(
-            TlsPolicy.domain_id == domain_id,
-            TlsPolicy.at >= at(window.start),
-            TlsPolicy.at < at(window.stop),
-        )
+    within = (
+        TlsPolicy.domain_id == domain_id,
+        TlsPolicy.at >= at(window.start), TlsPolicy.at < at(window.stop),
     )  # fmt: skip
     found = Found(series=[Sessions() for _ in buckets.starts] if buckets else [])
-    types: dict[UUID, set[str]] = {}
-    for row in rows:
-        counts = (row.successful, row.failed)
+    keys = (TlsPolicy.policy_type, TlsReport.reporter)
+    joined = select(*keys, *_SUMS).join(TlsReport, TlsReport.id == TlsPolicy.report_id)
+    for policy_type, reporter, *sums in session.execute(joined.where(*within).group_by(*keys)):
+        counts = tuple(map(int, sums))
         found.totals.add(*counts)
-        found.policy_types.setdefault(row.policy_type, Sessions()).add(*counts)
-        found.reporters.setdefault(row.reporter, Sessions()).add(*counts)
-        types.setdefault(row.report_id, set()).add(row.policy_type)
-        if buckets:
-            found.series[buckets.index(hour_of(row.at))].add(*counts)
-        _count_failures(found, row.failures)
-    found.reports = len(types)
-    found.is_overlapping = any(len(kinds) > 1 for kinds in types.values())
+        found.policy_types.setdefault(policy_type, Sessions()).add(*counts)
+        found.reporters.setdefault(reporter, Sessions()).add(*counts)
+    if buckets:
+        by_time = select(TlsPolicy.at, *_SUMS).where(*within).group_by(TlsPolicy.at)
+        for moment, *sums in session.execute(by_time):
+            found.series[buckets.index(hour_of(moment))].add(*map(int, sums))
+    kinds = (
+        select(func.count(TlsPolicy.policy_type.distinct()).label("kinds"))
+        .where(*within)
+        .group_by(TlsPolicy.report_id)
+        .subquery()
+    )
+    found.reports, most = session.execute(select(func.count(), func.max(kinds.c.kinds))).one()
+    found.is_overlapping = (most or 0) > 1
+    _read_failures(session, within, found)
     return found
 
 
-def _count_failures(found: Found, failures: Iterable[dict[str, Any]]) -> None:
-    for failure in failures:
-        kind, sessions = failure["result_type"], failure["sessions"]
-        found.result_types[kind] += sessions
-        found.hosts.setdefault(failure["mx"] or "", Counter())[kind] += sessions
+def _counted(sessions: Any) -> ColumnElement[int]:
+    """The sum, without what nobody can have seen: no sum must overflow."""
+    return func.sum(case((sessions > MAX_COUNT, MAX_COUNT), else_=sessions))
+
+
+_SUMS = (_counted(TlsPolicy.successful), _counted(TlsPolicy.failed))
+
+
+def _read_failures(session: Session, within: Sequence[ColumnElement[bool]], found: Found) -> None:
+    """Failed sessions by host and by what failed; of many hosts those with the most."""
+    each, of = _failures(session)
+    host, kind, total = (
+        of("mx", Text),
+        of("result_type", Text),
+        _counted(of("sessions", BigInteger)),
+    )
+
+    def most(*keys: ColumnElement[Any]) -> Sequence[Any]:
+        return session.execute(
+            select(*keys, total)
+            .select_from(TlsPolicy)
+            .join(each, true())
+            .where(*within, cast(TlsPolicy.failures, Text) != "[]")
+            .group_by(*keys)
+            .order_by(total.desc(), *keys)
+            .limit(MAX_HOSTS)
+        ).all()
+
+    by_host = most(host, kind)
+    for name, what, count in by_host:
+        found.hosts.setdefault(name or "", Counter())[what] += int(count)
+        found.result_types[what] += int(count)
+    if len(by_host) == MAX_HOSTS:
+        found.result_types = Counter({what: int(count) for what, count in most(kind)})
+
+
+def _failures(session: Session) -> tuple[Any, Callable[[str, Any], ColumnElement[Any]]]:
+    """The failures of policies as a table, and what each has under a name."""
+    if session.get_bind().dialect.name == "sqlite":
+        each = func.json_each(TlsPolicy.failures).table_valued("value", name="failure")
+        return each, lambda name, type: func.json_extract(each.c.value, f"$.{name}", type_=type)
+    each = func.json_array_elements(TlsPolicy.failures).table_valued("value", name="failure")
+    return each, lambda name, type: cast(each.c.value.op("->>")(name), type)

@@ -77,7 +77,7 @@ def tls(
     raises  NotFound
     """
     buckets = Buckets(window, interval, zone)
-    with transaction(readonly=True) as session:
+    with transaction(readonly=True, snapshot=True) as session:
         domain = domains.owned(session, account_id, ref)
         return TlsSessions(
             domain,

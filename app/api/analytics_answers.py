@@ -61,12 +61,12 @@ def source(found: Source, sending: Sending, links: Links, alone: Set[str]) -> di
 def _authenticated(found: Source, sending: Sending) -> dict[str, Any]:
     """What its mail was signed with, and what SPF was asked for."""
     signers, envelopes = Counter[tuple[str, str, str]](), Counter[tuple[str, str]]()
-    for flow in found.flows:
-        identity = sending.identities[flow.identity]
+    for number, messages in found.identities.items():
+        identity = sending.identities[number]
         for signer in identity.dkim_results:
-            signers[signer] += flow.messages
+            signers[signer] += messages
         for domain, _, result in identity.spf_results:
-            envelopes[domain, result] += flow.messages
+            envelopes[domain, result] += messages
     return {
         "signers": [
             {"domain": name, "selector": selector, "result": result, "messages": count}

@@ -30,14 +30,15 @@ class Links:
 
     def __init__(self, domain: Domain, window: Window) -> None:
         self._domain, self._window = domain, window
+        self._records = self._to("dmarc/records", window)
 
     def records(self, **filters: str) -> str:
         """Records whose ``counted`` add up to the figure."""
-        return self._to("dmarc/records", self._window, filters)
+        return _with(self._records, filters)
 
     def before(self) -> str:
         """The records of the time before, which is as long."""
-        return self._to("dmarc/records", self._window.before, {})
+        return self._to("dmarc/records", self._window.before)
 
     def group(self, by: str, key: str) -> str:
         """The records of a group."""
@@ -48,18 +49,19 @@ class Links:
 
         They are listed by when a period begins, and counted at its middle: half a day later.
         """
-        return self._to("tls-rpt", self._window, filters, -HALF_A_DAY)
+        return _with(self._to("tls-rpt", self._window, -HALF_A_DAY), filters)
 
-    def _to(
-        self, path: str, window: Window, filters: Filter, shift: timedelta = timedelta()
-    ) -> str:
+    def _to(self, path: str, window: Window, shift: timedelta = timedelta()) -> str:
         where = {
             "domain": self._domain.name,
             "from": _text(at(window.start) + shift),
             "to": _text(at(window.stop) + shift),
-            **filters,
         }
         return f"/v1/reports/{path}?{urlencode(where)}"
+
+
+def _with(address: str, filters: Filter) -> str:
+    return f"{address}&{urlencode(filters)}" if filters else address
 
 
 def _text(moment: datetime) -> str:

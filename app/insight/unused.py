@@ -53,13 +53,15 @@ def terms(
     if spf is None:
         return []
     used, unexplained = Counter[str](), 0
+    passing = {number for number, one in identities.items() if _passes(one, spf.domain)}
     for source in sources:
-        for flow in source.flows:
-            if not _passes(identities[flow.identity], spf.domain):
+        for address, identity, messages, _, _ in source.flows:
+            if identity not in passing:
                 continue
-            found = spf.letting(flow.source_ip) if flow.source_ip else ()
-            used.update({term.text: flow.messages for term in found})
-            unexplained += 0 if found else flow.messages
+            found = spf.letting(address) if address else ()
+            for text in {term.text for term in found}:
+                used[text] += messages
+            unexplained += 0 if found else messages
     return [
         TermUse(term.text, used[term.text], not (term.is_open and unexplained))
         for term in spf.terms
@@ -73,10 +75,10 @@ def selectors(
     """The domain's selectors that signatures name or that the last scan knows, most used first."""
     valid, failed = Counter[str](), Counter[str]()
     for source in sources:
-        for flow in source.flows:
-            for name, selector, result in identities[flow.identity].dkim_results:
+        for number, messages in source.identities.items():
+            for name, selector, result in identities[number].dkim_results:
                 if name == domain and selector:
-                    (valid if result == "pass" else failed)[selector] += flow.messages
+                    (valid if result == "pass" else failed)[selector] += messages
     names = {*valid, *failed, *(name for name in known if name != "*")}
     made = [
         SelectorUse(name, valid[name], failed[name], _is_published(known.get(name)))
@@ -91,11 +93,12 @@ def subdomains(
     """The names below the domain that mail says it is from, those with the most messages first."""
     messages, passed = Counter[str](), Counter[str]()
     first: dict[str, int] = {}
+    below = {number for number, one in identities.items() if one.header_from != domain}
     for source in sources:
         for flow in source.flows:
-            identity = identities[flow.identity]
-            name = identity.header_from
-            if name != domain:
+            if flow.identity in below:
+                identity = identities[flow.identity]
+                name = identity.header_from
                 messages[name] += flow.messages
                 passed[name] += flow.messages * identity.passed
                 first[name] = min(flow.first_hour, first.get(name, flow.first_hour))

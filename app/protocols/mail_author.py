@@ -66,12 +66,23 @@ def signatures(header: Headers, author: str) -> tuple[Signature, ...]:
     """
     if len(header) > MAX_FIELDS:
         return ()
-    values = [value for name, value in header if name == "dkim-signature"][:MAX_SIGNATURES]
     return tuple(
         signature
-        for index, value in enumerate(values)
+        for index, value in enumerate(_signature_fields(header)[:MAX_SIGNATURES])
         if (signature := _signature(index, value)) and is_aligned(signature.domain, author)
     )
+
+
+def has_further_signatures(header: Headers) -> bool:
+    """Whether there are some that prove nothing here, but may be good: too many, or of a part."""
+    values = _signature_fields(header)
+    return len(values) > MAX_SIGNATURES or not all(
+        _signature(index, value) for index, value in enumerate(values)
+    )
+
+
+def _signature_fields(header: Headers) -> list[str]:
+    return [value for name, value in header if name == "dkim-signature"]
 
 
 def is_vouched_for(header: Headers, servers: Collection[str], author: str) -> bool:

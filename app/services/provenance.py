@@ -37,6 +37,7 @@ class _Signed:
     """A mail that nobody vouches for, with the signatures that could prove its author.
 
     is_denied  a trusted server has found them broken
+    is_whole   there are no other signatures, which may be good
     """
 
     mail_id: UUID
@@ -44,6 +45,7 @@ class _Signed:
     author: str
     signatures: Sequence[Signature]
     is_denied: bool
+    is_whole: bool
 
     def verdict(self, keys: Mapping[str, str], guard: Guard) -> Verdict:
         """VALID if one of them is; BROKEN if all are."""
@@ -56,7 +58,8 @@ class _Signed:
                         return Verdict.VALID
         except (TimeoutError, MemoryError):
             return Verdict.UNKNOWN
-        return Verdict.BROKEN if self.is_denied or found == {Verdict.BROKEN} else Verdict.UNKNOWN
+        is_broken = self.is_whole and found == {Verdict.BROKEN}
+        return Verdict.BROKEN if self.is_denied or is_broken else Verdict.UNKNOWN
 
     def _of(self, signature: Signature, keys: Mapping[str, str]) -> Verdict:
         key = keys.get(signature.key_name)
@@ -88,7 +91,8 @@ def authors(
             is_denied = mail_author.is_denied(header, servers, author)
             signatures = mail_author.signatures(header, author)
             if is_denied or signatures:
-                signed.append(_Signed(mail_id, raw, author, signatures, is_denied))
+                is_whole = not mail_author.has_further_signatures(header)
+                signed.append(_Signed(mail_id, raw, author, signatures, is_denied, is_whole))
     wanted = {signature.key_name for mail in signed for signature in mail.signatures}
     keys = door.run(lambda open_answers: _keys(wanted, open_answers)) if door and wanted else {}
     for mail in signed:

@@ -7,7 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from app.db import transaction
+from app.models import Intake
 from app.services import intakes, reading
 from tests.api.conftest import Client
 from tests.documents import DAY, YESTERDAY, dmarc_xml, failure_mail, record, tls_json
@@ -170,6 +173,16 @@ def test_every_file_is_listed_with_what_became_of_it(full: Client) -> None:
     assert found[0]["reason"]
     assert len(full.data("GET", "/v1/reports/intake?state=quarantined")) == 1
     assert len(full.data("GET", "/v1/reports/intake?kind=tls&about=acme.test")) == 1
+
+
+def test_files_that_are_not_from_whom_they_say_are_found(full: Client) -> None:
+    with transaction() as session:
+        intake = session.scalars(select(Intake).where(Intake.kind == "tls")).one()
+        intake.authenticity, intake.author = "failed", "evil.test"
+    (found,) = full.data("GET", "/v1/reports/intake?authenticity=failed")
+    assert (found["kind"], found["author"], found["authenticity"]) == ("tls", "evil.test", "failed")
+    assert full.data("GET", "/v1/reports/intake?authenticity=verified") == []
+    assert full("GET", "/v1/reports/intake?authenticity=maybe").status_code == 400
 
 
 def rows(response: Any) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from app.cli import channels, mailboxes, reports
 from app.cli.base import OPERATOR, Command, Commands, moment, span
 from app.models.accounts import ROLES
 from app.models.keys import Scope
-from app.services import accounts, demo, ingest_tokens, keys, scans
+from app.services import accounts, credentials, demo, ingest_tokens, keys, scans
 
 SCOPES = [scope.value for scope in Scope]
 
@@ -52,6 +52,17 @@ def create_user(account: str, email: str, role: str, ask_password: bool) -> None
     print(f"{user.email}  {role}")
     if password is None:
         print(f"password (shown once): {made}")
+
+
+@users_group.command("reset-second-factor")
+@click.argument("person", metavar="EMAIL")
+def reset_second_factor(person: str) -> None:
+    """Let in by the password alone who has lost the phone and the recovery codes."""
+    done = credentials.reset_second_factor(person, actor=OPERATOR)
+    print(f"{done.email} of {done.account_name}")
+    print(f"  the second factor is off; unused recovery codes forgotten: {done.codes}")
+    print(f"  sessions ended: {done.sessions}")
+    print("  the password is as it was; a new second factor is turned on in Settings, Security")
 
 
 @keys_group.command("create")

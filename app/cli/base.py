@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 from app.errors import ApplicationError, NotFound
 
 OPERATOR = "user:operator"
-_NAMES = ("account", "channel", "key_id", "token", "intake_id", "mailbox_id")
+_NAMES = ("account", "channel", "key_id", "token", "intake_id", "mailbox_id", "person")
 
 
 class Command(click.Command):

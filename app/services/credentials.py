@@ -2,16 +2,18 @@
 
 Each act wants the password of whoever is signed in, for a browser may be left unattended; and it
 ends the person's other sessions, for what let a stranger in may have been what is now changed.
+Who has lost the second factor is let in by an operator.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import transaction
-from app.errors import InvalidRequest, NotFound
-from app.models import User
+from app.errors import Conflict, InvalidRequest, NotFound
+from app.models import Account, User
 from app.services import audit, passwords, second_factor, sessions
 from app.services.sessions import Visitor
 
@@ -70,6 +72,40 @@ def renew_codes(visitor: Visitor, token: str, current: str) -> Sequence[str]:
             message = "the second factor is off"
             raise InvalidRequest([{"field": "current", "code": "invalid", "message": message}])
         return second_factor.renew(session, user)
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What an operator took from somebody: unused recovery codes, and sessions."""
+
+    email: str
+    account_name: str
+    codes: int
+    sessions: int
+
+
+def reset_second_factor(email: str, *, actor: str) -> Reset:
+    """Let somebody in by the password alone who has lost phone and codes; all sessions end.
+
+    raises  NotFound if nobody has this address; Conflict if there is no second factor
+    """
+    with transaction() as session:
+        user = session.scalar(
+            select(User).where(User.email == email.strip().lower()).with_for_update()
+        )
+        if user is None:
+            raise NotFound
+        if user.totp_secret is None:
+            raise Conflict(f"{user.email} has no second factor; nothing was changed")
+        codes = second_factor.codes_left(session, user.id)
+        second_factor.turn_off(session, user)
+        ended = sessions.end_every(session, user.id)
+        audit.record(
+            session, user.account_id, actor=actor, action="user.second_factor_reset",
+            target=user.email, sessions=ended,
+        )  # fmt: skip
+        account = session.get_one(Account, user.account_id)
+        return Reset(user.email, account.name, codes, ended)
 
 
 def _check_password(visitor: Visitor, current: str) -> None:

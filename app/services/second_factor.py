@@ -42,12 +42,17 @@ def state(user_id: UUID) -> State:
     """How it stands with this person."""
     with transaction(readonly=True) as session:
         secret = session.scalar(select(User.totp_secret).where(User.id == user_id))
-        left = session.scalar(
-            select(func.count())
-            .select_from(RecoveryCode)
-            .where(RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None))
-        )
-    return State(secret is not None, left or 0)
+        return State(secret is not None, codes_left(session, user_id))
+
+
+def codes_left(session: Session, user_id: UUID) -> int:
+    """How many recovery codes are unused; a step."""
+    left = session.scalar(
+        select(func.count())
+        .select_from(RecoveryCode)
+        .where(RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None))
+    )
+    return left or 0
 
 
 def offer(user_id: UUID, email: str, sealed: str | None = None) -> Offer:

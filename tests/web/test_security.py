@@ -13,6 +13,7 @@ from app.protocols import totp
 from app.services import second_factor, sessions
 from app.web.failures import CODES_PER_WINDOW, Failures
 from tests.conftest import NO_REDIS
+from tests.test_cli import run
 from tests.web.conftest import PASSWORD, Browser
 
 NEW = "an entirely other horse"
@@ -227,3 +228,42 @@ def test_signing_out_everywhere_ends_every_session(app: Flask, browser: Browser)
     assert browser.post("/settings/security/sessions/end-all").status_code == 303
     for each in (browser, other):
         assert each.client.get("/domains").status_code == 303
+
+
+def test_an_operator_lets_in_who_has_lost_the_second_factor(
+    app: Flask, browser: Browser, stranger: Browser
+) -> None:
+    turn_on(browser)
+    phone = Browser(app.test_client(), browser.user, browser.account_id)
+    phone.sign_in()  # waits for a code that nobody can give
+    printed = run(app, "users", "reset-second-factor", " ANN@acme.test")
+    assert "ann@acme.test of account" in printed
+    assert "recovery codes forgotten: 10" in printed
+    assert "sessions ended: 2" in printed
+    assert phone.client.get("/auth/code").status_code == 303
+    assert browser.client.get("/domains").status_code == 303
+    assert browser.sign_in("a wrong password").status_code == 400
+    assert browser.sign_in().headers["Location"] == "/"
+    assert "Turn it on" in browser.get("/settings/security")
+    log = browser.get("/settings/audit?about=user.")
+    assert "user.second_factor_reset" in log
+    assert "user:operator" in log
+    assert "Audit" in stranger.get("/settings/audit")  # nobody else's session has ended
+    with db.transaction(readonly=True) as session:
+        assert session.scalars(select(RecoveryCode)).all() == []
+    assert turn_on(browser)[1]  # as anybody who never had one
+
+
+@pytest.mark.parametrize("email", ["nobody@acme.test", ""])
+def test_nothing_is_reset_of_somebody_who_is_not_there(
+    app: Flask, browser: Browser, email: str
+) -> None:
+    turn_on(browser)
+    assert "no such thing" in run(app, "users", "reset-second-factor", email, status=1)
+    assert second_factor.state(browser.user.id).is_on
+
+
+def test_without_a_second_factor_there_is_nothing_to_reset(app: Flask, browser: Browser) -> None:
+    printed = run(app, "users", "reset-second-factor", "ann@acme.test", status=1)
+    assert "ann@acme.test has no second factor; nothing was changed" in printed
+    browser.get("/domains")

@@ -8,7 +8,8 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,32 @@ def variables() -> dict[str, str]:
     url = _url_file(plan.directory)
     # Where the running service has its Valkey; with none running nobody needs to be told anything.
     plan.variables.setdefault("REDIS_URL", url.read_text() if url.exists() else NO_REDIS)
+    expected = f"http://127.0.0.1:{plan.variables['PORT']}"
+    plan.variables.setdefault("BASE_URL", told(plan.directory) or expected)
     return plan.variables
+
+
+@contextmanager
+def telling(directory: Path, address: str) -> Iterator[None]:
+    """Have other commands know where the service of this directory is, as long as it is there."""
+    file = _address_file(directory)
+    file.write_text(address)
+    try:
+        yield
+    finally:
+        if told(directory) == address:  # another service may have come since
+            file.unlink(missing_ok=True)
+
+
+def told(directory: Path) -> str | None:
+    """Where the service of this directory is; None if none is known to run."""
+    with suppress(FileNotFoundError):
+        return _address_file(directory).read_text()
+    return None
+
+
+def _address_file(directory: Path) -> Path:
+    return directory / "address"
 
 
 def _plan(directory: Path) -> Plan:
@@ -93,18 +119,23 @@ def _serve(plan: Plan) -> int:
                 _start_name_server(children, plan)
             _start_valkey(children, plan)
             _choose_port(plan)
-            token = _set_up(plan)
-            _start_parts(children, plan)
-            _await_ready(children, plan)
-            if plan.is_demo:
-                _add_samples(plan)
-            _announce(plan, token)
-            children.watch()
+            with telling(plan.directory, plan.variables["BASE_URL"]):
+                _run_parts(children, plan)
     except Stop:
         return 0
     except Died as death:
         say(f"{death}; the rest was stopped")
     return 1
+
+
+def _run_parts(children: Children, plan: Plan) -> None:
+    token = _set_up(plan)
+    _start_parts(children, plan)
+    _await_ready(children, plan)
+    if plan.is_demo:
+        _add_samples(plan)
+    _announce(plan, token)
+    children.watch()
 
 
 def _start_name_server(children: Children, plan: Plan) -> None:

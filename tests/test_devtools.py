@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from devtools import Complaint, environment, processes, valkey
+from devtools import Complaint, environment, processes, service, valkey
 from devtools.processes import Child, Children, Died
 from tests import servers
 
@@ -52,6 +52,24 @@ def test_a_port_that_is_taken_is_not_chosen() -> None:
         taken.bind(("127.0.0.1", port))
         taken.listen()
         assert processes.free_port(port) > port
+
+
+def test_where_a_service_is_is_known_while_it_is_there(tmp_path: Path) -> None:
+    assert service.told(tmp_path) is None
+    with service.telling(tmp_path, "http://127.0.0.1:8001"):
+        assert service.told(tmp_path) == "http://127.0.0.1:8001"
+        with service.telling(tmp_path, "http://127.0.0.1:8002"):
+            assert service.told(tmp_path) == "http://127.0.0.1:8002"
+        with pytest.raises(KeyboardInterrupt), service.telling(tmp_path, "http://127.0.0.1:8003"):
+            raise KeyboardInterrupt
+        assert service.told(tmp_path) is None
+
+
+def test_the_end_of_one_service_does_not_hide_another(tmp_path: Path) -> None:
+    first = service.telling(tmp_path, "http://127.0.0.1:8001")
+    with first:
+        (tmp_path / "address").write_text("http://127.0.0.1:8002")
+    assert service.told(tmp_path) == "http://127.0.0.1:8002"
 
 
 def test_a_directory_has_one_valkey(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from app.insight.periods import HOUR, Interval, Window, at, midnight
 from app.models import Domain
 from app.models.keys import Scope
 from app.protocols.dmarc import Policy
-from app.services import analytics, mail_sources, policy_change, tls_sessions
+from app.services import analytics, counting, mail_sources, policy_change, tls_sessions
 
 bp = Blueprint("analytics", __name__, url_prefix="/reports/analytics")
 
@@ -96,7 +96,7 @@ def dmarc(query: DmarcQuery) -> Response:
     links = Links(found.domain, question.window)
     return answers.one(
         {
-            **_head(found.domain, from_at, to_at),
+            **_mail_head(found.domain, from_at, to_at),
             "interval": query.interval,
             "tz": zone.key,
             "groupBy": query.group_by,
@@ -155,7 +155,7 @@ def sources(query: SourcesQuery) -> Response:
     alone = behind.unshared(found.sources)
     return answers.one(
         {
-            **_head(found.domain, from_at, to_at),
+            **_mail_head(found.domain, from_at, to_at),
             "messages": found.messages,
             "days": found.days,
             "reporters": found.reporters,
@@ -184,7 +184,7 @@ def readiness(query: WindowQuery) -> Response:
     ]
     return answers.one(
         {
-            **_head(found.sending.domain, from_at, to_at),
+            **_mail_head(found.sending.domain, from_at, to_at),
             "ready": found.steps[0].is_ready is True if found.steps else False,
             "done": not found.steps and found.published is not None,
             "record": found.published.text if found.published else None,
@@ -208,7 +208,7 @@ def simulate(body: Trial) -> Response:
     window = Window.between(from_at, to_at)
     found = policy_change.try_out(current().account_id, body.domain, window, trial)
     links = Links(found.sending.domain, window)
-    head = _head(found.sending.domain, from_at, to_at)
+    head = _mail_head(found.sending.domain, from_at, to_at)
     return answers.one({**head, **analytics_answers.simulation(found, links)})
 
 
@@ -222,7 +222,7 @@ def reporters(query: WindowQuery) -> Response:
     links = Links(found.domain, window)
     return answers.one(
         {
-            **_head(found.domain, from_at, to_at),
+            **_mail_head(found.domain, from_at, to_at),
             "reporters": [
                 {
                     "reporter": one.name,
@@ -251,6 +251,10 @@ def _head(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
         "from": answers.time(from_at),
         "to": answers.time(to_at),
     }
+
+
+def _mail_head(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
+    return {**_head(domain, from_at, to_at), "uncountedReports": counting.waiting(domain.id)}
 
 
 def _totals(totals: analytics.Totals) -> dict[str, Any]:

@@ -17,6 +17,14 @@ class Head(Shape):
     to_at: datetime = Field(alias="to")
 
 
+class MailHead(Head):
+    """The same, of an answer from aggregate reports."""
+
+    uncounted_reports: int = Field(
+        description="that are stored and not in this answer yet: nearly always 0"
+    )
+
+
 class Totals(Shape):
     """Messages, and how many passed: DMARC, DKIM in alignment, SPF in alignment."""
 
@@ -57,7 +65,7 @@ class OtherGroups(Totals):
     groups: int
 
 
-class DmarcMail(Head):
+class DmarcMail(MailHead):
     """What became of a domain's mail."""
 
     interval: str
@@ -263,7 +271,7 @@ class Subdomain(Shape):
     first_seen_at: datetime
 
 
-class Sources(Head):
+class Sources(MailHead):
     """Who sends as a domain."""
 
     messages: int
@@ -297,7 +305,7 @@ class Gap(Shape):
     to_at: datetime = Field(alias="to")
 
 
-class Coverage(Head):
+class Coverage(MailHead):
     """Who reports about a domain."""
 
     reporters: list[Reporter]

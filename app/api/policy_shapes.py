@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from app.api.analytics_shapes import Head, Name
+from app.api.analytics_shapes import MailHead, Name
 from app.api.contract import Shape
 from app.insight.forwarding import Kind
 from app.protocols.dmarc import Policy
@@ -62,7 +62,7 @@ class PolicyStep(Shape):
     change: Change | None
 
 
-class Readiness(Head):
+class Readiness(MailHead):
     """Whether the policy may go one step up."""
 
     ready: bool
@@ -99,7 +99,7 @@ class HitReporter(Shape):
     messages: int
 
 
-class Simulation(Head):
+class Simulation(MailHead):
     """What another policy would have done to the stored mail."""
 
     policy: TriedPolicy

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, Text, bindparam, cast, delete, exists, select, update
+from sqlalchemy import Row, Text, bindparam, cast, delete, exists, func, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -54,8 +54,8 @@ def take_back(session: Session, report_id: UUID) -> None:
 
     It goes by the rows: to change a report, take it back first, change it, and note it again.
     """
-    waiting = delete(UncountedReport).where(UncountedReport.report_id == report_id)
-    if session.scalar(waiting.returning(UncountedReport.report_id)) is None:
+    noted = delete(UncountedReport).where(UncountedReport.report_id == report_id)
+    if session.scalar(noted.returning(UncountedReport.report_id)) is None:
         for told in _told(session, [report_id]):
             rollups.remove(session, told)
 
@@ -80,6 +80,13 @@ def counted(account_id: UUID, ref: str) -> Iterator[tuple[Session, Domain]]:
         yield session, domains.owned(session, account_id, ref)
 
 
+def waiting(domain_id: UUID) -> int:
+    """How many reports about a domain are stored and not counted, or set aside."""
+    statement = select(func.count()).where(UncountedReport.domain_id == domain_id)
+    with transaction(readonly=True) as session:
+        return session.scalar(statement) or 0
+
+
 def count_of(*domain_ids: UUID) -> None:
     """Count the reports of these domains that wait, as far as there is time for it."""
     until = time.monotonic() + ASKED_SECONDS
@@ -92,26 +99,26 @@ def count_of(*domain_ids: UUID) -> None:
 def count_of_account(account_id: UUID) -> None:
     """As ``count_of``, for all domains of an account."""
     with transaction(readonly=True) as session:
-        waiting = session.scalars(
+        found = session.scalars(
             select(UncountedReport.domain_id)
             .join(Domain, Domain.id == UncountedReport.domain_id)
             .where(_WAITS, Domain.account_id == account_id)
             .distinct()
             .limit(DOMAINS_AT_ONCE)
         ).all()
-    count_of(*waiting)
+    count_of(*found)
 
 
 def count_waiting(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
     """Count all reports that wait, but those of domains that somebody holds; how many those were.
     """  # fmt: skip
     with transaction(readonly=True) as session:
-        waiting = session.scalars(
+        found = session.scalars(
             select(UncountedReport.domain_id).where(_WAITS).distinct().limit(DOMAINS_AT_ONCE)
         ).all()
     count = 0
     with suppress(ServiceUnavailable):  # then it is done the next time
-        for domain_id in waiting:
+        for domain_id in found:
             while not is_stopping() and (counted := _count_some(domain_id, is_patient=False)):
                 count += counted
     return count
@@ -132,8 +139,7 @@ def _count_some(domain_id: UUID, *, is_patient: bool) -> int:
     """
     try:
         with transaction() as session:
-            waiting = _waiting(session, domain_id, is_patient=is_patient)
-            chosen = _few(waiting)
+            chosen = _few(_waiting(session, domain_id, is_patient=is_patient))
             if chosen:
                 _count(session, chosen)
         return len(chosen)
@@ -142,10 +148,10 @@ def _count_some(domain_id: UUID, *, is_patient: bool) -> int:
     except Exception:  # a defect that one report shows must cost only that one
         logger.exception("reports not counted", extra={"domain_id": str(domain_id)})
     with transaction() as session:
-        waiting = _waiting(session, domain_id, is_patient=is_patient)
-        for report_id, _ in waiting[:1]:
+        first = _waiting(session, domain_id, is_patient=is_patient)[:1]
+        for report_id, _ in first:
             _count_or_set_aside(session, report_id)
-        return len(waiting[:1])
+        return len(first)
 
 
 def _waiting(session: Session, domain_id: UUID, *, is_patient: bool) -> Sequence[Row[UUID, int]]:
@@ -165,11 +171,11 @@ def _waiting(session: Session, domain_id: UUID, *, is_patient: bool) -> Sequence
     ).all()
 
 
-def _few(waiting: Sequence[Row[UUID, int]]) -> list[UUID]:
+def _few(rows: Sequence[Row[UUID, int]]) -> list[UUID]:
     """The first of them, as many as are counted at once."""
     chosen: list[UUID] = []
     total = 0
-    for report_id, records in waiting:
+    for report_id, records in rows:
         total += records
         if chosen and total > RECORDS_AT_ONCE:
             break

@@ -12,7 +12,7 @@ from app.insight import behind, existence, unused
 from app.insight.periods import Window, at, hour_of
 from app.models.senders import DECISIONS
 from app.protocols.dmarc import Policy, Record
-from app.services import analytics, mail_sources, policy_change, tls_sessions
+from app.services import analytics, counting, mail_sources, policy_change, tls_sessions
 from app.services.analytics import Question
 from app.services.policy_change import Trial
 from app.web import charts, pages, records
@@ -56,6 +56,7 @@ def show(domain: str) -> ResponseReturnValue:
         days=days,
         spans=SPANS,
         mail=found,
+        uncounted=counting.waiting(found.domain.id),
         chart=charts.stacked(("pass", "fail"), rows),
         sending=sending,
         coverage=mail_sources.coverage(account, domain, window),
@@ -113,6 +114,7 @@ def policy(domain: str) -> ResponseReturnValue:
         days=days,
         spans=SPANS,
         readiness=readiness,
+        uncounted=counting.waiting(found.id),
         unknowns=_unknowns(readiness),
         result=result,
         hit=_hit(result) if result else [],

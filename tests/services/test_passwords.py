@@ -1,0 +1,50 @@
+"""What will do as a password, and what is guessed first."""
+
+import pytest
+
+from app.services import passwords
+
+EMAIL = "ann@acme.test"
+
+
+def codes(password: str) -> list[str]:
+    return [complaint["code"] for complaint in passwords.complaints(password, EMAIL)]
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("1qaz2wsx3edc", "FinalFantasy", "q1w2e3r4t5y6", "sonyericsson"),  # as they are
+        *("sunshine2026", "Sunshine!2026", "2026-dragon!!", "123dragon456", "starwars 1977"),
+        *("baseballbaseball", "Trustno1Trustno1"),
+        *("password2026x", "mailwatch2026", "ann-ann-ann-", "aaaaaaaaaaaaaaa", "my-password1!"),
+    ],
+)
+def test_what_people_choose_most_is_refused(password: str) -> None:
+    assert codes(password) == ["guessable"]
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("correct horse battery", "dragon monkey sunshine", "an entirely other horse"),
+        *("tiger-48291057366", "849302758174", "x7#Kd93!mmQ2", "Überraschung im März"),
+        "dragonfly on a wire",
+    ],
+)
+def test_words_and_what_is_drawn_by_lot_will_do(password: str) -> None:
+    assert codes(password) == []
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 201])
+def test_its_length_is_bounded(password: str) -> None:
+    assert codes(password) == ["length"]
+
+
+def test_the_list_says_where_it_is_from_and_each_entry_once() -> None:
+    lines = (passwords.COMMON).read_text("utf-8").splitlines()
+    head = [line for line in lines if line.startswith("#")]
+    assert any("MIT License" in line for line in head)
+    entries = lines[len(head) :]
+    assert len(entries) == len(set(entries)) > 10_000
+    assert all(entry == entry.strip().casefold() != "" for entry in entries)

@@ -159,8 +159,13 @@ def _waiting(session: Session, domain_id: UUID, *, is_patient: bool) -> Sequence
 
     returns  none if somebody else has the domain and that is not to be waited for
     """
-    domain = select(Domain.id).where(Domain.id == domain_id)
-    if session.scalar(domain.with_for_update(skip_locked=not is_patient)) is None:
+    domain = (
+        select(Domain.id)
+        .where(Domain.id == domain_id)
+        # Whoever inserts what belongs to the domain need not wait.
+        .with_for_update(key_share=True, skip_locked=not is_patient)
+    )
+    if session.scalar(domain) is None:
         return []
     return session.execute(
         select(UncountedReport.report_id, UncountedReport.records)

@@ -19,7 +19,10 @@ def note(domain_ids: Sequence[UUID]) -> None:
     """Hold the domains whose scan has just failed against the rule about that."""
     with transaction() as session:
         domains = session.scalars(
-            select(Domain).where(Domain.id.in_(domain_ids)).order_by(Domain.id).with_for_update()
+            select(Domain)
+            .where(Domain.id.in_(domain_ids))
+            .order_by(Domain.id)
+            .with_for_update(key_share=True)
         ).all()
         standing = alerts.standing(session, domain_ids)
         for domain in domains:

@@ -129,7 +129,7 @@ def _owners(
     statement = select(Domain).where(Domain.account_id.in_(accounts), Domain.name.in_(wanted))
     if settings.current().domain_verification != "off":
         statement = statement.where(Domain.verified_at.is_not(None))
-    rows = session.scalars(statement.order_by(Domain.id).with_for_update())
+    rows = session.scalars(statement.order_by(Domain.id).with_for_update(key_share=True))
     return {(domain.account_id, str(domain.name)): domain for domain in rows}
 
 

@@ -115,7 +115,7 @@ def judge(domain_id: UUID) -> None:
     if posture is None:
         return
     with transaction() as session:
-        locked = session.get(Domain, domain_id, with_for_update=True)
+        locked = session.get(Domain, domain_id, with_for_update={"key_share": True})
         if locked is not None:
             standing = alerts.standing(session, [domain_id]).get(domain_id, [])
             alerts.evaluate(session, locked, posture, standing, rules=RULES)

@@ -58,7 +58,7 @@ def _settle(session: Session, results: Sequence[Result]) -> None:
             select(Domain)
             .where(Domain.id.in_([claim.domain_id for claim, _ in results]))
             .order_by(Domain.id)
-            .with_for_update()
+            .with_for_update(key_share=True)
         )
     }
     mine = _still_mine(session, results)

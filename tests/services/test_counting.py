@@ -31,6 +31,7 @@ from app.services import (
     overview,
     policy_change,
     report_alerts,
+    rollups,
 )
 from app.services.analytics import Question
 from app.services.policy_change import Trial
@@ -221,3 +222,20 @@ def test_the_clock_has_a_worker_count_what_waits(domain: Domain, redis_url: str)
     counting.ring_if_waiting()
     counting.ring_if_waiting()
     assert queue.length(queue.INTAKE) == 1
+
+
+def test_whoever_closes_weeks_need_not_wait_for_who_counts(
+    domain: Domain, database: Engine
+) -> None:
+    """Each would hold what the other one wants."""
+    if database.dialect.name == "sqlite":
+        pytest.skip("on SQLite there is one writer at a time")
+    with transaction(readonly=True) as session:
+        today = now(session)
+    store(domain, Report([record()], begin=today - 14 * DAY))
+    store(domain, Report([record()], begin=today - 14 * DAY, reporter="r2"), is_waiting=True)
+    with ThreadPoolExecutor(1) as pool, transaction() as session:
+        counting._waiting(session, domain.id, is_patient=True)
+        assert pool.submit(rollups.close_weeks).result() == 1
+    assert counting.count_waiting() == 1
+    assert counted() == [2, 4, 4]  # in hours, and in the week

@@ -57,7 +57,8 @@ def take_back(session: Session, report_id: UUID) -> None:
     noted = delete(UncountedReport).where(UncountedReport.report_id == report_id)
     if session.scalar(noted.returning(UncountedReport.report_id)) is None:
         for told in _told(session, [report_id]):
-            rollups.remove(session, told)
+            for report in told:
+                rollups.remove(session, report)
 
 
 @contextmanager
@@ -189,7 +190,8 @@ def _few(rows: Sequence[Row[UUID, int]]) -> list[UUID]:
 
 
 def _count(session: Session, report_ids: Sequence[UUID]) -> None:
-    rollups.add(session, _told(session, report_ids))
+    for told in _told(session, report_ids):
+        rollups.add(session, told)
     session.execute(delete(UncountedReport).where(UncountedReport.report_id.in_(report_ids)))
 
 
@@ -208,18 +210,21 @@ def _count_or_set_aside(session: Session, report_id: UUID) -> None:
         )
 
 
-def _told(session: Session, report_ids: Sequence[UUID]) -> list[Told]:
-    """What stored reports say, in the order of the ids."""
-    reports = session.execute(
+def _told(session: Session, report_ids: Sequence[UUID]) -> Iterator[list[Told]]:
+    """What stored reports say; of a large one in parts, each as if it were one of its own."""
+    rows = session.execute(
         select(
-            DmarcReport.id, DmarcReport.domain_id, DmarcReport.reporter, DmarcReport.provenance,
-            DmarcReport.begin_at, DmarcReport.end_at, DmarcReport.days,
+            DmarcReport.id, DmarcReport.records, DmarcReport.domain_id, DmarcReport.reporter,
+            DmarcReport.provenance, DmarcReport.begin_at, DmarcReport.end_at, DmarcReport.days,
         ).where(DmarcReport.id.in_(report_ids))
-    )  # fmt: skip
-    told = {row.id: Told(*row[1:], []) for row in reports}
-    for row in session.connection().execute(_RECORDS, {"report_ids": report_ids}).all():
-        told[row[0]].records.append(_as_read(row))
-    return list(told.values())
+    ).all()  # fmt: skip
+    longest = max((row.records for row in rows), default=0)
+    for start in range(0, longest, RECORDS_AT_ONCE):
+        told = {row.id: Told(*row[2:], []) for row in rows}
+        part = {"report_ids": report_ids, "start": start, "stop": start + RECORDS_AT_ONCE}
+        for record in session.connection().execute(_RECORDS, part).all():
+            told[record[0]].records.append(_as_read(record))
+        yield list(told.values())
 
 
 _RECORDS = select(
@@ -228,7 +233,10 @@ _RECORDS = select(
     # As text, for few of them differ: each is read once.
     *(cast(column, Text)
       for column in (DmarcRecord.reasons, DmarcRecord.dkim_results, DmarcRecord.spf_results)),
-).where(DmarcRecord.report_id.in_(bindparam("report_ids", expanding=True)))  # fmt: skip
+).where(
+    DmarcRecord.report_id.in_(bindparam("report_ids", expanding=True)),
+    DmarcRecord.position >= bindparam("start"), DmarcRecord.position < bindparam("stop"),
+)  # fmt: skip
 
 
 def _as_read(row: Sequence[Any]) -> Record:

@@ -167,10 +167,15 @@ def test_more_than_is_counted_at_once_is_counted(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counting, "RECORDS_AT_ONCE", 3)
-    for size in (2, 2, 9, 1):
+    stored = [
         store(domain, Report([record(f"192.0.2.{i}") for i in range(size)]), is_waiting=True)
+        for size in (2, 2, 9, 1)
+    ]
     assert counting.count_waiting() == 4
     assert counted() == [14] * 3
+    with transaction() as session:
+        counting.take_back(session, stored[2])
+    assert counted() == [5] * 3
 
 
 def test_a_report_that_cannot_be_counted_costs_only_itself(domain: Domain) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import Blueprint
+from markupsafe import Markup, escape
 
 from app import ids
 from app.protocols import names
@@ -30,6 +31,7 @@ def add_to(blueprint: Blueprint) -> None:
     """Let the templates use them."""
     for filter in (
         ago,
+        breakable,
         browser,
         check_name,
         day,
@@ -68,6 +70,11 @@ def day(when: datetime | str) -> str:
 def public(id: Any, prefix: str) -> str:
     """The id as clients of the API see it."""
     return ids.public(prefix, id)
+
+
+def breakable(name: str) -> Markup:
+    """The name, which may go on in another line after a dot, and is not torn elsewhere for that."""
+    return Markup(".<wbr>").join(map(escape, name.split(".")))
 
 
 def browser(agent: str | None) -> str:

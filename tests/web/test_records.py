@@ -117,9 +117,11 @@ def test_many_addresses_are_one_filter(browser: Browser, domain: Domain) -> None
 
 def test_a_record_is_shown_with_its_report(browser: Browser, domain: Domain) -> None:
     reasons = (Reason("local_policy", "<b>arc=pass</b>"),)
-    report_id = store(domain, Report([record("203.0.113.4", 10, reasons=reasons)], TODAY - 9 * DAY))
+    row = record("203.0.113.4", 10, reasons=reasons, header_from="<i>.acme.test")
+    report_id = store(domain, Report([row], TODAY - 9 * DAY))
     page = browser.get(f"{PATH}?sourceIp=203.0.113.4")
     assert "local_policy: &lt;b&gt;arc=pass&lt;/b&gt;" in page
+    assert "&lt;i&gt;.<wbr>acme.<wbr>test" in page
     link = f"/reports/dmarc/{ids.public('dmr', report_id)}"
     assert f'href="{link}"' in page
     assert "203.0.113.4" in browser.get(link)

@@ -7,6 +7,7 @@ to has those counted first that still wait, so that no answer lacks one that was
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 RECORDS_AT_ONCE = 10_000  # about; a domain is locked until they are counted
 REPORTS_AT_ONCE = 1_000
 DOMAINS_AT_ONCE = 1_000
+RUN_SECONDS = 30.0
 ASKED_SECONDS = 5.0  # that whoever asks waits for it at most
 
 _WAITS = ~UncountedReport.is_set_aside
@@ -111,17 +113,23 @@ def count_of_account(account_id: UUID) -> None:
 
 
 def count_waiting(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
-    """Count all reports that wait, but those of domains that somebody holds; how many those were.
-    """  # fmt: skip
+    """Count the reports that wait, a few of each domain in turn, as long as files may wait for it.
+
+    returns  how many; those of domains that somebody holds are left to the next time
+    """
+    until = time.monotonic() + RUN_SECONDS
     with transaction(readonly=True) as session:
         found = session.scalars(
             select(UncountedReport.domain_id).where(_WAITS).distinct().limit(DOMAINS_AT_ONCE)
         ).all()
     count = 0
-    with suppress(ServiceUnavailable):  # then it is done the next time
-        for domain_id in found:
-            while not is_stopping() and (counted := _count_some(domain_id, is_patient=False)):
+    due = deque(found)
+    with suppress(ServiceUnavailable):
+        while due and not is_stopping() and time.monotonic() < until:
+            domain_id = due.popleft()
+            if counted := _count_some(domain_id, is_patient=False):
                 count += counted
+                due.append(domain_id)
     return count
 
 

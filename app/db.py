@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -83,6 +84,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 Json = JSON  # not JSONB: read and written whole, never searched
 
+INSERTED_AT_ONCE = 5_000  # rows that are in memory
 REST_SECONDS = 1.0  # after which a connection is asked whether it is still one
 
 _sessions: sessionmaker[Session] | None = None
@@ -209,19 +211,18 @@ def insert(session: Session, table: type[Base] | Table) -> Any:
 def insert_many(
     session: Session, table: type[Base], names: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
-    """Insert many rows quickly: by COPY on PostgreSQL, by one executemany on SQLite.
+    """Insert many rows quickly: by COPY on PostgreSQL, by executemany on SQLite.
 
     names  of the columns, in the order of each row's values
     """
     connection = session.connection()
     if connection.dialect.name == "sqlite":
-        batch = [dict(zip(names, row, strict=True)) for row in rows]
-        if batch:
+        named = (dict(zip(names, row, strict=True)) for row in rows)
+        while batch := list(islice(named, INSERTED_AT_ONCE)):
             connection.execute(table.__table__.insert(), batch)  # type: ignore[attr-defined]
         return
-    columns = table.__table__.columns
     quoted = ", ".join(f'"{name}"' for name in names)
-    places = [i for i, name in enumerate(names) if isinstance(columns[name].type, JSON)]
+    places = [i for i, name in enumerate(names) if isinstance(_columns(table)[name].type, JSON)]
     driver: Any = connection.connection.driver_connection
     with (
         driver.cursor() as cursor,

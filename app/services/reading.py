@@ -15,7 +15,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Update, func, select, tuple_, update
+from sqlalchemy import Row, Update, func, select, tuple_, update
+from sqlalchemy.orm import Session
 
 from app import queue, settings
 from app.checks.answers import Door
@@ -31,7 +32,7 @@ from app.services.provenance import Author
 logger = logging.getLogger(__name__)
 
 GROUP_FILES = 100  # files a transaction: few enough to be quick, enough to share its cost
-LOOKED_AT = 4 * GROUP_FILES  # files of an account: so many workers may claim at the same time
+LOOKED_AT = 4 * GROUP_FILES  # so many workers may claim at the same time
 GROUP_BYTES = 2 * 1024 * 1024
 GROUP_RECORDS = 5_000  # in memory, until they are written
 RUN_SECONDS = 60.0  # then another job goes on, in a process of its own; between them others may
@@ -111,10 +112,9 @@ def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
     One of each account in turn, so that nobody waits for the thousands that somebody else has sent.
     """
     with transaction() as session:
-        rows = session.execute(_in_turn(intake_ids)).all()
         chosen: list[UUID] = []
         total = 0
-        for row in rows:
+        for row in _locked(session, _in_turn(session, intake_ids)):
             total += row.size_bytes
             if chosen and total > GROUP_BYTES:
                 break
@@ -131,21 +131,35 @@ def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
     return sorted((Claim(*row) for row in taken), key=lambda claimed: claimed.intake_id)
 
 
-def _in_turn(intake_ids: Sequence[UUID]) -> Select[UUID, int]:
-    """Id and size of the files to take next: the oldest of each account, the second ones, …"""
-    free = (Intake.state == RECEIVED) & Intake.lease_until.is_(None)
+_FREE = (Intake.state == RECEIVED) & Intake.lease_until.is_(None)
+
+
+def _in_turn(session: Session, intake_ids: Sequence[UUID]) -> Sequence[UUID]:
+    """The files to take next: the oldest of each account, the second ones, …"""
     which = Intake.id.in_(intake_ids) if intake_ids else Intake.attempt == 0
     order = (Intake.rung_at, Intake.id)
     turn = func.row_number().over(partition_by=Intake.account_id, order_by=order)
-    waiting = select(Intake.id, turn.label("turn")).where(free, which).subquery()
-    return (
-        select(Intake.id, Intake.size_bytes)
-        .join(waiting, waiting.c.id == Intake.id)
-        .where(free, waiting.c.turn <= LOOKED_AT)
-        .order_by(waiting.c.turn, *order)
-        .limit(GROUP_FILES)
-        .with_for_update(of=Intake, skip_locked=True)
-    )
+    # By itself: joined with what is to be locked PostgreSQL ranks all files anew for each of them,
+    # as it takes those that wait to be few.
+    return session.scalars(
+        select(Intake.id).where(_FREE, which).order_by(turn, *order).limit(LOOKED_AT)
+    ).all()
+
+
+def _locked(session: Session, intake_ids: Sequence[UUID]) -> list[Row[UUID, int]]:
+    """Id and size of the first files of these that nobody else has, in their order."""
+    found: list[Row[UUID, int]] = []
+    for start in range(0, len(intake_ids), GROUP_FILES):
+        some = intake_ids[start : start + GROUP_FILES]
+        rows = session.execute(
+            select(Intake.id, Intake.size_bytes)
+            .where(Intake.id.in_(some), _FREE)
+            .with_for_update(skip_locked=True)
+        )
+        found += sorted(rows, key=lambda row: some.index(row.id))
+        if len(found) >= GROUP_FILES:
+            break
+    return found[:GROUP_FILES]
 
 
 def requeue_stale() -> int:

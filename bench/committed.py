@@ -1,4 +1,4 @@
-"""From files of reports to committed rows, with all that is added up from them.
+"""From files of reports to committed rows, and from those to what they add up to.
 
     ./dev bench committed [--files 300] [--records 100000]
 
@@ -10,13 +10,16 @@ import argparse
 import logging
 import sys
 import time
+from collections.abc import Callable
 from uuid import UUID
+
+from sqlalchemy import delete
 
 from app import queue
 from app import settings as app_settings
 from app.db import bind, connect, insert_many, transaction
 from app.models import DmarcRecord
-from app.services import intakes, reading
+from app.services import counting, intakes, reading
 from app.settings import Settings
 from bench import backends, reports
 from tests.factories import make_account, make_domain
@@ -53,10 +56,15 @@ def _measure(kind: str, url: str, files: int, records: int) -> None:
     account_id = make_account().id
     make_domain(account_id, "shop.example")
     _read(account_id, [reports.gz(reports.xml(SMALL, 0))])  # everything is loaded now
+    counting.count_waiting()
     small = [reports.gz(reports.xml(SMALL, number)) for number in range(1, files + 1)]
     large = [reports.gz(reports.xml(records, 0x7FFF))]
-    _say(f"{kind}: {SMALL} records", _read(account_id, small), files, "reports")
-    _say(f"{kind}: {records} records", _read(account_id, large), records, "records")
+    for name, raws, count, what in (
+        (f"{kind}: {SMALL} records", small, files, "reports"),
+        (f"{kind}: {records} records", large, records, "records"),
+    ):
+        _say(name, _read(account_id, raws), count, what)
+        _say(f"{name}, counted afterwards", _timed(counting.count_waiting), count, what)
     _say(f"{kind}: the rows alone", _insert(records), records, "rows")
     engine.dispose()
 
@@ -65,12 +73,15 @@ def _read(account_id: UUID, files: list[bytes]) -> tuple[float, float]:
     """(wall, CPU) from kept files to committed rows."""
     for raw in files:
         intakes.take_in(account_id, raw, way="http")
-    wall, cpu = time.perf_counter(), time.process_time()
-    count = reading.run([])
-    assert count == len(files), "not every file was read"
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    took = _timed(lambda: reading.run([]))
     assert {row.state for row in intakes.counts(account_id)} == {"parsed"}
-    return wall, cpu
+    return took
+
+
+def _timed(call: Callable[[], object]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def _insert(records: int) -> tuple[float, float]:
@@ -80,16 +91,18 @@ def _insert(records: int) -> tuple[float, float]:
             DmarcRecord.__table__.select().order_by(DmarcRecord.report_id, DmarcRecord.position)
         ).all()[-records:]
         rows = [[getattr(row, name) for name in _COLUMNS] for row in stored]
-        session.execute(DmarcRecord.__table__.delete())
-    wall, cpu = time.perf_counter(), time.process_time()
-    with transaction() as session:
-        insert_many(session, DmarcRecord, _COLUMNS, rows)
-    return time.perf_counter() - wall, time.process_time() - cpu
+        session.execute(delete(DmarcRecord))
+
+    def insert() -> None:
+        with transaction() as session:
+            insert_many(session, DmarcRecord, _COLUMNS, rows)
+
+    return _timed(insert)
 
 
 def _say(name: str, took: tuple[float, float], count: int, what: str) -> None:
     wall, cpu = took
-    text = f"{name:34} {count / wall:10,.0f} {what}/s by the clock {count / cpu:10,.0f} by CPU\n"
+    text = f"{name:48} {count / wall:10,.0f} {what}/s by the clock {count / cpu:10,.0f} by CPU\n"
     sys.stdout.write(text)
     sys.stdout.flush()
 

@@ -6,6 +6,7 @@ Every worker of pytest-xdist starts servers of its own, when the first of its te
 import ipaddress
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from alembic import command
 from alembic.config import Config
 from psycopg import sql
 from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import OperationalError
 
 from app import db, models, queue
 from app import settings as app_settings
@@ -163,7 +165,17 @@ def _migrate(url: str) -> None:
 
 
 def _empty(engine: Engine) -> None:
-    """Delete every row: with so few of them that is faster than TRUNCATE."""
-    with engine.begin() as connection:
-        for table in reversed(models.Base.metadata.sorted_tables):
-            connection.execute(table.delete())
+    """Delete every row: with so few of them that is faster than TRUNCATE.
+
+    What a process began that a test has killed may be in the way for a moment.
+    """
+    for is_last in (False, False, True):
+        try:
+            with engine.begin() as connection:
+                for table in reversed(models.Base.metadata.sorted_tables):
+                    connection.execute(table.delete())
+            return
+        except OperationalError:
+            if is_last:
+                raise
+            time.sleep(1)

@@ -41,8 +41,8 @@ def one(
         response.headers["Location"] = location
     digest = hashlib.sha256(body).hexdigest()[:16]
     stamp = f"{_microseconds(version)}-" if version else ""
-    response.set_etag(f"{stamp}{digest}")
-    if request.method == "GET":
+    response.headers.add("ETag", f'"{stamp}{digest}"')
+    if request.method == "GET" and "If-None-Match" in request.headers:
         response.make_conditional(request)
     return response
 
@@ -61,7 +61,9 @@ def expected_version() -> datetime | None:
     return datetime.fromtimestamp(int(stamp) / 1_000_000, UTC)
 
 
-def many(data: Sequence[Mapping[str, Any]], query: Query, place: Sequence[Any] | None) -> Response:
+def many(
+    data: Sequence[Mapping[str, Any] | orjson.Fragment], query: Query, place: Sequence[Any] | None
+) -> Response:
     """``{"data": […], "meta": {"pagination": …}}``, with the next page's address in ``Link``.
 
     place  where the next page starts; None if there is none

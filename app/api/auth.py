@@ -18,8 +18,6 @@ def identify() -> None:
 
     Refusals wait for ``authorize``, so that the limiter counts them and they carry its headers.
     """
-    g.caller = None
-    g.unresolved = None
     try:
         g.caller = keys.resolve(_token(), request.remote_addr or "")
     except ServiceUnavailable as error:
@@ -31,19 +29,18 @@ def authorize() -> None:
 
     raises  Unauthorized, Forbidden; ServiceUnavailable if the key could not be looked up
     """
-    caller, unresolved = _state()
-    if unresolved is not None:
-        raise unresolved
+    caller = caller_or_none()
     if caller is None:
-        raise Unauthorized
+        unresolved: ApplicationError | None = g.get("unresolved")
+        raise unresolved or Unauthorized
     scopes = contract_of(request.endpoint).scopes
-    if scopes and not caller.scopes & set(scopes):
+    if scopes and caller.scopes.isdisjoint(scopes):
         raise Forbidden(" or ".join(scopes))
 
 
 def current() -> Caller:
     """Who calls; only for views behind ``authorize``."""
-    caller, _ = _state()
+    caller = caller_or_none()
     if caller is None:
         raise Unauthorized
     return caller
@@ -51,11 +48,8 @@ def current() -> Caller:
 
 def caller_or_none() -> Caller | None:
     """Who calls, if anybody whom we know; for the hooks."""
-    return _state()[0]
-
-
-def _state() -> tuple[Caller | None, ApplicationError | None]:
-    return g.get("caller"), g.get("unresolved")
+    caller: Caller | None = g.get("caller")
+    return caller
 
 
 def _token() -> str | None:

@@ -88,7 +88,8 @@ def endpoint(**promised: Any) -> Callable[[V], V]:
                 parts["query"] = read_query(contract.query)
             elif request.args:
                 raise InvalidRequest([_unknown(name) for name in sorted(request.args)])
-            raw = request.get_data()  # within MAX_CONTENT_LENGTH; so that every POST is bounded
+            # Within MAX_CONTENT_LENGTH; so that every POST is bounded.
+            raw = b"" if request.method == "GET" else request.get_data()
             if contract.body is not None:
                 parts["body"] = read_body(contract.body, raw, contract.is_body_optional)
             answer: Response = idempotency.once(raw, lambda: view(**parts))

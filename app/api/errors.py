@@ -5,8 +5,8 @@ import re
 from typing import Any
 
 import orjson
-from flask import Flask, Response, current_app, g, request
-from flask_limiter import Limiter, RateLimitExceeded
+from flask import Flask, Response, g, request
+from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
 from app import settings
@@ -49,8 +49,7 @@ def _application_error(error: ApplicationError) -> Response:
 
 
 def _too_many(error: RateLimitExceeded) -> Response:
-    limiter: Limiter = next(iter(current_app.extensions["limiter"]))
-    seconds = limits.retry_after(limiter)
+    seconds = limits.retry_after()
     g.retry_after = seconds
     message = f"Rate limit exceeded. Please retry after {seconds} seconds."
     return envelope("rate_limit_exceeded", message, 429, retryAfter=seconds)

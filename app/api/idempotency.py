@@ -20,9 +20,11 @@ def once(raw: bytes, do: Callable[[], Response]) -> Response:
     raises  InvalidRequest for a bad key; IdempotencyMismatch, IdempotencyInProgress
     effects an answer of success is kept for a day; after a refusal or failure it may be tried again
     """
+    if request.method != "POST":
+        return do()
     key = request.headers.get(HEADER)
     caller = g.get("caller")
-    if request.method != "POST" or key is None or caller is None:
+    if key is None or caller is None:
         return do()
     if not _KEY.fullmatch(key):
         message = "1 to 255 printable ASCII characters"

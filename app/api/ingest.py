@@ -46,7 +46,6 @@ def init_app(app: Flask) -> None:
 
 def identify() -> None:
     """Set ``g.sender`` to whose address was called, or None. It refuses nobody yet."""
-    g.sender = None
     if request.blueprint != "ingest":
         return
     try:

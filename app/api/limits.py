@@ -1,16 +1,20 @@
 """The rate limit: 100 a minute for each key over all routes, and its headers on every answer.
 
-Flask-Limiter decides and writes the headers. Its storage here counts in one round trip to Redis,
-and gives limit, rest and reset of one answer from that one count, so that they never contradict.
+Flask-Limiter decides. Its storage here counts in one round trip to Redis, and limit, rest and reset
+of one answer come from that one count, so that they never contradict.
 """
 
 import logging
 import math
 import time
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from flask import Flask, Response, g, request
-from flask_limiter import ApplicationLimit, Limiter
+from flask_limiter import Limiter, RateLimitExceeded
+from flask_limiter._extension import LimiterContext
+from flask_limiter._limits import RuntimeLimit
+from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage, Storage
 from redis.exceptions import RedisError
 
@@ -46,8 +50,7 @@ class CountingStorage(Storage):
 
     def __init__(self, uri: str, wrap_exceptions: bool = False, **_: Any) -> None:
         super().__init__(uri, wrap_exceptions)
-        self._redis = redis_client.connect(uri.removeprefix("counting+"))
-        self._count = self._redis.register_script(_COUNT)
+        self._count = redis_client.Script(uri.removeprefix("counting+"), _COUNT)
         self._own = MemoryStorage()
         self._failed_at = -REST_SECONDS
 
@@ -64,7 +67,7 @@ class CountingStorage(Storage):
         if time.monotonic() - self._failed_at < REST_SECONDS:
             return None
         try:
-            count, reset = self._count(keys=[key], args=[expiry, amount])
+            count, reset = self._count.run(key, expiry, amount)
         except self.base_exceptions as error:
             self._failed_at = time.monotonic()
             logger.warning("the rate limit is counted alone", extra={"reason": str(error)})
@@ -80,8 +83,7 @@ class CountingStorage(Storage):
 
     def get_expiry(self, key: str) -> float:
         counted: tuple[int, float] | None = g.get("counted")
-        # Flask-Limiter adds a second to what it takes for a fraction of one.
-        return (counted[1] if counted else time.time()) - 1
+        return counted[1] if counted else time.time()
 
     def check(self) -> bool:
         return True  # or it counts alone
@@ -90,58 +92,92 @@ class CountingStorage(Storage):
         return None  # the limits of callers end by themselves
 
     def clear(self, key: str) -> None:
-        self._redis.delete(key)
+        """Nothing: see ``reset``."""
+
+
+class Standing(NamedTuple):
+    """Where a caller stands after this call; ``window`` in seconds, ``reset`` in Unix seconds."""
+
+    limit: int
+    window: int
+    remaining: int
+    reset: int
+
+
+_NOTHING = LimiterContext()
+
+
+class CallersLimiter(Limiter):
+    """Flask-Limiter where only callers have limits: none of routes or blueprints is looked for.
+
+    That search, at every request, would cost more than all else that is done for the limit.
+    """
+
+    @property
+    def context(self) -> LimiterContext:
+        """Nothing, and for all requests: where a caller stands is in ``g``."""
+        return _NOTHING
+
+    def _check_request_limit(
+        self, callable_name: str | None = None, in_middleware: bool = True
+    ) -> None:
+        if _is_exempt():
+            return
+        caller, limits = _counted_as()
+        for item in _items(limits):
+            is_within = self.limiter.hit(item, caller, "api")
+            count, reset = g.counted
+            rest = max(0, item.amount - count)
+            standing = Standing(item.amount, item.get_expiry(), rest, int(reset))
+            if not is_within:
+                g.standing = standing
+                raise RateLimitExceeded(RuntimeLimit(item, self._key_func, "api"))
+            g.setdefault("standing", standing)
 
 
 def init_app(app: Flask, chosen: Settings) -> None:
     """Count and answer; must come behind ``auth.init_app``."""
-    app.after_request(_finish_headers)  # registered first, so it runs after the limiter's own
-    Limiter(
-        key_func=_counted_as,
-        app=app,
-        application_limits=[ApplicationLimit(_limit, scope="api", exempt_when=_is_exempt)],
-        headers_enabled=True,
-        storage_uri=f"counting+{chosen.redis_url}",
-        request_identifier=lambda: request.endpoint or "unmatched",
-    )
+    CallersLimiter(lambda: _counted_as()[0], app=app, storage_uri=f"counting+{chosen.redis_url}")
+    app.after_request(_add_headers)
 
 
-def retry_after(limiter: Limiter) -> int:
+def retry_after() -> int:
     """Seconds until the caller may try again, 1 at least."""
-    current = limiter.current_limit
-    return max(1, math.ceil(current.reset_at - time.time())) if current else 1
+    standing: Standing | None = g.get("standing")
+    return max(1, math.ceil(standing.reset - time.time())) if standing else 1
 
 
-def _counted_as() -> str:
+@lru_cache(maxsize=256)
+def _items(limits: str) -> list[RateLimitItem]:
+    """The shortest window first."""
+    return sorted(parse_many(limits))
+
+
+def _counted_as() -> tuple[str, str]:
+    """As whom a call is counted, and what the limits are."""
     if (sender := ingest.sender_or_none()) is not None:
-        return f"ingest:{sender.token_id}"
-    caller = auth.caller_or_none()
-    return f"key:{caller.key_id}" if caller else f"address:{request.remote_addr or 'unknown'}"
-
-
-def _limit() -> str:
-    if ingest.sender_or_none() is not None:
-        return settings.current().ingest_rate_limit
-    caller = auth.caller_or_none()
-    if caller is None:
-        return settings.current().failed_auth_limit
-    return caller.rate_limit or settings.current().rate_limit
+        return f"ingest:{sender.token_id}", settings.current().ingest_rate_limit
+    if (caller := auth.caller_or_none()) is not None:
+        return f"key:{caller.key_id}", caller.rate_limit or settings.current().rate_limit
+    return f"address:{request.remote_addr or 'unknown'}", settings.current().failed_auth_limit
 
 
 def _is_exempt() -> bool:
     return (request.blueprint or request.endpoint or "").partition(".")[0] in _EXEMPT
 
 
-def _finish_headers(response: Response) -> Response:
-    """Keep Retry-After to 429 and 503, and say the same in the words of the IETF's draft."""
+def _add_headers(response: Response) -> Response:
+    """Where the caller stands, and the same in the words of the IETF's draft."""
     headers = response.headers
     if response.status_code == 429:
         headers["Retry-After"] = str(g.get("retry_after", 1))
-    elif response.status_code != 503:
-        headers.pop("Retry-After", None)
-    limit, remaining = headers.get("X-RateLimit-Limit"), headers.get("X-RateLimit-Remaining")
-    if limit is not None and remaining is not None:
-        left = max(0, int(headers["X-RateLimit-Reset"]) - int(time.time()))
-        headers["RateLimit-Policy"] = f'"default";q={limit};w=60'
-        headers["RateLimit"] = f'"default";r={remaining};t={left}'
+    standing: Standing | None = g.get("standing")
+    if standing is not None:
+        limit, window, remaining, reset = standing
+        headers.add("X-RateLimit-Limit", str(limit))
+        headers.add("X-RateLimit-Remaining", str(remaining))
+        headers.add("X-RateLimit-Reset", str(reset))
+        headers.add("RateLimit-Policy", f'"default";q={limit};w={window}')
+        left = max(0, reset - int(time.time()))
+        headers.add("RateLimit", f'"default";r={remaining};t={left}')
     return response

@@ -1,9 +1,9 @@
 """What is done around every request: its id, its line in the log, and how its use is counted."""
 
 import logging
+import random
 import re
 import time
-import uuid
 
 from flask import Flask, Response, g, request
 
@@ -23,29 +23,29 @@ def init_app(app: Flask) -> None:
 
 def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+    g.request_id = given if _ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
     g.started = time.monotonic()
     audit.origin.set(audit.Origin(request.remote_addr, g.request_id))
 
 
 def _end(response: Response) -> Response:
     headers = response.headers
-    headers["X-Request-Id"] = g.get("request_id", "")
+    headers.add("X-Request-Id", g.get("request_id", ""))
     headers.setdefault("Cache-Control", "no-store")
-    headers["X-Content-Type-Options"] = "nosniff"
+    headers.add("X-Content-Type-Options", "nosniff")
     caller = auth.caller_or_none()
     rule = request.url_rule.rule if request.url_rule else "unmatched"
     route = f"{request.method[:10]} {rule}"
     if caller is not None:
         usage.note(caller.id, route, response.status_code, request.remote_addr or "")
-    logger.info(
-        "request",
-        extra={
+    if logger.isEnabledFor(logging.INFO):
+        took = time.monotonic() - g.get("started", time.monotonic())
+        named = {
             "request_id": g.get("request_id"),
             "key_id": caller.key_id if caller else None,
             "route": route,
             "status": response.status_code,
-            "ms": round((time.monotonic() - g.get("started", time.monotonic())) * 1000, 1),
-        },
-    )
+            "ms": round(took * 1000, 1),
+        }
+        logger.info("request", extra=named)
     return response

@@ -39,10 +39,11 @@ def note(api_key_id: UUID, route: str, status: int, address: str) -> None:
     route  the rule that matched, like ``GET /v1/domains/<domain>``; never the path itself
     """
     moment = datetime.now(UTC)
-    place = (api_key_id, moment.date(), address[:45])
+    day = moment.date()
+    place = (api_key_id, day, address[:45])
     with _lock:
         if len(_counts) < _MAX_UNFLUSHED and len(_addresses) < _MAX_UNFLUSHED:
-            _counts[(api_key_id, moment.date(), route, status)] += 1
+            _counts[(api_key_id, day, route, status)] += 1
             _addresses[place] += 1
             _last_used[place] = moment
 

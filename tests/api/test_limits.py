@@ -1,8 +1,12 @@
 """The rate limit over HTTP, on a real Redis and without one."""
 
+import signal
+
 import pytest
+import redis
 from flask import Flask
 
+from tests import servers
 from tests.api.conftest import Client, make_client
 
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
@@ -63,6 +67,29 @@ def test_health_is_not_counted(limited: Client) -> None:
     response = limited.app.test_client().get("/healthz")
     assert response.status_code == 200
     assert not set(HEADERS) & set(response.headers.keys())
+
+
+def test_the_count_goes_on_when_redis_has_closed_its_connections(
+    redis_url: str, limited: Client
+) -> None:
+    limited("GET", "/v1/me")
+    with redis.Redis.from_url(redis_url) as other:
+        other.client_kill_filter(_type="normal", skipme=True)
+    assert limited("GET", "/v1/me").headers["X-RateLimit-Remaining"] == "3"
+    assert limited("GET", "/v1/me").headers["X-RateLimit-Remaining"] == "2"
+
+
+def test_while_redis_hangs_the_limit_goes_on_in_this_process(
+    valkey_server: servers.Server, limited: Client
+) -> None:
+    limited("GET", "/v1/me")
+    assert valkey_server.process is not None
+    valkey_server.process.send_signal(signal.SIGSTOP)
+    try:
+        statuses = [limited("GET", "/v1/me").status_code for _ in range(6)]
+    finally:
+        valkey_server.process.send_signal(signal.SIGCONT)
+    assert statuses == [200, 200, 200, 200, 200, 429]
 
 
 def test_without_redis_the_limit_goes_on_in_this_process(app: Flask, client: Client) -> None:

@@ -6,34 +6,30 @@ The same code runs on SQLite (WAL, ``BEGIN IMMEDIATE`` for whatever may write) a
 import base64
 import hashlib
 import hmac
-import json
 import logging
 import time
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
-from uuid import UUID
 
 import orjson
+import psycopg
 from sqlalchemy import (
     ARRAY,
     DateTime,
     MetaData,
-    Row,
     Select,
     Table,
     Text,
-    Uuid,
-    and_,
     bindparam,
     cast,
     create_engine,
     event,
     func,
-    or_,
     select,
     text,
     true,
@@ -43,7 +39,6 @@ from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
-from sqlalchemy.sql import operators
 from sqlalchemy.types import JSON, TypeDecorator
 
 from app.errors import InvalidRequest, ServiceUnavailable
@@ -66,7 +61,7 @@ class Base(DeclarativeBase):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime; SQLite keeps no zone, so it is put back here."""
+    """An aware UTC datetime; SQLite keeps no zone, and PostgreSQL's connections are in UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -76,10 +71,14 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("a datetime without a zone")
         return value.astimezone(UTC) if value else None
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[str | None], datetime | None] | None:
+        return _utc if dialect.name == "sqlite" else None
+
+
+def _utc(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
 
 
 Json = JSON  # not JSONB: read and written whole, never searched
@@ -88,6 +87,7 @@ INSERTED_AT_ONCE = 5_000  # rows that are in memory
 REST_SECONDS = 1.0  # after which a connection is asked whether it is still one
 
 _sessions: sessionmaker[Session] | None = None
+_reading: Engine | None = None
 
 
 def _json(value: Any) -> str:
@@ -124,12 +124,31 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
     engine = create_engine(
         url,
         pool_size=pool_size,
-        connect_args={"connect_timeout": 3, "options": options},
+        # With a driver that begins no transactions by itself a single question needs none.
+        connect_args={
+            **{"connect_timeout": 3, "options": options, "autocommit": True},
+            "cursor_factory": _Cursor,
+        },
         **_JSON,
     )
+    event.listen(engine, "begin", _begin_postgresql)
     event.listen(engine, "checkin", _note_rest)
     event.listen(engine, "checkout", partial(_ask_whether_it_lives, engine.dialect))
     return engine
+
+
+class _Cursor(psycopg.Cursor[Any]):
+    """It tells of columns what SQLAlchemy reads, name and type: a third of the cost of all."""
+
+    @property
+    def description(self) -> Any:
+        found = self.pgresult
+        if found is None or not found.nfields:
+            return None
+        return [
+            ((found.fname(i) or b"").decode(), found.ftype(i), None, None, None, None, None)
+            for i in range(found.nfields)
+        ]
 
 
 def _note_rest(_connection: Any, record: Any) -> None:
@@ -159,10 +178,19 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
 
+def _begin_postgresql(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("snapshot"):
+        connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    elif not options.get("readonly"):
+        connection.exec_driver_sql("BEGIN")
+
+
 def bind(engine: Engine) -> None:
     """Have this process's transactions run on ``engine``."""
-    global _sessions
+    global _sessions, _reading
     _sessions = sessionmaker(engine, expire_on_commit=False)
+    _reading = engine.execution_options(readonly=True)
 
 
 @contextmanager
@@ -176,25 +204,41 @@ def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[S
     """
     if _sessions is None:
         raise RuntimeError("runtime.start() has not been called in this process")
-    try:
-        with _sessions() as session:
-            with session.begin():
-                if readonly:
-                    session.connection(execution_options=_reading(session, snapshot=snapshot))
-                yield session
-            callbacks: list[Callable[[], object]] = session.info.pop("after_commit", [])
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        logger.warning("database: %s", error)
-        raise ServiceUnavailable("The database does not answer; try again soon") from error
+    with _available(), _sessions() as session:
+        with session.begin():
+            if readonly:
+                session.connection(execution_options={"readonly": True, "snapshot": snapshot})
+            yield session
+        callbacks: list[Callable[[], object]] = session.info.pop("after_commit", [])
     for callback in callbacks:
         callback()
 
 
-def _reading(session: Session, *, snapshot: bool) -> dict[str, Any]:
-    """SQLite shows one moment in any case; PostgreSQL needs no BEGIN where nobody asks for that."""
-    if session.get_bind().dialect.name == "sqlite":
-        return {"readonly": True}
-    return {"isolation_level": "REPEATABLE READ" if snapshot else "AUTOCOMMIT"}
+def rows(statement: Select[Any], parameters: Mapping[str, Any]) -> list[Any]:
+    """What a statement finds that selects columns, as named tuples, at half of a session's cost.
+
+    raises  ServiceUnavailable if the database cannot be reached, or does not answer in time
+    """
+    if _reading is None:
+        raise RuntimeError("runtime.start() has not been called in this process")
+    with _available(), _reading.connect() as connection:
+        found = connection.execute(statement, parameters)
+        return list(map(_named(tuple(found.keys())), found.all()))
+
+
+@lru_cache(maxsize=256)
+def _named(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], Any]:
+    """A column of a named tuple is read ten times as fast as one of SQLAlchemy's rows."""
+    return partial(tuple.__new__, namedtuple("Found", columns, rename=True))
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        logger.warning("database: %s", error)
+        raise ServiceUnavailable("The database does not answer; try again soon") from error
 
 
 def after_commit(session: Session, callback: Callable[[], object]) -> None:
@@ -311,73 +355,21 @@ def is_ready() -> bool:
         return bool(session.execute(text("SELECT 1")).scalar_one())
 
 
-def page(
-    session: Session,
-    statement: Select[Any],
-    order: Sequence[Any],
-    place: Sequence[Any] | None,
-    limit: int,
-) -> tuple[Sequence[Row[Any]], list[Any] | None]:
-    """One page of a list in keyset order, and the place where the next one starts, if any.
-
-    order  columns, ``….desc()`` where newest or best comes first; together they are unique
-    place  the last row's values of ``order``, as JSON gave them back
-    """
-    columns = [getattr(column, "element", column) for column in order]
-    if place is not None:
-        statement = statement.where(_is_behind(order, columns, place))
-    keyed = statement.add_columns(*columns).order_by(*order).limit(limit + 1)
-    rows = session.execute(keyed).all()
-    if len(rows) <= limit:
-        return rows, None
-    last = rows[limit - 1][-len(columns) :]
-    return rows[:limit], [_plain(value) for value in last]
-
-
-def _is_behind(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any]) -> Any:
-    """(a, b) behind (x, y): a behind x, or a = x and b behind y."""
-    clauses = []
-    for index, (ordering, column) in enumerate(zip(order, columns, strict=True)):
-        value = _read(column, place[index])
-        is_descending = getattr(ordering, "modifier", None) is operators.desc_op
-        behind = column < value if is_descending else column > value
-        same = [columns[i] == _read(columns[i], place[i]) for i in range(index)]
-        clauses.append(and_(*same, behind))
-    if len(clauses) == 1:
-        return clauses[0]
-    # Said apart, for no database finds it by itself: an index leads there at once.
-    return and_(_is_beyond(order[0], columns[0], place[0]), or_(*clauses))
-
-
-def _is_beyond(ordering: Any, column: Any, value: Any) -> Any:
-    """It is behind the value, or the same."""
-    is_descending = getattr(ordering, "modifier", None) is operators.desc_op
-    return column <= _read(column, value) if is_descending else column >= _read(column, value)
-
-
-def _plain(value: Any) -> Any:
-    """As JSON can hold it."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, UUID) else value
-
-
-def _read(column: Any, value: Any) -> Any:
-    if isinstance(column.type, UtcDateTime):
-        return datetime.fromisoformat(value)
-    return UUID(value) if isinstance(column.type, Uuid) else value
+@lru_cache(maxsize=16)
+def _cursor_key(secret: str) -> bytes:
+    return hashlib.sha256(f"cursor:{secret}".encode()).digest()
 
 
 class Cursor:
     """Opaque, signed places in a list, bound to the list: account, route, filters and sort."""
 
     def __init__(self, secret: str, binding: Mapping[str, Any]) -> None:
-        self._key = hashlib.sha256(f"cursor:{secret}".encode()).digest()
-        self._binding = json.dumps(binding, sort_keys=True, default=str).encode()
+        self._key = _cursor_key(secret)
+        self._binding = orjson.dumps(binding, default=str, option=orjson.OPT_SORT_KEYS)
 
     def seal(self, place: Sequence[Any]) -> str:
         """The cursor for the row whose sort columns are ``place`` (JSON values)."""
-        body = json.dumps(list(place)).encode()
+        body = orjson.dumps(place)
         return base64.urlsafe_b64encode(self._tag(body) + body).rstrip(b"=").decode()
 
     def open(self, text: str) -> list[Any]:
@@ -393,8 +385,9 @@ class Cursor:
         if not hmac.compare_digest(tag, self._tag(body)):
             message = "not a cursor of this list; start again without one"
             raise InvalidRequest([{"field": "cursor", "code": "invalid", "message": message}])
-        place: list[Any] = json.loads(body)
+        place: list[Any] = orjson.loads(body)
         return place
 
     def _tag(self, body: bytes) -> bytes:
-        return hmac.digest(self._key, self._binding + b"\0" + body, "sha256")[:16]
+        signed = self._binding + b"\0" + body
+        return hashlib.blake2b(signed, key=self._key, digest_size=16).digest()

@@ -1,5 +1,6 @@
 """Domains, what is known of each, and what changed in their DNS."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -40,8 +41,16 @@ class Words(TypeDecorator[list[str]]):
     def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> str | None:
         return None if value is None else "".join(f",{word}" for word in value) + ","
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> list[str] | None:
-        return None if value is None else [word for word in value.split(",") if word]
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[str | None], list[str] | None]:
+        return _words
+
+
+def _words(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    return text[1:-1].split(",") if len(text) > 1 else []
 
 
 class Domain(Base):

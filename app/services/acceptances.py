@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Select, select
 
-from app.db import page, transaction
+from app.db import transaction
 from app.models import Alert, AlertTransition
 from app.services import alerts
+from app.services.listing import Listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Acceptance:
     reason  why it was accepted; ``actor``: who said so, which need not be the risk's owner
     """
 
-    alert: Row[Any]
+    alert: Any
     reason: str | None
     actor: str
 
@@ -34,8 +35,9 @@ def search(
         Alert.status == "dismissed",
         Alert.accepted_until.is_not(None),
     )
+    listing = Listing(statement, (Alert.accepted_until, Alert.id))
+    rows, following = listing.page(place, limit)
     with transaction(readonly=True) as session:
-        rows, following = page(session, statement, (Alert.accepted_until, Alert.id), place, limit)
         said = session.execute(
             select(AlertTransition.alert_id, AlertTransition.note, AlertTransition.actor)
             .where(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from sqlalchemy import Row, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from app import ids
-from app.db import now, page, transaction
+from app.db import now, transaction
 from app.errors import ApplicationError, InvalidRequest, NotFound, PreconditionFailed
 from app.models import Account, Alert, AlertTransition, Domain
 from app.models.alerts import LIVE
@@ -18,6 +19,7 @@ from app.protocols import timestamps
 from app.rules import reconcile
 from app.rules.contract import P, Rule
 from app.services import audit, domains, events, transitions
+from app.services.listing import Listing
 from app.services.transitions import Cause, Step
 
 COLUMNS = (
@@ -84,28 +86,32 @@ class Changed:
 
 def search(
     account_id: UUID, filters: AlertFilter, *, place: Sequence[Any] | None = None, limit: int = 50
-) -> tuple[Sequence[Row[Any]], list[Any] | None]:
+) -> tuple[Sequence[Any], list[Any] | None]:
     """Rows of COLUMNS, newest first, and the place of the next page, if any.
 
     raises  NotFound for a domain that the account has not
     """
-    with transaction(readonly=True) as session:
-        statement: Select[Any] = select(*COLUMNS).where(Alert.account_id == account_id)
-        if filters.domain:
-            domain = domains.owned(session, account_id, filters.domain)
-            statement = statement.where(Alert.domain_id == domain.id)
-        for column, wanted in (
-            (Alert.status, filters.status),
-            (Alert.severity, filters.severity),
-            (Alert.type, filters.type),
-        ):
-            if wanted:
-                statement = statement.where(column == wanted)
-        if filters.from_at:
-            statement = statement.where(Alert.first_seen_at >= filters.from_at)
-        if filters.to_at:
-            statement = statement.where(Alert.first_seen_at < filters.to_at)
-        return page(session, statement, (Alert.id.desc(),), place, limit)
+    domain_id = domains.find(account_id, filters.domain).id if filters.domain else None
+    return _listed(account_id, domain_id, filters).page(place, limit)
+
+
+@lru_cache(maxsize=512)
+def _listed(account_id: UUID, domain_id: UUID | None, filters: AlertFilter) -> Listing:
+    statement: Select[Any] = select(*COLUMNS).where(Alert.account_id == account_id)
+    if domain_id:
+        statement = statement.where(Alert.domain_id == domain_id)
+    for column, wanted in (
+        (Alert.status, filters.status),
+        (Alert.severity, filters.severity),
+        (Alert.type, filters.type),
+    ):
+        if wanted:
+            statement = statement.where(column == wanted)
+    if filters.from_at:
+        statement = statement.where(Alert.first_seen_at >= filters.from_at)
+    if filters.to_at:
+        statement = statement.where(Alert.first_seen_at < filters.to_at)
+    return Listing(statement, (Alert.id.desc(),))
 
 
 def live(account_id: UUID, ref: str) -> Sequence[Row[Any]]:

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from app.db import page, transaction
 from app.models import AuditEvent
+from app.services.listing import Listing
 
 COLUMNS = (
     AuditEvent.id,
@@ -68,7 +68,7 @@ def record(
 
 def search(
     account_id: UUID, filters: AuditFilter, *, place: Sequence[Any] | None = None, limit: int = 50
-) -> tuple[Sequence[Row[Any]], list[Any] | None]:
+) -> tuple[Sequence[Any], list[Any] | None]:
     """Rows of COLUMNS, newest first, and the place of the next page, if any."""
     statement: Select[Any] = select(*COLUMNS).where(AuditEvent.account_id == account_id)
     for column, part in ((AuditEvent.actor, filters.actor), (AuditEvent.target, filters.target)):
@@ -80,5 +80,4 @@ def search(
         statement = statement.where(AuditEvent.at >= filters.from_at)
     if filters.to_at:
         statement = statement.where(AuditEvent.at < filters.to_at)
-    with transaction(readonly=True) as session:
-        return page(session, statement, (AuditEvent.id.desc(),), place, limit)
+    return Listing(statement, (AuditEvent.id.desc(),)).page(place, limit)

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
-from app.db import page, transaction
+from app.db import transaction
 from app.models import DnsChange, Domain, DomainState
 from app.services import domains
+from app.services.listing import Listing
 
 COLUMNS = (
     DnsChange.id,
@@ -52,18 +53,17 @@ def history(
     *,
     place: Sequence[Any] | None = None,
     limit: int = 50,
-) -> tuple[Sequence[Row[Any]], list[Any] | None]:
+) -> tuple[Sequence[Any], list[Any] | None]:
     """Rows of COLUMNS, newest first, and the place of the next page, if any.
 
     raises  NotFound
     """
-    with transaction(readonly=True) as session:
-        domain = domains.owned(session, account_id, ref)
-        statement: Any = select(*COLUMNS).where(DnsChange.domain_id == domain.id)
-        if filters.check:
-            statement = statement.where(DnsChange.check == filters.check)
-        if filters.from_at:
-            statement = statement.where(DnsChange.at >= filters.from_at)
-        if filters.to_at:
-            statement = statement.where(DnsChange.at < filters.to_at)
-        return page(session, statement, (DnsChange.id.desc(),), place, limit)
+    domain = domains.find(account_id, ref)
+    statement: Any = select(*COLUMNS).where(DnsChange.domain_id == domain.id)
+    if filters.check:
+        statement = statement.where(DnsChange.check == filters.check)
+    if filters.from_at:
+        statement = statement.where(DnsChange.at >= filters.from_at)
+    if filters.to_at:
+        statement = statement.where(DnsChange.at < filters.to_at)
+    return Listing(statement, (DnsChange.id.desc(),)).page(place, limit)

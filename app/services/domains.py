@@ -3,22 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Text, false, func, select, type_coerce
+from sqlalchemy import Select, Text, false, func, select, type_coerce
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import ids, settings
 from app.checks.contract import Usage
-from app.db import now, page, transaction
+from app.db import now, transaction
 from app.errors import ApplicationError, Conflict, InvalidRequest, NotFound, PreconditionFailed
 from app.models import Alert, Domain
 from app.models.alerts import LIVE
 from app.protocols import names
 from app.protocols.names import DomainName
 from app.services import audit, intakes, transitions
+from app.services.listing import Listing
 from app.services.transitions import Step
 
 COLUMNS = (
@@ -81,12 +83,16 @@ _SORTS: Mapping[str, tuple[Any, ...]] = {
 
 def search(
     account_id: UUID, filters: DomainFilter, *, place: Sequence[Any] | None = None, limit: int = 50
-) -> tuple[Sequence[Row[Any]], list[Any] | None]:
+) -> tuple[Sequence[Any], list[Any] | None]:
     """Rows of COLUMNS in the order of ``filters.sort``, and the place of the next page, if any."""
+    is_proof_asked = settings.current().domain_verification != "off"
+    return _listed(account_id, filters, is_proof_asked).page(place, limit)
+
+
+@lru_cache(maxsize=512)
+def _listed(account_id: UUID, filters: DomainFilter, is_proof_asked: bool) -> Listing:
     everything: Any = select(*COLUMNS).where(Domain.account_id == account_id)
-    statement = _filtered(everything, filters)
-    with transaction(readonly=True) as session:
-        return page(session, statement, _SORTS[filters.sort], place, limit)
+    return Listing(_filtered(everything, filters, is_proof_asked), _SORTS[filters.sort])
 
 
 def find(account_id: UUID, ref: str) -> Domain:
@@ -220,7 +226,7 @@ def delete(account_id: UUID, ref: str, *, actor: str) -> None:
         audit.record(session, account_id, actor=actor, action="domain.deleted", target=domain.name)
 
 
-def _filtered(statement: Select[Any], filters: DomainFilter) -> Select[Any]:
+def _filtered(statement: Select[Any], filters: DomainFilter, is_proof_asked: bool) -> Select[Any]:
     if filters.q:
         statement = statement.where(Domain.name.contains(filters.q.lower(), autoescape=True))
     if filters.tag:
@@ -229,7 +235,7 @@ def _filtered(statement: Select[Any], filters: DomainFilter) -> Select[Any]:
         statement = statement.where(Domain.grade == filters.grade)
     if filters.usage:
         statement = statement.where(Domain.usage == filters.usage.value)
-    if filters.verified is not None and settings.current().domain_verification != "off":
+    if filters.verified is not None and is_proof_asked:
         is_verified = Domain.verified_at.is_not(None)
         statement = statement.where(is_verified if filters.verified else ~is_verified)
     elif filters.verified is False:

@@ -10,14 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from app import ids, queue
 from app.checks.contract import Severity
-from app.db import insert, now, page, transaction
+from app.db import insert, now, transaction
 from app.models import Account, Channel, Delivery, Domain, Event
 from app.services import events
+from app.services.listing import Listing
 
 AT_ONCE = 500  # events a transaction
 KEPT = timedelta(days=90)
@@ -40,16 +41,15 @@ class _Route:
 
 def read(
     account_id: UUID, since: int, *, place: Sequence[Any] | None = None, limit: int = 50
-) -> tuple[Sequence[Row[Any]], list[Any] | None]:
+) -> tuple[Sequence[Any], list[Any] | None]:
     """Rows of COLUMNS behind the number ``since``, in order, and the place of the next page.
 
     effects  events that have no number yet get one
     """
     if spread(account_id):
         queue.enqueue_delivery()
-    with transaction(readonly=True) as session:
-        statement = select(*COLUMNS).where(Event.account_id == account_id, Event.sequence > since)
-        return page(session, statement, (Event.sequence,), place, limit)
+    statement = select(*COLUMNS).where(Event.account_id == account_id, Event.sequence > since)
+    return Listing(statement, (Event.sequence,)).page(place, limit)
 
 
 def spread_all() -> int:

@@ -1,42 +1,108 @@
-"""A list of rows that can be read by the page or as a whole."""
+"""A list of rows that can be read by the page or as a whole, in keyset order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Row, Select
+from sqlalchemy import Integer, Select, Uuid, and_, bindparam, inspect, or_
+from sqlalchemy.sql import operators
 
-from app.db import page, transaction
+from app.db import UtcDateTime, rows
 
 AT_ONCE = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Listing:
-    """What is in the list and in which order; each reading is a transaction of its own."""
+    """What is in the list and in which order; each reading is a transaction of its own.
+
+    order  columns, ``….desc()`` where newest or best comes first; together they are unique
+    """
 
     statement: Select[Any]
     order: tuple[Any, ...]
 
     def page(
         self, place: Sequence[Any] | None, limit: int
-    ) -> tuple[Sequence[Row[Any]], list[Any] | None]:
-        """Rows from ``place`` on, and the place of the next page, if any."""
-        with transaction(readonly=True) as session:
-            return page(session, self.statement, self.order, place, limit)
+    ) -> tuple[Sequence[Any], list[Any] | None]:
+        """Rows from ``place`` on, and the place of the next page, if any.
+
+        place  the values of ``order`` in the row before, as JSON gave them back
+        """
+        statement, at = self._keyed
+        if place is not None:
+            statement = statement.where(_is_behind(self.order, self._columns, place))
+        found = rows(statement, {"most": limit + 1})
+        if len(found) <= limit:
+            return found, None
+        last = found[limit - 1]
+        return found[:limit], [_plain(last[position]) for position in at]
 
     def exceeds(self, most: int) -> bool:
         """Whether there are more rows than that."""
-        with transaction(readonly=True) as session:
-            beyond = self.statement.order_by(*self.order).offset(most).limit(1)
-            return session.execute(beyond).first() is not None
+        statement, _ = self._keyed
+        return bool(rows(statement.offset(most), {"most": 1}))
 
-    def every(self, most: int) -> Iterator[Row[Any]]:
+    def every(self, most: int) -> Iterator[Any]:
         """All rows up to that number, a few at a time: no transaction waits for who reads them."""
         place: Sequence[Any] | None = None
         while most > 0:
-            rows, place = self.page(place, min(AT_ONCE, most))
-            yield from rows
-            most -= len(rows)
+            found, place = self.page(place, min(AT_ONCE, most))
+            yield from found
+            most -= len(found)
             if place is None:
                 return
+
+    @cached_property
+    def _columns(self) -> list[Any]:
+        return [getattr(column, "element", column) for column in self.order]
+
+    @cached_property
+    def _keyed(self) -> tuple[Select[Any], list[int]]:
+        """The statement with its order, and where in a row the columns of that are."""
+        statement, at = self.statement, []
+        for column in self._columns:
+            chosen = statement.selected_columns
+            known = chosen.corresponding_column(inspect(column).expression)
+            if known is None:
+                statement = statement.add_columns(column)
+            at.append(len(chosen) if known is None else chosen.values().index(known))
+        statement = statement.order_by(*self.order).limit(bindparam("most", type_=Integer))
+        return statement, at
+
+
+def _is_behind(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any]) -> Any:
+    """(a, b) behind (x, y): a behind x, or a = x and b behind y."""
+    clauses = []
+    for index, (ordering, column) in enumerate(zip(order, columns, strict=True)):
+        value = _read(column, place[index])
+        is_descending = getattr(ordering, "modifier", None) is operators.desc_op
+        behind = column < value if is_descending else column > value
+        same = [columns[i] == _read(columns[i], place[i]) for i in range(index)]
+        clauses.append(and_(*same, behind))
+    if len(clauses) == 1:
+        return clauses[0]
+    # Said apart, for no database finds it by itself: an index leads there at once.
+    return and_(_is_beyond(order[0], columns[0], place[0]), or_(*clauses))
+
+
+def _is_beyond(ordering: Any, column: Any, value: Any) -> Any:
+    """It is behind the value, or the same."""
+    is_descending = getattr(ordering, "modifier", None) is operators.desc_op
+    return column <= _read(column, value) if is_descending else column >= _read(column, value)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _read(column: Any, value: Any) -> Any:
+    if isinstance(column.type, UtcDateTime):
+        return datetime.fromisoformat(value)
+    return UUID(value) if isinstance(column.type, Uuid) else value

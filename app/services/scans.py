@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +12,12 @@ from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.orm import Session, undefer
 
 from app import db, ids, queue, settings
-from app.db import after_commit, now, page, transaction
+from app.db import after_commit, now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import BatchScan, Domain, Scan, ScanBatch
 from app.models.scans import UNFINISHED
 from app.services import domains
+from app.services.listing import Listing
 
 MAX_BATCH = 5_000
 
@@ -169,25 +171,29 @@ def ring(scan_ids: Sequence[UUID]) -> None:
 
 def search(
     account_id: UUID, filters: ScanFilter, *, place: Sequence[Any] | None = None, limit: int = 50
-) -> tuple[Sequence[Row[Any]], list[Any] | None]:
+) -> tuple[Sequence[Any], list[Any] | None]:
     """Rows of COLUMNS, newest first, and the place of the next page, if any.
 
     raises  NotFound for a domain that the account has not
     """
-    with transaction(readonly=True) as session:
-        statement: Select[Any] = select(*COLUMNS).where(Scan.account_id == account_id)
-        if filters.domain:
-            domain = domains.owned(session, account_id, filters.domain)
-            statement = statement.where(Scan.domain_id == domain.id)
-        if filters.status:
-            statement = statement.where(Scan.status == filters.status)
-        if filters.trigger:
-            statement = statement.where(Scan.trigger == filters.trigger)
-        if filters.from_at:
-            statement = statement.where(Scan.requested_at >= filters.from_at)
-        if filters.to_at:
-            statement = statement.where(Scan.requested_at < filters.to_at)
-        return page(session, statement, (Scan.id.desc(),), place, limit)
+    domain_id = domains.find(account_id, filters.domain).id if filters.domain else None
+    return _listed(account_id, domain_id, filters).page(place, limit)
+
+
+@lru_cache(maxsize=512)
+def _listed(account_id: UUID, domain_id: UUID | None, filters: ScanFilter) -> Listing:
+    statement: Select[Any] = select(*COLUMNS).where(Scan.account_id == account_id)
+    if domain_id:
+        statement = statement.where(Scan.domain_id == domain_id)
+    if filters.status:
+        statement = statement.where(Scan.status == filters.status)
+    if filters.trigger:
+        statement = statement.where(Scan.trigger == filters.trigger)
+    if filters.from_at:
+        statement = statement.where(Scan.requested_at >= filters.from_at)
+    if filters.to_at:
+        statement = statement.where(Scan.requested_at < filters.to_at)
+    return Listing(statement, (Scan.id.desc(),))
 
 
 def find(account_id: UUID, scan_id: UUID) -> Scan:

@@ -3,11 +3,13 @@
     ./dev bench request [--rounds 5] [--seconds 4]
 
 Two workers with threads, eight connections that stay open; limiter and key check are on, with a
-real Valkey and a real PostgreSQL. What the client costs is in all figures alike.
+real Valkey and a real PostgreSQL. What the client costs is in all rates alike; the CPU time is that
+of the workers alone, and says more than rates where others use the machine too.
 """
 
 import argparse
 import multiprocessing
+import os
 import selectors
 import socket
 import statistics
@@ -17,6 +19,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from app import runtime
 from app.models.keys import Scope
@@ -34,24 +37,44 @@ MAX_TAIL = 4  # p99 as a multiple of p50
 
 @dataclass(slots=True)
 class Sample:
-    """What one run brought: requests a second, and how long each took, sorted."""
+    """What one run brought: requests a second, how long each took, sorted, and the CPU seconds that
+    the workers spent on all.
+    """
 
     rate: float
     seconds: Sequence[float] = field(default_factory=list)
+    cpu_seconds: float = 0.0
 
     def at(self, share: float) -> float:
         """The time that this share of the requests took at most."""
         return self.seconds[min(int(len(self.seconds) * share), len(self.seconds) - 1)]
 
 
-def load(port: int, path: str, token: str, seconds: float) -> Sample:
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A gunicorn, and where it listens."""
+
+    pid: int
+    port: int
+
+    def cpu_seconds(self) -> float:
+        """What its workers have spent so far."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        stats = [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2] for child in children]
+        ticks = sum(int(value) for stat in stats for value in stat.split()[11:13])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def load(server: Server, path: str, token: str, seconds: float) -> Sample:
     """Ask for one path over all connections at once, in a process of its own."""
     ours, theirs = multiprocessing.Pipe()
-    arguments = (theirs, port, path, token, seconds)
+    arguments = (theirs, server.port, path, token, seconds)
     process = multiprocessing.Process(target=_load, args=arguments)
+    before = server.cpu_seconds()
     process.start()
     sample: Sample = ours.recv()
     process.join()
+    sample.cpu_seconds = server.cpu_seconds() - before
     return sample
 
 
@@ -98,12 +121,12 @@ def _is_whole(heard: bytearray) -> bool:
 
 
 @contextmanager
-def _gunicorn(application: str, variables: dict[str, str]) -> Iterator[int]:
+def _gunicorn(application: str, variables: dict[str, str]) -> Iterator[Server]:
     port = free_port(0)
     settings = {"PORT": str(port), "BIND": "127.0.0.1", "WEB_CONCURRENCY": "2", **variables}
     more = ("--max-requests", "0", "--log-level", "warning")
     arguments = ("-c", "gunicorn.conf.py", *more, application)
-    with backends.process("gunicorn", settings, *arguments):
+    with backends.process("gunicorn", settings, *arguments) as pid:
         for _ in range(600):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2).close()
@@ -112,7 +135,7 @@ def _gunicorn(application: str, variables: dict[str, str]) -> Iterator[int]:
                 break  # it answers
             except OSError:
                 time.sleep(0.05)
-        yield port
+        yield Server(pid, port)
 
 
 def _token(variables: dict[str, str]) -> str:
@@ -141,25 +164,31 @@ def main() -> None:
             _measure(floor, ours, token, options.rounds, options.seconds)
 
 
-def _measure(floor: int, ours: int, token: str, rounds: int, seconds: float) -> None:
+def _measure(floor: Server, ours: Server, token: str, rounds: int, seconds: float) -> None:
     ways = [("/", floor), *((path, ours) for path in TARGETS)]
     samples: dict[str, list[Sample]] = {path: [] for path, _ in ways}
-    for path, port in ways:
-        load(port, path, token, 1.0)
+    for path, server in ways:
+        load(server, path, token, 1.0)
     for _ in range(rounds):
-        for path, port in ways:
-            samples[path].append(load(port, path, token, seconds))
+        for path, server in ways:
+            samples[path].append(load(server, path, token, seconds))
     bare = statistics.median(sample.rate for sample in samples["/"])
     print(f"\n{CONNECTIONS} connections, medians of {rounds} rounds in turns")
-    print(f"  {'Flask, hello':24} {bare:8.0f} requests/s")
+    print(f"  {'Flask, hello':24} {bare:8.0f} requests/s, {_cpu(samples['/'])}")
     for path, target in TARGETS.items():
         rate = statistics.median(sample.rate for sample in samples[path])
         median = statistics.median(sample.at(0.5) for sample in samples[path])
         tail = statistics.median(sample.at(0.99) for sample in samples[path])
         print(
             f"  GET {path:20} {rate:8.0f} requests/s, {rate / bare:.2f} of it (target {target}),"
-            f" p50 {median * 1000:.1f} ms, p99 {tail / median:.1f} × p50 (target {MAX_TAIL})"
+            f" {_cpu(samples[path])}, p50 {median * 1000:.1f} ms,"
+            f" p99 {tail / median:.1f} × p50 (target {MAX_TAIL})"
         )
+
+
+def _cpu(samples: Sequence[Sample]) -> str:
+    spent = statistics.median(sample.cpu_seconds / len(sample.seconds) for sample in samples)
+    return f"{spent * 1_000_000:.0f} µs CPU"
 
 
 if __name__ == "__main__":

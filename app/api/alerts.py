@@ -10,6 +10,7 @@ from app.api import alert_shapes, answers, inputs
 from app.api.auth import current
 from app.api.contract import Body, endpoint
 from app.api.domains import problem
+from app.api.remembered import Remembered
 from app.api.scans import parsed
 from app.checks.contract import Severity
 from app.models.keys import Scope
@@ -17,6 +18,8 @@ from app.services import alerts, events
 from app.services.alerts import AlertChange, AlertFilter
 
 bp = Blueprint("alerts", __name__, url_prefix="/alerts")
+
+_remembered = Remembered(events.alert_as_json)
 
 
 class AlertQuery(inputs.Span):
@@ -66,7 +69,7 @@ def index(query: AlertQuery) -> Response:
     rows, place = alerts.search(
         current().account_id, filters, place=answers.place(query), limit=query.limit
     )
-    return answers.many([events.alert_as_json(row) for row in rows], query, place)
+    return answers.many([_remembered(row) for row in rows], query, place)
 
 
 @bp.get("/<id>")

@@ -11,6 +11,7 @@ from app import ids, settings
 from app.api import answers, inputs, shapes
 from app.api.auth import current
 from app.api.contract import Body, Query, endpoint
+from app.api.remembered import Remembered
 from app.checks.contract import Severity, Usage
 from app.errors import ApplicationError
 from app.models.keys import Scope
@@ -81,9 +82,9 @@ def index(query: DomainQuery) -> Response:
     account = current().account_id
     filters = DomainFilter(query.q, query.tag, query.grade, query.verified, query.usage, query.sort)
     rows, place = domains.search(account, filters, place=answers.place(query), limit=query.limit)
-    counts: Mapping[UUID, Mapping[str, int]] | None = None
-    if query.include:
-        counts = domains.open_alert_counts(account, [row.id for row in rows])
+    if not query.include:
+        return answers.many([_remembered(row, account) for row in rows], query, place)
+    counts = domains.open_alert_counts(account, [row.id for row in rows])
     return answers.many([shape(row, account, counts) for row in rows], query, place)
 
 
@@ -170,9 +171,10 @@ def verify(domain: str) -> Response:
     return answers.one(shape(found, caller.account_id, {}), version=found.updated_at)
 
 
-def shape(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | None) -> Any:
+def shape(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | None = None) -> Any:
     """A domain, or a row of ``domains.COLUMNS``, on the wire."""
-    challenge = verification.challenge(account, row.name)
+    name = row.name
+    challenge = verification.challenge(account, name)
     last_scan = row.last_scan_id and {
         "id": ids.public("scan", row.last_scan_id),
         "status": row.last_scan_status,
@@ -180,12 +182,12 @@ def shape(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | No
     }
     return {
         "id": ids.public("dom", row.id),
-        "name": row.name,
-        "unicodeName": names.unicode_name(row.name),
-        "hasMixedScripts": names.has_mixed_scripts(row.name),
+        "name": name,
+        "unicodeName": names.unicode_name(name),
+        "hasMixedScripts": names.has_mixed_scripts(name),
         "usage": row.usage,
-        "tags": list(row.tags),
-        "dkimSelectors": list(row.dkim_selectors),
+        "tags": row.tags,
+        "dkimSelectors": row.dkim_selectors,
         "schedule": row.schedule,
         "verification": {
             "status": "verified" if verification.is_verified(row.verified_at) else "pending",
@@ -199,6 +201,9 @@ def shape(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | No
         "createdAt": answers.time(row.created_at),
         "updatedAt": answers.time(row.updated_at),
     }
+
+
+_remembered = Remembered(shape)
 
 
 def severities(counts: Mapping[str, int]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from app import ids
 from app.api import answers, inputs, shapes
 from app.api.auth import current
 from app.api.contract import Body, Query, endpoint
+from app.api.remembered import Remembered
 from app.errors import InvalidRequest, NotFound
 from app.insight.diff import diff
 from app.models.keys import Scope
@@ -107,7 +108,7 @@ def index(query: ScanQuery) -> Response:
     rows, place = scans.search(
         current().account_id, filters, place=answers.place(query), limit=query.limit
     )
-    return answers.many([head(row) for row in rows], query, place)
+    return answers.many([_remembered(row) for row in rows], query, place)
 
 
 @bp.get("/scans/<id>")
@@ -171,6 +172,9 @@ def head(row: Any) -> dict[str, Any]:
         "summary": row.summary,
         "error": row.error,
     }
+
+
+_remembered = Remembered(head)
 
 
 def whole(scan: Any) -> dict[str, Any]:

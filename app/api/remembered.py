@@ -1,0 +1,33 @@
+"""Rows of lists as JSON, made once for as long as a row stays as it is."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+MOST_ROWS, MAX_BYTES = 4096, 4096
+
+
+class Remembered:
+    """A shape whose JSON is kept beside the row: clients ask for the same lists again and again,
+    and to see that a row is the same takes a fifth of the time of writing it anew.
+
+    of  makes the shape of a row with an ``id``; what else it is given must follow from that id
+    """
+
+    def __init__(self, of: Callable[..., Mapping[str, Any]]) -> None:
+        self._of = of
+        self._known: dict[int, tuple[Any, orjson.Fragment]] = {}
+
+    def __call__(self, row: Any, *more: Any) -> orjson.Fragment:
+        """The row as JSON, for ``answers.many``."""
+        known = self._known.get(row.id.int)
+        if known is not None and known[0] == row:
+            return known[1]
+        text = orjson.dumps(self._of(row, *more))
+        written = orjson.Fragment(text)
+        if len(text) <= MAX_BYTES:
+            if len(self._known) >= MOST_ROWS:
+                self._known.clear()
+            self._known[row.id.int] = (row, written)
+        return written

@@ -1,0 +1,50 @@
+"""Rows of lists that are written once for as long as they stay the same."""
+
+from collections import namedtuple
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+
+from app.api import remembered
+from app.api.remembered import Remembered
+
+Row = namedtuple("Row", ["id", "name"])
+
+
+class Shape:
+    """Counts how often it is made."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    def __call__(self, row: Any, *more: str) -> dict[str, str]:
+        self.made.append(row.name)
+        return {"name": row.name, "more": "".join(more)}
+
+
+def test_a_row_is_written_once_and_anew_when_it_is_another() -> None:
+    shape = Shape()
+    write = Remembered(shape)
+    texts = [orjson.dumps(write(Row(UUID(int=7), name), "x")) for name in ("a", "a", "b", "b", "a")]
+    assert shape.made == ["a", "b", "a"]
+    assert orjson.loads(texts[1]) == {"name": "a", "more": "x"}
+    assert texts == [texts[0], texts[0], texts[2], texts[2], texts[0]]
+
+
+def test_what_is_long_is_not_kept() -> None:
+    shape = Shape()
+    write = Remembered(shape)
+    for _ in range(2):
+        write(Row(UUID(int=7), "a" * remembered.MAX_BYTES))
+    assert len(shape.made) == 2
+
+
+def test_so_many_rows_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "MOST_ROWS", 2)
+    shape = Shape()
+    write = Remembered(shape)
+    for number in (1, 2, 3, 1):
+        write(Row(UUID(int=number), "a"))
+    assert len(shape.made) == 4

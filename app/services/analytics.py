@@ -307,16 +307,18 @@ def _when(hour: Any, window: Window) -> Any:
 
 def flow_counts(session: Session, domain_id: UUID, window: Window) -> Select[int, int]:
     """``flow_id`` and its ``messages`` in the window: closed weeks as weeks, the rest by hours."""
-    rows = in_blocks(session, FlowCount, domain_id, window).subquery()
+    columns = (FlowCount.flow_id, FlowCount.messages)
+    rows = in_blocks(session, FlowCount, columns, domain_id, window).subquery()
     return select(rows.c.flow_id, sum_of(rows.c.messages).label("messages")).group_by(
         rows.c.flow_id
     )
 
 
 def in_blocks(
-    session: Session, table: type[FlowCount] | type[ReporterCount], domain_id: UUID, window: Window
-) -> CompoundSelect[Any]:
-    """The rows of the table that together are the window, each message once."""
+    session: Session, table: type[FlowCount] | type[ReporterCount], columns: Sequence[Any],
+    domain_id: UUID, window: Window,
+) -> CompoundSelect[Any]:  # fmt: skip
+    """The columns of the rows of the table that together are the window, each message once."""
     weeks = session.scalars(
         select(DmarcWeek.start).where(
             DmarcWeek.domain_id == domain_id,
@@ -328,7 +330,7 @@ def in_blocks(
     # One SELECT a block: an OR of them PostgreSQL may answer from all that the domain has.
     return union_all(
         *(
-            select(*table.__table__.c).where(
+            select(*columns).where(
                 table.domain_id == domain_id,
                 table.span == span, table.start >= start, table.start < stop,
             )

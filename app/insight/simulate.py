@@ -115,9 +115,16 @@ class Simulation:
     def run(self, mail: Iterable[Mail]) -> Replay:
         """What would have happened to all of it; sums are of the mail that is hit."""
         alike: dict[tuple[int, str, bool | None], list[Mail]] = {}
-        for one in mail:
-            key = (id(one.identity), one.source, self._still_lets(one.source_ip))
-            alike.setdefault(key, []).append(one)
+        is_spf_touched = bool(self._proposal.remove_spf)
+        for one in mail:  # thousands: a name for each field costs more than all else
+            address, identity, _, source = one
+            lets = self._still_lets(address) if is_spf_touched else True
+            key = (id(identity), source, lets)
+            some = alike.get(key)
+            if some is None:
+                alike[key] = [one]
+            else:
+                some.append(one)
         replay = Replay()
         for some in alike.values():
             self._count(replay, some, self.outcome(some[0]))
@@ -134,7 +141,7 @@ class Simulation:
 
     def _count(self, replay: Replay, mail: Sequence[Mail], outcome: Outcome) -> None:
         """Count mail that has one outcome, from one source with one identity."""
-        identity, count = mail[0].identity, sum(one.messages for one in mail)
+        identity, count = mail[0].identity, sum([one[2] for one in mail])
         replay.messages += count
         replay.passed += count * outcome.passed
         replay.dispositions[outcome.disposition.value] += count
@@ -153,8 +160,9 @@ class Simulation:
         replay.sources[mail[0].source] += count
         replay.header_from[identity.header_from] += count
         replay.identities.add(identity)
-        for one in mail:
-            replay.addresses[one.source_ip] += one.messages
+        addresses = replay.addresses
+        for address, _, messages, _ in mail:
+            addresses[address] = addresses.get(address, 0) + messages
 
     def _judge(self, identity: Identity, signs: bool, lets: bool | None) -> Outcome:
         proposal = self._proposal

@@ -130,23 +130,26 @@ def gather(
     clues = {number: clue(identity, context.walked) for number, identity in identities.items()}
     by_address: dict[str, list[Flow]] = {}
     for flow in flows:
-        by_address.setdefault(flow.source_ip, []).append(flow)
-    sources: dict[str, Source] = {}
-    parts: dict[tuple[str, bool, int], _Part] = {}
+        by_address.setdefault(flow[0], []).append(flow)
+    gathered = _Gathered({}, {})
+    for flow in by_address.pop(ELSEWHERE, ()):  # each identity speaks for itself
+        gathered.add(_by_identities(ELSEWHERE, [clues[flow.identity]]), [flow], clues)
+    letting = context.spf.letting if context.spf else _nothing
     for address, some in by_address.items():
-        for service, mine in _services(address, some, clues, context):
-            is_listed = service.term is not None
-            for flow in mine:
-                place = (service.key, is_listed, flow[1])
-                part = parts.get(place)
-                if part is None:
-                    part = parts[place] = _part(sources, service, clues[flow[1]])
-                part.flows.append(flow)
-    for part in parts.values():
-        _add(part)
-    for source in sources.values():
+        if terms := letting(address):
+            service = _by_term(terms[0])
+        else:
+            host = context.hosts.get(address, NOBODY)
+            service = _by_identities(address, [clues[flow[1]] for flow in some], host)
+        gathered.add(service, some, clues)
+    sources = gathered.sources()
+    for source in sources:
         _conclude(source, context)
-    return sorted(sources.values(), key=lambda source: (-source.messages, source.key))
+    return sorted(sources, key=lambda source: (-source.messages, source.key))
+
+
+def _nothing(_address: str) -> tuple[Term, ...]:
+    return ()
 
 
 def clue(identity: Identity, walked: str | None = None) -> Clue:
@@ -173,20 +176,6 @@ def clue(identity: Identity, walked: str | None = None) -> Clue:
         is_own_broken=is_broken and not own,
         signer=max(others, key=lambda name: known_senders.of(name) is not None, default=None),
     )
-
-
-def _services(
-    address: str, flows: Sequence[Flow], clues: Mapping[int, Clue], context: Context
-) -> Iterable[tuple[Service, Sequence[Flow]]]:
-    """The service of an address; without an address each identity speaks for itself."""
-    if address == ELSEWHERE:
-        return [(_by_identities(address, [clues[flow.identity]]), [flow]) for flow in flows]
-    terms = context.spf.letting(address) if context.spf else ()
-    if terms:
-        return [(_by_term(terms[0]), flows)]
-    found = [clues[flow.identity] for flow in flows]
-    host = context.hosts.get(address, NOBODY)
-    return [(_by_identities(address, found, host), flows)]
 
 
 @lru_cache(maxsize=1_024)
@@ -250,11 +239,34 @@ class _Part(NamedTuple):
     flows: list[Flow]
 
 
-def _part(sources: dict[str, Source], service: Service, found: Clue) -> _Part:
-    judged = judge(found, service.sender, is_listed=service.term is not None)
-    key = f"{service.key}/forwarding" if judged.kind is Kind.FORWARDER else service.key
-    source = sources.setdefault(key, Source(key, service))
-    return _Part(source, found.identity, judged, [])
+class _Gathered(NamedTuple):
+    """What services sent.
+
+    parts  by the service's key and whether SPF lets it, and by identity
+    """
+
+    by_key: dict[str, Source]
+    parts: dict[tuple[str, bool], dict[int, _Part]]
+
+    def add(self, service: Service, flows: Iterable[Flow], clues: Mapping[int, Clue]) -> None:
+        is_listed = service.term is not None
+        parts = self.parts.setdefault((service.key, is_listed), {})
+        for flow in flows:
+            part = parts.get(flow[1])
+            if part is None:
+                found = clues[flow[1]]
+                judged = judge(found, service.sender, is_listed=is_listed)
+                passed_on = "/forwarding" if judged.kind is Kind.FORWARDER else ""
+                key = f"{service.key}{passed_on}"
+                source = self.by_key.setdefault(key, Source(key, service))
+                part = parts[flow[1]] = _Part(source, found.identity, judged, [])
+            part.flows.append(flow)
+
+    def sources(self) -> list[Source]:
+        for parts in self.parts.values():
+            for part in parts.values():
+                _add(part)
+        return list(self.by_key.values())
 
 
 def _add(part: _Part) -> None:

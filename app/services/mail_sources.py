@@ -32,6 +32,7 @@ from app.services.kept import Kept
 
 MAX_FLOWS = 3_000  # that are looked at one by one
 MAX_IDENTITIES = 2_000  # of other flows, that are
+MAX_KNOWN = 10_000  # identities that a process remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def _gathered(
     states: Mapping[str, State],
 ) -> Sending:  # fmt: skip
     flows, hosts = _flows(session, domain.id, window)
-    found = _identities(session, {flow.identity for flow in flows})
+    found = _identities(session, domain.id, {flow.identity for flow in flows})
     if len(flows) >= MAX_FLOWS + MAX_IDENTITIES:
         more, alike = _left(session, domain, window)
         flows, found = flows + more, found | alike
@@ -182,11 +183,23 @@ def _gathered(
     )  # fmt: skip
 
 
-def _identities(session: Session, numbers: Iterable[int]) -> dict[int, Identity]:
-    found: dict[int, Identity] = {}
-    for some in rollups.batched(numbers):
-        rows = session.execute(select(*DmarcIdentity.__table__.c).where(DmarcIdentity.id.in_(some)))
-        found.update((row.id, identities.from_row(row)) for row in rows)
+_known: dict[tuple[UUID, int], Identity] = {}  # they never change
+
+
+def _identities(session: Session, domain_id: UUID, numbers: Iterable[int]) -> dict[int, Identity]:
+    wanted = set(numbers)
+    found = {n: known for n in wanted if (known := _known.get((domain_id, n)))}
+    for some in rollups.batched(wanted - found.keys()):
+        rows = session.execute(
+            select(*DmarcIdentity.__table__.c).where(
+                DmarcIdentity.domain_id == domain_id, DmarcIdentity.id.in_(some)
+            )
+        )
+        fresh = {row.id: identities.from_row(row) for row in rows}
+        if len(_known) > MAX_KNOWN:
+            _known.clear()
+        _known.update(((domain_id, number), identity) for number, identity in fresh.items())
+        found |= fresh
     return found
 
 

@@ -120,10 +120,11 @@ def try_out(account_id: UUID, ref: str, window: Window, trial: Trial) -> Simulat
 
 
 def _mail(sending: Sending) -> list[Mail]:
+    identities = sending.identities
     return [
-        Mail(flow.source_ip, sending.identities[flow.identity], flow.messages, source.key)
+        Mail(address, identities[identity], messages, source.key)
         for source in sending.sources
-        for flow in source.flows
+        for address, identity, messages, _, _ in source.flows
     ]
 
 

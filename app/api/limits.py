@@ -1,7 +1,8 @@
 """The rate limit: 100 a minute for each key over all routes, and its headers on every answer.
 
-Flask-Limiter decides. Its storage here counts in one round trip to Redis, and limit, rest and reset
-of one answer come from that one count, so that they never contradict.
+Flask-Limiter decides and supplies the headers, as a class of ours. Its storage here counts in one
+round trip to Redis, and limit, rest and reset of one answer come from that one count, so that they
+never contradict.
 """
 
 import logging
@@ -134,11 +135,32 @@ class CallersLimiter(Limiter):
                 raise RateLimitExceeded(RuntimeLimit(item, self._key_func, "api"))
             g.setdefault("standing", standing)
 
+    def init_app(self, app: Flask) -> None:
+        """Count before each request, and supply the headers after it."""
+        super().init_app(app)
+        app.after_request(self._supply_headers)
+
+    @staticmethod
+    def _supply_headers(response: Response) -> Response:
+        """Where the caller stands, and the same in the words of the IETF's draft."""
+        headers = response.headers
+        if response.status_code == 429:
+            headers["Retry-After"] = str(g.get("retry_after", 1))
+        standing: Standing | None = g.get("standing")
+        if standing is not None:
+            limit, window, remaining, reset = standing
+            headers.add("X-RateLimit-Limit", str(limit))
+            headers.add("X-RateLimit-Remaining", str(remaining))
+            headers.add("X-RateLimit-Reset", str(reset))
+            headers.add("RateLimit-Policy", f'"default";q={limit};w={window}')
+            left = max(0, reset - int(time.time()))
+            headers.add("RateLimit", f'"default";r={remaining};t={left}')
+        return response
+
 
 def init_app(app: Flask, chosen: Settings) -> None:
     """Count and answer; must come behind ``auth.init_app``."""
     CallersLimiter(lambda: _counted_as()[0], app=app, storage_uri=f"counting+{chosen.redis_url}")
-    app.after_request(_add_headers)
 
 
 def retry_after() -> int:
@@ -164,20 +186,3 @@ def _counted_as() -> tuple[str, str]:
 
 def _is_exempt() -> bool:
     return (request.blueprint or request.endpoint or "").partition(".")[0] in _EXEMPT
-
-
-def _add_headers(response: Response) -> Response:
-    """Where the caller stands, and the same in the words of the IETF's draft."""
-    headers = response.headers
-    if response.status_code == 429:
-        headers["Retry-After"] = str(g.get("retry_after", 1))
-    standing: Standing | None = g.get("standing")
-    if standing is not None:
-        limit, window, remaining, reset = standing
-        headers.add("X-RateLimit-Limit", str(limit))
-        headers.add("X-RateLimit-Remaining", str(remaining))
-        headers.add("X-RateLimit-Reset", str(reset))
-        headers.add("RateLimit-Policy", f'"default";q={limit};w={window}')
-        left = max(0, reset - int(time.time()))
-        headers.add("RateLimit", f'"default";r={remaining};t={left}')
-    return response

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-MOST_ROWS, MAX_BYTES = 4096, 4096
+MOST_ROWS, MAX_BYTES = 1024, 4096
 
 
 class Remembered:

@@ -23,6 +23,8 @@ from app.network.lots import Lots
 
 BURST = 240  # questions that fit the buffer of a server that has not come to read them (208 KiB)
 BURST_SECONDS = 0.05  # after which it has
+MOST = 480  # questions while it answers: it has read those before the answered ones
+PATIENCE = 4  # answers for each question more than BURST
 SOCKETS = 8  # in turn, for each server
 USES = 32  # questions from one port, before it is given up for another
 _BURST = 16  # datagrams read before others have their turn
@@ -65,7 +67,8 @@ class Transport:
         self.alarm = Alarm(self._loop)
         self.lots = Lots()
         self.is_closed = False
-        self._places = BURST
+        self._places = self._most = BURST
+        self._answers = 0
         self._waiting: deque[_Exchange] = deque()
         self._by_tcp: set[asyncio.Task[None]] = set()
 
@@ -75,7 +78,7 @@ class Transport:
         query  its message will be sent with a fresh id
         """
         exchange = _Exchange(self, query, done)
-        if self._places:
+        if self._places > 0:
             self._places -= 1
             exchange.start()
         else:
@@ -83,10 +86,22 @@ class Transport:
 
     def give_place(self) -> None:
         """One of the burst is over: the next may go out."""
-        if self._waiting:
+        if self._waiting and self._places >= 0:
             self._waiting.popleft().start()
         else:
             self._places += 1
+
+    def widen(self) -> None:
+        """An answer came: the server reads, and is given more at a time (as in RFC 5681 §3.1)."""
+        self._answers += 1
+        if self._most < MOST and self._answers % PATIENCE == 0:
+            self._most += 1
+            self.give_place()
+
+    def narrow(self) -> None:
+        """An answer did not come, maybe for want of room: as few at a time as at first."""
+        self._places -= self._most - BURST
+        self._most = BURST
 
     def spawn(self, task: "asyncio.Task[None]") -> None:
         """Keep a task until it ends."""
@@ -136,6 +151,7 @@ class _Exchange:
     def hear(self, message: wire.Message, data: bytes) -> None:
         """A response to this question, and to no other, as it was read and as it came."""
         self._forget()
+        self._transport.widen()
         if message.truncated or not self._server.is_believed(data, self.sent, self.query):
             loop = self._transport.alarm.loop
             self._transport.spawn(loop.create_task(self._ask_by_tcp()))
@@ -174,6 +190,7 @@ class _Exchange:
 
     def _expire(self) -> None:
         if self._socket and self._transport.alarm.loop.time() >= self._until:
+            self._transport.narrow()
             self.fail("garbage" if self.garbled else "timeout")
 
     def _forget(self) -> None:

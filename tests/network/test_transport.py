@@ -7,7 +7,7 @@ import pytest
 
 from app.network import wire
 from app.network.alarm import Alarm
-from app.network.transport import BURST, Said, Transport
+from app.network.transport import BURST, MOST, Said, Transport
 
 
 async def _said(server: tuple[str, int], count: int, seconds: float) -> list[Said]:
@@ -66,6 +66,47 @@ async def test_those_behind_the_burst_go_out_though_the_server_is_silent() -> No
         assert await _said(server.getsockname(), BURST + 60, 0.4) == ["timeout"] * (BURST + 60)
         asked = {server.recv(512)[12:] for _ in range(BURST + 60)}
     assert len(asked) > BURST
+
+
+class _Late(asyncio.DatagramProtocol):
+    """Answers a little late that there is no such name, and some only when asked again."""
+
+    def __init__(self, deaf_to: int) -> None:
+        self._deaf_to = deaf_to  # every so manieth question; 0: to none
+        self._seen: set[bytes] = set()
+        self._out = self.most_out = 0
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        is_new = data[12:] not in self._seen
+        self._seen.add(data[12:])
+        if is_new and self._deaf_to and len(self._seen) % self._deaf_to == 0:
+            return
+        self._out += 1
+        self.most_out = max(self.most_out, self._out)
+        asyncio.get_running_loop().call_later(0.02, self._answer, data, address)
+
+    def _answer(self, data: bytes, address: tuple[str, int]) -> None:
+        self._out -= 1
+        self._transport.sendto(data[:2] + b"\x81\x83\0\1" + bytes(6) + data[12:-11], address)
+
+
+@pytest.mark.parametrize("deaf_to", [0, 7])
+async def test_a_server_that_answers_is_asked_more_at_once_and_nothing_is_forgotten(
+    deaf_to: int,
+) -> None:
+    loop, late = asyncio.get_running_loop(), _Late(deaf_to)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+        listening, _ = await loop.create_datagram_endpoint(lambda: late, sock=server)
+        said = await _said(server.getsockname(), 5 * MOST, 3)
+        listening.close()
+    assert not [outcome for outcome in said if isinstance(outcome, str)]
+    assert late.most_out > BURST
 
 
 async def test_thousands_that_cannot_be_sent_fail_one_after_the_other() -> None:

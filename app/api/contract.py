@@ -86,7 +86,7 @@ def endpoint(**promised: Any) -> Callable[[V], V]:
         def wrapped(**parts: Any) -> Response:
             if contract.query is not None:
                 parts["query"] = read_query(contract.query)
-            elif request.args:
+            elif request.query_string and request.args:
                 raise InvalidRequest([_unknown(name) for name in sorted(request.args)])
             # Within MAX_CONTENT_LENGTH; so that every POST is bounded.
             raw = b"" if request.method == "GET" else request.get_data()

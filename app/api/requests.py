@@ -22,10 +22,10 @@ def init_app(app: Flask) -> None:
 
 
 def _begin() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
-    g.started = time.monotonic()
-    audit.origin.set(audit.Origin(request.remote_addr, g.request_id))
+    given = request.headers.get("X-Request-Id")
+    id = given if given and _ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    g.request_id, g.started = id, time.monotonic()
+    audit.origin.set(audit.Origin(request.remote_addr, id))
 
 
 def _end(response: Response) -> Response:
@@ -34,8 +34,8 @@ def _end(response: Response) -> Response:
     headers.setdefault("Cache-Control", "no-store")
     headers.add("X-Content-Type-Options", "nosniff")
     caller = auth.caller_or_none()
-    rule = request.url_rule.rule if request.url_rule else "unmatched"
-    route = f"{request.method[:10]} {rule}"
+    rule = request.url_rule
+    route = f"{request.method[:10]} {rule.rule if rule else 'unmatched'}"
     if caller is not None:
         usage.note(caller.id, route, response.status_code, request.remote_addr or "")
     if logger.isEnabledFor(logging.INFO):

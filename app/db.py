@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import logging
 import time
-from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ from sqlalchemy import (
     ARRAY,
     DateTime,
     MetaData,
-    Select,
     Table,
     Text,
     bindparam,
@@ -87,7 +85,7 @@ INSERTED_AT_ONCE = 5_000  # rows that are in memory
 REST_SECONDS = 1.0  # after which a connection is asked whether it is still one
 
 _sessions: sessionmaker[Session] | None = None
-_reading: Engine | None = None
+_engine: Engine | None = None
 
 
 def _json(value: Any) -> str:
@@ -188,9 +186,9 @@ def _begin_postgresql(connection: Connection) -> None:
 
 def bind(engine: Engine) -> None:
     """Have this process's transactions run on ``engine``."""
-    global _sessions, _reading
+    global _sessions, _engine
     _sessions = sessionmaker(engine, expire_on_commit=False)
-    _reading = engine.execution_options(readonly=True)
+    _engine = engine
 
 
 @contextmanager
@@ -204,7 +202,7 @@ def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[S
     """
     if _sessions is None:
         raise RuntimeError("runtime.start() has not been called in this process")
-    with _available(), _sessions() as session:
+    with available(), _sessions() as session:
         with session.begin():
             if readonly:
                 session.connection(execution_options={"readonly": True, "snapshot": snapshot})
@@ -214,29 +212,22 @@ def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[S
         callback()
 
 
-def rows(statement: Select[Any], parameters: Mapping[str, Any]) -> list[Any]:
-    """What a statement finds that selects columns, as named tuples, at half of a session's cost.
-
-    raises  ServiceUnavailable if the database cannot be reached, or does not answer in time
-    """
-    if _reading is None:
+def engine() -> Engine:
+    """The one that this process's transactions run on."""
+    if _engine is None:
         raise RuntimeError("runtime.start() has not been called in this process")
-    with _available(), _reading.connect() as connection:
-        found = connection.execute(statement, parameters)
-        return list(map(_named(tuple(found.keys())), found.all()))
-
-
-@lru_cache(maxsize=256)
-def _named(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], Any]:
-    """A column of a named tuple is read ten times as fast as one of SQLAlchemy's rows."""
-    return partial(tuple.__new__, namedtuple("Found", columns, rename=True))
+    return _engine
 
 
 @contextmanager
-def _available() -> Iterator[None]:
+def available(*more: type[Exception]) -> Iterator[None]:
+    """Whatever is done with the database; ``more`` are errors of its driver.
+
+    raises  ServiceUnavailable if it cannot be reached, or does not answer in time
+    """
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except (OperationalError, InterfaceError, PoolTimeout, *more) as error:  # type: ignore[misc]
         logger.warning("database: %s", error)
         raise ServiceUnavailable("The database does not answer; try again soon") from error
 

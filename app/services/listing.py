@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import Integer, Select, Uuid, and_, bindparam, inspect, or_
 from sqlalchemy.sql import operators
 
-from app.db import UtcDateTime, rows
+from app.db import UtcDateTime
+from app.db_questions import Question
 
 AT_ONCE = 1_000
 
@@ -32,10 +33,14 @@ class Listing:
 
         place  the values of ``order`` in the row before, as JSON gave them back
         """
-        statement, at = self._keyed
-        if place is not None:
-            statement = statement.where(_is_behind(self.order, self._columns, place))
-        found = rows(statement, {"most": limit + 1})
+        _, at = self._keyed
+        parameters: dict[str, Any] = {"most": limit + 1}
+        if place is None:
+            found = self._first.rows(parameters)
+        else:
+            values = map(_read, self._columns, place)
+            parameters.update((f"place_{i}", value) for i, value in enumerate(values))
+            found = self._following.rows(parameters)
         if len(found) <= limit:
             return found, None
         last = found[limit - 1]
@@ -44,7 +49,7 @@ class Listing:
     def exceeds(self, most: int) -> bool:
         """Whether there are more rows than that."""
         statement, _ = self._keyed
-        return bool(rows(statement.offset(most), {"most": 1}))
+        return bool(Question(statement.offset(most)).rows({"most": 1}))
 
     def every(self, most: int) -> Iterator[Any]:
         """All rows up to that number, a few at a time: no transaction waits for who reads them."""
@@ -59,6 +64,15 @@ class Listing:
     @cached_property
     def _columns(self) -> list[Any]:
         return [getattr(column, "element", column) for column in self.order]
+
+    @cached_property
+    def _first(self) -> Question:
+        return Question(self._keyed[0])
+
+    @cached_property
+    def _following(self) -> Question:
+        places = [bindparam(f"place_{i}", type_=c.type) for i, c in enumerate(self._columns)]
+        return Question(self._keyed[0].where(_is_behind(self.order, self._columns, places)))
 
     @cached_property
     def _keyed(self) -> tuple[Select[Any], list[int]]:
@@ -78,10 +92,10 @@ def _is_behind(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any
     """(a, b) behind (x, y): a behind x, or a = x and b behind y."""
     clauses = []
     for index, (ordering, column) in enumerate(zip(order, columns, strict=True)):
-        value = _read(column, place[index])
+        value = place[index]
         is_descending = getattr(ordering, "modifier", None) is operators.desc_op
         behind = column < value if is_descending else column > value
-        same = [columns[i] == _read(columns[i], place[i]) for i in range(index)]
+        same = [columns[i] == place[i] for i in range(index)]
         clauses.append(and_(*same, behind))
     if len(clauses) == 1:
         return clauses[0]
@@ -92,7 +106,7 @@ def _is_behind(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any
 def _is_beyond(ordering: Any, column: Any, value: Any) -> Any:
     """It is behind the value, or the same."""
     is_descending = getattr(ordering, "modifier", None) is operators.desc_op
-    return column <= _read(column, value) if is_descending else column >= _read(column, value)
+    return column <= value if is_descending else column >= value
 
 
 def _plain(value: Any) -> Any:

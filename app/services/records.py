@@ -128,5 +128,6 @@ def _conditions(filters: RecordFilter) -> list[ColumnElement[bool]]:
         if value:
             found.append(column == value.lower())
     if filters.source_ips:
-        found.append(DmarcRecord.source_ip.in_(map(reports.address, filters.source_ips)))
+        addresses = map(reports.address, filters.source_ips)
+        found.append(or_(*(DmarcRecord.source_ip == address for address in addresses)))
     return found

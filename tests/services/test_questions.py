@@ -1,0 +1,80 @@
+"""Lists that are asked for past SQLAlchemy's execution: the same values, the same errors."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import bindparam, func, select, text
+from sqlalchemy.engine import Engine
+
+from app import db
+from app.db_questions import Question
+from app.errors import ServiceUnavailable
+from app.models import AuditEvent, Domain
+from app.services import domains
+from app.services.domains import NewDomain
+from tests.factories import ACTOR, make_account
+
+LISTED: tuple[Any, ...] = (
+    Domain.id,
+    Domain.name,
+    Domain.tags,
+    Domain.score,
+    Domain.verified_at,
+    Domain.created_at,
+)
+
+
+@pytest.fixture
+def account_id(database: Engine) -> UUID:
+    account_id = make_account().id
+    domains.create(account_id, NewDomain("a.test", tags=["x", "y"]), actor=ACTOR)
+    domains.create(account_id, NewDomain("b.test"), actor=ACTOR)
+    return account_id
+
+
+def test_values_are_those_that_a_session_gives(account_id: UUID) -> None:
+    for columns in (LISTED, tuple(AuditEvent.__table__.columns)):
+        owner = AuditEvent.account_id if columns is not LISTED else Domain.account_id
+        statement = select(*columns).where(owner == account_id).order_by(columns[0])
+        with db.transaction(readonly=True) as session:
+            expected = [tuple(row) for row in session.execute(statement)]
+        found = Question(statement).rows({})
+        assert found == expected
+        assert [list(map(type, row)) for row in found] == [list(map(type, row)) for row in expected]
+
+
+def test_parameters_are_given_at_each_use(account_id: UUID) -> None:
+    since = bindparam("since", type_=Domain.created_at.type)
+    statement = select(*LISTED).where(Domain.account_id == account_id, Domain.created_at >= since)
+    question = Question(statement.order_by(Domain.created_at, Domain.id))
+    moments = [row.created_at for row in question.rows({"since": datetime(2020, 1, 1, tzinfo=UTC)})]
+    assert [len(question.rows({"since": moment})) for moment in moments] == [2, 1]
+
+
+def test_a_lost_connection_is_an_error_once_and_replaced(database: Engine) -> None:
+    if database.dialect.name == "sqlite":
+        pytest.skip("a file is not lost")
+    own = db.connect(database.url.render_as_string(hide_password=False))
+    db.bind(own)
+    try:
+        question = Question(select(func.pg_backend_pid().label("pid")))
+        (found,) = question.rows({})
+        with database.begin() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": found.pid})
+        with pytest.raises(ServiceUnavailable):
+            question.rows({})
+        assert question.rows({})[0].pid != found.pid
+    finally:
+        db.bind(database)
+        own.dispose()
+
+
+def test_a_database_that_is_away_is_said_to_be(database: Engine) -> None:
+    db.bind(db.connect("postgresql+psycopg://nobody@127.0.0.1:1/none"))
+    try:
+        with pytest.raises(ServiceUnavailable):
+            Question(select(*LISTED)).rows({})
+    finally:
+        db.bind(database)

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 from app import queue
 from app import settings as app_settings
 from app.settings import Settings
-from tests.e2e.browser import OPTIONS
+from tests.e2e.browser import OPTIONS, Person, open_person
 from tests.e2e.service import SECRET, Service
 from tests.receivers import LOOPBACK, Receiver, receiving
 from tests.servers import Server, start_valkey
@@ -85,3 +85,12 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def ann(chromium: Browser, service: Service) -> Iterator[Person]:
+    """Somebody who has signed in."""
+    person = open_person(chromium, service)
+    person.sign_in()
+    yield person
+    person.context.close()

@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, expect
@@ -29,15 +29,6 @@ pytestmark = [
 
 HOSTILE_ORG = "&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(2)&gt;"
 FAILED = record("d4.test", ip="203.0.113.9", count=5, dkim="fail", spf="fail")
-
-
-@pytest.fixture
-def ann(chromium: Browser, service: Service) -> Iterator[Person]:
-    """Somebody who has signed in."""
-    person = open_person(chromium, service)
-    person.sign_in()
-    yield person
-    person.context.close()
 
 
 def scanned(person: Person, name: str = "d0.test") -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from standardwebhooks import Webhook
 
-from tests.e2e.browser import Person, open_person
-from tests.e2e.service import Service, wait_for
+from tests.e2e.browser import Person
+from tests.e2e.service import wait_for
 from tests.receivers import Receiver
 
 pytestmark = [
@@ -27,15 +27,6 @@ def receiver(receivers: tuple[Receiver, Receiver]) -> Iterator[Receiver]:
     found.answer = lambda _: (200, {})
     yield found
     found.answer = lambda _: (200, {})
-
-
-@pytest.fixture
-def ann(chromium: Browser, service: Service) -> Iterator[Person]:
-    """Somebody who has signed in."""
-    person = open_person(chromium, service)
-    person.sign_in()
-    yield person
-    person.context.close()
 
 
 def added(person: Person, receiver: Receiver) -> str:

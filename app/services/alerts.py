@@ -18,7 +18,7 @@ from app.models.alerts import LIVE
 from app.protocols import timestamps
 from app.rules import reconcile
 from app.rules.contract import P, Rule
-from app.services import audit, domains, events, transitions
+from app.services import audit, domains, events, listing, transitions
 from app.services.listing import Listing
 from app.services.transitions import Cause, Step
 
@@ -97,20 +97,14 @@ def search(
 
 @lru_cache(maxsize=512)
 def _listed(account_id: UUID, domain_id: UUID | None, filters: AlertFilter) -> Listing:
-    statement: Select[Any] = select(*COLUMNS).where(Alert.account_id == account_id)
-    if domain_id:
-        statement = statement.where(Alert.domain_id == domain_id)
-    for column, wanted in (
+    wanted = (
+        (Alert.domain_id, domain_id),
         (Alert.status, filters.status),
         (Alert.severity, filters.severity),
         (Alert.type, filters.type),
-    ):
-        if wanted:
-            statement = statement.where(column == wanted)
-    if filters.from_at:
-        statement = statement.where(Alert.first_seen_at >= filters.from_at)
-    if filters.to_at:
-        statement = statement.where(Alert.first_seen_at < filters.to_at)
+    )
+    everything: Select[Any] = select(*COLUMNS).where(Alert.account_id == account_id)
+    statement = listing.narrowed(everything, wanted, Alert.first_seen_at, filters)
     return Listing(statement, (Alert.id.desc(),))
 
 

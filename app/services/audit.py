@@ -11,6 +11,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from app.models import AuditEvent
+from app.services import listing
 from app.services.listing import Listing
 
 COLUMNS = (
@@ -76,8 +77,5 @@ def search(
             statement = statement.where(column.icontains(part, autoescape=True))
     if filters.action:
         statement = statement.where(AuditEvent.action.startswith(filters.action, autoescape=True))
-    if filters.from_at:
-        statement = statement.where(AuditEvent.at >= filters.from_at)
-    if filters.to_at:
-        statement = statement.where(AuditEvent.at < filters.to_at)
+    statement = listing.narrowed(statement, (), AuditEvent.at, filters)
     return Listing(statement, (AuditEvent.id.desc(),)).page(place, limit)

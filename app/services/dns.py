@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.db import transaction
 from app.models import DnsChange, Domain, DomainState
-from app.services import domains
+from app.services import domains, listing
 from app.services.listing import Listing
 
 COLUMNS = (
@@ -60,10 +60,6 @@ def history(
     """
     domain = domains.find(account_id, ref)
     statement: Any = select(*COLUMNS).where(DnsChange.domain_id == domain.id)
-    if filters.check:
-        statement = statement.where(DnsChange.check == filters.check)
-    if filters.from_at:
-        statement = statement.where(DnsChange.at >= filters.from_at)
-    if filters.to_at:
-        statement = statement.where(DnsChange.at < filters.to_at)
+    wanted = ((DnsChange.check, filters.check),)
+    statement = listing.narrowed(statement, wanted, DnsChange.at, filters)
     return Listing(statement, (DnsChange.id.desc(),)).page(place, limit)

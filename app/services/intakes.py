@@ -18,7 +18,7 @@ from app.db import after_commit, now, transaction
 from app.errors import NotFound, QuotaExceeded
 from app.models import DmarcReport, FailureReport, Intake, RawFile, ReportDay, TlsReport
 from app.models.reports import RECEIVED
-from app.services import audit
+from app.services import audit, listing
 from app.services.listing import Listing
 
 RING_AT_ONCE = 100  # ids in one job
@@ -285,17 +285,11 @@ def _name(file_name: str | None) -> str | None:
 
 
 def _filtered(statement: Select[Any], filters: IntakeFilter) -> Select[Any]:
-    for column, value in (
+    wanted = (
         (Intake.state, filters.state),
         (Intake.reason, filters.reason),
         (Intake.kind, filters.kind),
         (Intake.about, filters.about),
         (Intake.authenticity, filters.authenticity),
-    ):
-        if value:
-            statement = statement.where(column == value)
-    if filters.from_at:
-        statement = statement.where(Intake.received_at >= filters.from_at)
-    if filters.to_at:
-        statement = statement.where(Intake.received_at < filters.to_at)
-    return statement
+    )
+    return listing.narrowed(statement, wanted, Intake.received_at, filters)

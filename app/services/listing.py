@@ -1,10 +1,10 @@
 """A list of rows that can be read by the page or as a whole, in keyset order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import Integer, Select, Uuid, and_, bindparam, inspect, or_
@@ -14,6 +14,35 @@ from app.db import UtcDateTime
 from app.db_questions import Question
 
 AT_ONCE = 1_000
+
+
+class Span(Protocol):
+    """Filters that bound a time; None: not on that side."""
+
+    @property
+    def from_at(self) -> datetime | None:
+        """The first moment that is in it."""
+
+    @property
+    def to_at(self) -> datetime | None:
+        """The first that is behind it."""
+
+
+def narrowed(
+    statement: Select[Any], wanted: Iterable[tuple[Any, Any]], moment: Any, span: Span
+) -> Select[Any]:
+    """Only rows with these values whose ``moment`` is in the span.
+
+    wanted  columns with their values; one that is empty leaves all
+    """
+    for column, value in wanted:
+        if value:
+            statement = statement.where(column == value)
+    if span.from_at:
+        statement = statement.where(moment >= span.from_at)
+    if span.to_at:
+        statement = statement.where(moment < span.to_at)
+    return statement
 
 
 @dataclass(frozen=True)

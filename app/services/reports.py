@@ -20,7 +20,7 @@ from app.models import (
     TlsPolicy,
     TlsReport,
 )
-from app.services import domains, intakes
+from app.services import domains, intakes, listing
 from app.services.listing import Listing
 
 Table = type[DmarcReport] | type[TlsReport] | type[FailureReport]
@@ -128,13 +128,8 @@ def _of(table: Table, account_id: UUID, filters: ReportFilter, moment: Any) -> S
     if filters.domain:
         domain = domains.find(account_id, filters.domain)
         statement = statement.where(table.domain_id == domain.id)
-    if filters.from_at:
-        statement = statement.where(moment >= filters.from_at)
-    if filters.to_at:
-        statement = statement.where(moment < filters.to_at)
-    if filters.reporter:
-        statement = statement.where(table.reporter == filters.reporter.lower())
-    return statement
+    wanted = ((table.reporter, filters.reporter and filters.reporter.lower()),)
+    return listing.narrowed(statement, wanted, moment, filters)
 
 
 def _columns(table: Table) -> Select[Any]:

@@ -16,7 +16,7 @@ from app.db import after_commit, now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import BatchScan, Domain, Scan, ScanBatch
 from app.models.scans import UNFINISHED
-from app.services import domains
+from app.services import domains, listing
 from app.services.listing import Listing
 
 MAX_BATCH = 5_000
@@ -182,17 +182,13 @@ def search(
 
 @lru_cache(maxsize=512)
 def _listed(account_id: UUID, domain_id: UUID | None, filters: ScanFilter) -> Listing:
-    statement: Select[Any] = select(*COLUMNS).where(Scan.account_id == account_id)
-    if domain_id:
-        statement = statement.where(Scan.domain_id == domain_id)
-    if filters.status:
-        statement = statement.where(Scan.status == filters.status)
-    if filters.trigger:
-        statement = statement.where(Scan.trigger == filters.trigger)
-    if filters.from_at:
-        statement = statement.where(Scan.requested_at >= filters.from_at)
-    if filters.to_at:
-        statement = statement.where(Scan.requested_at < filters.to_at)
+    wanted = (
+        (Scan.domain_id, domain_id),
+        (Scan.status, filters.status),
+        (Scan.trigger, filters.trigger),
+    )
+    everything: Select[Any] = select(*COLUMNS).where(Scan.account_id == account_id)
+    statement = listing.narrowed(everything, wanted, Scan.requested_at, filters)
     return Listing(statement, (Scan.id.desc(),))
 
 

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from app.api.contract import Query
-
-FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+from app.protocols.timestamps import FIRST, LAST
 
 
 def _is_plain(text: str) -> str:

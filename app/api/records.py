@@ -13,6 +13,7 @@ from app.api.scans import parsed
 from app.insight.behind import MOST_ADDRESSES
 from app.insight.periods import Window
 from app.models.keys import Scope
+from app.protocols.timestamps import FIRST, LAST
 from app.services import record_files, records
 from app.services.records import RecordFilter
 
@@ -58,7 +59,7 @@ class MailQuery(RecordQuery):
     @property
     def window(self) -> Window:
         """The hours in it."""
-        return Window.between(self.from_at or inputs.FIRST, self.to_at or inputs.LAST)
+        return Window.between(self.from_at or FIRST, self.to_at or LAST)
 
 
 @bp.get("/records")

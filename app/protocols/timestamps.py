@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from functools import lru_cache
 
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)  # that we take
+
 
 def text(moment: datetime) -> str:
     """``2026-01-31T12:00:00.000Z``: UTC, to the millisecond."""

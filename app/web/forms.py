@@ -10,9 +10,9 @@ from flask import request
 from app.checks.contract import Usage
 from app.errors import InvalidRequest
 from app.models.domains import SCHEDULES
+from app.protocols.timestamps import FIRST, LAST
 
 MAX_DAYS = 3650
-FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _TAG = re.compile(r"[^,\s][^,]{0,48}[^,\s]|[^,\s]")
 _SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
 

@@ -13,6 +13,7 @@ from app.errors import InvalidRequest
 from app.insight import behind
 from app.insight.periods import Window, at
 from app.models.reports import PROVENANCES
+from app.protocols.timestamps import FIRST, LAST
 from app.services import domains, lines, record_files, records
 from app.services.listing import Listing
 from app.services.records import RecordFilter
@@ -158,8 +159,8 @@ def _listing(account: UUID, domain: str, given: Given) -> Listing:
 
 
 def _window(given: Given) -> Window:
-    from_at = forms.moment(given.get("from", "")) or forms.FIRST
-    return Window.between(from_at, forms.moment(given.get("to", "")) or forms.LAST)
+    from_at = forms.moment(given.get("from", "")) or FIRST
+    return Window.between(from_at, forms.moment(given.get("to", "")) or LAST)
 
 
 def _words(domain: str, given: Given) -> Iterator[tuple[str, str]]:

@@ -308,17 +308,17 @@ def _when(hour: Any, window: Window) -> Any:
 def flow_counts(session: Session, domain_id: UUID, window: Window) -> Select[int, int]:
     """``flow_id`` and its ``messages`` in the window: closed weeks as weeks, the rest by hours."""
     columns = (FlowCount.flow_id, FlowCount.messages)
-    rows = in_blocks(session, FlowCount, columns, domain_id, window).subquery()
+    rows = in_blocks(session, columns, domain_id, window).subquery()
     return select(rows.c.flow_id, sum_of(rows.c.messages).label("messages")).group_by(
         rows.c.flow_id
     )
 
 
 def in_blocks(
-    session: Session, table: type[FlowCount] | type[ReporterCount], columns: Sequence[Any],
-    domain_id: UUID, window: Window,
-) -> CompoundSelect[Any]:  # fmt: skip
-    """The columns of the rows of the table that together are the window, each message once."""
+    session: Session, columns: Sequence[Any], domain_id: UUID, window: Window
+) -> CompoundSelect[Any]:
+    """Columns of FlowCount or ReporterCount: the rows that together are the window, each once."""
+    table: type[FlowCount] | type[ReporterCount] = columns[0].class_
     weeks = session.scalars(
         select(DmarcWeek.start).where(
             DmarcWeek.domain_id == domain_id,

@@ -150,7 +150,7 @@ def _count_some(domain_id: UUID, *, is_patient: bool) -> int:
         with transaction() as session:
             chosen = _few(_waiting(session, domain_id, is_patient=is_patient))
             if chosen:
-                _count(session, chosen)
+                _count(session, domain_id, chosen)
         return len(chosen)
     except ServiceUnavailable:
         raise
@@ -159,7 +159,7 @@ def _count_some(domain_id: UUID, *, is_patient: bool) -> int:
     with transaction() as session:
         first = _waiting(session, domain_id, is_patient=is_patient)[:1]
         for report_id, _ in first:
-            _count_or_set_aside(session, report_id)
+            _count_or_set_aside(session, domain_id, report_id)
         return len(first)
 
 
@@ -197,16 +197,16 @@ def _few(rows: Sequence[Row[UUID, int]]) -> list[UUID]:
     return chosen
 
 
-def _count(session: Session, report_ids: Sequence[UUID]) -> None:
+def _count(session: Session, domain_id: UUID, report_ids: Sequence[UUID]) -> None:
     for told in _told(session, report_ids):
-        rollups.add(session, told)
+        rollups.add(session, domain_id, told)
     session.execute(delete(UncountedReport).where(UncountedReport.report_id.in_(report_ids)))
 
 
-def _count_or_set_aside(session: Session, report_id: UUID) -> None:
+def _count_or_set_aside(session: Session, domain_id: UUID, report_id: UUID) -> None:
     try:
         with session.begin_nested():
-            _count(session, [report_id])
+            _count(session, domain_id, [report_id])
     except (OperationalError, InterfaceError):  # the database, not the report
         raise
     except Exception:

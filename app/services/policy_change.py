@@ -178,9 +178,7 @@ def _reporters(session: Session, sending: Sending, hit: Iterable[Identity]) -> C
     """Messages with these identities, by who reported them; of rare ones nobody knows."""
     numbers = {identity: number for number, identity in sending.identities.items() if number > 0}
     columns = (ReporterCount.reporter, ReporterCount.identity_id, ReporterCount.messages)
-    told = analytics.in_blocks(
-        session, ReporterCount, columns, sending.domain.id, sending.window
-    ).subquery()
+    told = analytics.in_blocks(session, columns, sending.domain.id, sending.window).subquery()
     found = Counter[str]()
     for some in rollups.batched(numbers[one] for one in hit if one in numbers):
         rows = session.execute(

@@ -1,8 +1,7 @@
 """What aggregate reports add up to: steps for ``counting``, which tells when.
 
 Whoever adds or takes away holds the rows of the weeks concerned, so that it waits for the others
-there, and every statement takes its rows in the order of their keys. A transaction should do all
-its adding at once, and all of it in the order of the domains.
+there, and every statement takes its rows in the order of their keys.
 
 Messages are counted by the hour. Of a week that few reports are still to come about there are sums
 too, made by the clock; from then on they are kept along with the hours.
@@ -13,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -66,11 +65,9 @@ class Told:
         return periods.hours(self.begin_at, self.end_at, self.days)
 
 
-def add(session: Session, told: Iterable[Told]) -> None:
-    """Count the records of reports, once."""
-    ordered = sorted(told, key=lambda one: one.domain_id)
-    for domain_id, some in groupby(ordered, key=lambda one: one.domain_id):
-        _apply(session, domain_id, _counts(some), 1)
+def add(session: Session, domain_id: UUID, told: Iterable[Told]) -> None:
+    """Count the records of reports of one domain, once."""
+    _apply(session, domain_id, _counts(told), 1)
 
 
 def remove(session: Session, told: Told) -> None:

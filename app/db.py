@@ -124,11 +124,11 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
         pool_size=pool_size,
         # With a driver that begins no transactions by itself a single question needs none.
         connect_args={
-            **{"connect_timeout": 3, "options": options, "autocommit": True},
+            "connect_timeout": 3, "options": options, "autocommit": True,
             "cursor_factory": _Cursor,
         },
         **_JSON,
-    )
+    )  # fmt: skip
     event.listen(engine, "begin", _begin_postgresql)
     event.listen(engine, "checkin", _note_rest)
     event.listen(engine, "checkout", partial(_ask_whether_it_lives, engine.dialect))

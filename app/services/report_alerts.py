@@ -195,10 +195,8 @@ def _failing(session: Session, account_id: UUID) -> list[Mailbox]:
 def _doubtful(session: Session, account_id: UUID, moment: datetime) -> list[Doubtful]:
     """The longest known first: so the names that a stranger makes up push out none."""
     told = (Intake.account_id == account_id, Intake.reporter.is_not(None))
-    failed = (
-        *(*told, Intake.authenticity == FAILED),
-        Intake.finished_at >= moment - timedelta(days=7),
-    )
+    week = Intake.finished_at >= moment - timedelta(days=7)
+    failed = (*told, Intake.authenticity == FAILED, week)
     counts = session.execute(
         select(Intake.reporter, func.count())
         .where(*failed)
@@ -217,7 +215,8 @@ def _doubtful(session: Session, account_id: UUID, moment: datetime) -> list[Doub
     known = session.scalars(
         select(Intake.reporter)
         .where(
-            *(*told, Intake.authenticity == VERIFIED),
+            *told,
+            Intake.authenticity == VERIFIED,
             Intake.reporter.in_([name for name, _ in counts]),
             Intake.finished_at >= moment - timedelta(days=BASELINE_DAYS),
         )

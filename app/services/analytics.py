@@ -90,6 +90,7 @@ class Period(Totals):
     """The totals of a window of time.
 
     unverified  messages of reports that came by a way that strangers have, too
+    reporters   how many told of any of the messages
     """
 
     dispositions: dict[str, int] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from app.insight import alignment
 from app.insight.identities import Identity
+from app.insight.sources import Flow
 from app.insight.spf_paths import SpfPaths
 from app.protocols.dmarc import Policy
 
@@ -46,15 +47,15 @@ class Proposal:
 
 
 class Mail(NamedTuple):
-    """Messages from one address with one identity.
+    """What one source sent with one identity.
 
-    source  the key of the service that they come from
+    source  its key
+    flows   the messages by address
     """
 
-    source_ip: str
     identity: Identity
-    messages: int
     source: str
+    flows: Sequence[Flow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,34 +115,34 @@ class Simulation:
 
     def run(self, mail: Iterable[Mail]) -> Replay:
         """What would have happened to all of it; sums are of the mail that is hit."""
-        alike: dict[tuple[int, str, bool | None], list[Mail]] = {}
-        is_spf_touched = bool(self._proposal.remove_spf)
-        for one in mail:  # thousands: a name for each field costs more than all else
-            address, identity, _, source = one
-            lets = self._still_lets(address) if is_spf_touched else True
-            key = (id(identity), source, lets)
-            some = alike.get(key)
-            if some is None:
-                alike[key] = [one]
-            else:
-                some.append(one)
         replay = Replay()
-        for some in alike.values():
-            self._count(replay, some, self.outcome(some[0]))
+        for sent in mail:
+            signs = sent.source in self._proposal.add_dkim
+            for lets, some in self._by_own_record(sent):
+                self._count(replay, some, self._outcome(sent.identity, signs, lets))
         return replay
 
-    def outcome(self, mail: Mail) -> Outcome:
-        """What would have happened to one kind of mail."""
-        signs = mail.source in self._proposal.add_dkim
-        key = (mail.identity, signs, self._still_lets(mail.source_ip))
+    def _by_own_record(self, mail: Mail) -> Iterable[tuple[bool | None, Mail]]:
+        """The mail by whether the domain's SPF record still lets its addresses pass."""
+        removed, identity = self._proposal.remove_spf, mail.identity
+        if not removed or not self._passes_by_own_record(identity):
+            return [(True, mail)]
+        parts: dict[bool | None, list[Flow]] = {}
+        for flow in mail.flows:
+            parts.setdefault(self._still_lets(flow.source_ip), []).append(flow)
+        return [(lets, Mail(identity, mail.source, some)) for lets, some in parts.items()]
+
+    def _outcome(self, identity: Identity, signs: bool, lets: bool | None) -> Outcome:
+        key = (identity, signs, lets)
         found = self._results.get(key)
         if found is None:
             found = self._results[key] = self._judge(*key)
         return found
 
-    def _count(self, replay: Replay, mail: Sequence[Mail], outcome: Outcome) -> None:
-        """Count mail that has one outcome, from one source with one identity."""
-        identity, count = mail[0].identity, sum([one[2] for one in mail])
+    def _count(self, replay: Replay, mail: Mail, outcome: Outcome) -> None:
+        """Count mail that has one outcome."""
+        identity, flows = mail.identity, mail.flows
+        count = sum([flow[2] for flow in flows])  # thousands: a name would cost more than the sum
         replay.messages += count
         replay.passed += count * outcome.passed
         replay.dispositions[outcome.disposition.value] += count
@@ -157,11 +158,11 @@ class Simulation:
         replay.newly_hit += count * (before == 0)
         if not identity.passed and before < after and identity.reasons:
             replay.overridden += count
-        replay.sources[mail[0].source] += count
+        replay.sources[mail.source] += count
         replay.header_from[identity.header_from] += count
         replay.identities.add(identity)
         addresses = replay.addresses
-        for address, _, messages, _ in mail:
+        for address, _, messages, _, _ in flows:
             addresses[address] = addresses.get(address, 0) + messages
 
     def _judge(self, identity: Identity, signs: bool, lets: bool | None) -> Outcome:
@@ -174,7 +175,7 @@ class Simulation:
             identity, identity.spf, identity.spf_results,
             (proposal.current.aspf, proposal.modes.aspf), NO_SPF_RESULT,
         )  # fmt: skip
-        if spf and lets is not True and self._is_by_own_record(identity):
+        if spf and lets is not True:
             spf, spf_unsure = (False, None) if lets is False else (True, OTHER_WAY)
         if signs or (dkim and not dkim_unsure) or (spf and not spf_unsure):
             return Outcome(True, Policy.NONE)
@@ -207,11 +208,9 @@ class Simulation:
     def _still_lets(self, address: str) -> bool | None:
         """Whether the rest of the SPF record lets the address pass; None: it cannot be told.
 
-        returns  True too if nothing is to be removed, or none of what is has to do with it
+        returns  True too if none of what is removed has to do with it
         """
         removed = self._proposal.remove_spf
-        if not removed:
-            return True
         if self._spf is None:
             return None
         terms = self._spf.letting(address) if address else ()
@@ -226,7 +225,7 @@ class Simulation:
             return None if any(term.is_open for term in others) else False
         return None if any(term.is_open for term in gone) or not address else True
 
-    def _is_by_own_record(self, identity: Identity) -> bool:
+    def _passes_by_own_record(self, identity: Identity) -> bool:
         """SPF passed by the record of the domain itself, which is the one that changes."""
         return any(
             name == self._domain and result == PASS for name, _, result in identity.spf_results

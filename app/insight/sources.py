@@ -77,7 +77,7 @@ class Source:
     key          of the service; with ``/forwarding`` for what it only passed on
     kind         own, forwarder, suspicious or unknown; ``reason`` says why
     first_hour   ever seen, as ``last_hour``
-    flows        the messages by (address, identity); ``identities``: those by identity
+    identities   the messages by identity; ``flows``: those of each by address
     """
 
     key: str
@@ -96,8 +96,8 @@ class Source:
     header_from: Counter[str] = field(default_factory=Counter)
     countries: Counter[str] = field(default_factory=Counter)
     reasons: Counter[Judged] = field(default_factory=Counter)
-    flows: list[Flow] = field(default_factory=list)
     identities: Counter[int] = field(default_factory=Counter)
+    flows: dict[int, list[Flow]] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -283,8 +283,9 @@ def _add(part: _Part) -> None:
     source.last_hour = max(source.last_hour, max([flow[4] for flow in flows]))
     source.reasons[part.judged] += count
     source.header_from[identity.header_from] += count
-    source.identities[flows[0].identity] += count
-    source.flows += flows
+    number = flows[0].identity
+    source.identities[number] += count
+    source.flows.setdefault(number, []).extend(flows)
 
 
 def _conclude(source: Source, context: Context) -> None:

@@ -1,12 +1,12 @@
 """What a domain publishes for senders that, by its reports, nobody uses; and what is new. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from app.insight.identities import Identity
-from app.insight.sources import Source
+from app.insight.sources import Flow, Source
 from app.insight.spf_paths import SpfPaths
 
 
@@ -55,9 +55,7 @@ def terms(
     used, unexplained = Counter[str](), 0
     passing = {number for number, one in identities.items() if _passes(one, spf.domain)}
     for source in sources:
-        for address, identity, messages, _, _ in source.flows:
-            if identity not in passing:
-                continue
+        for address, _, messages, _, _ in _flows(source, passing):
             found = spf.letting(address) if address else ()
             for text in {term.text for term in found}:
                 used[text] += messages
@@ -95,16 +93,22 @@ def subdomains(
     first: dict[str, int] = {}
     below = {number for number, one in identities.items() if one.header_from != domain}
     for source in sources:
-        for flow in source.flows:
-            if flow.identity in below:
-                identity = identities[flow.identity]
-                name = identity.header_from
-                messages[name] += flow.messages
-                passed[name] += flow.messages * identity.passed
-                first[name] = min(flow.first_hour, first.get(name, flow.first_hour))
+        for flow in _flows(source, below):
+            identity = identities[flow.identity]
+            name = identity.header_from
+            messages[name] += flow.messages
+            passed[name] += flow.messages * identity.passed
+            first[name] = min(flow.first_hour, first.get(name, flow.first_hour))
     return [
         Subdomain(name, count, passed[name], first[name]) for name, count in messages.most_common()
     ]
+
+
+def _flows(source: Source, wanted: Set[int]) -> Iterator[Flow]:
+    """What the source sent with these identities."""
+    for number, flows in source.flows.items():
+        if number in wanted:
+            yield from flows
 
 
 def _passes(identity: Identity, domain: str) -> bool:

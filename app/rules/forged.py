@@ -47,8 +47,9 @@ def _forged(mail: Mail, *, trusted_only: bool) -> _Forged:
 def _flows(mail: Mail) -> Iterator[tuple[Flow, Identity]]:
     for source in mail.sources:
         if source.kind is Kind.SUSPICIOUS:
-            for flow in source.flows:
-                yield flow, mail.identities[flow.identity]
+            for number, flows in source.flows.items():
+                for flow in flows:
+                    yield flow, mail.identities[number]
 
 
 def _spoofed(posture: ReportPosture) -> list[Draft] | None:

@@ -31,7 +31,7 @@ def _is_settled(posture: ReportPosture) -> bool:
 
 def _trusted(posture: ReportPosture, source: Source) -> int:
     identities = posture.recent.identities
-    return sum(flow.messages for flow in source.flows if identities[flow.identity].trusted)
+    return sum(count for number, count in source.identities.items() if identities[number].trusted)
 
 
 def _new(posture: ReportPosture) -> list[Draft] | None:

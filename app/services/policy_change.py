@@ -120,11 +120,10 @@ def try_out(account_id: UUID, ref: str, window: Window, trial: Trial) -> Simulat
 
 
 def _mail(sending: Sending) -> list[Mail]:
-    identities = sending.identities
     return [
-        Mail(address, identities[identity], messages, source.key)
+        Mail(sending.identities[number], source.key, flows)
         for source in sending.sources
-        for address, identity, messages, _, _ in source.flows
+        for number, flows in source.flows.items()
     ]
 
 
@@ -216,8 +215,8 @@ def _unknowns(sending: Sending, replay: Replay) -> list[tuple[str, int | None]]:
 def _rare(sending: Sending, replay: Replay) -> int:
     """Messages that are hit, and whose identities are too rare to be told one by one."""
     return sum(
-        flow.messages
+        messages
         for source in sending.sources
-        for flow in source.flows
-        if flow.identity < 0 and sending.identities[flow.identity] in replay.identities
+        for number, messages in source.identities.items()
+        if number < 0 and sending.identities[number] in replay.identities
     )

@@ -9,10 +9,12 @@ from sqlalchemy.engine import Engine
 
 from app.db import now, transaction
 from app.insight.periods import Window
+from app.insight.sources import Flow
 from app.models import DmarcHour, DmarcReport, Domain, DomainState, FlowCount
 from app.protocols.dmarc import Policy
 from app.services import analytics, counting, kept, mail_sources, policy_change, rollups
 from app.services.analytics import Question
+from app.services.mail_sources import Sending
 from app.services.policy_change import Trial
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, START, Report, record, store
@@ -28,6 +30,10 @@ def domain(database: Engine) -> Domain:
 def sent(domain: Domain) -> dict[str, int]:
     found = mail_sources.search(domain.account_id, domain.name, WINDOW)
     return {source.key: source.messages for source in found.sources}
+
+
+def flows_of(sending: Sending) -> list[Flow]:
+    return [flow for source in sending.sources for some in source.flows.values() for flow in some]
 
 
 def test_a_report_is_in_the_next_answer_and_one_that_was_taken_away_is_not(domain: Domain) -> None:
@@ -121,7 +127,7 @@ def test_of_more_addresses_than_are_told_one_by_one_the_sums_are_told(
     monkeypatch.setattr(mail_sources, "MAX_FLOWS", 4)
     mail_sources._kept.clear()
     found = mail_sources.search(domain.account_id, domain.name, WINDOW)
-    told = [flow for source in found.sources for flow in source.flows]
+    told = flows_of(found)
     assert sorted(flow.messages for flow in told if flow.source_ip) == [15, 16, 17, 18]
     assert found.messages == all_of_it.messages == sum(row.count for row in rows)
     assert sum(source.passed for source in found.sources) == sum(r.count for r in rows if r.dkim)
@@ -148,7 +154,7 @@ def test_of_more_identities_than_are_told_one_by_one_the_sums_are_told(
     monkeypatch.setattr(mail_sources, "MAX_IDENTITIES", 2)
     mail_sources._kept.clear()
     found = mail_sources.search(domain.account_id, domain.name, WINDOW)
-    told = [flow for source in found.sources for flow in source.flows]
+    told = flows_of(found)
     assert sorted(flow.messages for flow in told if flow.identity > 0) == [27, 28, 29, 48, 57]
     assert found.messages == sum(row.count for row in rows)
     assert sum(source.passed for source in found.sources) == sum(r.count for r in rows if r.dkim)

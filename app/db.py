@@ -34,11 +34,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import JSON, TypeDecorator
 
+from app import db_errors
 from app.errors import InvalidRequest, ServiceUnavailable
 
 logger = logging.getLogger(__name__)
@@ -220,16 +221,21 @@ def engine() -> Engine:
 
 
 @contextmanager
-def available(*more: type[Exception]) -> Iterator[None]:
-    """Whatever is done with the database; ``more`` are errors of its driver.
+def available() -> Iterator[None]:
+    """Whatever is done with the database, past SQLAlchemy too.
 
-    raises  ServiceUnavailable if it cannot be reached, or does not answer in time
+    raises  ServiceUnavailable if it cannot be reached, does not answer in time, or has not the
+            tables of this version yet
     """
+    driver: Any = engine().dialect.loaded_dbapi
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout, *more) as error:  # type: ignore[misc]
+    except (DBAPIError, PoolTimeout, driver.Error) as error:
+        reason = db_errors.reason(error, driver)
+        if reason is None:
+            raise
         logger.warning("database: %s", error)
-        raise ServiceUnavailable("The database does not answer; try again soon") from error
+        raise ServiceUnavailable(reason) from error
 
 
 def after_commit(session: Session, callback: Callable[[], object]) -> None:

@@ -103,7 +103,7 @@ def _ask(engine: Engine, sql: str, parameters: Any) -> Sequence[Any]:
     """The rows as the driver has them; a SELECT by itself is a transaction of its own."""
     dialect = engine.dialect
     driver = dialect.loaded_dbapi
-    with db.available(driver.OperationalError, driver.InterfaceError):
+    with db.available():
         connection = engine.raw_connection()
         try:
             cursor = connection.cursor()

@@ -5,13 +5,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, column, func, insert, select, table, text
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app import db
 from app.db_questions import Question
 from app.errors import ServiceUnavailable
-from app.models import AuditEvent, Domain
+from app.models import Account, AuditEvent, Domain
 from app.services import domains
 from app.services.domains import NewDomain
 from tests.factories import ACTOR, make_account
@@ -78,3 +79,28 @@ def test_a_database_that_is_away_is_said_to_be(database: Engine) -> None:
             Question(select(*LISTED)).rows({})
     finally:
         db.bind(database)
+
+
+def test_a_database_that_was_not_brought_up_to_date_is_said_to_be_behind(database: Engine) -> None:
+    missing: tuple[Any, ...] = (
+        select(column("made_later")).select_from(table("domains")),
+        select(column("id")).select_from(table("made_later")),
+        insert(table("domains", column("made_later"))).values(made_later=1),
+    )
+    for statement in missing:
+        with (
+            pytest.raises(ServiceUnavailable, match="alembic upgrade head"),
+            db.transaction() as session,
+        ):
+            session.execute(statement)
+    with pytest.raises(ServiceUnavailable, match="alembic upgrade head"):
+        Question(missing[0]).rows({})
+
+
+def test_a_statement_that_is_wrong_is_not_taken_for_a_database_that_is_away(
+    database: Engine,
+) -> None:
+    doubled = insert(Account).values(id=make_account().id, name="again", created_at=func.now())
+    for statement, error in ((doubled, IntegrityError), (text("SELEC 1"), DBAPIError)):
+        with pytest.raises(error), db.transaction() as session:
+            session.execute(statement)

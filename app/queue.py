@@ -27,7 +27,7 @@ QUEUES = (
 )  # one process of a worker each: with two, a worker that is killed loses jobs
 
 JOB_SECONDS = 900  # far above what a chunk takes; the scan's own limits end it long before
-PULL_SECONDS = 30  # of a mailbox: a server may be slow without end, and files wait behind it
+PULL_SECONDS = 60  # of mailboxes: far above what a turn of them takes
 FAILURE_SECONDS = 24 * 3600  # how long a failed job can be looked at
 REST_SECONDS = 1.0  # after a failure, nobody waits for Redis again for this long
 

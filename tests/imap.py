@@ -4,6 +4,7 @@ import re
 import socketserver
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ class Mails:
 
     sizes     what is told of a mail's size instead of the truth
     is_lying  more octets are announced than a mail may have
+    is_slow   of a mail one octet after the other is sent, without an end
     """
 
     content: dict[int, bytes]
@@ -25,6 +27,7 @@ class Mails:
     sizes: dict[int, int] = field(default_factory=dict)
     capabilities: str = "IMAP4rev1 UIDPLUS MOVE"
     is_lying: bool = False
+    is_slow: bool = False
     fetched: list[int] = field(default_factory=list)
     breaks_at: str = ""
 
@@ -72,10 +75,7 @@ class _Session(socketserver.StreamRequestHandler):
         if verb == "FETCH" and "RFC822.SIZE" in rest:
             self.say(f"* 1 FETCH (UID {uid} RFC822.SIZE {mails.sizes.get(uid, len(content))})")
         elif verb == "FETCH":
-            mails.fetched.append(uid)
-            size = 2**40 if mails.is_lying else len(content)
-            self.wfile.write(b"* 1 FETCH (UID %d BODY[] {%d}\r\n" % (uid, size) + content)
-            self.say(")")
+            self.hand_out(uid, content)
         elif verb == "STORE":
             mails.flags.setdefault(uid, set()).update(re.findall(r"\\\w+", rest))
         elif verb in ("MOVE", "COPY"):
@@ -84,6 +84,15 @@ class _Session(socketserver.StreamRequestHandler):
                 del mails.content[uid]
         elif verb == "EXPUNGE":
             del mails.content[uid]
+
+    def hand_out(self, uid: int, content: bytes) -> None:
+        self.mails.fetched.append(uid)
+        while self.mails.is_slow:
+            self.wfile.write(b"*")
+            time.sleep(0.01)
+        size = 2**40 if self.mails.is_lying else len(content)
+        self.wfile.write(b"* 1 FETCH (UID %d BODY[] {%d}\r\n" % (uid, size) + content)
+        self.say(")")
 
     def say(self, line: str) -> None:
         self.wfile.write(line.encode() + b"\r\n")

@@ -6,16 +6,19 @@ offered again. Sizes are asked for before anything is fetched, and not believed.
 
 import imaplib
 import re
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
 from app.protocols.report_limits import LIMITS
 from app.sources.contract import SourceFailed, Waiting
 
-SECONDS = 10.0  # for each answer of the server
+SECONDS = 10.0  # that the server may be silent
+MOST_SECONDS = 20.0  # in all, for one that is never silent, and never done
 _SIZE = re.compile(rb"RFC822\.SIZE ([0-9]{1,12})")
 _SLACK = 64 * 1024  # of an answer around a mail
 
@@ -97,7 +100,7 @@ def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[
     """The folder of the account, until the end of the block.
 
     context  of TLS; by default certificates are checked against what this machine trusts
-    raises   SourceFailed
+    raises   SourceFailed, also in the middle of the block if it takes longer than MOST_SECONDS
     """
     with _failures():
         connection = _Connection(
@@ -106,6 +109,8 @@ def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[
             ssl_context=context or ssl.create_default_context(),
             timeout=SECONDS,
         )
+    timer = threading.Timer(MOST_SECONDS, connection.give_up)
+    timer.start()
     try:
         with _failures():
             connection.login(quoted(account.username), account.password)
@@ -113,7 +118,13 @@ def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[
         if status != "OK":
             raise SourceFailed(f"there is no folder {account.folder}")
         yield Mailbox(connection, account)
+    except SourceFailed:
+        if connection.is_given_up:
+            reason = f"the server was not done after {MOST_SECONDS:.0f} seconds"
+            raise SourceFailed(reason) from None
+        raise
     finally:
+        timer.cancel()
         try:
             connection.logout()
         except (imaplib.IMAP4.error, OSError):
@@ -133,6 +144,14 @@ def quoted(text: str) -> str:
 
 class _Connection(imaplib.IMAP4_SSL):
     """A connection that takes no answer that is longer than a mail may be."""
+
+    is_given_up = False
+
+    def give_up(self) -> None:
+        """End what another thread waits for: it reads the end of the connection."""
+        self.is_given_up = True
+        with suppress(OSError):  # it has ended by itself
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def read(self, size: int) -> bytes:
         if size > LIMITS.message + _SLACK:

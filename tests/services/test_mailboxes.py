@@ -17,6 +17,7 @@ from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Intake, ReportMailbox
 from app.protocols.report_limits import LIMITS
 from app.services import mailboxes
+from app.sources import mailbox
 from app.sources.mailbox import Account
 from tests import imap
 from tests.documents import dmarc_xml
@@ -163,6 +164,20 @@ def test_a_server_that_sends_more_than_it_said_is_left(account_id: UUID) -> None
         row = mailboxes.add(account_id, access, actor=ACTOR)
         assert "more than a mail may have" in (pull(row).failure or "")
     assert not kept(account_id)
+
+
+def test_a_server_that_is_never_silent_and_never_done_is_left_and_told(
+    account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailbox, "MOST_SECONDS", 1.0)
+    mails = imap.numbered([mail(1), mail(2)])
+    mails.is_slow = True
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert pull(row).failure == "the server was not done after 1 seconds"
+        assert again(row).failing_since is not None
+        mails.is_slow = False
+        assert pull(row) == mailboxes.Pull(kept=2)
 
 
 def test_a_certificate_of_another_host_is_not_taken(account_id: UUID) -> None:

@@ -29,6 +29,7 @@ class AlertQuery(inputs.Span):
     severity: Severity | None = None
     type: inputs.Text | None = None
     domain: inputs.Name | None = None
+    accepted: bool | None = None
 
 
 class ChangeBody(Body):
@@ -63,6 +64,7 @@ def index(query: AlertQuery) -> Response:
         severity=query.severity,
         type=query.type,
         domain=query.domain,
+        accepted=query.accepted,
         from_at=query.from_at,
         to_at=query.to_at,
     )

@@ -50,12 +50,16 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class AlertFilter:
-    """Which alerts; ``domain`` is an id or a name, the times bound ``first_seen_at``."""
+    """Which alerts; ``domain`` is an id or a name, the times bound ``first_seen_at``.
+
+    accepted  whether they are risks that somebody has accepted for a time
+    """
 
     status: str | None = None
     severity: str | None = None
     type: str | None = None
     domain: str | None = None
+    accepted: bool | None = None
     from_at: datetime | None = None
     to_at: datetime | None = None
 
@@ -104,6 +108,9 @@ def _listed(account_id: UUID, domain_id: UUID | None, filters: AlertFilter) -> L
         (Alert.type, filters.type),
     )
     everything: Select[Any] = select(*COLUMNS).where(Alert.account_id == account_id)
+    if filters.accepted is not None:
+        is_accepted = Alert.accepted_until.is_not(None)
+        everything = everything.where(is_accepted if filters.accepted else ~is_accepted)
     statement = listing.narrowed(everything, wanted, Alert.first_seen_at, filters)
     return Listing(statement, (Alert.id.desc(),))
 

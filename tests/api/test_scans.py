@@ -158,6 +158,23 @@ def test_many_alerts_are_changed_at_once(client: Client, domain: str) -> None:
     assert (done["changed"], done["rejected"]) == (1, 1)
 
 
+def test_accepted_risks_are_listed_apart(client: Client, domain: str) -> None:
+    scan(client)
+    everything = {alert["id"] for alert in client.data("GET", "/v1/alerts")}
+    chosen, dismissed, *_ = sorted(everything)
+    risk = {"acceptedUntil": "2100-01-01T00:00:00Z", "riskOwner": "Ada", "note": "we retire it"}
+    for alert, more in ((chosen, risk), (dismissed, {})):
+        client.data("PATCH", f"/v1/alerts/{alert}", json={"status": "dismissed", **more})
+    listed = client.data("GET", "/v1/alerts?accepted=true")
+    assert [(alert["id"], alert["riskOwner"]) for alert in listed] == [(chosen, "Ada")]
+    others = client.data("GET", "/v1/alerts?accepted=false")
+    assert {alert["id"] for alert in others} == everything - {chosen}
+    client.data("PATCH", f"/v1/alerts/{chosen}", json={"status": "open"})
+    assert client.data("GET", "/v1/alerts?accepted=true") == []
+    refused = client("GET", "/v1/alerts?accepted=perhaps")
+    assert (refused.status_code, refused.json["error"]["details"][0]["field"]) == (400, "accepted")
+
+
 def test_open_alerts_are_counted_with_the_domain(client: Client, domain: str) -> None:
     scan(client)
     assert client.data("GET", "/v1/domains/acme.test")["openAlerts"]["critical"] == 1

@@ -9,16 +9,20 @@ from devtools import ROOT, Complaint, environment, service
 from devtools.environment import DEVELOPMENT, LOCAL, PYTHON, program, say
 
 Command = Callable[[Sequence[str]], int]
+HELP = ("help", "-h", "--help")
 
 
 def main(arguments: Sequence[str]) -> int:
     """The exit status of the command that the arguments name; 2 if they name none."""
     name, rest = (arguments[0] if arguments else ""), arguments[1:]
     if name not in COMMANDS:
-        print(_usage(), file=sys.stdout if name in ("help", "-h", "--help") else sys.stderr)
-        return 0 if name in ("help", "-h", "--help") else 2
+        print(_usage(), file=sys.stdout if name in HELP else sys.stderr)
+        return 0 if name in HELP else 2
+    command = COMMANDS[name]
+    if rest and command in ALONE:
+        return _explain(name, is_asked=rest[0] in HELP)
     try:
-        return COMMANDS[name](rest)
+        return command(rest)
     except Complaint as complaint:
         print(f"dev    | {complaint}", file=sys.stderr)
         return 1
@@ -32,7 +36,7 @@ def run(_arguments: Sequence[str]) -> int:
 
 
 def demo(_arguments: Sequence[str]) -> int:
-    """the same on sample domains, with a name server of its own"""
+    """as run, on sample domains with a name server of its own"""
     return service.demo()
 
 
@@ -108,6 +112,16 @@ def _call(commands: Sequence[Sequence[str]], variables: Mapping[str, str]) -> in
     return 0
 
 
+def _explain(name: str, *, is_asked: bool) -> int:
+    """What a command does that takes no arguments; whoever gave one is told so."""
+    if is_asked:
+        print(f"./dev {name}: {COMMANDS[name].__doc__}")
+        return 0
+    settings = "what can be set are variables, like PORT=8001, here or in .env"
+    print(f"dev    | ./dev {name} takes no arguments: {settings}", file=sys.stderr)
+    return 2
+
+
 def _usage() -> str:
     lines = [f"  {name:8} {command.__doc__}" for name, command in COMMANDS.items()]
     return "\n".join(["usage: ./dev <command>", "", *lines])
@@ -117,3 +131,4 @@ COMMANDS: Mapping[str, Command] = {
     command.__name__: command
     for command in (run, demo, test, check, bench, drill, shots, migrate, flask)
 }
+ALONE = (run, demo, check, migrate)  # without arguments

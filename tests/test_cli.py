@@ -68,7 +68,8 @@ def test_a_user_gets_a_password_that_is_shown_once(app: Flask) -> None:
 
 def test_a_scan_is_asked_for(app: Flask) -> None:
     run(app, "setup")
-    run(app, "demo")
+    assert "first scans are under way" in run(app, "demo")
+    assert "there already" in run(app, "demo")
     output = run(app, "scans", "trigger", "--account", "default", "perfect.example")
     assert re.match(r"scan_\w{26}  perfect.example  coalesced", output)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from devtools import Complaint, environment, processes, service, valkey
+from devtools import Complaint, commands, environment, processes, service, valkey
 from devtools.processes import Child, Children, Died
 from tests import servers
 
@@ -70,6 +70,17 @@ def test_the_end_of_one_service_does_not_hide_another(tmp_path: Path) -> None:
     with first:
         (tmp_path / "address").write_text("http://127.0.0.1:8002")
     assert service.told(tmp_path) == "http://127.0.0.1:8002"
+
+
+@pytest.mark.parametrize("command", ["run", "demo", "check", "migrate"])
+def test_a_command_without_arguments_is_explained_and_not_run_with_some(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.main([command, "--help"]) == 0
+    assert commands.main([command, "--port", "8001"]) == 2
+    told = capsys.readouterr()
+    assert told.out.startswith(f"./dev {command}: ")
+    assert "PORT=8001" in told.err
 
 
 def test_a_directory_has_one_valkey(tmp_path: Path) -> None:

@@ -156,7 +156,10 @@ def set_up(email: str) -> None:
 def demo_domains() -> None:
     """Add the sample domains that the demo's name server knows, and scan them."""
     added = demo.add_samples()
-    print(f"{added} sample domains; their first scans are under way")
+    if added:
+        print(f"{added} sample domains; their first scans are under way")
+    else:
+        print("the sample domains are there already")
 
 
 def _key_id(text: str) -> str:

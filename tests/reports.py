@@ -92,29 +92,57 @@ def _columns(row: Record) -> dict[str, Any]:
     }
 
 
-def store_tls(domain: Domain, *policies: tuple[str, int, int], begin: datetime = START) -> None:
-    """A TLS report of one day with these policies: type, successful and failed sessions."""
+def tls_failure(
+    result_type: str = "certificate-expired", sessions: int = 1, **given: Any
+) -> dict[str, Any]:
+    """Sessions that failed in one way, as a policy keeps them."""
+    others = ("sending_ip", "mx", "mx_helo", "receiving_ip", "information", "reason_code")
+    return {"result_type": result_type, "sessions": sessions, **dict.fromkeys(others), **given}
+
+
+def tls_policy(policy_type: str = "sts", **given: Any) -> dict[str, Any]:
+    """The columns of a policy of a TLS report that differ from one to another."""
+    counts = {"successful": 0, "failed": 0, "failures": []}
+    return {"policy_type": policy_type, "policy_domain": "acme.test", **counts, **given}
+
+
+def store_tls_report(
+    domain: Domain,
+    policies: Sequence[Mapping[str, Any]],
+    *,
+    at: datetime = START + DAY / 2,
+    reporter: str = "google.com",
+    **given: Any,
+) -> UUID:
+    """Insert a TLS report of the day around ``at``, with its policies."""
+    columns = {"organization": reporter, "provenance": "token", **given}
     report = TlsReport(
         id=ids.new(), account_id=domain.account_id, domain_id=domain.id, intake_id=ids.new(),
-        policy_domain=domain.name, reporter="google.com", report_id="t1", begin_at=begin,
-        end_at=begin + DAY, organization="Google", provenance="token", content_digest=b"",
-        received_at=begin + DAY,
+        policy_domain=domain.name, reporter=reporter, report_id=f"t{next(_numbers)}",
+        begin_at=at - DAY / 2, end_at=at + DAY / 2, content_digest=b"", received_at=at + DAY / 2,
+        **columns,
     )  # fmt: skip
-    failure = {
-        "result_type": "certificate-expired", "sessions": sum(failed for *_, failed in policies),
-        "sending_ip": None,
-        "mx": f"mx.{domain.name}", "mx_helo": None, "receiving_ip": None, "information": None,
-        "reason_code": None,
-    }  # fmt: skip
     with transaction() as session:
         session.add(report)
         session.flush()  # the policies refer to it
         session.add_all(
             TlsPolicy(
                 report_id=report.id, position=position, account_id=domain.account_id,
-                domain_id=domain.id, at=begin + DAY / 2, policy_type=kind,
-                policy_domain=domain.name, policy_strings=[], mx_hosts=[], successful=successful,
-                failed=failed, failures=[failure] if failed else [],
+                domain_id=domain.id, at=at, policy_strings=[], mx_hosts=[], **policy,
             )
-            for position, (kind, successful, failed) in enumerate(policies)
+            for position, policy in enumerate(policies)
         )  # fmt: skip
+    return report.id
+
+
+def store_tls(domain: Domain, *policies: tuple[str, int, int], begin: datetime = START) -> None:
+    """A TLS report of one day with these policies: type, successful and failed sessions."""
+    failure = tls_failure(sessions=sum(failed for *_, failed in policies), mx=f"mx.{domain.name}")
+    rows = [
+        tls_policy(
+            kind, policy_domain=domain.name, successful=successful, failed=failed,
+            failures=[failure] if failed else [],
+        )
+        for kind, successful, failed in policies
+    ]  # fmt: skip
+    store_tls_report(domain, rows, at=begin + DAY / 2, organization="Google")

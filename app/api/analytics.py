@@ -122,25 +122,23 @@ def tls(query: SeriesQuery) -> Response:
     _expect_buckets(from_at, to_at, query.interval)
     window = Window.between(from_at, to_at)
     found = tls_sessions.tls(current().account_id, query.domain, window, query.interval, zone)
-    now, links = found.now, Links(found.domain, window)
+    now, links = found.now, Links(found.domain, window, "tls-rpt")
     return answers.one(
         {
             **_head(found.domain, from_at, to_at),
             "interval": query.interval,
             "tz": zone.key,
             "reports": now.reports,
-            "totals": {**_sessions(now.totals), "overlapping": now.is_overlapping},
-            "before": {
-                **_sessions(found.before.totals), "overlapping": found.before.is_overlapping
-            },
+            "totals": _all_sessions(now, links.records()),
+            "before": _all_sessions(found.before, links.before()),
             **_parts(now, links),
             "series": [
                 {"start": start.isoformat(), **_sessions(counts)}
                 for start, counts in zip(found.starts, now.series, strict=True)
             ],
-            "records": links.tls(),
+            "records": links.records(),
         }
-    )  # fmt: skip
+    )
 
 
 @bp.get("/sources")
@@ -295,24 +293,36 @@ def _sessions(counts: tls_sessions.Sessions) -> dict[str, Any]:
     }
 
 
+def _all_sessions(found: tls_sessions.Found, records: str) -> dict[str, Any]:
+    return {
+        **_sessions(found.totals),
+        "overlapping": found.is_overlapping,
+        "records": records,
+    }
+
+
 def _parts(found: tls_sessions.Found, links: Links) -> dict[str, Any]:
     """By policy, failure, MX host and reporter; each list the most first, at most MOST_PARTS."""
-    hosts = sorted(found.hosts.items(), key=lambda one: -one[1].total())
     return {
         "policyTypes": [
-            {"policyType": name, **_sessions(counts)}
+            {"policyType": name, **_sessions(counts), "records": links.records(policyType=name)}
             for name, counts in sorted(found.policy_types.items())
         ][:MOST_PARTS],
         "resultTypes": [
-            {"resultType": name, "sessions": count, "records": links.tls(resultType=name)}
+            {"resultType": name, "sessions": count, "records": links.records(resultType=name)}
             for name, count in found.result_types.most_common(MOST_PARTS)
         ],
         "mxHosts": [
-            {"host": name or None, "sessions": counts.total(), "resultTypes": dict(counts)}
-            for name, counts in hosts[:MOST_PARTS]
+            {
+                "host": name or None,
+                "sessions": count,
+                "resultTypes": found.host_types.get(name, {}),
+                "records": links.records(**({"mx": name} if name else {"hasMx": "false"})),
+            }
+            for name, count in found.hosts.most_common(MOST_PARTS)
         ],
         "reporters": [
-            {"reporter": name, **_sessions(counts), "records": links.tls(reporter=name)}
+            {"reporter": name, **_sessions(counts), "records": links.records(reporter=name)}
             for name, counts in sorted(found.reporters.items())
         ][:MOST_PARTS],
     }

@@ -1,14 +1,13 @@
 """Where what is behind a figure of analytics is listed."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Literal
 from urllib.parse import urlencode
 
 from app.api import answers
 from app.insight.periods import Window, at
 from app.models import Domain
-
-HALF_A_DAY = timedelta(hours=12)
 
 Filter = Mapping[str, str]
 _GROUPS = {
@@ -26,38 +25,36 @@ _RESULTS: Mapping[str, Filter] = {
 
 
 class Links:
-    """Addresses of lists for a domain in a window of time."""
+    """Addresses of lists of records for a domain in a window of time.
 
-    def __init__(self, domain: Domain, window: Window) -> None:
-        self._domain, self._window = domain, window
-        self._records = self._to("dmarc/records", window)
+    kind  of the reports: dmarc, tls-rpt
+    """
+
+    def __init__(
+        self, domain: Domain, window: Window, kind: Literal["dmarc", "tls-rpt"] = "dmarc"
+    ) -> None:
+        self._domain, self._window, self._kind = domain, window, kind
+        self._records = self._to(window)
 
     def records(self, **filters: str) -> str:
-        """Records whose ``counted`` add up to the figure."""
+        """Records of which what is counted adds up to the figure."""
         return _with(self._records, filters)
 
     def before(self) -> str:
         """The records of the time before, which is as long."""
-        return self._to("dmarc/records", self._window.before)
+        return self._to(self._window.before)
 
     def group(self, by: str, key: str) -> str:
         """The records of a group."""
         return self.records(**(_RESULTS[key] if by == "result" else {_GROUPS[by]: key}))
 
-    def tls(self, **filters: str) -> str:
-        """TLS reports; whole ones, so that their sessions add up to the figure or more.
-
-        They are listed by when a period begins, and counted at its middle: half a day later.
-        """
-        return _with(self._to("tls-rpt", self._window, -HALF_A_DAY), filters)
-
-    def _to(self, path: str, window: Window, shift: timedelta = timedelta()) -> str:
+    def _to(self, window: Window) -> str:
         where = {
             "domain": self._domain.name,
-            "from": _text(at(window.start) + shift),
-            "to": _text(at(window.stop) + shift),
+            "from": _text(at(window.start)),
+            "to": _text(at(window.stop)),
         }
-        return f"/v1/reports/{path}?{urlencode(where)}"
+        return f"/v1/reports/{self._kind}/records?{urlencode(where)}"
 
 
 def _with(address: str, filters: Filter) -> str:

@@ -92,12 +92,14 @@ class AllSessions(Sessions):
     """Over all policies; overlapping: some sessions are in it twice, once for each policy."""
 
     overlapping: bool
+    records: str = Field(description="where what they are added up from is listed")
 
 
 class PolicyType(Sessions):
     """The sessions under one type of policy."""
 
     policy_type: str
+    records: str
 
 
 class ResultType(Shape):
@@ -105,7 +107,7 @@ class ResultType(Shape):
 
     result_type: str
     sessions: int
-    records: str
+    records: str = Field(description="where they are listed: their failedSessions add up to it")
 
 
 class MxHost(Shape):
@@ -113,7 +115,10 @@ class MxHost(Shape):
 
     host: str | None
     sessions: int
-    result_types: dict[str, int]
+    result_types: dict[str, int] = Field(
+        description="where there are very many, those with the most sessions"
+    )
+    records: str
 
 
 class TlsReporter(Sessions):

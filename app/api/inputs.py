@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from app.api.contract import Query
+from app.protocols.report_limits import LIMITS
 from app.protocols.timestamps import FIRST, LAST
 
 
@@ -32,6 +33,7 @@ def _is_near(moment: datetime) -> datetime:
 Moment = Annotated[AwareDatetime, AfterValidator(_is_near)]
 Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_is_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_is_plain)]
+Host = Annotated[str, Field(min_length=1, max_length=LIMITS.field), AfterValidator(_is_plain)]
 Note = Annotated[str, Field(max_length=1000), AfterValidator(_is_plain)]
 Tag = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(_is_tag)]
 Selector = Annotated[

@@ -1,4 +1,4 @@
-"""Records of aggregate reports: of one report, and those behind a figure of analytics."""
+"""Records of reports: of one aggregate report, and those behind a figure of analytics."""
 
 from typing import Annotated, Literal
 
@@ -14,10 +14,11 @@ from app.insight.behind import MOST_ADDRESSES
 from app.insight.periods import Window
 from app.models.keys import Scope
 from app.protocols.timestamps import FIRST, LAST
-from app.services import record_files, records
+from app.services import record_files, records, tls_records
 from app.services.records import RecordFilter
+from app.services.tls_records import TlsFilter
 
-bp = Blueprint("records", __name__, url_prefix="/reports/dmarc")
+bp = Blueprint("records", __name__, url_prefix="/reports")
 
 READ = (Scope.REPORTS_READ,)
 Result = Literal["pass", "fail"]
@@ -43,16 +44,12 @@ class RecordQuery(Exportable):
     source_ip: Addresses | None = None
 
 
-class MailQuery(RecordQuery):
+class DomainQuery(Exportable):
     """Which records of a domain: ``from`` and ``to`` bound when they count, as in analytics."""
 
     domain: inputs.Name
     from_at: inputs.Moment | None = Field(default=None, alias="from")
     to_at: inputs.Moment | None = Field(default=None, alias="to")
-    header_from: inputs.Text | None = None
-    disposition: inputs.Text | None = None
-    dkim: Result | None = None
-    spf: Result | None = None
     reporter: inputs.Text | None = None
     provenance: Literal["authenticated", "token", "unverified"] | None = None
 
@@ -62,7 +59,27 @@ class MailQuery(RecordQuery):
         return Window.between(self.from_at or FIRST, self.to_at or LAST)
 
 
-@bp.get("/records")
+class MailQuery(RecordQuery, DomainQuery):
+    """… of aggregate reports."""
+
+    header_from: inputs.Text | None = None
+    disposition: inputs.Text | None = None
+    dkim: Result | None = None
+    spf: Result | None = None
+
+
+class TlsQuery(DomainQuery):
+    """… of TLS reports: policies, and of what failed under each what fits the last three."""
+
+    policy_type: inputs.Text | None = None
+    result_type: inputs.Text | None = None
+    mx: inputs.Host | None = None
+    has_mx: bool | None = Field(
+        default=None, description="false: failures that came before there was a host"
+    )
+
+
+@bp.get("/dmarc/records")
 @endpoint(
     scopes=READ, query=MailQuery, returns=report_shapes.MailRecord, is_list=True, exports=True
 )
@@ -89,7 +106,25 @@ def index(query: MailQuery) -> Response:
     )
 
 
-@bp.get("/<id>/records")
+@bp.get("/tls-rpt/records")
+@endpoint(scopes=READ, query=TlsQuery, returns=report_shapes.TlsRecord, is_list=True, exports=True)
+def of_tls(query: TlsQuery) -> Response:
+    """The policies of a domain's TLS reports that count in a time, newest first."""
+    filters = TlsFilter(
+        policy_type=query.policy_type,
+        reporter=query.reporter,
+        provenance=query.provenance,
+        result_type=query.result_type,
+        mx=query.mx,
+        has_mx=query.has_mx,
+    )
+    listing = tls_records.of_domain(current().account_id, query.domain, query.window, filters)
+    return exports.answer(
+        listing, query, report_shapes.TlsRecord, record_files.of_policy, "tls-records"
+    )
+
+
+@bp.get("/dmarc/<id>/records")
 @endpoint(
     scopes=READ, query=RecordQuery, returns=report_shapes.DmarcRecord, is_list=True, exports=True
 )

@@ -150,6 +150,35 @@ class TlsPolicy(Shape):
     failures: list[TlsFailure]
 
 
+class ReportOfTlsRecord(Shape):
+    """The TLS report that a policy is in."""
+
+    id: str
+    reporter: str
+    organization: str
+    report_id: str
+    begin_at: datetime
+    end_at: datetime
+    provenance: str
+
+
+class TlsRecord(Shape):
+    """A policy of a TLS report, with when its sessions count; no number is above 10^12."""
+
+    position: int = Field(description="in its report")
+    at: datetime = Field(description="the middle of the report's period")
+    policy_type: str
+    policy_domain: str
+    successful: int
+    failed: int
+    failed_sessions: int = Field(
+        description="in failures that fit resultType, mx and hasMx; they need not add up to failed"
+    )
+    failure_count: int = Field(description="how many failures fit")
+    failures: list[TlsFailure] = Field(description="the first 50 of them")
+    report: ReportOfTlsRecord
+
+
 class WholeTlsReport(TlsReport):
     """A TLS report."""
 

@@ -14,7 +14,7 @@ from app.api.exports import Exportable
 from app.api.scans import parsed
 from app.models import DmarcReport, FailureReport, TlsReport
 from app.models.keys import Scope
-from app.services import intakes, reports
+from app.services import intakes, record_files, reports
 from app.services.intakes import IntakeFilter
 from app.services.reports import ReportFilter
 
@@ -216,19 +216,7 @@ def policy_shape(row: Any) -> dict[str, Any]:
         "mxHosts": row.mx_hosts,
         "successful": row.successful,
         "failed": row.failed,
-        "failures": [
-            {
-                "resultType": failure["result_type"],
-                "sessions": failure["sessions"],
-                "sendingIp": failure["sending_ip"],
-                "mx": failure["mx"],
-                "mxHelo": failure["mx_helo"],
-                "receivingIp": failure["receiving_ip"],
-                "information": failure["information"],
-                "reasonCode": failure["reason_code"],
-            }
-            for failure in row.failures
-        ],
+        "failures": [record_files.failure(one) for one in row.failures],
     }
 
 

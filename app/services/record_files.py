@@ -1,6 +1,6 @@
-"""Records of aggregate reports as the API tells them, and as they are in files."""
+"""Records of reports as the API tells them, and as they are in files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app import ids
@@ -17,6 +17,14 @@ COLUMNS: Sequence[Sequence[str]] = (
     ("at",),
     ("counted",),
     *(("report", name) for name in _REPORT),
+)
+_POLICY = ("position", "at", "policyType", "policyDomain", "successful", "failed")
+_TLS_REPORT = ("id", "reporter", "organization", "reportId", "beginAt", "endAt", "provenance")
+# Those of a domain's policies in TLS reports.
+TLS_COLUMNS: Sequence[Sequence[str]] = (
+    *((name,) for name in _POLICY),
+    *((name,) for name in ("failedSessions", "failureCount", "failures")),
+    *(("report", name) for name in _TLS_REPORT),
 )
 
 
@@ -54,6 +62,44 @@ def of_domain(row: Any, counted: int) -> dict[str, Any]:
             "days": row.days,
             "provenance": row.provenance,
         },
+    }
+
+
+def of_policy(row: Any) -> dict[str, Any]:
+    """A row of ``tls_records.of_domain``: a policy of a TLS report."""
+    return {
+        "position": row.position,
+        "at": timestamps.text(row.at),
+        "policyType": row.policy_type,
+        "policyDomain": row.policy_domain,
+        "successful": row.successful,
+        "failed": row.failed,
+        "failedSessions": row.failed_sessions,
+        "failureCount": row.failure_count,
+        "failures": [failure(one) for one in row.failures or []],
+        "report": {
+            "id": ids.public("tlr", row.report_id),
+            "reporter": row.reporter,
+            "organization": row.organization,
+            "reportId": row.named,
+            "beginAt": timestamps.text(row.begin_at),
+            "endAt": timestamps.text(row.end_at),
+            "provenance": row.provenance,
+        },
+    }
+
+
+def failure(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Sessions that failed in one way, as a policy of a TLS report has them."""
+    return {
+        "resultType": found["result_type"],
+        "sessions": found["sessions"],
+        "sendingIp": found["sending_ip"],
+        "mx": found["mx"],
+        "mxHelo": found["mx_helo"],
+        "receivingIp": found["receiving_ip"],
+        "information": found["information"],
+        "reasonCode": found["reason_code"],
     }
 
 

@@ -315,10 +315,9 @@ def _tls(session: Session, domain: Domain, window: Window) -> Tls:
         )
         .limit(1)
     )
-    hosts = {name: counts.total() for name, counts in found.hosts.items()}
     return Tls(
         window.days, found.totals.successful, found.totals.failed,
-        dict(found.result_types.most_common(10)), hosts, verified is not None,
+        dict(found.result_types.most_common(10)), dict(found.hosts), verified is not None,
     )  # fmt: skip
 
 

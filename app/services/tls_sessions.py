@@ -1,23 +1,24 @@
 """What TLS reports say of the sessions of those who send mail to a domain (RFC 8460)."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, ColumnElement, Text, case, cast, func, select, true
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import Session
 
 from app.db import transaction
-from app.insight.periods import Buckets, Interval, Window, at, hour_of
+from app.insight.periods import Buckets, Interval, Window, hour_of
 from app.models import Domain, TlsPolicy, TlsReport
-from app.services import domains
-from app.services.rollups import MAX_COUNT
+from app.services import domains, tls_policies
+from app.services.tls_policies import HAS_FAILURES, Conditions, Failures
 
 MAX_HOSTS = 1_000  # with what failed, that are told one by one
+_SUMS = (tls_policies.total(TlsPolicy.successful), tls_policies.total(TlsPolicy.failed))
 
 
 @dataclass(slots=True)
@@ -46,7 +47,8 @@ class Found:
     totals         over all policies; with ``is_overlapping`` some sessions are in it twice: one
                    session may be under an STS and a TLSA policy, and each counts it (§4)
     result_types   failed sessions by what failed; these need not add up to ``totals.failed`` (§4)
-    hosts          failed sessions by MX host; those without a host failed before there was one
+    hosts          failed sessions by MX host; "": those that failed before there was one
+    host_types     … and by what failed; of very many, those with the most sessions
     """
 
     totals: Sessions = field(default_factory=Sessions)
@@ -54,7 +56,8 @@ class Found:
     policy_types: dict[str, Sessions] = field(default_factory=dict)
     reporters: dict[str, Sessions] = field(default_factory=dict)
     result_types: Counter[str] = field(default_factory=Counter)
-    hosts: dict[str, Counter[str]] = field(default_factory=dict)
+    hosts: Counter[str] = field(default_factory=Counter)
+    host_types: dict[str, Counter[str]] = field(default_factory=dict)
     series: list[Sessions] = field(default_factory=list)
     reports: int = 0
 
@@ -89,10 +92,7 @@ def tls(
 
 def read(session: Session, domain_id: UUID, window: Window, buckets: Buckets | None) -> Found:
     """What the reports of the window say; a step."""
-    within = (
-        TlsPolicy.domain_id == domain_id,
-        TlsPolicy.at >= at(window.start), TlsPolicy.at < at(window.stop),
-    )  # fmt: skip
+    within = tls_policies.counted(domain_id, window)
     found = Found(series=[Sessions() for _ in buckets.starts] if buckets else [])
     keys = (TlsPolicy.policy_type, TlsReport.reporter)
     joined = select(*keys, *_SUMS).join(TlsReport, TlsReport.id == TlsPolicy.report_id)
@@ -117,46 +117,28 @@ def read(session: Session, domain_id: UUID, window: Window, buckets: Buckets | N
     return found
 
 
-def _counted(sessions: Any) -> ColumnElement[int]:
-    """The sum, without what nobody can have seen: no sum must overflow."""
-    return func.sum(case((sessions > MAX_COUNT, MAX_COUNT), else_=sessions))
-
-
-_SUMS = (_counted(TlsPolicy.successful), _counted(TlsPolicy.failed))
-
-
-def _read_failures(session: Session, within: Sequence[ColumnElement[bool]], found: Found) -> None:
-    """Failed sessions by host and by what failed; of many hosts those with the most."""
-    each, of = _failures(session)
-    host, kind, total = (
-        of("mx", Text),
-        of("result_type", Text),
-        _counted(of("sessions", BigInteger)),
-    )
+def _read_failures(session: Session, within: Conditions, found: Found) -> None:
+    """Failed sessions by host and by what failed; of many those with the most."""
+    failures = Failures.of(session.get_bind().dialect.name)
+    total = tls_policies.total(failures.sessions)
 
     def most(*keys: ColumnElement[Any]) -> Sequence[Any]:
         return session.execute(
             select(*keys, total)
             .select_from(TlsPolicy)
-            .join(each, true())
-            .where(*within, cast(TlsPolicy.failures, Text) != "[]")
+            .join(failures.each, true())
+            .where(*within, HAS_FAILURES)
             .group_by(*keys)
             .order_by(total.desc(), *keys)
             .limit(MAX_HOSTS)
         ).all()
 
-    by_host = most(host, kind)
+    by_host = most(failures.mx, failures.result_type)
     for name, what, count in by_host:
-        found.hosts.setdefault(name or "", Counter())[what] += int(count)
+        found.host_types.setdefault(name, Counter())[what] = int(count)
+        found.hosts[name] += int(count)
         found.result_types[what] += int(count)
-    if len(by_host) == MAX_HOSTS:
-        found.result_types = Counter({what: int(count) for what, count in most(kind)})
-
-
-def _failures(session: Session) -> tuple[Any, Callable[[str, Any], ColumnElement[Any]]]:
-    """The failures of policies as a table, and what each has under a name."""
-    if session.get_bind().dialect.name == "sqlite":
-        each = func.json_each(TlsPolicy.failures).table_valued("value", name="failure")
-        return each, lambda name, type: func.json_extract(each.c.value, f"$.{name}", type_=type)
-    each = func.json_array_elements(TlsPolicy.failures).table_valued("value", name="failure")
-    return each, lambda name, type: cast(each.c.value.op("->>")(name), type)
+    if len(by_host) == MAX_HOSTS:  # what is rarer is missing, from the sums too
+        found.hosts = Counter({name: int(count) for name, count in most(failures.mx)})
+        kinds = most(failures.result_type)
+        found.result_types = Counter({what: int(count) for what, count in kinds})

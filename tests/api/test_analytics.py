@@ -99,9 +99,9 @@ def test_sessions_of_two_policies_are_not_added_up_in_silence(
     assert answer["totals"]["overlapping"] is True
     assert [one["policyType"] for one in answer["policyTypes"]] == ["sts", "tlsa"]
     assert answer["policyTypes"][0]["failureRate"] == pytest.approx(3 / 103)
-    assert answer["mxHosts"] == [
-        {"host": "mx.acme.test", "sessions": 3, "resultTypes": {"certificate-expired": 3}}
-    ]
+    (host,) = answer["mxHosts"]
+    assert (host["host"], host["sessions"]) == ("mx.acme.test", 3)
+    assert host["resultTypes"] == {"certificate-expired": 3}
     assert answer["series"][0]["failed"] == 3
 
 
@@ -169,13 +169,3 @@ def test_the_last_thirty_days_are_asked_for_by_default(client: Client) -> None:
     assert len(answer["series"]) == 30
     age = datetime.now(UTC) - datetime.fromisoformat(answer["to"])
     assert abs(age) < timedelta(minutes=5)
-
-
-def test_the_links_of_sessions_lead_to_their_reports(client: Client, domain: Domain) -> None:
-    store_tls(domain, ("sts", 100, 3))
-    answer = get(client, "tls-rpt")
-    links = {answer["records"]}
-    links |= {one["records"] for part in ("resultTypes", "reporters") for one in answer[part]}
-    assert len(links) == 3
-    for link in links:
-        assert len(client.data("GET", link)) == 1, link

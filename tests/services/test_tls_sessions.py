@@ -11,17 +11,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
-from app import ids
-from app.db import transaction
 from app.insight.periods import Window
-from app.models import Domain, TlsPolicy, TlsReport
+from app.models import Domain
 from app.services import tls_sessions
 from app.services.rollups import MAX_COUNT
 from app.services.tls_sessions import Found, Sessions
 from tests.factories import make_account, make_domain
+from tests.reports import DAY, store_tls_report, tls_policy
 
 START = datetime(2026, 3, 20, tzinfo=UTC)  # clocks turn in Europe and Lebanon in these weeks
-DAY = timedelta(days=1)
 ZONES = ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Beirut", "Asia/Kolkata"]
 
 FAILURES = st.fixed_dictionaries(
@@ -54,25 +52,9 @@ def account_id(database: Engine) -> UUID:
 
 
 def store(domain: Domain, reports: list[dict[str, Any]]) -> None:
-    with transaction() as session:
-        for number, report in enumerate(reports):
-            stored = TlsReport(
-                id=ids.new(), account_id=domain.account_id, domain_id=domain.id,
-                intake_id=ids.new(), policy_domain=domain.name, reporter=report["reporter"],
-                report_id=f"t{number}", begin_at=report["at"] - DAY / 2,
-                end_at=report["at"] + DAY / 2, organization="x", provenance="token",
-                content_digest=b"", received_at=report["at"],
-            )  # fmt: skip
-            session.add(stored)
-            session.flush()  # the policies refer to it
-            session.add_all(
-                TlsPolicy(
-                    report_id=stored.id, position=position, account_id=domain.account_id,
-                    domain_id=domain.id, at=report["at"], policy_domain=domain.name,
-                    policy_strings=[], mx_hosts=[], **policy,
-                )
-                for position, policy in enumerate(report["policies"])
-            )  # fmt: skip
+    for report in reports:
+        policies = [tls_policy(**policy) for policy in report["policies"]]
+        store_tls_report(domain, policies, at=report["at"], reporter=report["reporter"])
 
 
 def cut(sessions: int) -> int:
@@ -104,7 +86,8 @@ def check(found: Found, reports: list[dict[str, Any]]) -> None:
         for failure in policy["failures"]:
             counts = by_host.setdefault(failure["mx"] or "", Counter())
             counts[failure["result_type"]] += cut(failure["sessions"])
-    assert found.hosts == by_host
+    assert found.host_types == by_host
+    assert found.hosts == {name: counts.total() for name, counts in by_host.items()}
     assert found.result_types == sum(by_host.values(), Counter())
 
 
@@ -143,17 +126,19 @@ def test_every_sum_equals_a_naive_count(
     assert told == dict(+days)
 
 
-def test_of_more_hosts_than_are_told_one_by_one_the_kinds_have_all(
+def test_of_more_hosts_than_are_told_one_by_one_the_sums_have_all(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls_sessions, "MAX_HOSTS", 3)
     failures = [
-        {"result_type": ("a", "b")[i % 2], "mx": f"mx{i}.test", "sessions": i + 1} for i in range(8)
+        {"result_type": ("a", "b")[i % 2], "mx": f"mx{i // 2}.test", "sessions": i + 1}
+        for i in range(8)
     ]
     policy = {"policy_type": "sts", "successful": 1, "failed": 36, "failures": failures}
     domain = make_domain(account_id)
     store(domain, [{"at": START, "reporter": "google.com", "policies": [policy]}])
     window = Window.between(START - DAY, START + DAY)
     found = tls_sessions.tls(account_id, domain.name, window, "day", ZoneInfo("UTC")).now
-    assert sorted(found.hosts) == ["mx5.test", "mx6.test", "mx7.test"]
+    assert found.host_types == {"mx3.test": {"a": 7, "b": 8}, "mx2.test": {"b": 6}}
+    assert found.hosts == {"mx3.test": 7 + 8, "mx2.test": 5 + 6, "mx1.test": 3 + 4}
     assert found.result_types == {"a": 1 + 3 + 5 + 7, "b": 2 + 4 + 6 + 8}

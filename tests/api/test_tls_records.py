@@ -1,0 +1,232 @@
+"""The policies behind a figure of TLS sessions: that they add up to it, their order, and files."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from app import ids
+from app.api import analytics
+from app.models import Domain
+from app.services import domains, tls_records, tls_sessions
+from app.services.rollups import MAX_COUNT
+from tests.api.conftest import Client, make_client
+from tests.api.test_records import listed
+from tests.api.test_reports import rows
+from tests.factories import make_account, make_domain
+from tests.reports import DAY, store_tls_report, tls_failure, tls_policy
+
+START = datetime(2026, 3, 20, tzinfo=UTC)  # clocks turn in these weeks
+LIST = "/v1/reports/tls-rpt/records?domain=acme.test"
+COUNTS = st.sampled_from([0, 1, 2, 7, 5_000, MAX_COUNT, 2**63 - 1])
+FAILURES = st.builds(
+    tls_failure,
+    result_type=st.sampled_from(["certificate-expired", "odd & other: 100 %", "é", 'a "b" ']),
+    sessions=COUNTS,
+    mx=st.sampled_from([None, "mx1.acme.test", "MX1.acme.test", "x, y & é", "null", "[]"]),
+)
+POLICIES = st.builds(
+    tls_policy,
+    policy_type=st.sampled_from(["sts", "tlsa", "no-policy-found", "a&b=c"]),
+    successful=COUNTS,
+    failed=COUNTS,
+    failures=st.lists(FAILURES, max_size=4),
+)
+REPORTS = st.fixed_dictionaries(
+    {
+        "policies": st.lists(POLICIES, min_size=1, max_size=3),
+        "at": st.integers(0, 60 * 24 * 20).map(lambda minutes: START + timedelta(minutes=minutes)),
+        "reporter": st.sampled_from(["google.com", "a & b, ltd."]),
+        "provenance": st.sampled_from(["token", "unverified"]),
+    }
+)
+many = hypothesis_settings(
+    max_examples=12,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture
+def caller(app: Flask) -> Client:
+    """A client that may call more often than others."""
+    return make_client(app, make_account().id, rate_limit="1000000 per minute")
+
+
+@pytest.fixture
+def domain(client: Client) -> Domain:
+    return make_domain(client.account_id, "acme.test")
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def sessions(client: Client, link: str) -> tuple[int, int]:
+    """What a list's policies add up to: successful and failed sessions."""
+    found = list(listed(client, link))
+    return sum(one["successful"] for one in found), sum(one["failed"] for one in found)
+
+
+def failed(client: Client, link: str) -> int:
+    """What the failures add up to that are listed."""
+    return sum(one["failedSessions"] for one in listed(client, link))
+
+
+def check(client: Client, answer: Any) -> None:
+    """Every figure has what it was added up from."""
+    figures = (answer["totals"], answer["before"], *answer["policyTypes"], *answer["reporters"])
+    for figure in figures:
+        wanted = figure["successful"], figure["failed"]
+        assert sessions(client, figure["records"]) == wanted
+    for figure in (*answer["resultTypes"], *answer["mxHosts"]):
+        assert failed(client, figure["records"]) == figure["sessions"]
+    for host in answer["mxHosts"]:
+        for kind, count in host["resultTypes"].items():
+            assert failed(client, f"{host['records']}&resultType={quote(kind)}") == count
+    starts = [quote(one["start"]) for one in answer["series"]]
+    bounds = [quote(answer["from"]), *starts[1:], quote(answer["to"])]
+    path = answer["records"].partition("&from=")[0]
+    for one, begin, end in zip(answer["series"], bounds, bounds[1:], strict=False):
+        found = sessions(client, f"{path}&from={begin}&to={end}")
+        assert found == (one["successful"], one["failed"])
+    items = list(listed(client, answer["records"]))
+    assert len({item["report"]["id"] for item in items}) == answer["reports"]
+    assert answer["records"] == answer["totals"]["records"]
+
+
+@many
+@given(
+    reports=st.lists(REPORTS, max_size=5),
+    most=st.sampled_from([1, 2, 1_000]),
+    start=st.integers(0, 24 * 20),
+    length=st.integers(1, 24 * 10),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns"]),
+)
+def test_what_is_behind_a_link_adds_up_to_the_figure(
+    caller: Client, reports: list[Any], most: int, start: int, length: int, zone: str
+) -> None:
+    found = make_domain(caller.account_id)
+    for report in reports:
+        store_tls_report(found, **report)
+    from_at = START + timedelta(hours=start, minutes=-20)
+    span = f"from={_text(from_at)}&to={_text(from_at + timedelta(hours=length))}&tz={zone}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tls_sessions, "MAX_HOSTS", most)  # so that some are left out
+        patch.setattr(analytics, "MOST_PARTS", most)
+        patch.setattr(tls_records, "MOST_FAILURES", most)
+        path = f"/v1/reports/analytics/tls-rpt?domain={found.name}&{span}"
+        check(caller, caller.data("GET", path))
+    domains.delete(caller.account_id, found.name, actor="test")
+
+
+def test_only_failures_that_fit_are_listed(client: Client, domain: Domain) -> None:
+    failures = [
+        tls_failure("certificate-expired", 2, mx="mx1.acme.test"),
+        tls_failure("validation-failure", 3, mx="mx1.acme.test"),
+        tls_failure("certificate-expired", 4, mx="mx2.acme.test"),
+        tls_failure("sts-policy-invalid", 5),
+    ]
+    store_tls_report(domain, [tls_policy(failed=14, failures=failures), tls_policy("tlsa")])
+
+    def found(query: str) -> list[list[int]]:
+        items = listed(client, LIST + query)
+        shown = [([f["sessions"] for f in item["failures"]], item) for item in items]
+        for counts, item in shown:
+            assert (sum(counts), len(counts)) == (item["failedSessions"], item["failureCount"])
+        return [counts for counts, _ in shown]
+
+    assert found("") == [[2, 3, 4, 5], []]
+    assert found("&resultType=certificate-expired") == [[2, 4]]
+    assert found("&mx=mx1.acme.test") == [[2, 3]]
+    assert found("&mx=mx1.acme.test&resultType=validation-failure") == [[3]]
+    assert found("&hasMx=true") == [[2, 3, 4]]
+    assert found("&hasMx=false") == [[5]]
+    assert found("&mx=mx2.acme.test&resultType=validation-failure") == []
+    assert found("&mx=mx1.acme.test&hasMx=false") == []
+
+
+def test_of_very_many_failures_some_are_shown_and_all_are_counted(
+    client: Client, domain: Domain
+) -> None:
+    failures = [tls_failure(sessions=number) for number in range(60)]
+    store_tls_report(domain, [tls_policy(failures=failures)])
+    (item,) = listed(client, LIST)
+    assert [failure["sessions"] for failure in item["failures"]] == list(range(50))
+    assert (item["failureCount"], item["failedSessions"]) == (60, sum(range(60)))
+
+
+def test_the_newest_comes_first_with_its_report(client: Client, domain: Domain) -> None:
+    for day in (1, 0, 2):
+        at = START + day * DAY
+        store_tls_report(domain, [tls_policy(), tls_policy("tlsa")], at=at)
+    found = list(listed(client, LIST))
+    assert [(item["at"][:10], item["position"], item["policyType"]) for item in found] == [
+        (f"2026-03-{day}", position, kind)
+        for day in (22, 21, 20)
+        for position, kind in enumerate(("sts", "tlsa"))
+    ]
+    first = found[0]
+    shown = client.data("GET", f"/v1/reports/tls-rpt/{first['report']['id']}")
+    assert first["report"] == {name: shown[name] for name in first["report"]}
+    policy = shown["policies"][0]
+    same = ("policyType", "policyDomain", "successful", "failed", "failures")
+    assert {name: first[name] for name in same} == {name: policy[name] for name in same}
+
+
+def test_reports_that_anybody_could_have_sent_can_be_told_apart(
+    client: Client, domain: Domain
+) -> None:
+    for provenance in ("token", "unverified"):
+        policy = tls_policy(successful=len(provenance))
+        store_tls_report(domain, [policy], provenance=provenance, reporter=f"{provenance}.test")
+    assert sessions(client, f"{LIST}&provenance=unverified") == (10, 0)
+    assert sessions(client, f"{LIST}&reporter=TOKEN.test") == (5, 0)
+
+
+def test_policies_are_to_be_had_as_a_file(client: Client, domain: Domain) -> None:
+    failure = tls_failure(mx="=cmd")
+    policies = [tls_policy(successful=7, failures=[failure]), tls_policy("tlsa", successful=5)]
+    store_tls_report(domain, policies, organization="=cmd")
+    table = rows(client("GET", f"{LIST}&format=csv"))
+    assert [row["successful"] for row in table] == ["7", "5"]
+    assert table[0]["report.organization"] == "'=cmd"
+    assert json.loads(table[0]["failures"])[0]["mx"] == "=cmd"
+    lines = client("GET", f"{LIST}&format=ndjson").data.splitlines()
+    assert [json.loads(line) for line in lines] == client.data("GET", LIST)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("domain=unknown.test", 404),
+        ("", 400),
+        ("domain=acme.test&mx=", 400),
+        ("domain=acme.test&mx=a%00", 400),
+        (f"domain=acme.test&mx={'m' * 1024}", 200),
+        (f"domain=acme.test&mx={'m' * 1025}", 400),
+        ("domain=acme.test&hasMx=perhaps", 400),
+        ("domain=acme.test&provenance=odd", 400),
+        ("domain=acme.test&sourceIp=192.0.2.1", 400),
+        ("domain=acme.test&from=1970-01-01T00:00:00Z&to=2200-01-01T00:00:00Z", 200),
+        ("domain=acme.test&from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", 200),
+    ],
+)
+def test_what_cannot_be_is_refused(client: Client, domain: Domain, query: str, status: int) -> None:
+    assert client("GET", f"/v1/reports/tls-rpt/records?{query}").status_code == status
+
+
+def test_another_accounts_policies_are_not_found(
+    client: Client, stranger: Client, domain: Domain
+) -> None:
+    store_tls_report(domain, [tls_policy()])
+    for ref in ("acme.test", ids.public("dom", domain.id)):
+        response = stranger("GET", f"/v1/reports/tls-rpt/records?domain={ref}")
+        assert response.status_code == 404

@@ -21,6 +21,7 @@ from app.web import (
     reports,
     security,
     team,
+    tls_records,
 )
 
 
@@ -37,7 +38,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     web.before_request(pages.admit)
     pages.handle_errors(web)
     filters.add_to(web)
-    groups = (auth, overview, domains, mail, records, reports, intake, alerts)
+    groups = (auth, overview, domains, mail, records, tls_records, reports, intake, alerts)
     for group in (*groups, keys, intake_settings, channels, team, security, audit):
         web.register_blueprint(group.bp)
     app.register_blueprint(web)

@@ -1,6 +1,6 @@
 """Pages about a domain's mail as reports tell it: who sends, what failed, and what if."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,8 @@ from app.protocols.dmarc import Policy, Record
 from app.services import analytics, counting, mail_sources, policy_change, tls_sessions
 from app.services.analytics import Question
 from app.services.policy_change import Trial
-from app.web import charts, pages, records
+from app.services.tls_sessions import TlsSessions
+from app.web import charts, pages, record_lists, tls_records
 from app.web.forms import Form
 from app.web.records import Links
 
@@ -35,14 +36,9 @@ def show(domain: str) -> ResponseReturnValue:
     from_at, to_at = _window(days)
     found = analytics.dmarc(account, Question(domain, from_at, to_at, INTERVALS[days]))
     window = Window.between(from_at, to_at)
-    tls = tls_sessions.tls(account, domain, window, INTERVALS[days], analytics.UTC)
     rows = [
         (f"{start:%d %b}", {"pass": totals.passed, "fail": totals.messages - totals.passed})
         for start, totals in zip(found.starts, found.series, strict=True)
-    ]
-    sessions = [
-        (f"{start:%d %b}", {"successful": counts.successful, "failed": counts.failed})
-        for start, counts in zip(tls.starts, tls.now.series, strict=True)
     ]
     links = Links(found.domain.name, window)
     sending = mail_sources.search(account, domain, window)
@@ -50,7 +46,9 @@ def show(domain: str) -> ResponseReturnValue:
         "mail.html",
         domain=found.domain,
         links=links,
-        series_links=_series_links(links, [hour_of(start) for start in found.starts]),
+        series_links=_series_links(
+            links, found.starts, {"": {}, "pass": {"result": "pass"}, "fail": {"result": "fail"}}
+        ),
         alone=behind.unshared(sending.sources),
         is_exact=behind.is_exact,
         days=days,
@@ -60,23 +58,41 @@ def show(domain: str) -> ResponseReturnValue:
         chart=charts.stacked(("pass", "fail"), rows),
         sending=sending,
         coverage=mail_sources.coverage(account, domain, window),
-        tls=tls.now,
-        tls_chart=charts.stacked(("successful", "failed"), sessions),
+        **_tls(tls_sessions.tls(account, domain, window, INTERVALS[days], analytics.UTC), window),
         decisions=DECISIONS,
         most=MOST,
         hour=at,
     )
 
 
-def _series_links(links: Links, starts: Sequence[int]) -> list[dict[str, str]]:
-    """Of each interval: its records, and those with each result."""
-    ends = [*starts[1:], NEVER]
+def _tls(found: TlsSessions, window: Window) -> dict[str, Any]:
+    """What the page tells of TLS sessions."""
+    links = tls_records.links(found.domain.name, window)
+    same: Mapping[str, str] = {}  # in the records of an interval are sessions of either kind
+    rows = [
+        (f"{start:%d %b}", {"successful": counts.successful, "failed": counts.failed})
+        for start, counts in zip(found.starts, found.now.series, strict=True)
+    ]
+    filters = {"": same, "successful": same, "failed": same}
+    return {
+        "tls": found.now,
+        "tls_before": found.before.totals,
+        "tls_chart": charts.stacked(("successful", "failed"), rows),
+        "tls_links": links,
+        "tls_series_links": _series_links(links, found.starts, filters),
+    }
+
+
+def _series_links(
+    links: record_lists.Links,
+    starts: Sequence[datetime],
+    filters: Mapping[str, Mapping[str, str]],
+) -> list[dict[str, str]]:
+    """Of each interval: its records, with the filters that each series has."""
+    hours = [hour_of(start) for start in starts]
     return [
-        {
-            "": links.within(start, stop),
-            **{word: links.within(start, stop, result=word) for word in records.RESULTS},
-        }
-        for start, stop in zip(starts, ends, strict=True)
+        {series: links.within(start, stop, **wanted) for series, wanted in filters.items()}
+        for start, stop in zip(hours, [*hours[1:], NEVER], strict=True)
     ]
 
 

@@ -15,7 +15,7 @@ from app.protocols import totp
 from app.services import alerts, domains, scans
 from app.services.alerts import AlertFilter
 from app.services.domains import NewDomain
-from tests.documents import dmarc_xml, record
+from tests.documents import dmarc_xml, record, tls_json
 from tests.e2e.browser import Person, open_browser, open_person
 from tests.e2e.service import Service, wait_for
 from tests.factories import ACTOR
@@ -188,6 +188,37 @@ def test_an_uploaded_report_is_read_and_seen_in_the_chart(ann: Person) -> None:
     expect(page.get_by_role("status")).to_have_text("12 messages in 2 records.")
     page.get_by_role("row", name="203.0.113.9").get_by_role("link").click()
     expect(page.get_by_role("heading", name="<script>")).to_be_visible()
+    ann.assert_whole()
+
+
+def test_what_failed_over_tls_leads_to_its_records(ann: Person) -> None:
+    domains.create(ann.account_id, NewDomain("d5.test"), actor=ACTOR)
+    page = ann.go("/reports/intake")
+    raw = tls_json("d5.test")
+    file: FilePayload = {"name": "tls.json", "mimeType": "application/json", "buffer": raw}
+    page.get_by_label("Files").set_input_files([file])
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("row", name="tls.json")).to_contain_text("parsed", timeout=60_000)
+    ann.go("/domains/d5.test/mail")
+    expect(page.get_by_role("listitem").filter(has_text="mx.acme.test")).to_be_visible()
+    ann.assert_whole()
+    failed = page.get_by_role("listitem").filter(has_text="certificate-expired")
+    failed.get_by_role("link", name="2 sessions").click()
+    expect(page.get_by_role("status")).to_have_text("2 failed sessions in 1 record.")
+    ann.assert_whole()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Download as CSV").click()
+    assert "sts,d5.test,40,2,2,1," in saved.value.path().read_text()
+    page.get_by_role("link", name=re.compile("Without “failed: certificate-expired”")).click()
+    status = "40 sessions that worked, 2 that failed in 1 record."
+    expect(page.get_by_role("status")).to_have_text(status)
+    page.get_by_text("Other filters").click()
+    page.get_by_label("MX host").fill("mx2.acme.test")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("heading", name="Nothing found")).to_be_visible()
+    page.get_by_role("link", name=re.compile("Without “failed at mx2.acme.test”")).click()
+    page.get_by_role("row", name="sts").get_by_role("link").click()
+    expect(page.get_by_role("heading", name="Receiver")).to_be_visible()
     ann.assert_whole()
 
 

@@ -108,22 +108,30 @@ def check(client: Client, answer: Any) -> None:
     most=st.sampled_from([1, 2, 1_000]),
     start=st.integers(0, 24 * 20),
     length=st.integers(1, 24 * 10),
-    zone=st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns"]),
+    series=st.tuples(
+        st.sampled_from(["day", "week"]),
+        st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns"]),
+    ),
 )
 def test_what_is_behind_a_link_adds_up_to_the_figure(
-    caller: Client, reports: list[Any], most: int, start: int, length: int, zone: str
+    caller: Client,
+    reports: list[Any],
+    most: int,
+    start: int,
+    length: int,
+    series: tuple[str, str],
 ) -> None:
     found = make_domain(caller.account_id)
     for report in reports:
         store_tls_report(found, **report)
     from_at = START + timedelta(hours=start, minutes=-20)
-    span = f"from={_text(from_at)}&to={_text(from_at + timedelta(hours=length))}&tz={zone}"
+    span = f"from={_text(from_at)}&to={_text(from_at + timedelta(hours=length))}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tls_sessions, "MAX_HOSTS", most)  # so that some are left out
         patch.setattr(analytics, "MOST_PARTS", most)
         patch.setattr(tls_records, "MOST_FAILURES", most)
         path = f"/v1/reports/analytics/tls-rpt?domain={found.name}&{span}"
-        check(caller, caller.data("GET", path))
+        check(caller, caller.data("GET", f"{path}&interval={series[0]}&tz={series[1]}"))
     domains.delete(caller.account_id, found.name, actor="test")
 
 

@@ -1,5 +1,6 @@
 """What reports add up to: mail, who sends it, TLS sessions, and what another policy would do."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -306,8 +307,8 @@ def _parts(found: tls_sessions.Found, links: Links) -> dict[str, Any]:
     return {
         "policyTypes": [
             {"policyType": name, **_sessions(counts), "records": links.records(policyType=name)}
-            for name, counts in sorted(found.policy_types.items())
-        ][:MOST_PARTS],
+            for name, counts in _most(found.policy_types)
+        ],
         "resultTypes": [
             {"resultType": name, "sessions": count, "records": links.records(resultType=name)}
             for name, count in found.result_types.most_common(MOST_PARTS)
@@ -323,9 +324,15 @@ def _parts(found: tls_sessions.Found, links: Links) -> dict[str, Any]:
         ],
         "reporters": [
             {"reporter": name, **_sessions(counts), "records": links.records(reporter=name)}
-            for name, counts in sorted(found.reporters.items())
-        ][:MOST_PARTS],
+            for name, counts in _most(found.reporters)
+        ],
     }
+
+
+def _most(found: Mapping[str, tls_sessions.Sessions]) -> list[tuple[str, tls_sessions.Sessions]]:
+    """Those with the most sessions."""
+    order = sorted(found.items(), key=lambda one: (-one[1].successful - one[1].failed, one[0]))
+    return order[:MOST_PARTS]
 
 
 def _camel(values: dict[str, Any]) -> dict[str, Any]:

@@ -86,6 +86,9 @@ def check(client: Client, answer: Any) -> None:
     for figure in figures:
         wanted = figure["successful"], figure["failed"]
         assert sessions(client, figure["records"]) == wanted
+    for parts in (answer["policyTypes"], answer["reporters"]):
+        order = [part["successful"] + part["failed"] for part in parts]
+        assert order == sorted(order, reverse=True)
     for figure in (*answer["resultTypes"], *answer["mxHosts"]):
         assert failed(client, figure["records"]) == figure["sessions"]
     for host in answer["mxHosts"]:

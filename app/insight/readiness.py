@@ -6,7 +6,7 @@ with next to nothing of the good mail, and when there are enough reports to say 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.insight.forwarding import Kind
@@ -80,15 +80,40 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The domain's DMARC record as the last scan knows it.
+    """The DMARC record that holds for the domain, as the last scan knows it.
 
-    name  where it stands, or is to stand
-    text  None: there is none
+    name               where the domain's own stands, or is to stand
+    text               None: there is none
+    record             what it says of the domain: of one that is inherited, ``p`` is its sp or np
+    is_inherited       it stands at a domain above, and holds for mail that is not looked at here
+    is_organizational  the domain's own holds for names below, too (RFC 9989 §4.10.1)
     """
 
     name: str
     text: str | None
     record: Record
+    is_inherited: bool = False
+    is_organizational: bool = True
+
+    @property
+    def own_text(self) -> str | None:
+        """The record at ``name``; None: there is none."""
+        return None if self.is_inherited else self.text
+
+
+def inherited(name: str, text: str, record: Record, tag: str | None) -> Published:
+    """The record of a domain above, by which the domain is judged (RFC 9989 §4.10.1).
+
+    tag  of the record, that holds for the domain: ``sp``, or ``np`` if the domain does not exist
+    """
+    below = record.sp or record.p
+    p = (record.np or below) if tag == "np" else below
+    return Published(name, text, replace(record, p=p, sp=None, np=None), True, False)
+
+
+def held(policy: Policy | None, record: Record) -> Policy | None:
+    """What a policy of the record comes to: with ``t=y`` it is one step less (RFC 9989 §4.7)."""
+    return policy.lowered if policy and record.testing else policy
 
 
 def evidence(sources: Iterable[Source], *, window_days: int, days: int, reporters: int) -> Evidence:
@@ -100,12 +125,14 @@ def steps(
     domain: str, sources: Sequence[Source], identities: dict[int, Identity],
     found: Evidence, published: Published | None,
 ) -> tuple[Step, ...]:  # fmt: skip
-    """The next step of p, sp and np, of those that are not at reject yet."""
+    """The next step of p, sp and np, of those that hold for anybody and are not at reject yet."""
     record = published.record if published else Record()
-    p = record.p or Policy.NONE
-    sp = record.sp or p
-    current: dict[Tag, Policy] = {"p": p, "sp": sp, "np": record.np or sp}
+    p = held(record.p, record) or Policy.NONE
+    sp = held(record.sp, record) or p
+    current: dict[Tag, Policy] = {"p": p, "sp": sp, "np": held(record.np, record) or sp}
     made = []
+    if published and not published.is_organizational:
+        current = {"p": p}
     for tag, policy in current.items():
         if wanted := _NEXT.get(policy):
             concerns = _concerned(tag, record)
@@ -117,8 +144,12 @@ def steps(
 
 
 def _concerned(tag: Tag, record: Record) -> tuple[bool, bool]:
-    """Whether the tag is about the domain itself, and about what is below it."""
-    return tag == "p", tag != "p" or record.sp is None
+    """Whether the step is about the domain itself, and about what is below it."""
+    own, below = tag == "p", tag != "p" or record.sp is None
+    if record.testing:  # the step ends that, so that all the record says comes to hold
+        own |= record.p not in (None, Policy.NONE)
+        below |= not {record.sp or record.p, record.np} <= {None, Policy.NONE}
+    return own, below
 
 
 def _failed(
@@ -148,7 +179,7 @@ def _step(
     lost = sum(n for source, n in affected if _is_good(source) and source.key not in blocking)
     forged = sum(n for source, n in affected if source.kind is Kind.SUSPICIOUS)
     is_ready = not blockers if found.is_enough and published else None
-    text = published.text if published else None
+    text = published.own_text if published else None
     return Step(
         tag, *move, is_ready,
         tuple(sorted(blockers, key=lambda blocker: -blocker.messages)), lost, forged,
@@ -157,9 +188,15 @@ def _step(
 
 
 def _rewritten(tag: Tag, wanted: Policy, published: Published) -> str:
-    if published.text is None:
+    text = published.text
+    if text is None:
         return f"v=DMARC1; p={wanted}" if tag == "p" else f"v=DMARC1; p=none; {tag}={wanted}"
-    return tags.replaced(published.text, tag, wanted.value)
+    if published.is_inherited:  # as it is there, but for what is about others
+        for name in ("sp", "np", "psd"):
+            text = tags.replaced(text, name, None)
+    if published.record.testing:
+        text = tags.replaced(text, "t", None)
+    return tags.replaced(text, tag, wanted.value)
 
 
 def _good(source: Source) -> int:

@@ -135,20 +135,24 @@ def _published(sending: Sending) -> Published | None:
     text = facts.get("record")
     if text is None:
         return Published(own_name, None, dmarc.Record())
-    return Published(f"_dmarc.{facts['record_at']}", text, dmarc.parse_record(text))
+    record = dmarc.parse_record(text)
+    if facts["record_at"] != sending.domain.name:
+        return readiness.inherited(own_name, text, record, facts.get("policy_tag"))
+    is_organizational = facts.get("org_domain") in (None, sending.domain.name)
+    return Published(own_name, text, record, is_organizational=is_organizational)
 
 
 def _proposal(sending: Sending, trial: Trial) -> Proposal:
     published = _published(sending)
     record = published.record if published else dmarc.Record()
-    p = trial.p or record.p or Policy.NONE
-    sp = trial.sp or record.sp or p
+    p = trial.p or readiness.held(record.p, record) or Policy.NONE
+    sp = trial.sp or readiness.held(record.sp, record) or p
     _expect_terms(sending, trial.remove_spf)
     _expect_sources(sending, trial.add_dkim)
     return Proposal(
         p=p,
         sp=sp,
-        np=trial.np or record.np or sp,
+        np=trial.np or readiness.held(record.np, record) or sp,
         modes=Modes(trial.adkim or record.adkim.value, trial.aspf or record.aspf.value),
         current=Modes(record.adkim.value, record.aspf.value),
         remove_spf=frozenset(trial.remove_spf),

@@ -240,6 +240,7 @@ def _posture(session: Session, domain: Domain) -> ReportPosture:
     recent = mail_sources.load(session, domain, Window(turn, hour))
     before = mail_sources.load(session, domain, Window(turn - BASELINE_DAYS * DAY, turn))
     ready = policy_change.judge(mail_sources.load(session, domain, Window(hour - 30 * DAY, hour)))
+    published = ready.published
     known = recent.known.get("dmarc", {}).get("facts")
     told = mail_sources.hours(session, domain.id, Window(hour - COVERAGE_DAYS * DAY, hour))
     failure_count, failures = _failures(session, domain, moment)
@@ -249,7 +250,7 @@ def _posture(session: Session, domain: Domain) -> ReportPosture:
         now_hour=hour - 1,
         watched_since=domain.verified_at or domain.created_at,
         usage=domain.usage,
-        policy=known.get("p") if known else None,
+        policy=published.record.p if published and published.text else None,
         rua=known.get("rua", []) if known else None,
         policy_since=_policy_since(session, domain),
         last_report_at=session.scalar(
@@ -263,7 +264,7 @@ def _posture(session: Session, domain: Domain) -> ReportPosture:
         before=_mail(session, before),
         tls=[_tls(session, domain, Window(hour - days * DAY, hour)) for days in TLS_DAYS],
         step=ready.steps[0] if ready.steps else None,
-        record_name=ready.published.name if ready.published else None,
+        record_name=published.name if published else None,
         failure_reports=failures,
         failure_report_count=failure_count,
     )

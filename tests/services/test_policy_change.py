@@ -92,6 +92,14 @@ def know(domain: Domain, dmarc: str | None = DMARC) -> None:
         session.add(DomainState(domain_id=domain.id, account_id=domain.account_id, known=known))
 
 
+def inherit(domain: Domain, text: str, at: str) -> None:
+    """Have a scan know that a record above holds for the domain."""
+    facts = {"record": text, "record_at": at, "org_domain": at, "policy_tag": "sp"}
+    with transaction() as session:
+        known = {"dmarc": {"facts": facts, "records": []}}
+        session.add(DomainState(domain_id=domain.id, account_id=domain.account_id, known=known))
+
+
 def make(reports: list[Report]) -> Domain:
     domain = make_domain(make_account().id, "acme.test")
     know(domain)
@@ -175,6 +183,34 @@ def test_what_is_published_stays_as_it_is_and_changes_nothing(account_id: UUID) 
     domain = make([Report([record(count=10), bad], begin=START)])
     found = policy_change.try_out(domain.account_id, domain.name, WINDOW, Trial())
     assert (found.proposal.p, found.replay.hit, found.replay.passed) == (Policy.NONE, 0, 10)
+
+
+def test_of_a_sub_domain_nothing_follows_for_the_record_of_the_domain_above(
+    account_id: UUID,
+) -> None:
+    domain = make_domain(account_id, "news.acme.test")
+    inherit(domain, "v=DMARC1; p=quarantine; sp=none; rua=mailto:d@acme.test", "acme.test")
+    bad = record(count=5, header_from=domain.name, dkim=False, spf=False,
+                 dkim_results=(), spf_results=())  # fmt: skip
+    for day in range(20):
+        store(domain, Report([record(count=10, header_from=domain.name), bad], START + day * DAY))
+    found = policy_change.may_raise(account_id, domain.name, WINDOW)
+    (step,) = found.steps
+    assert found.published is not None
+    assert (found.published.name, step.current) == ("_dmarc.news.acme.test", Policy.NONE)
+    assert (step.record, step.rollback) == ("v=DMARC1; p=quarantine; rua=mailto:d@acme.test", None)
+    as_it_is = policy_change.try_out(account_id, domain.name, WINDOW, Trial())
+    assert (as_it_is.proposal.p, as_it_is.replay.hit) == (Policy.NONE, 0)
+
+
+def test_a_policy_that_is_only_tested_hits_as_much_as_it_does_now(account_id: UUID) -> None:
+    bad = record(count=5, dkim=False, spf=False, dkim_results=(), spf_results=())
+    domain = make_domain(account_id, "acme.test")
+    know(domain, "v=DMARC1; p=quarantine; sp=reject; t=y")
+    store(domain, Report([bad], begin=START))
+    found = policy_change.try_out(account_id, domain.name, WINDOW, Trial())
+    assert (found.proposal.p, found.proposal.sp) == (Policy.NONE, Policy.QUARANTINE)
+    assert found.replay.hit == 0
 
 
 def test_a_signer_that_is_added_lets_its_source_pass(account_id: UUID) -> None:

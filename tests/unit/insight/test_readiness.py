@@ -21,14 +21,15 @@ BELOW = Identity("news.acme.test", "none", False, False, spf_results=SERVICE.spf
 
 
 def judge(
-    *mail: tuple[Identity, int], text: str | None = TEXT, days: int = 30, **context: Any
-) -> list[Step]:
+    *mail: tuple[Identity, int], text: str | None = TEXT, days: int = 30,
+    published: Published | None = None, **context: Any,
+) -> list[Step]:  # fmt: skip
     identities = {number: identity for number, (identity, _) in enumerate(mail)}
     flows = [Flow(f"192.0.2.{n}", n, count, 1, 1) for n, (_, count) in enumerate(mail)]
     sources = gather(flows, identities, Context("acme.test", **context))
     evidence = readiness.evidence(sources, window_days=30, days=days, reporters=3)
     record = dmarc.parse_record(text) if text else dmarc.Record()
-    published = Published("_dmarc.acme.test", text, record)
+    published = published or Published("_dmarc.acme.test", text, record)
     return list(readiness.steps("acme.test", sources, identities, evidence, published))
 
 
@@ -106,6 +107,54 @@ def test_a_sub_domain_stands_in_the_way_of_the_tag_that_holds_for_it(
 def test_without_a_record_the_first_one_is_proposed() -> None:
     step = judge((GOOD, 1_000), text=None)[0]
     assert (step.record, step.rollback) == ("v=DMARC1; p=quarantine", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "tag", "current", "record"),
+    [
+        ("v=DMARC1; p=reject; sp=none; rua=mailto:d@above.test", "sp", Policy.NONE,
+         "v=DMARC1; p=quarantine; rua=mailto:d@above.test"),
+        ("v=DMARC1; p=quarantine; np=none; psd=y", "p", Policy.QUARANTINE, "v=DMARC1; p=reject"),
+        ("v=DMARC1; p=reject; np=none", "np", Policy.NONE, "v=DMARC1; p=quarantine"),
+        ("v=DMARC1; p=reject; sp=quarantine; t=y", "sp", Policy.NONE, "v=DMARC1; p=quarantine"),
+    ],
+)  # fmt: skip
+def test_where_a_record_above_holds_the_step_is_a_record_of_the_domains_own(
+    text: str, tag: str, current: Policy, record: str
+) -> None:
+    above = readiness.inherited("_dmarc.acme.test", text, dmarc.parse_record(text), tag)
+    (step,) = judge((GOOD, 1_000), published=above)
+    assert (step.tag, step.current, step.record, step.rollback) == ("p", current, record, None)
+
+
+def test_sp_and_np_of_a_sub_domain_hold_for_nobody_and_have_no_step() -> None:
+    own = Published("_dmarc.acme.test", TEXT, dmarc.parse_record(TEXT), is_organizational=False)
+    assert [step.tag for step in judge((GOOD, 1_000), published=own)] == ["p"]
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("v=DMARC1; p=reject; t=y",
+         [("p", "quarantine", "v=DMARC1; p=reject"), ("sp", "quarantine", "…; sp=reject"),
+          ("np", "quarantine", "…; np=reject")]),
+        ("v=DMARC1; p=quarantine; sp=reject; np=reject; t=y",
+         [("p", "none", "v=DMARC1; p=quarantine; sp=reject; np=reject"),
+          ("sp", "quarantine", "v=DMARC1; p=quarantine; sp=reject; np=reject"),
+          ("np", "quarantine", "v=DMARC1; p=quarantine; sp=reject; np=reject")]),
+    ],
+)  # fmt: skip
+def test_while_a_policy_is_only_tested_the_next_step_is_that_it_holds(
+    text: str, steps: list[tuple[str, str, str]]
+) -> None:
+    found = [(s.tag, s.current.value, s.record) for s in judge((GOOD, 1_000), text=text)]
+    first = steps[0][2]
+    assert found == [(tag, now, after.replace("…", first)) for tag, now, after in steps]
+
+
+def test_that_a_test_ends_concerns_all_mail_that_the_record_is_about() -> None:
+    steps = judge((GOOD, 900), (BELOW, 100), text="v=DMARC1; p=quarantine; sp=quarantine; t=y")
+    assert [bool(step.blockers) for step in steps] == [True, True, True]
 
 
 def test_without_a_scan_nothing_is_proposed() -> None:

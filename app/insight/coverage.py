@@ -1,9 +1,10 @@
 """Who reports, how often, and who has stopped. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from types import MappingProxyType
 
 MIN_REPORTS = 4  # of one reporter, before anything can be said of its rhythm
 SILENCE = 3  # times its usual interval
@@ -30,20 +31,33 @@ class Reporter:
     has_stopped: bool
 
 
-def reporters(rows: Iterable[tuple[str, int, int]], now_hour: int) -> list[Reporter]:
-    """Those of (reporter, hour, messages), the one with the most messages first."""
+def reporters(
+    rows: Iterable[tuple[str, int, int]], now_hour: int,
+    within: Mapping[str, Set[int]] = MappingProxyType({}),
+) -> list[Reporter]:  # fmt: skip
+    """Those of (reporter, hour, messages), the one with the most messages first.
+
+    within  by reporter: hours of days that a report over several days tells of, but for its last;
+            it is one report all the same, and the next comes after as long
+    """
     found: dict[str, dict[int, int]] = {}
     for name, hour, messages in rows:
         hours = found.setdefault(name, {})
         hours[hour] = hours.get(hour, 0) + messages
-    made = [_reporter(name, hours, now_hour) for name, hours in found.items()]
+    made = [
+        _reporter(name, hours, now_hour, within.get(name, frozenset()))
+        for name, hours in found.items()
+    ]
     return sorted(made, key=lambda one: (-one.messages, one.name))
 
 
-def _reporter(name: str, hours: Mapping[int, int], now_hour: int) -> Reporter:
+def _reporter(
+    name: str, hours: Mapping[int, int], now_hour: int, within: Set[int]
+) -> Reporter:  # fmt: skip
     seen = sorted(hours)
-    steps = [b - a for a, b in pairwise(seen)]
-    usual = round(median(steps)) if len(seen) >= MIN_REPORTS else None
+    ends = [hour for hour in seen if hour not in within]
+    steps = [b - a for a, b in pairwise(ends)]
+    usual = round(median(steps)) if len(ends) >= MIN_REPORTS else None
     silence = now_hour - seen[-1]
     has_stopped = usual is not None and silence > max(SILENCE * max(usual, DAY), *steps) + LAG
     days = len({hour // DAY for hour in seen})

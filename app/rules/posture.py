@@ -1,6 +1,6 @@
 """All that reports tell of a domain, or of an account, at one moment: what rules look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,9 +17,27 @@ RECENT_DAYS, BASELINE_DAYS = 3, 28  # reports come a day or two after the mail
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """Messages, and how many failed DMARC, by day of UTC."""
+    """Messages, and how many failed DMARC, by reporter and day of UTC.
 
-    days: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    passed_on  failed messages that forwarders sent, of all reporters
+    """
+
+    reporters: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
+    passed_on: int = 0
+
+    @property
+    def days(self) -> dict[int, tuple[int, int]]:
+        """Messages and failed ones of all reporters, by day."""
+        found: dict[int, tuple[int, int]] = {}
+        for days in self.reporters.values():
+            for day, (messages, failed) in days.items():
+                known = found.get(day, (0, 0))
+                found[day] = (known[0] + messages, known[1] + failed)
+        return found
+
+    def of(self, reporters: Iterable[str]) -> "Volume":
+        """What these told of; each of them must have."""
+        return Volume({name: self.reporters[name] for name in reporters}, self.passed_on)
 
     @property
     def messages(self) -> int:
@@ -74,8 +92,10 @@ class ReportPosture:
     last_report_at  when one came; None: never
     first_hour      of any mail that was reported; None: of none
     recent, before  the last RECENT_DAYS, and the BASELINE_DAYS before
-    step            the next one, if the policy is not at reject; ``why_not`` what is not known
+    step            the next one, if the policy is not at reject
     failure_reports  of the last day, the newest first
+    is_behind       reports may wait unread: that somebody is silent is not known
+    signers         selectors that signed mail before and none lately: when they did
     """
 
     domain: DomainName
@@ -96,6 +116,8 @@ class ReportPosture:
     record_name: str | None = None
     failure_reports: Sequence[Mapping[str, str | None]] = ()
     failure_report_count: int = 0
+    is_behind: bool = False
+    signers: Sequence[Reporter] = ()
 
     def capped(self, severity: Severity) -> Severity:
         """The severity; info if all reports came by a way that strangers have, too."""

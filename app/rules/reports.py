@@ -6,45 +6,38 @@ reports that anybody could have sent is never worth more than info.
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from math import sqrt
 from statistics import mean, pstdev
 from typing import Any
 
 from app.checks.contract import Fix, Severity
+from app.rules.compared import MIN_BASELINE, MIN_DAYS, MIN_MESSAGES, Compared, compare
 from app.rules.contract import Draft, Rule
 from app.rules.posture import AccountPosture, ReportPosture, Volume
 
 NONE_AFTER = timedelta(days=3)
 UNHEALTHY_AFTER = timedelta(hours=1)
 STANDING_AFTER = timedelta(days=30)
-MIN_MESSAGES = 50
-MIN_BASELINE = 200  # messages, before a baseline means anything
-MIN_DAYS = 7  # of a baseline
 DROPPED_BELOW, DROPPED_BY = 0.90, 0.10
+ROUNDING = 1e-9  # of shares that are compared
 SPIKE_SIGMAS, SPIKE_SHARE = 4, 0.20
-ANOMALY = 3  # times the usual volume of a day
+SPIKE_TIMES = 1.5  # the usual, at least
+ANOMALY, ANOMALY_OF_MOST = 3, 2  # times the usual volume of a day, and the greatest
 MIN_FILES, MAX_QUARANTINED = 20, 0.05
 MOST = 20  # alerts of one rule
 MIN_SESSIONS = 20
 
-_Judge = Callable[[ReportPosture, Volume, Volume, Severity], Draft | None]
-
-
-def _cannot_tell(volume: Volume, before: Volume) -> bool:
-    return (
-        volume.messages < MIN_MESSAGES
-        or before.messages < MIN_BASELINE
-        or len(before.days) < MIN_DAYS
-    )
+_Judge = Callable[[ReportPosture, Compared, Severity], Draft | None]
 
 
 def _graded(posture: ReportPosture, severity: Severity, judge: _Judge) -> list[Draft] | None:
     """The draft of reports that can be relied on; of all reports together, it is info only."""
     found: list[Draft] | None = None
     for name, grade in (("verified", severity), ("everything", Severity.INFO)):
-        recent, before = getattr(posture.recent, name), getattr(posture.before, name)
-        if _cannot_tell(recent, before):
+        compared = compare(getattr(posture.recent, name), getattr(posture.before, name))
+        if compared is None:
             continue
-        draft = judge(posture, recent, before, grade)
+        draft = judge(posture, compared, grade)
         if draft is not None:
             return [draft]
         found = []
@@ -55,59 +48,62 @@ def _percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
-def _dropped(
-    posture: ReportPosture, recent: Volume, before: Volume, severity: Severity
-) -> Draft | None:
-    now, usual = recent.pass_rate, before.pass_rate
-    if not (now < DROPPED_BELOW <= usual or now <= usual - DROPPED_BY):
+def _dropped(posture: ReportPosture, found: Compared, severity: Severity) -> Draft | None:
+    now, usual = found.recent.pass_rate, found.usual_rate
+    if not (now < DROPPED_BELOW <= usual or now <= usual - DROPPED_BY + ROUNDING):
         return None
     return Draft(
         "dmarc.compliance_dropped", posture.domain, severity,
         "Less of the domain's mail passes DMARC than before",
         f"{posture.domain}: {_percent(now)} of the last days' messages passed, "
         f"{_percent(usual)} in the four weeks before. The sources that fail are in the evidence.",
-        _evidence(posture, _rates(recent), _rates(before),
+        _evidence(posture, _rates(found.recent), _usual(found),
                   {"below": DROPPED_BELOW, "drop": DROPPED_BY}),
         reference="RFC 9990 §3.1",
     )  # fmt: skip
 
 
-def _spiked(
-    posture: ReportPosture, recent: Volume, before: Volume, severity: Severity
-) -> Draft | None:
-    usual = [failed for _, failed in before.days.values()]
-    limit = mean(usual) + SPIKE_SIGMAS * pstdev(usual)
-    worst = max(failed for _, failed in recent.days.values())
-    share, usual_share = 1 - recent.pass_rate, 1 - before.pass_rate
-    is_high = share > SPIKE_SHARE >= usual_share
-    if worst < MIN_MESSAGES or not (worst > limit or is_high):
+def _spiked(posture: ReportPosture, found: Compared, severity: Severity) -> Draft | None:
+    """Failures that chance and growth do not explain, nor forwarders, who can do nothing else."""
+    usual = [failed for _, failed in found.before.days.values()]
+    spread = max(pstdev(usual), sqrt(mean(usual)))  # counts of the same mean differ by that much
+    limit = max(mean(usual) + SPIKE_SIGMAS * spread, SPIKE_TIMES * mean(usual))
+    worst = max(failed for _, failed in found.recent.days.values())
+    share, usual_share = 1 - found.recent.pass_rate, 1 - found.usual_rate
+    is_high = share > SPIKE_SHARE >= usual_share and share >= SPIKE_TIMES * usual_share
+    if worst < MIN_MESSAGES or not (worst > limit or is_high) or found.is_passed_on:
         return None
     return Draft(
         "dmarc.failure_spike", posture.domain, severity,
         "Far more mail fails DMARC than usual",
         f"{posture.domain}: {worst} messages of one day failed; usual are {mean(usual):.0f}. "
         "Either somebody forges the domain, or a service of yours has stopped to align.",
-        _evidence(posture, {"failedInADay": worst, **_rates(recent)},
-                  {"failedInADay": round(mean(usual), 1), **_rates(before)},
+        _evidence(posture, {"failedInADay": worst, **_rates(found.recent)},
+                  {"failedInADay": round(mean(usual), 1), **_usual(found)},
                   {"failedInADay": round(limit, 1), "share": SPIKE_SHARE}),
         reference="RFC 9990 §3.1",
     )  # fmt: skip
 
 
-def _unusual(
-    posture: ReportPosture, recent: Volume, before: Volume, severity: Severity
-) -> Draft | None:
-    usual = mean(messages for messages, _ in before.days.values())
-    most = max(messages for messages, _ in recent.days.values())
-    if most < MIN_BASELINE or most < ANOMALY * usual:
+def _unusual(posture: ReportPosture, found: Compared, severity: Severity) -> Draft | None:
+    """A day that has much more than the mean, and than any: some send all they have in one day."""
+    days = [messages for messages, _ in found.before.days.values()]
+    usual, limit = mean(days), max(ANOMALY * mean(days), ANOMALY_OF_MOST * max(days))
+    most = max(messages for messages, _ in found.recent.days.values())
+    if most < MIN_BASELINE or most < limit:
         return None
     return Draft(
         "dmarc.volume_anomaly", posture.domain, severity,
         "Far more mail is sent as the domain than usual",
         f"{posture.domain}: {most} messages on one day; usual are {usual:.0f}.",
-        _evidence(posture, {"messagesInADay": most}, {"messagesInADay": round(usual, 1)},
-                  {"times": ANOMALY}),
+        _evidence(posture, {"messagesInADay": most},
+                  {"messagesInADay": round(usual, 1), "mostInADay": max(days)},
+                  {"times": ANOMALY, "messagesInADay": round(limit, 1)}),
     )  # fmt: skip
+
+
+def _usual(found: Compared) -> dict[str, Any]:
+    return {**_rates(found.before), "passRate": round(found.usual_rate, 4)}
 
 
 def _rates(volume: Volume) -> dict[str, Any]:
@@ -133,7 +129,7 @@ def _evidence(
 
 
 def _none_received(posture: ReportPosture) -> list[Draft] | None:
-    if posture.rua is None:
+    if posture.rua is None or posture.is_behind:
         return None
     since = max(posture.policy_since or posture.watched_since, posture.watched_since)
     if not posture.rua or posture.last_report_at or posture.now - since < NONE_AFTER:
@@ -150,7 +146,8 @@ def _none_received(posture: ReportPosture) -> list[Draft] | None:
 
 
 def _stopped(posture: ReportPosture) -> list[Draft] | None:
-    if not posture.reporters:
+    """Who tells of little mail, and on few days, has none to tell of at times."""
+    if not posture.reporters or posture.is_behind:
         return None
     return [Draft(
         "reports.reporter_stopped", reporter.name, posture.capped(Severity.MEDIUM),
@@ -160,7 +157,9 @@ def _stopped(posture: ReportPosture) -> list[Draft] | None:
         f"{(posture.now_hour - reporter.last) // 24} days now.",
         {"observed": {"silentHours": posture.now_hour - reporter.last},
          "baseline": {"intervalHours": reporter.usual_interval, "messages": reporter.messages}},
-    ) for reporter in posture.reporters if reporter.has_stopped][:MOST]  # fmt: skip
+    ) for reporter in posture.reporters
+        if reporter.has_stopped and reporter.days >= MIN_DAYS and reporter.messages >= MIN_MESSAGES
+    ][:MOST]  # fmt: skip
 
 
 def _ready(posture: ReportPosture) -> list[Draft] | None:

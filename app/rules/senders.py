@@ -7,7 +7,7 @@ from app.checks.contract import Severity
 from app.insight.forwarding import Kind
 from app.insight.sources import Source
 from app.rules.contract import Draft, Rule
-from app.rules.posture import ReportPosture
+from app.rules.posture import Mail, ReportPosture
 
 NEW_HOURS = 7 * 24
 SETTLED_HOURS = 14 * 24  # of reports, before anything can be called new
@@ -37,10 +37,13 @@ def _trusted(posture: ReportPosture, source: Source) -> int:
 def _new(posture: ReportPosture) -> list[Draft] | None:
     if not _is_settled(posture):
         return None
+    # What is seen now may be of a new address, or signed with a new key, and its source be old.
+    known = {source.key: source.first_hour for source in posture.before.sources}
     return [
         _of_new(posture, source)
         for source in posture.recent.sources
-        if source.first_hour >= posture.now_hour - NEW_HOURS
+        if min(source.first_hour, known.get(source.key, source.first_hour))
+        >= posture.now_hour - NEW_HOURS
         and source.messages >= MIN_NEW
         and source.state is None
         and source.kind in (Kind.OWN, Kind.UNKNOWN)
@@ -108,9 +111,20 @@ def _samples(source: Source) -> list[dict[str, Any]]:
     ]
 
 
+def quiet(recent: Mail, before: Mail) -> list[str]:
+    """The selectors that signed much of the mail before, and none of the last days'."""
+    used = {use.selector for use in recent.selectors if use.messages + use.failed}
+    return [
+        use.selector
+        for use in before.selectors
+        if use.messages >= MIN_GONE and use.selector not in used
+    ]
+
+
 def _subdomains(posture: ReportPosture) -> list[Draft] | None:
     if not _is_settled(posture):
         return None
+    known = {found.name: found.first_hour for found in posture.before.subdomains}
     return [Draft(
         "subdomain.new_sending", found.name, posture.capped(_unless_forged(found.passed)),
         "Mail comes from a sub-domain that never sent before",
@@ -119,7 +133,8 @@ def _subdomains(posture: ReportPosture) -> list[Draft] | None:
         {"observed": {"messages": found.messages, "passed": found.passed},
          "threshold": {"messages": MIN_SUBDOMAIN}},
     ) for found in posture.recent.subdomains
-        if found.first_hour >= posture.now_hour - NEW_HOURS and found.messages >= MIN_SUBDOMAIN
+        if min(found.first_hour, known.get(found.name, found.first_hour))
+        >= posture.now_hour - NEW_HOURS and found.messages >= MIN_SUBDOMAIN
     ][:MOST]  # fmt: skip
 
 
@@ -162,22 +177,24 @@ def _selectors(posture: ReportPosture) -> list[Draft] | None:
 
 
 def _gone(posture: ReportPosture) -> list[Draft] | None:
-    """Selectors that signed much of the mail before, and nothing of what was sent lately."""
+    """Selectors that signed much of the mail, and for long none: some are of a weekly letter."""
     volume = posture.recent.everything.messages
-    if not _is_settled(posture) or volume < MIN_NEW:
+    if not _is_settled(posture) or volume < MIN_NEW or posture.is_behind:
         return None
-    used = {use.selector for use in posture.recent.selectors if use.messages + use.failed}
+    usual = {use.selector: use.messages for use in posture.before.selectors}
     return [Draft(
-        "dkim.selector_gone", use.selector, posture.capped(Severity.LOW),
+        "dkim.selector_gone", signer.name, posture.capped(Severity.LOW),
         "A selector signs no mail any more",
-        f"{posture.domain}: {use.messages} messages of four weeks had valid signatures of "
-        f"{use.selector}._domainkey.{posture.domain}, and none of the {volume} of the last days. "
+        f"{posture.domain}: {usual[signer.name]} messages of four weeks had valid signatures of "
+        f"{signer.name}._domainkey.{posture.domain}, and none of the "
+        f"{(posture.now_hour - signer.last) // 24} days until now. "
         "If it was replaced, take its key out of DNS.",
-        {"observed": {"messages": 0, "of": volume}, "baseline": {"messages": use.messages},
+        {"observed": {"messages": 0, "of": volume,
+                      "silentHours": posture.now_hour - signer.last},
+         "baseline": {"messages": usual[signer.name], "intervalHours": signer.usual_interval},
          "threshold": {"messages": MIN_GONE}},
         reference="RFC 6376 §3.1",
-    ) for use in posture.before.selectors
-        if use.messages >= MIN_GONE and use.selector not in used][:MOST]  # fmt: skip
+    ) for signer in posture.signers if signer.has_stopped][:MOST]  # fmt: skip
 
 
 RULES: Sequence[Rule[ReportPosture]] = (

@@ -90,6 +90,16 @@ def waiting(domain_id: UUID) -> int:
         return session.scalar(statement) or 0
 
 
+def is_waiting(session: Session, domain_id: UUID) -> bool:
+    """Whether reports about the domain are stored, and still to be counted; a step."""
+    found = session.scalar(
+        select(UncountedReport.report_id)
+        .where(UncountedReport.domain_id == domain_id, ~UncountedReport.is_set_aside)
+        .limit(1)
+    )
+    return found is not None
+
+
 def count_of(*domain_ids: UUID) -> None:
     """Count the reports of these domains that wait, as far as there is time for it."""
     until = time.monotonic() + ASKED_SECONDS

@@ -15,13 +15,15 @@ from app.insight import coverage as reporting
 from app.insight import identities, sources
 from app.insight.coverage import Reporter
 from app.insight.identities import Identity
-from app.insight.periods import Window, hour_of
+from app.insight.periods import Window, at, hour_of
+from app.insight.periods import hours as period_hours
 from app.insight.sources import Context, Flow, Host, Source, State
 from app.insight.spf_paths import SpfPaths
 from app.models import (
     DmarcFlow,
     DmarcHour,
     DmarcIdentity,
+    DmarcReport,
     Domain,
     DomainState,
     SenderHost,
@@ -85,9 +87,10 @@ def coverage(account_id: UUID, ref: str, window: Window) -> Coverage:
     with counting.counted(account_id, ref) as (session, domain):
         rows = hours(session, domain.id, window)
         end = min(window.stop, hour_of(now(session)))
+        within = inner_hours(session, domain.id, window)
     return Coverage(
         domain,
-        reporting.reporters(rows, end),
+        reporting.reporters(rows, end, within),
         reporting.gaps(hour for _, hour, _ in rows),
     )
 
@@ -307,3 +310,20 @@ def hours(session: Session, domain_id: UUID, window: Window) -> list[tuple[str, 
         .group_by(DmarcHour.reporter, DmarcHour.hour)
     )
     return [(row[0], row[1], row[2]) for row in rows]
+
+
+def inner_hours(session: Session, domain_id: UUID, window: Window) -> dict[str, set[int]]:
+    """By reporter: at which its reports over several days are counted, but for the last; a step."""
+    rows = session.execute(
+        select(DmarcReport.reporter, DmarcReport.begin_at, DmarcReport.end_at, DmarcReport.days)
+        .where(
+            DmarcReport.domain_id == domain_id,
+            DmarcReport.days > 1,
+            DmarcReport.begin_at < at(window.stop),
+            DmarcReport.end_at > at(window.start),
+        )
+    )  # fmt: skip
+    found: dict[str, set[int]] = {}
+    for reporter, begin_at, end_at, days in rows:
+        found.setdefault(reporter, set()).update(period_hours(begin_at, end_at, days)[:-1])
+    return found

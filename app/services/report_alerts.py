@@ -7,56 +7,27 @@ What is read and judged is read before the transaction that writes, so that inta
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app import db, ids, queue
 from app.db import after_commit, now, transaction
-from app.insight import coverage, unused
-from app.insight.periods import Window, at, hour_of
-from app.models import (
-    Account,
-    DmarcFlow,
-    DmarcHour,
-    DmarcReport,
-    DnsChange,
-    Domain,
-    FailureReport,
-    Intake,
-    ReportMailbox,
-    ReportWatch,
-    TlsReport,
-)
+from app.models import Account, Domain, Intake, ReportMailbox, ReportWatch
 from app.models.reports import FAILED, VERIFIED
-from app.protocols import timestamps
 from app.rules import forged, reports, senders
-from app.rules.posture import (
-    BASELINE_DAYS,
-    RECENT_DAYS,
-    AccountPosture,
-    Doubtful,
-    Mail,
-    Mailbox,
-    ReportPosture,
-    Tls,
-    Volume,
-)
-from app.services import alerts, counting, mail_sources, policy_change, tls_sessions, turns
+from app.rules.posture import BASELINE_DAYS, AccountPosture, Doubtful, Mailbox
+from app.services import alerts, counting, report_postures, turns
+from app.services.report_postures import PATIENCE
 
 RULES = (*reports.RULES, *senders.RULES, *forged.RULES)
 EVERY = timedelta(hours=1)
-PATIENCE = timedelta(minutes=10)  # of what is due, while files wait
 AT_ONCE = 10
 RUN_SECONDS = 20.0  # of one job: files of reports wait behind it; the clock rings for the rest
 ACCOUNTS_AT_ONCE = 500
-TLS_DAYS = (2, 7, 14, 90)
-COVERAGE_DAYS = 60
 SAMPLES = 5
 FILES_LOOKED_AT = 200  # for samples
-DAY = 24
 
 
 def ring_if_due() -> None:
@@ -107,23 +78,27 @@ def judge_due(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
 
 
 def judge(domain_id: UUID) -> None:
-    """Hold the domain's alerts on reports against what its reports tell now."""
+    """Hold the domain's alerts on reports against what its reports tell now.
+
+    While some are not added up yet there is less to be seen than was told: it is judged later.
+    """
     counting.count_of(domain_id)
     with transaction(readonly=True, snapshot=True) as session:
         domain = session.get(Domain, domain_id)
-        posture = _posture(session, domain) if domain else None
-    if posture is None:
-        return
+        is_whole = not counting.is_waiting(session, domain_id)
+        posture = report_postures.of_domain(session, domain) if domain and is_whole else None
     with transaction() as session:
         locked = session.get(Domain, domain_id, with_for_update={"key_share": True})
-        if locked is not None:
+        if locked is None:
+            return
+        if posture is not None:
             standing = alerts.standing(session, [domain_id]).get(domain_id, [])
             alerts.evaluate(session, locked, posture, standing, rules=RULES)
-            session.execute(
-                update(ReportWatch)
-                .where(ReportWatch.domain_id == domain_id)
-                .values(due_at=posture.now + EVERY, lease_until=None)
-            )
+        session.execute(
+            update(ReportWatch)
+            .where(ReportWatch.domain_id == domain_id)
+            .values(due_at=now(session) + (EVERY if posture else PATIENCE), lease_until=None)
+        )
 
 
 def judge_accounts() -> None:
@@ -231,123 +206,3 @@ def _doubtful(session: Session, account_id: UUID, moment: datetime) -> list[Doub
         )
         for name, count in counts if name
     ]  # fmt: skip
-
-
-def _posture(session: Session, domain: Domain) -> ReportPosture:
-    moment = now(session)
-    hour = hour_of(moment) + 1
-    turn = hour - RECENT_DAYS * DAY
-    recent = mail_sources.load(session, domain, Window(turn, hour))
-    before = mail_sources.load(session, domain, Window(turn - BASELINE_DAYS * DAY, turn))
-    ready = policy_change.judge(mail_sources.load(session, domain, Window(hour - 30 * DAY, hour)))
-    published = ready.published
-    known = recent.known.get("dmarc", {}).get("facts")
-    told = mail_sources.hours(session, domain.id, Window(hour - COVERAGE_DAYS * DAY, hour))
-    failure_count, failures = _failures(session, domain, moment)
-    return ReportPosture(
-        domain=domain.name,
-        now=moment,
-        now_hour=hour - 1,
-        watched_since=domain.verified_at or domain.created_at,
-        usage=domain.usage,
-        policy=published.record.p if published and published.text else None,
-        rua=known.get("rua", []) if known else None,
-        policy_since=_policy_since(session, domain),
-        last_report_at=session.scalar(
-            select(func.max(DmarcReport.received_at)).where(DmarcReport.domain_id == domain.id)
-        ),
-        first_hour=session.scalar(
-            select(func.min(DmarcFlow.first_hour)).where(DmarcFlow.domain_id == domain.id)
-        ),
-        reporters=coverage.reporters(told, hour - 1),
-        recent=_mail(session, recent),
-        before=_mail(session, before),
-        tls=[_tls(session, domain, Window(hour - days * DAY, hour)) for days in TLS_DAYS],
-        step=ready.steps[0] if ready.steps else None,
-        record_name=published.name if published else None,
-        failure_reports=failures,
-        failure_report_count=failure_count,
-    )
-
-
-def _mail(session: Session, sending: mail_sources.Sending) -> Mail:
-    domain, identities = sending.domain.name, sending.identities
-    published = sending.known.get("dkim", {}).get("facts", {}).get("selectors", {})
-    return Mail(
-        everything=_volume(session, sending, verified=False),
-        verified=_volume(session, sending, verified=True),
-        sources=sending.sources,
-        identities=identities,
-        selectors=unused.selectors(domain, identities, sending.sources, published),
-        subdomains=unused.subdomains(domain, sending.sources, identities),
-    )
-
-
-def _volume(session: Session, sending: mail_sources.Sending, *, verified: bool) -> Volume:
-    statement = (
-        select(
-            DmarcHour.hour, or_(DmarcHour.dkim, DmarcHour.spf).label("passed"),
-            func.sum(DmarcHour.messages),
-        )
-        .where(
-            DmarcHour.domain_id == sending.domain.id,
-            DmarcHour.hour >= sending.window.start,
-            DmarcHour.hour < sending.window.stop,
-        )
-        .group_by(DmarcHour.hour, "passed")
-    )  # fmt: skip
-    if verified:
-        statement = statement.where(DmarcHour.trusted)
-    days: dict[int, tuple[int, int]] = {}
-    for hour, passed, count in session.execute(statement):
-        messages, failed = days.get(hour // DAY, (0, 0))
-        days[hour // DAY] = (messages + int(count), failed + (0 if passed else int(count)))
-    return Volume(days)
-
-
-def _tls(session: Session, domain: Domain, window: Window) -> Tls:
-    found = tls_sessions.read(session, domain.id, window, None)
-    verified = session.scalar(
-        select(TlsReport.id)
-        .where(
-            TlsReport.domain_id == domain.id,
-            TlsReport.provenance != "unverified",
-            TlsReport.begin_at >= at(window.start - DAY),
-        )
-        .limit(1)
-    )
-    return Tls(
-        window.days, found.totals.successful, found.totals.failed,
-        dict(found.result_types.most_common(10)), dict(found.hosts), verified is not None,
-    )  # fmt: skip
-
-
-def _policy_since(session: Session, domain: Domain) -> datetime | None:
-    return session.scalar(
-        select(func.max(DnsChange.at)).where(
-            DnsChange.domain_id == domain.id, DnsChange.check == "dmarc"
-        )
-    )
-
-
-def _failures(
-    session: Session, domain: Domain, moment: datetime
-) -> tuple[int, list[dict[str, Any]]]:
-    """How many failure reports came in the last day, and the newest of them."""
-    fresh = (
-        FailureReport.domain_id == domain.id,
-        FailureReport.received_at >= moment - timedelta(days=1),
-    )
-    count = session.scalar(select(func.count()).select_from(FailureReport).where(*fresh)) or 0
-    rows = session.scalars(
-        select(FailureReport).where(*fresh).order_by(FailureReport.id.desc()).limit(SAMPLES)
-    )
-    samples = [
-        {
-            "reporter": row.reporter,
-            "sourceIp": row.source_ip,
-            "receivedAt": timestamps.text(row.received_at),
-        }
-        for row in rows
-    ]
-    return count, samples

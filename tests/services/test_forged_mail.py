@@ -55,13 +55,26 @@ def test_forgery_that_only_strangers_report_is_info(domain: Domain) -> None:
     assert opened(domain)["source.spoofing_suspected"].severity == "info"
 
 
-def test_a_selector_that_signs_no_more_is_told_while_there_is_other_mail(domain: Domain) -> None:
-    send(domain, range(4, 34), GOOD)
-    send(
-        domain, range(1, 3), record(count=40, dkim_results=(DkimResult("acme.test", "s2", "pass"),))
+def signed(selector: str, count: int = 40) -> Record:
+    return record(count=count, dkim_results=(DkimResult("acme.test", selector, "pass"),))
+
+
+@pytest.mark.parametrize(("silent_days", "is_told"), [(4, False), (7, True)])
+def test_a_selector_that_signs_no_more_is_told_once_it_is_silent_for_long(
+    domain: Domain, silent_days: int, is_told: bool
+) -> None:
+    send(domain, range(silent_days, 34), GOOD)
+    send(domain, range(1, silent_days), signed("s2"))
+    found = opened(domain, "dkim.selector_gone")
+    assert [(alert.subject, alert.severity) for alert in found.values()] == (
+        [("s1", "low")] if is_told else []
     )
-    alert = opened(domain)["dkim.selector_gone"]
-    assert (alert.subject, alert.severity) == ("s1", "low")
+
+
+def test_the_selector_of_a_weekly_letter_is_not_gone_between_two(domain: Domain) -> None:
+    send(domain, range(1, 34), GOOD)
+    send(domain, range(5, 34, 7), signed("letter", 2000))
+    assert "dkim.selector_gone" not in opened(domain)
 
 
 def test_a_selector_is_not_gone_for_want_of_reports(domain: Domain) -> None:

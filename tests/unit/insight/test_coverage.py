@@ -97,3 +97,32 @@ def test_gaps_are_the_days_between_that_have_nothing(hours: list[int]) -> None:
 def test_nothing_has_no_gaps() -> None:
     assert list(gaps([])) == []
     assert reporters([], START) == []
+
+
+PERIODS = st.lists(st.tuples(st.integers(0, 20), st.sampled_from([1, 1, 7])), max_size=12)
+
+
+@given(PERIODS, st.integers(0, 60))
+def test_a_report_over_several_days_is_one_report(told: list[tuple[int, int]], later: int) -> None:
+    """Periods of whole days one after another, with days between that nobody told of."""
+    ends, rows, within, day = [], [], set[int](), 0
+    for pause, length in told:
+        day += pause
+        hours = [START + 12 + (day + one) * DAY for one in range(length)]
+        rows += [("a.test", hour, 1) for hour in hours]
+        within |= set(hours[:-1])
+        ends.append(hours[-1])
+        day += length
+    now = START + 12 + (day - 1 + later) * DAY
+    found = reporters(rows, now, {"a.test": within})
+    if not told:
+        assert found == []
+        return
+    [one] = found
+    steps = [b - a for a, b in pairwise(ends)]
+    usual = round(median(steps)) if len(ends) >= MIN_REPORTS else None
+    assert (one.messages, one.days) == (len(rows), len(rows))
+    assert (one.first, one.last, one.usual_interval) == (rows[0][1], ends[-1], usual)
+    assert one.has_stopped == (
+        usual is not None and now - ends[-1] - LAG > max(SILENCE * max(usual, DAY), *steps)
+    )

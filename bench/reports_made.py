@@ -259,6 +259,7 @@ def _reports(is_sqlite: bool, account_id: UUID) -> list[str]:
     blob = "x''" if is_sqlite else "''::bytea"
     week = when.format(WEEK_OF)
     return [
+        *_results(is_sqlite),
         "INSERT INTO dmarc_reports (id, account_id, domain_id, intake_id, policy_domain, reporter,"
         " report_id, begin_at, end_at, days, org_name, email, policy, records, messages, passed,"
         " warnings, provenance, content_digest, received_at)"
@@ -270,9 +271,30 @@ def _reports(is_sqlite: bool, account_id: UUID) -> list[str]:
         "INSERT INTO dmarc_records (report_id, position, account_id, domain_id, at, source_ip,"
         " count, disposition, dkim, spf, header_from, dkim_results, spf_results)"
         f" SELECT r.id, row_number() OVER (), {account}, domain, {when.format('hour')},"
-        " f.source_ip, count, i.disposition, i.dkim, i.spf, i.header_from, i.dkim_results,"
-        f" i.spf_results FROM {JOINED} JOIN dmarc_reports r ON r.domain_id = domain"
+        " f.source_ip, count, i.disposition, i.dkim, i.spf, i.header_from, n.dkim_results,"
+        f" n.spf_results FROM {JOINED} JOIN bench_results n ON n.id = i.id"
+        " JOIN dmarc_reports r ON r.domain_id = domain"
         f" AND r.reporter = {REPORTER} AND r.report_id = 'w' || (hour / {WEEK})",
+        "DROP TABLE bench_results",
+    ]
+
+
+def _results(is_sqlite: bool) -> list[str]:
+    """The results of identities as records have them: with the name of each value."""
+    made = []
+    for method, second in (("dkim", "selector"), ("spf", "scope")):
+        cells = [("domain", 0), (second, 1), ("result", 2)]
+        if is_sqlite:
+            pairs = ", ".join(f"'{name}', json_extract(value, '$[{i}]')" for name, i in cells)
+            one = f"json_group_array(json_object({pairs})) FROM json_each(i.{method}_results)"
+        else:
+            pairs = ", ".join(f"'{name}', value ->> {i}" for name, i in cells)
+            each = f"json_array_elements(i.{method}_results)"
+            one = f"json_agg(json_build_object({pairs})) FROM {each}"
+        made.append(f"(SELECT {one}) AS {method}_results")
+    return [
+        f"CREATE TABLE bench_results AS SELECT i.id, {', '.join(made)} FROM dmarc_identities i",
+        "CREATE INDEX bench_results_id ON bench_results (id)",
     ]
 
 

@@ -18,7 +18,6 @@ from app.api.analytics_links import Links
 from app.api.auth import current
 from app.api.contract import Body, Query, endpoint
 from app.errors import InvalidRequest
-from app.insight import behind
 from app.insight.periods import HOUR, Interval, Window, at, midnight
 from app.models import Domain
 from app.models.keys import Scope
@@ -151,20 +150,19 @@ def sources(query: SourcesQuery) -> Response:
     found = mail_sources.search(current().account_id, query.domain, window)
     links = Links(found.domain, window)
     shown, rest = found.sources[: query.limit], found.sources[query.limit :]
-    alone = behind.unshared(found.sources)
     return answers.one(
         {
             **_mail_head(found.domain, from_at, to_at),
             "messages": found.messages,
             "days": found.days,
             "reporters": found.reporters,
-            "sources": [analytics_answers.source(source, found, links, alone) for source in shown],
+            "sources": [analytics_answers.source(source, found, links) for source in shown],
             "others": {
                 "sources": len(rest),
                 "messages": sum(source.messages for source in rest),
                 "passed": sum(source.passed for source in rest),
             },
-            **analytics_answers.uses(found),
+            **analytics_answers.uses(found, links),
             "records": links.records(),
         }
     )

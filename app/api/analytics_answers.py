@@ -1,14 +1,14 @@
 """How what the services found becomes the things of the analytics routes."""
 
-from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import Any
 
 from app.api import answers
 from app.api.analytics_links import Links
 from app.insight import behind, existence, unused
+from app.insight.behind import Listed, Narrowing
 from app.insight.periods import at
-from app.insight.readiness import Blocker, Published, Step
+from app.insight.readiness import Blocker, Failing, Published, Step
 from app.insight.sources import Source
 from app.protocols.dmarc import Record
 from app.services.mail_sources import Sending
@@ -18,8 +18,8 @@ MOST = 10  # addresses, signers and the like of one source that are named
 MANY = 100
 
 
-def source(found: Source, sending: Sending, links: Links, alone: Set[str]) -> dict[str, Any]:
-    """A source, with the most of what it sent; ``alone``: what ``behind.unshared`` has."""
+def source(found: Source, sending: Sending, links: Links) -> dict[str, Any]:
+    """A source, with the most of what it sent."""
     sender = found.service.sender
     return {
         "key": found.key,
@@ -44,39 +44,28 @@ def source(found: Source, sending: Sending, links: Links, alone: Set[str]) -> di
         "addressCount": len(found.addresses),
         "moreAddresses": found.has_more_addresses,
         "addresses": [
-            {
-                **_address(address, count, sending, links),
-                "recordsExact": address in alone,
-            }
+            _address(address, count, sending, links)
             for address, count in found.addresses.most_common(MOST)
         ],
-        "records": links.records(**_addresses(found)),
-        "recordsExact": behind.is_exact(found, alone),
-        **_authenticated(found, sending),
-        "headerFrom": _names(found.header_from, MOST),
+        **links.listed(sending.ledger.of_source(found)),
+        "signers": [
+            {"domain": one[0], "selector": one[1], "result": one[2]} | _part(count, listed, links)
+            for one, count, listed in sending.ledger.signers(found, MOST)
+        ],
+        "envelopes": [
+            {"domain": domain, "result": result} | _part(count, listed, links)
+            for (domain, result), count, listed in sending.ledger.envelopes(found, MOST)
+        ],
+        "headerFrom": [
+            {"name": name} | _part(count, listed, links)
+            for name, count, listed in sending.ledger.authors(found, MOST)
+        ],
         "countries": dict(found.countries.most_common(MOST)),
     }
 
 
-def _authenticated(found: Source, sending: Sending) -> dict[str, Any]:
-    """What its mail was signed with, and what SPF was asked for."""
-    signers, envelopes = Counter[tuple[str, str, str]](), Counter[tuple[str, str]]()
-    for number, messages in found.identities.items():
-        identity = sending.identities[number]
-        for signer in identity.dkim_results:
-            signers[signer] += messages
-        for domain, _, result in identity.spf_results:
-            envelopes[domain, result] += messages
-    return {
-        "signers": [
-            {"domain": name, "selector": selector, "result": result, "messages": count}
-            for (name, selector, result), count in signers.most_common(MOST)
-        ],
-        "envelopes": [
-            {"domain": name, "result": result, "messages": count}
-            for (name, result), count in envelopes.most_common(MOST)
-        ],
-    }
+def _part(messages: int, listed: Listed, links: Links) -> dict[str, Any]:
+    return {"messages": messages, **links.listed(listed)}
 
 
 def _decision(found: Source) -> dict[str, Any] | None:
@@ -92,15 +81,11 @@ def _address(address: str, count: int, sending: Sending, links: Links) -> dict[s
         "reverseName": host.name if host else None,
         "asn": host.asn if host else None,
         "country": host.country if host else None,
-        "records": links.records(sourceIp=address),
+        **links.listed(sending.ledger.of_mail({address: count})),
     }
 
 
-def _names(counts: Counter[str], most: int) -> list[dict[str, Any]]:
-    return [{"name": name, "messages": count} for name, count in counts.most_common(most)]
-
-
-def uses(sending: Sending) -> dict[str, Any]:
+def uses(sending: Sending, links: Links) -> dict[str, Any]:
     """What is published and not used, the selectors, and the sub-domains."""
     known = sending.known.get("dkim", {}).get("facts", {}).get("selectors", {})
     domain = sending.domain.name
@@ -110,6 +95,7 @@ def uses(sending: Sending) -> dict[str, Any]:
             "messages": found.messages,
             "failed": found.failed,
             "published": found.is_published,
+            **links.listed(sending.ledger.every(_selector(domain, found.selector))),
         }
         for found in unused.selectors(domain, sending.identities, sending.sources, known)
     ]
@@ -128,10 +114,17 @@ def uses(sending: Sending) -> dict[str, Any]:
                 "messages": found.messages,
                 "passed": found.passed,
                 "firstSeenAt": answers.time(at(found.first_hour)),
+                **links.listed(
+                    sending.ledger.part(found.messages, sending.ledger.author(found.name))
+                ),
             }
             for found in unused.subdomains(domain, sending.sources, sending.identities)[:MANY]
         ],
     }
+
+
+def _selector(domain: str, selector: str) -> Narrowing:
+    return Narrowing(signed=behind.signed(domain, selector, None))
 
 
 def step(
@@ -155,36 +148,53 @@ def step(
         "current": found.current,
         "wanted": found.wanted,
         "ready": found.is_ready,
-        "blockers": [_blocker(blocker, links) for blocker in found.blockers],
+        "blockers": [_blocker(one, found.meets, sending, links) for one in found.blockers],
         "lost": found.lost,
+        **_failing("lost", found.losing, found.meets, sending, links),
         "forged": found.forged,
+        **_failing("forged", found.forging, found.meets, sending, links),
         "unknowns": _unknowns(existence.unknowns(found.tag, record, below)),
         "change": change,
     }
 
 
-def _blocker(found: Blocker, links: Links) -> dict[str, Any]:
+def _blocker(found: Blocker, meets: Narrowing, sending: Sending, links: Links) -> dict[str, Any]:
     return {
-        "source": found.source.key,
-        "name": found.source.service.name,
-        "class": found.source.kind,
+        **_named(found.source),
         "messages": found.messages,
         "share": found.share,
         "why": found.why,
         "whatToDo": found.what_to_do,
-        "records": links.records(**_addresses(found.source), result="fail"),
+        **links.listed(sending.ledger.of_part(found.source, meets)),
     }
 
 
-def _addresses(found: Source) -> dict[str, str]:
-    """The filter for the addresses that sent the most."""
-    most = behind.addresses(found)
-    return {"sourceIp": ",".join(most)} if most else {}
+def _failing(
+    word: str, found: Sequence[Failing], meets: Narrowing, sending: Sending, links: Links
+) -> dict[str, Any]:
+    """The sources that a figure of a step consists of, and what those beyond MANY add to it."""
+    rest = found[MANY:]
+    return {
+        f"{word}Sources": [
+            {
+                **_named(one.source),
+                "messages": one.messages,
+                **links.listed(sending.ledger.of_part(one.source, meets)),
+            }
+            for one in found[:MANY]
+        ],
+        f"{word}Others": {"sources": len(rest), "messages": sum(one.messages for one in rest)},
+    }
+
+
+def _named(found: Source) -> dict[str, Any]:
+    return {"source": found.key, "name": found.service.name, "class": found.kind}
 
 
 def simulation(found: Simulated, links: Links) -> dict[str, Any]:
     """What would have happened."""
     replay, proposal = found.replay, found.proposal
+    hit, told = links.listed(found.listed), found.listed_by_reporter
     return {
         "policy": {
             "p": proposal.p,
@@ -199,14 +209,24 @@ def simulation(found: Simulated, links: Links) -> dict[str, Any]:
         "passed": replay.passed,
         "dispositions": dict(replay.dispositions),
         "hit": replay.hit,
+        "hitRecords": hit["records"],
+        "hitRecordsExact": hit["recordsExact"],
         "newlyHit": replay.newly_hit,
         "spared": replay.spared,
-        "sources": _hit(found),
+        "sources": _hit(found, links),
         "sourceCount": len(replay.sources),
         "addressCount": len(replay.addresses),
-        "headerFrom": _names(replay.header_from, MANY),
+        "headerFrom": [
+            {"name": name} | _part(count, listed, links)
+            for name, count, listed in found.listed_authors(MANY)
+        ],
         "reporters": [
-            {"reporter": name, "messages": count}
+            {
+                "reporter": name,
+                "messages": count,
+                "records": links.records(**told.filters, reporter=name),
+                "recordsExact": told.is_exact,
+            }
             for name, count in found.reporters.most_common(MANY)
         ],
         "reportersAtMost": found.reporters_at_most,
@@ -220,14 +240,9 @@ def _unknowns(found: Sequence[tuple[str, int | None]]) -> list[dict[str, Any]]:
     return [{"what": what, "messages": count} for what, count in found]
 
 
-def _hit(found: Simulated) -> list[dict[str, Any]]:
+def _hit(found: Simulated, links: Links) -> list[dict[str, Any]]:
     by_key = {source.key: source for source in found.sending.sources}
     return [
-        {
-            "source": key,
-            "name": by_key[key].service.name,
-            "class": by_key[key].kind,
-            "messages": count,
-        }
+        {**_named(by_key[key]), "messages": count, **links.listed(found.listed_of(key))}
         for key, count in found.replay.sources.most_common(MANY)
     ]

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from app.api import answers
+from app.insight.behind import Listed
 from app.insight.periods import Window, at
 from app.models import Domain
 
@@ -39,6 +40,10 @@ class Links:
     def records(self, **filters: str) -> str:
         """Records of which what is counted adds up to the figure."""
         return _with(self._records, filters)
+
+    def listed(self, found: Listed) -> dict[str, Any]:
+        """The records behind a figure, and whether they are what it counts and no other."""
+        return {"records": self.records(**found.filters), "recordsExact": found.is_exact}
 
     def before(self) -> str:
         """The records of the time before, which is as long."""

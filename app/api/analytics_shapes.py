@@ -150,7 +150,16 @@ class TlsSessions(Head):
     records: str
 
 
-class Address(Shape):
+class Listed(Shape):
+    """Where a figure's records are listed."""
+
+    records: str
+    records_exact: bool = Field(
+        description="false: there are others among them, or not all of the figure's"
+    )
+
+
+class Address(Listed):
     """An address of a source; reverseName only if it leads back to the address."""
 
     address: str
@@ -158,11 +167,9 @@ class Address(Shape):
     reverse_name: str | None
     asn: int | None
     country: str | None
-    records: str
-    records_exact: bool = Field(description="false: they have mail of another source too")
 
 
-class Signer(Shape):
+class Signer(Listed):
     """DKIM signatures of one domain and selector, by result."""
 
     domain: str
@@ -171,7 +178,7 @@ class Signer(Shape):
     messages: int
 
 
-class Envelope(Shape):
+class Envelope(Listed):
     """SPF results of one envelope domain."""
 
     domain: str
@@ -179,7 +186,7 @@ class Envelope(Shape):
     messages: int
 
 
-class Name(Shape):
+class Name(Listed):
     """Messages from one author's domain."""
 
     name: str
@@ -209,7 +216,7 @@ class Share(Shape):
     messages: int
 
 
-class Source(Totals):
+class Source(Totals, Listed):
     """A service that sends as the domain."""
 
     key: str
@@ -226,10 +233,6 @@ class Source(Totals):
     address_count: int
     more_addresses: bool = Field(description="there are others that sent very little")
     addresses: list[Address]
-    records: str
-    records_exact: bool = Field(
-        description="false: it has many addresses, or they have mail of another source too"
-    )
     signers: list[Signer]
     envelopes: list[Envelope]
     header_from: list[Name]
@@ -251,8 +254,11 @@ class TermUse(Shape):
     certain: bool = Field(description="false: it may let pass what the scan has not heard of")
 
 
-class SelectorUse(Shape):
-    """A DKIM selector of the domain."""
+class SelectorUse(Listed):
+    """A DKIM selector of the domain; failed: its signature was there and not valid.
+
+    With dkimResult=pass the records are those of messages, with dkimResult=not_pass of failed.
+    """
 
     selector: str
     messages: int
@@ -267,7 +273,7 @@ class Unused(Shape):
     selectors: list[SelectorUse]
 
 
-class Subdomain(Shape):
+class Subdomain(Listed):
     """A name below the domain that mail says it is from."""
 
     name: str

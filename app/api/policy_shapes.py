@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from app.api.analytics_shapes import MailHead, Name
+from app.api.analytics_shapes import Listed, MailHead, Name
 from app.api.contract import Shape
 from app.insight.forwarding import Kind
 from app.protocols.dmarc import Policy
@@ -18,17 +18,28 @@ class Evidence(Shape):
     enough: bool
 
 
-class Blocker(Shape):
-    """A source that would lose good mail; share: of the good mail."""
+class PartOfSource(Listed):
+    """Some messages of a source."""
 
     source: str
     name: str
     kind: Kind = Field(alias="class")
     messages: int
+
+
+class Blocker(PartOfSource):
+    """A source that would lose good mail; share: of the good mail."""
+
     share: float
     why: str
     what_to_do: str
-    records: str
+
+
+class OtherSources(Shape):
+    """The sources beyond the first hundred, added up."""
+
+    sources: int
+    messages: int
 
 
 class Unsure(Shape):
@@ -57,7 +68,11 @@ class PolicyStep(Shape):
     ready: bool | None = Field(description="null: too little is known")
     blockers: list[Blocker]
     lost: int = Field(description="good messages that it would have met all the same")
+    lost_sources: list[PartOfSource]
+    lost_others: OtherSources
     forged: int = Field(description="messages that it is there for")
+    forged_sources: list[PartOfSource]
+    forged_others: OtherSources
     unknowns: list[Unsure]
     change: Change | None
 
@@ -83,16 +98,7 @@ class TriedPolicy(Shape):
     aspf: str
 
 
-class HitSource(Shape):
-    """A source whose mail would have been hit."""
-
-    source: str
-    name: str
-    kind: Kind = Field(alias="class")
-    messages: int
-
-
-class HitReporter(Shape):
+class HitReporter(Listed):
     """A receiver that told of such mail."""
 
     reporter: str
@@ -109,9 +115,11 @@ class Simulation(MailHead):
     passed: int
     dispositions: dict[str, int]
     hit: int = Field(description="messages that quarantine or reject would have met")
+    hit_records: str
+    hit_records_exact: bool
     newly_hit: int = Field(description="of these, delivered when they came")
     spared: int = Field(description="met by more than they would be")
-    sources: list[HitSource]
+    sources: list[PartOfSource]
     source_count: int
     address_count: int
     header_from: list[Name]

@@ -1,5 +1,6 @@
 """Records of reports: of one aggregate report, and those behind a figure of analytics."""
 
+from dataclasses import fields
 from typing import Annotated, Literal
 
 from flask import Blueprint, Response
@@ -22,6 +23,7 @@ bp = Blueprint("records", __name__, url_prefix="/reports")
 
 READ = (Scope.REPORTS_READ,)
 Result = Literal["pass", "fail"]
+_FILTERS = {field.name for field in fields(RecordFilter)}
 
 
 def _are_few(text: str) -> str:
@@ -42,6 +44,22 @@ class RecordQuery(Exportable):
 
     result: Result | None = None
     source_ip: Addresses | None = None
+    header_from: inputs.Text | None = None
+    disposition: inputs.Text | None = None
+    dkim: Result | None = None
+    spf: Result | None = None
+    dkim_domain: inputs.Text | None = None
+    dkim_selector: inputs.Text | None = None
+    dkim_result: inputs.Text | None = None
+    spf_domain: inputs.Text | None = None
+    spf_result: inputs.Text | None = None
+
+    @property
+    def filters(self) -> RecordFilter:
+        """What it asks for of a record."""
+        asked = self.model_dump(include=_FILTERS & self.model_fields_set)
+        addresses = tuple(self.source_ip.split(",")) if self.source_ip else ()
+        return RecordFilter(source_ips=addresses, **asked)
 
 
 class DomainQuery(Exportable):
@@ -62,10 +80,7 @@ class DomainQuery(Exportable):
 class MailQuery(RecordQuery, DomainQuery):
     """… of aggregate reports."""
 
-    header_from: inputs.Text | None = None
-    disposition: inputs.Text | None = None
-    dkim: Result | None = None
-    spf: Result | None = None
+    below: bool = False
 
 
 class TlsQuery(DomainQuery):
@@ -86,17 +101,7 @@ class TlsQuery(DomainQuery):
 def index(query: MailQuery) -> Response:
     """The records of a domain that count in a time, the newest mail first."""
     window = query.window
-    filters = RecordFilter(
-        result=query.result,
-        dkim=query.dkim,
-        spf=query.spf,
-        disposition=query.disposition,
-        header_from=query.header_from,
-        reporter=query.reporter,
-        provenance=query.provenance,
-        source_ips=_addresses(query),
-    )
-    listing = records.of_domain(current().account_id, query.domain, window, filters)
+    listing = records.of_domain(current().account_id, query.domain, window, query.filters)
     return exports.answer(
         listing,
         query,
@@ -130,12 +135,7 @@ def of_tls(query: TlsQuery) -> Response:
 )
 def of_report(id: str, query: RecordQuery) -> Response:
     """The records of an aggregate report, in its order."""
-    filters = RecordFilter(result=query.result, source_ips=_addresses(query))
-    listing = records.of_report(current().account_id, parsed("dmr", id), filters)
+    listing = records.of_report(current().account_id, parsed("dmr", id), query.filters)
     return exports.answer(
         listing, query, report_shapes.DmarcRecord, record_files.of_report, "dmarc-records"
     )
-
-
-def _addresses(query: RecordQuery) -> tuple[str, ...]:
-    return tuple(query.source_ip.split(",")) if query.source_ip else ()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from app.insight.behind import Narrowing
 from app.insight.forwarding import Kind
 from app.insight.identities import Identity
 from app.insight.sources import Source
@@ -59,23 +60,44 @@ class Blocker:
 
 
 @dataclass(frozen=True, slots=True)
+class Failing:
+    """A source, and its messages that a policy would meet."""
+
+    source: Source
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One tag, one step further.
 
-    is_ready  None: the reports are too few to tell
-    record    to publish; rollback: what is published now; None if no record is known
-    lost      good mail that would be lost: of forwarders, and what is below the limits
+    meets      which mail
+    is_ready   None: the reports are too few to tell
+    losing     of good mail that would be lost: forwarders, and sources below the limits
+    forging    of what is forged; of all three those with the most messages come first
+    record     to publish; rollback: what is published now; None if no record is known
     """
 
     tag: Tag
     current: Policy
     wanted: Policy
+    meets: Narrowing
     is_ready: bool | None
     blockers: tuple[Blocker, ...]
-    lost: int
-    forged: int
+    losing: tuple[Failing, ...]
+    forging: tuple[Failing, ...]
     record: str | None
     rollback: str | None
+
+    @property
+    def lost(self) -> int:
+        """Good messages that it would meet all the same."""
+        return sum(one.messages for one in self.losing)
+
+    @property
+    def forged(self) -> int:
+        """Messages that it is there for."""
+        return sum(one.messages for one in self.forging)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,54 +157,55 @@ def steps(
         current = {"p": p}
     for tag, policy in current.items():
         if wanted := _NEXT.get(policy):
-            concerns = _concerned(tag, record)
-            affected = [
-                (source, _failed(source, identities, domain, concerns)) for source in sources
+            meets = _meets(tag, record, domain)
+            failing = [
+                Failing(source, failed)
+                for source in sources
+                if (failed := _failed(source, identities, domain, meets))
             ]
-            made.append(_step(tag, (policy, wanted), affected, found, published))
+            failing.sort(key=lambda one: -one.messages)
+            made.append(_step(tag, (policy, wanted, meets), failing, found, published))
     return tuple(made)
 
 
-def _concerned(tag: Tag, record: Record) -> tuple[bool, bool]:
-    """Whether the step is about the domain itself, and about what is below it."""
+def _meets(tag: Tag, record: Record, domain: str) -> Narrowing:
+    """Failed mail from the domain itself, from below it, or from both: what the step is about."""
     own, below = tag == "p", tag != "p" or record.sp is None
     if record.testing:  # the step ends that, so that all the record says comes to hold
         own |= record.p not in (None, Policy.NONE)
         below |= not {record.sp or record.p, record.np} <= {None, Policy.NONE}
-    return own, below
+    return Narrowing("fail", header_from=None if below else domain, below=not own)
 
 
-def _failed(
-    source: Source, identities: dict[int, Identity], domain: str, concerns: tuple[bool, bool]
-) -> int:
+def _failed(source: Source, identities: dict[int, Identity], domain: str, meets: Narrowing) -> int:
     """Messages of the source that the policy would meet."""
-    own, below = concerns
     total = 0
     for number, messages in source.identities.items():
         identity = identities[number]
         is_own = identity.header_from == domain
-        if not identity.passed and ((own and is_own) or (below and not is_own)):
+        is_other = (meets.below and is_own) or (meets.header_from and not is_own)
+        if not identity.passed and not is_other:
             total += messages
     return total
 
 
 def _step(
-    tag: Tag, move: tuple[Policy, Policy], affected: Sequence[tuple[Source, int]],
+    tag: Tag, move: tuple[Policy, Policy, Narrowing], failing: Sequence[Failing],
     found: Evidence, published: Published | None,
 ) -> Step:  # fmt: skip
-    blockers = [
+    blockers = tuple(
         blocker
-        for source, failed in affected
-        if failed >= MIN_LOST and (blocker := _blocker(source, failed, found.messages))
-    ]
+        for one in failing
+        if one.messages >= MIN_LOST
+        and (blocker := _blocker(one.source, one.messages, found.messages))
+    )
     blocking = {blocker.source.key for blocker in blockers}
-    lost = sum(n for source, n in affected if _is_good(source) and source.key not in blocking)
-    forged = sum(n for source, n in affected if source.kind is Kind.SUSPICIOUS)
+    losing = (one for one in failing if _is_good(one.source) and one.source.key not in blocking)
+    forging = (one for one in failing if one.source.kind is Kind.SUSPICIOUS)
     is_ready = not blockers if found.is_enough and published else None
     text = published.own_text if published else None
     return Step(
-        tag, *move, is_ready,
-        tuple(sorted(blockers, key=lambda blocker: -blocker.messages)), lost, forged,
+        tag, *move, is_ready, blockers, tuple(losing), tuple(forging),
         _rewritten(tag, move[1], published) if published else None, text,
     )  # fmt: skip
 

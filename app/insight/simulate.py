@@ -87,6 +87,7 @@ class Replay:
     unsure       messages by what is not known of them
     overridden   hit ones whose receivers did less than the policy asked; they may do so again
     identities   of mail that is hit; not_hit: of mail that is not
+    mail         that is hit, by its source
     """
 
     messages: int = 0
@@ -102,6 +103,7 @@ class Replay:
     header_from: Counter[str] = field(default_factory=Counter)
     identities: set[Identity] = field(default_factory=set)
     not_hit: set[Identity] = field(default_factory=set)
+    mail: dict[str, list[Mail]] = field(default_factory=dict)
 
 
 class Simulation:
@@ -161,6 +163,7 @@ class Simulation:
         replay.sources[mail.source] += count
         replay.header_from[identity.header_from] += count
         replay.identities.add(identity)
+        replay.mail.setdefault(mail.source, []).append(mail)
         addresses = replay.addresses
         for address, _, messages, _, _ in flows:
             addresses[address] = addresses.get(address, 0) + messages

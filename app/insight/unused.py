@@ -74,9 +74,10 @@ def selectors(
     valid, failed = Counter[str](), Counter[str]()
     for source in sources:
         for number, messages in source.identities.items():
-            for name, selector, result in identities[number].dkim_results:
-                if name == domain and selector:
-                    (valid if result == "pass" else failed)[selector] += messages
+            found = identities[number].dkim_results
+            uses = {(s, result == "pass") for name, s, result in found if name == domain and s}
+            for selector, is_valid in uses:
+                (valid if is_valid else failed)[selector] += messages
     names = {*valid, *failed, *(name for name in known if name != "*")}
     made = [
         SelectorUse(name, valid[name], failed[name], _is_published(known.get(name)))

@@ -13,6 +13,7 @@ from app.db import now, transaction
 from app.errors import NotFound
 from app.insight import coverage as reporting
 from app.insight import identities, sources
+from app.insight.behind import Ledger
 from app.insight.coverage import Reporter
 from app.insight.identities import Identity
 from app.insight.periods import Window, at, hour_of
@@ -44,6 +45,7 @@ class Sending:
     identities  by number; a negative one stands for many that are too rare to be told
     known  what its last scans know of it, by check
     days   of the window that have reports
+    ledger  of all this mail, to be asked for the records behind a figure
     """
 
     domain: Domain
@@ -54,6 +56,7 @@ class Sending:
     known: Mapping[str, Any]
     days: int
     reporters: int
+    ledger: Ledger
 
     @property
     def messages(self) -> int:
@@ -179,10 +182,12 @@ def _gathered(
         states=states,
     )
     reported = hours(session, domain.id, window)
+    gathered = sources.gather(flows, found, context)
     return Sending(
-        domain, window, sources.gather(flows, found, context), found, context, known,
+        domain, window, gathered, found, context, known,
         days=len({hour // 24 for _, hour, _ in reported}),
         reporters=len({reporter for reporter, *_ in reported}),
+        ledger=Ledger(domain.name, gathered, found),
     )  # fmt: skip
 
 

@@ -1,15 +1,16 @@
 """May the DMARC policy of a domain be raised, and what would have happened if it had been."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidRequest
-from app.insight import readiness, simulate
+from app.insight import behind, readiness, simulate
+from app.insight.behind import Listed, Narrowing
 from app.insight.identities import Identity
 from app.insight.periods import Window
 from app.insight.readiness import Evidence, Published, Step
@@ -69,6 +70,43 @@ class Simulated:
     reporters: Counter[str]
     reporters_at_most: bool
     unknowns: Sequence[tuple[str, int | None]] = field(default_factory=list)
+
+    @property
+    def listed(self) -> Listed:
+        """The records of all mail that is hit."""
+        return self.sending.ledger.part(self.replay.hit, self._common(self._mail))
+
+    @property
+    def listed_by_reporter(self) -> Listed:
+        """Those of them that one reporter told of, if the list is narrowed to that reporter."""
+        narrowing = self._common(self._mail)
+        told = {number for mail in self._mail if (number := mail.flows[0].identity) > 0}
+        return Listed(narrowing, (), self.sending.ledger.is_all(narrowing, told))
+
+    def listed_of(self, source: str) -> Listed:
+        """The records of what is hit of a source's mail."""
+        mail, sent = self.replay.mail[source], Counter[str]()
+        for one in mail:
+            for address, _, messages, _, _ in one.flows:
+                sent[address] += messages
+        return self.sending.ledger.of_mail(sent, self._common(mail))
+
+    def listed_authors(self, most: int) -> Iterator[tuple[str, int, Listed]]:
+        """The authors' domains with the most mail that is hit, its messages and its records."""
+        ledger, by_author = self.sending.ledger, dict[str, list[Mail]]()
+        for one in self._mail:
+            by_author.setdefault(one.identity.header_from, []).append(one)
+        for author, messages in self.replay.header_from.most_common(most):
+            result = self._common(by_author[author]).result
+            narrowing = replace(ledger.author(author), result=result)
+            yield author, messages, ledger.part(messages, narrowing)
+
+    @property
+    def _mail(self) -> list[Mail]:
+        return [one for some in self.replay.mail.values() for one in some]
+
+    def _common(self, mail: Iterable[Mail]) -> Narrowing:
+        return behind.common(self.sending.domain.name, (one.identity for one in mail))
 
 
 def may_raise(account_id: UUID, ref: str, window: Window) -> Readiness:

@@ -1,17 +1,19 @@
 """Records of aggregate reports: those of one report, and those that a figure of analytics has."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select
 
+from app import db
 from app.db import transaction
-from app.insight import periods
+from app.insight import behind, periods
 from app.insight.periods import Window
 from app.models import DmarcRecord, DmarcReport
+from app.protocols import dmarc_report_values
 from app.services import domains, reports, rollups
 from app.services.listing import Listing
 
@@ -31,6 +33,10 @@ class RecordFilter:
 
     result, dkim, spf  ``pass`` or ``fail``: of DMARC, and of either in alignment
     source_ips         one of these addresses
+    below              only from authors below the domain, as names of its reports are seen
+    dkim_domain, dkim_selector, dkim_result  all of one DKIM result, as the report has it; a result
+                       may be ``behind.NOT_PASS``
+    spf_domain, spf_result  likewise of SPF
     """
 
     result: str | None = None
@@ -41,6 +47,12 @@ class RecordFilter:
     reporter: str | None = None
     provenance: str | None = None
     source_ips: Sequence[str] = ()
+    below: bool = False
+    dkim_domain: str | None = None
+    dkim_selector: str | None = None
+    dkim_result: str | None = None
+    spf_domain: str | None = None
+    spf_result: str | None = None
 
 
 def of_report(account_id: UUID, report_id: UUID, filters: RecordFilter) -> Listing:
@@ -87,6 +99,7 @@ def of_domain(account_id: UUID, ref: str, window: Window, filters: RecordFilter)
                 and_(DmarcReport.days == 1, DmarcRecord.at >= start, DmarcRecord.at < stop), spread
             ),
             *_conditions(filters),
+            *([DmarcRecord.header_from != domain.name] if filters.below else ()),
         )
     )
     order = (DmarcRecord.at.desc(), DmarcRecord.report_id.desc(), DmarcRecord.position)
@@ -121,13 +134,42 @@ def _conditions(filters: RecordFilter) -> list[ColumnElement[bool]]:
     ]
     for column, value in (
         (DmarcRecord.disposition, filters.disposition),
-        (DmarcRecord.header_from, filters.header_from),
         (DmarcReport.reporter, filters.reporter),
         (DmarcReport.provenance, filters.provenance),
     ):
         if value:
             found.append(column == value.lower())
+    if filters.header_from:
+        found.append(DmarcRecord.header_from == _name(filters.header_from))
+    found += _raw_results(filters)
     if filters.source_ips:
         addresses = map(reports.address, filters.source_ips)
         found.append(or_(*(DmarcRecord.source_ip == address for address in addresses)))
     return found
+
+
+def _raw_results(filters: RecordFilter) -> Iterator[ColumnElement[bool]]:
+    """What must be so of one of the results in a record's lists of them."""
+    domain, selector, result = filters.dkim_domain, filters.dkim_selector, filters.dkim_result
+    wanted = {"domain": domain and _name(domain), "selector": selector, "result": result}
+    if any(wanted.values()):
+        yield _has(DmarcRecord.dkim_results, wanted)
+    domain, result = filters.spf_domain, filters.spf_result
+    wanted = {"domain": domain and _name(domain), "result": result}
+    if any(wanted.values()):
+        yield _has(DmarcRecord.spf_results, wanted)
+
+
+def _has(column: Any, wanted: Mapping[str, str | None]) -> ColumnElement[bool]:
+    item, cell = db.items(column)
+    conditions = [
+        cell(name) != "pass" if value == behind.NOT_PASS else cell(name) == value
+        for name, value in wanted.items()
+        if value
+    ]
+    return select(literal(1)).select_from(item).where(*conditions).exists()
+
+
+def _name(text: str) -> str:
+    """A domain as reports' are stored."""
+    return dmarc_report_values.host(text) or text.lower()

@@ -24,7 +24,12 @@ bp = Blueprint("mail", __name__, url_prefix="/domains/<domain>")
 
 SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year"}
 INTERVALS: dict[str, Any] = {"7": "day", "30": "day", "90": "day", "365": "week"}
-MOST = {"sources": 50, "addresses": 5, "listed": behind.MOST_ADDRESSES}  # that are shown
+MOST = {
+    "sources": 50,
+    "addresses": 5,
+    "parts": 5,
+    "listed": behind.MOST_ADDRESSES,
+}  # that are shown
 NEVER = 2**31  # an hour after all others
 MODES = {"": "as published", "r": "relaxed", "s": "strict"}
 
@@ -49,14 +54,13 @@ def show(domain: str) -> ResponseReturnValue:
         series_links=_series_links(
             links, found.starts, {"": {}, "pass": {"result": "pass"}, "fail": {"result": "fail"}}
         ),
-        alone=behind.unshared(sending.sources),
-        is_exact=behind.is_exact,
         days=days,
         spans=SPANS,
         mail=found,
         uncounted=counting.waiting(found.domain.id),
         chart=charts.stacked(("pass", "fail"), rows),
         sending=sending,
+        failed=behind.FAILED,
         coverage=mail_sources.coverage(account, domain, window),
         **_tls(tls_sessions.tls(account, domain, window, INTERVALS[days], analytics.UTC), window),
         decisions=DECISIONS,
@@ -130,6 +134,8 @@ def policy(domain: str) -> ResponseReturnValue:
         days=days,
         spans=SPANS,
         readiness=readiness,
+        ledger=readiness.sending.ledger,
+        most=MOST["sources"],
         uncounted=counting.waiting(found.id),
         unknowns=_unknowns(readiness),
         result=result,
@@ -154,7 +160,7 @@ def _hit(found: policy_change.Simulated) -> list[dict[str, Any]]:
     """The sources whose mail would have been hit, those with the most first."""
     by_key = {source.key: source for source in found.sending.sources}
     return [
-        {"source": by_key[key], "messages": count}
+        {"source": by_key[key], "messages": count, "listed": found.listed_of(key)}
         for key, count in found.replay.sources.most_common(MOST["sources"])
     ]
 

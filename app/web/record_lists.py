@@ -31,7 +31,7 @@ class Filters:
 
     choices  the words that are allowed
     texts    what is typed; ``exact``: of these, what may begin or end with a blank
-    said     how each is put into words: one text for any value, or one for each
+    said     how each is put into words: one text for any value, or one for each ("": any other)
     """
 
     choices: Mapping[str, Sequence[str]]
@@ -60,7 +60,7 @@ class Filters:
     def _word(self, name: str, value: str) -> str:
         said = self.said.get(name) or SAID[name]
         if not isinstance(said, str):
-            return said[value]
+            said = said[value if value in said else ""]
         return said.format(f"{value.replace('T', ' ')} UTC" if name in MOMENTS else value)
 
 

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from app.errors import InvalidRequest
 from app.insight import behind
+from app.insight.behind import Listed
 from app.insight.periods import Window
 from app.models.reports import PROVENANCES
 from app.services import domains, record_files, records
@@ -26,17 +27,32 @@ MOST_TEXT = 3_000
 MOST_NAMED = 5  # addresses that are each named and taken away by themselves
 RESULTS = ("pass", "fail")
 RESULT_WORDS = {"pass": "passed DMARC", "fail": "failed DMARC"}
+TEXTS: Mapping[str, str] = {  # and the fields of a RecordFilter
+    "disposition": "disposition", "headerFrom": "header_from", "reporter": "reporter",
+    "dkimDomain": "dkim_domain", "dkimSelector": "dkim_selector", "dkimResult": "dkim_result",
+    "spfDomain": "spf_domain", "spfResult": "spf_result",
+}  # fmt: skip
+KEPT = ("dkim", "spf", "provenance", "below", "dkimResult", "spfResult")  # without a field to see
 FILTERS = Filters(
-    choices={"result": RESULTS, "dkim": RESULTS, "spf": RESULTS, "provenance": PROVENANCES},
-    texts=("disposition", "headerFrom", "reporter"),
+    choices={
+        "result": RESULTS, "dkim": RESULTS, "spf": RESULTS, "provenance": PROVENANCES,
+        "below": ("true",),
+    },
+    texts=tuple(TEXTS),
     said={
         "result": RESULT_WORDS,
         "dkim": {"pass": "DKIM passed in alignment", "fail": "DKIM failed in alignment"},
         "spf": {"pass": "SPF passed in alignment", "fail": "SPF failed in alignment"},
         "disposition": "receivers did: {}",
         "headerFrom": "author at {}",
+        "below": {"true": "author below the domain"},
+        "dkimDomain": "signed by {}",
+        "dkimSelector": "DKIM selector {}",
+        "dkimResult": {behind.NOT_PASS: "signature: not valid", "": "signature: {}"},
+        "spfDomain": "envelope from {}",
+        "spfResult": {behind.NOT_PASS: "SPF did not pass", "": "SPF result: {}"},
     },
-)
+)  # fmt: skip
 
 
 class Links(record_lists.Links):
@@ -45,10 +61,12 @@ class Links(record_lists.Links):
     def __init__(self, domain: str, window: Window) -> None:
         super().__init__(ENDPOINT, domain, window)
 
-    def of(self, source: Any, **filters: str) -> str | None:
-        """Those of a source's addresses; None if it is known without any."""
-        found = behind.addresses(source)
-        return self.to(**filters, sourceIp=",".join(found)) if found else None
+    def listed(self, found: Listed) -> str | None:
+        """Those behind a part of the mail; None if a list cannot be narrowed to what it came from.
+
+        They may have others among them; then its ``is_exact`` is False.
+        """
+        return self.to(**found.filters) if found.is_narrow else None
 
 
 @bp.get("")
@@ -77,7 +95,7 @@ def index(domain: str) -> ResponseReturnValue:
         given=given,
         words=list(_words(found.name, given)),
         results=RESULT_WORDS,
-        kept={name: given[name] for name in ("dkim", "spf", "provenance") if name in given},
+        kept={name: given[name] for name in KEPT if name in given},
         errors=errors,
     )
 
@@ -111,11 +129,10 @@ def _listing(account: UUID, domain: str, given: Given) -> Listing:
         result=given.get("result"),
         dkim=given.get("dkim"),
         spf=given.get("spf"),
-        disposition=given.get("disposition"),
-        header_from=given.get("headerFrom"),
-        reporter=given.get("reporter"),
         provenance=given.get("provenance"),
+        below="below" in given,
         source_ips=addresses,
+        **{field: given[name] for name, field in TEXTS.items() if name in given},
     )
     return records.of_domain(account, domain, record_lists.window(given), filters)
 

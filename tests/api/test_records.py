@@ -11,7 +11,9 @@ from flask import Flask
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
+from app import db, ids
 from app.models import Domain
 from app.protocols.dmarc_report import DkimResult, SpfResult
 from app.services import domains
@@ -180,6 +182,66 @@ def test_several_addresses_may_be_asked_for(client: Client, domain: Domain) -> N
     assert [item["sourceIp"] for item in listed(client, link)] == ["192.0.2.0", "192.0.2.2"]
 
 
+RESULTS = [
+    record("192.0.2.1", 1),
+    record("192.0.2.2", 2, header_from="news.acme.test", dkim_results=(), spf_results=()),
+    record(
+        "192.0.2.3", 4,
+        dkim_results=(
+            DkimResult("acme.test", "s2", "fail"), DkimResult("xn--bcher-kva.test", None, "pass"),
+        ),
+        spf_results=(SpfResult("acme.test", "helo", "none"), SpfResult("x.test", None, "pass")),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "messages"),
+    [
+        ("dkimDomain=acme.test", 5),
+        ("dkimDomain=ACME.test.", 5),
+        ("dkimDomain=bücher.test", 4),
+        ("dkimDomain=test", 0),
+        ("dkimSelector=s2", 4),
+        ("dkimSelector=S2", 0),  # what is a selector's case is told as the reporter wrote it
+        ("dkimResult=pass", 5),
+        ("dkimResult=not_pass", 4),
+        ("dkimDomain=acme.test&dkimResult=pass", 1),  # one result must have it all
+        ("dkimDomain=acme.test&dkimSelector=s2&dkimResult=not_pass", 4),
+        ("spfDomain=acme.test", 5),
+        ("spfDomain=acme.test&spfResult=pass", 1),
+        ("spfResult=not_pass", 4),
+        ("spfDomain=x.test&dkimResult=fail", 4),
+        ("spfDomain=x.test&sourceIp=192.0.2.1,192.0.2.2", 0),
+        ("headerFrom=NEWS.acme.test.", 2),
+    ],
+)
+def test_records_are_found_by_what_signed_them_and_their_envelope(
+    client: Client, domain: Domain, query: str, messages: int
+) -> None:
+    report = f"/v1/reports/dmarc/{ids.public('dmr', store(domain, Report(RESULTS)))}/records?"
+    for link in ("/v1/reports/dmarc/records?domain=acme.test&", report):
+        assert sum(item["count"] for item in listed(client, link + query)) == messages
+
+
+def test_records_from_below_the_domain_are_told_apart(client: Client, domain: Domain) -> None:
+    store(domain, Report(RESULTS))
+    link = "/v1/reports/dmarc/records?domain=acme.test"
+    for filters, messages in (({}, 7), ({"below": "true"}, 2), ({"below": "false"}, 7)):
+        assert counted(client, link, **filters) == messages
+
+
+@pytest.mark.parametrize("nothing", ["null", "{}", "[]"])
+def test_what_is_no_list_of_results_has_none(client: Client, domain: Domain, nothing: str) -> None:
+    store(domain, Report([record()]))
+    with db.transaction() as session:
+        session.execute(text(f"UPDATE dmarc_records SET dkim_results = '{nothing}'"))
+        session.execute(text("UPDATE dmarc_records SET spf_results = NULL"))
+    link = "/v1/reports/dmarc/records?domain=acme.test"
+    for filters in ({"dkimResult": "not_pass"}, {"spfResult": "not_pass"}):
+        assert counted(client, link, **filters) == 0
+
+
 def test_records_are_to_be_had_as_a_file(client: Client, domain: Domain) -> None:
     store(domain, Report([record("=cmd"), record(count=5)]))
     link = "/v1/reports/dmarc/records?domain=acme.test"
@@ -201,6 +263,13 @@ def test_records_are_to_be_had_as_a_file(client: Client, domain: Domain) -> None
         ("domain=acme.test&sourceIp=" + ",".join(["192.0.2.1"] * 51), 400),
         ("domain=acme.test&result=dkim", 400),
         ("domain=acme.test&dkim=perhaps", 400),
+        ("domain=acme.test&below=perhaps", 400),
+        ("domain=acme.test&dkimSelector=", 400),
+        ("domain=acme.test&spfDomain=%00", 400),
+        (
+            "domain=acme.test&spfDomain=..&dkimDomain=%25&dkimSelector='%22&dkimResult=%F0%9F%93%A7",
+            200,
+        ),
         ("domain=acme.test&provenance=odd", 400),
         ("domain=acme.test&from=1970-01-01T00:00:00Z&to=2200-01-01T00:00:00Z", 200),
         ("domain=acme.test&from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", 200),

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, expect
@@ -15,6 +16,7 @@ from app.protocols import totp
 from app.services import alerts, domains, scans
 from app.services.alerts import AlertFilter
 from app.services.domains import NewDomain
+from tests import reports
 from tests.documents import dmarc_xml, record, tls_json
 from tests.e2e.browser import Person, open_browser, open_person
 from tests.e2e.service import Service, wait_for
@@ -220,6 +222,29 @@ def test_what_failed_over_tls_leads_to_its_records(ann: Person) -> None:
     page.get_by_role("row", name="sts").get_by_role("link").click()
     expect(page.get_by_role("heading", name="Receiver")).to_be_visible()
     ann.assert_whole()
+
+
+def test_what_a_step_would_meet_is_followed_to_its_records(ann: Person) -> None:
+    domain = domains.create(ann.account_id, NewDomain("d6.test"), actor=ACTOR)
+    forged = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
+    at_home = reports.record("203.0.113.9", 5, header_from="d6.test", **forged)
+    below = reports.record("203.0.113.9", 3, header_from="n.d6.test", **forged)
+    begin = datetime.now(UTC) - timedelta(days=2)
+    reports.store(domain, reports.Report([at_home, below], begin=begin))
+    for width in (1280, 390):
+        ann.page.set_viewport_size({"width": width, "height": 900})
+        page = ann.go("/domains/d6.test/policy?p=reject")
+        step = page.get_by_role("article").filter(has_text="sp: none")
+        step.get_by_text("3 forged messages would be stopped").click()
+        ann.assert_whole()
+        step.get_by_role("row", name="203.0.113.9").get_by_role("link", name="3").click()
+        expect(page.get_by_role("status")).to_have_text("3 messages in 1 record.")
+        ann.assert_whole()
+    page.get_by_role("link", name=re.compile("Without “author below the domain”")).click()
+    expect(page.get_by_role("status")).to_have_text("8 messages in 2 records.")
+    page = ann.go("/domains/d6.test/policy?p=reject")
+    page.locator("#result").get_by_role("link", name="8", exact=True).click()
+    expect(page.get_by_role("status")).to_have_text("8 messages in 2 records.")
 
 
 def test_a_second_factor_is_turned_on_and_asked_for(ann: Person) -> None:

@@ -80,7 +80,34 @@ def test_what_stands_in_the_way_of_a_policy_leads_to_its_records(
 ) -> None:
     page = browser.get("/domains/acme.test/policy?p=reject&sp=&adkim=&aspf=&remove_spf=&days=30")
     found = {words: total(browser.get(address)) for address, words in links(page)}
-    assert found == {"3k messages": 3015, "210 messages": 210}
+    assert found == {"3k messages": 3015, "210 messages": 210, "210": 210}
+
+
+def test_the_sources_of_what_a_step_meets_lead_to_its_part_of_their_mail(
+    browser: Browser, domain: Domain
+) -> None:
+    forged = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
+    rows = [
+        record("198.51.100.9", 4, header_from="n.acme.test", **forged),
+        record("192.0.2.2", 5, **forged | {"reasons": (Reason("forwarded", None),)}),
+    ]
+    store(domain, Report(rows, begin=TODAY - 2 * DAY))
+    page = browser.get("/domains/acme.test/policy").partition("What if?")[0]
+    steps = [
+        [(words, total(browser.get(address))) for address, words in links(part)]
+        for part in page.split("<article")[1:]
+    ]
+    assert steps == [[("214", 214), ("5", 5)], [("4", 4)], [("4", 4)]]
+    assert "214 forged messages would be stopped" in page
+    assert "5 good messages of forwarders and small sources would be lost" in page
+
+
+def test_the_results_of_a_source_lead_to_their_records(browser: Browser, domain: Domain) -> None:
+    found = dict.fromkeys(links(browser.get("/domains/acme.test/mail")))
+    counts = [(words, total(browser.get(address))) for address, words in found]
+    assert counts.count(("acme.test (s1)", 2706 + 9)) == 1  # of the domain's own servers
+    assert counts.count(("acme.test (s1)", 90)) == 1  # of what was passed on
+    assert ("forwarder.test", 90) in counts
 
 
 def test_a_source_without_addresses_leads_nowhere(browser: Browser, domain: Domain) -> None:
@@ -106,6 +133,20 @@ def test_filters_are_said_in_words_and_taken_away_one_by_one(
     assert without["×Without “sent by 192.0.2.1”"]["sourceIp"] == ["192.0.2.2"]
     assert "result" not in without["×Without “failed DMARC”"]
     assert without["×Without “failed DMARC”"]["from"] == ["2026-01-01T00:00"]
+
+
+def test_signatures_and_envelopes_are_said_in_words(browser: Browser, domain: Domain) -> None:
+    query = "below=true&dkimDomain=acme.test&dkimSelector=s1&dkimResult=pass"
+    page = browser.get(f"{PATH}?{query}&spfDomain=forwarder.test&spfResult=pass")
+    for words in (
+        *("author below the domain", "signed by acme.test", "DKIM selector s1", "signature: pass"),
+        *("envelope from forwarder.test", "SPF result: pass"),
+    ):
+        assert f"Without “{words}”" in page
+    assert total(page) == 90
+    hidden = re.findall('type="hidden" name="([^"]+)"', page.partition("Other filters")[2])
+    assert set(hidden) >= {"below", "dkimResult", "spfResult"}
+    assert "signature: not valid" in browser.get(f"{PATH}?dkimResult=not_pass")
 
 
 def test_many_addresses_are_one_filter(browser: Browser, domain: Domain) -> None:
@@ -154,7 +195,7 @@ def test_pages_follow_each_other(browser: Browser, domain: Domain) -> None:
 def test_a_file_has_what_the_api_has(app: Flask, browser: Browser, domain: Domain) -> None:
     store(domain, Report([record("=cmd", reasons=(Reason("other", "é"),))], TODAY - 9 * DAY))
     client = make_client(app, browser.account_id)
-    filters = "result=pass&from=2026-01-01T00:00Z"
+    filters = "result=pass&from=2026-01-01T00:00Z&dkimDomain=acme.test&dkimSelector=s1"
     for kind in ("csv", "ndjson"):
         ours = browser.client.get(f"{PATH}/file?{filters}&format={kind}")
         link = f"/v1/reports/dmarc/records?domain=acme.test&{filters}&format={kind}"

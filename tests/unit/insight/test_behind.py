@@ -1,38 +1,169 @@
-"""Which records are behind a source: its addresses, and whether they are all of it."""
+"""Which records are behind a figure: what a list is narrowed to, and whether it has just that."""
 
 from collections import Counter
 
+import pytest
+
 from app.insight import behind
-from app.insight.sources import Service, Source
+from app.insight.behind import Enveloped, Ledger, Listed, Narrowing, Signed
+from app.insight.identities import MAX_RESULTS, Identity
+from app.insight.sources import ELSEWHERE, Context, Flow, Source, gather
+
+OWN_SPF = (("acme.test", "mfrom", "pass"),)
+SIGNED = (("acme.test", "s1", "pass"),)
+GOOD = Identity("acme.test", "none", True, True, dkim_results=SIGNED, spf_results=OWN_SPF)
+BAD = Identity("acme.test", "none", False, False)
+BELOW = Identity("news.acme.test", "none", False, False)
+PASSED_ON = Identity("acme.test", "none", False, False, reasons=("forwarded",))
+RARE = Identity("*.acme.test", "none", False, False)
+FLOODED = Identity(
+    "acme.test", "none", False, False,
+    dkim_results=tuple(("acme.test", f"s{n}", "fail") for n in range(2, 2 + MAX_RESULTS)),
+)  # fmt: skip
 
 
-def source(key: str, *addresses: str, more: bool = False) -> Source:
-    service = Service(key, key, "none", "a test")
-    return Source(key, service, addresses=Counter(addresses), has_more_addresses=more)
+def made(*sent: tuple[str, Identity, int]) -> tuple[Ledger, dict[str, Source]]:
+    """The ledger of this mail, and its sources; what is rare has a negative number."""
+    kinds = list(dict.fromkeys(identity for _, identity, _ in sent))
+    numbers = {one: -n if one is RARE else n for n, one in enumerate(kinds, 1)}
+    identities = {number: identity for identity, number in numbers.items()}
+    flows = [Flow(address, numbers[one], count, 1, 1) for address, one, count in sent]
+    sources = gather(flows, identities, Context("acme.test"))
+    return Ledger("acme.test", sources, identities), {source.key: source for source in sources}
 
 
-def is_exact(*sources: Source) -> list[bool]:
-    alone = behind.unshared(sources)
-    return [behind.is_exact(one, alone) for one in sources]
+def told(found: Listed) -> tuple[dict[str, str], bool]:
+    return found.filters, found.is_exact
 
 
 def test_addresses_of_its_own_are_all_of_a_source() -> None:
-    assert is_exact(source("a", "192.0.2.1", "192.0.2.2"), source("b", "192.0.2.3")) == [True, True]
+    ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", GOOD, 7), ("192.0.2.3", BAD, 1))
+    assert told(ledger.of_source(sources["own"])) == ({"sourceIp": "192.0.2.2,192.0.2.1"}, True)
 
 
 def test_an_address_of_two_sources_is_exact_for_neither() -> None:
-    both = source("a", "192.0.2.1"), source("a/forwarding", "192.0.2.1"), source("b", "192.0.2.2")
-    assert is_exact(*both) == [False, False, True]
+    ledger, sources = made(
+        ("192.0.2.1", BAD, 5), ("192.0.2.1", PASSED_ON, 7), ("192.0.2.2", BAD, 1)
+    )
+    exact = {key: ledger.of_source(source).is_exact for key, source in sources.items()}
+    assert exact == {
+        "ip:192.0.2.1": False, "ip:192.0.2.1/forwarding": False, "ip:192.0.2.2": True,
+    }  # fmt: skip
+
+
+def test_what_fails_of_an_address_may_be_one_sources_alone() -> None:
+    ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", GOOD, 5), ("192.0.2.2", BAD, 3))
+    found = ledger.of_part(sources["own"], behind.FAILED)
+    assert told(found) == ({"sourceIp": "192.0.2.2", "result": "fail"}, True)
 
 
 def test_more_addresses_than_a_list_may_name_are_not_all() -> None:
-    addresses = [f"192.0.2.{number}" for number in range(behind.MOST_ADDRESSES + 1)]
-    large = source("a", *addresses, addresses[-1])
-    assert is_exact(large) == [False]
-    named = behind.addresses(large)
-    assert len(named) == behind.MOST_ADDRESSES
-    assert named[0] == addresses[-1]
+    many = [(f"192.0.2.{n}", GOOD, 1) for n in range(behind.MOST_ADDRESSES + 1)]
+    ledger, sources = made(*many[:-1], (many[-1][0], GOOD, 9), ("198.51.100.1", BAD, 1))
+    found = ledger.of_source(sources["own"])
+    assert len(found.addresses) == behind.MOST_ADDRESSES
+    assert (found.addresses[0], found.is_exact) == (many[-1][0], False)
+
+
+def test_all_mail_needs_no_addresses() -> None:
+    ledger, sources = made(*((f"192.0.2.{n}", GOOD, 1) for n in range(behind.MOST_ADDRESSES + 1)))
+    assert told(ledger.of_source(sources["own"])) == ({}, True)
 
 
 def test_mail_that_is_known_by_no_address_has_no_records_of_its_own() -> None:
-    assert is_exact(source("elsewhere", more=True), source("a", "192.0.2.1")) == [False, False]
+    ledger, sources = made((ELSEWHERE, BAD, 3), ("192.0.2.1", GOOD, 1))
+    assert told(ledger.of_source(sources["elsewhere"])) == ({}, False)
+    assert not ledger.of_source(sources["own"]).is_exact  # some of the rest may be from there
+    passed = ledger.of_part(sources["own"], Narrowing(result="pass"))
+    assert passed.is_exact  # … but none of that passed
+
+
+def test_a_signature_is_listed_without_addresses_where_nobody_else_has_it() -> None:
+    ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", BAD, 3))
+    [(signer, messages, listed)] = ledger.signers(sources["own"], 10)
+    assert (signer, messages) == (("acme.test", "s1", "pass"), 5)
+    filters = {"dkimDomain": "acme.test", "dkimSelector": "s1", "dkimResult": "pass"}
+    assert told(listed) == (filters, True)
+
+
+def test_a_signature_that_others_have_too_is_listed_by_address() -> None:
+    forwarded = Identity(
+        "acme.test", "none", True, False, dkim_results=SIGNED, reasons=("forwarded",)
+    )
+    ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", forwarded, 3))
+    [(_, _, listed)] = ledger.signers(sources["own"], 10)
+    assert listed.is_exact
+    assert listed.filters["sourceIp"] == "192.0.2.1"
+
+
+def test_spf_results_that_differ_in_their_scope_only_are_counted_once() -> None:
+    both = (*OWN_SPF, ("acme.test", "helo", "pass"))
+    ledger, sources = made(
+        ("192.0.2.1", Identity("acme.test", "none", True, True, spf_results=both), 5)
+    )
+    [(envelope, messages, listed)] = ledger.envelopes(sources["own"], 10)
+    assert (envelope, messages, listed.is_exact) == (("acme.test", "pass"), 5, True)
+
+
+def test_what_was_cut_off_makes_a_list_of_signatures_uncertain() -> None:
+    wanted = Narrowing(signed=Signed("acme.test", "s1"))
+    ledger, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", BAD, 3))
+    assert ledger.every(wanted).is_exact
+    ledger, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", FLOODED, 3))
+    assert not ledger.every(wanted).is_exact
+    assert ledger.every(Narrowing(result="pass", signed=wanted.signed)).is_exact
+
+
+@pytest.mark.parametrize(
+    ("mail", "author", "filters", "is_exact"),
+    [
+        ([BELOW], "news.acme.test", {"headerFrom": "news.acme.test"}, True),
+        ([BELOW, RARE], "news.acme.test", {"headerFrom": "news.acme.test"}, False),
+        ([BELOW, RARE], "*.acme.test", {"below": "true"}, False),
+        ([GOOD, RARE], "*.acme.test", {"below": "true"}, True),
+        ([GOOD, RARE], "acme.test", {"headerFrom": "acme.test"}, True),
+    ],
+)
+def test_names_that_are_too_rare_to_be_told_are_all_below_the_domain(
+    mail: list[Identity], author: str, filters: dict[str, str], is_exact: bool
+) -> None:
+    ledger, _ = made(*(("192.0.2.1", identity, 5) for identity in mail))
+    assert told(ledger.part(5, ledger.author(author))) == (filters, is_exact)
+
+
+def test_an_author_that_is_written_like_the_rare_ones_is_itself_where_there_are_none() -> None:
+    odd = Identity("*.acme.test", "none", False, False)
+    ledger, _ = made(("192.0.2.1", odd, 5), ("192.0.2.1", BELOW, 1))
+    assert told(ledger.part(5, ledger.author("*.acme.test"))) == (
+        {"headerFrom": "*.acme.test"},
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("identities", "narrowing"),
+    [
+        ([], Narrowing()),
+        ([GOOD, BAD], Narrowing(header_from="acme.test")),
+        ([BAD, FLOODED], Narrowing(result="fail", header_from="acme.test")),
+        ([BELOW, RARE], Narrowing(result="fail", below=True)),
+        ([BAD, BELOW], Narrowing(result="fail")),
+    ],
+)
+def test_a_list_is_narrowed_to_what_mail_has_in_common(
+    identities: list[Identity], narrowing: Narrowing
+) -> None:
+    assert behind.common("acme.test", identities) == narrowing
+
+
+def test_what_a_list_cannot_be_asked_for_is_left_out() -> None:
+    assert behind.signed("", "s1", "pass") is None
+    assert behind.signed("a.test", "", "pass") == Signed("a.test", None, "pass")
+    assert behind.signed("a.test", "s" * 254, "") == Signed("a.test")
+    assert behind.enveloped("a.test", "") == Enveloped("a.test")
+
+
+def test_a_figure_of_nothing_is_told_by_no_address() -> None:
+    ledger, _ = made(("192.0.2.1", GOOD, 5))
+    assert not ledger.of_mail(Counter({"192.0.2.1": 0})).is_exact
+    assert ledger.of_mail({}, behind.FAILED).is_exact

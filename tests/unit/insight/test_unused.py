@@ -71,7 +71,12 @@ def test_selectors_are_those_of_signatures_and_of_the_last_scan() -> None:
     sources, numbered = uses(
         [flow(FAR, 5), flow(FAR, 2, 1)],
         identity(dkim_results=(("acme.test", "s1", "pass"), ("other.test", "x", "pass"))),
-        identity(dkim_results=(("acme.test", "s1", "fail"), ("acme.test", "s2", "fail"))),
+        identity(
+            dkim_results=(
+                *(("acme.test", "s1", "fail"), ("acme.test", "s1", "permerror")),
+                ("acme.test", "s2", "fail"),
+            )
+        ),
     )
     known = {"s1": {"found": True}, "old": {"found": True}, "gone": {"found": False}, "*": {}}
     assert unused.selectors("acme.test", numbered, sources, known) == [

@@ -19,14 +19,11 @@ import orjson
 import psycopg
 from sqlalchemy import (
     ARRAY,
-    ColumnElement,
     DateTime,
-    FromClause,
     MetaData,
     Table,
     Text,
     bindparam,
-    case,
     cast,
     create_engine,
     event,
@@ -316,17 +313,6 @@ def _array(cells: Sequence[Any]) -> str:
         quoted = (cell.replace("\\", r"\\").replace('"', r"\"") for cell in cells)
         return '{"' + '","'.join(quoted) + '"}'
     return "{" + ",".join(map(str, cells)) + "}"
-
-
-def items(column: Any) -> tuple[FromClause, Callable[[str], ColumnElement[str]]]:
-    """The objects in a column's JSON array, if it is one, to select from; their texts by name."""
-    if engine().dialect.name == "sqlite":
-        rows = func.json_each(column).table_valued("value", name="item")
-        return rows, lambda name: func.json_extract(rows.c.value, f"$.{name}", type_=Text)
-    is_array = func.json_typeof(column) == "array"
-    listed = func.json_array_elements(case((is_array, column)))
-    elements = listed.table_valued("value", name="item").render_derived()
-    return elements, lambda name: cast(elements.c.value, JSON)[name].as_string()
 
 
 def insert_given(

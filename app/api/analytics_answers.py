@@ -6,7 +6,7 @@ from typing import Any
 from app.api import answers
 from app.api.analytics_links import Links
 from app.insight import behind, existence, unused
-from app.insight.behind import Listed, Narrowing
+from app.insight.behind import Ledger, Listed, Narrowing
 from app.insight.periods import at
 from app.insight.readiness import Blocker, Failing, Published, Step
 from app.insight.sources import Source
@@ -48,19 +48,26 @@ def source(found: Source, sending: Sending, links: Links) -> dict[str, Any]:
             for address, count in found.addresses.most_common(MOST)
         ],
         **links.listed(sending.ledger.of_source(found)),
+        **_kinds(found, sending.ledger, links),
+        "countries": dict(found.countries.most_common(MOST)),
+    }
+
+
+def _kinds(found: Source, ledger: Ledger, links: Links) -> dict[str, Any]:
+    """What its mail was signed with, what SPF was asked for, and whom it said that it is from."""
+    return {
         "signers": [
             {"domain": one[0], "selector": one[1], "result": one[2]} | _part(count, listed, links)
-            for one, count, listed in sending.ledger.signers(found, MOST)
+            for one, count, listed in ledger.signers(found, MOST)
         ],
         "envelopes": [
             {"domain": domain, "result": result} | _part(count, listed, links)
-            for (domain, result), count, listed in sending.ledger.envelopes(found, MOST)
+            for (domain, result), count, listed in ledger.envelopes(found, MOST)
         ],
         "headerFrom": [
             {"name": name} | _part(count, listed, links)
-            for name, count, listed in sending.ledger.authors(found, MOST)
+            for name, count, listed in ledger.authors(found, MOST)
         ],
-        "countries": dict(found.countries.most_common(MOST)),
     }
 
 
@@ -194,7 +201,7 @@ def _named(found: Source) -> dict[str, Any]:
 def simulation(found: Simulated, links: Links) -> dict[str, Any]:
     """What would have happened."""
     replay, proposal = found.replay, found.proposal
-    hit, told = links.listed(found.listed), found.listed_by_reporter
+    hit = links.listed(found.listed)
     return {
         "policy": {
             "p": proposal.p,
@@ -220,15 +227,7 @@ def simulation(found: Simulated, links: Links) -> dict[str, Any]:
             {"name": name} | _part(count, listed, links)
             for name, count, listed in found.listed_authors(MANY)
         ],
-        "reporters": [
-            {
-                "reporter": name,
-                "messages": count,
-                "records": links.records(**told.filters, reporter=name),
-                "recordsExact": told.is_exact,
-            }
-            for name, count in found.reporters.most_common(MANY)
-        ],
+        "reporters": _telling(found, links),
         "reportersAtMost": found.reporters_at_most,
         "confidence": found.confidence,
         "unknowns": _unknowns(found.unknowns),
@@ -245,4 +244,17 @@ def _hit(found: Simulated, links: Links) -> list[dict[str, Any]]:
     return [
         {**_named(by_key[key]), "messages": count, **links.listed(found.listed_of(key))}
         for key, count in found.replay.sources.most_common(MANY)
+    ]
+
+
+def _telling(found: Simulated, links: Links) -> list[dict[str, Any]]:
+    told = found.listed_by_reporter
+    return [
+        {
+            "reporter": name,
+            "messages": count,
+            "records": links.records(**told.filters, reporter=name),
+            "recordsExact": told.is_exact,
+        }
+        for name, count in found.reporters.most_common(MANY)
     ]

@@ -1,12 +1,13 @@
 """Records of aggregate reports: those of one report, and those that a figure of analytics has."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, or_, select
 
 from app import db
 from app.db import transaction
@@ -16,6 +17,8 @@ from app.models import DmarcRecord, DmarcReport
 from app.protocols import dmarc_report_values
 from app.services import domains, reports, rollups
 from app.services.listing import Listing
+
+_AS_IT_IS = re.compile(r"[A-Za-z0-9._@+-]+")  # how JSON writes it
 
 _REPORT = (
     DmarcReport.report_id.label("named"),
@@ -152,22 +155,33 @@ def _raw_results(filters: RecordFilter) -> Iterator[ColumnElement[bool]]:
     """What must be so of one of the results in a record's lists of them."""
     domain, selector, result = filters.dkim_domain, filters.dkim_selector, filters.dkim_result
     wanted = {"domain": domain and _name(domain), "selector": selector, "result": result}
-    if any(wanted.values()):
-        yield _has(DmarcRecord.dkim_results, wanted)
+    yield from _has(DmarcRecord.dkim_results, wanted)
     domain, result = filters.spf_domain, filters.spf_result
     wanted = {"domain": domain and _name(domain), "result": result}
-    if any(wanted.values()):
-        yield _has(DmarcRecord.spf_results, wanted)
+    yield from _has(DmarcRecord.spf_results, wanted)
 
 
-def _has(column: Any, wanted: Mapping[str, str | None]) -> ColumnElement[bool]:
-    item, cell = db.items(column)
-    conditions = [
-        cell(name) != "pass" if value == behind.NOT_PASS else cell(name) == value
-        for name, value in wanted.items()
-        if value
-    ]
-    return select(literal(1)).select_from(item).where(*conditions).exists()
+def _has(column: Any, wanted: Mapping[str, str | None]) -> Iterator[ColumnElement[bool]]:
+    """One of the objects in the column's JSON array, if it is one, has all these values."""
+    if db.engine().dialect.name == "sqlite":
+        items, place = func.json_each(column), func.instr
+        read, path = func.json_extract, "$.{}"
+    else:
+        is_array = func.json_typeof(column) == "array"
+        items, place = func.json_array_elements(case((is_array, column))), func.strpos
+        read, path = func.json_extract_path_text, "{}"
+    item = items.table_valued("value", name="item")
+    conditions = []
+    for name, value in wanted.items():
+        found = read(item.c.value, path.format(name), type_=Text)
+        if value == behind.NOT_PASS:
+            conditions.append(found != "pass")
+        elif value:
+            conditions.append(found == value)
+            if _AS_IT_IS.fullmatch(value):  # a text is looked through in a tenth of the time
+                yield place(cast(column, Text), value) > 0
+    if conditions:
+        yield select(literal(1)).select_from(item).where(*conditions).exists()
 
 
 def _name(text: str) -> str:

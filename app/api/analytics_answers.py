@@ -106,13 +106,16 @@ def uses(sending: Sending, links: Links) -> dict[str, Any]:
         }
         for found in unused.selectors(domain, sending.identities, sending.sources, known)
     ]
-    terms = unused.terms(sending.context.spf, sending.sources, sending.identities)
+    terms = unused.terms(sending.context.spf, sending.sources, sending.identities, sending.days)
+    idle = [one for one in selectors if not one["messages"] and one["published"]]
     return {
         "unused": {
             "spfTerms": [
                 {"term": use.term, "certain": use.is_certain} for use in terms if not use.messages
-            ],
-            "selectors": [one for one in selectors if not one["messages"] and one["published"]],
+            ]
+            if sending.days
+            else [],
+            "selectors": idle if sending.days else [],
         },
         "selectors": selectors[:MANY],
         "subdomains": [

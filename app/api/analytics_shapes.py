@@ -251,7 +251,9 @@ class TermUse(Shape):
     """A term of the SPF record that nothing passed by."""
 
     term: str
-    certain: bool = Field(description="false: it may let pass what the scan has not heard of")
+    certain: bool = Field(
+        description="false: it may let pass what no scan has heard of, or few days have reports"
+    )
 
 
 class SelectorUse(Listed):

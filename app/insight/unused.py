@@ -9,12 +9,15 @@ from app.insight.identities import Identity
 from app.insight.sources import Flow, Source
 from app.insight.spf_paths import SpfPaths
 
+MIN_DAYS = 14  # with reports, before what they do not tell of is not there
+
 
 @dataclass(frozen=True, slots=True)
 class TermUse:
     """A term of the SPF record, and the messages that passed by it.
 
-    is_certain  False: it may let addresses pass that the scan has not heard of
+    is_certain  False: it may let addresses pass that the scan has not heard of, or there are
+                reports of too few days to miss any use in them
     """
 
     term: str
@@ -47,9 +50,12 @@ class Subdomain:
 
 
 def terms(
-    spf: SpfPaths | None, sources: Iterable[Source], identities: Mapping[int, Identity]
+    spf: SpfPaths | None, sources: Iterable[Source], identities: Mapping[int, Identity], days: int
 ) -> list[TermUse]:
-    """Each term of the record with its use, in order; what several let pass counts for each."""
+    """Each term of the record with its use, in order; what several let pass counts for each.
+
+    days  that have reports
+    """
     if spf is None:
         return []
     used, unexplained = Counter[str](), 0
@@ -61,7 +67,11 @@ def terms(
                 used[text] += messages
             unexplained += 0 if found else messages
     return [
-        TermUse(term.text, used[term.text], not (term.is_open and unexplained))
+        TermUse(
+            term.text,
+            used[term.text],
+            days >= MIN_DAYS and not (term.is_open and unexplained),
+        )
         for term in spf.terms
     ]
 

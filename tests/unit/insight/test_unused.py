@@ -1,5 +1,6 @@
 """What is published for senders and used by nobody, and names that mail says it is from."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -26,9 +27,11 @@ def flow(address: str, messages: int, number: int = 0, first_hour: int = 100) ->
     return Flow(address, number, messages, first_hour, 200)
 
 
-def terms(flows: list[Flow], *identities: Identity, spf: SpfPaths = SPF) -> list[TermUse]:
+def terms(
+    flows: list[Flow], *identities: Identity, spf: SpfPaths = SPF, days: int = 14
+) -> list[TermUse]:
     sources, numbered = uses(flows, *identities)
-    return unused.terms(spf, sources, numbered)
+    return unused.terms(spf, sources, numbered, days)
 
 
 def test_a_term_is_used_by_what_passes_by_it() -> None:
@@ -63,8 +66,85 @@ def test_a_term_that_may_let_more_pass_is_not_called_unused_for_certain() -> Non
     assert unsure == {"mx": False, "include:gone.test": False, "ip4:192.0.2.1": True}
 
 
+@pytest.mark.parametrize(("days", "is_certain"), [(0, False), (13, False), (14, True)])
+def test_what_few_reports_do_not_tell_of_may_be_used_all_the_same(
+    days: int, is_certain: bool
+) -> None:
+    passing = identity(spf=True, spf_results=OWN_SPF)
+    found = terms([flow("192.0.2.1", 1)], passing, days=days)
+    assert [use.is_certain for use in found] == [is_certain, is_certain]
+
+
+RESULTS = st.sampled_from([(name, "mfrom", word) for name in ("acme.test", "other.test")
+                           for word in ("pass", "fail")])  # fmt: skip
+PLACES = {  # of SPF and of one that has two terms for an address
+    "192.0.2.1": ["ip4:192.0.2.0/24", "include:a.test"], "192.0.2.9": ["ip4:192.0.2.0/24"],
+    "198.51.100.1": ["include:a.test"], FAR: [],
+}  # fmt: skip
+TWO = SpfPaths(
+    "acme.test",
+    [{"name": "acme.test", "type": "TXT", "values": [
+        "v=spf1 ip4:192.0.2.0/24 include:a.test exists:%{i}.b.test ip4:198.18.0.1 -all"]},
+     {"name": "a.test", "type": "TXT", "values": ["v=spf1 ip4:192.0.2.1 ip4:198.51.100.1 -all"]}],
+)  # fmt: skip
+SENT = st.lists(
+    st.tuples(st.sampled_from(sorted(PLACES)), st.lists(RESULTS, max_size=2), st.integers(0, 50)),
+    max_size=12,
+)
+
+
+@given(SENT, st.integers(12, 16))
+def test_terms_are_used_as_often_as_mail_passes_by_them(
+    sent: list[tuple[str, list[Any], int]], days: int
+) -> None:
+    identities = [identity(spf_results=tuple(results)) for _, results, _ in sent]
+    flows = [flow(address, count, i) for i, (address, _, count) in enumerate(sent)]
+    found = terms(flows, *identities, spf=TWO, days=days)
+    passed = [(ip, n) for ip, results, n in sent if ("acme.test", "mfrom", "pass") in results]
+    strange = sum(n for ip, n in passed if ip == FAR)
+    assert [(use.term, use.messages, use.is_certain) for use in found] == [
+        (
+            term, sum(n for ip, n in passed if term in PLACES[ip]),
+            days >= 14 and not (term.startswith("exists") and strange),
+        )
+        for term in ("ip4:192.0.2.0/24", "include:a.test", "exists:%{i}.b.test", "ip4:198.18.0.1")
+    ]  # fmt: skip
+
+
+SIGNED = st.lists(
+    st.tuples(
+        st.lists(
+            st.tuples(st.sampled_from(["acme.test", "other.test"]), st.sampled_from(["", "a", "b"]),
+                      st.sampled_from(["pass", "fail", "policy"])),
+            max_size=3, unique=True,
+        ),
+        st.integers(0, 50),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(SIGNED, st.dictionaries(st.sampled_from(["a", "c", "*"]), st.booleans()))
+def test_selectors_have_all_their_signatures(
+    sent: list[tuple[list[Any], int]], known: dict[str, bool]
+) -> None:
+    identities = [identity(dkim_results=tuple(results)) for results, _ in sent]
+    sources, numbered = uses([flow(FAR, n, i) for i, (_, n) in enumerate(sent)], *identities)
+    facts = {name: {"found": found} for name, found in known.items()}
+    valid, failed = Counter[str](), Counter[str]()
+    for results, count in sent:
+        signed = {(name, word == "pass") for domain, name, word in results
+                  if domain == "acme.test" and name}  # fmt: skip
+        for name, is_valid in signed:
+            (valid if is_valid else failed)[name] += count
+    names = {*valid, *failed, *known} - {"*"}
+    assert {
+        use.selector: use for use in unused.selectors("acme.test", numbered, sources, facts)
+    } == {name: SelectorUse(name, valid[name], failed[name], known.get(name)) for name in names}
+
+
 def test_without_a_record_there_are_no_terms() -> None:
-    assert unused.terms(None, [], {}) == []
+    assert unused.terms(None, [], {}, 30) == []
 
 
 def test_selectors_are_those_of_signatures_and_of_the_last_scan() -> None:

@@ -5,6 +5,7 @@ not be. So a step is ready when the domain's own sources, and those that nobody 
 with next to nothing of the good mail, and when there are enough reports to say so.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -21,6 +22,7 @@ MIN_MESSAGES = 100
 MAX_LOST = 0.005  # of the good mail that one source may fail with, and still not stand in the way
 MAX_UNDECIDED = 0.01
 MIN_LOST = 5  # messages
+MIN_STREAM = 20  # that a source fails with under one name: if they are most, it is no accident
 
 Tag = Literal["p", "sp", "np"]
 _NEXT = {Policy.NONE: Policy.QUARANTINE, Policy.QUARANTINE: Policy.REJECT}
@@ -61,10 +63,14 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """A source, and its messages that a policy would meet."""
+    """A source, and its messages that a policy would meet.
+
+    is_stream  they are half or more of what it sends under one name, and not just a few
+    """
 
     source: Source
     messages: int
+    is_stream: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +164,8 @@ def steps(
     for tag, policy in current.items():
         if wanted := _NEXT.get(policy):
             meets = _meets(tag, record, domain)
-            failing = [
-                Failing(source, failed)
-                for source in sources
-                if (failed := _failed(source, identities, domain, meets))
-            ]
+            found_failing = (_failing(source, identities, domain, meets) for source in sources)
+            failing = [one for one in found_failing if one.messages]
             failing.sort(key=lambda one: -one.messages)
             made.append(_step(tag, (policy, wanted, meets), failing, found, published))
     return tuple(made)
@@ -177,16 +180,19 @@ def _meets(tag: Tag, record: Record, domain: str) -> Narrowing:
     return Narrowing("fail", header_from=None if below else domain, below=not own)
 
 
-def _failed(source: Source, identities: dict[int, Identity], domain: str, meets: Narrowing) -> int:
-    """Messages of the source that the policy would meet."""
-    total = 0
+def _failing(
+    source: Source, identities: dict[int, Identity], domain: str, meets: Narrowing
+) -> Failing:
+    """What the policy would meet of the source."""
+    sent, failed = Counter[str](), Counter[str]()
     for number, messages in source.identities.items():
         identity = identities[number]
         is_own = identity.header_from == domain
-        is_other = (meets.below and is_own) or (meets.header_from and not is_own)
-        if not identity.passed and not is_other:
-            total += messages
-    return total
+        if not ((meets.below and is_own) or (meets.header_from and not is_own)):
+            sent[identity.header_from] += messages
+            failed[identity.header_from] += 0 if identity.passed else messages
+    is_stream = any(n >= MIN_STREAM and 2 * n >= sent[name] for name, n in failed.items())
+    return Failing(source, failed.total(), is_stream)
 
 
 def _step(
@@ -196,8 +202,7 @@ def _step(
     blockers = tuple(
         blocker
         for one in failing
-        if one.messages >= MIN_LOST
-        and (blocker := _blocker(one.source, one.messages, found.messages))
+        if one.messages >= MIN_LOST and (blocker := _blocker(one, found.messages))
     )
     blocking = {blocker.source.key for blocker in blockers}
     losing = (one for one in failing if _is_good(one.source) and one.source.key not in blocking)
@@ -230,13 +235,14 @@ def _is_good(source: Source) -> bool:
     return source.kind in (Kind.OWN, Kind.FORWARDER)
 
 
-def _blocker(source: Source, failed: int, good: int) -> Blocker | None:
+def _blocker(failing: Failing, good: int) -> Blocker | None:
     """The source as one that stands in the way, if it does."""
+    source, failed = failing.source, failing.messages
     share = failed / max(good, failed)
     if source.state and source.state.state == "ignored":
         return None
     name = source.service.name
-    if source.kind is Kind.OWN and share >= MAX_LOST:
+    if source.kind is Kind.OWN and (share >= MAX_LOST or failing.is_stream):
         why = f"{name} is the domain's own, and {failed} of its messages fail: {source.reason}"
         return Blocker(source, failed, share, why, _advice(source))
     if source.kind is Kind.UNKNOWN and share >= MAX_UNDECIDED:

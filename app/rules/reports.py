@@ -50,7 +50,8 @@ def _percent(share: float) -> str:
 
 def _dropped(posture: ReportPosture, found: Compared, severity: Severity) -> Draft | None:
     now, usual = found.recent.pass_rate, found.usual_rate
-    if not (now < DROPPED_BELOW <= usual or now <= usual - DROPPED_BY + ROUNDING):
+    is_below = now < DROPPED_BELOW - ROUNDING <= usual
+    if not (is_below or now <= usual - DROPPED_BY + ROUNDING):
         return None
     return Draft(
         "dmarc.compliance_dropped", posture.domain, severity,

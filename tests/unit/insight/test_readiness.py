@@ -17,6 +17,10 @@ GOOD = Identity("acme.test", "none", True, True, spf_results=(("acme.test", "mfr
 SERVICE = Identity("acme.test", "none", False, False, spf_results=(("x.mcsv.net", "m", "pass"),))
 FORGED = Identity("acme.test", "none", False, False)
 PASSED_ON = Identity("acme.test", "none", False, False, reasons=("forwarded",))
+SERVICE_SIGNED = Identity(
+    "acme.test", "none", True, False, spf_results=(("x.mcsv.net", "m", "pass"),),
+    dkim_results=(("acme.test", "k1", "pass"),),
+)  # fmt: skip
 BELOW = Identity("news.acme.test", "none", False, False, spf_results=SERVICE.spf_results)
 
 
@@ -59,6 +63,22 @@ def test_a_source_that_nobody_has_decided_on_stands_in_the_way_until_somebody_do
     for decided in ("ignored", "blocked"):
         states = {"service:Mailchimp": State(decided, None, "user:ann")}
         assert judge(*mail, states=states)[0].is_ready is True
+
+
+@pytest.mark.parametrize(("count", "stands"), [(19, False), (20, True)])
+def test_a_small_source_that_would_lose_all_it_sends_stands_in_the_way(
+    count: int, stands: bool
+) -> None:
+    approved = {"service:Mailchimp": APPROVED}
+    step = judge((GOOD, 1_000_000), (SERVICE, count), states=approved)[0]
+    assert bool(step.blockers) is stands
+    assert step.lost == (0 if stands else count)
+
+
+def test_so_does_a_source_that_loses_what_it_sends_under_one_name() -> None:
+    mail = ((GOOD, 1_000_000), (BELOW, 30), (SERVICE_SIGNED, 5_000))
+    steps = judge(*mail, text="v=DMARC1; p=none; sp=none")
+    assert [bool(step.blockers) for step in steps] == [False, True, True]
 
 
 def test_forged_mail_is_what_the_policy_is_for() -> None:

@@ -1,0 +1,85 @@
+"""Postures for tests of the rules on reports: steady mail, but for what is given."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.insight.forwarding import Kind
+from app.insight.identities import Identity
+from app.insight.periods import hour_of
+from app.insight.sources import Service, Source
+from app.protocols.names import DomainName
+from app.rules import forged, reports, senders
+from app.rules.contract import Draft, Keep
+from app.rules.posture import Mail, ReportPosture, Volume
+
+NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
+HOUR = hour_of(NOW)
+TODAY = HOUR // 24
+WEEK, TWO_WEEKS = 7 * 24, 14 * 24
+DOMAIN = DomainName("acme.test")
+RULES = (*reports.RULES, *senders.RULES, *forged.RULES)
+IDENTITIES = {
+    0: Identity("acme.test", "none", True, True),
+    1: Identity("acme.test", "none", False, False),
+}
+Days = dict[int, tuple[int, int]]
+
+
+def volume(days: Days, name: str = "google.com") -> Volume:
+    return Volume({name: days} if days else {})
+
+
+def recent(*days: tuple[int, int]) -> Days:
+    """(messages, failed) of yesterday, of the day before."""
+    return {TODAY - 1 - ago: day for ago, day in enumerate(days)}
+
+
+def before(day: tuple[int, int], days: int = 20) -> Days:
+    return {TODAY - 4 - ago: day for ago in range(days)}
+
+
+def mail(days: Days, **given: Any) -> Mail:
+    return Mail(volume(days), volume(days), identities=IDENTITIES, **given)
+
+
+STEADY = mail(before((100, 0)))
+SOME = recent((100, 0))
+
+
+def posture(**given: Any) -> ReportPosture:
+    values: dict[str, Any] = {
+        "domain": DOMAIN, "now": NOW, "now_hour": HOUR,
+        "watched_since": NOW - timedelta(days=60), "first_hour": HOUR - 60 * 24,
+        "recent": mail(SOME), "before": STEADY,
+    }  # fmt: skip
+    return ReportPosture(**(values | given))
+
+
+def drafts(found: ReportPosture) -> dict[str, Draft]:
+    made = {}
+    for rule in RULES:
+        for draft in rule.judge(found) or ():
+            assert not isinstance(draft, Keep)
+            assert draft.type in rule.types
+            made[draft.type] = draft
+    return made
+
+
+def undecided(found: ReportPosture) -> set[str]:
+    """The types of which nothing can be told."""
+    return {type for rule in RULES if rule.judge(found) is None for type in rule.types}
+
+
+def source(messages: int = 100, failed: int = 0, **given: Any) -> Source:
+    values: dict[str, Any] = {
+        "key": "domain:mail.test",
+        "service": Service("domain:mail.test", "mail.test", "medium", "…"),
+        "kind": Kind.OWN, "messages": messages, "passed": messages - failed,
+        "first_hour": HOUR - 30 * 24,
+        "identities": Counter({0: messages - failed, 1: failed}),
+    }  # fmt: skip
+    return Source(**(values | given))
+
+
+COMPARED = {"dmarc.compliance_dropped", "dmarc.failure_spike", "dmarc.volume_anomaly"}

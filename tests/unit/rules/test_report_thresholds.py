@@ -1,0 +1,215 @@
+"""Every rule on mail as a whole and on reports at its edge: one below silent, at it it speaks."""
+
+from dataclasses import replace
+from datetime import timedelta
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.checks.contract import Severity
+from app.insight.behind import Narrowing
+from app.insight.coverage import Reporter
+from app.insight.readiness import Step
+from app.protocols.dmarc import Policy
+from app.rules import forged, reports, senders
+from app.rules.posture import AccountPosture, Mail, Mailbox, Tls, Volume
+from tests.unit.rules.postures import (
+    COMPARED,
+    HOUR,
+    NOW,
+    STEADY,
+    TODAY,
+    Days,
+    before,
+    drafts,
+    mail,
+    posture,
+    recent,
+    undecided,
+)
+
+
+@pytest.mark.parametrize(
+    ("now", "usual", "is_told"),
+    [
+        (recent((49, 49)), before((100, 0)), False),  # messages of the last days
+        (recent((50, 50)), before((100, 0)), True),
+        (recent((50, 50)), before((10, 0), 19), False),  # 190 of the baseline
+        (recent((50, 50)), before((10, 0), 20), True),
+        (recent((50, 50)), before((100, 0), 6), False),  # its days
+        (recent((50, 50)), before((100, 0), 7), True),
+        (recent(), before((100, 0)), False),
+        (recent((50, 50)), before((100, 0), 0), False),
+    ],
+)
+def test_with_little_mail_nothing_can_be_told(now: Days, usual: Days, is_told: bool) -> None:
+    found = posture(recent=mail(now), before=mail(usual))
+    assert ("dmarc.compliance_dropped" in drafts(found)) is is_told
+    assert bool(COMPARED & undecided(found)) is not is_told
+
+
+COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
+
+
+@given(COUNTS, COUNTS)
+def test_compliance_has_dropped_below_a_share_or_by_one(
+    now: tuple[int, int], usual: tuple[int, int]
+) -> None:
+    found = posture(recent=mail(recent(now)), before=mail(before(usual)))
+    if now[0] < 50 or usual[0] * 20 < 200:
+        assert undecided(found) >= COMPARED
+        return
+    rate, was = (1 - Fraction(failed, count) for count, failed in (now, usual))
+    tenth = Fraction(1, 10)
+    assert ("dmarc.compliance_dropped" in drafts(found)) is (
+        rate < 9 * tenth <= was or was - rate >= tenth
+    )
+
+
+REPORTER_DAYS = st.dictionaries(st.integers(0, 20), COUNTS, min_size=1, max_size=8)
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), COUNTS),
+    st.dictionaries(st.sampled_from("abc"), REPORTER_DAYS),
+)
+def test_reporters_are_compared_with_themselves(
+    now: dict[str, tuple[int, int]], usual: dict[str, dict[int, tuple[int, int]]]
+) -> None:
+    told = Volume({name: {TODAY - 1: day} for name, day in now.items()})
+    known = Volume({
+        name: {TODAY - 4 - ago: day for ago, day in days.items()} for name, days in usual.items()
+    })  # fmt: skip
+    found = posture(recent=Mail(told, told), before=Mail(known, known))
+    newest = min((ago for days in usual.values() for ago in days), default=0)
+    same = [name for name in now if name in usual and max(usual[name]) >= newest + 6]
+    messages = sum(now[name][0] for name in same)
+    days = {ago for name in same for ago in usual[name]}
+    much = sum(count for name in same for count, _ in usual[name].values())
+    if messages < 50 or much < 200 or len(days) < 7:
+        assert undecided(found) >= COMPARED
+        return
+    rate = 1 - Fraction(sum(now[name][1] for name in same), messages)
+    expected = Fraction(0)
+    for name in same:
+        count, failed = (sum(day[part] for day in usual[name].values()) for part in (0, 1))
+        expected += now[name][0] * (1 - Fraction(failed, count))
+    expected /= messages
+    tenth = Fraction(1, 10)
+    assert ("dmarc.compliance_dropped" in drafts(found)) is (
+        rate < 9 * tenth <= expected or expected - rate >= tenth
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "usual", "is_told"),
+    [
+        ((5000, 49), (5000, 0), False),  # messages
+        ((5000, 50), (5000, 0), True),
+        ((5000, 150), (5000, 100), False),  # half as much again as usual
+        ((5000, 151), (5000, 100), True),
+        ((5000, 65), (5000, 40), False),  # four times the root of 40, which is more
+        ((5000, 66), (5000, 40), True),
+        ((250, 50), (5000, 0), True),
+    ],
+)
+def test_a_spike_is_more_than_chance(
+    now: tuple[int, int], usual: tuple[int, int], is_told: bool
+) -> None:
+    found = posture(recent=mail(recent(now)), before=mail(before(usual)))
+    assert ("dmarc.failure_spike" in drafts(found)) is is_told
+
+
+@pytest.mark.parametrize(
+    ("usual", "most", "is_told"),
+    [
+        (before((50, 0)), 199, False),
+        (before((50, 0)), 200, True),
+        (before((100, 0)), 299, False),
+        (before((100, 0)), 300, True),
+        (before((100, 0)) | {TODAY - 5: (400, 0)}, 799, False),
+        (before((100, 0)) | {TODAY - 5: (400, 0)}, 800, True),
+    ],
+)
+def test_a_day_is_unusual_by_the_mean_and_by_the_greatest(
+    usual: Days, most: int, is_told: bool
+) -> None:
+    found = posture(recent=mail(recent((most, 0))), before=mail(usual))
+    assert ("dmarc.volume_anomaly" in drafts(found)) is is_told
+
+
+@pytest.mark.parametrize(
+    ("messages", "days", "has_stopped", "is_told"),
+    [(49, 7, True, False), (50, 6, True, False), (50, 7, True, True), (50, 7, False, False)],
+)
+def test_a_reporter_is_missed_that_told_of_enough(
+    messages: int, days: int, has_stopped: bool, is_told: bool
+) -> None:
+    told = Reporter("yahoo.com", messages, HOUR - 900, HOUR - 500, days, 24, has_stopped)
+    found = posture(reporters=[told])
+    assert ("reports.reporter_stopped" in drafts(found)) is is_told
+    behind = replace(found, is_behind=True)
+    assert "reports.reporter_stopped" in undecided(behind)
+
+
+@pytest.mark.parametrize(("hours", "is_told"), [(71, False), (72, True)])
+def test_reports_are_missed_three_days_after_they_are_asked_for(hours: int, is_told: bool) -> None:
+    since = NOW - timedelta(hours=hours)
+    found = posture(policy_since=since, rua=["mailto:d@acme.test"])
+    assert ("reports.none_received" in drafts(found)) is is_told
+    assert "reports.none_received" in undecided(replace(found, is_behind=True))
+
+
+@pytest.mark.parametrize(("is_ready", "days"), [(True, 30), (True, 29), (False, 30), (None, 30)])
+def test_a_policy_that_stands_though_it_may_go_up_is_told_after_thirty_days(
+    is_ready: bool | None, days: int
+) -> None:
+    step = Step(
+        "p", Policy.NONE, Policy.QUARANTINE, Narrowing(), is_ready, (), (), (), "…", "…"
+    )  # fmt: skip
+    found = posture(policy="none", policy_since=NOW - timedelta(days=days), step=step)
+    types = {"dmarc.ready_for_next_policy", "dmarc.policy_none_standing"}
+    wanted = types if is_ready and days == 30 else {"dmarc.ready_for_next_policy"}
+    assert set(drafts(found)) & types == (wanted if is_ready else set())
+    assert bool(undecided(found) & types) is (is_ready is None)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "failed", "severity"),
+    [
+        (19, 19, None), (20, 0, None), (20, 1, Severity.MEDIUM), (20, 2, Severity.HIGH),
+        (20, 9, Severity.HIGH), (20, 10, Severity.CRITICAL),
+    ],
+)  # fmt: skip
+def test_failures_of_tls_are_graded_from_twenty_sessions_on(
+    sessions: int, failed: int, severity: Severity | None
+) -> None:
+    found = posture(tls=[Tls(2, sessions - failed, failed, {"x": failed}, {}, True)])
+    draft = drafts(found).get("tls.failure_rate")
+    assert (draft and draft.severity) == severity
+
+
+@pytest.mark.parametrize(
+    ("files", "quarantined", "is_told"), [(19, 19, None), (20, 1, False), (20, 2, True)]
+)
+def test_files_that_cannot_be_read_are_told_from_a_share_on(
+    files: int, quarantined: int, is_told: bool | None
+) -> None:
+    found = AccountPosture(NOW, files, quarantined)
+    told = reports.ACCOUNT_RULES[0].judge(found)
+    assert (None if told is None else bool(list(told))) is is_told
+
+
+@pytest.mark.parametrize(("minutes", "is_told"), [(59, False), (60, True)])
+def test_a_mailbox_is_unhealthy_after_an_hour(minutes: int, is_told: bool) -> None:
+    since = NOW - timedelta(minutes=minutes)
+    found = AccountPosture(NOW, failing=[Mailbox("mbx_1", "reports", since, "refused")])
+    assert bool(list(reports.ACCOUNT_RULES[2].judge(found) or ())) is is_told
+
+
+def test_without_reports_of_the_last_days_no_rule_on_mail_can_tell() -> None:
+    silent = posture(recent=Mail(), before=STEADY)
+    of_mail = {type for rule in (*senders.RULES, *forged.RULES) for type in rule.types}
+    assert COMPARED | of_mail - {"domain.parked_active"} <= undecided(silent)

@@ -1,0 +1,156 @@
+"""Every rule on who sends as a domain at its edge: one below it is silent, at it it speaks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from app.insight.forwarding import Kind
+from app.insight.sources import Flow, Source, State
+from app.insight.unused import SelectorUse, Subdomain
+from app.rules import senders
+from app.rules.posture import Mail
+from tests.unit.rules.postures import (
+    HOUR,
+    SOME,
+    STEADY,
+    TWO_WEEKS,
+    WEEK,
+    drafts,
+    mail,
+    posture,
+    recent,
+    source,
+    undecided,
+)
+
+
+@pytest.mark.parametrize(
+    ("messages", "failed", "age", "known", "type"),
+    [
+        (49, 0, WEEK, None, None),
+        (50, 0, WEEK, None, "source.new"),
+        (50, 0, WEEK + 1, None, None),
+        (50, 25, WEEK, None, "source.new"),
+        (50, 26, WEEK, None, "source.new_failing"),
+        (50, 0, 1, WEEK, "source.new"),
+        (50, 0, 1, WEEK + 1, None),
+    ],
+)
+def test_a_source_is_new_for_a_week(
+    messages: int, failed: int, age: int, known: int | None, type: str | None
+) -> None:
+    seen = [source(first_hour=HOUR - known)] if known else []
+    new = source(messages, failed, first_hour=HOUR - age)
+    found = posture(recent=mail(SOME, sources=[new]), before=replace(STEADY, sources=seen))
+    assert [one for one in drafts(found) if one.startswith("source.")] == ([type] if type else [])
+
+
+@pytest.mark.parametrize(("age", "is_told"), [(TWO_WEEKS - 1, False), (TWO_WEEKS, True)])
+def test_nothing_is_new_before_reports_go_back_for_two_weeks(age: int, is_told: bool) -> None:
+    new = source(first_hour=HOUR)
+    found = posture(recent=mail(SOME, sources=[new]), first_hour=HOUR - age)
+    assert ("source.new" in drafts(found)) is is_told
+    assert ("source.new" in undecided(found)) is not is_told
+
+
+@pytest.mark.parametrize(
+    ("now", "usual", "state", "is_told"),
+    [
+        ((100, 10), (100, 2), "approved", False),
+        ((100, 11), (100, 2), "approved", True),
+        ((100, 11), (100, 3), "approved", False),
+        ((49, 49), (100, 0), "approved", False),
+        ((50, 50), (100, 0), "approved", True),
+        ((50, 50), (49, 0), "approved", False),
+        ((50, 50), (50, 0), "approved", True),
+        ((50, 50), (50, 0), None, False),
+    ],
+)
+def test_an_approved_source_regresses_from_a_share_to_another(
+    now: tuple[int, int], usual: tuple[int, int], state: str | None, is_told: bool
+) -> None:
+    said = State(state, None, "user:ann") if state else None
+    sources = [source(*now, state=said)]
+    found = posture(
+        recent=mail(SOME, sources=sources), before=replace(STEADY, sources=[source(*usual)])
+    )
+    assert ("source.approved_regressed" in drafts(found)) is is_told
+
+
+@pytest.mark.parametrize(
+    ("messages", "age", "known", "is_told"),
+    [
+        (9, WEEK, None, False), (10, WEEK, None, True), (10, WEEK + 1, None, False),
+        (10, 1, WEEK, True), (10, 1, WEEK + 1, False),
+    ],
+)  # fmt: skip
+def test_a_sub_domain_is_new_for_a_week(
+    messages: int, age: int, known: int | None, is_told: bool
+) -> None:
+    seen = [Subdomain("a.acme.test", 1, 1, HOUR - known)] if known else []
+    new = Subdomain("a.acme.test", messages, messages, HOUR - age)
+    found = posture(recent=mail(SOME, subdomains=[new]), before=replace(STEADY, subdomains=seen))
+    assert ("subdomain.new_sending" in drafts(found)) is is_told
+
+
+@pytest.mark.parametrize(
+    ("now", "usual", "is_told"),
+    [
+        ((24, 25), (90, 10), False), ((24, 26), (90, 10), True), ((25, 25), (90, 10), False),
+        ((24, 26), (89, 11), False),
+    ],
+)  # fmt: skip
+def test_a_selector_fails_by_half_where_a_tenth_did(
+    now: tuple[int, int], usual: tuple[int, int], is_told: bool
+) -> None:
+    uses = [[SelectorUse("s1", *counts, True)] for counts in (now, usual)]
+    found = posture(recent=mail(SOME, selectors=uses[0]), before=replace(STEADY, selectors=uses[1]))
+    assert ("dkim.selector_failing" in drafts(found)) is is_told
+
+
+@pytest.mark.parametrize(
+    ("messages", "now", "names"),
+    [(199, None, []), (200, None, ["s1"]), (200, (1, 0), []), (200, (0, 1), [])],
+)
+def test_a_selector_is_quiet_that_signed_much_and_signs_nothing(
+    messages: int, now: tuple[int, int] | None, names: Sequence[str]
+) -> None:
+    used = [SelectorUse("s1", *now, True)] if now else []
+    usual = [SelectorUse("s1", messages, 0, True)]
+    assert senders.quiet(Mail(selectors=used), Mail(selectors=usual)) == names
+
+
+def flows(messages: int, addresses: int) -> list[Flow]:
+    """So many messages, from so many addresses."""
+    rest = messages - addresses + 1
+    return [Flow(f"203.0.113.{n}", 1, rest if n == 0 else 1, HOUR, HOUR) for n in range(addresses)]
+
+
+def suspicious(messages: int, addresses: int) -> list[Source]:
+    return [source(messages, messages, kind=Kind.SUSPICIOUS,
+                   flows={1: flows(messages, addresses)})]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("now", "usual", "is_told"),
+    [
+        ((99, 10), None, False), ((100, 9), None, False), ((100, 10), None, True),
+        ((300, 10), 933, True),  # usual are 99.96 in three days of 28
+        ((300, 10), 934, False),
+    ],
+)  # fmt: skip
+def test_a_domain_is_forged_by_many_and_more_than_usual(
+    now: tuple[int, int], usual: int | None, is_told: bool
+) -> None:
+    known = suspicious(usual, 10) if usual else []
+    found = posture(
+        recent=mail(SOME, sources=suspicious(*now)), before=replace(STEADY, sources=known)
+    )
+    assert ("source.spoofing_suspected" in drafts(found)) is is_told
+
+
+@pytest.mark.parametrize(("passed", "is_told"), [(9, False), (10, True)])
+def test_a_parked_domain_is_active_from_ten_messages_that_pass(passed: int, is_told: bool) -> None:
+    found = posture(usage="parked", recent=mail(recent((passed + 40, 40))))
+    assert ("domain.parked_active" in drafts(found)) is is_told

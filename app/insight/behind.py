@@ -157,7 +157,7 @@ class Ledger:
         counts = Counter[SpfKey]()
         for number, messages in source.identities.items():
             results = self._identities[number].spf_results
-            for envelope in {(domain, result) for domain, _, result in results}:
+            for envelope in dict.fromkeys((domain, result) for domain, _, result in results):
                 counts[envelope] += messages
         for envelope, messages in counts.most_common(most):
             narrowing = Narrowing(enveloped=enveloped(*envelope))
@@ -285,10 +285,11 @@ class Ledger:
         """What they sent with each identity."""
         found = self._sent.get(addresses)
         if found is None:
-            found = self._sent[addresses] = Counter()
+            found = Counter()
             for address in addresses:
                 for number, messages in self._by_address_and_identity.get(address, ()):
                     found[number] += messages
+            self._sent[addresses] = found  # whole, for others may ask at the same time
         return found
 
     @cached_property

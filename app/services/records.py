@@ -36,7 +36,7 @@ class RecordFilter:
 
     result, dkim, spf  ``pass`` or ``fail``: of DMARC, and of either in alignment
     source_ips         one of these addresses
-    below              only from authors below the domain, as names of its reports are seen
+    below              only from authors below the domain: all but itself; of ``of_domain``
     dkim_domain, dkim_selector, dkim_result  all of one DKIM result, as the report has it; a result
                        may be ``behind.NOT_PASS``
     spf_domain, spf_result  likewise of SPF

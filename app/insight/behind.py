@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Literal, TypeVar
 
 from app.insight.identities import MAX_RESULTS, Identity
-from app.insight.sources import ELSEWHERE, Source
+from app.insight.sources import ELSEWHERE, Flow, Source
 
 MOST_ADDRESSES = 50  # that one list of records may be asked for
 MOST_TEXT = 253  # characters of a value that it may be asked for
@@ -133,14 +133,18 @@ class Ledger:
         """Those of a figure by its messages from each address; all of its mail fits."""
         return self._by_address(sent, sum(sent.values()), narrowing)
 
+    def of_flows(self, parts: Iterable[Sequence[Flow]], narrowing: Narrowing) -> Listed:
+        """As ``of_mail``, of a figure's flows."""
+        sent = Counter[str]()
+        for flows in parts:
+            for address, _, messages, _, _ in flows:
+                sent[address] += messages
+        return self.of_mail(sent, narrowing)
+
     def of_part(self, source: Source, narrowing: Narrowing) -> Listed:
         """Those of what fits of a source's mail."""
-        sent = Counter[str]()
-        for number, flows in source.flows.items():
-            if self._fits(number, narrowing):
-                for address, _, messages, _, _ in flows:
-                    sent[address] += messages
-        return self.of_mail(sent, narrowing)
+        fitting = (some for number, some in source.flows.items() if self._fits(number, narrowing))
+        return self.of_flows(fitting, narrowing)
 
     def signers(self, source: Source, most: int) -> Iterator[tuple[DkimKey, int, Listed]]:
         """The DKIM results of a source with the most messages."""

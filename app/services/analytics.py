@@ -155,9 +155,10 @@ def _answer(session: Session, domain: Domain, question: Question) -> Mail:
     buckets = Buckets(question.window, question.interval, question.zone)
     totals, before, series = _series(session, domain.id, question.window, buckets)
     groups, count = _groups(session, domain.id, question, buckets)
+    spread_reports = session.scalar(select(func.count()).where(*spread(domain.id, question.window)))
     return Mail(
         domain, question, buckets.starts, totals, before, series, groups,
-        _others(totals, groups), count - len(groups), _spread(session, domain.id, question),
+        _others(totals, groups), count - len(groups), spread_reports or 0,
     )  # fmt: skip
 
 
@@ -353,13 +354,11 @@ def _others(all_of_it: Totals, groups: Iterable[Totals]) -> Totals:
     return left
 
 
-def _spread(session: Session, domain_id: UUID, question: Question) -> int:
-    window = question.window
-    return session.scalar(
-        select(func.count()).where(
-            DmarcReport.domain_id == domain_id,
-            DmarcReport.days > 1,
-            DmarcReport.begin_at < at(window.stop),
-            DmarcReport.end_at > at(window.start),
-        )
-    ) or 0  # fmt: skip
+def spread(domain_id: UUID, window: Window) -> Sequence[ColumnElement[bool]]:
+    """Which reports are over several days, of which some may be in the window."""
+    return (
+        DmarcReport.domain_id == domain_id,
+        DmarcReport.days > 1,
+        DmarcReport.begin_at < at(window.stop),
+        DmarcReport.end_at > at(window.start),
+    )

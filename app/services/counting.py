@@ -73,9 +73,7 @@ def counted(account_id: UUID, ref: str) -> Iterator[tuple[Session, Domain]]:
     """
     with transaction(readonly=True, snapshot=True) as session:
         domain = domains.owned(session, account_id, ref)
-        if not session.scalar(
-            select(exists().where(_WAITS, UncountedReport.domain_id == domain.id))
-        ):
+        if not is_waiting(session, domain.id):
             yield session, domain
             return
     count_of(domain.id)
@@ -92,12 +90,8 @@ def waiting(domain_id: UUID) -> int:
 
 def is_waiting(session: Session, domain_id: UUID) -> bool:
     """Whether reports about the domain are stored, and still to be counted; a step."""
-    found = session.scalar(
-        select(UncountedReport.report_id)
-        .where(UncountedReport.domain_id == domain_id, ~UncountedReport.is_set_aside)
-        .limit(1)
-    )
-    return found is not None
+    found = exists().where(_WAITS, UncountedReport.domain_id == domain_id)
+    return bool(session.scalar(select(found)))
 
 
 def count_of(*domain_ids: UUID) -> None:

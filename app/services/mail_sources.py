@@ -16,7 +16,7 @@ from app.insight import identities, sources
 from app.insight.behind import Ledger
 from app.insight.coverage import Reporter
 from app.insight.identities import Identity
-from app.insight.periods import Window, at, hour_of
+from app.insight.periods import Window, hour_of
 from app.insight.periods import hours as period_hours
 from app.insight.sources import Context, Flow, Host, Source, State
 from app.insight.spf_paths import SpfPaths
@@ -320,14 +320,10 @@ def hours(session: Session, domain_id: UUID, window: Window) -> list[tuple[str, 
 def inner_hours(session: Session, domain_id: UUID, window: Window) -> dict[str, set[int]]:
     """By reporter: at which its reports over several days are counted, but for the last; a step."""
     rows = session.execute(
-        select(DmarcReport.reporter, DmarcReport.begin_at, DmarcReport.end_at, DmarcReport.days)
-        .where(
-            DmarcReport.domain_id == domain_id,
-            DmarcReport.days > 1,
-            DmarcReport.begin_at < at(window.stop),
-            DmarcReport.end_at > at(window.start),
-        )
-    )  # fmt: skip
+        select(
+            DmarcReport.reporter, DmarcReport.begin_at, DmarcReport.end_at, DmarcReport.days
+        ).where(*analytics.spread(domain_id, window))
+    )
     found: dict[str, set[int]] = {}
     for reporter, begin_at, end_at, days in rows:
         found.setdefault(reporter, set()).update(period_hours(begin_at, end_at, days)[:-1])

@@ -85,11 +85,8 @@ class Simulated:
 
     def listed_of(self, source: str) -> Listed:
         """The records of what is hit of a source's mail."""
-        mail, sent = self.replay.mail[source], Counter[str]()
-        for one in mail:
-            for address, _, messages, _, _ in one.flows:
-                sent[address] += messages
-        return self.sending.ledger.of_mail(sent, self._common(mail))
+        mail = self.replay.mail[source]
+        return self.sending.ledger.of_flows((one.flows for one in mail), self._common(mail))
 
     def listed_authors(self, most: int) -> Iterator[tuple[str, int, Listed]]:
         """The authors' domains with the most mail that is hit, its messages and its records."""

@@ -98,3 +98,9 @@ def client(app: Flask) -> Client:
 def stranger(app: Flask) -> Client:
     """The same of another account."""
     return make_client(app, make_account("Other").id)
+
+
+@pytest.fixture
+def caller(app: Flask) -> Client:
+    """A client that may call more often than others."""
+    return make_client(app, make_account().id, rate_limit="1000000 per minute")

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from flask import Flask
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -17,9 +16,9 @@ from app import db, ids
 from app.models import Domain
 from app.protocols.dmarc_report import DkimResult, SpfResult
 from app.services import domains
-from tests.api.conftest import Client, make_client
+from tests.api.conftest import Client
 from tests.api.test_reports import rows
-from tests.factories import make_account, make_domain
+from tests.factories import make_domain
 from tests.reports import DAY, Report, record, store
 
 START = datetime(2026, 3, 20, tzinfo=UTC)  # clocks turn in these weeks
@@ -50,12 +49,6 @@ many = hypothesis_settings(
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@pytest.fixture
-def caller(app: Flask) -> Client:
-    """A client that may call more often than others."""
-    return make_client(app, make_account().id, rate_limit="1000000 per minute")
 
 
 @pytest.fixture

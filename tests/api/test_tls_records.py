@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from flask import Flask
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -16,10 +15,10 @@ from app.api import analytics
 from app.models import Domain
 from app.services import domains, tls_records, tls_sessions
 from app.services.rollups import MAX_COUNT
-from tests.api.conftest import Client, make_client
+from tests.api.conftest import Client
 from tests.api.test_records import listed
 from tests.api.test_reports import rows
-from tests.factories import make_account, make_domain
+from tests.factories import make_domain
 from tests.reports import DAY, store_tls_report, tls_failure, tls_policy
 
 START = datetime(2026, 3, 20, tzinfo=UTC)  # clocks turn in these weeks
@@ -52,12 +51,6 @@ many = hypothesis_settings(
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@pytest.fixture
-def caller(app: Flask) -> Client:
-    """A client that may call more often than others."""
-    return make_client(app, make_account().id, rate_limit="1000000 per minute")
 
 
 @pytest.fixture

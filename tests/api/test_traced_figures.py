@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -14,9 +13,9 @@ from app.models import Domain
 from app.protocols.dmarc_report import DkimResult, SpfResult
 from app.protocols.dmarc_report_records import Reason
 from app.services import domains, mail_sources
-from tests.api.conftest import Client, make_client
+from tests.api.conftest import Client
 from tests.api.test_records import counted
-from tests.factories import make_account, make_domain
+from tests.factories import make_domain
 from tests.reports import DAY, Report, record, store
 from tests.services.test_policy_change import know
 
@@ -80,12 +79,6 @@ many = hypothesis_settings(
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@pytest.fixture
-def caller(app: Flask) -> Client:
-    """A client that may call more often than others."""
-    return make_client(app, make_account().id, rate_limit="1000000 per minute")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from app.services import (
     alerts,
     counting,
     deliveries,
+    emails,
     feed,
     idempotency,
     mailboxes,
@@ -51,6 +52,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
     return (
         Task(settings.sweep_seconds, scanning.requeue_stale),
         Task(settings.delivery_sweep, deliveries.ring_if_due),
+        Task(settings.delivery_sweep, emails.enqueue_if_due),
         Task(settings.sweep_seconds, reading.requeue_stale),
         Task(settings.sweep_seconds, counting.ring_if_waiting),
         Task(30, scanning.start_due),
@@ -66,6 +68,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(600, rollups.close_weeks),
         Task(3600, idempotency.purge),
         Task(3600, deliveries.purge),
+        Task(3600, emails.purge),
         Task(3600, feed.purge),
         Task(3600, retention.purge),
         Task(6 * 3600, retention.forget),

@@ -1,13 +1,18 @@
 """The jobs: ids in, one service call, nothing out."""
 
-from collections.abc import Callable, Mapping
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 from app import logs, runtime
+from app.errors import ServiceUnavailable
 from app.services import (
     counting,
     deliveries,
+    emails,
     mailboxes,
     ownership,
     probing,
@@ -18,7 +23,10 @@ from app.services import (
 )
 from worker import bounds, stopping
 
+logger = logging.getLogger(__name__)
+
 LINGER_SECONDS = 2.0
+EMAIL_POLL_SECONDS = 1.0
 
 
 def run_scans(scan_ids: list[str]) -> None:
@@ -38,7 +46,34 @@ def recheck_ownership(domain_ids: list[str]) -> None:
 
 def deliver() -> None:
     """Send what is due; what comes within a moment after it needs no job of its own."""
-    deliveries.run(runtime.door(), is_stopping=stopping.is_asked, linger=LINGER_SECONDS)
+    with _sending_emails():
+        deliveries.run(runtime.door(), is_stopping=stopping.is_asked, linger=LINGER_SECONDS)
+
+
+@contextmanager
+def _sending_emails() -> Iterator[None]:
+    """Send emails to people on a thread of their own: no slow channel delays them."""
+    is_done = threading.Event()
+    thread = threading.Thread(target=_send_emails, args=(is_done,), name="emails")
+    thread.start()
+    try:
+        yield
+    finally:
+        is_done.set()
+        thread.join()
+
+
+def _send_emails(is_done: threading.Event) -> None:
+    """Send what is due until the deliveries are done, and at least once."""
+    is_last = False
+    while True:
+        try:
+            emails.send_due(is_stopping=stopping.is_asked)
+        except ServiceUnavailable:
+            logger.warning("emails wait: the database is unavailable")
+        if is_last:
+            return
+        is_last = is_done.wait(EMAIL_POLL_SECONDS)
 
 
 def read_intakes(intake_ids: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 import smtplib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
@@ -115,12 +115,23 @@ def send(server: Server, letter: Letter, *, seconds: float) -> Outcome:
 
     seconds  for each answer of the server
     """
-    message = compose(letter)
+    return submit(server, lambda: compose(letter), letter.recipients, seconds=seconds)
+
+
+def submit(
+    server: Server, build: Callable[[], EmailMessage], recipients: Sequence[str], *, seconds: float
+) -> Outcome:
+    """Hand a message to the server for these recipients, whatever its headers say.
+
+    build    makes the message; a ``ValueError`` of it is the outcome
+    seconds  for each answer of the server
+    """
     try:
+        message = build()
         with _connected(server, seconds) as smtp:
             if server.user is not None:
                 smtp.login(server.user, server.password or "")
-            refused = smtp.send_message(message)
+            refused = smtp.send_message(message, to_addrs=list(recipients))
     except smtplib.SMTPResponseException as error:
         return Outcome(error.smtp_code, f"the mail server answered {error.smtp_code}")
     except smtplib.SMTPRecipientsRefused as error:

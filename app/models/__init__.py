@@ -4,6 +4,7 @@ from app.db import Base
 from app.models.accounts import Account, AuditEvent, Invitation, RecoveryCode, SignedIn, User
 from app.models.alerts import Alert, AlertTransition
 from app.models.domains import DkimKey, DnsChange, Domain, DomainState
+from app.models.emails import Email
 from app.models.events import Channel, Delivery, Event
 from app.models.keys import ApiKey, IdempotentCall, KeyAddress, KeyUse
 from app.models.mail_hosts import MailHost
@@ -52,6 +53,7 @@ __all__ = [
     "DnsChange",
     "Domain",
     "DomainState",
+    "Email",
     "Event",
     "FailureReport",
     "FlowCount",

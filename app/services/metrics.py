@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import queue
 from app.db import now, transaction
-from app.models import Alert, Delivery, Intake, Scan, UncountedReport
+from app.models import Alert, Delivery, Email, Intake, Scan, UncountedReport
 from app.models.reports import RECEIVED
 from app.models.scans import UNFINISHED
 
@@ -72,6 +72,17 @@ def _of_rows(session: Session, moment: datetime) -> Iterator[Gauge]:
         .group_by(Delivery.status)
     )
     yield Gauge("deliveries", "Events to be sent, or given up", ("status",), _counted(deliveries))
+    yield from _of_emails(session, moment)
+
+
+def _of_emails(session: Session, moment: datetime) -> Iterator[Gauge]:
+    by_status = session.execute(
+        select(Email.kind, Email.status, func.count()).group_by(Email.kind, Email.status)
+    )
+    summary = "Emails to people of the last 30 days"
+    yield Gauge("emails", summary, ("kind", "status"), _counted(by_status))
+    is_queued = Email.status == "queued"
+    yield _age(session, moment, "email_oldest_queued_seconds", Email.created_at, is_queued)
 
 
 def _counted(rows: Any) -> dict[tuple[str, ...], float]:

@@ -1,7 +1,5 @@
 """Mail as a real server gets it."""
 
-import email
-import email.policy
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aiosmtpd.controller import Controller
 from sqlalchemy import select, update
 
 from app import settings as app_settings
@@ -24,29 +21,12 @@ from app.services import alerts, channels, deliveries, feed, transitions
 from app.services.alerts import AlertChange
 from app.services.channels import NewChannel
 from app.settings import Settings
-from devtools.processes import free_port
 from tests.delivery.conftest import OpenAlert
 from tests.factories import ACTOR
+from tests.inbox import Inbox, listening
 from tests.receivers import ReachingDoor
 
 TO = "ops@acme.test"
-
-
-class Inbox:
-    """Takes what a server is handed, or answers as it is told."""
-
-    def __init__(self) -> None:
-        self.letters: list[EmailMessage] = []
-        self.recipients: list[list[str]] = []
-        self.answer = "250 taken"
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
-        if self.answer.startswith("250"):
-            message = email.message_from_bytes(envelope.content, policy=email.policy.default)
-            assert isinstance(message, EmailMessage)
-            self.letters.append(message)
-            self.recipients.append(envelope.rcpt_tos)
-        return self.answer
 
 
 @pytest.fixture
@@ -57,11 +37,8 @@ def inbox() -> Inbox:
 @pytest.fixture
 def settings(settings: Settings, inbox: Inbox) -> Iterator[Settings]:
     """As an operator has it whose mail server listens on this machine."""
-    port = free_port()
-    controller = Controller(inbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield replace(settings, mail_url=f"smtp://127.0.0.1:{port}", mail_from="Watch <w@watch.test>")
-    controller.stop()
+    with listening(inbox) as url:
+        yield replace(settings, mail_url=url, mail_from="Watch <w@watch.test>")
 
 
 def add(account_id: UUID, **options: Any) -> Channel:

@@ -76,5 +76,14 @@ class QuotaExceeded(ApplicationError):
         super().__init__(message, retryAfter=retry_after)
 
 
+class TooManyAttempts(ApplicationError):
+    """A password or code was guessed too often; ``retry_after``: seconds until the next guess."""
+
+    code, status = "too_many_attempts", 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message, retryAfter=retry_after)
+
+
 class ServiceUnavailable(ApplicationError):
     code, status = "service_unavailable", 503

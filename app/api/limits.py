@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from app import redis_client, settings
 from app.api import auth, ingest
+from app.protocols.client_networks import client_network
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -181,7 +182,8 @@ def _counted_as() -> tuple[str, str]:
         return f"ingest:{sender.token_id}", settings.current().ingest_rate_limit
     if (caller := auth.caller_or_none()) is not None:
         return f"key:{caller.key_id}", caller.rate_limit or settings.current().rate_limit
-    return f"address:{request.remote_addr or 'unknown'}", settings.current().failed_auth_limit
+    network = client_network(request.remote_addr or "unknown")
+    return f"address:{network}", settings.current().failed_auth_limit
 
 
 def _is_exempt() -> bool:

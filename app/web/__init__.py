@@ -9,11 +9,11 @@ from app.web import (
     auth,
     channels,
     domains,
-    failures,
     filters,
     intake,
     intake_settings,
     keys,
+    login_throttle,
     mail,
     overview,
     pages,
@@ -27,7 +27,7 @@ from app.web import (
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Hooks, pages and error pages, in the order in which a request meets them."""
-    app.extensions["login_failures"] = failures.Failures(settings.redis_url)
+    app.extensions["login_throttle"] = login_throttle.LoginThrottle(settings.redis_url)
     web = Blueprint(
         "web",
         __name__,

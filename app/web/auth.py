@@ -8,15 +8,14 @@ from werkzeug.wrappers import Response
 
 from app.errors import Conflict, InvalidRequest
 from app.services import sessions, team
-from app.web import pages
-from app.web.failures import WINDOW_SECONDS, Failures
+from app.web import known_devices, pages
+from app.web.login_throttle import Attempt, LoginThrottle
 
 bp = Blueprint("auth", __name__, url_prefix="/auth")
 logger = logging.getLogger(__name__)
 
-WRONG = "The e-mail address and the password do not fit."
-WRONG_CODE = "That is not the code of this moment, or it was used already."
-TOO_MANY = "Too many attempts. Wait a minute, and try again."
+WRONG = "Incorrect email or password."
+WRONG_CODE = "Invalid or already used code."
 
 
 @bp.route("/login", methods=["GET", "POST"])
@@ -39,16 +38,18 @@ def code() -> ResponseReturnValue:
         return redirect(url_for(".login", next=following), 303)
     if request.method == "GET":
         return pages.render("code.html", following=following)
-    failures, address = _failures(), request.remote_addr or "unknown"
-    if not failures.may_try_code(email, address):
-        g.retry_after = WINDOW_SECONDS
-        return pages.render("code.html", 429, following=following, error=TOO_MANY)
+    attempt = _attempt(email, is_code=True)
+    if wait := _throttle().start(attempt):
+        g.retry_after = wait
+        return pages.render("code.html", 429, following=following, error=pages.too_many(wait))
     typed = request.form.get("code", "")[:100]
     token = sessions.enter_code(g.session_token, typed, _agent())
     if token is None:
         return pages.render("code.html", 400, following=following, error=WRONG_CODE)
-    failures.forgive_code(email, address)
-    return _with_cookie(redirect(following, 303), token)
+    _throttle().succeed(attempt)
+    response = _with_cookie(redirect(following, 303), token)
+    known_devices.remember(response, email)
+    return response
 
 
 @bp.post("/logout")
@@ -85,20 +86,22 @@ def without_cookie(response: Response) -> Response:
 
 def _sign_in(following: str) -> ResponseReturnValue:
     email, password = request.form.get("email", ""), request.form.get("password", "")
-    address = request.remote_addr or "unknown"
-    failures = _failures()
-    if not failures.may_try(email, address):
-        g.retry_after = WINDOW_SECONDS
-        return _again(following, email, TOO_MANY, 429)
+    attempt = _attempt(email)
+    if wait := _throttle().start(attempt):
+        g.retry_after = wait
+        return _again(following, email, pages.too_many(wait), 429)
     entry = sessions.sign_in(email, password, _agent())
     if entry is None:
-        logger.warning("a login failed", extra={"request_id": g.get("request_id")})
+        logger.warning("failed login", extra={"request_id": g.get("request_id")})
         return _again(following, email, WRONG, 400)
-    failures.forgive(email, address)
+    _throttle().succeed(attempt)
     if g.session_token:
         sessions.end(g.session_token)
     after = url_for(".code", next=following) if entry.awaits_code else following
-    return _with_cookie(redirect(after, 303), entry.token)
+    response = _with_cookie(redirect(after, 303), entry.token)
+    if not entry.awaits_code:
+        known_devices.remember(response, email)
+    return response
 
 
 def _with_cookie(response: Response, token: str) -> Response:
@@ -119,9 +122,14 @@ def _again(following: str, email: str, error: str, status: int) -> Response:
     return pages.render("login.html", status, following=following, email=email, error=error)
 
 
-def _failures() -> Failures:
-    failures: Failures = current_app.extensions["login_failures"]
-    return failures
+def _attempt(email: str, *, is_code: bool = False) -> Attempt:
+    address = request.remote_addr or "unknown"
+    return Attempt(email, address, known_devices.identify(email), is_code)
+
+
+def _throttle() -> LoginThrottle:
+    throttle: LoginThrottle = current_app.extensions["login_throttle"]
+    return throttle
 
 
 def _agent() -> str:

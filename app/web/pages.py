@@ -4,6 +4,7 @@ import functools
 import hashlib
 import hmac
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,7 +72,7 @@ _TITLES = {
     404: "Not found",
     405: "Not here",
     413: "That is too much",
-    429: "Too many attempts",
+    429: "Too many requests",
     503: "Not now",
 }
 
@@ -171,6 +172,13 @@ class Paging:
         return self._cursor.seal(place) if place else None
 
 
+def too_many(wait: int) -> str:
+    """What a person reads who has to wait for so many seconds."""
+    minutes = math.ceil(wait / 60)
+    span = f"{minutes} minutes" if minutes > 1 else "a minute" if wait > 30 else f"{wait} seconds"
+    return f"Too many attempts. Try again in {span}."
+
+
 def complaints(error: ApplicationError, otherwise: str = "name") -> dict[str, str]:
     """What is wrong, by the field of the form; ``otherwise`` has what is about no field."""
     details = error.extra.get("details") or [{"field": otherwise, "message": error.message}]
@@ -249,6 +257,8 @@ def _error_page(status: int, message: str) -> Response:
 
 def _application_error(error: ApplicationError) -> Response:
     message = "There is no such page." if error.status == 404 else error.message
+    if error.status == 429:
+        g.retry_after = error.extra["retryAfter"]
     return _error_page(error.status, message)
 
 

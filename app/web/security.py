@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from app.errors import InvalidRequest
 from app.services import credentials, second_factor, sessions
-from app.web import pages
+from app.web import guesses, pages
 from app.web.auth import without_cookie
 from app.web.forms import Form
 
@@ -31,7 +31,8 @@ def change_password() -> ResponseReturnValue:
             form.complain("again", "the two are not the same")
         form.check()
         current, wanted = request.form.get("current", ""), request.form.get("password", "")
-        credentials.change_password(pages.visitor(), g.session_token, current, wanted)
+        with guesses.limited():
+            credentials.change_password(pages.visitor(), g.session_token, current, wanted)
     except InvalidRequest as error:
         return _page(error.status, "password", pages.complaints(error))
     return redirect(url_for(".index", done="password"), 303)
@@ -50,7 +51,8 @@ def turn_on() -> ResponseReturnValue:
     """Ask for a code from now on; the recovery codes are shown here and nowhere else."""
     sealed, code = request.form.get("offer", "")[:1000], request.form.get("code", "")[:100]
     try:
-        codes = credentials.turn_on(pages.visitor(), g.session_token, sealed, code)
+        with guesses.limited():
+            codes = credentials.turn_on(pages.visitor(), g.session_token, sealed, code)
     except InvalidRequest as error:
         return _offer(error.status, sealed, pages.complaints(error))
     return pages.render("recovery_codes.html", 201, codes=codes)
@@ -61,7 +63,8 @@ def turn_off() -> ResponseReturnValue:
     """The password is enough from now on."""
     try:
         current = request.form.get("current", "")
-        credentials.turn_off(pages.visitor(), g.session_token, current)
+        with guesses.limited():
+            credentials.turn_off(pages.visitor(), g.session_token, current)
     except InvalidRequest as error:
         return _page(error.status, "factor", pages.complaints(error))
     return redirect(url_for(".index", done="factor"), 303)
@@ -72,7 +75,8 @@ def renew_codes() -> ResponseReturnValue:
     """New recovery codes in place of the old ones."""
     try:
         current = request.form.get("current", "")
-        codes = credentials.renew_codes(pages.visitor(), g.session_token, current)
+        with guesses.limited():
+            codes = credentials.renew_codes(pages.visitor(), g.session_token, current)
     except InvalidRequest as error:
         return _page(error.status, "codes", pages.complaints(error))
     return pages.render("recovery_codes.html", 201, codes=codes)

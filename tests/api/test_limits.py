@@ -55,6 +55,18 @@ def test_callers_without_a_key_are_counted_by_address(redis_url: str, app: Flask
     assert (other.status_code, other.headers["X-RateLimit-Limit"]) == (401, "30")
 
 
+def test_an_ipv6_network_is_one_client(redis_url: str, app: Flask) -> None:
+    caller = app.test_client()
+    addresses = [f"2001:db8::{number:x}" for number in range(31)]
+    statuses = [
+        caller.get("/v1/me", environ_base={"REMOTE_ADDR": address}).status_code
+        for address in addresses
+    ]
+    assert statuses == [401] * 30 + [429]
+    other = caller.get("/v1/me", environ_base={"REMOTE_ADDR": "2001:db8:0:1::1"})
+    assert other.headers["X-RateLimit-Remaining"] == "29"
+
+
 def test_a_good_key_is_not_refused_for_the_failures_of_its_address(
     redis_url: str, app: Flask, client: Client
 ) -> None:

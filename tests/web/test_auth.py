@@ -11,8 +11,6 @@ from sqlalchemy import select, update
 from app import db
 from app.models.accounts import SignedIn
 from app.services import accounts, passwords, sessions
-from app.web.failures import PER_ADDRESS, PER_EMAIL, Failures
-from tests.conftest import NO_REDIS
 from tests.factories import make_key
 from tests.web.conftest import PASSWORD, Browser, make_browser
 
@@ -137,42 +135,6 @@ def test_a_suspended_account_is_out_at_once(app: Flask) -> None:
     accounts.suspend("Gone")
     assert browser.client.get("/domains").status_code == 303
     assert browser.sign_in().status_code == 400
-
-
-def test_after_five_failures_of_one_address_even_the_right_password_waits(
-    visitor: Browser,
-) -> None:
-    for _ in range(PER_EMAIL):
-        assert visitor.sign_in("not this one at all").status_code == 400
-    response = visitor.sign_in()
-    assert response.status_code == 429
-    assert response.headers["Retry-After"] == "60"
-
-
-def test_logins_that_succeed_do_not_count(visitor: Browser) -> None:
-    assert {visitor.sign_in().status_code for _ in range(PER_EMAIL + 3)} == {303}
-
-
-def test_failures_over_many_addresses_count_for_where_they_come_from() -> None:
-    failures = Failures(NO_REDIS)
-    tried = [failures.may_try(f"u{n}@acme.test", "192.0.2.1") for n in range(PER_ADDRESS + 1)]
-    assert tried == [True] * PER_ADDRESS + [False]
-    assert failures.may_try("u@acme.test", "192.0.2.2")
-
-
-def test_one_network_of_ipv6_is_one_address() -> None:
-    failures = Failures(NO_REDIS)
-    tried = [failures.may_try(f"u{n}@acme.test", f"2001:db8::{n:x}") for n in range(31)]
-    assert tried[-1] is False
-
-
-def test_failures_are_counted_over_all_processes(redis_url: str) -> None:
-    one, other = Failures(redis_url), Failures(redis_url)
-    tried = [each.may_try("ann@acme.test", "192.0.2.1") for each in (one, other) * 3]
-    assert tried == [True] * PER_EMAIL + [False]
-    other.forgive("ann@acme.test", "192.0.2.1")
-    other.forgive("ann@acme.test", "192.0.2.1")
-    assert one.may_try("ann@acme.test", "192.0.2.1")
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ CRITICAL = 128
 ISSUERS = ("issue", "issuewild", "issuemail")  # RFC 9495 has the last
 _KNOWN = (*ISSUERS, "issuevmc", "iodef", "contactemail", "contactphone")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
-_PARAMETER = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?[ \t]*=[ \t]*[\x21-\x3a\x3c-\x7e]*"
+_PARAMETER = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?[ \t]*=(?:[ \t]*[\x21-\x3a\x3c-\x7e]+)?"
 _ISSUER = re.compile(
-    rf"[ \t]*({_LABEL}(?:\.{_LABEL})*)?[ \t]*"
-    rf"(?:;[ \t]*(?:{_PARAMETER}(?:[ \t]*;[ \t]*{_PARAMETER})*[ \t]*;?)?[ \t]*)?",
+    rf"[ \t]*(?:({_LABEL}(?:\.{_LABEL})*)[ \t]*)?"
+    rf"(?:;[ \t]*(?:{_PARAMETER}(?:[ \t]*;[ \t]*{_PARAMETER})*[ \t]*(?:;[ \t]*)?)?)?",
     re.IGNORECASE,
 )
 

@@ -12,7 +12,7 @@ _MAX_TRAILER = 20  # lines
 _MAX_LINE = 256  # of a chunk's size with its extensions
 
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
-_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?\r\n")
 
 
@@ -82,7 +82,8 @@ def _head(first: str, rest: list[str]) -> Head:
         if not field:
             raise NotHttp("a header that is none")
         name = field[1].lower()
-        headers[name] = f"{headers[name]}, {field[2]}" if name in headers else field[2]
+        value = field[2].strip(" \t")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return Head(int(status[2]), headers, _is_last(status[1], int(status[2]), headers))
 
 

@@ -32,7 +32,7 @@ _ALLOWED = frozenset(
 )
 _FOREIGN_URL = re.compile(r"url\([\s'\"]*(?![\s'\"#])", re.IGNORECASE)
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
-_LENGTH = re.compile(rf"\s*({_NUMBER})\s*([a-z]*)\s*", re.ASCII)
+_LENGTH = re.compile(rf"\s*({_NUMBER})\s*(?:([a-z]+)\s*)?", re.ASCII)
 _VIEW_BOX = re.compile(
     rf"\s*{_NUMBER}[\s,]+{_NUMBER}[\s,]+({_NUMBER})[\s,]+({_NUMBER})\s*", re.ASCII
 )

@@ -46,8 +46,8 @@ _RECORD = re.compile(
     )
 )
 _TOKEN = re.compile(  # an element with text, the beginning or end of one without, or something else
-    rb"[ \t\r\n]*(?:<([a-z_]{1,30})(?:/>|>([^<>&\x00-\x08\x0b-\x1f]*)</\1>)"
-    rb"|<(/?(?:dkim|spf|reason))>|([^ \t\r\n]))"
+    rb"<([a-z_]{1,30})(?:/>|>([^<>&\x00-\x08\x0b-\x1f]*)</\1>)"
+    rb"|<(/?(?:dkim|spf|reason))>|([^ \t\r\n])"
 )
 _NO_CHARACTERS = re.compile(rb"\xef\xbf[\xbe\xbf]")
 

@@ -21,7 +21,8 @@ MAX_REPEATED = 20
 MAX_INCIDENTS = 2**31 - 1
 HASH_CHARACTERS = 16
 
-_ADDRESS = re.compile(r"[^\s<>@,;:()\[\]\"]{1,256}@([A-Za-z0-9.-]{1,253})")
+_LOCAL = r"[^\s<>@,;:()\[\]\"]"
+_ADDRESS = re.compile(rf"(?<!{_LOCAL}){_LOCAL}+@([A-Za-z0-9.-]{{1,253}})")
 _SEPARATED = re.compile(r"[\s,]+")
 
 

@@ -13,11 +13,14 @@ MAX_FIELDS, MAX_SIGNED = 1_000, 200  # header fields, and names in tag h, for th
 
 _Result = tuple[str, str, Mapping[str, str]]  # method, result, properties
 
-_ADDRESS = re.compile(r"[^\s<>,;:()\[\]\"@]{1,320}@([^\s<>,;:()\[\]\"@]{1,253})")
-_QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
+# Each begins where no earlier match could have begun, or matches in any case: a text of one
+# character that is repeated is read once, and not again from each of its positions.
+_LOCAL = r"[^\s<>,;:()\[\]\"@]"
+_ADDRESS = re.compile(rf"(?<!{_LOCAL}){_LOCAL}{{1,320}}@({_LOCAL}{{1,253}})")
+_QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 _COMMENT = re.compile(r"\([^()]*\)")
 _RESULT = re.compile(r"\s*([a-z][a-z0-9-]*)(?:/[0-9]+)?\s*=\s*([a-z]+)\b(.*)", re.DOTALL)
-_PROPERTY = re.compile(r'([a-z]+\.[a-z0-9_-]+)\s*=\s*("[^"]*"|[^\s;]+)')
+_PROPERTY = re.compile(r'(?<![a-z])([a-z]+\.[a-z0-9_-]+)\s*=\s*("[^"]*"|[^\s;]+)')
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ _MAX_LINES = 20_000  # that begin as a boundary does
 
 _MBOX = re.compile(rb">?From [^\r\n]*\r?\n")
 _END_OF_HEADERS = re.compile(rb"(?:\A|\n)\r?\n")
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)")
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.MULTILINE)
 _TYPE = re.compile(r"\s*([\w.+-]{1,70}/[\w.+-]{1,70})", re.ASCII)
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.){1,200})"|([^\s;"]{1,200}))', re.I)
 _ESCAPED = re.compile(r"\\(.)")

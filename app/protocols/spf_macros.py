@@ -14,7 +14,7 @@ _MACRO = re.compile(r"%\{([a-zA-Z])([0-9]*)([rR]?)([.+,/_=-]*)\}")
 _ESCAPES = {"%%": "%", "%_": " ", "%-": "%20"}
 _LITERAL = re.compile(r"[\x21-\x24\x26-\x7e]+")
 _TOP_LABEL = re.compile(
-    r"\.(?:[a-z0-9]*[a-z][a-z0-9]*|[a-z0-9]+-[a-z0-9-]*[a-z0-9])\.?\Z", re.IGNORECASE
+    r"\.(?:[0-9]*[a-z][a-z0-9]*|[a-z0-9]+-[a-z0-9-]*[a-z0-9])\.?\Z", re.IGNORECASE
 )
 _UNDECODED = re.compile(r"\\x[89a-f][0-9a-f]")  # how an octet that is no UTF-8 is written
 _UNRESERVED = "-._~"  # RFC 3986 §2.3, beside letters and digits

@@ -19,7 +19,7 @@ from app.protocols.failure_report import FailureReport
 from app.protocols.tls_report import Policy, TlsReport
 from app.services.contents import Report
 
-_ADDRESS = re.compile(r"[^@\s]+@([^@\s>]+)")
+_ADDRESS = re.compile(r"(?<![^@\s])[^@\s]+@([^@\s>]+)")
 
 _RECORD_COLUMNS = (
     *("report_id", "position", "account_id", "domain_id", "at", "source_ip", "count"),

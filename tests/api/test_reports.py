@@ -225,7 +225,7 @@ def test_an_export_above_the_bound_is_refused(
     assert full("GET", "/v1/reports/dmarc?format=csv&reportId=first").status_code == 200
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", ";", "\uff1d"])
 def test_a_cell_is_never_a_formula(full: Client, start: str) -> None:
     text = f"{start}cmd|' /C calc'!A0"
     take(full, dmarc_xml(report_id=text, org="evil.test"))
@@ -233,3 +233,11 @@ def test_a_cell_is_never_a_formula(full: Client, start: str) -> None:
     assert rows(table)[0]["reportId"] == f"'{text}"
     (line,) = full("GET", "/v1/reports/dmarc?format=ndjson&reporter=evil.test").data.splitlines()
     assert json.loads(line)["reportId"] == text
+
+
+def test_every_cell_of_a_csv_file_is_quoted(full: Client) -> None:
+    header, *lines = full("GET", "/v1/reports/dmarc?format=csv").get_data(as_text=True).splitlines()
+    for line in (header, *lines):
+        assert line.startswith('"')
+        assert line.endswith('"')
+        assert len(next(csv.reader([line]))) == line.count('","') + 1

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from devtools import ROOT, Complaint, environment, service
+from devtools import ROOT, Complaint, environment, service, supply
 from devtools.environment import DEVELOPMENT, LOCAL, PYTHON, program, say
 
 Command = Callable[[Sequence[str]], int]
@@ -93,8 +93,23 @@ def flask(arguments: Sequence[str]) -> int:
     return _call([[program("flask"), "--app", "wsgi", *arguments]], service.variables())
 
 
+def lock(arguments: Sequence[str]) -> int:
+    """compile requirements*.in into locks with hashes; --upgrade takes newer versions"""
+    return supply.lock(arguments)
+
+
+def audit(arguments: Sequence[str]) -> int:
+    """look up the locked packages in the database of known vulnerabilities"""
+    return supply.audit(arguments)
+
+
+def sbom(arguments: Sequence[str]) -> int:
+    """write a CycloneDX bill of materials of the run time: [FILE]"""
+    return supply.sbom(arguments)
+
+
 def _first_failure(commands: Sequence[Sequence[str]], variables: Mapping[str, str]) -> int:
-    """Exit status of the first that fails, 0 if none does; they have what requirements-dev pins."""
+    """Exit status of the first that fails, 0 if none does; DEVELOPMENT is installed."""
     environment.prepare(DEVELOPMENT)
     return _call(commands, variables)
 
@@ -129,6 +144,6 @@ def _usage() -> str:
 
 COMMANDS: Mapping[str, Command] = {
     command.__name__: command
-    for command in (run, demo, test, check, bench, drill, shots, migrate, flask)
+    for command in (run, demo, test, check, bench, drill, shots, migrate, flask, lock, audit, sbom)
 }
 ALONE = (run, demo, check, migrate)  # without arguments

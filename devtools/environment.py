@@ -1,4 +1,7 @@
-"""The environment of a command: ``.venv`` with what is pinned, and its processes' variables."""
+"""The environment of a command: ``.venv`` with what is locked, and its processes' variables.
+
+Every file that is installed must have a hash that the lock names, with uv as with pip.
+"""
 
 import fcntl
 import hashlib
@@ -13,13 +16,12 @@ from pathlib import Path
 
 from devtools import ROOT, Complaint
 
-UV = "uv==0.13.9"  # installs five times as fast as pip; if it cannot be had, pip does it
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 VENDOR = ROOT / "vendor"
-LOCAL = ("requirements.txt", "requirements-local.txt")
-DEMO = (*LOCAL, "requirements-demo.txt")
-DEVELOPMENT = (*DEMO, "requirements-dev.txt")
+LOCAL, DEMO, DEVELOPMENT = (f"requirements-{name}.txt" for name in ("local", "demo", "dev"))
+INSTALLER = "requirements-installer.txt"  # uv: five times as fast as pip, which takes its place
+_NESTED = (LOCAL, DEMO, DEVELOPMENT)  # each lock holds all of those before it
 PATIENCE = 10  # seconds between two signs of life
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -30,24 +32,48 @@ def say(words: str) -> None:
         print(f"dev    | {words}", flush=True)
 
 
-def prepare(files: Sequence[str]) -> None:
-    """Make ``.venv`` hold what these files pin, unless it does already.
+def prepare(lock: str) -> None:
+    """Make ``.venv`` hold what the lock names, unless it does already.
 
-    files   LOCAL, DEMO or DEVELOPMENT; each of them holds the ones before it
+    lock    LOCAL, DEMO or DEVELOPMENT
     raises  Complaint if it cannot be made
     """
-    if _is_stamped(files):
+    if _is_stamped(VENV, lock):
         return
     with _alone():
-        if _is_stamped(files):  # another ./dev did it meanwhile
+        if _is_stamped(VENV, lock):  # another ./dev did it meanwhile
             return
         started = time.monotonic()
-        _make_venv()
-        _install(files)
-        for known in (LOCAL, DEMO, DEVELOPMENT):
-            if set(known) <= set(files):
-                _stamp(known).write_text(_hash(known))
+        _make_venv(VENV)
+        _install(PYTHON, lock)
+        for contained in _NESTED[: _NESTED.index(lock) + 1]:
+            _stamp(VENV, contained).write_text(_hash(contained))
         say(f"the environment is ready, after {time.monotonic() - started:.0f} s")
+
+
+def prepare_separate(lock: str) -> Path:
+    """The Python of an environment of its own below ``.dev`` that holds what the lock names.
+
+    raises  Complaint if it cannot be made
+    """
+    venv = ROOT / ".dev" / Path(lock).stem
+    python = venv / "bin" / "python"
+    with _alone():
+        if not _is_stamped(venv, lock):
+            _make_venv(VENV)  # it holds the installer
+            _make_venv(venv)
+            _install(python, lock)
+            _stamp(venv, lock).write_text(_hash(lock))
+    return python
+
+
+def installer() -> Path | None:
+    """The uv of ``.venv``, installed if need be; None if it cannot be."""
+    with _alone():
+        _make_venv(VENV)
+        _install_uv()
+    uv = Path(program("uv"))
+    return uv if uv.exists() else None
 
 
 def variables(defaults: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -91,25 +117,25 @@ def read_file(path: Path) -> dict[str, str]:
     return found
 
 
-def _hash(files: Sequence[str]) -> str:
-    content = b"\0".join((ROOT / file).read_bytes() for file in files)
-    return hashlib.sha256(content).hexdigest()
+def _hash(lock: str) -> str:
+    return hashlib.sha256((ROOT / lock).read_bytes()).hexdigest()
 
 
-def _stamp(files: Sequence[str]) -> Path:
-    return VENV / f"{Path(files[-1]).stem}.sha256"
+def _stamp(venv: Path, lock: str) -> Path:
+    return venv / f"{Path(lock).stem}.sha256"
 
 
-def _is_stamped(files: Sequence[str]) -> bool:
-    stamp = _stamp(files)
-    return stamp.exists() and stamp.read_text() == _hash(files) and _works()
+def _is_stamped(venv: Path, lock: str) -> bool:
+    stamp = _stamp(venv, lock)
+    return stamp.exists() and stamp.read_text() == _hash(lock) and _works(venv)
 
 
-def _works() -> bool:
+def _works(venv: Path) -> bool:
     """The venv's Python starts: it does not once the Python that it was made from is gone."""
     check = "import sys; sys.exit(sys.version_info < (3, 11))"
+    command = [str(venv / "bin" / "python"), "-I", "-c", check]
     try:
-        return not subprocess.run([PYTHON, "-I", "-c", check], capture_output=True).returncode
+        return not subprocess.run(command, capture_output=True).returncode
     except OSError:
         return False
 
@@ -127,58 +153,79 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _make_venv() -> None:
-    if _works():
+def _make_venv(venv: Path) -> None:
+    if _works(venv):
         return
-    say(f"making .venv with Python {sys.version.split()[0]}")
+    name = venv.relative_to(ROOT)
+    say(f"making {name} with Python {sys.version.split()[0]}")
     # Without pip, since Debian's Python has no ensurepip; the vendored wheel does its work.
-    command = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)]
-    status, output = _run(command, "still making .venv")
+    command = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(venv)]
+    status, output = _run(command, f"still making {name}")
     if status:
-        raise Complaint(f".venv could not be made:\n{output}")
+        raise Complaint(f"{name} could not be made:\n{output}")
 
 
-def _pip() -> list[str]:
-    """The command of the vendored pip, whose wheel is what it was when it was put there."""
+def _pip(python: Path) -> list[str]:
+    """The vendored pip's command to install a lock, run by the Python that it installs for."""
     for line in (VENDOR / "SHA256SUMS").read_text().splitlines():
         digest, name = line.split()
         wheel = VENDOR / name
         if not wheel.exists() or hashlib.sha256(wheel.read_bytes()).hexdigest() != digest:
             raise Complaint(f"vendor/{name} is not the file that SHA256SUMS names; restore it")
-        return [str(PYTHON), f"{wheel}/pip", "--no-input", "--disable-pip-version-check"]
+        options = ["--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes"]
+        return [str(python), f"{wheel}/pip", "install", *options, "-r"]
     raise Complaint("vendor/SHA256SUMS names no wheel; restore it")
 
 
-def _install(files: Sequence[str]) -> None:
-    say(f"installing what {files[-1]} pins, from PyPI (10 to 60 s)")
-    pinned = [argument for file in files for argument in ("-r", file)]
-    output = _install_with_uv(pinned)
+def _install(python: Path, lock: str) -> None:
+    say(f"installing what {lock} names, from PyPI (10 to 60 s)")
+    output = _install_with_uv(python, lock)
     if output is None:
         return
     say("uv could not do it; installing with pip")
-    status, pip_output = _run([*_pip(), "install", "--quiet", *pinned], "still installing")
+    status, pip_output = _run([*_pip(python), lock], "still installing")
     if status:
         hint = "Is PyPI reachable? A proxy goes into HTTPS_PROXY, a mirror into PIP_INDEX_URL."
         raise Complaint(f"the packages could not be installed.\n{output}\n{pip_output}\n{hint}")
 
 
-def _install_with_uv(pinned: Sequence[str]) -> str | None:
-    """None once it has installed everything, else what it said."""
+def _install_with_uv(python: Path, lock: str) -> str | None:
+    """None once it has installed everything, else its output."""
     uv = Path(program("uv"))
+    output = _install_uv()
     if not uv.exists():
-        status, output = _run([*_pip(), "install", "--quiet", UV], "still getting uv")
-        if status or not uv.exists():
-            return output
-    command = [str(uv), "pip", "install", "--quiet", "--python", str(PYTHON), *pinned]
-    if CERTIFICATES.exists():
-        command.append("--system-certs")  # a company's own authority is only there
-    if not os.access(Path.home(), os.W_OK):
-        command.append("--no-cache")
+        return output
     try:
-        status, output = _run(command, "still installing")
+        status, output = _run([*_uv(python), lock], "still installing")
     except OSError as error:
         return str(error)
     return output if status else None
+
+
+def _uv(python: Path) -> list[str]:
+    """The command of uv to install a lock for this Python."""
+    command = [program("uv"), "pip", "install", "--quiet", "--python", str(python)]
+    return [*command, *uv_options(), "--require-hashes", "-r"]
+
+
+def _install_uv() -> str:
+    """The output of the installation, empty if uv is there at the version of its lock."""
+    if Path(program("uv")).exists() and _is_stamped(VENV, INSTALLER):
+        return ""
+    status, output = _run([*_pip(PYTHON), INSTALLER], "installing uv")
+    if not status:
+        _stamp(VENV, INSTALLER).write_text(_hash(INSTALLER))
+    return output
+
+
+def uv_options() -> list[str]:
+    """The options of every call of uv on this machine."""
+    options = []
+    if CERTIFICATES.exists():
+        options.append("--system-certs")  # a company's own authority is only there
+    if not os.access(Path.home(), os.W_OK):
+        options.append("--no-cache")
+    return options
 
 
 def _run(command: Sequence[str], words: str) -> tuple[int, str]:

@@ -19,8 +19,8 @@ class ApplicationError(Exception):
 class Unauthorized(ApplicationError):
     code, status = "unauthorized", 401
 
-    def __init__(self) -> None:
-        super().__init__("Invalid or missing API key")
+    def __init__(self, message: str = "Invalid or missing API key") -> None:
+        super().__init__(message)
 
 
 class Forbidden(ApplicationError):

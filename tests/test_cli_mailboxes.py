@@ -3,6 +3,7 @@
 import re
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import trustme
 from sqlalchemy.engine import Engine
 
 from app import ids
+from app.services import accounts, intakes, reading
+from app.services.intakes import IntakeFilter
 from app.settings import Settings
 from tests import imap
 from tests.documents import dmarc_xml
-from tests.factories import make_account, make_app
+from tests.factories import make_account, make_app, make_domain
 
 Run = Callable[..., str]
 MAIL = b"From: noreply@receiver.test\r\nContent-Type: text/xml\r\n\r\n" + dmarc_xml()
@@ -36,11 +39,18 @@ def run(database: Engine, settings: Settings) -> Run:
 @pytest.fixture
 def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Of a server with one mail, whose authority is trusted."""
+    with imap_server(tmp_path, monkeypatch, MAIL) as number:
+        yield number
+
+
+@contextmanager
+def imap_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mail: bytes) -> Iterator[int]:
+    """The port of a server with this mail."""
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     authority.issue_cert("127.0.0.1").configure_cert(context)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    with imap.serving(imap.numbered([MAIL]), context) as number:
+    with imap.serving(imap.numbered([mail]), context) as number:
         yield number
 
 
@@ -74,3 +84,41 @@ def test_what_goes_wrong_is_a_sentence(run: Run, port: int) -> None:
     assert f"there is no mailbox {unknown}" in run("pull", unknown, status=1)
     assert unknown in run("remove", "--account", "Acme", unknown, status=1)
     assert "it must read like mbx_" in run("pull", "7", status=2)
+
+
+RESULTS = b"Authentication-Results: mx.acme.test; dkim=pass header.d=receiver.test\r\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "provenance"),
+    [
+        ((), "unverified"),
+        (("--authserv-id", "MX.acme.test"), "authenticated"),
+        (("--authserv-id", "mx.other.test"), "unverified"),
+    ],
+)
+def test_results_count_in_a_mailbox_behind_the_server_that_the_operator_names(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str, ...],
+    provenance: str,
+) -> None:
+    make_domain(accounts.find("Acme").id, "acme.test")
+    with imap_server(tmp_path, monkeypatch, RESULTS + MAIL) as number:
+        run("pull", add(run, number, *more))
+    reading.run([])
+    [row], _ = intakes.search(accounts.find("Acme").id, IntakeFilter()).page(None, 9)
+    assert (row.state, row.provenance) == ("parsed", provenance)
+
+
+def test_trust_in_a_server_can_be_given_and_withdrawn(run: Run) -> None:
+    mailbox_id = add(run, 993)
+    assert "trusts" not in run("list", "--account", "Acme")
+    trust = ("trust-server", "--account", "Acme")
+    assert "trusts mx.acme.test" in run(*trust, "--authserv-id", " mx.acme.test", mailbox_id)
+    assert "trusts mx.acme.test" in run("list", "--account", "Acme")
+    run(*trust, "--authserv-id", "a;b", mailbox_id, status=1)
+    assert "trusts no server" in run(*trust, mailbox_id)
+    assert "trusts" not in run("list", "--account", "Acme")
+    run(*trust, ids.public("mbx", ids.new()), status=1)

@@ -22,7 +22,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from app import settings
 from app.errors import QuotaExceeded, ServiceUnavailable
 from app.protocols.report_limits import LIMITS
-from app.services import ingest_tokens, intakes
+from app.services import ingest_tokens, intakes, provenance
 from app.services.ingest_tokens import Sender
 from app.settings import Listen
 
@@ -67,7 +67,11 @@ class Intake:
         """Keep the mail for each recipient; LMTP has one reply for each (RFC 2033 §4.2)."""
         raw = envelope.content
         assert isinstance(raw, bytes)
-        claims = {"mailFrom": (envelope.mail_from or "")[:320], "peer": str(session.peer)[:64]}
+        claims = {
+            "mailFrom": (envelope.mail_from or "")[:320],
+            "peer": str(session.peer)[:64],
+            **provenance.received_by(settings.current().trusted_authserv_ids),
+        }
         replies = [
             await asyncio.to_thread(_keep, address, raw, claims) for address in envelope.rcpt_tos
         ]

@@ -1,6 +1,8 @@
-"""Where reports are posted to: an address that holds a token instead of a key.
+"""Where reports are posted to: the public report address of an account.
 
-What comes is kept before it is answered, and read after: no answer says what is in a file.
+The address is published in DNS, so what arrives there is unverified unless it is authenticated; an
+upload token shows that it comes from the account itself. A file is stored before it is
+acknowledged, and parsed after: no response says what is in it.
 """
 
 import re
@@ -13,10 +15,17 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from app import ids, settings
 from app.api import answers
 from app.api.contract import Shape, endpoint
-from app.errors import ApplicationError, InvalidRequest, NotFound, ServiceUnavailable
-from app.services import ingest_tokens, intakes
+from app.errors import (
+    ApplicationError,
+    InvalidRequest,
+    NotFound,
+    ServiceUnavailable,
+    Unauthorized,
+)
+from app.services import ingest_tokens, intakes, upload_tokens
 from app.services.ingest_tokens import Sender
 from app.services.intakes import Taken
+from app.services.upload_tokens import Uploader
 
 bp = Blueprint("ingest", __name__, url_prefix="/ingest")
 
@@ -50,6 +59,9 @@ def identify() -> None:
         return
     try:
         g.sender = ingest_tokens.resolve(str((request.view_args or {}).get("token")))
+        scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
+        if g.sender is not None and scheme.lower() == "bearer":
+            g.uploader = upload_tokens.authenticate(credential.strip())
     except ServiceUnavailable as error:
         g.unresolved = error
 
@@ -60,17 +72,32 @@ def sender_or_none() -> Sender | None:
     return sender
 
 
+def uploader_or_none() -> Uploader | None:
+    """The holder of the upload token, if there is a good one of the address's account."""
+    sender, uploader = sender_or_none(), g.get("uploader")
+    if sender is None or uploader is None or uploader.account_id != sender.account_id:
+        return None
+    return uploader  # type: ignore[no-any-return]
+
+
+def has_bad_token() -> bool:
+    """Whether the request carries an upload token that is not good for this address."""
+    return "uploader" in g and uploader_or_none() is None
+
+
 @bp.before_request
 def _bound() -> None:
     """Refuse who has no token, and bound what will be read of the others' bodies.
 
-    raises  NotFound, the same for every token that is not good
+    raises  NotFound, the same for every address that is not good; Unauthorized
     """
     unresolved: ApplicationError | None = g.get("unresolved")
     if unresolved is not None:
         raise unresolved
     if sender_or_none() is None:
         raise NotFound
+    if has_bad_token():
+        raise Unauthorized("Invalid upload token")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("Send the file as it is, without Content-Encoding")
     # One more: a body without a length is cut at the bound, and that must not go unseen.
@@ -99,7 +126,11 @@ def _take(raw: bytes, name: str | None) -> Taken:
     sender = sender_or_none()
     assert sender is not None  # or _bound has refused
     claims = {"address": request.remote_addr, "content_type": request.content_type}
-    return intakes.take_in(sender.account_id, raw, way="http", file_name=name, claims=claims)
+    uploader = uploader_or_none()
+    if uploader is not None:
+        claims["upload_token"] = uploader.token_id
+    way = "upload" if uploader else "http"
+    return intakes.take_in(sender.account_id, raw, way=way, file_name=name, claims=claims)
 
 
 def _body() -> bytes:

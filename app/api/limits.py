@@ -178,7 +178,9 @@ def _items(limits: str) -> list[RateLimitItem]:
 
 def _counted_as() -> tuple[str, str]:
     """As whom a call is counted, and what the limits are."""
-    if (sender := ingest.sender_or_none()) is not None:
+    if (uploader := ingest.uploader_or_none()) is not None:
+        return f"upload:{uploader.token_id}", settings.current().ingest_rate_limit
+    if (sender := ingest.sender_or_none()) is not None and not ingest.has_bad_token():
         return f"ingest:{sender.token_id}", settings.current().ingest_rate_limit
     if (caller := auth.caller_or_none()) is not None:
         return f"key:{caller.key_id}", caller.rate_limit or settings.current().rate_limit

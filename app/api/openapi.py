@@ -105,7 +105,12 @@ def document(app: Flask) -> dict[str, Any]:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "A key mp_… with scopes: " + ", ".join(Scope),
-                }
+                },
+                "uploadToken": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An upload token mu_… of the account that has the address",
+                },
             },
         },
     }
@@ -146,6 +151,7 @@ def _operation(rule: Rule, method: str, contract: Contract) -> dict[str, Any]:
                 }
             )
     if contract.takes_file:
+        operation["security"] = [{}, {"uploadToken": []}]
         operation["requestBody"] = {"required": True, "content": {"*/*": {}}}
     if contract.body is not None:
         operation["requestBody"] = {
@@ -208,7 +214,9 @@ def _refusals(contract: Contract) -> Mapping[int, str]:
     if not contract.is_public:
         return _REFUSALS
     found = {status: _REFUSALS[status] for status in _WITHOUT_KEY}
-    return {**found, 415: "It has an encoding"} if contract.takes_file else found
+    if contract.takes_file:
+        found |= {401: "The upload token is not good for this address", 415: "It has an encoding"}
+    return found
 
 
 def _content(contract: Contract) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import click
 from flask import Flask
 
 from app import ids, settings
-from app.cli import channels, mailboxes, reports
+from app.cli import channels, mailboxes, reports, upload_tokens
 from app.cli.base import OPERATOR, Command, Commands, moment, span
 from app.models.accounts import ROLES
 from app.models.keys import Scope
@@ -30,6 +30,7 @@ def init_app(app: Flask) -> None:
     reports.init_app(app)
     channels.init_app(app)
     mailboxes.init_app(app)
+    upload_tokens.init_app(app)
 
 
 @accounts_group.command("create")

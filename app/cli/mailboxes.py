@@ -14,6 +14,9 @@ from app.sources.mailbox import Account
 mailboxes_group = Commands("mailboxes", help="IMAP mailboxes that reports are pulled from.")
 
 _ACCOUNT = click.option("--account", required=True, help="Its name or id.")
+_AUTHSERV_ID = click.option(
+    "--authserv-id", help="The server whose Authentication-Results count: its own name for itself."
+)
 
 
 def init_app(app: Flask) -> None:
@@ -29,9 +32,13 @@ def init_app(app: Flask) -> None:
 @click.option("--folder", default="INBOX", show_default=True)
 @click.option("--done-folder", help="Where mails go once they are kept; else they are marked seen.")
 @click.option("--password", prompt=True, hide_input=True, help="Asked for if not given.")
-def add(account: str, **options: Any) -> None:
+@_AUTHSERV_ID
+def add(account: str, authserv_id: str | None, **options: Any) -> None:
     """Pull reports from a mailbox from now on."""
-    row = mailboxes.add(accounts.find(account).id, Account(**options), actor=OPERATOR)
+    account_id = accounts.find(account).id
+    row = mailboxes.add(account_id, Account(**options), actor=OPERATOR)
+    if authserv_id:
+        mailboxes.trust_server(account_id, row.id, authserv_id, actor=OPERATOR)
     print(f"{ids.public('mbx', row.id)}  {row.username} at {row.host}")
 
 
@@ -41,7 +48,13 @@ def list_mailboxes(account: str) -> None:
     """List an account's mailboxes, and how they fare."""
     for row in mailboxes.search(accounts.find(account).id):
         pulled = row.pulled_at.isoformat(timespec="seconds") if row.pulled_at else "never"
-        words = (f"{row.kept} kept", row.too_large and f"{row.too_large} too large", row.failure)
+        trusted = row.authserv_id and f"trusts {row.authserv_id}"
+        words = (
+            f"{row.kept} kept",
+            trusted,
+            row.too_large and f"{row.too_large} too large",
+            row.failure,
+        )
         print(
             ids.public("mbx", row.id),
             f"{row.username} at {row.host}, {row.folder}",
@@ -57,6 +70,17 @@ def list_mailboxes(account: str) -> None:
 def remove(account: str, mailbox_id: str) -> None:
     """Pull a mailbox no more."""
     mailboxes.remove(accounts.find(account).id, _id(mailbox_id), actor=OPERATOR)
+
+
+@mailboxes_group.command("trust-server")
+@_ACCOUNT
+@_AUTHSERV_ID
+@click.argument("mailbox_id")
+def trust_server(account: str, authserv_id: str | None, mailbox_id: str) -> None:
+    """Name the server that receives a mailbox's mail; without a name, trust none."""
+    account_id = accounts.find(account).id
+    row = mailboxes.trust_server(account_id, _id(mailbox_id), authserv_id, actor=OPERATOR)
+    print(f"{mailbox_id}  trusts {row.authserv_id or 'no server'}")
 
 
 @mailboxes_group.command("pull")

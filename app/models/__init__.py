@@ -32,6 +32,7 @@ from app.models.rollups import (
 )
 from app.models.scans import BatchScan, Scan, ScanBatch
 from app.models.senders import ReportWatch, SenderHost, SourceState
+from app.models.upload_tokens import UploadToken
 
 __all__ = [
     "Account",
@@ -79,5 +80,6 @@ __all__ = [
     "TlsPolicy",
     "TlsReport",
     "UncountedReport",
+    "UploadToken",
     "User",
 ]

@@ -16,6 +16,8 @@ class ReportMailbox(Base):
 
     password     sealed
     done_folder  where mails go once they are kept; without one they are marked as seen
+    authserv_id  the server that receives the mailbox's mail, by the name that it puts into
+                 Authentication-Results; None: that field proves nothing in this mailbox
     next_at      when it is to be pulled; while that is under way, when others may
     failure      why the last pull failed; None if it did not
     failing_since  when the first of the pulls began to fail that have failed in a row
@@ -36,6 +38,7 @@ class ReportMailbox(Base):
     password: Mapped[str] = mapped_column(String(2000))
     folder: Mapped[str] = mapped_column(String(200))
     done_folder: Mapped[str | None] = mapped_column(String(200))
+    authserv_id: Mapped[str | None] = mapped_column(String(253))
     created_by: Mapped[str] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

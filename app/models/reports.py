@@ -25,16 +25,17 @@ from app.models.accounts import utc_now
 RECEIVED = "received"
 ENDS = ("parsed", "duplicate", "conflict", "unattributed", "quarantined")
 STATES = (RECEIVED, *ENDS)
-WAYS = ("http", "mail", "mailbox", "cli", "dashboard")
+# How a file arrived: posted to the public address, with an upload token, by mail, …
+WAYS = ("http", "upload", "mail", "mailbox", "cli", "dashboard")
 MAX_ATTEMPTS = 3
 VERIFIED, FAILED = "verified", "failed"  # authenticity of a mail
 PROVENANCES = ("unverified", "token", "authenticated")  # each is worth more than the one before
 
 
 class IngestToken(Base):
-    """The word in an account's address for reports; whoever knows it may send some.
+    """A public report address of an account. It is published in DNS, so it proves nothing.
 
-    token       stored as it is: it is published in DNS
+    token       the last part of the address, stored in clear text
     expires_at  a rotated one goes on until then
     """
 

@@ -17,7 +17,6 @@ from app.db import now
 from app.models import DmarcReport, Domain, FailureReport, Intake
 from app.models import TlsReport as StoredTls
 from app.models.reports import PROVENANCES, RECEIVED
-from app.protocols import mail_author
 from app.protocols.dmarc_report import AggregateReport
 from app.protocols.report_limits import Refused
 from app.protocols.tls_report import TlsReport
@@ -33,8 +32,6 @@ _KEYS: Mapping[Kind, Sequence[str]] = {
     StoredTls: ("account_id", "domain_id", *_PERIOD),
     FailureReport: ("account_id", "content_digest"),
 }
-
-_TRUSTED_WAYS = ("http", "cli", "dashboard")  # whoever sent it had a token, or more
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,25 +164,18 @@ def _filing(
         return End("unattributed", "no_verified_domain", detail, about)
     head = report_rows.head(found.report, about, intake.account_id)
     _note_author(intake, found, head, str(domain.name))
+    worth = provenance.of(intake.way, found.author, head["reporter"])
     row = {
         "id": ids.new(), "account_id": intake.account_id, "domain_id": domain.id,
-        "intake_id": intake.id, "provenance": provenance_of(intake, found, head["reporter"]),
+        "intake_id": intake.id, "provenance": worth,
         "content_digest": found.digest, "received_at": intake.received_at, **head,
     }  # fmt: skip
     return Filing(intake, found, str(domain.name), about, row)
 
 
-def provenance_of(intake: Intake, found: Found, reporter: str | None) -> str:
-    """What a report from this file is worth: one of PROVENANCES."""
-    author = found.author
-    if author and author.is_proven and reporter and mail_author.is_aligned(author.domain, reporter):
-        return "authenticated"
-    return "token" if intake.way in _TRUSTED_WAYS else "unverified"
-
-
 def _note_author(intake: Intake, found: Found, head: Mapping[str, Any], own: str) -> None:
-    """Whether it came from whom it says, unless whoever sent it needs not show that."""
-    if intake.way in _TRUSTED_WAYS:
+    """Whether a report that arrived by mail comes from the reporter that it names."""
+    if intake.way not in provenance.MAIL_WAYS:
         return
     intake.author = found.author.domain if found.author else None
     intake.reporter = head["reporter"]
@@ -232,10 +222,10 @@ def _place_all(session: Session, filings: Sequence[Filing], moment: datetime) ->
 def _place_against(session: Session, filing: Filing, standing: Standing) -> tuple[str, UUID]:
     """How the file ends whose key another report has, and the report that is there then."""
     is_same = standing.content_digest == filing.found.digest
-    if is_same and standing.intake_id == filing.intake.id:
-        return "parsed", standing.id  # read again
     new, old = filing.row["provenance"], standing.provenance
     if PROVENANCES.index(new) <= PROVENANCES.index(old):
+        if is_same and standing.intake_id == filing.intake.id:
+            return "parsed", standing.id  # read again
         return ("duplicate" if is_same else "conflict"), standing.id
     _remove(session, filing.table, standing.id)
     _add(session, [filing])

@@ -18,7 +18,7 @@ from app.db import after_commit, now, transaction
 from app.errors import NotFound, QuotaExceeded
 from app.models import DmarcReport, FailureReport, Intake, RawFile, ReportDay, TlsReport
 from app.models.reports import RECEIVED
-from app.services import audit, listing
+from app.services import audit, listing, provenance
 from app.services.listing import Listing
 
 RING_AT_ONCE = 100  # ids in one job
@@ -86,7 +86,8 @@ def take_in(
         moment = now(session)
         known = _known(session, account_id, digest)
         if known is not None:
-            _revive(session, known, raw, moment)
+            is_better = _raise_rank(session, known, way, claims or {})
+            _revive(session, known, raw, moment, is_forced=is_better)
             return Taken(known, False)
         _count(session, account_id, len(raw), moment)
         _keep(session, account_id, digest, raw, moment)
@@ -223,14 +224,32 @@ def _known(session: Session, account_id: UUID, digest: bytes) -> Intake | None:
     )
 
 
-def _revive(session: Session, intake: Intake, raw: bytes, moment: datetime) -> None:
+def _raise_rank(session: Session, intake: Intake, way: str, claims: Mapping[str, Any]) -> bool:
+    """Note that the same bytes arrived again in a way that proves more; whether they did.
+
+    A copy that a stranger sent first must not take away what the account's own upload is worth.
+    """
+    if provenance.rank(way, claims) <= provenance.rank(intake.way, intake.claims):
+        return False
+    session.execute(
+        update(Intake)
+        .where(Intake.account_id == intake.account_id, Intake.sha256 == intake.sha256)
+        .values(way=way, claims=dict(claims))
+        .execution_options(synchronize_session=False)
+    )
+    return True
+
+
+def _revive(
+    session: Session, intake: Intake, raw: bytes, moment: datetime, *, is_forced: bool
+) -> None:
     """The same bytes again: read them once more if there is nothing left of the first time."""
     is_spent = intake.state in ("quarantined", "unattributed") and not session.scalar(
         select(func.count()).where(
             RawFile.account_id == intake.account_id, RawFile.sha256 == intake.sha256
         )
     )
-    if not is_spent and not _is_orphan(session, intake):
+    if not is_forced and not is_spent and not _is_orphan(session, intake):
         return
     _keep(session, intake.account_id, intake.sha256, raw, moment)
     same = (Intake.account_id == intake.account_id) & (Intake.sha256 == intake.sha256)

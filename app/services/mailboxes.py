@@ -3,6 +3,7 @@
 A mail is marked in the mailbox only once it is committed here; one that comes twice is one file.
 """
 
+import re
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from app.db import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
 from app.models import ReportMailbox
 from app.protocols import names
-from app.services import audit, intakes, sealing
+from app.services import audit, intakes, provenance, sealing
 from app.sources import mailbox
 from app.sources.contract import SourceFailed
 from app.sources.mailbox import Account
@@ -90,6 +91,46 @@ def remove(account_id: UUID, mailbox_id: UUID, *, actor: str) -> None:
             session, account_id, actor=actor, action="mailbox.removed",
             target=ids.public("mbx", mailbox_id),
         )  # fmt: skip
+
+
+def trust_server(
+    account_id: UUID, mailbox_id: UUID, authserv_id: str | None, *, actor: str
+) -> ReportMailbox:
+    """Name the server that receives the mailbox's mail; None: its results no longer count.
+
+    It holds for mail that is fetched from then on.
+
+    raises  NotFound; InvalidRequest
+    """
+    name = _authserv_id(authserv_id)
+    with transaction() as session:
+        row = session.scalar(
+            select(ReportMailbox)
+            .where(ReportMailbox.account_id == account_id, ReportMailbox.id == mailbox_id)
+            .with_for_update()
+        )
+        if row is None:
+            raise NotFound
+        row.authserv_id = name
+        audit.record(
+            session, account_id, actor=actor, action="mailbox.server_trusted",
+            target=ids.public("mbx", mailbox_id), authserv_id=name,
+        )  # fmt: skip
+    return row
+
+
+def _authserv_id(text: str | None) -> str | None:
+    """The name as it is compared (RFC 8601 §2.5).
+
+    raises  InvalidRequest
+    """
+    if text is None:
+        return None
+    name = text.strip().lower()
+    if not re.fullmatch(r"[!-:<-~]{1,253}", name):
+        message = "The name as it stands first in Authentication-Results, such as mx.example.com"
+        raise InvalidRequest([{"field": "authserv_id", "code": "invalid", "message": message}])
+    return name
 
 
 def ring_if_due() -> None:
@@ -195,6 +236,7 @@ def _pull(
         row.host, row.port, row.username, sealing.unseal(row.password, PURPOSE), row.folder,
         row.done_folder,
     )  # fmt: skip
+    claims = provenance.received_by([row.authserv_id] if row.authserv_id else [])
     until = time.monotonic() + PULL_SECONDS
     try:
         with mailbox.opened(access, context) as source:
@@ -205,7 +247,7 @@ def _pull(
                     too_large += 1
                     continue
                 taken = intakes.take_in(
-                    row.account_id, mail.read(), way="mailbox", file_name=mail.name
+                    row.account_id, mail.read(), way="mailbox", file_name=mail.name, claims=claims
                 )
                 kept, known = kept + taken.is_new, known + (not taken.is_new)
                 mail.acknowledge()

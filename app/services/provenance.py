@@ -1,17 +1,17 @@
-"""Which mails are provably from the domain that they say, so that a report in one is a reporter's;
-and which are provably not.
+"""What a report is worth: a function of how it arrived, by which server, and of signatures.
 
-A server that is trusted has said so, or a signature of the author's domain is valid, or is not.
+``of`` decides it. A mail is provably from the domain that it names if the server that received it
+for us says so, or if a signature of that domain is valid; it is provably not if both disagree.
 What cannot be found out (DNS is away, there is no signature, a key has gone) proves nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from app import settings
 from app.checks.answers import Answers, Door, OpenAnswers, Undetermined
 from app.models.reports import FAILED, VERIFIED
 from app.protocols import dkim_verification, mail_author, names, public_suffix
@@ -19,6 +19,9 @@ from app.protocols.dkim_verification import Verdict
 from app.protocols.mail_author import Signature
 
 SECONDS = 20.0  # for all questions of one group of mails
+TRUSTED_WAYS = ("upload", "cli", "dashboard")  # the sender had a secret of the account
+MAIL_WAYS = ("mail", "mailbox")  # a mail server of the operator's choice received it
+_SERVERS = "authservIds"
 
 
 Guard = Callable[[], AbstractContextManager[object]]
@@ -30,6 +33,18 @@ class Author:
 
     domain: str
     is_proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail that may prove its author.
+
+    servers  the authserv-ids of the servers that received it for us; ``receiving_servers``
+    """
+
+    id: UUID
+    raw: bytes
+    servers: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +83,68 @@ class _Signed:
         return dkim_verification.verify(self.raw, signature.index, key)
 
 
-def authors(
-    mails: Iterable[tuple[UUID, bytes]], door: Door | None, guard: Guard
-) -> Mapping[UUID, Author]:
+def of(received_via: str, author: Author | None, reporter: str | None) -> str:
+    """What a report is worth: one of PROVENANCES.
+
+    received_via  one of ``models.reports.WAYS``
+    author        of the mail that carried it, as far as that is proven
+    reporter      who made the report, by its own account
+    """
+    if author and author.is_proven and reporter and mail_author.is_aligned(author.domain, reporter):
+        return "authenticated"
+    return "token" if received_via in TRUSTED_WAYS else "unverified"
+
+
+def received_by(servers: Iterable[str]) -> dict[str, Any]:
+    """What is stored with a mail that one of these servers received for us."""
+    return {_SERVERS: sorted(servers)}
+
+
+def receiving_servers(received_via: str, claims: Mapping[str, Any]) -> Collection[str]:
+    """The servers that received a file for us; their Authentication-Results count.
+
+    returns  none unless it came by mail: everybody can write that field into a file
+    """
+    if received_via not in MAIL_WAYS:
+        return ()
+    return tuple(name.lower() for name in claims.get(_SERVERS, ()))
+
+
+def rank(received_via: str, claims: Mapping[str, Any]) -> int:
+    """How much the way that a file arrived can prove: more is better."""
+    if received_via in TRUSTED_WAYS:
+        return 2
+    return 1 if receiving_servers(received_via, claims) else 0
+
+
+def authors(mails: Iterable[Mail], door: Door | None, guard: Guard) -> Mapping[UUID, Author]:
     """Of each mail of which it can be told, by id: whether it is its author's.
 
     door     to the keys; without one no signature tells anything
     guard    entered around the verification of each mail; raises TimeoutError or MemoryError
     effects  asks DNS for keys: call it outside of any transaction
     """
-    servers = settings.current().trusted_authserv_ids
     found: dict[UUID, Author] = {}
     signed: list[_Signed] = []
-    for mail_id, raw in mails:
-        header = mail_author.fields(raw)
+    for mail in mails:
+        header = mail_author.fields(mail.raw)
         author = mail_author.author_domain(header)
         if author is None:
             continue
-        if mail_author.is_vouched_for(header, servers, author):
-            found[mail_id] = Author(author, True)
+        if mail_author.is_vouched_for(header, mail.servers, author):
+            found[mail.id] = Author(author, True)
         else:
-            is_denied = mail_author.is_denied(header, servers, author)
+            is_denied = mail_author.is_denied(header, mail.servers, author)
             signatures = mail_author.signatures(header, author)
             if is_denied or signatures:
                 is_whole = not mail_author.has_further_signatures(header)
-                signed.append(_Signed(mail_id, raw, author, signatures, is_denied, is_whole))
-    wanted = {signature.key_name for mail in signed for signature in mail.signatures}
+                signed.append(_Signed(mail.id, mail.raw, author, signatures, is_denied, is_whole))
+    wanted = {signature.key_name for candidate in signed for signature in candidate.signatures}
     keys = door.run(lambda open_answers: _keys(wanted, open_answers)) if door and wanted else {}
-    for mail in signed:
-        verdict = mail.verdict(keys, guard)
+    for candidate in signed:
+        verdict = candidate.verdict(keys, guard)
         if verdict is not Verdict.UNKNOWN:
-            found[mail.mail_id] = Author(mail.author, verdict is Verdict.VALID)
+            found[candidate.mail_id] = Author(candidate.author, verdict is Verdict.VALID)
     return found
 
 

@@ -27,7 +27,7 @@ from app.protocols import envelopes
 from app.protocols.report_limits import Refused
 from app.services import counting, filing, intakes, provenance
 from app.services.contents import Found, read
-from app.services.provenance import Author
+from app.services.provenance import Author, Mail
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,8 @@ class Claim:
     account_id: UUID
     sha256: bytes
     member: str
+    received_via: str
+    claims: Mapping[str, Any]
 
     @property
     def content(self) -> tuple[UUID, bytes]:
@@ -68,6 +70,12 @@ class Reading:
     claim: Claim
     found: Sequence[Found]
     mail: bytes = b""
+
+    def as_mail(self) -> Mail:
+        """The mail, with the servers that received it for us."""
+        claim = self.claim
+        servers = provenance.receiving_servers(claim.received_via, claim.claims)
+        return Mail(claim.intake_id, self.mail, servers)
 
 
 def run(
@@ -126,8 +134,11 @@ def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
                 attempt=Intake.attempt + 1,
                 lease_until=now(session) + settings.current().intake_lease,
             )
-            .returning(Intake.id, Intake.attempt, Intake.account_id, Intake.sha256, Intake.member)
-        ).all()
+            .returning(
+                Intake.id, Intake.attempt, Intake.account_id, Intake.sha256, Intake.member,
+                Intake.way, Intake.claims,
+            )
+        ).all()  # fmt: skip
     return sorted((Claim(*row) for row in taken), key=lambda claimed: claimed.intake_id)
 
 
@@ -241,7 +252,7 @@ def _with_authors(
     readings: Sequence[Reading], door: Door | None, guard: Guard
 ) -> Sequence[Reading]:
     """The same, with what is known of the mails' authors; asks the network."""
-    mails = [(reading.claim.intake_id, reading.mail) for reading in readings if reading.mail]
+    mails = [reading.as_mail() for reading in readings if reading.mail]
     authors = provenance.authors(mails, door, guard)
     return [_with_author(one, authors.get(one.claim.intake_id)) for one in readings]
 

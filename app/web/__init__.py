@@ -22,6 +22,7 @@ from app.web import (
     security,
     team,
     tls_records,
+    upload_tokens,
 )
 
 
@@ -39,7 +40,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     pages.handle_errors(web)
     filters.add_to(web)
     groups = (auth, overview, domains, mail, records, tls_records, reports, intake, alerts)
-    for group in (*groups, keys, intake_settings, channels, team, security, audit):
+    for group in (*groups, keys, intake_settings, upload_tokens, channels, team, security, audit):
         web.register_blueprint(group.bp)
     app.register_blueprint(web)
     app.after_request(pages.finish)

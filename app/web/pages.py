@@ -49,6 +49,7 @@ ROLES = {
     "web.intake": "member",
     "web.keys": "admin",
     "web.intake_settings": "admin",
+    "web.upload_tokens": "admin",
     "web.channels": "admin",
     "web.team": "admin",
 }

@@ -39,7 +39,7 @@ def full(client: Client) -> Client:
 
 def take(client: Client, *files: bytes) -> None:
     for raw in files:
-        intakes.take_in(client.account_id, raw, way="http", file_name="a.bin")
+        intakes.take_in(client.account_id, raw, way="upload", file_name="a.bin")
     reading.run([])
 
 

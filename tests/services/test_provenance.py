@@ -11,11 +11,13 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from sqlalchemy import func, select
 
 from app import settings as app_settings
 from app.db import transaction
-from app.models import Intake
-from app.services import intakes, reading
+from app.models import DmarcHour, DmarcReport, Intake
+from app.services import counting, intakes, reading
+from app.services import provenance as worth
 from tests.documents import dmarc_xml
 from tests.factories import make_account, make_domain
 from tests.zones import SERVFAIL, Zone, ZoneDoor
@@ -70,7 +72,8 @@ def provenance(raw: bytes, zone: Zone | None, way: str = "mail") -> str:
 
 
 def read(account_id: UUID, raw: bytes, zone: Zone | None, way: str = "mail") -> Intake:
-    taken = intakes.take_in(account_id, raw, way=way)
+    claims = worth.received_by(app_settings.current().trusted_authserv_ids)
+    taken = intakes.take_in(account_id, raw, way=way, claims=claims)
     reading.run([taken.intake.id], door=ZoneDoor(zone) if zone else None)
     with transaction(readonly=True) as session:
         intake = session.get_one(Intake, taken.intake.id)
@@ -149,6 +152,48 @@ def test_a_trusted_server_is_believed_and_dns_is_not_asked() -> None:
         assert provenance(results + mail(), zone) == "authenticated"
     assert provenance(results + mail(), zone) == "unverified"
     assert zone.asked == []
+
+
+@pytest.mark.parametrize(
+    ("way", "expected"),
+    [
+        ("mail", "authenticated"),
+        ("mailbox", "authenticated"),
+        ("http", "unverified"),
+        ("upload", "token"),
+        ("cli", "token"),
+        ("dashboard", "token"),
+    ],
+)
+def test_results_of_a_trusted_server_count_only_in_mail_that_it_received(
+    way: str, expected: str
+) -> None:
+    results = (
+        b"Authentication-Results: mx.monitoring.test; dmarc=pass header.from=reporter.test\r\n"
+    )
+    with trusting("mx.monitoring.test"):
+        assert provenance(results + mail(), None, way) == expected
+
+
+def test_results_count_only_from_the_server_that_received_the_mail() -> None:
+    results = b"Authentication-Results: mx.monitoring.test; dkim=pass header.d=reporter.test\r\n"
+    with trusting("mx.other.test"):
+        assert provenance(results + mail(), None) == "unverified"
+
+
+def test_own_upload_of_a_file_that_a_stranger_posted_first_is_trusted() -> None:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    raw = mail(report_id="7")
+    assert read(account.id, raw, None, "http").provenance == "unverified"
+    assert read(account.id, raw, None, "upload").provenance == "token"
+    assert read(account.id, raw, None, "http").provenance == "token"
+    with transaction(readonly=True) as session:
+        assert session.scalars(select(DmarcReport.provenance)).all() == ["token"]
+        trusted = select(DmarcHour.trusted, func.sum(DmarcHour.messages)).group_by("trusted")
+    counting.count_waiting()
+    with transaction(readonly=True) as session:
+        assert [bool(row[0]) for row in session.execute(trusted)] == [True]
 
 
 def test_a_proven_report_takes_the_place_of_one_that_anybody_could_have_sent() -> None:

@@ -30,6 +30,8 @@ LEAST = {
     "web.intake_settings.create": "admin",
     "web.intake_settings.rotate": "admin",
     "web.intake_settings.revoke": "admin",
+    "web.upload_tokens.create": "admin",
+    "web.upload_tokens.revoke": "admin",
     "web.channels.create": "admin",
     "web.channels.test": "admin",
     "web.channels.enable": "admin",

@@ -12,6 +12,7 @@ PAGES = (
     *("/", "/domains", "/domains/add", "/alerts", "/settings/keys", "/settings/team"),
     "/alerts/accepted",
     *("/reports", "/reports/tls", "/reports/failure", "/reports/intake", "/settings/intake"),
+    "/settings/upload-tokens",
     *(
         "/settings/notifications",
         "/settings/security",

@@ -114,7 +114,7 @@ class Story:
     def read(self) -> None:
         """Read the reports that have come, and a failure report, as a worker does."""
         raw = failure_mail("example.com")
-        intakes.take_in(self.client.account_id, raw, way="http")
+        intakes.take_in(self.client.account_id, raw, way="upload")
         reading.run([])
 
     def prove(self) -> None:

@@ -1,0 +1,46 @@
+"""Upload tokens in the dashboard and on the command line."""
+
+import re
+
+from flask import Flask
+
+from app import ids
+from app.services import accounts, ingest_tokens, upload_tokens
+from tests.factories import ACTOR
+from tests.web.conftest import Browser, make_browser
+
+
+def test_admin_creates_and_revokes_a_token(browser: Browser) -> None:
+    ingest_tokens.create(browser.account_id, actor=ACTOR)
+    created = browser.post("/settings/upload-tokens", name="mail server", days="30")
+    assert created.status_code == 201
+    [token] = set(re.findall(r"mu_[0-9A-Za-z]{50}", created.text))
+    assert upload_tokens.authenticate(token) is not None
+    page = browser.get("/settings/upload-tokens")
+    assert "mail server" in page
+    assert token not in page
+    browser.post(f"/settings/upload-tokens/{token[3:15]}/revoke")
+    assert upload_tokens.authenticate(token) is None
+    assert "revoked" in browser.get("/settings/upload-tokens")
+
+
+def test_bad_input_is_shown_in_the_form(browser: Browser) -> None:
+    for form in ({"name": ""}, {"name": "x", "days": "0"}):
+        assert browser.post("/settings/upload-tokens", **form).status_code == 400
+    assert upload_tokens.search(browser.account_id) == []
+
+
+def test_another_account_cannot_revoke_it(browser: Browser, stranger: Browser) -> None:
+    row, token = upload_tokens.issue(browser.account_id, "mine", actor=ACTOR)
+    response = stranger.post(f"/settings/upload-tokens/{row.token_id}/revoke")
+    assert response.status_code == 404
+    assert upload_tokens.authenticate(token) is not None
+
+
+def test_viewer_sees_no_secret(app: Flask, browser: Browser) -> None:
+    _, token = upload_tokens.issue(browser.account_id, "mine", actor=ACTOR)
+    account = accounts.find(ids.public("acc", browser.account_id))
+    viewer = make_browser(app, "vic@acme.test", role="viewer", account=account)
+    viewer.sign_in()
+    assert token not in viewer.get("/settings/upload-tokens")
+    assert viewer.post("/settings/upload-tokens", name="x").status_code == 403

@@ -19,7 +19,7 @@ from app.services import ingest_tokens, intakes, reading
 from app.services.intakes import IntakeFilter
 from app.settings import Settings
 from app.sources import files
-from tests.documents import dmarc_xml, mailed, tls_json
+from tests.documents import dmarc_xml, mailed, record, tls_json
 from tests.factories import make_account, make_app, make_domain
 
 Run = Callable[..., str]
@@ -184,3 +184,18 @@ def test_the_first_start_prints_both_addresses(run: Run) -> None:
     token = token_in(said)
     assert f"/ingest/{token}/tls-rpt" in said
     assert ingest_tokens.resolve(token) is not None
+
+
+def test_a_conflict_is_decided(run: Run, account_id: UUID) -> None:
+    for count in (50, 70):
+        raw = dmarc_xml(records=[record(count=count)])
+        intakes.take_in(account_id, raw, way="cli", file_name=f"{count}.xml")
+    reading.run([])
+    found = re.search(r"int_\w+", run("intake", "list", "--account", "Acme", "--state", "conflict"))
+    assert found is not None
+    run("intake", "use", "--account", "Acme", found[0])
+    run("intake", "use", "--account", "Acme", found[0], status=1)
+    run("intake", "use", "--account", "Acme", "int_x", status=1)
+    reading.run([])
+    listed = run("intake", "list", "--account", "Acme", "--state", "conflict")
+    assert "50.xml" in listed

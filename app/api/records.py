@@ -69,7 +69,9 @@ class DomainQuery(Exportable):
     from_at: inputs.Moment | None = Field(default=None, alias="from")
     to_at: inputs.Moment | None = Field(default=None, alias="to")
     reporter: inputs.Text | None = None
-    provenance: Literal["authenticated", "token", "unverified"] | None = None
+    provenance: Literal["authenticated", "token", "unverified", "trusted"] | None = Field(
+        default=None, description="of the reports; trusted: authenticated or token"
+    )
 
     @property
     def window(self) -> Window:

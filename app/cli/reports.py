@@ -13,7 +13,7 @@ from app.cli.base import OPERATOR, Command, Commands, span
 from app.errors import NotFound, QuotaExceeded
 from app.models import IngestToken
 from app.models.reports import STATES
-from app.services import accounts, ingest_tokens, intakes
+from app.services import accounts, ingest_tokens, intakes, report_conflicts
 from app.services.intakes import IntakeFilter
 from app.sources import files
 from app.sources.files import Item, TooLarge
@@ -118,6 +118,18 @@ def retry_intakes(reason: str | None, intake_id: str | None) -> None:
     if (reason is None) == (intake_id is None):
         raise click.UsageError("Give either an id or --reason")
     print(f"{intakes.retry(_intake_id(intake_id), reason)} will be read again")
+
+
+@intake_group.command("use")
+@_ACCOUNT
+@click.argument("intake_id")
+def use_report(account: str, intake_id: str) -> None:
+    """Count the report of a file in conflict instead of the one that it contradicts."""
+    found = _intake_id(intake_id)
+    if found is None:
+        raise NotFound
+    report_conflicts.use(accounts.find(account).id, found, actor=OPERATOR)
+    print(f"{intake_id} will be used")
 
 
 @intake_group.command("counts")

@@ -85,11 +85,13 @@ class Listed:
     narrowing: Narrowing
     addresses: Sequence[str]
     is_exact: bool
+    provenance: str | None = None  # of the reports; None: any
 
     @property
     def filters(self) -> dict[str, str]:
         """As it is asked for."""
         named = {"sourceIp": ",".join(self.addresses)} if self.addresses else {}
+        named |= {"provenance": self.provenance} if self.provenance else {}
         return named | self.narrowing.filters
 
     @property
@@ -114,11 +116,14 @@ class Ledger:
     """All mail of a window, by address and identity.
 
     identities  by number; a negative one stands for many that are too rare to be told
+    provenance  of the reports that all this mail is from; None: any
     """
 
     def __init__(
-        self, domain: str, sources: Sequence[Source], identities: Mapping[int, Identity]
-    ) -> None:
+        self, domain: str, sources: Sequence[Source], identities: Mapping[int, Identity],
+        provenance: str | None = None,
+    ) -> None:  # fmt: skip
+        self._provenance = provenance
         self._domain, self._sources, self._identities = domain, sources, identities
         self._sums: dict[Narrowing, int | None] = {}
         self._far: dict[Narrowing, bool] = {}
@@ -174,12 +179,12 @@ class Ledger:
 
     def part(self, messages: int, narrowing: Narrowing) -> Listed:
         """Those of so many messages, which fit, whatever address they came from."""
-        return Listed(narrowing, (), messages == self._listed(narrowing))
+        return self._list(narrowing, (), messages == self._listed(narrowing))
 
     def every(self, narrowing: Narrowing) -> Listed:
         """Those of all mail that is known to fit."""
         unclear = (self._fits(number, narrowing) is None for number in self._unclear)
-        return Listed(narrowing, (), not any(unclear))
+        return self._list(narrowing, (), not any(unclear))
 
     def author(self, name: str) -> Narrowing:
         """Mail from this author's domain, as the sources name it."""
@@ -193,24 +198,27 @@ class Ledger:
             for number in self._identities
         )
 
+    def _list(self, narrowing: Narrowing, addresses: Sequence[str], is_exact: bool) -> Listed:
+        return Listed(narrowing, addresses, is_exact, self._provenance)
+
     def _within(self, source: Source, messages: int, narrowing: Narrowing) -> Listed:
         """Those of so many of a source's messages, which fit; without addresses if it can be."""
         if messages == self._listed(narrowing):
-            return Listed(narrowing, (), True)
+            return self._list(narrowing, (), True)
         if source.has_more_addresses or len(source.addresses) > MOST_ADDRESSES:
-            return Listed(narrowing, (), False)  # all of it and more rather than some of it
+            return self._list(narrowing, (), False)  # all of it and more rather than some of it
         named = _most(source.addresses)
-        return Listed(narrowing, named, messages == self._listed(narrowing, named))
+        return self._list(narrowing, named, messages == self._listed(narrowing, named))
 
     def _by_address(self, sent: Mapping[str, int], messages: int, narrowing: Narrowing) -> Listed:
         known = Counter({address: count for address, count in sent.items() if address and count})
         named = _most(known)
         is_whole = len(named) == sum(count > 0 for count in sent.values())
         if named and is_whole and messages == self._listed(narrowing, named):
-            return Listed(narrowing, named, True)
+            return self._list(narrowing, named, True)
         if messages == self._listed(narrowing):
-            return Listed(narrowing, (), True)
-        return Listed(narrowing, named, False)
+            return self._list(narrowing, (), True)
+        return self._list(narrowing, named, False)
 
     def _listed(self, narrowing: Narrowing, addresses: Sequence[str] = ()) -> int | None:
         """What a list would have, of these addresses if any; None: it cannot be told."""

@@ -30,6 +30,7 @@ WAYS = ("http", "upload", "mail", "mailbox", "cli", "dashboard")
 MAX_ATTEMPTS = 3
 VERIFIED, FAILED = "verified", "failed"  # authenticity of a mail
 PROVENANCES = ("unverified", "token", "authenticated")  # each is worth more than the one before
+TRUSTED = "trusted"  # in filters: any provenance but unverified
 
 
 class IngestToken(Base):
@@ -78,6 +79,7 @@ class Intake(Base):
     reporter     of a report that came by mail: who it says that it is from
     author       the domain that the mail says it is from, if that is provably so or not so
     authenticity  whether those two fit: VERIFIED or FAILED; None: it cannot be told
+    is_preferred  a user decided to use its report instead of one that it contradicts
     attempt, lease_until, rung_at   as with a scan: the row is the job
     asked_again_at  when it was last asked to be read once more
     """
@@ -138,6 +140,7 @@ class Intake(Base):
     reporter: Mapped[str | None] = mapped_column(String(253))
     author: Mapped[str | None] = mapped_column(String(253))
     authenticity: Mapped[str | None] = mapped_column(String(16))
+    is_preferred: Mapped[bool] = mapped_column(default=False, server_default=false())
     parser_version: Mapped[int | None] = mapped_column()
     attempt: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -126,6 +126,23 @@ class ReportPosture:
 
 
 @dataclass(frozen=True, slots=True)
+class GradedPosture:
+    """What trusted reports tell of a domain, and what all its reports tell.
+
+    trusted     without the unverified reports, which anybody can have sent
+    everything  the same object if there are no unverified ones
+    """
+
+    trusted: ReportPosture
+    everything: ReportPosture
+
+    @property
+    def now(self) -> datetime:
+        """The moment at which all this is known."""
+        return self.everything.now
+
+
+@dataclass(frozen=True, slots=True)
 class Mailbox:
     """A mailbox whose pulls have failed in a row since then, and why the last one did."""
 
@@ -152,20 +169,31 @@ class Doubtful:
 
 
 @dataclass(frozen=True, slots=True)
+class DayFiles:
+    """Files that ended in the last day, and how many of them are quarantined, by reason."""
+
+    files: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def quarantined(self) -> int:
+        """Those that could not be parsed as reports."""
+        return sum(self.reasons.values())
+
+
+@dataclass(frozen=True, slots=True)
 class AccountPosture:
     """What came to an account in the last day, and whom it was about.
 
-    files, quarantined  that ended in the last day
-    reasons             why, with how many
+    own_files, all_files  of the last day: uploaded by the account itself, and all of them
     foreign             domains that the account has not verified, with how many reports a week
     failing             mailboxes that reports cannot be pulled from
     doubtful            who did not send what came in its name
     """
 
     now: datetime
-    files: int = 0
-    quarantined: int = 0
-    reasons: Mapping[str, int] = field(default_factory=dict)
+    own_files: DayFiles = DayFiles()
+    all_files: DayFiles = DayFiles()
     foreign: Mapping[str, int] = field(default_factory=dict)
     failing: Sequence[Mailbox] = ()
     doubtful: Sequence[Doubtful] = ()

@@ -257,19 +257,26 @@ RULES: tuple[Rule[ReportPosture], ...] = (
 
 
 def _parse_failed(posture: AccountPosture) -> Iterable[Draft] | None:
-    if posture.files < MIN_FILES:
-        return None
-    share = posture.quarantined / posture.files
-    if share <= MAX_QUARANTINED:
-        return []
-    return [Draft(
-        "report.parse_failed_rate", "", Severity.MEDIUM,
-        "Many of the files that come in cannot be read as reports",
-        f"{posture.quarantined} of {posture.files} files of the last day are in quarantine.",
-        {"observed": {"files": posture.files, "quarantined": posture.quarantined,
-                      "reasons": dict(posture.reasons)},
-         "threshold": {"share": MAX_QUARANTINED}},
-    )]  # fmt: skip
+    """Strangers can send as much as they like that is no report: what is not the account's own
+    upload is worth no more than info."""
+    is_known = False
+    for files, severity in (
+        (posture.own_files, Severity.MEDIUM),
+        (posture.all_files, Severity.INFO),
+    ):
+        if files.files < MIN_FILES:
+            continue
+        is_known = True
+        if files.quarantined / files.files > MAX_QUARANTINED:
+            return [Draft(
+                "report.parse_failed_rate", "", severity,
+                "Many of the files that come in cannot be read as reports",
+                f"{files.quarantined} of {files.files} files of the last day are in quarantine.",
+                {"observed": {"files": files.files, "quarantined": files.quarantined,
+                              "reasons": dict(files.reasons)},
+                 "threshold": {"share": MAX_QUARANTINED}},
+            )]  # fmt: skip
+    return [] if is_known else None
 
 
 def _foreign(posture: AccountPosture) -> Iterable[Draft]:
@@ -295,13 +302,9 @@ def _unhealthy(posture: AccountPosture) -> Iterable[Draft]:
 
 
 def _inauthentic(posture: AccountPosture) -> Iterable[Draft]:
-    """What strangers send is above info only where mails of the same reporter can be told from it.
-
-    Where none of its mails proves anything, they may be changed on their way to us.
-    """
+    """Anybody can send a mail that is provably not the reporter's, so that this is info."""
     return [Draft(
-        "report.authenticity_failed", found.reporter,
-        Severity.HIGH if found.is_well_known else Severity.INFO,
+        "report.authenticity_failed", found.reporter, Severity.INFO,
         "Reports are not from whom they say",
         f"{found.reports} reports of the last week say that they are from {found.reporter}. The "
         f"mails that brought them, in the name of {', '.join(found.authors[:3])}, are provably "

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select, true, update
 from sqlalchemy.orm import Session
 
 from app import db, ids, settings
@@ -202,8 +202,11 @@ def _above(name: str) -> list[str]:
 
 _DETAILS = {
     "duplicate": "The same report is there already",
-    "conflict": "Another report with the same reporter, id and period came first",
+    "conflict": "Another report with the same reporter, id and period is counted",
 }
+
+
+_DECIDED = "A user decided to use another report with the same reporter, id and period"
 
 
 def _place_all(session: Session, filings: Sequence[Filing], moment: datetime) -> None:
@@ -220,13 +223,17 @@ def _place_all(session: Session, filings: Sequence[Filing], moment: datetime) ->
 
 
 def _place_against(session: Session, filing: Filing, standing: Standing) -> tuple[str, UUID]:
-    """How the file ends whose key another report has, and the report that is there then."""
+    """How the file ends whose key another report has, and the report that is there then.
+
+    A report never takes the place of one with other content, whatever it is worth: a user decides.
+    """
     is_same = standing.content_digest == filing.found.digest
     new, old = filing.row["provenance"], standing.provenance
-    if PROVENANCES.index(new) <= PROVENANCES.index(old):
-        if is_same and standing.intake_id == filing.intake.id:
-            return "parsed", standing.id  # read again
-        return ("duplicate" if is_same else "conflict"), standing.id
+    if is_same and PROVENANCES.index(new) <= PROVENANCES.index(old):
+        is_again = standing.intake_id == filing.intake.id
+        return ("parsed" if is_again else "duplicate"), standing.id
+    if not is_same and not filing.intake.is_preferred:
+        return "conflict", standing.id
     _remove(session, filing.table, standing.id)
     _add(session, [filing])
     _supersede(session, standing.id, filing.row["id"], is_same=is_same)
@@ -245,19 +252,20 @@ def _standing(session: Session, filing: Filing) -> Standing:
 
 
 def _supersede(session: Session, old: UUID, new: UUID, *, is_same: bool) -> None:
-    """Whatever came to the old report belongs to the new one: as its repeat, or against it."""
-    session.execute(
-        update(Intake)
-        .where(Intake.report_id == old)
-        .values(
-            report_id=new,
-            state="duplicate" if is_same else "conflict",
-            detail="The same report came again from a better known sender"
-            if is_same
-            else "Another report with this key came from a better known sender",
+    """The files of the old report belong to the new one: as duplicates of it, or in conflict."""
+    counted = Intake.state.in_(("parsed",) if is_same else ("parsed", "duplicate"))
+    state = "duplicate" if is_same else "conflict"
+    detail = "The same report arrived again in a way that proves more" if is_same else _DECIDED
+    for values, files in (
+        ({"state": state, "detail": detail, "is_preferred": False}, counted),
+        ({"report_id": new}, true()),
+    ):
+        session.execute(
+            update(Intake)
+            .where(Intake.report_id == old, files)
+            .values(values)
+            .execution_options(synchronize_session=False)
         )
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:

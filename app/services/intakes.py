@@ -174,7 +174,7 @@ def retry(
             .limit(RETRY_AT_ONCE)
             .with_for_update(skip_locked=True)
         ).all()
-        _receive_again(session, Intake.id.in_(chosen), now(session))
+        parse_again(session, Intake.id.in_(chosen), now(session))
         if account_id is not None and chosen:
             target = ids.public("int", intake_id) if intake_id else reason or ""
             audit.record(
@@ -187,7 +187,7 @@ def retry(
 def retry_about(session: Session, account_id: UUID, domain: str) -> None:
     """A domain has become the account's: read again what nobody's reports were; a step."""
     name = domain.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-    _receive_again(
+    parse_again(
         session,
         (Intake.account_id == account_id)
         & (Intake.state == "unattributed")
@@ -197,7 +197,8 @@ def retry_about(session: Session, account_id: UUID, domain: str) -> None:
     )
 
 
-def _receive_again(session: Session, wanted: Any, moment: datetime) -> None:
+def parse_again(session: Session, wanted: Any, moment: datetime) -> None:
+    """Have a worker parse these files once more; runs in the caller's transaction."""
     chosen = session.scalars(
         update(Intake)
         .where(wanted)
@@ -253,7 +254,7 @@ def _revive(
         return
     _keep(session, intake.account_id, intake.sha256, raw, moment)
     same = (Intake.account_id == intake.account_id) & (Intake.sha256 == intake.sha256)
-    _receive_again(session, same, moment)
+    parse_again(session, same, moment)
     session.refresh(intake)
 
 

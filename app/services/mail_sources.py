@@ -30,6 +30,7 @@ from app.models import (
     SenderHost,
     SourceState,
 )
+from app.models.reports import TRUSTED
 from app.services import analytics, audit, counting, domains, kept, rollups
 from app.services.kept import Kept
 
@@ -46,6 +47,7 @@ class Sending:
     known  what its last scans know of it, by check
     days   of the window that have reports
     ledger  of all this mail, to be asked for the records behind a figure
+    is_trusted_only  what only unverified reports say is left out
     """
 
     domain: Domain
@@ -57,6 +59,7 @@ class Sending:
     days: int
     reporters: int
     ledger: Ledger
+    is_trusted_only: bool = False
 
     @property
     def messages(self) -> int:
@@ -144,13 +147,19 @@ def _expect_source(session: Session, domain: Domain, source: str) -> None:
 _kept = Kept[Sending]()
 
 
-def load(session: Session, domain: Domain, window: Window) -> Sending:
+def load(
+    session: Session, domain: Domain, window: Window, *, is_trusted_only: bool = False
+) -> Sending:
     """As ``search``, as a step. It is not to be changed: others are given the same.
+
+    is_trusted_only  leave out what only unverified reports say, which anybody can have sent
 
     What was found lately is found again only if reports were counted in the window since, a scan
     knows other things or somebody has said something of a source. Of reverse names and of what
     came before or after the window it may be ``kept.SECONDS`` old.
     """
+    if is_trusted_only and not unverified_messages(session, domain.id, window):
+        is_trusted_only = False  # it is the same
     state = session.get(DomainState, domain.id)
     states = _states(session, domain)
     stamp = (
@@ -158,21 +167,43 @@ def load(session: Session, domain: Domain, window: Window) -> Sending:
         state and state.updated_at,
         tuple(sorted(states.items())),
     )
-    if found := _kept.get((domain.id, window), stamp):
+    question = (domain.id, window, is_trusted_only)
+    if found := _kept.get(question, stamp):
         return replace(found, domain=domain)
-    sending = _gathered(session, domain, window, state.known if state else {}, states)
-    _kept.put((domain.id, window), stamp, sending)
+    mail = _Mail(domain, window, is_trusted_only)
+    sending = _gathered(session, mail, state.known if state else {}, states)
+    _kept.put(question, stamp, sending)
     return sending
 
 
+def unverified_messages(session: Session, domain_id: UUID, window: Window) -> int:
+    """How many messages of the window are in unverified reports; a step."""
+    statement = select(analytics.sum_of(DmarcHour.messages)).where(
+        DmarcHour.domain_id == domain_id,
+        DmarcHour.hour >= window.start,
+        DmarcHour.hour < window.stop,
+        ~DmarcHour.trusted,
+    )
+    return session.scalar(statement) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """Which mail is looked at."""
+
+    domain: Domain
+    window: Window
+    is_trusted_only: bool
+
+
 def _gathered(
-    session: Session, domain: Domain, window: Window, known: Mapping[str, Any],
-    states: Mapping[str, State],
-) -> Sending:  # fmt: skip
-    flows, hosts = _flows(session, domain.id, window)
+    session: Session, mail: _Mail, known: Mapping[str, Any], states: Mapping[str, State]
+) -> Sending:
+    domain, window = mail.domain, mail.window
+    flows, hosts = _flows(session, mail)
     found = _identities(session, domain.id, {flow.identity for flow in flows})
     if len(flows) >= MAX_FLOWS + MAX_IDENTITIES:
-        more, alike = _left(session, domain, window)
+        more, alike = _left(session, mail)
         flows, found = flows + more, found | alike
     context = Context(
         domain=domain.name,
@@ -181,13 +212,14 @@ def _gathered(
         hosts=hosts,
         states=states,
     )
-    reported = hours(session, domain.id, window)
+    reported = hours(session, domain.id, window, is_trusted_only=mail.is_trusted_only)
     gathered = sources.gather(flows, found, context)
     return Sending(
         domain, window, gathered, found, context, known,
         days=len({hour // 24 for _, hour, _ in reported}),
         reporters=len({reporter for reporter, *_ in reported}),
-        ledger=Ledger(domain.name, gathered, found),
+        ledger=Ledger(domain.name, gathered, found, TRUSTED if mail.is_trusted_only else None),
+        is_trusted_only=mail.is_trusted_only,
     )  # fmt: skip
 
 
@@ -211,13 +243,13 @@ def _identities(session: Session, domain_id: UUID, numbers: Iterable[int]) -> di
     return found
 
 
-def _flows(session: Session, domain_id: UUID, window: Window) -> tuple[list[Flow], dict[str, Host]]:
+def _flows(session: Session, mail: _Mail) -> tuple[list[Flow], dict[str, Host]]:
     """The flows of the window, and what is known of their addresses.
 
     The largest are told one by one; of the rest, who may be a million, what all that have an
     identity sent, for the identities with the most messages.
     """
-    parts = _parts(session, domain_id, window)
+    parts = _parts(session, mail)
     one_by_one = (
         select(
             DmarcFlow.source_ip, DmarcFlow.identity_id, parts.largest.c.messages,
@@ -226,7 +258,7 @@ def _flows(session: Session, domain_id: UUID, window: Window) -> tuple[list[Flow
         )
         .join(DmarcFlow, DmarcFlow.id == parts.largest.c.flow_id)
         .outerjoin(SenderHost, SenderHost.address == DmarcFlow.source_ip)
-        .where(DmarcFlow.domain_id == domain_id)
+        .where(DmarcFlow.domain_id == mail.domain.id)
     )  # fmt: skip
     nothing = (null(), null(), null(), null())
     together = select(literal(sources.ELSEWHERE), *parts.told.c, *nothing)
@@ -251,8 +283,12 @@ class _Parts:
     left: Select[Any]
 
 
-def _parts(session: Session, domain_id: UUID, window: Window) -> _Parts:
-    counts = analytics.flow_counts(session, domain_id, window).cte("counts")
+def _parts(session: Session, mail: _Mail) -> _Parts:
+    domain_id = mail.domain.id
+    told_of = analytics.flow_counts(session, domain_id, mail.window)
+    if mail.is_trusted_only:
+        told_of = told_of.having(told_of.selected_columns.flow_id.in_(_trusted_flows(domain_id)))
+    counts = told_of.cte("counts")
     largest = (
         select(counts).order_by(counts.c.messages.desc(), counts.c.flow_id).limit(MAX_FLOWS)
     ).cte("largest")
@@ -272,11 +308,18 @@ def _parts(session: Session, domain_id: UUID, window: Window) -> _Parts:
     return _Parts(largest, told, left)
 
 
-def _left(
-    session: Session, domain: Domain, window: Window
-) -> tuple[list[Flow], dict[int, Identity]]:
+def _trusted_flows(domain_id: UUID) -> Select[int]:
+    """The ids of the flows that trusted reports tell of."""
+    return (
+        select(DmarcFlow.id)
+        .join(DmarcIdentity, DmarcIdentity.id == DmarcFlow.identity_id)
+        .where(DmarcFlow.domain_id == domain_id, DmarcIdentity.trusted)
+    )
+
+
+def _left(session: Session, mail: _Mail) -> tuple[list[Flow], dict[int, Identity]]:
     """What flows beyond those of ``_flows`` sent, by all that a policy asks of an identity."""
-    left = _parts(session, domain.id, window).left.subquery()
+    domain, left = mail.domain, _parts(session, mail).left.subquery()
     is_own = (DmarcIdentity.header_from == domain.name).label("is_own")
     keys = (
         is_own, DmarcIdentity.disposition, DmarcIdentity.dkim, DmarcIdentity.spf,
@@ -303,7 +346,9 @@ def _states(session: Session, domain: Domain) -> dict[str, State]:
     return {row.source: State(row.state, row.note, row.actor) for row in rows}
 
 
-def hours(session: Session, domain_id: UUID, window: Window) -> list[tuple[str, int, int]]:
+def hours(
+    session: Session, domain_id: UUID, window: Window, *, is_trusted_only: bool = False
+) -> list[tuple[str, int, int]]:
     """(reporter, hour, messages) of the window; a step."""
     rows = session.execute(
         select(DmarcHour.reporter, DmarcHour.hour, analytics.sum_of(DmarcHour.messages))
@@ -311,6 +356,7 @@ def hours(session: Session, domain_id: UUID, window: Window) -> list[tuple[str, 
             DmarcHour.domain_id == domain_id,
             DmarcHour.hour >= window.start,
             DmarcHour.hour < window.stop,
+            *([DmarcHour.trusted] if is_trusted_only else []),
         )
         .group_by(DmarcHour.reporter, DmarcHour.hour)
     )

@@ -15,7 +15,7 @@ from app.insight.identities import Identity
 from app.insight.periods import Window
 from app.insight.readiness import Evidence, Published, Step
 from app.insight.simulate import Mail, Modes, Proposal, Replay, Simulation
-from app.models import ReporterCount
+from app.models import Domain, ReporterCount
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
 from app.services import analytics, counting, mail_sources, rollups
@@ -107,16 +107,21 @@ class Simulated:
 
 
 def may_raise(account_id: UUID, ref: str, window: Window) -> Readiness:
-    """Whether the domain's policy may go one step up.
+    """Whether the domain's policy may go one step up, by trusted reports alone.
 
     raises  NotFound
     """
     with counting.counted(account_id, ref) as (session, domain):
-        return judge(mail_sources.load(session, domain, window))
+        return judge(session, domain, window)
 
 
-def judge(sending: Sending) -> Readiness:
-    """As ``may_raise``, of what is loaded already."""
+def judge(session: Session, domain: Domain, window: Window) -> Readiness:
+    """As ``may_raise``; runs in the caller's transaction.
+
+    Unverified reports make a domain neither ready nor not ready: anybody can send them.
+    """
+    sending = mail_sources.load(session, domain, window, is_trusted_only=True)
+    unverified = mail_sources.unverified_messages(session, domain.id, window)
     found = readiness.evidence(
         sending.sources,
         window_days=sending.window.days,
@@ -134,6 +139,8 @@ def judge(sending: Sending) -> Readiness:
         missing.append(f"reports of {readiness.MIN_DAYS} days: there are {found.days}")
     if found.messages < readiness.MIN_MESSAGES:
         missing.append(f"{readiness.MIN_MESSAGES} good messages: there are {found.messages}")
+    if missing and unverified:
+        missing.append(f"trusted reports: {unverified} messages of unverified ones do not count")
     return Readiness(sending, found, published, steps, missing)
 
 

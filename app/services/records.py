@@ -14,6 +14,7 @@ from app.db import transaction
 from app.insight import behind, periods
 from app.insight.periods import Window
 from app.models import DmarcRecord, DmarcReport
+from app.models.reports import PROVENANCES, TRUSTED
 from app.protocols import dmarc_report_values
 from app.services import domains, reports, rollups
 from app.services.listing import Listing
@@ -138,10 +139,12 @@ def _conditions(filters: RecordFilter) -> list[ColumnElement[bool]]:
     for column, value in (
         (DmarcRecord.disposition, filters.disposition),
         (DmarcReport.reporter, filters.reporter),
-        (DmarcReport.provenance, filters.provenance),
+        (DmarcReport.provenance, filters.provenance if filters.provenance != TRUSTED else None),
     ):
         if value:
             found.append(column == value.lower())
+    if filters.provenance == TRUSTED:
+        found.append(DmarcReport.provenance != PROVENANCES[0])
     if filters.header_from:
         found.append(DmarcRecord.header_from == _name(filters.header_from))
     found += _raw_results(filters)

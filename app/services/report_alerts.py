@@ -5,6 +5,7 @@ What is read and judged is read before the transaction that writes, so that inta
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,11 +18,12 @@ from app.db import after_commit, now, transaction
 from app.models import Account, Domain, Intake, ReportMailbox, ReportWatch
 from app.models.reports import FAILED, VERIFIED
 from app.rules import forged, reports, senders
-from app.rules.posture import BASELINE_DAYS, AccountPosture, Doubtful, Mailbox
-from app.services import alerts, counting, report_postures, turns
+from app.rules.graded import graded
+from app.rules.posture import BASELINE_DAYS, AccountPosture, DayFiles, Doubtful, Mailbox
+from app.services import alerts, counting, provenance, report_postures, turns
 from app.services.report_postures import PATIENCE
 
-RULES = (*reports.RULES, *senders.RULES, *forged.RULES)
+RULES = tuple(map(graded, (*reports.RULES, *senders.RULES, *forged.RULES)))
 EVERY = timedelta(hours=1)
 AT_ONCE = 10
 RUN_SECONDS = 20.0  # of one job: files of reports wait behind it; the clock rings for the rest
@@ -119,19 +121,7 @@ def judge_accounts() -> None:
 
 def _judge_account(session: Session, account: Account) -> None:
     moment = now(session)
-    counts: dict[str, int] = {}
-    reasons: dict[str, int] = {}
-    for state, reason, count in session.execute(
-        select(Intake.state, Intake.reason, func.count())
-        .where(
-            Intake.account_id == account.id,
-            Intake.finished_at >= moment - timedelta(days=1),
-        )
-        .group_by(Intake.state, Intake.reason)
-    ):
-        counts[state] = counts.get(state, 0) + count
-        if state == "quarantined":
-            reasons[reason or ""] = count
+    own, total = _day_files(session, account.id, moment)
     foreign = session.execute(
         select(Intake.about, func.count())
         .where(
@@ -144,12 +134,31 @@ def _judge_account(session: Session, account: Account) -> None:
         .limit(reports.MOST)
     ).all()
     posture = AccountPosture(
-        moment, sum(counts.values()), counts.get("quarantined", 0), reasons,
+        moment, own, total,
         {about: count for about, count in foreign if about}, _failing(session, account.id),
         _doubtful(session, account.id, moment),
     )  # fmt: skip
     standing = alerts.standing_of_account(session, account.id)
     alerts.evaluate(session, account, posture, standing, rules=reports.ACCOUNT_RULES)
+
+
+def _day_files(session: Session, account_id: UUID, moment: datetime) -> tuple[DayFiles, DayFiles]:
+    """The files that ended in the last day: the account's own uploads, and all."""
+    is_own = Intake.way.in_(provenance.TRUSTED_WAYS).label("is_own")
+    rows = session.execute(
+        select(is_own, Intake.state, Intake.reason, func.count())
+        .where(Intake.account_id == account_id, Intake.finished_at >= moment - timedelta(days=1))
+        .group_by(is_own, Intake.state, Intake.reason)
+    ).all()
+    counted = []
+    for only_own in (True, False):
+        reasons, files = Counter[str](), 0
+        for own, state, reason, count in rows:
+            if own or not only_own:
+                files += count
+                reasons[reason or ""] += count * (state == "quarantined")
+        counted.append(DayFiles(files, +reasons))
+    return counted[0], counted[1]
 
 
 def _failing(session: Session, account_id: UUID) -> list[Mailbox]:

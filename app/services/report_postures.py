@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.db import now
@@ -16,6 +16,7 @@ from app.insight.periods import Window, at, hour_of
 from app.models import (
     DmarcFlow,
     DmarcHour,
+    DmarcIdentity,
     DmarcReport,
     DnsChange,
     Domain,
@@ -25,10 +26,19 @@ from app.models import (
     ReportMailbox,
     TlsReport,
 )
+from app.models.reports import PROVENANCES
 from app.protocols import timestamps
 from app.rules import senders
-from app.rules.posture import BASELINE_DAYS, RECENT_DAYS, Mail, ReportPosture, Tls, Volume
-from app.services import mail_sources, policy_change, rollups, tls_sessions
+from app.rules.posture import (
+    BASELINE_DAYS,
+    RECENT_DAYS,
+    GradedPosture,
+    Mail,
+    ReportPosture,
+    Tls,
+    Volume,
+)
+from app.services import mail_sources, policy_change, rollups, tls_policies, tls_sessions
 
 PATIENCE = timedelta(minutes=10)  # with files that wait
 TLS_DAYS = (2, 7, 14, 90)
@@ -37,14 +47,29 @@ SAMPLES = 5
 DAY = 24
 
 
-def of_domain(session: Session, domain: Domain) -> ReportPosture:
-    """What they tell of the last days, and of the weeks before."""
+def of_domain(session: Session, domain: Domain) -> GradedPosture:
+    """What they tell of the last days, and of the weeks before: trusted reports, and all."""
+    everything = _of_domain(session, domain, is_trusted_only=False)
+    if not _has_unverified(session, domain):
+        return GradedPosture(everything, everything)
+    return GradedPosture(_of_domain(session, domain, is_trusted_only=True), everything)
+
+
+def _has_unverified(session: Session, domain: Domain) -> bool:
+    """Whether the trusted reports are not all there are."""
+    mail = exists().where(DmarcIdentity.domain_id == domain.id, ~DmarcIdentity.trusted)
+    tls = exists().where(TlsReport.domain_id == domain.id, TlsReport.provenance == PROVENANCES[0])
+    return bool(session.scalar(select(or_(mail, tls))))
+
+
+def _of_domain(session: Session, domain: Domain, *, is_trusted_only: bool) -> ReportPosture:
     moment = now(session)
     hour = hour_of(moment) + 1
     turn = hour - RECENT_DAYS * DAY
-    recent = mail_sources.load(session, domain, Window(turn, hour))
-    before = mail_sources.load(session, domain, Window(turn - BASELINE_DAYS * DAY, turn))
-    ready = policy_change.judge(mail_sources.load(session, domain, Window(hour - 30 * DAY, hour)))
+    now_, usual = Window(turn, hour), Window(turn - BASELINE_DAYS * DAY, turn)
+    recent = mail_sources.load(session, domain, now_, is_trusted_only=is_trusted_only)
+    before = mail_sources.load(session, domain, usual, is_trusted_only=is_trusted_only)
+    ready = policy_change.judge(session, domain, Window(hour - 30 * DAY, hour))
     published, known = ready.published, recent.known.get("dmarc", {}).get("facts")
     mail_now, mail_before = _mail(session, recent), _mail(session, before)
     quiet = senders.quiet(mail_now, mail_before)
@@ -59,11 +84,14 @@ def of_domain(session: Session, domain: Domain) -> ReportPosture:
         rua=known.get("rua", []) if known else None,
         policy_since=_policy_since(session, domain),
         last_report_at=_last_report_at(session, domain),
-        first_hour=_first_hour(session, domain),
-        reporters=_reporters(session, domain, hour),
+        first_hour=_first_hour(session, domain, is_trusted_only),
+        reporters=_reporters(session, domain, hour, is_trusted_only),
         recent=mail_now,
         before=mail_before,
-        tls=[_tls(session, domain, Window(hour - days * DAY, hour)) for days in TLS_DAYS],
+        tls=[
+            _tls(session, domain, Window(hour - days * DAY, hour), is_trusted_only)
+            for days in TLS_DAYS
+        ],
         step=ready.steps[0] if ready.steps else None,
         record_name=published.name if published else None,
         failure_reports=failures,
@@ -79,15 +107,19 @@ def _last_report_at(session: Session, domain: Domain) -> datetime | None:
     )
 
 
-def _first_hour(session: Session, domain: Domain) -> int | None:
-    return session.scalar(
-        select(func.min(DmarcFlow.first_hour)).where(DmarcFlow.domain_id == domain.id)
-    )
+def _first_hour(session: Session, domain: Domain, is_trusted_only: bool) -> int | None:
+    statement = select(func.min(DmarcFlow.first_hour)).where(DmarcFlow.domain_id == domain.id)
+    if is_trusted_only:
+        identity = DmarcIdentity.id == DmarcFlow.identity_id
+        statement = statement.join(DmarcIdentity, identity).where(DmarcIdentity.trusted)
+    return session.scalar(statement)
 
 
-def _reporters(session: Session, domain: Domain, hour: int) -> list[Reporter]:
+def _reporters(
+    session: Session, domain: Domain, hour: int, is_trusted_only: bool
+) -> list[Reporter]:
     window = Window(hour - COVERAGE_DAYS * DAY, hour)
-    told = mail_sources.hours(session, domain.id, window)
+    told = mail_sources.hours(session, domain.id, window, is_trusted_only=is_trusted_only)
     return coverage.reporters(told, hour - 1, mail_sources.inner_hours(session, domain.id, window))
 
 
@@ -95,7 +127,7 @@ def _mail(session: Session, sending: mail_sources.Sending) -> Mail:
     domain, identities = sending.domain.name, sending.identities
     published = sending.known.get("dkim", {}).get("facts", {}).get("selectors", {})
     return Mail(
-        everything=_volume(session, sending, verified=False),
+        everything=_volume(session, sending, verified=sending.is_trusted_only),
         verified=_volume(session, sending, verified=True),
         sources=sending.sources,
         identities=identities,
@@ -176,8 +208,9 @@ def _is_behind(session: Session, account_id: UUID, moment: datetime) -> bool:
     return any(session.scalar(one.limit(1)) is not None for one in (waiting, failing))
 
 
-def _tls(session: Session, domain: Domain, window: Window) -> Tls:
-    found = tls_sessions.read(session, domain.id, window, None)
+def _tls(session: Session, domain: Domain, window: Window, is_trusted_only: bool) -> Tls:
+    within = tls_policies.counted(domain.id, window, is_trusted_only=is_trusted_only)
+    found = tls_sessions.sums(session, within)
     verified = session.scalar(
         select(TlsReport.id)
         .where(

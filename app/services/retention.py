@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, exists, or_, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app import settings
 from app.db import now, transaction
@@ -85,7 +85,10 @@ def _is_over(session: Session) -> Any:
     current = settings.current()
     moment = now(session)
     age = RawFile.created_at
-    is_settled = ~_has(Intake.state.not_in(("parsed", "duplicate")))
+    rival = aliased(Intake)
+    is_contested = exists().where(rival.report_id == Intake.report_id, rival.state == "conflict")
+    # A user may still decide between the two files of a conflict, and reverse that.
+    is_settled = ~_has(Intake.state.not_in(("parsed", "duplicate")) | is_contested)
     is_private = is_settled & ~_has(Intake.kind != "failure")
     return ~_has(Intake.state == RECEIVED) & (
         is_private

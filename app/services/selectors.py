@@ -15,6 +15,7 @@ from app import db
 from app.checks.contract import MAX_SEEN_SELECTORS
 from app.db import now, transaction
 from app.models import SeenSelector
+from app.models.reports import PROVENANCES
 from app.protocols.dmarc_report import AggregateReport
 
 KEPT = timedelta(days=60)
@@ -32,6 +33,8 @@ def learn(
     """
     latest: dict[tuple[UUID, str, str], Mapping[str, Any]] = {}
     for row, report, domain in reports:
+        if row["provenance"] == PROVENANCES[0]:
+            continue  # a stranger must not decide which selectors scans look for
         for name, selector in islice(_signed(report, domain), MAX_LEARNT):
             key = (row["domain_id"], name, selector)
             if key not in latest or latest[key]["end_at"] < row["end_at"]:

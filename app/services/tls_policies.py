@@ -20,7 +20,8 @@ from sqlalchemy import (
 
 from app.db import Json
 from app.insight.periods import Window, at
-from app.models import TlsPolicy
+from app.models import TlsPolicy, TlsReport
+from app.models.reports import PROVENANCES
 from app.services.rollups import MAX_COUNT
 
 HAS_FAILURES = cast(TlsPolicy.failures, Text) != "[]"  # most have none, and need not be read
@@ -28,11 +29,15 @@ HAS_FAILURES = cast(TlsPolicy.failures, Text) != "[]"  # most have none, and nee
 Conditions = Sequence[ColumnElement[bool]]
 
 
-def counted(domain_id: UUID, window: Window) -> Conditions:
+def counted(domain_id: UUID, window: Window, *, is_trusted_only: bool = False) -> Conditions:
     """Those of a domain whose sessions count in the window."""
+    trusted = select(TlsReport.id).where(
+        TlsReport.domain_id == domain_id, TlsReport.provenance != PROVENANCES[0]
+    )
     return (
         TlsPolicy.domain_id == domain_id,
         TlsPolicy.at >= at(window.start), TlsPolicy.at < at(window.stop),
+        *([TlsPolicy.report_id.in_(trusted)] if is_trusted_only else []),
     )  # fmt: skip
 
 

@@ -92,7 +92,11 @@ def tls(
 
 def read(session: Session, domain_id: UUID, window: Window, buckets: Buckets | None) -> Found:
     """What the reports of the window say; a step."""
-    within = tls_policies.counted(domain_id, window)
+    return sums(session, tls_policies.counted(domain_id, window), buckets)
+
+
+def sums(session: Session, within: Conditions, buckets: Buckets | None = None) -> Found:
+    """What these policies of reports add up to; runs in the caller's transaction."""
     found = Found(series=[Sessions() for _ in buckets.starts] if buckets else [])
     keys = (TlsPolicy.policy_type, TlsReport.reporter)
     joined = select(*keys, *_SUMS).join(TlsReport, TlsReport.id == TlsPolicy.report_id)

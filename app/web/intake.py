@@ -4,9 +4,9 @@ from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import ids, settings
-from app.errors import QuotaExceeded
+from app.errors import Conflict, QuotaExceeded
 from app.models.reports import STATES
-from app.services import intakes
+from app.services import intakes, report_conflicts
 from app.services.intakes import IntakeFilter
 from app.web import pages
 
@@ -57,6 +57,20 @@ def retry() -> ResponseReturnValue:
     if intake_id is None and not reason:
         abort(400, "Choose what is to be read again.")
     intakes.retry(intake_id, reason, account_id=visitor.account_id, actor=visitor.actor)
+    return redirect(url_for(".index"), 303)
+
+
+@bp.post("/use")
+def use() -> ResponseReturnValue:
+    """Count the report of a file instead of the one that it contradicts."""
+    visitor = pages.visitor()
+    intake_id = ids.parse("int", request.form.get("id", ""))
+    if intake_id is None:
+        abort(400, "Choose a report first.")
+    try:
+        report_conflicts.use(visitor.account_id, intake_id, actor=visitor.actor)
+    except Conflict as error:
+        abort(400, error.message)
     return redirect(url_for(".index"), 303)
 
 

@@ -12,7 +12,7 @@ from app.errors import InvalidRequest
 from app.insight import behind
 from app.insight.behind import Listed
 from app.insight.periods import Window
-from app.models.reports import PROVENANCES
+from app.models.reports import PROVENANCES, TRUSTED
 from app.services import domains, record_files, records
 from app.services.listing import Listing
 from app.services.records import RecordFilter
@@ -35,7 +35,7 @@ TEXTS: Mapping[str, str] = {  # and the fields of a RecordFilter
 KEPT = ("dkim", "spf", "provenance", "below", "dkimResult", "spfResult")  # without a field to see
 FILTERS = Filters(
     choices={
-        "result": RESULTS, "dkim": RESULTS, "spf": RESULTS, "provenance": PROVENANCES,
+        "result": RESULTS, "dkim": RESULTS, "spf": RESULTS, "provenance": (*PROVENANCES, TRUSTED),
         "below": ("true",),
     },
     texts=tuple(TEXTS),

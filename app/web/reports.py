@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from app import ids
 from app.errors import InvalidRequest, NotFound
 from app.models import DmarcReport, FailureReport, TlsReport
-from app.services import records, reports
+from app.services import records, report_conflicts, reports
 from app.services.listing import Listing
 from app.services.records import RecordFilter
 from app.services.reports import ReportFilter, Table
@@ -54,6 +54,7 @@ def show_dmarc(id: str) -> ResponseReturnValue:
     return pages.render(
         "report_dmarc.html",
         report=reports.find(DmarcReport, account, report_id),
+        conflicts=report_conflicts.of_report(account, report_id),
         records=rows,
         following=paging.following(following),
         id=id,
@@ -67,7 +68,10 @@ def show_tls(id: str) -> ResponseReturnValue:
     account, report_id = pages.visitor().account_id, _parsed("tlr", id)
     report = reports.find(TlsReport, account, report_id)
     policies = reports.policies(account, report_id)
-    return pages.render("report_tls.html", report=report, policies=policies, id=id)
+    conflicts = report_conflicts.of_report(account, report_id)
+    return pages.render(
+        "report_tls.html", report=report, policies=policies, conflicts=conflicts, id=id
+    )
 
 
 @bp.get("/failure/<id>")

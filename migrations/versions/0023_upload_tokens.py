@@ -1,4 +1,4 @@
-"""Secret upload tokens, and the server that a mailbox is behind.
+"""Secret upload tokens, the server that a mailbox is behind, and decisions about conflicts.
 
 The existing ingest tokens become public report addresses: what arrives there is no longer trusted
 by itself. Reports that were counted before stay as they were counted.
@@ -42,8 +42,13 @@ def upgrade() -> None:
         unique=False,
     )
     op.add_column("report_mailboxes", sa.Column("authserv_id", sa.String(253)))
+    op.add_column(
+        "intakes",
+        sa.Column("is_preferred", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
 
 
 def downgrade() -> None:
+    op.drop_column("intakes", "is_preferred")
     op.drop_column("report_mailboxes", "authserv_id")
     op.drop_table("upload_tokens")

@@ -52,7 +52,7 @@ def test_who_sends_in_the_name_of_a_well_known_reporter_is_told(account_id: UUID
     assert told() == []
     first, second = read(account_id, of_another(1), ZONE), read(account_id, broken(1), ZONE)
     [alert] = told()
-    assert (alert.subject, alert.severity, alert.domain_id) == ("reporter.test", "high", None)
+    assert (alert.subject, alert.severity, alert.domain_id) == ("reporter.test", "info", None)
     observed = alert.evidence["observed"]
     assert observed["reports"] == 2
     assert sorted(observed["authors"]) == ["evil.test", "reporter.test"]
@@ -62,11 +62,12 @@ def test_who_sends_in_the_name_of_a_well_known_reporter_is_told(account_id: UUID
     }
 
 
-def test_where_nothing_proves_a_reporter_it_is_no_more_than_info(account_id: UUID) -> None:
+def test_mail_that_anybody_can_send_is_never_above_info(account_id: UUID) -> None:
     read(account_id, broken(1), ZONE)
-    assert [alert.severity for alert in told()] == ["info"]
+    assert [alert.evidence["observed"]["isWellKnown"] for alert in told()] == [False]
     read(account_id, genuine(1), ZONE)
-    assert [alert.severity for alert in told()] == ["high"]
+    assert [alert.evidence["observed"]["isWellKnown"] for alert in told()] == [True]
+    assert [alert.severity for alert in told()] == ["info"]
 
 
 def test_what_could_not_be_verified_opens_nothing(account_id: UUID) -> None:

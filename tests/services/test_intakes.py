@@ -88,7 +88,7 @@ def test_an_aggregate_report_becomes_rows(account_id: UUID) -> None:
     some = [record(count=3), record(ip="2001:db8::1", count=4, dkim="fail", spf="fail")]
     intake = take(account_id, dmarc_xml(records=some))
     assert (intake.state, intake.kind, intake.about) == ("parsed", "dmarc", "acme.test")
-    assert intake.provenance == "token"
+    assert intake.provenance == "unverified"
     with transaction(readonly=True) as session:
         report = session.get_one(DmarcReport, intake.report_id)
         rows = session.scalars(select(DmarcRecord).order_by(DmarcRecord.position)).all()
@@ -192,18 +192,26 @@ def test_another_content_under_the_same_key_is_a_conflict(account_id: UUID) -> N
         assert session.scalar(select(DmarcReport.messages)) == 3
 
 
-@pytest.mark.parametrize(("forged", "end"), [(99, "conflict"), (3, "duplicate")])
-def test_a_better_known_sender_supersedes(account_id: UUID, forged: int, end: str) -> None:
-    first = take(account_id, dmarc_xml(records=[record(count=forged)]), way="mail")
+def test_same_report_from_a_trusted_sender_raises_its_provenance(account_id: UUID) -> None:
+    first = take(account_id, dmarc_xml(), way="mail")
     assert (first.state, first.provenance) == ("parsed", "unverified")
-    raw = gzip.compress(dmarc_xml(), mtime=0)
-    second = take(account_id, raw, way="http")
+    second = take(account_id, gzip.compress(dmarc_xml(), mtime=0), way="upload")
     assert second.state == "parsed"
     first = again(first.id)
-    assert (first.state, first.report_id) == (end, second.report_id)
+    assert (first.state, first.report_id) == ("duplicate", second.report_id)
     with transaction(readonly=True) as session:
-        assert session.scalars(select(DmarcReport.messages)).all() == [3]
+        assert session.scalars(select(DmarcReport.provenance)).all() == ["token"]
         assert session.scalars(select(DmarcRecord.count)).all() == [3]
+
+
+def test_trusted_report_does_not_replace_another_one_that_is_counted(account_id: UUID) -> None:
+    first = take(account_id, dmarc_xml(records=[record(count=99)]), way="mail")
+    second = take(account_id, dmarc_xml(), way="upload")
+    assert (second.state, second.provenance) == ("conflict", "token")
+    assert second.report_id == first.report_id
+    assert again(first.id).state == "parsed"
+    with transaction(readonly=True) as session:
+        assert session.scalars(select(DmarcReport.messages)).all() == [99]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ LEAST = {
     "web.alerts.change_many": "member",
     "web.intake.upload": "member",
     "web.intake.retry": "member",
+    "web.intake.use": "member",
     "web.intake_settings.create": "admin",
     "web.intake_settings.rotate": "admin",
     "web.intake_settings.revoke": "admin",

@@ -192,3 +192,24 @@ def test_the_first_page_shows_the_mail_of_thirty_days(owner: Browser) -> None:
     assert "Mail in 30 days" not in owner.get("/")
     upload(owner, ("a.xml", dmarc_xml()))
     assert "Mail in 30 days" in owner.get("/")
+
+
+def test_a_conflict_is_shown_and_decided(owner: Browser, stranger: Browser) -> None:
+    for count in (50, 70):
+        intakes.take_in(owner.account_id, dmarc_xml(records=[record(count=count)]), way="dashboard")
+    reading.run([])
+    page = owner.get("/reports/intake?state=conflict")
+    assert "1 conflicting report." in page
+    found = re.search(r'name="id" value="(int_\w+)"', page)
+    assert found is not None
+    report = re.search(r'href="(/reports/dmarc/dmr_\w+)"', page)
+    assert report is not None
+    assert "Another report contradicts this one" in owner.get(report[1])
+    assert stranger.post("/reports/intake/use", id=found[1]).status_code == 404
+    assert owner.post("/reports/intake/use", id=found[1]).status_code == 303
+    assert owner.post("/reports/intake/use", id=found[1]).status_code == 400
+    assert owner.post("/reports/intake/use").status_code == 400
+    reading.run([])
+    report = re.search(r'href="(/reports/dmarc/dmr_\w+)"', owner.get("/reports/intake"))
+    assert report is not None
+    assert "<dt>Messages</dt><dd>70</dd>" in owner.get(report[1])

@@ -14,7 +14,7 @@ from app.insight.coverage import Reporter
 from app.insight.readiness import Step
 from app.protocols.dmarc import Policy
 from app.rules import forged, reports, senders
-from app.rules.posture import AccountPosture, Mail, Mailbox, Tls, Volume
+from app.rules.posture import AccountPosture, DayFiles, Mail, Mailbox, Tls, Volume
 from tests.unit.rules.postures import (
     COMPARED,
     HOUR,
@@ -197,9 +197,14 @@ def test_failures_of_tls_are_graded_from_twenty_sessions_on(
 def test_files_that_cannot_be_read_are_told_from_a_share_on(
     files: int, quarantined: int, is_told: bool | None
 ) -> None:
-    found = AccountPosture(NOW, files, quarantined)
-    told = reports.ACCOUNT_RULES[0].judge(found)
-    assert (None if told is None else bool(list(told))) is is_told
+    of_day = DayFiles(files, {"no_report": quarantined})
+    for found, severity in (
+        (AccountPosture(NOW, all_files=of_day), Severity.INFO),
+        (AccountPosture(NOW, of_day, of_day), Severity.MEDIUM),
+    ):
+        told = reports.ACCOUNT_RULES[0].judge(found)
+        assert (None if told is None else bool(list(told))) is is_told
+        assert {draft.severity for draft in told or ()} <= {severity}
 
 
 @pytest.mark.parametrize(("minutes", "is_told"), [(59, False), (60, True)])

@@ -333,7 +333,7 @@ def test_the_selectors_of_passing_signatures_are_learnt(account_id: UUID) -> Non
         record("stranger.test", selector="theirs"),
         record(selector="not a selector"),
     ]
-    take(account_id, dmarc_xml(records=some))
+    take(account_id, dmarc_xml(records=some), way="upload")
     with transaction(readonly=True) as session:
         found = session.execute(select(SeenSelector.name, SeenSelector.selector)).all()
     assert {tuple(row) for row in found} == {("acme.test", "good"), ("mail.acme.test", "below")}

@@ -14,6 +14,7 @@ from app import settings as app_settings
 from app.db import transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import AuditEvent, DmarcReport, UploadToken
+from app.models.keys import Scope
 from app.services import accounts, ingest_tokens, intakes, keys, reading, upload_tokens
 from app.services.intakes import IntakeFilter
 from app.settings import Settings
@@ -102,7 +103,7 @@ def test_token_that_is_not_good_for_the_address_is_401(
     suspended = make_account("Suspended")
     of_suspended = issue(suspended.id)
     accounts.suspend("Suspended")
-    key = keys.issue(account_id, keys.NewKey("k", [keys.Scope.REPORTS_READ]), actor=ACTOR)[1]
+    key = keys.issue(account_id, keys.NewKey("k", [Scope.REPORTS_READ]), actor=ACTOR)[1]
     wrong_secret = good[:20] + ("x" if good[20] != "x" else "y") + good[21:]
     refused = [expired, revoked, issue(other.id), of_suspended, key, wrong_secret, "mu_", "x", ""]
     bodies = {}

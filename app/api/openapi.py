@@ -38,6 +38,18 @@ _REFUSALS = {
     503: "The service cannot answer just now",
 }
 _WITHOUT_KEY = (400, 404, 413, 429, 500, 503)
+_SECURITY_SCHEMES = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key mp_… with scopes: " + ", ".join(Scope),
+    },
+    "uploadToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An upload token mu_… of the account that has the address",
+    },
+}
 _HEADERS = {
     "X-RateLimit-Limit": {"schema": {"type": "integer"}},
     "X-RateLimit-Remaining": {"schema": {"type": "integer"}},
@@ -100,18 +112,7 @@ def document(app: Flask) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {
-                "key": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "A key mp_… with scopes: " + ", ".join(Scope),
-                },
-                "uploadToken": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "An upload token mu_… of the account that has the address",
-                },
-            },
+            "securitySchemes": _SECURITY_SCHEMES,
         },
     }
 

@@ -36,6 +36,7 @@ from app.services import (
     reading,
     scanning,
     scans,
+    upload_tokens,
     verification,
 )
 from app.services.scans import ScanFilter
@@ -200,7 +201,8 @@ def story(client: Client) -> Story:
     busy = make_client(client.app, client.account_id, rate_limit="1 per minute")
     busy("GET", "/v1/me")
     token = ingest_tokens.create(client.account_id, actor=ACTOR).token
-    keys = {"READ_KEY": read.token, "BUSY_KEY": busy.token, "TOKEN": token}
+    upload = upload_tokens.issue(client.account_id, "mail server", actor=ACTOR)[1]
+    keys = {"READ_KEY": read.token, "BUSY_KEY": busy.token, "TOKEN": token, "UPLOAD_TOKEN": upload}
     keys["METRICS_TOKEN"] = METRICS_TOKEN
     made = Story(client, {"API": "", "AUTH": f"Authorization: Bearer {client.token}", **keys})
     made.publish("example.com", *RECORDS["example.com"])

@@ -11,7 +11,7 @@ import gunicorn.util
 wsgi_app = "wsgi:app"
 _host = os.environ.get("BIND", "0.0.0.0")
 bind = f"{f'[{_host}]' if ':' in _host else _host}:{os.environ.get('PORT', '8000')}"
-worker_class = "gthread"
+worker_class = "app.web_server.worker.BufferedWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "4"))
 
@@ -33,11 +33,20 @@ control_socket_disable = True  # else it opens a socket in $HOME, which a contai
 def on_starting(server):
     """Say what is wrong with the settings once, and end; else each worker would, for ever."""
     from app.settings import BadSettings, Settings
+    from app.web_server.limits import Limits
+    from app.web_server.worker import BufferedWorker
 
+    if server.cfg.is_ssl:
+        sys.exit("TLS is the proxy's task: remove --certfile and --keyfile.")
     try:
-        Settings.from_environ(os.environ)
+        settings = Settings.from_environ(os.environ)
     except BadSettings as error:
         sys.exit(str(error))
+    BufferedWorker.limits = Limits(
+        head_seconds=settings.request_head_seconds,
+        body_seconds=settings.request_body_seconds,
+        max_body_bytes=settings.largest_body_bytes,
+    )
 
 
 def post_worker_init(worker):  # gunicorn's signature

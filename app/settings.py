@@ -17,6 +17,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # Seconds before each try of a delivery (Standard Webhooks 1.0): three days and three hours in all.
 SCHEDULE = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 
+UPLOAD_FILES = 8  # report files in one upload from the dashboard
+
 
 class BadSettings(ValueError):
     """What is missing or wrong, one sentence a setting."""
@@ -57,6 +59,8 @@ class Settings:
     failed_auth_limit: str = "30 per minute"
     key_cache_seconds: float = 0.5
     max_content_length: int = 1024 * 1024
+    request_head_seconds: float = 10.0
+    request_body_seconds: float = 30.0
 
     allow_special_use_names: bool = False
     domain_verification: str = "required"
@@ -102,6 +106,11 @@ class Settings:
     delivery_seconds: float = 15.0
     delivery_lease: timedelta = timedelta(seconds=15)
     delivery_sweep: float = 2.0
+
+    @property
+    def largest_body_bytes(self) -> int:
+        """The largest request body that any page or route accepts."""
+        return max(self.max_content_length, UPLOAD_FILES * self.ingest_max_bytes)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -322,6 +331,8 @@ _READERS: Mapping[str, Any] = {
     "FAILED_AUTH_LIMIT": _limit,
     "KEY_CACHE_SECONDS": _seconds,
     "MAX_CONTENT_LENGTH": _positive,
+    "REQUEST_HEAD_SECONDS": _seconds,
+    "REQUEST_BODY_SECONDS": _seconds,
     "ALLOW_SPECIAL_USE_NAMES": _flag,
     "DOMAIN_VERIFICATION": _verification,
     "MAX_DOMAINS": _positive,

@@ -58,6 +58,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *("app.web", "app.services", "app.models", "app.errors", "app.protocols"),
         *("app.checks", "app.insight", "app.ids", "app.settings", "app.db", "app.redis_client"),
     ),
+    "app.web_server": ("app.web_server",),
     "app.sources": ("app.sources", "app.protocols"),
     "app.cli": (
         *(
@@ -101,6 +102,7 @@ THIRD_PARTY = {  # which may import each of these
     "cryptography": ("app.services.sealing", "app.protocols.mark_certificates"),
     "argon2": ("app.services.passwords",),
     "segno": ("app.web.security",),
+    "gunicorn": ("app.web_server",),
     "apprise": ("app.channels.chat",),
 }
 

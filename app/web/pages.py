@@ -64,7 +64,6 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 UPLOADS = frozenset({"web.intake.upload"})
-UPLOAD_FILES = 8  # of the largest that is taken, at once
 _SAFE_PATH = re.compile(r"/(?![/\\])[\w\-./?=&%]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TITLES = {
@@ -88,7 +87,7 @@ def admit() -> ResponseReturnValue | None:
         _check_origin()
         if request.endpoint in UPLOADS and g.visitor is not None:
             largest = settings.current().ingest_max_bytes
-            request.max_content_length = UPLOAD_FILES * largest
+            request.max_content_length = settings.UPLOAD_FILES * largest
         _check_text()
     if request.endpoint in PUBLIC:
         return None

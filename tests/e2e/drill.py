@@ -17,7 +17,7 @@ from alembic.config import Config
 from app import db, queue
 from app import settings as app_settings
 from app.settings import Settings
-from tests.e2e import drills, intake_drill
+from tests.e2e import drills, intake_drill, slow_clients_drill
 from tests.e2e.deliver import deliver
 from tests.e2e.service import ROOT, SECRET, Service
 from tests.factories import make_account, make_key
@@ -30,6 +30,7 @@ KILLS = 6
 TRANSITIONS, DELIVERY_KILLS = 1000, 3
 REPORTS = 500  # each sent twice
 REDIS_AWAY_SECONDS = 10.0
+SLOW_CLIENTS = 200
 FUZZ_SECONDS, QUICK_FUZZ_SECONDS = 60.0, 2.0  # a parser
 
 
@@ -69,6 +70,11 @@ def _run(engine: str, service: Service, redis: Server) -> None:
     say(drills.share_limit(service, make_key(make_account().id)[1]))
     token = make_key(make_account().id, rate_limit="50 per minute")[1]
     say(drills.hang_redis(service, redis, token, limit=50))
+    say(
+        slow_clients_drill.hold_connections(
+            service, _account()[1], clients=SLOW_CLIENTS, seconds=15, limit_seconds=1.0
+        )
+    )
     account_id, token = _account()
     drills.add_domains(service, token)
     say(drills.kill_workers(service, token, account_id, KILLS))

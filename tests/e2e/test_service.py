@@ -8,7 +8,7 @@ import pytest
 
 from app.services import keys
 from app.settings import Settings
-from tests.e2e import drills, intake_drill
+from tests.e2e import drills, intake_drill, slow_clients_drill
 from tests.e2e.conftest import Running
 from tests.e2e.deliver import deliver
 from tests.e2e.service import Service, wait_for
@@ -51,6 +51,10 @@ def test_a_domain_is_scanned_and_its_alerts_are_read(service: Service, token: st
     alerts = service.call("GET", "/v1/alerts?status=open", token).json["data"]
     assert {alert["id"] for alert in alerts} == set(found["alerts"]["opened"])
     assert "spf.multiple_records" in {alert["type"] for alert in alerts}
+
+
+def test_slow_clients_hold_up_nobody(service: Service, token: str) -> None:
+    slow_clients_drill.hold_connections(service, token, clients=60, seconds=3, limit_seconds=30)
 
 
 def test_a_revoked_key_is_refused_by_every_process_within_a_second(

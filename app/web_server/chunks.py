@@ -1,0 +1,53 @@
+"""Where a chunked body ends (RFC 9112, section 7.1), found as its bytes arrive."""
+
+MAX_LINE_BYTES = 16 * 1024
+MAX_TRAILER_BYTES = 64 * 1024
+
+
+class ChunkScanner:
+    """Follows the framing of a chunked body, and ignores the content.
+
+    gunicorn's reader decodes the body afterwards, and it alone decides where the next request
+    starts. A malformed body counts as ended, so that gunicorn's reader refuses it.
+    """
+
+    def __init__(self) -> None:
+        self.is_ended = False
+        self._line = bytearray()
+        self._skip = 0  # bytes of the present chunk, its CRLF included, that are still to come
+        self._in_trailer = False
+        self._trailer_bytes = 0
+
+    def feed(self, data: bytes) -> bool:
+        """Whether the body has ended with these bytes; what follows its end is ignored."""
+        position = 0
+        while position < len(data) and not self.is_ended:
+            if self._skip:
+                step = min(self._skip, len(data) - position)
+                self._skip -= step
+                position += step
+                continue
+            end = data.find(b"\n", position)
+            stop = end + 1 if end >= 0 else len(data)
+            self._line += data[position:stop]
+            position = stop
+            if end >= 0:
+                self._take_line()
+            elif len(self._line) > MAX_LINE_BYTES:
+                self.is_ended = True
+        return self.is_ended
+
+    def _take_line(self) -> None:
+        line = bytes(self._line)
+        self._line.clear()
+        if self._in_trailer:
+            self._trailer_bytes += len(line)
+            self.is_ended = line in (b"\r\n", b"\n") or self._trailer_bytes > MAX_TRAILER_BYTES
+            return
+        digits = line.partition(b";")[0].strip()
+        if not digits or len(digits) > 16 or digits.strip(b"0123456789abcdefABCDEF"):
+            self.is_ended = True
+        elif size := int(digits, 16):
+            self._skip = size + len(b"\r\n")
+        else:
+            self._in_trailer = True

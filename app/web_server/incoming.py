@@ -1,0 +1,144 @@
+"""A request as it arrives: gunicorn's parser sees its head once it is whole, and then its body."""
+
+import re
+import tempfile
+from typing import Any
+
+from gunicorn import http
+from gunicorn.http.errors import LimitRequestHeaders, NoMoreData
+
+from app.web_server.chunks import ChunkScanner
+from app.web_server.limits import (
+    MAX_HEAD_BYTES,
+    MEMORY_BYTES,
+    READ_BYTES,
+    Budget,
+    BufferFull,
+    Limits,
+)
+
+# The head is whole; or it has a line that ends with LF alone, which gunicorn's parser refuses.
+_HEAD_END = re.compile(rb"\r\n\r\n|[^\r]\n")
+
+
+class Incoming:
+    """The bytes of one request, and gunicorn's view of it.
+
+    request       gunicorn's request once its head is whole, else None
+    is_complete   the application can answer it
+    is_truncated  the body is longer than the limit and was not read, so the connection must close
+    """
+
+    def __init__(self, cfg: Any, address: Any, limits: Limits, budget: Budget) -> None:
+        self.request: Any = None
+        self.is_complete = False
+        self.is_truncated = False
+        self.body_bytes = 0
+        self._cfg, self._address = cfg, address
+        self._limits, self._budget = limits, budget
+        self._head = bytearray()
+        self._position = 0
+        self._parser: Any = None
+        self._length = 0
+        self._chunks: ChunkScanner | None = None
+        self._body: Any = None
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the client has sent any byte of it."""
+        return bool(self._head)
+
+    @property
+    def wants_continue(self) -> bool:
+        """Whether the client waits for "100 Continue" before it sends the body."""
+        if self.request is None or self.is_complete or self.body_bytes:
+            return False
+        return any(name == "EXPECT" for name, _ in self.request.headers)
+
+    def feed(self, data: bytes) -> None:
+        """Add what the client has sent.
+
+        raises  an error of gunicorn's parser for a bad head; BufferFull
+        """
+        if self.request is not None:
+            self._add_body(data)
+            return
+        start = max(0, len(self._head) - 3)
+        self._head += data
+        if _HEAD_END.search(self._head, start) or len(self._head) > MAX_HEAD_BYTES:
+            self._parse_head()
+
+    def recv(self, size: int) -> bytes:
+        """The next bytes for gunicorn's parser; ``b""`` at the end of what has arrived."""
+        if self._body is not None:
+            return self._body.read(size)  # type: ignore[no-any-return]
+        data = bytes(self._head[self._position : self._position + size])
+        self._position += len(data)
+        return data
+
+    def rest(self) -> bytes | None:
+        """What follows this request on the connection; None if that is unknown.
+
+        What the application has not read of the body is skipped, within reason.
+        """
+        if self.is_truncated:
+            return None
+        if self._body is None:
+            return self._parser.unreader.take_buffered()  # type: ignore[no-any-return]
+        if not self._parser.finish_body(max_bytes=MEMORY_BYTES):
+            return None
+        return self._parser.unreader.take_buffered() + self._body.read()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Release the buffer."""
+        if self._body is not None:
+            self._body.close()
+            self._budget.give_back(self.body_bytes)
+            self._body, self.body_bytes = None, 0
+
+    def _parse_head(self) -> None:
+        self._position = 0
+        self._parser = http.get_parser(self._cfg, self, self._address)
+        try:
+            request = next(self._parser)
+        except NoMoreData:
+            if len(self._head) > MAX_HEAD_BYTES:
+                raise LimitRequestHeaders("limit request headers size") from None
+            return
+        surplus = self._parser.unreader.take_buffered() + bytes(self._head[self._position :])
+        self.request = request
+        self._read_framing()
+        if self._chunks or self._length:
+            self._start_body(surplus)
+        else:
+            self._parser.unreader.unread(surplus)
+            self.is_complete = True
+
+    def _read_framing(self) -> None:
+        for name, value in self.request.headers:  # which gunicorn has validated
+            if name == "CONTENT-LENGTH":
+                self._length = int(value)
+            elif name == "TRANSFER-ENCODING":
+                self._chunks = ChunkScanner()
+
+    def _start_body(self, data: bytes) -> None:
+        self._body = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115  # see close()
+        if self._length > self._limits.max_body_bytes:
+            self._end_body(is_truncated=True)
+        else:
+            self._add_body(data)
+
+    def _add_body(self, data: bytes) -> None:
+        if not self._budget.take(len(data)):
+            raise BufferFull
+        self._body.write(data)
+        self.body_bytes += len(data)
+        if self._chunks.feed(data) if self._chunks else self.body_bytes >= self._length:
+            self._end_body()
+        elif self.body_bytes > self._limits.max_body_bytes + READ_BYTES:
+            self._end_body(is_truncated=True)
+
+    def _end_body(self, *, is_truncated: bool = False) -> None:
+        self._body.seek(0)
+        self.is_complete = True
+        self.is_truncated = is_truncated

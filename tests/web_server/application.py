@@ -1,0 +1,34 @@
+"""A small WSGI application: what the tests of the worker need to see of one."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+BLOCK = b"x" * 65536
+
+
+def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
+    """Answer by the path."""
+    query = parse_qs(environ["QUERY_STRING"])
+    path = environ["PATH_INFO"]
+    if path == "/sleep":
+        time.sleep(float(query["seconds"][0]))
+    if path == "/fail":
+        raise RuntimeError("as the test asks")
+    if path == "/large":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return iter([BLOCK] * int(query["blocks"][0]))
+    if path == "/unread":
+        start_response("413 Content Too Large", [("Content-Length", "0")])
+        return iter(())
+    body = environ["wsgi.input"].read()
+    seen = {"path": path, "size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    answer = json.dumps({**seen, "address": environ["REMOTE_ADDR"]}).encode()
+    start_response("200 OK", [("Content-Length", str(len(answer)))])
+    return iter([answer])

@@ -37,6 +37,8 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
     """Threads behind an event loop that buffers requests and responses."""
 
     limits = Limits()
+    alive: bool
+    sockets: list[Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -111,7 +113,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
         self._is_accepting = is_wanted
 
     def _is_full(self) -> bool:
-        return len(self._connections) >= self.cfg.worker_connections
+        return len(self._connections) >= int(self.cfg.worker_connections)
 
     def _accept(self, listener: Any) -> None:
         if self._is_full():

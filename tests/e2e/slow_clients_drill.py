@@ -2,7 +2,7 @@
 
 import socket
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 from tests.e2e.service import Service
 
@@ -28,12 +28,11 @@ def hold_connections(
     slowest = {"/healthz": 0.0, "/v1/me": 0.0}
     kinds = list(KINDS.values())
     calls = 0
-    with ExitStack() as stack:
-        sockets: list[tuple[socket.socket, bytes]] = []
+    sockets: list[tuple[socket.socket, bytes]] = []
+    try:
         for number in range(clients):
             kind = kinds[number % len(kinds)]
             sockets.append((_connect(service, kind), kind))
-            stack.callback(lambda number=number: sockets[number][0].close())
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             for path in slowest:
@@ -48,6 +47,9 @@ def hold_connections(
                     client.close()
                     sockets[number] = (_connect(service, kind), kind)
             time.sleep(1)
+    finally:
+        for client, _ in sockets:
+            client.close()
     assert max(slowest.values()) < limit_seconds, slowest
     figures = ", ".join(f"{path} {took:.2f} s" for path, took in slowest.items())
     return f"{clients} slow clients for {seconds:g} s: {calls} calls answered, slowest {figures}"

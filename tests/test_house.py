@@ -112,7 +112,11 @@ UNWRAPPING = (  # what a stranger's octet can make large, and where it may be us
     *("zlib.decompressobj", "xml.dom", "xml.etree", "xml.sax", "xmlrpc", "lxml"),
     *("email.message_from_bytes", "email.message_from_string", "email.parser", "pickle"),
 )
-UNWRAPPERS = ("app.protocols.envelopes", "app.protocols.bimi_logo")
+# The export of an account only writes an archive.
+UNWRAPPERS = (
+    *("app.protocols.envelopes", "app.protocols.bimi_logo"),
+    "app.services.account_export",
+)
 
 
 def sources(*folders: str) -> list[Path]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from app import runtime
 from app.services import (
+    account_deletion,
     alerts,
     counting,
     deliveries,
@@ -65,6 +66,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(300, watching.remind),
         Task(300, watching.watch_acceptances),
         Task(300, ownership.ring_due),
+        Task(60, account_deletion.delete_requested),
         Task(600, rollups.close_weeks),
         Task(3600, idempotency.purge),
         Task(3600, deliveries.purge),

@@ -1,6 +1,5 @@
 """``flask …``: what operators do from a shell. Each command calls one service."""
 
-import getpass
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -8,62 +7,29 @@ import click
 from flask import Flask
 
 from app import ids, settings
-from app.cli import channels, mailboxes, reports, upload_tokens
+from app.cli import accounts as account_commands
+from app.cli import channels, mailboxes, reports, upload_tokens, users
 from app.cli.base import OPERATOR, Command, Commands, moment, span
-from app.models.accounts import ROLES
 from app.models.keys import Scope
-from app.services import accounts, credentials, demo, ingest_tokens, keys, scans
+from app.services import accounts, demo, ingest_tokens, keys, scans
 
 SCOPES = [scope.value for scope in Scope]
 
 
-accounts_group = Commands("accounts", help="Accounts.")
-users_group = Commands("users", help="The people who sign in.")
 keys_group = Commands("keys", help="API keys.")
 scans_group = Commands("scans", help="Scans.")
 
 
 def init_app(app: Flask) -> None:
     """Add the commands to ``flask``."""
-    for command in (accounts_group, users_group, keys_group, scans_group, set_up, demo_domains):
+    account_commands.init_app(app)
+    users.init_app(app)
+    for command in (keys_group, scans_group, set_up, demo_domains):
         app.cli.add_command(command)
     reports.init_app(app)
     channels.init_app(app)
     mailboxes.init_app(app)
     upload_tokens.init_app(app)
-
-
-@accounts_group.command("create")
-@click.argument("name")
-def create_account(name: str) -> None:
-    """Make an account."""
-    account = accounts.create(name, actor=OPERATOR)
-    print(f"{ids.public('acc', account.id)}  {account.name}")
-
-
-@users_group.command("create")
-@click.option("--account", required=True, help="Its name or id.")
-@click.option("--email", required=True)
-@click.option("--role", type=click.Choice(ROLES), default="admin", show_default=True)
-@click.option("--ask-password", is_flag=True, help="Type it instead of having one made.")
-def create_user(account: str, email: str, role: str, ask_password: bool) -> None:
-    """Make a user; the password is printed once."""
-    password = getpass.getpass("Password: ") if ask_password else None
-    user, made = accounts.add_user(account, email, role=role, password=password, actor=OPERATOR)
-    print(f"{user.email}  {role}")
-    if password is None:
-        print(f"password (shown once): {made}")
-
-
-@users_group.command("reset-second-factor")
-@click.argument("person", metavar="EMAIL")
-def reset_second_factor(person: str) -> None:
-    """Let in by the password alone who has lost the phone and the recovery codes."""
-    done = credentials.reset_second_factor(person, actor=OPERATOR)
-    print(f"{done.email} of {done.account_name}")
-    print(f"  the second factor is off; unused recovery codes forgotten: {done.codes}")
-    print(f"  sessions ended: {done.sessions}")
-    print("  the password is as it was; a new second factor is turned on in Settings, Security")
 
 
 @keys_group.command("create")

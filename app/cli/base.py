@@ -1,5 +1,6 @@
 """What every command has: errors as a sentence, and how spans and moments are typed."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,6 +30,19 @@ class Commands(AppGroup):
     """A group of them."""
 
     command_class = Command
+
+
+def confirm(name: str, is_confirmed: bool) -> None:
+    """Have the name of what is about to be deleted typed, unless ``--yes`` was given."""
+    if is_confirmed:
+        return
+    if click.prompt(f"This can't be undone. Type {name} to confirm") != name:
+        raise click.ClickException("The name doesn't match. Nothing was deleted.")
+
+
+def print_json(value: Any) -> None:
+    """Print a value for programs to read."""
+    print(json.dumps(value, indent=2))
 
 
 def span(text: str) -> timedelta:

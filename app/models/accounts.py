@@ -30,6 +30,7 @@ class Account(Base):
     """Whose domains, keys, scans and alerts they are. Nothing is shared between two.
 
     last_sequence  the number of its last event that others can see
+    deletion_requested_at  the account is suspended, and the clock process deletes it
     """
 
     __tablename__ = "accounts"
@@ -39,6 +40,7 @@ class Account(Base):
     name: Mapped[str] = mapped_column(String(100), unique=True)
     status: Mapped[str] = mapped_column(String(16), default="active")
     last_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    deletion_requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 
@@ -47,6 +49,7 @@ class User(Base):
 
     totp_secret  sealed; None: the password alone is enough
     totp_step    the time step of the last code that was taken: neither it nor one before is again
+    disabled_at  the person cannot sign in, and has no sessions; None: the person can
     """
 
     __tablename__ = "users"
@@ -58,6 +61,7 @@ class User(Base):
     role: Mapped[str] = mapped_column(String(16), default="member")
     totp_secret: Mapped[str | None] = mapped_column(String(200))
     totp_step: Mapped[int | None] = mapped_column(BigInteger)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 

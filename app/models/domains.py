@@ -64,6 +64,7 @@ class Domain(Base):
     ownership_due_at     when the owner's record is looked for again; None: as soon as can be
     ownership_failures   definite looks in a row that did not find it
     ownership_lost_at    when that took ``verified_at`` back
+    legal_hold_at        since then nothing of the domain is deleted; None: it is not on hold
     """
 
     __tablename__ = "domains"
@@ -99,6 +100,8 @@ class Domain(Base):
     last_scan_id: Mapped[UUID | None] = mapped_column()
     last_scan_status: Mapped[str | None] = mapped_column(String(16))
     last_scan_finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    legal_hold_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    legal_hold_reason: Mapped[str | None] = mapped_column(String(300))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 

@@ -42,6 +42,7 @@ class Event(Base):
             postgresql_where=text("sequence IS NULL"),
         ),
         Index(None, "at"),
+        Index(None, "alert_id"),
     )
 
     number: Mapped[int] = mapped_column(_Number, primary_key=True)
@@ -125,6 +126,7 @@ class Delivery(Base):
             postgresql_where=text("status = 'pending'"),
         ),
         Index(None, "finished_at"),
+        Index(None, "event_number"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)

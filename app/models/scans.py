@@ -31,6 +31,7 @@ class Scan(Base):
     lease_until  until then the claimant has it
     rung_at      when the queue was last told of it
     result       JSON: ``checks`` (judgements) and ``alerts`` (opened, sustained, resolved)
+    has_changes  a record, a definite verdict or an alert changed with it; None: not determined
     """
 
     __tablename__ = "scans"
@@ -56,6 +57,13 @@ class Scan(Base):
         ),
         Index(None, "account_id", "id"),
         Index(None, "domain_id", "id"),
+        Index(
+            "ix_scans_requested",
+            "account_id",
+            "requested_by",
+            sqlite_where=text("trigger <> 'schedule'"),
+            postgresql_where=text("trigger <> 'schedule'"),
+        ),
         CheckConstraint(
             "status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="status"
         ),
@@ -78,6 +86,7 @@ class Scan(Base):
     score: Mapped[dict[str, Any] | None] = mapped_column(Json)
     summary: Mapped[dict[str, int] | None] = mapped_column(Json)
     result: Mapped[dict[str, Any] | None] = mapped_column(Json, deferred=True)
+    has_changes: Mapped[bool | None] = mapped_column()
     error: Mapped[str | None] = mapped_column(String(300))
 
     @property

@@ -101,11 +101,27 @@ def complaints(email: str, role: str) -> list[dict[str, str]]:
 
 
 def suspend(account: str, *, actor: str = "system") -> None:
-    """Refuse the account's keys from now on; undone by nothing but the database."""
+    """Refuse the account's keys, sign-ins and reports from now on, until ``resume``.
+
+    raises  NotFound
+    """
     with transaction() as session:
-        found = named(session, account)
-        found.status = "suspended"
-        audit.record(session, found.id, actor=actor, action="account.suspended", target=found.name)
+        row = named(session, account)
+        row.status = "suspended"
+        audit.record(session, row.id, actor=actor, action="account.suspended", target=row.name)
+
+
+def resume(account: str, *, actor: str = "system") -> None:
+    """Undo ``suspend``.
+
+    raises  NotFound; Conflict for an account that is being deleted
+    """
+    with transaction() as session:
+        row = named(session, account)
+        if row.deletion_requested_at is not None:
+            raise Conflict(f"{row.name} is being deleted")
+        row.status = "active"
+        audit.record(session, row.id, actor=actor, action="account.resumed", target=row.name)
 
 
 def _create(session: Session, name: str, actor: str) -> Account:

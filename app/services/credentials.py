@@ -24,7 +24,7 @@ def change_password(visitor: Visitor, token: str, current: str, wanted: str) -> 
     token    of the session that goes on; all others end
     raises   InvalidRequest if the current one is wrong, or the new one will not do
     """
-    _check_password(visitor, current)
+    check_password(visitor, current)
     complaints = passwords.complaints(wanted, visitor.email)
     if wanted == current:
         complaints = [{"field": "password", "code": "same", "message": "that is the one you have"}]
@@ -55,7 +55,7 @@ def turn_off(visitor: Visitor, token: str, current: str) -> None:
 
     raises  InvalidRequest if the password is wrong
     """
-    _check_password(visitor, current)
+    check_password(visitor, current)
     with transaction() as session:
         second_factor.turn_off(session, _act(session, visitor, token, "user.second_factor_off"))
 
@@ -65,13 +65,25 @@ def renew_codes(visitor: Visitor, token: str, current: str) -> Sequence[str]:
 
     raises  InvalidRequest if the password is wrong, or there is no second factor
     """
-    _check_password(visitor, current)
+    check_password(visitor, current)
     with transaction() as session:
         user = _act(session, visitor, token, "user.recovery_codes_renewed")
         if user.totp_secret is None:
             message = "the second factor is off"
             raise InvalidRequest([{"field": "current", "code": "invalid", "message": message}])
         return second_factor.renew(session, user)
+
+
+def check_password(visitor: Visitor, current: str) -> None:
+    """Make sure that it is the visitor who acts, and not somebody at an unattended browser.
+
+    raises  InvalidRequest if the password is not the current one
+    """
+    with transaction(readonly=True) as session:
+        stored = session.scalar(select(User.password_hash).where(User.id == visitor.user_id))
+    if not passwords.fits(stored, current):
+        message = "not the password you have now"
+        raise InvalidRequest([{"field": "current", "code": "invalid", "message": message}])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +118,6 @@ def reset_second_factor(email: str, *, actor: str) -> Reset:
         )  # fmt: skip
         account = session.get_one(Account, user.account_id)
         return Reset(user.email, account.name, codes, ended)
-
-
-def _check_password(visitor: Visitor, current: str) -> None:
-    with transaction(readonly=True) as session:
-        stored = session.scalar(select(User.password_hash).where(User.id == visitor.user_id))
-    if not passwords.fits(stored, current):
-        message = "not the password you have now"
-        raise InvalidRequest([{"field": "current", "code": "invalid", "message": message}])
 
 
 def _act(session: Session, visitor: Visitor, token: str, action: str) -> User:

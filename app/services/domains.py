@@ -19,9 +19,11 @@ from app.models import Alert, Domain
 from app.models.alerts import LIVE
 from app.protocols import names
 from app.protocols.names import DomainName
-from app.services import audit, intakes, transitions
+from app.services import audit, domain_erasure, intakes, transitions
 from app.services.listing import Listing
 from app.services.transitions import Step
+
+MAX_HOLD_REASON = 300
 
 COLUMNS = (
     Domain.id,
@@ -206,12 +208,16 @@ def update(
 
 
 def delete(account_id: UUID, ref: str, *, actor: str) -> None:
-    """Remove the domain with all that hangs on it: scans, alerts, history.
+    """Delete the domain and everything that names it: scans, alerts, history, reports and files.
 
-    raises  NotFound
+    raises   NotFound; Conflict for a domain on legal hold
+    effects  the history goes first, in batches. The audit log keeps that there was the domain;
+             the events that resolve its alerts stay until everybody has read them
     """
+    domain_erasure.delete_history(find(account_id, ref))
     with transaction() as session:
         domain = owned(session, account_id, ref, lock=True)
+        domain_erasure.check_hold(session, domain.id)
         standing = session.scalars(
             select(Alert)
             .where(Alert.domain_id == domain.id, Alert.status.in_(LIVE))
@@ -221,9 +227,46 @@ def delete(account_id: UUID, ref: str, *, actor: str) -> None:
         over = Step("resolved", actor, "the domain was deleted")
         for alert in standing.all():  # who follows the events must not be left with open alerts
             transitions.move(session, alert, over, now(session))
+        domain_erasure.leave_channels(session, domain)
         session.flush()  # before the rows go, with the domain
         session.delete(domain)
         audit.record(session, account_id, actor=actor, action="domain.deleted", target=domain.name)
+
+
+def hold(account_id: UUID, ref: str, reason: str, *, actor: str) -> Domain:
+    """Put the domain on legal hold: nothing of it is deleted until the hold is released.
+
+    raises  NotFound; InvalidRequest without a reason
+    """
+    reason = reason.strip()
+    if not 1 <= len(reason) <= MAX_HOLD_REASON:
+        message = f"Enter a reason of 1 to {MAX_HOLD_REASON} characters"
+        raise InvalidRequest([{"field": "reason", "code": "length", "message": message}])
+    with transaction() as session:
+        domain = owned(session, account_id, ref, lock=True)
+        domain.legal_hold_at = domain.legal_hold_at or now(session)
+        domain.legal_hold_reason, domain.updated_at = reason, now(session)
+        audit.record(
+            session, account_id, actor=actor, action="domain.hold_placed", target=domain.name,
+            reason=reason,
+        )  # fmt: skip
+        return domain
+
+
+def release_hold(account_id: UUID, ref: str, *, actor: str) -> Domain:
+    """Let the domain be deleted again, by people and by retention.
+
+    raises  NotFound
+    """
+    with transaction() as session:
+        domain = owned(session, account_id, ref, lock=True)
+        if domain.legal_hold_at is not None:
+            domain.legal_hold_at, domain.legal_hold_reason = None, None
+            domain.updated_at = now(session)
+            audit.record(
+                session, account_id, actor=actor, action="domain.hold_released", target=domain.name
+            )
+        return domain
 
 
 def _filtered(statement: Select[Any], filters: DomainFilter, is_proof_asked: bool) -> Select[Any]:

@@ -51,7 +51,7 @@ class Entry:
 
 
 def sign_in(email: str, password: str, agent: str = "") -> Entry | None:
-    """A new session; None if the two do not fit, or the account is suspended.
+    """A new session; None if the two do not fit, or user or account is not active.
 
     An unknown address takes as long as a wrong password: both verify one hash.
     """
@@ -103,7 +103,7 @@ def find(token: str) -> Visitor | None:
             .join(User, User.id == SignedIn.user_id)
             .join(Account, Account.id == SignedIn.account_id)
             .where(SignedIn.id == _digest(token), ~_is_over(moment), ~SignedIn.awaits_code)
-            .where(Account.status == "active")
+            .where(Account.status == "active", User.disabled_at.is_(None))
         ).first()
     if row is None:
         return None
@@ -184,7 +184,7 @@ def _asked(session: Session, token: str) -> User | None:
         .join(SignedIn, SignedIn.user_id == User.id)
         .join(Account, Account.id == SignedIn.account_id)
         .where(SignedIn.id == _digest(token), ~_is_over(now(session)), SignedIn.awaits_code)
-        .where(Account.status == "active")
+        .where(Account.status == "active", User.disabled_at.is_(None))
     )
 
 
@@ -194,7 +194,7 @@ def _record(session: Session, user: User, action: str) -> None:
 
 
 def _user(email: str) -> tuple[User | None, bool]:
-    """The user, and whether the account is active; NUL is no text for PostgreSQL."""
+    """The user, and whether user and account are active; NUL is no text for PostgreSQL."""
     if "\0" in email or len(email) > 254:
         return None, False
     with transaction(readonly=True) as session:
@@ -203,7 +203,10 @@ def _user(email: str) -> tuple[User | None, bool]:
             .join(Account, Account.id == User.account_id)
             .where(User.email == email)
         ).first()
-    return (row[0], row[1] == "active") if row else (None, False)
+    if row is None:
+        return None, False
+    user, status = row
+    return user, status == "active" and user.disabled_at is None
 
 
 def _is_over(moment: datetime) -> ColumnElement[bool]:

@@ -15,7 +15,7 @@ from app.db import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, Invitation, SignedIn, User
 from app.models.accounts import ROLES
-from app.services import accounts, audit
+from app.services import accounts, audit, people_erasure
 from app.services.sessions import Visitor
 
 INVITATION = timedelta(days=7)
@@ -144,7 +144,7 @@ def change_role(by: Visitor, user_id: UUID, role: str) -> None:
 
 
 def remove(by: Visitor, user_id: UUID) -> None:
-    """The person is out at once; what they did stays on record.
+    """The person is out at once; the audit log keeps what they did.
 
     raises  NotFound; InvalidRequest for somebody above one; Conflict if no owner would be left
     """
@@ -153,6 +153,7 @@ def remove(by: Visitor, user_id: UUID) -> None:
         if user.role == "owner":
             _check_owners(session, by.account_id)
         session.execute(delete(SignedIn).where(SignedIn.user_id == user.id))
+        people_erasure.erase(session, user)
         session.delete(user)
         _record(session, by, "user.removed", user.email, role=user.role)
 

@@ -4,6 +4,7 @@ from flask import Blueprint, Flask
 
 from app.settings import Settings
 from app.web import (
+    account,
     alerts,
     audit,
     auth,
@@ -40,7 +41,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     pages.handle_errors(web)
     filters.add_to(web)
     groups = (auth, overview, domains, mail, records, tls_records, reports, intake, alerts)
-    for group in (*groups, keys, intake_settings, upload_tokens, channels, team, security, audit):
+    groups = (*groups, keys, intake_settings, upload_tokens, channels, team, security, account)
+    for group in (*groups, audit):
         web.register_blueprint(group.bp)
     app.register_blueprint(web)
     app.after_request(pages.finish)

@@ -52,6 +52,7 @@ ROLES = {
     "web.upload_tokens": "admin",
     "web.channels": "admin",
     "web.team": "admin",
+    "web.account": "owner",
 }
 HEADERS = {
     "Content-Security-Policy": (

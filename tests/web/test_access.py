@@ -47,6 +47,7 @@ LEAST = {
     "web.team.withdraw": "admin",
     "web.team.change_role": "admin",
     "web.team.remove": "admin",
+    "web.account.delete": "owner",
     "web.security.change_password": "viewer",
     "web.security.turn_on": "viewer",
     "web.security.turn_off": "viewer",

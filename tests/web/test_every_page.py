@@ -17,6 +17,7 @@ PAGES = (
         "/settings/notifications",
         "/settings/security",
         "/settings/security/second-factor",
+        "/settings/account",
         "/settings/audit",
     ),
 )

@@ -1,0 +1,69 @@
+"""An owner deletes the account: with its name and the current password, and for everybody."""
+
+from flask import Flask
+from sqlalchemy import select
+
+from app import ids
+from app.db import transaction
+from app.models import Account
+from app.services import account_deletion, accounts, domains
+from tests.factories import make_domain
+from tests.web.conftest import PASSWORD, Browser, make_browser
+
+PATH = "/settings/account"
+
+
+def name_of(browser: Browser) -> str:
+    return accounts.find(ids.public("acc", browser.account_id)).name
+
+
+def test_the_page_says_what_is_deleted(browser: Browser) -> None:
+    page = browser.get(PATH)
+    assert f"Type {name_of(browser)} to confirm" in page
+    for word in ("domains", "reports", "API keys", "audit log", "team"):
+        assert word in page
+
+
+def test_the_name_and_the_password_are_needed(browser: Browser) -> None:
+    name = name_of(browser)
+    wrong: tuple[dict[str, str], ...] = (
+        {"name": name, "current": "x" * 12},
+        {"name": "else", "current": PASSWORD},
+        {},
+    )
+    for form in wrong:
+        response = browser.post(f"{PATH}/delete", **form)
+        assert response.status_code == 400
+        assert 'class="error"' in response.text
+    assert browser.get("/domains")
+
+
+def test_everybody_is_signed_out_and_the_account_deleted(app: Flask, browser: Browser) -> None:
+    name = name_of(browser)
+    other = make_browser(app, "bob@acme.test", account=accounts.find(name))
+    other.sign_in()
+    response = browser.post(f"{PATH}/delete", name=name, current=PASSWORD)
+    assert (response.status_code, response.headers["Location"]) == (303, "/auth/login")
+    for one in (browser, other):
+        assert one.client.get("/domains").status_code == 303
+    assert other.sign_in().status_code == 400
+    assert account_deletion.delete_requested() == 1
+    with transaction(readonly=True) as session:
+        assert session.get(Account, browser.account_id) is None
+        assert not session.scalars(select(Account.name).where(Account.name == name)).all()
+
+
+def test_an_account_with_a_domain_on_hold_is_not_deleted(browser: Browser) -> None:
+    make_domain(browser.account_id, "acme.test")
+    domains.hold(browser.account_id, "acme.test", "case 12", actor="test")
+    response = browser.post(f"{PATH}/delete", name=name_of(browser), current=PASSWORD)
+    assert response.status_code == 409
+    assert "acme.test" in response.text
+
+
+def test_only_owners_see_the_form(app: Flask, browser: Browser) -> None:
+    account = accounts.find(name_of(browser))
+    admin = make_browser(app, "adam@acme.test", role="admin", account=account)
+    admin.sign_in()
+    assert "Delete account…" not in admin.get(PATH)
+    assert admin.post(f"{PATH}/delete", name=account.name, current=PASSWORD).status_code == 403

@@ -150,7 +150,7 @@ def _receive(full: FullAccount) -> None:
         (b"not a report", f"receiver.test!{full.domain}!3!4.xml.gz"),
     )
     for raw, file_name in files:
-        intakes.take_in(full.account.id, raw, way="http", file_name=file_name)
+        intakes.take_in(full.account.id, raw, way="upload", file_name=file_name)
     reading.run([])
     counting.count_waiting()
     report_alerts.ring_if_due()
@@ -162,7 +162,7 @@ def _receive(full: FullAccount) -> None:
         note=f"{full.person.email} knows it", actor=f"user:{full.person.email}",
     )  # fmt: skip
     late = dmarc_xml(full.domain, "late", records=[record(f"sub.{full.domain}")])
-    intakes.take_in(full.account.id, late, way="http")
+    intakes.take_in(full.account.id, late, way="upload")
     reading.run([])
 
 

@@ -157,15 +157,18 @@ class ReachingDoor(Door):
     """A door to what is on loopback, by the names of a zone.
 
     seconds  of one call
+    proxy    through which connections go
     """
 
-    def __init__(self, zone: Zone | None = None, *, seconds: float = 10) -> None:
+    def __init__(
+        self, zone: Zone | None = None, *, seconds: float = 10, proxy: str | None = None
+    ) -> None:
         self.zone = zone or Zone({(HOST, "A"): ["127.0.0.1"]})
-        self._seconds = seconds
+        self._seconds, self._proxy = seconds, proxy
 
     def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
         async def opened() -> T:
-            egress = Egress(LOOPBACK, seconds=self._seconds)
+            egress = Egress(LOOPBACK, self._proxy, seconds=self._seconds)
             try:
                 return await main(lambda: _Reaching(self.zone, egress))
             finally:

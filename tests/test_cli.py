@@ -117,7 +117,7 @@ def test_a_webhook_to_this_machine_is_refused_in_a_sentence(app: Flask) -> None:
 def test_a_services_address_is_printed_nowhere(app: Flask) -> None:
     run(app, "accounts", "create", "Acme")
     url = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
-    made = run(app, "channels", "add-apprise", "--account", "Acme", "--name", "chat", url)
+    made = run(app, "channels", "add-chat", "--account", "Acme", "--name", "chat", url)
     assert "Slack" in made
     assert "TIiajkdnlazkcOXrIdevi7FQ" not in made + run(
         app, "channels", "list", "--account", "Acme"

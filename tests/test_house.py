@@ -103,7 +103,6 @@ THIRD_PARTY = {  # which may import each of these
     "argon2": ("app.services.passwords",),
     "segno": ("app.web.security",),
     "gunicorn": ("app.web_server",),
-    "apprise": ("app.channels.chat",),
 }
 
 

@@ -60,6 +60,33 @@ def test_sums_of_weeks_are_there_before_and_after_weeks_could_be_open(tmp_path: 
         assert connection.execute(sums).fetchall() == [(168, 3), (336, 5)]
 
 
+def test_chat_channels_keep_their_rows_and_the_checks_of_their_table(tmp_path: Path) -> None:
+    """Revision 0026: the kind has another name, and SQLite copies the table for it."""
+    path = tmp_path / "chat.db"
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = f"sqlite:///{path}"
+    command.upgrade(config, "0025")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        _insert(connection, "accounts", id="a")
+        channel = {"account_id": "a", "cadence": "immediate"}
+        _insert(connection, "channels", id="c", name="c", kind="apprise", **channel)
+        _insert(connection, "channels", id="w", name="w", kind="webhook", **channel)
+        _insert(connection, "events", number="1", id="e", account_id="a")
+        delivery = {"account_id": "a", "channel_id": "c", "event_number": "1"}
+        _insert(connection, "deliveries", id="d", status="pending", **delivery)
+    command.upgrade(config, "0026")
+    with closing(sqlite3.connect(path)) as connection:
+        kinds = connection.execute("SELECT id, kind FROM channels ORDER BY id").fetchall()
+        assert kinds == [("c", "chat"), ("w", "webhook")]
+        assert connection.execute("SELECT channel_id FROM deliveries").fetchall() == [("c",)]
+        for column in ("kind", "cadence"):
+            with pytest.raises(sqlite3.IntegrityError):
+                connection.execute(f"UPDATE channels SET {column} = 'other'")
+    command.downgrade(config, "0025")
+    with closing(sqlite3.connect(path)) as connection:
+        assert ("c", "apprise") in connection.execute("SELECT id, kind FROM channels").fetchall()
+
+
 def _insert(connection: sqlite3.Connection, table: str, **given: str) -> None:
     """A row with these values, and something in every other column that has to have a value."""
     connection.execute("PRAGMA ignore_check_constraints = ON")

@@ -15,6 +15,7 @@ from app import runtime
 from app.services import (
     account_deletion,
     alerts,
+    channels,
     counting,
     deliveries,
     emails,
@@ -62,6 +63,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(60, probing.ring_if_due),
         Task(30, mailboxes.ring_if_due),
         Task(30, alerts.wake_snoozed),
+        Task(3600, channels.disable_unaccepted),
         Task(60, watching.watch_accounts),
         Task(300, watching.remind),
         Task(300, watching.watch_acceptances),

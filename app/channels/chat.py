@@ -1,113 +1,234 @@
-"""Chat and paging services, through Apprise: only those that live at a fixed public address.
+"""Chat and paging services: their addresses, in a small grammar of ours, and how they are sent to.
 
-Apprise opens its own connections, so it may be given no host that an account can choose; what goes
-to other places takes a webhook, through the one door that looks where it leads.
+Each form of an address is one regular expression that matches it as a whole. The host of a request
+is a constant of its service, or below two domains of Microsoft's, and no part of an address holds
+a character that could end a path segment. So an address has no options: nothing in it can change
+where a request goes, how it connects, or what it carries beyond the credentials of the service.
 """
 
-import logging
 import re
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from app.channels import words
+from app.channels import chat_services, post, words
+from app.channels.chat_services import Build, ChatMessage, Parts
 from app.channels.contract import BadTarget, Outcome
 from app.channels.words import Event
+from app.checks.answers import Answers, Request
 
 MAX_URL = 1000
-# Schemas of Apprise whose plugins have their host in their code.
-SERVICES = {
-    "discord": "Discord",
-    "gchat": "Google Chat",
-    "line": "LINE",
-    "opsgenie": "Opsgenie",
-    "pagerduty": "PagerDuty",
-    "pagertree": "PagerTree",
-    "pover": "Pushover",
-    "signl4": "SIGNL4",
-    "slack": "Slack",
-    "splunk": "Splunk On-Call",
-    "tgram": "Telegram",
-    "twilio": "Twilio",
-    "victorops": "Splunk On-Call",
-    "workflows": "Microsoft Teams",
-    "wxteams": "Webex",
-}
-# A Teams workflow names its host; these are Microsoft's alone.
-_WORKFLOW_HOSTS = re.compile(
-    r"[a-z0-9-]+(\.[a-z0-9-]+)*\.(logic\.azure\.com|powerplatform\.com)", re.IGNORECASE
+NOT_ACCEPTED = (
+    "its address is not in a form that this service accepts. Remove the channel and add it again "
+    "with an address in one of the accepted forms"
 )
-_OPTIONS = frozenset(("region", "priority", "topic", "thread", "footer", "image", "format", "ver"))
+
+_MICROSOFT = r"(?:[a-z0-9-]+\.){1,6}(?:logic\.azure\.com|environment\.api\.powerplatform\.com)"
+_WORKFLOW = r"(?P<workflow>[A-Za-z0-9_-]+)"
+_SIGNATURE = r"(?P<signature>[A-Za-z0-9_-]+)"
+_TOKEN = r"(?P<token>[A-Za-z0-9_-]+)"
 
 
-def service(url: str) -> str:
-    """The name of the service that the URL is for.
+@dataclass(frozen=True, slots=True)
+class ChatService:
+    """One service.
 
-    raises  BadTarget
+    name      as people know it
+    form      what its addresses look like, for people
+    patterns  each matches a whole address; its named groups are the parts
+    hosts     matches every host that requests may go to
+    build     makes the request for a message
     """
-    if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
-        raise BadTarget(f"up to {MAX_URL} plain ASCII characters without a blank")
-    schema = url.partition("://")[0].lower()
-    if schema not in SERVICES:
-        raise BadTarget(f"it must begin with one of {', '.join(SERVICES)}, and ://")
-    parts = urlsplit(url)
-    if unknown := {name for name, _ in parse_qsl(parts.query)} - _OPTIONS:
-        raise BadTarget(f"an option that is not taken here: {', '.join(sorted(unknown))}")
-    if schema == "workflows" and not _is_microsoft(url):
-        raise BadTarget("a workflow's host must be one of Microsoft's")
-    if _plugin(url) is None:
-        raise BadTarget(f"it is no complete address of {SERVICES[schema]}")
-    return SERVICES[schema]
+
+    name: str
+    form: str
+    patterns: Sequence[re.Pattern[str]]
+    hosts: re.Pattern[str]
+    build: Build
 
 
-def send(url: str, event: Event, *, seconds: float) -> Outcome:
-    """Tell the service; where it pages, what is resolved ends what was opened.
+@dataclass(frozen=True, slots=True)
+class ChatTarget:
+    """An address that was accepted."""
 
-    seconds  for connecting, and for the answer
-    """
-    plugin = _plugin(url)
-    if plugin is None:
-        return Outcome(error="its address is not taken any more")
-    plugin.socket_connect_timeout = plugin.socket_read_timeout = seconds / 2
-    _group(plugin, words.alert_of(event).get("dedupKey"))
-    is_told = plugin.notify(
-        title=words.heading(event), body=words.text(event), notify_type=_tone(event),
-        body_format="text",
-    )  # fmt: skip
-    return Outcome() if is_told else Outcome(error="the service did not take it")
+    service: ChatService
+    parts: Parts
 
 
-def _plugin(url: str):  # type: ignore[no-untyped-def]  # Apprise's own, which has no types
-    import apprise  # here: it costs 0.2 s, and most processes never tell a chat
-
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages show whole URLs
-    asset = apprise.AppriseAsset(app_id="mailwatch", http_redirects=False, secure_logging=True)
-    return apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
+def _service(name: str, form: str, host: str, build: Build, *patterns: str) -> ChatService:
+    compiled = tuple(re.compile(pattern, re.ASCII) for pattern in patterns)
+    return ChatService(name, form, compiled, re.compile(host), build)
 
 
-def _group(plugin: object, key: str | None) -> None:
-    """One incident for each alert, where the service has incidents."""
-    if key is None:
-        return
-    for name, value in (("dedup", key), ("alias", key), ("entity_id", key)):
-        if hasattr(plugin, name):
-            setattr(plugin, name, value)
-    if hasattr(plugin, "dedup"):
-        plugin.action = "map"  # type: ignore[attr-defined]  # PagerDuty's
-
-
-def _tone(event: Event) -> str:
-    if event["type"] == "alert.resolved":
-        return "success"
-    severity = words.alert_of(event).get("severity")
-    return {"critical": "failure", "high": "failure", "medium": "warning"}.get(
-        str(severity), "info"
+def _pagerduty(schema: str, region: str, host: str) -> ChatService:
+    return _service(
+        f"PagerDuty{region}",
+        f"{schema}://INTEGRATION_KEY",
+        re.escape(host),
+        chat_services.pagerduty(host),
+        # Earlier versions wanted a second key, which the service does not need.
+        rf"{schema}://(?P<key>[A-Za-z0-9]{{32}})(?:@[A-Za-z0-9_+-]{{1,64}})?",
     )
 
 
-def _is_microsoft(url: str) -> bool:
-    parts = urlsplit(url)
-    try:
-        is_usual = parts.port in (None, 443)
-    except ValueError:
-        return False
-    is_named = _WORKFLOW_HOSTS.fullmatch(parts.hostname or "") is not None
-    return is_usual and is_named and parts.username is None
+def _opsgenie(schema: str, region: str, host: str) -> ChatService:
+    return _service(
+        f"Opsgenie{region}",
+        f"{schema}://API_KEY",
+        re.escape(host),
+        chat_services.opsgenie(host),
+        rf"{schema}://(?P<key>[0-9A-Fa-f-]{{32,36}})",
+    )
+
+
+_SPLUNK = _service(
+    "Splunk On-Call",
+    "https://alert.victorops.com/integrations/generic/20131114/alert/API_KEY/ROUTING_KEY",
+    r"alert\.victorops\.com",
+    chat_services.splunk,
+    r"(?:splunk|victorops)://(?P<route>[A-Za-z0-9_-]+)@(?P<key>[A-Za-z0-9_-]+)",
+    r"https://alert\.victorops\.com/integrations/generic/20131114/alert"
+    r"/(?P<key>[A-Za-z0-9_-]+)/(?P<route>[A-Za-z0-9_-]+)",
+)
+_SERVICES = (
+    _service(
+        "Discord",
+        "https://discord.com/api/webhooks/ID/TOKEN",
+        r"discord\.com",
+        chat_services.discord,
+        rf"discord://(?P<id>[0-9]{{15,25}})/{_TOKEN}",
+        rf"https://(?:discord|discordapp)\.com/api/webhooks/(?P<id>[0-9]{{15,25}})/{_TOKEN}",
+    ),
+    _service(
+        "Google Chat",
+        "https://chat.googleapis.com/v1/spaces/SPACE/messages?key=KEY&token=TOKEN",
+        r"chat\.googleapis\.com",
+        chat_services.google_chat,
+        rf"gchat://(?P<space>[A-Za-z0-9_-]+)/(?P<key>[A-Za-z0-9_-]+)/{_TOKEN}",
+        r"https://chat\.googleapis\.com/v1/spaces/(?P<space>[A-Za-z0-9_-]+)/messages"
+        r"\?key=(?P<key>[A-Za-z0-9_-]+)&token=(?P<token>[A-Za-z0-9_-]+(?:=|%3D){0,2})",
+    ),
+    _service(
+        "LINE",
+        "line://CHANNEL_ACCESS_TOKEN/USER_GROUP_OR_ROOM_ID",
+        r"api\.line\.me",
+        chat_services.line,
+        r"line://(?P<token>[A-Za-z0-9+/]{20,400}={0,2})/(?P<to>[CRU][0-9a-f]{32})",
+    ),
+    _opsgenie("opsgenie", "", "api.opsgenie.com"),
+    _opsgenie("opsgenie-eu", " (EU)", "api.eu.opsgenie.com"),
+    _pagerduty("pagerduty", "", "events.pagerduty.com"),
+    _pagerduty("pagerduty-eu", " (EU)", "events.eu.pagerduty.com"),
+    _service(
+        "PagerTree",
+        "https://api.pagertree.com/integration/INTEGRATION_ID",
+        r"api\.pagertree\.com",
+        chat_services.pagertree,
+        r"pagertree://(?P<key>[A-Za-z0-9_-]{1,64})",
+        r"https://api\.pagertree\.com/integration/(?P<key>[A-Za-z0-9_-]{1,64})",
+    ),
+    _service(
+        "Pushover",
+        "pover://USER_KEY@APPLICATION_TOKEN",
+        r"api\.pushover\.net",
+        chat_services.pushover,
+        r"pover://(?P<user>[A-Za-z0-9]{30})@(?P<token>[A-Za-z0-9]{30})",
+    ),
+    _service(
+        "SIGNL4",
+        "https://connect.signl4.com/webhook/SECRET",
+        r"connect\.signl4\.com",
+        chat_services.signl4,
+        r"signl4://(?P<key>[A-Za-z0-9_-]{4,64})",
+        r"https://connect\.signl4\.com/webhook/(?P<key>[A-Za-z0-9_-]{4,64})",
+    ),
+    _service(
+        "Slack",
+        "https://hooks.slack.com/services/T…/B…/TOKEN",
+        r"hooks\.slack\.com",
+        chat_services.slack,
+        r"slack://(?P<team>[A-Z0-9]+)/(?P<hook>[A-Z0-9]+)/(?P<token>[A-Za-z0-9]{8,64})",
+        r"https://hooks\.slack\.com/services"
+        r"/(?P<team>[A-Z0-9]+)/(?P<hook>[A-Z0-9]+)/(?P<token>[A-Za-z0-9]{8,64})",
+    ),
+    _SPLUNK,
+    _service(
+        "Telegram",
+        "tgram://BOT_TOKEN/CHAT_ID or tgram://BOT_TOKEN/CHAT_ID:TOPIC_ID",
+        r"api\.telegram\.org",
+        chat_services.telegram,
+        r"tgram://(?:bot)?(?P<token>[0-9]{5,20}:[A-Za-z0-9_-]{30,60})"
+        r"/(?P<chat>-?[0-9]{1,32}|@[A-Za-z][A-Za-z0-9_]{3,31})(?::(?P<topic>[0-9]{1,10}))?",
+    ),
+    _service(
+        "Twilio",
+        "twilio://ACCOUNT_SID:AUTH_TOKEN@FROM_NUMBER/TO_NUMBER",
+        r"api\.twilio\.com",
+        chat_services.twilio,
+        r"twilio://(?P<account>AC[0-9a-f]{32}):(?P<token>[A-Za-z0-9]{16,64})"
+        r"@(?P<sender>\+?[0-9]{5,15})/(?P<to>\+?[0-9]{5,15})",
+    ),
+    _service(
+        "Microsoft Teams",
+        "https://….environment.api.powerplatform.com/powerautomate/… or "
+        "https://….logic.azure.com/workflows/…",
+        _MICROSOFT,
+        chat_services.teams,
+        rf"workflows?://(?P<host>{_MICROSOFT})(?::443)?/{_WORKFLOW}/{_SIGNATURE}",
+        rf"https://(?P<host>{_MICROSOFT})(?::443)?"
+        rf"(?P<prefix>/powerautomate/automations/direct(?:/cu/[0-9]{{1,10}})?)?/workflows/{_WORKFLOW}"
+        r"/triggers/manual/paths/invoke/?\?api-version=(?P<version>[0-9]{1,4}(?:-[0-9]{2}){0,2}"
+        rf"(?:-preview)?)&sp=%2Ftriggers%2Fmanual%2Frun&sv=1\.0&sig={_SIGNATURE}",
+    ),
+    _service(
+        "Webex",
+        "https://webexapis.com/v1/webhooks/incoming/TOKEN",
+        r"webexapis\.com",
+        chat_services.webex,
+        r"(?:wxteams|webex)://(?P<token>[A-Za-z0-9_-]{40,200})",
+        r"https://webexapis\.com/v1/webhooks/incoming/(?P<token>[A-Za-z0-9_-]{40,200})",
+    ),
+)
+SERVICES: Mapping[str, ChatService] = {service.name: service for service in _SERVICES}
+
+
+def parse(url: str) -> ChatTarget:
+    """The service that an address is for, and its parts.
+
+    raises  BadTarget for what is no address of one of ``SERVICES``; the message does not repeat it
+    """
+    if len(url) > MAX_URL or not url.isascii() or not url.isprintable():
+        raise BadTarget(f"An address has up to {MAX_URL} ASCII characters.")
+    for service in SERVICES.values():
+        for pattern in service.patterns:
+            if match := pattern.fullmatch(url.removesuffix("/")):
+                parts = {name: value for name, value in match.groupdict().items() if value}
+                return ChatTarget(service, parts)
+    raise BadTarget(
+        "This is not the address of a supported service. Supported are "
+        f"{', '.join(SERVICES)}. Options after ? or # are not accepted."
+    )
+
+
+async def send(answers: Answers, target: ChatTarget, event: Event, *, seconds: float) -> Outcome:
+    """POST the event to its service, through the egress client.
+
+    seconds  for all of it, including the DNS lookup of the host
+    """
+    request = target.service.build(target.parts, message(event))
+    if target.service.hosts.fullmatch(request.host) is None:
+        raise ValueError("a request to a host that is not the service's")
+    post_request = Request("POST", request.headers, request.body)
+    return await post.send(answers, request.host, request.path, post_request, seconds=seconds)
+
+
+def message(event: Event) -> ChatMessage:
+    """What a service is told about the event."""
+    alert = words.alert_of(event)
+    return ChatMessage(
+        heading=words.heading(event),
+        body=words.body(event),
+        url=words.runbook(event),
+        severity=str(alert.get("severity", "info")),
+        is_resolved=event["type"] == "alert.resolved",
+        dedup_key=alert.get("dedupKey"),
+    )

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 class Outcome:
     """One try; ``error`` None: the receiver has it.
 
-    status       of HTTP or SMTP, where there was an answer
-    error        why not, in words that tell nothing of what the receiver answered beyond that
-    retry_after  seconds that the receiver asks us to wait, as it wrote them
-    is_gone      it never wants to hear from us again
+    status          of HTTP or SMTP, where there was an answer
+    error           why not, in words that tell nothing of what the receiver answered beyond that
+    retry_after     seconds that the receiver asks us to wait, as it wrote them
+    disable_reason  why nothing more can be sent to this channel; None if it can be retried
     """
 
     status: int | None = None
     error: str | None = None
     retry_after: str = ""
-    is_gone: bool = False
+    disable_reason: str | None = None
 
 
 class BadTarget(ValueError):

@@ -1,6 +1,5 @@
 """Webhooks as Standard Webhooks 1.0 has them: signed, each try with a timestamp of its own."""
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -10,27 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from app.channels import post
 from app.channels.contract import BadTarget, Outcome
-from app.checks.answers import Answers, Page, Request, Undetermined
+from app.checks.answers import Answers, Request
 from app.network import egress, special_addresses
 from app.protocols import names
 
 PREFIX = "whsec_"
 MAX_URL = 1000
 _SECRET_BYTES = 32
-
-_FAILURES = {
-    "tls": "its certificate is not trusted",
-    "redirect": "it redirects, and redirects are not followed",
-    "refused_address": "its address is not public",
-    "no_address": "its host has no address",
-    "too_large": "its answer has too large a head",
-}
-_REASONS = {
-    "timeout": "it did not answer in time",
-    "network": "the connection failed",
-    "garbage": "its answer is no HTTP",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +77,7 @@ async def check(
     try:
         await egress.public_addresses(answers, target.host, allowed)
     except egress.Refusal as refusal:
-        raise BadTarget(_FAILURES[refusal.failure]) from None
+        raise BadTarget(post.FAILURES[refusal.failure]) from None
 
 
 def new_secret() -> str:
@@ -123,24 +110,7 @@ async def send(
         "webhook-signature": sign(keys, message.id, timestamp, message.body),
     }
     request = Request("POST", headers, message.body, target.port)
-    try:
-        async with asyncio.timeout(seconds):
-            page = await answers.fetch(target.host, target.path, request)
-    except TimeoutError:
-        return Outcome(error=_REASONS["timeout"])
-    except Undetermined as error:
-        return Outcome(error=_REASONS.get(error.reason, "its name cannot be looked up"))
-    return _outcome(page)
-
-
-def _outcome(page: Page) -> Outcome:
-    status = page.status or None
-    if page.failure:
-        return Outcome(status, _FAILURES[page.failure])
-    if 200 <= page.status < 300:
-        return Outcome(status)
-    error = f"it answered {page.status}"
-    return Outcome(status, error, page.retry_after, is_gone=page.status == 410)
+    return await post.send(answers, target.host, target.path, request, seconds=seconds)
 
 
 def _signature(key: str, signed: bytes) -> str:

@@ -6,11 +6,11 @@ from typing import Any
 
 MAX_VALUE = 300
 MAX_ITEMS = 12
-TEST_LINE = "This is a test: whoever reads it is told of alerts this way."
+TEST_LINE = "This is a test message from mailwatch. Alerts for this channel arrive here."
 
 _PREFIX = {
-    "alert.reopened": "Again: ",
-    "alert.escalated": "Worse: ",
+    "alert.reopened": "Reopened: ",
+    "alert.escalated": "Escalated: ",
     "alert.reminded": "Still open: ",
     "alert.resolved": "Resolved: ",
 }
@@ -46,7 +46,7 @@ def fix(alert: Mapping[str, Any]) -> str | None:
         return None
     values = {
         "publish": f"Publish at {found['name']} ({found['type']}): {found['after']}",
-        "replace": f"At {found['name']} ({found['type']}) replace\n{found['before']}\nby\n"
+        "replace": f"At {found['name']} ({found['type']}) replace\n{found['before']}\nwith\n"
         f"{found['after']}",
         "remove": f"Remove at {found['name']} ({found['type']}): {found['before']}",
     }
@@ -54,7 +54,19 @@ def fix(alert: Mapping[str, Any]) -> str | None:
 
 
 def text(event: Event) -> str:
-    """All of it, as plain text."""
+    """The event as plain text: the body, and where to read what it means."""
+    url = runbook(event)
+    return body(event) if url is None else f"{body(event)}\n\nWhat this means and what to do: {url}"
+
+
+def runbook(event: Event) -> str | None:
+    """The URL of the page about alerts of this type; None for a test."""
+    url: str | None = alert_of(event).get("runbook")
+    return url
+
+
+def body(event: Event) -> str:
+    """What happened, the evidence, and what to change, as plain text without a link of ours."""
     alert = alert_of(event)
     if not alert:
         return TEST_LINE
@@ -65,7 +77,7 @@ def text(event: Event) -> str:
         lines.append(f"{name}: " + value.replace("\n", "\n    "))
     if event["type"] != "alert.resolved" and (advice := fix(alert)):
         lines += ["", advice]
-    return "\n".join([*lines, "", f"What it means and what to do: {alert['runbook']}"])
+    return "\n".join(lines).rstrip()
 
 
 def plain(text: str) -> str:

@@ -70,13 +70,13 @@ def add_email(account: str, addresses: str, cadence: str, **routing: Any) -> Non
     _print(channels.add_email(accounts.find(account).id, addresses, new, actor=OPERATOR))
 
 
-@group.command("add-apprise")
+@group.command("add-chat")
 @_routed
 @click.argument("url")
-def add_apprise(account: str, url: str, **routing: Any) -> None:
-    """Tell a chat or paging service, by its address in the form of Apprise."""
+def add_chat(account: str, url: str, **routing: Any) -> None:
+    """Post to a chat or paging service; docs/alerts.md lists the forms of its address."""
     account_id = accounts.find(account).id
-    _print(channels.add_apprise(account_id, url, _new(**routing), actor=OPERATOR))
+    _print(channels.add_chat(account_id, url, _new(**routing), actor=OPERATOR))
 
 
 @group.command("list")

@@ -58,7 +58,7 @@ class Event(Base):
 class Channel(Base):
     """Where events are sent to, and which of them.
 
-    kind         ``webhook``, ``email`` or ``apprise``
+    kind         ``webhook``, ``email`` or ``chat``
     target       the URL, the addresses, or the service; nothing secret
     sealed       the secrets as JSON, under a seal (``services.channels``)
     types        of alerts; one that ends in ``*`` stands for all that begin so; none: all
@@ -75,7 +75,7 @@ class Channel(Base):
     __tablename__ = "channels"
     __table_args__ = (
         UniqueConstraint("account_id", "name"),
-        CheckConstraint("kind IN ('webhook', 'email', 'apprise')", name="kind"),
+        CheckConstraint("kind IN ('webhook', 'email', 'chat')", name="kind"),
         CheckConstraint("cadence IN ('immediate', 'daily', 'weekly')", name="cadence"),
     )
 

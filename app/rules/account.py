@@ -133,7 +133,7 @@ def _given_up(known: AccountPosture) -> Iterator[Draft]:
             yield Draft(
                 "webhook.disabled", channel.id, Severity.MEDIUM, "A channel was disabled",
                 f"The {channel.kind} channel {channel.name} was disabled: {channel.given_up}. "
-                "Mend its receiver, enable it, and replay what was given up.",
+                "Fix the cause, enable the channel, and replay the failed deliveries.",
                 {"channel": channel.name, "reason": channel.given_up},
             )  # fmt: skip
 

@@ -275,8 +275,8 @@ def _rest(session: Session, channel: Channel, outcome: Outcome, moment: datetime
     longest = min(MAX_REST, timedelta(seconds=max(schedule)))
     rest = min(first * 2 ** min(channel.failures - 1, 10), longest)
     channel.rests_until = moment + max(rest, _asked(outcome.retry_after, moment))
-    if outcome.is_gone:
-        channels.give_up(session, channel, "it answered 410: it wants no more")
+    if outcome.disable_reason is not None:
+        channels.give_up(session, channel, outcome.disable_reason)
     elif channel.kind != "email" and moment - channel.failing_since >= GIVE_UP_AFTER:
         channels.give_up(session, channel, f"no success for {GIVE_UP_AFTER.days} days")
 

@@ -43,7 +43,7 @@ class Secrets:
 
     keys    of a webhook, the present one first
     until   when a former one ends
-    url     of Apprise
+    url     the address of a chat service
     """
 
     keys: tuple[str, ...] = ()
@@ -78,16 +78,21 @@ def add_email(account_id: UUID, addresses: str, new: NewChannel, *, actor: str) 
     return _add(account_id, "email", ",".join(found), new, None, actor)
 
 
-def add_apprise(account_id: UUID, url: str, new: NewChannel, *, actor: str) -> Channel:
-    """The channel; of its URL, which is a secret, only the service is shown from now on.
+def add_chat(account_id: UUID, url: str, new: NewChannel, *, actor: str) -> Channel:
+    """The channel; its address is a secret, and only the service's name is shown from now on.
 
-    raises  InvalidRequest for what is no URL of one of ``chat.SERVICES``; Conflict
+    raises  InvalidRequest for what is no address of one of ``chat.SERVICES``; Conflict
     """
     try:
-        service = chat.service(url)
+        service = chat.parse(url).service
     except BadTarget as error:
         raise _invalid("url", str(error)) from None
-    return _add(account_id, "apprise", service, new, Secrets(url=url), actor)
+    return _add(account_id, "chat", service.name, new, Secrets(url=url), actor)
+
+
+def chat_forms() -> Sequence[tuple[str, str]]:
+    """The name of each chat or paging service, and what its addresses look like."""
+    return [(service.name, service.form) for service in chat.SERVICES.values()]
 
 
 def complaint(channel: Channel) -> str | None:
@@ -153,10 +158,12 @@ def rotate_secret(
 def enable(account_id: UUID, ref: str, *, actor: str) -> Channel:
     """Send again; what waited is sent now, what was given up meanwhile can be replayed.
 
-    raises  NotFound
+    raises  NotFound; InvalidRequest for a chat channel whose address is not accepted
     """
     with transaction() as session:
         channel = owned(session, account_id, ref)
+        if not _has_accepted_address(channel):
+            raise _invalid("channel", chat.NOT_ACCEPTED)
         channel.disabled_at = channel.disabled_reason = None
         channel.failing_since = channel.rests_until = None
         channel.failures = 0
@@ -176,6 +183,24 @@ def disable(account_id: UUID, ref: str, *, actor: str) -> Channel:
             channel.disabled_at = channel.updated_at = now(session)
             _note(session, channel, actor, "channel.disabled")
         return channel
+
+
+def disable_unaccepted() -> int:
+    """Disable the chat channels whose stored address is not accepted; returns how many.
+
+    effects  an alert about each of them opens when the account is next watched
+    """
+    with transaction() as session:
+        rows = session.scalars(
+            select(Channel)
+            .where(Channel.kind == "chat", Channel.disabled_at.is_(None))
+            .order_by(Channel.id)
+            .with_for_update(skip_locked=True)
+        ).all()
+        refused = [channel for channel in rows if not _has_accepted_address(channel)]
+        for channel in refused:
+            give_up(session, channel, chat.NOT_ACCEPTED)
+        return len(refused)
 
 
 def give_up(session: Session, channel: Channel, reason: str) -> None:
@@ -289,6 +314,19 @@ def _check_target(url: str, door: Door) -> None:
         raise _invalid("url", str(error)) from None
     except Undetermined as error:
         raise ServiceUnavailable(f"DNS does not say where the URL leads: {error}") from None
+
+
+def _has_accepted_address(channel: Channel) -> bool:
+    """False only for a chat channel whose address can be read and is none of ``chat.SERVICES``."""
+    if channel.kind != "chat":
+        return True
+    try:
+        chat.parse(unsealed(channel).url or "")
+    except BadTarget:
+        return False
+    except sealing.Unsealable:
+        return True  # each delivery says so, and the channel is disabled after five days
+    return True
 
 
 def _seal(channel: Channel, kept: Secrets) -> None:

@@ -35,9 +35,10 @@ async def _send(parcel: Parcel, open_answers: OpenAnswers, threads: Executor) ->
         return Outcome(error=UNREADABLE)
     if parcel.channel.kind == "webhook":
         return await _by_webhook(parcel, open_answers)
-    by = _by_mail if parcel.channel.kind == "email" else _by_chat
+    if parcel.channel.kind == "chat":
+        return await _by_chat(parcel, open_answers)
     seconds = settings.current().delivery_seconds
-    blocking = asyncio.get_running_loop().run_in_executor(threads, by, parcel, seconds)
+    blocking = asyncio.get_running_loop().run_in_executor(threads, _by_mail, parcel, seconds)
     try:
         return await asyncio.wait_for(blocking, seconds)
     except TimeoutError:
@@ -59,11 +60,15 @@ def _by_mail(parcel: Parcel, seconds: float) -> Outcome:
     return mail.send(mail.parse_server(current.mail_url), letter, seconds=seconds)
 
 
-def _by_chat(parcel: Parcel, seconds: float) -> Outcome:
+async def _by_chat(parcel: Parcel, open_answers: OpenAnswers) -> Outcome:
     assert parcel.secrets is not None
-    if parcel.secrets.url is None:
-        return Outcome(error=UNREADABLE)
-    return chat.send(parcel.secrets.url, parcel.events[0], seconds=seconds)
+    (event,) = parcel.events
+    try:
+        target = chat.parse(parcel.secrets.url or "")
+    except BadTarget:
+        return Outcome(error=chat.NOT_ACCEPTED, disable_reason=chat.NOT_ACCEPTED)
+    seconds = settings.current().delivery_seconds
+    return await chat.send(open_answers(), target, event, seconds=seconds)
 
 
 async def _by_webhook(parcel: Parcel, open_answers: OpenAnswers) -> Outcome:

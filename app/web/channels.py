@@ -17,7 +17,7 @@ from app.web.forms import Form
 
 bp = Blueprint("channels", __name__, url_prefix="/settings/notifications")
 
-KINDS = {"webhook": "Webhook", "email": "Mail", "apprise": "Chat or pager"}
+KINDS = {"webhook": "Webhook", "email": "Email", "chat": "Chat or pager"}
 CADENCES = ("immediate", "daily", "weekly")
 GRACES = {"0": "at once", "24": "after a day", "168": "after 7 days"}
 
@@ -131,7 +131,7 @@ def _added() -> tuple[Channel, str | None]:
         return channels.add_webhook(account, target, new, door, actor=actor)
     if kind == "email":
         return channels.add_email(account, target, new, actor=actor), None
-    return channels.add_apprise(account, target, new, actor=actor), None
+    return channels.add_chat(account, target, new, actor=actor), None
 
 
 def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
@@ -145,6 +145,7 @@ def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> Respons
         status,
         channels=[(row, channels.complaint(row)) for row in rows],
         kinds=KINDS,
+        chat_forms=channels.chat_forms(),
         cadences=CADENCES,
         severities=list(Severity),
         errors=found,

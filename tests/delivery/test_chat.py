@@ -1,4 +1,4 @@
-"""Chat and paging services: which are taken, and what they are told.
+"""Chat and paging services: what they are sent, and that it goes through the egress client.
 
 Their hosts are on the internet; here a proxy on loopback stands in for all of them.
 """
@@ -9,46 +9,67 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 import trustme
+from sqlalchemy import select
 
-from app.channels import chat
-from app.channels.contract import BadTarget
 from app.db import now, transaction
 from app.errors import InvalidRequest
-from app.models import Alert
-from app.services import channels, deliveries, transitions
+from app.models import Alert, Channel
+from app.services import channels, deliveries, sealing, transitions, watching
 from app.services.channels import NewChannel
+from app.settings import Settings
+from tests.chat_examples import ADDRESSES, EXAMPLES
 from tests.delivery.conftest import OpenAlert
 from tests.factories import ACTOR
 from tests.receivers import ReachingDoor
+from tests.zones import Zone
 
-PAGERDUTY = "pagerduty://key@apikey"
-SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#ops"
-HOSTS = ("events.pagerduty.com", "hooks.slack.com")
+PAGERDUTY = EXAMPLES["PagerDuty"][0]
+SLACK = EXAMPLES["Slack"][0]
+ATTACK = "discord://123456789012345678/t/#?verify=no&template=http://127.0.0.1:8237/x"
+HOSTS = (
+    *("discord.com", "chat.googleapis.com", "api.line.me", "api.opsgenie.com"),
+    *("api.eu.opsgenie.com", "events.pagerduty.com", "events.eu.pagerduty.com"),
+    *("api.pagertree.com", "api.pushover.net", "connect.signl4.com", "hooks.slack.com"),
+    *("alert.victorops.com", "api.telegram.org", "api.twilio.com", "webexapis.com"),
+    *("prod-1.westeurope.logic.azure.com", "default1.4a.environment.api.powerplatform.com"),
+)
 
 
 @dataclass
 class Outside:
-    """A proxy that answers for every host; what it was told, by host."""
+    """A proxy that answers for every host; the requests that it was sent.
+
+    extra  header lines of the answer
+    """
 
     directory: Path
-    told: list[tuple[str, Any]] = field(default_factory=list)
+    requests: list[tuple[str, str, bytes]] = field(default_factory=list)
     status: int = 202
+    extra: str = ""
+    is_trusted: bool = True
 
     def __post_init__(self) -> None:
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(self.directory / "outside.pem"))
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert(*HOSTS).configure_cert(self._context)
+        self._contexts = {}
+        for is_trusted, issuer in ((True, authority), (False, trustme.CA())):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            issuer.issue_cert(*HOSTS).configure_cert(context)
+            self._contexts[is_trusted] = context
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def bodies(self) -> list[Any]:
+        return [json.loads(body) for _, _, body in self.requests]
 
     def close(self) -> None:
         self._socket.close()
@@ -57,31 +78,53 @@ class Outside:
         with suppress(OSError):
             while True:
                 connection, _ = self._socket.accept()
-                self._answer(connection)
+                with suppress(ssl.SSLError, ConnectionError):
+                    self._answer(connection)
 
     def _answer(self, connection: socket.socket) -> None:
-        host = connection.recv(4096).split()[1].split(b":")[0].decode()
+        assert connection.recv(4096).startswith(b"CONNECT 127.0.0.1:443 ")
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        with self._context.wrap_socket(connection, server_side=True) as tls:
-            raw = tls.recv(65536)
-            head, _, body = raw.partition(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-            while len(body) < length:
+        context = self._contexts[self.is_trusted]
+        with context.wrap_socket(connection, server_side=True) as tls:
+            head, _, body = tls.recv(65536).partition(b"\r\n\r\n")
+            request_line, *lines = head.decode().split("\r\n")
+            headers = dict(line.lower().split(": ", 1) for line in lines)
+            while len(body) < int(headers["content-length"]):
                 body += tls.recv(65536)
-            self.told.append((host, json.loads(body)))
-            answer = (
-                f"HTTP/1.1 {self.status} OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
-            )
-            tls.sendall(answer.encode())
+            self.requests.append((headers["host"], request_line, body))
+            answer = f"HTTP/1.1 {self.status} X\r\n{self.extra}Content-Length: 2\r\n"
+            tls.sendall(f"{answer}Connection: close\r\n\r\nok".encode())
 
 
 @pytest.fixture
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
     proxy = Outside(tmp_path)
-    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "outside.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "outside.pem"))
     yield proxy
     proxy.close()
+
+
+@pytest.fixture
+def door(outside: Outside) -> ReachingDoor:
+    zone = Zone({(host, "A"): ["127.0.0.1"] for host in HOSTS})
+    return ReachingDoor(zone, proxy=outside.url)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return replace(settings, delivery_schedule=(0.0, 0.0))
+
+
+def add(account_id: UUID, url: str, name: str = "chat") -> Channel:
+    return channels.add_chat(account_id, url, NewChannel(name), actor=ACTOR)
+
+
+def store_address(account_id: UUID, url: str) -> None:
+    """As if an earlier version had accepted it."""
+    with transaction() as session:
+        channel = channels.owned(session, account_id, "chat")
+        text = json.dumps({"keys": [], "until": None, "url": url})
+        channel.sealed = sealing.seal(text, f"channel:{channel.id}")
 
 
 def resolve(alert_id: UUID) -> None:
@@ -90,82 +133,118 @@ def resolve(alert_id: UUID) -> None:
         transitions.move(session, alert, transitions.Step("resolved"), now(session))
 
 
-def test_a_page_is_opened_and_its_resolution_ends_the_same_one(
+def last_error(account_id: UUID) -> str | None:
+    return deliveries.log(account_id, "chat")[0].delivery.error
+
+
+@pytest.mark.parametrize(("name", "url"), ADDRESSES)
+def test_every_service_is_sent_an_alert_at_its_own_host(
+    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor, name: str,
+    url: str,
+) -> None:  # fmt: skip
+    add(account_id, url)
+    open_alert()
+    deliveries.run(door)
+    ((host, request_line, body),) = outside.requests
+    assert host in HOSTS
+    assert request_line.startswith("POST /")
+    assert b"SPF" in body
+    assert last_error(account_id) is None
+
+
+def test_an_incident_is_opened_and_its_resolution_resolves_the_same_one(
     account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
 ) -> None:
-    channels.add_apprise(account_id, PAGERDUTY, NewChannel("pager"), actor=ACTOR)
+    add(account_id, PAGERDUTY)
     resolve(open_alert())
     deliveries.run(door)
-    (first_host, opened), (_, resolved) = outside.told
-    assert first_host == "events.pagerduty.com"
+    opened, resolved = outside.bodies
     assert (opened["event_action"], resolved["event_action"]) == ("trigger", "resolve")
     assert opened["dedup_key"] == resolved["dedup_key"]
     assert "No SPF record" in opened["payload"]["summary"]
-
-
-def test_a_chat_is_told(
-    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
-) -> None:
-    outside.status = 200
-    channels.add_apprise(account_id, SLACK, NewChannel("chat"), actor=ACTOR)
-    open_alert()
-    deliveries.run(door)
-    ((host, said),) = outside.told
-    assert host == "hooks.slack.com"
-    assert "acme.test: no SPF record" in json.dumps(said)
 
 
 def test_a_service_that_does_not_take_it_is_tried_again(
     account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
 ) -> None:
     outside.status = 500
-    channels.add_apprise(account_id, PAGERDUTY, NewChannel("pager"), actor=ACTOR)
+    add(account_id, PAGERDUTY)
     open_alert()
     deliveries.run(door)
-    assert len(outside.told) == 10
+    assert len(outside.requests) == 2
+    assert last_error(account_id) == "it answered 500"
+
+
+def test_a_redirect_is_not_followed(
+    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
+) -> None:
+    outside.status, outside.extra = 307, f"Location: {outside.url}/internal\r\n"
+    add(account_id, SLACK)
+    open_alert()
+    deliveries.run(door)
+    assert {host for host, _, _ in outside.requests} == {"hooks.slack.com"}
+    assert last_error(account_id) == "it redirects, and redirects are not followed"
+
+
+def test_a_certificate_that_is_not_trusted_ends_it(
+    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
+) -> None:
+    outside.is_trusted = False
+    add(account_id, SLACK)
+    open_alert()
+    deliveries.run(door)
+    assert outside.requests == []
+    assert last_error(account_id) == "its certificate is not trusted"
+
+
+def test_a_service_whose_name_leads_to_a_private_address_is_not_contacted(
+    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
+) -> None:
+    door.zone = Zone({("hooks.slack.com", "A"): ["10.0.0.1"]})
+    add(account_id, SLACK)
+    open_alert()
+    deliveries.run(door)
+    assert outside.requests == []
+    assert last_error(account_id) == "its address is not public"
 
 
 def test_of_its_address_only_the_service_is_shown(account_id: UUID) -> None:
-    channel = channels.add_apprise(account_id, SLACK, NewChannel("chat"), actor=ACTOR)
+    channel = add(account_id, SLACK)
     assert channel.target == "Slack"
     assert "TIiajkdnlazkcOXrIdevi7FQ" not in str(vars(channel))
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "json://localhost/x",
-        "jsons://hooks.acme.test/x",
-        "xml://127.0.0.1",
-        "form://127.0.0.1",
-        "mailto://user:pass@mail.test",
-        "mmost://chat.acme.test/token",
-        "rocket://user:pass@chat.acme.test/#x",
-        "syslog://",
-        "dbus://",
-        "file:///etc/passwd",
-        "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
-        "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/?verify=no",
-        "slack://nonsense",
-        "workflows://127.0.0.1/workflow/signature",
-        "workflows://evil.test/workflow/signature",
-        "workflows://logic.azure.com.evil.test/workflow/signature",
-        "workflows://a.logic.azure.com:8080/workflow/signature",
-        "slack://T1JJ3T3L2 /x",
-        "",
-    ],
-)
-def test_only_services_at_a_fixed_address_are_taken(account_id: UUID, url: str) -> None:
+@pytest.mark.parametrize("url", [ATTACK, "json://localhost/x", "file:///etc/passwd", ""])
+def test_other_addresses_are_not_accepted(account_id: UUID, url: str) -> None:
     with pytest.raises(InvalidRequest):
-        channels.add_apprise(account_id, url, NewChannel("chat"), actor=ACTOR)
+        add(account_id, url)
 
 
-def test_a_workflow_of_microsoft_is_taken() -> None:
-    url = "workflows://prod-1.westeurope.logic.azure.com:443/643e69f83c8944/4f-signature_x"
-    assert chat.service(url) == "Microsoft Teams"
+def test_a_stored_address_that_is_not_accepted_is_not_used_and_disables_the_channel(
+    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
+) -> None:
+    add(account_id, SLACK)
+    store_address(account_id, ATTACK)
+    open_alert()
+    deliveries.run(door)
+    assert outside.requests == []
+    channel = channels.find(account_id, "chat")
+    assert channel.disabled_at is not None
+    assert "Remove the channel and add it again" in str(channel.disabled_reason)
 
 
-def test_why_an_address_is_refused_does_not_repeat_it() -> None:
-    with pytest.raises(BadTarget) as caught:
-        chat.service("slack://secret-token")
-    assert "secret-token" not in str(caught.value)
+def test_stored_addresses_that_are_not_accepted_are_disabled_with_an_alert(
+    account_id: UUID, outside: Outside
+) -> None:
+    add(account_id, SLACK)
+    add(account_id, PAGERDUTY, "pager")
+    store_address(account_id, ATTACK)
+    assert channels.disable_unaccepted() == 1
+    assert channels.disable_unaccepted() == 0
+    assert channels.find(account_id, "pager").disabled_at is None
+    watching.watch_accounts()
+    with transaction(readonly=True) as session:
+        (alert,) = session.scalars(select(Alert).where(Alert.type == "webhook.disabled"))
+    assert "Remove the channel" in alert.message
+    with pytest.raises(InvalidRequest):
+        channels.enable(account_id, "chat", actor=ACTOR)

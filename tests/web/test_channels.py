@@ -41,7 +41,7 @@ def test_a_mail_channel_is_added_with_what_it_gets(browser: Browser) -> None:
         ({"kind": "pigeon"}, "kind"),
         ({"target": "nobody"}, "target"),
         ({"kind": "webhook", "target": "http://127.0.0.1/x"}, "target"),
-        ({"kind": "apprise", "target": "file:///etc/passwd"}, "target"),
+        ({"kind": "chat", "target": "file:///etc/passwd"}, "target"),
     ],
 )
 def test_what_cannot_be_sent_to_is_said_next_to_the_field(

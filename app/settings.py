@@ -52,6 +52,7 @@ class Settings:
     redis_url: str
     secret_key_previous: tuple[str, ...] = ()
     base_url: str = "http://127.0.0.1:8000"
+    allowed_hosts: tuple[str, ...] = ()
     trusted_proxies: int = 0
     log_level: str = "info"
 
@@ -292,6 +293,10 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    return ("*",) if text == "*" else _names(text)
+
+
 def _listen(text: str) -> Listen:
     found = re.fullmatch(r"(lmtp|smtp)://(?:(/\S+)|([^\s/:]+|\[[0-9a-f:]+\]):([0-9]{1,5}))", text)
     if not found or int(found[4] or 0) > 65_535:
@@ -325,6 +330,7 @@ _READERS: Mapping[str, Any] = {
     "DATABASE_URL": database_url,
     "REDIS_URL": _redis_url,
     "BASE_URL": _http_url,
+    "ALLOWED_HOSTS": _hosts,
     "TRUSTED_PROXIES": _count,
     "LOG_LEVEL": _choice("debug", "info", "warning", "error"),
     "RATE_LIMIT": _limit,

@@ -74,9 +74,9 @@ def drill(arguments: Sequence[str]) -> int:
 
 
 def shots(arguments: Sequence[str]) -> int:
-    """pictures of a running ./dev demo into docs/shots: ADDRESS PASSWORD"""
-    if len(arguments) != 2:
-        raise Complaint("say where ./dev demo is and what password it printed: ADDRESS PASSWORD")
+    """pictures of a running ./dev demo into docs/shots: ADDRESS; asks for its password"""
+    if len(arguments) != 1:
+        raise Complaint("give the address of ./dev demo; the command asks for its password")
     command = [str(PYTHON), "-m", "devtools.shots", *arguments]
     return _first_failure([command], environment.variables())
 

@@ -90,6 +90,18 @@ def variables(defaults: Mapping[str, str] | None = None) -> dict[str, str]:
     }
 
 
+def make_private(directory: Path) -> None:
+    """Create a directory that only this user can enter; do the same to one that is there.
+
+    Files of earlier versions in it become this user's alone, too.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.chmod(0o700)
+    for path in [*directory.glob("*"), *directory.glob("valkey/*")]:
+        if path.is_file() and not path.is_symlink():
+            path.chmod(0o600)
+
+
 def program(name: str) -> str:
     """The path of a program that a package has put into ``.venv``."""
     return str(VENV / "bin" / name)
@@ -143,7 +155,7 @@ def _works(venv: Path) -> bool:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Let one ./dev at a time build the environment; the others wait."""
-    (ROOT / ".dev").mkdir(exist_ok=True)
+    make_private(ROOT / ".dev")
     with (ROOT / ".dev" / "environment.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

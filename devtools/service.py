@@ -82,7 +82,7 @@ def _address_file(directory: Path) -> Path:
 
 
 def _plan(directory: Path) -> Plan:
-    directory.mkdir(parents=True, exist_ok=True)
+    environment.make_private(directory)
     defaults = {
         "BIND": "127.0.0.1",
         "DATABASE_URL": _sqlite(directory),
@@ -115,6 +115,7 @@ def _serve(plan: Plan) -> int:
     try:
         with Children() as children:
             environment.prepare(environment.DEMO if plan.is_demo else environment.LOCAL)
+            os.umask(0o077)  # for the database and everything else that the parts write
             if plan.is_demo:
                 _start_name_server(children, plan)
             _start_valkey(children, plan)
@@ -170,11 +171,14 @@ def _start_valkey(children: Children, plan: Plan) -> None:
     directory = plan.directory / "valkey"
     held = valkey.lock(directory)
     port = free_port()
+    password = valkey.write_password(directory)
     command = valkey.command(valkey.find_binary(), directory, port, is_persistent=True)
     children.start(Child("valkey", command, plan.variables, on_line=_is_advice, keep_open=[held]))
     valkey.await_answer(port, children.check)
-    plan.variables["REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
-    _url_file(plan.directory).write_text(plan.variables["REDIS_URL"])
+    plan.variables["REDIS_URL"] = f"redis://:{password}@127.0.0.1:{port}/0"
+    url_file = _url_file(plan.directory)
+    url_file.touch(mode=0o600)
+    url_file.write_text(plan.variables["REDIS_URL"])
 
 
 def _url_file(directory: Path) -> Path:
@@ -195,6 +199,8 @@ def _choose_port(plan: Plan) -> None:
         say(f"port {wanted} is taken; this service takes {port}")
     plan.variables["PORT"] = str(port)
     plan.variables.setdefault("BASE_URL", f"http://127.0.0.1:{port}")
+    if plan.variables["BIND"] not in ("127.0.0.1", "::1"):
+        plan.variables.setdefault("ALLOWED_HOSTS", "*")  # the machine has names we do not know
 
 
 def _set_up(plan: Plan) -> str | None:

@@ -1,5 +1,6 @@
 """Pictures of the main pages, for the README; runs in .venv, against a demo that is running."""
 
+import getpass
 import os
 import shutil
 import sys
@@ -20,8 +21,10 @@ PAGES = (
 )
 
 
-def main(base: str, password: str) -> None:
-    """Sign in as the demo's owner, and take each page."""
+def main(base: str) -> None:
+    """Ask for the password of the demo's owner, sign in, and take each page."""
+    is_terminal = sys.stdin.isatty()
+    password = getpass.getpass() if is_terminal else sys.stdin.readline().strip()
     SHOTS.mkdir(exist_ok=True)
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as playwright:
@@ -44,4 +47,4 @@ def main(base: str, password: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(sys.argv[1])

@@ -5,6 +5,7 @@ The package's own ways of starting it keep nothing on disk and leave the server 
 
 import fcntl
 import os
+import secrets
 import socket
 import subprocess
 import time
@@ -29,12 +30,33 @@ def find_binary(python: str = str(PYTHON)) -> str:
     return found.stdout.strip()
 
 
+def write_password(directory: Path) -> str:
+    """A new password, in a configuration file that only this user can read.
+
+    Everybody on the machine can connect to a loopback port, and can read a command line.
+    """
+    password = secrets.token_urlsafe(32)
+    path = _configuration(directory)
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(f"requirepass {password}\n")
+    return password
+
+
+def _configuration(directory: Path) -> Path:
+    return directory / "valkey.conf"
+
+
 def command(binary: str, directory: Path, port: int, *, is_persistent: bool) -> list[str]:
-    """The command that serves ``directory`` on a loopback port."""
+    """The command that serves ``directory`` on a loopback port, with its password if it has one."""
+    configuration = _configuration(directory)
+    with_password = [str(configuration)] if configuration.exists() else []
     return [
-        binary, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory),
-        "--appendonly", "yes" if is_persistent else "no", "--appendfsync", "everysec",
-        "--save", "", "--maxmemory-policy", "noeviction", "--loglevel", "warning",
+        binary, *with_password, "--bind", "127.0.0.1", "--port", str(port),
+        "--dir", str(directory), "--appendonly", "yes" if is_persistent else "no",
+        "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
+        "--loglevel", "warning",
     ]  # fmt: skip
 
 
@@ -64,10 +86,10 @@ def await_answer(port: int, check: Callable[[], None], seconds: float = 10) -> N
 
 
 def answers(port: int) -> bool:
-    """It answers PING."""
+    """It answers PING, or asks for the password."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
+            return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
     except OSError:
         return False

@@ -125,3 +125,30 @@ def test_a_child_that_dies_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Died, match=r"clock has ended unexpectedly \(exit status 3\)"):
         children.check()
     assert "clock  | oh" in capfd.readouterr().out
+
+
+def test_a_directory_and_the_files_in_it_become_private(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    directory.mkdir(mode=0o755)
+    (directory / "mailwatch.db").touch(mode=0o644)
+    (directory / "valkey").mkdir()
+    (directory / "valkey" / "url").touch(mode=0o644)
+    environment.make_private(directory)
+    assert directory.stat().st_mode & 0o777 == 0o700
+    for name in ("mailwatch.db", "valkey/url"):
+        assert (directory / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_embedded_valkey_asks_for_a_password_that_no_command_line_has(tmp_path: Path) -> None:
+    password = valkey.write_password(tmp_path)
+    server = servers.start_valkey(tmp_path)
+    try:
+        assert password not in " ".join(server.command)
+        assert (tmp_path / "valkey.conf").stat().st_mode & 0o777 == 0o600
+        with redis.Redis.from_url(server.url) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        url = server.url.replace("redis://", f"redis://:{password}@")
+        with redis.Redis.from_url(url) as owner:
+            assert owner.ping()
+    finally:
+        server.stop()

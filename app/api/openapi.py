@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from flask import Blueprint, Flask, Response, current_app, render_template, request
+from flask import Blueprint, Flask, Response, current_app, render_template
 from pydantic.json_schema import models_json_schema
 from werkzeug.routing import Rule
 
+from app import settings
 from app.api import exports, reference
 from app.api.contract import CONTRACTS, Contract, endpoint
 from app.models.keys import Scope
@@ -69,7 +70,7 @@ def openapi() -> Response:
 @endpoint(is_public=True)
 def read() -> Response:
     """The document as a page, with calls to this service; it loads nothing from elsewhere."""
-    found, base = document(current_app), request.host_url.rstrip("/")
+    found, base = document(current_app), settings.current().base_url
     groups = reference.groups(found, base)
     page = render_template(
         "docs.html", document=found, base=base, groups=groups, refusals=_REFUSALS

@@ -31,12 +31,13 @@ def init_app(app: Flask) -> None:
 @click.option("--username", required=True)
 @click.option("--folder", default="INBOX", show_default=True)
 @click.option("--done-folder", help="Where mails go once they are kept; else they are marked seen.")
-@click.option("--password", prompt=True, hide_input=True, help="Asked for if not given.")
 @_AUTHSERV_ID
 def add(account: str, authserv_id: str | None, **options: Any) -> None:
-    """Pull reports from a mailbox from now on."""
+    """Pull reports from a mailbox from now on; the command asks for its password."""
     account_id = accounts.find(account).id
-    row = mailboxes.add(account_id, Account(**options), actor=OPERATOR)
+    # Not an option: other users of the machine can read the arguments of a process.
+    password = click.prompt("Password", hide_input=True)
+    row = mailboxes.add(account_id, Account(**options, password=password), actor=OPERATOR)
     if authserv_id:
         mailboxes.trust_server(account_id, row.id, authserv_id, actor=OPERATOR)
     print(f"{ids.public('mbx', row.id)}  {row.username} at {row.host}")

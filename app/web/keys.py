@@ -46,7 +46,7 @@ def create() -> ResponseReturnValue:
         key, token = keys.issue(visitor.account_id, _wanted(), actor=visitor.actor)
     except InvalidRequest as error:
         return _list(error.status, errors=pages.complaints(error))
-    return pages.render("key_made.html", 201, key=key, token=token, old=None)
+    return _show_made(key, token, old=None)
 
 
 @bp.get("/<key_id>")
@@ -75,7 +75,12 @@ def rotate(key_id: str) -> ResponseReturnValue:
     form.check()
     grace = timedelta(hours=int(hours))
     key, token = keys.rotate(visitor.account_id, key_id, grace, actor=visitor.actor)
-    return pages.render("key_made.html", 201, key=key, token=token, old=_find(key_id))
+    return _show_made(key, token, old=_find(key_id))
+
+
+def _show_made(key: ApiKey, token: str, *, old: ApiKey | None) -> ResponseReturnValue:
+    base_url = settings.current().base_url
+    return pages.render("key_made.html", 201, key=key, token=token, old=old, base_url=base_url)
 
 
 @bp.post("/<key_id>/revoke")

@@ -123,6 +123,7 @@ def settings(request: pytest.FixtureRequest, database_url: str) -> Settings:
     wants_redis = "redis_url" in request.fixturenames
     return Settings(
         secret_key="k" * 40,
+        allowed_hosts=("watch.test",),
         database_url=database_url,
         redis_url=request.getfixturevalue("redis_url") if wants_redis else NO_REDIS,
         allow_special_use_names=True,

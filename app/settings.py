@@ -88,6 +88,16 @@ class Settings:
     keep_raw_days: int = 30
     keep_failure_report_days: int = 30
     keep_intake_days: int = 180
+    unchanged_scan_retention_days: int = 30
+    scan_retention_days: int = 400
+    dns_change_retention_days: int = 1095
+    alert_retention_days: int = 730
+    audit_retention_days: int = 400
+    key_usage_retention_days: int = 400
+    api_key_retention_days: int = 400
+    event_retention_days: int = 90
+    delivery_retention_days: int = 30
+    report_retention_days: int = 730
     trusted_authserv_ids: tuple[str, ...] = ()
     lmtp_listen: Listen | None = None
     mailbox_seconds: int = 300
@@ -324,6 +334,9 @@ def _schedule(text: str) -> tuple[float, ...]:
     return tuple(map(float, items))
 
 
+RETENTION_SETTINGS = tuple(
+    name.upper() for name in Settings.__slots__ if name.endswith("_retention_days")
+)
 _READERS: Mapping[str, Any] = {
     "SECRET_KEY": _secret,
     "SECRET_KEY_PREVIOUS": _secrets,
@@ -362,6 +375,7 @@ _READERS: Mapping[str, Any] = {
     "KEEP_RAW_DAYS": _positive,
     "KEEP_FAILURE_REPORT_DAYS": _positive,
     "KEEP_INTAKE_DAYS": _positive,
+    **dict.fromkeys(RETENTION_SETTINGS, _positive),
     "TRUSTED_AUTHSERV_IDS": _names,
     "LMTP_LISTEN": _listen,
     "MAILBOX_SECONDS": _positive,

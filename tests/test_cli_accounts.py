@@ -120,3 +120,24 @@ def test_the_only_owner_is_not_deleted(app: Flask) -> None:
     run(app, "users", "delete", EMAIL, typed=f"{EMAIL}\n")
     with transaction(readonly=True) as session:
         assert list(session.scalars(select(User.email))) == ["bob@acme.test"]
+
+
+def test_retention_is_previewed_and_run(app: Flask) -> None:
+    output = run(app, "retention", "preview")
+    assert "SCAN_RETENTION_DAYS=400" in output
+    assert "resolved alerts with their history" in output
+    rows = json.loads(run(app, "retention", "preview", "--json", "--at", "2100-01-01"))
+    by_rule = {row["rule"]: row["rows"] for row in rows}
+    assert by_rule["audit_events"] == 1
+    assert "0 rows deleted" in run(app, "retention", "run")
+
+
+def test_a_domain_is_held_and_released(app: Flask) -> None:
+    with transaction(readonly=True) as session:
+        account_id = session.scalars(select(Account.id)).one()
+    make_domain(account_id, "acme.test")
+    account = ("--account", "Acme")
+    run(app, "domains", "hold", *account, "--reason", "case 12", "acme.test")
+    assert "legal hold" in run(app, "accounts", "delete", "--yes", "Acme", status=1)
+    run(app, "domains", "release", *account, "acme.test")
+    run(app, "accounts", "delete", "--yes", "Acme")

@@ -19,8 +19,6 @@ from app.services import (
     counting,
     deliveries,
     emails,
-    feed,
-    idempotency,
     mailboxes,
     ownership,
     probing,
@@ -30,7 +28,6 @@ from app.services import (
     reverse_dns,
     rollups,
     scanning,
-    selectors,
     watching,
 )
 from app.settings import BadSettings, Settings
@@ -70,13 +67,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(300, ownership.ring_due),
         Task(60, account_deletion.delete_requested),
         Task(600, rollups.close_weeks),
-        Task(3600, idempotency.purge),
-        Task(3600, deliveries.purge),
-        Task(3600, emails.purge),
-        Task(3600, feed.purge),
-        Task(3600, retention.purge),
-        Task(6 * 3600, retention.forget),
-        Task(3600, selectors.purge),
+        Task(3600, retention.run),
     )
 
 

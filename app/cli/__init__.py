@@ -8,7 +8,7 @@ from flask import Flask
 
 from app import ids, settings
 from app.cli import accounts as account_commands
-from app.cli import channels, mailboxes, reports, upload_tokens, users
+from app.cli import channels, mailboxes, reports, retention, upload_tokens, users
 from app.cli.base import OPERATOR, Command, Commands, moment, span
 from app.models.keys import Scope
 from app.services import accounts, demo, ingest_tokens, keys, scans
@@ -30,6 +30,7 @@ def init_app(app: Flask) -> None:
     channels.init_app(app)
     mailboxes.init_app(app)
     upload_tokens.init_app(app)
+    retention.init_app(app)
 
 
 @keys_group.command("create")

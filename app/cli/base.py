@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 from app.errors import ApplicationError, NotFound
 
 OPERATOR = "user:operator"
-_NAMES = ("account", "channel", "key_id", "token", "intake_id", "mailbox_id", "person")
+_NAMES = ("account", "channel", "key_id", "token", "intake_id", "mailbox_id", "person", "domain")
 
 
 class Command(click.Command):

@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from app import ids, queue, settings
 from app.checks.answers import Door, OpenAnswers
@@ -30,7 +29,6 @@ ROUND_SECONDS = 600.0  # a job ends after that, with what is under way; far belo
 GRACE_SECONDS = 1.0  # that tries under way have then
 TURN_SECONDS = 30.0  # a channel gives way to others after that
 BATCH_SECONDS = 1.0  # what is sent of a batch within that is written together
-KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def log(account_id: UUID, ref: str, *, limit: int = 50) -> Sequence[Entry]:
 
 
 def replay(account_id: UUID, ref: str, *, actor: str) -> int:
-    """Send again what was given up in the last KEPT, as if it were new; how many.
+    """Send again what was given up and is still there, as if it were new; how many.
 
     raises  NotFound; InvalidRequest if the channel is disabled
     """
@@ -102,13 +100,6 @@ def replay(account_id: UUID, ref: str, *, actor: str) -> int:
         )
         after_commit(session, queue.enqueue_delivery)
         return count
-
-
-def purge() -> int:
-    """Forget deliveries that ended KEPT ago; how many."""
-    with transaction() as session:
-        gone = session.execute(delete(Delivery).where(Delivery.finished_at < now(session) - KEPT))
-        return int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE has it
 
 
 @dataclass(slots=True)

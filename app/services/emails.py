@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
 from app import ids, queue, settings
@@ -110,14 +110,6 @@ def send_due(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
         if outcome.status is None and outcome.error is not None:
             break  # the others would only use up their attempts
     return count
-
-
-def purge() -> int:
-    """Delete emails that were sent, given up or skipped RETENTION ago; how many."""
-    with transaction() as session:
-        old = now(session) - RETENTION
-        result = session.execute(delete(Email).where(Email.finished_at < old))
-        return int(result.rowcount)  # type: ignore[attr-defined]  # a DELETE has it
 
 
 def _is_due(at: datetime) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import ids, queue
@@ -21,7 +21,6 @@ from app.services import events
 from app.services.listing import Listing
 
 AT_ONCE = 500  # events a transaction
-KEPT = timedelta(days=90)
 DIGEST_HOUR = 8  # UTC
 # What people are told; webhooks get everything, so that what listens there can keep in step.
 TOLD = frozenset(
@@ -78,15 +77,6 @@ def spread(account_id: UUID) -> int:
         if fresh:
             _hand_over(session, account_id, fresh)
         return len(fresh)
-
-
-def purge() -> int:
-    """Forget events that are older than KEPT, with what became of them; how many."""
-    with transaction() as session:
-        gone = session.execute(
-            delete(Event).where(Event.at < now(session) - KEPT, Event.sequence.is_not(None))
-        )
-        return int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE has it
 
 
 def next_digest(cadence: str, moment: datetime) -> datetime | None:

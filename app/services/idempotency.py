@@ -81,13 +81,6 @@ def abandon(call: Call) -> None:
         session.execute(delete(IdempotentCall).where(*_is(call), IdempotentCall.status.is_(None)))
 
 
-def purge() -> None:
-    """Forget the answers that were kept long enough."""
-    with transaction() as session:
-        old = now(session) - KEPT
-        session.execute(delete(IdempotentCall).where(IdempotentCall.created_at < old))
-
-
 def _is(call: Call) -> tuple[ColumnElement[bool], ...]:
     return (
         IdempotentCall.api_key_id == call.api_key_id,

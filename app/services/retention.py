@@ -1,104 +1,102 @@
-"""How long what was received is kept: bytes of files, failure reports, counts of days, rows."""
+"""Deleting what has been stored for long enough, by the rules; and saying first what that would be.
 
-from datetime import timedelta
-from typing import Any
+Each batch is a transaction of its own, so that nobody waits long for its locks.
+"""
 
-from sqlalchemy import delete, exists, or_, select, tuple_
-from sqlalchemy.orm import Session, aliased
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from app import settings
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
 from app.db import now, transaction
-from app.models import DmarcReport, FailureReport, Intake, RawFile, ReportDay, TlsReport
-from app.models.reports import RECEIVED
+from app.models import Base, DmarcReport
+from app.services import account_rows, counting, retention_rules
+from app.services.retention_rules import Rule
 
-AT_ONCE = 200  # files a statement: they are large
-ROWS_AT_ONCE = 1_000
-DAYS_KEPT = timedelta(days=90)
+logger = logging.getLogger(__name__)
 
-
-def purge() -> int:
-    """Delete what has been kept for long enough, by the settings; how many files' bytes."""
-    current = settings.current()
-    with transaction() as session:
-        moment = now(session)
-        old = moment - timedelta(days=current.keep_failure_report_days)
-        session.execute(delete(FailureReport).where(FailureReport.received_at < old))
-        session.execute(delete(ReportDay).where(ReportDay.day < (moment - DAYS_KEPT).date()))
-    count = 0
-    while found := _purge_some():
-        count += found
-    return count
+REPORTS_BATCH_SIZE = 50  # each is taken out of its domain's figures
+RUN_SECONDS = 600.0  # the clock has other things to do; the next run goes on
 
 
-def forget() -> int:
-    """Delete the rows of files that ended long ago, and became no report that is still there.
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """How many rows a rule would delete now; ``days`` is None for a fixed time."""
 
-    returns  how many
-    """
-    count = 0
-    while found := _forget_some():
-        count += found
-    return count
+    name: str
+    table: str
+    what: str
+    setting: str
+    days: int | None
+    rows: int
 
 
-def _forget_some() -> int:
-    with transaction() as session:
-        old = now(session) - timedelta(days=settings.current().keep_intake_days)
-        is_there = [
-            exists().where(table.id == Intake.report_id)
-            for table in (DmarcReport, TlsReport, FailureReport)
-        ]
-        has_bytes = exists().where(
-            RawFile.account_id == Intake.account_id, RawFile.sha256 == Intake.sha256
-        )
-        over = session.scalars(
-            select(Intake.id)
-            .where(
-                Intake.received_at < old,
-                Intake.finished_at < old,  # not one that was read again lately
-                Intake.state != RECEIVED,
-                ~or_(*is_there, has_bytes),
+def preview(moment: datetime | None = None) -> Sequence[Preview]:
+    """What ``run`` would delete at a moment (now), by rule; rows below others are not counted."""
+    with transaction(readonly=True) as session:
+        moment = moment or now(session)
+        return [
+            Preview(
+                name=rule.name, table=rule.table, what=rule.what, setting=rule.setting,
+                days=rule.days, rows=_count(session, rule, moment),
             )
-            .limit(ROWS_AT_ONCE)
-        ).all()
-        session.execute(delete(Intake).where(Intake.id.in_(over)))
-        return len(over)
+            for rule in retention_rules.RULES
+        ]  # fmt: skip
 
 
-def _purge_some() -> int:
-    with transaction() as session:
-        keys = session.execute(
-            select(RawFile.account_id, RawFile.sha256).where(_is_over(session)).limit(AT_ONCE)
-        ).all()
-        if keys:
-            key = tuple_(RawFile.account_id, RawFile.sha256)
-            session.execute(delete(RawFile).where(key.in_([tuple(row) for row in keys])))
-        return len(keys)
+def run(moment: datetime | None = None) -> Mapping[str, int]:
+    """Delete what the rules say; how many rows, by rule. Rules that deleted nothing are left out.
 
-
-def _is_over(session: Session) -> Any:
-    """Nobody may want the bytes any more.
-
-    Those of a failure report hold what is private, and nothing is to be had from them once it is
-    read; so they are deleted at the next occasion.
+    moment   that counts as now; the database's clock by default
+    effects  ends after RUN_SECONDS; the next run continues
     """
-    current = settings.current()
-    moment = now(session)
-    age = RawFile.created_at
-    rival = aliased(Intake)
-    is_contested = exists().where(rival.report_id == Intake.report_id, rival.state == "conflict")
-    # A user may still decide between the two files of a conflict, and reverse that.
-    is_settled = ~_has(Intake.state.not_in(("parsed", "duplicate")) | is_contested)
-    is_private = is_settled & ~_has(Intake.kind != "failure")
-    return ~_has(Intake.state == RECEIVED) & (
-        is_private
-        | (is_settled & (age < moment - timedelta(days=current.keep_parsed_days)))
-        | (age < moment - timedelta(days=current.keep_raw_days))
-    )
+    deleted: dict[str, int] = {}
+    until = time.monotonic() + RUN_SECONDS
+    for rule in retention_rules.RULES:
+        while time.monotonic() < until:
+            count, is_done = _delete_batch(rule, moment)
+            if count:
+                deleted[rule.name] = deleted.get(rule.name, 0) + count
+            if is_done:
+                break
+    if deleted:
+        logger.info("retention", extra={"deleted": deleted})
+    return deleted
 
 
-def _has(state: Any) -> Any:
-    """The file has a row of which this is so."""
-    return exists().where(
-        Intake.account_id == RawFile.account_id, Intake.sha256 == RawFile.sha256, state
-    )
+def _count(session: Session, rule: Rule, moment: datetime) -> int:
+    table = Base.metadata.tables[rule.table]
+    condition = retention_rules.rows(rule, moment)
+    return session.scalar(select(func.count()).select_from(table).where(condition)) or 0
+
+
+def _delete_batch(rule: Rule, moment: datetime | None) -> tuple[int, bool]:
+    """How many rows this deleted, and whether that was the last batch."""
+    table = Base.metadata.tables[rule.table]
+    with transaction() as session:
+        condition = retention_rules.rows(rule, moment or now(session))
+        if rule.table == "dmarc_reports":
+            count = _delete_reports(session, condition)
+            return count, count < REPORTS_BATCH_SIZE
+        count = account_rows.delete_batch(session, table, condition)
+        return count, count < account_rows.batch_size(table)
+
+
+def _delete_reports(session: Session, condition: ColumnElement[bool]) -> int:
+    """Delete aggregate reports, and take them out of what their domain's reports add up to."""
+    reports = session.scalars(
+        select(DmarcReport)
+        .where(condition)
+        .order_by(DmarcReport.domain_id, DmarcReport.id)
+        .limit(REPORTS_BATCH_SIZE)
+        .with_for_update(skip_locked=True, of=DmarcReport)
+    ).all()
+    for report in reports:
+        counting.take_back(session, report.id)
+        session.delete(report)
+        session.flush()
+    return len(reports)

@@ -8,12 +8,12 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import db
 from app.checks.contract import MAX_SEEN_SELECTORS
-from app.db import now, transaction
+from app.db import now
 from app.models import SeenSelector
 from app.models.reports import PROVENANCES
 from app.protocols.dmarc_report import AggregateReport
@@ -88,10 +88,3 @@ def seen(
         if len(known) < MAX_SEEN_SELECTORS:
             found[domain_id] = (*known, (selector, name))
     return found
-
-
-def purge() -> None:
-    """Forget those that no report has told of for long."""
-    with transaction() as session:
-        old = now(session) - KEPT
-        session.execute(delete(SeenSelector).where(SeenSelector.last_seen_at < old))

@@ -136,7 +136,7 @@ def _write(session: Session, written: Sequence[_Rows]) -> None:
 @cache
 def _scan_ends() -> Update:
     return _by_id(
-        Scan, ("finished_at", "query_count", "score", "summary", "result"),
+        Scan, ("finished_at", "query_count", "score", "summary", "result", "has_changes"),
         status="completed", lease_until=None,
     )  # fmt: skip
 
@@ -200,6 +200,7 @@ class _Found:
             "score": score,
             "summary": judgements.summary(self._judgements),
             "result": {"checks": self._json, "alerts": outcome},
+            "has_changes": self._has_changes(outcome),
         }
         state = {
             "domain_id": self._domain.id,
@@ -222,6 +223,13 @@ class _Found:
         is_same = keys == dkim_keys.of(self._state.known)
         changed = list(map(self._change_row, self._changes))
         return _Rows(scan, state, domain, changed, None if is_same else keys)
+
+    def _has_changes(self, outcome: Mapping[str, Sequence[str]]) -> bool:
+        """A record, an alert or a definite verdict is another one than before."""
+        before = {check: known.get("verdict") for check, known in self._state.known.items()}
+        after = {check: known.get("verdict") for check, known in self._known.items()}
+        is_moved = any(outcome.get(name) for name in ("opened", "resolved"))
+        return bool(self._changes) or is_moved or before != after
 
     def _change_row(self, change: Change) -> dict[str, Any]:
         return {

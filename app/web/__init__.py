@@ -41,8 +41,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     pages.handle_errors(web)
     filters.add_to(web)
     groups = (auth, overview, domains, mail, records, tls_records, reports, intake, alerts)
-    groups = (*groups, keys, intake_settings, upload_tokens, channels, team, security, account)
-    for group in (*groups, audit):
+    settings_groups = (keys, intake_settings, upload_tokens, channels, team, security, account)
+    for group in (*groups, *settings_groups, audit):
         web.register_blueprint(group.bp)
     app.register_blueprint(web)
     app.after_request(pages.finish)

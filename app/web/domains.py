@@ -166,6 +166,22 @@ def update(domain: str) -> ResponseReturnValue:
     return redirect(url_for(".show", domain=found.name), 303)
 
 
+@bp.post("/<domain>/hold")
+def hold(domain: str) -> ResponseReturnValue:
+    """Put the domain on legal hold."""
+    visitor = pages.visitor()
+    domains.hold(visitor.account_id, domain, request.form.get("reason", ""), actor=visitor.actor)
+    return redirect(url_for(".edit", domain=domain), 303)
+
+
+@bp.post("/<domain>/release")
+def release(domain: str) -> ResponseReturnValue:
+    """Release the legal hold."""
+    visitor = pages.visitor()
+    domains.release_hold(visitor.account_id, domain, actor=visitor.actor)
+    return redirect(url_for(".edit", domain=domain), 303)
+
+
 @bp.post("/<domain>/delete")
 def delete(domain: str) -> ResponseReturnValue:
     """Remove it with all that hangs on it."""

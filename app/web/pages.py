@@ -44,6 +44,8 @@ ROLES = {
     "web.auth.logout": "viewer",
     "web.security": "viewer",
     "web.domains": "member",
+    "web.domains.hold": "admin",
+    "web.domains.release": "admin",
     "web.mail": "member",
     "web.alerts": "member",
     "web.intake": "member",

@@ -113,7 +113,7 @@ def test_only_a_stored_file_in_conflict_can_be_used(account_id: UUID) -> None:
             report_conflicts.use(owner, refused, actor=ACTOR)
     with transaction() as session:
         session.execute(update(RawFile).values(created_at=now(session) - timedelta(days=31)))
-    retention.purge()
+    retention.run()
     with pytest.raises(Conflict, match="no longer stored"):
         report_conflicts.use(account_id, second, actor=ACTOR)
     assert states(first, second) == ["parsed", "conflict"]
@@ -124,7 +124,7 @@ def test_both_files_of_a_conflict_are_stored_as_long_as_unparsed_ones(account_id
     plain = take(account_id, dmarc_xml(report_id="other"))
     with transaction() as session:
         session.execute(update(RawFile).values(created_at=now(session) - timedelta(days=20)))
-    retention.purge()
+    retention.run()
     with transaction(readonly=True) as session:
         digests = set(session.scalars(select(RawFile.sha256)))
         stored = {

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, update
 from app import settings as app_settings
 from app.db import now, transaction
 from app.models import DmarcReport, FailureReport, Intake, RawFile
-from app.services import intakes, reading, retention
+from app.services import account_rows, intakes, reading, retention
 from app.settings import Settings
 from tests.documents import dmarc_xml, failure_mail
 from tests.factories import make_account, make_domain
@@ -37,7 +37,7 @@ def left_after(days: int) -> set[bytes]:
     with transaction() as session:
         then = now(session) - timedelta(days=days)
         session.execute(update(RawFile).values(created_at=then))
-    retention.purge()
+    retention.run()
     with transaction(readonly=True) as session:
         return set(session.scalars(select(RawFile.content)))
 
@@ -58,8 +58,7 @@ def told_after(days: int) -> set[str]:
         session.execute(update(Intake).values(received_at=then))
         ended = update(Intake).where(Intake.finished_at.is_not(None))
         session.execute(ended.values(finished_at=then))
-    retention.purge()
-    retention.forget()
+    retention.run()
     with transaction(readonly=True) as session:
         return set(session.scalars(select(Intake.state)))
 
@@ -81,7 +80,7 @@ def test_a_row_whose_bytes_are_there_is_not_forgotten(account_id: UUID, settings
 
 
 def test_of_many_old_rows_none_is_left(account_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(account_rows, "BATCH_SIZE", 1)
     assert told_after(400) == {"parsed", "received"}
 
 
@@ -118,6 +117,6 @@ def test_of_failure_reports_only_what_is_redacted_is_kept_and_that_not_for_long(
         with transaction() as session:
             then = now(session) - timedelta(days=days)
             session.execute(update(FailureReport).values(received_at=then))
-        retention.purge()
+        retention.run()
         with transaction(readonly=True) as session:
             assert session.scalar(select(func.count()).select_from(FailureReport)) == count

@@ -21,6 +21,8 @@ LEAST = {
     "web.domains.verify": "member",
     "web.domains.update": "member",
     "web.domains.delete": "member",
+    "web.domains.hold": "admin",
+    "web.domains.release": "admin",
     "web.mail.decide": "member",
     "web.alerts.accept": "member",
     "web.alerts.change": "member",

@@ -58,6 +58,12 @@ class Settings:
 
     rate_limit: str = "100 per minute"
     failed_auth_limit: str = "30 per minute"
+    account_rate_limit: str = "1000 per minute"
+    max_api_keys: int = 50
+    concurrent_evaluations: int = 2
+    concurrent_exports: int = 2
+    dashboard_rate_limit: str = "300 per minute"
+    dashboard_anonymous_rate_limit: str = "120 per minute"
     key_cache_seconds: float = 0.5
     max_content_length: int = 1024 * 1024
     request_head_seconds: float = 10.0
@@ -348,6 +354,12 @@ _READERS: Mapping[str, Any] = {
     "LOG_LEVEL": _choice("debug", "info", "warning", "error"),
     "RATE_LIMIT": _limit,
     "FAILED_AUTH_LIMIT": _limit,
+    "ACCOUNT_RATE_LIMIT": _limit,
+    "MAX_API_KEYS": _positive,
+    "CONCURRENT_EVALUATIONS": _positive,
+    "CONCURRENT_EXPORTS": _positive,
+    "DASHBOARD_RATE_LIMIT": _limit,
+    "DASHBOARD_ANONYMOUS_RATE_LIMIT": _limit,
     "KEY_CACHE_SECONDS": _seconds,
     "MAX_CONTENT_LENGTH": _positive,
     "REQUEST_HEAD_SECONDS": _seconds,

@@ -129,6 +129,9 @@ def settings(request: pytest.FixtureRequest, database_url: str) -> Settings:
         allow_special_use_names=True,
         domain_verification="off",
         key_cache_seconds=0.05,
+        account_rate_limit="1000000 per minute",
+        dashboard_rate_limit="1000000 per minute",
+        dashboard_anonymous_rate_limit="1000000 per minute",
     )
 
 

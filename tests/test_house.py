@@ -42,6 +42,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.db_questions": ("app.db",),
     "app.queue": ("app.redis_client",),
     "app.redis_client": (),
+    "app.rate_limiter": ("app.errors", "app.redis_client"),
+    "app.concurrency": ("app.errors", "app.redis_client"),
     "app.errors": (),
     "app.ids": (),
     "app.processes": (),
@@ -52,11 +54,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.api": (
         *("app.api", "app.services", "app.models", "app.errors", "app.protocols"),
         *("app.checks", "app.insight", "app.ids", "app.settings", "app.db", "app.queue"),
-        "app.redis_client",
+        *("app.redis_client", "app.rate_limiter", "app.concurrency"),
     ),
     "app.web": (
         *("app.web", "app.services", "app.models", "app.errors", "app.protocols"),
         *("app.checks", "app.insight", "app.ids", "app.settings", "app.db", "app.redis_client"),
+        *("app.rate_limiter", "app.concurrency"),
     ),
     "app.web_server": ("app.web_server",),
     "app.sources": ("app.sources", "app.protocols"),
@@ -78,8 +81,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
 }
 THIRD_PARTY = {  # which may import each of these
-    "flask": ("app.api", "app.web", "app.cli", "app"),
-    "flask_limiter": ("app.api",),
+    "flask": ("app.api", "app.web", "app.cli", "app.rate_limiter", "app"),
+    "flask_limiter": ("app.rate_limiter",),
     "pydantic": ("app.api",),
     "sqlalchemy": (
         *("app.db", "app.db_errors", "app.db_questions", "app.models", "app.services"),
@@ -87,11 +90,8 @@ THIRD_PARTY = {  # which may import each of these
     ),
     "rq": ("app.queue", "worker"),
     "redis": (
-        "app.redis_client",
-        "app.queue",
-        "app.api.limits",
-        "app.web.login_throttle",
-        "worker",
+        *("app.redis_client", "app.queue", "app.rate_limiter", "app.concurrency"),
+        *("app.web.login_throttle", "worker"),
     ),
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from flask import Blueprint, Response, current_app
 from pydantic import AfterValidator, Field
 
-from app.api import answers, inputs, shapes
+from app.api import answers, inputs, shapes, slots
 from app.api.contract import Body, endpoint
 from app.checks import CHECKS
 from app.checks.contract import Usage
@@ -60,4 +60,5 @@ def index() -> Response:
 def evaluate(body: DraftBody) -> Response:
     """Judge a record that is not published yet."""
     draft = evaluation.Draft(body.check, body.name, body.records, body.usage)
-    return answers.one(evaluation.evaluate(draft, current_app.extensions["door"]))
+    with slots.evaluation():
+        return answers.one(evaluation.evaluate(draft, current_app.extensions["door"]))

@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from app import ids
-from app.api import answers, inputs, shapes
+from app.api import answers, inputs, shapes, slots
 from app.api.auth import current
 from app.api.contract import Body, endpoint
 from app.models.keys import Scope
@@ -80,12 +80,13 @@ def history(domain: str, query: HistoryQuery) -> Response:
 @endpoint(scopes=(Scope.DOMAINS_READ,), body=Sender, returns=shapes.SpfResult)
 def evaluate_spf(domain: str, body: Sender) -> Response:
     """Whether mail from an address passes the domain's SPF (RFC 7208)."""
-    found = evaluation.would_pass(
-        current().account_id,
-        domain,
-        current_app.extensions["door"],
-        ip=body.ip,
-        mail_from=body.mail_from,
-        helo=body.helo,
-    )
+    with slots.evaluation():
+        found = evaluation.would_pass(
+            current().account_id,
+            domain,
+            current_app.extensions["door"],
+            ip=body.ip,
+            mail_from=body.mail_from,
+            helo=body.helo,
+        )
     return answers.one({to_camel(name): value for name, value in asdict(found).items()})

@@ -6,11 +6,9 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, g, request
-from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
 from app import settings
-from app.api import limits
 from app.errors import ApplicationError, ServiceUnavailable
 
 logger = logging.getLogger(__name__)
@@ -25,7 +23,6 @@ _MESSAGES = {
 def init_app(app: Flask) -> None:
     """Every error of every route ends here."""
     app.register_error_handler(ApplicationError, _application_error)
-    app.register_error_handler(RateLimitExceeded, _too_many)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _bug)
 
@@ -46,13 +43,6 @@ def _application_error(error: ApplicationError) -> Response:
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
-
-
-def _too_many(error: RateLimitExceeded) -> Response:
-    seconds = limits.retry_after()
-    g.retry_after = seconds
-    message = f"Rate limit exceeded. Please retry after {seconds} seconds."
-    return envelope("rate_limit_exceeded", message, 429, retryAfter=seconds)
 
 
 def _http_error(error: HTTPException) -> Response:

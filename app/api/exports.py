@@ -6,9 +6,10 @@ from typing import Any, Literal
 from flask import Response, request
 from pydantic.fields import FieldInfo
 
-from app.api import answers, inputs
+from app.api import answers, inputs, slots
+from app.api.auth import current
 from app.api.contract import Shape
-from app.services import lines
+from app.services import audit, lines
 from app.services.listing import Listing
 
 CSV, NDJSON = lines.TYPES["csv"], lines.TYPES["ndjson"]
@@ -34,13 +35,26 @@ def answer(
     if wanted == "json":
         rows, place = listing.page(answers.place(query), query.limit)
         return answers.many([of(row) for row in rows], query, place)
-    data = lines.every(listing, of)
     is_csv = wanted == "csv"
-    body = lines.of_csv(list(_columns(shape)), data) if is_csv else lines.of_json(data)
+
+    def start() -> Iterator[Any]:
+        data = lines.every(listing, of)
+        filters = query.model_dump(mode="json", by_alias=True, exclude_none=True)
+        _record(f"{name}.{wanted}", filters)
+        return lines.of_csv(list(_columns(shape)), data) if is_csv else lines.of_json(data)
+
+    body = slots.all_slots().stream(slots.export(), start)
     response = Response(body, content_type=f"{CSV}; charset=utf-8" if is_csv else NDJSON)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.{wanted}"'
     response.vary.add("Accept")
     return response
+
+
+def _record(name: str, filters: Data) -> None:
+    caller = current()
+    audit.record_read(
+        caller.account_id, actor=caller.actor, action="export.created", target=name, filters=filters
+    )
 
 
 def _accepted() -> str:

@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Response
 
-from app import ids, settings
-from app.api import answers, shapes
+from app import ids
+from app.api import answers, limits, shapes
 from app.api.auth import current
 from app.api.contract import endpoint
 from app.services import usage
@@ -26,7 +26,7 @@ def show() -> Response:
                 "id": ids.public("acc", caller.account_id),
                 "name": caller.account_name,
             },
-            "rateLimit": caller.rate_limit or settings.current().rate_limit,
+            "rateLimit": limits.limit_of(caller),
             "createdAt": answers.time(caller.created_at),
             "expiresAt": answers.time(caller.expires_at),
             "usageToday": [

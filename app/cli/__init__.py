@@ -8,7 +8,7 @@ from flask import Flask
 
 from app import ids, settings
 from app.cli import accounts as account_commands
-from app.cli import channels, mailboxes, reports, retention, upload_tokens, users
+from app.cli import account_limits, channels, mailboxes, reports, retention, upload_tokens, users
 from app.cli.base import OPERATOR, Command, Commands, moment, span
 from app.models.keys import Scope
 from app.services import accounts, demo, ingest_tokens, keys, scans
@@ -23,6 +23,7 @@ scans_group = Commands("scans", help="Scans.")
 def init_app(app: Flask) -> None:
     """Add the commands to ``flask``."""
     account_commands.init_app(app)
+    account_commands.accounts_group.add_command(account_limits.limits)
     users.init_app(app)
     for command in (keys_group, scans_group, set_up, demo_domains):
         app.cli.add_command(command)

@@ -1,6 +1,7 @@
 """Tables: columns, constraints, and the state changes of one row. No queries."""
 
 from app.db import Base
+from app.models.account_limits import AccountLimits
 from app.models.accounts import Account, AuditEvent, Invitation, RecoveryCode, SignedIn, User
 from app.models.alerts import Alert, AlertTransition
 from app.models.domains import DkimKey, DnsChange, Domain, DomainState
@@ -36,6 +37,7 @@ from app.models.upload_tokens import UploadToken
 
 __all__ = [
     "Account",
+    "AccountLimits",
     "Alert",
     "AlertTransition",
     "ApiKey",

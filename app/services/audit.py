@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from app.db import transaction
 from app.models import AuditEvent
 from app.services import listing
 from app.services.listing import Listing
@@ -65,6 +66,12 @@ def record(
             request_id=source.request_id,
         )
     )
+
+
+def record_read(account_id: UUID, *, actor: str, action: str, target: str, **details: Any) -> None:
+    """Record an act that changes nothing, like an export; in a transaction of its own."""
+    with transaction() as session:
+        record(session, account_id, actor=actor, action=action, target=target, **details)
 
 
 def search(

@@ -18,16 +18,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from limits import parse as parse_limit
-from sqlalchemy import select, update
+from sqlalchemy import func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from app import ids, settings
 from app.db import now, transaction
 from app.errors import InvalidRequest, NotFound
-from app.models import Account, ApiKey
+from app.models import Account, AccountLimits, ApiKey
 from app.models.keys import Scope
-from app.services import audit, usage
+from app.services import account_limits, audit, usage
+from app.services.account_limits import Limits
 
 PREFIX = "mp_"
 MAX_GRACE = timedelta(days=7)
@@ -60,6 +60,7 @@ class Caller:
     scopes: frozenset[str]
     allow_cidrs: tuple[str, ...]
     rate_limit: str | None
+    account_rate_limit: str | None
     created_at: datetime
     expires_at: datetime | None
 
@@ -112,8 +113,10 @@ def add(
     actor: str,
     rotated_from: UUID | None = None,
 ) -> tuple[ApiKey, str]:
-    """As ``issue``, as a step."""
-    _check(new)
+    """As ``issue``; runs in the caller's transaction."""
+    limits = account_limits.of_account(session, account_id)
+    _check(new, limits)
+    _check_room(session, account_id, limits, rotated_from)
     token = mint()
     key = ApiKey(
         id=ids.new(),
@@ -223,12 +226,13 @@ def _look_up(token: str) -> Caller | None:
         return None
     with transaction(readonly=True) as session:
         found = session.execute(
-            select(ApiKey, Account.name, Account.status)
+            select(ApiKey, Account.name, Account.status, AccountLimits.rate_limit)
             .join(Account, Account.id == ApiKey.account_id)
+            .outerjoin(AccountLimits, AccountLimits.account_id == ApiKey.account_id)
             .where(ApiKey.key_id == _key_id(token))
         ).first()
         moment = now(session)
-    key, account_name, status = found or (None, "", "")
+    key, account_name, status, account_limit = found or (None, "", "", None)
     digests = _digests(token)
     stored = key.digest if key else _DUMMY
     matches = [hmac.compare_digest(digest, stored) for digest in digests]
@@ -238,7 +242,7 @@ def _look_up(token: str) -> Caller | None:
         _digest_anew(key.id, digests[0])
     caller = Caller(
         key.id, key.key_id, key.name, key.account_id, account_name, frozenset(key.scopes),
-        tuple(key.allow_cidrs), key.rate_limit, key.created_at, key.expires_at,
+        tuple(key.allow_cidrs), key.rate_limit, account_limit, key.created_at, key.expires_at,
     )  # fmt: skip
     _cache.keep(token, caller)
     return caller
@@ -261,7 +265,24 @@ def _owned(session: Session, account_id: UUID, key_id: str) -> ApiKey:
     return key
 
 
-def _check(new: NewKey) -> None:
+def _check_room(
+    session: Session, account_id: UUID, limits: Limits, rotated_from: UUID | None
+) -> None:
+    """Refuse a key beyond the account's number; the key that it replaces does not count."""
+    session.scalar(select(Account.id).where(Account.id == account_id).with_for_update())
+    count = session.scalar(
+        select(func.count())
+        .select_from(ApiKey)
+        .where(ApiKey.account_id == account_id, ApiKey.revoked_at.is_(None))
+        .where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now(session)))
+        .where(ApiKey.id != rotated_from if rotated_from else true())
+    )
+    if (count or 0) >= limits.max_api_keys:
+        message = f"Your account has {count} active API keys, the maximum. Revoke one first."
+        raise InvalidRequest([{"field": "name", "code": "limit", "message": message}], message)
+
+
+def _check(new: NewKey, limits: Limits) -> None:
     if not 1 <= len(new.name.strip()) <= 100 or not new.name.isprintable():
         raise _invalid("name", "1 to 100 printable characters")
     if not new.scopes:
@@ -274,10 +295,17 @@ def _check(new: NewKey) -> None:
         except ValueError as error:
             raise _invalid("allowCidrs", str(error)) from None
     if new.rate_limit is not None:
-        try:
-            parse_limit(new.rate_limit)
-        except ValueError:
-            raise _invalid("rateLimit", "it must read like '100 per minute'") from None
+        _check_rate(new.rate_limit, limits)
+
+
+def _check_rate(rate_limit: str, limits: Limits) -> None:
+    try:
+        rate = account_limits.rate_per_minute(rate_limit)
+    except ValueError:
+        raise _invalid("rateLimit", "it must read like '100 per minute'") from None
+    if rate > account_limits.rate_per_minute(limits.rate_limit):
+        message = f"at most {limits.rate_limit}, the limit of all keys of the account"
+        raise _invalid("rateLimit", message)
 
 
 def _invalid(field: str, message: str) -> InvalidRequest:

@@ -45,7 +45,10 @@ def create() -> ResponseReturnValue:
     try:
         key, token = keys.issue(visitor.account_id, _wanted(), actor=visitor.actor)
     except InvalidRequest as error:
-        return _list(error.status, errors=pages.complaints(error))
+        errors = pages.complaints(error)
+        if "rateLimit" in errors:  # the service's name of the field
+            errors["limit"] = errors["rateLimit"]
+        return _list(error.status, errors=errors)
     return _show_made(key, token, old=None)
 
 

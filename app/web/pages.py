@@ -28,8 +28,10 @@ from werkzeug.exceptions import HTTPException
 from app import settings
 from app.db import Cursor
 from app.errors import ApplicationError
+from app.rate_limiter import RateLimitExceeded
 from app.services import sessions
 from app.services.sessions import Visitor
+from app.web import dashboard_limits
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +88,7 @@ def admit() -> ResponseReturnValue | None:
         return None  # the same for everybody
     g.session_token = request.cookies.get(cookie_name(), "")
     g.visitor = sessions.find(g.session_token) if g.session_token else None
+    dashboard_limits.count(g.visitor)
     if request.method == "POST":
         _check_origin()
         if request.endpoint in UPLOADS and g.visitor is not None:
@@ -262,6 +265,9 @@ def _application_error(error: ApplicationError) -> Response:
     message = "There is no such page." if error.status == 404 else error.message
     if error.status == 429:
         g.retry_after = error.extra["retryAfter"]
+    if isinstance(error, RateLimitExceeded):
+        wait = error.extra["retryAfter"]
+        message = f"You are sending requests faster than we allow. Try again in {wait} seconds."
     return _error_page(error.status, message)
 
 

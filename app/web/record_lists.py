@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import Response, abort, request, url_for
+from flask import Response, abort, current_app, request, url_for
 
+from app.concurrency import Slots
 from app.insight.periods import Window, at
 from app.protocols.report_limits import LIMITS
 from app.protocols.timestamps import FIRST, LAST
-from app.services import lines
+from app.services import account_limits, audit, lines
 from app.services.listing import Listing
-from app.web import forms
+from app.web import forms, pages
 
+EXPORT_SECONDS = 600  # after which a slot is free again if its process was killed
 MOMENTS = ("from", "to")
 SAID: Mapping[str, str] = {
     "from": "since {}",
@@ -114,11 +116,27 @@ def file(
     kind = request.args.get("format", "")
     if kind not in lines.TYPES:
         abort(400, "There is no such kind of file.")
-    items = lines.every(listing, of)
-    body = lines.of_csv(columns, items) if kind == "csv" else lines.of_json(items)
+    visitor = pages.visitor()
+
+    def start() -> Iterator[Any]:
+        items = lines.every(listing, of)
+        audit.record_read(
+            visitor.account_id, actor=visitor.actor, action="export.created",
+            target=f"{name}.{kind}", filters=_filters(),
+        )  # fmt: skip
+        return lines.of_csv(columns, items) if kind == "csv" else lines.of_json(items)
+
+    limit = account_limits.find(visitor.account_id).concurrent_exports
+    slots: Slots = current_app.extensions["slots"]
+    slot = slots.acquire("export", str(visitor.account_id), limit, EXPORT_SECONDS)
+    body = slots.stream(slot, start)
     response = Response(body, content_type=f"{lines.TYPES[kind]}; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.{kind}"'
     return response
+
+
+def _filters() -> dict[str, str]:
+    return {name: text[:200] for name, text in request.args.items() if text and name != "format"}
 
 
 def _text(moment: datetime) -> str:

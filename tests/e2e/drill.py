@@ -110,6 +110,7 @@ def _running(
             database_url=url,
             redis_url=redis.url,
             allow_special_use_names=True,
+            account_rate_limit="1000000 per minute",
             domain_verification="off",
             egress_allow_cidrs=LOOPBACK,
             egress_ports=tuple(receiver.port for receiver in receivers),

@@ -73,6 +73,7 @@ class Service:
             "SCAN_REQUEUE": "3",
             "INTAKE_LEASE": "3",
             "INGEST_RATE_LIMIT": "1000000 per minute",
+            "ACCOUNT_RATE_LIMIT": "1000000 per minute",
             "SWEEP_SECONDS": "1",
             "SCAN_CHUNK": "20",
             "PORT": str(self.port),

@@ -16,6 +16,7 @@ from app.checks.contract import Severity
 from app.models.keys import Scope
 from app.services import alerts, events
 from app.services.alerts import AlertChange, AlertFilter
+from app.services.privacy import public_actor
 
 bp = Blueprint("alerts", __name__, url_prefix="/alerts")
 
@@ -97,7 +98,7 @@ def history(id: str) -> Response:
             "at": answers.time(row.at),
             "fromStatus": row.from_status,
             "toStatus": row.to_status,
-            "actor": row.actor,
+            "actor": public_actor(row.actor),
             "note": row.note,
             "type": row.type,
             "evidence": row.evidence,

@@ -13,6 +13,7 @@ from app.insight.sources import Source
 from app.protocols.dmarc import Record
 from app.services.mail_sources import Sending
 from app.services.policy_change import Simulated
+from app.services.privacy import public_actor
 
 MOST = 10  # addresses, signers and the like of one source that are named
 MANY = 100
@@ -77,7 +78,11 @@ def _part(messages: int, listed: Listed, links: Links) -> dict[str, Any]:
 
 def _decision(found: Source) -> dict[str, Any] | None:
     state = found.state
-    return {"state": state.state, "note": state.note, "actor": state.actor} if state else None
+    return (
+        {"state": state.state, "note": state.note, "actor": public_actor(state.actor)}
+        if state
+        else None
+    )
 
 
 def _address(address: str, count: int, sending: Sending, links: Links) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from flask import Flask, g, request
 
 from app.api.contract import contract_of
 from app.errors import ApplicationError, Forbidden, ServiceUnavailable, Unauthorized
-from app.services import keys
+from app.services import keys, refusals
 from app.services.keys import Caller
+from app.services.refusals import Refusal
 
 
 def init_app(app: Flask) -> None:
@@ -35,7 +36,11 @@ def authorize() -> None:
         raise unresolved or Unauthorized
     scopes = contract_of(request.endpoint).scopes
     if scopes and caller.scopes.isdisjoint(scopes):
-        raise Forbidden(" or ".join(scopes))
+        required = " or ".join(scopes)
+        target = f"{request.method} {request.url_rule}"
+        reason = f"missing scope {required}"
+        refusals.note(Refusal(caller.account_id, caller.actor, "key.scope_refused", target, reason))
+        raise Forbidden(required)
 
 
 def current() -> Caller:

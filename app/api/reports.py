@@ -14,7 +14,7 @@ from app.api.exports import Exportable
 from app.api.scans import parsed
 from app.models import DmarcReport, FailureReport, TlsReport
 from app.models.keys import Scope
-from app.services import intakes, record_files, reports
+from app.services import audit, intakes, record_files, reports
 from app.services.intakes import IntakeFilter
 from app.services.reports import ReportFilter
 
@@ -100,7 +100,7 @@ def dmarc_show(id: str) -> Response:
 @endpoint(scopes=READ, returns_file=True)
 def dmarc_raw(id: str) -> Response:
     """The file in which an aggregate report came, as it was received."""
-    return answers.file(reports.raw(DmarcReport, current().account_id, parsed("dmr", id)))
+    return _download(DmarcReport, "dmr", id)
 
 
 @bp.get("/tls-rpt")
@@ -132,7 +132,7 @@ def tls_show(id: str) -> Response:
 @endpoint(scopes=READ, returns_file=True)
 def tls_raw(id: str) -> Response:
     """The file in which a TLS report came, as it was received."""
-    return answers.file(reports.raw(TlsReport, current().account_id, parsed("tlr", id)))
+    return _download(TlsReport, "tlr", id)
 
 
 @bp.get("/failure")
@@ -288,3 +288,11 @@ def _common(row: Any, prefix: str) -> dict[str, Any]:
 
 def _report_id(kind: str | None, report_id: UUID | None) -> str | None:
     return ids.public(_PREFIXES[kind], report_id) if kind and report_id else None
+
+
+def _download(table: type[DmarcReport] | type[TlsReport], prefix: str, id: str) -> Response:
+    """The file of a report, with the download in the audit log."""
+    caller = current()
+    raw = reports.raw(table, caller.account_id, parsed(prefix, id))
+    audit.record_read(caller.account_id, actor=caller.actor, action="report.downloaded", target=id)
+    return answers.file(raw)

@@ -10,6 +10,7 @@ from app.models.events import Channel, Delivery, Event
 from app.models.keys import ApiKey, IdempotentCall, KeyAddress, KeyUse
 from app.models.mail_hosts import MailHost
 from app.models.mailboxes import ReportMailbox
+from app.models.refusals import RefusalCount
 from app.models.reports import (
     DmarcRecord,
     DmarcReport,
@@ -69,6 +70,7 @@ __all__ = [
     "MailHost",
     "RawFile",
     "RecoveryCode",
+    "RefusalCount",
     "ReportDay",
     "ReportMailbox",
     "ReportWatch",

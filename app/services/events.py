@@ -13,6 +13,7 @@ from app import ids, queue, settings
 from app.db import after_commit
 from app.models import Alert, Event
 from app.protocols import timestamps
+from app.services import privacy
 
 TEST = "test"
 _BELL = "delivery bell"
@@ -102,7 +103,7 @@ def _change_data(alert: Alert, transition: Mapping[str, Any]) -> dict[str, Any]:
         "transition": {
             "fromStatus": transition["from_status"],
             "toStatus": transition["to_status"],
-            "actor": transition["actor"],
+            "actor": privacy.public_actor(transition["actor"]),
             "note": transition["note"],
             "evidence": transition["evidence"],
         },

@@ -26,8 +26,9 @@ from app.db import now, transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import Account, AccountLimits, ApiKey
 from app.models.keys import Scope
-from app.services import account_limits, audit, usage
+from app.services import account_limits, audit, refusals, usage
 from app.services.account_limits import Limits
+from app.services.refusals import Refusal
 
 PREFIX = "mp_"
 MAX_GRACE = timedelta(days=7)
@@ -93,6 +94,7 @@ def resolve(token: str | None, address: str) -> Caller | None:
     if caller is None or caller.is_allowed_from(address):
         return caller
     usage.note(caller.id, usage.REFUSED_ADDRESS, 401, address)  # its owner should see that
+    _note_refusal(caller.account_id, caller.key_id, "address not allowed")
     return None
 
 
@@ -236,7 +238,10 @@ def _look_up(token: str) -> Caller | None:
     digests = _digests(token)
     stored = key.digest if key else _DUMMY
     matches = [hmac.compare_digest(digest, stored) for digest in digests]
-    if key is None or not any(matches) or not key.is_usable(moment) or status != "active":
+    if key is None:
+        return None
+    if reason := _refusal(key, any(matches), moment, status):
+        _note_refusal(key.account_id, key.key_id, reason)
         return None
     if not matches[0]:
         _digest_anew(key.id, digests[0])
@@ -246,6 +251,19 @@ def _look_up(token: str) -> Caller | None:
     )  # fmt: skip
     _cache.keep(token, caller)
     return caller
+
+
+def _refusal(key: ApiKey, is_secret_correct: bool, at: datetime, status: str) -> str | None:
+    """Why the key is refused; None if it is valid."""
+    if not is_secret_correct:
+        return "wrong secret"
+    if not key.is_usable(at):
+        return "revoked" if key.revoked_at is not None else "expired"
+    return None if status == "active" else "account suspended"
+
+
+def _note_refusal(account_id: UUID, key_id: str, reason: str) -> None:
+    refusals.note(Refusal(account_id, refusals.ANONYMOUS, "key.refused", key_id, reason))
 
 
 def _digest_anew(key: UUID, digest: bytes) -> None:

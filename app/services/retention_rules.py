@@ -31,6 +31,7 @@ from app.models import (
     KeyAddress,
     KeyUse,
     MailHost,
+    RefusalCount,
     ReportDay,
     Scan,
     ScanBatch,
@@ -52,6 +53,7 @@ from app.services import (
 
 Condition = ColumnElement[bool]
 REPORT_DAYS_KEPT = timedelta(days=90)
+REFUSAL_COUNTS_RETENTION = timedelta(days=2)
 TOKENS_KEPT = timedelta(days=30)  # after an invitation has ended
 
 
@@ -222,6 +224,10 @@ RULES: Sequence[Rule] = (
         _before(Base.metadata.tables["audit_events"].c.at, "AUDIT_RETENTION_DAYS"),
     ),
     Rule(
+        "refusal_counts", "refusal_counts", "", "how often something was refused in an hour",
+        _older(RefusalCount.hour, REFUSAL_COUNTS_RETENTION),
+    ),
+    Rule(
         "key_uses", "key_uses", "KEY_USAGE_RETENTION_DAYS", "API calls of a day by route",
         _day_before(KeyUse.day, "KEY_USAGE_RETENTION_DAYS"),
     ),
@@ -316,6 +322,7 @@ RULES: Sequence[Rule] = (
 # Tables without a rule, and why.
 WITHOUT_RULE: Mapping[str, str] = {
     "accounts": "Deleted by its owner or an operator.",
+    "account_limits": "Configuration: deleted with the account.",
     "users": "Deleted by an owner or an operator.",
     "domains": "Deleted by the account.",
     "channels": "Configuration: deleted by the account.",

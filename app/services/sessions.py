@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from app.db import now, transaction
 from app.models import Account, SignedIn, User
 from app.models.accounts import ROLES
-from app.services import audit, passwords, second_factor
+from app.services import audit, passwords, refusals, second_factor
+from app.services.refusals import Refusal
 
 IDLE = timedelta(hours=12)
 LONGEST = timedelta(days=7)
@@ -55,9 +56,15 @@ def sign_in(email: str, password: str, agent: str = "") -> Entry | None:
 
     An unknown address takes as long as a wrong password: both verify one hash.
     """
-    user, is_active = _user(email.strip().lower())
+    email = email.strip().lower()
+    user, is_active = _user(email)
     fits = passwords.fits(user.password_hash if user else None, password)
     if user is None or not fits or not is_active:
+        if user is not None:
+            reason = "account or user is not active" if fits else "wrong password"
+            refusals.note(
+                Refusal(user.account_id, refusals.ANONYMOUS, "user.sign_in_failed", email, reason)
+            )
         return None
     awaits_code = user.totp_secret is not None
     with transaction() as session:

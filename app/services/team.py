@@ -15,7 +15,8 @@ from app.db import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, Invitation, SignedIn, User
 from app.models.accounts import ROLES
-from app.services import accounts, audit, people_erasure
+from app.services import accounts, audit, people_erasure, refusals
+from app.services.refusals import Refusal
 from app.services.sessions import Visitor
 
 INVITATION = timedelta(days=7)
@@ -174,6 +175,8 @@ def _member(session: Session, by: Visitor, user_id: UUID) -> User:
 def _check_rank(by: Visitor, role: str) -> None:
     """Only owners make owners, and do anything about one."""
     if not by.is_at_least(role):
+        reason = f"the role {by.role} may not change the role {role}"
+        refusals.note(Refusal(by.account_id, by.actor, "user.role_refused", "team", reason))
         raise _invalid("role", f"only an {role} may do that")
 
 

@@ -16,6 +16,7 @@ from app.db import insert, transaction
 from app.errors import ServiceUnavailable
 from app.insight import key_use
 from app.models import ApiKey, KeyAddress, KeyUse
+from app.services import refusals
 
 logger = logging.getLogger(__name__)
 
@@ -134,11 +135,13 @@ class Flusher(threading.Thread):
     def run(self) -> None:
         while not self._over.wait(FLUSH_SECONDS):
             flush()
+            refusals.flush()
 
     def stop(self) -> None:
         """Flush what is left; returns when that is done."""
         self._over.set()
         flush()
+        refusals.flush()
 
 
 def _seen_addresses(session: Session, api_key_id: UUID, today: date) -> list[key_use.Address]:

@@ -3,9 +3,9 @@
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 
-from app.services import audit
+from app.services import audit, refusals
 from app.services.audit import AuditFilter
-from app.web import forms, pages
+from app.web import forms, pages, privacy
 
 bp = Blueprint("audit", __name__, url_prefix="/settings/audit")
 
@@ -20,6 +20,8 @@ SUBJECTS = {
     "intake.": "files of reports",
     "channel.": "notifications",
     "account.": "the account",
+    "export.": "exports",
+    "report.": "report downloads",
 }
 PAGE = 50
 
@@ -33,6 +35,9 @@ def index() -> ResponseReturnValue:
     }
     if given["about"] not in SUBJECTS:
         given["about"] = ""
+    is_private = not privacy.sees_addresses()
+    if is_private:  # a search by part of an address would give it away
+        given["actor"] = given["target"] = ""
     query = AuditFilter(
         actor=given["actor"] or None,
         action=given["about"] or None,
@@ -40,6 +45,7 @@ def index() -> ResponseReturnValue:
         from_at=forms.day(given["from"]),
         to_at=forms.day_after(given["to"]),
     )
+    refusals.flush()
     paging = pages.Paging(given)
     rows, following = audit.search(
         pages.visitor().account_id, query, place=paging.given, limit=PAGE
@@ -50,4 +56,5 @@ def index() -> ResponseReturnValue:
         following=paging.following(following),
         filters={name: value for name, value in given.items() if value},
         subjects=SUBJECTS,
+        is_private=is_private,
     )

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from app import ids
 from app.protocols import names
 from app.web import charts
+from app.web.privacy import private
 
 _UNITS = (
     (timedelta(days=1), "d"),
@@ -36,6 +37,7 @@ def add_to(blueprint: Blueprint) -> None:
         check_name,
         day,
         moment,
+        private,
         public,
         short,
         spark,

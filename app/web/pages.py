@@ -29,9 +29,10 @@ from app import settings
 from app.db import Cursor
 from app.errors import ApplicationError
 from app.rate_limiter import RateLimitExceeded
-from app.services import sessions
+from app.services import refusals, sessions
+from app.services.refusals import Refusal
 from app.services.sessions import Visitor
-from app.web import dashboard_limits
+from app.web import dashboard_limits, privacy
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +116,15 @@ def render(template: str, code: int = 200, **values: Any) -> Response:
     """The page, with what the layout needs."""
     found = g.get("visitor")
     csrf = csrf_token(g.session_token) if found else ""
-    page = render_template(template, visitor=found, csrf=csrf, may=may, asset=asset, **values)
+    page = render_template(
+        template,
+        visitor=found,
+        csrf=csrf,
+        may=may,
+        asset=asset,
+        sees_addresses=privacy.sees_addresses,
+        **values,
+    )
     return make_response(page, code)
 
 
@@ -248,6 +257,9 @@ def _check_form() -> None:
     if not hmac.compare_digest(given.encode(), csrf_token(g.session_token).encode()):
         abort(400, "The form is not of this session. Load the page again, and repeat it there.")
     if not may(request.endpoint or ""):
+        person, target = visitor(), (request.endpoint or "").removeprefix("web.")
+        reason = f"the role {person.role} may not do this"
+        refusals.note(Refusal(person.account_id, person.actor, "user.role_refused", target, reason))
         abort(403, f"Your role is {visitor().role}, which may look at this and not change it.")
 
 

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from app import ids
 from app.errors import InvalidRequest, NotFound
 from app.models import DmarcReport, FailureReport, TlsReport
-from app.services import records, report_conflicts, reports
+from app.services import audit, records, report_conflicts, reports
 from app.services.listing import Listing
 from app.services.records import RecordFilter
 from app.services.reports import ReportFilter, Table
@@ -88,7 +88,11 @@ def raw(id: str) -> ResponseReturnValue:
     prefix = id.partition("_")[0]
     if prefix not in FILES:
         abort(404)
-    content = reports.raw(FILES[prefix], pages.visitor().account_id, _parsed(prefix, id))
+    visitor = pages.visitor()
+    content = reports.raw(FILES[prefix], visitor.account_id, _parsed(prefix, id))
+    audit.record_read(
+        visitor.account_id, actor=visitor.actor, action="report.downloaded", target=id
+    )
     response: Response = make_response(content)
     response.content_type = "application/octet-stream"
     response.headers["Content-Disposition"] = 'attachment; filename="report.bin"'

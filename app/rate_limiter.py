@@ -25,16 +25,32 @@ from app.errors import ApplicationError
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0  # after Redis could not be reached
-# Count one call; the first of a window says when it ends, by the clock of Redis.
+# Count one request; the first of a window fixes its end, by the clock of Redis. A second key is
+# counted only if the first is within its limit.
 _COUNT = """
-local count = redis.call('HINCRBY', KEYS[1], 'count', ARGV[2])
-if count == tonumber(ARGV[2]) then
-  local now = redis.call('TIME')
-  redis.call('HSET', KEYS[1], 'reset', now[1] + ARGV[1])
-  redis.call('PEXPIRE', KEYS[1], ARGV[1] * 1000 - math.floor(now[2] / 1000))
+local function add(key, window, amount)
+  local count = redis.call('HINCRBY', key, 'count', amount)
+  if count == tonumber(amount) then
+    local now = redis.call('TIME')
+    redis.call('HSET', key, 'reset', now[1] + window)
+    redis.call('PEXPIRE', key, window * 1000 - math.floor(now[2] / 1000))
+  end
+  return count, tonumber(redis.call('HGET', key, 'reset'))
 end
-return {count, tonumber(redis.call('HGET', KEYS[1], 'reset'))}
+local count, reset = add(KEYS[1], ARGV[1], ARGV[2])
+if not KEYS[2] or count > tonumber(ARGV[3]) then return {count, reset} end
+local further, further_reset = add(KEYS[2], ARGV[4], 1)
+return {count, reset, further, further_reset}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """What is to be counted in the same round trip, if the first count is within ``limit``."""
+
+    limit: int
+    key: str
+    window: int
 
 
 class CountingStorage(Storage):
@@ -57,15 +73,23 @@ class CountingStorage(Storage):
         return (RedisError, OSError)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        count, reset = self._shared(key, expiry, amount) or self._alone(key, expiry, amount)
-        g.counted = (count, reset)
+        counted: tuple[int, float] | None = g.pop("counted_already", {}).get(key)
+        g.counted = counted or self._shared(key, expiry, amount) or self._alone(key, expiry, amount)
+        count: int = g.counted[0]
         return count
 
     def _shared(self, key: str, expiry: int, amount: int) -> tuple[int, float] | None:
         if time.monotonic() - self._failed_at < RETRY_SECONDS:
             return None
+        following: _Next | None = g.pop("counted_next", None)
         try:
-            count, reset = self._count.run(key, expiry, amount)
+            if following is None:
+                count, reset = self._count.run(key, expiry, amount)
+            else:
+                keys, limit = (key, following.key), following.limit
+                count, reset, *more = self._count.run(keys, expiry, amount, limit, following.window)
+                if more:
+                    g.counted_already = {following.key: (int(more[0]), float(more[1]))}
         except self.base_exceptions as error:
             self._failed_at = time.monotonic()
             logger.warning(
@@ -145,6 +169,18 @@ def count(identifier: str, limits: str, policy: str = "default") -> RateLimitSta
     if shortest is None:
         raise ValueError("no limit")
     return shortest
+
+
+def count_next(limits: str, following: str, following_limits: str) -> None:
+    """Have the next ``count``, for ``limits``, fetch the count of ``following`` as well.
+
+    Both are then counted in one round trip. It changes no result: ``count`` must be called for
+    both, in this order.
+    """
+    first, second = _items(limits), _items(following_limits)
+    if len(first) == len(second) == 1:
+        key = second[0].key_for(following)
+        g.counted_next = _Next(first[0].amount, key, second[0].get_expiry())
 
 
 def add_headers(response: Response, status: RateLimitStatus) -> None:

@@ -34,15 +34,16 @@ class Script:
         self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         self._own = threading.local()
 
-    def run(self, key: str, *arguments: str | int) -> Any:
-        """What the script returns for this key.
+    def run(self, keys: str | tuple[str, ...], *arguments: str | int) -> Any:
+        """What the script returns for this key, or these.
 
         raises  RedisError or OSError, while Redis is away
         """
+        names = (keys,) if isinstance(keys, str) else keys
         try:
-            return self._ask("EVALSHA", self._sha, 1, key, *arguments)
+            return self._ask("EVALSHA", self._sha, len(names), *names, *arguments)
         except NoScriptError:
-            return self._ask("EVAL", self._source, 1, key, *arguments)
+            return self._ask("EVAL", self._source, len(names), *names, *arguments)
 
     def _ask(self, *command: str | int) -> Any:
         connection: Connection | None = getattr(self._own, "connection", None)

@@ -49,8 +49,7 @@ def _count() -> None:
             limit = settings.current().ingest_rate_limit
             g.rate_limit_status = rate_limiter.count(f"ingest:{sender.token_id}", limit)
         elif (caller := auth.caller_or_none()) is not None:
-            g.rate_limit_status = rate_limiter.count(f"key:{caller.key_id}", limit_of(caller))
-            rate_limiter.count(f"account:{caller.account_id}", ceiling_of(caller), "account")
+            _count_caller(caller)
         else:
             network = client_network(request.remote_addr or "unknown")
             limit = settings.current().failed_auth_limit
@@ -58,6 +57,14 @@ def _count() -> None:
     except RateLimitExceeded as error:
         g.rate_limit_status = error.limit
         raise
+
+
+def _count_caller(caller: Caller) -> None:
+    limit, ceiling = limit_of(caller), ceiling_of(caller)
+    account = f"account:{caller.account_id}"
+    rate_limiter.count_next(limit, account, ceiling)
+    g.rate_limit_status = rate_limiter.count(f"key:{caller.key_id}", limit)
+    rate_limiter.count(account, ceiling, "account")
 
 
 def _add_headers(response: Response) -> Response:

@@ -340,9 +340,8 @@ def _schedule(text: str) -> tuple[float, ...]:
     return tuple(map(float, items))
 
 
-RETENTION_SETTINGS = tuple(
-    name.upper() for name in Settings.__slots__ if name.endswith("_retention_days")
-)
+RETENTION_SETTINGS = tuple(name.upper() for name in Settings.__slots__ if name.endswith("_days"))
+RATE_LIMITS = tuple(name.upper() for name in Settings.__slots__ if name.endswith("rate_limit"))
 _READERS: Mapping[str, Any] = {
     "SECRET_KEY": _secret,
     "SECRET_KEY_PREVIOUS": _secrets,
@@ -352,14 +351,11 @@ _READERS: Mapping[str, Any] = {
     "ALLOWED_HOSTS": _hosts,
     "TRUSTED_PROXIES": _count,
     "LOG_LEVEL": _choice("debug", "info", "warning", "error"),
-    "RATE_LIMIT": _limit,
+    **dict.fromkeys(RATE_LIMITS, _limit),
     "FAILED_AUTH_LIMIT": _limit,
-    "ACCOUNT_RATE_LIMIT": _limit,
     "MAX_API_KEYS": _positive,
     "CONCURRENT_EVALUATIONS": _positive,
     "CONCURRENT_EXPORTS": _positive,
-    "DASHBOARD_RATE_LIMIT": _limit,
-    "DASHBOARD_ANONYMOUS_RATE_LIMIT": _limit,
     "KEY_CACHE_SECONDS": _seconds,
     "MAX_CONTENT_LENGTH": _positive,
     "REQUEST_HEAD_SECONDS": _seconds,
@@ -376,17 +372,12 @@ _READERS: Mapping[str, Any] = {
     "SCAN_LEASE": _span,
     "SCAN_REQUEUE": _span,
     "SWEEP_SECONDS": _seconds,
-    "INGEST_RATE_LIMIT": _limit,
     "INGEST_MAX_BYTES": _positive,
     "INGEST_FILES_PER_DAY": _positive,
     "INGEST_BYTES_PER_DAY": _size,
     "INTAKE_CPU_SECONDS": _positive,
     "INTAKE_MEMORY_BYTES": _size,
     "INTAKE_LEASE": _span,
-    "KEEP_PARSED_DAYS": _positive,
-    "KEEP_RAW_DAYS": _positive,
-    "KEEP_FAILURE_REPORT_DAYS": _positive,
-    "KEEP_INTAKE_DAYS": _positive,
     **dict.fromkeys(RETENTION_SETTINGS, _positive),
     "TRUSTED_AUTHSERV_IDS": _names,
     "LMTP_LISTEN": _listen,

@@ -22,6 +22,7 @@ from app.models import (
     User,
 )
 from app.services import (
+    account_limits,
     account_rows,
     accounts,
     alerts,
@@ -34,10 +35,12 @@ from app.services import (
     mail_sources,
     mailboxes,
     reading,
+    refusals,
     report_alerts,
     reverse_dns,
     scanning,
     scans,
+    sessions,
     team,
     upload_tokens,
 )
@@ -81,6 +84,7 @@ def make(name: str) -> FullAccount:
     _people(full)
     _channels(full, actor)
     _keys(full)
+    _limits(full)
     return full
 
 
@@ -219,6 +223,13 @@ def _keys(full: FullAccount) -> None:
                 MailHost(name=f"mx.{full.domain}", wanted_at=moment, next_at=moment),
             )
         )  # fmt: skip
+
+
+def _limits(full: FullAccount) -> None:
+    limits = account_limits.Changes(max_api_keys="60")
+    account_limits.change(full.account.id, limits, actor="user:operator")
+    sessions.sign_in(full.person.email, "not the password")
+    refusals.flush()
 
 
 def _window() -> Window:

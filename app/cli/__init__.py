@@ -7,8 +7,8 @@ import click
 from flask import Flask
 
 from app import ids, settings
-from app.cli import accounts as account_commands
 from app.cli import account_limits, channels, mailboxes, reports, retention, upload_tokens, users
+from app.cli import accounts as account_commands
 from app.cli.base import OPERATOR, Command, Commands, moment, span
 from app.models.keys import Scope
 from app.services import accounts, demo, ingest_tokens, keys, scans

@@ -19,6 +19,7 @@ from app.models import (
     MailHost,
     RecoveryCode,
     SignedIn,
+    SignInNetwork,
     User,
 )
 from app.services import (
@@ -32,6 +33,7 @@ from app.services import (
     feed,
     ingest_tokens,
     intakes,
+    invitations,
     mail_sources,
     mailboxes,
     reading,
@@ -41,7 +43,6 @@ from app.services import (
     scanning,
     scans,
     sessions,
-    team,
     upload_tokens,
 )
 from app.services.alerts import AlertChange, AlertFilter
@@ -172,10 +173,16 @@ def _receive(full: FullAccount) -> None:
 
 def _people(full: FullAccount) -> None:
     by = Visitor(full.person.id, full.person.email, "owner", full.account.id, full.account.name)
-    team.invite(by, f"ines@{full.domain.removesuffix('.test')}-mail.test", "member")
+    invitations.create(by, f"ines@{full.domain.removesuffix('.test')}-mail.test", "member")
     with transaction() as session:
         moment = now(session)
         emails.enqueue(session, full.person.email, "notice", "Notice", "A notice.", full.account.id)
+        session.add(
+            SignInNetwork(
+                user_id=full.person.id, network="192.0.2.0/24", first_seen_at=moment,
+                last_seen_at=moment,
+            )
+        )  # fmt: skip
         session.add(RecoveryCode(user_id=full.person.id, digest=b"r" * 32))
         session.add(
             SignedIn(

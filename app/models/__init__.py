@@ -2,7 +2,15 @@
 
 from app.db import Base
 from app.models.account_limits import AccountLimits
-from app.models.accounts import Account, AuditEvent, Invitation, RecoveryCode, SignedIn, User
+from app.models.accounts import (
+    Account,
+    AuditEvent,
+    Invitation,
+    RecoveryCode,
+    SignedIn,
+    SignInNetwork,
+    User,
+)
 from app.models.alerts import Alert, AlertTransition
 from app.models.domains import DkimKey, DnsChange, Domain, DomainState
 from app.models.emails import Email
@@ -79,6 +87,7 @@ __all__ = [
     "ScanBatch",
     "SeenSelector",
     "SenderHost",
+    "SignInNetwork",
     "SignedIn",
     "SourceState",
     "TlsPolicy",

@@ -78,10 +78,18 @@ class RecoveryCode(Base):
 
 
 class Invitation(Base):
-    """A link by which somebody joins an account, once. ``digest``: SHA-256 of its token."""
+    """A link with which a person joins an account, once. ``digest``: SHA-256 of its token.
+
+    inviter_id  who made it; the invitation is deleted with that user
+    is_emailed  the link went to ``email`` and nowhere else, so who has it can read that mailbox
+    """
 
     __tablename__ = "invitations"
-    __table_args__ = (UniqueConstraint("account_id", "email"), Index(None, "digest", unique=True))
+    __table_args__ = (
+        UniqueConstraint("account_id", "email"),
+        Index(None, "digest", unique=True),
+        Index(None, "inviter_id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
@@ -89,6 +97,8 @@ class Invitation(Base):
     role: Mapped[str] = mapped_column(String(16))
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     invited_by: Mapped[str] = mapped_column(String(300))
+    inviter_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    is_emailed: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -114,6 +124,20 @@ class SignedIn(Base):
     awaits_code: Mapped[bool] = mapped_column(default=False)
     address: Mapped[str | None] = mapped_column(String(45))
     agent: Mapped[str | None] = mapped_column(String(200))
+
+
+class SignInNetwork(Base):
+    """A network that a person has signed in from, like ``192.0.2.0/24``."""
+
+    __tablename__ = "sign_in_networks"
+    __table_args__ = (Index(None, "last_seen_at"),)
+
+    user_id: Mapped[UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    network: Mapped[str] = mapped_column(String(45), primary_key=True)
+    first_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class AuditEvent(Base):

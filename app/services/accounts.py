@@ -16,7 +16,8 @@ from app.models.accounts import ROLES
 from app.models.keys import Scope
 from app.services import audit, ingest_tokens, keys, passwords
 
-_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}")
+# No character that has a meaning of its own in a header: an address is one recipient.
+_EMAIL = re.compile(r"[^@\s\x00-\x1f()<>\[\],;:\\\"]{1,64}@[^@\s\x00-\x1f()<>\[\],;:\\\"]{1,189}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def complaints(email: str, role: str) -> list[dict[str, str]]:
     """What is wrong with them; nothing if there can be such a person."""
     found = []
     if not _EMAIL.fullmatch(email):
-        found.append({"field": "email", "code": "invalid", "message": "not a mail address"})
+        found.append({"field": "email", "code": "invalid", "message": "enter an email address"})
     if role not in ROLES:
         message = f"one of {', '.join(ROLES)}"
         found.append({"field": "role", "code": "invalid", "message": message})

@@ -1,8 +1,8 @@
-"""What people do about their own way in: the password, and the second factor.
+"""What people change about their own sign-in: the password, and two-factor authentication.
 
-Each act wants the password of whoever is signed in, for a browser may be left unattended; and it
-ends the person's other sessions, for what let a stranger in may have been what is now changed.
-Who has lost the second factor is let in by an operator.
+Each change requires the current password, because a session may be stolen and a browser may be left
+unattended. It ends the person's other sessions, which an intruder may have opened, and emails the
+person. A person who has lost the phone and the recovery codes needs an operator.
 """
 
 from collections.abc import Sequence
@@ -14,62 +14,72 @@ from sqlalchemy.orm import Session
 from app.db import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, User
-from app.services import audit, passwords, second_factor, sessions
+from app.services import audit, passwords, second_factor, security_emails, sessions
 from app.services.sessions import Visitor
+
+PASSWORD = "Your password was changed"
+ON = "Two-factor authentication was turned on"
+OFF = "Two-factor authentication was turned off"
+RESET = "Two-factor authentication was reset"
+CODES = "Your recovery codes were replaced"
 
 
 def change_password(visitor: Visitor, token: str, current: str, wanted: str) -> None:
-    """A new password.
+    """Change the password.
 
-    token    of the session that goes on; all others end
-    raises   InvalidRequest if the current one is wrong, or the new one will not do
+    token    of the session that stays; all others end
+    raises   InvalidRequest if the current password is wrong, or the new one is too weak
     """
     check_password(visitor, current)
     complaints = passwords.complaints(wanted, visitor.email)
     if wanted == current:
-        complaints = [{"field": "password", "code": "same", "message": "that is the one you have"}]
+        message = "Choose a password other than the current one"
+        complaints = [{"field": "password", "code": "same", "message": message}]
     if complaints:
         raise InvalidRequest(complaints)
     made = passwords.digest(wanted)
     with transaction() as session:
-        user = _act(session, visitor, token, "user.password_changed")
+        user = _act(session, visitor, token, "user.password_changed", PASSWORD)
         user.password_hash = made
 
 
-def turn_on(visitor: Visitor, token: str, sealed: str, code: str) -> Sequence[str]:
-    """The recovery codes of the second factor that is asked for from now on.
+def turn_on(visitor: Visitor, token: str, current: str, sealed: str, code: str) -> Sequence[str]:
+    """Turn on two-factor authentication; the recovery codes.
 
     sealed  the offer that the app has read; ``code`` is what the app shows
-    raises  InvalidRequest for a code that does not fit it, or if there is a second factor
+    raises  InvalidRequest if the password is wrong, for a code that does not fit the offer, or if
+            two-factor authentication is on already
     """
+    check_password(visitor, current)
     with transaction() as session:
-        user = _act(session, visitor, token, "user.second_factor_on")
+        user = _act(session, visitor, token, "user.second_factor_on", ON)
         if user.totp_secret is not None:
-            message = "it is on already; turn it off first"
+            message = "Two-factor authentication is on already. Turn it off first"
             raise InvalidRequest([{"field": "code", "code": "invalid", "message": message}])
         return second_factor.turn_on(session, user, sealed, code)
 
 
 def turn_off(visitor: Visitor, token: str, current: str) -> None:
-    """From now on the password is enough.
+    """Turn off two-factor authentication; the password alone is enough then.
 
     raises  InvalidRequest if the password is wrong
     """
     check_password(visitor, current)
     with transaction() as session:
-        second_factor.turn_off(session, _act(session, visitor, token, "user.second_factor_off"))
+        user = _act(session, visitor, token, "user.second_factor_off", OFF)
+        second_factor.turn_off(session, user)
 
 
 def renew_codes(visitor: Visitor, token: str, current: str) -> Sequence[str]:
-    """New recovery codes; the old ones are worth nothing.
+    """New recovery codes; the old ones stop working.
 
-    raises  InvalidRequest if the password is wrong, or there is no second factor
+    raises  InvalidRequest if the password is wrong, or two-factor authentication is off
     """
     check_password(visitor, current)
     with transaction() as session:
-        user = _act(session, visitor, token, "user.recovery_codes_renewed")
+        user = _act(session, visitor, token, "user.recovery_codes_renewed", CODES)
         if user.totp_secret is None:
-            message = "the second factor is off"
+            message = "Two-factor authentication is off"
             raise InvalidRequest([{"field": "current", "code": "invalid", "message": message}])
         return second_factor.renew(session, user)
 
@@ -82,7 +92,7 @@ def check_password(visitor: Visitor, current: str) -> None:
     with transaction(readonly=True) as session:
         stored = session.scalar(select(User.password_hash).where(User.id == visitor.user_id))
     if not passwords.fits(stored, current):
-        message = "not the password you have now"
+        message = "Incorrect current password"
         raise InvalidRequest([{"field": "current", "code": "invalid", "message": message}])
 
 
@@ -116,12 +126,13 @@ def reset_second_factor(email: str, *, actor: str) -> Reset:
             session, user.account_id, actor=actor, action="user.second_factor_reset",
             target=user.email, sessions=ended,
         )  # fmt: skip
+        security_emails.credentials_changed(session, user, RESET, actor)
         account = session.get_one(Account, user.account_id)
         return Reset(user.email, account.name, codes, ended)
 
 
-def _act(session: Session, visitor: Visitor, token: str, action: str) -> User:
-    """The person, with the act on record and the other sessions over."""
+def _act(session: Session, visitor: Visitor, token: str, action: str, sentence: str) -> User:
+    """The person, with the action in the audit log and in an email, and other sessions ended."""
     user = session.scalar(select(User).where(User.id == visitor.user_id).with_for_update())
     if user is None:
         raise NotFound
@@ -129,4 +140,5 @@ def _act(session: Session, visitor: Visitor, token: str, action: str) -> User:
     audit.record(
         session, visitor.account_id, actor=visitor.actor, action=action, target=visitor.email
     )
+    security_emails.credentials_changed(session, user, sentence, visitor.actor)
     return user

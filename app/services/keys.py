@@ -26,7 +26,7 @@ from app.db import now, transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import Account, AccountLimits, ApiKey
 from app.models.keys import Scope
-from app.services import account_limits, audit, refusals, usage
+from app.services import account_limits, audit, refusals, security_emails, usage
 from app.services.account_limits import Limits
 from app.services.refusals import Refusal
 
@@ -104,7 +104,9 @@ def issue(account_id: UUID, new: NewKey, *, actor: str) -> tuple[ApiKey, str]:
     raises  InvalidRequest
     """
     with transaction() as session:
-        return add(session, account_id, new, actor=actor)
+        key, token = add(session, account_id, new, actor=actor)
+        security_emails.keys_changed(session, [key], "created", actor)
+    return key, token
 
 
 def add(
@@ -158,13 +160,28 @@ def revoke(account_id: UUID, key_id: str, *, actor: str, reason: str | None = No
     with transaction() as session:
         key = _owned(session, account_id, key_id)
         if key.revoked_at is None:
-            key.revoked_at, key.revoked_reason = now(session), reason
-            audit.record(
-                session, account_id, actor=actor, action="key.revoked", target=key_id,
-                reason=reason,
-            )  # fmt: skip
-    _cache.clear()
+            revoke_rows(session, [key], actor=actor, reason=reason)
+    forget_cached()
     return key
+
+
+def revoke_rows(
+    session: Session, rows: Sequence[ApiKey], *, actor: str, reason: str | None
+) -> None:
+    """Revoke keys in the caller's transaction; the caller calls ``forget_cached`` after it."""
+    at = now(session)
+    for key in rows:
+        key.revoked_at, key.revoked_reason = at, reason
+        audit.record(
+            session, key.account_id, actor=actor, action="key.revoked", target=key.key_id,
+            reason=reason,
+        )  # fmt: skip
+    security_emails.keys_changed(session, rows, "revoked", actor)
+
+
+def forget_cached() -> None:
+    """Have this process look up every key again: one of them has changed."""
+    _cache.clear()
 
 
 def rotate(account_id: UUID, key_id: str, grace: timedelta, *, actor: str) -> tuple[ApiKey, str]:
@@ -186,6 +203,7 @@ def rotate(account_id: UUID, key_id: str, grace: timedelta, *, actor: str) -> tu
             rate_limit=old.rate_limit,
         )
         key, token = add(session, account_id, new, actor=actor, rotated_from=old.id)
+        security_emails.keys_changed(session, [old], "rotated", actor, replacement=key)
         old.expires_at = min(old.expires_at or moment + grace, moment + grace)
         audit.record(
             session, account_id, actor=actor, action="key.rotated", target=key_id,

@@ -38,6 +38,7 @@ from app.models import (
     SeenSelector,
     SenderHost,
     SignedIn,
+    SignInNetwork,
     TlsReport,
     UploadToken,
 )
@@ -49,6 +50,7 @@ from app.services import (
     probing,
     retention_files,
     selectors,
+    sign_in_networks,
 )
 
 Condition = ColumnElement[bool]
@@ -261,6 +263,11 @@ RULES: Sequence[Rule] = (
     Rule(
         "deliveries", "deliveries", "DELIVERY_RETENTION_DAYS", "finished deliveries",
         _before(Delivery.finished_at, "DELIVERY_RETENTION_DAYS"),
+    ),
+    Rule(
+        "sign_in_networks", "sign_in_networks", "",
+        "networks from which a person has not signed in for long",
+        _older(SignInNetwork.last_seen_at, sign_in_networks.RETENTION),
     ),
     Rule(
         "emails", "emails", "", "finished emails to people",

@@ -76,7 +76,7 @@ def turn_on(session: Session, user: User, sealed: str, code: str) -> Sequence[st
     secret = _opened(sealed, user.id)
     step = totp.step_of(secret, code, now(session).timestamp())
     if step is None:
-        raise InvalidRequest([_complaint("not the code that the app shows just now")])
+        raise InvalidRequest([_complaint("Incorrect code. Enter the code that the app shows now")])
     user.totp_secret, user.totp_step = sealing.seal(secret.hex(), _kept_for(user.id)), step
     return renew(session, user)
 
@@ -127,7 +127,7 @@ def _opened(sealed: str, user_id: UUID) -> bytes:
     try:
         return bytes.fromhex(sealing.unseal(sealed, _offered_to(user_id)))
     except ValueError:
-        raise InvalidRequest([_complaint("load the page again, and scan the new code")]) from None
+        raise InvalidRequest([_complaint("Reload the page and scan the new QR code")]) from None
 
 
 def _digest(text: str) -> bytes:

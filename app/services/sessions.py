@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.db import now, transaction
 from app.models import Account, SignedIn, User
 from app.models.accounts import ROLES
-from app.services import audit, passwords, refusals, second_factor
+from app.services import audit, passwords, refusals, second_factor, sign_in_networks
 from app.services.refusals import Refusal
 
 IDLE = timedelta(hours=12)
@@ -71,6 +71,7 @@ def sign_in(email: str, password: str, agent: str = "") -> Entry | None:
         token = _open(session, user, agent, awaits_code=awaits_code)
         if not awaits_code:
             _record(session, user, "user.signed_in")
+            sign_in_networks.note(session, user, agent)
     return Entry(token, awaits_code)
 
 
@@ -95,6 +96,7 @@ def enter_code(token: str, code: str, agent: str = "") -> str | None:
             return None
         session.execute(delete(SignedIn).where(SignedIn.id == _digest(token)))
         _record(session, user, "user.signed_in")
+        sign_in_networks.note(session, user, agent)
         return _open(session, user, agent)
 
 

@@ -12,9 +12,18 @@ from sqlalchemy.orm import Session
 from app.db import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, ApiKey, User
-from app.services import accounts, audit, passwords, people_erasure, sessions
+from app.services import (
+    accounts,
+    audit,
+    invitations,
+    passwords,
+    people_erasure,
+    security_emails,
+    sessions,
+)
 
 PASSWORD_BYTES = 15
+PASSWORD_RESET = "Your password was reset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,7 @@ def disable(email: str, *, actor: str) -> Disabled:
         user = _find(session, email)
         user.disabled_at = user.disabled_at or now(session)
         ended = sessions.end_every(session, user.id)
+        invitations.revoke_of(session, user.id)
         _record(session, user, actor, "user.disabled")
         return Disabled(ended, _api_keys(session, user))
 
@@ -98,6 +108,7 @@ def reset_password(email: str, password: str | None = None, *, actor: str) -> st
             raise InvalidRequest(complaints)
         user.password_hash = passwords.digest(password)
         sessions.end_every(session, user.id)
+        security_emails.credentials_changed(session, user, PASSWORD_RESET, actor)
         _record(session, user, actor, "user.password_reset")
     return password
 
@@ -115,7 +126,9 @@ def delete(email: str, *, actor: str) -> None:
         if user.role == "owner" and not session.scalar(owners):
             raise Conflict(f"{user.email} is the account's only owner. Make someone else an owner.")
         sessions.end_every(session, user.id)
+        invitations.revoke_of(session, user.id)
         people_erasure.erase(session, user)
+        security_emails.person_removed(session, user, actor)
         session.delete(user)
         _record(session, user, actor, "user.removed")
 

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from app.errors import Conflict, InvalidRequest
-from app.services import sessions, team
+from app.services import invitations, sessions
 from app.web import known_devices, pages
 from app.web.login_throttle import Attempt, LoginThrottle
 
@@ -61,16 +61,18 @@ def logout() -> ResponseReturnValue:
 
 @bp.route("/invitation/<token>", methods=["GET", "POST"])
 def invitation(token: str) -> ResponseReturnValue:
-    """What one is invited to, and the form to join."""
-    invited = team.find_invitation(token)
+    """What the person is invited to, and the form to join."""
+    invited = invitations.find(token)
     if request.method == "GET":
         return pages.render("invitation.html", invited=invited, errors={})
     try:
-        email = team.accept(token, request.form.get("password", ""))
+        email = invitations.accept(token, request.form.get("password", ""))
     except (InvalidRequest, Conflict) as error:
         errors = pages.complaints(error)
         return pages.render("invitation.html", error.status, invited=invited, errors=errors)
-    return pages.render("login.html", following="/", email=email, note="Welcome. Now sign in.")
+    return pages.render(
+        "login.html", following="/", email=email, note="Your user is ready. Sign in to continue."
+    )
 
 
 def without_cookie(response: Response) -> Response:

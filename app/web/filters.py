@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from app import ids
 from app.protocols import names
+from app.services.browser_names import browser
 from app.web import charts
 from app.web.privacy import private
 
@@ -17,15 +18,6 @@ _UNITS = (
     (timedelta(hours=1), "h"),
     (timedelta(minutes=1), "min"),
 )
-
-_BROWSERS = (  # the first that fits: most of them say to be several
-    ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"),
-    ("Safari/", "Safari"), ("curl/", "curl"),
-)  # fmt: skip
-_SYSTEMS = (
-    ("Windows", "Windows"), ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"),
-    ("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"),
-)  # fmt: skip
 
 
 def add_to(blueprint: Blueprint) -> None:
@@ -77,14 +69,6 @@ def public(id: Any, prefix: str) -> str:
 def breakable(name: str) -> Markup:
     """The name, which may go on in another line after a dot, and is not torn elsewhere for that."""
     return Markup(".<wbr>").join(map(escape, name.split(".")))
-
-
-def browser(agent: str | None) -> str:
-    """``Firefox on Linux``, as far as it says so itself."""
-    text = agent or ""
-    name = next((name for sign, name in _BROWSERS if sign in text), "A program")
-    system = next((name for sign, name in _SYSTEMS if sign in text), "")
-    return f"{name} on {system}" if system else name
 
 
 def check_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A person's own way in: the password, the second factor, and where one is signed in."""
+"""A person's own sign-in: the password, two-factor authentication and the active sessions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def change_password() -> ResponseReturnValue:
     form = Form()
     try:
         if request.form.get("password") != request.form.get("again"):
-            form.complain("again", "the two are not the same")
+            form.complain("again", "The two passwords are different")
         form.check()
         current, wanted = request.form.get("current", ""), request.form.get("password", "")
         with guesses.limited():
@@ -48,11 +48,12 @@ def offer() -> ResponseReturnValue:
 
 @bp.post("/second-factor")
 def turn_on() -> ResponseReturnValue:
-    """Ask for a code from now on; the recovery codes are shown here and nowhere else."""
+    """Turn on two-factor authentication; this answer alone shows the recovery codes."""
     sealed, code = request.form.get("offer", "")[:1000], request.form.get("code", "")[:100]
+    current = request.form.get("current", "")
     try:
         with guesses.limited():
-            codes = credentials.turn_on(pages.visitor(), g.session_token, sealed, code)
+            codes = credentials.turn_on(pages.visitor(), g.session_token, current, sealed, code)
     except InvalidRequest as error:
         return _offer(error.status, sealed, pages.complaints(error))
     return pages.render("recovery_codes.html", 201, codes=codes)
@@ -60,7 +61,7 @@ def turn_on() -> ResponseReturnValue:
 
 @bp.post("/second-factor/off")
 def turn_off() -> ResponseReturnValue:
-    """The password is enough from now on."""
+    """Turn off two-factor authentication."""
     try:
         current = request.form.get("current", "")
         with guesses.limited():

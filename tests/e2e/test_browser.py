@@ -18,7 +18,7 @@ from app.services.alerts import AlertFilter
 from app.services.domains import NewDomain
 from tests import reports
 from tests.documents import dmarc_xml, record, tls_json
-from tests.e2e.browser import Person, open_browser, open_person
+from tests.e2e.browser import PASSWORD, Person, open_browser, open_person
 from tests.e2e.service import Service, wait_for
 from tests.factories import ACTOR
 
@@ -249,13 +249,14 @@ def test_what_a_step_would_meet_is_followed_to_its_records(ann: Person) -> None:
 
 def test_a_second_factor_is_turned_on_and_asked_for(ann: Person) -> None:
     page = ann.go("/settings/security")
-    page.get_by_role("link", name="Turn it on").click()
-    page.get_by_text("Or type the secret").click()
+    page.get_by_role("link", name="Turn on").click()
+    page.get_by_text("Or enter the secret by hand").click()
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     code = _codes(ann.copied())
     page.get_by_role("textbox", name="Code").fill(code(-1))
-    page.get_by_role("button", name="Turn it on").click()
+    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_role("button", name="Turn on").click()
     expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     ann.sign_in()
@@ -267,9 +268,9 @@ def test_a_second_factor_is_turned_on_and_asked_for(ann: Person) -> None:
 
 def test_somebody_joins_by_a_link(ann: Person, chromium: Browser) -> None:
     page = ann.go("/settings/team")
-    page.get_by_label("E-mail").fill("bob@acme.test")
+    page.get_by_label("Email").fill("bob@acme.test")
     page.get_by_label("viewer").check()
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Send invitation").click()
     path = "/auth/" + page.locator("pre.secret").inner_text().partition("/auth/")[2]
     bob = open_browser(chromium, ann.service, ann.account_id, "bob@acme.test")
     bob.go(path)

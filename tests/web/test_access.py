@@ -50,6 +50,7 @@ LEAST = {
     "web.team.change_role": "admin",
     "web.team.remove": "admin",
     "web.account.delete": "owner",
+    "web.team.revoke_keys": "admin",
     "web.security.change_password": "viewer",
     "web.security.turn_on": "viewer",
     "web.security.turn_off": "viewer",

@@ -8,7 +8,7 @@ from app import ids
 from app.db import transaction
 from app.models import Account, AuditEvent, Channel
 from app.models.keys import Scope
-from app.services import keys, team, usage
+from app.services import invitations, keys, usage
 from app.services.privacy import public_actor
 from app.services.sessions import Visitor
 from app.web.privacy import private
@@ -30,7 +30,7 @@ def viewer(app: Flask, browser: Browser) -> Browser:
     usage.note(key.id, "GET /v1/me", 200, IP)
     usage.flush()
     owner = Visitor(browser.user.id, ANN, "owner", account_id, account.name)
-    team.invite(owner, "new@acme.test", "member")
+    invitations.create(owner, "new@acme.test", "member")
     with transaction() as session:
         for kind, target in (("webhook", URL), ("email", "sec@acme.test,ops@acme.test")):
             channel = Channel(

@@ -1,7 +1,6 @@
 """A person's own way in: password, second factor, recovery codes and sessions."""
 
 import re
-import time
 
 import pytest
 from flask import Flask
@@ -13,34 +12,7 @@ from app.protocols import totp
 from app.services import second_factor, sessions
 from tests.test_cli import run
 from tests.web.conftest import PASSWORD, Browser
-
-NEW = "an entirely other horse"
-
-
-def secret_of(page: str) -> bytes:
-    """The secret that the page offers to type."""
-    import base64
-
-    found = re.search(r"<pre[^>]*>([A-Z2-7]{32})</pre>", page)
-    assert found is not None
-    return base64.b32decode(found[1])
-
-
-def turn_on(browser: Browser) -> tuple[bytes, list[str]]:
-    """The secret and the recovery codes; the code of now is spent."""
-    page = browser.get("/settings/security/second-factor")
-    secret = secret_of(page)
-    offer = re.search(r'name="offer" value="([^"]+)"', page)
-    assert offer is not None
-    code = code_of(secret, 0)
-    response = browser.post("/settings/security/second-factor", offer=offer[1], code=code)
-    assert response.status_code == 201
-    return secret, re.findall(r"[2-9a-z]{4}(?:-[2-9a-z]{4}){3}", response.text)
-
-
-def code_of(secret: bytes, shift: int = 1) -> str:
-    """The code of the next step, which is good now and for half a minute at least."""
-    return totp.code(secret, int(time.time()) // totp.STEP_SECONDS + shift)
+from tests.web.people import NEW, code_of, secret_of, turn_on
 
 
 def test_with_a_second_factor_the_password_alone_opens_nothing(browser: Browser) -> None:
@@ -144,8 +116,25 @@ def test_an_offer_made_to_somebody_else_turns_nothing_on(
     secret = secret_of(page)
     path = "/settings/security/second-factor"
     for sealed in (offer[1], "", "x", "é"):
-        assert browser.post(path, offer=sealed, code=code_of(secret)).status_code == 400
+        form = {"offer": sealed, "code": code_of(secret), "current": PASSWORD}
+        assert browser.post(path, **form).status_code == 400
     assert not second_factor.state(browser.user.id).is_on
+
+
+@pytest.mark.parametrize("current", ["", "not this one"])
+def test_a_stolen_session_without_the_password_turns_nothing_on(
+    browser: Browser, current: str
+) -> None:
+    page = browser.get("/settings/security/second-factor")
+    offer = re.search(r'name="offer" value="([^"]+)"', page)
+    assert offer is not None
+    form = {"offer": offer[1], "code": code_of(secret_of(page), 0), "current": current}
+    response = browser.post("/settings/security/second-factor", **form)
+    assert response.status_code == 400
+    assert "Incorrect current password" in response.text
+    assert offer[1] in response.text  # the same secret is still offered
+    assert not second_factor.state(browser.user.id).is_on
+    assert browser.sign_in().headers["Location"] == "/"
 
 
 def test_turning_it_off_and_new_codes_want_the_password(browser: Browser) -> None:
@@ -153,7 +142,7 @@ def test_turning_it_off_and_new_codes_want_the_password(browser: Browser) -> Non
     for path in ("recovery-codes", "second-factor/off"):
         response = browser.post(f"/settings/security/{path}", current="not this one")
         assert response.status_code == 400
-        assert "not the password you have now" in response.text
+        assert "Incorrect current password" in response.text
     assert browser.post("/settings/security/recovery-codes", current=PASSWORD).status_code == 201
     assert browser.post("/settings/security/second-factor/off", current=PASSWORD).status_code == 303
     assert browser.sign_in().headers["Location"] == "/"
@@ -174,11 +163,14 @@ def test_a_new_password_ends_the_other_sessions(app: Flask, browser: Browser) ->
 @pytest.mark.parametrize(
     ("form", "words"),
     [
-        ({"current": "wrong", "password": NEW, "again": NEW}, "not the password you have now"),
-        ({"current": PASSWORD, "password": NEW, "again": NEW + "!"}, "not the same"),
+        ({"current": "wrong", "password": NEW, "again": NEW}, "Incorrect current password"),
+        ({"current": PASSWORD, "password": NEW, "again": NEW + "!"}, "passwords are different"),
         ({"current": PASSWORD, "password": "short", "again": "short"}, "12 to 200"),
         ({"current": PASSWORD, "password": "a" * 20, "again": "a" * 20}, "easily guessed"),
-        ({"current": PASSWORD, "password": PASSWORD, "again": PASSWORD}, "the one you have"),
+        (
+            {"current": PASSWORD, "password": PASSWORD, "again": PASSWORD},
+            "other than the current one",
+        ),
         ({"current": PASSWORD, "password": "password1234", "again": "password1234"}, "guessed"),
     ],
 )
@@ -233,7 +225,7 @@ def test_an_operator_lets_in_who_has_lost_the_second_factor(
     assert browser.client.get("/domains").status_code == 303
     assert browser.sign_in("a wrong password").status_code == 400
     assert browser.sign_in().headers["Location"] == "/"
-    assert "Turn it on" in browser.get("/settings/security")
+    assert "Turn on" in browser.get("/settings/security")
     log = browser.get("/settings/audit?about=user.")
     assert "user.second_factor_reset" in log
     assert "user:operator" in log

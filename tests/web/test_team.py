@@ -1,106 +1,24 @@
-"""The people of an account: invited by a link, given a role, removed."""
+"""The people of an account: given a role, removed, and the API keys that they leave."""
 
-import re
+from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
 from app import db, ids
-from app.models import Invitation
-from app.services import accounts, team
-from tests.web.conftest import PASSWORD, Browser, make_browser
-
-
-def invite(browser: Browser, email: str, role: str = "member") -> str:
-    """The path of the link."""
-    response = browser.post("/settings/team", email=email, role=role)
-    assert response.status_code == 201, response.text
-    found = re.search(r"http://127\.0\.0\.1:8000(/auth/invitation/[\w-]+)", response.text)
-    assert found is not None
-    return found[1]
-
-
-def colleague(app: Flask, browser: Browser, role: str, email: str | None = None) -> Browser:
-    """Somebody else of the same account, signed in."""
-    account = accounts.find(ids.public("acc", browser.account_id))
-    made = make_browser(app, email or f"{role}@acme.test", role=role, account=account)
-    made.sign_in()
-    return made
-
-
-def user_path(browser: Browser, act: str) -> str:
-    return f"/settings/team/{ids.public('usr', browser.user.id)}/{act}"
+from app.errors import InvalidRequest, NotFound
+from app.models import AuditEvent
+from app.models.keys import Scope
+from app.services import invitations, keys, sessions, team
+from tests.factories import make_key
+from tests.web.conftest import Browser
+from tests.web.people import colleague, invite, user_path
 
 
 def role_of(browser: Browser) -> str:
     members = team.members(browser.account_id)
     return next(member.role for member in members if member.id == browser.user.id)
-
-
-def test_whoever_has_the_link_joins_with_a_password_of_their_own(
-    app: Flask, browser: Browser
-) -> None:
-    path = invite(browser, " Bob@Acme.test ")
-    guest = app.test_client()
-    assert "bob@acme.test" in guest.get(path).text
-    assert guest.post(path, data={"password": "short"}).status_code == 400
-    assert guest.post(path, data={"password": PASSWORD}).status_code == 200
-    form = {"email": "bob@acme.test", "password": PASSWORD}
-    assert guest.post("/auth/login", data=form).status_code == 303
-    assert "bob@acme.test" in browser.get("/settings/team")
-    assert guest.get(path).status_code == 404
-
-
-def test_the_link_is_shown_once_and_only_its_digest_is_kept(browser: Browser) -> None:
-    path = invite(browser, "bob@acme.test")
-    token = path.rpartition("/")[2]
-    assert token not in browser.get("/settings/team")
-    with db.transaction(readonly=True) as session:
-        row = session.scalars(select(Invitation)).one()
-    assert token.encode() not in row.digest
-
-
-def test_a_link_ends_after_a_week_when_withdrawn_and_when_another_is_made(
-    app: Flask, browser: Browser
-) -> None:
-    first = invite(browser, "bob@acme.test")
-    second = invite(browser, "bob@acme.test")
-    guest = app.test_client()
-    assert (guest.get(first).status_code, guest.get(second).status_code) == (404, 200)
-    with db.transaction() as session:
-        session.scalars(select(Invitation)).one().expires_at -= team.INVITATION
-    assert guest.post(second, data={"password": PASSWORD}).status_code == 404
-    third = invite(browser, "bob@acme.test")
-    found = re.search(
-        r"/settings/team/invitations/(inv_\w+)/withdraw", browser.get("/settings/team")
-    )
-    assert found is not None
-    assert browser.post(f"/settings/team/invitations/{found[1]}/withdraw").status_code == 303
-    assert guest.get(third).status_code == 404
-
-
-def test_an_invitation_tells_nothing_about_other_accounts(
-    app: Flask, browser: Browser, stranger: Browser
-) -> None:
-    path = invite(browser, stranger.user.email)
-    response = app.test_client().post(path, data={"password": PASSWORD})
-    assert response.status_code == 409
-    assert {member.email for member in team.members(browser.account_id)} == {browser.user.email}
-
-
-@pytest.mark.parametrize(
-    ("email", "role", "status"),
-    [
-        ("nobody", "member", 400),
-        ("bob@acme.test", "king", 400),
-        ("bob@acme.test", "", 400),
-        ("ann@acme.test", "member", 409),
-    ],
-)
-def test_who_cannot_be_invited_is_not(browser: Browser, email: str, role: str, status: int) -> None:
-    assert browser.post("/settings/team", email=email, role=role).status_code == status
-    assert team.invitations(browser.account_id) == []
 
 
 def test_an_admin_neither_makes_nor_touches_owners(app: Flask, browser: Browser) -> None:
@@ -140,7 +58,7 @@ def test_whoever_is_removed_is_out_at_once(app: Flask, browser: Browser) -> None
 
 def test_people_of_another_account_are_as_if_unknown(browser: Browser, stranger: Browser) -> None:
     invite(browser, "bob@acme.test")
-    row = team.invitations(browser.account_id)[0]
+    row = invitations.pending(browser.account_id)[0]
     for path in (
         user_path(browser, "remove"),
         user_path(browser, "role"),
@@ -149,3 +67,76 @@ def test_people_of_another_account_are_as_if_unknown(browser: Browser, stranger:
     ):
         assert stranger.post(path, role="member").status_code == 404, path
     assert "bob@acme.test" not in stranger.get("/settings/team")
+
+
+def make_keys(member: Browser, *names: str) -> list[str]:
+    """Make keys as this person; their ids."""
+    made = [
+        keys.issue(
+            member.account_id,
+            keys.NewKey(name, (Scope.DOMAINS_READ,)),
+            actor=f"user:{member.user.email}",
+        )
+        for name in names
+    ]
+    return [key.key_id for key, _ in made]
+
+
+def details_of(action: str) -> dict[str, Any]:
+    with db.transaction(readonly=True) as session:
+        statement = select(AuditEvent.details).where(AuditEvent.action == action)
+        details: dict[str, Any] = session.scalars(statement).one()
+        return details
+
+
+def test_the_keys_of_a_removed_person_are_listed_and_revoked_with_one_button(
+    app: Flask, browser: Browser
+) -> None:
+    member = colleague(app, browser, "admin")
+    key_ids = make_keys(member, "ci", "deploy")
+    own, _ = make_key(browser.account_id)
+    assert "ci, deploy" in browser.get("/settings/team")
+    browser.post(user_path(member, "remove"))
+    assert details_of("user.removed")["activeKeys"] == key_ids
+    page = browser.get("/settings/team")
+    assert "Revoke all 2 API keys" in page
+    creator = keys.search(browser.account_id)[-1].created_by
+    assert f'name="creator" value="{creator}"' in page
+    assert browser.post("/settings/team/api-keys/revoke", creator=creator).status_code == 303
+    revoked = {key.key_id for key in keys.search(browser.account_id) if key.revoked_at}
+    assert revoked == set(key_ids)
+    assert own.key_id not in revoked
+    assert "still valid" not in browser.get("/settings/team")
+    with db.transaction(readonly=True) as session:
+        reasons = session.scalars(
+            select(AuditEvent.details).where(AuditEvent.action == "key.revoked")
+        ).all()
+    assert [row["reason"] for row in reasons] == ["its creator was removed"] * 2
+
+
+def test_the_keys_of_members_and_of_other_accounts_cannot_be_revoked_this_way(
+    app: Flask, browser: Browser, stranger: Browser
+) -> None:
+    make_keys(browser, "ci")
+    path, creator = "/settings/team/api-keys/revoke", f"user:{browser.user.email}"
+    assert browser.post(path, creator=creator).status_code == 400
+    assert stranger.post(path, creator=creator).status_code == 404
+    assert browser.post(path, creator="user:operator").status_code == 404
+    assert all(key.revoked_at is None for key in keys.search(browser.account_id))
+
+
+def test_a_person_who_was_demoted_meanwhile_changes_nothing(app: Flask, browser: Browser) -> None:
+    """The role counts that the person has in the transaction, not when the page was opened."""
+    admin, member = colleague(app, browser, "admin"), colleague(app, browser, "member")
+    cookie = admin.client.get_cookie("session")
+    assert cookie is not None
+    stale = sessions.find(cookie.value)
+    assert stale is not None
+    browser.post(user_path(admin, "role"), role="viewer")
+    with pytest.raises(InvalidRequest):
+        team.remove(stale, member.user.id)
+    with pytest.raises(InvalidRequest):
+        invitations.create(stale, "x@acme.test", "viewer")
+    browser.post(user_path(admin, "remove"))
+    with pytest.raises(NotFound):
+        team.change_role(stale, member.user.id, "viewer")

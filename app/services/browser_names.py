@@ -1,0 +1,18 @@
+"""What a browser calls itself, as people call it."""
+
+_BROWSERS = (  # the first match counts: most of them claim to be several
+    ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"), ("curl/", "curl"),
+)  # fmt: skip
+_SYSTEMS = (
+    ("Windows", "Windows"), ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"),
+    ("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def browser(agent: str | None) -> str:
+    """``Firefox on Linux``: words of ours only, as far as the User-Agent header tells."""
+    text = agent or ""
+    name = next((name for sign, name in _BROWSERS if sign in text), "A program")
+    system = next((name for sign, name in _SYSTEMS if sign in text), "")
+    return f"{name} on {system}" if system else name

@@ -1,0 +1,61 @@
+"""People of one account at their browsers, for tests."""
+
+import base64
+import re
+import time
+
+from flask import Flask
+
+from app import ids
+from app.protocols import totp
+from app.services import accounts
+from tests.web.conftest import PASSWORD, Browser, make_browser
+
+NEW = "an entirely other horse"
+
+
+def invite(browser: Browser, email: str, role: str = "member") -> str:
+    """The path of the link, where no mail server is configured."""
+    response = browser.post("/settings/team", email=email, role=role)
+    assert response.status_code == 201, response.text
+    match = re.search(r"http://127\.0\.0\.1:8000(/auth/invitation/[\w-]+)", response.text)
+    assert match is not None
+    return match[1]
+
+
+def colleague(app: Flask, browser: Browser, role: str, email: str | None = None) -> Browser:
+    """Another person of the same account, signed in."""
+    account = accounts.find(ids.public("acc", browser.account_id))
+    made = make_browser(app, email or f"{role}@acme.test", role=role, account=account)
+    made.sign_in()
+    return made
+
+
+def user_path(browser: Browser, action: str) -> str:
+    """The path of a form about this person."""
+    return f"/settings/team/{ids.public('usr', browser.user.id)}/{action}"
+
+
+def secret_of(page: str) -> bytes:
+    """The secret that the page offers to type."""
+    match = re.search(r"<pre[^>]*>([A-Z2-7]{32})</pre>", page)
+    assert match is not None
+    return base64.b32decode(match[1])
+
+
+def turn_on(browser: Browser) -> tuple[bytes, list[str]]:
+    """The secret and the recovery codes; the code of now is spent."""
+    page = browser.get("/settings/security/second-factor")
+    secret = secret_of(page)
+    offer = re.search(r'name="offer" value="([^"]+)"', page)
+    assert offer is not None
+    code = code_of(secret, 0)
+    form = {"offer": offer[1], "code": code, "current": PASSWORD}
+    response = browser.post("/settings/security/second-factor", **form)
+    assert response.status_code == 201
+    return secret, re.findall(r"[2-9a-z]{4}(?:-[2-9a-z]{4}){3}", response.text)
+
+
+def code_of(secret: bytes, shift: int = 1) -> str:
+    """The code of the next step, which is good now and for half a minute at least."""
+    return totp.code(secret, int(time.time()) // totp.STEP_SECONDS + shift)

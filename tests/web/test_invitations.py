@@ -1,0 +1,230 @@
+"""Invitations: by email to the invited person, and worth as much as the inviter is."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from app import db, ids
+from app import settings as app_settings
+from app.models import AuditEvent, Email, Invitation, User
+from app.services import emails, invitations, team
+from app.settings import Settings
+from tests.inbox import Inbox, listening
+from tests.web.conftest import PASSWORD, Browser, make_browser
+from tests.web.people import colleague, invite, user_path
+
+
+@pytest.fixture
+def inbox(app: Flask, settings: Settings) -> Iterator[Inbox]:
+    """The mail server that this service is configured with."""
+    inbox = Inbox()
+    with listening(inbox) as url:
+        app_settings.use(
+            replace(settings, mail_url=url, base_url="https://watch.test", mail_from="w@watch.test")
+        )
+        yield inbox
+        app_settings.use(settings)
+
+
+def link_in(inbox: Inbox) -> str:
+    """Send what waits; the path of the only link to join that was emailed."""
+    emails.send_due()
+    (path,) = re.findall(r"https://watch\.test(/auth/invitation/[\w-]+)", "".join(inbox.bodies()))
+    return str(path)
+
+
+def sent_to(inbox: Inbox, email: str) -> list[str]:
+    """The bodies of the emails to this address."""
+    return [letter.get_content() for letter in inbox.letters if letter["To"] == email]
+
+
+def accept(app: Flask, path: str) -> int:
+    """Open the link as a stranger and choose a password."""
+    return app.test_client().post(path, data={"password": PASSWORD}).status_code
+
+
+def role_in_account(browser: Browser, email: str) -> str | None:
+    return next(
+        (user.role for user in team.members(browser.account_id) if user.email == email), None
+    )
+
+
+@pytest.mark.parametrize("action", ["role", "remove"])
+def test_a_link_kept_by_a_former_owner_lets_nobody_back_in(
+    app: Flask, browser: Browser, action: str
+) -> None:
+    mallory = colleague(app, browser, "owner", "mallory@acme.test")
+    path = invite(mallory, "way-back@evil.test", "owner")
+    assert app.test_client().get(path).status_code == 200
+    browser.post(user_path(mallory, action), role="viewer")
+    assert app.test_client().get(path).status_code == 404
+    assert accept(app, path) == 404
+    assert role_in_account(browser, "way-back@evil.test") is None
+    assert invitations.pending(browser.account_id) == []
+    with db.transaction(readonly=True) as session:
+        changed = "user.role_changed" if action == "role" else "user.removed"
+        details = session.scalars(
+            select(AuditEvent.details).where(AuditEvent.action == changed)
+        ).one()
+    assert details["deletedInvitations"] == 1
+
+
+@pytest.mark.parametrize(
+    ("inviter", "invited", "status"),
+    [("owner", "owner", 200), ("admin", "owner", 404), ("admin", "admin", 200),
+     ("admin", "viewer", 200), ("member", "viewer", 404), ("viewer", "viewer", 404)],
+)  # fmt: skip
+def test_the_rank_of_the_inviter_counts_at_the_moment_of_acceptance(
+    app: Flask, browser: Browser, inviter: str, invited: str, status: int
+) -> None:
+    """Also where the row of the invitation has survived the demotion."""
+    other = colleague(app, browser, "owner", "other@acme.test")
+    path = invite(other, "bob@acme.test", invited)
+    with db.transaction() as session:
+        session.execute(update(User).where(User.id == other.user.id).values(role=inviter))
+    assert accept(app, path) == status
+
+
+def test_a_promotion_keeps_the_invitations_of_the_person(app: Flask, browser: Browser) -> None:
+    admin = colleague(app, browser, "admin")
+    path = invite(admin, "bob@acme.test")
+    browser.post(user_path(admin, "role"), role="owner")
+    assert accept(app, path) == 200
+
+
+def test_an_invitation_of_nobody_cannot_be_accepted(app: Flask, browser: Browser) -> None:
+    path = invite(browser, "bob@acme.test")
+    with db.transaction() as session:
+        session.execute(update(Invitation).values(inviter_id=None))
+    assert accept(app, path) == 404
+
+
+def test_the_link_goes_to_the_invited_person_only(
+    app: Flask, browser: Browser, inbox: Inbox
+) -> None:
+    response = browser.post("/settings/team", email=" Bob@Acme.test ", role="member")
+    assert response.status_code == 201
+    assert "/auth/invitation/" not in response.text
+    assert "An invitation was sent to bob@acme.test" in response.text
+    path = link_in(inbox)
+    (invitation,) = sent_to(inbox, "bob@acme.test")
+    assert path in invitation
+    assert "bob@acme.test" in app.test_client().get(path).text
+    assert app.test_client().post(path, data={"password": "short"}).status_code == 400
+    assert accept(app, path) == 200
+    form = {"email": "bob@acme.test", "password": PASSWORD}
+    assert app.test_client().post("/auth/login", data=form).status_code == 303
+    assert app.test_client().get(path).status_code == 404
+
+
+def test_the_answer_does_not_tell_whether_an_address_has_a_user_elsewhere(
+    browser: Browser, stranger: Browser, inbox: Inbox
+) -> None:
+    answers = []
+    for email in (stranger.user.email, "new@other.test"):
+        response = browser.post("/settings/team", email=email, role="member")
+        page = re.sub(r"inv_\w+", "inv", response.text.replace(email, "EMAIL"))
+        answers.append((response.status_code, re.sub(r"just now|[0-9:.+T-]{19,}", "", page)))
+        for row in invitations.pending(browser.account_id):
+            browser.post(f"/settings/team/invitations/{ids.public('inv', row.id)}/withdraw")
+    assert answers[0] == answers[1]
+    emails.send_due()
+    (to_user,), (to_new,) = sent_to(inbox, stranger.user.email), sent_to(inbox, "new@other.test")
+    assert "already has a user in another account" in to_user
+    assert "/auth/invitation/" not in to_user
+    assert "/auth/invitation/" in to_new
+
+
+def test_without_a_mail_server_the_link_is_shown_with_a_warning(
+    app: Flask, browser: Browser, stranger: Browser
+) -> None:
+    response = browser.post("/settings/team", email=stranger.user.email, role="member")
+    assert "This service cannot send email" in response.text
+    path = invite(browser, stranger.user.email)
+    answer = app.test_client().post(path, data={"password": PASSWORD})
+    assert answer.status_code == 409
+    assert "another account" not in answer.text
+    assert role_in_account(browser, stranger.user.email) is None
+
+
+def test_a_user_who_was_made_elsewhere_meanwhile_is_told_so_by_the_link(
+    app: Flask, browser: Browser, inbox: Inbox
+) -> None:
+    browser.post("/settings/team", email="bob@acme.test", role="member")
+    path = link_in(inbox)
+    make_browser(app, "bob@acme.test")
+    answer = app.test_client().post(path, data={"password": PASSWORD})
+    assert answer.status_code == 409
+    assert "already has a user in another account" in answer.text
+
+
+def test_the_link_is_shown_once_and_only_its_digest_is_stored(
+    browser: Browser, inbox: Inbox
+) -> None:
+    browser.post("/settings/team", email="bob@acme.test", role="member")
+    token = link_in(inbox).rpartition("/")[2]
+    assert token not in browser.get("/settings/team")
+    with db.transaction(readonly=True) as session:
+        row = session.scalars(select(Invitation)).one()
+        bodies = session.scalars(select(Email.body)).all()
+    assert token.encode() not in row.digest
+    assert not any(token in body for body in bodies)
+
+
+def test_a_link_ends_after_a_week_when_revoked_and_when_another_is_made(
+    app: Flask, browser: Browser
+) -> None:
+    first = invite(browser, "bob@acme.test")
+    second = invite(browser, "bob@acme.test")
+    guest = app.test_client()
+    assert (guest.get(first).status_code, guest.get(second).status_code) == (404, 200)
+    with db.transaction() as session:
+        session.scalars(select(Invitation)).one().expires_at -= invitations.LIFETIME
+    assert guest.post(second, data={"password": PASSWORD}).status_code == 404
+    third = invite(browser, "bob@acme.test")
+    match = re.search(
+        r"/settings/team/invitations/(inv_\w+)/withdraw", browser.get("/settings/team")
+    )
+    assert match is not None
+    assert browser.post(f"/settings/team/invitations/{match[1]}/withdraw").status_code == 303
+    assert guest.get(third).status_code == 404
+
+
+def test_one_address_is_not_flooded_with_invitations(browser: Browser) -> None:
+    for _ in range(invitations.MAX_PER_ADDRESS):
+        invite(browser, "bob@acme.test")
+    response = browser.post("/settings/team", email="bob@acme.test", role="member")
+    assert response.status_code == 400
+    assert "Try again tomorrow" in response.text
+    invite(browser, "carol@acme.test")
+
+
+def test_an_account_sends_a_bounded_number_of_invitations_a_day(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invitations, "MAX_PER_DAY", 2)
+    for number in range(2):
+        invite(browser, f"p{number}@acme.test")
+    response = browser.post("/settings/team", email="p3@acme.test", role="member")
+    assert "at most 2 invitations a day" in response.text
+
+
+@pytest.mark.parametrize(
+    ("email", "role", "status"),
+    [
+        ("nobody", "member", 400),
+        ("a,b@acme.test", "member", 400),
+        ("<a@acme.test>", "member", 400),
+        ("a b@acme.test", "member", 400),
+        ("bob@acme.test", "king", 400),
+        ("bob@acme.test", "", 400),
+        ("ann@acme.test", "member", 409),
+    ],
+)
+def test_who_cannot_be_invited_is_not(browser: Browser, email: str, role: str, status: int) -> None:
+    assert browser.post("/settings/team", email=email, role=role).status_code == status
+    assert invitations.pending(browser.account_id) == []

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -352,22 +352,18 @@ def is_ready() -> bool:
         return bool(session.execute(text("SELECT 1")).scalar_one())
 
 
-@lru_cache(maxsize=16)
-def _cursor_key(secret: str) -> bytes:
-    return hashlib.sha256(f"cursor:{secret}".encode()).digest()
-
-
 class Cursor:
     """Opaque, signed places in a list, bound to the list: account, route, filters and sort."""
 
-    def __init__(self, secret: str, binding: Mapping[str, Any]) -> None:
-        self._key = _cursor_key(secret)
+    def __init__(self, keys: Sequence[bytes], binding: Mapping[str, Any]) -> None:
+        """Cursors are signed with the first key; those of the others can be opened, too."""
+        self._keys = keys
         self._binding = orjson.dumps(binding, default=str, option=orjson.OPT_SORT_KEYS)
 
     def seal(self, place: Sequence[Any]) -> str:
         """The cursor for the row whose sort columns are ``place`` (JSON values)."""
         body = orjson.dumps(place)
-        return base64.urlsafe_b64encode(self._tag(body) + body).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(self._tag(self._keys[0], body) + body).rstrip(b"=").decode()
 
     def open(self, text: str) -> list[Any]:
         """The place a cursor holds.
@@ -379,12 +375,12 @@ class Cursor:
         except ValueError:
             raw = b""
         tag, body = raw[:16], raw[16:]
-        if not hmac.compare_digest(tag, self._tag(body)):
+        if not any(hmac.compare_digest(tag, self._tag(key, body)) for key in self._keys):
             message = "not a cursor of this list; start again without one"
             raise InvalidRequest([{"field": "cursor", "code": "invalid", "message": message}])
         place: list[Any] = orjson.loads(body)
         return place
 
-    def _tag(self, body: bytes) -> bytes:
+    def _tag(self, key: bytes, body: bytes) -> bytes:
         signed = self._binding + b"\0" + body
-        return hashlib.blake2b(signed, key=self._key, digest_size=16).digest()
+        return hashlib.blake2b(signed, key=key, digest_size=16).digest()

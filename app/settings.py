@@ -51,6 +51,10 @@ class Settings:
     database_url: str
     redis_url: str
     secret_key_previous: tuple[str, ...] = ()
+    api_key_secrets: tuple[str, ...] = ()
+    encryption_secrets: tuple[str, ...] = ()
+    csrf_secrets: tuple[str, ...] = ()
+    cursor_secrets: tuple[str, ...] = ()
     base_url: str = "http://127.0.0.1:8000"
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxies: int = 0
@@ -345,6 +349,10 @@ RATE_LIMITS = tuple(name.upper() for name in Settings.__slots__ if name.endswith
 _READERS: Mapping[str, Any] = {
     "SECRET_KEY": _secret,
     "SECRET_KEY_PREVIOUS": _secrets,
+    "API_KEY_SECRETS": _secrets,
+    "ENCRYPTION_SECRETS": _secrets,
+    "CSRF_SECRETS": _secrets,
+    "CURSOR_SECRETS": _secrets,
     "DATABASE_URL": database_url,
     "REDIS_URL": _redis_url,
     "BASE_URL": _http_url,

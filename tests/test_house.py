@@ -35,10 +35,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.services": (
         *("app.services", "app.models", "app.rules", "app.checks", "app.insight"),
         *("app.protocols", "app.db", "app.ids", "app.errors", "app.queue", "app.settings"),
+        "app.keyring",
         *("app.channels", "app.sources", "app.processes", "app.db_questions"),
     ),
     "app.db": ("app.errors", "app.db_errors"),
     "app.db_errors": (),
+    "app.keyring": ("app.settings",),
     "app.db_questions": ("app.db",),
     "app.queue": ("app.redis_client",),
     "app.redis_client": (),
@@ -54,9 +56,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.api": (
         *("app.api", "app.services", "app.models", "app.errors", "app.protocols"),
         *("app.checks", "app.insight", "app.ids", "app.settings", "app.db", "app.queue"),
-        *("app.redis_client", "app.rate_limiter", "app.concurrency"),
+        *("app.redis_client", "app.rate_limiter", "app.concurrency", "app.keyring"),
     ),
     "app.web": (
+        "app.keyring",
         *("app.web", "app.services", "app.models", "app.errors", "app.protocols"),
         *("app.checks", "app.insight", "app.ids", "app.settings", "app.db", "app.redis_client"),
         *("app.rate_limiter", "app.concurrency"),
@@ -99,7 +102,7 @@ THIRD_PARTY = {  # which may import each of these
     "aiosmtpd": ("worker.lmtp",),
     "dkim": ("app.protocols.dkim_verification",),
     "maxminddb": ("app.services.reverse_dns",),
-    "cryptography": ("app.services.sealing", "app.protocols.mark_certificates"),
+    "cryptography": ("app.services.sealing", "app.keyring", "app.protocols.mark_certificates"),
     "argon2": ("app.services.passwords",),
     "segno": ("app.web.security",),
     "gunicorn": ("app.web_server",),

@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 import orjson
 from flask import Response, request
 
-from app import settings
+from app import keyring, settings
 from app.api import auth
 from app.api.contract import Query
 from app.db import Cursor
 from app.errors import PreconditionFailed
+from app.keyring import Purpose
 from app.protocols import timestamps
 
 JSON = "application/json"
@@ -113,7 +114,7 @@ def cursor(query: Query) -> Cursor:
         "route": request.path,
         "filters": filters,
     }
-    return Cursor(settings.current().secret_key, binding)
+    return Cursor(keyring.usable(Purpose.CURSORS), binding)
 
 
 def _microseconds(moment: datetime) -> int:

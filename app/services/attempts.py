@@ -187,6 +187,7 @@ def _next(session: Session, claim: Claim, channel: Channel, moment: datetime) ->
         return []
     try:
         secrets = channels.unsealed(channel)
+        channels.renew_sealing(session, channel)
     except sealing.Unsealable:
         secrets = None
     together = [rows] if is_digest else [[row] for row in rows[: _at_once(channel)]]

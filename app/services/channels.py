@@ -251,6 +251,11 @@ def unsealed(channel: Channel) -> Secrets:
     return Secrets(tuple(found["keys"]), found["until"], found["url"])
 
 
+def renew_sealing(session: Session, channel: Channel) -> None:
+    """Seal its secrets again with the current key of the process, if an older one has."""
+    sealing.renew(session, Channel.sealed, channel.id, channel.sealed, _purpose(channel))
+
+
 def keys_at(secrets: Secrets, moment: datetime) -> Sequence[str]:
     """Those that deliveries are signed with now."""
     is_over = secrets.until is None or moment >= datetime.fromisoformat(secrets.until)

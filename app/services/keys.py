@@ -21,9 +21,10 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from app import ids, settings
+from app import ids, keyring, settings
 from app.db import now, transaction
 from app.errors import InvalidRequest, NotFound
+from app.keyring import Purpose
 from app.models import Account, AccountLimits, ApiKey
 from app.models.keys import Scope
 from app.services import account_limits, audit, refusals, security_emails, usage
@@ -233,12 +234,9 @@ def _key_id(token: str) -> str:
 
 
 def _digests(token: str) -> list[bytes]:
-    """The key's HMAC under the secret of today, then under the previous ones."""
-    current = settings.current()
-    return [
-        hmac.digest(hashlib.sha256(f"keys:{secret}".encode()).digest(), token.encode(), "sha256")
-        for secret in (current.secret_key, *current.secret_key_previous)
-    ]
+    """The API key's HMAC under the current key of the process, then under older ones."""
+    usable = keyring.usable(Purpose.API_KEYS)
+    return [hmac.digest(key, token.encode(), "sha256") for key in usable]
 
 
 def _look_up(token: str) -> Caller | None:

@@ -192,6 +192,7 @@ def pull(
     except sealing.Unsealable as error:
         result = Pull(failure=str(error))
     with transaction() as session:
+        sealing.renew(session, ReportMailbox.password, mailbox_id, claimed.password, PURPOSE)
         moment = now(session)
         pause = timedelta(seconds=0 if result.is_cut else settings.current().mailbox_seconds)
         session.execute(

@@ -105,6 +105,7 @@ def take(session: Session, user: User, text: str) -> bool:
         return False
     moment = now(session)
     secret = bytes.fromhex(sealing.unseal(user.totp_secret, _kept_for(user.id)))
+    sealing.renew(session, User.totp_secret, user.id, user.totp_secret, _kept_for(user.id))
     step = totp.step_of(secret, text, moment.timestamp(), after=user.totp_step)
     if step is not None:
         is_unspent = User.totp_step.is_(None) | (User.totp_step < step)

@@ -6,7 +6,6 @@ others, so that a person who signed in before is never locked out by a stranger'
 source  OWASP, "Slow Down Online Guessing Attacks with Device Cookies"
 """
 
-import hashlib
 import hmac
 import secrets
 import time
@@ -15,7 +14,8 @@ from collections.abc import Iterator
 from flask import request
 from werkzeug.wrappers import Response
 
-from app import settings
+from app import keyring
+from app.keyring import Purpose
 from app.web import pages
 
 MAX_AGE_SECONDS = 400 * 24 * 3600  # browsers keep a cookie no longer
@@ -33,7 +33,8 @@ def remember(response: Response, email: str) -> None:
     others = ["~".join(entry) for entry in _entries() if not _is_valid(entry, email)]
     nonce = identify(email) or secrets.token_hex(12)
     expires_at = str(int(time.time()) + MAX_AGE_SECONDS)
-    own = "~".join((nonce, expires_at, _proof(email, nonce, expires_at)))
+    key = keyring.current(Purpose.DEVICES)
+    own = "~".join((nonce, expires_at, _proof(email, nonce, expires_at, key)))
     response.set_cookie(
         _cookie_name(),
         ".".join([own, *others][:MAX_PEOPLE]),
@@ -58,13 +59,12 @@ def _is_valid(entry: Entry, email: str) -> bool:
     nonce, expires_at, proof = entry
     is_current = int(expires_at[:12]) > time.time()
     return is_current and any(
-        hmac.compare_digest(_proof(email, nonce, expires_at, secret).encode(), proof.encode())
-        for secret in (None, *settings.current().secret_key_previous)
+        hmac.compare_digest(_proof(email, nonce, expires_at, key).encode(), proof.encode())
+        for key in keyring.usable(Purpose.DEVICES)
     )
 
 
-def _proof(email: str, nonce: str, expires_at: str, secret: str | None = None) -> str:
-    key = hashlib.sha256(f"device:{secret or settings.current().secret_key}".encode()).digest()
+def _proof(email: str, nonce: str, expires_at: str, key: bytes) -> str:
     text = f"{email.strip().lower()}\n{nonce}\n{expires_at}"
     return hmac.new(key, text.encode(), "sha256").hexdigest()
 

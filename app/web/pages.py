@@ -25,9 +25,10 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from app import settings
+from app import keyring, settings
 from app.db import Cursor
 from app.errors import ApplicationError
+from app.keyring import Purpose
 from app.rate_limiter import RateLimitExceeded
 from app.services import refusals, sessions
 from app.services.refusals import Refusal
@@ -144,7 +145,10 @@ def asset(name: str) -> str:
 
 def csrf_token(session_token: str) -> str:
     """What a form of this session must carry: worthless with any other session."""
-    key = hashlib.sha256(f"csrf:{settings.current().secret_key}".encode()).digest()
+    return _csrf_token(keyring.current(Purpose.CSRF), session_token)
+
+
+def _csrf_token(key: bytes, session_token: str) -> str:
     return hmac.new(key, session_token.encode(), "sha256").hexdigest()
 
 
@@ -178,7 +182,7 @@ class Paging:
     def __init__(self, filters: Mapping[str, Any]) -> None:
         account = str(visitor().account_id)
         binding = {"account": account, "route": f"web:{request.path}", "filters": dict(filters)}
-        self._cursor = Cursor(settings.current().secret_key, binding)
+        self._cursor = Cursor(keyring.usable(Purpose.CURSORS), binding)
         text = request.args.get("cursor")
         self.given = self._cursor.open(text) if text else None
 
@@ -254,7 +258,8 @@ def _check_text() -> None:
 
 def _check_form() -> None:
     given = request.form.get("csrf", "")
-    if not hmac.compare_digest(given.encode(), csrf_token(g.session_token).encode()):
+    valid = [_csrf_token(key, g.session_token) for key in keyring.usable(Purpose.CSRF)]
+    if not any(hmac.compare_digest(given.encode(), token.encode()) for token in valid):
         abort(400, "The form is not of this session. Load the page again, and repeat it there.")
     if not may(request.endpoint or ""):
         person, target = visitor(), (request.endpoint or "").removeprefix("web.")

@@ -54,14 +54,14 @@ def test_the_database_is_ready_once_it_answers(engine: Engine) -> None:
 
 
 def test_a_cursor_opens_only_for_the_list_it_was_made_for() -> None:
-    cursor = db.Cursor("s" * 32, {"account": "a", "sort": "name"})
+    cursor = db.Cursor([b"s" * 32], {"account": "a", "sort": "name"})
     sealed = cursor.seal(["example.org", 7])
     assert cursor.open(sealed) == ["example.org", 7]
     with pytest.raises(InvalidRequest):
-        db.Cursor("s" * 32, {"account": "b", "sort": "name"}).open(sealed)
+        db.Cursor([b"s" * 32], {"account": "b", "sort": "name"}).open(sealed)
 
 
 @pytest.mark.parametrize("forged", ["", "A", "not a cursor", "é", "A" * 4000])
 def test_a_forged_cursor_is_refused_by_name(forged: str) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):
-        db.Cursor("s" * 32, {}).open(forged)
+        db.Cursor([b"s" * 32], {}).open(forged)

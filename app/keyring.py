@@ -25,6 +25,7 @@ class Purpose(enum.Enum):
     ENCRYPTION = ("encryption", "seal")
     CSRF = ("csrf", "csrf")
     CURSORS = ("cursors", "cursor")
+    UPLOAD_TOKENS = ("upload-token-digests", "upload-tokens")
     DEVICES = ("devices", "device")
 
     def __init__(self, info: str, former_label: str) -> None:
@@ -48,7 +49,7 @@ def usable(purpose: Purpose) -> tuple[bytes, ...]:
 
 def _own(purpose: Purpose, chosen: Settings) -> tuple[str, ...]:
     match purpose:
-        case Purpose.API_KEYS:
+        case Purpose.API_KEYS | Purpose.UPLOAD_TOKENS:
             return chosen.api_key_secrets
         case Purpose.ENCRYPTION:
             return chosen.encryption_secrets

@@ -12,6 +12,8 @@ from limits import parse as parse_limit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.listen_address import Listen, read_listen
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Seconds before each try of a delivery (Standard Webhooks 1.0): three days and three hours in all.
@@ -25,22 +27,6 @@ class BadSettings(ValueError):
 
     def __init__(self, complaints: list[str]) -> None:
         super().__init__("\n".join(complaints))
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where mails are taken in, and how: LMTP, or SMTP. ``path`` is that of a Unix socket."""
-
-    is_lmtp: bool
-    host: str = ""
-    port: int = 0
-    path: str = ""
-
-    def __str__(self) -> str:
-        """As LMTP_LISTEN has it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        place = self.path or f"{host}:{self.port}"
-        return f"{'lmtp' if self.is_lmtp else 'smtp'}://{place}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,14 +303,6 @@ def _hosts(text: str) -> tuple[str, ...]:
     return ("*",) if text == "*" else _names(text)
 
 
-def _listen(text: str) -> Listen:
-    found = re.fullmatch(r"(lmtp|smtp)://(?:(/\S+)|([^\s/:]+|\[[0-9a-f:]+\]):([0-9]{1,5}))", text)
-    if not found or int(found[4] or 0) > 65_535:
-        raise ValueError("it must read like lmtp:///run/reports.sock or smtp://127.0.0.1:2525")
-    host = (found[3] or "").strip("[]")
-    return Listen(found[1] == "lmtp", host, int(found[4] or 0), found[2] or "")
-
-
 def _mail_url(text: str) -> str:
     if not re.match(r"^smtps?://[^/?#\s]*[^/?#\s@:]", text):
         raise ValueError("it must read like smtp://user:password@host:587")
@@ -388,7 +366,7 @@ _READERS: Mapping[str, Any] = {
     "INTAKE_LEASE": _span,
     **dict.fromkeys(RETENTION_SETTINGS, _positive),
     "TRUSTED_AUTHSERV_IDS": _names,
-    "LMTP_LISTEN": _listen,
+    "LMTP_LISTEN": read_listen,
     "MAILBOX_SECONDS": _positive,
     "METRICS_TOKEN": _token,
     "EGRESS_ALLOW_CIDRS": _cidrs,

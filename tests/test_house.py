@@ -50,7 +50,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.ids": (),
     "app.processes": (),
     "app.logs": (),
-    "app.settings": (),
+    "app.settings": ("app.listen_address",),
+    "app.listen_address": (),
     "app.network": ("app.network", "app.checks.answers", "app.protocols", "app.settings"),
     "app.runtime": ("app.db", "app.queue", "app.logs", "app.network", "app.settings", "app.checks"),
     "app.api": (
@@ -80,6 +81,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "worker": (
         *("worker", "app.services", "app.queue", "app.runtime", "app.settings", "app.logs"),
+        "app.listen_address",
         *("app.errors", "app.protocols.report_limits"),
     ),
 }

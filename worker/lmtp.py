@@ -21,10 +21,10 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from app import settings
 from app.errors import QuotaExceeded, ServiceUnavailable
+from app.listen_address import Listen
 from app.protocols.report_limits import LIMITS
 from app.services import ingest_tokens, intakes, provenance
 from app.services.ingest_tokens import Sender
-from app.settings import Listen
 
 logger = logging.getLogger(__name__)
 

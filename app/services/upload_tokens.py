@@ -5,7 +5,6 @@ an API key. Only its HMAC-SHA-256 is stored. A report that is uploaded with one 
 own; the address that it is posted to is public, and proves nothing.
 """
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -17,9 +16,10 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import ids, settings
+from app import ids, keyring
 from app.db import now, transaction
 from app.errors import InvalidRequest, NotFound
+from app.keyring import Purpose
 from app.models import Account, UploadToken
 from app.services import audit, keys
 
@@ -157,14 +157,9 @@ def _token_id(token: str) -> str:
 
 
 def _digests(token: str) -> list[bytes]:
-    """The token's HMAC under the current secret, then under the previous ones."""
-    current = settings.current()
-    return [
-        hmac.digest(
-            hashlib.sha256(f"upload-tokens:{secret}".encode()).digest(), token.encode(), "sha256"
-        )
-        for secret in (current.secret_key, *current.secret_key_previous)
-    ]
+    """The token's HMAC under the current key of the process, then under older ones."""
+    usable = keyring.usable(Purpose.UPLOAD_TOKENS)
+    return [hmac.digest(key, token.encode(), "sha256") for key in usable]
 
 
 def _invalid(field: str, message: str) -> InvalidRequest:

@@ -18,10 +18,11 @@ from sqlalchemy import Engine, create_engine, select
 from app import db, logs
 from app import settings as app_settings
 from app.db import transaction
+from app.listen_address import Listen
 from app.models import IngestToken, Intake
 from app.protocols.report_limits import LIMITS
 from app.services import ingest_tokens, reading
-from app.settings import Listen, Settings
+from app.settings import Settings
 from tests.documents import dmarc_xml
 from tests.factories import ACTOR, make_account, make_domain
 from worker import lmtp

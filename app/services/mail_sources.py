@@ -158,8 +158,6 @@ def load(
     knows other things or somebody has said something of a source. Of reverse names and of what
     came before or after the window it may be ``kept.SECONDS`` old.
     """
-    if is_trusted_only and not unverified_messages(session, domain.id, window):
-        is_trusted_only = False  # it is the same
     state = session.get(DomainState, domain.id)
     states = _states(session, domain)
     stamp = (
@@ -170,6 +168,10 @@ def load(
     question = (domain.id, window, is_trusted_only)
     if found := _kept.get(question, stamp):
         return replace(found, domain=domain)
+    if is_trusted_only and not unverified_messages(session, domain.id, window):
+        sending = load(session, domain, window)  # it is the same
+        _kept.put(question, stamp, sending)
+        return sending
     mail = _Mail(domain, window, is_trusted_only)
     sending = _gathered(session, mail, state.known if state else {}, states)
     _kept.put(question, stamp, sending)
@@ -287,7 +289,7 @@ def _parts(session: Session, mail: _Mail) -> _Parts:
     domain_id = mail.domain.id
     told_of = analytics.flow_counts(session, domain_id, mail.window)
     if mail.is_trusted_only:
-        told_of = told_of.having(told_of.selected_columns.flow_id.in_(_trusted_flows(domain_id)))
+        told_of = told_of.where(told_of.selected_columns.flow_id.in_(_trusted_flows(domain_id)))
     counts = told_of.cte("counts")
     largest = (
         select(counts).order_by(counts.c.messages.desc(), counts.c.flow_id).limit(MAX_FLOWS)

@@ -121,7 +121,6 @@ def judge(session: Session, domain: Domain, window: Window) -> Readiness:
     Unverified reports make a domain neither ready nor not ready: anybody can send them.
     """
     sending = mail_sources.load(session, domain, window, is_trusted_only=True)
-    unverified = mail_sources.unverified_messages(session, domain.id, window)
     found = readiness.evidence(
         sending.sources,
         window_days=sending.window.days,
@@ -139,7 +138,7 @@ def judge(session: Session, domain: Domain, window: Window) -> Readiness:
         missing.append(f"reports of {readiness.MIN_DAYS} days: there are {found.days}")
     if found.messages < readiness.MIN_MESSAGES:
         missing.append(f"{readiness.MIN_MESSAGES} good messages: there are {found.messages}")
-    if missing and unverified:
+    if missing and (unverified := mail_sources.unverified_messages(session, domain.id, window)):
         missing.append(f"trusted reports: {unverified} messages of unverified ones do not count")
     return Readiness(sending, found, published, steps, missing)
 

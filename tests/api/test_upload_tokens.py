@@ -13,12 +13,24 @@ from werkzeug.test import TestResponse
 from app import settings as app_settings
 from app.db import transaction
 from app.errors import InvalidRequest, NotFound
-from app.models import AuditEvent, DmarcReport, UploadToken
+from app.insight.periods import Window
+from app.models import Alert, AuditEvent, DmarcReport, DomainState, UploadToken
 from app.models.keys import Scope
-from app.services import accounts, ingest_tokens, intakes, keys, reading, upload_tokens
+from app.services import (
+    accounts,
+    domains,
+    ingest_tokens,
+    intakes,
+    keys,
+    policy_change,
+    reading,
+    report_alerts,
+    upload_tokens,
+)
 from app.services.intakes import IntakeFilter
 from app.settings import Settings
-from tests.documents import dmarc_xml, mailed, tls_json
+from tests import reports
+from tests.documents import dmarc_xml, mailed, record, tls_json
 from tests.factories import ACTOR, make_account, make_domain
 
 Post = Callable[..., TestResponse]
@@ -167,3 +179,35 @@ def test_what_a_token_must_be(account_id: UUID) -> None:
     row, _ = upload_tokens.issue(account_id, "ok", actor=ACTOR)
     with pytest.raises(NotFound):
         upload_tokens.revoke(make_account("Other").id, row.token_id, actor=ACTOR)
+
+
+@pytest.mark.parametrize("has_token", [False, True])
+def test_forged_reports_at_the_published_address_open_no_alert_above_info(
+    post: Post, account_id: UUID, has_token: bool
+) -> None:
+    domain = domains.find(account_id, "acme.test")
+    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    facts = {"record": "v=DMARC1; p=none", "record_at": "acme.test", "org_domain": "acme.test"}
+    with transaction() as session:
+        state = {"known": {"dmarc": {"facts": facts}}, "account_id": account_id}
+        session.merge(DomainState(domain_id=domain.id, **state))
+    honest = reports.record(count=100)
+    for day in range(1, 34):
+        reports.store(domain, reports.Report([honest], begin=end - timedelta(days=day)))
+    window = Window.between(end - timedelta(days=30), end)
+
+    def verdict() -> tuple[int, list[tuple[bool | None, int, int]]]:
+        found = policy_change.may_raise(account_id, "acme.test", window)
+        steps = [(step.is_ready, len(step.blockers), step.forged) for step in found.steps]
+        return found.evidence.messages, steps
+
+    before = verdict()
+    rows = [record(count=50_000, dkim="fail", spf="fail"), record(ip="203.0.113.9", count=900)]
+    forged = dmarc_xml(org="google.com", records=rows)
+    assert post(forged, issue(account_id) if has_token else None).status_code == 202
+    reading.run([])
+    report_alerts.judge(domain.id)
+    with transaction(readonly=True) as session:
+        alerts = session.scalars(select(Alert).where(Alert.severity != "info")).all()
+    assert bool(alerts) is has_token
+    assert (verdict() != before) is has_token

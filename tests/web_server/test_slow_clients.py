@@ -138,10 +138,8 @@ def test_sigterm_lets_a_request_under_way_finish(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         half.send(b"Host: localhost\r\n\r\n")
         assert busy.response().status == 200
-        response = half.response()
-        assert (response.status, response.headers["connection"]) == (200, "close")
-        assert idle.is_closed()
-        assert busy.is_closed()
+        assert half.response().status == 200
+        assert all(wire.is_closed() for wire in (busy, idle, half))
         assert server.process.wait(40) == 0
     finally:
         stop(server)

@@ -77,11 +77,14 @@ class Settings:
     ingest_max_bytes: int = 10 * 1024 * 1024
     ingest_files_per_day: int = 50_000
     ingest_bytes_per_day: int = 2 * 1024**3
+    ingest_cpu_seconds_per_day: int = 3_600
+    ingest_source_rate_limit: str = "300 per minute"
     intake_cpu_seconds: int = 30
     intake_memory_bytes: int = 512 * 1024**2
     intake_lease: timedelta = timedelta(seconds=60)
     keep_parsed_days: int = 7
     keep_raw_days: int = 30
+    keep_junk_days: int = 3
     keep_failure_report_days: int = 30
     keep_intake_days: int = 180
     unchanged_scan_retention_days: int = 30
@@ -98,14 +101,12 @@ class Settings:
     lmtp_listen: Listen | None = None
     mailbox_seconds: int = 300
     metrics_token: str | None = None
-
     egress_allow_cidrs: tuple[Network, ...] = ()
     egress_proxy: str | None = None
     geoip_database: str | None = None
     starttls_probes: bool = False
     ask_name_servers: bool = True
     egress_ports: tuple[int, ...] = (443,)
-
     mail_url: str | None = None
     mail_from: str = "alerts@localhost.localdomain"
 
@@ -361,6 +362,7 @@ _READERS: Mapping[str, Any] = {
     "INGEST_MAX_BYTES": _positive,
     "INGEST_FILES_PER_DAY": _positive,
     "INGEST_BYTES_PER_DAY": _size,
+    "INGEST_CPU_SECONDS_PER_DAY": _positive,
     "INTAKE_CPU_SECONDS": _positive,
     "INTAKE_MEMORY_BYTES": _size,
     "INTAKE_LEASE": _span,

@@ -1,4 +1,4 @@
-"""How much of this machine one file may take, whatever is in it."""
+"""How much CPU time and memory parsing one file may take, whatever the file contains."""
 
 import math
 import resource
@@ -10,35 +10,45 @@ from types import FrameType
 
 from app import settings
 
+BASE_SECONDS, SECONDS_PER_MIB = 1.0, 2.0  # CPU time that a file of any honest sender stays below
+
+_MIB = 1024 * 1024
+_TICK_SECONDS = 0.1  # a signal that came at a bad moment comes again
 _PAGE = resource.getpagesize()
 
 
-@contextmanager
-def one_file() -> Iterator[None]:
-    """Raise TimeoutError after INTAKE_CPU_SECONDS of CPU, MemoryError above INTAKE_MEMORY_BYTES.
+def cpu_seconds(size_bytes: int) -> float:
+    """The CPU time that parsing so many bytes may take: little for a little file."""
+    most = settings.current().intake_cpu_seconds
+    return min(float(most), BASE_SECONDS + SECONDS_PER_MIB * size_bytes / _MIB)
 
-    effects  limits of this process, which are as before afterwards: jobs that follow have their own
+
+@contextmanager
+def one_file(size_bytes: int) -> Iterator[None]:
+    """Raise TimeoutError above the CPU time for that size, MemoryError above INTAKE_MEMORY_BYTES.
+
+    effects  a CPU timer and a memory limit of this process, which are removed afterwards. The
+             time that the process has used before does not count.
     """
     current = settings.current()
-    bound = time.process_time() + current.intake_cpu_seconds
+    seconds = cpu_seconds(size_bytes)
+    bound = time.process_time() + seconds
 
-    def hear(_: int, __: FrameType | None) -> None:
-        # The kernel may say late that the file before had its time, and says it every second.
-        if time.process_time() >= bound:
-            raise TimeoutError("one file has had its time")
+    def on_signal(_: int, __: FrameType | None) -> None:
+        if time.process_time() >= bound:  # not a late signal of the file before
+            raise TimeoutError("parsing the file takes more CPU time than it may")
 
-    before = signal.signal(signal.SIGXCPU, hear)
+    before = signal.signal(signal.SIGPROF, on_signal)
+    signal.setitimer(signal.ITIMER_PROF, seconds, _TICK_SECONDS)
     try:
-        with (
-            _soft(resource.RLIMIT_CPU, math.ceil(bound)),
-            _soft(resource.RLIMIT_DATA, _data_bytes() + current.intake_memory_bytes),
-        ):
+        with _soft(resource.RLIMIT_DATA, _data_bytes() + current.intake_memory_bytes):
             try:
                 yield
             finally:
-                bound = math.inf  # what is heard from here on must not keep limits in place
+                bound = math.inf  # a signal from here on must not leave limits in place
     finally:
-        signal.signal(signal.SIGXCPU, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from app.services import (
     alerts,
     channels,
     counting,
+    cpu_budgets,
     deliveries,
     emails,
     mailboxes,
@@ -68,6 +69,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
         Task(60, account_deletion.delete_requested),
         Task(600, rollups.close_weeks),
         Task(3600, retention.run),
+        Task(600, cpu_budgets.retry_deferred),
     )
 
 

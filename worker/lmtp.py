@@ -25,6 +25,7 @@ from app.listen_address import Listen
 from app.protocols.report_limits import LIMITS
 from app.services import ingest_tokens, intakes, provenance
 from app.services.ingest_tokens import Sender
+from worker.mail_rates import MailRates
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +40,15 @@ TOO_MANY = "452 4.5.3 That are too many recipients for one mail"
 AWAY = "451 4.3.0 The mail cannot be kept now; try again later"
 FULL = "452 4.2.2 The account has sent as many reports as it may in one day"
 KEPT = "250 2.0.0 The mail is kept"
+TOO_FAST = "451 4.7.1 Too many mails in one minute; try again later"
 BUSY = b"421 4.3.2 There are too many connections; try again later\r\n"
 
 
 class Intake:
     """What becomes of recipients and mails; replies are those of SMTP."""
+
+    def __init__(self, rates: MailRates) -> None:
+        self._rates = rates
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -70,14 +75,21 @@ class Intake:
         claims = {
             "mailFrom": (envelope.mail_from or "")[:320],
             "peer": str(session.peer)[:64],
+            "peerAddress": _address(session),
             **provenance.received_by(settings.current().trusted_authserv_ids),
         }
         replies = [
-            await asyncio.to_thread(_keep, address, raw, claims) for address in envelope.rcpt_tos
+            await asyncio.to_thread(_keep, address, raw, claims, self._rates)
+            for address in envelope.rcpt_tos
         ]
         if isinstance(server, LMTP):
             return "\r\n".join(replies)
         return next((reply for reply in replies if reply != KEPT), KEPT)
+
+
+def _address(session: Session) -> str:
+    """The IP address of the client; empty at a Unix socket."""
+    return str(session.peer[0]) if isinstance(session.peer, tuple) else ""
 
 
 def _sender(address: str) -> Sender | None:
@@ -85,11 +97,13 @@ def _sender(address: str) -> Sender | None:
     return ingest_tokens.resolve(found[1]) if found else None
 
 
-def _keep(address: str, raw: bytes, claims: dict[str, Any]) -> str:
+def _keep(address: str, raw: bytes, claims: dict[str, Any], rates: MailRates) -> str:
     try:
         sender = _sender(address)
         if sender is None:  # it was revoked a moment ago
             return UNKNOWN
+        if not rates.is_within(sender.account_id, claims):
+            return TOO_FAST
         intakes.take_in(sender.account_id, raw, way="mail", claims=claims)
     except QuotaExceeded:
         return FULL
@@ -152,11 +166,12 @@ async def serve(listen: Listen) -> asyncio.Server:
     raises  Taken
     """
     loop = asyncio.get_running_loop()
+    rates = MailRates()
 
     def connection() -> SMTP:
         kind = _Lmtp if listen.is_lmtp else _Smtp
         return kind(
-            Intake(),
+            Intake(rates),
             data_size_limit=LIMITS.message,
             ident="reports",
             timeout=IDLE_SECONDS,

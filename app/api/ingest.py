@@ -22,7 +22,7 @@ from app.errors import (
     ServiceUnavailable,
     Unauthorized,
 )
-from app.services import ingest_tokens, intakes, upload_tokens
+from app.services import ingest_budgets, ingest_tokens, intakes, upload_tokens
 from app.services.ingest_tokens import Sender
 from app.services.intakes import Taken
 from app.services.upload_tokens import Uploader
@@ -62,6 +62,9 @@ def identify() -> None:
         scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
         if g.sender is not None and scheme.lower() == "bearer":
             g.uploader = upload_tokens.authenticate(credential.strip())
+        elif g.sender is not None:
+            source = ingest_budgets.source_of("http", {"address": request.remote_addr})
+            g.is_known_source = ingest_budgets.is_known(g.sender.account_id, source)
     except ServiceUnavailable as error:
         g.unresolved = error
 
@@ -78,6 +81,11 @@ def uploader_or_none() -> Uploader | None:
     if sender is None or uploader is None or uploader.account_id != sender.account_id:
         return None
     return uploader  # type: ignore[no-any-return]
+
+
+def is_known_source() -> bool:
+    """Whether an authenticated report came to the account from this client before."""
+    return bool(g.get("is_known_source"))
 
 
 def has_bad_token() -> bool:

@@ -46,8 +46,7 @@ def _count() -> None:
             limit = settings.current().ingest_rate_limit
             g.rate_limit_status = rate_limiter.count(f"upload:{uploader.token_id}", limit)
         elif (sender := ingest.sender_or_none()) is not None and not ingest.has_bad_token():
-            limit = settings.current().ingest_rate_limit
-            g.rate_limit_status = rate_limiter.count(f"ingest:{sender.token_id}", limit)
+            _count_sender(f"ingest:{sender.token_id}")
         elif (caller := auth.caller_or_none()) is not None:
             _count_caller(caller)
         else:
@@ -57,6 +56,18 @@ def _count() -> None:
     except RateLimitExceeded as error:
         g.rate_limit_status = error.limit
         raise
+
+
+def _count_sender(address: str) -> None:
+    """A post to a public report address: known sources are not counted with strangers."""
+    current = settings.current()
+    if ingest.is_known_source():
+        known = f"{address}:known"
+        g.rate_limit_status = rate_limiter.count(known, current.ingest_rate_limit)
+        return
+    source = f"{address}:{client_network(request.remote_addr or 'unknown')}"
+    g.rate_limit_status = rate_limiter.count(source, current.ingest_source_rate_limit)
+    rate_limiter.count(address, current.ingest_rate_limit)
 
 
 def _count_caller(caller: Caller) -> None:

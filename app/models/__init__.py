@@ -15,6 +15,7 @@ from app.models.alerts import Alert, AlertTransition
 from app.models.domains import DkimKey, DnsChange, Domain, DomainState
 from app.models.emails import Email
 from app.models.events import Channel, Delivery, Event
+from app.models.ingest_sources import IngestSource
 from app.models.keys import ApiKey, IdempotentCall, KeyAddress, KeyUse
 from app.models.mail_hosts import MailHost
 from app.models.mailboxes import ReportMailbox
@@ -70,6 +71,7 @@ __all__ = [
     "FailureReport",
     "FlowCount",
     "IdempotentCall",
+    "IngestSource",
     "IngestToken",
     "Intake",
     "Invitation",

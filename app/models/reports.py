@@ -364,9 +364,11 @@ class SeenSelector(Base):
 
 
 class ReportDay(Base):
-    """How many files an account has sent on one day (UTC), for the daily limits.
+    """How much of an account's files was received and parsed on one day (UTC), for its budgets.
 
-    bytes  as received, before anything is unwrapped
+    bytes            as received, before anything is unwrapped
+    stranger_files, stranger_bytes  the part of them that unknown senders sent
+    cpu_ms           CPU time that parsing them took
     """
 
     __tablename__ = "report_days"
@@ -377,3 +379,6 @@ class ReportDay(Base):
     day: Mapped[date] = mapped_column(primary_key=True)
     files: Mapped[int] = mapped_column(default=0)
     bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    stranger_files: Mapped[int] = mapped_column(default=0, server_default="0")
+    stranger_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    cpu_ms: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from app.protocols import dmarc_report, envelopes, failure_report, tls_report
@@ -12,7 +13,7 @@ from app.protocols.envelopes import Member
 from app.protocols.failure_report import FailureReport
 from app.protocols.report_limits import Refused
 from app.protocols.tls_report import TlsReport
-from app.services.provenance import Author
+from app.services.provenance import Author, Guard
 
 PARSER_VERSION = 1  # of whatever decides what becomes of a file
 _DIGEST_AT_ONCE = 1_000
@@ -60,18 +61,23 @@ class Found:
         return cls("", None, None, refused=Refused(reason, detail))
 
 
-def read(raw: bytes, member: str, now: int) -> Sequence[Found]:
+def read(
+    raw: bytes, member: str, now: int, guard: Guard = lambda _: nullcontext()
+) -> Sequence[Found]:
     """Every report of the file, in order; with ``member`` only the one of that label.
 
     now     in epoch seconds: what lies far behind it cannot have been observed
-    raises  Refused for what spoils the whole file
+    guard   entered around unwrapping, and around parsing what was unwrapped, which may be larger
+    raises  Refused for what spoils the whole file; what the guard raises
     """
-    members = envelopes.unwrap(raw)
-    return [
-        _parse(label, found, now)
-        for label, found in _labelled(members)
-        if not member or label == member
-    ]
+    with guard(len(raw)):
+        members = envelopes.unwrap(raw)
+    with guard(sum(len(part.document) + len(part.original) for part in members)):
+        return [
+            _parse(label, found, now)
+            for label, found in _labelled(members)
+            if not member or label == member
+        ]
 
 
 def _labelled(members: Sequence[Member]) -> Iterator[tuple[str, Member]]:

@@ -20,7 +20,7 @@ from app.models.reports import PROVENANCES, RECEIVED
 from app.protocols.dmarc_report import AggregateReport
 from app.protocols.report_limits import Refused
 from app.protocols.tls_report import TlsReport
-from app.services import counting, provenance, report_rows, selectors
+from app.services import counting, ingest_budgets, provenance, report_rows, selectors
 from app.services.contents import PARSER_VERSION, Found
 
 Kind = type[DmarcReport] | type[StoredTls] | type[FailureReport]
@@ -99,7 +99,7 @@ def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[Found
             own = intake if one.member == intake.member else _further(session, intake, one, moment)
             if own is None:
                 continue
-            filing = _filing(own, one, owners)
+            filing = _filing(session, own, one, owners)
             if isinstance(filing, Filing):
                 filings.append(filing)
             else:
@@ -150,7 +150,7 @@ def _close(intake: Intake, found: Found, end: End, moment: datetime) -> None:
 
 
 def _filing(
-    intake: Intake, found: Found, owners: Mapping[tuple[UUID, str], Domain]
+    session: Session, intake: Intake, found: Found, owners: Mapping[tuple[UUID, str], Domain]
 ) -> Filing | End:
     """The report as it is to be filed, or how it ends as it cannot be."""
     if found.report is None:
@@ -165,6 +165,9 @@ def _filing(
     head = report_rows.head(found.report, about, intake.account_id)
     _note_author(intake, found, head, str(domain.name))
     worth = provenance.of(intake.way, found.author, head["reporter"])
+    source = ingest_budgets.source_of(intake.way, intake.claims)
+    if worth == "authenticated" and source is not None:
+        ingest_budgets.note_authenticated(session, intake.account_id, source)
     row = {
         "id": ids.new(), "account_id": intake.account_id, "domain_id": domain.id,
         "intake_id": intake.id, "provenance": worth,

@@ -6,19 +6,19 @@ What is acknowledged is committed: the bytes and a row. What is in them a worker
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, Select, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import db, ids, queue, settings
+from app import db, ids, queue
 from app.db import after_commit, now, transaction
-from app.errors import NotFound, QuotaExceeded
-from app.models import DmarcReport, FailureReport, Intake, RawFile, ReportDay, TlsReport
+from app.errors import NotFound
+from app.models import DmarcReport, FailureReport, Intake, RawFile, TlsReport
 from app.models.reports import RECEIVED
-from app.services import audit, listing, provenance
+from app.services import audit, ingest_budgets, listing, provenance
 from app.services.listing import Listing
 
 RING_AT_ONCE = 100  # ids in one job
@@ -79,24 +79,24 @@ def take_in(
     way      one of ``models.reports.WAYS``
     claims   what the way in tells of the sender (JSON)
     returns  once bytes and row are committed; the first row for bytes that were sent before
-    raises   QuotaExceeded above the account's files or bytes of a day
+    raises   QuotaExceeded above the part of the account's day that this sender may use
     """
     digest = hashlib.sha256(raw).digest()
     with transaction() as session:
         moment = now(session)
-        known = _known(session, account_id, digest)
-        if known is not None:
-            is_better = _raise_rank(session, known, way, claims or {})
-            _revive(session, known, raw, moment, is_forced=is_better)
+        claims = ingest_budgets.classify(session, account_id, way, claims or {})
+        if (known := _known(session, account_id, digest)) is not None:
+            is_forced = _raise_rank(session, known, way, claims)
+            _revive(session, known, raw, moment, is_forced=is_forced)
             return Taken(known, False)
-        _count(session, account_id, len(raw), moment)
+        ingest_budgets.count_file(session, account_id, len(raw), way, claims)
         _keep(session, account_id, digest, raw, moment)
         intake_id = ids.new()
         row = {
             "id": intake_id, "account_id": account_id, "way": way, "sha256": digest,
             "size_bytes": len(raw), "file_name": _name(file_name), "member": "",
             "received_at": moment, "state": RECEIVED, "provenance": "unverified",
-            "claims": dict(claims or {}), "attempt": 0, "rung_at": moment,
+            "claims": claims, "attempt": 0, "rung_at": moment,
         }  # fmt: skip
         made = session.execute(
             db.insert(session, Intake).on_conflict_do_nothing().returning(Intake.id), [row]
@@ -266,30 +266,6 @@ def _is_orphan(session: Session, intake: Intake) -> bool:
         session.scalar(select(func.count()).where(table.id == intake.report_id))
         for table in (DmarcReport, TlsReport, FailureReport)
     )
-
-
-def _count(session: Session, account_id: UUID, size: int, moment: datetime) -> None:
-    """Note a file of the day.
-
-    raises  QuotaExceeded
-    """
-    current = settings.current()
-    day = moment.date()
-    insert = db.insert(session, ReportDay).values(
-        account_id=account_id, day=day, files=1, bytes=size
-    )
-    files, total = session.execute(
-        insert.on_conflict_do_update(
-            index_elements=["account_id", "day"],
-            set_={"files": ReportDay.files + 1, "bytes": ReportDay.bytes + size},
-        ).returning(ReportDay.files, ReportDay.bytes)
-    ).one()
-    if files > current.ingest_files_per_day or total > current.ingest_bytes_per_day:
-        midnight = datetime.combine(day, time(), UTC) + timedelta(days=1)
-        raise QuotaExceeded(
-            "The account has sent as many reports as it may in one day",
-            max(1, int((midnight - moment).total_seconds())),
-        )
 
 
 def _keep(session: Session, account_id: UUID, digest: bytes, raw: bytes, moment: datetime) -> None:

@@ -18,13 +18,14 @@ from app.protocols import dkim_verification, mail_author, names, public_suffix
 from app.protocols.dkim_verification import Verdict
 from app.protocols.mail_author import Signature
 
-SECONDS = 20.0  # for all questions of one group of mails
+SECONDS = 4.0  # for all DNS queries about one batch of mails: others wait for it
 TRUSTED_WAYS = ("upload", "cli", "dashboard")  # the sender had a secret of the account
 MAIL_WAYS = ("mail", "mailbox")  # a mail server of the operator's choice received it
 _SERVERS = "authservIds"
 
 
-Guard = Callable[[], AbstractContextManager[object]]
+# Entered with the number of bytes that are to be parsed; raises TimeoutError or MemoryError.
+Guard = Callable[[int], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,9 @@ class Mail:
     servers: Collection[str] = ()
 
 
+MailGuard = Callable[[Mail], AbstractContextManager[object]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Signed:
     """A mail that nobody vouches for, with the signatures that could prove its author.
@@ -55,18 +59,17 @@ class _Signed:
     is_whole   there are no other signatures, which may be good
     """
 
-    mail_id: UUID
-    raw: bytes
+    mail: Mail
     author: str
     signatures: Sequence[Signature]
     is_denied: bool
     is_whole: bool
 
-    def verdict(self, keys: Mapping[str, str], guard: Guard) -> Verdict:
+    def verdict(self, keys: Mapping[str, str], guard: MailGuard) -> Verdict:
         """VALID if one of them is; BROKEN if all are."""
         found = set()
         try:
-            with guard():
+            with guard(self.mail):
                 for signature in self.signatures:
                     found.add(self._of(signature, keys))
                     if Verdict.VALID in found:
@@ -80,7 +83,7 @@ class _Signed:
         key = keys.get(signature.key_name)
         if key is None:
             return Verdict.UNKNOWN
-        return dkim_verification.verify(self.raw, signature.index, key)
+        return dkim_verification.verify(self.mail.raw, signature.index, key)
 
 
 def of(received_via: str, author: Author | None, reporter: str | None) -> str:
@@ -117,35 +120,45 @@ def rank(received_via: str, claims: Mapping[str, Any]) -> int:
     return 1 if receiving_servers(received_via, claims) else 0
 
 
-def authors(mails: Iterable[Mail], door: Door | None, guard: Guard) -> Mapping[UUID, Author]:
+def authors(mails: Iterable[Mail], door: Door | None, guard: MailGuard) -> Mapping[UUID, Author]:
     """Of each mail of which it can be told, by id: whether it is its author's.
 
     door     to the keys; without one no signature tells anything
-    guard    entered around the verification of each mail; raises TimeoutError or MemoryError
+    guard    entered around parsing each mail's header and around verifying its signatures
     effects  asks DNS for keys: call it outside of any transaction
     """
     found: dict[UUID, Author] = {}
     signed: list[_Signed] = []
     for mail in mails:
-        header = mail_author.fields(mail.raw)
-        author = mail_author.author_domain(header)
-        if author is None:
-            continue
-        if mail_author.is_vouched_for(header, mail.servers, author):
-            found[mail.id] = Author(author, True)
-        else:
-            is_denied = mail_author.is_denied(header, mail.servers, author)
-            signatures = mail_author.signatures(header, author)
-            if is_denied or signatures:
-                is_whole = not mail_author.has_further_signatures(header)
-                signed.append(_Signed(mail.id, mail.raw, author, signatures, is_denied, is_whole))
+        with suppress(TimeoutError, MemoryError), guard(mail):
+            examined = _examine(mail)
+            if isinstance(examined, Author):
+                found[mail.id] = examined
+            elif examined is not None:
+                signed.append(examined)
     wanted = {signature.key_name for candidate in signed for signature in candidate.signatures}
     keys = door.run(lambda open_answers: _keys(wanted, open_answers)) if door and wanted else {}
     for candidate in signed:
         verdict = candidate.verdict(keys, guard)
         if verdict is not Verdict.UNKNOWN:
-            found[candidate.mail_id] = Author(candidate.author, verdict is Verdict.VALID)
+            found[candidate.mail.id] = Author(candidate.author, verdict is Verdict.VALID)
     return found
+
+
+def _examine(mail: Mail) -> Author | _Signed | None:
+    """What the header proves by itself, or the signatures that are to be verified."""
+    header = mail_author.fields(mail.raw)
+    author = mail_author.author_domain(header)
+    if author is None:
+        return None
+    if mail_author.is_vouched_for(header, mail.servers, author):
+        return Author(author, True)
+    is_denied = mail_author.is_denied(header, mail.servers, author)
+    signatures = mail_author.signatures(header, author)
+    if not is_denied and not signatures:
+        return None
+    is_whole = not mail_author.has_further_signatures(header)
+    return _Signed(mail, author, signatures, is_denied, is_whole)
 
 
 def authenticity(

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -25,9 +25,10 @@ from app.models import Intake, RawFile
 from app.models.reports import MAX_ATTEMPTS, RECEIVED
 from app.protocols import envelopes
 from app.protocols.report_limits import Refused
-from app.services import counting, filing, intakes, provenance
+from app.services import counting, cpu_budgets, filing, ingest_budgets, intakes, provenance
 from app.services.contents import Found, read
-from app.services.provenance import Author, Mail
+from app.services.cpu_budgets import CpuMeter
+from app.services.provenance import Author, Guard, Mail
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +36,10 @@ GROUP_FILES = 100  # files a transaction: few enough to be quick, enough to shar
 LOOKED_AT = 4 * GROUP_FILES  # so many workers may claim at the same time
 GROUP_BYTES = 2 * 1024 * 1024
 GROUP_RECORDS = 5_000  # in memory, until they are written
+SLICE_SECONDS = 1.0  # then what is left of a group is released, and each account has its turn again
 RUN_SECONDS = 60.0  # then another job goes on, in a process of its own; between them others may
 COUNT_SECONDS = 10.0  # after which what was stored is counted although there is more to read
 SWEEP_AT_ONCE = 1_000
-
-Guard = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +77,23 @@ class Reading:
         servers = provenance.receiving_servers(claim.received_via, claim.claims)
         return Mail(claim.intake_id, self.mail, servers)
 
+    def by(self, author: Author | None) -> "Reading":
+        """The same, with the author of the mail and without the mail."""
+        return replace(self, mail=b"", found=[replace(one, author=author) for one in self.found])
+
 
 def run(
     intake_ids: Sequence[UUID],
     *,
     door: Door | None = None,
-    guard: Guard = nullcontext,
+    guard: Guard = lambda _: nullcontext(),
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> int:
     """Read these files, then whatever else has been received, until there is no more.
 
     door         to the keys of those who sign mails; without one no signature proves anything
-    guard        entered around each file; raises TimeoutError or MemoryError in it for one that
-                 takes too much
+    guard        entered around all parsing of a file, with the number of bytes that are parsed;
+                 raises TimeoutError or MemoryError for a file that takes too much
     is_stopping  asked between files; once true what is claimed is given back
     returns      how many were claimed
     """
@@ -139,7 +143,8 @@ def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
                 Intake.way, Intake.claims,
             )
         ).all()  # fmt: skip
-    return sorted((Claim(*row) for row in taken), key=lambda claimed: claimed.intake_id)
+    order = {intake_id: index for index, intake_id in enumerate(chosen)}
+    return sorted((Claim(*row) for row in taken), key=lambda claimed: order[claimed.intake_id])
 
 
 _FREE = (Intake.state == RECEIVED) & Intake.lease_until.is_(None)
@@ -174,9 +179,9 @@ def _locked(session: Session, intake_ids: Sequence[UUID]) -> list[Row[UUID, int]
 
 
 def requeue_stale() -> int:
-    """Ring again for what was received long ago, and give what lost its lease another attempt.
+    """Enqueue what was received long ago, and give what lost its lease another attempt.
 
-    returns  how many files were rung for
+    returns  how many files were enqueued
     effects  after MAX_ATTEMPTS a file is quarantined as ``internal``
     """
     current = settings.current()
@@ -231,36 +236,81 @@ def _ring(tried: Sequence[UUID], fresh: Sequence[UUID]) -> None:
 def _work(
     claims: Sequence[Claim], door: Door | None, guard: Guard, is_stopping: Callable[[], bool]
 ) -> None:
-    readings: list[Reading] = []
-    contents = _contents(claims)
-    for index, claimed in enumerate(claims):
-        if is_stopping():
-            _give_back(claims[index:])
-            break
+    """Parse and store one file of each account, then others until SLICE_SECONDS are over.
+
+    effects  what is left is released, so that the next batch begins with each account again
+    """
+    batch = _Batch(claims, door, guard)
+    until = time.monotonic() + SLICE_SECONDS
+    first, rest = batch.in_turns(claims)
+    for group in (first, rest):
+        for index, claimed in enumerate(group):
+            is_late = group is rest and time.monotonic() > until
+            if is_stopping() or is_late:
+                batch.finish()
+                _give_back([*group[index:], *(rest if group is first else ())])
+                return
+            batch.read(claimed)
+        batch.finish()
+
+
+class _Batch:
+    """Files that were claimed together; CPU time is charged to the account of each."""
+
+    def __init__(self, claims: Sequence[Claim], door: Door | None, guard: Guard) -> None:
+        self._contents = _contents(claims)
+        self._meter = CpuMeter({claimed.account_id for claimed in claims})
+        self._door, self._guard = door, guard
+        self._readings: list[Reading] = []
+
+    def in_turns(self, claims: Sequence[Claim]) -> tuple[Sequence[Claim], Sequence[Claim]]:
+        """One file of each account, of those that used the least CPU time first; the others."""
+        first = {claimed.account_id: claimed for claimed in reversed(claims)}
+        rest = [claimed for claimed in claims if first[claimed.account_id] is not claimed]
+        return sorted(
+            first.values(), key=lambda claimed: self._meter.used(claimed.account_id)
+        ), rest
+
+    def read(self, claimed: Claim) -> None:
+        """Parse the file; a defect in that costs only this file's attempt."""
         try:
-            readings.append(_read(claimed, contents.get(claimed.content), guard))
-        except Exception:  # a defect in reading one file costs only that file's attempt
+            self._read(claimed)
+        except Exception:
             logger.exception("file not read", extra={"intake_id": str(claimed.intake_id)})
-        if sum(found.size for reading in readings for found in reading.found) > GROUP_RECORDS:
-            settle(_with_authors(readings, door, guard))
-            readings = []
-    if readings:
-        settle(_with_authors(readings, door, guard))
 
+    def _read(self, claimed: Claim) -> None:
+        """Parse the file, unless its account has used up its CPU time of the day."""
+        sender = ingest_budgets.class_of(claimed.received_via, claimed.claims)
+        if not self._meter.has_budget(claimed.account_id, sender):
+            over = Found.refused_as(cpu_budgets.REASON, cpu_budgets.DETAIL)
+            self._readings.append(Reading(claimed, [over]))
+            return
+        with self._meter.measured(claimed.account_id):
+            reading = _read(claimed, self._contents.get(claimed.content), self._guard)
+        self._readings.append(reading)
+        if sum(found.size for reading in self._readings for found in reading.found) > GROUP_RECORDS:
+            self.finish()
 
-def _with_authors(
-    readings: Sequence[Reading], door: Door | None, guard: Guard
-) -> Sequence[Reading]:
-    """The same, with what is known of the mails' authors; asks the network."""
-    mails = [reading.as_mail() for reading in readings if reading.mail]
-    authors = provenance.authors(mails, door, guard)
-    return [_with_author(one, authors.get(one.claim.intake_id)) for one in readings]
+    def finish(self) -> None:
+        """Store what was found in the files so far."""
+        if self._readings:
+            settle(self._with_authors())
+        self._readings = []
+        self._meter.store()
 
+    def _with_authors(self) -> Sequence[Reading]:
+        """The readings, with what is known of the mails' authors; queries DNS."""
+        readings = self._readings
+        mails = [reading.as_mail() for reading in readings if reading.mail]
+        owners = {reading.claim.intake_id: reading.claim.account_id for reading in readings}
 
-def _with_author(reading: Reading, author: Author | None) -> Reading:
-    return replace(
-        reading, mail=b"", found=[replace(found, author=author) for found in reading.found]
-    )
+        @contextmanager
+        def guard(mail: Mail) -> Iterator[None]:
+            with self._meter.measured(owners[mail.id]), self._guard(len(mail.raw)):
+                yield
+
+        authors = provenance.authors(mails, self._door, guard)
+        return [reading.by(authors.get(reading.claim.intake_id)) for reading in readings]
 
 
 def _contents(claims: Sequence[Claim]) -> Mapping[tuple[UUID, bytes], bytes]:
@@ -280,8 +330,8 @@ def _read(claimed: Claim, raw: bytes | None, guard: Guard) -> Reading:
         reason, detail = "purged", "The file is not kept any more"
     else:
         try:
-            with guard():
-                found = read(raw, claimed.member, int(time.time()))
+            found = read(raw, claimed.member, int(time.time()), guard)
+            with guard(len(raw)):
                 return Reading(claimed, found, raw if envelopes.is_mail(raw) else b"")
         except Refused as refused:
             reason, detail = refused.reason, refused.detail
@@ -337,16 +387,14 @@ def _give_back(claims: Sequence[Claim]) -> None:
     """Let others have them at once; an attempt that was not begun does not count."""
     with transaction() as session:
         moment = now(session)
-        for claimed in claims:
-            session.execute(
-                _mine(claimed).values(attempt=Intake.attempt - 1, lease_until=None, rung_at=moment)
-            )
+        for attempt in {claimed.attempt for claimed in claims}:
+            ids = [claimed.intake_id for claimed in claims if claimed.attempt == attempt]
+            ours = Intake.id.in_(ids) & (Intake.attempt == attempt) & (Intake.state == RECEIVED)
+            values = {"attempt": attempt - 1, "lease_until": None, "rung_at": moment}
+            session.execute(update(Intake).where(ours).values(values))
         after_commit(session, lambda: intakes.ring([claim.intake_id for claim in claims]))
 
 
 def _mine(claimed: Claim) -> Update:
-    return update(Intake).where(
-        Intake.id == claimed.intake_id,
-        Intake.attempt == claimed.attempt,
-        Intake.state == RECEIVED,
-    )
+    is_mine = (Intake.id == claimed.intake_id) & (Intake.attempt == claimed.attempt)
+    return update(Intake).where(is_mine, Intake.state == RECEIVED)

@@ -47,6 +47,7 @@ from app.services import (
     domain_erasure,
     emails,
     idempotency,
+    ingest_budgets,
     probing,
     retention_files,
     selectors,
@@ -280,6 +281,10 @@ RULES: Sequence[Rule] = (
     Rule(
         "report_days", "report_days", "", "how many files were received on a day",
         lambda moment: ReportDay.day < (moment - REPORT_DAYS_KEPT).date(),
+    ),
+    Rule(
+        "ingest_sources", "ingest_sources", "", "what one sender of files used on an earlier day",
+        ingest_budgets.is_unused,
     ),
     Rule(
         "dmarc_reports", "dmarc_reports", "REPORT_RETENTION_DAYS",

@@ -17,7 +17,7 @@ from alembic.config import Config
 from app import db, queue
 from app import settings as app_settings
 from app.settings import Settings
-from tests.e2e import drills, intake_drill, slow_clients_drill
+from tests.e2e import drills, hostile_ingest_drill, intake_drill, slow_clients_drill
 from tests.e2e.deliver import deliver
 from tests.e2e.service import ROOT, SECRET, Service
 from tests.factories import make_account, make_key
@@ -79,6 +79,8 @@ def _run(engine: str, service: Service, redis: Server) -> None:
     drills.add_domains(service, token)
     say(drills.kill_workers(service, token, account_id, KILLS))
     say(intake_drill.kill_everything(service, redis, make_account().id, REPORTS, rounds=40))
+    say(hostile_ingest_drill.poison(service, make_account().id, make_account().id))
+    say(hostile_ingest_drill.flood(service, make_account().id))
     account_id, token = _account()
     drills.add_domains(service, token)
     say(drills.stop_redis(service, redis, token, REDIS_AWAY_SECONDS))

@@ -74,6 +74,7 @@ class Service:
             "INTAKE_LEASE": "3",
             "INGEST_RATE_LIMIT": "1000000 per minute",
             "ACCOUNT_RATE_LIMIT": "1000000 per minute",
+            "INGEST_SOURCE_RATE_LIMIT": "1000000 per minute",
             "SWEEP_SECONDS": "1",
             "SCAN_CHUNK": "20",
             "PORT": str(self.port),
@@ -119,6 +120,14 @@ class Service:
                 start_new_session=True,
                 preexec_fn=end_with_parent,  # nothing outlives tests that are killed
             )
+
+    def restart(self, name: str, **variables: str) -> None:
+        """Start the process again with these settings."""
+        self._settings |= variables
+        self._processes[name].terminate()
+        self._processes[name].wait(60)
+        self.start(name)
+        wait_for(lambda: self.call("GET", "/readyz").status == 200, "the web process")
 
     def kill_below(self, name: str) -> int:
         """SIGKILL for whatever the process has started, its children's children too; how many."""

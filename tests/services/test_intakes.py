@@ -340,14 +340,14 @@ def test_the_selectors_of_passing_signatures_are_learnt(account_id: UUID) -> Non
 
 
 def test_a_day_has_its_bounds(account_id: UUID, settings: Settings) -> None:
-    app_settings.use(replace(settings, ingest_files_per_day=2))
+    app_settings.use(replace(settings, ingest_files_per_day=4))
     for number in range(2):
         intakes.take_in(account_id, dmarc_xml(report_id=str(number)), way="http")
     with pytest.raises(QuotaExceeded) as refused:
         intakes.take_in(account_id, dmarc_xml(report_id="over"), way="http")
     assert 0 < refused.value.extra["retryAfter"] <= DAY
     assert not intakes.take_in(account_id, dmarc_xml(report_id="1"), way="http").is_new
-    app_settings.use(replace(settings, ingest_bytes_per_day=3000))
+    app_settings.use(replace(settings, ingest_bytes_per_day=6000))
     with pytest.raises(QuotaExceeded):
         intakes.take_in(account_id, b"x" * 3000, way="http")
     assert count(Intake) == 2

@@ -115,6 +115,20 @@ def intakes_of(account_id: UUID) -> list[Intake]:
 
 
 @pytest.mark.parametrize("is_lmtp", [True, False])
+def test_mails_above_the_rate_are_refused_for_now(is_lmtp: bool, settings: Settings) -> None:
+    app_settings.use(replace(settings, ingest_source_rate_limit="2 per hour"))
+    known = token()
+    with client(is_lmtp) as connection:
+        codes = []
+        for number in range(3):
+            connection.say(recipient(known))
+            codes += connection.send(MAIL + b"%d" % number)
+            connection.say("MAIL FROM:<noreply@receiver.test>")
+    assert codes == [b"250", b"250", b"451"]
+    assert len(intakes_of(known.account_id)) == 2
+
+
+@pytest.mark.parametrize("is_lmtp", [True, False])
 def test_a_mail_is_kept_for_its_account_and_read(is_lmtp: bool) -> None:
     known = token()
     with client(is_lmtp) as connection:

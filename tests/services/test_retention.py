@@ -26,9 +26,9 @@ def account_id() -> UUID:
     account = make_account()
     make_domain(account.id, "acme.test")
     for raw in (PARSED, QUARANTINED, UNATTRIBUTED):
-        intakes.take_in(account.id, raw, way="http")
+        intakes.take_in(account.id, raw, way="upload")
     reading.run([])
-    intakes.take_in(account.id, WAITING, way="http")
+    intakes.take_in(account.id, WAITING, way="upload")
     return account.id
 
 

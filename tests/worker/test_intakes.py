@@ -26,6 +26,7 @@ from app import settings as app_settings
 from app.db import now, transaction
 from app.models import DmarcHour, DmarcRecord, DmarcReport, Intake
 from app.models.reports import MAX_ATTEMPTS
+from app.protocols.report_limits import MIB
 from app.services import contents, counting, intakes, mailboxes, reading
 from app.settings import Settings
 from app.sources import mailbox
@@ -277,10 +278,10 @@ def test_a_defect_in_reading_costs_only_that_file(
 ) -> None:
     real = contents.read
 
-    def read(raw: bytes, member: str, moment: int) -> Sequence[contents.Found]:
+    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[contents.Found]:
         if b"cursed" in raw:
             raise ZeroDivisionError
-        return real(raw, member, moment)
+        return real(raw, member, moment, guard)
 
     monkeypatch.setattr(reading, "read", read)
     _, cursed, _ = take(
@@ -299,8 +300,8 @@ def test_a_defect_in_writing_costs_only_that_file(
 ) -> None:
     real = contents.read
 
-    def read(raw: bytes, member: str, moment: int) -> Sequence[contents.Found]:
-        found = real(raw, member, moment)
+    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[contents.Found]:
+        found = real(raw, member, moment, guard)
         if b"cursed" in raw:
             assert found[0].report is not None
             object.__setattr__(found[0].report, "report_id", None)  # nothing can be filed so
@@ -320,31 +321,31 @@ def busy(seconds: float) -> None:
 
 
 def test_one_file_may_take_so_much_cpu_and_no_more(settings: Settings) -> None:
-    before = resource.getrlimit(resource.RLIMIT_CPU)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
     app_settings.use(replace(settings, intake_cpu_seconds=1))
-    with pytest.raises(TimeoutError), bounds.one_file():
+    with pytest.raises(TimeoutError), bounds.one_file(MIB):
         busy(20)
-    assert resource.getrlimit(resource.RLIMIT_CPU) == before
-    with bounds.one_file():
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    with bounds.one_file(MIB):
         busy(0.01)
 
 
 def test_no_file_pays_for_the_time_of_the_one_before(settings: Settings) -> None:
     app_settings.use(replace(settings, intake_cpu_seconds=1))
     for _ in range(2):
-        with pytest.raises(TimeoutError), bounds.one_file():
+        with pytest.raises(TimeoutError), bounds.one_file(MIB):
             busy(20)
-        with bounds.one_file():
-            signal.raise_signal(signal.SIGXCPU)  # as when the kernel is late with the first
+        with bounds.one_file(MIB):
+            signal.raise_signal(signal.SIGPROF)  # as when the kernel is late with the first
             busy(0.9)
 
 
 def test_one_file_may_take_so_much_memory_and_no_more(settings: Settings) -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
     app_settings.use(replace(settings, intake_memory_bytes=50_000_000))
-    with bounds.one_file():
+    with bounds.one_file(MIB):
         bytearray(20_000_000)
-    with pytest.raises(MemoryError), bounds.one_file():
+    with pytest.raises(MemoryError), bounds.one_file(MIB):
         bytearray(100_000_000)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
     bytearray(100_000_000)

@@ -1,0 +1,29 @@
+"""Where an account's files come from: what one sender used today, and who is known."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base, UtcDateTime
+
+
+class IngestSource(Base):
+    """A sender of files to one account: an IPv4 address, an IPv6 /64, or a domain.
+
+    day, files, bytes  what it sent on the last day (UTC) on which it sent anything
+    authenticated_at   when the last report that is provably its reporter's came from it
+    """
+
+    __tablename__ = "ingest_sources"
+    __table_args__ = (Index(None, "day"),)
+
+    account_id: Mapped[UUID] = mapped_column(
+        ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True
+    )
+    source: Mapped[str] = mapped_column(String(253), primary_key=True)
+    day: Mapped[date] = mapped_column()
+    files: Mapped[int] = mapped_column(default=0)
+    bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    authenticated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -27,6 +27,7 @@ class Purpose(enum.Enum):
     CURSORS = ("cursors", "cursor")
     UPLOAD_TOKENS = ("upload-token-digests", "upload-tokens")
     DEVICES = ("devices", "device")
+    UNSUBSCRIBE = ("unsubscribe-links", "unsubscribe")
 
     def __init__(self, info: str, former_label: str) -> None:
         self.info, self.former_label = info, former_label

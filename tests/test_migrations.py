@@ -87,6 +87,34 @@ def test_chat_channels_keep_their_rows_and_the_checks_of_their_table(tmp_path: P
         assert ("c", "apprise") in connection.execute("SELECT id, kind FROM channels").fetchall()
 
 
+def test_recipients_that_are_users_of_the_account_count_as_confirmed(tmp_path: Path) -> None:
+    """Revision 0032: the others are sent an email by which they confirm."""
+    path = tmp_path / "recipients.db"
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = f"sqlite:///{path}"
+    command.upgrade(config, "0031")
+    account, other, channel = "a" * 32, "b" * 32, "c" * 32
+    with closing(sqlite3.connect(path)) as connection, connection:
+        _insert(connection, "accounts", id=account, name="a")
+        _insert(connection, "accounts", id=other, name="b")
+        _insert(connection, "users", id="1" * 32, account_id=account, email="me@acme.test")
+        _insert(connection, "users", id="2" * 32, account_id=other, email="you@acme.test")
+        _insert(
+            connection, "channels", id=channel, account_id=account, kind="email",
+            cadence="immediate", target="Me@acme.test,you@acme.test,all@acme.test",
+        )  # fmt: skip
+    command.upgrade(config, "0032")
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT address, status, requested_at FROM channel_recipients ORDER BY address"
+        ).fetchall()
+    assert rows == [
+        ("Me@acme.test", "confirmed", None),
+        ("all@acme.test", "pending", None),
+        ("you@acme.test", "pending", None),
+    ]
+
+
 def _insert(connection: sqlite3.Connection, table: str, **given: str) -> None:
     """A row with these values, and something in every other column that has to have a value."""
     connection.execute("PRAGMA ignore_check_constraints = ON")

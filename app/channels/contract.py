@@ -10,6 +10,7 @@ class Outcome:
     status          of HTTP or SMTP, where there was an answer
     error           why not, in words that tell nothing of what the receiver answered beyond that
     retry_after     seconds that the receiver asks us to wait, as it wrote them
+    delivered_to    of an email: ids of the recipients whose message the mail server accepted
     disable_reason  why nothing more can be sent to this channel; None if it can be retried
     """
 
@@ -17,6 +18,7 @@ class Outcome:
     error: str | None = None
     retry_after: str = ""
     disable_reason: str | None = None
+    delivered_to: tuple[str, ...] = ()
 
 
 class BadTarget(ValueError):

@@ -1,10 +1,12 @@
 """Mail: one alert at once, or what came together in a digest; as plain text and as HTML."""
 
+import hashlib
 import smtplib
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -14,6 +16,8 @@ from app.channels.contract import BadTarget, Outcome
 from app.channels.words import Event
 
 MAX_ADDRESSES = 20
+# A long URL in a header is neither folded nor encoded.
+_POLICY = policy.SMTP.clone(max_line_length=998)
 NOT_SET = "MAIL_URL is not set, so this service cannot send mail"
 
 
@@ -33,19 +37,28 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What goes to whom, and from whom.
+    """What one recipient is sent, and from whom.
 
-    sender    the From, as ``MAIL_FROM`` has it
-    base_url  of the service, for links
-    since     of a digest: what it covers; None: it is about one event
+    sender           the From, as ``MAIL_FROM`` has it
+    base_url         of the service, for links
+    reason           the sentence that says why the recipient gets this email
+    unsubscribe_url  ends that; it works without signing in
+    since            of a digest: what it covers; None: it is about one event
     """
 
     sender: str
-    recipients: Sequence[str]
+    recipient: str
     events: Sequence[Event]
     at: datetime
     base_url: str
+    reason: str
+    unsubscribe_url: str
     since: str | None = None
+
+    @property
+    def footer(self) -> str:
+        """The last lines of the plain text."""
+        return f"\n\n-- \n{self.reason}\nUnsubscribe: {self.unsubscribe_url}\n"
 
 
 def parse_server(url: str) -> Server:
@@ -86,36 +99,41 @@ def parse_addresses(text: str) -> list[str]:
 
 
 def compose(letter: Letter) -> EmailMessage:
-    """The mail. Mails about one alert belong to one thread."""
-    message = EmailMessage()
+    """The email. Emails about one alert belong to one thread."""
+    message = EmailMessage(policy=_POLICY)
     domain = parseaddr(letter.sender)[1].rpartition("@")[2] or "localhost"
     first = letter.events[0]
+    copy = hashlib.sha256(letter.recipient.encode()).hexdigest()[:12]
     message["From"] = letter.sender
-    message["To"] = ", ".join(letter.recipients)
+    message["To"] = letter.recipient
     message["Date"] = format_datetime(letter.at)
-    message["Message-ID"] = f"<{first['id']}.{letter.at:%Y%m%d}@{domain}>"
+    message["Message-ID"] = f"<{first['id']}.{letter.at:%Y%m%d}.{copy}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
+    message["List-Unsubscribe"] = f"<{letter.unsubscribe_url}>"
+    if letter.unsubscribe_url.startswith("https://"):  # RFC 8058 wants HTTPS
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    foot = mail_html.footer(letter.reason, letter.unsubscribe_url, letter.base_url)
     if letter.since is None:
         alert = words.alert_of(first)
         message["Subject"] = words.heading(first)[:200]
         if alert:
             message["References"] = f"<{alert['id']}@{domain}>"
-        message.set_content(words.text(first))
-        message.add_alternative(mail_html.one(first, letter.base_url), subtype="html")
+        text, html = words.text(first), mail_html.one(first, letter.base_url, foot)
     else:
         groups = mail_html.Digest.of(letter.events, letter.since)
         message["Subject"] = groups.heading
-        message.set_content(groups.text())
-        message.add_alternative(groups.html(letter.base_url), subtype="html")
+        text, html = groups.text(), groups.html(letter.base_url, foot)
+    message.set_content(text + letter.footer)
+    message.add_alternative(html, subtype="html")
     return message
 
 
 def send(server: Server, letter: Letter, *, seconds: float) -> Outcome:
-    """Hand the mail in; refused for one recipient is refused, and tried again.
+    """Submit the email to the mail server.
 
     seconds  for each answer of the server
     """
-    return submit(server, lambda: compose(letter), letter.recipients, seconds=seconds)
+    return submit(server, lambda: compose(letter), [letter.recipient], seconds=seconds)
 
 
 def submit(

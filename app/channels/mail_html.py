@@ -65,7 +65,7 @@ class Digest:
             lines += [words.heading(event), f"  {words.alert_of(event).get('runbook', '')}"]
         return "\n".join(lines)
 
-    def html(self, base_url: str) -> str:
+    def html(self, base_url: str, foot: str) -> str:
         """As a page."""
         rows = "".join(map(_row, (*self.bad, *self.over)))
         body = (
@@ -73,14 +73,26 @@ class Digest:
             f'</h1><table cellpadding="0" cellspacing="0" width="100%">{rows}</table>'
             f"{_button(base_url)}"
         )
-        return _page(self.heading, body)
+        return _page(self.heading, body, foot)
 
 
-def one(event: Event, base_url: str) -> str:
+def footer(reason: str, unsubscribe_url: str, base_url: str) -> str:
+    """The line below the page: why it was sent, and how to end that."""
+    links = (
+        (f"{base_url}/settings/notifications", "Manage notifications"),
+        (unsubscribe_url, "Unsubscribe"),
+    )
+    shown = " · ".join(
+        f'<a href="{escape(url)}" style="color:#56616b">{label}</a>' for url, label in links
+    )
+    return f"{escape(reason)}<br>{shown}"
+
+
+def one(event: Event, base_url: str, foot: str) -> str:
     """The page about one event."""
     alert = words.alert_of(event)
     if not alert:
-        return _page("Test", f"<p style='margin:0'>{escape(words.TEST_LINE)}</p>")
+        return _page("Test", f"<p style='margin:0'>{escape(words.TEST_LINE)}</p>", foot)
     where = alert["domainName"] or "Your account"
     note = event["data"]["transition"]["note"]
     parts = [
@@ -95,11 +107,10 @@ def one(event: Event, base_url: str) -> str:
         f'<p style="margin:16px 0 0"><a href="{escape(alert["runbook"])}" style="color:#1a5fb4">'
         "What this means, and what to do</a></p>",
     ]
-    return _page(words.heading(event), "".join(parts))
+    return _page(words.heading(event), "".join(parts), foot)
 
 
-def _page(title: str, body: str) -> str:
-    foot = "Sent by your mail monitoring; who is told what is set up in its channels."
+def _page(title: str, body: str, foot: str) -> str:
     return _PAGE.format(title=escape(title), body=body, text=_TEXT, muted=_MUTED, foot=foot)
 
 
@@ -155,7 +166,7 @@ def _button(base_url: str) -> str:
         f'<p style="margin:8px 0 0"><a href="{escape(base_url)}/alerts" '
         f'style="display:inline-block;'
         f"padding:9px 18px;border-radius:6px;background:#1a5fb4;color:#fff;text-decoration:none;"
-        f'font-weight:600">Open the alerts</a></p>'
+        f'font-weight:600">View alerts</a></p>'
     )
 
 

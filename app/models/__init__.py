@@ -14,7 +14,7 @@ from app.models.accounts import (
 from app.models.alerts import Alert, AlertTransition
 from app.models.domains import DkimKey, DnsChange, Domain, DomainState
 from app.models.emails import Email
-from app.models.events import Channel, Delivery, Event
+from app.models.events import Channel, ChannelRecipient, Delivery, Event
 from app.models.ingest_sources import IngestSource
 from app.models.keys import ApiKey, IdempotentCall, KeyAddress, KeyUse
 from app.models.mail_hosts import MailHost
@@ -55,6 +55,7 @@ __all__ = [
     "Base",
     "BatchScan",
     "Channel",
+    "ChannelRecipient",
     "Delivery",
     "DkimKey",
     "DmarcFlow",

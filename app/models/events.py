@@ -105,6 +105,34 @@ class Channel(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 
+class ChannelRecipient(Base):
+    """One address of an email channel.
+
+    status        ``pending`` until the person confirms; only ``confirmed`` ones are sent alerts
+    digest        SHA-256 of the token in the last confirmation email
+    requested_at  when that email was enqueued; None: it is still to be enqueued
+    """
+
+    __tablename__ = "channel_recipients"
+    __table_args__ = (
+        UniqueConstraint("channel_id", "address"),
+        UniqueConstraint("digest"),
+        CheckConstraint("status IN ('pending', 'confirmed', 'unsubscribed')", name="status"),
+        Index(None, "account_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    channel_id: Mapped[UUID] = mapped_column(ForeignKey("channels.id", ondelete="CASCADE"))
+    address: Mapped[str] = mapped_column(String(320))
+    status: Mapped[str] = mapped_column(String(16), default="pending")
+    digest: Mapped[str | None] = mapped_column(String(64))
+    requested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    unsubscribed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
 class Delivery(Base):
     """One event on its way to one channel.
 
@@ -112,6 +140,7 @@ class Delivery(Base):
              digest of nothing bad)
     next_at  of the next try
     error    why the last try failed
+    delivered_to  of an email channel: ids of the recipients that have it already
     """
 
     __tablename__ = "deliveries"
@@ -141,5 +170,6 @@ class Delivery(Base):
     next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     response_status: Mapped[int | None] = mapped_column()
     error: Mapped[str | None] = mapped_column(String(300))
+    delivered_to: Mapped[list[str] | None] = mapped_column(Json)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -16,8 +16,8 @@ from app import processes, settings
 from app.channels.contract import Outcome
 from app.channels.mail_html import BAD
 from app.db import now, transaction
-from app.models import Channel, Delivery, Event
-from app.services import channels, events, sealing
+from app.models import Channel, ChannelRecipient, Delivery, Event
+from app.services import channels, events, recipients, sealing
 from app.services.channels import Secrets
 
 GIVE_UP_AFTER = timedelta(days=5)  # without a success
@@ -46,6 +46,7 @@ class Parcel:
 
     secrets  None: they cannot be read, as SECRET_KEY is another
     since    of a digest: when the last one was; None: it is none
+    recipients  of an email channel: the confirmed ones that do not have it yet
     """
 
     claim: Claim
@@ -55,6 +56,7 @@ class Parcel:
     events: Sequence[dict[str, Any]]
     taken_at: datetime
     since: datetime | None = None
+    recipients: Sequence[ChannelRecipient] = ()
     taken: float = field(default_factory=time.monotonic)
 
     @property
@@ -183,14 +185,18 @@ def _next(session: Session, claim: Claim, channel: Channel, moment: datetime) ->
     rows = _due_of(session, channel, moment)
     is_digest = channel.digest_at is not None and all(e.type != events.TEST for _, e in rows)
     if is_digest and not any(event.type in BAD for _, event in rows):
-        _skip(rows, moment)
+        _finish(rows, "skipped", moment)
+        return []
+    together = [rows] if is_digest else [[row] for row in rows[: _at_once(channel)]]
+    addressees = _addressees(session, channel, together, moment)
+    if addressees is None:
         return []
     try:
         secrets = channels.unsealed(channel)
         channels.renew_sealing(session, channel)
     except sealing.Unsealable:
         secrets = None
-    together = [rows] if is_digest else [[row] for row in rows[: _at_once(channel)]]
+    since = (channel.last_success_at or channel.created_at) if is_digest else None
     return [
         Parcel(
             claim,
@@ -199,10 +205,36 @@ def _next(session: Session, claim: Claim, channel: Channel, moment: datetime) ->
             secrets,
             [events.as_json(event) for _, event in part],
             moment,
-            since=(channel.last_success_at or channel.created_at) if is_digest else None,
+            since,
+            addressees,
         )
         for part in together
     ]
+
+
+def _addressees(
+    session: Session,
+    channel: Channel,
+    together: Sequence[Sequence[tuple[Delivery, Event]]],
+    at: datetime,
+) -> Sequence[ChannelRecipient] | None:
+    """Of an email channel: the confirmed recipients that its deliveries have not reached yet.
+
+    returns  None if there are none, and the deliveries are finished
+    """
+    if channel.kind != "email" or not together:
+        return ()
+    (rows,) = together  # people are sent one email at a time
+    confirmed = recipients.confirmed(session, channel.id)
+    if not confirmed:
+        _finish(rows, "skipped", at, recipients.NONE_CONFIRMED)
+        return None
+    reached = [set(delivery.delivered_to or ()) for delivery, _ in rows]
+    remaining = [row for row in confirmed if any(row.id.hex not in done for done in reached)]
+    if not remaining:
+        _finish(rows, "delivered", at)
+        return None
+    return remaining
 
 
 def _due_of(
@@ -227,10 +259,12 @@ def _at_once(channel: Channel) -> int:
     return WEBHOOKS_AT_ONCE if channel.kind == "webhook" else 1
 
 
-def _skip(rows: Sequence[tuple[Delivery, Event]], moment: datetime) -> None:
-    """A digest in which nothing is bad is not sent."""
+def _finish(
+    rows: Sequence[tuple[Delivery, Event]], status: str, at: datetime, error: str | None = None
+) -> None:
+    """End deliveries without sending anything."""
     for delivery, _ in rows:
-        delivery.status, delivery.finished_at = "skipped", moment
+        delivery.status, delivery.finished_at, delivery.error = status, at, error
 
 
 def _write(
@@ -246,6 +280,9 @@ def _write(
     for delivery in tried:
         delivery.attempts += 1
         delivery.response_status, delivery.error = outcome.status, outcome.error
+        if outcome.delivered_to:
+            reached = {*(delivery.delivered_to or ()), *outcome.delivered_to}
+            delivery.delivered_to = sorted(reached)
         if outcome.error is None:
             delivery.status, delivery.finished_at = "delivered", moment
         else:

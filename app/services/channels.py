@@ -17,12 +17,13 @@ from app.channels.contract import BadTarget
 from app.checks.answers import Door, OpenAnswers, Undetermined
 from app.checks.contract import Severity
 from app.db import now, transaction
-from app.errors import Conflict, InvalidRequest, NotFound, ServiceUnavailable
+from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, ServiceUnavailable
 from app.models import Channel, Delivery
-from app.services import audit, events, feed, sealing
+from app.services import audit, events, feed, recipients, sealing
 
 MAX_CHANNELS = 50
 MAX_GRACE = timedelta(days=7)
+MAX_TESTS = 5  # an hour, of one channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,11 @@ def add_webhook(
 
 
 def add_email(account_id: UUID, addresses: str, new: NewChannel, *, actor: str) -> Channel:
-    """The channel; ``complaint`` says whether this service can send mail at all.
+    """The channel; alerts go to the addresses whose owners confirm.
 
     addresses  comma-separated
-    raises     InvalidRequest, Conflict
+    raises     InvalidRequest, Conflict; QuotaExceeded for too many confirmation emails
+    effects    a confirmation email to each address
     """
     try:
         found = mail.parse_addresses(addresses)
@@ -101,6 +103,8 @@ def complaint(channel: Channel) -> str | None:
         return f"disabled: {channel.disabled_reason or 'by a person'}"
     if channel.kind == "email" and settings.current().mail_url is None:
         return mail.NOT_SET
+    if channel.kind == "email" and not recipients.has_confirmed(channel.id):
+        return recipients.NONE_CONFIRMED
     return None
 
 
@@ -230,12 +234,18 @@ def remove(account_id: UUID, ref: str, *, actor: str) -> None:
 def test(account_id: UUID, ref: str, *, actor: str) -> UUID:
     """Have a test event sent to this channel only, in the way of all others; the event's id.
 
-    raises  NotFound; InvalidRequest if it is disabled
+    raises  NotFound; InvalidRequest if it is disabled or no recipient has confirmed; QuotaExceeded
+            after MAX_TESTS in an hour
     """
     with transaction() as session:
         channel = owned(session, account_id, ref)
         if channel.disabled_at is not None:
             raise _invalid("channel", "it is disabled")
+        if channel.kind == "email" and not recipients.confirmed(session, channel.id):
+            raise _invalid("channel", recipients.NONE_CONFIRMED)
+        recent = events.tests_since(session, channel, now(session) - timedelta(hours=1))
+        if recent >= MAX_TESTS:
+            raise QuotaExceeded(f"A channel can be tested {MAX_TESTS} times an hour.", 3600)
         _note(session, channel, actor, "channel.tested")
         return events.record_test(session, account_id, channel.id, now(session))
 
@@ -286,6 +296,8 @@ def _add(
                 _seal(channel, kept)
             session.add(channel)
             session.flush()  # the name may be taken, and that is to be known here
+            if kind == "email":
+                recipients.add(session, channel, target.split(","))
             _note(session, channel, actor, "channel.added", kind=kind)
             return channel
     except IntegrityError:

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from app import ids, queue, settings
 from app.db import after_commit
-from app.models import Alert, Event
+from app.models import Alert, Channel, Event
 from app.protocols import timestamps
 from app.services import privacy
 
@@ -44,6 +44,17 @@ def record_test(session: Session, account_id: UUID, channel_id: UUID, moment: da
     data = {"channelId": channel, "message": "This is a test."}
     _record(session, [_row(row, TEST, None, data)])
     return row["id"]  # type: ignore[return-value]  # the id just made
+
+
+def tests_since(session: Session, channel: Channel, since: datetime) -> int:
+    """How many tests of the channel were recorded; runs in the caller's transaction."""
+    rows = session.scalars(
+        select(Event.body).where(
+            Event.account_id == channel.account_id, Event.type == TEST, Event.at > since
+        )
+    )
+    name = ids.public("chan", channel.id)
+    return sum(body["data"]["channelId"] == name for body in rows)
 
 
 def as_json(event: Any) -> dict[str, Any]:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, Column, Table, Text, cast, delete, select, update
+from sqlalchemy import JSON, Column, Table, Text, cast, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app import ids
 from app.db import now
-from app.models import Base, Channel, Email, Invitation, User
+from app.models import Base, Channel, ChannelRecipient, Email, Invitation, User
 from app.services import account_rows
 
 NO_RECIPIENT_LEFT = "The only recipient of this channel was deleted"
@@ -101,6 +101,12 @@ def _people_of(body: dict[str, Any], replace: Callable[[str], str]) -> dict[str,
 
 def _leave_channels(session: Session, user: User) -> None:
     """Send the person nothing any more."""
+    session.execute(
+        delete(ChannelRecipient).where(
+            ChannelRecipient.account_id == user.account_id,
+            func.lower(ChannelRecipient.address) == user.email,
+        )
+    )
     channels = session.scalars(
         select(Channel)
         .where(Channel.account_id == user.account_id, Channel.kind == "email")

@@ -338,6 +338,7 @@ WITHOUT_RULE: Mapping[str, str] = {
     "users": "Deleted by an owner or an operator.",
     "domains": "Deleted by the account.",
     "channels": "Configuration: deleted by the account.",
+    "channel_recipients": "Consent: deleted with the channel or the person.",
     "report_mailboxes": "Configuration: deleted by the account.",
     "recovery_codes": "Ten rows a person: deleted with the person or the second factor.",
     "alert_transitions": "Deleted with the alert.",

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from concurrent.futures import Executor
+from dataclasses import replace
 
 import orjson
 
@@ -10,7 +11,8 @@ from app import settings
 from app.channels import chat, mail, webhook
 from app.channels.contract import BadTarget, Outcome
 from app.checks.answers import OpenAnswers
-from app.services import channels
+from app.models import ChannelRecipient
+from app.services import channels, recipients
 from app.services.attempts import Parcel
 
 logger = logging.getLogger(__name__)
@@ -37,27 +39,56 @@ async def _send(parcel: Parcel, open_answers: OpenAnswers, threads: Executor) ->
         return await _by_webhook(parcel, open_answers)
     if parcel.channel.kind == "chat":
         return await _by_chat(parcel, open_answers)
+    return await _by_email(parcel, threads)
+
+
+async def _by_email(parcel: Parcel, threads: Executor) -> Outcome:
+    """Send one message to each recipient; what was accepted before a timeout counts."""
+    accepted: list[str] = []
     seconds = settings.current().delivery_seconds
-    blocking = asyncio.get_running_loop().run_in_executor(threads, _by_mail, parcel, seconds)
+    loop = asyncio.get_running_loop()
+    blocking = loop.run_in_executor(threads, _submit, parcel, seconds, accepted)
     try:
-        return await asyncio.wait_for(blocking, seconds)
+        outcome = await asyncio.wait_for(blocking, seconds)
     except TimeoutError:
-        return Outcome(error="it did not answer in time")
+        outcome = Outcome(error="it did not answer in time")
+    return replace(outcome, delivered_to=tuple(accepted))
 
 
-def _by_mail(parcel: Parcel, seconds: float) -> Outcome:
+def _submit(parcel: Parcel, seconds: float, accepted: list[str]) -> Outcome:
+    """The first failure, or the last success; a server that cannot be used ends it."""
     current = settings.current()
     if current.mail_url is None:
         return Outcome(error=mail.NOT_SET)
-    letter = mail.Letter(
-        current.mail_from,
-        parcel.channel.target.split(","),
-        parcel.events,
-        parcel.at,
-        current.base_url,
-        f"{parcel.since:%d %b %H:%M} UTC" if parcel.since else None,
+    server = mail.parse_server(current.mail_url)
+    result = Outcome(250)
+    for recipient in parcel.recipients:
+        outcome = mail.send(server, _letter(parcel, recipient), seconds=seconds)
+        if outcome.error is None:
+            accepted.append(recipient.id.hex)
+        elif result.error is None:
+            result = outcome
+        if outcome.error is not None and outcome.status is None:
+            break
+    return result
+
+
+def _letter(parcel: Parcel, recipient: ChannelRecipient) -> mail.Letter:
+    current = settings.current()
+    channel = parcel.channel
+    return mail.Letter(
+        sender=current.mail_from,
+        recipient=recipient.address,
+        events=parcel.events,
+        at=parcel.at,
+        base_url=current.base_url,
+        reason=(
+            f"You receive this because the channel {channel.name} sends alerts of severity "
+            f"{channel.least_severity} and above to {recipient.address}."
+        ),
+        unsubscribe_url=recipients.unsubscribe_url(recipient.id),
+        since=f"{parcel.since:%d %b %H:%M} UTC" if parcel.since else None,
     )
-    return mail.send(mail.parse_server(current.mail_url), letter, seconds=seconds)
 
 
 async def _by_chat(parcel: Parcel, open_answers: OpenAnswers) -> Outcome:

@@ -18,6 +18,7 @@ from app.web import (
     mail,
     overview,
     pages,
+    recipients,
     records,
     reports,
     security,
@@ -42,7 +43,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     filters.add_to(web)
     groups = (auth, overview, domains, mail, records, tls_records, reports, intake, alerts)
     settings_groups = (keys, intake_settings, upload_tokens, channels, team, security, account)
-    for group in (*groups, *settings_groups, audit):
+    for group in (*groups, *settings_groups, recipients, audit):
         web.register_blueprint(group.bp)
     app.register_blueprint(web)
     app.after_request(pages.finish)

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from uuid import UUID
 
 from flask import Blueprint, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import ids
 from app.checks.contract import Severity
-from app.errors import Conflict, InvalidRequest, ServiceUnavailable
+from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, ServiceUnavailable
 from app.models import Channel
-from app.services import channels, deliveries
+from app.services import channels, deliveries, recipients
 from app.services.channels import NewChannel
 from app.web import pages
 from app.web.forms import Form
@@ -33,7 +34,7 @@ def create() -> ResponseReturnValue:
     """A new channel; the secret of a webhook is shown in this answer and nowhere else."""
     try:
         channel, secret = _added()
-    except (InvalidRequest, Conflict, ServiceUnavailable) as error:
+    except (InvalidRequest, Conflict, QuotaExceeded, ServiceUnavailable) as error:
         return _list(error.status, errors=pages.complaints(error, "target"))
     if secret is None:
         return redirect(url_for(".show", id=_public(channel)), 303)
@@ -48,6 +49,7 @@ def show(id: str) -> ResponseReturnValue:
     return pages.render(
         "channel.html",
         channel=channel,
+        recipients=recipients.search(account, channel.id),
         complaint=channels.complaint(channel),
         kinds=KINDS,
         entries=deliveries.log(account, id),
@@ -62,6 +64,19 @@ def test(id: str) -> ResponseReturnValue:
     visitor = pages.visitor()
     channels.test(visitor.account_id, id, actor=visitor.actor)
     return redirect(url_for(".show", id=id, told="test"), 303)
+
+
+@bp.post("/<id>/recipients/<recipient_id>/resend")
+def resend(id: str, recipient_id: str) -> ResponseReturnValue:
+    """Send a recipient a new confirmation link."""
+    visitor = pages.visitor()
+    channel = channels.find(visitor.account_id, id)
+    try:
+        row_id = UUID(recipient_id)
+    except ValueError:
+        raise NotFound from None
+    recipients.resend(visitor.account_id, channel.id, row_id, actor=visitor.actor)
+    return redirect(url_for(".show", id=id, told="resend"), 303)
 
 
 @bp.post("/<id>/enable")

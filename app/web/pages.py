@@ -40,7 +40,14 @@ logger = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 
 PUBLIC = frozenset(  # all else wants a session
-    {"web.auth.login", "web.auth.code", "web.auth.invitation", "web.static"}
+    {
+        "web.auth.login",
+        "web.auth.code",
+        "web.auth.invitation",
+        "web.static",
+        "web.recipients.confirm",
+        "web.recipients.unsubscribe",
+    }
 )
 # The least role for what changes something, by the longest beginning of the endpoint's name. What
 # is not here changes nothing for anybody. Every role may look at every page.

@@ -17,7 +17,7 @@ from app.services.alerts import AlertChange, change
 from app.services.attempts import Claim
 from app.services.channels import NewChannel
 from tests.delivery.conftest import OpenAlert
-from tests.factories import ACTOR
+from tests.factories import ACTOR, confirm_recipients
 from tests.receivers import ReachingDoor, Received, Receiver
 
 Hook = tuple[Channel, str]
@@ -104,6 +104,7 @@ def test_events_are_taken_together_and_in_order(webhook: Hook, open_alert: OpenA
 
 def test_mails_are_taken_one_by_one(account_id: UUID, open_alert: OpenAlert) -> None:
     channels.add_email(account_id, "a@acme.test", NewChannel("hook"), actor=ACTOR)
+    confirm_recipients(account_id)
     for number in range(3):
         open_alert(f"spf.{number}")
     assert len(attempts.advance(claim(), (), take=True)) == 1

@@ -22,7 +22,7 @@ from app.services.alerts import AlertChange
 from app.services.channels import NewChannel
 from app.settings import Settings
 from tests.delivery.conftest import OpenAlert
-from tests.factories import ACTOR
+from tests.factories import ACTOR, confirm_recipients
 from tests.inbox import Inbox, listening
 from tests.receivers import ReachingDoor
 
@@ -42,7 +42,9 @@ def settings(settings: Settings, inbox: Inbox) -> Iterator[Settings]:
 
 
 def add(account_id: UUID, **options: Any) -> Channel:
-    return channels.add_email(account_id, TO, NewChannel("ops", **options), actor=ACTOR)
+    channel = channels.add_email(account_id, TO, NewChannel("ops", **options), actor=ACTOR)
+    confirm_recipients(account_id)
+    return channel
 
 
 def parts(letter: EmailMessage) -> tuple[str, str]:
@@ -219,7 +221,9 @@ def test_a_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbo
     server = mail.parse_server(settings.mail_url.replace("smtp://", "smtp://user:secret@"))
     event = {"id": "evt_x", "type": "test", "data": {}}
     with transaction(readonly=True) as session:
-        letter = mail.Letter("w@watch.test", [TO], [event], now(session), "https://watch.test")
+        letter = mail.Letter(
+            "w@watch.test", TO, [event], now(session), "https://watch.test", "reason", "https://u"
+        )
     outcome = mail.send(server, letter, seconds=5)
     assert outcome.error is not None
     assert inbox.letters == []

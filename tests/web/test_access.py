@@ -37,6 +37,7 @@ LEAST = {
     "web.upload_tokens.revoke": "admin",
     "web.channels.create": "admin",
     "web.channels.test": "admin",
+    "web.channels.resend": "admin",
     "web.channels.enable": "admin",
     "web.channels.disable": "admin",
     "web.channels.replay": "admin",

@@ -32,6 +32,7 @@ control_socket_disable = True  # else it opens a socket in $HOME, which a contai
 
 def on_starting(server):
     """Say what is wrong with the settings once, and end; else each worker would, for ever."""
+    from app import interpreter, logs
     from app.settings import BadSettings, Settings
     from app.web_server.limits import Limits
     from app.web_server.worker import BufferedWorker
@@ -42,6 +43,8 @@ def on_starting(server):
         settings = Settings.from_environ(os.environ)
     except BadSettings as error:
         sys.exit(str(error))
+    logs.configure(settings.log_level)
+    interpreter.warn_if_outdated()
     BufferedWorker.limits = Limits(
         head_seconds=settings.request_head_seconds,
         body_seconds=settings.request_body_seconds,

@@ -1,6 +1,11 @@
 """The service: an API and a dashboard over the e-mail security of domains."""
 
+import sys
 from typing import TYPE_CHECKING
+
+# Here, since every process imports this package before any module that an older one cannot read.
+if sys.version_info < (3, 11):  # noqa: UP036 - this is the check itself
+    sys.exit("Python 3.11 or newer is required; this is Python " + sys.version.split()[0])
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -50,8 +50,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.ids": (),
     "app.processes": (),
     "app.logs": (),
-    "app.settings": ("app.listen_address",),
+    "app.interpreter": (),
+    "app.settings": ("app.listen_address", "app.setting_values"),
     "app.listen_address": (),
+    "app.setting_values": (),
     "app.network": ("app.network", "app.checks.answers", "app.protocols", "app.settings"),
     "app.runtime": ("app.db", "app.queue", "app.logs", "app.network", "app.settings", "app.checks"),
     "app.api": (
@@ -82,7 +84,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "worker": (
         *("worker", "app.services", "app.queue", "app.runtime", "app.settings", "app.logs"),
         "app.listen_address",
-        *("app.errors", "app.protocols.report_limits"),
+        *("app.errors", "app.interpreter", "app.protocols.report_limits"),
     ),
 }
 THIRD_PARTY = {  # which may import each of these
@@ -96,7 +98,7 @@ THIRD_PARTY = {  # which may import each of these
     "rq": ("app.queue", "worker"),
     "redis": (
         *("app.redis_client", "app.queue", "app.rate_limiter", "app.concurrency"),
-        *("app.web.login_throttle", "worker"),
+        *("app.api.report_limit", "app.web.login_throttle", "worker"),
     ),
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
@@ -104,7 +106,10 @@ THIRD_PARTY = {  # which may import each of these
     "aiosmtpd": ("worker.lmtp",),
     "dkim": ("app.protocols.dkim_verification",),
     "maxminddb": ("app.services.reverse_dns",),
-    "cryptography": ("app.services.sealing", "app.keyring", "app.protocols.mark_certificates"),
+    "cryptography": (
+        *("app.keyring", "app.services.sealing", "app.services.secret_scanning"),
+        "app.protocols.mark_certificates",
+    ),
     "argon2": ("app.services.passwords",),
     "segno": ("app.web.security",),
     "gunicorn": ("app.web_server",),

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 
-from app import queue, runtime
+from app import interpreter, queue, runtime
 from app.settings import BadSettings, Settings
 from worker import lmtp, process, stopping
 
@@ -55,6 +55,7 @@ def main(names: list[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return BAD_SETTINGS
     runtime.start(settings)
+    interpreter.warn_if_outdated()
     runtime.spare_the_collector()
     stopping.listen(signal.SIGTERM, signal.SIGINT)
     children = {name: _start(name) for name in names or queue.QUEUES}

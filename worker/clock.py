@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app import runtime
+from app import interpreter, runtime
 from app.services import (
     account_deletion,
     alerts,
@@ -102,6 +102,7 @@ def main() -> int:
         return 2
     stopping.listen(signal.SIGTERM, signal.SIGINT)
     runtime.start(settings)
+    interpreter.warn_if_outdated()
     run(tasks(settings))
     return 0
 

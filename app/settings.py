@@ -12,6 +12,7 @@ from limits import parse as parse_limit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app import setting_values
 from app.listen_address import Listen, read_listen
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -101,6 +102,8 @@ class Settings:
     lmtp_listen: Listen | None = None
     mailbox_seconds: int = 300
     metrics_token: str | None = None
+    security_contact: tuple[str, ...] = ()
+    secret_scanning_keys_url: str | None = None
     egress_allow_cidrs: tuple[Network, ...] = ()
     egress_proxy: str | None = None
     geoip_database: str | None = None
@@ -316,13 +319,6 @@ def _mail_from(text: str) -> str:
     return text
 
 
-def _schedule(text: str) -> tuple[float, ...]:
-    items = [item.strip() for item in text.split(",")]
-    if not all(re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", item) for item in items):
-        raise ValueError("it must be numbers of seconds, comma-separated")
-    return tuple(map(float, items))
-
-
 RETENTION_SETTINGS = tuple(name.upper() for name in Settings.__slots__ if name.endswith("_days"))
 RATE_LIMITS = tuple(name.upper() for name in Settings.__slots__ if name.endswith("rate_limit"))
 _READERS: Mapping[str, Any] = {
@@ -371,6 +367,8 @@ _READERS: Mapping[str, Any] = {
     "LMTP_LISTEN": read_listen,
     "MAILBOX_SECONDS": _positive,
     "METRICS_TOKEN": _token,
+    "SECURITY_CONTACT": setting_values.contacts,
+    "SECRET_SCANNING_KEYS_URL": setting_values.https_url,
     "EGRESS_ALLOW_CIDRS": _cidrs,
     "EGRESS_PROXY": _http_url,
     "GEOIP_DATABASE": _file,
@@ -379,7 +377,7 @@ _READERS: Mapping[str, Any] = {
     "EGRESS_PORTS": _ports,
     "MAIL_URL": _mail_url,
     "MAIL_FROM": _mail_from,
-    "DELIVERY_SCHEDULE": _schedule,
+    "DELIVERY_SCHEDULE": setting_values.schedule,
     "DELIVERY_SECONDS": _seconds,
     "DELIVERY_LEASE": _span,
     "DELIVERY_SWEEP": _seconds,

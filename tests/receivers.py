@@ -43,10 +43,12 @@ class Receiver:
 
     answer  (status, headers), or None to hang up without a word; with a header ``drip`` the head
             comes byte by byte, so many seconds apart
+    pages   by path: what a GET is answered; 404 for any other
     """
 
     def __init__(self, directory: Path) -> None:
         self.calls: list[Received] = []
+        self.pages: dict[str, bytes] = {}
         self.answer: Callable[[Received], tuple[int, dict[str, str]] | None] = lambda _: (200, {})
         authority, certificate = _certified()
         self.ca_file = directory / "receiver-ca.pem"
@@ -110,6 +112,15 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     receiver: ClassVar[Receiver]
     protocol_version = "HTTP/1.1"  # a connection is good for more than one request
+
+    def do_GET(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.receiver.calls.append(Received(self.path, headers, b"", time.time()))
+        page = self.receiver.pages.get(self.path)
+        self.send_response(404 if page is None else 200)
+        self.send_header("Content-Length", str(len(page or b"")))
+        self.end_headers()
+        self.wfile.write(page or b"")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))

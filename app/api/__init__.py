@@ -21,6 +21,8 @@ from app.api import (
     requests,
     runbooks,
     scans,
+    token_leaks,
+    well_known,
 )
 from app.settings import Settings
 
@@ -31,14 +33,28 @@ def init_app(app: Flask, settings: Settings) -> None:
     auth.init_app(app)
     ingest.init_app(app)
     limits.init_app(app, settings)
+    token_leaks.init_app(app, settings)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
     v1.before_request(auth.authorize)
-    resources = (me, checks, domains, dns, scans, alerts, events, reports, records, analytics)
+    resources = (
+        me,
+        checks,
+        domains,
+        dns,
+        scans,
+        alerts,
+        events,
+        reports,
+        records,
+        analytics,
+        token_leaks,
+    )
     for resource in resources:
         v1.register_blueprint(resource.bp)
     app.register_blueprint(v1)
     app.register_blueprint(ingest.bp)
     app.register_blueprint(health.bp)
     app.register_blueprint(metrics.bp)
+    app.register_blueprint(well_known.bp)
     app.register_blueprint(runbooks.bp)  # that of openapi, with one page more
     errors.init_app(app)

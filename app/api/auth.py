@@ -26,15 +26,18 @@ def identify() -> None:
 
 
 def authorize() -> None:
-    """Refuse whoever has no key, or none with a scope that the view asks for.
+    """Refuse calls without a key, or without a scope that the view requires, unless it is public.
 
     raises  Unauthorized, Forbidden; ServiceUnavailable if the key could not be looked up
     """
+    contract = contract_of(request.endpoint)
+    if contract.is_public:
+        return
     caller = caller_or_none()
     if caller is None:
         unresolved: ApplicationError | None = g.get("unresolved")
         raise unresolved or Unauthorized
-    scopes = contract_of(request.endpoint).scopes
+    scopes = contract.scopes
     if scopes and caller.scopes.isdisjoint(scopes):
         required = " or ".join(scopes)
         target = f"{request.method} {request.url_rule}"

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 from flask import Response, current_app, request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 from werkzeug.exceptions import UnsupportedMediaType
 
@@ -52,6 +52,8 @@ class Contract:
     also     further statuses of success with the same shape
     takes_file  the body is a file of any type; returns_file: so is the answer
     exports     the list is to be had as CSV and as lines of JSON too
+    array       the body is a JSON array of these, which the view reads after checking a signature
+    is_bare     the answer is a JSON array of ``returns``, without the envelope
     """
 
     summary: str
@@ -67,6 +69,8 @@ class Contract:
     takes_file: bool = False
     returns_file: bool = False
     exports: bool = False
+    array: type[Body] | None = None
+    is_bare: bool = False
 
 
 CONTRACTS: dict[Any, Contract] = {}  # by view function
@@ -122,17 +126,37 @@ def read_body(shape: type[M], raw: bytes, is_optional: bool) -> M:
     """
     if not raw and is_optional:
         return shape()
-    if request.mimetype != "application/json":
-        raise UnsupportedMediaType("Send JSON, with Content-Type: application/json")
-    try:
-        orjson.loads(raw)  # refuses deep nesting, NaN and lone surrogates, and quickly
-    except orjson.JSONDecodeError as error:
-        complaint = {"field": "body", "code": "malformed", "message": f"not JSON: {error}"}
-        raise InvalidRequest([complaint]) from None
+    _parsed(raw)
     try:
         return shape.model_validate_json(raw, strict=True)
     except ValidationError as error:
         raise InvalidRequest(_complaints(error)) from None
+
+
+def read_array(shape: type[M], raw: bytes, maximum: int) -> list[M]:
+    """The items of a body that is a JSON array.
+
+    raises  InvalidRequest with every error, also for more items than ``maximum``;
+            UnsupportedMediaType if its type is not JSON
+    """
+    items = _parsed(raw)
+    if not isinstance(items, list) or len(items) > maximum:
+        message = f"an array of up to {maximum} items is expected"
+        raise InvalidRequest([{"field": "body", "code": "invalid", "message": message}])
+    try:
+        return TypeAdapter(list[shape]).validate_json(raw, strict=True)  # type: ignore[valid-type]
+    except ValidationError as error:
+        raise InvalidRequest(_complaints(error)) from None
+
+
+def _parsed(raw: bytes) -> Any:
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("Send JSON, with Content-Type: application/json")
+    try:
+        return orjson.loads(raw)  # refuses deep nesting, NaN and lone surrogates, and quickly
+    except orjson.JSONDecodeError as error:
+        complaint = {"field": "body", "code": "malformed", "message": f"not JSON: {error}"}
+        raise InvalidRequest([complaint]) from None
 
 
 Q = TypeVar("Q", bound=Query)

@@ -123,7 +123,7 @@ def _schemas(app: Flask, rules: list[Rule]) -> dict[str, Any]:
         model
         for rule in rules
         if (contract := CONTRACTS[app.view_functions[rule.endpoint]])
-        for model in (contract.body, contract.returns)
+        for model in (contract.body, contract.array, contract.returns)
         if model is not None
     }
     inputs: Any = [(model, "validation") for model in sorted(models, key=lambda m: m.__name__)]
@@ -160,6 +160,11 @@ def _operation(rule: Rule, method: str, contract: Contract) -> dict[str, Any]:
             "required": not contract.is_body_optional,
             "content": {"application/json": {"schema": _ref(contract.body.__name__)}},
         }
+    if contract.array is not None:
+        schema = {"type": "array", "items": _ref(contract.array.__name__)}
+        operation["requestBody"] = {
+            "required": True, "content": {"application/json": {"schema": schema}}
+        }  # fmt: skip
     return operation
 
 
@@ -218,6 +223,8 @@ def _refusals(contract: Contract) -> Mapping[int, str]:
     found = {status: _REFUSALS[status] for status in _WITHOUT_KEY}
     if contract.takes_file:
         found |= {401: "The upload token is not good for this address", 415: "It has an encoding"}
+    elif contract.body is not None or contract.array is not None:
+        found[415] = _REFUSALS[415]
     return found
 
 
@@ -232,7 +239,9 @@ def _content(contract: Contract) -> dict[str, Any]:
     if contract.is_list:
         properties = {"data": {"type": "array", "items": item}, "meta": _META}
         required.append("meta")
-    schema = {"type": "object", "required": required, "properties": properties}
+    schema: dict[str, Any] = {"type": "object", "required": required, "properties": properties}
+    if contract.is_bare:
+        schema = {"type": "array", "items": item}
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if contract.exports:
         content |= {kind: {"schema": {"type": "string"}} for kind in (exports.CSV, exports.NDJSON)}

@@ -43,6 +43,7 @@ from app.models.rollups import (
 )
 from app.models.scans import BatchScan, Scan, ScanBatch
 from app.models.senders import ReportWatch, SenderHost, SourceState
+from app.models.token_leaks import TokenLeak
 from app.models.upload_tokens import UploadToken
 
 __all__ = [
@@ -95,6 +96,7 @@ __all__ = [
     "SourceState",
     "TlsPolicy",
     "TlsReport",
+    "TokenLeak",
     "UncountedReport",
     "UploadToken",
     "User",

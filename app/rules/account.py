@@ -50,12 +50,24 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class Leak:
+    """A key or upload token that was found in public; ``token`` is its public part."""
+
+    token: str
+    name: str
+    reported_at: datetime
+    reported_by: str
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountPosture:
     """All we know of an account, at one moment."""
 
     now: datetime
     keys: Sequence[Key] = ()
     channels: Sequence[Channel] = ()
+    leaks: Sequence[Leak] = ()
 
 
 def _made(known: AccountPosture) -> Iterator[Draft]:
@@ -73,6 +85,27 @@ def _made(known: AccountPosture) -> Iterator[Draft]:
                 f"was revoked{reason}. What used it is refused since then.",
                 revokedAt=timestamps.text(key.revoked_at), reason=key.revoked_reason,
             )  # fmt: skip
+
+
+def _leaked(known: AccountPosture) -> Iterator[Draft]:
+    for leak in known.leaks:
+        if known.now - leak.reported_at < WINDOW:
+            yield Draft(
+                "key.leaked", leak.token, Severity.HIGH,
+                f"An {token_kind(leak.token)} was found in public",
+                f"The {token_kind(leak.token)} “{leak.name}” ({leak.token}) was found in public "
+                "and revoked. Create a new one, and check whether it was used by others.",
+                {
+                    "key": leak.token, "name": leak.name, "url": leak.url,
+                    "reportedBy": leak.reported_by,
+                    "reportedAt": timestamps.text(leak.reported_at),
+                },
+            )  # fmt: skip
+
+
+def token_kind(token: str) -> str:
+    """What people call a token with this prefix."""
+    return "upload token" if token.startswith("mu_") else "API key"
 
 
 def _expiring(known: AccountPosture) -> Iterator[Draft]:
@@ -168,6 +201,7 @@ def _of_key(
 
 RULES = (
     Rule(frozenset(("key.created", "key.revoked")), _made),
+    Rule(frozenset(("key.leaked",)), _leaked),
     Rule(frozenset(("key.expiring",)), _expiring),
     Rule(frozenset(("key.scope_denied_burst", "key.rate_limited", "key.new_network")), _used),
     Rule(frozenset(("webhook.disabled",)), _given_up),

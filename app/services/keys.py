@@ -126,7 +126,7 @@ def add(
     key = ApiKey(
         id=ids.new(),
         account_id=account_id,
-        key_id=_key_id(token),
+        key_id=key_id_of(token),
         digest=_digests(token)[0],
         name=new.name.strip(),
         scopes=sorted(new.scopes),
@@ -214,6 +214,11 @@ def rotate(account_id: UUID, key_id: str, grace: timedelta, *, actor: str) -> tu
     return key, token
 
 
+def matches_digest(token: str, stored: bytes) -> bool:
+    """Whether the stored digest is that of this token, under any SECRET_KEY in use."""
+    return any(hmac.compare_digest(digest, stored) for digest in _digests(token))
+
+
 def mint() -> str:
     """A fresh key: 71 bits of public id, 190 bits of secret, and the checksum of both."""
     body = PREFIX + "".join(secrets.choice(_BASE62) for _ in range(44))
@@ -229,7 +234,13 @@ def checksum(body: str) -> str:
     return "".join(reversed(digits))
 
 
-def _key_id(token: str) -> str:
+def is_well_formed(token: str) -> bool:
+    """Whether this is the text of a key, by its form and its checksum."""
+    return _TOKEN.fullmatch(token) is not None and checksum(token[:-6]) == token[-6:]
+
+
+def key_id_of(token: str) -> str:
+    """The public id in a well-formed key."""
     return token[len(PREFIX) : len(PREFIX) + 12]
 
 
@@ -240,14 +251,14 @@ def _digests(token: str) -> list[bytes]:
 
 
 def _look_up(token: str) -> Caller | None:
-    if not _TOKEN.fullmatch(token) or checksum(token[:-6]) != token[-6:]:
+    if not is_well_formed(token):
         return None
     with transaction(readonly=True) as session:
         found = session.execute(
             select(ApiKey, Account.name, Account.status, AccountLimits.rate_limit)
             .join(Account, Account.id == ApiKey.account_id)
             .outerjoin(AccountLimits, AccountLimits.account_id == ApiKey.account_id)
-            .where(ApiKey.key_id == _key_id(token))
+            .where(ApiKey.key_id == key_id_of(token))
         ).first()
         moment = now(session)
     key, account_name, status, account_limit = found or (None, "", "", None)

@@ -40,6 +40,7 @@ from app.models import (
     SignedIn,
     SignInNetwork,
     TlsReport,
+    TokenLeak,
     UploadToken,
 )
 from app.models.scans import UNFINISHED
@@ -250,6 +251,10 @@ RULES: Sequence[Rule] = (
     Rule(
         "upload_tokens", "upload_tokens", "API_KEY_RETENTION_DAYS",
         "revoked and expired upload tokens", _ended(UploadToken),
+    ),
+    Rule(
+        "token_leaks", "token_leaks", "API_KEY_RETENTION_DAYS", "reports of leaked keys",
+        _before(TokenLeak.reported_at, "API_KEY_RETENTION_DAYS"),
     ),
     Rule(
         "events", "events", "EVENT_RETENTION_DAYS", "events, with their deliveries",

@@ -59,7 +59,7 @@ def issue(
         row = UploadToken(
             id=ids.new(),
             account_id=account_id,
-            token_id=_token_id(token),
+            token_id=token_id_of(token),
             digest=_digests(token)[0],
             name=name,
             created_by=actor,
@@ -111,13 +111,13 @@ def authenticate(token: str) -> Uploader | None:
     raises   ServiceUnavailable if the database is unavailable
     effects  stores the time of use, at most once a minute
     """
-    if not _TOKEN.fullmatch(token) or keys.checksum(token[:-6]) != token[-6:]:
+    if not is_well_formed(token):
         return None
     with transaction(readonly=True) as session:
         match = session.execute(
             select(UploadToken, Account.status)
             .join(Account, Account.id == UploadToken.account_id)
-            .where(UploadToken.token_id == _token_id(token))
+            .where(UploadToken.token_id == token_id_of(token))
         ).first()
         used_at = now(session)
     row, status = match or (None, "")
@@ -152,7 +152,18 @@ def _expect_room(session: Session, account_id: UUID, at: datetime) -> None:
         raise _invalid("name", f"at most {MAX_ACTIVE} active upload tokens; revoke one first")
 
 
-def _token_id(token: str) -> str:
+def is_well_formed(token: str) -> bool:
+    """Whether this is the text of an upload token, by its form and its checksum."""
+    return _TOKEN.fullmatch(token) is not None and keys.checksum(token[:-6]) == token[-6:]
+
+
+def matches_digest(token: str, stored: bytes) -> bool:
+    """Whether the stored digest is that of this token, under any SECRET_KEY in use."""
+    return any(hmac.compare_digest(digest, stored) for digest in _digests(token))
+
+
+def token_id_of(token: str) -> str:
+    """The public id in a well-formed token."""
     return token[len(PREFIX) : len(PREFIX) + 12]
 
 

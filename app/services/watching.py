@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app import ids
 from app.checks.contract import Severity
 from app.db import now, transaction
-from app.models import Account, Alert, ApiKey, Channel, Domain, KeyAddress, KeyUse
+from app.models import Account, Alert, ApiKey, Channel, Domain, KeyAddress, KeyUse, TokenLeak
 from app.models.alerts import LIVE
 from app.rules import acceptances, account
 from app.rules.acceptances import Acceptances, Accepted
@@ -45,7 +45,12 @@ def watch_account(session: Session, account_id: UUID) -> None:
     if owner is None:
         return
     moment = now(session)
-    posture = AccountPosture(moment, _keys(session, account_id, moment), _channels(session, owner))
+    posture = AccountPosture(
+        moment,
+        _keys(session, account_id, moment),
+        _channels(session, owner),
+        _leaks(session, account_id, moment),
+    )
     alerts.evaluate(
         session, owner, posture, alerts.standing_of_account(session, owner.id), rules=account.RULES
     )
@@ -181,6 +186,18 @@ def _channels(session: Session, owner: Account) -> list[account.Channel]:
         )
         for row in rows
     ]  # fmt: skip
+
+
+def _leaks(session: Session, account_id: UUID, moment: datetime) -> list[account.Leak]:
+    rows = session.scalars(
+        select(TokenLeak).where(
+            TokenLeak.account_id == account_id,
+            TokenLeak.reported_at > moment - account.WINDOW,
+        )
+    )
+    return [
+        account.Leak(row.token, row.name, row.reported_at, row.reported_by, row.url) for row in rows
+    ]
 
 
 def _is_accepted(alert: Alert) -> bool:

@@ -191,7 +191,9 @@ MEANWHILE: dict[str, Callable[[Story], None]] = {
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """As an operator has it: domains are to be verified."""
-    return replace(settings, domain_verification="required", metrics_token=METRICS_TOKEN)
+    contact = ("mailto:security@example.com",)
+    settings = replace(settings, security_contact=contact, metrics_token=METRICS_TOKEN)
+    return replace(settings, domain_verification="required")
 
 
 @pytest.fixture

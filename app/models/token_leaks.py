@@ -1,0 +1,32 @@
+"""API keys and upload tokens that were found in public, and where."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import ids
+from app.db import Base, UtcDateTime
+from app.models.accounts import utc_now
+
+
+class TokenLeak(Base):
+    """One leaked token; only its first report is stored, since that revokes it.
+
+    token        the public part with its prefix, ``mp_`` or ``mu_`` and 12 characters
+    url          where the reporter found it; not verified
+    reported_by  ``secret_scanning`` or ``person``
+    """
+
+    __tablename__ = "token_leaks"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
+    account_id: Mapped[UUID] = mapped_column(
+        ForeignKey("accounts.id", ondelete="CASCADE"), index=True
+    )
+    token: Mapped[str] = mapped_column(String(20), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    url: Mapped[str | None] = mapped_column(String(1000))
+    reported_by: Mapped[str] = mapped_column(String(20))
+    reported_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

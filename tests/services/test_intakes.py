@@ -358,7 +358,8 @@ def test_what_comes_again_when_nothing_is_left_of_it_is_read_again(account_id: U
     domains.delete(account_id, "acme.test", actor=ACTOR)
     make_domain(account_id, "acme.test")
     second = take(account_id, dmarc_xml())
-    assert (second.id, second.state, count(DmarcReport)) == (first.id, "parsed", 1)
+    assert second.id != first.id  # the row went with the domain
+    assert (second.state, count(DmarcReport)) == ("parsed", 1)
 
 
 def test_twenty_at_the_same_moment_are_one_report(account_id: UUID) -> None:

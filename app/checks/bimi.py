@@ -15,39 +15,65 @@ from app.protocols.names import DomainName
 
 _DRAFT = "draft-brand-indicators-for-message-identification"
 
-MISSING = Kind("bimi.missing", Severity.INFO, "No BIMI record", f"{_DRAFT} §4.2", Verdict.INFO)
+MISSING = Kind(
+    "bimi.missing",
+    Severity.INFO,
+    "No BIMI record: receivers show no logo",
+    f"{_DRAFT} §4.2",
+    Verdict.INFO,
+)
 SEVERAL = Kind(
-    "bimi.multiple_records", Severity.MEDIUM, "Several records: none counts", f"{_DRAFT} §4.2"
+    "bimi.multiple_records",
+    Severity.MEDIUM,
+    "BIMI: more than one record, so receivers show no logo",
+    f"{_DRAFT} §4.2",
 )
 SYNTAX = Kind(
-    "bimi.syntax_error", Severity.MEDIUM, "Receivers cannot use the record", f"{_DRAFT} §4.2"
+    "bimi.syntax_error",
+    Severity.MEDIUM,
+    "BIMI: invalid record, so receivers show no logo",
+    f"{_DRAFT} §4.2",
 )
 NOT_ENFORCED = Kind(
     "bimi.dmarc_not_enforced",
     Severity.MEDIUM,
-    "No logo is shown without an enforced DMARC policy",
+    "BIMI: DMARC policy is not enforced, so receivers show no logo",
     f"{_DRAFT} §7",
 )
 UNREACHABLE = Kind(
     "bimi.logo_unreachable",
     Severity.MEDIUM,
-    "The logo cannot be fetched",
+    "BIMI: logo cannot be fetched, so receivers do not show it",
     f"{_DRAFT} §4.2",
     flaps=True,
 )
 NOT_TINY = Kind(
-    "bimi.logo_not_tiny_ps", Severity.MEDIUM, "The logo is no SVG Tiny PS", "draft-svg-tiny-ps §2"
+    "bimi.logo_not_tiny_ps",
+    Severity.MEDIUM,
+    "BIMI: logo is not a valid SVG Tiny PS file",
+    "draft-svg-tiny-ps §2",
 )
 NOT_SQUARE = Kind(
-    "bimi.logo_not_square", Severity.LOW, "The logo is not square", "draft-svg-tiny-ps §2"
+    "bimi.logo_not_square",
+    Severity.LOW,
+    "BIMI: logo is not square, so receivers crop it or do not show it",
+    "draft-svg-tiny-ps §2",
 )
 CONTENT_TYPE = Kind(
-    "bimi.content_type", Severity.LOW, "The logo is not served as image/svg+xml", "RFC 9110 §8.3"
+    "bimi.content_type",
+    Severity.LOW,
+    "BIMI: logo is not served as image/svg+xml, so some receivers refuse it",
+    "RFC 9110 §8.3",
 )
 VMC_MISSING = Kind(
-    "bimi.vmc_missing", Severity.INFO, "Many receivers want a certificate", f"{_DRAFT} §4.2"
+    "bimi.vmc_missing",
+    Severity.INFO,
+    "BIMI: no mark certificate, which many receivers require",
+    f"{_DRAFT} §4.2",
 )
-DECLINED = Kind("bimi.declined", Severity.INFO, "The domain wants no logo", f"{_DRAFT} §4.2")
+DECLINED = Kind(
+    "bimi.declined", Severity.INFO, "BIMI: the domain declines to show a logo", f"{_DRAFT} §4.2"
+)
 
 
 @check(

@@ -16,31 +16,39 @@ from app.protocols.uris import Uri
 _DRAFT = "draft-fetch-validation-vmc-wchuang"
 
 UNREACHABLE = Kind(
-    "bimi.vmc_unreachable", Severity.MEDIUM, "The certificate cannot be fetched", f"{_DRAFT} §5"
+    "bimi.vmc_unreachable",
+    Severity.MEDIUM,
+    "BIMI: mark certificate cannot be fetched",
+    f"{_DRAFT} §5",
 )
-INVALID = Kind("bimi.vmc_invalid", Severity.MEDIUM, "It is no mark certificate", f"{_DRAFT} §4")
+INVALID = Kind(
+    "bimi.vmc_invalid", Severity.MEDIUM, "BIMI: not a valid mark certificate", f"{_DRAFT} §4"
+)
 EXPIRED = Kind(
-    "bimi.vmc_expired", Severity.MEDIUM, "The mark certificate has expired", f"{_DRAFT} §5"
+    "bimi.vmc_expired",
+    Severity.MEDIUM,
+    "BIMI: mark certificate has expired, so receivers show no logo",
+    f"{_DRAFT} §5",
 )
 EXPIRING = Kind(
-    "bimi.vmc_expiring", Severity.MEDIUM, "The mark certificate ends soon", f"{_DRAFT} §5"
+    "bimi.vmc_expiring", Severity.MEDIUM, "BIMI: mark certificate expires soon", f"{_DRAFT} §5"
 )
 MISMATCH = Kind(
     "bimi.vmc_domain_mismatch",
     Severity.MEDIUM,
-    "The mark certificate is for another domain",
+    "BIMI: mark certificate is for another domain",
     f"{_DRAFT} §5",
 )
 CHAIN = Kind(
     "bimi.vmc_chain_broken",
     Severity.MEDIUM,
-    "The mark certificate's chain does not hold",
+    "BIMI: certificate chain of the mark certificate is broken",
     f"{_DRAFT} §5",
 )
 LOGO_MISMATCH = Kind(
     "bimi.vmc_logo_hash_mismatch",
     Severity.MEDIUM,
-    "The logo is not the one in the mark certificate",
+    "BIMI: logo differs from the one in the mark certificate",
     "RFC 3709 §4.1",
 )
 KINDS = (UNREACHABLE, INVALID, EXPIRED, EXPIRING, MISMATCH, CHAIN, LOGO_MISMATCH)

@@ -9,24 +9,24 @@ from app.checks.contract import Finding, Fix, Kind, Outcome, Severity, Subject, 
 MISSING = Kind(
     "caa.missing",
     Severity.LOW,
-    "Any CA may issue certificates for the domain",
+    "No CAA record: any CA can issue certificates",
     "RFC 8659 §3",
     verdict=Verdict.INFO,
 )
 UNKNOWN_CRITICAL = Kind(
     "caa.unknown_critical",
     Severity.HIGH,
-    "A property marked critical that CAs do not know: none may issue",
+    "CAA: unknown critical property, so no CA may issue certificates",
     "RFC 8659 §4.5",
 )
 SYNTAX = Kind(
     "caa.syntax_error",
     Severity.MEDIUM,
-    "A property that CAs cannot read, which forbids them to issue",
+    "CAA: malformed property, which authorizes no CA",
     "RFC 8659 §4.2",
 )
 FORBIDDEN = Kind(
-    "caa.issuance_forbidden", Severity.INFO, "No CA may issue certificates", "RFC 8659 §4.2"
+    "caa.issuance_forbidden", Severity.INFO, "CAA: no CA may issue certificates", "RFC 8659 §4.2"
 )
 
 CRITICAL = 128

@@ -25,51 +25,57 @@ from app.checks.dane_hosts import MAX_HOSTS, PKIX, Host, fault, look
 MISSING = Kind(
     "dane.missing",
     Severity.LOW,
-    "No MX host has a TLSA record",
+    "DANE is not set up (no TLSA records)",
     "RFC 7672 §2.2",
     verdict=Verdict.INFO,
 )
 NOT_APPLICABLE = Kind(
     "dane.not_applicable",
     Severity.INFO,
-    "No MX host that could have TLSA records",
+    "DANE does not apply: there is no MX host",
     "RFC 7672 §2.2",
     verdict=Verdict.INFO,
 )
 PARTIAL = Kind(
-    "dane.partial", Severity.LOW, "Only some MX hosts have TLSA records", "RFC 7672 §2.2"
+    "dane.partial",
+    Severity.LOW,
+    "DANE: only some mail servers have TLSA records, so the others are not protected",
+    "RFC 7672 §2.2",
 )
 INVALID = Kind(
-    "dane.invalid", Severity.CRITICAL, "TLSA records that no sender can use", "RFC 6698 §2.1"
+    "dane.invalid",
+    Severity.CRITICAL,
+    "DANE: TLSA records are invalid, so senders cannot use them",
+    "RFC 6698 §2.1",
 )
 BOGUS = Kind(
     "dane.bogus",
     Severity.CRITICAL,
-    "The TLSA answer does not validate: senders hold back the mail",
+    "DANE: TLSA answer fails DNSSEC validation, so senders defer mail",
     "RFC 7672 §2.1.2",
 )
 NO_DNSSEC = Kind(
     "dane.no_dnssec",
     Severity.MEDIUM,
-    "TLSA records without DNSSEC, which senders ignore",
+    "DANE: TLSA records are not protected by DNSSEC, so senders ignore them",
     "RFC 7672 §2.2",
 )
 MX_INSECURE = Kind(
     "dane.mx_insecure",
     Severity.LOW,
-    "The MX records that lead to the TLSA records are not signed",
+    "DANE: MX records are not signed with DNSSEC, so mail can be redirected",
     "RFC 7672 §2.2.1",
 )
 NO_ROLLOVER = Kind(
     "dane.no_rollover",
     Severity.LOW,
-    "A single TLSA record: a new certificate breaks delivery",
+    "DANE: only one TLSA record, so a new certificate breaks delivery",
     "RFC 7671 §8.1",
 )
 UNSUITABLE = Kind(
     "dane.usage_unsuitable",
     Severity.MEDIUM,
-    "TLSA records of usage 0 or 1, which senders do not use",
+    "DANE: TLSA records have usage 0 or 1, which senders do not use",
     "RFC 7672 §3.1.3",
 )
 

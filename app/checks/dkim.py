@@ -40,55 +40,91 @@ _CANARY = "no-such-selector-here"  # if this one has a key, a wildcard answers f
 NONE_KNOWN = Kind(
     "dkim.no_selector_known",
     Severity.INFO,
-    "No selector is known: name those of your services",
+    "DKIM: no selector is known, so keys cannot be checked",
     "RFC 6376 §3.6.2.1",
     Verdict.INFO,
 )
-MISSING = Kind("dkim.selector_missing", Severity.HIGH, "A selector has no key", "RFC 6376 §3.6.2.2")
+MISSING = Kind(
+    "dkim.selector_missing",
+    Severity.HIGH,
+    "DKIM selector has no public key in DNS",
+    "RFC 6376 §3.6.2.2",
+)
 CNAME_BROKEN = Kind(
-    "dkim.selector_cname_broken", Severity.HIGH, "An alias leads to no key", "RFC 6376 §3.6.2.2"
+    "dkim.selector_cname_broken", Severity.HIGH, "CNAME target has no DKIM key", "RFC 6376 §3.6.2.2"
 )
 REVOKED = Kind(
-    "dkim.key_revoked", Severity.INFO, "The key is revoked", "RFC 6376 §3.6.1", Verdict.INFO
+    "dkim.key_revoked", Severity.INFO, "DKIM key is revoked", "RFC 6376 §3.6.1", Verdict.INFO
 )
-SYNTAX = Kind("dkim.record_syntax", Severity.HIGH, "The record cannot be read", "RFC 6376 §3.2")
-INVALID = Kind("dkim.key_invalid", Severity.HIGH, "The key cannot be used", "RFC 6376 §3.6.1")
-CORRUPT = Kind("dkim.key_corrupt", Severity.HIGH, "The key's octets are broken", "RFC 6376 §3.6.1")
+SYNTAX = Kind(
+    "dkim.record_syntax",
+    Severity.HIGH,
+    "DKIM record is malformed, so signatures fail",
+    "RFC 6376 §3.2",
+)
+INVALID = Kind(
+    "dkim.key_invalid",
+    Severity.HIGH,
+    "DKIM key cannot be used, so signatures fail",
+    "RFC 6376 §3.6.1",
+)
+CORRUPT = Kind(
+    "dkim.key_corrupt", Severity.HIGH, "DKIM key is corrupt, so signatures fail", "RFC 6376 §3.6.1"
+)
 SEVERAL = Kind(
     "dkim.multiple_records",
     Severity.HIGH,
-    "Several keys at one selector: verifiers may take any",
+    "DKIM: more than one key at a selector, so signatures may fail",
     "RFC 6376 §3.6.2.2",
 )
 TOO_SHORT = Kind(
-    "dkim.key_too_short", Severity.CRITICAL, "The key is too short to count", "RFC 8301 §3.2"
+    "dkim.key_too_short",
+    Severity.CRITICAL,
+    "DKIM key is under 1024 bits: receivers ignore the signature",
+    "RFC 8301 §3.2",
 )
-SHORT = Kind("dkim.key_1024", Severity.MEDIUM, "The key is shorter than advised", "RFC 8301 §3.2")
+SHORT = Kind("dkim.key_1024", Severity.MEDIUM, "DKIM key is 1024-bit; use 2048", "RFC 8301 §3.2")
 SHA1 = Kind(
-    "dkim.sha1_only", Severity.HIGH, "Only SHA-1 is allowed: nobody accepts it", "RFC 8301 §3.1"
+    "dkim.sha1_only",
+    Severity.HIGH,
+    "DKIM key allows SHA-1 only, which receivers reject",
+    "RFC 8301 §3.1",
 )
-UNKNOWN_HASH = Kind("dkim.unknown_hash", Severity.LOW, "An unknown hash", "RFC 6376 §3.6.1")
-SERVICE = Kind("dkim.service_type", Severity.MEDIUM, "The key is not for mail", "RFC 6376 §3.6.1")
+UNKNOWN_HASH = Kind(
+    "dkim.unknown_hash",
+    Severity.LOW,
+    "DKIM key lists an unknown hash algorithm, which receivers ignore",
+    "RFC 6376 §3.6.1",
+)
+SERVICE = Kind(
+    "dkim.service_type",
+    Severity.MEDIUM,
+    "DKIM key is not for email, so signatures fail",
+    "RFC 6376 §3.6.1",
+)
 TESTING = Kind(
     "dkim.testing_flag",
     Severity.LOW,
-    "t=y: verifiers treat signed mail like unsigned",
+    "DKIM key is in testing mode (t=y), so signed mail is treated as unsigned",
     "RFC 6376 §3.6.1",
 )
 ED25519_ONLY = Kind(
     "dkim.ed25519_only",
     Severity.INFO,
-    "Not every receiver reads Ed25519: sign with RSA too",
+    "DKIM: only Ed25519 keys, which not every receiver can verify",
     "RFC 8463 §4",
 )
 PROVIDER_DEFAULT = Kind(
     "dkim.provider_default_not_set",
     Severity.MEDIUM,
-    "The mail service's own selectors are not set up: its mail is not signed as yours",
+    "DKIM is not set up at the mail provider, so its mail is not signed as your domain",
     "RFC 5863 §3.4",
 )
 WILDCARD = Kind(
-    "dkim.wildcard", Severity.INFO, "A wildcard answers for every selector", "RFC 4592 §2"
+    "dkim.wildcard",
+    Severity.INFO,
+    "DKIM: a wildcard record answers for every selector",
+    "RFC 4592 §2",
 )
 
 _OF_CODE = {"syntax": SYNTAX, "version_not_first": SYNTAX, "duplicate_tag": SYNTAX}

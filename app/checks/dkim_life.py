@@ -16,24 +16,24 @@ from app.protocols import public_suffix, timestamps
 from app.protocols.dkim import Key
 
 KEY_OLD = Kind(
-    "dkim.key_old", Severity.LOW, "The key has been the same for over a year", "RFC 5863 §3.5"
+    "dkim.key_old", Severity.LOW, "DKIM key has not changed for more than a year", "RFC 5863 §3.5"
 )
 SHARED = Kind(
     "dkim.key_shared_across_domains",
     Severity.LOW,
-    "Another domain has the same key: who has one signs as both",
+    "DKIM key is shared with another domain, so its holder can sign for both",
     "RFC 5863 §3.1",
 )
 STALE = Kind(
     "dkim.selector_stale",
     Severity.LOW,
-    "A key that signs no mail any more is still published",
+    "DKIM key is still published but no longer signs mail",
     "RFC 5863 §3.5",
 )
 UNUSED = Kind(
     "dkim.selector_unused",
     Severity.INFO,
-    "No report tells of mail that is signed with the selector",
+    "DKIM: no report shows mail signed with this selector",
     "RFC 5863 §3.5",
 )
 KINDS = (KEY_OLD, SHARED, STALE, UNUSED)

@@ -22,41 +22,61 @@ from app.protocols import public_suffix
 from app.protocols.dmarc_discovery import Discovery
 from app.protocols.names import DomainName
 
-MISSING = Kind("dmarc.missing", Severity.CRITICAL, "No DMARC record applies", "RFC 9989 §4.7")
+MISSING = Kind(
+    "dmarc.missing",
+    Severity.CRITICAL,
+    "No DMARC record: anyone can spoof this domain",
+    "RFC 9989 §4.7",
+)
 SEVERAL = Kind(
-    "dmarc.multiple_records", Severity.CRITICAL, "Several records: none counts", "RFC 9989 §4.10"
+    "dmarc.multiple_records",
+    Severity.CRITICAL,
+    "DMARC: more than one record, so receivers ignore all of them",
+    "RFC 9989 §4.10",
 )
 SYNTAX = Kind(
-    "dmarc.syntax_error", Severity.CRITICAL, "A record receivers do not see as one", "RFC 9989 §4.8"
+    "dmarc.syntax_error",
+    Severity.CRITICAL,
+    "DMARC: malformed record, so receivers ignore it",
+    "RFC 9989 §4.8",
 )
 VERSION = Kind(
-    "dmarc.version_not_first", Severity.CRITICAL, "v=DMARC1 is not the first tag", "RFC 9989 §4.7"
+    "dmarc.version_not_first",
+    Severity.CRITICAL,
+    "DMARC: v=DMARC1 is not the first tag, so receivers ignore the record",
+    "RFC 9989 §4.7",
 )
 WRONG_PLACE = Kind(
-    "dmarc.wrong_location", Severity.HIGH, "The record does not stand at _dmarc", "RFC 9989 §4.7"
+    "dmarc.wrong_location",
+    Severity.HIGH,
+    "DMARC: record is not at _dmarc, so receivers do not find it",
+    "RFC 9989 §4.7",
 )
 UNRELATED = Kind(
-    "dmarc.unrelated_txt", Severity.LOW, "Other texts stand at _dmarc", "RFC 9989 §4.7"
+    "dmarc.unrelated_txt", Severity.LOW, "DMARC: unrelated TXT records at _dmarc", "RFC 9989 §4.7"
 )
 NOT_PROCESSED = Kind(
     "dmarc.not_processed",
     Severity.CRITICAL,
-    "Neither a policy nor a report address: receivers pass over the record",
+    "DMARC: neither a policy nor a reporting address, so receivers ignore the record",
     "RFC 9989 §4.10.1",
 )
 INHERITED = Kind(
-    "dmarc.inherited_from_org", Severity.INFO, "A parent's record applies", "RFC 9989 §4.10"
+    "dmarc.inherited_from_org",
+    Severity.INFO,
+    "DMARC: the record of a parent domain applies",
+    "RFC 9989 §4.10",
 )
 DIFFERS = Kind(
     "dmarc.org_domain_differs_psl_vs_treewalk",
     Severity.MEDIUM,
-    "Older receivers take another organizational domain",
+    "DMARC: older receivers use a different organizational domain",
     "RFC 9989 §4.10.2",
 )
 TLD_RECORD = Kind(
     "dmarc.tld_record",
     Severity.INFO,
-    "The top-level domain's record applies",
+    "DMARC: the record of the top-level domain applies",
     "RFC 9989 §4.10",
 )
 

@@ -17,41 +17,47 @@ MAX_INVALID = 30  # unreadable addresses that are told of; each comes with a rec
 MAX_PROMISED = 2  # addresses that readers of RFC 7489 promise to report to (its §6.2)
 
 RUA_MISSING = Kind(
-    "dmarc.rua_missing", Severity.MEDIUM, "Nobody gets the aggregate reports", "RFC 9989 §4.7"
+    "dmarc.rua_missing", Severity.MEDIUM, "DMARC reports go nowhere", "RFC 9989 §4.7"
 )
 RUA_INVALID = Kind(
     "dmarc.rua_invalid_uri",
     Severity.HIGH,
-    "A report address is no usable URI",
+    "DMARC: invalid reporting address (rua), so no reports are sent to it",
     "RFC 9989 §4.8",
     Verdict.WARN,
 )
 RUA_TOO_MANY = Kind(
-    "dmarc.rua_too_many", Severity.LOW, "Not every reporter sends to so many", "RFC 7489 §6.2"
+    "dmarc.rua_too_many",
+    Severity.LOW,
+    "DMARC: more than two reporting addresses, so some may get no reports",
+    "RFC 7489 §6.2",
 )
 RUA_DUPLICATE = Kind(
-    "dmarc.rua_duplicate", Severity.LOW, "A report address stands twice", "RFC 9989 §4.7"
+    "dmarc.rua_duplicate", Severity.LOW, "DMARC: reporting address listed twice", "RFC 9989 §4.7"
 )
 SIZE_SUFFIX = Kind(
-    "dmarc.size_suffix_obsolete", Severity.INFO, "A size limit has no meaning now", "RFC 9989 §4.8"
+    "dmarc.size_suffix_obsolete",
+    Severity.INFO,
+    "DMARC: size limit on a reporting address is obsolete and ignored",
+    "RFC 9989 §4.8",
 )
 UNAUTHORIZED = Kind(
     "dmarc.rua_external_unauthorized",
     Severity.HIGH,
-    "Reports are not sent: the destination does not say that it wants them",
+    "DMARC: external reporting address is not authorized, so reports are not sent",
     "RFC 9990 §4",
     Verdict.WARN,
 )
 NO_MAILBOX = Kind(
     "dmarc.rua_mailbox_no_mx",
     Severity.MEDIUM,
-    "The host of a report address takes no mail",
+    "DMARC: host of a reporting address accepts no email, so reports to it are lost",
     "RFC 5321 §5.1",
 )
 RUF_PRESENT = Kind(
     "dmarc.ruf_present_privacy",
     Severity.INFO,
-    "Failure reports may hold personal data; few reporters send them",
+    "DMARC failure reports (ruf) may contain personal data, and few receivers send them",
     "RFC 9991 §7",
 )
 KINDS = (

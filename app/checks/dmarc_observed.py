@@ -13,7 +13,7 @@ from app.protocols.dmarc import Alignment, Policy
 DIFFERS = Kind(
     "dmarc.observed_differs_from_published",
     Severity.MEDIUM,
-    "Receivers see another policy than the one that is published",
+    "DMARC: receivers see a different policy than the one published",
     "RFC 9990 §3.1",
     flaps=True,
 )

@@ -13,67 +13,76 @@ MAX_RECORD = 450  # characters, so that the answer fits one UDP packet of 512 oc
 POLICY_NONE = Kind(
     "dmarc.policy_none",
     Severity.HIGH,
-    "Mail that fails is delivered all the same: p=none",
+    "DMARC policy is p=none: mail that fails is still delivered",
     "RFC 9989 §4.7",
     Verdict.WARN,
 )
 POLICY_QUARANTINE = Kind(
     "dmarc.policy_quarantine",
     Severity.INFO,
-    "Mail that fails is treated as suspicious",
+    "DMARC policy is p=quarantine: mail that fails is treated as suspicious",
     "RFC 9989 §4.7",
 )
 MISSING_P = Kind(
-    "dmarc.policy_missing_p", Severity.MEDIUM, "No p: it counts as p=none", "RFC 9989 §4.10.1"
+    "dmarc.policy_missing_p",
+    Severity.MEDIUM,
+    "DMARC: no policy (p), so receivers assume p=none",
+    "RFC 9989 §4.10.1",
 )
 POLICY_INVALID = Kind(
     "dmarc.policy_invalid",
     Severity.CRITICAL,
-    "A policy tag has no valid value: the whole record counts as p=none, or not at all",
+    "DMARC: invalid policy value, so the record counts as p=none or not at all",
     "RFC 9989 §4.10.1",
 )
 SUBDOMAIN_WEAKER = Kind(
     "dmarc.subdomain_policy_weaker",
     Severity.HIGH,
-    "Sub-domains are protected less than the domain",
+    "DMARC: subdomains are protected less than the domain",
     "RFC 9989 §4.7",
     Verdict.WARN,
 )
 SUBDOMAIN_MISSING = Kind(
     "dmarc.subdomain_policy_missing",
     Severity.INFO,
-    "No sp: p holds for sub-domains too",
+    "DMARC: no subdomain policy (sp), so p applies to subdomains too",
     "RFC 9989 §4.7",
 )
 SP_ON_SUBDOMAIN = Kind(
     "dmarc.sp_on_subdomain",
     Severity.LOW,
-    "sp and np have no effect in a sub-domain's own record",
+    "DMARC: sp and np have no effect in the record of a subdomain",
     "RFC 9989 §4.7",
 )
 NP_MISSING = Kind(
     "dmarc.np_missing",
     Severity.INFO,
-    "No np: names that do not exist get what sub-domains get",
+    "DMARC: no np, so names that do not exist get the subdomain policy",
     "RFC 9989 §4.7",
 )
 NP_WEAKER = Kind(
     "dmarc.np_weaker",
     Severity.MEDIUM,
-    "Names that do not exist are protected less than the domain",
+    "DMARC: names that do not exist are protected less than the domain",
     "RFC 9989 §4.7",
 )
 PSD_UNEXPECTED = Kind(
-    "dmarc.psd_unexpected", Severity.MEDIUM, "psd=y: it says it is a registry", "RFC 9989 §4.7"
+    "dmarc.psd_unexpected",
+    Severity.MEDIUM,
+    "DMARC: psd=y declares the domain a registry, so its subdomains lose protection",
+    "RFC 9989 §4.7",
 )
 TESTING = Kind(
-    "dmarc.testing_mode", Severity.MEDIUM, "t=y lowers the policy by one step", "RFC 9989 §4.7"
+    "dmarc.testing_mode",
+    Severity.MEDIUM,
+    "DMARC test mode (t=y) weakens the policy by one level",
+    "RFC 9989 §4.7",
 )
 REMOVED = {
     tag: Kind(
         f"dmarc.removed_tag_{tag}",
         Severity.INFO,
-        f"{tag} was removed: only older receivers read it",
+        f"DMARC: tag {tag} was removed from the standard, so only older receivers use it",
         "RFC 9989 §C.5.2",
     )
     for tag in ("pct", "rf", "ri")
@@ -81,37 +90,55 @@ REMOVED = {
 PCT = Kind(
     "dmarc.pct_below_100",
     Severity.MEDIUM,
-    "Older receivers apply the policy to a part of the mail, newer ones to all",
+    "DMARC: pct is below 100, so older receivers apply the policy to only part of the mail",
     "RFC 7489 §6.3",
 )
-UNKNOWN_TAG = Kind("dmarc.unknown_tag", Severity.INFO, "A tag nobody reads", "RFC 9989 §4.7")
+UNKNOWN_TAG = Kind(
+    "dmarc.unknown_tag", Severity.INFO, "DMARC: unknown tag ignored", "RFC 9989 §4.7"
+)
 DUPLICATE_TAG = Kind(
-    "dmarc.duplicate_tag", Severity.LOW, "A tag stands twice: the first counts", "RFC 9989 §4.7"
+    "dmarc.duplicate_tag",
+    Severity.LOW,
+    "DMARC: duplicate tag, so only the first value counts",
+    "RFC 9989 §4.7",
 )
 NOT_A_TAG = Kind(
-    "dmarc.malformed_tag", Severity.LOW, "A part of the record is no tag", "RFC 9989 §4.8"
+    "dmarc.malformed_tag", Severity.LOW, "DMARC: malformed tag ignored", "RFC 9989 §4.8"
 )
-FO_INVALID = Kind("dmarc.fo_invalid", Severity.LOW, "fo cannot be read", "RFC 9989 §4.7")
+FO_INVALID = Kind(
+    "dmarc.fo_invalid",
+    Severity.LOW,
+    "DMARC: invalid fo value, so receivers use fo=0",
+    "RFC 9989 §4.7",
+)
 ALIGNMENT_INVALID = Kind(
     "dmarc.alignment_invalid",
     Severity.MEDIUM,
-    "adkim or aspf cannot be read: relaxed",
+    "DMARC: invalid adkim or aspf value, so receivers use relaxed alignment",
     "RFC 9989 §4.7",
 )
 ALIGNMENT_STRICT = Kind(
     "dmarc.alignment_strict_risk",
     Severity.INFO,
-    "Mail of sub-domains and of many services does not align",
+    "DMARC: strict alignment, so mail of subdomains and of many services does not align",
     "RFC 9989 §4.4",
 )
-TAG_INVALID = Kind("dmarc.tag_invalid", Severity.LOW, "t or psd cannot be read", "RFC 9989 §4.8")
+TAG_INVALID = Kind(
+    "dmarc.tag_invalid",
+    Severity.LOW,
+    "DMARC: invalid t or psd value, so receivers use the default",
+    "RFC 9989 §4.8",
+)
 TOO_LONG = Kind(
-    "dmarc.record_too_long", Severity.LOW, "The record is longer than advised", "RFC 7208 §3.4"
+    "dmarc.record_too_long",
+    Severity.LOW,
+    "DMARC record is longer than recommended",
+    "RFC 7208 §3.4",
 )
 NOT_LOCKED = Kind(
     "dmarc.not_locked_down",
     Severity.MEDIUM,
-    "The domain sends no mail: p=reject costs nothing",
+    "DMARC: domain sends no email, but its policy is not p=reject",
     "RFC 9989 §7.4",
 )
 

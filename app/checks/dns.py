@@ -19,12 +19,15 @@ from app.checks.contract import (
 from app.protocols import public_suffix
 
 NOT_FOUND = Kind(
-    "dns.domain_not_found", Severity.CRITICAL, "The domain does not exist", "RFC 1035 §4.1.1"
+    "dns.domain_not_found",
+    Severity.CRITICAL,
+    "Domain does not exist in DNS (expired or mistyped?)",
+    "RFC 1035 §4.1.1",
 )
 INDETERMINATE = Kind(
     "dns.lookup_indeterminate",
     Severity.INFO,
-    "Look-ups of the domain fail (SERVFAIL)",
+    "DNS: lookups of this domain fail (SERVFAIL), so it cannot be reached",
     "RFC 2308 §7",
     # Nobody can reach the domain now; whether that lasts is not known, so it is no alert.
     verdict=Verdict.FAIL,
@@ -32,34 +35,42 @@ INDETERMINATE = Kind(
 LAME = Kind(
     "dns.delegation_lame",
     Severity.MEDIUM,
-    "A name server's name has no address",
+    "DNS: a name server has no address, so lookups sent to it fail",
     "RFC 1912 §2.8",
     flaps=True,
 )
 TAKEOVER = Kind(
     "dns.ns_takeover_risk",
     Severity.CRITICAL,
-    "A name server's domain is not registered: whoever registers it answers for yours",
+    "DNS name server points to an unregistered domain (takeover risk)",
     "RFC 1912 §2.8",
 )
-SINGLE = Kind("dns.ns_single", Severity.MEDIUM, "The zone has only one name server", "RFC 2182 §5")
+SINGLE = Kind(
+    "dns.ns_single",
+    Severity.MEDIUM,
+    "DNS: only one name server, so a single failure takes the domain offline",
+    "RFC 2182 §5",
+)
 NS_ALIAS = Kind(
-    "dns.ns_points_to_cname", Severity.LOW, "A name server's name is an alias", "RFC 2181 §10.3"
+    "dns.ns_points_to_cname",
+    Severity.LOW,
+    "DNS: an NS record points to an alias (CNAME), which some resolvers do not follow",
+    "RFC 2181 §10.3",
 )
 ALIAS_AT_APEX = Kind(
     "dns.cname_at_record",
     Severity.MEDIUM,
-    "An alias stands beside other records",
+    "DNS: CNAME at the zone apex, which hides other records from some resolvers",
     "RFC 1034 §3.6.2",
 )
 DANGLING = Kind(
-    "dns.dangling_cname", Severity.HIGH, "An alias points to a name that does not exist",
+    "dns.dangling_cname", Severity.HIGH, "DNS: CNAME points to a name that does not exist",
     "RFC 1034 §3.6.2",
 )  # fmt: skip
 OVER_UDP = Kind(
     "dns.answer_over_udp",
     Severity.LOW,
-    "The TXT records do not fit into one UDP answer",
+    "DNS: TXT records do not fit into one UDP response, so lookups need TCP",
     "RFC 7208 §3.4",
 )
 

@@ -15,14 +15,14 @@ from app.checks.contract import Finding, Fix, Kind, Severity, Subject
 INCONSISTENT = Kind(
     "dns.ns_inconsistent",
     Severity.MEDIUM,
-    "The zone's name servers contradict each other",
+    "DNS: name servers disagree, so answers depend on which one is queried",
     "RFC 1034 §4.2.2",
     flaps=True,
 )
 NOT_AUTHORITATIVE = Kind(
     "dns.ns_not_authoritative",
     Severity.MEDIUM,
-    "A name server does not serve the zone",
+    "DNS: a listed name server does not serve the zone, so lookups sent to it fail",
     "RFC 1912 §2.8",
     flaps=True,
 )

@@ -15,35 +15,38 @@ from app.protocols import timestamps
 MISSING = Kind(
     "dnssec.missing",
     Severity.LOW,
-    "The zone is not signed: answers can be forged",
+    "DNSSEC is not enabled",
     "RFC 9364 §1.1",
     verdict=Verdict.INFO,
 )
 BOGUS = Kind(
     "dnssec.bogus",
     Severity.CRITICAL,
-    "Signatures do not validate: the domain is gone for validating resolvers",
+    "DNSSEC is broken: the domain is unreachable for validating resolvers",
     "RFC 4035 §5.5",
 )
 WEAK_ALGORITHM = Kind(
     "dnssec.algorithm_deprecated",
     Severity.MEDIUM,
-    "The zone is signed with an algorithm that validators give up",
+    "DNSSEC uses a deprecated algorithm that validators are dropping",
     "RFC 8624 §3.1; RFC 9905 §2",
 )
 WEAK_DIGEST = Kind(
-    "dnssec.digest_deprecated", Severity.LOW, "A DS record has a SHA-1 digest", "RFC 8624 §3.3"
+    "dnssec.digest_deprecated",
+    Severity.LOW,
+    "DNSSEC: a DS record uses a SHA-1 digest, which is deprecated",
+    "RFC 8624 §3.3",
 )
 EXPIRING = Kind(
     "dnssec.expiring_rrsig",
     Severity.HIGH,
-    "Signatures run out soon: they were not renewed when it was time",
+    "DNSSEC signatures expire soon because they were not renewed in time",
     "RFC 6781 §4.4.2",
 )
 NOT_APPLICABLE = Kind(
     "dnssec.not_applicable",
     Severity.INFO,
-    "The domain does not exist: there is nothing to sign",
+    "DNSSEC: the domain does not exist, so there is nothing to sign",
     "RFC 8020 §2",
     verdict=Verdict.INFO,
 )

@@ -24,86 +24,131 @@ from app.protocols.mta_sts import Mode, Policy
 PATH = "/.well-known/mta-sts.txt"
 SHORT_AGE = 7 * 86_400  # seconds; RFC 8461 §3.2 wants weeks
 
-MISSING = Kind("mta_sts.missing", Severity.LOW, "No MTA-STS record", "RFC 8461 §3.1", Verdict.INFO)
-SEVERAL = Kind(
-    "mta_sts.multiple_records", Severity.HIGH, "Several records: senders use none", "RFC 8461 §3.1"
+MISSING = Kind(
+    "mta_sts.missing",
+    Severity.LOW,
+    "MTA-STS is not set up, so senders do not require verified TLS",
+    "RFC 8461 §3.1",
+    Verdict.INFO,
 )
-SYNTAX = Kind("mta_sts.record_syntax", Severity.HIGH, "Senders cannot use it", "RFC 8461 §3.1")
-ID_INVALID = Kind("mta_sts.id_invalid", Severity.HIGH, "The id is no valid id", "RFC 8461 §3.1")
+SEVERAL = Kind(
+    "mta_sts.multiple_records",
+    Severity.HIGH,
+    "MTA-STS: more than one record, so senders ignore all of them",
+    "RFC 8461 §3.1",
+)
+SYNTAX = Kind(
+    "mta_sts.record_syntax",
+    Severity.HIGH,
+    "MTA-STS record is invalid, so senders ignore it",
+    "RFC 8461 §3.1",
+)
+ID_INVALID = Kind(
+    "mta_sts.id_invalid",
+    Severity.HIGH,
+    "MTA-STS: invalid policy id, so senders ignore the record",
+    "RFC 8461 §3.1",
+)
 UNREACHABLE = Kind(
     "mta_sts.policy_unreachable",
     Severity.HIGH,
-    "There is a record, but no policy",
+    "MTA-STS: policy cannot be fetched, so senders cannot apply it",
     "RFC 8461 §3.3",
     flaps=True,
 )
 REDIRECTED = Kind(
     "mta_sts.policy_redirected",
     Severity.HIGH,
-    "Senders do not follow redirects",
+    "MTA-STS: policy host redirects, which senders do not follow",
     "RFC 8461 §3.3",
     flaps=True,
 )
 TLS_FAILED = Kind(
     "mta_sts.policy_tls_failed",
     Severity.HIGH,
-    "The certificate does not count",
+    "MTA-STS: untrusted certificate on the policy host, so senders ignore the policy",
     "RFC 8461 §3.3",
     flaps=True,
 )
 CONTENT_TYPE = Kind(
-    "mta_sts.policy_content_type", Severity.LOW, "The policy is not text/plain", "RFC 8461 §3.2"
+    "mta_sts.policy_content_type",
+    Severity.LOW,
+    "MTA-STS policy is not served as text/plain, so some senders refuse it",
+    "RFC 8461 §3.2",
 )
 TOO_LARGE = Kind(
-    "mta_sts.policy_too_large", Severity.HIGH, "The policy is over 64 KiB", "RFC 8461 §3.3"
+    "mta_sts.policy_too_large", Severity.HIGH, "MTA-STS policy exceeds 64 KiB", "RFC 8461 §3.3"
 )
 LINE_ENDINGS = Kind(
-    "mta_sts.policy_line_endings", Severity.HIGH, "Lines do not end properly", "RFC 8461 §3.2"
+    "mta_sts.policy_line_endings",
+    Severity.HIGH,
+    "MTA-STS policy uses wrong line endings",
+    "RFC 8461 §3.2",
 )
 POLICY_SYNTAX = Kind(
-    "mta_sts.policy_syntax", Severity.HIGH, "Senders cannot read the policy", "RFC 8461 §3.2"
+    "mta_sts.policy_syntax", Severity.HIGH, "MTA-STS policy is invalid", "RFC 8461 §3.2"
 )
 POLICY_VERSION = Kind(
-    "mta_sts.policy_version", Severity.HIGH, "The policy has no version: STSv1", "RFC 8461 §3.2"
+    "mta_sts.policy_version",
+    Severity.HIGH,
+    "MTA-STS policy does not declare version STSv1, so senders ignore it",
+    "RFC 8461 §3.2",
 )
 MX_MISSING = Kind(
-    "mta_sts.mx_missing_in_policy", Severity.HIGH, "The policy names no MX host", "RFC 8461 §3.2"
+    "mta_sts.mx_missing_in_policy",
+    Severity.HIGH,
+    "MTA-STS policy lists no mail servers, so it is invalid",
+    "RFC 8461 §3.2",
 )
 MISMATCH = Kind(
-    "mta_sts.policy_mismatch", Severity.MEDIUM, "An MX host is not in the policy", "RFC 8461 §4.1"
+    "mta_sts.policy_mismatch",
+    Severity.MEDIUM,
+    "MTA-STS: mail server missing from the policy, so mail to it is refused",
+    "RFC 8461 §4.1",
 )
-MODE_NONE = Kind("mta_sts.mode_none", Severity.LOW, "The policy is switched off", "RFC 8461 §5")
+MODE_NONE = Kind(
+    "mta_sts.mode_none", Severity.LOW, "MTA-STS policy is disabled (mode none)", "RFC 8461 §5"
+)
 MODE_TESTING = Kind(
-    "mta_sts.mode_testing", Severity.LOW, "Failures are reported, mail is sent", "RFC 8461 §5"
+    "mta_sts.mode_testing",
+    Severity.LOW,
+    "MTA-STS is in testing mode: failures are reported, but mail is still delivered",
+    "RFC 8461 §5",
 )
 AGE_SHORT = Kind(
-    "mta_sts.max_age_short", Severity.LOW, "Senders forget the policy in days", "RFC 8461 §3.2"
+    "mta_sts.max_age_short",
+    Severity.LOW,
+    "MTA-STS: max_age is under a week, so senders forget the policy in days",
+    "RFC 8461 §3.2",
 )
 AGE_LONG = Kind(
-    "mta_sts.max_age_too_long", Severity.HIGH, "max_age is over a year: invalid", "RFC 8461 §3.2"
+    "mta_sts.max_age_too_long",
+    Severity.HIGH,
+    "MTA-STS: max_age is over a year, so the policy is invalid",
+    "RFC 8461 §3.2",
 )
 MX_CERT = Kind(
     "mta_sts.mx_cert_invalid_under_enforce",
     Severity.CRITICAL,
-    "Senders that enforce the policy do not deliver: an MX host's TLS cannot be trusted",
+    "MTA-STS: mail server's TLS cannot be trusted, so senders that enforce the policy do not deliver",
     "RFC 8461 §4.2",
 )
 CERT_EXPIRING = Kind(
     "mta_sts.policy_cert_expiring",
     Severity.MEDIUM,
-    "The certificate of the policy's host ends soon",
+    "MTA-STS: certificate of the policy host expires soon",
     "RFC 8461 §3.3",
 )
 BESIDE_DANE = Kind(
     "mta_sts.conflicts_with_dane",
     Severity.INFO,
-    "Senders that know both go by DANE, which MTA-STS must not override",
+    "MTA-STS and DANE are both set up: senders that support both use DANE",
     "RFC 8461 §2",
 )
 ID_UNCHANGED = Kind(
     "mta_sts.policy_changed_id_unchanged",
     Severity.HIGH,
-    "The policy changed, its id did not: senders keep the old one",
+    "MTA-STS: policy changed but its id did not, so senders keep the old policy",
     "RFC 8461 §3.1",
 )
 

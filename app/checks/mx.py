@@ -21,45 +21,65 @@ from app.checks.contract import (
 )
 
 MISSING = Kind(
-    "mx.missing", Severity.MEDIUM, "The domain cannot receive mail: no MX record", "RFC 5321 §5.1"
+    "mx.missing", Severity.MEDIUM, "No MX record: the domain cannot receive email", "RFC 5321 §5.1"
 )
 IMPLICIT = Kind(
     "mx.implicit",
     Severity.LOW,
-    "No MX record: mail goes to the host of the domain's own address",
+    "No MX record: senders deliver to the domain's own address",
     "RFC 5321 §5.1",
 )
-NULL_OK = Kind("mx.null_mx_ok", Severity.INFO, "The domain accepts no mail", "RFC 7505 §3")
+NULL_OK = Kind(
+    "mx.null_mx_ok", Severity.INFO, "Null MX: the domain accepts no email", "RFC 7505 §3"
+)
 NULL_MIXED = Kind(
     "mx.null_mx_mixed",
     Severity.HIGH,
-    "A null MX stands beside other MX records",
+    "MX: null MX next to other MX records, so some mail may be lost",
     "RFC 7505 §3",
 )
 NULL_MISSING = Kind(
     "mx.null_mx_missing",
     Severity.LOW,
-    "A parked domain does not say that it accepts no mail",
+    "MX: parked domain has no null MX, so it appears to accept email",
     "RFC 7505 §1",
 )
 NULL_UNEXPECTED = Kind(
     "mx.null_mx_unexpected",
     Severity.HIGH,
-    "The domain is meant to receive mail, but its null MX refuses it",
+    "MX: null MX on a domain that should receive email, so all of it is refused",
     "RFC 7505 §4",
 )
-NO_ADDRESS = Kind("mx.host_no_address", Severity.HIGH, "An MX host has no address", "RFC 5321 §5.1")
-TO_ALIAS = Kind("mx.points_to_cname", Severity.MEDIUM, "An MX host is an alias", "RFC 2181 §10.3")
+NO_ADDRESS = Kind(
+    "mx.host_no_address",
+    Severity.HIGH,
+    "MX: mail server has no address, so senders cannot deliver to it",
+    "RFC 5321 §5.1",
+)
+TO_ALIAS = Kind(
+    "mx.points_to_cname",
+    Severity.MEDIUM,
+    "MX: record points to an alias (CNAME), which some senders refuse",
+    "RFC 2181 §10.3",
+)
 TO_IP = Kind(
-    "mx.points_to_ip", Severity.HIGH, "An MX record has an address, not a name", "RFC 5321 §5.1"
+    "mx.points_to_ip",
+    Severity.HIGH,
+    "MX: record contains an IP address instead of a host name, so senders skip it",
+    "RFC 5321 §5.1",
 )
 NOT_PUBLIC = Kind(
     "mx.host_not_public",
     Severity.HIGH,
-    "An MX host has an address that cannot be reached from outside",
+    "MX: mail server has a non-public address, which senders cannot reach",
     "RFC 6890 §2.2.2",
 )
-NO_IPV6 = Kind("mx.ipv6_missing", Severity.INFO, "No MX host has an IPv6 address", "RFC 3974 §2")
+NO_IPV6 = Kind(
+    "mx.ipv6_missing",
+    Severity.INFO,
+    "MX: no mail server has an IPv6 address, so IPv6-only senders cannot deliver",
+    "RFC 3974 §2",
+)
 
 # Not is_global: that also refuses the documentation networks that examples are made of.
 _UNREACHABLE = [

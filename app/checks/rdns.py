@@ -19,12 +19,15 @@ from app.checks.contract import (
 )
 
 MISSING = Kind(
-    "rdns.missing", Severity.LOW, "An MX host's address has no reverse name", "RFC 1912 §2.1"
+    "rdns.missing",
+    Severity.LOW,
+    "Reverse DNS: mail server address has no PTR record, so receivers may distrust its mail",
+    "RFC 1912 §2.1",
 )
 MISMATCH = Kind(
     "rdns.mismatch",
     Severity.LOW,
-    "The reverse name of an MX host's address does not lead back to it",
+    "Reverse DNS: PTR name does not resolve back to the mail server's address",
     "RFC 8601 §3",
 )
 

@@ -24,67 +24,102 @@ from app.protocols import spf as protocol
 NEAR_LIMIT = 8  # look-ups from which one more service may be one too many
 
 SEVERAL = Kind(
-    "spf.multiple_records", Severity.CRITICAL, "Several SPF records: none counts", "RFC 7208 §4.5"
+    "spf.multiple_records",
+    Severity.CRITICAL,
+    "SPF: more than one record, so every check fails (permerror)",
+    "RFC 7208 §4.5",
 )
 SYNTAX = Kind(
-    "spf.syntax_error", Severity.CRITICAL, "Receivers cannot read the record", "RFC 7208 §4.6"
+    "spf.syntax_error",
+    Severity.CRITICAL,
+    "SPF: syntax error in the record, so every check fails (permerror)",
+    "RFC 7208 §4.6",
 )
 UNKNOWN = Kind(
-    "spf.unknown_mechanism", Severity.CRITICAL, "A mechanism does not exist", "RFC 7208 §4.6.1"
+    "spf.unknown_mechanism",
+    Severity.CRITICAL,
+    "SPF: unknown mechanism in the record, so every check fails (permerror)",
+    "RFC 7208 §4.6.1",
 )
 REPEATED = Kind(
-    "spf.modifier_repeated", Severity.CRITICAL, "redirect or exp stands twice", "RFC 7208 §6"
+    "spf.modifier_repeated", Severity.CRITICAL, "SPF has a duplicate redirect/exp", "RFC 7208 §6"
 )
 SENDER_ID = Kind(
-    "spf.sender_id_record", Severity.INFO, "A Sender ID record: nobody reads it", "RFC 6686 §6"
+    "spf.sender_id_record",
+    Severity.INFO,
+    "SPF: obsolete Sender ID record (spf2.0), which receivers ignore",
+    "RFC 6686 §6",
 )
 TOO_MANY = Kind(
-    "spf.too_many_lookups", Severity.CRITICAL, "More than ten look-ups", "RFC 7208 §4.6.4"
+    "spf.too_many_lookups",
+    Severity.CRITICAL,
+    "SPF needs more than 10 DNS lookups, so it fails",
+    "RFC 7208 §4.6.4",
 )
-NEAR = Kind("spf.near_lookup_limit", Severity.LOW, "Nearly ten look-ups", "RFC 7208 §4.6.4")
+NEAR = Kind(
+    "spf.near_lookup_limit",
+    Severity.LOW,
+    "SPF is close to the limit of 10 DNS lookups",
+    "RFC 7208 §4.6.4",
+)
 VOIDS = Kind(
     "spf.too_many_void_lookups",
     Severity.MEDIUM,
-    "More than two look-ups find nothing",
+    "SPF: more than two lookups return nothing, so checks may fail (permerror)",
     "RFC 7208 §4.6.4",
 )
 MX_MANY = Kind(
-    "spf.mx_too_many_addresses", Severity.MEDIUM, "mx finds over ten hosts", "RFC 7208 §4.6.4"
+    "spf.mx_too_many_addresses",
+    Severity.MEDIUM,
+    "SPF: an mx term finds more than 10 hosts, so checks fail (permerror)",
+    "RFC 7208 §4.6.4",
 )
 NOT_FOUND = Kind(
-    "spf.include_not_found", Severity.CRITICAL, "An include names nothing", "RFC 7208 §5.2"
+    "spf.include_not_found",
+    Severity.CRITICAL,
+    "SPF include points to a domain that does not exist, so checks fail (permerror)",
+    "RFC 7208 §5.2",
 )
 NO_RECORD = Kind(
     "spf.include_missing_record",
     Severity.CRITICAL,
-    "An include leads to a name without SPF",
+    "SPF include points to a domain without SPF, so checks fail (permerror)",
     "RFC 7208 §5.2",
 )
 BAD_INCLUDE = Kind(
-    "spf.include_invalid", Severity.CRITICAL, "An include leads to a bad record", "RFC 7208 §5.2"
+    "spf.include_invalid",
+    Severity.CRITICAL,
+    "SPF include points to an invalid record, so checks fail (permerror)",
+    "RFC 7208 §5.2",
 )
 INCLUDE_LOOP = Kind(
-    "spf.include_loop", Severity.CRITICAL, "Includes lead back to themselves", "RFC 7208 §5.2"
+    "spf.include_loop",
+    Severity.CRITICAL,
+    "SPF: includes form a loop, so checks fail (permerror)",
+    "RFC 7208 §5.2",
 )
 REDIRECT_LOOP = Kind(
-    "spf.redirect_loop", Severity.CRITICAL, "Redirects lead back to themselves", "RFC 7208 §6.1"
+    "spf.redirect_loop",
+    Severity.CRITICAL,
+    "SPF: redirects form a loop, so checks fail (permerror)",
+    "RFC 7208 §6.1",
 )
 TAKEOVER = Kind(
     "spf.include_takeover_risk",
     Severity.CRITICAL,
-    "An include names a domain that anybody can register",
+    "SPF include points to an unregistered domain (takeover risk)",
     "RFC 7208 §11.2",
 )
 EXP_PROBLEM = Kind(
     "spf.exp_problem",
     Severity.LOW,
-    "The explanation for refused mail cannot be used",
+    "SPF: the explanation for rejected mail (exp) cannot be used",
     "RFC 7208 §6.2",
 )
 NOT_LOCKED = Kind(
     "spf.not_locked_down",
     Severity.MEDIUM,
-    "The domain sends no mail, but its SPF lets somebody",
+    "SPF: domain sends no email, but its record still allows senders",
     "RFC 7208 §10.1.2",
 )
 

@@ -12,7 +12,7 @@ from app.protocols import names, timestamps
 DRIFT = Kind(
     "spf.vendor_include_drift",
     Severity.LOW,
-    "A service that you include lets others send than it did",
+    "SPF: a service you include changed its list of allowed senders",
     "RFC 7208 §5.2",
     verdict=Verdict.OK,  # services move all the time: to be known, and no blemish
 )

@@ -14,49 +14,77 @@ BROAD_TOTAL = 1 << 20  # addresses of IPv4, each once
 
 Prefix = tuple[int, int, int]  # version, length, and the bits of that length
 
-ALL_PASS = Kind("spf.all_pass", Severity.CRITICAL, "Anybody may send", "RFC 7208 §5.1")
+ALL_PASS = Kind(
+    "spf.all_pass",
+    Severity.CRITICAL,
+    "SPF ends in +all: anyone may send as this domain",
+    "RFC 7208 §5.1",
+)
 ALL_NEUTRAL = Kind(
-    "spf.all_neutral", Severity.MEDIUM, "The record says nothing of others: ?all", "RFC 7208 §8.2"
+    "spf.all_neutral",
+    Severity.MEDIUM,
+    "SPF ends in ?all: receivers learn nothing about other senders",
+    "RFC 7208 §8.2",
 )
 ALL_MISSING = Kind(
-    "spf.all_missing", Severity.MEDIUM, "The record has no end: others are neutral", "RFC 7208 §4.7"
+    "spf.all_missing",
+    Severity.MEDIUM,
+    'SPF has no "all" term, so other senders are treated as neutral',
+    "RFC 7208 §4.7",
 )
 ALL_SOFTFAIL = Kind(
-    "spf.all_softfail", Severity.INFO, "Others are marked, not refused: ~all", "RFC 7208 §8.5"
+    "spf.all_softfail",
+    Severity.INFO,
+    "SPF ends in ~all: other senders are marked, not rejected",
+    "RFC 7208 §8.5",
 )
 AFTER_ALL = Kind(
-    "spf.terms_after_all", Severity.MEDIUM, "Terms behind all have no effect", "RFC 7208 §5.1"
+    "spf.terms_after_all", Severity.MEDIUM, 'SPF terms after "all" are ignored', "RFC 7208 §5.1"
 )
 REDIRECT_WITH_ALL = Kind(
-    "spf.redirect_with_all", Severity.MEDIUM, "redirect has no effect beside all", "RFC 7208 §6.1"
+    "spf.redirect_with_all",
+    Severity.MEDIUM,
+    'SPF redirect is ignored because the record has "all"',
+    "RFC 7208 §6.1",
 )
 MODIFIERS_FIRST = Kind(
     "spf.modifiers_before_mechanisms",
     Severity.INFO,
-    "Modifiers belong at the end of the record",
+    "SPF modifiers belong at the end of the record",
     "RFC 7208 §6",
 )
 PTR_USED = Kind(
-    "spf.ptr_used", Severity.LOW, "ptr is slow and unreliable: do not use it", "RFC 7208 §5.5"
+    "spf.ptr_used", Severity.LOW, "SPF uses ptr, which is slow and unreliable", "RFC 7208 §5.5"
 )
 EXISTS_MACRO = Kind(
-    "spf.exists_macro", Severity.INFO, "What a macro stands for is not seen here", "RFC 7208 §7"
+    "spf.exists_macro",
+    Severity.INFO,
+    "SPF uses a macro, so the allowed senders depend on each message",
+    "RFC 7208 §7",
 )
 BROAD_IP = Kind(
-    "spf.overly_broad_ip", Severity.MEDIUM, "Very many addresses may send", "RFC 7208 §5.6"
+    "spf.overly_broad_ip",
+    Severity.MEDIUM,
+    "SPF allows a very large number of addresses to send",
+    "RFC 7208 §5.6",
 )
 OPEN_NETWORK = Kind(
     "spf.open_network",
     Severity.CRITICAL,
-    "A network as wide as everybody may send",
+    "SPF allows half of all addresses or more, so almost anyone may send as this domain",
     "RFC 7208 §5.6",
 )
-REDUNDANT_IP = Kind("spf.redundant_ip", Severity.LOW, "An address is listed twice", "RFC 7208 §5.6")
+REDUNDANT_IP = Kind(
+    "spf.redundant_ip", Severity.LOW, "SPF lists the same address more than once", "RFC 7208 §5.6"
+)
 DUPLICATE_INCLUDE = Kind(
-    "spf.duplicate_include", Severity.LOW, "An include is paid for twice", "RFC 7208 §4.6.4"
+    "spf.duplicate_include",
+    Severity.LOW,
+    "SPF lists the same include twice, which wastes DNS lookups",
+    "RFC 7208 §4.6.4",
 )
 TOO_LONG = Kind(
-    "spf.record_too_long", Severity.LOW, "The record is longer than advised", "RFC 7208 §3.4"
+    "spf.record_too_long", Severity.LOW, "SPF record is longer than recommended", "RFC 7208 §3.4"
 )
 
 KINDS = (

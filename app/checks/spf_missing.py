@@ -7,23 +7,34 @@ from app.checks.answers import Answers
 from app.checks.contract import Finding, Fix, Kind, Severity, Subject, Usage
 from app.protocols import spf as protocol
 
-MISSING = Kind("spf.missing", Severity.HIGH, "No SPF record", "RFC 7208 §3")
+MISSING = Kind(
+    "spf.missing",
+    Severity.HIGH,
+    "No SPF record: receivers cannot tell who may send as this domain",
+    "RFC 7208 §3",
+)
 BAD_VERSION = Kind(
-    "spf.bad_version", Severity.CRITICAL, "The version is not v=spf1: no record", "RFC 7208 §4.5"
+    "spf.bad_version",
+    Severity.CRITICAL,
+    "SPF: record does not start with v=spf1, so receivers ignore it",
+    "RFC 7208 §4.5",
 )
 WHITESPACE = Kind(
-    "spf.leading_whitespace", Severity.CRITICAL, "A blank before v=spf1: no record", "RFC 7208 §4.5"
+    "spf.leading_whitespace",
+    Severity.CRITICAL,
+    "SPF: text before v=spf1, so receivers ignore the record",
+    "RFC 7208 §4.5",
 )
 WRONG_PLACE = Kind(
     "spf.record_in_wrong_place",
     Severity.LOW,
-    "An SPF record stands at a name where receivers do not look",
+    "SPF: record at a name where receivers do not look, so it has no effect",
     "RFC 7208 §4.4",
 )
 TYPE_99 = Kind(
     "spf.deprecated_type99",
     Severity.INFO,
-    "A record of the type SPF: receivers read TXT only",
+    "SPF: record of the obsolete type SPF (99), which receivers ignore",
     "RFC 7208 §3.1",
 )
 KINDS = (MISSING, BAD_VERSION, WHITESPACE, WRONG_PLACE, TYPE_99)

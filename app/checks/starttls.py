@@ -21,75 +21,78 @@ from app.checks.expiry import ends_soon
 MISSING = Kind(
     "starttls.missing",
     Severity.HIGH,
-    "An MX host takes mail in clear text only",
+    "STARTTLS: mail server does not offer TLS, so mail is sent to it unencrypted",
     "RFC 3207 §2",
     flaps=True,
 )
 OLD_VERSION = Kind(
     "starttls.version_deprecated",
     Severity.HIGH,
-    "An MX host does not speak TLS 1.2 or later",
+    "STARTTLS: mail server does not support TLS 1.2 or later",
     "RFC 8996 §1",
     flaps=True,
 )
 NO_TLS13 = Kind(
-    "starttls.no_tls13", Severity.LOW, "An MX host does not speak TLS 1.3", "RFC 9325 §3.1.1"
+    "starttls.no_tls13",
+    Severity.LOW,
+    "STARTTLS: mail server does not support TLS 1.3",
+    "RFC 9325 §3.1.1",
 )
 EXPIRED = Kind(
     "starttls.cert_expired",
     Severity.HIGH,
-    "The certificate of an MX host has expired",
+    "STARTTLS: mail server certificate has expired",
     "RFC 5280 §4.1.2.5",
 )
 EXPIRING = Kind(
     "starttls.cert_expiring",
     Severity.MEDIUM,
-    "The certificate of an MX host ends soon",
+    "STARTTLS: mail server certificate expires soon",
     "RFC 5280 §4.1.2.5",
 )
 MISMATCH = Kind(
     "starttls.cert_host_mismatch",
     Severity.MEDIUM,
-    "The certificate of an MX host is for another name",
+    "STARTTLS: mail server certificate is for a different host name",
     "RFC 9525 §6",
     flaps=True,
 )
 UNTRUSTED = Kind(
     "starttls.cert_untrusted",
     Severity.MEDIUM,
-    "No public CA vouches for the certificate of an MX host",
+    "STARTTLS: mail server certificate is not issued by a public CA",
     "RFC 5280 §6",
     flaps=True,
 )
 WEAK_KEY = Kind(
     "starttls.cert_weak_key",
     Severity.MEDIUM,
-    "The key of an MX host's certificate, or of its CA's, is too short",
+    "STARTTLS: mail server certificate, or that of its CA, has a key that is too short",
     "RFC 9325 §4.5",
 )
 WEAK_SIGNATURE = Kind(
     "starttls.cert_weak_signature",
     Severity.MEDIUM,
-    "The certificate of an MX host is signed with a hash that nobody trusts",
+    "STARTTLS: mail server certificate is signed with an insecure hash",
     "RFC 9325 §4.5",
 )
 KEY_USAGE = Kind(
     "starttls.cert_key_usage",
     Severity.MEDIUM,
-    "The certificate of an MX host is not one for servers",
+    "STARTTLS: mail server certificate is not valid for servers",
     "RFC 5280 §4.2.1.12",
 )
 STRIPPED = Kind(
     "starttls.stripped_between_probes",
     Severity.HIGH,
-    "An MX host offered TLS before and does not now: somebody may take it away",
+    "STARTTLS: mail server no longer offers TLS (possible downgrade attack)",
     "RFC 3207 §6",
     flaps=True,
 )
 NOT_TESTED = Kind(
     "starttls.not_tested",
     Severity.INFO,
-    "MX hosts are not connected to from here",
+    "STARTTLS: mail servers were not tested",
     "RFC 3207 §2",
     verdict=Verdict.INFO,
 )

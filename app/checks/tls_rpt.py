@@ -19,33 +19,47 @@ from app.checks.contract import (
 from app.protocols import mta_sts, tags, tlsrpt
 from app.protocols.tlsrpt import Record
 
-MISSING = Kind("tls_rpt.missing", Severity.LOW, "No TLS-RPT record", "RFC 8460 §3", Verdict.INFO)
+MISSING = Kind(
+    "tls_rpt.missing",
+    Severity.LOW,
+    "TLS-RPT is not set up, so you do not learn about TLS failures",
+    "RFC 8460 §3",
+    Verdict.INFO,
+)
 MISSING_WITH_STS = Kind(
     "tls_rpt.missing_with_mta_sts",
     Severity.MEDIUM,
-    "MTA-STS without reports: failures go unseen",
+    "TLS-RPT is missing although MTA-STS is in use, so failures go unnoticed",
     "RFC 8460 §1",
 )
 SEVERAL = Kind(
-    "tls_rpt.multiple_records", Severity.HIGH, "Several records: senders use none", "RFC 8460 §3"
+    "tls_rpt.multiple_records",
+    Severity.HIGH,
+    "TLS-RPT: more than one record, so senders ignore all of them",
+    "RFC 8460 §3",
 )
 SYNTAX = Kind(
-    "tls_rpt.syntax_error", Severity.HIGH, "Senders do not see the record as one", "RFC 8460 §3"
+    "tls_rpt.syntax_error",
+    Severity.HIGH,
+    "TLS-RPT: malformed record, so senders ignore it",
+    "RFC 8460 §3",
 )
-RUA_MISSING = Kind("tls_rpt.rua_missing", Severity.HIGH, "The record has no rua", "RFC 8460 §3")
+RUA_MISSING = Kind(
+    "tls_rpt.rua_missing", Severity.HIGH, "TLS-RPT: no reporting address (rua)", "RFC 8460 §3"
+)
 RUA_INVALID = Kind(
     "tls_rpt.rua_invalid_scheme",
     Severity.HIGH,
-    "Senders cannot report to an address of rua",
+    "TLS-RPT: invalid reporting address (rua), so senders cannot report to it",
     "RFC 8460 §3",
 )
 RUA_DUPLICATE = Kind(
-    "tls_rpt.rua_duplicate", Severity.LOW, "A report address stands twice", "RFC 8460 §3"
+    "tls_rpt.rua_duplicate", Severity.LOW, "TLS-RPT: reporting address listed twice", "RFC 8460 §3"
 )
 UNREACHABLE = Kind(
     "tls_rpt.https_endpoint_unreachable",
     Severity.LOW,
-    "The host of a report address does not exist, or has no address",
+    "TLS-RPT: host of a reporting address has no DNS address, so reports to it are lost",
     "RFC 8460 §3",
 )
 MAX_ASKED = 10  # hosts of report addresses: each costs questions, and a record may name hundreds

@@ -1,4 +1,4 @@
-"""What is looked for in a domain's DNS; ``CHECKS`` is the registry, in the order of a report."""
+"""The checks of a domain; ``CHECKS`` lists them in the order in which a report shows them."""
 
 from app.checks.bimi import bimi
 from app.checks.caa import caa

@@ -1,6 +1,6 @@
-"""What DNS and policy servers can answer, as values, and the door through which checks ask for it.
+"""The answers of DNS and policy servers as values, and the interface by which checks query them.
 
-An answer is definite: there is this, or there is nothing. Whatever is neither is ``Undetermined``.
+An answer is definite: it has records, or there are none. Every other case is ``Undetermined``.
 """
 
 from abc import ABC, abstractmethod
@@ -10,11 +10,11 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 
 class Undetermined(Exception):
-    """DNS or a server could not be asked, or would not say. It is never a finding.
+    """DNS or a server could not be queried, or did not answer. It is never a finding.
 
     reason  ``servfail``, ``refused``, ``timeout``, ``budget``, ``network``, ``garbage``,
-            ``unvalidated`` (the resolver does not say that it has validated what is signed), or
-            of a name server that is asked itself a failure of ``Page`` or ``truncated``
+            ``unvalidated`` (the resolver does not confirm that it validated signed records), or for
+            a direct query to a name server a failure of ``Page`` or ``truncated``
     """
 
     def __init__(self, name: str, rdtype: str, reason: str) -> None:
@@ -35,7 +35,7 @@ class Mx:
 
 @dataclass(frozen=True, slots=True)
 class Soa:
-    """The SOA fields that anybody here needs (RFC 1035 §3.3.13)."""
+    """The SOA fields that the checks need (RFC 1035 §3.3.13)."""
 
     mname: str
     rname: str
@@ -72,9 +72,9 @@ class Caa:
 
 
 class Signature(NamedTuple):
-    """When an RRSIG begins and ends to hold, in epoch seconds (RFC 4034 §3.1.5).
+    """The validity period of an RRSIG, in epoch seconds (RFC 4034 §3.1.5).
 
-    covered  the number of the type that it is over
+    covered  the number of the record type that it signs
     """
 
     covered: int
@@ -88,14 +88,14 @@ Rdata = str | Mx | Soa | Tlsa | Caa
 
 
 class Answer(NamedTuple):
-    """One definite answer of DNS: what there is, or that there is nothing.
+    """One definite answer of DNS: the records, or that there are none.
 
-    rcode          ``NOERROR`` or ``NXDOMAIN``; anything else was raised as ``Undetermined``
-    aliases        the CNAME chain followed, the last one being the owner of ``rdatas``
+    rcode          ``NOERROR`` or ``NXDOMAIN``; anything else raises ``Undetermined``
+    aliases        the CNAME chain that was followed; the last one is the owner of ``rdatas``
     rdatas         empty for NXDOMAIN and for NODATA
-    ttl            seconds, the least in the answer (of the SOA for a negative one)
+    ttl            seconds, the lowest in the answer (of the SOA for a negative answer)
     authenticated  the AD bit, as the resolver set it
-    signatures     those over ``rdatas``; asked for with SOA, NS and DNSKEY only
+    signatures     the RRSIGs of ``rdatas``; requested with SOA, NS and DNSKEY only
     """
 
     name: str
@@ -109,16 +109,16 @@ class Answer(NamedTuple):
 
     @property
     def exists(self) -> bool:
-        """The name exists, if only as an empty non-terminal (RFC 8020; RFC 9989 §3.2.13)."""
+        """Whether the name exists, even as an empty non-terminal (RFC 8020; RFC 9989 §3.2.13)."""
         return self.rcode == "NOERROR"
 
 
 class ServerAnswer(NamedTuple):
-    """What one name server says itself, without asking others.
+    """The answer of one name server that was queried directly.
 
     rcode          ``NOERROR``, ``NXDOMAIN``, ``REFUSED``, ``SERVFAIL`` … or its number
-    authoritative  the AA bit: it serves the zone
-    rdatas         of the name and type in question
+    authoritative  the AA bit: the server serves the zone
+    rdatas         the records of the queried name and type
     """
 
     server: str
@@ -129,7 +129,7 @@ class ServerAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send; the Host and framing headers are added to it. Checks only ever GET."""
+    """The request to send; Host and framing headers are added to it. Checks only use GET."""
 
     method: Literal["GET", "POST"] = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -141,11 +141,11 @@ class Request:
 class Page:
     """One definite answer to an HTTPS request.
 
-    status          the HTTP status; 0 if there was none
-    failure         ``None``, or why nothing was read: ``tls`` (certificate; see ``detail``),
+    status          the HTTP status; 0 without a response
+    failure         ``None``, or why there is no response: ``tls`` (certificate; see ``detail``),
                     ``redirect``, ``too_large``, ``refused_address`` (not public), ``no_address``
-    not_after       end of the server's certificate, RFC 3339, where the handshake got that far
-    retry_after     the header of that name
+    not_after       expiry of the server's certificate, RFC 3339, if the handshake got that far
+    retry_after     the ``Retry-After`` header
     """
 
     url: str
@@ -159,13 +159,13 @@ class Page:
 
 
 class Handshake(NamedTuple):
-    """What a mail host said of TLS.
+    """The TLS probe of a mail host.
 
     version    ``TLSv1.2``, ``TLSv1.3``
     trouble    ``version`` (nothing newer than TLS 1.1), ``expired``, ``host_mismatch``,
-               ``weak_key``, ``weak_signature``, ``key_usage`` or ``untrusted``; ``detail`` has the
-               words of the library
-    not_after  end of a certificate without trouble, RFC 3339
+               ``weak_key``, ``weak_signature``, ``key_usage`` or ``untrusted``; ``detail`` is the
+               error text of the TLS library
+    not_after  expiry of a certificate without trouble, RFC 3339
     """
 
     host: str
@@ -177,55 +177,55 @@ class Handshake(NamedTuple):
 
 
 class Answers(ABC):
-    """The one door of a check to the outside. Errors and time-outs raise ``Undetermined``.
+    """The interface of checks to the network. Errors and timeouts raise ``Undetermined``.
 
-    query_count  questions that went out on the network so far
+    query_count  the number of queries sent to the network so far
     """
 
     query_count: int = 0
 
     @abstractmethod
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
-        """The definite answer for (name, rdtype); CNAMEs are followed, to 8 hops."""
+        """The definite answer for (name, rdtype); up to 8 CNAMEs are followed."""
 
     @abstractmethod
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
-        """``GET https://host/path`` through the SSRF-safe door; no redirect is followed.
+        """The response to ``GET https://host/path``; no private address, no redirects.
 
-        request  what to send instead
+        request  the request to send instead
         """
 
     async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
-        """What the name server itself says, asked directly at its public address."""
+        """The answer of the name server, queried directly at its public address."""
         raise Undetermined(f"{name}@{server}", rdtype, "network")
 
     async def shake_hands(self, host: str) -> Handshake:
-        """What the mail host says of TLS, by connecting to it; checks are given what was seen."""
+        """The TLS probe of a mail host, by connecting to it; checks only read stored probes."""
         raise Undetermined(host, "SMTP", "network")
 
-    def ask_ahead(self, *questions: tuple[str, str]) -> None:  # noqa: B027 - saves time, no more
-        """Have these (name, type) asked at once, for ``ask`` to wait for one after another.
+    def ask_ahead(self, *questions: tuple[str, str]) -> None:  # noqa: B027 - an optional optimization
+        """Send the queries for these (name, type) pairs now; ``ask`` then waits for each answer.
 
-        So a check needs no task for each of its questions. It never raises: ``ask`` says what
-        became of a question.
+        So a check needs no task for each query. This method never raises: ``ask`` returns the answer or
+        raises.
         """
 
     async def txt(self, name: str) -> tuple[str, ...]:
-        """The TXT values at the name, each RR's strings joined (RFC 7208 §3.3)."""
+        """The TXT values at the name, with the strings of each record joined (RFC 7208 §3.3)."""
         return tuple(text for text in (await self.ask(name, "TXT")).rdatas if isinstance(text, str))
 
     async def mx(self, name: str) -> tuple[Mx, ...]:
-        """The MX records, best preference first, then by name."""
-        found = [mx for mx in (await self.ask(name, "MX")).rdatas if isinstance(mx, Mx)]
-        return tuple(sorted(found, key=lambda mx: (mx.preference, mx.host)))
+        """The MX records, most preferred first, then by name."""
+        records = [mx for mx in (await self.ask(name, "MX")).rdatas if isinstance(mx, Mx)]
+        return tuple(sorted(records, key=lambda mx: (mx.preference, mx.host)))
 
     async def hosts(self, name: str, rdtype: Literal["NS", "CNAME", "PTR"]) -> tuple[str, ...]:
         """The host names that records of this type point to, sorted."""
-        found = (await self.ask(name, rdtype)).rdatas
-        return tuple(sorted(host for host in found if isinstance(host, str)))
+        rdatas = (await self.ask(name, rdtype)).rdatas
+        return tuple(sorted(host for host in rdatas if isinstance(host, str)))
 
     async def exists(self, name: str) -> bool:
-        """False for NXDOMAIN only (RFC 9989 §3.2.13)."""
+        """Whether the name exists: False for NXDOMAIN only (RFC 9989 §3.2.13)."""
         return (await self.ask(name, "A")).exists
 
 
@@ -234,7 +234,7 @@ OpenAnswers = Callable[[], Answers]
 
 
 async def or_unseen(part: Awaitable[T]) -> "T | Undetermined":
-    """What ``part`` gives, or why it could not be seen: for parts that are judged one by one."""
+    """The result of ``part``, or why it could not be queried, for parts with separate findings."""
     try:
         return await part
     except Undetermined as error:
@@ -242,12 +242,12 @@ async def or_unseen(part: Awaitable[T]) -> "T | Undetermined":
 
 
 class Door(ABC):
-    """Where ``Answers`` come from: the network of this process, or a dictionary in tests."""
+    """The source of ``Answers``: the network of this process, or a dictionary in tests."""
 
     @abstractmethod
     def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
-        """What ``main`` returns, run to its end in an event loop of its own.
+        """The result of ``main``, run to completion in a new event loop.
 
-        main  is given a function that opens ``Answers``: one call a scan, each with a budget of its
-              own, all sharing what is under way and what was heard
+        main  receives a function that opens ``Answers``: one call for each scan, each with its own
+              budget, and all share queries in flight and cached answers
         """

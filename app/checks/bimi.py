@@ -1,4 +1,4 @@
-"""BIMI: whether receivers that show logos would show the domain's (draft-brand-indicators)."""
+"""BIMI: whether mail receivers would show the logo of the domain (draft-brand-indicators)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -85,10 +85,10 @@ DECLINED = Kind(
     logic_version=2,
 )
 async def bimi(subject: Subject, dns: Answers) -> Outcome:
-    """The record of the default selector, its logo, and whether DMARC lets it be shown.
+    """Check the record of the default selector, its logo, and whether DMARC allows to show it.
 
     facts  record, record_valid, record_at, logo, authority, declined, dmarc_enforced;
-           authority_names, authority_not_after of its certificate, if that can be read
+           authority_names, authority_not_after of the certificate, if it can be read
     """
     walk = await dmarc_walk.walk(subject.domain, dns)
     at, texts = await _find(subject.domain, walk.org_domain, dns)
@@ -97,12 +97,14 @@ async def bimi(subject: Subject, dns: Answers) -> Outcome:
     if not records:
         if attempts := [text for text in texts if protocol.is_attempt(text)]:
             facts: dict[str, Any] = {"record": True, "record_valid": False}
-            return Outcome(facts, SYNTAX.at(name, record=attempts[0], reason="not v=BIMI1 first"))
+            return Outcome(
+                facts, SYNTAX.at(name, record=attempts[0], reason="does not start with v=BIMI1")
+            )
         return Outcome({"record": False}, MISSING.at(name))
     facts = {"record": True, "record_valid": False, "record_at": at}
     if len(records) > 1:
-        why = "Receivers use none of several records."
-        back = "Publish the old records again."
+        why = "Receivers ignore all records if there is more than one. Keep one."
+        back = "Publish the previous records again."
         fix = Fix("replace", name, "TXT", "\n".join(records), records[0], back, why)
         return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
     try:
@@ -123,25 +125,27 @@ async def _shown(
     dns: Answers,
     facts: dict[str, Any],
 ) -> Outcome:
-    """Whether the logo of the record would be shown; ``facts`` are those of the record."""
+    """The outcome for a usable record with these ``facts``: logo, certificate and DMARC."""
     is_enforced = await _is_enforced(walk, dns)
-    found = [] if is_enforced else [NOT_ENFORCED.at(subject.domain, org_domain=walk.org_domain)]
-    logo, faults = await _of_logo(record, dns)
-    found += faults
+    findings = [] if is_enforced else [NOT_ENFORCED.at(subject.domain, org_domain=walk.org_domain)]
+    logo, logo_findings = await _of_logo(record, dns)
+    findings += logo_findings
     if record.a is None:
-        found.append(VMC_MISSING.at(f"default._bimi.{facts['record_at']}"))
+        findings.append(VMC_MISSING.at(f"default._bimi.{facts['record_at']}"))
     else:
         domains = (subject.domain, walk.org_domain)
-        certified, faults = await bimi_evidence.examine(dns, record.a, domains, subject.now, logo)
+        certified, certificate_findings = await bimi_evidence.examine(
+            dns, record.a, domains, subject.now, logo
+        )
         facts |= certified
-        found += faults
-    return Outcome(facts | {"dmarc_enforced": is_enforced}, *found)
+        findings += certificate_findings
+    return Outcome(facts | {"dmarc_enforced": is_enforced}, *findings)
 
 
 async def _find(
     domain: DomainName, org_domain: DomainName, dns: Answers
 ) -> tuple[DomainName, Sequence[str]]:
-    """Where the record is looked for, and the TXT values there: the domain, else its org domain."""
+    """The domain, or else its organizational domain, and the TXT values at its BIMI name."""
     texts = await dns.txt(f"default._bimi.{domain}")
     if org_domain != domain and not any(map(protocol.is_attempt, texts)):
         return org_domain, await dns.txt(f"default._bimi.{org_domain}")
@@ -149,27 +153,27 @@ async def _find(
 
 
 async def _is_enforced(walk: dmarc_walk.Walk, dns: Answers) -> bool:
-    """Quarantine or reject, for the author's domain and for all of the organizational domain."""
-    found = await dmarc_walk.discover(walk, dns)
+    """Whether p is quarantine or reject for the domain and for its whole organizational domain."""
+    discovery = await dmarc_walk.discover(walk, dns)
     at_org = walk.records.get(walk.org_domain)
     below = dmarc_discovery.policy_of(at_org, is_own=False)[0] if at_org else Policy.REJECT
-    return not {found.effective_policy, below} & {None, dmarc.Policy.NONE}
+    return not {discovery.effective_policy, below} & {None, dmarc.Policy.NONE}
 
 
 async def _of_logo(record: Record, dns: Answers) -> tuple[bytes | None, list[Finding]]:
-    """The logo as it is served, None if it is not; and what is wrong with it."""
+    """The logo as served (None if it is not) and the findings about it."""
     if record.l is None:
         return None, []
     page = await bimi_evidence.fetch(dns, record.l)
     if reason := bimi_evidence.trouble(page):
         return None, [UNREACHABLE.at(record.l, reason=reason, status=page.status)]
     problems = bimi_logo.problems(page.body)
-    found = []
+    findings = []
     others = [problem.reason for problem in problems if problem is not Problem.NOT_SQUARE]
     if others:
-        found.append(NOT_TINY.at(record.l, problems=others))
+        findings.append(NOT_TINY.at(record.l, problems=others))
     if Problem.NOT_SQUARE in problems:
-        found.append(NOT_SQUARE.at(record.l))
+        findings.append(NOT_SQUARE.at(record.l))
     if page.content_type.partition(";")[0].strip().lower() != "image/svg+xml":
-        found.append(CONTENT_TYPE.at(record.l, content_type=page.content_type))
-    return page.body, found
+        findings.append(CONTENT_TYPE.at(record.l, content_type=page.content_type))
+    return page.body, findings

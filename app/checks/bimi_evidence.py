@@ -1,4 +1,4 @@
-"""The certificate behind a BIMI logo: whether receivers that want one would take it."""
+"""The mark certificate of a BIMI logo, and whether receivers would accept it."""
 
 import hashlib
 from collections.abc import Iterable
@@ -55,16 +55,16 @@ KINDS = (UNREACHABLE, INVALID, EXPIRED, EXPIRING, MISMATCH, CHAIN, LOGO_MISMATCH
 
 
 async def fetch(dns: Answers, uri: Uri) -> Page:
-    """What is served there; a port other than that of https: is a failure by itself."""
+    """The response of the server at ``uri``; a port other than 443 counts as a failure."""
     parts = urlsplit(uri)
     if parts.port not in (None, 443):
-        return Page(uri, failure="port", detail="only the port of https: is asked here")
+        return Page(uri, failure="port", detail="only port 443 is queried")
     target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
     return await dns.fetch(str(uri.host), target)
 
 
 def trouble(page: Page) -> str | None:
-    """Why nothing was served, for people."""
+    """Why the server returned no file, as text for people; None if it did."""
     if page.failure or page.status != 200:
         return page.detail or page.failure or f"HTTP status {page.status}"
     return None
@@ -75,8 +75,8 @@ async def examine(
 ) -> tuple[dict[str, Any], list[Finding]]:
     """The facts and findings of the certificate at ``uri``.
 
-    domains  those that show the logo: it must be for one of them
-    logo     as it is published; None if it is not known
+    domains  the domains that show the logo; the certificate must be for one of them
+    logo     the published file; None if it is not known
     """
     page = await fetch(dns, uri)
     if reason := trouble(page):
@@ -87,16 +87,16 @@ async def examine(
         return {}, [INVALID.at(uri, reason=str(error))]
     ends = timestamps.text(certificate.not_after)
     facts = {"authority_names": list(certificate.names), "authority_not_after": ends}
-    found = []
+    findings = []
     if not certificate.covers(domains):
-        found.append(MISMATCH.at(uri, names=list(certificate.names)))
+        findings.append(MISMATCH.at(uri, names=list(certificate.names)))
     if certificate.chain_fault:
-        found.append(CHAIN.at(uri, reason=certificate.chain_fault))
+        findings.append(CHAIN.at(uri, reason=certificate.chain_fault))
     if logo is not None and certificate.shows(logo) is False:
-        found.append(LOGO_MISMATCH.at(uri, logo_sha256=hashlib.sha256(logo).hexdigest()))
+        findings.append(LOGO_MISMATCH.at(uri, logo_sha256=hashlib.sha256(logo).hexdigest()))
     if (finding := _of_end(uri, certificate, ends, now)) is not None:
-        found.append(finding)
-    return facts, found
+        findings.append(finding)
+    return facts, findings
 
 
 def _of_end(

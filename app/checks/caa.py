@@ -1,4 +1,4 @@
-"""Who may issue certificates for the domain, and for the host of its MTA-STS policy."""
+"""Which CAs may issue certificates for the domain, and for the host of its MTA-STS policy."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -43,10 +43,10 @@ _ISSUER = re.compile(
 
 @check("caa", finds=(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN), logic_version=1)
 async def caa(subject: Subject, dns: Answers) -> Outcome:
-    """Which CAs may issue certificates for the domain, and for the host of its MTA-STS policy.
+    """Check which CAs may issue certificates for the domain and for its MTA-STS policy host.
 
-    facts   record, found_at (where the set that counts is, or None), issue, issuewild, issuemail
-            (CAs, sorted; empty: see issue, or nobody), iodef
+    facts   record, found_at (the name of the set that applies, or None), issue, issuewild,
+            issuemail (CAs, sorted; empty: ``issue`` applies, or no CA is allowed), iodef
     source  RFC 8659 §3, §4; RFC 9495
     """
     policy_host = f"mta-sts.{subject.domain}"
@@ -69,9 +69,10 @@ async def caa(subject: Subject, dns: Answers) -> Outcome:
 
 
 async def _relevant(name: str, dns: Answers) -> tuple[str | None, tuple[Caa, ...]]:
-    """The first set that is not empty from the name up to its TLD, and whose it is.
+    """The first non-empty set from the name up to its TLD, and the name that has it.
 
-    One after another: a CA stops at the first as well, so that a failure above it is no matter.
+    Names are queried one after another: a CA stops at the first set too, so a failure above it does
+    not matter.
     """
     while name:
         records = await _set(name, dns)
@@ -87,8 +88,8 @@ async def _set(name: str, dns: Answers) -> tuple[Caa, ...]:
 
 
 def _issuers(records: Sequence[Caa], tag: str) -> list[str]:
-    found = {_issuer(record.value) for record in records if record.tag.lower() == tag}
-    return sorted(issuer for issuer in found if issuer)
+    issuers = {_issuer(record.value) for record in records if record.tag.lower() == tag}
+    return sorted(issuer for issuer in issuers if issuer)
 
 
 def _issuer(value: str) -> str | None:
@@ -98,17 +99,17 @@ def _issuer(value: str) -> str | None:
 
 
 def _about(owner: str, records: Sequence[Caa]) -> Iterator[Finding]:
-    """What is to be said of one set; nothing of an empty one."""
+    """Findings about one set; none for an empty one."""
     unknown = [
         record for record in records if record.flags & CRITICAL and record.tag.lower() not in _KNOWN
     ]
     if unknown:
-        why = "A CA that does not know a critical property must refuse to issue."
+        why = "CAs that do not know a critical property must refuse to issue. Remove the record."
         yield UNKNOWN_CRITICAL.at(owner, fix=_removal(owner, unknown, why), records=_texts(unknown))
     issuing = [record for record in records if record.tag.lower() in ISSUERS]
     unreadable = [record for record in issuing if _issuer(record.value) is None]
     if unreadable:
-        why = "CAs take a value that they cannot read for one that allows nobody."
+        why = "CAs treat a value that they cannot read as allowing no CA. Correct or remove it."
         yield SYNTAX.at(owner, fix=_removal(owner, unreadable, why), records=_texts(unreadable))
     issue = [_issuer(record.value) for record in issuing if record.tag.lower() == "issue"]
     if issue and set(issue) == {""}:
@@ -122,7 +123,11 @@ def _texts(records: Sequence[Caa]) -> list[str]:
 def _removal(owner: str, records: Sequence[Caa], why: str) -> Fix:
     before = "\n".join(_texts(records))
     return Fix(
-        "remove", owner, "CAA", before, None,
+        action="remove",
+        name=owner,
+        type="CAA",
+        before=before,
+        after=None,
         rollback=f"Publish {owner}. CAA again: {before}",
         why=why,
-    )  # fmt: skip
+    )

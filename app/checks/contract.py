@@ -1,8 +1,8 @@
-"""What a check is: it asks DNS, and says what it saw, or that it could not see.
+"""The types of checks, findings and results, and ``judge``, which runs one check.
 
 A check is a coroutine over ``Answers``. It never catches ``Undetermined``: ``judge`` turns it into
-the verdict of that name, so that a failed look-up can never read as "missing" (RFC 2308 §7,
-RFC 9989 §4.10.1).
+the verdict of that name, so that a failed lookup is never reported as a missing record
+(RFC 2308 §7, RFC 9989 §4.10.1).
 """
 
 import logging
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Verdict(StrEnum):
-    """What a check says of a domain, from best to worst; the last is no judgement at all."""
+    """The result of a check, from best to worst; ``UNDETERMINED`` means that there is no result."""
 
     OK = "ok"
     INFO = "info"
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much a finding or an alert matters, worst first."""
+    """The severity of a finding or an alert, worst first."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -51,7 +51,7 @@ _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Usage(StrEnum):
-    """What a domain is used for; it changes what is expected of it."""
+    """What a domain is used for; the checks expect different records for each usage."""
 
     BOTH = "sends-and-receives"
     SENDS = "sends-only"
@@ -66,13 +66,13 @@ _VERDICT_OF = {
     Severity.LOW: Verdict.WARN,
     Severity.INFO: Verdict.OK,
 }
-MAX_SEEN_SELECTORS = 30  # of one subject; there may be more when there are so many
-MAX_OF_KIND = 30  # findings: a record may be made to give thousands, each as large as the record
+MAX_SEEN_SELECTORS = 30  # of one subject; with this many, the list may be incomplete
+MAX_OF_KIND = 30  # findings: a hostile record could cause thousands, each as large as itself
 _BADNESS = [Verdict.OK, Verdict.INFO, Verdict.WARN, Verdict.FAIL]
 
 
 class Fix(NamedTuple):
-    """What to change in DNS, exactly, how to take it back, and why.
+    """The exact change to make in DNS, how to undo it, and the reason for it.
 
     action  ``publish``, ``replace`` or ``remove``
     """
@@ -87,17 +87,17 @@ class Fix(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The characters of what it would change."""
+        """The number of characters in the records of the change."""
         return len(self.before or "") + len(self.after or "") + len(self.rollback)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of finding. Its code is public API and never changes its meaning.
+    """A type of finding. Its code is public API and never changes its meaning.
 
-    flaps    whether it depends on more than DNS says: an alert waits for a second definite sight
-    verdict  what the check's verdict becomes at least; unless given it follows from the severity,
-             ``info`` being no blemish
+    flaps    whether it depends on more than DNS; an alert then waits for a second definite scan
+    verdict  the best verdict that the check can have with this finding; by default it follows from
+             the severity, and ``info`` leaves it ``ok``
     """
 
     code: str
@@ -115,13 +115,19 @@ class Kind:
         severity: Severity | None = None,
         **evidence: Any,
     ) -> "Finding":
-        """A finding of this kind about ``name``; ``evidence`` must be JSON."""
-        return Finding(self, name, evidence, fix, severity or self.severity)
+        """A finding of this type about ``name``; ``evidence`` must be JSON."""
+        return Finding(
+            kind=self,
+            subject=name,
+            evidence=evidence,
+            fix=fix,
+            severity=severity or self.severity,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check saw at one name; (kind.code, subject) is unique within a domain."""
+    """A problem or an observation at one name; (kind.code, subject) is unique within a domain."""
 
     kind: Kind
     subject: str
@@ -131,44 +137,44 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
-        """What it makes of the check's verdict at least."""
+        """The best verdict that the check can have with this finding."""
         return self.kind.verdict or _VERDICT_OF[self.severity]
 
 
 class Outcome:
-    """What a check saw, whole; of findings of the same kind about the same name the first counts.
+    """The facts and findings of a check; only the first finding per code and subject counts.
 
-    facts     JSON; names as in the documentation of the checks; ``findings_left_out`` is how many
-              there were beyond the first ``MAX_OF_KIND`` of their kind
-    definite  False where the verdict stands but says nothing about what other findings have become
-              (a server that does not answer): no alert is opened or resolved on it
+    facts     JSON; names as in the documentation of the checks; ``findings_left_out`` is the number
+              of findings beyond the first ``MAX_OF_KIND`` of their type
+    definite  False if the verdict holds, but other findings may have been missed (a server does not
+              answer): no alert is opened or resolved because of it
     """
 
     __slots__ = ("definite", "facts", "findings")
 
     def __init__(self, facts: Mapping[str, Any], *findings: Finding, definite: bool = True) -> None:
-        if len(findings) <= 1:  # mostly
+        if len(findings) <= 1:  # the most common case
             self.findings, self.facts, self.definite = findings, facts, definite
             return
-        first = {(found.kind.code, found.subject): found for found in reversed(findings)}
-        wanted = {id(found) for found in first.values()}
+        first = {(finding.kind.code, finding.subject): finding for finding in reversed(findings)}
+        unique_ids = {id(finding) for finding in first.values()}
         counts = Counter[str]()
-        kept = []
-        for found in findings:
-            if id(found) in wanted:
-                counts[found.kind.code] += 1
-                if counts[found.kind.code] <= MAX_OF_KIND:
-                    kept.append(found)
-        left_out = counts.total() - len(kept)
-        self.findings = tuple(kept)
+        retained = []
+        for finding in findings:
+            if id(finding) in unique_ids:
+                counts[finding.kind.code] += 1
+                if counts[finding.kind.code] <= MAX_OF_KIND:
+                    retained.append(finding)
+        left_out = counts.total() - len(retained)
+        self.findings = tuple(retained)
         self.facts = {**facts, "findings_left_out": left_out} if left_out else facts
         self.definite = definite
 
     @property
     def verdict(self) -> Verdict:
-        """The worst that a finding makes of it; ``ok`` without any."""
+        """The worst verdict of the findings; ``ok`` without any."""
         return max(
-            (found.verdict for found in self.findings), key=_BADNESS.index, default=Verdict.OK
+            (finding.verdict for finding in self.findings), key=_BADNESS.index, default=Verdict.OK
         )
 
 
@@ -179,11 +185,11 @@ def concluded(
     *,
     is_whole: bool = True,
 ) -> Outcome:
-    """What was seen of a subject of many parts; seen in part, it is never "ok".
+    """The outcome of a check with several parts; it is never "ok" if a part could not be queried.
 
-    unseen    why parts could not be seen: blemishes of the others stand, but are not definite
-    is_whole  False if less was seen than is needed to say what has become of other findings
-    raises    Undetermined, the first of ``unseen``, if nothing is bad enough to stand alone
+    unseen    why parts could not be queried; findings about the others are kept, but not definite
+    is_whole  False if too little is known to tell whether earlier findings still apply
+    raises    Undetermined, the first of ``unseen``, if no finding makes the verdict warn or fail
     """
     outcome = Outcome(facts, *findings, definite=is_whole and not unseen)
     if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
@@ -192,14 +198,14 @@ def concluded(
 
 
 def unasked(**beyond: int) -> dict[str, int]:
-    """The facts that say how many were not looked at, where a limit left any out."""
+    """The facts that say how many items a limit excluded from the check; empty if none."""
     return {name: count for name, count in beyond.items() if count > 0}
 
 
 class ObservedPolicy(NamedTuple):
-    """What a reporter says was the domain's DMARC policy; tags as written, None if not said.
+    """The DMARC policy that a reporter observed; tags as written, None if not reported.
 
-    begin_at  when the time begins that it reports of
+    begin_at  the begin of the reported period
     """
 
     reporter: str
@@ -212,15 +218,15 @@ class ObservedPolicy(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is examined, and what its owner says of it.
+    """The domain to check, and what is known about it.
 
-    dkim_selectors  those the owner named
-    seen_selectors  (selector, domain) of signatures in reports by the domain or one below it
-    known           the facts of each check's last definite judgement
+    dkim_selectors  the selectors that the owner named
+    seen_selectors  (selector, domain) of signatures in reports, by the domain or one below it
+    known           the facts of each check's last definite result
     shared_keys     the account's other domains with the same DKIM key, by SHA-256 of the key
-    observed        the last policy that each reporter of the last days has told of
-    handshakes      what was lately seen of mail hosts, by name; None if they are not connected to
-    now             when it is examined; without it nothing is said of what ends soon
+    observed        the latest policy that each reporter of the last days observed
+    handshakes      the latest TLS probes of mail hosts, by name; None if probes are disabled
+    now             the time of the scan; without it, nothing can expire soon
     """
 
     domain: DomainName
@@ -239,7 +245,7 @@ Run = Callable[[Subject, Answers], Awaitable[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question about a domain. ``logic_version`` rises when its judgement changes."""
+    """One check of a domain. ``logic_version`` rises when the same answers get another result."""
 
     name: str
     finds: tuple[Kind, ...]
@@ -248,16 +254,16 @@ class Check:
 
 
 def check(name: str, *, finds: Sequence[Kind], logic_version: int = 1) -> Callable[[Run], Check]:
-    """Make a check of a coroutine; ``finds`` lists every kind it can yield."""
+    """Turn a coroutine into a check; ``finds`` lists every type of finding that it can have."""
     return lambda run: Check(name, tuple(finds), logic_version, run)
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one check said in one scan.
+    """The result of one check in one scan.
 
-    definite  False if undetermined, or if the outcome says so: then it opens and closes no alert
-    reason    why it is undetermined, for people
+    definite  False if undetermined or if the outcome is not definite: no alert opens or closes
+    reason    why it is undetermined, as text for people
     """
 
     check: str
@@ -272,7 +278,7 @@ class Judgement:
 
 
 async def judge(check: Check, subject: Subject, dns: Answers) -> Judgement:
-    """What the check says of the subject; undetermined if DNS fails it, or by a bug (logged)."""
+    """The result of the check; undetermined if DNS fails, or because of a bug (logged)."""
     witness = Witness(dns)
     started = time.monotonic()
     outcome: Outcome | None = None
@@ -281,9 +287,9 @@ async def judge(check: Check, subject: Subject, dns: Answers) -> Judgement:
         outcome = await check.run(subject, witness)
     except Undetermined as error:
         reason = str(error)
-    except Exception:  # a bug in one check costs only its own judgement
+    except Exception:  # a bug in one check must not stop the others
         logger.exception("check failed", extra={"check": check.name, "domain": subject.domain})
-        reason = "the check failed; this is a defect of the service"
+        reason = "the check failed because of an internal error"
     verdict = outcome.verdict if outcome else Verdict.UNDETERMINED
     facts = outcome.facts if outcome else {"undetermined": True}
     findings, records = outcome.findings if outcome else (), witness.records()
@@ -306,15 +312,15 @@ async def judge(check: Check, subject: Subject, dns: Answers) -> Judgement:
 def _bounded(
     facts: Mapping[str, Any], findings: Sequence[Finding]
 ) -> tuple[Mapping[str, Any], tuple[Finding, ...]]:
-    """The same, with long texts cut; a fix is exact, or it is none."""
+    """Facts and findings with long texts truncated; a fix that is too long is left out."""
     allowance = evidence.Allowance()
     facts = allowance.bounded(facts)
     return facts, tuple(
         replace(
-            found,
-            subject=evidence.shortened(found.subject, evidence.MAX_SUBJECT),
-            evidence=allowance.bounded(found.evidence),
-            fix=found.fix if found.fix and allowance.fits(found.fix.size) else None,
+            finding,
+            subject=evidence.shortened(finding.subject, evidence.MAX_SUBJECT),
+            evidence=allowance.bounded(finding.evidence),
+            fix=finding.fix if finding.fix and allowance.fits(finding.fix.size) else None,
         )
-        for found in findings
+        for finding in findings
     )

@@ -1,6 +1,6 @@
-"""Whether senders can hold the MX hosts' certificates against TLSA records.
+"""Whether senders can verify the certificates of the MX hosts with TLSA records (DANE).
 
-The certificates themselves are not seen here: that a record fits its host takes an SMTP session.
+The check does not see the certificates: comparing them with the records takes an SMTP session.
 """
 
 from collections.abc import Iterator, Sequence
@@ -89,10 +89,10 @@ UNSUITABLE = Kind(
     logic_version=1,
 )
 async def dane(subject: Subject, dns: Answers) -> Outcome:
-    """Whether the MX hosts have TLSA records that senders can use, protected by DNSSEC.
+    """Check that the MX hosts have TLSA records that senders can use, protected by DNSSEC.
 
-    facts   tlsa_hosts (MX hosts with TLSA records, best first), dnssec (their records and the MX
-            set are validated), null_mx, hosts_unasked (beyond ten, if any)
+    facts   tlsa_hosts (MX hosts with TLSA records, by preference), dnssec (their records and the
+            MX set are validated), null_mx, hosts_unasked (beyond ten, if any)
     source  RFC 7672 §2.2, §3.1; RFC 6698 §2.1
     """
     answer = await dns.ask(subject.domain, "MX")
@@ -108,21 +108,22 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
     }
     if not names:
         return Outcome(facts, NOT_APPLICABLE.at(subject.domain))
-    asked = names[:MAX_HOSTS]
-    seen = await look(asked, dns)
-    hosts = [host for host in seen if isinstance(host, Host)]
-    unseen = [host for host in seen if isinstance(host, Undetermined)]
-    armed = [host for host in hosts if host.records]
-    facts["tlsa_hosts"] = [host.host for host in armed]
-    facts["dnssec"] = answer.authenticated and all(host.secure for host in armed)
-    findings = [found for host in hosts for found in _about(host)]
-    if not unseen or armed:  # else "missing" would be said of hosts that were not seen
+    results = await look(names[:MAX_HOSTS], dns)
+    hosts = [host for host in results if isinstance(host, Host)]
+    unseen = [host for host in results if isinstance(host, Undetermined)]
+    hosts_with_records = [host for host in hosts if host.records]
+    facts["tlsa_hosts"] = [host.host for host in hosts_with_records]
+    facts["dnssec"] = answer.authenticated and all(host.secure for host in hosts_with_records)
+    findings = [finding for host in hosts for finding in _about(host)]
+    if (
+        not unseen or hosts_with_records
+    ):  # else hosts that could not be queried would count as missing
         findings += _coverage(subject.domain, hosts, answer)
     return concluded(facts, findings, unseen)
 
 
 def _coverage(domain: str, hosts: Sequence[Host], mx: Answer) -> Iterator[Finding]:
-    """What is to be said of the hosts together."""
+    """Findings about all hosts together."""
     bare = [host for host in hosts if not host.records and not host.failure]
     if len(bare) == len(hosts):
         yield MISSING.at(domain, hosts=[host.host for host in bare], dnssec=mx.authenticated)
@@ -134,7 +135,7 @@ def _coverage(domain: str, hosts: Sequence[Host], mx: Answer) -> Iterator[Findin
 
 
 def _about(host: Host) -> Iterator[Finding]:
-    """What is to be said of one host; nothing if it just has no records."""
+    """Findings about one host; none if it has no records."""
     if host.failure:
         yield BOGUS.at(host.owner, host=host.host, reason=host.failure.reason)
         return
@@ -143,12 +144,17 @@ def _about(host: Host) -> Iterator[Finding]:
     faults = {str(tlsa): reason for tlsa in host.records if (reason := fault(tlsa))}
     if faults:
         severity = Severity.MEDIUM if host.usable else Severity.CRITICAL
-        fix = _fix(host.owner, list(faults), [], "Senders cannot use the record.")
+        fix = _fix(
+            host.owner,
+            list(faults),
+            [],
+            "Senders cannot use the record. Remove it, or generate it again from the certificate.",
+        )
         yield INVALID.at(host.owner, fix=fix, severity=severity, host=host.host, faults=faults)
     pkix = [tlsa for tlsa in host.records if tlsa.usage in PKIX]
     if pkix:
         after = [str(replace(tlsa, usage=PKIX[tlsa.usage])) for tlsa in pkix]
-        why = "SMTP senders trust no public CA; the same data is of use as DANE-TA or DANE-EE."
+        why = "SMTP senders do not consult public CAs. Publish the same data as DANE-TA or DANE-EE."
         fix = _fix(host.owner, list(map(str, pkix)), after, why)
         yield UNSUITABLE.at(host.owner, fix=fix, host=host.host)
     if len(host.usable) == 1:
@@ -157,8 +163,11 @@ def _about(host: Host) -> Iterator[Finding]:
 
 def _fix(owner: str, before: Sequence[str], after: Sequence[str], why: str) -> Fix:
     return Fix(
-        "replace" if after else "remove", owner, "TLSA",
-        "\n".join(before), "\n".join(after) or None,
+        action="replace" if after else "remove",
+        name=owner,
+        type="TLSA",
+        before="\n".join(before),
+        after="\n".join(after) or None,
         rollback=f"Restore {owner}. TLSA: {'; '.join(before)}",
         why=why,
-    )  # fmt: skip
+    )

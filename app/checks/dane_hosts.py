@@ -1,4 +1,4 @@
-"""Which TLSA records senders find for MX hosts, and which are of use (RFC 7672, RFC 6698)."""
+"""The TLSA records that senders find for MX hosts, and which of them are usable (RFC 7672)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from app.checks.answers import Answer, Answers, Tlsa, Undetermined, or_unseen
 
 PKIX = {0: 2, 1: 3}  # the usage that means the same without public CAs (RFC 7671 §5)
-_DIGITS = {1: 64, 2: 128}  # of a SHA-256 and a SHA-512 digest
+_DIGITS = {1: 64, 2: 128}  # hexadecimal digits of a SHA-256 and a SHA-512 digest
 
-MAX_HOSTS = 10  # that are looked at, the best first: a domain may name hundreds
+MAX_HOSTS = 10  # in order of preference: a domain may list hundreds
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What there is for one MX host.
+    """The TLSA records of one MX host.
 
-    owner    where the TLSA records are
-    secure   both they and the host's address are validated
-    failure  how the TLSA look-up failed, if it answers only without validation
+    owner    the name at which the TLSA records are published
+    secure   both the records and the host's address are validated
+    failure  how the TLSA lookup failed, if there is an answer only without validation
     """
 
     host: str
@@ -28,12 +28,12 @@ class Host:
 
     @property
     def usable(self) -> list[Tlsa]:
-        """What senders use (RFC 7672 §3.1)."""
+        """The records that senders use (RFC 7672 §3.1)."""
         return [tlsa for tlsa in self.records if tlsa.usage not in PKIX and not fault(tlsa)]
 
 
 async def look(hosts: Sequence[str], dns: Answers) -> list[Host | Undetermined]:
-    """What there is for each of these MX hosts, or why it could not be seen, in the same order."""
+    """The TLSA records of each MX host, or why they could not be queried, in the same order."""
     dns.ask_ahead(*((host, "A") for host in hosts), *((f"_25._tcp.{h}", "TLSA") for h in hosts))
     return [await or_unseen(_host(host, dns)) for host in hosts]
 
@@ -56,7 +56,7 @@ async def _host(host: str, dns: Answers) -> Host:
 
 
 async def _tlsa(name: str, dns: Answers) -> tuple[Answer, Undetermined | None]:
-    """The TLSA answer; and the failure, if there is one only without validation."""
+    """The TLSA answer, and the failure if there is an answer only without validation."""
     try:
         return await dns.ask(name, "TLSA"), None
     except Undetermined as error:
@@ -66,7 +66,7 @@ async def _tlsa(name: str, dns: Answers) -> tuple[Answer, Undetermined | None]:
 
 
 def fault(tlsa: Tlsa) -> str | None:
-    """Why nobody can use the record, whatever the certificate (RFC 6698 §2.1)."""
+    """Why the record is unusable for any certificate; None if it is not (RFC 6698 §2.1)."""
     if tlsa.usage > 3:
         return f"usage {tlsa.usage} is not assigned"
     if tlsa.selector > 1:
@@ -75,7 +75,5 @@ def fault(tlsa: Tlsa) -> str | None:
         return f"matching type {tlsa.matching} is not assigned"
     expected = _DIGITS.get(tlsa.matching)
     if not tlsa.data or (expected and len(tlsa.data) != expected):
-        return (
-            f"{len(tlsa.data) // 2} octets are not of the length of matching type {tlsa.matching}"
-        )
+        return f"{len(tlsa.data) // 2} octets is the wrong length for matching type {tlsa.matching}"
     return None

@@ -1,4 +1,4 @@
-"""DKIM: whether the keys of the known selectors can be used, and are strong enough (RFC 6376)."""
+"""DKIM: whether the keys of the known selectors are usable and strong enough (RFC 6376)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,20 +22,20 @@ from app.protocols import dkim as protocol
 from app.protocols import tags
 from app.protocols.dkim import Key, KeyType
 
-WEAK_BITS, GOOD_BITS = 1024, 2048  # RFC 8301 §3.2: below the first signatures do not count
+WEAK_BITS, GOOD_BITS = 1024, 2048  # RFC 8301 §3.2: receivers ignore weaker keys than the first
 MAX_SELECTORS = 30
-# What the large services use; a domain may have others, which only its owner and reports can tell.
+# The selectors of large services. A domain may have others, which only its owner and reports know.
 COMMON = (
     *("default", "google", "selector1", "selector2", "s1", "s2", "k1", "k2", "k3", "mail"),
     *("dkim", "fm1", "protonmail", "zoho", "mxvault", "everlytickey1", "smtp", "mandrill"),
 )
-# Services that sign with the same selectors for everybody, by the hosts that receive for them.
+# Services that use the same selectors for all customers, by the suffix of their MX hosts.
 PROVIDERS = {
     ".mail.protection.outlook.com": ("selector1", "selector2"),
     ".messagingengine.com": ("fm1", "fm2", "fm3"),
     ".protonmail.ch": ("protonmail", "protonmail2", "protonmail3"),
 }
-_CANARY = "no-such-selector-here"  # if this one has a key, a wildcard answers for every name
+_CANARY = "no-such-selector-here"  # if it has a key, a wildcard answers for every selector
 
 NONE_KNOWN = Kind(
     "dkim.no_selector_known",
@@ -133,11 +133,12 @@ _OF_CODE |= {"key_missing": INVALID, "key_type_unknown": INVALID, "key_corrupt":
 
 @dataclass(frozen=True, slots=True)
 class _Selector:
-    """What there is at one selector.
+    """The answer for one selector.
 
-    name      of the selector; of one of a domain below, the whole name of its record
-    is_named  its owner tells of it: then it must have a key. One that reports tell of may have
-              been retired since
+    name      of the selector; for a selector of a subdomain, the full name of its record
+    is_named  the owner named it, so it must have a key; one that is only in reports may have been
+              retired since
+    at        the name of the record
     """
 
     name: str
@@ -160,84 +161,93 @@ class _Selector:
     logic_version=2,
 )
 async def dkim(subject: Subject, dns: Answers) -> Outcome:
-    """The keys of the named selectors, and of others that exist: seen in reports, or common.
+    """Check the keys of the named selectors, and of others that exist: seen in reports, or common.
 
     facts  selectors {name: {status, found, key_type, bits, revoked, testing, key_sha256, since
            (first seen so), seen_in_reports}}, wildcard
     """
     selectors = await _ask(subject, dns)
     is_wildcard = selectors[-1].name == _CANARY and bool(selectors[-1].texts)
-    kept = [s for s in selectors if s.name != _CANARY and (s.is_named or s.texts)]
+    relevant = [s for s in selectors if s.name != _CANARY and (s.is_named or s.texts)]
     if is_wildcard:
-        kept = [selector for selector in selectors if selector.name == _CANARY]
+        relevant = [selector for selector in selectors if selector.name == _CANARY]
     facts: dict[str, Any] = {}
-    found: list[Finding] = []
+    findings: list[Finding] = []
     keys: list[Key] = []
     lives = None if is_wildcard else Lives(subject)
-    for selector in kept:
-        facts["*" if is_wildcard else selector.name] = _judge(selector, found, keys, lives)
+    for selector in relevant:
+        facts["*" if is_wildcard else selector.name] = _judge(selector, findings, keys, lives)
     if is_wildcard:
-        found.append(WILDCARD.at(f"*._domainkey.{subject.domain}", records=kept[0].texts))
-    elif not kept:
-        found.append(NONE_KNOWN.at(subject.domain, tried=[selector.name for selector in selectors]))
+        findings.append(WILDCARD.at(f"*._domainkey.{subject.domain}", records=relevant[0].texts))
+    elif not relevant:
+        findings.append(
+            NONE_KNOWN.at(subject.domain, tried=[selector.name for selector in selectors])
+        )
     usable = [key for key in keys if not key.revoked]
     if usable and all(key.key_type is KeyType.ED25519 for key in usable):
-        found.append(ED25519_ONLY.at(subject.domain))
+        findings.append(ED25519_ONLY.at(subject.domain))
     if not usable and not is_wildcard:
-        found += await _of_provider(subject, dns)
-    return Outcome({"selectors": facts, "wildcard": is_wildcard}, *found)
+        findings += await _of_provider(subject, dns)
+    return Outcome({"selectors": facts, "wildcard": is_wildcard}, *findings)
 
 
 async def _ask(subject: Subject, dns: Answers) -> list[_Selector]:
-    """All at once; the canary is the last, and only there if common ones are tried."""
+    """The answers of all selectors; the canary is the last, and only sent with common ones."""
     tried = _tried(subject)
-    dns.ask_ahead(*((place, "TXT") for place in tried))
+    dns.ask_ahead(*((at, "TXT") for at in tried))
     return [
-        _Selector(name, name in subject.dkim_selectors, await dns.ask(place, "TXT"), place)
-        for place, name in tried.items()
+        _Selector(
+            name=name,
+            is_named=name in subject.dkim_selectors,
+            answer=await dns.ask(at, "TXT"),
+            at=at,
+        )
+        for at, name in tried.items()
     ]
 
 
 def _tried(subject: Subject) -> dict[str, str]:
-    """The selector of each name to ask: those named, those seen in reports, then common ones."""
+    """The selector by the name to query: named ones, those in reports, then common ones."""
 
-    def place(selector: str) -> str:
+    def record_name(selector: str) -> str:
         return f"{selector}._domainkey.{subject.domain}"
 
-    found = {place(selector): selector for selector in subject.dkim_selectors}
+    selectors = {record_name(selector): selector for selector in subject.dkim_selectors}
     for selector, domain in subject.seen_selectors:
         at = f"{selector}._domainkey.{domain}"
-        found.setdefault(at, selector if domain == subject.domain else at)
+        selectors.setdefault(at, selector if domain == subject.domain else at)
     if not subject.dkim_selectors:
-        found |= {place(selector): selector for selector in COMMON if place(selector) not in found}
-    found = dict(list(found.items())[:MAX_SELECTORS])
+        for selector in COMMON:
+            selectors.setdefault(record_name(selector), selector)
+    selectors = dict(list(selectors.items())[:MAX_SELECTORS])
     if not subject.dkim_selectors:
-        found[place(_CANARY)] = _CANARY
-    return found
+        selectors[record_name(_CANARY)] = _CANARY
+    return selectors
 
 
 async def _of_provider(subject: Subject, dns: Answers) -> list[Finding]:
-    """A service that receives the mail, always signs with the same selectors, and has none here."""
+    """A finding if the mail provider always uses the same selectors and none is published here."""
     if subject.usage not in (Usage.BOTH, Usage.SENDS):
         return []
     hosts = [record.host for record in await dns.mx(subject.domain)]
     selectors = next(
         (names for suffix, names in PROVIDERS.items() if any(h.endswith(suffix) for h in hosts)), ()
     )
-    places = [f"{selector}._domainkey.{subject.domain}" for selector in selectors]
-    dns.ask_ahead(*((place, "TXT") for place in places))
-    answers = [await dns.ask(place, "TXT") for place in places]
-    if not places or any(answer.rdatas or answer.aliases for answer in answers):
+    record_names = [f"{selector}._domainkey.{subject.domain}" for selector in selectors]
+    dns.ask_ahead(*((name, "TXT") for name in record_names))
+    answers = [await dns.ask(name, "TXT") for name in record_names]
+    if not record_names or any(answer.rdatas or answer.aliases for answer in answers):
         return []
     return [PROVIDER_DEFAULT.at(subject.domain, hosts=hosts, selectors=list(selectors))]
 
 
 def _judge(
-    selector: _Selector, found: list[Finding], keys: list[Key], lives: Lives | None
+    selector: _Selector, all_findings: list[Finding], keys: list[Key], lives: Lives | None
 ) -> dict[str, Any]:
-    """The facts of one selector; what is to be said of it is added to ``found``.
+    """The facts of one selector.
 
-    lives  None where a wildcard answers
+    lives    None where a wildcard answers
+    effects  adds to ``all_findings`` and ``keys``
     """
     records = [text for text in selector.texts if protocol.is_record(text)]
     facts: dict[str, Any] = {"found": bool(records)}
@@ -259,7 +269,7 @@ def _judge(
                 findings += lives.findings(selector.at, records[0], facts, is_alias=is_alias)
     else:
         findings += _without_key(selector, records)
-    found += findings
+    all_findings += findings
     facts["status"] = Outcome({}, *findings).verdict
     return facts
 
@@ -268,7 +278,7 @@ def _without_key(selector: _Selector, records: list[str]) -> Iterator[Finding]:
     if len(records) > 1:
         yield SEVERAL.at(selector.at, records=records)
     elif selector.texts:
-        reason = "no v=DKIM1 and no p in it"
+        reason = "contains neither v=DKIM1 nor p"
         yield SYNTAX.at(selector.at, record=selector.texts[0], reason=reason)
     elif selector.answer.aliases:
         yield CNAME_BROKEN.at(selector.at, leads_to=selector.answer.aliases[-1])
@@ -289,13 +299,13 @@ def _of_key(name: str, text: str, key: Key) -> Iterator[Finding]:
     if not key.is_for_mail:
         yield SERVICE.at(name, services=list(key.services), fix=_without_tag(name, text, "s"))
     if key.testing:
-        kept = "s" if key.strict else None
-        yield TESTING.at(name, fix=_without_tag(name, text, "t", kept))
+        flags = "s" if key.strict else None
+        yield TESTING.at(name, fix=_without_tag(name, text, "t", flags))
     for problem in key.problems:
         yield UNKNOWN_HASH.at(f"{name} {problem.value}", reason=problem.reason)
 
 
-def _without_tag(name: str, text: str, tag: str, kept: str | None = None) -> Fix:
-    after = tags.replaced(text, tag, kept)
-    why = f"Without that in {tag}= the key counts for all mail, with every hash in use."
-    return Fix("replace", name, "TXT", text, after, "Publish the old record again.", why)
+def _without_tag(name: str, text: str, tag: str, value: str | None = None) -> Fix:
+    after = tags.replaced(text, tag, value)
+    why = f"Without this value of {tag}= the key is valid for all mail, with every hash in use."
+    return Fix("replace", name, "TXT", text, after, "Publish the previous record again.", why)

@@ -1,7 +1,7 @@
-"""What time, reports and the account's other domains tell of a DKIM key.
+"""The age, the use and the sharing of a DKIM key: from history, reports and other domains.
 
-What was before stands in the facts of the check's last definite judgement, and is handed on from
-one to the next; what others have is handed over with the subject (decision 0023).
+The history is in the facts of the check's last definite result, which each result carries on to the
+next; the keys of other domains come with the subject (decision 0023).
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,45 +39,47 @@ UNUSED = Kind(
 KINDS = (KEY_OLD, SHARED, STALE, UNUSED)
 
 LIFE = timedelta(days=365)
-MAX_DOMAINS = 10  # that are named
+MAX_DOMAINS = 10  # in one finding
 
 
 @dataclass(frozen=True)
 class Lives:
-    """The keys of one subject, as they were and as they are elsewhere."""
+    """The history of one subject's keys, and the same keys at other domains."""
 
     subject: Subject
 
     def facts(self, name: str, at: str, key: Key) -> dict[str, Any]:
-        """What is to be known of the key the next time.
+        """The facts about the key that the next scan needs.
 
-        name  of the selector, as in the check's facts
-        at    where the record is
+        name  of the selector, as in the facts of the check
+        at    the name of the record
         """
         before = self._before(name)
-        found: dict[str, Any] = {"key_sha256": key.digest}
+        facts: dict[str, Any] = {"key_sha256": key.digest}
         if self.subject.now is not None:
             is_same = before.get("key_sha256") == key.digest
             since = before.get("since") if is_same else None
-            found["since"] = since or timestamps.text(self.subject.now)
+            facts["since"] = since or timestamps.text(self.subject.now)
         if at.lower() in self._reported or before.get("seen_in_reports"):
-            found["seen_in_reports"] = True
-        return found
+            facts["seen_in_reports"] = True
+        return facts
 
     def findings(
         self, at: str, text: str, facts: Mapping[str, Any], *, is_alias: bool
     ) -> Iterator[Finding]:
-        """What is to be said of a key with these facts.
+        """Findings about a key with these facts.
 
-        is_alias  the record is somebody else's, and so is the key
+        is_alias  the record, and so the key, belongs to a service
         """
         yield from self._of_age(at, facts.get("since"))
         yield from self._of_use(at, text, facts, is_alias=is_alias)
         others = self.subject.shared_keys.get(facts["key_sha256"], ())
         own = public_suffix.registrable(self.subject.domain)
-        if strangers := [name for name in others if public_suffix.registrable(name) != own]:
-            severity = Severity.INFO if is_alias else None  # of a service, which keeps it for all
-            yield SHARED.at(at, severity=severity, domains=strangers[:MAX_DOMAINS])
+        if unrelated := [name for name in others if public_suffix.registrable(name) != own]:
+            severity = (
+                Severity.INFO if is_alias else None
+            )  # the key of a service that uses it for all customers
+            yield SHARED.at(at, severity=severity, domains=unrelated[:MAX_DOMAINS])
 
     @cached_property
     def _reported(self) -> frozenset[str]:
@@ -87,13 +89,13 @@ class Lives:
         )
 
     def _before(self, name: str) -> Mapping[str, Any]:
-        known = self.subject.known.get("dkim", {}).get("selectors", {}).get(name)
-        return known if isinstance(known, Mapping) else {}
+        previous = self.subject.known.get("dkim", {}).get("selectors", {}).get(name)
+        return previous if isinstance(previous, Mapping) else {}
 
     def _of_age(self, at: str, since: str | None) -> Iterator[Finding]:
         if since is None or self.subject.now is None:
             return
-        with suppress(ValueError):  # facts that were too long are cut
+        with suppress(ValueError):  # facts that are too long are truncated
             age = self.subject.now - datetime.fromisoformat(since)
             if age > LIFE:
                 yield KEY_OLD.at(at, since=since, days=age.days)
@@ -101,13 +103,13 @@ class Lives:
     def _of_use(
         self, at: str, text: str, facts: Mapping[str, Any], *, is_alias: bool
     ) -> Iterator[Finding]:
-        """Only where reports tell of other selectors, and of all of them."""
+        """Findings about use; only if reports contain other selectors and the list is complete."""
         if at.lower() in self._reported or not 0 < len(self._reported) < MAX_SEEN_SELECTORS:
             return
         if not facts.get("seen_in_reports"):
             yield UNUSED.at(at)
             return
-        why = "Whoever has the old private key could still sign; an empty p withdraws it."
-        back = f"Publish the old record again: {text}"
+        why = "Anyone with the old private key can still sign. An empty p revokes the key."
+        back = f"Publish the previous record again: {text}"
         fix = Fix("replace", at, "TXT", text, "v=DKIM1; p=", back, why)
         yield STALE.at(at, fix=None if is_alias else fix)

@@ -1,4 +1,4 @@
-"""DMARC: which policy applies to the domain, what it asks for, who learns of it (RFC 9989)."""
+"""DMARC: which policy applies to the domain, and where its reports go (RFC 9989)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -91,34 +91,39 @@ TLD_RECORD = Kind(
     logic_version=2,
 )
 async def dmarc(subject: Subject, dns: Answers) -> Outcome:
-    """What applies to mail from exactly this domain, and what is wrong with the record it rests on.
+    """Check the policy that applies to mail from this domain, and the record that it comes from.
 
     facts  record_at, org_domain, effective_policy, policy_tag; record, p, sp, np, testing, adkim,
-           aspf, rua, ruf, rua_external, rua_unasked (hosts beyond ten, if any), removed_tags,
-           obsolete_size, record_count_at_domain, psl_org_domain, policy_since
+           aspf, rua, ruf, rua_external, rua_unasked (how many hosts beyond ten, if any),
+           removed_tags, obsolete_size, record_count_at_domain, psl_org_domain, policy_since
     """
     domain = subject.domain
     walk = await dmarc_walk.walk(domain, dns)
-    found = await dmarc_walk.discover(walk, dns)
+    discovery = await dmarc_walk.discover(walk, dns)
     own = [text for text in walk.texts[domain] if protocol.is_record(text)]
     findings = list(_of_own_name(domain, walk.texts[domain], own))
     facts: dict[str, Any] = {
-        "record_at": found.record_at,
-        "org_domain": found.org_domain,
-        "effective_policy": found.effective_policy,
-        "policy_tag": found.policy_tag,
+        "record_at": discovery.record_at,
+        "org_domain": discovery.org_domain,
+        "effective_policy": discovery.effective_policy,
+        "policy_tag": discovery.policy_tag,
         "record_count_at_domain": len(own),
         "psl_org_domain": public_suffix.registrable(domain),
     }
-    if found.record_at is None or found.record is None:
+    if discovery.record_at is None or discovery.record is None:
         if not findings or all(finding.kind is UNRELATED for finding in findings):
             findings += await _missing(subject, dns)
         return Outcome(facts, *findings)
-    text = walk.text_at(found.record_at)
-    source = Source(found.record_at, found.org_domain, text, found.record)
+    text = walk.text_at(discovery.record_at)
+    source = Source(
+        record_at=discovery.record_at,
+        org_domain=discovery.org_domain,
+        text=text,
+        record=discovery.record,
+    )
     destinations = await dmarc_destinations.examine(source, dns)
-    findings += _of_discovery(domain, found, source)
-    findings += dmarc_policy.findings(subject, found, source)
+    findings += _of_discovery(domain, discovery, source)
+    findings += dmarc_policy.findings(subject, discovery, source)
     findings += destinations.findings
     facts |= _facts(source) | {"rua_external": dict(destinations.external)}
     facts |= unasked(rua_unasked=destinations.unasked) | dmarc_observed.facts(subject, source)
@@ -144,27 +149,26 @@ def _facts(source: Source) -> dict[str, Any]:
 
 
 def _of_own_name(domain: DomainName, texts: Sequence[str], own: Sequence[str]) -> Iterator[Finding]:
-    """What stands at the domain's own _dmarc that is no single record."""
+    """Findings about the TXT values at the domain's own _dmarc that are not a single record."""
     name = f"_dmarc.{domain}"
     others = [text for text in texts if not protocol.is_record(text)]
     attempts = [text for text in others if protocol.is_attempt(text)]
     if len(own) > 1:
-        why = "With more than one record receivers use none: keep the one that you mean."
-        fix = Fix(
-            "replace", name, "TXT", "\n".join(own), own[0], "Publish the old records again.", why
-        )
+        why = "Receivers ignore all records if there is more than one. Keep the one to use."
+        back = "Publish the previous records again."
+        fix = Fix("replace", name, "TXT", "\n".join(own), own[0], back, why)
         yield SEVERAL.at(name, records=list(own), fix=fix)
     if not own:
         for text in attempts:
-            why = "Receivers want exactly v=DMARC1 in front, in this spelling."
+            why = "Receivers ignore a record that does not start with exactly v=DMARC1."
             after = _respelled(text)
-            fix = Fix("replace", name, "TXT", text, after, f"Publish {text!r}.", why)
+            fix = Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
             yield SYNTAX.at(name, record=text, fix=fix)
         misplaced = [text for text in others if "v=DMARC1" in text and text not in attempts]
         for text in misplaced:
             after = f"v=DMARC1; {text.replace('v=DMARC1', '').strip('; ')}"
-            why = "Receivers look at the first tag only to see whether it is a DMARC record."
-            fix = Fix("replace", name, "TXT", text, after, f"Publish {text!r}.", why)
+            why = "Receivers ignore a record whose first tag is not v=DMARC1. Move it to the front."
+            fix = Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
             yield VERSION.at(name, record=text, fix=fix)
         others = [text for text in others if text not in (*attempts, *misplaced)]
     if others:
@@ -183,29 +187,29 @@ async def _missing(subject: Subject, dns: Answers) -> list[Finding]:
     policy = "reject" if is_silent else "none"
     record = f"v=DMARC1; p={policy}; rua=mailto:dmarc-reports@{domain}"
     why = (
-        "The domain sends no mail: everything that says it does can be refused."
+        "The domain sends no mail, so receivers can reject everything that claims to be from it."
         if is_silent
-        else "p=none changes nothing for your mail; the reports show who sends as you. "
+        else "p=none does not affect your mail, and the reports show who sends as your domain. "
         "The mailbox must exist."
     )
-    fix = Fix("publish", name, "TXT", None, record, "Remove the record again.", why)
+    fix = Fix("publish", name, "TXT", None, record, "Remove the record.", why)
     findings = [MISSING.at(name, fix=fix)]
     misplaced = [text for text in await dns.txt(domain) if protocol.is_record(text)]
     if misplaced:
-        why = f"Receivers look for it at {name} only."
-        back = "Move the record back."
+        why = f"Receivers look for the record at {name} only. Move it there."
+        back = f"Move the record back to {domain}."
         fix = Fix("publish", name, "TXT", None, misplaced[0], back, why)
         findings.append(WRONG_PLACE.at(domain, records=misplaced, fix=fix))
     return findings
 
 
-def _of_discovery(domain: DomainName, found: Discovery, source: Source) -> Iterator[Finding]:
+def _of_discovery(domain: DomainName, discovery: Discovery, source: Source) -> Iterator[Finding]:
     if not source.record.is_processed:
         yield NOT_PROCESSED.at(source.name, record=source.text)
     if source.record_at != domain:
         yield INHERITED.at(domain, record_at=source.record_at)
     if "." not in source.record_at:
         yield TLD_RECORD.at(domain, record_at=source.record_at)
-    older = public_suffix.registrable(domain)
-    if older is not None and older != found.org_domain:
-        yield DIFFERS.at(domain, treewalk=found.org_domain, public_suffix_list=older)
+    psl_domain = public_suffix.registrable(domain)
+    if psl_domain is not None and psl_domain != discovery.org_domain:
+        yield DIFFERS.at(domain, treewalk=discovery.org_domain, public_suffix_list=psl_domain)

@@ -1,4 +1,4 @@
-"""Where DMARC reports go: whether they are wanted there, and whether they can arrive."""
+"""The destinations of DMARC reports: whether they accept the reports and can receive them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from app.protocols.dmarc import Record
 from app.protocols.names import DomainName
 from app.protocols.uris import Uri
 
-MAX_ASKED = 10  # hosts of report addresses: each costs questions, and a record may name hundreds
-MAX_INVALID = 30  # unreadable addresses that are told of; each comes with a record to publish
-MAX_PROMISED = 2  # addresses that readers of RFC 7489 promise to report to (its §6.2)
+MAX_ASKED = 10  # hosts of report addresses: each costs queries, and a record may list hundreds
+MAX_INVALID = 30  # findings for invalid addresses; each contains a whole record to publish
+MAX_PROMISED = 2  # addresses that a reporter must support (RFC 7489 §6.2)
 
 RUA_MISSING = Kind(
     "dmarc.rua_missing", Severity.MEDIUM, "DMARC reports go nowhere", "RFC 9989 §4.7"
@@ -68,7 +68,7 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The record that is judged, where it stands, and the domain that it speaks for."""
+    """The DMARC record to check, the domain that publishes it, and the organizational domain."""
 
     record_at: DomainName
     org_domain: DomainName
@@ -77,23 +77,24 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Where the TXT record is published."""
+        """The name of the TXT record."""
         return f"_dmarc.{self.record_at}"
 
     def rewritten(self, tag: str, value: str | None, why: str) -> Fix:
-        """The fix that gives the tag this value; None takes it out."""
+        """The fix that sets the tag to this value; None removes the tag."""
         after = tags.replaced(self.text, tag, value)
-        back = f"Publish the old record again: {self.text}"
+        back = f"Publish the previous record again: {self.text}"
         return Fix("replace", self.name, "TXT", self.text, after, back, why)
 
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """What was seen of the report addresses.
+    """The result of the checks of the report addresses.
 
-    external     by host outside of the organizational domain: authorised, or None if not seen
-    unasked      how many hosts beyond the first MAX_ASKED were not looked at
-    is_definite  False if a host could not be asked
+    external     by host outside the organizational domain: whether it is authorized, or None if the
+                 lookup failed
+    unasked      how many hosts beyond the first MAX_ASKED were not queried
+    is_definite  False if a host could not be queried
     """
 
     external: Mapping[str, bool | None]
@@ -103,39 +104,44 @@ class Destinations:
 
 
 async def examine(source: Source, dns: Answers) -> Destinations:
-    """The report addresses of the record, each of the first hosts asked once and all at once.
+    """Check the report addresses of the record; each of the first hosts is queried once.
 
-    A host that cannot be asked costs only what is said of it.
+    A host that cannot be queried only loses the findings about itself.
     """
     record = source.record
-    named = {uri.host: uri for uri in (*record.rua, *record.ruf) if uri.host}
-    named |= {uri.host: uri for uri in record.rua if uri.host}
-    hosts = dict(islice(named.items(), MAX_ASKED))
-    dns.ask_ahead(*(each for uri in hosts.values() for each in _asked_first(source, uri)))
-    seen = [await _of_host(source, uri, dns) for uri in hosts.values()]
+    all_hosts = {uri.host: uri for uri in (*record.rua, *record.ruf) if uri.host}
+    all_hosts |= {uri.host: uri for uri in record.rua if uri.host}
+    hosts = dict(islice(all_hosts.items(), MAX_ASKED))
+    dns.ask_ahead(*(query for uri in hosts.values() for query in _asked_first(source, uri)))
+    results = [await _of_host(source, uri, dns) for uri in hosts.values()]
     external: dict[str, bool | None] = {}
-    found = list(_of_text(source))
+    findings = list(_of_text(source))
     reached = {
         host
-        for host, (is_authorized, takes_mail) in zip(hosts, seen, strict=True)
+        for host, (is_authorized, takes_mail) in zip(hosts, results, strict=True)
         if is_authorized in ("inside", "yes") and takes_mail
     }
     arrives = any(uri.host in reached for uri in record.rua)
     is_definite = True
-    for host, (is_authorized, takes_mail) in zip(hosts, seen, strict=True):
+    for host, (is_authorized, takes_mail) in zip(hosts, results, strict=True):
         if is_authorized != "inside":
             external[host] = None if is_authorized is None else is_authorized == "yes"
         if is_authorized == "no":
-            found.append(_unauthorized(source, hosts[host]))
+            findings.append(_unauthorized(source, hosts[host]))
         if takes_mail is False and is_authorized != "no":
             severity = Severity.INFO if arrives else None  # another address gets the reports
-            found.append(NO_MAILBOX.at(host, severity=severity, uri=str(hosts[host])))
+            findings.append(NO_MAILBOX.at(host, severity=severity, uri=str(hosts[host])))
         is_definite = is_definite and None not in (is_authorized, takes_mail)
-    return Destinations(external, len(named) - len(hosts), tuple(found), is_definite)
+    return Destinations(
+        external=external,
+        unasked=len(all_hosts) - len(hosts),
+        findings=tuple(findings),
+        is_definite=is_definite,
+    )
 
 
 async def _of_host(source: Source, uri: Uri, dns: Answers) -> tuple[str | None, bool | None]:
-    """(``inside``, ``yes``, ``no`` or None; takes mail or None), None: it could not be asked."""
+    """``inside``, ``yes`` or ``no``, and whether it takes mail; None where the lookup failed."""
     is_authorized = await or_unseen(_is_authorized(source, uri, dns))
     takes_mail = await or_unseen(_takes_mail(uri, dns))
     return (
@@ -145,7 +151,7 @@ async def _of_host(source: Source, uri: Uri, dns: Answers) -> tuple[str | None, 
 
 
 def _asked_first(source: Source, uri: Uri) -> Iterator[tuple[str, str]]:
-    """What will be asked of a host, except where it depends on another answer."""
+    """The queries about a host that do not depend on another answer."""
     host = str(uri.host)
     if uri.scheme == "mailto":
         yield host, "MX"
@@ -160,9 +166,8 @@ def _is_inside(source: Source, host: str) -> bool:
 
 
 async def _is_authorized(source: Source, uri: Uri, dns: Answers) -> str:
-    """Whether reporters send there (RFC 9990 §4); ``inside``: they need not ask."""
-    host = uri.host
-    assert host is not None
+    """Whether reporters send to the host (RFC 9990 §4); ``inside`` needs no authorization."""
+    host = str(uri.host)
     if _is_inside(source, host):
         return "inside"
     if (await dmarc_walk.walk(host, dns)).org_domain == source.org_domain:
@@ -171,15 +176,15 @@ async def _is_authorized(source: Source, uri: Uri, dns: Answers) -> str:
     if name is None:
         return "no"
     tag = "rua" if uri in source.record.rua else "ruf"
-    given = dmarc.authorization(await dns.txt(name), uri, tag)
-    return "yes" if given.is_given and given.instead != () else "no"
+    authorization = dmarc.authorization(await dns.txt(name), uri, tag)
+    return "yes" if authorization.is_given and authorization.instead != () else "no"
 
 
 async def _takes_mail(uri: Uri, dns: Answers) -> bool:
     if uri.scheme != "mailto" or uri.host is None:
         return True
-    if found := await dns.mx(uri.host):
-        return any(mx.host for mx in found)
+    if records := await dns.mx(uri.host):
+        return any(mx.host for mx in records)
     dns.ask_ahead((uri.host, "A"), (uri.host, "AAAA"))
     addresses = [await dns.ask(uri.host, "A"), await dns.ask(uri.host, "AAAA")]
     return any(answer.rdatas for answer in addresses)
@@ -189,8 +194,8 @@ def _unauthorized(source: Source, uri: Uri) -> Finding:
     name = dmarc.authorization_name(source.record_at, str(uri.host))
     fix = None
     if name is not None:
-        why = f"It tells reporters that {uri.host} wants the reports about {source.record_at}."
-        fix = Fix("publish", name, "TXT", None, "v=DMARC1;", "Remove the record again.", why)
+        why = f"It shows reporters that {uri.host} accepts reports about {source.record_at}."
+        fix = Fix("publish", name, "TXT", None, "v=DMARC1;", "Remove the record.", why)
     return UNAUTHORIZED.at(str(uri.host), uri=str(uri), missing=name, fix=fix)
 
 
@@ -200,16 +205,18 @@ def _of_text(source: Source) -> Iterator[Finding]:
     for problem in unreadable[:MAX_INVALID]:
         fix = None
         if ":" not in problem.value and "@" in problem.value:
-            written = [f"mailto:{problem.value}", *map(str, record.rua)]
-            fix = source.rewritten("rua", ",".join(written), "An address needs mailto: before it.")
+            addresses = [f"mailto:{problem.value}", *map(str, record.rua)]
+            fix = source.rewritten("rua", ",".join(addresses), "Addresses must start with mailto:.")
         yield RUA_INVALID.at(f"{name} {problem.value}", reason=problem.reason, fix=fix)
     if not record.rua and not unreadable:
         address = f"mailto:dmarc-reports@{source.record_at}"
-        why = "Reports show who sends as the domain; the mailbox must exist."
+        why = "Reports show who sends as the domain. The mailbox must exist."
         yield RUA_MISSING.at(name, record=source.text, fix=source.rewritten("rua", address, why))
     if repeated := tags.repeated(map(str, record.rua)):
         once = ",".join(dict.fromkeys(map(str, record.rua)))
-        fix = source.rewritten("rua", once, "Each address should stand once.")
+        fix = source.rewritten(
+            "rua", once, "Reporters may send each report twice. List each address once."
+        )
         yield RUA_DUPLICATE.at(name, uris=list(repeated), fix=fix)
     if len(set(record.rua)) > MAX_PROMISED:
         yield RUA_TOO_MANY.at(name, uris=list(map(str, record.rua)))

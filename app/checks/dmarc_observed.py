@@ -1,4 +1,4 @@
-"""What reporters say the policy is, compared with the record that is seen here."""
+"""The policy that reporters observed, compared with the published record."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,14 +19,14 @@ DIFFERS = Kind(
 )
 KINDS = (DIFFERS,)
 
-STANDS = timedelta(days=3)  # that the policy must have been as it is: reports are of the day before
-CACHED = timedelta(days=1)  # after a change, in which receivers may still know the old record
-LEAST = 2  # reporters that must agree: one may be wrong
+STANDS = timedelta(days=3)  # the policy must be unchanged for it: reports cover the day before
+CACHED = timedelta(days=1)  # after a change, while receivers may still cache the old record
+LEAST = 2  # reporters that must agree: a single one may be wrong
 MAX_NAMED = 10  # reporters
 
 
 class _Values(NamedTuple):
-    """What is compared, with the defaults in the place of what is absent (RFC 9989 §4.7)."""
+    """The values to compare, with defaults for absent tags (RFC 9989 §4.7)."""
 
     p: str
     sp: str
@@ -35,45 +35,45 @@ class _Values(NamedTuple):
 
 
 def facts(subject: Subject, source: Source) -> dict[str, str]:
-    """Since when the domain's own policy has been as it is; nothing if readers may differ on it.
+    """The time since which the domain's own policy is unchanged.
 
-    returns  policy_since
+    returns  policy_since; empty if receivers may read the record in different ways
     """
     published = _published(source)
     if published is None or subject.now is None or source.record_at != subject.domain:
         return {}
-    known = subject.known.get("dmarc", {})
-    is_same = known.get("record_at") == source.record_at and _known(known) == published
-    since = known.get("policy_since") if is_same else None
+    previous = subject.known.get("dmarc", {})
+    is_same = previous.get("record_at") == source.record_at and _known(previous) == published
+    since = previous.get("policy_since") if is_same else None
     return {"policy_since": since or timestamps.text(subject.now)}
 
 
 def findings(subject: Subject, source: Source, facts: Mapping[str, Any]) -> Iterator[Finding]:
-    """Whether most reporters agree on another policy, long after the last change of it."""
+    """A finding if most reporters agree on another policy, long after it last changed."""
     published, since = _published(source), _moment(facts.get("policy_since"))
     if published is None or since is None or subject.now is None or subject.now - since < STANDS:
         return
-    told = {
-        one.reporter: values
-        for one in subject.observed
-        if one.begin_at >= since + CACHED and (values := _observed(one))
+    by_reporter = {
+        policy.reporter: values
+        for policy in subject.observed
+        if policy.begin_at >= since + CACHED and (values := _observed(policy))
     }
-    for values, count in Counter(told.values()).most_common(1):
-        if values != published and count >= LEAST and count * 2 > len(told):
-            reporters = sorted(name for name, said in told.items() if said == values)
+    for values, count in Counter(by_reporter.values()).most_common(1):
+        if values != published and count >= LEAST and count * 2 > len(by_reporter):
+            reporters = sorted(name for name, observed in by_reporter.items() if observed == values)
             yield DIFFERS.at(
                 source.name,
                 published=published._asdict(),
                 observed=values._asdict(),
                 reporters=reporters[:MAX_NAMED],
                 reporters_agreeing=count,
-                reporters_heard=len(told),
+                reporters_heard=len(by_reporter),
                 since=facts["policy_since"],
             )
 
 
 def _published(source: Source) -> _Values | None:
-    """None where receivers may take the record in different ways: that is told of elsewhere."""
+    """The published values; None where receivers may differ, which has findings of its own."""
     record, compared = source.record, _Values._fields
     unclear = {problem.name for problem in record.problems} | set(record.duplicate_tags)
     if not record.is_processed or not unclear.isdisjoint((*compared, "np")):
@@ -85,9 +85,9 @@ def _known(facts: Mapping[str, Any]) -> _Values:
     return _values(facts.get("p") or Policy.NONE, *map(facts.get, ("sp", "adkim", "aspf")))
 
 
-def _observed(one: ObservedPolicy) -> _Values | None:
-    """None if the reporter says nothing that can be compared."""
-    values = _values(one.p, one.sp, one.adkim, one.aspf)
+def _observed(policy: ObservedPolicy) -> _Values | None:
+    """The values that a reporter observed; None if they cannot be compared."""
+    values = _values(policy.p, policy.sp, policy.adkim, policy.aspf)
     is_readable = {values.p, values.sp} <= set(Policy) and {values.adkim, values.aspf} <= set(
         Alignment
     )
@@ -100,7 +100,7 @@ def _values(p: str, sp: str | None, adkim: str | None, aspf: str | None) -> _Val
 
 
 def _moment(text: str | None) -> datetime | None:
-    """None also for a text that was cut, as facts are that were too long."""
+    """The time in the text; None if there is none, or if the text was truncated."""
     try:
         return datetime.fromisoformat(text) if text else None
     except ValueError:

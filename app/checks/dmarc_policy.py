@@ -1,4 +1,4 @@
-"""What is to be said of a DMARC record's policy and of its tags (RFC 9989 §4.7)."""
+"""Findings about the policy and the tags of a DMARC record (RFC 9989 §4.7)."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from app.protocols import public_suffix
 from app.protocols.dmarc import Alignment, Policy, Psd, Record
 from app.protocols.dmarc_discovery import Discovery
 
-MAX_RECORD = 450  # characters, so that the answer fits one UDP packet of 512 octets
+MAX_RECORD = 450  # characters, so that the answer fits into one UDP packet of 512 octets
 
 POLICY_NONE = Kind(
     "dmarc.policy_none",
@@ -152,34 +152,38 @@ KINDS = (
 _NEXT = {Policy.NONE: Policy.QUARANTINE, Policy.QUARANTINE: Policy.REJECT}
 
 
-def findings(subject: Subject, found: Discovery, source: Source) -> Iterator[Finding]:
-    """All that the record gives to say, of the policy first.
+def findings(subject: Subject, discovery: Discovery, source: Source) -> Iterator[Finding]:
+    """All findings about the record, those about the policy first.
 
-    What a parent's record asks for its other sub-domains is not this domain's to answer for.
+    What the record of a parent requests for other subdomains is judged at the parent.
     """
-    yield from _of_policy(subject, found, source)
-    if source.record_at == subject.domain == found.org_domain:
+    yield from _of_policy(subject, discovery, source)
+    if source.record_at == subject.domain == discovery.org_domain:
         yield from _of_subdomains(source)
-    elif source.record_at != found.org_domain and (source.record.sp or source.record.np):
+    elif source.record_at != discovery.org_domain and (source.record.sp or source.record.np):
         yield SP_ON_SUBDOMAIN.at(source.name, record=source.text)
     yield from _of_flags(source)
     yield from _of_tags(source)
 
 
-def _of_policy(subject: Subject, found: Discovery, source: Source) -> Iterator[Finding]:
-    record, policy = source.record, found.effective_policy
+def _of_policy(subject: Subject, discovery: Discovery, source: Source) -> Iterator[Finding]:
+    record, policy = source.record, discovery.effective_policy
     unreadable = [problem for problem in record.problems if problem.name in ("p", "sp", "np")]
     for problem in unreadable:
-        fix = source.rewritten(problem.name, "none", "Only none, quarantine and reject are read.")
+        fix = source.rewritten(
+            problem.name, "none", "Only none, quarantine and reject are valid policies."
+        )
         yield POLICY_INVALID.at(
             source.name, tag=problem.name, value=problem.value, reason=problem.reason, fix=fix
         )
-        break  # one is enough to void all of them
+        break  # one invalid tag voids all of them
     if record.p is None and not unreadable:
-        fix = source.rewritten("p", "none", "It says in so many words what receivers assume.")
+        fix = source.rewritten(
+            "p", "none", "It states explicitly the policy that receivers assume."
+        )
         yield MISSING_P.at(source.name, record=source.text, fix=fix)
     elif policy is Policy.NONE and not unreadable:
-        yield POLICY_NONE.at(source.name, record=source.text, fix=_raised(found, source))
+        yield POLICY_NONE.at(source.name, record=source.text, fix=_raised(discovery, source))
     elif policy is Policy.QUARANTINE:
         yield POLICY_QUARANTINE.at(source.name)
     if subject.usage in (Usage.PARKED, Usage.RECEIVES) and policy is not Policy.REJECT:
@@ -189,23 +193,23 @@ def _of_policy(subject: Subject, found: Discovery, source: Source) -> Iterator[F
 
 def _locked(subject: Subject, source: Source) -> Fix | None:
     """p=reject for this domain alone: a parent that sends keeps its own policy."""
-    why = "No mail of the domain can be lost: it sends none."
+    why = "The domain sends no mail, so p=reject cannot affect legitimate mail."
     if source.record_at == subject.domain:
-        is_reject = source.record.p is Policy.REJECT  # then it is t=y that weakens it
+        is_reject = source.record.p is Policy.REJECT  # then t=y weakens the policy
         return None if is_reject else source.rewritten("p", "reject", why)
     name, record = f"_dmarc.{subject.domain}", "v=DMARC1; p=reject"
-    return Fix("publish", name, "TXT", None, record, "Remove the record again.", why)
+    return Fix("publish", name, "TXT", None, record, "Remove the record.", why)
 
 
-def _raised(found: Discovery, source: Source) -> Fix | None:
-    """The next step from p=none, where the record's own p or sp is what asks for it."""
-    if found.policy_tag is None or source.record.testing:
+def _raised(discovery: Discovery, source: Source) -> Fix | None:
+    """The fix from p=none to the next policy, if p or sp of the record requests p=none."""
+    if discovery.policy_tag is None or source.record.testing:
         return None
     why = (
-        "Raise the policy once the reports show that all your own mail passes; "
-        "quarantine first, then reject."
+        "Tighten the policy once the reports show that all of your own mail passes. "
+        "Use quarantine first, then reject."
     )
-    return source.rewritten(found.policy_tag, _NEXT[Policy.NONE].value, why)
+    return source.rewritten(discovery.policy_tag, _NEXT[Policy.NONE].value, why)
 
 
 def _of_subdomains(source: Source) -> Iterator[Finding]:
@@ -214,7 +218,7 @@ def _of_subdomains(source: Source) -> Iterator[Finding]:
         return
     sub = record.sp or record.p
     if record.sp and record.sp.strength < record.p.strength:
-        why = "Without sp the policy of the domain holds for its sub-domains too."
+        why = "Without sp the policy of the domain applies to its subdomains too."
         yield SUBDOMAIN_WEAKER.at(
             source.name, p=record.p, sp=record.sp, fix=source.rewritten("sp", None, why)
         )
@@ -223,7 +227,7 @@ def _of_subdomains(source: Source) -> Iterator[Finding]:
     if record.np is None:
         yield NP_MISSING.at(source.name)
     elif record.np.strength < min(record.p.strength, sub.strength):
-        why = "Nobody sends from names that do not exist: np=reject is safe."
+        why = "No legitimate mail comes from names that do not exist, so np=reject is safe."
         fix = source.rewritten("np", "reject", why)
         yield NP_WEAKER.at(source.name, p=record.p, np=record.np, fix=fix)
 
@@ -231,10 +235,10 @@ def _of_subdomains(source: Source) -> Iterator[Finding]:
 def _of_flags(source: Source) -> Iterator[Finding]:
     record = source.record
     if record.testing and record.p is not Policy.NONE:
-        why = "With t=y receivers apply the policy one step weaker than it says."
+        why = "With t=y receivers apply the policy one level weaker than published."
         yield TESTING.at(source.name, fix=source.rewritten("t", None, why))
     if record.psd is Psd.YES and not public_suffix.is_public_suffix(source.record_at):
-        why = "psd=y is for registries such as co.uk; here it ends the protection of sub-domains."
+        why = "psd=y is for registries such as co.uk. Here it removes the protection of subdomains."
         yield PSD_UNEXPECTED.at(source.name, fix=source.rewritten("psd", None, why))
     strict = [tag for tag in ("adkim", "aspf") if getattr(record, tag) is Alignment.STRICT]
     if strict:
@@ -246,7 +250,7 @@ def _of_flags(source: Source) -> Iterator[Finding]:
 def _of_tags(source: Source) -> Iterator[Finding]:
     record = source.record
     for tag in record.removed_tags:
-        fix = source.rewritten(tag, None, "Receivers of today pass over it.")
+        fix = source.rewritten(tag, None, "Current receivers ignore it.")
         yield REMOVED[tag].at(source.name, fix=fix)
     if record.pct is not None and record.pct < 100:
         yield PCT.at(source.name, pct=record.pct, fix=_without_pct(source))
@@ -273,4 +277,6 @@ def _of_problems(name: str, record: Record) -> Iterator[Finding]:
 
 
 def _without_pct(source: Source) -> Fix:
-    return source.rewritten("pct", None, "Receivers of today treat all mail alike; say so to all.")
+    return source.rewritten(
+        "pct", None, "Current receivers ignore pct. Without it, all receivers act alike."
+    )

@@ -1,4 +1,4 @@
-"""The DMARC records above a name, all asked for at once (RFC 9989 §4.10)."""
+"""The DMARC records of a name and of the names above it, queried together (RFC 9989 §4.10)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from app.protocols.names import DomainName
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What stands at each ``_dmarc`` name from ``start`` up to where the walk ends.
+    """The TXT values at each ``_dmarc`` name from ``start`` up to where the walk ends.
 
     texts    the TXT values by domain, without ``_dmarc``, ``start`` first
     records  the sole record of each name that has one
@@ -33,9 +33,10 @@ class Walk:
 
 
 async def walk(start: DomainName, dns: Answers) -> Walk:
-    """The walk up from ``start``.
+    """The result of the DNS tree walk from ``start``.
 
-    raises  Undetermined if a name below its end cannot be asked; what is above does not matter
+    raises  Undetermined if a name below the end of the walk cannot be queried; names above it do
+            not matter
     """
     walked = names.walk(start)
     dns.ask_ahead(*((f"_dmarc.{name}", "TXT") for name in walked))
@@ -50,8 +51,8 @@ async def walk(start: DomainName, dns: Answers) -> Walk:
     return Walk(start, texts, records)
 
 
-async def discover(found: Walk, dns: Answers) -> Discovery:
-    """Which record applies to ``found.start``, and what it asks for (§4.10.1)."""
-    records = found.records
-    exists = found.start in records or await dns.exists(found.start)
-    return dmarc_discovery.discover(found.start, records, exists=exists)
+async def discover(tree: Walk, dns: Answers) -> Discovery:
+    """The record that applies to ``tree.start``, and the policy that it requests (§4.10.1)."""
+    records = tree.records
+    exists = tree.start in records or await dns.exists(tree.start)
+    return dmarc_discovery.discover(tree.start, records, exists=exists)

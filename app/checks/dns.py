@@ -1,4 +1,4 @@
-"""Whether the domain exists, is served by those that should, and has no alias into nothing."""
+"""Whether the domain exists, its name servers serve it, and its aliases resolve."""
 
 from collections.abc import Iterable
 
@@ -29,7 +29,7 @@ INDETERMINATE = Kind(
     Severity.INFO,
     "DNS: lookups of this domain fail (SERVFAIL), so it cannot be reached",
     "RFC 2308 §7",
-    # Nobody can reach the domain now; whether that lasts is not known, so it is no alert.
+    # The domain cannot be reached now. It is not known whether that lasts, so it opens no alert.
     verdict=Verdict.FAIL,
 )
 LAME = Kind(
@@ -64,9 +64,11 @@ ALIAS_AT_APEX = Kind(
     "RFC 1034 §3.6.2",
 )
 DANGLING = Kind(
-    "dns.dangling_cname", Severity.HIGH, "DNS: CNAME points to a name that does not exist",
+    "dns.dangling_cname",
+    Severity.HIGH,
+    "DNS: CNAME points to a name that does not exist",
     "RFC 1034 §3.6.2",
-)  # fmt: skip
+)
 OVER_UDP = Kind(
     "dns.answer_over_udp",
     Severity.LOW,
@@ -74,9 +76,14 @@ OVER_UDP = Kind(
     "RFC 7208 §3.4",
 )
 
-UDP_OCTETS = 1232  # what resolvers offer by EDNS; beyond it every reader must come again by TCP
-MAX_SERVERS = 20  # that are looked at: a delegation may name hundreds
-MAIL_NAMES = ("_dmarc", "_mta-sts", "mta-sts", "_smtp._tls")  # those commonly aliased to providers
+UDP_OCTETS = 1232  # the EDNS size of most resolvers; larger answers need a second query by TCP
+MAX_SERVERS = 20  # of one zone: a delegation may list hundreds
+MAIL_NAMES = (
+    "_dmarc",
+    "_mta-sts",
+    "mta-sts",
+    "_smtp._tls",
+)  # names that are often aliases to providers
 
 
 @check(
@@ -88,10 +95,10 @@ MAIL_NAMES = ("_dmarc", "_mta-sts", "mta-sts", "_smtp._tls")  # those commonly a
     logic_version=2,
 )
 async def dns(subject: Subject, dns: Answers) -> Outcome:
-    """Whether the domain exists, its name servers have addresses, and its aliases lead somewhere.
+    """Check that the domain exists, its name servers have addresses, and its aliases resolve.
 
     facts  exists, zone, ns, ns_unresolvable, ns_unresponsive, ns_not_authoritative, ns_differences,
-           ns_unasked (beyond 20, if any); or servfail: true alone, which is not definite
+           ns_unasked (how many beyond 20, if any); or only servfail: true, which is not definite
     """
     domain = subject.domain
     try:
@@ -102,19 +109,21 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
     except Undetermined as error:
         if error.reason != "servfail":
             raise
-        found = INDETERMINATE.at(domain, asked=f"{error.name} {error.rdtype}", reason=error.reason)
-        return Outcome({"servfail": True}, found, definite=False)
-    asked = servers[:MAX_SERVERS]
-    _ask_ahead(domain, asked, dns)
+        finding = INDETERMINATE.at(
+            domain, asked=f"{error.name} {error.rdtype}", reason=error.reason
+        )
+        return Outcome({"servfail": True}, finding, definite=False)
+    queried = servers[:MAX_SERVERS]
+    _ask_ahead(domain, queried, dns)
     parts = [
-        *[await or_unseen(_server(zone, host, dns)) for host in asked],
+        *[await or_unseen(_server(zone, host, dns)) for host in queried],
         *[await or_unseen(_alias(name, dns)) for name in _aliased(domain)],
         await or_unseen(_apex(domain, zone, dns)),
         await or_unseen(_size(domain, dns)),
     ]
-    themselves = await dns_servers.examine(subject, zone, asked, dns)
-    findings = [found for part in parts if isinstance(part, tuple) for found in part]
-    findings += themselves.findings
+    server_report = await dns_servers.examine(subject, zone, queried, dns)
+    findings = [finding for part in parts if isinstance(part, tuple) for finding in part]
+    findings += server_report.findings
     if len(servers) == 1:
         findings.append(SINGLE.at(zone, servers=list(servers)))
     unresolvable = sorted(f.subject for f in findings if f.kind in (LAME, TAKEOVER))
@@ -123,7 +132,7 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
         "zone": zone,
         "ns": list(servers),
         "ns_unresolvable": unresolvable,
-        **themselves.facts,
+        **server_report.facts,
         **unasked(ns_unasked=len(servers) - MAX_SERVERS),
     }
     return concluded(facts, findings, [part for part in parts if isinstance(part, Undetermined)])
@@ -135,7 +144,7 @@ def _ask_ahead(domain: str, servers: Iterable[str], dns: Answers) -> None:
 
 
 async def _delegation(own: Answer, dns: Answers) -> tuple[str, tuple[str, ...]]:
-    """The zone that the name is in, and its name servers, sorted; none above the TLD."""
+    """The zone of the name and its name servers, sorted; none if there is no zone up to the TLD."""
     zone, answer = own.name, own
     while answer.aliases or not answer.rdatas:
         zone = zone.partition(".")[2]
@@ -146,58 +155,70 @@ async def _delegation(own: Answer, dns: Answers) -> tuple[str, tuple[str, ...]]:
 
 
 async def _server(zone: str, host: str, dns: Answers) -> tuple[Finding, ...]:
-    """What is wrong with one delegated server's name; an answer of either family is enough."""
+    """Findings about the name of one name server; an address of either family is enough."""
     answers = [await or_unseen(dns.ask(host, "A")), await or_unseen(dns.ask(host, "AAAA"))]
-    heard = [answer for answer in answers if isinstance(answer, Answer)]
-    if any(answer.rdatas for answer in heard):
-        target = next((answer.aliases[-1] for answer in heard if answer.aliases), None)
+    definite = [answer for answer in answers if isinstance(answer, Answer)]
+    if any(answer.rdatas for answer in definite):
+        target = next((answer.aliases[-1] for answer in definite if answer.aliases), None)
         return () if target is None else (_server_alias(zone, host, target),)
     for answer in answers:
         if isinstance(answer, Undetermined):
             raise answer
     kind = TAKEOVER if await _is_free(host, dns) else LAME
     fix = Fix(
-        "remove", zone, "NS", f"{host}.", None,
+        action="remove",
+        name=zone,
+        type="NS",
+        before=f"{host}.",
+        after=None,
         rollback=f"Add {zone}. NS {host}. again, in the zone and at the registrar.",
-        why="Resolvers that pick this server get no answer from it.",
-    )  # fmt: skip
-    return (kind.at(host, fix=fix, zone=zone, rcode=heard[0].rcode),)
+        why="Resolvers that pick this server get no answer. Give it an address, or remove it.",
+    )
+    return (kind.at(host, fix=fix, zone=zone, rcode=definite[0].rcode),)
 
 
 def _server_alias(zone: str, host: str, target: str) -> Finding:
     fix = Fix(
-        "replace", zone, "NS", f"{host}.", f"{target}.",
+        action="replace",
+        name=zone,
+        type="NS",
+        before=f"{host}.",
+        after=f"{target}.",
         rollback=f"Set {zone}. NS back to {host}.",
-        why="An NS record must name a host itself; some resolvers do not follow the alias.",
-    )  # fmt: skip
+        why="Some resolvers do not follow an alias here. Name the canonical host.",
+    )
     return NS_ALIAS.at(host, fix=fix, zone=zone, target=target)
 
 
 async def _alias(name: str, dns: Answers) -> tuple[Finding, ...]:
-    """An alias at the name whose end does not exist."""
+    """A finding if the name is an alias to a name that does not exist."""
     answer = await dns.ask(name, "A")
     if answer.exists or not answer.aliases:
         return ()
     target = answer.aliases[-1]
     is_free = await _is_free(target, dns)
     fix = Fix(
-        "remove", name, "CNAME", f"{answer.aliases[0]}.", None,
+        action="remove",
+        name=name,
+        type="CNAME",
+        before=f"{answer.aliases[0]}.",
+        after=None,
         rollback=f"Publish {name}. CNAME {answer.aliases[0]}. again.",
-        why="Whoever comes to own the target decides what is read at your name.",
-    )  # fmt: skip
+        why="The owner of the target controls your name. Remove the alias, or restore its target.",
+    )
     severity = Severity.CRITICAL if is_free else None
     evidence = {"chain": list(answer.aliases), "target_registrable": is_free}
     return (DANGLING.at(name, fix=fix, severity=severity, **evidence),)
 
 
 async def _is_free(host: str, dns: Answers) -> bool:
-    """Whether anybody could register the domain of a host that does not resolve."""
+    """Whether the domain of a host that does not resolve can be registered."""
     registered = public_suffix.registrable(host)
     return registered is not None and not (await dns.ask(registered, "NS")).exists
 
 
 async def _apex(domain: str, zone: str, dns: Answers) -> tuple[Finding, ...]:
-    """An alias at the top of a zone, where SOA and NS must stand.
+    """A finding if there is an alias at the apex of a zone, where SOA and NS records must be.
 
     A resolver follows the alias, so the other records are inferred: a registered name has them.
     """
@@ -207,15 +228,19 @@ async def _apex(domain: str, zone: str, dns: Answers) -> tuple[Finding, ...]:
     if not targets:
         return ()
     fix = Fix(
-        "remove", domain, "CNAME", f"{targets[0]}.", None,
+        action="remove",
+        name=domain,
+        type="CNAME",
+        before=f"{targets[0]}.",
+        after=None,
         rollback=f"Publish {domain}. CNAME {targets[0]}. again.",
-        why="It hides MX, TXT and NS from some resolvers; publish the addresses instead.",
-    )  # fmt: skip
+        why="It hides MX, TXT and NS from some resolvers. Publish the addresses instead.",
+    )
     return (ALIAS_AT_APEX.at(domain, fix=fix, target=targets[0]),)
 
 
 async def _size(domain: str, dns: Answers) -> tuple[Finding, ...]:
-    """The size of the TXT answer as it goes over the wire (RFC 1035 §4.1), without EDNS."""
+    """A finding if the TXT answer is too large for UDP; its size on the wire (RFC 1035 §4.1)."""
     texts = [text.encode() for text in await dns.txt(domain)]
     strings = sum(len(text) + max(1, -(-len(text) // 255)) for text in texts)
     octets = 12 + len(domain) + 2 + 4 + 12 * len(texts) + strings

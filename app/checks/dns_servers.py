@@ -1,7 +1,7 @@
-"""Whether a zone's name servers say the same: each is asked itself, which no resolver would show.
+"""Whether the name servers of a zone agree: each is queried directly, not through a resolver.
 
-A server that does not answer may be out of our reach only. It is told of as a fact, no more; and
-what was last seen of it stands until it is seen again.
+A server that does not answer may only be unreachable from here. This is a fact and not a finding,
+and the last observation of the server holds until it answers again.
 """
 
 import asyncio
@@ -33,37 +33,39 @@ MAX_ASKED = 8
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen of one zone's servers: facts of the dns check, and findings."""
+    """Facts and findings about the servers of one zone, for the dns check."""
 
     facts: Mapping[str, Any]
     findings: tuple[Finding, ...]
 
 
 async def examine(subject: Subject, zone: str, servers: Sequence[str], dns: Answers) -> Seen:
-    """Compare what the first servers say of the zone's SOA, and if they differ of its NS.
+    """Compare the SOA of the zone at its first servers, and its NS records where these differ.
 
-    servers  the names in the zone's NS records
+    servers  the host names in the NS records of the zone
     """
-    asked = servers[:MAX_ASKED] if "." in zone else ()  # a TLD is nobody's whose domain we watch
-    said = await _ask(zone, "SOA", asked, dns)
-    serving = {server: one for server, one in said.items() if _is_serving(one)}
-    seen = said if serving else {}  # a resolver was answered: who answers us must be somebody else
-    unseen = [server for server in asked if server not in seen]
-    known = subject.known.get("dns", {})
-    was_lame = known.get("ns_not_authoritative") or ()
-    others = [server for server in asked if server not in serving]
-    lame = [server for server in others if server in seen or server in was_lame]
+    queried = servers[:MAX_ASKED] if "." in zone else ()  # a TLD is not the customer's to correct
+    answers = await _ask(zone, "SOA", queried, dns)
+    serving = {server: answer for server, answer in answers.items() if _is_serving(answer)}
+    # The resolver got an answer. If no server serves the zone to us, something between us and the
+    # servers answers in their place.
+    trusted = answers if serving else {}
+    unseen = [server for server in queried if server not in trusted]
+    previous = subject.known.get("dns", {})
+    was_lame = previous.get("ns_not_authoritative") or ()
+    others = [server for server in queried if server not in serving]
+    lame = [server for server in others if server in trusted or server in was_lame]
     differences = await _differences(zone, serving, dns)
     if differences is None or (unseen and not differences):
-        differences = known.get("ns_differences") or {}
+        differences = previous.get("ns_differences") or {}
     facts = {
         "ns_unresponsive": unseen if serving else [],
         "ns_not_authoritative": lame,
         "ns_differences": differences,
     }
-    findings = [_not_authoritative(zone, server, seen.get(server)) for server in lame]
+    findings = [_not_authoritative(zone, server, trusted.get(server)) for server in lame]
     if differences:
-        # A serial that is behind is mostly on its way; another set of servers is not.
+        # An older serial usually means a transfer in progress; a different set of servers does not.
         severity = None if "ns" in differences else Severity.LOW
         findings.append(INCONSISTENT.at(zone, severity=severity, **differences))
     return Seen(facts, tuple(findings))
@@ -72,33 +74,37 @@ async def examine(subject: Subject, zone: str, servers: Sequence[str], dns: Answ
 async def _ask(
     zone: str, rdtype: str, servers: Sequence[str], dns: Answers
 ) -> dict[str, ServerAnswer]:
-    """What those say that say anything."""
-    asked = [or_unseen(dns.ask_server(server, zone, rdtype)) for server in servers]
-    said = await asyncio.gather(*asked)
-    return {one.server: one for one in said if not isinstance(one, Undetermined)}
+    """The answers of the servers that answer, by server."""
+    queries = [or_unseen(dns.ask_server(server, zone, rdtype)) for server in servers]
+    answers = await asyncio.gather(*queries)
+    return {answer.server: answer for answer in answers if not isinstance(answer, Undetermined)}
 
 
-def _is_serving(said: ServerAnswer) -> bool:
-    return said.rcode == "NOERROR" and said.authoritative and bool(said.rdatas)
+def _is_serving(answer: ServerAnswer) -> bool:
+    return answer.rcode == "NOERROR" and answer.authoritative and bool(answer.rdatas)
 
 
 async def _differences(
     zone: str, serving: Mapping[str, ServerAnswer], dns: Answers
 ) -> dict[str, dict[str, str]] | None:
-    """What differs, by server: ``ns`` (sets), or else ``serial`` (of the same primary).
+    """The differences by server: ``ns`` (sets), or else ``serial`` (of the same primary).
 
-    Servers of several operators may each have serials of their own: those are not compared.
+    Servers of several operators may each have their own serials: those are not compared.
 
-    returns  None if nothing is seen to differ, but not all could be asked
+    returns  None if no difference is visible, but not all servers could be queried
     """
-    soas = {server: soa for server, one in serving.items() if isinstance(soa := one.rdatas[0], Soa)}
+    soas = {
+        server: soa
+        for server, answer in serving.items()
+        if isinstance(soa := answer.rdatas[0], Soa)
+    }
     if len(set(soas.values())) < 2:
         return {}
     answers = await _ask(zone, "NS", list(soas), dns)
     sets = {
-        server: " ".join(sorted(map(str, one.rdatas)))
-        for server, one in answers.items()
-        if _is_serving(one)
+        server: " ".join(sorted(map(str, answer.rdatas)))
+        for server, answer in answers.items()
+        if _is_serving(answer)
     }
     if len(set(sets.values())) > 1:
         return {"ns": sets}
@@ -109,10 +115,14 @@ async def _differences(
     return {}
 
 
-def _not_authoritative(zone: str, server: str, said: ServerAnswer | None) -> Finding:
+def _not_authoritative(zone: str, server: str, answer: ServerAnswer | None) -> Finding:
     fix = Fix(
-        "remove", zone, "NS", f"{server}.", None,
+        action="remove",
+        name=zone,
+        type="NS",
+        before=f"{server}.",
+        after=None,
         rollback=f"Add {zone}. NS {server}. again, in the zone and at the registrar.",
-        why="Resolvers that pick this server get nothing; remove it, or have it serve the zone.",
-    )  # fmt: skip
-    return NOT_AUTHORITATIVE.at(server, fix=fix, zone=zone, rcode=said and said.rcode)
+        why="Resolvers that pick this server get no answer. Remove it, or let it serve the zone.",
+    )
+    return NOT_AUTHORITATIVE.at(server, fix=fix, zone=zone, rcode=answer and answer.rcode)

@@ -1,7 +1,7 @@
-"""Whether the domain's zone is signed, validates, and will do so tomorrow.
+"""Whether the zone of the domain is signed, validates, and has signatures that are renewed in time.
 
-When signatures end is seen of the SOA, NS and DNSKEY sets: a signer that has stopped lets all of
-them run out, one that has lost its key-signing key the last of them.
+The expiry of signatures is read from the SOA, NS and DNSKEY sets: if the signer stops, all of them
+expire; if it loses its key-signing key, only that of DNSKEY does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -53,8 +53,9 @@ NOT_APPLICABLE = Kind(
 
 _WEAK_ALGORITHMS = {1: "RSAMD5", 3: "DSA", 5: "RSASHA1", 6: "DSA-NSEC3", 7: "RSASHA1-NSEC3"}
 _SHA1 = 1
-# Of a signature's life that is left when it is late. Signers renew with a sixth to a half of it to
-# go; some sign anew for each answer, for two days: a number of days would be wrong for either.
+# The share of its lifetime that is left when a signature counts as late. Signers renew when a sixth
+# to a half of it is left; some sign each answer separately, for two days: a fixed number of days
+# would be wrong for either.
 LATE = 0.1
 
 
@@ -64,11 +65,11 @@ LATE = 0.1
     logic_version=2,
 )
 async def dnssec(subject: Subject, dns: Answers) -> Outcome:
-    """Whether the domain's zone is signed, and its signatures validate.
+    """Check that the zone of the domain is signed and its signatures validate.
 
     facts   signed, ad (the resolver validated), zone, algorithms (numbers); signatures_end (when
-            the first of those that were seen does)
-    raises  Undetermined also if there is a DS, but the resolver does not validate
+            the first of the signatures expires)
+    raises  Undetermined also if there is a DS record, but the resolver does not validate
     source  RFC 4035 §3.2.3, §5; RFC 6840 §5.7
     """
     domain = subject.domain
@@ -87,25 +88,25 @@ async def dnssec(subject: Subject, dns: Answers) -> Outcome:
         "algorithms": sorted({algorithm for algorithm, _ in map(_numbers, records)}),
     }
     if failure is not None:
-        if not records:  # nothing to validate against: it failed for another reason
+        if not records:  # without a DS record the lookup failed for another reason
             raise failure
         return Outcome(facts, BOGUS.at(zone, ds=list(records), reason=failure.reason))
     if records and not soa.authenticated:
-        # RFC 6840 §5.7: without AD either the resolver does not validate, or not this algorithm.
+        # RFC 6840 §5.7: without AD the resolver does not validate, or does not know the algorithm.
         raise Undetermined(zone, "SOA", "unvalidated")
     if not soa.authenticated:
         return Outcome(facts, MISSING.at(zone))
     signed = {"SOA": soa, "NS": await dns.ask(zone, "NS"), "DNSKEY": await dns.ask(zone, "DNSKEY")}
-    ends = [one.ends for answer in signed.values() for one in answer.signatures]
+    ends = [signature.ends for answer in signed.values() for signature in answer.signatures]
     if ends:
         facts["signatures_end"] = timestamps.text(datetime.fromtimestamp(min(ends), UTC))
     return Outcome(facts, *_weaknesses(zone, records), *_late(zone, signed, subject.now))
 
 
 async def _zone(domain: str, dns: Answers) -> tuple[str, Answer, Undetermined | None]:
-    """The zone that the name is in, its SOA, and how the look-up failed if it does not validate.
+    """The zone of the name, its SOA, and how the lookup failed if the SOA does not validate.
 
-    returns  the name itself if no SOA is to be found up to the TLD
+    returns  the name itself if there is no SOA up to the TLD
     """
     name = domain
     while name:
@@ -117,7 +118,7 @@ async def _zone(domain: str, dns: Answers) -> tuple[str, Answer, Undetermined | 
 
 
 async def _soa(name: str, dns: Answers) -> tuple[Answer, Undetermined | None]:
-    """The SOA; and the failure, if there is an answer only without validation (RFC 4035 §3.2.2)."""
+    """The SOA, and the failure if there is an answer only without validation (RFC 4035 §3.2.2)."""
     try:
         return await dns.ask(name, "SOA"), None
     except Undetermined as error:
@@ -127,13 +128,13 @@ async def _soa(name: str, dns: Answers) -> tuple[Answer, Undetermined | None]:
 
 
 def _late(zone: str, signed: Mapping[str, Answer], now: datetime | None) -> Iterator[Finding]:
-    """The signatures that should have been renewed by now; each set is signed by any of its own."""
+    """A finding for sets whose signatures are late; of each set the last one to expire counts."""
     if now is None:
         return
     seconds = now.timestamp()
     late = {}
     for rdtype, answer in signed.items():
-        best = max(answer.signatures, key=lambda one: one.ends, default=None)
+        best = max(answer.signatures, key=lambda signature: signature.ends, default=None)
         if best and best.ends - seconds < LATE * (best.ends - best.begins):
             late[rdtype] = timestamps.text(datetime.fromtimestamp(best.ends, UTC))
     if late:
@@ -147,24 +148,28 @@ def _numbers(record: str) -> tuple[int, int]:
 
 
 def _weaknesses(zone: str, records: tuple[str, ...]) -> list[Finding]:
-    found: list[Finding] = []
+    findings: list[Finding] = []
     weak = {algorithm for algorithm, _ in map(_numbers, records)} & _WEAK_ALGORITHMS.keys()
     if weak:
-        named = [_WEAK_ALGORITHMS[algorithm] for algorithm in sorted(weak)]
-        found.append(WEAK_ALGORITHM.at(zone, algorithms=named))
+        names = [_WEAK_ALGORITHMS[algorithm] for algorithm in sorted(weak)]
+        findings.append(WEAK_ALGORITHM.at(zone, algorithms=names))
     sha1 = [record for record in records if _numbers(record)[1] == _SHA1]
     if sha1:
-        found.append(WEAK_DIGEST.at(zone, fix=_without(zone, sha1, records), ds=sha1))
-    return found
+        findings.append(WEAK_DIGEST.at(zone, fix=_without(zone, sha1, records), ds=sha1))
+    return findings
 
 
 def _without(zone: str, sha1: list[str], records: tuple[str, ...]) -> Fix | None:
-    """Taking the SHA-1 records away is right only where each key has a better one beside."""
+    """The fix that removes the SHA-1 records; None unless each key also has a better record."""
     better = {record.split()[0] for record in records if record not in sha1}
     if not all(record.split()[0] in better for record in sha1):
         return None
     return Fix(
-        "remove", zone, "DS", "\n".join(sha1), None,
+        action="remove",
+        name=zone,
+        type="DS",
+        before="\n".join(sha1),
+        after=None,
         rollback="Enter the DS record at the registrar again.",
-        why="Validators use the SHA-2 digest beside it; SHA-1 must no longer be published.",
-    )  # fmt: skip
+        why="Validators use the SHA-2 digest. Remove the SHA-1 digest, which is deprecated.",
+    )

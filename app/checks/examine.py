@@ -1,4 +1,4 @@
-"""Many subjects examined at once, in one event loop."""
+"""Run the checks of many subjects concurrently, in one event loop."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ More = Callable[[], Awaitable[Mapping[K, Subject]]]
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What all checks said of one subject, in the order of the checks."""
+    """The results of all checks of one subject, in the order of the checks."""
 
     judgements: tuple[Judgement, ...]
     query_count: int
@@ -34,19 +34,19 @@ async def examine(
     more: More[K] | None = None,
     checks: Sequence[Check] = CHECKS,
 ) -> dict[K, Examination]:
-    """All checks of all subjects; each subject has Answers, and so a budget, of its own.
+    """The results of all checks of all subjects; each subject has its own Answers and budget.
 
-    concurrency  how many subjects are under way at a time
-    seconds      after which what has not answered of a subject is undetermined
-    on_done      given each as soon as it is over; then nothing is returned
-    more         asked for further subjects once none waits, until there are none
+    concurrency  the number of subjects to check at a time
+    seconds      the time limit of a subject; checks without a result by then are undetermined
+    on_done      called with each result as soon as it is complete; then nothing is returned
+    more         called for further subjects when the queue is empty, until it returns none
     """
     done: dict[K, Examination] = {}
-    waiting = _Waiting(subjects, more)
+    queue = _Waiting(subjects, more)
 
     async def work() -> None:
-        while (taken := await waiting.take()) is not None:
-            key, subject = taken
+        while (item := await queue.take()) is not None:
+            key, subject = item
             examination = await _examine(subject, open_answers(), seconds, checks)
             if on_done is None:
                 done[key] = examination
@@ -62,17 +62,17 @@ async def examine(
 
 
 class _Waiting(Generic[K]):
-    """The subjects that nobody examines yet, shared by all workers."""
+    """The queue of subjects without a worker, shared by all workers."""
 
     def __init__(self, subjects: Mapping[K, Subject], more: More[K] | None) -> None:
         self._subjects, self._more = deque(subjects.items()), more
-        self._asking = asyncio.Lock()
+        self._refill = asyncio.Lock()
 
     async def take(self) -> tuple[K, Subject] | None:
-        """The next one; None once there are no more."""
+        """The next subject; None when there are no more."""
         while not self._subjects and self._more is not None:
-            async with self._asking:
-                if not self._subjects and self._more is not None:  # nobody has asked meanwhile
+            async with self._refill:
+                if not self._subjects and self._more is not None:  # not refilled meanwhile
                     self._subjects.extend((await self._more()).items())
                     if not self._subjects:
                         self._more = None

@@ -1,4 +1,4 @@
-"""MTA-STS: whether senders that check TLS would still deliver (RFC 8461)."""
+"""MTA-STS: whether senders that verify TLS can still deliver (RFC 8461)."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from app.protocols import mta_sts as protocol
 from app.protocols.mta_sts import Mode, Policy
 
 PATH = "/.well-known/mta-sts.txt"
-SHORT_AGE = 7 * 86_400  # seconds; RFC 8461 §3.2 wants weeks
+SHORT_AGE = 7 * 86_400  # seconds; RFC 8461 §3.2 recommends weeks
 
 MISSING = Kind(
     "mta_sts.missing",
@@ -130,7 +130,7 @@ AGE_LONG = Kind(
 MX_CERT = Kind(
     "mta_sts.mx_cert_invalid_under_enforce",
     Severity.CRITICAL,
-    "MTA-STS: mail server's TLS cannot be trusted, so senders that enforce the policy do not deliver",
+    "MTA-STS: mail server's TLS cannot be trusted, so enforcing senders do not deliver",
     "RFC 8461 §4.2",
 )
 CERT_EXPIRING = Kind(
@@ -178,11 +178,11 @@ _OF_FAILURE = {"tls": TLS_FAILED, "redirect": REDIRECTED, "too_large": TOO_LARGE
     logic_version=2,
 )
 async def mta_sts(subject: Subject, dns: Answers) -> Outcome:
-    """The record, the policy that it announces, and whether that covers every MX host.
+    """Check the record, the policy that it announces, and that the policy covers every MX host.
 
     facts  record, record_valid, id; policy_valid, mode, max_age, mx, mx_uncovered, policy_sha256,
            certificate_not_after, dane_hosts (MX hosts with TLSA records that senders use, as last
-           seen); known_mode (of a policy that is broken now, when it last was not)
+           seen); known_mode (if the policy is broken now, the mode of its last valid version)
     """
     name = f"_mta-sts.{subject.domain}"
     texts = await dns.txt(name)
@@ -190,8 +190,8 @@ async def mta_sts(subject: Subject, dns: Answers) -> Outcome:
     if not records:
         return _without_record(subject, name, texts)
     if len(records) > 1:
-        why = "Senders use none of several records: keep the one that you mean."
-        back = "Publish the old records again."
+        why = "Senders ignore all records if there is more than one. Keep the one to use."
+        back = "Publish the previous records again."
         fix = Fix("replace", name, "TXT", "\n".join(records), records[0], back, why)
         facts: dict[str, Any] = {"record": True, "record_valid": False}
         return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
@@ -217,8 +217,8 @@ async def _with_policy(subject: Subject, id: str, page: Page, dns: Answers) -> O
         kind = _OF_POLICY[error.code]
         finding = kind.at(page.url, severity=_severity(subject), reason=error.reason)
         return Outcome(broken, finding)
-    named = list(dict.fromkeys(mx.host for mx in await dns.mx(subject.domain)))
-    hosts = named or [subject.domain]
+    mx_hosts = list(dict.fromkeys(mx.host for mx in await dns.mx(subject.domain)))
+    hosts = mx_hosts or [subject.domain]
     uncovered = [host for host in hosts if host and not policy.covers(host)]
     digest = hashlib.sha256(page.body).hexdigest()
     facts |= {
@@ -229,53 +229,54 @@ async def _with_policy(subject: Subject, id: str, page: Page, dns: Answers) -> O
         "mx_uncovered": uncovered,
         "policy_sha256": digest,
     }
-    found = [*_of_policy(page, policy), *_of_hosts(policy, uncovered, page.url)]
+    findings = [*_of_policy(page, policy), *_of_hosts(policy, uncovered, page.url)]
     if severity := ends_soon(page.not_after, subject.now):
-        found.append(CERT_EXPIRING.at(page.url, severity=severity, not_after=page.not_after))
+        findings.append(CERT_EXPIRING.at(page.url, severity=severity, not_after=page.not_after))
     if policy.mode is Mode.ENFORCE:
-        found += _of_handshakes(subject, [host for host in hosts if host not in uncovered])
+        findings += _of_handshakes(subject, [host for host in hosts if host not in uncovered])
     in_use = policy.mode is not Mode.NONE
-    facts["dane_hosts"] = await _dane_hosts(subject, named, dns) if in_use else []
+    facts["dane_hosts"] = await _dane_hosts(subject, mx_hosts, dns) if in_use else []
     if facts["dane_hosts"]:
-        found.append(BESIDE_DANE.at(subject.domain, mode=policy.mode, hosts=facts["dane_hosts"]))
-    known = subject.known.get("mta_sts", {})
-    if known.get("id") == id and known.get("policy_sha256") not in (None, digest):
-        found.append(ID_UNCHANGED.at(f"_mta-sts.{subject.domain}", id=id))
-    return Outcome(facts, *found)
+        findings.append(BESIDE_DANE.at(subject.domain, mode=policy.mode, hosts=facts["dane_hosts"]))
+    previous = subject.known.get("mta_sts", {})
+    if previous.get("id") == id and previous.get("policy_sha256") not in (None, digest):
+        findings.append(ID_UNCHANGED.at(f"_mta-sts.{subject.domain}", id=id))
+    return Outcome(facts, *findings)
 
 
 async def _dane_hosts(subject: Subject, hosts: Sequence[str], dns: Answers) -> list[str]:
-    """Those with TLSA records that senders use; one that cannot be asked is as it last was.
+    """The hosts with TLSA records that senders use; a failed lookup keeps the previous result.
 
-    These are the questions of the dane check, which costs none twice.
+    The dane check makes the same queries, so they are sent only once.
     """
-    asked = [host for host in hosts if host][:MAX_HOSTS]
+    queried = [host for host in hosts if host][:MAX_HOSTS]
     before = subject.known.get("mta_sts", {}).get("dane_hosts", ())
     return [
         host
-        for host, seen in zip(asked, await look(asked, dns), strict=True)
-        if (host in before if isinstance(seen, Undetermined) else seen.secure and seen.usable)
+        for host, tlsa in zip(queried, await look(queried, dns), strict=True)
+        if (host in before if isinstance(tlsa, Undetermined) else tlsa.secure and tlsa.usable)
     ]
 
 
 def _of_handshakes(subject: Subject, hosts: Sequence[str]) -> Iterator[Finding]:
-    """The hosts that were lately seen to fail what an enforced policy asks for (§4.2)."""
+    """Findings for hosts whose latest TLS probe fails what an enforced policy requires (§4.2)."""
     for host in hosts:
-        seen = (subject.handshakes or {}).get(host)
-        if seen and (seen.trouble or not seen.offers_tls):
-            yield MX_CERT.at(host, reason=seen.trouble or "no STARTTLS", detail=seen.detail)
+        handshake = (subject.handshakes or {}).get(host)
+        if handshake and (handshake.trouble or not handshake.offers_tls):
+            reason = handshake.trouble or "no STARTTLS"
+            yield MX_CERT.at(host, reason=reason, detail=handshake.detail)
 
 
 def _severity(subject: Subject) -> Severity:
-    """Senders that remember an enforced policy stop delivering when it is over: then critical."""
+    """Critical if senders may remember an enforced policy: they stop delivering when it expires."""
     return Severity.CRITICAL if _known_mode(subject) == Mode.ENFORCE else Severity.HIGH
 
 
 def _known_mode(subject: Subject) -> str | None:
-    """The mode of the last policy that could be used; a broken one hands it on."""
-    known = subject.known.get("mta_sts", {})
-    found: str | None = known.get("mode") or known.get("known_mode")
-    return found
+    """The mode of the last valid policy; the facts of a broken policy carry it on."""
+    previous = subject.known.get("mta_sts", {})
+    mode: str | None = previous.get("mode") or previous.get("known_mode")
+    return mode
 
 
 def _not_fetched(subject: Subject, page: Page) -> Finding:
@@ -292,16 +293,18 @@ def _not_fetched(subject: Subject, page: Page) -> Finding:
 def _without_record(subject: Subject, name: str, texts: Sequence[str]) -> Outcome:
     if attempts := [text for text in texts if protocol.is_attempt(text)]:
         facts = {"record": True, "record_valid": False}
-        why = "Senders look for exactly v=STSv1; in front."
-        reason = "it does not begin with v=STSv1;"
+        why = "Senders ignore a record that does not start with exactly v=STSv1; in this spelling."
+        reason = "it does not start with v=STSv1;"
         _, _, rest = attempts[0].partition(";")
         after = f"v=STSv1; {rest.strip()}" if rest.strip() else "v=STSv1; id=1"
-        fix = Fix("replace", name, "TXT", attempts[0], after, f"Publish {attempts[0]!r}.", why)
+        fix = Fix(
+            "replace", name, "TXT", attempts[0], after, f"Publish {attempts[0]!r} again.", why
+        )
         return Outcome(facts, SYNTAX.at(name, record=attempts[0], reason=reason, fix=fix))
     if subject.usage in (Usage.PARKED, Usage.SENDS):
         return Outcome({"record": False})
-    why = f"Publish the policy at https://mta-sts.{subject.domain}{PATH} first, with mode: testing."
-    fix = Fix("publish", name, "TXT", None, "v=STSv1; id=1", "Remove the record again.", why)
+    why = f"First publish the policy at https://mta-sts.{subject.domain}{PATH} with mode: testing."
+    fix = Fix("publish", name, "TXT", None, "v=STSv1; id=1", "Remove the record.", why)
     return Outcome({"record": False}, MISSING.at(name, fix=fix))
 
 

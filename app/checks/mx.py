@@ -1,4 +1,4 @@
-"""Whether mail for the domain finds a host, or is refused on purpose."""
+"""Whether the domain has mail servers, or refuses mail on purpose."""
 
 import ipaddress
 from collections.abc import Iterator, Sequence
@@ -81,7 +81,7 @@ NO_IPV6 = Kind(
     "RFC 3974 §2",
 )
 
-# Not is_global: that also refuses the documentation networks that examples are made of.
+# Not is_global: it also excludes the documentation networks, which examples use.
 _UNREACHABLE = [
     ipaddress.ip_network(network)
     for network in (
@@ -92,15 +92,15 @@ _UNREACHABLE = [
 
 _FAMILIES = ("A", "AAAA")
 
-MAX_HOSTS = 20  # that are looked at, the best first: a domain may name hundreds
+MAX_HOSTS = 20  # in order of preference: a domain may list hundreds
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """One MX record with what its host resolves to.
+    """One MX record and the addresses of its host.
 
     alias   the canonical name, if the host is an alias
-    unseen  one of the two address look-ups failed, while the other found something
+    unseen  one of the two address lookups failed, while the other returned an address
     """
 
     record: Mx
@@ -118,10 +118,10 @@ class _Target:
     logic_version=1,
 )
 async def mx(subject: Subject, dns: Answers) -> Outcome:
-    """Whether mail for the domain finds a host with an address, or is refused on purpose.
+    """Check that mail servers of the domain have addresses, or that it refuses mail on purpose.
 
-    facts  null_mx, null_mx_with_others, implicit, hosts (best first), cname_targets,
-           unresolvable_targets (both a part of hosts), hosts_unasked (beyond 20, if any)
+    facts  null_mx, null_mx_with_others, implicit, hosts (by preference), cname_targets,
+           unresolvable_targets (both are part of hosts), hosts_unasked (how many beyond 20, if any)
     """
     records = await dns.mx(subject.domain)
     hosted = [record for record in records if record.host]
@@ -130,11 +130,11 @@ async def mx(subject: Subject, dns: Answers) -> Outcome:
     if not hosted:
         return _null(subject)
     hosts = _hosts(hosted)
-    asked = [record for record in hosted if record.host in hosts[:MAX_HOSTS]]
-    dns.ask_ahead(*((record.host, rdtype) for record in asked for rdtype in _FAMILIES))
-    seen = [await or_unseen(_target(record, dns)) for record in asked]
-    targets = [target for target in seen if isinstance(target, _Target)]
-    unseen = [target for target in seen if isinstance(target, Undetermined)]
+    queried = [record for record in hosted if record.host in hosts[:MAX_HOSTS]]
+    dns.ask_ahead(*((record.host, rdtype) for record in queried for rdtype in _FAMILIES))
+    results = [await or_unseen(_target(record, dns)) for record in queried]
+    targets = [target for target in results if isinstance(target, _Target)]
+    unseen = [target for target in results if isinstance(target, Undetermined)]
     findings = [*_about_set(subject, records), *_about_targets(subject.domain, targets)]
     is_whole = not unseen and not any(target.unseen for target in targets)
     if is_whole and len(hosts) <= MAX_HOSTS and not any(map(_has_ipv6, targets)):
@@ -149,8 +149,8 @@ async def mx(subject: Subject, dns: Answers) -> Outcome:
     return concluded(facts, findings, unseen, is_whole=is_whole)
 
 
-def _facts(**different: Any) -> dict[str, Any]:
-    empty: dict[str, Any] = {
+def _facts(**values: Any) -> dict[str, Any]:
+    defaults: dict[str, Any] = {
         "null_mx": False,
         "null_mx_with_others": False,
         "implicit": False,
@@ -158,7 +158,7 @@ def _facts(**different: Any) -> dict[str, Any]:
         "cname_targets": [],
         "unresolvable_targets": [],
     }
-    return empty | different
+    return defaults | values
 
 
 def _hosts(records: Sequence[Mx]) -> list[str]:
@@ -166,15 +166,19 @@ def _hosts(records: Sequence[Mx]) -> list[str]:
 
 
 def _null(subject: Subject) -> Outcome:
-    """A null MX alone. What is used for both is the default, so only what was said counts here."""
+    """The outcome for a null MX alone. ``BOTH`` is the default, so only ``RECEIVES`` counts."""
     domain = subject.domain
     if subject.usage is not Usage.RECEIVES:
         return Outcome(_facts(null_mx=True), NULL_OK.at(domain))
     fix = Fix(
-        "remove", domain, "MX", "0 .", None,
+        action="remove",
+        name=domain,
+        type="MX",
+        before="0 .",
+        after=None,
         rollback=f"Publish {domain}. MX 0 . again.",
-        why="Senders bounce every message at once; publish the MX records of your mail hosts.",
-    )  # fmt: skip
+        why="Senders bounce every message. Publish the MX records of your mail servers instead.",
+    )
     return Outcome(_facts(null_mx=True), NULL_UNEXPECTED.at(domain, fix=fix))
 
 
@@ -191,34 +195,45 @@ async def _without_mx(subject: Subject, dns: Answers) -> Outcome:
     if not addresses:
         return Outcome(facts, MISSING.at(domain))
     fix = Fix(
-        "publish", domain, "MX", None, f"10 {domain}.",
+        action="publish",
+        name=domain,
+        type="MX",
+        before=None,
+        after=f"10 {domain}.",
         rollback=f"Remove {domain}. MX 10 {domain}.",
-        why="It says what senders now only assume; if another host takes the mail, name that one.",
-    )  # fmt: skip
+        why="Senders assume this host now. If another host receives the mail, name that one.",
+    )
     return Outcome(facts, IMPLICIT.at(domain, fix=fix, addresses=addresses))
 
 
 def _null_missing(domain: str, records: Sequence[Mx]) -> Finding:
     before = "\n".join(map(str, records)) or None
     fix = Fix(
-        "replace" if records else "publish", domain, "MX", before, "0 .",
+        action="replace" if records else "publish",
+        name=domain,
+        type="MX",
+        before=before,
+        after="0 .",
         rollback=f"Restore {domain}. MX: {before}" if before else f"Remove {domain}. MX 0 .",
-        why="Mail to a domain that takes none then fails at once, and nobody can probe it.",
-    )  # fmt: skip
+        why="With a null MX, mail to the domain fails immediately, and senders do not try a host.",
+    )
     return NULL_MISSING.at(domain, fix=fix, records=[str(record) for record in records])
 
 
 async def _target(record: Mx, dns: Answers) -> _Target:
-    """raises  Undetermined if no address was seen and a look-up failed"""
+    """The record with the addresses of its host.
+
+    raises  Undetermined if there is no address and a lookup failed
+    """
     if _is_ip(record.host):
         return _Target(record)
     answers = [await or_unseen(dns.ask(record.host, rdtype)) for rdtype in _FAMILIES]
-    heard = [answer for answer in answers if isinstance(answer, Answer)]
+    definite = [answer for answer in answers if isinstance(answer, Answer)]
     failed = [answer for answer in answers if isinstance(answer, Undetermined)]
-    addresses = tuple(str(address) for answer in heard for address in answer.rdatas)
+    addresses = tuple(str(address) for answer in definite for address in answer.rdatas)
     if failed and not addresses:
         raise failed[0]
-    alias = next((answer.aliases[-1] for answer in heard if answer.aliases), None)
+    alias = next((answer.aliases[-1] for answer in definite if answer.aliases), None)
     return _Target(record, addresses, alias, bool(failed))
 
 
@@ -227,15 +242,15 @@ def _about_set(subject: Subject, records: Sequence[Mx]) -> Iterator[Finding]:
     null = [str(record) for record in records if not record.host]
     is_parked = subject.usage is Usage.PARKED
     if null:
-        every = "\n".join(map(str, records))
+        all_records = "\n".join(map(str, records))
         fix = Fix(
-            "replace" if is_parked else "remove",
-            domain,
-            "MX",
-            every if is_parked else null[0],
-            "0 ." if is_parked else None,
-            rollback=f"Restore {domain}. MX: {every}",
-            why="Senders may take either for the truth: mail is lost at some of them.",
+            action="replace" if is_parked else "remove",
+            name=domain,
+            type="MX",
+            before=all_records if is_parked else null[0],
+            after="0 ." if is_parked else None,
+            rollback=f"Restore {domain}. MX: {all_records}",
+            why="Some senders follow the null MX, others the other records. Keep only one kind.",
         )
         yield NULL_MIXED.at(domain, fix=fix, records=[str(record) for record in records])
     elif is_parked:
@@ -243,7 +258,7 @@ def _about_set(subject: Subject, records: Sequence[Mx]) -> Iterator[Finding]:
 
 
 def _about_targets(domain: str, targets: Sequence[_Target]) -> Iterator[Finding]:
-    """Once for each host, however many records name it."""
+    """Findings about each host, once even if several records name it."""
     for target in {target.record.host: target for target in targets}.values():
         host, before = target.record.host, str(target.record)
         if _is_ip(host):
@@ -263,11 +278,15 @@ def _about_targets(domain: str, targets: Sequence[_Target]) -> Iterator[Finding]
 
 def _replacing(domain: str, before: str, after: str | None) -> Fix:
     return Fix(
-        "replace" if after else "remove", domain, "MX", before, after,
+        action="replace" if after else "remove",
+        name=domain,
+        type="MX",
+        before=before,
+        after=after,
         rollback=f"Set {domain}. MX {before} again.",
-        why="An MX record must name a host that itself has addresses; "
-        "else senders skip it or wait in vain.",
-    )  # fmt: skip
+        why="An MX record must name a host that has addresses itself; "
+        "otherwise senders skip it, or wait in vain.",
+    )
 
 
 def _is_ip(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""Answers in which some records are not those of DNS but drafts that are to be judged."""
+"""Answers in which drafts replace some of the published records, to check them in advance."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,9 +6,9 @@ from app.checks.answers import Answer, Answers, Page, Request
 
 
 class Overlay(Answers):
-    """``drafts`` where there is one for (name, type), what is published everywhere else.
+    """Answers with the drafts where there are any, and with what is published everywhere else.
 
-    drafts  TXT values by name; an empty list: no record there
+    drafts  TXT values by name; an empty list means that there is no record
     """
 
     def __init__(self, published: Answers, drafts: Mapping[str, Sequence[str]]) -> None:
@@ -23,7 +23,9 @@ class Overlay(Answers):
         return answer
 
     def ask_ahead(self, *questions: tuple[str, str]) -> None:
-        self._published.ask_ahead(*(each for each in questions if each[0] not in self._drafts))
+        self._published.ask_ahead(
+            *(question for question in questions if question[0] not in self._drafts)
+        )
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         return await self._published.fetch(host, path, request)

@@ -1,4 +1,4 @@
-"""Whether the addresses of the MX hosts have a reverse name that leads back to them."""
+"""Whether the addresses of the MX hosts have PTR names that resolve back to them."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -31,9 +31,9 @@ MISMATCH = Kind(
     "RFC 8601 §3",
 )
 
-MAX_HOSTS = 10  # that are looked at, the best first: a domain may name hundreds
-MAX_ADDRESSES = 20  # of all of them together
-MAX_NAMES = 10  # of one address; receivers look at no more (RFC 7208 §4.6.4)
+MAX_HOSTS = 10  # in order of preference: a domain may list hundreds
+MAX_ADDRESSES = 20  # of all hosts together
+MAX_NAMES = 10  # of one address; receivers check no more (RFC 7208 §4.6.4)
 
 Status = Literal["confirmed", "mismatch", "none"]
 _BADNESS: list[Status] = ["confirmed", "mismatch", "none"]
@@ -41,7 +41,7 @@ _BADNESS: list[Status] = ["confirmed", "mismatch", "none"]
 
 @dataclass(frozen=True, slots=True)
 class _Reverse:
-    """One address of one host, and the names it has in reverse."""
+    """One address of one host, and the names in its PTR records."""
 
     host: str
     address: str
@@ -51,11 +51,11 @@ class _Reverse:
 
 @check("rdns", finds=(MISSING, MISMATCH), logic_version=1)
 async def rdns(subject: Subject, dns: Answers) -> Outcome:
-    """Whether the addresses of the MX hosts have reverse names that lead back to them.
+    """Check that the addresses of the MX hosts have PTR names that resolve back to them.
 
     facts   null_mx; hosts, each MX host with ``confirmed``, ``mismatch`` or ``none``, the worst of
             its addresses; a host without address is left out; hosts_unasked, addresses_unasked
-            (beyond the first ten, and their first twenty addresses, if any)
+            (how many beyond the first ten, and beyond their first twenty addresses, if any)
     source  RFC 1912 §2.1; RFC 8601 §2.7.3, §3 (iprev)
     """
     records = await dns.mx(subject.domain)
@@ -63,27 +63,27 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
     if records and not hosts:
         return Outcome({"null_mx": True, "hosts": {}})
     hosts = hosts or [subject.domain]  # the implicit MX (RFC 5321 §5.1)
-    asked_hosts = hosts[:MAX_HOSTS]
-    dns.ask_ahead(*((host, rdtype) for host in asked_hosts for rdtype in ("A", "AAAA")))
-    parts = [await or_unseen(_addresses(host, dns)) for host in asked_hosts]
+    queried_hosts = hosts[:MAX_HOSTS]
+    dns.ask_ahead(*((host, rdtype) for host in queried_hosts for rdtype in ("A", "AAAA")))
+    parts = [await or_unseen(_addresses(host, dns)) for host in queried_hosts]
     pairs = [
         (host, address)
         for host, part in zip(hosts, parts, strict=False)
         if isinstance(part, tuple)
         for address in part
     ]
-    asked = pairs[:MAX_ADDRESSES]
-    dns.ask_ahead(*((_reverse_name(address), "PTR") for _, address in asked))
-    names = [await or_unseen(dns.hosts(_reverse_name(address), "PTR")) for _, address in asked]
-    for (_, address), found in zip(asked, names, strict=True):
-        if isinstance(found, tuple):
-            dns.ask_ahead(*((name, _rdtype(address)) for name in found[:MAX_NAMES]))
+    queried = pairs[:MAX_ADDRESSES]
+    dns.ask_ahead(*((_reverse_name(address), "PTR") for _, address in queried))
+    lookups = [await or_unseen(dns.hosts(_reverse_name(address), "PTR")) for _, address in queried]
+    for (_, address), names in zip(queried, lookups, strict=True):
+        if isinstance(names, tuple):
+            dns.ask_ahead(*((name, _rdtype(address)) for name in names[:MAX_NAMES]))
     checked = [
-        await or_unseen(_reverse(*pair, found, dns)) if isinstance(found, tuple) else found
-        for pair, found in zip(asked, names, strict=True)
+        await or_unseen(_reverse(*pair, names, dns)) if isinstance(names, tuple) else names
+        for pair, names in zip(queried, lookups, strict=True)
     ]
     seen = [result for result in checked if isinstance(result, _Reverse)]
-    unseen = [found for found in (*parts, *checked) if isinstance(found, Undetermined)]
+    unseen = [result for result in (*parts, *checked) if isinstance(result, Undetermined)]
     left_out = unasked(
         hosts_unasked=len(hosts) - MAX_HOSTS, addresses_unasked=len(pairs) - MAX_ADDRESSES
     )
@@ -93,11 +93,11 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
 
 async def _addresses(host: str, dns: Answers) -> tuple[str, ...]:
     answers = [await dns.ask(host, "A"), await dns.ask(host, "AAAA")]
-    return tuple(dict.fromkeys(str(found) for answer in answers for found in answer.rdatas))
+    return tuple(dict.fromkeys(str(address) for answer in answers for address in answer.rdatas))
 
 
 def _reverse_name(address: str) -> str:
-    """Where the names of an address are (RFC 1035 §3.5, RFC 3596 §2.5)."""
+    """The name of the PTR records of an address (RFC 1035 §3.5, RFC 3596 §2.5)."""
     if ":" in address:
         return ipaddress.ip_address(address).reverse_pointer
     return f"{'.'.join(reversed(address.split('.')))}.in-addr.arpa"
@@ -108,7 +108,10 @@ def _rdtype(address: str) -> str:
 
 
 async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Answers) -> _Reverse:
-    """raises  Undetermined if no name is seen to lead back and a look-up failed"""
+    """The address with the names in its PTR records.
+
+    raises  Undetermined if no name resolves back to the address and a lookup failed
+    """
     if not names:
         return _Reverse(host, address, "none")
     ip = ipaddress.ip_address(address)
@@ -117,7 +120,7 @@ async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Answers
         answer = await or_unseen(dns.ask(name, _rdtype(address)))
         if isinstance(answer, Undetermined):
             failures.append(answer)
-        elif any(ipaddress.ip_address(str(found)) == ip for found in answer.rdatas):
+        elif any(ipaddress.ip_address(str(rdata)) == ip for rdata in answer.rdatas):
             return _Reverse(host, address, "confirmed", names)
     if failures:
         raise failures[0]
@@ -127,13 +130,13 @@ async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Answers
 def _worst(seen: Sequence[_Reverse]) -> dict[str, str]:
     worst: dict[str, Status] = {}
     for reverse in seen:
-        known = worst.get(reverse.host, "confirmed")
-        worst[reverse.host] = max(known, reverse.status, key=_BADNESS.index)
+        previous = worst.get(reverse.host, "confirmed")
+        worst[reverse.host] = max(previous, reverse.status, key=_BADNESS.index)
     return dict(worst)
 
 
 def _findings(seen: Sequence[_Reverse]) -> list[Finding]:
-    """One for each address, though several hosts may share it."""
+    """One finding for each address, even if several hosts share it."""
     by_address = {reverse.address: reverse for reverse in reversed(seen)}
     return [
         _finding(reverse)
@@ -146,12 +149,16 @@ def _finding(reverse: _Reverse) -> Finding:
     name = ipaddress.ip_address(reverse.address).reverse_pointer
     before = "\n".join(f"{name}." for name in reverse.names) or None
     fix = Fix(
-        "replace" if before else "publish", name, "PTR", before, f"{reverse.host}.",
+        action="replace" if before else "publish",
+        name=name,
+        type="PTR",
+        before=before,
+        after=f"{reverse.host}.",
         rollback=f"Set {name}. PTR back to {before}"
         if before
         else f"Remove {name}. PTR {reverse.host}.",
         why="Receivers refuse or distrust mail from an address without a confirmed name. "
-        "The owner of the address block publishes it.",
-    )  # fmt: skip
+        "Ask the owner of the address block to publish it.",
+    )
     kind = MISMATCH if before else MISSING
     return kind.at(reverse.address, fix=fix, host=reverse.host, names=list(reverse.names))

@@ -1,4 +1,4 @@
-"""SPF: who may send as the domain, and whether receivers can tell (RFC 7208)."""
+"""SPF: who may send as the domain, and whether receivers can evaluate it (RFC 7208)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ from app.insight import known_senders
 from app.protocols import public_suffix, spf_macros
 from app.protocols import spf as protocol
 
-NEAR_LIMIT = 8  # look-ups from which one more service may be one too many
+NEAR_LIMIT = 8  # lookups; from here on, one more service may exceed the limit of ten
 
 SEVERAL = Kind(
     "spf.multiple_records",
@@ -141,7 +141,7 @@ _OF_PROBLEM = {
     logic_version=2,
 )
 async def spf(subject: Subject, dns: Answers) -> Outcome:
-    """The whole tree of the record, as a receiver would have to read it at worst.
+    """Check the whole tree of the record, as a receiver would evaluate it in the worst case.
 
     facts  record_count, result (valid | permerror | none), lookups, void_lookups, all; record,
            includes (nested), providers, ip4_addresses, complete, vendors (``spf_drift.facts``)
@@ -150,21 +150,21 @@ async def spf(subject: Subject, dns: Answers) -> Outcome:
     root = tree.root
     if root.status != "valid":
         return await _without_record(subject, tree, dns)
-    found = list(_loops(tree))
-    costs = {} if found else spf_tree.costs(tree)  # what loops has no end
+    findings = list(_loops(tree))
+    costs = {} if findings else spf_tree.costs(tree)  # a loop costs without end
     cost = costs.get(root.name)
     includes = spf_tree.outline(tree, costs)
     if cost is not None:
-        found += _limits(tree, cost, includes)
-    found += await _broken_links(tree, dns)
-    result = "permerror" if any(_is_permerror(finding) for finding in found) else "valid"
+        findings += _limits(tree, cost, includes)
+    findings += await _broken_links(tree, dns)
+    result = "permerror" if any(_is_permerror(finding) for finding in findings) else "valid"
     in_force = spf_tree.in_force(tree)
     ip4_count = spf_tree.ip4_count(tree)
-    found += spf_lint.findings(tree, in_force, ip4_count)
-    found += [*_usage(subject, root.texts[0], tree), *_sender_id(root.name, root.others)]
+    findings += spf_lint.findings(tree, in_force, ip4_count)
+    findings += [*_usage(subject, root.texts[0], tree), *_sender_id(root.name, root.others)]
     vendors = spf_drift.facts(subject, tree)
-    found += spf_drift.findings(subject, tree, vendors)
-    unseen = await _note_explanation(in_force, dns, found)
+    findings += spf_drift.findings(subject, tree, vendors)
+    unseen = await _note_explanation(in_force, dns, findings)
     facts = {
         "record_count": 1,
         "result": result,
@@ -178,24 +178,24 @@ async def spf(subject: Subject, dns: Answers) -> Outcome:
         "complete": tree.is_complete,
         "vendors": vendors,
     }
-    return concluded(facts, found, unseen)
+    return concluded(facts, findings, unseen)
 
 
 async def _without_record(subject: Subject, tree: Tree, dns: Answers) -> Outcome:
-    """No record, several, or one that cannot be read: there is nothing below it to judge."""
+    """The outcome if there is no record, more than one, or an unreadable one."""
     root = tree.root
-    found = list(_sender_id(root.name, root.others))
+    findings = list(_sender_id(root.name, root.others))
     if len(root.texts) > 1:
-        found.append(SEVERAL.at(root.name, records=list(root.texts), fix=_merged(root)))
+        findings.append(SEVERAL.at(root.name, records=list(root.texts), fix=_merged(root)))
     elif root.texts:
-        found += [
+        findings += [
             _OF_PROBLEM[problem.kind].at(
                 f"{root.name} {problem.term}", record=root.texts[0], reason=problem.reason
             )
             for problem in root.problems
         ]
     else:
-        found += await spf_missing.findings(subject, root.others, dns)
+        findings += await spf_missing.findings(subject, root.others, dns)
     facts = {
         "record_count": len(root.texts),
         "result": "permerror" if root.texts else "none",
@@ -204,7 +204,7 @@ async def _without_record(subject: Subject, tree: Tree, dns: Answers) -> Outcome
         "all": None,
         "record": root.texts[0] if len(root.texts) == 1 else None,
     }
-    return Outcome(facts, *found)
+    return Outcome(facts, *findings)
 
 
 def _end(in_force: spf_tree.Source | None) -> str | None:
@@ -213,25 +213,25 @@ def _end(in_force: spf_tree.Source | None) -> str | None:
 
 
 async def _note_explanation(
-    in_force: spf_tree.Source | None, dns: Answers, found: list[Finding]
+    in_force: spf_tree.Source | None, dns: Answers, findings: list[Finding]
 ) -> list[Undetermined]:
-    """Add what is wrong with the explanation, or say why it could not be seen."""
+    """Add the findings about the explanation, or return why it could not be queried."""
     problems = await or_unseen(_explanation(in_force, dns))
     if isinstance(problems, Undetermined):
         return [problems]
-    found += problems
+    findings += problems
     return []
 
 
 async def _explanation(in_force: spf_tree.Source | None, dns: Answers) -> list[Finding]:
-    """What is wrong with the text that receivers show when they refuse mail (§6.2)."""
+    """Findings about the text that receivers show when they reject mail (§6.2)."""
     exp = in_force.record.modifier("exp") if in_force and in_force.record else None
     name = exp.target.name_at(in_force.name) if in_force and exp and exp.target else None
     if exp is None or name is None or not spf_macros.is_askable(name):
         return []
     texts = await dns.txt(name)
     if len(texts) != 1:
-        reason = "several texts stand there" if texts else "there is no text"
+        reason = "there is more than one text" if texts else "there is no text"
         return [EXP_PROBLEM.at(name, term=exp.text, reason=reason)]
     try:
         spf_macros.parse_explanation(texts[0])
@@ -243,16 +243,16 @@ async def _explanation(in_force: spf_tree.Source | None, dns: Answers) -> list[F
 def _merged(root: spf_tree.Source) -> Fix:
     words = dict.fromkeys(word for text in root.texts for word in protocol.words(text))
     ends = [word for word in words if word.lower().lstrip("+-~?") == "all"]
-    kept = [word for word in words if word not in ends]
-    softest = next((q for q in ("~all", "?all", "-all") if q in ends), "~all")
+    terms = [word for word in words if word not in ends]
+    softest = next((end for end in ("~all", "?all", "-all") if end in ends), "~all")
     return Fix(
         "replace",
         root.name,
         "TXT",
         "\n".join(root.texts),
-        " ".join((protocol.VERSION, *kept, softest)),
-        "Publish the old records again.",
-        "With more than one record every receiver reports permerror: put all terms into one.",
+        " ".join((protocol.VERSION, *terms, softest)),
+        "Publish the previous records again.",
+        "Every check fails if there is more than one record. Merge all terms into one record.",
     )
 
 
@@ -283,7 +283,7 @@ def _limits(tree: Tree, cost: Cost, includes: Sequence[dict[str, Any]]) -> Itera
 
 
 def _dearest(includes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What each include or redirect of the record itself costs, the dearest first."""
+    """The lookups of each include or redirect of the record itself, most expensive first."""
     costs = [{"domain": entry["domain"], "lookups": entry["lookups"]} for entry in includes]
     return sorted(costs, key=lambda entry: -(entry["lookups"] or 0))
 
@@ -297,9 +297,9 @@ async def _broken_links(tree: Tree, dns: Answers) -> list[Finding]:
         for link in tree.links(name)
         if (status := tree.status(link.target)) in kinds
     }
-    lost = [target for target, (_, kind) in broken.items() if kind is NOT_FOUND]
-    free = [await _is_unregistered(dns, target) for target in lost]
-    found = []
+    not_found = [target for target, (_, kind) in broken.items() if kind is NOT_FOUND]
+    unregistered = {target for target in not_found if await _is_unregistered(dns, target)}
+    findings = []
     for target, (link, kind) in broken.items():
         source = tree.sources[target]
         evidence: dict[str, Any] = {
@@ -308,27 +308,27 @@ async def _broken_links(tree: Tree, dns: Answers) -> list[Finding]:
             "records": list(source.texts),
         }
         fix = _without_term(tree, link) if kind in (NOT_FOUND, NO_RECORD) else None
-        found.append(kind.at(target, fix=fix, **evidence))
-        if target in lost and free[lost.index(target)]:
+        findings.append(kind.at(target, fix=fix, **evidence))
+        if target in unregistered:
             registrable = public_suffix.registrable(target)
-            found.append(TAKEOVER.at(target, fix=fix, domain=registrable, **evidence))
-    return found
+            findings.append(TAKEOVER.at(target, fix=fix, domain=registrable, **evidence))
+    return findings
 
 
 async def _is_unregistered(dns: Answers, target: str) -> bool:
-    """The registrable domain does not exist: whoever registers it may send as the scanned one."""
+    """Whether the registrable domain does not exist, so that its next owner could send mail."""
     registrable = public_suffix.registrable(target)
     return registrable is not None and not (await dns.ask(registrable, "SOA")).exists
 
 
 def _without_term(tree: Tree, link: spf_tree.Link) -> Fix | None:
-    """The record without the term, where that is the domain's own to change."""
+    """The fix that removes the term; None if the term is in a record of another domain."""
     if link.owner != tree.root.name:
         return None
     text = tree.root.texts[0]
-    kept = [word for word in protocol.words(text) if word != link.text]
-    why = "Receivers answer permerror for all mail as long as the record names it."
-    return spf_lint.rewrite(link.owner, text, kept, why)
+    terms = [word for word in protocol.words(text) if word != link.text]
+    why = "Checks fail (permerror) as long as the record contains this term. Remove it."
+    return spf_lint.rewrite(link.owner, text, terms, why)
 
 
 def _is_permerror(finding: Finding) -> bool:
@@ -342,18 +342,18 @@ def _usage(subject: Subject, text: str, tree: Tree) -> Iterator[Finding]:
     record = tree.root.record
     is_lock = record is not None and all(term.qualifier == "-" for term in record.effective)
     if subject.usage in (Usage.PARKED, Usage.RECEIVES) and not (is_lock and record and record.all):
-        why = "The domain sends no mail: with this record nobody can send as it."
+        why = "The domain sends no mail. With this record, no server may send as it."
         fix = spf_lint.rewrite(subject.domain, text, ["-all"], why)
         yield NOT_LOCKED.at(subject.domain, record=text, usage=subject.usage.value, fix=fix)
 
 
 def _sender_id(name: str, others: Sequence[str]) -> Iterator[Finding]:
-    if found := [text for text in others if text.lower().startswith("spf2.0/")]:
-        yield SENDER_ID.at(name, records=found)
+    if records := [text for text in others if text.lower().startswith("spf2.0/")]:
+        yield SENDER_ID.at(name, records=records)
 
 
 def _providers(tree: Tree) -> list[str]:
-    """The well-known services that the record and its includes name, each once."""
+    """The well-known services in the record and its includes, each once."""
     return list(
         dict.fromkeys(sender.name for name in tree.sources if (sender := known_senders.of(name)))
     )

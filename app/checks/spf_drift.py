@@ -1,4 +1,4 @@
-"""What the includes of services list, compared with what they listed at the scan before."""
+"""The senders that included services list, compared with those of the previous scan."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -14,33 +14,33 @@ DRIFT = Kind(
     Severity.LOW,
     "SPF: a service you include changed its list of allowed senders",
     "RFC 7208 §5.2",
-    verdict=Verdict.OK,  # services move all the time: to be known, and no blemish
+    verdict=Verdict.OK,  # services change often: for information, without effect on the verdict
 )
 TOLD = timedelta(days=7)
 
 
 def facts(subject: Subject, tree: Tree) -> dict[str, dict[str, Any]]:
-    """What each service's include lists now, and when that was last seen to change.
+    """The terms of each service's include, and when a scan last saw them change.
 
-    returns  by the include's domain: terms (how many), sha256 of them; and once they have changed
-             changed_at and terms_before. Those that cannot be read whole are left out
+    returns  by the domain of the include: terms (their number), sha256 of them, and after a change
+             changed_at and terms_before; includes that cannot be read completely are left out
     """
-    known = subject.known.get("spf", {}).get("vendors")
-    before = known if isinstance(known, Mapping) else {}
-    found = {}
+    previous = subject.known.get("spf", {}).get("vendors")
+    before = previous if isinstance(previous, Mapping) else {}
+    vendors: dict[str, dict[str, Any]] = {}
     for link in _foreign(tree):
         if (listed := _listed(tree, link.target)) is None:
             continue
         digest = hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()
-        found[link.target] = {"terms": len(listed), "sha256": digest}
-        found[link.target] |= _change(before.get(link.target, {}), digest, subject.now)
-    return found
+        vendors[link.target] = {"terms": len(listed), "sha256": digest}
+        vendors[link.target] |= _change(before.get(link.target, {}), digest, subject.now)
+    return vendors
 
 
 def findings(
     subject: Subject, tree: Tree, vendors: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[Finding]:
-    """The services whose lists have changed of late, by their ``facts``."""
+    """Findings about services whose lists changed recently, according to their ``facts``."""
     for link in _foreign(tree):
         vendor = vendors.get(link.target, {})
         changed_at = _moment(vendor.get("changed_at"))
@@ -55,14 +55,14 @@ def findings(
 
 
 def _change(before: Mapping[str, Any], digest: str, now: datetime | None) -> dict[str, Any]:
-    """The change that this is, or else the last one."""
+    """The change since the previous scan, or else the last recorded one."""
     if before and before["sha256"] != digest and now is not None:
         return {"changed_at": timestamps.text(now), "terms_before": before["terms"]}
     return {key: before[key] for key in ("changed_at", "terms_before") if key in before}
 
 
 def _moment(text: str | None) -> datetime | None:
-    """None also for a text that was cut, as facts are that were too long."""
+    """The time in the text; None if there is none, or if the text was truncated."""
     try:
         return datetime.fromisoformat(text) if text else None
     except ValueError:
@@ -70,7 +70,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _foreign(tree: Tree) -> Iterator[Link]:
-    """The record's own includes and redirect that lead to other people's names."""
+    """The includes and the redirect of the record itself that point to other domains."""
     root = tree.root.name
     for link in tree.links(root):
         if link.target != root and not names.is_below(link.target, root):
@@ -78,7 +78,7 @@ def _foreign(tree: Tree) -> Iterator[Link]:
 
 
 def _listed(tree: Tree, name: str) -> set[str] | None:
-    """The terms of the record there and of those below it; None if not all of them were read."""
+    """The terms of the record at ``name`` and of those below it; None if not all were read."""
     if not tree.is_complete:
         return None
     listed, reached = set[str](), {name: None}

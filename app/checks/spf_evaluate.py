@@ -1,4 +1,4 @@
-"""``check_host``: may this address send mail with this sender (RFC 7208 §4)?"""
+"""``check_host``: whether an address may send mail with a given sender (RFC 7208 §4)."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Result(StrEnum):
-    """What a receiver makes of a message (§2.6)."""
+    """The SPF result of a message (§2.6)."""
 
     NONE = "none"
     NEUTRAL = "neutral"
@@ -36,10 +36,10 @@ _RESULT_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Who asks, when, and how patiently.
+    """The receiver that evaluates SPF, the time, and its limits.
 
-    host, now         what an explanation may name by ``%{r}`` and ``%{t}`` (§7.2)
-    max_void_lookups  a receiver may set its own (§4.6.4)
+    host, now         the values of ``%{r}`` and ``%{t}`` in an explanation (§7.2)
+    max_void_lookups  a receiver may set its own limit (§4.6.4)
     """
 
     host: str = "unknown"
@@ -49,7 +49,7 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One term that was tried: the domain of its record, the term as written, what came of it.
+    """One evaluated term: the domain of its record, the term as written, and its outcome.
 
     outcome  ``match``, ``no match`` or ``follow`` (into an include or a redirect)
     """
@@ -61,15 +61,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What came of it, and how.
+    """The SPF result and how it was reached.
 
-    domain         whose record was asked for: of MAIL FROM, or of HELO for the null sender
-    explanation    the domain's own words, for a fail only; None if it has none to say
+    domain         the domain that was checked: of MAIL FROM, or of HELO for the null sender
+    explanation    the explanation that the domain publishes, for a fail only; None without one
     term           the term that decided, as written; None if none matched
-    term_domain    whose record that term is in
-    lookups        terms, and macros p in them, evaluated that cost one of the ten (§4.6.4)
+    term_domain    the domain whose record contains that term
+    lookups        evaluated terms, and macros p in them, that count against the ten (§4.6.4)
     void_lookups   those of them whose answer was empty
-    reason         why it is none, temperror or permerror, for people
+    reason         why the result is none, temperror or permerror, as text for people
     """
 
     result: Result
@@ -89,12 +89,12 @@ RECEIVER = Receiver()
 async def evaluate(
     dns: Answers, *, ip: str, mail_from: str, helo: str, receiver: Receiver = RECEIVER
 ) -> Evaluation:
-    """What a receiver makes of mail from ``ip``, asking no more than the limits allow.
+    """The SPF result for mail from ``ip``, with no more queries than the limits allow.
 
-    ip         the client's; an IPv4-mapped one counts as IPv4 (§5)
+    ip         the address of the client; an IPv4-mapped one counts as IPv4 (§5)
     mail_from  as in the envelope, without angle brackets; ``""`` for the null sender (§2.4)
     returns    temperror where DNS failed; it never raises ``Undetermined``
-    raises     ValueError if ``ip`` is no address
+    raises     ValueError if ``ip`` is not an IP address
     source     §4, §5, §6
     """
     local_part, _, domain = mail_from.rpartition("@")
@@ -103,27 +103,27 @@ async def evaluate(
     values = _values(ip, sender, helo, receiver)
     host = _CheckHost(dns, _address(ip), values, receiver.max_void_lookups)
     try:
-        found = await host.check(_a_labels(domain))
-        explanation = await host.explain(found)
+        outcome = await host.check(_a_labels(domain))
+        explanation = await host.explain(outcome)
     except _PermError as error:
-        found, explanation = _Found(Result.PERMERROR, reason=str(error)), None
+        outcome, explanation = _Found(Result.PERMERROR, reason=str(error)), None
     except Undetermined as error:
-        found, explanation = _Found(Result.TEMPERROR, reason=str(error)), None
+        outcome, explanation = _Found(Result.TEMPERROR, reason=str(error)), None
     return Evaluation(
-        result=found.result,
+        result=outcome.result,
         domain=domain,
         explanation=explanation,
-        term=found.term,
-        term_domain=found.domain,
+        term=outcome.term,
+        term_domain=outcome.domain,
         lookups=host.lookups,
         void_lookups=host.void_lookups,
-        reason=found.reason,
+        reason=outcome.reason,
         trace=tuple(host.trace),
     )
 
 
 class _PermError(Exception):
-    """The evaluation ends with permerror, at any depth of it."""
+    """The whole evaluation ends with permerror, however deep it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class _Found:
 
 
 class _CheckHost:
-    """One evaluation: its counters, and what its macros stand for."""
+    """One evaluation: its counters and the values of its macros."""
 
     def __init__(
         self, dns: Answers, ip: Address, values: Mapping[str, str], max_void_lookups: int
@@ -148,9 +148,9 @@ class _CheckHost:
         self.trace: list[Step] = []
 
     async def check(self, domain: str) -> _Found:
-        """``check_host`` for one domain; the ten bound how deep it goes."""
+        """``check_host`` for one domain; the limit of ten lookups bounds the depth."""
         if not _is_checkable(domain):
-            return _Found(Result.NONE, reason=f"{domain} is no domain name")
+            return _Found(Result.NONE, reason=f"{domain} is not a valid domain name")
         texts = [text for text in await self._dns.txt(domain) if spf.is_record(text)]
         if not texts:
             return _Found(Result.NONE, reason=f"{domain} has no SPF record")
@@ -159,21 +159,21 @@ class _CheckHost:
         try:
             record = spf.parse_record(texts[0])
         except spf.BadRecord as error:
-            raise _PermError(f"the record of {domain} cannot be read: {error}") from None
+            raise _PermError(f"the record of {domain} is invalid: {error}") from None
         return await self._evaluate(domain, record)
 
-    async def explain(self, found: _Found) -> str | None:
-        """The text at the target of exp; None if there is none or it cannot be had (§6.2)."""
-        if found.result is not Result.FAIL or not found.exp or not found.domain:
+    async def explain(self, outcome: _Found) -> str | None:
+        """The text at the target of exp; None if there is none or it is not available (§6.2)."""
+        if outcome.result is not Result.FAIL or not outcome.exp or not outcome.domain:
             return None
         try:
-            values = await self._values_at(found.domain, found.exp.letters)
-            name = spf_macros.shortened(spf_macros.expand(found.exp.parts, values))
+            values = await self._values_at(outcome.domain, outcome.exp.letters)
+            name = spf_macros.shortened(spf_macros.expand(outcome.exp.parts, values))
             texts = await self._dns.txt(name) if spf_macros.is_askable(name) else ()
             if len(texts) != 1:
                 return None
             parts = spf_macros.parse_explanation(texts[0])
-            values = await self._values_at(found.domain, spf_macros.letters(parts))
+            values = await self._values_at(outcome.domain, spf_macros.letters(parts))
             return spf_macros.expand(parts, values)
         except (Undetermined, spf_macros.BadMacro):  # §6.2: as if there were no exp
             return None
@@ -187,10 +187,10 @@ class _CheckHost:
             if is_match:
                 exp = record.modifier("exp")
                 return _Found(
-                    _RESULT_OF[directive.qualifier],
-                    domain,
-                    directive.text,
-                    exp.target if exp else None,
+                    result=_RESULT_OF[directive.qualifier],
+                    domain=domain,
+                    term=directive.text,
+                    exp=exp.target if exp else None,
                 )
         if record.redirect and record.redirect.target:
             return await self._redirect(domain, record.redirect.text, record.redirect.target)
@@ -199,10 +199,10 @@ class _CheckHost:
     async def _redirect(self, domain: str, text: str, target: DomainSpec) -> _Found:
         self._count(domain, text)
         self._note(domain, text, "follow")
-        found = await self.check(await self._name(domain, target))
-        if found.result is Result.NONE:  # §6.1
-            raise _PermError(f"{text} of {domain}: {found.reason}")
-        return found
+        outcome = await self.check(await self._name(domain, target))
+        if outcome.result is Result.NONE:  # §6.1
+            raise _PermError(f"{text} of {domain}: {outcome.reason}")
+        return outcome
 
     async def _is_match(self, domain: str, directive: Directive) -> bool:
         match directive.mechanism:
@@ -234,31 +234,31 @@ class _CheckHost:
         return False
 
     async def _is_included(self, domain: str, directive: Directive) -> bool:
-        """§5.2: a pass matches; none is an error, as errors are."""
+        """Whether the included record results in pass; none and errors are errors (§5.2)."""
         self._note(domain, directive.text, "follow")
-        found = await self.check(await self._target(domain, directive))
-        if found.result is Result.NONE:
-            raise _PermError(f"{directive.text} of {domain}: {found.reason}")
-        return found.result is Result.PASS
+        outcome = await self.check(await self._target(domain, directive))
+        if outcome.result is Result.NONE:
+            raise _PermError(f"{directive.text} of {domain}: {outcome.reason}")
+        return outcome.result is Result.PASS
 
     async def _is_named(self, target: str) -> bool:
-        """§5.5: one of the client's first ten names that is in ``target`` leads back to it."""
-        found = await self._names()
-        if found is None:
+        """Whether one of the client's first ten names is in ``target`` and resolves back (§5.5)."""
+        client_names = await self._names()
+        if client_names is None:
             return False
-        self._void(found)
-        for name in found:
+        self._void(client_names)
+        for name in client_names:
             if (name == target or names.is_below(name, target)) and await self._leads_back(name):
                 return True
         return False
 
     async def _names(self) -> list[str] | None:
-        """The first ten names of the client's address, in the order of the answer."""
+        """The first ten PTR names of the client's address, in the order of the answer."""
         try:
-            found = await self._asked(self._ip.reverse_pointer, "PTR")
+            answers = await self._asked(self._ip.reverse_pointer, "PTR")
         except Undetermined:  # §5.5: the mechanism fails to match
             return None
-        return [spf_macros.plain(name) for name in found[: spf.MAX_NAMES]]
+        return [spf_macros.plain(name) for name in answers[: spf.MAX_NAMES]]
 
     async def _leads_back(self, name: str) -> bool:
         try:
@@ -269,10 +269,10 @@ class _CheckHost:
             return False
 
     async def _validated_name(self, domain: str) -> str:
-        """What ``%{p}`` stands for: the domain, else a name below it, else any (§7.3)."""
-        found = [name for name in await self._names() or () if await self._leads_back(name)]
-        below = [name for name in found if names.is_below(name, domain)]
-        return domain if domain in found else (below + found + ["unknown"])[0]
+        """The value of ``%{p}``: the domain, else a name below it, else any (§7.3)."""
+        valid = [name for name in await self._names() or () if await self._leads_back(name)]
+        below = [name for name in valid if names.is_below(name, domain)]
+        return domain if domain in valid else (below + valid + ["unknown"])[0]
 
     async def _target(self, domain: str, directive: Directive) -> str:
         return await self._name(domain, directive.target) if directive.target else domain
@@ -300,19 +300,19 @@ class _CheckHost:
         )
 
     def _count(self, domain: str, text: str) -> None:
-        """Before the query, so that what is over the limit is never asked."""
+        """Count a lookup before its query, so that none is sent beyond the limit."""
         self.lookups += 1
         if self.lookups > spf.MAX_LOOKUPS:
             raise _PermError(
-                f"{text} of {domain} is look-up {self.lookups} of at most {spf.MAX_LOOKUPS}"
+                f"{text} of {domain} is lookup {self.lookups} of at most {spf.MAX_LOOKUPS}"
             )
 
-    def _void(self, found: list[str]) -> list[str]:
-        if not found:
+    def _void(self, answers: list[str]) -> list[str]:
+        if not answers:
             self.void_lookups += 1
         if self.void_lookups > self._max_void_lookups:
-            raise _PermError(f"more than {self._max_void_lookups} look-ups found nothing")
-        return found
+            raise _PermError(f"more than {self._max_void_lookups} lookups returned nothing")
+        return answers
 
     def _note(self, domain: str, text: str, outcome: str) -> None:
         self.trace.append(Step(domain, text, outcome))
@@ -324,7 +324,7 @@ def _address(ip: str) -> Address:
 
 
 def _values(ip: str, sender: str, helo: str, receiver: Receiver) -> Mapping[str, str]:
-    """What the macros stand for, but for ``d`` and ``p`` (§7.3)."""
+    """The values of the macros, except ``d`` and ``p`` (§7.3)."""
     address = _address(ip)
     is_ip4 = address.version == 4
     return {
@@ -341,7 +341,7 @@ def _values(ip: str, sender: str, helo: str, receiver: Receiver) -> Mapping[str,
 
 
 def _a_labels(domain: str) -> str:
-    """The domain with A-labels (§4.3); what has none is asked for as it is, or refused."""
+    """The domain with A-labels (§4.3); empty if it has no valid form in ASCII."""
     try:
         return domain if domain.isascii() else names.parse_host(domain)
     except names.NotADomain:
@@ -349,5 +349,5 @@ def _a_labels(domain: str) -> str:
 
 
 def _is_checkable(domain: str) -> bool:
-    """§4.3: a well-formed name of several labels, no address literal."""
+    """Whether the name is well-formed, has two labels or more and is no address literal (§4.3)."""
     return "." in domain and not domain.startswith("[") and spf_macros.is_askable(domain)

@@ -1,4 +1,4 @@
-"""What is to be said of one SPF record by its text alone: its end, its order, its width."""
+"""Findings about the text of an SPF record: its end, the order of its terms, its networks."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,9 +8,9 @@ from app.checks.spf_tree import Source, Tree, networks, passing
 from app.protocols import names, spf
 from app.protocols.spf import Qualifier, Record
 
-MAX_RECORD = 450  # characters, so that the whole answer stays below 512 octets (RFC 7208 §3.4)
-BROAD_IP4, BROAD_IP6 = 16, 32  # prefix lengths below which a network is hardly one sender's
-BROAD_TOTAL = 1 << 20  # addresses of IPv4, each once
+MAX_RECORD = 450  # characters, so that the answer stays below 512 octets (RFC 7208 §3.4)
+BROAD_IP4, BROAD_IP6 = 16, 32  # shorter prefixes are too wide for one sender
+BROAD_TOTAL = 1 << 20  # IPv4 addresses, each counted once
 
 Prefix = tuple[int, int, int]  # version, length, and the bits of that length
 
@@ -95,15 +95,15 @@ KINDS = (
 
 
 def findings(tree: Tree, in_force: Source | None, ip4_count: int) -> Iterator[Finding]:
-    """All that the texts of the tree's root, and of the record in force, give to say.
+    """All findings about the texts of the root record and of the record in force.
 
     in_force   the record whose end decides, after redirects
-    ip4_count  how many addresses of IPv4 may send
+    ip4_count  the number of IPv4 addresses that may send
     """
     root, text = tree.root, tree.root.texts[0]
-    assert root.record is not None
-    yield from _of_order(root.name, text, root.record)
-    yield from _of_terms(root)
+    if root.record is not None:
+        yield from _of_order(root.name, text, root.record)
+        yield from _of_terms(root, root.record)
     yield from _of_width(tree, ip4_count)
     if in_force is not None and in_force.record is not None:
         is_own = in_force.name == root.name or names.is_below(in_force.name, root.name)
@@ -113,17 +113,17 @@ def findings(tree: Tree, in_force: Source | None, ip4_count: int) -> Iterator[Fi
 
 
 def rewrite(name: str, before: str, terms: Iterable[str], why: str) -> Fix:
-    """The fix that puts a record of these terms in the place of ``before``."""
+    """The fix that replaces ``before`` with a record of these terms."""
     after = " ".join((spf.VERSION, *terms))
     return Fix(
-        "replace", name, "TXT", before, after, f"Publish the old record again: {before}", why
+        "replace", name, "TXT", before, after, f"Publish the previous record again: {before}", why
     )
 
 
 def _of_end(name: str, text: str, record: Record, *, is_own: bool) -> Iterator[Finding]:
-    """What happens to mail that no other term matches.
+    """Findings about what happens to mail that no other term matches.
 
-    is_own  False for a record of somebody else, by redirect: it is not the domain's to change
+    is_own  False for a record of another domain (by redirect), which gets no fix
     """
     words = spf.words(text)
 
@@ -133,16 +133,16 @@ def _of_end(name: str, text: str, record: Record, *, is_own: bool) -> Iterator[F
     end = record.all
     if end is None:
         if record.redirect is None:
-            why = "Receivers treat mail from anywhere else as if there were no SPF."
+            why = "Without it, mail from other addresses is treated as if there were no SPF record."
             yield ALL_MISSING.at(name, record=text, fix=fix([*words, "~all"], why))
         return
     softer = ["~all" if word == end.text else word for word in words]
     match end.qualifier:
         case Qualifier.PASS:
-            why = "With +all every address in the world passes SPF for this domain."
+            why = "With +all, every address in the world passes SPF for this domain."
             yield ALL_PASS.at(name, record=text, fix=fix(softer, why))
         case Qualifier.NEUTRAL:
-            why = "With ?all receivers learn nothing about mail from anywhere else."
+            why = "With ?all, receivers learn nothing about mail from other addresses."
             yield ALL_NEUTRAL.at(name, record=text, fix=fix(softer, why))
         case Qualifier.SOFTFAIL:
             yield ALL_SOFTFAIL.at(name)
@@ -153,27 +153,26 @@ def _of_order(name: str, text: str, record: Record) -> Iterator[Finding]:
     late = record.directives[len(record.effective) :]
     if dead := [term.text for term in late]:
         moved = [term.text for term in late if term.mechanism != "all"]
-        why = "Receivers stop at all; senders behind it were probably meant to be allowed."
+        why = "Receivers stop at all. The senders after it were probably meant to be allowed."
         after = rewrite(name, text, [*moved, *_without(words, dead)], why)
         yield AFTER_ALL.at(name, terms=dead, fix=after)
     redirect = record.modifier("redirect")
     if redirect and record.all:
-        kept = [word for word in words if word != redirect.text]
-        why = "Beside all the redirect is ignored; without it the record says what it does."
-        yield REDIRECT_WITH_ALL.at(name, term=redirect.text, fix=rewrite(name, text, kept, why))
+        terms = [word for word in words if word != redirect.text]
+        why = "A redirect is ignored in a record with all. Remove it if all is what you need."
+        yield REDIRECT_WITH_ALL.at(name, term=redirect.text, fix=rewrite(name, text, terms, why))
     elif redirect and record.terms and record.terms[-1] in record.directives:
         yield MODIFIERS_FIRST.at(name, term=redirect.text)
 
 
-def _of_terms(root: Source) -> Iterator[Finding]:
-    name, text, record = root.name, root.texts[0], root.record
-    assert record is not None
+def _of_terms(root: Source, record: Record) -> Iterator[Finding]:
+    name, text = root.name, root.texts[0]
     words = spf.words(text)
     if ptrs := [term.text for term in record.effective if term.mechanism == "ptr"]:
-        every = set(ptrs)
-        kept = [word for word in words if word not in every]
-        why = "Name the addresses with ip4, ip6, a or mx; many receivers skip ptr."
-        yield PTR_USED.at(name, terms=ptrs, fix=rewrite(name, text, kept, why))
+        removed = set(ptrs)
+        remaining = [word for word in words if word not in removed]
+        why = "Many receivers skip ptr. List the addresses with ip4, ip6, a or mx instead."
+        yield PTR_USED.at(name, terms=ptrs, fix=rewrite(name, text, remaining, why))
     if macros := [term.text for term in record.effective if term.target and term.target.letters]:
         yield EXISTS_MACRO.at(name, terms=macros)
     includes = [word.lower() for word in words if word.lower().lstrip("+").startswith("include:")]
@@ -181,47 +180,46 @@ def _of_terms(root: Source) -> Iterator[Finding]:
         first: dict[str, str] = {}
         for word in words:
             first.setdefault(word.lower(), word)
-        kept = list(first.values())
-        why = "Each include is looked up each time it stands in the record."
-        yield DUPLICATE_INCLUDE.at(name, terms=repeated, fix=rewrite(name, text, kept, why))
+        fix = rewrite(name, text, first.values(), "A repeated include costs lookups again.")
+        yield DUPLICATE_INCLUDE.at(name, terms=repeated, fix=fix)
     if redundant := _covered(networks(root)):
-        kept = _without(words, redundant)
-        why = "Another term of the record allows the same addresses."
-        yield REDUNDANT_IP.at(name, terms=redundant, fix=rewrite(name, text, kept, why))
+        remaining = _without(words, redundant)
+        why = "Another term of the record allows the same addresses, so this one can be removed."
+        yield REDUNDANT_IP.at(name, terms=redundant, fix=rewrite(name, text, remaining, why))
 
 
 def _without(words: Sequence[str], removed: Iterable[str]) -> list[str]:
-    """The words without these; of a word that stands twice the last goes first."""
-    left = Counter(removed)
-    kept = []
+    """The words without the removed ones; of a repeated word the last occurrence goes first."""
+    to_remove = Counter(removed)
+    remaining = []
     for word in reversed(words):
-        if left[word]:
-            left[word] -= 1
+        if to_remove[word]:
+            to_remove[word] -= 1
         else:
-            kept.append(word)
-    return kept[::-1]
+            remaining.append(word)
+    return remaining[::-1]
 
 
-def _covered(named: Sequence[tuple[spf.Directive, spf.Network]]) -> list[str]:
+def _covered(terms: Sequence[tuple[spf.Directive, spf.Network]]) -> list[str]:
     """The terms whose network lies within that of another; of two equal ones the later.
 
-    Each is looked up under the lengths that occur, not compared with each: a record may have
-    thousands of them.
+    Each network is searched by the prefix lengths that occur, not compared with every other one: a
+    record may have thousands of them.
     """
-    every = {_prefix(network, network.prefixlen) for _, network in named}
-    lengths = {(version, length) for version, length, _ in every}
-    found, earlier = [], set[Prefix]()
-    for term, network in named:
+    prefixes = {_prefix(network, network.prefixlen) for _, network in terms}
+    lengths = {(version, length) for version, length, _ in prefixes}
+    covered, earlier = [], set[Prefix]()
+    for term, network in terms:
         own = _prefix(network, network.prefixlen)
         wider = (
             _prefix(network, length)
             for version, length in lengths
             if version == network.version and length < network.prefixlen
         )
-        if own in earlier or any(prefix in every for prefix in wider):
-            found.append(term.text)
+        if own in earlier or any(prefix in prefixes for prefix in wider):
+            covered.append(term.text)
         earlier.add(own)
-    return found
+    return covered
 
 
 def _prefix(network: spf.Network, length: int) -> Prefix:
@@ -230,7 +228,7 @@ def _prefix(network: spf.Network, length: int) -> Prefix:
 
 
 def _of_width(tree: Tree, ip4_count: int) -> Iterator[Finding]:
-    """Networks that are too wide to be a sender's, wherever in the tree they stand."""
+    """Findings about networks anywhere in the tree that are too wide for a sender."""
     for source in passing(tree):
         for term, network in networks(source):
             if network.prefixlen <= 1:

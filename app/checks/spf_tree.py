@@ -1,7 +1,7 @@
-"""The tree of records that one SPF record leads to, and what it costs a receiver (RFC 7208 §4.6.4).
+"""The tree of records below one SPF record, and the lookups that it costs (RFC 7208 §4.6.4).
 
-It is walked without a sender: each level's questions are asked at once, each name once, and what
-depends on the mail is counted, not asked. All limits hold before a question is asked.
+The tree is read without a sender: the queries of each level are sent together, each name once, and
+terms that depend on the mail are counted but not queried. Limits are checked before each query.
 """
 
 import ipaddress
@@ -13,8 +13,8 @@ from app.checks.answers import Answers, Undetermined
 from app.protocols import spf, spf_macros
 from app.protocols.spf import Directive, Qualifier
 
-MAX_DEPTH = 10  # levels below the domain's own record; deeper, there are eleven look-ups already
-MAX_RECORDS = 40  # records read in all, so that a tree over the limit is counted up to here
+MAX_DEPTH = 10  # levels below the domain's own record; a deeper level means over ten lookups
+MAX_RECORDS = 40  # records to read in total; beyond it, counts are "at least"
 
 Question = tuple[Literal["a", "mx", "exists"], str]
 Status = Literal["valid", "not_found", "none", "several", "syntax_error", "not_followed"]
@@ -22,13 +22,13 @@ Status = Literal["valid", "not_found", "none", "several", "syntax_error", "not_f
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What there is at one name of the tree.
+    """The records at one name of the tree.
 
-    texts     the TXT values that receivers take for SPF records
+    texts     the TXT values that receivers recognize as SPF records
     others    the other TXT values
     exists    False for NXDOMAIN
-    record    None unless there is exactly one text, and readable
-    problems  why it is not readable
+    record    None unless there is exactly one text and it is valid
+    problems  why it is not valid
     links     the includes and the redirect in force, where they can be followed
     """
 
@@ -42,7 +42,7 @@ class Source:
 
     @property
     def status(self) -> Status:
-        """What a receiver makes of it."""
+        """The status that a receiver sees."""
         if not self.texts:
             return "none" if self.exists else "not_found"
         if len(self.texts) > 1:
@@ -51,13 +51,13 @@ class Source:
 
     @property
     def is_void(self) -> bool:
-        """The look-up found nothing at all."""
+        """Whether the lookup returned no TXT value at all."""
         return not self.texts and not self.others
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An include or redirect, as it stands in the record of ``owner``."""
+    """An include or redirect in the record of ``owner``."""
 
     owner: str
     text: str
@@ -66,13 +66,13 @@ class Link:
 
     @property
     def is_redirect(self) -> bool:
-        """It is no include."""
+        """Whether this is a redirect, not an include."""
         return self.qualifier is None
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Look-ups that an evaluation costs at most, and those of them that find nothing."""
+    """The most lookups that an evaluation can cost, and how many of them return nothing."""
 
     lookups: int
     voids: int
@@ -83,10 +83,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The records below ``root``, each name once, in the order of reading.
+    """The records below ``root``, each name once, in the order in which they were read.
 
-    found        how many records each question of a, mx and exists terms found
-    is_complete  False if a limit ended the walk: then all counts are "at least"
+    found        the number of records for each query of a, mx and exists terms
+    is_complete  False if a limit ended the walk; then all counts are "at least"
     """
 
     root: Source
@@ -95,23 +95,23 @@ class Tree:
     is_complete: bool = True
 
     def links(self, name: str) -> tuple[Link, ...]:
-        """Those of one record; none of a name that was not read."""
+        """The links of one record; none for a name that was not read."""
         source = self.sources.get(name)
         return source.links if source else ()
 
     def status(self, name: str) -> Status:
-        """What a receiver finds at a name that a link leads to."""
+        """The status of the record at the target of a link."""
         return self.sources[name].status if name in self.sources else "not_followed"
 
 
 async def walk(dns: Answers, domain: str) -> Tree:
     """The tree below the domain's own record.
 
-    raises  Undetermined if any of it cannot be had; but where the limit of ten is passed already,
-            the end of the budget only ends the counting
+    raises  Undetermined if any part cannot be queried; but if there are more than ten lookups
+            already, an exhausted budget only ends the counting
     """
     sources: dict[str, Source] = {}
-    found: dict[Question, int] = {}
+    term_counts: dict[Question, int] = {}
     names, questions, lookups = [domain], list[Question](), 0
     for _ in range(MAX_DEPTH + 1):
         try:
@@ -121,9 +121,9 @@ async def walk(dns: Answers, domain: str) -> Tree:
         except Undetermined as error:
             if error.reason != "budget" or lookups <= spf.MAX_LOOKUPS:
                 raise
-            return Tree(sources[domain], sources, found, is_complete=False)
+            return Tree(sources[domain], sources, term_counts, is_complete=False)
         sources |= zip(names, records, strict=True)
-        found |= zip(questions, counts, strict=True)
+        term_counts |= zip(questions, counts, strict=True)
         questions = []
         for source in records:
             questions += _questions(source, spf.MAX_LOOKUPS - lookups)
@@ -132,66 +132,66 @@ async def walk(dns: Answers, domain: str) -> Tree:
         names = unread[: MAX_RECORDS - len(sources)]
         if not names and not questions:
             break
-    return Tree(sources[domain], sources, found, is_complete=not unread)
+    return Tree(sources[domain], sources, term_counts, is_complete=not unread)
 
 
 def loops(tree: Tree) -> tuple[tuple[Link, ...], ...]:
-    """The chains of links that end where they begin."""
-    found: list[tuple[Link, ...]] = []
+    """The chains of links that end at the name where they begin."""
+    chains: list[tuple[Link, ...]] = []
     done: set[str] = set()
 
     def visit(name: str, path: tuple[Link, ...]) -> None:
         names = [*(link.owner for link in path), name]
         for link in tree.links(name):
             if link.target in names:
-                found.append((*path, link)[names.index(link.target) :])
+                chains.append((*path, link)[names.index(link.target) :])
             elif link.target not in done:
                 visit(link.target, (*path, link))
         done.add(name)
 
     visit(tree.root.name, ())
-    return tuple(found)
+    return tuple(chains)
 
 
 def costs(tree: Tree) -> Mapping[str, Cost]:
-    """What each record costs with all below it; a name linked twice is paid for twice.
+    """The cost of each record with everything below it; a name that is linked twice counts twice.
 
-    tree  without loops
+    tree  must have no loops
     """
-    known: dict[str, Cost] = {}
+    totals: dict[str, Cost] = {}
 
     def cost(name: str) -> Cost:
-        if name not in known:
+        if name not in totals:
             total = Cost(0, 0)
             if source := tree.sources.get(name):
                 total += Cost(_own_cost(source), _own_voids(source, tree))
             for link in tree.links(name):
                 total += cost(link.target)
-            known[name] = total
-        return known[name]
+            totals[name] = total
+        return totals[name]
 
     cost(tree.root.name)
-    return known
+    return totals
 
 
 def in_force(tree: Tree) -> Source | None:
-    """The record whose end decides for mail that nothing matches, redirects followed (§6.1).
+    """The record whose end decides about mail that no term matches, after redirects (§6.1).
 
-    returns  None if a redirect loops, or leads to what is no record or depends on the mail
+    returns  None if a redirect loops, has no valid record at its target, or depends on the mail
     """
-    seen = set[str]()
+    visited = set[str]()
     source = tree.root
     while source.record and (redirect := source.record.redirect) and redirect.target:
-        seen.add(source.name)
+        visited.add(source.name)
         name = redirect.target.name_at(source.name)
-        if name is None or name in seen or name not in tree.sources:
+        if name is None or name in visited or name not in tree.sources:
             return None
         source = tree.sources[name]
     return source if source.record else None
 
 
 def passing(tree: Tree) -> tuple[Source, ...]:
-    """The records whose passes are the domain's: its own, by redirect and by ``+include``."""
+    """The records whose passes count for the domain: its own, by redirect and by ``+include``."""
     reached = {tree.root.name: None}
     queue = [tree.root.name]
     for name in queue:
@@ -203,7 +203,7 @@ def passing(tree: Tree) -> tuple[Source, ...]:
 
 
 def networks(source: Source) -> tuple[tuple[Directive, spf.Network], ...]:
-    """The ip4 and ip6 directives in force that let somebody pass, with their networks."""
+    """The ip4 and ip6 directives in force that result in pass, with their networks."""
     return tuple(
         [
             (term, term.network)
@@ -214,32 +214,32 @@ def networks(source: Source) -> tuple[tuple[Directive, spf.Network], ...]:
 
 
 def ip4_count(tree: Tree) -> int:
-    """How many IPv4 addresses the ip4 terms of the tree let pass, each once."""
+    """The number of IPv4 addresses that the ip4 terms of the tree allow, each counted once."""
     spans = sorted(
         (int(network.network_address), network.num_addresses)
         for source in passing(tree)
         for _, network in networks(source)
         if isinstance(network, ipaddress.IPv4Network)
     )
-    count = behind = 0
+    count = covered_until = 0
     for start, size in spans:
-        count += max(start + size - max(start, behind), 0)
-        behind = max(behind, start + size)
+        count += max(start + size - max(start, covered_until), 0)
+        covered_until = max(covered_until, start + size)
     return count
 
 
 def outline(tree: Tree, cost: Mapping[str, Cost]) -> list[dict[str, Any]]:
-    """The includes and redirects as JSON, nested; what is below a name is shown the first time.
+    """The includes and redirects as nested JSON; the links of a name are listed only once.
 
     returns  ``[{term, domain, status, lookups, includes}]``; lookups is None in a tree with loops
     """
-    shown: set[str] = {tree.root.name}
+    listed: set[str] = {tree.root.name}
 
     def below(name: str) -> list[dict[str, Any]]:
         entries = []
         for link in tree.links(name):
-            is_new = link.target not in shown
-            shown.add(link.target)
+            is_new = link.target not in listed
+            listed.add(link.target)
             entries.append(
                 {
                     "term": link.text,
@@ -272,31 +272,31 @@ async def _read(dns: Answers, name: str) -> Source:
 
 
 def _first(question: Question) -> tuple[str, str]:
-    """What ``_count`` asks first."""
+    """The first query of ``_count``."""
     return question[1], "MX" if question[0] == "mx" else "A"
 
 
 async def _count(dns: Answers, question: Question) -> int:
-    """How many records the term finds; of a, those of IPv6 if there are none of IPv4."""
+    """The number of records that the term finds; for ``a``, IPv6 ones if there are no IPv4 ones."""
     mechanism, name = question
     if mechanism == "mx":
         return len(await dns.mx(name))
-    found = (await dns.ask(name, "A")).rdatas
-    if not found and mechanism == "a":
-        found = (await dns.ask(name, "AAAA")).rdatas
-    return len(found)
+    addresses = (await dns.ask(name, "A")).rdatas
+    if not addresses and mechanism == "a":
+        addresses = (await dns.ask(name, "AAAA")).rdatas
+    return len(addresses)
 
 
-def _questions(source: Source, room: int) -> list[Question]:
-    """What the record's first ``room`` look-up terms ask, beside the records that they lead to."""
-    asked = []
+def _questions(source: Source, remaining: int) -> list[Question]:
+    """The queries of the first ``remaining`` lookup terms of the record, without those of links."""
+    questions = []
     for term in source.record.effective if source.record and source.record.lookups else ():
-        room -= term.lookups
-        if term.lookups and room < 0:
+        remaining -= term.lookups
+        if term.lookups and remaining < 0:
             break
         if (question := _question(source, term)) and spf_macros.is_askable(question[1]):
-            asked.append(question)
-    return asked
+            questions.append(question)
+    return questions
 
 
 def _question(source: Source, term: Directive) -> Question | None:
@@ -317,7 +317,7 @@ def _links(owner: str, record: spf.Record) -> Iterator[Link]:
 
 
 def _unread(records: Sequence[Source], sources: Mapping[str, Source]) -> list[str]:
-    """The names that these records lead to and that were not read, each once."""
+    """The targets of links in these records that were not read, each once."""
     targets = dict.fromkeys(link.target for source in records for link in source.links)
     return [name for name in targets if name not in sources]
 
@@ -330,4 +330,4 @@ def _own_voids(source: Source, tree: Tree) -> int:
     terms = source.record.effective if source.record else ()
     empty = [q for term in terms if (q := _question(source, term)) and tree.found.get(q) == 0]
     linked = [tree.sources.get(link.target) for link in tree.links(source.name)]
-    return len(empty) + sum(found.is_void for found in linked if found)
+    return len(empty) + sum(target.is_void for target in linked if target)

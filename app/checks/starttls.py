@@ -1,4 +1,4 @@
-"""Whether the MX hosts take mail over TLS, with certificates that senders can trust."""
+"""Whether the MX hosts accept mail over TLS, with certificates that senders can trust."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -97,7 +97,7 @@ NOT_TESTED = Kind(
     verdict=Verdict.INFO,
 )
 
-MAX_HOSTS = 10  # that are looked at, the best first: a domain may name hundreds
+MAX_HOSTS = 10  # in order of preference: a domain may list hundreds
 
 _OF_TROUBLE = {
     "version": OLD_VERSION,
@@ -119,52 +119,52 @@ _OF_TROUBLE = {
     logic_version=2,
 )
 async def starttls(subject: Subject, dns: Answers) -> Outcome:
-    """What was seen of the MX hosts lately; they are not connected to for each domain anew.
+    """Check the latest TLS probes of the MX hosts; the check itself does not connect to them.
 
-    facts  tested; hosts, by name: tls (offered), version, trouble, not_after, and once_tls of one
-           that does not offer it any more; hosts_unasked (beyond ten, if any)
+    facts  tested; hosts, by name: tls (offered), version, trouble, not_after, and once_tls of a
+           host that no longer offers TLS; hosts_unasked (how many beyond ten, if any)
     """
     records = await dns.mx(subject.domain)
     hosts = list(dict.fromkeys(record.host for record in records if record.host))
     if subject.handshakes is None or not hosts:
         return Outcome({"tested": False, "hosts": {}}, NOT_TESTED.at(subject.domain, hosts=hosts))
     facts: dict[str, Any] = {}
-    found: list[Finding] = []
+    findings: list[Finding] = []
     unseen = []
     for host in hosts[:MAX_HOSTS]:
-        if (seen := subject.handshakes.get(host)) is None:
-            unseen.append(Undetermined(host, "SMTP", "not connected to lately"))
+        if (handshake := subject.handshakes.get(host)) is None:
+            unseen.append(Undetermined(host, "SMTP", "not tested recently"))
             continue
-        once = not seen.offers_tls and _once_tls(subject, host)
-        facts[host] = _fact(seen) | ({"once_tls": True} if once else {})
-        found += [STRIPPED.at(host)] if once else _about(seen, subject.now)
+        once = not handshake.offers_tls and _once_tls(subject, host)
+        facts[host] = _fact(handshake) | ({"once_tls": True} if once else {})
+        findings += [STRIPPED.at(host)] if once else _about(handshake, subject.now)
     left_out = unasked(hosts_unasked=len(hosts) - MAX_HOSTS)
-    return concluded({"tested": True, "hosts": facts, **left_out}, found, unseen)
+    return concluded({"tested": True, "hosts": facts, **left_out}, findings, unseen)
 
 
 def _once_tls(subject: Subject, host: str) -> bool:
-    """The host was seen to offer TLS before."""
-    known = subject.known.get("starttls", {}).get("hosts", {}).get(host, {})
-    return bool(known.get("tls") or known.get("once_tls"))
+    """Whether the host offered TLS in an earlier scan."""
+    previous = subject.known.get("starttls", {}).get("hosts", {}).get(host, {})
+    return bool(previous.get("tls") or previous.get("once_tls"))
 
 
-def _fact(seen: Handshake) -> dict[str, Any]:
+def _fact(handshake: Handshake) -> dict[str, Any]:
     return {
-        "tls": seen.offers_tls,
-        "version": seen.version,
-        "trouble": seen.trouble,
-        "not_after": seen.not_after,
+        "tls": handshake.offers_tls,
+        "version": handshake.version,
+        "trouble": handshake.trouble,
+        "not_after": handshake.not_after,
     }
 
 
-def _about(seen: Handshake, now: datetime | None) -> Iterator[Finding]:
-    if not seen.offers_tls:
-        yield MISSING.at(seen.host)
+def _about(handshake: Handshake, now: datetime | None) -> Iterator[Finding]:
+    if not handshake.offers_tls:
+        yield MISSING.at(handshake.host)
         return
-    if seen.trouble:
-        yield _OF_TROUBLE[seen.trouble].at(seen.host, reason=seen.detail)
+    if handshake.trouble:
+        yield _OF_TROUBLE[handshake.trouble].at(handshake.host, reason=handshake.detail)
         return
-    if seen.version != "TLSv1.3":
-        yield NO_TLS13.at(seen.host, version=seen.version)
-    if severity := ends_soon(seen.not_after, now):
-        yield EXPIRING.at(seen.host, severity=severity, not_after=seen.not_after)
+    if handshake.version != "TLSv1.3":
+        yield NO_TLS13.at(handshake.host, version=handshake.version)
+    if severity := ends_soon(handshake.not_after, now):
+        yield EXPIRING.at(handshake.host, severity=severity, not_after=handshake.not_after)

@@ -62,7 +62,7 @@ UNREACHABLE = Kind(
     "TLS-RPT: host of a reporting address has no DNS address, so reports to it are lost",
     "RFC 8460 §3",
 )
-MAX_ASKED = 10  # hosts of report addresses: each costs questions, and a record may name hundreds
+MAX_ASKED = 10  # hosts of report addresses: each costs queries, and a record may list hundreds
 
 
 @check(
@@ -74,9 +74,9 @@ MAX_ASKED = 10  # hosts of report addresses: each costs questions, and a record 
     logic_version=2,
 )
 async def tls_rpt(subject: Subject, dns: Answers) -> Outcome:
-    """The record at ``_smtp._tls``.
+    """Check the record at ``_smtp._tls`` and the hosts of its report addresses.
 
-    facts  record; record_valid, rua, rua_unasked (hosts beyond ten, if any)
+    facts  record; record_valid, rua, rua_unasked (how many hosts beyond ten, if any)
     """
     name = f"_smtp._tls.{subject.domain}"
     texts = await dns.txt(name)
@@ -85,11 +85,11 @@ async def tls_rpt(subject: Subject, dns: Answers) -> Outcome:
             return await _without_record(subject, name, texts, dns)
         case [text]:
             return await _judge(name, text, dns)
-        case several:
-            why = "Senders use none of several records: keep the one that you mean."
-            fix = Fix("replace", name, "TXT", "\n".join(several), several[0], _back(several), why)
+        case records:
+            why = "Senders ignore all records if there is more than one. Keep the one to use."
+            fix = Fix("replace", name, "TXT", "\n".join(records), records[0], _back(records), why)
             facts = {"record": True, "record_valid": False, "rua": []}
-            return Outcome(facts, SEVERAL.at(name, records=several, fix=fix))
+            return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
 
 
 async def _judge(name: str, text: str, dns: Answers) -> Outcome:
@@ -99,7 +99,7 @@ async def _judge(name: str, text: str, dns: Answers) -> Outcome:
         kind = RUA_MISSING if error.code == "rua_missing" else RUA_INVALID
         facts: dict[str, Any] = {"record": True, "record_valid": False, "rua": []}
         return Outcome(facts, kind.at(name, record=text, reason=error.reason))
-    found: list[Finding] = [
+    findings: list[Finding] = [
         RUA_INVALID.at(f"{name} {problem.value}", reason=problem.reason)
         for problem in record.problems
         if problem.name == "rua"
@@ -107,40 +107,49 @@ async def _judge(name: str, text: str, dns: Answers) -> Outcome:
     addresses = list(map(str, record.rua))
     if repeated := tags.repeated(addresses):
         after = tags.replaced(text, "rua", ",".join(dict.fromkeys(addresses)))
-        fix = Fix("replace", name, "TXT", text, after, _back([text]), "Once is enough.")
-        found.append(RUA_DUPLICATE.at(name, uris=list(repeated), fix=fix))
+        fix = Fix(
+            "replace",
+            name,
+            "TXT",
+            text,
+            after,
+            _back([text]),
+            "Senders may send each report twice. List the address once.",
+        )
+        findings.append(RUA_DUPLICATE.at(name, uris=list(repeated), fix=fix))
     hosts = list(dict.fromkeys(str(uri.host) for uri in record.rua if uri.scheme == "https"))
-    seen = await _have_addresses(hosts[:MAX_ASKED], dns)
-    lost = [host for host, has_one in zip(hosts, seen, strict=False) if has_one is False]
-    found += (_unreachable(name, text, record, host) for host in lost)
+    results = await _have_addresses(hosts[:MAX_ASKED], dns)
+    lost = [host for host, has_address in zip(hosts, results, strict=False) if has_address is False]
+    findings += (_unreachable(name, text, record, host) for host in lost)
     facts = {"record": True, "record_valid": True, "rua": addresses}
     facts |= unasked(rua_unasked=len(hosts) - MAX_ASKED)
-    return Outcome(facts, *found, definite=not any(isinstance(one, Undetermined) for one in seen))
+    is_definite = not any(isinstance(result, Undetermined) for result in results)
+    return Outcome(facts, *findings, definite=is_definite)
 
 
 async def _have_addresses(hosts: Sequence[str], dns: Answers) -> list[bool | Undetermined]:
-    """Whether each host has one, or why that could not be seen. Nobody connects to it here."""
+    """Whether each host has an address, or why the lookup failed; there is no connection to it."""
     dns.ask_ahead(*((host, rdtype) for host in hosts for rdtype in ("A", "AAAA")))
     return [await or_unseen(_has_address(host, dns)) for host in hosts]
 
 
 async def _has_address(host: str, dns: Answers) -> bool:
     first, second = await or_unseen(dns.ask(host, "A")), await or_unseen(dns.ask(host, "AAAA"))
-    answers = [one for one in (first, second) if not isinstance(one, Undetermined)]
+    answers = [result for result in (first, second) if not isinstance(result, Undetermined)]
     if any(answer.rdatas for answer in answers):
         return True
-    for one in (first, second):
-        if isinstance(one, Undetermined):
-            raise one
+    for result in (first, second):
+        if isinstance(result, Undetermined):
+            raise result
     return False
 
 
 def _unreachable(name: str, text: str, record: Record, host: str) -> Finding:
     lost = [str(uri) for uri in record.rua if uri.host == host and uri.scheme == "https"]
     fix = None
-    if left := [str(uri) for uri in record.rua if str(uri) not in lost]:
-        after = tags.replaced(text, "rua", ",".join(left))
-        why = "Senders cannot post reports to it; the other addresses stay."
+    if remaining := [str(uri) for uri in record.rua if str(uri) not in lost]:
+        after = tags.replaced(text, "rua", ",".join(remaining))
+        why = "Senders cannot post reports to this host. Keep the other addresses only."
         fix = Fix("replace", name, "TXT", text, after, _back([text]), why)
     return UNREACHABLE.at(host, uris=lost, fix=fix)
 
@@ -157,8 +166,8 @@ async def _without_record(
     policies = await dns.txt(f"_mta-sts.{subject.domain}")
     kind = MISSING_WITH_STS if any(map(mta_sts.is_record, policies)) else MISSING
     record = f"v=TLSRPTv1; rua=mailto:tls-reports@{subject.domain}"
-    why = "Senders then tell you when mail to you could not be sent safely; the mailbox must exist."
-    fix = Fix("publish", name, "TXT", None, record, "Remove the record again.", why)
+    why = "Senders then report when they cannot deliver over verified TLS. The mailbox must exist."
+    fix = Fix("publish", name, "TXT", None, record, "Remove the record.", why)
     return Outcome(facts, kind.at(name, fix=fix))
 
 

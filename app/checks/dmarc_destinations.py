@@ -167,7 +167,9 @@ def _is_inside(source: Source, host: str) -> bool:
 
 async def _is_authorized(source: Source, uri: Uri, dns: Answers) -> str:
     """Whether reporters send to the host (RFC 9990 §4); ``inside`` needs no authorization."""
-    host = str(uri.host)
+    host = uri.host
+    if host is None:
+        return "no"
     if _is_inside(source, host):
         return "inside"
     if (await dmarc_walk.walk(host, dns)).org_domain == source.org_domain:

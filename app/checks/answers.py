@@ -206,8 +206,7 @@ class Answers(ABC):
     def ask_ahead(self, *questions: tuple[str, str]) -> None:  # noqa: B027 - an optional optimization
         """Send the queries for these (name, type) pairs now; ``ask`` then waits for each answer.
 
-        So a check needs no task for each query. This method never raises: ``ask`` returns the answer or
-        raises.
+        So a check needs no task for each query. This method never raises; ``ask`` does.
         """
 
     async def txt(self, name: str) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def test_every_code_is_listed_once_with_its_severity(check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_every_row_says_what_it_means_what_to_do_and_where_that_is_from(check: Check) -> None:
+def test_every_row_has_meaning_remediation_and_reference(check: Check) -> None:
     kinds = {kind.code: kind for kind in check.finds}
     for row in rows(SECTIONS[check.name]):
         assert len(row) == COLUMNS, row[0]
@@ -46,7 +46,7 @@ def test_every_row_says_what_it_means_what_to_do_and_where_that_is_from(check: C
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_a_verdict_that_does_not_follow_from_the_severity_is_said(check: Check) -> None:
+def test_explicit_verdict_is_documented(check: Check) -> None:
     means = {row[0].strip("`"): row[2] for row in rows(SECTIONS[check.name])}
     for kind in check.finds:
         said = re.search(r"Verdict: (\w+)\.", means[kind.code])
@@ -58,18 +58,18 @@ def test_every_code_begins_with_the_name_of_its_check(check: Check) -> None:
     assert {kind.code.partition(".")[0] for kind in check.finds} == {check.name}
 
 
-def test_no_code_is_named_that_no_check_has() -> None:
+def test_every_documented_code_exists() -> None:
     names = "|".join(check.name for check in CHECKS)
     named = set(re.findall(rf"`((?:{names})\.[a-z0-9_]+)`", TEXT))
     assert named == {kind.code for check in CHECKS for kind in check.finds}
 
 
 @pytest.mark.parametrize("word", [*Verdict, *Severity, *Usage])
-def test_every_word_of_the_api_is_named(word: str) -> None:
+def test_every_api_value_is_documented(word: str) -> None:
     assert f"`{word}`" in TEXT
 
 
-def test_the_points_are_those_of_the_score() -> None:
+def test_documented_points_match_the_score() -> None:
     header = re.search(r"^\| check \| (.*) \|$", SCORE, re.MULTILINE)
     assert header is not None
     usages = [Usage(cell.strip("` ")) for cell in header[1].split("|")]
@@ -82,6 +82,6 @@ def test_the_points_are_those_of_the_score() -> None:
     assert {sum(points.values()) for points in told.values()} == {100}
 
 
-def test_the_grades_are_those_of_the_score() -> None:
+def test_documented_grades_match_the_score() -> None:
     told = re.findall(r"^\| ([A-F]) \| (\d+) \|$", SCORE, re.MULTILINE)
     assert tuple((int(least), letter) for letter, least in told) == score.GRADES

@@ -98,7 +98,7 @@ def _nameservers(names: NameServer) -> tuple[tuple[str, int], ...]:
 
 
 @pytest.mark.parametrize(("domain", "check"), CASES)
-async def test_a_zone_in_memory_is_judged_as_expected(
+async def test_zone_in_memory_has_expected_results(
     domain: str,
     check: str,
     data: Mapping[Any, Any],
@@ -110,14 +110,14 @@ async def test_a_zone_in_memory_is_judged_as_expected(
 
 
 @pytest.mark.parametrize(("domain", "check"), CASES)
-def test_a_zone_on_the_wire_is_judged_as_expected(
+def test_zone_on_the_network_has_expected_results(
     domain: str, check: str, live: Mapping[str, Examination]
 ) -> None:
     [judgement] = [one for one in live[domain].judgements if one.check == check]
     _hold(EXPECTED[domain]["checks"][check], judgement)
 
 
-def test_no_domain_needs_more_questions_than_a_scan_may_ask(
+def test_no_domain_exceeds_the_query_budget(
     live: Mapping[str, Examination],
 ) -> None:
     budget: Any = Settings.__dataclass_fields__["scan_query_budget"].default

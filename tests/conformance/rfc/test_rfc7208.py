@@ -58,7 +58,7 @@ def joined(value: str | list[str]) -> str:
 
 
 @pytest.mark.parametrize(("zone", "vector"), list(suite()))
-async def test_the_suite_of_openspf_org(zone: dict[Any, Any], vector: dict[str, Any]) -> None:
+async def test_openspf_suite(zone: dict[Any, Any], vector: dict[str, Any]) -> None:
     found = await spf_evaluate.evaluate(
         Zone(zone), ip=vector["host"], mail_from=vector["mailfrom"], helo=vector["helo"]
     )
@@ -118,9 +118,7 @@ PATIENT = spf_evaluate.Receiver(max_void_lookups=10)  # they count no void look-
     ("zone", "given", "wanted"),
     [test for path in sorted(FOLDER.glob("mailauth-*.yml")) for test in simple(path)],
 )
-async def test_the_vectors_of_mail_auth(
-    zone: dict[Any, Any], given: dict[str, str], wanted: str
-) -> None:
+async def test_mailauth_vectors(zone: dict[Any, Any], given: dict[str, str], wanted: str) -> None:
     dns = Zone({**zone, "_dns_error.org": TIMEOUT, "_dns_error.test.org": TIMEOUT})
     for sender in ("", given["sender"]):  # §2.3: HELO is checked first, and a fail is enough
         found = await spf_evaluate.evaluate(

@@ -164,29 +164,27 @@ async def codes(
 
 
 @pytest.mark.parametrize(("vmc", "expected"), CERTIFICATES)
-async def test_the_certificate_must_be_one_that_receivers_take(
-    vmc: Page, expected: list[str]
-) -> None:
+async def test_certificate_must_be_acceptable_to_receivers(vmc: Page, expected: list[str]) -> None:
     assert await codes([RECORD], GOOD, vmc=vmc) == expected
 
 
-async def test_without_the_time_nothing_is_said_of_the_end() -> None:
+async def test_without_current_time_expiry_is_not_reported() -> None:
     zone = Zone(REJECT | {NAME: [RECORD]}, {LOGO: GOOD, VMC: certificate("example.org", days=-1)})
     assert (await bimi.run(SUBJECT, zone)).findings == ()
 
 
 @pytest.mark.parametrize(("texts", "expected"), RECORDS)
-async def test_a_record_is_read_as_receivers_read_it(texts: list[str], expected: list[str]) -> None:
+async def test_record_is_parsed_as_receivers_do(texts: list[str], expected: list[str]) -> None:
     assert await codes(texts, GOOD) == expected
 
 
 @pytest.mark.parametrize(("logo", "expected"), LOGOS)
-async def test_the_logo_must_be_one_that_can_be_shown(logo: Page, expected: list[str]) -> None:
+async def test_logo_must_be_displayable(logo: Page, expected: list[str]) -> None:
     assert await codes([RECORD], logo) == expected
 
 
 @pytest.mark.parametrize(("domain", "data", "is_enforced"), POLICIES)
-async def test_a_logo_needs_an_enforced_policy_of_the_domain_and_of_its_organization(
+async def test_logo_needs_enforced_policy_of_domain_and_organization(
     domain: DomainName, data: dict[Any, Any], is_enforced: bool
 ) -> None:
     zone = Zone({NAME: [RECORD], ("sub.example.org", "A"): []} | data, {LOGO: GOOD, VMC: CERTIFIED})
@@ -196,7 +194,7 @@ async def test_a_logo_needs_an_enforced_policy_of_the_domain_and_of_its_organiza
     assert [found.kind.code for found in outcome.findings] == expected
 
 
-async def test_every_code_that_is_declared_can_be_found() -> None:
+async def test_every_declared_code_can_occur() -> None:
     seen = {code for texts, _ in RECORDS for code in await codes(texts, GOOD)}
     for logo, _ in LOGOS:
         seen.update(await codes([RECORD], logo))
@@ -207,12 +205,12 @@ async def test_every_code_that_is_declared_can_be_found() -> None:
 
 
 @pytest.mark.parametrize("usage", list(Usage))
-async def test_a_logo_is_nobodys_duty(usage: Usage) -> None:
+async def test_missing_logo_is_info(usage: Usage) -> None:
     outcome = await bimi.run(Subject(DOMAIN, usage), Zone(REJECT))
     assert outcome.verdict is Verdict.INFO
 
 
-async def test_a_sub_domain_shows_the_logo_of_its_organization() -> None:
+async def test_subdomain_uses_logo_of_its_organization() -> None:
     zone = Zone(
         REJECT | {NAME: [RECORD], ("sub.example.org", "A"): []}, {LOGO: GOOD, VMC: CERTIFIED}
     )
@@ -230,7 +228,7 @@ async def test_a_sub_domain_shows_the_logo_of_its_organization() -> None:
     }
 
 
-async def test_of_several_records_one_is_to_be_kept() -> None:
+async def test_fix_keeps_one_of_several_records() -> None:
     other = "v=BIMI1; l=; a="
     (found,) = (await bimi.run(SUBJECT, Zone(REJECT | {NAME: [RECORD, other]}))).findings
     assert found.fix is not None
@@ -247,19 +245,19 @@ async def test_of_several_records_one_is_to_be_kept() -> None:
         ({}, TIMEOUT),
     ],
 )
-async def test_says_nothing_when_something_cannot_be_asked(data: dict[Any, Any], logo: Any) -> None:
+async def test_failed_query_is_undetermined(data: dict[Any, Any], logo: Any) -> None:
     judgement = await judge(bimi, SUBJECT, Zone(REJECT | {NAME: [RECORD]} | data, {LOGO: logo}))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
 
-async def test_a_logo_that_cannot_be_fetched_is_not_compared() -> None:
+async def test_unavailable_logo_is_not_compared() -> None:
     vmc = certificate("example.org", logotype=logotype(b"<svg/>"))
     assert await codes([RECORD], Page(URL, 404), vmc=vmc) == ["bimi.logo_unreachable"]
 
 
 @pytest.mark.parametrize("at", [0x0B, 0x0C, 0x30, 0x40])
-async def test_a_certificate_that_is_damaged_is_no_defect_of_ours(at: int) -> None:
+async def test_damaged_certificate_is_a_finding(at: int) -> None:
     """The version is among what is damaged here, and the name of the issuer."""
     (pem, _) = CERTIFIED.body.split(b"-----END", 1)
     octets = bytearray(base64.b64decode(pem.partition(b"\n")[2]))

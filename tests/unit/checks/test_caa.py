@@ -32,7 +32,7 @@ ISSUE = Caa(0, "issue", "ca.example")
         ([ISSUE, Caa(0, "issuewild", "ca.example policy=ev")], ["caa.syntax_error"]),
     ],
 )
-async def test_says_what_cas_would_do(records: list[Caa], codes: list[str]) -> None:
+async def test_findings_match_behavior_of_cas(records: list[Caa], codes: list[str]) -> None:
     outcome = await caa.run(SUBJECT, Zone({AT: records}))
     assert [found.kind.code for found in outcome.findings] == codes
 
@@ -56,7 +56,7 @@ async def test_facts_list_the_issuers_by_property() -> None:
     }
 
 
-async def test_the_nearest_set_up_the_tree_counts() -> None:
+async def test_nearest_set_up_the_tree_applies() -> None:
     above: dict[Any, Any] = {("org", "CAA"): [Caa(0, "issue", "other.example")]}
     outcome = await caa.run(SUB, Zone({AT: [ISSUE]} | above))
     assert (outcome.facts["found_at"], outcome.facts["issue"]) == ("example.org", ["ca.example"])
@@ -64,13 +64,13 @@ async def test_the_nearest_set_up_the_tree_counts() -> None:
     assert outcome.facts["found_at"] == "org"
 
 
-async def test_the_root_is_not_asked() -> None:
+async def test_root_is_not_queried() -> None:
     zone = Zone({})
     await caa.run(SUBJECT, zone)
     assert {name for name, _ in zone.asked} == {"example.org", "org", "mta-sts.example.org"}
 
 
-async def test_the_set_of_the_policy_host_counts_too() -> None:
+async def test_set_of_policy_host_is_checked_too() -> None:
     data: dict[Any, Any] = {AT: [ISSUE], ("mta-sts.example.org", "CAA"): [Caa(0, "issue", ";")]}
     outcome = await caa.run(SUBJECT, Zone(data))
     assert [(found.kind.code, found.subject) for found in outcome.findings] == [
@@ -78,7 +78,7 @@ async def test_the_set_of_the_policy_host_counts_too() -> None:
     ]
 
 
-async def test_what_stops_every_ca_is_to_be_removed() -> None:
+async def test_fix_removes_records_that_block_every_ca() -> None:
     (found,) = (await caa.run(SUBJECT, Zone({AT: [Caa(128, "tbs", "x")]}))).findings
     assert found.fix is not None
     assert (found.fix.action, found.fix.before) == ("remove", '128 tbs "x"')
@@ -92,18 +92,18 @@ async def test_what_stops_every_ca_is_to_be_removed() -> None:
         {AT: [ISSUE], "mta-sts.example.org": TIMEOUT},
     ],
 )
-async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
+async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
     judgement = await judge(caa, SUBJECT, Zone(data))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
 
-async def test_a_failure_above_the_set_that_counts_is_no_matter() -> None:
+async def test_failure_above_applicable_set_does_not_matter() -> None:
     outcome = await caa.run(SUBJECT, Zone({AT: [ISSUE], ("org", "CAA"): SERVFAIL}))
     assert outcome.verdict is Verdict.OK
 
 
-async def test_a_bad_set_is_seen_beside_one_that_is_not() -> None:
+async def test_bad_set_is_reported_although_the_other_lookup_fails() -> None:
     data: dict[Any, Any] = {AT: [Caa(128, "tbs", "x")], "mta-sts.example.org": TIMEOUT}
     judgement = await judge(caa, SUBJECT, Zone(data))
     assert [found.kind.code for found in judgement.findings] == ["caa.unknown_critical"]

@@ -54,40 +54,40 @@ class Partly(Zone):
         ({AT1: BOTH, AT2: [Tlsa(3, 0, 0, "abcd"), TA]}, []),
     ],
 )
-async def test_says_what_senders_can_use(data: dict[Any, Any], codes: list[str]) -> None:
+async def test_findings_match_behavior_of_senders(data: dict[Any, Any], codes: list[str]) -> None:
     outcome = await dane.run(SUBJECT, Zone(HOSTS | data, authenticated=True))
     assert [found.kind.code for found in outcome.findings] == codes
 
 
-async def test_a_bad_record_is_critical_only_where_no_other_is_of_use() -> None:
+async def test_bad_record_is_critical_only_without_a_usable_one() -> None:
     bad = Tlsa(3, 1, 1, "ab")
     data = HOSTS | {AT1: [bad], AT2: [bad, *BOTH]}
     outcome = await dane.run(SUBJECT, Zone(data, authenticated=True))
     assert [found.severity for found in outcome.findings] == [Severity.CRITICAL, Severity.MEDIUM]
 
 
-async def test_records_of_the_public_cas_usages_have_a_twin_that_senders_use() -> None:
+async def test_fix_replaces_pkix_usages() -> None:
     data = HOSTS | {AT1: [Tlsa(0, 0, 1, "ab" * 32), Tlsa(1, 1, 1, "cd" * 32)], AT2: BOTH}
     (found,) = (await dane.run(SUBJECT, Zone(data, authenticated=True))).findings
     assert found.fix is not None
     assert found.fix.after == f"2 0 1 {'ab' * 32}\n3 1 1 {'cd' * 32}"
 
 
-async def test_records_in_an_unsigned_zone_are_ignored_by_senders() -> None:
+async def test_records_in_unsigned_zone_are_reported() -> None:
     outcome = await dane.run(SUBJECT, Zone(HOSTS | {AT1: BOTH, AT2: BOTH}))
     assert [found.kind.code for found in outcome.findings] == ["dane.no_dnssec"] * 2
     assert outcome.verdict is Verdict.WARN
     assert outcome.facts["dnssec"] is False
 
 
-async def test_a_host_with_an_insecure_address_is_not_protected() -> None:
+async def test_host_with_insecure_address_is_not_protected() -> None:
     zone = Partly(HOSTS | {AT1: BOTH, AT2: BOTH})
     zone.insecure = (("mx2.example.org", "A"),)
     outcome = await dane.run(SUBJECT, zone)
     assert [found.subject for found in outcome.findings] == [AT2[0]]
 
 
-async def test_an_unsigned_mx_set_may_lead_to_protected_hosts() -> None:
+async def test_unsigned_mx_set_of_protected_hosts_is_reported() -> None:
     zone = Partly(HOSTS | {AT1: BOTH, AT2: BOTH})
     zone.insecure = (("example.org", "MX"),)
     outcome = await dane.run(SUBJECT, zone)
@@ -96,7 +96,7 @@ async def test_an_unsigned_mx_set_may_lead_to_protected_hosts() -> None:
 
 
 @pytest.mark.parametrize("records", [BOTH, []])
-async def test_an_answer_only_without_validation_is_bogus(records: list[Tlsa]) -> None:
+async def test_answer_only_without_validation_is_bogus(records: list[Tlsa]) -> None:
     zone = Partly(HOSTS | {AT1: BOTH, AT2: records})
     zone.bogus = (AT2,)
     outcome = await dane.run(SUBJECT, zone)
@@ -105,7 +105,7 @@ async def test_an_answer_only_without_validation_is_bogus(records: list[Tlsa]) -
     ]
 
 
-async def test_the_records_of_an_aliased_host_are_those_of_its_canonical_name() -> None:
+async def test_aliased_host_uses_records_of_its_canonical_name() -> None:
     data = HOSTS | {
         ("example.org", "MX"): ["10 alias.example.org"],
         ("alias.example.org", "CNAME"): ["mx1.example.org"],
@@ -116,7 +116,7 @@ async def test_the_records_of_an_aliased_host_are_those_of_its_canonical_name() 
     assert [found.subject for found in outcome.findings] == [AT1[0]]
 
 
-async def test_facts_list_the_hosts_with_records() -> None:
+async def test_facts_list_hosts_with_records() -> None:
     outcome = await dane.run(SUBJECT, Zone(HOSTS | {AT2: BOTH}, authenticated=True))
     assert outcome.facts == {"tlsa_hosts": ["mx2.example.org"], "dnssec": True, "null_mx": False}
 
@@ -131,13 +131,13 @@ async def test_facts_list_the_hosts_with_records() -> None:
         {("mx1.example.org", "A"): TIMEOUT},
     ],
 )
-async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
+async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
     judgement = await judge(dane, SUBJECT, Zone(HOSTS | data, authenticated=True))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
 
-async def test_a_bad_record_is_seen_beside_a_host_that_is_not() -> None:
+async def test_bad_record_is_reported_although_another_lookup_fails() -> None:
     data = HOSTS | {AT1: [EE], AT2: TIMEOUT}
     judgement = await judge(dane, SUBJECT, Zone(data, authenticated=True))
     assert [found.kind.code for found in judgement.findings] == ["dane.no_rollover"]

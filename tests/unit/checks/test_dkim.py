@@ -96,18 +96,18 @@ async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(("texts", "expected"), TABLE)
-async def test_a_key_is_read_as_verifiers_read_it(texts: list[str], expected: list[str]) -> None:
+async def test_key_is_parsed_as_receivers_do(texts: list[str], expected: list[str]) -> None:
     assert await codes(SUBJECT, {ONE: texts}) == expected
 
 
 @pytest.mark.parametrize(("subject", "data", "expected"), PLACES)
-async def test_a_selector_is_looked_for_where_it_may_be(
+async def test_selector_is_queried_at_its_possible_names(
     subject: Subject, data: dict[Any, Any], expected: list[str]
 ) -> None:
     assert await codes(subject, data) == expected
 
 
-async def test_every_code_that_is_declared_can_be_found() -> None:
+async def test_every_declared_code_can_occur() -> None:
     seen = {code for texts, _ in TABLE for code in await codes(SUBJECT, {ONE: texts})}
     for subject, data, _ in PLACES:
         seen.update(await codes(subject, data))
@@ -123,14 +123,14 @@ async def test_every_code_that_is_declared_can_be_found() -> None:
         (f"v=DKIM1; s=web; p={GOOD}", f"v=DKIM1; p={GOOD}"),
     ],
 )
-async def test_says_exactly_what_to_publish(before: str, after: str) -> None:
+async def test_fix_contains_exact_record(before: str, after: str) -> None:
     (found,) = (await dkim.run(SUBJECT, Zone({ONE: [before]}))).findings
     assert found.fix is not None
     assert (found.fix.action, found.fix.name, found.fix.type) == ("replace", ONE, "TXT")
     assert (found.fix.before, found.fix.after) == (before, after)
 
 
-async def test_an_ed25519_key_beside_an_rsa_key_is_fine() -> None:
+async def test_ed25519_key_with_rsa_key_is_ok() -> None:
     subject = Subject(DomainName("example.org"), dkim_selectors=("one", "two"))
     data: dict[Any, Any] = {
         ONE: [f"v=DKIM1; k=ed25519; p={ED25519}"],
@@ -139,7 +139,7 @@ async def test_an_ed25519_key_beside_an_rsa_key_is_fine() -> None:
     assert await codes(subject, data) == []
 
 
-async def test_facts_tell_of_each_selector() -> None:
+async def test_facts_describe_each_selector() -> None:
     subject = Subject(DomainName("example.org"), dkim_selectors=("one", "two"))
     facts = (await dkim.run(subject, Zone({ONE: [f"v=DKIM1; t=y; p={SHORT}"]}))).facts
     assert facts == {
@@ -159,7 +159,7 @@ async def test_facts_tell_of_each_selector() -> None:
     }
 
 
-async def test_named_selectors_are_asked_once_and_no_others() -> None:
+async def test_only_named_selectors_are_queried_once() -> None:
     subject = Subject(
         DomainName("example.org"),
         dkim_selectors=("one", "two"),
@@ -173,7 +173,7 @@ async def test_named_selectors_are_asked_once_and_no_others() -> None:
     ]
 
 
-async def test_a_selector_that_reports_tell_of_is_judged_if_it_has_a_key() -> None:
+async def test_selector_from_reports_is_checked_if_it_has_a_key() -> None:
     seen = (("two", "example.org"), ("gone", "example.org"), ("two", "mail.example.org"))
     subject = Subject(DomainName("example.org"), seen_selectors=seen)
     key = TABLE[0][0][0]
@@ -183,7 +183,7 @@ async def test_a_selector_that_reports_tell_of_is_judged_if_it_has_a_key() -> No
     assert "dkim.selector_missing" not in {finding.kind.code for finding in outcome.findings}
 
 
-async def test_what_reports_tell_of_is_asked_before_what_is_common() -> None:
+async def test_selectors_from_reports_are_queried_before_common_ones() -> None:
     seen = tuple((f"s{number}", "example.org") for number in range(50))
     zone = Zone({})
     await dkim.run(Subject(DomainName("example.org"), seen_selectors=seen), zone)
@@ -191,7 +191,7 @@ async def test_what_reports_tell_of_is_asked_before_what_is_common() -> None:
     assert asked[:-1] == [f"s{number}" for number in range(30)]
 
 
-async def test_common_selectors_are_tried_where_none_is_named() -> None:
+async def test_common_selectors_are_tried_if_none_is_named() -> None:
     zone = Zone({})
     outcome = await dkim.run(UNNAMED, zone)
     asked = [name.partition(".")[0] for name, rdtype in zone.asked if rdtype == "TXT"]
@@ -201,7 +201,7 @@ async def test_common_selectors_are_tried_where_none_is_named() -> None:
 
 @pytest.mark.parametrize("trouble", [SERVFAIL, TIMEOUT])
 @pytest.mark.parametrize("subject", [SUBJECT, UNNAMED], ids=["named", "unnamed"])
-async def test_says_nothing_when_dns_fails(subject: Subject, trouble: Any) -> None:
+async def test_dns_failure_is_undetermined(subject: Subject, trouble: Any) -> None:
     data: dict[Any, Any] = {ONE: trouble, "s1._domainkey.example.org": trouble}
     judgement = await judge(dkim, subject, Zone(data))
     assert judgement.verdict is Verdict.UNDETERMINED

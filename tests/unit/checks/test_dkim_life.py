@@ -46,13 +46,13 @@ async def codes(subject: Subject, data: dict[Any, Any] = DIRECT) -> list[str]:
         (known(key_sha256=digest(GOOD), since="2025-01-0… [cut]"), []),
     ],
 )
-async def test_a_key_is_old_when_it_was_the_same_for_over_a_year(
+async def test_key_is_old_after_a_year_without_change(
     before: Mapping[str, Mapping[str, Any]], expected: list[str]
 ) -> None:
     assert await codes(replace(SUBJECT, known=before)) == expected
 
 
-async def test_the_first_sight_of_a_key_is_handed_on_as_long_as_it_is_the_same() -> None:
+async def test_first_seen_time_is_carried_on_until_the_key_changes() -> None:
     first = await dkim.run(SUBJECT, Zone(DIRECT))
     later = replace(SUBJECT, known={"dkim": first.facts}, now=NOW + timedelta(days=9))
     kept = (await dkim.run(later, Zone(DIRECT))).facts["selectors"]["one"]
@@ -69,16 +69,14 @@ async def test_the_first_sight_of_a_key_is_handed_on_as_long_as_it_is_the_same()
         (("mail.example.org",), []),  # the same owner's, below the same name
     ],
 )
-async def test_a_key_that_another_domain_has_too_is_told_of(
+async def test_key_shared_with_another_domain_is_reported(
     others: tuple[str, ...], expected: list[str]
 ) -> None:
     assert await codes(replace(SUBJECT, shared_keys={digest(GOOD): others})) == expected
 
 
 @pytest.mark.parametrize(("data", "severity"), [(DIRECT, "low"), (BY_ALIAS, "info")])
-async def test_a_shared_key_of_a_service_is_the_services_business(
-    data: dict[Any, Any], severity: str
-) -> None:
+async def test_shared_key_of_a_service_is_info(data: dict[Any, Any], severity: str) -> None:
     subject = replace(SUBJECT, shared_keys={digest(GOOD): ("example.net",)})
     (found,) = (await dkim.run(subject, Zone(data))).findings
     assert found.severity is Severity(severity)
@@ -95,18 +93,18 @@ async def test_a_shared_key_of_a_service_is_the_services_business(
         ((TWO,), known(seen_in_reports=True), ["dkim.selector_stale"]),
     ],
 )
-async def test_a_selector_that_reports_do_not_tell_of_is_unused_or_stale(
+async def test_selector_without_reports_is_unused_or_stale(
     seen: tuple[tuple[str, str], ...], before: Any, expected: list[str]
 ) -> None:
     assert await codes(replace(SUBJECT, seen_selectors=seen, known=before)) == expected
 
 
-async def test_when_reports_tell_of_more_selectors_than_are_kept_nothing_is_said() -> None:
+async def test_incomplete_selector_list_causes_no_finding() -> None:
     seen = tuple((f"s{number}", "example.org") for number in range(MAX_SEEN_SELECTORS))
     assert await codes(replace(SUBJECT, seen_selectors=seen)) == []
 
 
-async def test_that_a_selector_was_in_use_is_handed_on() -> None:
+async def test_earlier_use_of_a_selector_is_carried_on() -> None:
     subject = replace(SUBJECT, seen_selectors=(("one", "example.org"),))
     facts: Any = (await dkim.run(subject, Zone(DIRECT))).facts
     assert facts["selectors"]["one"]["seen_in_reports"] is True
@@ -118,9 +116,7 @@ async def test_that_a_selector_was_in_use_is_handed_on() -> None:
 @pytest.mark.parametrize(
     ("data", "after"), [(DIRECT, "v=DKIM1; p="), (BY_ALIAS, None)], ids=["own", "by alias"]
 )
-async def test_a_stale_key_is_withdrawn_where_it_is_the_domains_own(
-    data: dict[Any, Any], after: str | None
-) -> None:
+async def test_fix_revokes_own_stale_key(data: dict[Any, Any], after: str | None) -> None:
     before = known(seen_in_reports=True)
     subject = replace(SUBJECT, seen_selectors=(TWO,), known=before)
     (found,) = (await dkim.run(subject, Zone(data))).findings

@@ -103,25 +103,25 @@ async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(("record", "expected"), RECORDS)
-async def test_a_record_is_read_as_receivers_read_it(record: str, expected: list[str]) -> None:
+async def test_record_is_parsed_as_receivers_do(record: str, expected: list[str]) -> None:
     assert sorted(await codes(SUBJECT, {NAME: [record]})) == sorted(expected)
 
 
 @pytest.mark.parametrize(("domain", "data", "expected"), PLACES)
-async def test_the_record_is_looked_for_up_the_tree(
+async def test_record_is_found_up_the_tree(
     domain: DomainName, data: dict[Any, Any], expected: list[str]
 ) -> None:
     assert await codes(Subject(domain), data) == expected
 
 
 @pytest.mark.parametrize(("usage", "record", "expected"), SILENT)
-async def test_a_domain_that_sends_nothing_should_refuse_everything(
+async def test_domain_without_mail_should_reject_everything(
     usage: Usage, record: str, expected: list[str]
 ) -> None:
     assert await codes(Subject(DOMAIN, usage), {NAME: [record]}) == expected
 
 
-async def test_every_code_that_is_declared_can_be_found() -> None:
+async def test_every_declared_code_can_occur() -> None:
     seen = {code for record, _ in RECORDS for code in await codes(SUBJECT, {NAME: [record]})}
     for domain, data, _ in PLACES:
         seen.update(await codes(Subject(domain), data))
@@ -157,7 +157,7 @@ async def test_every_code_that_is_declared_can_be_found() -> None:
         ("p=reject; v=DMARC1", "dmarc.version_not_first", "v=DMARC1; p=reject"),
     ],
 )  # fmt: skip
-async def test_says_exactly_what_to_put_in_its_place(before: str, code: str, after: str) -> None:
+async def test_fix_contains_exact_replacement(before: str, code: str, after: str) -> None:
     findings = (await dmarc.run(SUBJECT, Zone(HOSTS | {NAME: [before]}))).findings
     (found,) = [found for found in findings if found.kind.code == code]
     assert found.fix is not None
@@ -170,14 +170,14 @@ async def test_says_exactly_what_to_put_in_its_place(before: str, code: str, aft
     [(Usage.BOTH, "none"), (Usage.SENDS, "none"), (Usage.RECEIVES, "reject"),
      (Usage.PARKED, "reject")],
 )  # fmt: skip
-async def test_says_what_to_publish_first(usage: Usage, policy: str) -> None:
+async def test_fix_contains_first_record(usage: Usage, policy: str) -> None:
     (found,) = (await dmarc.run(Subject(DOMAIN, usage), Zone(HOSTS))).findings
     assert found.fix is not None
     assert (found.fix.action, found.fix.name) == ("publish", NAME)
     assert found.fix.after == f"v=DMARC1; p={policy}; rua=mailto:dmarc-reports@example.org"
 
 
-async def test_a_parked_sub_domain_gets_a_record_of_its_own() -> None:
+async def test_parked_subdomain_gets_its_own_record() -> None:
     data = HOSTS | {NAME: [f"v=DMARC1; p=none; {WHOLE.replace('sp=reject', 'sp=none')}"]}
     zone = Zone(data | {("sub.example.org", "A"): []})
     found = (await dmarc.run(Subject(SUB, Usage.PARKED), zone)).findings[-1]
@@ -187,7 +187,7 @@ async def test_a_parked_sub_domain_gets_a_record_of_its_own() -> None:
     assert found.fix.after == "v=DMARC1; p=reject"
 
 
-async def test_a_weak_policy_for_sub_domains_is_mended_at_the_parent() -> None:
+async def test_weak_subdomain_policy_is_fixed_at_the_parent() -> None:
     data = HOSTS | {NAME: [f"v=DMARC1; p=reject; sp=none; {RUA}"], ("sub.example.org", "A"): []}
     found = (await dmarc.run(Subject(SUB), Zone(data))).findings[-1]
     assert found.fix is not None
@@ -195,7 +195,7 @@ async def test_a_weak_policy_for_sub_domains_is_mended_at_the_parent() -> None:
     assert found.fix.after == f"v=DMARC1; p=reject; sp=quarantine; {RUA}"
 
 
-async def test_an_unknown_destination_is_told_what_to_publish() -> None:
+async def test_fix_contains_authorization_record_of_destination() -> None:
     data = HOSTS | {NAME: [f"v=DMARC1; p=reject; {WHOLE},mailto:d@other.example"]}
     (found,) = (await dmarc.run(SUBJECT, Zone(data))).findings
     assert found.fix is not None
@@ -210,15 +210,13 @@ async def test_an_unknown_destination_is_told_what_to_publish() -> None:
         ("mailto:d@silent.example,mailto:d@example.org", Severity.INFO),
     ],
 )
-async def test_a_dead_report_address_matters_less_beside_another(
-    rua: str, severity: Severity
-) -> None:
+async def test_unreachable_address_is_info_if_another_works(rua: str, severity: Severity) -> None:
     data = HOSTS | {NAME: [f"v=DMARC1; p=reject; sp=reject; np=reject; rua={rua}"]}
     (found,) = (await dmarc.run(SUBJECT, Zone(data))).findings
     assert (found.kind.code, found.severity) == ("dmarc.rua_mailbox_no_mx", severity)
 
 
-async def test_facts_hold_what_applies() -> None:
+async def test_facts_contain_applicable_policy() -> None:
     record = f"v=DMARC1; p=quarantine; {WHOLE},mailto:d@reports.example; adkim=s; pct=100"
     facts = (await dmarc.run(SUBJECT, Zone(HOSTS | {NAME: [record]}))).facts
     assert facts == {
@@ -245,19 +243,19 @@ async def test_facts_hold_what_applies() -> None:
 
 @pytest.mark.parametrize("trouble", [SERVFAIL, TIMEOUT])
 @pytest.mark.parametrize("name", [NAME, "_dmarc.org", DOMAIN])
-async def test_says_nothing_when_dns_fails(name: str, trouble: Any) -> None:
+async def test_dns_failure_is_undetermined(name: str, trouble: Any) -> None:
     judgement = await judge(dmarc, SUBJECT, Zone(HOSTS | {name: trouble}))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
 
-async def test_above_the_end_of_the_walk_nothing_matters() -> None:
+async def test_failure_above_end_of_walk_does_not_matter() -> None:
     data = {NAME: [f"v=DMARC1; p=reject; psd=n; {WHOLE}"], "_dmarc.org": TIMEOUT}
     judgement = await judge(dmarc, SUBJECT, Zone(HOSTS | data))
     assert (judgement.verdict, judgement.definite) == (Verdict.OK, True)
 
 
-async def test_a_destination_that_cannot_be_asked_costs_only_what_is_said_of_it() -> None:
+async def test_failed_destination_lookup_only_loses_its_own_findings() -> None:
     data = {
         NAME: [f"v=DMARC1; p=none; {WHOLE},mailto:d@reports.example"],
         "example.org._report._dmarc.reports.example": TIMEOUT,

@@ -39,7 +39,7 @@ async def differs(subject: Subject, *told: ObservedPolicy, text: str = RECORD) -
     return [found for found in outcome.findings if found.kind.code == code]
 
 
-async def test_most_reporters_that_agree_on_another_policy_are_told_of() -> None:
+async def test_another_policy_seen_by_most_reporters_is_reported() -> None:
     told = (OTHER, OTHER._replace(reporter=B), SAME._replace(reporter=C))
     (found,) = await differs(await later(30), *told)
     assert (found.subject, found.verdict) == ("_dmarc.example.org", Verdict.WARN)
@@ -56,7 +56,7 @@ async def test_most_reporters_that_agree_on_another_policy_are_told_of() -> None
 @pytest.mark.parametrize(
     "change", [{"p": "none", "sp": "none"}, {"sp": "none"}, {"adkim": "s"}, {"aspf": "s"}]
 )
-async def test_each_of_the_four_tags_counts(change: dict[str, Any]) -> None:
+async def test_each_of_the_four_tags_is_compared(change: dict[str, Any]) -> None:
     told = SAME._replace(**change)
     assert await differs(await later(30), told, told._replace(reporter=B))
 
@@ -75,22 +75,24 @@ async def test_each_of_the_four_tags_counts(change: dict[str, Any]) -> None:
         (OTHER._replace(adkim="x"), OTHER._replace(reporter=B, adkim="x")),
     ],
 )
-async def test_too_few_or_the_same_policy_are_nothing(told: tuple[ObservedPolicy, ...]) -> None:
+async def test_too_few_reporters_or_same_policy_are_no_finding(
+    told: tuple[ObservedPolicy, ...],
+) -> None:
     assert await differs(await later(30), *told) == []
 
 
 @pytest.mark.parametrize(("days", "count"), [(2.9, 0), (3, 1)])
-async def test_a_policy_must_have_stood_for_three_days(days: float, count: int) -> None:
+async def test_policy_must_be_unchanged_for_three_days(days: float, count: int) -> None:
     assert len(await differs(await later(days), OTHER, OTHER._replace(reporter=B))) == count
 
 
-async def test_reports_of_the_day_of_the_change_and_of_before_do_not_count() -> None:
+async def test_reports_up_to_the_day_of_the_change_are_ignored() -> None:
     early = [OTHER._replace(begin_at=NOW - 2.1 * DAY, reporter=name) for name in ("a.test", B)]
     assert await differs(await later(3), *early) == []
     assert await differs(await later(3.1), *early)
 
 
-async def test_a_first_sight_and_a_changed_policy_are_not_compared() -> None:
+async def test_first_scan_and_changed_policy_are_not_compared() -> None:
     told = (OTHER, OTHER._replace(reporter=B))
     assert await differs(SUBJECT, *told) == []
     before = await later(30, RECORD.replace("p=reject", "p=none"))
@@ -98,31 +100,31 @@ async def test_a_first_sight_and_a_changed_policy_are_not_compared() -> None:
     assert await differs(replace(await later(30), now=None), *told) == []
 
 
-async def test_a_change_of_report_addresses_alone_starts_nothing_anew() -> None:
+async def test_change_of_reporting_addresses_keeps_policy_since() -> None:
     before = await later(30, RECORD.replace("d@example.org", "e@example.org"))
     assert await differs(before, OTHER, OTHER._replace(reporter=B))
 
 
 @pytest.mark.parametrize("part", ["sp=rejct", "aspf=x", "p=none", "np=x"])
-async def test_a_record_that_readers_may_take_differently_is_not_compared(part: str) -> None:
+async def test_ambiguous_record_is_not_compared(part: str) -> None:
     text = f"{RECORD}; {part}"
     assert await differs(await later(30, text), OTHER, OTHER._replace(reporter=B), text=text) == []
 
 
-async def test_a_record_of_a_parent_is_compared_at_the_parent() -> None:
+async def test_record_of_a_parent_is_compared_at_the_parent() -> None:
     subject = replace(SUBJECT, domain=DomainName("sub.example.org"), observed=(OTHER,))
     facts: Any = (await dmarc.run(subject, zone())).facts
     assert facts["record_at"] == "example.org"
     assert "policy_since" not in facts
 
 
-async def test_dns_that_fails_says_nothing() -> None:
+async def test_dns_failure_is_undetermined() -> None:
     subject = replace(await later(30), observed=(OTHER, OTHER._replace(reporter=B)))
     judgement = await judge(dmarc, subject, Zone({"_dmarc.example.org": SERVFAIL}))
     assert (judgement.verdict, judgement.findings) == (Verdict.UNDETERMINED, ())
 
 
-async def test_a_time_that_was_cut_in_the_facts_is_nothing() -> None:
+async def test_truncated_time_in_facts_is_ignored() -> None:
     subject = await later(30)
     subject = replace(
         subject, known={"dmarc": {**subject.known["dmarc"], "policy_since": "2026… [9 more]"}}

@@ -45,20 +45,20 @@ async def codes(data: dict[Any, Any], subject: Subject = SUBJECT) -> list[str]:
         ({"example.org": ["x" * 1200]}, ["dns.answer_over_udp"]),
     ],
 )
-async def test_says_what_is_wrong_with_the_domain(
+async def test_findings_describe_problems_of_the_domain(
     changes: dict[Any, Sequence[str] | Trouble], expected: list[str]
 ) -> None:
     assert await codes(GOOD | changes) == expected
 
 
-async def test_a_domain_that_does_not_exist_is_not_asked_any_further() -> None:
+async def test_missing_domain_is_not_queried_further() -> None:
     zone = Zone({("example.net", "NS"): ["ns1.example.net"]})
     outcome = await dns.run(SUBJECT, zone)
     assert [found.kind.code for found in outcome.findings] == ["dns.domain_not_found"]
     assert zone.asked == [("example.org", "NS")]
 
 
-async def test_a_sub_domain_is_judged_by_the_servers_of_its_zone() -> None:
+async def test_subdomain_uses_servers_of_its_zone() -> None:
     subject = Subject(DomainName("mail.example.org"))
     outcome = await dns.run(subject, Zone(GOOD | {("mail.example.org", "A"): ["192.0.2.3"]}))
     assert outcome.facts["zone"] == "example.org"
@@ -66,14 +66,14 @@ async def test_a_sub_domain_is_judged_by_the_servers_of_its_zone() -> None:
     assert not outcome.findings
 
 
-async def test_a_sub_domain_may_be_an_alias_if_its_end_exists() -> None:
+async def test_subdomain_may_be_alias_of_existing_name() -> None:
     subject = Subject(DomainName("mail.example.org"))
     alias = ("mail.example.org", "CNAME")
     assert await codes(GOOD | {alias: ["ns1.example.net"]}, subject) == []
     assert await codes(GOOD | {alias: ["gone.example.net"]}, subject) == ["dns.dangling_cname"]
 
 
-async def test_an_alias_to_a_domain_that_anybody_can_register_is_critical() -> None:
+async def test_alias_to_registrable_domain_is_critical() -> None:
     data = GOOD | {("_mta-sts.example.org", "CNAME"): ["sts.gone.example"]}
     (found,) = (await dns.run(SUBJECT, Zone(data))).findings
     assert found.severity is Severity.CRITICAL
@@ -83,7 +83,7 @@ async def test_an_alias_to_a_domain_that_anybody_can_register_is_critical() -> N
     assert (found.fix.action, found.fix.before) == ("remove", "sts.gone.example.")
 
 
-async def test_facts_name_the_servers_without_address() -> None:
+async def test_facts_list_servers_without_address() -> None:
     data = GOOD | {("ns2.example.net", "AAAA"): NXDOMAIN}
     outcome = await dns.run(SUBJECT, Zone(data))
     assert outcome.facts["ns_unresolvable"] == ["ns2.example.net"]
@@ -92,7 +92,7 @@ async def test_facts_name_the_servers_without_address() -> None:
     assert (found.fix.name, found.fix.before) == ("example.org", "ns2.example.net.")
 
 
-async def test_servfail_of_the_domain_is_a_failure_that_settles_no_alert() -> None:
+async def test_servfail_is_a_failure_but_not_definite() -> None:
     judgement = await judge(dns, SUBJECT, Zone({"example.org": SERVFAIL}))
     assert judgement.verdict is Verdict.FAIL
     assert judgement.facts == {"servfail": True}
@@ -111,17 +111,17 @@ async def test_servfail_of_the_domain_is_a_failure_that_settles_no_alert() -> No
         {("example.org", "NS"): ["ns1.example.net", "ns.b.test"], ("b.test", "NS"): TIMEOUT},
     ],
 )
-async def test_says_nothing_when_dns_fails(changes: dict[Any, Any]) -> None:
+async def test_dns_failure_is_undetermined(changes: dict[Any, Any]) -> None:
     judgement = await judge(dns, SUBJECT, Zone(GOOD | changes))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
 
-async def test_one_family_of_addresses_is_enough() -> None:
+async def test_one_address_family_is_enough() -> None:
     assert await codes(GOOD | {("ns1.example.net", "AAAA"): SERVFAIL}) == []
 
 
-async def test_what_is_seen_to_be_bad_stands_but_is_not_definite() -> None:
+async def test_partial_result_with_problem_is_not_definite() -> None:
     data = GOOD | {("example.org", "NS"): ["ns1.example.net"], "_dmarc.example.org": SERVFAIL}
     judgement = await judge(dns, SUBJECT, Zone(data))
     assert [found.kind.code for found in judgement.findings] == ["dns.ns_single"]

@@ -70,12 +70,12 @@ LAME = {**soa(ONE), **refuses(TWO)}
         ({**refuses(ONE), **refuses(TWO)}, []),  # somebody between us and them answers
     ],
 )
-async def test_servers_are_told_of_by_what_each_says(said: Said, expected: list[Any]) -> None:
+async def test_findings_depend_on_answer_of_each_server(said: Said, expected: list[Any]) -> None:
     _, found = await look(said)
     assert [(one.kind.code, one.subject, one.severity) for one in found] == expected
 
 
-async def test_facts_say_who_differs_who_does_not_serve_and_who_does_not_answer() -> None:
+async def test_facts_list_differing_lame_and_unresponsive_servers() -> None:
     behind, _ = await look(BEHIND)
     lame, _ = await look(LAME)
     silent, _ = await look(soa(ONE))
@@ -88,7 +88,7 @@ async def test_facts_say_who_differs_who_does_not_serve_and_who_does_not_answer(
 
 @pytest.mark.parametrize("said", [BEHIND, APART, LAME], ids=["behind", "apart", "lame"])
 @pytest.mark.parametrize("now", [{}, soa(ONE)], ids=["none answers", "one answers"])
-async def test_what_cannot_be_seen_now_is_as_it_was_seen(said: Said, now: Said) -> None:
+async def test_unresponsive_server_keeps_previous_result(said: Said, now: Said) -> None:
     facts, before = await look(said)
     again, after = await look(now, known=facts)
     assert [(one.kind, one.subject) for one in after] == [(one.kind, one.subject) for one in before]
@@ -98,18 +98,18 @@ async def test_what_cannot_be_seen_now_is_as_it_was_seen(said: Said, now: Said) 
 
 
 @pytest.mark.parametrize("said", [BEHIND, APART, LAME], ids=["behind", "apart", "lame"])
-async def test_what_is_seen_to_be_mended_is_over(said: Said) -> None:
+async def test_fixed_server_has_no_finding(said: Said) -> None:
     facts, _ = await look(said)
     assert (await look(SAME, known=facts))[1] == []
 
 
-async def test_sets_that_cannot_be_compared_now_are_as_they_were() -> None:
+async def test_incomparable_sets_keep_previous_differences() -> None:
     facts, _ = await look(APART)
     _, found = await look({**soa(ONE), **soa(TWO, 6), **ns(ONE, ONE, TWO)}, known=facts)
     assert found[0].evidence["ns"] == {ONE: f"{ONE} {TWO}", TWO: TWO}
 
 
-async def test_a_server_that_is_not_named_any_more_is_not_told_of() -> None:
+async def test_removed_server_has_no_finding() -> None:
     facts, _ = await look(LAME)
     data = DATA | {(OWN, "NS"): [ONE, "ns3.example.net"], ("ns3.example.net", "A"): ["192.0.2.3"]}
     subject = replace(SUBJECT, known={"dns": facts})
@@ -117,7 +117,7 @@ async def test_a_server_that_is_not_named_any_more_is_not_told_of() -> None:
     assert outcome.findings == ()
 
 
-async def test_where_all_have_the_same_soa_no_more_is_asked() -> None:
+async def test_equal_soas_need_no_further_queries() -> None:
     zone = Zone(DATA, servers=SAME)
     await dns.run(SUBJECT, zone)
     assert [question for question in zone.asked if "@" in question[0]] == [
@@ -126,7 +126,7 @@ async def test_where_all_have_the_same_soa_no_more_is_asked() -> None:
     ]
 
 
-async def test_only_the_first_eight_are_asked() -> None:
+async def test_only_first_eight_servers_are_queried() -> None:
     names = [f"n{number}.example.net" for number in range(12)]
     data: dict[Any, Any] = {(OWN, "NS"): names} | {(name, "A"): ["192.0.2.1"] for name in names}
     zone = Zone(data)

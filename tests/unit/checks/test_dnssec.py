@@ -40,14 +40,14 @@ class Validating(Zone):
         (UNSIGNED | {DS: [SHA1]}, True, ["dnssec.digest_deprecated"]),
     ],
 )
-async def test_says_how_the_zone_is_signed(
+async def test_findings_describe_signing_of_the_zone(
     data: dict[Any, Any], authenticated: bool, codes: list[str]
 ) -> None:
     outcome = await dnssec.run(SUBJECT, Zone(data, authenticated=authenticated))
     assert [found.kind.code for found in outcome.findings] == codes
 
 
-async def test_facts_tell_what_was_seen() -> None:
+async def test_facts_contain_observed_values() -> None:
     outcome = await dnssec.run(SUBJECT, Zone(SIGNED, authenticated=True))
     assert outcome.facts == {
         "signed": True,
@@ -57,7 +57,7 @@ async def test_facts_tell_what_was_seen() -> None:
     }
 
 
-async def test_of_a_domain_that_does_not_exist_there_is_nothing_to_say() -> None:
+async def test_missing_domain_is_not_applicable() -> None:
     missing = Subject(DomainName("nosuch.example.org"))
     outcome = await dnssec.run(missing, Zone(SIGNED, authenticated=True))
     assert [found.kind.code for found in outcome.findings] == ["dnssec.not_applicable"]
@@ -65,26 +65,26 @@ async def test_of_a_domain_that_does_not_exist_there_is_nothing_to_say() -> None
     assert outcome.facts == {"signed": False, "ad": False, "zone": "example.org", "algorithms": []}
 
 
-async def test_an_answer_only_without_validation_is_bogus() -> None:
+async def test_answer_only_without_validation_is_bogus() -> None:
     outcome = await dnssec.run(SUBJECT, Validating(SIGNED))
     assert [found.kind.code for found in outcome.findings] == ["dnssec.bogus"]
     assert outcome.verdict is Verdict.FAIL
     assert outcome.facts["ad"] is False
 
 
-async def test_a_sub_domain_is_bogus_with_its_zone() -> None:
+async def test_subdomain_is_bogus_with_its_zone() -> None:
     outcome = await dnssec.run(SUB, Validating(SIGNED | {"mail.example.org": ["text"]}))
     assert [found.subject for found in outcome.findings] == ["example.org"]
 
 
-async def test_a_sub_domain_is_signed_with_its_zone() -> None:
+async def test_subdomain_is_signed_with_its_zone() -> None:
     zone = Zone(SIGNED | {"mail.example.org": ["text"]}, authenticated=True)
     outcome = await dnssec.run(SUB, zone)
     assert not outcome.findings
     assert outcome.facts["zone"] == "example.org"
 
 
-async def test_a_delegated_sub_domain_without_ds_is_not_signed() -> None:
+async def test_delegated_subdomain_without_ds_is_not_signed() -> None:
     soa = Soa("ns1.example.net", "h.example.net", 1, 300)
     outcome = await dnssec.run(SUB, Zone(SIGNED | {("mail.example.org", "SOA"): [soa]}))
     assert [found.subject for found in outcome.findings] == ["mail.example.org"]
@@ -100,13 +100,13 @@ async def test_a_delegated_sub_domain_without_ds_is_not_signed() -> None:
         Validating(UNSIGNED),  # nothing to validate against
     ],
 )
-async def test_says_nothing_of_what_cannot_be_seen(zone: Zone) -> None:
+async def test_failed_query_is_undetermined(zone: Zone) -> None:
     judgement = await judge(dnssec, SUBJECT, zone)
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
 
-async def test_a_sha1_digest_is_to_be_removed_only_beside_a_better_one() -> None:
+async def test_sha1_digest_is_removed_only_if_a_better_one_exists() -> None:
     (alone,) = (
         await dnssec.run(SUBJECT, Zone(UNSIGNED | {DS: [SHA1]}, authenticated=True))
     ).findings
@@ -144,18 +144,18 @@ async def ends(*signed: Signature, rdtype: str = "SOA", now: datetime | None = N
         (14 * DAY, -DAY, True),
     ],
 )
-async def test_a_signature_is_late_when_a_tenth_of_its_life_is_left(
+async def test_signature_is_late_with_a_tenth_of_its_lifetime_left(
     age: timedelta, left: timedelta, is_late: bool
 ) -> None:
     assert await ends(signature(age, left)) == ["dnssec.expiring_rrsig"] * is_late
 
 
 @pytest.mark.parametrize("rdtype", ["SOA", "NS", "DNSKEY"])
-async def test_each_of_the_sets_that_are_looked_at_counts(rdtype: str) -> None:
+async def test_each_checked_set_can_be_late(rdtype: str) -> None:
     assert await ends(signature(13 * DAY, DAY), rdtype=rdtype) == ["dnssec.expiring_rrsig"]
 
 
-async def test_of_two_signatures_over_a_set_the_longer_one_counts() -> None:
+async def test_later_of_two_signatures_counts() -> None:
     assert await ends(signature(13 * DAY, DAY), signature(DAY, 13 * DAY)) == []
 
 
@@ -163,7 +163,7 @@ async def test_without_a_clock_nothing_is_late() -> None:
     assert await ends(signature(13 * DAY, DAY), now=None) == []
 
 
-async def test_tells_when_the_first_signature_ends() -> None:
+async def test_facts_contain_first_signature_expiry() -> None:
     signed = {
         ("example.org", "SOA"): [signature(DAY, 13 * DAY)],
         ("example.org", "DNSKEY"): [signature(DAY, 5 * DAY)],

@@ -22,13 +22,13 @@ async def probe(subject: Subject, dns: Answers) -> Outcome:
     return Outcome({"texts": list(texts), "nested": [{"text": text} for text in texts]}, *found)
 
 
-async def test_short_texts_are_kept_whole() -> None:
+async def test_short_texts_are_not_truncated() -> None:
     judgement = await judge(probe, Subject(DOMAIN), Zone({DOMAIN: ["short"]}))
     assert judgement.records[0].values == ("short",)
     assert judgement.findings[0].fix == _fix("short")
 
 
-async def test_a_long_text_is_cut_with_a_mark_wherever_it_is_repeated() -> None:
+async def test_long_text_is_truncated_with_a_mark_everywhere() -> None:
     judgement = await judge(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
     mark = f"… [{len(LONG) - evidence.MAX_VALUE} more characters; sha256 "
     cut = judgement.facts["nested"][0]["text"]
@@ -36,12 +36,12 @@ async def test_a_long_text_is_cut_with_a_mark_wherever_it_is_repeated() -> None:
     assert cut == judgement.facts["texts"][0] == judgement.records[0].values[0]
 
 
-async def test_a_fix_that_would_have_to_be_cut_is_left_out() -> None:
+async def test_fix_that_exceeds_the_limit_is_left_out() -> None:
     judgement = await judge(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
     assert {finding.fix for finding in judgement.findings} == {None}
 
 
-async def test_a_judgement_is_bounded_however_often_a_text_is_repeated() -> None:
+async def test_result_size_is_bounded_if_a_text_repeats() -> None:
     judgement = await judge(
         probe, Subject(DOMAIN), Zone({DOMAIN: [LONG, LONG + "b", "c" * 60_000]})
     )

@@ -37,7 +37,7 @@ def empty() -> Answers:
     return Zone({"example.org": []})
 
 
-async def test_what_has_not_answered_in_time_is_undetermined_and_the_rest_stands() -> None:
+async def test_late_check_is_undetermined_and_others_keep_their_results() -> None:
     done = await examine(ONE, empty, concurrency=1, seconds=0.01, checks=(quick, endless))
     stands, late = done["a"].judgements
     assert (stands.check, stands.verdict, stands.definite) == ("quick", Verdict.OK, True)
@@ -46,7 +46,7 @@ async def test_what_has_not_answered_in_time_is_undetermined_and_the_rest_stands
     assert late.reason == "no answer within 0.01 s"
 
 
-async def test_a_check_that_breaks_costs_only_its_own_judgement(
+async def test_failing_check_does_not_affect_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.ERROR):
@@ -57,7 +57,7 @@ async def test_a_check_that_breaks_costs_only_its_own_judgement(
     assert caplog.records[0].exc_info is not None
 
 
-async def test_each_subject_is_told_of_once_it_is_over() -> None:
+async def test_each_result_is_delivered_when_complete() -> None:
     told: dict[str, Examination] = {}
 
     async def on_done(key: str, found: Examination) -> None:
@@ -71,7 +71,7 @@ async def test_each_subject_is_told_of_once_it_is_over() -> None:
     assert not kept
 
 
-async def test_the_first_is_told_of_while_others_are_under_way() -> None:
+async def test_first_result_is_delivered_while_others_run() -> None:
     told: list[str] = []
     first_is_told = asyncio.Event()
 
@@ -90,7 +90,7 @@ async def test_the_first_is_told_of_while_others_are_under_way() -> None:
     assert sorted(told) == ["a", "b", "c", "d"]
 
 
-async def test_no_more_subjects_are_under_way_than_allowed() -> None:
+async def test_concurrency_limit_holds() -> None:
     under_way: set[str] = set()
     most = 0
 
@@ -108,7 +108,7 @@ async def test_no_more_subjects_are_under_way_than_allowed() -> None:
     assert most == 2
 
 
-async def test_each_subject_has_answers_of_its_own() -> None:
+async def test_each_subject_has_its_own_answers() -> None:
     opened: list[Answers] = []
 
     def open_answers() -> Answers:
@@ -120,7 +120,7 @@ async def test_each_subject_has_answers_of_its_own() -> None:
     assert {one.verdict for found in done.values() for one in found.judgements} == {Verdict.OK}
 
 
-async def test_a_failing_look_up_is_undetermined_with_its_reason() -> None:
+async def test_failed_lookup_is_undetermined_with_reason() -> None:
     zone = Zone({"a.example.org": SERVFAIL})
     done = await examine(ONE, lambda: zone, concurrency=1, seconds=FAR, checks=(quick,))
     (judgement,) = done["a"].judgements
@@ -132,7 +132,7 @@ async def test_a_failing_look_up_is_undetermined_with_its_reason() -> None:
 
 
 @pytest.mark.parametrize("checks", [(endless,), (endless, quick, endless)])
-async def test_a_cancelled_examination_leaves_no_task(checks: tuple[Check, ...]) -> None:
+async def test_cancelled_run_leaves_no_task(checks: tuple[Check, ...]) -> None:
     before = asyncio.all_tasks()
     started = asyncio.Event()
 
@@ -151,13 +151,13 @@ async def test_a_cancelled_examination_leaves_no_task(checks: tuple[Check, ...])
     assert asyncio.all_tasks() == before
 
 
-async def test_time_over_leaves_no_task() -> None:
+async def test_timeout_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     await examine(SUBJECTS, empty, concurrency=2, seconds=0.01, checks=(endless, endless))
     assert asyncio.all_tasks() == before
 
 
-async def test_an_error_in_telling_ends_everything() -> None:
+async def test_error_in_callback_ends_the_run() -> None:
     before = asyncio.all_tasks()
 
     async def on_done(key: str, _: Examination) -> None:
@@ -168,12 +168,12 @@ async def test_an_error_in_telling_ends_everything() -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_nothing_to_examine_is_nothing_done() -> None:
+async def test_no_subjects_give_no_results() -> None:
     nobody: dict[str, Subject] = {}
     assert await examine(nobody, empty, concurrency=4, seconds=FAR) == {}
 
 
-async def test_once_none_waits_further_subjects_are_asked_for_until_there_are_none() -> None:
+async def test_further_subjects_are_requested_until_there_are_none() -> None:
     asked: list[list[str]] = [["d"], ["b", "c"]]
     told: list[str] = []
 
@@ -191,7 +191,7 @@ async def test_once_none_waits_further_subjects_are_asked_for_until_there_are_no
     assert asked == []
 
 
-async def test_one_who_never_answers_keeps_no_further_subject_waiting() -> None:
+async def test_slow_subject_does_not_delay_further_subjects() -> None:
     rest = {key: SUBJECTS[key] for key in ("c", "d")}
     told: list[str] = []
     is_enough = asyncio.Event()

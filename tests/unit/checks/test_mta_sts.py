@@ -105,21 +105,19 @@ async def codes(subject: Subject, texts: list[str], page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize(("texts", "usage", "expected"), RECORDS)
-async def test_a_record_is_read_as_senders_read_it(
+async def test_record_is_parsed_as_senders_do(
     texts: list[str], usage: Usage, expected: list[str]
 ) -> None:
     assert await codes(Subject(DOMAIN, usage), texts, text(POLICY)) == expected
 
 
 @pytest.mark.parametrize(("policy", "expected"), POLICIES)
-async def test_a_policy_is_read_as_senders_read_it(policy: str, expected: list[str]) -> None:
+async def test_policy_is_parsed_as_senders_do(policy: str, expected: list[str]) -> None:
     assert await codes(SUBJECT, [RECORD], text(policy)) == expected
 
 
 @pytest.mark.parametrize(("page", "expected", "reason"), PAGES)
-async def test_a_policy_that_cannot_be_had_is_no_policy(
-    page: Page, expected: str, reason: str
-) -> None:
+async def test_unavailable_policy_is_a_finding(page: Page, expected: str, reason: str) -> None:
     outcome = await mta_sts.run(SUBJECT, zone([RECORD], page))
     (found,) = outcome.findings
     assert (found.kind.code, found.severity) == (expected, Severity.HIGH)
@@ -127,11 +125,11 @@ async def test_a_policy_that_cannot_be_had_is_no_policy(
     assert outcome.facts["policy_valid"] is False
 
 
-async def test_a_policy_must_be_plain_text() -> None:
+async def test_policy_must_be_served_as_plain_text() -> None:
     assert await codes(SUBJECT, [RECORD], HTML) == ["mta_sts.policy_content_type"]
 
 
-async def test_a_new_policy_needs_a_new_id() -> None:
+async def test_changed_policy_needs_new_id() -> None:
     expected = ["mta_sts.policy_changed_id_unchanged"]
     assert await codes(KNOWN, [RECORD], text(POLICY)) == expected
     assert await codes(KNOWN, ["v=STSv1; id=20260102"], text(POLICY)) == []
@@ -144,13 +142,13 @@ ENDING = replace(text(POLICY), not_after="2026-01-20T00:00:00Z")
 TODAY = replace(SUBJECT, now=datetime(2026, 1, 1, tzinfo=UTC))
 
 
-async def test_an_enforced_policy_needs_mail_hosts_that_can_be_trusted() -> None:
+async def test_enforced_policy_needs_trusted_mail_hosts() -> None:
     expected = ["mta_sts.mx_cert_invalid_under_enforce"]
     assert await codes(BROKEN, [RECORD], text(POLICY)) == expected
     assert await codes(BROKEN, [RECORD], text(TESTING)) == ["mta_sts.mode_testing"]
 
 
-async def test_the_end_of_the_certificate_is_told_of_in_time() -> None:
+async def test_certificate_expiry_is_reported_in_time() -> None:
     assert await codes(TODAY, [RECORD], ENDING) == ["mta_sts.policy_cert_expiring"]
     assert await codes(SUBJECT, [RECORD], ENDING) == []
 
@@ -177,22 +175,22 @@ async def beside_dane(
     return [host for one in found for host in one.evidence["hosts"]]
 
 
-async def test_a_policy_beside_tlsa_records_is_told_of() -> None:
+async def test_policy_with_tlsa_records_is_reported() -> None:
     assert await beside_dane(POLICY, {}) == ["mx1.example.org"]
     assert await beside_dane(TESTING, {}) == ["mx1.example.org"]
     assert await beside_dane("version: STSv1\nmode: none\nmax_age: 86400\n", {}) == []
 
 
 @pytest.mark.parametrize("tlsa", [[], [Tlsa(1, 1, 1, "ab" * 32)], [Tlsa(3, 1, 1, "ab")]])
-async def test_tlsa_records_that_senders_do_not_use_are_not(tlsa: list[Tlsa]) -> None:
+async def test_unusable_tlsa_records_are_not_reported(tlsa: list[Tlsa]) -> None:
     assert await beside_dane(POLICY, {TLSA: tlsa}) == []
 
 
-async def test_tlsa_records_that_are_not_signed_are_not() -> None:
+async def test_unsigned_tlsa_records_are_not_reported() -> None:
     assert await beside_dane(POLICY, {}, signed=False) == []
 
 
-async def test_tlsa_records_that_cannot_be_asked_are_as_they_were() -> None:
+async def test_failed_tlsa_lookup_keeps_previous_result() -> None:
     unseen = {TLSA: TIMEOUT}
     assert await beside_dane(POLICY, unseen) == []
     before = replace(SUBJECT, known={"mta_sts": {"dane_hosts": ["mx1.example.org"]}})
@@ -201,7 +199,7 @@ async def test_tlsa_records_that_cannot_be_asked_are_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("hosts", [["10 mx1.example.org"], ["10 example.org"], ["0 ."], []])
-async def test_of_mail_hosts_it_asks_what_the_dane_check_asks(hosts: list[str]) -> None:
+async def test_sends_the_same_queries_as_the_dane_check(hosts: list[str]) -> None:
     data = ARMED | {("example.org", "MX"): hosts}
     zone = Zone(data, {HOST: text(POLICY)}, authenticated=True)
     await dane.run(SUBJECT, zone)
@@ -210,7 +208,7 @@ async def test_of_mail_hosts_it_asks_what_the_dane_check_asks(hosts: list[str]) 
     assert set(zone.asked) - asked == {(NAME, "TXT"), (URL, "HTTPS")}
 
 
-async def test_every_code_that_is_declared_can_be_found() -> None:
+async def test_every_declared_code_can_occur() -> None:
     seen = set(await codes(SUBJECT, [RECORD], HTML) + await codes(KNOWN, [RECORD], text(POLICY)))
     seen.update(await codes(BROKEN, [RECORD], text(POLICY)), await codes(TODAY, [RECORD], ENDING))
     for texts, usage, _ in RECORDS:
@@ -223,7 +221,7 @@ async def test_every_code_that_is_declared_can_be_found() -> None:
 
 
 @pytest.mark.parametrize("page", [Page(URL, 404), text("<html>")])
-async def test_losing_an_enforced_policy_is_critical(page: Page) -> None:
+async def test_loss_of_enforced_policy_is_critical(page: Page) -> None:
     (found,) = (await mta_sts.run(KNOWN, zone([RECORD], page))).findings
     assert found.severity is Severity.CRITICAL
 
@@ -231,9 +229,7 @@ async def test_losing_an_enforced_policy_is_critical(page: Page) -> None:
 @pytest.mark.parametrize(
     ("policy", "severity"), [(POLICY, Severity.CRITICAL), (TESTING, Severity.MEDIUM)]
 )
-async def test_a_host_outside_of_the_policy_is_as_grave_as_the_mode(
-    policy: str, severity: Severity
-) -> None:
+async def test_severity_of_uncovered_host_depends_on_mode(policy: str, severity: Severity) -> None:
     page = text(policy.replace("mx1.", "*.mail."))
     *_, found = (await mta_sts.run(SUBJECT, zone([RECORD], page))).findings
     assert (found.subject, found.severity) == ("mx1.example.org", severity)
@@ -249,12 +245,12 @@ async def test_without_mx_the_domain_itself_must_be_covered() -> None:
     assert (await mta_sts.run(SUBJECT, Zone({NAME: [RECORD]}, {HOST: page}))).findings == ()
 
 
-async def test_a_null_mx_needs_no_cover() -> None:
+async def test_null_mx_needs_no_coverage() -> None:
     data: dict[Any, Any] = {NAME: [RECORD], ("example.org", "MX"): ["0 ."]}
     assert (await mta_sts.run(SUBJECT, Zone(data, {HOST: text(POLICY)}))).findings == ()
 
 
-async def test_facts_hold_what_the_policy_says() -> None:
+async def test_facts_contain_policy_values() -> None:
     page = Page(URL, 200, "text/plain", POLICY.encode(), not_after="2027-01-01T00:00:00Z")
     assert (await mta_sts.run(SUBJECT, zone([RECORD], page))).facts == {
         "record": True,
@@ -280,7 +276,7 @@ async def test_facts_hold_what_the_policy_says() -> None:
         (["v=STSv1"], "replace", "v=STSv1; id=1"),
     ],
 )
-async def test_says_exactly_what_to_publish(texts: list[str], action: str, after: str) -> None:
+async def test_fix_contains_exact_record(texts: list[str], action: str, after: str) -> None:
     (found,) = (await mta_sts.run(SUBJECT, zone(texts, text(POLICY)))).findings
     assert found.fix is not None
     assert (found.fix.action, found.fix.name, found.fix.type) == (action, NAME, "TXT")
@@ -296,7 +292,7 @@ async def test_says_exactly_what_to_publish(texts: list[str], action: str, after
         ({}, TIMEOUT),
     ],
 )
-async def test_says_nothing_when_something_cannot_be_asked(data: dict[Any, Any], page: Any) -> None:
+async def test_failed_query_is_undetermined(data: dict[Any, Any], page: Any) -> None:
     judgement = await judge(mta_sts, SUBJECT, Zone(MX | {NAME: [RECORD]} | data, {HOST: page}))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings

@@ -37,7 +37,7 @@ HOSTS: dict[Any, Any] = {
         (["10 mx1.example.org", "20 mx1.example.org"], []),
     ],
 )
-async def test_says_where_mail_goes(records: list[str], codes: list[str]) -> None:
+async def test_findings_describe_mail_routing(records: list[str], codes: list[str]) -> None:
     outcome = await mx.run(SUBJECT, Zone(HOSTS | {MX: records}))
     assert [found.kind.code for found in outcome.findings] == codes
 
@@ -57,7 +57,7 @@ async def test_says_where_mail_goes(records: list[str], codes: list[str]) -> Non
         (Usage.PARKED, {MX: ["0 .", "10 mx1.example.org"]}, ["mx.null_mx_mixed"]),
     ],
 )
-async def test_expects_what_the_usage_asks_for(
+async def test_expected_records_depend_on_usage(
     usage: Usage, data: dict[Any, Any], codes: list[str]
 ) -> None:
     outcome = await mx.run(Subject(DOMAIN, usage), Zone(HOSTS | data))
@@ -78,7 +78,7 @@ async def test_expects_what_the_usage_asks_for(
          "remove", "20 gone.example.org.", None),
     ],
 )  # fmt: skip
-async def test_says_exactly_what_to_change(
+async def test_fix_contains_exact_change(
     records: list[str], usage: Usage, action: str, before: str | None, after: str | None
 ) -> None:
     (found,) = (await mx.run(Subject(DOMAIN, usage), Zone(HOSTS | {MX: records}))).findings
@@ -87,7 +87,7 @@ async def test_says_exactly_what_to_change(
     assert (found.fix.name, found.fix.type) == ("example.org", "MX")
 
 
-async def test_facts_list_hosts_best_first_and_what_is_wrong_with_them() -> None:
+async def test_facts_list_hosts_by_preference_and_their_problems() -> None:
     records = ["20 gone.example.org", "10 alias.example.org"]
     outcome = await mx.run(SUBJECT, Zone(HOSTS | {MX: records}))
     assert outcome.facts == {
@@ -100,7 +100,7 @@ async def test_facts_list_hosts_best_first_and_what_is_wrong_with_them() -> None
     }
 
 
-async def test_a_host_that_is_in_part_unreachable_is_less_grave() -> None:
+async def test_partly_unreachable_host_is_less_severe() -> None:
     data: dict[Any, Any] = {
         MX: ["10 both.example.org"],
         ("both.example.org", "A"): ["192.0.2.1", "127.0.0.1"],
@@ -120,20 +120,20 @@ async def test_a_host_that_is_in_part_unreachable_is_less_grave() -> None:
         {MX: ["10 slow.example.org"], ("slow.example.org", "AAAA"): SERVFAIL},
     ],
 )
-async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
+async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
     judgement = await judge(mx, SUBJECT, Zone(HOSTS | data))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
 
-async def test_a_bad_host_is_seen_beside_one_that_is_not() -> None:
+async def test_bad_host_is_reported_although_another_lookup_fails() -> None:
     data = {MX: ["10 gone.example.org", "20 slow.example.org"], "slow.example.org": TIMEOUT}
     judgement = await judge(mx, SUBJECT, Zone(HOSTS | data))
     assert [found.subject for found in judgement.findings] == ["gone.example.org"]
     assert not judgement.definite
 
 
-async def test_a_failing_aaaa_look_up_does_not_count_as_no_ipv6() -> None:
+async def test_failed_aaaa_lookup_does_not_count_as_no_ipv6() -> None:
     data = {MX: ["10 mx2.example.org"], ("mx2.example.org", "AAAA"): SERVFAIL}
     judgement = await judge(mx, SUBJECT, Zone(HOSTS | data))
     assert (judgement.verdict, judgement.findings) == (Verdict.OK, ())

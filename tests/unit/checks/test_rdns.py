@@ -37,7 +37,7 @@ TWO: dict[Any, Any] = ONE | {
         ),
     ],
 )
-async def test_says_whether_a_reverse_name_leads_back(
+async def test_ptr_name_must_resolve_back(
     data: dict[Any, Any], status: str, codes: list[str]
 ) -> None:
     outcome = await rdns.run(SUBJECT, Zone(ONE | data))
@@ -45,7 +45,7 @@ async def test_says_whether_a_reverse_name_leads_back(
     assert [found.kind.code for found in outcome.findings] == codes
 
 
-async def test_addresses_of_both_families_count_and_the_worst_is_the_hosts() -> None:
+async def test_host_has_the_worst_status_of_its_addresses() -> None:
     data = ONE | {
         PTR: ["mx1.example.org"],
         ("mx1.example.org", "AAAA"): ["2001:db8::1"],
@@ -70,13 +70,13 @@ async def test_ipv6_addresses_are_compared_as_addresses() -> None:
     assert outcome.facts["hosts"] == {"mx1.example.org": "confirmed"}
 
 
-async def test_an_address_of_two_hosts_is_one_finding() -> None:
+async def test_address_shared_by_two_hosts_is_one_finding() -> None:
     outcome = await rdns.run(SUBJECT, Zone(TWO | {("mx2.example.org", "A"): ["192.0.2.1"]}))
     assert [found.subject for found in outcome.findings] == ["192.0.2.1"]
     assert outcome.facts["hosts"] == {"mx1.example.org": "none", "mx2.example.org": "none"}
 
 
-async def test_a_null_mx_has_no_hosts() -> None:
+async def test_null_mx_has_no_hosts() -> None:
     outcome = await rdns.run(SUBJECT, Zone({("example.org", "MX"): ["0 ."]}))
     assert outcome.facts == {"null_mx": True, "hosts": {}}
     assert not outcome.findings
@@ -97,13 +97,13 @@ async def test_without_mx_the_domain_is_its_own_host() -> None:
         {PTR: ["gone.example.net", "slow.test"], "slow.test": TIMEOUT},
     ],
 )
-async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
+async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
     judgement = await judge(rdns, SUBJECT, Zone(ONE | data))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
 
-async def test_a_bad_address_is_seen_beside_one_that_is_not() -> None:
+async def test_bad_address_is_reported_although_another_lookup_fails() -> None:
     judgement = await judge(rdns, SUBJECT, Zone(TWO | {PTR: SERVFAIL}))
     assert [found.subject for found in judgement.findings] == ["192.0.2.2"]
     assert judgement.facts["hosts"] == {"mx2.example.org": "none"}

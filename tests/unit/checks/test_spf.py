@@ -123,18 +123,18 @@ async def codes(texts: list[str], usage: Usage = Usage.BOTH) -> list[str]:
 
 
 @pytest.mark.parametrize(("record", "expected"), TABLE)
-async def test_a_record_is_read_as_receivers_read_it(record: str, expected: list[str]) -> None:
+async def test_record_is_parsed_as_receivers_do(record: str, expected: list[str]) -> None:
     assert await codes([record]) == expected
 
 
 @pytest.mark.parametrize(("texts", "usage", "expected"), SEVERAL)
-async def test_expects_one_record_that_fits_the_usage(
+async def test_expected_record_depends_on_usage(
     texts: list[str], usage: Usage, expected: list[str]
 ) -> None:
     assert await codes(texts, usage) == expected
 
 
-async def test_every_code_that_is_declared_can_be_found() -> None:
+async def test_every_declared_code_can_occur() -> None:
     seen = {code for record, _ in TABLE for code in await codes([record])}
     for texts, usage, _ in SEVERAL:
         seen.update(await codes(texts, usage))
@@ -173,7 +173,7 @@ async def test_every_code_that_is_declared_can_be_found() -> None:
         (["v=spf1 mx -all"], Usage.PARKED, "v=spf1 -all"),
     ],
 )  # fmt: skip
-async def test_says_exactly_what_to_publish(texts: list[str], usage: Usage, after: str) -> None:
+async def test_fix_contains_exact_record(texts: list[str], usage: Usage, after: str) -> None:
     zone = Zone(OTHERS | {DOMAIN: texts})
     (found,) = (await spf.run(Subject(DomainName(DOMAIN), usage), zone)).findings
     assert found.fix is not None
@@ -187,7 +187,7 @@ async def test_says_exactly_what_to_publish(texts: list[str], usage: Usage, afte
     "record",
     ["v=spf1 redirect=soft.example.net", "v=spf1 include:outer.example.net -all"],
 )
-async def test_offers_no_change_of_a_record_of_somebody_else(record: str) -> None:
+async def test_record_of_another_domain_has_no_fix(record: str) -> None:
     data = OTHERS | {
         DOMAIN: [record],
         "outer.example.net": ["v=spf1 include:bare.example.net -all"],
@@ -196,7 +196,7 @@ async def test_offers_no_change_of_a_record_of_somebody_else(record: str) -> Non
     assert found.fix is None
 
 
-async def test_facts_show_the_tree_with_what_each_part_costs() -> None:
+async def test_facts_contain_tree_with_lookup_costs() -> None:
     record = "v=spf1 mx include:four.example.net include:_spf.example.net -all"
     facts = (await spf.run(SUBJECT, Zone(OTHERS | {DOMAIN: [record]}))).facts
     includes = facts["includes"]
@@ -218,7 +218,7 @@ async def test_facts_show_the_tree_with_what_each_part_costs() -> None:
     }
 
 
-async def test_names_the_services_that_may_send() -> None:
+async def test_facts_name_services_that_may_send() -> None:
     data = OTHERS | {
         DOMAIN: ["v=spf1 include:_spf.google.com -all"],
         "_spf.google.com": ["v=spf1 ip4:203.0.113.0/24 -all"],
@@ -234,7 +234,7 @@ async def test_names_the_services_that_may_send() -> None:
         (["v=spf1 foo"], "permerror", 1),
     ],
 )
-async def test_facts_without_a_usable_record_claim_nothing_more(
+async def test_facts_without_usable_record_are_minimal(
     texts: list[str], result: str, count: int
 ) -> None:
     facts = (await spf.run(SUBJECT, Zone({DOMAIN: texts}))).facts
@@ -242,14 +242,14 @@ async def test_facts_without_a_usable_record_claim_nothing_more(
     assert (facts["lookups"], facts["void_lookups"], facts["all"]) == (None, None, None)
 
 
-async def test_a_loop_makes_the_costs_unknown() -> None:
+async def test_loop_makes_costs_unknown() -> None:
     data = OTHERS | {DOMAIN: ["v=spf1 include:loop.example.net -all"]}
     outcome = await spf.run(SUBJECT, Zone(data))
     assert (outcome.facts["lookups"], outcome.facts["result"]) == (None, "permerror")
     assert outcome.findings[0].evidence == {"path": [DOMAIN, "loop.example.net", DOMAIN]}
 
 
-async def test_two_loops_through_the_same_record_are_one_finding() -> None:
+async def test_two_loops_through_one_record_are_one_finding() -> None:
     data = OTHERS | {
         DOMAIN: ["v=spf1 include:loop.example.net include:also.example.net -all"],
         "also.example.net": ["v=spf1 include:example.org -all"],
@@ -258,7 +258,7 @@ async def test_two_loops_through_the_same_record_are_one_finding() -> None:
     assert [found.kind.code for found in outcome.findings] == ["spf.include_loop"]
 
 
-async def test_the_dearest_include_is_named_first() -> None:
+async def test_most_expensive_include_is_listed_first() -> None:
     data = OTHERS | {
         DOMAIN: ["v=spf1 include:_spf.example.net include:four.example.net a mx a mx a -all"]
     }
@@ -268,7 +268,7 @@ async def test_the_dearest_include_is_named_first() -> None:
     assert found.evidence["dearest"][0] == {"domain": "four.example.net", "lookups": 5}
 
 
-async def test_a_record_over_the_limit_is_judged_though_the_budget_ends() -> None:
+async def test_record_over_the_limit_is_reported_although_budget_ends() -> None:
     data = OTHERS | {
         DOMAIN: ["v=spf1 " + " ".join(f"include:n{n}.example.net" for n in range(11)) + " -all"],
         "n0.example.net": BUDGET,
@@ -289,7 +289,7 @@ async def test_a_record_over_the_limit_is_judged_though_the_budget_ends() -> Non
         {("example.com", "SOA"): SERVFAIL},
     ],
 )
-async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
+async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
     record = "v=spf1 mx a:mx.example.org include:_spf.example.net include:no.example.com -all"
     judgement = await judge(spf, SUBJECT, Zone(OTHERS | {DOMAIN: [record]} | data))
     assert judgement.verdict is Verdict.UNDETERMINED
@@ -297,7 +297,7 @@ async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("place", ["_spf", "spf", "_dmarc"])
-async def test_a_record_that_stands_somewhere_else_is_found(place: str) -> None:
+async def test_record_at_wrong_name_is_reported(place: str) -> None:
     record = "v=spf1 mx -all"
     outcome = await spf.run(SUBJECT, Zone({f"{place}.{DOMAIN}": [record]}))
     assert [f.kind.code for f in outcome.findings] == ["spf.missing", "spf.record_in_wrong_place"]
@@ -306,19 +306,19 @@ async def test_a_record_that_stands_somewhere_else_is_found(place: str) -> None:
     assert (fix.action, fix.name, fix.after) == ("publish", DOMAIN, record)
 
 
-async def test_beside_a_record_nobody_looks_for_another() -> None:
+async def test_other_names_are_not_queried_if_there_is_a_record() -> None:
     zone = Zone({DOMAIN: ["v=spf1 -all"], f"_spf.{DOMAIN}": ["v=spf1 mx -all"]})
     assert (await spf.run(SUBJECT, zone)).findings == ()
     assert (f"_spf.{DOMAIN}", "TXT") not in zone.asked
 
 
-async def test_a_record_of_the_old_type_is_told_of_where_there_is_no_other() -> None:
+async def test_record_of_old_type_is_reported_if_there_is_no_other() -> None:
     zone = Zone({(DOMAIN, "SPF"): ["v=spf1 mx -all"]})
     found = (await spf.run(SUBJECT, zone)).findings
     assert [one.kind.code for one in found] == ["spf.missing", "spf.deprecated_type99"]
 
 
-async def test_an_explanation_that_cannot_be_seen_leaves_it_open() -> None:
+async def test_failed_explanation_lookup_is_undetermined() -> None:
     data: dict[Any, Any] = {DOMAIN: ["v=spf1 -all exp=why.example.net"]}
     judgement = await judge(spf, SUBJECT, Zone(data | {"why.example.net": SERVFAIL}))
     assert judgement.verdict is Verdict.UNDETERMINED

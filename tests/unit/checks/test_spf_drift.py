@@ -46,18 +46,18 @@ async def later(days: float = 1, facts: Any = None) -> Subject:
         {"a": "v=spf1 ip4:198.51.100.1 ip4:198.51.100.2 -all"},
     ],
 )
-async def test_a_list_that_changes_at_any_depth_is_told_of(texts: dict[str, str]) -> None:
+async def test_change_of_an_included_list_at_any_depth_is_reported(texts: dict[str, str]) -> None:
     _, found = await look(await later(), **texts)
     assert [one.subject for one in found] == ["a.example.net"]
     assert found[0].evidence["term"] == "include:a.example.net"
 
 
-async def test_the_same_terms_in_another_order_are_the_same() -> None:
+async def test_order_of_terms_is_no_change() -> None:
     _, found = await look(await later(), a="v=spf1 ip4:198.51.100.1 include:b.example.net -all")
     assert found == []
 
 
-async def test_a_first_sight_and_a_changed_record_of_the_domain_itself_are_no_drift() -> None:
+async def test_first_scan_and_change_of_own_record_are_no_drift() -> None:
     assert (await look(SUBJECT))[1] == []
     data = BEFORE | {"_own.example.org": ["v=spf1 ip4:192.0.2.7 -all"]}
     outcome = await spf.run(await later(), Zone(data))
@@ -65,14 +65,14 @@ async def test_a_first_sight_and_a_changed_record_of_the_domain_itself_are_no_dr
 
 
 @pytest.mark.parametrize(("days", "is_told"), [(7, True), (7.5, False)])
-async def test_it_is_told_of_for_a_week(days: float, is_told: bool) -> None:
+async def test_change_is_reported_for_a_week(days: float, is_told: bool) -> None:
     texts = {"b": "v=spf1 ip4:198.51.100.9 -all"}
     facts, _ = await look(await later(1), **texts)
     _, found = await look(await later(1 + days, facts), **texts)
     assert bool(found) == is_told
 
 
-async def test_it_is_no_blemish_of_the_domain() -> None:
+async def test_drift_leaves_verdict_ok() -> None:
     outcome = await spf.run(
         await later(), Zone(BEFORE | {"b.example.net": ["v=spf1 ip4:198.51.100.9 -all"]})
     )
@@ -80,19 +80,19 @@ async def test_it_is_no_blemish_of_the_domain() -> None:
     assert outcome.findings
 
 
-async def test_a_list_that_cannot_be_read_whole_is_not_compared() -> None:
+async def test_incomplete_list_is_not_compared() -> None:
     facts, found = await look(await later(), b="v=spf1 nonsense -all")
     assert found == []
     assert "a.example.net" not in facts["vendors"]
 
 
 @pytest.mark.parametrize("vendors", ["…", {"a.example.net": {"sha256": "?", "terms": 1}}, {}])
-async def test_facts_that_are_not_as_they_were_written_do_no_harm(vendors: Any) -> None:
+async def test_malformed_previous_facts_are_ignored(vendors: Any) -> None:
     _, found = await look(await later(1, {"vendors": vendors}))
     assert len(found) == (vendors != {} and vendors != "…")
 
 
-async def test_a_moment_that_was_cut_is_no_moment() -> None:
+async def test_truncated_timestamp_is_ignored() -> None:
     facts, _ = await look(SUBJECT)
     facts["vendors"]["a.example.net"] |= {"changed_at": "2026-0… [cut]", "terms_before": 1}
     assert (await look(await later(1, facts)))[1] == []

@@ -38,7 +38,7 @@ def subject(*seen: Handshake) -> Subject:
         (Handshake(MX, True, trouble="key_usage"), ["starttls.cert_key_usage"]),
     ],
 )
-async def test_says_what_was_seen_of_each_host(seen: Handshake, codes: list[str]) -> None:
+async def test_findings_describe_probe_of_each_host(seen: Handshake, codes: list[str]) -> None:
     outcome = await starttls.run(subject(seen), Zone(ZONE))
     assert [found.kind.code for found in outcome.findings] == codes
 
@@ -52,26 +52,26 @@ async def test_says_what_was_seen_of_each_host(seen: Handshake, codes: list[str]
         ("2026-01-01T12:00:00Z", Severity.CRITICAL),
     ],
 )
-async def test_a_certificate_that_ends_soon_is_the_worse_the_sooner(
+async def test_severity_of_certificate_expiry_rises(
     not_after: str, severity: Severity | None
 ) -> None:
     outcome = await starttls.run(subject(GOOD._replace(not_after=not_after)), Zone(ZONE))
     assert [found.severity for found in outcome.findings] == ([severity] if severity else [])
 
 
-async def test_a_host_that_was_not_seen_is_never_a_finding() -> None:
+async def test_host_without_probe_is_never_a_finding() -> None:
     judgement = await judge(starttls, subject(), Zone(ZONE))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert judgement.findings == ()
 
 
-async def test_where_hosts_are_not_connected_to_that_is_all_that_is_said() -> None:
+async def test_disabled_probes_are_only_reported_as_not_tested() -> None:
     judgement = await judge(starttls, Subject(DOMAIN), Zone(ZONE))
     assert judgement.verdict is Verdict.INFO
     assert [found.kind.code for found in judgement.findings] == ["starttls.not_tested"]
 
 
-async def test_says_nothing_when_dns_fails() -> None:
+async def test_dns_failure_is_undetermined() -> None:
     judgement = await judge(starttls, subject(GOOD), Zone({(DOMAIN, "MX"): SERVFAIL}))
     assert judgement.verdict is Verdict.UNDETERMINED
 
@@ -82,7 +82,7 @@ async def look(seen: Handshake, known: Any) -> tuple[Any, list[str]]:
     return outcome.facts, [found.kind.code for found in outcome.findings]
 
 
-async def test_tls_that_is_not_offered_any_more_was_taken_away() -> None:
+async def test_tls_no_longer_offered_is_reported_as_stripped() -> None:
     stripped, never = "starttls.stripped_between_probes", "starttls.missing"
     first, _ = await look(GOOD, {})
     second, codes = await look(Handshake(MX, False), first)

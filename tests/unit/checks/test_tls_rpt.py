@@ -45,18 +45,18 @@ async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(("texts", "expected"), TABLE)
-async def test_a_record_is_read_as_senders_read_it(texts: list[str], expected: list[str]) -> None:
+async def test_record_is_parsed_as_senders_do(texts: list[str], expected: list[str]) -> None:
     assert await codes(SUBJECT, {NAME: texts}) == expected
 
 
 @pytest.mark.parametrize(("usage", "data", "expected"), MISSING)
-async def test_expects_a_record_of_those_who_receive(
+async def test_record_is_expected_of_receiving_domains(
     usage: Usage, data: dict[Any, Any], expected: list[str]
 ) -> None:
     assert await codes(Subject(DOMAIN, usage), data) == expected
 
 
-async def test_every_code_that_is_declared_can_be_found() -> None:
+async def test_every_declared_code_can_occur() -> None:
     seen = {code for texts, _ in TABLE for code in await codes(SUBJECT, {NAME: texts})}
     seen.update(await codes(SUBJECT, STS))
     assert seen == {kind.code for kind in tls_rpt.finds}
@@ -70,7 +70,7 @@ async def test_every_code_that_is_declared_can_be_found() -> None:
         ([f"{GOOD}, mailto:tls@example.org"], "replace", GOOD),
     ],
 )
-async def test_says_exactly_what_to_publish(texts: list[str], action: str, after: str) -> None:
+async def test_fix_contains_exact_record(texts: list[str], action: str, after: str) -> None:
     (found,) = (await tls_rpt.run(SUBJECT, Zone({NAME: texts}))).findings
     assert found.fix is not None
     assert (found.fix.action, found.fix.name, found.fix.type) == (action, NAME, "TXT")
@@ -87,14 +87,14 @@ async def test_says_exactly_what_to_publish(texts: list[str], action: str, after
         ([], {"record": False}),
     ],
 )
-async def test_facts_say_where_reports_go(texts: list[str], facts: dict[str, Any]) -> None:
+async def test_facts_contain_reporting_addresses(texts: list[str], facts: dict[str, Any]) -> None:
     assert (await tls_rpt.run(SUBJECT, Zone({NAME: texts}))).facts == facts
 
 
 @pytest.mark.parametrize(
     "data", [{NAME: SERVFAIL}, {NAME: TIMEOUT}, {"_mta-sts.example.org": TIMEOUT}]
 )
-async def test_says_nothing_when_dns_fails(data: dict[Any, Any]) -> None:
+async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
     judgement = await judge(tls_rpt, SUBJECT, Zone(data))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
@@ -118,7 +118,7 @@ LOST = ["tls_rpt.https_endpoint_unreachable"]
         ({(REPORTS, "AAAA"): TIMEOUT}, [], False),
     ],
 )
-async def test_a_report_address_leads_to_a_host(
+async def test_host_of_reporting_address_needs_an_address(
     data: dict[Any, Any], expected: list[str], definite: bool
 ) -> None:
     outcome = await tls_rpt.run(SUBJECT, Zone({NAME: [POSTED]} | data))
@@ -126,7 +126,7 @@ async def test_a_report_address_leads_to_a_host(
     assert outcome.definite is definite
 
 
-async def test_a_host_that_is_not_there_can_be_taken_out() -> None:
+async def test_fix_removes_address_of_missing_host() -> None:
     (found,) = (await tls_rpt.run(SUBJECT, Zone({NAME: [POSTED]}))).findings
     assert (found.subject, found.evidence) == (REPORTS, {"uris": [f"https://{REPORTS}/in"]})
     assert found.fix is not None
@@ -136,7 +136,7 @@ async def test_a_host_that_is_not_there_can_be_taken_out() -> None:
     assert found.fix is None
 
 
-async def test_of_very_many_hosts_ten_are_asked() -> None:
+async def test_only_ten_hosts_are_queried() -> None:
     named = ",".join(f"https://r{number}.example.org/" for number in range(12))
     zone = Zone({NAME: [f"v=TLSRPTv1; rua={named}"]})
     outcome = await tls_rpt.run(SUBJECT, zone)

@@ -49,8 +49,8 @@ def test_every_row_has_meaning_remediation_and_reference(check: Check) -> None:
 def test_explicit_verdict_is_documented(check: Check) -> None:
     means = {row[0].strip("`"): row[2] for row in rows(SECTIONS[check.name])}
     for kind in check.finds:
-        said = re.search(r"Verdict: (\w+)\.", means[kind.code])
-        assert (said and said[1]) == (kind.verdict and kind.verdict.value), kind.code
+        verdict = re.search(r"Verdict: (\w+)\.", means[kind.code])
+        assert (verdict and verdict[1]) == (kind.verdict and kind.verdict.value), kind.code
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
@@ -74,14 +74,14 @@ def test_documented_points_match_the_score() -> None:
     assert header is not None
     usages = [Usage(cell.strip("` ")) for cell in header[1].split("|")]
     table = {row[0].strip("`"): row[1:] for row in rows(SCORE)}
-    told = {
+    documented = {
         usage: {check: int(cells[at]) for check, cells in table.items() if cells[at] != "–"}
         for at, usage in enumerate(usages)
     }
-    assert told == score.POINTS
-    assert {sum(points.values()) for points in told.values()} == {100}
+    assert documented == score.POINTS
+    assert {sum(points.values()) for points in documented.values()} == {100}
 
 
 def test_documented_grades_match_the_score() -> None:
-    told = re.findall(r"^\| ([A-F]) \| (\d+) \|$", SCORE, re.MULTILINE)
-    assert tuple((int(least), letter) for letter, least in told) == score.GRADES
+    documented = re.findall(r"^\| ([A-F]) \| (\d+) \|$", SCORE, re.MULTILINE)
+    assert tuple((int(least), letter) for letter, least in documented) == score.GRADES

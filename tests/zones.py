@@ -117,8 +117,8 @@ class Zone(Answers):
 
     async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
         self.asked.append((f"{name}@{server}", rdtype))
-        if said := self._servers.get((server, rdtype)):
-            return said
+        if answer := self._servers.get((server, rdtype)):
+            return answer
         raise Undetermined(f"{name}@{server}", rdtype, "timeout")
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
@@ -140,8 +140,8 @@ class Zone(Answers):
             self._sets[(name, rdtype)] = tuple(_rdata(rdtype, value) for value in values)
 
     def _alias(self, owner: str, rdtype: str) -> str | None:
-        found = () if rdtype == "CNAME" else self._sets.get((self._source(owner), "CNAME"), ())
-        return str(found[0]) if found else None
+        targets = () if rdtype == "CNAME" else self._sets.get((self._source(owner), "CNAME"), ())
+        return str(targets[0]) if targets else None
 
     def _source(self, name: str) -> str:
         """The name itself, or the wildcard that answers for it (RFC 4592 §3.3.1)."""

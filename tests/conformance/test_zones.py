@@ -48,18 +48,18 @@ def subject(domain: str) -> Subject:
 
 @pytest.fixture(scope="module")
 def data() -> Mapping[Any, Any]:
-    found = read_master_files(*sorted(FOLDER.glob("*.zone")))
+    records = read_master_files(*sorted(FOLDER.glob("*.zone")))
     # A delegation stands in both zones.
-    whole: dict[Any, Any] = {key: tuple(dict.fromkeys(values)) for key, values in found.items()}
+    whole: dict[Any, Any] = {key: tuple(dict.fromkeys(values)) for key, values in records.items()}
     return whole | {"down.test": SERVFAIL, "*.down.test": SERVFAIL}
 
 
 @pytest.fixture(scope="module")
 def pages() -> Mapping[tuple[str, str], Page]:
-    found = {(f"mta-sts.{path.stem}", PATH): path.read_bytes() for path in POLICIES.glob("*.txt")}
+    bodies = {(f"mta-sts.{path.stem}", PATH): path.read_bytes() for path in POLICIES.glob("*.txt")}
     return {
         (host, path): Page(f"https://{host}{path}", 200, "text/plain", body)
-        for (host, path), body in found.items()
+        for (host, path), body in bodies.items()
     }
 
 
@@ -105,15 +105,15 @@ async def test_zone_in_memory_has_expected_results(
     pages: Mapping[tuple[str, str], Page],
 ) -> None:
     zone = Zone(data, pages, authenticated=domain in SIGNED)
-    [asked] = [one for one in CHECKS if one.name == check]
-    _hold(EXPECTED[domain]["checks"][check], await judge(asked, subject(domain), zone))
+    [selected] = [candidate for candidate in CHECKS if candidate.name == check]
+    _hold(EXPECTED[domain]["checks"][check], await judge(selected, subject(domain), zone))
 
 
 @pytest.mark.parametrize(("domain", "check"), CASES)
 def test_zone_on_the_network_has_expected_results(
     domain: str, check: str, live: Mapping[str, Examination]
 ) -> None:
-    [judgement] = [one for one in live[domain].judgements if one.check == check]
+    [judgement] = [result for result in live[domain].judgements if result.check == check]
     _hold(EXPECTED[domain]["checks"][check], judgement)
 
 
@@ -121,7 +121,9 @@ def test_no_domain_exceeds_the_query_budget(
     live: Mapping[str, Examination],
 ) -> None:
     budget: Any = Settings.__dataclass_fields__["scan_query_budget"].default
-    assert [domain for domain, found in live.items() if found.query_count >= budget] == []
+    assert [
+        domain for domain, examination in live.items() if examination.query_count >= budget
+    ] == []
 
 
 def _hold(expected: Mapping[str, Any], judgement: Judgement) -> None:
@@ -140,8 +142,12 @@ def _hold(expected: Mapping[str, Any], judgement: Judgement) -> None:
 
 def _hold_selectors(expected: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     assert facts.keys() == expected.keys()
-    for selector, wanted in expected.items():
+    for selector, expected_facts in expected.items():
         seen = facts[selector]
-        assert seen["status"] in (wanted["status"], *wanted.get("accept", ())), selector
-        named = {name: value for name, value in wanted.items() if name not in SELECTOR_NOTES}
+        assert seen["status"] in (expected_facts["status"], *expected_facts.get("accept", ())), (
+            selector
+        )
+        named = {
+            name: value for name, value in expected_facts.items() if name not in SELECTOR_NOTES
+        }
         assert {name: seen.get(name) for name in named} == named, selector

@@ -32,9 +32,9 @@ def zone_of(zonedata: dict[str, list[Any]]) -> dict[Any, Any]:
         if "TIMEOUT" in entries:
             data[name] = TIMEOUT
             continue
-        found = [next(iter(entry.items())) for entry in entries]
-        has_txt = any(rdtype == "TXT" for rdtype, _ in found)
-        for rdtype, value in found:
+        records = [next(iter(entry.items())) for entry in entries]
+        has_txt = any(rdtype == "TXT" for rdtype, _ in records)
+        for rdtype, value in records:
             if rdtype == "SPF":
                 data.setdefault((name, "SPF"), []).append(joined(value))
                 rdtype = "TXT" if not has_txt else "SPF"
@@ -59,13 +59,13 @@ def joined(value: str | list[str]) -> str:
 
 @pytest.mark.parametrize(("zone", "vector"), list(suite()))
 async def test_openspf_suite(zone: dict[Any, Any], vector: dict[str, Any]) -> None:
-    found = await spf_evaluate.evaluate(
+    evaluation = await spf_evaluate.evaluate(
         Zone(zone), ip=vector["host"], mail_from=vector["mailfrom"], helo=vector["helo"]
     )
-    wanted = vector["result"]
-    assert found.result in (wanted if isinstance(wanted, list) else [wanted]), found
+    expected = vector["result"]
+    assert evaluation.result in (expected if isinstance(expected, list) else [expected]), evaluation
     if "explanation" in vector:
-        assert (found.explanation or "DEFAULT") == vector["explanation"]
+        assert (evaluation.explanation or "DEFAULT") == vector["explanation"]
 
 
 ENTRY = re.compile(r"^\s*(?:- )?\s*(\w+):\s*(.*?)\s*$")
@@ -115,19 +115,21 @@ PATIENT = spf_evaluate.Receiver(max_void_lookups=10)  # they count no void look-
 
 
 @pytest.mark.parametrize(
-    ("zone", "given", "wanted"),
+    ("zone", "vector", "expected"),
     [test for path in sorted(FOLDER.glob("mailauth-*.yml")) for test in simple(path)],
 )
-async def test_mailauth_vectors(zone: dict[Any, Any], given: dict[str, str], wanted: str) -> None:
+async def test_mailauth_vectors(
+    zone: dict[Any, Any], vector: dict[str, str], expected: str
+) -> None:
     dns = Zone({**zone, "_dns_error.org": TIMEOUT, "_dns_error.test.org": TIMEOUT})
-    for sender in ("", given["sender"]):  # §2.3: HELO is checked first, and a fail is enough
-        found = await spf_evaluate.evaluate(
-            dns, ip=given["ip"], mail_from=sender, helo=given["domain"], receiver=PATIENT
+    for sender in ("", vector["sender"]):  # §2.3: HELO is checked first, and a fail is enough
+        evaluation = await spf_evaluate.evaluate(
+            dns, ip=vector["ip"], mail_from=sender, helo=vector["domain"], receiver=PATIENT
         )
-        if found.result == "fail":
+        if evaluation.result == "fail":
             break
-    if zone.get((given["domain"], "TXT")) == [BAD_TERM_BEHIND_ALL]:
-        wanted = "permerror"
-    result, _, explanation = wanted.partition(" ")
-    assert found.result == result, found
-    assert not explanation or found.explanation == explanation
+    if zone.get((vector["domain"], "TXT")) == [BAD_TERM_BEHIND_ALL]:
+        expected = "permerror"
+    result, _, explanation = expected.partition(" ")
+    assert evaluation.result == result, evaluation
+    assert not explanation or evaluation.explanation == explanation

@@ -79,7 +79,7 @@ def certificate(
     if has_chain:
         root = builder("Marks", AUTHORITY).not_valid_after(NOW + timedelta(days=4000))
         chain.append(root.sign(AUTHORITY, hashes.SHA256()))
-    pem = b"".join(one.public_bytes(Encoding.PEM) for one in chain)
+    pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
     return Page("", 200, "application/x-pem-file", pem)
 
 
@@ -160,7 +160,7 @@ async def codes(
     """The codes of what is found, in order."""
     zone = Zone(data | {NAME: texts}, {LOGO: logo, VMC: vmc})
     subject = replace(SUBJECT, now=NOW)
-    return [found.kind.code for found in (await bimi.run(subject, zone)).findings]
+    return [finding.kind.code for finding in (await bimi.run(subject, zone)).findings]
 
 
 @pytest.mark.parametrize(("vmc", "expected"), CERTIFICATES)
@@ -191,7 +191,7 @@ async def test_logo_needs_enforced_policy_of_domain_and_organization(
     outcome = await bimi.run(Subject(domain), zone)
     assert outcome.facts["dmarc_enforced"] is is_enforced
     expected = [] if is_enforced else ["bimi.dmarc_not_enforced"]
-    assert [found.kind.code for found in outcome.findings] == expected
+    assert [finding.kind.code for finding in outcome.findings] == expected
 
 
 async def test_every_declared_code_can_occur() -> None:
@@ -230,10 +230,10 @@ async def test_subdomain_uses_logo_of_its_organization() -> None:
 
 async def test_fix_keeps_one_of_several_records() -> None:
     other = "v=BIMI1; l=; a="
-    (found,) = (await bimi.run(SUBJECT, Zone(REJECT | {NAME: [RECORD, other]}))).findings
-    assert found.fix is not None
-    assert (found.fix.action, found.fix.name, found.fix.type) == ("replace", NAME, "TXT")
-    assert (found.fix.before, found.fix.after) == (f"{RECORD}\n{other}", RECORD)
+    (finding,) = (await bimi.run(SUBJECT, Zone(REJECT | {NAME: [RECORD, other]}))).findings
+    assert finding.fix is not None
+    assert (finding.fix.action, finding.fix.name, finding.fix.type) == ("replace", NAME, "TXT")
+    assert (finding.fix.before, finding.fix.after) == (f"{RECORD}\n{other}", RECORD)
 
 
 @pytest.mark.parametrize(
@@ -264,5 +264,5 @@ async def test_damaged_certificate_is_a_finding(at: int) -> None:
     octets[at] ^= 0x55
     body = base64.encodebytes(octets)
     damaged = b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n"
-    found = await codes([RECORD], GOOD, vmc=Page("", 200, body=damaged))
-    assert found in (["bimi.vmc_invalid"], ["bimi.vmc_chain_broken"])
+    result_codes = await codes([RECORD], GOOD, vmc=Page("", 200, body=damaged))
+    assert result_codes in (["bimi.vmc_invalid"], ["bimi.vmc_chain_broken"])

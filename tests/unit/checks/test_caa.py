@@ -34,7 +34,7 @@ ISSUE = Caa(0, "issue", "ca.example")
 )
 async def test_findings_match_behavior_of_cas(records: list[Caa], codes: list[str]) -> None:
     outcome = await caa.run(SUBJECT, Zone({AT: records}))
-    assert [found.kind.code for found in outcome.findings] == codes
+    assert [finding.kind.code for finding in outcome.findings] == codes
 
 
 async def test_facts_list_the_issuers_by_property() -> None:
@@ -73,15 +73,15 @@ async def test_root_is_not_queried() -> None:
 async def test_set_of_policy_host_is_checked_too() -> None:
     data: dict[Any, Any] = {AT: [ISSUE], ("mta-sts.example.org", "CAA"): [Caa(0, "issue", ";")]}
     outcome = await caa.run(SUBJECT, Zone(data))
-    assert [(found.kind.code, found.subject) for found in outcome.findings] == [
+    assert [(finding.kind.code, finding.subject) for finding in outcome.findings] == [
         ("caa.issuance_forbidden", "mta-sts.example.org")
     ]
 
 
 async def test_fix_removes_records_that_block_every_ca() -> None:
-    (found,) = (await caa.run(SUBJECT, Zone({AT: [Caa(128, "tbs", "x")]}))).findings
-    assert found.fix is not None
-    assert (found.fix.action, found.fix.before) == ("remove", '128 tbs "x"')
+    (finding,) = (await caa.run(SUBJECT, Zone({AT: [Caa(128, "tbs", "x")]}))).findings
+    assert finding.fix is not None
+    assert (finding.fix.action, finding.fix.before) == ("remove", '128 tbs "x"')
 
 
 @pytest.mark.parametrize(
@@ -106,5 +106,5 @@ async def test_failure_above_applicable_set_does_not_matter() -> None:
 async def test_bad_set_is_reported_although_the_other_lookup_fails() -> None:
     data: dict[Any, Any] = {AT: [Caa(128, "tbs", "x")], "mta-sts.example.org": TIMEOUT}
     judgement = await judge(caa, SUBJECT, Zone(data))
-    assert [found.kind.code for found in judgement.findings] == ["caa.unknown_critical"]
+    assert [finding.kind.code for finding in judgement.findings] == ["caa.unknown_critical"]
     assert not judgement.definite

@@ -56,26 +56,29 @@ class Partly(Zone):
 )
 async def test_findings_match_behavior_of_senders(data: dict[Any, Any], codes: list[str]) -> None:
     outcome = await dane.run(SUBJECT, Zone(HOSTS | data, authenticated=True))
-    assert [found.kind.code for found in outcome.findings] == codes
+    assert [finding.kind.code for finding in outcome.findings] == codes
 
 
 async def test_bad_record_is_critical_only_without_a_usable_one() -> None:
     bad = Tlsa(3, 1, 1, "ab")
     data = HOSTS | {AT1: [bad], AT2: [bad, *BOTH]}
     outcome = await dane.run(SUBJECT, Zone(data, authenticated=True))
-    assert [found.severity for found in outcome.findings] == [Severity.CRITICAL, Severity.MEDIUM]
+    assert [finding.severity for finding in outcome.findings] == [
+        Severity.CRITICAL,
+        Severity.MEDIUM,
+    ]
 
 
 async def test_fix_replaces_pkix_usages() -> None:
     data = HOSTS | {AT1: [Tlsa(0, 0, 1, "ab" * 32), Tlsa(1, 1, 1, "cd" * 32)], AT2: BOTH}
-    (found,) = (await dane.run(SUBJECT, Zone(data, authenticated=True))).findings
-    assert found.fix is not None
-    assert found.fix.after == f"2 0 1 {'ab' * 32}\n3 1 1 {'cd' * 32}"
+    (finding,) = (await dane.run(SUBJECT, Zone(data, authenticated=True))).findings
+    assert finding.fix is not None
+    assert finding.fix.after == f"2 0 1 {'ab' * 32}\n3 1 1 {'cd' * 32}"
 
 
 async def test_records_in_unsigned_zone_are_reported() -> None:
     outcome = await dane.run(SUBJECT, Zone(HOSTS | {AT1: BOTH, AT2: BOTH}))
-    assert [found.kind.code for found in outcome.findings] == ["dane.no_dnssec"] * 2
+    assert [finding.kind.code for finding in outcome.findings] == ["dane.no_dnssec"] * 2
     assert outcome.verdict is Verdict.WARN
     assert outcome.facts["dnssec"] is False
 
@@ -84,14 +87,14 @@ async def test_host_with_insecure_address_is_not_protected() -> None:
     zone = Partly(HOSTS | {AT1: BOTH, AT2: BOTH})
     zone.insecure = (("mx2.example.org", "A"),)
     outcome = await dane.run(SUBJECT, zone)
-    assert [found.subject for found in outcome.findings] == [AT2[0]]
+    assert [finding.subject for finding in outcome.findings] == [AT2[0]]
 
 
 async def test_unsigned_mx_set_of_protected_hosts_is_reported() -> None:
     zone = Partly(HOSTS | {AT1: BOTH, AT2: BOTH})
     zone.insecure = (("example.org", "MX"),)
     outcome = await dane.run(SUBJECT, zone)
-    assert [found.kind.code for found in outcome.findings] == ["dane.mx_insecure"]
+    assert [finding.kind.code for finding in outcome.findings] == ["dane.mx_insecure"]
     assert outcome.facts["dnssec"] is False
 
 
@@ -100,7 +103,7 @@ async def test_answer_only_without_validation_is_bogus(records: list[Tlsa]) -> N
     zone = Partly(HOSTS | {AT1: BOTH, AT2: records})
     zone.bogus = (AT2,)
     outcome = await dane.run(SUBJECT, zone)
-    assert [(found.kind.code, found.subject) for found in outcome.findings] == [
+    assert [(finding.kind.code, finding.subject) for finding in outcome.findings] == [
         ("dane.bogus", AT2[0])
     ]
 
@@ -113,7 +116,7 @@ async def test_aliased_host_uses_records_of_its_canonical_name() -> None:
     }
     outcome = await dane.run(SUBJECT, Zone(data, authenticated=True))
     assert outcome.facts["tlsa_hosts"] == ["alias.example.org"]
-    assert [found.subject for found in outcome.findings] == [AT1[0]]
+    assert [finding.subject for finding in outcome.findings] == [AT1[0]]
 
 
 async def test_facts_list_hosts_with_records() -> None:
@@ -140,5 +143,5 @@ async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
 async def test_bad_record_is_reported_although_another_lookup_fails() -> None:
     data = HOSTS | {AT1: [EE], AT2: TIMEOUT}
     judgement = await judge(dane, SUBJECT, Zone(data, authenticated=True))
-    assert [found.kind.code for found in judgement.findings] == ["dane.no_rollover"]
+    assert [finding.kind.code for finding in judgement.findings] == ["dane.no_rollover"]
     assert not judgement.definite

@@ -92,7 +92,7 @@ PLACES: list[tuple[Subject, dict[Any, Any], list[str]]] = [
 
 async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
     """The codes of what is found, in order."""
-    return [found.kind.code for found in (await dkim.run(subject, Zone(data))).findings]
+    return [finding.kind.code for finding in (await dkim.run(subject, Zone(data))).findings]
 
 
 @pytest.mark.parametrize(("texts", "expected"), TABLE)
@@ -124,10 +124,10 @@ async def test_every_declared_code_can_occur() -> None:
     ],
 )
 async def test_fix_contains_exact_record(before: str, after: str) -> None:
-    (found,) = (await dkim.run(SUBJECT, Zone({ONE: [before]}))).findings
-    assert found.fix is not None
-    assert (found.fix.action, found.fix.name, found.fix.type) == ("replace", ONE, "TXT")
-    assert (found.fix.before, found.fix.after) == (before, after)
+    (finding,) = (await dkim.run(SUBJECT, Zone({ONE: [before]}))).findings
+    assert finding.fix is not None
+    assert (finding.fix.action, finding.fix.name, finding.fix.type) == ("replace", ONE, "TXT")
+    assert (finding.fix.before, finding.fix.after) == (before, after)
 
 
 async def test_ed25519_key_with_rsa_key_is_ok() -> None:
@@ -187,15 +187,15 @@ async def test_selectors_from_reports_are_queried_before_common_ones() -> None:
     seen = tuple((f"s{number}", "example.org") for number in range(50))
     zone = Zone({})
     await dkim.run(Subject(DomainName("example.org"), seen_selectors=seen), zone)
-    asked = [name.partition(".")[0] for name, rdtype in zone.asked if rdtype == "TXT"]
-    assert asked[:-1] == [f"s{number}" for number in range(30)]
+    queried = [name.partition(".")[0] for name, rdtype in zone.asked if rdtype == "TXT"]
+    assert queried[:-1] == [f"s{number}" for number in range(30)]
 
 
 async def test_common_selectors_are_tried_if_none_is_named() -> None:
     zone = Zone({})
     outcome = await dkim.run(UNNAMED, zone)
-    asked = [name.partition(".")[0] for name, rdtype in zone.asked if rdtype == "TXT"]
-    assert asked[:-1] == list(COMMON)
+    queried = [name.partition(".")[0] for name, rdtype in zone.asked if rdtype == "TXT"]
+    assert queried[:-1] == list(COMMON)
     assert outcome.verdict is Verdict.INFO
 
 

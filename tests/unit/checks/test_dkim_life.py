@@ -33,7 +33,7 @@ def since(age: timedelta, key: str = GOOD) -> Mapping[str, Mapping[str, Any]]:
 
 async def codes(subject: Subject, data: dict[Any, Any] = DIRECT) -> list[str]:
     """What is found, in order."""
-    return [found.kind.code for found in (await dkim.run(subject, Zone(data))).findings]
+    return [finding.kind.code for finding in (await dkim.run(subject, Zone(data))).findings]
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ async def test_key_is_old_after_a_year_without_change(
 async def test_first_seen_time_is_carried_on_until_the_key_changes() -> None:
     first = await dkim.run(SUBJECT, Zone(DIRECT))
     later = replace(SUBJECT, known={"dkim": first.facts}, now=NOW + timedelta(days=9))
-    kept = (await dkim.run(later, Zone(DIRECT))).facts["selectors"]["one"]
+    selector_facts = (await dkim.run(later, Zone(DIRECT))).facts["selectors"]["one"]
     renewed = (await dkim.run(later, Zone({ONE: [f"p={SHORT}"]}))).facts["selectors"]["one"]
-    assert kept["since"] == "2026-06-01T00:00:00.000Z"
+    assert selector_facts["since"] == "2026-06-01T00:00:00.000Z"
     assert renewed["since"] == "2026-06-10T00:00:00.000Z"
 
 
@@ -78,9 +78,9 @@ async def test_key_shared_with_another_domain_is_reported(
 @pytest.mark.parametrize(("data", "severity"), [(DIRECT, "low"), (BY_ALIAS, "info")])
 async def test_shared_key_of_a_service_is_info(data: dict[Any, Any], severity: str) -> None:
     subject = replace(SUBJECT, shared_keys={digest(GOOD): ("example.net",)})
-    (found,) = (await dkim.run(subject, Zone(data))).findings
-    assert found.severity is Severity(severity)
-    assert found.evidence == {"domains": ["example.net"]}
+    (finding,) = (await dkim.run(subject, Zone(data))).findings
+    assert finding.severity is Severity(severity)
+    assert finding.evidence == {"domains": ["example.net"]}
 
 
 @pytest.mark.parametrize(
@@ -119,5 +119,5 @@ async def test_earlier_use_of_a_selector_is_carried_on() -> None:
 async def test_fix_revokes_own_stale_key(data: dict[Any, Any], after: str | None) -> None:
     before = known(seen_in_reports=True)
     subject = replace(SUBJECT, seen_selectors=(TWO,), known=before)
-    (found,) = (await dkim.run(subject, Zone(data))).findings
-    assert (found.fix and (found.fix.before, found.fix.after)) == (after and (RECORD, after))
+    (finding,) = (await dkim.run(subject, Zone(data))).findings
+    assert (finding.fix and (finding.fix.before, finding.fix.after)) == (after and (RECORD, after))

@@ -97,7 +97,7 @@ SILENT = [
 async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
     """The codes of what is found, in order; no code twice of the same name."""
     outcome = await dmarc.run(subject, Zone(HOSTS | {("sub.example.org", "A"): []} | data))
-    pairs = [(found.kind.code, found.subject) for found in outcome.findings]
+    pairs = [(finding.kind.code, finding.subject) for finding in outcome.findings]
     assert len(set(pairs)) == len(pairs)
     return [code for code, _ in pairs]
 
@@ -159,10 +159,10 @@ async def test_every_declared_code_can_occur() -> None:
 )  # fmt: skip
 async def test_fix_contains_exact_replacement(before: str, code: str, after: str) -> None:
     findings = (await dmarc.run(SUBJECT, Zone(HOSTS | {NAME: [before]}))).findings
-    (found,) = [found for found in findings if found.kind.code == code]
-    assert found.fix is not None
-    assert (found.fix.action, found.fix.name, found.fix.type) == ("replace", NAME, "TXT")
-    assert (found.fix.before, found.fix.after) == (before, after)
+    (finding,) = [finding for finding in findings if finding.kind.code == code]
+    assert finding.fix is not None
+    assert (finding.fix.action, finding.fix.name, finding.fix.type) == ("replace", NAME, "TXT")
+    assert (finding.fix.before, finding.fix.after) == (before, after)
 
 
 @pytest.mark.parametrize(
@@ -171,36 +171,36 @@ async def test_fix_contains_exact_replacement(before: str, code: str, after: str
      (Usage.PARKED, "reject")],
 )  # fmt: skip
 async def test_fix_contains_first_record(usage: Usage, policy: str) -> None:
-    (found,) = (await dmarc.run(Subject(DOMAIN, usage), Zone(HOSTS))).findings
-    assert found.fix is not None
-    assert (found.fix.action, found.fix.name) == ("publish", NAME)
-    assert found.fix.after == f"v=DMARC1; p={policy}; rua=mailto:dmarc-reports@example.org"
+    (finding,) = (await dmarc.run(Subject(DOMAIN, usage), Zone(HOSTS))).findings
+    assert finding.fix is not None
+    assert (finding.fix.action, finding.fix.name) == ("publish", NAME)
+    assert finding.fix.after == f"v=DMARC1; p={policy}; rua=mailto:dmarc-reports@example.org"
 
 
 async def test_parked_subdomain_gets_its_own_record() -> None:
     data = HOSTS | {NAME: [f"v=DMARC1; p=none; {WHOLE.replace('sp=reject', 'sp=none')}"]}
     zone = Zone(data | {("sub.example.org", "A"): []})
-    found = (await dmarc.run(Subject(SUB, Usage.PARKED), zone)).findings[-1]
-    assert found.kind.code == "dmarc.not_locked_down"
-    assert found.fix is not None
-    assert (found.fix.action, found.fix.name) == ("publish", SUB_NAME)
-    assert found.fix.after == "v=DMARC1; p=reject"
+    finding = (await dmarc.run(Subject(SUB, Usage.PARKED), zone)).findings[-1]
+    assert finding.kind.code == "dmarc.not_locked_down"
+    assert finding.fix is not None
+    assert (finding.fix.action, finding.fix.name) == ("publish", SUB_NAME)
+    assert finding.fix.after == "v=DMARC1; p=reject"
 
 
 async def test_weak_subdomain_policy_is_fixed_at_the_parent() -> None:
     data = HOSTS | {NAME: [f"v=DMARC1; p=reject; sp=none; {RUA}"], ("sub.example.org", "A"): []}
-    found = (await dmarc.run(Subject(SUB), Zone(data))).findings[-1]
-    assert found.fix is not None
-    assert found.fix.name == NAME
-    assert found.fix.after == f"v=DMARC1; p=reject; sp=quarantine; {RUA}"
+    finding = (await dmarc.run(Subject(SUB), Zone(data))).findings[-1]
+    assert finding.fix is not None
+    assert finding.fix.name == NAME
+    assert finding.fix.after == f"v=DMARC1; p=reject; sp=quarantine; {RUA}"
 
 
 async def test_fix_contains_authorization_record_of_destination() -> None:
     data = HOSTS | {NAME: [f"v=DMARC1; p=reject; {WHOLE},mailto:d@other.example"]}
-    (found,) = (await dmarc.run(SUBJECT, Zone(data))).findings
-    assert found.fix is not None
-    assert found.fix.name == "example.org._report._dmarc.other.example"
-    assert (found.fix.action, found.fix.after) == ("publish", "v=DMARC1;")
+    (finding,) = (await dmarc.run(SUBJECT, Zone(data))).findings
+    assert finding.fix is not None
+    assert finding.fix.name == "example.org._report._dmarc.other.example"
+    assert (finding.fix.action, finding.fix.after) == ("publish", "v=DMARC1;")
 
 
 @pytest.mark.parametrize(
@@ -212,8 +212,8 @@ async def test_fix_contains_authorization_record_of_destination() -> None:
 )
 async def test_unreachable_address_is_info_if_another_works(rua: str, severity: Severity) -> None:
     data = HOSTS | {NAME: [f"v=DMARC1; p=reject; sp=reject; np=reject; rua={rua}"]}
-    (found,) = (await dmarc.run(SUBJECT, Zone(data))).findings
-    assert (found.kind.code, found.severity) == ("dmarc.rua_mailbox_no_mx", severity)
+    (finding,) = (await dmarc.run(SUBJECT, Zone(data))).findings
+    assert (finding.kind.code, finding.severity) == ("dmarc.rua_mailbox_no_mx", severity)
 
 
 async def test_facts_contain_applicable_policy() -> None:
@@ -261,6 +261,6 @@ async def test_failed_destination_lookup_only_loses_its_own_findings() -> None:
         "example.org._report._dmarc.reports.example": TIMEOUT,
     }
     judgement = await judge(dmarc, SUBJECT, Zone(HOSTS | data))
-    assert [found.kind.code for found in judgement.findings] == ["dmarc.policy_none"]
+    assert [finding.kind.code for finding in judgement.findings] == ["dmarc.policy_none"]
     assert judgement.facts["rua_external"] == {"reports.example": None}
     assert not judgement.definite

@@ -32,18 +32,20 @@ async def later(days: float, text: str = RECORD) -> Subject:
     return replace(SUBJECT, known={"dmarc": facts})
 
 
-async def differs(subject: Subject, *told: ObservedPolicy, text: str = RECORD) -> Sequence[Finding]:
+async def differs(
+    subject: Subject, *observed: ObservedPolicy, text: str = RECORD
+) -> Sequence[Finding]:
     """The findings about what these reporters told."""
-    outcome = await dmarc.run(replace(subject, observed=told), zone(text))
+    outcome = await dmarc.run(replace(subject, observed=observed), zone(text))
     code = "dmarc.observed_differs_from_published"
-    return [found for found in outcome.findings if found.kind.code == code]
+    return [finding for finding in outcome.findings if finding.kind.code == code]
 
 
 async def test_another_policy_seen_by_most_reporters_is_reported() -> None:
-    told = (OTHER, OTHER._replace(reporter=B), SAME._replace(reporter=C))
-    (found,) = await differs(await later(30), *told)
-    assert (found.subject, found.verdict) == ("_dmarc.example.org", Verdict.WARN)
-    assert found.evidence == {
+    observed = (OTHER, OTHER._replace(reporter=B), SAME._replace(reporter=C))
+    (finding,) = await differs(await later(30), *observed)
+    assert (finding.subject, finding.verdict) == ("_dmarc.example.org", Verdict.WARN)
+    assert finding.evidence == {
         "published": {"p": "reject", "sp": "reject", "adkim": "r", "aspf": "r"},
         "observed": {"p": "none", "sp": "none", "adkim": "r", "aspf": "r"},
         "reporters": ["a.test", B],
@@ -57,12 +59,12 @@ async def test_another_policy_seen_by_most_reporters_is_reported() -> None:
     "change", [{"p": "none", "sp": "none"}, {"sp": "none"}, {"adkim": "s"}, {"aspf": "s"}]
 )
 async def test_each_of_the_four_tags_is_compared(change: dict[str, Any]) -> None:
-    told = SAME._replace(**change)
-    assert await differs(await later(30), told, told._replace(reporter=B))
+    observed = SAME._replace(**change)
+    assert await differs(await later(30), observed, observed._replace(reporter=B))
 
 
 @pytest.mark.parametrize(
-    "told",
+    "observed",
     [
         (),
         (OTHER,),
@@ -76,9 +78,9 @@ async def test_each_of_the_four_tags_is_compared(change: dict[str, Any]) -> None
     ],
 )
 async def test_too_few_reporters_or_same_policy_are_no_finding(
-    told: tuple[ObservedPolicy, ...],
+    observed: tuple[ObservedPolicy, ...],
 ) -> None:
-    assert await differs(await later(30), *told) == []
+    assert await differs(await later(30), *observed) == []
 
 
 @pytest.mark.parametrize(("days", "count"), [(2.9, 0), (3, 1)])
@@ -93,11 +95,11 @@ async def test_reports_up_to_the_day_of_the_change_are_ignored() -> None:
 
 
 async def test_first_scan_and_changed_policy_are_not_compared() -> None:
-    told = (OTHER, OTHER._replace(reporter=B))
-    assert await differs(SUBJECT, *told) == []
+    observed = (OTHER, OTHER._replace(reporter=B))
+    assert await differs(SUBJECT, *observed) == []
     before = await later(30, RECORD.replace("p=reject", "p=none"))
-    assert await differs(before, *told) == []
-    assert await differs(replace(await later(30), now=None), *told) == []
+    assert await differs(before, *observed) == []
+    assert await differs(replace(await later(30), now=None), *observed) == []
 
 
 async def test_change_of_reporting_addresses_keeps_policy_since() -> None:

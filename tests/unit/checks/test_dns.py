@@ -22,7 +22,7 @@ GOOD: dict[Any, Any] = {
 
 async def codes(data: dict[Any, Any], subject: Subject = SUBJECT) -> list[str]:
     outcome = await dns.run(subject, Zone(data))
-    return sorted(found.kind.code for found in outcome.findings)
+    return sorted(finding.kind.code for finding in outcome.findings)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ async def test_findings_describe_problems_of_the_domain(
 async def test_missing_domain_is_not_queried_further() -> None:
     zone = Zone({("example.net", "NS"): ["ns1.example.net"]})
     outcome = await dns.run(SUBJECT, zone)
-    assert [found.kind.code for found in outcome.findings] == ["dns.domain_not_found"]
+    assert [finding.kind.code for finding in outcome.findings] == ["dns.domain_not_found"]
     assert zone.asked == [("example.org", "NS")]
 
 
@@ -75,28 +75,28 @@ async def test_subdomain_may_be_alias_of_existing_name() -> None:
 
 async def test_alias_to_registrable_domain_is_critical() -> None:
     data = GOOD | {("_mta-sts.example.org", "CNAME"): ["sts.gone.example"]}
-    (found,) = (await dns.run(SUBJECT, Zone(data))).findings
-    assert found.severity is Severity.CRITICAL
-    assert found.subject == "_mta-sts.example.org"
-    assert found.evidence == {"chain": ["sts.gone.example"], "target_registrable": True}
-    assert found.fix is not None
-    assert (found.fix.action, found.fix.before) == ("remove", "sts.gone.example.")
+    (finding,) = (await dns.run(SUBJECT, Zone(data))).findings
+    assert finding.severity is Severity.CRITICAL
+    assert finding.subject == "_mta-sts.example.org"
+    assert finding.evidence == {"chain": ["sts.gone.example"], "target_registrable": True}
+    assert finding.fix is not None
+    assert (finding.fix.action, finding.fix.before) == ("remove", "sts.gone.example.")
 
 
 async def test_facts_list_servers_without_address() -> None:
     data = GOOD | {("ns2.example.net", "AAAA"): NXDOMAIN}
     outcome = await dns.run(SUBJECT, Zone(data))
     assert outcome.facts["ns_unresolvable"] == ["ns2.example.net"]
-    (found,) = outcome.findings
-    assert found.fix is not None
-    assert (found.fix.name, found.fix.before) == ("example.org", "ns2.example.net.")
+    (finding,) = outcome.findings
+    assert finding.fix is not None
+    assert (finding.fix.name, finding.fix.before) == ("example.org", "ns2.example.net.")
 
 
 async def test_servfail_is_a_failure_but_not_definite() -> None:
     judgement = await judge(dns, SUBJECT, Zone({"example.org": SERVFAIL}))
     assert judgement.verdict is Verdict.FAIL
     assert judgement.facts == {"servfail": True}
-    assert [found.kind.code for found in judgement.findings] == ["dns.lookup_indeterminate"]
+    assert [finding.kind.code for finding in judgement.findings] == ["dns.lookup_indeterminate"]
     assert not judgement.definite
 
 
@@ -124,5 +124,5 @@ async def test_one_address_family_is_enough() -> None:
 async def test_partial_result_with_problem_is_not_definite() -> None:
     data = GOOD | {("example.org", "NS"): ["ns1.example.net"], "_dmarc.example.org": SERVFAIL}
     judgement = await judge(dns, SUBJECT, Zone(data))
-    assert [found.kind.code for found in judgement.findings] == ["dns.ns_single"]
+    assert [finding.kind.code for finding in judgement.findings] == ["dns.ns_single"]
     assert not judgement.definite

@@ -37,9 +37,9 @@ def refuses(server: str, rcode: str = "REFUSED") -> Said:
     return {(server, "SOA"): ServerAnswer(server, rcode, False, ())}
 
 
-async def look(*said: Said, known: Any = None) -> tuple[Any, list[Finding]]:
+async def look(*answers: Said, known: Any = None) -> tuple[Any, list[Finding]]:
     """The facts, and what is found."""
-    servers = {key: answer for each in said for key, answer in each.items()}
+    servers = {key: answer for server_answers in answers for key, answer in server_answers.items()}
     subject = SUBJECT if known is None else replace(SUBJECT, known={"dns": known})
     outcome = await dns.run(subject, Zone(DATA, servers=servers))
     assert outcome.definite
@@ -54,7 +54,7 @@ LAME = {**soa(ONE), **refuses(TWO)}
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("answers", "expected"),
     [
         (SAME, []),
         (BEHIND, [("dns.ns_inconsistent", OWN, Severity.LOW)]),
@@ -70,43 +70,47 @@ LAME = {**soa(ONE), **refuses(TWO)}
         ({**refuses(ONE), **refuses(TWO)}, []),  # somebody between us and them answers
     ],
 )
-async def test_findings_depend_on_answer_of_each_server(said: Said, expected: list[Any]) -> None:
-    _, found = await look(said)
-    assert [(one.kind.code, one.subject, one.severity) for one in found] == expected
+async def test_findings_depend_on_answer_of_each_server(answers: Said, expected: list[Any]) -> None:
+    _, findings = await look(answers)
+    assert [
+        (finding.kind.code, finding.subject, finding.severity) for finding in findings
+    ] == expected
 
 
 async def test_facts_list_differing_lame_and_unresponsive_servers() -> None:
     behind, _ = await look(BEHIND)
     lame, _ = await look(LAME)
     silent, _ = await look(soa(ONE))
-    nobody, _ = await look({})
+    facts_without_answer, _ = await look({})
     assert behind["ns_differences"] == {"serial": {ONE: "7", TWO: "6"}}
     assert lame["ns_not_authoritative"] == [TWO]
     assert silent["ns_unresponsive"] == [TWO]
-    assert nobody["ns_unresponsive"] == []
+    assert facts_without_answer["ns_unresponsive"] == []
 
 
-@pytest.mark.parametrize("said", [BEHIND, APART, LAME], ids=["behind", "apart", "lame"])
+@pytest.mark.parametrize("answers", [BEHIND, APART, LAME], ids=["behind", "apart", "lame"])
 @pytest.mark.parametrize("now", [{}, soa(ONE)], ids=["none answers", "one answers"])
-async def test_unresponsive_server_keeps_previous_result(said: Said, now: Said) -> None:
-    facts, before = await look(said)
+async def test_unresponsive_server_keeps_previous_result(answers: Said, now: Said) -> None:
+    facts, before = await look(answers)
     again, after = await look(now, known=facts)
-    assert [(one.kind, one.subject) for one in after] == [(one.kind, one.subject) for one in before]
+    assert [(finding.kind, finding.subject) for finding in after] == [
+        (finding.kind, finding.subject) for finding in before
+    ]
     third, _ = await look({}, known=again)
     assert third["ns_differences"] == facts["ns_differences"]
     assert third["ns_not_authoritative"] == facts["ns_not_authoritative"]
 
 
-@pytest.mark.parametrize("said", [BEHIND, APART, LAME], ids=["behind", "apart", "lame"])
-async def test_fixed_server_has_no_finding(said: Said) -> None:
-    facts, _ = await look(said)
+@pytest.mark.parametrize("answers", [BEHIND, APART, LAME], ids=["behind", "apart", "lame"])
+async def test_fixed_server_has_no_finding(answers: Said) -> None:
+    facts, _ = await look(answers)
     assert (await look(SAME, known=facts))[1] == []
 
 
 async def test_incomparable_sets_keep_previous_differences() -> None:
     facts, _ = await look(APART)
-    _, found = await look({**soa(ONE), **soa(TWO, 6), **ns(ONE, ONE, TWO)}, known=facts)
-    assert found[0].evidence["ns"] == {ONE: f"{ONE} {TWO}", TWO: TWO}
+    _, findings = await look({**soa(ONE), **soa(TWO, 6), **ns(ONE, ONE, TWO)}, known=facts)
+    assert findings[0].evidence["ns"] == {ONE: f"{ONE} {TWO}", TWO: TWO}
 
 
 async def test_removed_server_has_no_finding() -> None:

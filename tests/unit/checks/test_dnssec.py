@@ -44,7 +44,7 @@ async def test_findings_describe_signing_of_the_zone(
     data: dict[Any, Any], authenticated: bool, codes: list[str]
 ) -> None:
     outcome = await dnssec.run(SUBJECT, Zone(data, authenticated=authenticated))
-    assert [found.kind.code for found in outcome.findings] == codes
+    assert [finding.kind.code for finding in outcome.findings] == codes
 
 
 async def test_facts_contain_observed_values() -> None:
@@ -60,21 +60,21 @@ async def test_facts_contain_observed_values() -> None:
 async def test_missing_domain_is_not_applicable() -> None:
     missing = Subject(DomainName("nosuch.example.org"))
     outcome = await dnssec.run(missing, Zone(SIGNED, authenticated=True))
-    assert [found.kind.code for found in outcome.findings] == ["dnssec.not_applicable"]
+    assert [finding.kind.code for finding in outcome.findings] == ["dnssec.not_applicable"]
     assert outcome.verdict is Verdict.INFO
     assert outcome.facts == {"signed": False, "ad": False, "zone": "example.org", "algorithms": []}
 
 
 async def test_answer_only_without_validation_is_bogus() -> None:
     outcome = await dnssec.run(SUBJECT, Validating(SIGNED))
-    assert [found.kind.code for found in outcome.findings] == ["dnssec.bogus"]
+    assert [finding.kind.code for finding in outcome.findings] == ["dnssec.bogus"]
     assert outcome.verdict is Verdict.FAIL
     assert outcome.facts["ad"] is False
 
 
 async def test_subdomain_is_bogus_with_its_zone() -> None:
     outcome = await dnssec.run(SUB, Validating(SIGNED | {"mail.example.org": ["text"]}))
-    assert [found.subject for found in outcome.findings] == ["example.org"]
+    assert [finding.subject for finding in outcome.findings] == ["example.org"]
 
 
 async def test_subdomain_is_signed_with_its_zone() -> None:
@@ -87,7 +87,7 @@ async def test_subdomain_is_signed_with_its_zone() -> None:
 async def test_delegated_subdomain_without_ds_is_not_signed() -> None:
     soa = Soa("ns1.example.net", "h.example.net", 1, 300)
     outcome = await dnssec.run(SUB, Zone(SIGNED | {("mail.example.org", "SOA"): [soa]}))
-    assert [found.subject for found in outcome.findings] == ["mail.example.org"]
+    assert [finding.subject for finding in outcome.findings] == ["mail.example.org"]
 
 
 @pytest.mark.parametrize(
@@ -110,32 +110,32 @@ async def test_sha1_digest_is_removed_only_if_a_better_one_exists() -> None:
     (alone,) = (
         await dnssec.run(SUBJECT, Zone(UNSIGNED | {DS: [SHA1]}, authenticated=True))
     ).findings
-    (beside,) = (
+    (finding,) = (
         await dnssec.run(SUBJECT, Zone(UNSIGNED | {DS: [SHA1, SHA2]}, authenticated=True))
     ).findings
     assert alone.fix is None
-    assert beside.fix is not None
-    assert beside.fix.before == SHA1
+    assert finding.fix is not None
+    assert finding.fix.before == SHA1
 
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def signature(age: timedelta, left: timedelta) -> Signature:
+def signature(age: timedelta, remaining: timedelta) -> Signature:
     """One that has held for ``age``."""
-    return Signature(6, int((NOW - age).timestamp()), int((NOW + left).timestamp()))
+    return Signature(6, int((NOW - age).timestamp()), int((NOW + remaining).timestamp()))
 
 
 async def ends(*signed: Signature, rdtype: str = "SOA", now: datetime | None = NOW) -> list[str]:
     """What is said of a zone with these signatures over one set."""
     zone = Zone(SIGNED, authenticated=True, signatures={("example.org", rdtype): signed})
     outcome = await dnssec.run(Subject(SUBJECT.domain, now=now), zone)
-    return [found.kind.code for found in outcome.findings]
+    return [finding.kind.code for finding in outcome.findings]
 
 
 @pytest.mark.parametrize(
-    ("age", "left", "is_late"),
+    ("age", "remaining", "is_late"),
     [
         (12.7 * DAY, 1.3 * DAY, True),
         (12.5 * DAY, 1.5 * DAY, False),
@@ -145,9 +145,9 @@ async def ends(*signed: Signature, rdtype: str = "SOA", now: datetime | None = N
     ],
 )
 async def test_signature_is_late_with_a_tenth_of_its_lifetime_left(
-    age: timedelta, left: timedelta, is_late: bool
+    age: timedelta, remaining: timedelta, is_late: bool
 ) -> None:
-    assert await ends(signature(age, left)) == ["dnssec.expiring_rrsig"] * is_late
+    assert await ends(signature(age, remaining)) == ["dnssec.expiring_rrsig"] * is_late
 
 
 @pytest.mark.parametrize("rdtype", ["SOA", "NS", "DNSKEY"])

@@ -18,8 +18,10 @@ def _fix(text: str) -> Fix:
 @check("probe", finds=(ODD,))
 async def probe(subject: Subject, dns: Answers) -> Outcome:
     texts = await dns.txt(subject.domain)
-    found = [ODD.at(f"{text} {n}", fix=_fix(text), text=text) for n in range(40) for text in texts]
-    return Outcome({"texts": list(texts), "nested": [{"text": text} for text in texts]}, *found)
+    findings = [
+        ODD.at(f"{text} {n}", fix=_fix(text), text=text) for n in range(40) for text in texts
+    ]
+    return Outcome({"texts": list(texts), "nested": [{"text": text} for text in texts]}, *findings)
 
 
 async def test_short_texts_are_not_truncated() -> None:

@@ -51,28 +51,30 @@ async def test_failing_check_does_not_affect_others(
 ) -> None:
     with caplog.at_level(logging.ERROR):
         done = await examine(SUBJECTS, empty, concurrency=2, seconds=FAR, checks=(broken, quick))
-    verdicts = [[one.verdict for one in found.judgements] for found in done.values()]
+    verdicts = [
+        [judgement.verdict for judgement in examination.judgements] for examination in done.values()
+    ]
     assert verdicts == [[Verdict.UNDETERMINED, Verdict.OK]] * 4
     assert [record.message for record in caplog.records] == ["check failed"] * 4
     assert caplog.records[0].exc_info is not None
 
 
 async def test_each_result_is_delivered_when_complete() -> None:
-    told: dict[str, Examination] = {}
+    delivered: dict[str, Examination] = {}
 
-    async def on_done(key: str, found: Examination) -> None:
-        assert key not in told
-        told[key] = found
+    async def on_done(key: str, examination: Examination) -> None:
+        assert key not in delivered
+        delivered[key] = examination
 
-    kept = await examine(
+    returned = await examine(
         SUBJECTS, empty, concurrency=2, seconds=FAR, on_done=on_done, checks=(quick,)
     )
-    assert told.keys() == SUBJECTS.keys()
-    assert not kept
+    assert delivered.keys() == SUBJECTS.keys()
+    assert not returned
 
 
 async def test_first_result_is_delivered_while_others_run() -> None:
-    told: list[str] = []
+    delivered: list[str] = []
     first_is_told = asyncio.Event()
 
     @check("patient", finds=())
@@ -82,12 +84,12 @@ async def test_first_result_is_delivered_while_others_run() -> None:
         return Outcome({})
 
     async def on_done(key: str, _: Examination) -> None:
-        told.append(key)
+        delivered.append(key)
         first_is_told.set()
 
     await examine(SUBJECTS, empty, concurrency=4, seconds=FAR, on_done=on_done, checks=(patient,))
-    assert told[0] == "a"
-    assert sorted(told) == ["a", "b", "c", "d"]
+    assert delivered[0] == "a"
+    assert sorted(delivered) == ["a", "b", "c", "d"]
 
 
 async def test_concurrency_limit_holds() -> None:
@@ -117,7 +119,9 @@ async def test_each_subject_has_its_own_answers() -> None:
 
     done = await examine(SUBJECTS, open_answers, concurrency=1, seconds=FAR, checks=(quick,))
     assert len(opened) == 4
-    assert {one.verdict for found in done.values() for one in found.judgements} == {Verdict.OK}
+    assert {
+        judgement.verdict for examination in done.values() for judgement in examination.judgements
+    } == {Verdict.OK}
 
 
 async def test_failed_lookup_is_undetermined_with_reason() -> None:
@@ -169,31 +173,31 @@ async def test_error_in_callback_ends_the_run() -> None:
 
 
 async def test_no_subjects_give_no_results() -> None:
-    nobody: dict[str, Subject] = {}
-    assert await examine(nobody, empty, concurrency=4, seconds=FAR) == {}
+    no_subjects: dict[str, Subject] = {}
+    assert await examine(no_subjects, empty, concurrency=4, seconds=FAR) == {}
 
 
 async def test_further_subjects_are_requested_until_there_are_none() -> None:
-    asked: list[list[str]] = [["d"], ["b", "c"]]
-    told: list[str] = []
+    batches: list[list[str]] = [["d"], ["b", "c"]]
+    delivered: list[str] = []
 
     async def more() -> dict[str, Subject]:
         await asyncio.sleep(0)
-        return {key: SUBJECTS[key] for key in (asked.pop() if asked else [])}
+        return {key: SUBJECTS[key] for key in (batches.pop() if batches else [])}
 
     async def on_done(key: str, _: Examination) -> None:
-        told.append(key)
+        delivered.append(key)
 
     await examine(
         ONE, empty, concurrency=4, seconds=FAR, on_done=on_done, more=more, checks=(quick,)
     )
-    assert sorted(told) == ["a", "b", "c", "d"]
-    assert asked == []
+    assert sorted(delivered) == ["a", "b", "c", "d"]
+    assert batches == []
 
 
 async def test_slow_subject_does_not_delay_further_subjects() -> None:
     rest = {key: SUBJECTS[key] for key in ("c", "d")}
-    told: list[str] = []
+    delivered: list[str] = []
     is_enough = asyncio.Event()
 
     @check("stuck", finds=())
@@ -203,17 +207,17 @@ async def test_slow_subject_does_not_delay_further_subjects() -> None:
         return Outcome({})
 
     async def more() -> dict[str, Subject]:
-        found = dict(rest)
+        subjects = dict(rest)
         rest.clear()
-        return found
+        return subjects
 
     async def on_done(key: str, _: Examination) -> None:
-        told.append(key)
-        if len(told) == 3:
+        delivered.append(key)
+        if len(delivered) == 3:
             is_enough.set()
 
     both = {key: SUBJECTS[key] for key in ("a", "b")}
     await examine(
         both, empty, concurrency=2, seconds=FAR, on_done=on_done, more=more, checks=(stuck,)
     )
-    assert told == ["b", "c", "d", "a"]
+    assert delivered == ["b", "c", "d", "a"]

@@ -101,7 +101,9 @@ def text(policy: str) -> Page:
 
 async def codes(subject: Subject, texts: list[str], page: Page) -> list[str]:
     """The codes of what is found, in order."""
-    return [found.kind.code for found in (await mta_sts.run(subject, zone(texts, page))).findings]
+    return [
+        finding.kind.code for finding in (await mta_sts.run(subject, zone(texts, page))).findings
+    ]
 
 
 @pytest.mark.parametrize(("texts", "usage", "expected"), RECORDS)
@@ -119,9 +121,9 @@ async def test_policy_is_parsed_as_senders_do(policy: str, expected: list[str]) 
 @pytest.mark.parametrize(("page", "expected", "reason"), PAGES)
 async def test_unavailable_policy_is_a_finding(page: Page, expected: str, reason: str) -> None:
     outcome = await mta_sts.run(SUBJECT, zone([RECORD], page))
-    (found,) = outcome.findings
-    assert (found.kind.code, found.severity) == (expected, Severity.HIGH)
-    assert found.evidence["reason"] == reason
+    (finding,) = outcome.findings
+    assert (finding.kind.code, finding.severity) == (expected, Severity.HIGH)
+    assert finding.evidence["reason"] == reason
     assert outcome.facts["policy_valid"] is False
 
 
@@ -169,10 +171,12 @@ async def beside_dane(
     outcome = await mta_sts.run(
         known, Zone(ARMED | data, {HOST: text(policy)}, authenticated=signed)
     )
-    found = [one for one in outcome.findings if one.kind.code == CONFLICT]
-    assert [one.evidence["hosts"] for one in found] == [outcome.facts["dane_hosts"]] * len(found)
-    assert all(one.severity is Severity.INFO for one in found)
-    return [host for one in found for host in one.evidence["hosts"]]
+    findings = [finding for finding in outcome.findings if finding.kind.code == CONFLICT]
+    assert [finding.evidence["hosts"] for finding in findings] == [
+        outcome.facts["dane_hosts"]
+    ] * len(findings)
+    assert all(finding.severity is Severity.INFO for finding in findings)
+    return [host for finding in findings for host in finding.evidence["hosts"]]
 
 
 async def test_policy_with_tlsa_records_is_reported() -> None:
@@ -203,9 +207,9 @@ async def test_sends_the_same_queries_as_the_dane_check(hosts: list[str]) -> Non
     data = ARMED | {("example.org", "MX"): hosts}
     zone = Zone(data, {HOST: text(POLICY)}, authenticated=True)
     await dane.run(SUBJECT, zone)
-    asked = set(zone.asked)
+    queried = set(zone.asked)
     await mta_sts.run(SUBJECT, zone)
-    assert set(zone.asked) - asked == {(NAME, "TXT"), (URL, "HTTPS")}
+    assert set(zone.asked) - queried == {(NAME, "TXT"), (URL, "HTTPS")}
 
 
 async def test_every_declared_code_can_occur() -> None:
@@ -216,14 +220,14 @@ async def test_every_declared_code_can_occur() -> None:
     for page in (*(text(policy) for policy, _ in POLICIES), *(page for page, *_ in PAGES)):
         seen.update(await codes(SUBJECT, [RECORD], page))
     armed = Zone(ARMED, {HOST: text(POLICY)}, authenticated=True)
-    seen.update(one.kind.code for one in (await mta_sts.run(SUBJECT, armed)).findings)
+    seen.update(finding.kind.code for finding in (await mta_sts.run(SUBJECT, armed)).findings)
     assert seen == {kind.code for kind in mta_sts.finds}
 
 
 @pytest.mark.parametrize("page", [Page(URL, 404), text("<html>")])
 async def test_loss_of_enforced_policy_is_critical(page: Page) -> None:
-    (found,) = (await mta_sts.run(KNOWN, zone([RECORD], page))).findings
-    assert found.severity is Severity.CRITICAL
+    (finding,) = (await mta_sts.run(KNOWN, zone([RECORD], page))).findings
+    assert finding.severity is Severity.CRITICAL
 
 
 @pytest.mark.parametrize(
@@ -231,9 +235,9 @@ async def test_loss_of_enforced_policy_is_critical(page: Page) -> None:
 )
 async def test_severity_of_uncovered_host_depends_on_mode(policy: str, severity: Severity) -> None:
     page = text(policy.replace("mx1.", "*.mail."))
-    *_, found = (await mta_sts.run(SUBJECT, zone([RECORD], page))).findings
-    assert (found.subject, found.severity) == ("mx1.example.org", severity)
-    assert found.evidence == {
+    *_, finding = (await mta_sts.run(SUBJECT, zone([RECORD], page))).findings
+    assert (finding.subject, finding.severity) == ("mx1.example.org", severity)
+    assert finding.evidence == {
         "policy": URL,
         "patterns": ["*.mail.example.org"],
         "line": "mx: mx1.example.org",
@@ -277,10 +281,10 @@ async def test_facts_contain_policy_values() -> None:
     ],
 )
 async def test_fix_contains_exact_record(texts: list[str], action: str, after: str) -> None:
-    (found,) = (await mta_sts.run(SUBJECT, zone(texts, text(POLICY)))).findings
-    assert found.fix is not None
-    assert (found.fix.action, found.fix.name, found.fix.type) == (action, NAME, "TXT")
-    assert (found.fix.before, found.fix.after) == ("\n".join(texts) or None, after)
+    (finding,) = (await mta_sts.run(SUBJECT, zone(texts, text(POLICY)))).findings
+    assert finding.fix is not None
+    assert (finding.fix.action, finding.fix.name, finding.fix.type) == (action, NAME, "TXT")
+    assert (finding.fix.before, finding.fix.after) == ("\n".join(texts) or None, after)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ HOSTS: dict[Any, Any] = {
 )
 async def test_findings_describe_mail_routing(records: list[str], codes: list[str]) -> None:
     outcome = await mx.run(SUBJECT, Zone(HOSTS | {MX: records}))
-    assert [found.kind.code for found in outcome.findings] == codes
+    assert [finding.kind.code for finding in outcome.findings] == codes
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ async def test_expected_records_depend_on_usage(
     usage: Usage, data: dict[Any, Any], codes: list[str]
 ) -> None:
     outcome = await mx.run(Subject(DOMAIN, usage), Zone(HOSTS | data))
-    assert [found.kind.code for found in outcome.findings] == codes
+    assert [finding.kind.code for finding in outcome.findings] == codes
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ async def test_expected_records_depend_on_usage(
 async def test_fix_contains_exact_change(
     records: list[str], usage: Usage, action: str, before: str | None, after: str | None
 ) -> None:
-    (found,) = (await mx.run(Subject(DOMAIN, usage), Zone(HOSTS | {MX: records}))).findings
-    assert found.fix is not None
-    assert (found.fix.action, found.fix.before, found.fix.after) == (action, before, after)
-    assert (found.fix.name, found.fix.type) == ("example.org", "MX")
+    (finding,) = (await mx.run(Subject(DOMAIN, usage), Zone(HOSTS | {MX: records}))).findings
+    assert finding.fix is not None
+    assert (finding.fix.action, finding.fix.before, finding.fix.after) == (action, before, after)
+    assert (finding.fix.name, finding.fix.type) == ("example.org", "MX")
 
 
 async def test_facts_list_hosts_by_preference_and_their_problems() -> None:
@@ -105,9 +105,9 @@ async def test_partly_unreachable_host_is_less_severe() -> None:
         MX: ["10 both.example.org"],
         ("both.example.org", "A"): ["192.0.2.1", "127.0.0.1"],
     }
-    found = (await mx.run(SUBJECT, Zone(data))).findings[0]
-    assert (found.kind.code, found.severity) == ("mx.host_not_public", Severity.MEDIUM)
-    assert found.evidence == {"addresses": ["127.0.0.1"]}
+    finding = (await mx.run(SUBJECT, Zone(data))).findings[0]
+    assert (finding.kind.code, finding.severity) == ("mx.host_not_public", Severity.MEDIUM)
+    assert finding.evidence == {"addresses": ["127.0.0.1"]}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
 async def test_bad_host_is_reported_although_another_lookup_fails() -> None:
     data = {MX: ["10 gone.example.org", "20 slow.example.org"], "slow.example.org": TIMEOUT}
     judgement = await judge(mx, SUBJECT, Zone(HOSTS | data))
-    assert [found.subject for found in judgement.findings] == ["gone.example.org"]
+    assert [finding.subject for finding in judgement.findings] == ["gone.example.org"]
     assert not judgement.definite
 
 

@@ -42,7 +42,7 @@ async def test_ptr_name_must_resolve_back(
 ) -> None:
     outcome = await rdns.run(SUBJECT, Zone(ONE | data))
     assert outcome.facts == {"null_mx": False, "hosts": {"mx1.example.org": status}}
-    assert [found.kind.code for found in outcome.findings] == codes
+    assert [finding.kind.code for finding in outcome.findings] == codes
 
 
 async def test_host_has_the_worst_status_of_its_addresses() -> None:
@@ -52,11 +52,11 @@ async def test_host_has_the_worst_status_of_its_addresses() -> None:
     }
     outcome = await rdns.run(SUBJECT, Zone(data))
     assert outcome.facts["hosts"] == {"mx1.example.org": "none"}
-    (found,) = outcome.findings
-    assert found.subject == "2001:db8::1"
-    assert found.fix is not None
-    assert found.fix.name.endswith(".8.b.d.0.1.0.0.2.ip6.arpa")
-    assert (found.fix.before, found.fix.after) == (None, "mx1.example.org.")
+    (finding,) = outcome.findings
+    assert finding.subject == "2001:db8::1"
+    assert finding.fix is not None
+    assert finding.fix.name.endswith(".8.b.d.0.1.0.0.2.ip6.arpa")
+    assert (finding.fix.before, finding.fix.after) == (None, "mx1.example.org.")
 
 
 async def test_ipv6_addresses_are_compared_as_addresses() -> None:
@@ -72,7 +72,7 @@ async def test_ipv6_addresses_are_compared_as_addresses() -> None:
 
 async def test_address_shared_by_two_hosts_is_one_finding() -> None:
     outcome = await rdns.run(SUBJECT, Zone(TWO | {("mx2.example.org", "A"): ["192.0.2.1"]}))
-    assert [found.subject for found in outcome.findings] == ["192.0.2.1"]
+    assert [finding.subject for finding in outcome.findings] == ["192.0.2.1"]
     assert outcome.facts["hosts"] == {"mx1.example.org": "none", "mx2.example.org": "none"}
 
 
@@ -105,6 +105,6 @@ async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
 
 async def test_bad_address_is_reported_although_another_lookup_fails() -> None:
     judgement = await judge(rdns, SUBJECT, Zone(TWO | {PTR: SERVFAIL}))
-    assert [found.subject for found in judgement.findings] == ["192.0.2.2"]
+    assert [finding.subject for finding in judgement.findings] == ["192.0.2.2"]
     assert judgement.facts["hosts"] == {"mx2.example.org": "none"}
     assert not judgement.definite

@@ -117,7 +117,7 @@ SEVERAL = [
 async def codes(texts: list[str], usage: Usage = Usage.BOTH) -> list[str]:
     """The codes of what is found, in order."""
     outcome = await spf.run(Subject(DomainName(DOMAIN), usage), Zone(OTHERS | {DOMAIN: texts}))
-    pairs = [(found.kind.code, found.subject) for found in outcome.findings]
+    pairs = [(finding.kind.code, finding.subject) for finding in outcome.findings]
     assert len(set(pairs)) == len(pairs)
     return [code for code, _ in pairs]
 
@@ -175,12 +175,12 @@ async def test_every_declared_code_can_occur() -> None:
 )  # fmt: skip
 async def test_fix_contains_exact_record(texts: list[str], usage: Usage, after: str) -> None:
     zone = Zone(OTHERS | {DOMAIN: texts})
-    (found,) = (await spf.run(Subject(DomainName(DOMAIN), usage), zone)).findings
-    assert found.fix is not None
-    assert found.fix.after == after
-    assert found.fix.before == ("\n".join(texts) or None)
-    assert found.fix.action == ("replace" if texts else "publish")
-    assert (found.fix.name, found.fix.type) == (DOMAIN, "TXT")
+    (finding,) = (await spf.run(Subject(DomainName(DOMAIN), usage), zone)).findings
+    assert finding.fix is not None
+    assert finding.fix.after == after
+    assert finding.fix.before == ("\n".join(texts) or None)
+    assert finding.fix.action == ("replace" if texts else "publish")
+    assert (finding.fix.name, finding.fix.type) == (DOMAIN, "TXT")
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ async def test_record_of_another_domain_has_no_fix(record: str) -> None:
         DOMAIN: [record],
         "outer.example.net": ["v=spf1 include:bare.example.net -all"],
     }
-    (found,) = (await spf.run(SUBJECT, Zone(data))).findings
-    assert found.fix is None
+    (finding,) = (await spf.run(SUBJECT, Zone(data))).findings
+    assert finding.fix is None
 
 
 async def test_facts_contain_tree_with_lookup_costs() -> None:
@@ -255,17 +255,17 @@ async def test_two_loops_through_one_record_are_one_finding() -> None:
         "also.example.net": ["v=spf1 include:example.org -all"],
     }
     outcome = await spf.run(SUBJECT, Zone(data))
-    assert [found.kind.code for found in outcome.findings] == ["spf.include_loop"]
+    assert [finding.kind.code for finding in outcome.findings] == ["spf.include_loop"]
 
 
 async def test_most_expensive_include_is_listed_first() -> None:
     data = OTHERS | {
         DOMAIN: ["v=spf1 include:_spf.example.net include:four.example.net a mx a mx a -all"]
     }
-    (found,) = (await spf.run(SUBJECT, Zone(data))).findings
-    assert (found.kind.code, found.severity) == ("spf.too_many_lookups", Severity.CRITICAL)
-    assert found.evidence["lookups"] == 11
-    assert found.evidence["dearest"][0] == {"domain": "four.example.net", "lookups": 5}
+    (finding,) = (await spf.run(SUBJECT, Zone(data))).findings
+    assert (finding.kind.code, finding.severity) == ("spf.too_many_lookups", Severity.CRITICAL)
+    assert finding.evidence["lookups"] == 11
+    assert finding.evidence["dearest"][0] == {"domain": "four.example.net", "lookups": 5}
 
 
 async def test_record_over_the_limit_is_reported_although_budget_ends() -> None:
@@ -274,7 +274,7 @@ async def test_record_over_the_limit_is_reported_although_budget_ends() -> None:
         "n0.example.net": BUDGET,
     }
     outcome = await spf.run(SUBJECT, Zone(data))
-    assert [found.kind.code for found in outcome.findings] == ["spf.too_many_lookups"]
+    assert [finding.kind.code for finding in outcome.findings] == ["spf.too_many_lookups"]
     assert not outcome.facts["complete"]
 
 
@@ -296,10 +296,10 @@ async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
     assert not judgement.findings
 
 
-@pytest.mark.parametrize("place", ["_spf", "spf", "_dmarc"])
-async def test_record_at_wrong_name_is_reported(place: str) -> None:
+@pytest.mark.parametrize("name", ["_spf", "spf", "_dmarc"])
+async def test_record_at_wrong_name_is_reported(name: str) -> None:
     record = "v=spf1 mx -all"
-    outcome = await spf.run(SUBJECT, Zone({f"{place}.{DOMAIN}": [record]}))
+    outcome = await spf.run(SUBJECT, Zone({f"{name}.{DOMAIN}": [record]}))
     assert [f.kind.code for f in outcome.findings] == ["spf.missing", "spf.record_in_wrong_place"]
     fix = outcome.findings[1].fix
     assert fix is not None
@@ -314,8 +314,8 @@ async def test_other_names_are_not_queried_if_there_is_a_record() -> None:
 
 async def test_record_of_old_type_is_reported_if_there_is_no_other() -> None:
     zone = Zone({(DOMAIN, "SPF"): ["v=spf1 mx -all"]})
-    found = (await spf.run(SUBJECT, zone)).findings
-    assert [one.kind.code for one in found] == ["spf.missing", "spf.deprecated_type99"]
+    findings = (await spf.run(SUBJECT, zone)).findings
+    assert [finding.kind.code for finding in findings] == ["spf.missing", "spf.deprecated_type99"]
 
 
 async def test_failed_explanation_lookup_is_undetermined() -> None:

@@ -27,8 +27,10 @@ async def look(subject: Subject, **texts: str) -> tuple[Any, Sequence[Finding]]:
     """Facts and drifts, with these records in the place of those before; ``_`` is a dot."""
     data = BEFORE | {f"{name}.example.net": [text] for name, text in texts.items()}
     outcome = await spf.run(subject, Zone(data))
-    found = [one for one in outcome.findings if one.kind.code == "spf.vendor_include_drift"]
-    return outcome.facts, found
+    findings = [
+        finding for finding in outcome.findings if finding.kind.code == "spf.vendor_include_drift"
+    ]
+    return outcome.facts, findings
 
 
 async def later(days: float = 1, facts: Any = None) -> Subject:
@@ -47,29 +49,29 @@ async def later(days: float = 1, facts: Any = None) -> Subject:
     ],
 )
 async def test_change_of_an_included_list_at_any_depth_is_reported(texts: dict[str, str]) -> None:
-    _, found = await look(await later(), **texts)
-    assert [one.subject for one in found] == ["a.example.net"]
-    assert found[0].evidence["term"] == "include:a.example.net"
+    _, findings = await look(await later(), **texts)
+    assert [finding.subject for finding in findings] == ["a.example.net"]
+    assert findings[0].evidence["term"] == "include:a.example.net"
 
 
 async def test_order_of_terms_is_no_change() -> None:
-    _, found = await look(await later(), a="v=spf1 ip4:198.51.100.1 include:b.example.net -all")
-    assert found == []
+    _, findings = await look(await later(), a="v=spf1 ip4:198.51.100.1 include:b.example.net -all")
+    assert findings == []
 
 
 async def test_first_scan_and_change_of_own_record_are_no_drift() -> None:
     assert (await look(SUBJECT))[1] == []
     data = BEFORE | {"_own.example.org": ["v=spf1 ip4:192.0.2.7 -all"]}
     outcome = await spf.run(await later(), Zone(data))
-    assert "spf.vendor_include_drift" not in {one.kind.code for one in outcome.findings}
+    assert "spf.vendor_include_drift" not in {finding.kind.code for finding in outcome.findings}
 
 
-@pytest.mark.parametrize(("days", "is_told"), [(7, True), (7.5, False)])
-async def test_change_is_reported_for_a_week(days: float, is_told: bool) -> None:
+@pytest.mark.parametrize(("days", "is_reported"), [(7, True), (7.5, False)])
+async def test_change_is_reported_for_a_week(days: float, is_reported: bool) -> None:
     texts = {"b": "v=spf1 ip4:198.51.100.9 -all"}
     facts, _ = await look(await later(1), **texts)
-    _, found = await look(await later(1 + days, facts), **texts)
-    assert bool(found) == is_told
+    _, findings = await look(await later(1 + days, facts), **texts)
+    assert bool(findings) == is_reported
 
 
 async def test_drift_leaves_verdict_ok() -> None:
@@ -81,15 +83,15 @@ async def test_drift_leaves_verdict_ok() -> None:
 
 
 async def test_incomplete_list_is_not_compared() -> None:
-    facts, found = await look(await later(), b="v=spf1 nonsense -all")
-    assert found == []
+    facts, findings = await look(await later(), b="v=spf1 nonsense -all")
+    assert findings == []
     assert "a.example.net" not in facts["vendors"]
 
 
 @pytest.mark.parametrize("vendors", ["…", {"a.example.net": {"sha256": "?", "terms": 1}}, {}])
 async def test_malformed_previous_facts_are_ignored(vendors: Any) -> None:
-    _, found = await look(await later(1, {"vendors": vendors}))
-    assert len(found) == (vendors != {} and vendors != "…")
+    _, findings = await look(await later(1, {"vendors": vendors}))
+    assert len(findings) == (vendors != {} and vendors != "…")
 
 
 async def test_truncated_timestamp_is_ignored() -> None:

@@ -20,7 +20,7 @@ GOOD = Handshake(MX, True, "TLSv1.3", not_after="2026-06-01T00:00:00Z")
 
 
 def subject(*seen: Handshake) -> Subject:
-    return Subject(DOMAIN, handshakes={each.host: each for each in seen}, now=NOW)
+    return Subject(DOMAIN, handshakes={handshake.host: handshake for handshake in seen}, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def subject(*seen: Handshake) -> Subject:
 )
 async def test_findings_describe_probe_of_each_host(seen: Handshake, codes: list[str]) -> None:
     outcome = await starttls.run(subject(seen), Zone(ZONE))
-    assert [found.kind.code for found in outcome.findings] == codes
+    assert [finding.kind.code for finding in outcome.findings] == codes
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ async def test_severity_of_certificate_expiry_rises(
     not_after: str, severity: Severity | None
 ) -> None:
     outcome = await starttls.run(subject(GOOD._replace(not_after=not_after)), Zone(ZONE))
-    assert [found.severity for found in outcome.findings] == ([severity] if severity else [])
+    assert [finding.severity for finding in outcome.findings] == ([severity] if severity else [])
 
 
 async def test_host_without_probe_is_never_a_finding() -> None:
@@ -68,7 +68,7 @@ async def test_host_without_probe_is_never_a_finding() -> None:
 async def test_disabled_probes_are_only_reported_as_not_tested() -> None:
     judgement = await judge(starttls, Subject(DOMAIN), Zone(ZONE))
     assert judgement.verdict is Verdict.INFO
-    assert [found.kind.code for found in judgement.findings] == ["starttls.not_tested"]
+    assert [finding.kind.code for finding in judgement.findings] == ["starttls.not_tested"]
 
 
 async def test_dns_failure_is_undetermined() -> None:
@@ -79,7 +79,7 @@ async def test_dns_failure_is_undetermined() -> None:
 async def look(seen: Handshake, known: Any) -> tuple[Any, list[str]]:
     """Facts and codes, after a scan that had those facts."""
     outcome = await starttls.run(replace(subject(seen), known={"starttls": known}), Zone(ZONE))
-    return outcome.facts, [found.kind.code for found in outcome.findings]
+    return outcome.facts, [finding.kind.code for finding in outcome.findings]
 
 
 async def test_tls_no_longer_offered_is_reported_as_stripped() -> None:

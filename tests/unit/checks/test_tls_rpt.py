@@ -41,7 +41,7 @@ MISSING = [
 
 async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
     """The codes of what is found, in order."""
-    return [found.kind.code for found in (await tls_rpt.run(subject, Zone(data))).findings]
+    return [finding.kind.code for finding in (await tls_rpt.run(subject, Zone(data))).findings]
 
 
 @pytest.mark.parametrize(("texts", "expected"), TABLE)
@@ -71,10 +71,10 @@ async def test_every_declared_code_can_occur() -> None:
     ],
 )
 async def test_fix_contains_exact_record(texts: list[str], action: str, after: str) -> None:
-    (found,) = (await tls_rpt.run(SUBJECT, Zone({NAME: texts}))).findings
-    assert found.fix is not None
-    assert (found.fix.action, found.fix.name, found.fix.type) == (action, NAME, "TXT")
-    assert (found.fix.before, found.fix.after) == ("\n".join(texts) or None, after)
+    (finding,) = (await tls_rpt.run(SUBJECT, Zone({NAME: texts}))).findings
+    assert finding.fix is not None
+    assert (finding.fix.action, finding.fix.name, finding.fix.type) == (action, NAME, "TXT")
+    assert (finding.fix.before, finding.fix.after) == ("\n".join(texts) or None, after)
 
 
 @pytest.mark.parametrize(
@@ -122,18 +122,18 @@ async def test_host_of_reporting_address_needs_an_address(
     data: dict[Any, Any], expected: list[str], definite: bool
 ) -> None:
     outcome = await tls_rpt.run(SUBJECT, Zone({NAME: [POSTED]} | data))
-    assert [found.kind.code for found in outcome.findings] == expected
+    assert [finding.kind.code for finding in outcome.findings] == expected
     assert outcome.definite is definite
 
 
 async def test_fix_removes_address_of_missing_host() -> None:
-    (found,) = (await tls_rpt.run(SUBJECT, Zone({NAME: [POSTED]}))).findings
-    assert (found.subject, found.evidence) == (REPORTS, {"uris": [f"https://{REPORTS}/in"]})
-    assert found.fix is not None
-    assert found.fix.after == GOOD
+    (finding,) = (await tls_rpt.run(SUBJECT, Zone({NAME: [POSTED]}))).findings
+    assert (finding.subject, finding.evidence) == (REPORTS, {"uris": [f"https://{REPORTS}/in"]})
+    assert finding.fix is not None
+    assert finding.fix.after == GOOD
     alone = Zone({NAME: [f"v=TLSRPTv1; rua=https://{REPORTS}/in"]})
-    (found,) = (await tls_rpt.run(SUBJECT, alone)).findings
-    assert found.fix is None
+    (finding,) = (await tls_rpt.run(SUBJECT, alone)).findings
+    assert finding.fix is None
 
 
 async def test_only_ten_hosts_are_queried() -> None:

@@ -1,4 +1,4 @@
-"""docs/checks.md tells of every finding that there can be, and of how the score comes about."""
+"""docs/checks.md describes every finding and how the score is calculated."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ COLUMNS = 5
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of each table row that begins with a name in backticks."""
+    """The cells of the table rows that begin with a name in backticks."""
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 

@@ -1,4 +1,4 @@
-"""``Zone``: Answers from a dictionary, in the place of DNS and of policy servers.
+"""``Zone``: Answers from a dictionary instead of DNS and policy servers.
 
     Zone({
         "example.org": ["v=spf1 mx -all"],                  # a plain name: its TXT records
@@ -6,13 +6,13 @@
         ("mx.example.org", "A"): ["192.0.2.1"],
         ("www.example.org", "CNAME"): ["mx.example.org"],
         ("*.wild.example.org", "TXT"): ["any name below"],  # RFC 4592
-        ("slow.example.org", "A"): TIMEOUT,                 # this question alone fails
-        "broken.example.org": SERVFAIL,                     # every question about the name fails
+        ("slow.example.org", "A"): TIMEOUT,                 # only this query fails
+        "broken.example.org": SERVFAIL,                     # every query for the name fails
     })
 
-A name that is in no key, and has none below it, does not exist (NXDOMAIN); one that only has names
+A name that is in no key and has no key below it does not exist (NXDOMAIN); one that only has names
 below it is an empty non-terminal and exists (RFC 8020). Names are compared without case and final
-dot. ``zone.asked`` lists the questions in the order of asking.
+dot. ``zone.asked`` lists the queries in order.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ MAX_ALIASES = 8
 
 
 class Trouble(Enum):
-    """What DNS does instead of answering; NXDOMAIN denies a name that has others below it."""
+    """A DNS failure; NXDOMAIN denies a name although it has others below it."""
 
     SERVFAIL = "servfail"
     TIMEOUT = "timeout"
@@ -63,9 +63,9 @@ Data = Mapping[str | tuple[str, str], Sequence[Rdata] | Trouble]
 class Zone(Answers):
     """Answers from ``data`` (see the module) and ``pages``, keyed ``(host, path)``.
 
-    signatures  by (name, type): those over the records there
-    servers     by (server, type): what a name server says itself; others do not answer
-    budget      questions that are answered before every further one raises ``Undetermined``
+    signatures  the RRSIGs of the records, by (name, type)
+    servers     the direct answers of name servers, by (server, type); others do not answer
+    budget      the number of queries after which every further one raises ``Undetermined``
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Zone(Answers):
 
 
 class ZoneDoor(Door):
-    """A door behind which there is only this zone."""
+    """A ``Door`` whose ``Answers`` are this zone."""
 
     def __init__(self, zone: Answers) -> None:
         self.zone = zone
@@ -163,7 +163,7 @@ class ZoneDoor(Door):
 
 
 def read_master_files(*paths: Path) -> dict[str | tuple[str, str], list[Rdata]]:
-    """What zone files in master format (RFC 1035 §5) hold, as data for ``Zone``."""
+    """The records of zone files in master format (RFC 1035 §5), as data for ``Zone``."""
     data: dict[str | tuple[str, str], list[Rdata]] = {}
     for path in paths:
         zone = dns.zone.from_file(str(path), relativize=False, check_origin=False)
@@ -188,7 +188,7 @@ def _from_dnspython(rdata: Any) -> Rdata:
 
 
 def _rdata(rdtype: str, value: Rdata) -> Rdata:
-    """The value as ``Answers`` give it; MX and host names may be written as in a zone file."""
+    """The value as ``Answers`` return it; MX and host names may be written as in a zone file."""
     if rdtype == "MX" and isinstance(value, str):
         preference, host = value.split()
         return Mx(int(preference), _plain(host))

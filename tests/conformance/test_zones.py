@@ -1,7 +1,7 @@
-"""The little internet of tests/data/zones, judged as its expected.yaml says.
+"""The zones of tests/data/zones have the results in its expected.yaml.
 
-Once over a dictionary, and once as in production: a name server and a policy host on loopback.
-With ``ZONES_NAMESERVER=127.0.0.1:5300`` the name server is the one that serve.sh runs there.
+They are checked once from a dictionary, and once as in production: with a name server and a policy
+host on loopback. With ``ZONES_NAMESERVER=127.0.0.1:5300`` the name server is the one of serve.sh.
 """
 
 import os
@@ -41,7 +41,7 @@ CASES = [
 
 
 def subject(domain: str) -> Subject:
-    """The domain with the selectors that its owner would name."""
+    """The domain with the selectors that its owner names."""
     selectors = tuple(EXPECTED[domain].get("dkim_selectors", ()))
     return Subject(DomainName(domain), dkim_selectors=selectors)
 
@@ -49,7 +49,7 @@ def subject(domain: str) -> Subject:
 @pytest.fixture(scope="module")
 def data() -> Mapping[Any, Any]:
     records = read_master_files(*sorted(FOLDER.glob("*.zone")))
-    # A delegation stands in both zones.
+    # A delegation is in both zones.
     whole: dict[Any, Any] = {key: tuple(dict.fromkeys(values)) for key, values in records.items()}
     return whole | {"down.test": SERVFAIL, "*.down.test": SERVFAIL}
 
@@ -65,7 +65,7 @@ def pages() -> Mapping[tuple[str, str], Page]:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Examination]]:
-    """Every domain, examined through real sockets."""
+    """The results of every domain, checked through real sockets."""
     bundle = tmp_path_factory.mktemp("authority") / "ca.pem"
     subjects = {domain: subject(domain) for domain in EXPECTED}
 
@@ -83,7 +83,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Exam
             secret_key="k" * 40,
             database_url="sqlite://",
             redis_url="redis://127.0.0.1:1/0",
-            dns_query_seconds=60,  # however slow this machine is, a time-out is not what is tested
+            dns_query_seconds=60,  # a slow machine must not cause timeouts
             dns_nameservers=_nameservers(names),
             egress_allow_cidrs=NETWORKS,
             egress_proxy=f"http://{policies.address}:{policies.port}",
@@ -92,7 +92,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Exam
 
 
 def _nameservers(names: NameServer) -> tuple[tuple[str, int], ...]:
-    """Ours, or the one that serve.sh runs: NSD behind a validating BIND."""
+    """Our name server, or the one that serve.sh runs: NSD behind a validating BIND."""
     host, _, port = os.environ.get("ZONES_NAMESERVER", "").partition(":")
     return ((host, int(port)),) if host else ((names.address, names.port),)
 
@@ -127,7 +127,7 @@ def test_no_domain_exceeds_the_query_budget(
 
 
 def _hold(expected: Mapping[str, Any], judgement: Judgement) -> None:
-    """The verdict is one of those, and every fact that is named is as it says."""
+    """Assert that the verdict is an expected one and every expected fact is equal."""
     is_open = judgement.verdict is Verdict.UNDETERMINED
     status = "info" if is_open else judgement.verdict.value
     assert status in (expected["status"], *expected.get("accept", ())), judgement
@@ -135,7 +135,7 @@ def _hold(expected: Mapping[str, Any], judgement: Judgement) -> None:
     for name, value in expected["facts"].items():
         if name == "selectors":
             _hold_selectors(value, judgement.facts[name])
-        elif name != "policy_file":  # where the policy host has its answer from
+        elif name != "policy_file":  # the file that the policy host serves
             accepted = (value, *expected.get("facts_accept", {}).get(name, ()))
             assert judgement.facts.get(name, "no such fact") in accepted, name
 

@@ -1,4 +1,4 @@
-"""The test vectors of RFC 7208 in tests/data/spf, each evaluated as a receiver evaluates."""
+"""The SPF test vectors in tests/data/spf, each evaluated as a receiver does (RFC 7208)."""
 
 import ipaddress
 import re
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[2] / "data" / "spf"
 
 
 def suite() -> Iterator[Any]:
-    """Each test of the openspf.org suite, with the zone of its section."""
+    """The tests of the openspf.org suite, each with the zone of its section."""
     text = (FOLDER / "rfc7208-tests.yml").read_text()
     for section in yaml.safe_load_all(text):
         zone = zone_of(section["zonedata"])
@@ -25,7 +25,7 @@ def suite() -> Iterator[Any]:
 
 
 def zone_of(zonedata: dict[str, list[Any]]) -> dict[Any, Any]:
-    """The section's records for ``Zone``; type SPF stands for TXT where there is no TXT."""
+    """The section's records for ``Zone``; type SPF is used as TXT where there is no TXT."""
     data: dict[Any, Any] = {}
     for name, entries in zonedata.items():
         name = name.lower()
@@ -52,7 +52,7 @@ def rdata(rdtype: str, value: Any) -> str:
 
 
 def joined(value: str | list[str]) -> str:
-    """The strings of one record as DNS gives them: one octet for each character."""
+    """The joined strings of one record as DNS returns them: one octet for each character."""
     text = value if isinstance(value, str) else "".join(value)
     return text.encode("latin-1").decode("utf-8", "backslashreplace")
 
@@ -72,7 +72,7 @@ ENTRY = re.compile(r"^\s*(?:- )?\s*(\w+):\s*(.*?)\s*$")
 
 
 def simple(path: Path) -> Iterator[Any]:
-    """Each test of one file in the simple format: keys repeat, and hold until they are set anew."""
+    """The tests of one file in the simple format, where a key applies until its next line."""
     for index, document in enumerate(re.split(r"^---$", path.read_text(), flags=re.MULTILINE)):
         data: dict[Any, Any] = {}
         held = {"sender": "", "domain": "", "ip": ""}
@@ -92,7 +92,7 @@ RECORDS = ("spf", "exp", "a", "mx", "ptr")
 
 
 def record(data: dict[Any, Any], key: str, name: str, value: str = "") -> None:
-    """Add one line of ``records``; MX hosts are given by their addresses."""
+    """Add one line of ``records``; MX hosts are listed by their addresses."""
     name = name.lower()
     match key:
         case "spf" | "exp":
@@ -108,10 +108,10 @@ def record(data: dict[Any, Any], key: str, name: str, value: str = "") -> None:
             data[(pointer, "PTR")] = re.split(r",\s*", value)
 
 
-# Theirs is fail. RFC 7208 §4.6 has a permerror for a bad term behind all, too; the suite above
-# agrees ("detect-errors-anywhere").
+# They expect fail. RFC 7208 §4.6 requires permerror for a bad term after all, too, and so does the
+# suite above ("detect-errors-anywhere").
 BAD_TERM_BEHIND_ALL = "v=spf1 -all ip:10.0.0.1"
-PATIENT = spf_evaluate.Receiver(max_void_lookups=10)  # they count no void look-ups
+PATIENT = spf_evaluate.Receiver(max_void_lookups=10)  # these vectors do not count void lookups
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The bimi check: the record, its logo, and whether DMARC lets it be shown."""
+"""The bimi check: the record, its logo, and whether DMARC allows to show it."""
 
 import base64
 from dataclasses import replace
@@ -33,7 +33,7 @@ SVG = (
 
 
 def page(body: str, content_type: str = "image/svg+xml") -> Page:
-    """A logo as it is served."""
+    """The logo file that the server returns."""
     return Page(URL, 200, content_type, body.encode())
 
 
@@ -46,7 +46,7 @@ AUTHORITY, FORGER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 
 
 def builder(subject: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    """A certificate that the authority issues, without an end."""
+    """A certificate builder of the authority, without an expiry."""
     name, issuer = (
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (subject, "Marks")
     )
@@ -63,7 +63,7 @@ def certificate(
     signer: ec.EllipticCurvePrivateKey = AUTHORITY,
     has_chain: bool = True,
 ) -> Page:
-    """A certificate and its issuer's as they are served; it ends so many days after ``NOW``."""
+    """A served certificate with that of its issuer; it expires ``days`` after ``NOW``."""
     made = (
         builder("Example", ec.generate_private_key(ec.SECP256R1()))
         .not_valid_after(NOW + timedelta(days=days))
@@ -101,7 +101,7 @@ CERTIFICATES: list[tuple[Page, list[str]]] = [
     (certificate("example.org", signer=FORGER), ["bimi.vmc_chain_broken"]),
     (certificate("example.org", logotype=logotype(SVG.encode())), []),
     (certificate("example.org", logotype=logotype(b"<svg/>")), ["bimi.vmc_logo_hash_mismatch"]),
-    (certificate("example.org", logotype=b"\x30\x05"), []),  # nothing that could be compared
+    (certificate("example.org", logotype=b"\x30\x05"), []),  # nothing to compare
     (Page("", 404), ["bimi.vmc_unreachable"]),
     (Page("", failure="refused_address"), ["bimi.vmc_unreachable"]),
 ]
@@ -157,7 +157,7 @@ POLICIES = [
 async def codes(
     texts: list[str], logo: Page, data: dict[Any, Any] = REJECT, vmc: Page = CERTIFIED
 ) -> list[str]:
-    """The codes of what is found, in order."""
+    """The codes of the findings, in order."""
     zone = Zone(data | {NAME: texts}, {LOGO: logo, VMC: vmc})
     subject = replace(SUBJECT, now=NOW)
     return [finding.kind.code for finding in (await bimi.run(subject, zone)).findings]
@@ -258,7 +258,7 @@ async def test_unavailable_logo_is_not_compared() -> None:
 
 @pytest.mark.parametrize("at", [0x0B, 0x0C, 0x30, 0x40])
 async def test_damaged_certificate_is_a_finding(at: int) -> None:
-    """The version is among what is damaged here, and the name of the issuer."""
+    """The damage includes the version and the name of the issuer."""
     (pem, _) = CERTIFIED.body.split(b"-----END", 1)
     octets = bytearray(base64.b64decode(pem.partition(b"\n")[2]))
     octets[at] ^= 0x55

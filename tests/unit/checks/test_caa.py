@@ -1,4 +1,4 @@
-"""The caa check: who may issue certificates."""
+"""The caa check: which CAs may issue certificates."""
 
 from typing import Any
 

@@ -23,7 +23,7 @@ HOSTS: dict[Any, Any] = {
 
 
 class Partly(Zone):
-    """A zone where some questions fail to validate, or are not secure."""
+    """A zone where some queries fail to validate, or are not secure."""
 
     bogus: tuple[tuple[str, str], ...] = ()
     insecure: tuple[tuple[str, str], ...] = ()

@@ -1,4 +1,4 @@
-"""The dkim check: the keys of the selectors that are known, and of common ones."""
+"""The dkim check: the keys of known and of common selectors."""
 
 import base64
 import hashlib
@@ -28,14 +28,14 @@ def der(tag: int, content: bytes) -> bytes:
 
 
 def rsa(bits: int) -> str:
-    """Something that looks like an RSA key of that length; nobody has its private half."""
+    """Data that looks like an RSA key of that length; it has no private half."""
     modulus = b"\0" + ((1 << (bits - 1)) | 1).to_bytes(bits // 8, "big")
     fields = der(2, modulus) + der(2, (65537).to_bytes(3, "big"))
     return base64.b64encode(der(0x30, fields)).decode()
 
 
 def digest(key: str) -> str:
-    """What a key is known by."""
+    """The digest that identifies a key."""
     return hashlib.sha256(base64.b64decode(key)).hexdigest()
 
 
@@ -91,7 +91,7 @@ PLACES: list[tuple[Subject, dict[Any, Any], list[str]]] = [
 
 
 async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
-    """The codes of what is found, in order."""
+    """The codes of the findings, in order."""
     return [finding.kind.code for finding in (await dkim.run(subject, Zone(data))).findings]
 
 

@@ -1,4 +1,4 @@
-"""What the dkim check says of keys by what was before, by reports, and by other domains."""
+"""The dkim check compares keys with history, reports and other domains."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,17 +22,17 @@ TWO = ("two", "example.org")
 
 
 def known(**selector: Any) -> Mapping[str, Mapping[str, Any]]:
-    """What the last judgement knew of the selector."""
+    """The facts of the last definite result about the selector."""
     return {"dkim": {"selectors": {"one": {"found": True, **selector}}}}
 
 
 def since(age: timedelta, key: str = GOOD) -> Mapping[str, Mapping[str, Any]]:
-    """The key was first seen so long ago."""
+    """The facts of a key that was first seen ``age`` ago."""
     return known(key_sha256=digest(key), since=(NOW - age).isoformat())
 
 
 async def codes(subject: Subject, data: dict[Any, Any] = DIRECT) -> list[str]:
-    """What is found, in order."""
+    """The codes of the findings, in order."""
     return [finding.kind.code for finding in (await dkim.run(subject, Zone(data))).findings]
 
 
@@ -42,7 +42,7 @@ async def codes(subject: Subject, data: dict[Any, Any] = DIRECT) -> list[str]:
         ({}, []),
         (since(timedelta(days=365)), []),
         (since(timedelta(days=366)), ["dkim.key_old"]),
-        (since(timedelta(days=366), key=SHORT), []),  # it was another one
+        (since(timedelta(days=366), key=SHORT), []),  # it was another key
         (known(key_sha256=digest(GOOD), since="2025-01-0… [cut]"), []),
     ],
 )
@@ -66,7 +66,7 @@ async def test_first_seen_time_is_carried_on_until_the_key_changes() -> None:
     [
         ((), []),
         (("example.net",), ["dkim.key_shared_across_domains"]),
-        (("mail.example.org",), []),  # the same owner's, below the same name
+        (("mail.example.org",), []),  # the same organizational domain
     ],
 )
 async def test_key_shared_with_another_domain_is_reported(
@@ -86,7 +86,7 @@ async def test_shared_key_of_a_service_is_info(data: dict[Any, Any], severity: s
 @pytest.mark.parametrize(
     ("seen", "before", "expected"),
     [
-        ((), known(seen_in_reports=True), []),  # no reports at all: nobody can tell
+        ((), known(seen_in_reports=True), []),  # no reports at all, so use is unknown
         ((("one", "example.org"),), {}, []),
         ((("ONE", "example.org"), TWO), {}, []),
         ((TWO,), {}, ["dkim.selector_unused"]),

@@ -1,4 +1,4 @@
-"""The dmarc check: which record applies, what it asks for, and where its reports go."""
+"""The dmarc check: which record applies, its policy, and where its reports go."""
 
 from typing import Any
 
@@ -75,27 +75,42 @@ PLACES: list[tuple[DomainName, dict[Any, Any], list[str]]] = [
     (DOMAIN, {NAME: ["v=DMARC1; p=none", "v=DMARC1; p=reject"]}, ["dmarc.multiple_records"]),
     (DOMAIN, {NAME: ["v=dmarc1; p=reject", "v=dmarc1; p=none"]}, ["dmarc.syntax_error"]),
     (DOMAIN, {NAME: ["p=reject; v=DMARC1"]}, ["dmarc.version_not_first"]),
-    (SUB, {NAME: [f"v=DMARC1; p=reject; sp=none; {RUA}"]},
-     ["dmarc.inherited_from_org", "dmarc.policy_none"]),
+    (
+        SUB,
+        {NAME: [f"v=DMARC1; p=reject; sp=none; {RUA}"]},
+        ["dmarc.inherited_from_org", "dmarc.policy_none"],
+    ),
     (SUB, {NAME: [f"v=DMARC1; p=reject; {RUA}"]}, ["dmarc.inherited_from_org"]),
-    (SUB, {NAME: [f"v=DMARC1; p=reject; {RUA}"], SUB_NAME: [f"v=DMARC1; p=reject; {WHOLE}"]},
-     ["dmarc.sp_on_subdomain"]),
-    (SUB, {SUB_NAME: [f"v=DMARC1; p=reject; {WHOLE}"]},
-     ["dmarc.org_domain_differs_psl_vs_treewalk", "dmarc.rua_external_unauthorized"]),
-    (DOMAIN, {"_dmarc.org": [f"v=DMARC1; p=reject; psd=y; {RUA}"]},
-     ["dmarc.inherited_from_org", "dmarc.tld_record"]),
-]  # fmt: skip
+    (
+        SUB,
+        {NAME: [f"v=DMARC1; p=reject; {RUA}"], SUB_NAME: [f"v=DMARC1; p=reject; {WHOLE}"]},
+        ["dmarc.sp_on_subdomain"],
+    ),
+    (
+        SUB,
+        {SUB_NAME: [f"v=DMARC1; p=reject; {WHOLE}"]},
+        ["dmarc.org_domain_differs_psl_vs_treewalk", "dmarc.rua_external_unauthorized"],
+    ),
+    (
+        DOMAIN,
+        {"_dmarc.org": [f"v=DMARC1; p=reject; psd=y; {RUA}"]},
+        ["dmarc.inherited_from_org", "dmarc.tld_record"],
+    ),
+]
 SILENT = [
     (Usage.PARKED, f"v=DMARC1; p=reject; {WHOLE}", []),
-    (Usage.RECEIVES, f"v=DMARC1; p=quarantine; {WHOLE}",
-     ["dmarc.policy_quarantine", "dmarc.not_locked_down"]),
+    (
+        Usage.RECEIVES,
+        f"v=DMARC1; p=quarantine; {WHOLE}",
+        ["dmarc.policy_quarantine", "dmarc.not_locked_down"],
+    ),
     (Usage.PARKED, f"v=DMARC1; p=none; {WHOLE}", ["dmarc.policy_none", "dmarc.not_locked_down"]),
     (Usage.SENDS, f"v=DMARC1; p=quarantine; {WHOLE}", ["dmarc.policy_quarantine"]),
-]  # fmt: skip
+]
 
 
 async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
-    """The codes of what is found, in order; no code twice of the same name."""
+    """The codes of the findings, in order; no code twice for the same name."""
     outcome = await dmarc.run(subject, Zone(HOSTS | {("sub.example.org", "A"): []} | data))
     pairs = [(finding.kind.code, finding.subject) for finding in outcome.findings]
     assert len(set(pairs)) == len(pairs)
@@ -134,19 +149,37 @@ async def test_every_declared_code_can_occur() -> None:
 @pytest.mark.parametrize(
     ("before", "code", "after"),
     [
-        ("v=DMARC1; p=none; rua=mailto:d@example.org", "dmarc.policy_none",
-         "v=DMARC1; p=quarantine; rua=mailto:d@example.org"),
+        (
+            "v=DMARC1; p=none; rua=mailto:d@example.org",
+            "dmarc.policy_none",
+            "v=DMARC1; p=quarantine; rua=mailto:d@example.org",
+        ),
         ("v=DMARC1;p=none;", "dmarc.policy_none", "v=DMARC1; p=quarantine"),
-        ("v=DMARC1; rua=mailto:d@example.org", "dmarc.policy_missing_p",
-         "v=DMARC1; p=none; rua=mailto:d@example.org"),
-        ("v=DMARC1; p=all; rua=mailto:d@example.org", "dmarc.policy_invalid",
-         "v=DMARC1; p=none; rua=mailto:d@example.org"),
-        ("v=DMARC1; p=reject", "dmarc.rua_missing",
-         "v=DMARC1; p=reject; rua=mailto:dmarc-reports@example.org"),
-        ("v=DMARC1; p=reject; rua=d@example.org", "dmarc.rua_invalid_uri",
-         "v=DMARC1; p=reject; rua=mailto:d@example.org"),
-        ("v=DMARC1; p=reject; rua=mailto:d@example.org,mailto:d@example.org",
-         "dmarc.rua_duplicate", "v=DMARC1; p=reject; rua=mailto:d@example.org"),
+        (
+            "v=DMARC1; rua=mailto:d@example.org",
+            "dmarc.policy_missing_p",
+            "v=DMARC1; p=none; rua=mailto:d@example.org",
+        ),
+        (
+            "v=DMARC1; p=all; rua=mailto:d@example.org",
+            "dmarc.policy_invalid",
+            "v=DMARC1; p=none; rua=mailto:d@example.org",
+        ),
+        (
+            "v=DMARC1; p=reject",
+            "dmarc.rua_missing",
+            "v=DMARC1; p=reject; rua=mailto:dmarc-reports@example.org",
+        ),
+        (
+            "v=DMARC1; p=reject; rua=d@example.org",
+            "dmarc.rua_invalid_uri",
+            "v=DMARC1; p=reject; rua=mailto:d@example.org",
+        ),
+        (
+            "v=DMARC1; p=reject; rua=mailto:d@example.org,mailto:d@example.org",
+            "dmarc.rua_duplicate",
+            "v=DMARC1; p=reject; rua=mailto:d@example.org",
+        ),
         ("v=DMARC1; p=reject; sp=none", "dmarc.subdomain_policy_weaker", "v=DMARC1; p=reject"),
         ("v=DMARC1; p=reject; np=none", "dmarc.np_weaker", "v=DMARC1; p=reject; np=reject"),
         ("v=DMARC1; p=reject; t=y", "dmarc.testing_mode", "v=DMARC1; p=reject"),
@@ -156,7 +189,7 @@ async def test_every_declared_code_can_occur() -> None:
         ("v=dmarc1; p=reject", "dmarc.syntax_error", "v=DMARC1; p=reject"),
         ("p=reject; v=DMARC1", "dmarc.version_not_first", "v=DMARC1; p=reject"),
     ],
-)  # fmt: skip
+)
 async def test_fix_contains_exact_replacement(before: str, code: str, after: str) -> None:
     findings = (await dmarc.run(SUBJECT, Zone(HOSTS | {NAME: [before]}))).findings
     (finding,) = [finding for finding in findings if finding.kind.code == code]
@@ -167,9 +200,13 @@ async def test_fix_contains_exact_replacement(before: str, code: str, after: str
 
 @pytest.mark.parametrize(
     ("usage", "policy"),
-    [(Usage.BOTH, "none"), (Usage.SENDS, "none"), (Usage.RECEIVES, "reject"),
-     (Usage.PARKED, "reject")],
-)  # fmt: skip
+    [
+        (Usage.BOTH, "none"),
+        (Usage.SENDS, "none"),
+        (Usage.RECEIVES, "reject"),
+        (Usage.PARKED, "reject"),
+    ],
+)
 async def test_fix_contains_first_record(usage: Usage, policy: str) -> None:
     (finding,) = (await dmarc.run(Subject(DOMAIN, usage), Zone(HOSTS))).findings
     assert finding.fix is not None

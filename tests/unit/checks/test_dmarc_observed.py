@@ -1,4 +1,4 @@
-"""What the dmarc check says of reporters that found another policy than the one seen here."""
+"""The dmarc check reports if receivers observe another policy than the published one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ def zone(text: str = RECORD, at: str = "example.org") -> Zone:
 
 
 async def later(days: float, text: str = RECORD) -> Subject:
-    """The subject of a scan so many days after the first one that saw the record."""
+    """The subject of a scan ``days`` after the first one that saw the record."""
     facts = (await dmarc.run(replace(SUBJECT, now=NOW - days * DAY), zone(text))).facts
     return replace(SUBJECT, known={"dmarc": facts})
 
@@ -35,7 +35,7 @@ async def later(days: float, text: str = RECORD) -> Subject:
 async def differs(
     subject: Subject, *observed: ObservedPolicy, text: str = RECORD
 ) -> Sequence[Finding]:
-    """The findings about what these reporters told."""
+    """The findings about these observed policies."""
     outcome = await dmarc.run(replace(subject, observed=observed), zone(text))
     code = "dmarc.observed_differs_from_published"
     return [finding for finding in outcome.findings if finding.kind.code == code]

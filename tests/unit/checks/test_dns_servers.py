@@ -1,4 +1,4 @@
-"""What the dns check says of a zone's name servers by asking each of them."""
+"""The dns check compares the direct answers of a zone's name servers."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,22 +23,22 @@ Said = Mapping[tuple[str, str], ServerAnswer]
 
 
 def soa(server: str, serial: int = 7, mname: str = ONE) -> Said:
-    """The server says that, with authority."""
+    """An authoritative SOA answer of the server."""
     return {(server, "SOA"): ServerAnswer(server, "NOERROR", True, (Soa(mname, "h", serial, 60),))}
 
 
 def ns(server: str, *names: str) -> Said:
-    """The server names these, with authority."""
+    """An authoritative NS answer of the server."""
     return {(server, "NS"): ServerAnswer(server, "NOERROR", True, names)}
 
 
 def refuses(server: str, rcode: str = "REFUSED") -> Said:
-    """The server says so, or answers without authority."""
+    """A refusal of the server, or an answer without authority."""
     return {(server, "SOA"): ServerAnswer(server, rcode, False, ())}
 
 
 async def look(*answers: Said, known: Any = None) -> tuple[Any, list[Finding]]:
-    """The facts, and what is found."""
+    """The facts and the findings."""
     servers = {key: answer for server_answers in answers for key, answer in server_answers.items()}
     subject = SUBJECT if known is None else replace(SUBJECT, known={"dns": known})
     outcome = await dns.run(subject, Zone(DATA, servers=servers))
@@ -66,8 +66,8 @@ LAME = {**soa(ONE), **refuses(TWO)}
             [("dns.ns_not_authoritative", TWO, Severity.MEDIUM)],
         ),
         ({}, []),
-        (soa(ONE), []),  # the other does not answer us: it may answer others
-        ({**refuses(ONE), **refuses(TWO)}, []),  # somebody between us and them answers
+        (soa(ONE), []),  # the other server may only be unreachable from here
+        ({**refuses(ONE), **refuses(TWO)}, []),  # a device in between answers
     ],
 )
 async def test_findings_depend_on_answer_of_each_server(answers: Said, expected: list[Any]) -> None:

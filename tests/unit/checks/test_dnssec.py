@@ -1,4 +1,4 @@
-"""The dnssec check: signed, validated, broken, or not to be known."""
+"""The dnssec check: signed, validated, broken, or undetermined."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -123,12 +123,12 @@ DAY = timedelta(days=1)
 
 
 def signature(age: timedelta, remaining: timedelta) -> Signature:
-    """One that has held for ``age``."""
+    """A signature that has been valid for ``age``."""
     return Signature(6, int((NOW - age).timestamp()), int((NOW + remaining).timestamp()))
 
 
 async def ends(*signed: Signature, rdtype: str = "SOA", now: datetime | None = NOW) -> list[str]:
-    """What is said of a zone with these signatures over one set."""
+    """The codes for a zone with these signatures over one set."""
     zone = Zone(SIGNED, authenticated=True, signatures={("example.org", rdtype): signed})
     outcome = await dnssec.run(Subject(SUBJECT.domain, now=now), zone)
     return [finding.kind.code for finding in outcome.findings]
@@ -139,8 +139,8 @@ async def ends(*signed: Signature, rdtype: str = "SOA", now: datetime | None = N
     [
         (12.7 * DAY, 1.3 * DAY, True),
         (12.5 * DAY, 1.5 * DAY, False),
-        (DAY, DAY, False),  # signed for each answer: two days are all it ever has
-        (85 * DAY, 5 * DAY, True),  # of a key-signing key that is kept in a safe
+        (DAY, DAY, False),  # signed for each answer, for two days
+        (85 * DAY, 5 * DAY, True),  # of a key-signing key that is offline
         (14 * DAY, -DAY, True),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is kept of what a check heard and said, however much that is."""
+"""The evidence of a check is limited in size."""
 
 from app.checks import evidence
 from app.checks.answers import Answers

@@ -90,17 +90,17 @@ KNOWN = Subject(
 
 
 def zone(texts: list[str], page: Page) -> Zone:
-    """One that has these TXT values and serves this page."""
+    """A zone with these TXT values that serves this page."""
     return Zone(MX | {NAME: texts}, {HOST: page})
 
 
 def text(policy: str) -> Page:
-    """The policy, served as it should be."""
+    """The policy, served correctly."""
     return Page(URL, 200, "text/plain; charset=utf-8", policy.encode())
 
 
 async def codes(subject: Subject, texts: list[str], page: Page) -> list[str]:
-    """The codes of what is found, in order."""
+    """The codes of the findings, in order."""
     return [
         finding.kind.code for finding in (await mta_sts.run(subject, zone(texts, page))).findings
     ]
@@ -164,10 +164,10 @@ ARMED: dict[Any, Any] = MX | {
 CONFLICT = "mta_sts.conflicts_with_dane"
 
 
-async def beside_dane(
+async def dane_conflict(
     policy: str, data: dict[Any, Any], known: Subject = SUBJECT, *, signed: bool = True
 ) -> list[str]:
-    """The hosts that senders with DANE go by, if that is told of."""
+    """The hosts in the finding about DANE next to MTA-STS; empty without the finding."""
     outcome = await mta_sts.run(
         known, Zone(ARMED | data, {HOST: text(policy)}, authenticated=signed)
     )
@@ -180,26 +180,26 @@ async def beside_dane(
 
 
 async def test_policy_with_tlsa_records_is_reported() -> None:
-    assert await beside_dane(POLICY, {}) == ["mx1.example.org"]
-    assert await beside_dane(TESTING, {}) == ["mx1.example.org"]
-    assert await beside_dane("version: STSv1\nmode: none\nmax_age: 86400\n", {}) == []
+    assert await dane_conflict(POLICY, {}) == ["mx1.example.org"]
+    assert await dane_conflict(TESTING, {}) == ["mx1.example.org"]
+    assert await dane_conflict("version: STSv1\nmode: none\nmax_age: 86400\n", {}) == []
 
 
 @pytest.mark.parametrize("tlsa", [[], [Tlsa(1, 1, 1, "ab" * 32)], [Tlsa(3, 1, 1, "ab")]])
 async def test_unusable_tlsa_records_are_not_reported(tlsa: list[Tlsa]) -> None:
-    assert await beside_dane(POLICY, {TLSA: tlsa}) == []
+    assert await dane_conflict(POLICY, {TLSA: tlsa}) == []
 
 
 async def test_unsigned_tlsa_records_are_not_reported() -> None:
-    assert await beside_dane(POLICY, {}, signed=False) == []
+    assert await dane_conflict(POLICY, {}, signed=False) == []
 
 
 async def test_failed_tlsa_lookup_keeps_previous_result() -> None:
     unseen = {TLSA: TIMEOUT}
-    assert await beside_dane(POLICY, unseen) == []
+    assert await dane_conflict(POLICY, unseen) == []
     before = replace(SUBJECT, known={"mta_sts": {"dane_hosts": ["mx1.example.org"]}})
-    assert await beside_dane(POLICY, unseen, before) == ["mx1.example.org"]
-    assert await beside_dane(POLICY, {TLSA: []}, before) == []
+    assert await dane_conflict(POLICY, unseen, before) == ["mx1.example.org"]
+    assert await dane_conflict(POLICY, {TLSA: []}, before) == []
 
 
 @pytest.mark.parametrize("hosts", [["10 mx1.example.org"], ["10 example.org"], ["0 ."], []])

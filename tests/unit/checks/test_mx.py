@@ -1,4 +1,4 @@
-"""The mx check: hosts that can be reached, and the null MX."""
+"""The mx check: reachable hosts, and the null MX."""
 
 from typing import Any
 
@@ -67,17 +67,26 @@ async def test_expected_records_depend_on_usage(
 @pytest.mark.parametrize(
     ("records", "usage", "action", "before", "after"),
     [
-        (["10 alias.example.org"], Usage.BOTH,
-         "replace", "10 alias.example.org.", "10 mx1.example.org."),
+        (
+            ["10 alias.example.org"],
+            Usage.BOTH,
+            "replace",
+            "10 alias.example.org.",
+            "10 mx1.example.org.",
+        ),
         (["0 .", "10 mx1.example.org"], Usage.BOTH, "remove", "0 .", None),
-        (["0 .", "10 mx1.example.org"], Usage.PARKED,
-         "replace", "0 .\n10 mx1.example.org.", "0 ."),
+        (["0 .", "10 mx1.example.org"], Usage.PARKED, "replace", "0 .\n10 mx1.example.org.", "0 ."),
         ([], Usage.PARKED, "publish", None, "0 ."),
         (["10 mx1.example.org"], Usage.PARKED, "replace", "10 mx1.example.org.", "0 ."),
-        (["10 mx1.example.org", "20 gone.example.org"], Usage.BOTH,
-         "remove", "20 gone.example.org.", None),
+        (
+            ["10 mx1.example.org", "20 gone.example.org"],
+            Usage.BOTH,
+            "remove",
+            "20 gone.example.org.",
+            None,
+        ),
     ],
-)  # fmt: skip
+)
 async def test_fix_contains_exact_change(
     records: list[str], usage: Usage, action: str, before: str | None, after: str | None
 ) -> None:

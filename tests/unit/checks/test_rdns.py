@@ -1,4 +1,4 @@
-"""The rdns check: names of addresses that lead back to them."""
+"""The rdns check: PTR names resolve back to their addresses."""
 
 from typing import Any
 

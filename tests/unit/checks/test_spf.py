@@ -1,4 +1,4 @@
-"""The spf check: the whole tree of records, what it costs, and how it ends."""
+"""The spf check: the whole tree of records, its lookups, and its end."""
 
 from typing import Any
 
@@ -115,7 +115,7 @@ SEVERAL = [
 
 
 async def codes(texts: list[str], usage: Usage = Usage.BOTH) -> list[str]:
-    """The codes of what is found, in order."""
+    """The codes of the findings, in order."""
     outcome = await spf.run(Subject(DomainName(DOMAIN), usage), Zone(OTHERS | {DOMAIN: texts}))
     pairs = [(finding.kind.code, finding.subject) for finding in outcome.findings]
     assert len(set(pairs)) == len(pairs)
@@ -149,8 +149,11 @@ async def test_every_declared_code_can_occur() -> None:
         ([], Usage.SENDS, "v=spf1 mx ~all"),
         ([], Usage.PARKED, "v=spf1 -all"),
         ([], Usage.RECEIVES, "v=spf1 -all"),
-        (["v=spf1 mx a -all", "v=spf1 a include:x.example ~all"], Usage.BOTH,
-         "v=spf1 mx a include:x.example ~all"),
+        (
+            ["v=spf1 mx a -all", "v=spf1 a include:x.example ~all"],
+            Usage.BOTH,
+            "v=spf1 mx a include:x.example ~all",
+        ),
         (["v=spf1 mx", "v=spf1 a"], Usage.BOTH, "v=spf1 mx a ~all"),
         (["v=spf1 mx +all", "v=spf1 -all"], Usage.BOTH, "v=spf1 mx -all"),
         (["v=spf1 mx +all"], Usage.BOTH, "v=spf1 mx ~all"),
@@ -162,17 +165,23 @@ async def test_every_declared_code_can_occur() -> None:
         (["v=spf1 mx -all -all"], Usage.BOTH, "v=spf1 mx -all"),
         (["v=spf1 mx -all redirect=_spf.example.net"], Usage.BOTH, "v=spf1 mx -all"),
         (["v=spf1 mx ptr -all"], Usage.BOTH, "v=spf1 mx -all"),
-        (["v=spf1 ip4:192.0.2.1 ip4:192.0.2.0/24 -all"], Usage.BOTH,
-         "v=spf1 ip4:192.0.2.0/24 -all"),
+        (
+            ["v=spf1 ip4:192.0.2.1 ip4:192.0.2.0/24 -all"],
+            Usage.BOTH,
+            "v=spf1 ip4:192.0.2.0/24 -all",
+        ),
         (["v=spf1 ip4:192.0.2.1 ip4:192.0.2.1 -all"], Usage.BOTH, "v=spf1 ip4:192.0.2.1 -all"),
-        (["v=spf1 include:_spf.example.net mx include:_spf.example.net -all"], Usage.BOTH,
-         "v=spf1 include:_spf.example.net mx -all"),
+        (
+            ["v=spf1 include:_spf.example.net mx include:_spf.example.net -all"],
+            Usage.BOTH,
+            "v=spf1 include:_spf.example.net mx -all",
+        ),
         (["v=spf1 mx include:gone.example.net -all"], Usage.BOTH, "v=spf1 mx -all"),
         (["v=spf1 mx include:bare.example.net -all"], Usage.BOTH, "v=spf1 mx -all"),
         ([" v=spf1 mx -all"], Usage.BOTH, "v=spf1 mx -all"),
         (["v=spf1 mx -all"], Usage.PARKED, "v=spf1 -all"),
     ],
-)  # fmt: skip
+)
 async def test_fix_contains_exact_record(texts: list[str], usage: Usage, after: str) -> None:
     zone = Zone(OTHERS | {DOMAIN: texts})
     (finding,) = (await spf.run(Subject(DomainName(DOMAIN), usage), zone)).findings

@@ -1,4 +1,4 @@
-"""What the spf check says of services whose includes list others than before."""
+"""The spf check reports services whose includes list other senders than before."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ BEFORE: dict[Any, Any] = {
 
 
 async def look(subject: Subject, **texts: str) -> tuple[Any, Sequence[Finding]]:
-    """Facts and drifts, with these records in the place of those before; ``_`` is a dot."""
+    """Facts and findings, with these records instead of the previous ones; ``_`` is a dot."""
     data = BEFORE | {f"{name}.example.net": [text] for name, text in texts.items()}
     outcome = await spf.run(subject, Zone(data))
     findings = [

@@ -1,4 +1,4 @@
-"""What is said of mail hosts that were, or were not, connected to."""
+"""The starttls check: findings from the probes of mail hosts."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -77,7 +77,7 @@ async def test_dns_failure_is_undetermined() -> None:
 
 
 async def look(seen: Handshake, known: Any) -> tuple[Any, list[str]]:
-    """Facts and codes, after a scan that had those facts."""
+    """Facts and codes, after a scan with these facts."""
     outcome = await starttls.run(replace(subject(seen), known={"starttls": known}), Zone(ZONE))
     return outcome.facts, [finding.kind.code for finding in outcome.findings]
 

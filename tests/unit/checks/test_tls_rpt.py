@@ -1,4 +1,4 @@
-"""The tls_rpt check: where senders report to."""
+"""The tls_rpt check: where senders send TLS reports."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ MISSING = [
 
 
 async def codes(subject: Subject, data: dict[Any, Any]) -> list[str]:
-    """The codes of what is found, in order."""
+    """The codes of the findings, in order."""
     return [finding.kind.code for finding in (await tls_rpt.run(subject, Zone(data))).findings]
 
 

@@ -55,7 +55,7 @@ def on_starting(server):
 def post_worker_init(worker):  # gunicorn's signature
     """Write the counts of key use now and then, in a thread of each worker."""
     from app import runtime
-    from app.services import usage
+    from app.services.api_keys import usage
 
     runtime.spare_the_collector()
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from app import redis_client
 from app.errors import ApplicationError
+from app.jobs import redis
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +89,8 @@ class Slots:
     """The slots of all accounts."""
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = redis_client.connect(redis_url)
-        self._script = redis_client.Script(redis_url, _ACQUIRE)
+        self._redis = redis.connect(redis_url)
+        self._script = redis.Script(redis_url, _ACQUIRE)
         self._lock = threading.Lock()
         self._local: dict[str, dict[str, float]] = {}  # by key: id → expiry
 

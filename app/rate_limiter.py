@@ -1,7 +1,7 @@
 """Rate limits: one counter for the API and the dashboard, over a storage that needs one round trip.
 
 Flask-Limiter supplies the storage and the strategy, through its documented ``limiter`` property.
-Which limit applies to a request is decided by ``app.api.limits`` and ``app.web.dashboard_limits``.
+Which limit applies to a request is decided by ``app.api.http.rate_limit`` and ``app.web.base.dashboard_limits``.
 Limit, remaining calls and reset of one response come from one count, so that they never contradict
 each other.
 """
@@ -19,8 +19,8 @@ from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage, Storage
 from redis.exceptions import RedisError
 
-from app import redis_client
 from app.errors import ApplicationError
+from app.jobs import redis
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class CountingStorage(Storage):
 
     def __init__(self, uri: str, wrap_exceptions: bool = False, **_: Any) -> None:
         super().__init__(uri, wrap_exceptions)
-        self._count = redis_client.Script(uri.removeprefix("counting+"), _COUNT)
+        self._count = redis.Script(uri.removeprefix("counting+"), _COUNT)
         self._own = MemoryStorage()
         self._failed_at = -RETRY_SECONDS
 

@@ -2,9 +2,10 @@
 
 import gc
 
-from app import db, logs, queue, settings
-from app.checks.answers import Door
-from app.network.resolver import Network
+from app import db, logs, settings
+from app.jobs import queue
+from app.network.dns.resolver import Network
+from app.ports.dns import Door
 from app.settings import Settings
 
 _door: Door | None = None

@@ -24,12 +24,14 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import text
 
-from app import db, queue, runtime, settings
-from app.insight.periods import Window
+from app import db, runtime, settings
+from app.analysis.mail.periods import Window
+from app.jobs import queue
 from app.protocols.dmarc import Policy
-from app.services import analytics, mail_sources, policy_change, tls_sessions
-from app.services.analytics import Question
-from app.services.policy_change import Trial
+from app.services.analytics import dmarc as analytics_dmarc
+from app.services.analytics import policy, sources, tls
+from app.services.analytics.dmarc import Question
+from app.services.analytics.policy import Trial
 from app.settings import Settings
 from bench import intake_cost, reports_made, tls_made
 from bench.reports_made import LARGEST, ORDINARY
@@ -63,20 +65,20 @@ def calls(place: Place, domain: str, days: int) -> dict[str, Callable[[], object
     account_id = place.account_id
     trial = Trial(p=Policy.REJECT, adkim="s")
 
-    def dmarc(by: analytics.GroupBy | None) -> Callable[[], object]:
+    def dmarc(by: analytics_dmarc.GroupBy | None) -> Callable[[], object]:
         question = Question(domain, start, END, group_by=by)
-        return lambda: analytics.dmarc(account_id, question)
+        return lambda: analytics_dmarc.dmarc(account_id, question)
 
     asked = {
         "dmarc": dmarc(None),
         "dmarc by reporter": dmarc("reporter"),
         "dmarc by headerFrom": dmarc("headerFrom"),
         "dmarc by source": dmarc("source"),
-        "sources": lambda: mail_sources.search(account_id, domain, window),
-        "reporters": lambda: mail_sources.coverage(account_id, domain, window),
-        "readiness": lambda: policy_change.may_raise(account_id, domain, window),
-        "simulate": lambda: policy_change.try_out(account_id, domain, window, trial),
-        "tls-rpt": lambda: tls_sessions.tls(account_id, domain, window, "day", analytics.UTC),
+        "sources": lambda: sources.search(account_id, domain, window),
+        "reporters": lambda: sources.coverage(account_id, domain, window),
+        "readiness": lambda: policy.may_raise(account_id, domain, window),
+        "simulate": lambda: policy.try_out(account_id, domain, window, trial),
+        "tls-rpt": lambda: tls.tls(account_id, domain, window, "day", analytics_dmarc.UTC),
     }
     anew = {f"{name}, anew": _anew(call) for name, call in asked.items()}
     raw = {"raw: series + sources": lambda: _raw(place.domains[domain], start)}
@@ -87,8 +89,8 @@ def _anew(call: Callable[[], object]) -> Callable[[], object]:
     """As for the first time: what is asked again in the same window is kept meanwhile."""
 
     def first() -> object:
-        analytics._kept.clear()
-        mail_sources._kept.clear()
+        analytics_dmarc._kept.clear()
+        sources._kept.clear()
         return call()
 
     return first

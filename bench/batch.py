@@ -16,10 +16,13 @@ from uuid import UUID
 from redis import Redis
 from rq import Worker
 
-from app import queue, runtime
+from app import runtime
 from app.checks import CHECKS
-from app.services import accounts, domains, scans
-from app.services.scans import Selection
+from app.jobs import queue
+from app.services.accounts import accounts
+from app.services.domains import domains
+from app.services.scans import scans
+from app.services.scans.scans import Selection
 from app.settings import Settings
 from bench import answerer, backends, scan
 

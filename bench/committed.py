@@ -15,11 +15,13 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
-from app import queue
 from app import settings as app_settings
 from app.db import bind, connect, insert_many, transaction
+from app.jobs import queue
 from app.models import DmarcRecord
-from app.services import counting, intakes, reading
+from app.services.analytics import rollup_queue
+from app.services.ingest import files as ingest_files
+from app.services.ingest import processor
 from app.settings import Settings
 from bench import backends, reports
 from tests.factories import make_account, make_domain
@@ -56,7 +58,7 @@ def _measure(kind: str, url: str, files: int, records: int) -> None:
     account_id = make_account().id
     make_domain(account_id, "shop.example")
     _read(account_id, [reports.gz(reports.xml(SMALL, 0))])  # everything is loaded now
-    counting.count_waiting()
+    rollup_queue.count_waiting()
     small = [reports.gz(reports.xml(SMALL, number)) for number in range(1, files + 1)]
     large = [reports.gz(reports.xml(records, 0x7FFF))]
     for name, raws, count, what in (
@@ -64,7 +66,7 @@ def _measure(kind: str, url: str, files: int, records: int) -> None:
         (f"{kind}: {records} records", large, records, "records"),
     ):
         _say(name, _read(account_id, raws), count, what)
-        _say(f"{name}, counted afterwards", _timed(counting.count_waiting), count, what)
+        _say(f"{name}, counted afterwards", _timed(rollup_queue.count_waiting), count, what)
     _say(f"{kind}: the rows alone", _insert(records), records, "rows")
     engine.dispose()
 
@@ -72,9 +74,9 @@ def _measure(kind: str, url: str, files: int, records: int) -> None:
 def _read(account_id: UUID, files: list[bytes]) -> tuple[float, float]:
     """(wall, CPU) from kept files to committed rows."""
     for raw in files:
-        intakes.take_in(account_id, raw, way="http")
-    took = _timed(lambda: reading.run([]))
-    assert {row.state for row in intakes.counts(account_id)} == {"parsed"}
+        ingest_files.take_in(account_id, raw, way="http")
+    took = _timed(lambda: processor.run([]))
+    assert {row.state for row in ingest_files.counts(account_id)} == {"parsed"}
     return took
 
 

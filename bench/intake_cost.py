@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from app.services import counting, intakes, reading
+from app.services.analytics import rollup_queue
+from app.services.ingest import files, processor
 from tests.documents import RECORD, REPORT, YESTERDAY
 
 REPORTS, RECORDS, ROUNDS = 25, 100, 8
@@ -22,9 +23,9 @@ def measure(account_id: UUID) -> bool:
         waiting = [_take_in(account_id, number * REPORTS + i) for i in range(REPORTS)]
         with _counting(is_counted):
             started = time.perf_counter()
-            reading.run(waiting)
+            processor.run(waiting)
             read = time.perf_counter()
-        counting.count_waiting()
+        rollup_queue.count_waiting()
         counted = time.perf_counter()
         if number > 1:
             taken[is_counted].append((read - started) * 1000 / REPORTS)
@@ -54,16 +55,16 @@ def _take_in(account_id: UUID, number: int) -> UUID:
         org=f"r{number % 15}.example", report_id=f"b{number}", begin=begin, end=begin + 86_399,
         domain=domain, records=records,
     )  # fmt: skip
-    return intakes.take_in(account_id, text.encode(), way="http").intake.id
+    return files.take_in(account_id, text.encode(), way="http").intake.id
 
 
 @contextmanager
 def _counting(is_counted: bool) -> Iterator[None]:
     """With ``is_counted`` as it is; else reports are stored and not added up."""
-    later = counting.later
+    later = rollup_queue.later
     if not is_counted:
-        counting.later = lambda *_: None
+        rollup_queue.later = lambda *_: None
     try:
         yield
     finally:
-        counting.later = later
+        rollup_queue.later = later

@@ -20,12 +20,12 @@ from alembic.config import Config
 from sqlalchemy import insert, text
 
 from app import ids
+from app.analysis.mail.identities import Identity
+from app.analysis.mail.periods import WEEK, hour_of
 from app.db import transaction
-from app.insight.identities import Identity
-from app.insight.periods import WEEK, hour_of
 from app.models import Account, DmarcFlow, DmarcIdentity, Domain, DomainState, SenderHost
-from app.services import analytics
-from app.services.analytics import Question
+from app.services.analytics import dmarc
+from app.services.analytics.dmarc import Question
 from devtools import ROOT
 
 LARGEST, ORDINARY = "largest.test", "ordinary.test"
@@ -327,7 +327,7 @@ def _check(account_id: UUID, made: list[Plan], end: datetime) -> None:
     """The roll-ups say what the raw rows say."""
     for plan in made[:2]:
         start = datetime.fromtimestamp(end.timestamp() - 30 * 86_400, end.tzinfo)
-        answer = analytics.dmarc(account_id, Question(plan.name, start, end, group_by="source"))
+        answer = dmarc.dmarc(account_id, Question(plan.name, start, end, group_by="source"))
         with transaction(readonly=True) as session:
             is_sqlite = session.get_bind().dialect.name == "sqlite"
             ends = [

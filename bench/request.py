@@ -23,7 +23,9 @@ from pathlib import Path
 
 from app import runtime
 from app.models.keys import Scope
-from app.services import accounts, domains, keys
+from app.services.accounts import accounts
+from app.services.api_keys import api_keys
+from app.services.domains import domains
 from app.settings import Settings
 from bench import backends
 from devtools.processes import free_port
@@ -145,7 +147,7 @@ def _token(variables: dict[str, str]) -> str:
     account_id = accounts.create("bench").id
     for number in range(DOMAINS):
         domains.create(account_id, domains.NewDomain(f"d{number}.example"), actor=ACTOR)
-    return keys.issue(account_id, keys.NewKey("bench", tuple(Scope)), actor=ACTOR)[1]
+    return api_keys.issue(account_id, api_keys.NewKey("bench", tuple(Scope)), actor=ACTOR)[1]
 
 
 def main() -> None:

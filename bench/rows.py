@@ -17,8 +17,10 @@ from sqlalchemy import func, select
 from app import runtime
 from app.db import transaction
 from app.models import DmarcRecord
-from app.services import accounts, domains, intakes, reading
-from app.services.domains import NewDomain
+from app.services.accounts import accounts
+from app.services.domains import domains
+from app.services.domains.domains import NewDomain
+from app.services.ingest import files, processor
 from app.settings import Settings, database_url
 from bench import peers, reports
 from bench.intake import parsedmarc, write
@@ -57,8 +59,8 @@ def ours(raw: bytes) -> float:
     account = accounts.create("bench", actor="user:bench")
     domains.create(account.id, NewDomain(DOMAIN), actor="user:bench")
     started = time.process_time()
-    taken = intakes.take_in(account.id, raw, way="cli")
-    reading.run([taken.intake.id])
+    taken = files.take_in(account.id, raw, way="cli")
+    processor.run([taken.intake.id])
     seconds = time.process_time() - started
     with transaction(readonly=True) as session:
         count = session.scalar(select(func.count()).select_from(DmarcRecord)) or 0

@@ -18,10 +18,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.checks import CHECKS
-from app.checks.answers import Answer, Answers, OpenAnswers, Page, Request, Undetermined
-from app.checks.contract import Check, Subject, Verdict
-from app.checks.examine import Examination, examine
-from app.network.resolver import Network
+from app.checks.engine.runner import Examination, examine
+from app.checks.engine.types import Check, Subject, Verdict
+from app.network.dns.resolver import Network
+from app.ports.dns import Answer, Answers, OpenAnswers, Page, Request, Undetermined
 from app.protocols.names import DomainName
 from app.settings import Settings
 from bench import answerer, peers

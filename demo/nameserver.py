@@ -24,7 +24,7 @@ from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from demo.background import Background, cancel_all
-from demo.manners import Fault, Manners, Slow, Trouble
+from demo.fault_injection import Fault, Manners, Slow, Trouble
 from demo.zonefiles import Zones
 
 UDP_WITHOUT_EDNS = 512

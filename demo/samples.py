@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from demo import manners, policies
+from demo import fault_injection, policies
 
 ZONES = Path(__file__).parent / "zones"
 POLICIES = Path(__file__).parent / "policies"
 
-# app/services/demo.py adds these; the other zones are what they refer to.
+# app/services/domains/demo.py adds these; the other zones are what they refer to.
 DOMAINS = (
     "perfect.example",
     "hosted.example",
@@ -31,12 +31,12 @@ DOMAINS = (
     "huge.test",
 )
 
-MANNERS = manners.Manners(
+MANNERS = fault_injection.Manners(
     signed=frozenset({".", "example", "test", "perfect.example"}),
     bogus=frozenset({"bogus.test"}),
     faults={
-        "silent.example": manners.Trouble.TIMEOUT,
-        ("halting.example", "TXT"): manners.Trouble.SERVFAIL,
+        "silent.example": fault_injection.Trouble.TIMEOUT,
+        ("halting.example", "TXT"): fault_injection.Trouble.SERVFAIL,
     },
 )
 POLICY_FAULTS = {

@@ -21,8 +21,9 @@ from psycopg import sql
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import OperationalError
 
-from app import db, models, queue
+from app import db, models
 from app import settings as app_settings
+from app.jobs import queue
 from app.settings import Settings
 from tests import servers
 

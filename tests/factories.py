@@ -12,7 +12,10 @@ from sqlalchemy.engine import Engine
 from app import create_app, db
 from app.models import Account, ApiKey, ChannelRecipient, Domain, Scan
 from app.models.keys import Scope
-from app.services import accounts, domains, keys, scans
+from app.services.accounts import accounts
+from app.services.api_keys import api_keys
+from app.services.domains import domains
+from app.services.scans import scans
 from app.settings import Settings
 from tests.zones import Zone, ZoneDoor
 
@@ -36,7 +39,7 @@ def make_key(
     account_id: UUID, scopes: Sequence[Scope] = tuple(Scope), **options: Any
 ) -> tuple[ApiKey, str]:
     """A key with every scope, and the token."""
-    return keys.issue(account_id, keys.NewKey("test", scopes, **options), actor=ACTOR)
+    return api_keys.issue(account_id, api_keys.NewKey("test", scopes, **options), actor=ACTOR)
 
 
 def make_domain(account_id: UUID, name: str | None = None, **options: Any) -> Domain:

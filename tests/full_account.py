@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from app.analysis.mail.periods import Window, hour_of
 from app.db import now, transaction
-from app.insight.periods import Window, hour_of
+from app.mailboxes.imap import Account as MailboxAccess
 from app.models import (
     Account,
     DkimKey,
@@ -22,33 +23,19 @@ from app.models import (
     SignInNetwork,
     User,
 )
-from app.services import (
-    account_limits,
-    account_rows,
-    accounts,
-    alerts,
-    channels,
-    counting,
-    emails,
-    feed,
-    ingest_tokens,
-    intakes,
-    invitations,
-    mail_sources,
-    mailboxes,
-    reading,
-    refusals,
-    report_alerts,
-    reverse_dns,
-    scanning,
-    scans,
-    sessions,
-    upload_tokens,
-)
-from app.services.alerts import AlertChange, AlertFilter
-from app.services.scans import Selection
-from app.services.sessions import Visitor
-from app.sources.mailbox import Account as MailboxAccess
+from app.services.accounts import accounts, invitations, sessions
+from app.services.accounts.sessions import Visitor
+from app.services.alerts import alerts
+from app.services.alerts.alerts import AlertChange, AlertFilter
+from app.services.analytics import rollup_queue, sender_hosts, sources
+from app.services.api_keys import account_limits, upload_tokens
+from app.services.core import account_rows, emails, refusals
+from app.services.ingest import files as ingest_files
+from app.services.ingest import mailboxes, processor, tokens
+from app.services.monitoring import report_monitor
+from app.services.notifications import channels, feed
+from app.services.scans import runner, scans
+from app.services.scans.scans import Selection
 from tests.documents import dmarc_xml, failure_mail, record, tls_json
 from tests.factories import make_account, make_domain, make_key
 from tests.zones import Zone, ZoneDoor
@@ -139,7 +126,7 @@ def _scan(full: FullAccount, actor: str) -> None:
     """Two scans between which a record changed, and one that waits in a batch."""
     for policy in ("reject", "none"):
         asked = scans.trigger(full.account.id, full.domain, actor=actor, trigger="dashboard").scan
-        assert scanning.run([asked.id], ZoneDoor(_zone(full.domain, policy))) == 1
+        assert runner.run([asked.id], ZoneDoor(_zone(full.domain, policy))) == 1
     scans.trigger_many(full.account.id, Selection(all=True), actor=actor)
 
 
@@ -155,20 +142,20 @@ def _receive(full: FullAccount) -> None:
         (b"not a report", f"receiver.test!{full.domain}!3!4.xml.gz"),
     )
     for raw, file_name in files:
-        intakes.take_in(full.account.id, raw, way="upload", file_name=file_name)
-    reading.run([])
-    counting.count_waiting()
-    report_alerts.ring_if_due()
-    reverse_dns.ring_if_due()
-    reverse_dns.look_up(ZoneDoor(_zone(full.domain, "none")))
-    found = mail_sources.search(full.account.id, full.domain, _window()).sources
-    mail_sources.decide(
+        ingest_files.take_in(full.account.id, raw, way="upload", file_name=file_name)
+    processor.run([])
+    rollup_queue.count_waiting()
+    report_monitor.ring_if_due()
+    sender_hosts.ring_if_due()
+    sender_hosts.look_up(ZoneDoor(_zone(full.domain, "none")))
+    found = sources.search(full.account.id, full.domain, _window()).sources
+    sources.decide(
         full.account.id, full.domain, found[0].key, "approved",
         note=f"{full.person.email} knows it", actor=f"user:{full.person.email}",
     )  # fmt: skip
     late = dmarc_xml(full.domain, "late", records=[record(f"sub.{full.domain}")])
-    intakes.take_in(full.account.id, late, way="upload")
-    reading.run([])
+    ingest_files.take_in(full.account.id, late, way="upload")
+    processor.run([])
 
 
 def _people(full: FullAccount) -> None:
@@ -208,7 +195,7 @@ def _channels(full: FullAccount, actor: str) -> None:
     feed.spread_all()
     access = MailboxAccess("imap.reports.test", 993, "reports", "secret password")
     mailboxes.add(full.account.id, access, actor=actor)
-    ingest_tokens.create(full.account.id, actor=actor)
+    tokens.create(full.account.id, actor=actor)
     upload_tokens.issue(full.account.id, "pipeline", actor=actor)
 
 

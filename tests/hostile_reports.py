@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 
-from app.protocols.report_limits import KIB, MIB
+from app.protocols.report_formats.limits import KIB, MIB
 
 RECORD = (
     b"<record><row><source_ip>192.0.2.1</source_ip><count>1</count><policy_evaluated>"

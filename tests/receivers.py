@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 import trustme
 
-from app.checks.answers import Answer, Answers, Door, OpenAnswers, Page, Request, T
-from app.network.egress import Egress
+from app.network.http.egress import Egress
+from app.ports.dns import Answer, Answers, Door, OpenAnswers, Page, Request, T
 from tests.zones import Zone
 
 HOST = "hooks.receiver.test"

@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from app import ids
+from app.analysis.mail import periods
 from app.db import transaction
-from app.insight import periods
 from app.models import DmarcRecord, DmarcReport, Domain, TlsPolicy, TlsReport
-from app.protocols.dmarc_report import DkimResult, Record, SpfResult
-from app.services import counting
+from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
+from app.services.analytics import rollup_queue
 
 DAY = timedelta(days=1)
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -77,9 +77,9 @@ def store(domain: Domain, report: Report, *, is_waiting: bool = False) -> UUID:
             for position, row in enumerate(report.rows)
         )  # fmt: skip
         noted = {"id": stored.id, "domain_id": domain.id, "records": len(report.rows)}
-        counting.later(session, [noted])
+        rollup_queue.later(session, [noted])
     if not is_waiting:
-        counting.count_of(domain.id)
+        rollup_queue.count_of(domain.id)
     return stored.id
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from app.api.runbooks import runbooks
+from app.api.docs.runbooks import runbooks
 from app.checks import CHECKS
 from app.rules import TYPES
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from app.analysis.scan import score
 from app.checks import CHECKS
-from app.checks.contract import Check, Severity, Usage, Verdict
-from app.insight import score
+from app.checks.engine.types import Check, Severity, Usage, Verdict
 
 TEXT = (Path(__file__).parents[1] / "docs" / "checks.md").read_text()
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))

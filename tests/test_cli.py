@@ -7,7 +7,8 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy.engine import Engine
 
-from app.services import feed, keys
+from app.services.api_keys import api_keys
+from app.services.notifications import feed
 from app.settings import Settings
 from tests.factories import make_app
 
@@ -37,7 +38,7 @@ def test_a_key_is_made_listed_rotated_and_revoked(app: Flask) -> None:
         *("--scope", "domains:read", "--scope", "scans:trigger", "--expires", "2100-01-31"),
     )  # fmt: skip
     token = token_in(made)
-    caller = keys.resolve(token, "192.0.2.1")
+    caller = api_keys.resolve(token, "192.0.2.1")
     assert caller is not None
     assert caller.scopes == {"domains:read", "scans:trigger"}
     listed = run(app, "keys", "list", "--account", "Acme")
@@ -46,15 +47,15 @@ def test_a_key_is_made_listed_rotated_and_revoked(app: Flask) -> None:
     assert token not in listed
     second = token_in(run(app, "keys", "rotate", "--account", "Acme", "--grace", "24h", token))
     assert second != token
-    assert keys.resolve(second, "192.0.2.1") is not None
+    assert api_keys.resolve(second, "192.0.2.1") is not None
     run(app, "keys", "revoke", "--account", "Acme", token)
-    assert keys.resolve(token, "192.0.2.1") is None
-    assert keys.resolve(second, "192.0.2.1") is not None
+    assert api_keys.resolve(token, "192.0.2.1") is None
+    assert api_keys.resolve(second, "192.0.2.1") is not None
 
 
 def test_the_first_start_prints_a_key_once(app: Flask) -> None:
     token = token_in(run(app, "setup"))
-    caller = keys.resolve(token, "192.0.2.1")
+    caller = api_keys.resolve(token, "192.0.2.1")
     assert caller is not None
     assert len(caller.scopes) == 6
     assert run(app, "setup") == ""

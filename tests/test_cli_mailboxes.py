@@ -11,8 +11,9 @@ import trustme
 from sqlalchemy.engine import Engine
 
 from app import ids
-from app.services import accounts, intakes, reading
-from app.services.intakes import IntakeFilter
+from app.services.accounts import accounts
+from app.services.ingest import files, processor
+from app.services.ingest.files import IntakeFilter
 from app.settings import Settings
 from tests import imap
 from tests.documents import dmarc_xml
@@ -107,8 +108,8 @@ def test_results_count_in_a_mailbox_behind_the_server_that_the_operator_names(
     make_domain(accounts.find("Acme").id, "acme.test")
     with imap_server(tmp_path, monkeypatch, RESULTS + MAIL) as number:
         run("pull", add(run, number, *more))
-    reading.run([])
-    [row], _ = intakes.search(accounts.find("Acme").id, IntakeFilter()).page(None, 9)
+    processor.run([])
+    [row], _ = files.search(accounts.find("Acme").id, IntakeFilter()).page(None, 9)
     assert (row.state, row.provenance) == ("parsed", provenance)
 
 

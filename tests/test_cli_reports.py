@@ -14,11 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.engine import Engine
 
 from app.db import transaction
+from app.mailboxes import files
 from app.models import AuditEvent
-from app.services import ingest_tokens, intakes, reading
-from app.services.intakes import IntakeFilter
+from app.services.ingest import files as ingest_files
+from app.services.ingest import processor, tokens
+from app.services.ingest.files import IntakeFilter
 from app.settings import Settings
-from app.sources import files
 from tests.documents import dmarc_xml, mailed, record, tls_json
 from tests.factories import make_account, make_app, make_domain
 
@@ -52,12 +53,12 @@ def token_in(output: str) -> str:
 
 def test_an_address_is_made_rotated_and_revoked(run: Run, account_id: UUID) -> None:
     first = token_in(run("ingest-tokens", "create", "--account", "Acme"))
-    assert ingest_tokens.resolve(first) is not None
+    assert tokens.resolve(first) is not None
     second = token_in(run("ingest-tokens", "rotate", "--account", "Acme", "--overlap", "7d", first))
-    assert ingest_tokens.resolve(first) is not None
-    assert ingest_tokens.resolve(second) is not None
+    assert tokens.resolve(first) is not None
+    assert tokens.resolve(second) is not None
     run("ingest-tokens", "revoke", "--account", "Acme", first)
-    assert ingest_tokens.resolve(first) is None
+    assert tokens.resolve(first) is None
     listed = run("ingest-tokens", "list", "--account", "Acme")
     assert (listed.count("active"), listed.count("revoked")) == (1, 1)
     with transaction(readonly=True) as session:
@@ -75,7 +76,7 @@ def test_another_accounts_address_is_unknown(run: Run, account_id: UUID, command
     make_account("Other")
     token = token_in(run("ingest-tokens", "create", "--account", "Other"))
     assert "no such thing" in run("ingest-tokens", command, "--account", "Acme", token, status=1)
-    assert ingest_tokens.resolve(token) is not None
+    assert tokens.resolve(token) is not None
 
 
 def test_what_has_ended_or_would_overlap_too_long_is_not_rotated(
@@ -109,8 +110,8 @@ def test_files_folders_mbox_and_maildir_are_taken_in(
     some_files(tmp_path)
     said = run("ingest", "--account", "Acme", tmp_path, tmp_path / "one.xml")
     assert "5 taken in, 1 known already, 0 not readable" in said
-    reading.run([])
-    rows, _ = intakes.search(account_id, IntakeFilter()).page(None, 100)
+    processor.run([])
+    rows, _ = ingest_files.search(account_id, IntakeFilter()).page(None, 100)
     assert {(row.state, row.way) for row in rows} == {("parsed", "cli")}
     assert {"one.xml", "two.json", "box #1", "box #2"} < {row.file_name for row in rows}
 
@@ -161,7 +162,7 @@ def test_what_became_of_files_is_listed_counted_and_tried_again(
     (tmp_path / "a.xml").write_bytes(dmarc_xml("other.test"))
     (tmp_path / "b.txt").write_bytes(b"hello")
     run("ingest", "--account", "Acme", tmp_path)
-    reading.run([])
+    processor.run([])
     listed = run("intake", "list", "--account", "Acme", "--state", "unattributed")
     assert "no_verified_domain  other.test  a.xml" in listed
     assert "b.txt" not in listed
@@ -183,19 +184,19 @@ def test_the_first_start_prints_both_addresses(run: Run) -> None:
     said = run("setup")
     token = token_in(said)
     assert f"/ingest/{token}/tls-rpt" in said
-    assert ingest_tokens.resolve(token) is not None
+    assert tokens.resolve(token) is not None
 
 
 def test_a_conflict_is_decided(run: Run, account_id: UUID) -> None:
     for count in (50, 70):
         raw = dmarc_xml(records=[record(count=count)])
-        intakes.take_in(account_id, raw, way="cli", file_name=f"{count}.xml")
-    reading.run([])
+        ingest_files.take_in(account_id, raw, way="cli", file_name=f"{count}.xml")
+    processor.run([])
     found = re.search(r"int_\w+", run("intake", "list", "--account", "Acme", "--state", "conflict"))
     assert found is not None
     run("intake", "use", "--account", "Acme", found[0])
     run("intake", "use", "--account", "Acme", found[0], status=1)
     run("intake", "use", "--account", "Acme", "int_x", status=1)
-    reading.run([])
+    processor.run([])
     listed = run("intake", "list", "--account", "Acme", "--state", "conflict")
     assert "50.xml" in listed

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.engine import Engine
 
-from app.services import upload_tokens
+from app.services.api_keys import upload_tokens
 from app.settings import Settings
 from tests.factories import make_account, make_app
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app import queue
-from app.api.contract import CONTRACTS
+from app.api.http.endpoint import CONTRACTS
 from app.checks import CHECKS
+from app.jobs import queue
 from app.rules import RULES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,32 +20,32 @@ FOLDERS = ("app", "worker", "migrations", "tests", "devtools", "demo", "bench")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "app.protocols": ("app.protocols",),
     # Which names are a well-known service's is one table, for what DNS says and what reports say.
-    "app.checks": ("app.checks", "app.protocols", "app.insight.known_senders"),
+    "app.checks": ("app.checks", "app.protocols", "app.catalog.senders"),
     # Rules on reports judge what insight makes of them.
-    "app.rules": ("app.rules", "app.checks", "app.insight", "app.protocols"),
-    "app.insight": ("app.insight", "app.checks", "app.protocols"),
+    "app.rules": ("app.rules", "app.checks", "app.analysis", "app.protocols"),
+    "app.analysis": ("app.analysis", "app.checks", "app.protocols"),
     "app.channels": (
-        *("app.channels", "app.checks.answers", "app.protocols", "app.network.egress"),
-        "app.network.special_addresses",
+        *("app.channels", "app.ports.dns", "app.protocols", "app.network.http.egress"),
+        "app.network.http.special_addresses",
     ),
     "app.models": (
-        *("app.models", "app.db", "app.ids", "app.checks.contract", "app.rules.contract"),
+        *("app.models", "app.db", "app.ids", "app.checks.engine.types", "app.rules.engine.types"),
         "app.protocols",
     ),
     "app.services": (
-        *("app.services", "app.models", "app.rules", "app.checks", "app.insight"),
-        *("app.protocols", "app.db", "app.ids", "app.errors", "app.queue", "app.settings"),
+        *("app.services", "app.models", "app.rules", "app.checks", "app.analysis"),
+        *("app.protocols", "app.db", "app.ids", "app.errors", "app.jobs.queue", "app.settings"),
         "app.keyring",
-        *("app.channels", "app.sources", "app.processes", "app.db_questions"),
+        *("app.channels", "app.mailboxes", "app.processes", "app.db.prepared"),
     ),
-    "app.db": ("app.errors", "app.db_errors"),
-    "app.db_errors": (),
+    "app.db": ("app.errors", "app.db.errors"),
+    "app.db.errors": (),
     "app.keyring": ("app.settings",),
-    "app.db_questions": ("app.db",),
-    "app.queue": ("app.redis_client",),
-    "app.redis_client": (),
-    "app.rate_limiter": ("app.errors", "app.redis_client"),
-    "app.concurrency": ("app.errors", "app.redis_client"),
+    "app.db.prepared": ("app.db",),
+    "app.jobs.queue": ("app.jobs.redis",),
+    "app.jobs.redis": (),
+    "app.rate_limiter": ("app.errors", "app.jobs.redis"),
+    "app.concurrency": ("app.errors", "app.jobs.redis"),
     "app.errors": (),
     "app.ids": (),
     "app.processes": (),
@@ -54,37 +54,44 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.settings": ("app.listen_address", "app.setting_values"),
     "app.listen_address": (),
     "app.setting_values": (),
-    "app.network": ("app.network", "app.checks.answers", "app.protocols", "app.settings"),
-    "app.runtime": ("app.db", "app.queue", "app.logs", "app.network", "app.settings", "app.checks"),
+    "app.network": ("app.network", "app.ports.dns", "app.protocols", "app.settings"),
+    "app.runtime": (
+        "app.db",
+        "app.jobs.queue",
+        "app.logs",
+        "app.network",
+        "app.settings",
+        "app.checks",
+    ),
     "app.api": (
         *("app.api", "app.services", "app.models", "app.errors", "app.protocols"),
-        *("app.checks", "app.insight", "app.ids", "app.settings", "app.db", "app.queue"),
-        *("app.redis_client", "app.rate_limiter", "app.concurrency", "app.keyring"),
+        *("app.checks", "app.analysis", "app.ids", "app.settings", "app.db", "app.jobs.queue"),
+        *("app.jobs.redis", "app.rate_limiter", "app.concurrency", "app.keyring"),
     ),
     "app.web": (
         "app.keyring",
         *("app.web", "app.services", "app.models", "app.errors", "app.protocols"),
-        *("app.checks", "app.insight", "app.ids", "app.settings", "app.db", "app.redis_client"),
+        *("app.checks", "app.analysis", "app.ids", "app.settings", "app.db", "app.jobs.redis"),
         *("app.rate_limiter", "app.concurrency"),
     ),
     "app.web_server": ("app.web_server",),
-    "app.sources": ("app.sources", "app.protocols"),
+    "app.mailboxes": ("app.mailboxes", "app.protocols"),
     "app.cli": (
         *(
             "app.cli",
-            "app.checks.contract",
+            "app.checks.engine.types",
             "app.services",
             "app.models",
             "app.errors",
             "app.ids",
             "app.settings",
         ),
-        "app.sources",
+        "app.mailboxes",
     ),
     "worker": (
-        *("worker", "app.services", "app.queue", "app.runtime", "app.settings", "app.logs"),
+        *("worker", "app.services", "app.jobs.queue", "app.runtime", "app.settings", "app.logs"),
         "app.listen_address",
-        *("app.errors", "app.interpreter", "app.protocols.report_limits"),
+        *("app.errors", "app.interpreter", "app.protocols.report_formats.limits"),
     ),
 }
 THIRD_PARTY = {  # which may import each of these
@@ -92,26 +99,26 @@ THIRD_PARTY = {  # which may import each of these
     "flask_limiter": ("app.rate_limiter",),
     "pydantic": ("app.api",),
     "sqlalchemy": (
-        *("app.db", "app.db_errors", "app.db_questions", "app.models", "app.services"),
+        *("app.db", "app.db.errors", "app.db.prepared", "app.models", "app.services"),
         "app.settings",
     ),
-    "rq": ("app.queue", "worker"),
+    "rq": ("app.jobs.queue", "worker"),
     "redis": (
-        *("app.redis_client", "app.queue", "app.rate_limiter", "app.concurrency"),
-        *("app.api.report_limit", "app.web.login_throttle", "worker"),
+        *("app.jobs.redis", "app.jobs.queue", "app.rate_limiter", "app.concurrency"),
+        *("app.api.v1.token_leaks.report_limit", "app.web.base.login_throttle", "worker"),
     ),
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),
-    "aiosmtpd": ("worker.lmtp",),
-    "dkim": ("app.protocols.dkim_verification",),
-    "maxminddb": ("app.services.reverse_dns",),
+    "aiosmtpd": ("worker.smtp_receiver",),
+    "dkim": ("app.protocols.dkim.verification",),
+    "maxminddb": ("app.services.analytics.sender_hosts",),
     "cryptography": (
-        *("app.keyring", "app.services.sealing", "app.services.secret_scanning"),
-        "app.protocols.mark_certificates",
+        *("app.keyring", "app.services.core.encryption", "app.services.monitoring.secret_scanning"),
+        "app.protocols.bimi.mark_certificates",
     ),
-    "argon2": ("app.services.passwords",),
-    "segno": ("app.web.security",),
+    "argon2": ("app.services.accounts.passwords",),
+    "segno": ("app.web.views.security",),
     "gunicorn": ("app.web_server",),
 }
 
@@ -123,8 +130,8 @@ UNWRAPPING = (  # what a stranger's octet can make large, and where it may be us
 )
 # The export of an account only writes an archive.
 UNWRAPPERS = (
-    *("app.protocols.envelopes", "app.protocols.bimi_logo"),
-    "app.services.account_export",
+    *("app.protocols.report_formats.unwrap", "app.protocols.bimi.logo"),
+    "app.services.accounts.export",
 )
 
 
@@ -200,12 +207,12 @@ def test_only_a_few_places_catch_everything() -> None:
     }
     assert places <= {
         "app.web_server.worker",
-        "app.checks.contract",
-        "app.services.counting",
-        "app.services.settling",
-        "app.services.reading",
+        "app.checks.engine.types",
+        "app.services.analytics.rollup_queue",
+        "app.services.scans.results",
+        "app.services.ingest.processor",
         "worker.clock",
-        "app.services.sending",
+        "app.services.notifications.senders",
     }
 
 

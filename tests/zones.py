@@ -23,7 +23,7 @@ from typing import Any
 
 import dns.zone
 
-from app.checks.answers import (
+from app.ports.dns import (
     Answer,
     Answers,
     Caa,

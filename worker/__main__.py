@@ -17,9 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 
-from app import interpreter, queue, runtime
+from app import interpreter, runtime
+from app.jobs import queue
 from app.settings import BadSettings, Settings
-from worker import lmtp, process, stopping
+from worker import rq_worker, shutdown, smtp_receiver
 
 LMTP = "lmtp"
 LOOK_SECONDS = 0.1
@@ -57,7 +58,7 @@ def main(names: list[str]) -> int:
     runtime.start(settings)
     interpreter.warn_if_outdated()
     runtime.spare_the_collector()
-    stopping.listen(signal.SIGTERM, signal.SIGINT)
+    shutdown.listen(signal.SIGTERM, signal.SIGINT)
     children = {name: _start(name) for name in names or queue.QUEUES}
     status = _watch(children)
     for child in children.values():
@@ -69,12 +70,12 @@ def main(names: list[str]) -> int:
 
 def _watch(children: dict[str, _Child]) -> int:
     """Replace what ends, until a stop is asked for; or the status of one that is not to run."""
-    while not stopping.is_asked():
+    while not shutdown.is_asked():
         time.sleep(LOOK_SECONDS)
         for name, child in children.items():
             if child.process.exitcode == BAD_SETTINGS:
                 return BAD_SETTINGS
-            if child.is_to_be_replaced() and not stopping.is_asked():
+            if child.is_to_be_replaced() and not shutdown.is_asked():
                 children[name] = _start(name)
     return 0
 
@@ -91,7 +92,7 @@ def _run(name: str, parent: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     _end_with_parent(parent)
-    sys.exit(lmtp.main() if name == LMTP else process.main(name))
+    sys.exit(smtp_receiver.main() if name == LMTP else rq_worker.main(name))
 
 
 def _end_with_parent(parent: int) -> None:

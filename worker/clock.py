@@ -12,28 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app import interpreter, runtime
-from app.services import (
-    account_deletion,
-    alerts,
-    channels,
-    counting,
-    cpu_budgets,
-    deliveries,
-    emails,
-    mailboxes,
-    ownership,
-    probing,
-    reading,
-    recipients,
-    report_alerts,
-    retention,
-    reverse_dns,
-    rollups,
-    scanning,
-    watching,
-)
+from app.services.accounts import deletion
+from app.services.alerts import alerts
+from app.services.analytics import rollup_queue, rollups, sender_hosts
+from app.services.core import emails
+from app.services.domains import verification_recheck
+from app.services.ingest import cpu_budgets, mailboxes, processor
+from app.services.monitoring import account_monitor, report_monitor
+from app.services.notifications import channels, dispatcher, recipients
+from app.services.operations import retention
+from app.services.scans import runner, starttls_probes
 from app.settings import BadSettings, Settings
-from worker import stopping
+from worker import shutdown
 
 logger = logging.getLogger("clock")
 
@@ -51,24 +41,24 @@ class Task:
 def tasks(settings: Settings) -> tuple[Task, ...]:
     """The table of the clock."""
     return (
-        Task(settings.sweep_seconds, scanning.requeue_stale),
-        Task(settings.delivery_sweep, deliveries.ring_if_due),
+        Task(settings.sweep_seconds, runner.requeue_stale),
+        Task(settings.delivery_sweep, dispatcher.ring_if_due),
         Task(settings.delivery_sweep, emails.enqueue_if_due),
-        Task(settings.sweep_seconds, reading.requeue_stale),
-        Task(settings.sweep_seconds, counting.ring_if_waiting),
-        Task(30, scanning.start_due),
-        Task(60, reverse_dns.ring_if_due),
-        Task(60, report_alerts.ring_if_due),
-        Task(60, probing.ring_if_due),
+        Task(settings.sweep_seconds, processor.requeue_stale),
+        Task(settings.sweep_seconds, rollup_queue.ring_if_waiting),
+        Task(30, runner.start_due),
+        Task(60, sender_hosts.ring_if_due),
+        Task(60, report_monitor.ring_if_due),
+        Task(60, starttls_probes.ring_if_due),
         Task(30, mailboxes.ring_if_due),
         Task(30, alerts.wake_snoozed),
         Task(3600, channels.disable_unaccepted),
         Task(600, recipients.request_missing),
-        Task(60, watching.watch_accounts),
-        Task(300, watching.remind),
-        Task(300, watching.watch_acceptances),
-        Task(300, ownership.ring_due),
-        Task(60, account_deletion.delete_requested),
+        Task(60, account_monitor.watch_accounts),
+        Task(300, account_monitor.remind),
+        Task(300, account_monitor.watch_acceptances),
+        Task(300, verification_recheck.ring_due),
+        Task(60, deletion.delete_requested),
         Task(600, rollups.close_weeks),
         Task(3600, retention.run),
         Task(600, cpu_budgets.retry_deferred),
@@ -78,7 +68,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
 def run(table: Sequence[Task]) -> None:
     """Call each task when it is due, the first time at once, until a signal comes."""
     due = {index: time.monotonic() for index in range(len(table))}
-    while not stopping.is_asked():
+    while not shutdown.is_asked():
         for index, task in enumerate(table):
             if due[index] <= time.monotonic():
                 due[index] = time.monotonic() + task.seconds
@@ -100,7 +90,7 @@ def main() -> int:
     except BadSettings as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    stopping.listen(signal.SIGTERM, signal.SIGINT)
+    shutdown.listen(signal.SIGTERM, signal.SIGINT)
     runtime.start(settings)
     interpreter.warn_if_outdated()
     run(tasks(settings))

@@ -9,19 +9,14 @@ from uuid import UUID
 
 from app import logs, runtime
 from app.errors import ServiceUnavailable
-from app.services import (
-    counting,
-    deliveries,
-    emails,
-    mailboxes,
-    ownership,
-    probing,
-    reading,
-    report_alerts,
-    reverse_dns,
-    scanning,
-)
-from worker import bounds, stopping
+from app.services.analytics import rollup_queue, sender_hosts
+from app.services.core import emails
+from app.services.domains import verification_recheck
+from app.services.ingest import mailboxes, processor
+from app.services.monitoring import report_monitor
+from app.services.notifications import dispatcher
+from app.services.scans import runner, starttls_probes
+from worker import resource_limits, shutdown
 
 logger = logging.getLogger(__name__)
 
@@ -32,22 +27,22 @@ EMAIL_POLL_SECONDS = 1.0
 def run_scans(scan_ids: list[str]) -> None:
     """Run the scans that are still queued; what a stop leaves unfinished is given back."""
     with logs.fields(scans=scan_ids[:3]):
-        scanning.run(
+        runner.run(
             [UUID(scan_id) for scan_id in scan_ids],
             runtime.door(),
-            is_stopping=stopping.is_asked,
+            is_stopping=shutdown.is_asked,
         )
 
 
 def recheck_ownership(domain_ids: list[str]) -> None:
     """Look for the owners' records of these domains."""
-    ownership.recheck([UUID(domain_id) for domain_id in domain_ids], runtime.door())
+    verification_recheck.recheck([UUID(domain_id) for domain_id in domain_ids], runtime.door())
 
 
 def deliver() -> None:
     """Send what is due; what comes within a moment after it needs no job of its own."""
     with _sending_emails():
-        deliveries.run(runtime.door(), is_stopping=stopping.is_asked, linger=LINGER_SECONDS)
+        dispatcher.run(runtime.door(), is_stopping=shutdown.is_asked, linger=LINGER_SECONDS)
 
 
 @contextmanager
@@ -68,7 +63,7 @@ def _send_emails(is_done: threading.Event) -> None:
     is_last = False
     while True:
         try:
-            emails.send_due(is_stopping=stopping.is_asked)
+            emails.send_due(is_stopping=shutdown.is_asked)
         except ServiceUnavailable:
             logger.warning("emails wait: the database is unavailable")
         if is_last:
@@ -79,35 +74,35 @@ def _send_emails(is_done: threading.Event) -> None:
 def read_intakes(intake_ids: list[str]) -> None:
     """Read these files of reports and whatever else waits, and count what was in them."""
     with logs.fields(intakes=intake_ids[:3]):
-        reading.run(
+        processor.run(
             [UUID(intake_id) for intake_id in intake_ids],
             door=runtime.door(),
-            guard=bounds.one_file,
-            is_stopping=stopping.is_asked,
+            guard=resource_limits.one_file,
+            is_stopping=shutdown.is_asked,
         )
-        counting.count_waiting(is_stopping=stopping.is_asked)
+        rollup_queue.count_waiting(is_stopping=shutdown.is_asked)
 
 
 def look_up_addresses() -> None:
     """Look at the addresses that are due."""
-    reverse_dns.look_up(runtime.door(), is_stopping=stopping.is_asked)
+    sender_hosts.look_up(runtime.door(), is_stopping=shutdown.is_asked)
 
 
 def probe_hosts() -> None:
     """Connect to the mail hosts that are due."""
-    probing.run(runtime.door())
+    starttls_probes.run(runtime.door())
 
 
 def pull_mailbox(mailbox_ids: list[str]) -> None:
     """Take in what waits in a mailbox, and in others that are due."""
     mailboxes.pull_in_turn(
-        [UUID(mailbox_id) for mailbox_id in mailbox_ids], is_stopping=stopping.is_asked
+        [UUID(mailbox_id) for mailbox_id in mailbox_ids], is_stopping=shutdown.is_asked
     )
 
 
 def judge_reports() -> None:
     """Judge the domains that are due by their reports."""
-    report_alerts.judge_due(is_stopping=stopping.is_asked)
+    report_monitor.judge_due(is_stopping=shutdown.is_asked)
 
 
 # What a worker runs; whoever can write to Redis can name nothing else.

@@ -9,7 +9,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from app import settings
-from app.services import ingest_budgets
+from app.services.ingest import budgets
 
 
 class MailRates:
@@ -24,8 +24,8 @@ class MailRates:
     def is_within(self, account_id: UUID, claims: Mapping[str, Any]) -> bool:
         """Count one mail to the account; False if there were too many."""
         current = settings.current()
-        source = ingest_budgets.source_of("mail", claims)
-        if ingest_budgets.is_known(account_id, source):
+        source = budgets.source_of("mail", claims)
+        if budgets.is_known(account_id, source):
             return self._hit(current.ingest_rate_limit, "known", str(account_id))
         narrow = self._hit(current.ingest_source_rate_limit, "source", f"{account_id} {source}")
         return narrow and self._hit(current.ingest_rate_limit, "strangers", str(account_id))

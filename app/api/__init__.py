@@ -2,28 +2,20 @@
 
 from flask import Blueprint, Flask
 
-from app.api import (
-    alerts,
-    analytics,
-    auth,
-    checks,
-    dns,
-    domains,
-    errors,
-    events,
-    health,
-    ingest,
-    limits,
-    me,
-    metrics,
-    records,
-    reports,
-    requests,
-    runbooks,
-    scans,
-    token_leaks,
-    well_known,
-)
+from app.api import health, ingest, metrics, well_known
+from app.api.docs import runbooks
+from app.api.http import auth, errors, rate_limit, requests
+from app.api.v1.alerts import views
+from app.api.v1.analytics import views as analytics_views
+from app.api.v1.checks import views as checks_views
+from app.api.v1.dns import views as dns_views
+from app.api.v1.domains import views as domains_views
+from app.api.v1.events import views as events_views
+from app.api.v1.me import views as me_views
+from app.api.v1.reports import record_views
+from app.api.v1.reports import views as reports_views
+from app.api.v1.scans import views as scans_views
+from app.api.v1.token_leaks import views as token_leaks_views
 from app.settings import Settings
 
 
@@ -32,22 +24,22 @@ def init_app(app: Flask, settings: Settings) -> None:
     requests.init_app(app)
     auth.init_app(app)
     ingest.init_app(app)
-    limits.init_app(app, settings)
-    token_leaks.init_app(app, settings)
+    rate_limit.init_app(app, settings)
+    token_leaks_views.init_app(app, settings)
     v1 = Blueprint("v1", __name__, url_prefix="/v1")
     v1.before_request(auth.authorize)
     resources = (
-        me,
-        checks,
-        domains,
-        dns,
-        scans,
-        alerts,
-        events,
-        reports,
-        records,
-        analytics,
-        token_leaks,
+        me_views,
+        checks_views,
+        domains_views,
+        dns_views,
+        scans_views,
+        views,
+        events_views,
+        reports_views,
+        record_views,
+        analytics_views,
+        token_leaks_views,
     )
     for resource in resources:
         v1.register_blueprint(resource.bp)

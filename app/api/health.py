@@ -3,9 +3,10 @@
 import orjson
 from flask import Blueprint, Response
 
-from app import db, queue
-from app.api.contract import endpoint
+from app import db
+from app.api.http.endpoint import endpoint
 from app.errors import ServiceUnavailable
+from app.jobs import queue
 
 bp = Blueprint("health", __name__)
 

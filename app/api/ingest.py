@@ -13,8 +13,8 @@ from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from app import ids, settings
-from app.api import answers
-from app.api.contract import Shape, endpoint
+from app.api.http import responses
+from app.api.http.endpoint import Shape, endpoint
 from app.errors import (
     ApplicationError,
     InvalidRequest,
@@ -22,10 +22,11 @@ from app.errors import (
     ServiceUnavailable,
     Unauthorized,
 )
-from app.services import ingest_budgets, ingest_tokens, intakes, upload_tokens
-from app.services.ingest_tokens import Sender
-from app.services.intakes import Taken
-from app.services.upload_tokens import Uploader
+from app.services.api_keys import upload_tokens
+from app.services.api_keys.upload_tokens import Uploader
+from app.services.ingest import budgets, files, tokens
+from app.services.ingest.files import Taken
+from app.services.ingest.tokens import Sender
 
 bp = Blueprint("ingest", __name__, url_prefix="/ingest")
 
@@ -58,13 +59,13 @@ def identify() -> None:
     if request.blueprint != "ingest":
         return
     try:
-        g.sender = ingest_tokens.resolve(str((request.view_args or {}).get("token")))
+        g.sender = tokens.resolve(str((request.view_args or {}).get("token")))
         scheme, _, credential = request.headers.get("Authorization", "").partition(" ")
         if g.sender is not None and scheme.lower() == "bearer":
             g.uploader = upload_tokens.authenticate(credential.strip())
         elif g.sender is not None:
-            source = ingest_budgets.source_of("http", {"address": request.remote_addr})
-            g.is_known_source = ingest_budgets.is_known(g.sender.account_id, source)
+            source = budgets.source_of("http", {"address": request.remote_addr})
+            g.is_known_source = budgets.is_known(g.sender.account_id, source)
     except ServiceUnavailable as error:
         g.unresolved = error
 
@@ -138,7 +139,7 @@ def _take(raw: bytes, name: str | None) -> Taken:
     if uploader is not None:
         claims["upload_token"] = uploader.token_id
     way = "upload" if uploader else "http"
-    return intakes.take_in(sender.account_id, raw, way=way, file_name=name, claims=claims)
+    return files.take_in(sender.account_id, raw, way=way, file_name=name, claims=claims)
 
 
 def _body() -> bytes:
@@ -188,4 +189,4 @@ def _answer(taken: list[Taken], status: int) -> Response:
         }
         for one in taken
     ]
-    return answers.one({"intakes": found}, status)
+    return responses.one({"intakes": found}, status)

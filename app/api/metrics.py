@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from flask import Blueprint, Response, request
 
 from app import settings
-from app.api.contract import endpoint
+from app.api.http.endpoint import endpoint
 from app.errors import NotFound
-from app.services import metrics
-from app.services.metrics import Gauge
+from app.services.operations import metrics
+from app.services.operations.metrics import Gauge
 
 bp = Blueprint("metrics", __name__)
 

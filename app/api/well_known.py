@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Blueprint, Response
 
 from app import settings
-from app.api.contract import endpoint
+from app.api.http.endpoint import endpoint
 from app.errors import NotFound
 from app.protocols import timestamps
 

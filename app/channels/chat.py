@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.channels import chat_services, post, words
+from app.channels import chat_services, post, text
 from app.channels.chat_services import Build, ChatMessage, Parts
-from app.channels.contract import BadTarget, Outcome
-from app.channels.words import Event
-from app.checks.answers import Answers, Request
+from app.channels.text import Event
+from app.channels.types import BadTarget, Outcome
+from app.ports.dns import Answers, Request
 
 MAX_URL = 1000
 NOT_ACCEPTED = (
@@ -223,11 +223,11 @@ async def send(answers: Answers, target: ChatTarget, event: Event, *, seconds: f
 
 def message(event: Event) -> ChatMessage:
     """What a service is told about the event."""
-    alert = words.alert_of(event)
+    alert = text.alert_of(event)
     return ChatMessage(
-        heading=words.heading(event),
-        body=words.body(event),
-        url=words.runbook(event),
+        heading=text.heading(event),
+        body=text.body(event),
+        url=text.runbook(event),
         severity=str(alert.get("severity", "info")),
         is_resolved=event["type"] == "alert.resolved",
         dedup_key=alert.get("dedupKey"),

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from app.channels.contract import Outcome
-from app.checks.answers import Answers, Page, Request, Undetermined
+from app.channels.types import Outcome
+from app.ports.dns import Answers, Page, Request, Undetermined
 
 FAILURES = {
     "tls": "its certificate is not trusted",

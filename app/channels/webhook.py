@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from app.channels import post
-from app.channels.contract import BadTarget, Outcome
-from app.checks.answers import Answers, Request
-from app.network import egress, special_addresses
+from app.channels.types import BadTarget, Outcome
+from app.network.http import egress, special_addresses
+from app.ports.dns import Answers, Request
 from app.protocols import names
 
 PREFIX = "whsec_"

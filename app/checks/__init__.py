@@ -1,17 +1,17 @@
 """The checks of a domain; ``CHECKS`` lists them in the order in which a report shows them."""
 
 from app.checks.bimi import bimi
-from app.checks.caa import caa
-from app.checks.dane import dane
 from app.checks.dkim import dkim
 from app.checks.dmarc import dmarc
 from app.checks.dns import dns
-from app.checks.dnssec import dnssec
-from app.checks.mta_sts import mta_sts
+from app.checks.dns.caa import caa
+from app.checks.dns.dnssec import dnssec
 from app.checks.mx import mx
-from app.checks.rdns import rdns
+from app.checks.mx.rdns import rdns
 from app.checks.spf import spf
-from app.checks.starttls import starttls
-from app.checks.tls_rpt import tls_rpt
+from app.checks.transport.dane import dane
+from app.checks.transport.mta_sts import mta_sts
+from app.checks.transport.starttls import starttls
+from app.checks.transport.tls_rpt import tls_rpt
 
 CHECKS = (dns, dnssec, mx, rdns, spf, dkim, dmarc, mta_sts, tls_rpt, starttls, dane, caa, bimi)

@@ -11,7 +11,11 @@ from app.cli import account_limits, channels, mailboxes, reports, retention, upl
 from app.cli import accounts as account_commands
 from app.cli.base import OPERATOR, Command, Commands, moment, span
 from app.models.keys import Scope
-from app.services import accounts, demo, ingest_tokens, keys, scans
+from app.services.accounts import accounts
+from app.services.api_keys import api_keys
+from app.services.domains import demo
+from app.services.ingest import tokens
+from app.services.scans import scans
 
 SCOPES = [scope.value for scope in Scope]
 
@@ -50,8 +54,10 @@ def create_key(
     rate_limit: str | None,
 ) -> None:  # fmt: skip
     """Make a key; it is printed once."""
-    new = keys.NewKey(name, [Scope(scope) for scope in scopes], moment(expires), cidrs, rate_limit)
-    key, token = keys.issue(accounts.find(account).id, new, actor=OPERATOR)
+    new = api_keys.NewKey(
+        name, [Scope(scope) for scope in scopes], moment(expires), cidrs, rate_limit
+    )
+    key, token = api_keys.issue(accounts.find(account).id, new, actor=OPERATOR)
     print(f"{key.key_id}  {key.name}  {' '.join(key.scopes)}")
     print(f"key (shown once): {token}")
 
@@ -61,7 +67,7 @@ def create_key(
 def list_keys(account: str) -> None:
     """List the account's keys, newest first."""
     now = datetime.now(UTC)
-    for key in keys.search(accounts.find(account).id):
+    for key in api_keys.search(accounts.find(account).id):
         state = "active" if key.is_usable(now) else "revoked" if key.revoked_at else "expired"
         used = key.last_used_at.isoformat(timespec="seconds") if key.last_used_at else "never used"
         ends = key.expires_at.isoformat(timespec="seconds") if key.expires_at else "no end"
@@ -74,7 +80,7 @@ def list_keys(account: str) -> None:
 @click.argument("key_id")
 def revoke_key(account: str, reason: str | None, key_id: str) -> None:
     """Refuse a key from now on."""
-    keys.revoke(accounts.find(account).id, _key_id(key_id), actor=OPERATOR, reason=reason)
+    api_keys.revoke(accounts.find(account).id, _key_id(key_id), actor=OPERATOR, reason=reason)
     print(f"{_key_id(key_id)} is revoked; every process refuses it within a second")
 
 
@@ -84,7 +90,7 @@ def revoke_key(account: str, reason: str | None, key_id: str) -> None:
 @click.argument("key_id")
 def rotate_key(account: str, grace: str, key_id: str) -> None:
     """Make a key like this one, which itself ends after the grace."""
-    key, token = keys.rotate(
+    key, token = api_keys.rotate(
         accounts.find(account).id, _key_id(key_id), span(grace), actor=OPERATOR
     )
     print(f"{key.key_id}  {key.name}  {' '.join(key.scopes)}")
@@ -115,8 +121,8 @@ def set_up(email: str) -> None:
     print(f"  user       {made.email}")
     print(f"  password   {made.password}")
     print(f"  API key    {made.token}")
-    print(f"  reports    {ingest_tokens.address(made.ingest_token)}")
-    print(f"  TLS-RPT    {ingest_tokens.tls_address(made.ingest_token)}")
+    print(f"  reports    {tokens.address(made.ingest_token)}")
+    print(f"  TLS-RPT    {tokens.tls_address(made.ingest_token)}")
     print("Try it:")
     print(f"  curl -H 'Authorization: Bearer {made.token}' {base}/v1/me")
 

@@ -3,8 +3,9 @@
 import click
 
 from app.cli.base import OPERATOR, Command
-from app.services import account_limits, accounts
-from app.services.account_limits import Changes
+from app.services.accounts import accounts
+from app.services.api_keys import account_limits
+from app.services.api_keys.account_limits import Changes
 
 
 @click.command("limits", cls=Command)

@@ -8,8 +8,9 @@ from flask import Flask
 
 from app import ids
 from app.cli.base import OPERATOR, Commands, confirm, print_json
-from app.services import account_deletion, account_export, account_list, accounts
-from app.services.account_list import Summary
+from app.services.accounts import account_list, accounts, deletion
+from app.services.accounts import export as accounts_export
+from app.services.accounts.account_list import Summary
 
 accounts_group = Commands("accounts", help="Accounts.")
 
@@ -80,7 +81,7 @@ def resume(account: str) -> None:
 def export(account: str, path: Path) -> None:
     """Write everything the account has to a new ZIP file."""
     try:
-        count = account_export.write(account, path, actor=OPERATOR)
+        count = accounts_export.write(account, path, actor=OPERATOR)
     except OSError as error:
         raise click.ClickException(f"{path}: {error.strerror}") from None
     print(f"{path}: {count} rows")
@@ -93,7 +94,7 @@ def delete(account: str, yes: bool) -> None:
     """Delete an account with everything it has. There is no undo."""
     row = account_list.show(account)
     confirm(row.name, yes)
-    account_deletion.delete_now(account, actor=OPERATOR)
+    deletion.delete_now(account, actor=OPERATOR)
     print(f"{row.name} is deleted")
 
 

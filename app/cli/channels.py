@@ -7,11 +7,12 @@ import click
 from flask import Flask, current_app
 
 from app import ids
-from app.checks.contract import Severity
+from app.checks.engine.types import Severity
 from app.cli.base import OPERATOR, Commands, span
 from app.models import Channel
-from app.services import accounts, channels, deliveries
-from app.services.channels import NewChannel
+from app.services.accounts import accounts
+from app.services.notifications import channels, dispatcher
+from app.services.notifications.channels import NewChannel
 
 group = Commands("channels", help="Where alerts are sent to.")
 
@@ -102,7 +103,7 @@ def test_channel(account: str, channel: str) -> None:
 @_CHANNEL
 def show_log(account: str, channel: str, limit: int) -> None:
     """Show its last deliveries, newest first."""
-    for entry in deliveries.log(accounts.find(account).id, channel, limit=limit):
+    for entry in dispatcher.log(accounts.find(account).id, channel, limit=limit):
         at = entry.delivery.finished_at or entry.delivery.next_at
         said = entry.delivery.error or entry.delivery.response_status or ""
         print(
@@ -127,7 +128,7 @@ def rotate_secret(account: str, channel: str, grace: str) -> None:
 @_CHANNEL
 def replay(account: str, channel: str) -> None:
     """Send again what was given up, with the ids that it had."""
-    count = deliveries.replay(accounts.find(account).id, channel, actor=OPERATOR)
+    count = dispatcher.replay(accounts.find(account).id, channel, actor=OPERATOR)
     print(f"{count} deliveries are on their way again")
 
 

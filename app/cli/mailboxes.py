@@ -8,8 +8,9 @@ from flask import Flask
 
 from app import ids
 from app.cli.base import OPERATOR, Commands
-from app.services import accounts, mailboxes
-from app.sources.mailbox import Account
+from app.mailboxes.imap import Account
+from app.services.accounts import accounts
+from app.services.ingest import mailboxes
 
 mailboxes_group = Commands("mailboxes", help="IMAP mailboxes that reports are pulled from.")
 

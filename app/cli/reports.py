@@ -11,12 +11,14 @@ from flask import Flask
 from app import ids
 from app.cli.base import OPERATOR, Command, Commands, span
 from app.errors import NotFound, QuotaExceeded
+from app.mailboxes import files
+from app.mailboxes.files import Item, TooLarge
 from app.models import IngestToken
 from app.models.reports import STATES
-from app.services import accounts, ingest_tokens, intakes, report_conflicts
-from app.services.intakes import IntakeFilter
-from app.sources import files
-from app.sources.files import Item, TooLarge
+from app.services.accounts import accounts
+from app.services.ingest import conflicts, tokens
+from app.services.ingest import files as ingest_files
+from app.services.ingest.files import IntakeFilter
 
 tokens_group = Commands("ingest-tokens", help="The addresses that reports are sent to.")
 intake_group = Commands("intake", help="Files of reports, and what became of them.")
@@ -34,14 +36,14 @@ def init_app(app: Flask) -> None:
 @_ACCOUNT
 def create_token(account: str) -> None:
     """Make an address for reports."""
-    _print(ingest_tokens.create(accounts.find(account).id, actor=OPERATOR))
+    _print(tokens.create(accounts.find(account).id, actor=OPERATOR))
 
 
 @tokens_group.command("list")
 @_ACCOUNT
 def list_tokens(account: str) -> None:
     """List the account's addresses, newest first."""
-    for token in ingest_tokens.search(accounts.find(account).id):
+    for token in tokens.search(accounts.find(account).id):
         _print(token)
 
 
@@ -52,7 +54,7 @@ def list_tokens(account: str) -> None:
 def rotate_token(account: str, overlap: str, token: str) -> None:
     """Make a new address; the old one (its id or token) ends after the overlap."""
     account_id = accounts.find(account).id
-    _print(ingest_tokens.rotate(account_id, token, span(overlap), actor=OPERATOR))
+    _print(tokens.rotate(account_id, token, span(overlap), actor=OPERATOR))
 
 
 @tokens_group.command("revoke")
@@ -60,7 +62,7 @@ def rotate_token(account: str, overlap: str, token: str) -> None:
 @click.argument("token")
 def revoke_token(account: str, token: str) -> None:
     """Take nothing in at an address (its id or token) from now on."""
-    _print(ingest_tokens.revoke(accounts.find(account).id, token, actor=OPERATOR))
+    _print(tokens.revoke(accounts.find(account).id, token, actor=OPERATOR))
 
 
 @click.command("ingest", cls=Command)
@@ -75,7 +77,9 @@ def ingest(account: str, paths: Sequence[Path]) -> None:
     with click.progressbar(items, label="taking in", item_show_func=_name) as bar:
         for item in bar:
             try:
-                taken = intakes.take_in(account_id, item.read(), way="cli", file_name=item.name)
+                taken = ingest_files.take_in(
+                    account_id, item.read(), way="cli", file_name=item.name
+                )
                 new, known = new + taken.is_new, known + (not taken.is_new)
             except (OSError, TooLarge) as error:
                 failed.append(f"{item.name}: {error}")
@@ -99,7 +103,7 @@ def ingest(account: str, paths: Sequence[Path]) -> None:
 def list_intakes(account: str, state: str | None, reason: str | None, limit: int) -> None:
     """List files, newest first, with what became of them."""
     filters = IntakeFilter(state=state, reason=reason)
-    rows, _ = intakes.search(accounts.find(account).id, filters).page(None, limit)
+    rows, _ = ingest_files.search(accounts.find(account).id, filters).page(None, limit)
     for row in rows:
         words = (row.state, row.reason, row.about, row.file_name, row.member, row.detail)
         print(
@@ -117,7 +121,7 @@ def retry_intakes(reason: str | None, intake_id: str | None) -> None:
     """Have files read again that are quarantined or unattributed: one, or all with a reason."""
     if (reason is None) == (intake_id is None):
         raise click.UsageError("Give either an id or --reason")
-    print(f"{intakes.retry(_intake_id(intake_id), reason)} will be read again")
+    print(f"{ingest_files.retry(_intake_id(intake_id), reason)} will be read again")
 
 
 @intake_group.command("use")
@@ -128,7 +132,7 @@ def use_report(account: str, intake_id: str) -> None:
     found = _intake_id(intake_id)
     if found is None:
         raise NotFound
-    report_conflicts.use(accounts.find(account).id, found, actor=OPERATOR)
+    conflicts.use(accounts.find(account).id, found, actor=OPERATOR)
     print(f"{intake_id} will be used")
 
 
@@ -136,7 +140,7 @@ def use_report(account: str, intake_id: str) -> None:
 @click.option("--account", help="Its name or id; all accounts without.")
 def count_intakes(account: str | None) -> None:
     """How many files there are by state and reason."""
-    for row in intakes.counts(accounts.find(account).id if account else None):
+    for row in ingest_files.counts(accounts.find(account).id if account else None):
         print(f"{row.number:8}  {row.state:12}  {row.reason or ''}".rstrip())
 
 
@@ -154,9 +158,9 @@ def _name(item: Item | None) -> str:
 
 
 def _print(token: IngestToken) -> None:
-    is_usable = ingest_tokens.is_usable(token, datetime.now(UTC))
+    is_usable = tokens.is_usable(token, datetime.now(UTC))
     state = "active" if is_usable else "revoked" if token.revoked_at else "expired"
     ends = token.expires_at.isoformat(timespec="seconds") if token.expires_at else "no end"
-    print(f"{ids.public(ingest_tokens.PREFIX, token.id)}  {state}  {ends}")
-    print(f"  reports  {ingest_tokens.address(token.token)}")
-    print(f"  TLS-RPT  {ingest_tokens.tls_address(token.token)}")
+    print(f"{ids.public(tokens.PREFIX, token.id)}  {state}  {ends}")
+    print(f"  reports  {tokens.address(token.token)}")
+    print(f"  TLS-RPT  {tokens.tls_address(token.token)}")

@@ -4,7 +4,9 @@ import click
 from flask import Flask
 
 from app.cli.base import OPERATOR, Commands, moment, print_json
-from app.services import accounts, domains, retention
+from app.services.accounts import accounts
+from app.services.domains import domains
+from app.services.operations import retention
 
 retention_group = Commands("retention", help="How long data stays.")
 domains_group = Commands("domains", help="Legal holds of domains.")

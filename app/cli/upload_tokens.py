@@ -6,7 +6,8 @@ import click
 from flask import Flask
 
 from app.cli.base import OPERATOR, Commands, moment
-from app.services import accounts, upload_tokens
+from app.services.accounts import accounts
+from app.services.api_keys import upload_tokens
 
 upload_tokens_group = Commands("upload-tokens", help="Secret tokens for uploading reports.")
 

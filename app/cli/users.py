@@ -8,7 +8,7 @@ from flask import Flask
 from app import ids
 from app.cli.base import OPERATOR, Commands, confirm, print_json
 from app.models.accounts import ROLES
-from app.services import accounts, credentials, users
+from app.services.accounts import accounts, credentials, users
 
 users_group = Commands("users", help="The people who sign in.")
 

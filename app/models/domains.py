@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Text, TypeDecorator
 
 from app import ids
-from app.checks.contract import Usage
+from app.checks.engine.types import Usage
 from app.db import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
 from app.protocols.names import DomainName

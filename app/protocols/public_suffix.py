@@ -7,7 +7,7 @@ from functools import cache
 
 from publicsuffixlist import PublicSuffixList
 
-from app.protocols import memory
+from app.protocols import memoize
 
 
 def is_public_suffix(name: str) -> bool:
@@ -18,7 +18,7 @@ def is_public_suffix(name: str) -> bool:
     return registrable(name) is None
 
 
-@memory.of_short_texts
+@memoize.of_short_texts
 def registrable(name: str) -> str | None:
     """The part that is registered: the public suffix and one label; None if there is no such part.
 

@@ -3,21 +3,19 @@
 from flask import Blueprint, Flask
 
 from app.settings import Settings
-from app.web import (
+from app.web.base import filters, login_throttle, pages
+from app.web.views import (
     account,
     alerts,
     audit,
     auth,
     channels,
     domains,
-    filters,
-    intake,
-    intake_settings,
+    files,
+    ingest_settings,
     keys,
-    login_throttle,
     mail,
     overview,
-    pages,
     recipients,
     records,
     reports,
@@ -41,8 +39,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     web.before_request(pages.admit)
     pages.handle_errors(web)
     filters.add_to(web)
-    groups = (auth, overview, domains, mail, records, tls_records, reports, intake, alerts)
-    settings_groups = (keys, intake_settings, upload_tokens, channels, team, security, account)
+    groups = (auth, overview, domains, mail, records, tls_records, reports, files, alerts)
+    settings_groups = (keys, ingest_settings, upload_tokens, channels, team, security, account)
     for group in (*groups, *settings_groups, recipients, audit):
         web.register_blueprint(group.bp)
     app.register_blueprint(web)

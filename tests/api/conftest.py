@@ -12,9 +12,9 @@ from flask import Flask
 from sqlalchemy.engine import Engine
 from werkzeug.test import TestResponse
 
-from app.api import openapi
+from app.api.docs import openapi
 from app.models.keys import Scope
-from app.services import keys
+from app.services.api_keys import api_keys
 from app.settings import Settings
 from tests.factories import ACTOR, make_account, make_app
 from tests.zones import Zone
@@ -84,7 +84,7 @@ class Client:
 
 def make_client(app: Flask, account_id: UUID, scopes: Sequence[Scope] = ALL, **new: Any) -> Client:
     """A client with a fresh key of the account."""
-    _, token = keys.issue(account_id, keys.NewKey("test", scopes, **new), actor=ACTOR)
+    _, token = api_keys.issue(account_id, api_keys.NewKey("test", scopes, **new), actor=ACTOR)
     return Client(app, account_id, token, openapi.document(app))
 
 

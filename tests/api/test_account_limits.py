@@ -13,8 +13,8 @@ from app.concurrency import ConcurrencyLimitExceeded, Slots
 from app.db import transaction
 from app.errors import InvalidRequest
 from app.models import AuditEvent
-from app.services import account_limits, keys
-from app.services.account_limits import Changes
+from app.services.api_keys import account_limits, api_keys
+from app.services.api_keys.account_limits import Changes
 from tests.api.conftest import Client, make_client
 from tests.conftest import NO_REDIS
 from tests.factories import ACTOR, make_account, make_key
@@ -90,7 +90,7 @@ def test_an_account_has_no_more_keys_than_it_may(client: Client) -> None:
     make_key(client.account_id)
     with pytest.raises(InvalidRequest, match="3 active API keys, the maximum"):
         make_key(client.account_id)
-    keys.revoke(client.account_id, second.key_id, actor=ACTOR)
+    api_keys.revoke(client.account_id, second.key_id, actor=ACTOR)
     make_key(client.account_id)
     make_key(make_account().id)
 
@@ -98,9 +98,9 @@ def test_an_account_has_no_more_keys_than_it_may(client: Client) -> None:
 def test_at_the_maximum_a_key_can_be_rotated_but_not_multiplied(client: Client) -> None:
     limit(client, Changes(max_api_keys="2"))
     key, _ = make_key(client.account_id)
-    rotated, _ = keys.rotate(client.account_id, key.key_id, keys.MAX_GRACE, actor=ACTOR)
+    rotated, _ = api_keys.rotate(client.account_id, key.key_id, api_keys.MAX_GRACE, actor=ACTOR)
     with pytest.raises(InvalidRequest, match="the maximum"):
-        keys.rotate(client.account_id, rotated.key_id, keys.MAX_GRACE, actor=ACTOR)
+        api_keys.rotate(client.account_id, rotated.key_id, api_keys.MAX_GRACE, actor=ACTOR)
 
 
 def test_the_operator_raises_and_resets_the_limits(client: Client) -> None:

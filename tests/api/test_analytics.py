@@ -7,8 +7,8 @@ import pytest
 
 from app import ids
 from app.models import Domain
-from app.protocols.dmarc_report import SpfResult
-from app.services import domains
+from app.protocols.report_formats.aggregate import SpfResult
+from app.services.domains import domains
 from tests.api.conftest import Client
 from tests.reports import DAY, Report, record, store, store_tls
 

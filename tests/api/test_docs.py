@@ -5,8 +5,8 @@ import re
 from flask import Flask
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from app.api import reference
-from app.api.openapi import document
+from app.api.docs import reference
+from app.api.docs.openapi import document
 
 
 def test_the_page_names_every_route_and_loads_only_what_is_served_here(app: Flask) -> None:

@@ -7,9 +7,10 @@ import pytest
 from flask import Flask
 
 from app import ids
-from app.api.contract import CONTRACTS
+from app.api.http.endpoint import CONTRACTS
 from app.models.keys import Scope
-from app.services import intakes, reading, scanning
+from app.services.ingest import files, processor
+from app.services.scans import runner
 from tests.api.conftest import ALL, Client, make_client
 from tests.api.test_scans import BAD
 from tests.documents import dmarc_xml, failure_mail, tls_json
@@ -78,7 +79,7 @@ def things(client: Client) -> dict[str, str]:
     batch = client.data("POST", "/v1/scans", 202, json={"all": True})
     scan = ids.parse("scan", batch["scans"][0]["id"])
     assert scan is not None
-    scanning.run([scan], ZoneDoor(Zone(BAD)))
+    runner.run([scan], ZoneDoor(Zone(BAD)))
     alert = client.data("GET", "/v1/alerts")[0]
     return {
         "domain": domain["id"],
@@ -92,8 +93,8 @@ def things(client: Client) -> dict[str, str]:
 def reports(client: Client) -> dict[str, str]:
     """One report of each kind."""
     for raw in (dmarc_xml(), tls_json(), failure_mail()):
-        intakes.take_in(client.account_id, raw, way="http")
-    reading.run([])
+        files.take_in(client.account_id, raw, way="http")
+    processor.run([])
     return {
         kind: client.data("GET", f"/v1/reports/{path}")[0]["id"] for kind, path in REPORTS.items()
     }
@@ -253,7 +254,7 @@ def test_a_bug_is_a_500_without_its_detail(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("app.services.usage.today", broken)
+    monkeypatch.setattr("app.services.api_keys.usage.today", broken)
     answer: Callable[..., Any] = app.test_client().get
     response = answer("/v1/me", headers={"Authorization": f"Bearer {client.token}"})
     assert response.status_code == 500

@@ -14,8 +14,9 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from app import settings as app_settings
-from app.services import accounts, ingest_tokens, intakes, reading
-from app.services.intakes import IntakeFilter
+from app.services.accounts import accounts
+from app.services.ingest import files, processor, tokens
+from app.services.ingest.files import IntakeFilter
 from app.settings import Settings
 from tests.documents import dmarc_xml, mailed, tls_json, wrappings
 from tests.factories import ACTOR, make_account, make_domain
@@ -32,7 +33,7 @@ def account_id(app: Flask) -> UUID:
 
 @pytest.fixture
 def token(account_id: UUID) -> str:
-    return ingest_tokens.create(account_id, actor=ACTOR).token
+    return tokens.create(account_id, actor=ACTOR).token
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ def post(app: Flask, token: str) -> Post:
 
 def ends(account_id: UUID) -> list[tuple[str, str | None]]:
     """(state, file name) of every file, read by now, oldest first."""
-    reading.run([])
-    rows, _ = intakes.search(account_id, IntakeFilter()).page(None, 100)
+    processor.run([])
+    rows, _ = files.search(account_id, IntakeFilter()).page(None, 100)
     return [(row.state, row.file_name) for row in reversed(rows)]
 
 
@@ -72,7 +73,7 @@ def test_a_repeat_is_the_first(post: Post, account_id: UUID) -> None:
     first, second = post(dmarc_xml()), post(dmarc_xml())
     assert (first.status_code, second.status_code) == (202, 200)
     assert first.json == second.json
-    reading.run([])
+    processor.run([])
     assert post(dmarc_xml()).json["data"]["intakes"][0]["state"] == "parsed"  # type: ignore[index]
 
 
@@ -159,12 +160,12 @@ def test_a_content_encoding_is_a_415(post: Post, encoding: str) -> None:
 def test_every_token_that_is_not_good_gets_the_same_404(
     post: Post, token: str, account_id: UUID
 ) -> None:
-    revoked = ingest_tokens.create(account_id, actor=ACTOR)
-    ingest_tokens.revoke(account_id, revoked.token, actor=ACTOR)
-    expired = ingest_tokens.create(account_id, actor=ACTOR)
-    ingest_tokens.rotate(account_id, expired.token, timedelta(0), actor=ACTOR)
+    revoked = tokens.create(account_id, actor=ACTOR)
+    tokens.revoke(account_id, revoked.token, actor=ACTOR)
+    expired = tokens.create(account_id, actor=ACTOR)
+    tokens.rotate(account_id, expired.token, timedelta(0), actor=ACTOR)
     other = make_account("Suspended")
-    suspended = ingest_tokens.create(other.id, actor=ACTOR)
+    suspended = tokens.create(other.id, actor=ACTOR)
     accounts.suspend("Suspended")
     words = [
         revoked.token,
@@ -186,7 +187,7 @@ def test_every_token_that_is_not_good_gets_the_same_404(
 
 
 def test_an_old_token_goes_on_for_the_overlap(post: Post, token: str, account_id: UUID) -> None:
-    new = ingest_tokens.rotate(account_id, token, timedelta(days=7), actor=ACTOR)
+    new = tokens.rotate(account_id, token, timedelta(days=7), actor=ACTOR)
     assert post(dmarc_xml()).status_code == 202
     assert post(dmarc_xml(report_id="r2"), to=f"/ingest/{new.token}").status_code == 202
 

@@ -10,7 +10,8 @@ from werkzeug.test import TestResponse
 
 from app import settings as app_settings
 from app.db import transaction
-from app.services import ingest_budgets, ingest_tokens, upload_tokens
+from app.services.api_keys import upload_tokens
+from app.services.ingest import budgets, tokens
 from app.settings import Settings
 from tests.documents import dmarc_xml
 from tests.factories import ACTOR, make_account, make_domain
@@ -35,7 +36,7 @@ def one_window(app: Flask, settings: Settings) -> None:
 
 
 def test_own_upload_is_accepted_after_a_flood_of_junk(app: Flask, account_id: UUID) -> None:
-    address = ingest_tokens.create(account_id, actor=ACTOR).token
+    address = tokens.create(account_id, actor=ACTOR).token
     token = upload_tokens.issue(account_id, "mail server", actor=ACTOR)[1]
     client = app.test_client()
 
@@ -48,7 +49,7 @@ def test_own_upload_is_accepted_after_a_flood_of_junk(app: Flask, account_id: UU
         )
 
     with transaction() as session:
-        ingest_budgets.note_authenticated(session, account_id, "192.0.2.1")
+        budgets.note_authenticated(session, account_id, "192.0.2.1")
     statuses = Counter(
         post(b"junk %d" % number, f"198.51.100.{number % 2}").status_code
         for number in range(JUNK_POSTS)
@@ -62,7 +63,7 @@ def test_own_upload_is_accepted_after_a_flood_of_junk(app: Flask, account_id: UU
 
 
 def test_one_stranger_has_a_rate_of_its_own(app: Flask, account_id: UUID) -> None:
-    address = ingest_tokens.create(account_id, actor=ACTOR).token
+    address = tokens.create(account_id, actor=ACTOR).token
     client = app.test_client()
     for number in range(301):
         source = {"REMOTE_ADDR": f"2001:db8::{number:x}"}

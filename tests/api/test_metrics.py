@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from app import settings as app_settings
-from app.services import intakes, reading
+from app.services.ingest import files, processor
 from app.settings import Settings
 from tests.api.conftest import Client
 from tests.documents import dmarc_xml
@@ -38,9 +38,9 @@ def test_they_count_what_waits_and_what_ended(
 ) -> None:
     make_domain(client.account_id, "acme.test")
     for raw in (dmarc_xml(), b"hello"):
-        intakes.take_in(client.account_id, raw, way="http")
-    reading.run([])
-    intakes.take_in(client.account_id, dmarc_xml(report_id="r2"), way="http")
+        files.take_in(client.account_id, raw, way="http")
+    processor.run([])
+    files.take_in(client.account_id, dmarc_xml(report_id="r2"), way="http")
     make_scan(client.account_id, "acme.test")
     app_settings.use(replace(settings, metrics_token=TOKEN))
     status, found = read(app, TOKEN)

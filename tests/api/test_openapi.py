@@ -14,9 +14,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.api import openapi
+from app.api.docs import openapi
 from app.models.keys import Scope
-from app.services import ingest_tokens
+from app.services.ingest import tokens
 from tests.api import test_every_route, test_scans
 from tests.api.conftest import Client, make_client
 from tests.factories import ACTOR, make_account
@@ -137,5 +137,5 @@ def things(client: Client) -> dict[str, str]:
         "scan-batches": batch["id"],
         "alerts": alert["id"],
         **test_every_route.reports(client),
-        "token": ingest_tokens.create(client.account_id, actor=ACTOR).token,
+        "token": tokens.create(client.account_id, actor=ACTOR).token,
     }

@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from app import db, ids
 from app.models import Domain
-from app.protocols.dmarc_report import DkimResult, SpfResult
-from app.services import domains
+from app.protocols.report_formats.aggregate import DkimResult, SpfResult
+from app.services.domains import domains
 from tests.api.conftest import Client
 from tests.api.test_reports import rows
 from tests.factories import make_domain

@@ -7,8 +7,8 @@ from uuid import UUID
 import orjson
 import pytest
 
-from app.api import remembered
-from app.api.remembered import Remembered
+from app.api.http import row_cache
+from app.api.http.row_cache import Remembered
 
 Row = namedtuple("Row", ["id", "name"])
 
@@ -37,12 +37,12 @@ def test_what_is_long_is_not_kept() -> None:
     shape = Shape()
     write = Remembered(shape)
     for _ in range(2):
-        write(Row(UUID(int=7), "a" * remembered.MAX_BYTES))
+        write(Row(UUID(int=7), "a" * row_cache.MAX_BYTES))
     assert len(shape.made) == 2
 
 
 def test_so_many_rows_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembered, "MOST_ROWS", 2)
+    monkeypatch.setattr(row_cache, "MOST_ROWS", 2)
     shape = Shape()
     write = Remembered(shape)
     for number in (1, 2, 3, 1):

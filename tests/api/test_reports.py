@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from app.db import transaction
 from app.models import Intake
-from app.services import intakes, reading
+from app.services.ingest import files as ingest_files
+from app.services.ingest import processor
 from tests.api.conftest import Client
 from tests.documents import DAY, YESTERDAY, dmarc_xml, failure_mail, record, tls_json
 from tests.factories import make_domain
@@ -39,8 +40,8 @@ def full(client: Client) -> Client:
 
 def take(client: Client, *files: bytes) -> None:
     for raw in files:
-        intakes.take_in(client.account_id, raw, way="upload", file_name="a.bin")
-    reading.run([])
+        ingest_files.take_in(client.account_id, raw, way="upload", file_name="a.bin")
+    processor.run([])
 
 
 def ids_of(client: Client, path: str) -> list[str]:
@@ -218,7 +219,7 @@ def test_an_export_is_not_cut_at_a_page(full: Client) -> None:
 def test_an_export_above_the_bound_is_refused(
     full: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.services.lines.MAX_ROWS", 1)
+    monkeypatch.setattr("app.services.reports.exports.MAX_ROWS", 1)
     response = full("GET", "/v1/reports/dmarc?format=csv")
     assert response.status_code == 400
     assert response.json["error"]["details"][0]["code"] == "too_many_rows"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app import ids
-from app.services import scanning
+from app.services.scans import runner
 from tests.api.conftest import Client
 from tests.zones import Zone, ZoneDoor
 
@@ -30,7 +30,7 @@ def run(client: Client, scan: Any, records: Any = BAD) -> Any:
     """The scan, run to its end as a worker runs it."""
     found = ids.parse("scan", scan["id"])
     assert found is not None
-    scanning.run([found], ZoneDoor(Zone(records)))
+    runner.run([found], ZoneDoor(Zone(records)))
     return client.data("GET", f"/v1/scans/{scan['id']}")
 
 

@@ -11,10 +11,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from app import ids
-from app.api import analytics
+from app.api.v1.analytics import views
 from app.models import Domain
-from app.services import domains, tls_records, tls_sessions
-from app.services.rollups import MAX_COUNT
+from app.services.analytics import tls
+from app.services.analytics.rollups import MAX_COUNT
+from app.services.domains import domains
+from app.services.reports import tls_records
 from tests.api.conftest import Client
 from tests.api.test_records import listed
 from tests.api.test_reports import rows
@@ -123,8 +125,8 @@ def test_what_is_behind_a_link_adds_up_to_the_figure(
     from_at = START + timedelta(hours=start, minutes=-20)
     span = f"from={_text(from_at)}&to={_text(from_at + timedelta(hours=length))}"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tls_sessions, "MAX_HOSTS", most)  # so that some are left out
-        patch.setattr(analytics, "MOST_PARTS", most)
+        patch.setattr(tls, "MAX_HOSTS", most)  # so that some are left out
+        patch.setattr(views, "MOST_PARTS", most)
         patch.setattr(tls_records, "MOST_FAILURES", most)
         path = f"/v1/reports/analytics/tls-rpt?domain={found.name}&{span}"
         check(caller, caller.data("GET", f"{path}&interval={series[0]}&tz={series[1]}"))

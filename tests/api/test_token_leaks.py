@@ -16,11 +16,13 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app import ids
-from app.api.token_leaks import MAX_ALERTS
+from app.api.v1.token_leaks.views import MAX_ALERTS
 from app.db import transaction
 from app.errors import ServiceUnavailable
 from app.models import Alert, AuditEvent, Email, TokenLeak
-from app.services import accounts, keys, secret_scanning, upload_tokens
+from app.services.accounts import accounts
+from app.services.api_keys import api_keys, upload_tokens
+from app.services.monitoring import secret_scanning
 from app.settings import Settings
 from tests.api.conftest import Client
 from tests.factories import ACTOR, make_key
@@ -108,14 +110,14 @@ def test_a_leaked_key_is_revoked_with_an_alert_an_email_and_an_audit_event(
     accounts.add_user(ids.public("acc", client.account_id), "owner@acme.test", role="owner")
     accounts.add_user(ids.public("acc", client.account_id), "viewer@acme.test", role="viewer")
     key, token = make_key(client.account_id)
-    assert keys.resolve(token, "192.0.2.1") is not None
+    assert api_keys.resolve(token, "192.0.2.1") is not None
     leaked, other = verdicts(send([alert(token), alert("mp_" + "a" * 50)]))
     digest = hashlib.sha256(token.encode()).hexdigest()
     assert leaked == {
         "token_hash": digest, "token_type": "mailwatch_api_key", "label": "true_positive",
     }  # fmt: skip
     assert other["label"] == "false_positive"
-    assert keys.resolve(token, "192.0.2.1") is None
+    assert api_keys.resolve(token, "192.0.2.1") is None
     (opened,) = rows(Alert, Alert.type == "key.leaked")
     assert (opened.subject, opened.severity) == (f"mp_{key.key_id}", "high")
     assert opened.evidence["url"] == PAGE
@@ -131,7 +133,7 @@ def test_a_leaked_upload_token_is_revoked_too(send: Send, client: Client) -> Non
     accounts.add_user(ids.public("acc", client.account_id), "owner@acme.test", role="owner")
     row, token = upload_tokens.issue(client.account_id, "gateway", actor=ACTOR)
     forged = f"mu_{row.token_id}" + "x" * 32
-    forged += keys.checksum(forged)
+    forged += api_keys.checksum(forged)
     assert [v["label"] for v in verdicts(send([alert(forged)]))] == ["false_positive"]
     assert upload_tokens.authenticate(token) is not None
     assert [v["label"] for v in verdicts(send([alert(token)]))] == ["true_positive"]
@@ -160,10 +162,10 @@ def test_a_second_report_of_a_key_changes_nothing(send: Send, client: Client) ->
 def test_the_public_part_of_a_key_is_not_enough(send: Send, client: Client) -> None:
     key, token = make_key(client.account_id)
     forged = "mp_" + key.key_id + "x" * 32
-    forged += keys.checksum(forged)
+    forged += api_keys.checksum(forged)
     (verdict,) = verdicts(send([alert(forged)]))
     assert verdict["label"] == "false_positive"
-    assert keys.resolve(token, "192.0.2.1") is not None
+    assert api_keys.resolve(token, "192.0.2.1") is not None
 
 
 @pytest.mark.parametrize("fault", ["key_id", "signer", "body", "no headers", "garbage"])
@@ -183,7 +185,7 @@ def test_a_message_that_is_not_signed_by_the_service_does_nothing(
         headers = bad if fault == "garbage" else {}
         response = app.test_client().post(ALERTS, json=alerts, headers=headers)
     assert response.status_code == 400
-    assert keys.resolve(token, "192.0.2.1") is not None
+    assert api_keys.resolve(token, "192.0.2.1") is not None
 
 
 def test_the_published_keys_are_cached_and_unknown_ids_do_not_fetch_them_again(
@@ -248,7 +250,7 @@ def test_a_person_can_report_a_key_and_learns_nothing_from_the_answer(
     assert {(response.status_code, response.data) for response in responses} == {
         (202, responses[0].data)
     }
-    assert keys.resolve(token, "192.0.2.1") is None
+    assert api_keys.resolve(token, "192.0.2.1") is None
     (leak,) = rows(TokenLeak)
     assert (leak.reported_by, leak.url) == ("person", PAGE)
 

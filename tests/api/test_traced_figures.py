@@ -10,9 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from app.models import Domain
-from app.protocols.dmarc_report import DkimResult, SpfResult
-from app.protocols.dmarc_report_records import Reason
-from app.services import domains, mail_sources
+from app.protocols.report_formats.aggregate import DkimResult, SpfResult
+from app.protocols.report_formats.aggregate.records import Reason
+from app.services.analytics import sources
+from app.services.domains import domains
 from tests.api.conftest import Client
 from tests.api.test_records import counted
 from tests.factories import make_domain
@@ -160,8 +161,8 @@ def test_what_is_said_to_be_exact_adds_up(
     dmarc: str,
     trial: Any,
 ) -> None:
-    monkeypatch.setattr(mail_sources, "MAX_FLOWS", most[0])
-    monkeypatch.setattr(mail_sources, "MAX_IDENTITIES", most[1])
+    monkeypatch.setattr(sources, "MAX_FLOWS", most[0])
+    monkeypatch.setattr(sources, "MAX_IDENTITIES", most[1])
     rows = [row for report in reports for row in report.rows]
     all_told = most[0] > len(rows) and all(len(row.dkim_results) < 20 for row in rows)
     found = made(caller, reports, dmarc)

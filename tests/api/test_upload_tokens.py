@@ -11,23 +11,19 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app import settings as app_settings
+from app.analysis.mail.periods import Window
 from app.db import transaction
 from app.errors import InvalidRequest, NotFound
-from app.insight.periods import Window
 from app.models import Alert, AuditEvent, DmarcReport, DomainState, UploadToken
 from app.models.keys import Scope
-from app.services import (
-    accounts,
-    domains,
-    ingest_tokens,
-    intakes,
-    keys,
-    policy_change,
-    reading,
-    report_alerts,
-    upload_tokens,
-)
-from app.services.intakes import IntakeFilter
+from app.services.accounts import accounts
+from app.services.analytics import policy
+from app.services.api_keys import api_keys, upload_tokens
+from app.services.domains import domains
+from app.services.ingest import files as ingest_files
+from app.services.ingest import processor, tokens
+from app.services.ingest.files import IntakeFilter
+from app.services.monitoring import report_monitor
 from app.settings import Settings
 from tests import reports
 from tests.documents import dmarc_xml, mailed, record, tls_json
@@ -47,7 +43,7 @@ def account_id(app: Flask) -> UUID:
 @pytest.fixture
 def post(app: Flask, account_id: UUID) -> Post:
     """Post to the account's public report address, with an upload token if there is one."""
-    address = ingest_tokens.create(account_id, actor=ACTOR).token
+    address = tokens.create(account_id, actor=ACTOR).token
 
     def send(data: bytes, token: str | None = None, path: str = "") -> TestResponse:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -62,8 +58,8 @@ def issue(account_id: UUID, **options: datetime) -> str:
 
 def files(account_id: UUID) -> list[tuple[str, str, str]]:
     """(way, state, provenance) of every file, oldest first, once all are parsed."""
-    reading.run([])
-    rows, _ = intakes.search(account_id, IntakeFilter()).page(None, 100)
+    processor.run([])
+    rows, _ = ingest_files.search(account_id, IntakeFilter()).page(None, 100)
     return [(row.way, row.state, row.provenance) for row in reversed(rows)]
 
 
@@ -87,7 +83,7 @@ def test_forged_authentication_results_replace_no_report(
 ) -> None:
     app_settings.use(replace(settings, trusted_authserv_ids=("mx.monitoring.test",)))
     post(dmarc_xml(report_id="7"), issue(account_id))
-    reading.run([])
+    processor.run([])
     forged = dmarc_xml(report_id="7").replace(b"<count>", b"<count>9")
     assert forged != dmarc_xml(report_id="7")
     assert post(FORGED + mailed(forged)).status_code == 202
@@ -115,7 +111,7 @@ def test_token_that_is_not_good_for_the_address_is_401(
     suspended = make_account("Suspended")
     of_suspended = issue(suspended.id)
     accounts.suspend("Suspended")
-    key = keys.issue(account_id, keys.NewKey("k", [Scope.REPORTS_READ]), actor=ACTOR)[1]
+    key = api_keys.issue(account_id, api_keys.NewKey("k", [Scope.REPORTS_READ]), actor=ACTOR)[1]
     wrong_secret = good[:20] + ("x" if good[20] != "x" else "y") + good[21:]
     refused = [expired, revoked, issue(other.id), of_suspended, key, wrong_secret, "mu_", "x", ""]
     bodies = {}
@@ -197,7 +193,7 @@ def test_forged_reports_at_the_published_address_open_no_alert_above_info(
     window = Window.between(end - timedelta(days=30), end)
 
     def verdict() -> tuple[int, list[tuple[bool | None, int, int]]]:
-        found = policy_change.may_raise(account_id, "acme.test", window)
+        found = policy.may_raise(account_id, "acme.test", window)
         steps = [(step.is_ready, len(step.blockers), step.forged) for step in found.steps]
         return found.evidence.messages, steps
 
@@ -205,8 +201,8 @@ def test_forged_reports_at_the_published_address_open_no_alert_above_info(
     rows = [record(count=50_000, dkim="fail", spf="fail"), record(ip="203.0.113.9", count=900)]
     forged = dmarc_xml(org="google.com", records=rows)
     assert post(forged, issue(account_id) if has_token else None).status_code == 202
-    reading.run([])
-    report_alerts.judge(domain.id)
+    processor.run([])
+    report_monitor.judge(domain.id)
     with transaction(readonly=True) as session:
         alerts = session.scalars(select(Alert).where(Alert.severity != "info")).all()
     assert bool(alerts) is has_token

@@ -13,14 +13,14 @@ import pytest
 import yaml
 
 from app.checks import CHECKS
-from app.checks.answers import OpenAnswers, Page
-from app.checks.contract import Judgement, Subject, Verdict, judge
-from app.checks.examine import Examination, examine
-from app.checks.mta_sts import PATH
-from app.network.resolver import Network
+from app.checks.engine.runner import Examination, examine
+from app.checks.engine.types import Judgement, Subject, Verdict, judge
+from app.checks.transport.mta_sts import PATH
+from app.network.dns.resolver import Network
+from app.ports.dns import OpenAnswers, Page
 from app.protocols.names import DomainName
 from app.settings import Settings
-from demo.manners import Manners
+from demo.fault_injection import Manners
 from demo.nameserver import NameServer
 from demo.policies import NETWORKS, PolicyServer
 from tests.zones import SERVFAIL, Zone, read_master_files

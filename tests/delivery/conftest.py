@@ -9,13 +9,14 @@ from uuid import UUID
 import pytest
 from sqlalchemy.engine import Engine
 
-from app.checks.contract import Severity
+from app.checks.engine.types import Severity
 from app.db import transaction
 from app.models import Channel, Domain
-from app.rules.contract import Draft
-from app.services import channels, transitions
-from app.services.channels import NewChannel
-from app.services.transitions import Cause
+from app.rules.engine.types import Draft
+from app.services.alerts import transitions
+from app.services.alerts.transitions import Cause
+from app.services.notifications import channels
+from app.services.notifications.channels import NewChannel
 from app.settings import Settings
 from tests.factories import ACTOR, make_account, make_domain
 from tests.receivers import LOOPBACK, ReachingDoor, Receiver, receiving

@@ -21,8 +21,11 @@ from sqlalchemy import select
 from app.db import now, transaction
 from app.errors import InvalidRequest
 from app.models import Alert, Channel
-from app.services import channels, deliveries, sealing, transitions, watching
-from app.services.channels import NewChannel
+from app.services.alerts import transitions
+from app.services.core import encryption
+from app.services.monitoring import account_monitor
+from app.services.notifications import channels, dispatcher
+from app.services.notifications.channels import NewChannel
 from app.settings import Settings
 from tests.chat_examples import ADDRESSES, EXAMPLES
 from tests.delivery.conftest import OpenAlert
@@ -124,7 +127,7 @@ def store_address(account_id: UUID, url: str) -> None:
     with transaction() as session:
         channel = channels.owned(session, account_id, "chat")
         text = json.dumps({"keys": [], "until": None, "url": url})
-        channel.sealed = sealing.seal(text, f"channel:{channel.id}")
+        channel.sealed = encryption.seal(text, f"channel:{channel.id}")
 
 
 def resolve(alert_id: UUID) -> None:
@@ -134,7 +137,7 @@ def resolve(alert_id: UUID) -> None:
 
 
 def last_error(account_id: UUID) -> str | None:
-    return deliveries.log(account_id, "chat")[0].delivery.error
+    return dispatcher.log(account_id, "chat")[0].delivery.error
 
 
 @pytest.mark.parametrize(("name", "url"), ADDRESSES)
@@ -144,7 +147,7 @@ def test_every_service_is_sent_an_alert_at_its_own_host(
 ) -> None:  # fmt: skip
     add(account_id, url)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     ((host, request_line, body),) = outside.requests
     assert host in HOSTS
     assert request_line.startswith("POST /")
@@ -157,7 +160,7 @@ def test_an_incident_is_opened_and_its_resolution_resolves_the_same_one(
 ) -> None:
     add(account_id, PAGERDUTY)
     resolve(open_alert())
-    deliveries.run(door)
+    dispatcher.run(door)
     opened, resolved = outside.bodies
     assert (opened["event_action"], resolved["event_action"]) == ("trigger", "resolve")
     assert opened["dedup_key"] == resolved["dedup_key"]
@@ -170,7 +173,7 @@ def test_a_service_that_does_not_take_it_is_tried_again(
     outside.status = 500
     add(account_id, PAGERDUTY)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     assert len(outside.requests) == 2
     assert last_error(account_id) == "it answered 500"
 
@@ -181,7 +184,7 @@ def test_a_redirect_is_not_followed(
     outside.status, outside.extra = 307, f"Location: {outside.url}/internal\r\n"
     add(account_id, SLACK)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     assert {host for host, _, _ in outside.requests} == {"hooks.slack.com"}
     assert last_error(account_id) == "it redirects, and redirects are not followed"
 
@@ -192,7 +195,7 @@ def test_a_certificate_that_is_not_trusted_ends_it(
     outside.is_trusted = False
     add(account_id, SLACK)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     assert outside.requests == []
     assert last_error(account_id) == "its certificate is not trusted"
 
@@ -203,7 +206,7 @@ def test_a_service_whose_name_leads_to_a_private_address_is_not_contacted(
     door.zone = Zone({("hooks.slack.com", "A"): ["10.0.0.1"]})
     add(account_id, SLACK)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     assert outside.requests == []
     assert last_error(account_id) == "its address is not public"
 
@@ -226,7 +229,7 @@ def test_a_stored_address_that_is_not_accepted_is_not_used_and_disables_the_chan
     add(account_id, SLACK)
     store_address(account_id, ATTACK)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     assert outside.requests == []
     channel = channels.find(account_id, "chat")
     assert channel.disabled_at is not None
@@ -242,7 +245,7 @@ def test_stored_addresses_that_are_not_accepted_are_disabled_with_an_alert(
     assert channels.disable_unaccepted() == 1
     assert channels.disable_unaccepted() == 0
     assert channels.find(account_id, "pager").disabled_at is None
-    watching.watch_accounts()
+    account_monitor.watch_accounts()
     with transaction(readonly=True) as session:
         (alert,) = session.scalars(select(Alert).where(Alert.type == "webhook.disabled"))
     assert "Remove the channel" in alert.message

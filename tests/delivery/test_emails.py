@@ -11,14 +11,15 @@ from sqlalchemy import select, update
 
 from app import runtime
 from app import settings as app_settings
-from app.channels import mail
+from app.channels import email
 from app.db import now, transaction
 from app.models import Email
-from app.services import emails, retention
+from app.services.core import emails
+from app.services.operations import retention
 from app.settings import Settings
 from tests.inbox import Inbox, listening
 from tests.receivers import ReachingDoor
-from worker import jobs, stopping
+from worker import jobs, shutdown
 
 LINK = "https://watch.test/auth/invitation/a-secret"
 
@@ -134,7 +135,7 @@ def test_without_a_mail_server_nothing_is_stored_that_could_be_sent(
     app_settings.use(replace(settings, mail_url=None))
     enqueue(account_id=account_id)
     row = only_row()
-    assert (row.status, row.body, row.error) == ("skipped", "", mail.NOT_SET)
+    assert (row.status, row.body, row.error) == ("skipped", "", email.NOT_SET)
     assert emails.send_due() == 0
 
 
@@ -170,7 +171,7 @@ def test_old_rows_are_deleted(account_id: UUID) -> None:
 def test_the_delivery_job_sends_emails(
     account_id: UUID, inbox: Inbox, door: ReachingDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stopping, "_is_asked", False)
+    monkeypatch.setattr(shutdown, "_is_asked", False)
     monkeypatch.setattr(runtime, "_door", door)
     enqueue(account_id=account_id)
     jobs.deliver()

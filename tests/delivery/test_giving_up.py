@@ -9,7 +9,8 @@ from sqlalchemy import select, update
 from app.db import now, transaction
 from app.errors import InvalidRequest
 from app.models import Alert, Channel, Delivery
-from app.services import channels, deliveries, watching
+from app.services.monitoring import account_monitor
+from app.services.notifications import channels, dispatcher
 from tests.delivery.conftest import OpenAlert
 from tests.factories import ACTOR
 from tests.receivers import ReachingDoor, Receiver
@@ -38,7 +39,7 @@ def test_five_days_without_a_success_disable_it(
     receiver.answer = lambda _: (500, {})
     open_alert()
     failing_for(days)
-    deliveries.run(door)
+    dispatcher.run(door)
     found = channels.find(account_id, "hook")
     assert found.disabled_reason == ("no success for 5 days" if is_disabled else None)
     assert statuses(account_id) == ["dead"]
@@ -49,7 +50,7 @@ def test_one_success_begins_the_five_days_anew(
 ) -> None:
     open_alert()
     failing_for(9)
-    deliveries.run(door)
+    dispatcher.run(door)
     found = channels.find(account_id, "hook")
     assert (found.failing_since, found.failures, found.disabled_at) == (None, 0, None)
 
@@ -59,14 +60,14 @@ def test_a_channel_that_was_given_up_is_an_alert_until_it_is_enabled(
 ) -> None:
     receiver.answer = lambda _: (410, {})
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     assert disabled_alerts() == ["open"]
     channels.enable(account_id, "hook", actor=ACTOR)
     assert disabled_alerts() == ["resolved"]
 
 
 def disabled_alerts() -> list[str]:
-    watching.watch_accounts()
+    account_monitor.watch_accounts()
     with transaction(readonly=True) as session:
         return list(session.scalars(select(Alert.status).where(Alert.type == "webhook.disabled")))
 
@@ -77,19 +78,19 @@ def test_what_was_given_up_is_replayed_with_its_ids_and_bodies_in_order(
     receiver.answer = lambda _: (500, {})
     for number in range(3):
         open_alert(f"spf.{number}")
-    deliveries.run(door)
+    dispatcher.run(door)
     assert statuses(account_id) == ["dead"] * 3
     missed = {call.id: call.body for call in receiver.calls}
     receiver.calls.clear()
     receiver.answer = lambda _: (200, {})
-    assert deliveries.replay(account_id, "hook", actor=ACTOR) == 3
-    deliveries.run(door)
+    assert dispatcher.replay(account_id, "hook", actor=ACTOR) == 3
+    dispatcher.run(door)
     assert [(call.id, call.body) for call in receiver.calls] == list(missed.items())
     assert statuses(account_id) == ["delivered"] * 3
-    assert deliveries.replay(account_id, "hook", actor=ACTOR) == 0
+    assert dispatcher.replay(account_id, "hook", actor=ACTOR) == 0
 
 
 def test_nothing_is_replayed_to_a_disabled_channel(account_id: UUID, webhook: Hook) -> None:
     channels.disable(account_id, "hook", actor=ACTOR)
     with pytest.raises(InvalidRequest):
-        deliveries.replay(account_id, "hook", actor=ACTOR)
+        dispatcher.replay(account_id, "hook", actor=ACTOR)

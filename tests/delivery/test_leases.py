@@ -9,13 +9,13 @@ from uuid import UUID
 from sqlalchemy import update
 
 from app import processes
-from app.channels.contract import Outcome
+from app.channels.types import Outcome
 from app.db import transaction
 from app.models import Channel
-from app.services import attempts, channels, deliveries, feed
-from app.services.alerts import AlertChange, change
-from app.services.attempts import Claim
-from app.services.channels import NewChannel
+from app.services.alerts.alerts import AlertChange, change
+from app.services.notifications import channels, delivery_queue, dispatcher, feed
+from app.services.notifications.channels import NewChannel
+from app.services.notifications.delivery_queue import Claim
 from tests.delivery.conftest import OpenAlert
 from tests.factories import ACTOR, confirm_recipients
 from tests.receivers import ReachingDoor, Received, Receiver
@@ -31,7 +31,7 @@ def ended_process() -> str:
 
 def claim() -> Claim:
     feed.spread_all()
-    (found,) = attempts.claim_due(10, failing=10)
+    (found,) = delivery_queue.claim_due(10, failing=10)
     return found
 
 
@@ -54,8 +54,8 @@ def test_of_processes_elsewhere_nothing_is_said() -> None:
 def test_what_is_claimed_is_nobody_elses(webhook: Hook, open_alert: OpenAlert) -> None:
     open_alert()
     claim()
-    assert not attempts.is_due()
-    assert attempts.claim_due(10, failing=10) == []
+    assert not delivery_queue.is_due()
+    assert delivery_queue.claim_due(10, failing=10) == []
 
 
 def test_what_a_killed_process_had_is_taken_at_once(
@@ -65,10 +65,10 @@ def test_what_a_killed_process_had_is_taken_at_once(
     lost = claim()
     with transaction() as session:
         session.execute(update(Channel).values(lease_holder=ended_process()))
-    assert attempts.is_due()
-    assert deliveries.run(door) == 1
+    assert delivery_queue.is_due()
+    assert dispatcher.run(door) == 1
     assert len(receiver.calls) == 1
-    assert attempts.advance(lost, (), take=True) == []
+    assert delivery_queue.advance(lost, (), take=True) == []
 
 
 def test_what_was_given_back_is_not_kept_by_a_renewal_that_comes_late(
@@ -76,10 +76,10 @@ def test_what_was_given_back_is_not_kept_by_a_renewal_that_comes_late(
 ) -> None:
     open_alert()
     mine = claim()
-    attempts.advance(mine, (), take=False)
-    attempts.renew([mine])
+    delivery_queue.advance(mine, (), take=False)
+    delivery_queue.renew([mine])
     assert held_until(account_id) is None
-    assert attempts.is_due()
+    assert delivery_queue.is_due()
 
 
 def test_a_renewal_keeps_what_is_under_way(
@@ -88,7 +88,7 @@ def test_a_renewal_keeps_what_is_under_way(
     open_alert()
     mine = claim()
     before = held_until(account_id)
-    attempts.renew([mine])
+    delivery_queue.renew([mine])
     after = held_until(account_id)
     assert before is not None
     assert after is not None
@@ -98,7 +98,7 @@ def test_a_renewal_keeps_what_is_under_way(
 def test_events_are_taken_together_and_in_order(webhook: Hook, open_alert: OpenAlert) -> None:
     for number in range(3):
         open_alert(f"spf.{number}")
-    parcels = attempts.advance(claim(), (), take=True)
+    parcels = delivery_queue.advance(claim(), (), take=True)
     assert [parcel.events[0]["sequence"] for parcel in parcels] == [1, 2, 3]
 
 
@@ -107,7 +107,7 @@ def test_mails_are_taken_one_by_one(account_id: UUID, open_alert: OpenAlert) -> 
     confirm_recipients(account_id)
     for number in range(3):
         open_alert(f"spf.{number}")
-    assert len(attempts.advance(claim(), (), take=True)) == 1
+    assert len(delivery_queue.advance(claim(), (), take=True)) == 1
 
 
 def test_what_was_sent_of_a_batch_before_a_failure_is_not_sent_again(
@@ -121,7 +121,7 @@ def test_what_was_sent_of_a_batch_before_a_failure_is_not_sent_again(
         return (500 if is_second and len(receiver.calls) == 2 else 200), {}
 
     receiver.answer = answer
-    deliveries.run(door)
+    dispatcher.run(door)
     assert [json.loads(call.body)["sequence"] for call in receiver.calls] == [1, 2, 2, 3, 4]
 
 
@@ -136,7 +136,7 @@ def test_channels_that_do_well_come_first_and_those_that_fail_leave_room(
         session.execute(update(Channel).where(Channel.name != "hook").values(failures=1))
     open_alert()
     feed.spread_all()
-    claims = attempts.claim_due(10, failing=2)
+    claims = delivery_queue.claim_due(10, failing=2)
     assert [found.is_failing for found in claims] == [False, True, True]
     assert claims[0].channel_id == webhook[0].id
 
@@ -146,10 +146,10 @@ def test_a_success_of_a_lease_that_is_over_counts_for_nothing(
 ) -> None:
     open_alert()
     former = claim()
-    (parcel,) = attempts.advance(former, (), take=True)
+    (parcel,) = delivery_queue.advance(former, (), take=True)
     with transaction() as session:
         session.execute(update(Channel).values(lease_holder=ended_process()))
     later = claim()
-    assert attempts.advance(former, [(parcel, Outcome(200))], take=True) == []
-    (again,) = attempts.advance(later, (), take=True)
+    assert delivery_queue.advance(former, [(parcel, Outcome(200))], take=True) == []
+    (again,) = delivery_queue.advance(later, (), take=True)
     assert again.events == parcel.events

@@ -11,15 +11,16 @@ import pytest
 from sqlalchemy import select, update
 
 from app import settings as app_settings
-from app.channels import mail
-from app.checks.contract import Severity
+from app.channels import email
+from app.checks.engine.types import Severity
 from app.db import now, transaction
 from app.errors import InvalidRequest
 from app.models import Alert, Channel, Delivery
-from app.rules.contract import Draft
-from app.services import alerts, channels, deliveries, feed, transitions
-from app.services.alerts import AlertChange
-from app.services.channels import NewChannel
+from app.rules.engine.types import Draft
+from app.services.alerts import alerts, transitions
+from app.services.alerts.alerts import AlertChange
+from app.services.notifications import channels, dispatcher, feed
+from app.services.notifications.channels import NewChannel
 from app.settings import Settings
 from tests.delivery.conftest import OpenAlert
 from tests.factories import ACTOR, confirm_recipients
@@ -73,7 +74,7 @@ def test_an_alert_is_mailed_as_text_and_as_html(
 ) -> None:
     add(account_id)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     (letter,) = inbox.letters
     assert letter["Subject"] == "[high] No SPF record – acme.test"
     assert (letter["From"], letter["To"]) == ("Watch <w@watch.test>", TO)
@@ -93,8 +94,8 @@ def test_mails_about_one_alert_are_one_thread_and_each_is_sent_once(
         alert = session.get_one(Alert, alert_id)
         step = transitions.Step("resolved", note="no longer so")
         transitions.move(session, alert, step, now(session))
-    deliveries.run(door)
-    deliveries.run(door)
+    dispatcher.run(door)
+    dispatcher.run(door)
     opened, resolved = inbox.letters
     assert opened["References"] == resolved["References"]
     assert opened["Message-ID"] != resolved["Message-ID"]
@@ -106,7 +107,7 @@ def test_people_are_not_told_of_what_people_did(
 ) -> None:
     add(account_id)
     alerts.change(account_id, open_alert(), AlertChange("acknowledged"), actor=ACTOR)
-    deliveries.run(door)
+    dispatcher.run(door)
     assert len(inbox.letters) == 1
 
 
@@ -118,7 +119,7 @@ def test_nothing_of_an_alert_can_become_a_header_or_markup(
     add(account_id)
     with transaction() as session:
         transitions.open_new(session, domain, [draft], datetime.now(UTC), transitions.Cause())
-    deliveries.run(door)
+    dispatcher.run(door)
     (letter,) = inbox.letters
     assert letter["Bcc"] is None
     assert inbox.recipients == [[TO]]
@@ -131,10 +132,10 @@ def test_without_a_mail_server_the_channel_says_so(
     channel = add(account_id)
     assert channels.complaint(channel) is None
     app_settings.use(replace(settings, mail_url=None))
-    assert channels.complaint(channel) == mail.NOT_SET
+    assert channels.complaint(channel) == email.NOT_SET
     open_alert()
-    deliveries.run(door)
-    assert log(account_id)[0].error == mail.NOT_SET
+    dispatcher.run(door)
+    assert log(account_id)[0].error == email.NOT_SET
 
 
 @pytest.mark.parametrize("answer", ["451 later", "550 no"])
@@ -144,7 +145,7 @@ def test_what_the_server_refuses_is_tried_again(
     inbox.answer = answer
     add(account_id)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     (entry,) = log(account_id)
     assert (entry.status, entry.response_status) == ("dead", int(answer[:3]))
     assert entry.attempts == 10
@@ -156,10 +157,10 @@ def test_a_digest_has_what_came_together_and_the_worst_first(
     add(account_id, cadence="daily")
     open_alert("dmarc.missing", Severity.LOW)
     open_alert("spf.missing", Severity.CRITICAL)
-    deliveries.run(door)
+    dispatcher.run(door)
     assert inbox.letters == []
     let_digest_be_due(account_id)
-    deliveries.run(door)
+    dispatcher.run(door)
     (letter,) = inbox.letters
     assert letter["Subject"].startswith("2 problems, 0 resolved since ")
     plain, html = parts(letter)
@@ -179,7 +180,7 @@ def test_a_digest_without_a_problem_is_not_sent(
         transitions.move(session, alert, transitions.Step("resolved"), now(session))
     feed.spread_all()
     let_digest_be_due(account_id)
-    deliveries.run(door)
+    dispatcher.run(door)
     assert inbox.letters == []
     assert [entry.status for entry in log(account_id)] == ["skipped"]
 
@@ -189,7 +190,7 @@ def test_a_test_of_a_digest_comes_at_once(
 ) -> None:
     add(account_id, cadence="daily")
     channels.test(account_id, "ops", actor=ACTOR)
-    deliveries.run(door)
+    dispatcher.run(door)
     assert [letter["Subject"] for letter in inbox.letters] == ["Test of this channel"]
 
 
@@ -206,24 +207,24 @@ def test_what_is_no_address_is_refused(account_id: UUID, addresses: str) -> None
 @pytest.mark.parametrize(
     ("url", "server"),
     [
-        ("smtp://mail.test", mail.Server("mail.test", 25, "auto")),
-        ("smtp://mail.test:2525?starttls=off", mail.Server("mail.test", 2525, "off")),
-        ("smtp://u:p%40ss@mail.test", mail.Server("mail.test", 587, "required", "u", "p@ss")),
-        ("smtps://u:p@mail.test", mail.Server("mail.test", 465, "implicit", "u", "p")),
+        ("smtp://mail.test", email.Server("mail.test", 25, "auto")),
+        ("smtp://mail.test:2525?starttls=off", email.Server("mail.test", 2525, "off")),
+        ("smtp://u:p%40ss@mail.test", email.Server("mail.test", 587, "required", "u", "p@ss")),
+        ("smtps://u:p@mail.test", email.Server("mail.test", 465, "implicit", "u", "p")),
     ],
 )
-def test_a_mail_url_says_where_and_how(url: str, server: mail.Server) -> None:
-    assert mail.parse_server(url) == server
+def test_a_mail_url_says_where_and_how(url: str, server: email.Server) -> None:
+    assert email.parse_server(url) == server
 
 
 def test_a_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbox: Inbox) -> None:
     assert settings.mail_url is not None
-    server = mail.parse_server(settings.mail_url.replace("smtp://", "smtp://user:secret@"))
+    server = email.parse_server(settings.mail_url.replace("smtp://", "smtp://user:secret@"))
     event = {"id": "evt_x", "type": "test", "data": {}}
     with transaction(readonly=True) as session:
-        letter = mail.Letter(
+        letter = email.Letter(
             "w@watch.test", TO, [event], now(session), "https://watch.test", "reason", "https://u"
         )
-    outcome = mail.send(server, letter, seconds=5)
+    outcome = email.send(server, letter, seconds=5)
     assert outcome.error is not None
     assert inbox.letters == []

@@ -15,8 +15,9 @@ from sqlalchemy.engine import Engine
 from app.db import now, transaction
 from app.errors import InvalidRequest, NotFound, QuotaExceeded
 from app.models import Channel, ChannelRecipient
-from app.services import channels, deliveries, emails, recipients
-from app.services.channels import NewChannel
+from app.services.core import emails
+from app.services.notifications import channels, dispatcher, recipients
+from app.services.notifications.channels import NewChannel
 from app.settings import Settings
 from tests.delivery.conftest import OpenAlert
 from tests.delivery.inboxes import Inbox, open_inbox
@@ -70,13 +71,13 @@ def test_nothing_but_one_confirmation_email_is_sent_before_the_person_confirms(
 ) -> None:
     channel = add(account_id)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     emails.send_due()
     with pytest.raises(InvalidRequest):
         channels.test(account_id, "ops", actor=ACTOR)
     assert [m["Subject"] for m in inbox.to(ANNA)] == ["Confirm that you want to receive alerts"]
     assert channels.complaint(channel) == recipients.NONE_CONFIRMED
-    assert deliveries.log(account_id, "ops")[0].delivery.status == "skipped"
+    assert dispatcher.log(account_id, "ops")[0].delivery.status == "skipped"
 
 
 def test_a_person_confirms_by_a_button_and_not_by_following_the_link(
@@ -91,7 +92,7 @@ def test_a_person_confirms_by_a_button_and_not_by_following_the_link(
     assert "Confirmed" in client.post(path).text
     assert statuses(account_id, channel) == {ANNA: "confirmed", BORIS: "pending"}
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     assert len(inbox.to(ANNA)) == 2
     assert len(inbox.to(BORIS)) == 1
 
@@ -122,7 +123,7 @@ def test_every_email_has_a_link_that_unsubscribes_with_one_click_and_without_sig
     channel = add(account_id, f"{ANNA},{BORIS}")
     confirm_recipients(account_id)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     (message,) = inbox.to(ANNA)
     assert message["To"] == ANNA
     path = link(inbox, ANNA, "unsubscribe")
@@ -137,7 +138,7 @@ def test_every_email_has_a_link_that_unsubscribes_with_one_click_and_without_sig
     assert (response.status_code, "Unsubscribed" in response.text) == (200, True)
     assert statuses(account_id, channel) == {ANNA: "unsubscribed", BORIS: "confirmed"}
     open_alert("dmarc.missing")
-    deliveries.run(door)
+    dispatcher.run(door)
     assert (len(inbox.to(ANNA)), len(inbox.to(BORIS))) == (1, 2)
 
 
@@ -196,14 +197,14 @@ def test_a_recipient_that_is_refused_does_not_make_others_get_an_email_twice(
     confirm_recipients(account_id)
     inbox.refused = {ANNA}
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     assert len(inbox.to(BORIS)) == 1
-    entry = deliveries.log(account_id, "ops")[0].delivery
+    entry = dispatcher.log(account_id, "ops")[0].delivery
     assert (entry.status, entry.attempts) == ("dead", 3)
     assert len(entry.delivered_to or ()) == 1
     inbox.refused = set()
-    deliveries.replay(account_id, "ops", actor=ACTOR)
-    deliveries.run(door)
+    dispatcher.replay(account_id, "ops", actor=ACTOR)
+    dispatcher.run(door)
     assert (len(inbox.to(ANNA)), len(inbox.to(BORIS))) == (1, 1)
 
 

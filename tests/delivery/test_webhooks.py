@@ -10,13 +10,14 @@ from sqlalchemy import select
 from standardwebhooks import Webhook
 
 from app import ids
-from app.checks.contract import Severity
+from app.checks.engine.types import Severity
 from app.db import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, ServiceUnavailable
 from app.models import Channel, Delivery
-from app.services import alerts, channels, deliveries, feed
-from app.services.alerts import AlertChange
-from app.services.channels import NewChannel
+from app.services.alerts import alerts
+from app.services.alerts.alerts import AlertChange
+from app.services.notifications import channels, dispatcher, feed
+from app.services.notifications.channels import NewChannel
 from tests.delivery.conftest import OpenAlert
 from tests.factories import ACTOR, make_account
 from tests.receivers import HOST, ReachingDoor, Receiver
@@ -40,7 +41,7 @@ def test_the_published_library_accepts_what_is_sent(
     webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     alert_id = open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     (call,) = receiver.calls
     said: Any = Webhook(webhook[1]).verify(call.body, call.headers)
     assert (said["type"], said["sequence"]) == ("alert.opened", 1)
@@ -53,7 +54,7 @@ def test_the_feed_shows_what_webhooks_are_sent(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     (row,), _ = feed.read(account_id, 0)
     assert {"id": ids.public("evt", row.id), "sequence": row.sequence, **row.body} == json.loads(
         receiver.calls[0].body
@@ -65,12 +66,12 @@ def test_while_a_secret_rotates_both_verify_and_afterwards_the_new_one(
 ) -> None:
     _, second = channels.rotate_secret(account_id, "hook", timedelta(hours=1), actor=ACTOR)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     for secret in (webhook[1], second):
         Webhook(secret).verify(receiver.calls[-1].body, receiver.calls[-1].headers)
     _, third = channels.rotate_secret(account_id, "hook", timedelta(0), actor=ACTOR)
     open_alert("dmarc.missing")
-    deliveries.run(door)
+    dispatcher.run(door)
     last = receiver.calls[-1]
     Webhook(third).verify(last.body, last.headers)
     with pytest.raises(Exception, match="No matching signature"):
@@ -82,7 +83,7 @@ def test_each_try_has_the_same_id_and_body_and_a_time_of_its_own(
 ) -> None:
     receiver.answer = lambda _: (500 if len(receiver.calls) < 3 else 204, {})
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     assert len(receiver.calls) == 3
     assert len({(call.id, call.body) for call in receiver.calls}) == 1
     for call in receiver.calls:
@@ -96,7 +97,7 @@ def test_after_the_last_try_it_is_kept_as_dead(
 ) -> None:
     receiver.answer = lambda _: (500, {})
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     (entry,) = log(account_id)
     assert (entry.status, entry.attempts, entry.response_status) == ("dead", 10, 500)
     assert entry.error == "it answered 500"
@@ -115,7 +116,7 @@ def test_an_alert_is_told_in_order_and_others_do_not_wait_for_it(
         return (500 if is_stuck and len(receiver.calls) < 4 else 200), {}
 
     receiver.answer = answer
-    deliveries.run(door)
+    dispatcher.run(door)
     done = [entry for entry in log(account_id) if entry.status == "delivered"]
     assert len(done) == 3
     sequences = [json.loads(call.body)["sequence"] for call in receiver.calls]
@@ -128,7 +129,7 @@ def test_gone_means_never_again(
     receiver.answer = lambda _: (410, {})
     open_alert()
     open_alert("dmarc.missing")
-    deliveries.run(door)
+    dispatcher.run(door)
     assert len(receiver.calls) == 1
     assert channels.find(account_id, "hook").disabled_reason == "it answered 410: it wants no more"
     assert {entry.status for entry in log(account_id)} == {"dead"}
@@ -139,7 +140,7 @@ def test_retry_after_is_honoured(
 ) -> None:
     receiver.answer = lambda _: (429, {"Retry-After": "3600"})
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     (entry,) = log(account_id)
     waited = entry.next_at - entry.created_at
     assert timedelta(minutes=59) < waited < timedelta(minutes=62)
@@ -157,7 +158,7 @@ def test_a_redirect_is_a_failure_and_not_followed(
 ) -> None:
     receiver.answer = lambda _: (status, {"Location": receiver.url})
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     (entry,) = log(account_id)
     assert (entry.status, entry.response_status) == ("dead", status)
     assert "redirects" in (entry.error or "")
@@ -167,7 +168,7 @@ def test_a_name_that_leads_elsewhere_by_now_is_refused(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver
 ) -> None:
     open_alert()
-    deliveries.run(ReachingDoor(Zone({(HOST, "A"): ["127.0.0.1"], (HOST, "AAAA"): ["fd00::1"]})))
+    dispatcher.run(ReachingDoor(Zone({(HOST, "A"): ["127.0.0.1"], (HOST, "AAAA"): ["fd00::1"]})))
     (entry,) = log(account_id)
     assert entry.error == "its address is not public"
     assert receiver.calls == []
@@ -260,7 +261,7 @@ def test_a_test_event_takes_the_same_way_and_goes_to_one_channel(
     other = NewChannel("other")
     channels.add_webhook(account_id, receiver.url + "/other", other, door, actor=ACTOR)
     channels.test(account_id, "hook", actor=ACTOR)
-    deliveries.run(door)
+    dispatcher.run(door)
     (call,) = receiver.calls
     said: Any = Webhook(webhook[1]).verify(call.body, call.headers)
     assert (call.path, said["type"]) == ("/hook", "test")
@@ -291,7 +292,7 @@ def test_a_channel_gets_what_it_is_for(
 ) -> None:
     channels.add_webhook(account_id, receiver.url, new, door, actor=ACTOR)
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     assert bool(receiver.calls) is is_told
 
 
@@ -301,10 +302,10 @@ def test_nothing_is_sent_while_it_is_disabled_and_what_waited_goes_on_afterwards
     open_alert()
     feed.spread_all()
     channels.disable(account_id, "hook", actor=ACTOR)
-    deliveries.run(door)
+    dispatcher.run(door)
     assert receiver.calls == []
     channels.enable(account_id, "hook", actor=ACTOR)
-    deliveries.run(door)
+    dispatcher.run(door)
     assert len(receiver.calls) == 1
 
 
@@ -330,5 +331,5 @@ def test_a_receiver_that_hangs_delays_nobody_else(
 
     receiver.answer = answer
     open_alert()
-    deliveries.run(door)
+    dispatcher.run(door)
     assert order[:3] == ["hanging", "other", "hung"]

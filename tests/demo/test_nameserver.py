@@ -15,7 +15,7 @@ from dns.flags import Flag
 from dns.message import Message
 from dns.rcode import Rcode
 
-from demo.manners import Fault, Manners, Slow, Trouble
+from demo.fault_injection import Fault, Manners, Slow, Trouble
 from demo.nameserver import NameServer
 from demo.samples import DOMAINS, MANNERS, ZONES
 from tests.zones import read_master_files

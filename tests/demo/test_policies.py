@@ -15,7 +15,7 @@ from pathlib import Path
 import dns.resolver
 import pytest
 
-from app.services.demo import SAMPLES
+from app.services.domains.demo import SAMPLES
 from demo.policies import HUGE, PATH, PolicyServer, Trouble
 from demo.samples import DOMAINS, POLICIES, POLICY_FAULTS
 

@@ -5,9 +5,9 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from app.protocols.dmarc_report import AggregateReport
-from app.protocols.report_limits import Refused
-from app.services import contents
+from app.protocols.report_formats.aggregate import AggregateReport
+from app.protocols.report_formats.limits import Refused
+from app.services.ingest import parsing
 from demo import reports, samples
 
 DAY = datetime.now(UTC).date()
@@ -17,7 +17,7 @@ def kinds(directory: Path) -> Counter[str]:
     found: Counter[str] = Counter()
     for path in directory.iterdir():
         try:
-            for one in contents.read(path.read_bytes(), "", int(time.time())):
+            for one in parsing.read(path.read_bytes(), "", int(time.time())):
                 found[str(one.kind) if one.report else "refused"] += 1
         except Refused:
             found["refused"] += 1
@@ -50,7 +50,7 @@ def test_there_are_bursts_and_ordinary_days() -> None:
     volumes = set()
     for number in range(17):
         day = date(2026, 5, 1) + timedelta(days=number)
-        (found,) = contents.read(reports._dmarc(sample, "bigmail.example", day), "", 2**31)
+        (found,) = parsing.read(reports._dmarc(sample, "bigmail.example", day), "", 2**31)
         assert isinstance(found.report, AggregateReport)
         volumes.add(len(found.report.records))
     assert len(volumes) == 2

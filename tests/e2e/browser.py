@@ -7,7 +7,7 @@ from uuid import UUID
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-from app.services import accounts
+from app.services.accounts import accounts
 from tests.e2e.service import Service
 from tests.factories import make_account
 

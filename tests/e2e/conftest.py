@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy.engine import Engine
 
-from app import queue
 from app import settings as app_settings
+from app.jobs import queue
 from app.settings import Settings
 from tests.e2e.browser import OPTIONS, Person, open_person
 from tests.e2e.service import SECRET, Service

@@ -11,14 +11,15 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from app.checks.contract import Severity
+from app.checks.engine.types import Severity
 from app.db import transaction
 from app.models import Delivery, Domain, Event
-from app.rules.contract import Draft
-from app.services import alerts, channels, transitions
-from app.services.alerts import AlertChange
-from app.services.channels import NewChannel
-from app.services.transitions import Cause
+from app.rules.engine.types import Draft
+from app.services.alerts import alerts, transitions
+from app.services.alerts.alerts import AlertChange
+from app.services.alerts.transitions import Cause
+from app.services.notifications import channels
+from app.services.notifications.channels import NewChannel
 from tests.e2e.service import Service, wait_for
 from tests.factories import ACTOR, make_account, make_domain
 from tests.receivers import ReachingDoor, Received, Receiver

@@ -14,8 +14,9 @@ from uuid import UUID
 from alembic import command
 from alembic.config import Config
 
-from app import db, queue
+from app import db
 from app import settings as app_settings
+from app.jobs import queue
 from app.settings import Settings
 from tests.e2e import drills, hostile_ingest_drill, intake_drill, slow_clients_drill
 from tests.e2e.deliver import deliver

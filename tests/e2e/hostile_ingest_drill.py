@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 
 from app.db import transaction
 from app.models import Intake, ReportDay
-from app.services import ingest_tokens, upload_tokens
+from app.services.api_keys import upload_tokens
+from app.services.ingest import tokens
 from tests.documents import dmarc_xml
 from tests.e2e.service import Service, wait_for
 from tests.factories import ACTOR, make_domain
@@ -58,7 +59,7 @@ def flood(service: Service, account_id: UUID) -> str:
 
 
 def _address(account_id: UUID) -> str:
-    return f"/ingest/{ingest_tokens.create(account_id, actor=ACTOR).token}"
+    return f"/ingest/{tokens.create(account_id, actor=ACTOR).token}"
 
 
 def _seconds_until_parsed(service: Service, address: str, account_id: UUID, name: str) -> float:

@@ -11,7 +11,8 @@ from sqlalchemy import func, select, text
 
 from app.db import transaction
 from app.models import DmarcHour, DmarcRecord, DmarcReport, Intake
-from app.services import counting, ingest_tokens
+from app.services.analytics import rollup_queue
+from app.services.ingest import tokens
 from tests.documents import dmarc_xml, record
 from tests.e2e.service import Service, wait_for
 from tests.factories import ACTOR, make_domain
@@ -29,7 +30,7 @@ def kill_everything(
     Each report is sent twice, in two wrappings; a sender tries again until it is acknowledged.
     """
     domain = make_domain(account_id, "d0.test")
-    address = f"/ingest/{ingest_tokens.create(account_id, actor=ACTOR).token}"
+    address = f"/ingest/{tokens.create(account_id, actor=ACTOR).token}"
     documents = [
         dmarc_xml("d0.test", f"r{number}", records=[record("d0.test", count=number + 1)])
         for number in range(count)
@@ -100,7 +101,7 @@ def _states(account_id: UUID) -> Counter[str]:
 
 def _assert_counted_once(domain_id: UUID, count: int) -> None:
     wanted = count * (count + 1) // 2
-    counting.count_of(domain_id)
+    rollup_queue.count_of(domain_id)
     with transaction(readonly=True) as session:
         reports = session.scalar(
             select(func.count()).select_from(DmarcReport).where(DmarcReport.domain_id == domain_id)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo.manners import Manners, Slow
+from demo.fault_injection import Manners, Slow
 from demo.nameserver import NameServer
 from devtools.processes import end_with_parent, free_port
 from tests.receivers import Receiver

@@ -13,9 +13,11 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, expect
 
 from app.protocols import totp
-from app.services import alerts, domains, scans
-from app.services.alerts import AlertFilter
-from app.services.domains import NewDomain
+from app.services.alerts import alerts
+from app.services.alerts.alerts import AlertFilter
+from app.services.domains import domains
+from app.services.domains.domains import NewDomain
+from app.services.scans import scans
 from tests import reports
 from tests.documents import dmarc_xml, record, tls_json
 from tests.e2e.browser import PASSWORD, Person, open_browser, open_person

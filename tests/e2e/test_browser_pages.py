@@ -8,19 +8,17 @@ import pytest
 from playwright.sync_api import Browser
 
 from app import ids
-from app.services import (
-    alerts,
-    channels,
-    domains,
-    ingest_tokens,
-    intakes,
-    scans,
-    usage,
-)
-from app.services.alerts import AlertChange, AlertFilter
-from app.services.channels import NewChannel
-from app.services.domains import NewDomain
-from app.services.intakes import IntakeFilter
+from app.services.alerts import alerts
+from app.services.alerts.alerts import AlertChange, AlertFilter
+from app.services.api_keys import usage
+from app.services.domains import domains
+from app.services.domains.domains import NewDomain
+from app.services.ingest import files as ingest_files
+from app.services.ingest import tokens
+from app.services.ingest.files import IntakeFilter
+from app.services.notifications import channels
+from app.services.notifications.channels import NewChannel
+from app.services.scans import scans
 from tests.documents import dmarc_xml, failure_mail, tls_json
 from tests.e2e.browser import Person, open_person
 from tests.e2e.service import Service, wait_for
@@ -54,11 +52,13 @@ def report_paths(person: Person) -> list[str]:
     org = HOSTILE.replace("<", "&lt;").replace('"', "&quot;")
     files = dmarc_xml("d0.test", org=org), tls_json("d0.test"), failure_mail("d0.test"), b"what?"
     for raw in files:
-        intakes.take_in(person.account_id, raw, way="dashboard", file_name=HOSTILE)
+        ingest_files.take_in(person.account_id, raw, way="dashboard", file_name=HOSTILE)
     kinds = {"dmarc": "dmr", "tls": "tlr", "failure": "flr"}
 
     def parsed() -> Sequence[Any]:
-        return intakes.search(person.account_id, IntakeFilter(state="parsed")).page(None, 10)[0]
+        return ingest_files.search(person.account_id, IntakeFilter(state="parsed")).page(None, 10)[
+            0
+        ]
 
     wait_for(lambda: {row.kind for row in parsed()} == set(kinds), "the reports")
     rows = parsed()
@@ -71,7 +71,7 @@ def paths(person: Person) -> list[str]:
     new = NewChannel(HOSTILE[:50])
     made = channels.add_email(person.account_id, "ops@acme.test", new, actor=ACTOR)
     channel = f"/settings/notifications/{ids.public('chan', made.id)}"
-    ingest_tokens.create(person.account_id, actor=ACTOR)
+    tokens.create(person.account_id, actor=ACTOR)
     key, _ = make_key(person.account_id)
     usage.note(key.id, f"GET {HOSTILE}"[:100], 200, "192.0.2.1")
     usage.note(key.id, "GET /v1/domains", 429, "2001:db8::1")

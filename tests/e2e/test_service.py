@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from app.services import keys
+from app.services.api_keys import api_keys
 from app.settings import Settings
 from tests.e2e import drills, intake_drill, slow_clients_drill
 from tests.e2e.conftest import Running
@@ -62,7 +62,7 @@ def test_a_revoked_key_is_refused_by_every_process_within_a_second(
 ) -> None:
     key, token = make_key(account_id)
     assert {service.call("GET", "/v1/me", token).status for _ in range(20)} == {200}
-    keys.revoke(account_id, key.key_id, actor=ACTOR)
+    api_keys.revoke(account_id, key.key_id, actor=ACTOR)
     time.sleep(1)
     assert {service.call("GET", "/v1/me", token).status for _ in range(20)} == {401}
 

@@ -10,27 +10,12 @@ from typing import Any
 
 import yaml
 
-from app.network import wire
-from app.protocols import (
-    bimi,
-    bimi_logo,
-    dkim,
-    dmarc,
-    dmarc_report,
-    envelopes,
-    failure_report,
-    logotypes,
-    mark_certificates,
-    mta_sts,
-    names,
-    spf,
-    spf_macros,
-    tags,
-    tls_report,
-    tlsrpt,
-    uris,
-)
-from app.protocols.report_limits import Refused
+from app.network.dns import wire
+from app.protocols import bimi, dkim, dmarc, mta_sts, names, spf, tags, tls_rpt, uris
+from app.protocols.bimi import logo, logotypes, mark_certificates
+from app.protocols.report_formats import aggregate, failure, tls, unwrap
+from app.protocols.report_formats.limits import Refused
+from app.protocols.spf import macros
 from tests.unit.checks.test_bimi import CERTIFIED
 from tests.unit.protocols.test_logotypes import logotype
 
@@ -133,7 +118,7 @@ def _files(pattern: str) -> tuple[bytes, ...]:
 
 def _failure(data: bytes) -> object:
     feedback, _, original = data.partition(b"\n\n")
-    return failure_report.redact(failure_report.parse(feedback, original, _NOW), b"key")
+    return failure.redact(failure.parse(feedback, original, _NOW), b"key")
 
 
 def _text(
@@ -169,8 +154,8 @@ TARGETS: Mapping[str, Target] = {
         "192.0.2.1 %{ } i l d r - %_ %% a.test",
     ),
     "spf_macros.parse": _text(
-        spf_macros.parse,
-        (spf_macros.BadMacro,),
+        macros.parse,
+        (macros.BadMacro,),
         _seeds(".*%", "%{ir}.%{v}._spf.%{d2}", "%{s1r+-}", "%{L99999999999999999999}"),
         "% %% %_ %- %{ } s l o d i p v h c r t S 1 0 99999999999999 r . - + , / _ =",
     ),
@@ -193,8 +178,8 @@ TARGETS: Mapping[str, Target] = {
         _pieces("version: mode: mx: max_age: STSv1 enforce testing \r\n \n \r *. 604800 -1 ٣"),
     ),
     "tlsrpt.parse_record": _text(
-        tlsrpt.parse_record,
-        (tlsrpt.NotTlsRpt, tlsrpt.Unusable),
+        tls_rpt.parse_record,
+        (tls_rpt.NotTlsRpt, tls_rpt.Unusable),
         _seeds("v=tlsrptv1"),
         f"v=TLSRPTv1; {_TAGS}",
     ),
@@ -225,7 +210,7 @@ TARGETS: Mapping[str, Target] = {
         _pieces("-----BEGIN CERTIFICATE----- -----END CERTIFICATE----- \n MII BgUr AwQw A= =="),
     ),
     "bimi_logo.problems": Target(
-        bimi_logo.problems,
+        logo.problems,
         (),
         (_LOGO, b"\x1f\x8b\x08\0\0\0\0\0", b"<!DOCTYPE svg []><svg/>"),
         (
@@ -237,7 +222,7 @@ TARGETS: Mapping[str, Target] = {
         ),
     ),
     "dmarc_report.parse": Target(
-        lambda data: dmarc_report.parse(data, _NOW),
+        lambda data: aggregate.parse(data, _NOW),
         (Refused,),
         _files("dmarc/*.xml"),
         (
@@ -247,7 +232,7 @@ TARGETS: Mapping[str, Target] = {
         ),
     ),
     "tls_report.parse": Target(
-        lambda data: tls_report.parse(data, _NOW),
+        lambda data: tls.parse(data, _NOW),
         (Refused,),
         _files("tlsrpt/*.json"),
         _pieces(
@@ -260,7 +245,7 @@ TARGETS: Mapping[str, Target] = {
         tuple(
             member.document + b"\n\n" + member.original
             for raw in _files("ruf/*.eml")
-            for member in envelopes.unwrap(raw)
+            for member in unwrap.unwrap(raw)
         ),
         _pieces(
             "Feedback-Type: auth-failure \n \r\n Source-IP: Arrival-Date: Incidents: @ a@a.test"
@@ -268,7 +253,7 @@ TARGETS: Mapping[str, Target] = {
         ),
     ),
     "envelopes.unwrap": Target(
-        envelopes.unwrap,
+        unwrap.unwrap,
         (Refused,),
         _files("*/*.*"),
         (

@@ -10,9 +10,9 @@ import pytest
 import trustme
 import uvloop
 
-from app.checks.answers import Page, Request, Undetermined
-from app.network import egress, http1, special_addresses
-from app.network.egress import Egress
+from app.network.http import egress, http1, special_addresses
+from app.network.http.egress import Egress
+from app.ports.dns import Page, Request, Undetermined
 from tests.zones import SERVFAIL, Zone
 
 HOST = "mta-sts.acme.test"

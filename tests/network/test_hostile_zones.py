@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from app.checks import CHECKS
-from app.checks.answers import OpenAnswers
-from app.checks.contract import Judgement, Subject, Verdict, judge
-from app.checks.examine import Examination, examine
-from app.network.resolver import Network
+from app.checks.engine.runner import Examination, examine
+from app.checks.engine.types import Judgement, Subject, Verdict, judge
+from app.network.dns.resolver import Network
+from app.ports.dns import OpenAnswers
 from app.protocols.names import DomainName
 from app.settings import Settings
-from demo.manners import Manners, Trouble
+from demo.fault_injection import Manners, Trouble
 from demo.nameserver import NameServer
 from tests.zones import Zone
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from app.checks.answers import Page, Request, Undetermined
-from app.network.egress import Egress
+from app.network.http.egress import Egress
+from app.ports.dns import Page, Request, Undetermined
 from tests.zones import Zone
 
 HOST = "hooks.acme.test"

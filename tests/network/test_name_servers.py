@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import pytest
 import uvloop
 
-from app.checks.answers import ServerAnswer, Soa, Undetermined
-from app.network import name_servers, wire
-from app.network.name_servers import DEAF, NameServers
-from app.network.resolver import LiveAnswers, Shared
-from app.network.transport import Transport
+from app.network.dns import name_servers, wire
+from app.network.dns.name_servers import DEAF, NameServers
+from app.network.dns.resolver import LiveAnswers, Shared
+from app.network.dns.transport import Transport
+from app.ports.dns import ServerAnswer, Soa, Undetermined
 from tests.network.nameserver import Nameserver, Trouble
 from tests.zones import Zone
 

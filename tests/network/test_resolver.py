@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from app.checks.answers import Answer, Answers, Mx, OpenAnswers, Undetermined
-from app.network import resolver, wire
-from app.network.resolver import Network
+from app.network.dns import resolver, wire
+from app.network.dns.resolver import Network
+from app.ports.dns import Answer, Answers, Mx, OpenAnswers, Undetermined
 from app.settings import Settings
 from tests.network.nameserver import Nameserver, Trouble
 

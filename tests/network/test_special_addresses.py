@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from app.network import special_addresses
+from app.network.http import special_addresses
 
 
 @pytest.mark.parametrize("network", special_addresses.SPECIAL, ids=str)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from app.checks.answers import Undetermined
-from app.network.resolver import LiveAnswers, Shared
-from app.network.transport import Transport
+from app.network.dns.resolver import LiveAnswers, Shared
+from app.network.dns.transport import Transport
+from app.ports.dns import Undetermined
 from tests.network.nameserver import LIE, Nameserver, Trouble
 
 FIRST = "many-letters-whose-case-is-drawn-by-lot.test"

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from app.checks.answers import Handshake, Undetermined
-from app.network import special_addresses
-from app.network.starttls import Prober
+from app.network.http import special_addresses
+from app.network.smtp.starttls import Prober
+from app.ports.dns import Handshake, Undetermined
 from tests.zones import Zone
 
 HOST = "mx.acme.test"

@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from app.network import wire
-from app.network.alarm import Alarm
-from app.network.transport import BURST, MOST, Said, Transport
+from app.network.dns import wire
+from app.network.dns.timers import Alarm
+from app.network.dns.transport import BURST, MOST, Said, Transport
 
 
 async def _said(server: tuple[str, int], count: int, seconds: float) -> list[Said]:

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.checks.answers import Caa, Mx, Rdata, Signature, Soa, Tlsa
-from app.network import wire
+from app.network.dns import wire
+from app.ports.dns import Caa, Mx, Rdata, Signature, Soa, Tlsa
 
 
 def _bounded(found: list[bytes]) -> dns.name.Name:

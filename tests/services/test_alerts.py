@@ -7,14 +7,14 @@ from uuid import UUID
 import pytest
 
 from app import ids
-from app.checks.contract import Severity
+from app.checks.engine.types import Severity
 from app.db import transaction
 from app.errors import InvalidRequest, NotFound, PreconditionFailed
 from app.models import Domain
-from app.rules.contract import Draft
-from app.services import alerts, transitions
-from app.services.alerts import AlertChange, AlertFilter
-from app.services.transitions import Cause
+from app.rules.engine.types import Draft
+from app.services.alerts import alerts, transitions
+from app.services.alerts.alerts import AlertChange, AlertFilter
+from app.services.alerts.transitions import Cause
 from tests.factories import ACTOR, make_account, make_domain
 
 pytestmark = pytest.mark.usefixtures("database")

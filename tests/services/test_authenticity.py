@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from app import ids
 from app.db import now, transaction
 from app.models import Alert, Intake
-from app.services import report_alerts
+from app.services.monitoring import report_monitor
 from tests.factories import make_account, make_domain
 from tests.services.test_provenance import NAME, mail, read, record, signed
 from tests.zones import SERVFAIL, Zone
@@ -41,7 +41,7 @@ def of_another(number: int) -> bytes:
 
 def told() -> Sequence[Alert]:
     """What stands after one judgement."""
-    report_alerts.judge_accounts()
+    report_monitor.judge_accounts()
     wanted = (Alert.type == "report.authenticity_failed") & (Alert.status == "open")
     with transaction(readonly=True) as session:
         return session.scalars(select(Alert).where(wanted)).all()
@@ -99,7 +99,7 @@ def test_made_up_names_do_not_push_out_who_is_told(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read(account_id, broken(1), ZONE)
-    monkeypatch.setattr("app.rules.reports.MOST", 1)
+    monkeypatch.setattr("app.rules.reports.reports.MOST", 1)
     with transaction() as session:
         session.add_all(
             Intake(

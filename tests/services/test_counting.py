@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Engine
 
-from app import queue
+from app.analysis.mail.periods import Window, hour_of
 from app.db import now, transaction
-from app.insight.periods import Window, hour_of
+from app.jobs import queue
 from app.models import (
     DmarcHour,
     DmarcRecord,
@@ -23,18 +23,12 @@ from app.models import (
     ReportWatch,
     UncountedReport,
 )
-from app.services import (
-    analytics,
-    counting,
-    mail_sources,
-    metrics,
-    overview,
-    policy_change,
-    report_alerts,
-    rollups,
-)
-from app.services.analytics import Question
-from app.services.policy_change import Trial
+from app.services.analytics import dmarc, policy, rollup_queue, rollups, sources
+from app.services.analytics.dmarc import Question
+from app.services.analytics.policy import Trial
+from app.services.domains import dashboard
+from app.services.monitoring import report_monitor
+from app.services.operations import metrics
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, START, Report, record, store
 
@@ -59,23 +53,23 @@ def counted() -> list[int]:
 
 def messages(domain: Domain) -> int:
     question = Question(domain.name, START, START + 7 * DAY)
-    return analytics.dmarc(domain.account_id, question).totals.messages
+    return dmarc.dmarc(domain.account_id, question).totals.messages
 
 
 def of_readiness(domain: Domain) -> int:
-    return policy_change.may_raise(domain.account_id, domain.name, WEEK).sending.messages
+    return policy.may_raise(domain.account_id, domain.name, WEEK).sending.messages
 
 
 def of_simulation(domain: Domain) -> int:
-    return policy_change.try_out(domain.account_id, domain.name, WEEK, Trial()).replay.messages
+    return policy.try_out(domain.account_id, domain.name, WEEK, Trial()).replay.messages
 
 
 def of_sources(domain: Domain) -> int:
-    return mail_sources.search(domain.account_id, domain.name, WEEK).messages
+    return sources.search(domain.account_id, domain.name, WEEK).messages
 
 
 def of_reporters(domain: Domain) -> int:
-    found = mail_sources.coverage(domain.account_id, domain.name, WEEK)
+    found = sources.coverage(domain.account_id, domain.name, WEEK)
     return sum(reporter.messages for reporter in found.reporters)
 
 
@@ -97,7 +91,7 @@ def test_every_answer_has_the_reports_that_were_stored_before_it(
 def test_the_overview_has_the_reports_that_were_stored_before_it(domain: Domain) -> None:
     today = datetime.combine(datetime.now(UTC).date(), time(), UTC)
     store(domain, Report([record(count=5)], begin=today - DAY), is_waiting=True)
-    days = dict(overview.mail(domain.account_id, 3))
+    days = dict(dashboard.mail(domain.account_id, 3))
     assert days[(today - DAY).date()] == {"pass": 5}
 
 
@@ -106,14 +100,14 @@ def test_alerts_are_judged_by_all_reports_that_were_stored_before(domain: Domain
     with transaction() as session:
         row = ReportWatch(domain_id=domain.id, account_id=domain.account_id, due_at=now(session))
         session.add(row)
-    report_alerts.judge_due()
+    report_monitor.judge_due()
     assert waiting() == 0
 
 
 def test_what_somebody_says_may_be_about_a_source_of_a_report_that_waits(domain: Domain) -> None:
     store(domain, Report([record()]), is_waiting=True)
-    mail_sources.decide(domain.account_id, domain.name, "own", "approved", note=None, actor=ACTOR)
-    found = mail_sources.search(domain.account_id, domain.name, WEEK)
+    sources.decide(domain.account_id, domain.name, "own", "approved", note=None, actor=ACTOR)
+    found = sources.search(domain.account_id, domain.name, WEEK)
     assert [source.state is not None for source in found.sources] == [True]
 
 
@@ -122,7 +116,7 @@ def test_a_report_that_is_taken_back_counts_no_more(domain: Domain, is_waiting: 
     store(domain, Report([record(count=1)]))
     stored = store(domain, Report([record(count=2)]), is_waiting=is_waiting)
     with transaction() as session:
-        counting.take_back(session, stored)
+        rollup_queue.take_back(session, stored)
         session.delete(session.get_one(DmarcReport, stored))
     assert messages(domain) == 1
     assert waiting() == 0
@@ -133,7 +127,7 @@ def test_a_deleted_domain_leaves_no_report_that_waits(domain: Domain) -> None:
     with transaction() as session:
         session.delete(session.get_one(Domain, domain.id))
     assert waiting() == 0
-    assert counting.count_waiting() == 0
+    assert rollup_queue.count_waiting() == 0
 
 
 def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
@@ -144,12 +138,12 @@ def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
         report = Report(rows, reporter=f"r{number % 3}")
         stored = store(domain, report, is_waiting=number % 4 != 0)
         if number % 5 == 0:
-            counting.count_waiting()
+            rollup_queue.count_waiting()
         if number % 3:
             return 1 + number
         with transaction() as session:
             session.get(Domain, domain.id, with_for_update=True)  # first, as whoever stores does
-            counting.take_back(session, stored)
+            rollup_queue.take_back(session, stored)
             session.delete(session.get_one(DmarcReport, stored))
         return 0
 
@@ -157,7 +151,7 @@ def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
     random.Random(7).shuffle(numbers)
     with ThreadPoolExecutor(6) as pool:
         wanted = sum(pool.map(work, numbers))
-    counting.count_waiting()
+    rollup_queue.count_waiting()
     assert waiting() == 0
     assert counted() == [wanted] * 3
     assert messages(domain) == wanted
@@ -166,15 +160,15 @@ def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
 def test_more_than_is_counted_at_once_is_counted(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "RECORDS_AT_ONCE", 3)
+    monkeypatch.setattr(rollup_queue, "RECORDS_AT_ONCE", 3)
     stored = [
         store(domain, Report([record(f"192.0.2.{i}") for i in range(size)]), is_waiting=True)
         for size in (2, 2, 9, 1)
     ]
-    assert counting.count_waiting() == 4
+    assert rollup_queue.count_waiting() == 4
     assert counted() == [14] * 3
     with transaction() as session:
-        counting.take_back(session, stored[2])
+        rollup_queue.take_back(session, stored[2])
     assert counted() == [5] * 3
 
 
@@ -184,8 +178,8 @@ def test_a_report_that_cannot_be_counted_costs_only_itself(domain: Domain) -> No
     store(domain, Report([record(count=2)]), is_waiting=True)
     _break(broken)
     assert messages(domain) == 3
-    assert counting.count_waiting() == 0
-    assert waiting() == counting.waiting(domain.id) == 1
+    assert rollup_queue.count_waiting() == 0
+    assert waiting() == rollup_queue.waiting(domain.id) == 1
     (gauge,) = [one for one in metrics.gauges() if one.name == "uncounted_reports"]
     assert gauge.samples == {("waiting",): 0.0, ("set_aside",): 1.0}
 
@@ -218,14 +212,14 @@ def test_whoever_asks_does_not_wait_for_long_for_who_holds_the_domain(domain: Do
     with transaction() as session:
         session.get(Domain, domain.id, with_for_update=True)
         assert messages(domain) == 1
-        assert counting.count_waiting() == 0
+        assert rollup_queue.count_waiting() == 0
     assert messages(domain) == 3
 
 
 def test_the_clock_has_a_worker_count_what_waits(domain: Domain, redis_url: str) -> None:
     store(domain, Report([record()]), is_waiting=True)
-    counting.ring_if_waiting()
-    counting.ring_if_waiting()
+    rollup_queue.ring_if_waiting()
+    rollup_queue.ring_if_waiting()
     assert queue.length(queue.INTAKE) == 1
 
 
@@ -240,7 +234,7 @@ def test_whoever_closes_weeks_need_not_wait_for_who_counts(
     store(domain, Report([record()], begin=today - 14 * DAY))
     store(domain, Report([record()], begin=today - 14 * DAY, reporter="r2"), is_waiting=True)
     with ThreadPoolExecutor(1) as pool, transaction() as session:
-        counting._waiting(session, domain.id, is_patient=True)
+        rollup_queue._waiting(session, domain.id, is_patient=True)
         assert pool.submit(rollups.close_weeks).result() == 1
-    assert counting.count_waiting() == 1
+    assert rollup_queue.count_waiting() == 1
     assert counted() == [2, 4, 4]  # in hours, and in the week

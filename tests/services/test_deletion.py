@@ -11,17 +11,10 @@ from sqlalchemy import select, update
 from app.db import now, transaction
 from app.errors import Conflict
 from app.models import Account, AuditEvent, Base, Channel, Domain, Event, RawFile
-from app.services import (
-    account_deletion,
-    account_export,
-    account_rows,
-    accounts,
-    domain_erasure,
-    domains,
-    intakes,
-    reading,
-    users,
-)
+from app.services.accounts import accounts, deletion, export, users
+from app.services.core import account_rows
+from app.services.domains import domains, erasure
+from app.services.ingest import files, processor
 from tests import full_account
 from tests.documents import dmarc_xml, zipped
 from tests.factories import ACTOR, make_account, make_domain
@@ -61,7 +54,7 @@ def test_nothing_is_left_of_a_deleted_account(full: FullAccount) -> None:
     other = full_account.make("other")
     kept = full_account.places(*other.names)
     assert full_account.places(*full.names)
-    account_deletion.delete_now(full.account.name, actor=ACTOR)
+    deletion.delete_now(full.account.name, actor=ACTOR)
     assert full_account.places(*full.names, full.owner.email, full.person.email) == set()
     left = full_account.places(full.domain)
     assert left <= {"mail_hosts.name", "sender_hosts.name"}
@@ -86,7 +79,7 @@ def test_a_channel_that_was_limited_to_a_deleted_domain_is_not_opened_to_others(
     with transaction(readonly=True) as session:
         row = session.scalar(select(Channel).where(Channel.name == "alerts"))
     assert row is not None
-    assert (row.domains, row.disabled_reason) == ([], domain_erasure.NO_DOMAIN_LEFT)
+    assert (row.domains, row.disabled_reason) == ([], erasure.NO_DOMAIN_LEFT)
 
 
 def test_files_about_other_domains_stay(full: FullAccount) -> None:
@@ -94,10 +87,10 @@ def test_files_about_other_domains_stay(full: FullAccount) -> None:
     make_domain(full.account.id, "else.test")
     about_own, about_else = dmarc_xml(f"own.{full.domain}"), dmarc_xml("else.test", "e")
     for raw in (about_own, about_else):
-        intakes.take_in(full.account.id, raw, way="http")
+        files.take_in(full.account.id, raw, way="http")
     shared = zipped(dmarc_xml(full.domain, "s1"), dmarc_xml("else.test", "s2"))
-    intakes.take_in(full.account.id, shared, way="http")
-    reading.run([])
+    files.take_in(full.account.id, shared, way="http")
+    processor.run([])
     domains.delete(full.account.id, full.domain, actor=ACTOR)
     with transaction(readonly=True) as session:
         assert set(session.scalars(select(RawFile.content))) == {about_own, about_else}
@@ -108,16 +101,16 @@ def test_batches_are_bounded_and_leave_nothing(
 ) -> None:
     monkeypatch.setattr(account_rows, "BATCH_SIZES", {})
     monkeypatch.setattr(account_rows, "BATCH_SIZE", 1)
-    monkeypatch.setattr(domain_erasure, "FILES_BATCH_SIZE", 1)
+    monkeypatch.setattr(erasure, "FILES_BATCH_SIZE", 1)
     domains.delete(full.account.id, full.domain, actor=ACTOR)
     assert full_account.places(full.domain) - AUDIT_LOG <= FOR_A_TIME
-    account_deletion.delete_now(full.account.name, actor=ACTOR)
+    deletion.delete_now(full.account.name, actor=ACTOR)
     assert full_account.places(*full.names) == set()
 
 
 def test_old_events_of_a_deleted_domain_go_with_it(full: FullAccount) -> None:
     with transaction() as session:
-        old = now(session) - domain_erasure.EVENTS_GRACE - timedelta(hours=1)
+        old = now(session) - erasure.EVENTS_GRACE - timedelta(hours=1)
         session.execute(update(Event).values(at=old))
     domains.delete(full.account.id, full.domain, actor=ACTOR)
     with transaction(readonly=True) as session:
@@ -130,7 +123,7 @@ def test_a_domain_on_legal_hold_cannot_be_deleted_nor_can_its_account(full: Full
     with pytest.raises(Conflict, match="legal hold"):
         domains.delete(full.account.id, full.domain, actor=ACTOR)
     with pytest.raises(Conflict, match="legal hold"):
-        account_deletion.delete_now(full.account.name, actor=ACTOR)
+        deletion.delete_now(full.account.name, actor=ACTOR)
     assert full_account.places(full.domain) == before
     domains.release_hold(full.account.id, full.domain, actor=ACTOR)
     domains.delete(full.account.id, full.domain, actor=ACTOR)
@@ -145,7 +138,7 @@ def test_an_account_that_is_being_deleted_cannot_be_resumed() -> None:
         session.get_one(Account, account.id).deletion_requested_at = now(session)
     with pytest.raises(Conflict):
         accounts.resume(account.name)
-    assert account_deletion.delete_requested() == 1
+    assert deletion.delete_requested() == 1
     with transaction(readonly=True) as session:
         assert session.get(Account, account.id) is None
 
@@ -156,7 +149,7 @@ def test_an_export_has_every_row_of_the_account_and_no_secret(
     full_account.make("other")
     full = full_account.make("gone")
     path = tmp_path / "export.zip"
-    count = account_export.write(full.account.name, path, actor=ACTOR)
+    count = export.write(full.account.name, path, actor=ACTOR)
     assert path.stat().st_mode & 0o777 == 0o600
     public = {"mail_hosts", "sender_hosts"}
     rows = 0
@@ -181,7 +174,7 @@ def test_an_export_does_not_overwrite_a_file(full: FullAccount, tmp_path: Path) 
     path = tmp_path / "export.zip"
     path.write_text("mine")
     with pytest.raises(FileExistsError):
-        account_export.write(full.account.name, path, actor=ACTOR)
+        export.write(full.account.name, path, actor=ACTOR)
     assert path.read_text() == "mine"
 
 

@@ -6,8 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from app import queue
-from app.services import domains, scanning, scans
+from app.jobs import queue
+from app.services.domains import domains
+from app.services.scans import runner, scans
 from tests.factories import ACTOR, make_account, make_domain, make_scan
 from tests.unit.checks.test_dkim import GOOD, SHORT, rsa
 from tests.zones import SERVFAIL, Zone, ZoneDoor
@@ -27,7 +28,7 @@ def shared(account_id: UUID, *names: str, key: Any = GOOD) -> Sequence[list[str]
     asked = [make_scan(account_id, name) for name in names]
     texts = key if key is SERVFAIL else [f"v=DKIM1; p={key}"]
     data: Any = {f"one._domainkey.{name}": texts for name in names}
-    assert scanning.run([scan.id for scan in asked], ZoneDoor(Zone(data))) == len(asked)
+    assert runner.run([scan.id for scan in asked], ZoneDoor(Zone(data))) == len(asked)
     return [_named(scans.find(account_id, scan.id).result) for scan in asked]
 
 

@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 import pytest
 
 from app import ids
-from app.checks.contract import Severity
+from app.checks.engine.types import Severity
 from app.db import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
-from app.rules.contract import Draft
-from app.services import alerts, domains, feed, scans, transitions, verification
-from app.services.domains import DomainFilter, NewDomain
+from app.rules.engine.types import Draft
+from app.services.alerts import alerts, transitions
+from app.services.domains import domains, verification
+from app.services.domains.domains import DomainFilter, NewDomain
+from app.services.notifications import feed
+from app.services.scans import scans
 from tests.factories import ACTOR, make_account, make_domain, make_scan
 from tests.zones import SERVFAIL, Zone, ZoneDoor
 

@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from app.db import transaction
 from app.models import Domain
-from app.protocols.dmarc_report import DkimResult, Record
+from app.protocols.report_formats.aggregate import DkimResult, Record
 from tests.reports import record
 from tests.services.test_report_alerts import GOOD, domain, opened, send
 

@@ -14,12 +14,13 @@ from app import settings as app_settings
 from app.db import now, transaction
 from app.errors import QuotaExceeded
 from app.models import DmarcReport, Intake, RawFile, ReportDay
-from app.services import cpu_budgets, ingest_budgets, intakes, reading, retention
+from app.services.ingest import budgets, cpu_budgets, files, processor
+from app.services.operations import retention
 from app.settings import Settings
 from tests.documents import dmarc_xml, mailed
 from tests.factories import make_account, make_domain
 from tests.hostile_mails import poisoned
-from worker import bounds
+from worker import resource_limits
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -32,7 +33,7 @@ def account_id() -> UUID:
 
 
 def post(account_id: UUID, raw: bytes, address: str = "198.51.100.1", way: str = "http") -> Intake:
-    return intakes.take_in(account_id, raw, way=way, claims={"address": address}).intake
+    return files.take_in(account_id, raw, way=way, claims={"address": address}).intake
 
 
 def flood(account_id: UUID, *addresses: str) -> int:
@@ -57,7 +58,7 @@ def test_strangers_cannot_use_up_what_is_for_own_uploads_and_known_sources(
 ) -> None:
     app_settings.use(replace(settings, ingest_files_per_day=100))
     with transaction() as session:
-        ingest_budgets.note_authenticated(session, account_id, "192.0.2.1")
+        budgets.note_authenticated(session, account_id, "192.0.2.1")
     assert flood(account_id, *(f"198.51.100.{number}" for number in range(200))) == 50
     assert post(account_id, dmarc_xml(), "192.0.2.1").claims["sourceClass"] == "known"
     assert post(account_id, dmarc_xml(report_id="own"), way="upload").state == "received"
@@ -70,7 +71,7 @@ def test_own_uploads_have_a_part_that_known_sources_cannot_use(
     sources = [f"192.0.2.{number}" for number in range(100)]
     with transaction() as session:
         for source in sources:
-            ingest_budgets.note_authenticated(session, account_id, source)
+            budgets.note_authenticated(session, account_id, source)
     assert flood(account_id, *sources) == 90
     assert post(account_id, dmarc_xml(), way="dashboard").state == "received"
 
@@ -86,9 +87,9 @@ def test_one_source_cannot_use_up_what_is_for_strangers(
 
 def test_relayed_mail_is_counted_for_the_domain_of_its_envelope() -> None:
     claims = {"peerAddress": "127.0.0.1", "mailFrom": "<noreply@Google.com>"}
-    assert ingest_budgets.source_of("mail", claims) == "google.com"
-    assert ingest_budgets.source_of("mail", {**claims, "peerAddress": "8.8.8.8"}) == "8.8.8.8"
-    assert ingest_budgets.source_of("mailbox", claims) is None
+    assert budgets.source_of("mail", claims) == "google.com"
+    assert budgets.source_of("mail", {**claims, "peerAddress": "8.8.8.8"}) == "8.8.8.8"
+    assert budgets.source_of("mailbox", claims) is None
 
 
 def test_files_above_the_cpu_budget_are_parsed_on_the_next_day(
@@ -99,7 +100,7 @@ def test_files_above_the_cpu_budget_are_parsed_on_the_next_day(
         session.add(ReportDay(account_id=account_id, day=now(session).date(), cpu_ms=6_000))
     stranger = post(account_id, dmarc_xml())
     own = post(account_id, dmarc_xml(report_id="own"), way="upload")
-    reading.run([])
+    processor.run([])
     assert states(account_id) == {"quarantined": 1, "parsed": 1}
     assert cpu_budgets.retry_deferred() == 0
     with transaction() as session:
@@ -109,13 +110,13 @@ def test_files_above_the_cpu_budget_are_parsed_on_the_next_day(
         session.execute(update(ReportDay).values(day=yesterday.date()))
         session.execute(update(Intake).values(finished_at=yesterday))
     assert cpu_budgets.retry_deferred() == 1
-    reading.run([])
+    processor.run([])
     assert states(account_id) == {"parsed": 2}
 
 
 def test_parsing_is_charged_to_the_account(account_id: UUID) -> None:
     post(account_id, poisoned(3))
-    reading.run([])
+    processor.run([])
     with transaction(readonly=True) as session:
         cpu_ms = session.scalar(select(func.sum(ReportDay.cpu_ms)))
     assert cpu_ms is not None
@@ -125,16 +126,16 @@ def test_parsing_is_charged_to_the_account(account_id: UUID) -> None:
 def test_another_account_waits_for_one_slice_and_not_for_the_batch(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(processor, "SLICE_SECONDS", 0.0)
     hostile = make_account().id
     for number in range(10):
         post(hostile, f"junk {number}".encode())
     post(account_id, dmarc_xml())
     asked = iter(range(100))
-    reading.run([], is_stopping=lambda: next(asked) > 6)
+    processor.run([], is_stopping=lambda: next(asked) > 6)
     assert states(account_id) == {"parsed": 1}
     assert states(hostile)["received"] > 5
-    reading.run([])
+    processor.run([])
     assert states(hostile) == {"quarantined": 10}
 
 
@@ -149,7 +150,7 @@ def test_everything_that_is_parsed_of_a_mail_is_parsed_inside_the_guard(account_
         yield
 
     raw = mailed(dmarc_xml())
-    reading.run([post(account_id, raw).id], guard=guard)
+    processor.run([post(account_id, raw).id], guard=guard)
     assert sizes[0] == sizes[2] == len(raw)
     assert sizes[3] == len(raw)  # its author
     assert states(account_id) == {"parsed": 1}
@@ -157,16 +158,16 @@ def test_everything_that_is_parsed_of_a_mail_is_parsed_inside_the_guard(account_
 
 def test_a_small_file_has_little_cpu_time(settings: Settings) -> None:
     app_settings.use(settings)
-    assert bounds.cpu_seconds(531) < 1.1
-    assert bounds.cpu_seconds(4 * 1024**2) == 9.0
-    assert bounds.cpu_seconds(10**9) == settings.intake_cpu_seconds
+    assert resource_limits.cpu_seconds(531) < 1.1
+    assert resource_limits.cpu_seconds(4 * 1024**2) == 9.0
+    assert resource_limits.cpu_seconds(10**9) == settings.intake_cpu_seconds
 
 
 def test_files_that_poison_a_batch_cost_no_other_file_of_it(account_id: UUID) -> None:
     for number in range(8):
         post(account_id, poisoned(number))
         post(account_id, dmarc_xml(report_id=str(number)))
-    reading.run([], guard=bounds.one_file)
+    processor.run([], guard=resource_limits.one_file)
     with transaction(readonly=True) as session:
         reports = session.scalars(
             select(DmarcReport.report_id).where(DmarcReport.policy_domain == "acme.test")
@@ -181,7 +182,7 @@ def test_bytes_of_junk_are_deleted_before_those_of_other_files(
     app_settings.use(replace(settings, keep_junk_days=1))
     junk = post(account_id, b"junk")
     own = post(account_id, b"own junk", way="upload")
-    reading.run([])
+    processor.run([])
     with transaction() as session:
         session.execute(update(RawFile).values(created_at=now(session) - timedelta(days=2)))
     retention.run()

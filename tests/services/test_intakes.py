@@ -26,8 +26,9 @@ from app.models import (
     SeenSelector,
     TlsPolicy,
 )
-from app.services import domains, intakes, reading
-from app.services.intakes import IntakeFilter
+from app.services.domains import domains
+from app.services.ingest import files, processor
+from app.services.ingest.files import IntakeFilter
 from app.settings import Settings
 from tests.documents import (
     DAY,
@@ -53,9 +54,9 @@ def account_id() -> UUID:
 
 def take(account_id: UUID, raw: bytes, way: str = "http", read: bool = True) -> Intake:
     """The file as it ended."""
-    taken = intakes.take_in(account_id, raw, way=way)
+    taken = files.take_in(account_id, raw, way=way)
     if read:
-        reading.run([taken.intake.id])
+        processor.run([taken.intake.id])
     return again(taken.intake.id)
 
 
@@ -71,7 +72,7 @@ def count(table: type) -> int:
 
 def states(account_id: UUID) -> Counter[str]:
     found: Counter[str] = Counter()
-    for row in intakes.counts(account_id):
+    for row in files.counts(account_id):
         found[row.state] += row.number
     return found
 
@@ -81,7 +82,7 @@ def test_a_report_is_kept_before_it_is_read(account_id: UUID) -> None:
     intake = take(account_id, raw, read=False)
     assert intake.state == "received"
     with transaction(readonly=True) as session:
-        assert intakes.raw_of(session, account_id, intake.id) == raw
+        assert files.raw_of(session, account_id, intake.id) == raw
 
 
 def test_an_aggregate_report_becomes_rows(account_id: UUID) -> None:
@@ -177,8 +178,8 @@ def test_the_same_report_however_wrapped_is_one(account_id: UUID) -> None:
 
 
 def test_the_same_bytes_again_are_the_first_file(account_id: UUID) -> None:
-    first = intakes.take_in(account_id, dmarc_xml(), way="http")
-    second = intakes.take_in(account_id, dmarc_xml(), way="http")
+    first = files.take_in(account_id, dmarc_xml(), way="http")
+    second = files.take_in(account_id, dmarc_xml(), way="http")
     assert (first.is_new, second.is_new) == (True, False)
     assert first.intake.id == second.intake.id
     assert count(RawFile) == 1
@@ -264,9 +265,9 @@ def test_only_a_verified_domain_counts(account_id: UUID, settings: Settings) -> 
         assert intake.state == "unattributed"
         with transaction() as session:
             session.execute(update(Domain).values(verified_at=func.current_timestamp()))
-            intakes.retry_about(session, account_id, "acme.test")
-        reading.requeue_stale()
-        reading.run([])
+            files.retry_about(session, account_id, "acme.test")
+        processor.requeue_stale()
+        processor.run([])
         assert again(intake.id).state == "parsed"
 
 
@@ -274,7 +275,7 @@ def test_a_domain_that_is_added_later_gets_its_reports(account_id: UUID) -> None
     waiting = [take(account_id, dmarc_xml(name)) for name in ("late.test", "a.late.test")]
     other = take(account_id, dmarc_xml("xlate.test"))
     domains.create(account_id, domains.NewDomain("late.test"), actor=ACTOR)
-    reading.run([])
+    processor.run([])
     assert [again(intake.id).state for intake in waiting] == ["parsed", "parsed"]
     assert again(other.id).state == "unattributed"
 
@@ -297,31 +298,31 @@ def test_every_report_of_a_file_has_a_row_of_its_own(account_id: UUID) -> None:
     assert states(account_id) == {
         "parsed": 1, "unattributed": 1, "quarantined": 1, "duplicate": 1
     }  # fmt: skip
-    rows, _ = intakes.search(account_id, IntakeFilter()).page(None, 100)
+    rows, _ = files.search(account_id, IntakeFilter()).page(None, 100)
     assert len({row.member for row in rows}) == 4
 
 
 def test_a_retry_reads_only_what_it_is_asked_for(account_id: UUID) -> None:
     take(account_id, zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>"))
     before = states(account_id)
-    assert intakes.retry(reason="no_verified_domain") == 1
-    reading.run([])
+    assert files.retry(reason="no_verified_domain") == 1
+    processor.run([])
     assert states(account_id) == before
     make_domain(account_id, "other.test")
-    reading.run([])
+    processor.run([])
     assert states(account_id) == {"parsed": 2, "quarantined": 1}
 
 
 def test_what_is_parsed_is_not_tried_again(account_id: UUID) -> None:
     intake = take(account_id, dmarc_xml())
-    assert intakes.retry(intake.id) == 0
+    assert files.retry(intake.id) == 0
 
 
 def test_a_quarantined_file_that_is_read_again_stays_one_file(account_id: UUID) -> None:
     intake = take(account_id, b"hello")
-    assert intakes.retry(intake.id) == 1
+    assert files.retry(intake.id) == 1
     assert again(intake.id).state == "received"
-    reading.run([intake.id])
+    processor.run([intake.id])
     assert states(account_id) == {"quarantined": 1}
 
 
@@ -342,14 +343,14 @@ def test_the_selectors_of_passing_signatures_are_learnt(account_id: UUID) -> Non
 def test_a_day_has_its_bounds(account_id: UUID, settings: Settings) -> None:
     app_settings.use(replace(settings, ingest_files_per_day=4))
     for number in range(2):
-        intakes.take_in(account_id, dmarc_xml(report_id=str(number)), way="http")
+        files.take_in(account_id, dmarc_xml(report_id=str(number)), way="http")
     with pytest.raises(QuotaExceeded) as refused:
-        intakes.take_in(account_id, dmarc_xml(report_id="over"), way="http")
+        files.take_in(account_id, dmarc_xml(report_id="over"), way="http")
     assert 0 < refused.value.extra["retryAfter"] <= DAY
-    assert not intakes.take_in(account_id, dmarc_xml(report_id="1"), way="http").is_new
+    assert not files.take_in(account_id, dmarc_xml(report_id="1"), way="http").is_new
     app_settings.use(replace(settings, ingest_bytes_per_day=6000))
     with pytest.raises(QuotaExceeded):
-        intakes.take_in(account_id, b"x" * 3000, way="http")
+        files.take_in(account_id, b"x" * 3000, way="http")
     assert count(Intake) == 2
 
 
@@ -365,10 +366,10 @@ def test_what_comes_again_when_nothing_is_left_of_it_is_read_again(account_id: U
 def test_twenty_at_the_same_moment_are_one_report(account_id: UUID) -> None:
     raws = wrappings(dmarc_xml()) * 5
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda raw: intakes.take_in(account_id, raw, way="http"), raws))
+        found = list(pool.map(lambda raw: files.take_in(account_id, raw, way="http"), raws))
     assert sum(taken.is_new for taken in found) == 4
     ids = sorted({taken.intake.id for taken in found})
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda id: reading.run([id]), ids))
+        list(pool.map(lambda id: processor.run([id]), ids))
     assert states(account_id) == {"parsed": 1, "duplicate": 3}
     assert count(DmarcReport) == 1

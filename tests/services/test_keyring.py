@@ -15,7 +15,8 @@ from app import settings as app_settings
 from app.db import transaction
 from app.keyring import Purpose
 from app.models import ApiKey
-from app.services import keys, sealing
+from app.services.api_keys import api_keys
+from app.services.core import encryption
 from app.settings import Settings
 from tests.factories import make_account, make_key
 
@@ -54,12 +55,12 @@ def test_one_purpose_is_rotated_without_the_others() -> None:
 
 def test_a_purpose_with_a_secret_of_its_own_can_be_rotated_again() -> None:
     use(encryption_secrets=(OWN,))
-    sealed = sealing.seal("text", "mailbox")
+    sealed = encryption.seal("text", "mailbox")
     use(encryption_secrets=(NEW, OWN))
-    assert sealing.unseal(sealed, "mailbox") == "text"
+    assert encryption.unseal(sealed, "mailbox") == "text"
     use(encryption_secrets=(NEW,))
-    with pytest.raises(sealing.Unsealable):
-        sealing.unseal(sealed, "mailbox")
+    with pytest.raises(encryption.Unsealable):
+        encryption.unseal(sealed, "mailbox")
 
 
 def test_a_new_secret_key_changes_every_current_key_and_verifies_with_the_old_ones() -> None:
@@ -74,7 +75,7 @@ def test_what_the_former_derivation_sealed_still_opens() -> None:
     key = hashlib.sha256(f"seal:{OLD}".encode()).digest()
     nonce = b"\0" * 12
     raw = nonce + AESGCM(key).encrypt(nonce, b"text", b"mailbox")
-    assert sealing.unseal(base64.urlsafe_b64encode(raw).decode(), "mailbox") == "text"
+    assert encryption.unseal(base64.urlsafe_b64encode(raw).decode(), "mailbox") == "text"
 
 
 def test_a_digest_of_the_former_derivation_verifies_and_is_renewed_on_use(
@@ -85,7 +86,7 @@ def test_a_digest_of_the_former_derivation_verifies_and_is_renewed_on_use(
     former = hmac.digest(hashlib.sha256(f"keys:{OLD}".encode()).digest(), token.encode(), "sha256")
     with transaction() as session:
         session.execute(update(ApiKey).where(ApiKey.id == key.id).values(digest=former))
-    assert keys.resolve(token, ADDRESS)
+    assert api_keys.resolve(token, ADDRESS)
     with transaction() as session:
         assert session.get_one(ApiKey, key.id).digest == key.digest
 
@@ -93,20 +94,20 @@ def test_a_digest_of_the_former_derivation_verifies_and_is_renewed_on_use(
 def test_a_sealed_value_is_renewed_only_if_an_older_key_made_it(database: object) -> None:
     use(secret_key=OLD)
     key, _ = make_key(make_account().id)
-    sealed = sealing.seal("text", "test")
+    sealed = encryption.seal("text", "test")
     _store(key, sealed)
     assert _renewed(key, sealed) == sealed
     use(secret_key=NEW, secret_key_previous=(OLD,))
     again = _renewed(key, sealed)
     assert again not in (None, sealed)
     use(secret_key_previous=())
-    assert sealing.unseal(str(again), "test") == "text"
+    assert encryption.unseal(str(again), "test") == "text"
 
 
 def test_a_value_that_has_changed_meanwhile_is_left_alone(database: object) -> None:
     use(secret_key=OLD)
     key, _ = make_key(make_account().id)
-    sealed = sealing.seal("text", "test")
+    sealed = encryption.seal("text", "test")
     _store(key, "something newer")
     use(secret_key=NEW, secret_key_previous=(OLD,))
     assert _renewed(key, sealed) == "something newer"
@@ -120,6 +121,6 @@ def _store(key: ApiKey, text: str) -> None:
 
 def _renewed(key: ApiKey, sealed: str) -> str | None:
     with transaction() as session:
-        sealing.renew(session, ApiKey.revoked_reason, key.id, sealed, "test")
+        encryption.renew(session, ApiKey.revoked_reason, key.id, sealed, "test")
     with transaction() as session:
         return session.get_one(ApiKey, key.id).revoked_reason

@@ -12,7 +12,8 @@ from app.db import transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import ApiKey, AuditEvent
 from app.models.keys import Scope
-from app.services import accounts, keys
+from app.services.accounts import accounts
+from app.services.api_keys import api_keys
 from tests.factories import ACTOR, make_account, make_key
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -21,15 +22,15 @@ ADDRESS = "192.0.2.1"
 
 
 def test_a_key_has_the_published_form() -> None:
-    token = keys.mint()
+    token = api_keys.mint()
     assert re.fullmatch(r"mp_[0-9A-Za-z]{50}", token)
-    assert token[-6:] == keys.checksum(token[:-6])
+    assert token[-6:] == api_keys.checksum(token[:-6])
 
 
 def test_the_right_key_is_its_caller() -> None:
     account = make_account()
     key, token = make_key(account.id, [Scope.DOMAINS_READ])
-    caller = keys.resolve(token, ADDRESS)
+    caller = api_keys.resolve(token, ADDRESS)
     assert caller is not None
     assert (caller.id, caller.account_id, caller.scopes) == (
         key.id,
@@ -54,7 +55,7 @@ def test_the_key_itself_is_not_stored() -> None:
         lambda token: f"{token}x",
         lambda token: token[:-1] + ("a" if token[-1] != "a" else "b"),
         lambda token: token.replace("mp_", "mq_"),
-        lambda token: keys.mint(),
+        lambda token: api_keys.mint(),
         lambda token: token[:20] + "\u0660" + token[21:],
         lambda token: "",
         lambda token: None,
@@ -62,21 +63,21 @@ def test_the_key_itself_is_not_stored() -> None:
 )
 def test_what_is_not_the_key_is_nobody(spoil: object) -> None:
     _, token = make_key(make_account().id)
-    assert keys.resolve(spoil(token), ADDRESS) is None  # type: ignore[operator]
+    assert api_keys.resolve(spoil(token), ADDRESS) is None  # type: ignore[operator]
 
 
 def test_a_known_id_with_another_secret_is_nobody() -> None:
     _, token = make_key(make_account().id)
-    body = token[:15] + keys.mint()[15:47]
-    assert keys.resolve(body + keys.checksum(body), ADDRESS) is None
+    body = token[:15] + api_keys.mint()[15:47]
+    assert api_keys.resolve(body + api_keys.checksum(body), ADDRESS) is None
 
 
 def test_a_revoked_key_is_nobody_at_once() -> None:
     account = make_account()
     key, token = make_key(account.id)
-    assert keys.resolve(token, ADDRESS)
-    keys.revoke(account.id, key.key_id, actor=ACTOR)
-    assert keys.resolve(token, ADDRESS) is None
+    assert api_keys.resolve(token, ADDRESS)
+    api_keys.revoke(account.id, key.key_id, actor=ACTOR)
+    assert api_keys.resolve(token, ADDRESS) is None
 
 
 def test_an_expired_key_is_nobody() -> None:
@@ -84,14 +85,14 @@ def test_an_expired_key_is_nobody() -> None:
     with transaction() as session:
         over = datetime.now(UTC) - timedelta(seconds=1)
         session.execute(update(ApiKey).where(ApiKey.id == key.id).values(expires_at=over))
-    assert keys.resolve(token, ADDRESS) is None
+    assert api_keys.resolve(token, ADDRESS) is None
 
 
 def test_a_key_of_a_suspended_account_is_nobody() -> None:
     account = make_account()
     _, token = make_key(account.id)
     accounts.suspend(account.name)
-    assert keys.resolve(token, ADDRESS) is None
+    assert api_keys.resolve(token, ADDRESS) is None
 
 
 @pytest.mark.parametrize(
@@ -100,17 +101,17 @@ def test_a_key_of_a_suspended_account_is_nobody() -> None:
 )
 def test_a_key_with_networks_is_good_from_them_alone(address: str, allowed: bool) -> None:
     _, token = make_key(make_account().id, allow_cidrs=["192.0.2.0/24", "2001:db8::/32"])
-    assert (keys.resolve(token, address) is not None) is allowed
+    assert (api_keys.resolve(token, address) is not None) is allowed
 
 
 def test_a_rotated_key_goes_on_for_its_grace() -> None:
     account = make_account()
     key, token = make_key(account.id, [Scope.ALERTS_READ])
-    new, new_token = keys.rotate(account.id, key.key_id, timedelta(hours=1), actor=ACTOR)
+    new, new_token = api_keys.rotate(account.id, key.key_id, timedelta(hours=1), actor=ACTOR)
     assert new.scopes == ["alerts:read"]
-    assert keys.resolve(token, ADDRESS)
-    assert keys.resolve(new_token, ADDRESS)
-    old = next(row for row in keys.search(account.id) if row.id == key.id)
+    assert api_keys.resolve(token, ADDRESS)
+    assert api_keys.resolve(new_token, ADDRESS)
+    old = next(row for row in api_keys.search(account.id) if row.id == key.id)
     assert old.expires_at is not None
     assert timedelta(minutes=59) < old.expires_at - datetime.now(UTC) <= timedelta(hours=1)
 
@@ -118,8 +119,8 @@ def test_a_rotated_key_goes_on_for_its_grace() -> None:
 def test_rotating_with_no_grace_ends_the_old_key_at_once() -> None:
     account = make_account()
     key, token = make_key(account.id)
-    keys.rotate(account.id, key.key_id, timedelta(0), actor=ACTOR)
-    assert keys.resolve(token, ADDRESS) is None
+    api_keys.rotate(account.id, key.key_id, timedelta(0), actor=ACTOR)
+    assert api_keys.resolve(token, ADDRESS) is None
 
 
 def test_a_key_made_under_the_previous_secret_works_and_is_kept_anew(
@@ -132,7 +133,7 @@ def test_a_key_made_under_the_previous_secret_works_and_is_kept_anew(
 
     settings.use(replace(before, secret_key="n" * 32, secret_key_previous=(before.secret_key,)))
     try:
-        assert keys.resolve(token, ADDRESS)
+        assert api_keys.resolve(token, ADDRESS)
         with transaction() as session:
             assert session.get_one(ApiKey, key.id).digest != key.digest
     finally:
@@ -142,7 +143,7 @@ def test_a_key_made_under_the_previous_secret_works_and_is_kept_anew(
 def test_another_accounts_key_cannot_be_revoked() -> None:
     key, _ = make_key(make_account().id)
     with pytest.raises(NotFound):
-        keys.revoke(make_account().id, key.key_id, actor=ACTOR)
+        api_keys.revoke(make_account().id, key.key_id, actor=ACTOR)
 
 
 @pytest.mark.parametrize(
@@ -161,8 +162,8 @@ def test_a_bad_option_is_refused(options: dict[str, Any]) -> None:
 def test_every_act_is_in_the_log_without_the_key() -> None:
     account = make_account()
     key, token = make_key(account.id)
-    keys.rotate(account.id, key.key_id, timedelta(0), actor=ACTOR)
-    keys.revoke(account.id, key.key_id, actor=ACTOR, reason="leaked")
+    api_keys.rotate(account.id, key.key_id, timedelta(0), actor=ACTOR)
+    api_keys.revoke(account.id, key.key_id, actor=ACTOR, reason="leaked")
     with transaction() as session:
         events = session.scalars(select(AuditEvent).order_by(AuditEvent.id)).all()
     assert [event.action for event in events] == [

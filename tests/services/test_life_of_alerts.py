@@ -15,22 +15,17 @@ from sqlalchemy import select, update
 from sqlalchemy.engine import Engine
 
 from app import ids
-from app.checks.answers import Page
 from app.db import transaction
 from app.models import Alert, AlertTransition, Domain, Event, Scan
 from app.models.alerts import LIVE
 from app.models.scans import MAX_ATTEMPTS
-from app.services import (
-    alerts,
-    feed,
-    ownership,
-    scanning,
-    scans,
-    transitions,
-    verification,
-)
-from app.services.alerts import AlertChange
-from app.services.transitions import Step
+from app.ports.dns import Page
+from app.services.alerts import alerts, transitions
+from app.services.alerts.alerts import AlertChange
+from app.services.alerts.transitions import Step
+from app.services.domains import verification, verification_recheck
+from app.services.notifications import feed
+from app.services.scans import runner, scans
 from app.settings import Settings
 from tests.factories import ACTOR, make_account, make_domain, make_scan
 from tests.zones import SERVFAIL, TIMEOUT, Trouble, Zone, ZoneDoor
@@ -64,7 +59,7 @@ TYPES = {"bad": "spf.multiple_records", "worse": "spf.missing"}
 def scan(account_id: UUID, records: dict[Any, Any], page: Page | Trouble = SERVED) -> UUID:
     asked = make_scan(account_id, "acme.test")
     zone = Zone(GOOD | records, {(HOST, PATH): page})
-    assert scanning.run([asked.id], ZoneDoor(zone)) == 1
+    assert runner.run([asked.id], ZoneDoor(zone)) == 1
     return asked.id
 
 
@@ -231,7 +226,7 @@ def test_scans_that_fail_twice_are_told_of_until_one_completes(account_id: UUID)
                 .where(Scan.id == asked.id)
                 .values(status="running", attempt=MAX_ATTEMPTS, lease_until=long_ago)
             )
-        scanning.requeue_stale()
+        runner.requeue_stale()
         assert ("scan.failed_repeatedly" in types(account_id)) is (number == 2)
     scan(account_id, {})
     assert "scan.failed_repeatedly" not in types(account_id)
@@ -250,9 +245,9 @@ def test_only_three_definite_looks_without_the_record_take_the_proof_back(
             return session.get_one(Domain, domain.id).verified_at is not None
 
     for door in (nothing, broken, broken, broken, nothing, there, nothing, nothing, broken):
-        ownership.recheck([domain.id], door)
+        verification_recheck.recheck([domain.id], door)
         assert is_verified()
-    ownership.recheck([domain.id], nothing)
+    verification_recheck.recheck([domain.id], nothing)
     assert not is_verified()
     assert "domain.verification_lost" in types(account_id)
     verification.verify(account_id, "acme.test", there, actor=ACTOR)

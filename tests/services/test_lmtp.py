@@ -20,12 +20,12 @@ from app import settings as app_settings
 from app.db import transaction
 from app.listen_address import Listen
 from app.models import IngestToken, Intake
-from app.protocols.report_limits import LIMITS
-from app.services import ingest_tokens, reading
+from app.protocols.report_formats.limits import LIMITS
+from app.services.ingest import processor, tokens
 from app.settings import Settings
 from tests.documents import dmarc_xml
 from tests.factories import ACTOR, make_account, make_domain
-from worker import lmtp
+from worker import smtp_receiver
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -42,7 +42,7 @@ def listening(is_lmtp: bool) -> Iterator[int]:
 @contextmanager
 def serving(listen: Listen) -> Iterator[asyncio.Server]:
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(lmtp.serve(listen))
+    server = loop.run_until_complete(smtp_receiver.serve(listen))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
@@ -102,7 +102,7 @@ def client(is_lmtp: bool) -> Iterator[Client]:
 def token() -> IngestToken:
     account = make_account()
     make_domain(account.id, "acme.test")
-    return ingest_tokens.create(account.id, actor=ACTOR)
+    return tokens.create(account.id, actor=ACTOR)
 
 
 def recipient(of: IngestToken) -> str:
@@ -136,7 +136,7 @@ def test_a_mail_is_kept_for_its_account_and_read(is_lmtp: bool) -> None:
         assert connection.send(MAIL) == [b"250"]
     [intake] = intakes_of(known.account_id)
     assert (intake.way, intake.state) == ("mail", "received")
-    reading.run([intake.id])
+    processor.run([intake.id])
     [intake] = intakes_of(known.account_id)
     assert (intake.state, intake.provenance) == ("parsed", "unverified")
 
@@ -152,7 +152,7 @@ def test_nobody_else_has_mail_here(address: str) -> None:
 
 def test_a_revoked_address_is_unknown() -> None:
     known = token()
-    ingest_tokens.revoke(known.account_id, known.token, actor=ACTOR)
+    tokens.revoke(known.account_id, known.token, actor=ACTOR)
     with client(True) as connection:
         assert connection.say(recipient(known)).startswith(b"550")
 
@@ -162,7 +162,7 @@ def test_by_lmtp_each_recipient_has_a_reply() -> None:
     with client(True) as connection:
         connection.say(recipient(first))
         connection.say(recipient(second))
-        ingest_tokens.revoke(second.account_id, second.token, actor=ACTOR)
+        tokens.revoke(second.account_id, second.token, actor=ACTOR)
         assert connection.send(MAIL, replies=2) == [b"250", b"550"]
     assert [len(intakes_of(known.account_id)) for known in (first, second)] == [1, 0]
 
@@ -218,13 +218,13 @@ def test_no_address_of_a_mail_is_logged(written: io.StringIO) -> None:
     with client(True) as connection:
         connection.say(recipient(known))
         connection.send(MAIL)
-    logging.getLogger("worker.lmtp").info("listening")
+    logging.getLogger("worker.smtp_receiver").info("listening")
     assert "listening" in written.getvalue()
     assert known.token not in written.getvalue()
 
 
 def test_there_is_an_end_to_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lmtp, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(smtp_receiver, "MAX_CONNECTIONS", 1)
     with listening(True) as port:
         first = Client(port, True)
         with socket.create_connection(("127.0.0.1", port), timeout=20) as second:
@@ -244,8 +244,8 @@ def greeting(path: Path) -> bytes:
 def test_a_second_process_does_not_take_the_socket_of_the_first(tmp_path: Path) -> None:
     path = tmp_path / "reports.sock"
     with serving(Listen(True, path=str(path))):
-        with pytest.raises(lmtp.Taken, match="another process takes mails in at"):
-            asyncio.run(lmtp.serve(Listen(True, path=str(path))))
+        with pytest.raises(smtp_receiver.Taken, match="another process takes mails in at"):
+            asyncio.run(smtp_receiver.serve(Listen(True, path=str(path))))
         assert greeting(path) == b"220"
 
 
@@ -260,8 +260,8 @@ def test_a_socket_that_nobody_answers_at_is_replaced(tmp_path: Path) -> None:
 def test_what_is_no_socket_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "reports.sock"
     path.write_text("precious")
-    with pytest.raises(lmtp.Taken, match="no socket"):
-        asyncio.run(lmtp.serve(Listen(True, path=str(path))))
+    with pytest.raises(smtp_receiver.Taken, match="no socket"):
+        asyncio.run(smtp_receiver.serve(Listen(True, path=str(path))))
     assert path.read_text() == "precious"
 
 
@@ -270,7 +270,7 @@ def test_whose_place_is_taken_ends_with_words(
 ) -> None:
     with listening(True) as port:
         app_settings.use(replace(settings, lmtp_listen=Listen(True, "127.0.0.1", port)))
-        assert lmtp.main() == 2
+        assert smtp_receiver.main() == 2
     assert capsys.readouterr().err == (
         f"LMTP_LISTEN: somebody listens at lmtp://127.0.0.1:{port} already.\n"
     )

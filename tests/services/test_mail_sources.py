@@ -7,15 +7,15 @@ import pytest
 from sqlalchemy import event, func, select
 from sqlalchemy.engine import Engine
 
+from app.analysis.mail.periods import Window
+from app.analysis.mail.sources import Flow
 from app.db import now, transaction
-from app.insight.periods import Window
-from app.insight.sources import Flow
 from app.models import DmarcHour, DmarcReport, Domain, DomainState, FlowCount
 from app.protocols.dmarc import Policy
-from app.services import analytics, counting, kept, mail_sources, policy_change, rollups
-from app.services.analytics import Question
-from app.services.mail_sources import Sending
-from app.services.policy_change import Trial
+from app.services.analytics import cache, dmarc, policy, rollup_queue, rollups, sources
+from app.services.analytics.dmarc import Question
+from app.services.analytics.policy import Trial
+from app.services.analytics.sources import Sending
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, START, Report, record, store
 
@@ -28,7 +28,7 @@ def domain(database: Engine) -> Domain:
 
 
 def sent(domain: Domain) -> dict[str, int]:
-    found = mail_sources.search(domain.account_id, domain.name, WINDOW)
+    found = sources.search(domain.account_id, domain.name, WINDOW)
     return {source.key: source.messages for source in found.sources}
 
 
@@ -39,14 +39,14 @@ def flows_of(sending: Sending) -> list[Flow]:
 def test_a_report_is_in_the_next_answer_and_one_that_was_taken_away_is_not(domain: Domain) -> None:
     def told() -> int:
         question = Question(domain.name, START, START + 7 * DAY, group_by="source")
-        return analytics.dmarc(domain.account_id, question).totals.messages
+        return dmarc.dmarc(domain.account_id, question).totals.messages
 
     first = store(domain, Report([record(count=3)]))
     assert sent(domain) == {"own": told()} == {"own": 3}
     store(domain, Report([record(count=4)], reporter="yahoo.com", begin=START + 2 * DAY))
     assert sent(domain) == {"own": told()} == {"own": 7}
     with transaction() as session:
-        counting.take_back(session, first)
+        rollup_queue.take_back(session, first)
         session.delete(session.get_one(DmarcReport, first))
     assert sent(domain) == {"own": told()} == {"own": 4}
     rollups.close_weeks()
@@ -56,8 +56,8 @@ def test_a_report_is_in_the_next_answer_and_one_that_was_taken_away_is_not(domai
 def test_what_somebody_says_of_a_source_is_in_the_next_answer(domain: Domain) -> None:
     store(domain, Report([record(dkim=False, spf=False, dkim_results=(), spf_results=())]))
     (key,) = sent(domain)
-    mail_sources.decide(domain.account_id, domain.name, key, "approved", note=None, actor=ACTOR)
-    found = mail_sources.search(domain.account_id, domain.name, WINDOW)
+    sources.decide(domain.account_id, domain.name, key, "approved", note=None, actor=ACTOR)
+    found = sources.search(domain.account_id, domain.name, WINDOW)
     assert found.sources[0].state is not None
 
 
@@ -99,11 +99,9 @@ def test_what_has_not_changed_is_not_read_again(domain: Domain, database: Engine
 
 def test_only_so_many_answers_are_kept(domain: Domain) -> None:
     store(domain, Report([record()]))
-    for days in range(1, kept.AT_MOST + 5):
-        mail_sources.search(
-            domain.account_id, domain.name, Window.between(START, START + days * DAY)
-        )
-    assert len(mail_sources._kept) == kept.AT_MOST
+    for days in range(1, cache.AT_MOST + 5):
+        sources.search(domain.account_id, domain.name, Window.between(START, START + days * DAY))
+    assert len(sources._kept) == cache.AT_MOST
 
 
 def test_the_parts_of_an_answer_are_of_one_moment(domain: Domain) -> None:
@@ -123,10 +121,10 @@ def test_of_more_addresses_than_are_told_one_by_one_the_sums_are_told(
     failing = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
     rows = [record(f"198.51.100.{i}", 10 + i, **(failing if i % 2 else {})) for i in range(9)]
     store(domain, Report(rows))
-    all_of_it = mail_sources.search(domain.account_id, domain.name, WINDOW)
-    monkeypatch.setattr(mail_sources, "MAX_FLOWS", 4)
-    mail_sources._kept.clear()
-    found = mail_sources.search(domain.account_id, domain.name, WINDOW)
+    all_of_it = sources.search(domain.account_id, domain.name, WINDOW)
+    monkeypatch.setattr(sources, "MAX_FLOWS", 4)
+    sources._kept.clear()
+    found = sources.search(domain.account_id, domain.name, WINDOW)
     told = flows_of(found)
     assert sorted(flow.messages for flow in told if flow.source_ip) == [15, 16, 17, 18]
     assert found.messages == all_of_it.messages == sum(row.count for row in rows)
@@ -149,17 +147,17 @@ def test_of_more_identities_than_are_told_one_by_one_the_sums_are_told(
     ]  # fmt: skip
     store(domain, Report(rows))
     trial = Trial(p=Policy.REJECT, sp=Policy.REJECT)
-    exactly = policy_change.try_out(domain.account_id, domain.name, WINDOW, trial)
-    monkeypatch.setattr(mail_sources, "MAX_FLOWS", 3)
-    monkeypatch.setattr(mail_sources, "MAX_IDENTITIES", 2)
-    mail_sources._kept.clear()
-    found = mail_sources.search(domain.account_id, domain.name, WINDOW)
+    exactly = policy.try_out(domain.account_id, domain.name, WINDOW, trial)
+    monkeypatch.setattr(sources, "MAX_FLOWS", 3)
+    monkeypatch.setattr(sources, "MAX_IDENTITIES", 2)
+    sources._kept.clear()
+    found = sources.search(domain.account_id, domain.name, WINDOW)
     told = flows_of(found)
     assert sorted(flow.messages for flow in told if flow.identity > 0) == [27, 28, 29, 48, 57]
     assert found.messages == sum(row.count for row in rows)
     assert sum(source.passed for source in found.sources) == sum(r.count for r in rows if r.dkim)
 
-    simulated = policy_change.try_out(domain.account_id, domain.name, WINDOW, trial)
+    simulated = policy.try_out(domain.account_id, domain.name, WINDOW, trial)
     for what in ("messages", "passed", "hit", "newly_hit", "spared", "dispositions"):
         assert getattr(simulated.replay, what) == getattr(exactly.replay, what), what
     names = set(simulated.replay.header_from) - {f"n{i}.{domain.name}" for i in range(15, 20)}

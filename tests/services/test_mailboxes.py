@@ -14,11 +14,11 @@ from sqlalchemy import select, update
 from app import settings as app_settings
 from app.db import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
+from app.mailboxes import imap as mailboxes_imap
+from app.mailboxes.imap import Account
 from app.models import Intake, ReportMailbox
-from app.protocols.report_limits import LIMITS
-from app.services import mailboxes
-from app.sources import mailbox
-from app.sources.mailbox import Account
+from app.protocols.report_formats.limits import LIMITS
+from app.services.ingest import mailboxes
 from tests import imap
 from tests.documents import dmarc_xml
 from tests.factories import ACTOR, make_account, make_domain
@@ -169,7 +169,7 @@ def test_a_server_that_sends_more_than_it_said_is_left(account_id: UUID) -> None
 def test_a_server_that_is_never_silent_and_never_done_is_left_and_told(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailbox, "MOST_SECONDS", 1.0)
+    monkeypatch.setattr(mailboxes_imap, "MOST_SECONDS", 1.0)
     mails = imap.numbered([mail(1), mail(2)])
     mails.is_slow = True
     with pulled_from(mails) as access:

@@ -8,8 +8,9 @@ from sqlalchemy import update
 from app import ids
 from app.db import now, transaction
 from app.models import Domain, Intake, ReportMailbox, ReportWatch
-from app.protocols.dmarc_report import DkimResult, Reason, Record, SpfResult
-from app.services import counting, report_alerts
+from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
+from app.services.analytics import rollup_queue
+from app.services.monitoring import report_monitor
 from tests.reports import DAY, Report, record, store
 from tests.services.test_report_alerts import (
     GOOD,
@@ -167,12 +168,12 @@ def test_nobody_is_silent_while_a_mailbox_cannot_be_pulled(domain: Domain) -> No
 def test_nothing_is_judged_while_reports_are_not_added_up(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report_alerts.ring_if_due()
+    report_monitor.ring_if_due()
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), record(count=80), bad(20))
     store(domain, Report([record(count=5000)], midnight(1)), is_waiting=True)
     with monkeypatch.context() as hurry:
-        hurry.setattr(counting, "ASKED_SECONDS", 0.0)  # there is no time to add it up
+        hurry.setattr(rollup_queue, "ASKED_SECONDS", 0.0)  # there is no time to add it up
         assert opened(domain) == {}
     with transaction() as session:
         watch = session.get_one(ReportWatch, domain.id)

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from app import queue
 from app.db import now, transaction
+from app.jobs import queue
 from app.models import Domain, DomainState
 from app.protocols import timestamps
-from app.services import observed, scanning, scans
+from app.services.scans import observed_policies, runner, scans
 from tests.factories import make_account, make_domain, make_scan
 from tests.reports import DAY, POLICY, Report, store
 from tests.zones import Zone, ZoneDoor
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("database")
 def seen(domain: Domain) -> list[tuple[str, str]]:
     """Reporter and p of each."""
     with transaction(readonly=True) as session:
-        found = observed.policies(session, [domain.id], now(session))
+        found = observed_policies.policies(session, [domain.id], now(session))
     return [(one.reporter, one.p) for one in found.get(domain.id, ())]
 
 
@@ -54,7 +54,7 @@ def test_what_nobody_vouches_for_or_is_old_or_of_another_domain_is_left_out(doma
 def test_of_very_many_reporters_those_heard_last_count(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observed, "MAX_REPORTERS", 2)
+    monkeypatch.setattr(observed_policies, "MAX_REPORTERS", 2)
     for days, name in enumerate("abc", start=1):
         report(domain, f"{name}.test", days=days)
     assert seen(domain) == [("a.test", "none"), ("b.test", "none")]
@@ -80,7 +80,7 @@ def test_a_scan_tells_of_reporters_that_see_another_policy(
 
 def _codes(domain: Domain, zone: Zone) -> list[str]:
     scan = make_scan(domain.account_id, domain.name)
-    assert scanning.run([scan.id], ZoneDoor(zone)) == 1
+    assert runner.run([scan.id], ZoneDoor(zone)) == 1
     result: Any = scans.find(domain.account_id, scan.id).result
     return [
         found["code"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.services import passwords
+from app.services.accounts import passwords
 
 EMAIL = "ann@acme.test"
 

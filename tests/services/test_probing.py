@@ -9,12 +9,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from app import queue
 from app import settings as app_settings
-from app.checks.answers import Door, Handshake, OpenAnswers, T, Undetermined
 from app.db import now, transaction
+from app.jobs import queue
 from app.models import MailHost
-from app.services import probing, scanning, scans
+from app.ports.dns import Door, Handshake, OpenAnswers, T, Undetermined
+from app.services.scans import runner, scans, starttls_probes
 from app.settings import Settings
 from tests.factories import make_account, make_domain, make_scan
 from tests.zones import Data, Zone, ZoneDoor
@@ -74,7 +74,7 @@ def scanned(account_id: UUID, names: Sequence[str] = ("a.test", "b.test")) -> li
     said = []
     for name in names:
         asked = make_scan(account_id, name)
-        scanning.run([asked.id], ZoneDoor(Zone(ZONE)))
+        runner.run([asked.id], ZoneDoor(Zone(ZONE)))
         result = scans.find(account_id, asked.id).result or {}
         said += [check for check in result["checks"] if check["check"] == "starttls"]
     return said
@@ -89,11 +89,11 @@ def test_a_host_of_two_domains_is_connected_to_once_a_day(account_id: UUID) -> N
     domains(account_id)
     assert {found["verdict"] for found in scanned(account_id)} == {"undetermined"}
     hosts = Hosts(Handshake(MX, False))
-    assert [probing.run(HostsDoor(hosts)), probing.run(HostsDoor(hosts))] == [1, 0]
+    assert [starttls_probes.run(HostsDoor(hosts)), starttls_probes.run(HostsDoor(hosts))] == [1, 0]
     assert hosts.connected == [MX]
     codes = [found["code"] for check in scanned(account_id) for found in check["findings"]]
     assert codes == ["starttls.missing", "starttls.missing"]
-    assert probing.run(HostsDoor(hosts)) == 0
+    assert starttls_probes.run(HostsDoor(hosts)) == 0
 
 
 def test_a_host_that_cannot_be_reached_is_no_finding_and_has_another_turn(
@@ -101,19 +101,19 @@ def test_a_host_that_cannot_be_reached_is_no_finding_and_has_another_turn(
 ) -> None:
     domains(account_id)
     scanned(account_id)
-    assert probing.run(HostsDoor(Hosts())) == 1
+    assert starttls_probes.run(HostsDoor(Hosts())) == 1
     assert {found["verdict"] for found in scanned(account_id)} == {"undetermined"}
     with transaction() as session:
-        later = now(session) + probing.PERIOD - timedelta(minutes=1)
+        later = now(session) + starttls_probes.PERIOD - timedelta(minutes=1)
         assert session.scalar(select(MailHost.next_at)) > later  # type: ignore[operator]
 
 
 def test_what_was_seen_long_ago_is_not_judged(account_id: UUID) -> None:
     domains(account_id)
     scanned(account_id)
-    probing.run(HostsDoor(Hosts(Handshake(MX, False))))
+    starttls_probes.run(HostsDoor(Hosts(Handshake(MX, False))))
     with transaction() as session:
-        old = now(session) - probing.GOOD_FOR - timedelta(minutes=1)
+        old = now(session) - starttls_probes.GOOD_FOR - timedelta(minutes=1)
         session.execute(update(MailHost).values(seen_at=old))
     assert {found["verdict"] for found in scanned(account_id)} == {"undetermined"}
 
@@ -121,16 +121,16 @@ def test_what_was_seen_long_ago_is_not_judged(account_id: UUID) -> None:
 def test_the_clock_rings_for_hosts_that_are_due_and_forgets_the_others(
     account_id: UUID, bells: list[str]
 ) -> None:
-    probing.ring_if_due()
+    starttls_probes.ring_if_due()
     assert "probes" not in bells
     domains(account_id)
     scanned(account_id)
-    probing.ring_if_due()
+    starttls_probes.ring_if_due()
     assert bells.count("probes") == 1
     with transaction() as session:
-        old = now(session) - probing.FORGOTTEN_AFTER - timedelta(minutes=1)
+        old = now(session) - starttls_probes.FORGOTTEN_AFTER - timedelta(minutes=1)
         session.execute(update(MailHost).values(wanted_at=old))
-    probing.ring_if_due()
+    starttls_probes.ring_if_due()
     with transaction(readonly=True) as session:
         assert session.scalars(select(MailHost.name)).all() == []
 

@@ -16,8 +16,9 @@ from sqlalchemy import func, select
 from app import settings as app_settings
 from app.db import transaction
 from app.models import DmarcHour, DmarcReport, Intake
-from app.services import counting, intakes, reading
-from app.services import provenance as worth
+from app.services.analytics import rollup_queue
+from app.services.ingest import authenticity as worth
+from app.services.ingest import files, processor
 from tests.documents import dmarc_xml
 from tests.factories import make_account, make_domain
 from tests.zones import SERVFAIL, Zone, ZoneDoor
@@ -73,8 +74,8 @@ def provenance(raw: bytes, zone: Zone | None, way: str = "mail") -> str:
 
 def read(account_id: UUID, raw: bytes, zone: Zone | None, way: str = "mail") -> Intake:
     claims = worth.received_by(app_settings.current().trusted_authserv_ids)
-    taken = intakes.take_in(account_id, raw, way=way, claims=claims)
-    reading.run([taken.intake.id], door=ZoneDoor(zone) if zone else None)
+    taken = files.take_in(account_id, raw, way=way, claims=claims)
+    processor.run([taken.intake.id], door=ZoneDoor(zone) if zone else None)
     with transaction(readonly=True) as session:
         intake = session.get_one(Intake, taken.intake.id)
     assert intake.state == "parsed", intake.detail
@@ -191,7 +192,7 @@ def test_own_upload_of_a_file_that_a_stranger_posted_first_is_trusted() -> None:
     with transaction(readonly=True) as session:
         assert session.scalars(select(DmarcReport.provenance)).all() == ["token"]
         trusted = select(DmarcHour.trusted, func.sum(DmarcHour.messages)).group_by("trusted")
-    counting.count_waiting()
+    rollup_queue.count_waiting()
     with transaction(readonly=True) as session:
         assert [bool(row[0]) for row in session.execute(trusted)] == [True]
 

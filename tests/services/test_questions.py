@@ -10,11 +10,11 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app import db
-from app.db_questions import Question
+from app.db.prepared import Question
 from app.errors import ServiceUnavailable
 from app.models import Account, AuditEvent, Domain
-from app.services import domains
-from app.services.domains import NewDomain
+from app.services.domains import domains
+from app.services.domains.domains import NewDomain
 from tests.factories import ACTOR, make_account
 
 LISTED: tuple[Any, ...] = (

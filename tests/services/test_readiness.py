@@ -9,9 +9,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
-from app.insight.periods import Window
-from app.protocols.dmarc_report import DkimResult, Reason, Record, SpfResult
-from app.services import mail_sources, policy_change
+from app.analysis.mail.periods import Window
+from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
+from app.services.analytics import policy as analytics_policy
+from app.services.analytics import sources
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, Report, record, store
 from tests.services.test_policy_change import know
@@ -144,9 +145,9 @@ def test_readiness_equals_what_every_record_says(
     for (_, row), day in mail:
         store(domain, Report([row], START + timedelta(days=day)))
     if state and any(row.count for row in service):
-        mail_sources.decide(domain.account_id, domain.name, SERVICE, state, note=None, actor=ACTOR)
+        sources.decide(domain.account_id, domain.name, SERVICE, state, note=None, actor=ACTOR)
 
-    found = policy_change.may_raise(domain.account_id, domain.name, WINDOW)
+    found = analytics_policy.may_raise(domain.account_id, domain.name, WINDOW)
     days = len({day for (_, row), day in mail if row.count})
     names = {"own": "own", SERVICE: "service"}
     assert found.evidence.days == days

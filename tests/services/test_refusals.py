@@ -12,8 +12,11 @@ from app import ids
 from app.db import transaction
 from app.models import AuditEvent, RefusalCount
 from app.models.keys import Scope
-from app.services import accounts, keys, refusals, retention
-from app.services.refusals import ANONYMOUS, MAX_KINDS, Refusal
+from app.services.accounts import accounts
+from app.services.api_keys import api_keys
+from app.services.core import refusals
+from app.services.core.refusals import ANONYMOUS, MAX_KINDS, Refusal
+from app.services.operations import retention
 from tests.api.conftest import app, make_client, zone
 from tests.factories import ACTOR, make_account, make_key
 
@@ -38,7 +41,7 @@ def call(app: Flask, token: str, **options: Any) -> int:
 def test_a_wrong_secret_of_a_known_key_is_recorded(app: Flask) -> None:
     key, _ = make_key(make_account().id)
     body = f"mp_{key.key_id}{'x' * 32}"
-    forged = body + keys.checksum(body)
+    forged = body + api_keys.checksum(body)
     assert call(app, forged, environ_base={"REMOTE_ADDR": "2001:db8::9"}) == 401
     (event,) = events("key.refused")
     assert (event.actor, event.target, event.address) == (ANONYMOUS, key.key_id, "2001:db8::/64")
@@ -50,7 +53,7 @@ def test_a_key_that_no_longer_works_is_recorded(app: Flask, reason: str) -> None
     account = make_account("Acme")
     key, token = make_key(account.id)
     if reason == "revoked":
-        keys.revoke(account.id, key.key_id, actor=ACTOR)
+        api_keys.revoke(account.id, key.key_id, actor=ACTOR)
     elif reason == "expired":
         with transaction() as session:
             session.execute(
@@ -71,7 +74,7 @@ def test_a_key_from_a_network_it_is_not_allowed_from_is_recorded(app: Flask) -> 
 
 
 def test_text_that_is_no_key_of_anybody_is_not_recorded(app: Flask) -> None:
-    for token in ("", "mp_junk", keys.mint()):
+    for token in ("", "mp_junk", api_keys.mint()):
         assert call(app, token) == 401
     assert events("key.refused") == []
 

@@ -10,10 +10,13 @@ from sqlalchemy.engine import Engine
 
 from app import ids
 from app.db import now, transaction
+from app.mailboxes.imap import Account
 from app.models import Alert, DmarcReport, Domain, DomainState, Intake, ReportMailbox, ReportWatch
-from app.protocols.dmarc_report import DkimResult, Record, SpfResult
-from app.services import counting, mail_sources, mailboxes, report_alerts, turns
-from app.sources.mailbox import Account
+from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
+from app.services.analytics import rollup_queue, sources
+from app.services.core import leases
+from app.services.ingest import mailboxes
+from app.services.monitoring import report_monitor
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, Report, record, store, store_tls
 
@@ -58,7 +61,7 @@ def know(domain: Domain, facts: dict[str, Any]) -> None:
 
 def opened(domain: Domain, *types: str) -> dict[str, Alert]:
     """The alerts that stand after one judgement, of these types or of all."""
-    report_alerts.judge(domain.id)
+    report_monitor.judge(domain.id)
     with transaction(readonly=True) as session:
         alerts = session.scalars(select(Alert).where(Alert.status == "open")).all()
     return {alert.type: alert for alert in alerts if not types or alert.type in types}
@@ -111,7 +114,7 @@ def test_an_alert_stays_while_there_is_nothing_to_look_at(domain: Domain) -> Non
     stored = store(domain, store_again)
     assert "dmarc.compliance_dropped" in opened(domain)
     with transaction() as session:
-        counting.take_back(session, stored)
+        rollup_queue.take_back(session, stored)
         session.delete(session.get_one(DmarcReport, stored))
     assert "dmarc.compliance_dropped" in opened(domain)
 
@@ -122,7 +125,7 @@ def test_a_new_source_that_fails_is_told_from_one_that_passes(domain: Domain) ->
     send(domain, range(1, 3), GOOD, service)
     alert = opened(domain)["source.new_failing"]
     assert (alert.subject, alert.severity) == ("service:Mailchimp", "high")
-    mail_sources.decide(
+    sources.decide(
         domain.account_id, "acme.test", "service:Mailchimp", "ignored", note=None, actor=ACTOR
     )
     assert "source.new_failing" not in opened(domain)
@@ -131,7 +134,7 @@ def test_a_new_source_that_fails_is_told_from_one_that_passes(domain: Domain) ->
 def test_an_approved_source_that_fails_now_has_regressed(domain: Domain) -> None:
     other = ("198.51.100.7", 100)
     send(domain, range(4, 34), GOOD, record(*other, spf=False, spf_results=(MAILCHIMP,)))
-    mail_sources.decide(
+    sources.decide(
         domain.account_id, "acme.test", "service:Mailchimp", "approved", note=None, actor=ACTOR
     )
     broken = record(*other, dkim=False, spf=False, spf_results=(MAILCHIMP,), dkim_results=NO_DKIM)
@@ -198,12 +201,12 @@ def intake(account_id: UUID, state: str, count: int, about: str | None = None) -
 def test_files_that_cannot_be_read_and_foreign_domains_are_the_accounts(database: Engine) -> None:
     account_id = make_account().id
     intake(account_id, "parsed", 20)
-    report_alerts.judge_accounts()
+    report_monitor.judge_accounts()
     with transaction(readonly=True) as session:
         assert session.scalars(select(Alert)).all() == []
     intake(account_id, "quarantined", 2)
     intake(account_id, "unattributed", 3, "other.test")
-    report_alerts.judge_accounts()
+    report_monitor.judge_accounts()
     with transaction(readonly=True) as session:
         found = {alert.type: alert for alert in session.scalars(select(Alert))}
     assert found["report.parse_failed_rate"].evidence["observed"]["reasons"] == {"doctype": 2}
@@ -218,7 +221,7 @@ def mailbox(account_id: UUID) -> ReportMailbox:
 
 def unhealthy() -> list[Alert]:
     """What stands after one judgement."""
-    report_alerts.judge_accounts()
+    report_monitor.judge_accounts()
     wanted = (Alert.type == "reports.source_unhealthy") & (Alert.status == "open")
     with transaction(readonly=True) as session:
         return list(session.scalars(select(Alert).where(wanted)))
@@ -244,21 +247,21 @@ def test_a_mailbox_whose_pulls_fail_for_an_hour_is_told_until_one_succeeds(
 
 def test_every_domain_is_judged_once_an_hour(domain: Domain) -> None:
     know(domain, RUA)
-    report_alerts.ring_if_due()
-    assert report_alerts.judge_due() == 1
-    assert report_alerts.judge_due() == 0
+    report_monitor.ring_if_due()
+    assert report_monitor.judge_due() == 1
+    assert report_monitor.judge_due() == 0
     with transaction() as session:
         watch = session.scalars(select(ReportWatch)).one()
         assert watch.due_at > now(session) + timedelta(minutes=50)
         watch.due_at = now(session) - timedelta(minutes=1)
-    assert report_alerts.judge_due(is_stopping=lambda: True) == 0
-    assert report_alerts.judge_due() == 1
+    assert report_monitor.judge_due(is_stopping=lambda: True) == 0
+    assert report_monitor.judge_due() == 1
 
 
 def test_who_dies_while_judging_leaves_the_domain_to_others(domain: Domain) -> None:
-    report_alerts.ring_if_due()
-    assert turns.claim(ReportWatch, report_alerts.AT_ONCE) == [domain.id]
-    assert turns.claim(ReportWatch, report_alerts.AT_ONCE) == []
+    report_monitor.ring_if_due()
+    assert leases.claim(ReportWatch, report_monitor.AT_ONCE) == [domain.id]
+    assert leases.claim(ReportWatch, report_monitor.AT_ONCE) == []
     with transaction() as session:
         session.execute(update(ReportWatch).values(lease_until=now(session) - timedelta(seconds=1)))
-    assert turns.claim(ReportWatch, report_alerts.AT_ONCE) == [domain.id]
+    assert leases.claim(ReportWatch, report_monitor.AT_ONCE) == [domain.id]

@@ -11,7 +11,9 @@ from app import ids
 from app.db import now, transaction
 from app.errors import Conflict, NotFound
 from app.models import AuditEvent, DmarcHour, DmarcReport, Intake, RawFile, TlsReport
-from app.services import counting, intakes, reading, report_conflicts, retention
+from app.services.analytics import rollup_queue
+from app.services.ingest import conflicts, files, processor
+from app.services.operations import retention
 from tests.documents import dmarc_xml, record, tls_json
 from tests.factories import ACTOR, make_account, make_domain
 
@@ -26,14 +28,14 @@ def account_id(database: Engine) -> UUID:
 
 
 def take(account_id: UUID, raw: bytes, way: str = "http") -> UUID:
-    taken = intakes.take_in(account_id, raw, way=way).intake
-    reading.run([taken.id])
+    taken = files.take_in(account_id, raw, way=way).intake
+    processor.run([taken.id])
     return taken.id
 
 
 def use(account_id: UUID, intake_id: UUID) -> None:
-    report_conflicts.use(account_id, intake_id, actor=ACTOR)
-    reading.run([])
+    conflicts.use(account_id, intake_id, actor=ACTOR)
+    processor.run([])
 
 
 def states(*intake_ids: UUID) -> list[str]:
@@ -43,7 +45,7 @@ def states(*intake_ids: UUID) -> list[str]:
 
 def figures() -> tuple[int, list[int]]:
     """Messages in the rollups, and those of each stored report."""
-    counting.count_waiting()
+    rollup_queue.count_waiting()
     with transaction(readonly=True) as session:
         total = session.scalar(select(func.sum(DmarcHour.messages))) or 0
         return int(total), list(session.scalars(select(DmarcReport.messages)))
@@ -69,7 +71,7 @@ def test_a_user_decides_and_can_reverse_it(account_id: UUID) -> None:
 def test_the_counted_report_stays_until_the_other_is_parsed(account_id: UUID) -> None:
     take(account_id, FIRST)
     second = take(account_id, SECOND)
-    report_conflicts.use(account_id, second, actor=ACTOR)
+    conflicts.use(account_id, second, actor=ACTOR)
     assert figures() == (50, [50])
 
 
@@ -87,9 +89,9 @@ def test_conflicts_of_a_report_are_listed(account_id: UUID) -> None:
     with transaction(readonly=True) as session:
         report_id = session.scalar(select(DmarcReport.id))
     assert report_id is not None
-    [row] = report_conflicts.of_report(account_id, report_id)
+    [row] = conflicts.of_report(account_id, report_id)
     assert (row.id, row.provenance) == (second, "unverified")
-    assert report_conflicts.of_report(make_account("Other").id, report_id) == []
+    assert conflicts.of_report(make_account("Other").id, report_id) == []
 
 
 def test_tls_reports_can_be_in_conflict_too(account_id: UUID) -> None:
@@ -110,12 +112,12 @@ def test_only_a_stored_file_in_conflict_can_be_used(account_id: UUID) -> None:
     first, second = take(account_id, FIRST), take(account_id, SECOND)
     for refused, owner in ((first, account_id), (second, make_account("Other").id)):
         with pytest.raises((Conflict, NotFound)):
-            report_conflicts.use(owner, refused, actor=ACTOR)
+            conflicts.use(owner, refused, actor=ACTOR)
     with transaction() as session:
         session.execute(update(RawFile).values(created_at=now(session) - timedelta(days=31)))
     retention.run()
     with pytest.raises(Conflict, match="no longer stored"):
-        report_conflicts.use(account_id, second, actor=ACTOR)
+        conflicts.use(account_id, second, actor=ACTOR)
     assert states(first, second) == ["parsed", "conflict"]
 
 

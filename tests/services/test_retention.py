@@ -10,7 +10,9 @@ from sqlalchemy import delete, func, select, update
 from app import settings as app_settings
 from app.db import now, transaction
 from app.models import DmarcReport, FailureReport, Intake, RawFile
-from app.services import account_rows, intakes, reading, retention
+from app.services.core import account_rows
+from app.services.ingest import files, processor
+from app.services.operations import retention
 from app.settings import Settings
 from tests.documents import dmarc_xml, failure_mail
 from tests.factories import make_account, make_domain
@@ -26,9 +28,9 @@ def account_id() -> UUID:
     account = make_account()
     make_domain(account.id, "acme.test")
     for raw in (PARSED, QUARANTINED, UNATTRIBUTED):
-        intakes.take_in(account.id, raw, way="upload")
-    reading.run([])
-    intakes.take_in(account.id, WAITING, way="upload")
+        files.take_in(account.id, raw, way="upload")
+    processor.run([])
+    files.take_in(account.id, WAITING, way="upload")
     return account.id
 
 
@@ -93,25 +95,25 @@ def test_rows_stay_when_bytes_go(account_id: UUID) -> None:
 
 def test_a_file_whose_bytes_are_gone_is_not_tried_again(account_id: UUID) -> None:
     left_after(31)
-    assert intakes.retry(reason="no_verified_domain") == 0
+    assert files.retry(reason="no_verified_domain") == 0
 
 
 def test_bytes_that_come_again_are_read_again(account_id: UUID) -> None:
     left_after(31)
-    taken = intakes.take_in(account_id, UNATTRIBUTED, way="http")
+    taken = files.take_in(account_id, UNATTRIBUTED, way="http")
     assert (taken.is_new, taken.intake.state) == (False, "received")
     make_domain(account_id, "other.test")
-    reading.run([])
-    assert intakes.take_in(account_id, UNATTRIBUTED, way="http").intake.state == "parsed"
+    processor.run([])
+    assert files.take_in(account_id, UNATTRIBUTED, way="http").intake.state == "parsed"
 
 
 def test_of_failure_reports_only_what_is_redacted_is_kept_and_that_not_for_long(
     account_id: UUID,
 ) -> None:
     raw = failure_mail()
-    intakes.take_in(account_id, raw, way="http")
+    files.take_in(account_id, raw, way="http")
     assert raw in left_after(0)
-    reading.run([])
+    processor.run([])
     assert raw not in left_after(0)
     for days, count in ((29, 1), (31, 0)):
         with transaction() as session:

@@ -9,8 +9,11 @@ from sqlalchemy import func, select
 
 from app.db import transaction
 from app.models import Base, DmarcHour, DmarcReport, Domain, DomainState, Scan
-from app.services import account_rows, domains, retention, retention_rules, scanning
-from app.services.retention_rules import RULES, WITHOUT_RULE
+from app.services.core import account_rows
+from app.services.domains import domains
+from app.services.operations import retention, retention_rules
+from app.services.operations.retention_rules import RULES, WITHOUT_RULE
+from app.services.scans import runner
 from tests import full_account
 from tests.factories import ACTOR, make_account, make_domain, make_scan
 from tests.full_account import FullAccount
@@ -123,7 +126,7 @@ def test_of_scans_the_first_the_last_and_those_that_changed_something_stay() -> 
     scans = []
     for records in (GOOD, GOOD, GOOD, OTHER, OTHER, UNSEEN, OTHER, GOOD, GOOD, GOOD):
         asked = make_scan(account.id, "acme.test")
-        assert scanning.run([asked.id], ZoneDoor(Zone(records))) == 1
+        assert runner.run([asked.id], ZoneDoor(Zone(records))) == 1
         scans.append(asked.id)
     assert left(29) == scans
     first, changed, back, last = scans[0], scans[3], scans[7], scans[9]
@@ -147,7 +150,7 @@ def test_a_scan_of_an_earlier_release_is_not_thinned() -> None:
     make_domain(account.id, "acme.test", schedule="off")
     for _ in range(3):
         asked = make_scan(account.id, "acme.test")
-        scanning.run([asked.id], ZoneDoor(Zone(GOOD)))
+        runner.run([asked.id], ZoneDoor(Zone(GOOD)))
     with transaction() as session:
         for row in session.scalars(select(Scan)):
             row.has_changes = None

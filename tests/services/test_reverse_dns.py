@@ -12,12 +12,13 @@ from sqlalchemy import update
 from sqlalchemy.engine import Engine
 
 from app import settings as app_settings
-from app.checks.answers import Undetermined
 from app.db import now, transaction
 from app.models import SenderHost
 from app.models.senders import ReportWatch
-from app.services import reverse_dns, turns
-from app.services.reverse_dns import AGAIN, RETRY, Reverse
+from app.ports.dns import Undetermined
+from app.services.analytics import sender_hosts
+from app.services.analytics.sender_hosts import AGAIN, RETRY, Reverse
+from app.services.core import leases
 from app.settings import Settings
 from tests import mmdb
 from tests.factories import make_account, make_domain
@@ -50,7 +51,7 @@ def make_due() -> None:
 
 
 def look(data: dict[Any, Any]) -> int:
-    return reverse_dns.look_up(ZoneDoor(Zone(data)))
+    return sender_hosts.look_up(ZoneDoor(Zone(data)))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def look(data: dict[Any, Any]) -> int:
     ],
 )  # fmt: skip
 async def test_a_name_counts_if_it_leads_back(data: dict[Any, Any], wanted: Reverse) -> None:
-    assert await reverse_dns.reverse("192.0.2.1", Zone(data)) == wanted
+    assert await sender_hosts.reverse("192.0.2.1", Zone(data)) == wanted
 
 
 async def test_an_ipv6_address_is_led_back_to_however_it_is_written() -> None:
@@ -76,7 +77,7 @@ async def test_an_ipv6_address_is_led_back_to_however_it_is_written() -> None:
         (pointer, "PTR"): ["mx.acme.test"],
         ("mx.acme.test", "AAAA"): ["2001:db8:0::1"],
     }
-    found = await reverse_dns.reverse("2001:db8::1", Zone(data))
+    found = await sender_hosts.reverse("2001:db8::1", Zone(data))
     assert found == Reverse("confirmed", "mx.acme.test")
 
 
@@ -91,17 +92,17 @@ async def test_an_ipv6_address_is_led_back_to_however_it_is_written() -> None:
 )  # fmt: skip
 async def test_what_cannot_be_seen_is_neither_a_name_nor_none(data: dict[Any, Any]) -> None:
     with pytest.raises(Undetermined):
-        await reverse_dns.reverse("192.0.2.1", Zone(data))
+        await sender_hosts.reverse("192.0.2.1", Zone(data))
 
 
 def test_addresses_of_reports_are_looked_at_once_they_are_noted(domain: Any) -> None:
     store(domain, Report([record("192.0.2.1"), record("192.0.2.2")]))
     store(make_domain(domain.account_id), Report([record("192.0.2.1")]))
-    assert reverse_dns.ring_if_due() == 2
+    assert sender_hosts.ring_if_due() == 2
     assert look(NAMED) == 2
     assert (host().status, host().name) == ("confirmed", "mx.acme.test")
     assert (host("192.0.2.2").status, host("192.0.2.2").name) == ("none", None)
-    assert reverse_dns.ring_if_due() == 0
+    assert sender_hosts.ring_if_due() == 0
     assert look(NAMED) == 0
 
 
@@ -140,10 +141,10 @@ def test_somebody_may_have_an_address_looked_at_at_once(domain: Any) -> None:
     add("192.0.2.1")
     look({})
     assert look(NAMED) == 0
-    assert reverse_dns.look_again("192.0.2.1")
+    assert sender_hosts.look_again("192.0.2.1")
     assert look(NAMED) == 1
     assert host().name == "mx.acme.test"
-    assert not reverse_dns.look_again("192.0.2.99")
+    assert not sender_hosts.look_again("192.0.2.99")
 
 
 def test_two_workers_take_different_addresses(domain: Any) -> None:
@@ -152,7 +153,7 @@ def test_two_workers_take_different_addresses(domain: Any) -> None:
 
     def work(_: int) -> list[str]:
         taken: list[str] = []
-        while some := turns.claim(SenderHost, 3):
+        while some := leases.claim(SenderHost, 3):
             taken.extend(some)
         return taken
 
@@ -163,8 +164,8 @@ def test_two_workers_take_different_addresses(domain: Any) -> None:
 
 def test_what_a_worker_died_with_is_anothers_once_the_lease_is_over(domain: Any) -> None:
     add("192.0.2.1")
-    assert turns.claim(SenderHost, 10) == ["192.0.2.1"]
-    assert turns.claim(SenderHost, 10) == []
+    assert leases.claim(SenderHost, 10) == ["192.0.2.1"]
+    assert leases.claim(SenderHost, 10) == []
     with transaction() as session:
         over = now(session) - timedelta(seconds=1)
         session.execute(update(SenderHost).values(lease_until=over))
@@ -174,13 +175,13 @@ def test_what_a_worker_died_with_is_anothers_once_the_lease_is_over(domain: Any)
 
 def test_a_worker_that_is_to_stop_takes_no_more(domain: Any) -> None:
     add("192.0.2.1")
-    assert reverse_dns.look_up(ZoneDoor(Zone(NAMED)), is_stopping=lambda: True) == 0
+    assert sender_hosts.look_up(ZoneDoor(Zone(NAMED)), is_stopping=lambda: True) == 0
     assert host().status == "new"
 
 
 def test_turns_of_one_kind_are_not_those_of_another(domain: Any) -> None:
     add("192.0.2.1")
-    assert turns.claim(ReportWatch, 10) == []
+    assert leases.claim(ReportWatch, 10) == []
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.engine import Engine
 
+from app.analysis.mail import periods
 from app.db import now, transaction
-from app.insight import periods
 from app.models import (
     DmarcFlow,
     DmarcHour,
@@ -26,9 +26,9 @@ from app.models import (
     FlowCount,
     ReporterCount,
 )
-from app.protocols.dmarc_report import DkimResult, Reason, Record, SpfResult
-from app.services import analytics, counting, rollups
-from app.services.analytics import Question
+from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
+from app.services.analytics import dmarc, rollup_queue, rollups
+from app.services.analytics.dmarc import Question
 from tests.factories import make_account, make_domain
 from tests.reports import DAY, Report, record, store
 
@@ -143,7 +143,7 @@ def test_every_total_group_and_interval_equals_a_naive_count(
     from_at = MIDNIGHTS + timedelta(hours=start, minutes=-20)
     to_at = from_at + timedelta(hours=length)
     before_at = from_at - timedelta(hours=length)
-    answer = analytics.dmarc(account_id, Question(domain.name, from_at, to_at, interval, zone, by))
+    answer = dmarc.dmarc(account_id, Question(domain.name, from_at, to_at, interval, zone, by))
 
     all_of = list(messages(reports))
     inside = [one for one in all_of if from_at <= one[2] < to_at]
@@ -204,7 +204,7 @@ def test_what_is_removed_leaves_no_trace(
     before = contents()
     for stored in [store(domain, report) for report in taken]:
         with transaction() as session:
-            counting.take_back(session, stored)
+            rollup_queue.take_back(session, stored)
             session.delete(session.get_one(DmarcReport, stored))
     zero = {name: [row for row in rows if row[-1] != 0] for name, rows in before.items()}
     after = {name: [row for row in rows if row[-1] != 0] for name, rows in contents().items()}
@@ -224,7 +224,7 @@ def test_a_flow_knows_when_it_was_seen_first_and_last(account_id: UUID) -> None:
     noon = timedelta(hours=12)
     assert ends() == (days[1] + noon, days[2] + noon)
     with transaction() as session:
-        counting.take_back(session, stored[2])
+        rollup_queue.take_back(session, stored[2])
     assert ends() == (days[1] + noon, days[0] + noon)
 
 
@@ -276,7 +276,7 @@ def test_a_week_that_is_added_up_says_what_its_hours_say(
     stored += [store(domain, report) for report in late]
     for number in removed.intersection(range(len(stored))):
         with transaction() as session:
-            counting.take_back(session, stored[number])
+            rollup_queue.take_back(session, stored[number])
             session.delete(session.get_one(DmarcReport, stored[number]))
     assert sums(periods.WEEK) == sums(1)
     rollups.close_weeks()
@@ -308,7 +308,7 @@ def test_counts_that_nobody_can_have_sent_do_no_harm(account_id: UUID) -> None:
     question = Question(
         domain.name, datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
     )
-    assert analytics.dmarc(account_id, question).totals.messages == 6 * rollups.MAX_COUNT
+    assert dmarc.dmarc(account_id, question).totals.messages == 6 * rollups.MAX_COUNT
 
 
 def test_a_deleted_domain_takes_its_roll_ups_along(account_id: UUID) -> None:

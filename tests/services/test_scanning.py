@@ -9,12 +9,15 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from app import ids, queue
-from app.checks.examine import Examination
+from app import ids
+from app.checks.engine.runner import Examination
 from app.db import transaction
+from app.jobs import queue
 from app.models import Alert, AlertTransition, DnsChange, Domain, Scan
 from app.models.scans import MAX_ATTEMPTS
-from app.services import alerts, dns, scanning, scans, settling
+from app.services.alerts import alerts
+from app.services.domains import dns_status
+from app.services.scans import results, runner, scans
 from tests.factories import ACTOR, make_account, make_domain, make_scan
 from tests.zones import SERVFAIL, TIMEOUT, Trouble, Zone, ZoneDoor
 
@@ -59,7 +62,7 @@ def door(**changes: Any) -> ZoneDoor:
 def scan(account_id: UUID, records: Records = GOOD) -> Scan:
     """One scan of acme.test, run to its end against these records."""
     asked = make_scan(account_id, "acme.test")
-    assert scanning.run([asked.id], ZoneDoor(Zone(records))) == 1
+    assert runner.run([asked.id], ZoneDoor(Zone(records))) == 1
     return scans.find(account_id, asked.id)
 
 
@@ -77,7 +80,7 @@ def queued(*names: str) -> list[Scan]:
 
 
 def claimed(scan_ids: Sequence[UUID]) -> set[UUID]:
-    return {claim.scan_id for claim in scanning.claim(scan_ids)}
+    return {claim.scan_id for claim in runner.claim(scan_ids)}
 
 
 def test_a_chunk_is_filled_by_turns_of_the_accounts() -> None:
@@ -119,23 +122,23 @@ def test_a_scan_that_is_asked_for_by_itself_is_taken_before_a_batch() -> None:
 def test_a_job_of_many_goes_on_with_whatever_else_is_queued() -> None:
     waiting = queued("a1.test", "a2.test", "a3.test", "a4.test", "a5.test")
     bell = [waiting[0].id, waiting[1].id]
-    assert scanning.run(bell, door()) == 5
+    assert runner.run(bell, door()) == 5
     assert {scans.find(scan.account_id, scan.id).status for scan in waiting} == {"completed"}
-    assert scanning.run(bell, door()) == 0
+    assert runner.run(bell, door()) == 0
 
 
 def test_the_job_of_one_scan_ends_with_it() -> None:
     first, second = queued("a1.test", "a2.test")
-    assert scanning.run([first.id], door()) == 1
+    assert runner.run([first.id], door()) == 1
     assert scans.find(second.account_id, second.id).status == "queued"
 
 
 def test_a_job_that_has_gone_on_for_long_leaves_the_rest_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(scanning, "GOES_ON_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "GOES_ON_SECONDS", 0.0)
     waiting = queued("a1.test", "a2.test", "a3.test")
-    assert scanning.run([waiting[0].id, waiting[1].id], door()) == 2
+    assert runner.run([waiting[0].id, waiting[1].id], door()) == 2
     assert scans.find(waiting[2].account_id, waiting[2].id).status == "queued"
 
 
@@ -143,7 +146,7 @@ def test_what_a_job_has_gone_on_with_is_given_back_when_it_must_stop() -> None:
     waiting = queued("a1.test", "a2.test", "a3.test", "a4.test")
     zone = Sleepy("a3.test", "a4.test")
     bell = [waiting[0].id, waiting[1].id]
-    scanning.run(bell, ZoneDoor(zone), is_stopping=lambda: zone.is_asleep)
+    runner.run(bell, ZoneDoor(zone), is_stopping=lambda: zone.is_asleep)
     found = [scans.find(scan.account_id, scan.id) for scan in waiting]
     ends = [("completed", 1), ("completed", 1), ("queued", 0), ("queued", 0)]
     assert [(scan.status, scan.attempt) for scan in found] == ends
@@ -163,7 +166,7 @@ def test_a_scan_ends_with_its_result(account_id: UUID) -> None:
 
 def test_the_domain_shows_its_last_scan(account_id: UUID) -> None:
     done = scan(account_id)
-    domain, state = dns.status(account_id, "acme.test")
+    domain, state = dns_status.status(account_id, "acme.test")
     assert (domain.last_scan_id, domain.last_scan_status) == (done.id, "completed")
     assert state is not None
     assert state.known["spf"]["facts"]["all"] == "-all"
@@ -172,8 +175,8 @@ def test_the_domain_shows_its_last_scan(account_id: UUID) -> None:
 
 def test_a_scan_is_run_once_however_often_the_bell_rings(account_id: UUID) -> None:
     asked = make_scan(account_id, "acme.test")
-    assert scanning.run([asked.id], door()) == 1
-    assert scanning.run([asked.id], door()) == 0
+    assert runner.run([asked.id], door()) == 1
+    assert runner.run([asked.id], door()) == 0
 
 
 def test_a_finding_opens_one_alert_which_later_scans_sustain(account_id: UUID) -> None:
@@ -210,7 +213,7 @@ def test_trouble_in_dns_opens_and_resolves_nothing(account_id: UUID, trouble: Tr
 def test_what_was_known_stays_when_dns_fails(account_id: UUID) -> None:
     scan(account_id)
     scan(account_id, {**GOOD, "acme.test": SERVFAIL})
-    _, state = dns.status(account_id, "acme.test")
+    _, state = dns_status.status(account_id, "acme.test")
     assert state is not None
     assert state.known["spf"]["verdict"] == "ok"
     assert "spf" in state.unseen
@@ -219,7 +222,7 @@ def test_what_was_known_stays_when_dns_fails(account_id: UUID) -> None:
 def test_a_removed_record_is_a_change_and_an_alert(account_id: UUID) -> None:
     scan(account_id)
     scan(account_id, {**GOOD, "_dmarc.acme.test": []})
-    rows, _ = dns.history(account_id, "acme.test", dns.ChangeFilter(check="dmarc"))
+    rows, _ = dns_status.history(account_id, "acme.test", dns_status.ChangeFilter(check="dmarc"))
     assert [(row.name, row.after) for row in rows] == [("_dmarc.acme.test", [])]
     assert {"dns.record_removed", "dmarc.missing"} <= open_types(account_id)
 
@@ -264,8 +267,8 @@ def test_the_history_explains_each_status(account_id: UUID) -> None:
     ]
 
 
-def result(account_id: UUID, asked: Scan) -> tuple[scanning.Claim, Examination]:
-    (claimed,) = scanning.claim([asked.id])
+def result(account_id: UUID, asked: Scan) -> tuple[runner.Claim, Examination]:
+    (claimed,) = runner.claim([asked.id])
     return claimed, Examination(judgements=(), query_count=0, elapsed_ms=0)
 
 
@@ -279,10 +282,10 @@ def test_whoever_lost_the_lease_writes_nothing(account_id: UUID) -> None:
     asked = make_scan(account_id, "acme.test")
     late = result(account_id, asked)
     lose_lease(asked.id)
-    scanning.requeue_stale()
-    scanning.run([asked.id], door())
+    runner.requeue_stale()
+    runner.run([asked.id], door())
     before = scans.find(account_id, asked.id)
-    settling.settle([late])
+    results.settle([late])
     after = scans.find(account_id, asked.id)
     assert after.result == before.result
     assert after.attempt == 2
@@ -292,11 +295,11 @@ def test_a_scan_that_lost_its_lease_is_rung_for_again(
     account_id: UUID, bells: list[list[UUID]]
 ) -> None:
     asked = make_scan(account_id, "acme.test")
-    scanning.claim([asked.id])
+    runner.claim([asked.id])
     bells.clear()
-    assert scanning.requeue_stale() == 0
+    assert runner.requeue_stale() == 0
     lose_lease(asked.id)
-    assert scanning.requeue_stale() == 1
+    assert runner.requeue_stale() == 1
     assert bells == [[asked.id]]
     assert scans.find(account_id, asked.id).status == "queued"
 
@@ -304,9 +307,9 @@ def test_a_scan_that_lost_its_lease_is_rung_for_again(
 def test_after_the_last_attempt_a_scan_fails_with_the_reason(account_id: UUID) -> None:
     asked = make_scan(account_id, "acme.test")
     for _ in range(MAX_ATTEMPTS):
-        scanning.claim([asked.id])
+        runner.claim([asked.id])
         lose_lease(asked.id)
-        scanning.requeue_stale()
+        runner.requeue_stale()
     done = scans.find(account_id, asked.id)
     assert done.status == "failed"
     assert done.error is not None
@@ -316,11 +319,11 @@ def test_after_the_last_attempt_a_scan_fails_with_the_reason(account_id: UUID) -
 def test_a_bell_that_was_lost_is_rung_again(account_id: UUID, bells: list[list[UUID]]) -> None:
     asked = make_scan(account_id, "acme.test")
     bells.clear()
-    assert scanning.requeue_stale() == 0
+    assert runner.requeue_stale() == 0
     with transaction() as session:
         past = datetime.now(UTC) - timedelta(minutes=5)
         session.execute(update(Scan).values(rung_at=past))
-    assert scanning.requeue_stale() == 1
+    assert runner.requeue_stale() == 1
     assert bells == [[asked.id]]
 
 
@@ -329,7 +332,7 @@ def test_a_worker_that_must_stop_gives_its_scans_back(
 ) -> None:
     asked = make_scan(account_id, "acme.test")
     bells.clear()
-    scanning.run([asked.id], ZoneDoor(Sleepy("acme.test")), is_stopping=lambda: True)
+    runner.run([asked.id], ZoneDoor(Sleepy("acme.test")), is_stopping=lambda: True)
     found = scans.find(account_id, asked.id)
     assert (found.status, found.attempt, found.lease_until) == ("queued", 0, None)
     assert bells == [[asked.id]]
@@ -357,8 +360,8 @@ def test_a_domain_that_is_due_is_scanned_and_gets_its_next_time(
     late = datetime.now(UTC) - timedelta(hours=5)
     with transaction() as session:
         session.execute(update(Domain).values(next_scan_at=late))
-    assert scanning.start_due() == 1
-    assert scanning.start_due() == 0
+    assert runner.start_due() == 1
+    assert runner.start_due() == 0
     rows, _ = scans.search(account.id, scans.ScanFilter(trigger="schedule"))
     assert [row.domain_id for row in rows] == [domain.id]
     assert bells == [[rows[0].id]]

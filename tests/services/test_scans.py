@@ -5,12 +5,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from app import ids, queue
+from app import ids
 from app.db import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
+from app.jobs import queue
 from app.models import Scan
-from app.services import scans
-from app.services.scans import ScanFilter, Selection
+from app.services.scans import scans
+from app.services.scans.scans import ScanFilter, Selection
 from tests.factories import ACTOR, make_account, make_domain, make_scan
 
 pytestmark = pytest.mark.usefixtures("database", "bells")

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
-from app.insight.periods import Window
+from app.analysis.mail.periods import Window
 from app.models import Domain
-from app.services import tls_sessions
-from app.services.rollups import MAX_COUNT
-from app.services.tls_sessions import Found, Sessions
+from app.services.analytics import tls
+from app.services.analytics.rollups import MAX_COUNT
+from app.services.analytics.tls import Found, Sessions
 from tests.factories import make_account, make_domain
 from tests.reports import DAY, store_tls_report, tls_policy
 
@@ -111,7 +111,7 @@ def test_every_sum_equals_a_naive_count(
     from_at = START + timedelta(hours=start)
     to_at = from_at + timedelta(hours=length)
     window = Window.between(from_at, to_at)
-    answer = tls_sessions.tls(account_id, domain.name, window, "day", zone)
+    answer = tls.tls(account_id, domain.name, window, "day", zone)
 
     inside = [report for report in reports if from_at <= report["at"] < to_at]
     before_at = from_at - timedelta(hours=length)
@@ -129,7 +129,7 @@ def test_every_sum_equals_a_naive_count(
 def test_of_more_hosts_than_are_told_one_by_one_the_sums_have_all(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_sessions, "MAX_HOSTS", 3)
+    monkeypatch.setattr(tls, "MAX_HOSTS", 3)
     failures = [
         {"result_type": ("a", "b")[i % 2], "mx": f"mx{i // 2}.test", "sessions": i + 1}
         for i in range(8)
@@ -138,7 +138,7 @@ def test_of_more_hosts_than_are_told_one_by_one_the_sums_have_all(
     domain = make_domain(account_id)
     store(domain, [{"at": START, "reporter": "google.com", "policies": [policy]}])
     window = Window.between(START - DAY, START + DAY)
-    found = tls_sessions.tls(account_id, domain.name, window, "day", ZoneInfo("UTC")).now
+    found = tls.tls(account_id, domain.name, window, "day", ZoneInfo("UTC")).now
     assert found.host_types == {"mx3.test": {"a": 7, "b": 8}, "mx2.test": {"b": 6}}
     assert found.hosts == {"mx3.test": 7 + 8, "mx2.test": 5 + 6, "mx1.test": 3 + 4}
     assert found.result_types == {"a": 1 + 3 + 5 + 7, "b": 2 + 4 + 6 + 8}

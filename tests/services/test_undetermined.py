@@ -11,10 +11,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from app import queue
 from app.db import transaction
+from app.jobs import queue
 from app.models import Alert, DnsChange, Scan
-from app.services import dns, scanning, scans
+from app.services.domains import dns_status
+from app.services.scans import runner, scans
 from tests.factories import make_account, make_domain, make_scan
 from tests.zones import REFUSED, SERVFAIL, TIMEOUT, Trouble, Zone, ZoneDoor
 
@@ -68,7 +69,7 @@ def scan(account_id: UUID, *failing: tuple[str, str], trouble: Trouble = SERVFAI
     """One scan of acme.test while these questions fail."""
     asked = make_scan(account_id, "acme.test")
     records = FAULTY | dict.fromkeys(failing, trouble)
-    scanning.run([asked.id], ZoneDoor(Zone(records)))
+    runner.run([asked.id], ZoneDoor(Zone(records)))
     return scans.find(account_id, asked.id)
 
 
@@ -80,7 +81,7 @@ def standing() -> set[tuple[str, str, str]]:
 
 def known(account_id: UUID, check: str) -> tuple[Any, str | None]:
     """What is shown of the check: its last known judgement, and why it could not be made again."""
-    _, state = dns.status(account_id, "acme.test")
+    _, state = dns_status.status(account_id, "acme.test")
     assert state is not None
     return state.known.get(check), state.unseen.get(check)
 

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from app.analysis.mail.periods import Window
 from app.db import transaction
-from app.insight.periods import Window
 from app.models import Alert, Domain, SeenSelector
-from app.protocols.dmarc_report import DkimResult, Record, SpfResult
-from app.services import intakes, policy_change, reading, report_alerts
+from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
+from app.services.analytics import policy
+from app.services.ingest import files, processor
+from app.services.monitoring import report_monitor
 from tests.documents import dmarc_xml
 from tests.reports import DAY, record, store_tls_report, tls_failure, tls_policy
 from tests.services.test_report_alerts import GOOD, RUA, bad, domain, know, midnight, send
@@ -109,7 +111,7 @@ def anything(seed: int) -> Forge:
 
 def above_info(domain: Domain) -> set[tuple[str, str, str]]:
     """(type, subject, severity) of the open alerts above info, after one evaluation."""
-    report_alerts.judge(domain.id)
+    report_monitor.judge(domain.id)
     with transaction(readonly=True) as session:
         alerts = session.scalars(
             select(Alert).where(Alert.status == "open", Alert.severity != "info")
@@ -120,7 +122,7 @@ def above_info(domain: Domain) -> set[tuple[str, str, str]]:
 def readiness(domain: Domain) -> Any:
     """All that a readiness verdict says."""
     end = datetime.now(UTC)
-    found = policy_change.may_raise(
+    found = policy.may_raise(
         domain.account_id, domain.name, Window.between(end - timedelta(days=30), end)
     )
     steps = [
@@ -185,7 +187,7 @@ def test_account_with_only_unverified_reports_has_no_verdict_and_is_told_why(
     know(domain, RUA)
     send(domain, range(1, 34), GOOD, bad(60), provenance="unverified")
     end = datetime.now(UTC)
-    found = policy_change.may_raise(
+    found = policy.may_raise(
         domain.account_id, domain.name, Window.between(end - timedelta(days=30), end)
     )
     assert [step.is_ready for step in found.steps] == [None] * len(found.steps)
@@ -195,11 +197,11 @@ def test_account_with_only_unverified_reports_has_no_verdict_and_is_told_why(
 
 def test_only_trusted_reports_say_which_selectors_scans_look_for(domain: Domain) -> None:
     def selectors() -> list[str]:
-        reading.run([])
+        processor.run([])
         with transaction(readonly=True) as session:
             return list(session.scalars(select(SeenSelector.selector)))
 
-    intakes.take_in(domain.account_id, dmarc_xml(report_id="1"), way="http")
+    files.take_in(domain.account_id, dmarc_xml(report_id="1"), way="http")
     assert selectors() == []
-    intakes.take_in(domain.account_id, dmarc_xml(report_id="2"), way="upload")
+    files.take_in(domain.account_id, dmarc_xml(report_id="2"), way="upload")
     assert selectors() != []

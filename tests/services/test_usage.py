@@ -8,7 +8,7 @@ import pytest
 from app import ids
 from app.db import transaction
 from app.models import ApiKey
-from app.services import usage
+from app.services.api_keys import usage
 from tests.factories import make_account, make_key
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -8,7 +8,8 @@ from sqlalchemy import delete, select
 
 from app.db import transaction
 from app.models import Intake, RawFile
-from app.services import intakes, metrics, reading
+from app.services.ingest import files, processor
+from app.services.operations import metrics
 from tests.documents import dmarc_xml
 from tests.factories import make_account
 
@@ -31,31 +32,31 @@ def age(by: timedelta) -> None:
 
 
 def test_a_file_that_is_read_again_waits_since_that_was_asked() -> None:
-    intake = intakes.take_in(make_account().id, dmarc_xml(), way="http").intake
-    reading.run([intake.id])  # it is about nobody's domain
+    intake = files.take_in(make_account().id, dmarc_xml(), way="http").intake
+    processor.run([intake.id])  # it is about nobody's domain
     assert waited() == 0
     age(timedelta(days=9))
-    assert intakes.retry(intake.id) == 1
+    assert files.retry(intake.id) == 1
     assert waited() < 600
     age(timedelta(hours=1))
-    reading.requeue_stale()  # that it is rung for again does not make it younger
+    processor.requeue_stale()  # that it is rung for again does not make it younger
     assert 3600 <= waited() < 7200
 
 
 def test_a_file_that_is_given_back_waits_since_it_came() -> None:
-    intakes.take_in(make_account().id, dmarc_xml(), way="http")
+    files.take_in(make_account().id, dmarc_xml(), way="http")
     age(timedelta(hours=1))
     answers = itertools.chain([False], itertools.repeat(True))
-    reading.run([], is_stopping=lambda: next(answers))
+    processor.run([], is_stopping=lambda: next(answers))
     assert waited() >= 3600
 
 
 def test_the_same_bytes_again_wait_since_they_came_again() -> None:
     account_id = make_account().id
-    intake = intakes.take_in(account_id, dmarc_xml(), way="http").intake
-    reading.run([intake.id])
+    intake = files.take_in(account_id, dmarc_xml(), way="http").intake
+    processor.run([intake.id])
     age(timedelta(days=40))
     with transaction() as session:
         session.execute(delete(RawFile))
-    assert not intakes.take_in(account_id, dmarc_xml(), way="http").is_new
+    assert not files.take_in(account_id, dmarc_xml(), way="http").is_new
     assert waited() < 600

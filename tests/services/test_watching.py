@@ -8,15 +8,18 @@ import pytest
 from sqlalchemy import update
 
 from app import ids
-from app.checks.contract import Severity
+from app.checks.engine.types import Severity
 from app.db import transaction
 from app.errors import InvalidRequest
 from app.models import Alert, ApiKey, Channel, KeyAddress
-from app.rules.contract import Draft
-from app.services import alerts, channels, keys, transitions, usage, watching
-from app.services.alerts import AlertChange, AlertFilter
-from app.services.channels import NewChannel
-from app.services.transitions import Cause
+from app.rules.engine.types import Draft
+from app.services.alerts import alerts, transitions
+from app.services.alerts.alerts import AlertChange, AlertFilter
+from app.services.alerts.transitions import Cause
+from app.services.api_keys import api_keys, usage
+from app.services.monitoring import account_monitor
+from app.services.notifications import channels
+from app.services.notifications.channels import NewChannel
 from tests.factories import ACTOR, make_account, make_domain, make_key
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -50,8 +53,8 @@ def put_back(**columns: timedelta) -> None:
 
 def test_a_new_key_is_told_of_and_is_about_the_account(account_id: UUID) -> None:
     key, _ = make_key(account_id)
-    watching.watch_accounts()
-    watching.watch_accounts()
+    account_monitor.watch_accounts()
+    account_monitor.watch_accounts()
     found = open_alerts(account_id)["key.created"]
     assert (found.domain_id, found.domain_name) == (None, None)
     assert found.subject == f"mp_{key.key_id}"
@@ -60,8 +63,8 @@ def test_a_new_key_is_told_of_and_is_about_the_account(account_id: UUID) -> None
 
 def test_a_revoked_key_is_told_of(account_id: UUID) -> None:
     key, _ = make_key(account_id)
-    keys.revoke(account_id, key.key_id, actor=ACTOR)
-    watching.watch_accounts()
+    api_keys.revoke(account_id, key.key_id, actor=ACTOR)
+    account_monitor.watch_accounts()
     assert "key.revoked" in open_alerts(account_id)
 
 
@@ -70,7 +73,7 @@ def test_a_key_that_asks_for_too_much_is_told_of(account_id: UUID) -> None:
     for _ in range(20):
         usage.note(key.id, "GET /v1/alerts", 403, "192.0.2.1")
     usage.flush()
-    watching.watch_accounts()
+    account_monitor.watch_accounts()
     assert open_alerts(account_id)["key.scope_denied_burst"].evidence["observed"] == 20
 
 
@@ -83,7 +86,7 @@ def test_a_key_in_another_network_is_told_of(account_id: UUID) -> None:
             session.add(
                 KeyAddress(api_key_id=key.id, day=at.date(), address=address, count=1, last_at=at)
             )
-    watching.watch_accounts()
+    account_monitor.watch_accounts()
     evidence = open_alerts(account_id)["key.new_network"].evidence
     assert (evidence["before"], evidence["after"]) == (["192.0.2.0/24"], ["2001:db8:1::/48"])
 
@@ -91,7 +94,7 @@ def test_a_key_in_another_network_is_told_of(account_id: UUID) -> None:
 def test_an_alert_of_one_account_is_nobody_elses(account_id: UUID) -> None:
     make_key(account_id)
     other = make_account().id
-    watching.watch_accounts()
+    account_monitor.watch_accounts()
     assert open_alerts(other) == {}
 
 
@@ -99,18 +102,18 @@ def test_a_channel_that_was_given_up_is_told_of_until_it_is_enabled(account_id: 
     channel = channels.add_email(account_id, "a@acme.test", NewChannel("ops"), actor=ACTOR)
     with transaction() as session:
         channels.give_up(session, session.get_one(Channel, channel.id), "it answered 410")
-    watching.watch_accounts()
+    account_monitor.watch_accounts()
     assert "webhook.disabled" in open_alerts(account_id)
     channels.enable(account_id, "ops", actor=ACTOR)
-    watching.watch_accounts()
+    account_monitor.watch_accounts()
     assert "webhook.disabled" not in open_alerts(account_id)
 
 
 def test_what_is_left_open_is_said_again_every_week(account_id: UUID, alert_id: UUID) -> None:
-    assert watching.remind() == 0
+    assert account_monitor.remind() == 0
     put_back(first_seen_at=timedelta(days=8), reminded_at=timedelta(days=8))
-    assert watching.remind() == 1
-    assert watching.remind() == 0
+    assert account_monitor.remind() == 1
+    assert account_monitor.remind() == 0
     last = alerts.history(account_id, alert_id)[-1]
     assert (last.type, last.from_status, last.to_status) == ("alert.reminded", "open", "open")
     assert last.note == "still open; first seen 8 days ago"
@@ -127,13 +130,13 @@ def test_of_what_is_of_low_severity_only_a_policy_that_stands_is_said_again(
     put_back(first_seen_at=timedelta(days=days), reminded_at=timedelta(days=days))
     with transaction() as session:
         session.execute(update(Alert).values(type=type, severity="low"))
-    assert watching.remind() == count
+    assert account_monitor.remind() == count
 
 
 def test_nobody_is_reminded_of_what_somebody_has_seen(account_id: UUID, alert_id: UUID) -> None:
     alerts.change(account_id, alert_id, AlertChange("acknowledged"), actor=ACTOR)
     put_back(first_seen_at=timedelta(days=8), reminded_at=timedelta(days=8))
-    assert watching.remind() == 0
+    assert account_monitor.remind() == 0
 
 
 def accept(account_id: UUID, alert_id: UUID, days: float) -> Alert:
@@ -147,15 +150,15 @@ def test_an_accepted_risk_is_told_of_two_weeks_before_its_end(
 ) -> None:
     changed = accept(account_id, alert_id, 30)
     assert (changed.status, changed.risk_owner) == ("dismissed", "Ada")
-    watching.watch_acceptances()
+    account_monitor.watch_acceptances()
     assert open_alerts(account_id) == {}
     put_back(accepted_until=-timedelta(days=13))
-    watching.watch_acceptances()
+    account_monitor.watch_acceptances()
     found = open_alerts(account_id)["acceptance.expiring"]
     assert found.evidence["alertId"] == ids.public("alert", alert_id)
     assert found.domain_name == "acme.test"
     accept(account_id, alert_id, 90)
-    watching.watch_acceptances()
+    account_monitor.watch_acceptances()
     assert open_alerts(account_id) == {}
 
 
@@ -191,5 +194,5 @@ def test_an_expiring_key_is_told_of(account_id: UUID) -> None:
     with transaction() as session:
         soon = datetime.now(UTC) + timedelta(days=3)
         session.execute(update(ApiKey).where(ApiKey.id == key.id).values(expires_at=soon))
-    watching.watch_accounts()
+    account_monitor.watch_accounts()
     assert open_alerts(account_id)["key.expiring"].severity == "medium"

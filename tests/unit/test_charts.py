@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from app.web import charts
+from app.web.base import charts
 
 
 def test_bars_stand_on_each_other_and_add_up_to_the_axis() -> None:

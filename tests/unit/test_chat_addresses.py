@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.channels import chat
 from app.channels.chat_services import ChatMessage, ChatRequest
-from app.channels.contract import BadTarget
+from app.channels.types import BadTarget
 from tests.chat_examples import ADDRESSES, EXAMPLES
 
 MESSAGE = ChatMessage(

@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 import app
 import worker
-from app.protocols import dkim_verification, mail_author
+from app.protocols.dkim import verification
+from app.protocols.mail import author
 from tests.fuzz.targets import TARGETS
 
 PACKAGES = (app, worker)
@@ -162,12 +163,12 @@ _RESULTS = b"From: a@a.test\r\nAuthentication-Results: mx.test; dkim=pass "
 
 def _author(data: bytes) -> None:
     """What is parsed of a mail's header to find out who wrote it."""
-    header = mail_author.fields(data)
-    mail_author.author_domain(header)
-    mail_author.signatures(header, "a.test")
-    mail_author.has_further_signatures(header)
-    mail_author.is_vouched_for(header, ("mx.test",), "a.test")
-    mail_author.is_denied(header, ("mx.test",), "a.test")
+    header = author.fields(data)
+    author.author_domain(header)
+    author.signatures(header, "a.test")
+    author.has_further_signatures(header)
+    author.is_vouched_for(header, ("mx.test",), "a.test")
+    author.is_denied(header, ("mx.test",), "a.test")
 
 
 @cache
@@ -178,7 +179,7 @@ def _record() -> str:
 
 
 def _verify(data: bytes) -> None:
-    dkim_verification.verify(data, 0, _record())
+    verification.verify(data, 0, _record())
 
 
 # Functions that read a stranger's bytes, each with beginnings of what it reads.

@@ -7,20 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from app.checks.answers import Page
-from app.checks.contract import Subject, Verdict
-from app.checks.mta_sts import PATH
-from app.checks.mta_sts import mta_sts as mta_sts_check
-from app.protocols import (
-    bimi,
-    dkim,
-    dmarc,
-    dmarc_discovery,
-    mta_sts,
-    names,
-    public_suffix,
-    tlsrpt,
-)
+from app.checks.engine.types import Subject, Verdict
+from app.checks.transport.mta_sts import PATH
+from app.checks.transport.mta_sts import mta_sts as mta_sts_check
+from app.ports.dns import Page
+from app.protocols import bimi, dkim, dmarc, mta_sts, names, public_suffix, tls_rpt
+from app.protocols.dmarc import discovery
 from tests.zones import Zone
 
 MAIL = Path(__file__).parents[1] / "data" / "mail"
@@ -36,7 +28,7 @@ POLICY = b"version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 1209600\n
 @pytest.mark.parametrize("vector", VECTORS["dmarc_records"], ids=lambda vector: vector["input"])
 def test_a_dmarc_record_asks_for_what_the_rfc_says(vector: dict[str, Any]) -> None:
     record = dmarc.sole_record([vector["input"]])
-    policy = dmarc_discovery.policy_of(record)[0] if record else None
+    policy = discovery.policy_of(record)[0] if record else None
     if vector["outcome"] == "ignore":
         assert policy is None
     else:
@@ -122,8 +114,8 @@ def test_an_mta_sts_record_is_used_only_with_a_valid_id(vector: dict[str, Any]) 
 @pytest.mark.parametrize("vector", VECTORS["tlsrpt_txt"], ids=lambda vector: vector["input"])
 def test_a_tls_rpt_record_needs_an_address(vector: dict[str, Any]) -> None:
     try:
-        record = tlsrpt.parse_record(vector["input"])
-    except (tlsrpt.NotTlsRpt, tlsrpt.Unusable):
+        record = tls_rpt.parse_record(vector["input"])
+    except (tls_rpt.NotTlsRpt, tls_rpt.Unusable):
         assert vector["outcome"] in ("error", "ignore")
     else:
         assert vector["outcome"] in ("use", "default")

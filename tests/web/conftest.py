@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.models.accounts import User
-from app.services import accounts, passwords
+from app.services.accounts import accounts, passwords
 from tests.api.conftest import app, zone
 from tests.factories import make_account
 

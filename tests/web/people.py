@@ -8,7 +8,7 @@ from flask import Flask
 
 from app import ids
 from app.protocols import totp
-from app.services import accounts
+from app.services.accounts import accounts
 from tests.web.conftest import PASSWORD, Browser, make_browser
 
 NEW = "an entirely other horse"

@@ -9,9 +9,11 @@ from sqlalchemy import update
 from app import ids
 from app.db import transaction
 from app.models import Account, Alert
-from app.services import alerts, audit, watching
-from app.services.alerts import AlertFilter
-from app.services.audit import AuditFilter
+from app.services.alerts import alerts
+from app.services.alerts.alerts import AlertFilter
+from app.services.core import audit_log
+from app.services.core.audit_log import AuditFilter
+from app.services.monitoring import account_monitor
 from tests.api.test_scans import BAD
 from tests.factories import ACTOR
 from tests.web.conftest import Browser, make_browser
@@ -80,7 +82,7 @@ def test_an_accepted_risk_is_shown_wherever_its_alert_is(scanned: Browser, accep
 
 
 def test_the_log_says_who_accepted_what_until_when(scanned: Browser, accepted: str) -> None:
-    events, _ = audit.search(scanned.account_id, AuditFilter(action="alert."))
+    events, _ = audit_log.search(scanned.account_id, AuditFilter(action="alert."))
     (event,) = events
     assert (event.actor, event.target) == ("user:ann@acme.test", accepted)
     assert event.details["risk_owner"] == "Ada <CISO>"
@@ -108,12 +110,12 @@ def test_what_is_nearly_over_leads_to_another_decision(scanned: Browser, accepte
         session.execute(
             update(Alert).where(Alert.accepted_until.is_not(None)).values(accepted_until=soon)
         )
-    watching.watch_acceptances()
+    account_monitor.watch_acceptances()
     page = scanned.get(f"/alerts/{alert_of(scanned, 'acceptance.expiring')}")
     assert f'href="/alerts/{accepted}">Decide anew' in page
     assert "Accept it anew…" in scanned.get(f"/alerts/{accepted}")
     scanned.post(f"/alerts/{accepted}/accept", **FORM)
-    watching.watch_acceptances()
+    account_monitor.watch_acceptances()
     assert "Decide anew" not in scanned.get("/alerts")
 
 
@@ -180,7 +182,7 @@ def test_risks_of_another_account_are_as_if_unknown(
 
 
 def test_many_are_listed_page_by_page(scanned: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.web.alerts.PAGE", 1)
+    monkeypatch.setattr("app.web.views.alerts.PAGE", 1)
     for type in ("spf.multiple_records", "dmarc.missing"):
         alerts.change(
             scanned.account_id,

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask, g
 
 from app.models.accounts import ROLES
-from app.services import sessions
-from app.web import pages
+from app.services.accounts import sessions
+from app.web.base import pages
 from tests.factories import make_account, make_domain
 from tests.web.conftest import make_browser
 from tests.web.test_every_page import PAGES, routes

@@ -6,7 +6,8 @@ from sqlalchemy import select
 from app import ids
 from app.db import transaction
 from app.models import Account
-from app.services import account_deletion, accounts, domains
+from app.services.accounts import accounts, deletion
+from app.services.domains import domains
 from tests.factories import make_domain
 from tests.web.conftest import PASSWORD, Browser, make_browser
 
@@ -47,7 +48,7 @@ def test_everybody_is_signed_out_and_the_account_deleted(app: Flask, browser: Br
     for one in (browser, other):
         assert one.client.get("/domains").status_code == 303
     assert other.sign_in().status_code == 400
-    assert account_deletion.delete_requested() == 1
+    assert deletion.delete_requested() == 1
     with transaction(readonly=True) as session:
         assert session.get(Account, browser.account_id) is None
         assert not session.scalars(select(Account.name).where(Account.name == name)).all()

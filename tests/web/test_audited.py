@@ -5,7 +5,8 @@ from sqlalchemy import select
 
 from app.db import transaction
 from app.models import Account, AuditEvent
-from app.services import intakes, reading, refusals
+from app.services.core import refusals
+from app.services.ingest import files, processor
 from tests.api.conftest import make_client
 from tests.documents import dmarc_xml
 from tests.factories import make_domain
@@ -77,8 +78,8 @@ def test_an_export_from_the_dashboard_is_recorded(browser: Browser) -> None:
 
 def test_downloads_of_files_are_recorded(app: Flask, browser: Browser) -> None:
     make_domain(browser.account_id, "acme.test")
-    intakes.take_in(browser.account_id, dmarc_xml(), way="dashboard", file_name="a.xml")
-    reading.run([])
+    files.take_in(browser.account_id, dmarc_xml(), way="dashboard", file_name="a.xml")
+    processor.run([])
     client = make_client(app, browser.account_id)
     (report,) = client.data("GET", "/v1/reports/dmarc")
     assert client("GET", f"/v1/reports/dmarc/{report['id']}/raw").data == dmarc_xml()

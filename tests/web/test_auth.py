@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from app import db
 from app.models.accounts import SignedIn
-from app.services import accounts, passwords, sessions
+from app.services.accounts import accounts, passwords, sessions
 from tests.factories import make_key
 from tests.web.conftest import PASSWORD, Browser, make_browser
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from app.services import channels
-from app.services.channels import NewChannel
+from app.services.notifications import channels
+from app.services.notifications.channels import NewChannel
 from tests.factories import ACTOR, confirm_recipients
 from tests.web.conftest import Browser
 

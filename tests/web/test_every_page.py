@@ -5,7 +5,7 @@ import re
 import pytest
 from flask import Flask
 
-from app.web import pages
+from app.web.base import pages
 from tests.web.conftest import Browser
 
 PAGES = (
@@ -110,7 +110,7 @@ def test_a_bug_is_a_page_without_its_detail(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("app.services.alerts.search", broken)
+    monkeypatch.setattr("app.services.alerts.alerts.search", broken)
     response = browser.client.get("/alerts")
     assert (response.status_code, response.mimetype) == (500, "text/html")
     assert "secret" not in response.text

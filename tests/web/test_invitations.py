@@ -11,7 +11,8 @@ from sqlalchemy import select, update
 from app import db, ids
 from app import settings as app_settings
 from app.models import AuditEvent, Email, Invitation, User
-from app.services import emails, invitations, team
+from app.services.accounts import invitations, members
+from app.services.core import emails
 from app.settings import Settings
 from tests.inbox import Inbox, listening
 from tests.web.conftest import PASSWORD, Browser, make_browser
@@ -49,7 +50,7 @@ def accept(app: Flask, path: str) -> int:
 
 def role_in_account(browser: Browser, email: str) -> str | None:
     return next(
-        (user.role for user in team.members(browser.account_id) if user.email == email), None
+        (user.role for user in members.members(browser.account_id) if user.email == email), None
     )
 
 

@@ -3,7 +3,8 @@
 from flask import Flask
 
 from app import ids
-from app.services import accounts, domains
+from app.services.accounts import accounts
+from app.services.domains import domains
 from tests.factories import make_domain, make_key
 from tests.web.conftest import Browser, make_browser
 

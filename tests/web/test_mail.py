@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.services import intakes, reading
+from app.services.ingest import files, processor
 from tests.documents import DAY, YESTERDAY, dmarc_xml, record, tls_json
 from tests.factories import make_domain
 from tests.web.conftest import Browser
@@ -21,9 +21,9 @@ def owner(browser: Browser) -> Browser:
             record(ip="198.51.100.9", count=100, dkim="fail", spf="fail"),
         ]
         raw = dmarc_xml(report_id=f"r{day}", records=records, begin=begin, end=begin + DAY - 1)
-        intakes.take_in(browser.account_id, raw, way="dashboard")
-    intakes.take_in(browser.account_id, tls_json(), way="dashboard")
-    reading.run([])
+        files.take_in(browser.account_id, raw, way="dashboard")
+    files.take_in(browser.account_id, tls_json(), way="dashboard")
+    processor.run([])
     return browser
 
 

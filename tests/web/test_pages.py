@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from app import ids
-from app.services import alerts, keys, scanning, scans, usage
-from app.services.alerts import AlertFilter
-from app.services.scans import ScanFilter
+from app.services.alerts import alerts
+from app.services.alerts.alerts import AlertFilter
+from app.services.api_keys import api_keys, usage
+from app.services.scans import runner, scans
+from app.services.scans.scans import ScanFilter
 from tests.api.test_scans import BAD
 from tests.factories import make_domain, make_key
 from tests.web.conftest import Browser
@@ -20,7 +22,7 @@ TOKEN = re.compile(r"mp_[0-9A-Za-z]{50}")
 def work(browser: Browser, records: Any = BAD) -> None:
     """Run what is queued, as a worker does."""
     queued, _ = scans.search(browser.account_id, ScanFilter(status="queued"))
-    scanning.run([row.id for row in queued], ZoneDoor(Zone(records)))
+    runner.run([row.id for row in queued], ZoneDoor(Zone(records)))
 
 
 @pytest.fixture
@@ -168,7 +170,7 @@ def test_what_belongs_to_another_account_is_as_if_unknown(
         page = stranger.get(path)
         assert "acme.test</a>" not in page
         assert key.key_id not in page
-    assert keys.search(scanned.account_id)[0].revoked_at is None
+    assert api_keys.search(scanned.account_id)[0].revoked_at is None
 
 
 def test_a_new_key_is_shown_once_and_works(browser: Browser) -> None:
@@ -177,7 +179,7 @@ def test_a_new_key_is_shown_once_and_works(browser: Browser) -> None:
     assert (response.status_code, response.headers["Cache-Control"]) == (201, "no-store")
     found = TOKEN.search(response.text)
     assert found is not None
-    caller = keys.resolve(found[0], "127.0.0.1")
+    caller = api_keys.resolve(found[0], "127.0.0.1")
     assert caller is not None
     assert caller.scopes == {"domains:read", "alerts:read"}
     for path in ("/settings/keys", f"/settings/keys/{caller.key_id}"):
@@ -203,13 +205,13 @@ def test_a_key_that_cannot_be_is_said_next_to_the_field(
     response = browser.post("/settings/keys", **form)
     assert response.status_code == 400
     assert f'id="error-{field}"' in response.text
-    assert keys.search(browser.account_id) == []
+    assert api_keys.search(browser.account_id) == []
 
 
 def test_a_revoked_key_is_refused_and_shown_as_revoked(browser: Browser) -> None:
     key, token = make_key(browser.account_id)
     assert browser.post(f"/settings/keys/{key.key_id}/revoke").status_code == 303
-    assert keys.resolve(token, "127.0.0.1") is None
+    assert api_keys.resolve(token, "127.0.0.1") is None
     assert 'class="mark revoked"' in browser.get("/settings/keys")
 
 

@@ -8,10 +8,11 @@ from app import ids
 from app.db import transaction
 from app.models import Account, AuditEvent, Channel
 from app.models.keys import Scope
-from app.services import invitations, keys, usage
-from app.services.privacy import public_actor
-from app.services.sessions import Visitor
-from app.web.privacy import private
+from app.services.accounts import invitations
+from app.services.accounts.sessions import Visitor
+from app.services.api_keys import api_keys, usage
+from app.services.core.privacy import public_actor
+from app.web.base.privacy import private
 from tests.web.conftest import Browser, make_browser
 
 ANN, IP = "ann@acme.test", "198.51.100.23"
@@ -26,7 +27,7 @@ def viewer(app: Flask, browser: Browser) -> Browser:
         account = session.get_one(Account, account_id)
     made = make_browser(app, "vic@acme.test", role="viewer", account=account)
     made.sign_in()
-    key, _ = keys.issue(account_id, keys.NewKey("CI", list(Scope)), actor=f"user:{ANN}")
+    key, _ = api_keys.issue(account_id, api_keys.NewKey("CI", list(Scope)), actor=f"user:{ANN}")
     usage.note(key.id, "GET /v1/me", 200, IP)
     usage.flush()
     owner = Visitor(browser.user.id, ANN, "owner", account_id, account.name)
@@ -60,7 +61,7 @@ def pages(browser: Browser) -> str:
     ]
     with transaction(readonly=True) as session:
         channels = session.scalars(select(Channel.id)).all()
-        key = keys.search(browser.account_id)[0]
+        key = api_keys.search(browser.account_id)[0]
     texts += [browser.get(f"/settings/notifications/{ids.public('chan', id)}") for id in channels]
     texts.append(browser.get(f"/settings/keys/{key.key_id}"))
     return "\n".join(texts)

@@ -10,8 +10,8 @@ from flask import Flask
 
 from app import ids
 from app.models import Domain
-from app.protocols.dmarc_report import SpfResult
-from app.protocols.dmarc_report_records import Reason
+from app.protocols.report_formats.aggregate import SpfResult
+from app.protocols.report_formats.aggregate.records import Reason
 from tests.api.conftest import make_client
 from tests.factories import make_domain
 from tests.reports import DAY, Report, record, store
@@ -211,7 +211,7 @@ def test_a_file_has_what_the_api_has(app: Flask, browser: Browser, domain: Domai
 def test_too_many_rows_for_a_file_are_refused(
     browser: Browser, domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.services.lines.MAX_ROWS", 3)
+    monkeypatch.setattr("app.services.reports.exports.MAX_ROWS", 3)
     assert "narrow the list" in browser.get(f"{PATH}/file?format=csv", 400)
 
 

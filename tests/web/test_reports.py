@@ -10,8 +10,9 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from app import settings as app_settings
-from app.services import ingest_tokens, intakes, reading
-from app.services.intakes import IntakeFilter
+from app.services.ingest import files as ingest_files
+from app.services.ingest import processor, tokens
+from app.services.ingest.files import IntakeFilter
 from app.settings import Settings
 from tests.documents import dmarc_xml, failure_mail, record, tls_json
 from tests.factories import ACTOR, make_domain
@@ -28,7 +29,7 @@ def upload(browser: Browser, *files: tuple[str, bytes]) -> TestResponse:
     boundary, body = encode_multipart(form)  # at once: the client would leave a file open
     kind = f"multipart/form-data; boundary={boundary}"
     response = browser.client.post("/reports/intake", data=body, content_type=kind)
-    reading.run([])
+    processor.run([])
     return response
 
 
@@ -63,9 +64,9 @@ def test_the_same_file_again_is_said_to_be(owner: Browser) -> None:
 
 
 def test_what_waits_is_asked_for_again_until_it_is_read(owner: Browser) -> None:
-    intakes.take_in(owner.account_id, dmarc_xml(), way="dashboard")
+    ingest_files.take_in(owner.account_id, dmarc_xml(), way="dashboard")
     assert 'hx-trigger="every 2s"' in owner.get("/reports/intake")
-    reading.run([])
+    processor.run([])
     assert "hx-trigger" not in owner.get("/reports/intake")
 
 
@@ -148,7 +149,7 @@ def test_reports_of_another_account_are_as_if_unknown(owner: Browser, stranger: 
     found = re.search(r'name="id" value="(int_\w+)"', owner.get("/reports/intake"))
     assert found is not None
     stranger.post("/reports/intake/retry", id=found[1])
-    rows, _ = intakes.search(owner.account_id, IntakeFilter(state="received")).page(None, 9)
+    rows, _ = ingest_files.search(owner.account_id, IntakeFilter(state="received")).page(None, 9)
     assert rows == []
 
 
@@ -165,22 +166,22 @@ def test_what_was_not_read_is_read_again_and_that_is_on_record(owner: Browser) -
 
 def test_an_address_is_made_rotated_and_revoked(owner: Browser) -> None:
     owner.post("/settings/intake")
-    (first,) = ingest_tokens.search(owner.account_id)
+    (first,) = tokens.search(owner.account_id)
     page = owner.get("/settings/intake")
-    assert f"v=TLSRPTv1; rua={ingest_tokens.tls_address(first.token)}" in page
+    assert f"v=TLSRPTv1; rua={tokens.tls_address(first.token)}" in page
     assert "_smtp._tls.acme.test" in page
     owner.post(f"/settings/intake/{first.token}/rotate", overlap="30")
-    second, _ = ingest_tokens.search(owner.account_id)
+    second, _ = tokens.search(owner.account_id)
     page = owner.get("/settings/intake")
-    assert ingest_tokens.tls_address(second.token) in page
+    assert tokens.tls_address(second.token) in page
     assert 'class="mark expiring"' in page
     owner.post(f"/settings/intake/{first.token}/revoke")
-    assert ingest_tokens.resolve(first.token) is None
+    assert tokens.resolve(first.token) is None
     assert owner.post(f"/settings/intake/{second.token}/rotate", overlap="1").status_code == 400
 
 
 def test_an_address_of_another_account_is_as_if_unknown(owner: Browser, stranger: Browser) -> None:
-    token = ingest_tokens.create(owner.account_id, actor=ACTOR).token
+    token = tokens.create(owner.account_id, actor=ACTOR).token
     for act in ("rotate", "revoke"):
         path = f"/settings/intake/{token}/{act}"
         assert stranger.post(path, overlap="7").status_code == 404
@@ -196,8 +197,10 @@ def test_the_first_page_shows_the_mail_of_thirty_days(owner: Browser) -> None:
 
 def test_a_conflict_is_shown_and_decided(owner: Browser, stranger: Browser) -> None:
     for count in (50, 70):
-        intakes.take_in(owner.account_id, dmarc_xml(records=[record(count=count)]), way="dashboard")
-    reading.run([])
+        ingest_files.take_in(
+            owner.account_id, dmarc_xml(records=[record(count=count)]), way="dashboard"
+        )
+    processor.run([])
     page = owner.get("/reports/intake?state=conflict")
     assert "1 conflicting report." in page
     found = re.search(r'name="id" value="(int_\w+)"', page)
@@ -209,7 +212,7 @@ def test_a_conflict_is_shown_and_decided(owner: Browser, stranger: Browser) -> N
     assert owner.post("/reports/intake/use", id=found[1]).status_code == 303
     assert owner.post("/reports/intake/use", id=found[1]).status_code == 400
     assert owner.post("/reports/intake/use").status_code == 400
-    reading.run([])
+    processor.run([])
     report = re.search(r'href="(/reports/dmarc/dmr_\w+)"', owner.get("/reports/intake"))
     assert report is not None
     assert "<dt>Messages</dt><dd>70</dd>" in owner.get(report[1])

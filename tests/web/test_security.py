@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app import db
 from app.models import AuditEvent, RecoveryCode, SignedIn, User
 from app.protocols import totp
-from app.services import second_factor, sessions
+from app.services.accounts import sessions, two_factor
 from tests.test_cli import run
 from tests.web.conftest import PASSWORD, Browser
 from tests.web.people import NEW, code_of, secret_of, turn_on
@@ -61,12 +61,12 @@ def test_the_code_that_turned_it_on_is_spent_too(browser: Browser) -> None:
 
 def test_a_recovery_code_lets_in_once_in_any_spelling(browser: Browser) -> None:
     _, codes = turn_on(browser)
-    assert len(set(codes)) == second_factor.RECOVERY_CODES
+    assert len(set(codes)) == two_factor.RECOVERY_CODES
     for status in (303, 400):
         browser.sign_in()
         typed = codes[0].upper().replace("-", " ")
         assert browser.client.post("/auth/code", data={"code": typed}).status_code == status
-    assert second_factor.state(browser.user.id).codes_left == second_factor.RECOVERY_CODES - 1
+    assert two_factor.state(browser.user.id).codes_left == two_factor.RECOVERY_CODES - 1
 
 
 @pytest.mark.parametrize("code", ["", "000000", "１２３４５６", "x" * 5000, "2222-2222-2222-2222"])
@@ -118,7 +118,7 @@ def test_an_offer_made_to_somebody_else_turns_nothing_on(
     for sealed in (offer[1], "", "x", "é"):
         form = {"offer": sealed, "code": code_of(secret), "current": PASSWORD}
         assert browser.post(path, **form).status_code == 400
-    assert not second_factor.state(browser.user.id).is_on
+    assert not two_factor.state(browser.user.id).is_on
 
 
 @pytest.mark.parametrize("current", ["", "not this one"])
@@ -133,7 +133,7 @@ def test_a_stolen_session_without_the_password_turns_nothing_on(
     assert response.status_code == 400
     assert "Incorrect current password" in response.text
     assert offer[1] in response.text  # the same secret is still offered
-    assert not second_factor.state(browser.user.id).is_on
+    assert not two_factor.state(browser.user.id).is_on
     assert browser.sign_in().headers["Location"] == "/"
 
 
@@ -241,7 +241,7 @@ def test_nothing_is_reset_of_somebody_who_is_not_there(
 ) -> None:
     turn_on(browser)
     assert "no such thing" in run(app, "users", "reset-second-factor", email, status=1)
-    assert second_factor.state(browser.user.id).is_on
+    assert two_factor.state(browser.user.id).is_on
 
 
 def test_without_a_second_factor_there_is_nothing_to_reset(app: Flask, browser: Browser) -> None:

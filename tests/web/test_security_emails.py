@@ -10,7 +10,10 @@ from sqlalchemy import select
 from app import db
 from app import settings as app_settings
 from app.models import Email, SignInNetwork
-from app.services import credentials, emails, keys, retention, sign_in_networks
+from app.services.accounts import credentials, sign_in_networks
+from app.services.api_keys import api_keys
+from app.services.core import emails
+from app.services.operations import retention
 from app.settings import Settings
 from tests.inbox import Inbox, listening
 from tests.web.conftest import PASSWORD, Browser, make_browser
@@ -172,7 +175,7 @@ def test_keys_are_emailed_to_their_creator_and_the_owners(
     assert admin.post("/settings/keys", **form).status_code == 201
     created = ["API key ci created"]
     assert received(inbox) == {"admin@acme.test": created, "ann@acme.test": created}
-    (key,) = keys.search(browser.account_id)
+    (key,) = api_keys.search(browser.account_id)
     assert all(key.key_id in body and "mp_" not in body for body in inbox.bodies())
     browser.post(f"/settings/keys/{key.key_id}/rotate", grace="0")
     browser.post(f"/settings/keys/{key.key_id}/revoke")

@@ -10,14 +10,16 @@ from app import db, ids
 from app.errors import InvalidRequest, NotFound
 from app.models import AuditEvent
 from app.models.keys import Scope
-from app.services import invitations, keys, sessions, team
+from app.services.accounts import invitations, sessions
+from app.services.accounts import members as accounts_members
+from app.services.api_keys import api_keys
 from tests.factories import make_key
 from tests.web.conftest import Browser
 from tests.web.people import colleague, invite, user_path
 
 
 def role_of(browser: Browser) -> str:
-    members = team.members(browser.account_id)
+    members = accounts_members.members(browser.account_id)
     return next(member.role for member in members if member.id == browser.user.id)
 
 
@@ -72,9 +74,9 @@ def test_people_of_another_account_are_as_if_unknown(browser: Browser, stranger:
 def make_keys(member: Browser, *names: str) -> list[str]:
     """Make keys as this person; their ids."""
     made = [
-        keys.issue(
+        api_keys.issue(
             member.account_id,
-            keys.NewKey(name, (Scope.DOMAINS_READ,)),
+            api_keys.NewKey(name, (Scope.DOMAINS_READ,)),
             actor=f"user:{member.user.email}",
         )
         for name in names
@@ -100,10 +102,10 @@ def test_the_keys_of_a_removed_person_are_listed_and_revoked_with_one_button(
     assert details_of("user.removed")["activeKeys"] == key_ids
     page = browser.get("/settings/team")
     assert "Revoke all 2 API keys" in page
-    creator = keys.search(browser.account_id)[-1].created_by
+    creator = api_keys.search(browser.account_id)[-1].created_by
     assert f'name="creator" value="{creator}"' in page
     assert browser.post("/settings/team/api-keys/revoke", creator=creator).status_code == 303
-    revoked = {key.key_id for key in keys.search(browser.account_id) if key.revoked_at}
+    revoked = {key.key_id for key in api_keys.search(browser.account_id) if key.revoked_at}
     assert revoked == set(key_ids)
     assert own.key_id not in revoked
     assert "still valid" not in browser.get("/settings/team")
@@ -122,7 +124,7 @@ def test_the_keys_of_members_and_of_other_accounts_cannot_be_revoked_this_way(
     assert browser.post(path, creator=creator).status_code == 400
     assert stranger.post(path, creator=creator).status_code == 404
     assert browser.post(path, creator="user:operator").status_code == 404
-    assert all(key.revoked_at is None for key in keys.search(browser.account_id))
+    assert all(key.revoked_at is None for key in api_keys.search(browser.account_id))
 
 
 def test_a_person_who_was_demoted_meanwhile_changes_nothing(app: Flask, browser: Browser) -> None:
@@ -134,9 +136,9 @@ def test_a_person_who_was_demoted_meanwhile_changes_nothing(app: Flask, browser:
     assert stale is not None
     browser.post(user_path(admin, "role"), role="viewer")
     with pytest.raises(InvalidRequest):
-        team.remove(stale, member.user.id)
+        accounts_members.remove(stale, member.user.id)
     with pytest.raises(InvalidRequest):
         invitations.create(stale, "x@acme.test", "viewer")
     browser.post(user_path(admin, "remove"))
     with pytest.raises(NotFound):
-        team.change_role(stale, member.user.id, "viewer")
+        accounts_members.change_role(stale, member.user.id, "viewer")

@@ -5,13 +5,15 @@ import re
 from flask import Flask
 
 from app import ids
-from app.services import accounts, ingest_tokens, upload_tokens
+from app.services.accounts import accounts
+from app.services.api_keys import upload_tokens
+from app.services.ingest import tokens
 from tests.factories import ACTOR
 from tests.web.conftest import Browser, make_browser
 
 
 def test_admin_creates_and_revokes_a_token(browser: Browser) -> None:
-    ingest_tokens.create(browser.account_id, actor=ACTOR)
+    tokens.create(browser.account_id, actor=ACTOR)
     created = browser.post("/settings/upload-tokens", name="mail server", days="30")
     assert created.status_code == 201
     [token] = set(re.findall(r"mu_[0-9A-Za-z]{50}", created.text))

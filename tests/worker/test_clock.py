@@ -3,13 +3,13 @@
 import pytest
 
 from app.settings import Settings
-from worker import clock, stopping
+from worker import clock, shutdown
 from worker.clock import Task
 
 
 @pytest.fixture(autouse=True)
 def _not_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "_is_asked", False)
+    monkeypatch.setattr(shutdown, "_is_asked", False)
     monkeypatch.setattr(clock, "TICK_SECONDS", 0)
 
 
@@ -21,7 +21,7 @@ def test_a_task_is_called_at_once_and_again_when_it_is_due(
     def often() -> None:
         calls.append("often")
         if calls.count("often") == 3:
-            monkeypatch.setattr(stopping, "_is_asked", True)
+            monkeypatch.setattr(shutdown, "_is_asked", True)
 
     def rarely() -> None:
         calls.append("rarely")
@@ -38,7 +38,7 @@ def test_a_task_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPa
 
     def works() -> None:
         calls.append("works")
-        monkeypatch.setattr(stopping, "_is_asked", True)
+        monkeypatch.setattr(shutdown, "_is_asked", True)
 
     clock.run([Task(0, fails), Task(0, works)])
     assert calls == ["works"]

@@ -21,21 +21,23 @@ from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 from sqlalchemy import func, select, update
 
-from app import queue, runtime
+from app import runtime
 from app import settings as app_settings
 from app.db import now, transaction
+from app.jobs import queue
+from app.mailboxes import imap
 from app.models import DmarcHour, DmarcRecord, DmarcReport, Intake
 from app.models.reports import MAX_ATTEMPTS
-from app.protocols.report_limits import MIB
-from app.services import contents, counting, intakes, mailboxes, reading
+from app.protocols.report_formats.limits import MIB
+from app.services.analytics import rollup_queue
+from app.services.ingest import files, mailboxes, parsing, processor
 from app.settings import Settings
-from app.sources import mailbox
 from tests.conftest import ROOT
 from tests.documents import dmarc_xml, record
 from tests.factories import ACTOR, make_account, make_domain
 from tests.zones import Zone, ZoneDoor
-from worker import bounds
-from worker.process import AllowedJob
+from worker import resource_limits
+from worker.rq_worker import AllowedJob
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -65,7 +67,7 @@ def work(connection: Any) -> None:
 
 
 def take(account_id: UUID, *raws: bytes) -> list[UUID]:
-    return [intakes.take_in(account_id, raw, way="http").intake.id for raw in raws]
+    return [files.take_in(account_id, raw, way="http").intake.id for raw in raws]
 
 
 def states() -> Counter[str]:
@@ -132,10 +134,10 @@ def test_a_worker_counts_what_it_has_read_once_there_is_no_more(
 def test_a_worker_counts_now_and_then_while_there_is_more_to_read(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "GROUP_FILES", 10)
-    monkeypatch.setattr(reading, "COUNT_SECONDS", 0.0)
+    monkeypatch.setattr(processor, "GROUP_FILES", 10)
+    monkeypatch.setattr(processor, "COUNT_SECONDS", 0.0)
     take(account_id, *several(30))
-    reading.run([])
+    processor.run([])
     assert added_up() == 90
 
 
@@ -144,9 +146,9 @@ def test_what_a_worker_stored_and_did_not_live_to_count_another_counts(
 ) -> None:
     take(account_id, *several(3))
     connection.flushall()
-    reading.run([])
+    processor.run([])
     assert added_up() == 0
-    counting.ring_if_waiting()
+    rollup_queue.ring_if_waiting()
     work(connection)
     assert added_up() == 9
 
@@ -154,21 +156,21 @@ def test_what_a_worker_stored_and_did_not_live_to_count_another_counts(
 def test_files_are_taken_by_turns_of_the_accounts(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "GROUP_FILES", 25)
+    monkeypatch.setattr(processor, "GROUP_FILES", 25)
     flood = take(account_id, *several(40))
     others = [make_account().id for _ in range(2)]
     few = [take(other, dmarc_xml(report_id=str(n)))[0] for other in others for n in (1, 2)]
-    first = [claimed.intake_id for claimed in reading.claim()]
+    first = [claimed.intake_id for claimed in processor.claim()]
     assert len(first) == 25
     assert set(few) <= set(first)
     assert set(first) - set(few) == set(flood[:21])
-    assert {claimed.intake_id for claimed in reading.claim()} == set(flood[21:])
+    assert {claimed.intake_id for claimed in processor.claim()} == set(flood[21:])
 
 
 def test_mailboxes_are_pulled_one_after_the_other_while_no_file_waits(
     connection: Any, account_id: UUID
 ) -> None:
-    nobody = [mailbox.Account("127.0.0.1", 1, name, "secret") for name in ("a", "b")]
+    nobody = [imap.Account("127.0.0.1", 1, name, "secret") for name in ("a", "b")]
     rows = [mailboxes.add(account_id, access, actor=ACTOR) for access in nobody]
     take(account_id, dmarc_xml())
     mailboxes.ring_if_due()
@@ -194,9 +196,9 @@ def test_a_bell_that_rang_twice_counts_once(connection: Any, account_id: UUID) -
 def test_a_bell_that_was_lost_is_rung_again(connection: Any, account_id: UUID) -> None:
     take(account_id, *several(3))
     connection.flushall()
-    assert reading.requeue_stale() == 0
+    assert processor.requeue_stale() == 0
     let_time_pass()
-    assert reading.requeue_stale() == 3
+    assert processor.requeue_stale() == 3
     work(connection)
     assert states() == {"parsed": 3}
 
@@ -208,7 +210,7 @@ def test_what_comes_while_redis_is_away_is_read_later(
     take(account_id, *several(3))
     queue.bind(redis_url)
     let_time_pass()
-    reading.requeue_stale()
+    processor.requeue_stale()
     work(connection)
     assert states() == {"parsed": 3}
 
@@ -217,11 +219,11 @@ def test_what_a_worker_held_when_it_was_killed_is_read_by_others(
     connection: Any, account_id: UUID
 ) -> None:
     ids = take(account_id, *several(3))
-    assert len(reading.claim(ids)) == 3
+    assert len(processor.claim(ids)) == 3
     connection.flushall()  # the worker is gone, and its job with it
-    assert reading.claim(ids) == []
+    assert processor.claim(ids) == []
     let_time_pass()
-    assert reading.requeue_stale() == 3
+    assert processor.requeue_stale() == 3
     # Each alone: one of them may be what killed the worker.
     assert sorted(map(len, (job.args[0] for job in jobs(connection)))) == [1, 1, 1]
     work(connection)
@@ -232,28 +234,28 @@ def test_what_a_worker_held_when_it_was_killed_is_read_by_others(
 def test_what_kills_every_worker_is_given_up(connection: Any, account_id: UUID) -> None:
     (poison,) = take(account_id, dmarc_xml())
     for _ in range(MAX_ATTEMPTS):
-        assert len(reading.claim([poison])) == 1
+        assert len(processor.claim([poison])) == 1
         let_time_pass()
-        reading.requeue_stale()
+        processor.requeue_stale()
     ended = again(poison)
     assert (ended.state, ended.reason) == ("quarantined", "internal")
     assert ended.detail
-    assert intakes.retry(reason="internal") == 1
+    assert files.retry(reason="internal") == 1
     work(connection)
     assert again(poison).state == "parsed"
 
 
 def test_an_attempt_that_lost_its_lease_writes_nothing(account_id: UUID) -> None:
     (intake_id,) = take(account_id, dmarc_xml())
-    (first,) = reading.claim([intake_id])
+    (first,) = processor.claim([intake_id])
     let_time_pass()
-    reading.requeue_stale()
-    (second,) = reading.claim([intake_id])
-    found = contents.read(dmarc_xml(), "", int(time.time()))
-    reading.settle([reading.Reading(first, found)])
+    processor.requeue_stale()
+    (second,) = processor.claim([intake_id])
+    found = parsing.read(dmarc_xml(), "", int(time.time()))
+    processor.settle([processor.Reading(first, found)])
     assert (states(), counted()[0]) == ({"received": 1}, 0)
-    reading.settle([reading.Reading(second, found)])
-    reading.settle([reading.Reading(second, found)])
+    processor.settle([processor.Reading(second, found)])
+    processor.settle([processor.Reading(second, found)])
     assert (states(), counted()) == ({"parsed": 1}, (1, 3))
 
 
@@ -262,7 +264,7 @@ def test_a_worker_that_is_stopped_gives_back_what_it_has_not_begun(
 ) -> None:
     ids = take(account_id, *several(10))
     asked = iter([False, False, False, *[True] * 20])
-    reading.run(ids, is_stopping=lambda: next(asked))
+    processor.run(ids, is_stopping=lambda: next(asked))
     assert states() == {"parsed": 2, "received": 8}
     with transaction(readonly=True) as session:
         waiting = session.execute(select(Intake.attempt, Intake.lease_until).where(
@@ -276,21 +278,21 @@ def test_a_worker_that_is_stopped_gives_back_what_it_has_not_begun(
 def test_a_defect_in_reading_costs_only_that_file(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = contents.read
+    real = parsing.read
 
-    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[contents.Found]:
+    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[parsing.Found]:
         if b"cursed" in raw:
             raise ZeroDivisionError
         return real(raw, member, moment, guard)
 
-    monkeypatch.setattr(reading, "read", read)
+    monkeypatch.setattr(processor, "read", read)
     _, cursed, _ = take(
         account_id, dmarc_xml(), dmarc_xml(report_id="cursed"), dmarc_xml(report_id="r3")
     )
     for _ in range(MAX_ATTEMPTS + 1):
-        reading.run([cursed])
+        processor.run([cursed])
         let_time_pass()
-        reading.requeue_stale()
+        processor.requeue_stale()
     assert states() == {"parsed": 2, "quarantined": 1}
     assert again(cursed).reason == "internal"
 
@@ -298,18 +300,18 @@ def test_a_defect_in_reading_costs_only_that_file(
 def test_a_defect_in_writing_costs_only_that_file(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = contents.read
+    real = parsing.read
 
-    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[contents.Found]:
+    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[parsing.Found]:
         found = real(raw, member, moment, guard)
         if b"cursed" in raw:
             assert found[0].report is not None
             object.__setattr__(found[0].report, "report_id", None)  # nothing can be filed so
         return found
 
-    monkeypatch.setattr(reading, "read", read)
+    monkeypatch.setattr(processor, "read", read)
     ids = take(account_id, dmarc_xml(report_id="cursed"), *several(3))
-    reading.run([])
+    processor.run([])
     assert states() == {"parsed": 3, "received": 1}
     assert again(ids[0]).attempt == 1
 
@@ -323,19 +325,19 @@ def busy(seconds: float) -> None:
 def test_one_file_may_take_so_much_cpu_and_no_more(settings: Settings) -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
     app_settings.use(replace(settings, intake_cpu_seconds=1))
-    with pytest.raises(TimeoutError), bounds.one_file(MIB):
+    with pytest.raises(TimeoutError), resource_limits.one_file(MIB):
         busy(20)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
-    with bounds.one_file(MIB):
+    with resource_limits.one_file(MIB):
         busy(0.01)
 
 
 def test_no_file_pays_for_the_time_of_the_one_before(settings: Settings) -> None:
     app_settings.use(replace(settings, intake_cpu_seconds=1))
     for _ in range(2):
-        with pytest.raises(TimeoutError), bounds.one_file(MIB):
+        with pytest.raises(TimeoutError), resource_limits.one_file(MIB):
             busy(20)
-        with bounds.one_file(MIB):
+        with resource_limits.one_file(MIB):
             signal.raise_signal(signal.SIGPROF)  # as when the kernel is late with the first
             busy(0.9)
 
@@ -343,9 +345,9 @@ def test_no_file_pays_for_the_time_of_the_one_before(settings: Settings) -> None
 def test_one_file_may_take_so_much_memory_and_no_more(settings: Settings) -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
     app_settings.use(replace(settings, intake_memory_bytes=50_000_000))
-    with bounds.one_file(MIB):
+    with resource_limits.one_file(MIB):
         bytearray(20_000_000)
-    with pytest.raises(MemoryError), bounds.one_file(MIB):
+    with pytest.raises(MemoryError), resource_limits.one_file(MIB):
         bytearray(100_000_000)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
     bytearray(100_000_000)
@@ -358,7 +360,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 from app import queue, runtime
 from app.settings import Settings
-from worker.process import AllowedJob
+from worker.rq_worker import AllowedJob
 settings = Settings.from_environ(os.environ)
 runtime.start(settings)
 connection = Redis.from_url(settings.redis_url)
@@ -389,7 +391,7 @@ def test_a_file_that_takes_too_much_is_quarantined_and_the_others_are_read(
     assert again(small).state == "parsed"
     ended = again(large)
     assert (ended.state, ended.reason) == ("quarantined", "too_large")
-    assert intakes.retry(large) == 1
+    assert files.retry(large) == 1
     work_afresh(settings, redis_url)
     assert again(large).state == "parsed"
     assert counted() == (2, 6)

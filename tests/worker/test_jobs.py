@@ -10,11 +10,12 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
 
-from app import queue, runtime
-from app.services import scanning, scans
+from app import runtime
+from app.jobs import queue
+from app.services.scans import runner, scans
 from tests.factories import make_account, make_domain, make_scan
 from tests.zones import Zone, ZoneDoor
-from worker.process import AllowedJob, NotAllowed
+from worker.rq_worker import AllowedJob, NotAllowed
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -64,7 +65,7 @@ def test_a_scan_whose_bell_was_lost_is_rung_for_again(connection: Any, account_i
     scans.ring([asked.id])
     work(connection)
     assert scans.find(account_id, asked.id).status == "completed"
-    assert scanning.requeue_stale() == 0
+    assert runner.requeue_stale() == 0
 
 
 def test_what_is_in_the_queue_is_json_and_never_a_pickle(connection: Any, account_id: UUID) -> None:
@@ -73,7 +74,9 @@ def test_what_is_in_the_queue_is_json_and_never_a_pickle(connection: Any, accoun
     assert (job.func_name, list(job.args)) == ("worker.jobs.run_scans", [[str(asked.id)]])
 
 
-@pytest.mark.parametrize("name", ["os.system", "worker.jobs.UUID", "app.services.scans.cancel"])
+@pytest.mark.parametrize(
+    "name", ["os.system", "worker.jobs.UUID", "app.services.scans.scans.cancel"]
+)
 def test_no_other_function_is_run_whatever_the_queue_says(connection: Any, name: str) -> None:
     job = AllowedJob.create(name, ["true"], connection=connection, serializer=JSONSerializer)
     with pytest.raises(NotAllowed):

@@ -7,11 +7,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from app import queue
 from app.db import now, transaction
+from app.jobs import queue
+from app.mailboxes import imap
 from app.models import Domain, ReportMailbox, ReportWatch
-from app.services import mailboxes, report_alerts
-from app.sources import mailbox
+from app.services.ingest import mailboxes
+from app.services.monitoring import report_monitor
 from tests.documents import dmarc_xml
 from tests.factories import ACTOR
 from tests.worker.test_intakes import account_id, connection, jobs, states, take, work
@@ -31,7 +32,7 @@ def names(connection: Any) -> list[str]:
 def due_since(account_id: UUID, *users: str, minutes: int = 2) -> None:
     """Mailboxes at which nobody answers."""
     for user in users:
-        access = mailbox.Account("127.0.0.1", 1, user, "secret")
+        access = imap.Account("127.0.0.1", 1, user, "secret")
         mailboxes.add(account_id, access, actor=ACTOR)
     with transaction() as session:
         since = now(session) - timedelta(minutes=minutes)
@@ -94,14 +95,14 @@ def test_domains_that_are_long_due_are_judged_although_files_wait(
 ) -> None:
     with transaction() as session:
         session.execute(update(Domain).values(verified_at=now(session)))
-    report_alerts.ring_if_due()
+    report_monitor.ring_if_due()
     connection.flushall()
     take(account_id, dmarc_xml())
     with transaction() as session:
         since = now(session) - timedelta(minutes=minutes)
         session.execute(update(ReportWatch).values(due_at=since))
-    report_alerts.ring_if_due()
-    report_alerts.ring_if_due()
+    report_monitor.ring_if_due()
+    report_monitor.ring_if_due()
     assert names(connection) == expected
     work(connection)
     assert queue.is_idle(queue.INTAKE)

@@ -26,20 +26,14 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from app import ids
-from app.api.contract import CONTRACTS, Contract
+from app.api.http.endpoint import CONTRACTS, Contract
 from app.models.keys import Scope
-from app.protocols.dmarc_report import DkimResult, SpfResult
-from app.services import (
-    domains,
-    ingest_tokens,
-    intakes,
-    reading,
-    scanning,
-    scans,
-    upload_tokens,
-    verification,
-)
-from app.services.scans import ScanFilter
+from app.protocols.report_formats.aggregate import DkimResult, SpfResult
+from app.services.api_keys import upload_tokens
+from app.services.domains import domains, verification
+from app.services.ingest import files, processor, tokens
+from app.services.scans import runner, scans
+from app.services.scans.scans import ScanFilter
 from app.settings import Settings
 from tests import reports
 from tests.api.conftest import Client, app, client, make_client, zone
@@ -110,13 +104,13 @@ class Story:
     def work(self) -> None:
         """Run what is queued, as a worker does."""
         queued, _ = scans.search(self.client.account_id, ScanFilter(status="queued"))
-        scanning.run([row.id for row in queued], ZoneDoor(Zone(self.records)))
+        runner.run([row.id for row in queued], ZoneDoor(Zone(self.records)))
 
     def read(self) -> None:
         """Read the reports that have come, and a failure report, as a worker does."""
         raw = failure_mail("example.com")
-        intakes.take_in(self.client.account_id, raw, way="upload")
-        reading.run([])
+        files.take_in(self.client.account_id, raw, way="upload")
+        processor.run([])
 
     def prove(self) -> None:
         """Publish the record that proves control of the domain."""
@@ -202,7 +196,7 @@ def story(client: Client) -> Story:
     read = make_client(client.app, client.account_id, [Scope.DOMAINS_READ])
     busy = make_client(client.app, client.account_id, rate_limit="1 per minute")
     busy("GET", "/v1/me")
-    token = ingest_tokens.create(client.account_id, actor=ACTOR).token
+    token = tokens.create(client.account_id, actor=ACTOR).token
     upload = upload_tokens.issue(client.account_id, "mail server", actor=ACTOR)[1]
     keys = {"READ_KEY": read.token, "BUSY_KEY": busy.token, "TOKEN": token, "UPLOAD_TOKEN": upload}
     keys["METRICS_TOKEN"] = METRICS_TOKEN

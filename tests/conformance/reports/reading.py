@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.protocols import dmarc_report, envelopes, failure_report, tls_report
-from app.protocols.dmarc_report import AggregateReport
-from app.protocols.failure_report import FailureReport
-from app.protocols.report_limits import Refused
-from app.protocols.tls_report import TlsReport
+from app.protocols.report_formats import aggregate, tls, unwrap
+from app.protocols.report_formats import failure as report_formats_failure
+from app.protocols.report_formats.aggregate import AggregateReport
+from app.protocols.report_formats.failure import FailureReport
+from app.protocols.report_formats.limits import Refused
+from app.protocols.report_formats.tls import TlsReport
 
 DATA = Path(__file__).parents[2] / "data" / "reports"
 NOW = 1_795_600_000  # 2026-11-25
@@ -42,7 +43,7 @@ def read(raw: bytes) -> tuple[list[Report], list[Refused]]:
     reports: list[Report] = []
     refused: list[Refused] = []
     try:
-        members = envelopes.unwrap(raw)
+        members = unwrap.unwrap(raw)
     except Refused as error:
         return [], [error]
     for member in members:
@@ -53,16 +54,16 @@ def read(raw: bytes) -> tuple[list[Report], list[Refused]]:
     return reports, refused
 
 
-def _parsed(member: envelopes.Member) -> Report:
+def _parsed(member: unwrap.Member) -> Report:
     if member.refused:
         raise member.refused
     match member.kind:
         case "dmarc":
-            return dmarc_report.parse(member.document, NOW)
+            return aggregate.parse(member.document, NOW)
         case "tls":
-            return tls_report.parse(member.document, NOW)
+            return tls.parse(member.document, NOW)
         case _:
-            return failure_report.parse(member.document, member.original, NOW)
+            return report_formats_failure.parse(member.document, member.original, NOW)
 
 
 def facts_of(report: Report) -> Facts:
@@ -134,7 +135,7 @@ def _of_tls(report: TlsReport) -> Facts:
     }
 
 
-def _by_type(policy: tls_report.Policy) -> dict[str, int]:
+def _by_type(policy: tls.Policy) -> dict[str, int]:
     sessions: Counter[str] = Counter()
     for failure in policy.failures:
         sessions[failure.result_type] += failure.sessions

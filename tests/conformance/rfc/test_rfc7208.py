@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.checks import spf_evaluate
+from app.checks.spf import evaluate
 from tests.zones import TIMEOUT, Zone
 
 FOLDER = Path(__file__).parents[2] / "data" / "spf"
@@ -59,7 +59,7 @@ def joined(value: str | list[str]) -> str:
 
 @pytest.mark.parametrize(("zone", "vector"), list(suite()))
 async def test_openspf_suite(zone: dict[Any, Any], vector: dict[str, Any]) -> None:
-    evaluation = await spf_evaluate.evaluate(
+    evaluation = await evaluate.evaluate(
         Zone(zone), ip=vector["host"], mail_from=vector["mailfrom"], helo=vector["helo"]
     )
     expected = vector["result"]
@@ -111,7 +111,7 @@ def record(data: dict[Any, Any], key: str, name: str, value: str = "") -> None:
 # They expect fail. RFC 7208 §4.6 requires permerror for a bad term after all, too, and so does the
 # suite above ("detect-errors-anywhere").
 BAD_TERM_BEHIND_ALL = "v=spf1 -all ip:10.0.0.1"
-PATIENT = spf_evaluate.Receiver(max_void_lookups=10)  # these vectors do not count void lookups
+PATIENT = evaluate.Receiver(max_void_lookups=10)  # these vectors do not count void lookups
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ async def test_mailauth_vectors(
 ) -> None:
     dns = Zone({**zone, "_dns_error.org": TIMEOUT, "_dns_error.test.org": TIMEOUT})
     for sender in ("", vector["sender"]):  # §2.3: HELO is checked first, and a fail is enough
-        evaluation = await spf_evaluate.evaluate(
+        evaluation = await evaluate.evaluate(
             dns, ip=vector["ip"], mail_from=sender, helo=vector["domain"], receiver=PATIENT
         )
         if evaluation.result == "fail":

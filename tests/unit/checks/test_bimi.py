@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from app.checks.answers import Page
 from app.checks.bimi import bimi
-from app.checks.contract import Subject, Usage, Verdict, judge
+from app.checks.engine.types import Subject, Usage, Verdict, judge
+from app.ports.dns import Page
 from app.protocols.names import DomainName
 from tests.unit.protocols.test_logotypes import logotype
 from tests.zones import SERVFAIL, TIMEOUT, Zone

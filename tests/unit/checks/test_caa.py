@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.checks.answers import Caa
-from app.checks.caa import caa
-from app.checks.contract import Subject, Verdict, judge
+from app.checks.dns.caa import caa
+from app.checks.engine.types import Subject, Verdict, judge
+from app.ports.dns import Caa
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.checks.answers import Answer, Tlsa, Undetermined
-from app.checks.contract import Severity, Subject, Verdict, judge
-from app.checks.dane import dane
+from app.checks.engine.types import Severity, Subject, Verdict, judge
+from app.checks.transport.dane import dane
+from app.ports.dns import Answer, Tlsa, Undetermined
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.checks import dkim_life
-from app.checks.contract import Subject, Usage, Verdict, judge
-from app.checks.dkim import COMMON, dkim
+from app.checks.dkim import COMMON, dkim, key_hygiene
+from app.checks.engine.types import Subject, Usage, Verdict, judge
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 
@@ -111,7 +110,7 @@ async def test_every_declared_code_can_occur() -> None:
     seen = {code for texts, _ in TABLE for code in await codes(SUBJECT, {ONE: texts})}
     for subject, data, _ in PLACES:
         seen.update(await codes(subject, data))
-    assert seen == {kind.code for kind in dkim.finds} - {kind.code for kind in dkim_life.KINDS}
+    assert seen == {kind.code for kind in dkim.finds} - {kind.code for kind in key_hygiene.KINDS}
 
 
 @pytest.mark.parametrize(

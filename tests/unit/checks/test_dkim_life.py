@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import MAX_SEEN_SELECTORS, Severity, Subject
 from app.checks.dkim import dkim
+from app.checks.engine.types import MAX_SEEN_SELECTORS, Severity, Subject
 from app.protocols.names import DomainName
 from tests.unit.checks.test_dkim import GOOD, ONE, SHORT, digest
 from tests.zones import Zone

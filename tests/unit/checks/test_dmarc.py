@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.checks import dmarc_observed
-from app.checks.contract import Severity, Subject, Usage, Verdict, judge
-from app.checks.dmarc import dmarc
+from app.checks.dmarc import dmarc, observed
+from app.checks.engine.types import Severity, Subject, Usage, Verdict, judge
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 
@@ -142,7 +141,7 @@ async def test_every_declared_code_can_occur() -> None:
         seen.update(await codes(Subject(domain), data))
     for usage, record, _ in SILENT:
         seen.update(await codes(Subject(DOMAIN, usage), {NAME: [record]}))
-    of_reports = {kind.code for kind in dmarc_observed.KINDS}
+    of_reports = {kind.code for kind in observed.KINDS}
     assert seen == {kind.code for kind in dmarc.finds} - of_reports
 
 

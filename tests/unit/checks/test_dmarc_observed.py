@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Finding, ObservedPolicy, Subject, Verdict, judge
 from app.checks.dmarc import dmarc
+from app.checks.engine.types import Finding, ObservedPolicy, Subject, Verdict, judge
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, Zone
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Severity, Subject, Verdict, judge
 from app.checks.dns import dns
+from app.checks.engine.types import Severity, Subject, Verdict, judge
 from app.protocols.names import DomainName
 from tests.zones import NXDOMAIN, SERVFAIL, TIMEOUT, Trouble, Zone
 

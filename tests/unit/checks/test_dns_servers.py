@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.checks.answers import ServerAnswer, Soa
-from app.checks.contract import Finding, Severity, Subject
 from app.checks.dns import dns
+from app.checks.engine.types import Finding, Severity, Subject
+from app.ports.dns import ServerAnswer, Soa
 from app.protocols.names import DomainName
 from tests.zones import Zone
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.checks.answers import Answer, Signature, Soa, Undetermined
-from app.checks.contract import Subject, Verdict, judge
-from app.checks.dnssec import dnssec
+from app.checks.dns.dnssec import dnssec
+from app.checks.engine.types import Subject, Verdict, judge
+from app.ports.dns import Answer, Signature, Soa, Undetermined
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 

@@ -1,8 +1,8 @@
 """The evidence of a check is limited in size."""
 
-from app.checks import evidence
-from app.checks.answers import Answers
-from app.checks.contract import Fix, Kind, Outcome, Severity, Subject, check, judge
+from app.checks.engine import evidence
+from app.checks.engine.types import Fix, Kind, Outcome, Severity, Subject, check, judge
+from app.ports.dns import Answers
 from app.protocols.names import DomainName
 from tests.zones import Zone
 

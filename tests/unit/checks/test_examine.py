@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from app.checks.answers import Answers
-from app.checks.contract import Check, Outcome, Subject, Verdict, check
-from app.checks.examine import Examination, examine
+from app.checks.engine.runner import Examination, examine
+from app.checks.engine.types import Check, Outcome, Subject, Verdict, check
+from app.ports.dns import Answers
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, Zone
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.checks.answers import Handshake, Page, Tlsa
-from app.checks.contract import Severity, Subject, Usage, Verdict, judge
-from app.checks.dane import dane
-from app.checks.mta_sts import PATH, mta_sts
+from app.checks.engine.types import Severity, Subject, Usage, Verdict, judge
+from app.checks.transport.dane import dane
+from app.checks.transport.mta_sts import PATH, mta_sts
+from app.ports.dns import Handshake, Page, Tlsa
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Severity, Subject, Usage, Verdict, judge
+from app.checks.engine.types import Severity, Subject, Usage, Verdict, judge
 from app.checks.mx import mx
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone

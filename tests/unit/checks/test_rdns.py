@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Subject, Verdict, judge
-from app.checks.rdns import rdns
+from app.checks.engine.types import Subject, Verdict, judge
+from app.checks.mx.rdns import rdns
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Severity, Subject, Usage, Verdict, judge
+from app.checks.engine.types import Severity, Subject, Usage, Verdict, judge
 from app.checks.spf import spf
 from app.protocols.names import DomainName
 from tests.zones import BUDGET, SERVFAIL, TIMEOUT, Zone

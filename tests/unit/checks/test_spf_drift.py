@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Finding, Subject, Verdict
+from app.checks.engine.types import Finding, Subject, Verdict
 from app.checks.spf import spf
 from app.protocols.names import DomainName
 from tests.zones import Zone

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.checks.answers import Handshake
-from app.checks.contract import Severity, Subject, Verdict, judge
-from app.checks.starttls import starttls
+from app.checks.engine.types import Severity, Subject, Verdict, judge
+from app.checks.transport.starttls import starttls
+from app.ports.dns import Handshake
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, Data, Zone
 

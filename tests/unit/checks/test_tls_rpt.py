@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Subject, Usage, Verdict, judge
-from app.checks.tls_rpt import tls_rpt
+from app.checks.engine.types import Subject, Usage, Verdict, judge
+from app.checks.transport.tls_rpt import tls_rpt
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 

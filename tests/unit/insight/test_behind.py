@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from app.insight import behind
-from app.insight.behind import Enveloped, Ledger, Listed, Narrowing, Signed
-from app.insight.identities import MAX_RESULTS, Identity
-from app.insight.sources import ELSEWHERE, Context, Flow, Source, gather
+from app.analysis.mail import record_query
+from app.analysis.mail.identities import MAX_RESULTS, Identity
+from app.analysis.mail.record_query import Enveloped, Ledger, Listed, Narrowing, Signed
+from app.analysis.mail.sources import ELSEWHERE, Context, Flow, Source, gather
 
 OWN_SPF = (("acme.test", "mfrom", "pass"),)
 SIGNED = (("acme.test", "s1", "pass"),)
@@ -53,20 +53,22 @@ def test_an_address_of_two_sources_is_exact_for_neither() -> None:
 
 def test_what_fails_of_an_address_may_be_one_sources_alone() -> None:
     ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", GOOD, 5), ("192.0.2.2", BAD, 3))
-    found = ledger.of_part(sources["own"], behind.FAILED)
+    found = ledger.of_part(sources["own"], record_query.FAILED)
     assert told(found) == ({"sourceIp": "192.0.2.2", "result": "fail"}, True)
 
 
 def test_more_addresses_than_a_list_may_name_are_not_all() -> None:
-    many = [(f"192.0.2.{n}", GOOD, 1) for n in range(behind.MOST_ADDRESSES + 1)]
+    many = [(f"192.0.2.{n}", GOOD, 1) for n in range(record_query.MOST_ADDRESSES + 1)]
     ledger, sources = made(*many[:-1], (many[-1][0], GOOD, 9), ("198.51.100.1", BAD, 1))
     found = ledger.of_source(sources["own"])
-    assert len(found.addresses) == behind.MOST_ADDRESSES
+    assert len(found.addresses) == record_query.MOST_ADDRESSES
     assert (found.addresses[0], found.is_exact) == (many[-1][0], False)
 
 
 def test_all_mail_needs_no_addresses() -> None:
-    ledger, sources = made(*((f"192.0.2.{n}", GOOD, 1) for n in range(behind.MOST_ADDRESSES + 1)))
+    ledger, sources = made(
+        *((f"192.0.2.{n}", GOOD, 1) for n in range(record_query.MOST_ADDRESSES + 1))
+    )
     assert told(ledger.of_source(sources["own"])) == ({}, True)
 
 
@@ -153,17 +155,17 @@ def test_an_author_that_is_written_like_the_rare_ones_is_itself_where_there_are_
 def test_a_list_is_narrowed_to_what_mail_has_in_common(
     identities: list[Identity], narrowing: Narrowing
 ) -> None:
-    assert behind.common("acme.test", identities) == narrowing
+    assert record_query.common("acme.test", identities) == narrowing
 
 
 def test_what_a_list_cannot_be_asked_for_is_left_out() -> None:
-    assert behind.signed("", "s1", "pass") is None
-    assert behind.signed("a.test", "", "pass") == Signed("a.test", None, "pass")
-    assert behind.signed("a.test", "s" * 254, "") == Signed("a.test")
-    assert behind.enveloped("a.test", "") == Enveloped("a.test")
+    assert record_query.signed("", "s1", "pass") is None
+    assert record_query.signed("a.test", "", "pass") == Signed("a.test", None, "pass")
+    assert record_query.signed("a.test", "s" * 254, "") == Signed("a.test")
+    assert record_query.enveloped("a.test", "") == Enveloped("a.test")
 
 
 def test_a_figure_of_nothing_is_told_by_no_address() -> None:
     ledger, _ = made(("192.0.2.1", GOOD, 5))
     assert not ledger.of_mail(Counter({"192.0.2.1": 0})).is_exact
-    assert ledger.of_mail({}, behind.FAILED).is_exact
+    assert ledger.of_mail({}, record_query.FAILED).is_exact

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.insight.coverage import DAY, LAG, MIN_REPORTS, SILENCE, gaps, reporters
+from app.analysis.mail.reporters import DAY, LAG, MIN_REPORTS, SILENCE, gaps, reporters
 
 START = 480_000  # an hour that begins a day
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.insight.diff import diff
+from app.analysis.scan.diff import diff
 
 
 def check(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.insight.existence import unknowns
-from app.insight.unused import Subdomain
+from app.analysis.mail.subdomains import unknowns
+from app.analysis.mail.unused import Subdomain
 from app.protocols.dmarc import Policy, Record
 
 NEWS = Subdomain("news.acme.test", 10, 4, 0)

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from app.insight.key_use import Activity, Address, Use
+from app.analysis.api_keys import Activity, Address, Use
 
 TODAY = date(2026, 3, 31)
 DAYS = [TODAY - timedelta(days=back) for back in range(29, -1, -1)]

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from app.insight.known_senders import SENDERS, of
+from app.catalog.senders import SENDERS, of
 
 
 @pytest.mark.parametrize(

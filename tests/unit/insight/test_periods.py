@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.insight import periods
-from app.insight.periods import WEEK, Buckets, Window
+from app.analysis.mail import periods
+from app.analysis.mail.periods import WEEK, Buckets, Window
 
 DAY = datetime(2026, 3, 29, tzinfo=UTC)
 

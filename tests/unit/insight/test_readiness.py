@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from app.insight import readiness
-from app.insight.identities import Identity
-from app.insight.readiness import Evidence, Published, Step
-from app.insight.sources import Context, Flow, State, gather
+from app.analysis.mail.identities import Identity
+from app.analysis.mail.sources import Context, Flow, State, gather
+from app.analysis.policy import readiness
+from app.analysis.policy.readiness import Evidence, Published, Step
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
 

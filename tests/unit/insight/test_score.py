@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from app.analysis.scan import score as scoring
+from app.analysis.scan.score import POINTS, score
 from app.checks import CHECKS
-from app.checks.contract import Severity, Usage, Verdict
-from app.insight import score as scoring
-from app.insight.score import POINTS, score
+from app.checks.engine.types import Severity, Usage, Verdict
 
 
 def judgement(verdict: Verdict, *severities: Severity) -> dict[str, Any]:

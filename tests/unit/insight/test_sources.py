@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from app.insight.forwarding import Kind
-from app.insight.identities import Identity
-from app.insight.sources import ELSEWHERE, Context, Flow, Host, Source, State, gather
-from app.insight.spf_paths import SpfPaths
+from app.analysis.mail.classification import Kind
+from app.analysis.mail.identities import Identity
+from app.analysis.mail.sources import ELSEWHERE, Context, Flow, Host, Source, State, gather
+from app.analysis.mail.spf_paths import SpfPaths
 
 SPF = SpfPaths(
     "acme.test",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.insight.spf_paths import SpfPaths
+from app.analysis.mail.spf_paths import SpfPaths
 
 
 def heard(*records: tuple[str, str, list[str]]) -> list[dict[str, Any]]:

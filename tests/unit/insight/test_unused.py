@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.insight import unused
-from app.insight.identities import Identity
-from app.insight.sources import Context, Flow, Source, gather
-from app.insight.spf_paths import SpfPaths
-from app.insight.unused import SelectorUse, TermUse
+from app.analysis.mail import unused
+from app.analysis.mail.identities import Identity
+from app.analysis.mail.sources import Context, Flow, Source, gather
+from app.analysis.mail.spf_paths import SpfPaths
+from app.analysis.mail.unused import SelectorUse, TermUse
 from tests.unit.insight.test_sources import SPF, identity
 
 OWN_SPF = (("acme.test", "mfrom", "pass"),)

@@ -1,6 +1,7 @@
 import pytest
 
-from app.protocols import dmarc, dmarc_discovery
+from app.protocols import dmarc
+from app.protocols.dmarc import discovery as dmarc_discovery
 from app.protocols.names import DomainName
 
 P = "v=DMARC1; p=reject"

@@ -7,11 +7,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.protocols import dmarc_report, dmarc_report_usual, dmarc_report_xml
-from app.protocols.dmarc_report import AggregateReport, DkimResult, Reason, SpfResult
-from app.protocols.dmarc_report_records import Records
-from app.protocols.dmarc_report_xml import Found
-from app.protocols.report_limits import LIMITS, Limits, Refused
+from app.protocols.report_formats import aggregate
+from app.protocols.report_formats.aggregate import (
+    AggregateReport,
+    DkimResult,
+    Reason,
+    SpfResult,
+    fast_path,
+)
+from app.protocols.report_formats.aggregate import xml as aggregate_xml
+from app.protocols.report_formats.aggregate.records import Records
+from app.protocols.report_formats.aggregate.xml import Found
+from app.protocols.report_formats.limits import LIMITS, Limits, Refused
 from tests.conformance.reports.reading import DATA, NOW
 from tests.hostile_reports import RECORD, xml
 
@@ -37,7 +44,7 @@ b.example</domain><result>pass</result></spf><dkim><domain>shop.example</domain>
 
 
 def parse(document: bytes, limits: Limits = LIMITS) -> AggregateReport:
-    return dmarc_report.parse(document, NOW, limits)
+    return aggregate.parse(document, NOW, limits)
 
 
 def test_a_record_is_read_whole() -> None:
@@ -152,7 +159,7 @@ def test_what_is_below_an_extension_does_not_count_whatever_it_is_called() -> No
     assert record.count == 1
 
 
-@pytest.mark.parametrize("namespace", dmarc_report_xml.NAMESPACES)
+@pytest.mark.parametrize("namespace", aggregate_xml.NAMESPACES)
 @pytest.mark.parametrize("prefixed", [True, False])
 def test_a_namespace_of_dmarc_is_as_good_as_none(namespace: str, prefixed: bool) -> None:
     document = xml(RECORD * 2)
@@ -167,7 +174,7 @@ def test_a_namespace_of_dmarc_is_as_good_as_none(namespace: str, prefixed: bool)
 def surely(document: bytes) -> list[object]:
     """What the sure way reads, or why it does not."""
     records = Records(LIMITS)
-    return _read(lambda: dmarc_report_xml.read(document, records.add), records)
+    return _read(lambda: aggregate_xml.read(document, records.add), records)
 
 
 def fast(document: bytes) -> list[object]:
@@ -176,7 +183,7 @@ def fast(document: bytes) -> list[object]:
     raises  Unusual
     """
     records = Records(LIMITS)
-    return _read(lambda: dmarc_report_usual.read(document, records), records)
+    return _read(lambda: fast_path.read(document, records), records)
 
 
 def _read(read: Callable[[], Found], records: Records) -> list[object]:
@@ -191,7 +198,7 @@ def _read(read: Callable[[], Found], records: Records) -> list[object]:
 def test_the_fast_way_reads_what_the_sure_one_reads(document: bytes) -> None:
     try:
         found = fast(document)
-    except dmarc_report_usual.Unusual:
+    except fast_path.Unusual:
         assert b"<!" in document
         return
     assert found == surely(document)
@@ -201,7 +208,7 @@ def test_usual_records_need_no_parser() -> None:
     records = Records(LIMITS)
     usual = USUAL * 3 + b"\n" + USUAL.replace(b"><", b">\r\n\t<")
     document = usual + RECORD + USUAL
-    assert dmarc_report_usual.Usual(records, LIMITS).read(document, 0) == len(usual)
+    assert fast_path.Usual(records, LIMITS).read(document, 0) == len(usual)
     assert records.all == list(parse(xml(usual)).records)
 
 
@@ -222,7 +229,7 @@ def test_many_unusual_records_are_left_to_the_parser_altogether() -> None:
     ],
 )
 def test_a_usual_record_counts_only_where_records_are(document: bytes) -> None:
-    with suppress(dmarc_report_usual.Unusual):
+    with suppress(fast_path.Unusual):
         assert fast(document) == surely(document)
 
 
@@ -271,7 +278,7 @@ def test_no_change_makes_the_fast_way_read_otherwise(
         document = document[:place] + piece + document[place + gone :]
     try:
         found = fast(document)
-    except dmarc_report_usual.Unusual:
+    except fast_path.Unusual:
         return
     if len(found) > 1:
         assert found == surely(document)

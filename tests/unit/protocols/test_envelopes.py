@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.protocols import envelopes
-from app.protocols.report_limits import LIMITS, Limits, Refused
+from app.protocols.report_formats import unwrap
+from app.protocols.report_formats.limits import LIMITS, Limits, Refused
 from tests.hostile_reports import TLS, mail, nested_mail, xml, zipped
 
 RUF = Path(__file__).parents[2] / "data" / "reports" / "ruf"
@@ -13,12 +13,12 @@ XML = xml()
 
 
 def found(raw: bytes, limits: Limits = LIMITS) -> list[tuple[str, str | None, bytes]]:
-    return [(m.path, m.kind, m.document) for m in envelopes.unwrap(raw, limits)]
+    return [(m.path, m.kind, m.document) for m in unwrap.unwrap(raw, limits)]
 
 
 def reason(raw: bytes, limits: Limits) -> str:
     with pytest.raises(Refused) as refused:
-        envelopes.unwrap(raw, limits)
+        unwrap.unwrap(raw, limits)
     return refused.value.reason
 
 
@@ -44,7 +44,7 @@ def test_what_a_file_is_shows_from_its_octets(raw: bytes, kind: str, document: b
 def test_each_entry_of_a_zip_is_a_report_or_refused_by_itself() -> None:
     assert [
         (m.path, m.kind, m.refused and m.refused.reason)
-        for m in envelopes.unwrap(zipped(XML, b"GIF89a", TLS))
+        for m in unwrap.unwrap(zipped(XML, b"GIF89a", TLS))
     ] == [("1", "dmarc", None), ("2", None, "not_a_report"), ("3", "tls", None)]
 
 
@@ -99,7 +99,7 @@ def test_padding_may_be_missing_and_footers_may_follow_it(footer: bytes) -> None
 
 
 def test_a_failure_report_has_the_headers_of_its_message_and_not_its_body() -> None:
-    [member] = envelopes.unwrap((RUF / "parsedmarc-netease.eml").read_bytes())
+    [member] = unwrap.unwrap((RUF / "parsedmarc-netease.eml").read_bytes())
     assert member.kind == "failure"
     assert member.document.startswith(b"Feedback-Type: auth-failure")
     assert b"Subject: Rent Reminder" in member.original
@@ -114,13 +114,13 @@ def test_a_report_in_the_message_that_a_failure_report_is_about_is_no_report() -
         + b"\n--b--",
         b"multipart/report; boundary=b",
     )
-    assert [(m.path, m.kind) for m in envelopes.unwrap(raw)] == [("1", "failure")]
+    assert [(m.path, m.kind) for m in unwrap.unwrap(raw)] == [("1", "failure")]
 
 
 def test_a_mail_may_hold_several_failure_reports() -> None:
     part = b"--b\nContent-Type: message/feedback-report\n\nFeedback-Type: auth-failure\n"
     raw = mail(part * 2 + b"--b--", b"multipart/report; boundary=b")
-    assert [(m.path, m.kind) for m in envelopes.unwrap(raw)] == [("1", "failure"), ("2", "failure")]
+    assert [(m.path, m.kind) for m in unwrap.unwrap(raw)] == [("1", "failure"), ("2", "failure")]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_each_bound_refuses(raw: bytes, limits: Limits, expected: str) -> None:
 
 
 def test_what_a_zip_inflates_to_is_counted_together() -> None:
-    members = envelopes.unwrap(zipped(XML, XML), Limits(inflated=2 * len(XML) - 1))
+    members = unwrap.unwrap(zipped(XML, XML), Limits(inflated=2 * len(XML) - 1))
     assert [m.refused and m.refused.reason for m in members] == [None, "too_large"]
 
 

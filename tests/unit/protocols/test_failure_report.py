@@ -1,8 +1,8 @@
 import pytest
 
-from app.protocols import failure_report
-from app.protocols.failure_report import FailureReport
-from app.protocols.report_limits import Refused
+from app.protocols.report_formats import failure
+from app.protocols.report_formats.failure import FailureReport
+from app.protocols.report_formats.limits import Refused
 from tests.conformance.reports.reading import NOW
 
 KEY = b"k" * 32
@@ -11,7 +11,7 @@ HEADERS = b'From: "a@a.example" <Boss@Shop.example>\nSubject: =?utf-8?q?for_x=40
 
 def parse(*lines: str, headers: bytes = HEADERS) -> FailureReport:
     text = "\n".join(("Feedback-Type: auth-failure", *lines))
-    return failure_report.parse(text.encode(), headers, NOW)
+    return failure.parse(text.encode(), headers, NOW)
 
 
 def test_the_fields_of_rfc_9991_are_read() -> None:
@@ -62,7 +62,7 @@ def test_a_value_that_cannot_be_read_is_left_out_and_told(line: str, warning: st
 )
 def test_other_feedback_is_no_failure_report(feedback: bytes, reason: str) -> None:
     with pytest.raises(Refused, match=reason):
-        failure_report.parse(feedback, HEADERS, NOW)
+        failure.parse(feedback, HEADERS, NOW)
 
 
 def test_redaction_leaves_no_local_part_and_the_same_address_recognizable() -> None:
@@ -71,7 +71,7 @@ def test_redaction_leaves_no_local_part_and_the_same_address_recognizable() -> N
         "Authentication-Results: gen.example; spf=fail smtp.mailfrom=joe.public@shop.example",
         headers=b"Subject: Dear joe.public@shop.example\nMessage-ID: <joe@mx.shop.example>\n",
     )
-    redacted = failure_report.redact(report, KEY)
+    redacted = failure.redact(report, KEY)
     shown = repr(redacted)
     for private in ("joe", "Joe", "public", "jane"):
         assert private not in shown
@@ -81,4 +81,4 @@ def test_redaction_leaves_no_local_part_and_the_same_address_recognizable() -> N
     assert redacted.subject == f"Dear {digest}@shop.example"
     assert redacted.recipient is not None
     assert redacted.recipient.endswith("@gen.example")
-    assert failure_report.redact(report, b"other").mail_from != redacted.mail_from
+    assert failure.redact(report, b"other").mail_from != redacted.mail_from

@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from app.protocols import logotypes
-from app.protocols.logotypes import Logo
+from app.protocols.bimi import logotypes
+from app.protocols.bimi.logotypes import Logo
 
 IMAGE = b"<svg>\n<title>a</title>\n</svg>"
 SHA256 = bytes.fromhex("608648016503040201")

@@ -1,13 +1,13 @@
 import pytest
 
-from app.protocols import mail_author
+from app.protocols.mail import author
 
 SERVERS = ("mx.monitoring.test",)
 SIGNED = "v=1; a=rsa-sha256; d=reporter.test; s=s1; h=from:to; bh=x; b=y"
 
 
 def header(*lines: str) -> list[tuple[str, str]]:
-    return mail_author.fields(("\r\n".join(lines) + "\r\n\r\nFrom: body@x.test").encode())
+    return author.fields(("\r\n".join(lines) + "\r\n\r\nFrom: body@x.test").encode())
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def header(*lines: str) -> list[tuple[str, str]]:
 def test_the_author_is_the_one_address_in_the_one_from_field(
     lines: list[str], domain: str | None
 ) -> None:
-    assert mail_author.author_domain(header(*lines)) == domain
+    assert author.author_domain(header(*lines)) == domain
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_author_is_the_one_address_in_the_one_from_field(
     ],
 )
 def test_names_of_one_organization_are_aligned(one: str, other: str, is_aligned: bool) -> None:
-    assert mail_author.is_aligned(one, other) is is_aligned
+    assert author.is_aligned(one, other) is is_aligned
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_only_the_topmost_word_of_a_trusted_server_counts(
 ) -> None:
     lines = [f"Authentication-Results: {field}" for field in fields]
     found = header(*lines, "From: a@reporter.test")
-    assert mail_author.is_vouched_for(found, SERVERS, "reporter.test") is is_vouched_for
-    assert not mail_author.is_vouched_for(found, (), "reporter.test")
+    assert author.is_vouched_for(found, SERVERS, "reporter.test") is is_vouched_for
+    assert not author.is_vouched_for(found, (), "reporter.test")
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def test_only_the_topmost_word_of_a_trusted_server_counts(
 )
 def test_a_signature_is_looked_at_if_it_could_prove_the_author(signature: str, count: int) -> None:
     found = header(f"DKIM-Signature: {signature}", "From: a@reporter.test")
-    assert len(mail_author.signatures(found, "reporter.test")) == count
+    assert len(author.signatures(found, "reporter.test")) == count
 
 
 def test_not_more_than_a_few_signatures_are_looked_at() -> None:
     found = header(*[f"DKIM-Signature: {SIGNED}"] * 50)
-    assert [s.index for s in mail_author.signatures(found, "reporter.test")] == [0, 1, 2, 3, 4]
-    assert mail_author.signatures(header(*[f"DKIM-Signature: {SIGNED}"] * 2_000), "a.test") == ()
+    assert [s.index for s in author.signatures(found, "reporter.test")] == [0, 1, 2, 3, 4]
+    assert author.signatures(header(*[f"DKIM-Signature: {SIGNED}"] * 2_000), "a.test") == ()

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from app.protocols import tls_report
-from app.protocols.report_limits import LIMITS, Limits, Refused
-from app.protocols.tls_report import TlsReport
+from app.protocols.report_formats import tls
+from app.protocols.report_formats.limits import LIMITS, Limits, Refused
+from app.protocols.report_formats.tls import TlsReport
 from tests.conformance.reports.reading import NOW
 from tests.hostile_reports import TLS
 
@@ -20,7 +20,7 @@ def parse(limits: Limits = LIMITS, **changes: Any) -> TlsReport:
         of = report if not place else report["policies"][0]
         of = of["policy"] if place == "policy" else of["summary"] if place == "summary" else of
         of[key.replace("_", "-")] = value
-    return tls_report.parse(json.dumps(report).encode(), NOW, limits)
+    return tls.parse(json.dumps(report).encode(), NOW, limits)
 
 
 def test_a_failure_detail_is_read_whole() -> None:
@@ -34,7 +34,7 @@ def test_a_failure_detail_is_read_whole() -> None:
     }
     report = parse(entry__failure_details=[detail])
     [failure] = report.policies[0].failures
-    assert failure == tls_report.FailureDetail(
+    assert failure == tls.FailureDetail(
         *("certificate-expired", 3, "2001:db8::1", "mx.shop.example", None, "mx.shop.example"),
         *("a b", "5"),
     )

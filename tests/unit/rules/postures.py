@@ -4,21 +4,21 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.insight.forwarding import Kind
-from app.insight.identities import Identity
-from app.insight.periods import hour_of
-from app.insight.sources import Service, Source
+from app.analysis.mail.classification import Kind
+from app.analysis.mail.identities import Identity
+from app.analysis.mail.periods import hour_of
+from app.analysis.mail.sources import Service, Source
 from app.protocols.names import DomainName
-from app.rules import forged, reports, senders
-from app.rules.contract import Draft, Keep
-from app.rules.posture import Mail, ReportPosture, Volume
+from app.rules.engine.types import Draft, Keep
+from app.rules.reports import reports, senders, spoofing
+from app.rules.reports.posture import Mail, ReportPosture, Volume
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 HOUR = hour_of(NOW)
 TODAY = HOUR // 24
 WEEK, TWO_WEEKS = 7 * 24, 14 * 24
 DOMAIN = DomainName("acme.test")
-RULES = (*reports.RULES, *senders.RULES, *forged.RULES)
+RULES = (*reports.RULES, *senders.RULES, *spoofing.RULES)
 IDENTITIES = {
     0: Identity("acme.test", "none", True, True),
     1: Identity("acme.test", "none", False, False),

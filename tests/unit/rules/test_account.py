@@ -6,17 +6,19 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Severity
-from app.rules import account
-from app.rules.account import AccountPosture, Channel, Key
-from app.rules.reconcile import plan
+from app.checks.engine.types import Severity
+from app.rules.accounts import keys_and_channels
+from app.rules.accounts.keys_and_channels import AccountPosture, Channel, Key
+from app.rules.engine.reconcile import plan
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=100)
 
 
 def told(posture: AccountPosture) -> dict[str, Severity]:
-    return {draft.type: draft.severity for draft in plan((), posture, account.RULES).opened}
+    return {
+        draft.type: draft.severity for draft in plan((), posture, keys_and_channels.RULES).opened
+    }
 
 
 def day(ago: int) -> date:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Judgement, Severity, Verdict
+from app.checks.engine.types import Judgement, Severity, Verdict
 from app.protocols.names import DomainName
-from app.rules import broken
-from app.rules.contract import Posture
-from app.rules.reconcile import Plan, plan
+from app.rules.engine.reconcile import Plan, plan
+from app.rules.engine.types import Posture
+from app.rules.scans import broken_records
 from tests.unit.rules.standing import Standing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ def posture(
 
 
 def run(seen: Posture, *subjects: str) -> Plan[Standing]:
-    return plan([Standing("dns.record_broken", at) for at in subjects], seen, broken.RULES)
+    return plan([Standing("dns.record_broken", at) for at in subjects], seen, broken_records.RULES)
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Judgement, Severity, Verdict
+from app.checks.engine.types import Judgement, Severity, Verdict
 from app.protocols import timestamps
 from app.protocols.names import DomainName
-from app.rules import certificates
-from app.rules.contract import Posture
-from app.rules.reconcile import plan
+from app.rules.engine.reconcile import plan
+from app.rules.engine.types import Posture
+from app.rules.scans import certificates
 from tests.unit.rules.standing import Standing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Finding, Judgement, Kind, Severity, Verdict
-from app.checks.evidence import Record
+from app.checks.engine.evidence import Record
+from app.checks.engine.types import Finding, Judgement, Kind, Severity, Verdict
 from app.protocols.names import DomainName
-from app.rules import dns
-from app.rules.contract import Change, Draft, Posture
-from app.rules.reconcile import plan
+from app.rules.engine.reconcile import plan
+from app.rules.engine.types import Change, Draft, Posture
+from app.rules.scans import dns
 
 DOMAIN = DomainName("example.org")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from app.checks.contract import Judgement, Severity, Verdict
+from app.checks.engine.types import Judgement, Severity, Verdict
 from app.protocols.names import DomainName
-from app.rules import mta_sts
-from app.rules.contract import Change, Draft, Posture
-from app.rules.reconcile import plan
+from app.rules.engine.reconcile import plan
+from app.rules.engine.types import Change, Draft, Posture
+from app.rules.scans import mta_sts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DOMAIN = DomainName("example.org")

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.checks.contract import Severity
+from app.checks.engine.types import Severity
 from app.protocols.names import DomainName
-from app.rules.contract import Draft, Keep, Posture, Rule
-from app.rules.reconcile import Plan, plan
+from app.rules.engine.reconcile import Plan, plan
+from app.rules.engine.types import Draft, Keep, Posture, Rule
 
 POSTURE = Posture(DomainName("example.org"), datetime(2026, 1, 1, tzinfo=UTC), {})
 

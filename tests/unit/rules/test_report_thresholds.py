@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.checks.contract import Severity
-from app.insight.behind import Narrowing
-from app.insight.coverage import Reporter
-from app.insight.readiness import Step
+from app.analysis.mail.record_query import Narrowing
+from app.analysis.mail.reporters import Reporter
+from app.analysis.policy.readiness import Step
+from app.checks.engine.types import Severity
 from app.protocols.dmarc import Policy
-from app.rules import forged, reports, senders
-from app.rules.contract import Draft
-from app.rules.posture import AccountPosture, DayFiles, Mail, Mailbox, Tls, Volume
+from app.rules.engine.types import Draft
+from app.rules.reports import reports, senders, spoofing
+from app.rules.reports.posture import AccountPosture, DayFiles, Mail, Mailbox, Tls, Volume
 from tests.unit.rules.postures import (
     COMPARED,
     HOUR,
@@ -217,5 +217,5 @@ def test_a_mailbox_is_unhealthy_after_an_hour(minutes: int, is_told: bool) -> No
 
 def test_without_reports_of_the_last_days_no_rule_on_mail_can_tell() -> None:
     silent = posture(recent=Mail(), before=STEADY)
-    of_mail = {type for rule in (*senders.RULES, *forged.RULES) for type in rule.types}
+    of_mail = {type for rule in (*senders.RULES, *spoofing.RULES) for type in rule.types}
     assert COMPARED | of_mail - {"domain.parked_active"} <= undecided(silent)

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.checks.contract import Severity
+from app.checks.engine.types import Severity
 from app.protocols.names import DomainName
-from app.rules import score
-from app.rules.contract import Mark, Posture
-from app.rules.reconcile import plan
+from app.rules.engine.reconcile import plan
+from app.rules.engine.types import Mark, Posture
+from app.rules.scans import score
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 DOMAIN = DomainName("example.org")

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from app.insight.forwarding import Kind
-from app.insight.sources import Flow, Source, State
-from app.insight.unused import SelectorUse, Subdomain
-from app.rules import senders
-from app.rules.posture import Mail
+from app.analysis.mail.classification import Kind
+from app.analysis.mail.sources import Flow, Source, State
+from app.analysis.mail.unused import SelectorUse, Subdomain
+from app.rules.reports import senders
+from app.rules.reports.posture import Mail
 from tests.unit.rules.postures import (
     HOUR,
     SOME,

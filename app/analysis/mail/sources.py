@@ -1,0 +1,306 @@
+"""Who sends as a domain: addresses gathered into services, each with what it rests on. Pure.
+
+An address is judged by what points to it most surely: the domain's own SPF record, an envelope
+domain for which SPF passes, its confirmed reverse name, a DKIM signature, the owner of its network.
+A signature comes last of those that name a service: it survives when somebody passes mail on.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from app.analysis.mail import alignment
+from app.analysis.mail.classification import Clue, Judged, Kind, judge
+from app.analysis.mail.identities import Identity
+from app.analysis.mail.spf_paths import SpfPaths, Term
+from app.catalog import senders
+from app.catalog.senders import Sender
+
+Confidence = Literal["high", "medium", "low", "none"]
+ELSEWHERE = ""  # instead of an address: of many that are not looked at one by one
+
+
+class Flow(NamedTuple):
+    """Messages from one address with one identity."""
+
+    source_ip: str
+    identity: int
+    messages: int
+    first_hour: int
+    last_hour: int
+
+
+class Host(NamedTuple):
+    """What is known of an address.
+
+    name  its reverse name, if that leads back to it
+    """
+
+    name: str | None = None
+    asn: int | None = None
+    network: str | None = None
+    country: str | None = None
+
+
+NOBODY = Host()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Whom an address belongs to, and how that is known.
+
+    key  ``service:…``, ``own``, ``domain:…``, ``as:…`` or ``ip:…``: it stays the same
+    """
+
+    key: str
+    name: str
+    confidence: Confidence
+    evidence: str
+    sender: Sender | None = None
+    term: str | None = None  # of the SPF record that lets it pass
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a person says of a source: approved, ignored or blocked."""
+
+    state: str
+    note: str | None
+    actor: str
+
+
+@dataclass(slots=True)
+class Source:
+    """A service that sends as the domain, with all it sent.
+
+    key          of the service; with ``/forwarding`` for what it only passed on
+    kind         own, forwarder, suspicious or unknown; ``reason`` says why
+    first_hour   ever seen, as ``last_hour``
+    identities   the messages by identity; ``flows``: those of each by address
+    """
+
+    key: str
+    service: Service
+    kind: Kind = Kind.UNKNOWN
+    reason: str = ""
+    state: State | None = None
+    messages: int = 0
+    passed: int = 0
+    dkim_aligned: int = 0
+    spf_aligned: int = 0
+    first_hour: int = 2**31
+    last_hour: int = 0
+    addresses: Counter[str] = field(default_factory=Counter)
+    has_more_addresses: bool = False
+    header_from: Counter[str] = field(default_factory=Counter)
+    countries: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[Judged] = field(default_factory=Counter)
+    identities: Counter[int] = field(default_factory=Counter)
+    flows: dict[int, list[Flow]] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        """Messages that failed DMARC."""
+        return self.messages - self.passed
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known beside the reports.
+
+    walked  the domain's Organizational Domain by the tree walk of its last scan
+    states  by key
+    """
+
+    domain: str
+    walked: str | None = None
+    spf: SpfPaths | None = None
+    hosts: Mapping[str, Host] = field(default_factory=dict)
+    states: Mapping[str, State] = field(default_factory=dict)
+
+
+def gather(
+    flows: Iterable[Flow], identities: Mapping[int, Identity], context: Context
+) -> list[Source]:
+    """The services, those with the most messages first.
+
+    flows  each address and identity once; those from ELSEWHERE are judged by their identity only
+    """
+    clues = {number: clue(identity, context.walked) for number, identity in identities.items()}
+    by_address: dict[str, list[Flow]] = {}
+    for flow in flows:
+        by_address.setdefault(flow[0], []).append(flow)
+    gathered = _Gathered({}, {})
+    for flow in by_address.pop(ELSEWHERE, ()):  # each identity speaks for itself
+        gathered.add(_by_identities(ELSEWHERE, [clues[flow.identity]]), [flow], clues)
+    letting = context.spf.letting if context.spf else _nothing
+    for address, some in by_address.items():
+        if terms := letting(address):
+            service = _by_term(terms[0])
+        else:
+            host = context.hosts.get(address, NOBODY)
+            service = _by_identities(address, [clues[flow[1]] for flow in some], host)
+        gathered.add(service, some, clues)
+    sources = gathered.sources()
+    for source in sources:
+        _conclude(source, context)
+    return sorted(sources, key=lambda source: (-source.messages, source.key))
+
+
+def _nothing(_address: str) -> tuple[Term, ...]:
+    return ()
+
+
+def clue(identity: Identity, walked: str | None = None) -> Clue:
+    """What an identity tells of who sent it."""
+    author = identity.header_from
+    own_domain = alignment.organizational(author, walked)
+    spf = next((one[0] for one in identity.spf_results if one[2] == "pass"), None)
+    is_own_envelope = any(
+        alignment.organizational(one[0], walked) == own_domain for one in identity.spf_results
+    )
+    signers = [one[0] for one in identity.dkim_results if one[2] == "pass"]
+    own = [name for name in signers if alignment.organizational(name, walked) == own_domain]
+    others = [name for name in signers if name not in own]
+    is_broken = any(
+        one[2] != "pass" and alignment.organizational(one[0], walked) == own_domain
+        for one in identity.dkim_results
+    )
+    return Clue(
+        identity=identity,
+        spf_domain=spf if spf and alignment.organizational(spf, walked) != own_domain else None,
+        is_own_envelope=is_own_envelope,
+        is_own_spf=bool(spf) and alignment.organizational(spf or "", walked) == own_domain,
+        is_own_signed=bool(own),
+        is_own_broken=is_broken and not own,
+        signer=max(others, key=lambda name: senders.of(name) is not None, default=None),
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _by_term(term: Term) -> Service:
+    if term.domain is None:
+        why = f"the domain's SPF record names the address: {term.text}"
+        return Service("own", "Own servers", "high", why, term=term.text)
+    why = f"the address is in {term.text} of the domain's SPF record"
+    sender = senders.of(term.domain)
+    if sender:
+        return Service(f"service:{sender.name}", sender.name, "high", why, sender, term.text)
+    name = alignment.organizational(term.domain)
+    return Service(f"domain:{name}", name, "high", why, term=term.text)
+
+
+def _by_identities(address: str, clues: Sequence[Clue], host: Host = NOBODY) -> Service:
+    """The surest of what identities, reverse name and network say."""
+    for name, confidence, why in _names(clues, host):
+        if sender := senders.of(name):
+            return Service(f"service:{sender.name}", sender.name, confidence, why, sender)
+    if any(found.is_own_spf for found in clues):
+        return Service("own", "Own servers", "medium", "SPF passes for the domain itself")
+    for found in clues:
+        if found.spf_domain:
+            name = alignment.organizational(found.spf_domain)
+            return Service(f"domain:{name}", name, "medium", f"SPF passes for {found.spf_domain}")
+    return _by_host(address, host)
+
+
+def _names(clues: Sequence[Clue], host: Host) -> Iterator[tuple[str, Confidence, str]]:
+    """The names that may be a well-known service's, the surest first."""
+    for found in clues:
+        if found.spf_domain:
+            yield found.spf_domain, "high", f"SPF passes for {found.spf_domain}"
+    if host.name:
+        yield host.name, "medium", f"its reverse name is {host.name}"
+    for found in clues:
+        if found.signer and not found.spf_domain:
+            yield found.signer, "medium", f"it signs as {found.signer}"
+
+
+def _by_host(address: str, host: Host) -> Service:
+    if host.name:
+        name = alignment.organizational(host.name)
+        return Service(f"domain:{name}", name, "low", f"its reverse name is {host.name}")
+    if host.asn is not None:
+        name = host.network or f"AS{host.asn}"
+        return Service(f"as:{host.asn}", name, "low", f"its network is AS{host.asn}")
+    if address == ELSEWHERE:
+        why = "the address sent too little to be looked at by itself"
+        return Service("elsewhere", "Many addresses", "none", why)
+    return Service(f"ip:{address}", address, "none", "nothing is known but the address")
+
+
+class _Part(NamedTuple):
+    """What a source sent with one identity: it is judged once, however many addresses it has."""
+
+    source: Source
+    identity: Identity
+    judged: Judged
+    flows: list[Flow]
+
+
+class _Gathered(NamedTuple):
+    """What services sent.
+
+    parts  by the service's key and whether SPF lets it, and by identity
+    """
+
+    by_key: dict[str, Source]
+    parts: dict[tuple[str, bool], dict[int, _Part]]
+
+    def add(self, service: Service, flows: Iterable[Flow], clues: Mapping[int, Clue]) -> None:
+        is_listed = service.term is not None
+        parts = self.parts.setdefault((service.key, is_listed), {})
+        for flow in flows:
+            part = parts.get(flow[1])
+            if part is None:
+                found = clues[flow[1]]
+                judged = judge(found, service.sender, is_listed=is_listed)
+                passed_on = "/forwarding" if judged.kind is Kind.FORWARDER else ""
+                key = f"{service.key}{passed_on}"
+                source = self.by_key.setdefault(key, Source(key, service))
+                part = parts[flow[1]] = _Part(source, found.identity, judged, [])
+            part.flows.append(flow)
+
+    def sources(self) -> list[Source]:
+        for parts in self.parts.values():
+            for part in parts.values():
+                _add(part)
+        return list(self.by_key.values())
+
+
+def _add(part: _Part) -> None:
+    source, identity, flows = part.source, part.identity, part.flows
+    addresses, count = source.addresses, 0
+    for address, _, messages, _, _ in flows:  # thousands: a Counter would ask itself for each
+        addresses[address] = addresses.get(address, 0) + messages
+        count += messages
+    source.messages += count
+    source.passed += count * identity.passed
+    source.dkim_aligned += count * identity.dkim
+    source.spf_aligned += count * identity.spf
+    source.first_hour = min(source.first_hour, min([flow[3] for flow in flows]))
+    source.last_hour = max(source.last_hour, max([flow[4] for flow in flows]))
+    source.reasons[part.judged] += count
+    source.header_from[identity.header_from] += count
+    number = flows[0].identity
+    source.identities[number] += count
+    source.flows.setdefault(number, []).extend(flows)
+
+
+def _conclude(source: Source, context: Context) -> None:
+    """What most of its messages are, unless a person has said what it is."""
+    judged, _ = source.reasons.most_common(1)[0]
+    source.kind, source.reason = judged.kind, judged.reason
+    source.has_more_addresses = source.addresses.pop(ELSEWHERE, 0) > 0
+    for address, count in source.addresses.items():
+        host = context.hosts.get(address)
+        if host and host.country:
+            source.countries[host.country] += count
+    keys = (source.key, *(f"ip:{address}" for address in source.addresses))
+    source.state = next((context.states[key] for key in keys if key in context.states), None)
+    if source.state and source.state.state == "approved":
+        source.kind, source.reason = Kind.OWN, f"approved by {source.state.actor}"
+    elif source.state and source.state.state == "blocked":
+        source.kind, source.reason = Kind.SUSPICIOUS, f"blocked by {source.state.actor}"

@@ -1,0 +1,130 @@
+"""What a domain publishes for senders that, by its reports, nobody uses; and what is new. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+from app.analysis.mail.identities import Identity
+from app.analysis.mail.sources import Flow, Source
+from app.analysis.mail.spf_paths import SpfPaths
+
+MIN_DAYS = 14  # with reports, before what they do not tell of is not there
+
+
+@dataclass(frozen=True, slots=True)
+class TermUse:
+    """A term of the SPF record, and the messages that passed by it.
+
+    is_certain  False: it may let addresses pass that the scan has not heard of, or there are
+                reports of too few days to miss any use in them
+    """
+
+    term: str
+    messages: int
+    is_certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorUse:
+    """A DKIM selector of the domain.
+
+    messages, failed  with a signature of it that was valid, and that was not
+    is_published      by the last scan; None: that has not looked for it
+    """
+
+    selector: str
+    messages: int
+    failed: int
+    is_published: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subdomain:
+    """A name below the domain that mail says it is from; ``first_hour`` ever."""
+
+    name: str
+    messages: int
+    passed: int
+    first_hour: int
+
+
+def terms(
+    spf: SpfPaths | None, sources: Iterable[Source], identities: Mapping[int, Identity], days: int
+) -> list[TermUse]:
+    """Each term of the record with its use, in order; what several let pass counts for each.
+
+    days  that have reports
+    """
+    if spf is None:
+        return []
+    used, unexplained = Counter[str](), 0
+    passing = {number for number, one in identities.items() if _passes(one, spf.domain)}
+    for source in sources:
+        for address, _, messages, _, _ in _flows(source, passing):
+            found = spf.letting(address) if address else ()
+            for text in {term.text for term in found}:
+                used[text] += messages
+            unexplained += 0 if found else messages
+    return [
+        TermUse(
+            term.text,
+            used[term.text],
+            days >= MIN_DAYS and not (term.is_open and unexplained),
+        )
+        for term in spf.terms
+    ]
+
+
+def selectors(
+    domain: str, identities: Mapping[int, Identity], sources: Iterable[Source],
+    known: Mapping[str, Any],
+) -> list[SelectorUse]:  # fmt: skip
+    """The domain's selectors that signatures name or that the last scan knows, most used first."""
+    valid, failed = Counter[str](), Counter[str]()
+    for source in sources:
+        for number, messages in source.identities.items():
+            found = identities[number].dkim_results
+            uses = {(s, result == "pass") for name, s, result in found if name == domain and s}
+            for selector, is_valid in uses:
+                (valid if is_valid else failed)[selector] += messages
+    names = {*valid, *failed, *(name for name in known if name != "*")}
+    made = [
+        SelectorUse(name, valid[name], failed[name], _is_published(known.get(name)))
+        for name in names
+    ]
+    return sorted(made, key=lambda use: (-use.messages, use.selector))
+
+
+def subdomains(
+    domain: str, sources: Iterable[Source], identities: Mapping[int, Identity]
+) -> list[Subdomain]:
+    """The names below the domain that mail says it is from, those with the most messages first."""
+    messages, passed = Counter[str](), Counter[str]()
+    first: dict[str, int] = {}
+    below = {number for number, one in identities.items() if one.header_from != domain}
+    for source in sources:
+        for flow in _flows(source, below):
+            identity = identities[flow.identity]
+            name = identity.header_from
+            messages[name] += flow.messages
+            passed[name] += flow.messages * identity.passed
+            first[name] = min(flow.first_hour, first.get(name, flow.first_hour))
+    return [
+        Subdomain(name, count, passed[name], first[name]) for name, count in messages.most_common()
+    ]
+
+
+def _flows(source: Source, wanted: Set[int]) -> Iterator[Flow]:
+    """What the source sent with these identities."""
+    for number, flows in source.flows.items():
+        if number in wanted:
+            yield from flows
+
+
+def _passes(identity: Identity, domain: str) -> bool:
+    return any(name == domain and result == "pass" for name, _, result in identity.spf_results)
+
+
+def _is_published(facts: Any) -> bool | None:
+    return bool(facts["found"]) if isinstance(facts, dict) and "found" in facts else None

@@ -1,0 +1,126 @@
+"""The score of a domain: what its checks are worth, and what to fix next.
+
+Each check has points by what the domain is used for. It gets all of them for ``ok``, a part for
+weaknesses, none for ``fail`` and for what is not deployed. What could not be judged is left out of
+both sides, so that a failed look-up costs nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from app.checks.engine.types import Severity, Usage, Verdict
+
+VERSION = 1  # rises when the same findings get another score
+
+POINTS: Mapping[Usage, Mapping[str, int]] = {
+    Usage.BOTH: {
+        **{"dmarc": 30, "spf": 20, "dkim": 15, "mta_sts": 8, "dnssec": 6, "mx": 5, "dns": 5},
+        **{"tls_rpt": 4, "dane": 4, "rdns": 2, "caa": 1},
+    },
+    Usage.SENDS: {"dmarc": 38, "spf": 27, "dkim": 20, "dnssec": 7, "dns": 5, "mx": 2, "caa": 1},
+    Usage.RECEIVES: {
+        **{"dmarc": 30, "spf": 22, "mta_sts": 14, "dnssec": 8, "mx": 8, "dns": 5, "tls_rpt": 6},
+        **{"dane": 4, "rdns": 2, "caa": 1},
+    },
+    Usage.PARKED: {"dmarc": 45, "spf": 35, "mx": 10, "dnssec": 5, "dns": 5},
+}
+SHARES = {  # of a check's points, in hundredths
+    Verdict.OK: 100,
+    Verdict.WARN: 50,
+    Verdict.INFO: 0,
+    Verdict.FAIL: 0,
+}
+SLIGHT = 80  # hundredths for a warning whose findings are all of low severity
+GRADES = ((90, "A"), (80, "B"), (65, "C"), (50, "D"), (0, "F"))
+
+
+class Part(NamedTuple):
+    """What one check is worth, and what it got."""
+
+    check: str
+    points: float
+    of: int
+
+
+class Next(NamedTuple):
+    """What to fix, and how many points of 100 that is worth."""
+
+    check: str
+    code: str
+    summary: str
+    worth: int
+    fix: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well the domain is protected.
+
+    value  0 to 100; None if nothing could be judged yet
+    grade  A, B, C, D or F
+    next   the most worth first
+    """
+
+    value: int | None
+    grade: str | None
+    points: Sequence[Part]
+    next: Sequence[Next]
+    version: int = VERSION
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored and shown."""
+        return {
+            "value": self.value,
+            "grade": self.grade,
+            "version": self.version,
+            "points": [part._asdict() for part in self.points],
+            "next": [step._asdict() for step in self.next],
+        }
+
+
+def score(known: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
+    """The score that the known judgements give.
+
+    known  by check: its last definite judgement, as it is stored
+    """
+    parts = [
+        Part(check, of * _share(known[check]) / 100, of)
+        for check, of in POINTS[usage].items()
+        if check in known
+    ]
+    possible = sum(part.of for part in parts)
+    if not possible:
+        return Score(None, None, (), ())
+    value = round(100 * sum(part.points for part in parts) / possible)
+    steps = [
+        Next(**_worst(known[part.check]), check=part.check, worth=worth)
+        for part in parts
+        if (worth := round(100 * (part.of - part.points) / possible))
+        and known[part.check]["findings"]
+    ]
+    return Score(value, grade(value), parts, sorted(steps, key=lambda step: -step.worth))
+
+
+def grade(value: int) -> str:
+    """The letter of a score of 0 to 100."""
+    return next(letter for least, letter in GRADES if value >= least)
+
+
+def _share(judgement: Mapping[str, Any]) -> int:
+    """The hundredths of its points that a check gets."""
+    verdict = Verdict(judgement["verdict"])
+    if verdict is Verdict.WARN and all(
+        Severity(finding["severity"]).rank >= Severity.LOW.rank for finding in judgement["findings"]
+    ):
+        return SLIGHT
+    return SHARES[verdict]
+
+
+def _worst(judgement: Mapping[str, Any]) -> dict[str, Any]:
+    """The finding to begin with: the most severe, one with a fix before one without."""
+    found = min(
+        judgement["findings"],
+        key=lambda finding: (Severity(finding["severity"]).rank, finding["fix"] is None),
+    )
+    return {name: found[name] for name in ("code", "summary", "fix")}

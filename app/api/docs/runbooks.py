@@ -1,0 +1,53 @@
+"""A page that says of each type of alert what it means and what to do, made of the documents."""
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Response, render_template
+
+from app.api.docs.openapi import bp
+from app.api.http.endpoint import endpoint
+
+__all__ = ["bp", "runbooks"]
+
+DOCUMENTS = Path(__file__).resolve().parents[2] / "docs"
+_ROW = re.compile(r"^\| (`[a-z0-9_.`\s]+`) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|", re.MULTILINE)
+_TYPE = re.compile(r"`([a-z0-9_]+\.[a-z0-9_.]+)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """What is written of one type; texts with `code` in back quotes."""
+
+    type: str
+    severity: str
+    meaning: str
+    advice: str
+
+
+@bp.get("/docs/alerts")
+@endpoint(is_public=True)
+def runbooks_page() -> Response:
+    """Every type of alert: what it means, and what to do."""
+    response = Response(_page(), content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    return response
+
+
+def runbooks() -> Iterator[Runbook]:
+    """Those of docs/alerts.md, then those of findings in docs/checks.md."""
+    for name in ("alerts.md", "checks.md"):
+        for cell, severity, meaning, advice in _ROW.findall((DOCUMENTS / name).read_text()):
+            for type in _TYPE.findall(cell):
+                yield Runbook(type, severity, meaning, advice)
+
+
+@functools.cache
+def _page() -> str:
+    return render_template("runbooks.html", runbooks=list(runbooks()))

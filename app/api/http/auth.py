@@ -1,0 +1,66 @@
+"""Who calls, and whether they may: the hooks before and behind the limiter."""
+
+from flask import Flask, g, request
+
+from app.api.http.endpoint import contract_of
+from app.errors import ApplicationError, Forbidden, ServiceUnavailable, Unauthorized
+from app.services.api_keys import api_keys
+from app.services.api_keys.api_keys import Caller
+from app.services.core import refusals
+from app.services.core.refusals import Refusal
+
+
+def init_app(app: Flask) -> None:
+    """Resolve the key of every request; must be registered before the limiter."""
+    app.before_request(identify)
+
+
+def identify() -> None:
+    """Set ``g.caller`` to who holds the request's key, or None. It refuses nobody.
+
+    Refusals wait for ``authorize``, so that the limiter counts them and they carry its headers.
+    """
+    try:
+        g.caller = api_keys.resolve(_token(), request.remote_addr or "")
+    except ServiceUnavailable as error:
+        g.unresolved = error  # never open, and never a 401 to somebody with a good key
+
+
+def authorize() -> None:
+    """Refuse calls without a key, or without a scope that the view requires, unless it is public.
+
+    raises  Unauthorized, Forbidden; ServiceUnavailable if the key could not be looked up
+    """
+    contract = contract_of(request.endpoint)
+    if contract.is_public:
+        return
+    caller = caller_or_none()
+    if caller is None:
+        unresolved: ApplicationError | None = g.get("unresolved")
+        raise unresolved or Unauthorized
+    scopes = contract.scopes
+    if scopes and caller.scopes.isdisjoint(scopes):
+        required = " or ".join(scopes)
+        target = f"{request.method} {request.url_rule}"
+        reason = f"missing scope {required}"
+        refusals.note(Refusal(caller.account_id, caller.actor, "key.scope_refused", target, reason))
+        raise Forbidden(required)
+
+
+def current() -> Caller:
+    """Who calls; only for views behind ``authorize``."""
+    caller = caller_or_none()
+    if caller is None:
+        raise Unauthorized
+    return caller
+
+
+def caller_or_none() -> Caller | None:
+    """Who calls, if anybody whom we know; for the hooks."""
+    caller: Caller | None = g.get("caller")
+    return caller
+
+
+def _token() -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None

@@ -1,0 +1,91 @@
+"""Which rate limits apply to an API request, and the headers that tell the client.
+
+A key is counted over all routes, and all keys of an account together. A request without a valid
+key is counted by the client's network.
+"""
+
+from functools import lru_cache
+
+from flask import Flask, Response, g, request
+
+from app import rate_limiter, settings
+from app.api import ingest
+from app.api.http import auth
+from app.concurrency import Slots
+from app.protocols.client_networks import client_network
+from app.rate_limiter import RateLimitExceeded
+from app.services.api_keys.api_keys import Caller
+from app.settings import Settings
+
+_EXEMPT = ("health", "docs", "static", "web")
+
+
+def init_app(app: Flask, chosen: Settings) -> None:
+    """Count each request, and add the headers; must be registered after ``auth.init_app``."""
+    rate_limiter.init_app(app, chosen.redis_url)
+    app.extensions["slots"] = Slots(chosen.redis_url)
+    app.before_request(_count)
+    app.after_request(_add_headers)
+
+
+def limit_of(caller: Caller) -> str:
+    """The limit of the caller's key: its own, or the default, and never above the account's."""
+    limit = caller.rate_limit or settings.current().rate_limit
+    return _capped(limit, ceiling_of(caller))
+
+
+def ceiling_of(caller: Caller) -> str:
+    """The limit of all keys of the caller's account together."""
+    return caller.account_rate_limit or settings.current().account_rate_limit
+
+
+def _count() -> None:
+    if (request.blueprint or request.endpoint or "").partition(".")[0] in _EXEMPT:
+        return
+    try:
+        if (uploader := ingest.uploader_or_none()) is not None:
+            limit = settings.current().ingest_rate_limit
+            g.rate_limit_status = rate_limiter.count(f"upload:{uploader.token_id}", limit)
+        elif (sender := ingest.sender_or_none()) is not None and not ingest.has_bad_token():
+            _count_sender(f"ingest:{sender.token_id}")
+        elif (caller := auth.caller_or_none()) is not None:
+            _count_caller(caller)
+        else:
+            network = client_network(request.remote_addr or "unknown")
+            limit = settings.current().failed_auth_limit
+            g.rate_limit_status = rate_limiter.count(f"address:{network}", limit)
+    except RateLimitExceeded as error:
+        g.rate_limit_status = error.limit
+        raise
+
+
+def _count_sender(address: str) -> None:
+    """A post to a public report address: known sources are not counted with strangers."""
+    current = settings.current()
+    if ingest.is_known_source():
+        known = f"{address}:known"
+        g.rate_limit_status = rate_limiter.count(known, current.ingest_rate_limit)
+        return
+    source = f"{address}:{client_network(request.remote_addr or 'unknown')}"
+    g.rate_limit_status = rate_limiter.count(source, current.ingest_source_rate_limit)
+    rate_limiter.count(address, current.ingest_rate_limit)
+
+
+def _count_caller(caller: Caller) -> None:
+    limit, ceiling = limit_of(caller), ceiling_of(caller)
+    account = f"account:{caller.account_id}"
+    rate_limiter.count_next(limit, account, ceiling)
+    g.rate_limit_status = rate_limiter.count(f"key:{caller.key_id}", limit)
+    rate_limiter.count(account, ceiling, "account")
+
+
+def _add_headers(response: Response) -> Response:
+    if (status := g.get("rate_limit_status")) is not None:
+        rate_limiter.add_headers(response, status)
+    return response
+
+
+@lru_cache(maxsize=1024)
+def _capped(limit: str, ceiling: str) -> str:
+    is_above = rate_limiter.rate_of(limit) > rate_limiter.rate_of(ceiling)
+    return ceiling if is_above else limit

@@ -1,0 +1,87 @@
+"""What is done around every request: its id, its line in the log, and how its use is counted."""
+
+import functools
+import logging
+import random
+import re
+import time
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, request
+
+from app import settings
+from app.api.http import auth, errors
+from app.services.api_keys import usage
+from app.services.core import audit_log
+
+logger = logging.getLogger("access")
+
+# Health checks and metrics come by address, and their answers name no host.
+ANY_HOST = frozenset({"/healthz", "/readyz", "/metrics"})
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def init_app(app: Flask) -> None:
+    """Must come first: what follows wants the id."""
+    app.before_request(_begin)
+    app.before_request(_check_host)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-Id")
+    id = given if given and _ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
+    g.request_id, g.started = id, time.monotonic()
+    audit_log.origin.set(audit_log.Origin(request.remote_addr, id))
+
+
+def _check_host() -> Response | None:
+    """Refuse a request to a name that is not ours: nothing may rest on what a client made up."""
+    if request.path in ANY_HOST or _is_allowed(request.host):
+        return None
+    message = "The host in this request is not served here. Use the address in BASE_URL."
+    return errors.envelope("invalid_request", message, 400)
+
+
+def _is_allowed(host: str) -> bool:
+    current = settings.current()
+    return _hostname(host) in _allowed(current.base_url, current.allowed_hosts) or (
+        "*" in current.allowed_hosts
+    )
+
+
+@functools.cache
+def _allowed(base_url: str, hosts: tuple[str, ...]) -> frozenset[str | None]:
+    return frozenset({urlsplit(base_url).hostname, *LOOPBACK, *hosts})
+
+
+@functools.lru_cache(maxsize=64)
+def _hostname(host: str) -> str:
+    """The name in a Host header, without its port; "" for one that is malformed."""
+    return (urlsplit(f"//{host}").hostname or "") if _HOST.fullmatch(host) else ""
+
+
+def _end(response: Response) -> Response:
+    headers = response.headers
+    headers.add("X-Request-Id", g.get("request_id", ""))
+    headers.setdefault("Cache-Control", "no-store")
+    headers.add("X-Content-Type-Options", "nosniff")
+    caller = auth.caller_or_none()
+    rule = request.url_rule
+    route = f"{request.method[:10]} {rule.rule if rule else 'unmatched'}"
+    if caller is not None:
+        usage.note(caller.id, route, response.status_code, request.remote_addr or "")
+    if logger.isEnabledFor(logging.INFO):
+        took = time.monotonic() - g.get("started", time.monotonic())
+        named = {
+            "request_id": g.get("request_id"),
+            "key_id": caller.key_id if caller else None,
+            "route": route,
+            "status": response.status_code,
+            "ms": round(took * 1000, 1),
+        }
+        logger.info("request", extra=named)
+    return response

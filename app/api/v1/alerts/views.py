@@ -1,0 +1,144 @@
+"""Alerts: listed, shown, their history, and what people make of them."""
+
+from typing import Annotated
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from app import ids
+from app.api.http import fields, responses
+from app.api.http.auth import current
+from app.api.http.endpoint import Body, endpoint
+from app.api.http.row_cache import Remembered
+from app.api.v1.alerts import schemas
+from app.api.v1.domains.views import problem
+from app.api.v1.scans.views import parsed
+from app.checks.engine.types import Severity
+from app.models.keys import Scope
+from app.services.alerts import alerts
+from app.services.alerts.alerts import AlertChange, AlertFilter
+from app.services.core.privacy import public_actor
+from app.services.notifications import outbox
+
+bp = Blueprint("alerts", __name__, url_prefix="/alerts")
+
+_remembered = Remembered(outbox.alert_as_json)
+
+
+class AlertQuery(fields.Span):
+    """Which alerts."""
+
+    status: fields.AlertStatus | None = None
+    severity: Severity | None = None
+    type: fields.Text | None = None
+    domain: fields.Name | None = None
+    accepted: bool | None = None
+
+
+class ChangeBody(Body):
+    """What is to become of the alert."""
+
+    status: fields.AlertWish
+    note: fields.Note | None = None
+    snoozed_until: fields.Moment | None = None
+    accepted_until: fields.Moment | None = None
+    risk_owner: Annotated[fields.Text, Field(max_length=200)] | None = None
+
+    @property
+    def wanted(self) -> AlertChange:
+        """As the service takes it."""
+        return AlertChange(
+            self.status, self.note, self.snoozed_until, self.accepted_until, self.risk_owner
+        )
+
+
+class ManyBody(ChangeBody):
+    """The same for many alerts."""
+
+    ids: list[fields.Text] = Field(min_length=1, max_length=500)
+
+
+@bp.get("")
+@endpoint(scopes=(Scope.ALERTS_READ,), query=AlertQuery, returns=schemas.Alert, is_list=True)
+def index(query: AlertQuery) -> Response:
+    """The account's alerts, newest first."""
+    filters = AlertFilter(
+        status=query.status,
+        severity=query.severity,
+        type=query.type,
+        domain=query.domain,
+        accepted=query.accepted,
+        from_at=query.from_at,
+        to_at=query.to_at,
+    )
+    rows, place = alerts.search(
+        current().account_id, filters, place=responses.place(query), limit=query.limit
+    )
+    return responses.many([_remembered(row) for row in rows], query, place)
+
+
+@bp.get("/<id>")
+@endpoint(scopes=(Scope.ALERTS_READ,), returns=schemas.Alert)
+def show(id: str) -> Response:
+    """One alert."""
+    alert = alerts.find(current().account_id, parsed("alert", id))
+    return responses.one(outbox.alert_as_json(alert), version=alert.updated_at)
+
+
+@bp.get("/<id>/history")
+@endpoint(
+    scopes=(Scope.ALERTS_READ,),
+    returns=schemas.AlertTransition,
+    is_list=True,
+)
+def history(id: str) -> Response:
+    """Every change of its status, oldest first."""
+    rows = alerts.history(current().account_id, parsed("alert", id))
+    data = [
+        {
+            "id": ids.public("evt", row.id),
+            "at": responses.time(row.at),
+            "fromStatus": row.from_status,
+            "toStatus": row.to_status,
+            "actor": public_actor(row.actor),
+            "note": row.note,
+            "type": row.type,
+            "evidence": row.evidence,
+        }
+        for row in rows
+    ]
+    return responses.many(data, fields.Nothing(), None)
+
+
+@bp.patch("/<id>")
+@endpoint(scopes=(Scope.ALERTS_WRITE,), body=ChangeBody, returns=schemas.Alert)
+def change(id: str, body: ChangeBody) -> Response:
+    """Acknowledge, dismiss, snooze or reopen an alert."""
+    caller = current()
+    alert = alerts.change(
+        caller.account_id,
+        parsed("alert", id),
+        body.wanted,
+        actor=caller.actor,
+        expected=responses.expected_version(),
+    )
+    return responses.one(outbox.alert_as_json(alert), version=alert.updated_at)
+
+
+@bp.post("/batch")
+@endpoint(scopes=(Scope.ALERTS_WRITE,), body=ManyBody, returns=schemas.AlertsChanged)
+def change_many(body: ManyBody) -> Response:
+    """Do the same to up to 500 alerts."""
+    caller = current()
+    done = alerts.change_many(caller.account_id, body.ids, body.wanted, actor=caller.actor)
+    results = [
+        {
+            "id": item.id,
+            "status": "changed" if item.alert else "rejected",
+            "alert": outbox.alert_as_json(item.alert) if item.alert else None,
+            "error": problem(item.error),
+        }
+        for item in done
+    ]
+    changed = sum(1 for item in done if item.alert)
+    return responses.one({"changed": changed, "rejected": len(done) - changed, "results": results})

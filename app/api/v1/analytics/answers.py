@@ -1,0 +1,268 @@
+"""How what the services found becomes the things of the analytics routes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.analysis.mail import record_query, subdomains, unused
+from app.analysis.mail.periods import at
+from app.analysis.mail.record_query import Ledger, Listed, Narrowing
+from app.analysis.mail.sources import Source
+from app.analysis.policy.readiness import Blocker, Failing, Published, Step
+from app.api.http import responses
+from app.api.v1.analytics.links import Links
+from app.protocols.dmarc import Record
+from app.services.analytics.policy import Simulated
+from app.services.analytics.sources import Sending
+from app.services.core.privacy import public_actor
+
+MOST = 10  # addresses, signers and the like of one source that are named
+MANY = 100
+
+
+def source(found: Source, sending: Sending, links: Links) -> dict[str, Any]:
+    """A source, with the most of what it sent."""
+    sender = found.service.sender
+    return {
+        "key": found.key,
+        "name": found.service.name,
+        "service": {"category": sender.category, "setup": sender.setup} if sender else None,
+        "confidence": found.service.confidence,
+        "evidence": found.service.evidence,
+        "class": found.kind,
+        "reason": found.reason,
+        "reasons": [
+            {"kind": judged.kind, "reason": judged.reason, "messages": count}
+            for judged, count in found.reasons.most_common()
+        ],
+        "decision": _decision(found),
+        "messages": found.messages,
+        "passed": found.passed,
+        "dkimAligned": found.dkim_aligned,
+        "spfAligned": found.spf_aligned,
+        "passRate": found.passed / found.messages if found.messages else None,
+        "firstSeenAt": responses.time(at(found.first_hour)),
+        "lastSeenAt": responses.time(at(found.last_hour)),
+        "addressCount": len(found.addresses),
+        "moreAddresses": found.has_more_addresses,
+        "addresses": [
+            _address(address, count, sending, links)
+            for address, count in found.addresses.most_common(MOST)
+        ],
+        **links.listed(sending.ledger.of_source(found)),
+        **_kinds(found, sending.ledger, links),
+        "countries": dict(found.countries.most_common(MOST)),
+    }
+
+
+def _kinds(found: Source, ledger: Ledger, links: Links) -> dict[str, Any]:
+    """What its mail was signed with, what SPF was asked for, and whom it said that it is from."""
+    return {
+        "signers": [
+            {"domain": one[0], "selector": one[1], "result": one[2]} | _part(count, listed, links)
+            for one, count, listed in ledger.signers(found, MOST)
+        ],
+        "envelopes": [
+            {"domain": domain, "result": result} | _part(count, listed, links)
+            for (domain, result), count, listed in ledger.envelopes(found, MOST)
+        ],
+        "headerFrom": [
+            {"name": name} | _part(count, listed, links)
+            for name, count, listed in ledger.authors(found, MOST)
+        ],
+    }
+
+
+def _part(messages: int, listed: Listed, links: Links) -> dict[str, Any]:
+    return {"messages": messages, **links.listed(listed)}
+
+
+def _decision(found: Source) -> dict[str, Any] | None:
+    state = found.state
+    return (
+        {"state": state.state, "note": state.note, "actor": public_actor(state.actor)}
+        if state
+        else None
+    )
+
+
+def _address(address: str, count: int, sending: Sending, links: Links) -> dict[str, Any]:
+    host = sending.context.hosts.get(address)
+    return {
+        "address": address,
+        "messages": count,
+        "reverseName": host.name if host else None,
+        "asn": host.asn if host else None,
+        "country": host.country if host else None,
+        **links.listed(sending.ledger.of_mail({address: count})),
+    }
+
+
+def uses(sending: Sending, links: Links) -> dict[str, Any]:
+    """What is published and not used, the selectors, and the sub-domains."""
+    known = sending.known.get("dkim", {}).get("facts", {}).get("selectors", {})
+    domain = sending.domain.name
+    selectors = [
+        {
+            "selector": found.selector,
+            "messages": found.messages,
+            "failed": found.failed,
+            "published": found.is_published,
+            **links.listed(sending.ledger.every(_selector(domain, found.selector))),
+        }
+        for found in unused.selectors(domain, sending.identities, sending.sources, known)
+    ]
+    terms = unused.terms(sending.context.spf, sending.sources, sending.identities, sending.days)
+    idle = [one for one in selectors if not one["messages"] and one["published"]]
+    return {
+        "unused": {
+            "spfTerms": [
+                {"term": use.term, "certain": use.is_certain} for use in terms if not use.messages
+            ]
+            if sending.days
+            else [],
+            "selectors": idle if sending.days else [],
+        },
+        "selectors": selectors[:MANY],
+        "subdomains": [
+            {
+                "name": found.name,
+                "messages": found.messages,
+                "passed": found.passed,
+                "firstSeenAt": responses.time(at(found.first_hour)),
+                **links.listed(
+                    sending.ledger.part(found.messages, sending.ledger.author(found.name))
+                ),
+            }
+            for found in unused.subdomains(domain, sending.sources, sending.identities)[:MANY]
+        ],
+    }
+
+
+def _selector(domain: str, selector: str) -> Narrowing:
+    return Narrowing(signed=record_query.signed(domain, selector, None))
+
+
+def step(
+    found: Step, published: Published | None, sending: Sending, links: Links
+) -> dict[str, Any]:
+    """A step, with what stands in its way."""
+    below = unused.subdomains(sending.domain.name, sending.sources, sending.identities)
+    record = published.record if published else Record()
+    change = None
+    if published and found.record:
+        back = found.rollback or f"Remove the record at {published.name} again."
+        change = {
+            "name": published.name,
+            "type": "TXT",
+            "before": found.rollback,
+            "after": found.record,
+            "rollback": back,
+        }
+    return {
+        "tag": found.tag,
+        "current": found.current,
+        "wanted": found.wanted,
+        "ready": found.is_ready,
+        "blockers": [_blocker(one, found.meets, sending, links) for one in found.blockers],
+        "lost": found.lost,
+        **_failing("lost", found.losing, found.meets, sending, links),
+        "forged": found.forged,
+        **_failing("forged", found.forging, found.meets, sending, links),
+        "unknowns": _unknowns(subdomains.unknowns(found.tag, record, below)),
+        "change": change,
+    }
+
+
+def _blocker(found: Blocker, meets: Narrowing, sending: Sending, links: Links) -> dict[str, Any]:
+    return {
+        **_named(found.source),
+        "messages": found.messages,
+        "share": found.share,
+        "why": found.why,
+        "whatToDo": found.what_to_do,
+        **links.listed(sending.ledger.of_part(found.source, meets)),
+    }
+
+
+def _failing(
+    word: str, found: Sequence[Failing], meets: Narrowing, sending: Sending, links: Links
+) -> dict[str, Any]:
+    """The sources that a figure of a step consists of, and what those beyond MANY add to it."""
+    rest = found[MANY:]
+    return {
+        f"{word}Sources": [
+            {
+                **_named(one.source),
+                "messages": one.messages,
+                **links.listed(sending.ledger.of_part(one.source, meets)),
+            }
+            for one in found[:MANY]
+        ],
+        f"{word}Others": {"sources": len(rest), "messages": sum(one.messages for one in rest)},
+    }
+
+
+def _named(found: Source) -> dict[str, Any]:
+    return {"source": found.key, "name": found.service.name, "class": found.kind}
+
+
+def simulation(found: Simulated, links: Links) -> dict[str, Any]:
+    """What would have happened."""
+    replay, proposal = found.replay, found.proposal
+    hit = links.listed(found.listed)
+    return {
+        "policy": {
+            "p": proposal.p,
+            "sp": proposal.sp,
+            "np": proposal.np,
+            "adkim": proposal.modes.adkim,
+            "aspf": proposal.modes.aspf,
+        },
+        "removeSpf": sorted(proposal.remove_spf),
+        "addDkim": sorted(proposal.add_dkim),
+        "messages": replay.messages,
+        "passed": replay.passed,
+        "dispositions": dict(replay.dispositions),
+        "hit": replay.hit,
+        "hitRecords": hit["records"],
+        "hitRecordsExact": hit["recordsExact"],
+        "newlyHit": replay.newly_hit,
+        "spared": replay.spared,
+        "sources": _hit(found, links),
+        "sourceCount": len(replay.sources),
+        "addressCount": len(replay.addresses),
+        "headerFrom": [
+            {"name": name} | _part(count, listed, links)
+            for name, count, listed in found.listed_authors(MANY)
+        ],
+        "reporters": _telling(found, links),
+        "reportersAtMost": found.reporters_at_most,
+        "confidence": found.confidence,
+        "unknowns": _unknowns(found.unknowns),
+        "records": links.records(),
+    }
+
+
+def _unknowns(found: Sequence[tuple[str, int | None]]) -> list[dict[str, Any]]:
+    return [{"what": what, "messages": count} for what, count in found]
+
+
+def _hit(found: Simulated, links: Links) -> list[dict[str, Any]]:
+    by_key = {source.key: source for source in found.sending.sources}
+    return [
+        {**_named(by_key[key]), "messages": count, **links.listed(found.listed_of(key))}
+        for key, count in found.replay.sources.most_common(MANY)
+    ]
+
+
+def _telling(found: Simulated, links: Links) -> list[dict[str, Any]]:
+    told = found.listed_by_reporter
+    return [
+        {
+            "reporter": name,
+            "messages": count,
+            "records": links.records(**told.filters, reporter=name),
+            "recordsExact": told.is_exact,
+        }
+        for name, count in found.reporters.most_common(MANY)
+    ]

@@ -1,0 +1,65 @@
+"""The catalogue of checks, and what a record would be worth that is not published yet."""
+
+from typing import Annotated, Literal
+
+from flask import Blueprint, Response, current_app
+from pydantic import AfterValidator, Field
+
+from app.api.http import fields, responses, slots
+from app.api.http.endpoint import Body, endpoint
+from app.api.v1 import schemas
+from app.checks import CHECKS
+from app.checks.engine.types import Usage
+from app.services.domains import draft_evaluation
+
+bp = Blueprint("checks", __name__, url_prefix="/checks")
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("NUL is not allowed")
+    return text
+
+
+class DraftBody(Body):
+    """A record, or several, to be judged as if they were published."""
+
+    check: Literal["spf", "dkim", "dmarc", "mta_sts", "tls_rpt", "bimi"]
+    name: fields.Name
+    records: list[Annotated[str, Field(max_length=8000), AfterValidator(_no_nul)]] = Field(
+        max_length=10
+    )
+    usage: Usage = Usage.BOTH
+
+
+@bp.get("")
+@endpoint(returns=schemas.CheckShape, is_list=True)
+def index() -> Response:
+    """Every check and every code that it can find."""
+    data = [
+        {
+            "name": check.name,
+            "logicVersion": check.logic_version,
+            "question": draft_evaluation.question(check),
+            "findings": [
+                {
+                    "code": kind.code,
+                    "severity": kind.severity,
+                    "summary": kind.summary,
+                    "reference": kind.reference,
+                }
+                for kind in check.finds
+            ],
+        }
+        for check in CHECKS
+    ]
+    return responses.many(data, fields.Nothing(), None)
+
+
+@bp.post("/evaluate")
+@endpoint(body=DraftBody, returns=schemas.CheckResult)
+def evaluate(body: DraftBody) -> Response:
+    """Judge a record that is not published yet."""
+    draft = draft_evaluation.Draft(body.check, body.name, body.records, body.usage)
+    with slots.evaluation():
+        return responses.one(draft_evaluation.evaluate(draft, current_app.extensions["door"]))

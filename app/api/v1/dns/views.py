@@ -1,0 +1,93 @@
+"""What is known of a domain's DNS, what changed in it, and what SPF makes of an address."""
+
+from dataclasses import asdict
+
+from flask import Blueprint, Response, current_app
+from pydantic import Field
+from pydantic.alias_generators import to_camel
+
+from app import ids
+from app.api.http import fields, responses, slots
+from app.api.http.auth import current
+from app.api.http.endpoint import Body, endpoint
+from app.api.v1 import schemas
+from app.models.keys import Scope
+from app.services.domains import dns_status, draft_evaluation
+from app.services.domains.dns_status import ChangeFilter
+
+bp = Blueprint("dns", __name__, url_prefix="/domains/<domain>")
+
+
+class HistoryQuery(fields.Span):
+    """Which changes."""
+
+    check: fields.Text | None = None
+
+
+class Sender(Body):
+    """Mail whose SPF result is asked for."""
+
+    ip: fields.Text
+    mail_from: fields.Text | None = Field(default=None, description="postmaster@ the domain")
+    helo: fields.Text | None = None
+
+
+@bp.get("/dns")
+@endpoint(scopes=(Scope.DOMAINS_READ,), returns=schemas.DnsStatus)
+def status(domain: str) -> Response:
+    """The last known verdict of each check, score, grade and what to fix next."""
+    found, state = dns_status.status(current().account_id, domain)
+    known = state.known if state else {}
+    unseen = dict(state.unseen) if state else {}
+    return responses.one(
+        {
+            "domainId": ids.public("dom", found.id),
+            "domainName": found.name,
+            "updatedAt": responses.time(state.updated_at) if state else None,
+            "score": (state.score or None) if state else None,
+            "checks": [{**check, "unseen": unseen.get(name)} for name, check in known.items()],
+            "neverSeen": {name: why for name, why in unseen.items() if name not in known},
+        }
+    )
+
+
+@bp.get("/dns/history")
+@endpoint(scopes=(Scope.DOMAINS_READ,), query=HistoryQuery, returns=schemas.DnsChange, is_list=True)
+def history(domain: str, query: HistoryQuery) -> Response:
+    """What changed in DNS, newest first."""
+    filters = ChangeFilter(query.check, query.from_at, query.to_at)
+    rows, place = dns_status.history(
+        current().account_id, domain, filters, place=responses.place(query), limit=query.limit
+    )
+    changes = [
+        {
+            "id": ids.public("evt", row.id),
+            "at": responses.time(row.at),
+            "check": row.check,
+            "name": row.name,
+            "type": row.type,
+            "before": row.before,
+            "after": row.after,
+            "opened": row.opened,
+            "closed": row.closed,
+            "scanId": ids.public("scan", row.scan_id),
+        }
+        for row in rows
+    ]
+    return responses.many(changes, query, place)
+
+
+@bp.post("/spf/evaluate")
+@endpoint(scopes=(Scope.DOMAINS_READ,), body=Sender, returns=schemas.SpfResult)
+def evaluate_spf(domain: str, body: Sender) -> Response:
+    """Whether mail from an address passes the domain's SPF (RFC 7208)."""
+    with slots.evaluation():
+        found = draft_evaluation.would_pass(
+            current().account_id,
+            domain,
+            current_app.extensions["door"],
+            ip=body.ip,
+            mail_from=body.mail_from,
+            helo=body.helo,
+        )
+    return responses.one({to_camel(name): value for name, value in asdict(found).items()})

@@ -1,0 +1,219 @@
+"""Domains: listed, added, shown, changed, deleted, verified."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+from uuid import UUID
+
+from flask import Blueprint, Response, current_app, url_for
+from pydantic import Field
+
+from app import ids, settings
+from app.api.http import fields, responses
+from app.api.http.auth import current
+from app.api.http.endpoint import Body, Query, endpoint
+from app.api.http.row_cache import Remembered
+from app.api.v1 import schemas
+from app.checks.engine.types import Severity, Usage
+from app.errors import ApplicationError
+from app.models.keys import Scope
+from app.protocols import names
+from app.services.domains import domains, verification
+from app.services.domains.domains import DomainFilter, NewDomain
+
+bp = Blueprint("domains", __name__, url_prefix="/domains")
+
+
+Include = Literal["lastScan", "openAlerts", "lastScan,openAlerts", "openAlerts,lastScan"]
+
+
+class DomainQuery(fields.Listing):
+    """Filters and order of the list."""
+
+    q: fields.Text | None = Field(default=None, description="part of the name")
+    tag: fields.Tag | None = None
+    grade: Literal["A", "B", "C", "D", "F"] | None = None
+    verified: bool | None = None
+    usage: Usage | None = None
+    sort: Literal["name", "-score", "-createdAt"] = "-createdAt"
+    include: Literal["openAlerts"] | None = None
+
+
+class NewDomainBody(Body):
+    """A domain to add."""
+
+    name: fields.Name
+    usage: Usage = Usage.BOTH
+    tags: fields.Tags = Field(default_factory=list)
+    dkim_selectors: fields.Selectors = Field(default_factory=list)
+    schedule: fields.Schedule = "daily"
+
+    @property
+    def new(self) -> NewDomain:
+        """As the service takes it."""
+        return NewDomain(self.name, self.usage, self.tags, self.dkim_selectors, self.schedule)
+
+
+class NewDomainsBody(Body):
+    """Domains to add."""
+
+    domains: list[NewDomainBody] = Field(min_length=1, max_length=500)
+
+
+class DomainChanges(Body):
+    """What is to change; what is left out stays."""
+
+    usage: Usage | None = None
+    tags: fields.Tags | None = None
+    dkim_selectors: fields.Selectors | None = None
+    schedule: fields.Schedule | None = None
+
+
+class ShowQuery(Query):
+    """What a client insists on being shown; it is shown in any case."""
+
+    include: (
+        Literal["lastScan", "openAlerts", "lastScan,openAlerts", "openAlerts,lastScan"] | None
+    ) = None
+
+
+@bp.get("")
+@endpoint(scopes=(Scope.DOMAINS_READ,), query=DomainQuery, returns=schemas.Domain, is_list=True)
+def index(query: DomainQuery) -> Response:
+    """The account's domains."""
+    account = current().account_id
+    filters = DomainFilter(query.q, query.tag, query.grade, query.verified, query.usage, query.sort)
+    rows, place = domains.search(account, filters, place=responses.place(query), limit=query.limit)
+    if not query.include:
+        return responses.many([_remembered(row, account) for row in rows], query, place)
+    counts = domains.open_alert_counts(account, [row.id for row in rows])
+    return responses.many([shape(row, account, counts) for row in rows], query, place)
+
+
+@bp.post("")
+@endpoint(scopes=(Scope.DOMAINS_WRITE,), body=NewDomainBody, returns=schemas.Domain, status=201)
+def create(body: NewDomainBody) -> Response:
+    """Add a domain."""
+    caller = current()
+    domain = domains.create(caller.account_id, body.new, actor=caller.actor)
+    return responses.one(
+        shape(domain, caller.account_id, {}),
+        201,
+        location=url_for(".show", domain=ids.public("dom", domain.id)),
+        version=domain.updated_at,
+    )
+
+
+@bp.post("/batch")
+@endpoint(scopes=(Scope.DOMAINS_WRITE,), body=NewDomainsBody, returns=schemas.DomainsAdded)
+def create_many(body: NewDomainsBody) -> Response:
+    """Add up to 500 domains; one bad name does not stop the rest."""
+    caller = current()
+    news = [item.new for item in body.domains]
+    added = domains.create_many(caller.account_id, news, actor=caller.actor)
+    results = [
+        {
+            "name": item.name,
+            "status": "created" if item.id else "rejected",
+            "id": ids.public("dom", item.id) if item.id else None,
+            "error": problem(item.error),
+        }
+        for item in added
+    ]
+    accepted = sum(1 for item in added if item.id)
+    return responses.one(
+        {"accepted": accepted, "rejected": len(added) - accepted, "results": results}
+    )
+
+
+@bp.get("/<domain>")
+@endpoint(scopes=(Scope.DOMAINS_READ,), query=ShowQuery, returns=schemas.Domain)
+def show(domain: str, query: ShowQuery) -> Response:
+    """One domain, by id or name."""
+    account = current().account_id
+    found = domains.find(account, domain)
+    counts = domains.open_alert_counts(account, [found.id])
+    return responses.one(shape(found, account, counts), version=found.updated_at)
+
+
+@bp.patch("/<domain>")
+@endpoint(scopes=(Scope.DOMAINS_WRITE,), body=DomainChanges, returns=schemas.Domain)
+def change(domain: str, body: DomainChanges) -> Response:
+    """Change a domain's settings."""
+    caller = current()
+    changes = {name: getattr(body, name) for name in body.model_fields_set}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    found = domains.update(
+        caller.account_id,
+        domain,
+        changes,
+        actor=caller.actor,
+        expected=responses.expected_version(),
+    )
+    counts = domains.open_alert_counts(caller.account_id, [found.id])
+    return responses.one(shape(found, caller.account_id, counts), version=found.updated_at)
+
+
+@bp.delete("/<domain>")
+@endpoint(scopes=(Scope.DOMAINS_WRITE,), status=204)
+def delete(domain: str) -> Response:
+    """Delete a domain with all that hangs on it."""
+    caller = current()
+    domains.delete(caller.account_id, domain, actor=caller.actor)
+    return responses.nothing()
+
+
+@bp.post("/<domain>/verify")
+@endpoint(scopes=(Scope.DOMAINS_WRITE,), returns=schemas.Domain)
+def verify(domain: str) -> Response:
+    """Look for the ownership record now."""
+    caller = current()
+    door = current_app.extensions["door"]
+    found = verification.verify(caller.account_id, domain, door, actor=caller.actor)
+    return responses.one(shape(found, caller.account_id, {}), version=found.updated_at)
+
+
+def shape(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | None = None) -> Any:
+    """A domain, or a row of ``domains.COLUMNS``, on the wire."""
+    name = row.name
+    challenge = verification.challenge(account, name)
+    last_scan = row.last_scan_id and {
+        "id": ids.public("scan", row.last_scan_id),
+        "status": row.last_scan_status,
+        "finishedAt": responses.time(row.last_scan_finished_at),
+    }
+    return {
+        "id": ids.public("dom", row.id),
+        "name": name,
+        "unicodeName": names.unicode_name(name),
+        "hasMixedScripts": names.has_mixed_scripts(name),
+        "usage": row.usage,
+        "tags": row.tags,
+        "dkimSelectors": row.dkim_selectors,
+        "schedule": row.schedule,
+        "verification": {
+            "status": "verified" if verification.is_verified(row.verified_at) else "pending",
+            "method": "dns" if settings.current().domain_verification == "required" else "off",
+            "record": {"name": challenge.name, "type": "TXT", "value": challenge.value},
+            "verifiedAt": responses.time(row.verified_at),
+        },
+        "score": {"value": row.score, "grade": row.grade, "version": row.score_version},
+        "lastScan": last_scan or None,
+        "openAlerts": None if counts is None else severities(counts.get(row.id, {})),
+        "createdAt": responses.time(row.created_at),
+        "updatedAt": responses.time(row.updated_at),
+    }
+
+
+_remembered = Remembered(shape)
+
+
+def severities(counts: Mapping[str, int]) -> dict[str, int]:
+    """All five severities, zeros too."""
+    return {severity.value: counts.get(severity, 0) for severity in Severity}
+
+
+def problem(error: ApplicationError | None) -> dict[str, Any] | None:
+    """Why one of many was not done, as in the envelope."""
+    if error is None:
+        return None
+    return {"code": error.code, "message": error.message, "status": error.status, **error.extra}

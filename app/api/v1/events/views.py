@@ -1,0 +1,31 @@
+"""The feed of events: what webhooks are told, in order and to be read again."""
+
+from typing import Annotated
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from app.api.http import fields, responses
+from app.api.http.auth import current
+from app.api.http.endpoint import endpoint
+from app.api.v1.alerts import schemas
+from app.models.keys import Scope
+from app.services.notifications import feed, outbox
+
+bp = Blueprint("events", __name__, url_prefix="/events")
+
+
+class EventQuery(fields.Listing):
+    """From where on."""
+
+    since: Annotated[int, Field(ge=0, le=2**62)] = 0
+
+
+@bp.get("")
+@endpoint(scopes=(Scope.ALERTS_READ,), query=EventQuery, returns=schemas.Event, is_list=True)
+def index(query: EventQuery) -> Response:
+    """What happened behind the sequence number ``since``, oldest first."""
+    rows, place = feed.read(
+        current().account_id, query.since, place=responses.place(query), limit=query.limit
+    )
+    return responses.many([outbox.as_json(row) for row in rows], query, place)

@@ -1,0 +1,299 @@
+"""Reports: aggregate, TLS and failure reports; and what became of every file."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from app import ids
+from app.api.http import fields, responses
+from app.api.http.auth import current
+from app.api.http.endpoint import endpoint
+from app.api.v1.reports import exports, schemas
+from app.api.v1.reports.exports import Exportable
+from app.api.v1.scans.views import parsed
+from app.models import DmarcReport, FailureReport, TlsReport
+from app.models.keys import Scope
+from app.services.core import audit_log
+from app.services.ingest import files
+from app.services.ingest.files import IntakeFilter
+from app.services.reports import reports, serialization
+from app.services.reports.reports import ReportFilter
+
+bp = Blueprint("reports", __name__, url_prefix="/reports")
+
+READ = (Scope.REPORTS_READ,)
+_PREFIXES = {"dmarc": "dmr", "tls": "tlr", "failure": "flr"}
+Result = Literal["pass", "fail"]
+ResultType = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+
+
+class ReportQuery(Exportable):
+    """Which reports: ``from`` and ``to`` bound when their period begins."""
+
+    domain: fields.Name | None = None
+    reporter: fields.Text | None = None
+    from_at: fields.Moment | None = Field(default=None, alias="from")
+    to_at: fields.Moment | None = Field(default=None, alias="to")
+
+
+class DmarcQuery(ReportQuery):
+    """Which aggregate reports; ``result`` is fail if any message failed DMARC."""
+
+    report_id: fields.Text | None = None
+    result: Result | None = None
+    source_ip: fields.Text | None = None
+
+
+class TlsQuery(ReportQuery):
+    """Which TLS reports."""
+
+    result_type: ResultType | None = None
+
+
+class FailureQuery(ReportQuery):
+    """Which failure reports: ``from`` and ``to`` bound when they came."""
+
+    source_ip: fields.Text | None = None
+
+
+class IntakeQuery(Exportable):
+    """Which files: ``from`` and ``to`` bound when they came."""
+
+    state: (
+        Literal["received", "parsed", "duplicate", "conflict", "unattributed", "quarantined"] | None
+    ) = None
+    reason: fields.Text | None = None
+    kind: Literal["dmarc", "tls", "failure"] | None = None
+    about: fields.Text | None = None
+    authenticity: Literal["verified", "failed"] | None = None
+    from_at: fields.Moment | None = Field(default=None, alias="from")
+    to_at: fields.Moment | None = Field(default=None, alias="to")
+
+
+@bp.get("/dmarc")
+@endpoint(scopes=READ, query=DmarcQuery, returns=schemas.DmarcReport, is_list=True, exports=True)
+def dmarc_index(query: DmarcQuery) -> Response:
+    """The account's aggregate reports, newest first."""
+    filters = ReportFilter(
+        domain=query.domain,
+        from_at=query.from_at,
+        to_at=query.to_at,
+        reporter=query.reporter,
+        report_id=query.report_id,
+        result=query.result,
+        source_ip=query.source_ip,
+    )
+    listing = reports.dmarc(current().account_id, filters)
+    return exports.answer(listing, query, schemas.DmarcReport, dmarc_shape, "dmarc-reports")
+
+
+@bp.get("/dmarc/<id>")
+@endpoint(scopes=READ, returns=schemas.DmarcReport)
+def dmarc_show(id: str) -> Response:
+    """One aggregate report, without its records."""
+    row = reports.find(DmarcReport, current().account_id, parsed("dmr", id))
+    return responses.one(dmarc_shape(row))
+
+
+@bp.get("/dmarc/<id>/raw")
+@endpoint(scopes=READ, returns_file=True)
+def dmarc_raw(id: str) -> Response:
+    """The file in which an aggregate report came, as it was received."""
+    return _download(DmarcReport, "dmr", id)
+
+
+@bp.get("/tls-rpt")
+@endpoint(scopes=READ, query=TlsQuery, returns=schemas.TlsReport, is_list=True, exports=True)
+def tls_index(query: TlsQuery) -> Response:
+    """The account's TLS reports, newest first."""
+    filters = ReportFilter(
+        domain=query.domain,
+        from_at=query.from_at,
+        to_at=query.to_at,
+        reporter=query.reporter,
+        result_type=query.result_type,
+    )
+    listing = reports.tls(current().account_id, filters)
+    return exports.answer(listing, query, schemas.TlsReport, tls_shape, "tls-reports")
+
+
+@bp.get("/tls-rpt/<id>")
+@endpoint(scopes=READ, returns=schemas.WholeTlsReport)
+def tls_show(id: str) -> Response:
+    """One TLS report with its policies."""
+    account_id = current().account_id
+    row = reports.find(TlsReport, account_id, parsed("tlr", id))
+    found = reports.policies(account_id, row.id)
+    return responses.one({**tls_shape(row), "policies": [policy_shape(policy) for policy in found]})
+
+
+@bp.get("/tls-rpt/<id>/raw")
+@endpoint(scopes=READ, returns_file=True)
+def tls_raw(id: str) -> Response:
+    """The file in which a TLS report came, as it was received."""
+    return _download(TlsReport, "tlr", id)
+
+
+@bp.get("/failure")
+@endpoint(
+    scopes=READ,
+    query=FailureQuery,
+    returns=schemas.FailureReport,
+    is_list=True,
+    exports=True,
+)
+def failure_index(query: FailureQuery) -> Response:
+    """The account's failure reports, newest first, without what is private."""
+    filters = ReportFilter(
+        domain=query.domain,
+        from_at=query.from_at,
+        to_at=query.to_at,
+        reporter=query.reporter,
+        source_ip=query.source_ip,
+    )
+    listing = reports.failures(current().account_id, filters)
+    return exports.answer(listing, query, schemas.FailureReport, failure_shape, "failure-reports")
+
+
+@bp.get("/failure/<id>")
+@endpoint(scopes=READ, returns=schemas.FailureReport)
+def failure_show(id: str) -> Response:
+    """One failure report, without what is private."""
+    row = reports.find(FailureReport, current().account_id, parsed("flr", id))
+    return responses.one(failure_shape(row))
+
+
+@bp.get("/intake")
+@endpoint(scopes=READ, query=IntakeQuery, returns=schemas.Intake, is_list=True, exports=True)
+def intake_index(query: IntakeQuery) -> Response:
+    """Every file that was received, newest first, and what became of it."""
+    filters = IntakeFilter(
+        state=query.state,
+        reason=query.reason,
+        kind=query.kind,
+        about=query.about,
+        authenticity=query.authenticity,
+        from_at=query.from_at,
+        to_at=query.to_at,
+    )
+    listing = files.search(current().account_id, filters)
+    return exports.answer(listing, query, schemas.Intake, intake_shape, "intake")
+
+
+def dmarc_shape(row: Any) -> dict[str, Any]:
+    """An aggregate report on the wire."""
+    policy = {"discoveryMethod" if n == "discovery_method" else n: v for n, v in row.policy.items()}
+    return {
+        **_common(row, "dmr"),
+        "orgName": row.org_name,
+        "email": row.email,
+        "generator": row.generator,
+        "namespace": row.namespace,
+        "version": row.version,
+        "days": row.days,
+        "policy": policy,
+        "records": row.records,
+        "messages": row.messages,
+        "passed": row.passed,
+        "failed": row.messages - row.passed,
+    }
+
+
+def tls_shape(row: Any) -> dict[str, Any]:
+    """A TLS report on the wire, without its policies."""
+    return {**_common(row, "tlr"), "organization": row.organization}
+
+
+def policy_shape(row: Any) -> dict[str, Any]:
+    """A policy of a TLS report on the wire."""
+    return {
+        "policyType": row.policy_type,
+        "policyDomain": row.policy_domain,
+        "policyStrings": row.policy_strings,
+        "mxHosts": row.mx_hosts,
+        "successful": row.successful,
+        "failed": row.failed,
+        "failures": [serialization.failure(one) for one in row.failures],
+    }
+
+
+def failure_shape(row: Any) -> dict[str, Any]:
+    """A failure report on the wire."""
+    return {
+        "id": ids.public("flr", row.id),
+        "domainId": ids.public("dom", row.domain_id),
+        "domainName": row.domain_name,
+        "reportedDomain": row.reported_domain,
+        "reporter": row.reporter,
+        "authFailure": row.auth_failure,
+        "identityAlignment": row.identity_alignment,
+        "deliveryResult": row.delivery_result,
+        "sourceIp": row.source_ip,
+        "arrivedAt": responses.time(row.arrived_at),
+        "incidents": row.incidents,
+        "sender": row.sender,
+        "recipient": row.recipient,
+        "dkimDomain": row.dkim_domain,
+        "dkimSelector": row.dkim_selector,
+        "details": row.details,
+        "provenance": row.provenance,
+        "intakeId": ids.public("int", row.intake_id),
+        "receivedAt": responses.time(row.received_at),
+    }
+
+
+def intake_shape(row: Any) -> dict[str, Any]:
+    """A file on the wire."""
+    return {
+        "id": ids.public("int", row.id),
+        "state": row.state,
+        "reason": row.reason,
+        "detail": row.detail,
+        "kind": row.kind,
+        "about": row.about,
+        "reportId": _report_id(row.kind, row.report_id),
+        "provenance": row.provenance,
+        "reporter": row.reporter,
+        "author": row.author,
+        "authenticity": row.authenticity,
+        "way": row.way,
+        "fileName": row.file_name,
+        "member": row.member,
+        "sizeBytes": row.size_bytes,
+        "receivedAt": responses.time(row.received_at),
+        "finishedAt": responses.time(row.finished_at),
+    }
+
+
+def _common(row: Any, prefix: str) -> dict[str, Any]:
+    return {
+        "id": ids.public(prefix, row.id),
+        "domainId": ids.public("dom", row.domain_id),
+        "domainName": row.domain_name,
+        "policyDomain": row.policy_domain,
+        "reporter": row.reporter,
+        "reportId": row.report_id,
+        "beginAt": responses.time(row.begin_at),
+        "endAt": responses.time(row.end_at),
+        "contact": row.contact,
+        "warnings": row.warnings,
+        "provenance": row.provenance,
+        "intakeId": ids.public("int", row.intake_id),
+        "receivedAt": responses.time(row.received_at),
+    }
+
+
+def _report_id(kind: str | None, report_id: UUID | None) -> str | None:
+    return ids.public(_PREFIXES[kind], report_id) if kind and report_id else None
+
+
+def _download(table: type[DmarcReport] | type[TlsReport], prefix: str, id: str) -> Response:
+    """The file of a report, with the download in the audit log."""
+    caller = current()
+    raw = reports.raw(table, caller.account_id, parsed(prefix, id))
+    audit_log.record_read(
+        caller.account_id, actor=caller.actor, action="report.downloaded", target=id
+    )
+    return responses.file(raw)

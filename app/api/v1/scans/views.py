@@ -1,0 +1,203 @@
+"""Scans: asked for, shown, compared, cancelled; one or many at a time."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from flask import Blueprint, Response, url_for
+from pydantic import Field, model_validator
+
+from app import ids
+from app.analysis.scan.diff import diff
+from app.api.http import fields, responses
+from app.api.http.auth import current
+from app.api.http.endpoint import Body, Query, endpoint
+from app.api.http.row_cache import Remembered
+from app.api.v1 import schemas
+from app.errors import InvalidRequest, NotFound
+from app.models.keys import Scope
+from app.services.scans import scans
+from app.services.scans.scans import ScanFilter, Selection
+
+bp = Blueprint("scans", __name__)
+READ = (Scope.DOMAINS_READ, Scope.SCANS_TRIGGER)
+
+
+class TriggerBody(Body):
+    """How fresh is fresh enough."""
+
+    max_age_seconds: Annotated[int, Field(ge=1, le=fields.MAX_AGE)] | None = None
+
+
+class BatchBody(Body):
+    """Which domains to scan: a list of ids or names, a tag, or all."""
+
+    domains: list[fields.Name] | None = Field(default=None, min_length=1, max_length=5000)
+    tag: fields.Tag | None = None
+    all: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "BatchBody":
+        if len(self.model_fields_set) != 1:
+            raise ValueError("exactly one of domains, tag and all")
+        return self
+
+
+class ScanQuery(fields.Span):
+    """Which scans."""
+
+    domain: fields.Name | None = None
+    status: fields.ScanStatus | None = None
+    trigger: Literal["api", "schedule", "dashboard", "cli"] | None = None
+
+
+class DiffQuery(Query):
+    """What to compare with."""
+
+    base: fields.Text | None = Field(default=None, description="a scan's id; the scan before")
+
+
+@bp.post("/domains/<domain>/scans")
+@endpoint(
+    scopes=(Scope.SCANS_TRIGGER,),
+    body=TriggerBody,
+    is_body_optional=True,
+    returns=schemas.Scan,
+    status=202,
+    also=(200,),
+)
+def trigger(domain: str, body: TriggerBody) -> Response:
+    """Scan a domain; a scan under way is returned as it is, a fresh enough one with 200."""
+    caller = current()
+    age = timedelta(seconds=body.max_age_seconds) if body.max_age_seconds else None
+    found = scans.trigger(caller.account_id, domain, actor=caller.actor, max_age=age)
+    scan = found.scan
+    if found.outcome == "fresh":
+        return responses.one(whole(scans.find(caller.account_id, scan.id)))
+    data = {
+        **head(scan),
+        "coalesced": found.outcome == "coalesced",
+        "checks": None,
+        "alerts": None,
+    }
+    return responses.one(data, 202, location=url_for(".show", id=ids.public("scan", scan.id)))
+
+
+@bp.post("/scans")
+@endpoint(scopes=(Scope.SCANS_TRIGGER,), body=BatchBody, returns=schemas.ScanBatch, status=202)
+def trigger_many(body: BatchBody) -> Response:
+    """Scan up to 5,000 domains."""
+    caller = current()
+    selection = Selection(body.domains or (), body.tag, body.all is True)
+    batch = scans.trigger_many(caller.account_id, selection, actor=caller.actor)
+    location = url_for(".show_batch", id=ids.public("batch", batch.id))
+    return responses.one(batch_shape(batch), 202, location=location)
+
+
+@bp.get("/scan-batches/<id>")
+@endpoint(scopes=READ, returns=schemas.ScanBatch)
+def show_batch(id: str) -> Response:
+    """How far a batch is."""
+    return responses.one(batch_shape(scans.find_batch(current().account_id, parsed("batch", id))))
+
+
+@bp.get("/scans")
+@endpoint(scopes=READ, query=ScanQuery, returns=schemas.ScanHead, is_list=True)
+def index(query: ScanQuery) -> Response:
+    """The account's scans, newest first, without their results."""
+    filters = ScanFilter(query.domain, query.status, query.trigger, query.from_at, query.to_at)
+    rows, place = scans.search(
+        current().account_id, filters, place=responses.place(query), limit=query.limit
+    )
+    return responses.many([_remembered(row) for row in rows], query, place)
+
+
+@bp.get("/scans/<id>")
+@endpoint(scopes=READ, returns=schemas.Scan)
+def show(id: str) -> Response:
+    """One scan with all that it found."""
+    return responses.one(whole(scans.find(current().account_id, parsed("scan", id))))
+
+
+@bp.get("/scans/<id>/diff")
+@endpoint(scopes=(Scope.DOMAINS_READ,), query=DiffQuery, returns=schemas.ScanDiff)
+def compare(id: str, query: DiffQuery) -> Response:
+    """What changed since the scan before, or since ``base``."""
+    base_id = ids.parse("scan", query.base) if query.base else None
+    if query.base and base_id is None:
+        raise InvalidRequest([{"field": "base", "code": "invalid", "message": "not a scan's id"}])
+    scan, base = scans.find_pair(current().account_id, parsed("scan", id), base_id)
+    before = base.result["checks"] if base and base.result else []
+    after = scan.result["checks"] if scan.result else []
+    found = diff(before, after) if base else {"dnsChanges": [], "checks": []}
+    base_public = ids.public("scan", base.id) if base else None
+    return responses.one({"scanId": id, "baseId": base_public, **found})
+
+
+@bp.post("/scans/<id>/cancel")
+@endpoint(scopes=(Scope.SCANS_TRIGGER,), returns=schemas.Scan)
+def cancel(id: str) -> Response:
+    """Cancel a scan that is still queued."""
+    return responses.one(whole(scans.cancel(current().account_id, parsed("scan", id))))
+
+
+def parsed(prefix: str, text: str) -> UUID:
+    """The id in a path.
+
+    raises  NotFound for what can be nobody's
+    """
+    found = ids.parse(prefix, text)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def head(row: Any) -> dict[str, Any]:
+    """A scan, or a row of ``scans.COLUMNS``, without results."""
+    duration = None
+    if row.started_at and row.finished_at:
+        duration = round((row.finished_at - row.started_at).total_seconds() * 1000)
+    score = row.score and {name: row.score[name] for name in ("value", "grade", "version")}
+    return {
+        "id": ids.public("scan", row.id),
+        "domainId": ids.public("dom", row.domain_id),
+        "domainName": row.domain_name,
+        "status": row.status,
+        "trigger": row.trigger,
+        "requestedAt": responses.time(row.requested_at),
+        "startedAt": responses.time(row.started_at),
+        "finishedAt": responses.time(row.finished_at),
+        "durationMs": duration,
+        "queryCount": row.query_count,
+        "score": score or None,
+        "summary": row.summary,
+        "error": row.error,
+    }
+
+
+_remembered = Remembered(head)
+
+
+def whole(scan: Any) -> dict[str, Any]:
+    """A scan with its results, if it has any yet."""
+    result = scan.result or {"checks": None, "alerts": None}
+    return {**head(scan), "coalesced": False, **result}
+
+
+def batch_shape(batch: scans.Batch) -> dict[str, Any]:
+    """A batch and its members."""
+    return {
+        "id": ids.public("batch", batch.id),
+        "status": "completed" if batch.finished_at else "running",
+        "counts": dict(batch.counts),
+        "requestedAt": responses.time(batch.requested_at),
+        "finishedAt": responses.time(batch.finished_at),
+        "scans": [
+            {
+                "id": ids.public("scan", row.id),
+                "domainName": row.domain_name,
+                "status": row.status,
+            }
+            for row in batch.scans
+        ],
+    }

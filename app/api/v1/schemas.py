@@ -1,0 +1,336 @@
+"""The things of the API as its documents describe them; field by field as they are sent."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from app.api.http.endpoint import Shape
+from app.checks.engine.types import Severity, Usage, Verdict
+
+
+class Fix(Shape):
+    """What to change in DNS, exactly, how to take it back, and why."""
+
+    action: str = Field(description="publish, replace or remove")
+    name: str
+    type: str
+    before: str | None
+    after: str | None
+    rollback: str
+    why: str
+
+
+class Finding(Shape):
+    """What a check saw."""
+
+    code: str
+    severity: Severity
+    summary: str
+    reference: str
+    subject: str
+    evidence: dict[str, Any]
+    fix: Fix | None
+
+
+class Record(Shape):
+    """One thing that was asked, and what was heard."""
+
+    name: str
+    type: str
+    rcode: str
+    ttl: int
+    values: list[str]
+
+
+class CheckResult(Shape):
+    """What one check said."""
+
+    check: str
+    verdict: Verdict
+    definite: bool
+    reason: str | None
+    logic_version: int
+    elapsed_ms: int
+    records: list[Record]
+    facts: dict[str, Any]
+    findings: list[Finding]
+
+
+class KnownCheck(CheckResult):
+    """The last definite judgement of one check, and why the last scan could not judge, if so."""
+
+    scan_id: str
+    judged_at: datetime
+    unseen: str | None = Field(description="why the last scan could not tell; null if it could")
+
+
+class ScoreMark(Shape):
+    """The score in short."""
+
+    value: int | None
+    grade: str | None
+    version: int | None
+
+
+class Part(Shape):
+    """What one check is worth, and what it got."""
+
+    check: str
+    points: float
+    of: int
+
+
+class NextStep(Shape):
+    """What to fix, and how many points of 100 that is worth."""
+
+    check: str
+    code: str
+    summary: str
+    worth: int
+    fix: Fix | None
+
+
+class Score(ScoreMark):
+    """The score, how it came about, and what to fix next."""
+
+    points: list[Part]
+    next: list[NextStep]
+
+
+class ChallengeRecord(Shape):
+    """The record that proves control of the domain."""
+
+    name: str
+    type: str
+    value: str
+
+
+class Verification(Shape):
+    """Whether the account has shown that it controls the domain."""
+
+    status: str = Field(description="verified or pending")
+    method: str
+    record: ChallengeRecord
+    verified_at: datetime | None
+
+
+class LastScan(Shape):
+    """The last scan that ended."""
+
+    id: str
+    status: str
+    finished_at: datetime | None
+
+
+class SeverityCounts(Shape):
+    """How many, by severity."""
+
+    critical: int
+    high: int
+    medium: int
+    low: int
+    info: int
+
+
+class Domain(Shape):
+    """A domain that the account watches."""
+
+    id: str
+    name: str
+    unicode_name: str
+    has_mixed_scripts: bool
+    usage: Usage
+    tags: list[str]
+    dkim_selectors: list[str]
+    schedule: str
+    verification: Verification
+    score: ScoreMark
+    last_scan: LastScan | None
+    open_alerts: SeverityCounts | None = Field(description="null in lists unless asked for")
+    created_at: datetime
+    updated_at: datetime
+
+
+class DomainAdded(Shape):
+    """What became of one domain of a batch."""
+
+    name: str
+    status: str = Field(description="created or rejected")
+    id: str | None
+    error: dict[str, Any] | None
+
+
+class DomainsAdded(Shape):
+    """What became of a batch of domains."""
+
+    accepted: int
+    rejected: int
+    results: list[DomainAdded]
+
+
+class DnsStatus(Shape):
+    """What is known of a domain's DNS."""
+
+    domain_id: str
+    domain_name: str
+    updated_at: datetime | None
+    score: Score | None
+    checks: list[KnownCheck]
+    never_seen: dict[str, str] = Field(description="checks that could not be judged yet, and why")
+
+
+class DnsChange(Shape):
+    """One record set that changed."""
+
+    id: str
+    at: datetime
+    check: str
+    name: str
+    type: str
+    before: list[str]
+    after: list[str]
+    opened: list[str] | None = Field(description="codes of findings; null: it was not noted")
+    closed: list[str] | None
+    scan_id: str
+
+
+class Summary(Shape):
+    """How many checks came to each verdict."""
+
+    ok: int
+    info: int
+    warn: int
+    fail: int
+    undetermined: int
+
+
+class ScanHead(Shape):
+    """A scan without its results."""
+
+    id: str
+    domain_id: str
+    domain_name: str
+    status: str = Field(description="queued, running, completed, failed or cancelled")
+    trigger: str
+    requested_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration_ms: int | None
+    query_count: int | None
+    score: ScoreMark | None
+    summary: Summary | None
+    error: str | None
+
+
+class ScanAlerts(Shape):
+    """The alerts that the scan opened, kept up and resolved, by id."""
+
+    opened: list[str]
+    sustained: list[str]
+    resolved: list[str]
+
+
+class Scan(ScanHead):
+    """A scan, whole."""
+
+    coalesced: bool = Field(description="true if it was under way already when it was asked for")
+    checks: list[CheckResult] | None
+    alerts: ScanAlerts | None
+
+
+class BatchMember(Shape):
+    """One scan of a batch."""
+
+    id: str
+    domain_name: str
+    status: str
+
+
+class ScanBatch(Shape):
+    """Scans that were asked for together."""
+
+    id: str
+    status: str = Field(description="running or completed")
+    counts: dict[str, int]
+    requested_at: datetime
+    finished_at: datetime | None
+    scans: list[BatchMember]
+
+
+class ScanDiff(Shape):
+    """What is different between two scans, and whether DNS or our rules changed."""
+
+    scan_id: str
+    base_id: str | None
+    dns_changes: list[dict[str, Any]]
+    checks: list[dict[str, Any]]
+
+
+class Step(Shape):
+    """One term that was tried."""
+
+    domain: str
+    term: str
+    outcome: str
+
+
+class SpfResult(Shape):
+    """What a receiver makes of mail from an address."""
+
+    result: str
+    domain: str
+    explanation: str | None
+    term: str | None
+    term_domain: str | None
+    lookups: int
+    void_lookups: int
+    reason: str | None
+    trace: list[Step]
+
+
+class KindShape(Shape):
+    """One code that a check can find."""
+
+    code: str
+    severity: Severity
+    summary: str
+    reference: str
+
+
+class CheckShape(Shape):
+    """One check of the catalogue."""
+
+    name: str
+    logic_version: int
+    question: str
+    findings: list[KindShape]
+
+
+class AccountShape(Shape):
+    """An account."""
+
+    id: str
+    name: str
+
+
+class Use(Shape):
+    """How often one route ended with one status."""
+
+    route: str
+    status: int
+    count: int
+
+
+class Me(Shape):
+    """The key that calls."""
+
+    id: str
+    prefix: str = Field(description="what its tokens begin with, as histories name it")
+    name: str
+    scopes: list[str]
+    account: AccountShape
+    rate_limit: str
+    created_at: datetime
+    expires_at: datetime | None
+    usage_today: list[Use]

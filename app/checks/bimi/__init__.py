@@ -1,0 +1,182 @@
+"""BIMI: whether mail receivers would show the logo of the domain (draft-brand-indicators)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.checks.bimi import evidence
+from app.checks.dmarc import discovery as dmarc_discovery
+from app.checks.engine.types import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+from app.ports.dns import Answers
+from app.protocols import bimi as protocol
+from app.protocols import dmarc
+from app.protocols.bimi import Record
+from app.protocols.bimi import logo as bimi_logo
+from app.protocols.bimi.logo import Problem
+from app.protocols.dmarc import Policy
+from app.protocols.dmarc import discovery as dmarc_discovery_module
+from app.protocols.names import DomainName
+
+_DRAFT = "draft-brand-indicators-for-message-identification"
+
+MISSING = Kind(
+    "bimi.missing",
+    Severity.INFO,
+    "No BIMI record: receivers show no logo",
+    f"{_DRAFT} §4.2",
+    Verdict.INFO,
+)
+SEVERAL = Kind(
+    "bimi.multiple_records",
+    Severity.MEDIUM,
+    "BIMI: more than one record, so receivers show no logo",
+    f"{_DRAFT} §4.2",
+)
+SYNTAX = Kind(
+    "bimi.syntax_error",
+    Severity.MEDIUM,
+    "BIMI: invalid record, so receivers show no logo",
+    f"{_DRAFT} §4.2",
+)
+NOT_ENFORCED = Kind(
+    "bimi.dmarc_not_enforced",
+    Severity.MEDIUM,
+    "BIMI: DMARC policy is not enforced, so receivers show no logo",
+    f"{_DRAFT} §7",
+)
+UNREACHABLE = Kind(
+    "bimi.logo_unreachable",
+    Severity.MEDIUM,
+    "BIMI: logo cannot be fetched, so receivers do not show it",
+    f"{_DRAFT} §4.2",
+    flaps=True,
+)
+NOT_TINY = Kind(
+    "bimi.logo_not_tiny_ps",
+    Severity.MEDIUM,
+    "BIMI: logo is not a valid SVG Tiny PS file",
+    "draft-svg-tiny-ps §2",
+)
+NOT_SQUARE = Kind(
+    "bimi.logo_not_square",
+    Severity.LOW,
+    "BIMI: logo is not square, so receivers crop it or do not show it",
+    "draft-svg-tiny-ps §2",
+)
+CONTENT_TYPE = Kind(
+    "bimi.content_type",
+    Severity.LOW,
+    "BIMI: logo is not served as image/svg+xml, so some receivers refuse it",
+    "RFC 9110 §8.3",
+)
+VMC_MISSING = Kind(
+    "bimi.vmc_missing",
+    Severity.INFO,
+    "BIMI: no mark certificate, which many receivers require",
+    f"{_DRAFT} §4.2",
+)
+DECLINED = Kind(
+    "bimi.declined", Severity.INFO, "BIMI: the domain declines to show a logo", f"{_DRAFT} §4.2"
+)
+
+
+@check(
+    "bimi",
+    finds=(
+        *(MISSING, SEVERAL, SYNTAX, NOT_ENFORCED, UNREACHABLE, NOT_TINY, NOT_SQUARE),
+        *(CONTENT_TYPE, VMC_MISSING, DECLINED, *evidence.KINDS),
+    ),
+    logic_version=2,
+)
+async def bimi(subject: Subject, dns: Answers) -> Outcome:
+    """Check the record of the default selector, its logo, and whether DMARC allows to show it.
+
+    facts  record, record_valid, record_at, logo, authority, declined, dmarc_enforced;
+           authority_names, authority_not_after of the certificate, if it can be read
+    """
+    walk = await dmarc_discovery.walk(subject.domain, dns)
+    at, texts = await _find(subject.domain, walk.org_domain, dns)
+    records = [text for text in texts if protocol.is_record(text)]
+    name = f"default._bimi.{at}"
+    if not records:
+        if attempts := [text for text in texts if protocol.is_attempt(text)]:
+            facts: dict[str, Any] = {"record": True, "record_valid": False}
+            return Outcome(
+                facts, SYNTAX.at(name, record=attempts[0], reason="does not start with v=BIMI1")
+            )
+        return Outcome({"record": False}, MISSING.at(name))
+    facts = {"record": True, "record_valid": False, "record_at": at}
+    if len(records) > 1:
+        why = "Receivers ignore all records if there is more than one. Keep one."
+        back = "Publish the previous records again."
+        fix = Fix("replace", name, "TXT", "\n".join(records), records[0], back, why)
+        return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
+    try:
+        record = protocol.parse_record(records[0])
+    except protocol.Unusable as error:
+        return Outcome(facts, SYNTAX.at(name, record=records[0], reason=error.reason))
+    facts |= {"record_valid": True, "logo": record.l, "authority": record.a}
+    facts["declined"] = record.declined
+    if record.declined:
+        return Outcome(facts, DECLINED.at(name))
+    return await _shown(subject, walk, record, dns, facts)
+
+
+async def _shown(
+    subject: Subject,
+    walk: dmarc_discovery.Walk,
+    record: Record,
+    dns: Answers,
+    facts: dict[str, Any],
+) -> Outcome:
+    """The outcome for a usable record with these ``facts``: logo, certificate and DMARC."""
+    is_enforced = await _is_enforced(walk, dns)
+    findings = [] if is_enforced else [NOT_ENFORCED.at(subject.domain, org_domain=walk.org_domain)]
+    logo, logo_findings = await _of_logo(record, dns)
+    findings += logo_findings
+    if record.a is None:
+        findings.append(VMC_MISSING.at(f"default._bimi.{facts['record_at']}"))
+    else:
+        domains = (subject.domain, walk.org_domain)
+        certified, certificate_findings = await evidence.examine(
+            dns, record.a, domains, subject.now, logo
+        )
+        facts |= certified
+        findings += certificate_findings
+    return Outcome(facts | {"dmarc_enforced": is_enforced}, *findings)
+
+
+async def _find(
+    domain: DomainName, org_domain: DomainName, dns: Answers
+) -> tuple[DomainName, Sequence[str]]:
+    """The domain, or else its organizational domain, and the TXT values at its BIMI name."""
+    texts = await dns.txt(f"default._bimi.{domain}")
+    if org_domain != domain and not any(map(protocol.is_attempt, texts)):
+        return org_domain, await dns.txt(f"default._bimi.{org_domain}")
+    return domain, texts
+
+
+async def _is_enforced(walk: dmarc_discovery.Walk, dns: Answers) -> bool:
+    """Whether p is quarantine or reject for the domain and for its whole organizational domain."""
+    discovery = await dmarc_discovery.discover(walk, dns)
+    at_org = walk.records.get(walk.org_domain)
+    below = dmarc_discovery_module.policy_of(at_org, is_own=False)[0] if at_org else Policy.REJECT
+    return not {discovery.effective_policy, below} & {None, dmarc.Policy.NONE}
+
+
+async def _of_logo(record: Record, dns: Answers) -> tuple[bytes | None, list[Finding]]:
+    """The logo as served (None if it is not) and the findings about it."""
+    if record.l is None:
+        return None, []
+    page = await evidence.fetch(dns, record.l)
+    if reason := evidence.trouble(page):
+        return None, [UNREACHABLE.at(record.l, reason=reason, status=page.status)]
+    problems = bimi_logo.problems(page.body)
+    findings = []
+    others = [problem.reason for problem in problems if problem is not Problem.NOT_SQUARE]
+    if others:
+        findings.append(NOT_TINY.at(record.l, problems=others))
+    if Problem.NOT_SQUARE in problems:
+        findings.append(NOT_SQUARE.at(record.l))
+    if page.content_type.partition(";")[0].strip().lower() != "image/svg+xml":
+        findings.append(CONTENT_TYPE.at(record.l, content_type=page.content_type))
+    return page.body, findings

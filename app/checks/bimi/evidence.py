@@ -1,0 +1,110 @@
+"""The mark certificate of a BIMI logo, and whether receivers would accept it."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.checks.engine.expiry import ends_soon
+from app.checks.engine.types import Finding, Kind, Severity
+from app.ports.dns import Answers, Page
+from app.protocols import timestamps
+from app.protocols.bimi import mark_certificates
+from app.protocols.bimi.mark_certificates import MarkCertificate
+from app.protocols.uris import Uri
+
+_DRAFT = "draft-fetch-validation-vmc-wchuang"
+
+UNREACHABLE = Kind(
+    "bimi.vmc_unreachable",
+    Severity.MEDIUM,
+    "BIMI: mark certificate cannot be fetched",
+    f"{_DRAFT} §5",
+)
+INVALID = Kind(
+    "bimi.vmc_invalid", Severity.MEDIUM, "BIMI: not a valid mark certificate", f"{_DRAFT} §4"
+)
+EXPIRED = Kind(
+    "bimi.vmc_expired",
+    Severity.MEDIUM,
+    "BIMI: mark certificate has expired, so receivers show no logo",
+    f"{_DRAFT} §5",
+)
+EXPIRING = Kind(
+    "bimi.vmc_expiring", Severity.MEDIUM, "BIMI: mark certificate expires soon", f"{_DRAFT} §5"
+)
+MISMATCH = Kind(
+    "bimi.vmc_domain_mismatch",
+    Severity.MEDIUM,
+    "BIMI: mark certificate is for another domain",
+    f"{_DRAFT} §5",
+)
+CHAIN = Kind(
+    "bimi.vmc_chain_broken",
+    Severity.MEDIUM,
+    "BIMI: certificate chain of the mark certificate is broken",
+    f"{_DRAFT} §5",
+)
+LOGO_MISMATCH = Kind(
+    "bimi.vmc_logo_hash_mismatch",
+    Severity.MEDIUM,
+    "BIMI: logo differs from the one in the mark certificate",
+    "RFC 3709 §4.1",
+)
+KINDS = (UNREACHABLE, INVALID, EXPIRED, EXPIRING, MISMATCH, CHAIN, LOGO_MISMATCH)
+
+
+async def fetch(dns: Answers, uri: Uri) -> Page:
+    """The response of the server at ``uri``; a port other than 443 counts as a failure."""
+    parts = urlsplit(uri)
+    if parts.port not in (None, 443):
+        return Page(uri, failure="port", detail="only port 443 is queried")
+    target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+    return await dns.fetch(str(uri.host), target)
+
+
+def trouble(page: Page) -> str | None:
+    """Why the server returned no file, as text for people; None if it did."""
+    if page.failure or page.status != 200:
+        return page.detail or page.failure or f"HTTP status {page.status}"
+    return None
+
+
+async def examine(
+    dns: Answers, uri: Uri, domains: Iterable[str], now: datetime | None, logo: bytes | None
+) -> tuple[dict[str, Any], list[Finding]]:
+    """The facts and findings of the certificate at ``uri``.
+
+    domains  the domains that show the logo; the certificate must be for one of them
+    logo     the published file; None if it is not known
+    """
+    page = await fetch(dns, uri)
+    if reason := trouble(page):
+        return {}, [UNREACHABLE.at(uri, reason=reason, status=page.status)]
+    try:
+        certificate = mark_certificates.parse(page.body)
+    except mark_certificates.Unreadable as error:
+        return {}, [INVALID.at(uri, reason=str(error))]
+    ends = timestamps.text(certificate.not_after)
+    facts = {"authority_names": list(certificate.names), "authority_not_after": ends}
+    findings = []
+    if not certificate.covers(domains):
+        findings.append(MISMATCH.at(uri, names=list(certificate.names)))
+    if certificate.chain_fault:
+        findings.append(CHAIN.at(uri, reason=certificate.chain_fault))
+    if logo is not None and certificate.shows(logo) is False:
+        findings.append(LOGO_MISMATCH.at(uri, logo_sha256=hashlib.sha256(logo).hexdigest()))
+    if (finding := _of_end(uri, certificate, ends, now)) is not None:
+        findings.append(finding)
+    return facts, findings
+
+
+def _of_end(
+    uri: Uri, certificate: MarkCertificate, ends: str, now: datetime | None
+) -> Finding | None:
+    if now is not None and certificate.not_after <= now:
+        return EXPIRED.at(uri, not_after=ends)
+    if severity := ends_soon(ends, now):
+        return EXPIRING.at(uri, severity=severity, not_after=ends)
+    return None

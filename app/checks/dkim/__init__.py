@@ -1,0 +1,311 @@
+"""DKIM: whether the keys of the known selectors are usable and strong enough (RFC 6376)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from app.checks.dkim import key_hygiene
+from app.checks.dkim.key_hygiene import Lives
+from app.checks.engine.types import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Usage,
+    Verdict,
+    check,
+)
+from app.ports.dns import Answer, Answers
+from app.protocols import dkim as protocol
+from app.protocols import tags
+from app.protocols.dkim import Key, KeyType
+
+WEAK_BITS, GOOD_BITS = 1024, 2048  # RFC 8301 §3.2: receivers ignore weaker keys than the first
+MAX_SELECTORS = 30
+# The selectors of large services. A domain may have others, which only its owner and reports know.
+COMMON = (
+    *("default", "google", "selector1", "selector2", "s1", "s2", "k1", "k2", "k3", "mail"),
+    *("dkim", "fm1", "protonmail", "zoho", "mxvault", "everlytickey1", "smtp", "mandrill"),
+)
+# Services that use the same selectors for all customers, by the suffix of their MX hosts.
+PROVIDERS = {
+    ".mail.protection.outlook.com": ("selector1", "selector2"),
+    ".messagingengine.com": ("fm1", "fm2", "fm3"),
+    ".protonmail.ch": ("protonmail", "protonmail2", "protonmail3"),
+}
+_CANARY = "no-such-selector-here"  # if it has a key, a wildcard answers for every selector
+
+NONE_KNOWN = Kind(
+    "dkim.no_selector_known",
+    Severity.INFO,
+    "DKIM: no selector is known, so keys cannot be checked",
+    "RFC 6376 §3.6.2.1",
+    Verdict.INFO,
+)
+MISSING = Kind(
+    "dkim.selector_missing",
+    Severity.HIGH,
+    "DKIM selector has no public key in DNS",
+    "RFC 6376 §3.6.2.2",
+)
+CNAME_BROKEN = Kind(
+    "dkim.selector_cname_broken", Severity.HIGH, "CNAME target has no DKIM key", "RFC 6376 §3.6.2.2"
+)
+REVOKED = Kind(
+    "dkim.key_revoked", Severity.INFO, "DKIM key is revoked", "RFC 6376 §3.6.1", Verdict.INFO
+)
+SYNTAX = Kind(
+    "dkim.record_syntax",
+    Severity.HIGH,
+    "DKIM record is malformed, so signatures fail",
+    "RFC 6376 §3.2",
+)
+INVALID = Kind(
+    "dkim.key_invalid",
+    Severity.HIGH,
+    "DKIM key cannot be used, so signatures fail",
+    "RFC 6376 §3.6.1",
+)
+CORRUPT = Kind(
+    "dkim.key_corrupt", Severity.HIGH, "DKIM key is corrupt, so signatures fail", "RFC 6376 §3.6.1"
+)
+SEVERAL = Kind(
+    "dkim.multiple_records",
+    Severity.HIGH,
+    "DKIM: more than one key at a selector, so signatures may fail",
+    "RFC 6376 §3.6.2.2",
+)
+TOO_SHORT = Kind(
+    "dkim.key_too_short",
+    Severity.CRITICAL,
+    "DKIM key is under 1024 bits: receivers ignore the signature",
+    "RFC 8301 §3.2",
+)
+SHORT = Kind("dkim.key_1024", Severity.MEDIUM, "DKIM key is 1024-bit; use 2048", "RFC 8301 §3.2")
+SHA1 = Kind(
+    "dkim.sha1_only",
+    Severity.HIGH,
+    "DKIM key allows SHA-1 only, which receivers reject",
+    "RFC 8301 §3.1",
+)
+UNKNOWN_HASH = Kind(
+    "dkim.unknown_hash",
+    Severity.LOW,
+    "DKIM key lists an unknown hash algorithm, which receivers ignore",
+    "RFC 6376 §3.6.1",
+)
+SERVICE = Kind(
+    "dkim.service_type",
+    Severity.MEDIUM,
+    "DKIM key is not for email, so signatures fail",
+    "RFC 6376 §3.6.1",
+)
+TESTING = Kind(
+    "dkim.testing_flag",
+    Severity.LOW,
+    "DKIM key is in testing mode (t=y), so signed mail is treated as unsigned",
+    "RFC 6376 §3.6.1",
+)
+ED25519_ONLY = Kind(
+    "dkim.ed25519_only",
+    Severity.INFO,
+    "DKIM: only Ed25519 keys, which not every receiver can verify",
+    "RFC 8463 §4",
+)
+PROVIDER_DEFAULT = Kind(
+    "dkim.provider_default_not_set",
+    Severity.MEDIUM,
+    "DKIM is not set up at the mail provider, so its mail is not signed as your domain",
+    "RFC 5863 §3.4",
+)
+WILDCARD = Kind(
+    "dkim.wildcard",
+    Severity.INFO,
+    "DKIM: a wildcard record answers for every selector",
+    "RFC 4592 §2",
+)
+
+_OF_CODE = {"syntax": SYNTAX, "version_not_first": SYNTAX, "duplicate_tag": SYNTAX}
+_OF_CODE |= {"key_missing": INVALID, "key_type_unknown": INVALID, "key_corrupt": CORRUPT}
+
+
+@dataclass(frozen=True, slots=True)
+class _Selector:
+    """The answer for one selector.
+
+    name      of the selector; for a selector of a subdomain, the full name of its record
+    is_named  the owner named it, so it must have a key; one that is only in reports may have been
+              retired since
+    at        the name of the record
+    """
+
+    name: str
+    is_named: bool
+    answer: Answer
+    at: str
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for text in self.answer.rdatas if isinstance(text, str)]
+
+
+@check(
+    "dkim",
+    finds=(
+        *(NONE_KNOWN, MISSING, CNAME_BROKEN, REVOKED, SYNTAX, INVALID, CORRUPT, SEVERAL),
+        *(TOO_SHORT, SHORT, SHA1, UNKNOWN_HASH, SERVICE, TESTING, ED25519_ONLY, WILDCARD),
+        *(PROVIDER_DEFAULT, *key_hygiene.KINDS),
+    ),
+    logic_version=2,
+)
+async def dkim(subject: Subject, dns: Answers) -> Outcome:
+    """Check the keys of the named selectors, and of others that exist: seen in reports, or common.
+
+    facts  selectors {name: {status, found, key_type, bits, revoked, testing, key_sha256, since
+           (first seen so), seen_in_reports}}, wildcard
+    """
+    selectors = await _ask(subject, dns)
+    is_wildcard = selectors[-1].name == _CANARY and bool(selectors[-1].texts)
+    relevant = [s for s in selectors if s.name != _CANARY and (s.is_named or s.texts)]
+    if is_wildcard:
+        relevant = [selector for selector in selectors if selector.name == _CANARY]
+    facts: dict[str, Any] = {}
+    findings: list[Finding] = []
+    keys: list[Key] = []
+    lives = None if is_wildcard else Lives(subject)
+    for selector in relevant:
+        facts["*" if is_wildcard else selector.name] = _judge(selector, findings, keys, lives)
+    if is_wildcard:
+        findings.append(WILDCARD.at(f"*._domainkey.{subject.domain}", records=relevant[0].texts))
+    elif not relevant:
+        findings.append(
+            NONE_KNOWN.at(subject.domain, tried=[selector.name for selector in selectors])
+        )
+    usable = [key for key in keys if not key.revoked]
+    if usable and all(key.key_type is KeyType.ED25519 for key in usable):
+        findings.append(ED25519_ONLY.at(subject.domain))
+    if not usable and not is_wildcard:
+        findings += await _of_provider(subject, dns)
+    return Outcome({"selectors": facts, "wildcard": is_wildcard}, *findings)
+
+
+async def _ask(subject: Subject, dns: Answers) -> list[_Selector]:
+    """The answers of all selectors; the canary is the last, and only sent with common ones."""
+    tried = _tried(subject)
+    dns.ask_ahead(*((at, "TXT") for at in tried))
+    return [
+        _Selector(
+            name=name,
+            is_named=name in subject.dkim_selectors,
+            answer=await dns.ask(at, "TXT"),
+            at=at,
+        )
+        for at, name in tried.items()
+    ]
+
+
+def _tried(subject: Subject) -> dict[str, str]:
+    """The selector by the name to query: named ones, those in reports, then common ones."""
+
+    def record_name(selector: str) -> str:
+        return f"{selector}._domainkey.{subject.domain}"
+
+    selectors = {record_name(selector): selector for selector in subject.dkim_selectors}
+    for selector, domain in subject.seen_selectors:
+        at = f"{selector}._domainkey.{domain}"
+        selectors.setdefault(at, selector if domain == subject.domain else at)
+    if not subject.dkim_selectors:
+        for selector in COMMON:
+            selectors.setdefault(record_name(selector), selector)
+    selectors = dict(list(selectors.items())[:MAX_SELECTORS])
+    if not subject.dkim_selectors:
+        selectors[record_name(_CANARY)] = _CANARY
+    return selectors
+
+
+async def _of_provider(subject: Subject, dns: Answers) -> list[Finding]:
+    """A finding if the mail provider always uses the same selectors and none is published here."""
+    if subject.usage not in (Usage.BOTH, Usage.SENDS):
+        return []
+    hosts = [record.host for record in await dns.mx(subject.domain)]
+    selectors = next(
+        (names for suffix, names in PROVIDERS.items() if any(h.endswith(suffix) for h in hosts)), ()
+    )
+    record_names = [f"{selector}._domainkey.{subject.domain}" for selector in selectors]
+    dns.ask_ahead(*((name, "TXT") for name in record_names))
+    answers = [await dns.ask(name, "TXT") for name in record_names]
+    if not record_names or any(answer.rdatas or answer.aliases for answer in answers):
+        return []
+    return [PROVIDER_DEFAULT.at(subject.domain, hosts=hosts, selectors=list(selectors))]
+
+
+def _judge(
+    selector: _Selector, all_findings: list[Finding], keys: list[Key], lives: Lives | None
+) -> dict[str, Any]:
+    """The facts of one selector.
+
+    lives    None where a wildcard answers
+    effects  adds to ``all_findings`` and ``keys``
+    """
+    records = [text for text in selector.texts if protocol.is_record(text)]
+    facts: dict[str, Any] = {"found": bool(records)}
+    findings: list[Finding] = []
+    if len(records) == 1:
+        try:
+            key = protocol.parse_record(records[0])
+        except protocol.Unusable as error:
+            kind = _OF_CODE[error.code]
+            findings.append(kind.at(selector.at, record=records[0], reason=error.reason))
+        else:
+            keys.append(key)
+            facts |= {"key_type": key.key_type, "bits": key.bits, "revoked": key.revoked}
+            facts["testing"] = key.testing
+            findings += _of_key(selector.at, records[0], key)
+            if lives and not key.revoked:
+                facts |= lives.facts(selector.name, selector.at, key)
+                is_alias = bool(selector.answer.aliases)
+                findings += lives.findings(selector.at, records[0], facts, is_alias=is_alias)
+    else:
+        findings += _without_key(selector, records)
+    all_findings += findings
+    facts["status"] = Outcome({}, *findings).verdict
+    return facts
+
+
+def _without_key(selector: _Selector, records: list[str]) -> Iterator[Finding]:
+    if len(records) > 1:
+        yield SEVERAL.at(selector.at, records=records)
+    elif selector.texts:
+        reason = "contains neither v=DKIM1 nor p"
+        yield SYNTAX.at(selector.at, record=selector.texts[0], reason=reason)
+    elif selector.answer.aliases:
+        yield CNAME_BROKEN.at(selector.at, leads_to=selector.answer.aliases[-1])
+    else:
+        yield MISSING.at(selector.at, selector=selector.name)
+
+
+def _of_key(name: str, text: str, key: Key) -> Iterator[Finding]:
+    if key.revoked:
+        yield REVOKED.at(name)
+        return
+    if key.key_type is KeyType.RSA and key.bits < WEAK_BITS:
+        yield TOO_SHORT.at(name, bits=key.bits, least=WEAK_BITS)
+    elif key.key_type is KeyType.RSA and key.bits < GOOD_BITS:
+        yield SHORT.at(name, bits=key.bits, advised=GOOD_BITS)
+    if key.is_sha1_only:
+        yield SHA1.at(name, hashes=list(key.hashes), fix=_without_tag(name, text, "h"))
+    if not key.is_for_mail:
+        yield SERVICE.at(name, services=list(key.services), fix=_without_tag(name, text, "s"))
+    if key.testing:
+        flags = "s" if key.strict else None
+        yield TESTING.at(name, fix=_without_tag(name, text, "t", flags))
+    for problem in key.problems:
+        yield UNKNOWN_HASH.at(f"{name} {problem.value}", reason=problem.reason)
+
+
+def _without_tag(name: str, text: str, tag: str, value: str | None = None) -> Fix:
+    after = tags.replaced(text, tag, value)
+    why = f"Without this value of {tag}= the key is valid for all mail, with every hash in use."
+    return Fix("replace", name, "TXT", text, after, "Publish the previous record again.", why)

@@ -1,0 +1,115 @@
+"""The age, the use and the sharing of a DKIM key: from history, reports and other domains.
+
+The history is in the facts of the check's last definite result, which each result carries on to the
+next; the keys of other domains come with the subject (decision 0023).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from app.checks.engine.types import MAX_SEEN_SELECTORS, Finding, Fix, Kind, Severity, Subject
+from app.protocols import public_suffix, timestamps
+from app.protocols.dkim import Key
+
+KEY_OLD = Kind(
+    "dkim.key_old", Severity.LOW, "DKIM key has not changed for more than a year", "RFC 5863 §3.5"
+)
+SHARED = Kind(
+    "dkim.key_shared_across_domains",
+    Severity.LOW,
+    "DKIM key is shared with another domain, so its holder can sign for both",
+    "RFC 5863 §3.1",
+)
+STALE = Kind(
+    "dkim.selector_stale",
+    Severity.LOW,
+    "DKIM key is still published but no longer signs mail",
+    "RFC 5863 §3.5",
+)
+UNUSED = Kind(
+    "dkim.selector_unused",
+    Severity.INFO,
+    "DKIM: no report shows mail signed with this selector",
+    "RFC 5863 §3.5",
+)
+KINDS = (KEY_OLD, SHARED, STALE, UNUSED)
+
+LIFE = timedelta(days=365)
+MAX_DOMAINS = 10  # in one finding
+
+
+@dataclass(frozen=True)
+class Lives:
+    """The history of one subject's keys, and the same keys at other domains."""
+
+    subject: Subject
+
+    def facts(self, name: str, at: str, key: Key) -> dict[str, Any]:
+        """The facts about the key that the next scan needs.
+
+        name  of the selector, as in the facts of the check
+        at    the name of the record
+        """
+        before = self._before(name)
+        facts: dict[str, Any] = {"key_sha256": key.digest}
+        if self.subject.now is not None:
+            is_same = before.get("key_sha256") == key.digest
+            since = before.get("since") if is_same else None
+            facts["since"] = since or timestamps.text(self.subject.now)
+        if at.lower() in self._reported or before.get("seen_in_reports"):
+            facts["seen_in_reports"] = True
+        return facts
+
+    def findings(
+        self, at: str, text: str, facts: Mapping[str, Any], *, is_alias: bool
+    ) -> Iterator[Finding]:
+        """Findings about a key with these facts.
+
+        is_alias  the record, and so the key, belongs to a service
+        """
+        yield from self._of_age(at, facts.get("since"))
+        yield from self._of_use(at, text, facts, is_alias=is_alias)
+        others = self.subject.shared_keys.get(facts["key_sha256"], ())
+        own = public_suffix.registrable(self.subject.domain)
+        if unrelated := [name for name in others if public_suffix.registrable(name) != own]:
+            severity = (
+                Severity.INFO if is_alias else None
+            )  # the key of a service that uses it for all customers
+            yield SHARED.at(at, severity=severity, domains=unrelated[:MAX_DOMAINS])
+
+    @cached_property
+    def _reported(self) -> frozenset[str]:
+        return frozenset(
+            f"{selector}._domainkey.{domain}".lower()
+            for selector, domain in self.subject.seen_selectors
+        )
+
+    def _before(self, name: str) -> Mapping[str, Any]:
+        previous = self.subject.known.get("dkim", {}).get("selectors", {}).get(name)
+        return previous if isinstance(previous, Mapping) else {}
+
+    def _of_age(self, at: str, since: str | None) -> Iterator[Finding]:
+        if since is None or self.subject.now is None:
+            return
+        with suppress(ValueError):  # facts that are too long are truncated
+            age = self.subject.now - datetime.fromisoformat(since)
+            if age > LIFE:
+                yield KEY_OLD.at(at, since=since, days=age.days)
+
+    def _of_use(
+        self, at: str, text: str, facts: Mapping[str, Any], *, is_alias: bool
+    ) -> Iterator[Finding]:
+        """Findings about use; only if reports contain other selectors and the list is complete."""
+        if at.lower() in self._reported or not 0 < len(self._reported) < MAX_SEEN_SELECTORS:
+            return
+        if not facts.get("seen_in_reports"):
+            yield UNUSED.at(at)
+            return
+        why = "Anyone with the old private key can still sign. An empty p revokes the key."
+        back = f"Publish the previous record again: {text}"
+        fix = Fix("replace", at, "TXT", text, "v=DKIM1; p=", back, why)
+        yield STALE.at(at, fix=None if is_alias else fix)

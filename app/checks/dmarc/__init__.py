@@ -1,0 +1,218 @@
+"""DMARC: which policy applies to the domain, and where its reports go (RFC 9989)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from app.checks.dmarc import destinations as dmarc_destinations
+from app.checks.dmarc import discovery as dmarc_discovery
+from app.checks.dmarc import observed
+from app.checks.dmarc import policy as dmarc_policy
+from app.checks.dmarc.destinations import Source
+from app.checks.engine.types import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Usage,
+    check,
+    unasked,
+)
+from app.ports.dns import Answers
+from app.protocols import dmarc as protocol
+from app.protocols import public_suffix
+from app.protocols.dmarc.discovery import Discovery
+from app.protocols.names import DomainName
+
+MISSING = Kind(
+    "dmarc.missing",
+    Severity.CRITICAL,
+    "No DMARC record: anyone can spoof this domain",
+    "RFC 9989 §4.7",
+)
+SEVERAL = Kind(
+    "dmarc.multiple_records",
+    Severity.CRITICAL,
+    "DMARC: more than one record, so receivers ignore all of them",
+    "RFC 9989 §4.10",
+)
+SYNTAX = Kind(
+    "dmarc.syntax_error",
+    Severity.CRITICAL,
+    "DMARC: malformed record, so receivers ignore it",
+    "RFC 9989 §4.8",
+)
+VERSION = Kind(
+    "dmarc.version_not_first",
+    Severity.CRITICAL,
+    "DMARC: v=DMARC1 is not the first tag, so receivers ignore the record",
+    "RFC 9989 §4.7",
+)
+WRONG_PLACE = Kind(
+    "dmarc.wrong_location",
+    Severity.HIGH,
+    "DMARC: record is not at _dmarc, so receivers do not find it",
+    "RFC 9989 §4.7",
+)
+UNRELATED = Kind(
+    "dmarc.unrelated_txt", Severity.LOW, "DMARC: unrelated TXT records at _dmarc", "RFC 9989 §4.7"
+)
+NOT_PROCESSED = Kind(
+    "dmarc.not_processed",
+    Severity.CRITICAL,
+    "DMARC: neither a policy nor a reporting address, so receivers ignore the record",
+    "RFC 9989 §4.10.1",
+)
+INHERITED = Kind(
+    "dmarc.inherited_from_org",
+    Severity.INFO,
+    "DMARC: the record of a parent domain applies",
+    "RFC 9989 §4.10",
+)
+DIFFERS = Kind(
+    "dmarc.org_domain_differs_psl_vs_treewalk",
+    Severity.MEDIUM,
+    "DMARC: older receivers use a different organizational domain",
+    "RFC 9989 §4.10.2",
+)
+TLD_RECORD = Kind(
+    "dmarc.tld_record",
+    Severity.INFO,
+    "DMARC: the record of the top-level domain applies",
+    "RFC 9989 §4.10",
+)
+
+
+@check(
+    "dmarc",
+    finds=(
+        *(MISSING, SEVERAL, SYNTAX, VERSION, WRONG_PLACE, UNRELATED, NOT_PROCESSED),
+        *(INHERITED, DIFFERS, TLD_RECORD, *dmarc_policy.KINDS, *dmarc_destinations.KINDS),
+        *observed.KINDS,
+    ),
+    logic_version=2,
+)
+async def dmarc(subject: Subject, dns: Answers) -> Outcome:
+    """Check the policy that applies to mail from this domain, and the record that it comes from.
+
+    facts  record_at, org_domain, effective_policy, policy_tag; record, p, sp, np, testing, adkim,
+           aspf, rua, ruf, rua_external, rua_unasked (how many hosts beyond ten, if any),
+           removed_tags, obsolete_size, record_count_at_domain, psl_org_domain, policy_since
+    """
+    domain = subject.domain
+    walk = await dmarc_discovery.walk(domain, dns)
+    discovery = await dmarc_discovery.discover(walk, dns)
+    own = [text for text in walk.texts[domain] if protocol.is_record(text)]
+    findings = list(_of_own_name(domain, walk.texts[domain], own))
+    facts: dict[str, Any] = {
+        "record_at": discovery.record_at,
+        "org_domain": discovery.org_domain,
+        "effective_policy": discovery.effective_policy,
+        "policy_tag": discovery.policy_tag,
+        "record_count_at_domain": len(own),
+        "psl_org_domain": public_suffix.registrable(domain),
+    }
+    if discovery.record_at is None or discovery.record is None:
+        if not findings or all(finding.kind is UNRELATED for finding in findings):
+            findings += await _missing(subject, dns)
+        return Outcome(facts, *findings)
+    text = walk.text_at(discovery.record_at)
+    source = Source(
+        record_at=discovery.record_at,
+        org_domain=discovery.org_domain,
+        text=text,
+        record=discovery.record,
+    )
+    destinations = await dmarc_destinations.examine(source, dns)
+    findings += _of_discovery(domain, discovery, source)
+    findings += dmarc_policy.findings(subject, discovery, source)
+    findings += destinations.findings
+    facts |= _facts(source) | {"rua_external": dict(destinations.external)}
+    facts |= unasked(rua_unasked=destinations.unasked) | observed.facts(subject, source)
+    findings += observed.findings(subject, source, facts)
+    return Outcome(facts, *findings, definite=destinations.is_definite)
+
+
+def _facts(source: Source) -> dict[str, Any]:
+    record = source.record
+    return {
+        "record": source.text,
+        "p": record.p,
+        "sp": record.sp,
+        "np": record.np,
+        "testing": record.testing,
+        "adkim": record.adkim,
+        "aspf": record.aspf,
+        "rua": list(map(str, record.rua)),
+        "ruf": list(map(str, record.ruf)),
+        "removed_tags": list(record.removed_tags),
+        "obsolete_size": record.has_obsolete_size,
+    }
+
+
+def _of_own_name(domain: DomainName, texts: Sequence[str], own: Sequence[str]) -> Iterator[Finding]:
+    """Findings about the TXT values at the domain's own _dmarc that are not a single record."""
+    name = f"_dmarc.{domain}"
+    others = [text for text in texts if not protocol.is_record(text)]
+    attempts = [text for text in others if protocol.is_attempt(text)]
+    if len(own) > 1:
+        why = "Receivers ignore all records if there is more than one. Keep the one to use."
+        back = "Publish the previous records again."
+        fix = Fix("replace", name, "TXT", "\n".join(own), own[0], back, why)
+        yield SEVERAL.at(name, records=list(own), fix=fix)
+    if not own:
+        for text in attempts:
+            why = "Receivers ignore a record that does not start with exactly v=DMARC1."
+            after = _respelled(text)
+            fix = Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
+            yield SYNTAX.at(name, record=text, fix=fix)
+        misplaced = [text for text in others if "v=DMARC1" in text and text not in attempts]
+        for text in misplaced:
+            after = f"v=DMARC1; {text.replace('v=DMARC1', '').strip('; ')}"
+            why = "Receivers ignore a record whose first tag is not v=DMARC1. Move it to the front."
+            fix = Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
+            yield VERSION.at(name, record=text, fix=fix)
+        others = [text for text in others if text not in (*attempts, *misplaced)]
+    if others:
+        yield UNRELATED.at(name, records=others)
+
+
+def _respelled(text: str) -> str:
+    rest = text.strip(" \t\"'").partition(";")[2].strip(" \t\"'")
+    return f"v=DMARC1; {rest}" if rest else "v=DMARC1; p=none"
+
+
+async def _missing(subject: Subject, dns: Answers) -> list[Finding]:
+    domain = subject.domain
+    name = f"_dmarc.{domain}"
+    is_silent = subject.usage in (Usage.PARKED, Usage.RECEIVES)
+    policy = "reject" if is_silent else "none"
+    record = f"v=DMARC1; p={policy}; rua=mailto:dmarc-reports@{domain}"
+    why = (
+        "The domain sends no mail, so receivers can reject everything that claims to be from it."
+        if is_silent
+        else "p=none does not affect your mail, and the reports show who sends as your domain. "
+        "The mailbox must exist."
+    )
+    fix = Fix("publish", name, "TXT", None, record, "Remove the record.", why)
+    findings = [MISSING.at(name, fix=fix)]
+    misplaced = [text for text in await dns.txt(domain) if protocol.is_record(text)]
+    if misplaced:
+        why = f"Receivers look for the record at {name} only. Move it there."
+        back = f"Move the record back to {domain}."
+        fix = Fix("publish", name, "TXT", None, misplaced[0], back, why)
+        findings.append(WRONG_PLACE.at(domain, records=misplaced, fix=fix))
+    return findings
+
+
+def _of_discovery(domain: DomainName, discovery: Discovery, source: Source) -> Iterator[Finding]:
+    if not source.record.is_processed:
+        yield NOT_PROCESSED.at(source.name, record=source.text)
+    if source.record_at != domain:
+        yield INHERITED.at(domain, record_at=source.record_at)
+    if "." not in source.record_at:
+        yield TLD_RECORD.at(domain, record_at=source.record_at)
+    psl_domain = public_suffix.registrable(domain)
+    if psl_domain is not None and psl_domain != discovery.org_domain:
+        yield DIFFERS.at(domain, treewalk=discovery.org_domain, public_suffix_list=psl_domain)

@@ -1,0 +1,228 @@
+"""The destinations of DMARC reports: whether they accept the reports and can receive them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from app.checks.dmarc import discovery
+from app.checks.engine.types import Finding, Fix, Kind, Severity, Verdict
+from app.ports.dns import Answers, Undetermined, or_unseen
+from app.protocols import dmarc, names, tags
+from app.protocols.dmarc import Record
+from app.protocols.names import DomainName
+from app.protocols.uris import Uri
+
+MAX_ASKED = 10  # hosts of report addresses: each costs queries, and a record may list hundreds
+MAX_INVALID = 30  # findings for invalid addresses; each contains a whole record to publish
+MAX_PROMISED = 2  # addresses that a reporter must support (RFC 7489 §6.2)
+
+RUA_MISSING = Kind(
+    "dmarc.rua_missing", Severity.MEDIUM, "DMARC reports go nowhere", "RFC 9989 §4.7"
+)
+RUA_INVALID = Kind(
+    "dmarc.rua_invalid_uri",
+    Severity.HIGH,
+    "DMARC: invalid reporting address (rua), so no reports are sent to it",
+    "RFC 9989 §4.8",
+    Verdict.WARN,
+)
+RUA_TOO_MANY = Kind(
+    "dmarc.rua_too_many",
+    Severity.LOW,
+    "DMARC: more than two reporting addresses, so some may get no reports",
+    "RFC 7489 §6.2",
+)
+RUA_DUPLICATE = Kind(
+    "dmarc.rua_duplicate", Severity.LOW, "DMARC: reporting address listed twice", "RFC 9989 §4.7"
+)
+SIZE_SUFFIX = Kind(
+    "dmarc.size_suffix_obsolete",
+    Severity.INFO,
+    "DMARC: size limit on a reporting address is obsolete and ignored",
+    "RFC 9989 §4.8",
+)
+UNAUTHORIZED = Kind(
+    "dmarc.rua_external_unauthorized",
+    Severity.HIGH,
+    "DMARC: external reporting address is not authorized, so reports are not sent",
+    "RFC 9990 §4",
+    Verdict.WARN,
+)
+NO_MAILBOX = Kind(
+    "dmarc.rua_mailbox_no_mx",
+    Severity.MEDIUM,
+    "DMARC: host of a reporting address accepts no email, so reports to it are lost",
+    "RFC 5321 §5.1",
+)
+RUF_PRESENT = Kind(
+    "dmarc.ruf_present_privacy",
+    Severity.INFO,
+    "DMARC failure reports (ruf) may contain personal data, and few receivers send them",
+    "RFC 9991 §7",
+)
+KINDS = (
+    *(RUA_MISSING, RUA_INVALID, RUA_TOO_MANY, RUA_DUPLICATE, SIZE_SUFFIX, UNAUTHORIZED),
+    *(NO_MAILBOX, RUF_PRESENT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The DMARC record to check, the domain that publishes it, and the organizational domain."""
+
+    record_at: DomainName
+    org_domain: DomainName
+    text: str
+    record: Record
+
+    @property
+    def name(self) -> str:
+        """The name of the TXT record."""
+        return f"_dmarc.{self.record_at}"
+
+    def rewritten(self, tag: str, value: str | None, why: str) -> Fix:
+        """The fix that sets the tag to this value; None removes the tag."""
+        after = tags.replaced(self.text, tag, value)
+        back = f"Publish the previous record again: {self.text}"
+        return Fix("replace", self.name, "TXT", self.text, after, back, why)
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """The result of the checks of the report addresses.
+
+    external     by host outside the organizational domain: whether it is authorized, or None if the
+                 lookup failed
+    unasked      how many hosts beyond the first MAX_ASKED were not queried
+    is_definite  False if a host could not be queried
+    """
+
+    external: Mapping[str, bool | None]
+    unasked: int
+    findings: tuple[Finding, ...]
+    is_definite: bool
+
+
+async def examine(source: Source, dns: Answers) -> Destinations:
+    """Check the report addresses of the record; each of the first hosts is queried once.
+
+    A host that cannot be queried only loses the findings about itself.
+    """
+    record = source.record
+    all_hosts = {uri.host: uri for uri in (*record.rua, *record.ruf) if uri.host}
+    all_hosts |= {uri.host: uri for uri in record.rua if uri.host}
+    hosts = dict(islice(all_hosts.items(), MAX_ASKED))
+    dns.ask_ahead(*(query for uri in hosts.values() for query in _asked_first(source, uri)))
+    results = [await _of_host(source, uri, dns) for uri in hosts.values()]
+    external: dict[str, bool | None] = {}
+    findings = list(_of_text(source))
+    reached = {
+        host
+        for host, (is_authorized, takes_mail) in zip(hosts, results, strict=True)
+        if is_authorized in ("inside", "yes") and takes_mail
+    }
+    arrives = any(uri.host in reached for uri in record.rua)
+    is_definite = True
+    for host, (is_authorized, takes_mail) in zip(hosts, results, strict=True):
+        if is_authorized != "inside":
+            external[host] = None if is_authorized is None else is_authorized == "yes"
+        if is_authorized == "no":
+            findings.append(_unauthorized(source, hosts[host]))
+        if takes_mail is False and is_authorized != "no":
+            severity = Severity.INFO if arrives else None  # another address gets the reports
+            findings.append(NO_MAILBOX.at(host, severity=severity, uri=str(hosts[host])))
+        is_definite = is_definite and None not in (is_authorized, takes_mail)
+    return Destinations(
+        external=external,
+        unasked=len(all_hosts) - len(hosts),
+        findings=tuple(findings),
+        is_definite=is_definite,
+    )
+
+
+async def _of_host(source: Source, uri: Uri, dns: Answers) -> tuple[str | None, bool | None]:
+    """``inside``, ``yes`` or ``no``, and whether it takes mail; None where the lookup failed."""
+    is_authorized = await or_unseen(_is_authorized(source, uri, dns))
+    takes_mail = await or_unseen(_takes_mail(uri, dns))
+    return (
+        None if isinstance(is_authorized, Undetermined) else is_authorized,
+        None if isinstance(takes_mail, Undetermined) else takes_mail,
+    )
+
+
+def _asked_first(source: Source, uri: Uri) -> Iterator[tuple[str, str]]:
+    """The queries about a host that do not depend on another answer."""
+    host = str(uri.host)
+    if uri.scheme == "mailto":
+        yield host, "MX"
+    if not _is_inside(source, host):
+        yield from ((f"_dmarc.{name}", "TXT") for name in names.walk(DomainName(host)))
+        if name := dmarc.authorization_name(source.record_at, host):
+            yield name, "TXT"
+
+
+def _is_inside(source: Source, host: str) -> bool:
+    return names.is_below(host, source.org_domain) or host == source.org_domain
+
+
+async def _is_authorized(source: Source, uri: Uri, dns: Answers) -> str:
+    """Whether reporters send to the host (RFC 9990 §4); ``inside`` needs no authorization."""
+    host = uri.host
+    if host is None:
+        return "no"
+    if _is_inside(source, host):
+        return "inside"
+    if (await discovery.walk(host, dns)).org_domain == source.org_domain:
+        return "inside"
+    name = dmarc.authorization_name(source.record_at, host)
+    if name is None:
+        return "no"
+    tag = "rua" if uri in source.record.rua else "ruf"
+    authorization = dmarc.authorization(await dns.txt(name), uri, tag)
+    return "yes" if authorization.is_given and authorization.instead != () else "no"
+
+
+async def _takes_mail(uri: Uri, dns: Answers) -> bool:
+    if uri.scheme != "mailto" or uri.host is None:
+        return True
+    if records := await dns.mx(uri.host):
+        return any(mx.host for mx in records)
+    dns.ask_ahead((uri.host, "A"), (uri.host, "AAAA"))
+    addresses = [await dns.ask(uri.host, "A"), await dns.ask(uri.host, "AAAA")]
+    return any(answer.rdatas for answer in addresses)
+
+
+def _unauthorized(source: Source, uri: Uri) -> Finding:
+    name = dmarc.authorization_name(source.record_at, str(uri.host))
+    fix = None
+    if name is not None:
+        why = f"It shows reporters that {uri.host} accepts reports about {source.record_at}."
+        fix = Fix("publish", name, "TXT", None, "v=DMARC1;", "Remove the record.", why)
+    return UNAUTHORIZED.at(str(uri.host), uri=str(uri), missing=name, fix=fix)
+
+
+def _of_text(source: Source) -> Iterator[Finding]:
+    record, name = source.record, source.name
+    unreadable = [problem for problem in record.problems if problem.name == "rua"]
+    for problem in unreadable[:MAX_INVALID]:
+        fix = None
+        if ":" not in problem.value and "@" in problem.value:
+            addresses = [f"mailto:{problem.value}", *map(str, record.rua)]
+            fix = source.rewritten("rua", ",".join(addresses), "Addresses must start with mailto:.")
+        yield RUA_INVALID.at(f"{name} {problem.value}", reason=problem.reason, fix=fix)
+    if not record.rua and not unreadable:
+        address = f"mailto:dmarc-reports@{source.record_at}"
+        why = "Reports show who sends as the domain. The mailbox must exist."
+        yield RUA_MISSING.at(name, record=source.text, fix=source.rewritten("rua", address, why))
+    if repeated := tags.repeated(map(str, record.rua)):
+        once = ",".join(dict.fromkeys(map(str, record.rua)))
+        fix = source.rewritten(
+            "rua", once, "Reporters may send each report twice. List each address once."
+        )
+        yield RUA_DUPLICATE.at(name, uris=list(repeated), fix=fix)
+    if len(set(record.rua)) > MAX_PROMISED:
+        yield RUA_TOO_MANY.at(name, uris=list(map(str, record.rua)))
+    if record.sized:
+        yield SIZE_SUFFIX.at(name, uris=list(record.sized))
+    if record.ruf:
+        yield RUF_PRESENT.at(name, uris=list(map(str, record.ruf)))

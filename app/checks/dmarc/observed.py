@@ -1,0 +1,107 @@
+"""The policy that reporters observed, compared with the published record."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from app.checks.dmarc.destinations import Source
+from app.checks.engine.types import Finding, Kind, ObservedPolicy, Severity, Subject
+from app.protocols import timestamps
+from app.protocols.dmarc import Alignment, Policy
+
+DIFFERS = Kind(
+    "dmarc.observed_differs_from_published",
+    Severity.MEDIUM,
+    "DMARC: receivers see a different policy than the one published",
+    "RFC 9990 §3.1",
+    flaps=True,
+)
+KINDS = (DIFFERS,)
+
+STANDS = timedelta(days=3)  # the policy must be unchanged for it: reports cover the day before
+CACHED = timedelta(days=1)  # after a change, while receivers may still cache the old record
+LEAST = 2  # reporters that must agree: a single one may be wrong
+MAX_NAMED = 10  # reporters
+
+
+class _Values(NamedTuple):
+    """The values to compare, with defaults for absent tags (RFC 9989 §4.7)."""
+
+    p: str
+    sp: str
+    adkim: str
+    aspf: str
+
+
+def facts(subject: Subject, source: Source) -> dict[str, str]:
+    """The time since which the domain's own policy is unchanged.
+
+    returns  policy_since; empty if receivers may read the record in different ways
+    """
+    published = _published(source)
+    if published is None or subject.now is None or source.record_at != subject.domain:
+        return {}
+    previous = subject.known.get("dmarc", {})
+    is_same = previous.get("record_at") == source.record_at and _known(previous) == published
+    since = previous.get("policy_since") if is_same else None
+    return {"policy_since": since or timestamps.text(subject.now)}
+
+
+def findings(subject: Subject, source: Source, facts: Mapping[str, Any]) -> Iterator[Finding]:
+    """A finding if most reporters agree on another policy, long after it last changed."""
+    published, since = _published(source), _moment(facts.get("policy_since"))
+    if published is None or since is None or subject.now is None or subject.now - since < STANDS:
+        return
+    by_reporter = {
+        policy.reporter: values
+        for policy in subject.observed
+        if policy.begin_at >= since + CACHED and (values := _observed(policy))
+    }
+    for values, count in Counter(by_reporter.values()).most_common(1):
+        if values != published and count >= LEAST and count * 2 > len(by_reporter):
+            reporters = sorted(name for name, observed in by_reporter.items() if observed == values)
+            yield DIFFERS.at(
+                source.name,
+                published=published._asdict(),
+                observed=values._asdict(),
+                reporters=reporters[:MAX_NAMED],
+                reporters_agreeing=count,
+                reporters_heard=len(by_reporter),
+                since=facts["policy_since"],
+            )
+
+
+def _published(source: Source) -> _Values | None:
+    """The published values; None where receivers may differ, which has findings of its own."""
+    record, compared = source.record, _Values._fields
+    unclear = {problem.name for problem in record.problems} | set(record.duplicate_tags)
+    if not record.is_processed or not unclear.isdisjoint((*compared, "np")):
+        return None
+    return _values(record.p or Policy.NONE, record.sp, record.adkim, record.aspf)
+
+
+def _known(facts: Mapping[str, Any]) -> _Values:
+    return _values(facts.get("p") or Policy.NONE, *map(facts.get, ("sp", "adkim", "aspf")))
+
+
+def _observed(policy: ObservedPolicy) -> _Values | None:
+    """The values that a reporter observed; None if they cannot be compared."""
+    values = _values(policy.p, policy.sp, policy.adkim, policy.aspf)
+    is_readable = {values.p, values.sp} <= set(Policy) and {values.adkim, values.aspf} <= set(
+        Alignment
+    )
+    return values if is_readable else None
+
+
+def _values(p: str, sp: str | None, adkim: str | None, aspf: str | None) -> _Values:
+    default = Alignment.RELAXED
+    return _Values(str(p), str(sp or p), str(adkim or default), str(aspf or default))
+
+
+def _moment(text: str | None) -> datetime | None:
+    """The time in the text; None if there is none, or if the text was truncated."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,282 @@
+"""Findings about the policy and the tags of a DMARC record (RFC 9989 §4.7)."""
+
+from collections.abc import Iterator
+
+from app.checks.dmarc.destinations import Source
+from app.checks.engine.types import Finding, Fix, Kind, Severity, Subject, Usage, Verdict
+from app.protocols import public_suffix
+from app.protocols.dmarc import Alignment, Policy, Psd, Record
+from app.protocols.dmarc.discovery import Discovery
+
+MAX_RECORD = 450  # characters, so that the answer fits into one UDP packet of 512 octets
+
+POLICY_NONE = Kind(
+    "dmarc.policy_none",
+    Severity.HIGH,
+    "DMARC policy is p=none: mail that fails is still delivered",
+    "RFC 9989 §4.7",
+    Verdict.WARN,
+)
+POLICY_QUARANTINE = Kind(
+    "dmarc.policy_quarantine",
+    Severity.INFO,
+    "DMARC policy is p=quarantine: mail that fails is treated as suspicious",
+    "RFC 9989 §4.7",
+)
+MISSING_P = Kind(
+    "dmarc.policy_missing_p",
+    Severity.MEDIUM,
+    "DMARC: no policy (p), so receivers assume p=none",
+    "RFC 9989 §4.10.1",
+)
+POLICY_INVALID = Kind(
+    "dmarc.policy_invalid",
+    Severity.CRITICAL,
+    "DMARC: invalid policy value, so the record counts as p=none or not at all",
+    "RFC 9989 §4.10.1",
+)
+SUBDOMAIN_WEAKER = Kind(
+    "dmarc.subdomain_policy_weaker",
+    Severity.HIGH,
+    "DMARC: subdomains are protected less than the domain",
+    "RFC 9989 §4.7",
+    Verdict.WARN,
+)
+SUBDOMAIN_MISSING = Kind(
+    "dmarc.subdomain_policy_missing",
+    Severity.INFO,
+    "DMARC: no subdomain policy (sp), so p applies to subdomains too",
+    "RFC 9989 §4.7",
+)
+SP_ON_SUBDOMAIN = Kind(
+    "dmarc.sp_on_subdomain",
+    Severity.LOW,
+    "DMARC: sp and np have no effect in the record of a subdomain",
+    "RFC 9989 §4.7",
+)
+NP_MISSING = Kind(
+    "dmarc.np_missing",
+    Severity.INFO,
+    "DMARC: no np, so names that do not exist get the subdomain policy",
+    "RFC 9989 §4.7",
+)
+NP_WEAKER = Kind(
+    "dmarc.np_weaker",
+    Severity.MEDIUM,
+    "DMARC: names that do not exist are protected less than the domain",
+    "RFC 9989 §4.7",
+)
+PSD_UNEXPECTED = Kind(
+    "dmarc.psd_unexpected",
+    Severity.MEDIUM,
+    "DMARC: psd=y declares the domain a registry, so its subdomains lose protection",
+    "RFC 9989 §4.7",
+)
+TESTING = Kind(
+    "dmarc.testing_mode",
+    Severity.MEDIUM,
+    "DMARC test mode (t=y) weakens the policy by one level",
+    "RFC 9989 §4.7",
+)
+REMOVED = {
+    tag: Kind(
+        f"dmarc.removed_tag_{tag}",
+        Severity.INFO,
+        f"DMARC: tag {tag} was removed from the standard, so only older receivers use it",
+        "RFC 9989 §C.5.2",
+    )
+    for tag in ("pct", "rf", "ri")
+}
+PCT = Kind(
+    "dmarc.pct_below_100",
+    Severity.MEDIUM,
+    "DMARC: pct is below 100, so older receivers apply the policy to only part of the mail",
+    "RFC 7489 §6.3",
+)
+UNKNOWN_TAG = Kind(
+    "dmarc.unknown_tag", Severity.INFO, "DMARC: unknown tag ignored", "RFC 9989 §4.7"
+)
+DUPLICATE_TAG = Kind(
+    "dmarc.duplicate_tag",
+    Severity.LOW,
+    "DMARC: duplicate tag, so only the first value counts",
+    "RFC 9989 §4.7",
+)
+NOT_A_TAG = Kind(
+    "dmarc.malformed_tag", Severity.LOW, "DMARC: malformed tag ignored", "RFC 9989 §4.8"
+)
+FO_INVALID = Kind(
+    "dmarc.fo_invalid",
+    Severity.LOW,
+    "DMARC: invalid fo value, so receivers use fo=0",
+    "RFC 9989 §4.7",
+)
+ALIGNMENT_INVALID = Kind(
+    "dmarc.alignment_invalid",
+    Severity.MEDIUM,
+    "DMARC: invalid adkim or aspf value, so receivers use relaxed alignment",
+    "RFC 9989 §4.7",
+)
+ALIGNMENT_STRICT = Kind(
+    "dmarc.alignment_strict_risk",
+    Severity.INFO,
+    "DMARC: strict alignment, so mail of subdomains and of many services does not align",
+    "RFC 9989 §4.4",
+)
+TAG_INVALID = Kind(
+    "dmarc.tag_invalid",
+    Severity.LOW,
+    "DMARC: invalid t or psd value, so receivers use the default",
+    "RFC 9989 §4.8",
+)
+TOO_LONG = Kind(
+    "dmarc.record_too_long",
+    Severity.LOW,
+    "DMARC record is longer than recommended",
+    "RFC 7208 §3.4",
+)
+NOT_LOCKED = Kind(
+    "dmarc.not_locked_down",
+    Severity.MEDIUM,
+    "DMARC: domain sends no email, but its policy is not p=reject",
+    "RFC 9989 §7.4",
+)
+
+KINDS = (
+    *(POLICY_NONE, POLICY_QUARANTINE, MISSING_P, POLICY_INVALID, SUBDOMAIN_WEAKER),
+    *(SUBDOMAIN_MISSING, SP_ON_SUBDOMAIN, NP_MISSING, NP_WEAKER, PSD_UNEXPECTED, TESTING),
+    *(*REMOVED.values(), PCT, UNKNOWN_TAG, DUPLICATE_TAG, NOT_A_TAG, FO_INVALID),
+    *(ALIGNMENT_INVALID, ALIGNMENT_STRICT, TAG_INVALID, TOO_LONG, NOT_LOCKED),
+)
+
+_NEXT = {Policy.NONE: Policy.QUARANTINE, Policy.QUARANTINE: Policy.REJECT}
+
+
+def findings(subject: Subject, discovery: Discovery, source: Source) -> Iterator[Finding]:
+    """All findings about the record, those about the policy first.
+
+    What the record of a parent requests for other subdomains is judged at the parent.
+    """
+    yield from _of_policy(subject, discovery, source)
+    if source.record_at == subject.domain == discovery.org_domain:
+        yield from _of_subdomains(source)
+    elif source.record_at != discovery.org_domain and (source.record.sp or source.record.np):
+        yield SP_ON_SUBDOMAIN.at(source.name, record=source.text)
+    yield from _of_flags(source)
+    yield from _of_tags(source)
+
+
+def _of_policy(subject: Subject, discovery: Discovery, source: Source) -> Iterator[Finding]:
+    record, policy = source.record, discovery.effective_policy
+    unreadable = [problem for problem in record.problems if problem.name in ("p", "sp", "np")]
+    for problem in unreadable:
+        fix = source.rewritten(
+            problem.name, "none", "Only none, quarantine and reject are valid policies."
+        )
+        yield POLICY_INVALID.at(
+            source.name, tag=problem.name, value=problem.value, reason=problem.reason, fix=fix
+        )
+        break  # one invalid tag voids all of them
+    if record.p is None and not unreadable:
+        fix = source.rewritten(
+            "p", "none", "It states explicitly the policy that receivers assume."
+        )
+        yield MISSING_P.at(source.name, record=source.text, fix=fix)
+    elif policy is Policy.NONE and not unreadable:
+        yield POLICY_NONE.at(source.name, record=source.text, fix=_raised(discovery, source))
+    elif policy is Policy.QUARANTINE:
+        yield POLICY_QUARANTINE.at(source.name)
+    if subject.usage in (Usage.PARKED, Usage.RECEIVES) and policy is not Policy.REJECT:
+        usage = subject.usage.value
+        yield NOT_LOCKED.at(source.name, usage=usage, fix=_locked(subject, source))
+
+
+def _locked(subject: Subject, source: Source) -> Fix | None:
+    """p=reject for this domain alone: a parent that sends keeps its own policy."""
+    why = "The domain sends no mail, so p=reject cannot affect legitimate mail."
+    if source.record_at == subject.domain:
+        is_reject = source.record.p is Policy.REJECT  # then t=y weakens the policy
+        return None if is_reject else source.rewritten("p", "reject", why)
+    name, record = f"_dmarc.{subject.domain}", "v=DMARC1; p=reject"
+    return Fix("publish", name, "TXT", None, record, "Remove the record.", why)
+
+
+def _raised(discovery: Discovery, source: Source) -> Fix | None:
+    """The fix from p=none to the next policy, if p or sp of the record requests p=none."""
+    if discovery.policy_tag is None or source.record.testing:
+        return None
+    why = (
+        "Tighten the policy once the reports show that all of your own mail passes. "
+        "Use quarantine first, then reject."
+    )
+    return source.rewritten(discovery.policy_tag, _NEXT[Policy.NONE].value, why)
+
+
+def _of_subdomains(source: Source) -> Iterator[Finding]:
+    record = source.record
+    if record.p is None:
+        return
+    sub = record.sp or record.p
+    if record.sp and record.sp.strength < record.p.strength:
+        why = "Without sp the policy of the domain applies to its subdomains too."
+        yield SUBDOMAIN_WEAKER.at(
+            source.name, p=record.p, sp=record.sp, fix=source.rewritten("sp", None, why)
+        )
+    elif record.sp is None:
+        yield SUBDOMAIN_MISSING.at(source.name)
+    if record.np is None:
+        yield NP_MISSING.at(source.name)
+    elif record.np.strength < min(record.p.strength, sub.strength):
+        why = "No legitimate mail comes from names that do not exist, so np=reject is safe."
+        fix = source.rewritten("np", "reject", why)
+        yield NP_WEAKER.at(source.name, p=record.p, np=record.np, fix=fix)
+
+
+def _of_flags(source: Source) -> Iterator[Finding]:
+    record = source.record
+    if record.testing and record.p is not Policy.NONE:
+        why = "With t=y receivers apply the policy one level weaker than published."
+        yield TESTING.at(source.name, fix=source.rewritten("t", None, why))
+    if record.psd is Psd.YES and not public_suffix.is_public_suffix(source.record_at):
+        why = "psd=y is for registries such as co.uk. Here it removes the protection of subdomains."
+        yield PSD_UNEXPECTED.at(source.name, fix=source.rewritten("psd", None, why))
+    strict = [tag for tag in ("adkim", "aspf") if getattr(record, tag) is Alignment.STRICT]
+    if strict:
+        yield ALIGNMENT_STRICT.at(source.name, tags=strict)
+    if len(source.text) > MAX_RECORD:
+        yield TOO_LONG.at(source.name, length=len(source.text), advised=MAX_RECORD)
+
+
+def _of_tags(source: Source) -> Iterator[Finding]:
+    record = source.record
+    for tag in record.removed_tags:
+        fix = source.rewritten(tag, None, "Current receivers ignore it.")
+        yield REMOVED[tag].at(source.name, fix=fix)
+    if record.pct is not None and record.pct < 100:
+        yield PCT.at(source.name, pct=record.pct, fix=_without_pct(source))
+    if record.unknown_tags:
+        yield UNKNOWN_TAG.at(source.name, tags=list(record.unknown_tags))
+    if record.duplicate_tags:
+        yield DUPLICATE_TAG.at(source.name, tags=list(record.duplicate_tags))
+    yield from _of_problems(source.name, record)
+
+
+def _of_problems(name: str, record: Record) -> Iterator[Finding]:
+    kinds = {
+        "": NOT_A_TAG,
+        "fo": FO_INVALID,
+        "adkim": ALIGNMENT_INVALID,
+        "aspf": ALIGNMENT_INVALID,
+        "t": TAG_INVALID,
+        "psd": TAG_INVALID,
+    }
+    for problem in record.problems:
+        if kind := kinds.get(problem.name):
+            subject = f"{name} {problem.name or problem.value[:60]}"
+            yield kind.at(subject, value=problem.value, reason=problem.reason)
+
+
+def _without_pct(source: Source) -> Fix:
+    return source.rewritten(
+        "pct", None, "Current receivers ignore pct. Without it, all receivers act alike."
+    )

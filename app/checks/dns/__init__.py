@@ -1,0 +1,253 @@
+"""Whether the domain exists, its name servers serve it, and its aliases resolve."""
+
+from collections.abc import Iterable
+
+from app.checks.dns import servers as dns_servers
+from app.checks.engine.types import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Verdict,
+    check,
+    concluded,
+    unasked,
+)
+from app.ports.dns import Answer, Answers, Undetermined, or_unseen
+from app.protocols import public_suffix
+
+NOT_FOUND = Kind(
+    "dns.domain_not_found",
+    Severity.CRITICAL,
+    "Domain does not exist in DNS (expired or mistyped?)",
+    "RFC 1035 §4.1.1",
+)
+INDETERMINATE = Kind(
+    "dns.lookup_indeterminate",
+    Severity.INFO,
+    "DNS: lookups of this domain fail (SERVFAIL), so it cannot be reached",
+    "RFC 2308 §7",
+    # The domain cannot be reached now. It is not known whether that lasts, so it opens no alert.
+    verdict=Verdict.FAIL,
+)
+LAME = Kind(
+    "dns.delegation_lame",
+    Severity.MEDIUM,
+    "DNS: a name server has no address, so lookups sent to it fail",
+    "RFC 1912 §2.8",
+    flaps=True,
+)
+TAKEOVER = Kind(
+    "dns.ns_takeover_risk",
+    Severity.CRITICAL,
+    "DNS name server points to an unregistered domain (takeover risk)",
+    "RFC 1912 §2.8",
+)
+SINGLE = Kind(
+    "dns.ns_single",
+    Severity.MEDIUM,
+    "DNS: only one name server, so a single failure takes the domain offline",
+    "RFC 2182 §5",
+)
+NS_ALIAS = Kind(
+    "dns.ns_points_to_cname",
+    Severity.LOW,
+    "DNS: an NS record points to an alias (CNAME), which some resolvers do not follow",
+    "RFC 2181 §10.3",
+)
+ALIAS_AT_APEX = Kind(
+    "dns.cname_at_record",
+    Severity.MEDIUM,
+    "DNS: CNAME at the zone apex, which hides other records from some resolvers",
+    "RFC 1034 §3.6.2",
+)
+DANGLING = Kind(
+    "dns.dangling_cname",
+    Severity.HIGH,
+    "DNS: CNAME points to a name that does not exist",
+    "RFC 1034 §3.6.2",
+)
+OVER_UDP = Kind(
+    "dns.answer_over_udp",
+    Severity.LOW,
+    "DNS: TXT records do not fit into one UDP response, so lookups need TCP",
+    "RFC 7208 §3.4",
+)
+
+UDP_OCTETS = 1232  # the EDNS size of most resolvers; larger answers need a second query by TCP
+MAX_SERVERS = 20  # of one zone: a delegation may list hundreds
+MAIL_NAMES = (
+    "_dmarc",
+    "_mta-sts",
+    "mta-sts",
+    "_smtp._tls",
+)  # names that are often aliases to providers
+
+
+@check(
+    "dns",
+    finds=(
+        *(NOT_FOUND, INDETERMINATE, LAME, TAKEOVER, SINGLE, NS_ALIAS),
+        *(ALIAS_AT_APEX, DANGLING, OVER_UDP, *dns_servers.KINDS),
+    ),
+    logic_version=2,
+)
+async def dns(subject: Subject, dns: Answers) -> Outcome:
+    """Check that the domain exists, its name servers have addresses, and its aliases resolve.
+
+    facts  exists, zone, ns, ns_unresolvable, ns_unresponsive, ns_not_authoritative, ns_differences,
+           ns_unasked (how many beyond 20, if any); or only servfail: true, which is not definite
+    """
+    domain = subject.domain
+    try:
+        own = await dns.ask(domain, "NS")
+        if not own.exists and not own.aliases:
+            return Outcome({"exists": False}, NOT_FOUND.at(domain))
+        zone, servers = await _delegation(own, dns)
+    except Undetermined as error:
+        if error.reason != "servfail":
+            raise
+        finding = INDETERMINATE.at(
+            domain, asked=f"{error.name} {error.rdtype}", reason=error.reason
+        )
+        return Outcome({"servfail": True}, finding, definite=False)
+    queried = servers[:MAX_SERVERS]
+    _ask_ahead(domain, queried, dns)
+    parts = [
+        *[await or_unseen(_server(zone, host, dns)) for host in queried],
+        *[await or_unseen(_alias(name, dns)) for name in _aliased(domain)],
+        await or_unseen(_apex(domain, zone, dns)),
+        await or_unseen(_size(domain, dns)),
+    ]
+    server_report = await dns_servers.examine(subject, zone, queried, dns)
+    findings = [finding for part in parts if isinstance(part, tuple) for finding in part]
+    findings += server_report.findings
+    if len(servers) == 1:
+        findings.append(SINGLE.at(zone, servers=list(servers)))
+    unresolvable = sorted(f.subject for f in findings if f.kind in (LAME, TAKEOVER))
+    facts = {
+        "exists": True,
+        "zone": zone,
+        "ns": list(servers),
+        "ns_unresolvable": unresolvable,
+        **server_report.facts,
+        **unasked(ns_unasked=len(servers) - MAX_SERVERS),
+    }
+    return concluded(facts, findings, [part for part in parts if isinstance(part, Undetermined)])
+
+
+def _ask_ahead(domain: str, servers: Iterable[str], dns: Answers) -> None:
+    dns.ask_ahead((domain, "CNAME"), (domain, "TXT"), *((name, "A") for name in _aliased(domain)))
+    dns.ask_ahead(*((host, rdtype) for host in servers for rdtype in ("A", "AAAA")))
+
+
+async def _delegation(own: Answer, dns: Answers) -> tuple[str, tuple[str, ...]]:
+    """The zone of the name and its name servers, sorted; none if there is no zone up to the TLD."""
+    zone, answer = own.name, own
+    while answer.aliases or not answer.rdatas:
+        zone = zone.partition(".")[2]
+        if not zone:
+            return own.name, ()
+        answer = await dns.ask(zone, "NS")
+    return zone, tuple(sorted({str(host) for host in answer.rdatas}))
+
+
+async def _server(zone: str, host: str, dns: Answers) -> tuple[Finding, ...]:
+    """Findings about the name of one name server; an address of either family is enough."""
+    answers = [await or_unseen(dns.ask(host, "A")), await or_unseen(dns.ask(host, "AAAA"))]
+    definite = [answer for answer in answers if isinstance(answer, Answer)]
+    if any(answer.rdatas for answer in definite):
+        target = next((answer.aliases[-1] for answer in definite if answer.aliases), None)
+        return () if target is None else (_server_alias(zone, host, target),)
+    for answer in answers:
+        if isinstance(answer, Undetermined):
+            raise answer
+    kind = TAKEOVER if await _is_free(host, dns) else LAME
+    fix = Fix(
+        action="remove",
+        name=zone,
+        type="NS",
+        before=f"{host}.",
+        after=None,
+        rollback=f"Add {zone}. NS {host}. again, in the zone and at the registrar.",
+        why="Resolvers that pick this server get no answer. Give it an address, or remove it.",
+    )
+    return (kind.at(host, fix=fix, zone=zone, rcode=definite[0].rcode),)
+
+
+def _server_alias(zone: str, host: str, target: str) -> Finding:
+    fix = Fix(
+        action="replace",
+        name=zone,
+        type="NS",
+        before=f"{host}.",
+        after=f"{target}.",
+        rollback=f"Set {zone}. NS back to {host}.",
+        why="Some resolvers do not follow an alias here. Name the canonical host.",
+    )
+    return NS_ALIAS.at(host, fix=fix, zone=zone, target=target)
+
+
+async def _alias(name: str, dns: Answers) -> tuple[Finding, ...]:
+    """A finding if the name is an alias to a name that does not exist."""
+    answer = await dns.ask(name, "A")
+    if answer.exists or not answer.aliases:
+        return ()
+    target = answer.aliases[-1]
+    is_free = await _is_free(target, dns)
+    fix = Fix(
+        action="remove",
+        name=name,
+        type="CNAME",
+        before=f"{answer.aliases[0]}.",
+        after=None,
+        rollback=f"Publish {name}. CNAME {answer.aliases[0]}. again.",
+        why="The owner of the target controls your name. Remove the alias, or restore its target.",
+    )
+    severity = Severity.CRITICAL if is_free else None
+    evidence = {"chain": list(answer.aliases), "target_registrable": is_free}
+    return (DANGLING.at(name, fix=fix, severity=severity, **evidence),)
+
+
+async def _is_free(host: str, dns: Answers) -> bool:
+    """Whether the domain of a host that does not resolve can be registered."""
+    registered = public_suffix.registrable(host)
+    return registered is not None and not (await dns.ask(registered, "NS")).exists
+
+
+async def _apex(domain: str, zone: str, dns: Answers) -> tuple[Finding, ...]:
+    """A finding if there is an alias at the apex of a zone, where SOA and NS records must be.
+
+    A resolver follows the alias, so the other records are inferred: a registered name has them.
+    """
+    if domain not in (zone, public_suffix.registrable(domain)):
+        return ()
+    targets = await dns.hosts(domain, "CNAME")
+    if not targets:
+        return ()
+    fix = Fix(
+        action="remove",
+        name=domain,
+        type="CNAME",
+        before=f"{targets[0]}.",
+        after=None,
+        rollback=f"Publish {domain}. CNAME {targets[0]}. again.",
+        why="It hides MX, TXT and NS from some resolvers. Publish the addresses instead.",
+    )
+    return (ALIAS_AT_APEX.at(domain, fix=fix, target=targets[0]),)
+
+
+async def _size(domain: str, dns: Answers) -> tuple[Finding, ...]:
+    """A finding if the TXT answer is too large for UDP; its size on the wire (RFC 1035 §4.1)."""
+    texts = [text.encode() for text in await dns.txt(domain)]
+    strings = sum(len(text) + max(1, -(-len(text) // 255)) for text in texts)
+    octets = 12 + len(domain) + 2 + 4 + 12 * len(texts) + strings
+    if octets <= UDP_OCTETS:
+        return ()
+    return (OVER_UDP.at(domain, octets=octets, limit=UDP_OCTETS, records=len(texts)),)
+
+
+def _aliased(domain: str) -> tuple[str, ...]:
+    return (domain, *(f"{label}.{domain}" for label in MAIL_NAMES))

@@ -1,0 +1,133 @@
+"""Which CAs may issue certificates for the domain, and for the host of its MTA-STS policy."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from app.checks.engine.types import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
+from app.ports.dns import Answers, Caa, Undetermined, or_unseen
+
+MISSING = Kind(
+    "caa.missing",
+    Severity.LOW,
+    "No CAA record: any CA can issue certificates",
+    "RFC 8659 §3",
+    verdict=Verdict.INFO,
+)
+UNKNOWN_CRITICAL = Kind(
+    "caa.unknown_critical",
+    Severity.HIGH,
+    "CAA: unknown critical property, so no CA may issue certificates",
+    "RFC 8659 §4.5",
+)
+SYNTAX = Kind(
+    "caa.syntax_error",
+    Severity.MEDIUM,
+    "CAA: malformed property, which authorizes no CA",
+    "RFC 8659 §4.2",
+)
+FORBIDDEN = Kind(
+    "caa.issuance_forbidden", Severity.INFO, "CAA: no CA may issue certificates", "RFC 8659 §4.2"
+)
+
+CRITICAL = 128
+ISSUERS = ("issue", "issuewild", "issuemail")  # RFC 9495 has the last
+_KNOWN = (*ISSUERS, "issuevmc", "iodef", "contactemail", "contactphone")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_PARAMETER = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?[ \t]*=(?:[ \t]*[\x21-\x3a\x3c-\x7e]+)?"
+_ISSUER = re.compile(
+    rf"[ \t]*(?:({_LABEL}(?:\.{_LABEL})*)[ \t]*)?"
+    rf"(?:;[ \t]*(?:{_PARAMETER}(?:[ \t]*;[ \t]*{_PARAMETER})*[ \t]*(?:;[ \t]*)?)?)?",
+    re.IGNORECASE,
+)
+
+
+@check("caa", finds=(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN), logic_version=1)
+async def caa(subject: Subject, dns: Answers) -> Outcome:
+    """Check which CAs may issue certificates for the domain and for its MTA-STS policy host.
+
+    facts   record, found_at (the name of the set that applies, or None), issue, issuewild,
+            issuemail (CAs, sorted; empty: ``issue`` applies, or no CA is allowed), iodef
+    source  RFC 8659 §3, §4; RFC 9495
+    """
+    policy_host = f"mta-sts.{subject.domain}"
+    dns.ask_ahead((subject.domain, "CAA"), (policy_host, "CAA"))
+    owner, records = await _relevant(subject.domain, dns)
+    special = await or_unseen(_set(policy_host, dns))
+    facts = {
+        "record": bool(records),
+        "found_at": owner,
+        **{tag: _issuers(records, tag) for tag in ISSUERS},
+        "iodef": sorted(record.value for record in records if record.tag.lower() == "iodef"),
+    }
+    findings = list(_about(owner, records)) if owner else [MISSING.at(subject.domain)]
+    if isinstance(special, Undetermined):
+        outcome = Outcome(facts, *findings, definite=False)
+        if outcome.verdict in (Verdict.OK, Verdict.INFO):
+            raise special
+        return outcome
+    return Outcome(facts, *findings, *_about(policy_host, special))
+
+
+async def _relevant(name: str, dns: Answers) -> tuple[str | None, tuple[Caa, ...]]:
+    """The first non-empty set from the name up to its TLD, and the name that has it.
+
+    Names are queried one after another: a CA stops at the first set too, so a failure above it does
+    not matter.
+    """
+    while name:
+        records = await _set(name, dns)
+        if records:
+            return name, records
+        name = name.partition(".")[2]
+    return None, ()
+
+
+async def _set(name: str, dns: Answers) -> tuple[Caa, ...]:
+    answer = await dns.ask(name, "CAA")
+    return tuple(record for record in answer.rdatas if isinstance(record, Caa))
+
+
+def _issuers(records: Sequence[Caa], tag: str) -> list[str]:
+    issuers = {_issuer(record.value) for record in records if record.tag.lower() == tag}
+    return sorted(issuer for issuer in issuers if issuer)
+
+
+def _issuer(value: str) -> str | None:
+    """The CA's domain; "" where the value names none (RFC 8659 §4.2); None if it cannot be read."""
+    match = _ISSUER.fullmatch(value)
+    return (match[1] or "").lower() if match else None
+
+
+def _about(owner: str, records: Sequence[Caa]) -> Iterator[Finding]:
+    """Findings about one set; none for an empty one."""
+    unknown = [
+        record for record in records if record.flags & CRITICAL and record.tag.lower() not in _KNOWN
+    ]
+    if unknown:
+        why = "CAs that do not know a critical property must refuse to issue. Remove the record."
+        yield UNKNOWN_CRITICAL.at(owner, fix=_removal(owner, unknown, why), records=_texts(unknown))
+    issuing = [record for record in records if record.tag.lower() in ISSUERS]
+    unreadable = [record for record in issuing if _issuer(record.value) is None]
+    if unreadable:
+        why = "CAs treat a value that they cannot read as allowing no CA. Correct or remove it."
+        yield SYNTAX.at(owner, fix=_removal(owner, unreadable, why), records=_texts(unreadable))
+    issue = [_issuer(record.value) for record in issuing if record.tag.lower() == "issue"]
+    if issue and set(issue) == {""}:
+        yield FORBIDDEN.at(owner, records=_texts(issuing))
+
+
+def _texts(records: Sequence[Caa]) -> list[str]:
+    return [str(record) for record in records]
+
+
+def _removal(owner: str, records: Sequence[Caa], why: str) -> Fix:
+    before = "\n".join(_texts(records))
+    return Fix(
+        action="remove",
+        name=owner,
+        type="CAA",
+        before=before,
+        after=None,
+        rollback=f"Publish {owner}. CAA again: {before}",
+        why=why,
+    )

@@ -1,0 +1,128 @@
+"""Whether the name servers of a zone agree: each is queried directly, not through a resolver.
+
+A server that does not answer may only be unreachable from here. This is a fact and not a finding,
+and the last observation of the server holds until it answers again.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.checks.engine.types import Finding, Fix, Kind, Severity, Subject
+from app.ports.dns import Answers, ServerAnswer, Soa, Undetermined, or_unseen
+
+INCONSISTENT = Kind(
+    "dns.ns_inconsistent",
+    Severity.MEDIUM,
+    "DNS: name servers disagree, so answers depend on which one is queried",
+    "RFC 1034 §4.2.2",
+    flaps=True,
+)
+NOT_AUTHORITATIVE = Kind(
+    "dns.ns_not_authoritative",
+    Severity.MEDIUM,
+    "DNS: a listed name server does not serve the zone, so lookups sent to it fail",
+    "RFC 1912 §2.8",
+    flaps=True,
+)
+KINDS = (INCONSISTENT, NOT_AUTHORITATIVE)
+
+MAX_ASKED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Facts and findings about the servers of one zone, for the dns check."""
+
+    facts: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+
+
+async def examine(subject: Subject, zone: str, servers: Sequence[str], dns: Answers) -> Seen:
+    """Compare the SOA of the zone at its first servers, and its NS records where these differ.
+
+    servers  the host names in the NS records of the zone
+    """
+    queried = servers[:MAX_ASKED] if "." in zone else ()  # a TLD is not the customer's to correct
+    answers = await _ask(zone, "SOA", queried, dns)
+    serving = {server: answer for server, answer in answers.items() if _is_serving(answer)}
+    # The resolver got an answer. If no server serves the zone to us, something between us and the
+    # servers answers in their place.
+    trusted = answers if serving else {}
+    unseen = [server for server in queried if server not in trusted]
+    previous = subject.known.get("dns", {})
+    was_lame = previous.get("ns_not_authoritative") or ()
+    others = [server for server in queried if server not in serving]
+    lame = [server for server in others if server in trusted or server in was_lame]
+    differences = await _differences(zone, serving, dns)
+    if differences is None or (unseen and not differences):
+        differences = previous.get("ns_differences") or {}
+    facts = {
+        "ns_unresponsive": unseen if serving else [],
+        "ns_not_authoritative": lame,
+        "ns_differences": differences,
+    }
+    findings = [_not_authoritative(zone, server, trusted.get(server)) for server in lame]
+    if differences:
+        # An older serial usually means a transfer in progress; a different set of servers does not.
+        severity = None if "ns" in differences else Severity.LOW
+        findings.append(INCONSISTENT.at(zone, severity=severity, **differences))
+    return Seen(facts, tuple(findings))
+
+
+async def _ask(
+    zone: str, rdtype: str, servers: Sequence[str], dns: Answers
+) -> dict[str, ServerAnswer]:
+    """The answers of the servers that answer, by server."""
+    queries = [or_unseen(dns.ask_server(server, zone, rdtype)) for server in servers]
+    answers = await asyncio.gather(*queries)
+    return {answer.server: answer for answer in answers if not isinstance(answer, Undetermined)}
+
+
+def _is_serving(answer: ServerAnswer) -> bool:
+    return answer.rcode == "NOERROR" and answer.authoritative and bool(answer.rdatas)
+
+
+async def _differences(
+    zone: str, serving: Mapping[str, ServerAnswer], dns: Answers
+) -> dict[str, dict[str, str]] | None:
+    """The differences by server: ``ns`` (sets), or else ``serial`` (of the same primary).
+
+    Servers of several operators may each have their own serials: those are not compared.
+
+    returns  None if no difference is visible, but not all servers could be queried
+    """
+    soas = {
+        server: soa
+        for server, answer in serving.items()
+        if isinstance(soa := answer.rdatas[0], Soa)
+    }
+    if len(set(soas.values())) < 2:
+        return {}
+    answers = await _ask(zone, "NS", list(soas), dns)
+    sets = {
+        server: " ".join(sorted(map(str, answer.rdatas)))
+        for server, answer in answers.items()
+        if _is_serving(answer)
+    }
+    if len(set(sets.values())) > 1:
+        return {"ns": sets}
+    if len(sets) < len(soas):
+        return None
+    if len({soa.mname for soa in soas.values()}) == 1:
+        return {"serial": {server: str(soa.serial) for server, soa in soas.items()}}
+    return {}
+
+
+def _not_authoritative(zone: str, server: str, answer: ServerAnswer | None) -> Finding:
+    fix = Fix(
+        action="remove",
+        name=zone,
+        type="NS",
+        before=f"{server}.",
+        after=None,
+        rollback=f"Add {zone}. NS {server}. again, in the zone and at the registrar.",
+        why="Resolvers that pick this server get no answer. Remove it, or let it serve the zone.",
+    )
+    return NOT_AUTHORITATIVE.at(server, fix=fix, zone=zone, rcode=answer and answer.rcode)

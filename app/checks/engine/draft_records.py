@@ -1,0 +1,31 @@
+"""Answers in which drafts replace some of the published records, to check them in advance."""
+
+from collections.abc import Mapping, Sequence
+
+from app.ports.dns import Answer, Answers, Page, Request
+
+
+class Overlay(Answers):
+    """Answers with the drafts where there are any, and with what is published everywhere else.
+
+    drafts  TXT values by name; an empty list means that there is no record
+    """
+
+    def __init__(self, published: Answers, drafts: Mapping[str, Sequence[str]]) -> None:
+        self._published = published
+        self._drafts = drafts
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        if rdtype == "TXT" and (texts := self._drafts.get(name)) is not None:
+            return Answer(name, rdtype, "NOERROR", tuple(texts))
+        answer = await self._published.ask(name, rdtype, checking_disabled=checking_disabled)
+        self.query_count = self._published.query_count
+        return answer
+
+    def ask_ahead(self, *questions: tuple[str, str]) -> None:
+        self._published.ask_ahead(
+            *(question for question in questions if question[0] not in self._drafts)
+        )
+
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
+        return await self._published.fetch(host, path, request)

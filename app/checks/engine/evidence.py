@@ -1,0 +1,127 @@
+"""The queries and answers of a check, which are the evidence of its result, within size limits.
+
+A hostile zone can return megabytes and have each of them repeated in a dozen findings. A truncated
+text ends with a mark that contains the digest of the full text, so that two different texts stay
+different.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from app.ports.dns import Answer, Answers, Page, Request, ServerAnswer, Undetermined
+
+MAX_VALUE = 4096  # characters of one text
+MAX_TEXT = 64 * 1024  # characters of one check's records, and again of its facts and findings
+SMALL = 1024  # characters of all answers; below it, no limit can be exceeded
+MAX_SUBJECT = 512
+_MARK = 60  # the longest mark: truncation must not make a text longer
+
+
+class Record(NamedTuple):
+    """One query and its answer.
+
+    rcode  ``NOERROR``, ``NXDOMAIN``, or the reason of ``Undetermined``; for HTTPS the status or
+           failure
+    """
+
+    name: str
+    type: str
+    rcode: str
+    ttl: int
+    values: tuple[str, ...]
+
+
+class Witness(Answers):
+    """Answers that record the queries and answers of one check."""
+
+    def __init__(self, dns: Answers) -> None:
+        self._dns = dns
+        self._answers: dict[tuple[str, str], Answer | Page | str] = {}
+
+    def records(self) -> tuple[Record, ...]:
+        """The records in the order of the queries, each query once, not truncated."""
+        return tuple([_record(*key, answer) for key, answer in self._answers.items()])
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        try:
+            answer = await self._dns.ask(name, rdtype, checking_disabled=checking_disabled)
+        except Undetermined as error:
+            self._answers[name, rdtype] = error.reason
+            raise
+        self._answers[name, rdtype] = answer
+        return answer
+
+    def ask_ahead(self, *questions: tuple[str, str]) -> None:
+        self._dns.ask_ahead(*questions)
+
+    async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+        """The answer of a name server; not recorded, as differences are in the finding."""
+        return await self._dns.ask_server(server, name, rdtype)
+
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
+        try:
+            page = await self._dns.fetch(host, path, request)
+        except Undetermined as error:
+            self._answers[f"https://{host}{path}", "HTTPS"] = error.reason
+            raise
+        self._answers[page.url, "HTTPS"] = page
+        return page
+
+
+def size(records: tuple[Record, ...]) -> int:
+    """The number of characters in all values."""
+    return sum([len(value) for record in records for value in record.values])
+
+
+class Allowance:
+    """The number of characters that one check may still store."""
+
+    def __init__(self) -> None:
+        self._remaining = MAX_TEXT
+
+    def bounded(self, value: Any) -> Any:
+        """The JSON value, or the tuple of records, with texts truncated that exceed the limits."""
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, Record):
+            return value._replace(values=tuple(map(self._text, value.values)))
+        if isinstance(value, Mapping):
+            return {key: self.bounded(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(map(self.bounded, value))
+        return value
+
+    def fits(self, length: int) -> bool:
+        """Whether a text of this length may be stored; if so, it counts against the limit."""
+        if length > min(MAX_VALUE, self._remaining):
+            return False
+        self._remaining -= length
+        return True
+
+    def _text(self, text: str) -> str:
+        if self.fits(len(text)):
+            return text
+        return shortened(text, MAX_VALUE if self.fits(MAX_VALUE) else 0)
+
+
+def shortened(text: str, limit: int) -> str:
+    """The first ``limit`` characters of a longer text, and a mark with the digest of all of it."""
+    missing = len(text) - limit
+    if missing <= _MARK:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{text[:limit]}… [{missing} more characters; sha256 {digest}]"
+
+
+def _record(name: str, rdtype: str, answer: Answer | Page | str) -> Record:
+    """The record of one query.
+
+    answer  a text is the reason why there is no answer
+    """
+    if isinstance(answer, Answer):
+        return Record(name, rdtype, answer.rcode, answer.ttl, tuple(map(str, answer.rdatas)))
+    if isinstance(answer, str):
+        return Record(name, rdtype, answer, 0, ())
+    text = answer.body.decode("utf-8", "backslashreplace")
+    return Record(name, rdtype, answer.failure or str(answer.status), 0, (text,) if text else ())

@@ -1,0 +1,121 @@
+"""Run the checks of many subjects concurrently, in one event loop."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from app.checks import CHECKS
+from app.checks.engine.types import Check, Judgement, Subject, Verdict, judge
+from app.ports.dns import Answers, OpenAnswers
+
+K = TypeVar("K")
+More = Callable[[], Awaitable[Mapping[K, Subject]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """The results of all checks of one subject, in the order of the checks."""
+
+    judgements: tuple[Judgement, ...]
+    query_count: int
+    elapsed_ms: int
+
+
+async def examine(
+    subjects: Mapping[K, Subject],
+    open_answers: OpenAnswers,
+    *,
+    concurrency: int,
+    seconds: float,
+    on_done: Callable[[K, Examination], Awaitable[None]] | None = None,
+    more: More[K] | None = None,
+    checks: Sequence[Check] = CHECKS,
+) -> dict[K, Examination]:
+    """The results of all checks of all subjects; each subject has its own Answers and budget.
+
+    concurrency  the number of subjects to check at a time
+    seconds      the time limit of a subject; checks without a result by then are undetermined
+    on_done      called with each result as soon as it is complete; then nothing is returned
+    more         called for further subjects when the queue is empty, until it returns none
+    """
+    done: dict[K, Examination] = {}
+    queue = _Waiting(subjects, more)
+
+    async def work() -> None:
+        while (item := await queue.take()) is not None:
+            key, subject = item
+            examination = await _examine(subject, open_answers(), seconds, checks)
+            if on_done is None:
+                done[key] = examination
+            else:
+                await on_done(key, examination)
+
+    workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(subjects)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        await _cancel(workers)
+    return done
+
+
+class _Waiting(Generic[K]):
+    """The queue of subjects without a worker, shared by all workers."""
+
+    def __init__(self, subjects: Mapping[K, Subject], more: More[K] | None) -> None:
+        self._subjects, self._more = deque(subjects.items()), more
+        self._refill = asyncio.Lock()
+
+    async def take(self) -> tuple[K, Subject] | None:
+        """The next subject; None when there are no more."""
+        while not self._subjects and self._more is not None:
+            async with self._refill:
+                if not self._subjects and self._more is not None:  # not refilled meanwhile
+                    self._subjects.extend((await self._more()).items())
+                    if not self._subjects:
+                        self._more = None
+        return self._subjects.popleft() if self._subjects else None
+
+
+async def _examine(
+    subject: Subject, dns: Answers, seconds: float, checks: Sequence[Check]
+) -> Examination:
+    started = time.monotonic()
+    tasks = [asyncio.create_task(judge(check, subject, dns)) for check in checks]
+    try:
+        await asyncio.wait(tasks, timeout=seconds)
+        judgements = tuple(
+            task.result() if task.done() else _too_late(check, seconds)
+            for check, task in zip(checks, tasks, strict=True)
+        )
+    finally:
+        await _cancel(tasks)
+    return Examination(
+        judgements=judgements,
+        query_count=dns.query_count,
+        elapsed_ms=round((time.monotonic() - started) * 1000),
+    )
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[object]]) -> None:
+    unfinished = [task for task in tasks if not task.done()]
+    for task in unfinished:
+        task.cancel()
+    if unfinished:
+        await asyncio.wait(unfinished)
+
+
+def _too_late(check: Check, seconds: float) -> Judgement:
+    return Judgement(
+        check=check.name,
+        logic_version=check.logic_version,
+        verdict=Verdict.UNDETERMINED,
+        facts={"undetermined": True},
+        findings=(),
+        records=(),
+        elapsed_ms=round(seconds * 1000),
+        definite=False,
+        reason=f"no answer within {seconds:g} s",
+    )

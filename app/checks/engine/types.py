@@ -1,0 +1,326 @@
+"""The types of checks, findings and results, and ``judge``, which runs one check.
+
+A check is a coroutine over ``Answers``. It never catches ``Undetermined``: ``judge`` turns it into
+the verdict of that name, so that a failed lookup is never reported as a missing record
+(RFC 2308 §7, RFC 9989 §4.10.1).
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+from app.checks.engine import evidence
+from app.checks.engine.evidence import Record, Witness
+from app.ports.dns import Answers, Handshake, Undetermined
+from app.protocols.names import DomainName
+
+logger = logging.getLogger(__name__)
+
+
+class Verdict(StrEnum):
+    """The result of a check, from best to worst; ``UNDETERMINED`` means that there is no result."""
+
+    OK = "ok"
+    INFO = "info"
+    WARN = "warn"
+    FAIL = "fail"
+    UNDETERMINED = "undetermined"
+
+
+class Severity(StrEnum):
+    """The severity of a finding or an alert, worst first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """0 for critical … 4 for info."""
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class Usage(StrEnum):
+    """What a domain is used for; the checks expect different records for each usage."""
+
+    BOTH = "sends-and-receives"
+    SENDS = "sends-only"
+    RECEIVES = "receives-only"
+    PARKED = "parked"
+
+
+_VERDICT_OF = {
+    Severity.CRITICAL: Verdict.FAIL,
+    Severity.HIGH: Verdict.FAIL,
+    Severity.MEDIUM: Verdict.WARN,
+    Severity.LOW: Verdict.WARN,
+    Severity.INFO: Verdict.OK,
+}
+MAX_SEEN_SELECTORS = 30  # of one subject; with this many, the list may be incomplete
+MAX_OF_KIND = 30  # findings: a hostile record could cause thousands, each as large as itself
+_BADNESS = [Verdict.OK, Verdict.INFO, Verdict.WARN, Verdict.FAIL]
+
+
+class Fix(NamedTuple):
+    """The exact change to make in DNS, how to undo it, and the reason for it.
+
+    action  ``publish``, ``replace`` or ``remove``
+    """
+
+    action: Literal["publish", "replace", "remove"]
+    name: str
+    type: str
+    before: str | None
+    after: str | None
+    rollback: str
+    why: str
+
+    @property
+    def size(self) -> int:
+        """The number of characters in the records of the change."""
+        return len(self.before or "") + len(self.after or "") + len(self.rollback)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type of finding. Its code is public API and never changes its meaning.
+
+    flaps    whether it depends on more than DNS; an alert then waits for a second definite scan
+    verdict  the best verdict that the check can have with this finding; by default it follows from
+             the severity, and ``info`` leaves it ``ok``
+    """
+
+    code: str
+    severity: Severity
+    summary: str
+    reference: str
+    verdict: Verdict | None = None
+    flaps: bool = False
+
+    def at(
+        self,
+        name: str,
+        *,
+        fix: Fix | None = None,
+        severity: Severity | None = None,
+        **evidence: Any,
+    ) -> "Finding":
+        """A finding of this type about ``name``; ``evidence`` must be JSON."""
+        return Finding(
+            kind=self,
+            subject=name,
+            evidence=evidence,
+            fix=fix,
+            severity=severity or self.severity,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A problem or an observation at one name; (kind.code, subject) is unique within a domain."""
+
+    kind: Kind
+    subject: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    fix: Fix | None = None
+    severity: Severity = Severity.INFO
+
+    @property
+    def verdict(self) -> Verdict:
+        """The best verdict that the check can have with this finding."""
+        return self.kind.verdict or _VERDICT_OF[self.severity]
+
+
+class Outcome:
+    """The facts and findings of a check; only the first finding per code and subject counts.
+
+    facts     JSON; names as in the documentation of the checks; ``findings_left_out`` is the number
+              of findings beyond the first ``MAX_OF_KIND`` of their type
+    definite  False if the verdict holds, but other findings may have been missed (a server does not
+              answer): no alert is opened or resolved because of it
+    """
+
+    __slots__ = ("definite", "facts", "findings")
+
+    def __init__(self, facts: Mapping[str, Any], *findings: Finding, definite: bool = True) -> None:
+        if len(findings) <= 1:  # the most common case
+            self.findings, self.facts, self.definite = findings, facts, definite
+            return
+        first = {(finding.kind.code, finding.subject): finding for finding in reversed(findings)}
+        unique_ids = {id(finding) for finding in first.values()}
+        counts = Counter[str]()
+        retained = []
+        for finding in findings:
+            if id(finding) in unique_ids:
+                counts[finding.kind.code] += 1
+                if counts[finding.kind.code] <= MAX_OF_KIND:
+                    retained.append(finding)
+        left_out = counts.total() - len(retained)
+        self.findings = tuple(retained)
+        self.facts = {**facts, "findings_left_out": left_out} if left_out else facts
+        self.definite = definite
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict of the findings; ``ok`` without any."""
+        return max(
+            (finding.verdict for finding in self.findings), key=_BADNESS.index, default=Verdict.OK
+        )
+
+
+def concluded(
+    facts: Mapping[str, Any],
+    findings: Iterable[Finding],
+    unseen: Sequence[Undetermined],
+    *,
+    is_whole: bool = True,
+) -> Outcome:
+    """The outcome of a check with several parts; it is never "ok" if a part could not be queried.
+
+    unseen    why parts could not be queried; findings about the others are kept, but not definite
+    is_whole  False if too little is known to tell whether earlier findings still apply
+    raises    Undetermined, the first of ``unseen``, if no finding makes the verdict warn or fail
+    """
+    outcome = Outcome(facts, *findings, definite=is_whole and not unseen)
+    if unseen and outcome.verdict in (Verdict.OK, Verdict.INFO):
+        raise unseen[0]
+    return outcome
+
+
+def unasked(**beyond: int) -> dict[str, int]:
+    """The facts that say how many items a limit excluded from the check; empty if none."""
+    return {name: count for name, count in beyond.items() if count > 0}
+
+
+class ObservedPolicy(NamedTuple):
+    """The DMARC policy that a reporter observed; tags as written, None if not reported.
+
+    begin_at  the begin of the reported period
+    """
+
+    reporter: str
+    begin_at: datetime
+    p: str
+    sp: str | None = None
+    adkim: str | None = None
+    aspf: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The domain to check, and what is known about it.
+
+    dkim_selectors  the selectors that the owner named
+    seen_selectors  (selector, domain) of signatures in reports, by the domain or one below it
+    known           the facts of each check's last definite result
+    shared_keys     the account's other domains with the same DKIM key, by SHA-256 of the key
+    observed        the latest policy that each reporter of the last days observed
+    handshakes      the latest TLS probes of mail hosts, by name; None if probes are disabled
+    now             the time of the scan; without it, nothing can expire soon
+    """
+
+    domain: DomainName
+    usage: Usage = Usage.BOTH
+    dkim_selectors: tuple[str, ...] = ()
+    seen_selectors: tuple[tuple[str, str], ...] = ()
+    known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    shared_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    observed: tuple[ObservedPolicy, ...] = ()
+    handshakes: Mapping[str, Handshake] | None = None
+    now: datetime | None = None
+
+
+Run = Callable[[Subject, Answers], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of a domain. ``logic_version`` rises when the same answers get another result."""
+
+    name: str
+    finds: tuple[Kind, ...]
+    logic_version: int
+    run: Run
+
+
+def check(name: str, *, finds: Sequence[Kind], logic_version: int = 1) -> Callable[[Run], Check]:
+    """Turn a coroutine into a check; ``finds`` lists every type of finding that it can have."""
+    return lambda run: Check(name, tuple(finds), logic_version, run)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The result of one check in one scan.
+
+    definite  False if undetermined or if the outcome is not definite: no alert opens or closes
+    reason    why it is undetermined, as text for people
+    """
+
+    check: str
+    logic_version: int
+    verdict: Verdict
+    facts: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+    records: tuple[Record, ...]
+    elapsed_ms: int
+    definite: bool
+    reason: str | None = None
+
+
+async def judge(check: Check, subject: Subject, dns: Answers) -> Judgement:
+    """The result of the check; undetermined if DNS fails, or because of a bug (logged)."""
+    witness = Witness(dns)
+    started = time.monotonic()
+    outcome: Outcome | None = None
+    reason: str | None = None
+    try:
+        outcome = await check.run(subject, witness)
+    except Undetermined as error:
+        reason = str(error)
+    except Exception:  # a bug in one check must not stop the others
+        logger.exception("check failed", extra={"check": check.name, "domain": subject.domain})
+        reason = "the check failed because of an internal error"
+    verdict = outcome.verdict if outcome else Verdict.UNDETERMINED
+    facts = outcome.facts if outcome else {"undetermined": True}
+    findings, records = outcome.findings if outcome else (), witness.records()
+    if evidence.size(records) > evidence.SMALL:
+        records = evidence.Allowance().bounded(records)
+        facts, findings = _bounded(facts, findings)
+    return Judgement(
+        check=check.name,
+        logic_version=check.logic_version,
+        verdict=verdict,
+        facts=facts,
+        findings=findings,
+        records=records,
+        elapsed_ms=round((time.monotonic() - started) * 1000),
+        definite=outcome.definite if outcome else False,
+        reason=reason,
+    )
+
+
+def _bounded(
+    facts: Mapping[str, Any], findings: Sequence[Finding]
+) -> tuple[Mapping[str, Any], tuple[Finding, ...]]:
+    """Facts and findings with long texts truncated; a fix that is too long is left out."""
+    allowance = evidence.Allowance()
+    facts = allowance.bounded(facts)
+    return facts, tuple(
+        replace(
+            finding,
+            subject=evidence.shortened(finding.subject, evidence.MAX_SUBJECT),
+            evidence=allowance.bounded(finding.evidence),
+            fix=finding.fix if finding.fix and allowance.fits(finding.fix.size) else None,
+        )
+        for finding in findings
+    )

@@ -1,0 +1,309 @@
+"""Whether the domain has mail servers, or refuses mail on purpose."""
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from app.checks.engine.types import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Usage,
+    check,
+    concluded,
+    unasked,
+)
+from app.ports.dns import Answer, Answers, Mx, Undetermined, or_unseen
+
+MISSING = Kind(
+    "mx.missing", Severity.MEDIUM, "No MX record: the domain cannot receive email", "RFC 5321 §5.1"
+)
+IMPLICIT = Kind(
+    "mx.implicit",
+    Severity.LOW,
+    "No MX record: senders deliver to the domain's own address",
+    "RFC 5321 §5.1",
+)
+NULL_OK = Kind(
+    "mx.null_mx_ok", Severity.INFO, "Null MX: the domain accepts no email", "RFC 7505 §3"
+)
+NULL_MIXED = Kind(
+    "mx.null_mx_mixed",
+    Severity.HIGH,
+    "MX: null MX next to other MX records, so some mail may be lost",
+    "RFC 7505 §3",
+)
+NULL_MISSING = Kind(
+    "mx.null_mx_missing",
+    Severity.LOW,
+    "MX: parked domain has no null MX, so it appears to accept email",
+    "RFC 7505 §1",
+)
+NULL_UNEXPECTED = Kind(
+    "mx.null_mx_unexpected",
+    Severity.HIGH,
+    "MX: null MX on a domain that should receive email, so all of it is refused",
+    "RFC 7505 §4",
+)
+NO_ADDRESS = Kind(
+    "mx.host_no_address",
+    Severity.HIGH,
+    "MX: mail server has no address, so senders cannot deliver to it",
+    "RFC 5321 §5.1",
+)
+TO_ALIAS = Kind(
+    "mx.points_to_cname",
+    Severity.MEDIUM,
+    "MX: record points to an alias (CNAME), which some senders refuse",
+    "RFC 2181 §10.3",
+)
+TO_IP = Kind(
+    "mx.points_to_ip",
+    Severity.HIGH,
+    "MX: record contains an IP address instead of a host name, so senders skip it",
+    "RFC 5321 §5.1",
+)
+NOT_PUBLIC = Kind(
+    "mx.host_not_public",
+    Severity.HIGH,
+    "MX: mail server has a non-public address, which senders cannot reach",
+    "RFC 6890 §2.2.2",
+)
+NO_IPV6 = Kind(
+    "mx.ipv6_missing",
+    Severity.INFO,
+    "MX: no mail server has an IPv6 address, so IPv6-only senders cannot deliver",
+    "RFC 3974 §2",
+)
+
+# Not is_global: it also excludes the documentation networks, which examples use.
+_UNREACHABLE = [
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.168.0.0/16", "::/127", "fc00::/7", "fe80::/10"),
+    )
+]
+
+_FAMILIES = ("A", "AAAA")
+
+MAX_HOSTS = 20  # in order of preference: a domain may list hundreds
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """One MX record and the addresses of its host.
+
+    alias   the canonical name, if the host is an alias
+    unseen  one of the two address lookups failed, while the other returned an address
+    """
+
+    record: Mx
+    addresses: tuple[str, ...] = ()
+    alias: str | None = None
+    unseen: bool = False
+
+
+@check(
+    "mx",
+    finds=(
+        *(MISSING, IMPLICIT, NULL_OK, NULL_MIXED, NULL_MISSING, NULL_UNEXPECTED),
+        *(NO_ADDRESS, TO_ALIAS, TO_IP, NOT_PUBLIC, NO_IPV6),
+    ),
+    logic_version=1,
+)
+async def mx(subject: Subject, dns: Answers) -> Outcome:
+    """Check that mail servers of the domain have addresses, or that it refuses mail on purpose.
+
+    facts  null_mx, null_mx_with_others, implicit, hosts (by preference), cname_targets,
+           unresolvable_targets (both are part of hosts), hosts_unasked (how many beyond 20, if any)
+    """
+    records = await dns.mx(subject.domain)
+    hosted = [record for record in records if record.host]
+    if not records:
+        return await _without_mx(subject, dns)
+    if not hosted:
+        return _null(subject)
+    hosts = _hosts(hosted)
+    queried = [record for record in hosted if record.host in hosts[:MAX_HOSTS]]
+    dns.ask_ahead(*((record.host, rdtype) for record in queried for rdtype in _FAMILIES))
+    results = [await or_unseen(_target(record, dns)) for record in queried]
+    targets = [target for target in results if isinstance(target, _Target)]
+    unseen = [target for target in results if isinstance(target, Undetermined)]
+    findings = [*_about_set(subject, records), *_about_targets(subject.domain, targets)]
+    is_whole = not unseen and not any(target.unseen for target in targets)
+    if is_whole and len(hosts) <= MAX_HOSTS and not any(map(_has_ipv6, targets)):
+        findings.append(NO_IPV6.at(subject.domain, hosts=hosts))
+    facts = _facts(
+        null_mx_with_others=len(hosted) < len(records),
+        hosts=hosts,
+        cname_targets=[target.record.host for target in targets if target.alias],
+        unresolvable_targets=[target.record.host for target in targets if not target.addresses],
+        **unasked(hosts_unasked=len(hosts) - MAX_HOSTS),
+    )
+    return concluded(facts, findings, unseen, is_whole=is_whole)
+
+
+def _facts(**values: Any) -> dict[str, Any]:
+    defaults: dict[str, Any] = {
+        "null_mx": False,
+        "null_mx_with_others": False,
+        "implicit": False,
+        "hosts": [],
+        "cname_targets": [],
+        "unresolvable_targets": [],
+    }
+    return defaults | values
+
+
+def _hosts(records: Sequence[Mx]) -> list[str]:
+    return list(dict.fromkeys(record.host for record in records))
+
+
+def _null(subject: Subject) -> Outcome:
+    """The outcome for a null MX alone. ``BOTH`` is the default, so only ``RECEIVES`` counts."""
+    domain = subject.domain
+    if subject.usage is not Usage.RECEIVES:
+        return Outcome(_facts(null_mx=True), NULL_OK.at(domain))
+    fix = Fix(
+        action="remove",
+        name=domain,
+        type="MX",
+        before="0 .",
+        after=None,
+        rollback=f"Publish {domain}. MX 0 . again.",
+        why="Senders bounce every message. Publish the MX records of your mail servers instead.",
+    )
+    return Outcome(_facts(null_mx=True), NULL_UNEXPECTED.at(domain, fix=fix))
+
+
+async def _without_mx(subject: Subject, dns: Answers) -> Outcome:
+    domain = subject.domain
+    if subject.usage is Usage.PARKED:
+        return Outcome(_facts(), _null_missing(domain, ()))
+    dns.ask_ahead((domain, "A"), (domain, "AAAA"))
+    answers = [await dns.ask(domain, "A"), await dns.ask(domain, "AAAA")]
+    addresses = [str(address) for answer in answers for address in answer.rdatas]
+    facts = _facts(implicit=bool(addresses))
+    if subject.usage is Usage.SENDS:
+        return Outcome(facts)
+    if not addresses:
+        return Outcome(facts, MISSING.at(domain))
+    fix = Fix(
+        action="publish",
+        name=domain,
+        type="MX",
+        before=None,
+        after=f"10 {domain}.",
+        rollback=f"Remove {domain}. MX 10 {domain}.",
+        why="Senders assume this host now. If another host receives the mail, name that one.",
+    )
+    return Outcome(facts, IMPLICIT.at(domain, fix=fix, addresses=addresses))
+
+
+def _null_missing(domain: str, records: Sequence[Mx]) -> Finding:
+    before = "\n".join(map(str, records)) or None
+    fix = Fix(
+        action="replace" if records else "publish",
+        name=domain,
+        type="MX",
+        before=before,
+        after="0 .",
+        rollback=f"Restore {domain}. MX: {before}" if before else f"Remove {domain}. MX 0 .",
+        why="With a null MX, mail to the domain fails immediately, and senders do not try a host.",
+    )
+    return NULL_MISSING.at(domain, fix=fix, records=[str(record) for record in records])
+
+
+async def _target(record: Mx, dns: Answers) -> _Target:
+    """The record with the addresses of its host.
+
+    raises  Undetermined if there is no address and a lookup failed
+    """
+    if _is_ip(record.host):
+        return _Target(record)
+    answers = [await or_unseen(dns.ask(record.host, rdtype)) for rdtype in _FAMILIES]
+    definite = [answer for answer in answers if isinstance(answer, Answer)]
+    failed = [answer for answer in answers if isinstance(answer, Undetermined)]
+    addresses = tuple(str(address) for answer in definite for address in answer.rdatas)
+    if failed and not addresses:
+        raise failed[0]
+    alias = next((answer.aliases[-1] for answer in definite if answer.aliases), None)
+    return _Target(record, addresses, alias, bool(failed))
+
+
+def _about_set(subject: Subject, records: Sequence[Mx]) -> Iterator[Finding]:
+    domain = subject.domain
+    null = [str(record) for record in records if not record.host]
+    is_parked = subject.usage is Usage.PARKED
+    if null:
+        all_records = "\n".join(map(str, records))
+        fix = Fix(
+            action="replace" if is_parked else "remove",
+            name=domain,
+            type="MX",
+            before=all_records if is_parked else null[0],
+            after="0 ." if is_parked else None,
+            rollback=f"Restore {domain}. MX: {all_records}",
+            why="Some senders follow the null MX, others the other records. Keep only one kind.",
+        )
+        yield NULL_MIXED.at(domain, fix=fix, records=[str(record) for record in records])
+    elif is_parked:
+        yield _null_missing(domain, records)
+
+
+def _about_targets(domain: str, targets: Sequence[_Target]) -> Iterator[Finding]:
+    """Findings about each host, once even if several records name it."""
+    for target in {target.record.host: target for target in targets}.values():
+        host, before = target.record.host, str(target.record)
+        if _is_ip(host):
+            yield TO_IP.at(host, fix=_replacing(domain, before, None), record=before)
+        elif not target.addresses:
+            fix = _replacing(domain, before, None)
+            yield NO_ADDRESS.at(host, fix=fix, record=before, alias=target.alias)
+        elif target.alias:
+            after = str(Mx(target.record.preference, target.alias))
+            yield TO_ALIAS.at(host, fix=_replacing(domain, before, after), alias=target.alias)
+        inner = [address for address in target.addresses if _is_unreachable(address)]
+        if inner:
+            is_all = len(inner) == len(target.addresses)
+            severity = Severity.HIGH if is_all else Severity.MEDIUM
+            yield NOT_PUBLIC.at(host, severity=severity, addresses=inner)
+
+
+def _replacing(domain: str, before: str, after: str | None) -> Fix:
+    return Fix(
+        action="replace" if after else "remove",
+        name=domain,
+        type="MX",
+        before=before,
+        after=after,
+        rollback=f"Set {domain}. MX {before} again.",
+        why="An MX record must name a host that has addresses itself; "
+        "otherwise senders skip it, or wait in vain.",
+    )
+
+
+def _is_ip(host: str) -> bool:
+    if ":" not in host and not host[-1:].isdigit():
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _has_ipv6(target: _Target) -> bool:
+    return any(":" in address for address in target.addresses)
+
+
+@lru_cache(4096)
+def _is_unreachable(address: str) -> bool:
+    ip = ipaddress.ip_address(address)
+    return any(ip in network for network in _UNREACHABLE)

@@ -1,0 +1,164 @@
+"""Whether the addresses of the MX hosts have PTR names that resolve back to them."""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from app.checks.engine.types import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    check,
+    concluded,
+    unasked,
+)
+from app.ports.dns import Answers, Undetermined, or_unseen
+
+MISSING = Kind(
+    "rdns.missing",
+    Severity.LOW,
+    "Reverse DNS: mail server address has no PTR record, so receivers may distrust its mail",
+    "RFC 1912 §2.1",
+)
+MISMATCH = Kind(
+    "rdns.mismatch",
+    Severity.LOW,
+    "Reverse DNS: PTR name does not resolve back to the mail server's address",
+    "RFC 8601 §3",
+)
+
+MAX_HOSTS = 10  # in order of preference: a domain may list hundreds
+MAX_ADDRESSES = 20  # of all hosts together
+MAX_NAMES = 10  # of one address; receivers check no more (RFC 7208 §4.6.4)
+
+Status = Literal["confirmed", "mismatch", "none"]
+_BADNESS: list[Status] = ["confirmed", "mismatch", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reverse:
+    """One address of one host, and the names in its PTR records."""
+
+    host: str
+    address: str
+    status: Status
+    names: tuple[str, ...] = ()
+
+
+@check("rdns", finds=(MISSING, MISMATCH), logic_version=1)
+async def rdns(subject: Subject, dns: Answers) -> Outcome:
+    """Check that the addresses of the MX hosts have PTR names that resolve back to them.
+
+    facts   null_mx; hosts, each MX host with ``confirmed``, ``mismatch`` or ``none``, the worst of
+            its addresses; a host without address is left out; hosts_unasked, addresses_unasked
+            (how many beyond the first ten, and beyond their first twenty addresses, if any)
+    source  RFC 1912 §2.1; RFC 8601 §2.7.3, §3 (iprev)
+    """
+    records = await dns.mx(subject.domain)
+    hosts = list(dict.fromkeys(record.host for record in records if record.host))
+    if records and not hosts:
+        return Outcome({"null_mx": True, "hosts": {}})
+    hosts = hosts or [subject.domain]  # the implicit MX (RFC 5321 §5.1)
+    queried_hosts = hosts[:MAX_HOSTS]
+    dns.ask_ahead(*((host, rdtype) for host in queried_hosts for rdtype in ("A", "AAAA")))
+    parts = [await or_unseen(_addresses(host, dns)) for host in queried_hosts]
+    pairs = [
+        (host, address)
+        for host, part in zip(hosts, parts, strict=False)
+        if isinstance(part, tuple)
+        for address in part
+    ]
+    queried = pairs[:MAX_ADDRESSES]
+    dns.ask_ahead(*((_reverse_name(address), "PTR") for _, address in queried))
+    lookups = [await or_unseen(dns.hosts(_reverse_name(address), "PTR")) for _, address in queried]
+    for (_, address), names in zip(queried, lookups, strict=True):
+        if isinstance(names, tuple):
+            dns.ask_ahead(*((name, _rdtype(address)) for name in names[:MAX_NAMES]))
+    checked = [
+        await or_unseen(_reverse(*pair, names, dns)) if isinstance(names, tuple) else names
+        for pair, names in zip(queried, lookups, strict=True)
+    ]
+    seen = [result for result in checked if isinstance(result, _Reverse)]
+    unseen = [result for result in (*parts, *checked) if isinstance(result, Undetermined)]
+    left_out = unasked(
+        hosts_unasked=len(hosts) - MAX_HOSTS, addresses_unasked=len(pairs) - MAX_ADDRESSES
+    )
+    facts = {"null_mx": False, "hosts": _worst(seen), **left_out}
+    return concluded(facts, _findings(seen), unseen)
+
+
+async def _addresses(host: str, dns: Answers) -> tuple[str, ...]:
+    answers = [await dns.ask(host, "A"), await dns.ask(host, "AAAA")]
+    return tuple(dict.fromkeys(str(address) for answer in answers for address in answer.rdatas))
+
+
+def _reverse_name(address: str) -> str:
+    """The name of the PTR records of an address (RFC 1035 §3.5, RFC 3596 §2.5)."""
+    if ":" in address:
+        return ipaddress.ip_address(address).reverse_pointer
+    return f"{'.'.join(reversed(address.split('.')))}.in-addr.arpa"
+
+
+def _rdtype(address: str) -> str:
+    return "AAAA" if ":" in address else "A"
+
+
+async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Answers) -> _Reverse:
+    """The address with the names in its PTR records.
+
+    raises  Undetermined if no name resolves back to the address and a lookup failed
+    """
+    if not names:
+        return _Reverse(host, address, "none")
+    ip = ipaddress.ip_address(address)
+    failures = []
+    for name in names[:MAX_NAMES]:
+        answer = await or_unseen(dns.ask(name, _rdtype(address)))
+        if isinstance(answer, Undetermined):
+            failures.append(answer)
+        elif any(ipaddress.ip_address(str(rdata)) == ip for rdata in answer.rdatas):
+            return _Reverse(host, address, "confirmed", names)
+    if failures:
+        raise failures[0]
+    return _Reverse(host, address, "mismatch", names)
+
+
+def _worst(seen: Sequence[_Reverse]) -> dict[str, str]:
+    worst: dict[str, Status] = {}
+    for reverse in seen:
+        previous = worst.get(reverse.host, "confirmed")
+        worst[reverse.host] = max(previous, reverse.status, key=_BADNESS.index)
+    return dict(worst)
+
+
+def _findings(seen: Sequence[_Reverse]) -> list[Finding]:
+    """One finding for each address, even if several hosts share it."""
+    by_address = {reverse.address: reverse for reverse in reversed(seen)}
+    return [
+        _finding(reverse)
+        for reverse in reversed(by_address.values())
+        if reverse.status != "confirmed"
+    ]
+
+
+def _finding(reverse: _Reverse) -> Finding:
+    name = ipaddress.ip_address(reverse.address).reverse_pointer
+    before = "\n".join(f"{name}." for name in reverse.names) or None
+    fix = Fix(
+        action="replace" if before else "publish",
+        name=name,
+        type="PTR",
+        before=before,
+        after=f"{reverse.host}.",
+        rollback=f"Set {name}. PTR back to {before}"
+        if before
+        else f"Remove {name}. PTR {reverse.host}.",
+        why="Receivers refuse or distrust mail from an address without a confirmed name. "
+        "Ask the owner of the address block to publish it.",
+    )
+    kind = MISMATCH if before else MISSING
+    return kind.at(reverse.address, fix=fix, host=reverse.host, names=list(reverse.names))

@@ -1,0 +1,359 @@
+"""SPF: who may send as the domain, and whether receivers can evaluate it (RFC 7208)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from app.catalog import senders
+from app.checks.engine.types import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Usage,
+    check,
+    concluded,
+)
+from app.checks.spf import absent, drift, lint
+from app.checks.spf import tree as spf_tree
+from app.checks.spf.tree import Cost, Tree
+from app.ports.dns import Answers, Undetermined, or_unseen
+from app.protocols import public_suffix
+from app.protocols import spf as protocol
+from app.protocols.spf import macros
+
+NEAR_LIMIT = 8  # lookups; from here on, one more service may exceed the limit of ten
+
+SEVERAL = Kind(
+    "spf.multiple_records",
+    Severity.CRITICAL,
+    "SPF: more than one record, so every check fails (permerror)",
+    "RFC 7208 §4.5",
+)
+SYNTAX = Kind(
+    "spf.syntax_error",
+    Severity.CRITICAL,
+    "SPF: syntax error in the record, so every check fails (permerror)",
+    "RFC 7208 §4.6",
+)
+UNKNOWN = Kind(
+    "spf.unknown_mechanism",
+    Severity.CRITICAL,
+    "SPF: unknown mechanism in the record, so every check fails (permerror)",
+    "RFC 7208 §4.6.1",
+)
+REPEATED = Kind(
+    "spf.modifier_repeated", Severity.CRITICAL, "SPF has a duplicate redirect/exp", "RFC 7208 §6"
+)
+SENDER_ID = Kind(
+    "spf.sender_id_record",
+    Severity.INFO,
+    "SPF: obsolete Sender ID record (spf2.0), which receivers ignore",
+    "RFC 6686 §6",
+)
+TOO_MANY = Kind(
+    "spf.too_many_lookups",
+    Severity.CRITICAL,
+    "SPF needs more than 10 DNS lookups, so it fails",
+    "RFC 7208 §4.6.4",
+)
+NEAR = Kind(
+    "spf.near_lookup_limit",
+    Severity.LOW,
+    "SPF is close to the limit of 10 DNS lookups",
+    "RFC 7208 §4.6.4",
+)
+VOIDS = Kind(
+    "spf.too_many_void_lookups",
+    Severity.MEDIUM,
+    "SPF: more than two lookups return nothing, so checks may fail (permerror)",
+    "RFC 7208 §4.6.4",
+)
+MX_MANY = Kind(
+    "spf.mx_too_many_addresses",
+    Severity.MEDIUM,
+    "SPF: an mx term finds more than 10 hosts, so checks fail (permerror)",
+    "RFC 7208 §4.6.4",
+)
+NOT_FOUND = Kind(
+    "spf.include_not_found",
+    Severity.CRITICAL,
+    "SPF include points to a domain that does not exist, so checks fail (permerror)",
+    "RFC 7208 §5.2",
+)
+NO_RECORD = Kind(
+    "spf.include_missing_record",
+    Severity.CRITICAL,
+    "SPF include points to a domain without SPF, so checks fail (permerror)",
+    "RFC 7208 §5.2",
+)
+BAD_INCLUDE = Kind(
+    "spf.include_invalid",
+    Severity.CRITICAL,
+    "SPF include points to an invalid record, so checks fail (permerror)",
+    "RFC 7208 §5.2",
+)
+INCLUDE_LOOP = Kind(
+    "spf.include_loop",
+    Severity.CRITICAL,
+    "SPF: includes form a loop, so checks fail (permerror)",
+    "RFC 7208 §5.2",
+)
+REDIRECT_LOOP = Kind(
+    "spf.redirect_loop",
+    Severity.CRITICAL,
+    "SPF: redirects form a loop, so checks fail (permerror)",
+    "RFC 7208 §6.1",
+)
+TAKEOVER = Kind(
+    "spf.include_takeover_risk",
+    Severity.CRITICAL,
+    "SPF include points to an unregistered domain (takeover risk)",
+    "RFC 7208 §11.2",
+)
+EXP_PROBLEM = Kind(
+    "spf.exp_problem",
+    Severity.LOW,
+    "SPF: the explanation for rejected mail (exp) cannot be used",
+    "RFC 7208 §6.2",
+)
+NOT_LOCKED = Kind(
+    "spf.not_locked_down",
+    Severity.MEDIUM,
+    "SPF: domain sends no email, but its record still allows senders",
+    "RFC 7208 §10.1.2",
+)
+
+_OF_PROBLEM = {
+    "syntax_error": SYNTAX,
+    "unknown_mechanism": UNKNOWN,
+    "modifier_repeated": REPEATED,
+}
+
+
+@check(
+    "spf",
+    finds=(
+        *(*absent.KINDS, SEVERAL, SYNTAX, UNKNOWN, REPEATED, SENDER_ID, EXP_PROBLEM),
+        *(TOO_MANY, NEAR, VOIDS, MX_MANY, NOT_FOUND, NO_RECORD, BAD_INCLUDE),
+        *(INCLUDE_LOOP, REDIRECT_LOOP, TAKEOVER, NOT_LOCKED, *lint.KINDS),
+        drift.DRIFT,
+    ),
+    logic_version=2,
+)
+async def spf(subject: Subject, dns: Answers) -> Outcome:
+    """Check the whole tree of the record, as a receiver would evaluate it in the worst case.
+
+    facts  record_count, result (valid | permerror | none), lookups, void_lookups, all; record,
+           includes (nested), providers, ip4_addresses, complete, vendors (``spf_drift.facts``)
+    """
+    tree = await spf_tree.walk(dns, subject.domain)
+    root = tree.root
+    if root.status != "valid":
+        return await _without_record(subject, tree, dns)
+    findings = list(_loops(tree))
+    costs = {} if findings else spf_tree.costs(tree)  # a loop costs without end
+    cost = costs.get(root.name)
+    includes = spf_tree.outline(tree, costs)
+    if cost is not None:
+        findings += _limits(tree, cost, includes)
+    findings += await _broken_links(tree, dns)
+    result = "permerror" if any(_is_permerror(finding) for finding in findings) else "valid"
+    in_force = spf_tree.in_force(tree)
+    ip4_count = spf_tree.ip4_count(tree)
+    findings += lint.findings(tree, in_force, ip4_count)
+    findings += [*_usage(subject, root.texts[0], tree), *_sender_id(root.name, root.others)]
+    vendors = drift.facts(subject, tree)
+    findings += drift.findings(subject, tree, vendors)
+    unseen = await _note_explanation(in_force, dns, findings)
+    facts = {
+        "record_count": 1,
+        "result": result,
+        "lookups": cost.lookups if cost else None,
+        "void_lookups": cost.voids if cost else None,
+        "all": _end(in_force),
+        "record": root.texts[0],
+        "includes": includes,
+        "providers": _providers(tree),
+        "ip4_addresses": ip4_count,
+        "complete": tree.is_complete,
+        "vendors": vendors,
+    }
+    return concluded(facts, findings, unseen)
+
+
+async def _without_record(subject: Subject, tree: Tree, dns: Answers) -> Outcome:
+    """The outcome if there is no record, more than one, or an unreadable one."""
+    root = tree.root
+    findings = list(_sender_id(root.name, root.others))
+    if len(root.texts) > 1:
+        findings.append(SEVERAL.at(root.name, records=list(root.texts), fix=_merged(root)))
+    elif root.texts:
+        findings += [
+            _OF_PROBLEM[problem.kind].at(
+                f"{root.name} {problem.term}", record=root.texts[0], reason=problem.reason
+            )
+            for problem in root.problems
+        ]
+    else:
+        findings += await absent.findings(subject, root.others, dns)
+    facts = {
+        "record_count": len(root.texts),
+        "result": "permerror" if root.texts else "none",
+        "lookups": None,
+        "void_lookups": None,
+        "all": None,
+        "record": root.texts[0] if len(root.texts) == 1 else None,
+    }
+    return Outcome(facts, *findings)
+
+
+def _end(in_force: spf_tree.Source | None) -> str | None:
+    end = in_force.record.all if in_force and in_force.record else None
+    return f"{end.qualifier}all" if end else None
+
+
+async def _note_explanation(
+    in_force: spf_tree.Source | None, dns: Answers, findings: list[Finding]
+) -> list[Undetermined]:
+    """Add the findings about the explanation, or return why it could not be queried."""
+    problems = await or_unseen(_explanation(in_force, dns))
+    if isinstance(problems, Undetermined):
+        return [problems]
+    findings += problems
+    return []
+
+
+async def _explanation(in_force: spf_tree.Source | None, dns: Answers) -> list[Finding]:
+    """Findings about the text that receivers show when they reject mail (§6.2)."""
+    exp = in_force.record.modifier("exp") if in_force and in_force.record else None
+    name = exp.target.name_at(in_force.name) if in_force and exp and exp.target else None
+    if exp is None or name is None or not macros.is_askable(name):
+        return []
+    texts = await dns.txt(name)
+    if len(texts) != 1:
+        reason = "there is more than one text" if texts else "there is no text"
+        return [EXP_PROBLEM.at(name, term=exp.text, reason=reason)]
+    try:
+        macros.parse_explanation(texts[0])
+    except macros.BadMacro as error:
+        return [EXP_PROBLEM.at(name, term=exp.text, reason=str(error), text=texts[0])]
+    return []
+
+
+def _merged(root: spf_tree.Source) -> Fix:
+    words = dict.fromkeys(word for text in root.texts for word in protocol.words(text))
+    ends = [word for word in words if word.lower().lstrip("+-~?") == "all"]
+    terms = [word for word in words if word not in ends]
+    softest = next((end for end in ("~all", "?all", "-all") if end in ends), "~all")
+    return Fix(
+        "replace",
+        root.name,
+        "TXT",
+        "\n".join(root.texts),
+        " ".join((protocol.VERSION, *terms, softest)),
+        "Publish the previous records again.",
+        "Every check fails if there is more than one record. Merge all terms into one record.",
+    )
+
+
+def _loops(tree: Tree) -> Iterator[Finding]:
+    for loop in spf_tree.loops(tree):
+        kind = REDIRECT_LOOP if all(link.is_redirect for link in loop) else INCLUDE_LOOP
+        yield kind.at(loop[0].owner, path=[link.owner for link in loop] + [loop[-1].target])
+
+
+def _limits(tree: Tree, cost: Cost, includes: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+    name = tree.root.name
+    if cost.lookups > protocol.MAX_LOOKUPS:
+        yield TOO_MANY.at(
+            name,
+            lookups=cost.lookups,
+            limit=protocol.MAX_LOOKUPS,
+            complete=tree.is_complete,
+            dearest=_dearest(includes),
+        )
+    elif cost.lookups >= NEAR_LIMIT:
+        yield NEAR.at(name, lookups=cost.lookups, limit=protocol.MAX_LOOKUPS)
+    if cost.voids > protocol.MAX_VOID_LOOKUPS:
+        empty = [f"{kind} {target}" for (kind, target), count in tree.found.items() if not count]
+        yield VOIDS.at(name, void_lookups=cost.voids, empty=empty)
+    for (mechanism, target), count in tree.found.items():
+        if mechanism == "mx" and count > protocol.MAX_NAMES:
+            yield MX_MANY.at(target, hosts=count)
+
+
+def _dearest(includes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lookups of each include or redirect of the record itself, most expensive first."""
+    costs = [{"domain": entry["domain"], "lookups": entry["lookups"]} for entry in includes]
+    return sorted(costs, key=lambda entry: -(entry["lookups"] or 0))
+
+
+async def _broken_links(tree: Tree, dns: Answers) -> list[Finding]:
+    kinds = {"none": NO_RECORD, "several": BAD_INCLUDE, "syntax_error": BAD_INCLUDE}
+    kinds["not_found"] = NOT_FOUND
+    broken = {
+        link.target: (link, kinds[status])
+        for name in tree.sources
+        for link in tree.links(name)
+        if (status := tree.status(link.target)) in kinds
+    }
+    not_found = [target for target, (_, kind) in broken.items() if kind is NOT_FOUND]
+    unregistered = {target for target in not_found if await _is_unregistered(dns, target)}
+    findings = []
+    for target, (link, kind) in broken.items():
+        source = tree.sources[target]
+        evidence: dict[str, Any] = {
+            "term": link.text,
+            "in": link.owner,
+            "records": list(source.texts),
+        }
+        fix = _without_term(tree, link) if kind in (NOT_FOUND, NO_RECORD) else None
+        findings.append(kind.at(target, fix=fix, **evidence))
+        if target in unregistered:
+            registrable = public_suffix.registrable(target)
+            findings.append(TAKEOVER.at(target, fix=fix, domain=registrable, **evidence))
+    return findings
+
+
+async def _is_unregistered(dns: Answers, target: str) -> bool:
+    """Whether the registrable domain does not exist, so that its next owner could send mail."""
+    registrable = public_suffix.registrable(target)
+    return registrable is not None and not (await dns.ask(registrable, "SOA")).exists
+
+
+def _without_term(tree: Tree, link: spf_tree.Link) -> Fix | None:
+    """The fix that removes the term; None if the term is in a record of another domain."""
+    if link.owner != tree.root.name:
+        return None
+    text = tree.root.texts[0]
+    terms = [word for word in protocol.words(text) if word != link.text]
+    why = "Checks fail (permerror) as long as the record contains this term. Remove it."
+    return lint.rewrite(link.owner, text, terms, why)
+
+
+def _is_permerror(finding: Finding) -> bool:
+    return finding.kind in (
+        *(TOO_MANY, VOIDS, MX_MANY, NOT_FOUND, NO_RECORD, BAD_INCLUDE),
+        *(INCLUDE_LOOP, REDIRECT_LOOP),
+    )
+
+
+def _usage(subject: Subject, text: str, tree: Tree) -> Iterator[Finding]:
+    record = tree.root.record
+    is_lock = record is not None and all(term.qualifier == "-" for term in record.effective)
+    if subject.usage in (Usage.PARKED, Usage.RECEIVES) and not (is_lock and record and record.all):
+        why = "The domain sends no mail. With this record, no server may send as it."
+        fix = lint.rewrite(subject.domain, text, ["-all"], why)
+        yield NOT_LOCKED.at(subject.domain, record=text, usage=subject.usage.value, fix=fix)
+
+
+def _sender_id(name: str, others: Sequence[str]) -> Iterator[Finding]:
+    if records := [text for text in others if text.lower().startswith("spf2.0/")]:
+        yield SENDER_ID.at(name, records=records)
+
+
+def _providers(tree: Tree) -> list[str]:
+    """The well-known services in the record and its includes, each once."""
+    return list(dict.fromkeys(sender.name for name in tree.sources if (sender := senders.of(name))))

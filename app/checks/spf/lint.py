@@ -1,0 +1,241 @@
+"""Findings about the text of an SPF record: its end, the order of its terms, its networks."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.checks.engine.types import Finding, Fix, Kind, Severity
+from app.checks.spf.tree import Source, Tree, networks, passing
+from app.protocols import names, spf
+from app.protocols.spf import Qualifier, Record
+
+MAX_RECORD = 450  # characters, so that the answer stays below 512 octets (RFC 7208 §3.4)
+BROAD_IP4, BROAD_IP6 = 16, 32  # shorter prefixes are too wide for one sender
+BROAD_TOTAL = 1 << 20  # IPv4 addresses, each counted once
+
+Prefix = tuple[int, int, int]  # version, length, and the bits of that length
+
+ALL_PASS = Kind(
+    "spf.all_pass",
+    Severity.CRITICAL,
+    "SPF ends in +all: anyone may send as this domain",
+    "RFC 7208 §5.1",
+)
+ALL_NEUTRAL = Kind(
+    "spf.all_neutral",
+    Severity.MEDIUM,
+    "SPF ends in ?all: receivers learn nothing about other senders",
+    "RFC 7208 §8.2",
+)
+ALL_MISSING = Kind(
+    "spf.all_missing",
+    Severity.MEDIUM,
+    'SPF has no "all" term, so other senders are treated as neutral',
+    "RFC 7208 §4.7",
+)
+ALL_SOFTFAIL = Kind(
+    "spf.all_softfail",
+    Severity.INFO,
+    "SPF ends in ~all: other senders are marked, not rejected",
+    "RFC 7208 §8.5",
+)
+AFTER_ALL = Kind(
+    "spf.terms_after_all", Severity.MEDIUM, 'SPF terms after "all" are ignored', "RFC 7208 §5.1"
+)
+REDIRECT_WITH_ALL = Kind(
+    "spf.redirect_with_all",
+    Severity.MEDIUM,
+    'SPF redirect is ignored because the record has "all"',
+    "RFC 7208 §6.1",
+)
+MODIFIERS_FIRST = Kind(
+    "spf.modifiers_before_mechanisms",
+    Severity.INFO,
+    "SPF modifiers belong at the end of the record",
+    "RFC 7208 §6",
+)
+PTR_USED = Kind(
+    "spf.ptr_used", Severity.LOW, "SPF uses ptr, which is slow and unreliable", "RFC 7208 §5.5"
+)
+EXISTS_MACRO = Kind(
+    "spf.exists_macro",
+    Severity.INFO,
+    "SPF uses a macro, so the allowed senders depend on each message",
+    "RFC 7208 §7",
+)
+BROAD_IP = Kind(
+    "spf.overly_broad_ip",
+    Severity.MEDIUM,
+    "SPF allows a very large number of addresses to send",
+    "RFC 7208 §5.6",
+)
+OPEN_NETWORK = Kind(
+    "spf.open_network",
+    Severity.CRITICAL,
+    "SPF allows half of all addresses or more, so almost anyone may send as this domain",
+    "RFC 7208 §5.6",
+)
+REDUNDANT_IP = Kind(
+    "spf.redundant_ip", Severity.LOW, "SPF lists the same address more than once", "RFC 7208 §5.6"
+)
+DUPLICATE_INCLUDE = Kind(
+    "spf.duplicate_include",
+    Severity.LOW,
+    "SPF lists the same include twice, which wastes DNS lookups",
+    "RFC 7208 §4.6.4",
+)
+TOO_LONG = Kind(
+    "spf.record_too_long", Severity.LOW, "SPF record is longer than recommended", "RFC 7208 §3.4"
+)
+
+KINDS = (
+    *(ALL_PASS, ALL_NEUTRAL, ALL_MISSING, ALL_SOFTFAIL, AFTER_ALL, REDIRECT_WITH_ALL),
+    *(MODIFIERS_FIRST, PTR_USED, EXISTS_MACRO, BROAD_IP, OPEN_NETWORK, REDUNDANT_IP),
+    *(DUPLICATE_INCLUDE, TOO_LONG),
+)
+
+
+def findings(tree: Tree, in_force: Source | None, ip4_count: int) -> Iterator[Finding]:
+    """All findings about the texts of the root record and of the record in force.
+
+    in_force   the record whose end decides, after redirects
+    ip4_count  the number of IPv4 addresses that may send
+    """
+    root, text = tree.root, tree.root.texts[0]
+    if root.record is not None:
+        yield from _of_order(root.name, text, root.record)
+        yield from _of_terms(root, root.record)
+    yield from _of_width(tree, ip4_count)
+    if in_force is not None and in_force.record is not None:
+        is_own = in_force.name == root.name or names.is_below(in_force.name, root.name)
+        yield from _of_end(in_force.name, in_force.texts[0], in_force.record, is_own=is_own)
+    if len(text) > MAX_RECORD:
+        yield TOO_LONG.at(root.name, length=len(text), advised=MAX_RECORD)
+
+
+def rewrite(name: str, before: str, terms: Iterable[str], why: str) -> Fix:
+    """The fix that replaces ``before`` with a record of these terms."""
+    after = " ".join((spf.VERSION, *terms))
+    return Fix(
+        "replace", name, "TXT", before, after, f"Publish the previous record again: {before}", why
+    )
+
+
+def _of_end(name: str, text: str, record: Record, *, is_own: bool) -> Iterator[Finding]:
+    """Findings about what happens to mail that no other term matches.
+
+    is_own  False for a record of another domain (by redirect), which gets no fix
+    """
+    words = spf.words(text)
+
+    def fix(terms: Sequence[str], why: str) -> Fix | None:
+        return rewrite(name, text, terms, why) if is_own else None
+
+    end = record.all
+    if end is None:
+        if record.redirect is None:
+            why = "Without it, mail from other addresses is treated as if there were no SPF record."
+            yield ALL_MISSING.at(name, record=text, fix=fix([*words, "~all"], why))
+        return
+    softer = ["~all" if word == end.text else word for word in words]
+    match end.qualifier:
+        case Qualifier.PASS:
+            why = "With +all, every address in the world passes SPF for this domain."
+            yield ALL_PASS.at(name, record=text, fix=fix(softer, why))
+        case Qualifier.NEUTRAL:
+            why = "With ?all, receivers learn nothing about mail from other addresses."
+            yield ALL_NEUTRAL.at(name, record=text, fix=fix(softer, why))
+        case Qualifier.SOFTFAIL:
+            yield ALL_SOFTFAIL.at(name)
+
+
+def _of_order(name: str, text: str, record: Record) -> Iterator[Finding]:
+    words = spf.words(text)
+    late = record.directives[len(record.effective) :]
+    if dead := [term.text for term in late]:
+        moved = [term.text for term in late if term.mechanism != "all"]
+        why = "Receivers stop at all. The senders after it were probably meant to be allowed."
+        after = rewrite(name, text, [*moved, *_without(words, dead)], why)
+        yield AFTER_ALL.at(name, terms=dead, fix=after)
+    redirect = record.modifier("redirect")
+    if redirect and record.all:
+        terms = [word for word in words if word != redirect.text]
+        why = "A redirect is ignored in a record with all. Remove it if all is what you need."
+        yield REDIRECT_WITH_ALL.at(name, term=redirect.text, fix=rewrite(name, text, terms, why))
+    elif redirect and record.terms and record.terms[-1] in record.directives:
+        yield MODIFIERS_FIRST.at(name, term=redirect.text)
+
+
+def _of_terms(root: Source, record: Record) -> Iterator[Finding]:
+    name, text = root.name, root.texts[0]
+    words = spf.words(text)
+    if ptrs := [term.text for term in record.effective if term.mechanism == "ptr"]:
+        removed = set(ptrs)
+        remaining = [word for word in words if word not in removed]
+        why = "Many receivers skip ptr. List the addresses with ip4, ip6, a or mx instead."
+        yield PTR_USED.at(name, terms=ptrs, fix=rewrite(name, text, remaining, why))
+    if macros := [term.text for term in record.effective if term.target and term.target.letters]:
+        yield EXISTS_MACRO.at(name, terms=macros)
+    includes = [word.lower() for word in words if word.lower().lstrip("+").startswith("include:")]
+    if repeated := sorted(word for word, count in Counter(includes).items() if count > 1):
+        first: dict[str, str] = {}
+        for word in words:
+            first.setdefault(word.lower(), word)
+        fix = rewrite(name, text, first.values(), "A repeated include costs lookups again.")
+        yield DUPLICATE_INCLUDE.at(name, terms=repeated, fix=fix)
+    if redundant := _covered(networks(root)):
+        remaining = _without(words, redundant)
+        why = "Another term of the record allows the same addresses, so this one can be removed."
+        yield REDUNDANT_IP.at(name, terms=redundant, fix=rewrite(name, text, remaining, why))
+
+
+def _without(words: Sequence[str], removed: Iterable[str]) -> list[str]:
+    """The words without the removed ones; of a repeated word the last occurrence goes first."""
+    to_remove = Counter(removed)
+    remaining = []
+    for word in reversed(words):
+        if to_remove[word]:
+            to_remove[word] -= 1
+        else:
+            remaining.append(word)
+    return remaining[::-1]
+
+
+def _covered(terms: Sequence[tuple[spf.Directive, spf.Network]]) -> list[str]:
+    """The terms whose network lies within that of another; of two equal ones the later.
+
+    Each network is searched by the prefix lengths that occur, not compared with every other one: a
+    record may have thousands of them.
+    """
+    prefixes = {_prefix(network, network.prefixlen) for _, network in terms}
+    lengths = {(version, length) for version, length, _ in prefixes}
+    covered, earlier = [], set[Prefix]()
+    for term, network in terms:
+        own = _prefix(network, network.prefixlen)
+        wider = (
+            _prefix(network, length)
+            for version, length in lengths
+            if version == network.version and length < network.prefixlen
+        )
+        if own in earlier or any(prefix in prefixes for prefix in wider):
+            covered.append(term.text)
+        earlier.add(own)
+    return covered
+
+
+def _prefix(network: spf.Network, length: int) -> Prefix:
+    shift = network.max_prefixlen - length
+    return network.version, length, int(network.network_address) >> shift
+
+
+def _of_width(tree: Tree, ip4_count: int) -> Iterator[Finding]:
+    """Findings about networks anywhere in the tree that are too wide for a sender."""
+    for source in passing(tree):
+        for term, network in networks(source):
+            if network.prefixlen <= 1:
+                yield OPEN_NETWORK.at(f"{source.name} {term.text}", addresses=str(network))
+            elif network.prefixlen < (BROAD_IP4 if network.version == 4 else BROAD_IP6):
+                yield BROAD_IP.at(
+                    f"{source.name} {term.text}", addresses=str(network.num_addresses)
+                )
+    if ip4_count > BROAD_TOTAL:
+        yield BROAD_IP.at(tree.root.name, addresses=str(ip4_count))

@@ -1,0 +1,173 @@
+"""Whether senders can verify the certificates of the MX hosts with TLSA records (DANE).
+
+The check does not see the certificates: comparing them with the records takes an SMTP session.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.checks.engine.types import (
+    Finding,
+    Fix,
+    Kind,
+    Outcome,
+    Severity,
+    Subject,
+    Verdict,
+    check,
+    concluded,
+    unasked,
+)
+from app.checks.transport.tlsa import MAX_HOSTS, PKIX, Host, fault, look
+from app.ports.dns import Answer, Answers, Mx, Undetermined
+
+MISSING = Kind(
+    "dane.missing",
+    Severity.LOW,
+    "DANE is not set up (no TLSA records)",
+    "RFC 7672 §2.2",
+    verdict=Verdict.INFO,
+)
+NOT_APPLICABLE = Kind(
+    "dane.not_applicable",
+    Severity.INFO,
+    "DANE does not apply: there is no MX host",
+    "RFC 7672 §2.2",
+    verdict=Verdict.INFO,
+)
+PARTIAL = Kind(
+    "dane.partial",
+    Severity.LOW,
+    "DANE: only some mail servers have TLSA records, so the others are not protected",
+    "RFC 7672 §2.2",
+)
+INVALID = Kind(
+    "dane.invalid",
+    Severity.CRITICAL,
+    "DANE: TLSA records are invalid, so senders cannot use them",
+    "RFC 6698 §2.1",
+)
+BOGUS = Kind(
+    "dane.bogus",
+    Severity.CRITICAL,
+    "DANE: TLSA answer fails DNSSEC validation, so senders defer mail",
+    "RFC 7672 §2.1.2",
+)
+NO_DNSSEC = Kind(
+    "dane.no_dnssec",
+    Severity.MEDIUM,
+    "DANE: TLSA records are not protected by DNSSEC, so senders ignore them",
+    "RFC 7672 §2.2",
+)
+MX_INSECURE = Kind(
+    "dane.mx_insecure",
+    Severity.LOW,
+    "DANE: MX records are not signed with DNSSEC, so mail can be redirected",
+    "RFC 7672 §2.2.1",
+)
+NO_ROLLOVER = Kind(
+    "dane.no_rollover",
+    Severity.LOW,
+    "DANE: only one TLSA record, so a new certificate breaks delivery",
+    "RFC 7671 §8.1",
+)
+UNSUITABLE = Kind(
+    "dane.usage_unsuitable",
+    Severity.MEDIUM,
+    "DANE: TLSA records have usage 0 or 1, which senders do not use",
+    "RFC 7672 §3.1.3",
+)
+
+
+@check(
+    "dane",
+    finds=(
+        *(MISSING, NOT_APPLICABLE, PARTIAL, INVALID, BOGUS),
+        *(NO_DNSSEC, MX_INSECURE, NO_ROLLOVER, UNSUITABLE),
+    ),
+    logic_version=1,
+)
+async def dane(subject: Subject, dns: Answers) -> Outcome:
+    """Check that the MX hosts have TLSA records that senders can use, protected by DNSSEC.
+
+    facts   tlsa_hosts (MX hosts with TLSA records, by preference), dnssec (their records and the
+            MX set are validated), null_mx, hosts_unasked (beyond ten, if any)
+    source  RFC 7672 §2.2, §3.1; RFC 6698 §2.1
+    """
+    answer = await dns.ask(subject.domain, "MX")
+    records = sorted(
+        (mx for mx in answer.rdatas if isinstance(mx, Mx)), key=lambda mx: (mx.preference, mx.host)
+    )
+    names = list(dict.fromkeys(mx.host for mx in records if mx.host))
+    facts: dict[str, Any] = {
+        "tlsa_hosts": [],
+        "dnssec": answer.authenticated,
+        "null_mx": bool(records) and not names,
+        **unasked(hosts_unasked=len(names) - MAX_HOSTS),
+    }
+    if not names:
+        return Outcome(facts, NOT_APPLICABLE.at(subject.domain))
+    results = await look(names[:MAX_HOSTS], dns)
+    hosts = [host for host in results if isinstance(host, Host)]
+    unseen = [host for host in results if isinstance(host, Undetermined)]
+    hosts_with_records = [host for host in hosts if host.records]
+    facts["tlsa_hosts"] = [host.host for host in hosts_with_records]
+    facts["dnssec"] = answer.authenticated and all(host.secure for host in hosts_with_records)
+    findings = [finding for host in hosts for finding in _about(host)]
+    if (
+        not unseen or hosts_with_records
+    ):  # else hosts that could not be queried would count as missing
+        findings += _coverage(subject.domain, hosts, answer)
+    return concluded(facts, findings, unseen)
+
+
+def _coverage(domain: str, hosts: Sequence[Host], mx: Answer) -> Iterator[Finding]:
+    """Findings about all hosts together."""
+    bare = [host for host in hosts if not host.records and not host.failure]
+    if len(bare) == len(hosts):
+        yield MISSING.at(domain, hosts=[host.host for host in bare], dnssec=mx.authenticated)
+        return
+    for host in bare:
+        yield PARTIAL.at(host.host, owner=host.owner)
+    if not mx.authenticated and any(host.secure for host in hosts if host.records):
+        yield MX_INSECURE.at(domain)
+
+
+def _about(host: Host) -> Iterator[Finding]:
+    """Findings about one host; none if it has no records."""
+    if host.failure:
+        yield BOGUS.at(host.owner, host=host.host, reason=host.failure.reason)
+        return
+    if host.records and not host.secure:
+        yield NO_DNSSEC.at(host.owner, host=host.host, records=list(map(str, host.records)))
+    faults = {str(tlsa): reason for tlsa in host.records if (reason := fault(tlsa))}
+    if faults:
+        severity = Severity.MEDIUM if host.usable else Severity.CRITICAL
+        fix = _fix(
+            host.owner,
+            list(faults),
+            [],
+            "Senders cannot use the record. Remove it, or generate it again from the certificate.",
+        )
+        yield INVALID.at(host.owner, fix=fix, severity=severity, host=host.host, faults=faults)
+    pkix = [tlsa for tlsa in host.records if tlsa.usage in PKIX]
+    if pkix:
+        after = [str(replace(tlsa, usage=PKIX[tlsa.usage])) for tlsa in pkix]
+        why = "SMTP senders do not consult public CAs. Publish the same data as DANE-TA or DANE-EE."
+        fix = _fix(host.owner, list(map(str, pkix)), after, why)
+        yield UNSUITABLE.at(host.owner, fix=fix, host=host.host)
+    if len(host.usable) == 1:
+        yield NO_ROLLOVER.at(host.owner, host=host.host, record=str(host.usable[0]))
+
+
+def _fix(owner: str, before: Sequence[str], after: Sequence[str], why: str) -> Fix:
+    return Fix(
+        action="replace" if after else "remove",
+        name=owner,
+        type="TLSA",
+        before="\n".join(before),
+        after="\n".join(after) or None,
+        rollback=f"Restore {owner}. TLSA: {'; '.join(before)}",
+        why=why,
+    )

@@ -1,0 +1,318 @@
+"""``Network``: the door behind which there are real name servers and web servers.
+
+Scans that run together share what is under way and what was heard, each within its own budget.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import uvloop
+
+from app.network.dns import wire
+from app.network.dns.name_servers import NameServers
+from app.network.dns.transport import Said, Transport, Unanswered
+from app.network.http.egress import Egress
+from app.network.smtp.starttls import Prober
+from app.ports.dns import (
+    Answer,
+    Answers,
+    Door,
+    Handshake,
+    OpenAnswers,
+    Page,
+    Request,
+    ServerAnswer,
+    T,
+    Undetermined,
+)
+from app.settings import Settings
+
+MAX_ALIASES = 8
+MIN_TTL, MAX_TTL = 1, 3600  # seconds that an answer is kept, whatever it says
+FAILURE_TTL = 5  # RFC 9520 §3.2
+MAX_KEPT = 20_000
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+_HEARD_LATER = suppress(wire.Malformed, Undetermined)  # by whoever asks
+
+Key = tuple[str, str, bool]  # name, type, checking disabled
+
+
+class Heard(NamedTuple):
+    """What one question brought; if ``is_open``, its last alias is still to be asked about."""
+
+    answer: Answer
+    is_open: bool = False
+
+
+Waiter = asyncio.Future[Heard | str]
+
+
+class Network(Door):
+    """The network of this process, as the settings say."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+        with (
+            _rare_collections(),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            return runner.run(self._opened(main))
+
+    async def _opened(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+        settings = self._settings
+        resolvers = settings.dns_nameservers or system_nameservers(RESOLV_CONF)
+        shared = Shared(Transport(resolvers, settings.dns_query_seconds))
+        egress = Egress(settings.egress_allow_cidrs, settings.egress_proxy)
+        hello = urlsplit(settings.base_url).hostname or "localhost"
+        prober = Prober(hello, settings.egress_allow_cidrs)
+        budget = settings.scan_query_budget
+        servers = NameServers(settings.egress_allow_cidrs) if settings.ask_name_servers else None
+        try:
+            return await main(lambda: LiveAnswers(shared, egress, prober, budget, servers))
+        finally:
+            egress.close()
+            shared.close()
+            if servers:
+                servers.close()
+
+
+class Shared:
+    """What the scans of one event loop have in common: answers kept, and questions under way."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
+        self._kept: dict[Key, tuple[float, Heard | str]] = {}
+        self._flights: dict[Key, list[Waiter]] = {}
+
+    def kept(self, key: Key) -> Heard | str | None:
+        """What was heard and still holds: an answer, or the reason why there is none."""
+        if (entry := self._kept.get(key)) is None:
+            return None
+        if entry[0] <= self._clock():
+            del self._kept[key]
+            return None
+        return entry[1]
+
+    def is_under_way(self, key: Key) -> bool:
+        """The same question is out already."""
+        return key in self._flights
+
+    def launch(self, key: Key, query: wire.Query) -> None:
+        """Ask on behalf of all, so that no asker who gives up takes the answer from others."""
+        self._flights[key] = []
+        self._transport.ask(query, partial(self._land, key))
+
+    def heard(self, key: Key) -> Waiter:
+        """What will be heard of a question that is under way."""
+        waiter: Waiter = self._loop.create_future()
+        self._flights[key].append(waiter)
+        return waiter
+
+    def close(self) -> None:
+        """Stop listening; what is under way ends with a failure."""
+        self._transport.close()
+
+    def _land(self, key: Key, said: Said) -> None:
+        outcome: Heard | str = "garbage"
+        seconds = FAILURE_TTL
+        try:
+            if isinstance(said, str):
+                outcome = said
+            else:
+                outcome = read_answer(key[0], key[1], said[0], authenticated=said[1])
+                seconds = seconds_kept(outcome.answer)
+        except Unanswered as failure:
+            outcome = failure.reason
+        finally:
+            self._keep(key, outcome, seconds)
+            for waiter in self._flights.pop(key):
+                if not waiter.done():
+                    waiter.set_result(outcome)
+
+    def _keep(self, key: Key, outcome: Heard | str, seconds: int) -> None:
+        if len(self._kept) >= MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = (self._clock() + seconds, outcome)
+
+
+class LiveAnswers(Answers):
+    """The answers of real servers for one scan.
+
+    budget   questions that may go out on the network; what others asked before comes free
+    servers  None: name servers are not asked themselves
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        egress: Egress,
+        prober: Prober,
+        budget: int,
+        servers: NameServers | None = None,
+    ) -> None:
+        self._shared, self._egress, self._prober = shared, egress, prober
+        self._budget, self._servers = budget, servers
+
+    def ask_ahead(self, *questions: tuple[str, str]) -> None:
+        for name, rdtype in questions:
+            key = (name.lower().removesuffix("."), rdtype, False)
+            if not self._shared.is_under_way(key) and self._shared.kept(key) is None:
+                with _HEARD_LATER:
+                    self._launch(key)
+
+    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        key = (name.lower().removesuffix("."), rdtype, checking_disabled)
+        heard = await self._hear(key)
+        return await self._followed(key, heard.answer) if heard.is_open else heard.answer
+
+    async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+        if self._servers is None:
+            return await super().ask_server(server, name, rdtype)
+        address = await self._servers.address(self, server)
+        query = wire.query_for(name, wire.type_number(rdtype), recursive=False)
+        if not self._servers.is_known(address, query):
+            self._spend(name, rdtype)
+        return await self._servers.ask(server, address, query, rdtype)
+
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
+        return await self._egress.fetch(self, host, path, request)
+
+    async def shake_hands(self, host: str) -> Handshake:
+        return await self._prober.probe(self, host)
+
+    async def _hear(self, key: Key) -> Heard:
+        outcome = self._shared.kept(key)
+        if outcome is None:
+            if not self._shared.is_under_way(key):
+                try:
+                    self._launch(key)
+                except wire.Malformed:
+                    return Heard(Answer(key[0], key[1], "NXDOMAIN"))  # no such name can exist
+            outcome = await self._shared.heard(key)
+        if isinstance(outcome, str):
+            raise Undetermined(key[0], key[1], outcome)
+        return outcome
+
+    def _launch(self, key: Key) -> None:
+        name, rdtype, checking_disabled = key
+        number = wire.type_number(rdtype)
+        query = wire.query_for(name, number, checking_disabled=checking_disabled)
+        self._spend(name, rdtype)
+        self._shared.launch(key, query)
+
+    def _spend(self, name: str, rdtype: str) -> None:
+        if self.query_count >= self._budget:
+            raise Undetermined(name, rdtype, "budget")
+        self.query_count += 1
+
+    async def _followed(self, key: Key, start: Answer) -> Answer:
+        """The answer at the end of a chain that the server did not follow to its end."""
+        answer, is_open = start, True
+        while is_open:
+            heard = await self._hear((answer.aliases[-1], *key[1:]))
+            is_open, more = heard.is_open, heard.answer
+            answer = more._replace(
+                name=start.name,
+                aliases=answer.aliases + more.aliases,
+                ttl=min(answer.ttl, more.ttl),
+                authenticated=answer.authenticated and more.authenticated,
+            )
+            if not _is_chain(start.name, answer.aliases):
+                raise Undetermined(key[0], key[1], "garbage")
+        return answer
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for cyclic garbage less often: what scans make is alive until they end.
+
+    That is a fifth of their CPU time, spent on walking tasks and answers (``bench/scan.py``).
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def read_answer(
+    name: str, rdtype: str, message: wire.Message, *, authenticated: bool = False
+) -> Heard:
+    """What a response with NOERROR or NXDOMAIN says about the name.
+
+    raises  Unanswered if it is a referral, or its aliases lead nowhere
+    source  RFC 1034 §3.6.2, RFC 2308 §2, RFC 6604 §3 (the RCODE is that of the last alias)
+    """
+    question, number = message.question
+    if message.referral:
+        raise Unanswered("garbage")
+    exists = message.rcode == wire.NOERROR
+    if not message.answers:
+        rcode: Literal["NOERROR", "NXDOMAIN"] = "NOERROR" if exists else "NXDOMAIN"
+        return Heard(Answer(name, rdtype, rcode, (), (), message.negative_ttl or 0, authenticated))
+    owner, aliases, ttls = question, [], []
+    if number != wire.CNAME and wire.CNAME in [record[1] for record in message.answers]:
+        chain = _chain(question, message.answers)
+        aliases, ttls = [str(alias.rdata) for alias in chain], [alias.ttl for alias in chain]
+        owner = aliases[-1] if aliases else question
+    found = [r for r in message.answers if r.owner == owner and r.rdtype == number]
+    ttls += [r.ttl for r in found] or [message.negative_ttl or 0]
+    exists = exists or bool(found)
+    answer = Answer(
+        name,
+        rdtype,
+        "NOERROR" if exists else "NXDOMAIN",
+        tuple([r.rdata for r in found]),
+        tuple(aliases),
+        min(ttls),
+        authenticated,
+        tuple([signature for signed, signature in message.signatures if signed == owner]),
+    )
+    is_open = bool(aliases) and exists and not found and message.negative_ttl is None
+    return Heard(answer, is_open)
+
+
+def _chain(question: str, answers: tuple[wire.Record, ...]) -> list[wire.Record]:
+    """The aliases that lead away from the name in question, the first one first."""
+    targets = {r.owner: r for r in reversed(answers) if r.rdtype == wire.CNAME}
+    owner, chain = question, []
+    while alias := targets.get(owner):
+        owner = str(alias.rdata)
+        chain.append(alias)
+        if not _is_chain(question, [str(each.rdata) for each in chain]):
+            raise Unanswered("garbage")
+    return chain
+
+
+def seconds_kept(answer: Answer) -> int:
+    """For how long the answer is good for others: its TTL, within bounds."""
+    return min(max(answer.ttl, MIN_TTL), MAX_TTL)
+
+
+def system_nameservers(path: Path) -> tuple[tuple[str, int], ...]:
+    """The name servers of resolv.conf(5): this machine if it names none."""
+    try:
+        lines = path.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    words = [line.split() for line in lines]
+    found = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
+    return tuple((address, 53) for address in found) or (("127.0.0.1", 53),)
+
+
+def _is_chain(name: str, aliases: "list[str] | tuple[str, ...]") -> bool:
+    """It is short enough, and comes by no name twice."""
+    return len(aliases) <= MAX_ALIASES and len({name, *aliases}) == len(aliases) + 1

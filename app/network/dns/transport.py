@@ -1,0 +1,389 @@
+"""Questions to name servers: over UDP, over TCP where the answer does not fit, twice at most.
+
+An answer is believed if it comes from the server's address (the sockets are connected, so that the
+kernel sees to it), to the port and with the id of the question, and repeats it (RFC 5452 §9.1) in
+our spelling, whose case is drawn by lot. If it does not, the answer that counts is that over TCP;
+a server that never has is not expected to, nor is one of this machine, where nobody else answers.
+
+A question costs no task, no timer and one system call each way: what happens to it is said to a
+function, and all deadlines share one timer (docs/decisions/0008-dns-codec.md).
+"""
+
+import asyncio
+import ipaddress
+import secrets
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from app.network.dns import wire
+from app.network.dns.entropy import Lots
+from app.network.dns.timers import Alarm
+
+BURST = 240  # questions that fit the buffer of a server that has not come to read them (208 KiB)
+BURST_SECONDS = 0.05  # after which it has
+MOST = 480  # questions while it answers: it has read those before the answered ones
+PATIENCE = 4  # answers for each question more than BURST
+SOCKETS = 8  # in turn, for each server
+USES = 32  # questions from one port, before it is given up for another
+_BURST = 16  # datagrams read before others have their turn
+_MAX_DATAGRAM = 4096
+
+_LOST_ON_THE_WAY = suppress(BlockingIOError)  # as good as that: the buffer is full
+_REASONS = {wire.SERVFAIL: "servfail", wire.REFUSED: "refused"}
+
+Said = tuple[wire.Message, bool] | str
+"""NOERROR or NXDOMAIN and whether its AD bit can be trusted, or why there is no definite answer
+(as in ``Undetermined``)."""
+
+
+class Unanswered(Exception):
+    """No server gave a definite answer; ``reason`` as in ``Undetermined``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Transport:
+    """The name servers of one event loop.
+
+    seconds          for one question from when it goes out, a second try included
+    trusts_loopback  servers of this machine need not repeat our spelling
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[tuple[str, int]],
+        seconds: float,
+        *,
+        trusts_loopback: bool = True,
+    ) -> None:
+        self.servers = [_Server(*each, trusts_loopback=trusts_loopback) for each in servers]
+        self.seconds = seconds
+        self.preferred = 0
+        self._loop = asyncio.get_running_loop()
+        self.alarm = Alarm(self._loop)
+        self.lots = Lots()
+        self.is_closed = False
+        self._places = self._most = BURST
+        self._answers = 0
+        self._waiting: deque[_Exchange] = deque()
+        self._by_tcp: set[asyncio.Task[None]] = set()
+
+    def ask(self, query: wire.Query, done: Callable[[Said], None]) -> None:
+        """Ask, and call ``done`` once, but never before this returns.
+
+        query  its message will be sent with a fresh id
+        """
+        exchange = _Exchange(self, query, done)
+        if self._places > 0:
+            self._places -= 1
+            exchange.start()
+        else:
+            self._waiting.append(exchange)
+
+    def give_place(self) -> None:
+        """One of the burst is over: the next may go out."""
+        if self._waiting and self._places >= 0:
+            self._waiting.popleft().start()
+        else:
+            self._places += 1
+
+    def widen(self) -> None:
+        """An answer came: the server reads, and is given more at a time (as in RFC 5681 §3.1)."""
+        self._answers += 1
+        if self._most < MOST and self._answers % PATIENCE == 0:
+            self._most += 1
+            self.give_place()
+
+    def narrow(self) -> None:
+        """An answer did not come, maybe for want of room: as few at a time as at first."""
+        self._places -= self._most - BURST
+        self._most = BURST
+
+    def spawn(self, task: "asyncio.Task[None]") -> None:
+        """Keep a task until it ends."""
+        self._by_tcp.add(task)
+        task.add_done_callback(self._by_tcp.discard)
+
+    def close(self) -> None:
+        """Give up every socket; what is still waiting hears ``network``."""
+        self.is_closed = True
+        self.alarm.close()
+        for task in self._by_tcp:
+            task.cancel()
+        for server in self.servers:
+            server.close()
+        while self._waiting:
+            self._waiting.popleft().fail("network")
+
+
+class _Exchange:
+    """One question, until something definite is said or it was tried twice."""
+
+    __slots__ = (
+        "_deadline", "_done", "_has_place", "_id", "_is_second", "_server", "_socket", "_transport",
+        "_turn", "_until", "garbled", "query", "sent",
+    )  # fmt: skip
+
+    def __init__(
+        self, transport: Transport, query: wire.Query, done: Callable[[Said], None]
+    ) -> None:
+        self.query, self.sent, self.garbled = query, query, False
+        self._transport, self._done = transport, done
+        self._has_place = self._is_second = False
+        self._socket: _Socket | None = None
+
+    def start(self) -> None:
+        """Go out; a place in the burst was given."""
+        transport = self._transport
+        now = transport.alarm.loop.time()
+        self._has_place, self._turn = True, transport.preferred
+        if transport.is_closed:
+            transport.alarm.loop.call_soon(self.fail, "network")
+            return
+        self._deadline = now + transport.seconds
+        transport.alarm.at(now + BURST_SECONDS, self._leave)
+        self._try(self._deadline - transport.seconds / 2)
+
+    def hear(self, message: wire.Message, data: bytes) -> None:
+        """A response to this question, and to no other, as it was read and as it came."""
+        self._forget()
+        self._transport.widen()
+        if message.truncated or not self._server.is_believed(data, self.sent, self.query):
+            loop = self._transport.alarm.loop
+            self._transport.spawn(loop.create_task(self._ask_by_tcp()))
+        else:
+            self._settle(message)
+
+    def fail(self, reason: str) -> None:
+        """This try is over; there may be another."""
+        self._forget()
+        transport = self._transport
+        if self._is_second or transport.is_closed:
+            self._end(reason)
+            return
+        if reason in ("timeout", "network"):
+            transport.preferred = (self._turn + 1) % len(transport.servers)
+        elif len(transport.servers) == 1 and reason != "garbage":
+            self._end(reason)  # it would say the same again
+            return
+        self._is_second, self.garbled = True, False
+        self._turn += 1
+        self._try(self._deadline)
+
+    def _try(self, until: float) -> None:
+        self._until = until
+        self._server = self._transport.servers[self._turn % len(self._transport.servers)]
+        self._transport.alarm.at(until, self._expire)
+        try:
+            chosen = self._server.next_socket()
+            lots = self._transport.lots
+            self.sent = wire.mixed(self.query, lots) if self._server.is_mixed else self.query
+            self._id = chosen.send(self, lots)
+        except OSError:  # said later: whoever asks does not expect to hear at once
+            self._transport.alarm.loop.call_soon(self.fail, "network")
+        else:
+            self._socket = chosen
+
+    def _expire(self) -> None:
+        if self._socket and self._transport.alarm.loop.time() >= self._until:
+            self._transport.narrow()
+            self.fail("garbage" if self.garbled else "timeout")
+
+    def _forget(self) -> None:
+        if self._socket:
+            self._socket.forget(self._id)
+            self._socket = None
+
+    def _settle(self, message: wire.Message) -> None:
+        if message.rcode in (wire.NOERROR, wire.NXDOMAIN):
+            self._end((message, message.authenticated and self._server.is_loopback))
+        else:
+            self.fail(_REASONS.get(message.rcode, "garbage"))
+
+    def _end(self, said: Said) -> None:
+        self._leave()
+        self._done(said)
+
+    def _leave(self) -> None:
+        if self._has_place:
+            self._has_place = False
+            self._transport.give_place()
+
+    async def _ask_by_tcp(self) -> None:
+        try:
+            message = await self._server.ask_by_tcp(self.query, self._deadline)
+        except Unanswered as failure:
+            self.fail(failure.reason)
+        except asyncio.CancelledError:
+            self._end("network")
+            raise
+        else:
+            self._settle(message)
+
+
+class _Server:
+    """One name server and the sockets that are open to it."""
+
+    def __init__(self, host: str, port: int, *, trusts_loopback: bool) -> None:
+        address = ipaddress.ip_address(host)
+        self.is_loopback = address.is_loopback
+        self._address = (str(address), port)
+        self._family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        # None: not seen yet; False: nor expected to, in which case it is not asked to
+        self._keeps_case = False if self.is_loopback and trusts_loopback else None
+        self._sockets: list[_Socket] = []
+        self._retired: set[_Socket] = set()
+        self._turn = 0
+
+    @property
+    def is_mixed(self) -> bool:
+        """Questions to it have letters of either case."""
+        return self._keeps_case is not False
+
+    def is_believed(self, data: bytes, sent: wire.Query, query: wire.Query) -> bool:
+        """Whether a response over UDP may count: if not, the same is asked over TCP.
+
+        sent  the question as it was spelled; ``query`` in lower case
+        """
+        if wire.is_repeated(data, sent):
+            if sent.section != query.section:
+                self._keeps_case = True
+            return True
+        is_trusted, self._keeps_case = self._keeps_case is False, self._keeps_case or False
+        return is_trusted
+
+    def next_socket(self) -> "_Socket":
+        """The one whose turn it is.
+
+        raises  OSError
+        """
+        if len(self._sockets) < SOCKETS:
+            self._sockets.append(_Socket(self._family, self._address))
+            return self._sockets[-1]
+        self._turn = (self._turn + 1) % SOCKETS
+        chosen = self._sockets[self._turn]
+        if chosen.uses >= USES:
+            self._retired.add(chosen)
+            chosen.retire(self._retired.discard)
+            chosen = self._sockets[self._turn] = _Socket(self._family, self._address)
+        return chosen
+
+    async def ask_by_tcp(self, query: wire.Query, until: float) -> wire.Message:
+        """RFC 7766: the message behind its length in two octets."""
+        try:
+            async with asyncio.timeout_at(until):
+                sent = secrets.token_bytes(2) + query.message[2:]
+                message = wire.parse_response(await self._exchange_by_tcp(sent))
+        except TimeoutError:
+            raise Unanswered("timeout") from None
+        except (OSError, EOFError):
+            raise Unanswered("network") from None
+        except wire.Malformed:
+            raise Unanswered("garbage") from None
+        if message.id != int.from_bytes(sent[:2]) or message.question != query.question:
+            raise Unanswered("garbage")
+        return message
+
+    async def _exchange_by_tcp(self, query: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection(*self._address)
+        try:
+            writer.write(len(query).to_bytes(2) + query)
+            size = int.from_bytes(await reader.readexactly(2))
+            return await reader.readexactly(size)
+        finally:
+            writer.close()
+
+    def close(self) -> None:
+        for each in (*self._sockets, *self._retired):
+            each.fail("network")
+            each.close()
+        self._sockets = []
+
+
+class _Socket:
+    """A UDP socket on a port that the kernel chose at random, connected to one server."""
+
+    __slots__ = ("_gone", "_loop", "_pending", "_socket", "uses")
+
+    def __init__(self, family: int, address: tuple[str, int]) -> None:
+        self.uses = 0
+        self._gone: Callable[[_Socket], None] | None = None
+        self._pending: dict[bytes, _Exchange] = {}
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            self._socket.connect(address)
+        except OSError:
+            self._socket.close()
+            raise
+        self._loop.add_reader(self._socket.fileno(), self._read)
+
+    def send(self, exchange: _Exchange, lots: Lots) -> bytes:
+        """The id that was found for its question, which has gone out.
+
+        raises  OSError if it cannot be sent
+        """
+        id = lots.draw(2)
+        while id in self._pending:
+            id = lots.draw(2)
+        self.uses += 1
+        with _LOST_ON_THE_WAY:
+            self._socket.send(id + exchange.sent.message[2:])
+        self._pending[id] = exchange
+        return id
+
+    def forget(self, id: bytes) -> None:
+        """Nobody waits for this any more."""
+        del self._pending[id]
+        if self._gone and not self._pending:
+            self.close()
+
+    def retire(self, gone: "Callable[[_Socket], None]") -> None:
+        """Close as soon as nobody waits any more, and say so."""
+        self._gone = gone
+        if not self._pending:
+            self.close()
+
+    def fail(self, reason: str) -> None:
+        for exchange in list(self._pending.values()):
+            exchange.fail(reason)
+
+    def close(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+        if self._gone:
+            self._gone(self)
+
+    def _read(self) -> None:
+        for _ in range(_BURST):
+            try:
+                data = self._socket.recv(_MAX_DATAGRAM)
+            except BlockingIOError:
+                return
+            except OSError:  # the server's machine says that nobody listens there
+                self.fail("network")
+                return
+            self._hear(data)
+            if not self._pending:
+                return  # there may be more that nobody asked for; it is no hurry
+
+    def _hear(self, data: bytes) -> None:
+        """Settle the question that this answers; whatever else it is, keep listening."""
+        exchange = self._pending.get(data[:2])
+        if exchange is None:
+            return
+        try:
+            message = wire.parse_response(data, exchange.sent)
+        except wire.Malformed:
+            exchange.garbled = True
+            return
+        if message.question == exchange.query.question:
+            exchange.hear(message, data)
+        else:
+            exchange.garbled = True

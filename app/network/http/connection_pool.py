@@ -1,0 +1,84 @@
+"""Connections that stay open between two requests of a moment (RFC 9112 §9.3)."""
+
+import asyncio
+import time
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from app.network.http import http1
+from app.network.http.special_addresses import Address
+
+IDLE_SECONDS = 4.0  # less than what servers usually wait
+DRAIN_SECONDS = 0.2  # for what is left of the response before
+MAX_DRAINED = 16 * 1024
+MAX_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A connection to one address."""
+
+    address: Address
+    reader: StreamReader
+    writer: StreamWriter
+
+    def cut(self) -> None:
+        """End it; the peer has no say in when."""
+        self.writer.transport.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    line: Line
+    head: http1.Head
+    since: float
+
+
+class Kept:
+    """Idle connections by (host, port), each with the response whose body nobody wanted."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._idle: dict[tuple[str, int], _Idle] = {}
+
+    def put(self, host: str, port: int, line: Line, head: http1.Head) -> None:
+        """Keep it, if another request may follow; one for each host."""
+        self._drop_old()
+        if head.is_last or (host, port) in self._idle or len(self._idle) >= MAX_KEPT:
+            line.cut()
+        else:
+            self._idle[(host, port)] = _Idle(line, head, self._clock())
+
+    async def take(self, host: str, port: int, addresses: Collection[Address]) -> Line | None:
+        """One that leads to any of these addresses, and on which nothing is to come any more."""
+        self._drop_old()
+        idle = self._idle.pop((host, port), None)
+        if idle is None:
+            return None
+        if idle.line.address in addresses and await _is_drained(idle):
+            return idle.line
+        idle.line.cut()
+        return None
+
+    def close(self) -> None:
+        """End them all."""
+        while self._idle:
+            self._idle.popitem()[1].line.cut()
+
+    def _drop_old(self) -> None:
+        now = self._clock()
+        for key in [key for key, idle in self._idle.items() if now - idle.since > IDLE_SECONDS]:
+            self._idle.pop(key).line.cut()
+
+
+async def _is_drained(idle: _Idle) -> bool:
+    reader = idle.line.reader
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await http1.read_body(reader, idle.head, MAX_DRAINED)
+            if "transfer-encoding" in idle.head.headers:
+                await http1.skip_trailer(reader)
+    except (http1.NotHttp, http1.TooLarge, EOFError, OSError):  # a time-out is an OSError
+        return False
+    return not reader.at_eof() and not idle.line.writer.is_closing()

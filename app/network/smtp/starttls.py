@@ -1,0 +1,121 @@
+"""What mail hosts say of TLS: one SMTP session, up to the handshake and no further (RFC 3207).
+
+It goes by the same rules as HTTPS does: the addresses are looked up once, all must be public, and
+the connection goes to one of them.
+"""
+
+import asyncio
+import ssl
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from app.network.http import special_addresses
+from app.network.http.egress import Refusal, public_addresses
+from app.ports.dns import Answers, Handshake, Undetermined
+
+AT_ONCE = 16
+TOTAL_SECONDS = 20.0
+CONNECT_SECONDS = 5.0
+MAX_LINES, MAX_LINE = 100, 2048  # of one reply; RFC 5321 §4.5.3.1.5 has 512 octets
+
+_TROUBLE = {10: "expired", 62: "host_mismatch", 64: "host_mismatch", 26: "key_usage"}
+_TROUBLE |= {66: "weak_key", 67: "weak_key", 68: "weak_signature"}  # X509_V_ERR_…; others: trust
+_NO_COMMON_VERSION = ("PROTOCOL", "VERSION")  # in OpenSSL's words for it
+
+
+class Prober:
+    """SMTP sessions of one event loop, ``AT_ONCE`` at a time.
+
+    hello    the name that we say we are
+    allowed  networks that are fine though they are not public
+    """
+
+    def __init__(
+        self,
+        hello: str,
+        allowed: Sequence[special_addresses.Network] = (),
+        *,
+        port: int = 25,
+        seconds: float = TOTAL_SECONDS,
+    ) -> None:
+        self._hello, self._allowed, self._port = hello, allowed, port
+        self._seconds = seconds
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def probe(self, answers: Answers, host: str) -> Handshake:
+        """What the host offers, and whether its certificate can be trusted for its name.
+
+        raises  Undetermined where that cannot be seen: no answer, or no mail host there
+        """
+        try:
+            addresses = await public_addresses(answers, host, self._allowed)
+            async with self._gate, asyncio.timeout(self._seconds):
+                return await self._session(str(addresses[0]), host)
+        except Refusal as refusal:
+            raise Undetermined(host, "SMTP", refusal.failure) from None
+        except TimeoutError:
+            raise Undetermined(host, "SMTP", "timeout") from None
+        except (OSError, EOFError):
+            raise Undetermined(host, "SMTP", "network") from None
+        except ValueError:
+            raise Undetermined(host, "SMTP", "garbage") from None
+
+    async def _session(self, address: str, host: str) -> Handshake:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            reader, writer = await asyncio.open_connection(address, self._port, limit=MAX_LINE)
+        try:
+            await _reply(reader, "220")
+            offers = await _said(reader, writer, f"EHLO {self._hello}", "250")
+            if not any(line[4:].strip().upper() == "STARTTLS" for line in offers):
+                return Handshake(host, offers_tls=False)
+            await _said(reader, writer, "STARTTLS", "220")
+            return await _handshake(writer, host)
+        finally:
+            writer.transport.abort()  # the peer has no say in when it ends
+
+
+async def _said(reader: StreamReader, writer: StreamWriter, line: str, code: str) -> list[str]:
+    writer.write(f"{line}\r\n".encode("ascii"))
+    await writer.drain()
+    return await _reply(reader, code)
+
+
+async def _reply(reader: StreamReader, code: str) -> list[str]:
+    """The lines of one reply.
+
+    raises  EOFError if it is another, or none; ValueError if a line has no end (RFC 5321 §4.2.1)
+    """
+    lines = []
+    for _ in range(MAX_LINES):
+        line = (await reader.readline()).decode("ascii", "replace").rstrip("\r\n")
+        lines.append(line)
+        if line[3:4] != "-":
+            break
+    if not all(line.startswith(code) for line in lines) or lines[-1][3:4] == "-":
+        raise EOFError
+    return lines
+
+
+async def _handshake(writer: StreamWriter, host: str) -> Handshake:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        await writer.start_tls(context, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        trouble = _TROUBLE.get(error.verify_code, "untrusted")
+        return Handshake(host, True, trouble=trouble, detail=error.verify_message or "")
+    except ssl.SSLError as error:
+        if any(word in (error.reason or "") for word in _NO_COMMON_VERSION):
+            return Handshake(host, True, trouble="version", detail=error.reason or "")
+        raise
+    channel = writer.get_extra_info("ssl_object")
+    return Handshake(host, True, channel.version(), not_after=_not_after(channel))
+
+
+def _not_after(channel: ssl.SSLObject) -> str | None:
+    with suppress(KeyError, TypeError, ValueError):
+        seconds = ssl.cert_time_to_seconds(str((channel.getpeercert() or {})["notAfter"]))
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None

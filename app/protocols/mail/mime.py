@@ -1,0 +1,191 @@
+"""The parts of a mail, as far as reports are in them (RFC 2045, RFC 2046, RFC 5965 §2).
+
+Parts are ranges of the raw text, found without copying it, and each bound is checked on the way
+in: no parser of whole messages sees what a stranger nested.
+"""
+
+import binascii
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.protocols.report_formats.limits import Limits, Refused
+
+FEEDBACK = "message/feedback-report"
+_ORIGINALS = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
+_MAX_LINES = 20_000  # that begin as a boundary does
+
+_MBOX = re.compile(rb">?From [^\r\n]*\r?\n")
+_END_OF_HEADERS = re.compile(rb"(?:\A|\n)\r?\n")
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.MULTILINE)
+_TYPE = re.compile(r"\s*([\w.+-]{1,70}/[\w.+-]{1,70})", re.ASCII)
+_BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.){1,200})"|([^\s;"]{1,200}))', re.I)
+_ESCAPED = re.compile(r"\\(.)")
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that has no parts.
+
+    path      numbers of the parts around it and its own: "2.1"; "" is the mail itself
+    original  with a feedback report: the headers of the message that it is about
+    """
+
+    path: str
+    media_type: str
+    encoding: str
+    body: bytes
+    original: bytes = b""
+
+    @property
+    def is_feedback(self) -> bool:
+        """Whether it is the part of a failure report that machines read."""
+        return self.media_type == FEEDBACK
+
+    def content(self) -> bytes:
+        """Its octets, decoded; what cannot be decoded is as it came."""
+        if self.encoding == "base64":
+            return _unbase64(self.body)
+        if self.encoding == "quoted-printable":
+            return binascii.a2b_qp(self.body)
+        return self.body
+
+
+def headers(block: bytes) -> Headers:
+    """The fields of a header block in order: names in lower case, values unfolded."""
+    return [
+        (name.decode("ascii").lower(), " ".join(value.decode("utf-8", "replace").split()))
+        for name, value in _FIELD.findall(block)
+    ]
+
+
+def first(fields: Headers, name: str) -> str:
+    """The first value of the field, or ""."""
+    return next((value for found, value in fields if found == name), "")
+
+
+def header_block(raw: bytes) -> bytes:
+    """The header of a mail."""
+    found = _END_OF_HEADERS.search(raw)
+    return raw[: found.start() + 1] if found else raw
+
+
+def parts(raw: bytes, limits: Limits) -> Iterator[Part]:
+    """The parts of a mail that have no parts themselves, in order, those of inner mails too.
+
+    raises  Refused if it is nested too deep or has too many parts or too long headers
+    """
+    found = _MBOX.match(raw)
+    return _Walk(raw, limits).entity(found.end() if found else 0, len(raw), "", 0)
+
+
+class _Walk:
+    """One walk through a mail, and what it has cost so far."""
+
+    def __init__(self, raw: bytes, limits: Limits) -> None:
+        self.raw, self.limits = raw, limits
+        self.count = self.header_bytes = self.lines = 0
+
+    def entity(self, start: int, end: int, path: str, depth: int) -> Iterator[Part]:
+        """The parts of what lies between ``start`` and ``end``."""
+        if depth > self.limits.mime_depth:
+            raise Refused("too_deep", f"parts are nested more than {self.limits.mime_depth} deep")
+        self.count += 1
+        if self.count > self.limits.mime_parts:
+            raise Refused("too_many_parts", f"more than {self.limits.mime_parts} parts")
+        fields, body = self._header(start, end)
+        media_type, boundary = _content_type(first(fields, "content-type"))
+        if media_type.startswith("multipart/") and boundary:
+            yield from self._multipart(boundary, body, end, path, depth)
+            return
+        encoding = first(fields, "content-transfer-encoding").lower()
+        is_plain = encoding not in ("base64", "quoted-printable")
+        if media_type in ("message/rfc822", "message/global") and is_plain:
+            yield from self.entity(body, end, f"{path}.1".lstrip("."), depth + 1)
+            return
+        yield Part(path, media_type, encoding, self.raw[body:end])
+
+    def _header(self, start: int, end: int) -> tuple[Headers, int]:
+        """The fields, and where the body begins."""
+        room = self.limits.mime_headers - self.header_bytes
+        if self.raw.startswith((b"\n", b"\r\n"), start, end):
+            return [], self.raw.index(b"\n", start, end) + 1
+        found = _END_OF_HEADERS.search(self.raw, start, min(end, start + room + 4))
+        stop, body = (found.start() + 1, found.end()) if found else (end, end)
+        self.header_bytes += stop - start
+        if stop - start > room:
+            raise Refused("too_large", f"more than {self.limits.mime_headers} octets of headers")
+        return headers(self.raw[start:stop]), body
+
+    def _multipart(
+        self, boundary: str, start: int, end: int, path: str, depth: int
+    ) -> Iterator[Part]:
+        """Those of its parts; the message that a feedback report is about is no report."""
+        feedback: Part | None = None
+        for number, (begin, stop) in enumerate(self._ranges(boundary, start, end), 1):
+            inner = f"{path}.{number}".lstrip(".")
+            if feedback and (original := self._original(begin, stop)) is not None:
+                yield Part(feedback.path, FEEDBACK, feedback.encoding, feedback.body, original)
+                feedback = None
+                continue
+            for part in self.entity(begin, stop, inner, depth + 1):
+                if feedback and part.is_feedback:
+                    yield feedback
+                if part.is_feedback and not part.original:
+                    feedback = part
+                else:
+                    yield part
+        if feedback:
+            yield feedback
+
+    def _original(self, start: int, end: int) -> bytes | None:
+        """The headers in a part that holds a message or the headers of one."""
+        fields, body = self._header(start, end)
+        if _content_type(first(fields, "content-type"))[0] not in _ORIGINALS:
+            return None
+        encoding = first(fields, "content-transfer-encoding").lower()
+        part = Part("", "", encoding, self.raw[body : min(end, body + self.limits.mime_headers)])
+        return header_block(part.content())
+
+    def _ranges(self, boundary: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Where each part of a multipart begins and ends; the last may lack its closing line."""
+        delimiter = b"--" + boundary.encode("utf-8", "surrogateescape")
+        raw, begin, place = self.raw, -1, start - 1
+        while (place := raw.find(delimiter, place + 1, end)) >= 0:
+            self.lines += 1
+            if self.lines > _MAX_LINES:
+                raise Refused("too_many_parts", f"more than {_MAX_LINES} lines like boundaries")
+            line = raw.find(b"\n", place, end)
+            line = end if line < 0 else line
+            rest = raw[place + len(delimiter) : min(line, place + len(delimiter) + 80)].strip()
+            if (place > start and raw[place - 1] != 0x0A) or rest not in (b"", b"--"):
+                continue
+            if begin >= 0:
+                yield begin, max(begin, place - 2 if raw[place - 2] == 0x0D else place - 1)
+            if rest:
+                return
+            begin = min(line + 1, end)
+        if begin >= 0:
+            yield begin, end
+
+
+def _content_type(value: str) -> tuple[str, str]:
+    """The media type in lower case and the boundary, if there is one."""
+    kind = _TYPE.match(value)
+    found = _BOUNDARY.search(value)
+    boundary = _ESCAPED.sub(r"\1", found[1]) if found and found[1] else found[2] if found else ""
+    return (kind[1].lower() if kind else "text/plain"), boundary
+
+
+def _unbase64(body: bytes) -> bytes:
+    """Decoded up to the padding, behind which lists put footers; it may also be missing."""
+    end = body.find(b"=")
+    text = body if end < 0 else body[: end + 2]
+    for padding in (b"", b"=", b"=="):
+        try:
+            return binascii.a2b_base64(text + padding)
+        except binascii.Error:
+            continue
+    return body

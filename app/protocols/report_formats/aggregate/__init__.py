@@ -1,0 +1,155 @@
+"""DMARC aggregate reports: what a receiver saw of a domain's mail (RFC 9990, RFC 7489 §7.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.protocols.report_formats.aggregate import fast_path, xml
+from app.protocols.report_formats.aggregate import values as values
+from app.protocols.report_formats.aggregate.records import DkimResult as DkimResult
+from app.protocols.report_formats.aggregate.records import Reason as Reason
+from app.protocols.report_formats.aggregate.records import Record as Record
+from app.protocols.report_formats.aggregate.records import Records
+from app.protocols.report_formats.aggregate.records import SpfResult as SpfResult
+from app.protocols.report_formats.aggregate.values import Warnings
+from app.protocols.report_formats.aggregate.xml import Found
+from app.protocols.report_formats.limits import LIMITS, Limits, Refused
+
+POLICIES = frozenset(("none", "quarantine", "reject"))
+
+_TAGS = ("sp", "np", "adkim", "aspf", "pct", "fo", "testing", "discovery_method")
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPolicy:
+    """The record as the reporter found it; values are as written, in lower case."""
+
+    domain: str
+    p: str
+    sp: str | None = None
+    np: str | None = None
+    adkim: str | None = None
+    aspf: str | None = None
+    pct: str | None = None
+    fo: str | None = None
+    testing: str | None = None
+    discovery_method: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateReport:
+    """One report.
+
+    begin, end  seconds since 1970, UTC
+    errors      what went wrong at the reporter's
+    warnings    what was tolerated in reading it
+    """
+
+    org_name: str
+    email: str
+    contact: str | None
+    report_id: str
+    begin: int
+    end: int
+    policy: PublishedPolicy
+    generator: str | None
+    namespace: str | None
+    version: str | None
+    errors: tuple[str, ...]
+    records: Sequence[Record]
+    warnings: tuple[str, ...]
+
+
+def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport:
+    """Read an aggregate report's XML.
+
+    now     seconds since 1970; a report cannot end later than a day from now
+    raises  Refused
+    source  RFC 9990 §3.1 and §A; what senders are known to do otherwise is tolerated
+    """
+    records, found = _read(document, limits)
+    if not records.all:
+        raise Refused("no_records", "the report has no record")
+    warnings = Warnings()
+    records.warn(warnings)
+    for tolerated in found.tolerated:
+        warnings.add(tolerated)
+    head = _Head(found.head, limits)
+    begin, end = head.period(now)
+    return AggregateReport(
+        org_name=head.required("org_name"),
+        email=head.required("email"),
+        contact=head.optional("extra_contact_info"),
+        report_id=head.report_id(),
+        begin=begin,
+        end=end,
+        policy=head.policy(warnings),
+        generator=head.optional("generator"),
+        namespace=found.namespace,
+        version=head.optional("version"),
+        errors=tuple(filter(None, map(values.text, found.errors))),
+        records=records.all,
+        warnings=warnings.all(),
+    )
+
+
+def _read(document: bytes, limits: Limits) -> tuple[Records, Found]:
+    """The records and the rest, in the fast way if that works, else in the sure one."""
+    records = Records(limits)
+    try:
+        return records, fast_path.read(document, records, limits)
+    except fast_path.Unusual:
+        pass
+    except Refused as refused:
+        if refused.reason != "not_well_formed":  # only the sure way can tell where
+            raise
+    records = Records(limits)
+    return records, xml.read(document, records.add, limits)
+
+
+class _Head:
+    """What is said once, before the records."""
+
+    def __init__(self, fields: dict[str, str], limits: Limits) -> None:
+        self._fields, self._limits = fields, limits
+
+    def required(self, key: str, *, may_be_empty: bool = True) -> str:
+        """The text, which has to be there."""
+        if key not in self._fields:
+            raise Refused("missing_element", f"the report has no {key}")
+        text = self._fields[key]
+        if len(text) > self._limits.field:
+            raise Refused("field_too_long", f"{key} has over {self._limits.field} characters")
+        text = values.text(text)
+        if not text and not may_be_empty:
+            raise Refused("missing_element", f"{key} is empty")
+        return text
+
+    def optional(self, key: str) -> str | None:
+        """The text, if it is there and not empty."""
+        return self.required(key) or None if key in self._fields else None
+
+    def report_id(self) -> str:
+        """The report's id, without which repeats cannot be told."""
+        report_id = self.required("report_id", may_be_empty=False)
+        if len(report_id) > (most := self._limits.report_id):
+            raise Refused("field_too_long", f"report_id has over {most} characters")
+        return report_id
+
+    def period(self, now: int) -> tuple[int, int]:
+        """Begin and end in seconds since 1970."""
+        begin, end = (
+            values.number(self.required(key), key, self._limits) for key in ("begin", "end")
+        )
+        values.check_period(begin, end, now, self._limits)
+        return begin, end
+
+    def policy(self, warnings: Warnings) -> PublishedPolicy:
+        """What the reporter found published."""
+        domain = values.host(self.required("domain"))
+        if not domain:
+            raise Refused("bad_domain", "the domain of policy_published is not a domain name")
+        p = values.word(self.required("p", may_be_empty=False))
+        if p not in POLICIES:
+            warnings.add(f"unknown policy {p}")
+        others = {key: values.word(self.optional(key) or "") or None for key in _TAGS}
+        return PublishedPolicy(domain, p, **others)

@@ -1,0 +1,178 @@
+"""What report files are wrapped in: gzip, zip and mails. Nothing else unwraps anything.
+
+Content decides what something is, never its name or media type. Sizes that a file states are not
+believed: what is inflated is counted first, and only then kept.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from app.protocols.mail import mime
+from app.protocols.report_formats import zip_entries
+from app.protocols.report_formats.limits import KIB, LIMITS, Limits, Refused
+from app.protocols.report_formats.xml_text import MARKS
+
+Kind = Literal["dmarc", "tls", "failure"]
+
+GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
+
+_PIECE = 64 * KIB
+_GZIP_BITS, _DEFLATE_BITS = 31, -15
+_BEGINNING = 4 * KIB
+_MAIL = re.compile(rb"(?:>?From [^\r\n]*\r?\n)?[!-9;-~]{1,76}[ \t]*:")
+_FEEDBACK = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?feedback[\s>/]")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One report of a file, or what was in its place.
+
+    path      where it was: numbers of parts and entries; "" if the file itself is the report
+    kind      None if it was refused before that could be told
+    document  the report's XML or JSON; of a failure report the feedback part
+    original  of a failure report: the headers of the message that it is about
+    refused   why there is no document
+    """
+
+    path: str
+    kind: Kind | None
+    document: bytes = b""
+    original: bytes = b""
+    refused: Refused | None = None
+
+
+def unwrap(raw: bytes, limits: Limits = LIMITS) -> Sequence[Member]:
+    """The reports in a file, in order; at least one, though all may be refused.
+
+    raises  Refused for what spoils the whole file, and if there is no report in it
+    """
+    unwrapping = _Unwrapping(limits)
+    if len(raw) > limits.inflated:
+        raise Refused("too_large", f"more than {limits.inflated} octets")
+    if is_mail(raw):
+        members = list(unwrapping.mail(raw))
+        if not members:
+            raise Refused("no_report", "the mail holds no report")
+        return members
+    members = list(unwrapping.file(raw, ""))
+    if len(members) == 1 and members[0].refused:
+        raise members[0].refused
+    return members
+
+
+def is_mail(raw: bytes) -> bool:
+    """Whether it begins as a mail does, and not as a report."""
+    return _kind(raw) is None and bool(_MAIL.match(raw))
+
+
+class _Unwrapping:
+    """One file's; what it inflates is counted together."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits, self.left = limits, limits.inflated
+
+    def mail(self, raw: bytes) -> Iterator[Member]:
+        """Those in a mail: in any of its parts, and in mails within it."""
+        for part in mime.parts(raw, self.limits):
+            if part.is_feedback:
+                yield Member(part.path, "failure", part.content(), part.original)
+                continue
+            content = part.content()
+            if content.startswith((GZIP, *ZIP)) or _looks_like_report(content, part.media_type):
+                yield from self.file(content, part.path)
+
+    def file(self, content: bytes, path: str) -> Iterator[Member]:
+        """Those in a file that is no mail."""
+        try:
+            if content.startswith(ZIP):
+                yield from self._zip(content, path)
+                return
+            if content.startswith(GZIP):
+                content = self._gunzip(content)
+            yield self._report(content, path)
+        except Refused as refused:
+            yield Member(path, None, refused=refused)
+
+    def _zip(self, content: bytes, path: str) -> Iterator[Member]:
+        for number, entry in enumerate(zip_entries.entries(content, self.limits), 1):
+            inner = f"{path}/{number}" if path else str(number)
+            try:
+                document = entry.data
+                if entry.is_deflated:
+                    document, _ = self._inflate(entry.data, _DEFLATE_BITS)
+                if zlib.crc32(document) != entry.crc:
+                    raise Refused("damaged", "an entry of the zip has another checksum")
+                yield self._report(document, inner)
+            except Refused as refused:
+                yield Member(inner, None, refused=refused)
+
+    def _report(self, document: bytes, path: str) -> Member:
+        if document.startswith((GZIP, *ZIP)):
+            raise Refused("nested", "an archive is in another one")
+        kind = _kind(document)
+        if not kind:
+            raise Refused("not_a_report", "this is neither XML nor JSON")
+        return Member(path, kind, document)
+
+    def _gunzip(self, content: bytes) -> bytes:
+        document, end = self._inflate(content, _GZIP_BITS)
+        rest = content[end:].lstrip(b"\0\r\n")
+        if rest.startswith(GZIP):
+            raise Refused("too_many_members", "the gzip has more than one member")
+        if rest:
+            raise Refused("damaged", "something follows the gzip")
+        return document
+
+    def _inflate(self, content: bytes, bits: int) -> tuple[bytes, int]:
+        """What it inflates to, and where it ended."""
+        try:
+            size, end = self._measure(content, bits)
+            self.left -= size
+            return zlib.decompress(content[:end], bits, max(size, 1)), end
+        except zlib.error:
+            raise Refused("damaged", "this cannot be inflated") from None
+
+    def _measure(self, content: bytes, bits: int) -> tuple[int, int]:
+        """The size that it inflates to, and where it ends; nothing is kept."""
+        inflater, size, limits = zlib.decompressobj(bits), 0, self.limits
+        most = min(self.left, max(limits.ratio * len(content), limits.ratio_from))
+        pending = content
+        while not inflater.eof:
+            piece = inflater.decompress(pending, _PIECE)
+            pending = inflater.unconsumed_tail
+            size += len(piece)
+            if size > most:
+                raise self._too_large(size)
+            if not piece and not pending and not inflater.eof:
+                raise Refused("damaged", "it ends too early")
+        return size, len(content) - len(inflater.unused_data)
+
+    def _too_large(self, size: int) -> Refused:
+        if size > self.left:
+            return Refused("too_large", f"it inflates to more than {self.limits.inflated} octets")
+        return Refused("ratio", f"it inflates to more than {self.limits.ratio} times its size")
+
+
+def _kind(document: bytes) -> Kind | None:
+    """What its first character says."""
+    beginning = document[:_BEGINNING]
+    for mark, encoding in MARKS:
+        if beginning.startswith(mark):
+            beginning = beginning[len(mark) :].decode(encoding, "ignore").encode()
+            break
+    first = beginning.lstrip()[:1]
+    return "dmarc" if first == b"<" else "tls" if first in (b"{", b"[") else None
+
+
+def _looks_like_report(content: bytes, media_type: str) -> bool:
+    """Whether a mail's part is a report itself, and not what people or programs wrote to it."""
+    kind = _kind(content)
+    if kind == "tls":
+        return "json" in media_type or b'"policies"' in content or b'"report-id"' in content
+    if kind == "dmarc":
+        beginning = content[:_BEGINNING]
+        return "xml" in media_type or bool(_FEEDBACK.search(beginning.replace(b"\0", b"")))
+    return False

@@ -1,0 +1,67 @@
+"""XML documents as text: their encodings, and pieces so long that a parser would take long."""
+
+import re
+
+from app.protocols.report_formats.limits import Limits, Refused
+
+ENCODINGS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
+MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+
+_DECLARED = re.compile(rb"""<\?xml[^>]{1,100}?\bencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_BLANK = b" \t\r\n"
+
+
+def in_utf8(document: bytes, limits: Limits, tolerated: dict[str, None]) -> bytes:
+    """The document in UTF-8, from its first ``<`` on.
+
+    tolerated  has what was not as it should be added
+    raises     Refused, also if a piece of it is so long that expat would take long
+    """
+    mark, encoding = next((pair for pair in MARKS if document.startswith(pair[0])), (b"", ""))
+    document = document[len(mark) :]
+    if not mark:
+        bare = document.lstrip(_BLANK)
+        if len(bare) < len(document) and bare.startswith(b"<?xml"):
+            tolerated["there is white space before the XML declaration"] = None
+        document, encoding = bare, _declared(bare, tolerated)
+    if encoding not in ("utf-8", "us-ascii"):
+        if len(document) > limits.xml_recoded:
+            raise Refused("too_large", f"more than {limits.xml_recoded} octets in {encoding}")
+        try:
+            document = document.decode(encoding).encode("utf-8")
+        except UnicodeError:
+            raise Refused("encoding", f"the document is not in {encoding}") from None
+    document = document.lstrip(_BLANK)
+    if len(document) > limits.token:
+        _check_tokens(document, limits)
+    return document
+
+
+def _declared(document: bytes, tolerated: dict[str, None]) -> str:
+    declaration = _DECLARED.match(document[:200])
+    encoding = declaration[1].decode("ascii").lower() if declaration else "utf-8"
+    if encoding == "utf-16":  # read so far as ASCII, so it cannot be
+        tolerated["the encoding is declared as UTF-16 but is UTF-8"] = None
+        return "utf-8"
+    if encoding not in ENCODINGS:
+        raise Refused("encoding", f"the encoding {encoding} is not read")
+    return encoding
+
+
+def _check_tokens(document: bytes, limits: Limits) -> None:
+    """Nothing that expat would read anew with each of its buffers (before 2.6.0) is long.
+
+    Each stretch as long as a token has a ``<``, which no tag has inside; comments and processing
+    instructions may have some.
+    """
+    find, length = document.find, limits.token
+    for start in range(0, len(document) - length, length):
+        if find(b"<", start, start + length) < 0:
+            raise Refused("token_too_long", f"{length} octets without a tag")
+    for opening, closing in ((b"<!--", b"-->"), (b"<?", b"?>")):
+        start = find(opening)
+        while start >= 0:
+            end = find(closing, start, start + length)
+            if end < 0:
+                raise Refused("token_too_long", f"{opening.decode()} is not closed soon")
+            start = find(opening, end)

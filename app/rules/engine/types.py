@@ -1,0 +1,108 @@
+"""What a rule is: it looks at all we know of a domain, and says what deserves an alert."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from app.checks.engine.types import Fix, Judgement, Severity
+from app.protocols.names import DomainName
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record set of the domain that two definite scans saw differently.
+
+    check          whose question it was; it names the kind of record
+    before, after  the values, sorted; empty: there were none
+    opened, closed  codes of the findings that came and went with it, of all checks that saw it
+    """
+
+    check: str
+    name: str
+    type: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    at: datetime
+    opened: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
+class Moment(Protocol):
+    """What any posture has: the moment at which all this is known."""
+
+    @property
+    def now(self) -> datetime: ...
+
+
+P = TypeVar("P", bound=Moment)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A score that differs from the one before it; it held until the next."""
+
+    at: datetime
+    value: int
+    grade: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posture:
+    """All we know of a domain, at one moment.
+
+    judgements    of the scan that is being settled, by check
+    changes       in DNS within CHANGE_WINDOW before ``now``, oldest first
+    known         by check: the last definite judgement before this scan, as JSON
+    marks         scores, oldest first; the first may be older than ``score.WINDOW``, the last one
+                  is that of this scan; none: there is no score
+    failed_scans  in a row, this one the last of them
+    """
+
+    domain: DomainName
+    now: datetime
+    judgements: Mapping[str, Judgement]
+    changes: Sequence[Change] = ()
+    known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    marks: Sequence[Mark] = ()
+    failed_scans: int = 0
+
+    def definite(self, check: str) -> Judgement | None:
+        """What this scan found, if it saw enough to tell."""
+        judgement = self.judgements.get(check)
+        return judgement if judgement is not None and judgement.definite else None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An alert as a rule wants it; (type, subject) is what it is about within the domain."""
+
+    type: str
+    subject: str
+    severity: Severity
+    title: str
+    message: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    fix: Fix | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What a rule cannot tell now of some subjects: alerts about them stay as they are."""
+
+    type: str
+    is_about: Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[P]):
+    """``types``: all that it can yield, and so all that it can resolve.
+
+    judge  the drafts, and what is to be kept; None: it cannot tell anything now
+    proof  what is seen now, as JSON: it goes into the history of what the rule resolves
+    """
+
+    types: frozenset[str]
+    judge: Callable[[P], Iterable[Draft | Keep] | None]
+    proof: Callable[[P], Mapping[str, Any]] = lambda _: {}

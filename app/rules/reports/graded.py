@@ -1,0 +1,68 @@
+"""Rules on reports, applied so that no alert above info rests on unverified reports. Pure.
+
+Each rule runs twice: on what trusted reports say, and on what all reports say. What only the second
+yields is info. So what is above info is a function of trusted reports, whatever strangers send.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from app.checks.engine.types import Severity
+from app.rules.engine.types import Draft, Keep, Rule
+from app.rules.reports.posture import GradedPosture, ReportPosture
+
+Outcome = Iterable[Draft | Keep] | None
+
+# Alerts that something is not reported any more: one report, trusted or not, is enough against
+# them, so these need both views.
+ABSENCES = frozenset(("reports.none_received", "reports.reporter_stopped", "dkim.selector_gone"))
+
+
+def graded(rule: Rule[ReportPosture]) -> Rule[GradedPosture]:
+    """The rule, on both views of the reports."""
+
+    def judge(posture: GradedPosture) -> Outcome:
+        everything = rule.judge(posture.everything)
+        if posture.trusted is posture.everything:
+            return everything
+        trusted = rule.judge(posture.trusted)
+        if rule.types <= ABSENCES:
+            return None if everything is None else _confirmed(everything, trusted or ())
+        if trusted is None and everything is None:
+            return None
+        return _joined(trusted or (), everything or ())
+
+    return Rule(rule.types, judge, lambda posture: rule.proof(posture.everything))
+
+
+def _confirmed(
+    everything: Iterable[Draft | Keep], trusted: Iterable[Draft | Keep]
+) -> list[Draft | Keep]:
+    """What all reports yield; above info only what trusted ones yield, too."""
+    by_subject = {_key(draft): draft for draft in trusted if isinstance(draft, Draft)}
+    return [
+        by_subject.get(_key(draft), _capped(draft)) if isinstance(draft, Draft) else draft
+        for draft in everything
+    ]
+
+
+def _joined(
+    trusted: Iterable[Draft | Keep], everything: Iterable[Draft | Keep]
+) -> list[Draft | Keep]:
+    """What trusted reports yield, and as info what the others add."""
+    drafts = list(trusted)
+    known = {_key(draft) for draft in drafts if isinstance(draft, Draft)}
+    for draft in everything:
+        if isinstance(draft, Keep):
+            drafts.append(draft)
+        elif _key(draft) not in known:
+            drafts.append(_capped(draft))
+    return drafts
+
+
+def _key(draft: Draft) -> tuple[str, str]:
+    return draft.type, draft.subject
+
+
+def _capped(draft: Draft) -> Draft:
+    return replace(draft, severity=Severity.INFO)

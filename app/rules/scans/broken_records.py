@@ -1,0 +1,108 @@
+"""Records that receivers could use, and cannot any more though they are still there."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.checks.engine.types import Severity
+from app.rules.engine.types import Draft, Keep, Posture, Rule
+
+BROKEN = "dns.record_broken"
+
+Facts = Mapping[str, Any]
+_State = bool | None  # whether it can be used; None: there is none
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The records of one check.
+
+    name      before the domain's, as a subject ends
+    states    by what comes before ``name``; from the facts of a judgement
+    severity  of one that broke
+    """
+
+    check: str
+    name: str
+    states: Callable[[Facts], Mapping[str, _State]]
+    severity: Severity
+    reference: str
+
+
+def _spf(facts: Facts) -> Mapping[str, _State]:
+    return {"": {"valid": True, "permerror": False}.get(facts.get("result", ""))}
+
+
+def _dmarc(facts: Facts) -> Mapping[str, _State]:
+    if facts.get("record_count_at_domain", 0) > 1:
+        return {"": False}
+    is_used = bool(facts.get("record_count_at_domain"))
+    return {"": facts.get("effective_policy") is not None if is_used else None}
+
+
+def _dkim(facts: Facts) -> Mapping[str, _State]:
+    return {
+        f"{name}.": "key_type" in key if key.get("found") else None
+        for name, key in facts.get("selectors", {}).items()
+    }
+
+
+def _other(facts: Facts) -> Mapping[str, _State]:
+    return {"": facts.get("record_valid")}
+
+
+_KINDS = (
+    _Kind("spf", "", _spf, Severity.CRITICAL, "RFC 7208 §2.6.7"),
+    _Kind("dmarc", "_dmarc.", _dmarc, Severity.CRITICAL, "RFC 9989 §4.7"),
+    _Kind("dkim", "_domainkey.", _dkim, Severity.CRITICAL, "RFC 6376 §3.6.1"),
+    _Kind("mta_sts", "_mta-sts.", _other, Severity.HIGH, "RFC 8461 §3.1"),
+    _Kind("tls_rpt", "_smtp._tls.", _other, Severity.HIGH, "RFC 8460 §3"),
+    _Kind("bimi", "default._bimi.", _other, Severity.HIGH, "draft-brand-indicators §4.2"),
+)
+
+
+def _judge(posture: Posture) -> Iterator[Draft | Keep]:
+    for kind in _KINDS:
+        yield from _of_kind(posture, kind)
+
+
+def _of_kind(posture: Posture, kind: _Kind) -> Iterator[Draft | Keep]:
+    """What broke with this scan; what was broken before stays told, or untold, until it is well."""
+    judgement, end = posture.definite(kind.check), f"{kind.name}{posture.domain}"
+    if judgement is None:
+        is_dkim = kind.check == "dkim"
+        yield Keep(BROKEN, lambda at: at.endswith(f".{end}") if is_dkim else at == end)
+        return
+    before = kind.states(posture.known.get(kind.check, {}).get("facts", {}))
+    for start, is_usable in kind.states(judgement.facts).items():
+        if is_usable is False:
+            at = f"{start}{end}"
+            yield _draft(posture, kind, at) if before.get(start) else _keep(at)
+
+
+def _keep(at: str) -> Keep:
+    return Keep(BROKEN, lambda subject: subject == at)
+
+
+def _draft(posture: Posture, kind: _Kind, at: str) -> Draft:
+    findings = posture.judgements[kind.check].findings
+    what = kind.check.upper().replace("_", "-")
+    return Draft(
+        BROKEN, at, kind.severity, f"The {what} record cannot be used any more",
+        f"{posture.domain}: the {what} record at {at} was good, and receivers cannot use it now.",
+        {"check": kind.check, "seen": [finding.kind.code for finding in findings][:10]},
+        reference=kind.reference,
+    )  # fmt: skip
+
+
+def _proof(posture: Posture) -> dict[str, Any]:
+    seen = {
+        f"{start}{kind.name}{posture.domain}": is_usable
+        for kind in _KINDS
+        if (judgement := posture.definite(kind.check))
+        for start, is_usable in kind.states(judgement.facts).items()
+    }
+    return {"usable": seen}
+
+
+RULES = (Rule(frozenset((BROKEN,)), _judge, _proof),)

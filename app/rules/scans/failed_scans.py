@@ -1,0 +1,22 @@
+"""Scans that do not end: then nothing is watched, and that must not look like peace."""
+
+from collections.abc import Iterator
+
+from app.checks.engine.types import Severity
+from app.rules.engine.types import Draft, Posture, Rule
+
+FAILED = "scan.failed_repeatedly"
+LEAST = 2
+
+
+def _alerts(posture: Posture) -> Iterator[Draft]:
+    if posture.failed_scans >= LEAST:
+        yield Draft(
+            FAILED, posture.domain, Severity.MEDIUM, "Scans fail",
+            f"{posture.domain}: the last {posture.failed_scans} scans failed, so what changes now "
+            "is not seen. Look at the workers' log, and trigger a scan.",
+            {"observed": posture.failed_scans, "threshold": LEAST},
+        )  # fmt: skip
+
+
+RULES = (Rule(frozenset((FAILED,)), _alerts),)

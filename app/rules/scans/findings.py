@@ -1,0 +1,63 @@
+"""Findings that deserve an alert: those of medium severity and above, one rule a check.
+
+Of a kind that flaps, a first sight opens nothing: the definite judgement before must have seen it.
+"""
+
+from typing import Any
+
+from app.checks import CHECKS
+from app.checks.engine.types import Check, Finding, Severity
+from app.rules.engine.types import Draft, Posture, Rule
+from app.rules.scans.certificates import SAID_HERE
+
+MAX_RECORDS, MAX_VALUES = 10, 5  # of what is kept as the proof of a resolution
+LEAST = Severity.MEDIUM  # what is below is shown with the domain, and wakes nobody
+
+
+def _of(check: Check) -> Rule[Posture]:
+    def judge(posture: Posture) -> list[Draft] | None:
+        judgement = posture.definite(check.name)
+        if judgement is None:
+            return None
+        before = posture.known.get(check.name, {}).get("findings", ())
+        seen = {(finding["code"], finding["subject"]) for finding in before}
+        return [
+            _draft(posture, finding)
+            for finding in judgement.findings
+            if finding.severity.rank <= LEAST.rank
+            and finding.kind.code not in SAID_HERE
+            and (not finding.kind.flaps or (finding.kind.code, finding.subject) in seen)
+        ]
+
+    def proof(posture: Posture) -> dict[str, Any]:
+        judgement = posture.judgements[check.name]
+        records = [
+            {
+                "name": r.name,
+                "type": r.type,
+                "rcode": r.rcode,
+                "values": list(r.values[:MAX_VALUES]),
+            }
+            for r in judgement.records[:MAX_RECORDS]
+        ]
+        return {"check": check.name, "verdict": judgement.verdict.value, "records": records}
+
+    return Rule(frozenset(kind.code for kind in check.finds), judge, proof)
+
+
+def _draft(posture: Posture, finding: Finding) -> Draft:
+    where = "" if finding.subject == posture.domain else f" ({finding.subject})"
+    advice = f" What to do: {finding.fix.why}" if finding.fix else ""
+    return Draft(
+        type=finding.kind.code,
+        subject=finding.subject,
+        severity=finding.severity,
+        title=finding.kind.summary,
+        message=f"{posture.domain}: {finding.kind.summary}{where}.{advice}",
+        evidence=finding.evidence,
+        fix=finding.fix,
+        reference=finding.kind.reference,
+    )
+
+
+RULES = tuple(map(_of, CHECKS))

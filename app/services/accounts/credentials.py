@@ -1,0 +1,145 @@
+"""What people change about their own sign-in: the password, and two-factor authentication.
+
+Each change requires the current password, because a session may be stolen and a browser may be left
+unattended. It ends the person's other sessions, which an intruder may have opened, and emails the
+person. A person who has lost the phone and the recovery codes needs an operator.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.db import transaction
+from app.errors import Conflict, InvalidRequest, NotFound
+from app.models import Account, User
+from app.services.accounts import passwords, sessions, two_factor
+from app.services.accounts.sessions import Visitor
+from app.services.core import audit_log, security_emails
+
+PASSWORD = "Your password was changed"
+ON = "Two-factor authentication was turned on"
+OFF = "Two-factor authentication was turned off"
+RESET = "Two-factor authentication was reset"
+CODES = "Your recovery codes were replaced"
+
+
+def change_password(visitor: Visitor, token: str, current: str, wanted: str) -> None:
+    """Change the password.
+
+    token    of the session that stays; all others end
+    raises   InvalidRequest if the current password is wrong, or the new one is too weak
+    """
+    check_password(visitor, current)
+    complaints = passwords.complaints(wanted, visitor.email)
+    if wanted == current:
+        message = "Choose a password other than the current one"
+        complaints = [{"field": "password", "code": "same", "message": message}]
+    if complaints:
+        raise InvalidRequest(complaints)
+    made = passwords.digest(wanted)
+    with transaction() as session:
+        user = _act(session, visitor, token, "user.password_changed", PASSWORD)
+        user.password_hash = made
+
+
+def turn_on(visitor: Visitor, token: str, current: str, sealed: str, code: str) -> Sequence[str]:
+    """Turn on two-factor authentication; the recovery codes.
+
+    sealed  the offer that the app has read; ``code`` is what the app shows
+    raises  InvalidRequest if the password is wrong, for a code that does not fit the offer, or if
+            two-factor authentication is on already
+    """
+    check_password(visitor, current)
+    with transaction() as session:
+        user = _act(session, visitor, token, "user.second_factor_on", ON)
+        if user.totp_secret is not None:
+            message = "Two-factor authentication is on already. Turn it off first"
+            raise InvalidRequest([{"field": "code", "code": "invalid", "message": message}])
+        return two_factor.turn_on(session, user, sealed, code)
+
+
+def turn_off(visitor: Visitor, token: str, current: str) -> None:
+    """Turn off two-factor authentication; the password alone is enough then.
+
+    raises  InvalidRequest if the password is wrong
+    """
+    check_password(visitor, current)
+    with transaction() as session:
+        user = _act(session, visitor, token, "user.second_factor_off", OFF)
+        two_factor.turn_off(session, user)
+
+
+def renew_codes(visitor: Visitor, token: str, current: str) -> Sequence[str]:
+    """New recovery codes; the old ones stop working.
+
+    raises  InvalidRequest if the password is wrong, or two-factor authentication is off
+    """
+    check_password(visitor, current)
+    with transaction() as session:
+        user = _act(session, visitor, token, "user.recovery_codes_renewed", CODES)
+        if user.totp_secret is None:
+            message = "Two-factor authentication is off"
+            raise InvalidRequest([{"field": "current", "code": "invalid", "message": message}])
+        return two_factor.renew(session, user)
+
+
+def check_password(visitor: Visitor, current: str) -> None:
+    """Make sure that it is the visitor who acts, and not somebody at an unattended browser.
+
+    raises  InvalidRequest if the password is not the current one
+    """
+    with transaction(readonly=True) as session:
+        stored = session.scalar(select(User.password_hash).where(User.id == visitor.user_id))
+    if not passwords.fits(stored, current):
+        message = "Incorrect current password"
+        raise InvalidRequest([{"field": "current", "code": "invalid", "message": message}])
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What an operator took from somebody: unused recovery codes, and sessions."""
+
+    email: str
+    account_name: str
+    codes: int
+    sessions: int
+
+
+def reset_second_factor(email: str, *, actor: str) -> Reset:
+    """Let somebody in by the password alone who has lost phone and codes; all sessions end.
+
+    raises  NotFound if nobody has this address; Conflict if there is no second factor
+    """
+    with transaction() as session:
+        user = session.scalar(
+            select(User).where(User.email == email.strip().lower()).with_for_update()
+        )
+        if user is None:
+            raise NotFound
+        if user.totp_secret is None:
+            raise Conflict(f"{user.email} has no second factor; nothing was changed")
+        codes = two_factor.codes_left(session, user.id)
+        two_factor.turn_off(session, user)
+        ended = sessions.end_every(session, user.id)
+        audit_log.record(
+            session, user.account_id, actor=actor, action="user.second_factor_reset",
+            target=user.email, sessions=ended,
+        )  # fmt: skip
+        security_emails.credentials_changed(session, user, RESET, actor)
+        account = session.get_one(Account, user.account_id)
+        return Reset(user.email, account.name, codes, ended)
+
+
+def _act(session: Session, visitor: Visitor, token: str, action: str, sentence: str) -> User:
+    """The person, with the action in the audit log and in an email, and other sessions ended."""
+    user = session.scalar(select(User).where(User.id == visitor.user_id).with_for_update())
+    if user is None:
+        raise NotFound
+    sessions.end_others(session, user.id, token)
+    audit_log.record(
+        session, visitor.account_id, actor=visitor.actor, action=action, target=visitor.email
+    )
+    security_emails.credentials_changed(session, user, sentence, visitor.actor)
+    return user

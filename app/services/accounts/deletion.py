@@ -1,0 +1,94 @@
+"""How an account is deleted: requested by an owner or an operator, then done in batches.
+
+From the request on the account is suspended and nobody is signed in to it. The clock process
+deletes its rows, so that no request and no lock lasts as long as that takes.
+"""
+
+import logging
+from uuid import UUID
+
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.orm import Session
+
+from app.db import now, transaction
+from app.errors import Conflict, InvalidRequest
+from app.models import Account, Domain, SignedIn
+from app.services.accounts import accounts, credentials
+from app.services.accounts.sessions import Visitor
+from app.services.core import account_rows, audit_log
+
+logger = logging.getLogger(__name__)
+
+
+def request_by_owner(visitor: Visitor, name: str, password: str) -> None:
+    """Have the visitor's account deleted.
+
+    name     of the account, typed to confirm
+    raises   InvalidRequest for another name or a wrong password; Conflict if a domain is on hold
+    effects  all sessions of all people of the account end
+    """
+    if name.strip() != visitor.account_name:
+        message = f"Type the account's name, {visitor.account_name}, to confirm"
+        raise InvalidRequest([{"field": "name", "code": "invalid", "message": message}])
+    credentials.check_password(visitor, password)
+    with transaction() as session:
+        _request(session, session.get_one(Account, visitor.account_id), visitor.actor)
+
+
+def delete_now(account: str, *, actor: str) -> None:
+    """Delete the account (by name or id) with everything it has, before this returns.
+
+    raises  NotFound; Conflict if a domain is on hold
+    """
+    with transaction() as session:
+        row = accounts.named(session, account)
+        _request(session, row, actor)
+    _delete(row.id)
+
+
+def delete_requested() -> int:
+    """Delete the accounts whose deletion was requested; how many."""
+    with transaction(readonly=True) as session:
+        account_ids = session.scalars(
+            select(Account.id).where(
+                Account.deletion_requested_at.is_not(None),
+                ~exists().where(Domain.account_id == Account.id, Domain.legal_hold_at.is_not(None)),
+            )
+        ).all()
+    for account_id in account_ids:
+        _delete(account_id)
+    return len(account_ids)
+
+
+def _request(session: Session, account: Account, actor: str) -> None:
+    held = session.scalars(
+        select(Domain.name)
+        .where(Domain.account_id == account.id, Domain.legal_hold_at.is_not(None))
+        .order_by(Domain.name)
+        .limit(3)
+    ).all()
+    if held:
+        raise Conflict(f"On legal hold: {', '.join(held)}. Release the hold first.")
+    account.status = "suspended"
+    account.deletion_requested_at = account.deletion_requested_at or now(session)
+    session.execute(delete(SignedIn).where(SignedIn.account_id == account.id))
+    audit_log.record(
+        session, account.id, actor=actor, action="account.deletion_requested", target=account.name
+    )
+
+
+def _delete(account_id: UUID) -> None:
+    """Delete all rows of the account, those first that refer to others."""
+    for table in reversed(account_rows.tables()):
+        condition = account_rows.owned_by(table, account_id)
+        if condition is None:
+            continue
+        for key in table.foreign_keys:
+            if key.column.table is table:  # else a batch could leave what refers to it
+                with transaction() as session:
+                    references = update(table).values({key.parent: None})
+                    session.execute(references.where(condition, key.parent.is_not(None)))
+        account_rows.delete_all(table, condition)
+    with transaction() as session:  # with what a worker had locked, or has written since
+        session.execute(delete(Account).where(Account.id == account_id))
+    logger.warning("account deleted", extra={"account_id": str(account_id)})

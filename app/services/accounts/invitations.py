@@ -1,0 +1,214 @@
+"""Invitations: links with which people join an account.
+
+The link goes to the invited address by email, so accepting it proves the address. An invitation is
+worth as much as its inviter at the moment of acceptance: it is deleted when the inviter is removed
+or demoted, and is checked again when it is accepted.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from app import ids, settings
+from app.db import now, transaction
+from app.errors import Conflict, InvalidRequest, NotFound
+from app.models import Account, Email, Invitation, User
+from app.services.accounts import accounts, invitation_emails, ranks
+from app.services.accounts.sessions import Visitor
+from app.services.core import audit_log, emails, security_emails
+
+LIFETIME = timedelta(days=7)
+MAX_PEOPLE = 200  # people and invitations of one account
+MAX_PER_DAY = 50  # of one account
+MAX_PER_ADDRESS = 3  # a day, by one account
+_TOKEN_BYTES = 24
+PATH = "/auth/invitation/"
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What the inviter learns: nothing about whether the address has a user elsewhere.
+
+    link  None if it was sent by email; without a mail server the inviter has to pass it on
+    """
+
+    email: str
+    link: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """What an invitation says to the invited person."""
+
+    email: str
+    role: str
+    account_name: str
+    invited_by: str
+
+
+def pending(account_id: UUID) -> Sequence[Invitation]:
+    """The invitations that have not been accepted and have not expired, newest first."""
+    with transaction(readonly=True) as session:
+        return session.scalars(
+            select(Invitation)
+            .where(Invitation.account_id == account_id, Invitation.expires_at > now(session))
+            .order_by(Invitation.id.desc())
+        ).all()
+
+
+def create(by: Visitor, email: str, role: str) -> Created:
+    """Invite a person; an earlier invitation of the same address is replaced.
+
+    raises   InvalidRequest; Conflict if the person is in the account
+    effects  the link is sent by email. A person who has a user in another account gets an email
+             without a link, and the answer is the same
+    """
+    email = email.strip().lower()
+    if complaints := accounts.complaints(email, role):
+        raise InvalidRequest(complaints)
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    link = settings.current().base_url + PATH + token
+    with transaction() as session:
+        ranks.lock_account(session, by.account_id)
+        ranks.check(session, by, role)
+        _check_room(session, by.account_id, email)
+        session.execute(
+            delete(Invitation).where(
+                Invitation.account_id == by.account_id, Invitation.email == email
+            )
+        )
+        at = now(session)
+        invitation = Invitation(
+            id=ids.new(), account_id=by.account_id, email=email, role=role, digest=_digest(token),
+            invited_by=by.email, inviter_id=by.user_id, is_emailed=emails.is_configured(),
+            created_at=at, expires_at=at + LIFETIME,
+        )  # fmt: skip
+        session.add(invitation)
+        has_user = bool(session.scalar(select(User.id).where(User.email == email)))
+        invitation_emails.send(session, invitation, None if has_user else link)
+        security_emails.invitation_changed(session, invitation, "created", by.actor)
+        _record(session, by, "user.invited", email, role=role)
+    return Created(email, None if invitation.is_emailed else link)
+
+
+def revoke(by: Visitor, invitation_id: UUID) -> None:
+    """Delete an invitation; its link stops working.
+
+    raises  NotFound
+    """
+    with transaction() as session:
+        invitation = session.scalar(
+            select(Invitation).where(
+                Invitation.account_id == by.account_id, Invitation.id == invitation_id
+            )
+        )
+        if invitation is None:
+            raise NotFound
+        session.delete(invitation)
+        security_emails.invitation_changed(session, invitation, "revoked", by.actor)
+        _record(session, by, "user.invitation_withdrawn", invitation.email)
+
+
+def revoke_of(session: Session, inviter_id: UUID) -> int:
+    """Delete the invitations that a person made; how many. Runs in the caller's transaction."""
+    result = session.execute(delete(Invitation).where(Invitation.inviter_id == inviter_id))
+    return int(result.rowcount)  # type: ignore[attr-defined]  # a DELETE has it
+
+
+def find(token: str) -> Invited:
+    """What the invitation with this token says.
+
+    raises  NotFound if there is none, it has expired, or its inviter may not invite any more
+    """
+    with transaction(readonly=True) as session:
+        invitation = _usable(session, token)
+        account = session.get_one(Account, invitation.account_id)
+        return Invited(invitation.email, invitation.role, account.name, invitation.invited_by)
+
+
+def accept(token: str, password: str) -> str:
+    """Make the invited person a user of the account; the email address of the new user.
+
+    raises  as ``find``; InvalidRequest for a password that is too weak; Conflict if the address
+            has a user in another account
+    """
+    with transaction() as session:
+        ranks.lock_account(session, _usable(session, token).account_id)
+        invitation = _usable(session, token)  # again: the inviter may have been demoted meanwhile
+        if session.scalar(select(User.id).where(User.email == invitation.email)):
+            raise Conflict(_conflict(invitation))
+        account = session.get_one(Account, invitation.account_id)
+        actor = f"user:{invitation.email}"
+        accounts.add(session, account, invitation.email, invitation.role, password, actor)
+        security_emails.invitation_changed(session, invitation, "accepted", actor)
+        session.delete(invitation)
+        return invitation.email
+
+
+def _conflict(invitation: Invitation) -> str:
+    """Only a person who has proved the address learns that it has a user elsewhere."""
+    if invitation.is_emailed:
+        return (
+            "This address already has a user in another account, and an address can belong to "
+            "one account only. Ask for an invitation to another address."
+        )
+    return "This invitation cannot be accepted. Ask for an invitation to another address."
+
+
+def _usable(session: Session, token: str) -> Invitation:
+    row = session.execute(
+        select(Invitation, User.role)
+        .join(Account, Account.id == Invitation.account_id)
+        .join(User, User.id == Invitation.inviter_id)
+        .where(Invitation.digest == _digest(token), Invitation.expires_at > now(session))
+        .where(Account.status == "active", User.account_id == Invitation.account_id)
+        .where(User.disabled_at.is_(None))
+    ).first()
+    if row is None or not ranks.may_grant(row[1], row[0].role):
+        raise NotFound
+    invitation: Invitation = row[0]
+    return invitation
+
+
+def _check_room(session: Session, account_id: UUID, email: str) -> None:
+    is_member = User.account_id == account_id, User.email == email
+    if session.scalar(select(User.id).where(*is_member)):
+        raise Conflict(f"{email} is already a member of this account")
+    tables = (User, Invitation)
+    people = sum(_count(session, table, table.account_id == account_id) for table in tables)
+    if people >= MAX_PEOPLE:
+        raise _invalid(f"An account can have at most {MAX_PEOPLE} people and invitations")
+    is_of_today = (
+        Email.account_id == account_id,
+        Email.kind == invitation_emails.KIND,
+        Email.created_at > now(session) - timedelta(days=1),
+    )
+    if _count(session, Email, *is_of_today) >= MAX_PER_DAY:
+        raise _invalid(f"An account can send at most {MAX_PER_DAY} invitations a day")
+    if _count(session, Email, *is_of_today, Email.recipient == email) >= MAX_PER_ADDRESS:
+        raise _invalid(f"{email} was invited {MAX_PER_ADDRESS} times today. Try again tomorrow")
+
+
+def _count(session: Session, table: type, *conditions: object) -> int:
+    statement = select(func.count()).select_from(table).where(*conditions)  # type: ignore[arg-type]
+    return session.scalar(statement) or 0
+
+
+def _record(session: Session, by: Visitor, action: str, target: str, **details: str) -> None:
+    audit_log.record(
+        session, by.account_id, actor=by.actor, action=action, target=target, **details
+    )
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _invalid(message: str) -> InvalidRequest:
+    return InvalidRequest([{"field": "email", "code": "invalid", "message": message}])

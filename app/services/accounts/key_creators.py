@@ -1,0 +1,83 @@
+"""API keys by the person who made them: a key outlives its creator until it is revoked."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from app.db import now, transaction
+from app.errors import InvalidRequest, NotFound
+from app.models import ApiKey, User
+from app.services.accounts import ranks
+from app.services.accounts.sessions import Visitor
+from app.services.api_keys import api_keys
+
+PERSON = "user:"
+NOT_PEOPLE = ("user:operator", "user:demo")
+REASON = "its creator was removed"
+
+
+def active_keys(session: Session, account_id: UUID, creator: str) -> Sequence[ApiKey]:
+    """The usable keys that this actor made, oldest first; runs in the caller's transaction."""
+    return [key for key in _active(session, account_id) if key.created_by == creator]
+
+
+def by_member(account_id: UUID) -> Mapping[str, Sequence[ApiKey]]:
+    """The usable keys of the account that people made, by actor, oldest first."""
+    with transaction(readonly=True) as session:
+        return _grouped(_active(session, account_id))
+
+
+def of_former_members(account_id: UUID) -> Mapping[str, Sequence[ApiKey]]:
+    """The usable keys of creators who are no longer in the account, by actor."""
+    with transaction(readonly=True) as session:
+        members = _members(session, account_id)
+        grouped = _grouped(_active(session, account_id))
+        return {actor: rows for actor, rows in grouped.items() if actor not in members}
+
+
+def revoke_all(by: Visitor, creator: str) -> int:
+    """Revoke every usable key of a creator who is no longer in the account; how many.
+
+    raises  NotFound if there is none; InvalidRequest for a creator who is still a member
+    """
+    with transaction() as session:
+        ranks.lock_account(session, by.account_id)
+        ranks.check(session, by, ranks.INVITING_ROLE)
+        if creator in _members(session, by.account_id):
+            message = "This person is still a member. Revoke keys one by one"
+            raise InvalidRequest([{"field": "creator", "code": "invalid", "message": message}])
+        rows = active_keys(session, by.account_id, creator)
+        if not rows:
+            raise NotFound
+        api_keys.revoke_rows(session, rows, actor=by.actor, reason=REASON)
+    api_keys.forget_cached()
+    return len(rows)
+
+
+def _active(session: Session, account_id: UUID) -> Sequence[ApiKey]:
+    is_person = ApiKey.created_by.startswith(PERSON, autoescape=True)
+    return session.scalars(
+        select(ApiKey)
+        .where(
+            ApiKey.account_id == account_id,
+            ApiKey.revoked_at.is_(None),
+            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now(session)),
+            is_person,
+            ApiKey.created_by.not_in(NOT_PEOPLE),
+        )
+        .order_by(ApiKey.id)
+    ).all()
+
+
+def _grouped(rows: Sequence[ApiKey]) -> dict[str, list[ApiKey]]:
+    grouped: dict[str, list[ApiKey]] = {}
+    for key in rows:
+        grouped.setdefault(key.created_by, []).append(key)
+    return grouped
+
+
+def _members(session: Session, account_id: UUID) -> set[str]:
+    emails = session.scalars(select(User.email).where(User.account_id == account_id))
+    return {PERSON + email for email in emails}

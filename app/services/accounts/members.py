@@ -1,0 +1,99 @@
+"""The people of an account: listed, given a role, removed."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from app.db import transaction
+from app.errors import Conflict, InvalidRequest, NotFound
+from app.models import SignedIn, User
+from app.models.accounts import ROLES
+from app.services.accounts import invitations, key_creators, people_erasure, ranks
+from app.services.accounts.sessions import Visitor
+from app.services.core import audit_log, security_emails
+
+
+def members(account_id: UUID) -> Sequence[User]:
+    """Everybody in the account, longest there first."""
+    with transaction(readonly=True) as session:
+        statement = select(User).where(User.account_id == account_id).order_by(User.id)
+        return session.scalars(statement).all()
+
+
+def change_role(by: Visitor, user_id: UUID, role: str) -> None:
+    """Give the person another role; it holds from the next request on.
+
+    raises   NotFound; InvalidRequest for what is no role, or one above one's own; Conflict if no
+             owner would be left
+    effects  a demotion deletes the invitations that the person made
+    """
+    if role not in ROLES:
+        message = f"one of {', '.join(ROLES)}"
+        raise InvalidRequest([{"field": "role", "code": "invalid", "message": message}])
+    with transaction() as session:
+        user = _member(session, by, user_id)
+        ranks.check(session, by, role)
+        if user.role == "owner" and role != "owner":
+            _check_owners(session, by.account_id)
+        before, user.role = user.role, role
+        security_emails.role_changed(session, user, before, by.actor)
+        is_demotion = not ranks.is_at_least(role, before)
+        deleted = invitations.revoke_of(session, user.id) if is_demotion else 0
+        _record(
+            session, by, "user.role_changed", user.email,
+            before=before, after=role, deletedInvitations=deleted,
+        )  # fmt: skip
+
+
+def remove(by: Visitor, user_id: UUID) -> None:
+    """Remove the person at once; the audit log keeps what they did.
+
+    raises   NotFound; InvalidRequest for somebody above one; Conflict if no owner would be left
+    effects  the person's sessions and the invitations that the person made are deleted. API keys
+             that the person made stay valid until they are revoked (``key_creators``)
+    """
+    with transaction() as session:
+        user = _member(session, by, user_id)
+        if user.role == "owner":
+            _check_owners(session, by.account_id)
+        active = key_creators.active_keys(session, by.account_id, f"user:{user.email}")
+        deleted = invitations.revoke_of(session, user.id)
+        session.execute(delete(SignedIn).where(SignedIn.user_id == user.id))
+        people_erasure.erase(session, user)
+        security_emails.person_removed(session, user, by.actor)
+        session.delete(user)
+        _record(
+            session, by, "user.removed", user.email,
+            role=user.role, deletedInvitations=deleted, activeKeys=[key.key_id for key in active],
+        )  # fmt: skip
+
+
+def _member(session: Session, by: Visitor, user_id: UUID) -> User:
+    """A person of the account, on whom ``by`` may act; the account is locked.
+
+    The lock keeps two owners from demoting each other at the same moment.
+    """
+    ranks.lock_account(session, by.account_id)
+    user = session.scalar(select(User).where(User.account_id == by.account_id, User.id == user_id))
+    if user is None:
+        raise NotFound
+    ranks.check(session, by, user.role)
+    return user
+
+
+def _check_owners(session: Session, account_id: UUID) -> None:
+    owners = session.scalar(
+        select(func.count())
+        .select_from(User)
+        .where(User.account_id == account_id, User.role == "owner")
+    )
+    if (owners or 0) < 2:
+        raise Conflict("An account needs an owner. Make another person an owner first")
+
+
+def _record(session: Session, by: Visitor, action: str, target: str, **details: object) -> None:
+    audit_log.record(
+        session, by.account_id, actor=by.actor, action=action, target=target, **details
+    )

@@ -1,0 +1,122 @@
+"""What is left of a person who was deleted: acts under a pseudonym, and the audit log."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import JSON, Column, Table, Text, cast, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from app import ids
+from app.db import now
+from app.models import Base, Channel, ChannelRecipient, Email, Invitation, User
+from app.services.core import account_rows
+
+NO_RECIPIENT_LEFT = "The only recipient of this channel was deleted"
+# Columns that name who did something: as ``user:<address>`` or by the address alone.
+ACTORS = (
+    *("alert_transitions.actor", "api_keys.created_by", "channels.created_by"),
+    *("ingest_tokens.created_by", "invitations.invited_by", "report_mailboxes.created_by"),
+    *("scan_batches.requested_by", "scans.requested_by", "source_states.actor"),
+    "upload_tokens.created_by",
+)
+# Texts that people write, and what is made of them.
+TEXTS = (
+    *("alert_transitions.note", "alerts.risk_owner", "domains.legal_hold_reason"),
+    *("source_states.note", "events.body"),
+)
+
+
+def erase(session: Session, user: User) -> None:
+    """Replace the address of a person who is being deleted by a pseudonym; a step.
+
+    The audit log stays as it is: it must be able to say who did what, until it is deleted by its
+    retention. What DNS records and reports say is evidence, and no entry about the person.
+    """
+    pseudonym = ids.public("usr", user.id)
+    pattern = re.compile(rf"(?<![\w.+-]){re.escape(user.email)}(?![\w-])", re.IGNORECASE)
+
+    def replace(text: str) -> str:
+        return pattern.sub(pseudonym, text)
+
+    session.execute(
+        delete(Invitation).where(
+            Invitation.account_id == user.account_id, Invitation.email == user.email
+        )
+    )
+    session.execute(delete(Email).where(Email.recipient == user.email))
+    _leave_channels(session, user)
+    for table, column in _columns(ACTORS):
+        _rename(session, user, (table, column), pseudonym)
+    for table, column in _columns(TEXTS):
+        _replace(session, user, (table, column), replace)
+
+
+def _columns(names: Sequence[str]) -> Iterator[tuple[Table, Column[Any]]]:
+    for name in names:
+        table, _, column = name.partition(".")
+        if table in Base.metadata.tables:
+            yield Base.metadata.tables[table], Base.metadata.tables[table].c[column]
+
+
+def _rename(session: Session, user: User, place: tuple[Table, Column[Any]], pseudonym: str) -> None:
+    table, column = place
+    owned = account_rows.owned_by(table, user.account_id)
+    conditions = [] if owned is None else [owned]
+    if table.name == "scans":  # of those that the schedule started there are thousands
+        conditions.append(table.c.trigger != "schedule")
+    for name, new in ((f"user:{user.email}", f"user:{pseudonym}"), (user.email, pseudonym)):
+        session.execute(update(table).where(*conditions, column == name).values({column: new}))
+
+
+def _replace(
+    session: Session, user: User, place: tuple[Table, Column[Any]], replace: Callable[[str], str]
+) -> None:
+    table, column = place
+    condition = account_rows.owned_by(table, user.account_id)
+    if condition is None:
+        return
+    keys = list(table.primary_key.columns)
+    names_it = cast(column, Text).icontains(user.email, autoescape=True)
+    rows = session.execute(select(*keys, column).where(condition, names_it)).all()
+    for *key, value in rows:
+        new = _people_of(value, replace) if isinstance(column.type, JSON) else replace(value)
+        is_row = [part == wanted for part, wanted in zip(keys, key, strict=True)]
+        session.execute(update(table).where(*is_row).values({column: new}))
+
+
+def _people_of(body: dict[str, Any], replace: Callable[[str], str]) -> dict[str, Any]:
+    """The body of an event without the person; what was seen in DNS and reports stays."""
+    data = dict(body.get("data") or {})
+    for part, names in (("transition", ("actor", "note")), ("alert", ("riskOwner",))):
+        if isinstance(data.get(part), dict):
+            changed = {
+                name: replace(data[part][name])
+                for name in names
+                if isinstance(data[part].get(name), str)
+            }
+            data[part] = {**data[part], **changed}
+    return {**body, "data": data}
+
+
+def _leave_channels(session: Session, user: User) -> None:
+    """Send the person nothing any more."""
+    session.execute(
+        delete(ChannelRecipient).where(
+            ChannelRecipient.account_id == user.account_id,
+            func.lower(ChannelRecipient.address) == user.email,
+        )
+    )
+    channels = session.scalars(
+        select(Channel)
+        .where(Channel.account_id == user.account_id, Channel.kind == "email")
+        .with_for_update()
+    )
+    for channel in channels:
+        recipients = [part.strip() for part in channel.target.split(",")]
+        left = [address for address in recipients if address.lower() != user.email]
+        if len(left) == len(recipients):
+            continue
+        channel.target = ", ".join(left)
+        if not left and channel.disabled_at is None:
+            channel.disabled_at, channel.disabled_reason = now(session), NO_RECIPIENT_LEFT

@@ -1,0 +1,47 @@
+"""The networks that a person has signed in from: a new one is worth an email."""
+
+import ipaddress
+from datetime import timedelta
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from app.db import insert, now
+from app.models import SignInNetwork, User
+from app.services.core import audit_log, security_emails
+
+RETENTION = timedelta(days=180)  # without a sign-in from it
+PREFIXES = {4: 24, 6: 48}  # what one household or office usually has, whatever its address today
+
+
+def note(session: Session, user: User, agent: str) -> None:
+    """Remember the network of the request that is being answered.
+
+    effects  an email to the person if it is new; not at the very first sign-in
+    """
+    network = network_of(audit_log.origin.get().address)
+    if network is None:
+        return
+    at = now(session)
+    has_signed_in = session.scalar(select(exists().where(SignInNetwork.user_id == user.id)))
+    row = session.get(SignInNetwork, (user.id, network))
+    if row is not None:
+        row.last_seen_at = at
+        return
+    statement = insert(session, SignInNetwork).values(
+        user_id=user.id, network=network, first_seen_at=at, last_seen_at=at
+    )
+    session.execute(statement.on_conflict_do_nothing())
+    if has_signed_in:
+        security_emails.signed_in_from_new_network(session, user, agent)
+
+
+def network_of(address: str | None) -> str | None:
+    """The network of an address; None for what is no address."""
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return None
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    parsed = mapped or parsed
+    return str(ipaddress.ip_network((parsed, PREFIXES[parsed.version]), strict=False))

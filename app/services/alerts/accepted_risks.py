@@ -1,0 +1,50 @@
+"""Risks that somebody has accepted for a time: alerts that are dismissed until then."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from app.db import transaction
+from app.models import Alert, AlertTransition
+from app.services.alerts import alerts
+from app.services.core.listing import Listing
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """One of them.
+
+    alert   its columns, as ``alerts.COLUMNS`` has them
+    reason  why it was accepted; ``actor``: who said so, which need not be the risk's owner
+    """
+
+    alert: Any
+    reason: str | None
+    actor: str
+
+
+def search(
+    account_id: UUID, *, place: Sequence[Any] | None = None, limit: int = 50
+) -> tuple[Sequence[Acceptance], list[Any] | None]:
+    """Those of the account, what ends first first, and the place of the next page, if any."""
+    statement: Select[Any] = select(*alerts.COLUMNS).where(
+        Alert.account_id == account_id,
+        Alert.status == "dismissed",
+        Alert.accepted_until.is_not(None),
+    )
+    listing = Listing(statement, (Alert.accepted_until, Alert.id))
+    rows, following = listing.page(place, limit)
+    with transaction(readonly=True) as session:
+        said = session.execute(
+            select(AlertTransition.alert_id, AlertTransition.note, AlertTransition.actor)
+            .where(
+                AlertTransition.alert_id.in_([row.id for row in rows]),
+                AlertTransition.to_status == "dismissed",
+            )
+            .order_by(AlertTransition.id)
+        )
+        last = {alert_id: (note, actor) for alert_id, note, actor in said}
+    return [Acceptance(row, *last.get(row.id, (None, ""))) for row in rows], following

@@ -1,0 +1,203 @@
+"""What becomes of alerts: the row, its history and the event about it, in one transaction.
+
+Every function is a step. The event is the outbox: it is sent from its row, once that is committed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from app import db, ids
+from app.checks.engine.types import Severity
+from app.models import Account, Alert, AlertTransition, Domain
+from app.rules.engine.types import Draft
+from app.services.notifications import outbox
+from app.services.scans import serialization
+
+SYSTEM = "system"
+REOPEN_WINDOW = timedelta(hours=24)  # what comes back within it is the same alert
+
+_OF_STATUS = {
+    "open": "alert.reopened",
+    "acknowledged": "alert.acknowledged",
+    "snoozed": "alert.snoozed",
+    "dismissed": "alert.dismissed",
+    "resolved": "alert.resolved",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What had the rules look: a scan or a report; neither for what a person or the clock does."""
+
+    scan_id: UUID | None = None
+    report_id: UUID | None = None
+
+    def values(self) -> dict[str, UUID]:
+        """The columns of an alert that say so; a cause that is unknown changes none."""
+        found = {"scan_id": self.scan_id, "report_id": self.report_id}
+        return {name: id for name, id in found.items() if id is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of an alert.
+
+    event     the type of the event; by default that of the new status
+    evidence  what was seen, where it speaks for itself
+    """
+
+    status: str
+    actor: str = SYSTEM
+    note: str | None = None
+    evidence: Mapping[str, Any] | None = None
+    event: str | None = None
+
+
+def open_new(
+    session: Session,
+    owner: Domain | Account,
+    drafts: Sequence[Draft],
+    moment: datetime,
+    cause: Cause,
+) -> list[UUID]:
+    """The ids of the alerts that this opened, or opened again since they were resolved lately."""
+    if not drafts:
+        return []
+    recent = _recently_resolved(session, owner, drafts, moment)
+    for draft in drafts:
+        if alert := recent.get((draft.type, draft.subject[:300])):
+            _reopen(session, alert, draft, moment, cause)
+    fresh = [draft for draft in drafts if (draft.type, draft.subject[:300]) not in recent]
+    opened = _insert(session, owner, fresh, moment, cause) if fresh else []
+    return [alert.id for alert in recent.values()] + opened
+
+
+def sustain(session: Session, alert: Alert, draft: Draft, moment: datetime, cause: Cause) -> None:
+    """Note that it is still so; a severity that rose opens it again, whatever people made of it."""
+    old = Severity(alert.severity)
+    _update(alert, draft, moment, cause)
+    if draft.severity.rank < old.rank:
+        note = f"the severity rose from {old} to {draft.severity}"
+        move(session, alert, Step("open", note=note, event="alert.escalated"), moment)
+
+
+def move(session: Session, alert: Alert, step: Step, moment: datetime) -> None:
+    """Change the alert's status."""
+    before = alert.status
+    alert.status, alert.updated_at = step.status, moment
+    alert.resolved_at = moment if step.status == "resolved" else None
+    if step.status != "snoozed":
+        alert.snoozed_until = None
+    if step.status != "dismissed":
+        alert.accepted_until = alert.risk_owner = None
+    if step.status == "open":
+        alert.reminded_at = moment
+    _record(session, [(alert, before, step)], moment)
+
+
+def _recently_resolved(
+    session: Session, owner: Domain | Account, drafts: Sequence[Draft], moment: datetime
+) -> dict[tuple[str, str], Alert]:
+    """By (type, subject): the last of each that was resolved within the window; locked."""
+    found: dict[tuple[str, str], Alert] = {}
+    wanted = {(draft.type, draft.subject[:300]) for draft in drafts}
+    for alert in session.scalars(
+        select(Alert)
+        .where(
+            *_of_owner(owner),
+            Alert.status == "resolved",
+            Alert.resolved_at > moment - REOPEN_WINDOW,
+            Alert.type.in_({draft.type for draft in drafts}),
+        )
+        .order_by(Alert.resolved_at)
+        .with_for_update()
+    ):
+        if (alert.type, alert.subject) in wanted:
+            found[(alert.type, alert.subject)] = alert
+    return found
+
+
+def _reopen(session: Session, alert: Alert, draft: Draft, moment: datetime, cause: Cause) -> None:
+    _update(alert, draft, moment, cause)
+    move(session, alert, Step("open", note="it is so again"), moment)
+
+
+def _insert(
+    session: Session,
+    owner: Domain | Account,
+    drafts: Sequence[Draft],
+    moment: datetime,
+    cause: Cause,
+) -> list[UUID]:
+    """Only who inserts the row opens the alert: the unique index decides."""
+    common = {
+        "status": "open", "first_seen_at": moment, "last_seen_at": moment, "updated_at": moment,
+        "occurrences": 1, "scan_id": None, "report_id": None, "snoozed_until": None,
+        "resolved_at": None, **_identity(owner), **cause.values(),
+    }  # fmt: skip
+    rows = [{"id": ids.new(), **common, **_values(draft)} for draft in drafts]
+    statement = db.insert(session, Alert).on_conflict_do_nothing().returning(Alert.id)
+    opened = list(session.scalars(statement, rows))
+    alerts = [Alert(**row) for row in rows if row["id"] in opened]
+    step = Step("open", event="alert.opened")
+    _record(session, [(alert, None, step) for alert in alerts], moment)
+    return opened
+
+
+def _record(
+    session: Session, steps: Sequence[tuple[Alert, str | None, Step]], moment: datetime
+) -> None:
+    if not steps:
+        return
+    rows = [
+        {
+            "id": ids.new(), "alert_id": alert.id, "account_id": alert.account_id, "at": moment,
+            "from_status": before, "to_status": step.status, "actor": step.actor,
+            "note": step.note, "evidence": step.evidence,
+            "type": step.event or _OF_STATUS[step.status],
+        }
+        for alert, before, step in steps
+    ]  # fmt: skip
+    session.execute(insert(AlertTransition), rows)
+    alerts = [alert for alert, _, _ in steps]
+    outbox.record_transitions(session, list(zip(alerts, rows, strict=True)))
+
+
+def _update(alert: Alert, draft: Draft, moment: datetime, cause: Cause) -> None:
+    for name, value in {**_values(draft), **cause.values()}.items():
+        setattr(alert, name, value)
+    alert.last_seen_at, alert.updated_at = moment, moment
+    alert.occurrences = alert.occurrences + 1
+
+
+def _values(draft: Draft) -> dict[str, Any]:
+    return {
+        "type": draft.type,
+        "subject": draft.subject[:300],
+        "severity": draft.severity.value,
+        "title": draft.title[:200],
+        "message": draft.message[:1000],
+        "evidence": dict(draft.evidence),
+        "fix": serialization.fix_json(draft.fix),
+        "reference": draft.reference,
+    }
+
+
+def _identity(owner: Domain | Account) -> dict[str, Any]:
+    if isinstance(owner, Account):
+        return {"account_id": owner.id, "domain_id": None, "domain_name": None}
+    return {
+        "account_id": owner.account_id, "domain_id": owner.id, "domain_name": owner.name,
+    }  # fmt: skip
+
+
+def _of_owner(owner: Domain | Account) -> tuple[Any, ...]:
+    if isinstance(owner, Domain):
+        return (Alert.domain_id == owner.id,)
+    return Alert.account_id == owner.id, Alert.domain_id.is_(None)

@@ -1,0 +1,198 @@
+"""The reverse names and networks of addresses that mail comes from, looked up and kept.
+
+A row of ``sender_hosts`` is the job: an address is looked at once it is due, by whoever has its
+lease. A look that fails leaves what is known, and is tried again later and later.
+"""
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Literal
+
+import maxminddb
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from app import db, settings
+from app.db import after_commit, now, transaction
+from app.jobs import queue
+from app.models import DmarcFlow, SenderHost
+from app.ports.dns import Answers, Door, OpenAnswers, Undetermined, or_unseen
+from app.services.core import leases
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 200  # addresses a transaction, all asked about at the same time
+NEW_AT_ONCE = 5_000  # flows whose addresses are noted
+BATCHES = 20  # of one job; the clock rings for the rest
+MAX_NAMES = 10  # of one address; receivers look at no more (RFC 7208 §4.6.4)
+AGAIN = timedelta(days=30)
+RETRY = (timedelta(minutes=15), timedelta(hours=2), timedelta(days=1))
+
+Status = Literal["confirmed", "mismatch", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """What an address is called in reverse; ``name`` only if it leads back to the address."""
+
+    status: Status
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Whose an address is, as far as GEOIP_DATABASE knows."""
+
+    asn: int | None = None
+    name: str | None = None
+    country: str | None = None
+
+
+def look_again(address: str) -> bool:
+    """Have the address looked at anew; False if no mail ever came from it."""
+    with transaction() as session:
+        found = session.get(SenderHost, address)
+        if found is None:
+            return False
+        found.due_at = now(session)
+        after_commit(session, queue.enqueue_reverse_dns)
+        return True
+
+
+def ring_if_due() -> int:
+    """Note the addresses of new flows, and have a worker look at what is due; how many that are."""
+    with transaction() as session:
+        _note_new(session)
+        moment = now(session)
+        count = session.scalar(select(func.count()).where(leases.is_due(SenderHost, moment))) or 0
+        if count:
+            after_commit(session, queue.enqueue_reverse_dns)
+    return count
+
+
+def _note_new(session: Session) -> None:
+    rows = session.execute(
+        select(DmarcFlow.id, DmarcFlow.source_ip)
+        .where(DmarcFlow.is_new)
+        .order_by(DmarcFlow.id)
+        .limit(NEW_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if rows:
+        addresses = [{"address": address} for address in sorted({row.source_ip for row in rows})]
+        session.execute(db.insert(session, SenderHost).on_conflict_do_nothing(), addresses)
+        session.execute(
+            update(DmarcFlow).where(DmarcFlow.id.in_([row.id for row in rows])).values(is_new=False)
+        )
+
+
+def look_up(door: Door, *, is_stopping: Callable[[], bool] = lambda: False) -> int:
+    """Look at those that are due, some at a time; how many that were.
+
+    effects  for each few one transaction before and one after; the network in between
+    """
+    count = 0
+    for _ in range(BATCHES):
+        if is_stopping() or not (claimed := leases.claim(SenderHost, AT_ONCE)):
+            break
+        _write(door.run(partial(_ask, claimed)))
+        count += len(claimed)
+    return count
+
+
+async def _ask(
+    addresses: Sequence[str], open_answers: OpenAnswers
+) -> dict[str, Reverse | Undetermined]:
+    answers = await asyncio.gather(
+        *(or_unseen(reverse(address, open_answers())) for address in addresses)
+    )
+    return dict(zip(addresses, answers, strict=True))
+
+
+async def reverse(address: str, dns: Answers) -> Reverse:
+    """What the address is called.
+
+    raises  Undetermined if no name is seen to lead back and a look-up failed
+    source  RFC 8601 §2.7.3 (iprev)
+    """
+    ip = ipaddress.ip_address(address)
+    names = await dns.hosts(ip.reverse_pointer, "PTR")
+    rdtype = "A" if ip.version == 4 else "AAAA"
+    asked = names[:MAX_NAMES]
+    answers = await asyncio.gather(*(or_unseen(dns.ask(name, rdtype)) for name in asked))
+    failures = []
+    for name, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, Undetermined):
+            failures.append(answer)
+        elif any(ipaddress.ip_address(str(found)) == ip for found in answer.rdatas):
+            return Reverse("confirmed", name)
+    if failures:
+        raise failures[0]
+    return Reverse("mismatch" if names else "none")
+
+
+def _write(found: dict[str, Reverse | Undetermined]) -> None:
+    networks = _networks(found)
+    with transaction() as session:
+        moment = now(session)
+        rows = session.scalars(
+            select(SenderHost)
+            .where(SenderHost.address.in_(found))
+            .order_by(SenderHost.address)
+            .with_for_update()
+        )
+        for host in rows:
+            seen = found[host.address]
+            host.lease_until, host.looked_at = None, moment
+            if networks is not None:
+                network = networks[host.address]
+                host.asn, host.network, host.country = network.asn, network.name, network.country
+            if isinstance(seen, Undetermined):
+                host.unseen = str(seen)[:300]
+                host.due_at = moment + RETRY[min(host.failures, len(RETRY) - 1)]
+                host.failures += 1
+            else:
+                host.status, host.name, host.unseen = seen.status, seen.name, None
+                host.due_at, host.failures = moment + AGAIN, 0
+
+
+def _networks(addresses: Iterable[str]) -> dict[str, Network] | None:
+    """Whose each is; None if the file cannot be read, so that what is known stays."""
+    path = settings.current().geoip_database
+    if path is None:
+        return {address: Network() for address in addresses}
+    try:
+        with maxminddb.open_database(path) as database:
+            return {address: _network(_entry(database, address)) for address in addresses}
+    except (OSError, maxminddb.InvalidDatabaseError) as error:
+        logger.warning("GEOIP_DATABASE cannot be read", extra={"reason": str(error)})
+        return None
+
+
+def _entry(database: maxminddb.Reader, address: str) -> object:
+    try:
+        return database.get(address)
+    except ValueError:  # it knows IPv4 only
+        return None
+
+
+def _network(record: object) -> Network:
+    """What an entry says, in the fields of the ASN, City, Country and combined databases."""
+    if not isinstance(record, dict):
+        return Network()
+    country = record.get("country")
+    code = country.get("iso_code") if isinstance(country, dict) else record.get("country_code")
+    number = record.get("autonomous_system_number", record.get("asn"))
+    if isinstance(number, str):
+        number = int(number.upper().removeprefix("AS")) if number[2:].isdigit() else None
+    name = record.get("autonomous_system_organization", record.get("as_name"))
+    return Network(
+        asn=number if isinstance(number, int) else None,
+        name=str(name)[:300] if name else None,
+        country=str(code)[:2] if code else None,
+    )

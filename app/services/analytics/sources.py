@@ -1,0 +1,380 @@
+"""Who sends as a domain, as reports tell it, and what people say of each source."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CTE, Select, delete, func, literal, null, select, union_all
+from sqlalchemy.orm import Session
+
+from app import db
+from app.analysis.mail import identities, sources
+from app.analysis.mail import reporters as reporting
+from app.analysis.mail.identities import Identity
+from app.analysis.mail.periods import Window, hour_of
+from app.analysis.mail.periods import hours as period_hours
+from app.analysis.mail.record_query import Ledger
+from app.analysis.mail.reporters import Reporter
+from app.analysis.mail.sources import Context, Flow, Host, Source, State
+from app.analysis.mail.spf_paths import SpfPaths
+from app.db import now, transaction
+from app.errors import NotFound
+from app.models import (
+    DmarcFlow,
+    DmarcHour,
+    DmarcIdentity,
+    DmarcReport,
+    Domain,
+    DomainState,
+    SenderHost,
+    SourceState,
+)
+from app.models.reports import TRUSTED
+from app.services.analytics import cache, dmarc, rollup_queue, rollups
+from app.services.analytics.cache import Kept
+from app.services.core import audit_log
+from app.services.domains import domains
+
+MAX_FLOWS = 3_000  # that are looked at one by one
+MAX_IDENTITIES = 2_000  # of other flows, that are
+MAX_KNOWN = 10_000  # identities that a process remembers
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """All that is known of who sent as a domain in a window.
+
+    identities  by number; a negative one stands for many that are too rare to be told
+    known  what its last scans know of it, by check
+    days   of the window that have reports
+    ledger  of all this mail, to be asked for the records behind a figure
+    is_trusted_only  what only unverified reports say is left out
+    """
+
+    domain: Domain
+    window: Window
+    sources: Sequence[Source]
+    identities: Mapping[int, Identity]
+    context: Context
+    known: Mapping[str, Any]
+    days: int
+    reporters: int
+    ledger: Ledger
+    is_trusted_only: bool = False
+
+    @property
+    def messages(self) -> int:
+        """All of them."""
+        return sum(source.messages for source in self.sources)
+
+
+def search(account_id: UUID, ref: str, window: Window) -> Sending:
+    """Who sent as the domain in the window, those with the most messages first.
+
+    raises  NotFound
+    """
+    with rollup_queue.counted(account_id, ref) as (session, domain):
+        return load(session, domain, window)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Who reports about a domain; gaps are days of UTC, counted from the epoch."""
+
+    domain: Domain
+    reporters: Sequence[Reporter]
+    gaps: Sequence[tuple[int, int]]
+
+
+def coverage(account_id: UUID, ref: str, window: Window) -> Coverage:
+    """Who reported in the window, those with the most messages first.
+
+    raises  NotFound
+    """
+    with rollup_queue.counted(account_id, ref) as (session, domain):
+        rows = hours(session, domain.id, window)
+        end = min(window.stop, hour_of(now(session)))
+        within = inner_hours(session, domain.id, window)
+    return Coverage(
+        domain,
+        reporting.reporters(rows, end, within),
+        reporting.gaps(hour for _, hour, _ in rows),
+    )
+
+
+def decide(
+    account_id: UUID, ref: str, source: str, state: str | None, *, note: str | None, actor: str
+) -> None:
+    """Say what a source is: approved, ignored or blocked; None takes back what was said.
+
+    raises  NotFound for a domain that the account has not, or a source that never sent as it
+    """
+    rollup_queue.count_of(domains.find(account_id, ref).id)
+    with transaction() as session:
+        domain = domains.owned(session, account_id, ref)
+        if state is None:
+            session.execute(
+                delete(SourceState).where(
+                    SourceState.domain_id == domain.id, SourceState.source == source
+                )
+            )
+        else:
+            _expect_source(session, domain, source)
+            values = {"state": state, "note": note, "actor": actor, "at": now(session)}
+            session.execute(
+                db.insert(session, SourceState)
+                .values(domain_id=domain.id, source=source, **values)
+                .on_conflict_do_update(index_elements=["domain_id", "source"], set_=values)
+            )
+        audit_log.record(
+            session, account_id, actor=actor, action="source.decided",
+            target=domain.name, source=source, state=state, note=note,
+        )  # fmt: skip
+
+
+def _expect_source(session: Session, domain: Domain, source: str) -> None:
+    first, last = session.execute(
+        select(func.min(DmarcFlow.first_hour), func.max(DmarcFlow.last_hour)).where(
+            DmarcFlow.domain_id == domain.id
+        )
+    ).one()
+    everything = load(session, domain, Window(first or 0, (last or 0) + 1))
+    keys = {found.key for found in everything.sources}
+    keys |= {f"ip:{address}" for found in everything.sources for address in found.addresses}
+    if source not in keys:
+        raise NotFound
+
+
+_kept = Kept[Sending]()
+
+
+def load(
+    session: Session, domain: Domain, window: Window, *, is_trusted_only: bool = False
+) -> Sending:
+    """As ``search``, as a step. It is not to be changed: others are given the same.
+
+    is_trusted_only  leave out what only unverified reports say, which anybody can have sent
+
+    What was found lately is found again only if reports were counted in the window since, a scan
+    knows other things or somebody has said something of a source. Of reverse names and of what
+    came before or after the window it may be ``kept.SECONDS`` old.
+    """
+    state = session.get(DomainState, domain.id)
+    states = _states(session, domain)
+    stamp = (
+        cache.stamp(session, domain.id, window),
+        state and state.updated_at,
+        tuple(sorted(states.items())),
+    )
+    question = (domain.id, window, is_trusted_only)
+    if found := _kept.get(question, stamp):
+        return replace(found, domain=domain)
+    if is_trusted_only and not unverified_messages(session, domain.id, window):
+        sending = load(session, domain, window)  # it is the same
+        _kept.put(question, stamp, sending)
+        return sending
+    mail = _Mail(domain, window, is_trusted_only)
+    sending = _gathered(session, mail, state.known if state else {}, states)
+    _kept.put(question, stamp, sending)
+    return sending
+
+
+def unverified_messages(session: Session, domain_id: UUID, window: Window) -> int:
+    """How many messages of the window are in unverified reports; a step."""
+    statement = select(dmarc.sum_of(DmarcHour.messages)).where(
+        DmarcHour.domain_id == domain_id,
+        DmarcHour.hour >= window.start,
+        DmarcHour.hour < window.stop,
+        ~DmarcHour.trusted,
+    )
+    return session.scalar(statement) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """Which mail is looked at."""
+
+    domain: Domain
+    window: Window
+    is_trusted_only: bool
+
+
+def _gathered(
+    session: Session, mail: _Mail, known: Mapping[str, Any], states: Mapping[str, State]
+) -> Sending:
+    domain, window = mail.domain, mail.window
+    flows, hosts = _flows(session, mail)
+    found = _identities(session, domain.id, {flow.identity for flow in flows})
+    if len(flows) >= MAX_FLOWS + MAX_IDENTITIES:
+        more, alike = _left(session, mail)
+        flows, found = flows + more, found | alike
+    context = Context(
+        domain=domain.name,
+        walked=known.get("dmarc", {}).get("facts", {}).get("org_domain"),
+        spf=SpfPaths.known(domain.name, known.get("spf")),
+        hosts=hosts,
+        states=states,
+    )
+    reported = hours(session, domain.id, window, is_trusted_only=mail.is_trusted_only)
+    gathered = sources.gather(flows, found, context)
+    return Sending(
+        domain, window, gathered, found, context, known,
+        days=len({hour // 24 for _, hour, _ in reported}),
+        reporters=len({reporter for reporter, *_ in reported}),
+        ledger=Ledger(domain.name, gathered, found, TRUSTED if mail.is_trusted_only else None),
+        is_trusted_only=mail.is_trusted_only,
+    )  # fmt: skip
+
+
+_known: dict[tuple[UUID, int], Identity] = {}  # they never change
+
+
+def _identities(session: Session, domain_id: UUID, numbers: Iterable[int]) -> dict[int, Identity]:
+    wanted = set(numbers)
+    found = {n: known for n in wanted if (known := _known.get((domain_id, n)))}
+    for some in rollups.batched(wanted - found.keys()):
+        rows = session.execute(
+            select(*DmarcIdentity.__table__.c).where(
+                DmarcIdentity.domain_id == domain_id, DmarcIdentity.id.in_(some)
+            )
+        )
+        fresh = {row.id: identities.from_row(row) for row in rows}
+        if len(_known) > MAX_KNOWN:
+            _known.clear()
+        _known.update(((domain_id, number), identity) for number, identity in fresh.items())
+        found |= fresh
+    return found
+
+
+def _flows(session: Session, mail: _Mail) -> tuple[list[Flow], dict[str, Host]]:
+    """The flows of the window, and what is known of their addresses.
+
+    The largest are told one by one; of the rest, who may be a million, what all that have an
+    identity sent, for the identities with the most messages.
+    """
+    parts = _parts(session, mail)
+    one_by_one = (
+        select(
+            DmarcFlow.source_ip, DmarcFlow.identity_id, parts.largest.c.messages,
+            DmarcFlow.first_hour, DmarcFlow.last_hour,
+            SenderHost.name, SenderHost.asn, SenderHost.network, SenderHost.country,
+        )
+        .join(DmarcFlow, DmarcFlow.id == parts.largest.c.flow_id)
+        .outerjoin(SenderHost, SenderHost.address == DmarcFlow.source_ip)
+        .where(DmarcFlow.domain_id == mail.domain.id)
+    )  # fmt: skip
+    nothing = (null(), null(), null(), null())
+    together = select(literal(sources.ELSEWHERE), *parts.told.c, *nothing)
+    rows = session.connection().execute(union_all(one_by_one, together)).all()  # plain: thousands
+    flows = [Flow._make(row[:5]) for row in rows]
+    hosts = {row[0]: Host._make(row[5:]) for row in rows if row[5] or row[6] or row[8]}
+    return flows, hosts
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A window's flows as parts of a statement.
+
+    largest  flow_id and messages of the largest flows
+    told     identity_id, messages, first and last hour of the other flows by their identity: those
+             of the identities with the most
+    left     the same of the identities that are not in ``told``
+    """
+
+    largest: CTE
+    told: CTE
+    left: Select[Any]
+
+
+def _parts(session: Session, mail: _Mail) -> _Parts:
+    domain_id = mail.domain.id
+    told_of = dmarc.flow_counts(session, domain_id, mail.window)
+    if mail.is_trusted_only:
+        told_of = told_of.where(told_of.selected_columns.flow_id.in_(_trusted_flows(domain_id)))
+    counts = told_of.cte("counts")
+    largest = (
+        select(counts).order_by(counts.c.messages.desc(), counts.c.flow_id).limit(MAX_FLOWS)
+    ).cte("largest")
+    others = (
+        select(
+            DmarcFlow.identity_id, dmarc.sum_of(counts.c.messages).label("messages"),
+            func.min(DmarcFlow.first_hour).label("first_hour"),
+            func.max(DmarcFlow.last_hour).label("last_hour"),
+        )
+        .join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
+        .where(DmarcFlow.domain_id == domain_id, counts.c.flow_id.not_in(select(largest.c.flow_id)))
+        .group_by(DmarcFlow.identity_id)
+    ).cte("others")  # fmt: skip
+    order = (others.c.messages.desc(), others.c.identity_id)
+    told = select(others).order_by(*order).limit(MAX_IDENTITIES).cte("told")
+    left = select(others).where(others.c.identity_id.not_in(select(told.c.identity_id)))
+    return _Parts(largest, told, left)
+
+
+def _trusted_flows(domain_id: UUID) -> Select[int]:
+    """The ids of the flows that trusted reports tell of."""
+    return (
+        select(DmarcFlow.id)
+        .join(DmarcIdentity, DmarcIdentity.id == DmarcFlow.identity_id)
+        .where(DmarcFlow.domain_id == domain_id, DmarcIdentity.trusted)
+    )
+
+
+def _left(session: Session, mail: _Mail) -> tuple[list[Flow], dict[int, Identity]]:
+    """What flows beyond those of ``_flows`` sent, by all that a policy asks of an identity."""
+    domain, left = mail.domain, _parts(session, mail).left.subquery()
+    is_own = (DmarcIdentity.header_from == domain.name).label("is_own")
+    keys = (
+        is_own, DmarcIdentity.disposition, DmarcIdentity.dkim, DmarcIdentity.spf,
+        DmarcIdentity.trusted,
+    )  # fmt: skip
+    rows = session.execute(
+        select(
+            *keys, dmarc.sum_of(left.c.messages),
+            func.min(left.c.first_hour), func.max(left.c.last_hour),
+        )
+        .join(DmarcIdentity, DmarcIdentity.id == left.c.identity_id)
+        .group_by(*keys)
+    )  # fmt: skip
+    flows, found = [], {}
+    for number, (own, disposition, dkim, spf, trusted, *sent) in enumerate(rows, 1):
+        author = domain.name if own else f"*.{domain.name}"
+        found[-number] = Identity(author, disposition, dkim, spf, trusted)
+        flows.append(Flow(sources.ELSEWHERE, -number, *sent))
+    return flows, found
+
+
+def _states(session: Session, domain: Domain) -> dict[str, State]:
+    rows = session.scalars(select(SourceState).where(SourceState.domain_id == domain.id))
+    return {row.source: State(row.state, row.note, row.actor) for row in rows}
+
+
+def hours(
+    session: Session, domain_id: UUID, window: Window, *, is_trusted_only: bool = False
+) -> list[tuple[str, int, int]]:
+    """(reporter, hour, messages) of the window; a step."""
+    rows = session.execute(
+        select(DmarcHour.reporter, DmarcHour.hour, dmarc.sum_of(DmarcHour.messages))
+        .where(
+            DmarcHour.domain_id == domain_id,
+            DmarcHour.hour >= window.start,
+            DmarcHour.hour < window.stop,
+            *([DmarcHour.trusted] if is_trusted_only else []),
+        )
+        .group_by(DmarcHour.reporter, DmarcHour.hour)
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def inner_hours(session: Session, domain_id: UUID, window: Window) -> dict[str, set[int]]:
+    """By reporter: at which its reports over several days are counted, but for the last; a step."""
+    rows = session.execute(
+        select(
+            DmarcReport.reporter, DmarcReport.begin_at, DmarcReport.end_at, DmarcReport.days
+        ).where(*dmarc.spread(domain_id, window))
+    )
+    found: dict[str, set[int]] = {}
+    for reporter, begin_at, end_at, days in rows:
+        found.setdefault(reporter, set()).update(period_hours(begin_at, end_at, days)[:-1])
+    return found

@@ -1,0 +1,217 @@
+"""How keys are used: counted in memory, and flushed to the database every few seconds."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import case, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.analysis import api_keys
+from app.db import insert, transaction
+from app.errors import ServiceUnavailable
+from app.models import ApiKey, KeyAddress, KeyUse
+from app.services.core import refusals
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 5.0
+SHOWN_DAYS = 30
+SHOWN_ADDRESSES = 50
+REFUSED_ADDRESS = "refused: not from this address"  # in place of a route
+_MAX_READ = 1_000
+_MAX_UNFLUSHED = 100_000  # distinct counters; only reached if the database is away for long
+
+_lock = threading.Lock()
+_counts: Counter[tuple[UUID, date, str, int]] = Counter()
+_addresses: Counter[tuple[UUID, date, str]] = Counter()
+_last_used: dict[tuple[UUID, date, str], datetime] = {}
+_read: dict[UUID, tuple[date, float, Sequence[Any]]] = {}  # what the database had, and when
+
+
+def note(api_key_id: UUID, route: str, status: int, address: str) -> None:
+    """Count one call; in memory, no I/O.
+
+    route  the rule that matched, like ``GET /v1/domains/<domain>``; never the path itself
+    """
+    moment = datetime.now(UTC)
+    day = moment.date()
+    place = (api_key_id, day, address[:45])
+    with _lock:
+        if len(_counts) < _MAX_UNFLUSHED and len(_addresses) < _MAX_UNFLUSHED:
+            _counts[(api_key_id, day, route, status)] += 1
+            _addresses[place] += 1
+            _last_used[place] = moment
+
+
+def flush() -> None:
+    """Write what was counted; what cannot be written is kept for the next time."""
+    with _lock:
+        counts, addresses, last_used = dict(_counts), dict(_addresses), dict(_last_used)
+        _counts.clear()
+        _addresses.clear()
+        _last_used.clear()
+    if not counts:
+        return
+    try:
+        _write(counts, addresses, last_used)
+        _read.clear()
+    except ServiceUnavailable:
+        logger.warning("key uses not written; kept for the next time")
+        with _lock:
+            _counts.update(counts)
+            _addresses.update(addresses)
+            for place, moment in last_used.items():
+                _last_used.setdefault(place, moment)
+
+
+def today(api_key_id: UUID) -> Sequence[tuple[str, int, int]]:
+    """(route, status, count) of the key's calls today (UTC), by route, then status.
+
+    Calls that other processes counted in the last 2 × FLUSH_SECONDS may not be in it yet.
+    """
+    day = datetime.now(UTC).date()
+    found: Counter[tuple[str, int]] = Counter()
+    for route, status, count in _written(api_key_id, day):
+        found[(route, status)] += count
+    with _lock:
+        for (key, counted_on, route, status), count in _counts.items():
+            if key == api_key_id and counted_on == day:
+                found[(route, status)] += count
+    return [(route, status, count) for (route, status), count in sorted(found.items())]
+
+
+def _written(api_key_id: UUID, day: date) -> Sequence[Any]:
+    """What the database has, as of FLUSH_SECONDS ago at most: asked for by the programs that ask
+    most often, and written no more often than that.
+    """
+    known = _read.get(api_key_id)
+    if known and known[0] == day and time.monotonic() - known[1] < FLUSH_SECONDS:
+        return known[2]
+    with transaction(readonly=True) as session:
+        rows = session.execute(
+            select(KeyUse.route, KeyUse.status, KeyUse.count).where(
+                KeyUse.api_key_id == api_key_id, KeyUse.day == day
+            )
+        ).all()
+    if len(_read) >= _MAX_READ:
+        _read.clear()
+    _read[api_key_id] = (day, time.monotonic(), rows)
+    return rows
+
+
+def activity(api_key_id: UUID) -> api_keys.Activity:
+    """What the key did in the last SHOWN_DAYS days, today being the last of them."""
+    flush()
+    last = datetime.now(UTC).date()
+    first = last - timedelta(days=SHOWN_DAYS - 1)
+    with transaction(readonly=True) as session:
+        uses = session.execute(
+            select(KeyUse.day, KeyUse.route, KeyUse.status, KeyUse.count).where(
+                KeyUse.api_key_id == api_key_id, KeyUse.day >= first
+            )
+        ).all()
+        addresses = _seen_addresses(session, api_key_id, last)
+    days = [first + timedelta(days=number) for number in range(SHOWN_DAYS)]
+    return api_keys.Activity(
+        days,
+        [api_keys.Use(*row) for row in uses],
+        addresses,
+    )
+
+
+class Flusher(threading.Thread):
+    """Flushes every FLUSH_SECONDS until it is stopped, and once more then."""
+
+    def __init__(self) -> None:
+        super().__init__(name="usage", daemon=True)
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(FLUSH_SECONDS):
+            flush()
+            refusals.flush()
+
+    def stop(self) -> None:
+        """Flush what is left; returns when that is done."""
+        self._over.set()
+        flush()
+        refusals.flush()
+
+
+def _seen_addresses(session: Session, api_key_id: UUID, today: date) -> list[api_keys.Address]:
+    """Where calls came from, last seen first."""
+    is_today = KeyAddress.day == today
+    rows: Any = session.execute(
+        select(
+            KeyAddress.address,
+            func.sum(KeyAddress.count),
+            func.sum(case((is_today, KeyAddress.count), else_=0)),
+            func.min(KeyAddress.day),
+            func.max(KeyAddress.last_at),
+        )
+        .where(KeyAddress.api_key_id == api_key_id)
+        .group_by(KeyAddress.address)
+        .order_by(func.max(KeyAddress.last_at).desc())
+        .limit(SHOWN_ADDRESSES)
+    )
+    return [api_keys.Address(*row) for row in rows]
+
+
+def _write(
+    counts: dict[tuple[UUID, date, str, int], int],
+    addresses: dict[tuple[UUID, date, str], int],
+    last_used: dict[tuple[UUID, date, str], datetime],
+) -> None:
+    with transaction() as session:
+        # A key that was deleted meanwhile must not take the others' counts with it.
+        keys = {key for key, *_ in counts}
+        known = set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(keys))))
+        _add_up(
+            session, KeyUse, ["api_key_id", "day", "route", "status"],
+            [
+                {"api_key_id": key, "day": day, "route": route, "status": status, "count": count}
+                for (key, day, route, status), count in sorted(counts.items(), key=str)
+                if key in known
+            ],
+        )  # fmt: skip
+        seen = [(*place, last_used[place]) for place in sorted(addresses) if place[0] in known]
+        _add_up(
+            session, KeyAddress, ["api_key_id", "day", "address"],
+            [
+                {
+                    "api_key_id": key, "day": day, "address": address,
+                    "count": addresses[key, day, address], "last_at": moment,
+                }
+                for key, day, address, moment in seen
+            ],
+        )  # fmt: skip
+        for key, _, address, moment in sorted(seen, key=lambda place: (place[0], place[3])):
+            _mark_used(session, key, address, moment)
+
+
+def _add_up(
+    session: Session, table: type[KeyUse] | type[KeyAddress], key: list[str], rows: list[Any]
+) -> None:
+    """Add the counts of ``rows`` to those that are there."""
+    if not rows:
+        return
+    statement = insert(session, table)
+    new = {"count": table.count + statement.excluded.count}
+    if table is KeyAddress:
+        new["last_at"] = statement.excluded.last_at
+    session.execute(statement.on_conflict_do_update(index_elements=key, set_=new), rows)
+
+
+def _mark_used(session: Session, key: UUID, address: str, moment: datetime) -> None:
+    is_newer = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < moment)
+    session.execute(
+        update(ApiKey)
+        .where(ApiKey.id == key, is_newer)
+        .values(last_used_at=moment, last_used_address=address)
+    )

@@ -1,0 +1,88 @@
+"""The log of what was done: a step of the act itself, so that there is no act without it."""
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from app.db import transaction
+from app.models import AuditEvent
+from app.services.core import listing
+from app.services.core.listing import Listing
+
+COLUMNS = (
+    AuditEvent.id,
+    AuditEvent.at,
+    AuditEvent.actor,
+    AuditEvent.action,
+    AuditEvent.target,
+    AuditEvent.details,
+    AuditEvent.address,
+    AuditEvent.request_id,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The request that is being answered: where it came from, and its id."""
+
+    address: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which acts. ``actor`` and ``target`` are parts of the text, ``action`` its beginning."""
+
+    actor: str | None = None
+    action: str | None = None
+    target: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+
+# Set once for each request, so that no service has to pass on what only this log wants to know.
+origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 - it is frozen
+
+
+def record(
+    session: Session, account_id: UUID, *, actor: str, action: str, target: str, **details: Any
+) -> None:
+    """Note one act in its own transaction; ``details`` are JSON without secrets."""
+    source = origin.get()
+    session.add(
+        AuditEvent(
+            account_id=account_id,
+            actor=actor,
+            action=action,
+            target=target,
+            details=details,
+            address=source.address,
+            request_id=source.request_id,
+        )
+    )
+
+
+def record_read(account_id: UUID, *, actor: str, action: str, target: str, **details: Any) -> None:
+    """Record an act that changes nothing, like an export; in a transaction of its own."""
+    with transaction() as session:
+        record(session, account_id, actor=actor, action=action, target=target, **details)
+
+
+def search(
+    account_id: UUID, filters: AuditFilter, *, place: Sequence[Any] | None = None, limit: int = 50
+) -> tuple[Sequence[Any], list[Any] | None]:
+    """Rows of COLUMNS, newest first, and the place of the next page, if any."""
+    statement: Select[Any] = select(*COLUMNS).where(AuditEvent.account_id == account_id)
+    for column, part in ((AuditEvent.actor, filters.actor), (AuditEvent.target, filters.target)):
+        if part:
+            statement = statement.where(column.icontains(part, autoescape=True))
+    if filters.action:
+        statement = statement.where(AuditEvent.action.startswith(filters.action, autoescape=True))
+    statement = listing.narrowed(statement, (), AuditEvent.at, filters)
+    return Listing(statement, (AuditEvent.id.desc(),)).page(place, limit)

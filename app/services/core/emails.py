@@ -1,0 +1,195 @@
+"""Emails to people that are not deliveries of alerts: invitations, confirmations, notices.
+
+1. ``enqueue`` writes a row in the transaction of the action, so an email exists if the action does.
+2. A worker claims one due row at a time: it counts the attempt and moves the next attempt beyond
+   the longest time that the worker can live. No second worker sends a row that is claimed.
+3. The worker sends the email outside any transaction and stores the outcome, only where the
+   attempt is still its own. After a failure the row waits by DELIVERY_SCHEDULE.
+4. A worker that is killed between 2 and 3 leaves the row claimed; it is sent after CLAIM.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, exists, select, update
+from sqlalchemy.orm import Session
+
+from app import ids, settings
+from app.channels import email, plain_email, text
+from app.channels.plain_email import PlainEmail
+from app.channels.types import Outcome
+from app.db import after_commit, now, transaction
+from app.jobs import queue
+from app.models import Email
+from app.services.core import encryption
+from app.services.core.encryption import Unsealable
+
+CLAIM = timedelta(seconds=queue.JOB_SECONDS + 300)  # no worker lives longer with one job
+RETENTION = timedelta(days=30)
+MAX_RUN_SECONDS = 120.0  # one call of ``send_due`` ends after that
+JITTER = 0.2
+PURPOSE = "email"
+UNREADABLE = "its body cannot be decrypted: SECRET_KEY has changed since it was stored"
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """One email that this worker alone sends; ``attempt`` counts from 1."""
+
+    id: UUID
+    attempt: int
+    recipient: str
+    subject: str
+    body: str | None
+    claimed_at: datetime
+
+
+def is_configured() -> bool:
+    """Whether this service can send emails."""
+    return settings.current().mail_url is not None
+
+
+def enqueue(
+    session: Session,
+    recipient: str,
+    kind: str,
+    subject: str,
+    body: str,
+    account_id: UUID | None = None,
+) -> None:
+    """Have a worker send this email once the caller's transaction is committed.
+
+    kind      what it is about, as ``invitation``; shown in metrics
+    body      plain text
+    effects   a row that is ``skipped`` at once, without its body, if no mail server is configured
+    """
+    at = now(session)
+    is_sendable = is_configured()
+    row = Email(
+        id=ids.new(),
+        account_id=account_id,
+        recipient=recipient,
+        kind=kind,
+        subject=text.plain(subject)[:200],
+        body=encryption.seal(body, PURPOSE) if is_sendable else "",
+        status="queued" if is_sendable else "skipped",
+        next_attempt_at=at if is_sendable else None,
+        created_at=at,
+        finished_at=None if is_sendable else at,
+        error=None if is_sendable else email.NOT_SET,
+    )
+    session.add(row)
+    if is_sendable:
+        after_commit(session, queue.enqueue_delivery)
+
+
+def enqueue_if_due() -> bool:
+    """Have a worker send emails if any is due."""
+    with transaction(readonly=True) as session:
+        is_due = session.scalar(select(exists().where(_is_due(now(session)))))
+    return bool(is_due) and queue.enqueue_delivery()
+
+
+def send_due(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
+    """Send the emails that are due, one after another, until the server cannot be reached.
+
+    returns  how many attempts were made, within MAX_RUN_SECONDS
+    """
+    count = 0
+    deadline = time.monotonic() + MAX_RUN_SECONDS
+    while not is_stopping() and time.monotonic() < deadline:
+        claimed = _claim()
+        if claimed is None:
+            break
+        outcome = _send(claimed)
+        _store(claimed, outcome)
+        count += 1
+        if outcome.status is None and outcome.error is not None:
+            break  # the others would only use up their attempts
+    return count
+
+
+def _is_due(at: datetime) -> ColumnElement[bool]:
+    return Email.next_attempt_at <= at
+
+
+def _claim() -> _Claimed | None:
+    with transaction() as session:
+        at = now(session)
+        row = session.scalar(
+            select(Email)
+            .where(_is_due(at))
+            .order_by(Email.next_attempt_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        if row is None:
+            return None
+        row.attempts += 1
+        row.next_attempt_at = at + CLAIM
+        return _Claimed(row.id, row.attempts, row.recipient, row.subject, _body(row), at)
+
+
+def _body(row: Email) -> str | None:
+    """The text; None if it was encrypted under another SECRET_KEY."""
+    try:
+        return encryption.unseal(row.body, PURPOSE)
+    except Unsealable:
+        return None
+
+
+def _send(claimed: _Claimed) -> Outcome:
+    current = settings.current()
+    if current.mail_url is None:
+        return Outcome(error=email.NOT_SET)
+    if claimed.body is None:
+        return Outcome(error=UNREADABLE)
+    content = PlainEmail(
+        id=claimed.id.hex,
+        sender=current.mail_from,
+        recipient=claimed.recipient,
+        subject=claimed.subject,
+        body=claimed.body,
+        at=claimed.claimed_at,
+    )
+    server = email.parse_server(current.mail_url)
+    return email.submit(
+        server,
+        lambda: plain_email.compose(content),
+        [claimed.recipient],
+        seconds=current.delivery_seconds,
+    )
+
+
+def _store(claimed: _Claimed, outcome: Outcome) -> None:
+    with transaction() as session:
+        session.execute(
+            update(Email)
+            .where(
+                Email.id == claimed.id,
+                Email.attempts == claimed.attempt,
+                Email.status == "queued",
+            )
+            .values(_after(claimed, outcome, now(session)))
+        )
+
+
+def _after(claimed: _Claimed, outcome: Outcome, at: datetime) -> dict[str, object]:
+    """The columns of the row after this attempt."""
+    error = outcome.error and outcome.error[:300]
+    schedule = settings.current().delivery_schedule
+    if error is not None and claimed.attempt < len(schedule):
+        seconds = schedule[claimed.attempt] * random.uniform(1 - JITTER, 1 + JITTER)
+        return {"next_attempt_at": at + timedelta(seconds=seconds), "error": error}
+    return {
+        "status": "sent" if error is None else "failed",
+        "body": "",
+        "next_attempt_at": None,
+        "sent_at": at if error is None else None,
+        "finished_at": at,
+        "error": error,
+    }

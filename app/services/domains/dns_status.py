@@ -1,0 +1,66 @@
+"""What is known of a domain's DNS, and what changed in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.db import transaction
+from app.models import DnsChange, Domain, DomainState
+from app.services.core import listing
+from app.services.core.listing import Listing
+from app.services.domains import domains
+
+COLUMNS = (
+    DnsChange.id,
+    DnsChange.at,
+    DnsChange.check,
+    DnsChange.name,
+    DnsChange.type,
+    DnsChange.before,
+    DnsChange.after,
+    DnsChange.opened,
+    DnsChange.closed,
+    DnsChange.scan_id,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFilter:
+    """Which changes; the times bound ``at``."""
+
+    check: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+
+def status(account_id: UUID, ref: str) -> tuple[Domain, DomainState | None]:
+    """The domain, and what is known of it; None before its first scan.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        domain = domains.owned(session, account_id, ref)
+        return domain, session.get(DomainState, domain.id)
+
+
+def history(
+    account_id: UUID,
+    ref: str,
+    filters: ChangeFilter,
+    *,
+    place: Sequence[Any] | None = None,
+    limit: int = 50,
+) -> tuple[Sequence[Any], list[Any] | None]:
+    """Rows of COLUMNS, newest first, and the place of the next page, if any.
+
+    raises  NotFound
+    """
+    domain = domains.find(account_id, ref)
+    statement: Any = select(*COLUMNS).where(DnsChange.domain_id == domain.id)
+    wanted = ((DnsChange.check, filters.check),)
+    statement = listing.narrowed(statement, wanted, DnsChange.at, filters)
+    return Listing(statement, (DnsChange.id.desc(),)).page(place, limit)

@@ -1,0 +1,367 @@
+"""The domains that accounts watch: added, found, changed, deleted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, Text, false, func, select, type_coerce
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app import ids, settings
+from app.checks.engine.types import Usage
+from app.db import now, transaction
+from app.errors import ApplicationError, Conflict, InvalidRequest, NotFound, PreconditionFailed
+from app.models import Alert, Domain
+from app.models.alerts import LIVE
+from app.protocols import names
+from app.protocols.names import DomainName
+from app.services.alerts import transitions
+from app.services.alerts.transitions import Step
+from app.services.core import audit_log
+from app.services.core.listing import Listing
+from app.services.domains import erasure
+from app.services.ingest import files
+
+MAX_HOLD_REASON = 300
+
+COLUMNS = (
+    Domain.id,
+    Domain.name,
+    Domain.usage,
+    Domain.tags,
+    Domain.dkim_selectors,
+    Domain.schedule,
+    Domain.verified_at,
+    Domain.score,
+    Domain.grade,
+    Domain.score_version,
+    Domain.last_scan_id,
+    Domain.last_scan_status,
+    Domain.last_scan_finished_at,
+    Domain.created_at,
+    Domain.updated_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewDomain:
+    """A domain to be added; ``name`` as typed."""
+
+    name: str
+    usage: Usage = Usage.BOTH
+    tags: Sequence[str] = ()
+    dkim_selectors: Sequence[str] = ()
+    schedule: str = "daily"
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of one domain of many: either ``id`` or ``error``."""
+
+    name: str
+    id: UUID | None = None
+    error: ApplicationError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DomainFilter:
+    """Which domains, in which order. ``sort``: ``-createdAt``, ``name`` or ``-score``."""
+
+    q: str | None = None
+    tag: str | None = None
+    grade: str | None = None
+    verified: bool | None = None
+    usage: Usage | None = None
+    sort: str = "-createdAt"
+
+
+_SORTS: Mapping[str, tuple[Any, ...]] = {
+    "-createdAt": (Domain.id.desc(),),
+    "name": (Domain.name,),
+    "-score": (func.coalesce(Domain.score, -1).desc(), Domain.id.desc()),
+}
+
+
+def search(
+    account_id: UUID, filters: DomainFilter, *, place: Sequence[Any] | None = None, limit: int = 50
+) -> tuple[Sequence[Any], list[Any] | None]:
+    """Rows of COLUMNS in the order of ``filters.sort``, and the place of the next page, if any."""
+    is_proof_asked = settings.current().domain_verification != "off"
+    return _listed(account_id, filters, is_proof_asked).page(place, limit)
+
+
+@lru_cache(maxsize=512)
+def _listed(account_id: UUID, filters: DomainFilter, is_proof_asked: bool) -> Listing:
+    everything: Any = select(*COLUMNS).where(Domain.account_id == account_id)
+    return Listing(_filtered(everything, filters, is_proof_asked), _SORTS[filters.sort])
+
+
+def find(account_id: UUID, ref: str) -> Domain:
+    """The account's domain of this id (``dom_…``) or name.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        return owned(session, account_id, ref)
+
+
+def owned(session: Session, account_id: UUID, ref: str, *, lock: bool = False) -> Domain:
+    """As ``find``, as a step; ``lock`` keeps others from changing it until the commit."""
+    key = key_of(ref)
+    wanted = Domain.id == key if isinstance(key, UUID) else Domain.name == key
+    statement = select(Domain).where(Domain.account_id == account_id, wanted)
+    domain = session.scalar(statement.with_for_update() if lock else statement)
+    if domain is None:
+        raise NotFound
+    return domain
+
+
+def key_of(ref: str) -> UUID | DomainName | None:
+    """What a path or a body means by ``ref``: an id, a name, or nothing that can be a domain's."""
+    try:
+        return ids.parse("dom", ref) or names.parse(ref, allow_special_use=True)
+    except names.NotADomain:
+        return None
+
+
+def with_tag(statement: Select[Any], tag: str) -> Select[Any]:
+    """Only domains that have the tag."""
+    return statement.where(type_coerce(Domain.tags, Text).contains(f",{tag},", autoescape=True))
+
+
+def open_alert_counts(
+    account_id: UUID, domain_ids: Sequence[UUID]
+) -> Mapping[UUID, Mapping[str, int]]:
+    """By domain and severity: how many alerts are open or acknowledged; zeros are left out."""
+    if not domain_ids:
+        return {}
+    with transaction(readonly=True) as session:
+        rows = session.execute(
+            select(Alert.domain_id, Alert.severity, func.count())
+            .where(
+                Alert.account_id == account_id,
+                Alert.domain_id.in_(domain_ids),
+                Alert.status.in_(("open", "acknowledged")),
+            )
+            .group_by(Alert.domain_id, Alert.severity)
+        ).all()
+    counts: dict[UUID, dict[str, int]] = {}
+    for domain_id, severity, count in rows:
+        if domain_id is not None:  # as the filter says
+            counts.setdefault(domain_id, {})[severity] = count
+    return counts
+
+
+def create(account_id: UUID, new: NewDomain, *, actor: str) -> Domain:
+    """The domain, added.
+
+    raises  InvalidRequest for a name that is no domain to watch, or above the account's number of
+            domains; Conflict (``existingId``) if the account has it
+    """
+    name = _parsed(new.name)
+    try:
+        with transaction() as session:
+            _check_room(session, account_id, 1)
+            return _add(session, account_id, name, new, actor)
+    except IntegrityError:  # another request added it in the same moment
+        raise _conflict(find(account_id, name)) from None
+
+
+def create_many(account_id: UUID, news: Sequence[NewDomain], *, actor: str) -> list[Added]:
+    """What became of each, in order: one bad name does not stop the rest."""
+    with transaction() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            _lock_account(session, account_id)
+        return [_attempt(session, account_id, new, actor) for new in news]
+
+
+def update(
+    account_id: UUID,
+    ref: str,
+    changes: Mapping[str, Any],
+    *,
+    actor: str,
+    expected: datetime | None = None,
+) -> Domain:
+    """The domain, changed.
+
+    changes   any of usage, tags, dkim_selectors, schedule
+    expected  its ``updated_at`` as the caller knows it
+    raises    NotFound; PreconditionFailed if it was changed since
+    """
+    with transaction() as session:
+        domain = owned(session, account_id, ref, lock=True)
+        if expected is not None and domain.updated_at != expected:
+            raise PreconditionFailed("The domain was changed meanwhile; read it again")
+        before = {name: getattr(domain, name) for name in changes}
+        for name, value in changes.items():
+            setattr(domain, name, value)
+        domain.updated_at = now(session)
+        if changes.get("schedule", before.get("schedule")) != before.get("schedule"):
+            domain.reschedule(domain.updated_at)
+        audit_log.record(
+            session, account_id, actor=actor, action="domain.changed", target=domain.name,
+            before=before, after=dict(changes),
+        )  # fmt: skip
+        return domain
+
+
+def delete(account_id: UUID, ref: str, *, actor: str) -> None:
+    """Delete the domain and everything that names it: scans, alerts, history, reports and files.
+
+    raises   NotFound; Conflict for a domain on legal hold
+    effects  the history goes first, in batches. The audit log keeps that there was the domain;
+             the events that resolve its alerts stay until everybody has read them
+    """
+    erasure.delete_history(find(account_id, ref))
+    with transaction() as session:
+        domain = owned(session, account_id, ref, lock=True)
+        erasure.check_hold(session, domain.id)
+        standing = session.scalars(
+            select(Alert)
+            .where(Alert.domain_id == domain.id, Alert.status.in_(LIVE))
+            .order_by(Alert.id)
+            .with_for_update()
+        )
+        over = Step("resolved", actor, "the domain was deleted")
+        for alert in standing.all():  # who follows the events must not be left with open alerts
+            transitions.move(session, alert, over, now(session))
+        erasure.leave_channels(session, domain)
+        session.flush()  # before the rows go, with the domain
+        session.delete(domain)
+        audit_log.record(
+            session, account_id, actor=actor, action="domain.deleted", target=domain.name
+        )
+
+
+def hold(account_id: UUID, ref: str, reason: str, *, actor: str) -> Domain:
+    """Put the domain on legal hold: nothing of it is deleted until the hold is released.
+
+    raises  NotFound; InvalidRequest without a reason
+    """
+    reason = reason.strip()
+    if not 1 <= len(reason) <= MAX_HOLD_REASON:
+        message = f"Enter a reason of 1 to {MAX_HOLD_REASON} characters"
+        raise InvalidRequest([{"field": "reason", "code": "length", "message": message}])
+    with transaction() as session:
+        domain = owned(session, account_id, ref, lock=True)
+        domain.legal_hold_at = domain.legal_hold_at or now(session)
+        domain.legal_hold_reason, domain.updated_at = reason, now(session)
+        audit_log.record(
+            session, account_id, actor=actor, action="domain.hold_placed", target=domain.name,
+            reason=reason,
+        )  # fmt: skip
+        return domain
+
+
+def release_hold(account_id: UUID, ref: str, *, actor: str) -> Domain:
+    """Let the domain be deleted again, by people and by retention.
+
+    raises  NotFound
+    """
+    with transaction() as session:
+        domain = owned(session, account_id, ref, lock=True)
+        if domain.legal_hold_at is not None:
+            domain.legal_hold_at, domain.legal_hold_reason = None, None
+            domain.updated_at = now(session)
+            audit_log.record(
+                session, account_id, actor=actor, action="domain.hold_released", target=domain.name
+            )
+        return domain
+
+
+def _filtered(statement: Select[Any], filters: DomainFilter, is_proof_asked: bool) -> Select[Any]:
+    if filters.q:
+        statement = statement.where(Domain.name.contains(filters.q.lower(), autoescape=True))
+    if filters.tag:
+        statement = with_tag(statement, filters.tag)
+    if filters.grade:
+        statement = statement.where(Domain.grade == filters.grade)
+    if filters.usage:
+        statement = statement.where(Domain.usage == filters.usage.value)
+    if filters.verified is not None and is_proof_asked:
+        is_verified = Domain.verified_at.is_not(None)
+        statement = statement.where(is_verified if filters.verified else ~is_verified)
+    elif filters.verified is False:
+        statement = statement.where(false())  # all count as verified
+    return statement
+
+
+def _parsed(text: str) -> DomainName:
+    allow = settings.current().allow_special_use_names
+    try:
+        return names.parse(text, allow_special_use=allow)
+    except names.NotADomain as error:
+        raise InvalidRequest(
+            [{"field": "name", "code": error.code, "message": error.reason}]
+        ) from None
+
+
+def _attempt(session: Session, account_id: UUID, new: NewDomain, actor: str) -> Added:
+    try:
+        name = _parsed(new.name)
+        _check_room(session, account_id, 1)
+        return Added(name, _add(session, account_id, name, new, actor).id)
+    except ApplicationError as error:
+        return Added(new.name, error=error)
+
+
+def _add(
+    session: Session, account_id: UUID, name: DomainName, new: NewDomain, actor: str
+) -> Domain:
+    existing = session.scalar(
+        select(Domain).where(Domain.account_id == account_id, Domain.name == name)
+    )
+    if existing is not None:
+        raise _conflict(existing)
+    moment = now(session)
+    domain = Domain(
+        id=ids.new(),
+        account_id=account_id,
+        name=name,
+        usage=new.usage.value,
+        tags=list(dict.fromkeys(new.tags)),
+        dkim_selectors=list(dict.fromkeys(new.dkim_selectors)),
+        schedule=new.schedule,
+        created_at=moment,
+        updated_at=moment,
+    )
+    domain.reschedule(moment)
+    session.add(domain)
+    audit_log.record(session, account_id, actor=actor, action="domain.added", target=name)
+    session.flush()  # so that the next of many sees it
+    if settings.current().domain_verification == "off":
+        files.retry_about(session, account_id, name)
+    return domain
+
+
+def _check_room(session: Session, account_id: UUID, wanted: int) -> None:
+    most = settings.current().max_domains
+    count = session.scalar(
+        select(func.count()).select_from(Domain).where(Domain.account_id == account_id)
+    )
+    if (count or 0) + wanted > most:
+        raise InvalidRequest(
+            [
+                {
+                    "field": "name",
+                    "code": "too_many_domains",
+                    "message": f"the account has {most} domains, which is the most it may have",
+                }
+            ]
+        )
+
+
+def _lock_account(session: Session, account_id: UUID) -> None:
+    """One batch of an account at a time, so that none fails on a name that another adds."""
+    session.execute(select(func.pg_advisory_xact_lock(account_id.int & 0x7FFF_FFFF_FFFF_FFFF)))
+
+
+def _conflict(existing: Domain) -> Conflict:
+    return Conflict(
+        f"The account has {existing.name} already", existingId=ids.public("dom", existing.id)
+    )

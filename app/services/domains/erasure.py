@@ -1,0 +1,158 @@
+"""What is deleted with a domain: everything that names it, in batches, before the domain itself.
+
+What the database deletes along with a domain's row would hold locks for as long as it takes: a
+domain may have millions of records. So its history is deleted first, a batch a transaction. A
+deletion that is interrupted is repeated by its caller.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from app.db import now, transaction
+from app.errors import Conflict
+from app.models import (
+    Alert,
+    Base,
+    Channel,
+    DmarcReport,
+    Domain,
+    FailureReport,
+    Intake,
+    RawFile,
+    TlsReport,
+)
+from app.models.scans import UNFINISHED
+from app.services.core import account_rows
+
+FILES_BATCH_SIZE = 500
+# Webhooks are tried for three days, and readers of the feed must see that alerts were resolved.
+EVENTS_GRACE = timedelta(days=7)
+NO_DOMAIN_LEFT = "The domains that this channel was limited to were deleted"
+# Deleted with the domain's row: one row of each, the queue of its jobs, and its alerts, which are
+# resolved in the same transaction.
+_WITH_DOMAIN = frozenset({"alerts", "domain_states", "report_watches", "uncounted_reports"})
+
+
+def check_hold(session: Session, domain_id: UUID) -> None:
+    """Refuse to delete anything of a domain on legal hold; a step.
+
+    raises  Conflict
+    """
+    held = session.scalar(
+        select(Domain.name).where(Domain.id == domain_id, Domain.legal_hold_at.is_not(None))
+    )
+    if held is not None:
+        raise Conflict(f"{held} is on legal hold and can't be deleted. Release the hold first.")
+
+
+def delete_history(domain: Domain) -> None:
+    """Delete all that is known of the domain, but for the domain itself and its alerts.
+
+    raises  Conflict for a domain on legal hold
+    """
+
+    def check(session: Session) -> None:
+        check_hold(session, domain.id)
+
+    with transaction(readonly=True) as session:
+        check(session)
+        old = now(session) - EVENTS_GRACE
+    _delete_files(domain)
+    events = Base.metadata.tables["events"].c
+    alert_ids = select(Alert.id).where(Alert.domain_id == domain.id)
+    is_old = and_(events.alert_id.in_(alert_ids), events.at < old)
+    account_rows.delete_all(Base.metadata.tables["events"], is_old, check)
+    for table in reversed(account_rows.tables()):
+        if "domain_id" in table.c and table.name not in _WITH_DOMAIN:
+            account_rows.delete_all(table, _history(table, domain.id), check)
+
+
+def leave_channels(session: Session, domain: Domain) -> None:
+    """Take the domain out of the filters of channels; a step.
+
+    effects  a channel that was limited to this domain is disabled, not opened to all others
+    """
+    channels = session.scalars(
+        select(Channel).where(Channel.account_id == domain.account_id).with_for_update()
+    )
+    for channel in channels:
+        if domain.name not in channel.domains:
+            continue
+        channel.domains = [name for name in channel.domains if name != domain.name]
+        if not channel.domains and channel.disabled_at is None:
+            channel.disabled_at, channel.disabled_reason = now(session), NO_DOMAIN_LEFT
+
+
+def is_about(column: Any, name: str) -> ColumnElement[bool]:
+    """The column has this domain's name, or that of a subdomain."""
+    return or_(column == name, column.endswith(f".{name}", autoescape=True))
+
+
+def _history(table: Table, domain_id: UUID) -> ColumnElement[bool]:
+    if table.name == "scans":  # a worker may be writing the one that is not finished
+        return and_(table.c.domain_id == domain_id, table.c.status.not_in(UNFINISHED))
+    return table.c.domain_id == domain_id
+
+
+def _delete_files(domain: Domain) -> None:
+    """Delete the rows of files that hold reports about the domain, and the files' bytes.
+
+    A file may hold reports about several domains: its bytes are deleted all the same, as they
+    contain what is to be deleted. What was read from them about the others stays.
+    """
+    last: UUID | None = None
+    while True:
+        with transaction() as session:
+            check_hold(session, domain.id)
+            condition = _is_of(session, domain)
+            if last is not None:
+                condition = and_(condition, Intake.id > last)
+            rows = session.execute(
+                select(Intake.id, Intake.sha256)
+                .where(Intake.account_id == domain.account_id, condition)
+                .order_by(Intake.id)
+                .limit(FILES_BATCH_SIZE)
+            ).all()
+            if not rows:
+                return
+            last = rows[-1].id
+            keys = sorted({(domain.account_id, row.sha256) for row in rows})
+            session.execute(
+                delete(RawFile).where(tuple_(RawFile.account_id, RawFile.sha256).in_(keys))
+            )
+            session.execute(delete(Intake).where(Intake.id.in_([row.id for row in rows])))
+
+
+def _is_of(session: Session, domain: Domain) -> ColumnElement[bool]:
+    """The file holds a report of the domain, or is named for it, and for no subdomain of its own.
+
+    The names of files follow RFC 9990: ``receiver!domain!begin!end``.
+    """
+    below = session.scalars(
+        select(Domain.name).where(
+            Domain.account_id == domain.account_id, Domain.name.endswith(f".{domain.name}")
+        )
+    ).all()
+    others = [is_about(Intake.about, name) for name in below]
+    is_named = and_(
+        Intake.about.is_(None),
+        Intake.file_name.icontains(f"!{domain.name}!", autoescape=True),
+    )
+    return or_(
+        and_(is_about(Intake.about, domain.name), ~or_(*others)) if others
+        else is_about(Intake.about, domain.name),
+        is_named,
+        *(Intake.report_id.in_(ids) for ids in _report_ids(domain.id)),
+    )  # fmt: skip
+
+
+def _report_ids(domain_id: UUID) -> Sequence[Any]:
+    return [
+        select(table.id).where(table.domain_id == domain_id)
+        for table in (DmarcReport, TlsReport, FailureReport)
+    ]

@@ -1,0 +1,153 @@
+"""The weekly look for the records of verified domains, and what is made of it.
+
+Only a definite answer counts: three in a row without the record take the proof back.
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from app import settings
+from app.db import after_commit, now, transaction
+from app.jobs import queue
+from app.models import Domain
+from app.ports.dns import Answers, Door, OpenAnswers, Undetermined
+from app.rules.accounts import ownership as rules
+from app.services.alerts import alerts
+from app.services.core import audit_log
+
+EVERY = timedelta(days=7)
+AGAIN = timedelta(days=1)  # after a look that did not find it, or saw nothing
+LEASE = timedelta(hours=1)  # what was rung for and not looked at is due again then
+FAILURES = 3
+AT_ONCE = 200
+
+_LABEL = "_mp-challenge"
+_PREFIX = "mp-verify="
+
+
+def record_name(domain: str) -> str:
+    """Where the record is published."""
+    return f"{_LABEL}.{domain}"
+
+
+def values(account_id: UUID, domain: str) -> list[str]:
+    """What the record may say, under the secret of today and the previous ones."""
+    current = settings.current()
+    return [
+        value(secret, account_id, domain)
+        for secret in (current.secret_key, *current.secret_key_previous)
+    ]
+
+
+def value(secret: str, account_id: UUID, domain: str) -> str:
+    """What the record says under this secret."""
+    key = hashlib.sha256(f"verification:{secret}".encode()).digest()
+    digest = hmac.digest(key, f"{account_id}|{domain}".encode(), "sha256")
+    return _PREFIX + base64.b32encode(digest[:20]).decode().lower()
+
+
+async def look(dns: Answers, domain: str) -> tuple[str, ...]:
+    """What is published where the record is expected.
+
+    raises  Undetermined
+    """
+    return await dns.txt(record_name(domain))
+
+
+def ring_due() -> int:
+    """Have a worker look for the records that are due; how many those are."""
+    if settings.current().domain_verification == "off":
+        return 0
+    with transaction() as session:
+        moment = now(session)
+        due = session.scalars(
+            select(Domain)
+            .where(
+                Domain.verified_at.is_not(None),
+                or_(Domain.ownership_due_at.is_(None), Domain.ownership_due_at <= moment),
+            )
+            .order_by(Domain.id)
+            .limit(AT_ONCE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for domain in due:
+            domain.ownership_due_at = moment + LEASE
+        wanted = [domain.id for domain in due]
+        if wanted:
+            after_commit(session, lambda: queue.enqueue_ownership(wanted))
+        return len(wanted)
+
+
+def recheck(domain_ids: Sequence[UUID], door: Door) -> None:
+    """Look for the records of these domains; one that DNS does not tell of stays as it is."""
+    with transaction(readonly=True) as session:
+        rows = session.execute(
+            select(Domain.id, Domain.name).where(
+                Domain.id.in_(domain_ids), Domain.verified_at.is_not(None)
+            )
+        ).all()
+    found = door.run(lambda open_answers: _look_at_all([row.name for row in rows], open_answers))
+    for (domain_id, _), texts in zip(rows, found, strict=True):
+        with transaction() as session:
+            domain = session.scalar(select(Domain).where(Domain.id == domain_id).with_for_update())
+            if domain is not None and domain.verified_at is not None:
+                _settle(session, domain, texts)
+
+
+def seen(session: Session, domain: Domain) -> None:
+    """Note that the record is there; what was lost is found again. A step."""
+    domain.ownership_failures, domain.ownership_lost_at = 0, None
+    domain.ownership_due_at = now(session) + EVERY
+    _evaluate(session, domain)
+
+
+async def _look_at_all(
+    names: Sequence[str], open_answers: OpenAnswers
+) -> list[tuple[str, ...] | None]:
+    async def one(name: str) -> tuple[str, ...] | None:
+        try:
+            return await look(open_answers(), name)
+        except Undetermined:
+            return None
+
+    return list(await asyncio.gather(*map(one, names)))
+
+
+def _settle(session: Session, domain: Domain, texts: tuple[str, ...] | None) -> None:
+    moment = now(session)
+    if texts is None:
+        domain.ownership_due_at = moment + AGAIN
+    elif set(texts) & set(values(domain.account_id, domain.name)):
+        seen(session, domain)
+    else:
+        domain.ownership_failures += 1
+        domain.ownership_due_at = moment + AGAIN
+        if domain.ownership_failures >= FAILURES:
+            _take_back(session, domain, moment)
+
+
+def _take_back(session: Session, domain: Domain, moment: datetime) -> None:
+    domain.verified_at, domain.ownership_lost_at = None, moment
+    domain.updated_at = moment
+    audit_log.record(
+        session, domain.account_id, actor="system", action="domain.verification_lost",
+        target=domain.name,
+    )  # fmt: skip
+    _evaluate(session, domain)
+
+
+def _evaluate(session: Session, domain: Domain) -> None:
+    posture = rules.Ownership(
+        domain.name, now(session), domain.ownership_lost_at, record_name(domain.name),
+        values(domain.account_id, domain.name)[0], domain.ownership_failures,
+    )  # fmt: skip
+    standing = alerts.standing(session, [domain.id]).get(domain.id, [])
+    alerts.evaluate(session, domain, posture, standing, rules=rules.RULES)

@@ -1,0 +1,227 @@
+"""How much an account may have ingested in one day (UTC): files, bytes and CPU time of parsing.
+
+The address for reports is public, so strangers send to it too. A file is of one of three classes:
+the account's *own* upload, from a *known* source (an authenticated report came from it before), or
+from a *stranger*. Strangers may use what RESERVED_PERCENT leaves, and one source of them a
+part of that; known sources may use all but a last part, which is for the account's own uploads.
+"""
+
+import ipaddress
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import Session
+
+from app import db, settings
+from app.db import now, transaction
+from app.errors import QuotaExceeded
+from app.models import IngestSource, ReportDay
+from app.protocols import names
+from app.protocols.client_networks import client_network
+from app.services.ingest.authenticity import TRUSTED_WAYS
+
+RESERVED_PERCENT = 50  # of a day's quota that strangers cannot use
+OWN_PERCENT = 10  # of a day's quota that only the account's own uploads may use
+SOURCE_PERCENT = 10  # of a day's quota that one stranger may use, and
+KNOWN_SOURCE_PERCENT = 30  # one known source
+KNOWN_FOR = timedelta(days=90)  # after its last authenticated report
+_CLASS = "sourceClass"  # in a file's claims
+
+
+class SourceClass(StrEnum):
+    """Who sent a file, as far as that is known when it arrives."""
+
+    OWN = "own"
+    KNOWN = "known"
+    STRANGER = "stranger"
+
+
+def source_of(received_via: str, claims: Mapping[str, Any]) -> str | None:
+    """What names the sender in budgets: an IPv4 address, an IPv6 /64, or a domain.
+
+    Mail that the operator's own mail server relays comes from a private address; its sender is
+    the domain of the envelope. None if nothing is known, as for a mailbox.
+    """
+    if received_via == "http":
+        return client_network(str(claims.get("address") or "")) or None
+    if received_via != "mail":
+        return None
+    peer = str(claims.get("peerAddress") or "")
+    if _is_public(peer):
+        return client_network(peer)
+    try:
+        return names.parse_host(str(claims.get("mailFrom") or "").rpartition("@")[2].rstrip(">"))
+    except names.NotADomain:
+        return None
+
+
+def _is_public(address: str) -> bool:
+    try:
+        return not ipaddress.ip_address(address).is_private
+    except ValueError:
+        return False
+
+
+def is_known(account_id: UUID, source: str | None) -> bool:
+    """Whether an authenticated report of this account came from the source before."""
+    if source is None:
+        return False
+    with transaction(readonly=True) as session:
+        return _is_known(session, account_id, source)
+
+
+def _is_known(session: Session, account_id: UUID, source: str) -> bool:
+    since = now(session) - KNOWN_FOR
+    return bool(
+        session.scalar(
+            select(IngestSource.source).where(
+                IngestSource.account_id == account_id,
+                IngestSource.source == source,
+                IngestSource.authenticated_at > since,
+            )
+        )
+    )
+
+
+def classify(
+    session: Session, account_id: UUID, received_via: str, claims: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The claims with the class of the sender; runs in the caller's transaction."""
+    source = source_of(received_via, claims)
+    sender = SourceClass.STRANGER
+    if received_via in TRUSTED_WAYS:
+        sender = SourceClass.OWN
+    elif source is not None and _is_known(session, account_id, source):
+        sender = SourceClass.KNOWN
+    return {**claims, _CLASS: sender.value}
+
+
+def class_of(received_via: str, claims: Mapping[str, Any]) -> SourceClass:
+    """The class that the sender of a stored file had when it arrived."""
+    if received_via in TRUSTED_WAYS:
+        return SourceClass.OWN
+    return SourceClass(claims.get(_CLASS, SourceClass.STRANGER))
+
+
+def share(sender: SourceClass, quota: int) -> int:
+    """How much of a day's quota files of this class may use together."""
+    reserved = {
+        SourceClass.OWN: 0,
+        SourceClass.KNOWN: OWN_PERCENT,
+        SourceClass.STRANGER: RESERVED_PERCENT,
+    }
+    return math.ceil(quota * (100 - reserved[sender]) / 100)
+
+
+def count_file(
+    session: Session,
+    account_id: UUID,
+    size_bytes: int,
+    received_via: str,
+    claims: Mapping[str, Any],
+) -> None:
+    """Count a file that arrives today; runs in the caller's transaction.
+
+    claims  with the class of the sender: see ``classify``
+    raises  QuotaExceeded
+    """
+    moment = now(session)
+    sender = class_of(received_via, claims)
+    files, total, stranger_files, stranger_bytes = _count(
+        session, account_id, size_bytes, sender, moment.date()
+    )
+    if sender is SourceClass.STRANGER:
+        files, total = stranger_files, stranger_bytes
+    current = settings.current()
+    if (
+        files > share(sender, current.ingest_files_per_day)
+        or total > share(sender, current.ingest_bytes_per_day)
+    ):  # fmt: skip
+        raise _exceeded("The account has received as many reports as it may in one day", moment)
+    source = source_of(received_via, claims)
+    if source is not None and sender is not SourceClass.OWN:
+        _count_source(session, account_id, source, size_bytes, sender)
+
+
+def _count(
+    session: Session, account_id: UUID, size_bytes: int, sender: SourceClass, day: date
+) -> tuple[int, int, int, int]:
+    """Files and bytes of the day, of all and of strangers, with this one."""
+    is_stranger = sender is SourceClass.STRANGER
+    row = {
+        "files": 1,
+        "bytes": size_bytes,
+        "stranger_files": int(is_stranger),
+        "stranger_bytes": size_bytes if is_stranger else 0,
+    }
+    insert = db.insert(session, ReportDay).values(account_id=account_id, day=day, **row)
+    counts = session.execute(
+        insert.on_conflict_do_update(
+            index_elements=["account_id", "day"],
+            set_={name: getattr(ReportDay, name) + value for name, value in row.items()},
+        ).returning(
+            ReportDay.files, ReportDay.bytes, ReportDay.stranger_files, ReportDay.stranger_bytes
+        )
+    ).one()
+    return counts.files, counts.bytes, counts.stranger_files, counts.stranger_bytes
+
+
+def _count_source(
+    session: Session, account_id: UUID, source: str, size_bytes: int, sender: SourceClass
+) -> None:
+    """Count the file for its source.
+
+    raises  QuotaExceeded
+    """
+    moment = now(session)
+    row = session.get(IngestSource, (account_id, source), with_for_update=True)
+    if row is None:
+        values = {
+            "account_id": account_id, "source": source, "day": moment.date(), "files": 0,
+            "bytes": 0,
+        }  # fmt: skip
+        session.execute(db.insert(session, IngestSource).on_conflict_do_nothing(), [values])
+        row = session.get_one(IngestSource, (account_id, source), with_for_update=True)
+    if row.day != moment.date():
+        row.day, row.files, row.bytes = moment.date(), 0, 0
+    row.files, row.bytes = row.files + 1, row.bytes + size_bytes
+    percent = SOURCE_PERCENT if sender is SourceClass.STRANGER else KNOWN_SOURCE_PERCENT
+    current = settings.current()
+    if (
+        row.files > max(1, current.ingest_files_per_day * percent // 100)
+        or row.bytes > current.ingest_bytes_per_day * percent // 100
+    ):
+        raise _exceeded("This sender has sent as many reports as it may in one day", moment)
+
+
+def _exceeded(message: str, moment: datetime) -> QuotaExceeded:
+    midnight = datetime.combine(moment.date(), time(), UTC) + timedelta(days=1)
+    return QuotaExceeded(message, max(1, int((midnight - moment).total_seconds())))
+
+
+def note_authenticated(session: Session, account_id: UUID, source: str) -> None:
+    """An authenticated report came from the source; runs in the caller's transaction."""
+    moment = now(session)
+    insert = db.insert(session, IngestSource).values(
+        account_id=account_id, source=source, day=moment.date(), files=0, bytes=0,
+        authenticated_at=moment,
+    )  # fmt: skip
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=["account_id", "source"], set_={"authenticated_at": moment}
+        )
+    )
+
+
+def is_unused(moment: datetime) -> ColumnElement[bool]:
+    """The counters of an earlier day, of a source that is not known."""
+    authenticated_at = IngestSource.authenticated_at
+    return and_(
+        IngestSource.day < moment.date(),
+        or_(authenticated_at.is_(None), authenticated_at < moment - KNOWN_FOR),
+    )

@@ -1,0 +1,72 @@
+"""Reports that contradict one that was counted before, and the decisions of users about them.
+
+The report that came first stays in the figures, whatever the other one is worth, until a user
+decides to use the other one instead. The decision can be reversed in the same way, as long as the
+file of the report that it replaced is stored.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import exists, select, update
+
+from app import ids
+from app.db import now, transaction
+from app.errors import Conflict, NotFound
+from app.models import Intake, RawFile
+from app.services.core import audit_log
+from app.services.ingest import files
+
+MAX_LISTED = 20
+
+
+def of_report(account_id: UUID, report_id: UUID) -> Sequence[Intake]:
+    """The files that contradict a report, newest first; at most MAX_LISTED."""
+    with transaction(readonly=True) as session:
+        return session.scalars(
+            select(Intake)
+            .where(
+                Intake.account_id == account_id,
+                Intake.report_id == report_id,
+                Intake.state == "conflict",
+            )
+            .order_by(Intake.id.desc())
+            .limit(MAX_LISTED)
+        ).all()
+
+
+def use(account_id: UUID, intake_id: UUID, *, actor: str) -> None:
+    """Have the report of a file in conflict counted instead of the one that is counted now.
+
+    The worker parses the file again and replaces the report. The file of the replaced report
+    becomes the one in conflict.
+
+    raises  NotFound; Conflict if the file is not in conflict, or is not stored any more
+    """
+    with transaction() as session:
+        intake = session.scalar(
+            select(Intake)
+            .where(Intake.account_id == account_id, Intake.id == intake_id)
+            .with_for_update()
+        )
+        if intake is None:
+            raise NotFound
+        if intake.state != "conflict":
+            raise Conflict("This report does not contradict one that is counted")
+        is_stored = exists().where(
+            RawFile.account_id == account_id, RawFile.sha256 == intake.sha256
+        )
+        if not session.scalar(select(is_stored)):
+            raise Conflict("The file is no longer stored; upload it again")
+        counted = intake.report_id
+        session.execute(
+            update(Intake)
+            .where(Intake.account_id == account_id, Intake.report_id == counted)
+            .values(is_preferred=Intake.id == intake_id)
+            .execution_options(synchronize_session=False)
+        )
+        files.parse_again(session, Intake.id == intake_id, now(session))
+        audit_log.record(
+            session, account_id, actor=actor, action="report.conflict_decided",
+            target=ids.public("int", intake_id), domain=intake.about, reporter=intake.reporter,
+        )  # fmt: skip

@@ -1,0 +1,95 @@
+"""The CPU time that parsing an account's files may take in one day (UTC), measured by the process.
+
+One sender of files that are expensive to parse uses up the budget of one account, and delays no
+other. Files above it are quarantined as ``cpu_budget``; the clock has them parsed on the next day.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from datetime import time as clock_time
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app import db, settings
+from app.db import now, transaction
+from app.models import Intake, ReportDay
+from app.services.ingest import budgets, files
+from app.services.ingest.budgets import SourceClass
+
+BATCH_SIZE = 1_000
+REASON = "cpu_budget"
+DETAIL = "Parsing the account's files took as much CPU time as it may in one day; tried tomorrow"
+
+
+def retry_deferred() -> int:
+    """Have files parsed for which there was no CPU time on an earlier day; how many."""
+    with transaction() as session:
+        moment = now(session)
+        midnight = datetime.combine(moment.date(), clock_time(), UTC)
+        deferred = session.scalars(
+            select(Intake.id)
+            .where(
+                Intake.state == "quarantined",
+                Intake.reason == REASON,
+                Intake.finished_at < midnight,
+            )
+            .order_by(Intake.id)
+            .limit(BATCH_SIZE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        if deferred:
+            files.parse_again(session, Intake.id.in_(deferred), moment)
+    return len(deferred)
+
+
+class CpuMeter:
+    """The CPU time of the accounts in one batch of files, today."""
+
+    def __init__(self, account_ids: Collection[UUID]) -> None:
+        with transaction(readonly=True) as session:
+            rows = session.execute(
+                select(ReportDay.account_id, ReportDay.cpu_ms).where(
+                    ReportDay.account_id.in_(account_ids), ReportDay.day == now(session).date()
+                )
+            )
+            self._before = {row.account_id: row.cpu_ms / 1000 for row in rows}
+        self._used: dict[UUID, float] = defaultdict(float)
+
+    def has_budget(self, account_id: UUID, sender: SourceClass) -> bool:
+        """Whether another file from such a sender may be parsed today."""
+        quota = settings.current().ingest_cpu_seconds_per_day
+        return self.used(account_id) < budgets.share(sender, quota)
+
+    def used(self, account_id: UUID) -> float:
+        """The seconds that the account's files took today."""
+        return float(self._before.get(account_id, 0.0)) + self._used[account_id]
+
+    @contextmanager
+    def measured(self, account_id: UUID) -> Iterator[None]:
+        """Charge the CPU time that passes inside to the account."""
+        started = time.process_time()
+        try:
+            yield
+        finally:
+            self._used[account_id] += time.process_time() - started
+
+    def store(self) -> None:
+        """Add what was used to the accounts' days."""
+        used = {account_id: int(seconds * 1000) for account_id, seconds in self._used.items()}
+        with transaction() as session:
+            day = now(session).date()
+            for account_id, cpu_ms in sorted(used.items()):
+                insert = db.insert(session, ReportDay).values(
+                    account_id=account_id, day=day, files=0, bytes=0, cpu_ms=cpu_ms
+                )
+                session.execute(
+                    insert.on_conflict_do_update(
+                        index_elements=["account_id", "day"],
+                        set_={"cpu_ms": ReportDay.cpu_ms + cpu_ms},
+                    )
+                )
+        self._used.clear()

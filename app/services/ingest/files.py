@@ -1,0 +1,294 @@
+"""Files of reports as those who send them see them: taken in, found, counted, tried again.
+
+What is acknowledged is committed: the bytes and a row. What is in them a worker finds out later.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, exists, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app import db, ids
+from app.db import after_commit, now, transaction
+from app.errors import NotFound
+from app.jobs import queue
+from app.models import DmarcReport, FailureReport, Intake, RawFile, TlsReport
+from app.models.reports import RECEIVED
+from app.services.core import audit_log, listing
+from app.services.core.listing import Listing
+from app.services.ingest import authenticity as ingest_authenticity
+from app.services.ingest import budgets
+
+RING_AT_ONCE = 100  # ids in one job
+RETRY_AT_ONCE = 5_000
+
+COLUMNS = (
+    Intake.id,
+    Intake.way,
+    Intake.file_name,
+    Intake.member,
+    Intake.size_bytes,
+    Intake.received_at,
+    Intake.finished_at,
+    Intake.state,
+    Intake.reason,
+    Intake.detail,
+    Intake.provenance,
+    Intake.kind,
+    Intake.about,
+    Intake.report_id,
+    Intake.reporter,
+    Intake.author,
+    Intake.authenticity,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A file that is kept now; ``is_new`` is False if the account had sent the same bytes."""
+
+    intake: Intake
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeFilter:
+    """Which files; ``about`` is a domain's name, the times bound ``received_at``."""
+
+    state: str | None = None
+    reason: str | None = None
+    kind: str | None = None
+    about: str | None = None
+    authenticity: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+
+def take_in(
+    account_id: UUID,
+    raw: bytes,
+    *,
+    way: str,
+    file_name: str | None = None,
+    claims: Mapping[str, Any] | None = None,
+) -> Taken:
+    """Keep a file, and have a worker look what is in it.
+
+    way      one of ``models.reports.WAYS``
+    claims   what the way in tells of the sender (JSON)
+    returns  once bytes and row are committed; the first row for bytes that were sent before
+    raises   QuotaExceeded above the part of the account's day that this sender may use
+    """
+    digest = hashlib.sha256(raw).digest()
+    with transaction() as session:
+        moment = now(session)
+        claims = budgets.classify(session, account_id, way, claims or {})
+        if (known := _known(session, account_id, digest)) is not None:
+            is_forced = _raise_rank(session, known, way, claims)
+            _revive(session, known, raw, moment, is_forced=is_forced)
+            return Taken(known, False)
+        budgets.count_file(session, account_id, len(raw), way, claims)
+        _keep(session, account_id, digest, raw, moment)
+        intake_id = ids.new()
+        row = {
+            "id": intake_id, "account_id": account_id, "way": way, "sha256": digest,
+            "size_bytes": len(raw), "file_name": _name(file_name), "member": "",
+            "received_at": moment, "state": RECEIVED, "provenance": "unverified",
+            "claims": claims, "attempt": 0, "rung_at": moment,
+        }  # fmt: skip
+        made = session.execute(
+            db.insert(session, Intake).on_conflict_do_nothing().returning(Intake.id), [row]
+        ).all()
+        if made:
+            after_commit(session, lambda: ring([intake_id]))
+        intake = _known(session, account_id, digest)
+        assert intake is not None  # either ours, or that of whoever sent it in the same moment
+        return Taken(intake, bool(made))
+
+
+def ring(intake_ids: Sequence[UUID]) -> None:
+    """Tell the queue of the files; if Redis is down the clock will.
+
+    One bell is enough while it waits: the job behind it reads whatever has been received by then.
+    """
+    if intake_ids and queue.is_idle(queue.INTAKE):
+        queue.enqueue_intakes(intake_ids[:RING_AT_ONCE])
+
+
+def search(account_id: UUID, filters: IntakeFilter) -> Listing:
+    """Rows of COLUMNS, newest first."""
+    everything: Any = select(*COLUMNS).where(Intake.account_id == account_id)
+    return Listing(_filtered(everything, filters), (Intake.id.desc(),))
+
+
+def raw_of(session: Session, account_id: UUID, intake_id: UUID) -> bytes:
+    """The bytes of a file as they were received; a step.
+
+    raises  NotFound also when they are not kept any more
+    """
+    content = session.scalar(
+        select(RawFile.content)
+        .join(Intake, (Intake.account_id == RawFile.account_id) & (Intake.sha256 == RawFile.sha256))
+        .where(Intake.account_id == account_id, Intake.id == intake_id)
+    )
+    if content is None:
+        raise NotFound
+    return content
+
+
+def counts(account_id: UUID | None = None) -> Sequence[Row[Any]]:
+    """(state, reason, number) of all files; of every account without one."""
+    statement = select(Intake.state, Intake.reason, func.count().label("number"))
+    if account_id is not None:
+        statement = statement.where(Intake.account_id == account_id)
+    with transaction(readonly=True) as session:
+        rows: Any = session.execute(
+            statement.group_by(Intake.state, Intake.reason).order_by(Intake.state, Intake.reason)
+        ).all()
+    found: Sequence[Row[Any]] = rows
+    return found
+
+
+def retry(
+    intake_id: UUID | None = None,
+    reason: str | None = None,
+    *,
+    account_id: UUID | None = None,
+    actor: str = "system",
+) -> int:
+    """Have files read again whose bytes are still there: one, or all with this reason.
+
+    account_id  whose; without one, everybody's
+    returns     how many; those that are parsed, or repeat what is parsed, are none of them
+    """
+    wanted = Intake.id == intake_id if intake_id else Intake.reason == reason
+    if account_id is not None:
+        wanted = wanted & (Intake.account_id == account_id)
+    with transaction() as session:
+        chosen = session.scalars(
+            select(Intake.id)
+            .where(wanted, Intake.state.in_(("quarantined", "unattributed")), _has_raw())
+            .order_by(Intake.id)
+            .limit(RETRY_AT_ONCE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        parse_again(session, Intake.id.in_(chosen), now(session))
+        if account_id is not None and chosen:
+            target = ids.public("int", intake_id) if intake_id else reason or ""
+            audit_log.record(
+                session, account_id, actor=actor, action="intake.retried", target=target,
+                files=len(chosen),
+            )  # fmt: skip
+    return len(chosen)
+
+
+def retry_about(session: Session, account_id: UUID, domain: str) -> None:
+    """A domain has become the account's: read again what nobody's reports were; a step."""
+    name = domain.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    parse_again(
+        session,
+        (Intake.account_id == account_id)
+        & (Intake.state == "unattributed")
+        & or_(Intake.about == domain, Intake.about.like(f"%.{name}", escape="\\"))
+        & _has_raw(),
+        now(session),
+    )
+
+
+def parse_again(session: Session, wanted: Any, moment: datetime) -> None:
+    """Have a worker parse these files once more; runs in the caller's transaction."""
+    chosen = session.scalars(
+        update(Intake)
+        .where(wanted)
+        .values(
+            state=RECEIVED, reason=None, detail=None, report_id=None, attempt=0,
+            lease_until=None, finished_at=None, rung_at=moment, asked_again_at=moment,
+            authenticity=None,
+        )
+        .returning(Intake.id)
+        .execution_options(synchronize_session=False)
+    ).all()  # fmt: skip
+    after_commit(session, lambda: ring(chosen))
+
+
+def _has_raw() -> Any:
+    return exists().where(RawFile.account_id == Intake.account_id, RawFile.sha256 == Intake.sha256)
+
+
+def _known(session: Session, account_id: UUID, digest: bytes) -> Intake | None:
+    return session.scalar(
+        select(Intake).where(
+            Intake.account_id == account_id, Intake.sha256 == digest, Intake.member == ""
+        )
+    )
+
+
+def _raise_rank(session: Session, intake: Intake, way: str, claims: Mapping[str, Any]) -> bool:
+    """Note that the same bytes arrived again in a way that proves more; whether they did.
+
+    A copy that a stranger sent first must not take away what the account's own upload is worth.
+    """
+    if ingest_authenticity.rank(way, claims) <= ingest_authenticity.rank(intake.way, intake.claims):
+        return False
+    session.execute(
+        update(Intake)
+        .where(Intake.account_id == intake.account_id, Intake.sha256 == intake.sha256)
+        .values(way=way, claims=dict(claims))
+        .execution_options(synchronize_session=False)
+    )
+    return True
+
+
+def _revive(
+    session: Session, intake: Intake, raw: bytes, moment: datetime, *, is_forced: bool
+) -> None:
+    """The same bytes again: read them once more if there is nothing left of the first time."""
+    is_spent = intake.state in ("quarantined", "unattributed") and not session.scalar(
+        select(func.count()).where(
+            RawFile.account_id == intake.account_id, RawFile.sha256 == intake.sha256
+        )
+    )
+    if not is_forced and not is_spent and not _is_orphan(session, intake):
+        return
+    _keep(session, intake.account_id, intake.sha256, raw, moment)
+    same = (Intake.account_id == intake.account_id) & (Intake.sha256 == intake.sha256)
+    parse_again(session, same, moment)
+    session.refresh(intake)
+
+
+def _is_orphan(session: Session, intake: Intake) -> bool:
+    """The report that it became has gone, with its domain."""
+    if intake.report_id is None:
+        return False
+    return not any(
+        session.scalar(select(func.count()).where(table.id == intake.report_id))
+        for table in (DmarcReport, TlsReport, FailureReport)
+    )
+
+
+def _keep(session: Session, account_id: UUID, digest: bytes, raw: bytes, moment: datetime) -> None:
+    row = {"account_id": account_id, "sha256": digest, "content": raw, "created_at": moment}
+    session.execute(db.insert(session, RawFile).on_conflict_do_nothing(), [row])
+
+
+def _name(file_name: str | None) -> str | None:
+    """A name that can be kept and shown: no control characters, and no longer than it may be."""
+    if file_name is None:
+        return None
+    return "".join(c for c in file_name if c.isprintable())[:300] or None
+
+
+def _filtered(statement: Select[Any], filters: IntakeFilter) -> Select[Any]:
+    wanted = (
+        (Intake.state, filters.state),
+        (Intake.reason, filters.reason),
+        (Intake.kind, filters.kind),
+        (Intake.about, filters.about),
+        (Intake.authenticity, filters.authenticity),
+    )
+    return listing.narrowed(statement, wanted, Intake.received_at, filters)

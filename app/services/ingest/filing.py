@@ -1,0 +1,311 @@
+"""What becomes of a report that was read: whose it is, whether it is there already, its rows.
+
+Reports come in and go out here and nowhere else: ``_add`` and ``_remove``.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, true, update
+from sqlalchemy.orm import Session
+
+from app import db, ids, settings
+from app.db import now
+from app.models import DmarcReport, Domain, FailureReport, Intake
+from app.models import TlsReport as StoredTls
+from app.models.reports import PROVENANCES, RECEIVED
+from app.protocols.report_formats.aggregate import AggregateReport
+from app.protocols.report_formats.limits import Refused
+from app.protocols.report_formats.tls import TlsReport
+from app.services.analytics import rollup_queue
+from app.services.ingest import authenticity, budgets, observed_selectors
+from app.services.ingest import rows as ingest_rows
+from app.services.ingest.parsing import PARSER_VERSION, Found
+
+Kind = type[DmarcReport] | type[StoredTls] | type[FailureReport]
+
+_TABLES: Mapping[str, Kind] = {"dmarc": DmarcReport, "tls": StoredTls, "failure": FailureReport}
+_PERIOD = ("reporter", "report_id", "begin_at", "end_at")
+_KEYS: Mapping[Kind, Sequence[str]] = {
+    DmarcReport: ("account_id", "policy_domain", *_PERIOD),
+    StoredTls: ("account_id", "domain_id", *_PERIOD),
+    FailureReport: ("account_id", "content_digest"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a file, or one report of it, ends."""
+
+    state: str
+    reason: str | None = None
+    detail: str | None = None
+    about: str | None = None
+    report_id: UUID | None = None
+    provenance: str = "unverified"
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """A report on its way into the tables.
+
+    domain  the verified one that it is filed under
+    about   the one that it is about: that, or one below it
+    row     the columns of the report itself
+    """
+
+    intake: Intake
+    found: Found
+    domain: str
+    about: str
+    row: Mapping[str, Any]
+
+    @property
+    def table(self) -> Kind:
+        """Where it goes."""
+        return _TABLES[str(self.found.kind)]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The report that has the key of another."""
+
+    id: UUID
+    intake_id: UUID
+    content_digest: bytes
+    provenance: str
+
+
+def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[Found]]]) -> None:
+    """End these files, each (id, attempt, what was found) unless another attempt has it; a step."""
+    owners = _owners(session, results)
+    by_id = {
+        intake.id: intake
+        for intake in session.scalars(
+            select(Intake)
+            .where(Intake.id.in_([id for id, _, _ in results]), Intake.state == RECEIVED)
+            .order_by(Intake.id)
+            .with_for_update()
+        )
+    }
+    moment = now(session)
+    filings = []
+    for intake_id, attempt, found in results:
+        intake = by_id.get(intake_id)
+        if intake is None or intake.attempt != attempt:
+            continue
+        for one in found:
+            own = intake if one.member == intake.member else _further(session, intake, one, moment)
+            if own is None:
+                continue
+            filing = _filing(session, own, one, owners)
+            if isinstance(filing, Filing):
+                filings.append(filing)
+            else:
+                _close(own, one, filing, moment)
+    _place_all(session, filings, moment)
+
+
+def _owners(
+    session: Session, results: Sequence[tuple[UUID, int, Sequence[Found]]]
+) -> Mapping[tuple[UUID, str], Domain]:
+    """The verified domains that the reports may be filed under, by account and name.
+
+    They are locked, first and in order, as by whoever else changes what hangs on a domain: two
+    workers with reports about one domain wait for each other in one way.
+    """
+    accounts = select(Intake.account_id).where(Intake.id.in_([id for id, _, _ in results]))
+    wanted = {
+        name
+        for _, _, found in results
+        for one in found
+        for about in one.abouts
+        for name in _above(about)
+    }
+    statement = select(Domain).where(Domain.account_id.in_(accounts), Domain.name.in_(wanted))
+    if settings.current().domain_verification != "off":
+        statement = statement.where(Domain.verified_at.is_not(None))
+    rows = session.scalars(statement.order_by(Domain.id).with_for_update(key_share=True))
+    return {(domain.account_id, str(domain.name)): domain for domain in rows}
+
+
+def _further(session: Session, intake: Intake, found: Found, moment: datetime) -> Intake | None:
+    """The row of one more report of the file; None if it has one from an earlier time."""
+    row = {
+        "id": ids.new(), "account_id": intake.account_id, "way": intake.way,
+        "sha256": intake.sha256, "size_bytes": intake.size_bytes, "file_name": intake.file_name,
+        "member": found.member, "received_at": intake.received_at, "claims": intake.claims,
+        "state": RECEIVED, "provenance": "unverified", "attempt": 1, "rung_at": moment,
+    }  # fmt: skip
+    insert = db.insert(session, Intake).on_conflict_do_nothing().returning(Intake)
+    return session.scalars(insert, [row]).first()
+
+
+def _close(intake: Intake, found: Found, end: End, moment: datetime) -> None:
+    intake.state, intake.reason, intake.about = end.state, end.reason, end.about
+    intake.detail = end.detail and end.detail[:500]
+    intake.report_id, intake.provenance, intake.kind = end.report_id, end.provenance, found.kind
+    intake.parser_version, intake.finished_at, intake.lease_until = PARSER_VERSION, moment, None
+
+
+def _filing(
+    session: Session, intake: Intake, found: Found, owners: Mapping[tuple[UUID, str], Domain]
+) -> Filing | End:
+    """The report as it is to be filed, or how it ends as it cannot be."""
+    if found.report is None:
+        refused = found.refused or Refused("no_report", "There is no report in it")
+        return End("quarantined", refused.reason[:64], refused.detail)
+    if not found.abouts:
+        return End("quarantined", "bad_domain", "The report is about no domain")
+    about, domain = _owner(intake.account_id, found.abouts, owners)
+    if domain is None:
+        detail = f"The account has not verified {about}, nor a domain above it"
+        return End("unattributed", "no_verified_domain", detail, about)
+    head = ingest_rows.head(found.report, about, intake.account_id)
+    _note_author(intake, found, head, str(domain.name))
+    worth = authenticity.of(intake.way, found.author, head["reporter"])
+    source = budgets.source_of(intake.way, intake.claims)
+    if worth == "authenticated" and source is not None:
+        budgets.note_authenticated(session, intake.account_id, source)
+    row = {
+        "id": ids.new(), "account_id": intake.account_id, "domain_id": domain.id,
+        "intake_id": intake.id, "provenance": worth,
+        "content_digest": found.digest, "received_at": intake.received_at, **head,
+    }  # fmt: skip
+    return Filing(intake, found, str(domain.name), about, row)
+
+
+def _note_author(intake: Intake, found: Found, head: Mapping[str, Any], own: str) -> None:
+    """Whether a report that arrived by mail comes from the reporter that it names."""
+    if intake.way not in authenticity.MAIL_WAYS:
+        return
+    intake.author = found.author.domain if found.author else None
+    intake.reporter = head["reporter"]
+    organization = head.get("org_name", head.get("organization"))
+    intake.authenticity = authenticity.authenticity(
+        found.author, intake.reporter, organization, own
+    )
+
+
+def _owner(
+    account_id: UUID, abouts: Sequence[str], owners: Mapping[tuple[UUID, str], Domain]
+) -> tuple[str, Domain | None]:
+    """What the report is about, and the nearest verified domain that this belongs to, if any."""
+    for about in abouts:
+        for name in _above(about):
+            if domain := owners.get((account_id, name)):
+                return about, domain
+    return abouts[0], None
+
+
+def _above(name: str) -> list[str]:
+    """The name and those above it, the nearest first; no TLD."""
+    labels = name.split(".")
+    return [".".join(labels[i:]) for i in range(max(1, len(labels) - 1))]
+
+
+_DETAILS = {
+    "duplicate": "The same report is there already",
+    "conflict": "Another report with the same reporter, id and period is counted",
+}
+
+
+_DECIDED = "A user decided to use another report with the same reporter, id and period"
+
+
+def _place_all(session: Session, filings: Sequence[Filing], moment: datetime) -> None:
+    """Insert the reports, unless one with the same key is there and is worth as much."""
+    added = _add(session, filings)
+    for filing in filings:
+        if filing.row["id"] in added:
+            state, report_id = "parsed", filing.row["id"]
+        else:
+            state, report_id = _place_against(session, filing, _standing(session, filing))
+        detail, provenance = _DETAILS.get(state), filing.row["provenance"]
+        end = End(state, None, detail, filing.about, report_id, provenance)
+        _close(filing.intake, filing.found, end, moment)
+
+
+def _place_against(session: Session, filing: Filing, standing: Standing) -> tuple[str, UUID]:
+    """How the file ends whose key another report has, and the report that is there then.
+
+    A report never takes the place of one with other content, whatever it is worth: a user decides.
+    """
+    is_same = standing.content_digest == filing.found.digest
+    new, old = filing.row["provenance"], standing.provenance
+    if is_same and PROVENANCES.index(new) <= PROVENANCES.index(old):
+        is_again = standing.intake_id == filing.intake.id
+        return ("parsed" if is_again else "duplicate"), standing.id
+    if not is_same and not filing.intake.is_preferred:
+        return "conflict", standing.id
+    _remove(session, filing.table, standing.id)
+    _add(session, [filing])
+    _supersede(session, standing.id, filing.row["id"], is_same=is_same)
+    return "parsed", filing.row["id"]
+
+
+def _standing(session: Session, filing: Filing) -> Standing:
+    """The report with the same key; it waits for whoever is writing it."""
+    table, row = filing.table, filing.row
+    found = session.execute(
+        select(table.id, table.intake_id, table.content_digest, table.provenance)
+        .where(*(getattr(table, name) == row[name] for name in _KEYS[table]))
+        .with_for_update()
+    ).one()
+    return Standing(*found)
+
+
+def _supersede(session: Session, old: UUID, new: UUID, *, is_same: bool) -> None:
+    """The files of the old report belong to the new one: as duplicates of it, or in conflict."""
+    counted = Intake.state.in_(("parsed",) if is_same else ("parsed", "duplicate"))
+    state = "duplicate" if is_same else "conflict"
+    detail = "The same report arrived again in a way that proves more" if is_same else _DECIDED
+    for values, files in (
+        ({"state": state, "detail": detail, "is_preferred": False}, counted),
+        ({"report_id": new}, true()),
+    ):
+        session.execute(
+            update(Intake)
+            .where(Intake.report_id == old, files)
+            .values(values)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
+    """Insert reports with all that hangs on them: the one place where records come in.
+
+    returns  the ids of those that are there now; of the others there is one with the same key
+    """
+    session.flush()  # their intakes
+    added: set[UUID] = set()
+    for table in _KEYS:
+        if rows := [filing.row for filing in filings if filing.table is table]:
+            insert = db.insert(session, table).on_conflict_do_nothing()
+            found = session.connection().execute(insert.returning(table.id), rows)
+            added.update(found.scalars())
+    aggregate, tls = [], []
+    for filing in filings:
+        report = filing.found.report
+        if filing.row["id"] not in added:
+            continue
+        if isinstance(report, AggregateReport):
+            aggregate.append((filing.row, report, filing.domain))
+        elif isinstance(report, TlsReport):
+            tls.append((filing.row, report))
+    ingest_rows.add_policies(session, tls)
+    ingest_rows.add_records(session, ((row, report) for row, report, _ in aggregate))
+    observed_selectors.learn(session, aggregate)
+    rollup_queue.later(session, [row for row, *_ in aggregate])
+    return added
+
+
+def _remove(session: Session, table: Kind, report_id: UUID) -> None:
+    """Delete a report with all that hangs on it: the one place where records go out."""
+    if table is DmarcReport:
+        rollup_queue.take_back(session, report_id)
+    session.delete(session.get_one(table, report_id))
+    session.flush()  # the next statement takes its key

@@ -1,0 +1,291 @@
+"""Mailboxes that reports are pulled from: added, listed, removed, pulled.
+
+A mail is marked in the mailbox only once it is committed here; one that comes twice is one file.
+"""
+
+import re
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app import ids, settings
+from app.db import now, transaction
+from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
+from app.jobs import queue
+from app.mailboxes import imap
+from app.mailboxes.imap import Account
+from app.mailboxes.types import SourceFailed
+from app.models import ReportMailbox
+from app.protocols import names
+from app.services.core import audit_log, encryption
+from app.services.ingest import authenticity, files
+
+PURPOSE = "mailbox"
+MAILS_AT_ONCE, PULL_SECONDS = 500, 10.0  # of one pull: files wait meanwhile; the next goes on
+PATIENCE = timedelta(minutes=1)  # of mailboxes that are due, while files wait
+LEASE = timedelta(minutes=10)  # far above what a pull takes
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What came of one; ``is_cut`` is True if it got on, and more waits than it had time for."""
+
+    kept: int = 0
+    known: int = 0
+    too_large: int = 0
+    failure: str | None = None
+    is_cut: bool = False
+
+
+def add(account_id: UUID, access: Account, *, actor: str) -> ReportMailbox:
+    """The mailbox, which is pulled from now on.
+
+    raises  InvalidRequest; Conflict if the account has it already
+    """
+    checked = _checked(access)
+    with transaction() as session:
+        row = ReportMailbox(
+            id=ids.new(), account_id=account_id, host=checked.host, port=checked.port,
+            username=checked.username, password=encryption.seal(checked.password, PURPOSE),
+            folder=checked.folder, done_folder=checked.done_folder, created_by=actor,
+            created_at=now(session), next_at=now(session),
+        )  # fmt: skip
+        try:
+            with session.begin_nested():
+                session.add(row)
+        except IntegrityError:
+            raise Conflict("The account has this mailbox already") from None
+        audit_log.record(
+            session, account_id, actor=actor, action="mailbox.added",
+            target=ids.public("mbx", row.id), host=row.host, username=row.username,
+        )  # fmt: skip
+    return row
+
+
+def search(account_id: UUID) -> Sequence[ReportMailbox]:
+    """The account's mailboxes, oldest first."""
+    with transaction(readonly=True) as session:
+        return session.scalars(
+            select(ReportMailbox)
+            .where(ReportMailbox.account_id == account_id)
+            .order_by(ReportMailbox.id)
+        ).all()
+
+
+def remove(account_id: UUID, mailbox_id: UUID, *, actor: str) -> None:
+    """Pull it no more, and forget its password.
+
+    raises  NotFound
+    """
+    mine = (ReportMailbox.account_id == account_id) & (ReportMailbox.id == mailbox_id)
+    with transaction() as session:
+        found = session.scalar(delete(ReportMailbox).where(mine).returning(ReportMailbox.id))
+        if found is None:
+            raise NotFound
+        audit_log.record(
+            session, account_id, actor=actor, action="mailbox.removed",
+            target=ids.public("mbx", mailbox_id),
+        )  # fmt: skip
+
+
+def trust_server(
+    account_id: UUID, mailbox_id: UUID, authserv_id: str | None, *, actor: str
+) -> ReportMailbox:
+    """Name the server that receives the mailbox's mail; None: its results no longer count.
+
+    It holds for mail that is fetched from then on.
+
+    raises  NotFound; InvalidRequest
+    """
+    name = _authserv_id(authserv_id)
+    with transaction() as session:
+        row = session.scalar(
+            select(ReportMailbox)
+            .where(ReportMailbox.account_id == account_id, ReportMailbox.id == mailbox_id)
+            .with_for_update()
+        )
+        if row is None:
+            raise NotFound
+        row.authserv_id = name
+        audit_log.record(
+            session, account_id, actor=actor, action="mailbox.server_trusted",
+            target=ids.public("mbx", mailbox_id), authserv_id=name,
+        )  # fmt: skip
+    return row
+
+
+def _authserv_id(text: str | None) -> str | None:
+    """The name as it is compared (RFC 8601 §2.5).
+
+    raises  InvalidRequest
+    """
+    if text is None:
+        return None
+    name = text.strip().lower()
+    if not re.fullmatch(r"[!-:<-~]{1,253}", name):
+        message = "The name as it stands first in Authentication-Results, such as mx.example.com"
+        raise InvalidRequest([{"field": "authserv_id", "code": "invalid", "message": message}])
+    return name
+
+
+def ring_if_due() -> None:
+    """Have a worker pull the mailbox that has been due for longest, when no file waits to be read.
+
+    If that takes too long mailboxes have a turn although files wait, and then files again.
+    """
+    with transaction(readonly=True) as session:
+        late_at = now(session) - PATIENCE
+        due = _longest_due(session)
+        pulled_at = session.scalar(select(func.max(ReportMailbox.pulled_at)))
+    if due is not None:
+        is_late = due.next_at <= late_at and (pulled_at is None or pulled_at <= late_at)
+        queue.enqueue_pull(due.id, is_late=is_late)
+
+
+def _longest_due(session: Session) -> Row[UUID, datetime] | None:
+    return session.execute(
+        select(ReportMailbox.id, ReportMailbox.next_at)
+        .where(ReportMailbox.next_at <= now(session))
+        .order_by(ReportMailbox.next_at)
+        .limit(1)
+    ).one_or_none()
+
+
+def pull_in_turn(
+    mailbox_ids: Sequence[UUID], *, is_stopping: Callable[[], bool] = lambda: False
+) -> None:
+    """Pull these mailboxes, then those that are due, until a turn is over."""
+    wanted, until = list(mailbox_ids), time.monotonic() + PULL_SECONDS
+    while wanted:
+        for mailbox_id in wanted:
+            pull(mailbox_id, is_stopping=is_stopping)
+        if is_stopping() or time.monotonic() > until:
+            break
+        with transaction(readonly=True) as session:
+            due = _longest_due(session)
+        wanted = [due.id] if due else []
+    ring_if_due()
+
+
+def pull(
+    mailbox_id: UUID,
+    *,
+    is_forced: bool = False,
+    context: ssl.SSLContext | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> Pull | None:
+    """Take in what waits in a mailbox; None if it is not due, or another worker is at it.
+
+    is_forced  although it is not due
+    effects    a transaction for the claim, one a mail, one for the result; the network between
+    """
+    claimed = _claim(mailbox_id, is_forced)
+    if claimed is None:
+        return None
+    try:
+        result = _pull(claimed, context, is_stopping)
+    except encryption.Unsealable as error:
+        result = Pull(failure=str(error))
+    with transaction() as session:
+        encryption.renew(session, ReportMailbox.password, mailbox_id, claimed.password, PURPOSE)
+        moment = now(session)
+        pause = timedelta(seconds=0 if result.is_cut else settings.current().mailbox_seconds)
+        session.execute(
+            update(ReportMailbox)
+            .where(ReportMailbox.id == mailbox_id, ReportMailbox.next_at == claimed.next_at)
+            .values(
+                pulled_at=moment,
+                next_at=moment + pause,
+                failure=result.failure and result.failure[:300],
+                failing_since=(
+                    func.coalesce(ReportMailbox.failing_since, moment) if result.failure else None
+                ),
+                kept=ReportMailbox.kept + result.kept,
+                too_large=result.too_large,
+            )
+        )
+    return result
+
+
+def _claim(mailbox_id: UUID, is_forced: bool) -> ReportMailbox | None:
+    with transaction() as session:
+        moment = now(session)
+        due = ReportMailbox.id == mailbox_id
+        if not is_forced:
+            due &= ReportMailbox.next_at <= moment
+        return session.scalar(
+            update(ReportMailbox)
+            .where(due)
+            .values(next_at=moment + LEASE)
+            .returning(ReportMailbox)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _pull(
+    row: ReportMailbox, context: ssl.SSLContext | None, is_stopping: Callable[[], bool]
+) -> Pull:
+    kept = known = too_large = 0
+    failure: str | None = None
+    is_cut = False
+    access = Account(
+        row.host, row.port, row.username, encryption.unseal(row.password, PURPOSE), row.folder,
+        row.done_folder,
+    )  # fmt: skip
+    claims = authenticity.received_by([row.authserv_id] if row.authserv_id else [])
+    until = time.monotonic() + PULL_SECONDS
+    try:
+        with imap.opened(access, context) as source:
+            for mail in source.waiting(MAILS_AT_ONCE):
+                if is_cut := is_stopping() or time.monotonic() > until:
+                    break
+                if mail.is_too_large:
+                    too_large += 1
+                    continue
+                taken = files.take_in(
+                    row.account_id, mail.read(), way="mailbox", file_name=mail.name, claims=claims
+                )
+                kept, known = kept + taken.is_new, known + (not taken.is_new)
+                mail.acknowledge()
+    except SourceFailed as error:
+        failure = str(error)
+    except QuotaExceeded as error:
+        failure = error.message
+    return Pull(kept, known, too_large, failure, is_cut and kept + known > 0)
+
+
+def _checked(access: Account) -> Account:
+    """The access as it is kept.
+
+    raises  InvalidRequest
+    """
+    complaints: list[dict[str, str]] = []
+    host = access.host.strip().lower()
+    try:
+        host = names.parse_host(host)
+    except names.NotADomain as error:
+        if error.code != "ip_address":
+            complaints.append({"field": "host", "code": error.code, "message": error.reason})
+    if not 0 < access.port < 65_536:
+        complaints.append({"field": "port", "code": "invalid", "message": "It is no port"})
+    for field, text, most in (
+        ("username", access.username, 320),
+        ("password", access.password, 500),
+        ("folder", access.folder, 200),
+        ("done_folder", access.done_folder or "x", 200),
+    ):
+        if not (text.isascii() and text.isprintable() and 0 < len(text) <= most):
+            message = f"It is printable ASCII, at most {most} characters"
+            complaints.append({"field": field, "code": "invalid", "message": message})
+    if complaints:
+        raise InvalidRequest(complaints)
+    return Account(
+        host, access.port, access.username, access.password, access.folder, access.done_folder
+    )

@@ -1,0 +1,90 @@
+"""The DKIM selectors that reports tell of: nothing else can, for they cannot be listed in DNS."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import islice
+from operator import itemgetter
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import db
+from app.checks.engine.types import MAX_SEEN_SELECTORS
+from app.db import now
+from app.models import SeenSelector
+from app.models.reports import PROVENANCES
+from app.protocols.report_formats.aggregate import AggregateReport
+
+KEPT = timedelta(days=60)
+MAX_LEARNT = 100  # from one report
+
+_SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
+
+
+def learn(
+    session: Session, reports: Iterable[tuple[Mapping[str, Any], AggregateReport, str]]
+) -> None:
+    """Note the selectors of passing signatures by the domain or one below it; a step.
+
+    reports  with the columns of each row, and the domain that it is filed under
+    """
+    latest: dict[tuple[UUID, str, str], Mapping[str, Any]] = {}
+    for row, report, domain in reports:
+        if row["provenance"] == PROVENANCES[0]:
+            continue  # a stranger must not decide which selectors scans look for
+        for name, selector in islice(_signed(report, domain), MAX_LEARNT):
+            key = (row["domain_id"], name, selector)
+            if key not in latest or latest[key]["end_at"] < row["end_at"]:
+                latest[key] = row
+    if not latest:
+        return
+    insert = db.insert(session, SeenSelector)
+    newer = insert.excluded.last_seen_at > SeenSelector.last_seen_at
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=["domain_id", "name", "selector"],
+            set_={"last_seen_at": insert.excluded.last_seen_at},
+            where=newer,
+        ),
+        [
+            {
+                "domain_id": domain_id, "name": name, "selector": selector,
+                "account_id": row["account_id"], "last_seen_at": row["end_at"],
+            }
+            for (domain_id, name, selector), row in sorted(latest.items(), key=itemgetter(0))
+        ],
+    )  # fmt: skip
+
+
+def _signed(report: AggregateReport, domain: str) -> Iterator[tuple[str, str]]:
+    """(name, selector) of what passed, each once."""
+    plain = {result for record in report.records for result in record.dkim_results}
+    passed = {
+        (result.domain.lower(), result.selector.lower())
+        for result in plain
+        if result.result == "pass" and result.selector and _SELECTOR.fullmatch(result.selector)
+    }
+    return (one for one in sorted(passed) if one[0] == domain or one[0].endswith(f".{domain}"))
+
+
+def seen(
+    session: Session, domain_ids: Sequence[UUID]
+) -> Mapping[UUID, tuple[tuple[str, str], ...]]:
+    """(selector, domain) by domain, those seen last first; a step."""
+    rows = session.execute(
+        select(SeenSelector.domain_id, SeenSelector.selector, SeenSelector.name)
+        .where(
+            SeenSelector.domain_id.in_(domain_ids),
+            SeenSelector.last_seen_at >= now(session) - KEPT,
+        )
+        .order_by(SeenSelector.last_seen_at.desc(), SeenSelector.name, SeenSelector.selector)
+    )
+    found: dict[UUID, tuple[tuple[str, str], ...]] = {}
+    for domain_id, selector, name in rows:
+        known = found.get(domain_id, ())
+        if len(known) < MAX_SEEN_SELECTORS:
+            found[domain_id] = (*known, (selector, name))
+    return found

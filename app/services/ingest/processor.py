@@ -1,0 +1,403 @@
+"""Report files as a worker sees them: claimed, read, settled; and what the clock does about them.
+
+Files are claimed a few at a time and settled together. One that was tried before is claimed alone,
+so that what ends a worker costs only itself.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Update, func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from app import settings
+from app.db import after_commit, now, transaction
+from app.jobs import queue
+from app.models import Intake, RawFile
+from app.models.reports import MAX_ATTEMPTS, RECEIVED
+from app.ports.dns import Door
+from app.protocols.report_formats import unwrap
+from app.protocols.report_formats.limits import Refused
+from app.services.analytics import rollup_queue
+from app.services.ingest import authenticity, budgets, cpu_budgets, filing
+from app.services.ingest import files as ingest_files
+from app.services.ingest.authenticity import Author, Guard, Mail
+from app.services.ingest.cpu_budgets import CpuMeter
+from app.services.ingest.parsing import Found, read
+
+logger = logging.getLogger(__name__)
+
+GROUP_FILES = 100  # files a transaction: few enough to be quick, enough to share its cost
+LOOKED_AT = 4 * GROUP_FILES  # so many workers may claim at the same time
+GROUP_BYTES = 2 * 1024 * 1024
+GROUP_RECORDS = 5_000  # in memory, until they are written
+SLICE_SECONDS = 1.0  # then what is left of a group is released, and each account has its turn again
+RUN_SECONDS = 60.0  # then another job goes on, in a process of its own; between them others may
+COUNT_SECONDS = 10.0  # after which what was stored is counted although there is more to read
+SWEEP_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A file that this process has until its lease ends."""
+
+    intake_id: UUID
+    attempt: int
+    account_id: UUID
+    sha256: bytes
+    member: str
+    received_via: str
+    claims: Mapping[str, Any]
+
+    @property
+    def content(self) -> tuple[UUID, bytes]:
+        """What names its bytes."""
+        return self.account_id, self.sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found in a file.
+
+    mail  the file itself if it is a mail
+    """
+
+    claim: Claim
+    found: Sequence[Found]
+    mail: bytes = b""
+
+    def as_mail(self) -> Mail:
+        """The mail, with the servers that received it for us."""
+        claim = self.claim
+        servers = authenticity.receiving_servers(claim.received_via, claim.claims)
+        return Mail(claim.intake_id, self.mail, servers)
+
+    def by(self, author: Author | None) -> "Reading":
+        """The same, with the author of the mail and without the mail."""
+        return replace(self, mail=b"", found=[replace(one, author=author) for one in self.found])
+
+
+def run(
+    intake_ids: Sequence[UUID],
+    *,
+    door: Door | None = None,
+    guard: Guard = lambda _: nullcontext(),
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> int:
+    """Read these files, then whatever else has been received, until there is no more.
+
+    door         to the keys of those who sign mails; without one no signature proves anything
+    guard        entered around all parsing of a file, with the number of bytes that are parsed;
+                 raises TimeoutError or MemoryError for a file that takes too much
+    is_stopping  asked between files; once true what is claimed is given back
+    returns      how many were claimed
+    """
+    count, wanted, until = 0, list(intake_ids), time.monotonic() + RUN_SECONDS
+    count_at = time.monotonic() + COUNT_SECONDS
+    while not is_stopping():
+        if time.monotonic() > until:
+            queue.enqueue_intakes([])
+            break
+        claims = claim(wanted)
+        if not claims and not wanted:
+            break
+        if not claims:
+            wanted = []
+            continue
+        with _leases(claims):
+            _work(claims, door, guard, is_stopping)
+        count += len(claims)
+        if time.monotonic() > count_at:
+            rollup_queue.count_waiting(is_stopping=is_stopping)
+            count_at = time.monotonic() + COUNT_SECONDS
+    return count
+
+
+def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
+    """Take a few of these files that nobody has; without ids, of those never tried.
+
+    One of each account in turn, so that nobody waits for the thousands that somebody else has sent.
+    """
+    with transaction() as session:
+        chosen: list[UUID] = []
+        total = 0
+        for row in _locked(session, _in_turn(session, intake_ids)):
+            total += row.size_bytes
+            if chosen and total > GROUP_BYTES:
+                break
+            chosen.append(row.id)
+        taken = session.execute(
+            update(Intake)
+            .where(Intake.id.in_(chosen))
+            .values(
+                attempt=Intake.attempt + 1,
+                lease_until=now(session) + settings.current().intake_lease,
+            )
+            .returning(
+                Intake.id, Intake.attempt, Intake.account_id, Intake.sha256, Intake.member,
+                Intake.way, Intake.claims,
+            )
+        ).all()  # fmt: skip
+    order = {intake_id: index for index, intake_id in enumerate(chosen)}
+    return sorted((Claim(*row) for row in taken), key=lambda claimed: order[claimed.intake_id])
+
+
+_FREE = (Intake.state == RECEIVED) & Intake.lease_until.is_(None)
+
+
+def _in_turn(session: Session, intake_ids: Sequence[UUID]) -> Sequence[UUID]:
+    """The files to take next: the oldest of each account, the second ones, …"""
+    which = Intake.id.in_(intake_ids) if intake_ids else Intake.attempt == 0
+    order = (Intake.rung_at, Intake.id)
+    turn = func.row_number().over(partition_by=Intake.account_id, order_by=order)
+    # By itself: joined with what is to be locked PostgreSQL ranks all files anew for each of them,
+    # as it takes those that wait to be few.
+    return session.scalars(
+        select(Intake.id).where(_FREE, which).order_by(turn, *order).limit(LOOKED_AT)
+    ).all()
+
+
+def _locked(session: Session, intake_ids: Sequence[UUID]) -> list[Row[UUID, int]]:
+    """Id and size of the first files of these that nobody else has, in their order."""
+    found: list[Row[UUID, int]] = []
+    for start in range(0, len(intake_ids), GROUP_FILES):
+        some = intake_ids[start : start + GROUP_FILES]
+        rows = session.execute(
+            select(Intake.id, Intake.size_bytes)
+            .where(Intake.id.in_(some), _FREE)
+            .with_for_update(skip_locked=True)
+        )
+        found += sorted(rows, key=lambda row: some.index(row.id))
+        if len(found) >= GROUP_FILES:
+            break
+    return found[:GROUP_FILES]
+
+
+def requeue_stale() -> int:
+    """Enqueue what was received long ago, and give what lost its lease another attempt.
+
+    returns  how many files were enqueued
+    effects  after MAX_ATTEMPTS a file is quarantined as ``internal``
+    """
+    current = settings.current()
+    is_idle = queue.is_idle(queue.INTAKE)
+    with transaction() as session:
+        moment = now(session)
+        lost = (Intake.state == RECEIVED) & (Intake.lease_until < moment)
+        session.execute(
+            update(Intake).where(lost, Intake.attempt >= MAX_ATTEMPTS).values(_given_up(moment))
+        )
+        waiting = (
+            (Intake.state == RECEIVED)
+            & Intake.lease_until.is_(None)
+            & (Intake.rung_at < moment - current.scan_requeue)
+        )
+        # While a bell is in the queue, whatever waits will be read after it.
+        stale = session.execute(
+            select(Intake.id, Intake.attempt)
+            .where((lost | waiting) if is_idle else lost)
+            .order_by(Intake.id)
+            .limit(SWEEP_AT_ONCE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        session.execute(
+            update(Intake)
+            .where(Intake.id.in_([row.id for row in stale]))
+            .values(lease_until=None, rung_at=moment)
+        )
+        tried = [row.id for row in stale if row.attempt]
+        fresh = [row.id for row in stale if not row.attempt]
+        after_commit(session, lambda: _ring(tried, fresh))
+    return len(stale)
+
+
+def _given_up(moment: datetime) -> dict[str, Any]:
+    return {
+        "state": "quarantined",
+        "reason": "internal",
+        "detail": f"Reading it failed {MAX_ATTEMPTS} times; the log says why",
+        "lease_until": None,
+        "finished_at": moment,
+    }
+
+
+def _ring(tried: Sequence[UUID], fresh: Sequence[UUID]) -> None:
+    ingest_files.ring(fresh)
+    for intake_id in tried:
+        if not queue.enqueue_intakes([intake_id]):
+            return
+
+
+def _work(
+    claims: Sequence[Claim], door: Door | None, guard: Guard, is_stopping: Callable[[], bool]
+) -> None:
+    """Parse and store one file of each account, then others until SLICE_SECONDS are over.
+
+    effects  what is left is released, so that the next batch begins with each account again
+    """
+    batch = _Batch(claims, door, guard)
+    until = time.monotonic() + SLICE_SECONDS
+    first, rest = batch.in_turns(claims)
+    for group in (first, rest):
+        for index, claimed in enumerate(group):
+            is_late = group is rest and time.monotonic() > until
+            if is_stopping() or is_late:
+                batch.finish()
+                _give_back([*group[index:], *(rest if group is first else ())])
+                return
+            batch.read(claimed)
+        batch.finish()
+
+
+class _Batch:
+    """Files that were claimed together; CPU time is charged to the account of each."""
+
+    def __init__(self, claims: Sequence[Claim], door: Door | None, guard: Guard) -> None:
+        self._contents = _contents(claims)
+        self._meter = CpuMeter({claimed.account_id for claimed in claims})
+        self._door, self._guard = door, guard
+        self._readings: list[Reading] = []
+
+    def in_turns(self, claims: Sequence[Claim]) -> tuple[Sequence[Claim], Sequence[Claim]]:
+        """One file of each account, of those that used the least CPU time first; the others."""
+        first = {claimed.account_id: claimed for claimed in reversed(claims)}
+        rest = [claimed for claimed in claims if first[claimed.account_id] is not claimed]
+        return sorted(
+            first.values(), key=lambda claimed: self._meter.used(claimed.account_id)
+        ), rest
+
+    def read(self, claimed: Claim) -> None:
+        """Parse the file; a defect in that costs only this file's attempt."""
+        try:
+            self._read(claimed)
+        except Exception:
+            logger.exception("file not read", extra={"intake_id": str(claimed.intake_id)})
+
+    def _read(self, claimed: Claim) -> None:
+        """Parse the file, unless its account has used up its CPU time of the day."""
+        sender = budgets.class_of(claimed.received_via, claimed.claims)
+        if not self._meter.has_budget(claimed.account_id, sender):
+            over = Found.refused_as(cpu_budgets.REASON, cpu_budgets.DETAIL)
+            self._readings.append(Reading(claimed, [over]))
+            return
+        with self._meter.measured(claimed.account_id):
+            reading = _read(claimed, self._contents.get(claimed.content), self._guard)
+        self._readings.append(reading)
+        if sum(found.size for reading in self._readings for found in reading.found) > GROUP_RECORDS:
+            self.finish()
+
+    def finish(self) -> None:
+        """Store what was found in the files so far."""
+        if self._readings:
+            settle(self._with_authors())
+        self._readings = []
+        self._meter.store()
+
+    def _with_authors(self) -> Sequence[Reading]:
+        """The readings, with what is known of the mails' authors; queries DNS."""
+        readings = self._readings
+        mails = [reading.as_mail() for reading in readings if reading.mail]
+        owners = {reading.claim.intake_id: reading.claim.account_id for reading in readings}
+
+        @contextmanager
+        def guard(mail: Mail) -> Iterator[None]:
+            with self._meter.measured(owners[mail.id]), self._guard(len(mail.raw)):
+                yield
+
+        authors = authenticity.authors(mails, self._door, guard)
+        return [reading.by(authors.get(reading.claim.intake_id)) for reading in readings]
+
+
+def _contents(claims: Sequence[Claim]) -> Mapping[tuple[UUID, bytes], bytes]:
+    """The bytes of the files, by what names them; a claim is of a few, or of one that is large."""
+    key = tuple_(RawFile.account_id, RawFile.sha256)
+    with transaction(readonly=True) as session:
+        rows = session.execute(
+            select(RawFile.account_id, RawFile.sha256, RawFile.content).where(
+                key.in_([claimed.content for claimed in claims])
+            )
+        )
+        return {(row.account_id, row.sha256): row.content for row in rows}
+
+
+def _read(claimed: Claim, raw: bytes | None, guard: Guard) -> Reading:
+    if raw is None:
+        reason, detail = "purged", "The file is not kept any more"
+    else:
+        try:
+            found = read(raw, claimed.member, int(time.time()), guard)
+            with guard(len(raw)):
+                return Reading(claimed, found, raw if unwrap.is_mail(raw) else b"")
+        except Refused as refused:
+            reason, detail = refused.reason, refused.detail
+        except TimeoutError:
+            reason, detail = "timeout", "Reading it takes more time than one file may take"
+        except MemoryError:
+            reason, detail = "too_large", "Reading it takes more memory than one file may"
+    return Reading(claimed, [Found.refused_as(reason, detail)])
+
+
+def settle(readings: Sequence[Reading]) -> None:
+    """Write what was found, unless another attempt has the file by now.
+
+    effects  one transaction for all; if it fails one for each. What cannot be written by itself
+             is logged and left: its lease ends, and another attempt has it
+    """
+    try:
+        with transaction() as session:
+            filing.file_all(
+                session,
+                [(r.claim.intake_id, r.claim.attempt, r.found) for r in readings],
+            )
+    except Exception:  # a defect in one report must cost only that file's attempt
+        files = [str(reading.claim.intake_id) for reading in readings]
+        logger.exception("reports not written", extra={"intake_ids": files})
+        if len(readings) > 1:
+            for reading in readings:
+                settle([reading])
+
+
+@contextmanager
+def _leases(claims: Sequence[Claim]) -> Iterator[None]:
+    """Keep the leases up meanwhile, in a thread: one file may take longer than a lease."""
+    is_over = threading.Event()
+
+    def renew() -> None:
+        while not is_over.wait(settings.current().intake_lease.total_seconds() / 3):
+            with contextlib.suppress(Exception), transaction() as session:
+                until = now(session) + settings.current().intake_lease
+                for claimed in claims:
+                    session.execute(_mine(claimed).values(lease_until=until))
+
+    keeper = threading.Thread(target=renew, daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        keeper.join()
+
+
+def _give_back(claims: Sequence[Claim]) -> None:
+    """Let others have them at once; an attempt that was not begun does not count."""
+    with transaction() as session:
+        moment = now(session)
+        for attempt in {claimed.attempt for claimed in claims}:
+            ids = [claimed.intake_id for claimed in claims if claimed.attempt == attempt]
+            ours = Intake.id.in_(ids) & (Intake.attempt == attempt) & (Intake.state == RECEIVED)
+            values = {"attempt": attempt - 1, "lease_until": None, "rung_at": moment}
+            session.execute(update(Intake).where(ours).values(values))
+        after_commit(session, lambda: ingest_files.ring([claim.intake_id for claim in claims]))
+
+
+def _mine(claimed: Claim) -> Update:
+    is_mine = (Intake.id == claimed.intake_id) & (Intake.attempt == claimed.attempt)
+    return update(Intake).where(is_mine, Intake.state == RECEIVED)

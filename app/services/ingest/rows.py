@@ -1,0 +1,186 @@
+"""Reports as rows: the columns that their documents fill, and what hangs on each."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app import settings
+from app.analysis.mail import periods
+from app.db import insert_many
+from app.models import DmarcRecord, TlsPolicy
+from app.protocols.report_formats import failure as report_formats_failure
+from app.protocols.report_formats.aggregate import AggregateReport, Record
+from app.protocols.report_formats.failure import FailureReport
+from app.protocols.report_formats.tls import Policy, TlsReport
+from app.services.ingest.parsing import Report
+
+_ADDRESS = re.compile(r"(?<![^@\s])[^@\s]+@([^@\s>]+)")
+
+_RECORD_COLUMNS = (
+    *("report_id", "position", "account_id", "domain_id", "at", "source_ip", "count"),
+    *("disposition", "dkim", "spf", "header_from", "envelope_from", "envelope_to"),
+    *("reasons", "dkim_results", "spf_results"),
+)
+_POLICY_COLUMNS = (
+    *("report_id", "position", "account_id", "domain_id", "at", "policy_type", "policy_domain"),
+    *("policy_strings", "mx_hosts", "successful", "failed", "failures"),
+)
+
+
+def head(report: Report, about: str, account_id: UUID) -> Mapping[str, Any]:
+    """The columns of the report itself that come from its document.
+
+    about  the domain that it is about
+    """
+    if isinstance(report, FailureReport):
+        return _failure(report_formats_failure.redact(report, _key(account_id)), about)
+    common = {
+        "policy_domain": about,
+        "report_id": report.report_id[:255],
+        "begin_at": datetime.fromtimestamp(report.begin, UTC),
+        "end_at": datetime.fromtimestamp(report.end, UTC),
+        "warnings": list(report.warnings),
+    }
+    if isinstance(report, AggregateReport):
+        return {**common, **_aggregate(report)}
+    return {
+        **common,
+        "reporter": _reporter(report.contact, report.organization),
+        "organization": report.organization[:300],
+        "contact": _cut(report.contact, 1024),
+    }
+
+
+def _failure(report: FailureReport, about: str) -> Mapping[str, Any]:
+    """Without what is private: addresses are hashes by now, and there is no body."""
+    results = report.authentication_results
+    return {
+        "reporter": _authority(results),
+        "reported_domain": about,
+        "auth_failure": list(report.auth_failure),
+        "identity_alignment": list(report.identity_alignment),
+        "delivery_result": _cut(report.delivery_result, 64),
+        "source_ip": report.source_ip,
+        "arrived_at": datetime.fromtimestamp(report.arrived_at, UTC) if report.arrived_at else None,
+        "incidents": report.incidents,
+        "sender": _cut(report.mail_from, 320),
+        "recipient": _cut(report.recipient, 320),
+        "dkim_domain": report.dkim_domain,
+        "dkim_selector": _cut(report.dkim_selector, 253),
+        "details": {
+            "userAgent": report.user_agent, "subject": report.subject,
+            "messageId": report.message_id, "headerFrom": report.header_from,
+            "dkimIdentity": report.dkim_identity, "spfDns": report.spf_dns,
+            "authenticationResults": list(results), "warnings": list(report.warnings),
+        },
+    }  # fmt: skip
+
+
+def _authority(results: Sequence[str]) -> str | None:
+    """Who authenticated the message, and so reports it (RFC 8601 §2.5)."""
+    words = results[0].partition(";")[0].split() if results else []
+    return words[0].lower()[:253] if words else None
+
+
+def _key(account_id: UUID) -> bytes:
+    """The same address has the same hash within an account, and in no other."""
+    secret = settings.current().secret_key
+    return hashlib.sha256(f"failure-reports:{account_id}:{secret}".encode()).digest()
+
+
+def _aggregate(report: AggregateReport) -> Mapping[str, Any]:
+    policy = report.policy
+    return {
+        "reporter": _reporter(report.email, report.org_name),
+        "days": periods.days_of(
+            datetime.fromtimestamp(report.begin, UTC), datetime.fromtimestamp(report.end, UTC)
+        ),
+        "org_name": report.org_name[:300],
+        "email": report.email[:320],
+        "contact": _cut(report.contact, 1024),
+        "generator": _cut(report.generator, 300),
+        "namespace": _cut(report.namespace, 100),
+        "version": _cut(report.version, 20),
+        "policy": {
+            "p": policy.p, "sp": policy.sp, "np": policy.np, "adkim": policy.adkim,
+            "aspf": policy.aspf, "pct": policy.pct, "fo": policy.fo, "testing": policy.testing,
+            "discovery_method": policy.discovery_method,
+        },
+        "records": len(report.records),
+        "messages": sum(record.count for record in report.records),
+        "passed": sum(r.count for r in report.records if r.dkim or r.spf),
+    }  # fmt: skip
+
+
+def _reporter(contact: str | None, organization: str) -> str:
+    """The domain of the reporter's address, else what it calls itself; in lower case."""
+    found = _ADDRESS.search(contact or "")
+    return (found[1] if found else organization).strip().rstrip(".").lower()[:253]
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    return text[:length] if text else None
+
+
+def add_records(
+    session: Session, reports: Iterable[tuple[Mapping[str, Any], AggregateReport]]
+) -> None:
+    """Insert the records of aggregate reports, each with the columns of its row; a step."""
+    rows = (
+        _record(row["id"], position, fixed, record)
+        for row, report in reports
+        for fixed in [_fixed(row)]
+        for position, record in enumerate(report.records)
+    )
+    insert_many(session, DmarcRecord, _RECORD_COLUMNS, rows)
+
+
+def _fixed(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["account_id"], row["domain_id"], periods.middle(row["begin_at"], row["end_at"])
+
+
+def _record(
+    report_id: Any, position: int, fixed: tuple[Any, ...], record: Record
+) -> tuple[Any, ...]:
+    return (
+        report_id, position, *fixed, record.source_ip, record.count, record.disposition,
+        record.dkim, record.spf, record.header_from, record.envelope_from, record.envelope_to,
+        _dicts(record.reasons), _dicts(record.dkim_results), _dicts(record.spf_results),
+    )  # fmt: skip
+
+
+def _dicts(items: tuple[Any, ...]) -> list[dict[str, Any]] | None:
+    return [item._asdict() for item in items] or None
+
+
+def add_policies(session: Session, reports: Iterable[tuple[Mapping[str, Any], TlsReport]]) -> None:
+    """Insert the policies of TLS reports, each with the columns of its row; a step."""
+    rows = (
+        _policy(row["id"], position, _fixed(row), policy)
+        for row, report in reports
+        for position, policy in enumerate(report.policies)
+    )
+    insert_many(session, TlsPolicy, _POLICY_COLUMNS, rows)
+
+
+def _policy(
+    report_id: Any, position: int, fixed: tuple[Any, ...], policy: Policy
+) -> tuple[Any, ...]:
+    failures: Iterator[dict[str, Any]] = (
+        {name: getattr(failure, name) for name in _FAILURE_FIELDS} for failure in policy.failures
+    )
+    return (
+        report_id, position, *fixed, policy.type[:32], policy.domain[:253], list(policy.strings),
+        list(policy.mx_hosts), policy.successful, policy.failed, list(failures),
+    )  # fmt: skip
+
+
+_FAILURE_FIELDS = (
+    *("result_type", "sessions", "sending_ip", "mx", "mx_helo", "receiving_ip"),
+    *("information", "reason_code"),
+)

@@ -1,0 +1,217 @@
+"""What the clock watches that no scan sees: keys, channels, accepted risks, alerts left open."""
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from app import ids
+from app.checks.engine.types import Severity
+from app.db import now, transaction
+from app.models import Account, Alert, ApiKey, Channel, Domain, KeyAddress, KeyUse, TokenLeak
+from app.models.alerts import LIVE
+from app.rules.accounts import acceptances, keys_and_channels
+from app.rules.accounts.acceptances import Acceptances, Accepted
+from app.rules.accounts.keys_and_channels import AccountPosture
+from app.services.alerts import alerts, transitions
+from app.services.alerts.transitions import Step
+
+REMIND_AFTER = timedelta(days=7)
+REMIND_OF_POLICY_AFTER = timedelta(days=30)
+REMINDED = tuple(s.value for s in Severity if s.rank <= Severity.MEDIUM.rank)
+AT_ONCE = 500
+
+
+def watch_accounts() -> int:
+    """Hold every account against the rules about keys and channels; how many accounts there are."""
+    with transaction(readonly=True) as session:
+        account_ids = session.scalars(select(Account.id).order_by(Account.id)).all()
+    for account_id in account_ids:
+        with transaction() as session:
+            watch_account(session, account_id)
+    return len(account_ids)
+
+
+def watch_account(session: Session, account_id: UUID) -> None:
+    """As ``watch_accounts`` for one of them; a step."""
+    owner = session.scalar(
+        select(Account).where(Account.id == account_id).with_for_update(key_share=True)
+    )
+    if owner is None:
+        return
+    moment = now(session)
+    posture = AccountPosture(
+        moment,
+        _keys(session, account_id, moment),
+        _channels(session, owner),
+        _leaks(session, account_id, moment),
+    )
+    alerts.evaluate(
+        session,
+        owner,
+        posture,
+        alerts.standing_of_account(session, owner.id),
+        rules=keys_and_channels.RULES,
+    )
+
+
+def watch_acceptances() -> int:
+    """Tell of accepted risks that are nearly over; how many domains and accounts have any."""
+    with transaction() as session:
+        moment = now(session)
+        concerned = or_(Alert.accepted_until.is_not(None), Alert.type == acceptances.EXPIRING)
+        found: dict[tuple[UUID, UUID | None], list[Alert]] = defaultdict(list)
+        for alert in session.scalars(
+            select(Alert)
+            .where(Alert.status.in_(LIVE), concerned)
+            .order_by(Alert.id)
+            .with_for_update()
+        ):
+            found[(alert.account_id, alert.domain_id)].append(alert)
+        for (account_id, domain_id), concerned_alerts in found.items():
+            owner: Any = (
+                session.get(Domain, domain_id) if domain_id else session.get(Account, account_id)
+            )
+            posture = Acceptances(
+                moment, [_accepted(a) for a in concerned_alerts if _is_accepted(a)]
+            )
+            standing = [a for a in concerned_alerts if a.type == acceptances.EXPIRING]
+            alerts.evaluate(session, owner, posture, standing, rules=acceptances.RULES)
+        return len(found)
+
+
+def remind() -> int:
+    """Say again what has been open for REMIND_AFTER, and every REMIND_AFTER after; how many.
+
+    A policy that could be raised is said again every REMIND_OF_POLICY_AFTER, though it is of low
+    severity: it is forgotten more easily than what is broken.
+    """
+    with transaction() as session:
+        moment = now(session)
+        told_at = func.coalesce(Alert.reminded_at, Alert.first_seen_at)
+        left = session.scalars(
+            select(Alert)
+            .where(
+                Alert.status == "open",
+                or_(
+                    and_(Alert.severity.in_(REMINDED), told_at <= moment - REMIND_AFTER),
+                    and_(
+                        Alert.type == "dmarc.policy_none_standing",
+                        told_at <= moment - REMIND_OF_POLICY_AFTER,
+                    ),
+                ),
+            )
+            .order_by(Alert.id)
+            .limit(AT_ONCE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for alert in left:
+            days = (moment - alert.first_seen_at).days
+            note = f"still open; first seen {days} days ago"
+            transitions.move(
+                session, alert, Step("open", note=note, event="alert.reminded"), moment
+            )
+        return len(left)
+
+
+def _keys(session: Session, account_id: UUID, moment: datetime) -> list[keys_and_channels.Key]:
+    """Those that a rule may say something about: the usable, and the lately revoked."""
+    recent = moment - keys_and_channels.WINDOW
+    rows = session.scalars(
+        select(ApiKey).where(
+            ApiKey.account_id == account_id,
+            or_(ApiKey.revoked_at.is_(None), ApiKey.revoked_at > recent),
+            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > recent),
+        )
+    ).all()
+    key_ids = [row.id for row in rows]
+    refused = _refused_today(session, key_ids, moment.date())
+    networks = _networks(session, key_ids)
+    replaced = set(
+        session.scalars(select(ApiKey.rotated_from).where(ApiKey.rotated_from.in_(key_ids)))
+    )
+    return [
+        keys_and_channels.Key(
+            row.key_id, row.name, row.created_at, row.created_by, row.expires_at, row.revoked_at,
+            row.revoked_reason, refused.get((row.id, 403), 0), refused.get((row.id, 429), 0),
+            networks.get(row.id, ()), row.id in replaced,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _refused_today(
+    session: Session, key_ids: Sequence[UUID], today: date
+) -> Mapping[tuple[UUID, int], int]:
+    rows = session.execute(
+        select(KeyUse.api_key_id, KeyUse.status, func.sum(KeyUse.count))
+        .where(KeyUse.api_key_id.in_(key_ids), KeyUse.day == today, KeyUse.status.in_((403, 429)))
+        .group_by(KeyUse.api_key_id, KeyUse.status)
+    )
+    return {(key_id, status): int(count) for key_id, status, count in rows}
+
+
+def _networks(
+    session: Session, key_ids: Sequence[UUID]
+) -> Mapping[UUID, Sequence[tuple[str, date]]]:
+    """By key: the networks that it was used from, each with the first day."""
+    rows = session.execute(
+        select(KeyAddress.api_key_id, KeyAddress.address, func.min(KeyAddress.day))
+        .where(KeyAddress.api_key_id.in_(key_ids))
+        .group_by(KeyAddress.api_key_id, KeyAddress.address)
+    )
+    found: dict[UUID, dict[str, date]] = defaultdict(dict)
+    for key_id, address, day in rows:
+        network = _network(address)
+        found[key_id][network] = min(found[key_id].get(network, day), day)
+    return {key_id: sorted(networks.items()) for key_id, networks in found.items()}
+
+
+def _network(address: str) -> str:
+    """The /24 of IPv4, the /48 of IPv6: what one office or provider has."""
+    try:
+        bits = 24 if ipaddress.ip_address(address).version == 4 else 48
+        return str(ipaddress.ip_network(f"{address}/{bits}", strict=False))
+    except ValueError:
+        return address
+
+
+def _channels(session: Session, owner: Account) -> list[keys_and_channels.Channel]:
+    rows = session.scalars(select(Channel).where(Channel.account_id == owner.id)).all()
+    return [
+        keys_and_channels.Channel(
+            ids.public("chan", row.id), row.name, row.kind, row.cadence != "immediate",
+            row.failures, row.disabled_reason if row.disabled_at else None,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _leaks(session: Session, account_id: UUID, moment: datetime) -> list[keys_and_channels.Leak]:
+    rows = session.scalars(
+        select(TokenLeak).where(
+            TokenLeak.account_id == account_id,
+            TokenLeak.reported_at > moment - keys_and_channels.WINDOW,
+        )
+    )
+    return [
+        keys_and_channels.Leak(row.token, row.name, row.reported_at, row.reported_by, row.url)
+        for row in rows
+    ]
+
+
+def _is_accepted(alert: Alert) -> bool:
+    return alert.status == "dismissed" and alert.accepted_until is not None
+
+
+def _accepted(alert: Alert) -> Accepted:
+    assert alert.accepted_until is not None
+    return Accepted(
+        ids.public("alert", alert.id), alert.type, alert.title, alert.risk_owner,
+        alert.accepted_until,
+    )  # fmt: skip

@@ -1,0 +1,258 @@
+"""All that reports tell of a domain now, as the rules of alerts look at it: steps."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, func, or_, select
+from sqlalchemy.orm import Session
+
+from app.analysis.mail import reporters, unused
+from app.analysis.mail.classification import Kind
+from app.analysis.mail.periods import Window, at, hour_of
+from app.analysis.mail.reporters import Reporter
+from app.db import now
+from app.models import (
+    DmarcFlow,
+    DmarcHour,
+    DmarcIdentity,
+    DmarcReport,
+    DnsChange,
+    Domain,
+    FailureReport,
+    Intake,
+    ReporterCount,
+    ReportMailbox,
+    TlsReport,
+)
+from app.models.reports import PROVENANCES
+from app.protocols import timestamps
+from app.rules.reports import senders
+from app.rules.reports.posture import (
+    BASELINE_DAYS,
+    RECENT_DAYS,
+    GradedPosture,
+    Mail,
+    ReportPosture,
+    Tls,
+    Volume,
+)
+from app.services.analytics import policy, rollups, sources, tls_policies
+from app.services.analytics import tls as analytics_tls
+
+PATIENCE = timedelta(minutes=10)  # with files that wait
+TLS_DAYS = (2, 7, 14, 90)
+COVERAGE_DAYS = 60
+SAMPLES = 5
+DAY = 24
+
+
+def of_domain(session: Session, domain: Domain) -> GradedPosture:
+    """What they tell of the last days, and of the weeks before: trusted reports, and all."""
+    everything = _of_domain(session, domain, is_trusted_only=False)
+    if not _has_unverified(session, domain):
+        return GradedPosture(everything, everything)
+    return GradedPosture(_of_domain(session, domain, is_trusted_only=True), everything)
+
+
+def _has_unverified(session: Session, domain: Domain) -> bool:
+    """Whether the trusted reports are not all there are."""
+    mail = exists().where(DmarcIdentity.domain_id == domain.id, ~DmarcIdentity.trusted)
+    tls = exists().where(TlsReport.domain_id == domain.id, TlsReport.provenance == PROVENANCES[0])
+    return bool(session.scalar(select(or_(mail, tls))))
+
+
+def _of_domain(session: Session, domain: Domain, *, is_trusted_only: bool) -> ReportPosture:
+    moment = now(session)
+    hour = hour_of(moment) + 1
+    turn = hour - RECENT_DAYS * DAY
+    now_, usual = Window(turn, hour), Window(turn - BASELINE_DAYS * DAY, turn)
+    recent = sources.load(session, domain, now_, is_trusted_only=is_trusted_only)
+    before = sources.load(session, domain, usual, is_trusted_only=is_trusted_only)
+    ready = policy.judge(session, domain, Window(hour - 30 * DAY, hour))
+    published, known = ready.published, recent.known.get("dmarc", {}).get("facts")
+    mail_now, mail_before = _mail(session, recent), _mail(session, before)
+    quiet = senders.quiet(mail_now, mail_before)
+    failure_count, failures = _failures(session, domain, moment)
+    return ReportPosture(
+        domain=domain.name,
+        now=moment,
+        now_hour=hour - 1,
+        watched_since=domain.verified_at or domain.created_at,
+        usage=domain.usage,
+        policy=published.record.p if published and published.text else None,
+        rua=known.get("rua", []) if known else None,
+        policy_since=_policy_since(session, domain),
+        last_report_at=_last_report_at(session, domain),
+        first_hour=_first_hour(session, domain, is_trusted_only),
+        reporters=_reporters(session, domain, hour, is_trusted_only),
+        recent=mail_now,
+        before=mail_before,
+        tls=[
+            _tls(session, domain, Window(hour - days * DAY, hour), is_trusted_only)
+            for days in TLS_DAYS
+        ],
+        step=ready.steps[0] if ready.steps else None,
+        record_name=published.name if published else None,
+        failure_reports=failures,
+        failure_report_count=failure_count,
+        is_behind=_is_behind(session, domain.account_id, moment),
+        signers=_signers(session, before, quiet, hour - 1) if quiet else (),
+    )
+
+
+def _last_report_at(session: Session, domain: Domain) -> datetime | None:
+    return session.scalar(
+        select(func.max(DmarcReport.received_at)).where(DmarcReport.domain_id == domain.id)
+    )
+
+
+def _first_hour(session: Session, domain: Domain, is_trusted_only: bool) -> int | None:
+    statement = select(func.min(DmarcFlow.first_hour)).where(DmarcFlow.domain_id == domain.id)
+    if is_trusted_only:
+        identity = DmarcIdentity.id == DmarcFlow.identity_id
+        statement = statement.join(DmarcIdentity, identity).where(DmarcIdentity.trusted)
+    return session.scalar(statement)
+
+
+def _reporters(
+    session: Session, domain: Domain, hour: int, is_trusted_only: bool
+) -> list[Reporter]:
+    window = Window(hour - COVERAGE_DAYS * DAY, hour)
+    told = sources.hours(session, domain.id, window, is_trusted_only=is_trusted_only)
+    return reporters.reporters(told, hour - 1, sources.inner_hours(session, domain.id, window))
+
+
+def _mail(session: Session, sending: sources.Sending) -> Mail:
+    domain, identities = sending.domain.name, sending.identities
+    published = sending.known.get("dkim", {}).get("facts", {}).get("selectors", {})
+    return Mail(
+        everything=_volume(session, sending, verified=sending.is_trusted_only),
+        verified=_volume(session, sending, verified=True),
+        sources=sending.sources,
+        identities=identities,
+        selectors=unused.selectors(domain, identities, sending.sources, published),
+        subdomains=unused.subdomains(domain, sending.sources, identities),
+    )
+
+
+def _volume(session: Session, sending: sources.Sending, *, verified: bool) -> Volume:
+    statement = (
+        select(
+            DmarcHour.reporter, DmarcHour.hour, or_(DmarcHour.dkim, DmarcHour.spf).label("passed"),
+            func.sum(DmarcHour.messages),
+        )
+        .where(
+            DmarcHour.domain_id == sending.domain.id,
+            DmarcHour.hour >= sending.window.start,
+            DmarcHour.hour < sending.window.stop,
+            DmarcHour.messages > 0,
+        )
+        .group_by(DmarcHour.reporter, DmarcHour.hour, "passed")
+    )  # fmt: skip
+    if verified:
+        statement = statement.where(DmarcHour.trusted)
+    found: dict[str, dict[int, tuple[int, int]]] = {}
+    for reporter, hour, passed, count in session.execute(statement):
+        days = found.setdefault(reporter, {})
+        messages, failed = days.get(hour // DAY, (0, 0))
+        days[hour // DAY] = (messages + int(count), failed + (0 if passed else int(count)))
+    return Volume(found, _passed_on(sending, verified=verified))
+
+
+def _passed_on(sending: sources.Sending, *, verified: bool) -> int:
+    return sum(
+        messages
+        for source in sending.sources if source.kind is Kind.FORWARDER
+        for number, messages in source.identities.items()
+        if not sending.identities[number].passed
+        and (sending.identities[number].trusted or not verified)
+    )  # fmt: skip
+
+
+def _signers(
+    session: Session, before: sources.Sending, names: Sequence[str], now_hour: int
+) -> list[Reporter]:
+    """How regularly these selectors signed mail, as is asked of reporters."""
+    by_identity = {
+        number: selector
+        for number, identity in before.identities.items()
+        for name, selector, result in identity.dkim_results
+        if name == before.domain.name and result == "pass" and selector in names
+    }
+    rows: list[tuple[str, int, int]] = []
+    for some in rollups.batched(by_identity):
+        found = session.execute(
+            select(ReporterCount.identity_id, ReporterCount.start, ReporterCount.messages).where(
+                ReporterCount.domain_id == before.domain.id,
+                ReporterCount.span == 1,
+                ReporterCount.start >= before.window.start,
+                ReporterCount.start < before.window.stop,
+                ReporterCount.identity_id.in_(some),
+            )
+        )
+        rows += [(by_identity[number], hour, count) for number, hour, count in found]
+    return reporters.reporters(rows, now_hour)
+
+
+def _is_behind(session: Session, account_id: UUID, moment: datetime) -> bool:
+    """Files wait for longer than they should, or cannot be pulled."""
+    waiting = select(Intake.id).where(
+        Intake.account_id == account_id,
+        Intake.state == "received",
+        Intake.received_at < moment - PATIENCE,
+    )
+    failing = select(ReportMailbox.id).where(
+        ReportMailbox.account_id == account_id, ReportMailbox.failing_since.is_not(None)
+    )
+    return any(session.scalar(one.limit(1)) is not None for one in (waiting, failing))
+
+
+def _tls(session: Session, domain: Domain, window: Window, is_trusted_only: bool) -> Tls:
+    within = tls_policies.counted(domain.id, window, is_trusted_only=is_trusted_only)
+    found = analytics_tls.sums(session, within)
+    verified = session.scalar(
+        select(TlsReport.id)
+        .where(
+            TlsReport.domain_id == domain.id,
+            TlsReport.provenance != "unverified",
+            TlsReport.begin_at >= at(window.start - DAY),
+        )
+        .limit(1)
+    )
+    return Tls(
+        window.days, found.totals.successful, found.totals.failed,
+        dict(found.result_types.most_common(10)), dict(found.hosts), verified is not None,
+    )  # fmt: skip
+
+
+def _policy_since(session: Session, domain: Domain) -> datetime | None:
+    return session.scalar(
+        select(func.max(DnsChange.at)).where(
+            DnsChange.domain_id == domain.id, DnsChange.check == "dmarc"
+        )
+    )
+
+
+def _failures(
+    session: Session, domain: Domain, moment: datetime
+) -> tuple[int, list[dict[str, Any]]]:
+    """How many failure reports came in the last day, and the newest of them."""
+    fresh = (
+        FailureReport.domain_id == domain.id,
+        FailureReport.received_at >= moment - timedelta(days=1),
+    )
+    count = session.scalar(select(func.count()).select_from(FailureReport).where(*fresh)) or 0
+    rows = session.scalars(
+        select(FailureReport).where(*fresh).order_by(FailureReport.id.desc()).limit(SAMPLES)
+    )
+    samples = [
+        {
+            "reporter": row.reporter,
+            "sourceIp": row.source_ip,
+            "receivedAt": timestamps.text(row.received_at),
+        }
+        for row in rows
+    ]
+    return count, samples

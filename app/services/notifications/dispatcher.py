@@ -1,0 +1,210 @@
+"""Deliveries as a worker sees them: channels claimed, what is due sent, what came of it written.
+
+A channel is one worker's until its lease ends, and has one try under way at most; the network is
+asked between two transactions. A try whose end is not written (the worker was killed) is made
+again, with the same id: receivers see an event at least once.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from app import ids, settings
+from app.db import after_commit, now, transaction
+from app.errors import InvalidRequest
+from app.jobs import queue
+from app.models import Delivery, Event
+from app.ports.dns import Door, OpenAnswers
+from app.services.core import audit_log
+from app.services.notifications import channels, delivery_queue, feed, senders
+from app.services.notifications.delivery_queue import Claim, Done, Parcel
+
+CHANNELS_AT_ONCE = 100
+FAILING_AT_ONCE = 50  # of them
+POLL_SECONDS = 0.25  # while tries are under way: those of other channels are not to wait for them
+ROUND_SECONDS = 600.0  # a job ends after that, with what is under way; far below its time-out
+GRACE_SECONDS = 1.0  # that tries under way have then
+TURN_SECONDS = 30.0  # a channel gives way to others after that
+BATCH_SECONDS = 1.0  # what is sent of a batch within that is written together
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One delivery, and the event that it was of."""
+
+    delivery: Delivery
+    event_id: UUID
+    type: str
+
+
+def run(door: Door, *, is_stopping: Callable[[], bool] = lambda: False, linger: float = 0.0) -> int:
+    """Send what is due to every channel, each at its own pace; how many tries were made.
+
+    is_stopping  once true no further try is begun
+    linger       seconds to look for more after the last try
+    effects      what is still due at the end is rung for
+    """
+    feed.spread_all()
+    if not delivery_queue.is_due():
+        return 0
+    made = door.run(lambda open_answers: _Round(open_answers, is_stopping, linger).work())
+    ring_if_due()
+    return made
+
+
+def ring_if_due() -> bool:
+    """Have a worker come if anything is due."""
+    feed.spread_all()
+    return delivery_queue.is_due() and queue.enqueue_delivery()
+
+
+def log(account_id: UUID, ref: str, *, limit: int = 50) -> Sequence[Entry]:
+    """The channel's last deliveries, newest first.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        channel = channels.owned(session, account_id, ref)
+        rows = session.execute(
+            select(Delivery, Event.id, Event.type)
+            .join(Event, Event.number == Delivery.event_number)
+            .where(Delivery.channel_id == channel.id)
+            .order_by(Delivery.event_number.desc())
+            .limit(limit)
+        )
+        return [Entry(*row) for row in rows]
+
+
+def replay(account_id: UUID, ref: str, *, actor: str) -> int:
+    """Send again what was given up and is still there, as if it were new; how many.
+
+    raises  NotFound; InvalidRequest if the channel is disabled
+    """
+    with transaction() as session:
+        channel = channels.owned(session, account_id, ref)
+        if channel.disabled_at is not None:
+            message = "it is disabled; enable it first"
+            raise InvalidRequest([{"field": "channel", "code": "invalid", "message": message}])
+        again = session.execute(
+            update(Delivery)
+            .where(Delivery.channel_id == channel.id, Delivery.status == "dead")
+            .values(status="pending", attempts=0, next_at=now(session), finished_at=None)
+        )
+        count = int(again.rowcount)  # type: ignore[attr-defined]  # an UPDATE has it
+        target = ids.public("chan", channel.id)
+        audit_log.record(
+            session, account_id, actor=actor, action="channel.replayed", target=target, count=count
+        )
+        after_commit(session, queue.enqueue_delivery)
+        return count
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One channel's part of a round: what was tried and is not written yet, for all of it counts.
+
+    until  on the monotonic clock; no batch is taken afterwards
+    """
+
+    claim: Claim
+    until: float
+    done: list[Done] = field(default_factory=list)
+    made: int = 0
+
+    async def advance(self, *, take: bool) -> list[Parcel]:
+        """Write what was done, and take the next batch."""
+        done, self.done = self.done, []
+        self.made += len(done)
+        return await asyncio.to_thread(delivery_queue.advance, self.claim, done, take=take)
+
+
+class _Round:
+    """One run over all channels: each has a task of its own, so that none waits for another."""
+
+    def __init__(
+        self, open_answers: OpenAnswers, is_stopping: Callable[[], bool], linger: float
+    ) -> None:
+        self._open_answers, self._is_stopping, self._linger = open_answers, is_stopping, linger
+        self._until = time.monotonic() + ROUND_SECONDS
+        self._turns: dict[asyncio.Task[None], _Turn] = {}
+        self._made = 0
+        self._threads = ThreadPoolExecutor(CHANNELS_AT_ONCE, "sending")
+
+    async def work(self) -> int:
+        keeper = asyncio.create_task(self._keep_leases())
+        idle_until = 0.0
+        try:
+            while not self._is_over():
+                await self._take()
+                if self._turns:
+                    idle_until = time.monotonic() + self._linger
+                    await self._await_turns()
+                elif time.monotonic() < idle_until:
+                    await asyncio.sleep(POLL_SECONDS)
+                else:
+                    break
+            await self._end()
+        finally:
+            keeper.cancel()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        return self._made
+
+    def _is_over(self) -> bool:
+        return self._is_stopping() or time.monotonic() > self._until
+
+    async def _take(self) -> None:
+        """Take up channels that have something due; those that fail leave room for others."""
+        await asyncio.to_thread(feed.spread_all)
+        room = CHANNELS_AT_ONCE - len(self._turns)
+        failing = FAILING_AT_ONCE - sum(turn.claim.is_failing for turn in self._turns.values())
+        if room and await asyncio.to_thread(delivery_queue.is_due):
+            claims = await asyncio.to_thread(
+                delivery_queue.claim_due, room, failing=max(failing, 0)
+            )
+            for claim in claims:
+                turn = _Turn(claim, min(time.monotonic() + TURN_SECONDS, self._until))
+                self._turns[asyncio.create_task(self._run(turn))] = turn
+
+    async def _await_turns(self) -> None:
+        await asyncio.wait(self._turns, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for task in [task for task in self._turns if task.done()]:
+            task.result()
+            self._made += self._turns.pop(task).made
+
+    async def _end(self) -> None:
+        """Let tries end that are under way; give back what takes too long, to be tried again."""
+        if not self._turns:
+            return
+        seconds = settings.current().delivery_seconds if self._is_stopping() else GRACE_SECONDS
+        for turn in self._turns.values():
+            turn.until = 0  # it takes no other batch
+        _, late = await asyncio.wait(self._turns, timeout=seconds)
+        for task in late:
+            task.cancel()
+            await self._turns[task].advance(take=False)
+        self._made += sum(turn.made for turn in self._turns.values())
+
+    async def _run(self, turn: _Turn) -> None:
+        """Send what is due to one channel, in batches."""
+        parcels = await turn.advance(take=True)
+        while parcels:
+            batch_until = time.monotonic() + BATCH_SECONDS
+            for parcel in parcels:
+                outcome = await senders.send(parcel, self._open_answers, self._threads)
+                turn.done.append((parcel, outcome))
+                is_enough = time.monotonic() > min(batch_until, turn.until)
+                if outcome.error is not None or is_enough:
+                    break
+            is_on = time.monotonic() < turn.until and not self._is_stopping()
+            parcels = await turn.advance(take=is_on)
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(settings.current().delivery_lease.total_seconds() / 3)
+            claims = [turn.claim for turn in self._turns.values()]
+            await asyncio.to_thread(delivery_queue.renew, claims)

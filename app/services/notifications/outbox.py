@@ -1,0 +1,141 @@
+"""Events: written in the transaction of what happened; alike in the feed and in webhooks."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from app import ids, settings
+from app.db import after_commit
+from app.jobs import queue
+from app.models import Alert, Channel, Event
+from app.protocols import timestamps
+from app.services.core import privacy
+
+TEST = "test"
+_BELL = "delivery bell"
+
+_REPORTS = {"tls": "tlr", "ruf": "flr"}  # what alerts of other types come from is a dmr
+
+
+def record_transitions(
+    session: Session, changed: Sequence[tuple[Alert, Mapping[str, Any]]]
+) -> None:
+    """The events of changes of alerts; a step. The id of each is the transition's: one of each.
+
+    changed  each alert with the values of its transition's row
+    """
+    _record(
+        session,
+        [
+            _row(transition, transition["type"], alert.id, _change_data(alert, transition))
+            for alert, transition in changed
+        ],
+    )
+
+
+def record_test(session: Session, account_id: UUID, channel_id: UUID, moment: datetime) -> UUID:
+    """An event that only this channel gets; a step."""
+    channel = ids.public("chan", channel_id)
+    row = {"id": ids.new(), "account_id": account_id, "at": moment}
+    data = {"channelId": channel, "message": "This is a test."}
+    _record(session, [_row(row, TEST, None, data)])
+    return row["id"]  # type: ignore[return-value]  # the id just made
+
+
+def tests_since(session: Session, channel: Channel, since: datetime) -> int:
+    """How many tests of the channel were recorded; runs in the caller's transaction."""
+    rows = session.scalars(
+        select(Event.body).where(
+            Event.account_id == channel.account_id, Event.type == TEST, Event.at > since
+        )
+    )
+    name = ids.public("chan", channel.id)
+    return sum(body["data"]["channelId"] == name for body in rows)
+
+
+def as_json(event: Any) -> dict[str, Any]:
+    """An event, or a row of its id, sequence and body, as the feed and webhooks have it."""
+    return {"id": ids.public("evt", event.id), "sequence": event.sequence, **event.body}
+
+
+def alert_as_json(alert: Any) -> dict[str, Any]:
+    """An alert, or a row of its columns, on the wire."""
+    return {
+        "id": ids.public("alert", alert.id),
+        "domainId": ids.public("dom", alert.domain_id) if alert.domain_id else None,
+        "domainName": alert.domain_name,
+        "type": alert.type,
+        "subject": alert.subject,
+        "dedupKey": _dedup_key(alert),
+        "severity": alert.severity,
+        "status": alert.status,
+        "title": alert.title,
+        "message": alert.message,
+        "evidence": alert.evidence,
+        "fix": alert.fix,
+        "reference": alert.reference,
+        "runbook": runbook(alert.type),
+        "firstSeenAt": timestamps.text(alert.first_seen_at),
+        "lastSeenAt": timestamps.text(alert.last_seen_at),
+        "occurrences": alert.occurrences,
+        "snoozedUntil": _time(alert.snoozed_until),
+        "acceptedUntil": _time(alert.accepted_until),
+        "riskOwner": alert.risk_owner,
+        "resolvedAt": _time(alert.resolved_at),
+        "scanId": ids.public("scan", alert.scan_id) if alert.scan_id else None,
+        "reportId": public_report(alert.type, alert.report_id) if alert.report_id else None,
+        "updatedAt": timestamps.text(alert.updated_at),
+    }
+
+
+def public_report(type: str, report_id: UUID) -> str:
+    """The id of the report that an alert of this type comes from."""
+    return ids.public(_REPORTS.get(type.partition(".")[0], "dmr"), report_id)
+
+
+def runbook(type: str) -> str:
+    """Where it is written what alerts of this type mean, and what to do."""
+    return f"{settings.current().base_url}/docs/alerts#{type}"
+
+
+def _dedup_key(alert: Any) -> str:
+    """The same for whatever is the same thing in the account: for who groups by something."""
+    about = f"{alert.domain_name or ''}|{alert.type}|{alert.subject}"
+    return hashlib.sha256(about.encode()).hexdigest()[:32]
+
+
+def _change_data(alert: Alert, transition: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "alert": alert_as_json(alert),
+        "transition": {
+            "fromStatus": transition["from_status"],
+            "toStatus": transition["to_status"],
+            "actor": privacy.public_actor(transition["actor"]),
+            "note": transition["note"],
+            "evidence": transition["evidence"],
+        },
+    }
+
+
+def _row(
+    what: Mapping[str, Any], type: str, alert_id: UUID | None, data: Mapping[str, Any]
+) -> dict[str, Any]:
+    body = {"type": type, "timestamp": timestamps.text(what["at"]), "data": data}
+    kept = {name: what[name] for name in ("id", "account_id", "at")}
+    return {**kept, "type": type, "alert_id": alert_id, "body": body}
+
+
+def _record(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    session.execute(insert(Event), rows)
+    if not session.info.get(_BELL):  # once a transaction
+        session.info[_BELL] = True
+        after_commit(session, queue.enqueue_delivery)
+
+
+def _time(moment: datetime | None) -> str | None:
+    return timestamps.text(moment) if moment else None

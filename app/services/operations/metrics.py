@@ -1,0 +1,95 @@
+"""What an operator's monitoring asks for: how much waits, how old it is, what went wrong."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from app.db import now, transaction
+from app.jobs import queue
+from app.models import Alert, Delivery, Email, Intake, Scan, UncountedReport
+from app.models.reports import RECEIVED
+from app.models.scans import UNFINISHED
+
+Samples = Mapping[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A number that goes up and down, for each combination of its labels."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    samples: Samples = field(default_factory=dict)
+
+
+def gauges() -> list[Gauge]:
+    """All of them, as they are now; those of a queue are left out while Redis is away."""
+    with transaction(readonly=True) as session:
+        found = list(_of_rows(session, now(session)))
+    lengths = {(name,): queue.length(name) for name in queue.QUEUES}
+    known: Samples = {
+        labels: float(length) for labels, length in lengths.items() if length is not None
+    }
+    return [*found, Gauge("queue_jobs", "Jobs that wait in Redis", ("queue",), known)]
+
+
+def _of_rows(session: Session, moment: datetime) -> Iterator[Gauge]:
+    by_state = session.execute(
+        select(Intake.state, func.coalesce(Intake.reason, ""), func.count()).group_by(
+            Intake.state, Intake.reason
+        )
+    )
+    yield Gauge("intakes", "Files of reports", ("state", "reason"), _counted(by_state))
+    since = func.coalesce(Intake.asked_again_at, Intake.received_at)
+    yield _age(session, moment, "intake_oldest_received_seconds", since, Intake.state == RECEIVED)
+    uncounted = session.execute(
+        select(
+            case((UncountedReport.is_set_aside, "set_aside"), else_="waiting").label("state"),
+            func.count(),
+        ).group_by("state")
+    )
+    waiting = {("waiting",): 0.0, ("set_aside",): 0.0} | _counted(uncounted)
+    yield Gauge("uncounted_reports", "Stored, and not in any analytics yet", ("state",), waiting)
+    scans = session.execute(
+        select(Scan.status, func.count()).where(Scan.status.in_(UNFINISHED)).group_by(Scan.status)
+    )
+    known = {(status,): 0.0 for status in UNFINISHED} | _counted(scans)
+    yield Gauge("scans", "Scans that have not ended", ("status",), known)
+    yield _age(session, moment, "scan_oldest_queued_seconds", Scan.requested_at,
+               Scan.status == "queued")  # fmt: skip
+    alerts = session.execute(
+        select(Alert.severity, func.count()).where(Alert.status == "open").group_by(Alert.severity)
+    )
+    yield Gauge("alerts_open", "Alerts that nobody has dealt with", ("severity",), _counted(alerts))
+    deliveries = session.execute(
+        select(Delivery.status, func.count())
+        .where(Delivery.status.in_(("pending", "dead")))
+        .group_by(Delivery.status)
+    )
+    yield Gauge("deliveries", "Events to be sent, or given up", ("status",), _counted(deliveries))
+    yield from _of_emails(session, moment)
+
+
+def _of_emails(session: Session, moment: datetime) -> Iterator[Gauge]:
+    by_status = session.execute(
+        select(Email.kind, Email.status, func.count()).group_by(Email.kind, Email.status)
+    )
+    summary = "Emails to people of the last 30 days"
+    yield Gauge("emails", summary, ("kind", "status"), _counted(by_status))
+    is_queued = Email.status == "queued"
+    yield _age(session, moment, "email_oldest_queued_seconds", Email.created_at, is_queued)
+
+
+def _counted(rows: Any) -> dict[tuple[str, ...], float]:
+    return {tuple(row[:-1]): float(row[-1]) for row in rows}
+
+
+def _age(session: Session, moment: datetime, name: str, column: Any, waits: Any) -> Gauge:
+    oldest = session.scalar(select(func.min(column)).where(waits))
+    seconds = max(0.0, (moment - oldest).total_seconds()) if oldest else 0.0
+    return Gauge(name, "Age of the oldest that waits; 0 if none does", (), {(): seconds})

@@ -1,0 +1,73 @@
+"""Lists as files: CSV that is safe to open in a spreadsheet, and lines of JSON."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from app.errors import InvalidRequest
+from app.services.core.listing import Listing
+
+MAX_ROWS = 100_000
+TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
+_FORMULA = "=+@\uff1d\uff0b\uff0d\uff20-"  # how a formula starts; the full-width forms count too
+_SEPARATORS = ";\t\r\n"
+_IGNORED = ' "\0\xa0\u200b\ufeff'  # a spreadsheet may drop these before it reads the cell
+# Where the separator is a semicolon, the quotes of all but the first cell of a line do not count,
+# so that a separator within the text starts another cell.
+_INNER_FORMULA = re.compile(rf"([{_SEPARATORS}][{_IGNORED}]*)(?=[{_FORMULA}])")
+_CHUNK = 32_768
+
+Item = Mapping[str, Any]
+Path = Sequence[str]  # of keys, to a value
+
+
+def every(listing: Listing, of: Callable[[Any], Item]) -> Iterator[Item]:
+    """All of the list, read while it is gone through; ``of``: what is to be told of a row.
+
+    raises  InvalidRequest at once for more than MAX_ROWS rows
+    """
+    if listing.exceeds(MAX_ROWS):
+        message = f"more than {MAX_ROWS} rows; narrow the list, by from and to for example"
+        raise InvalidRequest([{"field": "format", "code": "too_many_rows", "message": message}])
+    return (of(row) for row in listing.every(MAX_ROWS))
+
+
+def of_csv(columns: Sequence[Path], items: Iterable[Item]) -> Iterator[str]:
+    """A table with a header row, many lines at a time; every cell is quoted."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, quoting=csv.QUOTE_ALL)
+    writer.writerow([".".join(path) for path in columns])
+    for item in items:
+        writer.writerow([_cell(item, path) for path in columns])
+        if buffer.tell() > _CHUNK:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def of_json(items: Iterable[Item]) -> Iterator[bytes]:
+    """An object on each line."""
+    for item in items:
+        yield orjson.dumps(item) + b"\n"
+
+
+def safe_cell(text: str) -> str:
+    """The text with an apostrophe wherever a spreadsheet would otherwise start a formula."""
+    text = _INNER_FORMULA.sub(r"\1'", text)
+    if text.lstrip(_IGNORED).startswith((*_FORMULA, *_SEPARATORS)):
+        return f"'{text}"
+    return text
+
+
+def _cell(item: Item, path: Path) -> Any:
+    value: Any = item
+    for key in path:
+        value = value[key]
+    if isinstance(value, list | dict):
+        value = orjson.dumps(value).decode()
+    return safe_cell(value) if isinstance(value, str) else value

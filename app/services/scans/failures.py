@@ -1,0 +1,42 @@
+"""What follows when scans fail: an alert, once that is no accident any more."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.db import now, transaction
+from app.models import Domain, Scan
+from app.rules.engine.types import Posture
+from app.rules.scans import failed_scans as rules
+from app.services.alerts import alerts
+
+LOOKED_AT = 5  # scans back
+
+
+def note(domain_ids: Sequence[UUID]) -> None:
+    """Hold the domains whose scan has just failed against the rule about that."""
+    with transaction() as session:
+        domains = session.scalars(
+            select(Domain)
+            .where(Domain.id.in_(domain_ids))
+            .order_by(Domain.id)
+            .with_for_update(key_share=True)
+        ).all()
+        standing = alerts.standing(session, domain_ids)
+        for domain in domains:
+            count = _failed_in_a_row(session, domain.id)
+            posture = Posture(domain.name, now(session), {}, failed_scans=count)
+            found = standing.get(domain.id, [])
+            alerts.evaluate(session, domain, posture, found, rules=rules.RULES)
+
+
+def _failed_in_a_row(session: Session, domain_id: UUID) -> int:
+    statuses = session.scalars(
+        select(Scan.status)
+        .where(Scan.domain_id == domain_id, Scan.status.in_(("completed", "failed")))
+        .order_by(Scan.id.desc())
+        .limit(LOOKED_AT)
+    ).all()
+    return next((n for n, status in enumerate(statuses) if status != "failed"), len(statuses))

@@ -1,0 +1,300 @@
+"""What a scan's end writes, all in one transaction: result, what is known, changes, alerts."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Update, bindparam, insert, select, update
+from sqlalchemy.orm import Session
+
+from app import db, ids
+from app.analysis.scan import score as scoring
+from app.checks.engine.runner import Examination
+from app.checks.engine.types import Usage
+from app.db import Base, now, transaction
+from app.models import DnsChange, Domain, DomainState, Scan
+from app.protocols import timestamps
+from app.rules import RULES
+from app.rules.engine.types import Change, Mark, Posture
+from app.rules.scans import dns as changes
+from app.rules.scans import score as score_rules
+from app.services.alerts import alerts
+from app.services.scans import dkim_keys, serialization, starttls_probes
+
+if TYPE_CHECKING:
+    from app.services.scans.runner import Claim
+
+LEAST_JUDGED = 90  # points of 100 that must have been judged before a score is told about
+
+logger = logging.getLogger(__name__)
+
+Result = tuple["Claim", Examination]
+
+
+def settle(results: Sequence[Result]) -> None:
+    """Write these results, unless another attempt has the scan by now.
+
+    effects  one transaction for all; if it fails one for each. What cannot be written by itself
+             is logged and left: its lease ends, and another attempt has it
+    """
+    try:
+        with transaction() as session:
+            _settle(session, results)
+    except Exception:  # a defect in one result must cost only that scan's attempt
+        scan_ids = [str(claim.scan_id) for claim, _ in results]
+        logger.exception("results not written", extra={"scan_ids": scan_ids})
+        if len(results) > 1:
+            for result in results:
+                settle([result])
+
+
+def _settle(session: Session, results: Sequence[Result]) -> None:
+    # Domains first and in order: whoever deletes or scans one takes the same locks the same way.
+    rows = {
+        row.id: row
+        for row in session.scalars(
+            select(Domain)
+            .where(Domain.id.in_([claim.domain_id for claim, _ in results]))
+            .order_by(Domain.id)
+            .with_for_update(key_share=True)
+        )
+    }
+    mine = _still_mine(session, results)
+    states = {
+        state.domain_id: state
+        for state in session.scalars(select(DomainState).where(DomainState.domain_id.in_(rows)))
+    }
+    moment = now(session)
+    recent = _recent_changes(session, rows, moment)
+    standing = alerts.standing(session, rows)
+    written = []
+    for claim, examination in results:
+        domain = rows.get(claim.domain_id)
+        if domain is None or claim.scan_id not in mine:
+            continue
+        state = states.get(domain.id) or _nothing_known(domain)
+        found = _Found(claim.scan_id, domain, state, examination, moment)
+        posture, stands = found.posture(recent.get(domain.id, [])), standing.get(domain.id, [])
+        outcome = alerts.evaluate(
+            session, domain, posture, stands, rules=RULES, scan_id=claim.scan_id
+        )
+        written.append(found.rows(outcome))
+    if written:
+        _write(session, written)
+
+
+def _nothing_known(domain: Domain) -> DomainState:
+    """The state of a domain before its first scan."""
+    return DomainState(
+        domain_id=domain.id, account_id=domain.account_id, known={}, unseen={}, score={}, marks=[]
+    )
+
+
+class _Rows(NamedTuple):
+    """What is written of one scan, by column; ``of`` is the id of the row that is updated.
+
+    keys  the digests of its DKIM keys, if they are others than before
+    """
+
+    scan: Mapping[str, Any]
+    state: Mapping[str, Any]
+    domain: Mapping[str, Any]
+    changes: Sequence[Mapping[str, Any]]
+    keys: frozenset[str] | None
+
+
+def _write(session: Session, written: Sequence[_Rows]) -> None:
+    """All rows, a statement a table: building one costs more than running it."""
+    session.execute(_scan_ends(), [row.scan for row in written])
+    states = db.insert(session, DomainState)
+    session.connection().execute(
+        states.on_conflict_do_update(
+            index_elements=["domain_id"],
+            set_={
+                name: states.excluded[name]
+                for name in ("known", "unseen", "score", "marks", "updated_at")
+            },
+        ),
+        [row.state for row in written],
+    )
+    session.execute(_domain_has(), [row.domain for row in written])
+    facts = [known["mx"]["facts"] for row in written if "mx" in (known := row.state["known"])]
+    starttls_probes.note(session, [host for each in facts for host in each.get("hosts", ())])
+    if changed := [change for row in written for change in row.changes]:
+        session.execute(insert(DnsChange), changed)
+    keys = [
+        (row.state["account_id"], row.state["domain_id"], row.keys)
+        for row in written
+        if row.keys is not None
+    ]
+    if keys:
+        dkim_keys.note(session, keys)
+
+
+@cache
+def _scan_ends() -> Update:
+    return _by_id(
+        Scan, ("finished_at", "query_count", "score", "summary", "result", "has_changes"),
+        status="completed", lease_until=None,
+    )  # fmt: skip
+
+
+@cache
+def _domain_has() -> Update:
+    columns = ("score", "grade", "score_version", "last_scan_id", "last_scan_finished_at")
+    return _by_id(Domain, columns, last_scan_status="completed")
+
+
+def _by_id(table: type[Base], columns: Sequence[str], **constants: Any) -> Update:
+    """An UPDATE of the row whose id is ``of``, to be run with many."""
+    core: Any = table.__table__
+    values = {name: bindparam(name, type_=core.c[name].type) for name in columns}
+    return update(core).where(core.c.id == bindparam("of")).values(**values, **constants)
+
+
+class _Found:
+    """What one scan found, and what it means for the rows of its domain."""
+
+    def __init__(
+        self,
+        scan_id: UUID,
+        domain: Domain,
+        state: DomainState,
+        examination: Examination,
+        moment: datetime,
+    ) -> None:
+        self._scan_id, self._domain, self._state, self._moment = scan_id, domain, state, moment
+        self._examination = examination
+        self._judgements = examination.judgements
+        self._json = [serialization.as_json(judgement) for judgement in self._judgements]
+        self._changes = changes.between(domain.name, state.known, self._judgements, moment)
+        self._known, self._unseen = serialization.absorb(
+            state.known,
+            zip(self._judgements, self._json, strict=True),
+            scan_id=ids.public("scan", scan_id),
+            judged_at=timestamps.text(moment),
+        )
+        self._score = scoring.score(self._known, Usage(domain.usage)).as_json()
+        self._marks = _marks(state.marks or [], self._score, moment)
+
+    def posture(self, recent: Iterable[Change]) -> Posture:
+        """All we know now, for the rules."""
+        return Posture(
+            domain=self._domain.name,
+            now=self._moment,
+            judgements={judgement.check: judgement for judgement in self._judgements},
+            changes=[*recent, *self._changes],
+            known=self._state.known,
+            marks=self._marks,
+        )
+
+    def rows(self, outcome: Mapping[str, Sequence[str]]) -> "_Rows":
+        """What is to be written of it; ``outcome`` is what became of alerts."""
+        score, basis = self._score, _basis(self._score)
+        scan = {
+            "of": self._scan_id,
+            "finished_at": self._moment,
+            "query_count": self._examination.query_count,
+            "score": score,
+            "summary": serialization.summary(self._judgements),
+            "result": {"checks": self._json, "alerts": outcome},
+            "has_changes": self._has_changes(outcome),
+        }
+        state = {
+            "domain_id": self._domain.id,
+            "account_id": self._domain.account_id,
+            "known": self._known,
+            "unseen": self._unseen,
+            "score": score,
+            "marks": [[mark.at, mark.value, mark.grade, basis] for mark in self._marks],
+            "updated_at": self._moment,
+        }
+        domain = {
+            "of": self._domain.id,
+            "score": score["value"],
+            "grade": score["grade"],
+            "score_version": score["version"],
+            "last_scan_id": self._scan_id,
+            "last_scan_finished_at": self._moment,
+        }
+        keys = dkim_keys.of(self._known)
+        is_same = keys == dkim_keys.of(self._state.known)
+        changed = list(map(self._change_row, self._changes))
+        return _Rows(scan, state, domain, changed, None if is_same else keys)
+
+    def _has_changes(self, outcome: Mapping[str, Sequence[str]]) -> bool:
+        """A record, an alert or a definite verdict is another one than before."""
+        before = {check: known.get("verdict") for check, known in self._state.known.items()}
+        after = {check: known.get("verdict") for check, known in self._known.items()}
+        is_moved = any(outcome.get(name) for name in ("opened", "resolved"))
+        return bool(self._changes) or is_moved or before != after
+
+    def _change_row(self, change: Change) -> dict[str, Any]:
+        return {
+            "id": ids.new(),
+            "account_id": self._domain.account_id,
+            "domain_id": self._domain.id,
+            "scan_id": self._scan_id,
+            "at": change.at,
+            "check": change.check,
+            "name": change.name,
+            "type": change.type,
+            "before": list(change.before),
+            "after": list(change.after),
+            "opened": list(change.opened),
+            "closed": list(change.closed),
+        }
+
+
+def _marks(stored: Sequence[Any], score: Mapping[str, Any], moment: datetime) -> list[Mark]:
+    """The last scores of the same basis, this one too; none as long as too little was judged."""
+    if sum(part["of"] for part in score["points"]) < LEAST_JUDGED:
+        return []
+    before = [
+        Mark(datetime.fromisoformat(at), value, grade)
+        for at, value, grade, basis in stored
+        if basis == _basis(score)
+    ]
+    return score_rules.kept(before, Mark(moment, score["value"], score["grade"]))
+
+
+def _basis(score: Mapping[str, Any]) -> str:
+    """By which rules and of which checks it is: what differs in that cannot be compared."""
+    return ",".join([str(score["version"]), *(part["check"] for part in score["points"])])
+
+
+def _still_mine(session: Session, results: Sequence[Result]) -> set[UUID]:
+    """The scans whose last attempt is ours; their rows are locked until the commit."""
+    attempts = {claim.scan_id: claim.attempt for claim, _ in results}
+    rows = session.execute(
+        select(Scan.id, Scan.attempt)
+        .where(Scan.id.in_(attempts), Scan.status == "running")
+        .order_by(Scan.id)
+        .with_for_update()
+    )
+    return {row.id for row in rows if row.attempt == attempts[row.id]}
+
+
+def _recent_changes(
+    session: Session, domain_ids: Iterable[UUID], moment: datetime
+) -> Mapping[UUID, list[Change]]:
+    found: dict[UUID, list[Change]] = {}
+    rows = session.scalars(
+        select(DnsChange)
+        .where(
+            DnsChange.domain_id.in_(list(domain_ids)),
+            DnsChange.at > moment - changes.CHANGE_WINDOW,
+        )
+        .order_by(DnsChange.id)
+    )
+    for row in rows:
+        found.setdefault(row.domain_id, []).append(
+            Change(
+                row.check, row.name, row.type, tuple(row.before), tuple(row.after), row.at,
+                tuple(row.opened or ()), tuple(row.closed or ()),
+            )
+        )  # fmt: skip
+    return found

@@ -1,0 +1,370 @@
+"""Scans as a worker sees them: claimed, examined, settled; and what the clock does about them.
+
+The network is asked between two transactions, never within one. A result counts only if it is of
+the last attempt: whoever lost the lease meanwhile writes nothing.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Update, case, exists, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app import settings
+from app.checks.engine.runner import Examination, examine
+from app.checks.engine.types import Subject, Usage
+from app.db import after_commit, now, transaction
+from app.jobs import queue
+from app.models import BatchScan, Domain, DomainState, Scan
+from app.models.domains import PERIODS
+from app.models.scans import MAX_ATTEMPTS
+from app.ports.dns import Door, OpenAnswers
+from app.services.ingest import observed_selectors
+from app.services.scans import dkim_keys, failures, observed_policies, scans, starttls_probes
+from app.services.scans import results as scans_results
+
+logger = logging.getLogger(__name__)
+
+SETTLE_AT_ONCE = 50  # scans a transaction: few enough to be quick, enough to share its cost
+SETTLE_SECONDS = 0.5  # that a result waits at most for others to share a transaction
+GOES_ON_SECONDS = 30.0  # that a job of many takes up further scans: others wait in its queue
+SWEEP_AT_ONCE = 5_000
+DUE_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A scan that this process has until its lease ends."""
+
+    scan_id: UUID
+    domain_id: UUID
+    attempt: int
+    subject: Subject
+
+
+def run(
+    scan_ids: Sequence[UUID], door: Door, *, is_stopping: Callable[[], bool] = lambda: False
+) -> int:
+    """Claim what is still queued, examine it all at once, and settle each scan with its alerts.
+
+    is_stopping  asked a few times a second; once true what is unfinished is given back
+    returns      how many scans were claimed
+    effects      a transaction for each claim, one for each few results; the network in between.
+                 With several ids it goes on with what else is queued, so that domains that do not
+                 answer never have the others wait; the bells of those find less to do, or nothing
+    """
+    claims = claim(scan_ids)
+    if not claims:
+        return 0
+    run = _Run(claims, len(scan_ids), is_stopping)
+    door.run(run.work)
+    return run.count
+
+
+def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
+    """Take as many queued scans as there are ids; what others have taken or ended is left.
+
+    scan_ids  one that is asked for by itself is taken before all others. Those of a chunk only say
+              how many: which ones is decided by turns of the accounts, so that nobody waits for
+              the thousands that somebody else has queued
+    """
+    claims = _claim(scan_ids) if len(scan_ids) == 1 else []
+    return claims + _claim_next(len(scan_ids) - len(claims))
+
+
+def _claim_next(count: int) -> list[Claim]:
+    claims: list[Claim] = []
+    while len(claims) < count and (found := _in_turn(count - len(claims))):
+        claims += _claim(found)
+    return claims
+
+
+def _in_turn(count: int) -> Sequence[UUID]:
+    """The queued scans to take next: the account with the fewest under way has the next turn.
+
+    Before all others are those that were asked for by themselves: somebody is looking at them.
+    """
+    running = (
+        select(Scan.account_id, func.count().label("count"))
+        .where(Scan.status == "running")
+        .group_by(Scan.account_id)
+        .subquery()
+    )
+    place = func.row_number().over(partition_by=Scan.account_id, order_by=Scan.id)
+    is_one_of_many = or_(Scan.trigger == "schedule", exists().where(BatchScan.scan_id == Scan.id))
+    queued = (
+        select(
+            Scan.id,
+            Scan.account_id,
+            place.label("place"),
+            case((is_one_of_many, 1), else_=0).label("is_one_of_many"),
+        )
+        .where(Scan.status == "queued")
+        .subquery()
+    )
+    turn = queued.c.place + func.coalesce(running.c.count, 0)
+    with transaction(readonly=True) as session:
+        return session.scalars(
+            select(queued.c.id)
+            .outerjoin(running, running.c.account_id == queued.c.account_id)
+            .order_by(queued.c.is_one_of_many, turn, queued.c.id)
+            .limit(count)
+        ).all()
+
+
+def _claim(scan_ids: Sequence[UUID]) -> list[Claim]:
+    with transaction() as session:
+        moment = now(session)
+        free = session.scalars(
+            select(Scan.id)
+            .where(Scan.id.in_(scan_ids), Scan.status == "queued")
+            .order_by(Scan.id)
+            .with_for_update()
+        ).all()
+        taken = session.execute(
+            update(Scan)
+            .where(Scan.id.in_(free), Scan.status == "queued")
+            .values(
+                status="running",
+                attempt=Scan.attempt + 1,
+                started_at=moment,
+                lease_until=moment + settings.current().scan_lease,
+            )
+            .returning(Scan.id, Scan.domain_id, Scan.attempt)
+        ).all()
+        subjects = _subjects(session, [row.domain_id for row in taken], moment)
+    return [Claim(row.id, row.domain_id, row.attempt, subjects[row.domain_id]) for row in taken]
+
+
+def _subjects(
+    session: Session, domain_ids: Sequence[UUID], moment: datetime
+) -> Mapping[UUID, Subject]:
+    """What is examined, and all that its checks are told beforehand."""
+    rows = session.execute(
+        select(Domain.id, Domain.name, Domain.usage, Domain.dkim_selectors, DomainState.known)
+        .outerjoin(DomainState, DomainState.domain_id == Domain.id)
+        .where(Domain.id.in_(domain_ids))
+    ).all()
+    known = {
+        row.id: {check: found["facts"] for check, found in (row.known or {}).items()}
+        for row in rows
+    }
+    hosts = [host for facts in known.values() for host in facts.get("mx", {}).get("hosts", ())]
+    handshakes = starttls_probes.seen(session, hosts)
+    selected = observed_selectors.seen(session, [row.id for row in rows])
+    shared = dkim_keys.shared(session, [row.id for row in rows])
+    policies = observed_policies.policies(session, [row.id for row in rows], moment)
+    return {
+        row.id: Subject(
+            domain=row.name,
+            usage=Usage(row.usage),
+            dkim_selectors=tuple(row.dkim_selectors),
+            seen_selectors=selected.get(row.id, ()),
+            known=known[row.id],
+            shared_keys=shared.get(row.id, {}),
+            observed=policies.get(row.id, ()),
+            handshakes=handshakes,
+            now=moment,
+        )
+        for row in rows
+    }
+
+
+def requeue_stale() -> int:
+    """Ring again for what was queued long ago, and give what lost its lease to another attempt.
+
+    returns  how many scans were rung for
+    effects  after MAX_ATTEMPTS a scan fails, with the reason
+    """
+    current = settings.current()
+    is_idle = queue.is_idle(queue.SCANS)
+    with transaction() as session:
+        moment = now(session)
+        lost = (Scan.status == "running") & (Scan.lease_until < moment)
+        failed = session.scalars(
+            update(Scan)
+            .where(lost, Scan.attempt >= MAX_ATTEMPTS)
+            .values(
+                status="failed",
+                finished_at=moment,
+                error=f"given up after {MAX_ATTEMPTS} attempts: the worker ended in each of them",
+            )
+            .returning(Scan.domain_id)
+        ).all()
+        waiting = (Scan.status == "queued") & (Scan.rung_at < moment - current.scan_requeue)
+        # While other scans wait in the queue, a bell that was rung may just not have been heard.
+        wanted = or_(lost, waiting) if is_idle else lost
+        stale = session.scalars(
+            select(Scan.id)
+            .where(wanted)
+            .order_by(Scan.id)
+            .limit(SWEEP_AT_ONCE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        session.execute(
+            update(Scan)
+            .where(Scan.id.in_(stale))
+            .values(status="queued", lease_until=None, rung_at=moment)
+        )
+        after_commit(session, lambda: scans.ring(stale))
+    if failed:
+        failures.note(failed)  # by itself: domains are locked before scans, everywhere
+    return len(stale)
+
+
+def start_due() -> int:
+    """Ask for the scans that are due by their schedules, and set the next time of each.
+
+    returns  how many domains were due
+    """
+    with transaction() as session:
+        moment = now(session)
+        due = session.scalars(
+            select(Domain)
+            .where(Domain.next_scan_at <= moment)
+            .order_by(Domain.next_scan_at)
+            .limit(DUE_AT_ONCE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        by_account: dict[UUID, dict[UUID, str]] = {}
+        for domain in due:
+            by_account.setdefault(domain.account_id, {})[domain.id] = domain.name
+            domain.next_scan_at = _next(domain, moment)
+        for account_id, chosen in by_account.items():
+            scans.request_many(session, account_id, chosen, actor="system", trigger="schedule")
+    return len(due)
+
+
+def _next(domain: Domain, moment: datetime) -> datetime | None:
+    """The first time behind ``moment`` in the domain's own rhythm."""
+    period = PERIODS.get(domain.schedule)
+    if period is None or domain.next_scan_at is None:
+        return None
+    return domain.next_scan_at + period * ((moment - domain.next_scan_at) // period + 1)
+
+
+class _Run:
+    """One run of claimed scans: results are settled as they come, leases are kept up meanwhile."""
+
+    def __init__(
+        self, claims: Sequence[Claim], at_once: int, is_stopping: Callable[[], bool]
+    ) -> None:
+        self._open = {claim.scan_id: claim for claim in claims}
+        self._subjects = {claim.scan_id: claim.subject for claim in claims}
+        self.count = len(claims)
+        self._at_once, self._is_stopping = at_once, is_stopping
+        self._goes_on_until = time.monotonic() + (GOES_ON_SECONDS if at_once > 1 else 0)
+        self._claiming: asyncio.Task[Mapping[UUID, Subject]] | None = None
+        self._done: asyncio.Queue[tuple[UUID, Examination] | None] = asyncio.Queue()
+
+    async def work(self, open_answers: OpenAnswers) -> None:
+        current = settings.current()
+        settler = asyncio.create_task(self._settle_all())
+        keeper = asyncio.create_task(self._keep_leases())
+        examiner = asyncio.create_task(
+            examine(
+                self._subjects,
+                open_answers,
+                concurrency=current.scan_concurrency,
+                seconds=current.scan_seconds,
+                on_done=self._note,
+                more=self._more,
+            )
+        )
+        watcher = asyncio.create_task(self._watch(examiner))
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await examiner
+        finally:
+            keeper.cancel()
+            watcher.cancel()
+            await self._done.put(None)
+            await settler
+        if self._claiming:
+            await self._claiming  # it may have been under way when all was stopped
+        if self._open:
+            await asyncio.to_thread(_give_back, list(self._open.values()))
+
+    async def _more(self) -> Mapping[UUID, Subject]:
+        if time.monotonic() >= self._goes_on_until:
+            return {}
+        self._claiming = asyncio.create_task(self._claim_more())
+        return await asyncio.shield(self._claiming)
+
+    async def _claim_more(self) -> Mapping[UUID, Subject]:
+        claims = await asyncio.to_thread(_claim_next, self._at_once)
+        if len(claims) < self._at_once:
+            self._goes_on_until = 0.0  # whatever is asked for from now on has its own bell
+        self._open |= {claim.scan_id: claim for claim in claims}
+        self.count += len(claims)
+        return {claim.scan_id: claim.subject for claim in claims}
+
+    async def _note(self, scan_id: UUID, examination: Examination) -> None:
+        await self._done.put((scan_id, examination))
+
+    async def _settle_all(self) -> None:
+        is_over = False
+        while not is_over:
+            group = await self._next_group()
+            is_over = group[-1] is None
+            results = [(self._open.pop(done[0]), done[1]) for done in group if done]
+            if results:
+                await asyncio.to_thread(scans_results.settle, results)
+
+    async def _next_group(self) -> list[tuple[UUID, Examination] | None]:
+        """What is done: enough to be worth a transaction, or what there is after a while.
+
+        The last one is None once nothing more comes.
+        """
+        group = [await self._done.get()]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while len(group) < SETTLE_AT_ONCE and group[-1] is not None:
+                    group.append(await self._done.get())
+        return group
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(settings.current().scan_lease.total_seconds() / 3)
+            await asyncio.to_thread(_renew, list(self._open.values()))
+
+    async def _watch(self, examiner: asyncio.Task[object]) -> None:
+        while not self._is_stopping():
+            await asyncio.sleep(0.2)
+        examiner.cancel()
+
+
+def _renew(claims: Sequence[Claim]) -> None:
+    with transaction() as session:
+        until = now(session) + settings.current().scan_lease
+        for claimed in claims:
+            session.execute(_mine(claimed).values(lease_until=until))
+
+
+def _give_back(claims: Sequence[Claim]) -> None:
+    """Let others have them at once; an attempt that was not finished does not count."""
+    with transaction() as session:
+        moment = now(session)
+        for claimed in claims:
+            session.execute(
+                _mine(claimed).values(
+                    status="queued",
+                    attempt=Scan.attempt - 1,
+                    lease_until=None,
+                    started_at=None,
+                    rung_at=moment,
+                )
+            )
+        after_commit(session, lambda: scans.ring([claimed.scan_id for claimed in claims]))
+
+
+def _mine(claimed: Claim) -> Update:
+    return update(Scan).where(
+        Scan.id == claimed.scan_id, Scan.attempt == claimed.attempt, Scan.status == "running"
+    )

@@ -1,0 +1,336 @@
+"""Scans as their callers see them: asked for, found, cancelled; one or many at a time."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy.orm import Session, undefer
+
+from app import db, ids, settings
+from app.db import after_commit, now, transaction
+from app.errors import Conflict, InvalidRequest, NotFound
+from app.jobs import queue
+from app.models import BatchScan, Domain, Scan, ScanBatch
+from app.models.scans import UNFINISHED
+from app.services.core import listing
+from app.services.core.listing import Listing
+from app.services.domains import domains
+
+MAX_BATCH = 5_000
+
+COLUMNS = (
+    Scan.id,
+    Scan.domain_id,
+    Scan.domain_name,
+    Scan.status,
+    Scan.trigger,
+    Scan.requested_at,
+    Scan.started_at,
+    Scan.finished_at,
+    Scan.query_count,
+    Scan.score,
+    Scan.summary,
+    Scan.error,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Triggered:
+    """The scan that the caller gets, and whether it is new.
+
+    outcome  ``created``; ``coalesced``: it was under way already; ``fresh``: finished lately
+    """
+
+    scan: Scan
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which domains: by id or name, or all with a tag, or all."""
+
+    refs: Sequence[str] = ()
+    tag: str | None = None
+    all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFilter:
+    """Which scans; ``domain`` is an id or a name, the times bound ``requested_at``."""
+
+    domain: str | None = None
+    status: str | None = None
+    trigger: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch and how far it is.
+
+    counts       scans by status
+    scans        rows of (id, domain_name, status), in the order of the ids
+    finished_at  when the last one ended; None while one is under way
+    """
+
+    id: UUID
+    requested_at: datetime
+    counts: Mapping[str, int]
+    scans: Sequence[Row[Any]]
+    finished_at: datetime | None
+
+
+def trigger(
+    account_id: UUID,
+    ref: str,
+    *,
+    actor: str,
+    trigger: str = "api",
+    max_age: timedelta | None = None,
+) -> Triggered:
+    """Ask for a scan of the account's domain; one already under way is returned as it is.
+
+    max_age  a scan that completed within it is returned instead of a new one
+    raises   NotFound if the account has no such domain
+    effects  inserts a scan and, once that is committed, rings for it
+    """
+    with transaction() as session:
+        domain = domains.owned(session, account_id, ref, lock=True)
+        if max_age is not None and (fresh := _fresh(session, domain, max_age)):
+            return Triggered(fresh, "fresh")
+        under_way = session.scalar(
+            select(Scan).where(Scan.domain_id == domain.id, Scan.status.in_(UNFINISHED))
+        )
+        if under_way is not None:
+            return Triggered(under_way, "coalesced")
+        moment = now(session)
+        scan = Scan(
+            id=ids.new(), account_id=account_id, domain_id=domain.id, domain_name=domain.name,
+            status="queued", trigger=trigger, requested_by=actor, requested_at=moment,
+            rung_at=moment, attempt=0,
+        )  # fmt: skip
+        session.add(scan)
+        after_commit(session, lambda: queue.enqueue_scans([scan.id], at_front=True))
+        return Triggered(scan, "created")
+
+
+def trigger_many(account_id: UUID, selection: Selection, *, actor: str) -> Batch:
+    """Ask for scans of many domains; those under way already become part of the batch.
+
+    raises   InvalidRequest if nothing or more than MAX_BATCH is selected, or a name is unknown
+    effects  inserts the scans and, once they are committed, rings for them in chunks
+    """
+    with transaction() as session:
+        chosen = _chosen(session, account_id, selection)
+        batch = ScanBatch(
+            id=ids.new(), account_id=account_id, requested_by=actor, requested_at=now(session)
+        )
+        session.add(batch)
+        session.flush()  # the members refer to it
+        scans = request_many(session, account_id, chosen, actor=actor, trigger="api")
+        session.execute(
+            insert(BatchScan), [{"batch_id": batch.id, "scan_id": scan} for scan in scans]
+        )
+        batch_id = batch.id
+    return find_batch(account_id, batch_id)
+
+
+def request_many(
+    session: Session, account_id: UUID, chosen: Mapping[UUID, str], *, actor: str, trigger: str
+) -> Sequence[UUID]:
+    """The unfinished scans of these domains (name by id), those missing made; a step."""
+    moment = now(session)
+    rows = [
+        {
+            "id": ids.new(), "account_id": account_id, "domain_id": domain_id,
+            "domain_name": name, "status": "queued", "trigger": trigger, "requested_by": actor,
+            "requested_at": moment, "rung_at": moment, "attempt": 0,
+        }
+        for domain_id, name in chosen.items()
+    ]  # fmt: skip
+    session.execute(db.insert(session, Scan).on_conflict_do_nothing(), rows)
+    under_way = session.execute(
+        select(Scan.id, Scan.rung_at).where(Scan.domain_id.in_(chosen), Scan.status.in_(UNFINISHED))
+    ).all()
+    made = {row["id"] for row in rows}
+    after_commit(session, lambda: ring([scan for scan, _ in under_way if scan in made]))
+    return [scan for scan, _ in under_way]
+
+
+def ring(scan_ids: Sequence[UUID]) -> None:
+    """Tell the queue of the scans, a chunk a job; if Redis is down the clock will."""
+    size = settings.current().scan_chunk
+    for start in range(0, len(scan_ids), size):
+        if not queue.enqueue_scans(scan_ids[start : start + size]):
+            return
+
+
+def search(
+    account_id: UUID, filters: ScanFilter, *, place: Sequence[Any] | None = None, limit: int = 50
+) -> tuple[Sequence[Any], list[Any] | None]:
+    """Rows of COLUMNS, newest first, and the place of the next page, if any.
+
+    raises  NotFound for a domain that the account has not
+    """
+    domain_id = domains.find(account_id, filters.domain).id if filters.domain else None
+    return _listed(account_id, domain_id, filters).page(place, limit)
+
+
+@lru_cache(maxsize=512)
+def _listed(account_id: UUID, domain_id: UUID | None, filters: ScanFilter) -> Listing:
+    wanted = (
+        (Scan.domain_id, domain_id),
+        (Scan.status, filters.status),
+        (Scan.trigger, filters.trigger),
+    )
+    everything: Select[Any] = select(*COLUMNS).where(Scan.account_id == account_id)
+    statement = listing.narrowed(everything, wanted, Scan.requested_at, filters)
+    return Listing(statement, (Scan.id.desc(),))
+
+
+def find(account_id: UUID, scan_id: UUID) -> Scan:
+    """The scan with its result.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        return _owned(session, account_id, scan_id)
+
+
+def find_pair(account_id: UUID, scan_id: UUID, base_id: UUID | None) -> tuple[Scan, Scan | None]:
+    """The scan, and the one to compare it with: ``base_id``, or the completed one before it.
+
+    raises  NotFound; InvalidRequest if the two are not of one domain
+    """
+    with transaction(readonly=True) as session:
+        scan = _owned(session, account_id, scan_id)
+        if base_id is not None:
+            base = _owned(session, account_id, base_id)
+            if base.domain_id != scan.domain_id:
+                message = "a scan of another domain"
+                raise InvalidRequest([{"field": "base", "code": "invalid", "message": message}])
+            return scan, base
+        return scan, session.scalar(
+            select(Scan)
+            .options(undefer(Scan.result))
+            .where(Scan.domain_id == scan.domain_id, Scan.id < scan.id, Scan.status == "completed")
+            .order_by(Scan.id.desc())
+            .limit(1)
+        )
+
+
+def cancel(account_id: UUID, scan_id: UUID) -> Scan:
+    """The scan, cancelled.
+
+    raises  NotFound; Conflict unless it is queued
+    """
+    with transaction() as session:
+        changed = session.execute(
+            update(Scan)
+            .where(Scan.account_id == account_id, Scan.id == scan_id, Scan.status == "queued")
+            .values(status="cancelled", finished_at=now(session))
+        )
+        scan = _owned(session, account_id, scan_id)
+        if changed.rowcount == 0:  # type: ignore[attr-defined]  # of UPDATE it is a cursor's result
+            raise Conflict(f"The scan is {scan.status}; only a queued one can be cancelled")
+        return scan
+
+
+def find_batch(account_id: UUID, batch_id: UUID) -> Batch:
+    """The batch with the status of each scan.
+
+    raises  NotFound
+    """
+    with transaction(readonly=True) as session:
+        batch = session.scalar(
+            select(ScanBatch).where(ScanBatch.account_id == account_id, ScanBatch.id == batch_id)
+        )
+        if batch is None:
+            raise NotFound
+        rows: Sequence[Any] = session.execute(
+            select(Scan.id, Scan.domain_name, Scan.status, Scan.finished_at)
+            .join(BatchScan, BatchScan.scan_id == Scan.id)
+            .where(BatchScan.batch_id == batch_id)
+            .order_by(Scan.id)
+        ).all()
+    counts = Counter(row.status for row in rows)
+    is_over = not any(counts[status] for status in UNFINISHED)
+    ends = [row.finished_at for row in rows if row.finished_at]
+    return Batch(
+        batch.id, batch.requested_at, counts, rows,
+        max(ends, default=batch.requested_at) if is_over else None,
+    )  # fmt: skip
+
+
+def _owned(session: Session, account_id: UUID, scan_id: UUID) -> Scan:
+    scan = session.scalar(
+        select(Scan)
+        .options(undefer(Scan.result))
+        .where(Scan.account_id == account_id, Scan.id == scan_id)
+    )
+    if scan is None:
+        raise NotFound
+    return scan
+
+
+def _fresh(session: Session, domain: Domain, max_age: timedelta) -> Scan | None:
+    return session.scalar(
+        select(Scan)
+        .options(undefer(Scan.result))
+        .where(
+            Scan.domain_id == domain.id,
+            Scan.status == "completed",
+            Scan.finished_at >= now(session) - max_age,
+        )
+        .order_by(Scan.id.desc())
+        .limit(1)
+    )
+
+
+def _chosen(session: Session, account_id: UUID, selection: Selection) -> dict[UUID, str]:
+    """Name by id of the domains selected."""
+    statement: Any = select(Domain.id, Domain.name).where(Domain.account_id == account_id)
+    if selection.tag is not None:
+        statement = domains.with_tag(statement, selection.tag)
+    if selection.all or selection.tag is not None:
+        rows = session.execute(statement.order_by(Domain.id).limit(MAX_BATCH + 1)).all()
+        chosen: dict[UUID, str] = {row.id: row.name for row in rows}
+    else:
+        chosen = _named(session, statement, selection.refs)
+    if not chosen or len(chosen) > MAX_BATCH:
+        message = "no domain is selected" if not chosen else f"more than {MAX_BATCH} domains"
+        raise InvalidRequest([{"field": "domains", "code": "length", "message": message}])
+    return chosen
+
+
+def _named(session: Session, statement: Select[Any], refs: Sequence[str]) -> dict[UUID, str]:
+    keys = [domains.key_of(ref) for ref in refs]
+    found: dict[UUID, str] = {}
+    for start in range(0, len(keys), 500):
+        some = keys[start : start + 500]
+        by_id = [key for key in some if isinstance(key, UUID)]
+        by_name = [key for key in some if isinstance(key, str)]
+        rows = session.execute(
+            statement.where(Domain.id.in_(by_id) | Domain.name.in_(by_name))
+        ).all()
+        found |= {row.id: row.name for row in rows}
+    known = {*found, *found.values()}
+    unknown = [index for index, key in enumerate(keys) if key not in known]
+    if unknown:
+        raise InvalidRequest(
+            [
+                {
+                    "field": f"domains.{index}",
+                    "code": "not_found",
+                    "message": "the account has no such domain",
+                }
+                for index in unknown[:100]
+            ]
+        )
+    return found

@@ -1,0 +1,74 @@
+"""What checks said, as the JSON that is stored with a scan and shown to clients."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.checks.engine.types import Finding, Fix, Judgement, Verdict
+
+
+def as_json(judgement: Judgement) -> dict[str, Any]:
+    """One element of a scan's ``checks``, named as on the wire."""
+    return {
+        "check": judgement.check,
+        "verdict": judgement.verdict.value,
+        "definite": judgement.definite,
+        "reason": judgement.reason,
+        "logicVersion": judgement.logic_version,
+        "elapsedMs": judgement.elapsed_ms,
+        "records": [
+            {
+                "name": record.name,
+                "type": record.type,
+                "rcode": record.rcode,
+                "ttl": record.ttl,
+                "values": list(record.values),
+            }
+            for record in judgement.records
+        ],
+        "facts": dict(judgement.facts),
+        "findings": [_finding(finding) for finding in judgement.findings],
+    }
+
+
+def fix_json(fix: Fix | None) -> dict[str, Any] | None:
+    """A fix as clients see it."""
+    return fix._asdict() if fix else None
+
+
+def summary(judgements: Iterable[Judgement]) -> dict[str, int]:
+    """How many checks came to each verdict, all five named."""
+    counts = Counter(judgement.verdict for judgement in judgements)
+    return {verdict.value: counts[verdict] for verdict in Verdict}
+
+
+def absorb(
+    known: Mapping[str, Any],
+    judgements: Iterable[tuple[Judgement, Mapping[str, Any]]],
+    *,
+    scan_id: str,
+    judged_at: str,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is known after a scan, by check, and why the rest could not be judged this time.
+
+    judgements  each with its JSON; one that is not definite leaves what was known as it is
+    """  # fmt: skip
+    after, unseen = dict(known), {}
+    for judgement, stored in judgements:
+        if judgement.definite:
+            after[judgement.check] = {**stored, "scanId": scan_id, "judgedAt": judged_at}
+        else:
+            unseen[judgement.check] = judgement.reason or "it does not answer"
+    return after, unseen
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.kind.code,
+        "severity": finding.severity.value,
+        "summary": finding.kind.summary,
+        "reference": finding.kind.reference,
+        "subject": finding.subject,
+        "evidence": dict(finding.evidence),
+        "fix": fix_json(finding.fix),
+    }

@@ -1,0 +1,108 @@
+"""Connecting to mail hosts: each once a day, for all the domains that it serves."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from app import db, settings
+from app.db import now, transaction
+from app.jobs import queue
+from app.models import MailHost
+from app.ports.dns import Door, Handshake, OpenAnswers, Undetermined
+
+PERIOD = timedelta(days=1)
+LEASE = timedelta(minutes=10)  # far more than so many sessions take
+AT_ONCE = 100
+GOOD_FOR = timedelta(days=3)  # what was seen longer ago is not judged
+FORGOTTEN_AFTER = timedelta(days=30)  # no scan has named it
+
+
+def note(session: Session, hosts: Iterable[str]) -> None:
+    """Have these hosts connected to from now on; a step. Nothing is done unless it is wanted."""
+    names = sorted(set(hosts))
+    if not names or not settings.current().starttls_probes:
+        return
+    moment = now(session)
+    statement = db.insert(session, MailHost)
+    session.connection().execute(
+        statement.on_conflict_do_update(
+            index_elements=["name"], set_={"wanted_at": statement.excluded.wanted_at}
+        ),
+        [{"name": name, "wanted_at": moment, "next_at": moment} for name in names],
+    )
+
+
+def seen(session: Session, hosts: Iterable[str]) -> Mapping[str, Handshake] | None:
+    """What was lately seen of these hosts; None where hosts are not connected to. A step."""
+    if not settings.current().starttls_probes:
+        return None
+    rows = session.execute(
+        select(MailHost.name, MailHost.seen).where(
+            MailHost.name.in_(set(hosts)), MailHost.seen_at > now(session) - GOOD_FOR
+        )
+    )
+    return {row.name: Handshake(**row.seen) for row in rows}
+
+
+def ring_if_due() -> None:
+    """Have a worker connect to the hosts whose time has come; forget those nobody names."""
+    with transaction() as session:
+        moment = now(session)
+        session.execute(delete(MailHost).where(MailHost.wanted_at < moment - FORGOTTEN_AFTER))
+        is_due = session.scalar(select(MailHost.name).where(MailHost.next_at <= moment).limit(1))
+    if is_due is not None and settings.current().starttls_probes:
+        queue.enqueue_probes()
+
+
+def run(door: Door) -> int:
+    """Connect to some of the hosts that are due.
+
+    returns  how many
+    effects  a transaction for the claim, one for what was seen; the network in between. A host
+             that cannot be reached keeps what was seen of it, and has its next turn in a day
+    """
+    hosts = _claim()
+    if hosts:
+        found = door.run(lambda open_answers: _ask(hosts, open_answers))
+        _store(hosts, found)
+    return len(hosts)
+
+
+def _claim() -> Sequence[str]:
+    with transaction() as session:
+        moment = now(session)
+        hosts = session.scalars(
+            select(MailHost.name)
+            .where(MailHost.next_at <= moment)
+            .order_by(MailHost.next_at, MailHost.name)
+            .limit(AT_ONCE)
+            .with_for_update(skip_locked=True)
+        ).all()
+        session.execute(
+            update(MailHost).where(MailHost.name.in_(hosts)).values(next_at=moment + LEASE)
+        )
+    return hosts
+
+
+async def _ask(hosts: Sequence[str], open_answers: OpenAnswers) -> dict[str, Handshake]:
+    async def one(host: str) -> Handshake | None:
+        try:
+            return await open_answers().shake_hands(host)
+        except Undetermined:
+            return None
+
+    heard = await asyncio.gather(*map(one, hosts))
+    return {host: found for host, found in zip(hosts, heard, strict=True) if found}
+
+
+def _store(hosts: Sequence[str], found: Mapping[str, Handshake]) -> None:
+    with transaction() as session:
+        moment = now(session)
+        for host in hosts:
+            values: dict[str, object] = {"next_at": moment + PERIOD}
+            if host in found:
+                values |= {"seen_at": moment, "seen": found[host]._asdict()}
+            session.execute(update(MailHost).where(MailHost.name == host).values(**values))

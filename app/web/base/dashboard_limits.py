@@ -1,0 +1,23 @@
+"""How many dashboard requests one person, or one network without a session, may make."""
+
+from flask import request
+
+from app import rate_limiter, settings
+from app.protocols.client_networks import client_network
+from app.services.accounts.sessions import Visitor
+
+
+def count(visitor: Visitor | None) -> None:
+    """Count this request.
+
+    All sessions of a person share one limit, so that signing in again does not reset it.
+
+    raises  RateLimitExceeded
+    """
+    current = settings.current()
+    if visitor is not None:
+        rate_limiter.count(f"dashboard:user:{visitor.user_id}", current.dashboard_rate_limit)
+    else:
+        network = client_network(request.remote_addr or "unknown")
+        limit = current.dashboard_anonymous_rate_limit
+        rate_limiter.count(f"dashboard:network:{network}", limit)

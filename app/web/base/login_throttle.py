@@ -1,0 +1,227 @@
+"""How often a password or a code may be guessed: counted in Redis, or in this process without it.
+
+1. A browser that has signed in before carries a device cookie and has a count of its own: the
+   failures of others never delay it.
+2. Every other attempt is counted by network, then by network and email, then by email. The first
+   two keep one guesser out without keeping the person out. The last one slows down guessers on
+   many networks, and is reached only after 100 failures.
+3. In a session, guesses of the current password are counted by session.
+
+An attempt is counted before the password is checked, so that parallel attempts count too, and the
+count is withdrawn when the attempt succeeds.
+"""
+
+import hashlib
+import logging
+import math
+import threading
+import time
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from app.jobs import redis
+from app.protocols.client_networks import client_network
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED_SECONDS = 24 * 3600  # after the last failure
+_MAX_LOCAL_COUNTS = 10_000
+
+# Seconds to wait, or 0 if the attempt is counted and may go on.
+_TAKE = """
+local now = redis.call('TIME')
+now = tonumber(now[1]) + tonumber(now[2]) / 1000000
+local state = redis.call('HMGET', KEYS[1], 'count', 'open_at')
+local open_at = tonumber(state[2] or '0')
+if open_at > now then return math.ceil(open_at - now) end
+local free, first, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local count, wait = tonumber(state[1] or '0') + 1, 0
+redis.call('HSET', KEYS[1], 'count', count)
+if first > 0 or count == 1 then redis.call('EXPIRE', KEYS[1], ARGV[4]) end
+if count >= free then
+  if first > 0 then wait = math.min(first * 2 ^ math.min(count - free, 30), longest)
+  else wait = redis.call('PTTL', KEYS[1]) / 1000 end
+end
+redis.call('HSET', KEYS[1], 'open_at', now + wait)
+return 0
+"""
+_WITHDRAW = """
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('HINCRBY', KEYS[1], 'count', -1)
+  redis.call('HSET', KEYS[1], 'open_at', 0)
+end
+return 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How failures delay the next attempt.
+
+    free     failures without a delay
+    first    seconds to wait after them; each further failure doubles it. 0: wait for the end of
+             the window, which then starts with the first failure
+    longest  seconds to wait, at most
+    window   seconds after the last failure until all of them are forgotten
+    """
+
+    free: int
+    first: int
+    longest: int = 0
+    window: int = REMEMBERED_SECONDS
+
+
+BY_NETWORK = Backoff(free=30, first=0, window=60)  # many people may share a network
+BY_NETWORK_AND_EMAIL = Backoff(free=5, first=60, longest=3600)
+BY_DEVICE = Backoff(free=5, first=60, longest=900)
+BY_EMAIL = Backoff(free=100, first=1, longest=900)  # 100 failures: NIST SP 800-63B-4 §3.2.2
+CODES_BY_EMAIL = Backoff(free=20, first=60, longest=3600)  # each guess is one of a million
+BY_SESSION = Backoff(free=5, first=60, longest=3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Who tries to sign in as whom.
+
+    device     of a browser that has signed in as this person before; else None
+    is_code    the code after the password, not the password
+    """
+
+    email: str
+    address: str
+    device: str | None = None
+    is_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Counter:
+    """One count of failures; ``is_own``: only the person's own attempts get here."""
+
+    key: str
+    backoff: Backoff
+    is_own: bool = True
+
+
+class LoginThrottle:
+    """The counts of failed attempts."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = redis.connect(redis_url)
+        self._take_script = redis.Script(redis_url, _TAKE)
+        self._withdraw_script = redis.Script(redis_url, _WITHDRAW)
+        self._local = _LocalCounts()
+
+    def start(self, attempt: Attempt) -> int:
+        """Count an attempt as failed until ``succeed``; the seconds to wait if it is refused."""
+        return self._start(_counters(attempt))
+
+    def succeed(self, attempt: Attempt) -> None:
+        """The password or the code was correct."""
+        for counter in _counters(attempt):
+            if counter.is_own:
+                self._reset(counter.key)
+            else:
+                self._withdraw(counter.key)
+
+    def start_guess(self, session_token: str) -> int:
+        """As ``start``, for the current password or a code typed by a person who is signed in."""
+        return self._start([_session(session_token)])
+
+    def succeed_guess(self, session_token: str) -> None:
+        """The guess was correct."""
+        self._reset(_session(session_token).key)
+
+    def withdraw_guess(self, session_token: str) -> None:
+        """The form was refused for another reason."""
+        self._withdraw(_session(session_token).key)
+
+    def _start(self, counters: list[_Counter]) -> int:
+        for index, counter in enumerate(counters):
+            if wait := self._take(counter):
+                for counted in counters[:index]:
+                    self._withdraw(counted.key)
+                return wait
+        return 0
+
+    def _take(self, counter: _Counter) -> int:
+        backoff = counter.backoff
+        limits = (backoff.free, backoff.first, backoff.longest, backoff.window)
+        try:
+            return int(self._take_script.run(counter.key, *limits))
+        except (RedisError, OSError) as error:
+            logger.warning(
+                "login throttling falls back to per-process counters", extra={"reason": str(error)}
+            )
+            return self._local.take(counter.key, backoff)
+
+    def _withdraw(self, key: str) -> None:
+        try:
+            self._withdraw_script.run(key)
+        except (RedisError, OSError):
+            self._local.withdraw(key)
+
+    def _reset(self, key: str) -> None:
+        try:
+            self._redis.delete(key)
+        except (RedisError, OSError):
+            self._local.reset(key)
+
+
+class _LocalCounts:
+    """What the scripts do, in this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, tuple[float, int, float]] = {}  # expiry, count, open at
+
+    def take(self, key: str, backoff: Backoff) -> int:
+        now = time.monotonic()
+        with self._lock:
+            expires_at, count, open_at = self._counts.get(key, (0.0, 0, 0.0))
+            if expires_at <= now:
+                count, open_at = 0, 0.0
+            if open_at > now:
+                return math.ceil(open_at - now)
+            count += 1
+            if backoff.first or count == 1:
+                expires_at = now + backoff.window
+            if count >= backoff.free:
+                doublings = min(count - backoff.free, 30)
+                wait = min(backoff.first * 2**doublings, backoff.longest)
+                open_at = now + wait if backoff.first else expires_at
+            if len(self._counts) >= _MAX_LOCAL_COUNTS:
+                self._counts = {k: v for k, v in self._counts.items() if v[0] > now}
+            self._counts[key] = (expires_at, count, open_at)
+            return 0
+
+    def withdraw(self, key: str) -> None:
+        with self._lock:
+            if key in self._counts:
+                expires_at, count, _ = self._counts[key]
+                self._counts[key] = (expires_at, count - 1, 0.0)
+
+    def reset(self, key: str) -> None:
+        with self._lock:
+            self._counts.pop(key, None)
+
+
+def _counters(attempt: Attempt) -> list[_Counter]:
+    kind, email = "code" if attempt.is_code else "password", attempt.email.strip().lower()
+    if attempt.device is not None:
+        return [_Counter(_key(f"{kind}:device", f"{attempt.device} {email}"), BY_DEVICE)]
+    network = client_network(attempt.address)
+    by_email = CODES_BY_EMAIL if attempt.is_code else BY_EMAIL
+    return [
+        _Counter(_key(f"{kind}:network", network), BY_NETWORK, is_own=False),
+        _Counter(_key(f"{kind}:network_email", f"{network} {email}"), BY_NETWORK_AND_EMAIL),
+        _Counter(_key(f"{kind}:email", email), by_email, is_own=False),
+    ]
+
+
+def _session(token: str) -> _Counter:
+    return _Counter(_key("session", token), BY_SESSION)
+
+
+def _key(kind: str, value: str) -> str:
+    return f"login:{kind}:{hashlib.sha256(value.encode()).hexdigest()[:32]}"

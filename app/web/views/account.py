@@ -1,0 +1,35 @@
+"""The account itself: what it is called, and how it is deleted."""
+
+from collections.abc import Mapping
+
+from flask import Blueprint, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.errors import Conflict, InvalidRequest
+from app.services.accounts import deletion
+from app.web.base import guesses, pages
+from app.web.views.auth import without_cookie
+
+bp = Blueprint("account", __name__, url_prefix="/settings/account")
+
+
+@bp.get("")
+def index() -> ResponseReturnValue:
+    """The account's name, and the form to delete it."""
+    return _page()
+
+
+@bp.post("/delete")
+def delete() -> ResponseReturnValue:
+    """Delete the account; everybody is signed out at once."""
+    name, password = request.form.get("name", "")[:200], request.form.get("current", "")[:200]
+    try:
+        with guesses.limited():
+            deletion.request_by_owner(pages.visitor(), name, password)
+    except (InvalidRequest, Conflict) as error:
+        return _page(error.status, pages.complaints(error))
+    return without_cookie(redirect(url_for("web.auth.login"), 303))
+
+
+def _page(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
+    return pages.render("account.html", status, errors=errors or {})

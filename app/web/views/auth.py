@@ -1,0 +1,138 @@
+"""Signing in, with a code where one is asked for; signing out; and joining by an invitation."""
+
+import logging
+
+from flask import Blueprint, current_app, g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from app.errors import Conflict, InvalidRequest
+from app.services.accounts import invitations, sessions
+from app.web.base import known_devices, pages
+from app.web.base.login_throttle import Attempt, LoginThrottle
+
+bp = Blueprint("auth", __name__, url_prefix="/auth")
+logger = logging.getLogger(__name__)
+
+WRONG = "Incorrect email or password."
+WRONG_CODE = "Invalid or already used code."
+
+
+@bp.route("/login", methods=["GET", "POST"])
+def login() -> ResponseReturnValue:
+    """The form, and what comes of it."""
+    following = pages.safe_path(request.values.get("next", "/"))
+    if request.method == "POST":
+        return _sign_in(following)
+    if g.visitor is not None:
+        return redirect(following, 303)
+    return pages.render("login.html", following=following)
+
+
+@bp.route("/code", methods=["GET", "POST"])
+def code() -> ResponseReturnValue:
+    """The second question, for whoever has answered the first."""
+    following = pages.safe_path(request.values.get("next", "/"))
+    email = sessions.awaiting_code(g.session_token)
+    if email is None:
+        return redirect(url_for(".login", next=following), 303)
+    if request.method == "GET":
+        return pages.render("code.html", following=following)
+    attempt = _attempt(email, is_code=True)
+    if wait := _throttle().start(attempt):
+        g.retry_after = wait
+        return pages.render("code.html", 429, following=following, error=pages.too_many(wait))
+    typed = request.form.get("code", "")[:100]
+    token = sessions.enter_code(g.session_token, typed, _agent())
+    if token is None:
+        return pages.render("code.html", 400, following=following, error=WRONG_CODE)
+    _throttle().succeed(attempt)
+    response = _with_cookie(redirect(following, 303), token)
+    known_devices.remember(response, email)
+    return response
+
+
+@bp.post("/logout")
+def logout() -> ResponseReturnValue:
+    """End the session, wherever copies of its cookie are."""
+    sessions.end(g.session_token)
+    return without_cookie(redirect(url_for("web.auth.login"), 303))
+
+
+@bp.route("/invitation/<token>", methods=["GET", "POST"])
+def invitation(token: str) -> ResponseReturnValue:
+    """What the person is invited to, and the form to join."""
+    invited = invitations.find(token)
+    if request.method == "GET":
+        return pages.render("invitation.html", invited=invited, errors={})
+    try:
+        email = invitations.accept(token, request.form.get("password", ""))
+    except (InvalidRequest, Conflict) as error:
+        errors = pages.complaints(error)
+        return pages.render("invitation.html", error.status, invited=invited, errors=errors)
+    return pages.render(
+        "login.html", following="/", email=email, note="Your user is ready. Sign in to continue."
+    )
+
+
+def without_cookie(response: Response) -> Response:
+    """The response, which has the browser forget its session."""
+    response.delete_cookie(
+        pages.cookie_name(),
+        secure=not pages.is_local(),
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _sign_in(following: str) -> ResponseReturnValue:
+    email, password = request.form.get("email", ""), request.form.get("password", "")
+    attempt = _attempt(email)
+    if wait := _throttle().start(attempt):
+        g.retry_after = wait
+        return _again(following, email, pages.too_many(wait), 429)
+    entry = sessions.sign_in(email, password, _agent())
+    if entry is None:
+        logger.warning("failed login", extra={"request_id": g.get("request_id")})
+        return _again(following, email, WRONG, 400)
+    _throttle().succeed(attempt)
+    if g.session_token:
+        sessions.end(g.session_token)
+    after = url_for(".code", next=following) if entry.awaits_code else following
+    response = _with_cookie(redirect(after, 303), entry.token)
+    if not entry.awaits_code:
+        known_devices.remember(response, email)
+    return response
+
+
+def _with_cookie(response: Response, token: str) -> Response:
+    response.set_cookie(
+        pages.cookie_name(),
+        token,
+        max_age=int(sessions.LONGEST.total_seconds()),
+        secure=not pages.is_local(),
+        httponly=True,
+        samesite="Lax",
+        path="/",
+    )
+    return response
+
+
+def _again(following: str, email: str, error: str, status: int) -> Response:
+    g.visitor = None
+    return pages.render("login.html", status, following=following, email=email, error=error)
+
+
+def _attempt(email: str, *, is_code: bool = False) -> Attempt:
+    address = request.remote_addr or "unknown"
+    return Attempt(email, address, known_devices.identify(email), is_code)
+
+
+def _throttle() -> LoginThrottle:
+    throttle: LoginThrottle = current_app.extensions["login_throttle"]
+    return throttle
+
+
+def _agent() -> str:
+    return request.headers.get("User-Agent", "")

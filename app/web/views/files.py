@@ -1,0 +1,104 @@
+"""The files that reports came in: what became of each, and uploads."""
+
+from flask import Blueprint, abort, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import ids, settings
+from app.errors import Conflict, QuotaExceeded
+from app.models.reports import STATES
+from app.services.ingest import conflicts
+from app.services.ingest import files as ingest_files
+from app.services.ingest.files import IntakeFilter
+from app.web.base import pages
+
+bp = Blueprint("intake", __name__, url_prefix="/reports/intake")
+
+PAGE = 50
+MAX_FILES = 50
+# Of the id of the report that a file has become.
+PREFIXES = {"dmarc": "dmr", "tls": "tlr", "failure": "flr"}
+
+
+@bp.get("")
+def index() -> ResponseReturnValue:
+    """The files, newest first, and a form to send some."""
+    return _page()
+
+
+@bp.post("")
+def upload() -> ResponseReturnValue:
+    """Take in files; a worker reads them."""
+    visitor = pages.visitor()
+    files = [file for file in request.files.getlist("file") if file.filename]
+    if not 1 <= len(files) <= MAX_FILES:
+        abort(400, f"Choose 1 to {MAX_FILES} files.")
+    most = settings.current().ingest_max_bytes
+    taken = again = 0
+    for file in files:
+        raw = file.read(most + 1)
+        if len(raw) > most:
+            abort(413, f"{file.filename} has more than {most // 1024**2} MiB.")
+        try:
+            done = ingest_files.take_in(
+                visitor.account_id, raw, way="dashboard", file_name=file.filename,
+                claims={"uploaded_by": visitor.email},
+            )  # fmt: skip
+        except QuotaExceeded as error:
+            abort(429, error.message)
+        taken, again = taken + done.is_new, again + (not done.is_new)
+    return redirect(url_for(".index", taken=taken, again=again), 303)
+
+
+@bp.post("/retry")
+def retry() -> ResponseReturnValue:
+    """Have one file read again, or all that were refused for one reason."""
+    visitor = pages.visitor()
+    intake_id = ids.parse("int", request.form.get("id", ""))
+    reason = request.form.get("reason", "")[:64]
+    if intake_id is None and not reason:
+        abort(400, "Choose what is to be read again.")
+    ingest_files.retry(intake_id, reason, account_id=visitor.account_id, actor=visitor.actor)
+    return redirect(url_for(".index"), 303)
+
+
+@bp.post("/use")
+def use() -> ResponseReturnValue:
+    """Count the report of a file instead of the one that it contradicts."""
+    visitor = pages.visitor()
+    intake_id = ids.parse("int", request.form.get("id", ""))
+    if intake_id is None:
+        abort(400, "Choose a report first.")
+    try:
+        conflicts.use(visitor.account_id, intake_id, actor=visitor.actor)
+    except Conflict as error:
+        abort(400, error.message)
+    return redirect(url_for(".index"), 303)
+
+
+def _page() -> ResponseReturnValue:
+    account = pages.visitor().account_id
+    state = request.args.get("state", "")
+    filters = {"state": state if state in STATES else ""}
+    paging = pages.Paging(filters)
+    rows, following = ingest_files.search(
+        account, IntakeFilter(state=filters["state"] or None)
+    ).page(paging.given, PAGE)
+    counts: dict[str, int] = dict.fromkeys(STATES, 0)
+    reasons: dict[str, int] = {}
+    for row in ingest_files.counts(account):
+        counts[row.state] += row.number
+        if row.state == "quarantined" and row.reason:
+            reasons[row.reason] = reasons.get(row.reason, 0) + row.number
+    told = {name: request.args.get(name, "") for name in ("taken", "again")}
+    return pages.render(
+        "intake.html",
+        files=rows,
+        following=paging.following(following),
+        counts=counts,
+        reasons=reasons,
+        state=filters["state"],
+        prefixes=PREFIXES,
+        most=settings.current().ingest_max_bytes // 1024**2,
+        told={name: int(count) for name, count in told.items() if count.isdecimal()},
+        is_waiting=counts["received"] > 0,
+    )

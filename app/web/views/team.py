@@ -1,0 +1,97 @@
+"""The people of the account: their roles, invitations, and API keys of former members."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from flask import Blueprint, abort, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app import ids
+from app.errors import Conflict, InvalidRequest
+from app.models.accounts import ROLES
+from app.services.accounts import invitations, key_creators, members
+from app.services.accounts.invitations import Created
+from app.web.base import pages
+from app.web.base.forms import Form
+
+bp = Blueprint("team", __name__, url_prefix="/settings/team")
+
+MEANINGS = {
+    "owner": "Everything an admin can do, plus managing owners.",
+    "admin": "Everything a member can do, plus API keys, reporting, notifications and team.",
+    "member": "Manages domains, scans, alerts and uploads.",
+    "viewer": "Can view everything and change nothing.",
+}
+
+
+@bp.get("")
+def index() -> ResponseReturnValue:
+    """The people of the account, and a form to invite another person."""
+    return _page()
+
+
+@bp.post("")
+def invite() -> ResponseReturnValue:
+    """Invite a person; without a mail server this answer is the only place that shows the link."""
+    visitor, form = pages.visitor(), Form()
+    try:
+        email, role = form.text("email", 254), form.choice("role", ROLES)
+        form.check()
+        created = invitations.create(visitor, email, role)
+    except (InvalidRequest, Conflict) as error:
+        return _page(error.status, errors=pages.complaints(error, "email"))
+    return _page(201, created=created)
+
+
+@bp.post("/invitations/<id>/withdraw")
+def withdraw(id: str) -> ResponseReturnValue:
+    """Revoke an invitation; its link stops working."""
+    invitations.revoke(pages.visitor(), _parsed("inv", id))
+    return redirect(url_for(".index"), 303)
+
+
+@bp.post("/<id>/role")
+def change_role(id: str) -> ResponseReturnValue:
+    """Give a person another role."""
+    members.change_role(pages.visitor(), _parsed("usr", id), request.form.get("role", ""))
+    return redirect(url_for(".index"), 303)
+
+
+@bp.post("/<id>/remove")
+def remove(id: str) -> ResponseReturnValue:
+    """Remove a person; the page then lists the API keys that the person made."""
+    members.remove(pages.visitor(), _parsed("usr", id))
+    return redirect(url_for(".index"), 303)
+
+
+@bp.post("/api-keys/revoke")
+def revoke_keys() -> ResponseReturnValue:
+    """Revoke every API key of a person who is no longer in the account."""
+    key_creators.revoke_all(pages.visitor(), request.form.get("creator", "")[:300])
+    return redirect(url_for(".index"), 303)
+
+
+def _page(
+    status: int = 200, errors: Mapping[str, str] | None = None, created: Created | None = None
+) -> ResponseReturnValue:
+    visitor = pages.visitor()
+    return pages.render(
+        "team.html",
+        status,
+        members=members.members(visitor.account_id),
+        keys=key_creators.by_member(visitor.account_id),
+        former=key_creators.of_former_members(visitor.account_id),
+        invitations=invitations.pending(visitor.account_id),
+        meanings=MEANINGS,
+        grantable=[role for role in ROLES if visitor.is_at_least(role)],
+        errors=errors or {},
+        form=request.form if errors else {},
+        created=created,
+    )
+
+
+def _parsed(prefix: str, text: str) -> UUID:
+    id = ids.parse(prefix, text)
+    if id is None:
+        abort(404)
+    return id

@@ -1,0 +1,64 @@
+"""Pages about upload tokens: the list, and a new one."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from flask import Blueprint, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.errors import InvalidRequest
+from app.services.api_keys import upload_tokens
+from app.services.ingest import tokens as ingest_tokens
+from app.web.base import pages
+from app.web.base.forms import Form
+
+bp = Blueprint("upload_tokens", __name__, url_prefix="/settings/upload-tokens")
+
+
+@bp.get("")
+def index() -> ResponseReturnValue:
+    """The account's upload tokens, and a form to create one."""
+    return _list()
+
+
+@bp.post("")
+def create() -> ResponseReturnValue:
+    """Create an upload token; this response is the only one that shows it."""
+    visitor, form = pages.visitor(), Form()
+    name, lifetime = form.text("name", 100), form.days("days")
+    expires_at = datetime.now(UTC) + lifetime if lifetime else None
+    try:
+        form.check()
+        row, token = upload_tokens.issue(
+            visitor.account_id, name, actor=visitor.actor, expires_at=expires_at
+        )
+    except InvalidRequest as error:
+        return _list(error.status, errors=pages.complaints(error))
+    return pages.render("upload_token_created.html", 201, row=row, token=token, address=_address())
+
+
+@bp.post("/<token_id>/revoke")
+def revoke(token_id: str) -> ResponseReturnValue:
+    """Refuse the token from now on."""
+    visitor = pages.visitor()
+    upload_tokens.revoke(visitor.account_id, token_id, actor=visitor.actor)
+    return redirect(url_for(".index"), 303)
+
+
+def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
+    now = datetime.now(UTC)
+    tokens = upload_tokens.search(pages.visitor().account_id)
+    rows = [(token, token.status(now)) for token in tokens]
+    rows.sort(key=lambda row: row[1] != "active")
+    return pages.render(
+        "upload_tokens.html", status, tokens=rows, errors=errors or {}, form=request.form
+    )
+
+
+def _address() -> str | None:
+    """The report address that a file may be uploaded to now."""
+    now = datetime.now(UTC)
+    for token in ingest_tokens.search(pages.visitor().account_id):
+        if ingest_tokens.is_usable(token, now):
+            return ingest_tokens.address(token.token)
+    return None

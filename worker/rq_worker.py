@@ -1,0 +1,85 @@
+"""One worker of one queue, with a fork for each job."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from redis import Redis
+from rq import Worker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from app import settings
+from app.jobs import queue
+from worker import jobs, shutdown
+
+WORKER_TTL = 60  # seconds without a heartbeat after which others take a worker for dead
+MAINTENANCE_SECONDS = 30
+HEARTBEAT_SECONDS = 10
+_STOP_HORSE = signal.SIGUSR1
+
+
+class NotAllowed(Exception):
+    """Somebody put the name of another function into the queue."""
+
+
+class AllowedJob(Job):
+    """A job whose function is one of ``jobs.JOBS``: no name from Redis is ever imported."""
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        try:
+            return jobs.JOBS[self.func_name or ""]
+        except KeyError:
+            raise NotAllowed(self.func_name) from None
+
+    def restore(self, raw_data: Any) -> Any:
+        restored = super().restore(raw_data)
+        self._success_callback_name = None
+        self._failure_callback_name = None
+        self._stopped_callback_name = None
+        self.webhooks = []
+        return restored
+
+
+class ScanWorker(Worker):
+    """A worker whose job hears of a stop, so that it can give back what it has not done."""
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        if self.horse_pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.horse_pid, _STOP_HORSE)
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]  # RQ's
+
+    def setup_work_horse_signals(self) -> None:
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ's
+        # Some platforms send SIGTERM to every process, the job's too.
+        shutdown.listen(signal.SIGTERM, _STOP_HORSE)
+
+
+def main(name: str) -> int:
+    """Work on this queue until SIGTERM; the process has its settings by now."""
+    connection = Redis.from_url(settings.current().redis_url, socket_connect_timeout=5)
+    worker = ScanWorker(
+        [name],
+        connection=connection,
+        serializer=JSONSerializer,
+        job_class=AllowedJob,
+        worker_ttl=WORKER_TTL,
+        maintenance_interval=MAINTENANCE_SECONDS,
+        job_monitoring_interval=HEARTBEAT_SECONDS,
+        log_job_description=False,
+        work_horse_killed_handler=lambda *_: _ring(name),
+    )
+    _ring(name)
+    worker.work()
+    return 0
+
+
+def _ring(name: str) -> None:
+    """Deliveries that a process has left behind by its death are taken up at once."""
+    if name == queue.DELIVERY:
+        queue.enqueue_delivery()

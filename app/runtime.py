@@ -2,7 +2,8 @@
 
 import gc
 
-from app import db, logs, settings
+from app import logs, settings
+from app.db import engine, transactions
 from app.jobs import queue
 from app.network.dns.resolver import Network
 from app.ports.dns import Door
@@ -19,7 +20,7 @@ def start(chosen: Settings, door: Door | None = None) -> None:
     global _door
     logs.configure(chosen.log_level)
     settings.use(chosen)
-    db.bind(db.connect(chosen.database_url))
+    transactions.bind(engine.connect(chosen.database_url))
     queue.bind(chosen.redis_url)
     _door = door or Network(chosen)
 

@@ -24,8 +24,9 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import text
 
-from app import db, runtime, settings
+from app import runtime, settings
 from app.analysis.mail.periods import Window
+from app.db import engine, transactions
 from app.jobs import queue
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
@@ -97,7 +98,7 @@ def _anew(call: Callable[[], object]) -> Callable[[], object]:
 
 
 def _raw(domain_id: UUID, start: datetime) -> None:
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         is_sqlite = session.get_bind().dialect.name == "sqlite"
         values = {
             "domain": domain_id.hex if is_sqlite else domain_id,
@@ -163,7 +164,7 @@ def bind(url: str) -> None:
             domain_verification="off", allow_special_use_names=True,
         )
     )  # fmt: skip
-    db.bind(db.connect(url, statement_seconds=3600))
+    transactions.bind(engine.connect(url, statement_seconds=3600))
     queue.bind(settings.current().redis_url)
     runtime.spare_the_collector()  # as the process does that serves
     logging.disable(logging.WARNING)  # that Redis is away is meant

@@ -16,7 +16,9 @@ from uuid import UUID
 from sqlalchemy import delete
 
 from app import settings as app_settings
-from app.db import bind, connect, insert_many, transaction
+from app.db.bulk import insert_many
+from app.db.engine import connect
+from app.db.transactions import bind, transaction
 from app.jobs import queue
 from app.models import DmarcRecord
 from app.services.analytics import rollup_queue

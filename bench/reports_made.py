@@ -22,7 +22,7 @@ from sqlalchemy import insert, text
 from app import ids
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.periods import WEEK, hour_of
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Account, DmarcFlow, DmarcIdentity, Domain, DomainState, SenderHost
 from app.services.analytics import dmarc
 from app.services.analytics.dmarc import Question

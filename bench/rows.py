@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from app import runtime
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import DmarcRecord
 from app.services.accounts import accounts
 from app.services.domains import domains

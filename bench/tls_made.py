@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from app import ids
-from app.db import insert_many, transaction
+from app.db.bulk import insert_many
+from app.db.transactions import transaction
 from app.models import TlsPolicy, TlsReport
 from bench.reports_made import DAYS, LARGEST, ORDINARY
 

@@ -11,7 +11,9 @@ from alembic import context
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from app import db, models
+from app import models
+from app.db import engine as db_engine
+from app.db import types
 from app.models.domains import Words
 from app.settings import database_url
 
@@ -28,13 +30,13 @@ def _url() -> str:
 
 def _rendered(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Column types as they are in the database: migrations must not import what changes later."""
-    names = {db.UtcDateTime: "sa.DateTime(timezone=True)", Words: "sa.Text()"}
+    names = {types.UtcDateTime: "sa.DateTime(timezone=True)", Words: "sa.Text()"}
     return names.get(type(item), False) if kind == "type" else False
 
 
 def migrate() -> None:
     """Bring the database to the revision that was asked for, in one transaction."""
-    engine = db.connect(_url(), statement_seconds=600)
+    engine = db_engine.connect(_url(), statement_seconds=600)
     with engine.connect() as connection:
         # SQLite changes a table by a copy and drops the old one, which must not take its children.
         # The pragma is one of the connection's, and does nothing within a transaction.

@@ -21,8 +21,10 @@ from psycopg import sql
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import OperationalError
 
-from app import db, models
+from app import models
 from app import settings as app_settings
+from app.db import engine as db_engine
+from app.db import transactions
 from app.jobs import queue
 from app.settings import Settings
 from tests import servers
@@ -146,9 +148,9 @@ def database(
         if not url.startswith("sqlite"):
             _create(request.getfixturevalue("postgres_server").url, str(make_url(url).database))
         _migrate(url)
-        engines[url] = db.connect(url)
+        engines[url] = db_engine.connect(url)
     app_settings.use(settings)
-    db.bind(engines[url])
+    transactions.bind(engines[url])
     queue.bind(settings.redis_url)
     yield engines[url]
     _empty(engines[url])

@@ -9,7 +9,8 @@ from flask import Flask
 from sqlalchemy import update
 from sqlalchemy.engine import Engine
 
-from app import create_app, db
+from app import create_app
+from app.db import transactions
 from app.models import Account, ApiKey, ChannelRecipient, Domain, Scan
 from app.models.keys import Scope
 from app.services.accounts import accounts
@@ -26,7 +27,7 @@ _numbers = itertools.count(1)
 def make_app(database: Engine, settings: Settings, zone: Zone | None = None) -> Flask:
     """The whole application on the test's database, with this zone for DNS."""
     app = create_app(settings, ZoneDoor(zone or Zone({})))
-    db.bind(database)  # the engine that create_app made has not connected to anything yet
+    transactions.bind(database)  # the engine that create_app made has not connected to anything yet
     return app
 
 
@@ -55,9 +56,9 @@ def make_scan(account_id: UUID, ref: str) -> Scan:
 
 def confirm_recipients(account_id: UUID) -> None:
     """As if every recipient of the account's email channels had confirmed."""
-    with db.transaction() as session:
+    with transactions.transaction() as session:
         session.execute(
             update(ChannelRecipient)
             .where(ChannelRecipient.account_id == account_id)
-            .values(status="confirmed", confirmed_at=db.now(session))
+            .values(status="confirmed", confirmed_at=transactions.now(session))
         )

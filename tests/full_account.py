@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from app.analysis.mail.periods import Window, hour_of
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.mailboxes.imap import Account as MailboxAccess
 from app.models import (
     Account,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app import ids
 from app.analysis.mail import periods
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import DmarcRecord, DmarcReport, Domain, TlsPolicy, TlsReport
 from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
 from app.services.analytics import rollup_queue

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.engine import Engine
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Account, User
 from app.services.accounts import sessions
 from app.settings import Settings

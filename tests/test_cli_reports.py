@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.engine import Engine
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.mailboxes import files
 from app.models import AuditEvent
 from app.services.ingest import files as ingest_files

@@ -15,7 +15,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 from sqlalchemy.engine import Engine
 
-from app import db, models
+from app import models
+from app.db import engine as db_engine
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,7 +33,7 @@ def test_they_can_be_taken_back(tmp_path: Path) -> None:
     config.attributes["url"] = url
     command.upgrade(config, "head")
     command.downgrade(config, "base")
-    engine = db.connect(url)
+    engine = db_engine.connect(url)
     assert inspect(engine).get_table_names() == ["alembic_version"]
     engine.dispose()
 

@@ -3,8 +3,8 @@
 import orjson
 from flask import Blueprint, Response
 
-from app import db
 from app.api.http.endpoint import endpoint
+from app.db import transactions
 from app.errors import ServiceUnavailable
 from app.jobs import queue
 
@@ -23,7 +23,7 @@ def live() -> Response:
 def ready() -> Response:
     """503 without the database; without Redis it works on, and says so."""
     try:
-        has_database = db.is_ready()
+        has_database = transactions.is_ready()
     except ServiceUnavailable:
         has_database = False
     state = {

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Select
 from sqlalchemy.engine import Engine
 
-from app import db
+from app.db import transactions
 
 Converter = Callable[[Any], Any]
 
@@ -65,7 +65,7 @@ class Question:
 
         raises  ServiceUnavailable if the database cannot be reached, or does not answer in time
         """
-        engine = db.engine()
+        engine = transactions.current_engine()
         prepared = self._prepared
         if prepared is None or prepared.engine is not engine:
             prepared = self._prepared = _prepare(engine, self._statement, parameters)
@@ -103,7 +103,7 @@ def _ask(engine: Engine, sql: str, parameters: Any) -> Sequence[Any]:
     """The rows as the driver has them; a SELECT by itself is a transaction of its own."""
     dialect = engine.dialect
     driver = dialect.loaded_dbapi
-    with db.available():
+    with transactions.available():
         connection = engine.raw_connection()
         try:
             cursor = connection.cursor()

@@ -1,6 +1,6 @@
 """Tables: columns, constraints, and the state changes of one row. No queries."""
 
-from app.db import Base
+from app.db.types import Base
 from app.models.account_limits import AccountLimits
 from app.models.accounts import (
     Account,

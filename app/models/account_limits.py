@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base
+from app.db.types import Base
 
 
 class AccountLimits(Base):

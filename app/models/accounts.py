@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db import Base, Json, UtcDateTime
+from app.db.types import Base, Json, UtcDateTime
 
 ROLES = ("owner", "admin", "member", "viewer")
 

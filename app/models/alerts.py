@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db import Base, Json, UtcDateTime
+from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
 
 # A dismissed alert still stands for what it is about, so that the same is not raised anew.

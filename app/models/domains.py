@@ -20,7 +20,7 @@ from sqlalchemy.types import Text, TypeDecorator
 
 from app import ids
 from app.checks.engine.types import Usage
-from app.db import Base, Json, UtcDateTime
+from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
 from app.protocols.names import DomainName
 

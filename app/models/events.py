@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db import Base, Json, UtcDateTime
+from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
 
 _Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEGER keys only

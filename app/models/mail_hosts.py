@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base, Json, UtcDateTime
+from app.db.types import Base, Json, UtcDateTime
 
 
 class MailHost(Base):

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base, Json
+from app.db.types import Base, Json
 
 Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only this type
 

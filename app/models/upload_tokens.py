@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import ids
-from app.db import Base, UtcDateTime
+from app.db.types import Base, UtcDateTime
 from app.models.accounts import utc_now
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app import settings as app_settings
 from app.concurrency import ConcurrencyLimitExceeded, Slots
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import AuditEvent
 from app.services.api_keys import account_limits, api_keys

@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from app import settings as app_settings
-from app.db import transaction
+from app.db.transactions import transaction
 from app.services.api_keys import upload_tokens
 from app.services.ingest import budgets, tokens
 from app.settings import Settings

@@ -12,7 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app import db, ids
+from app import ids
+from app.db import transactions
 from app.models import Domain
 from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.services.domains import domains
@@ -227,7 +228,7 @@ def test_records_from_below_the_domain_are_told_apart(client: Client, domain: Do
 @pytest.mark.parametrize("nothing", ["null", "{}", "[]"])
 def test_what_is_no_list_of_results_has_none(client: Client, domain: Domain, nothing: str) -> None:
     store(domain, Report([record()]))
-    with db.transaction() as session:
+    with transactions.transaction() as session:
         session.execute(text(f"UPDATE dmarc_records SET dkim_results = '{nothing}'"))
         session.execute(text("UPDATE dmarc_records SET spf_results = NULL"))
     link = "/v1/reports/dmarc/records?domain=acme.test"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Intake
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from app import ids
 from app.api.v1.token_leaks.views import MAX_ALERTS
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import ServiceUnavailable
 from app.models import Alert, AuditEvent, Email, TokenLeak
 from app.services.accounts import accounts

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from app import settings as app_settings
 from app.analysis.mail.periods import Window
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import Alert, AuditEvent, DmarcReport, DomainState, UploadToken
 from app.models.keys import Scope

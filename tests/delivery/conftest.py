@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from app.checks.engine.types import Severity
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Channel, Domain
 from app.rules.engine.types import Draft
 from app.services.alerts import transitions

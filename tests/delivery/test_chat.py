@@ -18,7 +18,7 @@ import pytest
 import trustme
 from sqlalchemy import select
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import InvalidRequest
 from app.models import Alert, Channel
 from app.services.alerts import transitions

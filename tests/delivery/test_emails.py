@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from app import runtime
 from app import settings as app_settings
 from app.channels import email
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import Email
 from app.services.core import emails
 from app.services.operations import retention

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import InvalidRequest
 from app.models import Alert, Channel, Delivery
 from app.services.monitoring import account_monitor

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from app import processes
 from app.channels.types import Outcome
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Channel
 from app.services.alerts.alerts import AlertChange, change
 from app.services.notifications import channels, delivery_queue, dispatcher, feed

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from app import settings as app_settings
 from app.channels import email
 from app.checks.engine.types import Severity
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import InvalidRequest
 from app.models import Alert, Channel, Delivery
 from app.rules.engine.types import Draft

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 from sqlalchemy.engine import Engine
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound, QuotaExceeded
 from app.models import Channel, ChannelRecipient
 from app.services.core import emails

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 
 from app import ids
 from app.checks.engine.types import Severity
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, ServiceUnavailable
 from app.models import Channel, Delivery
 from app.services.alerts import alerts

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from app.checks.engine.types import Severity
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Delivery, Domain, Event
 from app.rules.engine.types import Draft
 from app.services.alerts import alerts, transitions

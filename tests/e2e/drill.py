@@ -14,8 +14,9 @@ from uuid import UUID
 from alembic import command
 from alembic.config import Config
 
-from app import db
 from app import settings as app_settings
+from app.db import engine as db_engine
+from app.db import transactions
 from app.jobs import queue
 from app.settings import Settings
 from tests.e2e import drills, hostile_ingest_drill, intake_drill, slow_clients_drill
@@ -119,8 +120,8 @@ def _running(
             egress_ports=tuple(receiver.port for receiver in receivers),
         )
     )
-    connected = db.connect(url)
-    db.bind(connected)
+    connected = db_engine.connect(url)
+    transactions.bind(connected)
     queue.bind(redis.url)
     try:
         with Service(directory, url, redis.url, domains=DOMAINS, receivers=receivers) as service:

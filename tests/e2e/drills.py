@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Alert, AlertTransition, Scan
 from tests.e2e.service import Answer, Service, wait_for
 from tests.servers import Server

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Intake, ReportDay
 from app.services.api_keys import upload_tokens
 from app.services.ingest import tokens

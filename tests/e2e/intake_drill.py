@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select, text
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import DmarcHour, DmarcRecord, DmarcReport, Intake
 from app.services.analytics import rollup_queue
 from app.services.ingest import tokens

@@ -8,7 +8,7 @@ import pytest
 
 from app import ids
 from app.checks.engine.types import Severity
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import InvalidRequest, NotFound, PreconditionFailed
 from app.models import Domain
 from app.rules.engine.types import Draft

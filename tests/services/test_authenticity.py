@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app import ids
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import Alert, Intake
 from app.services.monitoring import report_monitor
 from tests.factories import make_account, make_domain

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.engine import Engine
 
 from app.analysis.mail.periods import Window, hour_of
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.models import (
     DmarcHour,

@@ -8,7 +8,7 @@ from zipfile import ZipFile
 import pytest
 from sqlalchemy import select, update
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import Conflict
 from app.models import Account, AuditEvent, Base, Channel, Domain, Event, RawFile
 from app.services.accounts import accounts, deletion, export, users

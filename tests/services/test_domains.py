@@ -6,7 +6,7 @@ import pytest
 
 from app import ids
 from app.checks.engine.types import Severity
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
 from app.rules.engine.types import Draft
 from app.services.alerts import alerts, transitions

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import update
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Domain
 from app.protocols.report_formats.aggregate import DkimResult, Record
 from tests.reports import record

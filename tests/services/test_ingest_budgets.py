@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app import settings as app_settings
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import QuotaExceeded
 from app.models import DmarcReport, Intake, RawFile, ReportDay
 from app.services.ingest import budgets, cpu_budgets, files, processor

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app import settings as app_settings
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import QuotaExceeded
 from app.models import (
     DmarcRecord,

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from app import keyring
 from app import settings as app_settings
-from app.db import transaction
+from app.db.transactions import transaction
 from app.keyring import Purpose
 from app.models import ApiKey
 from app.services.api_keys import api_keys

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app import settings
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import ApiKey, AuditEvent
 from app.models.keys import Scope

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.engine import Engine
 
 from app import ids
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Alert, AlertTransition, Domain, Event, Scan
 from app.models.alerts import LIVE
 from app.models.scans import MAX_ATTEMPTS

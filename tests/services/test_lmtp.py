@@ -15,9 +15,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Engine, create_engine, select
 
-from app import db, logs
+from app import logs
 from app import settings as app_settings
-from app.db import transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.listen_address import Listen
 from app.models import IngestToken, Intake
 from app.protocols.report_formats.limits import LIMITS
@@ -190,13 +191,13 @@ def test_while_the_database_is_away_the_sender_is_asked_to_come_back(
         try:
             if is_late:
                 assert connection.say(recipient(known)).startswith(b"250")
-                db.bind(away)
+                transactions.bind(away)
                 assert connection.send(MAIL) == [b"451"]
             else:
-                db.bind(away)
+                transactions.bind(away)
                 assert connection.say(recipient(known)).startswith(b"451")
         finally:
-            db.bind(database)
+            transactions.bind(database)
     assert not intakes_of(known.account_id)
 
 

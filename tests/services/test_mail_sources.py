@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 
 from app.analysis.mail.periods import Window
 from app.analysis.mail.sources import Flow
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import DmarcHour, DmarcReport, Domain, DomainState, FlowCount
 from app.protocols.dmarc import Policy
 from app.services.analytics import cache, dmarc, policy, rollup_queue, rollups, sources

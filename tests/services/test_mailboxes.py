@@ -12,7 +12,7 @@ import trustme
 from sqlalchemy import select, update
 
 from app import settings as app_settings
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.mailboxes import imap as mailboxes_imap
 from app.mailboxes.imap import Account

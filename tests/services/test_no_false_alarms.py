@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from app import ids
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import Domain, Intake, ReportMailbox, ReportWatch
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.analytics import rollup_queue

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.models import Domain, DomainState
 from app.protocols import timestamps

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 from app.analysis.mail.classification import Kind
 from app.analysis.mail.periods import Window
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import Domain, DomainState
 from app.protocols.dmarc import Policy

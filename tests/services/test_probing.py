@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app import settings as app_settings
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.models import MailHost
 from app.ports.dns import Door, Handshake, OpenAnswers, T, Undetermined

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy import func, select
 
 from app import settings as app_settings
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import DmarcHour, DmarcReport, Intake
 from app.services.analytics import rollup_queue
 from app.services.ingest import authenticity as worth

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, column, func, insert, select, table, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from app import db
+from app.db import engine, transactions
 from app.db.prepared import Question
 from app.errors import ServiceUnavailable
 from app.models import Account, AuditEvent, Domain
@@ -39,7 +39,7 @@ def test_values_are_those_that_a_session_gives(account_id: UUID) -> None:
     for columns in (LISTED, tuple(AuditEvent.__table__.columns)):
         owner = AuditEvent.account_id if columns is not LISTED else Domain.account_id
         statement = select(*columns).where(owner == account_id).order_by(columns[0])
-        with db.transaction(readonly=True) as session:
+        with transactions.transaction(readonly=True) as session:
             expected = [tuple(row) for row in session.execute(statement)]
         found = Question(statement).rows({})
         assert found == expected
@@ -57,8 +57,8 @@ def test_parameters_are_given_at_each_use(account_id: UUID) -> None:
 def test_a_lost_connection_is_an_error_once_and_replaced(database: Engine) -> None:
     if database.dialect.name == "sqlite":
         pytest.skip("a file is not lost")
-    own = db.connect(database.url.render_as_string(hide_password=False))
-    db.bind(own)
+    own = engine.connect(database.url.render_as_string(hide_password=False))
+    transactions.bind(own)
     try:
         question = Question(select(func.pg_backend_pid().label("pid")))
         (found,) = question.rows({})
@@ -68,17 +68,17 @@ def test_a_lost_connection_is_an_error_once_and_replaced(database: Engine) -> No
             question.rows({})
         assert question.rows({})[0].pid != found.pid
     finally:
-        db.bind(database)
+        transactions.bind(database)
         own.dispose()
 
 
 def test_a_database_that_is_away_is_said_to_be(database: Engine) -> None:
-    db.bind(db.connect("postgresql+psycopg://nobody@127.0.0.1:1/none"))
+    transactions.bind(engine.connect("postgresql+psycopg://nobody@127.0.0.1:1/none"))
     try:
         with pytest.raises(ServiceUnavailable):
             Question(select(*LISTED)).rows({})
     finally:
-        db.bind(database)
+        transactions.bind(database)
 
 
 def test_a_database_that_was_not_brought_up_to_date_is_said_to_be_behind(database: Engine) -> None:
@@ -90,7 +90,7 @@ def test_a_database_that_was_not_brought_up_to_date_is_said_to_be_behind(databas
     for statement in missing:
         with (
             pytest.raises(ServiceUnavailable, match="alembic upgrade head"),
-            db.transaction() as session,
+            transactions.transaction() as session,
         ):
             session.execute(statement)
     with pytest.raises(ServiceUnavailable, match="alembic upgrade head"):
@@ -102,5 +102,5 @@ def test_a_statement_that_is_wrong_is_not_taken_for_a_database_that_is_away(
 ) -> None:
     doubled = insert(Account).values(id=make_account().id, name="again", created_at=func.now())
     for statement, error in ((doubled, IntegrityError), (text("SELEC 1"), DBAPIError)):
-        with pytest.raises(error), db.transaction() as session:
+        with pytest.raises(error), transactions.transaction() as session:
             session.execute(statement)

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.engine import Engine
 
 from app import ids
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import AuditEvent, RefusalCount
 from app.models.keys import Scope
 from app.services.accounts import accounts

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.engine import Engine
 
 from app import ids
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.mailboxes.imap import Account
 from app.models import Alert, DmarcReport, Domain, DomainState, Intake, ReportMailbox, ReportWatch
 from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult

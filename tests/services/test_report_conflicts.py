@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.engine import Engine
 
 from app import ids
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import Conflict, NotFound
 from app.models import AuditEvent, DmarcHour, DmarcReport, Intake, RawFile, TlsReport
 from app.services.analytics import rollup_queue

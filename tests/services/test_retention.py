@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete, func, select, update
 
 from app import settings as app_settings
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import DmarcReport, FailureReport, Intake, RawFile
 from app.services.core import account_rows
 from app.services.ingest import files, processor

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Base, DmarcHour, DmarcReport, Domain, DomainState, Scan
 from app.services.core import account_rows
 from app.services.domains import domains

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from sqlalchemy.engine import Engine
 
 from app import settings as app_settings
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import SenderHost
 from app.models.senders import ReportWatch
 from app.ports.dns import Undetermined

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import Engine
 
 from app.analysis.mail import periods
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import (
     DmarcFlow,
     DmarcHour,

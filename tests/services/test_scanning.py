@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from app import ids
 from app.checks.engine.runner import Examination
-from app.db import transaction
+from app.db.transactions import transaction
 from app.jobs import queue
 from app.models import Alert, AlertTransition, DnsChange, Domain, Scan
 from app.models.scans import MAX_ATTEMPTS

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from app import ids
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs import queue
 from app.models import Scan

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.jobs import queue
 from app.models import Alert, DnsChange, Scan
 from app.services.domains import dns_status

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.analysis.mail.periods import Window
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Alert, Domain, SeenSelector
 from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
 from app.services.analytics import policy

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from app import ids
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import ApiKey
 from app.services.api_keys import usage
 from tests.factories import make_account, make_key

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, select
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Intake, RawFile
 from app.services.ingest import files, processor
 from app.services.operations import metrics

@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from app import ids
 from app.checks.engine.types import Severity
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import Alert, ApiKey, Channel, KeyAddress
 from app.rules.engine.types import Draft

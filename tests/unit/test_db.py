@@ -7,30 +7,31 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import Engine
 
-from app import db
+from app.db import cursors, transactions
+from app.db import engine as db_engine
 from app.errors import InvalidRequest
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = db.connect(f"sqlite:///{tmp_path}/app.db")
-    db.bind(engine)
-    with db.transaction() as session:
+    engine = db_engine.connect(f"sqlite:///{tmp_path}/app.db")
+    transactions.bind(engine)
+    with transactions.transaction() as session:
         session.execute(text("CREATE TABLE notes (body TEXT)"))
     yield engine
     engine.dispose()
 
 
 def _count() -> int:
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         return int(session.execute(text("SELECT count(*) FROM notes")).scalar_one())
 
 
 def test_a_callback_runs_once_the_row_is_there_for_others(engine: Engine) -> None:
     seen: list[int] = []
-    with db.transaction() as session:
+    with transactions.transaction() as session:
         session.execute(text("INSERT INTO notes VALUES ('kept')"))
-        db.after_commit(session, lambda: seen.append(_count()))
+        transactions.after_commit(session, lambda: seen.append(_count()))
         assert seen == []
     assert seen == [1]
 
@@ -39,9 +40,9 @@ def test_an_exception_takes_back_the_row_and_the_callback(engine: Engine) -> Non
     seen: list[str] = []
 
     def write_and_fail() -> None:
-        with db.transaction() as session:
+        with transactions.transaction() as session:
             session.execute(text("INSERT INTO notes VALUES ('lost')"))
-            db.after_commit(session, lambda: seen.append("rung"))
+            transactions.after_commit(session, lambda: seen.append("rung"))
             raise LookupError
 
     with pytest.raises(LookupError):
@@ -50,18 +51,18 @@ def test_an_exception_takes_back_the_row_and_the_callback(engine: Engine) -> Non
 
 
 def test_the_database_is_ready_once_it_answers(engine: Engine) -> None:
-    assert db.is_ready()
+    assert transactions.is_ready()
 
 
 def test_a_cursor_opens_only_for_the_list_it_was_made_for() -> None:
-    cursor = db.Cursor([b"s" * 32], {"account": "a", "sort": "name"})
+    cursor = cursors.Cursor([b"s" * 32], {"account": "a", "sort": "name"})
     sealed = cursor.seal(["example.org", 7])
     assert cursor.open(sealed) == ["example.org", 7]
     with pytest.raises(InvalidRequest):
-        db.Cursor([b"s" * 32], {"account": "b", "sort": "name"}).open(sealed)
+        cursors.Cursor([b"s" * 32], {"account": "b", "sort": "name"}).open(sealed)
 
 
 @pytest.mark.parametrize("forged", ["", "A", "not a cursor", "é", "A" * 4000])
 def test_a_forged_cursor_is_refused_by_name(forged: str) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):
-        db.Cursor([b"s" * 32], {}).open(forged)
+        cursors.Cursor([b"s" * 32], {}).open(forged)

@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from app import ids
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Account, Alert
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertFilter

@@ -4,7 +4,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import ids
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Account
 from app.services.accounts import accounts, deletion
 from app.services.domains import domains

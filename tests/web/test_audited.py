@@ -3,7 +3,7 @@
 from flask import Flask
 from sqlalchemy import select
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Account, AuditEvent
 from app.services.core import refusals
 from app.services.ingest import files, processor

@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy import select, update
 
-from app import db
+from app.db import transactions
 from app.models.accounts import SignedIn
 from app.services.accounts import accounts, passwords, sessions
 from tests.factories import make_key
@@ -81,7 +81,7 @@ def test_away_from_localhost_the_cookie_is_bound_to_the_host_and_to_tls(visitor:
 
 
 def test_the_database_does_not_hold_the_token(browser: Browser) -> None:
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         (row,) = session.scalars(select(SignedIn))
     assert row.id != token(browser).encode()
     assert len(row.id) == 32
@@ -112,7 +112,7 @@ def test_a_copied_cookie_is_dead_after_logout(browser: Browser) -> None:
 def test_a_session_ends_when_idle_and_after_a_week(
     browser: Browser, values: dict[str, timedelta]
 ) -> None:
-    with db.transaction() as session:
+    with transactions.transaction() as session:
         row = session.scalars(select(SignedIn)).one()
         shifted: dict[str, Any] = {name: getattr(row, name) - span for name, span in values.items()}
         session.execute(update(SignedIn).values(**shifted))
@@ -120,11 +120,11 @@ def test_a_session_ends_when_idle_and_after_a_week(
 
 
 def test_a_session_in_use_stays_awake(browser: Browser) -> None:
-    with db.transaction() as session:
+    with transactions.transaction() as session:
         row = session.scalars(select(SignedIn)).one()
         row.last_seen_at = asleep = row.last_seen_at - timedelta(hours=11)
     browser.get("/domains")
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         assert session.scalars(select(SignedIn)).one().last_seen_at > asleep
 
 

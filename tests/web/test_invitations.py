@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from app import db, ids
+from app import ids
 from app import settings as app_settings
+from app.db import transactions
 from app.models import AuditEvent, Email, Invitation, User
 from app.services.accounts import invitations, members
 from app.services.core import emails
@@ -66,7 +67,7 @@ def test_a_link_kept_by_a_former_owner_lets_nobody_back_in(
     assert accept(app, path) == 404
     assert role_in_account(browser, "way-back@evil.test") is None
     assert invitations.pending(browser.account_id) == []
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         changed = "user.role_changed" if action == "role" else "user.removed"
         details = session.scalars(
             select(AuditEvent.details).where(AuditEvent.action == changed)
@@ -85,7 +86,7 @@ def test_the_rank_of_the_inviter_counts_at_the_moment_of_acceptance(
     """Also where the row of the invitation has survived the demotion."""
     other = colleague(app, browser, "owner", "other@acme.test")
     path = invite(other, "bob@acme.test", invited)
-    with db.transaction() as session:
+    with transactions.transaction() as session:
         session.execute(update(User).where(User.id == other.user.id).values(role=inviter))
     assert accept(app, path) == status
 
@@ -99,7 +100,7 @@ def test_a_promotion_keeps_the_invitations_of_the_person(app: Flask, browser: Br
 
 def test_an_invitation_of_nobody_cannot_be_accepted(app: Flask, browser: Browser) -> None:
     path = invite(browser, "bob@acme.test")
-    with db.transaction() as session:
+    with transactions.transaction() as session:
         session.execute(update(Invitation).values(inviter_id=None))
     assert accept(app, path) == 404
 
@@ -169,7 +170,7 @@ def test_the_link_is_shown_once_and_only_its_digest_is_stored(
     browser.post("/settings/team", email="bob@acme.test", role="member")
     token = link_in(inbox).rpartition("/")[2]
     assert token not in browser.get("/settings/team")
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         row = session.scalars(select(Invitation)).one()
         bodies = session.scalars(select(Email.body)).all()
     assert token.encode() not in row.digest
@@ -183,7 +184,7 @@ def test_a_link_ends_after_a_week_when_revoked_and_when_another_is_made(
     second = invite(browser, "bob@acme.test")
     guest = app.test_client()
     assert (guest.get(first).status_code, guest.get(second).status_code) == (404, 200)
-    with db.transaction() as session:
+    with transactions.transaction() as session:
         session.scalars(select(Invitation)).one().expires_at -= invitations.LIFETIME
     assert guest.post(second, data={"password": PASSWORD}).status_code == 404
     third = invite(browser, "bob@acme.test")

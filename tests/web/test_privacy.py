@@ -5,7 +5,7 @@ from flask import Flask, g
 from sqlalchemy import select
 
 from app import ids
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Account, AuditEvent, Channel
 from app.models.keys import Scope
 from app.services.accounts import invitations

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from app import db
+from app.db import transactions
 from app.models import AuditEvent, RecoveryCode, SignedIn, User
 from app.protocols import totp
 from app.services.accounts import sessions, two_factor
@@ -51,7 +51,7 @@ def test_a_code_is_taken_once(browser: Browser) -> None:
 
 def test_the_code_that_turned_it_on_is_spent_too(browser: Browser) -> None:
     secret, _ = turn_on(browser)
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         step = session.scalar(select(User.totp_step))
     assert step is not None
     browser.sign_in()
@@ -75,7 +75,7 @@ def test_what_is_no_code_lets_nobody_in(browser: Browser, code: str) -> None:
     browser.sign_in()
     assert browser.client.post("/auth/code", data={"code": code}).status_code == 400
     assert browser.client.get("/domains").status_code == 303
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         actions = session.scalars(select(AuditEvent.action)).all()
     assert "user.code_refused" in actions
 
@@ -89,7 +89,7 @@ def test_nobody_is_asked_for_a_code_without_a_password(visitor: Browser) -> None
 def test_the_question_for_a_code_is_over_after_five_minutes(browser: Browser) -> None:
     secret, _ = turn_on(browser)
     browser.sign_in()
-    with db.transaction() as session:
+    with transactions.transaction() as session:
         row = session.scalars(select(SignedIn).where(SignedIn.awaits_code)).one()
         row.expires_at -= sessions.CODE_WAIT
     response = browser.client.post("/auth/code", data={"code": code_of(secret)})
@@ -98,7 +98,7 @@ def test_the_question_for_a_code_is_over_after_five_minutes(browser: Browser) ->
 
 def test_neither_secret_nor_codes_are_in_the_database_as_they_are(browser: Browser) -> None:
     secret, codes = turn_on(browser)
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         stored = session.scalar(select(User.totp_secret))
         digests = session.scalars(select(RecoveryCode.digest)).all()
     assert stored is not None
@@ -230,7 +230,7 @@ def test_an_operator_lets_in_who_has_lost_the_second_factor(
     assert "user.second_factor_reset" in log
     assert "user:operator" in log
     assert "Audit" in stranger.get("/settings/audit")  # nobody else's session has ended
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         assert session.scalars(select(RecoveryCode)).all() == []
     assert turn_on(browser)[1]  # as anybody who never had one
 

@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from app import db
 from app import settings as app_settings
+from app.db import transactions
 from app.models import Email, SignInNetwork
 from app.services.accounts import credentials, sign_in_networks
 from app.services.api_keys import api_keys
@@ -95,11 +95,11 @@ def test_a_network_is_what_a_household_or_office_has(
 def test_networks_without_a_sign_in_for_long_are_forgotten(visitor: Browser) -> None:
     sign_in_from(visitor, HOME)
     sign_in_from(visitor, AWAY)
-    with db.transaction() as session:
+    with transactions.transaction() as session:
         row = session.get_one(SignInNetwork, (visitor.user.id, "192.0.2.0/24"))
         row.last_seen_at -= sign_in_networks.RETENTION
     retention.run()
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         networks = session.scalars(select(SignInNetwork.network)).all()
     assert networks == ["198.51.100.0/24"]
 
@@ -190,7 +190,7 @@ def test_another_account_gets_none_of_these(
     make_browser(app, "zed@other.test")
     browser.post("/settings/keys", name="ci", scopes="domains:read")
     browser.post("/settings/security/recovery-codes", current=PASSWORD)
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         accounts = set(session.scalars(select(Email.account_id)).all())
     assert accounts == {browser.account_id}
     assert set(received(inbox)) == {"ann@acme.test"}

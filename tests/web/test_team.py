@@ -6,7 +6,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from app import db, ids
+from app import ids
+from app.db import transactions
 from app.errors import InvalidRequest, NotFound
 from app.models import AuditEvent
 from app.models.keys import Scope
@@ -85,7 +86,7 @@ def make_keys(member: Browser, *names: str) -> list[str]:
 
 
 def details_of(action: str) -> dict[str, Any]:
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         statement = select(AuditEvent.details).where(AuditEvent.action == action)
         details: dict[str, Any] = session.scalars(statement).one()
         return details
@@ -109,7 +110,7 @@ def test_the_keys_of_a_removed_person_are_listed_and_revoked_with_one_button(
     assert revoked == set(key_ids)
     assert own.key_id not in revoked
     assert "still valid" not in browser.get("/settings/team")
-    with db.transaction(readonly=True) as session:
+    with transactions.transaction(readonly=True) as session:
         reasons = session.scalars(
             select(AuditEvent.details).where(AuditEvent.action == "key.revoked")
         ).all()

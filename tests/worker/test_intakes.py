@@ -23,7 +23,7 @@ from sqlalchemy import func, select, update
 
 from app import runtime
 from app import settings as app_settings
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.mailboxes import imap
 from app.models import DmarcHour, DmarcRecord, DmarcReport, Intake

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.mailboxes import imap
 from app.models import Domain, ReportMailbox, ReportWatch

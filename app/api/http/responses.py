@@ -12,7 +12,7 @@ from flask import Response, request
 from app import keyring, settings
 from app.api.http import auth
 from app.api.http.endpoint import Query
-from app.db import Cursor
+from app.db.cursors import Cursor
 from app.errors import PreconditionFailed
 from app.keyring import Purpose
 from app.protocols import timestamps

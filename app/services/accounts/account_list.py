@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Account, ApiKey, DmarcReport, Domain, Intake, User
 from app.services.accounts import accounts
 

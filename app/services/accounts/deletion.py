@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import Conflict, InvalidRequest
 from app.models import Account, Domain, SignedIn
 from app.services.accounts import accounts, credentials

@@ -11,7 +11,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import orjson
 from sqlalchemy import ColumnElement, Table, select, tuple_
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import RawFile
 from app.services.accounts import accounts
 from app.services.core import account_rows, audit_log

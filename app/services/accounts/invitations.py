@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app import ids, settings
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, Email, Invitation, User
 from app.services.accounts import accounts, invitation_emails, ranks

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import ApiKey, User
 from app.services.accounts import ranks

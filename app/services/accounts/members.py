@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import SignedIn, User
 from app.models.accounts import ROLES

@@ -8,7 +8,7 @@ from sqlalchemy import JSON, Column, Table, Text, cast, delete, func, select, up
 from sqlalchemy.orm import Session
 
 from app import ids
-from app.db import now
+from app.db.transactions import now
 from app.models import Base, Channel, ChannelRecipient, Email, Invitation, User
 from app.services.core import account_rows
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import Account, SignedIn, User
 from app.models.accounts import ROLES
 from app.services.accounts import passwords, sign_in_networks, two_factor

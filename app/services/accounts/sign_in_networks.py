@@ -6,7 +6,8 @@ from datetime import timedelta
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from app.db import insert, now
+from app.db.bulk import insert
+from app.db.transactions import now
 from app.models import SignInNetwork, User
 from app.services.core import audit_log, security_emails
 

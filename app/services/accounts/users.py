@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, ApiKey, User
 from app.services.accounts import accounts, invitations, passwords, people_erasure, sessions

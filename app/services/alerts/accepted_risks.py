@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, select
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Alert, AlertTransition
 from app.services.alerts import alerts
 from app.services.core.listing import Listing

@@ -12,8 +12,9 @@ from uuid import UUID
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from app import db, ids
+from app import ids
 from app.checks.engine.types import Severity
+from app.db import bulk
 from app.models import Account, Alert, AlertTransition, Domain
 from app.rules.engine.types import Draft
 from app.services.notifications import outbox
@@ -142,7 +143,7 @@ def _insert(
         "resolved_at": None, **_identity(owner), **cause.values(),
     }  # fmt: skip
     rows = [{"id": ids.new(), **common, **_values(draft)} for draft in drafts]
-    statement = db.insert(session, Alert).on_conflict_do_nothing().returning(Alert.id)
+    statement = bulk.insert(session, Alert).on_conflict_do_nothing().returning(Alert.id)
     opened = list(session.scalars(statement, rows))
     alerts = [Alert(**row) for row in rows if row["id"] in opened]
     step = Step("open", event="alert.opened")

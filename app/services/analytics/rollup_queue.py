@@ -19,7 +19,7 @@ from sqlalchemy import Row, Text, bindparam, cast, delete, exists, func, select,
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import ServiceUnavailable
 from app.jobs import queue
 from app.models import DmarcRecord, DmarcReport, Domain, UncountedReport

@@ -19,11 +19,11 @@ from uuid import UUID
 from sqlalchemy import and_, case, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import db
 from app.analysis.mail import identities, periods
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.periods import WEEK, hour_of
-from app.db import now, transaction
+from app.db import bulk
+from app.db.transactions import now, transaction
 from app.models import (
     DmarcFlow,
     DmarcHour,
@@ -162,7 +162,7 @@ def _closed(session: Session, domain_id: UUID, weeks: Iterable[int]) -> frozense
     found: dict[int, bool] = {}
     for some in batched(sorted(weeks)):
         session.connection().execute(
-            db.insert(session, DmarcWeek).on_conflict_do_nothing(),
+            bulk.insert(session, DmarcWeek).on_conflict_do_nothing(),
             [{"domain_id": domain_id, "start": start, "is_closed": False} for start in some],
         )
         these = and_(DmarcWeek.domain_id == domain_id, DmarcWeek.start.in_(some))
@@ -225,7 +225,7 @@ def _sum_week(
         .group_by(*columns)
     )  # fmt: skip
     names = ["domain_id", "span", "start", *keys, "messages"]
-    session.execute(db.insert(session, table).from_select(names, sums))
+    session.execute(bulk.insert(session, table).from_select(names, sums))
 
 
 def _accumulate(
@@ -236,7 +236,7 @@ def _accumulate(
     rows = [(*key, counts[key]) for key in sorted(counts)]
     statement = _counting(connection.dialect.name, table)
     connection.execute(
-        statement, db.given(connection, _counted(table), rows) | {"domain_id": domain_id}
+        statement, bulk.given(connection, _counted(table), rows) | {"domain_id": domain_id}
     )
 
 
@@ -247,7 +247,7 @@ def _counted(table: _Table) -> tuple[str, ...]:
 
 @cache
 def _counting(dialect: str, table: _Table) -> Any:
-    statement = db.insert_given(dialect, table, _counted(table), fixed=("domain_id",))
+    statement = bulk.insert_given(dialect, table, _counted(table), fixed=("domain_id",))
     total = table.__table__.c.messages + statement.excluded.messages
     keys = [column.name for column in table.__table__.primary_key]
     return statement.on_conflict_do_update(index_elements=keys, set_={"messages": total})
@@ -263,7 +263,7 @@ def _identity_ids(
             {"domain_id": domain_id, "digest": digest, **asdict(by_digest[digest])}
             for digest in missing
         ]
-        statement = db.insert(session, DmarcIdentity).on_conflict_do_nothing(
+        statement = bulk.insert(session, DmarcIdentity).on_conflict_do_nothing(
             index_elements=["domain_id", "digest"]
         )
         session.connection().execute(statement, rows)
@@ -299,7 +299,7 @@ def _flow_ids(
         ends[flow] = (hour if hour < first else first, hour if hour > last else last)
     connection = session.connection()
     kind, fixed = connection.dialect.name, {"domain_id": domain_id}
-    wanted = db.given(connection, _ENDS, [(*flow, *ends[flow]) for flow in sorted(ends)])
+    wanted = bulk.given(connection, _ENDS, [(*flow, *ends[flow]) for flow in sorted(ends)])
     found = {}
     for number, ip, identity, first, last in connection.execute(
         _known_flows(kind), wanted | fixed
@@ -309,7 +309,7 @@ def _flow_ids(
             found[flow] = number
     rows = [(*flow, *ends[flow]) for flow in sorted(ends.keys() - found.keys())]
     if rows:
-        told = connection.execute(_seen_flows(kind), db.given(connection, _ENDS, rows) | fixed)
+        told = connection.execute(_seen_flows(kind), bulk.given(connection, _ENDS, rows) | fixed)
         found.update(((ip, identity), number) for number, ip, identity in told.all())
     return found
 
@@ -317,9 +317,9 @@ def _flow_ids(
 @cache
 def _known_flows(dialect: str) -> Any:
     """Each given flow, with what is known of it; left to choose, SQLite would begin with all."""
-    flow, given = DmarcFlow.__table__.c, db.given_table(dialect, DmarcFlow, _ENDS)
+    flow, given = DmarcFlow.__table__.c, bulk.given_table(dialect, DmarcFlow, _ENDS)
     is_it = and_(
-        flow.domain_id == db.fixed_value(DmarcFlow, "domain_id"),
+        flow.domain_id == bulk.fixed_value(DmarcFlow, "domain_id"),
         flow.source_ip == given.c.source_ip,
         flow.identity_id == given.c.identity_id,
     )
@@ -330,7 +330,7 @@ def _known_flows(dialect: str) -> Any:
 
 @cache
 def _seen_flows(dialect: str) -> Any:
-    statement = db.insert_given(dialect, DmarcFlow, _ENDS, fixed=("domain_id",))
+    statement = bulk.insert_given(dialect, DmarcFlow, _ENDS, fixed=("domain_id",))
     given, flow = statement.excluded, DmarcFlow.__table__.c
     first = case((given.first_hour < flow.first_hour, given.first_hour), else_=flow.first_hour)
     last = case((given.last_hour > flow.last_hour, given.last_hour), else_=flow.last_hour)

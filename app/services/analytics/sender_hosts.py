@@ -17,8 +17,9 @@ import maxminddb
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from app import db, settings
-from app.db import after_commit, now, transaction
+from app import settings
+from app.db import bulk
+from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import DmarcFlow, SenderHost
 from app.ports.dns import Answers, Door, OpenAnswers, Undetermined, or_unseen
@@ -85,7 +86,7 @@ def _note_new(session: Session) -> None:
     ).all()
     if rows:
         addresses = [{"address": address} for address in sorted({row.source_ip for row in rows})]
-        session.execute(db.insert(session, SenderHost).on_conflict_do_nothing(), addresses)
+        session.execute(bulk.insert(session, SenderHost).on_conflict_do_nothing(), addresses)
         session.execute(
             update(DmarcFlow).where(DmarcFlow.id.in_([row.id for row in rows])).values(is_new=False)
         )

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import CTE, Select, delete, func, literal, null, select, union_all
 from sqlalchemy.orm import Session
 
-from app import db
 from app.analysis.mail import identities, sources
 from app.analysis.mail import reporters as reporting
 from app.analysis.mail.identities import Identity
@@ -18,7 +17,8 @@ from app.analysis.mail.record_query import Ledger
 from app.analysis.mail.reporters import Reporter
 from app.analysis.mail.sources import Context, Flow, Host, Source, State
 from app.analysis.mail.spf_paths import SpfPaths
-from app.db import now, transaction
+from app.db import bulk
+from app.db.transactions import now, transaction
 from app.errors import NotFound
 from app.models import (
     DmarcFlow,
@@ -123,7 +123,7 @@ def decide(
             _expect_source(session, domain, source)
             values = {"state": state, "note": note, "actor": actor, "at": now(session)}
             session.execute(
-                db.insert(session, SourceState)
+                bulk.insert(session, SourceState)
                 .values(domain_id=domain.id, source=source, **values)
                 .on_conflict_do_update(index_elements=["domain_id", "source"], set_=values)
             )

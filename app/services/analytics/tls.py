@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import Session
 
 from app.analysis.mail.periods import Buckets, Interval, Window, hour_of
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Domain, TlsPolicy, TlsReport
 from app.services.analytics import tls_policies
 from app.services.analytics.tls_policies import HAS_FAILURES, Conditions, Failures

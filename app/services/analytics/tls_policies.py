@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from app.analysis.mail.periods import Window, at
-from app.db import Json
+from app.db.types import Json
 from app.models import TlsPolicy, TlsReport
 from app.models.reports import PROVENANCES
 from app.services.analytics.rollups import MAX_COUNT

@@ -8,7 +8,7 @@ from limits import parse_many as parse_limits
 from sqlalchemy.orm import Session
 
 from app import ids, settings
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import AccountLimits
 from app.services.core import audit_log

@@ -22,7 +22,7 @@ from sqlalchemy import func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from app import ids, keyring, settings
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound
 from app.keyring import Purpose
 from app.models import Account, AccountLimits, ApiKey

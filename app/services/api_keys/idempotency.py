@@ -6,7 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, update
 
-from app.db import insert, now, transaction
+from app.db.bulk import insert
+from app.db.transactions import now, transaction
 from app.errors import IdempotencyInProgress, IdempotencyMismatch
 from app.models import IdempotentCall
 

@@ -17,7 +17,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import ids, keyring
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound
 from app.keyring import Purpose
 from app.models import Account, UploadToken

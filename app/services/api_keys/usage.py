@@ -13,7 +13,8 @@ from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.analysis import api_keys
-from app.db import insert, transaction
+from app.db.bulk import insert
+from app.db.transactions import transaction
 from app.errors import ServiceUnavailable
 from app.models import ApiKey, KeyAddress, KeyUse
 from app.services.core import refusals

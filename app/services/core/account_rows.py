@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Table, delete, false, select, tuple_
 from sqlalchemy.orm import Session
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Base
 
 BATCH_SIZE = 1_000

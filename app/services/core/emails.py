@@ -22,7 +22,7 @@ from app import ids, settings
 from app.channels import email, plain_email, text
 from app.channels.plain_email import PlainEmail
 from app.channels.types import Outcome
-from app.db import after_commit, now, transaction
+from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import Email
 from app.services.core import encryption

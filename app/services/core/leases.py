@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import ReportWatch, SenderHost
 
 LEASE = timedelta(minutes=5)

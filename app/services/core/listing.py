@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import Integer, Select, Uuid, and_, bindparam, inspect, or_
 from sqlalchemy.sql import operators
 
-from app.db import UtcDateTime
 from app.db.prepared import Question
+from app.db.types import UtcDateTime
 
 AT_ONCE = 1_000
 

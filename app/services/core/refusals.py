@@ -18,7 +18,8 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db import insert, transaction
+from app.db.bulk import insert
+from app.db.transactions import transaction
 from app.errors import ServiceUnavailable
 from app.models import Account, RefusalCount
 from app.protocols.client_networks import client_network

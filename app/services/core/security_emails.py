@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import settings
-from app.db import now
+from app.db.transactions import now
 from app.models import Account, ApiKey, Invitation, User
 from app.services.core import audit_log, emails
 from app.services.core.browser_names import browser

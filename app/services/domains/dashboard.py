@@ -10,7 +10,7 @@ from sqlalchemy import Row, func, select
 
 from app.analysis.mail import periods
 from app.checks.engine.types import Severity
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Alert, ApiKey, DmarcHour, Domain, Intake, Scan
 from app.services.analytics import rollup_queue
 from app.services.domains import domains

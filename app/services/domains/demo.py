@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy import select
 
 from app.checks.engine.types import Usage
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import Account
 from app.services.domains import domains
 from app.services.scans import scans

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.models import DnsChange, Domain, DomainState
 from app.services.core import listing
 from app.services.core.listing import Listing

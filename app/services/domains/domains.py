@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app import ids, settings
 from app.checks.engine.types import Usage
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import ApplicationError, Conflict, InvalidRequest, NotFound, PreconditionFailed
 from app.models import Alert, Domain
 from app.models.alerts import LIVE

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Table, and_, delete, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import Conflict
 from app.models import (
     Alert,

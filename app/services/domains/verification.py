@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 
 from app import settings
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import Conflict, ServiceUnavailable
 from app.models import Domain
 from app.ports.dns import Door, Undetermined

@@ -15,7 +15,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app import settings
-from app.db import after_commit, now, transaction
+from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import Domain
 from app.ports.dns import Answers, Door, OpenAnswers, Undetermined

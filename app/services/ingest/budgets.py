@@ -17,8 +17,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
-from app import db, settings
-from app.db import now, transaction
+from app import settings
+from app.db import bulk
+from app.db.transactions import now, transaction
 from app.errors import QuotaExceeded
 from app.models import IngestSource, ReportDay
 from app.protocols import names
@@ -159,7 +160,7 @@ def _count(
         "stranger_files": int(is_stranger),
         "stranger_bytes": size_bytes if is_stranger else 0,
     }
-    insert = db.insert(session, ReportDay).values(account_id=account_id, day=day, **row)
+    insert = bulk.insert(session, ReportDay).values(account_id=account_id, day=day, **row)
     counts = session.execute(
         insert.on_conflict_do_update(
             index_elements=["account_id", "day"],
@@ -185,7 +186,7 @@ def _count_source(
             "account_id": account_id, "source": source, "day": moment.date(), "files": 0,
             "bytes": 0,
         }  # fmt: skip
-        session.execute(db.insert(session, IngestSource).on_conflict_do_nothing(), [values])
+        session.execute(bulk.insert(session, IngestSource).on_conflict_do_nothing(), [values])
         row = session.get_one(IngestSource, (account_id, source), with_for_update=True)
     if row.day != moment.date():
         row.day, row.files, row.bytes = moment.date(), 0, 0
@@ -207,7 +208,7 @@ def _exceeded(message: str, moment: datetime) -> QuotaExceeded:
 def note_authenticated(session: Session, account_id: UUID, source: str) -> None:
     """An authenticated report came from the source; runs in the caller's transaction."""
     moment = now(session)
-    insert = db.insert(session, IngestSource).values(
+    insert = bulk.insert(session, IngestSource).values(
         account_id=account_id, source=source, day=moment.date(), files=0, bytes=0,
         authenticated_at=moment,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import exists, select, update
 
 from app import ids
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import Conflict, NotFound
 from app.models import Intake, RawFile
 from app.services.core import audit_log

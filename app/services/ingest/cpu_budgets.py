@@ -14,8 +14,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from app import db, settings
-from app.db import now, transaction
+from app import settings
+from app.db import bulk
+from app.db.transactions import now, transaction
 from app.models import Intake, ReportDay
 from app.services.ingest import budgets, files
 from app.services.ingest.budgets import SourceClass
@@ -83,7 +84,7 @@ class CpuMeter:
         with transaction() as session:
             day = now(session).date()
             for account_id, cpu_ms in sorted(used.items()):
-                insert = db.insert(session, ReportDay).values(
+                insert = bulk.insert(session, ReportDay).values(
                     account_id=account_id, day=day, files=0, bytes=0, cpu_ms=cpu_ms
                 )
                 session.execute(

@@ -13,8 +13,9 @@ from uuid import UUID
 from sqlalchemy import Row, Select, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app import db, ids
-from app.db import after_commit, now, transaction
+from app import ids
+from app.db import bulk
+from app.db.transactions import after_commit, now, transaction
 from app.errors import NotFound
 from app.jobs import queue
 from app.models import DmarcReport, FailureReport, Intake, RawFile, TlsReport
@@ -102,7 +103,7 @@ def take_in(
             "claims": claims, "attempt": 0, "rung_at": moment,
         }  # fmt: skip
         made = session.execute(
-            db.insert(session, Intake).on_conflict_do_nothing().returning(Intake.id), [row]
+            bulk.insert(session, Intake).on_conflict_do_nothing().returning(Intake.id), [row]
         ).all()
         if made:
             after_commit(session, lambda: ring([intake_id]))
@@ -273,7 +274,7 @@ def _is_orphan(session: Session, intake: Intake) -> bool:
 
 def _keep(session: Session, account_id: UUID, digest: bytes, raw: bytes, moment: datetime) -> None:
     row = {"account_id": account_id, "sha256": digest, "content": raw, "created_at": moment}
-    session.execute(db.insert(session, RawFile).on_conflict_do_nothing(), [row])
+    session.execute(bulk.insert(session, RawFile).on_conflict_do_nothing(), [row])
 
 
 def _name(file_name: str | None) -> str | None:

@@ -12,8 +12,9 @@ from uuid import UUID
 from sqlalchemy import select, true, update
 from sqlalchemy.orm import Session
 
-from app import db, ids, settings
-from app.db import now
+from app import ids, settings
+from app.db import bulk
+from app.db.transactions import now
 from app.models import DmarcReport, Domain, FailureReport, Intake
 from app.models import TlsReport as StoredTls
 from app.models.reports import PROVENANCES, RECEIVED
@@ -140,7 +141,7 @@ def _further(session: Session, intake: Intake, found: Found, moment: datetime) -
         "member": found.member, "received_at": intake.received_at, "claims": intake.claims,
         "state": RECEIVED, "provenance": "unverified", "attempt": 1, "rung_at": moment,
     }  # fmt: skip
-    insert = db.insert(session, Intake).on_conflict_do_nothing().returning(Intake)
+    insert = bulk.insert(session, Intake).on_conflict_do_nothing().returning(Intake)
     return session.scalars(insert, [row]).first()
 
 
@@ -284,7 +285,7 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
     added: set[UUID] = set()
     for table in _KEYS:
         if rows := [filing.row for filing in filings if filing.table is table]:
-            insert = db.insert(session, table).on_conflict_do_nothing()
+            insert = bulk.insert(session, table).on_conflict_do_nothing()
             found = session.connection().execute(insert.returning(table.id), rows)
             added.update(found.scalars())
     aggregate, tls = [], []

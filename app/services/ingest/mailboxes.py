@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import ids, settings
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
 from app.jobs import queue
 from app.mailboxes import imap

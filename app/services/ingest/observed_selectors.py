@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import db
 from app.checks.engine.types import MAX_SEEN_SELECTORS
-from app.db import now
+from app.db import bulk
+from app.db.transactions import now
 from app.models import SeenSelector
 from app.models.reports import PROVENANCES
 from app.protocols.report_formats.aggregate import AggregateReport
@@ -41,7 +41,7 @@ def learn(
                 latest[key] = row
     if not latest:
         return
-    insert = db.insert(session, SeenSelector)
+    insert = bulk.insert(session, SeenSelector)
     newer = insert.excluded.last_seen_at > SeenSelector.last_seen_at
     session.execute(
         insert.on_conflict_do_update(

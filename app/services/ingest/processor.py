@@ -19,7 +19,7 @@ from sqlalchemy import Row, Update, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from app import settings
-from app.db import after_commit, now, transaction
+from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import Intake, RawFile
 from app.models.reports import MAX_ATTEMPTS, RECEIVED

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import settings
 from app.analysis.mail import periods
-from app.db import insert_many
+from app.db.bulk import insert_many
 from app.models import DmarcRecord, TlsPolicy
 from app.protocols.report_formats import failure as report_formats_failure
 from app.protocols.report_formats.aggregate import AggregateReport, Record

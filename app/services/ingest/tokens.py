@@ -15,7 +15,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app import ids, settings
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import Account, IngestToken
 from app.services.core import audit_log

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import ids
 from app.checks.engine.types import Severity
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import Account, Alert, ApiKey, Channel, Domain, KeyAddress, KeyUse, TokenLeak
 from app.models.alerts import LIVE
 from app.rules.accounts import acceptances, keys_and_channels

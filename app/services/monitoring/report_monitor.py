@@ -13,8 +13,9 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from app import db, ids
-from app.db import after_commit, now, transaction
+from app import ids
+from app.db import bulk
+from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import Account, Domain, Intake, ReportMailbox, ReportWatch
 from app.models.reports import FAILED, VERIFIED
@@ -56,7 +57,7 @@ def ring_if_due() -> None:
             for row in session.execute(unwatched)
         ]
         if rows:
-            session.execute(db.insert(session, ReportWatch).on_conflict_do_nothing(), rows)
+            session.execute(bulk.insert(session, ReportWatch).on_conflict_do_nothing(), rows)
         due_at = session.scalar(
             select(func.min(ReportWatch.due_at)).where(leases.is_due(ReportWatch, moment))
         )

@@ -12,7 +12,7 @@ from app.analysis.mail import reporters, unused
 from app.analysis.mail.classification import Kind
 from app.analysis.mail.periods import Window, at, hour_of
 from app.analysis.mail.reporters import Reporter
-from app.db import now
+from app.db.transactions import now
 from app.models import (
     DmarcFlow,
     DmarcHour,

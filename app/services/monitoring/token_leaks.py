@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import Account, ApiKey, TokenLeak, UploadToken, User
 from app.rules.accounts.keys_and_channels import token_kind
 from app.services.api_keys import api_keys, upload_tokens

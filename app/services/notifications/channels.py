@@ -15,7 +15,7 @@ from app import ids, settings
 from app.channels import chat, email, webhook
 from app.channels.types import BadTarget
 from app.checks.engine.types import Severity
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, ServiceUnavailable
 from app.models import Channel, Delivery
 from app.ports.dns import Door, OpenAnswers, Undetermined

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 from app import processes, settings
 from app.channels.email_html import BAD
 from app.channels.types import Outcome
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import Channel, ChannelRecipient, Delivery, Event
 from app.services.core import encryption
 from app.services.notifications import channels, outbox, recipients

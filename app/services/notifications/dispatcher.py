@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from app import ids, settings
-from app.db import after_commit, now, transaction
+from app.db.transactions import after_commit, now, transaction
 from app.errors import InvalidRequest
 from app.jobs import queue
 from app.models import Delivery, Event

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from app import ids
 from app.checks.engine.types import Severity
-from app.db import insert, now, transaction
+from app.db.bulk import insert
+from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.models import Account, Channel, Delivery, Domain, Event
 from app.services.core.listing import Listing

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from app import ids, settings
-from app.db import after_commit
+from app.db.transactions import after_commit
 from app.jobs import queue
 from app.models import Alert, Channel, Event
 from app.protocols import timestamps

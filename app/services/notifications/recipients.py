@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import ids, keyring, settings
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound, QuotaExceeded
 from app.keyring import Purpose
 from app.models import Account, Channel, ChannelRecipient, Email

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.models import Alert, Delivery, Email, Intake, Scan, UncountedReport
 from app.models.reports import RECEIVED

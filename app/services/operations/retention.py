@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import Base, DmarcReport
 from app.services.analytics import rollup_queue
 from app.services.core import account_rows

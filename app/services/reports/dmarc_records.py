@@ -9,10 +9,10 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal, or_, select
 
-from app import db
 from app.analysis.mail import periods, record_query
 from app.analysis.mail.periods import Window
-from app.db import transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.models import DmarcRecord, DmarcReport
 from app.models.reports import PROVENANCES, TRUSTED
 from app.protocols.report_formats.aggregate import values
@@ -168,7 +168,7 @@ def _raw_results(filters: RecordFilter) -> Iterator[ColumnElement[bool]]:
 
 def _has(column: Any, wanted: Mapping[str, str | None]) -> Iterator[ColumnElement[bool]]:
     """One of the objects in the column's JSON array, if it is one, has all these values."""
-    if db.engine().dialect.name == "sqlite":
+    if transactions.current_engine().dialect.name == "sqlite":
         items, place = func.json_each(column), func.instr
         read, path = func.json_extract, "$.{}"
     else:

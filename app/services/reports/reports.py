@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, Text, cast, exists, select
 from sqlalchemy.orm import Session
 
-from app.db import transaction
+from app.db.transactions import transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import (
     DmarcRecord,

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 
-from app import db
 from app.analysis.mail.periods import Window
+from app.db import transactions
 from app.models import TlsPolicy, TlsReport
 from app.services.analytics import tls_policies
 from app.services.analytics.tls_policies import Failures
@@ -51,7 +51,7 @@ def of_domain(account_id: UUID, ref: str, window: Window, filters: TlsFilter) ->
     raises  NotFound for a domain that the account has not
     """
     domain = domains.find(account_id, ref)
-    failures = Failures.of(db.engine().dialect.name)
+    failures = Failures.of(transactions.current_engine().dialect.name)
     fitting = _fitting(failures, filters)
     statement = (
         select(

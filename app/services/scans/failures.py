@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.db import now, transaction
+from app.db.transactions import now, transaction
 from app.models import Domain, Scan
 from app.rules.engine.types import Posture
 from app.rules.scans import failed_scans as rules

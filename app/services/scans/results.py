@@ -10,11 +10,13 @@ from uuid import UUID
 from sqlalchemy import Update, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from app import db, ids
+from app import ids
 from app.analysis.scan import score as scoring
 from app.checks.engine.runner import Examination
 from app.checks.engine.types import Usage
-from app.db import Base, now, transaction
+from app.db import bulk
+from app.db.transactions import now, transaction
+from app.db.types import Base
 from app.models import DnsChange, Domain, DomainState, Scan
 from app.protocols import timestamps
 from app.rules import RULES
@@ -109,7 +111,7 @@ class _Rows(NamedTuple):
 def _write(session: Session, written: Sequence[_Rows]) -> None:
     """All rows, a statement a table: building one costs more than running it."""
     session.execute(_scan_ends(), [row.scan for row in written])
-    states = db.insert(session, DomainState)
+    states = bulk.insert(session, DomainState)
     session.connection().execute(
         states.on_conflict_do_update(
             index_elements=["domain_id"],

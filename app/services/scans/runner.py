@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app import settings
 from app.checks.engine.runner import Examination, examine
 from app.checks.engine.types import Subject, Usage
-from app.db import after_commit, now, transaction
+from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import BatchScan, Domain, DomainState, Scan
 from app.models.domains import PERIODS

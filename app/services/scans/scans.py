@@ -11,8 +11,9 @@ from uuid import UUID
 from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.orm import Session, undefer
 
-from app import db, ids, settings
-from app.db import after_commit, now, transaction
+from app import ids, settings
+from app.db import bulk
+from app.db.transactions import after_commit, now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs import queue
 from app.models import BatchScan, Domain, Scan, ScanBatch
@@ -154,7 +155,7 @@ def request_many(
         }
         for domain_id, name in chosen.items()
     ]  # fmt: skip
-    session.execute(db.insert(session, Scan).on_conflict_do_nothing(), rows)
+    session.execute(bulk.insert(session, Scan).on_conflict_do_nothing(), rows)
     under_way = session.execute(
         select(Scan.id, Scan.rung_at).where(Scan.domain_id.in_(chosen), Scan.status.in_(UNFINISHED))
     ).all()

@@ -7,8 +7,9 @@ from datetime import timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from app import db, settings
-from app.db import now, transaction
+from app import settings
+from app.db import bulk
+from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.models import MailHost
 from app.ports.dns import Door, Handshake, OpenAnswers, Undetermined
@@ -26,7 +27,7 @@ def note(session: Session, hosts: Iterable[str]) -> None:
     if not names or not settings.current().starttls_probes:
         return
     moment = now(session)
-    statement = db.insert(session, MailHost)
+    statement = bulk.insert(session, MailHost)
     session.connection().execute(
         statement.on_conflict_do_update(
             index_elements=["name"], set_={"wanted_at": statement.excluded.wanted_at}

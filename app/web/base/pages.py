@@ -26,7 +26,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from app import keyring, settings
-from app.db import Cursor
+from app.db.cursors import Cursor
 from app.errors import ApplicationError
 from app.keyring import Purpose
 from app.rate_limiter import RateLimitExceeded

@@ -1,0 +1,119 @@
+"""Inserting many rows quickly, and passing rows to a statement as one value."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+    true,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session
+from sqlalchemy.types import JSON
+
+from app.db.types import Base, dump_json
+
+INSERTED_AT_ONCE = 5_000  # rows that are in memory
+
+
+def insert(session: Session, table: type[Base] | Table) -> Any:
+    """An INSERT of this database's dialect, for ``on_conflict_do_nothing`` and ``…_do_update``."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    return (sqlite.insert if is_sqlite else postgresql.insert)(table)
+
+
+def insert_many(
+    session: Session, table: type[Base], names: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Insert many rows quickly: by COPY on PostgreSQL, by executemany on SQLite.
+
+    names  of the columns, in the order of each row's values
+    """
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        named = (dict(zip(names, row, strict=True)) for row in rows)
+        while batch := list(islice(named, INSERTED_AT_ONCE)):
+            connection.execute(table.__table__.insert(), batch)  # type: ignore[attr-defined]
+        return
+    quoted = ", ".join(f'"{name}"' for name in names)
+    places = [i for i, name in enumerate(names) if isinstance(_columns(table)[name].type, JSON)]
+    driver: Any = connection.connection.driver_connection
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(f'COPY "{table.__tablename__}" ({quoted}) FROM STDIN') as copy,
+    ):
+        for row in rows:
+            values = list(row)
+            for place in places:
+                if values[place] is not None:
+                    values[place] = dump_json(values[place])
+            copy.write_row(values)
+
+
+def given_table(dialect: str, table: type[Base], names: Sequence[str]) -> Any:
+    """Rows that a statement is given as one value, to select from; ``given`` makes the value.
+
+    names  of the columns of ``table`` that they are for
+    """
+    columns = [_columns(table)[name] for name in names]
+    if dialect == "sqlite":
+        rows = func.json_each(bindparam("given", required=True)).table_valued("value")
+        cells = [
+            func.json_extract(rows.c.value, f"$[{place}]", type_=column.type).label(column.name)
+            for place, column in enumerate(columns)
+        ]
+        return select(*cells).subquery("given")
+    arrays = [
+        cast(bindparam(f"given_{column.name}", type_=Text, required=True), ARRAY(column.type))
+        for column in columns
+    ]
+    return func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
+
+
+def given(
+    connection: Connection, names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> dict[str, Any]:
+    """The parameters of a statement with ``given_table``; cells are text, numbers or booleans."""
+    if connection.dialect.name == "sqlite":
+        return {"given": dump_json(rows)}
+    columns = zip(*rows, strict=True) if rows else (() for _ in names)
+    return {f"given_{name}": _array(cells) for name, cells in zip(names, columns, strict=True)}
+
+
+def _array(cells: Sequence[Any]) -> str:
+    """An array as PostgreSQL writes it; the driver's own way with lists takes ten times as long."""
+    if cells and isinstance(cells[0], str):
+        quoted = (cell.replace("\\", r"\\").replace('"', r"\"") for cell in cells)
+        return '{"' + '","'.join(quoted) + '"}'
+    return "{" + ",".join(map(str, cells)) + "}"
+
+
+def insert_given(
+    dialect: str, table: type[Base], names: Sequence[str], *, fixed: Sequence[str] = ()
+) -> Any:
+    """An INSERT of the rows that it is given, in their order: a fifth of the time of one a row.
+
+    fixed  columns that all rows have alike, parameters of their own
+    """
+    rows = given_table(dialect, table, names)
+    cells = [*(fixed_value(table, name) for name in fixed), *(rows.c[name] for name in names)]
+    insert = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+    # SQLite would take ON CONFLICT for the condition of a join.
+    return insert.from_select([*fixed, *names], select(*cells).where(true()))
+
+
+def fixed_value(table: type[Base], name: str) -> Any:
+    """The parameter for a column that all rows have alike."""
+    return bindparam(name, type_=_columns(table)[name].type, required=True)
+
+
+def _columns(table: type[Base]) -> Any:
+    return Base.metadata.tables[table.__tablename__].c

@@ -1,0 +1,98 @@
+"""Transactions: the only way to a session, and what runs after a commit."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    text,
+)
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.db import errors
+from app.errors import ServiceUnavailable
+
+logger = logging.getLogger(__name__)
+
+
+_sessions: sessionmaker[Session] | None = None
+
+
+_engine: Engine | None = None
+
+
+def bind(engine: Engine) -> None:
+    """Have this process's transactions run on ``engine``."""
+    global _sessions, _engine
+    _sessions = sessionmaker(engine, expire_on_commit=False)
+    _engine = engine
+
+
+@contextmanager
+def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[Session]:
+    """A session whose work is committed at the end, or rolled back by an exception.
+
+    readonly  nothing is written
+    snapshot  … and all of it is as of one moment: for answers of which the parts must add up
+    raises    ServiceUnavailable if the database cannot be reached, or does not answer in time
+    effects   what ``after_commit`` was given runs once the commit is done, in order
+    """
+    if _sessions is None:
+        raise RuntimeError("runtime.start() has not been called in this process")
+    with available(), _sessions() as session:
+        with session.begin():
+            if readonly:
+                session.connection(execution_options={"readonly": True, "snapshot": snapshot})
+            yield session
+        callbacks: list[Callable[[], object]] = session.info.pop("after_commit", [])
+    for callback in callbacks:
+        callback()
+
+
+def current_engine() -> Engine:
+    """The one that this process's transactions run on."""
+    if _engine is None:
+        raise RuntimeError("runtime.start() has not been called in this process")
+    return _engine
+
+
+@contextmanager
+def available() -> Iterator[None]:
+    """Whatever is done with the database, past SQLAlchemy too.
+
+    raises  ServiceUnavailable if it cannot be reached, does not answer in time, or has not the
+            tables of this version yet
+    """
+    driver: Any = current_engine().dialect.loaded_dbapi
+    try:
+        yield
+    except (DBAPIError, PoolTimeout, driver.Error) as error:
+        reason = errors.reason(error, driver)
+        if reason is None:
+            raise
+        logger.warning("database: %s", error)
+        raise ServiceUnavailable(reason) from error
+
+
+def after_commit(session: Session, callback: Callable[[], object]) -> None:
+    """Run ``callback`` once the session's transaction is committed; never if it is rolled back."""
+    session.info.setdefault("after_commit", []).append(callback)
+
+
+def now(session: Session) -> datetime:
+    """The database's clock, the one clock of leases and life-cycles."""
+    if session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)  # the file is on this machine, so its clock is ours
+    value: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return value.astimezone(UTC)
+
+
+def is_ready() -> bool:
+    """The database answers."""
+    with transaction(readonly=True) as session:
+        return bool(session.execute(text("SELECT 1")).scalar_one())

@@ -10,11 +10,11 @@ if sys.version_info < (3, 11):  # noqa: UP036 - this is the check itself
 if TYPE_CHECKING:
     from flask import Flask
 
-    from app.ports.dns import Door
+    from app.ports.dns import Network
     from app.settings import Settings
 
 
-def create_app(settings: "Settings", door: "Door | None" = None) -> "Flask":
+def create_app(settings: "Settings", door: "Network | None" = None) -> "Flask":
     """The WSGI application, wired in the order a request meets it.
 
     door  where checks find their answers; the network by default

@@ -5,14 +5,14 @@ import gc
 from app import logs, settings
 from app.db import engine, transactions
 from app.jobs import queue
-from app.network.dns.resolver import Network
-from app.ports.dns import Door
+from app.network.dns.resolver import DnsNetwork
+from app.ports.dns import Network
 from app.settings import Settings
 
-_door: Door | None = None
+_door: Network | None = None
 
 
-def start(chosen: Settings, door: Door | None = None) -> None:
+def start(chosen: Settings, door: Network | None = None) -> None:
     """Bind this process to its settings; nothing is connected before it is used.
 
     door  where checks find their answers; the network by default
@@ -22,7 +22,7 @@ def start(chosen: Settings, door: Door | None = None) -> None:
     settings.use(chosen)
     transactions.bind(engine.connect(chosen.database_url))
     queue.bind(chosen.redis_url)
-    _door = door or Network(chosen)
+    _door = door or DnsNetwork(chosen)
 
 
 def spare_the_collector() -> None:
@@ -36,7 +36,7 @@ def spare_the_collector() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-def door() -> Door:
+def door() -> Network:
     """Where the checks of this process find their answers."""
     if _door is None:
         raise RuntimeError("runtime.start() has not been called in this process")

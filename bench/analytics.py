@@ -31,8 +31,8 @@ from app.jobs import queue
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
 from app.services.analytics import policy, sources, tls
-from app.services.analytics.dmarc import Question
-from app.services.analytics.policy import Trial
+from app.services.analytics.dmarc import DmarcQuery
+from app.services.analytics.policy import PolicyTrial
 from app.settings import Settings
 from bench import intake_cost, reports_made, tls_made
 from bench.reports_made import LARGEST, ORDINARY
@@ -64,10 +64,10 @@ def calls(place: Place, domain: str, days: int) -> dict[str, Callable[[], object
     start = END - timedelta(days=days)
     window = Window.between(start, END)
     account_id = place.account_id
-    trial = Trial(p=Policy.REJECT, adkim="s")
+    trial = PolicyTrial(p=Policy.REJECT, adkim="s")
 
     def dmarc(by: analytics_dmarc.GroupBy | None) -> Callable[[], object]:
-        question = Question(domain, start, END, group_by=by)
+        question = DmarcQuery(domain, start, END, group_by=by)
         return lambda: analytics_dmarc.dmarc(account_id, question)
 
     asked = {
@@ -77,8 +77,8 @@ def calls(place: Place, domain: str, days: int) -> dict[str, Callable[[], object
         "dmarc by source": dmarc("source"),
         "sources": lambda: sources.search(account_id, domain, window),
         "reporters": lambda: sources.coverage(account_id, domain, window),
-        "readiness": lambda: policy.may_raise(account_id, domain, window),
-        "simulate": lambda: policy.try_out(account_id, domain, window, trial),
+        "readiness": lambda: policy.assess_readiness(account_id, domain, window),
+        "simulate": lambda: policy.simulate(account_id, domain, window, trial),
         "tls-rpt": lambda: tls.tls(account_id, domain, window, "day", analytics_dmarc.UTC),
     }
     anew = {f"{name}, anew": _anew(call) for name, call in asked.items()}
@@ -90,8 +90,8 @@ def _anew(call: Callable[[], object]) -> Callable[[], object]:
     """As for the first time: what is asked again in the same window is kept meanwhile."""
 
     def first() -> object:
-        analytics_dmarc._kept.clear()
-        sources._kept.clear()
+        analytics_dmarc._cached.clear()
+        sources._cached.clear()
         return call()
 
     return first

@@ -60,7 +60,7 @@ def _measure(kind: str, url: str, files: int, records: int) -> None:
     account_id = make_account().id
     make_domain(account_id, "shop.example")
     _read(account_id, [reports.gz(reports.xml(SMALL, 0))])  # everything is loaded now
-    rollup_queue.count_waiting()
+    rollup_queue.drain()
     small = [reports.gz(reports.xml(SMALL, number)) for number in range(1, files + 1)]
     large = [reports.gz(reports.xml(records, 0x7FFF))]
     for name, raws, count, what in (
@@ -68,7 +68,7 @@ def _measure(kind: str, url: str, files: int, records: int) -> None:
         (f"{kind}: {records} records", large, records, "records"),
     ):
         _say(name, _read(account_id, raws), count, what)
-        _say(f"{name}, counted afterwards", _timed(rollup_queue.count_waiting), count, what)
+        _say(f"{name}, counted afterwards", _timed(rollup_queue.drain), count, what)
     _say(f"{kind}: the rows alone", _insert(records), records, "rows")
     engine.dispose()
 
@@ -76,7 +76,7 @@ def _measure(kind: str, url: str, files: int, records: int) -> None:
 def _read(account_id: UUID, files: list[bytes]) -> tuple[float, float]:
     """(wall, CPU) from kept files to committed rows."""
     for raw in files:
-        ingest_files.take_in(account_id, raw, way="http")
+        ingest_files.store(account_id, raw, way="http")
     took = _timed(lambda: processor.run([]))
     assert {row.state for row in ingest_files.counts(account_id)} == {"parsed"}
     return took

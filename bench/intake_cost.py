@@ -25,7 +25,7 @@ def measure(account_id: UUID) -> bool:
             started = time.perf_counter()
             processor.run(waiting)
             read = time.perf_counter()
-        rollup_queue.count_waiting()
+        rollup_queue.drain()
         counted = time.perf_counter()
         if number > 1:
             taken[is_counted].append((read - started) * 1000 / REPORTS)
@@ -55,16 +55,16 @@ def _take_in(account_id: UUID, number: int) -> UUID:
         org=f"r{number % 15}.example", report_id=f"b{number}", begin=begin, end=begin + 86_399,
         domain=domain, records=records,
     )  # fmt: skip
-    return files.take_in(account_id, text.encode(), way="http").intake.id
+    return files.store(account_id, text.encode(), way="http").intake.id
 
 
 @contextmanager
 def _counting(is_counted: bool) -> Iterator[None]:
     """With ``is_counted`` as it is; else reports are stored and not added up."""
-    later = rollup_queue.later
+    later = rollup_queue.enqueue
     if not is_counted:
-        rollup_queue.later = lambda *_: None
+        rollup_queue.enqueue = lambda *_: None
     try:
         yield
     finally:
-        rollup_queue.later = later
+        rollup_queue.enqueue = later

@@ -25,7 +25,7 @@ from app.analysis.mail.periods import WEEK, hour_of
 from app.db.transactions import transaction
 from app.models import Account, DmarcFlow, DmarcIdentity, Domain, DomainState, SenderHost
 from app.services.analytics import dmarc
-from app.services.analytics.dmarc import Question
+from app.services.analytics.dmarc import DmarcQuery
 from devtools import ROOT
 
 LARGEST, ORDINARY = "largest.test", "ordinary.test"
@@ -327,7 +327,7 @@ def _check(account_id: UUID, made: list[Plan], end: datetime) -> None:
     """The roll-ups say what the raw rows say."""
     for plan in made[:2]:
         start = datetime.fromtimestamp(end.timestamp() - 30 * 86_400, end.tzinfo)
-        answer = dmarc.dmarc(account_id, Question(plan.name, start, end, group_by="source"))
+        answer = dmarc.dmarc(account_id, DmarcQuery(plan.name, start, end, group_by="source"))
         with transaction(readonly=True) as session:
             is_sqlite = session.get_bind().dialect.name == "sqlite"
             ends = [

@@ -18,10 +18,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.checks import CHECKS
-from app.checks.engine.runner import Examination, examine
+from app.checks.engine.runner import ScanResult, run_checks
 from app.checks.engine.types import Check, Subject, Verdict
-from app.network.dns.resolver import Network
-from app.ports.dns import Answer, Answers, OpenAnswers, Page, Request, Undetermined
+from app.network.dns.resolver import DnsNetwork
+from app.ports.dns import Answer, LookupFailed, Page, Request, Resolver, SessionFactory
 from app.protocols.names import DomainName
 from app.settings import Settings
 from bench import answerer, peers
@@ -67,11 +67,11 @@ def ours(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> Sa
     """Examine all of these in this process."""
     subjects = {number: _subject(number) for number in numbers}
 
-    async def note(_: int, examination: Examination) -> None:
+    async def note(_: int, examination: ScanResult) -> None:
         _expect_determined(examination)
 
-    async def main(open_answers: OpenAnswers) -> None:
-        await examine(
+    async def main(open_answers: SessionFactory) -> None:
+        await run_checks(
             subjects,
             open_answers,
             concurrency=AT_ONCE,
@@ -102,11 +102,11 @@ def checkdmarc(server: answerer.Server, numbers: range, threads: int) -> Sample:
 def one_scan(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> list[float]:
     """Seconds that each of these takes when it is alone."""
 
-    async def main(open_answers: OpenAnswers) -> list[float]:
+    async def main(open_answers: SessionFactory) -> list[float]:
         found = []
         for number in numbers:
             started = time.perf_counter()
-            await examine(
+            await run_checks(
                 {number: _subject(number)},
                 open_answers,
                 concurrency=1,
@@ -119,9 +119,9 @@ def one_scan(server: answerer.Server, numbers: range, checks: Sequence[Check]) -
     return network(server).run(main)
 
 
-def network(server: answerer.Server) -> Network:
+def network(server: answerer.Server) -> DnsNetwork:
     """Ours, as it would be with this server in ``DNS_NAMESERVERS``."""
-    return Network(
+    return DnsNetwork(
         Settings(
             secret_key="",
             database_url="",
@@ -137,16 +137,16 @@ def _subject(number: int) -> Subject:
     return Subject(DomainName(answerer.domain(number)), dkim_selectors=answerer.SELECTORS)
 
 
-def _expect_determined(examination: Examination) -> None:
+def _expect_determined(examination: ScanResult) -> None:
     for judgement in examination.judgements:
         if judgement.verdict is Verdict.UNDETERMINED:
             sys.exit(f"{judgement.check} is undetermined: {judgement.reason}")
 
 
-class _Noting(Answers):
+class _Noting(Resolver):
     """Keeps what it hears."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Resolver) -> None:
         self._answers = answers
         self.heard: dict[tuple[str, str, bool], Answer] = {}
 
@@ -156,7 +156,7 @@ class _Noting(Answers):
         return answer
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
-        raise Undetermined(host, "HTTPS", "network")
+        raise LookupFailed(host, "HTTPS", "network")
 
 
 class _Replaying(_Noting):
@@ -207,16 +207,16 @@ def depth(server: answerer.Server, number: int, checks: Sequence[Check]) -> int:
     """How many answers wait for each other in a scan, at least."""
     subject = {number: _subject(number)}
 
-    async def note(open_answers: OpenAnswers) -> _Noting:
+    async def note(open_answers: SessionFactory) -> _Noting:
         noting = _Noting(open_answers())
-        await examine(subject, lambda: noting, concurrency=1, seconds=LONG, checks=checks)
+        await run_checks(subject, lambda: noting, concurrency=1, seconds=LONG, checks=checks)
         return noting
 
     noted = network(server).run(note)
 
     async def replay() -> int:
         again = _Replaying(noted)
-        await examine(subject, lambda: again, concurrency=1, seconds=LONG, checks=checks)
+        await run_checks(subject, lambda: again, concurrency=1, seconds=LONG, checks=checks)
         return round(asyncio.get_running_loop().time())
 
     with asyncio.Runner(loop_factory=_Leaping) as runner:

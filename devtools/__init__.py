@@ -8,5 +8,5 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class Complaint(Exception):
+class DevError(Exception):
     """What keeps a command from going on, and what to do about it, for a person to read."""

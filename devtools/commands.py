@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from devtools import ROOT, Complaint, environment, service, supply
+from devtools import ROOT, DevError, environment, service, supply
 from devtools.environment import DEVELOPMENT, LOCAL, PYTHON, program, say
 
 Command = Callable[[Sequence[str]], int]
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
         return _explain(name, is_asked=rest[0] in HELP)
     try:
         return command(rest)
-    except Complaint as complaint:
+    except DevError as complaint:
         print(f"dev    | {complaint}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -62,7 +62,7 @@ def bench(arguments: Sequence[str]) -> int:
     if rest and not rest[0].startswith("-"):
         chosen = [rest.pop(0)]
         if chosen[0] not in names:
-            raise Complaint(f"there is no bench/{chosen[0]}.py; there is {', '.join(names)}")
+            raise DevError(f"there is no bench/{chosen[0]}.py; there is {', '.join(names)}")
     commands = [[str(PYTHON), "-m", f"bench.{name}", *rest] for name in chosen]
     return _first_failure(commands, environment.variables())
 
@@ -76,7 +76,7 @@ def drill(arguments: Sequence[str]) -> int:
 def shots(arguments: Sequence[str]) -> int:
     """pictures of a running ./dev demo into docs/shots: ADDRESS; asks for its password"""
     if len(arguments) != 1:
-        raise Complaint("give the address of ./dev demo; the command asks for its password")
+        raise DevError("give the address of ./dev demo; the command asks for its password")
     command = [str(PYTHON), "-m", "devtools.shots", *arguments]
     return _first_failure([command], environment.variables())
 
@@ -120,7 +120,7 @@ def _call(commands: Sequence[Sequence[str]], variables: Mapping[str, str]) -> in
             status = subprocess.run(command, env=variables, cwd=ROOT).returncode
         except FileNotFoundError:
             message = f"{command[0]} is missing; remove .venv, and the next command makes it anew"
-            raise Complaint(message) from None
+            raise DevError(message) from None
         if status:
             say(f"{os.path.basename(command[0])} has failed (exit status {status})")
             return status

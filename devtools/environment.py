@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from devtools import ROOT, Complaint
+from devtools import ROOT, DevError
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -121,7 +121,7 @@ def read_file(path: Path) -> dict[str, str]:
             continue
         name, separator, value = line.partition("=")
         if not separator or not name.strip().isidentifier():
-            raise Complaint(f"{path.name}, line {number}: it must read like NAME=value")
+            raise DevError(f"{path.name}, line {number}: it must read like NAME=value")
         value = value.strip()
         if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1]
@@ -174,7 +174,7 @@ def _make_venv(venv: Path) -> None:
     command = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(venv)]
     status, output = _run(command, f"still making {name}")
     if status:
-        raise Complaint(f"{name} could not be made:\n{output}")
+        raise DevError(f"{name} could not be made:\n{output}")
 
 
 def _pip(python: Path) -> list[str]:
@@ -183,10 +183,10 @@ def _pip(python: Path) -> list[str]:
         digest, name = line.split()
         wheel = VENDOR / name
         if not wheel.exists() or hashlib.sha256(wheel.read_bytes()).hexdigest() != digest:
-            raise Complaint(f"vendor/{name} is not the file that SHA256SUMS names; restore it")
+            raise DevError(f"vendor/{name} is not the file that SHA256SUMS names; restore it")
         options = ["--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes"]
         return [str(python), f"{wheel}/pip", "install", *options, "-r"]
-    raise Complaint("vendor/SHA256SUMS names no wheel; restore it")
+    raise DevError("vendor/SHA256SUMS names no wheel; restore it")
 
 
 def _install(python: Path, lock: str) -> None:
@@ -198,7 +198,7 @@ def _install(python: Path, lock: str) -> None:
     status, pip_output = _run([*_pip(python), lock], "still installing")
     if status:
         hint = "Is PyPI reachable? A proxy goes into HTTPS_PROXY, a mirror into PIP_INDEX_URL."
-        raise Complaint(f"the packages could not be installed.\n{output}\n{pip_output}\n{hint}")
+        raise DevError(f"the packages could not be installed.\n{output}\n{pip_output}\n{hint}")
 
 
 def _install_with_uv(python: Path, lock: str) -> str | None:

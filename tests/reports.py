@@ -77,9 +77,9 @@ def store(domain: Domain, report: Report, *, is_waiting: bool = False) -> UUID:
             for position, row in enumerate(report.rows)
         )  # fmt: skip
         noted = {"id": stored.id, "domain_id": domain.id, "records": len(report.rows)}
-        rollup_queue.later(session, [noted])
+        rollup_queue.enqueue(session, [noted])
     if not is_waiting:
-        rollup_queue.count_of(domain.id)
+        rollup_queue.pending_count(domain.id)
     return stored.id
 
 

@@ -100,7 +100,7 @@ def test_a_channel_is_added_tested_listed_and_removed(app: Flask) -> None:
     run(app, *added, "ops@acme.test", status=1)
     assert "ops@acme.test  high+" in run(app, "channels", "list", *account)
     assert "on its way" in run(app, "channels", "test", *account, "ops")
-    feed.spread_all()
+    feed.distribute_all()
     assert "pending" in run(app, "channels", "log", *account, "ops")
     assert "0 deliveries" in run(app, "channels", "replay", *account, "ops")
     assert "disabled" in run(app, "channels", "disable", *account, "ops")

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 from app import ids
 from app.services.accounts import accounts
 from app.services.ingest import files, processor
-from app.services.ingest.files import IntakeFilter
+from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
 from tests import imap
 from tests.documents import dmarc_xml
@@ -109,7 +109,7 @@ def test_results_count_in_a_mailbox_behind_the_server_that_the_operator_names(
     with imap_server(tmp_path, monkeypatch, RESULTS + MAIL) as number:
         run("pull", add(run, number, *more))
     processor.run([])
-    [row], _ = files.search(accounts.find("Acme").id, IntakeFilter()).page(None, 9)
+    [row], _ = files.search(accounts.find("Acme").id, ReportFileFilter()).page(None, 9)
     assert (row.state, row.provenance) == ("parsed", provenance)
 
 

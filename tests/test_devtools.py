@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from devtools import Complaint, commands, environment, processes, service, valkey
+from devtools import DevError, commands, environment, processes, service, valkey
 from devtools.processes import Child, Children, Died
 from tests import servers
 
@@ -41,7 +41,7 @@ def test_a_file_of_variables_is_read_as_it_stands(tmp_path: Path) -> None:
 def test_a_line_that_is_none_is_named(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("A=1\nnonsense\n")
-    with pytest.raises(Complaint, match="line 2"):
+    with pytest.raises(DevError, match="line 2"):
         environment.read_file(file)
 
 
@@ -85,7 +85,7 @@ def test_a_command_without_arguments_is_explained_and_not_run_with_some(
 
 def test_a_directory_has_one_valkey(tmp_path: Path) -> None:
     held = valkey.lock(tmp_path)
-    with pytest.raises(Complaint, match="in use"):
+    with pytest.raises(DevError, match="in use"):
         valkey.lock(tmp_path)
     os.close(held)
     os.close(valkey.lock(tmp_path))

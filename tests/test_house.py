@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.api.http.endpoint import CONTRACTS
+from app.api.http.endpoint import ENDPOINTS
 from app.checks import CHECKS
 from app.jobs import queue
 from app.rules import RULES
@@ -239,4 +239,4 @@ def test_every_queue_has_a_job_and_every_job_a_function() -> None:
 
 
 def test_every_view_has_a_summary() -> None:
-    assert all(contract.summary for contract in CONTRACTS.values())
+    assert all(contract.summary for contract in ENDPOINTS.values())

@@ -25,20 +25,20 @@ import dns.zone
 
 from app.ports.dns import (
     Answer,
-    Answers,
     Caa,
-    Door,
+    LookupFailed,
     Mx,
-    OpenAnswers,
+    Network,
     Page,
     Rdata,
     Request,
+    Resolver,
     ServerAnswer,
+    SessionFactory,
     Signature,
     Soa,
     T,
     Tlsa,
-    Undetermined,
 )
 
 MAX_ALIASES = 8
@@ -60,7 +60,7 @@ BUDGET, NXDOMAIN = Trouble.BUDGET, Trouble.NXDOMAIN
 Data = Mapping[str | tuple[str, str], Sequence[Rdata] | Trouble]
 
 
-class Zone(Answers):
+class Zone(Resolver):
     """Answers from ``data`` (see the module) and ``pages``, keyed ``(host, path)``.
 
     signatures  the RRSIGs of the records, by (name, type)
@@ -93,17 +93,17 @@ class Zone(Answers):
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         self.asked.append((name, rdtype))
         if self._budget is not None and len(self.asked) > self._budget:
-            raise Undetermined(name, rdtype, "budget")
+            raise LookupFailed(name, rdtype, "budget")
         owner, aliases = _plain(name), []
         while alias := self._alias(owner, rdtype):
             aliases.append(alias)
             owner = alias
             if len(aliases) > MAX_ALIASES:
-                raise Undetermined(name, rdtype, "garbage")
+                raise LookupFailed(name, rdtype, "garbage")
         source = self._source(owner)
         trouble = self._troubles.get((source, rdtype), self._troubles.get((source, "")))
         if trouble not in (None, NXDOMAIN):
-            raise Undetermined(name, rdtype, trouble.value)
+            raise LookupFailed(name, rdtype, trouble.value)
         return Answer(
             name=name,
             rdtype=rdtype,
@@ -119,14 +119,14 @@ class Zone(Answers):
         self.asked.append((f"{name}@{server}", rdtype))
         if answer := self._servers.get((server, rdtype)):
             return answer
-        raise Undetermined(f"{name}@{server}", rdtype, "timeout")
+        raise LookupFailed(f"{name}@{server}", rdtype, "timeout")
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         self.asked.append((f"https://{host}{path}", "HTTPS"))
         url = f"https://{host}{path}"
         page = self._pages.get((host, path), Page(url, failure="no_address"))
         if isinstance(page, Trouble):
-            raise Undetermined(host, "HTTPS", page.value)
+            raise LookupFailed(host, "HTTPS", page.value)
         return page
 
     def _add(self, key: str | tuple[str, str], values: Sequence[Rdata] | Trouble) -> None:
@@ -152,13 +152,13 @@ class Zone(Answers):
         return wildcard if encloser != name and wildcard in self._names else name
 
 
-class ZoneDoor(Door):
+class ZoneDoor(Network):
     """A ``Door`` whose ``Answers`` are this zone."""
 
-    def __init__(self, zone: Answers) -> None:
+    def __init__(self, zone: Resolver) -> None:
         self.zone = zone
 
-    def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+    def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
         return asyncio.run(main(lambda: self.zone))
 
 

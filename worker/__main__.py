@@ -70,12 +70,12 @@ def main(names: list[str]) -> int:
 
 def _watch(children: dict[str, _Child]) -> int:
     """Replace what ends, until a stop is asked for; or the status of one that is not to run."""
-    while not shutdown.is_asked():
+    while not shutdown.is_requested():
         time.sleep(LOOK_SECONDS)
         for name, child in children.items():
             if child.process.exitcode == BAD_SETTINGS:
                 return BAD_SETTINGS
-            if child.is_to_be_replaced() and not shutdown.is_asked():
+            if child.is_to_be_replaced() and not shutdown.is_requested():
                 children[name] = _start(name)
     return 0
 

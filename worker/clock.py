@@ -42,24 +42,24 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
     """The table of the clock."""
     return (
         Task(settings.sweep_seconds, runner.requeue_stale),
-        Task(settings.delivery_sweep, dispatcher.ring_if_due),
+        Task(settings.delivery_sweep, dispatcher.enqueue_if_due),
         Task(settings.delivery_sweep, emails.enqueue_if_due),
         Task(settings.sweep_seconds, processor.requeue_stale),
-        Task(settings.sweep_seconds, rollup_queue.ring_if_waiting),
+        Task(settings.sweep_seconds, rollup_queue.enqueue_if_pending),
         Task(30, runner.start_due),
-        Task(60, sender_hosts.ring_if_due),
-        Task(60, report_monitor.ring_if_due),
-        Task(60, starttls_probes.ring_if_due),
-        Task(30, mailboxes.ring_if_due),
-        Task(30, alerts.wake_snoozed),
+        Task(60, sender_hosts.enqueue_if_due),
+        Task(60, report_monitor.enqueue_if_due),
+        Task(60, starttls_probes.enqueue_if_due),
+        Task(30, mailboxes.enqueue_if_due),
+        Task(30, alerts.reopen_snoozed),
         Task(3600, channels.disable_unaccepted),
         Task(600, recipients.request_missing),
-        Task(60, account_monitor.watch_accounts),
+        Task(60, account_monitor.check_accounts),
         Task(300, account_monitor.remind),
-        Task(300, account_monitor.watch_acceptances),
-        Task(300, verification_recheck.ring_due),
+        Task(300, account_monitor.check_accepted_risks),
+        Task(300, verification_recheck.enqueue_due),
         Task(60, deletion.delete_requested),
-        Task(600, rollups.close_weeks),
+        Task(600, rollups.compact_weeks),
         Task(3600, retention.run),
         Task(600, cpu_budgets.retry_deferred),
     )
@@ -68,7 +68,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
 def run(table: Sequence[Task]) -> None:
     """Call each task when it is due, the first time at once, until a signal comes."""
     due = {index: time.monotonic() for index in range(len(table))}
-    while not shutdown.is_asked():
+    while not shutdown.is_requested():
         for index, task in enumerate(table):
             if due[index] <= time.monotonic():
                 due[index] = time.monotonic() + task.seconds

@@ -20,7 +20,7 @@ from worker import resource_limits, shutdown
 
 logger = logging.getLogger(__name__)
 
-LINGER_SECONDS = 2.0
+IDLE_GRACE_SECONDS = 2.0
 EMAIL_POLL_SECONDS = 1.0
 
 
@@ -30,7 +30,7 @@ def run_scans(scan_ids: list[str]) -> None:
         runner.run(
             [UUID(scan_id) for scan_id in scan_ids],
             runtime.door(),
-            is_stopping=shutdown.is_asked,
+            is_stopping=shutdown.is_requested,
         )
 
 
@@ -42,7 +42,7 @@ def recheck_ownership(domain_ids: list[str]) -> None:
 def deliver() -> None:
     """Send what is due; what comes within a moment after it needs no job of its own."""
     with _sending_emails():
-        dispatcher.run(runtime.door(), is_stopping=shutdown.is_asked, linger=LINGER_SECONDS)
+        dispatcher.run(runtime.door(), is_stopping=shutdown.is_requested, linger=IDLE_GRACE_SECONDS)
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def _send_emails(is_done: threading.Event) -> None:
     is_last = False
     while True:
         try:
-            emails.send_due(is_stopping=shutdown.is_asked)
+            emails.send_due(is_stopping=shutdown.is_requested)
         except ServiceUnavailable:
             logger.warning("emails wait: the database is unavailable")
         if is_last:
@@ -71,21 +71,21 @@ def _send_emails(is_done: threading.Event) -> None:
         is_last = is_done.wait(EMAIL_POLL_SECONDS)
 
 
-def read_intakes(intake_ids: list[str]) -> None:
+def process_report_files(intake_ids: list[str]) -> None:
     """Read these files of reports and whatever else waits, and count what was in them."""
     with logs.fields(intakes=intake_ids[:3]):
         processor.run(
             [UUID(intake_id) for intake_id in intake_ids],
             door=runtime.door(),
             guard=resource_limits.one_file,
-            is_stopping=shutdown.is_asked,
+            is_stopping=shutdown.is_requested,
         )
-        rollup_queue.count_waiting(is_stopping=shutdown.is_asked)
+        rollup_queue.drain(is_stopping=shutdown.is_requested)
 
 
 def look_up_addresses() -> None:
     """Look at the addresses that are due."""
-    sender_hosts.look_up(runtime.door(), is_stopping=shutdown.is_asked)
+    sender_hosts.look_up(runtime.door(), is_stopping=shutdown.is_requested)
 
 
 def probe_hosts() -> None:
@@ -93,26 +93,26 @@ def probe_hosts() -> None:
     starttls_probes.run(runtime.door())
 
 
-def pull_mailbox(mailbox_ids: list[str]) -> None:
+def poll_mailbox(mailbox_ids: list[str]) -> None:
     """Take in what waits in a mailbox, and in others that are due."""
-    mailboxes.pull_in_turn(
-        [UUID(mailbox_id) for mailbox_id in mailbox_ids], is_stopping=shutdown.is_asked
+    mailboxes.poll_next(
+        [UUID(mailbox_id) for mailbox_id in mailbox_ids], is_stopping=shutdown.is_requested
     )
 
 
-def judge_reports() -> None:
+def evaluate_reports() -> None:
     """Judge the domains that are due by their reports."""
-    report_monitor.judge_due(is_stopping=shutdown.is_asked)
+    report_monitor.evaluate_due(is_stopping=shutdown.is_requested)
 
 
 # What a worker runs; whoever can write to Redis can name nothing else.
 JOBS: Mapping[str, Callable[..., Any]] = {
     "worker.jobs.deliver": deliver,
-    "worker.jobs.judge_reports": judge_reports,
+    "worker.jobs.evaluate_reports": evaluate_reports,
     "worker.jobs.look_up_addresses": look_up_addresses,
     "worker.jobs.probe_hosts": probe_hosts,
     "worker.jobs.recheck_ownership": recheck_ownership,
     "worker.jobs.run_scans": run_scans,
-    "worker.jobs.read_intakes": read_intakes,
-    "worker.jobs.pull_mailbox": pull_mailbox,
+    "worker.jobs.process_report_files": process_report_files,
+    "worker.jobs.poll_mailbox": poll_mailbox,
 }

@@ -22,7 +22,7 @@ HEARTBEAT_SECONDS = 10
 _STOP_HORSE = signal.SIGUSR1
 
 
-class NotAllowed(Exception):
+class JobNotAllowed(Exception):
     """Somebody put the name of another function into the queue."""
 
 
@@ -34,7 +34,7 @@ class AllowedJob(Job):
         try:
             return jobs.JOBS[self.func_name or ""]
         except KeyError:
-            raise NotAllowed(self.func_name) from None
+            raise JobNotAllowed(self.func_name) from None
 
     def restore(self, raw_data: Any) -> Any:
         restored = super().restore(raw_data)
@@ -72,14 +72,14 @@ def main(name: str) -> int:
         maintenance_interval=MAINTENANCE_SECONDS,
         job_monitoring_interval=HEARTBEAT_SECONDS,
         log_job_description=False,
-        work_horse_killed_handler=lambda *_: _ring(name),
+        work_horse_killed_handler=lambda *_: _notify(name),
     )
-    _ring(name)
+    _notify(name)
     worker.work()
     return 0
 
 
-def _ring(name: str) -> None:
+def _notify(name: str) -> None:
     """Deliveries that a process has left behind by its death are taken up at once."""
     if name == queue.DELIVERY:
         queue.enqueue_delivery()

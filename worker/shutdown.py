@@ -3,20 +3,20 @@
 import signal
 from types import FrameType
 
-_is_asked = False
+_is_requested = False
 
 
-def is_asked() -> bool:
+def is_requested() -> bool:
     """A signal to stop has come."""
-    return _is_asked
+    return _is_requested
 
 
 def listen(*signals: signal.Signals) -> None:
     """Take these signals for the wish to stop."""
     for number in signals:
-        signal.signal(number, _note)
+        signal.signal(number, _request)
 
 
-def _note(_: int, __: FrameType | None) -> None:
-    global _is_asked
-    _is_asked = True
+def _request(_: int, __: FrameType | None) -> None:
+    global _is_requested
+    _is_requested = True

@@ -37,14 +37,14 @@ _RECIPIENT = re.compile(r"<?r-([0-9A-Za-z]{22})@[^\s@<>]{1,253}>?")
 
 UNKNOWN = "550 5.1.1 There is no such address for reports"
 TOO_MANY = "452 4.5.3 That are too many recipients for one mail"
-AWAY = "451 4.3.0 The mail cannot be kept now; try again later"
+UNAVAILABLE = "451 4.3.0 The mail cannot be kept now; try again later"
 FULL = "452 4.2.2 The account has sent as many reports as it may in one day"
-KEPT = "250 2.0.0 The mail is kept"
+ACCEPTED = "250 2.0.0 The mail is kept"
 TOO_FAST = "451 4.7.1 Too many mails in one minute; try again later"
 BUSY = b"421 4.3.2 There are too many connections; try again later\r\n"
 
 
-class Intake:
+class ReportHandler:
     """What becomes of recipients and mails; replies are those of SMTP."""
 
     def __init__(self, rates: MailRates) -> None:
@@ -59,7 +59,7 @@ class Intake:
         try:
             sender = await asyncio.to_thread(_sender, address)
         except ServiceUnavailable:
-            return AWAY
+            return UNAVAILABLE
         if sender is None:
             return UNKNOWN
         envelope.rcpt_tos.append(address)
@@ -79,12 +79,12 @@ class Intake:
             **authenticity.received_by(settings.current().trusted_authserv_ids),
         }
         replies = [
-            await asyncio.to_thread(_keep, address, raw, claims, self._rates)
+            await asyncio.to_thread(_store, address, raw, claims, self._rates)
             for address in envelope.rcpt_tos
         ]
         if isinstance(server, LMTP):
             return "\r\n".join(replies)
-        return next((reply for reply in replies if reply != KEPT), KEPT)
+        return next((reply for reply in replies if reply != ACCEPTED), ACCEPTED)
 
 
 def _address(session: Session) -> str:
@@ -97,19 +97,19 @@ def _sender(address: str) -> Sender | None:
     return tokens.resolve(found[1]) if found else None
 
 
-def _keep(address: str, raw: bytes, claims: dict[str, Any], rates: MailRates) -> str:
+def _store(address: str, raw: bytes, claims: dict[str, Any], rates: MailRates) -> str:
     try:
         sender = _sender(address)
         if sender is None:  # it was revoked a moment ago
             return UNKNOWN
         if not rates.is_within(sender.account_id, claims):
             return TOO_FAST
-        files.take_in(sender.account_id, raw, way="mail", claims=claims)
+        files.store(sender.account_id, raw, way="mail", claims=claims)
     except QuotaExceeded:
         return FULL
     except ServiceUnavailable:
-        return AWAY
-    return KEPT
+        return UNAVAILABLE
+    return ACCEPTED
 
 
 class _Bounded:
@@ -156,7 +156,7 @@ class _Lmtp(_Bounded, LMTP):
         await super().push(status)
 
 
-class Taken(Exception):
+class AddressInUse(Exception):
     """Mails cannot be taken in there, for somebody else is."""
 
 
@@ -171,7 +171,7 @@ async def serve(listen: Listen) -> asyncio.Server:
     def connection() -> SMTP:
         kind = _Lmtp if listen.is_lmtp else _Smtp
         return kind(
-            Intake(rates),
+            ReportHandler(rates),
             data_size_limit=LIMITS.message,
             ident="reports",
             timeout=IDLE_SECONDS,
@@ -186,7 +186,7 @@ async def serve(listen: Listen) -> asyncio.Server:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise Taken(f"somebody listens at {listen} already") from None
+        raise AddressInUse(f"somebody listens at {listen} already") from None
 
 
 def _unix_socket(path: str) -> socket.socket:
@@ -200,7 +200,7 @@ def _unix_socket(path: str) -> socket.socket:
     directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)  # of two that start at once one is the second
-        _remove_dead(path)
+        _remove_stale(path)
         own.bind(path)
         own.listen()
     except BaseException:
@@ -211,10 +211,10 @@ def _unix_socket(path: str) -> socket.socket:
     return own
 
 
-def _remove_dead(path: str) -> None:
+def _remove_stale(path: str) -> None:
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise Taken(f"{path} is there, and is no socket")
+            raise AddressInUse(f"{path} is there, and is no socket")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(ANSWER_SECONDS)
             probe.connect(path)
@@ -225,7 +225,7 @@ def _remove_dead(path: str) -> None:
         return
     except (TimeoutError, BlockingIOError):
         pass  # whoever has it is busy
-    raise Taken(f"another process takes mails in at {path}; end it first")
+    raise AddressInUse(f"another process takes mails in at {path}; end it first")
 
 
 async def run(listen: Listen) -> None:
@@ -248,7 +248,7 @@ def main() -> int:
         return 2
     try:
         asyncio.run(run(listen))
-    except Taken as error:
+    except AddressInUse as error:
         sys.stderr.write(f"LMTP_LISTEN: {error}.\n")
         return 2
     return 0

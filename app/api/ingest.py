@@ -14,7 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from app import ids, settings
 from app.api.http import responses
-from app.api.http.endpoint import Shape, endpoint
+from app.api.http.endpoint import Schema, endpoint
 from app.errors import (
     ApplicationError,
     InvalidRequest,
@@ -25,7 +25,7 @@ from app.errors import (
 from app.services.api_keys import upload_tokens
 from app.services.api_keys.upload_tokens import Uploader
 from app.services.ingest import budgets, files, tokens
-from app.services.ingest.files import Taken
+from app.services.ingest.files import StoredFile
 from app.services.ingest.tokens import Sender
 
 bp = Blueprint("ingest", __name__, url_prefix="/ingest")
@@ -35,7 +35,7 @@ _SNIFFED = 64 * 1024
 _HEADERS = re.compile(rb"([!-9;-~]+:[^\n]*\n([ \t][^\n]*\n)*){2,}\r?\n\s*\S")
 
 
-class TakenShape(Shape):
+class IngestedFile(Schema):
     """A file that is kept; ``GET /v1/reports/intake`` tells what becomes of it."""
 
     id: str
@@ -43,10 +43,10 @@ class TakenShape(Shape):
     file_name: str | None
 
 
-class IngestShape(Shape):
+class IngestResult(Schema):
     """The files of one request."""
 
-    intakes: list[TakenShape]
+    intakes: list[IngestedFile]
 
 
 def init_app(app: Flask) -> None:
@@ -116,22 +116,22 @@ def _bound() -> None:
 
 
 @bp.post("/<token>")
-@endpoint(is_public=True, takes_file=True, returns=IngestShape, status=202, also=(200,))
-def take_in(token: str) -> Response:
+@endpoint(is_public=True, takes_file=True, returns=IngestResult, status=202, also=(200,))
+def ingest(token: str) -> Response:
     """Send a report: a mail, XML, JSON, gzip or zip file, or a form that holds some."""
-    taken = [_take(raw, name) for name, raw in _files()]
+    taken = [_store(raw, name) for name, raw in _files()]
     return _answer(taken, 202 if any(one.is_new for one in taken) else 200)
 
 
 @bp.post("/<token>/tls-rpt")
-@endpoint(is_public=True, takes_file=True, returns=IngestShape, status=201, also=(200,))
-def take_in_tls(token: str) -> Response:
+@endpoint(is_public=True, takes_file=True, returns=IngestResult, status=201, also=(200,))
+def ingest_tls(token: str) -> Response:
     """Send a TLS report, as RFC 8460 §5.4 has it."""
-    taken = _take(_body(), None)
+    taken = _store(_body(), None)
     return _answer([taken], 201 if taken.is_new else 200)
 
 
-def _take(raw: bytes, name: str | None) -> Taken:
+def _store(raw: bytes, name: str | None) -> StoredFile:
     sender = sender_or_none()
     assert sender is not None  # or _bound has refused
     claims = {"address": request.remote_addr, "content_type": request.content_type}
@@ -139,7 +139,7 @@ def _take(raw: bytes, name: str | None) -> Taken:
     if uploader is not None:
         claims["upload_token"] = uploader.token_id
     way = "upload" if uploader else "http"
-    return files.take_in(sender.account_id, raw, way=way, file_name=name, claims=claims)
+    return files.store(sender.account_id, raw, way=way, file_name=name, claims=claims)
 
 
 def _body() -> bytes:
@@ -180,7 +180,7 @@ def is_report(content: bytes) -> bool:
     return _HEADERS.match(start) is not None and b"\nMIME-Version:" in b"\n" + start
 
 
-def _answer(taken: list[Taken], status: int) -> Response:
+def _answer(taken: list[StoredFile], status: int) -> Response:
     found: list[dict[str, Any]] = [
         {
             "id": ids.public("int", one.intake.id),
@@ -189,4 +189,4 @@ def _answer(taken: list[Taken], status: int) -> Response:
         }
         for one in taken
     ]
-    return responses.one({"intakes": found}, status)
+    return responses.item({"intakes": found}, status)

@@ -14,7 +14,7 @@ from app.channels import chat_services, post, text
 from app.channels.chat_services import Build, ChatMessage, Parts
 from app.channels.text import Event
 from app.channels.types import BadTarget, Outcome
-from app.ports.dns import Answers, Request
+from app.ports.dns import Request, Resolver
 
 MAX_URL = 1000
 NOT_ACCEPTED = (
@@ -209,7 +209,7 @@ def parse(url: str) -> ChatTarget:
     )
 
 
-async def send(answers: Answers, target: ChatTarget, event: Event, *, seconds: float) -> Outcome:
+async def send(answers: Resolver, target: ChatTarget, event: Event, *, seconds: float) -> Outcome:
     """POST the event to its service, through the egress client.
 
     seconds  for all of it, including the DNS lookup of the host

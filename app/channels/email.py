@@ -37,7 +37,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class EmailContent:
     """What one recipient is sent, and from whom.
 
     sender           the From, as ``MAIL_FROM`` has it
@@ -99,7 +99,7 @@ def parse_addresses(text: str) -> list[str]:
     return found
 
 
-def compose(letter: Letter) -> EmailMessage:
+def compose(letter: EmailContent) -> EmailMessage:
     """The email. Emails about one alert belong to one thread."""
     message = EmailMessage(policy=_POLICY)
     domain = parseaddr(letter.sender)[1].rpartition("@")[2] or "localhost"
@@ -119,7 +119,10 @@ def compose(letter: Letter) -> EmailMessage:
         message["Subject"] = channels_text.heading(first)[:200]
         if alert:
             message["References"] = f"<{alert['id']}@{domain}>"
-        text, html = channels_text.text(first), email_html.one(first, letter.base_url, foot)
+        text, html = (
+            channels_text.text(first),
+            email_html.render_event(first, letter.base_url, foot),
+        )
     else:
         groups = email_html.Digest.of(letter.events, letter.since)
         message["Subject"] = groups.heading
@@ -129,7 +132,7 @@ def compose(letter: Letter) -> EmailMessage:
     return message
 
 
-def send(server: Server, letter: Letter, *, seconds: float) -> Outcome:
+def send(server: Server, letter: EmailContent, *, seconds: float) -> Outcome:
     """Submit the email to the mail server.
 
     seconds  for each answer of the server

@@ -7,7 +7,7 @@ from html import escape
 from app.channels import text as channels_text
 from app.channels.text import Event
 
-BAD = frozenset(("alert.opened", "alert.reopened", "alert.escalated", "alert.reminded"))
+PROBLEM_EVENTS = frozenset(("alert.opened", "alert.reopened", "alert.escalated", "alert.reminded"))
 _RANK = ("critical", "high", "medium", "low", "info")
 _COLOURS = {
     "critical": "#a3122a",
@@ -47,8 +47,8 @@ class Digest:
         last = {channels_text.alert_of(event).get("id", event["id"]): event for event in events}
         kept = list(last.values())
         return cls(
-            sorted((event for event in kept if event["type"] in BAD), key=_rank),
-            [event for event in kept if event["type"] not in BAD],
+            sorted((event for event in kept if event["type"] in PROBLEM_EVENTS), key=_rank),
+            [event for event in kept if event["type"] not in PROBLEM_EVENTS],
             since,
         )
 
@@ -91,7 +91,7 @@ def footer(reason: str, unsubscribe_url: str, base_url: str) -> str:
     return f"{escape(reason)}<br>{shown}"
 
 
-def one(event: Event, base_url: str, foot: str) -> str:
+def render_event(event: Event, base_url: str, foot: str) -> str:
     """The page about one event."""
     alert = channels_text.alert_of(event)
     if not alert:
@@ -99,7 +99,7 @@ def one(event: Event, base_url: str, foot: str) -> str:
     where = alert["domainName"] or "Your account"
     note = event["data"]["transition"]["note"]
     parts = [
-        f'<p style="margin:0 0 12px">{_mark(event)}'
+        f'<p style="margin:0 0 12px">{_badge(event)}'
         f' <span style="{_MUTED}">{escape(where)}</span></p>',
         f'<h1 style="margin:0 0 12px;font-size:20px;line-height:1.3">{escape(alert["title"])}</h1>',
         f'<p style="margin:0 0 16px">{escape(alert["message"])}</p>',
@@ -117,7 +117,7 @@ def _page(title: str, body: str, foot: str) -> str:
     return _PAGE.format(title=escape(title), body=body, text=_TEXT, muted=_MUTED, foot=foot)
 
 
-def _mark(event: Event) -> str:
+def _badge(event: Event) -> str:
     severity = channels_text.alert_of(event)["severity"]
     is_over = event["type"] == "alert.resolved"
     colour = _RESOLVED if is_over else _COLOURS[severity]
@@ -157,7 +157,7 @@ def _row(event: Event) -> str:
     where = alert["domainName"] or "account"
     return (
         f'<tr><td style="padding:10px 12px 10px 0;vertical-align:top;border-top:1px solid #dfe3e7">'
-        f'{_mark(event)}</td><td style="padding:10px 0;border-top:1px solid #dfe3e7">'
+        f'{_badge(event)}</td><td style="padding:10px 0;border-top:1px solid #dfe3e7">'
         f'<a href="{escape(alert["runbook"])}" style="color:#1d2329;font-weight:600;'
         f'text-decoration:none">{escape(alert["title"])}</a><br>'
         f'<span style="{_MUTED};overflow-wrap:anywhere">{escape(where)}</span></td></tr>'

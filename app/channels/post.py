@@ -3,7 +3,7 @@
 import asyncio
 
 from app.channels.types import Outcome
-from app.ports.dns import Answers, Page, Request, Undetermined
+from app.ports.dns import LookupFailed, Page, Request, Resolver
 
 FAILURES = {
     "tls": "its certificate is not trusted",
@@ -21,7 +21,7 @@ GONE = "it answered 410: it wants no more"
 
 
 async def send(
-    answers: Answers, host: str, path: str, request: Request, *, seconds: float
+    answers: Resolver, host: str, path: str, request: Request, *, seconds: float
 ) -> Outcome:
     """Send the request; of the answer only the status is read, and redirects are not followed.
 
@@ -32,7 +32,7 @@ async def send(
             page = await answers.fetch(host, path, request)
     except TimeoutError:
         return Outcome(error=_REASONS["timeout"])
-    except Undetermined as error:
+    except LookupFailed as error:
         return Outcome(error=_REASONS.get(error.reason, "its name cannot be looked up"))
     return _outcome(page)
 

@@ -94,13 +94,13 @@ def _spaced(name: str) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        shown = "\n".join(_one(item) for item in value[:MAX_ITEMS]) or "none"
+        shown = "\n".join(_render(item) for item in value[:MAX_ITEMS]) or "none"
     else:
-        shown = _one(value)
+        shown = _render(value)
     return shown if len(shown) <= MAX_VALUE else f"{shown[: MAX_VALUE - 1]}…"
 
 
-def _one(value: Any) -> str:
+def _render(value: Any) -> str:
     if isinstance(value, str):
         return plain(value)
     return "none" if value is None else plain(json.dumps(value, ensure_ascii=False))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from app.channels import post
 from app.channels.types import BadTarget, Outcome
 from app.network.http import egress, special_addresses
-from app.ports.dns import Answers, Request
+from app.ports.dns import Request, Resolver
 from app.protocols import names
 
 PREFIX = "whsec_"
@@ -68,7 +68,7 @@ def parse(url: str, ports: Sequence[int]) -> Target:
 
 
 async def check(
-    answers: Answers, target: Target, allowed: Sequence[special_addresses.Network]
+    answers: Resolver, target: Target, allowed: Sequence[special_addresses.Network]
 ) -> None:
     """That the host has addresses, and public ones only.
 
@@ -95,7 +95,7 @@ def sign(keys: Sequence[str], id: str, timestamp: int, body: bytes) -> str:
 
 
 async def send(
-    answers: Answers, target: Target, keys: Sequence[str], message: Message, *, timestamp: int,
+    answers: Resolver, target: Target, keys: Sequence[str], message: Message, *, timestamp: int,
     seconds: float,
 ) -> Outcome:  # fmt: skip
     """POST the message; what the receiver says beyond its status is not read.

@@ -169,7 +169,7 @@ def _new(
 
 
 def _print(channel: Channel) -> None:
-    state = channels.complaint(channel) or "ready"
+    state = channels.target_error(channel) or "ready"
     if not channel.disabled_at and channel.failing_since:
         state = f"failing since {channel.failing_since:%Y-%m-%d %H:%M}"
     cadence = "" if channel.cadence == "immediate" else f" {channel.cadence}"

@@ -89,7 +89,7 @@ def trust_server(account: str, authserv_id: str | None, mailbox_id: str) -> None
 @click.argument("mailbox_id")
 def pull(mailbox_id: str) -> None:
     """Take in what waits in a mailbox now."""
-    found = mailboxes.pull(_id(mailbox_id), is_forced=True)
+    found = mailboxes.poll(_id(mailbox_id), is_forced=True)
     if found is None:
         raise click.ClickException(f"there is no mailbox {mailbox_id}")
     print(f"{found.kept} taken in, {found.known} known already, {found.too_large} too large")

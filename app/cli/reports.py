@@ -14,11 +14,11 @@ from app.errors import NotFound, QuotaExceeded
 from app.mailboxes import files
 from app.mailboxes.files import Item, TooLarge
 from app.models import IngestToken
-from app.models.reports import STATES
+from app.models.reports import STATUSES
 from app.services.accounts import accounts
 from app.services.ingest import conflicts, tokens
 from app.services.ingest import files as ingest_files
-from app.services.ingest.files import IntakeFilter
+from app.services.ingest.files import ReportFileFilter
 
 tokens_group = Commands("ingest-tokens", help="The addresses that reports are sent to.")
 intake_group = Commands("intake", help="Files of reports, and what became of them.")
@@ -77,9 +77,7 @@ def ingest(account: str, paths: Sequence[Path]) -> None:
     with click.progressbar(items, label="taking in", item_show_func=_name) as bar:
         for item in bar:
             try:
-                taken = ingest_files.take_in(
-                    account_id, item.read(), way="cli", file_name=item.name
-                )
+                taken = ingest_files.store(account_id, item.read(), way="cli", file_name=item.name)
                 new, known = new + taken.is_new, known + (not taken.is_new)
             except (OSError, TooLarge) as error:
                 failed.append(f"{item.name}: {error}")
@@ -97,12 +95,12 @@ def ingest(account: str, paths: Sequence[Path]) -> None:
 
 @intake_group.command("list")
 @_ACCOUNT
-@click.option("--state", type=click.Choice(STATES))
+@click.option("--state", type=click.Choice(STATUSES))
 @click.option("--reason")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 def list_intakes(account: str, state: str | None, reason: str | None, limit: int) -> None:
     """List files, newest first, with what became of them."""
-    filters = IntakeFilter(state=state, reason=reason)
+    filters = ReportFileFilter(state=state, reason=reason)
     rows, _ = ingest_files.search(accounts.find(account).id, filters).page(None, limit)
     for row in rows:
         words = (row.state, row.reason, row.about, row.file_name, row.member, row.detail)

@@ -21,7 +21,7 @@ from sqlalchemy.types import JSON
 
 from app.db.types import Base, dump_json
 
-INSERTED_AT_ONCE = 5_000  # rows that are in memory
+INSERT_BATCH_SIZE = 5_000  # rows that are in memory
 
 
 def insert(session: Session, table: type[Base] | Table) -> Any:
@@ -40,7 +40,7 @@ def insert_many(
     connection = session.connection()
     if connection.dialect.name == "sqlite":
         named = (dict(zip(names, row, strict=True)) for row in rows)
-        while batch := list(islice(named, INSERTED_AT_ONCE)):
+        while batch := list(islice(named, INSERT_BATCH_SIZE)):
             connection.execute(table.__table__.insert(), batch)  # type: ignore[attr-defined]
         return
     quoted = ", ".join(f'"{name}"' for name in names)
@@ -58,7 +58,7 @@ def insert_many(
             copy.write_row(values)
 
 
-def given_table(dialect: str, table: type[Base], names: Sequence[str]) -> Any:
+def values_table(dialect: str, table: type[Base], names: Sequence[str]) -> Any:
     """Rows that a statement is given as one value, to select from; ``given`` makes the value.
 
     names  of the columns of ``table`` that they are for
@@ -78,7 +78,7 @@ def given_table(dialect: str, table: type[Base], names: Sequence[str]) -> Any:
     return func.unnest(*arrays).table_valued(*columns, name="given").render_derived()
 
 
-def given(
+def values_parameters(
     connection: Connection, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> dict[str, Any]:
     """The parameters of a statement with ``given_table``; cells are text, numbers or booleans."""
@@ -96,14 +96,14 @@ def _array(cells: Sequence[Any]) -> str:
     return "{" + ",".join(map(str, cells)) + "}"
 
 
-def insert_given(
+def insert_values(
     dialect: str, table: type[Base], names: Sequence[str], *, fixed: Sequence[str] = ()
 ) -> Any:
     """An INSERT of the rows that it is given, in their order: a fifth of the time of one a row.
 
     fixed  columns that all rows have alike, parameters of their own
     """
-    rows = given_table(dialect, table, names)
+    rows = values_table(dialect, table, names)
     cells = [*(fixed_value(table, name) for name in fixed), *(rows.c[name] for name in names)]
     insert = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
     # SQLite would take ON CONFLICT for the condition of a join.

@@ -16,7 +16,7 @@ from sqlalchemy.exc import InvalidatePoolError
 
 from app.db.types import dump_json
 
-REST_SECONDS = 1.0  # after which a connection is asked whether it is still one
+IDLE_CHECK_SECONDS = 1.0  # after which a connection is asked whether it is still one
 
 
 _JSON: Mapping[str, Any] = {"json_serializer": dump_json, "json_deserializer": orjson.loads}
@@ -57,8 +57,8 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
         **_JSON,
     )  # fmt: skip
     event.listen(engine, "begin", _begin_postgresql)
-    event.listen(engine, "checkin", _note_rest)
-    event.listen(engine, "checkout", partial(_ask_whether_it_lives, engine.dialect))
+    event.listen(engine, "checkin", _note_idle)
+    event.listen(engine, "checkout", partial(_check_connection, engine.dialect))
     return engine
 
 
@@ -76,14 +76,14 @@ class _Cursor(psycopg.Cursor[Any]):
         ]
 
 
-def _note_rest(_connection: Any, record: Any) -> None:
+def _note_idle(_connection: Any, record: Any) -> None:
     record.info["rests_since"] = time.monotonic()
 
 
-def _ask_whether_it_lives(dialect: Dialect, connection: Any, record: Any, _proxy: Any) -> None:
+def _check_connection(dialect: Dialect, connection: Any, record: Any, _proxy: Any) -> None:
     """Replace a connection that was lost while it rested; one just used need not be asked."""
     since = record.info.get("rests_since")
-    if since is None or time.monotonic() - since < REST_SECONDS:
+    if since is None or time.monotonic() - since < IDLE_CHECK_SECONDS:
         return
     try:
         dialect.do_ping(connection)

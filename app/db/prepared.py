@@ -19,7 +19,7 @@ Converter = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Compiled:
     """What is known of a statement once it has been asked.
 
     fixed    values of parameters that are always the same, as the driver takes them
@@ -50,7 +50,7 @@ class _Prepared:
         return self.make(values)
 
 
-class Question:
+class PreparedSelect:
     """A SELECT of columns, compiled at its first use; without ``IN``, whose SQL is never the same.
 
     Of its parameters those that have no value are given at each use.
@@ -58,7 +58,7 @@ class Question:
 
     def __init__(self, statement: Select[Any]) -> None:
         self._statement = statement
-        self._prepared: _Prepared | None = None
+        self._prepared: _Compiled | None = None
 
     def rows(self, parameters: Mapping[str, Any]) -> list[Any]:
         """What is found, as named tuples.
@@ -73,7 +73,7 @@ class Question:
         return list(map(prepared.row, found))
 
 
-def _prepare(engine: Engine, statement: Select[Any], parameters: Mapping[str, Any]) -> _Prepared:
+def _prepare(engine: Engine, statement: Select[Any], parameters: Mapping[str, Any]) -> _Compiled:
     dialect = engine.dialect
     compiled: Any = statement.compile(dialect=dialect)
     takes: dict[str, Converter] = {}
@@ -94,7 +94,7 @@ def _prepare(engine: Engine, statement: Select[Any], parameters: Mapping[str, An
     names = [column.key or "" for column in columns]
     made: Any = namedtuple("Found", names, rename=True)  # type: ignore[misc]
     order = compiled.positiontup if compiled.positional else None
-    return _Prepared(
+    return _Compiled(
         engine, str(compiled), fixed, takes, order, gives, partial(tuple.__new__, made)
     )
 

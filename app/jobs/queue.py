@@ -27,14 +27,14 @@ QUEUES = (
 )  # one process of a worker each: with two, a worker that is killed loses jobs
 
 JOB_SECONDS = 900  # far above what a chunk takes; the scan's own limits end it long before
-PULL_SECONDS = 60  # of mailboxes: far above what a turn of them takes
+MAILBOX_JOB_SECONDS = 60  # of mailboxes: far above what a turn of them takes
 FAILURE_SECONDS = 24 * 3600  # how long a failed job can be looked at
-REST_SECONDS = 1.0  # after a failure, nobody waits for Redis again for this long
+CIRCUIT_OPEN_SECONDS = 1.0  # after a failure, nobody waits for Redis again for this long
 
 T = TypeVar("T")
 
 
-class _Bell:
+class _QueueConnection:
     """The connection of this process, and until when it is not tried again."""
 
     def __init__(self, redis_url: str) -> None:
@@ -53,18 +53,18 @@ class _Bell:
             return do()
         except (RedisError, OSError) as error:
             with self._lock:
-                self._resting_until = time.monotonic() + REST_SECONDS
+                self._resting_until = time.monotonic() + CIRCUIT_OPEN_SECONDS
             logger.warning("redis cannot be reached", extra={"reason": str(error)})
             return otherwise
 
 
-_bell: _Bell | None = None
+_connection: _QueueConnection | None = None
 
 
 def bind(redis_url: str) -> None:
     """Use this Redis from now on; nothing is connected yet."""
-    global _bell
-    _bell = _Bell(redis_url)
+    global _connection
+    _connection = _QueueConnection(redis_url)
 
 
 def enqueue_scans(scan_ids: Sequence[UUID], *, at_front: bool = False) -> bool:
@@ -76,12 +76,12 @@ def enqueue_scans(scan_ids: Sequence[UUID], *, at_front: bool = False) -> bool:
     return _enqueue(SCANS, "worker.jobs.run_scans", scan_ids, at_front=at_front)
 
 
-def enqueue_intakes(intake_ids: Sequence[UUID]) -> bool:
+def enqueue_report_files(intake_ids: Sequence[UUID]) -> bool:
     """Have a worker look what is in these files, in one job.
 
     returns  as ``enqueue_scans``
     """
-    return _enqueue(INTAKE, "worker.jobs.read_intakes", intake_ids)
+    return _enqueue(INTAKE, "worker.jobs.process_report_files", intake_ids)
 
 
 def enqueue_ownership(domain_ids: Sequence[UUID]) -> bool:
@@ -92,14 +92,18 @@ def enqueue_ownership(domain_ids: Sequence[UUID]) -> bool:
     return _enqueue(SCANS, "worker.jobs.recheck_ownership", domain_ids)
 
 
-def enqueue_pull(mailbox_id: UUID, *, is_late: bool = False) -> bool:
+def enqueue_mailbox_poll(mailbox_id: UUID, *, is_late: bool = False) -> bool:
     """Have a worker pull this mailbox, when nothing else waits.
 
     is_late  … or at once, though files wait; one such job waits at most
     returns  as ``enqueue_scans``
     """
-    return _enqueue_beside(
-        INTAKE, "worker.jobs.pull_mailbox", [str(mailbox_id)], is_late=is_late, seconds=PULL_SECONDS
+    return _enqueue_unique(
+        INTAKE,
+        "worker.jobs.poll_mailbox",
+        [str(mailbox_id)],
+        is_late=is_late,
+        seconds=MAILBOX_JOB_SECONDS,
     )
 
 
@@ -145,20 +149,20 @@ def enqueue_delivery() -> bool:
 
 def enqueue_reverse_dns() -> bool:
     """Have a worker look at addresses that are due; False if Redis is away."""
-    return _enqueue_beside(SCANS, "worker.jobs.look_up_addresses")
+    return _enqueue_unique(SCANS, "worker.jobs.look_up_addresses")
 
 
 def enqueue_probes() -> bool:
     """Have a worker connect to the mail hosts that are due; False if Redis is away."""
-    return _enqueue_beside(SCANS, "worker.jobs.probe_hosts")
+    return _enqueue_unique(SCANS, "worker.jobs.probe_hosts")
 
 
 def enqueue_report_alerts(*, is_late: bool = False) -> bool:
     """Have a worker judge domains by their reports; as ``enqueue_pull``."""
-    return _enqueue_beside(INTAKE, "worker.jobs.judge_reports", is_late=is_late)
+    return _enqueue_unique(INTAKE, "worker.jobs.evaluate_reports", is_late=is_late)
 
 
-def _enqueue_beside(
+def _enqueue_unique(
     name: str,
     function: str,
     ids: Sequence[str] | None = None,
@@ -209,7 +213,7 @@ def is_ready() -> bool:
     return bell.attempt(lambda: bool(bell.connection.ping()), False)
 
 
-def _bound() -> _Bell:
-    if _bell is None:
+def _bound() -> _QueueConnection:
+    if _connection is None:
         raise RuntimeError("queue.bind() has not been called in this process")
-    return _bell
+    return _connection

@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
-from app.mailboxes.types import SourceFailed, Waiting
+from app.mailboxes.types import MailboxError, WaitingMessage
 from app.protocols.report_formats.limits import LIMITS
 
 SECONDS = 10.0  # that the server may be silent
-MOST_SECONDS = 20.0  # in all, for one that is never silent, and never done
+MAX_SECONDS = 20.0  # in all, for one that is never silent, and never done
 _SIZE = re.compile(rb"RFC822\.SIZE ([0-9]{1,12})")
 _SLACK = 64 * 1024  # of an answer around a mail
 
@@ -38,13 +38,13 @@ class Account:
     done_folder: str | None = None
 
 
-class Mailbox:
+class ImapMailbox:
     """A folder that is open."""
 
     def __init__(self, connection: "_Connection", account: Account) -> None:
         self._connection, self._account = connection, account
 
-    def waiting(self, most: int) -> Iterator[Waiting]:
+    def waiting(self, most: int) -> Iterator[WaitingMessage]:
         """Those that were not kept yet, oldest first.
 
         raises  SourceFailed
@@ -53,7 +53,7 @@ class Mailbox:
         found = self._ask("SEARCH", wanted)
         uids = found[0].split()[:most] if found and isinstance(found[0], bytes) else []
         for uid in (uid.decode("ascii", "replace") for uid in uids):
-            yield Waiting(
+            yield WaitingMessage(
                 name=f"{self._account.folder} {uid}",
                 is_too_large=self._size(uid) > LIMITS.message,
                 read=partial(self._read, uid),
@@ -65,14 +65,14 @@ class Mailbox:
         text = b" ".join(part for part in answer if isinstance(part, bytes))
         found = _SIZE.search(text)
         if not found:
-            raise SourceFailed("the server does not tell the size of a mail")
+            raise MailboxError("the server does not tell the size of a mail")
         return int(found[1])
 
     def _read(self, uid: str) -> bytes:
         for part in self._ask("FETCH", uid, "(BODY.PEEK[])"):
             if isinstance(part, tuple) and isinstance(part[1], bytes):
                 return part[1]
-        raise SourceFailed("the server does not hand a mail out")
+        raise MailboxError("the server does not hand a mail out")
 
     def _acknowledge(self, uid: str) -> None:
         if self._account.done_folder is None:
@@ -91,12 +91,12 @@ class Mailbox:
         with _failures():
             status, answer = self._connection.uid(command, *words)
         if status != "OK":
-            raise SourceFailed(f"{command} was answered {status}")
+            raise MailboxError(f"{command} was answered {status}")
         return answer
 
 
 @contextmanager
-def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
+def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[ImapMailbox]:
     """The folder of the account, until the end of the block.
 
     context  of TLS; by default certificates are checked against what this machine trusts
@@ -109,19 +109,19 @@ def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[
             ssl_context=context or ssl.create_default_context(),
             timeout=SECONDS,
         )
-    timer = threading.Timer(MOST_SECONDS, connection.give_up)
+    timer = threading.Timer(MAX_SECONDS, connection.give_up)
     timer.start()
     try:
         with _failures():
             connection.login(quoted(account.username), account.password)
             status, _ = connection.select(quoted(account.folder))
         if status != "OK":
-            raise SourceFailed(f"there is no folder {account.folder}")
-        yield Mailbox(connection, account)
-    except SourceFailed:
+            raise MailboxError(f"there is no folder {account.folder}")
+        yield ImapMailbox(connection, account)
+    except MailboxError:
         if connection.is_given_up:
-            reason = f"the server was not done after {MOST_SECONDS:.0f} seconds"
-            raise SourceFailed(reason) from None
+            reason = f"the server was not done after {MAX_SECONDS:.0f} seconds"
+            raise MailboxError(reason) from None
         raise
     finally:
         timer.cancel()
@@ -137,7 +137,7 @@ def quoted(text: str) -> str:
     raises  SourceFailed for what cannot be one
     """
     if not (text.isascii() and text.isprintable()):
-        raise SourceFailed("names of users and folders are printable ASCII")
+        raise MailboxError("names of users and folders are printable ASCII")
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
@@ -164,10 +164,10 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except (imaplib.IMAP4.error, OSError, ValueError) as error:
-        raise SourceFailed(_words(error)[:300] or type(error).__name__) from None
+        raise MailboxError(_parse_words(error)[:300] or type(error).__name__) from None
 
 
-def _words(error: Exception) -> str:
+def _parse_words(error: Exception) -> str:
     """What went wrong, as people say it."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

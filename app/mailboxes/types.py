@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class SourceFailed(Exception):
+class MailboxError(Exception):
     """The source could not be asked, or did not do what it was asked for; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingMessage:
     """One mail that waits.
 
     read         its bytes; raises SourceFailed
@@ -24,8 +24,8 @@ class Waiting:
     acknowledge: Callable[[], None]
 
 
-class Source(Protocol):
+class Mailbox(Protocol):
     """A place that reports wait at."""
 
-    def waiting(self, most: int) -> Iterator[Waiting]:
+    def waiting(self, most: int) -> Iterator[WaitingMessage]:
         """So many at most, oldest first; raises SourceFailed."""

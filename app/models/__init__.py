@@ -5,9 +5,9 @@ from app.models.account_limits import AccountLimits
 from app.models.accounts import (
     Account,
     AuditEvent,
+    BrowserSession,
     Invitation,
     RecoveryCode,
-    SignedIn,
     SignInNetwork,
     User,
 )
@@ -16,22 +16,22 @@ from app.models.domains import DkimKey, DnsChange, Domain, DomainState
 from app.models.emails import Email
 from app.models.events import Channel, ChannelRecipient, Delivery, Event
 from app.models.ingest_sources import IngestSource
-from app.models.keys import ApiKey, IdempotentCall, KeyAddress, KeyUse
+from app.models.keys import ApiKey, ApiKeyAddress, ApiKeyUsage, IdempotentCall
 from app.models.mail_hosts import MailHost
 from app.models.mailboxes import ReportMailbox
 from app.models.refusals import RefusalCount
 from app.models.reports import (
+    DailyIngestUsage,
     DmarcRecord,
     DmarcReport,
     FailureReport,
     IngestToken,
-    Intake,
+    ObservedSelector,
     RawFile,
-    ReportDay,
-    SeenSelector,
+    ReportFile,
+    RollupQueueEntry,
     TlsPolicy,
     TlsReport,
-    UncountedReport,
 )
 from app.models.rollups import (
     DmarcFlow,
@@ -42,7 +42,7 @@ from app.models.rollups import (
     ReporterCount,
 )
 from app.models.scans import BatchScan, Scan, ScanBatch
-from app.models.senders import ReportWatch, SenderHost, SourceState
+from app.models.senders import ReportMonitor, SenderHost, SourceDecision
 from app.models.token_leaks import TokenLeak
 from app.models.upload_tokens import UploadToken
 
@@ -75,29 +75,29 @@ __all__ = [
     "IdempotentCall",
     "IngestSource",
     "IngestToken",
-    "Intake",
+    "ReportFile",
     "Invitation",
-    "KeyAddress",
-    "KeyUse",
+    "ApiKeyAddress",
+    "ApiKeyUsage",
     "MailHost",
     "RawFile",
     "RecoveryCode",
     "RefusalCount",
-    "ReportDay",
+    "DailyIngestUsage",
     "ReportMailbox",
-    "ReportWatch",
+    "ReportMonitor",
     "ReporterCount",
     "Scan",
     "ScanBatch",
-    "SeenSelector",
+    "ObservedSelector",
     "SenderHost",
     "SignInNetwork",
-    "SignedIn",
-    "SourceState",
+    "BrowserSession",
+    "SourceDecision",
     "TlsPolicy",
     "TlsReport",
     "TokenLeak",
-    "UncountedReport",
+    "RollupQueueEntry",
     "UploadToken",
     "User",
 ]

@@ -103,7 +103,7 @@ class Invitation(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class SignedIn(Base):
+class BrowserSession(Base):
     """A browser that somebody has signed in with; without the row its cookie is worth nothing.
 
     id           SHA-256 of the token in the cookie, so that a stolen table opens no door

@@ -32,7 +32,7 @@ PERIODS = {
 SCHEDULES = (*PERIODS, "off")
 
 
-class Words(TypeDecorator[list[str]]):
+class WordList(TypeDecorator[list[str]]):
     """A list of words without commas, kept as ``,a,b,`` so that LIKE '%,a,%' finds one."""
 
     impl = Text
@@ -44,10 +44,10 @@ class Words(TypeDecorator[list[str]]):
     def result_processor(
         self, dialect: Dialect, coltype: object
     ) -> Callable[[str | None], list[str] | None]:
-        return _words
+        return _split_words
 
 
-def _words(text: str | None) -> list[str] | None:
+def _split_words(text: str | None) -> list[str] | None:
     if text is None:
         return None
     return text[1:-1].split(",") if len(text) > 1 else []
@@ -86,8 +86,8 @@ class Domain(Base):
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     name: Mapped[DomainName] = mapped_column(String(253))
     usage: Mapped[str] = mapped_column(String(20), default=Usage.BOTH.value)
-    tags: Mapped[list[str]] = mapped_column(Words, default=list)
-    dkim_selectors: Mapped[list[str]] = mapped_column(Words, default=list)
+    tags: Mapped[list[str]] = mapped_column(WordList, default=list)
+    dkim_selectors: Mapped[list[str]] = mapped_column(WordList, default=list)
     schedule: Mapped[str] = mapped_column(String(8), default="daily")
     next_scan_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

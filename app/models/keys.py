@@ -56,7 +56,7 @@ class ApiKey(Base):
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
-class KeyUse(Base):
+class ApiKeyUsage(Base):
     """How many calls with one key ended with one status on one route on one day (UTC)."""
 
     __tablename__ = "key_uses"
@@ -70,7 +70,7 @@ class KeyUse(Base):
     count: Mapped[int] = mapped_column(default=0)
 
 
-class KeyAddress(Base):
+class ApiKeyAddress(Base):
     """How many calls with one key came from one address on one day (UTC)."""
 
     __tablename__ = "key_addresses"

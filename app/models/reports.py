@@ -23,10 +23,10 @@ from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
 
 RECEIVED = "received"
-ENDS = ("parsed", "duplicate", "conflict", "unattributed", "quarantined")
-STATES = (RECEIVED, *ENDS)
+FINAL_STATUSES = ("parsed", "duplicate", "conflict", "unattributed", "quarantined")
+STATUSES = (RECEIVED, *FINAL_STATUSES)
 # How a file arrived: posted to the public address, with an upload token, by mail, …
-WAYS = ("http", "upload", "mail", "mailbox", "cli", "dashboard")
+RECEIVED_VIA = ("http", "upload", "mail", "mailbox", "cli", "dashboard")
 MAX_ATTEMPTS = 3
 VERIFIED, FAILED = "verified", "failed"  # authenticity of a mail
 PROVENANCES = ("unverified", "token", "authenticated")  # each is worth more than the one before
@@ -65,7 +65,7 @@ class RawFile(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 
-class Intake(Base):
+class ReportFile(Base):
     """One file that was taken in, or one more report that was found in one.
 
     member       which report of the file this row is about: "" for the first or the only one.
@@ -235,7 +235,7 @@ class DmarcRecord(Base):
     spf_results: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
 
 
-class UncountedReport(Base):
+class RollupQueueEntry(Base):
     """An aggregate report that is not in what its domain's reports add up to, and soon will be.
 
     is_set_aside  counting it fails: until somebody has seen to that it is left out
@@ -346,7 +346,7 @@ class FailureReport(Base):
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class SeenSelector(Base):
+class ObservedSelector(Base):
     """A selector of the domain, or of one below it, whose signature passed in a report."""
 
     __tablename__ = "seen_selectors"
@@ -363,7 +363,7 @@ class SeenSelector(Base):
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class ReportDay(Base):
+class DailyIngestUsage(Base):
     """How much of an account's files was received and parsed on one day (UTC), for its budgets.
 
     bytes            as received, before anything is unwrapped

@@ -12,7 +12,7 @@ from app.models.accounts import utc_now
 DECISIONS = ("approved", "ignored", "blocked")
 
 
-class SourceState(Base):
+class SourceDecision(Base):
     """What a person has said of a source of one domain.
 
     source  its key: ``insight.sources``
@@ -59,7 +59,7 @@ class SenderHost(Base):
     failures: Mapped[int] = mapped_column(default=0)
 
 
-class ReportWatch(Base):
+class ReportMonitor(Base):
     """When the alerts on a domain's reports are to be judged (again); the row is the job.
 
     lease_until  until then somebody is at it

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
 
-class Undetermined(Exception):
+class LookupFailed(Exception):
     """DNS or a server could not be queried, or did not answer. It is never a finding.
 
     reason  ``servfail``, ``refused``, ``timeout``, ``budget``, ``network``, ``garbage``,
@@ -158,7 +158,7 @@ class Page:
     retry_after: str = ""
 
 
-class Handshake(NamedTuple):
+class TlsProbe(NamedTuple):
     """The TLS probe of a mail host.
 
     version    ``TLSv1.2``, ``TLSv1.3``
@@ -176,7 +176,7 @@ class Handshake(NamedTuple):
     not_after: str | None = None
 
 
-class Answers(ABC):
+class Resolver(ABC):
     """The interface of checks to the network. Errors and timeouts raise ``Undetermined``.
 
     query_count  the number of queries sent to the network so far
@@ -197,11 +197,11 @@ class Answers(ABC):
 
     async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
         """The answer of the name server, queried directly at its public address."""
-        raise Undetermined(f"{name}@{server}", rdtype, "network")
+        raise LookupFailed(f"{name}@{server}", rdtype, "network")
 
-    async def shake_hands(self, host: str) -> Handshake:
+    async def shake_hands(self, host: str) -> TlsProbe:
         """The TLS probe of a mail host, by connecting to it; checks only read stored probes."""
-        raise Undetermined(host, "SMTP", "network")
+        raise LookupFailed(host, "SMTP", "network")
 
     def ask_ahead(self, *questions: tuple[str, str]) -> None:  # noqa: B027 - an optional optimization
         """Send the queries for these (name, type) pairs now; ``ask`` then waits for each answer.
@@ -229,22 +229,22 @@ class Answers(ABC):
 
 
 T = TypeVar("T")
-OpenAnswers = Callable[[], Answers]
+SessionFactory = Callable[[], Resolver]
 
 
-async def or_unseen(part: Awaitable[T]) -> "T | Undetermined":
+async def or_failure(part: Awaitable[T]) -> "T | LookupFailed":
     """The result of ``part``, or why it could not be queried, for parts with separate findings."""
     try:
         return await part
-    except Undetermined as error:
+    except LookupFailed as error:
         return error
 
 
-class Door(ABC):
+class Network(ABC):
     """The source of ``Answers``: the network of this process, or a dictionary in tests."""
 
     @abstractmethod
-    def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+    def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
         """The result of ``main``, run to completion in a new event loop.
 
         main  receives a function that opens ``Answers``: one call for each scan, each with its own

@@ -18,7 +18,7 @@ def is_public_suffix(name: str) -> bool:
     return registrable(name) is None
 
 
-@memoize.of_short_texts
+@memoize.for_short_texts
 def registrable(name: str) -> str | None:
     """The part that is registered: the public suffix and one label; None if there is no such part.
 

@@ -36,7 +36,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         static_folder="static",
         static_url_path="/assets",
     )
-    web.before_request(pages.admit)
+    web.before_request(pages.require_session)
     pages.handle_errors(web)
     filters.add_to(web)
     groups = (auth, overview, domains, mail, records, tls_records, reports, files, alerts)
@@ -44,4 +44,4 @@ def init_app(app: Flask, settings: Settings) -> None:
     for group in (*groups, *settings_groups, recipients, audit):
         web.register_blueprint(group.bp)
     app.register_blueprint(web)
-    app.after_request(pages.finish)
+    app.after_request(pages.set_security_headers)

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from app import ids
-from app.api.http.endpoint import CONTRACTS
+from app.api.http.endpoint import ENDPOINTS
 from app.models.keys import Scope
 from app.services.ingest import files, processor
 from app.services.scans import runner
@@ -93,7 +93,7 @@ def things(client: Client) -> dict[str, str]:
 def reports(client: Client) -> dict[str, str]:
     """One report of each kind."""
     for raw in (dmarc_xml(), tls_json(), failure_mail()):
-        files.take_in(client.account_id, raw, way="http")
+        files.store(client.account_id, raw, way="http")
     processor.run([])
     return {
         kind: client.data("GET", f"/v1/reports/{path}")[0]["id"] for kind, path in REPORTS.items()
@@ -105,7 +105,7 @@ PUBLIC = ("/v1/secret-scanning/alerts", "/v1/keys/report")  # the key is in the 
 
 def test_every_route_declares_who_may_call_it(app: Flask) -> None:
     for method, rule, view in routes(app):
-        contract = CONTRACTS.get(view)
+        contract = ENDPOINTS.get(view)
         assert contract is not None, f"{method} {rule} has no contract"
         needs_key = rule.startswith("/v1") and rule not in PUBLIC
         assert contract.is_public is not needs_key, f"{method} {rule}"
@@ -116,7 +116,7 @@ def test_every_route_with_a_parameter_is_in_the_table_here(app: Flask) -> None:
     with_parameter = {
         (method, rule)
         for method, rule, view in routes(app)
-        if "<" in rule and not CONTRACTS[view].is_public
+        if "<" in rule and not ENDPOINTS[view].is_public
     }
     assert with_parameter == set(CALLS)
 
@@ -142,7 +142,7 @@ def test_a_time_that_utc_cannot_tell_is_refused(
     app: Flask, client: Client, things: dict[str, str], moment: str
 ) -> None:
     for method, rule, view in routes(app):
-        query = CONTRACTS[view].query
+        query = ENDPOINTS[view].query
         fields = query.model_fields if query else {}
         for name in {"from_at", "to_at"} & fields.keys():
             where = "&domain=acme.test" if "domain" in fields else ""
@@ -169,7 +169,7 @@ def test_a_key_without_the_scope_is_refused_and_told_which(
     app: Flask, client: Client, things: dict[str, str]
 ) -> None:
     for method, rule, view in routes(app):
-        contract = CONTRACTS[view]
+        contract = ENDPOINTS[view]
         if not contract.scopes:
             continue
         others = [scope for scope in ALL if scope not in contract.scopes]
@@ -196,7 +196,7 @@ def test_a_key_without_the_scope_is_refused_and_told_which(
 def test_every_bad_key_gets_the_same_401(app: Flask, token: str | None) -> None:
     headers = {"X-Request-Id": "same"} | ({} if token is None else {"Authorization": token})
     for method, rule, view in routes(app):
-        if CONTRACTS[view].is_public:
+        if ENDPOINTS[view].is_public:
             continue
         path = rule.replace("<domain>", "x").replace("<id>", "x")
         response = app.test_client().open(path, method=method, headers=headers)

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from app import settings as app_settings
 from app.services.accounts import accounts
 from app.services.ingest import files, processor, tokens
-from app.services.ingest.files import IntakeFilter
+from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
 from tests.documents import dmarc_xml, mailed, tls_json, wrappings
 from tests.factories import ACTOR, make_account, make_domain
@@ -52,7 +52,7 @@ def post(app: Flask, token: str) -> Post:
 def ends(account_id: UUID) -> list[tuple[str, str | None]]:
     """(state, file name) of every file, read by now, oldest first."""
     processor.run([])
-    rows, _ = files.search(account_id, IntakeFilter()).page(None, 100)
+    rows, _ = files.search(account_id, ReportFileFilter()).page(None, 100)
     return [(row.state, row.file_name) for row in reversed(rows)]
 
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from app.api.http import row_cache
-from app.api.http.row_cache import Remembered
+from app.api.http.row_cache import SerializedRowCache
 
 Row = namedtuple("Row", ["id", "name"])
 
@@ -26,7 +26,7 @@ class Shape:
 
 def test_a_row_is_written_once_and_anew_when_it_is_another() -> None:
     shape = Shape()
-    write = Remembered(shape)
+    write = SerializedRowCache(shape)
     texts = [orjson.dumps(write(Row(UUID(int=7), name), "x")) for name in ("a", "a", "b", "b", "a")]
     assert shape.made == ["a", "b", "a"]
     assert orjson.loads(texts[1]) == {"name": "a", "more": "x"}
@@ -35,7 +35,7 @@ def test_a_row_is_written_once_and_anew_when_it_is_another() -> None:
 
 def test_what_is_long_is_not_kept() -> None:
     shape = Shape()
-    write = Remembered(shape)
+    write = SerializedRowCache(shape)
     for _ in range(2):
         write(Row(UUID(int=7), "a" * row_cache.MAX_BYTES))
     assert len(shape.made) == 2
@@ -44,7 +44,7 @@ def test_what_is_long_is_not_kept() -> None:
 def test_so_many_rows_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_cache, "MOST_ROWS", 2)
     shape = Shape()
-    write = Remembered(shape)
+    write = SerializedRowCache(shape)
     for number in (1, 2, 3, 1):
         write(Row(UUID(int=number), "a"))
     assert len(shape.made) == 4

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db.transactions import transaction
-from app.models import Intake
+from app.models import ReportFile
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor
 from tests.api.conftest import Client
@@ -40,7 +40,7 @@ def full(client: Client) -> Client:
 
 def take(client: Client, *files: bytes) -> None:
     for raw in files:
-        ingest_files.take_in(client.account_id, raw, way="upload", file_name="a.bin")
+        ingest_files.store(client.account_id, raw, way="upload", file_name="a.bin")
     processor.run([])
 
 
@@ -178,7 +178,7 @@ def test_every_file_is_listed_with_what_became_of_it(full: Client) -> None:
 
 def test_files_that_are_not_from_whom_they_say_are_found(full: Client) -> None:
     with transaction() as session:
-        intake = session.scalars(select(Intake).where(Intake.kind == "tls")).one()
+        intake = session.scalars(select(ReportFile).where(ReportFile.kind == "tls")).one()
         intake.authenticity, intake.author = "failed", "evil.test"
     (found,) = full.data("GET", "/v1/reports/intake?authenticity=failed")
     assert (found["kind"], found["author"], found["authenticity"]) == ("tls", "evil.test", "failed")

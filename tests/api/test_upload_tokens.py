@@ -22,7 +22,7 @@ from app.services.api_keys import api_keys, upload_tokens
 from app.services.domains import domains
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor, tokens
-from app.services.ingest.files import IntakeFilter
+from app.services.ingest.files import ReportFileFilter
 from app.services.monitoring import report_monitor
 from app.settings import Settings
 from tests import reports
@@ -59,7 +59,7 @@ def issue(account_id: UUID, **options: datetime) -> str:
 def files(account_id: UUID) -> list[tuple[str, str, str]]:
     """(way, state, provenance) of every file, oldest first, once all are parsed."""
     processor.run([])
-    rows, _ = ingest_files.search(account_id, IntakeFilter()).page(None, 100)
+    rows, _ = ingest_files.search(account_id, ReportFileFilter()).page(None, 100)
     return [(row.way, row.state, row.provenance) for row in reversed(rows)]
 
 
@@ -193,7 +193,7 @@ def test_forged_reports_at_the_published_address_open_no_alert_above_info(
     window = Window.between(end - timedelta(days=30), end)
 
     def verdict() -> tuple[int, list[tuple[bool | None, int, int]]]:
-        found = policy.may_raise(account_id, "acme.test", window)
+        found = policy.assess_readiness(account_id, "acme.test", window)
         steps = [(step.is_ready, len(step.blockers), step.forged) for step in found.steps]
         return found.evidence.messages, steps
 
@@ -202,7 +202,7 @@ def test_forged_reports_at_the_published_address_open_no_alert_above_info(
     forged = dmarc_xml(org="google.com", records=rows)
     assert post(forged, issue(account_id) if has_token else None).status_code == 202
     processor.run([])
-    report_monitor.judge(domain.id)
+    report_monitor.evaluate_domain(domain.id)
     with transaction(readonly=True) as session:
         alerts = session.scalars(select(Alert).where(Alert.severity != "info")).all()
     assert bool(alerts) is has_token

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from app.checks import CHECKS
-from app.checks.engine.runner import Examination, examine
-from app.checks.engine.types import Judgement, Subject, Verdict, judge
+from app.checks.engine.runner import ScanResult, run_checks
+from app.checks.engine.types import CheckResult, Subject, Verdict, run_check
 from app.checks.transport.mta_sts import PATH
-from app.network.dns.resolver import Network
-from app.ports.dns import OpenAnswers, Page
+from app.network.dns.resolver import DnsNetwork
+from app.ports.dns import Page, SessionFactory
 from app.protocols.names import DomainName
 from app.settings import Settings
 from demo.fault_injection import Manners
@@ -64,13 +64,13 @@ def pages() -> Mapping[tuple[str, str], Page]:
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Examination]]:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, ScanResult]]:
     """The results of every domain, checked through real sockets."""
     bundle = tmp_path_factory.mktemp("authority") / "ca.pem"
     subjects = {domain: subject(domain) for domain in EXPECTED}
 
-    async def main(open_answers: OpenAnswers) -> dict[str, Examination]:
-        return await examine(subjects, open_answers, concurrency=2, seconds=300)
+    async def main(open_answers: SessionFactory) -> dict[str, ScanResult]:
+        return await run_checks(subjects, open_answers, concurrency=2, seconds=300)
 
     with (
         NameServer(FOLDER, Manners(signed=SIGNED)) as names,
@@ -88,7 +88,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Exam
             egress_allow_cidrs=NETWORKS,
             egress_proxy=f"http://{policies.address}:{policies.port}",
         )
-        yield Network(settings).run(main)
+        yield DnsNetwork(settings).run(main)
 
 
 def _nameservers(names: NameServer) -> tuple[tuple[str, int], ...]:
@@ -106,19 +106,19 @@ async def test_zone_in_memory_has_expected_results(
 ) -> None:
     zone = Zone(data, pages, authenticated=domain in SIGNED)
     [selected] = [candidate for candidate in CHECKS if candidate.name == check]
-    _hold(EXPECTED[domain]["checks"][check], await judge(selected, subject(domain), zone))
+    _hold(EXPECTED[domain]["checks"][check], await run_check(selected, subject(domain), zone))
 
 
 @pytest.mark.parametrize(("domain", "check"), CASES)
 def test_zone_on_the_network_has_expected_results(
-    domain: str, check: str, live: Mapping[str, Examination]
+    domain: str, check: str, live: Mapping[str, ScanResult]
 ) -> None:
     [judgement] = [result for result in live[domain].judgements if result.check == check]
     _hold(EXPECTED[domain]["checks"][check], judgement)
 
 
 def test_no_domain_exceeds_the_query_budget(
-    live: Mapping[str, Examination],
+    live: Mapping[str, ScanResult],
 ) -> None:
     budget: Any = Settings.__dataclass_fields__["scan_query_budget"].default
     assert [
@@ -126,7 +126,7 @@ def test_no_domain_exceeds_the_query_budget(
     ] == []
 
 
-def _hold(expected: Mapping[str, Any], judgement: Judgement) -> None:
+def _hold(expected: Mapping[str, Any], judgement: CheckResult) -> None:
     """Assert that the verdict is an expected one and every expected fact is equal."""
     is_open = judgement.verdict is Verdict.UNDETERMINED
     status = "info" if is_open else judgement.verdict.value

@@ -12,9 +12,9 @@ from sqlalchemy.engine import Engine
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.models import Channel, Domain
-from app.rules.engine.types import Draft
+from app.rules.engine.types import AlertDraft
 from app.services.alerts import transitions
-from app.services.alerts.transitions import Cause
+from app.services.alerts.transitions import Trigger
 from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
 from app.settings import Settings
@@ -68,9 +68,11 @@ def open_alert(domain: Domain) -> OpenAlert:
     """Opens an alert of the domain, as a scan does."""
 
     def opened(type: str = "spf.missing", severity: Severity = Severity.HIGH) -> UUID:
-        draft = Draft(type, domain.name, severity, "No SPF record", "acme.test: no SPF record")
+        draft = AlertDraft(type, domain.name, severity, "No SPF record", "acme.test: no SPF record")
         with transaction() as session:
-            (alert_id,) = transitions.open_new(session, domain, [draft], datetime.now(UTC), Cause())
+            (alert_id,) = transitions.open_alert(
+                session, domain, [draft], datetime.now(UTC), Trigger()
+            )
         return alert_id
 
     return opened

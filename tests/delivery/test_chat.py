@@ -127,13 +127,13 @@ def store_address(account_id: UUID, url: str) -> None:
     with transaction() as session:
         channel = channels.owned(session, account_id, "chat")
         text = json.dumps({"keys": [], "until": None, "url": url})
-        channel.sealed = encryption.seal(text, f"channel:{channel.id}")
+        channel.sealed = encryption.encrypt(text, f"channel:{channel.id}")
 
 
 def resolve(alert_id: UUID) -> None:
     with transaction() as session:
         alert = session.get_one(Alert, alert_id)
-        transitions.move(session, alert, transitions.Step("resolved"), now(session))
+        transitions.transition(session, alert, transitions.Transition("resolved"), now(session))
 
 
 def last_error(account_id: UUID) -> str | None:
@@ -245,7 +245,7 @@ def test_stored_addresses_that_are_not_accepted_are_disabled_with_an_alert(
     assert channels.disable_unaccepted() == 1
     assert channels.disable_unaccepted() == 0
     assert channels.find(account_id, "pager").disabled_at is None
-    account_monitor.watch_accounts()
+    account_monitor.check_accounts()
     with transaction(readonly=True) as session:
         (alert,) = session.scalars(select(Alert).where(Alert.type == "webhook.disabled"))
     assert "Remove the channel" in alert.message

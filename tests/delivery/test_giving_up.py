@@ -67,7 +67,7 @@ def test_a_channel_that_was_given_up_is_an_alert_until_it_is_enabled(
 
 
 def disabled_alerts() -> list[str]:
-    account_monitor.watch_accounts()
+    account_monitor.check_accounts()
     with transaction(readonly=True) as session:
         return list(session.scalars(select(Alert.status).where(Alert.type == "webhook.disabled")))
 

@@ -30,7 +30,7 @@ def ended_process() -> str:
 
 
 def claim() -> Claim:
-    feed.spread_all()
+    feed.distribute_all()
     (found,) = delivery_queue.claim_due(10, failing=10)
     return found
 
@@ -135,7 +135,7 @@ def test_channels_that_do_well_come_first_and_those_that_fail_leave_room(
     with transaction() as session:
         session.execute(update(Channel).where(Channel.name != "hook").values(failures=1))
     open_alert()
-    feed.spread_all()
+    feed.distribute_all()
     claims = delivery_queue.claim_due(10, failing=2)
     assert [found.is_failing for found in claims] == [False, True, True]
     assert claims[0].channel_id == webhook[0].id

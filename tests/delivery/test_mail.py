@@ -16,7 +16,7 @@ from app.checks.engine.types import Severity
 from app.db.transactions import now, transaction
 from app.errors import InvalidRequest
 from app.models import Alert, Channel, Delivery
-from app.rules.engine.types import Draft
+from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange
 from app.services.notifications import channels, dispatcher, feed
@@ -92,8 +92,8 @@ def test_mails_about_one_alert_are_one_thread_and_each_is_sent_once(
     alert_id = open_alert()
     with transaction() as session:
         alert = session.get_one(Alert, alert_id)
-        step = transitions.Step("resolved", note="no longer so")
-        transitions.move(session, alert, step, now(session))
+        step = transitions.Transition("resolved", note="no longer so")
+        transitions.transition(session, alert, step, now(session))
     dispatcher.run(door)
     dispatcher.run(door)
     opened, resolved = inbox.letters
@@ -115,10 +115,10 @@ def test_nothing_of_an_alert_can_become_a_header_or_markup(
     account_id: UUID, inbox: Inbox, door: ReachingDoor, domain: Any
 ) -> None:
     evil = "<script>alert(1)</script>\r\nBcc: all@evil.test"
-    draft = Draft("spf.missing", "x", Severity.HIGH, evil, evil, {"record": [evil]})
+    draft = AlertDraft("spf.missing", "x", Severity.HIGH, evil, evil, {"record": [evil]})
     add(account_id)
     with transaction() as session:
-        transitions.open_new(session, domain, [draft], datetime.now(UTC), transitions.Cause())
+        transitions.open_alert(session, domain, [draft], datetime.now(UTC), transitions.Trigger())
     dispatcher.run(door)
     (letter,) = inbox.letters
     assert letter["Bcc"] is None
@@ -130,9 +130,9 @@ def test_without_a_mail_server_the_channel_says_so(
     account_id: UUID, settings: Settings, open_alert: OpenAlert, door: ReachingDoor
 ) -> None:
     channel = add(account_id)
-    assert channels.complaint(channel) is None
+    assert channels.target_error(channel) is None
     app_settings.use(replace(settings, mail_url=None))
-    assert channels.complaint(channel) == email.NOT_SET
+    assert channels.target_error(channel) == email.NOT_SET
     open_alert()
     dispatcher.run(door)
     assert log(account_id)[0].error == email.NOT_SET
@@ -173,12 +173,12 @@ def test_a_digest_without_a_problem_is_not_sent(
     account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
 ) -> None:
     alert_id = open_alert()
-    feed.spread_all()
+    feed.distribute_all()
     add(account_id, cadence="weekly")
     with transaction() as session:
         alert = session.get_one(Alert, alert_id)
-        transitions.move(session, alert, transitions.Step("resolved"), now(session))
-    feed.spread_all()
+        transitions.transition(session, alert, transitions.Transition("resolved"), now(session))
+    feed.distribute_all()
     let_digest_be_due(account_id)
     dispatcher.run(door)
     assert inbox.letters == []
@@ -222,7 +222,7 @@ def test_a_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbo
     server = email.parse_server(settings.mail_url.replace("smtp://", "smtp://user:secret@"))
     event = {"id": "evt_x", "type": "test", "data": {}}
     with transaction(readonly=True) as session:
-        letter = email.Letter(
+        letter = email.EmailContent(
             "w@watch.test", TO, [event], now(session), "https://watch.test", "reason", "https://u"
         )
     outcome = email.send(server, letter, seconds=5)

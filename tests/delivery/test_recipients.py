@@ -76,7 +76,7 @@ def test_nothing_but_one_confirmation_email_is_sent_before_the_person_confirms(
     with pytest.raises(InvalidRequest):
         channels.test(account_id, "ops", actor=ACTOR)
     assert [m["Subject"] for m in inbox.to(ANNA)] == ["Confirm that you want to receive alerts"]
-    assert channels.complaint(channel) == recipients.NONE_CONFIRMED
+    assert channels.target_error(channel) == recipients.NONE_CONFIRMED
     assert dispatcher.log(account_id, "ops")[0].delivery.status == "skipped"
 
 

@@ -237,7 +237,7 @@ def test_a_secret_is_kept_sealed(webhook: Hook) -> None:
     channel, secret = webhook
     assert secret.startswith("whsec_")
     assert secret not in str(vars(channel))
-    assert channels.unsealed(channel).keys == (secret,)
+    assert channels.decrypt_secrets(channel).keys == (secret,)
 
 
 def test_a_name_is_taken_once(account_id: UUID, webhook: Hook, door: ReachingDoor) -> None:
@@ -300,7 +300,7 @@ def test_nothing_is_sent_while_it_is_disabled_and_what_waited_goes_on_afterwards
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     open_alert()
-    feed.spread_all()
+    feed.distribute_all()
     channels.disable(account_id, "hook", actor=ACTOR)
     dispatcher.run(door)
     assert receiver.calls == []

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from app.protocols.report_formats.aggregate import AggregateReport
-from app.protocols.report_formats.limits import Refused
+from app.protocols.report_formats.limits import ReportRejected
 from app.services.ingest import parsing
 from demo import reports, samples
 
@@ -19,7 +19,7 @@ def kinds(directory: Path) -> Counter[str]:
         try:
             for one in parsing.read(path.read_bytes(), "", int(time.time())):
                 found[str(one.kind) if one.report else "refused"] += 1
-        except Refused:
+        except ReportRejected:
             found["refused"] += 1
     return found
 

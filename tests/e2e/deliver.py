@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.models import Delivery, Domain, Event
-from app.rules.engine.types import Draft
+from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange
-from app.services.alerts.transitions import Cause
+from app.services.alerts.transitions import Trigger
 from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
 from tests.e2e.service import Service, wait_for
@@ -53,9 +53,9 @@ class Story:
 
     def _open(self, number: int) -> UUID:
         moment = datetime.now(UTC)
-        draft = Draft("spf.missing", f"{moment.timestamp()}.{number}", Severity.HIGH, "t", "m")
+        draft = AlertDraft("spf.missing", f"{moment.timestamp()}.{number}", Severity.HIGH, "t", "m")
         with transaction() as session:
-            (opened,) = transitions.open_new(session, self.domain, [draft], moment, Cause())
+            (opened,) = transitions.open_alert(session, self.domain, [draft], moment, Trigger())
         return opened
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from app.db.transactions import transaction
-from app.models import Intake, ReportDay
+from app.models import DailyIngestUsage, ReportFile
 from app.services.api_keys import upload_tokens
 from app.services.ingest import tokens
 from tests.documents import dmarc_xml
@@ -72,10 +72,14 @@ def _seconds_until_parsed(service: Service, address: str, account_id: UUID, name
 
 def _states(account_id: UUID) -> Counter[str]:
     with transaction(readonly=True) as session:
-        return Counter(session.scalars(select(Intake.state).where(Intake.account_id == account_id)))
+        return Counter(
+            session.scalars(select(ReportFile.state).where(ReportFile.account_id == account_id))
+        )
 
 
 def _cpu_seconds(account_id: UUID) -> float:
     with transaction(readonly=True) as session:
-        used = select(func.sum(ReportDay.cpu_ms)).where(ReportDay.account_id == account_id)
+        used = select(func.sum(DailyIngestUsage.cpu_ms)).where(
+            DailyIngestUsage.account_id == account_id
+        )
         return (session.scalar(used) or 0) / 1000

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 
 from app.db.transactions import transaction
-from app.models import DmarcHour, DmarcRecord, DmarcReport, Intake
+from app.models import DmarcHour, DmarcRecord, DmarcReport, ReportFile
 from app.services.analytics import rollup_queue
 from app.services.ingest import tokens
 from tests.documents import dmarc_xml, record
@@ -96,12 +96,14 @@ def _end_connections() -> None:
 
 def _states(account_id: UUID) -> Counter[str]:
     with transaction(readonly=True) as session:
-        return Counter(session.scalars(select(Intake.state).where(Intake.account_id == account_id)))
+        return Counter(
+            session.scalars(select(ReportFile.state).where(ReportFile.account_id == account_id))
+        )
 
 
 def _assert_counted_once(domain_id: UUID, count: int) -> None:
     wanted = count * (count + 1) // 2
-    rollup_queue.count_of(domain_id)
+    rollup_queue.pending_count(domain_id)
     with transaction(readonly=True) as session:
         reports = session.scalar(
             select(func.count()).select_from(DmarcReport).where(DmarcReport.domain_id == domain_id)

@@ -15,7 +15,7 @@ from app.services.domains import domains
 from app.services.domains.domains import NewDomain
 from app.services.ingest import files as ingest_files
 from app.services.ingest import tokens
-from app.services.ingest.files import IntakeFilter
+from app.services.ingest.files import ReportFileFilter
 from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
 from app.services.scans import scans
@@ -52,13 +52,13 @@ def report_paths(person: Person) -> list[str]:
     org = HOSTILE.replace("<", "&lt;").replace('"', "&quot;")
     files = dmarc_xml("d0.test", org=org), tls_json("d0.test"), failure_mail("d0.test"), b"what?"
     for raw in files:
-        ingest_files.take_in(person.account_id, raw, way="dashboard", file_name=HOSTILE)
+        ingest_files.store(person.account_id, raw, way="dashboard", file_name=HOSTILE)
     kinds = {"dmarc": "dmr", "tls": "tlr", "failure": "flr"}
 
     def parsed() -> Sequence[Any]:
-        return ingest_files.search(person.account_id, IntakeFilter(state="parsed")).page(None, 10)[
-            0
-        ]
+        return ingest_files.search(person.account_id, ReportFileFilter(state="parsed")).page(
+            None, 10
+        )[0]
 
     wait_for(lambda: {row.kind for row in parsed()} == set(kinds), "the reports")
     rows = parsed()
@@ -73,8 +73,8 @@ def paths(person: Person) -> list[str]:
     channel = f"/settings/notifications/{ids.public('chan', made.id)}"
     tokens.create(person.account_id, actor=ACTOR)
     key, _ = make_key(person.account_id)
-    usage.note(key.id, f"GET {HOSTILE}"[:100], 200, "192.0.2.1")
-    usage.note(key.id, "GET /v1/domains", 429, "2001:db8::1")
+    usage.record(key.id, f"GET {HOSTILE}"[:100], 200, "192.0.2.1")
+    usage.record(key.id, "GET /v1/domains", 429, "2001:db8::1")
     usage.flush()
     rows, _ = alerts.search(person.account_id, AlertFilter())
     wanted = AlertChange("dismissed", HOSTILE, None, datetime(2199, 1, 1, tzinfo=UTC), HOSTILE)

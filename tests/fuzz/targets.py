@@ -14,7 +14,7 @@ from app.network.dns import wire
 from app.protocols import bimi, dkim, dmarc, mta_sts, names, spf, tags, tls_rpt, uris
 from app.protocols.bimi import logo, logotypes, mark_certificates
 from app.protocols.report_formats import aggregate, failure, tls, unwrap
-from app.protocols.report_formats.limits import Refused
+from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.spf import macros
 from tests.unit.checks.test_bimi import CERTIFIED
 from tests.unit.protocols.test_logotypes import logotype
@@ -223,7 +223,7 @@ TARGETS: Mapping[str, Target] = {
     ),
     "dmarc_report.parse": Target(
         lambda data: aggregate.parse(data, _NOW),
-        (Refused,),
+        (ReportRejected,),
         _files("dmarc/*.xml"),
         (
             *_pieces("<record> </record> <row> <count> </count> <a> </a> <!DOCTYPE <!-- --> ]]>"),
@@ -233,7 +233,7 @@ TARGETS: Mapping[str, Target] = {
     ),
     "tls_report.parse": Target(
         lambda data: tls.parse(data, _NOW),
-        (Refused,),
+        (ReportRejected,),
         _files("tlsrpt/*.json"),
         _pieces(
             '{ } [ ] , : "policies" null true NaN 1e999 -1 "\\ud800" "a":1 9999999999999999999'
@@ -241,7 +241,7 @@ TARGETS: Mapping[str, Target] = {
     ),
     "failure_report.parse": Target(
         _failure,
-        (Refused,),
+        (ReportRejected,),
         tuple(
             member.document + b"\n\n" + member.original
             for raw in _files("ruf/*.eml")
@@ -254,7 +254,7 @@ TARGETS: Mapping[str, Target] = {
     ),
     "envelopes.unwrap": Target(
         unwrap.unwrap,
-        (Refused,),
+        (ReportRejected,),
         _files("*/*.*"),
         (
             *_pieces("--b --b-- \n \r\n Content-Type: multipart/mixed; boundary=b message/rfc822"),

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from app.checks import CHECKS
-from app.checks.engine.runner import Examination, examine
-from app.checks.engine.types import Judgement, Subject, Verdict, judge
-from app.network.dns.resolver import Network
-from app.ports.dns import OpenAnswers
+from app.checks.engine.runner import ScanResult, run_checks
+from app.checks.engine.types import CheckResult, Subject, Verdict, run_check
+from app.network.dns.resolver import DnsNetwork
+from app.ports.dns import SessionFactory
 from app.protocols.names import DomainName
 from app.settings import Settings
 from demo.fault_injection import Manners, Trouble
@@ -92,15 +92,15 @@ def look(
     *,
     query_seconds: float = 60,
     seconds: float = 300,
-) -> Mapping[str, Examination]:
+) -> Mapping[str, ScanResult]:
     """Every domain, examined, four at a time, through real sockets."""
     for apex, lines in zones.items():
         text = HEAD.replace("@.", f"{apex}.") + "\n".join(lines) + "\n"
         (folder / f"{apex}.zone").write_text(text)
     subjects = {apex: Subject(DomainName(apex)) for apex in zones}
 
-    async def main(open_answers: OpenAnswers) -> dict[str, Examination]:
-        return await examine(subjects, open_answers, concurrency=4, seconds=seconds)
+    async def main(open_answers: SessionFactory) -> dict[str, ScanResult]:
+        return await run_checks(subjects, open_answers, concurrency=4, seconds=seconds)
 
     with NameServer(folder, manners or Manners()) as names:
         settings = Settings(
@@ -111,25 +111,25 @@ def look(
             scan_query_budget=BUDGET,
             dns_nameservers=((names.address, names.port),),
         )
-        return Network(settings).run(main)
+        return DnsNetwork(settings).run(main)
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Examination]:
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ScanResult]:
     return look(tmp_path_factory.mktemp("zones"), ZONES)
 
 
-def judgement(examination: Examination, check: str) -> Judgement:
+def judgement(examination: ScanResult, check: str) -> CheckResult:
     return next(one for one in examination.judgements if one.check == check)
 
 
-def codes(one: Judgement) -> set[str]:
+def codes(one: CheckResult) -> set[str]:
     return {finding.kind.code for finding in one.findings}
 
 
 @pytest.mark.parametrize("domain", ZONES)
 def test_every_scan_ends_within_its_budget_and_no_check_fails(
-    domain: str, seen: Mapping[str, Examination]
+    domain: str, seen: Mapping[str, ScanResult]
 ) -> None:
     examination = seen[domain]
     assert examination.query_count <= BUDGET
@@ -153,20 +153,20 @@ def test_every_scan_ends_within_its_budget_and_no_check_fails(
     ],
 )
 def test_the_owner_is_told_what_is_wrong(
-    domain: str, check: str, code: str, seen: Mapping[str, Examination]
+    domain: str, check: str, code: str, seen: Mapping[str, ScanResult]
 ) -> None:
     one = judgement(seen[domain], check)
     assert one.definite
     assert code in codes(one)
 
 
-def test_of_hundreds_of_report_hosts_ten_are_asked(seen: Mapping[str, Examination]) -> None:
+def test_of_hundreds_of_report_hosts_ten_are_asked(seen: Mapping[str, ScanResult]) -> None:
     facts = judgement(seen["reports.test"], "dmarc").facts
     assert (len(facts["rua_external"]), facts["rua_unasked"]) == (10, 290)
     assert len(facts["rua"]) == 300
 
 
-def test_of_hundreds_of_mx_hosts_the_first_are_asked(seen: Mapping[str, Examination]) -> None:
+def test_of_hundreds_of_mx_hosts_the_first_are_asked(seen: Mapping[str, ScanResult]) -> None:
     found = {name: judgement(seen["mx.test"], name) for name in ("mx", "dane", "rdns")}
     left_out = {name: one.facts["hosts_unasked"] for name, one in found.items()}
     assert left_out == {"mx": 280, "dane": 290, "rdns": 290}
@@ -175,19 +175,19 @@ def test_of_hundreds_of_mx_hosts_the_first_are_asked(seen: Mapping[str, Examinat
 
 
 def test_an_alias_loop_is_undetermined_and_not_a_missing_record(
-    seen: Mapping[str, Examination],
+    seen: Mapping[str, ScanResult],
 ) -> None:
     one = judgement(seen["alias.test"], "dmarc")
     assert (one.verdict, one.findings) == (Verdict.UNDETERMINED, ())
     assert one.reason == "_dmarc.alias.test TXT: servfail"
 
 
-def test_a_text_set_of_60_kilobytes_is_read_over_tcp(seen: Mapping[str, Examination]) -> None:
+def test_a_text_set_of_60_kilobytes_is_read_over_tcp(seen: Mapping[str, ScanResult]) -> None:
     one = judgement(seen["bulk.test"], "spf")
     assert (one.verdict, one.facts["record_count"]) == (Verdict.OK, 1)
 
 
-def test_addresses_inside_are_findings_and_each_is_named(seen: Mapping[str, Examination]) -> None:
+def test_addresses_inside_are_findings_and_each_is_named(seen: Mapping[str, ScanResult]) -> None:
     one = judgement(seen["inner.test"], "mx")
     named = {address for finding in one.findings for address in finding.evidence["addresses"]}
     assert named == {*INNER, "::1"}
@@ -228,7 +228,7 @@ async def test_a_record_of_100000_characters_gives_few_findings(
     [spf] = [check for check in CHECKS if check.name == "spf"]
     zone = Zone({"huge.test": [text]}, budget=BUDGET)
     with caplog.at_level(logging.ERROR):
-        one = await judge(spf, Subject(DomainName("huge.test")), zone)
+        one = await run_check(spf, Subject(DomainName("huge.test")), zone)
     assert one.definite
     assert 0 < len(one.findings) <= 100
     assert caplog.records == []
@@ -238,7 +238,7 @@ async def test_a_record_with_thousands_of_unreadable_addresses_gives_few_finding
     [dmarc] = [check for check in CHECKS if check.name == "dmarc"]
     text = "v=DMARC1; p=reject; rua=" + ",".join(f"r{n}@huge.test" for n in range(5_000))
     zone = Zone({"_dmarc.huge.test": [text]})
-    one = await judge(dmarc, Subject(DomainName("huge.test")), zone)
+    one = await run_check(dmarc, Subject(DomainName("huge.test")), zone)
     assert one.definite
     assert "dmarc.rua_invalid_uri" in codes(one)
     assert len(one.findings) <= 40

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from app.network.http.egress import Egress
-from app.ports.dns import Page, Request, Undetermined
+from app.ports.dns import LookupFailed, Page, Request
 from tests.zones import Zone
 
 HOST = "hooks.acme.test"
@@ -128,7 +128,7 @@ def test_a_connection_that_was_closed_meanwhile_is_no_failure(tls: ssl.SSLContex
 
 def test_a_new_connection_that_ends_without_an_answer_is_a_failure(tls: ssl.SSLContext) -> None:
     server = Server([b""])
-    with pytest.raises(Undetermined, match="network"):
+    with pytest.raises(LookupFailed, match="network"):
         run(server, tls, 1)
     assert server.connections == 1
 
@@ -139,7 +139,7 @@ def test_a_connection_is_not_used_once_the_name_leads_elsewhere(tls: ssl.SSLCont
     async def main() -> None:
         async with reaching(server, tls) as post:
             assert (await post()).status == 200
-            with pytest.raises(Undetermined, match="network"):
+            with pytest.raises(LookupFailed, match="network"):
                 await post("127.0.0.2")  # where nobody listens
             assert (await post("10.0.0.1")).failure == "refused_address"
 

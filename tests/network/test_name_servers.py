@@ -9,10 +9,10 @@ import pytest
 import uvloop
 
 from app.network.dns import name_servers, wire
-from app.network.dns.name_servers import DEAF, NameServers
-from app.network.dns.resolver import LiveAnswers, Shared
+from app.network.dns.name_servers import UNRESPONSIVE_SECONDS, NameServers
+from app.network.dns.resolver import LiveResolver, Shared
 from app.network.dns.transport import Transport
-from app.ports.dns import ServerAnswer, Soa, Undetermined
+from app.ports.dns import LookupFailed, ServerAnswer, Soa
 from tests.network.nameserver import Nameserver, Trouble
 from tests.zones import Zone
 
@@ -55,7 +55,7 @@ def ask(server: Nameserver, *, seconds: float = 5) -> ServerAnswer:
 
 def reason(server: Nameserver, seconds: float = 0.2) -> str:
     """Why there is no answer."""
-    with pytest.raises(Undetermined) as caught:
+    with pytest.raises(LookupFailed) as caught:
         ask(server, seconds=seconds)
     return caught.value.reason
 
@@ -174,22 +174,22 @@ def test_only_public_addresses_are_asked(
     if expected is None:
         assert run(53, main, allowed=allowed) == "127.0.0.1"
         return
-    with pytest.raises(Undetermined) as caught:
+    with pytest.raises(LookupFailed) as caught:
         run(53, main, allowed=allowed)
     assert caught.value.reason == expected
 
 
 def test_when_nobody_ever_answers_nobody_is_asked_any_more() -> None:
     async def main(servers: NameServers) -> bool:
-        for number in range(DEAF):
+        for number in range(UNRESPONSIVE_SECONDS):
             query = wire.query_for(f"z{number}.test", wire.SOA, recursive=False)
-            with pytest.raises(Undetermined):
+            with pytest.raises(LookupFailed):
                 await servers.ask(SERVER, server.address[0], query, "SOA")
-        with pytest.raises(Undetermined):
+        with pytest.raises(LookupFailed):
             await servers.ask(SERVER, server.address[0], QUERY, "SOA")
         return servers.is_deaf
 
-    silent = {f"z{number}.test": Trouble.SILENT for number in range(DEAF)}
+    silent = {f"z{number}.test": Trouble.SILENT for number in range(UNRESPONSIVE_SECONDS)}
     with Nameserver(ZONE, silent, authoritative=True) as server:
         assert run(server.address[1], main, seconds=0.05)
         assert ("acme.test", "SOA") not in server.asked
@@ -198,14 +198,14 @@ def test_when_nobody_ever_answers_nobody_is_asked_any_more() -> None:
 def test_one_answer_is_enough_to_keep_asking() -> None:
     async def main(servers: NameServers) -> ServerAnswer:
         await servers.ask(SERVER, server.address[0], QUERY, "SOA")
-        for number in range(DEAF + 1):
+        for number in range(UNRESPONSIVE_SECONDS + 1):
             query = wire.query_for(f"z{number}.test", wire.SOA, recursive=False)
-            with pytest.raises(Undetermined):
+            with pytest.raises(LookupFailed):
                 await servers.ask(SERVER, server.address[0], query, "SOA")
         ns = wire.query_for("acme.test", wire.NS, recursive=False)
         return await servers.ask(SERVER, server.address[0], ns, "NS")
 
-    silent = {f"z{number}.test": Trouble.SILENT for number in range(DEAF + 1)}
+    silent = {f"z{number}.test": Trouble.SILENT for number in range(UNRESPONSIVE_SECONDS + 1)}
     with Nameserver(ZONE, silent, authoritative=True) as server:
         assert run(server.address[1], main, seconds=0.5).authoritative
 
@@ -216,10 +216,10 @@ def test_a_question_to_a_name_server_costs_budget_once_and_the_resolver_finds_it
     async def main(servers: NameServers) -> tuple[ServerAnswer, list[int]]:
         shared = Shared(Transport([resolver.address], 5))
         nobody: Any = None
-        scans = [LiveAnswers(shared, nobody, nobody, 3, servers) for _ in range(2)]
+        scans = [LiveResolver(shared, nobody, nobody, 3, servers) for _ in range(2)]
         try:
             said = [await scan.ask_server(SERVER, "acme.test", "SOA") for scan in scans]
-            with pytest.raises(Undetermined) as caught:
+            with pytest.raises(LookupFailed) as caught:
                 await scans[0].ask_server(SERVER, "acme.test", "NS")
             assert caught.value.reason == "budget"
             assert said[0] == said[1]
@@ -236,8 +236,8 @@ def test_where_name_servers_are_not_asked_nobody_is() -> None:
         shared = Shared(Transport([resolver.address], 5))
         nobody: Any = None
         try:
-            with pytest.raises(Undetermined) as caught:
-                await LiveAnswers(shared, nobody, nobody, 9).ask_server(SERVER, "acme.test", "SOA")
+            with pytest.raises(LookupFailed) as caught:
+                await LiveResolver(shared, nobody, nobody, 9).ask_server(SERVER, "acme.test", "SOA")
             return caught.value.reason
         finally:
             shared.close()

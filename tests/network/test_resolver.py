@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 import pytest
 
 from app.network.dns import resolver, wire
-from app.network.dns.resolver import Network
-from app.ports.dns import Answer, Answers, Mx, OpenAnswers, Undetermined
+from app.network.dns.resolver import DnsNetwork
+from app.ports.dns import Answer, LookupFailed, Mx, Resolver, SessionFactory
 from app.settings import Settings
 from tests.network.nameserver import Nameserver, Trouble
 
 T = TypeVar("T")
-Main = Callable[[OpenAnswers], Coroutine[Any, Any, T]]
+Main = Callable[[SessionFactory], Coroutine[Any, Any, T]]
 
 ACME = {
     ("acme.test", "A"): ["192.0.2.1"],
@@ -32,8 +32,8 @@ ACME = {
 }
 
 
-def _network(*servers: Nameserver, seconds: float = 5, budget: int = 50) -> Network:
-    return Network(
+def _network(*servers: Nameserver, seconds: float = 5, budget: int = 50) -> DnsNetwork:
+    return DnsNetwork(
         Settings(
             secret_key="",
             database_url="",
@@ -46,14 +46,14 @@ def _network(*servers: Nameserver, seconds: float = 5, budget: int = 50) -> Netw
 
 
 def _ask(*servers: Nameserver, name: str, rdtype: str = "A", seconds: float = 5) -> Answer:
-    async def main(open_answers: OpenAnswers) -> Answer:
+    async def main(open_answers: SessionFactory) -> Answer:
         return await open_answers().ask(name, rdtype)
 
     return _network(*servers, seconds=seconds).run(main)
 
 
 def _reason(*servers: Nameserver, name: str, seconds: float = 5) -> str:
-    with pytest.raises(Undetermined) as caught:
+    with pytest.raises(LookupFailed) as caught:
         _ask(*servers, name=name, seconds=seconds)
     assert (caught.value.name, caught.value.rdtype) == (name, "A")
     return caught.value.reason
@@ -66,7 +66,7 @@ def test_an_answer_is_what_the_server_says() -> None:
 
 
 def test_mail_hosts_come_best_first() -> None:
-    async def main(open_answers: OpenAnswers) -> tuple[Mx, ...]:
+    async def main(open_answers: SessionFactory) -> tuple[Mx, ...]:
         return await open_answers().mx("acme.test")
 
     with Nameserver(ACME) as server:
@@ -187,7 +187,7 @@ def test_the_ad_bit_of_a_loopback_server_is_believed(authenticated: bool) -> Non
 
 
 def test_with_checking_disabled_it_is_another_question() -> None:
-    async def main(open_answers: OpenAnswers) -> int:
+    async def main(open_answers: SessionFactory) -> int:
         answers = open_answers()
         await answers.ask("acme.test", "A")
         await answers.ask("acme.test", "A", checking_disabled=True)
@@ -200,7 +200,7 @@ def test_with_checking_disabled_it_is_another_question() -> None:
 
 
 def test_what_was_heard_is_shared_and_costs_no_budget() -> None:
-    async def main(open_answers: OpenAnswers) -> list[int]:
+    async def main(open_answers: SessionFactory) -> list[int]:
         scans = [open_answers() for _ in range(3)]
         await scans[0].ask("acme.test", "A")
         await asyncio.gather(*(scan.ask("acme.test", "A") for scan in scans))
@@ -213,7 +213,7 @@ def test_what_was_heard_is_shared_and_costs_no_budget() -> None:
 
 @pytest.mark.parametrize("name", ["acme.test", "no.test", "servfail.test"])
 def test_those_who_ask_at_once_share_one_flight(name: str) -> None:
-    async def main(open_answers: OpenAnswers) -> tuple[list[Answer | BaseException], int]:
+    async def main(open_answers: SessionFactory) -> tuple[list[Answer | BaseException], int]:
         scans = [open_answers() for _ in range(50)]
         asking = (scan.ask(name, "A") for scan in scans)
         heard = await asyncio.gather(*asking, return_exceptions=True)
@@ -228,7 +228,7 @@ def test_those_who_ask_at_once_share_one_flight(name: str) -> None:
 def test_one_who_gives_up_takes_the_answer_from_nobody() -> None:
     with Nameserver(ACME, {"acme.test": Trouble.HELD}) as server:
 
-        async def main(open_answers: OpenAnswers) -> Answer:
+        async def main(open_answers: SessionFactory) -> Answer:
             first = asyncio.create_task(open_answers().ask("acme.test", "A"))
             await asyncio.sleep(0)
             second = asyncio.create_task(open_answers().ask("acme.test", "A"))
@@ -243,11 +243,11 @@ def test_one_who_gives_up_takes_the_answer_from_nobody() -> None:
 
 
 def test_after_the_budget_every_new_question_is_undetermined() -> None:
-    async def main(open_answers: OpenAnswers) -> str:
+    async def main(open_answers: SessionFactory) -> str:
         answers = open_answers()
         for number in range(3):
             await answers.ask(f"n{number}.test", "A")
-        with pytest.raises(Undetermined) as caught:
+        with pytest.raises(LookupFailed) as caught:
             await answers.ask("n3.test", "A")
         await answers.ask("n0.test", "A")
         assert answers.query_count == 3
@@ -259,7 +259,7 @@ def test_after_the_budget_every_new_question_is_undetermined() -> None:
 
 
 def test_each_alias_that_we_follow_costs_budget() -> None:
-    async def main(open_answers: OpenAnswers) -> int:
+    async def main(open_answers: SessionFactory) -> int:
         answers = open_answers()
         await answers.ask("www.acme.test", "A")
         return answers.query_count
@@ -269,7 +269,7 @@ def test_each_alias_that_we_follow_costs_budget() -> None:
 
 
 def test_a_run_that_ends_with_questions_under_way_ends_quietly() -> None:
-    async def main(open_answers: OpenAnswers) -> None:
+    async def main(open_answers: SessionFactory) -> None:
         asking = asyncio.create_task(open_answers().ask("acme.test", "A"))
         await asyncio.sleep(0)
         asking.cancel()
@@ -279,8 +279,8 @@ def test_a_run_that_ends_with_questions_under_way_ends_quietly() -> None:
 
 
 def test_many_questions_at_once_are_all_answered() -> None:
-    async def main(open_answers: OpenAnswers) -> int:
-        answers: Answers = open_answers()
+    async def main(open_answers: SessionFactory) -> int:
+        answers: Resolver = open_answers()
         heard = await asyncio.gather(*(answers.ask(f"n{n}.test", "A") for n in range(150)))
         return sum(answer.rcode == "NXDOMAIN" for answer in heard)
 
@@ -292,7 +292,7 @@ def test_many_questions_at_once_are_all_answered() -> None:
     ("ttl", "kept"), [(0, 1), (300, 300), (2**31 - 1, 3600)], ids=["least", "as said", "most"]
 )
 def test_an_answer_is_kept_for_its_ttl_within_bounds(ttl: int, kept: int) -> None:
-    assert resolver.seconds_kept(Answer("acme.test", "A", "NOERROR", ttl=ttl)) == kept
+    assert resolver.cache_seconds(Answer("acme.test", "A", "NOERROR", ttl=ttl)) == kept
 
 
 def test_of_two_aliases_of_one_name_the_first_is_followed() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from app.network.dns.resolver import LiveAnswers, Shared
+from app.network.dns.resolver import LiveResolver, Shared
 from app.network.dns.transport import Transport
-from app.ports.dns import Undetermined
+from app.ports.dns import LookupFailed
 from tests.network.nameserver import LIE, Nameserver, Trouble
 
 FIRST = "many-letters-whose-case-is-drawn-by-lot.test"
@@ -23,7 +23,7 @@ def ask(server: Nameserver, *names: str, trusts_loopback: bool = False) -> list[
         transport = Transport([server.address], 5, trusts_loopback=trusts_loopback)
         shared, nobody = Shared(transport), None
         unused: Any = nobody
-        answers = LiveAnswers(shared, unused, unused, 9)
+        answers = LiveResolver(shared, unused, unused, 9)
         try:
             return [str((await answers.ask(name, "A")).rdatas[0]) for name in names]
         finally:
@@ -72,6 +72,6 @@ def test_of_a_server_that_has_kept_the_case_it_is_a_lie_whatever_tcp_does() -> N
         assert ask(server, FIRST, SECOND) == ["192.0.2.1", "192.0.2.2"]
     with (
         Nameserver(RECORDS, troubles, has_tcp=False) as server,
-        pytest.raises(Undetermined),
+        pytest.raises(LookupFailed),
     ):
         ask(server, FIRST, SECOND)

@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from app.network.http import special_addresses
 from app.network.smtp.starttls import Prober
-from app.ports.dns import Handshake, Undetermined
+from app.ports.dns import LookupFailed, TlsProbe
 from tests.zones import Zone
 
 HOST = "mx.acme.test"
@@ -78,8 +78,8 @@ def probe(
     allowed: Sequence[special_addresses.Network] = LOOPBACK,
     addresses: Sequence[str] = ("127.0.0.1",),
     seconds: float = 10,
-) -> Handshake:
-    async def main() -> Handshake:
+) -> TlsProbe:
+    async def main() -> TlsProbe:
         server = await asyncio.start_server(host.serve, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
@@ -109,7 +109,7 @@ def test_a_host_with_a_good_certificate_is_seen_with_its_end(authority: trustme.
 
 def test_a_host_that_offers_no_tls_is_asked_for_nothing_more() -> None:
     host = Host(offers=b"250 mx.acme.test\r\n")
-    assert probe(host) == Handshake(HOST, offers_tls=False)
+    assert probe(host) == TlsProbe(HOST, offers_tls=False)
     assert host.heard == [b"EHLO scanner.test\r\n", b""]
 
 
@@ -171,18 +171,18 @@ def test_a_certificate_that_libraries_refuse_is_seen_with_the_reason(
     ],
 )
 def test_who_is_no_mail_host_or_hangs_up_is_not_judged(host: Host) -> None:
-    with pytest.raises(Undetermined, match=r"SMTP: (network|garbage)"):
+    with pytest.raises(LookupFailed, match=r"SMTP: (network|garbage)"):
         probe(host)
 
 
 def test_a_host_that_never_speaks_is_given_up() -> None:
-    with pytest.raises(Undetermined, match="SMTP: timeout"):
+    with pytest.raises(LookupFailed, match="SMTP: timeout"):
         probe(Host(greeting=b""), seconds=0.3)
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["192.0.2.1", "198.51.100.1"], []])
 def test_no_address_that_is_not_public_is_connected_to(addresses: list[str]) -> None:
     host = Host()
-    with pytest.raises(Undetermined, match=r"SMTP: (refused_address|no_address)"):
+    with pytest.raises(LookupFailed, match=r"SMTP: (refused_address|no_address)"):
         probe(host, allowed=(), addresses=addresses)
     assert host.heard == []

@@ -6,17 +6,17 @@ import socket
 import pytest
 
 from app.network.dns import wire
-from app.network.dns.timers import Alarm
-from app.network.dns.transport import BURST, MOST, Said, Transport
+from app.network.dns.timers import TimerQueue
+from app.network.dns.transport import BURST, MAX_OUTSTANDING, ServerReply, Transport
 
 
-async def _said(server: tuple[str, int], count: int, seconds: float) -> list[Said]:
+async def _said(server: tuple[str, int], count: int, seconds: float) -> list[ServerReply]:
     """What is said to so many questions at once."""
     transport = Transport([server], seconds)
-    said: list[Said] = []
+    said: list[ServerReply] = []
     over = asyncio.Event()
 
-    def done(outcome: Said) -> None:
+    def done(outcome: ServerReply) -> None:
         said.append(outcome)
         if len(said) == count:
             over.set()
@@ -33,7 +33,7 @@ async def _said(server: tuple[str, int], count: int, seconds: float) -> list[Sai
 
 async def test_deadlines_come_in_their_order_and_never_early() -> None:
     loop = asyncio.get_running_loop()
-    alarm, rung, over = Alarm(loop), list[tuple[float, float]](), asyncio.Event()
+    alarm, rung, over = TimerQueue(loop), list[tuple[float, float]](), asyncio.Event()
     started = loop.time()
     for delay in (0.09, 0.03, 0.06, 0.0):
         alarm.at(started + delay, lambda delay=delay: rung.append((delay, loop.time())))  # type: ignore[misc]
@@ -45,7 +45,7 @@ async def test_deadlines_come_in_their_order_and_never_early() -> None:
 
 async def test_a_deadline_set_at_another_does_not_put_off_those_before_it() -> None:
     loop = asyncio.get_running_loop()
-    alarm, rung, over = Alarm(loop), list[str](), asyncio.Event()
+    alarm, rung, over = TimerQueue(loop), list[str](), asyncio.Event()
     alarm.at(loop.time(), lambda: alarm.at(loop.time() + 60, over.set))
 
     def ring() -> None:
@@ -103,7 +103,7 @@ async def test_a_server_that_answers_is_asked_more_at_once_and_nothing_is_forgot
         server.bind(("127.0.0.1", 0))
         server.setblocking(False)
         listening, _ = await loop.create_datagram_endpoint(lambda: late, sock=server)
-        said = await _said(server.getsockname(), 5 * MOST, 3)
+        said = await _said(server.getsockname(), 5 * MAX_OUTSTANDING, 3)
         listening.close()
     assert not [outcome for outcome in said if isinstance(outcome, str)]
     assert late.most_out > BURST
@@ -117,7 +117,7 @@ async def test_thousands_that_cannot_be_sent_fail_one_after_the_other() -> None:
 async def test_what_waits_when_the_transport_is_closed_hears_of_it() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
-        transport, said = Transport([server.getsockname()], 5), list[Said]()
+        transport, said = Transport([server.getsockname()], 5), list[ServerReply]()
         for number in range(BURST + 5):
             transport.ask(wire.query_for(f"n{number}.test", 1), said.append)
         await asyncio.sleep(0)

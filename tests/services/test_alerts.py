@@ -11,10 +11,10 @@ from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.errors import InvalidRequest, NotFound, PreconditionFailed
 from app.models import Domain
-from app.rules.engine.types import Draft
+from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange, AlertFilter
-from app.services.alerts.transitions import Cause
+from app.services.alerts.transitions import Trigger
 from tests.factories import ACTOR, make_account, make_domain
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.usefixtures("database")
 
 def open_alert(account_id: UUID, domain: Domain, type: str = "spf.missing") -> UUID:
     """An alert as a scan opens it."""
-    draft = Draft(type, domain.name, Severity.HIGH, "title", "message")
+    draft = AlertDraft(type, domain.name, Severity.HIGH, "title", "message")
     with transaction() as session:
-        (alert_id,) = transitions.open_new(session, domain, [draft], datetime.now(UTC), Cause())
+        (alert_id,) = transitions.open_alert(session, domain, [draft], datetime.now(UTC), Trigger())
     return alert_id
 
 
@@ -42,8 +42,8 @@ def test_only_one_of_two_that_open_the_same_opens_it(account_id: UUID, alert_id:
     rows, _ = alerts.search(account_id, AlertFilter())
     with transaction() as session:
         domain = session.get_one(Domain, rows[0].domain_id)
-        draft = Draft("spf.missing", "acme.test", Severity.HIGH, "title", "message")
-        assert transitions.open_new(session, domain, [draft], datetime.now(UTC), Cause()) == []
+        draft = AlertDraft("spf.missing", "acme.test", Severity.HIGH, "title", "message")
+        assert transitions.open_alert(session, domain, [draft], datetime.now(UTC), Trigger()) == []
     assert len(alerts.history(account_id, alert_id)) == 1
 
 
@@ -62,9 +62,9 @@ def test_a_snoozed_alert_opens_again_when_its_time_has_come(
 ) -> None:
     until = datetime.now(UTC) + timedelta(seconds=2)
     alerts.change(account_id, alert_id, AlertChange("snoozed", None, until), actor=ACTOR)
-    assert alerts.wake_snoozed() == 0
+    assert alerts.reopen_snoozed() == 0
     time.sleep(max(0, (until - datetime.now(UTC)).total_seconds()) + 0.1)
-    assert alerts.wake_snoozed() == 1
+    assert alerts.reopen_snoozed() == 1
     found = alerts.find(account_id, alert_id)
     assert (found.status, found.snoozed_until) == ("open", None)
 

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from app import ids
 from app.db.transactions import now, transaction
-from app.models import Alert, Intake
+from app.models import Alert, ReportFile
 from app.services.monitoring import report_monitor
 from tests.factories import make_account, make_domain
 from tests.services.test_provenance import NAME, mail, read, record, signed
@@ -41,7 +41,7 @@ def of_another(number: int) -> bytes:
 
 def told() -> Sequence[Alert]:
     """What stands after one judgement."""
-    report_monitor.judge_accounts()
+    report_monitor.evaluate_accounts()
     wanted = (Alert.type == "report.authenticity_failed") & (Alert.status == "open")
     with transaction(readonly=True) as session:
         return session.scalars(select(Alert).where(wanted)).all()
@@ -84,7 +84,7 @@ def test_it_is_over_after_a_week_without(account_id: UUID) -> None:
     read(account_id, broken(1), ZONE)
     assert len(told()) == 1
     with transaction() as session:
-        session.execute(update(Intake).values(finished_at=now(session) - timedelta(days=8)))
+        session.execute(update(ReportFile).values(finished_at=now(session) - timedelta(days=8)))
     assert told() == []
 
 
@@ -102,7 +102,7 @@ def test_made_up_names_do_not_push_out_who_is_told(
     monkeypatch.setattr("app.rules.reports.reports.MOST", 1)
     with transaction() as session:
         session.add_all(
-            Intake(
+            ReportFile(
                 id=ids.new(), account_id=account_id, way="mail", sha256=ids.new().bytes,
                 size_bytes=1, state="parsed", finished_at=now(session), author="evil.test",
                 reporter=f"a{number // 2}.test", authenticity="failed",

@@ -20,12 +20,12 @@ from app.models import (
     Domain,
     FlowCount,
     ReporterCount,
-    ReportWatch,
-    UncountedReport,
+    ReportMonitor,
+    RollupQueueEntry,
 )
 from app.services.analytics import dmarc, policy, rollup_queue, rollups, sources
-from app.services.analytics.dmarc import Question
-from app.services.analytics.policy import Trial
+from app.services.analytics.dmarc import DmarcQuery
+from app.services.analytics.policy import PolicyTrial
 from app.services.domains import dashboard
 from app.services.monitoring import report_monitor
 from app.services.operations import metrics
@@ -43,7 +43,7 @@ def domain(database: Engine) -> Domain:
 
 def waiting() -> int:
     with transaction(readonly=True) as session:
-        return session.scalar(select(func.count()).select_from(UncountedReport)) or 0
+        return session.scalar(select(func.count()).select_from(RollupQueueEntry)) or 0
 
 
 def counted() -> list[int]:
@@ -52,16 +52,16 @@ def counted() -> list[int]:
 
 
 def messages(domain: Domain) -> int:
-    question = Question(domain.name, START, START + 7 * DAY)
+    question = DmarcQuery(domain.name, START, START + 7 * DAY)
     return dmarc.dmarc(domain.account_id, question).totals.messages
 
 
 def of_readiness(domain: Domain) -> int:
-    return policy.may_raise(domain.account_id, domain.name, WEEK).sending.messages
+    return policy.assess_readiness(domain.account_id, domain.name, WEEK).sending.messages
 
 
 def of_simulation(domain: Domain) -> int:
-    return policy.try_out(domain.account_id, domain.name, WEEK, Trial()).replay.messages
+    return policy.simulate(domain.account_id, domain.name, WEEK, PolicyTrial()).replay.messages
 
 
 def of_sources(domain: Domain) -> int:
@@ -98,9 +98,9 @@ def test_the_overview_has_the_reports_that_were_stored_before_it(domain: Domain)
 def test_alerts_are_judged_by_all_reports_that_were_stored_before(domain: Domain) -> None:
     store(domain, Report([record()]), is_waiting=True)
     with transaction() as session:
-        row = ReportWatch(domain_id=domain.id, account_id=domain.account_id, due_at=now(session))
+        row = ReportMonitor(domain_id=domain.id, account_id=domain.account_id, due_at=now(session))
         session.add(row)
-    report_monitor.judge_due()
+    report_monitor.evaluate_due()
     assert waiting() == 0
 
 
@@ -116,7 +116,7 @@ def test_a_report_that_is_taken_back_counts_no_more(domain: Domain, is_waiting: 
     store(domain, Report([record(count=1)]))
     stored = store(domain, Report([record(count=2)]), is_waiting=is_waiting)
     with transaction() as session:
-        rollup_queue.take_back(session, stored)
+        rollup_queue.unroll(session, stored)
         session.delete(session.get_one(DmarcReport, stored))
     assert messages(domain) == 1
     assert waiting() == 0
@@ -127,7 +127,7 @@ def test_a_deleted_domain_leaves_no_report_that_waits(domain: Domain) -> None:
     with transaction() as session:
         session.delete(session.get_one(Domain, domain.id))
     assert waiting() == 0
-    assert rollup_queue.count_waiting() == 0
+    assert rollup_queue.drain() == 0
 
 
 def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
@@ -138,12 +138,12 @@ def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
         report = Report(rows, reporter=f"r{number % 3}")
         stored = store(domain, report, is_waiting=number % 4 != 0)
         if number % 5 == 0:
-            rollup_queue.count_waiting()
+            rollup_queue.drain()
         if number % 3:
             return 1 + number
         with transaction() as session:
             session.get(Domain, domain.id, with_for_update=True)  # first, as whoever stores does
-            rollup_queue.take_back(session, stored)
+            rollup_queue.unroll(session, stored)
             session.delete(session.get_one(DmarcReport, stored))
         return 0
 
@@ -151,7 +151,7 @@ def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
     random.Random(7).shuffle(numbers)
     with ThreadPoolExecutor(6) as pool:
         wanted = sum(pool.map(work, numbers))
-    rollup_queue.count_waiting()
+    rollup_queue.drain()
     assert waiting() == 0
     assert counted() == [wanted] * 3
     assert messages(domain) == wanted
@@ -165,10 +165,10 @@ def test_more_than_is_counted_at_once_is_counted(
         store(domain, Report([record(f"192.0.2.{i}") for i in range(size)]), is_waiting=True)
         for size in (2, 2, 9, 1)
     ]
-    assert rollup_queue.count_waiting() == 4
+    assert rollup_queue.drain() == 4
     assert counted() == [14] * 3
     with transaction() as session:
-        rollup_queue.take_back(session, stored[2])
+        rollup_queue.unroll(session, stored[2])
     assert counted() == [5] * 3
 
 
@@ -178,8 +178,8 @@ def test_a_report_that_cannot_be_counted_costs_only_itself(domain: Domain) -> No
     store(domain, Report([record(count=2)]), is_waiting=True)
     _break(broken)
     assert messages(domain) == 3
-    assert rollup_queue.count_waiting() == 0
-    assert waiting() == rollup_queue.waiting(domain.id) == 1
+    assert rollup_queue.drain() == 0
+    assert waiting() == rollup_queue.pending(domain.id) == 1
     (gauge,) = [one for one in metrics.gauges() if one.name == "uncounted_reports"]
     assert gauge.samples == {("waiting",): 0.0, ("set_aside",): 1.0}
 
@@ -190,7 +190,7 @@ def test_a_report_that_cannot_be_counted_is_counted_once_that_is_mended(domain: 
     assert messages(domain) == 0
     _write(broken, None)
     with transaction() as session:
-        session.execute(update(UncountedReport).values(is_set_aside=False))
+        session.execute(update(RollupQueueEntry).values(is_set_aside=False))
     assert messages(domain) == 50
 
 
@@ -212,14 +212,14 @@ def test_whoever_asks_does_not_wait_for_long_for_who_holds_the_domain(domain: Do
     with transaction() as session:
         session.get(Domain, domain.id, with_for_update=True)
         assert messages(domain) == 1
-        assert rollup_queue.count_waiting() == 0
+        assert rollup_queue.drain() == 0
     assert messages(domain) == 3
 
 
 def test_the_clock_has_a_worker_count_what_waits(domain: Domain, redis_url: str) -> None:
     store(domain, Report([record()]), is_waiting=True)
-    rollup_queue.ring_if_waiting()
-    rollup_queue.ring_if_waiting()
+    rollup_queue.enqueue_if_pending()
+    rollup_queue.enqueue_if_pending()
     assert queue.length(queue.INTAKE) == 1
 
 
@@ -234,7 +234,7 @@ def test_whoever_closes_weeks_need_not_wait_for_who_counts(
     store(domain, Report([record()], begin=today - 14 * DAY))
     store(domain, Report([record()], begin=today - 14 * DAY, reporter="r2"), is_waiting=True)
     with ThreadPoolExecutor(1) as pool, transaction() as session:
-        rollup_queue._waiting(session, domain.id, is_patient=True)
-        assert pool.submit(rollups.close_weeks).result() == 1
-    assert rollup_queue.count_waiting() == 1
+        rollup_queue._pending(session, domain.id, is_patient=True)
+        assert pool.submit(rollups.compact_weeks).result() == 1
+    assert rollup_queue.drain() == 1
     assert counted() == [2, 4, 4]  # in hours, and in the week

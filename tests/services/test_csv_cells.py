@@ -18,7 +18,7 @@ def cells_of(text: str, separator: str) -> list[str]:
     """The cells that a spreadsheet reads, if only quotes at the start of a line's cell count."""
     (first, second) = (["date"], ["text"])
     item = {"date": "2026-01-01", "text": text}
-    table = "".join(exports.of_csv([first, second], [item]))
+    table = "".join(exports.csv_lines([first, second], [item]))
     cells = []
     for row in re.split(r"\r\n|\r|\n", table):
         cells += [cell.strip('" \0\ufeff\u200b\xa0') for cell in row.split(separator)]
@@ -59,6 +59,6 @@ def test_a_safe_cell_is_unchanged_by_a_second_pass_and_never_starts_a_formula(te
 
 
 def test_a_number_is_quoted_and_unchanged() -> None:
-    table = "".join(exports.of_csv([["n"], ["none"]], [{"n": -5, "none": None}]))
+    table = "".join(exports.csv_lines([["n"], ["none"]], [{"n": -5, "none": None}]))
     assert table == '"n","none"\r\n"-5",""\r\n'
     assert next(csv.DictReader(io.StringIO(table))) == {"n": "-5", "none": ""}

@@ -8,7 +8,7 @@ from app import ids
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
-from app.rules.engine.types import Draft
+from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.domains import domains, verification
 from app.services.domains.domains import DomainFilter, NewDomain
@@ -191,9 +191,9 @@ def test_dns_that_fails_is_said_and_changes_nothing() -> None:
 def test_a_deleted_domain_leaves_no_alert_open_to_who_follows_the_events() -> None:
     account_id = make_account().id
     domain = make_domain(account_id, "acme.test")
-    draft = Draft("spf.missing", domain.name, Severity.HIGH, "title", "message")
+    draft = AlertDraft("spf.missing", domain.name, Severity.HIGH, "title", "message")
     with transaction() as session:
-        transitions.open_new(session, domain, [draft], datetime.now(UTC), transitions.Cause())
+        transitions.open_alert(session, domain, [draft], datetime.now(UTC), transitions.Trigger())
     domains.delete(account_id, "acme.test", actor=ACTOR)
     rows, _ = feed.read(account_id, 0)
     assert [row.body["type"] for row in rows] == ["alert.opened", "alert.resolved"]

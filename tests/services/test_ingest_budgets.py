@@ -13,7 +13,7 @@ from sqlalchemy import func, select, update
 from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.errors import QuotaExceeded
-from app.models import DmarcReport, Intake, RawFile, ReportDay
+from app.models import DailyIngestUsage, DmarcReport, RawFile, ReportFile
 from app.services.ingest import budgets, cpu_budgets, files, processor
 from app.services.operations import retention
 from app.settings import Settings
@@ -32,8 +32,10 @@ def account_id() -> UUID:
     return account.id
 
 
-def post(account_id: UUID, raw: bytes, address: str = "198.51.100.1", way: str = "http") -> Intake:
-    return files.take_in(account_id, raw, way=way, claims={"address": address}).intake
+def post(
+    account_id: UUID, raw: bytes, address: str = "198.51.100.1", way: str = "http"
+) -> ReportFile:
+    return files.store(account_id, raw, way=way, claims={"address": address}).intake
 
 
 def flood(account_id: UUID, *addresses: str) -> int:
@@ -50,7 +52,9 @@ def flood(account_id: UUID, *addresses: str) -> int:
 
 def states(account_id: UUID) -> Counter[str]:
     with transaction(readonly=True) as session:
-        return Counter(session.scalars(select(Intake.state).where(Intake.account_id == account_id)))
+        return Counter(
+            session.scalars(select(ReportFile.state).where(ReportFile.account_id == account_id))
+        )
 
 
 def test_strangers_cannot_use_up_what_is_for_own_uploads_and_known_sources(
@@ -97,7 +101,7 @@ def test_files_above_the_cpu_budget_are_parsed_on_the_next_day(
 ) -> None:
     app_settings.use(replace(settings, ingest_cpu_seconds_per_day=10))
     with transaction() as session:
-        session.add(ReportDay(account_id=account_id, day=now(session).date(), cpu_ms=6_000))
+        session.add(DailyIngestUsage(account_id=account_id, day=now(session).date(), cpu_ms=6_000))
     stranger = post(account_id, dmarc_xml())
     own = post(account_id, dmarc_xml(report_id="own"), way="upload")
     processor.run([])
@@ -105,10 +109,10 @@ def test_files_above_the_cpu_budget_are_parsed_on_the_next_day(
     assert cpu_budgets.retry_deferred() == 0
     with transaction() as session:
         yesterday = now(session) - timedelta(days=1)
-        deferred = session.get_one(Intake, stranger.id)
+        deferred = session.get_one(ReportFile, stranger.id)
         assert (deferred.reason, own.state) == ("cpu_budget", "received")
-        session.execute(update(ReportDay).values(day=yesterday.date()))
-        session.execute(update(Intake).values(finished_at=yesterday))
+        session.execute(update(DailyIngestUsage).values(day=yesterday.date()))
+        session.execute(update(ReportFile).values(finished_at=yesterday))
     assert cpu_budgets.retry_deferred() == 1
     processor.run([])
     assert states(account_id) == {"parsed": 2}
@@ -118,7 +122,7 @@ def test_parsing_is_charged_to_the_account(account_id: UUID) -> None:
     post(account_id, poisoned(3))
     processor.run([])
     with transaction(readonly=True) as session:
-        cpu_ms = session.scalar(select(func.sum(ReportDay.cpu_ms)))
+        cpu_ms = session.scalar(select(func.sum(DailyIngestUsage.cpu_ms)))
     assert cpu_ms is not None
     assert cpu_ms > 0
 

@@ -21,14 +21,14 @@ from app.models import (
     DmarcReport,
     Domain,
     FailureReport,
-    Intake,
+    ObservedSelector,
     RawFile,
-    SeenSelector,
+    ReportFile,
     TlsPolicy,
 )
 from app.services.domains import domains
 from app.services.ingest import files, processor
-from app.services.ingest.files import IntakeFilter
+from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
 from tests.documents import (
     DAY,
@@ -52,17 +52,17 @@ def account_id() -> UUID:
     return account.id
 
 
-def take(account_id: UUID, raw: bytes, way: str = "http", read: bool = True) -> Intake:
+def take(account_id: UUID, raw: bytes, way: str = "http", read: bool = True) -> ReportFile:
     """The file as it ended."""
-    taken = files.take_in(account_id, raw, way=way)
+    taken = files.store(account_id, raw, way=way)
     if read:
         processor.run([taken.intake.id])
     return again(taken.intake.id)
 
 
-def again(intake_id: UUID) -> Intake:
+def again(intake_id: UUID) -> ReportFile:
     with transaction(readonly=True) as session:
-        return session.get_one(Intake, intake_id)
+        return session.get_one(ReportFile, intake_id)
 
 
 def count(table: type) -> int:
@@ -178,8 +178,8 @@ def test_the_same_report_however_wrapped_is_one(account_id: UUID) -> None:
 
 
 def test_the_same_bytes_again_are_the_first_file(account_id: UUID) -> None:
-    first = files.take_in(account_id, dmarc_xml(), way="http")
-    second = files.take_in(account_id, dmarc_xml(), way="http")
+    first = files.store(account_id, dmarc_xml(), way="http")
+    second = files.store(account_id, dmarc_xml(), way="http")
     assert (first.is_new, second.is_new) == (True, False)
     assert first.intake.id == second.intake.id
     assert count(RawFile) == 1
@@ -265,7 +265,7 @@ def test_only_a_verified_domain_counts(account_id: UUID, settings: Settings) -> 
         assert intake.state == "unattributed"
         with transaction() as session:
             session.execute(update(Domain).values(verified_at=func.current_timestamp()))
-            files.retry_about(session, account_id, "acme.test")
+            files.retry_for_domain(session, account_id, "acme.test")
         processor.requeue_stale()
         processor.run([])
         assert again(intake.id).state == "parsed"
@@ -298,7 +298,7 @@ def test_every_report_of_a_file_has_a_row_of_its_own(account_id: UUID) -> None:
     assert states(account_id) == {
         "parsed": 1, "unattributed": 1, "quarantined": 1, "duplicate": 1
     }  # fmt: skip
-    rows, _ = files.search(account_id, IntakeFilter()).page(None, 100)
+    rows, _ = files.search(account_id, ReportFileFilter()).page(None, 100)
     assert len({row.member for row in rows}) == 4
 
 
@@ -336,22 +336,22 @@ def test_the_selectors_of_passing_signatures_are_learnt(account_id: UUID) -> Non
     ]
     take(account_id, dmarc_xml(records=some), way="upload")
     with transaction(readonly=True) as session:
-        found = session.execute(select(SeenSelector.name, SeenSelector.selector)).all()
+        found = session.execute(select(ObservedSelector.name, ObservedSelector.selector)).all()
     assert {tuple(row) for row in found} == {("acme.test", "good"), ("mail.acme.test", "below")}
 
 
 def test_a_day_has_its_bounds(account_id: UUID, settings: Settings) -> None:
     app_settings.use(replace(settings, ingest_files_per_day=4))
     for number in range(2):
-        files.take_in(account_id, dmarc_xml(report_id=str(number)), way="http")
+        files.store(account_id, dmarc_xml(report_id=str(number)), way="http")
     with pytest.raises(QuotaExceeded) as refused:
-        files.take_in(account_id, dmarc_xml(report_id="over"), way="http")
+        files.store(account_id, dmarc_xml(report_id="over"), way="http")
     assert 0 < refused.value.extra["retryAfter"] <= DAY
-    assert not files.take_in(account_id, dmarc_xml(report_id="1"), way="http").is_new
+    assert not files.store(account_id, dmarc_xml(report_id="1"), way="http").is_new
     app_settings.use(replace(settings, ingest_bytes_per_day=6000))
     with pytest.raises(QuotaExceeded):
-        files.take_in(account_id, b"x" * 3000, way="http")
-    assert count(Intake) == 2
+        files.store(account_id, b"x" * 3000, way="http")
+    assert count(ReportFile) == 2
 
 
 def test_what_comes_again_when_nothing_is_left_of_it_is_read_again(account_id: UUID) -> None:
@@ -366,7 +366,7 @@ def test_what_comes_again_when_nothing_is_left_of_it_is_read_again(account_id: U
 def test_twenty_at_the_same_moment_are_one_report(account_id: UUID) -> None:
     raws = wrappings(dmarc_xml()) * 5
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda raw: files.take_in(account_id, raw, way="http"), raws))
+        found = list(pool.map(lambda raw: files.store(account_id, raw, way="http"), raws))
     assert sum(taken.is_new for taken in found) == 4
     ids = sorted({taken.intake.id for taken in found})
     with ThreadPoolExecutor(4) as pool:

@@ -55,12 +55,12 @@ def test_one_purpose_is_rotated_without_the_others() -> None:
 
 def test_a_purpose_with_a_secret_of_its_own_can_be_rotated_again() -> None:
     use(encryption_secrets=(OWN,))
-    sealed = encryption.seal("text", "mailbox")
+    sealed = encryption.encrypt("text", "mailbox")
     use(encryption_secrets=(NEW, OWN))
-    assert encryption.unseal(sealed, "mailbox") == "text"
+    assert encryption.decrypt(sealed, "mailbox") == "text"
     use(encryption_secrets=(NEW,))
-    with pytest.raises(encryption.Unsealable):
-        encryption.unseal(sealed, "mailbox")
+    with pytest.raises(encryption.DecryptionError):
+        encryption.decrypt(sealed, "mailbox")
 
 
 def test_a_new_secret_key_changes_every_current_key_and_verifies_with_the_old_ones() -> None:
@@ -75,7 +75,7 @@ def test_what_the_former_derivation_sealed_still_opens() -> None:
     key = hashlib.sha256(f"seal:{OLD}".encode()).digest()
     nonce = b"\0" * 12
     raw = nonce + AESGCM(key).encrypt(nonce, b"text", b"mailbox")
-    assert encryption.unseal(base64.urlsafe_b64encode(raw).decode(), "mailbox") == "text"
+    assert encryption.decrypt(base64.urlsafe_b64encode(raw).decode(), "mailbox") == "text"
 
 
 def test_a_digest_of_the_former_derivation_verifies_and_is_renewed_on_use(
@@ -94,20 +94,20 @@ def test_a_digest_of_the_former_derivation_verifies_and_is_renewed_on_use(
 def test_a_sealed_value_is_renewed_only_if_an_older_key_made_it(database: object) -> None:
     use(secret_key=OLD)
     key, _ = make_key(make_account().id)
-    sealed = encryption.seal("text", "test")
+    sealed = encryption.encrypt("text", "test")
     _store(key, sealed)
     assert _renewed(key, sealed) == sealed
     use(secret_key=NEW, secret_key_previous=(OLD,))
     again = _renewed(key, sealed)
     assert again not in (None, sealed)
     use(secret_key_previous=())
-    assert encryption.unseal(str(again), "test") == "text"
+    assert encryption.decrypt(str(again), "test") == "text"
 
 
 def test_a_value_that_has_changed_meanwhile_is_left_alone(database: object) -> None:
     use(secret_key=OLD)
     key, _ = make_key(make_account().id)
-    sealed = encryption.seal("text", "test")
+    sealed = encryption.encrypt("text", "test")
     _store(key, "something newer")
     use(secret_key=NEW, secret_key_previous=(OLD,))
     assert _renewed(key, sealed) == "something newer"

@@ -22,7 +22,7 @@ from app.models.scans import MAX_ATTEMPTS
 from app.ports.dns import Page
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange
-from app.services.alerts.transitions import Step
+from app.services.alerts.transitions import Transition
 from app.services.domains import verification, verification_recheck
 from app.services.notifications import feed
 from app.services.scans import runner, scans
@@ -272,7 +272,7 @@ def test_what_is_committed_late_is_numbered_late(account_id: UUID, database: Eng
     first, second, *_ = standing(account_id).values()
     with transaction() as session:
         slow = session.get_one(Alert, first.id)
-        transitions.move(session, slow, Step("acknowledged", ACTOR), datetime.now(UTC))
+        transitions.transition(session, slow, Transition("acknowledged", ACTOR), datetime.now(UTC))
         alerts.change(account_id, second.id, AlertChange("acknowledged"), actor=ACTOR)
         rows, _ = feed.read(account_id, 0, limit=100)
         last = rows[-1]

@@ -20,7 +20,7 @@ from app import settings as app_settings
 from app.db import transactions
 from app.db.transactions import transaction
 from app.listen_address import Listen
-from app.models import IngestToken, Intake
+from app.models import IngestToken, ReportFile
 from app.protocols.report_formats.limits import LIMITS
 from app.services.ingest import processor, tokens
 from app.settings import Settings
@@ -110,9 +110,9 @@ def recipient(of: IngestToken) -> str:
     return f"RCPT TO:<r-{of.token}@ingest.monitoring.test>"
 
 
-def intakes_of(account_id: UUID) -> list[Intake]:
+def intakes_of(account_id: UUID) -> list[ReportFile]:
     with transaction(readonly=True) as session:
-        return list(session.scalars(select(Intake).where(Intake.account_id == account_id)))
+        return list(session.scalars(select(ReportFile).where(ReportFile.account_id == account_id)))
 
 
 @pytest.mark.parametrize("is_lmtp", [True, False])
@@ -245,7 +245,7 @@ def greeting(path: Path) -> bytes:
 def test_a_second_process_does_not_take_the_socket_of_the_first(tmp_path: Path) -> None:
     path = tmp_path / "reports.sock"
     with serving(Listen(True, path=str(path))):
-        with pytest.raises(smtp_receiver.Taken, match="another process takes mails in at"):
+        with pytest.raises(smtp_receiver.AddressInUse, match="another process takes mails in at"):
             asyncio.run(smtp_receiver.serve(Listen(True, path=str(path))))
         assert greeting(path) == b"220"
 
@@ -261,7 +261,7 @@ def test_a_socket_that_nobody_answers_at_is_replaced(tmp_path: Path) -> None:
 def test_what_is_no_socket_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "reports.sock"
     path.write_text("precious")
-    with pytest.raises(smtp_receiver.Taken, match="no socket"):
+    with pytest.raises(smtp_receiver.AddressInUse, match="no socket"):
         asyncio.run(smtp_receiver.serve(Listen(True, path=str(path))))
     assert path.read_text() == "precious"
 

@@ -13,9 +13,9 @@ from app.db.transactions import now, transaction
 from app.models import DmarcHour, DmarcReport, Domain, DomainState, FlowCount
 from app.protocols.dmarc import Policy
 from app.services.analytics import cache, dmarc, policy, rollup_queue, rollups, sources
-from app.services.analytics.dmarc import Question
-from app.services.analytics.policy import Trial
-from app.services.analytics.sources import Sending
+from app.services.analytics.dmarc import DmarcQuery
+from app.services.analytics.policy import PolicyTrial
+from app.services.analytics.sources import SendingReport
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, START, Report, record, store
 
@@ -32,13 +32,13 @@ def sent(domain: Domain) -> dict[str, int]:
     return {source.key: source.messages for source in found.sources}
 
 
-def flows_of(sending: Sending) -> list[Flow]:
+def flows_of(sending: SendingReport) -> list[Flow]:
     return [flow for source in sending.sources for some in source.flows.values() for flow in some]
 
 
 def test_a_report_is_in_the_next_answer_and_one_that_was_taken_away_is_not(domain: Domain) -> None:
     def told() -> int:
-        question = Question(domain.name, START, START + 7 * DAY, group_by="source")
+        question = DmarcQuery(domain.name, START, START + 7 * DAY, group_by="source")
         return dmarc.dmarc(domain.account_id, question).totals.messages
 
     first = store(domain, Report([record(count=3)]))
@@ -46,10 +46,10 @@ def test_a_report_is_in_the_next_answer_and_one_that_was_taken_away_is_not(domai
     store(domain, Report([record(count=4)], reporter="yahoo.com", begin=START + 2 * DAY))
     assert sent(domain) == {"own": told()} == {"own": 7}
     with transaction() as session:
-        rollup_queue.take_back(session, first)
+        rollup_queue.unroll(session, first)
         session.delete(session.get_one(DmarcReport, first))
     assert sent(domain) == {"own": told()} == {"own": 4}
-    rollups.close_weeks()
+    rollups.compact_weeks()
     assert sent(domain) == {"own": told()} == {"own": 4}
 
 
@@ -99,9 +99,9 @@ def test_what_has_not_changed_is_not_read_again(domain: Domain, database: Engine
 
 def test_only_so_many_answers_are_kept(domain: Domain) -> None:
     store(domain, Report([record()]))
-    for days in range(1, cache.AT_MOST + 5):
+    for days in range(1, cache.MAX_ENTRIES + 5):
         sources.search(domain.account_id, domain.name, Window.between(START, START + days * DAY))
-    assert len(sources._kept) == cache.AT_MOST
+    assert len(sources._cached) == cache.MAX_ENTRIES
 
 
 def test_the_parts_of_an_answer_are_of_one_moment(domain: Domain) -> None:
@@ -123,7 +123,7 @@ def test_of_more_addresses_than_are_told_one_by_one_the_sums_are_told(
     store(domain, Report(rows))
     all_of_it = sources.search(domain.account_id, domain.name, WINDOW)
     monkeypatch.setattr(sources, "MAX_FLOWS", 4)
-    sources._kept.clear()
+    sources._cached.clear()
     found = sources.search(domain.account_id, domain.name, WINDOW)
     told = flows_of(found)
     assert sorted(flow.messages for flow in told if flow.source_ip) == [15, 16, 17, 18]
@@ -146,18 +146,18 @@ def test_of_more_identities_than_are_told_one_by_one_the_sums_are_told(
         for i in range(20)
     ]  # fmt: skip
     store(domain, Report(rows))
-    trial = Trial(p=Policy.REJECT, sp=Policy.REJECT)
-    exactly = policy.try_out(domain.account_id, domain.name, WINDOW, trial)
+    trial = PolicyTrial(p=Policy.REJECT, sp=Policy.REJECT)
+    exactly = policy.simulate(domain.account_id, domain.name, WINDOW, trial)
     monkeypatch.setattr(sources, "MAX_FLOWS", 3)
     monkeypatch.setattr(sources, "MAX_IDENTITIES", 2)
-    sources._kept.clear()
+    sources._cached.clear()
     found = sources.search(domain.account_id, domain.name, WINDOW)
     told = flows_of(found)
     assert sorted(flow.messages for flow in told if flow.identity > 0) == [27, 28, 29, 48, 57]
     assert found.messages == sum(row.count for row in rows)
     assert sum(source.passed for source in found.sources) == sum(r.count for r in rows if r.dkim)
 
-    simulated = policy.try_out(domain.account_id, domain.name, WINDOW, trial)
+    simulated = policy.simulate(domain.account_id, domain.name, WINDOW, trial)
     for what in ("messages", "passed", "hit", "newly_hit", "spared", "dispositions"):
         assert getattr(simulated.replay, what) == getattr(exactly.replay, what), what
     names = set(simulated.replay.header_from) - {f"n{i}.{domain.name}" for i in range(15, 20)}

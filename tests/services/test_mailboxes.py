@@ -16,7 +16,7 @@ from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.mailboxes import imap as mailboxes_imap
 from app.mailboxes.imap import Account
-from app.models import Intake, ReportMailbox
+from app.models import ReportFile, ReportMailbox
 from app.protocols.report_formats.limits import LIMITS
 from app.services.ingest import mailboxes
 from tests import imap
@@ -53,16 +53,16 @@ def account_id() -> UUID:
     return account.id
 
 
-def pull(row: ReportMailbox) -> mailboxes.Pull:
-    found = mailboxes.pull(row.id, is_forced=True, context=TRUST)
+def pull(row: ReportMailbox) -> mailboxes.PollResult:
+    found = mailboxes.poll(row.id, is_forced=True, context=TRUST)
     assert found is not None
     return found
 
 
 def kept(account_id: UUID) -> list[bytes]:
     with transaction(readonly=True) as session:
-        mine = Intake.account_id == account_id
-        rows = session.scalars(select(Intake).where(mine).order_by(Intake.id)).all()
+        mine = ReportFile.account_id == account_id
+        rows = session.scalars(select(ReportFile).where(mine).order_by(ReportFile.id)).all()
     assert all(row.way == "mailbox" for row in rows)
     return [row.sha256 for row in rows]
 
@@ -76,10 +76,10 @@ def test_what_waits_is_taken_in_once_and_marked_as_seen(account_id: UUID) -> Non
     mails = imap.numbered([mail(1), mail(2)])
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert pull(row) == mailboxes.Pull(kept=2)
+        assert pull(row) == mailboxes.PollResult(kept=2)
         assert mails.flags == {1: {r"\Seen"}, 2: {r"\Seen"}}
         mails.content[3] = mail(3)
-        assert pull(row) == mailboxes.Pull(kept=1)
+        assert pull(row) == mailboxes.PollResult(kept=1)
     assert mails.fetched == [1, 2, 3]
     assert len(kept(account_id)) == 3
     assert (again(row).kept, again(row).failure) == (3, None)
@@ -110,7 +110,7 @@ def test_nothing_is_marked_before_it_is_kept(account_id: UUID) -> None:
         assert found.kept == 1
         assert found.failure
         assert mails.flags == {1: {r"\Seen"}}
-        assert pull(row) == mailboxes.Pull(kept=1)
+        assert pull(row) == mailboxes.PollResult(kept=1)
 
 
 def test_a_pull_that_is_cut_leaves_the_rest_to_the_next_which_is_due_at_once(
@@ -119,10 +119,10 @@ def test_a_pull_that_is_cut_leaves_the_rest_to_the_next_which_is_due_at_once(
     asked = iter([False, True])
     with pulled_from(imap.numbered([mail(1), mail(2)])) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        first = mailboxes.pull(row.id, context=TRUST, is_stopping=lambda: next(asked))
-        assert first == mailboxes.Pull(kept=1, is_cut=True)
-        assert mailboxes.pull(row.id, context=TRUST) == mailboxes.Pull(kept=1)
-        assert mailboxes.pull(row.id, context=TRUST) is None
+        first = mailboxes.poll(row.id, context=TRUST, is_stopping=lambda: next(asked))
+        assert first == mailboxes.PollResult(kept=1, is_cut=True)
+        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult(kept=1)
+        assert mailboxes.poll(row.id, context=TRUST) is None
 
 
 def test_a_pull_that_gets_nowhere_in_its_time_is_not_due_at_once(
@@ -131,8 +131,8 @@ def test_a_pull_that_gets_nowhere_in_its_time_is_not_due_at_once(
     monkeypatch.setattr(mailboxes, "PULL_SECONDS", -1.0)
     with pulled_from(imap.numbered([mail(1)])) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert mailboxes.pull(row.id, context=TRUST) == mailboxes.Pull()
-        assert mailboxes.pull(row.id, context=TRUST) is None
+        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult()
+        assert mailboxes.poll(row.id, context=TRUST) is None
 
 
 def test_a_mail_that_comes_again_is_one_file(account_id: UUID) -> None:
@@ -142,7 +142,7 @@ def test_a_mail_that_comes_again_is_one_file(account_id: UUID) -> None:
         row = mailboxes.add(account_id, access, actor=ACTOR)
         assert pull(row).failure
         mails.breaks_at = ""
-        assert pull(row) == mailboxes.Pull(known=1)
+        assert pull(row) == mailboxes.PollResult(known=1)
     assert mails.flags == {1: {r"\Seen"}}
     assert len(kept(account_id)) == 1
 
@@ -152,7 +152,7 @@ def test_a_mail_that_is_too_large_is_left_there_and_counted(account_id: UUID) ->
     mails.sizes[1] = LIMITS.message + 1
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert pull(row) == mailboxes.Pull(kept=1, too_large=1)
+        assert pull(row) == mailboxes.PollResult(kept=1, too_large=1)
     assert mails.fetched == [2]
     assert again(row).too_large == 1
 
@@ -177,7 +177,7 @@ def test_a_server_that_is_never_silent_and_never_done_is_left_and_told(
         assert pull(row).failure == "the server was not done after 1 seconds"
         assert again(row).failing_since is not None
         mails.is_slow = False
-        assert pull(row) == mailboxes.Pull(kept=2)
+        assert pull(row) == mailboxes.PollResult(kept=2)
 
 
 def test_a_certificate_of_another_host_is_not_taken(account_id: UUID) -> None:
@@ -222,11 +222,11 @@ def test_failing_begins_with_the_first_failure_and_ends_with_a_success(account_i
 def test_only_one_pulls_at_a_time_and_only_when_it_is_due(account_id: UUID) -> None:
     with pulled_from(imap.numbered([mail(1)])) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert mailboxes.pull(row.id, context=TRUST) == mailboxes.Pull(kept=1)
-        assert mailboxes.pull(row.id, context=TRUST) is None
+        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult(kept=1)
+        assert mailboxes.poll(row.id, context=TRUST) is None
         with transaction() as session:
             session.execute(update(ReportMailbox).values(next_at=row.created_at))
-        assert mailboxes.pull(row.id, context=TRUST) == mailboxes.Pull()
+        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult()
 
 
 def test_the_password_is_not_in_the_table(account_id: UUID) -> None:
@@ -244,7 +244,7 @@ def test_an_account_sees_and_removes_only_its_own(account_id: UUID) -> None:
         mailboxes.remove(other.id, row.id, actor=ACTOR)
     mailboxes.remove(account_id, row.id, actor=ACTOR)
     assert not mailboxes.search(account_id)
-    assert mailboxes.pull(row.id, is_forced=True) is None
+    assert mailboxes.poll(row.id, is_forced=True) is None
 
 
 @pytest.mark.parametrize(

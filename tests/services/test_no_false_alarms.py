@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from app import ids
 from app.db.transactions import now, transaction
-from app.models import Domain, Intake, ReportMailbox, ReportWatch
+from app.models import Domain, ReportFile, ReportMailbox, ReportMonitor
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.analytics import rollup_queue
 from app.services.monitoring import report_monitor
@@ -135,7 +135,7 @@ def test_who_told_of_little_mail_has_not_stopped(domain: Domain) -> None:
 
 def waiting_file(domain: Domain, minutes: int) -> None:
     with transaction() as session:
-        session.add(Intake(
+        session.add(ReportFile(
             id=ids.new(), account_id=domain.account_id, way="http", sha256=ids.new().bytes,
             size_bytes=1, state="received", received_at=now(session) - timedelta(minutes=minutes),
         ))  # fmt: skip
@@ -147,7 +147,7 @@ def test_nobody_is_silent_while_files_wait_unread(domain: Domain) -> None:
     waiting_file(domain, minutes=30)
     assert STOPPED not in opened(domain)
     with transaction() as session:
-        session.execute(update(Intake).values(state="parsed"))
+        session.execute(update(ReportFile).values(state="parsed"))
     assert STOPPED in opened(domain)
     waiting_file(domain, minutes=30)
     send(domain, range(1, 10), GOOD)
@@ -168,7 +168,7 @@ def test_nobody_is_silent_while_a_mailbox_cannot_be_pulled(domain: Domain) -> No
 def test_nothing_is_judged_while_reports_are_not_added_up(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report_monitor.ring_if_due()
+    report_monitor.enqueue_if_due()
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), record(count=80), bad(20))
     store(domain, Report([record(count=5000)], midnight(1)), is_waiting=True)
@@ -176,7 +176,7 @@ def test_nothing_is_judged_while_reports_are_not_added_up(
         hurry.setattr(rollup_queue, "ASKED_SECONDS", 0.0)  # there is no time to add it up
         assert opened(domain) == {}
     with transaction() as session:
-        watch = session.get_one(ReportWatch, domain.id)
+        watch = session.get_one(ReportMonitor, domain.id)
         assert watch.due_at < now(session) + timedelta(minutes=15)
     assert "dmarc.compliance_dropped" not in opened(domain)
 

@@ -8,7 +8,7 @@ EMAIL = "ann@acme.test"
 
 
 def codes(password: str) -> list[str]:
-    return [complaint["code"] for complaint in passwords.complaints(password, EMAIL)]
+    return [complaint["code"] for complaint in passwords.validation_errors(password, EMAIL)]
 
 
 @pytest.mark.parametrize(

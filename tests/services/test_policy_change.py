@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
-from app.analysis.mail.classification import Kind
+from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.periods import Window
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
@@ -20,7 +20,7 @@ from app.protocols.dmarc import Policy
 from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
 from app.services.analytics import policy as analytics_policy
 from app.services.analytics import sources
-from app.services.analytics.policy import Trial
+from app.services.analytics.policy import PolicyTrial
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, Report, record, store
 
@@ -109,7 +109,7 @@ def make(reports: list[Report]) -> Domain:
     return domain
 
 
-def replay(rows: list[Record], trial: Trial) -> dict[str, Any]:
+def replay(rows: list[Record], trial: PolicyTrial) -> dict[str, Any]:
     """One record after the other, as plainly as can be."""
     hit, newly, spared = 0, 0, 0
     names, addresses = Counter[str](), Counter[str]()
@@ -147,7 +147,7 @@ def replay(rows: list[Record], trial: Trial) -> dict[str, Any]:
 @given(
     reports=st.lists(REPORTS, max_size=4),
     trial=st.builds(
-        Trial,
+        PolicyTrial,
         p=st.sampled_from(Policy),
         sp=st.sampled_from(Policy),
         adkim=st.sampled_from(["r", "s"]),
@@ -156,10 +156,10 @@ def replay(rows: list[Record], trial: Trial) -> dict[str, Any]:
     ),
 )
 def test_a_simulation_equals_a_replay_of_every_record(
-    database: Engine, reports: list[Report], trial: Trial
+    database: Engine, reports: list[Report], trial: PolicyTrial
 ) -> None:
     domain = make(reports)
-    found = analytics_policy.try_out(domain.account_id, domain.name, WINDOW, trial)
+    found = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, trial)
     rows = [row for report in reports for row in report.rows]
     wanted = replay(rows, trial)
     got = found.replay
@@ -182,7 +182,7 @@ def test_a_simulation_equals_a_replay_of_every_record(
 def test_what_is_published_stays_as_it_is_and_changes_nothing(account_id: UUID) -> None:
     bad = record(count=5, dkim=False, spf=False, dkim_results=(), spf_results=())
     domain = make([Report([record(count=10), bad], begin=START)])
-    found = analytics_policy.try_out(domain.account_id, domain.name, WINDOW, Trial())
+    found = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, PolicyTrial())
     assert (found.proposal.p, found.replay.hit, found.replay.passed) == (Policy.NONE, 0, 10)
 
 
@@ -195,12 +195,12 @@ def test_of_a_sub_domain_nothing_follows_for_the_record_of_the_domain_above(
                  dkim_results=(), spf_results=())  # fmt: skip
     for day in range(20):
         store(domain, Report([record(count=10, header_from=domain.name), bad], START + day * DAY))
-    found = analytics_policy.may_raise(account_id, domain.name, WINDOW)
+    found = analytics_policy.assess_readiness(account_id, domain.name, WINDOW)
     (step,) = found.steps
     assert found.published is not None
     assert (found.published.name, step.current) == ("_dmarc.news.acme.test", Policy.NONE)
     assert (step.record, step.rollback) == ("v=DMARC1; p=quarantine; rua=mailto:d@acme.test", None)
-    as_it_is = analytics_policy.try_out(account_id, domain.name, WINDOW, Trial())
+    as_it_is = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
     assert (as_it_is.proposal.p, as_it_is.replay.hit) == (Policy.NONE, 0)
 
 
@@ -209,7 +209,7 @@ def test_a_policy_that_is_only_tested_hits_as_much_as_it_does_now(account_id: UU
     domain = make_domain(account_id, "acme.test")
     know(domain, "v=DMARC1; p=quarantine; sp=reject; t=y")
     store(domain, Report([bad], begin=START))
-    found = analytics_policy.try_out(account_id, domain.name, WINDOW, Trial())
+    found = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
     assert (found.proposal.p, found.proposal.sp) == (Policy.NONE, Policy.QUARANTINE)
     assert found.replay.hit == 0
 
@@ -220,19 +220,19 @@ def test_a_signer_that_is_added_lets_its_source_pass(account_id: UUID) -> None:
         spf_results=(SpfResult("x.mcsv.net", "mfrom", "pass"),), source_ip="203.0.113.77",
     )  # fmt: skip
     domain = make([Report([record(count=10), service], begin=START)])
-    strict = Trial(p=Policy.REJECT)
-    before = analytics_policy.try_out(domain.account_id, domain.name, WINDOW, strict)
+    strict = PolicyTrial(p=Policy.REJECT)
+    before = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, strict)
     assert before.replay.sources == {"service:Mailchimp": 20}
-    signed = Trial(p=Policy.REJECT, add_dkim=("service:Mailchimp",))
-    after = analytics_policy.try_out(domain.account_id, domain.name, WINDOW, signed)
+    signed = PolicyTrial(p=Policy.REJECT, add_dkim=("service:Mailchimp",))
+    after = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, signed)
     assert (after.replay.hit, after.replay.passed) == (0, 30)
 
 
 def test_what_the_reports_do_not_say_is_named(account_id: UUID) -> None:
     unsaid = record(count=7, dkim=True, spf=False, dkim_results=(), spf_results=())
     domain = make([Report([unsaid], begin=START)])
-    found = analytics_policy.try_out(
-        domain.account_id, domain.name, WINDOW, Trial(p=Policy.REJECT, adkim="s")
+    found = analytics_policy.simulate(
+        domain.account_id, domain.name, WINDOW, PolicyTrial(p=Policy.REJECT, adkim="s")
     )
     assert found.replay.hit == 0
     assert ("DKIM passed in alignment, but the report does not say with which domain", 7) in (
@@ -244,14 +244,16 @@ def test_what_the_reports_do_not_say_is_named(account_id: UUID) -> None:
 @pytest.mark.parametrize(
     ("trial", "field"),
     [
-        (Trial(remove_spf=("include:c.test",)), "removeSpf"),
-        (Trial(add_dkim=("service:Nobody",)), "addDkim"),
+        (PolicyTrial(remove_spf=("include:c.test",)), "removeSpf"),
+        (PolicyTrial(add_dkim=("service:Nobody",)), "addDkim"),
     ],
 )
-def test_what_is_not_there_cannot_be_changed(database: Engine, trial: Trial, field: str) -> None:
+def test_what_is_not_there_cannot_be_changed(
+    database: Engine, trial: PolicyTrial, field: str
+) -> None:
     domain = make([Report([record()], begin=START)])
     with pytest.raises(InvalidRequest, match=field):
-        analytics_policy.try_out(domain.account_id, domain.name, WINDOW, trial)
+        analytics_policy.simulate(domain.account_id, domain.name, WINDOW, trial)
 
 
 def test_a_person_decides_and_the_answer_follows(database: Engine) -> None:
@@ -264,16 +266,16 @@ def test_a_person_decides_and_the_answer_follows(database: Engine) -> None:
     account_id, name = domain.account_id, domain.name
 
     def answer() -> tuple[bool | None, list[str]]:
-        found = analytics_policy.may_raise(account_id, name, WINDOW)
+        found = analytics_policy.assess_readiness(account_id, name, WINDOW)
         step = found.steps[0]
         return step.is_ready, [blocker.source.kind for blocker in step.blockers]
 
-    assert answer() == (False, [Kind.UNKNOWN])
+    assert answer() == (False, [SourceClass.UNKNOWN])
     for state, wanted in (
-        ("approved", (False, [Kind.OWN])),
+        ("approved", (False, [SourceClass.OWN])),
         ("blocked", (True, [])),
         ("ignored", (True, [])),
-        (None, (False, [Kind.UNKNOWN])),
+        (None, (False, [SourceClass.UNKNOWN])),
     ):
         sources.decide(account_id, name, "service:Mailchimp", state, note="", actor=ACTOR)
         assert answer() == wanted
@@ -281,6 +283,6 @@ def test_a_person_decides_and_the_answer_follows(database: Engine) -> None:
 
 def test_without_reports_nothing_is_said(database: Engine) -> None:
     domain = make([])
-    found = analytics_policy.may_raise(domain.account_id, domain.name, WINDOW)
+    found = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
     assert [step.is_ready for step in found.steps] == [None, None, None]
     assert len(found.missing) == 2

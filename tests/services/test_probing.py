@@ -13,7 +13,7 @@ from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.models import MailHost
-from app.ports.dns import Door, Handshake, OpenAnswers, T, Undetermined
+from app.ports.dns import LookupFailed, Network, SessionFactory, T, TlsProbe
 from app.services.scans import runner, scans, starttls_probes
 from app.settings import Settings
 from tests.factories import make_account, make_domain, make_scan
@@ -31,23 +31,23 @@ ZONE: Data = {
 class Hosts(Zone):
     """DNS, and mail hosts that say this; others cannot be reached."""
 
-    def __init__(self, *said: Handshake) -> None:
+    def __init__(self, *said: TlsProbe) -> None:
         super().__init__(ZONE)
         self.said = {each.host: each for each in said}
         self.connected: list[str] = []
 
-    async def shake_hands(self, host: str) -> Handshake:
+    async def shake_hands(self, host: str) -> TlsProbe:
         self.connected.append(host)
         if host not in self.said:
-            raise Undetermined(host, "SMTP", "timeout")
+            raise LookupFailed(host, "SMTP", "timeout")
         return self.said[host]
 
 
-class HostsDoor(Door):
+class HostsDoor(Network):
     def __init__(self, hosts: Hosts) -> None:
         self._hosts = hosts
 
-    def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+    def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
         return ZoneDoor(self._hosts).run(main)
 
 
@@ -88,7 +88,7 @@ def domains(account_id: UUID) -> None:
 def test_a_host_of_two_domains_is_connected_to_once_a_day(account_id: UUID) -> None:
     domains(account_id)
     assert {found["verdict"] for found in scanned(account_id)} == {"undetermined"}
-    hosts = Hosts(Handshake(MX, False))
+    hosts = Hosts(TlsProbe(MX, False))
     assert [starttls_probes.run(HostsDoor(hosts)), starttls_probes.run(HostsDoor(hosts))] == [1, 0]
     assert hosts.connected == [MX]
     codes = [found["code"] for check in scanned(account_id) for found in check["findings"]]
@@ -111,9 +111,9 @@ def test_a_host_that_cannot_be_reached_is_no_finding_and_has_another_turn(
 def test_what_was_seen_long_ago_is_not_judged(account_id: UUID) -> None:
     domains(account_id)
     scanned(account_id)
-    starttls_probes.run(HostsDoor(Hosts(Handshake(MX, False))))
+    starttls_probes.run(HostsDoor(Hosts(TlsProbe(MX, False))))
     with transaction() as session:
-        old = now(session) - starttls_probes.GOOD_FOR - timedelta(minutes=1)
+        old = now(session) - starttls_probes.RESULT_TTL - timedelta(minutes=1)
         session.execute(update(MailHost).values(seen_at=old))
     assert {found["verdict"] for found in scanned(account_id)} == {"undetermined"}
 
@@ -121,16 +121,16 @@ def test_what_was_seen_long_ago_is_not_judged(account_id: UUID) -> None:
 def test_the_clock_rings_for_hosts_that_are_due_and_forgets_the_others(
     account_id: UUID, bells: list[str]
 ) -> None:
-    starttls_probes.ring_if_due()
+    starttls_probes.enqueue_if_due()
     assert "probes" not in bells
     domains(account_id)
     scanned(account_id)
-    starttls_probes.ring_if_due()
+    starttls_probes.enqueue_if_due()
     assert bells.count("probes") == 1
     with transaction() as session:
         old = now(session) - starttls_probes.FORGOTTEN_AFTER - timedelta(minutes=1)
         session.execute(update(MailHost).values(wanted_at=old))
-    starttls_probes.ring_if_due()
+    starttls_probes.enqueue_if_due()
     with transaction(readonly=True) as session:
         assert session.scalars(select(MailHost.name)).all() == []
 

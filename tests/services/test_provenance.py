@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from app import settings as app_settings
 from app.db.transactions import transaction
-from app.models import DmarcHour, DmarcReport, Intake
+from app.models import DmarcHour, DmarcReport, ReportFile
 from app.services.analytics import rollup_queue
 from app.services.ingest import authenticity as worth
 from app.services.ingest import files, processor
@@ -72,12 +72,12 @@ def provenance(raw: bytes, zone: Zone | None, way: str = "mail") -> str:
     return read(account.id, raw, zone, way).provenance
 
 
-def read(account_id: UUID, raw: bytes, zone: Zone | None, way: str = "mail") -> Intake:
+def read(account_id: UUID, raw: bytes, zone: Zone | None, way: str = "mail") -> ReportFile:
     claims = worth.received_by(app_settings.current().trusted_authserv_ids)
-    taken = files.take_in(account_id, raw, way=way, claims=claims)
+    taken = files.store(account_id, raw, way=way, claims=claims)
     processor.run([taken.intake.id], door=ZoneDoor(zone) if zone else None)
     with transaction(readonly=True) as session:
-        intake = session.get_one(Intake, taken.intake.id)
+        intake = session.get_one(ReportFile, taken.intake.id)
     assert intake.state == "parsed", intake.detail
     return intake
 
@@ -192,7 +192,7 @@ def test_own_upload_of_a_file_that_a_stranger_posted_first_is_trusted() -> None:
     with transaction(readonly=True) as session:
         assert session.scalars(select(DmarcReport.provenance)).all() == ["token"]
         trusted = select(DmarcHour.trusted, func.sum(DmarcHour.messages)).group_by("trusted")
-    rollup_queue.count_waiting()
+    rollup_queue.drain()
     with transaction(readonly=True) as session:
         assert [bool(row[0]) for row in session.execute(trusted)] == [True]
 
@@ -205,7 +205,7 @@ def test_a_proven_report_takes_the_place_of_one_that_anybody_could_have_sent() -
     proven = read(account.id, signed(mail(report_id="7")), zone)
     assert (forged.provenance, proven.provenance) == ("unverified", "authenticated")
     with transaction(readonly=True) as session:
-        assert session.get_one(Intake, forged.id).state == "duplicate"
+        assert session.get_one(ReportFile, forged.id).state == "duplicate"
 
 
 def authenticity(raw: bytes, zone: Zone | None, way: str = "mail") -> str | None:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.db import engine, transactions
-from app.db.prepared import Question
+from app.db.prepared import PreparedSelect
 from app.errors import ServiceUnavailable
 from app.models import Account, AuditEvent, Domain
 from app.services.domains import domains
@@ -41,7 +41,7 @@ def test_values_are_those_that_a_session_gives(account_id: UUID) -> None:
         statement = select(*columns).where(owner == account_id).order_by(columns[0])
         with transactions.transaction(readonly=True) as session:
             expected = [tuple(row) for row in session.execute(statement)]
-        found = Question(statement).rows({})
+        found = PreparedSelect(statement).rows({})
         assert found == expected
         assert [list(map(type, row)) for row in found] == [list(map(type, row)) for row in expected]
 
@@ -49,7 +49,7 @@ def test_values_are_those_that_a_session_gives(account_id: UUID) -> None:
 def test_parameters_are_given_at_each_use(account_id: UUID) -> None:
     since = bindparam("since", type_=Domain.created_at.type)
     statement = select(*LISTED).where(Domain.account_id == account_id, Domain.created_at >= since)
-    question = Question(statement.order_by(Domain.created_at, Domain.id))
+    question = PreparedSelect(statement.order_by(Domain.created_at, Domain.id))
     moments = [row.created_at for row in question.rows({"since": datetime(2020, 1, 1, tzinfo=UTC)})]
     assert [len(question.rows({"since": moment})) for moment in moments] == [2, 1]
 
@@ -60,7 +60,7 @@ def test_a_lost_connection_is_an_error_once_and_replaced(database: Engine) -> No
     own = engine.connect(database.url.render_as_string(hide_password=False))
     transactions.bind(own)
     try:
-        question = Question(select(func.pg_backend_pid().label("pid")))
+        question = PreparedSelect(select(func.pg_backend_pid().label("pid")))
         (found,) = question.rows({})
         with database.begin() as other:
             other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": found.pid})
@@ -76,7 +76,7 @@ def test_a_database_that_is_away_is_said_to_be(database: Engine) -> None:
     transactions.bind(engine.connect("postgresql+psycopg://nobody@127.0.0.1:1/none"))
     try:
         with pytest.raises(ServiceUnavailable):
-            Question(select(*LISTED)).rows({})
+            PreparedSelect(select(*LISTED)).rows({})
     finally:
         transactions.bind(database)
 
@@ -94,7 +94,7 @@ def test_a_database_that_was_not_brought_up_to_date_is_said_to_be_behind(databas
         ):
             session.execute(statement)
     with pytest.raises(ServiceUnavailable, match="alembic upgrade head"):
-        Question(missing[0]).rows({})
+        PreparedSelect(missing[0]).rows({})
 
 
 def test_a_statement_that_is_wrong_is_not_taken_for_a_database_that_is_away(

@@ -147,7 +147,7 @@ def test_readiness_equals_what_every_record_says(
     if state and any(row.count for row in service):
         sources.decide(domain.account_id, domain.name, SERVICE, state, note=None, actor=ACTOR)
 
-    found = analytics_policy.may_raise(domain.account_id, domain.name, WINDOW)
+    found = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
     days = len({day for (_, row), day in mail if row.count})
     names = {"own": "own", SERVICE: "service"}
     assert found.evidence.days == days

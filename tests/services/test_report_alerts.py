@@ -11,7 +11,15 @@ from sqlalchemy.engine import Engine
 from app import ids
 from app.db.transactions import now, transaction
 from app.mailboxes.imap import Account
-from app.models import Alert, DmarcReport, Domain, DomainState, Intake, ReportMailbox, ReportWatch
+from app.models import (
+    Alert,
+    DmarcReport,
+    Domain,
+    DomainState,
+    ReportFile,
+    ReportMailbox,
+    ReportMonitor,
+)
 from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
 from app.services.analytics import rollup_queue, sources
 from app.services.core import leases
@@ -61,7 +69,7 @@ def know(domain: Domain, facts: dict[str, Any]) -> None:
 
 def opened(domain: Domain, *types: str) -> dict[str, Alert]:
     """The alerts that stand after one judgement, of these types or of all."""
-    report_monitor.judge(domain.id)
+    report_monitor.evaluate_domain(domain.id)
     with transaction(readonly=True) as session:
         alerts = session.scalars(select(Alert).where(Alert.status == "open")).all()
     return {alert.type: alert for alert in alerts if not types or alert.type in types}
@@ -114,7 +122,7 @@ def test_an_alert_stays_while_there_is_nothing_to_look_at(domain: Domain) -> Non
     stored = store(domain, store_again)
     assert "dmarc.compliance_dropped" in opened(domain)
     with transaction() as session:
-        rollup_queue.take_back(session, stored)
+        rollup_queue.unroll(session, stored)
         session.delete(session.get_one(DmarcReport, stored))
     assert "dmarc.compliance_dropped" in opened(domain)
 
@@ -188,7 +196,7 @@ def test_failures_of_tls_are_graded_by_their_share(
 def intake(account_id: UUID, state: str, count: int, about: str | None = None) -> None:
     with transaction() as session:
         session.add_all(
-            Intake(
+            ReportFile(
                 id=ids.new(), account_id=account_id, way="http", sha256=ids.new().bytes,
                 size_bytes=1,
                 state=state, reason="doctype" if state == "quarantined" else None, about=about,
@@ -201,12 +209,12 @@ def intake(account_id: UUID, state: str, count: int, about: str | None = None) -
 def test_files_that_cannot_be_read_and_foreign_domains_are_the_accounts(database: Engine) -> None:
     account_id = make_account().id
     intake(account_id, "parsed", 20)
-    report_monitor.judge_accounts()
+    report_monitor.evaluate_accounts()
     with transaction(readonly=True) as session:
         assert session.scalars(select(Alert)).all() == []
     intake(account_id, "quarantined", 2)
     intake(account_id, "unattributed", 3, "other.test")
-    report_monitor.judge_accounts()
+    report_monitor.evaluate_accounts()
     with transaction(readonly=True) as session:
         found = {alert.type: alert for alert in session.scalars(select(Alert))}
     assert found["report.parse_failed_rate"].evidence["observed"]["reasons"] == {"doctype": 2}
@@ -221,7 +229,7 @@ def mailbox(account_id: UUID) -> ReportMailbox:
 
 def unhealthy() -> list[Alert]:
     """What stands after one judgement."""
-    report_monitor.judge_accounts()
+    report_monitor.evaluate_accounts()
     wanted = (Alert.type == "reports.source_unhealthy") & (Alert.status == "open")
     with transaction(readonly=True) as session:
         return list(session.scalars(select(Alert).where(wanted)))
@@ -231,11 +239,11 @@ def test_a_mailbox_whose_pulls_fail_for_an_hour_is_told_until_one_succeeds(
     database: Engine,
 ) -> None:
     row = mailbox(make_account().id)
-    mailboxes.pull(row.id, is_forced=True)
+    mailboxes.poll(row.id, is_forced=True)
     assert unhealthy() == []  # once is nothing
     with transaction() as session:
         session.execute(update(ReportMailbox).values(failing_since=now(session) - DAY / 24))
-    mailboxes.pull(row.id, is_forced=True)
+    mailboxes.poll(row.id, is_forced=True)
     [alert] = unhealthy()
     assert (alert.severity, alert.domain_id) == ("high", None)
     assert alert.subject == ids.public("mbx", row.id)
@@ -247,21 +255,23 @@ def test_a_mailbox_whose_pulls_fail_for_an_hour_is_told_until_one_succeeds(
 
 def test_every_domain_is_judged_once_an_hour(domain: Domain) -> None:
     know(domain, RUA)
-    report_monitor.ring_if_due()
-    assert report_monitor.judge_due() == 1
-    assert report_monitor.judge_due() == 0
+    report_monitor.enqueue_if_due()
+    assert report_monitor.evaluate_due() == 1
+    assert report_monitor.evaluate_due() == 0
     with transaction() as session:
-        watch = session.scalars(select(ReportWatch)).one()
+        watch = session.scalars(select(ReportMonitor)).one()
         assert watch.due_at > now(session) + timedelta(minutes=50)
         watch.due_at = now(session) - timedelta(minutes=1)
-    assert report_monitor.judge_due(is_stopping=lambda: True) == 0
-    assert report_monitor.judge_due() == 1
+    assert report_monitor.evaluate_due(is_stopping=lambda: True) == 0
+    assert report_monitor.evaluate_due() == 1
 
 
 def test_who_dies_while_judging_leaves_the_domain_to_others(domain: Domain) -> None:
-    report_monitor.ring_if_due()
-    assert leases.claim(ReportWatch, report_monitor.AT_ONCE) == [domain.id]
-    assert leases.claim(ReportWatch, report_monitor.AT_ONCE) == []
+    report_monitor.enqueue_if_due()
+    assert leases.claim(ReportMonitor, report_monitor.BATCH_SIZE) == [domain.id]
+    assert leases.claim(ReportMonitor, report_monitor.BATCH_SIZE) == []
     with transaction() as session:
-        session.execute(update(ReportWatch).values(lease_until=now(session) - timedelta(seconds=1)))
-    assert leases.claim(ReportWatch, report_monitor.AT_ONCE) == [domain.id]
+        session.execute(
+            update(ReportMonitor).values(lease_until=now(session) - timedelta(seconds=1))
+        )
+    assert leases.claim(ReportMonitor, report_monitor.BATCH_SIZE) == [domain.id]

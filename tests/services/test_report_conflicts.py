@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 from app import ids
 from app.db.transactions import now, transaction
 from app.errors import Conflict, NotFound
-from app.models import AuditEvent, DmarcHour, DmarcReport, Intake, RawFile, TlsReport
+from app.models import AuditEvent, DmarcHour, DmarcReport, RawFile, ReportFile, TlsReport
 from app.services.analytics import rollup_queue
 from app.services.ingest import conflicts, files, processor
 from app.services.operations import retention
@@ -28,7 +28,7 @@ def account_id(database: Engine) -> UUID:
 
 
 def take(account_id: UUID, raw: bytes, way: str = "http") -> UUID:
-    taken = files.take_in(account_id, raw, way=way).intake
+    taken = files.store(account_id, raw, way=way).intake
     processor.run([taken.id])
     return taken.id
 
@@ -40,12 +40,12 @@ def use(account_id: UUID, intake_id: UUID) -> None:
 
 def states(*intake_ids: UUID) -> list[str]:
     with transaction(readonly=True) as session:
-        return [session.get_one(Intake, intake_id).state for intake_id in intake_ids]
+        return [session.get_one(ReportFile, intake_id).state for intake_id in intake_ids]
 
 
 def figures() -> tuple[int, list[int]]:
     """Messages in the rollups, and those of each stored report."""
-    rollup_queue.count_waiting()
+    rollup_queue.drain()
     with transaction(readonly=True) as session:
         total = session.scalar(select(func.sum(DmarcHour.messages))) or 0
         return int(total), list(session.scalars(select(DmarcReport.messages)))
@@ -132,6 +132,6 @@ def test_both_files_of_a_conflict_are_stored_as_long_as_unparsed_ones(account_id
         stored = {
             intake_id
             for intake_id in (first, second, plain)
-            if session.get_one(Intake, intake_id).sha256 in digests
+            if session.get_one(ReportFile, intake_id).sha256 in digests
         }
     assert stored == {first, second}

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, update
 
 from app import settings as app_settings
 from app.db.transactions import now, transaction
-from app.models import DmarcReport, FailureReport, Intake, RawFile
+from app.models import DmarcReport, FailureReport, RawFile, ReportFile
 from app.services.core import account_rows
 from app.services.ingest import files, processor
 from app.services.operations import retention
@@ -28,9 +28,9 @@ def account_id() -> UUID:
     account = make_account()
     make_domain(account.id, "acme.test")
     for raw in (PARSED, QUARANTINED, UNATTRIBUTED):
-        files.take_in(account.id, raw, way="upload")
+        files.store(account.id, raw, way="upload")
     processor.run([])
-    files.take_in(account.id, WAITING, way="upload")
+    files.store(account.id, WAITING, way="upload")
     return account.id
 
 
@@ -57,12 +57,12 @@ def told_after(days: int) -> set[str]:
     with transaction() as session:
         then = now(session) - timedelta(days=days)
         session.execute(update(RawFile).values(created_at=then))
-        session.execute(update(Intake).values(received_at=then))
-        ended = update(Intake).where(Intake.finished_at.is_not(None))
+        session.execute(update(ReportFile).values(received_at=then))
+        ended = update(ReportFile).where(ReportFile.finished_at.is_not(None))
         session.execute(ended.values(finished_at=then))
     retention.run()
     with transaction(readonly=True) as session:
-        return set(session.scalars(select(Intake.state)))
+        return set(session.scalars(select(ReportFile.state)))
 
 
 def test_what_became_of_a_file_is_kept_for_long_or_as_long_as_its_report(
@@ -89,7 +89,7 @@ def test_of_many_old_rows_none_is_left(account_id: UUID, monkeypatch: pytest.Mon
 def test_rows_stay_when_bytes_go(account_id: UUID) -> None:
     left_after(400)
     with transaction(readonly=True) as session:
-        assert session.scalar(select(func.count()).select_from(Intake)) == 4
+        assert session.scalar(select(func.count()).select_from(ReportFile)) == 4
         assert session.scalar(select(func.count()).select_from(DmarcReport)) == 1
 
 
@@ -100,18 +100,18 @@ def test_a_file_whose_bytes_are_gone_is_not_tried_again(account_id: UUID) -> Non
 
 def test_bytes_that_come_again_are_read_again(account_id: UUID) -> None:
     left_after(31)
-    taken = files.take_in(account_id, UNATTRIBUTED, way="http")
+    taken = files.store(account_id, UNATTRIBUTED, way="http")
     assert (taken.is_new, taken.intake.state) == (False, "received")
     make_domain(account_id, "other.test")
     processor.run([])
-    assert files.take_in(account_id, UNATTRIBUTED, way="http").intake.state == "parsed"
+    assert files.store(account_id, UNATTRIBUTED, way="http").intake.state == "parsed"
 
 
 def test_of_failure_reports_only_what_is_redacted_is_kept_and_that_not_for_long(
     account_id: UUID,
 ) -> None:
     raw = failure_mail()
-    files.take_in(account_id, raw, way="http")
+    files.store(account_id, raw, way="http")
     assert raw in left_after(0)
     processor.run([])
     assert raw not in left_after(0)

@@ -14,10 +14,10 @@ from sqlalchemy.engine import Engine
 from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.models import SenderHost
-from app.models.senders import ReportWatch
-from app.ports.dns import Undetermined
+from app.models.senders import ReportMonitor
+from app.ports.dns import LookupFailed
 from app.services.analytics import sender_hosts
-from app.services.analytics.sender_hosts import AGAIN, RETRY, Reverse
+from app.services.analytics.sender_hosts import REFRESH_AFTER, RETRY_AFTER, Reverse
 from app.services.core import leases
 from app.settings import Settings
 from tests import mmdb
@@ -91,18 +91,18 @@ async def test_an_ipv6_address_is_led_back_to_however_it_is_written() -> None:
     ],
 )  # fmt: skip
 async def test_what_cannot_be_seen_is_neither_a_name_nor_none(data: dict[Any, Any]) -> None:
-    with pytest.raises(Undetermined):
+    with pytest.raises(LookupFailed):
         await sender_hosts.reverse("192.0.2.1", Zone(data))
 
 
 def test_addresses_of_reports_are_looked_at_once_they_are_noted(domain: Any) -> None:
     store(domain, Report([record("192.0.2.1"), record("192.0.2.2")]))
     store(make_domain(domain.account_id), Report([record("192.0.2.1")]))
-    assert sender_hosts.ring_if_due() == 2
+    assert sender_hosts.enqueue_if_due() == 2
     assert look(NAMED) == 2
     assert (host().status, host().name) == ("confirmed", "mx.acme.test")
     assert (host("192.0.2.2").status, host("192.0.2.2").name) == ("none", None)
-    assert sender_hosts.ring_if_due() == 0
+    assert sender_hosts.enqueue_if_due() == 0
     assert look(NAMED) == 0
 
 
@@ -118,7 +118,7 @@ def test_a_look_that_fails_leaves_the_name_and_comes_back_later_and_later(domain
         assert found.unseen is not None
         assert found.looked_at is not None
         waits.append(found.due_at - found.looked_at)
-    assert waits == [*RETRY, RETRY[-1]]
+    assert waits == [*RETRY_AFTER, RETRY_AFTER[-1]]
     make_due()
     look({})
     assert (host().status, host().name, host().unseen, host().failures) == ("none", None, None, 0)
@@ -129,7 +129,7 @@ def test_what_is_known_is_looked_at_again_after_a_month(domain: Any) -> None:
     look(NAMED)
     found = host()
     assert found.looked_at is not None
-    assert found.due_at - found.looked_at == AGAIN
+    assert found.due_at - found.looked_at == REFRESH_AFTER
     with transaction() as session:
         session.execute(update(SenderHost).values(due_at=now(session) - timedelta(seconds=1)))
     moved: dict[Any, Any] = {PTR: ["new.acme.test"], ("new.acme.test", "A"): ["192.0.2.1"]}
@@ -141,10 +141,10 @@ def test_somebody_may_have_an_address_looked_at_at_once(domain: Any) -> None:
     add("192.0.2.1")
     look({})
     assert look(NAMED) == 0
-    assert sender_hosts.look_again("192.0.2.1")
+    assert sender_hosts.schedule_lookup("192.0.2.1")
     assert look(NAMED) == 1
     assert host().name == "mx.acme.test"
-    assert not sender_hosts.look_again("192.0.2.99")
+    assert not sender_hosts.schedule_lookup("192.0.2.99")
 
 
 def test_two_workers_take_different_addresses(domain: Any) -> None:
@@ -181,7 +181,7 @@ def test_a_worker_that_is_to_stop_takes_no_more(domain: Any) -> None:
 
 def test_turns_of_one_kind_are_not_those_of_another(domain: Any) -> None:
     add("192.0.2.1")
-    assert leases.claim(ReportWatch, 10) == []
+    assert leases.claim(ReportMonitor, 10) == []
 
 
 @pytest.fixture

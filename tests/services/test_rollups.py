@@ -28,7 +28,7 @@ from app.models import (
 )
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.analytics import dmarc, rollup_queue, rollups
-from app.services.analytics.dmarc import Question
+from app.services.analytics.dmarc import DmarcQuery
 from tests.factories import make_account, make_domain
 from tests.reports import DAY, Report, record, store
 
@@ -139,11 +139,11 @@ def test_every_total_group_and_interval_equals_a_naive_count(
     for report in reports:
         store(domain, report, is_waiting=is_waiting)
         if is_closing:
-            rollups.close_weeks()
+            rollups.compact_weeks()
     from_at = MIDNIGHTS + timedelta(hours=start, minutes=-20)
     to_at = from_at + timedelta(hours=length)
     before_at = from_at - timedelta(hours=length)
-    answer = dmarc.dmarc(account_id, Question(domain.name, from_at, to_at, interval, zone, by))
+    answer = dmarc.dmarc(account_id, DmarcQuery(domain.name, from_at, to_at, interval, zone, by))
 
     all_of = list(messages(reports))
     inside = [one for one in all_of if from_at <= one[2] < to_at]
@@ -204,7 +204,7 @@ def test_what_is_removed_leaves_no_trace(
     before = contents()
     for stored in [store(domain, report) for report in taken]:
         with transaction() as session:
-            rollup_queue.take_back(session, stored)
+            rollup_queue.unroll(session, stored)
             session.delete(session.get_one(DmarcReport, stored))
     zero = {name: [row for row in rows if row[-1] != 0] for name, rows in before.items()}
     after = {name: [row for row in rows if row[-1] != 0] for name, rows in contents().items()}
@@ -224,7 +224,7 @@ def test_a_flow_knows_when_it_was_seen_first_and_last(account_id: UUID) -> None:
     noon = timedelta(hours=12)
     assert ends() == (days[1] + noon, days[2] + noon)
     with transaction() as session:
-        rollup_queue.take_back(session, stored[2])
+        rollup_queue.unroll(session, stored[2])
     assert ends() == (days[1] + noon, days[0] + noon)
 
 
@@ -270,16 +270,16 @@ def test_a_week_that_is_added_up_says_what_its_hours_say(
     domain = make_domain(account_id)
     stored = [store(domain, report) for report in early]
     assert sums(periods.WEEK) == {}
-    rollups.close_weeks()
-    assert rollups.close_weeks() == 0
+    rollups.compact_weeks()
+    assert rollups.compact_weeks() == 0
     assert sums(periods.WEEK) == sums(1)
     stored += [store(domain, report) for report in late]
     for number in removed.intersection(range(len(stored))):
         with transaction() as session:
-            rollup_queue.take_back(session, stored[number])
+            rollup_queue.unroll(session, stored[number])
             session.delete(session.get_one(DmarcReport, stored[number]))
     assert sums(periods.WEEK) == sums(1)
-    rollups.close_weeks()
+    rollups.compact_weeks()
     assert sums(periods.WEEK) == sums(1)
     with transaction() as session:
         session.delete(session.get_one(Domain, domain.id))
@@ -291,7 +291,7 @@ def test_a_week_is_left_open_while_reports_of_it_may_come(account_id: UUID) -> N
         today = now(session)
     store(domain, Report([record()], begin=today - timedelta(days=1)))
     store(domain, Report([record()], begin=today - timedelta(days=11)))
-    rollups.close_weeks()
+    rollups.compact_weeks()
     with transaction(readonly=True) as session:
         weeks = session.execute(select(DmarcWeek.start, DmarcWeek.is_closed)).all()
     assert {
@@ -305,7 +305,7 @@ def test_counts_that_nobody_can_have_sent_do_no_harm(account_id: UUID) -> None:
     domain = make_domain(account_id)
     for _ in range(3):
         store(domain, Report([record(count=2**63 - 1), record(count=2**63 - 1)]))
-    question = Question(
+    question = DmarcQuery(
         domain.name, datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
     )
     assert dmarc.dmarc(account_id, question).totals.messages == 6 * rollups.MAX_COUNT

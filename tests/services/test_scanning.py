@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app import ids
-from app.checks.engine.runner import Examination
+from app.checks.engine.runner import ScanResult
 from app.db.transactions import transaction
 from app.jobs import queue
 from app.models import Alert, AlertTransition, DnsChange, Domain, Scan
@@ -267,9 +267,9 @@ def test_the_history_explains_each_status(account_id: UUID) -> None:
     ]
 
 
-def result(account_id: UUID, asked: Scan) -> tuple[runner.Claim, Examination]:
+def result(account_id: UUID, asked: Scan) -> tuple[runner.Claim, ScanResult]:
     (claimed,) = runner.claim([asked.id])
-    return claimed, Examination(judgements=(), query_count=0, elapsed_ms=0)
+    return claimed, ScanResult(judgements=(), query_count=0, elapsed_ms=0)
 
 
 def lose_lease(scan_id: UUID) -> None:
@@ -285,7 +285,7 @@ def test_whoever_lost_the_lease_writes_nothing(account_id: UUID) -> None:
     runner.requeue_stale()
     runner.run([asked.id], door())
     before = scans.find(account_id, asked.id)
-    results.settle([late])
+    results.store([late])
     after = scans.find(account_id, asked.id)
     assert after.result == before.result
     assert after.attempt == 2

@@ -15,7 +15,7 @@ from app.analysis.mail.periods import Window
 from app.models import Domain
 from app.services.analytics import tls
 from app.services.analytics.rollups import MAX_COUNT
-from app.services.analytics.tls import Found, Sessions
+from app.services.analytics.tls import Sessions, TlsResult
 from tests.factories import make_account, make_domain
 from tests.reports import DAY, store_tls_report, tls_policy
 
@@ -65,7 +65,7 @@ def plain(counts: Sessions) -> tuple[int, int]:
     return counts.successful, counts.failed
 
 
-def check(found: Found, reports: list[dict[str, Any]]) -> None:
+def check(found: TlsResult, reports: list[dict[str, Any]]) -> None:
     """All but the series."""
     policies = [(report, policy) for report in reports for policy in report["policies"]]
     assert plain(found.totals) == (

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from app.analysis.mail.periods import Window
 from app.db.transactions import transaction
-from app.models import Alert, Domain, SeenSelector
+from app.models import Alert, Domain, ObservedSelector
 from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
 from app.services.analytics import policy
 from app.services.ingest import files, processor
@@ -111,7 +111,7 @@ def anything(seed: int) -> Forge:
 
 def above_info(domain: Domain) -> set[tuple[str, str, str]]:
     """(type, subject, severity) of the open alerts above info, after one evaluation."""
-    report_monitor.judge(domain.id)
+    report_monitor.evaluate_domain(domain.id)
     with transaction(readonly=True) as session:
         alerts = session.scalars(
             select(Alert).where(Alert.status == "open", Alert.severity != "info")
@@ -122,7 +122,7 @@ def above_info(domain: Domain) -> set[tuple[str, str, str]]:
 def readiness(domain: Domain) -> Any:
     """All that a readiness verdict says."""
     end = datetime.now(UTC)
-    found = policy.may_raise(
+    found = policy.assess_readiness(
         domain.account_id, domain.name, Window.between(end - timedelta(days=30), end)
     )
     steps = [
@@ -187,7 +187,7 @@ def test_account_with_only_unverified_reports_has_no_verdict_and_is_told_why(
     know(domain, RUA)
     send(domain, range(1, 34), GOOD, bad(60), provenance="unverified")
     end = datetime.now(UTC)
-    found = policy.may_raise(
+    found = policy.assess_readiness(
         domain.account_id, domain.name, Window.between(end - timedelta(days=30), end)
     )
     assert [step.is_ready for step in found.steps] == [None] * len(found.steps)
@@ -199,9 +199,9 @@ def test_only_trusted_reports_say_which_selectors_scans_look_for(domain: Domain)
     def selectors() -> list[str]:
         processor.run([])
         with transaction(readonly=True) as session:
-            return list(session.scalars(select(SeenSelector.selector)))
+            return list(session.scalars(select(ObservedSelector.selector)))
 
-    files.take_in(domain.account_id, dmarc_xml(report_id="1"), way="http")
+    files.store(domain.account_id, dmarc_xml(report_id="1"), way="http")
     assert selectors() == []
-    files.take_in(domain.account_id, dmarc_xml(report_id="2"), way="upload")
+    files.store(domain.account_id, dmarc_xml(report_id="2"), way="upload")
     assert selectors() != []

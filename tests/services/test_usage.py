@@ -22,18 +22,18 @@ def key_id() -> UUID:
 
 
 def test_calls_are_counted_before_and_after_they_are_written(key_id: UUID) -> None:
-    usage.note(key_id, ROUTE, 200, "192.0.2.1")
+    usage.record(key_id, ROUTE, 200, "192.0.2.1")
     assert usage.today(key_id) == [(ROUTE, 200, 1)]
     usage.flush()
-    usage.note(key_id, ROUTE, 200, "192.0.2.1")
-    usage.note(key_id, ROUTE, 403, "192.0.2.1")
+    usage.record(key_id, ROUTE, 200, "192.0.2.1")
+    usage.record(key_id, ROUTE, 403, "192.0.2.1")
     assert usage.today(key_id) == [(ROUTE, 200, 2), (ROUTE, 403, 1)]
     usage.flush()
     assert usage.today(key_id) == [(ROUTE, 200, 2), (ROUTE, 403, 1)]
 
 
 def test_the_last_use_is_kept_with_its_address(key_id: UUID) -> None:
-    usage.note(key_id, ROUTE, 200, "192.0.2.7")
+    usage.record(key_id, ROUTE, 200, "192.0.2.7")
     usage.flush()
     with transaction() as session:
         key = session.get_one(ApiKey, key_id)
@@ -43,7 +43,7 @@ def test_the_last_use_is_kept_with_its_address(key_id: UUID) -> None:
 
 
 def test_a_key_that_is_gone_does_not_take_others_with_it(key_id: UUID) -> None:
-    usage.note(ids.new(), ROUTE, 200, "192.0.2.1")
-    usage.note(key_id, ROUTE, 200, "192.0.2.1")
+    usage.record(ids.new(), ROUTE, 200, "192.0.2.1")
+    usage.record(key_id, ROUTE, 200, "192.0.2.1")
     usage.flush()
     assert usage.today(key_id) == [(ROUTE, 200, 1)]

@@ -11,11 +11,11 @@ from app import ids
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
 from app.errors import InvalidRequest
-from app.models import Alert, ApiKey, Channel, KeyAddress
-from app.rules.engine.types import Draft
+from app.models import Alert, ApiKey, ApiKeyAddress, Channel
+from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange, AlertFilter
-from app.services.alerts.transitions import Cause
+from app.services.alerts.transitions import Trigger
 from app.services.api_keys import api_keys, usage
 from app.services.monitoring import account_monitor
 from app.services.notifications import channels
@@ -33,9 +33,9 @@ def account_id() -> UUID:
 @pytest.fixture
 def alert_id(account_id: UUID) -> UUID:
     domain = make_domain(account_id, "acme.test")
-    draft = Draft("spf.missing", domain.name, Severity.HIGH, "title", "message")
+    draft = AlertDraft("spf.missing", domain.name, Severity.HIGH, "title", "message")
     with transaction() as session:
-        (opened,) = transitions.open_new(session, domain, [draft], datetime.now(UTC), Cause())
+        (opened,) = transitions.open_alert(session, domain, [draft], datetime.now(UTC), Trigger())
     return opened
 
 
@@ -53,8 +53,8 @@ def put_back(**columns: timedelta) -> None:
 
 def test_a_new_key_is_told_of_and_is_about_the_account(account_id: UUID) -> None:
     key, _ = make_key(account_id)
-    account_monitor.watch_accounts()
-    account_monitor.watch_accounts()
+    account_monitor.check_accounts()
+    account_monitor.check_accounts()
     found = open_alerts(account_id)["key.created"]
     assert (found.domain_id, found.domain_name) == (None, None)
     assert found.subject == f"mp_{key.key_id}"
@@ -64,16 +64,16 @@ def test_a_new_key_is_told_of_and_is_about_the_account(account_id: UUID) -> None
 def test_a_revoked_key_is_told_of(account_id: UUID) -> None:
     key, _ = make_key(account_id)
     api_keys.revoke(account_id, key.key_id, actor=ACTOR)
-    account_monitor.watch_accounts()
+    account_monitor.check_accounts()
     assert "key.revoked" in open_alerts(account_id)
 
 
 def test_a_key_that_asks_for_too_much_is_told_of(account_id: UUID) -> None:
     key, _ = make_key(account_id)
     for _ in range(20):
-        usage.note(key.id, "GET /v1/alerts", 403, "192.0.2.1")
+        usage.record(key.id, "GET /v1/alerts", 403, "192.0.2.1")
     usage.flush()
-    account_monitor.watch_accounts()
+    account_monitor.check_accounts()
     assert open_alerts(account_id)["key.scope_denied_burst"].evidence["observed"] == 20
 
 
@@ -84,9 +84,11 @@ def test_a_key_in_another_network_is_told_of(account_id: UUID) -> None:
         for address, days in (("192.0.2.1", 60), ("192.0.2.9", 1), ("2001:db8:1::1", 1)):
             at = moment - timedelta(days=days)
             session.add(
-                KeyAddress(api_key_id=key.id, day=at.date(), address=address, count=1, last_at=at)
+                ApiKeyAddress(
+                    api_key_id=key.id, day=at.date(), address=address, count=1, last_at=at
+                )
             )
-    account_monitor.watch_accounts()
+    account_monitor.check_accounts()
     evidence = open_alerts(account_id)["key.new_network"].evidence
     assert (evidence["before"], evidence["after"]) == (["192.0.2.0/24"], ["2001:db8:1::/48"])
 
@@ -94,7 +96,7 @@ def test_a_key_in_another_network_is_told_of(account_id: UUID) -> None:
 def test_an_alert_of_one_account_is_nobody_elses(account_id: UUID) -> None:
     make_key(account_id)
     other = make_account().id
-    account_monitor.watch_accounts()
+    account_monitor.check_accounts()
     assert open_alerts(other) == {}
 
 
@@ -102,10 +104,10 @@ def test_a_channel_that_was_given_up_is_told_of_until_it_is_enabled(account_id: 
     channel = channels.add_email(account_id, "a@acme.test", NewChannel("ops"), actor=ACTOR)
     with transaction() as session:
         channels.give_up(session, session.get_one(Channel, channel.id), "it answered 410")
-    account_monitor.watch_accounts()
+    account_monitor.check_accounts()
     assert "webhook.disabled" in open_alerts(account_id)
     channels.enable(account_id, "ops", actor=ACTOR)
-    account_monitor.watch_accounts()
+    account_monitor.check_accounts()
     assert "webhook.disabled" not in open_alerts(account_id)
 
 
@@ -150,15 +152,15 @@ def test_an_accepted_risk_is_told_of_two_weeks_before_its_end(
 ) -> None:
     changed = accept(account_id, alert_id, 30)
     assert (changed.status, changed.risk_owner) == ("dismissed", "Ada")
-    account_monitor.watch_acceptances()
+    account_monitor.check_accepted_risks()
     assert open_alerts(account_id) == {}
     put_back(accepted_until=-timedelta(days=13))
-    account_monitor.watch_acceptances()
+    account_monitor.check_accepted_risks()
     found = open_alerts(account_id)["acceptance.expiring"]
     assert found.evidence["alertId"] == ids.public("alert", alert_id)
     assert found.domain_name == "acme.test"
     accept(account_id, alert_id, 90)
-    account_monitor.watch_acceptances()
+    account_monitor.check_accepted_risks()
     assert open_alerts(account_id) == {}
 
 
@@ -167,7 +169,7 @@ def test_an_accepted_risk_opens_again_when_its_time_is_over(
 ) -> None:
     accept(account_id, alert_id, 30)
     put_back(accepted_until=timedelta(seconds=1))
-    assert alerts.wake_snoozed() == 1
+    assert alerts.reopen_snoozed() == 1
     found = alerts.find(account_id, alert_id)
     assert (found.status, found.accepted_until, found.risk_owner) == ("open", None, None)
 
@@ -194,5 +196,5 @@ def test_an_expiring_key_is_told_of(account_id: UUID) -> None:
     with transaction() as session:
         soon = datetime.now(UTC) + timedelta(days=3)
         session.execute(update(ApiKey).where(ApiKey.id == key.id).values(expires_at=soon))
-    account_monitor.watch_accounts()
+    account_monitor.check_accounts()
     assert open_alerts(account_id)["key.expiring"].severity == "medium"

@@ -110,12 +110,12 @@ def test_what_is_nearly_over_leads_to_another_decision(scanned: Browser, accepte
         session.execute(
             update(Alert).where(Alert.accepted_until.is_not(None)).values(accepted_until=soon)
         )
-    account_monitor.watch_acceptances()
+    account_monitor.check_accepted_risks()
     page = scanned.get(f"/alerts/{alert_of(scanned, 'acceptance.expiring')}")
     assert f'href="/alerts/{accepted}">Decide anew' in page
     assert "Accept it anew…" in scanned.get(f"/alerts/{accepted}")
     scanned.post(f"/alerts/{accepted}/accept", **FORM)
-    account_monitor.watch_acceptances()
+    account_monitor.check_accepted_risks()
     assert "Decide anew" not in scanned.get("/alerts")
 
 

@@ -101,5 +101,5 @@ def test_what_nobody_wrote_down_is_for_nobody(app: Flask) -> None:
     token = owner.sign_in().headers["Set-Cookie"].partition("session=")[2].partition(";")[0]
     with app.test_request_context("/"):
         g.visitor = sessions.find(token)
-        assert pages.may("web.domains.create")
-        assert not pages.may("web.nothing.create")
+        assert pages.can("web.domains.create")
+        assert not pages.can("web.nothing.create")

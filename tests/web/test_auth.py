@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from app.db import transactions
-from app.models.accounts import SignedIn
+from app.models.accounts import BrowserSession
 from app.services.accounts import accounts, passwords, sessions
 from tests.factories import make_key
 from tests.web.conftest import PASSWORD, Browser, make_browser
@@ -82,7 +82,7 @@ def test_away_from_localhost_the_cookie_is_bound_to_the_host_and_to_tls(visitor:
 
 def test_the_database_does_not_hold_the_token(browser: Browser) -> None:
     with transactions.transaction(readonly=True) as session:
-        (row,) = session.scalars(select(SignedIn))
+        (row,) = session.scalars(select(BrowserSession))
     assert row.id != token(browser).encode()
     assert len(row.id) == 32
 
@@ -106,26 +106,26 @@ def test_a_copied_cookie_is_dead_after_logout(browser: Browser) -> None:
     "values",
     [
         {"last_seen_at": sessions.IDLE},
-        {"expires_at": sessions.LONGEST, "created_at": sessions.LONGEST},
+        {"expires_at": sessions.MAX_LIFETIME, "created_at": sessions.MAX_LIFETIME},
     ],
 )
 def test_a_session_ends_when_idle_and_after_a_week(
     browser: Browser, values: dict[str, timedelta]
 ) -> None:
     with transactions.transaction() as session:
-        row = session.scalars(select(SignedIn)).one()
+        row = session.scalars(select(BrowserSession)).one()
         shifted: dict[str, Any] = {name: getattr(row, name) - span for name, span in values.items()}
-        session.execute(update(SignedIn).values(**shifted))
+        session.execute(update(BrowserSession).values(**shifted))
     assert browser.client.get("/domains").status_code == 303
 
 
 def test_a_session_in_use_stays_awake(browser: Browser) -> None:
     with transactions.transaction() as session:
-        row = session.scalars(select(SignedIn)).one()
+        row = session.scalars(select(BrowserSession)).one()
         row.last_seen_at = asleep = row.last_seen_at - timedelta(hours=11)
     browser.get("/domains")
     with transactions.transaction(readonly=True) as session:
-        assert session.scalars(select(SignedIn)).one().last_seen_at > asleep
+        assert session.scalars(select(BrowserSession)).one().last_seen_at > asleep
 
 
 def test_a_suspended_account_is_out_at_once(app: Flask) -> None:

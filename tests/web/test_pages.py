@@ -218,7 +218,7 @@ def test_a_revoked_key_is_refused_and_shown_as_revoked(browser: Browser) -> None
 def test_a_key_shows_what_it_was_used_for_today(browser: Browser) -> None:
     key, _ = make_key(browser.account_id)
     for _ in range(3):
-        usage.note(key.id, "GET /v1/domains", 200, "192.0.2.1")
+        usage.record(key.id, "GET /v1/domains", 200, "192.0.2.1")
     usage.flush()
     page = browser.get(f"/settings/keys/{key.key_id}")
     assert "GET /v1/domains" in page

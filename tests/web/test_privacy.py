@@ -9,7 +9,7 @@ from app.db.transactions import transaction
 from app.models import Account, AuditEvent, Channel
 from app.models.keys import Scope
 from app.services.accounts import invitations
-from app.services.accounts.sessions import Visitor
+from app.services.accounts.sessions import UserSession
 from app.services.api_keys import api_keys, usage
 from app.services.core.privacy import public_actor
 from app.web.base.privacy import private
@@ -28,9 +28,9 @@ def viewer(app: Flask, browser: Browser) -> Browser:
     made = make_browser(app, "vic@acme.test", role="viewer", account=account)
     made.sign_in()
     key, _ = api_keys.issue(account_id, api_keys.NewKey("CI", list(Scope)), actor=f"user:{ANN}")
-    usage.note(key.id, "GET /v1/me", 200, IP)
+    usage.record(key.id, "GET /v1/me", 200, IP)
     usage.flush()
-    owner = Visitor(browser.user.id, ANN, "owner", account_id, account.name)
+    owner = UserSession(browser.user.id, ANN, "owner", account_id, account.name)
     invitations.create(owner, "new@acme.test", "member")
     with transaction() as session:
         for kind, target in (("webhook", URL), ("email", "sec@acme.test,ops@acme.test")):
@@ -112,5 +112,5 @@ def test_actors_in_api_answers_are_masked() -> None:
 )
 def test_what_is_hidden_from_a_viewer(app: Flask, text: str, shown: str) -> None:
     with app.test_request_context():
-        g.visitor = Visitor(None, "vic@acme.test", "viewer", None, "Acme")  # type: ignore[arg-type]
+        g.visitor = UserSession(None, "vic@acme.test", "viewer", None, "Acme")  # type: ignore[arg-type]
         assert private(text).rstrip(".") == shown

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse, encode_multipart
 from app import settings as app_settings
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor, tokens
-from app.services.ingest.files import IntakeFilter
+from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
 from tests.documents import dmarc_xml, failure_mail, record, tls_json
 from tests.factories import ACTOR, make_domain
@@ -64,7 +64,7 @@ def test_the_same_file_again_is_said_to_be(owner: Browser) -> None:
 
 
 def test_what_waits_is_asked_for_again_until_it_is_read(owner: Browser) -> None:
-    ingest_files.take_in(owner.account_id, dmarc_xml(), way="dashboard")
+    ingest_files.store(owner.account_id, dmarc_xml(), way="dashboard")
     assert 'hx-trigger="every 2s"' in owner.get("/reports/intake")
     processor.run([])
     assert "hx-trigger" not in owner.get("/reports/intake")
@@ -149,7 +149,9 @@ def test_reports_of_another_account_are_as_if_unknown(owner: Browser, stranger: 
     found = re.search(r'name="id" value="(int_\w+)"', owner.get("/reports/intake"))
     assert found is not None
     stranger.post("/reports/intake/retry", id=found[1])
-    rows, _ = ingest_files.search(owner.account_id, IntakeFilter(state="received")).page(None, 9)
+    rows, _ = ingest_files.search(owner.account_id, ReportFileFilter(state="received")).page(
+        None, 9
+    )
     assert rows == []
 
 
@@ -197,7 +199,7 @@ def test_the_first_page_shows_the_mail_of_thirty_days(owner: Browser) -> None:
 
 def test_a_conflict_is_shown_and_decided(owner: Browser, stranger: Browser) -> None:
     for count in (50, 70):
-        ingest_files.take_in(
+        ingest_files.store(
             owner.account_id, dmarc_xml(records=[record(count=count)]), way="dashboard"
         )
     processor.run([])

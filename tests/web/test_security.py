@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.db import transactions
-from app.models import AuditEvent, RecoveryCode, SignedIn, User
+from app.models import AuditEvent, BrowserSession, RecoveryCode, User
 from app.protocols import totp
 from app.services.accounts import sessions, two_factor
 from tests.test_cli import run
@@ -90,8 +90,8 @@ def test_the_question_for_a_code_is_over_after_five_minutes(browser: Browser) ->
     secret, _ = turn_on(browser)
     browser.sign_in()
     with transactions.transaction() as session:
-        row = session.scalars(select(SignedIn).where(SignedIn.awaits_code)).one()
-        row.expires_at -= sessions.CODE_WAIT
+        row = session.scalars(select(BrowserSession).where(BrowserSession.awaits_code)).one()
+        row.expires_at -= sessions.CODE_TIMEOUT
     response = browser.client.post("/auth/code", data={"code": code_of(secret)})
     assert response.headers["Location"].startswith("/auth/login")
 

@@ -26,7 +26,7 @@ from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.mailboxes import imap
-from app.models import DmarcHour, DmarcRecord, DmarcReport, Intake
+from app.models import DmarcHour, DmarcRecord, DmarcReport, ReportFile
 from app.models.reports import MAX_ATTEMPTS
 from app.protocols.report_formats.limits import MIB
 from app.services.analytics import rollup_queue
@@ -67,17 +67,17 @@ def work(connection: Any) -> None:
 
 
 def take(account_id: UUID, *raws: bytes) -> list[UUID]:
-    return [files.take_in(account_id, raw, way="http").intake.id for raw in raws]
+    return [files.store(account_id, raw, way="http").intake.id for raw in raws]
 
 
 def states() -> Counter[str]:
     with transaction(readonly=True) as session:
-        return Counter(session.scalars(select(Intake.state)))
+        return Counter(session.scalars(select(ReportFile.state)))
 
 
-def again(intake_id: UUID) -> Intake:
+def again(intake_id: UUID) -> ReportFile:
     with transaction(readonly=True) as session:
-        return session.get_one(Intake, intake_id)
+        return session.get_one(ReportFile, intake_id)
 
 
 def jobs(connection: Any) -> list[Any]:
@@ -88,8 +88,8 @@ def let_time_pass() -> None:
     """Leases end, and bells have been rung long ago."""
     with transaction() as session:
         past = now(session) - timedelta(hours=1)
-        session.execute(update(Intake).values(rung_at=past))
-        held = update(Intake).where(Intake.lease_until.is_not(None))
+        session.execute(update(ReportFile).values(rung_at=past))
+        held = update(ReportFile).where(ReportFile.lease_until.is_not(None))
         session.execute(held.values(lease_until=past))
 
 
@@ -112,7 +112,7 @@ def test_a_file_that_is_taken_in_is_read(connection: Any, account_id: UUID) -> N
 def test_one_bell_is_enough_for_many_files(connection: Any, account_id: UUID) -> None:
     first, *_ = take(account_id, *several(30))
     (job,) = jobs(connection)
-    assert (job.func_name, list(job.args)) == ("worker.jobs.read_intakes", [[str(first)]])
+    assert (job.func_name, list(job.args)) == ("worker.jobs.process_report_files", [[str(first)]])
     work(connection)
     assert states() == {"parsed": 30}
     assert counted() == (30, 90)
@@ -148,7 +148,7 @@ def test_what_a_worker_stored_and_did_not_live_to_count_another_counts(
     connection.flushall()
     processor.run([])
     assert added_up() == 0
-    rollup_queue.ring_if_waiting()
+    rollup_queue.enqueue_if_pending()
     work(connection)
     assert added_up() == 9
 
@@ -173,21 +173,21 @@ def test_mailboxes_are_pulled_one_after_the_other_while_no_file_waits(
     nobody = [imap.Account("127.0.0.1", 1, name, "secret") for name in ("a", "b")]
     rows = [mailboxes.add(account_id, access, actor=ACTOR) for access in nobody]
     take(account_id, dmarc_xml())
-    mailboxes.ring_if_due()
-    assert [job.func_name for job in jobs(connection)] == ["worker.jobs.read_intakes"]
+    mailboxes.enqueue_if_due()
+    assert [job.func_name for job in jobs(connection)] == ["worker.jobs.process_report_files"]
     work(connection)
-    mailboxes.ring_if_due()
-    mailboxes.ring_if_due()
+    mailboxes.enqueue_if_due()
+    mailboxes.enqueue_if_due()
     (job,) = jobs(connection)
-    assert (job.func_name, list(job.args)) == ("worker.jobs.pull_mailbox", [[str(rows[0].id)]])
-    assert job.timeout == queue.PULL_SECONDS
+    assert (job.func_name, list(job.args)) == ("worker.jobs.poll_mailbox", [[str(rows[0].id)]])
+    assert job.timeout == queue.MAILBOX_JOB_SECONDS
     work(connection)
     assert [row.failure is not None for row in mailboxes.search(account_id)] == [True, True]
 
 
 def test_a_bell_that_rang_twice_counts_once(connection: Any, account_id: UUID) -> None:
     ids = take(account_id, dmarc_xml())
-    assert queue.enqueue_intakes(ids)
+    assert queue.enqueue_report_files(ids)
     work(connection)
     assert counted() == (1, 3)
     assert again(ids[0]).attempt == 1
@@ -252,10 +252,10 @@ def test_an_attempt_that_lost_its_lease_writes_nothing(account_id: UUID) -> None
     processor.requeue_stale()
     (second,) = processor.claim([intake_id])
     found = parsing.read(dmarc_xml(), "", int(time.time()))
-    processor.settle([processor.Reading(first, found)])
+    processor.store_results([processor.ParsedFile(first, found)])
     assert (states(), counted()[0]) == ({"received": 1}, 0)
-    processor.settle([processor.Reading(second, found)])
-    processor.settle([processor.Reading(second, found)])
+    processor.store_results([processor.ParsedFile(second, found)])
+    processor.store_results([processor.ParsedFile(second, found)])
     assert (states(), counted()) == ({"parsed": 1}, (1, 3))
 
 
@@ -267,8 +267,8 @@ def test_a_worker_that_is_stopped_gives_back_what_it_has_not_begun(
     processor.run(ids, is_stopping=lambda: next(asked))
     assert states() == {"parsed": 2, "received": 8}
     with transaction(readonly=True) as session:
-        waiting = session.execute(select(Intake.attempt, Intake.lease_until).where(
-            Intake.state == "received"
+        waiting = session.execute(select(ReportFile.attempt, ReportFile.lease_until).where(
+            ReportFile.state == "received"
         )).all()  # fmt: skip
     assert {tuple(row) for row in waiting} == {(0, None)}
     work(connection)
@@ -280,7 +280,7 @@ def test_a_defect_in_reading_costs_only_that_file(
 ) -> None:
     real = parsing.read
 
-    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[parsing.Found]:
+    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[parsing.ParsedReport]:
         if b"cursed" in raw:
             raise ZeroDivisionError
         return real(raw, member, moment, guard)
@@ -302,7 +302,7 @@ def test_a_defect_in_writing_costs_only_that_file(
 ) -> None:
     real = parsing.read
 
-    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[parsing.Found]:
+    def read(raw: bytes, member: str, moment: int, guard: Any) -> Sequence[parsing.ParsedReport]:
         found = real(raw, member, moment, guard)
         if b"cursed" in raw:
             assert found[0].report is not None

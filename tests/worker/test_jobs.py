@@ -15,7 +15,7 @@ from app.jobs import queue
 from app.services.scans import runner, scans
 from tests.factories import make_account, make_domain, make_scan
 from tests.zones import Zone, ZoneDoor
-from worker.rq_worker import AllowedJob, NotAllowed
+from worker.rq_worker import AllowedJob, JobNotAllowed
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -62,7 +62,7 @@ def test_a_scan_whose_bell_was_lost_is_rung_for_again(connection: Any, account_i
     work(connection)
     assert scans.find(account_id, asked.id).status == "queued"
     assert queue.is_idle(queue.SCANS)
-    scans.ring([asked.id])
+    scans.enqueue([asked.id])
     work(connection)
     assert scans.find(account_id, asked.id).status == "completed"
     assert runner.requeue_stale() == 0
@@ -79,7 +79,7 @@ def test_what_is_in_the_queue_is_json_and_never_a_pickle(connection: Any, accoun
 )
 def test_no_other_function_is_run_whatever_the_queue_says(connection: Any, name: str) -> None:
     job = AllowedJob.create(name, ["true"], connection=connection, serializer=JSONSerializer)
-    with pytest.raises(NotAllowed):
+    with pytest.raises(JobNotAllowed):
         _ = job.func
     Queue(queue.SCANS, connection=connection, serializer=JSONSerializer).enqueue_job(job)
     work(connection)

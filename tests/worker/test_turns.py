@@ -10,7 +10,7 @@ from sqlalchemy import update
 from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.mailboxes import imap
-from app.models import Domain, ReportMailbox, ReportWatch
+from app.models import Domain, ReportMailbox, ReportMonitor
 from app.services.ingest import mailboxes
 from app.services.monitoring import report_monitor
 from tests.documents import dmarc_xml
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.usefixtures("database")
 
 __all__ = ["account_id", "connection"]  # fixtures
 
-READ, PULL = "worker.jobs.read_intakes", "worker.jobs.pull_mailbox"
-JUDGE = "worker.jobs.judge_reports"
+READ, PULL = "worker.jobs.process_report_files", "worker.jobs.poll_mailbox"
+JUDGE = "worker.jobs.evaluate_reports"
 
 
 def names(connection: Any) -> list[str]:
@@ -48,8 +48,8 @@ def test_a_mailbox_that_is_long_due_is_pulled_before_the_files_that_wait(
 ) -> None:
     due_since(account_id, "a")
     take(account_id, dmarc_xml())
-    mailboxes.ring_if_due()
-    mailboxes.ring_if_due()  # once is enough
+    mailboxes.enqueue_if_due()
+    mailboxes.enqueue_if_due()  # once is enough
     assert names(connection) == [PULL, READ]
     work(connection)
     assert (pulled(account_id), states()) == ([True], {"parsed": 1})
@@ -60,14 +60,14 @@ def test_a_mailbox_that_has_just_become_due_waits_until_no_file_does(
 ) -> None:
     due_since(account_id, "a", minutes=0)
     take(account_id, dmarc_xml())
-    mailboxes.ring_if_due()
+    mailboxes.enqueue_if_due()
     assert names(connection) == [READ]
 
 
 def test_one_turn_is_for_all_mailboxes_that_are_due(connection: Any, account_id: UUID) -> None:
     due_since(account_id, "a", "b", "c")
     take(account_id, dmarc_xml())
-    mailboxes.ring_if_due()
+    mailboxes.enqueue_if_due()
     work(connection)
     assert pulled(account_id) == [True, True, True]
 
@@ -78,14 +78,14 @@ def test_files_have_their_turn_however_many_mailboxes_are_due(
     monkeypatch.setattr(mailboxes, "PULL_SECONDS", -1.0)  # all of a turn goes to one
     due_since(account_id, "a", "b")
     take(account_id, dmarc_xml())
-    mailboxes.ring_if_due()
+    mailboxes.enqueue_if_due()
     [pull, _] = jobs(connection)
     pull.perform()
     pull.delete()
-    mailboxes.ring_if_due()
+    mailboxes.enqueue_if_due()
     assert (names(connection), pulled(account_id)) == ([READ], [True, False])
     work(connection)
-    mailboxes.ring_if_due()  # no file waits
+    mailboxes.enqueue_if_due()  # no file waits
     assert names(connection) == [PULL]
 
 
@@ -95,14 +95,14 @@ def test_domains_that_are_long_due_are_judged_although_files_wait(
 ) -> None:
     with transaction() as session:
         session.execute(update(Domain).values(verified_at=now(session)))
-    report_monitor.ring_if_due()
+    report_monitor.enqueue_if_due()
     connection.flushall()
     take(account_id, dmarc_xml())
     with transaction() as session:
         since = now(session) - timedelta(minutes=minutes)
-        session.execute(update(ReportWatch).values(due_at=since))
-    report_monitor.ring_if_due()
-    report_monitor.ring_if_due()
+        session.execute(update(ReportMonitor).values(due_at=since))
+    report_monitor.enqueue_if_due()
+    report_monitor.enqueue_if_due()
     assert names(connection) == expected
     work(connection)
     assert queue.is_idle(queue.INTAKE)

@@ -12,11 +12,13 @@ from typing import NamedTuple
 from app.analysis.mail.identities import Identity
 from app.catalog.senders import Sender
 
-PASSED_ON = frozenset(("forwarded", "mailing_list", "trusted_forwarder"))  # catalogue of reasons
-OF_CUSTOMERS = frozenset(("transactional", "marketing", "support", "business"))
+FORWARDING_REASONS = frozenset(
+    ("forwarded", "mailing_list", "trusted_forwarder")
+)  # catalogue of reasons
+CUSTOMER_SERVICES = frozenset(("transactional", "marketing", "support", "business"))
 
 
-class Kind(StrEnum):
+class SourceClass(StrEnum):
     """What a source is to the domain."""
 
     OWN = "own"
@@ -25,10 +27,10 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Judged(NamedTuple):
+class SourceClassification(NamedTuple):
     """The kind, and why, in words."""
 
-    kind: Kind
+    kind: SourceClass
     reason: str
 
 
@@ -53,39 +55,51 @@ class Clue:
     signer: str | None = None
 
 
-SPF_ALIGNED = Judged(Kind.OWN, "SPF passes in alignment: the domain lets this address send")
-SPF_OWN = Judged(Kind.OWN, "SPF passes for a name of the domain, though not in alignment")
-SAID_SO = Judged(Kind.FORWARDER, "the receivers say that it was forwarded or sent on by a list")
-FORWARDING_SERVICE = Judged(Kind.FORWARDER, "it is a service that passes mail on")
-CUSTOMER = Judged(Kind.OWN, "it signs with the domain's key, and sends for its customers")
-LISTED = Judged(
-    Kind.OWN, "the domain's SPF record lets it send, and it signs with the domain's key"
+SPF_ALIGNED = SourceClassification(
+    SourceClass.OWN, "SPF passes in alignment: the domain lets this address send"
 )
-SURVIVED = Judged(
-    Kind.FORWARDER,
+SPF_OWN = SourceClassification(
+    SourceClass.OWN, "SPF passes for a name of the domain, though not in alignment"
+)
+REPORTED_FORWARDED = SourceClassification(
+    SourceClass.FORWARDER, "the receivers say that it was forwarded or sent on by a list"
+)
+FORWARDING_SERVICE = SourceClassification(
+    SourceClass.FORWARDER, "it is a service that passes mail on"
+)
+CUSTOMER = SourceClassification(
+    SourceClass.OWN, "it signs with the domain's key, and sends for its customers"
+)
+LISTED = SourceClassification(
+    SourceClass.OWN, "the domain's SPF record lets it send, and it signs with the domain's key"
+)
+SURVIVED = SourceClassification(
+    SourceClass.FORWARDER,
     "the domain's signature is valid while SPF fails: so mail looks that was passed on",
 )
-REWRITTEN = Judged(
-    Kind.FORWARDER,
+REWRITTEN = SourceClassification(
+    SourceClass.FORWARDER,
     "the domain's signature is valid, and SPF passes for another domain: so mail looks that was "
     "passed on with a new envelope",
 )
-BROKEN = Judged(
-    Kind.FORWARDER,
+BROKEN = SourceClassification(
+    SourceClass.FORWARDER,
     "the domain's signature is there but no longer valid, and SPF passes for another domain: so "
     "mail looks that a list has changed",
 )
-LISTED_UNALIGNED = Judged(
-    Kind.OWN, "the domain's SPF record lets it send, but neither SPF nor DKIM is aligned"
+LISTED_UNALIGNED = SourceClassification(
+    SourceClass.OWN, "the domain's SPF record lets it send, but neither SPF nor DKIM is aligned"
 )
-NOT_SET_UP = Judged(
-    Kind.UNKNOWN,
+NOT_SET_UP = SourceClassification(
+    SourceClass.UNKNOWN,
     "it authenticates as itself, not as the domain: a service that is not set up, or not yours",
 )
-FORGED = Judged(Kind.SUSPICIOUS, "nothing authenticates it: neither SPF nor any signature passes")
+SPOOFED = SourceClassification(
+    SourceClass.SUSPICIOUS, "nothing authenticates it: neither SPF nor any signature passes"
+)
 
 
-def judge(clue: Clue, sender: Sender | None, *, is_listed: bool) -> Judged:
+def classify(clue: Clue, sender: Sender | None, *, is_listed: bool) -> SourceClassification:
     """What mail with this identity is, when it comes from this service.
 
     is_listed  the domain's SPF record lets the address pass
@@ -95,8 +109,8 @@ def judge(clue: Clue, sender: Sender | None, *, is_listed: bool) -> Judged:
         return SPF_ALIGNED
     if clue.is_own_spf:
         return SPF_OWN
-    if PASSED_ON.intersection(identity.reasons):
-        return SAID_SO
+    if FORWARDING_REASONS.intersection(identity.reasons):
+        return REPORTED_FORWARDED
     if sender and sender.category == "forwarder":
         return FORWARDING_SERVICE
     if identity.dkim:
@@ -104,18 +118,18 @@ def judge(clue: Clue, sender: Sender | None, *, is_listed: bool) -> Judged:
     return LISTED_UNALIGNED if is_listed else _foreign(clue, sender)
 
 
-def _signed(clue: Clue, sender: Sender | None, is_listed: bool) -> Judged:
+def _signed(clue: Clue, sender: Sender | None, is_listed: bool) -> SourceClassification:
     """DKIM passes in alignment, SPF does not."""
     if is_listed:
         return LISTED
-    if sender and sender.category in OF_CUSTOMERS:
+    if sender and sender.category in CUSTOMER_SERVICES:
         return CUSTOMER
     return REWRITTEN if clue.spf_domain else SURVIVED
 
 
-def _foreign(clue: Clue, sender: Sender | None) -> Judged:
+def _foreign(clue: Clue, sender: Sender | None) -> SourceClassification:
     """Nothing is aligned, and the domain's SPF record does not know the address."""
-    is_for_customers = sender is not None and sender.category in OF_CUSTOMERS
+    is_for_customers = sender is not None and sender.category in CUSTOMER_SERVICES
     if clue.is_own_broken and clue.spf_domain and not is_for_customers:
         return BROKEN
-    return NOT_SET_UP if clue.spf_domain or clue.signer else FORGED
+    return NOT_SET_UP if clue.spf_domain or clue.signer else SPOOFED

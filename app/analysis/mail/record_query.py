@@ -14,8 +14,8 @@ from typing import Literal, TypeVar
 from app.analysis.mail.identities import MAX_RESULTS, Identity
 from app.analysis.mail.sources import ELSEWHERE, Flow, Source
 
-MOST_ADDRESSES = 50  # that one list of records may be asked for
-MOST_TEXT = 253  # characters of a value that it may be asked for
+MAX_ADDRESSES = 50  # that one list of records may be asked for
+MAX_TEXT = 253  # characters of a value that it may be asked for
 NOT_PASS = "not_pass"  # every result but pass
 
 Key = TypeVar("Key")
@@ -24,7 +24,7 @@ SpfKey = tuple[str, str]  # domain, result
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class DkimFilter:
     """One DKIM result of a record, as the report has it; what is None leaves all."""
 
     domain: str
@@ -33,7 +33,7 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
-class Enveloped:
+class SpfFilter:
     """One SPF result of a record, as the report has it; what is None leaves all."""
 
     domain: str
@@ -41,7 +41,7 @@ class Enveloped:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowing:
+class RecordQuery:
     """Which mail, wherever it comes from; what is None leaves all.
 
     below  only from authors below the domain
@@ -50,8 +50,8 @@ class Narrowing:
     result: Literal["pass", "fail"] | None = None
     header_from: str | None = None
     below: bool = False
-    signed: Signed | None = None
-    enveloped: Enveloped | None = None
+    signed: DkimFilter | None = None
+    enveloped: SpfFilter | None = None
 
     @property
     def filters(self) -> dict[str, str]:
@@ -70,19 +70,19 @@ class Narrowing:
         return {name: value for name, value in found.items() if value}
 
 
-ALL = Narrowing()
-FAILED = Narrowing(result="fail")
+ALL = RecordQuery()
+FAILED = RecordQuery(result="fail")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class RecordQueryResult:
     """A list of records.
 
     addresses  that it names; none: it is not narrowed to any
     is_exact   what counts of them is the figure's mail, all of it and no other
     """
 
-    narrowing: Narrowing
+    narrowing: RecordQuery
     addresses: Sequence[str]
     is_exact: bool
     provenance: str | None = None  # of the reports; None: any
@@ -101,18 +101,18 @@ class Listed:
         return self.is_exact or bool(self.addresses or wanted.signed or wanted.enveloped)
 
 
-def common(domain: str, identities: Iterable[Identity]) -> Narrowing:
+def common(domain: str, identities: Iterable[Identity]) -> RecordQuery:
     """What all of them fit: whether they failed, and whether at the domain or below it."""
     found = list(identities)
     names = {identity.header_from for identity in found}
-    return Narrowing(
+    return RecordQuery(
         result="fail" if found and not any(identity.passed for identity in found) else None,
         header_from=domain if names == {domain} else None,
         below=bool(names) and domain not in names,
     )
 
 
-class Ledger:
+class FlowIndex:
     """All mail of a window, by address and identity.
 
     identities  by number; a negative one stands for many that are too rare to be told
@@ -125,20 +125,22 @@ class Ledger:
     ) -> None:  # fmt: skip
         self._provenance = provenance
         self._domain, self._sources, self._identities = domain, sources, identities
-        self._sums: dict[Narrowing, int | None] = {}
-        self._far: dict[Narrowing, bool] = {}
+        self._sums: dict[RecordQuery, int | None] = {}
+        self._far: dict[RecordQuery, bool] = {}
         self._sent: dict[Sequence[str], Counter[int]] = {}
 
-    def of_source(self, source: Source) -> Listed:
+    def of_source(self, source: Source) -> RecordQueryResult:
         """The records of a source: those of its addresses, if it is known by any."""
         sent = source.addresses + Counter({ELSEWHERE: int(source.has_more_addresses)})
         return self._by_address(sent, source.messages, ALL)
 
-    def of_mail(self, sent: Mapping[str, int], narrowing: Narrowing = ALL) -> Listed:
+    def of_mail(self, sent: Mapping[str, int], narrowing: RecordQuery = ALL) -> RecordQueryResult:
         """Those of a figure by its messages from each address; all of its mail fits."""
         return self._by_address(sent, sum(sent.values()), narrowing)
 
-    def of_flows(self, parts: Iterable[Sequence[Flow]], narrowing: Narrowing) -> Listed:
+    def of_flows(
+        self, parts: Iterable[Sequence[Flow]], narrowing: RecordQuery
+    ) -> RecordQueryResult:
         """As ``of_mail``, of a figure's flows."""
         sent = Counter[str]()
         for flows in parts:
@@ -146,22 +148,26 @@ class Ledger:
                 sent[address] += messages
         return self.of_mail(sent, narrowing)
 
-    def of_part(self, source: Source, narrowing: Narrowing) -> Listed:
+    def of_part(self, source: Source, narrowing: RecordQuery) -> RecordQueryResult:
         """Those of what fits of a source's mail."""
         fitting = (some for number, some in source.flows.items() if self._fits(number, narrowing))
         return self.of_flows(fitting, narrowing)
 
-    def signers(self, source: Source, most: int) -> Iterator[tuple[DkimKey, int, Listed]]:
+    def signers(
+        self, source: Source, most: int
+    ) -> Iterator[tuple[DkimKey, int, RecordQueryResult]]:
         """The DKIM results of a source with the most messages."""
         counts = Counter[DkimKey]()
         for number, messages in source.identities.items():
             for signer in self._identities[number].dkim_results:
                 counts[signer] += messages
         for signer, messages in counts.most_common(most):
-            narrowing = Narrowing(signed=signed(*signer))
+            narrowing = RecordQuery(signed=dkim_filter(*signer))
             yield signer, messages, self._within(source, messages, narrowing)
 
-    def envelopes(self, source: Source, most: int) -> Iterator[tuple[SpfKey, int, Listed]]:
+    def envelopes(
+        self, source: Source, most: int
+    ) -> Iterator[tuple[SpfKey, int, RecordQueryResult]]:
         """The SPF results of a source with the most messages, whatever their scope."""
         counts = Counter[SpfKey]()
         for number, messages in source.identities.items():
@@ -169,50 +175,54 @@ class Ledger:
             for envelope in dict.fromkeys((domain, result) for domain, _, result in results):
                 counts[envelope] += messages
         for envelope, messages in counts.most_common(most):
-            narrowing = Narrowing(enveloped=enveloped(*envelope))
+            narrowing = RecordQuery(enveloped=spf_filter(*envelope))
             yield envelope, messages, self._within(source, messages, narrowing)
 
-    def authors(self, source: Source, most: int) -> Iterator[tuple[str, int, Listed]]:
+    def authors(self, source: Source, most: int) -> Iterator[tuple[str, int, RecordQueryResult]]:
         """The authors' domains of a source with the most messages."""
         for name, messages in source.header_from.most_common(most):
             yield name, messages, self._within(source, messages, self.author(name))
 
-    def part(self, messages: int, narrowing: Narrowing) -> Listed:
+    def part(self, messages: int, narrowing: RecordQuery) -> RecordQueryResult:
         """Those of so many messages, which fit, whatever address they came from."""
         return self._list(narrowing, (), messages == self._listed(narrowing))
 
-    def every(self, narrowing: Narrowing) -> Listed:
+    def every(self, narrowing: RecordQuery) -> RecordQueryResult:
         """Those of all mail that is known to fit."""
         unclear = (self._fits(number, narrowing) is None for number in self._unclear)
         return self._list(narrowing, (), not any(unclear))
 
-    def author(self, name: str) -> Narrowing:
+    def author(self, name: str) -> RecordQuery:
         """Mail from this author's domain, as the sources name it."""
         is_rare = name == f"*.{self._domain}" and any(number < 0 for number in self._identities)
-        return Narrowing(below=True) if is_rare else Narrowing(header_from=name)
+        return RecordQuery(below=True) if is_rare else RecordQuery(header_from=name)
 
-    def is_all(self, narrowing: Narrowing, numbers: Set[int]) -> bool:
+    def is_all(self, narrowing: RecordQuery, numbers: Set[int]) -> bool:
         """Whether only these identities fit."""
         return all(
             number in numbers or self._fits(number, narrowing) is False
             for number in self._identities
         )
 
-    def _list(self, narrowing: Narrowing, addresses: Sequence[str], is_exact: bool) -> Listed:
-        return Listed(narrowing, addresses, is_exact, self._provenance)
+    def _list(
+        self, narrowing: RecordQuery, addresses: Sequence[str], is_exact: bool
+    ) -> RecordQueryResult:
+        return RecordQueryResult(narrowing, addresses, is_exact, self._provenance)
 
-    def _within(self, source: Source, messages: int, narrowing: Narrowing) -> Listed:
+    def _within(self, source: Source, messages: int, narrowing: RecordQuery) -> RecordQueryResult:
         """Those of so many of a source's messages, which fit; without addresses if it can be."""
         if messages == self._listed(narrowing):
             return self._list(narrowing, (), True)
-        if source.has_more_addresses or len(source.addresses) > MOST_ADDRESSES:
+        if source.has_more_addresses or len(source.addresses) > MAX_ADDRESSES:
             return self._list(narrowing, (), False)  # all of it and more rather than some of it
-        named = _most(source.addresses)
+        named = _most_common(source.addresses)
         return self._list(narrowing, named, messages == self._listed(narrowing, named))
 
-    def _by_address(self, sent: Mapping[str, int], messages: int, narrowing: Narrowing) -> Listed:
+    def _by_address(
+        self, sent: Mapping[str, int], messages: int, narrowing: RecordQuery
+    ) -> RecordQueryResult:
         known = Counter({address: count for address, count in sent.items() if address and count})
-        named = _most(known)
+        named = _most_common(known)
         is_whole = len(named) == sum(count > 0 for count in sent.values())
         if named and is_whole and messages == self._listed(narrowing, named):
             return self._list(narrowing, named, True)
@@ -220,7 +230,7 @@ class Ledger:
             return self._list(narrowing, (), True)
         return self._list(narrowing, named, False)
 
-    def _listed(self, narrowing: Narrowing, addresses: Sequence[str] = ()) -> int | None:
+    def _listed(self, narrowing: RecordQuery, addresses: Sequence[str] = ()) -> int | None:
         """What a list would have, of these addresses if any; None: it cannot be told."""
         if addresses:
             return None if self._is_far(narrowing) else self._sum(self._of(addresses), narrowing)
@@ -228,7 +238,7 @@ class Ledger:
             self._sums[narrowing] = self._sum(self._totals, narrowing)
         return self._sums[narrowing]
 
-    def _sum(self, mail: Mapping[int, int], narrowing: Narrowing) -> int | None:
+    def _sum(self, mail: Mapping[int, int], narrowing: RecordQuery) -> int | None:
         total = 0
         for number in self._candidates(narrowing, mail):
             fits = self._fits(number, narrowing)
@@ -237,7 +247,7 @@ class Ledger:
             total += mail[number] * fits
         return total
 
-    def _is_far(self, narrowing: Narrowing) -> bool:
+    def _is_far(self, narrowing: RecordQuery) -> bool:
         """Whether mail may fit of which the addresses are not known."""
         found = self._far.get(narrowing)
         if found is None:
@@ -246,7 +256,7 @@ class Ledger:
             found = self._far[narrowing] = any(one is not False for one in fits)
         return found
 
-    def _fits(self, number: int, narrowing: Narrowing) -> bool | None:
+    def _fits(self, number: int, narrowing: RecordQuery) -> bool | None:
         """Whether mail with the identity is in such a list; None: it cannot be told."""
         identity = self._identities[number]
         if narrowing.result and identity.passed != (narrowing.result == "pass"):
@@ -266,13 +276,13 @@ class Ledger:
             return name in (None, author)
         return False if name == self._domain else None
 
-    def _is_signed(self, number: int, wanted: Signed | None) -> bool | None:
+    def _is_signed(self, number: int, wanted: DkimFilter | None) -> bool | None:
         results = self._identities[number].dkim_results
         if wanted is None or any(_is(wanted, *one) for one in results):
             return True
         return None if number < 0 or len(results) >= MAX_RESULTS else False
 
-    def _is_enveloped(self, number: int, wanted: Enveloped | None) -> bool | None:
+    def _is_enveloped(self, number: int, wanted: SpfFilter | None) -> bool | None:
         results = self._identities[number].spf_results
         if wanted is None:
             return True
@@ -280,7 +290,7 @@ class Ledger:
             return True
         return None if number < 0 or len(results) >= MAX_RESULTS else False
 
-    def _candidates(self, narrowing: Narrowing, among: Collection[int]) -> Iterable[int]:
+    def _candidates(self, narrowing: RecordQuery, among: Collection[int]) -> Iterable[int]:
         """Those of the identities that may fit; there are too many to look at each every time."""
         found: Collection[int] | None = None
         if narrowing.signed and narrowing.signed.selector and narrowing.signed.result:
@@ -335,13 +345,15 @@ class Ledger:
         }
 
     @cached_property
-    def _by_signer(self) -> dict[Signed | None, list[int]]:
-        return _index((n, signed(*o)) for n, i in self._identities.items() for o in i.dkim_results)
+    def _by_signer(self) -> dict[DkimFilter | None, list[int]]:
+        return _index(
+            (n, dkim_filter(*o)) for n, i in self._identities.items() for o in i.dkim_results
+        )
 
     @cached_property
-    def _by_envelope(self) -> dict[Enveloped | None, list[int]]:
+    def _by_envelope(self) -> dict[SpfFilter | None, list[int]]:
         return _index(
-            (number, enveloped(name, result))
+            (number, spf_filter(name, result))
             for number, one in self._identities.items()
             for name, _, result in one.spf_results
         )
@@ -351,21 +363,21 @@ class Ledger:
         return _index((number, one.header_from) for number, one in self._identities.items())
 
 
-def signed(domain: str, selector: str | None, result: str | None) -> Signed | None:
+def dkim_filter(domain: str, selector: str | None, result: str | None) -> DkimFilter | None:
     """As far as a list can be asked for it; None if there is no domain."""
-    return Signed(domain, _said(selector), _said(result)) if _said(domain) else None
+    return DkimFilter(domain, _said(selector), _said(result)) if _said(domain) else None
 
 
-def enveloped(domain: str, result: str | None) -> Enveloped | None:
+def spf_filter(domain: str, result: str | None) -> SpfFilter | None:
     """As far as a list can be asked for it; None if there is no domain."""
-    return Enveloped(domain, _said(result)) if _said(domain) else None
+    return SpfFilter(domain, _said(result)) if _said(domain) else None
 
 
 def _said(text: str | None) -> str | None:
-    return text if text and len(text) <= MOST_TEXT else None
+    return text if text and len(text) <= MAX_TEXT else None
 
 
-def _is(wanted: Signed, domain: str, selector: str, result: str) -> bool:
+def _is(wanted: DkimFilter, domain: str, selector: str, result: str) -> bool:
     is_selector = wanted.selector is None or wanted.selector == selector
     return domain == wanted.domain and is_selector and _has(wanted.result, result)
 
@@ -376,9 +388,9 @@ def _has(wanted: str | None, result: str) -> bool:
     return wanted is None or wanted == result
 
 
-def _most(counts: Counter[str]) -> Sequence[str]:
+def _most_common(counts: Counter[str]) -> Sequence[str]:
     """Addresses that sent the most, as many as a list can name."""
-    return tuple(address for address, _ in counts.most_common(MOST_ADDRESSES))
+    return tuple(address for address, _ in counts.most_common(MAX_ADDRESSES))
 
 
 def _index(pairs: Iterable[tuple[int, Key]]) -> dict[Key, list[int]]:

@@ -7,7 +7,7 @@ from statistics import median
 from types import MappingProxyType
 
 MIN_REPORTS = 4  # of one reporter, before anything can be said of its rhythm
-SILENCE = 3  # times its usual interval
+SILENCE_FACTOR = 3  # times its usual interval
 DAY = 24  # hours
 LAG = 2 * DAY  # from the middle of a reported day until its report is there
 
@@ -59,7 +59,9 @@ def _reporter(
     steps = [b - a for a, b in pairwise(ends)]
     usual = round(median(steps)) if len(ends) >= MIN_REPORTS else None
     silence = now_hour - seen[-1]
-    has_stopped = usual is not None and silence > max(SILENCE * max(usual, DAY), *steps) + LAG
+    has_stopped = (
+        usual is not None and silence > max(SILENCE_FACTOR * max(usual, DAY), *steps) + LAG
+    )
     days = len({hour // DAY for hour in seen})
     return Reporter(name, sum(hours.values()), seen[0], seen[-1], days, usual, has_stopped)
 

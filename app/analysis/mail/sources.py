@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from app.analysis.mail import alignment
-from app.analysis.mail.classification import Clue, Judged, Kind, judge
+from app.analysis.mail.classification import Clue, SourceClass, SourceClassification, classify
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.spf_paths import SpfPaths, Term
 from app.catalog import senders
@@ -44,7 +44,7 @@ class Host(NamedTuple):
     country: str | None = None
 
 
-NOBODY = Host()
+UNKNOWN_SERVICE = Host()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class SourceReview:
     """What a person says of a source: approved, ignored or blocked."""
 
     state: str
@@ -83,9 +83,9 @@ class Source:
 
     key: str
     service: Service
-    kind: Kind = Kind.UNKNOWN
+    kind: SourceClass = SourceClass.UNKNOWN
     reason: str = ""
-    state: State | None = None
+    state: SourceReview | None = None
     messages: int = 0
     passed: int = 0
     dkim_aligned: int = 0
@@ -96,7 +96,7 @@ class Source:
     has_more_addresses: bool = False
     header_from: Counter[str] = field(default_factory=Counter)
     countries: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[Judged] = field(default_factory=Counter)
+    reasons: Counter[SourceClassification] = field(default_factory=Counter)
     identities: Counter[int] = field(default_factory=Counter)
     flows: dict[int, list[Flow]] = field(default_factory=dict)
 
@@ -118,7 +118,7 @@ class Context:
     walked: str | None = None
     spf: SpfPaths | None = None
     hosts: Mapping[str, Host] = field(default_factory=dict)
-    states: Mapping[str, State] = field(default_factory=dict)
+    states: Mapping[str, SourceReview] = field(default_factory=dict)
 
 
 def gather(
@@ -140,12 +140,12 @@ def gather(
         if terms := letting(address):
             service = _by_term(terms[0])
         else:
-            host = context.hosts.get(address, NOBODY)
+            host = context.hosts.get(address, UNKNOWN_SERVICE)
             service = _by_identities(address, [clues[flow[1]] for flow in some], host)
         gathered.add(service, some, clues)
     sources = gathered.sources()
     for source in sources:
-        _conclude(source, context)
+        _build_source(source, context)
     return sorted(sources, key=lambda source: (-source.messages, source.key))
 
 
@@ -192,7 +192,7 @@ def _by_term(term: Term) -> Service:
     return Service(f"domain:{name}", name, "high", why, term=term.text)
 
 
-def _by_identities(address: str, clues: Sequence[Clue], host: Host = NOBODY) -> Service:
+def _by_identities(address: str, clues: Sequence[Clue], host: Host = UNKNOWN_SERVICE) -> Service:
     """The surest of what identities, reverse name and network say."""
     for name, confidence, why in _names(clues, host):
         if sender := senders.of(name):
@@ -236,7 +236,7 @@ class _Part(NamedTuple):
 
     source: Source
     identity: Identity
-    judged: Judged
+    judged: SourceClassification
     flows: list[Flow]
 
 
@@ -256,8 +256,8 @@ class _Gathered(NamedTuple):
             part = parts.get(flow[1])
             if part is None:
                 found = clues[flow[1]]
-                judged = judge(found, service.sender, is_listed=is_listed)
-                passed_on = "/forwarding" if judged.kind is Kind.FORWARDER else ""
+                judged = classify(found, service.sender, is_listed=is_listed)
+                passed_on = "/forwarding" if judged.kind is SourceClass.FORWARDER else ""
                 key = f"{service.key}{passed_on}"
                 source = self.by_key.setdefault(key, Source(key, service))
                 part = parts[flow[1]] = _Part(source, found.identity, judged, [])
@@ -289,7 +289,7 @@ def _add(part: _Part) -> None:
     source.flows.setdefault(number, []).extend(flows)
 
 
-def _conclude(source: Source, context: Context) -> None:
+def _build_source(source: Source, context: Context) -> None:
     """What most of its messages are, unless a person has said what it is."""
     judged, _ = source.reasons.most_common(1)[0]
     source.kind, source.reason = judged.kind, judged.reason
@@ -301,6 +301,6 @@ def _conclude(source: Source, context: Context) -> None:
     keys = (source.key, *(f"ip:{address}" for address in source.addresses))
     source.state = next((context.states[key] for key in keys if key in context.states), None)
     if source.state and source.state.state == "approved":
-        source.kind, source.reason = Kind.OWN, f"approved by {source.state.actor}"
+        source.kind, source.reason = SourceClass.OWN, f"approved by {source.state.actor}"
     elif source.state and source.state.state == "blocked":
-        source.kind, source.reason = Kind.SUSPICIOUS, f"blocked by {source.state.actor}"
+        source.kind, source.reason = SourceClass.SUSPICIOUS, f"blocked by {source.state.actor}"

@@ -10,7 +10,7 @@ from typing import Literal
 from app.analysis.mail.unused import Subdomain
 from app.protocols.dmarc import Record
 
-MOST = 3  # names that are told
+MAX_SUBDOMAINS = 3  # names that are told
 
 
 def unknowns(
@@ -20,8 +20,8 @@ def unknowns(
     failing = [found for found in below if found.passed < found.messages]
     if not failing or tag == "p" or (tag == "sp" and record.np is None):
         return []
-    names = ", ".join(found.name for found in failing[:MOST])
-    more = f" and {len(failing) - MOST} more" if len(failing) > MOST else ""
+    names = ", ".join(found.name for found in failing[:MAX_SUBDOMAINS])
+    more = f" and {len(failing) - MAX_SUBDOMAINS} more" if len(failing) > MAX_SUBDOMAINS else ""
     if tag == "sp":
         what = "np holds for them instead where they do not exist"
     else:

@@ -10,18 +10,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from app.analysis.mail.classification import Kind
+from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.identities import Identity
-from app.analysis.mail.record_query import Narrowing
+from app.analysis.mail.record_query import RecordQuery
 from app.analysis.mail.sources import Source
 from app.protocols import tags
 from app.protocols.dmarc import Policy, Record
 
 MIN_DAYS = 14  # with reports
 MIN_MESSAGES = 100
-MAX_LOST = 0.005  # of the good mail that one source may fail with, and still not stand in the way
+MAX_FAILING_SHARE = (
+    0.005  # of the good mail that one source may fail with, and still not stand in the way
+)
 MAX_UNDECIDED = 0.01
-MIN_LOST = 5  # messages
+MIN_FAILING_MESSAGES = 5  # messages
 MIN_STREAM = 20  # that a source fails with under one name: if they are most, it is no accident
 
 Tag = Literal["p", "sp", "np"]
@@ -62,7 +64,7 @@ class Blocker:
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
+class FailingSource:
     """A source, and its messages that a policy would meet.
 
     is_stream  they are half or more of what it sends under one name, and not just a few
@@ -74,7 +76,7 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PolicyStep:
     """One tag, one step further.
 
     meets      which mail
@@ -87,11 +89,11 @@ class Step:
     tag: Tag
     current: Policy
     wanted: Policy
-    meets: Narrowing
+    meets: RecordQuery
     is_ready: bool | None
     blockers: tuple[Blocker, ...]
-    losing: tuple[Failing, ...]
-    forging: tuple[Failing, ...]
+    losing: tuple[FailingSource, ...]
+    forging: tuple[FailingSource, ...]
     record: str | None
     rollback: str | None
 
@@ -139,7 +141,7 @@ def inherited(name: str, text: str, record: Record, tag: str | None) -> Publishe
     return Published(name, text, replace(record, p=p, sp=None, np=None), True, False)
 
 
-def held(policy: Policy | None, record: Record) -> Policy | None:
+def is_covered(policy: Policy | None, record: Record) -> Policy | None:
     """What a policy of the record comes to: with ``t=y`` it is one step less (RFC 9989 §4.7)."""
     return policy.lowered if policy and record.testing else policy
 
@@ -152,12 +154,12 @@ def evidence(sources: Iterable[Source], *, window_days: int, days: int, reporter
 def steps(
     domain: str, sources: Sequence[Source], identities: dict[int, Identity],
     found: Evidence, published: Published | None,
-) -> tuple[Step, ...]:  # fmt: skip
+) -> tuple[PolicyStep, ...]:  # fmt: skip
     """The next step of p, sp and np, of those that hold for anybody and are not at reject yet."""
     record = published.record if published else Record()
-    p = held(record.p, record) or Policy.NONE
-    sp = held(record.sp, record) or p
-    current: dict[Tag, Policy] = {"p": p, "sp": sp, "np": held(record.np, record) or sp}
+    p = is_covered(record.p, record) or Policy.NONE
+    sp = is_covered(record.sp, record) or p
+    current: dict[Tag, Policy] = {"p": p, "sp": sp, "np": is_covered(record.np, record) or sp}
     made = []
     if published and not published.is_organizational:
         current = {"p": p}
@@ -171,18 +173,18 @@ def steps(
     return tuple(made)
 
 
-def _meets(tag: Tag, record: Record, domain: str) -> Narrowing:
+def _meets(tag: Tag, record: Record, domain: str) -> RecordQuery:
     """Failed mail from the domain itself, from below it, or from both: what the step is about."""
     own, below = tag == "p", tag != "p" or record.sp is None
     if record.testing:  # the step ends that, so that all the record says comes to hold
         own |= record.p not in (None, Policy.NONE)
         below |= not {record.sp or record.p, record.np} <= {None, Policy.NONE}
-    return Narrowing("fail", header_from=None if below else domain, below=not own)
+    return RecordQuery("fail", header_from=None if below else domain, below=not own)
 
 
 def _failing(
-    source: Source, identities: dict[int, Identity], domain: str, meets: Narrowing
-) -> Failing:
+    source: Source, identities: dict[int, Identity], domain: str, meets: RecordQuery
+) -> FailingSource:
     """What the policy would meet of the source."""
     sent, failed = Counter[str](), Counter[str]()
     for number, messages in source.identities.items():
@@ -192,24 +194,24 @@ def _failing(
             sent[identity.header_from] += messages
             failed[identity.header_from] += 0 if identity.passed else messages
     is_stream = any(n >= MIN_STREAM and 2 * n >= sent[name] for name, n in failed.items())
-    return Failing(source, failed.total(), is_stream)
+    return FailingSource(source, failed.total(), is_stream)
 
 
 def _step(
-    tag: Tag, move: tuple[Policy, Policy, Narrowing], failing: Sequence[Failing],
+    tag: Tag, move: tuple[Policy, Policy, RecordQuery], failing: Sequence[FailingSource],
     found: Evidence, published: Published | None,
-) -> Step:  # fmt: skip
+) -> PolicyStep:  # fmt: skip
     blockers = tuple(
         blocker
         for one in failing
-        if one.messages >= MIN_LOST and (blocker := _blocker(one, found.messages))
+        if one.messages >= MIN_FAILING_MESSAGES and (blocker := _blocker(one, found.messages))
     )
     blocking = {blocker.source.key for blocker in blockers}
     losing = (one for one in failing if _is_good(one.source) and one.source.key not in blocking)
-    forging = (one for one in failing if one.source.kind is Kind.SUSPICIOUS)
+    forging = (one for one in failing if one.source.kind is SourceClass.SUSPICIOUS)
     is_ready = not blockers if found.is_enough and published else None
     text = published.own_text if published else None
-    return Step(
+    return PolicyStep(
         tag, *move, is_ready, blockers, tuple(losing), tuple(forging),
         _rewritten(tag, move[1], published) if published else None, text,
     )  # fmt: skip
@@ -232,20 +234,20 @@ def _good(source: Source) -> int:
 
 
 def _is_good(source: Source) -> bool:
-    return source.kind in (Kind.OWN, Kind.FORWARDER)
+    return source.kind in (SourceClass.OWN, SourceClass.FORWARDER)
 
 
-def _blocker(failing: Failing, good: int) -> Blocker | None:
+def _blocker(failing: FailingSource, good: int) -> Blocker | None:
     """The source as one that stands in the way, if it does."""
     source, failed = failing.source, failing.messages
     share = failed / max(good, failed)
     if source.state and source.state.state == "ignored":
         return None
     name = source.service.name
-    if source.kind is Kind.OWN and (share >= MAX_LOST or failing.is_stream):
+    if source.kind is SourceClass.OWN and (share >= MAX_FAILING_SHARE or failing.is_stream):
         why = f"{name} is the domain's own, and {failed} of its messages fail: {source.reason}"
         return Blocker(source, failed, share, why, _advice(source))
-    if source.kind is Kind.UNKNOWN and share >= MAX_UNDECIDED:
+    if source.kind is SourceClass.UNKNOWN and share >= MAX_UNDECIDED:
         why = f"nobody has said whether {name} may send as the domain: {source.reason}"
         advice = f"Approve it and set it up, or block it or ignore it. {_advice(source)}"
         return Blocker(source, failed, share, why, advice)

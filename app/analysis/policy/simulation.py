@@ -29,7 +29,7 @@ class Modes:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class PolicyProposal:
     """What is to be tried.
 
     current      how alignment was asked for when the mail was judged
@@ -74,7 +74,7 @@ class Outcome:
 NO_DKIM_RESULT = "DKIM passed in alignment, but the report does not say with which domain"
 NO_SPF_RESULT = "SPF passed in alignment, but the report does not say with which domain"
 MAY_NOT_EXIST = "np holds instead of sp if the sub-domain does not exist"
-OTHER_WAY = "SPF may pass by a term whose addresses the scan has not seen"
+OTHER_MODE = "SPF may pass by a term whose addresses the scan has not seen"
 
 
 @dataclass(slots=True)
@@ -106,11 +106,11 @@ class Replay:
     mail: dict[str, list[Mail]] = field(default_factory=dict)
 
 
-class Simulation:
+class SimulationResult:
     """A proposal for one domain, ready to be held against mail."""
 
     def __init__(
-        self, domain: str, proposal: Proposal, spf: SpfPaths | None, walked: str | None = None
+        self, domain: str, proposal: PolicyProposal, spf: SpfPaths | None, walked: str | None = None
     ) -> None:
         self._domain, self._proposal, self._spf, self._walked = domain, proposal, spf, walked
         self._results: dict[tuple[Identity, bool, bool | None], Outcome] = {}
@@ -179,7 +179,7 @@ class Simulation:
             (proposal.current.aspf, proposal.modes.aspf), NO_SPF_RESULT,
         )  # fmt: skip
         if spf and lets is not True:
-            spf, spf_unsure = (False, None) if lets is False else (True, OTHER_WAY)
+            spf, spf_unsure = (False, None) if lets is False else (True, OTHER_MODE)
         if signs or (dkim and not dkim_unsure) or (spf and not spf_unsure):
             return Outcome(True, Policy.NONE)
         if dkim or spf:

@@ -35,7 +35,7 @@ SLIGHT = 80  # hundredths for a warning whose findings are all of low severity
 GRADES = ((90, "A"), (80, "B"), (65, "C"), (50, "D"), (0, "F"))
 
 
-class Part(NamedTuple):
+class CheckScore(NamedTuple):
     """What one check is worth, and what it got."""
 
     check: str
@@ -43,7 +43,7 @@ class Part(NamedTuple):
     of: int
 
 
-class Next(NamedTuple):
+class Recommendation(NamedTuple):
     """What to fix, and how many points of 100 that is worth."""
 
     check: str
@@ -64,8 +64,8 @@ class Score:
 
     value: int | None
     grade: str | None
-    points: Sequence[Part]
-    next: Sequence[Next]
+    points: Sequence[CheckScore]
+    next: Sequence[Recommendation]
     version: int = VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def score(known: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
     known  by check: its last definite judgement, as it is stored
     """
     parts = [
-        Part(check, of * _share(known[check]) / 100, of)
+        CheckScore(check, of * _share(known[check]) / 100, of)
         for check, of in POINTS[usage].items()
         if check in known
     ]
@@ -94,7 +94,7 @@ def score(known: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
         return Score(None, None, (), ())
     value = round(100 * sum(part.points for part in parts) / possible)
     steps = [
-        Next(**_worst(known[part.check]), check=part.check, worth=worth)
+        Recommendation(**_worst(known[part.check]), check=part.check, worth=worth)
         for part in parts
         if (worth := round(100 * (part.of - part.points) / possible))
         and known[part.check]["findings"]

@@ -11,7 +11,7 @@ from werkzeug.routing import Rule
 
 from app import settings
 from app.api.docs import reference
-from app.api.http.endpoint import CONTRACTS, Contract, endpoint
+from app.api.http.endpoint import ENDPOINTS, EndpointSpec, endpoint
 from app.api.v1.reports import exports
 from app.models.keys import Scope
 
@@ -91,14 +91,14 @@ def document(app: Flask) -> dict[str, Any]:
         (
             rule
             for rule in app.url_map.iter_rules()
-            if app.view_functions[rule.endpoint] in CONTRACTS
+            if app.view_functions[rule.endpoint] in ENDPOINTS
         ),
         key=lambda rule: rule.rule,
     )
     schemas = _schemas(app, rules)
     paths: dict[str, dict[str, Any]] = {}
     for rule in rules:
-        contract = CONTRACTS[app.view_functions[rule.endpoint]]
+        contract = ENDPOINTS[app.view_functions[rule.endpoint]]
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             path = rule.rule.replace("<", "{").replace(">", "}")
             operation = _operation(rule, method, contract)
@@ -123,7 +123,7 @@ def _schemas(app: Flask, rules: list[Rule]) -> dict[str, Any]:
     models = {
         model
         for rule in rules
-        if (contract := CONTRACTS[app.view_functions[rule.endpoint]])
+        if (contract := ENDPOINTS[app.view_functions[rule.endpoint]])
         for model in (contract.body, contract.array, contract.returns)
         if model is not None
     }
@@ -132,7 +132,7 @@ def _schemas(app: Flask, rules: list[Rule]) -> dict[str, Any]:
     return {**definitions.get("$defs", {}), "Error": _error_schema()}
 
 
-def _operation(rule: Rule, method: str, contract: Contract) -> dict[str, Any]:
+def _operation(rule: Rule, method: str, contract: EndpointSpec) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": f"{rule.endpoint.replace('.', '_')}_{method.lower()}",
         "summary": contract.summary,
@@ -176,7 +176,7 @@ def _path_parameters(rule: Rule) -> list[dict[str, Any]]:
     ]
 
 
-def _query_parameters(contract: Contract) -> list[dict[str, Any]]:
+def _query_parameters(contract: EndpointSpec) -> list[dict[str, Any]]:
     if contract.query is None:
         return []
     schema = contract.query.model_json_schema(by_alias=True, ref_template=_REF)
@@ -203,7 +203,7 @@ def _inline(field: Any, definitions: Mapping[str, Any]) -> Any:
     return field
 
 
-def _responses(contract: Contract) -> dict[str, Any]:
+def _responses(contract: EndpointSpec) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status in (contract.status, *contract.also):
         content = _content(contract)
@@ -218,7 +218,7 @@ def _responses(contract: Contract) -> dict[str, Any]:
     return found
 
 
-def _refusals(contract: Contract) -> Mapping[int, str]:
+def _refusals(contract: EndpointSpec) -> Mapping[int, str]:
     if not contract.is_public:
         return _REFUSALS
     found = {status: _REFUSALS[status] for status in _WITHOUT_KEY}
@@ -229,7 +229,7 @@ def _refusals(contract: Contract) -> Mapping[int, str]:
     return found
 
 
-def _content(contract: Contract) -> dict[str, Any]:
+def _content(contract: EndpointSpec) -> dict[str, Any]:
     if contract.returns_file:
         return {"content": {"application/octet-stream": {}}}
     if contract.returns is None:

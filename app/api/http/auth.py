@@ -2,7 +2,7 @@
 
 from flask import Flask, g, request
 
-from app.api.http.endpoint import contract_of
+from app.api.http.endpoint import spec_of
 from app.errors import ApplicationError, Forbidden, ServiceUnavailable, Unauthorized
 from app.services.api_keys import api_keys
 from app.services.api_keys.api_keys import Caller
@@ -31,7 +31,7 @@ def authorize() -> None:
 
     raises  Unauthorized, Forbidden; ServiceUnavailable if the key could not be looked up
     """
-    contract = contract_of(request.endpoint)
+    contract = spec_of(request.endpoint)
     if contract.is_public:
         return
     caller = caller_or_none()

@@ -18,18 +18,18 @@ from werkzeug.exceptions import UnsupportedMediaType
 from app.api.http import idempotency
 from app.errors import InvalidRequest
 
-MAX_COMPLAINTS = 50
+MAX_ERRORS = 50
 
 V = TypeVar("V", bound=Callable[..., Any])
 
 
-class Shape(BaseModel):
+class Schema(BaseModel):
     """A thing on the wire, as the documents describe it."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
 
-class Body(Shape):
+class Body(Schema):
     """What a client sends: nothing unknown, and every type exactly."""
 
     model_config = ConfigDict(
@@ -42,7 +42,7 @@ class Query(Body):
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
+class EndpointSpec:
     """One view's contract.
 
     scopes   any one of them is enough; empty: any key
@@ -62,7 +62,7 @@ class Contract:
     body: type[Body] | None = None
     is_body_optional: bool = False
     query: type[Query] | None = None
-    returns: type[Shape] | None = None
+    returns: type[Schema] | None = None
     is_list: bool = False
     status: int = 200
     also: tuple[int, ...] = ()
@@ -73,7 +73,7 @@ class Contract:
     is_bare: bool = False
 
 
-CONTRACTS: dict[Any, Contract] = {}  # by view function
+ENDPOINTS: dict[Any, EndpointSpec] = {}  # by view function
 
 
 def endpoint(**promised: Any) -> Callable[[V], V]:
@@ -84,7 +84,7 @@ def endpoint(**promised: Any) -> Callable[[V], V]:
 
     def decorate(view: V) -> V:
         summary = (view.__doc__ or "").strip().partition("\n")[0]
-        contract = Contract(summary=summary, **promised)
+        contract = EndpointSpec(summary=summary, **promised)
 
         @functools.wraps(view)
         def wrapped(**parts: Any) -> Response:
@@ -99,18 +99,18 @@ def endpoint(**promised: Any) -> Callable[[V], V]:
             answer: Response = idempotency.once(raw, lambda: view(**parts))
             return answer
 
-        CONTRACTS[wrapped] = contract
+        ENDPOINTS[wrapped] = contract
         return wrapped  # type: ignore[return-value]  # the same view, with its input read
 
     return decorate
 
 
-def contract_of(endpoint: str | None) -> Contract:
+def spec_of(endpoint: str | None) -> EndpointSpec:
     """The contract of the view behind a Flask endpoint.
 
     raises  RuntimeError for a view without one: it answers 500 rather than open
     """
-    contract = CONTRACTS.get(current_app.view_functions.get(endpoint or ""))
+    contract = ENDPOINTS.get(current_app.view_functions.get(endpoint or ""))
     if contract is None:
         raise RuntimeError(f"view {endpoint} declares no contract")
     return contract
@@ -130,7 +130,7 @@ def read_body(shape: type[M], raw: bytes, is_optional: bool) -> M:
     try:
         return shape.model_validate_json(raw, strict=True)
     except ValidationError as error:
-        raise InvalidRequest(_complaints(error)) from None
+        raise InvalidRequest(_errors(error)) from None
 
 
 def read_array(shape: type[M], raw: bytes, maximum: int) -> list[M]:
@@ -146,7 +146,7 @@ def read_array(shape: type[M], raw: bytes, maximum: int) -> list[M]:
     try:
         return TypeAdapter(list[shape]).validate_json(raw, strict=True)  # type: ignore[valid-type]
     except ValidationError as error:
-        raise InvalidRequest(_complaints(error)) from None
+        raise InvalidRequest(_errors(error)) from None
 
 
 def _parsed(raw: bytes) -> Any:
@@ -176,10 +176,10 @@ def read_query(shape: type[Q]) -> Q:
     try:
         return shape.model_validate({name: values[0] for name, values in given.items()})
     except ValidationError as error:
-        raise InvalidRequest(_complaints(error)) from None
+        raise InvalidRequest(_errors(error)) from None
 
 
-def _complaints(error: ValidationError) -> list[Mapping[str, str]]:
+def _errors(error: ValidationError) -> list[Mapping[str, str]]:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return [
         {
@@ -189,7 +189,7 @@ def _complaints(error: ValidationError) -> list[Mapping[str, str]]:
             ),
             "message": item["msg"].removeprefix("Value error, "),
         }
-        for item in found[:MAX_COMPLAINTS]
+        for item in found[:MAX_ERRORS]
     ]
 
 

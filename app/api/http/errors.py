@@ -24,7 +24,7 @@ def init_app(app: Flask) -> None:
     """Every error of every route ends here."""
     app.register_error_handler(ApplicationError, _application_error)
     app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _bug)
+    app.register_error_handler(Exception, _unhandled)
 
 
 def envelope(code: str, message: str, status: int, **extra: Any) -> Response:
@@ -52,7 +52,7 @@ def _http_error(error: HTTPException) -> Response:
     else:
         code = re.sub(r"[^a-z]+", "_", error.name.lower()).strip("_")
     message = _MESSAGES.get(status, error.description or error.name)
-    message = message.replace("{limit}", str(_most()))
+    message = message.replace("{limit}", str(_truncated()))
     if status == 400:
         details = [{"field": "request", "code": "malformed", "message": message}]
         return envelope("invalid_request", message, 400, details=details)
@@ -63,12 +63,12 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _most() -> int:
+def _truncated() -> int:
     chosen = settings.current()
     is_file = request.blueprint == "ingest"
     return chosen.ingest_max_bytes if is_file else chosen.max_content_length
 
 
-def _bug(error: Exception) -> Response:
+def _unhandled(error: Exception) -> Response:
     logger.error("a request failed", exc_info=error)
     return envelope("internal_error", "Something went wrong on our side", 500)

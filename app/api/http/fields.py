@@ -30,7 +30,7 @@ def _is_near(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_is_near)]
+Timestamp = Annotated[AwareDatetime, AfterValidator(_is_near)]
 Text = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_is_plain)]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_is_plain)]
 Host = Annotated[str, Field(min_length=1, max_length=LIMITS.field), AfterValidator(_is_plain)]
@@ -45,7 +45,7 @@ Selectors = Annotated[list[Selector], Field(max_length=30)]
 Schedule = Literal["hourly", "daily", "weekly", "off"]
 ScanStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 AlertStatus = Literal["open", "acknowledged", "snoozed", "dismissed", "resolved"]
-AlertWish = Literal["open", "acknowledged", "snoozed", "dismissed"]
+AlertAction = Literal["open", "acknowledged", "snoozed", "dismissed"]
 
 MAX_AGE = int(timedelta(days=7).total_seconds())
 
@@ -57,12 +57,12 @@ class Listing(Query):
     cursor: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
 
 
-class Span(Listing):
+class PeriodQuery(Listing):
     """A page of what happened in a span of time: ``from`` is in it, ``to`` is not."""
 
-    from_at: Moment | None = Field(default=None, alias="from")
-    to_at: Moment | None = Field(default=None, alias="to")
+    from_at: Timestamp | None = Field(default=None, alias="from")
+    to_at: Timestamp | None = Field(default=None, alias="to")
 
 
-class Nothing(Query):
+class NoQuery(Query):
     """No parameters."""

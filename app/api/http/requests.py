@@ -73,7 +73,7 @@ def _end(response: Response) -> Response:
     rule = request.url_rule
     route = f"{request.method[:10]} {rule.rule if rule else 'unmatched'}"
     if caller is not None:
-        usage.note(caller.id, route, response.status_code, request.remote_addr or "")
+        usage.record(caller.id, route, response.status_code, request.remote_addr or "")
     if logger.isEnabledFor(logging.INFO):
         took = time.monotonic() - g.get("started", time.monotonic())
         named = {

@@ -25,7 +25,7 @@ def time(moment: datetime | None) -> str | None:
     return timestamps.text(moment) if moment else None
 
 
-def one(
+def item(
     data: Mapping[str, Any],
     status: int = 200,
     *,
@@ -62,7 +62,7 @@ def expected_version() -> datetime | None:
     return datetime.fromtimestamp(int(stamp) / 1_000_000, UTC)
 
 
-def many(
+def page(
     data: Sequence[Mapping[str, Any] | orjson.Fragment], query: Query, place: Sequence[Any] | None
 ) -> Response:
     """``{"data": […], "meta": {"pagination": …}}``, with the next page's address in ``Link``.
@@ -84,7 +84,7 @@ def many(
     return response
 
 
-def file(content: bytes) -> Response:
+def attachment(content: bytes) -> Response:
     """Bytes from strangers, to be saved and never shown."""
     response = Response(content, content_type="application/octet-stream")
     response.headers["Content-Disposition"] = 'attachment; filename="report.bin"'
@@ -92,12 +92,12 @@ def file(content: bytes) -> Response:
     return response
 
 
-def nothing() -> Response:
+def no_content() -> Response:
     """204."""
     return Response(status=204)
 
 
-def place(query: Query) -> list[Any] | None:
+def cursor_values(query: Query) -> list[Any] | None:
     """Where the page begins that the query's cursor asks for.
 
     raises  InvalidRequest for a cursor of another list

@@ -8,7 +8,7 @@ import orjson
 MOST_ROWS, MAX_BYTES = 1024, 4096
 
 
-class Remembered:
+class SerializedRowCache:
     """A shape whose JSON is kept beside the row: clients ask for the same lists again and again,
     and to see that a row is the same takes a fifth of the time of writing it anew.
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import Field
 
-from app.api.http.endpoint import Shape
+from app.api.http.endpoint import Schema
 from app.checks.engine.types import Severity, Usage, Verdict
 
 
-class Fix(Shape):
+class Fix(Schema):
     """What to change in DNS, exactly, how to take it back, and why."""
 
     action: str = Field(description="publish, replace or remove")
@@ -21,7 +21,7 @@ class Fix(Shape):
     why: str
 
 
-class Finding(Shape):
+class Finding(Schema):
     """What a check saw."""
 
     code: str
@@ -33,7 +33,7 @@ class Finding(Shape):
     fix: Fix | None
 
 
-class Record(Shape):
+class Record(Schema):
     """One thing that was asked, and what was heard."""
 
     name: str
@@ -43,7 +43,7 @@ class Record(Shape):
     values: list[str]
 
 
-class CheckResult(Shape):
+class CheckResult(Schema):
     """What one check said."""
 
     check: str
@@ -57,7 +57,7 @@ class CheckResult(Shape):
     findings: list[Finding]
 
 
-class KnownCheck(CheckResult):
+class LastKnownCheck(CheckResult):
     """The last definite judgement of one check, and why the last scan could not judge, if so."""
 
     scan_id: str
@@ -65,7 +65,7 @@ class KnownCheck(CheckResult):
     unseen: str | None = Field(description="why the last scan could not tell; null if it could")
 
 
-class ScoreMark(Shape):
+class ScoreMark(Schema):
     """The score in short."""
 
     value: int | None
@@ -73,7 +73,7 @@ class ScoreMark(Shape):
     version: int | None
 
 
-class Part(Shape):
+class CheckScore(Schema):
     """What one check is worth, and what it got."""
 
     check: str
@@ -81,7 +81,7 @@ class Part(Shape):
     of: int
 
 
-class NextStep(Shape):
+class Recommendation(Schema):
     """What to fix, and how many points of 100 that is worth."""
 
     check: str
@@ -94,11 +94,11 @@ class NextStep(Shape):
 class Score(ScoreMark):
     """The score, how it came about, and what to fix next."""
 
-    points: list[Part]
-    next: list[NextStep]
+    points: list[CheckScore]
+    next: list[Recommendation]
 
 
-class ChallengeRecord(Shape):
+class ChallengeRecord(Schema):
     """The record that proves control of the domain."""
 
     name: str
@@ -106,7 +106,7 @@ class ChallengeRecord(Shape):
     value: str
 
 
-class Verification(Shape):
+class Verification(Schema):
     """Whether the account has shown that it controls the domain."""
 
     status: str = Field(description="verified or pending")
@@ -115,7 +115,7 @@ class Verification(Shape):
     verified_at: datetime | None
 
 
-class LastScan(Shape):
+class LastScan(Schema):
     """The last scan that ended."""
 
     id: str
@@ -123,7 +123,7 @@ class LastScan(Shape):
     finished_at: datetime | None
 
 
-class SeverityCounts(Shape):
+class SeverityCounts(Schema):
     """How many, by severity."""
 
     critical: int
@@ -133,7 +133,7 @@ class SeverityCounts(Shape):
     info: int
 
 
-class Domain(Shape):
+class Domain(Schema):
     """A domain that the account watches."""
 
     id: str
@@ -152,7 +152,7 @@ class Domain(Shape):
     updated_at: datetime
 
 
-class DomainAdded(Shape):
+class DomainAdded(Schema):
     """What became of one domain of a batch."""
 
     name: str
@@ -161,7 +161,7 @@ class DomainAdded(Shape):
     error: dict[str, Any] | None
 
 
-class DomainsAdded(Shape):
+class DomainsAdded(Schema):
     """What became of a batch of domains."""
 
     accepted: int
@@ -169,18 +169,18 @@ class DomainsAdded(Shape):
     results: list[DomainAdded]
 
 
-class DnsStatus(Shape):
+class DnsStatus(Schema):
     """What is known of a domain's DNS."""
 
     domain_id: str
     domain_name: str
     updated_at: datetime | None
     score: Score | None
-    checks: list[KnownCheck]
+    checks: list[LastKnownCheck]
     never_seen: dict[str, str] = Field(description="checks that could not be judged yet, and why")
 
 
-class DnsChange(Shape):
+class DnsChange(Schema):
     """One record set that changed."""
 
     id: str
@@ -195,7 +195,7 @@ class DnsChange(Shape):
     scan_id: str
 
 
-class Summary(Shape):
+class Summary(Schema):
     """How many checks came to each verdict."""
 
     ok: int
@@ -205,7 +205,7 @@ class Summary(Shape):
     undetermined: int
 
 
-class ScanHead(Shape):
+class ScanHead(Schema):
     """A scan without its results."""
 
     id: str
@@ -223,7 +223,7 @@ class ScanHead(Shape):
     error: str | None
 
 
-class ScanAlerts(Shape):
+class ScanAlerts(Schema):
     """The alerts that the scan opened, kept up and resolved, by id."""
 
     opened: list[str]
@@ -239,7 +239,7 @@ class Scan(ScanHead):
     alerts: ScanAlerts | None
 
 
-class BatchMember(Shape):
+class BatchMember(Schema):
     """One scan of a batch."""
 
     id: str
@@ -247,7 +247,7 @@ class BatchMember(Shape):
     status: str
 
 
-class ScanBatch(Shape):
+class ScanBatch(Schema):
     """Scans that were asked for together."""
 
     id: str
@@ -258,7 +258,7 @@ class ScanBatch(Shape):
     scans: list[BatchMember]
 
 
-class ScanDiff(Shape):
+class ScanDiff(Schema):
     """What is different between two scans, and whether DNS or our rules changed."""
 
     scan_id: str
@@ -267,7 +267,7 @@ class ScanDiff(Shape):
     checks: list[dict[str, Any]]
 
 
-class Step(Shape):
+class SpfTraceStep(Schema):
     """One term that was tried."""
 
     domain: str
@@ -275,7 +275,7 @@ class Step(Shape):
     outcome: str
 
 
-class SpfResult(Shape):
+class SpfResult(Schema):
     """What a receiver makes of mail from an address."""
 
     result: str
@@ -286,10 +286,10 @@ class SpfResult(Shape):
     lookups: int
     void_lookups: int
     reason: str | None
-    trace: list[Step]
+    trace: list[SpfTraceStep]
 
 
-class KindShape(Shape):
+class FindingType(Schema):
     """One code that a check can find."""
 
     code: str
@@ -298,23 +298,23 @@ class KindShape(Shape):
     reference: str
 
 
-class CheckShape(Shape):
+class Check(Schema):
     """One check of the catalogue."""
 
     name: str
     logic_version: int
     question: str
-    findings: list[KindShape]
+    findings: list[FindingType]
 
 
-class AccountShape(Shape):
+class Account(Schema):
     """An account."""
 
     id: str
     name: str
 
 
-class Use(Shape):
+class RouteUsage(Schema):
     """How often one route ended with one status."""
 
     route: str
@@ -322,15 +322,15 @@ class Use(Shape):
     count: int
 
 
-class Me(Shape):
+class Me(Schema):
     """The key that calls."""
 
     id: str
     prefix: str = Field(description="what its tokens begin with, as histories name it")
     name: str
     scopes: list[str]
-    account: AccountShape
+    account: Account
     rate_limit: str
     created_at: datetime
     expires_at: datetime | None
-    usage_today: list[Use]
+    usage_today: list[RouteUsage]

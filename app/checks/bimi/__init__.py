@@ -5,8 +5,17 @@ from typing import Any
 
 from app.checks.bimi import evidence
 from app.checks.dmarc import discovery as dmarc_discovery
-from app.checks.engine.types import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
-from app.ports.dns import Answers
+from app.checks.engine.types import (
+    Finding,
+    FindingType,
+    Fix,
+    Outcome,
+    Severity,
+    Subject,
+    Verdict,
+    check,
+)
+from app.ports.dns import Resolver
 from app.protocols import bimi as protocol
 from app.protocols import dmarc
 from app.protocols.bimi import Record
@@ -18,63 +27,63 @@ from app.protocols.names import DomainName
 
 _DRAFT = "draft-brand-indicators-for-message-identification"
 
-MISSING = Kind(
+MISSING = FindingType(
     "bimi.missing",
     Severity.INFO,
     "No BIMI record: receivers show no logo",
     f"{_DRAFT} §4.2",
     Verdict.INFO,
 )
-SEVERAL = Kind(
+SEVERAL = FindingType(
     "bimi.multiple_records",
     Severity.MEDIUM,
     "BIMI: more than one record, so receivers show no logo",
     f"{_DRAFT} §4.2",
 )
-SYNTAX = Kind(
+SYNTAX = FindingType(
     "bimi.syntax_error",
     Severity.MEDIUM,
     "BIMI: invalid record, so receivers show no logo",
     f"{_DRAFT} §4.2",
 )
-NOT_ENFORCED = Kind(
+NOT_ENFORCED = FindingType(
     "bimi.dmarc_not_enforced",
     Severity.MEDIUM,
     "BIMI: DMARC policy is not enforced, so receivers show no logo",
     f"{_DRAFT} §7",
 )
-UNREACHABLE = Kind(
+UNREACHABLE = FindingType(
     "bimi.logo_unreachable",
     Severity.MEDIUM,
     "BIMI: logo cannot be fetched, so receivers do not show it",
     f"{_DRAFT} §4.2",
     flaps=True,
 )
-NOT_TINY = Kind(
+NOT_TINY = FindingType(
     "bimi.logo_not_tiny_ps",
     Severity.MEDIUM,
     "BIMI: logo is not a valid SVG Tiny PS file",
     "draft-svg-tiny-ps §2",
 )
-NOT_SQUARE = Kind(
+NOT_SQUARE = FindingType(
     "bimi.logo_not_square",
     Severity.LOW,
     "BIMI: logo is not square, so receivers crop it or do not show it",
     "draft-svg-tiny-ps §2",
 )
-CONTENT_TYPE = Kind(
+CONTENT_TYPE = FindingType(
     "bimi.content_type",
     Severity.LOW,
     "BIMI: logo is not served as image/svg+xml, so some receivers refuse it",
     "RFC 9110 §8.3",
 )
-VMC_MISSING = Kind(
+VMC_MISSING = FindingType(
     "bimi.vmc_missing",
     Severity.INFO,
     "BIMI: no mark certificate, which many receivers require",
     f"{_DRAFT} §4.2",
 )
-DECLINED = Kind(
+DECLINED = FindingType(
     "bimi.declined", Severity.INFO, "BIMI: the domain declines to show a logo", f"{_DRAFT} §4.2"
 )
 
@@ -83,11 +92,11 @@ DECLINED = Kind(
     "bimi",
     finds=(
         *(MISSING, SEVERAL, SYNTAX, NOT_ENFORCED, UNREACHABLE, NOT_TINY, NOT_SQUARE),
-        *(CONTENT_TYPE, VMC_MISSING, DECLINED, *evidence.KINDS),
+        *(CONTENT_TYPE, VMC_MISSING, DECLINED, *evidence.FINDING_TYPES),
     ),
     logic_version=2,
 )
-async def bimi(subject: Subject, dns: Answers) -> Outcome:
+async def bimi(subject: Subject, dns: Resolver) -> Outcome:
     """Check the record of the default selector, its logo, and whether DMARC allows to show it.
 
     facts  record, record_valid, record_at, logo, authority, declined, dmarc_enforced;
@@ -125,7 +134,7 @@ async def _shown(
     subject: Subject,
     walk: dmarc_discovery.Walk,
     record: Record,
-    dns: Answers,
+    dns: Resolver,
     facts: dict[str, Any],
 ) -> Outcome:
     """The outcome for a usable record with these ``facts``: logo, certificate and DMARC."""
@@ -137,7 +146,7 @@ async def _shown(
         findings.append(VMC_MISSING.at(f"default._bimi.{facts['record_at']}"))
     else:
         domains = (subject.domain, walk.org_domain)
-        certified, certificate_findings = await evidence.examine(
+        certified, certificate_findings = await evidence.check_evidence(
             dns, record.a, domains, subject.now, logo
         )
         facts |= certified
@@ -146,7 +155,7 @@ async def _shown(
 
 
 async def _find(
-    domain: DomainName, org_domain: DomainName, dns: Answers
+    domain: DomainName, org_domain: DomainName, dns: Resolver
 ) -> tuple[DomainName, Sequence[str]]:
     """The domain, or else its organizational domain, and the TXT values at its BIMI name."""
     texts = await dns.txt(f"default._bimi.{domain}")
@@ -155,7 +164,7 @@ async def _find(
     return domain, texts
 
 
-async def _is_enforced(walk: dmarc_discovery.Walk, dns: Answers) -> bool:
+async def _is_enforced(walk: dmarc_discovery.Walk, dns: Resolver) -> bool:
     """Whether p is quarantine or reject for the domain and for its whole organizational domain."""
     discovery = await dmarc_discovery.discover(walk, dns)
     at_org = walk.records.get(walk.org_domain)
@@ -163,12 +172,12 @@ async def _is_enforced(walk: dmarc_discovery.Walk, dns: Answers) -> bool:
     return not {discovery.effective_policy, below} & {None, dmarc.Policy.NONE}
 
 
-async def _of_logo(record: Record, dns: Answers) -> tuple[bytes | None, list[Finding]]:
+async def _of_logo(record: Record, dns: Resolver) -> tuple[bytes | None, list[Finding]]:
     """The logo as served (None if it is not) and the findings about it."""
     if record.l is None:
         return None, []
     page = await evidence.fetch(dns, record.l)
-    if reason := evidence.trouble(page):
+    if reason := evidence.certificate_problem(page):
         return None, [UNREACHABLE.at(record.l, reason=reason, status=page.status)]
     problems = bimi_logo.problems(page.body)
     findings = []

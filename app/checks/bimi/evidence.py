@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.checks.engine.expiry import ends_soon
-from app.checks.engine.types import Finding, Kind, Severity
-from app.ports.dns import Answers, Page
+from app.checks.engine.expiry import expires_soon
+from app.checks.engine.types import Finding, FindingType, Severity
+from app.ports.dns import Page, Resolver
 from app.protocols import timestamps
 from app.protocols.bimi import mark_certificates
 from app.protocols.bimi.mark_certificates import MarkCertificate
@@ -16,46 +16,46 @@ from app.protocols.uris import Uri
 
 _DRAFT = "draft-fetch-validation-vmc-wchuang"
 
-UNREACHABLE = Kind(
+UNREACHABLE = FindingType(
     "bimi.vmc_unreachable",
     Severity.MEDIUM,
     "BIMI: mark certificate cannot be fetched",
     f"{_DRAFT} §5",
 )
-INVALID = Kind(
+INVALID = FindingType(
     "bimi.vmc_invalid", Severity.MEDIUM, "BIMI: not a valid mark certificate", f"{_DRAFT} §4"
 )
-EXPIRED = Kind(
+EXPIRED = FindingType(
     "bimi.vmc_expired",
     Severity.MEDIUM,
     "BIMI: mark certificate has expired, so receivers show no logo",
     f"{_DRAFT} §5",
 )
-EXPIRING = Kind(
+EXPIRING = FindingType(
     "bimi.vmc_expiring", Severity.MEDIUM, "BIMI: mark certificate expires soon", f"{_DRAFT} §5"
 )
-MISMATCH = Kind(
+MISMATCH = FindingType(
     "bimi.vmc_domain_mismatch",
     Severity.MEDIUM,
     "BIMI: mark certificate is for another domain",
     f"{_DRAFT} §5",
 )
-CHAIN = Kind(
+CHAIN = FindingType(
     "bimi.vmc_chain_broken",
     Severity.MEDIUM,
     "BIMI: certificate chain of the mark certificate is broken",
     f"{_DRAFT} §5",
 )
-LOGO_MISMATCH = Kind(
+LOGO_MISMATCH = FindingType(
     "bimi.vmc_logo_hash_mismatch",
     Severity.MEDIUM,
     "BIMI: logo differs from the one in the mark certificate",
     "RFC 3709 §4.1",
 )
-KINDS = (UNREACHABLE, INVALID, EXPIRED, EXPIRING, MISMATCH, CHAIN, LOGO_MISMATCH)
+FINDING_TYPES = (UNREACHABLE, INVALID, EXPIRED, EXPIRING, MISMATCH, CHAIN, LOGO_MISMATCH)
 
 
-async def fetch(dns: Answers, uri: Uri) -> Page:
+async def fetch(dns: Resolver, uri: Uri) -> Page:
     """The response of the server at ``uri``; a port other than 443 counts as a failure."""
     parts = urlsplit(uri)
     if parts.port not in (None, 443):
@@ -64,15 +64,15 @@ async def fetch(dns: Answers, uri: Uri) -> Page:
     return await dns.fetch(str(uri.host), target)
 
 
-def trouble(page: Page) -> str | None:
+def certificate_problem(page: Page) -> str | None:
     """Why the server returned no file, as text for people; None if it did."""
     if page.failure or page.status != 200:
         return page.detail or page.failure or f"HTTP status {page.status}"
     return None
 
 
-async def examine(
-    dns: Answers, uri: Uri, domains: Iterable[str], now: datetime | None, logo: bytes | None
+async def check_evidence(
+    dns: Resolver, uri: Uri, domains: Iterable[str], now: datetime | None, logo: bytes | None
 ) -> tuple[dict[str, Any], list[Finding]]:
     """The facts and findings of the certificate at ``uri``.
 
@@ -80,7 +80,7 @@ async def examine(
     logo     the published file; None if it is not known
     """
     page = await fetch(dns, uri)
-    if reason := trouble(page):
+    if reason := certificate_problem(page):
         return {}, [UNREACHABLE.at(uri, reason=reason, status=page.status)]
     try:
         certificate = mark_certificates.parse(page.body)
@@ -105,6 +105,6 @@ def _of_end(
 ) -> Finding | None:
     if now is not None and certificate.not_after <= now:
         return EXPIRED.at(uri, not_after=ends)
-    if severity := ends_soon(ends, now):
+    if severity := expires_soon(ends, now):
         return EXPIRING.at(uri, severity=severity, not_after=ends)
     return None

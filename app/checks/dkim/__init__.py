@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.checks.dkim import key_hygiene
-from app.checks.dkim.key_hygiene import Lives
+from app.checks.dkim.key_hygiene import KeyHygiene
 from app.checks.engine.types import (
     Finding,
+    FindingType,
     Fix,
-    Kind,
     Outcome,
     Severity,
     Subject,
@@ -17,7 +17,7 @@ from app.checks.engine.types import (
     Verdict,
     check,
 )
-from app.ports.dns import Answer, Answers
+from app.ports.dns import Answer, Resolver
 from app.protocols import dkim as protocol
 from app.protocols import tags
 from app.protocols.dkim import Key, KeyType
@@ -37,90 +37,92 @@ PROVIDERS = {
 }
 _CANARY = "no-such-selector-here"  # if it has a key, a wildcard answers for every selector
 
-NONE_KNOWN = Kind(
+NONE_KNOWN = FindingType(
     "dkim.no_selector_known",
     Severity.INFO,
     "DKIM: no selector is known, so keys cannot be checked",
     "RFC 6376 §3.6.2.1",
     Verdict.INFO,
 )
-MISSING = Kind(
+MISSING = FindingType(
     "dkim.selector_missing",
     Severity.HIGH,
     "DKIM selector has no public key in DNS",
     "RFC 6376 §3.6.2.2",
 )
-CNAME_BROKEN = Kind(
+CNAME_BROKEN = FindingType(
     "dkim.selector_cname_broken", Severity.HIGH, "CNAME target has no DKIM key", "RFC 6376 §3.6.2.2"
 )
-REVOKED = Kind(
+REVOKED = FindingType(
     "dkim.key_revoked", Severity.INFO, "DKIM key is revoked", "RFC 6376 §3.6.1", Verdict.INFO
 )
-SYNTAX = Kind(
+SYNTAX = FindingType(
     "dkim.record_syntax",
     Severity.HIGH,
     "DKIM record is malformed, so signatures fail",
     "RFC 6376 §3.2",
 )
-INVALID = Kind(
+INVALID = FindingType(
     "dkim.key_invalid",
     Severity.HIGH,
     "DKIM key cannot be used, so signatures fail",
     "RFC 6376 §3.6.1",
 )
-CORRUPT = Kind(
+CORRUPT = FindingType(
     "dkim.key_corrupt", Severity.HIGH, "DKIM key is corrupt, so signatures fail", "RFC 6376 §3.6.1"
 )
-SEVERAL = Kind(
+SEVERAL = FindingType(
     "dkim.multiple_records",
     Severity.HIGH,
     "DKIM: more than one key at a selector, so signatures may fail",
     "RFC 6376 §3.6.2.2",
 )
-TOO_SHORT = Kind(
+TOO_SHORT = FindingType(
     "dkim.key_too_short",
     Severity.CRITICAL,
     "DKIM key is under 1024 bits: receivers ignore the signature",
     "RFC 8301 §3.2",
 )
-SHORT = Kind("dkim.key_1024", Severity.MEDIUM, "DKIM key is 1024-bit; use 2048", "RFC 8301 §3.2")
-SHA1 = Kind(
+SHORT = FindingType(
+    "dkim.key_1024", Severity.MEDIUM, "DKIM key is 1024-bit; use 2048", "RFC 8301 §3.2"
+)
+SHA1 = FindingType(
     "dkim.sha1_only",
     Severity.HIGH,
     "DKIM key allows SHA-1 only, which receivers reject",
     "RFC 8301 §3.1",
 )
-UNKNOWN_HASH = Kind(
+UNKNOWN_HASH = FindingType(
     "dkim.unknown_hash",
     Severity.LOW,
     "DKIM key lists an unknown hash algorithm, which receivers ignore",
     "RFC 6376 §3.6.1",
 )
-SERVICE = Kind(
+SERVICE = FindingType(
     "dkim.service_type",
     Severity.MEDIUM,
     "DKIM key is not for email, so signatures fail",
     "RFC 6376 §3.6.1",
 )
-TESTING = Kind(
+TESTING = FindingType(
     "dkim.testing_flag",
     Severity.LOW,
     "DKIM key is in testing mode (t=y), so signed mail is treated as unsigned",
     "RFC 6376 §3.6.1",
 )
-ED25519_ONLY = Kind(
+ED25519_ONLY = FindingType(
     "dkim.ed25519_only",
     Severity.INFO,
     "DKIM: only Ed25519 keys, which not every receiver can verify",
     "RFC 8463 §4",
 )
-PROVIDER_DEFAULT = Kind(
+PROVIDER_DEFAULT = FindingType(
     "dkim.provider_default_not_set",
     Severity.MEDIUM,
     "DKIM is not set up at the mail provider, so its mail is not signed as your domain",
     "RFC 5863 §3.4",
 )
-WILDCARD = Kind(
+WILDCARD = FindingType(
     "dkim.wildcard",
     Severity.INFO,
     "DKIM: a wildcard record answers for every selector",
@@ -156,17 +158,17 @@ class _Selector:
     finds=(
         *(NONE_KNOWN, MISSING, CNAME_BROKEN, REVOKED, SYNTAX, INVALID, CORRUPT, SEVERAL),
         *(TOO_SHORT, SHORT, SHA1, UNKNOWN_HASH, SERVICE, TESTING, ED25519_ONLY, WILDCARD),
-        *(PROVIDER_DEFAULT, *key_hygiene.KINDS),
+        *(PROVIDER_DEFAULT, *key_hygiene.FINDING_TYPES),
     ),
     logic_version=2,
 )
-async def dkim(subject: Subject, dns: Answers) -> Outcome:
+async def dkim(subject: Subject, dns: Resolver) -> Outcome:
     """Check the keys of the named selectors, and of others that exist: seen in reports, or common.
 
     facts  selectors {name: {status, found, key_type, bits, revoked, testing, key_sha256, since
            (first seen so), seen_in_reports}}, wildcard
     """
-    selectors = await _ask(subject, dns)
+    selectors = await _query_selectors(subject, dns)
     is_wildcard = selectors[-1].name == _CANARY and bool(selectors[-1].texts)
     relevant = [s for s in selectors if s.name != _CANARY and (s.is_named or s.texts)]
     if is_wildcard:
@@ -174,9 +176,11 @@ async def dkim(subject: Subject, dns: Answers) -> Outcome:
     facts: dict[str, Any] = {}
     findings: list[Finding] = []
     keys: list[Key] = []
-    lives = None if is_wildcard else Lives(subject)
+    lives = None if is_wildcard else KeyHygiene(subject)
     for selector in relevant:
-        facts["*" if is_wildcard else selector.name] = _judge(selector, findings, keys, lives)
+        facts["*" if is_wildcard else selector.name] = _check_selector(
+            selector, findings, keys, lives
+        )
     if is_wildcard:
         findings.append(WILDCARD.at(f"*._domainkey.{subject.domain}", records=relevant[0].texts))
     elif not relevant:
@@ -191,7 +195,7 @@ async def dkim(subject: Subject, dns: Answers) -> Outcome:
     return Outcome({"selectors": facts, "wildcard": is_wildcard}, *findings)
 
 
-async def _ask(subject: Subject, dns: Answers) -> list[_Selector]:
+async def _query_selectors(subject: Subject, dns: Resolver) -> list[_Selector]:
     """The answers of all selectors; the canary is the last, and only sent with common ones."""
     tried = _tried(subject)
     dns.ask_ahead(*((at, "TXT") for at in tried))
@@ -225,7 +229,7 @@ def _tried(subject: Subject) -> dict[str, str]:
     return selectors
 
 
-async def _of_provider(subject: Subject, dns: Answers) -> list[Finding]:
+async def _of_provider(subject: Subject, dns: Resolver) -> list[Finding]:
     """A finding if the mail provider always uses the same selectors and none is published here."""
     if subject.usage not in (Usage.BOTH, Usage.SENDS):
         return []
@@ -241,8 +245,8 @@ async def _of_provider(subject: Subject, dns: Answers) -> list[Finding]:
     return [PROVIDER_DEFAULT.at(subject.domain, hosts=hosts, selectors=list(selectors))]
 
 
-def _judge(
-    selector: _Selector, all_findings: list[Finding], keys: list[Key], lives: Lives | None
+def _check_selector(
+    selector: _Selector, all_findings: list[Finding], keys: list[Key], lives: KeyHygiene | None
 ) -> dict[str, Any]:
     """The facts of one selector.
 

@@ -11,39 +11,46 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from app.checks.engine.types import MAX_SEEN_SELECTORS, Finding, Fix, Kind, Severity, Subject
+from app.checks.engine.types import (
+    MAX_OBSERVED_SELECTORS,
+    Finding,
+    FindingType,
+    Fix,
+    Severity,
+    Subject,
+)
 from app.protocols import public_suffix, timestamps
 from app.protocols.dkim import Key
 
-KEY_OLD = Kind(
+KEY_OLD = FindingType(
     "dkim.key_old", Severity.LOW, "DKIM key has not changed for more than a year", "RFC 5863 §3.5"
 )
-SHARED = Kind(
+SHARED = FindingType(
     "dkim.key_shared_across_domains",
     Severity.LOW,
     "DKIM key is shared with another domain, so its holder can sign for both",
     "RFC 5863 §3.1",
 )
-STALE = Kind(
+STALE = FindingType(
     "dkim.selector_stale",
     Severity.LOW,
     "DKIM key is still published but no longer signs mail",
     "RFC 5863 §3.5",
 )
-UNUSED = Kind(
+UNUSED = FindingType(
     "dkim.selector_unused",
     Severity.INFO,
     "DKIM: no report shows mail signed with this selector",
     "RFC 5863 §3.5",
 )
-KINDS = (KEY_OLD, SHARED, STALE, UNUSED)
+FINDING_TYPES = (KEY_OLD, SHARED, STALE, UNUSED)
 
-LIFE = timedelta(days=365)
+MAX_KEY_AGE = timedelta(days=365)
 MAX_DOMAINS = 10  # in one finding
 
 
 @dataclass(frozen=True)
-class Lives:
+class KeyHygiene:
     """The history of one subject's keys, and the same keys at other domains."""
 
     subject: Subject
@@ -97,14 +104,14 @@ class Lives:
             return
         with suppress(ValueError):  # facts that are too long are truncated
             age = self.subject.now - datetime.fromisoformat(since)
-            if age > LIFE:
+            if age > MAX_KEY_AGE:
                 yield KEY_OLD.at(at, since=since, days=age.days)
 
     def _of_use(
         self, at: str, text: str, facts: Mapping[str, Any], *, is_alias: bool
     ) -> Iterator[Finding]:
         """Findings about use; only if reports contain other selectors and the list is complete."""
-        if at.lower() in self._reported or not 0 < len(self._reported) < MAX_SEEN_SELECTORS:
+        if at.lower() in self._reported or not 0 < len(self._reported) < MAX_OBSERVED_SELECTORS:
             return
         if not facts.get("seen_in_reports"):
             yield UNUSED.at(at)

@@ -10,73 +10,73 @@ from app.checks.dmarc import policy as dmarc_policy
 from app.checks.dmarc.destinations import Source
 from app.checks.engine.types import (
     Finding,
+    FindingType,
     Fix,
-    Kind,
     Outcome,
     Severity,
     Subject,
     Usage,
     check,
-    unasked,
+    not_queried,
 )
-from app.ports.dns import Answers
+from app.ports.dns import Resolver
 from app.protocols import dmarc as protocol
 from app.protocols import public_suffix
 from app.protocols.dmarc.discovery import Discovery
 from app.protocols.names import DomainName
 
-MISSING = Kind(
+MISSING = FindingType(
     "dmarc.missing",
     Severity.CRITICAL,
     "No DMARC record: anyone can spoof this domain",
     "RFC 9989 §4.7",
 )
-SEVERAL = Kind(
+SEVERAL = FindingType(
     "dmarc.multiple_records",
     Severity.CRITICAL,
     "DMARC: more than one record, so receivers ignore all of them",
     "RFC 9989 §4.10",
 )
-SYNTAX = Kind(
+SYNTAX = FindingType(
     "dmarc.syntax_error",
     Severity.CRITICAL,
     "DMARC: malformed record, so receivers ignore it",
     "RFC 9989 §4.8",
 )
-VERSION = Kind(
+VERSION = FindingType(
     "dmarc.version_not_first",
     Severity.CRITICAL,
     "DMARC: v=DMARC1 is not the first tag, so receivers ignore the record",
     "RFC 9989 §4.7",
 )
-WRONG_PLACE = Kind(
+WRONG_PLACE = FindingType(
     "dmarc.wrong_location",
     Severity.HIGH,
     "DMARC: record is not at _dmarc, so receivers do not find it",
     "RFC 9989 §4.7",
 )
-UNRELATED = Kind(
+UNRELATED = FindingType(
     "dmarc.unrelated_txt", Severity.LOW, "DMARC: unrelated TXT records at _dmarc", "RFC 9989 §4.7"
 )
-NOT_PROCESSED = Kind(
+NOT_PROCESSED = FindingType(
     "dmarc.not_processed",
     Severity.CRITICAL,
     "DMARC: neither a policy nor a reporting address, so receivers ignore the record",
     "RFC 9989 §4.10.1",
 )
-INHERITED = Kind(
+INHERITED = FindingType(
     "dmarc.inherited_from_org",
     Severity.INFO,
     "DMARC: the record of a parent domain applies",
     "RFC 9989 §4.10",
 )
-DIFFERS = Kind(
+DIFFERS = FindingType(
     "dmarc.org_domain_differs_psl_vs_treewalk",
     Severity.MEDIUM,
     "DMARC: older receivers use a different organizational domain",
     "RFC 9989 §4.10.2",
 )
-TLD_RECORD = Kind(
+TLD_RECORD = FindingType(
     "dmarc.tld_record",
     Severity.INFO,
     "DMARC: the record of the top-level domain applies",
@@ -88,12 +88,18 @@ TLD_RECORD = Kind(
     "dmarc",
     finds=(
         *(MISSING, SEVERAL, SYNTAX, VERSION, WRONG_PLACE, UNRELATED, NOT_PROCESSED),
-        *(INHERITED, DIFFERS, TLD_RECORD, *dmarc_policy.KINDS, *dmarc_destinations.KINDS),
-        *observed.KINDS,
+        *(
+            INHERITED,
+            DIFFERS,
+            TLD_RECORD,
+            *dmarc_policy.FINDING_TYPES,
+            *dmarc_destinations.FINDING_TYPES,
+        ),
+        *observed.FINDING_TYPES,
     ),
     logic_version=2,
 )
-async def dmarc(subject: Subject, dns: Answers) -> Outcome:
+async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
     """Check the policy that applies to mail from this domain, and the record that it comes from.
 
     facts  record_at, org_domain, effective_policy, policy_tag; record, p, sp, np, testing, adkim,
@@ -124,12 +130,12 @@ async def dmarc(subject: Subject, dns: Answers) -> Outcome:
         text=text,
         record=discovery.record,
     )
-    destinations = await dmarc_destinations.examine(source, dns)
+    destinations = await dmarc_destinations.check_destinations(source, dns)
     findings += _of_discovery(domain, discovery, source)
     findings += dmarc_policy.findings(subject, discovery, source)
     findings += destinations.findings
     facts |= _facts(source) | {"rua_external": dict(destinations.external)}
-    facts |= unasked(rua_unasked=destinations.unasked) | observed.facts(subject, source)
+    facts |= not_queried(rua_unasked=destinations.unasked) | observed.facts(subject, source)
     findings += observed.findings(subject, source, facts)
     return Outcome(facts, *findings, definite=destinations.is_definite)
 
@@ -183,7 +189,7 @@ def _respelled(text: str) -> str:
     return f"v=DMARC1; {rest}" if rest else "v=DMARC1; p=none"
 
 
-async def _missing(subject: Subject, dns: Answers) -> list[Finding]:
+async def _missing(subject: Subject, dns: Resolver) -> list[Finding]:
     domain = subject.domain
     name = f"_dmarc.{domain}"
     is_silent = subject.usage in (Usage.PARKED, Usage.RECEIVES)

@@ -5,62 +5,64 @@ from dataclasses import dataclass
 from itertools import islice
 
 from app.checks.dmarc import discovery
-from app.checks.engine.types import Finding, Fix, Kind, Severity, Verdict
-from app.ports.dns import Answers, Undetermined, or_unseen
+from app.checks.engine.types import Finding, FindingType, Fix, Severity, Verdict
+from app.ports.dns import LookupFailed, Resolver, or_failure
 from app.protocols import dmarc, names, tags
 from app.protocols.dmarc import Record
 from app.protocols.names import DomainName
 from app.protocols.uris import Uri
 
-MAX_ASKED = 10  # hosts of report addresses: each costs queries, and a record may list hundreds
+MAX_DESTINATIONS_CHECKED = (
+    10  # hosts of report addresses: each costs queries, and a record may list hundreds
+)
 MAX_INVALID = 30  # findings for invalid addresses; each contains a whole record to publish
-MAX_PROMISED = 2  # addresses that a reporter must support (RFC 7489 §6.2)
+MAX_ADDRESSES_READ = 2  # addresses that a reporter must support (RFC 7489 §6.2)
 
-RUA_MISSING = Kind(
+RUA_MISSING = FindingType(
     "dmarc.rua_missing", Severity.MEDIUM, "DMARC reports go nowhere", "RFC 9989 §4.7"
 )
-RUA_INVALID = Kind(
+RUA_INVALID = FindingType(
     "dmarc.rua_invalid_uri",
     Severity.HIGH,
     "DMARC: invalid reporting address (rua), so no reports are sent to it",
     "RFC 9989 §4.8",
     Verdict.WARN,
 )
-RUA_TOO_MANY = Kind(
+RUA_TOO_MANY = FindingType(
     "dmarc.rua_too_many",
     Severity.LOW,
     "DMARC: more than two reporting addresses, so some may get no reports",
     "RFC 7489 §6.2",
 )
-RUA_DUPLICATE = Kind(
+RUA_DUPLICATE = FindingType(
     "dmarc.rua_duplicate", Severity.LOW, "DMARC: reporting address listed twice", "RFC 9989 §4.7"
 )
-SIZE_SUFFIX = Kind(
+SIZE_SUFFIX = FindingType(
     "dmarc.size_suffix_obsolete",
     Severity.INFO,
     "DMARC: size limit on a reporting address is obsolete and ignored",
     "RFC 9989 §4.8",
 )
-UNAUTHORIZED = Kind(
+UNAUTHORIZED = FindingType(
     "dmarc.rua_external_unauthorized",
     Severity.HIGH,
     "DMARC: external reporting address is not authorized, so reports are not sent",
     "RFC 9990 §4",
     Verdict.WARN,
 )
-NO_MAILBOX = Kind(
+NO_MAILBOX = FindingType(
     "dmarc.rua_mailbox_no_mx",
     Severity.MEDIUM,
     "DMARC: host of a reporting address accepts no email, so reports to it are lost",
     "RFC 5321 §5.1",
 )
-RUF_PRESENT = Kind(
+RUF_PRESENT = FindingType(
     "dmarc.ruf_present_privacy",
     Severity.INFO,
     "DMARC failure reports (ruf) may contain personal data, and few receivers send them",
     "RFC 9991 §7",
 )
-KINDS = (
+FINDING_TYPES = (
     *(RUA_MISSING, RUA_INVALID, RUA_TOO_MANY, RUA_DUPLICATE, SIZE_SUFFIX, UNAUTHORIZED),
     *(NO_MAILBOX, RUF_PRESENT),
 )
@@ -103,7 +105,7 @@ class Destinations:
     is_definite: bool
 
 
-async def examine(source: Source, dns: Answers) -> Destinations:
+async def check_destinations(source: Source, dns: Resolver) -> Destinations:
     """Check the report addresses of the record; each of the first hosts is queried once.
 
     A host that cannot be queried only loses the findings about itself.
@@ -111,8 +113,8 @@ async def examine(source: Source, dns: Answers) -> Destinations:
     record = source.record
     all_hosts = {uri.host: uri for uri in (*record.rua, *record.ruf) if uri.host}
     all_hosts |= {uri.host: uri for uri in record.rua if uri.host}
-    hosts = dict(islice(all_hosts.items(), MAX_ASKED))
-    dns.ask_ahead(*(query for uri in hosts.values() for query in _asked_first(source, uri)))
+    hosts = dict(islice(all_hosts.items(), MAX_DESTINATIONS_CHECKED))
+    dns.ask_ahead(*(query for uri in hosts.values() for query in _priority_order(source, uri)))
     results = [await _of_host(source, uri, dns) for uri in hosts.values()]
     external: dict[str, bool | None] = {}
     findings = list(_of_text(source))
@@ -140,17 +142,17 @@ async def examine(source: Source, dns: Answers) -> Destinations:
     )
 
 
-async def _of_host(source: Source, uri: Uri, dns: Answers) -> tuple[str | None, bool | None]:
+async def _of_host(source: Source, uri: Uri, dns: Resolver) -> tuple[str | None, bool | None]:
     """``inside``, ``yes`` or ``no``, and whether it takes mail; None where the lookup failed."""
-    is_authorized = await or_unseen(_is_authorized(source, uri, dns))
-    takes_mail = await or_unseen(_takes_mail(uri, dns))
+    is_authorized = await or_failure(_is_authorized(source, uri, dns))
+    takes_mail = await or_failure(_takes_mail(uri, dns))
     return (
-        None if isinstance(is_authorized, Undetermined) else is_authorized,
-        None if isinstance(takes_mail, Undetermined) else takes_mail,
+        None if isinstance(is_authorized, LookupFailed) else is_authorized,
+        None if isinstance(takes_mail, LookupFailed) else takes_mail,
     )
 
 
-def _asked_first(source: Source, uri: Uri) -> Iterator[tuple[str, str]]:
+def _priority_order(source: Source, uri: Uri) -> Iterator[tuple[str, str]]:
     """The queries about a host that do not depend on another answer."""
     host = str(uri.host)
     if uri.scheme == "mailto":
@@ -165,7 +167,7 @@ def _is_inside(source: Source, host: str) -> bool:
     return names.is_below(host, source.org_domain) or host == source.org_domain
 
 
-async def _is_authorized(source: Source, uri: Uri, dns: Answers) -> str:
+async def _is_authorized(source: Source, uri: Uri, dns: Resolver) -> str:
     """Whether reporters send to the host (RFC 9990 §4); ``inside`` needs no authorization."""
     host = uri.host
     if host is None:
@@ -182,7 +184,7 @@ async def _is_authorized(source: Source, uri: Uri, dns: Answers) -> str:
     return "yes" if authorization.is_given and authorization.instead != () else "no"
 
 
-async def _takes_mail(uri: Uri, dns: Answers) -> bool:
+async def _takes_mail(uri: Uri, dns: Resolver) -> bool:
     if uri.scheme != "mailto" or uri.host is None:
         return True
     if records := await dns.mx(uri.host):
@@ -220,7 +222,7 @@ def _of_text(source: Source) -> Iterator[Finding]:
             "rua", once, "Reporters may send each report twice. List each address once."
         )
         yield RUA_DUPLICATE.at(name, uris=list(repeated), fix=fix)
-    if len(set(record.rua)) > MAX_PROMISED:
+    if len(set(record.rua)) > MAX_ADDRESSES_READ:
         yield RUA_TOO_MANY.at(name, uris=list(map(str, record.rua)))
     if record.sized:
         yield SIZE_SUFFIX.at(name, uris=list(record.sized))

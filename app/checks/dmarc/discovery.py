@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.ports.dns import Answers
+from app.ports.dns import Resolver
 from app.protocols import dmarc, names
 from app.protocols.dmarc import Record, discovery
 from app.protocols.dmarc.discovery import Discovery
@@ -32,7 +32,7 @@ class Walk:
         return next(text for text in self.texts[name] if dmarc.is_record(text))
 
 
-async def walk(start: DomainName, dns: Answers) -> Walk:
+async def walk(start: DomainName, dns: Resolver) -> Walk:
     """The result of the DNS tree walk from ``start``.
 
     raises  Undetermined if a name below the end of the walk cannot be queried; names above it do
@@ -51,7 +51,7 @@ async def walk(start: DomainName, dns: Answers) -> Walk:
     return Walk(start, texts, records)
 
 
-async def discover(tree: Walk, dns: Answers) -> Discovery:
+async def discover(tree: Walk, dns: Resolver) -> Discovery:
     """The record that applies to ``tree.start``, and the policy that it requests (§4.10.1)."""
     records = tree.records
     exists = tree.start in records or await dns.exists(tree.start)

@@ -6,22 +6,22 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from app.checks.dmarc.destinations import Source
-from app.checks.engine.types import Finding, Kind, ObservedPolicy, Severity, Subject
+from app.checks.engine.types import Finding, FindingType, ObservedPolicy, Severity, Subject
 from app.protocols import timestamps
 from app.protocols.dmarc import Alignment, Policy
 
-DIFFERS = Kind(
+DIFFERS = FindingType(
     "dmarc.observed_differs_from_published",
     Severity.MEDIUM,
     "DMARC: receivers see a different policy than the one published",
     "RFC 9990 §3.1",
     flaps=True,
 )
-KINDS = (DIFFERS,)
+FINDING_TYPES = (DIFFERS,)
 
-STANDS = timedelta(days=3)  # the policy must be unchanged for it: reports cover the day before
+STABLE_FOR = timedelta(days=3)  # the policy must be unchanged for it: reports cover the day before
 CACHED = timedelta(days=1)  # after a change, while receivers may still cache the old record
-LEAST = 2  # reporters that must agree: a single one may be wrong
+MIN_REPORTERS = 2  # reporters that must agree: a single one may be wrong
 MAX_NAMED = 10  # reporters
 
 
@@ -50,8 +50,13 @@ def facts(subject: Subject, source: Source) -> dict[str, str]:
 
 def findings(subject: Subject, source: Source, facts: Mapping[str, Any]) -> Iterator[Finding]:
     """A finding if most reporters agree on another policy, long after it last changed."""
-    published, since = _published(source), _moment(facts.get("policy_since"))
-    if published is None or since is None or subject.now is None or subject.now - since < STANDS:
+    published, since = _published(source), _timestamp(facts.get("policy_since"))
+    if (
+        published is None
+        or since is None
+        or subject.now is None
+        or subject.now - since < STABLE_FOR
+    ):
         return
     by_reporter = {
         policy.reporter: values
@@ -59,7 +64,7 @@ def findings(subject: Subject, source: Source, facts: Mapping[str, Any]) -> Iter
         if policy.begin_at >= since + CACHED and (values := _observed(policy))
     }
     for values, count in Counter(by_reporter.values()).most_common(1):
-        if values != published and count >= LEAST and count * 2 > len(by_reporter):
+        if values != published and count >= MIN_REPORTERS and count * 2 > len(by_reporter):
             reporters = sorted(name for name, observed in by_reporter.items() if observed == values)
             yield DIFFERS.at(
                 source.name,
@@ -99,7 +104,7 @@ def _values(p: str, sp: str | None, adkim: str | None, aspf: str | None) -> _Val
     return _Values(str(p), str(sp or p), str(adkim or default), str(aspf or default))
 
 
-def _moment(text: str | None) -> datetime | None:
+def _timestamp(text: str | None) -> datetime | None:
     """The time in the text; None if there is none, or if the text was truncated."""
     try:
         return datetime.fromisoformat(text) if text else None

@@ -3,83 +3,83 @@
 from collections.abc import Iterator
 
 from app.checks.dmarc.destinations import Source
-from app.checks.engine.types import Finding, Fix, Kind, Severity, Subject, Usage, Verdict
+from app.checks.engine.types import Finding, FindingType, Fix, Severity, Subject, Usage, Verdict
 from app.protocols import public_suffix
 from app.protocols.dmarc import Alignment, Policy, Psd, Record
 from app.protocols.dmarc.discovery import Discovery
 
 MAX_RECORD = 450  # characters, so that the answer fits into one UDP packet of 512 octets
 
-POLICY_NONE = Kind(
+POLICY_NONE = FindingType(
     "dmarc.policy_none",
     Severity.HIGH,
     "DMARC policy is p=none: mail that fails is still delivered",
     "RFC 9989 §4.7",
     Verdict.WARN,
 )
-POLICY_QUARANTINE = Kind(
+POLICY_QUARANTINE = FindingType(
     "dmarc.policy_quarantine",
     Severity.INFO,
     "DMARC policy is p=quarantine: mail that fails is treated as suspicious",
     "RFC 9989 §4.7",
 )
-MISSING_P = Kind(
+MISSING_P = FindingType(
     "dmarc.policy_missing_p",
     Severity.MEDIUM,
     "DMARC: no policy (p), so receivers assume p=none",
     "RFC 9989 §4.10.1",
 )
-POLICY_INVALID = Kind(
+POLICY_INVALID = FindingType(
     "dmarc.policy_invalid",
     Severity.CRITICAL,
     "DMARC: invalid policy value, so the record counts as p=none or not at all",
     "RFC 9989 §4.10.1",
 )
-SUBDOMAIN_WEAKER = Kind(
+SUBDOMAIN_WEAKER = FindingType(
     "dmarc.subdomain_policy_weaker",
     Severity.HIGH,
     "DMARC: subdomains are protected less than the domain",
     "RFC 9989 §4.7",
     Verdict.WARN,
 )
-SUBDOMAIN_MISSING = Kind(
+SUBDOMAIN_MISSING = FindingType(
     "dmarc.subdomain_policy_missing",
     Severity.INFO,
     "DMARC: no subdomain policy (sp), so p applies to subdomains too",
     "RFC 9989 §4.7",
 )
-SP_ON_SUBDOMAIN = Kind(
+SP_ON_SUBDOMAIN = FindingType(
     "dmarc.sp_on_subdomain",
     Severity.LOW,
     "DMARC: sp and np have no effect in the record of a subdomain",
     "RFC 9989 §4.7",
 )
-NP_MISSING = Kind(
+NP_MISSING = FindingType(
     "dmarc.np_missing",
     Severity.INFO,
     "DMARC: no np, so names that do not exist get the subdomain policy",
     "RFC 9989 §4.7",
 )
-NP_WEAKER = Kind(
+NP_WEAKER = FindingType(
     "dmarc.np_weaker",
     Severity.MEDIUM,
     "DMARC: names that do not exist are protected less than the domain",
     "RFC 9989 §4.7",
 )
-PSD_UNEXPECTED = Kind(
+PSD_UNEXPECTED = FindingType(
     "dmarc.psd_unexpected",
     Severity.MEDIUM,
     "DMARC: psd=y declares the domain a registry, so its subdomains lose protection",
     "RFC 9989 §4.7",
 )
-TESTING = Kind(
+TESTING = FindingType(
     "dmarc.testing_mode",
     Severity.MEDIUM,
     "DMARC test mode (t=y) weakens the policy by one level",
     "RFC 9989 §4.7",
 )
 REMOVED = {
-    tag: Kind(
+    tag: FindingType(
         f"dmarc.removed_tag_{tag}",
         Severity.INFO,
         f"DMARC: tag {tag} was removed from the standard, so only older receivers use it",
@@ -87,62 +87,62 @@ REMOVED = {
     )
     for tag in ("pct", "rf", "ri")
 }
-PCT = Kind(
+PCT = FindingType(
     "dmarc.pct_below_100",
     Severity.MEDIUM,
     "DMARC: pct is below 100, so older receivers apply the policy to only part of the mail",
     "RFC 7489 §6.3",
 )
-UNKNOWN_TAG = Kind(
+UNKNOWN_TAG = FindingType(
     "dmarc.unknown_tag", Severity.INFO, "DMARC: unknown tag ignored", "RFC 9989 §4.7"
 )
-DUPLICATE_TAG = Kind(
+DUPLICATE_TAG = FindingType(
     "dmarc.duplicate_tag",
     Severity.LOW,
     "DMARC: duplicate tag, so only the first value counts",
     "RFC 9989 §4.7",
 )
-NOT_A_TAG = Kind(
+NOT_A_TAG = FindingType(
     "dmarc.malformed_tag", Severity.LOW, "DMARC: malformed tag ignored", "RFC 9989 §4.8"
 )
-FO_INVALID = Kind(
+FO_INVALID = FindingType(
     "dmarc.fo_invalid",
     Severity.LOW,
     "DMARC: invalid fo value, so receivers use fo=0",
     "RFC 9989 §4.7",
 )
-ALIGNMENT_INVALID = Kind(
+ALIGNMENT_INVALID = FindingType(
     "dmarc.alignment_invalid",
     Severity.MEDIUM,
     "DMARC: invalid adkim or aspf value, so receivers use relaxed alignment",
     "RFC 9989 §4.7",
 )
-ALIGNMENT_STRICT = Kind(
+ALIGNMENT_STRICT = FindingType(
     "dmarc.alignment_strict_risk",
     Severity.INFO,
     "DMARC: strict alignment, so mail of subdomains and of many services does not align",
     "RFC 9989 §4.4",
 )
-TAG_INVALID = Kind(
+TAG_INVALID = FindingType(
     "dmarc.tag_invalid",
     Severity.LOW,
     "DMARC: invalid t or psd value, so receivers use the default",
     "RFC 9989 §4.8",
 )
-TOO_LONG = Kind(
+TOO_LONG = FindingType(
     "dmarc.record_too_long",
     Severity.LOW,
     "DMARC record is longer than recommended",
     "RFC 7208 §3.4",
 )
-NOT_LOCKED = Kind(
+NOT_LOCKED = FindingType(
     "dmarc.not_locked_down",
     Severity.MEDIUM,
     "DMARC: domain sends no email, but its policy is not p=reject",
     "RFC 9989 §7.4",
 )
 
-KINDS = (
+FINDING_TYPES = (
     *(POLICY_NONE, POLICY_QUARANTINE, MISSING_P, POLICY_INVALID, SUBDOMAIN_WEAKER),
     *(SUBDOMAIN_MISSING, SP_ON_SUBDOMAIN, NP_MISSING, NP_WEAKER, PSD_UNEXPECTED, TESTING),
     *(*REMOVED.values(), PCT, UNKNOWN_TAG, DUPLICATE_TAG, NOT_A_TAG, FO_INVALID),

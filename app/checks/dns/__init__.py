@@ -5,26 +5,26 @@ from collections.abc import Iterable
 from app.checks.dns import servers as dns_servers
 from app.checks.engine.types import (
     Finding,
+    FindingType,
     Fix,
-    Kind,
     Outcome,
     Severity,
     Subject,
     Verdict,
     check,
-    concluded,
-    unasked,
+    finish,
+    not_queried,
 )
-from app.ports.dns import Answer, Answers, Undetermined, or_unseen
+from app.ports.dns import Answer, LookupFailed, Resolver, or_failure
 from app.protocols import public_suffix
 
-NOT_FOUND = Kind(
+NOT_FOUND = FindingType(
     "dns.domain_not_found",
     Severity.CRITICAL,
     "Domain does not exist in DNS (expired or mistyped?)",
     "RFC 1035 §4.1.1",
 )
-INDETERMINATE = Kind(
+INDETERMINATE = FindingType(
     "dns.lookup_indeterminate",
     Severity.INFO,
     "DNS: lookups of this domain fail (SERVFAIL), so it cannot be reached",
@@ -32,44 +32,44 @@ INDETERMINATE = Kind(
     # The domain cannot be reached now. It is not known whether that lasts, so it opens no alert.
     verdict=Verdict.FAIL,
 )
-LAME = Kind(
+LAME = FindingType(
     "dns.delegation_lame",
     Severity.MEDIUM,
     "DNS: a name server has no address, so lookups sent to it fail",
     "RFC 1912 §2.8",
     flaps=True,
 )
-TAKEOVER = Kind(
+TAKEOVER = FindingType(
     "dns.ns_takeover_risk",
     Severity.CRITICAL,
     "DNS name server points to an unregistered domain (takeover risk)",
     "RFC 1912 §2.8",
 )
-SINGLE = Kind(
+SINGLE = FindingType(
     "dns.ns_single",
     Severity.MEDIUM,
     "DNS: only one name server, so a single failure takes the domain offline",
     "RFC 2182 §5",
 )
-NS_ALIAS = Kind(
+NS_ALIAS = FindingType(
     "dns.ns_points_to_cname",
     Severity.LOW,
     "DNS: an NS record points to an alias (CNAME), which some resolvers do not follow",
     "RFC 2181 §10.3",
 )
-ALIAS_AT_APEX = Kind(
+ALIAS_AT_APEX = FindingType(
     "dns.cname_at_record",
     Severity.MEDIUM,
     "DNS: CNAME at the zone apex, which hides other records from some resolvers",
     "RFC 1034 §3.6.2",
 )
-DANGLING = Kind(
+DANGLING = FindingType(
     "dns.dangling_cname",
     Severity.HIGH,
     "DNS: CNAME points to a name that does not exist",
     "RFC 1034 §3.6.2",
 )
-OVER_UDP = Kind(
+OVER_UDP = FindingType(
     "dns.answer_over_udp",
     Severity.LOW,
     "DNS: TXT records do not fit into one UDP response, so lookups need TCP",
@@ -90,11 +90,11 @@ MAIL_NAMES = (
     "dns",
     finds=(
         *(NOT_FOUND, INDETERMINATE, LAME, TAKEOVER, SINGLE, NS_ALIAS),
-        *(ALIAS_AT_APEX, DANGLING, OVER_UDP, *dns_servers.KINDS),
+        *(ALIAS_AT_APEX, DANGLING, OVER_UDP, *dns_servers.FINDING_TYPES),
     ),
     logic_version=2,
 )
-async def dns(subject: Subject, dns: Answers) -> Outcome:
+async def dns(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the domain exists, its name servers have addresses, and its aliases resolve.
 
     facts  exists, zone, ns, ns_unresolvable, ns_unresponsive, ns_not_authoritative, ns_differences,
@@ -106,7 +106,7 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
         if not own.exists and not own.aliases:
             return Outcome({"exists": False}, NOT_FOUND.at(domain))
         zone, servers = await _delegation(own, dns)
-    except Undetermined as error:
+    except LookupFailed as error:
         if error.reason != "servfail":
             raise
         finding = INDETERMINATE.at(
@@ -114,14 +114,14 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
         )
         return Outcome({"servfail": True}, finding, definite=False)
     queried = servers[:MAX_SERVERS]
-    _ask_ahead(domain, queried, dns)
+    _prefetch(domain, queried, dns)
     parts = [
-        *[await or_unseen(_server(zone, host, dns)) for host in queried],
-        *[await or_unseen(_alias(name, dns)) for name in _aliased(domain)],
-        await or_unseen(_apex(domain, zone, dns)),
-        await or_unseen(_size(domain, dns)),
+        *[await or_failure(_server(zone, host, dns)) for host in queried],
+        *[await or_failure(_alias(name, dns)) for name in _aliased(domain)],
+        await or_failure(_apex(domain, zone, dns)),
+        await or_failure(_size(domain, dns)),
     ]
-    server_report = await dns_servers.examine(subject, zone, queried, dns)
+    server_report = await dns_servers.check_servers(subject, zone, queried, dns)
     findings = [finding for part in parts if isinstance(part, tuple) for finding in part]
     findings += server_report.findings
     if len(servers) == 1:
@@ -133,17 +133,17 @@ async def dns(subject: Subject, dns: Answers) -> Outcome:
         "ns": list(servers),
         "ns_unresolvable": unresolvable,
         **server_report.facts,
-        **unasked(ns_unasked=len(servers) - MAX_SERVERS),
+        **not_queried(ns_unasked=len(servers) - MAX_SERVERS),
     }
-    return concluded(facts, findings, [part for part in parts if isinstance(part, Undetermined)])
+    return finish(facts, findings, [part for part in parts if isinstance(part, LookupFailed)])
 
 
-def _ask_ahead(domain: str, servers: Iterable[str], dns: Answers) -> None:
+def _prefetch(domain: str, servers: Iterable[str], dns: Resolver) -> None:
     dns.ask_ahead((domain, "CNAME"), (domain, "TXT"), *((name, "A") for name in _aliased(domain)))
     dns.ask_ahead(*((host, rdtype) for host in servers for rdtype in ("A", "AAAA")))
 
 
-async def _delegation(own: Answer, dns: Answers) -> tuple[str, tuple[str, ...]]:
+async def _delegation(own: Answer, dns: Resolver) -> tuple[str, tuple[str, ...]]:
     """The zone of the name and its name servers, sorted; none if there is no zone up to the TLD."""
     zone, answer = own.name, own
     while answer.aliases or not answer.rdatas:
@@ -154,15 +154,15 @@ async def _delegation(own: Answer, dns: Answers) -> tuple[str, tuple[str, ...]]:
     return zone, tuple(sorted({str(host) for host in answer.rdatas}))
 
 
-async def _server(zone: str, host: str, dns: Answers) -> tuple[Finding, ...]:
+async def _server(zone: str, host: str, dns: Resolver) -> tuple[Finding, ...]:
     """Findings about the name of one name server; an address of either family is enough."""
-    answers = [await or_unseen(dns.ask(host, "A")), await or_unseen(dns.ask(host, "AAAA"))]
+    answers = [await or_failure(dns.ask(host, "A")), await or_failure(dns.ask(host, "AAAA"))]
     definite = [answer for answer in answers if isinstance(answer, Answer)]
     if any(answer.rdatas for answer in definite):
         target = next((answer.aliases[-1] for answer in definite if answer.aliases), None)
         return () if target is None else (_server_alias(zone, host, target),)
     for answer in answers:
-        if isinstance(answer, Undetermined):
+        if isinstance(answer, LookupFailed):
             raise answer
     kind = TAKEOVER if await _is_free(host, dns) else LAME
     fix = Fix(
@@ -190,7 +190,7 @@ def _server_alias(zone: str, host: str, target: str) -> Finding:
     return NS_ALIAS.at(host, fix=fix, zone=zone, target=target)
 
 
-async def _alias(name: str, dns: Answers) -> tuple[Finding, ...]:
+async def _alias(name: str, dns: Resolver) -> tuple[Finding, ...]:
     """A finding if the name is an alias to a name that does not exist."""
     answer = await dns.ask(name, "A")
     if answer.exists or not answer.aliases:
@@ -211,13 +211,13 @@ async def _alias(name: str, dns: Answers) -> tuple[Finding, ...]:
     return (DANGLING.at(name, fix=fix, severity=severity, **evidence),)
 
 
-async def _is_free(host: str, dns: Answers) -> bool:
+async def _is_free(host: str, dns: Resolver) -> bool:
     """Whether the domain of a host that does not resolve can be registered."""
     registered = public_suffix.registrable(host)
     return registered is not None and not (await dns.ask(registered, "NS")).exists
 
 
-async def _apex(domain: str, zone: str, dns: Answers) -> tuple[Finding, ...]:
+async def _apex(domain: str, zone: str, dns: Resolver) -> tuple[Finding, ...]:
     """A finding if there is an alias at the apex of a zone, where SOA and NS records must be.
 
     A resolver follows the alias, so the other records are inferred: a registered name has them.
@@ -239,7 +239,7 @@ async def _apex(domain: str, zone: str, dns: Answers) -> tuple[Finding, ...]:
     return (ALIAS_AT_APEX.at(domain, fix=fix, target=targets[0]),)
 
 
-async def _size(domain: str, dns: Answers) -> tuple[Finding, ...]:
+async def _size(domain: str, dns: Resolver) -> tuple[Finding, ...]:
     """A finding if the TXT answer is too large for UDP; its size on the wire (RFC 1035 §4.1)."""
     texts = [text.encode() for text in await dns.txt(domain)]
     strings = sum(len(text) + max(1, -(-len(text) // 255)) for text in texts)

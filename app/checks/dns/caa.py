@@ -3,29 +3,38 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from app.checks.engine.types import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
-from app.ports.dns import Answers, Caa, Undetermined, or_unseen
+from app.checks.engine.types import (
+    Finding,
+    FindingType,
+    Fix,
+    Outcome,
+    Severity,
+    Subject,
+    Verdict,
+    check,
+)
+from app.ports.dns import Caa, LookupFailed, Resolver, or_failure
 
-MISSING = Kind(
+MISSING = FindingType(
     "caa.missing",
     Severity.LOW,
     "No CAA record: any CA can issue certificates",
     "RFC 8659 §3",
     verdict=Verdict.INFO,
 )
-UNKNOWN_CRITICAL = Kind(
+UNKNOWN_CRITICAL = FindingType(
     "caa.unknown_critical",
     Severity.HIGH,
     "CAA: unknown critical property, so no CA may issue certificates",
     "RFC 8659 §4.5",
 )
-SYNTAX = Kind(
+SYNTAX = FindingType(
     "caa.syntax_error",
     Severity.MEDIUM,
     "CAA: malformed property, which authorizes no CA",
     "RFC 8659 §4.2",
 )
-FORBIDDEN = Kind(
+FORBIDDEN = FindingType(
     "caa.issuance_forbidden", Severity.INFO, "CAA: no CA may issue certificates", "RFC 8659 §4.2"
 )
 
@@ -42,7 +51,7 @@ _ISSUER = re.compile(
 
 
 @check("caa", finds=(MISSING, UNKNOWN_CRITICAL, SYNTAX, FORBIDDEN), logic_version=1)
-async def caa(subject: Subject, dns: Answers) -> Outcome:
+async def caa(subject: Subject, dns: Resolver) -> Outcome:
     """Check which CAs may issue certificates for the domain and for its MTA-STS policy host.
 
     facts   record, found_at (the name of the set that applies, or None), issue, issuewild,
@@ -52,7 +61,7 @@ async def caa(subject: Subject, dns: Answers) -> Outcome:
     policy_host = f"mta-sts.{subject.domain}"
     dns.ask_ahead((subject.domain, "CAA"), (policy_host, "CAA"))
     owner, records = await _relevant(subject.domain, dns)
-    special = await or_unseen(_set(policy_host, dns))
+    special = await or_failure(_set(policy_host, dns))
     facts = {
         "record": bool(records),
         "found_at": owner,
@@ -60,7 +69,7 @@ async def caa(subject: Subject, dns: Answers) -> Outcome:
         "iodef": sorted(record.value for record in records if record.tag.lower() == "iodef"),
     }
     findings = list(_about(owner, records)) if owner else [MISSING.at(subject.domain)]
-    if isinstance(special, Undetermined):
+    if isinstance(special, LookupFailed):
         outcome = Outcome(facts, *findings, definite=False)
         if outcome.verdict in (Verdict.OK, Verdict.INFO):
             raise special
@@ -68,7 +77,7 @@ async def caa(subject: Subject, dns: Answers) -> Outcome:
     return Outcome(facts, *findings, *_about(policy_host, special))
 
 
-async def _relevant(name: str, dns: Answers) -> tuple[str | None, tuple[Caa, ...]]:
+async def _relevant(name: str, dns: Resolver) -> tuple[str | None, tuple[Caa, ...]]:
     """The first non-empty set from the name up to its TLD, and the name that has it.
 
     Names are queried one after another: a CA stops at the first set too, so a failure above it does
@@ -82,7 +91,7 @@ async def _relevant(name: str, dns: Answers) -> tuple[str | None, tuple[Caa, ...
     return None, ()
 
 
-async def _set(name: str, dns: Answers) -> tuple[Caa, ...]:
+async def _set(name: str, dns: Resolver) -> tuple[Caa, ...]:
     answer = await dns.ask(name, "CAA")
     return tuple(record for record in answer.rdatas if isinstance(record, Caa))
 

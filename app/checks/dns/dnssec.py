@@ -8,42 +8,51 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from app.checks.engine.types import Finding, Fix, Kind, Outcome, Severity, Subject, Verdict, check
-from app.ports.dns import Answer, Answers, Undetermined
+from app.checks.engine.types import (
+    Finding,
+    FindingType,
+    Fix,
+    Outcome,
+    Severity,
+    Subject,
+    Verdict,
+    check,
+)
+from app.ports.dns import Answer, LookupFailed, Resolver
 from app.protocols import timestamps
 
-MISSING = Kind(
+MISSING = FindingType(
     "dnssec.missing",
     Severity.LOW,
     "DNSSEC is not enabled",
     "RFC 9364 §1.1",
     verdict=Verdict.INFO,
 )
-BOGUS = Kind(
+BOGUS = FindingType(
     "dnssec.bogus",
     Severity.CRITICAL,
     "DNSSEC is broken: the domain is unreachable for validating resolvers",
     "RFC 4035 §5.5",
 )
-WEAK_ALGORITHM = Kind(
+WEAK_ALGORITHM = FindingType(
     "dnssec.algorithm_deprecated",
     Severity.MEDIUM,
     "DNSSEC uses a deprecated algorithm that validators are dropping",
     "RFC 8624 §3.1; RFC 9905 §2",
 )
-WEAK_DIGEST = Kind(
+WEAK_DIGEST = FindingType(
     "dnssec.digest_deprecated",
     Severity.LOW,
     "DNSSEC: a DS record uses a SHA-1 digest, which is deprecated",
     "RFC 8624 §3.3",
 )
-EXPIRING = Kind(
+EXPIRING = FindingType(
     "dnssec.expiring_rrsig",
     Severity.HIGH,
     "DNSSEC signatures expire soon because they were not renewed in time",
     "RFC 6781 §4.4.2",
 )
-NOT_APPLICABLE = Kind(
+NOT_APPLICABLE = FindingType(
     "dnssec.not_applicable",
     Severity.INFO,
     "DNSSEC: the domain does not exist, so there is nothing to sign",
@@ -56,7 +65,7 @@ _SHA1 = 1
 # The share of its lifetime that is left when a signature counts as late. Signers renew when a sixth
 # to a half of it is left; some sign each answer separately, for two days: a fixed number of days
 # would be wrong for either.
-LATE = 0.1
+EXPIRY_NOTICE = 0.1
 
 
 @check(
@@ -64,7 +73,7 @@ LATE = 0.1
     finds=(MISSING, BOGUS, WEAK_ALGORITHM, WEAK_DIGEST, EXPIRING, NOT_APPLICABLE),
     logic_version=2,
 )
-async def dnssec(subject: Subject, dns: Answers) -> Outcome:
+async def dnssec(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the zone of the domain is signed and its signatures validate.
 
     facts   signed, ad (the resolver validated), zone, algorithms (numbers); signatures_end (when
@@ -93,7 +102,7 @@ async def dnssec(subject: Subject, dns: Answers) -> Outcome:
         return Outcome(facts, BOGUS.at(zone, ds=list(records), reason=failure.reason))
     if records and not soa.authenticated:
         # RFC 6840 §5.7: without AD the resolver does not validate, or does not know the algorithm.
-        raise Undetermined(zone, "SOA", "unvalidated")
+        raise LookupFailed(zone, "SOA", "unvalidated")
     if not soa.authenticated:
         return Outcome(facts, MISSING.at(zone))
     signed = {"SOA": soa, "NS": await dns.ask(zone, "NS"), "DNSKEY": await dns.ask(zone, "DNSKEY")}
@@ -103,7 +112,7 @@ async def dnssec(subject: Subject, dns: Answers) -> Outcome:
     return Outcome(facts, *_weaknesses(zone, records), *_late(zone, signed, subject.now))
 
 
-async def _zone(domain: str, dns: Answers) -> tuple[str, Answer, Undetermined | None]:
+async def _zone(domain: str, dns: Resolver) -> tuple[str, Answer, LookupFailed | None]:
     """The zone of the name, its SOA, and how the lookup failed if the SOA does not validate.
 
     returns  the name itself if there is no SOA up to the TLD
@@ -117,11 +126,11 @@ async def _zone(domain: str, dns: Answers) -> tuple[str, Answer, Undetermined | 
     return domain, Answer(domain, "SOA", "NOERROR"), None
 
 
-async def _soa(name: str, dns: Answers) -> tuple[Answer, Undetermined | None]:
+async def _soa(name: str, dns: Resolver) -> tuple[Answer, LookupFailed | None]:
     """The SOA, and the failure if there is an answer only without validation (RFC 4035 §3.2.2)."""
     try:
         return await dns.ask(name, "SOA"), None
-    except Undetermined as error:
+    except LookupFailed as error:
         if error.reason != "servfail":
             raise
         return await dns.ask(name, "SOA", checking_disabled=True), error
@@ -135,7 +144,7 @@ def _late(zone: str, signed: Mapping[str, Answer], now: datetime | None) -> Iter
     late = {}
     for rdtype, answer in signed.items():
         best = max(answer.signatures, key=lambda signature: signature.ends, default=None)
-        if best and best.ends - seconds < LATE * (best.ends - best.begins):
+        if best and best.ends - seconds < EXPIRY_NOTICE * (best.ends - best.begins):
             late[rdtype] = timestamps.text(datetime.fromtimestamp(best.ends, UTC))
     if late:
         yield EXPIRING.at(zone, ends=late)

@@ -9,42 +9,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.checks.engine.types import Finding, Fix, Kind, Severity, Subject
-from app.ports.dns import Answers, ServerAnswer, Soa, Undetermined, or_unseen
+from app.checks.engine.types import Finding, FindingType, Fix, Severity, Subject
+from app.ports.dns import LookupFailed, Resolver, ServerAnswer, Soa, or_failure
 
-INCONSISTENT = Kind(
+INCONSISTENT = FindingType(
     "dns.ns_inconsistent",
     Severity.MEDIUM,
     "DNS: name servers disagree, so answers depend on which one is queried",
     "RFC 1034 §4.2.2",
     flaps=True,
 )
-NOT_AUTHORITATIVE = Kind(
+NOT_AUTHORITATIVE = FindingType(
     "dns.ns_not_authoritative",
     Severity.MEDIUM,
     "DNS: a listed name server does not serve the zone, so lookups sent to it fail",
     "RFC 1912 §2.8",
     flaps=True,
 )
-KINDS = (INCONSISTENT, NOT_AUTHORITATIVE)
+FINDING_TYPES = (INCONSISTENT, NOT_AUTHORITATIVE)
 
-MAX_ASKED = 8
+MAX_SERVERS_QUERIED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ServerState:
     """Facts and findings about the servers of one zone, for the dns check."""
 
     facts: Mapping[str, Any]
     findings: tuple[Finding, ...]
 
 
-async def examine(subject: Subject, zone: str, servers: Sequence[str], dns: Answers) -> Seen:
+async def check_servers(
+    subject: Subject, zone: str, servers: Sequence[str], dns: Resolver
+) -> ServerState:
     """Compare the SOA of the zone at its first servers, and its NS records where these differ.
 
     servers  the host names in the NS records of the zone
     """
-    queried = servers[:MAX_ASKED] if "." in zone else ()  # a TLD is not the customer's to correct
+    queried = (
+        servers[:MAX_SERVERS_QUERIED] if "." in zone else ()
+    )  # a TLD is not the customer's to correct
     answers = await _ask(zone, "SOA", queried, dns)
     serving = {server: answer for server, answer in answers.items() if _is_serving(answer)}
     # The resolver got an answer. If no server serves the zone to us, something between us and the
@@ -68,16 +72,16 @@ async def examine(subject: Subject, zone: str, servers: Sequence[str], dns: Answ
         # An older serial usually means a transfer in progress; a different set of servers does not.
         severity = None if "ns" in differences else Severity.LOW
         findings.append(INCONSISTENT.at(zone, severity=severity, **differences))
-    return Seen(facts, tuple(findings))
+    return ServerState(facts, tuple(findings))
 
 
 async def _ask(
-    zone: str, rdtype: str, servers: Sequence[str], dns: Answers
+    zone: str, rdtype: str, servers: Sequence[str], dns: Resolver
 ) -> dict[str, ServerAnswer]:
     """The answers of the servers that answer, by server."""
-    queries = [or_unseen(dns.ask_server(server, zone, rdtype)) for server in servers]
+    queries = [or_failure(dns.ask_server(server, zone, rdtype)) for server in servers]
     answers = await asyncio.gather(*queries)
-    return {answer.server: answer for answer in answers if not isinstance(answer, Undetermined)}
+    return {answer.server: answer for answer in answers if not isinstance(answer, LookupFailed)}
 
 
 def _is_serving(answer: ServerAnswer) -> bool:
@@ -85,7 +89,7 @@ def _is_serving(answer: ServerAnswer) -> bool:
 
 
 async def _differences(
-    zone: str, serving: Mapping[str, ServerAnswer], dns: Answers
+    zone: str, serving: Mapping[str, ServerAnswer], dns: Resolver
 ) -> dict[str, dict[str, str]] | None:
     """The differences by server: ``ns`` (sets), or else ``serial`` (of the same primary).
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.ports.dns import Answer, Answers, Page, Request
+from app.ports.dns import Answer, Page, Request, Resolver
 
 
-class Overlay(Answers):
+class DraftResolver(Resolver):
     """Answers with the drafts where there are any, and with what is published everywhere else.
 
     drafts  TXT values by name; an empty list means that there is no record
     """
 
-    def __init__(self, published: Answers, drafts: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, published: Resolver, drafts: Mapping[str, Sequence[str]]) -> None:
         self._published = published
         self._drafts = drafts
 

@@ -9,11 +9,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from app.ports.dns import Answer, Answers, Page, Request, ServerAnswer, Undetermined
+from app.ports.dns import Answer, LookupFailed, Page, Request, Resolver, ServerAnswer
 
 MAX_VALUE = 4096  # characters of one text
 MAX_TEXT = 64 * 1024  # characters of one check's records, and again of its facts and findings
-SMALL = 1024  # characters of all answers; below it, no limit can be exceeded
+SMALL_VALUE = 1024  # characters of all answers; below it, no limit can be exceeded
 MAX_SUBJECT = 512
 _MARK = 60  # the longest mark: truncation must not make a text longer
 
@@ -32,10 +32,10 @@ class Record(NamedTuple):
     values: tuple[str, ...]
 
 
-class Witness(Answers):
+class Recorder(Resolver):
     """Answers that record the queries and answers of one check."""
 
-    def __init__(self, dns: Answers) -> None:
+    def __init__(self, dns: Resolver) -> None:
         self._dns = dns
         self._answers: dict[tuple[str, str], Answer | Page | str] = {}
 
@@ -46,7 +46,7 @@ class Witness(Answers):
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         try:
             answer = await self._dns.ask(name, rdtype, checking_disabled=checking_disabled)
-        except Undetermined as error:
+        except LookupFailed as error:
             self._answers[name, rdtype] = error.reason
             raise
         self._answers[name, rdtype] = answer
@@ -62,7 +62,7 @@ class Witness(Answers):
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         try:
             page = await self._dns.fetch(host, path, request)
-        except Undetermined as error:
+        except LookupFailed as error:
             self._answers[f"https://{host}{path}", "HTTPS"] = error.reason
             raise
         self._answers[page.url, "HTTPS"] = page
@@ -74,7 +74,7 @@ def size(records: tuple[Record, ...]) -> int:
     return sum([len(value) for record in records for value in record.values])
 
 
-class Allowance:
+class EvidenceBudget:
     """The number of characters that one check may still store."""
 
     def __init__(self) -> None:
@@ -102,10 +102,10 @@ class Allowance:
     def _text(self, text: str) -> str:
         if self.fits(len(text)):
             return text
-        return shortened(text, MAX_VALUE if self.fits(MAX_VALUE) else 0)
+        return truncate(text, MAX_VALUE if self.fits(MAX_VALUE) else 0)
 
 
-def shortened(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """The first ``limit`` characters of a longer text, and a mark with the digest of all of it."""
     missing = len(text) - limit
     if missing <= _MARK:

@@ -7,7 +7,7 @@ from app.checks.engine.types import Severity
 _SOON = ((1, Severity.CRITICAL), (7, Severity.HIGH), (30, Severity.MEDIUM))  # days until it expires
 
 
-def ends_soon(not_after: str | None, now: datetime | None) -> Severity | None:
+def expires_soon(not_after: str | None, now: datetime | None) -> Severity | None:
     """The severity of a certificate that expires at ``not_after``; None if not soon or unknown.
 
     not_after  RFC 3339

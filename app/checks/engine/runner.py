@@ -8,32 +8,32 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from app.checks import CHECKS
-from app.checks.engine.types import Check, Judgement, Subject, Verdict, judge
-from app.ports.dns import Answers, OpenAnswers
+from app.checks.engine.types import Check, CheckResult, Subject, Verdict, run_check
+from app.ports.dns import Resolver, SessionFactory
 
 K = TypeVar("K")
 More = Callable[[], Awaitable[Mapping[K, Subject]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class ScanResult:
     """The results of all checks of one subject, in the order of the checks."""
 
-    judgements: tuple[Judgement, ...]
+    judgements: tuple[CheckResult, ...]
     query_count: int
     elapsed_ms: int
 
 
-async def examine(
+async def run_checks(
     subjects: Mapping[K, Subject],
-    open_answers: OpenAnswers,
+    open_answers: SessionFactory,
     *,
     concurrency: int,
     seconds: float,
-    on_done: Callable[[K, Examination], Awaitable[None]] | None = None,
+    on_done: Callable[[K, ScanResult], Awaitable[None]] | None = None,
     more: More[K] | None = None,
     checks: Sequence[Check] = CHECKS,
-) -> dict[K, Examination]:
+) -> dict[K, ScanResult]:
     """The results of all checks of all subjects; each subject has its own Answers and budget.
 
     concurrency  the number of subjects to check at a time
@@ -41,13 +41,13 @@ async def examine(
     on_done      called with each result as soon as it is complete; then nothing is returned
     more         called for further subjects when the queue is empty, until it returns none
     """
-    done: dict[K, Examination] = {}
-    queue = _Waiting(subjects, more)
+    done: dict[K, ScanResult] = {}
+    queue = _Pending(subjects, more)
 
     async def work() -> None:
         while (item := await queue.take()) is not None:
             key, subject = item
-            examination = await _examine(subject, open_answers(), seconds, checks)
+            examination = await _run_domain(subject, open_answers(), seconds, checks)
             if on_done is None:
                 done[key] = examination
             else:
@@ -61,7 +61,7 @@ async def examine(
     return done
 
 
-class _Waiting(Generic[K]):
+class _Pending(Generic[K]):
     """The queue of subjects without a worker, shared by all workers."""
 
     def __init__(self, subjects: Mapping[K, Subject], more: More[K] | None) -> None:
@@ -79,20 +79,20 @@ class _Waiting(Generic[K]):
         return self._subjects.popleft() if self._subjects else None
 
 
-async def _examine(
-    subject: Subject, dns: Answers, seconds: float, checks: Sequence[Check]
-) -> Examination:
+async def _run_domain(
+    subject: Subject, dns: Resolver, seconds: float, checks: Sequence[Check]
+) -> ScanResult:
     started = time.monotonic()
-    tasks = [asyncio.create_task(judge(check, subject, dns)) for check in checks]
+    tasks = [asyncio.create_task(run_check(check, subject, dns)) for check in checks]
     try:
         await asyncio.wait(tasks, timeout=seconds)
         judgements = tuple(
-            task.result() if task.done() else _too_late(check, seconds)
+            task.result() if task.done() else _timed_out(check, seconds)
             for check, task in zip(checks, tasks, strict=True)
         )
     finally:
         await _cancel(tasks)
-    return Examination(
+    return ScanResult(
         judgements=judgements,
         query_count=dns.query_count,
         elapsed_ms=round((time.monotonic() - started) * 1000),
@@ -107,8 +107,8 @@ async def _cancel(tasks: Iterable[asyncio.Task[object]]) -> None:
         await asyncio.wait(unfinished)
 
 
-def _too_late(check: Check, seconds: float) -> Judgement:
-    return Judgement(
+def _timed_out(check: Check, seconds: float) -> CheckResult:
+    return CheckResult(
         check=check.name,
         logic_version=check.logic_version,
         verdict=Verdict.UNDETERMINED,

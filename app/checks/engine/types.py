@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 from app.checks.engine import evidence
-from app.checks.engine.evidence import Record, Witness
-from app.ports.dns import Answers, Handshake, Undetermined
+from app.checks.engine.evidence import Record, Recorder
+from app.ports.dns import LookupFailed, Resolver, TlsProbe
 from app.protocols.names import DomainName
 
 logger = logging.getLogger(__name__)
@@ -66,8 +66,10 @@ _VERDICT_OF = {
     Severity.LOW: Verdict.WARN,
     Severity.INFO: Verdict.OK,
 }
-MAX_SEEN_SELECTORS = 30  # of one subject; with this many, the list may be incomplete
-MAX_OF_KIND = 30  # findings: a hostile record could cause thousands, each as large as itself
+MAX_OBSERVED_SELECTORS = 30  # of one subject; with this many, the list may be incomplete
+MAX_PER_FINDING_TYPE = (
+    30  # findings: a hostile record could cause thousands, each as large as itself
+)
 _BADNESS = [Verdict.OK, Verdict.INFO, Verdict.WARN, Verdict.FAIL]
 
 
@@ -92,7 +94,7 @@ class Fix(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FindingType:
     """A type of finding. Its code is public API and never changes its meaning.
 
     flaps    whether it depends on more than DNS; an alert then waits for a second definite scan
@@ -129,7 +131,7 @@ class Kind:
 class Finding:
     """A problem or an observation at one name; (kind.code, subject) is unique within a domain."""
 
-    kind: Kind
+    kind: FindingType
     subject: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
     fix: Fix | None = None
@@ -163,7 +165,7 @@ class Outcome:
         for finding in findings:
             if id(finding) in unique_ids:
                 counts[finding.kind.code] += 1
-                if counts[finding.kind.code] <= MAX_OF_KIND:
+                if counts[finding.kind.code] <= MAX_PER_FINDING_TYPE:
                     retained.append(finding)
         left_out = counts.total() - len(retained)
         self.findings = tuple(retained)
@@ -178,10 +180,10 @@ class Outcome:
         )
 
 
-def concluded(
+def finish(
     facts: Mapping[str, Any],
     findings: Iterable[Finding],
-    unseen: Sequence[Undetermined],
+    unseen: Sequence[LookupFailed],
     *,
     is_whole: bool = True,
 ) -> Outcome:
@@ -197,7 +199,7 @@ def concluded(
     return outcome
 
 
-def unasked(**beyond: int) -> dict[str, int]:
+def not_queried(**beyond: int) -> dict[str, int]:
     """The facts that say how many items a limit excluded from the check; empty if none."""
     return {name: count for name, count in beyond.items() if count > 0}
 
@@ -236,11 +238,11 @@ class Subject:
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     shared_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     observed: tuple[ObservedPolicy, ...] = ()
-    handshakes: Mapping[str, Handshake] | None = None
+    handshakes: Mapping[str, TlsProbe] | None = None
     now: datetime | None = None
 
 
-Run = Callable[[Subject, Answers], Awaitable[Outcome]]
+Run = Callable[[Subject, Resolver], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,18 +250,20 @@ class Check:
     """One check of a domain. ``logic_version`` rises when the same answers get another result."""
 
     name: str
-    finds: tuple[Kind, ...]
+    finds: tuple[FindingType, ...]
     logic_version: int
     run: Run
 
 
-def check(name: str, *, finds: Sequence[Kind], logic_version: int = 1) -> Callable[[Run], Check]:
+def check(
+    name: str, *, finds: Sequence[FindingType], logic_version: int = 1
+) -> Callable[[Run], Check]:
     """Turn a coroutine into a check; ``finds`` lists every type of finding that it can have."""
     return lambda run: Check(name, tuple(finds), logic_version, run)
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class CheckResult:
     """The result of one check in one scan.
 
     definite  False if undetermined or if the outcome is not definite: no alert opens or closes
@@ -277,15 +281,15 @@ class Judgement:
     reason: str | None = None
 
 
-async def judge(check: Check, subject: Subject, dns: Answers) -> Judgement:
+async def run_check(check: Check, subject: Subject, dns: Resolver) -> CheckResult:
     """The result of the check; undetermined if DNS fails, or because of a bug (logged)."""
-    witness = Witness(dns)
+    witness = Recorder(dns)
     started = time.monotonic()
     outcome: Outcome | None = None
     reason: str | None = None
     try:
         outcome = await check.run(subject, witness)
-    except Undetermined as error:
+    except LookupFailed as error:
         reason = str(error)
     except Exception:  # a bug in one check must not stop the others
         logger.exception("check failed", extra={"check": check.name, "domain": subject.domain})
@@ -293,10 +297,10 @@ async def judge(check: Check, subject: Subject, dns: Answers) -> Judgement:
     verdict = outcome.verdict if outcome else Verdict.UNDETERMINED
     facts = outcome.facts if outcome else {"undetermined": True}
     findings, records = outcome.findings if outcome else (), witness.records()
-    if evidence.size(records) > evidence.SMALL:
-        records = evidence.Allowance().bounded(records)
+    if evidence.size(records) > evidence.SMALL_VALUE:
+        records = evidence.EvidenceBudget().bounded(records)
         facts, findings = _bounded(facts, findings)
-    return Judgement(
+    return CheckResult(
         check=check.name,
         logic_version=check.logic_version,
         verdict=verdict,
@@ -313,12 +317,12 @@ def _bounded(
     facts: Mapping[str, Any], findings: Sequence[Finding]
 ) -> tuple[Mapping[str, Any], tuple[Finding, ...]]:
     """Facts and findings with long texts truncated; a fix that is too long is left out."""
-    allowance = evidence.Allowance()
+    allowance = evidence.EvidenceBudget()
     facts = allowance.bounded(facts)
     return facts, tuple(
         replace(
             finding,
-            subject=evidence.shortened(finding.subject, evidence.MAX_SUBJECT),
+            subject=evidence.truncate(finding.subject, evidence.MAX_SUBJECT),
             evidence=allowance.bounded(finding.evidence),
             fix=finding.fix if finding.fix and allowance.fits(finding.fix.size) else None,
         )

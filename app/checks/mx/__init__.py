@@ -8,73 +8,73 @@ from typing import Any
 
 from app.checks.engine.types import (
     Finding,
+    FindingType,
     Fix,
-    Kind,
     Outcome,
     Severity,
     Subject,
     Usage,
     check,
-    concluded,
-    unasked,
+    finish,
+    not_queried,
 )
-from app.ports.dns import Answer, Answers, Mx, Undetermined, or_unseen
+from app.ports.dns import Answer, LookupFailed, Mx, Resolver, or_failure
 
-MISSING = Kind(
+MISSING = FindingType(
     "mx.missing", Severity.MEDIUM, "No MX record: the domain cannot receive email", "RFC 5321 §5.1"
 )
-IMPLICIT = Kind(
+IMPLICIT = FindingType(
     "mx.implicit",
     Severity.LOW,
     "No MX record: senders deliver to the domain's own address",
     "RFC 5321 §5.1",
 )
-NULL_OK = Kind(
+NULL_OK = FindingType(
     "mx.null_mx_ok", Severity.INFO, "Null MX: the domain accepts no email", "RFC 7505 §3"
 )
-NULL_MIXED = Kind(
+NULL_MIXED = FindingType(
     "mx.null_mx_mixed",
     Severity.HIGH,
     "MX: null MX next to other MX records, so some mail may be lost",
     "RFC 7505 §3",
 )
-NULL_MISSING = Kind(
+NULL_MISSING = FindingType(
     "mx.null_mx_missing",
     Severity.LOW,
     "MX: parked domain has no null MX, so it appears to accept email",
     "RFC 7505 §1",
 )
-NULL_UNEXPECTED = Kind(
+NULL_UNEXPECTED = FindingType(
     "mx.null_mx_unexpected",
     Severity.HIGH,
     "MX: null MX on a domain that should receive email, so all of it is refused",
     "RFC 7505 §4",
 )
-NO_ADDRESS = Kind(
+NO_ADDRESS = FindingType(
     "mx.host_no_address",
     Severity.HIGH,
     "MX: mail server has no address, so senders cannot deliver to it",
     "RFC 5321 §5.1",
 )
-TO_ALIAS = Kind(
+TO_ALIAS = FindingType(
     "mx.points_to_cname",
     Severity.MEDIUM,
     "MX: record points to an alias (CNAME), which some senders refuse",
     "RFC 2181 §10.3",
 )
-TO_IP = Kind(
+TO_IP = FindingType(
     "mx.points_to_ip",
     Severity.HIGH,
     "MX: record contains an IP address instead of a host name, so senders skip it",
     "RFC 5321 §5.1",
 )
-NOT_PUBLIC = Kind(
+NOT_PUBLIC = FindingType(
     "mx.host_not_public",
     Severity.HIGH,
     "MX: mail server has a non-public address, which senders cannot reach",
     "RFC 6890 §2.2.2",
 )
-NO_IPV6 = Kind(
+NO_IPV6 = FindingType(
     "mx.ipv6_missing",
     Severity.INFO,
     "MX: no mail server has an IPv6 address, so IPv6-only senders cannot deliver",
@@ -117,7 +117,7 @@ class _Target:
     ),
     logic_version=1,
 )
-async def mx(subject: Subject, dns: Answers) -> Outcome:
+async def mx(subject: Subject, dns: Resolver) -> Outcome:
     """Check that mail servers of the domain have addresses, or that it refuses mail on purpose.
 
     facts  null_mx, null_mx_with_others, implicit, hosts (by preference), cname_targets,
@@ -132,9 +132,9 @@ async def mx(subject: Subject, dns: Answers) -> Outcome:
     hosts = _hosts(hosted)
     queried = [record for record in hosted if record.host in hosts[:MAX_HOSTS]]
     dns.ask_ahead(*((record.host, rdtype) for record in queried for rdtype in _FAMILIES))
-    results = [await or_unseen(_target(record, dns)) for record in queried]
+    results = [await or_failure(_target(record, dns)) for record in queried]
     targets = [target for target in results if isinstance(target, _Target)]
-    unseen = [target for target in results if isinstance(target, Undetermined)]
+    unseen = [target for target in results if isinstance(target, LookupFailed)]
     findings = [*_about_set(subject, records), *_about_targets(subject.domain, targets)]
     is_whole = not unseen and not any(target.unseen for target in targets)
     if is_whole and len(hosts) <= MAX_HOSTS and not any(map(_has_ipv6, targets)):
@@ -144,9 +144,9 @@ async def mx(subject: Subject, dns: Answers) -> Outcome:
         hosts=hosts,
         cname_targets=[target.record.host for target in targets if target.alias],
         unresolvable_targets=[target.record.host for target in targets if not target.addresses],
-        **unasked(hosts_unasked=len(hosts) - MAX_HOSTS),
+        **not_queried(hosts_unasked=len(hosts) - MAX_HOSTS),
     )
-    return concluded(facts, findings, unseen, is_whole=is_whole)
+    return finish(facts, findings, unseen, is_whole=is_whole)
 
 
 def _facts(**values: Any) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def _null(subject: Subject) -> Outcome:
     return Outcome(_facts(null_mx=True), NULL_UNEXPECTED.at(domain, fix=fix))
 
 
-async def _without_mx(subject: Subject, dns: Answers) -> Outcome:
+async def _without_mx(subject: Subject, dns: Resolver) -> Outcome:
     domain = subject.domain
     if subject.usage is Usage.PARKED:
         return Outcome(_facts(), _null_missing(domain, ()))
@@ -220,16 +220,16 @@ def _null_missing(domain: str, records: Sequence[Mx]) -> Finding:
     return NULL_MISSING.at(domain, fix=fix, records=[str(record) for record in records])
 
 
-async def _target(record: Mx, dns: Answers) -> _Target:
+async def _target(record: Mx, dns: Resolver) -> _Target:
     """The record with the addresses of its host.
 
     raises  Undetermined if there is no address and a lookup failed
     """
     if _is_ip(record.host):
         return _Target(record)
-    answers = [await or_unseen(dns.ask(record.host, rdtype)) for rdtype in _FAMILIES]
+    answers = [await or_failure(dns.ask(record.host, rdtype)) for rdtype in _FAMILIES]
     definite = [answer for answer in answers if isinstance(answer, Answer)]
-    failed = [answer for answer in answers if isinstance(answer, Undetermined)]
+    failed = [answer for answer in answers if isinstance(answer, LookupFailed)]
     addresses = tuple(str(address) for answer in definite for address in answer.rdatas)
     if failed and not addresses:
         raise failed[0]

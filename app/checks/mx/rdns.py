@@ -7,24 +7,24 @@ from typing import Literal
 
 from app.checks.engine.types import (
     Finding,
+    FindingType,
     Fix,
-    Kind,
     Outcome,
     Severity,
     Subject,
     check,
-    concluded,
-    unasked,
+    finish,
+    not_queried,
 )
-from app.ports.dns import Answers, Undetermined, or_unseen
+from app.ports.dns import LookupFailed, Resolver, or_failure
 
-MISSING = Kind(
+MISSING = FindingType(
     "rdns.missing",
     Severity.LOW,
     "Reverse DNS: mail server address has no PTR record, so receivers may distrust its mail",
     "RFC 1912 §2.1",
 )
-MISMATCH = Kind(
+MISMATCH = FindingType(
     "rdns.mismatch",
     Severity.LOW,
     "Reverse DNS: PTR name does not resolve back to the mail server's address",
@@ -50,7 +50,7 @@ class _Reverse:
 
 
 @check("rdns", finds=(MISSING, MISMATCH), logic_version=1)
-async def rdns(subject: Subject, dns: Answers) -> Outcome:
+async def rdns(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the addresses of the MX hosts have PTR names that resolve back to them.
 
     facts   null_mx; hosts, each MX host with ``confirmed``, ``mismatch`` or ``none``, the worst of
@@ -65,7 +65,7 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
     hosts = hosts or [subject.domain]  # the implicit MX (RFC 5321 §5.1)
     queried_hosts = hosts[:MAX_HOSTS]
     dns.ask_ahead(*((host, rdtype) for host in queried_hosts for rdtype in ("A", "AAAA")))
-    parts = [await or_unseen(_addresses(host, dns)) for host in queried_hosts]
+    parts = [await or_failure(_addresses(host, dns)) for host in queried_hosts]
     pairs = [
         (host, address)
         for host, part in zip(hosts, parts, strict=False)
@@ -74,24 +74,24 @@ async def rdns(subject: Subject, dns: Answers) -> Outcome:
     ]
     queried = pairs[:MAX_ADDRESSES]
     dns.ask_ahead(*((_reverse_name(address), "PTR") for _, address in queried))
-    lookups = [await or_unseen(dns.hosts(_reverse_name(address), "PTR")) for _, address in queried]
+    lookups = [await or_failure(dns.hosts(_reverse_name(address), "PTR")) for _, address in queried]
     for (_, address), names in zip(queried, lookups, strict=True):
         if isinstance(names, tuple):
             dns.ask_ahead(*((name, _rdtype(address)) for name in names[:MAX_NAMES]))
     checked = [
-        await or_unseen(_reverse(*pair, names, dns)) if isinstance(names, tuple) else names
+        await or_failure(_reverse(*pair, names, dns)) if isinstance(names, tuple) else names
         for pair, names in zip(queried, lookups, strict=True)
     ]
     seen = [result for result in checked if isinstance(result, _Reverse)]
-    unseen = [result for result in (*parts, *checked) if isinstance(result, Undetermined)]
-    left_out = unasked(
+    unseen = [result for result in (*parts, *checked) if isinstance(result, LookupFailed)]
+    left_out = not_queried(
         hosts_unasked=len(hosts) - MAX_HOSTS, addresses_unasked=len(pairs) - MAX_ADDRESSES
     )
     facts = {"null_mx": False, "hosts": _worst(seen), **left_out}
-    return concluded(facts, _findings(seen), unseen)
+    return finish(facts, _findings(seen), unseen)
 
 
-async def _addresses(host: str, dns: Answers) -> tuple[str, ...]:
+async def _addresses(host: str, dns: Resolver) -> tuple[str, ...]:
     answers = [await dns.ask(host, "A"), await dns.ask(host, "AAAA")]
     return tuple(dict.fromkeys(str(address) for answer in answers for address in answer.rdatas))
 
@@ -107,7 +107,7 @@ def _rdtype(address: str) -> str:
     return "AAAA" if ":" in address else "A"
 
 
-async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Answers) -> _Reverse:
+async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Resolver) -> _Reverse:
     """The address with the names in its PTR records.
 
     raises  Undetermined if no name resolves back to the address and a lookup failed
@@ -117,8 +117,8 @@ async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Answers
     ip = ipaddress.ip_address(address)
     failures = []
     for name in names[:MAX_NAMES]:
-        answer = await or_unseen(dns.ask(name, _rdtype(address)))
-        if isinstance(answer, Undetermined):
+        answer = await or_failure(dns.ask(name, _rdtype(address)))
+        if isinstance(answer, LookupFailed):
             failures.append(answer)
         elif any(ipaddress.ip_address(str(rdata)) == ip for rdata in answer.rdatas):
             return _Reverse(host, address, "confirmed", names)

@@ -6,119 +6,119 @@ from typing import Any
 from app.catalog import senders
 from app.checks.engine.types import (
     Finding,
+    FindingType,
     Fix,
-    Kind,
     Outcome,
     Severity,
     Subject,
     Usage,
     check,
-    concluded,
+    finish,
 )
 from app.checks.spf import absent, drift, lint
 from app.checks.spf import tree as spf_tree
 from app.checks.spf.tree import Cost, Tree
-from app.ports.dns import Answers, Undetermined, or_unseen
+from app.ports.dns import LookupFailed, Resolver, or_failure
 from app.protocols import public_suffix
 from app.protocols import spf as protocol
 from app.protocols.spf import macros
 
 NEAR_LIMIT = 8  # lookups; from here on, one more service may exceed the limit of ten
 
-SEVERAL = Kind(
+SEVERAL = FindingType(
     "spf.multiple_records",
     Severity.CRITICAL,
     "SPF: more than one record, so every check fails (permerror)",
     "RFC 7208 §4.5",
 )
-SYNTAX = Kind(
+SYNTAX = FindingType(
     "spf.syntax_error",
     Severity.CRITICAL,
     "SPF: syntax error in the record, so every check fails (permerror)",
     "RFC 7208 §4.6",
 )
-UNKNOWN = Kind(
+UNKNOWN = FindingType(
     "spf.unknown_mechanism",
     Severity.CRITICAL,
     "SPF: unknown mechanism in the record, so every check fails (permerror)",
     "RFC 7208 §4.6.1",
 )
-REPEATED = Kind(
+REPEATED = FindingType(
     "spf.modifier_repeated", Severity.CRITICAL, "SPF has a duplicate redirect/exp", "RFC 7208 §6"
 )
-SENDER_ID = Kind(
+SENDER_ID = FindingType(
     "spf.sender_id_record",
     Severity.INFO,
     "SPF: obsolete Sender ID record (spf2.0), which receivers ignore",
     "RFC 6686 §6",
 )
-TOO_MANY = Kind(
+TOO_MANY = FindingType(
     "spf.too_many_lookups",
     Severity.CRITICAL,
     "SPF needs more than 10 DNS lookups, so it fails",
     "RFC 7208 §4.6.4",
 )
-NEAR = Kind(
+NEAR = FindingType(
     "spf.near_lookup_limit",
     Severity.LOW,
     "SPF is close to the limit of 10 DNS lookups",
     "RFC 7208 §4.6.4",
 )
-VOIDS = Kind(
+VOIDS = FindingType(
     "spf.too_many_void_lookups",
     Severity.MEDIUM,
     "SPF: more than two lookups return nothing, so checks may fail (permerror)",
     "RFC 7208 §4.6.4",
 )
-MX_MANY = Kind(
+MX_MANY = FindingType(
     "spf.mx_too_many_addresses",
     Severity.MEDIUM,
     "SPF: an mx term finds more than 10 hosts, so checks fail (permerror)",
     "RFC 7208 §4.6.4",
 )
-NOT_FOUND = Kind(
+NOT_FOUND = FindingType(
     "spf.include_not_found",
     Severity.CRITICAL,
     "SPF include points to a domain that does not exist, so checks fail (permerror)",
     "RFC 7208 §5.2",
 )
-NO_RECORD = Kind(
+NO_RECORD = FindingType(
     "spf.include_missing_record",
     Severity.CRITICAL,
     "SPF include points to a domain without SPF, so checks fail (permerror)",
     "RFC 7208 §5.2",
 )
-BAD_INCLUDE = Kind(
+BAD_INCLUDE = FindingType(
     "spf.include_invalid",
     Severity.CRITICAL,
     "SPF include points to an invalid record, so checks fail (permerror)",
     "RFC 7208 §5.2",
 )
-INCLUDE_LOOP = Kind(
+INCLUDE_LOOP = FindingType(
     "spf.include_loop",
     Severity.CRITICAL,
     "SPF: includes form a loop, so checks fail (permerror)",
     "RFC 7208 §5.2",
 )
-REDIRECT_LOOP = Kind(
+REDIRECT_LOOP = FindingType(
     "spf.redirect_loop",
     Severity.CRITICAL,
     "SPF: redirects form a loop, so checks fail (permerror)",
     "RFC 7208 §6.1",
 )
-TAKEOVER = Kind(
+TAKEOVER = FindingType(
     "spf.include_takeover_risk",
     Severity.CRITICAL,
     "SPF include points to an unregistered domain (takeover risk)",
     "RFC 7208 §11.2",
 )
-EXP_PROBLEM = Kind(
+EXP_PROBLEM = FindingType(
     "spf.exp_problem",
     Severity.LOW,
     "SPF: the explanation for rejected mail (exp) cannot be used",
     "RFC 7208 §6.2",
 )
-NOT_LOCKED = Kind(
+NOT_LOCKED = FindingType(
     "spf.not_locked_down",
     Severity.MEDIUM,
     "SPF: domain sends no email, but its record still allows senders",
@@ -135,14 +135,14 @@ _OF_PROBLEM = {
 @check(
     "spf",
     finds=(
-        *(*absent.KINDS, SEVERAL, SYNTAX, UNKNOWN, REPEATED, SENDER_ID, EXP_PROBLEM),
+        *(*absent.FINDING_TYPES, SEVERAL, SYNTAX, UNKNOWN, REPEATED, SENDER_ID, EXP_PROBLEM),
         *(TOO_MANY, NEAR, VOIDS, MX_MANY, NOT_FOUND, NO_RECORD, BAD_INCLUDE),
-        *(INCLUDE_LOOP, REDIRECT_LOOP, TAKEOVER, NOT_LOCKED, *lint.KINDS),
+        *(INCLUDE_LOOP, REDIRECT_LOOP, TAKEOVER, NOT_LOCKED, *lint.FINDING_TYPES),
         drift.DRIFT,
     ),
     logic_version=2,
 )
-async def spf(subject: Subject, dns: Answers) -> Outcome:
+async def spf(subject: Subject, dns: Resolver) -> Outcome:
     """Check the whole tree of the record, as a receiver would evaluate it in the worst case.
 
     facts  record_count, result (valid | permerror | none), lookups, void_lookups, all; record,
@@ -180,10 +180,10 @@ async def spf(subject: Subject, dns: Answers) -> Outcome:
         "complete": tree.is_complete,
         "vendors": vendors,
     }
-    return concluded(facts, findings, unseen)
+    return finish(facts, findings, unseen)
 
 
-async def _without_record(subject: Subject, tree: Tree, dns: Answers) -> Outcome:
+async def _without_record(subject: Subject, tree: Tree, dns: Resolver) -> Outcome:
     """The outcome if there is no record, more than one, or an unreadable one."""
     root = tree.root
     findings = list(_sender_id(root.name, root.others))
@@ -215,17 +215,17 @@ def _end(in_force: spf_tree.Source | None) -> str | None:
 
 
 async def _note_explanation(
-    in_force: spf_tree.Source | None, dns: Answers, findings: list[Finding]
-) -> list[Undetermined]:
+    in_force: spf_tree.Source | None, dns: Resolver, findings: list[Finding]
+) -> list[LookupFailed]:
     """Add the findings about the explanation, or return why it could not be queried."""
-    problems = await or_unseen(_explanation(in_force, dns))
-    if isinstance(problems, Undetermined):
+    problems = await or_failure(_explanation(in_force, dns))
+    if isinstance(problems, LookupFailed):
         return [problems]
     findings += problems
     return []
 
 
-async def _explanation(in_force: spf_tree.Source | None, dns: Answers) -> list[Finding]:
+async def _explanation(in_force: spf_tree.Source | None, dns: Resolver) -> list[Finding]:
     """Findings about the text that receivers show when they reject mail (§6.2)."""
     exp = in_force.record.modifier("exp") if in_force and in_force.record else None
     name = exp.target.name_at(in_force.name) if in_force and exp and exp.target else None
@@ -272,7 +272,7 @@ def _limits(tree: Tree, cost: Cost, includes: Sequence[dict[str, Any]]) -> Itera
             lookups=cost.lookups,
             limit=protocol.MAX_LOOKUPS,
             complete=tree.is_complete,
-            dearest=_dearest(includes),
+            dearest=_most_expensive(includes),
         )
     elif cost.lookups >= NEAR_LIMIT:
         yield NEAR.at(name, lookups=cost.lookups, limit=protocol.MAX_LOOKUPS)
@@ -284,13 +284,13 @@ def _limits(tree: Tree, cost: Cost, includes: Sequence[dict[str, Any]]) -> Itera
             yield MX_MANY.at(target, hosts=count)
 
 
-def _dearest(includes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _most_expensive(includes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The lookups of each include or redirect of the record itself, most expensive first."""
     costs = [{"domain": entry["domain"], "lookups": entry["lookups"]} for entry in includes]
     return sorted(costs, key=lambda entry: -(entry["lookups"] or 0))
 
 
-async def _broken_links(tree: Tree, dns: Answers) -> list[Finding]:
+async def _broken_links(tree: Tree, dns: Resolver) -> list[Finding]:
     kinds = {"none": NO_RECORD, "several": BAD_INCLUDE, "syntax_error": BAD_INCLUDE}
     kinds["not_found"] = NOT_FOUND
     broken = {
@@ -317,7 +317,7 @@ async def _broken_links(tree: Tree, dns: Answers) -> list[Finding]:
     return findings
 
 
-async def _is_unregistered(dns: Answers, target: str) -> bool:
+async def _is_unregistered(dns: Resolver, target: str) -> bool:
     """Whether the registrable domain does not exist, so that its next owner could send mail."""
     registrable = public_suffix.registrable(target)
     return registrable is not None and not (await dns.ask(registrable, "SOA")).exists

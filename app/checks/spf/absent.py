@@ -3,48 +3,48 @@
 import re
 from collections.abc import Sequence
 
-from app.checks.engine.types import Finding, Fix, Kind, Severity, Subject, Usage
-from app.ports.dns import Answers
+from app.checks.engine.types import Finding, FindingType, Fix, Severity, Subject, Usage
+from app.ports.dns import Resolver
 from app.protocols import spf as protocol
 
-MISSING = Kind(
+MISSING = FindingType(
     "spf.missing",
     Severity.HIGH,
     "No SPF record: receivers cannot tell who may send as this domain",
     "RFC 7208 §3",
 )
-BAD_VERSION = Kind(
+BAD_VERSION = FindingType(
     "spf.bad_version",
     Severity.CRITICAL,
     "SPF: record does not start with v=spf1, so receivers ignore it",
     "RFC 7208 §4.5",
 )
-WHITESPACE = Kind(
+WHITESPACE = FindingType(
     "spf.leading_whitespace",
     Severity.CRITICAL,
     "SPF: text before v=spf1, so receivers ignore the record",
     "RFC 7208 §4.5",
 )
-WRONG_PLACE = Kind(
+WRONG_PLACE = FindingType(
     "spf.record_in_wrong_place",
     Severity.LOW,
     "SPF: record at a name where receivers do not look, so it has no effect",
     "RFC 7208 §4.4",
 )
-TYPE_99 = Kind(
+TYPE_99 = FindingType(
     "spf.deprecated_type99",
     Severity.INFO,
     "SPF: record of the obsolete type SPF (99), which receivers ignore",
     "RFC 7208 §3.1",
 )
-KINDS = (MISSING, BAD_VERSION, WHITESPACE, WRONG_PLACE, TYPE_99)
+FINDING_TYPES = (MISSING, BAD_VERSION, WHITESPACE, WRONG_PLACE, TYPE_99)
 LOCK = "v=spf1 -all"
 
 _ATTEMPT = re.compile(r"""[\s"']*v[\s]*=[\s]*spf""", re.IGNORECASE)
 _MISTAKEN = ("_spf", "spf", "_dmarc")  # labels at which the record is published by mistake
 
 
-async def findings(subject: Subject, others: Sequence[str], dns: Answers) -> list[Finding]:
+async def findings(subject: Subject, others: Sequence[str], dns: Resolver) -> list[Finding]:
     """All findings about a domain without an SPF record.
 
     others   the TXT values of the domain; none is an SPF record

@@ -5,18 +5,18 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.checks.engine.types import Finding, Kind, Severity, Subject, Verdict
+from app.checks.engine.types import Finding, FindingType, Severity, Subject, Verdict
 from app.checks.spf.tree import Link, Tree
 from app.protocols import names, timestamps
 
-DRIFT = Kind(
+DRIFT = FindingType(
     "spf.vendor_include_drift",
     Severity.LOW,
     "SPF: a service you include changed its list of allowed senders",
     "RFC 7208 §5.2",
     verdict=Verdict.OK,  # services change often: for information, without effect on the verdict
 )
-TOLD = timedelta(days=7)
+MAX_LISTED = timedelta(days=7)
 
 
 def facts(subject: Subject, tree: Tree) -> dict[str, dict[str, Any]]:
@@ -43,8 +43,8 @@ def findings(
     """Findings about services whose lists changed recently, according to their ``facts``."""
     for link in _foreign(tree):
         vendor = vendors.get(link.target, {})
-        changed_at = _moment(vendor.get("changed_at"))
-        if changed_at and subject.now and subject.now - changed_at <= TOLD:
+        changed_at = _timestamp(vendor.get("changed_at"))
+        if changed_at and subject.now and subject.now - changed_at <= MAX_LISTED:
             yield DRIFT.at(
                 link.target,
                 term=link.text,
@@ -61,7 +61,7 @@ def _change(before: Mapping[str, Any], digest: str, now: datetime | None) -> dic
     return {key: before[key] for key in ("changed_at", "terms_before") if key in before}
 
 
-def _moment(text: str | None) -> datetime | None:
+def _timestamp(text: str | None) -> datetime | None:
     """The time in the text; None if there is none, or if the text was truncated."""
     try:
         return datetime.fromisoformat(text) if text else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from app.ports.dns import Answers, Undetermined
+from app.ports.dns import LookupFailed, Resolver
 from app.protocols import names, spf
 from app.protocols.spf import Directive, Qualifier, macros
 from app.protocols.spf.macros import DomainSpec
@@ -87,7 +87,7 @@ RECEIVER = Receiver()
 
 
 async def evaluate(
-    dns: Answers, *, ip: str, mail_from: str, helo: str, receiver: Receiver = RECEIVER
+    dns: Resolver, *, ip: str, mail_from: str, helo: str, receiver: Receiver = RECEIVER
 ) -> Evaluation:
     """The SPF result for mail from ``ip``, with no more queries than the limits allow.
 
@@ -107,7 +107,7 @@ async def evaluate(
         explanation = await host.explain(outcome)
     except _PermError as error:
         outcome, explanation = _Found(Result.PERMERROR, reason=str(error)), None
-    except Undetermined as error:
+    except LookupFailed as error:
         outcome, explanation = _Found(Result.TEMPERROR, reason=str(error)), None
     return Evaluation(
         result=outcome.result,
@@ -139,7 +139,7 @@ class _CheckHost:
     """One evaluation: its counters and the values of its macros."""
 
     def __init__(
-        self, dns: Answers, ip: Address, values: Mapping[str, str], max_void_lookups: int
+        self, dns: Resolver, ip: Address, values: Mapping[str, str], max_void_lookups: int
     ) -> None:
         self._dns, self._ip, self._values = dns, ip, values
         self._max_void_lookups = max_void_lookups
@@ -175,7 +175,7 @@ class _CheckHost:
             parts = macros.parse_explanation(texts[0])
             values = await self._values_at(outcome.domain, macros.letters(parts))
             return macros.expand(parts, values)
-        except (Undetermined, macros.BadMacro):  # §6.2: as if there were no exp
+        except (LookupFailed, macros.BadMacro):  # §6.2: as if there were no exp
             return None
 
     async def _evaluate(self, domain: str, record: spf.Record) -> _Found:
@@ -256,7 +256,7 @@ class _CheckHost:
         """The first ten PTR names of the client's address, in the order of the answer."""
         try:
             answers = await self._asked(self._ip.reverse_pointer, "PTR")
-        except Undetermined:  # §5.5: the mechanism fails to match
+        except LookupFailed:  # §5.5: the mechanism fails to match
             return None
         return [macros.plain(name) for name in answers[: spf.MAX_NAMES]]
 
@@ -265,7 +265,7 @@ class _CheckHost:
             return str(self._ip) in [
                 str(ipaddress.ip_address(text)) for text in await self._asked(name, self._rdtype)
             ]
-        except Undetermined:  # §5.5: the name is skipped
+        except LookupFailed:  # §5.5: the name is skipped
             return False
 
     async def _validated_name(self, domain: str) -> str:

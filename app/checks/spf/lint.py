@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from app.checks.engine.types import Finding, Fix, Kind, Severity
+from app.checks.engine.types import Finding, FindingType, Fix, Severity
 from app.checks.spf.tree import Source, Tree, networks, passing
 from app.protocols import names, spf
 from app.protocols.spf import Qualifier, Record
@@ -14,80 +14,80 @@ BROAD_TOTAL = 1 << 20  # IPv4 addresses, each counted once
 
 Prefix = tuple[int, int, int]  # version, length, and the bits of that length
 
-ALL_PASS = Kind(
+ALL_PASS = FindingType(
     "spf.all_pass",
     Severity.CRITICAL,
     "SPF ends in +all: anyone may send as this domain",
     "RFC 7208 §5.1",
 )
-ALL_NEUTRAL = Kind(
+ALL_NEUTRAL = FindingType(
     "spf.all_neutral",
     Severity.MEDIUM,
     "SPF ends in ?all: receivers learn nothing about other senders",
     "RFC 7208 §8.2",
 )
-ALL_MISSING = Kind(
+ALL_MISSING = FindingType(
     "spf.all_missing",
     Severity.MEDIUM,
     'SPF has no "all" term, so other senders are treated as neutral',
     "RFC 7208 §4.7",
 )
-ALL_SOFTFAIL = Kind(
+ALL_SOFTFAIL = FindingType(
     "spf.all_softfail",
     Severity.INFO,
     "SPF ends in ~all: other senders are marked, not rejected",
     "RFC 7208 §8.5",
 )
-AFTER_ALL = Kind(
+AFTER_ALL = FindingType(
     "spf.terms_after_all", Severity.MEDIUM, 'SPF terms after "all" are ignored', "RFC 7208 §5.1"
 )
-REDIRECT_WITH_ALL = Kind(
+REDIRECT_WITH_ALL = FindingType(
     "spf.redirect_with_all",
     Severity.MEDIUM,
     'SPF redirect is ignored because the record has "all"',
     "RFC 7208 §6.1",
 )
-MODIFIERS_FIRST = Kind(
+MODIFIERS_FIRST = FindingType(
     "spf.modifiers_before_mechanisms",
     Severity.INFO,
     "SPF modifiers belong at the end of the record",
     "RFC 7208 §6",
 )
-PTR_USED = Kind(
+PTR_USED = FindingType(
     "spf.ptr_used", Severity.LOW, "SPF uses ptr, which is slow and unreliable", "RFC 7208 §5.5"
 )
-EXISTS_MACRO = Kind(
+EXISTS_MACRO = FindingType(
     "spf.exists_macro",
     Severity.INFO,
     "SPF uses a macro, so the allowed senders depend on each message",
     "RFC 7208 §7",
 )
-BROAD_IP = Kind(
+BROAD_IP = FindingType(
     "spf.overly_broad_ip",
     Severity.MEDIUM,
     "SPF allows a very large number of addresses to send",
     "RFC 7208 §5.6",
 )
-OPEN_NETWORK = Kind(
+OPEN_NETWORK = FindingType(
     "spf.open_network",
     Severity.CRITICAL,
     "SPF allows half of all addresses or more, so almost anyone may send as this domain",
     "RFC 7208 §5.6",
 )
-REDUNDANT_IP = Kind(
+REDUNDANT_IP = FindingType(
     "spf.redundant_ip", Severity.LOW, "SPF lists the same address more than once", "RFC 7208 §5.6"
 )
-DUPLICATE_INCLUDE = Kind(
+DUPLICATE_INCLUDE = FindingType(
     "spf.duplicate_include",
     Severity.LOW,
     "SPF lists the same include twice, which wastes DNS lookups",
     "RFC 7208 §4.6.4",
 )
-TOO_LONG = Kind(
+TOO_LONG = FindingType(
     "spf.record_too_long", Severity.LOW, "SPF record is longer than recommended", "RFC 7208 §3.4"
 )
 
-KINDS = (
+FINDING_TYPES = (
     *(ALL_PASS, ALL_NEUTRAL, ALL_MISSING, ALL_SOFTFAIL, AFTER_ALL, REDIRECT_WITH_ALL),
     *(MODIFIERS_FIRST, PTR_USED, EXISTS_MACRO, BROAD_IP, OPEN_NETWORK, REDUNDANT_IP),
     *(DUPLICATE_INCLUDE, TOO_LONG),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.ports.dns import Answers, Undetermined
+from app.ports.dns import LookupFailed, Resolver
 from app.protocols import spf
 from app.protocols.spf import Directive, Qualifier, macros
 
@@ -104,7 +104,7 @@ class Tree:
         return self.sources[name].status if name in self.sources else "not_followed"
 
 
-async def walk(dns: Answers, domain: str) -> Tree:
+async def walk(dns: Resolver, domain: str) -> Tree:
     """The tree below the domain's own record.
 
     raises  Undetermined if any part cannot be queried; but if there are more than ten lookups
@@ -118,7 +118,7 @@ async def walk(dns: Answers, domain: str) -> Tree:
             dns.ask_ahead(*((name, "TXT") for name in names), *map(_first, questions))
             records = [await _read(dns, name) for name in names]
             counts = [await _count(dns, question) for question in questions]
-        except Undetermined as error:
+        except LookupFailed as error:
             if error.reason != "budget" or lookups <= spf.MAX_LOOKUPS:
                 raise
             return Tree(sources[domain], sources, term_counts, is_complete=False)
@@ -254,7 +254,7 @@ def outline(tree: Tree, cost: Mapping[str, Cost]) -> list[dict[str, Any]]:
     return below(tree.root.name)
 
 
-async def _read(dns: Answers, name: str) -> Source:
+async def _read(dns: Resolver, name: str) -> Source:
     if not macros.is_askable(name):
         return Source(name)
     answer = await dns.ask(name, "TXT")
@@ -276,7 +276,7 @@ def _first(question: Question) -> tuple[str, str]:
     return question[1], "MX" if question[0] == "mx" else "A"
 
 
-async def _count(dns: Answers, question: Question) -> int:
+async def _count(dns: Resolver, question: Question) -> int:
     """The number of records that the term finds; for ``a``, IPv6 ones if there are no IPv4 ones."""
     mechanism, name = question
     if mechanism == "mx":

@@ -9,70 +9,70 @@ from typing import Any
 
 from app.checks.engine.types import (
     Finding,
+    FindingType,
     Fix,
-    Kind,
     Outcome,
     Severity,
     Subject,
     Verdict,
     check,
-    concluded,
-    unasked,
+    finish,
+    not_queried,
 )
-from app.checks.transport.tlsa import MAX_HOSTS, PKIX, Host, fault, look
-from app.ports.dns import Answer, Answers, Mx, Undetermined
+from app.checks.transport.tlsa import MAX_HOSTS, PKIX, Host, fault, look_up
+from app.ports.dns import Answer, LookupFailed, Mx, Resolver
 
-MISSING = Kind(
+MISSING = FindingType(
     "dane.missing",
     Severity.LOW,
     "DANE is not set up (no TLSA records)",
     "RFC 7672 §2.2",
     verdict=Verdict.INFO,
 )
-NOT_APPLICABLE = Kind(
+NOT_APPLICABLE = FindingType(
     "dane.not_applicable",
     Severity.INFO,
     "DANE does not apply: there is no MX host",
     "RFC 7672 §2.2",
     verdict=Verdict.INFO,
 )
-PARTIAL = Kind(
+PARTIAL = FindingType(
     "dane.partial",
     Severity.LOW,
     "DANE: only some mail servers have TLSA records, so the others are not protected",
     "RFC 7672 §2.2",
 )
-INVALID = Kind(
+INVALID = FindingType(
     "dane.invalid",
     Severity.CRITICAL,
     "DANE: TLSA records are invalid, so senders cannot use them",
     "RFC 6698 §2.1",
 )
-BOGUS = Kind(
+BOGUS = FindingType(
     "dane.bogus",
     Severity.CRITICAL,
     "DANE: TLSA answer fails DNSSEC validation, so senders defer mail",
     "RFC 7672 §2.1.2",
 )
-NO_DNSSEC = Kind(
+NO_DNSSEC = FindingType(
     "dane.no_dnssec",
     Severity.MEDIUM,
     "DANE: TLSA records are not protected by DNSSEC, so senders ignore them",
     "RFC 7672 §2.2",
 )
-MX_INSECURE = Kind(
+MX_INSECURE = FindingType(
     "dane.mx_insecure",
     Severity.LOW,
     "DANE: MX records are not signed with DNSSEC, so mail can be redirected",
     "RFC 7672 §2.2.1",
 )
-NO_ROLLOVER = Kind(
+NO_ROLLOVER = FindingType(
     "dane.no_rollover",
     Severity.LOW,
     "DANE: only one TLSA record, so a new certificate breaks delivery",
     "RFC 7671 §8.1",
 )
-UNSUITABLE = Kind(
+UNSUITABLE = FindingType(
     "dane.usage_unsuitable",
     Severity.MEDIUM,
     "DANE: TLSA records have usage 0 or 1, which senders do not use",
@@ -88,7 +88,7 @@ UNSUITABLE = Kind(
     ),
     logic_version=1,
 )
-async def dane(subject: Subject, dns: Answers) -> Outcome:
+async def dane(subject: Subject, dns: Resolver) -> Outcome:
     """Check that the MX hosts have TLSA records that senders can use, protected by DNSSEC.
 
     facts   tlsa_hosts (MX hosts with TLSA records, by preference), dnssec (their records and the
@@ -104,13 +104,13 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
         "tlsa_hosts": [],
         "dnssec": answer.authenticated,
         "null_mx": bool(records) and not names,
-        **unasked(hosts_unasked=len(names) - MAX_HOSTS),
+        **not_queried(hosts_unasked=len(names) - MAX_HOSTS),
     }
     if not names:
         return Outcome(facts, NOT_APPLICABLE.at(subject.domain))
-    results = await look(names[:MAX_HOSTS], dns)
+    results = await look_up(names[:MAX_HOSTS], dns)
     hosts = [host for host in results if isinstance(host, Host)]
-    unseen = [host for host in results if isinstance(host, Undetermined)]
+    unseen = [host for host in results if isinstance(host, LookupFailed)]
     hosts_with_records = [host for host in hosts if host.records]
     facts["tlsa_hosts"] = [host.host for host in hosts_with_records]
     facts["dnssec"] = answer.authenticated and all(host.secure for host in hosts_with_records)
@@ -119,7 +119,7 @@ async def dane(subject: Subject, dns: Answers) -> Outcome:
         not unseen or hosts_with_records
     ):  # else hosts that could not be queried would count as missing
         findings += _coverage(subject.domain, hosts, answer)
-    return concluded(facts, findings, unseen)
+    return finish(facts, findings, unseen)
 
 
 def _coverage(domain: str, hosts: Sequence[Host], mx: Answer) -> Iterator[Finding]:

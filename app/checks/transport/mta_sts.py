@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from app.checks.engine.expiry import ends_soon
+from app.checks.engine.expiry import expires_soon
 from app.checks.engine.types import (
     Finding,
+    FindingType,
     Fix,
-    Kind,
     Outcome,
     Severity,
     Subject,
@@ -16,136 +16,136 @@ from app.checks.engine.types import (
     Verdict,
     check,
 )
-from app.checks.transport.tlsa import MAX_HOSTS, look
-from app.ports.dns import Answers, Page, Undetermined
+from app.checks.transport.tlsa import MAX_HOSTS, look_up
+from app.ports.dns import LookupFailed, Page, Resolver
 from app.protocols import mta_sts as protocol
 from app.protocols.mta_sts import Mode, Policy
 
 PATH = "/.well-known/mta-sts.txt"
 SHORT_AGE = 7 * 86_400  # seconds; RFC 8461 §3.2 recommends weeks
 
-MISSING = Kind(
+MISSING = FindingType(
     "mta_sts.missing",
     Severity.LOW,
     "MTA-STS is not set up, so senders do not require verified TLS",
     "RFC 8461 §3.1",
     Verdict.INFO,
 )
-SEVERAL = Kind(
+SEVERAL = FindingType(
     "mta_sts.multiple_records",
     Severity.HIGH,
     "MTA-STS: more than one record, so senders ignore all of them",
     "RFC 8461 §3.1",
 )
-SYNTAX = Kind(
+SYNTAX = FindingType(
     "mta_sts.record_syntax",
     Severity.HIGH,
     "MTA-STS record is invalid, so senders ignore it",
     "RFC 8461 §3.1",
 )
-ID_INVALID = Kind(
+ID_INVALID = FindingType(
     "mta_sts.id_invalid",
     Severity.HIGH,
     "MTA-STS: invalid policy id, so senders ignore the record",
     "RFC 8461 §3.1",
 )
-UNREACHABLE = Kind(
+UNREACHABLE = FindingType(
     "mta_sts.policy_unreachable",
     Severity.HIGH,
     "MTA-STS: policy cannot be fetched, so senders cannot apply it",
     "RFC 8461 §3.3",
     flaps=True,
 )
-REDIRECTED = Kind(
+REDIRECTED = FindingType(
     "mta_sts.policy_redirected",
     Severity.HIGH,
     "MTA-STS: policy host redirects, which senders do not follow",
     "RFC 8461 §3.3",
     flaps=True,
 )
-TLS_FAILED = Kind(
+TLS_FAILED = FindingType(
     "mta_sts.policy_tls_failed",
     Severity.HIGH,
     "MTA-STS: untrusted certificate on the policy host, so senders ignore the policy",
     "RFC 8461 §3.3",
     flaps=True,
 )
-CONTENT_TYPE = Kind(
+CONTENT_TYPE = FindingType(
     "mta_sts.policy_content_type",
     Severity.LOW,
     "MTA-STS policy is not served as text/plain, so some senders refuse it",
     "RFC 8461 §3.2",
 )
-TOO_LARGE = Kind(
+TOO_LARGE = FindingType(
     "mta_sts.policy_too_large", Severity.HIGH, "MTA-STS policy exceeds 64 KiB", "RFC 8461 §3.3"
 )
-LINE_ENDINGS = Kind(
+LINE_ENDINGS = FindingType(
     "mta_sts.policy_line_endings",
     Severity.HIGH,
     "MTA-STS policy uses wrong line endings",
     "RFC 8461 §3.2",
 )
-POLICY_SYNTAX = Kind(
+POLICY_SYNTAX = FindingType(
     "mta_sts.policy_syntax", Severity.HIGH, "MTA-STS policy is invalid", "RFC 8461 §3.2"
 )
-POLICY_VERSION = Kind(
+POLICY_VERSION = FindingType(
     "mta_sts.policy_version",
     Severity.HIGH,
     "MTA-STS policy does not declare version STSv1, so senders ignore it",
     "RFC 8461 §3.2",
 )
-MX_MISSING = Kind(
+MX_MISSING = FindingType(
     "mta_sts.mx_missing_in_policy",
     Severity.HIGH,
     "MTA-STS policy lists no mail servers, so it is invalid",
     "RFC 8461 §3.2",
 )
-MISMATCH = Kind(
+MISMATCH = FindingType(
     "mta_sts.policy_mismatch",
     Severity.MEDIUM,
     "MTA-STS: mail server missing from the policy, so mail to it is refused",
     "RFC 8461 §4.1",
 )
-MODE_NONE = Kind(
+MODE_NONE = FindingType(
     "mta_sts.mode_none", Severity.LOW, "MTA-STS policy is disabled (mode none)", "RFC 8461 §5"
 )
-MODE_TESTING = Kind(
+MODE_TESTING = FindingType(
     "mta_sts.mode_testing",
     Severity.LOW,
     "MTA-STS is in testing mode: failures are reported, but mail is still delivered",
     "RFC 8461 §5",
 )
-AGE_SHORT = Kind(
+AGE_SHORT = FindingType(
     "mta_sts.max_age_short",
     Severity.LOW,
     "MTA-STS: max_age is under a week, so senders forget the policy in days",
     "RFC 8461 §3.2",
 )
-AGE_LONG = Kind(
+AGE_LONG = FindingType(
     "mta_sts.max_age_too_long",
     Severity.HIGH,
     "MTA-STS: max_age is over a year, so the policy is invalid",
     "RFC 8461 §3.2",
 )
-MX_CERT = Kind(
+MX_CERT = FindingType(
     "mta_sts.mx_cert_invalid_under_enforce",
     Severity.CRITICAL,
     "MTA-STS: mail server's TLS cannot be trusted, so enforcing senders do not deliver",
     "RFC 8461 §4.2",
 )
-CERT_EXPIRING = Kind(
+CERT_EXPIRING = FindingType(
     "mta_sts.policy_cert_expiring",
     Severity.MEDIUM,
     "MTA-STS: certificate of the policy host expires soon",
     "RFC 8461 §3.3",
 )
-BESIDE_DANE = Kind(
+WITH_DANE = FindingType(
     "mta_sts.conflicts_with_dane",
     Severity.INFO,
     "MTA-STS and DANE are both set up: senders that support both use DANE",
     "RFC 8461 §2",
 )
-ID_UNCHANGED = Kind(
+ID_UNCHANGED = FindingType(
     "mta_sts.policy_changed_id_unchanged",
     Severity.HIGH,
     "MTA-STS: policy changed but its id did not, so senders keep the old policy",
@@ -173,11 +173,11 @@ _OF_FAILURE = {"tls": TLS_FAILED, "redirect": REDIRECTED, "too_large": TOO_LARGE
         *(MISSING, SEVERAL, SYNTAX, ID_INVALID, UNREACHABLE, REDIRECTED, TLS_FAILED),
         *(CONTENT_TYPE, TOO_LARGE, LINE_ENDINGS, POLICY_SYNTAX, POLICY_VERSION, MX_MISSING),
         *(MISMATCH, MODE_NONE, MODE_TESTING, AGE_SHORT, AGE_LONG, ID_UNCHANGED),
-        *(MX_CERT, CERT_EXPIRING, BESIDE_DANE),
+        *(MX_CERT, CERT_EXPIRING, WITH_DANE),
     ),
     logic_version=2,
 )
-async def mta_sts(subject: Subject, dns: Answers) -> Outcome:
+async def mta_sts(subject: Subject, dns: Resolver) -> Outcome:
     """Check the record, the policy that it announces, and that the policy covers every MX host.
 
     facts  record, record_valid, id; policy_valid, mode, max_age, mx, mx_uncovered, policy_sha256,
@@ -205,7 +205,7 @@ async def mta_sts(subject: Subject, dns: Answers) -> Outcome:
     return await _with_policy(subject, record.id, page, dns)
 
 
-async def _with_policy(subject: Subject, id: str, page: Page, dns: Answers) -> Outcome:
+async def _with_policy(subject: Subject, id: str, page: Page, dns: Resolver) -> Outcome:
     facts: dict[str, Any] = {"record": True, "record_valid": True, "id": id}
     facts["certificate_not_after"] = page.not_after
     broken = facts | {"policy_valid": False, "known_mode": _known_mode(subject)}
@@ -230,21 +230,21 @@ async def _with_policy(subject: Subject, id: str, page: Page, dns: Answers) -> O
         "policy_sha256": digest,
     }
     findings = [*_of_policy(page, policy), *_of_hosts(policy, uncovered, page.url)]
-    if severity := ends_soon(page.not_after, subject.now):
+    if severity := expires_soon(page.not_after, subject.now):
         findings.append(CERT_EXPIRING.at(page.url, severity=severity, not_after=page.not_after))
     if policy.mode is Mode.ENFORCE:
         findings += _of_handshakes(subject, [host for host in hosts if host not in uncovered])
     in_use = policy.mode is not Mode.NONE
     facts["dane_hosts"] = await _dane_hosts(subject, mx_hosts, dns) if in_use else []
     if facts["dane_hosts"]:
-        findings.append(BESIDE_DANE.at(subject.domain, mode=policy.mode, hosts=facts["dane_hosts"]))
+        findings.append(WITH_DANE.at(subject.domain, mode=policy.mode, hosts=facts["dane_hosts"]))
     previous = subject.known.get("mta_sts", {})
     if previous.get("id") == id and previous.get("policy_sha256") not in (None, digest):
         findings.append(ID_UNCHANGED.at(f"_mta-sts.{subject.domain}", id=id))
     return Outcome(facts, *findings)
 
 
-async def _dane_hosts(subject: Subject, hosts: Sequence[str], dns: Answers) -> list[str]:
+async def _dane_hosts(subject: Subject, hosts: Sequence[str], dns: Resolver) -> list[str]:
     """The hosts with TLSA records that senders use; a failed lookup keeps the previous result.
 
     The dane check makes the same queries, so they are sent only once.
@@ -253,8 +253,8 @@ async def _dane_hosts(subject: Subject, hosts: Sequence[str], dns: Answers) -> l
     before = subject.known.get("mta_sts", {}).get("dane_hosts", ())
     return [
         host
-        for host, tlsa in zip(queried, await look(queried, dns), strict=True)
-        if (host in before if isinstance(tlsa, Undetermined) else tlsa.secure and tlsa.usable)
+        for host, tlsa in zip(queried, await look_up(queried, dns), strict=True)
+        if (host in before if isinstance(tlsa, LookupFailed) else tlsa.secure and tlsa.usable)
     ]
 
 

@@ -5,65 +5,67 @@ from typing import Any
 
 from app.checks.engine.types import (
     Finding,
+    FindingType,
     Fix,
-    Kind,
     Outcome,
     Severity,
     Subject,
     Usage,
     Verdict,
     check,
-    unasked,
+    not_queried,
 )
-from app.ports.dns import Answers, Undetermined, or_unseen
+from app.ports.dns import LookupFailed, Resolver, or_failure
 from app.protocols import mta_sts, tags
 from app.protocols import tls_rpt as protocols_tls_rpt
 from app.protocols.tls_rpt import Record
 
-MISSING = Kind(
+MISSING = FindingType(
     "tls_rpt.missing",
     Severity.LOW,
     "TLS-RPT is not set up, so you do not learn about TLS failures",
     "RFC 8460 §3",
     Verdict.INFO,
 )
-MISSING_WITH_STS = Kind(
+MISSING_WITH_STS = FindingType(
     "tls_rpt.missing_with_mta_sts",
     Severity.MEDIUM,
     "TLS-RPT is missing although MTA-STS is in use, so failures go unnoticed",
     "RFC 8460 §1",
 )
-SEVERAL = Kind(
+SEVERAL = FindingType(
     "tls_rpt.multiple_records",
     Severity.HIGH,
     "TLS-RPT: more than one record, so senders ignore all of them",
     "RFC 8460 §3",
 )
-SYNTAX = Kind(
+SYNTAX = FindingType(
     "tls_rpt.syntax_error",
     Severity.HIGH,
     "TLS-RPT: malformed record, so senders ignore it",
     "RFC 8460 §3",
 )
-RUA_MISSING = Kind(
+RUA_MISSING = FindingType(
     "tls_rpt.rua_missing", Severity.HIGH, "TLS-RPT: no reporting address (rua)", "RFC 8460 §3"
 )
-RUA_INVALID = Kind(
+RUA_INVALID = FindingType(
     "tls_rpt.rua_invalid_scheme",
     Severity.HIGH,
     "TLS-RPT: invalid reporting address (rua), so senders cannot report to it",
     "RFC 8460 §3",
 )
-RUA_DUPLICATE = Kind(
+RUA_DUPLICATE = FindingType(
     "tls_rpt.rua_duplicate", Severity.LOW, "TLS-RPT: reporting address listed twice", "RFC 8460 §3"
 )
-UNREACHABLE = Kind(
+UNREACHABLE = FindingType(
     "tls_rpt.https_endpoint_unreachable",
     Severity.LOW,
     "TLS-RPT: host of a reporting address has no DNS address, so reports to it are lost",
     "RFC 8460 §3",
 )
-MAX_ASKED = 10  # hosts of report addresses: each costs queries, and a record may list hundreds
+MAX_DESTINATIONS_CHECKED = (
+    10  # hosts of report addresses: each costs queries, and a record may list hundreds
+)
 
 
 @check(
@@ -74,7 +76,7 @@ MAX_ASKED = 10  # hosts of report addresses: each costs queries, and a record ma
     ),
     logic_version=2,
 )
-async def tls_rpt(subject: Subject, dns: Answers) -> Outcome:
+async def tls_rpt(subject: Subject, dns: Resolver) -> Outcome:
     """Check the record at ``_smtp._tls`` and the hosts of its report addresses.
 
     facts  record; record_valid, rua, rua_unasked (how many hosts beyond ten, if any)
@@ -85,7 +87,7 @@ async def tls_rpt(subject: Subject, dns: Answers) -> Outcome:
         case []:
             return await _without_record(subject, name, texts, dns)
         case [text]:
-            return await _judge(name, text, dns)
+            return await _check_record(name, text, dns)
         case records:
             why = "Senders ignore all records if there is more than one. Keep the one to use."
             fix = Fix("replace", name, "TXT", "\n".join(records), records[0], _back(records), why)
@@ -93,7 +95,7 @@ async def tls_rpt(subject: Subject, dns: Answers) -> Outcome:
             return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
 
 
-async def _judge(name: str, text: str, dns: Answers) -> Outcome:
+async def _check_record(name: str, text: str, dns: Resolver) -> Outcome:
     try:
         record = protocols_tls_rpt.parse_record(text)
     except protocols_tls_rpt.Unusable as error:
@@ -119,28 +121,28 @@ async def _judge(name: str, text: str, dns: Answers) -> Outcome:
         )
         findings.append(RUA_DUPLICATE.at(name, uris=list(repeated), fix=fix))
     hosts = list(dict.fromkeys(str(uri.host) for uri in record.rua if uri.scheme == "https"))
-    results = await _have_addresses(hosts[:MAX_ASKED], dns)
+    results = await _have_addresses(hosts[:MAX_DESTINATIONS_CHECKED], dns)
     lost = [host for host, has_address in zip(hosts, results, strict=False) if has_address is False]
     findings += (_unreachable(name, text, record, host) for host in lost)
     facts = {"record": True, "record_valid": True, "rua": addresses}
-    facts |= unasked(rua_unasked=len(hosts) - MAX_ASKED)
-    is_definite = not any(isinstance(result, Undetermined) for result in results)
+    facts |= not_queried(rua_unasked=len(hosts) - MAX_DESTINATIONS_CHECKED)
+    is_definite = not any(isinstance(result, LookupFailed) for result in results)
     return Outcome(facts, *findings, definite=is_definite)
 
 
-async def _have_addresses(hosts: Sequence[str], dns: Answers) -> list[bool | Undetermined]:
+async def _have_addresses(hosts: Sequence[str], dns: Resolver) -> list[bool | LookupFailed]:
     """Whether each host has an address, or why the lookup failed; there is no connection to it."""
     dns.ask_ahead(*((host, rdtype) for host in hosts for rdtype in ("A", "AAAA")))
-    return [await or_unseen(_has_address(host, dns)) for host in hosts]
+    return [await or_failure(_has_address(host, dns)) for host in hosts]
 
 
-async def _has_address(host: str, dns: Answers) -> bool:
-    first, second = await or_unseen(dns.ask(host, "A")), await or_unseen(dns.ask(host, "AAAA"))
-    answers = [result for result in (first, second) if not isinstance(result, Undetermined)]
+async def _has_address(host: str, dns: Resolver) -> bool:
+    first, second = await or_failure(dns.ask(host, "A")), await or_failure(dns.ask(host, "AAAA"))
+    answers = [result for result in (first, second) if not isinstance(result, LookupFailed)]
     if any(answer.rdatas for answer in answers):
         return True
     for result in (first, second):
-        if isinstance(result, Undetermined):
+        if isinstance(result, LookupFailed):
             raise result
     return False
 
@@ -156,7 +158,7 @@ def _unreachable(name: str, text: str, record: Record, host: str) -> Finding:
 
 
 async def _without_record(
-    subject: Subject, name: str, texts: tuple[str, ...], dns: Answers
+    subject: Subject, name: str, texts: tuple[str, ...], dns: Resolver
 ) -> Outcome:
     if attempts := [text for text in texts if protocols_tls_rpt.is_attempt(text)]:
         facts = {"record": True, "record_valid": False, "rua": []}

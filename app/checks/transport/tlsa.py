@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.ports.dns import Answer, Answers, Tlsa, Undetermined, or_unseen
+from app.ports.dns import Answer, LookupFailed, Resolver, Tlsa, or_failure
 
 PKIX = {0: 2, 1: 3}  # the usage that means the same without public CAs (RFC 7671 §5)
 _DIGITS = {1: 64, 2: 128}  # hexadecimal digits of a SHA-256 and a SHA-512 digest
@@ -24,7 +24,7 @@ class Host:
     owner: str
     records: tuple[Tlsa, ...]
     secure: bool
-    failure: Undetermined | None = None
+    failure: LookupFailed | None = None
 
     @property
     def usable(self) -> list[Tlsa]:
@@ -32,13 +32,13 @@ class Host:
         return [tlsa for tlsa in self.records if tlsa.usage not in PKIX and not fault(tlsa)]
 
 
-async def look(hosts: Sequence[str], dns: Answers) -> list[Host | Undetermined]:
+async def look_up(hosts: Sequence[str], dns: Resolver) -> list[Host | LookupFailed]:
     """The TLSA records of each MX host, or why they could not be queried, in the same order."""
     dns.ask_ahead(*((host, "A") for host in hosts), *((f"_25._tcp.{h}", "TLSA") for h in hosts))
-    return [await or_unseen(_host(host, dns)) for host in hosts]
+    return [await or_failure(_host(host, dns)) for host in hosts]
 
 
-async def _host(host: str, dns: Answers) -> Host:
+async def _host(host: str, dns: Resolver) -> Host:
     """The TLSA records that a sender would find for the host (RFC 7672 §2.2.3)."""
     address = await dns.ask(host, "A")
     answer, failure = await _tlsa(f"_25._tcp.{host}", dns)
@@ -55,11 +55,11 @@ async def _host(host: str, dns: Answers) -> Host:
     )
 
 
-async def _tlsa(name: str, dns: Answers) -> tuple[Answer, Undetermined | None]:
+async def _tlsa(name: str, dns: Resolver) -> tuple[Answer, LookupFailed | None]:
     """The TLSA answer, and the failure if there is an answer only without validation."""
     try:
         return await dns.ask(name, "TLSA"), None
-    except Undetermined as error:
+    except LookupFailed as error:
         if error.reason != "servfail":
             raise
         return await dns.ask(name, "TLSA", checking_disabled=True), error

@@ -5,7 +5,7 @@ import os
 _AT_ONCE = 4096
 
 
-class Lots:
+class EntropyBuffer:
     """The octets of one event loop: a process that forks must not share them."""
 
     def __init__(self) -> None:

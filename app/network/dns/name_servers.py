@@ -13,23 +13,23 @@ from collections.abc import Sequence
 from functools import partial
 
 from app.network.dns import wire
-from app.network.dns.entropy import Lots
-from app.network.dns.timers import Alarm
+from app.network.dns.entropy import EntropyBuffer
+from app.network.dns.timers import TimerQueue
 from app.network.http import special_addresses
 from app.network.http.egress import Refusal, public_addresses
-from app.ports.dns import Answers, ServerAnswer, Undetermined
+from app.ports.dns import LookupFailed, Resolver, ServerAnswer
 
 SECONDS = 1.0  # for both tries: nobody waits for an answer that only compares
 USES = 32  # questions from one port, before it is given up for another
-DEAF = 8  # servers without a single answer, after which nothing seems to get out
-MAX_KEPT = 20_000
+UNRESPONSIVE_SECONDS = 8  # servers without a single answer, after which nothing seems to get out
+MAX_CACHED = 20_000
 _BURST = 16
 _MAX_DATAGRAM = 4096
 
 _RCODES = {0: "NOERROR", 2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUSED", 9: "NOTAUTH"}
 
 Address = tuple[str, int]
-Heard = asyncio.Future[wire.Message | str]  # a text is the reason why there is none
+ServerOutcome = asyncio.Future[wire.Message | str]  # a text is the reason why there is none
 
 
 class NameServers:
@@ -48,14 +48,14 @@ class NameServers:
         self._allowed = [network for network in allowed if network.is_loopback]
         self._port, self._seconds = port, seconds
         self._loop = asyncio.get_running_loop()
-        self._alarm = Alarm(self._loop)
-        self._kept: dict[tuple[str, wire.Query], Heard] = {}
+        self._alarm = TimerQueue(self._loop)
+        self._kept: dict[tuple[str, wire.Query], ServerOutcome] = {}
         self._sockets: dict[int, _Socket] = {}
-        self.lots = Lots()
+        self.lots = EntropyBuffer()
         self._silent = 0
         self._is_heard = False
 
-    async def address(self, answers: Answers, server: str) -> str:
+    async def address(self, answers: Resolver, server: str) -> str:
         """The address to ask.
 
         raises  Undetermined if there is none that may be asked
@@ -63,7 +63,7 @@ class NameServers:
         try:
             addresses = await public_addresses(answers, server, self._allowed)
         except Refusal as refusal:
-            raise Undetermined(server, "A", refusal.failure) from None
+            raise LookupFailed(server, "A", refusal.failure) from None
         return str(addresses[0])
 
     def is_known(self, address: str, query: wire.Query) -> bool:
@@ -73,7 +73,7 @@ class NameServers:
     @property
     def is_deaf(self) -> bool:
         """Nobody has answered yet, of those that had the time to."""
-        return not self._is_heard and self._silent >= DEAF
+        return not self._is_heard and self._silent >= UNRESPONSIVE_SECONDS
 
     async def ask(self, server: str, address: str, query: wire.Query, rdtype: str) -> ServerAnswer:
         """What the server at that address says.
@@ -84,11 +84,11 @@ class NameServers:
         heard = self._kept.get((address, query))
         if heard is None:
             if self.is_deaf:
-                raise Undetermined(f"{name}@{server}", rdtype, "network")
+                raise LookupFailed(f"{name}@{server}", rdtype, "network")
             heard = self._launch(address, query)
         said = await asyncio.shield(heard)
         if isinstance(said, str):
-            raise Undetermined(f"{name}@{server}", rdtype, said)
+            raise LookupFailed(f"{name}@{server}", rdtype, said)
         rdatas = tuple([r.rdata for r in said.answers if r.owner == name])
         rcode = _RCODES.get(said.rcode, str(said.rcode))
         return ServerAnswer(server, rcode, said.authoritative, rdatas)
@@ -102,8 +102,8 @@ class NameServers:
             if not heard.done():
                 heard.set_result("network")
 
-    def _launch(self, address: str, query: wire.Query) -> Heard:
-        if len(self._kept) >= MAX_KEPT:
+    def _launch(self, address: str, query: wire.Query) -> ServerOutcome:
+        if len(self._kept) >= MAX_CACHED:
             self._kept = {key: each for key, each in self._kept.items() if not each.done()}
         heard = self._kept[address, query] = self._loop.create_future()
         now = self._loop.time()
@@ -114,16 +114,16 @@ class NameServers:
         self._alarm.at(now + self._seconds, partial(self._give_up, heard))
         return heard
 
-    def _again(self, address: str, query: wire.Query, heard: Heard) -> None:
+    def _again(self, address: str, query: wire.Query, heard: ServerOutcome) -> None:
         if not heard.done():
             self._send(address, query, heard)
 
-    def _give_up(self, heard: Heard) -> None:
+    def _give_up(self, heard: ServerOutcome) -> None:
         if not heard.done():
             self._silent += 1
             heard.set_result("timeout")
 
-    def _send(self, address: str, query: wire.Query, heard: Heard) -> bool:
+    def _send(self, address: str, query: wire.Query, heard: ServerOutcome) -> bool:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         chosen = self._sockets.get(family)
         try:
@@ -148,14 +148,14 @@ class _Socket:
         self.uses = 0
         self._owner = owner
         self._is_retired = False
-        self._pending: dict[tuple[bytes, Address], tuple[wire.Query, Heard]] = {}  # as sent
+        self._pending: dict[tuple[bytes, Address], tuple[wire.Query, ServerOutcome]] = {}  # as sent
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
         self._loop.add_reader(self._socket.fileno(), self._read)
 
-    def send(self, to: Address, query: wire.Query, heard: Heard) -> None:
+    def send(self, to: Address, query: wire.Query, heard: ServerOutcome) -> None:
         """raises  OSError"""
         self.uses += 1
         id, sent = self._owner.lots.draw(2), wire.mixed(query, self._owner.lots)

@@ -16,59 +16,59 @@ import uvloop
 
 from app.network.dns import wire
 from app.network.dns.name_servers import NameServers
-from app.network.dns.transport import Said, Transport, Unanswered
+from app.network.dns.transport import NoAnswer, ServerReply, Transport
 from app.network.http.egress import Egress
 from app.network.smtp.starttls import Prober
 from app.ports.dns import (
     Answer,
-    Answers,
-    Door,
-    Handshake,
-    OpenAnswers,
+    LookupFailed,
+    Network,
     Page,
     Request,
+    Resolver,
     ServerAnswer,
+    SessionFactory,
     T,
-    Undetermined,
+    TlsProbe,
 )
 from app.settings import Settings
 
 MAX_ALIASES = 8
 MIN_TTL, MAX_TTL = 1, 3600  # seconds that an answer is kept, whatever it says
 FAILURE_TTL = 5  # RFC 9520 §3.2
-MAX_KEPT = 20_000
+MAX_CACHED = 20_000
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 
-_HEARD_LATER = suppress(wire.Malformed, Undetermined)  # by whoever asks
+_CACHED = suppress(wire.Malformed, LookupFailed)  # by whoever asks
 
 Key = tuple[str, str, bool]  # name, type, checking disabled
 
 
-class Heard(NamedTuple):
+class CachedOutcome(NamedTuple):
     """What one question brought; if ``is_open``, its last alias is still to be asked about."""
 
     answer: Answer
     is_open: bool = False
 
 
-Waiter = asyncio.Future[Heard | str]
+Waiter = asyncio.Future[CachedOutcome | str]
 
 
-class Network(Door):
+class DnsNetwork(Network):
     """The network of this process, as the settings say."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def run(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+    def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
         with (
             _rare_collections(),
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             return runner.run(self._opened(main))
 
-    async def _opened(self, main: Callable[[OpenAnswers], Coroutine[Any, Any, T]]) -> T:
+    async def _opened(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
         settings = self._settings
         resolvers = settings.dns_nameservers or system_nameservers(RESOLV_CONF)
         shared = Shared(Transport(resolvers, settings.dns_query_seconds))
@@ -78,7 +78,7 @@ class Network(Door):
         budget = settings.scan_query_budget
         servers = NameServers(settings.egress_allow_cidrs) if settings.ask_name_servers else None
         try:
-            return await main(lambda: LiveAnswers(shared, egress, prober, budget, servers))
+            return await main(lambda: LiveResolver(shared, egress, prober, budget, servers))
         finally:
             egress.close()
             shared.close()
@@ -93,10 +93,10 @@ class Shared:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
-        self._kept: dict[Key, tuple[float, Heard | str]] = {}
+        self._kept: dict[Key, tuple[float, CachedOutcome | str]] = {}
         self._flights: dict[Key, list[Waiter]] = {}
 
-    def kept(self, key: Key) -> Heard | str | None:
+    def kept(self, key: Key) -> CachedOutcome | str | None:
         """What was heard and still holds: an answer, or the reason why there is none."""
         if (entry := self._kept.get(key)) is None:
             return None
@@ -124,16 +124,16 @@ class Shared:
         """Stop listening; what is under way ends with a failure."""
         self._transport.close()
 
-    def _land(self, key: Key, said: Said) -> None:
-        outcome: Heard | str = "garbage"
+    def _land(self, key: Key, said: ServerReply) -> None:
+        outcome: CachedOutcome | str = "garbage"
         seconds = FAILURE_TTL
         try:
             if isinstance(said, str):
                 outcome = said
             else:
                 outcome = read_answer(key[0], key[1], said[0], authenticated=said[1])
-                seconds = seconds_kept(outcome.answer)
-        except Unanswered as failure:
+                seconds = cache_seconds(outcome.answer)
+        except NoAnswer as failure:
             outcome = failure.reason
         finally:
             self._keep(key, outcome, seconds)
@@ -141,13 +141,13 @@ class Shared:
                 if not waiter.done():
                     waiter.set_result(outcome)
 
-    def _keep(self, key: Key, outcome: Heard | str, seconds: int) -> None:
-        if len(self._kept) >= MAX_KEPT:
+    def _keep(self, key: Key, outcome: CachedOutcome | str, seconds: int) -> None:
+        if len(self._kept) >= MAX_CACHED:
             del self._kept[next(iter(self._kept))]
         self._kept[key] = (self._clock() + seconds, outcome)
 
 
-class LiveAnswers(Answers):
+class LiveResolver(Resolver):
     """The answers of real servers for one scan.
 
     budget   questions that may go out on the network; what others asked before comes free
@@ -169,7 +169,7 @@ class LiveAnswers(Answers):
         for name, rdtype in questions:
             key = (name.lower().removesuffix("."), rdtype, False)
             if not self._shared.is_under_way(key) and self._shared.kept(key) is None:
-                with _HEARD_LATER:
+                with _CACHED:
                     self._launch(key)
 
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
@@ -189,20 +189,22 @@ class LiveAnswers(Answers):
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         return await self._egress.fetch(self, host, path, request)
 
-    async def shake_hands(self, host: str) -> Handshake:
+    async def shake_hands(self, host: str) -> TlsProbe:
         return await self._prober.probe(self, host)
 
-    async def _hear(self, key: Key) -> Heard:
+    async def _hear(self, key: Key) -> CachedOutcome:
         outcome = self._shared.kept(key)
         if outcome is None:
             if not self._shared.is_under_way(key):
                 try:
                     self._launch(key)
                 except wire.Malformed:
-                    return Heard(Answer(key[0], key[1], "NXDOMAIN"))  # no such name can exist
+                    return CachedOutcome(
+                        Answer(key[0], key[1], "NXDOMAIN")
+                    )  # no such name can exist
             outcome = await self._shared.heard(key)
         if isinstance(outcome, str):
-            raise Undetermined(key[0], key[1], outcome)
+            raise LookupFailed(key[0], key[1], outcome)
         return outcome
 
     def _launch(self, key: Key) -> None:
@@ -214,7 +216,7 @@ class LiveAnswers(Answers):
 
     def _spend(self, name: str, rdtype: str) -> None:
         if self.query_count >= self._budget:
-            raise Undetermined(name, rdtype, "budget")
+            raise LookupFailed(name, rdtype, "budget")
         self.query_count += 1
 
     async def _followed(self, key: Key, start: Answer) -> Answer:
@@ -230,7 +232,7 @@ class LiveAnswers(Answers):
                 authenticated=answer.authenticated and more.authenticated,
             )
             if not _is_chain(start.name, answer.aliases):
-                raise Undetermined(key[0], key[1], "garbage")
+                raise LookupFailed(key[0], key[1], "garbage")
         return answer
 
 
@@ -250,7 +252,7 @@ def _rare_collections() -> Iterator[None]:
 
 def read_answer(
     name: str, rdtype: str, message: wire.Message, *, authenticated: bool = False
-) -> Heard:
+) -> CachedOutcome:
     """What a response with NOERROR or NXDOMAIN says about the name.
 
     raises  Unanswered if it is a referral, or its aliases lead nowhere
@@ -258,11 +260,13 @@ def read_answer(
     """
     question, number = message.question
     if message.referral:
-        raise Unanswered("garbage")
+        raise NoAnswer("garbage")
     exists = message.rcode == wire.NOERROR
     if not message.answers:
         rcode: Literal["NOERROR", "NXDOMAIN"] = "NOERROR" if exists else "NXDOMAIN"
-        return Heard(Answer(name, rdtype, rcode, (), (), message.negative_ttl or 0, authenticated))
+        return CachedOutcome(
+            Answer(name, rdtype, rcode, (), (), message.negative_ttl or 0, authenticated)
+        )
     owner, aliases, ttls = question, [], []
     if number != wire.CNAME and wire.CNAME in [record[1] for record in message.answers]:
         chain = _chain(question, message.answers)
@@ -282,7 +286,7 @@ def read_answer(
         tuple([signature for signed, signature in message.signatures if signed == owner]),
     )
     is_open = bool(aliases) and exists and not found and message.negative_ttl is None
-    return Heard(answer, is_open)
+    return CachedOutcome(answer, is_open)
 
 
 def _chain(question: str, answers: tuple[wire.Record, ...]) -> list[wire.Record]:
@@ -293,11 +297,11 @@ def _chain(question: str, answers: tuple[wire.Record, ...]) -> list[wire.Record]
         owner = str(alias.rdata)
         chain.append(alias)
         if not _is_chain(question, [str(each.rdata) for each in chain]):
-            raise Unanswered("garbage")
+            raise NoAnswer("garbage")
     return chain
 
 
-def seconds_kept(answer: Answer) -> int:
+def cache_seconds(answer: Answer) -> int:
     """For how long the answer is good for others: its TTL, within bounds."""
     return min(max(answer.ttl, MIN_TTL), MAX_TTL)
 

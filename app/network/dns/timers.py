@@ -12,7 +12,7 @@ _Call = tuple[float, int, Callable[[], None]]
 """When, a number that no other has, and what."""
 
 
-class Alarm:
+class TimerQueue:
     """Many deadlines on one timer of the loop; each may be a little late."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -18,27 +18,27 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from app.network.dns import wire
-from app.network.dns.entropy import Lots
-from app.network.dns.timers import Alarm
+from app.network.dns.entropy import EntropyBuffer
+from app.network.dns.timers import TimerQueue
 
 BURST = 240  # questions that fit the buffer of a server that has not come to read them (208 KiB)
 BURST_SECONDS = 0.05  # after which it has
-MOST = 480  # questions while it answers: it has read those before the answered ones
-PATIENCE = 4  # answers for each question more than BURST
+MAX_OUTSTANDING = 480  # questions while it answers: it has read those before the answered ones
+STARVATION_LIMIT = 4  # answers for each question more than BURST
 SOCKETS = 8  # in turn, for each server
 USES = 32  # questions from one port, before it is given up for another
 _BURST = 16  # datagrams read before others have their turn
 _MAX_DATAGRAM = 4096
 
-_LOST_ON_THE_WAY = suppress(BlockingIOError)  # as good as that: the buffer is full
+_LOST_IN_TRANSIT = suppress(BlockingIOError)  # as good as that: the buffer is full
 _REASONS = {wire.SERVFAIL: "servfail", wire.REFUSED: "refused"}
 
-Said = tuple[wire.Message, bool] | str
+ServerReply = tuple[wire.Message, bool] | str
 """NOERROR or NXDOMAIN and whether its AD bit can be trusted, or why there is no definite answer
 (as in ``Undetermined``)."""
 
 
-class Unanswered(Exception):
+class NoAnswer(Exception):
     """No server gave a definite answer; ``reason`` as in ``Undetermined``."""
 
     def __init__(self, reason: str) -> None:
@@ -64,15 +64,15 @@ class Transport:
         self.seconds = seconds
         self.preferred = 0
         self._loop = asyncio.get_running_loop()
-        self.alarm = Alarm(self._loop)
-        self.lots = Lots()
+        self.alarm = TimerQueue(self._loop)
+        self.lots = EntropyBuffer()
         self.is_closed = False
         self._places = self._most = BURST
         self._answers = 0
         self._waiting: deque[_Exchange] = deque()
         self._by_tcp: set[asyncio.Task[None]] = set()
 
-    def ask(self, query: wire.Query, done: Callable[[Said], None]) -> None:
+    def ask(self, query: wire.Query, done: Callable[[ServerReply], None]) -> None:
         """Ask, and call ``done`` once, but never before this returns.
 
         query  its message will be sent with a fresh id
@@ -94,7 +94,7 @@ class Transport:
     def widen(self) -> None:
         """An answer came: the server reads, and is given more at a time (as in RFC 5681 §3.1)."""
         self._answers += 1
-        if self._most < MOST and self._answers % PATIENCE == 0:
+        if self._most < MAX_OUTSTANDING and self._answers % STARVATION_LIMIT == 0:
             self._most += 1
             self.give_place()
 
@@ -129,7 +129,7 @@ class _Exchange:
     )  # fmt: skip
 
     def __init__(
-        self, transport: Transport, query: wire.Query, done: Callable[[Said], None]
+        self, transport: Transport, query: wire.Query, done: Callable[[ServerReply], None]
     ) -> None:
         self.query, self.sent, self.garbled = query, query, False
         self._transport, self._done = transport, done
@@ -204,7 +204,7 @@ class _Exchange:
         else:
             self.fail(_REASONS.get(message.rcode, "garbage"))
 
-    def _end(self, said: Said) -> None:
+    def _end(self, said: ServerReply) -> None:
         self._leave()
         self._done(said)
 
@@ -216,7 +216,7 @@ class _Exchange:
     async def _ask_by_tcp(self) -> None:
         try:
             message = await self._server.ask_by_tcp(self.query, self._deadline)
-        except Unanswered as failure:
+        except NoAnswer as failure:
             self.fail(failure.reason)
         except asyncio.CancelledError:
             self._end("network")
@@ -279,13 +279,13 @@ class _Server:
                 sent = secrets.token_bytes(2) + query.message[2:]
                 message = wire.parse_response(await self._exchange_by_tcp(sent))
         except TimeoutError:
-            raise Unanswered("timeout") from None
+            raise NoAnswer("timeout") from None
         except (OSError, EOFError):
-            raise Unanswered("network") from None
+            raise NoAnswer("network") from None
         except wire.Malformed:
-            raise Unanswered("garbage") from None
+            raise NoAnswer("garbage") from None
         if message.id != int.from_bytes(sent[:2]) or message.question != query.question:
-            raise Unanswered("garbage")
+            raise NoAnswer("garbage")
         return message
 
     async def _exchange_by_tcp(self, query: bytes) -> bytes:
@@ -323,7 +323,7 @@ class _Socket:
             raise
         self._loop.add_reader(self._socket.fileno(), self._read)
 
-    def send(self, exchange: _Exchange, lots: Lots) -> bytes:
+    def send(self, exchange: _Exchange, lots: EntropyBuffer) -> bytes:
         """The id that was found for its question, which has gone out.
 
         raises  OSError if it cannot be sent
@@ -332,7 +332,7 @@ class _Socket:
         while id in self._pending:
             id = lots.draw(2)
         self.uses += 1
-        with _LOST_ON_THE_WAY:
+        with _LOST_IN_TRANSIT:
             self._socket.send(id + exchange.sent.message[2:])
         self._pending[id] = exchange
         return id

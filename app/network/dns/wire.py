@@ -16,7 +16,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from app.network.dns.entropy import Lots
+from app.network.dns.entropy import EntropyBuffer
 from app.network.dns.wire_names import Malformed as Malformed
 from app.network.dns.wire_names import encoded, read_name
 from app.ports.dns import Caa, Mx, Rdata, Signature, Soa, Tlsa
@@ -108,7 +108,7 @@ def query_for(
     return Query(message, section, (name, rdtype) if is_plain else question_of(message))
 
 
-def mixed(query: Query, lots: Lots) -> Query:
+def mixed(query: Query, lots: EntropyBuffer) -> Query:
     """The same question with each letter's case drawn by lot, for who cannot see it to guess."""
     name = query.section[: -_QUESTION.size]
     drawn = int.from_bytes(name.translate(_CASE_BIT)) & int.from_bytes(lots.draw(len(name)))

@@ -12,11 +12,11 @@ from app.network.http.special_addresses import Address
 IDLE_SECONDS = 4.0  # less than what servers usually wait
 DRAIN_SECONDS = 0.2  # for what is left of the response before
 MAX_DRAINED = 16 * 1024
-MAX_KEPT = 200
+MAX_IDLE_CONNECTIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Connection:
     """A connection to one address."""
 
     address: Address
@@ -30,27 +30,27 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Idle:
-    line: Line
+    line: Connection
     head: http1.Head
     since: float
 
 
-class Kept:
+class ConnectionPool:
     """Idle connections by (host, port), each with the response whose body nobody wanted."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._idle: dict[tuple[str, int], _Idle] = {}
 
-    def put(self, host: str, port: int, line: Line, head: http1.Head) -> None:
+    def put(self, host: str, port: int, line: Connection, head: http1.Head) -> None:
         """Keep it, if another request may follow; one for each host."""
         self._drop_old()
-        if head.is_last or (host, port) in self._idle or len(self._idle) >= MAX_KEPT:
+        if head.is_last or (host, port) in self._idle or len(self._idle) >= MAX_IDLE_CONNECTIONS:
             line.cut()
         else:
             self._idle[(host, port)] = _Idle(line, head, self._clock())
 
-    async def take(self, host: str, port: int, addresses: Collection[Address]) -> Line | None:
+    async def take(self, host: str, port: int, addresses: Collection[Address]) -> Connection | None:
         """One that leads to any of these addresses, and on which nothing is to come any more."""
         self._drop_old()
         idle = self._idle.pop((host, port), None)

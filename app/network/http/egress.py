@@ -16,12 +16,12 @@ from functools import cached_property
 from urllib.parse import quote, urlsplit
 
 from app.network.http import http1, special_addresses
-from app.network.http.connection_pool import Kept, Line
+from app.network.http.connection_pool import Connection, ConnectionPool
 from app.network.http.special_addresses import Address
-from app.ports.dns import Answers, Page, Request, Undetermined
+from app.ports.dns import LookupFailed, Page, Request, Resolver
 from app.protocols import names
 
-AT_ONCE = 16
+MAX_CONCURRENT = 16
 TOTAL_SECONDS = 10.0
 CONNECT_SECONDS = 4.0
 MAX_ADDRESSES = 3  # tried one after the other
@@ -60,15 +60,15 @@ class Egress:
     ) -> None:
         self._allowed, self._proxy, self._port = allowed, proxy, port
         self._seconds = seconds
-        self._gate = asyncio.Semaphore(AT_ONCE)
-        self._kept = Kept()
+        self._gate = asyncio.Semaphore(MAX_CONCURRENT)
+        self._kept = ConnectionPool()
 
     def close(self) -> None:
         """End the connections that wait for another request."""
         self._kept.close()
 
     async def fetch(
-        self, answers: Answers, host: str, path: str, request: Request | None = None
+        self, answers: Resolver, host: str, path: str, request: Request | None = None
     ) -> Page:
         """What ``https://host/path`` answers; the body is read for a GET and a status 200 only.
 
@@ -87,7 +87,7 @@ class Egress:
             async with self._gate, asyncio.timeout(self._seconds):
                 line = await self._connected(addresses, host, request.port or self._port)
                 try:
-                    return (await _converse(line, host, target, request))[0]
+                    return (await _exchange(line, host, target, request))[0]
                 finally:
                     line.cut()
         except Refusal as refusal:
@@ -95,11 +95,11 @@ class Egress:
         except ssl.SSLCertVerificationError as error:
             return Page(url, failure="tls", detail=_sentence(error))
         except TimeoutError:
-            raise Undetermined(host, "HTTPS", "timeout") from None
+            raise LookupFailed(host, "HTTPS", "timeout") from None
         except (OSError, EOFError):
-            raise Undetermined(host, "HTTPS", "network") from None
+            raise LookupFailed(host, "HTTPS", "network") from None
         except http1.NotHttp:
-            raise Undetermined(host, "HTTPS", "garbage") from None
+            raise LookupFailed(host, "HTTPS", "garbage") from None
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
@@ -121,16 +121,16 @@ class Egress:
         line = await self._connected(addresses, host, port)
         return await self._finish(line, host, target, request)
 
-    async def _finish(self, line: Line, host: str, target: str, request: Request) -> Page:
+    async def _finish(self, line: Connection, host: str, target: str, request: Request) -> Page:
         try:
-            page, head = await _converse(line, host, target, request)
+            page, head = await _exchange(line, host, target, request)
         except BaseException:
             line.cut()
             raise
         self._kept.put(host, request.port or self._port, line, head)
         return page
 
-    async def _connected(self, addresses: Sequence[Address], host: str, port: int) -> Line:
+    async def _connected(self, addresses: Sequence[Address], host: str, port: int) -> Connection:
         """A connection to the first address that takes one; a bad certificate ends the search."""
         last: OSError = ConnectionError()
         for address in addresses[:MAX_ADDRESSES]:
@@ -140,7 +140,7 @@ class Egress:
                         streams = await self._by_proxy(self._proxy, address, host, port)
                     else:
                         streams = await self._directly(address, host, port)
-                    return Line(address, *streams)
+                    return Connection(address, *streams)
             except ssl.SSLCertVerificationError:
                 raise
             except OSError as error:
@@ -181,7 +181,7 @@ class Egress:
 
 
 async def public_addresses(
-    answers: Answers, host: str, allowed: Sequence[special_addresses.Network]
+    answers: Resolver, host: str, allowed: Sequence[special_addresses.Network]
 ) -> list[Address]:
     """The addresses of the host, those of IPv4 first.
 
@@ -203,8 +203,8 @@ async def public_addresses(
     return addresses
 
 
-async def _converse(
-    line: Line, host: str, target: str, request: Request
+async def _exchange(
+    line: Connection, host: str, target: str, request: Request
 ) -> tuple[Page, http1.Head]:
     """What is answered, and the head of that; the body is read for a GET and a status 200 only."""
     page = Page(f"https://{host}{target}", not_after=_not_after(line.writer))

@@ -13,15 +13,15 @@ from datetime import UTC, datetime
 
 from app.network.http import special_addresses
 from app.network.http.egress import Refusal, public_addresses
-from app.ports.dns import Answers, Handshake, Undetermined
+from app.ports.dns import LookupFailed, Resolver, TlsProbe
 
-AT_ONCE = 16
+MAX_CONCURRENT = 16
 TOTAL_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
 MAX_LINES, MAX_LINE = 100, 2048  # of one reply; RFC 5321 §4.5.3.1.5 has 512 octets
 
-_TROUBLE = {10: "expired", 62: "host_mismatch", 64: "host_mismatch", 26: "key_usage"}
-_TROUBLE |= {66: "weak_key", 67: "weak_key", 68: "weak_signature"}  # X509_V_ERR_…; others: trust
+_PROBLEMS = {10: "expired", 62: "host_mismatch", 64: "host_mismatch", 26: "key_usage"}
+_PROBLEMS |= {66: "weak_key", 67: "weak_key", 68: "weak_signature"}  # X509_V_ERR_…; others: trust
 _NO_COMMON_VERSION = ("PROTOCOL", "VERSION")  # in OpenSSL's words for it
 
 
@@ -42,9 +42,9 @@ class Prober:
     ) -> None:
         self._hello, self._allowed, self._port = hello, allowed, port
         self._seconds = seconds
-        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._gate = asyncio.Semaphore(MAX_CONCURRENT)
 
-    async def probe(self, answers: Answers, host: str) -> Handshake:
+    async def probe(self, answers: Resolver, host: str) -> TlsProbe:
         """What the host offers, and whether its certificate can be trusted for its name.
 
         raises  Undetermined where that cannot be seen: no answer, or no mail host there
@@ -54,22 +54,22 @@ class Prober:
             async with self._gate, asyncio.timeout(self._seconds):
                 return await self._session(str(addresses[0]), host)
         except Refusal as refusal:
-            raise Undetermined(host, "SMTP", refusal.failure) from None
+            raise LookupFailed(host, "SMTP", refusal.failure) from None
         except TimeoutError:
-            raise Undetermined(host, "SMTP", "timeout") from None
+            raise LookupFailed(host, "SMTP", "timeout") from None
         except (OSError, EOFError):
-            raise Undetermined(host, "SMTP", "network") from None
+            raise LookupFailed(host, "SMTP", "network") from None
         except ValueError:
-            raise Undetermined(host, "SMTP", "garbage") from None
+            raise LookupFailed(host, "SMTP", "garbage") from None
 
-    async def _session(self, address: str, host: str) -> Handshake:
+    async def _session(self, address: str, host: str) -> TlsProbe:
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(address, self._port, limit=MAX_LINE)
         try:
             await _reply(reader, "220")
             offers = await _said(reader, writer, f"EHLO {self._hello}", "250")
             if not any(line[4:].strip().upper() == "STARTTLS" for line in offers):
-                return Handshake(host, offers_tls=False)
+                return TlsProbe(host, offers_tls=False)
             await _said(reader, writer, "STARTTLS", "220")
             return await _handshake(writer, host)
         finally:
@@ -98,20 +98,20 @@ async def _reply(reader: StreamReader, code: str) -> list[str]:
     return lines
 
 
-async def _handshake(writer: StreamWriter, host: str) -> Handshake:
+async def _handshake(writer: StreamWriter, host: str) -> TlsProbe:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         await writer.start_tls(context, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        trouble = _TROUBLE.get(error.verify_code, "untrusted")
-        return Handshake(host, True, trouble=trouble, detail=error.verify_message or "")
+        trouble = _PROBLEMS.get(error.verify_code, "untrusted")
+        return TlsProbe(host, True, trouble=trouble, detail=error.verify_message or "")
     except ssl.SSLError as error:
         if any(word in (error.reason or "") for word in _NO_COMMON_VERSION):
-            return Handshake(host, True, trouble="version", detail=error.reason or "")
+            return TlsProbe(host, True, trouble="version", detail=error.reason or "")
         raise
     channel = writer.get_extra_info("ssl_object")
-    return Handshake(host, True, channel.version(), not_after=_not_after(channel))
+    return TlsProbe(host, True, channel.version(), not_after=_not_after(channel))
 
 
 def _not_after(channel: ssl.SSLObject) -> str | None:

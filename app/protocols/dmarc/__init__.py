@@ -112,7 +112,7 @@ def is_attempt(text: str) -> bool:
     return tags.claims_version(text, "DMARC")
 
 
-@memoize.of_short_texts
+@memoize.for_short_texts
 def parse_record(text: str) -> Record:
     """Read one TXT value found at ``_dmarc.<domain>`` as a receiver reads it.
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.protocols.report_formats.limits import Limits, Refused
+from app.protocols.report_formats.limits import Limits, ReportRejected
 
 FEEDBACK = "message/feedback-report"
 _ORIGINALS = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
@@ -91,10 +91,12 @@ class _Walk:
     def entity(self, start: int, end: int, path: str, depth: int) -> Iterator[Part]:
         """The parts of what lies between ``start`` and ``end``."""
         if depth > self.limits.mime_depth:
-            raise Refused("too_deep", f"parts are nested more than {self.limits.mime_depth} deep")
+            raise ReportRejected(
+                "too_deep", f"parts are nested more than {self.limits.mime_depth} deep"
+            )
         self.count += 1
         if self.count > self.limits.mime_parts:
-            raise Refused("too_many_parts", f"more than {self.limits.mime_parts} parts")
+            raise ReportRejected("too_many_parts", f"more than {self.limits.mime_parts} parts")
         fields, body = self._header(start, end)
         media_type, boundary = _content_type(first(fields, "content-type"))
         if media_type.startswith("multipart/") and boundary:
@@ -116,7 +118,9 @@ class _Walk:
         stop, body = (found.start() + 1, found.end()) if found else (end, end)
         self.header_bytes += stop - start
         if stop - start > room:
-            raise Refused("too_large", f"more than {self.limits.mime_headers} octets of headers")
+            raise ReportRejected(
+                "too_large", f"more than {self.limits.mime_headers} octets of headers"
+            )
         return headers(self.raw[start:stop]), body
 
     def _multipart(
@@ -156,7 +160,9 @@ class _Walk:
         while (place := raw.find(delimiter, place + 1, end)) >= 0:
             self.lines += 1
             if self.lines > _MAX_LINES:
-                raise Refused("too_many_parts", f"more than {_MAX_LINES} lines like boundaries")
+                raise ReportRejected(
+                    "too_many_parts", f"more than {_MAX_LINES} lines like boundaries"
+                )
             line = raw.find(b"\n", place, end)
             line = end if line < 0 else line
             rest = raw[place + len(delimiter) : min(line, place + len(delimiter) + 80)].strip()

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from app.protocols.mail import mime
 from app.protocols.report_formats.aggregate import values as values
 from app.protocols.report_formats.aggregate.values import Warnings
-from app.protocols.report_formats.limits import LIMITS, Limits, Refused
+from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 
 AUTH_FAILURE = "auth-failure"
 MAX_REPEATED = 20
@@ -76,9 +76,9 @@ def parse(
     reader = _Reader(mime.headers(feedback), limits)
     kind = reader.word("feedback-type")
     if not kind:
-        raise Refused("not_a_report", "the report has no Feedback-Type")
+        raise ReportRejected("not_a_report", "the report has no Feedback-Type")
     if kind != AUTH_FAILURE:
-        raise Refused("other_feedback", "the report is not about an authentication failure")
+        raise ReportRejected("other_feedback", "the report is not about an authentication failure")
     original = _Reader(mime.headers(original_headers), limits)
     arrival = reader.text("arrival-date") or reader.text("received-date")
     return FailureReport(
@@ -179,7 +179,7 @@ class _Reader:
         text = self.text(name)
         try:
             return values.address(text.strip("[]")) if text else None
-        except Refused:
+        except ReportRejected:
             self.warnings.add(f"{name} is not an IP address")
             return None
 
@@ -190,7 +190,7 @@ class _Reader:
             return 1
         try:
             return max(1, min(values.number(text, "incidents", self.limits), MAX_INCIDENTS))
-        except Refused:
+        except ReportRejected:
             self.warnings.add("incidents is not a number")
             return 1
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 KIB, MIB = 1024, 1024 * 1024
 
 
-class Refused(ValueError):
+class ReportRejected(ValueError):
     """The file, or one report in it, cannot be taken for a report.
 
     reason  a word in snake case, for machines; it never changes its meaning

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.protocols.report_formats.aggregate import values as values
 from app.protocols.report_formats.aggregate.values import Warnings
-from app.protocols.report_formats.limits import LIMITS, Limits, Refused
+from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 
 POLICY_TYPES = frozenset(("tlsa", "sts", "no-policy-found"))
 MAX_POLICIES, MAX_FAILURES, MAX_STRINGS = 10_000, 50_000, 1_000
@@ -79,7 +79,7 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> TlsReport:
     reader = _Reader(limits)
     report = reader.mapping(_loaded(document, limits), "the report")
     if "policies" not in report or "date-range" not in report:
-        raise Refused("not_a_report", "the JSON has no policies or no date-range")
+        raise ReportRejected("not_a_report", "the JSON has no policies or no date-range")
     begin, end = reader.period(report["date-range"], now)
     return TlsReport(
         organization=reader.text(report, "organization-name") or "",
@@ -101,7 +101,7 @@ class _Reader:
     def mapping(self, value: object, what: str) -> Object:
         """The object; nothing else will do."""
         if not isinstance(value, dict):
-            raise Refused("bad_value", f"{what} is not an object")
+            raise ReportRejected("bad_value", f"{what} is not an object")
         return value
 
     def array(self, value: object, what: str, most: int) -> list[Any]:
@@ -109,9 +109,9 @@ class _Reader:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise Refused("bad_value", f"{what} is not an array")
+            raise ReportRejected("bad_value", f"{what} is not an array")
         if len(value) > most:
-            raise Refused("too_many_records", f"{what} has more than {most} entries")
+            raise ReportRejected("too_many_records", f"{what} has more than {most} entries")
         return value
 
     def text(self, of: Object, key: str) -> str | None:
@@ -139,16 +139,16 @@ class _Reader:
             self.warnings.add(f"{key} is missing")
             return 0
         if type(value) is not int or not 0 <= value <= self.limits.integer:
-            raise Refused("bad_number", f"{key} is not a number of sessions")
+            raise ReportRejected("bad_number", f"{key} is not a number of sessions")
         return value
 
     def report_id(self, report: Object) -> str:
         """The report's id, without which repeats cannot be told."""
         report_id = self.text(report, "report-id")
         if not report_id:
-            raise Refused("missing_element", "the report has no report-id")
+            raise ReportRejected("missing_element", "the report has no report-id")
         if len(report_id) > self.limits.report_id:
-            raise Refused("field_too_long", "report-id is too long")
+            raise ReportRejected("field_too_long", "report-id is too long")
         return report_id
 
     def period(self, value: object, now: int) -> tuple[int, int]:
@@ -162,7 +162,7 @@ class _Reader:
         """Each policy with its sessions."""
         entries = self.array(value, "policies", MAX_POLICIES)
         if not entries:
-            raise Refused("no_records", "the report has no policy")
+            raise ReportRejected("no_records", "the report has no policy")
         for entry in entries:
             of = self.mapping(entry, "an entry of policies")
             policy = self.mapping(of.get("policy"), "policy")
@@ -181,10 +181,10 @@ class _Reader:
     def _failure(self, of: Object) -> FailureDetail:
         self.failures += 1
         if self.failures > MAX_FAILURES:
-            raise Refused("too_many_records", f"more than {MAX_FAILURES} failure details")
+            raise ReportRejected("too_many_records", f"more than {MAX_FAILURES} failure details")
         result_type = self.text(of, "result-type")
         if not result_type:
-            raise Refused("missing_element", "a failure detail has no result-type")
+            raise ReportRejected("missing_element", "a failure detail has no result-type")
         return FailureDetail(
             result_type=result_type.lower()[: values.MAX_WORD],
             sessions=self.count(of, "failed-session-count"),
@@ -198,9 +198,11 @@ class _Reader:
 
     def _text(self, value: object, key: str) -> str:
         if not isinstance(value, str):
-            raise Refused("bad_value", f"{key} is not a string")
+            raise ReportRejected("bad_value", f"{key} is not a string")
         if len(value) > self.limits.field:
-            raise Refused("field_too_long", f"{key} is longer than {self.limits.field} characters")
+            raise ReportRejected(
+                "field_too_long", f"{key} is longer than {self.limits.field} characters"
+            )
         return values.text(value)
 
     def _moment(self, of: Object, key: str) -> int:
@@ -208,7 +210,7 @@ class _Reader:
         try:
             moment = datetime.fromisoformat(text.upper() if _MOMENT.fullmatch(text) else "")
         except ValueError:
-            raise Refused("bad_dates", f"{key} is not a date and time") from None
+            raise ReportRejected("bad_dates", f"{key} is not a date and time") from None
         if moment.tzinfo is None:
             self.warnings.add(f"{key} has no zone; it is taken for UTC")
             moment = moment.replace(tzinfo=UTC)
@@ -217,7 +219,7 @@ class _Reader:
     def _policy_type(self, policy: Object) -> str:
         kind = (self.text(policy, "policy-type") or "").lower()
         if not _WORD.fullmatch(kind):
-            raise Refused("missing_element", "a policy has no policy-type")
+            raise ReportRejected("missing_element", "a policy has no policy-type")
         if kind not in POLICY_TYPES:
             self.warnings.add(f"unknown policy-type {kind}")
         return kind
@@ -228,7 +230,7 @@ class _Reader:
             self.warnings.add("policy-domain is missing")
             return ""
         if not (domain := values.host(text)):
-            raise Refused("bad_domain", "policy-domain is not a domain name")
+            raise ReportRejected("bad_domain", "policy-domain is not a domain name")
         return domain
 
     def _address(self, of: Object, key: str) -> str | None:
@@ -237,14 +239,14 @@ class _Reader:
             return None
         try:
             return values.address(text)
-        except Refused:
+        except ReportRejected:
             self.warnings.add(f"{key} is not an IP address")
             return text
 
 
 def _loaded(document: bytes, limits: Limits) -> object:
     if sum(map(document.count, (b",", b"[", b"{"))) > limits.json_values:
-        raise Refused("too_large", f"the JSON has more than {limits.json_values} values")
+        raise ReportRejected("too_large", f"the JSON has more than {limits.json_values} values")
     try:
         loaded = json.loads(
             document.decode("utf-8-sig"),
@@ -253,12 +255,12 @@ def _loaded(document: bytes, limits: Limits) -> object:
             parse_int=_integer,
         )
     except UnicodeDecodeError:
-        raise Refused("encoding", "the JSON is not UTF-8") from None
+        raise ReportRejected("encoding", "the JSON is not UTF-8") from None
     except json.JSONDecodeError as error:
         detail = f"{error.msg} in line {error.lineno}, column {error.colno}"
-        raise Refused("not_well_formed", detail) from None
+        raise ReportRejected("not_well_formed", detail) from None
     except RecursionError:
-        raise Refused("too_deep", "values are nested too deep to be read") from None
+        raise ReportRejected("too_deep", "values are nested too deep to be read") from None
     _check_depth(loaded, limits)
     return loaded
 
@@ -268,7 +270,7 @@ def _check_depth(loaded: object, limits: Limits) -> None:
     for _ in range(limits.json_depth):
         level = [inner for value in level for inner in _values(value)]
     if level:
-        raise Refused("too_deep", f"values are nested more than {limits.json_depth} deep")
+        raise ReportRejected("too_deep", f"values are nested more than {limits.json_depth} deep")
 
 
 def _values(value: object) -> Iterable[object]:
@@ -280,15 +282,15 @@ def _values(value: object) -> Iterable[object]:
 def _object(pairs: list[tuple[str, Any]]) -> Object:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Refused("repeated_element", "an object has a name twice")
+        raise ReportRejected("repeated_element", "an object has a name twice")
     return found
 
 
 def _refuse_constant(word: str) -> object:
-    raise Refused("bad_number", f"{word} is not JSON")
+    raise ReportRejected("bad_number", f"{word} is not JSON")
 
 
 def _integer(digits: str) -> int:
     if len(digits) > 20:  # int() takes time that grows with the square
-        raise Refused("bad_number", "a number has more than 20 digits")
+        raise ReportRejected("bad_number", "a number has more than 20 digits")
     return int(digits)

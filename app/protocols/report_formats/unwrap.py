@@ -12,7 +12,7 @@ from typing import Literal
 
 from app.protocols.mail import mime
 from app.protocols.report_formats import zip_entries
-from app.protocols.report_formats.limits import KIB, LIMITS, Limits, Refused
+from app.protocols.report_formats.limits import KIB, LIMITS, Limits, ReportRejected
 from app.protocols.report_formats.xml_text import MARKS
 
 Kind = Literal["dmarc", "tls", "failure"]
@@ -27,7 +27,7 @@ _FEEDBACK = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?feedback[\s>/]")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class Entry:
     """One report of a file, or what was in its place.
 
     path      where it was: numbers of parts and entries; "" if the file itself is the report
@@ -41,21 +41,21 @@ class Member:
     kind: Kind | None
     document: bytes = b""
     original: bytes = b""
-    refused: Refused | None = None
+    refused: ReportRejected | None = None
 
 
-def unwrap(raw: bytes, limits: Limits = LIMITS) -> Sequence[Member]:
+def unwrap(raw: bytes, limits: Limits = LIMITS) -> Sequence[Entry]:
     """The reports in a file, in order; at least one, though all may be refused.
 
     raises  Refused for what spoils the whole file, and if there is no report in it
     """
     unwrapping = _Unwrapping(limits)
     if len(raw) > limits.inflated:
-        raise Refused("too_large", f"more than {limits.inflated} octets")
+        raise ReportRejected("too_large", f"more than {limits.inflated} octets")
     if is_mail(raw):
         members = list(unwrapping.mail(raw))
         if not members:
-            raise Refused("no_report", "the mail holds no report")
+            raise ReportRejected("no_report", "the mail holds no report")
         return members
     members = list(unwrapping.file(raw, ""))
     if len(members) == 1 and members[0].refused:
@@ -74,17 +74,17 @@ class _Unwrapping:
     def __init__(self, limits: Limits) -> None:
         self.limits, self.left = limits, limits.inflated
 
-    def mail(self, raw: bytes) -> Iterator[Member]:
+    def mail(self, raw: bytes) -> Iterator[Entry]:
         """Those in a mail: in any of its parts, and in mails within it."""
         for part in mime.parts(raw, self.limits):
             if part.is_feedback:
-                yield Member(part.path, "failure", part.content(), part.original)
+                yield Entry(part.path, "failure", part.content(), part.original)
                 continue
             content = part.content()
             if content.startswith((GZIP, *ZIP)) or _looks_like_report(content, part.media_type):
                 yield from self.file(content, part.path)
 
-    def file(self, content: bytes, path: str) -> Iterator[Member]:
+    def file(self, content: bytes, path: str) -> Iterator[Entry]:
         """Those in a file that is no mail."""
         try:
             if content.startswith(ZIP):
@@ -93,10 +93,10 @@ class _Unwrapping:
             if content.startswith(GZIP):
                 content = self._gunzip(content)
             yield self._report(content, path)
-        except Refused as refused:
-            yield Member(path, None, refused=refused)
+        except ReportRejected as refused:
+            yield Entry(path, None, refused=refused)
 
-    def _zip(self, content: bytes, path: str) -> Iterator[Member]:
+    def _zip(self, content: bytes, path: str) -> Iterator[Entry]:
         for number, entry in enumerate(zip_entries.entries(content, self.limits), 1):
             inner = f"{path}/{number}" if path else str(number)
             try:
@@ -104,26 +104,26 @@ class _Unwrapping:
                 if entry.is_deflated:
                     document, _ = self._inflate(entry.data, _DEFLATE_BITS)
                 if zlib.crc32(document) != entry.crc:
-                    raise Refused("damaged", "an entry of the zip has another checksum")
+                    raise ReportRejected("damaged", "an entry of the zip has another checksum")
                 yield self._report(document, inner)
-            except Refused as refused:
-                yield Member(inner, None, refused=refused)
+            except ReportRejected as refused:
+                yield Entry(inner, None, refused=refused)
 
-    def _report(self, document: bytes, path: str) -> Member:
+    def _report(self, document: bytes, path: str) -> Entry:
         if document.startswith((GZIP, *ZIP)):
-            raise Refused("nested", "an archive is in another one")
+            raise ReportRejected("nested", "an archive is in another one")
         kind = _kind(document)
         if not kind:
-            raise Refused("not_a_report", "this is neither XML nor JSON")
-        return Member(path, kind, document)
+            raise ReportRejected("not_a_report", "this is neither XML nor JSON")
+        return Entry(path, kind, document)
 
     def _gunzip(self, content: bytes) -> bytes:
         document, end = self._inflate(content, _GZIP_BITS)
         rest = content[end:].lstrip(b"\0\r\n")
         if rest.startswith(GZIP):
-            raise Refused("too_many_members", "the gzip has more than one member")
+            raise ReportRejected("too_many_members", "the gzip has more than one member")
         if rest:
-            raise Refused("damaged", "something follows the gzip")
+            raise ReportRejected("damaged", "something follows the gzip")
         return document
 
     def _inflate(self, content: bytes, bits: int) -> tuple[bytes, int]:
@@ -133,7 +133,7 @@ class _Unwrapping:
             self.left -= size
             return zlib.decompress(content[:end], bits, max(size, 1)), end
         except zlib.error:
-            raise Refused("damaged", "this cannot be inflated") from None
+            raise ReportRejected("damaged", "this cannot be inflated") from None
 
     def _measure(self, content: bytes, bits: int) -> tuple[int, int]:
         """The size that it inflates to, and where it ends; nothing is kept."""
@@ -147,13 +147,17 @@ class _Unwrapping:
             if size > most:
                 raise self._too_large(size)
             if not piece and not pending and not inflater.eof:
-                raise Refused("damaged", "it ends too early")
+                raise ReportRejected("damaged", "it ends too early")
         return size, len(content) - len(inflater.unused_data)
 
-    def _too_large(self, size: int) -> Refused:
+    def _too_large(self, size: int) -> ReportRejected:
         if size > self.left:
-            return Refused("too_large", f"it inflates to more than {self.limits.inflated} octets")
-        return Refused("ratio", f"it inflates to more than {self.limits.ratio} times its size")
+            return ReportRejected(
+                "too_large", f"it inflates to more than {self.limits.inflated} octets"
+            )
+        return ReportRejected(
+            "ratio", f"it inflates to more than {self.limits.ratio} times its size"
+        )
 
 
 def _kind(document: bytes) -> Kind | None:

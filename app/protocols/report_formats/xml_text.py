@@ -2,7 +2,7 @@
 
 import re
 
-from app.protocols.report_formats.limits import Limits, Refused
+from app.protocols.report_formats.limits import Limits, ReportRejected
 
 ENCODINGS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
 MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
@@ -26,11 +26,13 @@ def in_utf8(document: bytes, limits: Limits, tolerated: dict[str, None]) -> byte
         document, encoding = bare, _declared(bare, tolerated)
     if encoding not in ("utf-8", "us-ascii"):
         if len(document) > limits.xml_recoded:
-            raise Refused("too_large", f"more than {limits.xml_recoded} octets in {encoding}")
+            raise ReportRejected(
+                "too_large", f"more than {limits.xml_recoded} octets in {encoding}"
+            )
         try:
             document = document.decode(encoding).encode("utf-8")
         except UnicodeError:
-            raise Refused("encoding", f"the document is not in {encoding}") from None
+            raise ReportRejected("encoding", f"the document is not in {encoding}") from None
     document = document.lstrip(_BLANK)
     if len(document) > limits.token:
         _check_tokens(document, limits)
@@ -44,7 +46,7 @@ def _declared(document: bytes, tolerated: dict[str, None]) -> str:
         tolerated["the encoding is declared as UTF-16 but is UTF-8"] = None
         return "utf-8"
     if encoding not in ENCODINGS:
-        raise Refused("encoding", f"the encoding {encoding} is not read")
+        raise ReportRejected("encoding", f"the encoding {encoding} is not read")
     return encoding
 
 
@@ -57,11 +59,11 @@ def _check_tokens(document: bytes, limits: Limits) -> None:
     find, length = document.find, limits.token
     for start in range(0, len(document) - length, length):
         if find(b"<", start, start + length) < 0:
-            raise Refused("token_too_long", f"{length} octets without a tag")
+            raise ReportRejected("token_too_long", f"{length} octets without a tag")
     for opening, closing in ((b"<!--", b"-->"), (b"<?", b"?>")):
         start = find(opening)
         while start >= 0:
             end = find(closing, start, start + length)
             if end < 0:
-                raise Refused("token_too_long", f"{opening.decode()} is not closed soon")
+                raise ReportRejected("token_too_long", f"{opening.decode()} is not closed soon")
             start = find(opening, end)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.protocols.report_formats.limits import Limits, Refused
+from app.protocols.report_formats.limits import Limits, ReportRejected
 
 STORED, DEFLATED = 0, 8
 
@@ -51,14 +51,14 @@ def entries(archive: bytes, limits: Limits) -> Iterator[Entry]:
     """
     listed = list(_directory(archive, limits))
     if not listed:
-        raise Refused("no_report", "the zip holds no file")
+        raise ReportRejected("no_report", "the zip holds no file")
     if len(listed) > limits.zip_used:
-        raise Refused("too_many_members", f"the zip holds more than {limits.zip_used} files")
+        raise ReportRejected("too_many_members", f"the zip holds more than {limits.zip_used} files")
     ranges = [_range(archive, one) for one in listed]
     end = 0
     for start, _, stop in sorted(ranges):
         if start < end or stop > len(archive):
-            raise Refused("damaged", "entries of the zip overlap or lie outside of it")
+            raise ReportRejected("damaged", "entries of the zip overlap or lie outside of it")
         end = stop
     for one, (_, data, stop) in zip(listed, ranges, strict=True):
         yield Entry(archive[data:stop], one.method == DEFLATED, one.crc)
@@ -67,17 +67,19 @@ def entries(archive: bytes, limits: Limits) -> Iterator[Entry]:
 def _directory(archive: bytes, limits: Limits) -> Iterator[_Listed]:
     place = archive.rfind(b"PK\x05\x06", max(0, len(archive) - _MAX_COMMENT - _END.size))
     if place < 0 or place + _END.size > len(archive):
-        raise Refused("damaged", "the zip has no directory")
+        raise ReportRejected("damaged", "the zip has no directory")
     _, disk, first, here, count, size, offset, _ = _END.unpack_from(archive, place)
     if 0xFFFFFFFF in (size, offset) or disk or first or here != count:
-        raise Refused("damaged", "the zip is in parts or has 64-bit sizes")
+        raise ReportRejected("damaged", "the zip is in parts or has 64-bit sizes")
     if count > limits.zip_entries:
-        raise Refused("too_many_members", f"the zip has more than {limits.zip_entries} entries")
+        raise ReportRejected(
+            "too_many_members", f"the zip has more than {limits.zip_entries} entries"
+        )
     if offset + size > place:
-        raise Refused("damaged", "the zip's directory lies outside of it")
+        raise ReportRejected("damaged", "the zip's directory lies outside of it")
     for _ in range(count):
         if offset + _ENTRY.size > place:
-            raise Refused("damaged", "the zip's directory is cut off")
+            raise ReportRejected("damaged", "the zip's directory is cut off")
         fields = _ENTRY.unpack_from(archive, offset)
         name = archive[offset + _ENTRY.size : offset + _ENTRY.size + fields[10]]
         offset += _ENTRY.size + sum(fields[10:13])
@@ -89,22 +91,22 @@ def _checked(fields: tuple[Any, ...]) -> _Listed:
     """The entry, if it is a plain file of ours to read."""
     signature, made_by, _, flags, method = fields[:5]
     if signature != b"PK\x01\x02":
-        raise Refused("damaged", "the zip's directory is broken")
+        raise ReportRejected("damaged", "the zip's directory is broken")
     if flags & _ENCRYPTED:
-        raise Refused("encrypted", "an entry of the zip is encrypted")
+        raise ReportRejected("encrypted", "an entry of the zip is encrypted")
     if made_by >> 8 == _UNIX and stat.S_ISLNK(fields[15] >> 16):
-        raise Refused("symlink", "an entry of the zip is a symbolic link")
+        raise ReportRejected("symlink", "an entry of the zip is a symbolic link")
     if method not in (STORED, DEFLATED):
-        raise Refused("damaged", "an entry of the zip is compressed in an unknown way")
+        raise ReportRejected("damaged", "an entry of the zip is compressed in an unknown way")
     return _Listed(method, crc=fields[7], size=fields[8], offset=fields[16])
 
 
 def _range(archive: bytes, listed: _Listed) -> tuple[int, int, int]:
     """Where its header begins, where its data begins, and where that ends."""
     if listed.offset + _LOCAL.size > len(archive):
-        raise Refused("damaged", "an entry lies outside of the zip")
+        raise ReportRejected("damaged", "an entry lies outside of the zip")
     fields = _LOCAL.unpack_from(archive, listed.offset)
     if fields[0] != b"PK\x03\x04":
-        raise Refused("damaged", "an entry of the zip has no header")
+        raise ReportRejected("damaged", "an entry of the zip has no header")
     data = listed.offset + _LOCAL.size + fields[9] + fields[10]
     return listed.offset, data, data + listed.size

@@ -168,7 +168,7 @@ def words(text: str) -> list[str]:
     return [word for word in text.split(" ")[1:] if word]
 
 
-@memoize.of_short_texts
+@memoize.for_short_texts
 def parse_term(word: str) -> Term | Problem:
     """Read one term of a record.
 

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 
 from app.checks.engine.types import Severity
 from app.protocols import timestamps
-from app.rules.engine.types import Draft, Rule
+from app.rules.engine.types import AlertDraft, Rule
 
 EXPIRING = "acceptance.expiring"
 NOTICE = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedRisk:
     """One alert that is dismissed until a time; ``id`` as clients see it."""
 
     id: str
@@ -24,17 +24,17 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Acceptances:
+class AcceptedRisks:
     """Those of a domain, or of an account itself."""
 
     now: datetime
-    accepted: Sequence[Accepted]
+    accepted: Sequence[AcceptedRisk]
 
 
-def _alerts(known: Acceptances) -> Iterator[Draft]:
+def _alerts(known: AcceptedRisks) -> Iterator[AlertDraft]:
     for risk in known.accepted:
         if risk.until - known.now <= NOTICE:
-            yield Draft(
+            yield AlertDraft(
                 EXPIRING, risk.id, Severity.LOW, "An accepted risk is up for another decision",
                 f"“{risk.title}” was accepted by {risk.owner or 'somebody'} until "
                 f"{risk.until:%Y-%m-%d}; then it opens again. Mend it, or accept it anew.",

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from app.checks.engine.types import Severity
 from app.protocols import timestamps
-from app.rules.engine.types import Draft, Rule
+from app.rules.engine.types import AlertDraft, Rule
 
 WINDOW = timedelta(days=7)  # an alert of something that happened stands that long
 DENIED_A_DAY = 20  # answers 403
@@ -70,7 +70,7 @@ class AccountPosture:
     leaks: Sequence[Leak] = ()
 
 
-def _made(known: AccountPosture) -> Iterator[Draft]:
+def _made(known: AccountPosture) -> Iterator[AlertDraft]:
     for key in known.keys:
         if known.now - key.created_at < WINDOW:
             yield _of_key(
@@ -87,10 +87,10 @@ def _made(known: AccountPosture) -> Iterator[Draft]:
             )  # fmt: skip
 
 
-def _leaked(known: AccountPosture) -> Iterator[Draft]:
+def _leaked(known: AccountPosture) -> Iterator[AlertDraft]:
     for leak in known.leaks:
         if known.now - leak.reported_at < WINDOW:
-            yield Draft(
+            yield AlertDraft(
                 "key.leaked", leak.token, Severity.HIGH,
                 f"An {token_kind(leak.token)} was found in public",
                 f"The {token_kind(leak.token)} “{leak.name}” ({leak.token}) was found in public "
@@ -108,7 +108,7 @@ def token_kind(token: str) -> str:
     return "upload token" if token.startswith("mu_") else "API key"
 
 
-def _expiring(known: AccountPosture) -> Iterator[Draft]:
+def _expiring(known: AccountPosture) -> Iterator[AlertDraft]:
     for key in _live(known):
         if key.expires_at is None or key.is_replaced:
             continue
@@ -123,7 +123,7 @@ def _expiring(known: AccountPosture) -> Iterator[Draft]:
             )  # fmt: skip
 
 
-def _used(known: AccountPosture) -> Iterator[Draft]:
+def _used(known: AccountPosture) -> Iterator[AlertDraft]:
     for key in _live(known):
         if key.denied >= DENIED_A_DAY:
             yield _of_key(
@@ -143,7 +143,7 @@ def _used(known: AccountPosture) -> Iterator[Draft]:
         yield from _new_networks(known, key)
 
 
-def _new_networks(known: AccountPosture, key: Key) -> Iterator[Draft]:
+def _new_networks(known: AccountPosture, key: Key) -> Iterator[AlertDraft]:
     """Networks of the last days, of a key that was used from elsewhere before."""
     if not key.networks:
         return
@@ -160,10 +160,10 @@ def _new_networks(known: AccountPosture, key: Key) -> Iterator[Draft]:
         )  # fmt: skip
 
 
-def _given_up(known: AccountPosture) -> Iterator[Draft]:
+def _given_up(known: AccountPosture) -> Iterator[AlertDraft]:
     for channel in known.channels:
         if channel.given_up is not None:
-            yield Draft(
+            yield AlertDraft(
                 "webhook.disabled", channel.id, Severity.MEDIUM, "A channel was disabled",
                 f"The {channel.kind} channel {channel.name} was disabled: {channel.given_up}. "
                 "Fix the cause, enable the channel, and replay the failed deliveries.",
@@ -171,10 +171,10 @@ def _given_up(known: AccountPosture) -> Iterator[Draft]:
             )  # fmt: skip
 
 
-def _digests(known: AccountPosture) -> Iterator[Draft]:
+def _digests(known: AccountPosture) -> Iterator[AlertDraft]:
     for channel in known.channels:
         if channel.is_digest and channel.failures >= DIGEST_FAILURES and not channel.given_up:
-            yield Draft(
+            yield AlertDraft(
                 "digest.failed", channel.id, Severity.MEDIUM, "A digest cannot be sent",
                 f"The digest of channel {channel.name} failed {channel.failures} times in a row. "
                 "The log of the channel says why.",
@@ -192,11 +192,11 @@ def _live(known: AccountPosture) -> Iterator[Key]:
 
 def _of_key(
     type: str, key: Key, severity: Severity, title: str, what: str, **evidence: object
-) -> Draft:
+) -> AlertDraft:
     subject = f"mp_{key.key_id}"
     message = f"The key “{key.name}” ({subject}) {what}"
     about = {"key": subject, "name": key.name}
-    return Draft(type, subject, severity, title, message, {**about, **evidence})
+    return AlertDraft(type, subject, severity, title, message, {**about, **evidence})
 
 
 RULES = (

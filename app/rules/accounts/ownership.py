@@ -7,7 +7,7 @@ from datetime import datetime
 from app.checks.engine.types import Fix, Severity
 from app.protocols import timestamps
 from app.protocols.names import DomainName
-from app.rules.engine.types import Draft, Rule
+from app.rules.engine.types import AlertDraft, Rule
 
 LOST = "domain.verification_lost"
 
@@ -29,12 +29,12 @@ class Ownership:
     failures: int
 
 
-def _alerts(owned: Ownership) -> Iterator[Draft]:
+def _alerts(owned: Ownership) -> Iterator[AlertDraft]:
     if owned.lost_at is None:
         return
     why = f"The record {owned.name} was not there {owned.failures} times in a row."
     fix = Fix("publish", owned.name, "TXT", None, owned.text, "Remove the record again.", why)
-    yield Draft(
+    yield AlertDraft(
         LOST, owned.domain, Severity.HIGH, "The domain is not verified any more",
         f"{owned.domain}: {why} Reports about the domain are not shown until it is verified again.",
         {"lostAt": timestamps.text(owned.lost_at), "observed": 0, "looks": owned.failures},

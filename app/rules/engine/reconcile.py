@@ -4,25 +4,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from app.rules.engine.types import Draft, Keep, P, Rule
+from app.rules.engine.types import AlertDraft, P, Rule, Unknown
 
 
-class Standing(Protocol):
+class LiveAlert(Protocol):
     """An alert that is not resolved, as far as it matters here."""
 
     type: str
     subject: str
 
 
-A = TypeVar("A", bound=Standing)
+A = TypeVar("A", bound=LiveAlert)
 
 
 @dataclass(slots=True)
 class Plan(Generic[A]):
     """What is to be done: opened anew, seen again, and no longer so."""
 
-    opened: list[Draft] = field(default_factory=list)
-    sustained: list[tuple[A, Draft]] = field(default_factory=list)
+    opened: list[AlertDraft] = field(default_factory=list)
+    sustained: list[tuple[A, AlertDraft]] = field(default_factory=list)
     resolved: list[A] = field(default_factory=list)
 
 
@@ -31,15 +31,15 @@ def plan(standing: Iterable[A], posture: P, rules: Sequence[Rule[P]]) -> Plan[A]
 
     An alert of which its rule cannot tell now is in none of the three lists: it stays as it is.
     """
-    wanted: dict[tuple[str, str], Draft] = {}
-    kept: list[Keep] = []
+    wanted: dict[tuple[str, str], AlertDraft] = {}
+    kept: list[Unknown] = []
     judged: set[str] = set()
     for rule in rules:
         drafts = rule.judge(posture)
         if drafts is not None:
             judged |= rule.types
             for draft in drafts:
-                if isinstance(draft, Keep):
+                if isinstance(draft, Unknown):
                     kept.append(draft)
                 else:
                     wanted.setdefault((draft.type, draft.subject), draft)
@@ -53,7 +53,7 @@ def plan(standing: Iterable[A], posture: P, rules: Sequence[Rule[P]]) -> Plan[A]
 
 
 def _difference(
-    standing: Iterable[A], wanted: Mapping[tuple[str, str], Draft], judged: set[str]
+    standing: Iterable[A], wanted: Mapping[tuple[str, str], AlertDraft], judged: set[str]
 ) -> Plan[A]:
     result: Plan[A] = Plan()
     seen = set()

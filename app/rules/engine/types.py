@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from app.checks.engine.types import Fix, Judgement, Severity
+from app.checks.engine.types import CheckResult, Fix, Severity
 from app.protocols.names import DomainName
 
 
@@ -28,18 +28,18 @@ class Change:
     closed: tuple[str, ...] = ()
 
 
-class Moment(Protocol):
+class ScanContext(Protocol):
     """What any posture has: the moment at which all this is known."""
 
     @property
     def now(self) -> datetime: ...
 
 
-P = TypeVar("P", bound=Moment)
+P = TypeVar("P", bound=ScanContext)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ScorePoint:
     """A score that differs from the one before it; it held until the next."""
 
     at: datetime
@@ -61,20 +61,20 @@ class Posture:
 
     domain: DomainName
     now: datetime
-    judgements: Mapping[str, Judgement]
+    judgements: Mapping[str, CheckResult]
     changes: Sequence[Change] = ()
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    marks: Sequence[Mark] = ()
+    marks: Sequence[ScorePoint] = ()
     failed_scans: int = 0
 
-    def definite(self, check: str) -> Judgement | None:
+    def definite(self, check: str) -> CheckResult | None:
         """What this scan found, if it saw enough to tell."""
         judgement = self.judgements.get(check)
         return judgement if judgement is not None and judgement.definite else None
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class AlertDraft:
     """An alert as a rule wants it; (type, subject) is what it is about within the domain."""
 
     type: str
@@ -88,7 +88,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class Unknown:
     """What a rule cannot tell now of some subjects: alerts about them stay as they are."""
 
     type: str
@@ -104,5 +104,5 @@ class Rule(Generic[P]):
     """
 
     types: frozenset[str]
-    judge: Callable[[P], Iterable[Draft | Keep] | None]
+    judge: Callable[[P], Iterable[AlertDraft | Unknown] | None]
     proof: Callable[[P], Mapping[str, Any]] = lambda _: {}

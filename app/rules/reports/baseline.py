@@ -15,7 +15,7 @@ MIN_DAYS = 7  # of a baseline
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Comparison:
     """Two times of the same reporters.
 
     usual_rate    what would pass now if of each reporter's mail as much did as before
@@ -28,7 +28,7 @@ class Compared:
     is_passed_on: bool
 
 
-def compare(recent: Volume, before: Volume) -> Compared | None:
+def compare(recent: Volume, before: Volume) -> Comparison | None:
     """Both by the same reporters; None: there is too little to compare."""
     last = max(before.days, default=0)
     same = [
@@ -40,7 +40,7 @@ def compare(recent: Volume, before: Volume) -> Compared | None:
     if now.messages < MIN_MESSAGES or usual.messages < MIN_BASELINE or len(usual.days) < MIN_DAYS:
         return None
     passing = sum(now.of([name]).messages * usual.of([name]).pass_rate for name in same)
-    return Compared(now, usual, passing / now.messages, _is_passed_on(recent, before))
+    return Comparison(now, usual, passing / now.messages, _is_passed_on(recent, before))
 
 
 def _is_passed_on(recent: Volume, before: Volume) -> bool:

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from app.checks.engine.types import Severity
-from app.rules.engine.types import Draft, Keep, Rule
+from app.rules.engine.types import AlertDraft, Rule, Unknown
 from app.rules.reports.posture import GradedPosture, ReportPosture
 
-Outcome = Iterable[Draft | Keep] | None
+Outcome = Iterable[AlertDraft | Unknown] | None
 
 # Alerts that something is not reported any more: one report, trusted or not, is enough against
 # them, so these need both views.
@@ -36,33 +36,33 @@ def graded(rule: Rule[ReportPosture]) -> Rule[GradedPosture]:
 
 
 def _confirmed(
-    everything: Iterable[Draft | Keep], trusted: Iterable[Draft | Keep]
-) -> list[Draft | Keep]:
+    everything: Iterable[AlertDraft | Unknown], trusted: Iterable[AlertDraft | Unknown]
+) -> list[AlertDraft | Unknown]:
     """What all reports yield; above info only what trusted ones yield, too."""
-    by_subject = {_key(draft): draft for draft in trusted if isinstance(draft, Draft)}
+    by_subject = {_key(draft): draft for draft in trusted if isinstance(draft, AlertDraft)}
     return [
-        by_subject.get(_key(draft), _capped(draft)) if isinstance(draft, Draft) else draft
+        by_subject.get(_key(draft), _capped(draft)) if isinstance(draft, AlertDraft) else draft
         for draft in everything
     ]
 
 
 def _joined(
-    trusted: Iterable[Draft | Keep], everything: Iterable[Draft | Keep]
-) -> list[Draft | Keep]:
+    trusted: Iterable[AlertDraft | Unknown], everything: Iterable[AlertDraft | Unknown]
+) -> list[AlertDraft | Unknown]:
     """What trusted reports yield, and as info what the others add."""
     drafts = list(trusted)
-    known = {_key(draft) for draft in drafts if isinstance(draft, Draft)}
+    known = {_key(draft) for draft in drafts if isinstance(draft, AlertDraft)}
     for draft in everything:
-        if isinstance(draft, Keep):
+        if isinstance(draft, Unknown):
             drafts.append(draft)
         elif _key(draft) not in known:
             drafts.append(_capped(draft))
     return drafts
 
 
-def _key(draft: Draft) -> tuple[str, str]:
+def _key(draft: AlertDraft) -> tuple[str, str]:
     return draft.type, draft.subject
 
 
-def _capped(draft: Draft) -> Draft:
+def _capped(draft: AlertDraft) -> AlertDraft:
     return replace(draft, severity=Severity.INFO)

@@ -8,7 +8,7 @@ from app.analysis.mail.identities import Identity
 from app.analysis.mail.reporters import Reporter
 from app.analysis.mail.sources import Source
 from app.analysis.mail.unused import SelectorUse, Subdomain
-from app.analysis.policy.readiness import Step
+from app.analysis.policy.readiness import PolicyStep
 from app.checks.engine.types import Severity
 from app.protocols.names import DomainName
 
@@ -112,7 +112,7 @@ class ReportPosture:
     recent: Mail = Mail()
     before: Mail = Mail()
     tls: Sequence[Tls] = ()
-    step: Step | None = None
+    step: PolicyStep | None = None
     record_name: str | None = None
     failure_reports: Sequence[Mapping[str, str | None]] = ()
     failure_report_count: int = 0
@@ -153,7 +153,7 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubtful:
+class SuspectReport:
     """Reports by mail that are not from whom they say, of one reporter, in the last week.
 
     authors  the domains that their mails said they were from, the newest first
@@ -196,4 +196,4 @@ class AccountPosture:
     all_files: DayFiles = DayFiles()
     foreign: Mapping[str, int] = field(default_factory=dict)
     failing: Sequence[Mailbox] = ()
-    doubtful: Sequence[Doubtful] = ()
+    doubtful: Sequence[SuspectReport] = ()

@@ -11,8 +11,8 @@ from statistics import mean, pstdev
 from typing import Any
 
 from app.checks.engine.types import Fix, Severity
-from app.rules.engine.types import Draft, Rule
-from app.rules.reports.baseline import MIN_BASELINE, MIN_DAYS, MIN_MESSAGES, Compared, compare
+from app.rules.engine.types import AlertDraft, Rule
+from app.rules.reports.baseline import MIN_BASELINE, MIN_DAYS, MIN_MESSAGES, Comparison, compare
 from app.rules.reports.posture import AccountPosture, ReportPosture, Volume
 
 NONE_AFTER = timedelta(days=3)
@@ -24,15 +24,15 @@ SPIKE_SIGMAS, SPIKE_SHARE = 4, 0.20
 SPIKE_TIMES = 1.5  # the usual, at least
 ANOMALY, ANOMALY_OF_MOST = 3, 2  # times the usual volume of a day, and the greatest
 MIN_FILES, MAX_QUARANTINED = 20, 0.05
-MOST = 20  # alerts of one rule
+MAX_SAMPLES = 20  # alerts of one rule
 MIN_SESSIONS = 20
 
-_Judge = Callable[[ReportPosture, Compared, Severity], Draft | None]
+_Judge = Callable[[ReportPosture, Comparison, Severity], AlertDraft | None]
 
 
-def _graded(posture: ReportPosture, severity: Severity, judge: _Judge) -> list[Draft] | None:
+def _graded(posture: ReportPosture, severity: Severity, judge: _Judge) -> list[AlertDraft] | None:
     """The draft of reports that can be relied on; of all reports together, it is info only."""
-    found: list[Draft] | None = None
+    found: list[AlertDraft] | None = None
     for name, grade in (("verified", severity), ("everything", Severity.INFO)):
         compared = compare(getattr(posture.recent, name), getattr(posture.before, name))
         if compared is None:
@@ -48,12 +48,12 @@ def _percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
-def _dropped(posture: ReportPosture, found: Compared, severity: Severity) -> Draft | None:
+def _dropped(posture: ReportPosture, found: Comparison, severity: Severity) -> AlertDraft | None:
     now, usual = found.recent.pass_rate, found.usual_rate
     is_below = now < DROPPED_BELOW - ROUNDING <= usual
     if not (is_below or now <= usual - DROPPED_BY + ROUNDING):
         return None
-    return Draft(
+    return AlertDraft(
         "dmarc.compliance_dropped", posture.domain, severity,
         "Less of the domain's mail passes DMARC than before",
         f"{posture.domain}: {_percent(now)} of the last days' messages passed, "
@@ -64,7 +64,7 @@ def _dropped(posture: ReportPosture, found: Compared, severity: Severity) -> Dra
     )  # fmt: skip
 
 
-def _spiked(posture: ReportPosture, found: Compared, severity: Severity) -> Draft | None:
+def _spiked(posture: ReportPosture, found: Comparison, severity: Severity) -> AlertDraft | None:
     """Failures that chance and growth do not explain, nor forwarders, who can do nothing else."""
     usual = [failed for _, failed in found.before.days.values()]
     spread = max(pstdev(usual), sqrt(mean(usual)))  # counts of the same mean differ by that much
@@ -74,7 +74,7 @@ def _spiked(posture: ReportPosture, found: Compared, severity: Severity) -> Draf
     is_high = share > SPIKE_SHARE >= usual_share and share >= SPIKE_TIMES * usual_share
     if worst < MIN_MESSAGES or not (worst > limit or is_high) or found.is_passed_on:
         return None
-    return Draft(
+    return AlertDraft(
         "dmarc.failure_spike", posture.domain, severity,
         "Far more mail fails DMARC than usual",
         f"{posture.domain}: {worst} messages of one day failed; usual are {mean(usual):.0f}. "
@@ -86,14 +86,14 @@ def _spiked(posture: ReportPosture, found: Compared, severity: Severity) -> Draf
     )  # fmt: skip
 
 
-def _unusual(posture: ReportPosture, found: Compared, severity: Severity) -> Draft | None:
+def _unusual(posture: ReportPosture, found: Comparison, severity: Severity) -> AlertDraft | None:
     """A day that has much more than the mean, and than any: some send all they have in one day."""
     days = [messages for messages, _ in found.before.days.values()]
     usual, limit = mean(days), max(ANOMALY * mean(days), ANOMALY_OF_MOST * max(days))
     most = max(messages for messages, _ in found.recent.days.values())
     if most < MIN_BASELINE or most < limit:
         return None
-    return Draft(
+    return AlertDraft(
         "dmarc.volume_anomaly", posture.domain, severity,
         "Far more mail is sent as the domain than usual",
         f"{posture.domain}: {most} messages on one day; usual are {usual:.0f}.",
@@ -103,7 +103,7 @@ def _unusual(posture: ReportPosture, found: Compared, severity: Severity) -> Dra
     )  # fmt: skip
 
 
-def _usual(found: Compared) -> dict[str, Any]:
+def _usual(found: Comparison) -> dict[str, Any]:
     return {**_rates(found.before), "passRate": round(found.usual_rate, 4)}
 
 
@@ -129,13 +129,13 @@ def _evidence(
     }  # fmt: skip
 
 
-def _none_received(posture: ReportPosture) -> list[Draft] | None:
+def _none_received(posture: ReportPosture) -> list[AlertDraft] | None:
     if posture.rua is None or posture.is_behind:
         return None
     since = max(posture.policy_since or posture.watched_since, posture.watched_since)
     if not posture.rua or posture.last_report_at or posture.now - since < NONE_AFTER:
         return []
-    return [Draft(
+    return [AlertDraft(
         "reports.none_received", posture.domain, Severity.HIGH,
         "No report has come since reports are asked for",
         f"{posture.domain} asks for reports at {', '.join(posture.rua[:3])}, but none has come "
@@ -146,11 +146,11 @@ def _none_received(posture: ReportPosture) -> list[Draft] | None:
     )]  # fmt: skip
 
 
-def _stopped(posture: ReportPosture) -> list[Draft] | None:
+def _stopped(posture: ReportPosture) -> list[AlertDraft] | None:
     """Who tells of little mail, and on few days, has none to tell of at times."""
     if not posture.reporters or posture.is_behind:
         return None
-    return [Draft(
+    return [AlertDraft(
         "reports.reporter_stopped", reporter.name, posture.capped(Severity.MEDIUM),
         "A reporter has stopped to report",
         f"{posture.domain}: {reporter.name} reported on {reporter.days} days, every "
@@ -160,10 +160,10 @@ def _stopped(posture: ReportPosture) -> list[Draft] | None:
          "baseline": {"intervalHours": reporter.usual_interval, "messages": reporter.messages}},
     ) for reporter in posture.reporters
         if reporter.has_stopped and reporter.days >= MIN_DAYS and reporter.messages >= MIN_MESSAGES
-    ][:MOST]  # fmt: skip
+    ][:MAX_SAMPLES]  # fmt: skip
 
 
-def _ready(posture: ReportPosture) -> list[Draft] | None:
+def _ready(posture: ReportPosture) -> list[AlertDraft] | None:
     step = posture.step
     if posture.policy is None or (step and step.is_ready is None):
         return None
@@ -171,7 +171,7 @@ def _ready(posture: ReportPosture) -> list[Draft] | None:
         return []
     observed = {"tag": step.tag, "current": step.current.value, "wanted": step.wanted.value,
                 "forged": step.forged, "lost": step.lost}  # fmt: skip
-    drafts = [Draft(
+    drafts = [AlertDraft(
         "dmarc.ready_for_next_policy", posture.domain, Severity.INFO,
         f"The DMARC policy may go up: {step.tag}={step.wanted}",
         f"{posture.domain}: no source of its own would lose mail with {step.tag}={step.wanted}.",
@@ -180,7 +180,7 @@ def _ready(posture: ReportPosture) -> list[Draft] | None:
     since = posture.policy_since or posture.watched_since
     if posture.policy == "none" and posture.now - since >= STANDING_AFTER:
         days = (posture.now - since).days
-        drafts.append(Draft(
+        drafts.append(AlertDraft(
             "dmarc.policy_none_standing", posture.domain, posture.capped(Severity.LOW),
             "p=none stands although the domain is ready for more",
             f"{posture.domain}: p=none for {days} days; forged mail is delivered all the while.",
@@ -200,11 +200,11 @@ def _fix(posture: ReportPosture) -> Fix | None:
     return Fix("replace" if before else "publish", name, "TXT", before, step.record, back, why)
 
 
-def _failure_reports(posture: ReportPosture) -> list[Draft]:
+def _failure_reports(posture: ReportPosture) -> list[AlertDraft]:
     if not posture.failure_report_count:
         return []
     count = posture.failure_report_count
-    return [Draft(
+    return [AlertDraft(
         "ruf.received", posture.domain, Severity.INFO, "Failure reports have come",
         f"{posture.domain}: {count} failure reports in the last day.",
         {"observed": {"reports": count}, "samples": list(posture.failure_reports)},
@@ -212,7 +212,7 @@ def _failure_reports(posture: ReportPosture) -> list[Draft]:
     )]  # fmt: skip
 
 
-def _tls(posture: ReportPosture) -> list[Draft] | None:
+def _tls(posture: ReportPosture) -> list[AlertDraft] | None:
     seen = [tls for tls in posture.tls if tls.successful + tls.failed >= MIN_SESSIONS]
     if not seen:
         return None
@@ -223,7 +223,7 @@ def _tls(posture: ReportPosture) -> list[Draft] | None:
         if tls.failed and tls.days <= 7:  # a failure is held for a week, so that it does not flap
             share = tls.failed / (tls.successful + tls.failed)
             severity = _band(share) if tls.is_verified else Severity.INFO
-            return [Draft(
+            return [AlertDraft(
                 "tls.failure_rate", posture.domain, severity,
                 "Senders fail to deliver over TLS",
                 f"{posture.domain}: {_percent(share)} of the sessions of {tls.days} days failed: "
@@ -256,7 +256,7 @@ RULES: tuple[Rule[ReportPosture], ...] = (
 )
 
 
-def _parse_failed(posture: AccountPosture) -> Iterable[Draft] | None:
+def _parse_failed(posture: AccountPosture) -> Iterable[AlertDraft] | None:
     """Strangers can send as much as they like that is no report: what is not the account's own
     upload is worth no more than info."""
     is_known = False
@@ -268,7 +268,7 @@ def _parse_failed(posture: AccountPosture) -> Iterable[Draft] | None:
             continue
         is_known = True
         if files.quarantined / files.files > MAX_QUARANTINED:
-            return [Draft(
+            return [AlertDraft(
                 "report.parse_failed_rate", "", severity,
                 "Many of the files that come in cannot be read as reports",
                 f"{files.quarantined} of {files.files} files of the last day are in quarantine.",
@@ -279,18 +279,18 @@ def _parse_failed(posture: AccountPosture) -> Iterable[Draft] | None:
     return [] if is_known else None
 
 
-def _foreign(posture: AccountPosture) -> Iterable[Draft]:
-    return [Draft(
+def _foreign(posture: AccountPosture) -> Iterable[AlertDraft]:
+    return [AlertDraft(
         "report.foreign_domain", name, Severity.INFO,
         "Reports come about a domain that is not verified here",
         f"{count} reports of the last week are about {name}, which the account has not verified.",
         {"observed": {"domain": name, "reports": count}},
-    ) for name, count in list(posture.foreign.items())[:MOST]]  # fmt: skip
+    ) for name, count in list(posture.foreign.items())[:MAX_SAMPLES]]  # fmt: skip
 
 
-def _unhealthy(posture: AccountPosture) -> Iterable[Draft]:
+def _unhealthy(posture: AccountPosture) -> Iterable[AlertDraft]:
     """A pull that fails once or twice is tried again soon: nothing is lost by that."""
-    return [Draft(
+    return [AlertDraft(
         "reports.source_unhealthy", mailbox.id, Severity.HIGH,
         "Reports cannot be pulled from a mailbox",
         f"Every pull of {mailbox.name} has failed since {mailbox.failing_since:%Y-%m-%d %H:%M} "
@@ -298,22 +298,22 @@ def _unhealthy(posture: AccountPosture) -> Iterable[Draft]:
         {"observed": {"failure": mailbox.failure}, "since": mailbox.failing_since.isoformat(),
          "threshold": {"minutes": UNHEALTHY_AFTER.seconds // 60}},
     ) for mailbox in posture.failing
-        if posture.now - mailbox.failing_since >= UNHEALTHY_AFTER][:MOST]  # fmt: skip
+        if posture.now - mailbox.failing_since >= UNHEALTHY_AFTER][:MAX_SAMPLES]  # fmt: skip
 
 
-def _inauthentic(posture: AccountPosture) -> Iterable[Draft]:
+def _inauthentic(posture: AccountPosture) -> Iterable[AlertDraft]:
     """Anybody can send a mail that is provably not the reporter's, so that this is info."""
-    return [Draft(
+    return [AlertDraft(
         "report.authenticity_failed", found.reporter, Severity.INFO,
         "Reports are not from whom they say",
         f"{found.reports} reports of the last week say that they are from {found.reporter}. The "
         f"mails that brought them, in the name of {', '.join(found.authors[:3])}, are provably "
         "not. The reports count as unverified.",
-        {"observed": {"reports": found.reports, "authors": list(found.authors[:MOST]),
+        {"observed": {"reports": found.reports, "authors": list(found.authors[:MAX_SAMPLES]),
                       "isWellKnown": found.is_well_known},
          "samples": list(found.files)},
         reference="RFC 6376 §6.1",
-    ) for found in posture.doubtful[:MOST]]  # fmt: skip
+    ) for found in posture.doubtful[:MAX_SAMPLES]]  # fmt: skip
 
 
 ACCOUNT_RULES: tuple[Rule[AccountPosture], ...] = (

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from app.analysis.mail.classification import Kind
+from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.sources import Source
 from app.checks.engine.types import Severity
-from app.rules.engine.types import Draft, Rule
+from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.posture import Mail, ReportPosture
 
 NEW_HOURS = 7 * 24
@@ -16,7 +16,7 @@ MIN_SUBDOMAIN = 10
 REGRESSED_BELOW, REGRESSED_FROM = 0.90, 0.98
 FAILING_SHARE, WORKED_SHARE = 0.5, 0.1
 MIN_GONE = 200  # messages of four weeks: some twenty in the days that are looked at
-MOST = 20
+MAX_SAMPLES = 20
 
 
 def _is_settled(posture: ReportPosture) -> bool:
@@ -34,7 +34,7 @@ def _trusted(posture: ReportPosture, source: Source) -> int:
     return sum(count for number, count in source.identities.items() if identities[number].trusted)
 
 
-def _new(posture: ReportPosture) -> list[Draft] | None:
+def _new(posture: ReportPosture) -> list[AlertDraft] | None:
     if not _is_settled(posture):
         return None
     # What is seen now may be of a new address, or signed with a new key, and its source be old.
@@ -46,11 +46,11 @@ def _new(posture: ReportPosture) -> list[Draft] | None:
         >= posture.now_hour - NEW_HOURS
         and source.messages >= MIN_NEW
         and source.state is None
-        and source.kind in (Kind.OWN, Kind.UNKNOWN)
-    ][:MOST]
+        and source.kind in (SourceClass.OWN, SourceClass.UNKNOWN)
+    ][:MAX_SAMPLES]
 
 
-def _of_new(posture: ReportPosture, source: Source) -> Draft:
+def _of_new(posture: ReportPosture, source: Source) -> AlertDraft:
     name = source.service.name
     type, severity, what = "source.new", Severity.MEDIUM, "A new source sends as the domain"
     if source.failed * 2 > source.messages:
@@ -61,7 +61,7 @@ def _of_new(posture: ReportPosture, source: Source) -> Draft:
         what = "A well-known service has begun to send as the domain"
     if _trusted(posture, source) < MIN_NEW:
         severity = Severity.INFO
-    return Draft(
+    return AlertDraft(
         type, source.key, severity, what,
         f"{posture.domain}: {name} sent {source.messages} messages, {source.failed} of them "
         f"failed; {source.reason}. Approve it, or block it.",
@@ -70,7 +70,7 @@ def _of_new(posture: ReportPosture, source: Source) -> Draft:
     )  # fmt: skip
 
 
-def _regressed(posture: ReportPosture) -> list[Draft] | None:
+def _regressed(posture: ReportPosture) -> list[AlertDraft] | None:
     if not posture.recent.everything.messages:
         return None
     usual = {source.key: source for source in posture.before.sources}
@@ -85,12 +85,14 @@ def _regressed(posture: ReportPosture) -> list[Draft] | None:
         if now < REGRESSED_BELOW and then >= REGRESSED_FROM:
             enough = _trusted(posture, source) >= MIN_NEW
             drafts.append(_of_regressed(posture, source, then, enough))
-    return drafts[:MOST]
+    return drafts[:MAX_SAMPLES]
 
 
-def _of_regressed(posture: ReportPosture, source: Source, usual: float, is_trusted: bool) -> Draft:
+def _of_regressed(
+    posture: ReportPosture, source: Source, usual: float, is_trusted: bool
+) -> AlertDraft:
     now = source.passed / source.messages
-    return Draft(
+    return AlertDraft(
         "source.approved_regressed", source.key, Severity.HIGH if is_trusted else Severity.INFO,
         "Mail of an approved source passes no longer",
         f"{posture.domain}: {now:.0%} of the mail from {source.service.name} passed in the last "
@@ -121,12 +123,12 @@ def quiet(recent: Mail, before: Mail) -> list[str]:
     ]
 
 
-def _subdomains(posture: ReportPosture) -> list[Draft] | None:
+def _subdomains(posture: ReportPosture) -> list[AlertDraft] | None:
     if not _is_settled(posture):
         return None
     known = {found.name: found.first_hour for found in posture.before.subdomains}
-    return [Draft(
-        "subdomain.new_sending", found.name, posture.capped(_unless_forged(found.passed)),
+    return [AlertDraft(
+        "subdomain.new_sending", found.name, posture.capped(_unless_spoofed(found.passed)),
         "Mail comes from a sub-domain that never sent before",
         f"{posture.domain}: {found.messages} messages say they are from {found.name}, "
         f"{found.passed} of them passed.",
@@ -135,15 +137,15 @@ def _subdomains(posture: ReportPosture) -> list[Draft] | None:
     ) for found in posture.recent.subdomains
         if min(found.first_hour, known.get(found.name, found.first_hour))
         >= posture.now_hour - NEW_HOURS and found.messages >= MIN_SUBDOMAIN
-    ][:MOST]  # fmt: skip
+    ][:MAX_SAMPLES]  # fmt: skip
 
 
-def _unless_forged(passed: int) -> Severity:
+def _unless_spoofed(passed: int) -> Severity:
     """What nothing authenticates anybody could have sent, or reported."""
     return Severity.MEDIUM if passed else Severity.INFO
 
 
-def _selectors(posture: ReportPosture) -> list[Draft] | None:
+def _selectors(posture: ReportPosture) -> list[AlertDraft] | None:
     if not _is_settled(posture) or not posture.before.everything.messages:
         return None
     usual = {use.selector: use for use in posture.before.selectors}
@@ -152,7 +154,7 @@ def _selectors(posture: ReportPosture) -> list[Draft] | None:
     for use in posture.recent.selectors:
         signed, before = use.messages + use.failed, usual.get(use.selector)
         if before is None and use.messages:
-            drafts.append(Draft(
+            drafts.append(AlertDraft(
                 "dkim.selector_new", use.selector, Severity.INFO,
                 "Mail is signed with a selector that was not seen before",
                 f"{posture.domain}: {use.messages} messages have valid signatures of "
@@ -163,7 +165,7 @@ def _selectors(posture: ReportPosture) -> list[Draft] | None:
             then = before.messages + before.failed
             if before.failed <= then * WORKED_SHARE:
                 severity = Severity.HIGH if is_verified else Severity.INFO
-                drafts.append(Draft(
+                drafts.append(AlertDraft(
                     "dkim.selector_failing", use.selector, severity,
                     "Signatures of a selector fail that were valid before",
                     f"{posture.domain}: {use.failed} of {signed} signatures of {use.selector} "
@@ -173,16 +175,16 @@ def _selectors(posture: ReportPosture) -> list[Draft] | None:
                      "threshold": {"share": FAILING_SHARE}},
                     reference="RFC 6376 §3.6.1",
                 ))  # fmt: skip
-    return drafts[: 2 * MOST]
+    return drafts[: 2 * MAX_SAMPLES]
 
 
-def _gone(posture: ReportPosture) -> list[Draft] | None:
+def _gone(posture: ReportPosture) -> list[AlertDraft] | None:
     """Selectors that signed much of the mail, and for long none: some are of a weekly letter."""
     volume = posture.recent.everything.messages
     if not _is_settled(posture) or volume < MIN_NEW or posture.is_behind:
         return None
     usual = {use.selector: use.messages for use in posture.before.selectors}
-    return [Draft(
+    return [AlertDraft(
         "dkim.selector_gone", signer.name, posture.capped(Severity.LOW),
         "A selector signs no mail any more",
         f"{posture.domain}: {usual[signer.name]} messages of four weeks had valid signatures of "
@@ -194,7 +196,7 @@ def _gone(posture: ReportPosture) -> list[Draft] | None:
          "baseline": {"messages": usual[signer.name], "intervalHours": signer.usual_interval},
          "threshold": {"messages": MIN_GONE}},
         reference="RFC 6376 §3.1",
-    ) for signer in posture.signers if signer.has_stopped][:MOST]  # fmt: skip
+    ) for signer in posture.signers if signer.has_stopped][:MAX_SAMPLES]  # fmt: skip
 
 
 RULES: Sequence[Rule[ReportPosture]] = (

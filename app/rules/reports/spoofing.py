@@ -8,22 +8,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.analysis.mail.classification import Kind
+from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.sources import Flow
 from app.checks.engine.types import Severity
-from app.rules.engine.types import Draft, Rule
+from app.rules.engine.types import AlertDraft, Rule
 from app.rules.reports.posture import BASELINE_DAYS, RECENT_DAYS, Mail, ReportPosture
 
 MIN_MESSAGES, MIN_ADDRESSES = 100, 10
-TIMES_USUAL = 3
+BASELINE_FACTOR = 3
 MIN_PARKED = 10
-MOST_COUNTRIES = 10
+MAX_COUNTRIES = 10
 _REFUSED = ("quarantine", "reject")
 
 
 @dataclass(frozen=True, slots=True)
-class _Forged:
+class _Spoofing:
     """Messages without any authentication, of sources that are suspicious."""
 
     messages: int
@@ -31,7 +31,7 @@ class _Forged:
     addresses: Counter[str]
 
 
-def _forged(mail: Mail, *, trusted_only: bool) -> _Forged:
+def _spoofing_candidates(mail: Mail, *, trusted_only: bool) -> _Spoofing:
     messages = refused = 0
     addresses: Counter[str] = Counter()
     for flow, identity in _flows(mail):
@@ -41,37 +41,39 @@ def _forged(mail: Mail, *, trusted_only: bool) -> _Forged:
         refused += flow.messages * (identity.disposition in _REFUSED)
         if flow.source_ip:
             addresses[flow.source_ip] += flow.messages
-    return _Forged(messages, refused, addresses)
+    return _Spoofing(messages, refused, addresses)
 
 
 def _flows(mail: Mail) -> Iterator[tuple[Flow, Identity]]:
     for source in mail.sources:
-        if source.kind is Kind.SUSPICIOUS:
+        if source.kind is SourceClass.SUSPICIOUS:
             for number, flows in source.flows.items():
                 for flow in flows:
                     yield flow, mail.identities[number]
 
 
-def _spoofed(posture: ReportPosture) -> list[Draft] | None:
+def _spoofed(posture: ReportPosture) -> list[AlertDraft] | None:
     if not posture.recent.everything.messages:
         return None
     for trusted_only, severity in ((True, Severity.HIGH), (False, Severity.INFO)):
-        now = _forged(posture.recent, trusted_only=trusted_only)
-        before = _forged(posture.before, trusted_only=trusted_only)
+        now = _spoofing_candidates(posture.recent, trusted_only=trusted_only)
+        before = _spoofing_candidates(posture.before, trusted_only=trusted_only)
         usual = before.messages * RECENT_DAYS / BASELINE_DAYS
         is_much = now.messages >= MIN_MESSAGES and len(now.addresses) >= MIN_ADDRESSES
-        if is_much and now.messages > TIMES_USUAL * usual:
+        if is_much and now.messages > BASELINE_FACTOR * usual:
             return [_of_spoofing(posture, now, usual, severity)]
     return []
 
 
-def _of_spoofing(posture: ReportPosture, now: _Forged, usual: float, severity: Severity) -> Draft:
+def _of_spoofing(
+    posture: ReportPosture, now: _Spoofing, usual: float, severity: Severity
+) -> AlertDraft:
     observed = {
         "messages": now.messages, "refused": now.refused, "addresses": len(now.addresses),
         "countries": _countries(posture.recent), "policy": posture.policy,
     }  # fmt: skip
     samples = [{"address": ip, "messages": count} for ip, count in now.addresses.most_common(5)]
-    return Draft(
+    return AlertDraft(
         "source.spoofing_suspected", posture.domain, severity,
         "The domain is forged from many addresses",
         f"{posture.domain}: {now.messages} messages from {len(now.addresses)} addresses have no "
@@ -79,7 +81,7 @@ def _of_spoofing(posture: ReportPosture, now: _Forged, usual: float, severity: S
         f"{usual:.0f}. With p=reject they are refused.",
         {"observed": observed, "baseline": {"messages": round(usual, 1)}, "samples": samples,
          "threshold": {"messages": MIN_MESSAGES, "addresses": MIN_ADDRESSES,
-                       "times": TIMES_USUAL}},
+                       "times": BASELINE_FACTOR}},
         reference="RFC 9989 §5",
     )  # fmt: skip
 
@@ -87,12 +89,12 @@ def _of_spoofing(posture: ReportPosture, now: _Forged, usual: float, severity: S
 def _countries(mail: Mail) -> dict[str, int]:
     found: Counter[str] = Counter()
     for source in mail.sources:
-        if source.kind is Kind.SUSPICIOUS:
+        if source.kind is SourceClass.SUSPICIOUS:
             found.update(source.countries)
-    return dict(found.most_common(MOST_COUNTRIES))
+    return dict(found.most_common(MAX_COUNTRIES))
 
 
-def _parked(posture: ReportPosture) -> list[Draft] | None:
+def _parked(posture: ReportPosture) -> list[AlertDraft] | None:
     """A parked domain of which mail passes: it was sent by somebody who may use it."""
     if posture.usage != "parked":
         return []
@@ -101,7 +103,7 @@ def _parked(posture: ReportPosture) -> list[Draft] | None:
     if passed < MIN_PARKED:
         return []
     is_proven = verified.messages - verified.failed >= MIN_PARKED
-    return [Draft(
+    return [AlertDraft(
         "domain.parked_active", posture.domain, Severity.HIGH if is_proven else Severity.INFO,
         "A parked domain sends mail that passes",
         f"{posture.domain} is parked, and {passed} messages of the last days passed DMARC. If "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.checks.engine.types import Severity
-from app.rules.engine.types import Draft, Keep, Posture, Rule
+from app.rules.engine.types import AlertDraft, Posture, Rule, Unknown
 
 BROKEN = "dns.record_broken"
 
@@ -61,33 +61,33 @@ _KINDS = (
 )
 
 
-def _judge(posture: Posture) -> Iterator[Draft | Keep]:
+def _judge(posture: Posture) -> Iterator[AlertDraft | Unknown]:
     for kind in _KINDS:
         yield from _of_kind(posture, kind)
 
 
-def _of_kind(posture: Posture, kind: _Kind) -> Iterator[Draft | Keep]:
+def _of_kind(posture: Posture, kind: _Kind) -> Iterator[AlertDraft | Unknown]:
     """What broke with this scan; what was broken before stays told, or untold, until it is well."""
     judgement, end = posture.definite(kind.check), f"{kind.name}{posture.domain}"
     if judgement is None:
         is_dkim = kind.check == "dkim"
-        yield Keep(BROKEN, lambda at: at.endswith(f".{end}") if is_dkim else at == end)
+        yield Unknown(BROKEN, lambda at: at.endswith(f".{end}") if is_dkim else at == end)
         return
     before = kind.states(posture.known.get(kind.check, {}).get("facts", {}))
     for start, is_usable in kind.states(judgement.facts).items():
         if is_usable is False:
             at = f"{start}{end}"
-            yield _draft(posture, kind, at) if before.get(start) else _keep(at)
+            yield _draft(posture, kind, at) if before.get(start) else _unknown(at)
 
 
-def _keep(at: str) -> Keep:
-    return Keep(BROKEN, lambda subject: subject == at)
+def _unknown(at: str) -> Unknown:
+    return Unknown(BROKEN, lambda subject: subject == at)
 
 
-def _draft(posture: Posture, kind: _Kind, at: str) -> Draft:
+def _draft(posture: Posture, kind: _Kind, at: str) -> AlertDraft:
     findings = posture.judgements[kind.check].findings
     what = kind.check.upper().replace("_", "-")
-    return Draft(
+    return AlertDraft(
         BROKEN, at, kind.severity, f"The {what} record cannot be used any more",
         f"{posture.domain}: the {what} record at {at} was good, and receivers cannot use it now.",
         {"check": kind.check, "seen": [finding.kind.code for finding in findings][:10]},
@@ -95,7 +95,7 @@ def _draft(posture: Posture, kind: _Kind, at: str) -> Draft:
     )  # fmt: skip
 
 
-def _proof(posture: Posture) -> dict[str, Any]:
+def _resolution_evidence(posture: Posture) -> dict[str, Any]:
     seen = {
         f"{start}{kind.name}{posture.domain}": is_usable
         for kind in _KINDS
@@ -105,4 +105,4 @@ def _proof(posture: Posture) -> dict[str, Any]:
     return {"usable": seen}
 
 
-RULES = (Rule(frozenset((BROKEN,)), _judge, _proof),)
+RULES = (Rule(frozenset((BROKEN,)), _judge, _resolution_evidence),)

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.checks.engine.evidence import Record
-from app.checks.engine.types import Judgement, Severity
+from app.checks.engine.types import CheckResult, Severity
 from app.protocols import dmarc, names, timestamps
 from app.protocols.dmarc import Policy, discovery
-from app.rules.engine.types import Change, Draft, Posture, Rule
+from app.rules.engine.types import AlertDraft, Change, Posture, Rule
 
 CHANGE_WINDOW = timedelta(days=7)  # an alert of a change stands that long, or until it is undone
 
@@ -23,10 +23,10 @@ _OF_TYPE = {"TLSA": "tlsa"}  # whichever check asked first
 KINDS = (
     *("spf", "dkim", "dmarc", "mx", "mta_sts", "tls_rpt", "bimi", "ns", "tlsa", "caa", "dnssec"),
 )
-_VITAL = frozenset(("spf", "dkim", "dmarc", "mx", "ns"))
+_CRITICAL_RECORDS = frozenset(("spf", "dkim", "dmarc", "mx", "ns"))
 
 REMOVED, CHANGED = "dns.record_removed", "dns.record_changed"
-_WHOSE = {
+_OWNER_CHECK = {
     "p": "the domain's mail",
     "sp": "mail of its sub-domains",
     "np": "mail of sub-domains that do not exist",
@@ -37,7 +37,7 @@ WEAKENED, STRENGTHENED = "dmarc.policy_weakened", "dmarc.policy_strengthened"
 def between(
     domain: str,
     known: Mapping[str, Mapping[str, Any]],
-    judgements: Iterable[Judgement],
+    judgements: Iterable[CheckResult],
     at: datetime,
 ) -> list[Change]:
     """What is different from what was known, each record set once.
@@ -60,7 +60,7 @@ def between(
     return list(changes.values())
 
 
-def _with_findings(change: Change, before: Mapping[str, Any], judgement: Judgement) -> Change:
+def _with_findings(change: Change, before: Mapping[str, Any], judgement: CheckResult) -> Change:
     """The change, with what came and went of one check that rests on the record."""
     if before["logicVersion"] != judgement.logic_version:
         return change  # our rules may have changed instead
@@ -97,7 +97,7 @@ def _sets(
         if is_own and record.type in _WATCHED and _is_definite(record):
             values = record.values
             if record.type == "TXT" and host == domain:  # many others keep records there
-                values = tuple(text for text in values if _is_about(check, text))
+                values = tuple(text for text in values if _matches(check, text))
             yield (record.name, record.type), tuple(sorted(values))
 
 
@@ -105,7 +105,7 @@ def _is_definite(record: Record) -> bool:
     return record.rcode in ("NOERROR", "NXDOMAIN", "200", "404")
 
 
-def _is_about(check: str, text: str) -> bool:
+def _matches(check: str, text: str) -> bool:
     return check == "spf" and "spf" in text[:40].lower()
 
 
@@ -114,7 +114,7 @@ def _latest(changes: Sequence[Change]) -> list[Change]:
     return list({(change.name, change.type): change for change in changes}.values())
 
 
-def _record_alerts(posture: Posture) -> Iterator[Draft]:
+def _record_alerts(posture: Posture) -> Iterator[AlertDraft]:
     for change in _latest(posture.changes):
         kind = _OF_TYPE.get(change.type) or _KIND.get(change.check, change.check)
         if kind not in KINDS or (kind == "mta_sts" and change.type == "HTTPS"):
@@ -128,20 +128,20 @@ def _record_alerts(posture: Posture) -> Iterator[Draft]:
         }
         what = f"{kind.upper().replace('_', '-')} record at {change.name}"
         if change.before and not change.after:
-            severity = Severity.CRITICAL if kind in _VITAL else Severity.HIGH
-            yield Draft(REMOVED, f"{change.name} {change.type}", severity,
+            severity = Severity.CRITICAL if kind in _CRITICAL_RECORDS else Severity.HIGH
+            yield AlertDraft(REMOVED, f"{change.name} {change.type}", severity,
                         "A record was removed from DNS",
                         f"{posture.domain}: the {what} is gone.", evidence)  # fmt: skip
         else:
             is_new = not change.before
-            yield Draft(f"{CHANGED}.{kind}", f"{change.name} {change.type}",
+            yield AlertDraft(f"{CHANGED}.{kind}", f"{change.name} {change.type}",
                         Severity.INFO if is_new else Severity.MEDIUM,
                         "A record was published in DNS" if is_new else "A record changed in DNS",
                         f"{posture.domain}: the {what} {'is new' if is_new else 'changed'}.",
                         evidence)  # fmt: skip
 
 
-def _policy_alerts(posture: Posture) -> Iterator[Draft]:
+def _policy_alerts(posture: Posture) -> Iterator[AlertDraft]:
     for change in _latest(posture.changes):
         if change.check != "dmarc" or change.type != "TXT" or not change.after:
             continue
@@ -156,7 +156,7 @@ def _policy_alerts(posture: Posture) -> Iterator[Draft]:
 
 def _of_moved(
     domain: str, change: Change, moved: Mapping[str, tuple[Policy | None, Policy | None]]
-) -> Draft:
+) -> AlertDraft:
     """One draft for all: it was weakened if it is weaker for anybody's mail."""
     weaker = {
         whose: ends for whose, ends in moved.items() if _strength(ends[1]) < _strength(ends[0])
@@ -168,12 +168,12 @@ def _of_moved(
         "policies": {tag: {"before": old, "after": new} for tag, (old, new) in moved.items()},
         "changedAt": timestamps.text(change.at),
     }
-    return Draft(
+    return AlertDraft(
         WEAKENED if weaker else STRENGTHENED,
         change.name,
         Severity.CRITICAL if weaker else Severity.INFO,
         f"The DMARC policy was {'weakened' if weaker else 'strengthened'}",
-        f"{domain}: the policy for {_WHOSE[whose]} went from {before or 'nothing usable'} to "
+        f"{domain}: the policy for {_OWNER_CHECK[whose]} went from {before or 'nothing usable'} to "
         f"{after or 'nothing usable'}.",
         evidence,
         reference="RFC 9989 §4.7",
@@ -184,7 +184,7 @@ def _policies(texts: Iterable[str]) -> dict[str, Policy | None]:
     """What is in effect, by whose mail it is for; after ``t=y``."""
     record = dmarc.sole_record(texts)
     if record is None:
-        return dict.fromkeys(_WHOSE)
+        return dict.fromkeys(_OWNER_CHECK)
     return {
         "p": discovery.policy_of(record)[0],
         "sp": discovery.policy_of(record, is_own=False)[0],

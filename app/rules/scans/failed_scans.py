@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 
 from app.checks.engine.types import Severity
-from app.rules.engine.types import Draft, Posture, Rule
+from app.rules.engine.types import AlertDraft, Posture, Rule
 
 FAILED = "scan.failed_repeatedly"
-LEAST = 2
+MIN_FAILED_SCANS = 2
 
 
-def _alerts(posture: Posture) -> Iterator[Draft]:
-    if posture.failed_scans >= LEAST:
-        yield Draft(
+def _alerts(posture: Posture) -> Iterator[AlertDraft]:
+    if posture.failed_scans >= MIN_FAILED_SCANS:
+        yield AlertDraft(
             FAILED, posture.domain, Severity.MEDIUM, "Scans fail",
             f"{posture.domain}: the last {posture.failed_scans} scans failed, so what changes now "
             "is not seen. Look at the workers' log, and trigger a scan.",
-            {"observed": posture.failed_scans, "threshold": LEAST},
+            {"observed": posture.failed_scans, "threshold": MIN_FAILED_SCANS},
         )  # fmt: skip
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from app.checks import CHECKS
 from app.checks.engine.types import Check, Finding, Severity
-from app.rules.engine.types import Draft, Posture, Rule
-from app.rules.scans.certificates import SAID_HERE
+from app.rules.engine.types import AlertDraft, Posture, Rule
+from app.rules.scans.certificates import COVERED_FINDINGS
 
 MAX_RECORDS, MAX_VALUES = 10, 5  # of what is kept as the proof of a resolution
-LEAST = Severity.MEDIUM  # what is below is shown with the domain, and wakes nobody
+MIN_SEVERITY = Severity.MEDIUM  # what is below is shown with the domain, and wakes nobody
 
 
 def _of(check: Check) -> Rule[Posture]:
-    def judge(posture: Posture) -> list[Draft] | None:
+    def judge(posture: Posture) -> list[AlertDraft] | None:
         judgement = posture.definite(check.name)
         if judgement is None:
             return None
@@ -24,8 +24,8 @@ def _of(check: Check) -> Rule[Posture]:
         return [
             _draft(posture, finding)
             for finding in judgement.findings
-            if finding.severity.rank <= LEAST.rank
-            and finding.kind.code not in SAID_HERE
+            if finding.severity.rank <= MIN_SEVERITY.rank
+            and finding.kind.code not in COVERED_FINDINGS
             and (not finding.kind.flaps or (finding.kind.code, finding.subject) in seen)
         ]
 
@@ -45,10 +45,10 @@ def _of(check: Check) -> Rule[Posture]:
     return Rule(frozenset(kind.code for kind in check.finds), judge, proof)
 
 
-def _draft(posture: Posture, finding: Finding) -> Draft:
+def _draft(posture: Posture, finding: Finding) -> AlertDraft:
     where = "" if finding.subject == posture.domain else f" ({finding.subject})"
     advice = f" What to do: {finding.fix.why}" if finding.fix else ""
-    return Draft(
+    return AlertDraft(
         type=finding.kind.code,
         subject=finding.subject,
         severity=finding.severity,

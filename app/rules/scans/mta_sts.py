@@ -5,19 +5,19 @@ from typing import Any
 
 from app.checks.engine.types import Severity
 from app.protocols import timestamps
-from app.rules.engine.types import Draft, Posture, Rule
+from app.rules.engine.types import AlertDraft, Posture, Rule
 
 CHANGED, BROKEN = "mta_sts.policy_changed", "mta_sts.policy_broken"
 MAX_POLICY = 2_000  # characters of a policy that are kept as evidence
 
 
-def _proof(posture: Posture) -> dict[str, Any]:
+def _resolution_evidence(posture: Posture) -> dict[str, Any]:
     facts = posture.judgements["mta_sts"].facts
     names = ("policy_valid", "mode")
     return {name: facts[name] for name in names if name in facts}
 
 
-def _changed(posture: Posture) -> Iterator[Draft]:
+def _changed(posture: Posture) -> Iterator[AlertDraft]:
     latest = {
         change.name: change
         for change in posture.changes
@@ -31,7 +31,7 @@ def _changed(posture: Posture) -> Iterator[Draft]:
             "after": change.after[0][:MAX_POLICY],
             "changedAt": timestamps.text(change.at),
         }
-        yield Draft(
+        yield AlertDraft(
             CHANGED, change.name, Severity.INFO, "The MTA-STS policy changed",
             f"{posture.domain}: the policy at {change.name} changed. Senders read it again when "
             "the id of the record is another.",
@@ -39,7 +39,7 @@ def _changed(posture: Posture) -> Iterator[Draft]:
         )  # fmt: skip
 
 
-def _broken(posture: Posture) -> list[Draft] | None:
+def _broken(posture: Posture) -> list[AlertDraft] | None:
     judgement = posture.definite("mta_sts")
     if judgement is None:
         return None
@@ -55,7 +55,7 @@ def _broken(posture: Posture) -> list[Draft] | None:
         else "Senders no longer report what fails."
     )
     return [
-        Draft(
+        AlertDraft(
             BROKEN, posture.domain, Severity.CRITICAL if is_enforced else Severity.HIGH,
             "The MTA-STS policy cannot be used any more",
             f"{posture.domain}: there was a policy with mode {mode}, and now there is none that "
@@ -68,5 +68,5 @@ def _broken(posture: Posture) -> list[Draft] | None:
 
 RULES = (
     Rule(frozenset((CHANGED,)), _changed),
-    Rule(frozenset((BROKEN,)), _broken, _proof),
+    Rule(frozenset((BROKEN,)), _broken, _resolution_evidence),
 )

@@ -10,11 +10,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db.transactions import transaction
-from app.models import Account, ApiKey, DmarcReport, Domain, Intake, User
+from app.models import Account, ApiKey, DmarcReport, Domain, ReportFile, User
 from app.services.accounts import accounts
 
 _COUNTED: dict[str, Any] = {"domains": Domain, "users": User, "api_keys": ApiKey}
-_COUNTED_ALONE: dict[str, Any] = {**_COUNTED, "dmarc_reports": DmarcReport, "report_files": Intake}
+_COUNTED_ALONE: dict[str, Any] = {
+    **_COUNTED,
+    "dmarc_reports": DmarcReport,
+    "report_files": ReportFile,
+}
 
 
 @dataclass(frozen=True, slots=True)

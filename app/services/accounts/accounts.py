@@ -93,7 +93,7 @@ def set_up(email: str) -> FirstStart | None:
         return FirstStart(account.name, email, password, token, word)
 
 
-def complaints(email: str, role: str) -> list[dict[str, str]]:
+def validation_errors(email: str, role: str) -> list[dict[str, str]]:
     """What is wrong with them; nothing if there can be such a person."""
     found = []
     if not _EMAIL.fullmatch(email):
@@ -148,9 +148,9 @@ def add(
 ) -> tuple[User, str]:
     """As ``add_user``, as a step."""
     email = email.strip().lower()
-    wrong = complaints(email, role)
+    wrong = validation_errors(email, role)
     if password is not None:
-        wrong += passwords.complaints(password, email)
+        wrong += passwords.validation_errors(password, email)
     if wrong:
         raise InvalidRequest(wrong)
     if session.scalar(select(User.id).where(User.email == email)):

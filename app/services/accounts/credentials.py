@@ -15,7 +15,7 @@ from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, User
 from app.services.accounts import passwords, sessions, two_factor
-from app.services.accounts.sessions import Visitor
+from app.services.accounts.sessions import UserSession
 from app.services.core import audit_log, security_emails
 
 PASSWORD = "Your password was changed"
@@ -25,14 +25,14 @@ RESET = "Two-factor authentication was reset"
 CODES = "Your recovery codes were replaced"
 
 
-def change_password(visitor: Visitor, token: str, current: str, wanted: str) -> None:
+def change_password(visitor: UserSession, token: str, current: str, wanted: str) -> None:
     """Change the password.
 
     token    of the session that stays; all others end
     raises   InvalidRequest if the current password is wrong, or the new one is too weak
     """
     check_password(visitor, current)
-    complaints = passwords.complaints(wanted, visitor.email)
+    complaints = passwords.validation_errors(wanted, visitor.email)
     if wanted == current:
         message = "Choose a password other than the current one"
         complaints = [{"field": "password", "code": "same", "message": message}]
@@ -44,7 +44,9 @@ def change_password(visitor: Visitor, token: str, current: str, wanted: str) -> 
         user.password_hash = made
 
 
-def turn_on(visitor: Visitor, token: str, current: str, sealed: str, code: str) -> Sequence[str]:
+def enable_two_factor(
+    visitor: UserSession, token: str, current: str, sealed: str, code: str
+) -> Sequence[str]:
     """Turn on two-factor authentication; the recovery codes.
 
     sealed  the offer that the app has read; ``code`` is what the app shows
@@ -60,7 +62,7 @@ def turn_on(visitor: Visitor, token: str, current: str, sealed: str, code: str) 
         return two_factor.turn_on(session, user, sealed, code)
 
 
-def turn_off(visitor: Visitor, token: str, current: str) -> None:
+def disable_two_factor(visitor: UserSession, token: str, current: str) -> None:
     """Turn off two-factor authentication; the password alone is enough then.
 
     raises  InvalidRequest if the password is wrong
@@ -71,7 +73,7 @@ def turn_off(visitor: Visitor, token: str, current: str) -> None:
         two_factor.turn_off(session, user)
 
 
-def renew_codes(visitor: Visitor, token: str, current: str) -> Sequence[str]:
+def renew_codes(visitor: UserSession, token: str, current: str) -> Sequence[str]:
     """New recovery codes; the old ones stop working.
 
     raises  InvalidRequest if the password is wrong, or two-factor authentication is off
@@ -85,14 +87,14 @@ def renew_codes(visitor: Visitor, token: str, current: str) -> Sequence[str]:
         return two_factor.renew(session, user)
 
 
-def check_password(visitor: Visitor, current: str) -> None:
+def check_password(visitor: UserSession, current: str) -> None:
     """Make sure that it is the visitor who acts, and not somebody at an unattended browser.
 
     raises  InvalidRequest if the password is not the current one
     """
     with transaction(readonly=True) as session:
         stored = session.scalar(select(User.password_hash).where(User.id == visitor.user_id))
-    if not passwords.fits(stored, current):
+    if not passwords.matches(stored, current):
         message = "Incorrect current password"
         raise InvalidRequest([{"field": "current", "code": "invalid", "message": message}])
 
@@ -132,7 +134,7 @@ def reset_second_factor(email: str, *, actor: str) -> Reset:
         return Reset(user.email, account.name, codes, ended)
 
 
-def _act(session: Session, visitor: Visitor, token: str, action: str, sentence: str) -> User:
+def _act(session: Session, visitor: UserSession, token: str, action: str, sentence: str) -> User:
     """The person, with the action in the audit log and in an email, and other sessions ended."""
     user = session.scalar(select(User).where(User.id == visitor.user_id).with_for_update())
     if user is None:

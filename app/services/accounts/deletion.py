@@ -12,15 +12,15 @@ from sqlalchemy.orm import Session
 
 from app.db.transactions import now, transaction
 from app.errors import Conflict, InvalidRequest
-from app.models import Account, Domain, SignedIn
+from app.models import Account, BrowserSession, Domain
 from app.services.accounts import accounts, credentials
-from app.services.accounts.sessions import Visitor
+from app.services.accounts.sessions import UserSession
 from app.services.core import account_rows, audit_log
 
 logger = logging.getLogger(__name__)
 
 
-def request_by_owner(visitor: Visitor, name: str, password: str) -> None:
+def request_by_owner(visitor: UserSession, name: str, password: str) -> None:
     """Have the visitor's account deleted.
 
     name     of the account, typed to confirm
@@ -71,7 +71,7 @@ def _request(session: Session, account: Account, actor: str) -> None:
         raise Conflict(f"On legal hold: {', '.join(held)}. Release the hold first.")
     account.status = "suspended"
     account.deletion_requested_at = account.deletion_requested_at or now(session)
-    session.execute(delete(SignedIn).where(SignedIn.account_id == account.id))
+    session.execute(delete(BrowserSession).where(BrowserSession.account_id == account.id))
     audit_log.record(
         session, account.id, actor=actor, action="account.deletion_requested", target=account.name
     )

@@ -20,7 +20,7 @@ from app.db.transactions import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, Email, Invitation, User
 from app.services.accounts import accounts, invitation_emails, ranks
-from app.services.accounts.sessions import Visitor
+from app.services.accounts.sessions import UserSession
 from app.services.core import audit_log, emails, security_emails
 
 LIFETIME = timedelta(days=7)
@@ -62,7 +62,7 @@ def pending(account_id: UUID) -> Sequence[Invitation]:
         ).all()
 
 
-def create(by: Visitor, email: str, role: str) -> Created:
+def create(by: UserSession, email: str, role: str) -> Created:
     """Invite a person; an earlier invitation of the same address is replaced.
 
     raises   InvalidRequest; Conflict if the person is in the account
@@ -70,7 +70,7 @@ def create(by: Visitor, email: str, role: str) -> Created:
              without a link, and the answer is the same
     """
     email = email.strip().lower()
-    if complaints := accounts.complaints(email, role):
+    if complaints := accounts.validation_errors(email, role):
         raise InvalidRequest(complaints)
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     link = settings.current().base_url + PATH + token
@@ -97,7 +97,7 @@ def create(by: Visitor, email: str, role: str) -> Created:
     return Created(email, None if invitation.is_emailed else link)
 
 
-def revoke(by: Visitor, invitation_id: UUID) -> None:
+def revoke(by: UserSession, invitation_id: UUID) -> None:
     """Delete an invitation; its link stops working.
 
     raises  NotFound
@@ -200,7 +200,7 @@ def _count(session: Session, table: type, *conditions: object) -> int:
     return session.scalar(statement) or 0
 
 
-def _record(session: Session, by: Visitor, action: str, target: str, **details: str) -> None:
+def _record(session: Session, by: UserSession, action: str, target: str, **details: str) -> None:
     audit_log.record(
         session, by.account_id, actor=by.actor, action=action, target=target, **details
     )

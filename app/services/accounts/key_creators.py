@@ -10,7 +10,7 @@ from app.db.transactions import now, transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import ApiKey, User
 from app.services.accounts import ranks
-from app.services.accounts.sessions import Visitor
+from app.services.accounts.sessions import UserSession
 from app.services.api_keys import api_keys
 
 PERSON = "user:"
@@ -37,7 +37,7 @@ def of_former_members(account_id: UUID) -> Mapping[str, Sequence[ApiKey]]:
         return {actor: rows for actor, rows in grouped.items() if actor not in members}
 
 
-def revoke_all(by: Visitor, creator: str) -> int:
+def revoke_all(by: UserSession, creator: str) -> int:
     """Revoke every usable key of a creator who is no longer in the account; how many.
 
     raises  NotFound if there is none; InvalidRequest for a creator who is still a member

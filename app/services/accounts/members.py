@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
-from app.models import SignedIn, User
+from app.models import BrowserSession, User
 from app.models.accounts import ROLES
 from app.services.accounts import invitations, key_creators, people_erasure, ranks
-from app.services.accounts.sessions import Visitor
+from app.services.accounts.sessions import UserSession
 from app.services.core import audit_log, security_emails
 
 
@@ -22,7 +22,7 @@ def members(account_id: UUID) -> Sequence[User]:
         return session.scalars(statement).all()
 
 
-def change_role(by: Visitor, user_id: UUID, role: str) -> None:
+def change_role(by: UserSession, user_id: UUID, role: str) -> None:
     """Give the person another role; it holds from the next request on.
 
     raises   NotFound; InvalidRequest for what is no role, or one above one's own; Conflict if no
@@ -47,7 +47,7 @@ def change_role(by: Visitor, user_id: UUID, role: str) -> None:
         )  # fmt: skip
 
 
-def remove(by: Visitor, user_id: UUID) -> None:
+def remove(by: UserSession, user_id: UUID) -> None:
     """Remove the person at once; the audit log keeps what they did.
 
     raises   NotFound; InvalidRequest for somebody above one; Conflict if no owner would be left
@@ -60,7 +60,7 @@ def remove(by: Visitor, user_id: UUID) -> None:
             _check_owners(session, by.account_id)
         active = key_creators.active_keys(session, by.account_id, f"user:{user.email}")
         deleted = invitations.revoke_of(session, user.id)
-        session.execute(delete(SignedIn).where(SignedIn.user_id == user.id))
+        session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
         people_erasure.erase(session, user)
         security_emails.person_removed(session, user, by.actor)
         session.delete(user)
@@ -70,7 +70,7 @@ def remove(by: Visitor, user_id: UUID) -> None:
         )  # fmt: skip
 
 
-def _member(session: Session, by: Visitor, user_id: UUID) -> User:
+def _member(session: Session, by: UserSession, user_id: UUID) -> User:
     """A person of the account, on whom ``by`` may act; the account is locked.
 
     The lock keeps two owners from demoting each other at the same moment.
@@ -93,7 +93,7 @@ def _check_owners(session: Session, account_id: UUID) -> None:
         raise Conflict("An account needs an owner. Make another person an owner first")
 
 
-def _record(session: Session, by: Visitor, action: str, target: str, **details: object) -> None:
+def _record(session: Session, by: UserSession, action: str, target: str, **details: object) -> None:
     audit_log.record(
         session, by.account_id, actor=by.actor, action=action, target=target, **details
     )

@@ -19,7 +19,7 @@ _AROUND = string.digits + string.punctuation + " "
 _hasher = PasswordHasher()
 
 
-def complaints(password: str, email: str) -> list[dict[str, str]]:
+def validation_errors(password: str, email: str) -> list[dict[str, str]]:
     """What is wrong with it as a password of this person; nothing if it will do."""
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         return [_complaint("length", f"{MIN_LENGTH} to {MAX_LENGTH} characters")]
@@ -57,9 +57,9 @@ def digest(password: str) -> str:
     return _hasher.hash(password)
 
 
-def fits(stored: str | None, password: str) -> bool:
+def matches(stored: str | None, password: str) -> bool:
     """Whether the password is the one of this hash; without one it is as slow, and False."""
-    nobodys = _nobodys()  # made at the first call, whoever that is
+    nobodys = _dummy_digest()  # made at the first call, whoever that is
     try:
         return _hasher.verify(stored or nobodys, password) and stored is not None
     except (VerificationError, InvalidHashError):
@@ -67,7 +67,7 @@ def fits(stored: str | None, password: str) -> bool:
 
 
 @cache
-def _nobodys() -> str:
+def _dummy_digest() -> str:
     """A hash that no password fits, so that an unknown address costs one too."""
     return _hasher.hash(secrets.token_urlsafe(16))
 

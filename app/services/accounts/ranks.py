@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.errors import InvalidRequest, NotFound
 from app.models import Account, User
 from app.models.accounts import ROLES
-from app.services.accounts.sessions import Visitor
+from app.services.accounts.sessions import UserSession
 from app.services.core import refusals
 from app.services.core.refusals import Refusal
 
@@ -30,7 +30,7 @@ def lock_account(session: Session, account_id: UUID) -> None:
     session.scalar(select(Account.id).where(Account.id == account_id).with_for_update())
 
 
-def check(session: Session, by: Visitor, role: str) -> None:
+def check(session: Session, by: UserSession, role: str) -> None:
     """Make sure that the visitor may act on a person with this role, and give it to others.
 
     The visitor's own role is read again: the page may have been opened before a demotion.

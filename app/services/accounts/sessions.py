@@ -11,21 +11,21 @@ from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db.transactions import now, transaction
-from app.models import Account, SignedIn, User
+from app.models import Account, BrowserSession, User
 from app.models.accounts import ROLES
 from app.services.accounts import passwords, sign_in_networks, two_factor
 from app.services.core import audit_log, refusals
 from app.services.core.refusals import Refusal
 
 IDLE = timedelta(hours=12)
-LONGEST = timedelta(days=7)
-CODE_WAIT = timedelta(minutes=5)  # between the password and the code
+MAX_LIFETIME = timedelta(days=7)
+CODE_TIMEOUT = timedelta(minutes=5)  # between the password and the code
 STAMP = timedelta(minutes=1)  # last_seen_at is not written more often: reads stay reads
 _TOKEN_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class UserSession:
     """Somebody who is signed in."""
 
     user_id: UUID
@@ -59,7 +59,7 @@ def sign_in(email: str, password: str, agent: str = "") -> Entry | None:
     """
     email = email.strip().lower()
     user, is_active = _user(email)
-    fits = passwords.fits(user.password_hash if user else None, password)
+    fits = passwords.matches(user.password_hash if user else None, password)
     if user is None or not fits or not is_active:
         if user is not None:
             reason = "account or user is not active" if fits else "wrong password"
@@ -92,16 +92,16 @@ def enter_code(token: str, code: str, agent: str = "") -> str | None:
         user = _asked(session, token)
         if user is None:
             return None
-        if not two_factor.take(session, user, code):
+        if not two_factor.verify_code(session, user, code):
             _record(session, user, "user.code_refused")
             return None
-        session.execute(delete(SignedIn).where(SignedIn.id == _digest(token)))
+        session.execute(delete(BrowserSession).where(BrowserSession.id == _digest(token)))
         _record(session, user, "user.signed_in")
         sign_in_networks.note(session, user, agent)
         return _open(session, user, agent)
 
 
-def find(token: str) -> Visitor | None:
+def find(token: str) -> UserSession | None:
     """Whose session it is; None if there is none, it has ended, or a code is still asked for.
 
     effects  the session is noted as seen, once a minute at most
@@ -109,10 +109,14 @@ def find(token: str) -> Visitor | None:
     with transaction(readonly=True) as session:
         moment = now(session)
         row = session.execute(
-            select(SignedIn.last_seen_at, User, Account.name)
-            .join(User, User.id == SignedIn.user_id)
-            .join(Account, Account.id == SignedIn.account_id)
-            .where(SignedIn.id == _digest(token), ~_is_over(moment), ~SignedIn.awaits_code)
+            select(BrowserSession.last_seen_at, User, Account.name)
+            .join(User, User.id == BrowserSession.user_id)
+            .join(Account, Account.id == BrowserSession.account_id)
+            .where(
+                BrowserSession.id == _digest(token),
+                ~_has_expired(moment),
+                ~BrowserSession.awaits_code,
+            )
             .where(Account.status == "active", User.disabled_at.is_(None))
         ).first()
     if row is None:
@@ -121,22 +125,28 @@ def find(token: str) -> Visitor | None:
     if moment - last_seen_at >= STAMP:
         with transaction() as session:
             session.execute(
-                update(SignedIn).where(SignedIn.id == _digest(token)).values(last_seen_at=moment)
+                update(BrowserSession)
+                .where(BrowserSession.id == _digest(token))
+                .values(last_seen_at=moment)
             )
-    return Visitor(user.id, user.email, user.role, user.account_id, account_name)
+    return UserSession(user.id, user.email, user.role, user.account_id, account_name)
 
 
-def of_user(user_id: UUID) -> Sequence[SignedIn]:
+def of_user(user_id: UUID) -> Sequence[BrowserSession]:
     """Where the person is signed in, last used first."""
     with transaction(readonly=True) as session:
         return session.scalars(
-            select(SignedIn)
-            .where(SignedIn.user_id == user_id, ~_is_over(now(session)), ~SignedIn.awaits_code)
-            .order_by(SignedIn.last_seen_at.desc())
+            select(BrowserSession)
+            .where(
+                BrowserSession.user_id == user_id,
+                ~_has_expired(now(session)),
+                ~BrowserSession.awaits_code,
+            )
+            .order_by(BrowserSession.last_seen_at.desc())
         ).all()
 
 
-def is_of(row: SignedIn, token: str) -> bool:
+def is_of(row: BrowserSession, token: str) -> bool:
     """Whether the session is the one with this token."""
     return row.id == _digest(token)
 
@@ -144,28 +154,30 @@ def is_of(row: SignedIn, token: str) -> bool:
 def end(token: str) -> None:
     """End the session, if it is one: whoever has a copy of its cookie has nothing."""
     with transaction() as session:
-        session.execute(delete(SignedIn).where(SignedIn.id == _digest(token)))
+        session.execute(delete(BrowserSession).where(BrowserSession.id == _digest(token)))
 
 
 def end_one(user_id: UUID, id: bytes) -> None:
     """End one session of the person's, wherever it is."""
     with transaction() as session:
-        session.execute(delete(SignedIn).where(SignedIn.user_id == user_id, SignedIn.id == id))
+        session.execute(
+            delete(BrowserSession).where(BrowserSession.user_id == user_id, BrowserSession.id == id)
+        )
 
 
 def end_others(session: Session, user_id: UUID, token: str) -> None:
     """End all sessions of the person but the one with this token; a step."""
-    others = SignedIn.user_id == user_id, SignedIn.id != _digest(token)
-    session.execute(delete(SignedIn).where(*others))
+    others = BrowserSession.user_id == user_id, BrowserSession.id != _digest(token)
+    session.execute(delete(BrowserSession).where(*others))
 
 
 def end_every(session: Session, user_id: UUID) -> int:
     """End all sessions of the person, those that wait for a code too; how many. A step."""
-    gone = session.execute(delete(SignedIn).where(SignedIn.user_id == user_id))
+    gone = session.execute(delete(BrowserSession).where(BrowserSession.user_id == user_id))
     return int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE has it
 
 
-def end_all(visitor: Visitor) -> None:
+def end_all(visitor: UserSession) -> None:
     """Sign the person out everywhere, here too."""
     with transaction() as session:
         end_every(session, visitor.user_id)
@@ -177,11 +189,11 @@ def end_all(visitor: Visitor) -> None:
 
 def _open(session: Session, user: User, agent: str, *, awaits_code: bool = False) -> str:
     token, moment = secrets.token_urlsafe(_TOKEN_BYTES), now(session)
-    session.execute(delete(SignedIn).where(_is_over(moment)))
+    session.execute(delete(BrowserSession).where(_has_expired(moment)))
     session.add(
-        SignedIn(
+        BrowserSession(
             id=_digest(token), user_id=user.id, account_id=user.account_id, created_at=moment,
-            last_seen_at=moment, expires_at=moment + (CODE_WAIT if awaits_code else LONGEST),
+            last_seen_at=moment, expires_at=moment + (CODE_TIMEOUT if awaits_code else MAX_LIFETIME),
             awaits_code=awaits_code, address=audit_log.origin.get().address, agent=agent[:200] or None,
         )
     )  # fmt: skip
@@ -191,9 +203,13 @@ def _open(session: Session, user: User, agent: str, *, awaits_code: bool = False
 def _asked(session: Session, token: str) -> User | None:
     return session.scalar(
         select(User)
-        .join(SignedIn, SignedIn.user_id == User.id)
-        .join(Account, Account.id == SignedIn.account_id)
-        .where(SignedIn.id == _digest(token), ~_is_over(now(session)), SignedIn.awaits_code)
+        .join(BrowserSession, BrowserSession.user_id == User.id)
+        .join(Account, Account.id == BrowserSession.account_id)
+        .where(
+            BrowserSession.id == _digest(token),
+            ~_has_expired(now(session)),
+            BrowserSession.awaits_code,
+        )
         .where(Account.status == "active", User.disabled_at.is_(None))
     )
 
@@ -219,8 +235,8 @@ def _user(email: str) -> tuple[User | None, bool]:
     return user, status == "active" and user.disabled_at is None
 
 
-def _is_over(moment: datetime) -> ColumnElement[bool]:
-    return or_(SignedIn.expires_at <= moment, SignedIn.last_seen_at <= moment - IDLE)
+def _has_expired(moment: datetime) -> ColumnElement[bool]:
+    return or_(BrowserSession.expires_at <= moment, BrowserSession.last_seen_at <= moment - IDLE)
 
 
 def _digest(token: str) -> bytes:

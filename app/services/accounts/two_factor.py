@@ -62,7 +62,7 @@ def offer(user_id: UUID, email: str, sealed: str | None = None) -> Offer:
     """
     if sealed is None:
         secret = secrets.token_bytes(totp.SECRET_BYTES)
-        sealed = encryption.seal(secret.hex(), _offered_to(user_id))
+        sealed = encryption.encrypt(secret.hex(), _offered_to(user_id))
     else:
         secret = _opened(sealed, user_id)
     return Offer(totp.text_of(secret), totp.uri(secret, email, ISSUER), sealed)
@@ -77,7 +77,7 @@ def turn_on(session: Session, user: User, sealed: str, code: str) -> Sequence[st
     step = totp.step_of(secret, code, now(session).timestamp())
     if step is None:
         raise InvalidRequest([_complaint("Incorrect code. Enter the code that the app shows now")])
-    user.totp_secret, user.totp_step = encryption.seal(secret.hex(), _kept_for(user.id)), step
+    user.totp_secret, user.totp_step = encryption.encrypt(secret.hex(), _kept_for(user.id)), step
     return renew(session, user)
 
 
@@ -96,7 +96,7 @@ def renew(session: Session, user: User) -> Sequence[str]:
     return ["-".join(code[start : start + 4] for start in range(0, 16, 4)) for code in codes]
 
 
-def take(session: Session, user: User, text: str) -> bool:
+def verify_code(session: Session, user: User, text: str) -> bool:
     """Whether the text is a code of this moment or an unused recovery code; both are then spent.
 
     A step. Two requests with one code: only one of them spends it, the row decides.
@@ -104,7 +104,7 @@ def take(session: Session, user: User, text: str) -> bool:
     if user.totp_secret is None:
         return False
     moment = now(session)
-    secret = bytes.fromhex(encryption.unseal(user.totp_secret, _kept_for(user.id)))
+    secret = bytes.fromhex(encryption.decrypt(user.totp_secret, _kept_for(user.id)))
     encryption.renew(session, User.totp_secret, user.id, user.totp_secret, _kept_for(user.id))
     step = totp.step_of(secret, text, moment.timestamp(), after=user.totp_step)
     if step is not None:
@@ -126,7 +126,7 @@ def take(session: Session, user: User, text: str) -> bool:
 
 def _opened(sealed: str, user_id: UUID) -> bytes:
     try:
-        return bytes.fromhex(encryption.unseal(sealed, _offered_to(user_id)))
+        return bytes.fromhex(encryption.decrypt(sealed, _offered_to(user_id)))
     except ValueError:
         raise InvalidRequest([_complaint("Reload the page and scan the new QR code")]) from None
 

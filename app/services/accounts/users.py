@@ -97,7 +97,7 @@ def reset_password(email: str, password: str | None = None, *, actor: str) -> st
     password = password or secrets.token_urlsafe(PASSWORD_BYTES)
     with transaction() as session:
         user = _find(session, email)
-        if complaints := passwords.complaints(password, user.email):
+        if complaints := passwords.validation_errors(password, user.email):
             raise InvalidRequest(complaints)
         user.password_hash = passwords.digest(password)
         sessions.end_every(session, user.id)

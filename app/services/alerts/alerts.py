@@ -19,7 +19,7 @@ from app.protocols import timestamps
 from app.rules.engine import reconcile
 from app.rules.engine.types import P, Rule
 from app.services.alerts import transitions
-from app.services.alerts.transitions import Cause, Step
+from app.services.alerts.transitions import Transition, Trigger
 from app.services.core import audit_log, listing
 from app.services.core.listing import Listing
 from app.services.domains import domains
@@ -114,7 +114,7 @@ def _listed(account_id: UUID, domain_id: UUID | None, filters: AlertFilter) -> L
     if filters.accepted is not None:
         is_accepted = Alert.accepted_until.is_not(None)
         everything = everything.where(is_accepted if filters.accepted else ~is_accepted)
-    statement = listing.narrowed(everything, wanted, Alert.first_seen_at, filters)
+    statement = listing.apply_filters(everything, wanted, Alert.first_seen_at, filters)
     return Listing(statement, (Alert.id.desc(),))
 
 
@@ -204,7 +204,7 @@ def change_many(
         return changed
 
 
-def wake_snoozed() -> int:
+def reopen_snoozed() -> int:
     """Open again what was snoozed, or accepted as a risk, until now; how many that were."""
     with transaction() as session:
         moment = now(session)
@@ -221,11 +221,13 @@ def wake_snoozed() -> int:
         ).all()
         for alert in alerts:
             what = "the snooze" if alert.status == "snoozed" else "the acceptance of the risk"
-            transitions.move(session, alert, Step("open", note=f"{what} is over"), moment)
+            transitions.transition(
+                session, alert, Transition("open", note=f"{what} is over"), moment
+            )
         return len(alerts)
 
 
-def standing(session: Session, domain_ids: Iterable[UUID]) -> Mapping[UUID, list[Alert]]:
+def live_alerts(session: Session, domain_ids: Iterable[UUID]) -> Mapping[UUID, list[Alert]]:
     """By domain: the alerts that are not resolved, locked until the commit; a step."""
     found: dict[UUID, list[Alert]] = {}
     for alert in session.scalars(
@@ -238,7 +240,7 @@ def standing(session: Session, domain_ids: Iterable[UUID]) -> Mapping[UUID, list
     return found
 
 
-def standing_of_account(session: Session, account_id: UUID) -> Sequence[Alert]:
+def live_account_alerts(session: Session, account_id: UUID) -> Sequence[Alert]:
     """Those about no domain that are not resolved, locked until the commit; a step."""
     return session.scalars(
         select(Alert)
@@ -265,16 +267,16 @@ def evaluate(
     returns   the ids of the alerts ``opened``, ``sustained`` and ``resolved``
     """
     plan = reconcile.plan(standing, posture, rules)
-    cause = Cause(scan_id, report_id)
+    cause = Trigger(scan_id, report_id)
     for alert, draft in plan.sustained:
-        transitions.sustain(session, alert, draft, posture.now, cause)
+        transitions.refresh(session, alert, draft, posture.now, cause)
     proofs = {type: rule.proof for rule in rules for type in rule.types}
     for alert in plan.resolved:
         alert.scan_id = scan_id or alert.scan_id
-        seen = {**proofs[alert.type](posture), **_looked(alert.type, cause)}
-        step = Step("resolved", note="no longer so", evidence=seen or None)
-        transitions.move(session, alert, step, posture.now)
-    opened = transitions.open_new(session, owner, plan.opened, posture.now, cause)
+        seen = {**proofs[alert.type](posture), **_lookup(alert.type, cause)}
+        step = Transition("resolved", note="no longer so", evidence=seen or None)
+        transitions.transition(session, alert, step, posture.now)
+    opened = transitions.open_alert(session, owner, plan.opened, posture.now, cause)
     return {
         "opened": [ids.public("alert", alert_id) for alert_id in opened],
         "sustained": [ids.public("alert", alert.id) for alert, _ in plan.sustained],
@@ -282,7 +284,7 @@ def evaluate(
     }
 
 
-def _looked(type: str, cause: Cause) -> dict[str, str]:
+def _lookup(type: str, cause: Trigger) -> dict[str, str]:
     """What had the rules look, as it is named in evidence."""
     found = {}
     if cause.scan_id:
@@ -303,7 +305,7 @@ def _change(session: Session, alert: Alert, wanted: AlertChange, actor: str) -> 
     _check_acceptance(wanted, moment)
     alert.snoozed_until = wanted.snoozed_until
     alert.accepted_until, alert.risk_owner = wanted.accepted_until, wanted.risk_owner
-    transitions.move(session, alert, Step(wanted.status, actor, wanted.note), moment)
+    transitions.transition(session, alert, Transition(wanted.status, actor, wanted.note), moment)
     audit_log.record(
         session, alert.account_id, actor=actor, action="alert.changed",
         target=ids.public("alert", alert.id), status=wanted.status, note=wanted.note,

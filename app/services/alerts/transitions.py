@@ -16,7 +16,7 @@ from app import ids
 from app.checks.engine.types import Severity
 from app.db import bulk
 from app.models import Account, Alert, AlertTransition, Domain
-from app.rules.engine.types import Draft
+from app.rules.engine.types import AlertDraft
 from app.services.notifications import outbox
 from app.services.scans import serialization
 
@@ -33,7 +33,7 @@ _OF_STATUS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class Trigger:
     """What had the rules look: a scan or a report; neither for what a person or the clock does."""
 
     scan_id: UUID | None = None
@@ -46,7 +46,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transition:
     """One change of an alert.
 
     event     the type of the event; by default that of the new status
@@ -60,12 +60,12 @@ class Step:
     event: str | None = None
 
 
-def open_new(
+def open_alert(
     session: Session,
     owner: Domain | Account,
-    drafts: Sequence[Draft],
+    drafts: Sequence[AlertDraft],
     moment: datetime,
-    cause: Cause,
+    cause: Trigger,
 ) -> list[UUID]:
     """The ids of the alerts that this opened, or opened again since they were resolved lately."""
     if not drafts:
@@ -79,16 +79,18 @@ def open_new(
     return [alert.id for alert in recent.values()] + opened
 
 
-def sustain(session: Session, alert: Alert, draft: Draft, moment: datetime, cause: Cause) -> None:
+def refresh(
+    session: Session, alert: Alert, draft: AlertDraft, moment: datetime, cause: Trigger
+) -> None:
     """Note that it is still so; a severity that rose opens it again, whatever people made of it."""
     old = Severity(alert.severity)
     _update(alert, draft, moment, cause)
     if draft.severity.rank < old.rank:
         note = f"the severity rose from {old} to {draft.severity}"
-        move(session, alert, Step("open", note=note, event="alert.escalated"), moment)
+        transition(session, alert, Transition("open", note=note, event="alert.escalated"), moment)
 
 
-def move(session: Session, alert: Alert, step: Step, moment: datetime) -> None:
+def transition(session: Session, alert: Alert, step: Transition, moment: datetime) -> None:
     """Change the alert's status."""
     before = alert.status
     alert.status, alert.updated_at = step.status, moment
@@ -103,7 +105,7 @@ def move(session: Session, alert: Alert, step: Step, moment: datetime) -> None:
 
 
 def _recently_resolved(
-    session: Session, owner: Domain | Account, drafts: Sequence[Draft], moment: datetime
+    session: Session, owner: Domain | Account, drafts: Sequence[AlertDraft], moment: datetime
 ) -> dict[tuple[str, str], Alert]:
     """By (type, subject): the last of each that was resolved within the window; locked."""
     found: dict[tuple[str, str], Alert] = {}
@@ -124,17 +126,19 @@ def _recently_resolved(
     return found
 
 
-def _reopen(session: Session, alert: Alert, draft: Draft, moment: datetime, cause: Cause) -> None:
+def _reopen(
+    session: Session, alert: Alert, draft: AlertDraft, moment: datetime, cause: Trigger
+) -> None:
     _update(alert, draft, moment, cause)
-    move(session, alert, Step("open", note="it is so again"), moment)
+    transition(session, alert, Transition("open", note="it is so again"), moment)
 
 
 def _insert(
     session: Session,
     owner: Domain | Account,
-    drafts: Sequence[Draft],
+    drafts: Sequence[AlertDraft],
     moment: datetime,
-    cause: Cause,
+    cause: Trigger,
 ) -> list[UUID]:
     """Only who inserts the row opens the alert: the unique index decides."""
     common = {
@@ -146,13 +150,13 @@ def _insert(
     statement = bulk.insert(session, Alert).on_conflict_do_nothing().returning(Alert.id)
     opened = list(session.scalars(statement, rows))
     alerts = [Alert(**row) for row in rows if row["id"] in opened]
-    step = Step("open", event="alert.opened")
+    step = Transition("open", event="alert.opened")
     _record(session, [(alert, None, step) for alert in alerts], moment)
     return opened
 
 
 def _record(
-    session: Session, steps: Sequence[tuple[Alert, str | None, Step]], moment: datetime
+    session: Session, steps: Sequence[tuple[Alert, str | None, Transition]], moment: datetime
 ) -> None:
     if not steps:
         return
@@ -170,14 +174,14 @@ def _record(
     outbox.record_transitions(session, list(zip(alerts, rows, strict=True)))
 
 
-def _update(alert: Alert, draft: Draft, moment: datetime, cause: Cause) -> None:
+def _update(alert: Alert, draft: AlertDraft, moment: datetime, cause: Trigger) -> None:
     for name, value in {**_values(draft), **cause.values()}.items():
         setattr(alert, name, value)
     alert.last_seen_at, alert.updated_at = moment, moment
     alert.occurrences = alert.occurrences + 1
 
 
-def _values(draft: Draft) -> dict[str, Any]:
+def _values(draft: AlertDraft) -> dict[str, Any]:
     return {
         "type": draft.type,
         "subject": draft.subject[:300],

@@ -13,12 +13,12 @@ from app.analysis.mail.periods import WEEK, Window
 from app.models import DmarcWeek
 
 SECONDS = 60.0  # for what a stamp does not tell of
-AT_MOST = 16  # of one kind
+MAX_ENTRIES = 16  # of one kind
 
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
+class ResultCache(Generic[T]):
     """The last few answers to one kind of question, each with the stamp that it had."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Kept(Generic[T]):
     def put(self, question: Hashable, stamp: Any, answer: T) -> None:
         """Keep it, instead of the one that was put in first. Nobody may change it any more."""
         self._answers[question] = (stamp, time.monotonic(), answer)
-        while len(self._answers) > AT_MOST:
+        while len(self._answers) > MAX_ENTRIES:
             self._answers.popitem(last=False)
 
     def clear(self) -> None:

@@ -37,17 +37,17 @@ from app.models import (
     ReporterCount,
 )
 from app.services.analytics import cache, rollup_queue
-from app.services.analytics.cache import Kept
+from app.services.analytics.cache import ResultCache
 
 GroupBy = Literal["source", "reporter", "disposition", "headerFrom", "result"]
 UTC = ZoneInfo("UTC")
 MAX_GROUPS = 20  # that are shown by themselves; the others are added up
-BEFORE = -1  # instead of an hour: it is before the window
+PREVIOUS = -1  # instead of an hour: it is before the window
 RESULTS = ("dkim_and_spf", "dkim", "spf", "fail")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DmarcQuery:
     """Which domain, when, and how it is to be divided."""
 
     domain: str
@@ -121,7 +121,7 @@ class Mail:
     """
 
     domain: Domain
-    question: Question
+    question: DmarcQuery
     starts: Sequence[datetime]
     totals: Period
     before: Period
@@ -132,33 +132,35 @@ class Mail:
     spread_reports: int
 
 
-def dmarc(account_id: UUID, question: Question) -> Mail:
+def dmarc(account_id: UUID, question: DmarcQuery) -> Mail:
     """What became of the domain's mail in the window, and in the one before.
 
     raises  NotFound
     """
     window = question.window
-    with rollup_queue.counted(account_id, question.domain) as (session, domain):
+    with rollup_queue.snapshot(account_id, question.domain) as (session, domain):
         key = (domain.id, window, question.interval, question.zone.key, question.group_by)
         stamp = cache.stamp(session, domain.id, window.with_before)
-        found = _kept.get(key, stamp)
+        found = _cached.get(key, stamp)
         if found is None:
             found = _answer(session, domain, question)
-            _kept.put(key, stamp, found)
+            _cached.put(key, stamp, found)
     return replace(found, domain=domain, question=question)
 
 
-_kept = Kept[Mail]()
+_cached = ResultCache[Mail]()
 
 
-def _answer(session: Session, domain: Domain, question: Question) -> Mail:
+def _answer(session: Session, domain: Domain, question: DmarcQuery) -> Mail:
     buckets = Buckets(question.window, question.interval, question.zone)
     totals, before, series = _series(session, domain.id, question.window, buckets)
     groups, count = _groups(session, domain.id, question, buckets)
-    spread_reports = session.scalar(select(func.count()).where(*spread(domain.id, question.window)))
+    spread_reports = session.scalar(
+        select(func.count()).where(*multi_day_reports(domain.id, question.window))
+    )
     return Mail(
         domain, question, buckets.starts, totals, before, series, groups,
-        _others(totals, groups), count - len(groups), spread_reports or 0,
+        _other(totals, groups), count - len(groups), spread_reports or 0,
     )  # fmt: skip
 
 
@@ -167,7 +169,7 @@ def sum_of(messages: Any) -> Cast[int]:
     return cast(func.sum(messages), BigInteger)
 
 
-def _in(window: Window) -> ColumnElement[bool]:
+def _within(window: Window) -> ColumnElement[bool]:
     return and_(DmarcHour.hour >= window.start, DmarcHour.hour < window.stop)
 
 
@@ -178,16 +180,16 @@ def _series(
     now, before, series = Period(), Period(), [Totals() for _ in buckets.starts]
     hour = _when(DmarcHour.hour, window)
     keys = (hour, DmarcHour.disposition, DmarcHour.dkim, DmarcHour.spf, DmarcHour.trusted)
-    both = (DmarcHour.domain_id == domain_id, _in(window.with_before))
+    both = (DmarcHour.domain_id == domain_id, _within(window.with_before))
     for row in session.execute(
         select(*keys, sum_of(DmarcHour.messages)).where(*both).group_by(*keys)
     ):
         when, disposition, dkim, spf, trusted, messages = row
-        total = before if when == BEFORE else now
+        total = before if when == PREVIOUS else now
         total.add(messages, dkim=dkim, spf=spf)
         total.dispositions[disposition] = total.dispositions.get(disposition, 0) + messages
         total.unverified += 0 if trusted else messages
-        if when != BEFORE:
+        if when != PREVIOUS:
             series[buckets.index(when)].add(messages, dkim=dkim, spf=spf)
     is_now = DmarcHour.hour >= window.start
     for flag, _ in session.execute(select(is_now, DmarcHour.reporter).where(*both).distinct()):
@@ -210,7 +212,7 @@ _KEYS: Mapping[str, ColumnElement[str]] = {
 
 
 def _groups(
-    session: Session, domain_id: UUID, question: Question, buckets: Buckets
+    session: Session, domain_id: UUID, question: DmarcQuery, buckets: Buckets
 ) -> tuple[list[Group], int]:
     """Those with the most messages, with their series; and how many there are."""
     window, by = question.window, question.group_by
@@ -224,9 +226,9 @@ def _groups(
     groups = {row[0]: Group(row[1], row[2], row[3], row[4], key=row[0]) for row in rows}
     for group in groups.values():
         group.series = [0] * len(buckets.starts)
-    told = _told_of_addresses if by == "source" else partial(_told_of_keys, by)
+    told = _reported_addresses if by == "source" else partial(_reported_keys, by)
     for key, hour, messages in session.execute(told(domain_id, window, list(groups))):
-        if hour == BEFORE:
+        if hour == PREVIOUS:
             groups[key].before += messages
         else:
             groups[key].series[buckets.index(hour)] += messages
@@ -253,7 +255,7 @@ def _largest(key: Any, messages: Any, passed: tuple[Any, Any], rows: Any) -> Sel
 def _by_key(by: str, domain_id: UUID, window: Window) -> Select[Any]:
     passed = (DmarcHour.dkim, DmarcHour.spf)
     statement = _largest(_KEYS[by], DmarcHour.messages, passed, DmarcHour)
-    return statement.where(DmarcHour.domain_id == domain_id, _in(window)).having(
+    return statement.where(DmarcHour.domain_id == domain_id, _within(window)).having(
         func.sum(DmarcHour.messages) > 0
     )
 
@@ -271,19 +273,19 @@ def _by_address(session: Session, domain_id: UUID, window: Window) -> Select[Any
     ).having(func.sum(counts.c.messages) > 0)
 
 
-def _told_of_keys(
+def _reported_keys(
     by: str, domain_id: UUID, window: Window, keys: Sequence[str]
 ) -> Select[str, int, int]:
     """(key, hour or BEFORE, messages) of the window and the one before."""
     key, hour = _KEYS[by].label("key"), _when(DmarcHour.hour, window)
     return (
         select(key, hour, sum_of(DmarcHour.messages))
-        .where(DmarcHour.domain_id == domain_id, _in(window.with_before), _KEYS[by].in_(keys))
+        .where(DmarcHour.domain_id == domain_id, _within(window.with_before), _KEYS[by].in_(keys))
         .group_by(key, hour)
     )
 
 
-def _told_of_addresses(
+def _reported_addresses(
     domain_id: UUID, window: Window, addresses: Sequence[str]
 ) -> Select[str, int, int]:
     """(address, hour or BEFORE, messages) of the window and the one before."""
@@ -304,7 +306,7 @@ def _told_of_addresses(
 
 def _when(hour: Any, window: Window) -> Any:
     """The hour if it is in the window, BEFORE if it is in the one before."""
-    return case((hour >= window.start, hour), else_=BEFORE).label("at")
+    return case((hour >= window.start, hour), else_=PREVIOUS).label("at")
 
 
 def flow_counts(session: Session, domain_id: UUID, window: Window) -> Select[int, int]:
@@ -341,7 +343,7 @@ def in_blocks(
     )  # fmt: skip
 
 
-def _others(all_of_it: Totals, groups: Iterable[Totals]) -> Totals:
+def _other(all_of_it: Totals, groups: Iterable[Totals]) -> Totals:
     """What the groups leave."""
     left = Totals(
         all_of_it.messages, all_of_it.passed, all_of_it.dkim_aligned, all_of_it.spf_aligned
@@ -354,7 +356,7 @@ def _others(all_of_it: Totals, groups: Iterable[Totals]) -> Totals:
     return left
 
 
-def spread(domain_id: UUID, window: Window) -> Sequence[ColumnElement[bool]]:
+def multi_day_reports(domain_id: UUID, window: Window) -> Sequence[ColumnElement[bool]]:
     """Which reports are over several days, of which some may be in the window."""
     return (
         DmarcReport.domain_id == domain_id,

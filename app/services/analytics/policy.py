@@ -11,18 +11,18 @@ from sqlalchemy.orm import Session
 from app.analysis.mail import record_query
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.periods import Window
-from app.analysis.mail.record_query import Listed, Narrowing
+from app.analysis.mail.record_query import RecordQuery, RecordQueryResult
 from app.analysis.policy import readiness
 from app.analysis.policy import simulation as policy_simulation
-from app.analysis.policy.readiness import Evidence, Published, Step
-from app.analysis.policy.simulation import Mail, Modes, Proposal, Replay, Simulation
+from app.analysis.policy.readiness import Evidence, PolicyStep, Published
+from app.analysis.policy.simulation import Mail, Modes, PolicyProposal, Replay, SimulationResult
 from app.errors import InvalidRequest
 from app.models import Domain, ReporterCount
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
 from app.services.analytics import rollup_queue, rollups, sources
-from app.services.analytics.sources import Sending
+from app.services.analytics.sources import SendingReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,15 @@ class Readiness:
     missing  what is not known, so that nothing can be said
     """
 
-    sending: Sending
+    sending: SendingReport
     evidence: Evidence
     published: Published | None
-    steps: Sequence[Step]
+    steps: Sequence[PolicyStep]
     missing: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class PolicyTrial:
     """A policy that is to be tried; None: as it is published, or the default.
 
     remove_spf  terms of the domain's record, as written, or the domains they include
@@ -58,7 +58,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Simulated:
+class SimulatedPolicy:
     """What would have happened.
 
     reporters          who told of the mail that would have been hit, with its messages
@@ -66,8 +66,8 @@ class Simulated:
     unknowns           what the reports cannot tell, in words, with the messages concerned
     """
 
-    sending: Sending
-    proposal: Proposal
+    sending: SendingReport
+    proposal: PolicyProposal
     replay: Replay
     confidence: str
     reporters: Counter[str]
@@ -75,23 +75,23 @@ class Simulated:
     unknowns: Sequence[tuple[str, int | None]] = field(default_factory=list)
 
     @property
-    def listed(self) -> Listed:
+    def listed(self) -> RecordQueryResult:
         """The records of all mail that is hit."""
         return self.sending.ledger.part(self.replay.hit, self._common(self._mail))
 
     @property
-    def listed_by_reporter(self) -> Listed:
+    def listed_by_reporter(self) -> RecordQueryResult:
         """Those of them that one reporter told of, if the list is narrowed to that reporter."""
         narrowing = self._common(self._mail)
         told = {number for mail in self._mail if (number := mail.flows[0].identity) > 0}
-        return Listed(narrowing, (), self.sending.ledger.is_all(narrowing, told))
+        return RecordQueryResult(narrowing, (), self.sending.ledger.is_all(narrowing, told))
 
-    def listed_of(self, source: str) -> Listed:
+    def listed_of(self, source: str) -> RecordQueryResult:
         """The records of what is hit of a source's mail."""
         mail = self.replay.mail[source]
         return self.sending.ledger.of_flows((one.flows for one in mail), self._common(mail))
 
-    def listed_authors(self, most: int) -> Iterator[tuple[str, int, Listed]]:
+    def listed_authors(self, most: int) -> Iterator[tuple[str, int, RecordQueryResult]]:
         """The authors' domains with the most mail that is hit, its messages and its records."""
         ledger, by_author = self.sending.ledger, dict[str, list[Mail]]()
         for one in self._mail:
@@ -105,20 +105,20 @@ class Simulated:
     def _mail(self) -> list[Mail]:
         return [one for some in self.replay.mail.values() for one in some]
 
-    def _common(self, mail: Iterable[Mail]) -> Narrowing:
+    def _common(self, mail: Iterable[Mail]) -> RecordQuery:
         return record_query.common(self.sending.domain.name, (one.identity for one in mail))
 
 
-def may_raise(account_id: UUID, ref: str, window: Window) -> Readiness:
+def assess_readiness(account_id: UUID, ref: str, window: Window) -> Readiness:
     """Whether the domain's policy may go one step up, by trusted reports alone.
 
     raises  NotFound
     """
-    with rollup_queue.counted(account_id, ref) as (session, domain):
-        return judge(session, domain, window)
+    with rollup_queue.snapshot(account_id, ref) as (session, domain):
+        return assess(session, domain, window)
 
 
-def judge(session: Session, domain: Domain, window: Window) -> Readiness:
+def assess(session: Session, domain: Domain, window: Window) -> Readiness:
     """As ``may_raise``; runs in the caller's transaction.
 
     Unverified reports make a domain neither ready nor not ready: anybody can send them.
@@ -146,24 +146,26 @@ def judge(session: Session, domain: Domain, window: Window) -> Readiness:
     return Readiness(sending, found, published, steps, missing)
 
 
-def try_out(account_id: UUID, ref: str, window: Window, trial: Trial) -> Simulated:
+def simulate(account_id: UUID, ref: str, window: Window, trial: PolicyTrial) -> SimulatedPolicy:
     """What would have happened to the domain's mail in the window.
 
     raises  NotFound; InvalidRequest for a term that the SPF record has not, or an unknown source
     """
-    with rollup_queue.counted(account_id, ref) as (session, domain):
+    with rollup_queue.snapshot(account_id, ref) as (session, domain):
         sending = sources.load(session, domain, window)
         proposal = _proposal(sending, trial)
-        simulation = Simulation(domain.name, proposal, sending.context.spf, sending.context.walked)
+        simulation = SimulationResult(
+            domain.name, proposal, sending.context.spf, sending.context.walked
+        )
         replay = simulation.run(_mail(sending))
         reporters = _reporters(session, sending, replay.identities)
-    return Simulated(
+    return SimulatedPolicy(
         sending, proposal, replay, policy_simulation.confidence(replay, sending.days), reporters,
         bool(replay.not_hit & replay.identities), _unknowns(sending, replay),
     )  # fmt: skip
 
 
-def _mail(sending: Sending) -> list[Mail]:
+def _mail(sending: SendingReport) -> list[Mail]:
     return [
         Mail(sending.identities[number], source.key, flows)
         for source in sending.sources
@@ -171,7 +173,7 @@ def _mail(sending: Sending) -> list[Mail]:
     ]
 
 
-def _published(sending: Sending) -> Published | None:
+def _published(sending: SendingReport) -> Published | None:
     facts = sending.known.get("dmarc", {}).get("facts")
     if not facts:
         return None
@@ -186,17 +188,17 @@ def _published(sending: Sending) -> Published | None:
     return Published(own_name, text, record, is_organizational=is_organizational)
 
 
-def _proposal(sending: Sending, trial: Trial) -> Proposal:
+def _proposal(sending: SendingReport, trial: PolicyTrial) -> PolicyProposal:
     published = _published(sending)
     record = published.record if published else dmarc.Record()
-    p = trial.p or readiness.held(record.p, record) or Policy.NONE
-    sp = trial.sp or readiness.held(record.sp, record) or p
+    p = trial.p or readiness.is_covered(record.p, record) or Policy.NONE
+    sp = trial.sp or readiness.is_covered(record.sp, record) or p
     _expect_terms(sending, trial.remove_spf)
     _expect_sources(sending, trial.add_dkim)
-    return Proposal(
+    return PolicyProposal(
         p=p,
         sp=sp,
-        np=trial.np or readiness.held(record.np, record) or sp,
+        np=trial.np or readiness.is_covered(record.np, record) or sp,
         modes=Modes(trial.adkim or record.adkim.value, trial.aspf or record.aspf.value),
         current=Modes(record.adkim.value, record.aspf.value),
         remove_spf=frozenset(trial.remove_spf),
@@ -204,7 +206,7 @@ def _proposal(sending: Sending, trial: Trial) -> Proposal:
     )
 
 
-def _expect_terms(sending: Sending, wanted: Iterable[str]) -> None:
+def _expect_terms(sending: SendingReport, wanted: Iterable[str]) -> None:
     spf = sending.context.spf
     known = {word for term in spf.terms for word in (term.text, term.domain)} if spf else set()
     for word in wanted:
@@ -213,7 +215,7 @@ def _expect_terms(sending: Sending, wanted: Iterable[str]) -> None:
             raise InvalidRequest([{"field": "removeSpf", "code": "unknown", "message": message}])
 
 
-def _expect_sources(sending: Sending, wanted: Iterable[str]) -> None:
+def _expect_sources(sending: SendingReport, wanted: Iterable[str]) -> None:
     known = {source.key for source in sending.sources}
     for key in wanted:
         if key not in known:
@@ -221,7 +223,7 @@ def _expect_sources(sending: Sending, wanted: Iterable[str]) -> None:
             raise InvalidRequest([{"field": "addDkim", "code": "unknown", "message": message}])
 
 
-def _reporters(session: Session, sending: Sending, hit: Iterable[Identity]) -> Counter[str]:
+def _reporters(session: Session, sending: SendingReport, hit: Iterable[Identity]) -> Counter[str]:
     """Messages with these identities, by who reported them; of rare ones nobody knows."""
     numbers = {identity: number for number, identity in sending.identities.items() if number > 0}
     columns = (ReporterCount.reporter, ReporterCount.identity_id, ReporterCount.messages)
@@ -238,7 +240,7 @@ def _reporters(session: Session, sending: Sending, hit: Iterable[Identity]) -> C
     return found
 
 
-def _unknowns(sending: Sending, replay: Replay) -> list[tuple[str, int | None]]:
+def _unknowns(sending: SendingReport, replay: Replay) -> list[tuple[str, int | None]]:
     found: list[tuple[str, int | None]] = list(replay.unsure.most_common())
     if replay.overridden:
         words = "receivers did less than the policy asked when this mail came; they may again"
@@ -260,7 +262,7 @@ def _unknowns(sending: Sending, replay: Replay) -> list[tuple[str, int | None]]:
     return found
 
 
-def _rare(sending: Sending, replay: Replay) -> int:
+def _rare(sending: SendingReport, replay: Replay) -> int:
     """Messages that are hit, and whose identities are too rare to be told one by one."""
     return sum(
         messages

@@ -22,24 +22,24 @@ from sqlalchemy.orm import Session
 from app.db.transactions import transaction
 from app.errors import ServiceUnavailable
 from app.jobs import queue
-from app.models import DmarcRecord, DmarcReport, Domain, UncountedReport
+from app.models import DmarcRecord, DmarcReport, Domain, RollupQueueEntry
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.analytics import rollups
-from app.services.analytics.rollups import Told
+from app.services.analytics.rollups import ReportCounts
 from app.services.domains import domains
 
 logger = logging.getLogger(__name__)
 
-RECORDS_AT_ONCE = 10_000  # about; a domain is locked until they are counted
-REPORTS_AT_ONCE = 1_000
-DOMAINS_AT_ONCE = 1_000
-RUN_SECONDS = 30.0
-ASKED_SECONDS = 5.0  # that whoever asks waits for it at most
+RECORD_BATCH_SIZE = 10_000  # about; a domain is locked until they are counted
+REPORT_BATCH_SIZE = 1_000
+DOMAIN_BATCH_SIZE = 1_000
+MAX_RUN_SECONDS = 30.0
+MAX_WAIT_SECONDS = 5.0  # that whoever asks waits for it at most
 
-_WAITS = ~UncountedReport.is_set_aside
+_WAITS = ~RollupQueueEntry.is_set_aside
 
 
-def later(session: Session, reports: Sequence[Mapping[str, Any]]) -> None:
+def enqueue(session: Session, reports: Sequence[Mapping[str, Any]]) -> None:
     """Note that reports which are being stored are to be counted; a step.
 
     reports  the columns of their rows
@@ -49,23 +49,23 @@ def later(session: Session, reports: Sequence[Mapping[str, Any]]) -> None:
         for row in reports
     ]
     if rows:
-        session.connection().execute(UncountedReport.__table__.insert(), rows)  # type: ignore[attr-defined]
+        session.connection().execute(RollupQueueEntry.__table__.insert(), rows)  # type: ignore[attr-defined]
 
 
-def take_back(session: Session, report_id: UUID) -> None:
+def unroll(session: Session, report_id: UUID) -> None:
     """Have a report not counted that is about to be deleted, with its records; a step.
 
     It goes by the rows: to change a report, take it back first, change it, and note it again.
     """
-    noted = delete(UncountedReport).where(UncountedReport.report_id == report_id)
-    if session.scalar(noted.returning(UncountedReport.report_id)) is None:
-        for told in _told(session, [report_id]):
+    noted = delete(RollupQueueEntry).where(RollupQueueEntry.report_id == report_id)
+    if session.scalar(noted.returning(RollupQueueEntry.report_id)) is None:
+        for told in _report_counts(session, [report_id]):
             for report in told:
                 rollups.remove(session, report)
 
 
 @contextmanager
-def counted(account_id: UUID, ref: str) -> Iterator[tuple[Session, Domain]]:
+def snapshot(account_id: UUID, ref: str) -> Iterator[tuple[Session, Domain]]:
     """One moment of a domain, to be read: all reports are counted that were stored before it.
 
     Except where somebody is storing or counting so many that waiting for that takes too long.
@@ -74,101 +74,101 @@ def counted(account_id: UUID, ref: str) -> Iterator[tuple[Session, Domain]]:
     """
     with transaction(readonly=True, snapshot=True) as session:
         domain = domains.owned(session, account_id, ref)
-        if not is_waiting(session, domain.id):
+        if not has_pending(session, domain.id):
             yield session, domain
             return
-    count_of(domain.id)
+    pending_count(domain.id)
     with transaction(readonly=True, snapshot=True) as session:
         yield session, domains.owned(session, account_id, ref)
 
 
-def waiting(domain_id: UUID) -> int:
+def pending(domain_id: UUID) -> int:
     """How many reports about a domain are stored and not counted, or set aside."""
-    statement = select(func.count()).where(UncountedReport.domain_id == domain_id)
+    statement = select(func.count()).where(RollupQueueEntry.domain_id == domain_id)
     with transaction(readonly=True) as session:
         return session.scalar(statement) or 0
 
 
-def is_waiting(session: Session, domain_id: UUID) -> bool:
+def has_pending(session: Session, domain_id: UUID) -> bool:
     """Whether reports about the domain are stored, and still to be counted; a step."""
-    found = exists().where(_WAITS, UncountedReport.domain_id == domain_id)
+    found = exists().where(_WAITS, RollupQueueEntry.domain_id == domain_id)
     return bool(session.scalar(select(found)))
 
 
-def count_of(*domain_ids: UUID) -> None:
+def pending_count(*domain_ids: UUID) -> None:
     """Count the reports of these domains that wait, as far as there is time for it."""
-    until = time.monotonic() + ASKED_SECONDS
+    until = time.monotonic() + MAX_WAIT_SECONDS
     with suppress(ServiceUnavailable):  # somebody holds a domain, and for long
         for domain_id in domain_ids:
-            while time.monotonic() < until and _count_some(domain_id, is_patient=True):
+            while time.monotonic() < until and _drain_some(domain_id, is_patient=True):
                 pass
 
 
-def count_of_account(account_id: UUID) -> None:
+def account_pending_count(account_id: UUID) -> None:
     """As ``count_of``, for all domains of an account."""
     with transaction(readonly=True) as session:
         found = session.scalars(
-            select(UncountedReport.domain_id)
-            .join(Domain, Domain.id == UncountedReport.domain_id)
+            select(RollupQueueEntry.domain_id)
+            .join(Domain, Domain.id == RollupQueueEntry.domain_id)
             .where(_WAITS, Domain.account_id == account_id)
             .distinct()
-            .limit(DOMAINS_AT_ONCE)
+            .limit(DOMAIN_BATCH_SIZE)
         ).all()
-    count_of(*found)
+    pending_count(*found)
 
 
-def count_waiting(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
+def drain(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
     """Count the reports that wait, a few of each domain in turn, as long as files may wait for it.
 
     returns  how many; those of domains that somebody holds are left to the next time
     """
-    until = time.monotonic() + RUN_SECONDS
+    until = time.monotonic() + MAX_RUN_SECONDS
     with transaction(readonly=True) as session:
         found = session.scalars(
-            select(UncountedReport.domain_id).where(_WAITS).distinct().limit(DOMAINS_AT_ONCE)
+            select(RollupQueueEntry.domain_id).where(_WAITS).distinct().limit(DOMAIN_BATCH_SIZE)
         ).all()
     count = 0
     due = deque(found)
     with suppress(ServiceUnavailable):
         while due and not is_stopping() and time.monotonic() < until:
             domain_id = due.popleft()
-            if counted := _count_some(domain_id, is_patient=False):
+            if counted := _drain_some(domain_id, is_patient=False):
                 count += counted
                 due.append(domain_id)
     return count
 
 
-def ring_if_waiting() -> None:
+def enqueue_if_pending() -> None:
     """Have a worker count what waits although none has files to read."""
     with transaction(readonly=True) as session:
-        waits = session.scalar(select(UncountedReport.report_id).where(_WAITS).limit(1))
+        waits = session.scalar(select(RollupQueueEntry.report_id).where(_WAITS).limit(1))
     if waits and queue.is_idle(queue.INTAKE):
-        queue.enqueue_intakes([])
+        queue.enqueue_report_files([])
 
 
-def _count_some(domain_id: UUID, *, is_patient: bool) -> int:
+def _drain_some(domain_id: UUID, *, is_patient: bool) -> int:
     """Count a few of a domain's reports; how many it were that wait no longer.
 
     is_patient  wait for whoever holds the domain
     """
     try:
         with transaction() as session:
-            chosen = _few(_waiting(session, domain_id, is_patient=is_patient))
+            chosen = take_batch(_pending(session, domain_id, is_patient=is_patient))
             if chosen:
-                _count(session, domain_id, chosen)
+                _roll_up(session, domain_id, chosen)
         return len(chosen)
     except ServiceUnavailable:
         raise
     except Exception:  # a defect that one report shows must cost only that one
         logger.exception("reports not counted", extra={"domain_id": str(domain_id)})
     with transaction() as session:
-        first = _waiting(session, domain_id, is_patient=is_patient)[:1]
+        first = _pending(session, domain_id, is_patient=is_patient)[:1]
         for report_id, _ in first:
-            _count_or_set_aside(session, domain_id, report_id)
+            _roll_up_or_mark_failed(session, domain_id, report_id)
         return len(first)
 
 
-def _waiting(session: Session, domain_id: UUID, *, is_patient: bool) -> Sequence[Row[UUID, int]]:
+def _pending(session: Session, domain_id: UUID, *, is_patient: bool) -> Sequence[Row[UUID, int]]:
     """(id, records) of a domain's reports that wait, locked; the domain first, as by all who store.
 
     returns  none if somebody else has the domain and that is not to be waited for
@@ -182,48 +182,48 @@ def _waiting(session: Session, domain_id: UUID, *, is_patient: bool) -> Sequence
     if session.scalar(domain) is None:
         return []
     return session.execute(
-        select(UncountedReport.report_id, UncountedReport.records)
-        .where(UncountedReport.domain_id == domain_id, _WAITS)
-        .order_by(UncountedReport.report_id)
-        .limit(REPORTS_AT_ONCE)
+        select(RollupQueueEntry.report_id, RollupQueueEntry.records)
+        .where(RollupQueueEntry.domain_id == domain_id, _WAITS)
+        .order_by(RollupQueueEntry.report_id)
+        .limit(REPORT_BATCH_SIZE)
         .with_for_update()
     ).all()
 
 
-def _few(rows: Sequence[Row[UUID, int]]) -> list[UUID]:
+def take_batch(rows: Sequence[Row[UUID, int]]) -> list[UUID]:
     """The first of them, as many as are counted at once."""
     chosen: list[UUID] = []
     total = 0
     for report_id, records in rows:
         total += records
-        if chosen and total > RECORDS_AT_ONCE:
+        if chosen and total > RECORD_BATCH_SIZE:
             break
         chosen.append(report_id)
     return chosen
 
 
-def _count(session: Session, domain_id: UUID, report_ids: Sequence[UUID]) -> None:
-    for told in _told(session, report_ids):
+def _roll_up(session: Session, domain_id: UUID, report_ids: Sequence[UUID]) -> None:
+    for told in _report_counts(session, report_ids):
         rollups.add(session, domain_id, told)
-    session.execute(delete(UncountedReport).where(UncountedReport.report_id.in_(report_ids)))
+    session.execute(delete(RollupQueueEntry).where(RollupQueueEntry.report_id.in_(report_ids)))
 
 
-def _count_or_set_aside(session: Session, domain_id: UUID, report_id: UUID) -> None:
+def _roll_up_or_mark_failed(session: Session, domain_id: UUID, report_id: UUID) -> None:
     try:
         with session.begin_nested():
-            _count(session, domain_id, [report_id])
+            _roll_up(session, domain_id, [report_id])
     except (OperationalError, InterfaceError):  # the database, not the report
         raise
     except Exception:
         logger.exception("report not counted", extra={"report_id": str(report_id)})
         session.execute(
-            update(UncountedReport)
-            .where(UncountedReport.report_id == report_id)
+            update(RollupQueueEntry)
+            .where(RollupQueueEntry.report_id == report_id)
             .values(is_set_aside=True)
         )
 
 
-def _told(session: Session, report_ids: Sequence[UUID]) -> Iterator[list[Told]]:
+def _report_counts(session: Session, report_ids: Sequence[UUID]) -> Iterator[list[ReportCounts]]:
     """What stored reports say; of a large one in parts, each as if it were one of its own."""
     rows = session.execute(
         select(
@@ -232,9 +232,9 @@ def _told(session: Session, report_ids: Sequence[UUID]) -> Iterator[list[Told]]:
         ).where(DmarcReport.id.in_(report_ids))
     ).all()  # fmt: skip
     longest = max((row.records for row in rows), default=0)
-    for start in range(0, longest, RECORDS_AT_ONCE):
-        told = {row.id: Told(*row[2:], []) for row in rows}
-        part = {"report_ids": report_ids, "start": start, "stop": start + RECORDS_AT_ONCE}
+    for start in range(0, longest, RECORD_BATCH_SIZE):
+        told = {row.id: ReportCounts(*row[2:], []) for row in rows}
+        part = {"report_ids": report_ids, "start": start, "stop": start + RECORD_BATCH_SIZE}
         for record in session.connection().execute(_RECORDS, part).all():
             told[record[0]].records.append(_as_read(record))
         yield list(told.values())

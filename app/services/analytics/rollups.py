@@ -35,7 +35,7 @@ from app.models import (
 from app.protocols.report_formats.aggregate import Record
 
 MAX_COUNT = 10**12  # of one record: with what nobody can have sent, no sum must overflow
-AT_ONCE = 5_000  # values that one statement names
+BATCH_SIZE = 5_000  # values that one statement names
 QUIET_HOURS = 72  # after a week until it is added up: most reports have come by then
 WEEKS_AT_ONCE = 50
 
@@ -45,7 +45,7 @@ _Table = type[DmarcHour] | type[ReporterCount] | type[FlowCount]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReportCounts:
     """What a report says that is counted, with the columns of its row.
 
     records  as ``protocols.dmarc_report`` reads them
@@ -65,12 +65,12 @@ class Told:
         return periods.hours(self.begin_at, self.end_at, self.days)
 
 
-def add(session: Session, domain_id: UUID, told: Iterable[Told]) -> None:
+def add(session: Session, domain_id: UUID, told: Iterable[ReportCounts]) -> None:
     """Count the records of reports of one domain, once."""
     _apply(session, domain_id, _counts(told), 1)
 
 
-def remove(session: Session, told: Told) -> None:
+def remove(session: Session, told: ReportCounts) -> None:
     """Take back what ``add`` did for a report."""
     _apply(session, told.domain_id, _counts([told]), -1)
     starts = {hour // span * span for hour in told.hours for span in periods.SPANS}
@@ -84,7 +84,7 @@ def remove(session: Session, told: Told) -> None:
     _shrink(session, told)
 
 
-def placed(count: int, hours: Sequence[int]) -> list[tuple[int, int]]:
+def allocate(count: int, hours: Sequence[int]) -> list[tuple[int, int]]:
     """(hour, messages) of a record of so many, whose report is counted at these hours."""
     count = min(count, MAX_COUNT)
     if len(hours) == 1:  # as nearly always
@@ -105,7 +105,7 @@ class _Counts:
     told: Counter[tuple[int, str, int]]
 
 
-def _counts(reports: Iterable[Told]) -> _Counts:
+def _counts(reports: Iterable[ReportCounts]) -> _Counts:
     found = _Counts({}, Counter(), Counter())
     sent, told = found.sent, found.told
     known: dict[Row, int] = {}  # records are many, and few of them differ but in their address
@@ -120,7 +120,7 @@ def _counts(reports: Iterable[Told]) -> _Counts:
                 identity = identities.of(record, trusted=trusted)
                 number = found.identities.setdefault(identity, len(found.identities))
                 known[key] = number
-            for hour, part in placed(record.count, hours):
+            for hour, part in allocate(record.count, hours):
                 sent[record.source_ip, number, hour] += part
                 told[hour, report.reporter, number] += part
     return found
@@ -129,7 +129,7 @@ def _counts(reports: Iterable[Told]) -> _Counts:
 def _apply(session: Session, domain_id: UUID, counts: _Counts, sign: int) -> None:
     if not counts.sent:
         return
-    closed = _closed(session, domain_id, {hour // WEEK * WEEK for hour, *_ in counts.told})
+    closed = _compacted(session, domain_id, {hour // WEEK * WEEK for hour, *_ in counts.told})
     by_identity = _identity_ids(session, domain_id, counts.identities)
     numbers = [by_identity[identity] for identity in counts.identities]
     flow_ids = _flow_ids(session, domain_id, counts, numbers)
@@ -140,24 +140,24 @@ def _apply(session: Session, domain_id: UUID, counts: _Counts, sign: int) -> Non
         one = everyone[place]
         result = (one.header_from, one.disposition, one.dkim, one.spf, one.trusted)
         totals[(hour, reporter, *result)] += sign * count
-        for span, start in _spans(hour, closed):
+        for span, start in bucket_keys(hour, closed):
             by_reporter[span, start, reporter, numbers[place]] += sign * count
     for (ip, place, hour), count in counts.sent.items():
         flow_id = flow_ids[ip, numbers[place]]
-        for span, start in _spans(hour, closed):
+        for span, start in bucket_keys(hour, closed):
             by_flow[span, start, flow_id] += sign * count
     _accumulate(session, DmarcHour, domain_id, totals)
     _accumulate(session, ReporterCount, domain_id, by_reporter)
     _accumulate(session, FlowCount, domain_id, by_flow)
 
 
-def _spans(hour: int, closed: frozenset[int]) -> tuple[tuple[int, int], ...]:
+def bucket_keys(hour: int, closed: frozenset[int]) -> tuple[tuple[int, int], ...]:
     """(span, start) of the rows that an hour is counted in."""
     week = hour // WEEK * WEEK
     return ((1, hour), (WEEK, week)) if week in closed else ((1, hour),)
 
 
-def _closed(session: Session, domain_id: UUID, weeks: Iterable[int]) -> frozenset[int]:
+def _compacted(session: Session, domain_id: UUID, weeks: Iterable[int]) -> frozenset[int]:
     """Those of the weeks that are added up; all of them are the transaction's until it ends."""
     found: dict[int, bool] = {}
     for some in batched(sorted(weeks)):
@@ -177,15 +177,15 @@ def _closed(session: Session, domain_id: UUID, weeks: Iterable[int]) -> frozense
     return frozenset(start for start, is_closed in found.items() if is_closed)
 
 
-def close_weeks() -> int:
+def compact_weeks() -> int:
     """Add up the weeks that are over and quiet; how many that were."""
     count = 0
-    while closed := _close_some():
+    while closed := _compact_some():
         count += closed
     return count
 
 
-def _close_some() -> int:
+def _compact_some() -> int:
     with transaction() as session:
         end = hour_of(now(session)) - QUIET_HOURS - WEEK
         rows = session.execute(
@@ -236,7 +236,8 @@ def _accumulate(
     rows = [(*key, counts[key]) for key in sorted(counts)]
     statement = _counting(connection.dialect.name, table)
     connection.execute(
-        statement, bulk.given(connection, _counted(table), rows) | {"domain_id": domain_id}
+        statement,
+        bulk.values_parameters(connection, _counted(table), rows) | {"domain_id": domain_id},
     )
 
 
@@ -247,7 +248,7 @@ def _counted(table: _Table) -> tuple[str, ...]:
 
 @cache
 def _counting(dialect: str, table: _Table) -> Any:
-    statement = bulk.insert_given(dialect, table, _counted(table), fixed=("domain_id",))
+    statement = bulk.insert_values(dialect, table, _counted(table), fixed=("domain_id",))
     total = table.__table__.c.messages + statement.excluded.messages
     keys = [column.name for column in table.__table__.primary_key]
     return statement.on_conflict_do_update(index_elements=keys, set_={"messages": total})
@@ -299,7 +300,9 @@ def _flow_ids(
         ends[flow] = (hour if hour < first else first, hour if hour > last else last)
     connection = session.connection()
     kind, fixed = connection.dialect.name, {"domain_id": domain_id}
-    wanted = bulk.given(connection, _ENDS, [(*flow, *ends[flow]) for flow in sorted(ends)])
+    wanted = bulk.values_parameters(
+        connection, _ENDS, [(*flow, *ends[flow]) for flow in sorted(ends)]
+    )
     found = {}
     for number, ip, identity, first, last in connection.execute(
         _known_flows(kind), wanted | fixed
@@ -309,7 +312,9 @@ def _flow_ids(
             found[flow] = number
     rows = [(*flow, *ends[flow]) for flow in sorted(ends.keys() - found.keys())]
     if rows:
-        told = connection.execute(_seen_flows(kind), bulk.given(connection, _ENDS, rows) | fixed)
+        told = connection.execute(
+            _seen_flows(kind), bulk.values_parameters(connection, _ENDS, rows) | fixed
+        )
         found.update(((ip, identity), number) for number, ip, identity in told.all())
     return found
 
@@ -317,7 +322,7 @@ def _flow_ids(
 @cache
 def _known_flows(dialect: str) -> Any:
     """Each given flow, with what is known of it; left to choose, SQLite would begin with all."""
-    flow, given = DmarcFlow.__table__.c, bulk.given_table(dialect, DmarcFlow, _ENDS)
+    flow, given = DmarcFlow.__table__.c, bulk.values_table(dialect, DmarcFlow, _ENDS)
     is_it = and_(
         flow.domain_id == bulk.fixed_value(DmarcFlow, "domain_id"),
         flow.source_ip == given.c.source_ip,
@@ -330,7 +335,7 @@ def _known_flows(dialect: str) -> Any:
 
 @cache
 def _seen_flows(dialect: str) -> Any:
-    statement = bulk.insert_given(dialect, DmarcFlow, _ENDS, fixed=("domain_id",))
+    statement = bulk.insert_values(dialect, DmarcFlow, _ENDS, fixed=("domain_id",))
     given, flow = statement.excluded, DmarcFlow.__table__.c
     first = case((given.first_hour < flow.first_hour, given.first_hour), else_=flow.first_hour)
     last = case((given.last_hour > flow.last_hour, given.last_hour), else_=flow.last_hour)
@@ -340,7 +345,7 @@ def _seen_flows(dialect: str) -> Any:
     ).returning(flow.id, flow.source_ip, flow.identity_id)
 
 
-def _shrink(session: Session, told: Told) -> None:
+def _shrink(session: Session, told: ReportCounts) -> None:
     """Have the flows that began or ended with this report begin and end with what is left."""
     hours = set(told.hours)
     touched = select(DmarcFlow.id).where(
@@ -368,5 +373,5 @@ T = TypeVar("T")
 def batched(values: Iterable[T]) -> Iterator[list[T]]:
     """The values in lists that a statement can name: databases have a limit of parameters."""
     iterator = iter(values)
-    while some := list(islice(iterator, AT_ONCE)):
+    while some := list(islice(iterator, BATCH_SIZE)):
         yield some

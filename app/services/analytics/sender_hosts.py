@@ -22,17 +22,17 @@ from app.db import bulk
 from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import DmarcFlow, SenderHost
-from app.ports.dns import Answers, Door, OpenAnswers, Undetermined, or_unseen
+from app.ports.dns import LookupFailed, Network, Resolver, SessionFactory, or_failure
 from app.services.core import leases
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 200  # addresses a transaction, all asked about at the same time
-NEW_AT_ONCE = 5_000  # flows whose addresses are noted
+BATCH_SIZE = 200  # addresses a transaction, all asked about at the same time
+NEW_BATCH_SIZE = 5_000  # flows whose addresses are noted
 BATCHES = 20  # of one job; the clock rings for the rest
 MAX_NAMES = 10  # of one address; receivers look at no more (RFC 7208 §4.6.4)
-AGAIN = timedelta(days=30)
-RETRY = (timedelta(minutes=15), timedelta(hours=2), timedelta(days=1))
+REFRESH_AFTER = timedelta(days=30)
+RETRY_AFTER = (timedelta(minutes=15), timedelta(hours=2), timedelta(days=1))
 
 Status = Literal["confirmed", "mismatch", "none"]
 
@@ -46,7 +46,7 @@ class Reverse:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkOwner:
     """Whose an address is, as far as GEOIP_DATABASE knows."""
 
     asn: int | None = None
@@ -54,7 +54,7 @@ class Network:
     country: str | None = None
 
 
-def look_again(address: str) -> bool:
+def schedule_lookup(address: str) -> bool:
     """Have the address looked at anew; False if no mail ever came from it."""
     with transaction() as session:
         found = session.get(SenderHost, address)
@@ -65,7 +65,7 @@ def look_again(address: str) -> bool:
         return True
 
 
-def ring_if_due() -> int:
+def enqueue_if_due() -> int:
     """Note the addresses of new flows, and have a worker look at what is due; how many that are."""
     with transaction() as session:
         _note_new(session)
@@ -81,7 +81,7 @@ def _note_new(session: Session) -> None:
         select(DmarcFlow.id, DmarcFlow.source_ip)
         .where(DmarcFlow.is_new)
         .order_by(DmarcFlow.id)
-        .limit(NEW_AT_ONCE)
+        .limit(NEW_BATCH_SIZE)
         .with_for_update(skip_locked=True)
     ).all()
     if rows:
@@ -92,14 +92,14 @@ def _note_new(session: Session) -> None:
         )
 
 
-def look_up(door: Door, *, is_stopping: Callable[[], bool] = lambda: False) -> int:
+def look_up(door: Network, *, is_stopping: Callable[[], bool] = lambda: False) -> int:
     """Look at those that are due, some at a time; how many that were.
 
     effects  for each few one transaction before and one after; the network in between
     """
     count = 0
     for _ in range(BATCHES):
-        if is_stopping() or not (claimed := leases.claim(SenderHost, AT_ONCE)):
+        if is_stopping() or not (claimed := leases.claim(SenderHost, BATCH_SIZE)):
             break
         _write(door.run(partial(_ask, claimed)))
         count += len(claimed)
@@ -107,15 +107,15 @@ def look_up(door: Door, *, is_stopping: Callable[[], bool] = lambda: False) -> i
 
 
 async def _ask(
-    addresses: Sequence[str], open_answers: OpenAnswers
-) -> dict[str, Reverse | Undetermined]:
+    addresses: Sequence[str], open_answers: SessionFactory
+) -> dict[str, Reverse | LookupFailed]:
     answers = await asyncio.gather(
-        *(or_unseen(reverse(address, open_answers())) for address in addresses)
+        *(or_failure(reverse(address, open_answers())) for address in addresses)
     )
     return dict(zip(addresses, answers, strict=True))
 
 
-async def reverse(address: str, dns: Answers) -> Reverse:
+async def reverse(address: str, dns: Resolver) -> Reverse:
     """What the address is called.
 
     raises  Undetermined if no name is seen to lead back and a look-up failed
@@ -125,10 +125,10 @@ async def reverse(address: str, dns: Answers) -> Reverse:
     names = await dns.hosts(ip.reverse_pointer, "PTR")
     rdtype = "A" if ip.version == 4 else "AAAA"
     asked = names[:MAX_NAMES]
-    answers = await asyncio.gather(*(or_unseen(dns.ask(name, rdtype)) for name in asked))
+    answers = await asyncio.gather(*(or_failure(dns.ask(name, rdtype)) for name in asked))
     failures = []
     for name, answer in zip(asked, answers, strict=True):
-        if isinstance(answer, Undetermined):
+        if isinstance(answer, LookupFailed):
             failures.append(answer)
         elif any(ipaddress.ip_address(str(found)) == ip for found in answer.rdatas):
             return Reverse("confirmed", name)
@@ -137,7 +137,7 @@ async def reverse(address: str, dns: Answers) -> Reverse:
     return Reverse("mismatch" if names else "none")
 
 
-def _write(found: dict[str, Reverse | Undetermined]) -> None:
+def _write(found: dict[str, Reverse | LookupFailed]) -> None:
     networks = _networks(found)
     with transaction() as session:
         moment = now(session)
@@ -153,20 +153,20 @@ def _write(found: dict[str, Reverse | Undetermined]) -> None:
             if networks is not None:
                 network = networks[host.address]
                 host.asn, host.network, host.country = network.asn, network.name, network.country
-            if isinstance(seen, Undetermined):
+            if isinstance(seen, LookupFailed):
                 host.unseen = str(seen)[:300]
-                host.due_at = moment + RETRY[min(host.failures, len(RETRY) - 1)]
+                host.due_at = moment + RETRY_AFTER[min(host.failures, len(RETRY_AFTER) - 1)]
                 host.failures += 1
             else:
                 host.status, host.name, host.unseen = seen.status, seen.name, None
-                host.due_at, host.failures = moment + AGAIN, 0
+                host.due_at, host.failures = moment + REFRESH_AFTER, 0
 
 
-def _networks(addresses: Iterable[str]) -> dict[str, Network] | None:
+def _networks(addresses: Iterable[str]) -> dict[str, NetworkOwner] | None:
     """Whose each is; None if the file cannot be read, so that what is known stays."""
     path = settings.current().geoip_database
     if path is None:
-        return {address: Network() for address in addresses}
+        return {address: NetworkOwner() for address in addresses}
     try:
         with maxminddb.open_database(path) as database:
             return {address: _network(_entry(database, address)) for address in addresses}
@@ -182,17 +182,17 @@ def _entry(database: maxminddb.Reader, address: str) -> object:
         return None
 
 
-def _network(record: object) -> Network:
+def _network(record: object) -> NetworkOwner:
     """What an entry says, in the fields of the ASN, City, Country and combined databases."""
     if not isinstance(record, dict):
-        return Network()
+        return NetworkOwner()
     country = record.get("country")
     code = country.get("iso_code") if isinstance(country, dict) else record.get("country_code")
     number = record.get("autonomous_system_number", record.get("asn"))
     if isinstance(number, str):
         number = int(number.upper().removeprefix("AS")) if number[2:].isdigit() else None
     name = record.get("autonomous_system_organization", record.get("as_name"))
-    return Network(
+    return NetworkOwner(
         asn=number if isinstance(number, int) else None,
         name=str(name)[:300] if name else None,
         country=str(code)[:2] if code else None,

@@ -13,9 +13,9 @@ from app.analysis.mail import reporters as reporting
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.periods import Window, hour_of
 from app.analysis.mail.periods import hours as period_hours
-from app.analysis.mail.record_query import Ledger
+from app.analysis.mail.record_query import FlowIndex
 from app.analysis.mail.reporters import Reporter
-from app.analysis.mail.sources import Context, Flow, Host, Source, State
+from app.analysis.mail.sources import Context, Flow, Host, Source, SourceReview
 from app.analysis.mail.spf_paths import SpfPaths
 from app.db import bulk
 from app.db.transactions import now, transaction
@@ -28,11 +28,11 @@ from app.models import (
     Domain,
     DomainState,
     SenderHost,
-    SourceState,
+    SourceDecision,
 )
 from app.models.reports import TRUSTED
 from app.services.analytics import cache, dmarc, rollup_queue, rollups
-from app.services.analytics.cache import Kept
+from app.services.analytics.cache import ResultCache
 from app.services.core import audit_log
 from app.services.domains import domains
 
@@ -42,7 +42,7 @@ MAX_KNOWN = 10_000  # identities that a process remembers
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class SendingReport:
     """All that is known of who sent as a domain in a window.
 
     identities  by number; a negative one stands for many that are too rare to be told
@@ -60,7 +60,7 @@ class Sending:
     known: Mapping[str, Any]
     days: int
     reporters: int
-    ledger: Ledger
+    ledger: FlowIndex
     is_trusted_only: bool = False
 
     @property
@@ -69,12 +69,12 @@ class Sending:
         return sum(source.messages for source in self.sources)
 
 
-def search(account_id: UUID, ref: str, window: Window) -> Sending:
+def search(account_id: UUID, ref: str, window: Window) -> SendingReport:
     """Who sent as the domain in the window, those with the most messages first.
 
     raises  NotFound
     """
-    with rollup_queue.counted(account_id, ref) as (session, domain):
+    with rollup_queue.snapshot(account_id, ref) as (session, domain):
         return load(session, domain, window)
 
 
@@ -92,7 +92,7 @@ def coverage(account_id: UUID, ref: str, window: Window) -> Coverage:
 
     raises  NotFound
     """
-    with rollup_queue.counted(account_id, ref) as (session, domain):
+    with rollup_queue.snapshot(account_id, ref) as (session, domain):
         rows = hours(session, domain.id, window)
         end = min(window.stop, hour_of(now(session)))
         within = inner_hours(session, domain.id, window)
@@ -110,20 +110,20 @@ def decide(
 
     raises  NotFound for a domain that the account has not, or a source that never sent as it
     """
-    rollup_queue.count_of(domains.find(account_id, ref).id)
+    rollup_queue.pending_count(domains.find(account_id, ref).id)
     with transaction() as session:
         domain = domains.owned(session, account_id, ref)
         if state is None:
             session.execute(
-                delete(SourceState).where(
-                    SourceState.domain_id == domain.id, SourceState.source == source
+                delete(SourceDecision).where(
+                    SourceDecision.domain_id == domain.id, SourceDecision.source == source
                 )
             )
         else:
             _expect_source(session, domain, source)
             values = {"state": state, "note": note, "actor": actor, "at": now(session)}
             session.execute(
-                bulk.insert(session, SourceState)
+                bulk.insert(session, SourceDecision)
                 .values(domain_id=domain.id, source=source, **values)
                 .on_conflict_do_update(index_elements=["domain_id", "source"], set_=values)
             )
@@ -146,12 +146,12 @@ def _expect_source(session: Session, domain: Domain, source: str) -> None:
         raise NotFound
 
 
-_kept = Kept[Sending]()
+_cached = ResultCache[SendingReport]()
 
 
 def load(
     session: Session, domain: Domain, window: Window, *, is_trusted_only: bool = False
-) -> Sending:
+) -> SendingReport:
     """As ``search``, as a step. It is not to be changed: others are given the same.
 
     is_trusted_only  leave out what only unverified reports say, which anybody can have sent
@@ -161,22 +161,22 @@ def load(
     came before or after the window it may be ``kept.SECONDS`` old.
     """
     state = session.get(DomainState, domain.id)
-    states = _states(session, domain)
+    states = _decisions(session, domain)
     stamp = (
         cache.stamp(session, domain.id, window),
         state and state.updated_at,
         tuple(sorted(states.items())),
     )
     question = (domain.id, window, is_trusted_only)
-    if found := _kept.get(question, stamp):
+    if found := _cached.get(question, stamp):
         return replace(found, domain=domain)
     if is_trusted_only and not unverified_messages(session, domain.id, window):
         sending = load(session, domain, window)  # it is the same
-        _kept.put(question, stamp, sending)
+        _cached.put(question, stamp, sending)
         return sending
     mail = _Mail(domain, window, is_trusted_only)
     sending = _gathered(session, mail, state.known if state else {}, states)
-    _kept.put(question, stamp, sending)
+    _cached.put(question, stamp, sending)
     return sending
 
 
@@ -201,13 +201,13 @@ class _Mail:
 
 
 def _gathered(
-    session: Session, mail: _Mail, known: Mapping[str, Any], states: Mapping[str, State]
-) -> Sending:
+    session: Session, mail: _Mail, known: Mapping[str, Any], states: Mapping[str, SourceReview]
+) -> SendingReport:
     domain, window = mail.domain, mail.window
     flows, hosts = _flows(session, mail)
     found = _identities(session, domain.id, {flow.identity for flow in flows})
     if len(flows) >= MAX_FLOWS + MAX_IDENTITIES:
-        more, alike = _left(session, mail)
+        more, alike = _remaining(session, mail)
         flows, found = flows + more, found | alike
     context = Context(
         domain=domain.name,
@@ -218,11 +218,11 @@ def _gathered(
     )
     reported = hours(session, domain.id, window, is_trusted_only=mail.is_trusted_only)
     gathered = sources.gather(flows, found, context)
-    return Sending(
+    return SendingReport(
         domain, window, gathered, found, context, known,
         days=len({hour // 24 for _, hour, _ in reported}),
         reporters=len({reporter for reporter, *_ in reported}),
-        ledger=Ledger(domain.name, gathered, found, TRUSTED if mail.is_trusted_only else None),
+        ledger=FlowIndex(domain.name, gathered, found, TRUSTED if mail.is_trusted_only else None),
         is_trusted_only=mail.is_trusted_only,
     )  # fmt: skip
 
@@ -321,7 +321,7 @@ def _trusted_flows(domain_id: UUID) -> Select[int]:
     )
 
 
-def _left(session: Session, mail: _Mail) -> tuple[list[Flow], dict[int, Identity]]:
+def _remaining(session: Session, mail: _Mail) -> tuple[list[Flow], dict[int, Identity]]:
     """What flows beyond those of ``_flows`` sent, by all that a policy asks of an identity."""
     domain, left = mail.domain, _parts(session, mail).left.subquery()
     is_own = (DmarcIdentity.header_from == domain.name).label("is_own")
@@ -345,9 +345,9 @@ def _left(session: Session, mail: _Mail) -> tuple[list[Flow], dict[int, Identity
     return flows, found
 
 
-def _states(session: Session, domain: Domain) -> dict[str, State]:
-    rows = session.scalars(select(SourceState).where(SourceState.domain_id == domain.id))
-    return {row.source: State(row.state, row.note, row.actor) for row in rows}
+def _decisions(session: Session, domain: Domain) -> dict[str, SourceReview]:
+    rows = session.scalars(select(SourceDecision).where(SourceDecision.domain_id == domain.id))
+    return {row.source: SourceReview(row.state, row.note, row.actor) for row in rows}
 
 
 def hours(
@@ -372,7 +372,7 @@ def inner_hours(session: Session, domain_id: UUID, window: Window) -> dict[str, 
     rows = session.execute(
         select(
             DmarcReport.reporter, DmarcReport.begin_at, DmarcReport.end_at, DmarcReport.days
-        ).where(*dmarc.spread(domain_id, window))
+        ).where(*dmarc.multi_day_reports(domain_id, window))
     )
     found: dict[str, set[int]] = {}
     for reporter, begin_at, end_at, days in rows:

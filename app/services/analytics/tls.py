@@ -42,7 +42,7 @@ class Sessions:
 
 
 @dataclass(slots=True)
-class Found:
+class TlsResult:
     """What the reports of a window say.
 
     totals         over all policies; with ``is_overlapping`` some sessions are in it twice: one
@@ -69,8 +69,8 @@ class TlsSessions:
 
     domain: Domain
     starts: Sequence[datetime]
-    now: Found
-    before: Found
+    now: TlsResult
+    before: TlsResult
 
 
 def tls(
@@ -91,14 +91,14 @@ def tls(
         )
 
 
-def read(session: Session, domain_id: UUID, window: Window, buckets: Buckets | None) -> Found:
+def read(session: Session, domain_id: UUID, window: Window, buckets: Buckets | None) -> TlsResult:
     """What the reports of the window say; a step."""
     return sums(session, tls_policies.counted(domain_id, window), buckets)
 
 
-def sums(session: Session, within: Conditions, buckets: Buckets | None = None) -> Found:
+def sums(session: Session, within: Conditions, buckets: Buckets | None = None) -> TlsResult:
     """What these policies of reports add up to; runs in the caller's transaction."""
-    found = Found(series=[Sessions() for _ in buckets.starts] if buckets else [])
+    found = TlsResult(series=[Sessions() for _ in buckets.starts] if buckets else [])
     keys = (TlsPolicy.policy_type, TlsReport.reporter)
     joined = select(*keys, *_SUMS).join(TlsReport, TlsReport.id == TlsPolicy.report_id)
     for policy_type, reporter, *sums in session.execute(joined.where(*within).group_by(*keys)):
@@ -122,7 +122,7 @@ def sums(session: Session, within: Conditions, buckets: Buckets | None = None) -
     return found
 
 
-def _read_failures(session: Session, within: Conditions, found: Found) -> None:
+def _read_failures(session: Session, within: Conditions, found: TlsResult) -> None:
     """Failed sessions by host and by what failed; of many those with the most."""
     failures = Failures.of(session.get_bind().dialect.name)
     total = tls_policies.total(failures.sessions)

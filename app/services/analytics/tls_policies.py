@@ -41,14 +41,14 @@ def counted(domain_id: UUID, window: Window, *, is_trusted_only: bool = False) -
     )  # fmt: skip
 
 
-def cut(sessions: Any) -> ColumnElement[int]:
+def clipped(sessions: Any) -> ColumnElement[int]:
     """The number without what nobody can have seen: no sum must overflow."""
     return case((sessions > MAX_COUNT, MAX_COUNT), else_=sessions)
 
 
 def total(sessions: Any) -> ColumnElement[int]:
     """The sum of such numbers."""
-    return func.sum(cut(sessions))
+    return func.sum(clipped(sessions))
 
 
 @dataclass(frozen=True, slots=True)

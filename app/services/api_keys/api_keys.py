@@ -92,10 +92,10 @@ def resolve(token: str | None, address: str) -> Caller | None:
     """
     if token is None:
         return None
-    caller = _cache.find(token) or _look_up(token)
+    caller = _cache.find(token) or _find(token)
     if caller is None or caller.is_allowed_from(address):
         return caller
-    usage.note(caller.id, usage.REFUSED_ADDRESS, 401, address)  # its owner should see that
+    usage.record(caller.id, usage.REFUSED_ADDRESS, 401, address)  # its owner should see that
     _note_refusal(caller.account_id, caller.key_id, "address not allowed")
     return None
 
@@ -251,7 +251,7 @@ def _digests(token: str) -> list[bytes]:
     return [hmac.digest(key, token.encode(), "sha256") for key in usable]
 
 
-def _look_up(token: str) -> Caller | None:
+def _find(token: str) -> Caller | None:
     if not is_well_formed(token):
         return None
     with transaction(readonly=True) as session:
@@ -272,7 +272,7 @@ def _look_up(token: str) -> Caller | None:
         _note_refusal(key.account_id, key.key_id, reason)
         return None
     if not matches[0]:
-        _digest_anew(key.id, digests[0])
+        _update_digest(key.id, digests[0])
     caller = Caller(
         key.id, key.key_id, key.name, key.account_id, account_name, frozenset(key.scopes),
         tuple(key.allow_cidrs), key.rate_limit, account_limit, key.created_at, key.expires_at,
@@ -294,7 +294,7 @@ def _note_refusal(account_id: UUID, key_id: str, reason: str) -> None:
     refusals.note(Refusal(account_id, refusals.ANONYMOUS, "key.refused", key_id, reason))
 
 
-def _digest_anew(key: UUID, digest: bytes) -> None:
+def _update_digest(key: UUID, digest: bytes) -> None:
     """The key was seen under a previous SECRET_KEY: keep its digest under the one of today."""
     with transaction() as session:
         session.execute(update(ApiKey).where(ApiKey.id == key).values(digest=digest))

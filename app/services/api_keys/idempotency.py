@@ -11,8 +11,8 @@ from app.db.transactions import now, transaction
 from app.errors import IdempotencyInProgress, IdempotencyMismatch
 from app.models import IdempotentCall
 
-KEPT = timedelta(hours=24)
-ABANDONED = timedelta(minutes=2)  # a call that has run this long ended without an answer
+RETENTION = timedelta(hours=24)
+ABANDONED_AFTER = timedelta(minutes=2)  # a call that has run this long ended without an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ def begin(call: Call) -> Answer | None:
     """
     with transaction() as session:
         moment = now(session)
-        old = (IdempotentCall.created_at < moment - KEPT) | (
-            IdempotentCall.status.is_(None) & (IdempotentCall.created_at < moment - ABANDONED)
+        old = (IdempotentCall.created_at < moment - RETENTION) | (
+            IdempotentCall.status.is_(None) & (IdempotentCall.created_at < moment - ABANDONED_AFTER)
         )
         session.execute(delete(IdempotentCall).where(*_is(call), old))
         statement = insert(session, IdempotentCall).values(

@@ -16,7 +16,7 @@ from app.analysis import api_keys
 from app.db.bulk import insert
 from app.db.transactions import transaction
 from app.errors import ServiceUnavailable
-from app.models import ApiKey, KeyAddress, KeyUse
+from app.models import ApiKey, ApiKeyAddress, ApiKeyUsage
 from app.services.core import refusals
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ FLUSH_SECONDS = 5.0
 SHOWN_DAYS = 30
 SHOWN_ADDRESSES = 50
 REFUSED_ADDRESS = "refused: not from this address"  # in place of a route
-_MAX_READ = 1_000
+_MAX_TRACKED = 1_000
 _MAX_UNFLUSHED = 100_000  # distinct counters; only reached if the database is away for long
 
 _lock = threading.Lock()
@@ -35,7 +35,7 @@ _last_used: dict[tuple[UUID, date, str], datetime] = {}
 _read: dict[UUID, tuple[date, float, Sequence[Any]]] = {}  # what the database had, and when
 
 
-def note(api_key_id: UUID, route: str, status: int, address: str) -> None:
+def record(api_key_id: UUID, route: str, status: int, address: str) -> None:
     """Count one call; in memory, no I/O.
 
     route  the rule that matched, like ``GET /v1/domains/<domain>``; never the path itself
@@ -96,11 +96,11 @@ def _written(api_key_id: UUID, day: date) -> Sequence[Any]:
         return known[2]
     with transaction(readonly=True) as session:
         rows = session.execute(
-            select(KeyUse.route, KeyUse.status, KeyUse.count).where(
-                KeyUse.api_key_id == api_key_id, KeyUse.day == day
+            select(ApiKeyUsage.route, ApiKeyUsage.status, ApiKeyUsage.count).where(
+                ApiKeyUsage.api_key_id == api_key_id, ApiKeyUsage.day == day
             )
         ).all()
-    if len(_read) >= _MAX_READ:
+    if len(_read) >= _MAX_TRACKED:
         _read.clear()
     _read[api_key_id] = (day, time.monotonic(), rows)
     return rows
@@ -113,15 +113,15 @@ def activity(api_key_id: UUID) -> api_keys.Activity:
     first = last - timedelta(days=SHOWN_DAYS - 1)
     with transaction(readonly=True) as session:
         uses = session.execute(
-            select(KeyUse.day, KeyUse.route, KeyUse.status, KeyUse.count).where(
-                KeyUse.api_key_id == api_key_id, KeyUse.day >= first
+            select(ApiKeyUsage.day, ApiKeyUsage.route, ApiKeyUsage.status, ApiKeyUsage.count).where(
+                ApiKeyUsage.api_key_id == api_key_id, ApiKeyUsage.day >= first
             )
         ).all()
         addresses = _seen_addresses(session, api_key_id, last)
     days = [first + timedelta(days=number) for number in range(SHOWN_DAYS)]
     return api_keys.Activity(
         days,
-        [api_keys.Use(*row) for row in uses],
+        [api_keys.RouteUsage(*row) for row in uses],
         addresses,
     )
 
@@ -147,18 +147,18 @@ class Flusher(threading.Thread):
 
 def _seen_addresses(session: Session, api_key_id: UUID, today: date) -> list[api_keys.Address]:
     """Where calls came from, last seen first."""
-    is_today = KeyAddress.day == today
+    is_today = ApiKeyAddress.day == today
     rows: Any = session.execute(
         select(
-            KeyAddress.address,
-            func.sum(KeyAddress.count),
-            func.sum(case((is_today, KeyAddress.count), else_=0)),
-            func.min(KeyAddress.day),
-            func.max(KeyAddress.last_at),
+            ApiKeyAddress.address,
+            func.sum(ApiKeyAddress.count),
+            func.sum(case((is_today, ApiKeyAddress.count), else_=0)),
+            func.min(ApiKeyAddress.day),
+            func.max(ApiKeyAddress.last_at),
         )
-        .where(KeyAddress.api_key_id == api_key_id)
-        .group_by(KeyAddress.address)
-        .order_by(func.max(KeyAddress.last_at).desc())
+        .where(ApiKeyAddress.api_key_id == api_key_id)
+        .group_by(ApiKeyAddress.address)
+        .order_by(func.max(ApiKeyAddress.last_at).desc())
         .limit(SHOWN_ADDRESSES)
     )
     return [api_keys.Address(*row) for row in rows]
@@ -174,7 +174,7 @@ def _write(
         keys = {key for key, *_ in counts}
         known = set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(keys))))
         _add_up(
-            session, KeyUse, ["api_key_id", "day", "route", "status"],
+            session, ApiKeyUsage, ["api_key_id", "day", "route", "status"],
             [
                 {"api_key_id": key, "day": day, "route": route, "status": status, "count": count}
                 for (key, day, route, status), count in sorted(counts.items(), key=str)
@@ -183,7 +183,7 @@ def _write(
         )  # fmt: skip
         seen = [(*place, last_used[place]) for place in sorted(addresses) if place[0] in known]
         _add_up(
-            session, KeyAddress, ["api_key_id", "day", "address"],
+            session, ApiKeyAddress, ["api_key_id", "day", "address"],
             [
                 {
                     "api_key_id": key, "day": day, "address": address,
@@ -197,14 +197,17 @@ def _write(
 
 
 def _add_up(
-    session: Session, table: type[KeyUse] | type[KeyAddress], key: list[str], rows: list[Any]
+    session: Session,
+    table: type[ApiKeyUsage] | type[ApiKeyAddress],
+    key: list[str],
+    rows: list[Any],
 ) -> None:
     """Add the counts of ``rows`` to those that are there."""
     if not rows:
         return
     statement = insert(session, table)
     new = {"count": table.count + statement.excluded.count}
-    if table is KeyAddress:
+    if table is ApiKeyAddress:
         new["last_at"] = statement.excluded.last_at
     session.execute(statement.on_conflict_do_update(index_elements=key, set_=new), rows)
 

@@ -84,5 +84,5 @@ def search(
             statement = statement.where(column.icontains(part, autoescape=True))
     if filters.action:
         statement = statement.where(AuditEvent.action.startswith(filters.action, autoescape=True))
-    statement = listing.narrowed(statement, (), AuditEvent.at, filters)
+    statement = listing.apply_filters(statement, (), AuditEvent.at, filters)
     return Listing(statement, (AuditEvent.id.desc(),)).page(place, limit)

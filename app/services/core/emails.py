@@ -26,7 +26,7 @@ from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import Email
 from app.services.core import encryption
-from app.services.core.encryption import Unsealable
+from app.services.core.encryption import DecryptionError
 
 CLAIM = timedelta(seconds=queue.JOB_SECONDS + 300)  # no worker lives longer with one job
 RETENTION = timedelta(days=30)
@@ -75,7 +75,7 @@ def enqueue(
         recipient=recipient,
         kind=kind,
         subject=text.plain(subject)[:200],
-        body=encryption.seal(body, PURPOSE) if is_sendable else "",
+        body=encryption.encrypt(body, PURPOSE) if is_sendable else "",
         status="queued" if is_sendable else "skipped",
         next_attempt_at=at if is_sendable else None,
         created_at=at,
@@ -137,8 +137,8 @@ def _claim() -> _Claimed | None:
 def _body(row: Email) -> str | None:
     """The text; None if it was encrypted under another SECRET_KEY."""
     try:
-        return encryption.unseal(row.body, PURPOSE)
-    except Unsealable:
+        return encryption.decrypt(row.body, PURPOSE)
+    except DecryptionError:
         return None
 
 

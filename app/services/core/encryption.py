@@ -16,11 +16,11 @@ from app.keyring import Purpose
 NONCE_BYTES = 12
 
 
-class Unsealable(ValueError):
+class DecryptionError(ValueError):
     """It was sealed under a SECRET_KEY that this process was not given, or for another purpose."""
 
 
-def seal(text: str, purpose: str) -> str:
+def encrypt(text: str, purpose: str) -> str:
     """``text`` under AES-256-GCM with the current key; it opens for this purpose only."""
     nonce = secrets.token_bytes(NONCE_BYTES)
     sealed = AESGCM(keyring.current(Purpose.ENCRYPTION)).encrypt(
@@ -29,7 +29,7 @@ def seal(text: str, purpose: str) -> str:
     return base64.urlsafe_b64encode(nonce + sealed).decode()
 
 
-def unseal(sealed: str, purpose: str) -> str:
+def decrypt(sealed: str, purpose: str) -> str:
     """What was sealed, also under an older key.
 
     raises  Unsealable
@@ -50,14 +50,14 @@ def renew(
     """
     try:
         text, is_outdated = _open(sealed, purpose) if sealed else ("", False)
-    except Unsealable:
+    except DecryptionError:
         return
     if is_outdated:
         table = column.class_
         session.execute(
             update(table)
             .where(table.id == row_id, column == sealed)
-            .values({column: seal(text, purpose)})
+            .values({column: encrypt(text, purpose)})
             .execution_options(synchronize_session=False)
         )
 
@@ -71,4 +71,6 @@ def _open(sealed: str, purpose: str) -> tuple[str, bool]:
             return text.decode(), place > 0
         except InvalidTag:
             continue
-    raise Unsealable("SECRET_KEY is another than when this was kept; add the old one as previous")
+    raise DecryptionError(
+        "SECRET_KEY is another than when this was kept; add the old one as previous"
+    )

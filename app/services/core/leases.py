@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from app.db.transactions import now, transaction
-from app.models import ReportWatch, SenderHost
+from app.models import ReportMonitor, SenderHost
 
 LEASE = timedelta(minutes=5)
 
-Table = type[ReportWatch] | type[SenderHost]
+Table = type[ReportMonitor] | type[SenderHost]
 
 
 def is_due(table: Table, moment: datetime) -> ColumnElement[bool]:

@@ -10,13 +10,13 @@ from uuid import UUID
 from sqlalchemy import Integer, Select, Uuid, and_, bindparam, inspect, or_
 from sqlalchemy.sql import operators
 
-from app.db.prepared import Question
+from app.db.prepared import PreparedSelect
 from app.db.types import UtcDateTime
 
-AT_ONCE = 1_000
+BATCH_SIZE = 1_000
 
 
-class Span(Protocol):
+class Period(Protocol):
     """Filters that bound a time; None: not on that side."""
 
     @property
@@ -28,8 +28,8 @@ class Span(Protocol):
         """The first that is behind it."""
 
 
-def narrowed(
-    statement: Select[Any], wanted: Iterable[tuple[Any, Any]], moment: Any, span: Span
+def apply_filters(
+    statement: Select[Any], wanted: Iterable[tuple[Any, Any]], moment: Any, span: Period
 ) -> Select[Any]:
     """Only rows with these values whose ``moment`` is in the span.
 
@@ -78,13 +78,13 @@ class Listing:
     def exceeds(self, most: int) -> bool:
         """Whether there are more rows than that."""
         statement, _ = self._keyed
-        return bool(Question(statement.offset(most)).rows({"most": 1}))
+        return bool(PreparedSelect(statement.offset(most)).rows({"most": 1}))
 
     def every(self, most: int) -> Iterator[Any]:
         """All rows up to that number, a few at a time: no transaction waits for who reads them."""
         place: Sequence[Any] | None = None
         while most > 0:
-            found, place = self.page(place, min(AT_ONCE, most))
+            found, place = self.page(place, min(BATCH_SIZE, most))
             yield from found
             most -= len(found)
             if place is None:
@@ -95,13 +95,13 @@ class Listing:
         return [getattr(column, "element", column) for column in self.order]
 
     @cached_property
-    def _first(self) -> Question:
-        return Question(self._keyed[0])
+    def _first(self) -> PreparedSelect:
+        return PreparedSelect(self._keyed[0])
 
     @cached_property
-    def _following(self) -> Question:
+    def _following(self) -> PreparedSelect:
         places = [bindparam(f"place_{i}", type_=c.type) for i, c in enumerate(self._columns)]
-        return Question(self._keyed[0].where(_is_behind(self.order, self._columns, places)))
+        return PreparedSelect(self._keyed[0].where(_is_after(self.order, self._columns, places)))
 
     @cached_property
     def _keyed(self) -> tuple[Select[Any], list[int]]:
@@ -117,7 +117,7 @@ class Listing:
         return statement, at
 
 
-def _is_behind(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any]) -> Any:
+def _is_after(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any]) -> Any:
     """(a, b) behind (x, y): a behind x, or a = x and b behind y."""
     clauses = []
     for index, (ordering, column) in enumerate(zip(order, columns, strict=True)):
@@ -129,10 +129,10 @@ def _is_behind(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any
     if len(clauses) == 1:
         return clauses[0]
     # Said apart, for no database finds it by itself: an index leads there at once.
-    return and_(_is_beyond(order[0], columns[0], place[0]), or_(*clauses))
+    return and_(_is_at_or_after(order[0], columns[0], place[0]), or_(*clauses))
 
 
-def _is_beyond(ordering: Any, column: Any, value: Any) -> Any:
+def _is_at_or_after(ordering: Any, column: Any, value: Any) -> Any:
     """It is behind the value, or the same."""
     is_descending = getattr(ordering, "modifier", None) is operators.desc_op
     return column <= value if is_descending else column >= value

@@ -11,12 +11,12 @@ from sqlalchemy import Row, func, select
 from app.analysis.mail import periods
 from app.checks.engine.types import Severity
 from app.db.transactions import transaction
-from app.models import Alert, ApiKey, DmarcHour, Domain, Intake, Scan
+from app.models import Alert, ApiKey, DmarcHour, Domain, ReportFile, Scan
 from app.services.analytics import rollup_queue
 from app.services.domains import domains
 
-WORST = 10  # domains that are shown
-MOST_FIXES = 8
+MAX_LOWEST = 10  # domains that are shown
+MAX_FIXES = 8
 TREND_SCANS = 30
 
 
@@ -77,7 +77,7 @@ def of_account(account_id: UUID) -> Overview:
             select(*domains.COLUMNS)
             .where(Domain.account_id == account_id, Domain.score.is_not(None))
             .order_by(Domain.score, Domain.name)
-            .limit(WORST)
+            .limit(MAX_LOWEST)
         ).all()
     fixes = [
         Fix(type, title, severity, count, example, since)
@@ -88,7 +88,7 @@ def of_account(account_id: UUID) -> Overview:
     for group in groups:
         alerts[group[1]] = alerts.get(group[1], 0) + group[-1]
     by_rank = sorted(alerts.items(), key=lambda item: Severity(item[0]).rank)
-    return Overview(dict(grades), dict(by_rank), fixes[:MOST_FIXES], worst)
+    return Overview(dict(grades), dict(by_rank), fixes[:MAX_FIXES], worst)
 
 
 def trends(account_id: UUID, domain_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[int]]:
@@ -123,7 +123,7 @@ def mail(account_id: UUID, days: int) -> Sequence[tuple[date, Mapping[str, int]]
     today = datetime.now(UTC).date()
     first = today - timedelta(days=days - 1)
     start = periods.hour_of(datetime.combine(first, time(), UTC))
-    rollup_queue.count_of_account(account_id)
+    rollup_queue.account_pending_count(account_id)
     with transaction(readonly=True) as session:
         rows = session.execute(
             select(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf, func.sum(DmarcHour.messages))
@@ -147,7 +147,7 @@ def first_steps(account_id: UUID) -> Mapping[str, bool]:
             ApiKey.account_id == account_id, ApiKey.last_used_at.is_not(None)
         )
         domain = select(Domain.id).where(Domain.account_id == account_id)
-        report = select(Intake.id).where(Intake.account_id == account_id)
+        report = select(ReportFile.id).where(ReportFile.account_id == account_id)
         return {
             "domain": session.scalar(domain.limit(1)) is not None,
             "report": session.scalar(report.limit(1)) is not None,

@@ -62,5 +62,5 @@ def history(
     domain = domains.find(account_id, ref)
     statement: Any = select(*COLUMNS).where(DnsChange.domain_id == domain.id)
     wanted = ((DnsChange.check, filters.check),)
-    statement = listing.narrowed(statement, wanted, DnsChange.at, filters)
+    statement = listing.apply_filters(statement, wanted, DnsChange.at, filters)
     return Listing(statement, (DnsChange.id.desc(),)).page(place, limit)

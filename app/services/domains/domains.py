@@ -20,7 +20,7 @@ from app.models.alerts import LIVE
 from app.protocols import names
 from app.protocols.names import DomainName
 from app.services.alerts import transitions
-from app.services.alerts.transitions import Step
+from app.services.alerts.transitions import Transition
 from app.services.core import audit_log
 from app.services.core.listing import Listing
 from app.services.domains import erasure
@@ -227,9 +227,9 @@ def delete(account_id: UUID, ref: str, *, actor: str) -> None:
             .order_by(Alert.id)
             .with_for_update()
         )
-        over = Step("resolved", actor, "the domain was deleted")
+        over = Transition("resolved", actor, "the domain was deleted")
         for alert in standing.all():  # who follows the events must not be left with open alerts
-            transitions.move(session, alert, over, now(session))
+            transitions.transition(session, alert, over, now(session))
         erasure.leave_channels(session, domain)
         session.flush()  # before the rows go, with the domain
         session.delete(domain)
@@ -335,7 +335,7 @@ def _add(
     audit_log.record(session, account_id, actor=actor, action="domain.added", target=name)
     session.flush()  # so that the next of many sees it
     if settings.current().domain_verification == "off":
-        files.retry_about(session, account_id, name)
+        files.retry_for_domain(session, account_id, name)
     return domain
 
 

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from app import settings
 from app.checks import CHECKS
-from app.checks.engine.draft_records import Overlay
-from app.checks.engine.runner import examine
+from app.checks.engine.draft_records import DraftResolver
+from app.checks.engine.runner import run_checks
 from app.checks.engine.types import Check, Subject, Usage
 from app.checks.spf import evaluate as spf_evaluate
 from app.errors import InvalidRequest
-from app.ports.dns import Door, OpenAnswers
+from app.ports.dns import Network, SessionFactory
 from app.protocols import names
 from app.protocols.names import DomainName
 from app.services.domains import domains
@@ -31,7 +31,7 @@ _DKIM = "._domainkey."
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class DraftRecord:
     """Records to be judged as if they were the ones at ``name``.
 
     check    one of PREFIXES, or ``dkim``
@@ -45,7 +45,7 @@ class Draft:
     usage: Usage = Usage.BOTH
 
 
-def evaluate(draft: Draft, door: Door) -> dict[str, Any]:
+def evaluate(draft: DraftRecord, door: Network) -> dict[str, Any]:
     """The judgement of the draft as JSON; what else the check wants to know is asked of DNS.
 
     raises  InvalidRequest for a check that judges no TXT record, or a name that is no domain's
@@ -53,9 +53,9 @@ def evaluate(draft: Draft, door: Door) -> dict[str, Any]:
     check = next((check for check in CHECKS if check.name == draft.check), None)
     if check is None or draft.check not in (*PREFIXES, "dkim"):
         raise _invalid("check", f"one of {', '.join((*PREFIXES, 'dkim'))}")
-    domain, owner, selectors = _place(draft)
+    domain, owner, selectors = _record_name(draft)
     subject = Subject(domain=domain, usage=draft.usage, dkim_selectors=selectors)
-    return door.run(lambda open_answers: _judge(check, subject, owner, draft, open_answers))
+    return door.run(lambda open_answers: _run_check(check, subject, owner, draft, open_answers))
 
 
 def question(check: Check) -> str:
@@ -64,7 +64,7 @@ def question(check: Check) -> str:
 
 
 def would_pass(
-    account_id: UUID, ref: str, door: Door, *, ip: str, mail_from: str | None, helo: str | None
+    account_id: UUID, ref: str, door: Network, *, ip: str, mail_from: str | None, helo: str | None
 ) -> spf_evaluate.Evaluation:
     """What a receiver makes of mail from ``ip`` by the domain's published SPF (RFC 7208 §4).
 
@@ -85,12 +85,12 @@ def would_pass(
     )
 
 
-async def _judge(
-    check: Check, subject: Subject, owner: str, draft: Draft, open_answers: OpenAnswers
+async def _run_check(
+    check: Check, subject: Subject, owner: str, draft: DraftRecord, open_answers: SessionFactory
 ) -> dict[str, Any]:
-    found = await examine(
+    found = await run_checks(
         {0: subject},
-        lambda: Overlay(open_answers(), {owner: draft.records}),
+        lambda: DraftResolver(open_answers(), {owner: draft.records}),
         concurrency=1,
         seconds=settings.current().scan_seconds,
         checks=(check,),
@@ -98,7 +98,7 @@ async def _judge(
     return serialization.as_json(found[0].judgements[0])
 
 
-def _place(draft: Draft) -> tuple[DomainName, str, tuple[str, ...]]:
+def _record_name(draft: DraftRecord) -> tuple[DomainName, str, tuple[str, ...]]:
     """The domain, the name that the records stand at, and the DKIM selector."""
     text = draft.name.strip().lower().removesuffix(".")
     if draft.check == "dkim":

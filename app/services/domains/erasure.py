@@ -22,8 +22,8 @@ from app.models import (
     DmarcReport,
     Domain,
     FailureReport,
-    Intake,
     RawFile,
+    ReportFile,
     TlsReport,
 )
 from app.models.scans import UNFINISHED
@@ -111,11 +111,11 @@ def _delete_files(domain: Domain) -> None:
             check_hold(session, domain.id)
             condition = _is_of(session, domain)
             if last is not None:
-                condition = and_(condition, Intake.id > last)
+                condition = and_(condition, ReportFile.id > last)
             rows = session.execute(
-                select(Intake.id, Intake.sha256)
-                .where(Intake.account_id == domain.account_id, condition)
-                .order_by(Intake.id)
+                select(ReportFile.id, ReportFile.sha256)
+                .where(ReportFile.account_id == domain.account_id, condition)
+                .order_by(ReportFile.id)
                 .limit(FILES_BATCH_SIZE)
             ).all()
             if not rows:
@@ -125,7 +125,7 @@ def _delete_files(domain: Domain) -> None:
             session.execute(
                 delete(RawFile).where(tuple_(RawFile.account_id, RawFile.sha256).in_(keys))
             )
-            session.execute(delete(Intake).where(Intake.id.in_([row.id for row in rows])))
+            session.execute(delete(ReportFile).where(ReportFile.id.in_([row.id for row in rows])))
 
 
 def _is_of(session: Session, domain: Domain) -> ColumnElement[bool]:
@@ -138,16 +138,16 @@ def _is_of(session: Session, domain: Domain) -> ColumnElement[bool]:
             Domain.account_id == domain.account_id, Domain.name.endswith(f".{domain.name}")
         )
     ).all()
-    others = [is_about(Intake.about, name) for name in below]
+    others = [is_about(ReportFile.about, name) for name in below]
     is_named = and_(
-        Intake.about.is_(None),
-        Intake.file_name.icontains(f"!{domain.name}!", autoescape=True),
+        ReportFile.about.is_(None),
+        ReportFile.file_name.icontains(f"!{domain.name}!", autoescape=True),
     )
     return or_(
-        and_(is_about(Intake.about, domain.name), ~or_(*others)) if others
-        else is_about(Intake.about, domain.name),
+        and_(is_about(ReportFile.about, domain.name), ~or_(*others)) if others
+        else is_about(ReportFile.about, domain.name),
         is_named,
-        *(Intake.report_id.in_(ids) for ids in _report_ids(domain.id)),
+        *(ReportFile.report_id.in_(ids) for ids in _report_ids(domain.id)),
     )  # fmt: skip
 
 

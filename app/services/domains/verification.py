@@ -13,7 +13,7 @@ from app import settings
 from app.db.transactions import now, transaction
 from app.errors import Conflict, ServiceUnavailable
 from app.models import Domain
-from app.ports.dns import Door, Undetermined
+from app.ports.dns import LookupFailed, Network
 from app.services.core import audit_log
 from app.services.domains import domains, verification_recheck
 from app.services.ingest import files
@@ -37,7 +37,7 @@ def _challenge(secret: str, account_id: UUID, domain: str) -> Challenge:
     return Challenge(verification_recheck.record_name(domain), value)
 
 
-def verify(account_id: UUID, ref: str, door: Door, *, actor: str) -> Domain:
+def verify(account_id: UUID, ref: str, door: Network, *, actor: str) -> Domain:
     """The domain, after its record was looked for just now.
 
     raises   NotFound; ServiceUnavailable if DNS does not say; Conflict if another account has
@@ -49,8 +49,8 @@ def verify(account_id: UUID, ref: str, door: Door, *, actor: str) -> Domain:
     name = domain.name
     wanted = set(verification_recheck.values(account_id, name))
     try:
-        texts = door.run(lambda open_answers: verification_recheck.look(open_answers(), name))
-    except Undetermined as error:
+        texts = door.run(lambda open_answers: verification_recheck.look_up(open_answers(), name))
+    except LookupFailed as error:
         raise ServiceUnavailable(f"DNS does not say: {error}") from None
     if not wanted & set(texts):
         return domain
@@ -62,7 +62,7 @@ def verify(account_id: UUID, ref: str, door: Door, *, actor: str) -> Domain:
                 audit_log.record(
                     session, account_id, actor=actor, action="domain.verified", target=name
                 )
-                files.retry_about(session, account_id, name)
+                files.retry_for_domain(session, account_id, name)
             verification_recheck.seen(session, domain)
             return domain
     except IntegrityError:

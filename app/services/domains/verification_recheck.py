@@ -18,16 +18,16 @@ from app import settings
 from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import Domain
-from app.ports.dns import Answers, Door, OpenAnswers, Undetermined
+from app.ports.dns import LookupFailed, Network, Resolver, SessionFactory
 from app.rules.accounts import ownership as rules
 from app.services.alerts import alerts
 from app.services.core import audit_log
 
-EVERY = timedelta(days=7)
-AGAIN = timedelta(days=1)  # after a look that did not find it, or saw nothing
+RECHECK_PERIOD = timedelta(days=7)
+RETRY_AFTER = timedelta(days=1)  # after a look that did not find it, or saw nothing
 LEASE = timedelta(hours=1)  # what was rung for and not looked at is due again then
 FAILURES = 3
-AT_ONCE = 200
+BATCH_SIZE = 200
 
 _LABEL = "_mp-challenge"
 _PREFIX = "mp-verify="
@@ -54,7 +54,7 @@ def value(secret: str, account_id: UUID, domain: str) -> str:
     return _PREFIX + base64.b32encode(digest[:20]).decode().lower()
 
 
-async def look(dns: Answers, domain: str) -> tuple[str, ...]:
+async def look_up(dns: Resolver, domain: str) -> tuple[str, ...]:
     """What is published where the record is expected.
 
     raises  Undetermined
@@ -62,7 +62,7 @@ async def look(dns: Answers, domain: str) -> tuple[str, ...]:
     return await dns.txt(record_name(domain))
 
 
-def ring_due() -> int:
+def enqueue_due() -> int:
     """Have a worker look for the records that are due; how many those are."""
     if settings.current().domain_verification == "off":
         return 0
@@ -75,7 +75,7 @@ def ring_due() -> int:
                 or_(Domain.ownership_due_at.is_(None), Domain.ownership_due_at <= moment),
             )
             .order_by(Domain.id)
-            .limit(AT_ONCE)
+            .limit(BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
         for domain in due:
@@ -86,7 +86,7 @@ def ring_due() -> int:
         return len(wanted)
 
 
-def recheck(domain_ids: Sequence[UUID], door: Door) -> None:
+def recheck(domain_ids: Sequence[UUID], door: Network) -> None:
     """Look for the records of these domains; one that DNS does not tell of stays as it is."""
     with transaction(readonly=True) as session:
         rows = session.execute(
@@ -94,7 +94,7 @@ def recheck(domain_ids: Sequence[UUID], door: Door) -> None:
                 Domain.id.in_(domain_ids), Domain.verified_at.is_not(None)
             )
         ).all()
-    found = door.run(lambda open_answers: _look_at_all([row.name for row in rows], open_answers))
+    found = door.run(lambda open_answers: _look_up_all([row.name for row in rows], open_answers))
     for (domain_id, _), texts in zip(rows, found, strict=True):
         with transaction() as session:
             domain = session.scalar(select(Domain).where(Domain.id == domain_id).with_for_update())
@@ -105,17 +105,17 @@ def recheck(domain_ids: Sequence[UUID], door: Door) -> None:
 def seen(session: Session, domain: Domain) -> None:
     """Note that the record is there; what was lost is found again. A step."""
     domain.ownership_failures, domain.ownership_lost_at = 0, None
-    domain.ownership_due_at = now(session) + EVERY
+    domain.ownership_due_at = now(session) + RECHECK_PERIOD
     _evaluate(session, domain)
 
 
-async def _look_at_all(
-    names: Sequence[str], open_answers: OpenAnswers
+async def _look_up_all(
+    names: Sequence[str], open_answers: SessionFactory
 ) -> list[tuple[str, ...] | None]:
     async def one(name: str) -> tuple[str, ...] | None:
         try:
-            return await look(open_answers(), name)
-        except Undetermined:
+            return await look_up(open_answers(), name)
+        except LookupFailed:
             return None
 
     return list(await asyncio.gather(*map(one, names)))
@@ -124,17 +124,17 @@ async def _look_at_all(
 def _settle(session: Session, domain: Domain, texts: tuple[str, ...] | None) -> None:
     moment = now(session)
     if texts is None:
-        domain.ownership_due_at = moment + AGAIN
+        domain.ownership_due_at = moment + RETRY_AFTER
     elif set(texts) & set(values(domain.account_id, domain.name)):
         seen(session, domain)
     else:
         domain.ownership_failures += 1
-        domain.ownership_due_at = moment + AGAIN
+        domain.ownership_due_at = moment + RETRY_AFTER
         if domain.ownership_failures >= FAILURES:
-            _take_back(session, domain, moment)
+            _revoke(session, domain, moment)
 
 
-def _take_back(session: Session, domain: Domain, moment: datetime) -> None:
+def _revoke(session: Session, domain: Domain, moment: datetime) -> None:
     domain.verified_at, domain.ownership_lost_at = None, moment
     domain.updated_at = moment
     audit_log.record(
@@ -149,5 +149,5 @@ def _evaluate(session: Session, domain: Domain) -> None:
         domain.name, now(session), domain.ownership_lost_at, record_name(domain.name),
         values(domain.account_id, domain.name)[0], domain.ownership_failures,
     )  # fmt: skip
-    standing = alerts.standing(session, [domain.id]).get(domain.id, [])
+    standing = alerts.live_alerts(session, [domain.id]).get(domain.id, [])
     alerts.evaluate(session, domain, posture, standing, rules=rules.RULES)

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from app.models.reports import FAILED, VERIFIED
-from app.ports.dns import Answers, Door, OpenAnswers, Undetermined
+from app.ports.dns import LookupFailed, Network, Resolver, SessionFactory
 from app.protocols import names, public_suffix
 from app.protocols.dkim import verification
 from app.protocols.dkim.verification import Verdict
@@ -122,7 +122,7 @@ def rank(received_via: str, claims: Mapping[str, Any]) -> int:
     return 1 if receiving_servers(received_via, claims) else 0
 
 
-def authors(mails: Iterable[Mail], door: Door | None, guard: MailGuard) -> Mapping[UUID, Author]:
+def authors(mails: Iterable[Mail], door: Network | None, guard: MailGuard) -> Mapping[UUID, Author]:
     """Of each mail of which it can be told, by id: whether it is its author's.
 
     door     to the keys; without one no signature tells anything
@@ -190,14 +190,14 @@ def _is_domain(name: str) -> bool:
         return False
 
 
-async def _keys(wanted: Iterable[str], open_answers: OpenAnswers) -> Mapping[str, str]:
+async def _keys(wanted: Iterable[str], open_answers: SessionFactory) -> Mapping[str, str]:
     """The TXT value at each name that has exactly one (RFC 6376 §3.6.2.2)."""
     found: dict[str, str] = {}
 
-    async def ask(name: str, answers: Answers) -> None:
+    async def ask(name: str, answers: Resolver) -> None:
         try:
             values = await answers.txt(name)
-        except Undetermined:
+        except LookupFailed:
             return
         if len(values) == 1:
             found[name] = values[0]

@@ -21,7 +21,7 @@ from app import settings
 from app.db import bulk
 from app.db.transactions import now, transaction
 from app.errors import QuotaExceeded
-from app.models import IngestSource, ReportDay
+from app.models import DailyIngestUsage, IngestSource
 from app.protocols import names
 from app.protocols.client_networks import client_network
 from app.services.ingest.authenticity import TRUSTED_WAYS
@@ -160,13 +160,16 @@ def _count(
         "stranger_files": int(is_stranger),
         "stranger_bytes": size_bytes if is_stranger else 0,
     }
-    insert = bulk.insert(session, ReportDay).values(account_id=account_id, day=day, **row)
+    insert = bulk.insert(session, DailyIngestUsage).values(account_id=account_id, day=day, **row)
     counts = session.execute(
         insert.on_conflict_do_update(
             index_elements=["account_id", "day"],
-            set_={name: getattr(ReportDay, name) + value for name, value in row.items()},
+            set_={name: getattr(DailyIngestUsage, name) + value for name, value in row.items()},
         ).returning(
-            ReportDay.files, ReportDay.bytes, ReportDay.stranger_files, ReportDay.stranger_bytes
+            DailyIngestUsage.files,
+            DailyIngestUsage.bytes,
+            DailyIngestUsage.stranger_files,
+            DailyIngestUsage.stranger_bytes,
         )
     ).one()
     return counts.files, counts.bytes, counts.stranger_files, counts.stranger_bytes

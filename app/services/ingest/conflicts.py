@@ -13,24 +13,24 @@ from sqlalchemy import exists, select, update
 from app import ids
 from app.db.transactions import now, transaction
 from app.errors import Conflict, NotFound
-from app.models import Intake, RawFile
+from app.models import RawFile, ReportFile
 from app.services.core import audit_log
 from app.services.ingest import files
 
 MAX_LISTED = 20
 
 
-def of_report(account_id: UUID, report_id: UUID) -> Sequence[Intake]:
+def of_report(account_id: UUID, report_id: UUID) -> Sequence[ReportFile]:
     """The files that contradict a report, newest first; at most MAX_LISTED."""
     with transaction(readonly=True) as session:
         return session.scalars(
-            select(Intake)
+            select(ReportFile)
             .where(
-                Intake.account_id == account_id,
-                Intake.report_id == report_id,
-                Intake.state == "conflict",
+                ReportFile.account_id == account_id,
+                ReportFile.report_id == report_id,
+                ReportFile.state == "conflict",
             )
-            .order_by(Intake.id.desc())
+            .order_by(ReportFile.id.desc())
             .limit(MAX_LISTED)
         ).all()
 
@@ -45,8 +45,8 @@ def use(account_id: UUID, intake_id: UUID, *, actor: str) -> None:
     """
     with transaction() as session:
         intake = session.scalar(
-            select(Intake)
-            .where(Intake.account_id == account_id, Intake.id == intake_id)
+            select(ReportFile)
+            .where(ReportFile.account_id == account_id, ReportFile.id == intake_id)
             .with_for_update()
         )
         if intake is None:
@@ -60,12 +60,12 @@ def use(account_id: UUID, intake_id: UUID, *, actor: str) -> None:
             raise Conflict("The file is no longer stored; upload it again")
         counted = intake.report_id
         session.execute(
-            update(Intake)
-            .where(Intake.account_id == account_id, Intake.report_id == counted)
-            .values(is_preferred=Intake.id == intake_id)
+            update(ReportFile)
+            .where(ReportFile.account_id == account_id, ReportFile.report_id == counted)
+            .values(is_preferred=ReportFile.id == intake_id)
             .execution_options(synchronize_session=False)
         )
-        files.parse_again(session, Intake.id == intake_id, now(session))
+        files.parse_again(session, ReportFile.id == intake_id, now(session))
         audit_log.record(
             session, account_id, actor=actor, action="report.conflict_decided",
             target=ids.public("int", intake_id), domain=intake.about, reporter=intake.reporter,

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from app import settings
 from app.db import bulk
 from app.db.transactions import now, transaction
-from app.models import Intake, ReportDay
+from app.models import DailyIngestUsage, ReportFile
 from app.services.ingest import budgets, files
 from app.services.ingest.budgets import SourceClass
 
@@ -32,18 +32,18 @@ def retry_deferred() -> int:
         moment = now(session)
         midnight = datetime.combine(moment.date(), clock_time(), UTC)
         deferred = session.scalars(
-            select(Intake.id)
+            select(ReportFile.id)
             .where(
-                Intake.state == "quarantined",
-                Intake.reason == REASON,
-                Intake.finished_at < midnight,
+                ReportFile.state == "quarantined",
+                ReportFile.reason == REASON,
+                ReportFile.finished_at < midnight,
             )
-            .order_by(Intake.id)
+            .order_by(ReportFile.id)
             .limit(BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
         if deferred:
-            files.parse_again(session, Intake.id.in_(deferred), moment)
+            files.parse_again(session, ReportFile.id.in_(deferred), moment)
     return len(deferred)
 
 
@@ -53,8 +53,9 @@ class CpuMeter:
     def __init__(self, account_ids: Collection[UUID]) -> None:
         with transaction(readonly=True) as session:
             rows = session.execute(
-                select(ReportDay.account_id, ReportDay.cpu_ms).where(
-                    ReportDay.account_id.in_(account_ids), ReportDay.day == now(session).date()
+                select(DailyIngestUsage.account_id, DailyIngestUsage.cpu_ms).where(
+                    DailyIngestUsage.account_id.in_(account_ids),
+                    DailyIngestUsage.day == now(session).date(),
                 )
             )
             self._before = {row.account_id: row.cpu_ms / 1000 for row in rows}
@@ -84,13 +85,13 @@ class CpuMeter:
         with transaction() as session:
             day = now(session).date()
             for account_id, cpu_ms in sorted(used.items()):
-                insert = bulk.insert(session, ReportDay).values(
+                insert = bulk.insert(session, DailyIngestUsage).values(
                     account_id=account_id, day=day, files=0, bytes=0, cpu_ms=cpu_ms
                 )
                 session.execute(
                     insert.on_conflict_do_update(
                         index_elements=["account_id", "day"],
-                        set_={"cpu_ms": ReportDay.cpu_ms + cpu_ms},
+                        set_={"cpu_ms": DailyIngestUsage.cpu_ms + cpu_ms},
                     )
                 )
         self._used.clear()

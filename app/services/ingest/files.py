@@ -18,47 +18,47 @@ from app.db import bulk
 from app.db.transactions import after_commit, now, transaction
 from app.errors import NotFound
 from app.jobs import queue
-from app.models import DmarcReport, FailureReport, Intake, RawFile, TlsReport
+from app.models import DmarcReport, FailureReport, RawFile, ReportFile, TlsReport
 from app.models.reports import RECEIVED
 from app.services.core import audit_log, listing
 from app.services.core.listing import Listing
 from app.services.ingest import authenticity as ingest_authenticity
 from app.services.ingest import budgets
 
-RING_AT_ONCE = 100  # ids in one job
-RETRY_AT_ONCE = 5_000
+ENQUEUE_BATCH_SIZE = 100  # ids in one job
+RETRY_BATCH_SIZE = 5_000
 
 COLUMNS = (
-    Intake.id,
-    Intake.way,
-    Intake.file_name,
-    Intake.member,
-    Intake.size_bytes,
-    Intake.received_at,
-    Intake.finished_at,
-    Intake.state,
-    Intake.reason,
-    Intake.detail,
-    Intake.provenance,
-    Intake.kind,
-    Intake.about,
-    Intake.report_id,
-    Intake.reporter,
-    Intake.author,
-    Intake.authenticity,
+    ReportFile.id,
+    ReportFile.way,
+    ReportFile.file_name,
+    ReportFile.member,
+    ReportFile.size_bytes,
+    ReportFile.received_at,
+    ReportFile.finished_at,
+    ReportFile.state,
+    ReportFile.reason,
+    ReportFile.detail,
+    ReportFile.provenance,
+    ReportFile.kind,
+    ReportFile.about,
+    ReportFile.report_id,
+    ReportFile.reporter,
+    ReportFile.author,
+    ReportFile.authenticity,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class StoredFile:
     """A file that is kept now; ``is_new`` is False if the account had sent the same bytes."""
 
-    intake: Intake
+    intake: ReportFile
     is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
-class IntakeFilter:
+class ReportFileFilter:
     """Which files; ``about`` is a domain's name, the times bound ``received_at``."""
 
     state: str | None = None
@@ -70,14 +70,14 @@ class IntakeFilter:
     to_at: datetime | None = None
 
 
-def take_in(
+def store(
     account_id: UUID,
     raw: bytes,
     *,
     way: str,
     file_name: str | None = None,
     claims: Mapping[str, Any] | None = None,
-) -> Taken:
+) -> StoredFile:
     """Keep a file, and have a worker look what is in it.
 
     way      one of ``models.reports.WAYS``
@@ -89,12 +89,12 @@ def take_in(
     with transaction() as session:
         moment = now(session)
         claims = budgets.classify(session, account_id, way, claims or {})
-        if (known := _known(session, account_id, digest)) is not None:
+        if (known := _existing(session, account_id, digest)) is not None:
             is_forced = _raise_rank(session, known, way, claims)
-            _revive(session, known, raw, moment, is_forced=is_forced)
-            return Taken(known, False)
+            _reprocess(session, known, raw, moment, is_forced=is_forced)
+            return StoredFile(known, False)
         budgets.count_file(session, account_id, len(raw), way, claims)
-        _keep(session, account_id, digest, raw, moment)
+        _store(session, account_id, digest, raw, moment)
         intake_id = ids.new()
         row = {
             "id": intake_id, "account_id": account_id, "way": way, "sha256": digest,
@@ -103,28 +103,29 @@ def take_in(
             "claims": claims, "attempt": 0, "rung_at": moment,
         }  # fmt: skip
         made = session.execute(
-            bulk.insert(session, Intake).on_conflict_do_nothing().returning(Intake.id), [row]
+            bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile.id),
+            [row],
         ).all()
         if made:
-            after_commit(session, lambda: ring([intake_id]))
-        intake = _known(session, account_id, digest)
+            after_commit(session, lambda: enqueue([intake_id]))
+        intake = _existing(session, account_id, digest)
         assert intake is not None  # either ours, or that of whoever sent it in the same moment
-        return Taken(intake, bool(made))
+        return StoredFile(intake, bool(made))
 
 
-def ring(intake_ids: Sequence[UUID]) -> None:
+def enqueue(intake_ids: Sequence[UUID]) -> None:
     """Tell the queue of the files; if Redis is down the clock will.
 
     One bell is enough while it waits: the job behind it reads whatever has been received by then.
     """
     if intake_ids and queue.is_idle(queue.INTAKE):
-        queue.enqueue_intakes(intake_ids[:RING_AT_ONCE])
+        queue.enqueue_report_files(intake_ids[:ENQUEUE_BATCH_SIZE])
 
 
-def search(account_id: UUID, filters: IntakeFilter) -> Listing:
+def search(account_id: UUID, filters: ReportFileFilter) -> Listing:
     """Rows of COLUMNS, newest first."""
-    everything: Any = select(*COLUMNS).where(Intake.account_id == account_id)
-    return Listing(_filtered(everything, filters), (Intake.id.desc(),))
+    everything: Any = select(*COLUMNS).where(ReportFile.account_id == account_id)
+    return Listing(_filtered(everything, filters), (ReportFile.id.desc(),))
 
 
 def raw_of(session: Session, account_id: UUID, intake_id: UUID) -> bytes:
@@ -134,8 +135,11 @@ def raw_of(session: Session, account_id: UUID, intake_id: UUID) -> bytes:
     """
     content = session.scalar(
         select(RawFile.content)
-        .join(Intake, (Intake.account_id == RawFile.account_id) & (Intake.sha256 == RawFile.sha256))
-        .where(Intake.account_id == account_id, Intake.id == intake_id)
+        .join(
+            ReportFile,
+            (ReportFile.account_id == RawFile.account_id) & (ReportFile.sha256 == RawFile.sha256),
+        )
+        .where(ReportFile.account_id == account_id, ReportFile.id == intake_id)
     )
     if content is None:
         raise NotFound
@@ -144,12 +148,14 @@ def raw_of(session: Session, account_id: UUID, intake_id: UUID) -> bytes:
 
 def counts(account_id: UUID | None = None) -> Sequence[Row[Any]]:
     """(state, reason, number) of all files; of every account without one."""
-    statement = select(Intake.state, Intake.reason, func.count().label("number"))
+    statement = select(ReportFile.state, ReportFile.reason, func.count().label("number"))
     if account_id is not None:
-        statement = statement.where(Intake.account_id == account_id)
+        statement = statement.where(ReportFile.account_id == account_id)
     with transaction(readonly=True) as session:
         rows: Any = session.execute(
-            statement.group_by(Intake.state, Intake.reason).order_by(Intake.state, Intake.reason)
+            statement.group_by(ReportFile.state, ReportFile.reason).order_by(
+                ReportFile.state, ReportFile.reason
+            )
         ).all()
     found: Sequence[Row[Any]] = rows
     return found
@@ -167,18 +173,18 @@ def retry(
     account_id  whose; without one, everybody's
     returns     how many; those that are parsed, or repeat what is parsed, are none of them
     """
-    wanted = Intake.id == intake_id if intake_id else Intake.reason == reason
+    wanted = ReportFile.id == intake_id if intake_id else ReportFile.reason == reason
     if account_id is not None:
-        wanted = wanted & (Intake.account_id == account_id)
+        wanted = wanted & (ReportFile.account_id == account_id)
     with transaction() as session:
         chosen = session.scalars(
-            select(Intake.id)
-            .where(wanted, Intake.state.in_(("quarantined", "unattributed")), _has_raw())
-            .order_by(Intake.id)
-            .limit(RETRY_AT_ONCE)
+            select(ReportFile.id)
+            .where(wanted, ReportFile.state.in_(("quarantined", "unattributed")), _has_raw())
+            .order_by(ReportFile.id)
+            .limit(RETRY_BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
-        parse_again(session, Intake.id.in_(chosen), now(session))
+        parse_again(session, ReportFile.id.in_(chosen), now(session))
         if account_id is not None and chosen:
             target = ids.public("int", intake_id) if intake_id else reason or ""
             audit_log.record(
@@ -188,14 +194,14 @@ def retry(
     return len(chosen)
 
 
-def retry_about(session: Session, account_id: UUID, domain: str) -> None:
+def retry_for_domain(session: Session, account_id: UUID, domain: str) -> None:
     """A domain has become the account's: read again what nobody's reports were; a step."""
     name = domain.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     parse_again(
         session,
-        (Intake.account_id == account_id)
-        & (Intake.state == "unattributed")
-        & or_(Intake.about == domain, Intake.about.like(f"%.{name}", escape="\\"))
+        (ReportFile.account_id == account_id)
+        & (ReportFile.state == "unattributed")
+        & or_(ReportFile.about == domain, ReportFile.about.like(f"%.{name}", escape="\\"))
         & _has_raw(),
         now(session),
     )
@@ -204,32 +210,36 @@ def retry_about(session: Session, account_id: UUID, domain: str) -> None:
 def parse_again(session: Session, wanted: Any, moment: datetime) -> None:
     """Have a worker parse these files once more; runs in the caller's transaction."""
     chosen = session.scalars(
-        update(Intake)
+        update(ReportFile)
         .where(wanted)
         .values(
             state=RECEIVED, reason=None, detail=None, report_id=None, attempt=0,
             lease_until=None, finished_at=None, rung_at=moment, asked_again_at=moment,
             authenticity=None,
         )
-        .returning(Intake.id)
+        .returning(ReportFile.id)
         .execution_options(synchronize_session=False)
     ).all()  # fmt: skip
-    after_commit(session, lambda: ring(chosen))
+    after_commit(session, lambda: enqueue(chosen))
 
 
 def _has_raw() -> Any:
-    return exists().where(RawFile.account_id == Intake.account_id, RawFile.sha256 == Intake.sha256)
+    return exists().where(
+        RawFile.account_id == ReportFile.account_id, RawFile.sha256 == ReportFile.sha256
+    )
 
 
-def _known(session: Session, account_id: UUID, digest: bytes) -> Intake | None:
+def _existing(session: Session, account_id: UUID, digest: bytes) -> ReportFile | None:
     return session.scalar(
-        select(Intake).where(
-            Intake.account_id == account_id, Intake.sha256 == digest, Intake.member == ""
+        select(ReportFile).where(
+            ReportFile.account_id == account_id,
+            ReportFile.sha256 == digest,
+            ReportFile.member == "",
         )
     )
 
 
-def _raise_rank(session: Session, intake: Intake, way: str, claims: Mapping[str, Any]) -> bool:
+def _raise_rank(session: Session, intake: ReportFile, way: str, claims: Mapping[str, Any]) -> bool:
     """Note that the same bytes arrived again in a way that proves more; whether they did.
 
     A copy that a stranger sent first must not take away what the account's own upload is worth.
@@ -237,16 +247,16 @@ def _raise_rank(session: Session, intake: Intake, way: str, claims: Mapping[str,
     if ingest_authenticity.rank(way, claims) <= ingest_authenticity.rank(intake.way, intake.claims):
         return False
     session.execute(
-        update(Intake)
-        .where(Intake.account_id == intake.account_id, Intake.sha256 == intake.sha256)
+        update(ReportFile)
+        .where(ReportFile.account_id == intake.account_id, ReportFile.sha256 == intake.sha256)
         .values(way=way, claims=dict(claims))
         .execution_options(synchronize_session=False)
     )
     return True
 
 
-def _revive(
-    session: Session, intake: Intake, raw: bytes, moment: datetime, *, is_forced: bool
+def _reprocess(
+    session: Session, intake: ReportFile, raw: bytes, moment: datetime, *, is_forced: bool
 ) -> None:
     """The same bytes again: read them once more if there is nothing left of the first time."""
     is_spent = intake.state in ("quarantined", "unattributed") and not session.scalar(
@@ -256,13 +266,13 @@ def _revive(
     )
     if not is_forced and not is_spent and not _is_orphan(session, intake):
         return
-    _keep(session, intake.account_id, intake.sha256, raw, moment)
-    same = (Intake.account_id == intake.account_id) & (Intake.sha256 == intake.sha256)
+    _store(session, intake.account_id, intake.sha256, raw, moment)
+    same = (ReportFile.account_id == intake.account_id) & (ReportFile.sha256 == intake.sha256)
     parse_again(session, same, moment)
     session.refresh(intake)
 
 
-def _is_orphan(session: Session, intake: Intake) -> bool:
+def _is_orphan(session: Session, intake: ReportFile) -> bool:
     """The report that it became has gone, with its domain."""
     if intake.report_id is None:
         return False
@@ -272,7 +282,7 @@ def _is_orphan(session: Session, intake: Intake) -> bool:
     )
 
 
-def _keep(session: Session, account_id: UUID, digest: bytes, raw: bytes, moment: datetime) -> None:
+def _store(session: Session, account_id: UUID, digest: bytes, raw: bytes, moment: datetime) -> None:
     row = {"account_id": account_id, "sha256": digest, "content": raw, "created_at": moment}
     session.execute(bulk.insert(session, RawFile).on_conflict_do_nothing(), [row])
 
@@ -284,12 +294,12 @@ def _name(file_name: str | None) -> str | None:
     return "".join(c for c in file_name if c.isprintable())[:300] or None
 
 
-def _filtered(statement: Select[Any], filters: IntakeFilter) -> Select[Any]:
+def _filtered(statement: Select[Any], filters: ReportFileFilter) -> Select[Any]:
     wanted = (
-        (Intake.state, filters.state),
-        (Intake.reason, filters.reason),
-        (Intake.kind, filters.kind),
-        (Intake.about, filters.about),
-        (Intake.authenticity, filters.authenticity),
+        (ReportFile.state, filters.state),
+        (ReportFile.reason, filters.reason),
+        (ReportFile.kind, filters.kind),
+        (ReportFile.about, filters.about),
+        (ReportFile.authenticity, filters.authenticity),
     )
-    return listing.narrowed(statement, wanted, Intake.received_at, filters)
+    return listing.apply_filters(statement, wanted, ReportFile.received_at, filters)

@@ -15,16 +15,16 @@ from sqlalchemy.orm import Session
 from app import ids, settings
 from app.db import bulk
 from app.db.transactions import now
-from app.models import DmarcReport, Domain, FailureReport, Intake
+from app.models import DmarcReport, Domain, FailureReport, ReportFile
 from app.models import TlsReport as StoredTls
 from app.models.reports import PROVENANCES, RECEIVED
 from app.protocols.report_formats.aggregate import AggregateReport
-from app.protocols.report_formats.limits import Refused
+from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls import TlsReport
 from app.services.analytics import rollup_queue
 from app.services.ingest import authenticity, budgets, observed_selectors
 from app.services.ingest import rows as ingest_rows
-from app.services.ingest.parsing import PARSER_VERSION, Found
+from app.services.ingest.parsing import PARSER_VERSION, ParsedReport
 
 Kind = type[DmarcReport] | type[StoredTls] | type[FailureReport]
 
@@ -38,7 +38,7 @@ _KEYS: Mapping[Kind, Sequence[str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class Outcome:
     """How a file, or one report of it, ends."""
 
     state: str
@@ -58,8 +58,8 @@ class Filing:
     row     the columns of the report itself
     """
 
-    intake: Intake
-    found: Found
+    intake: ReportFile
+    found: ParsedReport
     domain: str
     about: str
     row: Mapping[str, Any]
@@ -71,7 +71,7 @@ class Filing:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ExistingReport:
     """The report that has the key of another."""
 
     id: UUID
@@ -80,15 +80,15 @@ class Standing:
     provenance: str
 
 
-def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[Found]]]) -> None:
+def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[ParsedReport]]]) -> None:
     """End these files, each (id, attempt, what was found) unless another attempt has it; a step."""
     owners = _owners(session, results)
     by_id = {
         intake.id: intake
         for intake in session.scalars(
-            select(Intake)
-            .where(Intake.id.in_([id for id, _, _ in results]), Intake.state == RECEIVED)
-            .order_by(Intake.id)
+            select(ReportFile)
+            .where(ReportFile.id.in_([id for id, _, _ in results]), ReportFile.state == RECEIVED)
+            .order_by(ReportFile.id)
             .with_for_update()
         )
     }
@@ -99,7 +99,11 @@ def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[Found
         if intake is None or intake.attempt != attempt:
             continue
         for one in found:
-            own = intake if one.member == intake.member else _further(session, intake, one, moment)
+            own = (
+                intake
+                if one.member == intake.member
+                else _child_entry(session, intake, one, moment)
+            )
             if own is None:
                 continue
             filing = _filing(session, own, one, owners)
@@ -107,24 +111,24 @@ def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[Found
                 filings.append(filing)
             else:
                 _close(own, one, filing, moment)
-    _place_all(session, filings, moment)
+    _insert_all(session, filings, moment)
 
 
 def _owners(
-    session: Session, results: Sequence[tuple[UUID, int, Sequence[Found]]]
+    session: Session, results: Sequence[tuple[UUID, int, Sequence[ParsedReport]]]
 ) -> Mapping[tuple[UUID, str], Domain]:
     """The verified domains that the reports may be filed under, by account and name.
 
     They are locked, first and in order, as by whoever else changes what hangs on a domain: two
     workers with reports about one domain wait for each other in one way.
     """
-    accounts = select(Intake.account_id).where(Intake.id.in_([id for id, _, _ in results]))
+    accounts = select(ReportFile.account_id).where(ReportFile.id.in_([id for id, _, _ in results]))
     wanted = {
         name
         for _, _, found in results
         for one in found
         for about in one.abouts
-        for name in _above(about)
+        for name in _parents(about)
     }
     statement = select(Domain).where(Domain.account_id.in_(accounts), Domain.name.in_(wanted))
     if settings.current().domain_verification != "off":
@@ -133,7 +137,9 @@ def _owners(
     return {(domain.account_id, str(domain.name)): domain for domain in rows}
 
 
-def _further(session: Session, intake: Intake, found: Found, moment: datetime) -> Intake | None:
+def _child_entry(
+    session: Session, intake: ReportFile, found: ParsedReport, moment: datetime
+) -> ReportFile | None:
     """The row of one more report of the file; None if it has one from an earlier time."""
     row = {
         "id": ids.new(), "account_id": intake.account_id, "way": intake.way,
@@ -141,11 +147,11 @@ def _further(session: Session, intake: Intake, found: Found, moment: datetime) -
         "member": found.member, "received_at": intake.received_at, "claims": intake.claims,
         "state": RECEIVED, "provenance": "unverified", "attempt": 1, "rung_at": moment,
     }  # fmt: skip
-    insert = bulk.insert(session, Intake).on_conflict_do_nothing().returning(Intake)
+    insert = bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile)
     return session.scalars(insert, [row]).first()
 
 
-def _close(intake: Intake, found: Found, end: End, moment: datetime) -> None:
+def _close(intake: ReportFile, found: ParsedReport, end: Outcome, moment: datetime) -> None:
     intake.state, intake.reason, intake.about = end.state, end.reason, end.about
     intake.detail = end.detail and end.detail[:500]
     intake.report_id, intake.provenance, intake.kind = end.report_id, end.provenance, found.kind
@@ -153,18 +159,21 @@ def _close(intake: Intake, found: Found, end: End, moment: datetime) -> None:
 
 
 def _filing(
-    session: Session, intake: Intake, found: Found, owners: Mapping[tuple[UUID, str], Domain]
-) -> Filing | End:
+    session: Session,
+    intake: ReportFile,
+    found: ParsedReport,
+    owners: Mapping[tuple[UUID, str], Domain],
+) -> Filing | Outcome:
     """The report as it is to be filed, or how it ends as it cannot be."""
     if found.report is None:
-        refused = found.refused or Refused("no_report", "There is no report in it")
-        return End("quarantined", refused.reason[:64], refused.detail)
+        refused = found.refused or ReportRejected("no_report", "There is no report in it")
+        return Outcome("quarantined", refused.reason[:64], refused.detail)
     if not found.abouts:
-        return End("quarantined", "bad_domain", "The report is about no domain")
+        return Outcome("quarantined", "bad_domain", "The report is about no domain")
     about, domain = _owner(intake.account_id, found.abouts, owners)
     if domain is None:
         detail = f"The account has not verified {about}, nor a domain above it"
-        return End("unattributed", "no_verified_domain", detail, about)
+        return Outcome("unattributed", "no_verified_domain", detail, about)
     head = ingest_rows.head(found.report, about, intake.account_id)
     _note_author(intake, found, head, str(domain.name))
     worth = authenticity.of(intake.way, found.author, head["reporter"])
@@ -179,7 +188,9 @@ def _filing(
     return Filing(intake, found, str(domain.name), about, row)
 
 
-def _note_author(intake: Intake, found: Found, head: Mapping[str, Any], own: str) -> None:
+def _note_author(
+    intake: ReportFile, found: ParsedReport, head: Mapping[str, Any], own: str
+) -> None:
     """Whether a report that arrived by mail comes from the reporter that it names."""
     if intake.way not in authenticity.MAIL_WAYS:
         return
@@ -196,13 +207,13 @@ def _owner(
 ) -> tuple[str, Domain | None]:
     """What the report is about, and the nearest verified domain that this belongs to, if any."""
     for about in abouts:
-        for name in _above(about):
+        for name in _parents(about):
             if domain := owners.get((account_id, name)):
                 return about, domain
     return abouts[0], None
 
 
-def _above(name: str) -> list[str]:
+def _parents(name: str) -> list[str]:
     """The name and those above it, the nearest first; no TLD."""
     labels = name.split(".")
     return [".".join(labels[i:]) for i in range(max(1, len(labels) - 1))]
@@ -217,20 +228,22 @@ _DETAILS = {
 _DECIDED = "A user decided to use another report with the same reporter, id and period"
 
 
-def _place_all(session: Session, filings: Sequence[Filing], moment: datetime) -> None:
+def _insert_all(session: Session, filings: Sequence[Filing], moment: datetime) -> None:
     """Insert the reports, unless one with the same key is there and is worth as much."""
     added = _add(session, filings)
     for filing in filings:
         if filing.row["id"] in added:
             state, report_id = "parsed", filing.row["id"]
         else:
-            state, report_id = _place_against(session, filing, _standing(session, filing))
+            state, report_id = _resolve_duplicate(session, filing, _existing(session, filing))
         detail, provenance = _DETAILS.get(state), filing.row["provenance"]
-        end = End(state, None, detail, filing.about, report_id, provenance)
+        end = Outcome(state, None, detail, filing.about, report_id, provenance)
         _close(filing.intake, filing.found, end, moment)
 
 
-def _place_against(session: Session, filing: Filing, standing: Standing) -> tuple[str, UUID]:
+def _resolve_duplicate(
+    session: Session, filing: Filing, standing: ExistingReport
+) -> tuple[str, UUID]:
     """How the file ends whose key another report has, and the report that is there then.
 
     A report never takes the place of one with other content, whatever it is worth: a user decides.
@@ -248,7 +261,7 @@ def _place_against(session: Session, filing: Filing, standing: Standing) -> tupl
     return "parsed", filing.row["id"]
 
 
-def _standing(session: Session, filing: Filing) -> Standing:
+def _existing(session: Session, filing: Filing) -> ExistingReport:
     """The report with the same key; it waits for whoever is writing it."""
     table, row = filing.table, filing.row
     found = session.execute(
@@ -256,12 +269,12 @@ def _standing(session: Session, filing: Filing) -> Standing:
         .where(*(getattr(table, name) == row[name] for name in _KEYS[table]))
         .with_for_update()
     ).one()
-    return Standing(*found)
+    return ExistingReport(*found)
 
 
 def _supersede(session: Session, old: UUID, new: UUID, *, is_same: bool) -> None:
     """The files of the old report belong to the new one: as duplicates of it, or in conflict."""
-    counted = Intake.state.in_(("parsed",) if is_same else ("parsed", "duplicate"))
+    counted = ReportFile.state.in_(("parsed",) if is_same else ("parsed", "duplicate"))
     state = "duplicate" if is_same else "conflict"
     detail = "The same report arrived again in a way that proves more" if is_same else _DECIDED
     for values, files in (
@@ -269,8 +282,8 @@ def _supersede(session: Session, old: UUID, new: UUID, *, is_same: bool) -> None
         ({"report_id": new}, true()),
     ):
         session.execute(
-            update(Intake)
-            .where(Intake.report_id == old, files)
+            update(ReportFile)
+            .where(ReportFile.report_id == old, files)
             .values(values)
             .execution_options(synchronize_session=False)
         )
@@ -299,14 +312,14 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
             tls.append((filing.row, report))
     ingest_rows.add_policies(session, tls)
     ingest_rows.add_records(session, ((row, report) for row, report, _ in aggregate))
-    observed_selectors.learn(session, aggregate)
-    rollup_queue.later(session, [row for row, *_ in aggregate])
+    observed_selectors.observe(session, aggregate)
+    rollup_queue.enqueue(session, [row for row, *_ in aggregate])
     return added
 
 
 def _remove(session: Session, table: Kind, report_id: UUID) -> None:
     """Delete a report with all that hangs on it: the one place where records go out."""
     if table is DmarcReport:
-        rollup_queue.take_back(session, report_id)
+        rollup_queue.unroll(session, report_id)
     session.delete(session.get_one(table, report_id))
     session.flush()  # the next statement takes its key

@@ -21,7 +21,7 @@ from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
 from app.jobs import queue
 from app.mailboxes import imap
 from app.mailboxes.imap import Account
-from app.mailboxes.types import SourceFailed
+from app.mailboxes.types import MailboxError
 from app.models import ReportMailbox
 from app.protocols import names
 from app.services.core import audit_log, encryption
@@ -29,12 +29,12 @@ from app.services.ingest import authenticity, files
 
 PURPOSE = "mailbox"
 MAILS_AT_ONCE, PULL_SECONDS = 500, 10.0  # of one pull: files wait meanwhile; the next goes on
-PATIENCE = timedelta(minutes=1)  # of mailboxes that are due, while files wait
+STARVATION_LIMIT = timedelta(minutes=1)  # of mailboxes that are due, while files wait
 LEASE = timedelta(minutes=10)  # far above what a pull takes
 
 
 @dataclass(frozen=True, slots=True)
-class Pull:
+class PollResult:
     """What came of one; ``is_cut`` is True if it got on, and more waits than it had time for."""
 
     kept: int = 0
@@ -53,7 +53,7 @@ def add(account_id: UUID, access: Account, *, actor: str) -> ReportMailbox:
     with transaction() as session:
         row = ReportMailbox(
             id=ids.new(), account_id=account_id, host=checked.host, port=checked.port,
-            username=checked.username, password=encryption.seal(checked.password, PURPOSE),
+            username=checked.username, password=encryption.encrypt(checked.password, PURPOSE),
             folder=checked.folder, done_folder=checked.done_folder, created_by=actor,
             created_at=now(session), next_at=now(session),
         )  # fmt: skip
@@ -135,18 +135,18 @@ def _authserv_id(text: str | None) -> str | None:
     return name
 
 
-def ring_if_due() -> None:
+def enqueue_if_due() -> None:
     """Have a worker pull the mailbox that has been due for longest, when no file waits to be read.
 
     If that takes too long mailboxes have a turn although files wait, and then files again.
     """
     with transaction(readonly=True) as session:
-        late_at = now(session) - PATIENCE
+        late_at = now(session) - STARVATION_LIMIT
         due = _longest_due(session)
         pulled_at = session.scalar(select(func.max(ReportMailbox.pulled_at)))
     if due is not None:
         is_late = due.next_at <= late_at and (pulled_at is None or pulled_at <= late_at)
-        queue.enqueue_pull(due.id, is_late=is_late)
+        queue.enqueue_mailbox_poll(due.id, is_late=is_late)
 
 
 def _longest_due(session: Session) -> Row[UUID, datetime] | None:
@@ -158,29 +158,29 @@ def _longest_due(session: Session) -> Row[UUID, datetime] | None:
     ).one_or_none()
 
 
-def pull_in_turn(
+def poll_next(
     mailbox_ids: Sequence[UUID], *, is_stopping: Callable[[], bool] = lambda: False
 ) -> None:
     """Pull these mailboxes, then those that are due, until a turn is over."""
     wanted, until = list(mailbox_ids), time.monotonic() + PULL_SECONDS
     while wanted:
         for mailbox_id in wanted:
-            pull(mailbox_id, is_stopping=is_stopping)
+            poll(mailbox_id, is_stopping=is_stopping)
         if is_stopping() or time.monotonic() > until:
             break
         with transaction(readonly=True) as session:
             due = _longest_due(session)
         wanted = [due.id] if due else []
-    ring_if_due()
+    enqueue_if_due()
 
 
-def pull(
+def poll(
     mailbox_id: UUID,
     *,
     is_forced: bool = False,
     context: ssl.SSLContext | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
-) -> Pull | None:
+) -> PollResult | None:
     """Take in what waits in a mailbox; None if it is not due, or another worker is at it.
 
     is_forced  although it is not due
@@ -190,9 +190,9 @@ def pull(
     if claimed is None:
         return None
     try:
-        result = _pull(claimed, context, is_stopping)
-    except encryption.Unsealable as error:
-        result = Pull(failure=str(error))
+        result = _poll(claimed, context, is_stopping)
+    except encryption.DecryptionError as error:
+        result = PollResult(failure=str(error))
     with transaction() as session:
         encryption.renew(session, ReportMailbox.password, mailbox_id, claimed.password, PURPOSE)
         moment = now(session)
@@ -229,14 +229,14 @@ def _claim(mailbox_id: UUID, is_forced: bool) -> ReportMailbox | None:
         )
 
 
-def _pull(
+def _poll(
     row: ReportMailbox, context: ssl.SSLContext | None, is_stopping: Callable[[], bool]
-) -> Pull:
+) -> PollResult:
     kept = known = too_large = 0
     failure: str | None = None
     is_cut = False
     access = Account(
-        row.host, row.port, row.username, encryption.unseal(row.password, PURPOSE), row.folder,
+        row.host, row.port, row.username, encryption.decrypt(row.password, PURPOSE), row.folder,
         row.done_folder,
     )  # fmt: skip
     claims = authenticity.received_by([row.authserv_id] if row.authserv_id else [])
@@ -249,16 +249,16 @@ def _pull(
                 if mail.is_too_large:
                     too_large += 1
                     continue
-                taken = files.take_in(
+                taken = files.store(
                     row.account_id, mail.read(), way="mailbox", file_name=mail.name, claims=claims
                 )
                 kept, known = kept + taken.is_new, known + (not taken.is_new)
                 mail.acknowledge()
-    except SourceFailed as error:
+    except MailboxError as error:
         failure = str(error)
     except QuotaExceeded as error:
         failure = error.message
-    return Pull(kept, known, too_large, failure, is_cut and kept + known > 0)
+    return PollResult(kept, known, too_large, failure, is_cut and kept + known > 0)
 
 
 def _checked(access: Account) -> Account:

@@ -11,20 +11,20 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.checks.engine.types import MAX_SEEN_SELECTORS
+from app.checks.engine.types import MAX_OBSERVED_SELECTORS
 from app.db import bulk
 from app.db.transactions import now
-from app.models import SeenSelector
+from app.models import ObservedSelector
 from app.models.reports import PROVENANCES
 from app.protocols.report_formats.aggregate import AggregateReport
 
-KEPT = timedelta(days=60)
-MAX_LEARNT = 100  # from one report
+RETENTION = timedelta(days=60)
+MAX_OBSERVED = 100  # from one report
 
 _SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
 
 
-def learn(
+def observe(
     session: Session, reports: Iterable[tuple[Mapping[str, Any], AggregateReport, str]]
 ) -> None:
     """Note the selectors of passing signatures by the domain or one below it; a step.
@@ -35,14 +35,14 @@ def learn(
     for row, report, domain in reports:
         if row["provenance"] == PROVENANCES[0]:
             continue  # a stranger must not decide which selectors scans look for
-        for name, selector in islice(_signed(report, domain), MAX_LEARNT):
+        for name, selector in islice(_signed(report, domain), MAX_OBSERVED):
             key = (row["domain_id"], name, selector)
             if key not in latest or latest[key]["end_at"] < row["end_at"]:
                 latest[key] = row
     if not latest:
         return
-    insert = bulk.insert(session, SeenSelector)
-    newer = insert.excluded.last_seen_at > SeenSelector.last_seen_at
+    insert = bulk.insert(session, ObservedSelector)
+    newer = insert.excluded.last_seen_at > ObservedSelector.last_seen_at
     session.execute(
         insert.on_conflict_do_update(
             index_elements=["domain_id", "name", "selector"],
@@ -75,16 +75,18 @@ def seen(
 ) -> Mapping[UUID, tuple[tuple[str, str], ...]]:
     """(selector, domain) by domain, those seen last first; a step."""
     rows = session.execute(
-        select(SeenSelector.domain_id, SeenSelector.selector, SeenSelector.name)
+        select(ObservedSelector.domain_id, ObservedSelector.selector, ObservedSelector.name)
         .where(
-            SeenSelector.domain_id.in_(domain_ids),
-            SeenSelector.last_seen_at >= now(session) - KEPT,
+            ObservedSelector.domain_id.in_(domain_ids),
+            ObservedSelector.last_seen_at >= now(session) - RETENTION,
         )
-        .order_by(SeenSelector.last_seen_at.desc(), SeenSelector.name, SeenSelector.selector)
+        .order_by(
+            ObservedSelector.last_seen_at.desc(), ObservedSelector.name, ObservedSelector.selector
+        )
     )
     found: dict[UUID, tuple[tuple[str, str], ...]] = {}
     for domain_id, selector, name in rows:
         known = found.get(domain_id, ())
-        if len(known) < MAX_SEEN_SELECTORS:
+        if len(known) < MAX_OBSERVED_SELECTORS:
             found[domain_id] = (*known, (selector, name))
     return found

@@ -13,20 +13,20 @@ from app.protocols.report_formats import tls as report_formats_tls
 from app.protocols.report_formats import unwrap
 from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.failure import FailureReport
-from app.protocols.report_formats.limits import Refused
+from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls import TlsReport
-from app.protocols.report_formats.unwrap import Member
+from app.protocols.report_formats.unwrap import Entry
 from app.services.ingest.authenticity import Author, Guard
 
 PARSER_VERSION = 1  # of whatever decides what becomes of a file
-_DIGEST_AT_ONCE = 1_000
+_DIGEST_BATCH_SIZE = 1_000
 _MAX_LABEL = 300
 
 Report = AggregateReport | TlsReport | FailureReport
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ParsedReport:
     """One report of a file, or why it is none.
 
     member  its label among the reports of the file; "" for the first
@@ -38,7 +38,7 @@ class Found:
     kind: str | None
     report: Report | None
     digest: bytes = b""
-    refused: Refused | None = None
+    refused: ReportRejected | None = None
     author: Author | None = None
 
     @property
@@ -59,14 +59,14 @@ class Found:
         return [policy.domain for policy in policies if policy.domain]
 
     @classmethod
-    def refused_as(cls, reason: str, detail: str) -> "Found":
+    def refused_as(cls, reason: str, detail: str) -> "ParsedReport":
         """Nothing in the file can be used."""
-        return cls("", None, None, refused=Refused(reason, detail))
+        return cls("", None, None, refused=ReportRejected(reason, detail))
 
 
 def read(
     raw: bytes, member: str, now: int, guard: Guard = lambda _: nullcontext()
-) -> Sequence[Found]:
+) -> Sequence[ParsedReport]:
     """Every report of the file, in order; with ``member`` only the one of that label.
 
     now     in epoch seconds: what lies far behind it cannot have been observed
@@ -83,26 +83,26 @@ def read(
         ]
 
 
-def _labelled(members: Sequence[Member]) -> Iterator[tuple[str, Member]]:
+def _labelled(members: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
     for index, member in enumerate(members):
         label = f"{index}:{member.path}" if index else ""
         yield label[:_MAX_LABEL], member
 
 
-def _parse(label: str, member: Member, now: int) -> Found:
+def _parse(label: str, member: Entry, now: int) -> ParsedReport:
     try:
         if member.refused is not None:
             raise member.refused
         if member.kind == "dmarc":
             aggregate = report_formats_aggregate.parse(member.document, now)
-            return Found(label, "dmarc", aggregate, _digest_of_aggregate(aggregate))
+            return ParsedReport(label, "dmarc", aggregate, _digest_of_aggregate(aggregate))
         if member.kind == "failure":
             failure = report_formats_failure.parse(member.document, member.original, now)
-            return Found(label, "failure", failure, _digest(failure))
+            return ParsedReport(label, "failure", failure, _digest(failure))
         tls = report_formats_tls.parse(member.document, now)
-        return Found(label, "tls", tls, _digest(tls))
-    except Refused as refused:
-        return Found(label, member.kind, None, refused=refused)
+        return ParsedReport(label, "tls", tls, _digest(tls))
+    except ReportRejected as refused:
+        return ParsedReport(label, member.kind, None, refused=refused)
 
 
 def _digest(report: TlsReport | FailureReport) -> bytes:
@@ -112,6 +112,6 @@ def _digest(report: TlsReport | FailureReport) -> bytes:
 def _digest_of_aggregate(report: AggregateReport) -> bytes:
     head = dataclasses.replace(report, records=(), warnings=())
     digest = hashlib.sha256(repr(head).encode())
-    for start in range(0, len(report.records), _DIGEST_AT_ONCE):
-        digest.update(json.dumps(report.records[start : start + _DIGEST_AT_ONCE]).encode())
+    for start in range(0, len(report.records), _DIGEST_BATCH_SIZE):
+        digest.update(json.dumps(report.records[start : start + _DIGEST_BATCH_SIZE]).encode())
     return digest.digest()

@@ -21,28 +21,28 @@ from sqlalchemy.orm import Session
 from app import settings
 from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
-from app.models import Intake, RawFile
+from app.models import RawFile, ReportFile
 from app.models.reports import MAX_ATTEMPTS, RECEIVED
-from app.ports.dns import Door
+from app.ports.dns import Network
 from app.protocols.report_formats import unwrap
-from app.protocols.report_formats.limits import Refused
+from app.protocols.report_formats.limits import ReportRejected
 from app.services.analytics import rollup_queue
 from app.services.ingest import authenticity, budgets, cpu_budgets, filing
 from app.services.ingest import files as ingest_files
 from app.services.ingest.authenticity import Author, Guard, Mail
 from app.services.ingest.cpu_budgets import CpuMeter
-from app.services.ingest.parsing import Found, read
+from app.services.ingest.parsing import ParsedReport, read
 
 logger = logging.getLogger(__name__)
 
-GROUP_FILES = 100  # files a transaction: few enough to be quick, enough to share its cost
-LOOKED_AT = 4 * GROUP_FILES  # so many workers may claim at the same time
-GROUP_BYTES = 2 * 1024 * 1024
-GROUP_RECORDS = 5_000  # in memory, until they are written
+BATCH_FILES = 100  # files a transaction: few enough to be quick, enough to share its cost
+MAX_EXAMINED = 4 * BATCH_FILES  # so many workers may claim at the same time
+BATCH_BYTES = 2 * 1024 * 1024
+BATCH_RECORDS = 5_000  # in memory, until they are written
 SLICE_SECONDS = 1.0  # then what is left of a group is released, and each account has its turn again
-RUN_SECONDS = 60.0  # then another job goes on, in a process of its own; between them others may
+MAX_RUN_SECONDS = 60.0  # then another job goes on, in a process of its own; between them others may
 COUNT_SECONDS = 10.0  # after which what was stored is counted although there is more to read
-SWEEP_AT_ONCE = 1_000
+SWEEP_BATCH_SIZE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedFile:
     """What was found in a file.
 
     mail  the file itself if it is a mail
     """
 
     claim: Claim
-    found: Sequence[Found]
+    found: Sequence[ParsedReport]
     mail: bytes = b""
 
     def as_mail(self) -> Mail:
@@ -80,7 +80,7 @@ class Reading:
         servers = authenticity.receiving_servers(claim.received_via, claim.claims)
         return Mail(claim.intake_id, self.mail, servers)
 
-    def by(self, author: Author | None) -> "Reading":
+    def by(self, author: Author | None) -> "ParsedFile":
         """The same, with the author of the mail and without the mail."""
         return replace(self, mail=b"", found=[replace(one, author=author) for one in self.found])
 
@@ -88,7 +88,7 @@ class Reading:
 def run(
     intake_ids: Sequence[UUID],
     *,
-    door: Door | None = None,
+    door: Network | None = None,
     guard: Guard = lambda _: nullcontext(),
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> int:
@@ -100,11 +100,11 @@ def run(
     is_stopping  asked between files; once true what is claimed is given back
     returns      how many were claimed
     """
-    count, wanted, until = 0, list(intake_ids), time.monotonic() + RUN_SECONDS
+    count, wanted, until = 0, list(intake_ids), time.monotonic() + MAX_RUN_SECONDS
     count_at = time.monotonic() + COUNT_SECONDS
     while not is_stopping():
         if time.monotonic() > until:
-            queue.enqueue_intakes([])
+            queue.enqueue_report_files([])
             break
         claims = claim(wanted)
         if not claims and not wanted:
@@ -116,7 +116,7 @@ def run(
             _work(claims, door, guard, is_stopping)
         count += len(claims)
         if time.monotonic() > count_at:
-            rollup_queue.count_waiting(is_stopping=is_stopping)
+            rollup_queue.drain(is_stopping=is_stopping)
             count_at = time.monotonic() + COUNT_SECONDS
     return count
 
@@ -129,56 +129,56 @@ def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
     with transaction() as session:
         chosen: list[UUID] = []
         total = 0
-        for row in _locked(session, _in_turn(session, intake_ids)):
+        for row in _locked(session, _next_files(session, intake_ids)):
             total += row.size_bytes
-            if chosen and total > GROUP_BYTES:
+            if chosen and total > BATCH_BYTES:
                 break
             chosen.append(row.id)
         taken = session.execute(
-            update(Intake)
-            .where(Intake.id.in_(chosen))
+            update(ReportFile)
+            .where(ReportFile.id.in_(chosen))
             .values(
-                attempt=Intake.attempt + 1,
+                attempt=ReportFile.attempt + 1,
                 lease_until=now(session) + settings.current().intake_lease,
             )
             .returning(
-                Intake.id, Intake.attempt, Intake.account_id, Intake.sha256, Intake.member,
-                Intake.way, Intake.claims,
+                ReportFile.id, ReportFile.attempt, ReportFile.account_id, ReportFile.sha256, ReportFile.member,
+                ReportFile.way, ReportFile.claims,
             )
         ).all()  # fmt: skip
     order = {intake_id: index for index, intake_id in enumerate(chosen)}
     return sorted((Claim(*row) for row in taken), key=lambda claimed: order[claimed.intake_id])
 
 
-_FREE = (Intake.state == RECEIVED) & Intake.lease_until.is_(None)
+_FREE = (ReportFile.state == RECEIVED) & ReportFile.lease_until.is_(None)
 
 
-def _in_turn(session: Session, intake_ids: Sequence[UUID]) -> Sequence[UUID]:
+def _next_files(session: Session, intake_ids: Sequence[UUID]) -> Sequence[UUID]:
     """The files to take next: the oldest of each account, the second ones, …"""
-    which = Intake.id.in_(intake_ids) if intake_ids else Intake.attempt == 0
-    order = (Intake.rung_at, Intake.id)
-    turn = func.row_number().over(partition_by=Intake.account_id, order_by=order)
+    which = ReportFile.id.in_(intake_ids) if intake_ids else ReportFile.attempt == 0
+    order = (ReportFile.rung_at, ReportFile.id)
+    turn = func.row_number().over(partition_by=ReportFile.account_id, order_by=order)
     # By itself: joined with what is to be locked PostgreSQL ranks all files anew for each of them,
     # as it takes those that wait to be few.
     return session.scalars(
-        select(Intake.id).where(_FREE, which).order_by(turn, *order).limit(LOOKED_AT)
+        select(ReportFile.id).where(_FREE, which).order_by(turn, *order).limit(MAX_EXAMINED)
     ).all()
 
 
 def _locked(session: Session, intake_ids: Sequence[UUID]) -> list[Row[UUID, int]]:
     """Id and size of the first files of these that nobody else has, in their order."""
     found: list[Row[UUID, int]] = []
-    for start in range(0, len(intake_ids), GROUP_FILES):
-        some = intake_ids[start : start + GROUP_FILES]
+    for start in range(0, len(intake_ids), BATCH_FILES):
+        some = intake_ids[start : start + BATCH_FILES]
         rows = session.execute(
-            select(Intake.id, Intake.size_bytes)
-            .where(Intake.id.in_(some), _FREE)
+            select(ReportFile.id, ReportFile.size_bytes)
+            .where(ReportFile.id.in_(some), _FREE)
             .with_for_update(skip_locked=True)
         )
         found += sorted(rows, key=lambda row: some.index(row.id))
-        if len(found) >= GROUP_FILES:
+        if len(found) >= BATCH_FILES:
             break
-    return found[:GROUP_FILES]
+    return found[:BATCH_FILES]
 
 
 def requeue_stale() -> int:
@@ -191,35 +191,37 @@ def requeue_stale() -> int:
     is_idle = queue.is_idle(queue.INTAKE)
     with transaction() as session:
         moment = now(session)
-        lost = (Intake.state == RECEIVED) & (Intake.lease_until < moment)
+        lost = (ReportFile.state == RECEIVED) & (ReportFile.lease_until < moment)
         session.execute(
-            update(Intake).where(lost, Intake.attempt >= MAX_ATTEMPTS).values(_given_up(moment))
+            update(ReportFile)
+            .where(lost, ReportFile.attempt >= MAX_ATTEMPTS)
+            .values(_mark_failed(moment))
         )
         waiting = (
-            (Intake.state == RECEIVED)
-            & Intake.lease_until.is_(None)
-            & (Intake.rung_at < moment - current.scan_requeue)
+            (ReportFile.state == RECEIVED)
+            & ReportFile.lease_until.is_(None)
+            & (ReportFile.rung_at < moment - current.scan_requeue)
         )
         # While a bell is in the queue, whatever waits will be read after it.
         stale = session.execute(
-            select(Intake.id, Intake.attempt)
+            select(ReportFile.id, ReportFile.attempt)
             .where((lost | waiting) if is_idle else lost)
-            .order_by(Intake.id)
-            .limit(SWEEP_AT_ONCE)
+            .order_by(ReportFile.id)
+            .limit(SWEEP_BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
         session.execute(
-            update(Intake)
-            .where(Intake.id.in_([row.id for row in stale]))
+            update(ReportFile)
+            .where(ReportFile.id.in_([row.id for row in stale]))
             .values(lease_until=None, rung_at=moment)
         )
         tried = [row.id for row in stale if row.attempt]
         fresh = [row.id for row in stale if not row.attempt]
-        after_commit(session, lambda: _ring(tried, fresh))
+        after_commit(session, lambda: _enqueue(tried, fresh))
     return len(stale)
 
 
-def _given_up(moment: datetime) -> dict[str, Any]:
+def _mark_failed(moment: datetime) -> dict[str, Any]:
     return {
         "state": "quarantined",
         "reason": "internal",
@@ -229,15 +231,15 @@ def _given_up(moment: datetime) -> dict[str, Any]:
     }
 
 
-def _ring(tried: Sequence[UUID], fresh: Sequence[UUID]) -> None:
-    ingest_files.ring(fresh)
+def _enqueue(tried: Sequence[UUID], fresh: Sequence[UUID]) -> None:
+    ingest_files.enqueue(fresh)
     for intake_id in tried:
-        if not queue.enqueue_intakes([intake_id]):
+        if not queue.enqueue_report_files([intake_id]):
             return
 
 
 def _work(
-    claims: Sequence[Claim], door: Door | None, guard: Guard, is_stopping: Callable[[], bool]
+    claims: Sequence[Claim], door: Network | None, guard: Guard, is_stopping: Callable[[], bool]
 ) -> None:
     """Parse and store one file of each account, then others until SLICE_SECONDS are over.
 
@@ -251,7 +253,7 @@ def _work(
             is_late = group is rest and time.monotonic() > until
             if is_stopping() or is_late:
                 batch.finish()
-                _give_back([*group[index:], *(rest if group is first else ())])
+                _release([*group[index:], *(rest if group is first else ())])
                 return
             batch.read(claimed)
         batch.finish()
@@ -260,11 +262,11 @@ def _work(
 class _Batch:
     """Files that were claimed together; CPU time is charged to the account of each."""
 
-    def __init__(self, claims: Sequence[Claim], door: Door | None, guard: Guard) -> None:
+    def __init__(self, claims: Sequence[Claim], door: Network | None, guard: Guard) -> None:
         self._contents = _contents(claims)
         self._meter = CpuMeter({claimed.account_id for claimed in claims})
         self._door, self._guard = door, guard
-        self._readings: list[Reading] = []
+        self._readings: list[ParsedFile] = []
 
     def in_turns(self, claims: Sequence[Claim]) -> tuple[Sequence[Claim], Sequence[Claim]]:
         """One file of each account, of those that used the least CPU time first; the others."""
@@ -285,23 +287,23 @@ class _Batch:
         """Parse the file, unless its account has used up its CPU time of the day."""
         sender = budgets.class_of(claimed.received_via, claimed.claims)
         if not self._meter.has_budget(claimed.account_id, sender):
-            over = Found.refused_as(cpu_budgets.REASON, cpu_budgets.DETAIL)
-            self._readings.append(Reading(claimed, [over]))
+            over = ParsedReport.refused_as(cpu_budgets.REASON, cpu_budgets.DETAIL)
+            self._readings.append(ParsedFile(claimed, [over]))
             return
         with self._meter.measured(claimed.account_id):
             reading = _read(claimed, self._contents.get(claimed.content), self._guard)
         self._readings.append(reading)
-        if sum(found.size for reading in self._readings for found in reading.found) > GROUP_RECORDS:
+        if sum(found.size for reading in self._readings for found in reading.found) > BATCH_RECORDS:
             self.finish()
 
     def finish(self) -> None:
         """Store what was found in the files so far."""
         if self._readings:
-            settle(self._with_authors())
+            store_results(self._with_authors())
         self._readings = []
         self._meter.store()
 
-    def _with_authors(self) -> Sequence[Reading]:
+    def _with_authors(self) -> Sequence[ParsedFile]:
         """The readings, with what is known of the mails' authors; queries DNS."""
         readings = self._readings
         mails = [reading.as_mail() for reading in readings if reading.mail]
@@ -328,24 +330,24 @@ def _contents(claims: Sequence[Claim]) -> Mapping[tuple[UUID, bytes], bytes]:
         return {(row.account_id, row.sha256): row.content for row in rows}
 
 
-def _read(claimed: Claim, raw: bytes | None, guard: Guard) -> Reading:
+def _read(claimed: Claim, raw: bytes | None, guard: Guard) -> ParsedFile:
     if raw is None:
         reason, detail = "purged", "The file is not kept any more"
     else:
         try:
             found = read(raw, claimed.member, int(time.time()), guard)
             with guard(len(raw)):
-                return Reading(claimed, found, raw if unwrap.is_mail(raw) else b"")
-        except Refused as refused:
+                return ParsedFile(claimed, found, raw if unwrap.is_mail(raw) else b"")
+        except ReportRejected as refused:
             reason, detail = refused.reason, refused.detail
         except TimeoutError:
             reason, detail = "timeout", "Reading it takes more time than one file may take"
         except MemoryError:
             reason, detail = "too_large", "Reading it takes more memory than one file may"
-    return Reading(claimed, [Found.refused_as(reason, detail)])
+    return ParsedFile(claimed, [ParsedReport.refused_as(reason, detail)])
 
 
-def settle(readings: Sequence[Reading]) -> None:
+def store_results(readings: Sequence[ParsedFile]) -> None:
     """Write what was found, unless another attempt has the file by now.
 
     effects  one transaction for all; if it fails one for each. What cannot be written by itself
@@ -362,7 +364,7 @@ def settle(readings: Sequence[Reading]) -> None:
         logger.exception("reports not written", extra={"intake_ids": files})
         if len(readings) > 1:
             for reading in readings:
-                settle([reading])
+                store_results([reading])
 
 
 @contextmanager
@@ -375,7 +377,7 @@ def _leases(claims: Sequence[Claim]) -> Iterator[None]:
             with contextlib.suppress(Exception), transaction() as session:
                 until = now(session) + settings.current().intake_lease
                 for claimed in claims:
-                    session.execute(_mine(claimed).values(lease_until=until))
+                    session.execute(_leased(claimed).values(lease_until=until))
 
     keeper = threading.Thread(target=renew, daemon=True)
     keeper.start()
@@ -386,18 +388,22 @@ def _leases(claims: Sequence[Claim]) -> Iterator[None]:
         keeper.join()
 
 
-def _give_back(claims: Sequence[Claim]) -> None:
+def _release(claims: Sequence[Claim]) -> None:
     """Let others have them at once; an attempt that was not begun does not count."""
     with transaction() as session:
         moment = now(session)
         for attempt in {claimed.attempt for claimed in claims}:
             ids = [claimed.intake_id for claimed in claims if claimed.attempt == attempt]
-            ours = Intake.id.in_(ids) & (Intake.attempt == attempt) & (Intake.state == RECEIVED)
+            ours = (
+                ReportFile.id.in_(ids)
+                & (ReportFile.attempt == attempt)
+                & (ReportFile.state == RECEIVED)
+            )
             values = {"attempt": attempt - 1, "lease_until": None, "rung_at": moment}
-            session.execute(update(Intake).where(ours).values(values))
-        after_commit(session, lambda: ingest_files.ring([claim.intake_id for claim in claims]))
+            session.execute(update(ReportFile).where(ours).values(values))
+        after_commit(session, lambda: ingest_files.enqueue([claim.intake_id for claim in claims]))
 
 
-def _mine(claimed: Claim) -> Update:
-    is_mine = (Intake.id == claimed.intake_id) & (Intake.attempt == claimed.attempt)
-    return update(Intake).where(is_mine, Intake.state == RECEIVED)
+def _leased(claimed: Claim) -> Update:
+    is_mine = (ReportFile.id == claimed.intake_id) & (ReportFile.attempt == claimed.attempt)
+    return update(ReportFile).where(is_mine, ReportFile.state == RECEIVED)

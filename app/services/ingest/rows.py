@@ -52,7 +52,7 @@ def head(report: Report, about: str, account_id: UUID) -> Mapping[str, Any]:
         **common,
         "reporter": _reporter(report.contact, report.organization),
         "organization": report.organization[:300],
-        "contact": _cut(report.contact, 1024),
+        "contact": _truncate(report.contact, 1024),
     }
 
 
@@ -64,14 +64,14 @@ def _failure(report: FailureReport, about: str) -> Mapping[str, Any]:
         "reported_domain": about,
         "auth_failure": list(report.auth_failure),
         "identity_alignment": list(report.identity_alignment),
-        "delivery_result": _cut(report.delivery_result, 64),
+        "delivery_result": _truncate(report.delivery_result, 64),
         "source_ip": report.source_ip,
         "arrived_at": datetime.fromtimestamp(report.arrived_at, UTC) if report.arrived_at else None,
         "incidents": report.incidents,
-        "sender": _cut(report.mail_from, 320),
-        "recipient": _cut(report.recipient, 320),
+        "sender": _truncate(report.mail_from, 320),
+        "recipient": _truncate(report.recipient, 320),
         "dkim_domain": report.dkim_domain,
-        "dkim_selector": _cut(report.dkim_selector, 253),
+        "dkim_selector": _truncate(report.dkim_selector, 253),
         "details": {
             "userAgent": report.user_agent, "subject": report.subject,
             "messageId": report.message_id, "headerFrom": report.header_from,
@@ -102,10 +102,10 @@ def _aggregate(report: AggregateReport) -> Mapping[str, Any]:
         ),
         "org_name": report.org_name[:300],
         "email": report.email[:320],
-        "contact": _cut(report.contact, 1024),
-        "generator": _cut(report.generator, 300),
-        "namespace": _cut(report.namespace, 100),
-        "version": _cut(report.version, 20),
+        "contact": _truncate(report.contact, 1024),
+        "generator": _truncate(report.generator, 300),
+        "namespace": _truncate(report.namespace, 100),
+        "version": _truncate(report.version, 20),
         "policy": {
             "p": policy.p, "sp": policy.sp, "np": policy.np, "adkim": policy.adkim,
             "aspf": policy.aspf, "pct": policy.pct, "fo": policy.fo, "testing": policy.testing,
@@ -123,7 +123,7 @@ def _reporter(contact: str | None, organization: str) -> str:
     return (found[1] if found else organization).strip().rstrip(".").lower()[:253]
 
 
-def _cut(text: str | None, length: int) -> str | None:
+def _truncate(text: str | None, length: int) -> str | None:
     return text[:length] if text else None
 
 

@@ -13,31 +13,40 @@ from sqlalchemy.orm import Session
 from app import ids
 from app.checks.engine.types import Severity
 from app.db.transactions import now, transaction
-from app.models import Account, Alert, ApiKey, Channel, Domain, KeyAddress, KeyUse, TokenLeak
+from app.models import (
+    Account,
+    Alert,
+    ApiKey,
+    ApiKeyAddress,
+    ApiKeyUsage,
+    Channel,
+    Domain,
+    TokenLeak,
+)
 from app.models.alerts import LIVE
 from app.rules.accounts import acceptances, keys_and_channels
-from app.rules.accounts.acceptances import Acceptances, Accepted
+from app.rules.accounts.acceptances import AcceptedRisk, AcceptedRisks
 from app.rules.accounts.keys_and_channels import AccountPosture
 from app.services.alerts import alerts, transitions
-from app.services.alerts.transitions import Step
+from app.services.alerts.transitions import Transition
 
 REMIND_AFTER = timedelta(days=7)
 REMIND_OF_POLICY_AFTER = timedelta(days=30)
 REMINDED = tuple(s.value for s in Severity if s.rank <= Severity.MEDIUM.rank)
-AT_ONCE = 500
+BATCH_SIZE = 500
 
 
-def watch_accounts() -> int:
+def check_accounts() -> int:
     """Hold every account against the rules about keys and channels; how many accounts there are."""
     with transaction(readonly=True) as session:
         account_ids = session.scalars(select(Account.id).order_by(Account.id)).all()
     for account_id in account_ids:
         with transaction() as session:
-            watch_account(session, account_id)
+            check_account(session, account_id)
     return len(account_ids)
 
 
-def watch_account(session: Session, account_id: UUID) -> None:
+def check_account(session: Session, account_id: UUID) -> None:
     """As ``watch_accounts`` for one of them; a step."""
     owner = session.scalar(
         select(Account).where(Account.id == account_id).with_for_update(key_share=True)
@@ -55,12 +64,12 @@ def watch_account(session: Session, account_id: UUID) -> None:
         session,
         owner,
         posture,
-        alerts.standing_of_account(session, owner.id),
+        alerts.live_account_alerts(session, owner.id),
         rules=keys_and_channels.RULES,
     )
 
 
-def watch_acceptances() -> int:
+def check_accepted_risks() -> int:
     """Tell of accepted risks that are nearly over; how many domains and accounts have any."""
     with transaction() as session:
         moment = now(session)
@@ -77,7 +86,7 @@ def watch_acceptances() -> int:
             owner: Any = (
                 session.get(Domain, domain_id) if domain_id else session.get(Account, account_id)
             )
-            posture = Acceptances(
+            posture = AcceptedRisks(
                 moment, [_accepted(a) for a in concerned_alerts if _is_accepted(a)]
             )
             standing = [a for a in concerned_alerts if a.type == acceptances.EXPIRING]
@@ -107,14 +116,14 @@ def remind() -> int:
                 ),
             )
             .order_by(Alert.id)
-            .limit(AT_ONCE)
+            .limit(BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
         for alert in left:
             days = (moment - alert.first_seen_at).days
             note = f"still open; first seen {days} days ago"
-            transitions.move(
-                session, alert, Step("open", note=note, event="alert.reminded"), moment
+            transitions.transition(
+                session, alert, Transition("open", note=note, event="alert.reminded"), moment
             )
         return len(left)
 
@@ -149,9 +158,13 @@ def _refused_today(
     session: Session, key_ids: Sequence[UUID], today: date
 ) -> Mapping[tuple[UUID, int], int]:
     rows = session.execute(
-        select(KeyUse.api_key_id, KeyUse.status, func.sum(KeyUse.count))
-        .where(KeyUse.api_key_id.in_(key_ids), KeyUse.day == today, KeyUse.status.in_((403, 429)))
-        .group_by(KeyUse.api_key_id, KeyUse.status)
+        select(ApiKeyUsage.api_key_id, ApiKeyUsage.status, func.sum(ApiKeyUsage.count))
+        .where(
+            ApiKeyUsage.api_key_id.in_(key_ids),
+            ApiKeyUsage.day == today,
+            ApiKeyUsage.status.in_((403, 429)),
+        )
+        .group_by(ApiKeyUsage.api_key_id, ApiKeyUsage.status)
     )
     return {(key_id, status): int(count) for key_id, status, count in rows}
 
@@ -161,9 +174,9 @@ def _networks(
 ) -> Mapping[UUID, Sequence[tuple[str, date]]]:
     """By key: the networks that it was used from, each with the first day."""
     rows = session.execute(
-        select(KeyAddress.api_key_id, KeyAddress.address, func.min(KeyAddress.day))
-        .where(KeyAddress.api_key_id.in_(key_ids))
-        .group_by(KeyAddress.api_key_id, KeyAddress.address)
+        select(ApiKeyAddress.api_key_id, ApiKeyAddress.address, func.min(ApiKeyAddress.day))
+        .where(ApiKeyAddress.api_key_id.in_(key_ids))
+        .group_by(ApiKeyAddress.api_key_id, ApiKeyAddress.address)
     )
     found: dict[UUID, dict[str, date]] = defaultdict(dict)
     for key_id, address, day in rows:
@@ -209,9 +222,9 @@ def _is_accepted(alert: Alert) -> bool:
     return alert.status == "dismissed" and alert.accepted_until is not None
 
 
-def _accepted(alert: Alert) -> Accepted:
+def _accepted(alert: Alert) -> AcceptedRisk:
     assert alert.accepted_until is not None
-    return Accepted(
+    return AcceptedRisk(
         ids.public("alert", alert.id), alert.type, alert.title, alert.risk_owner,
         alert.accepted_until,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.analysis.mail import reporters, unused
-from app.analysis.mail.classification import Kind
+from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.periods import Window, at, hour_of
 from app.analysis.mail.reporters import Reporter
 from app.db.transactions import now
@@ -21,8 +21,8 @@ from app.models import (
     DnsChange,
     Domain,
     FailureReport,
-    Intake,
     ReporterCount,
+    ReportFile,
     ReportMailbox,
     TlsReport,
 )
@@ -41,7 +41,7 @@ from app.rules.reports.posture import (
 from app.services.analytics import policy, rollups, sources, tls_policies
 from app.services.analytics import tls as analytics_tls
 
-PATIENCE = timedelta(minutes=10)  # with files that wait
+MAX_WAIT = timedelta(minutes=10)  # with files that wait
 TLS_DAYS = (2, 7, 14, 90)
 COVERAGE_DAYS = 60
 SAMPLES = 5
@@ -70,7 +70,7 @@ def _of_domain(session: Session, domain: Domain, *, is_trusted_only: bool) -> Re
     now_, usual = Window(turn, hour), Window(turn - BASELINE_DAYS * DAY, turn)
     recent = sources.load(session, domain, now_, is_trusted_only=is_trusted_only)
     before = sources.load(session, domain, usual, is_trusted_only=is_trusted_only)
-    ready = policy.judge(session, domain, Window(hour - 30 * DAY, hour))
+    ready = policy.assess(session, domain, Window(hour - 30 * DAY, hour))
     published, known = ready.published, recent.known.get("dmarc", {}).get("facts")
     mail_now, mail_before = _mail(session, recent), _mail(session, before)
     quiet = senders.quiet(mail_now, mail_before)
@@ -124,7 +124,7 @@ def _reporters(
     return reporters.reporters(told, hour - 1, sources.inner_hours(session, domain.id, window))
 
 
-def _mail(session: Session, sending: sources.Sending) -> Mail:
+def _mail(session: Session, sending: sources.SendingReport) -> Mail:
     domain, identities = sending.domain.name, sending.identities
     published = sending.known.get("dkim", {}).get("facts", {}).get("selectors", {})
     return Mail(
@@ -137,7 +137,7 @@ def _mail(session: Session, sending: sources.Sending) -> Mail:
     )
 
 
-def _volume(session: Session, sending: sources.Sending, *, verified: bool) -> Volume:
+def _volume(session: Session, sending: sources.SendingReport, *, verified: bool) -> Volume:
     statement = (
         select(
             DmarcHour.reporter, DmarcHour.hour, or_(DmarcHour.dkim, DmarcHour.spf).label("passed"),
@@ -161,10 +161,10 @@ def _volume(session: Session, sending: sources.Sending, *, verified: bool) -> Vo
     return Volume(found, _passed_on(sending, verified=verified))
 
 
-def _passed_on(sending: sources.Sending, *, verified: bool) -> int:
+def _passed_on(sending: sources.SendingReport, *, verified: bool) -> int:
     return sum(
         messages
-        for source in sending.sources if source.kind is Kind.FORWARDER
+        for source in sending.sources if source.kind is SourceClass.FORWARDER
         for number, messages in source.identities.items()
         if not sending.identities[number].passed
         and (sending.identities[number].trusted or not verified)
@@ -172,7 +172,7 @@ def _passed_on(sending: sources.Sending, *, verified: bool) -> int:
 
 
 def _signers(
-    session: Session, before: sources.Sending, names: Sequence[str], now_hour: int
+    session: Session, before: sources.SendingReport, names: Sequence[str], now_hour: int
 ) -> list[Reporter]:
     """How regularly these selectors signed mail, as is asked of reporters."""
     by_identity = {
@@ -198,10 +198,10 @@ def _signers(
 
 def _is_behind(session: Session, account_id: UUID, moment: datetime) -> bool:
     """Files wait for longer than they should, or cannot be pulled."""
-    waiting = select(Intake.id).where(
-        Intake.account_id == account_id,
-        Intake.state == "received",
-        Intake.received_at < moment - PATIENCE,
+    waiting = select(ReportFile.id).where(
+        ReportFile.account_id == account_id,
+        ReportFile.state == "received",
+        ReportFile.received_at < moment - MAX_WAIT,
     )
     failing = select(ReportMailbox.id).where(
         ReportMailbox.account_id == account_id, ReportMailbox.failing_since.is_not(None)

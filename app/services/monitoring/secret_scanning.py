@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.errors import InvalidRequest, ServiceUnavailable
-from app.ports.dns import Door, OpenAnswers, Page, Request, Undetermined
+from app.ports.dns import LookupFailed, Network, Page, Request, SessionFactory
 
 CACHE_SECONDS = 1800.0
 RETRY_SECONDS = 60.0  # between two fetches, also for an unknown key: the service rotates its keys
@@ -35,7 +35,7 @@ class PublicKeys:
         self._keys: Keys = {}
         self._fetched_at = self._tried_at = -CACHE_SECONDS
 
-    def verify(self, raw: bytes, key_id: str, signature: str, door: Door) -> None:
+    def verify(self, raw: bytes, key_id: str, signature: str, door: Network) -> None:
         """Return if the body was signed with the published key of this id.
 
         door    the way to the service
@@ -51,7 +51,7 @@ class PublicKeys:
             message = "not a signature of this body"
             raise _invalid("Github-Public-Key-Signature", message) from None
 
-    def _find(self, key_id: str, door: Door) -> ec.EllipticCurvePublicKey | None:
+    def _find(self, key_id: str, door: Network) -> ec.EllipticCurvePublicKey | None:
         key = self._current().get(key_id)
         if key is None and self._is_due() and self._lock.acquire(blocking=False):
             try:
@@ -72,17 +72,17 @@ class PublicKeys:
         return time.monotonic() - self._tried_at >= RETRY_SECONDS
 
 
-def _fetch(url: str, door: Door) -> Keys:
+def _fetch(url: str, door: Network) -> Keys:
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query else ""
     request = Request(headers={"Accept": "application/json"}, port=parts.port)
 
-    async def fetch(open_answers: OpenAnswers) -> Page:
+    async def fetch(open_answers: SessionFactory) -> Page:
         return await open_answers().fetch(parts.hostname or "", parts.path + query, request)
 
     try:
         page = door.run(fetch)
-    except Undetermined as error:
+    except LookupFailed as error:
         raise ServiceUnavailable(f"The public keys cannot be fetched: {error.reason}") from None
     if page.failure or page.status != 200:
         reason = page.failure or f"status {page.status}"

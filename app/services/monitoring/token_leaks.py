@@ -113,7 +113,7 @@ def _revoke(session: Session, public_part: str, url: str | None, reported_by: st
     )  # fmt: skip
     session.add(leak)
     session.flush()
-    account_monitor.watch_account(session, row.account_id)
+    account_monitor.check_account(session, row.account_id)
     _email_owners(session, leak)
 
 

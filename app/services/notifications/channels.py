@@ -18,7 +18,7 @@ from app.checks.engine.types import Severity
 from app.db.transactions import now, transaction
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, ServiceUnavailable
 from app.models import Channel, Delivery
-from app.ports.dns import Door, OpenAnswers, Undetermined
+from app.ports.dns import LookupFailed, Network, SessionFactory
 from app.services.core import audit_log, encryption
 from app.services.notifications import feed, outbox, recipients
 
@@ -54,7 +54,7 @@ class Secrets:
 
 
 def add_webhook(
-    account_id: UUID, url: str, new: NewChannel, door: Door, *, actor: str
+    account_id: UUID, url: str, new: NewChannel, door: Network, *, actor: str
 ) -> tuple[Channel, str]:
     """The channel, and its secret, which is shown this once.
 
@@ -98,7 +98,7 @@ def chat_forms() -> Sequence[tuple[str, str]]:
     return [(service.name, service.form) for service in chat.SERVICES.values()]
 
 
-def complaint(channel: Channel) -> str | None:
+def target_error(channel: Channel) -> str | None:
     """Why nothing can be sent to it just now; None if something can."""
     if channel.disabled_at is not None:
         return f"disabled: {channel.disabled_reason or 'by a person'}"
@@ -153,8 +153,8 @@ def rotate_secret(
             raise _invalid("channel", "only webhooks have a secret")
         secret = webhook.new_secret()
         until = now(session) + grace
-        former = unsealed(channel).keys[0]
-        _seal(channel, Secrets((secret, former), until.isoformat()))
+        former = decrypt_secrets(channel).keys[0]
+        _encrypt_secrets(channel, Secrets((secret, former), until.isoformat()))
         channel.updated_at = now(session)
         _note(session, channel, actor, "channel.secret_rotated", ends=until.isoformat())
         return channel, secret
@@ -251,14 +251,14 @@ def test(account_id: UUID, ref: str, *, actor: str) -> UUID:
         return outbox.record_test(session, account_id, channel.id, now(session))
 
 
-def unsealed(channel: Channel) -> Secrets:
+def decrypt_secrets(channel: Channel) -> Secrets:
     """Its secrets.
 
     raises  sealing.Unsealable
     """
     if channel.sealed is None:
         return Secrets()
-    found = json.loads(encryption.unseal(channel.sealed, _purpose(channel)))
+    found = json.loads(encryption.decrypt(channel.sealed, _purpose(channel)))
     return Secrets(tuple(found["keys"]), found["until"], found["url"])
 
 
@@ -294,7 +294,7 @@ def _add(
                 created_by=actor,
             )  # fmt: skip
             if kept is not None:
-                _seal(channel, kept)
+                _encrypt_secrets(channel, kept)
             session.add(channel)
             session.flush()  # the name may be taken, and that is to be known here
             if kind == "email":
@@ -319,18 +319,18 @@ def _check(new: NewChannel) -> None:
             raise _invalid(field, "up to 100 words of 1 to 253 characters")
 
 
-def _check_target(url: str, door: Door) -> None:
+def _check_target(url: str, door: Network) -> None:
     current = settings.current()
     try:
         target = webhook.parse(url, current.egress_ports)
 
-        async def look(open_answers: OpenAnswers) -> None:
+        async def look(open_answers: SessionFactory) -> None:
             await webhook.check(open_answers(), target, current.egress_allow_cidrs)
 
         door.run(look)
     except BadTarget as error:
         raise _invalid("url", str(error)) from None
-    except Undetermined as error:
+    except LookupFailed as error:
         raise ServiceUnavailable(f"DNS does not say where the URL leads: {error}") from None
 
 
@@ -339,17 +339,17 @@ def _has_accepted_address(channel: Channel) -> bool:
     if channel.kind != "chat":
         return True
     try:
-        chat.parse(unsealed(channel).url or "")
+        chat.parse(decrypt_secrets(channel).url or "")
     except BadTarget:
         return False
-    except encryption.Unsealable:
+    except encryption.DecryptionError:
         return True  # each delivery says so, and the channel is disabled after five days
     return True
 
 
-def _seal(channel: Channel, kept: Secrets) -> None:
+def _encrypt_secrets(channel: Channel, kept: Secrets) -> None:
     text = json.dumps({"keys": kept.keys, "until": kept.until, "url": kept.url})
-    channel.sealed = encryption.seal(text, _purpose(channel))
+    channel.sealed = encryption.encrypt(text, _purpose(channel))
 
 
 def _purpose(channel: Channel) -> str:

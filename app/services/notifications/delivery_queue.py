@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from app import processes, settings
-from app.channels.email_html import BAD
+from app.channels.email_html import PROBLEM_EVENTS
 from app.channels.types import Outcome
 from app.db.transactions import now, transaction
 from app.models import Channel, ChannelRecipient, Delivery, Event
@@ -23,9 +23,9 @@ from app.services.notifications.channels import Secrets
 
 GIVE_UP_AFTER = timedelta(days=5)  # without a success
 MAX_RETRY_AFTER = timedelta(hours=24)
-MAX_REST = timedelta(minutes=5)
-DIGEST_AT_ONCE = 500
-WEBHOOKS_AT_ONCE = 20
+MAX_BACKOFF = timedelta(minutes=5)
+DIGEST_BATCH_SIZE = 500
+WEBHOOK_BATCH_SIZE = 20
 JITTER = 0.2
 
 
@@ -42,7 +42,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class DeliveryBatch:
     """What one try sends: an event, or those of a digest.
 
     secrets  None: they cannot be read, as SECRET_KEY is another
@@ -66,7 +66,7 @@ class Parcel:
         return self.taken_at + timedelta(seconds=time.monotonic() - self.taken)
 
 
-Done = tuple[Parcel, Outcome]
+Done = tuple[DeliveryBatch, Outcome]
 
 
 def claim_due(most: int, *, failing: int) -> list[Claim]:
@@ -105,18 +105,18 @@ def renew(claims: Sequence[Claim]) -> None:
     with transaction() as session:
         until = now(session) + settings.current().delivery_lease
         for claim in claims:
-            if channel := _mine(session, claim):
+            if channel := _leased(session, claim):
                 channel.lease_until = until
 
 
-def advance(claim: Claim, done: Sequence[Done], *, take: bool) -> list[Parcel]:
+def advance(claim: Claim, done: Sequence[Done], *, take: bool) -> list[DeliveryBatch]:
     """Write what came of tries, and take the next, in order; the channel is given back if none is.
 
     take     False: there is to be no next
     effects  none if another has the channel by now
     """
     with transaction() as session:
-        channel = _mine(session, claim)
+        channel = _leased(session, claim)
         if channel is None:
             return []
         moment = now(session)
@@ -127,7 +127,7 @@ def advance(claim: Claim, done: Sequence[Done], *, take: bool) -> list[Parcel]:
         return parcels
 
 
-def _mine(session: Session, claim: Claim) -> Channel | None:
+def _leased(session: Session, claim: Claim) -> Channel | None:
     """The channel, unless another has it by now, or it was given back."""
     return session.scalar(
         select(Channel)
@@ -179,27 +179,29 @@ def _ready(moment: datetime) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _next(session: Session, claim: Claim, channel: Channel, moment: datetime) -> list[Parcel]:
+def _next(
+    session: Session, claim: Claim, channel: Channel, moment: datetime
+) -> list[DeliveryBatch]:
     is_resting = channel.rests_until is not None and channel.rests_until > moment
     if channel.disabled_at is not None or is_resting:
         return []
     rows = _due_of(session, channel, moment)
     is_digest = channel.digest_at is not None and all(e.type != outbox.TEST for _, e in rows)
-    if is_digest and not any(event.type in BAD for _, event in rows):
+    if is_digest and not any(event.type in PROBLEM_EVENTS for _, event in rows):
         _finish(rows, "skipped", moment)
         return []
-    together = [rows] if is_digest else [[row] for row in rows[: _at_once(channel)]]
+    together = [rows] if is_digest else [[row] for row in rows[: _batch_size(channel)]]
     addressees = _addressees(session, channel, together, moment)
     if addressees is None:
         return []
     try:
-        secrets = channels.unsealed(channel)
+        secrets = channels.decrypt_secrets(channel)
         channels.renew_sealing(session, channel)
-    except encryption.Unsealable:
+    except encryption.DecryptionError:
         secrets = None
     since = (channel.last_success_at or channel.created_at) if is_digest else None
     return [
-        Parcel(
+        DeliveryBatch(
             claim,
             [delivery.id for delivery, _ in part],
             channel,
@@ -247,17 +249,17 @@ def _due_of(
         .join(Event, Event.number == Delivery.event_number)
         .where(Delivery.channel_id == channel.id, *_ready(moment))
         .order_by(Event.type != outbox.TEST, Delivery.event_number)
-        .limit(DIGEST_AT_ONCE if channel.digest_at is not None else _at_once(channel))
+        .limit(DIGEST_BATCH_SIZE if channel.digest_at is not None else _batch_size(channel))
     )
     return [(row.Delivery, row.Event) for row in rows]
 
 
-def _at_once(channel: Channel) -> int:
+def _batch_size(channel: Channel) -> int:
     """How many are sent before their ends are written: the more, the more come again after a kill.
 
     Receivers of webhooks know an event by its id; people do not.
     """
-    return WEBHOOKS_AT_ONCE if channel.kind == "webhook" else 1
+    return WEBHOOK_BATCH_SIZE if channel.kind == "webhook" else 1
 
 
 def _finish(
@@ -287,40 +289,40 @@ def _write(
         if outcome.error is None:
             delivery.status, delivery.finished_at = "delivered", moment
         else:
-            _put_off(delivery, outcome, moment)
+            _schedule_retry(delivery, outcome, moment)
     if outcome.error is None:
         channel.failures, channel.failing_since, channel.rests_until = 0, None, None
         channel.last_success_at = moment
     else:
-        _rest(session, channel, outcome, moment)
+        _back_off(session, channel, outcome, moment)
 
 
-def _put_off(delivery: Delivery, outcome: Outcome, moment: datetime) -> None:
+def _schedule_retry(delivery: Delivery, outcome: Outcome, moment: datetime) -> None:
     """To the next time of the schedule, or later if the receiver asks for that; or for good."""
     schedule = settings.current().delivery_schedule
     if delivery.attempts >= len(schedule):
         delivery.status, delivery.finished_at = "dead", moment
         return
     wait = timedelta(seconds=schedule[delivery.attempts] * random.uniform(1 - JITTER, 1 + JITTER))
-    delivery.next_at = moment + max(wait, _asked(outcome.retry_after, moment))
+    delivery.next_at = moment + max(wait, _retry_after(outcome.retry_after, moment))
 
 
-def _rest(session: Session, channel: Channel, outcome: Outcome, moment: datetime) -> None:
+def _back_off(session: Session, channel: Channel, outcome: Outcome, moment: datetime) -> None:
     """One that fails is left alone, twice as long each time; and given up in the end."""
     channel.failures += 1
     channel.failing_since = channel.failing_since or moment
     schedule = settings.current().delivery_schedule
     first = timedelta(seconds=schedule[1] * (1 - JITTER)) if len(schedule) > 1 else timedelta(0)
-    longest = min(MAX_REST, timedelta(seconds=max(schedule)))
+    longest = min(MAX_BACKOFF, timedelta(seconds=max(schedule)))
     rest = min(first * 2 ** min(channel.failures - 1, 10), longest)
-    channel.rests_until = moment + max(rest, _asked(outcome.retry_after, moment))
+    channel.rests_until = moment + max(rest, _retry_after(outcome.retry_after, moment))
     if outcome.disable_reason is not None:
         channels.give_up(session, channel, outcome.disable_reason)
     elif channel.kind != "email" and moment - channel.failing_since >= GIVE_UP_AFTER:
         channels.give_up(session, channel, f"no success for {GIVE_UP_AFTER.days} days")
 
 
-def _asked(retry_after: str, moment: datetime) -> timedelta:
+def _retry_after(retry_after: str, moment: datetime) -> timedelta:
     """What Retry-After means, within MAX_RETRY_AFTER (RFC 9110 §10.2.3)."""
     if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 10:
         return min(timedelta(seconds=int(retry_after)), MAX_RETRY_AFTER)

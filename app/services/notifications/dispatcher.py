@@ -19,17 +19,17 @@ from app.db.transactions import after_commit, now, transaction
 from app.errors import InvalidRequest
 from app.jobs import queue
 from app.models import Delivery, Event
-from app.ports.dns import Door, OpenAnswers
+from app.ports.dns import Network, SessionFactory
 from app.services.core import audit_log
 from app.services.notifications import channels, delivery_queue, feed, senders
-from app.services.notifications.delivery_queue import Claim, Done, Parcel
+from app.services.notifications.delivery_queue import Claim, DeliveryBatch, Done
 
-CHANNELS_AT_ONCE = 100
-FAILING_AT_ONCE = 50  # of them
+MAX_CHANNELS = 100
+MAX_FAILING_CHANNELS = 50  # of them
 POLL_SECONDS = 0.25  # while tries are under way: those of other channels are not to wait for them
 ROUND_SECONDS = 600.0  # a job ends after that, with what is under way; far below its time-out
 GRACE_SECONDS = 1.0  # that tries under way have then
-TURN_SECONDS = 30.0  # a channel gives way to others after that
+CHANNEL_SECONDS = 30.0  # a channel gives way to others after that
 BATCH_SECONDS = 1.0  # what is sent of a batch within that is written together
 
 
@@ -42,24 +42,26 @@ class Entry:
     type: str
 
 
-def run(door: Door, *, is_stopping: Callable[[], bool] = lambda: False, linger: float = 0.0) -> int:
+def run(
+    door: Network, *, is_stopping: Callable[[], bool] = lambda: False, linger: float = 0.0
+) -> int:
     """Send what is due to every channel, each at its own pace; how many tries were made.
 
     is_stopping  once true no further try is begun
     linger       seconds to look for more after the last try
     effects      what is still due at the end is rung for
     """
-    feed.spread_all()
+    feed.distribute_all()
     if not delivery_queue.is_due():
         return 0
     made = door.run(lambda open_answers: _Round(open_answers, is_stopping, linger).work())
-    ring_if_due()
+    enqueue_if_due()
     return made
 
 
-def ring_if_due() -> bool:
+def enqueue_if_due() -> bool:
     """Have a worker come if anything is due."""
-    feed.spread_all()
+    feed.distribute_all()
     return delivery_queue.is_due() and queue.enqueue_delivery()
 
 
@@ -105,7 +107,7 @@ def replay(account_id: UUID, ref: str, *, actor: str) -> int:
 
 
 @dataclass(slots=True)
-class _Turn:
+class _ChannelTask:
     """One channel's part of a round: what was tried and is not written yet, for all of it counts.
 
     until  on the monotonic clock; no batch is taken afterwards
@@ -116,7 +118,7 @@ class _Turn:
     done: list[Done] = field(default_factory=list)
     made: int = 0
 
-    async def advance(self, *, take: bool) -> list[Parcel]:
+    async def advance(self, *, take: bool) -> list[DeliveryBatch]:
         """Write what was done, and take the next batch."""
         done, self.done = self.done, []
         self.made += len(done)
@@ -127,13 +129,13 @@ class _Round:
     """One run over all channels: each has a task of its own, so that none waits for another."""
 
     def __init__(
-        self, open_answers: OpenAnswers, is_stopping: Callable[[], bool], linger: float
+        self, open_answers: SessionFactory, is_stopping: Callable[[], bool], linger: float
     ) -> None:
         self._open_answers, self._is_stopping, self._linger = open_answers, is_stopping, linger
         self._until = time.monotonic() + ROUND_SECONDS
-        self._turns: dict[asyncio.Task[None], _Turn] = {}
+        self._turns: dict[asyncio.Task[None], _ChannelTask] = {}
         self._made = 0
-        self._threads = ThreadPoolExecutor(CHANNELS_AT_ONCE, "sending")
+        self._threads = ThreadPoolExecutor(MAX_CHANNELS, "sending")
 
     async def work(self) -> int:
         keeper = asyncio.create_task(self._keep_leases())
@@ -159,15 +161,15 @@ class _Round:
 
     async def _take(self) -> None:
         """Take up channels that have something due; those that fail leave room for others."""
-        await asyncio.to_thread(feed.spread_all)
-        room = CHANNELS_AT_ONCE - len(self._turns)
-        failing = FAILING_AT_ONCE - sum(turn.claim.is_failing for turn in self._turns.values())
+        await asyncio.to_thread(feed.distribute_all)
+        room = MAX_CHANNELS - len(self._turns)
+        failing = MAX_FAILING_CHANNELS - sum(turn.claim.is_failing for turn in self._turns.values())
         if room and await asyncio.to_thread(delivery_queue.is_due):
             claims = await asyncio.to_thread(
                 delivery_queue.claim_due, room, failing=max(failing, 0)
             )
             for claim in claims:
-                turn = _Turn(claim, min(time.monotonic() + TURN_SECONDS, self._until))
+                turn = _ChannelTask(claim, min(time.monotonic() + CHANNEL_SECONDS, self._until))
                 self._turns[asyncio.create_task(self._run(turn))] = turn
 
     async def _await_turns(self) -> None:
@@ -189,7 +191,7 @@ class _Round:
             await self._turns[task].advance(take=False)
         self._made += sum(turn.made for turn in self._turns.values())
 
-    async def _run(self, turn: _Turn) -> None:
+    async def _run(self, turn: _ChannelTask) -> None:
         """Send what is due to one channel, in batches."""
         parcels = await turn.advance(take=True)
         while parcels:

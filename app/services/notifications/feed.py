@@ -22,10 +22,10 @@ from app.models import Account, Channel, Delivery, Domain, Event
 from app.services.core.listing import Listing
 from app.services.notifications import outbox
 
-AT_ONCE = 500  # events a transaction
+BATCH_SIZE = 500  # events a transaction
 DIGEST_HOUR = 8  # UTC
 # What people are told; webhooks get everything, so that what listens there can keep in step.
-TOLD = frozenset(
+NOTIFIED_EVENTS = frozenset(
     ("alert.opened", "alert.reopened", "alert.escalated", "alert.reminded", "alert.resolved")
 )
 COLUMNS = (Event.id, Event.sequence, Event.body)
@@ -47,22 +47,22 @@ def read(
 
     effects  events that have no number yet get one
     """
-    if spread(account_id):
+    if distribute(account_id):
         queue.enqueue_delivery()
     statement = select(*COLUMNS).where(Event.account_id == account_id, Event.sequence > since)
     return Listing(statement, (Event.sequence,)).page(place, limit)
 
 
-def spread_all() -> int:
+def distribute_all() -> int:
     """As ``spread`` for every account that has events without a number; how many those were."""
     with transaction(readonly=True) as session:
         waiting = session.scalars(
-            select(Event.account_id).where(Event.sequence.is_(None)).distinct().limit(AT_ONCE)
+            select(Event.account_id).where(Event.sequence.is_(None)).distinct().limit(BATCH_SIZE)
         ).all()
-    return sum(map(spread, waiting))
+    return sum(map(distribute, waiting))
 
 
-def spread(account_id: UUID) -> int:
+def distribute(account_id: UUID) -> int:
     """Number the account's new events and hand them to its channels; how many there were."""
     with transaction(readonly=True) as session:
         if session.scalar(_unnumbered(account_id).limit(1)) is None:
@@ -73,7 +73,7 @@ def spread(account_id: UUID) -> int:
         )
         if account is None:
             return 0
-        fresh = session.scalars(_unnumbered(account_id).limit(AT_ONCE)).all()
+        fresh = session.scalars(_unnumbered(account_id).limit(BATCH_SIZE)).all()
         for event in fresh:
             account.last_sequence = event.sequence = account.last_sequence + 1
         if fresh:
@@ -153,7 +153,7 @@ def _delivery(channel: Channel, event: Event, moment: datetime) -> dict[str, Any
 def _is_for(channel: Channel, event: Event, route: _Route) -> bool:
     if event.type == outbox.TEST:
         return bool(event.body["data"]["channelId"] == ids.public("chan", channel.id))
-    if channel.kind != "webhook" and event.type not in TOLD:
+    if channel.kind != "webhook" and event.type not in NOTIFIED_EVENTS:
         return False
     severity = Severity(route.alert["severity"])
     return (

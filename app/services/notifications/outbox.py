@@ -17,7 +17,7 @@ from app.protocols import timestamps
 from app.services.core import privacy
 
 TEST = "test"
-_BELL = "delivery bell"
+_NOTIFIED = "delivery bell"
 
 _REPORTS = {"tls": "tlr", "ruf": "flr"}  # what alerts of other types come from is a dmr
 
@@ -132,8 +132,8 @@ def _row(
 
 def _record(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     session.execute(insert(Event), rows)
-    if not session.info.get(_BELL):  # once a transaction
-        session.info[_BELL] = True
+    if not session.info.get(_NOTIFIED):  # once a transaction
+        session.info[_NOTIFIED] = True
         after_commit(session, queue.enqueue_delivery)
 
 

@@ -11,16 +11,16 @@ from app import settings
 from app.channels import chat, email, webhook
 from app.channels.types import BadTarget, Outcome
 from app.models import ChannelRecipient
-from app.ports.dns import OpenAnswers
+from app.ports.dns import SessionFactory
 from app.services.notifications import channels, recipients
-from app.services.notifications.delivery_queue import Parcel
+from app.services.notifications.delivery_queue import DeliveryBatch
 
 logger = logging.getLogger(__name__)
 
-UNREADABLE = "its secret cannot be read: SECRET_KEY is another than when it was kept"
+SECRET_UNREADABLE = "its secret cannot be read: SECRET_KEY is another than when it was kept"
 
 
-async def send(parcel: Parcel, open_answers: OpenAnswers, threads: Executor) -> Outcome:
+async def send(parcel: DeliveryBatch, open_answers: SessionFactory, threads: Executor) -> Outcome:
     """What became of it, within DELIVERY_SECONDS.
 
     threads  for what blocks while it sends; never those that the database is asked in
@@ -32,9 +32,9 @@ async def send(parcel: Parcel, open_answers: OpenAnswers, threads: Executor) -> 
         return Outcome(error="it was not sent; this is a defect of the service")
 
 
-async def _send(parcel: Parcel, open_answers: OpenAnswers, threads: Executor) -> Outcome:
+async def _send(parcel: DeliveryBatch, open_answers: SessionFactory, threads: Executor) -> Outcome:
     if parcel.secrets is None:
-        return Outcome(error=UNREADABLE)
+        return Outcome(error=SECRET_UNREADABLE)
     if parcel.channel.kind == "webhook":
         return await _by_webhook(parcel, open_answers)
     if parcel.channel.kind == "chat":
@@ -42,7 +42,7 @@ async def _send(parcel: Parcel, open_answers: OpenAnswers, threads: Executor) ->
     return await _by_email(parcel, threads)
 
 
-async def _by_email(parcel: Parcel, threads: Executor) -> Outcome:
+async def _by_email(parcel: DeliveryBatch, threads: Executor) -> Outcome:
     """Send one message to each recipient; what was accepted before a timeout counts."""
     accepted: list[str] = []
     seconds = settings.current().delivery_seconds
@@ -55,7 +55,7 @@ async def _by_email(parcel: Parcel, threads: Executor) -> Outcome:
     return replace(outcome, delivered_to=tuple(accepted))
 
 
-def _submit(parcel: Parcel, seconds: float, accepted: list[str]) -> Outcome:
+def _submit(parcel: DeliveryBatch, seconds: float, accepted: list[str]) -> Outcome:
     """The first failure, or the last success; a server that cannot be used ends it."""
     current = settings.current()
     if current.mail_url is None:
@@ -73,10 +73,10 @@ def _submit(parcel: Parcel, seconds: float, accepted: list[str]) -> Outcome:
     return result
 
 
-def _letter(parcel: Parcel, recipient: ChannelRecipient) -> email.Letter:
+def _letter(parcel: DeliveryBatch, recipient: ChannelRecipient) -> email.EmailContent:
     current = settings.current()
     channel = parcel.channel
-    return email.Letter(
+    return email.EmailContent(
         sender=current.mail_from,
         recipient=recipient.address,
         events=parcel.events,
@@ -91,7 +91,7 @@ def _letter(parcel: Parcel, recipient: ChannelRecipient) -> email.Letter:
     )
 
 
-async def _by_chat(parcel: Parcel, open_answers: OpenAnswers) -> Outcome:
+async def _by_chat(parcel: DeliveryBatch, open_answers: SessionFactory) -> Outcome:
     assert parcel.secrets is not None
     (event,) = parcel.events
     try:
@@ -102,7 +102,7 @@ async def _by_chat(parcel: Parcel, open_answers: OpenAnswers) -> Outcome:
     return await chat.send(open_answers(), target, event, seconds=seconds)
 
 
-async def _by_webhook(parcel: Parcel, open_answers: OpenAnswers) -> Outcome:
+async def _by_webhook(parcel: DeliveryBatch, open_answers: SessionFactory) -> Outcome:
     assert parcel.secrets is not None
     current = settings.current()
     (event,) = parcel.events

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.db.transactions import now, transaction
 from app.jobs import queue
-from app.models import Alert, Delivery, Email, Intake, Scan, UncountedReport
+from app.models import Alert, Delivery, Email, ReportFile, RollupQueueEntry, Scan
 from app.models.reports import RECEIVED
 from app.models.scans import UNFINISHED
 
@@ -40,16 +40,18 @@ def gauges() -> list[Gauge]:
 
 def _of_rows(session: Session, moment: datetime) -> Iterator[Gauge]:
     by_state = session.execute(
-        select(Intake.state, func.coalesce(Intake.reason, ""), func.count()).group_by(
-            Intake.state, Intake.reason
+        select(ReportFile.state, func.coalesce(ReportFile.reason, ""), func.count()).group_by(
+            ReportFile.state, ReportFile.reason
         )
     )
     yield Gauge("intakes", "Files of reports", ("state", "reason"), _counted(by_state))
-    since = func.coalesce(Intake.asked_again_at, Intake.received_at)
-    yield _age(session, moment, "intake_oldest_received_seconds", since, Intake.state == RECEIVED)
+    since = func.coalesce(ReportFile.asked_again_at, ReportFile.received_at)
+    yield _age(
+        session, moment, "intake_oldest_received_seconds", since, ReportFile.state == RECEIVED
+    )
     uncounted = session.execute(
         select(
-            case((UncountedReport.is_set_aside, "set_aside"), else_="waiting").label("state"),
+            case((RollupQueueEntry.is_set_aside, "set_aside"), else_="waiting").label("state"),
             func.count(),
         ).group_by("state")
     )

@@ -98,7 +98,7 @@ def _delete_reports(session: Session, condition: ColumnElement[bool]) -> int:
         .with_for_update(skip_locked=True, of=DmarcReport)
     ).all()
     for report in reports:
-        rollup_queue.take_back(session, report.id)
+        rollup_queue.unroll(session, report.id)
         session.delete(report)
         session.flush()
     return len(reports)

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_
 from sqlalchemy.orm import aliased
 
 from app import settings
-from app.models import DmarcReport, FailureReport, Intake, RawFile, TlsReport
+from app.models import DmarcReport, FailureReport, RawFile, ReportFile, TlsReport
 from app.models.reports import RECEIVED
 from app.services.ingest.budgets import SourceClass
 
@@ -20,13 +20,15 @@ def unneeded_bytes(moment: datetime) -> ColumnElement[bool]:
     """
     current = settings.current()
     age = RawFile.created_at
-    rival = aliased(Intake)
-    is_contested = exists().where(rival.report_id == Intake.report_id, rival.state == "conflict")
+    rival = aliased(ReportFile)
+    is_contested = exists().where(
+        rival.report_id == ReportFile.report_id, rival.state == "conflict"
+    )
     # A user may still decide between the two files of a conflict, and reverse that.
     is_junk = ~_has(~_is_junk())
-    is_settled = ~_has(Intake.state.not_in(("parsed", "duplicate")) | is_contested)
-    is_private = is_settled & ~_has(Intake.kind != "failure")
-    return ~_has(Intake.state == RECEIVED) & (
+    is_settled = ~_has(ReportFile.state.not_in(("parsed", "duplicate")) | is_contested)
+    is_private = is_settled & ~_has(ReportFile.kind != "failure")
+    return ~_has(ReportFile.state == RECEIVED) & (
         is_private
         | (is_junk & (age < moment - timedelta(days=current.keep_junk_days)))
         | (is_settled & (age < moment - timedelta(days=current.keep_parsed_days)))
@@ -39,33 +41,33 @@ def ended_long_ago(moment: datetime) -> ColumnElement[bool]:
     old = moment - timedelta(days=settings.current().keep_intake_days)
     junk = moment - timedelta(days=settings.current().keep_raw_days)
     is_there = [
-        exists().where(table.id == Intake.report_id)
+        exists().where(table.id == ReportFile.report_id)
         for table in (DmarcReport, TlsReport, FailureReport)
     ]
     has_bytes = exists().where(
-        RawFile.account_id == Intake.account_id, RawFile.sha256 == Intake.sha256
+        RawFile.account_id == ReportFile.account_id, RawFile.sha256 == ReportFile.sha256
     )
     return and_(
         or_(_ended_before(old), _is_junk() & _ended_before(junk)),
-        Intake.state != RECEIVED,
+        ReportFile.state != RECEIVED,
         ~or_(*is_there, has_bytes),
     )
 
 
 def _ended_before(moment: datetime) -> ColumnElement[bool]:
     """The file was received before then, and not parsed again since."""
-    return and_(Intake.received_at < moment, Intake.finished_at < moment)
+    return and_(ReportFile.received_at < moment, ReportFile.finished_at < moment)
 
 
 def _is_junk() -> ColumnElement[bool]:
     """The file is from an unknown sender and became no report."""
-    sender = func.coalesce(Intake.claims["sourceClass"].as_string(), "")
-    is_rejected = Intake.state.in_(("quarantined", "unattributed"))
+    sender = func.coalesce(ReportFile.claims["sourceClass"].as_string(), "")
+    is_rejected = ReportFile.state.in_(("quarantined", "unattributed"))
     return and_(is_rejected, sender == SourceClass.STRANGER.value)
 
 
 def _has(state: Any) -> ColumnElement[bool]:
     """The file has a row of which this is so."""
     return exists().where(
-        Intake.account_id == RawFile.account_id, Intake.sha256 == RawFile.sha256, state
+        ReportFile.account_id == RawFile.account_id, ReportFile.sha256 == RawFile.sha256, state
     )

@@ -16,7 +16,11 @@ from app import settings
 from app.models import (
     Alert,
     ApiKey,
+    ApiKeyAddress,
+    ApiKeyUsage,
     Base,
+    BrowserSession,
+    DailyIngestUsage,
     Delivery,
     DmarcFlow,
     DmarcReport,
@@ -28,16 +32,12 @@ from app.models import (
     IdempotentCall,
     IngestToken,
     Invitation,
-    KeyAddress,
-    KeyUse,
     MailHost,
+    ObservedSelector,
     RefusalCount,
-    ReportDay,
     Scan,
     ScanBatch,
-    SeenSelector,
     SenderHost,
-    SignedIn,
     SignInNetwork,
     TlsReport,
     TokenLeak,
@@ -230,12 +230,12 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "key_uses", "key_uses", "KEY_USAGE_RETENTION_DAYS", "API calls of a day by route",
-        _day_before(KeyUse.day, "KEY_USAGE_RETENTION_DAYS"),
+        _day_before(ApiKeyUsage.day, "KEY_USAGE_RETENTION_DAYS"),
     ),
     Rule(
         "key_addresses", "key_addresses", "KEY_USAGE_RETENTION_DAYS",
         "API calls of a day by address",
-        _day_before(KeyAddress.day, "KEY_USAGE_RETENTION_DAYS"),
+        _day_before(ApiKeyAddress.day, "KEY_USAGE_RETENTION_DAYS"),
     ),
     Rule(
         "api_keys", "api_keys", "API_KEY_RETENTION_DAYS", "revoked and expired API keys",
@@ -282,7 +282,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "report_days", "report_days", "", "how many files were received on a day",
-        lambda moment: ReportDay.day < (moment - REPORT_DAYS_KEPT).date(),
+        lambda moment: DailyIngestUsage.day < (moment - REPORT_DAYS_KEPT).date(),
     ),
     Rule(
         "ingest_sources", "ingest_sources", "", "what one sender of files used on an earlier day",
@@ -309,7 +309,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "sessions", "sessions", "", "expired sessions",
-        _older(SignedIn.expires_at, timedelta(0)),
+        _older(BrowserSession.expires_at, timedelta(0)),
     ),
     Rule(
         "invitations", "invitations", "", "expired invitations",
@@ -317,11 +317,11 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "idempotent_calls", "idempotent_calls", "", "answers kept for an Idempotency-Key",
-        _older(IdempotentCall.created_at, idempotency.KEPT),
+        _older(IdempotentCall.created_at, idempotency.RETENTION),
     ),
     Rule(
         "seen_selectors", "seen_selectors", "", "selectors that no report has named lately",
-        _older(SeenSelector.last_seen_at, observed_selectors.KEPT),
+        _older(ObservedSelector.last_seen_at, observed_selectors.RETENTION),
     ),
     Rule(
         "sender_hosts", "sender_hosts", "", "hosts that sent no mail that is counted",

@@ -21,7 +21,7 @@ from app.services.core.listing import Listing
 from app.services.domains import domains
 from app.services.reports import reports
 
-_AS_IT_IS = re.compile(r"[A-Za-z0-9._@+-]+")  # how JSON writes it
+_UNCHANGED = re.compile(r"[A-Za-z0-9._@+-]+")  # how JSON writes it
 
 _REPORT = (
     DmarcReport.report_id.label("named"),
@@ -112,10 +112,10 @@ def of_domain(account_id: UUID, ref: str, window: Window, filters: RecordFilter)
     return Listing(statement, order)
 
 
-def counted(row: Any, window: Window) -> int:
+def counts(row: Any, window: Window) -> int:
     """How many messages of a row of ``of_domain`` count in the window, as analytics have it."""
     hours = periods.hours(row.begin_at, row.end_at, row.days)
-    placed = rollups.placed(row.count, hours)
+    placed = rollups.allocate(row.count, hours)
     return sum(part for hour, part in placed if window.start <= hour < window.stop)
 
 
@@ -183,7 +183,7 @@ def _has(column: Any, wanted: Mapping[str, str | None]) -> Iterator[ColumnElemen
             conditions.append(found != "pass")
         elif value:
             conditions.append(found == value)
-            if _AS_IT_IS.fullmatch(value):  # a text is looked through in a tenth of the time
+            if _UNCHANGED.fullmatch(value):  # a text is looked through in a tenth of the time
                 yield place(cast(column, Text), value) > 0
     if conditions:
         yield select(literal(1)).select_from(item).where(*conditions).exists()

@@ -25,7 +25,7 @@ Item = Mapping[str, Any]
 Path = Sequence[str]  # of keys, to a value
 
 
-def every(listing: Listing, of: Callable[[Any], Item]) -> Iterator[Item]:
+def iterate(listing: Listing, of: Callable[[Any], Item]) -> Iterator[Item]:
     """All of the list, read while it is gone through; ``of``: what is to be told of a row.
 
     raises  InvalidRequest at once for more than MAX_ROWS rows
@@ -36,7 +36,7 @@ def every(listing: Listing, of: Callable[[Any], Item]) -> Iterator[Item]:
     return (of(row) for row in listing.every(MAX_ROWS))
 
 
-def of_csv(columns: Sequence[Path], items: Iterable[Item]) -> Iterator[str]:
+def csv_lines(columns: Sequence[Path], items: Iterable[Item]) -> Iterator[str]:
     """A table with a header row, many lines at a time; every cell is quoted."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, quoting=csv.QUOTE_ALL)
@@ -50,7 +50,7 @@ def of_csv(columns: Sequence[Path], items: Iterable[Item]) -> Iterator[str]:
     yield buffer.getvalue()
 
 
-def of_json(items: Iterable[Item]) -> Iterator[bytes]:
+def ndjson_lines(items: Iterable[Item]) -> Iterator[bytes]:
     """An object on each line."""
     for item in items:
         yield orjson.dumps(item) + b"\n"

@@ -131,7 +131,7 @@ def _of(table: Table, account_id: UUID, filters: ReportFilter, moment: Any) -> S
         domain = domains.find(account_id, filters.domain)
         statement = statement.where(table.domain_id == domain.id)
     wanted = ((table.reporter, filters.reporter and filters.reporter.lower()),)
-    return listing.narrowed(statement, wanted, moment, filters)
+    return listing.apply_filters(statement, wanted, moment, filters)
 
 
 def _columns(table: Table) -> Select[Any]:

@@ -13,7 +13,7 @@ from app.services.analytics.tls_policies import Failures
 from app.services.core.listing import Listing
 from app.services.domains import domains
 
-MOST_FAILURES = 50  # of one policy that are listed: a report may have as many as fit in a file
+MAX_FAILURES = 50  # of one policy that are listed: a report may have as many as fit in a file
 
 _REPORT = (
     TlsReport.report_id.label("named"),
@@ -60,9 +60,9 @@ def of_domain(account_id: UUID, ref: str, window: Window, filters: TlsFilter) ->
             TlsPolicy.at,
             TlsPolicy.policy_type,
             TlsPolicy.policy_domain,
-            tls_policies.cut(TlsPolicy.successful).label("successful"),
-            tls_policies.cut(TlsPolicy.failed).label("failed"),
-            failures.first(fitting, MOST_FAILURES).label("failures"),
+            tls_policies.clipped(TlsPolicy.successful).label("successful"),
+            tls_policies.clipped(TlsPolicy.failed).label("failed"),
+            failures.first(fitting, MAX_FAILURES).label("failures"),
             failures.count(fitting).label("failure_count"),
             failures.total(fitting).label("failed_sessions"),
             *_REPORT,

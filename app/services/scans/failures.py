@@ -12,10 +12,10 @@ from app.rules.engine.types import Posture
 from app.rules.scans import failed_scans as rules
 from app.services.alerts import alerts
 
-LOOKED_AT = 5  # scans back
+SCANS_EXAMINED = 5  # scans back
 
 
-def note(domain_ids: Sequence[UUID]) -> None:
+def record(domain_ids: Sequence[UUID]) -> None:
     """Hold the domains whose scan has just failed against the rule about that."""
     with transaction() as session:
         domains = session.scalars(
@@ -24,7 +24,7 @@ def note(domain_ids: Sequence[UUID]) -> None:
             .order_by(Domain.id)
             .with_for_update(key_share=True)
         ).all()
-        standing = alerts.standing(session, domain_ids)
+        standing = alerts.live_alerts(session, domain_ids)
         for domain in domains:
             count = _failed_in_a_row(session, domain.id)
             posture = Posture(domain.name, now(session), {}, failed_scans=count)
@@ -37,6 +37,6 @@ def _failed_in_a_row(session: Session, domain_id: UUID) -> int:
         select(Scan.status)
         .where(Scan.domain_id == domain_id, Scan.status.in_(("completed", "failed")))
         .order_by(Scan.id.desc())
-        .limit(LOOKED_AT)
+        .limit(SCANS_EXAMINED)
     ).all()
     return next((n for n, status in enumerate(statuses) if status != "failed"), len(statuses))

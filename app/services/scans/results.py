@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import ids
 from app.analysis.scan import score as scoring
-from app.checks.engine.runner import Examination
+from app.checks.engine.runner import ScanResult
 from app.checks.engine.types import Usage
 from app.db import bulk
 from app.db.transactions import now, transaction
@@ -20,7 +20,7 @@ from app.db.types import Base
 from app.models import DnsChange, Domain, DomainState, Scan
 from app.protocols import timestamps
 from app.rules import RULES
-from app.rules.engine.types import Change, Mark, Posture
+from app.rules.engine.types import Change, Posture, ScorePoint
 from app.rules.scans import dns as changes
 from app.rules.scans import score as score_rules
 from app.services.alerts import alerts
@@ -29,14 +29,14 @@ from app.services.scans import dkim_keys, serialization, starttls_probes
 if TYPE_CHECKING:
     from app.services.scans.runner import Claim
 
-LEAST_JUDGED = 90  # points of 100 that must have been judged before a score is told about
+MIN_CHECKS = 90  # points of 100 that must have been judged before a score is told about
 
 logger = logging.getLogger(__name__)
 
-Result = tuple["Claim", Examination]
+Result = tuple["Claim", ScanResult]
 
 
-def settle(results: Sequence[Result]) -> None:
+def store(results: Sequence[Result]) -> None:
     """Write these results, unless another attempt has the scan by now.
 
     effects  one transaction for all; if it fails one for each. What cannot be written by itself
@@ -44,16 +44,16 @@ def settle(results: Sequence[Result]) -> None:
     """
     try:
         with transaction() as session:
-            _settle(session, results)
+            _store(session, results)
     except Exception:  # a defect in one result must cost only that scan's attempt
         scan_ids = [str(claim.scan_id) for claim, _ in results]
         logger.exception("results not written", extra={"scan_ids": scan_ids})
         if len(results) > 1:
             for result in results:
-                settle([result])
+                store([result])
 
 
-def _settle(session: Session, results: Sequence[Result]) -> None:
+def _store(session: Session, results: Sequence[Result]) -> None:
     # Domains first and in order: whoever deletes or scans one takes the same locks the same way.
     rows = {
         row.id: row
@@ -64,21 +64,21 @@ def _settle(session: Session, results: Sequence[Result]) -> None:
             .with_for_update(key_share=True)
         )
     }
-    mine = _still_mine(session, results)
+    mine = _still_leased(session, results)
     states = {
         state.domain_id: state
         for state in session.scalars(select(DomainState).where(DomainState.domain_id.in_(rows)))
     }
     moment = now(session)
     recent = _recent_changes(session, rows, moment)
-    standing = alerts.standing(session, rows)
+    standing = alerts.live_alerts(session, rows)
     written = []
     for claim, examination in results:
         domain = rows.get(claim.domain_id)
         if domain is None or claim.scan_id not in mine:
             continue
         state = states.get(domain.id) or _nothing_known(domain)
-        found = _Found(claim.scan_id, domain, state, examination, moment)
+        found = ScanOutcome(claim.scan_id, domain, state, examination, moment)
         posture, stands = found.posture(recent.get(domain.id, [])), standing.get(domain.id, [])
         outcome = alerts.evaluate(
             session, domain, posture, stands, rules=RULES, scan_id=claim.scan_id
@@ -95,7 +95,7 @@ def _nothing_known(domain: Domain) -> DomainState:
     )
 
 
-class _Rows(NamedTuple):
+class ScanRows(NamedTuple):
     """What is written of one scan, by column; ``of`` is the id of the row that is updated.
 
     keys  the digests of its DKIM keys, if they are others than before
@@ -108,7 +108,7 @@ class _Rows(NamedTuple):
     keys: frozenset[str] | None
 
 
-def _write(session: Session, written: Sequence[_Rows]) -> None:
+def _write(session: Session, written: Sequence[ScanRows]) -> None:
     """All rows, a statement a table: building one costs more than running it."""
     session.execute(_scan_ends(), [row.scan for row in written])
     states = bulk.insert(session, DomainState)
@@ -157,7 +157,7 @@ def _by_id(table: type[Base], columns: Sequence[str], **constants: Any) -> Updat
     return update(core).where(core.c.id == bindparam("of")).values(**values, **constants)
 
 
-class _Found:
+class ScanOutcome:
     """What one scan found, and what it means for the rows of its domain."""
 
     def __init__(
@@ -165,7 +165,7 @@ class _Found:
         scan_id: UUID,
         domain: Domain,
         state: DomainState,
-        examination: Examination,
+        examination: ScanResult,
         moment: datetime,
     ) -> None:
         self._scan_id, self._domain, self._state, self._moment = scan_id, domain, state, moment
@@ -173,14 +173,14 @@ class _Found:
         self._judgements = examination.judgements
         self._json = [serialization.as_json(judgement) for judgement in self._judgements]
         self._changes = changes.between(domain.name, state.known, self._judgements, moment)
-        self._known, self._unseen = serialization.absorb(
+        self._known, self._unseen = serialization.merge_known_results(
             state.known,
             zip(self._judgements, self._json, strict=True),
             scan_id=ids.public("scan", scan_id),
             judged_at=timestamps.text(moment),
         )
         self._score = scoring.score(self._known, Usage(domain.usage)).as_json()
-        self._marks = _marks(state.marks or [], self._score, moment)
+        self._marks = _score_history(state.marks or [], self._score, moment)
 
     def posture(self, recent: Iterable[Change]) -> Posture:
         """All we know now, for the rules."""
@@ -193,7 +193,7 @@ class _Found:
             marks=self._marks,
         )
 
-    def rows(self, outcome: Mapping[str, Sequence[str]]) -> "_Rows":
+    def rows(self, outcome: Mapping[str, Sequence[str]]) -> "ScanRows":
         """What is to be written of it; ``outcome`` is what became of alerts."""
         score, basis = self._score, _basis(self._score)
         scan = {
@@ -225,7 +225,7 @@ class _Found:
         keys = dkim_keys.of(self._known)
         is_same = keys == dkim_keys.of(self._state.known)
         changed = list(map(self._change_row, self._changes))
-        return _Rows(scan, state, domain, changed, None if is_same else keys)
+        return ScanRows(scan, state, domain, changed, None if is_same else keys)
 
     def _has_changes(self, outcome: Mapping[str, Sequence[str]]) -> bool:
         """A record, an alert or a definite verdict is another one than before."""
@@ -251,16 +251,18 @@ class _Found:
         }
 
 
-def _marks(stored: Sequence[Any], score: Mapping[str, Any], moment: datetime) -> list[Mark]:
+def _score_history(
+    stored: Sequence[Any], score: Mapping[str, Any], moment: datetime
+) -> list[ScorePoint]:
     """The last scores of the same basis, this one too; none as long as too little was judged."""
-    if sum(part["of"] for part in score["points"]) < LEAST_JUDGED:
+    if sum(part["of"] for part in score["points"]) < MIN_CHECKS:
         return []
     before = [
-        Mark(datetime.fromisoformat(at), value, grade)
+        ScorePoint(datetime.fromisoformat(at), value, grade)
         for at, value, grade, basis in stored
         if basis == _basis(score)
     ]
-    return score_rules.kept(before, Mark(moment, score["value"], score["grade"]))
+    return score_rules.retained(before, ScorePoint(moment, score["value"], score["grade"]))
 
 
 def _basis(score: Mapping[str, Any]) -> str:
@@ -268,7 +270,7 @@ def _basis(score: Mapping[str, Any]) -> str:
     return ",".join([str(score["version"]), *(part["check"] for part in score["points"])])
 
 
-def _still_mine(session: Session, results: Sequence[Result]) -> set[UUID]:
+def _still_leased(session: Session, results: Sequence[Result]) -> set[UUID]:
     """The scans whose last attempt is ours; their rows are locked until the commit."""
     attempts = {claim.scan_id: claim.attempt for claim, _ in results}
     rows = session.execute(

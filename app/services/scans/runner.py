@@ -17,25 +17,25 @@ from sqlalchemy import Update, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import settings
-from app.checks.engine.runner import Examination, examine
+from app.checks.engine.runner import ScanResult, run_checks
 from app.checks.engine.types import Subject, Usage
 from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import BatchScan, Domain, DomainState, Scan
 from app.models.domains import PERIODS
 from app.models.scans import MAX_ATTEMPTS
-from app.ports.dns import Door, OpenAnswers
+from app.ports.dns import Network, SessionFactory
 from app.services.ingest import observed_selectors
 from app.services.scans import dkim_keys, failures, observed_policies, scans, starttls_probes
 from app.services.scans import results as scans_results
 
 logger = logging.getLogger(__name__)
 
-SETTLE_AT_ONCE = 50  # scans a transaction: few enough to be quick, enough to share its cost
-SETTLE_SECONDS = 0.5  # that a result waits at most for others to share a transaction
-GOES_ON_SECONDS = 30.0  # that a job of many takes up further scans: others wait in its queue
-SWEEP_AT_ONCE = 5_000
-DUE_AT_ONCE = 1_000
+STORE_BATCH_SIZE = 50  # scans a transaction: few enough to be quick, enough to share its cost
+STORE_SECONDS = 0.5  # that a result waits at most for others to share a transaction
+MAX_RUN_SECONDS = 30.0  # that a job of many takes up further scans: others wait in its queue
+SWEEP_BATCH_SIZE = 5_000
+DUE_BATCH_SIZE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Claim:
 
 
 def run(
-    scan_ids: Sequence[UUID], door: Door, *, is_stopping: Callable[[], bool] = lambda: False
+    scan_ids: Sequence[UUID], door: Network, *, is_stopping: Callable[[], bool] = lambda: False
 ) -> int:
     """Claim what is still queued, examine it all at once, and settle each scan with its alerts.
 
@@ -80,12 +80,12 @@ def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
 
 def _claim_next(count: int) -> list[Claim]:
     claims: list[Claim] = []
-    while len(claims) < count and (found := _in_turn(count - len(claims))):
+    while len(claims) < count and (found := _next_fair(count - len(claims))):
         claims += _claim(found)
     return claims
 
 
-def _in_turn(count: int) -> Sequence[UUID]:
+def _next_fair(count: int) -> Sequence[UUID]:
     """The queued scans to take next: the account with the fewest under way has the next turn.
 
     Before all others are those that were asked for by themselves: somebody is looking at them.
@@ -204,7 +204,7 @@ def requeue_stale() -> int:
             select(Scan.id)
             .where(wanted)
             .order_by(Scan.id)
-            .limit(SWEEP_AT_ONCE)
+            .limit(SWEEP_BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
         session.execute(
@@ -212,9 +212,9 @@ def requeue_stale() -> int:
             .where(Scan.id.in_(stale))
             .values(status="queued", lease_until=None, rung_at=moment)
         )
-        after_commit(session, lambda: scans.ring(stale))
+        after_commit(session, lambda: scans.enqueue(stale))
     if failed:
-        failures.note(failed)  # by itself: domains are locked before scans, everywhere
+        failures.record(failed)  # by itself: domains are locked before scans, everywhere
     return len(stale)
 
 
@@ -229,7 +229,7 @@ def start_due() -> int:
             select(Domain)
             .where(Domain.next_scan_at <= moment)
             .order_by(Domain.next_scan_at)
-            .limit(DUE_AT_ONCE)
+            .limit(DUE_BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
         by_account: dict[UUID, dict[UUID, str]] = {}
@@ -259,16 +259,16 @@ class _Run:
         self._subjects = {claim.scan_id: claim.subject for claim in claims}
         self.count = len(claims)
         self._at_once, self._is_stopping = at_once, is_stopping
-        self._goes_on_until = time.monotonic() + (GOES_ON_SECONDS if at_once > 1 else 0)
+        self._goes_on_until = time.monotonic() + (MAX_RUN_SECONDS if at_once > 1 else 0)
         self._claiming: asyncio.Task[Mapping[UUID, Subject]] | None = None
-        self._done: asyncio.Queue[tuple[UUID, Examination] | None] = asyncio.Queue()
+        self._done: asyncio.Queue[tuple[UUID, ScanResult] | None] = asyncio.Queue()
 
-    async def work(self, open_answers: OpenAnswers) -> None:
+    async def work(self, open_answers: SessionFactory) -> None:
         current = settings.current()
         settler = asyncio.create_task(self._settle_all())
         keeper = asyncio.create_task(self._keep_leases())
         examiner = asyncio.create_task(
-            examine(
+            run_checks(
                 self._subjects,
                 open_answers,
                 concurrency=current.scan_concurrency,
@@ -289,7 +289,7 @@ class _Run:
         if self._claiming:
             await self._claiming  # it may have been under way when all was stopped
         if self._open:
-            await asyncio.to_thread(_give_back, list(self._open.values()))
+            await asyncio.to_thread(_release, list(self._open.values()))
 
     async def _more(self) -> Mapping[UUID, Subject]:
         if time.monotonic() >= self._goes_on_until:
@@ -305,7 +305,7 @@ class _Run:
         self.count += len(claims)
         return {claim.scan_id: claim.subject for claim in claims}
 
-    async def _note(self, scan_id: UUID, examination: Examination) -> None:
+    async def _note(self, scan_id: UUID, examination: ScanResult) -> None:
         await self._done.put((scan_id, examination))
 
     async def _settle_all(self) -> None:
@@ -315,17 +315,17 @@ class _Run:
             is_over = group[-1] is None
             results = [(self._open.pop(done[0]), done[1]) for done in group if done]
             if results:
-                await asyncio.to_thread(scans_results.settle, results)
+                await asyncio.to_thread(scans_results.store, results)
 
-    async def _next_group(self) -> list[tuple[UUID, Examination] | None]:
+    async def _next_group(self) -> list[tuple[UUID, ScanResult] | None]:
         """What is done: enough to be worth a transaction, or what there is after a while.
 
         The last one is None once nothing more comes.
         """
         group = [await self._done.get()]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_SECONDS):
-                while len(group) < SETTLE_AT_ONCE and group[-1] is not None:
+            async with asyncio.timeout(STORE_SECONDS):
+                while len(group) < STORE_BATCH_SIZE and group[-1] is not None:
                     group.append(await self._done.get())
         return group
 
@@ -344,16 +344,16 @@ def _renew(claims: Sequence[Claim]) -> None:
     with transaction() as session:
         until = now(session) + settings.current().scan_lease
         for claimed in claims:
-            session.execute(_mine(claimed).values(lease_until=until))
+            session.execute(_leased(claimed).values(lease_until=until))
 
 
-def _give_back(claims: Sequence[Claim]) -> None:
+def _release(claims: Sequence[Claim]) -> None:
     """Let others have them at once; an attempt that was not finished does not count."""
     with transaction() as session:
         moment = now(session)
         for claimed in claims:
             session.execute(
-                _mine(claimed).values(
+                _leased(claimed).values(
                     status="queued",
                     attempt=Scan.attempt - 1,
                     lease_until=None,
@@ -361,10 +361,10 @@ def _give_back(claims: Sequence[Claim]) -> None:
                     rung_at=moment,
                 )
             )
-        after_commit(session, lambda: scans.ring([claimed.scan_id for claimed in claims]))
+        after_commit(session, lambda: scans.enqueue([claimed.scan_id for claimed in claims]))
 
 
-def _mine(claimed: Claim) -> Update:
+def _leased(claimed: Claim) -> Update:
     return update(Scan).where(
         Scan.id == claimed.scan_id, Scan.attempt == claimed.attempt, Scan.status == "running"
     )

@@ -160,11 +160,11 @@ def request_many(
         select(Scan.id, Scan.rung_at).where(Scan.domain_id.in_(chosen), Scan.status.in_(UNFINISHED))
     ).all()
     made = {row["id"] for row in rows}
-    after_commit(session, lambda: ring([scan for scan, _ in under_way if scan in made]))
+    after_commit(session, lambda: enqueue([scan for scan, _ in under_way if scan in made]))
     return [scan for scan, _ in under_way]
 
 
-def ring(scan_ids: Sequence[UUID]) -> None:
+def enqueue(scan_ids: Sequence[UUID]) -> None:
     """Tell the queue of the scans, a chunk a job; if Redis is down the clock will."""
     size = settings.current().scan_chunk
     for start in range(0, len(scan_ids), size):
@@ -191,7 +191,7 @@ def _listed(account_id: UUID, domain_id: UUID | None, filters: ScanFilter) -> Li
         (Scan.trigger, filters.trigger),
     )
     everything: Select[Any] = select(*COLUMNS).where(Scan.account_id == account_id)
-    statement = listing.narrowed(everything, wanted, Scan.requested_at, filters)
+    statement = listing.apply_filters(everything, wanted, Scan.requested_at, filters)
     return Listing(statement, (Scan.id.desc(),))
 
 

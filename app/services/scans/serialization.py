@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.checks.engine.types import Finding, Fix, Judgement, Verdict
+from app.checks.engine.types import CheckResult, Finding, Fix, Verdict
 
 
-def as_json(judgement: Judgement) -> dict[str, Any]:
+def as_json(judgement: CheckResult) -> dict[str, Any]:
     """One element of a scan's ``checks``, named as on the wire."""
     return {
         "check": judgement.check,
@@ -36,15 +36,15 @@ def fix_json(fix: Fix | None) -> dict[str, Any] | None:
     return fix._asdict() if fix else None
 
 
-def summary(judgements: Iterable[Judgement]) -> dict[str, int]:
+def summary(judgements: Iterable[CheckResult]) -> dict[str, int]:
     """How many checks came to each verdict, all five named."""
     counts = Counter(judgement.verdict for judgement in judgements)
     return {verdict.value: counts[verdict] for verdict in Verdict}
 
 
-def absorb(
+def merge_known_results(
     known: Mapping[str, Any],
-    judgements: Iterable[tuple[Judgement, Mapping[str, Any]]],
+    judgements: Iterable[tuple[CheckResult, Mapping[str, Any]]],
     *,
     scan_id: str,
     judged_at: str,

@@ -12,12 +12,12 @@ from app.db import bulk
 from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.models import MailHost
-from app.ports.dns import Door, Handshake, OpenAnswers, Undetermined
+from app.ports.dns import LookupFailed, Network, SessionFactory, TlsProbe
 
 PERIOD = timedelta(days=1)
 LEASE = timedelta(minutes=10)  # far more than so many sessions take
-AT_ONCE = 100
-GOOD_FOR = timedelta(days=3)  # what was seen longer ago is not judged
+BATCH_SIZE = 100
+RESULT_TTL = timedelta(days=3)  # what was seen longer ago is not judged
 FORGOTTEN_AFTER = timedelta(days=30)  # no scan has named it
 
 
@@ -36,19 +36,19 @@ def note(session: Session, hosts: Iterable[str]) -> None:
     )
 
 
-def seen(session: Session, hosts: Iterable[str]) -> Mapping[str, Handshake] | None:
+def seen(session: Session, hosts: Iterable[str]) -> Mapping[str, TlsProbe] | None:
     """What was lately seen of these hosts; None where hosts are not connected to. A step."""
     if not settings.current().starttls_probes:
         return None
     rows = session.execute(
         select(MailHost.name, MailHost.seen).where(
-            MailHost.name.in_(set(hosts)), MailHost.seen_at > now(session) - GOOD_FOR
+            MailHost.name.in_(set(hosts)), MailHost.seen_at > now(session) - RESULT_TTL
         )
     )
-    return {row.name: Handshake(**row.seen) for row in rows}
+    return {row.name: TlsProbe(**row.seen) for row in rows}
 
 
-def ring_if_due() -> None:
+def enqueue_if_due() -> None:
     """Have a worker connect to the hosts whose time has come; forget those nobody names."""
     with transaction() as session:
         moment = now(session)
@@ -58,7 +58,7 @@ def ring_if_due() -> None:
         queue.enqueue_probes()
 
 
-def run(door: Door) -> int:
+def run(door: Network) -> int:
     """Connect to some of the hosts that are due.
 
     returns  how many
@@ -67,7 +67,7 @@ def run(door: Door) -> int:
     """
     hosts = _claim()
     if hosts:
-        found = door.run(lambda open_answers: _ask(hosts, open_answers))
+        found = door.run(lambda open_answers: _probe(hosts, open_answers))
         _store(hosts, found)
     return len(hosts)
 
@@ -79,7 +79,7 @@ def _claim() -> Sequence[str]:
             select(MailHost.name)
             .where(MailHost.next_at <= moment)
             .order_by(MailHost.next_at, MailHost.name)
-            .limit(AT_ONCE)
+            .limit(BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
         session.execute(
@@ -88,18 +88,18 @@ def _claim() -> Sequence[str]:
     return hosts
 
 
-async def _ask(hosts: Sequence[str], open_answers: OpenAnswers) -> dict[str, Handshake]:
-    async def one(host: str) -> Handshake | None:
+async def _probe(hosts: Sequence[str], open_answers: SessionFactory) -> dict[str, TlsProbe]:
+    async def one(host: str) -> TlsProbe | None:
         try:
             return await open_answers().shake_hands(host)
-        except Undetermined:
+        except LookupFailed:
             return None
 
     heard = await asyncio.gather(*map(one, hosts))
     return {host: found for host, found in zip(hosts, heard, strict=True) if found}
 
 
-def _store(hosts: Sequence[str], found: Mapping[str, Handshake]) -> None:
+def _store(hosts: Sequence[str], found: Mapping[str, TlsProbe]) -> None:
     with transaction() as session:
         moment = now(session)
         for host in hosts:

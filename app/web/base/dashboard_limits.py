@@ -4,10 +4,10 @@ from flask import request
 
 from app import rate_limiter, settings
 from app.protocols.client_networks import client_network
-from app.services.accounts.sessions import Visitor
+from app.services.accounts.sessions import UserSession
 
 
-def count(visitor: Visitor | None) -> None:
+def count(visitor: UserSession | None) -> None:
     """Count this request.
 
     All sessions of a person share one limit, so that signing in again does not reset it.

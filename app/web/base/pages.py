@@ -31,7 +31,7 @@ from app.errors import ApplicationError
 from app.keyring import Purpose
 from app.rate_limiter import RateLimitExceeded
 from app.services.accounts import sessions
-from app.services.accounts.sessions import Visitor
+from app.services.accounts.sessions import UserSession
 from app.services.core import refusals
 from app.services.core.refusals import Refusal
 from app.web.base import dashboard_limits, privacy
@@ -92,7 +92,7 @@ _TITLES = {
 }
 
 
-def admit() -> ResponseReturnValue | None:
+def require_session() -> ResponseReturnValue | None:
     """Let in who is signed in, and forms only from our own pages; anybody may come to sign in."""
     if request.endpoint == "web.static":
         return None  # the same for everybody
@@ -115,9 +115,9 @@ def admit() -> ResponseReturnValue | None:
     return None
 
 
-def visitor() -> Visitor:
+def user_session() -> UserSession:
     """Who looks at the page; only for views behind ``admit``."""
-    found: Visitor = g.visitor
+    found: UserSession = g.visitor
     return found
 
 
@@ -129,7 +129,7 @@ def render(template: str, code: int = 200, **values: Any) -> Response:
         template,
         visitor=found,
         csrf=csrf,
-        may=may,
+        may=can,
         asset=asset,
         sees_addresses=privacy.sees_addresses,
         **values,
@@ -137,12 +137,12 @@ def render(template: str, code: int = 200, **values: Any) -> Response:
     return make_response(page, code)
 
 
-def may(endpoint: str) -> bool:
+def can(endpoint: str) -> bool:
     """Whether the visitor may do what this endpoint does: the one place that decides."""
     names = endpoint.split(".")
     for length in range(len(names), 1, -1):
         if role := ROLES.get(".".join(names[:length])):
-            return g.get("visitor") is not None and visitor().is_at_least(role)
+            return g.get("visitor") is not None and user_session().is_at_least(role)
     return False
 
 
@@ -188,7 +188,7 @@ class Paging:
     """
 
     def __init__(self, filters: Mapping[str, Any]) -> None:
-        account = str(visitor().account_id)
+        account = str(user_session().account_id)
         binding = {"account": account, "route": f"web:{request.path}", "filters": dict(filters)}
         self._cursor = Cursor(keyring.usable(Purpose.CURSORS), binding)
         text = request.args.get("cursor")
@@ -206,7 +206,7 @@ def too_many(wait: int) -> str:
     return f"Too many attempts. Try again in {span}."
 
 
-def complaints(error: ApplicationError, otherwise: str = "name") -> dict[str, str]:
+def field_errors(error: ApplicationError, otherwise: str = "name") -> dict[str, str]:
     """What is wrong, by the field of the form; ``otherwise`` has what is about no field."""
     details = error.extra.get("details") or [{"field": otherwise, "message": error.message}]
     return {detail["field"]: detail["message"] for detail in reversed(details)}
@@ -216,10 +216,10 @@ def handle_errors(blueprint: Blueprint) -> None:
     """Errors of pages are pages."""
     blueprint.register_error_handler(ApplicationError, _application_error)
     blueprint.register_error_handler(HTTPException, _http_error)
-    blueprint.register_error_handler(Exception, _bug)
+    blueprint.register_error_handler(Exception, _unhandled)
 
 
-def finish(response: Response) -> Response:
+def set_security_headers(response: Response) -> Response:
     """The headers of every page; and a page for a browser at an address that is none."""
     is_ours = (request.blueprint or "").partition(".")[0] == "web"
     if request.url_rule is None and response.status_code in (404, 405) and _wants_page():
@@ -269,11 +269,11 @@ def _check_form() -> None:
     valid = [_csrf_token(key, g.session_token) for key in keyring.usable(Purpose.CSRF)]
     if not any(hmac.compare_digest(given.encode(), token.encode()) for token in valid):
         abort(400, "The form is not of this session. Load the page again, and repeat it there.")
-    if not may(request.endpoint or ""):
-        person, target = visitor(), (request.endpoint or "").removeprefix("web.")
+    if not can(request.endpoint or ""):
+        person, target = user_session(), (request.endpoint or "").removeprefix("web.")
         reason = f"the role {person.role} may not do this"
         refusals.note(Refusal(person.account_id, person.actor, "user.role_refused", target, reason))
-        abort(403, f"Your role is {visitor().role}, which may look at this and not change it.")
+        abort(403, f"Your role is {user_session().role}, which may look at this and not change it.")
 
 
 def _wants_page() -> bool:
@@ -303,6 +303,6 @@ def _http_error(error: HTTPException) -> Response:
     return _error_page(error.code or 500, message)
 
 
-def _bug(error: Exception) -> Response:
+def _unhandled(error: Exception) -> Response:
     logger.error("a page failed", exc_info=error)
     return _error_page(500, "Something went wrong on our side. It is noted in the log.")

@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import g
 
-from app.services.accounts.sessions import Visitor
+from app.services.accounts.sessions import UserSession
 from app.services.core.privacy import masked
 
 HIDDEN = "hidden"
@@ -23,7 +23,7 @@ _ADDRESS = re.compile(r"(?<![\w.:])(?:::)?[0-9A-Fa-f][0-9A-Fa-f:.]{0,44}(?:/\d{1
 
 def sees_addresses() -> bool:
     """Whether the person at the page may see the addresses of others."""
-    visitor: Visitor | None = g.get("visitor")
+    visitor: UserSession | None = g.get("visitor")
     return visitor is not None and visitor.is_at_least("member")
 
 
@@ -32,7 +32,7 @@ def private(value: Any) -> str:
     text = str(value)
     if sees_addresses():
         return text
-    visitor: Visitor | None = g.get("visitor")
+    visitor: UserSession | None = g.get("visitor")
     own = visitor.email if visitor is not None else None
     text = _URL.sub(lambda match: _short_url(match[1], match[2]), text)
     text = _EMAIL.sub(lambda match: match[0] if match[0] == own else masked(match[0]), text)

@@ -18,7 +18,7 @@ from app.services.reports import exports
 from app.web.base import forms, pages
 
 EXPORT_SECONDS = 600  # after which a slot is free again if its process was killed
-MOMENTS = ("from", "to")
+TIME_FILTERS = ("from", "to")
 SAID: Mapping[str, str] = {
     "from": "since {}",
     "to": "before {}",
@@ -26,7 +26,7 @@ SAID: Mapping[str, str] = {
     "reporter": "told by {}",
 }
 
-Given = dict[str, str]
+Parameters = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +43,23 @@ class Filters:
     said: Mapping[str, str | Mapping[str, str]]
     exact: Sequence[str] = ()
 
-    def given(self) -> Given:
+    def given(self) -> Parameters:
         """What the list is asked for; what makes no sense counts as not asked."""
         found = {name: request.args.get(name, "") for name in self.choices}
         found = {name: word for name, word in found.items() if word in self.choices[name]}
         for name in self.texts:
             text = request.args.get(name, "")[: LIMITS.field].replace("\0", "")
             found[name] = text if name in self.exact else text.strip()
-        for name in MOMENTS:
+        for name in TIME_FILTERS:
             moment = forms.moment(request.args.get(name, "").strip())
             found[name] = _text(moment) if moment else ""
         return {name: text for name, text in found.items() if text}
 
-    def words(self, given: Given, to: Callable[[Given], str]) -> Iterator[tuple[str, str]]:
+    def words(
+        self, given: Parameters, to: Callable[[Parameters], str]
+    ) -> Iterator[tuple[str, str]]:
         """Each of these in words, with the address (``to``) of the list without it."""
-        for name in (*self.choices, *self.texts, *MOMENTS):
+        for name in (*self.choices, *self.texts, *TIME_FILTERS):
             if value := given.get(name):
                 yield self._word(name, value), to(without(given, name))
 
@@ -65,7 +67,7 @@ class Filters:
         said = self.said.get(name) or SAID[name]
         if not isinstance(said, str):
             said = said[value if value in said else ""]
-        return said.format(f"{value.replace('T', ' ')} UTC" if name in MOMENTS else value)
+        return said.format(f"{value.replace('T', ' ')} UTC" if name in TIME_FILTERS else value)
 
 
 class Links:
@@ -97,12 +99,12 @@ def address(endpoint: str, domain: str, filters: Mapping[str, Any]) -> str:
     return url_for(endpoint, domain=domain, **filters)
 
 
-def without(given: Given, name: str) -> Given:
+def without(given: Parameters, name: str) -> Parameters:
     """All others."""
     return {key: value for key, value in given.items() if key != name}
 
 
-def window(given: Given) -> Window:
+def window(given: Parameters) -> Window:
     """The hours that are asked for."""
     from_at = forms.moment(given.get("from", "")) or FIRST
     return Window.between(from_at, forms.moment(given.get("to", "")) or LAST)
@@ -118,15 +120,15 @@ def file(
     kind = request.args.get("format", "")
     if kind not in exports.TYPES:
         abort(400, "There is no such kind of file.")
-    visitor = pages.visitor()
+    visitor = pages.user_session()
 
     def start() -> Iterator[Any]:
-        items = exports.every(listing, of)
+        items = exports.iterate(listing, of)
         audit_log.record_read(
             visitor.account_id, actor=visitor.actor, action="export.created",
             target=f"{name}.{kind}", filters=_filters(),
         )  # fmt: skip
-        return exports.of_csv(columns, items) if kind == "csv" else exports.of_json(items)
+        return exports.csv_lines(columns, items) if kind == "csv" else exports.ndjson_lines(items)
 
     limit = account_limits.find(visitor.account_id).concurrent_exports
     slots: Slots = current_app.extensions["slots"]

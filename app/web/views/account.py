@@ -25,9 +25,9 @@ def delete() -> ResponseReturnValue:
     name, password = request.form.get("name", "")[:200], request.form.get("current", "")[:200]
     try:
         with guesses.limited():
-            deletion.request_by_owner(pages.visitor(), name, password)
+            deletion.request_by_owner(pages.user_session(), name, password)
     except (InvalidRequest, Conflict) as error:
-        return _page(error.status, pages.complaints(error))
+        return _page(error.status, pages.field_errors(error))
     return without_cookie(redirect(url_for("web.auth.login"), 303))
 
 

@@ -18,7 +18,7 @@ from app.web.base.forms import Form
 bp = Blueprint("alerts", __name__, url_prefix="/alerts")
 
 STATUSES = ("open", "acknowledged", "snoozed", "dismissed", "resolved")
-WISHES = ("open", "acknowledged", "dismissed", "snoozed")
+ACTIONS = ("open", "acknowledged", "dismissed", "snoozed")
 SNOOZES = {"1": "a day", "7": "a week", "30": "30 days"}
 PAGE = 50
 MAX_NOTE = 1000
@@ -38,7 +38,7 @@ def index() -> ResponseReturnValue:
         domain=filters["domain"] or None,
     )
     rows, following = alerts.search(
-        pages.visitor().account_id, query, place=cursor.given, limit=PAGE
+        pages.user_session().account_id, query, place=cursor.given, limit=PAGE
     )
     return pages.render(
         "alerts.html",
@@ -60,15 +60,15 @@ def show(id: str) -> ResponseReturnValue:
 @bp.post("/<id>")
 def change(id: str) -> ResponseReturnValue:
     """Acknowledge, dismiss, snooze or reopen an alert."""
-    visitor, alert_id = pages.visitor(), _parsed(id)
-    alerts.change(visitor.account_id, alert_id, _wish(), actor=visitor.actor)
+    visitor, alert_id = pages.user_session(), _parsed(id)
+    alerts.change(visitor.account_id, alert_id, _action(), actor=visitor.actor)
     return _back(url_for(".show", id=id))
 
 
 @bp.post("/<id>/accept")
 def accept(id: str) -> ResponseReturnValue:
     """Accept the risk until a day: it is dismissed till then, and opens again by itself."""
-    visitor, form = pages.visitor(), Form()
+    visitor, form = pages.user_session(), Form()
     until = forms.day(form.text("acceptedUntil"))
     owner, note = form.text("riskOwner", MAX_OWNER), form.text("note", MAX_NOTE)
     if until is None:
@@ -78,7 +78,7 @@ def accept(id: str) -> ResponseReturnValue:
         form.check()
         alerts.change(visitor.account_id, _parsed(id), wanted, actor=visitor.actor)
     except InvalidRequest as error:
-        errors = pages.complaints(error)
+        errors = pages.field_errors(error)
         if "status" in errors:
             raise  # it is resolved: there is nothing to accept, and no form for it
         return _show(id, error.status, errors)
@@ -90,7 +90,7 @@ def accepted() -> ResponseReturnValue:
     """The risks that somebody has accepted, what ends first first."""
     paging = pages.Paging({})
     found, following = accepted_risks.search(
-        pages.visitor().account_id, place=paging.given, limit=PAGE
+        pages.user_session().account_id, place=paging.given, limit=PAGE
     )
     return pages.render(
         "alerts_accepted.html",
@@ -103,17 +103,17 @@ def accepted() -> ResponseReturnValue:
 @bp.post("/batch")
 def change_many() -> ResponseReturnValue:
     """The same for those that were ticked; one that cannot be changed does not stop the rest."""
-    visitor, chosen = pages.visitor(), request.form.getlist("id")[:PAGE]
+    visitor, chosen = pages.user_session(), request.form.getlist("id")[:PAGE]
     if not chosen:
         abort(400, "Tick the alerts first that this is for.")
-    alerts.change_many(visitor.account_id, chosen, _wish(), actor=visitor.actor)
+    alerts.change_many(visitor.account_id, chosen, _action(), actor=visitor.actor)
     return _back(url_for(".index"))
 
 
 def _show(id: str, code: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
-    account, alert_id = pages.visitor().account_id, _parsed(id)
+    account, alert_id = pages.user_session().account_id, _parsed(id)
     in_days = datetime.now(UTC) + ACCEPTED_FOR
-    offered = {"acceptedUntil": f"{in_days:%Y-%m-%d}", "riskOwner": pages.visitor().email}
+    offered = {"acceptedUntil": f"{in_days:%Y-%m-%d}", "riskOwner": pages.user_session().email}
     return pages.render(
         "alert.html",
         code,
@@ -137,11 +137,11 @@ def _filters() -> dict[str, str]:
     }
 
 
-def _wish() -> AlertChange:
+def _action() -> AlertChange:
     """What the form wants; anything else is a page that says so."""
     form = Form()
     wish = request.form.get("status", "")
-    if wish not in WISHES:
+    if wish not in ACTIONS:
         abort(400, "An alert can be acknowledged, dismissed, snoozed or opened again.")
     note = form.text("note", MAX_NOTE)
     form.check()

@@ -48,7 +48,7 @@ def index() -> ResponseReturnValue:
     refusals.flush()
     paging = pages.Paging(given)
     rows, following = audit_log.search(
-        pages.visitor().account_id, query, place=paging.given, limit=PAGE
+        pages.user_session().account_id, query, place=paging.given, limit=PAGE
     )
     return pages.render(
         "audit.html",

@@ -68,7 +68,7 @@ def invitation(token: str) -> ResponseReturnValue:
     try:
         email = invitations.accept(token, request.form.get("password", ""))
     except (InvalidRequest, Conflict) as error:
-        errors = pages.complaints(error)
+        errors = pages.field_errors(error)
         return pages.render("invitation.html", error.status, invited=invited, errors=errors)
     return pages.render(
         "login.html", following="/", email=email, note="Your user is ready. Sign in to continue."
@@ -110,7 +110,7 @@ def _with_cookie(response: Response, token: str) -> Response:
     response.set_cookie(
         pages.cookie_name(),
         token,
-        max_age=int(sessions.LONGEST.total_seconds()),
+        max_age=int(sessions.MAX_LIFETIME.total_seconds()),
         secure=not pages.is_local(),
         httponly=True,
         samesite="Lax",

@@ -35,7 +35,7 @@ def create() -> ResponseReturnValue:
     try:
         channel, secret = _added()
     except (InvalidRequest, Conflict, QuotaExceeded, ServiceUnavailable) as error:
-        return _list(error.status, errors=pages.complaints(error, "target"))
+        return _list(error.status, errors=pages.field_errors(error, "target"))
     if secret is None:
         return redirect(url_for(".show", id=_public(channel)), 303)
     return pages.render("channel_secret.html", 201, channel=channel, secret=secret)
@@ -44,13 +44,13 @@ def create() -> ResponseReturnValue:
 @bp.get("/<id>")
 def show(id: str) -> ResponseReturnValue:
     """One channel, and its last deliveries."""
-    account = pages.visitor().account_id
+    account = pages.user_session().account_id
     channel = channels.find(account, id)
     return pages.render(
         "channel.html",
         channel=channel,
         recipients=recipients.search(account, channel.id),
-        complaint=channels.complaint(channel),
+        complaint=channels.target_error(channel),
         kinds=KINDS,
         entries=dispatcher.log(account, id),
         graces=GRACES,
@@ -61,7 +61,7 @@ def show(id: str) -> ResponseReturnValue:
 @bp.post("/<id>/test")
 def test(id: str) -> ResponseReturnValue:
     """Have a test event sent."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     channels.test(visitor.account_id, id, actor=visitor.actor)
     return redirect(url_for(".show", id=id, told="test"), 303)
 
@@ -69,7 +69,7 @@ def test(id: str) -> ResponseReturnValue:
 @bp.post("/<id>/recipients/<recipient_id>/resend")
 def resend(id: str, recipient_id: str) -> ResponseReturnValue:
     """Send a recipient a new confirmation link."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     channel = channels.find(visitor.account_id, id)
     try:
         row_id = UUID(recipient_id)
@@ -82,7 +82,7 @@ def resend(id: str, recipient_id: str) -> ResponseReturnValue:
 @bp.post("/<id>/enable")
 def enable(id: str) -> ResponseReturnValue:
     """Send again."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     channels.enable(visitor.account_id, id, actor=visitor.actor)
     return redirect(url_for(".show", id=id), 303)
 
@@ -90,7 +90,7 @@ def enable(id: str) -> ResponseReturnValue:
 @bp.post("/<id>/disable")
 def disable(id: str) -> ResponseReturnValue:
     """Send nothing more."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     channels.disable(visitor.account_id, id, actor=visitor.actor)
     return redirect(url_for(".show", id=id), 303)
 
@@ -98,7 +98,7 @@ def disable(id: str) -> ResponseReturnValue:
 @bp.post("/<id>/replay")
 def replay(id: str) -> ResponseReturnValue:
     """Send again what was given up."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     dispatcher.replay(visitor.account_id, id, actor=visitor.actor)
     return redirect(url_for(".show", id=id, told="replay"), 303)
 
@@ -106,7 +106,7 @@ def replay(id: str) -> ResponseReturnValue:
 @bp.post("/<id>/rotate")
 def rotate(id: str) -> ResponseReturnValue:
     """A new secret, shown in this answer and nowhere else."""
-    visitor, form = pages.visitor(), Form()
+    visitor, form = pages.user_session(), Form()
     hours = form.choice("grace", GRACES)
     form.check()
     grace = timedelta(hours=int(hours))
@@ -117,7 +117,7 @@ def rotate(id: str) -> ResponseReturnValue:
 @bp.post("/<id>/remove")
 def remove(id: str) -> ResponseReturnValue:
     """Delete it with its log."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     channels.remove(visitor.account_id, id, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
 
@@ -127,7 +127,7 @@ def _added() -> tuple[Channel, str | None]:
 
     raises  InvalidRequest, Conflict, ServiceUnavailable
     """
-    visitor, form = pages.visitor(), Form()
+    visitor, form = pages.user_session(), Form()
     kind, target = form.choice("kind", KINDS), form.text("target", 2000)
     severity = form.choice("severity", list(Severity))
     cadence = form.choice("cadence", CADENCES)
@@ -150,7 +150,7 @@ def _added() -> tuple[Channel, str | None]:
 
 
 def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
-    rows = channels.search(pages.visitor().account_id)
+    rows = channels.search(pages.user_session().account_id)
     found = dict(errors or {})
     for name in ("url", "addresses"):  # what the services call the one field of the form
         if name in found:
@@ -158,7 +158,7 @@ def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> Respons
     return pages.render(
         "channels.html",
         status,
-        channels=[(row, channels.complaint(row)) for row in rows],
+        channels=[(row, channels.target_error(row)) for row in rows],
         kinds=KINDS,
         chat_forms=channels.chat_forms(),
         cadences=CADENCES,

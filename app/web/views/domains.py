@@ -28,7 +28,7 @@ bp = Blueprint("domains", __name__, url_prefix="/domains")
 SORTS = {"-createdAt": "newest first", "name": "by name", "-score": "best score first"}
 GRADES = ("A", "B", "C", "D", "F")
 PAGE = 50
-MOST_AT_ONCE = 500
+MAX_DOMAINS = 500
 
 
 @bp.get("")
@@ -40,13 +40,13 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """Add a domain, and have it scanned."""
-    visitor, form = pages.visitor(), Form()
+    visitor, form = pages.user_session(), Form()
     try:
         new = NewDomain(form.text("name"), form.usage())
         form.check()
         domain = domains.create(visitor.account_id, new, actor=visitor.actor)
     except (InvalidRequest, Conflict) as error:
-        return _list(error.status, errors=pages.complaints(error))
+        return _list(error.status, errors=pages.field_errors(error))
     scans.trigger(visitor.account_id, domain.name, actor=visitor.actor, trigger="dashboard")
     return redirect(url_for(".show", domain=domain.name), 303)
 
@@ -60,15 +60,15 @@ def add() -> ResponseReturnValue:
 @bp.post("/add")
 def create_many() -> ResponseReturnValue:
     """Add many domains and have them scanned; what became of each."""
-    visitor, form = pages.visitor(), Form()
-    names = form.text("names", MOST_AT_ONCE * 260).replace(",", " ").split()
-    if not 1 <= len(names) <= MOST_AT_ONCE:
-        form.complain("names", f"1 to {MOST_AT_ONCE} names, one on each line")
+    visitor, form = pages.user_session(), Form()
+    names = form.text("names", MAX_DOMAINS * 260).replace(",", " ").split()
+    if not 1 <= len(names) <= MAX_DOMAINS:
+        form.complain("names", f"1 to {MAX_DOMAINS} names, one on each line")
     try:
         wanted = domain_settings(form)
         form.check()
     except InvalidRequest as error:
-        return _add_form(error.status, errors=pages.complaints(error))
+        return _add_form(error.status, errors=pages.field_errors(error))
     news = [NewDomain(name[:1000], **wanted) for name in dict.fromkeys(names)]
     added = domains.create_many(visitor.account_id, news, actor=visitor.actor)
     made = [one.name for one in added if one.id is not None]
@@ -80,7 +80,7 @@ def create_many() -> ResponseReturnValue:
 @bp.get("/<domain>")
 def show(domain: str) -> ResponseReturnValue:
     """All that is known of one domain."""
-    account = pages.visitor().account_id
+    account = pages.user_session().account_id
     found, state = dns_status.status(account, domain)
     live = alerts.live(account, found.name)
     return pages.render(
@@ -104,7 +104,7 @@ def show(domain: str) -> ResponseReturnValue:
 @bp.get("/<domain>/scan")
 def progress(domain: str) -> ResponseReturnValue:
     """How the scan stands: a piece of the domain's page, which asks for it until it has ended."""
-    account = pages.visitor().account_id
+    account = pages.user_session().account_id
     found = domains.find(account, domain)
     scan = _latest_scan(account, found)
     response = pages.render("scan_state.html", domain=found, scan=scan)
@@ -116,7 +116,7 @@ def progress(domain: str) -> ResponseReturnValue:
 @bp.post("/<domain>/scan")
 def scan(domain: str) -> ResponseReturnValue:
     """Ask for a scan now."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     found = scans.trigger(visitor.account_id, domain, actor=visitor.actor, trigger="dashboard")
     return redirect(url_for(".show", domain=found.scan.domain_name), 303)
 
@@ -124,7 +124,7 @@ def scan(domain: str) -> ResponseReturnValue:
 @bp.post("/<domain>/verify")
 def verify(domain: str) -> ResponseReturnValue:
     """Look for the record that proves control, now."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     door = current_app.extensions["door"]
     found = verification.verify(visitor.account_id, domain, door, actor=visitor.actor)
     return redirect(url_for(".show", domain=found.name, looked=1), 303)
@@ -133,7 +133,7 @@ def verify(domain: str) -> ResponseReturnValue:
 @bp.get("/<domain>/history")
 def history(domain: str) -> ResponseReturnValue:
     """What changed in its DNS, and its scans."""
-    account = pages.visitor().account_id
+    account = pages.user_session().account_id
     found = domains.find(account, domain)
     cursor = pages.Paging({})
     changes, following = dns_status.history(
@@ -152,19 +152,19 @@ def history(domain: str) -> ResponseReturnValue:
 @bp.get("/<domain>/settings")
 def edit(domain: str) -> ResponseReturnValue:
     """The form with how it is watched."""
-    return _edit_form(domains.find(pages.visitor().account_id, domain))
+    return _edit_form(domains.find(pages.user_session().account_id, domain))
 
 
 @bp.post("/<domain>/settings")
 def update(domain: str) -> ResponseReturnValue:
     """Watch it in another way."""
-    visitor, form = pages.visitor(), Form()
+    visitor, form = pages.user_session(), Form()
     try:
         changes = domain_settings(form)
         form.check()
     except InvalidRequest as error:
         found = domains.find(visitor.account_id, domain)
-        return _edit_form(found, error.status, errors=pages.complaints(error))
+        return _edit_form(found, error.status, errors=pages.field_errors(error))
     changes["usage"] = changes["usage"].value
     found = domains.update(visitor.account_id, domain, changes, actor=visitor.actor)
     return redirect(url_for(".show", domain=found.name), 303)
@@ -173,7 +173,7 @@ def update(domain: str) -> ResponseReturnValue:
 @bp.post("/<domain>/hold")
 def hold(domain: str) -> ResponseReturnValue:
     """Put the domain on legal hold."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     domains.hold(visitor.account_id, domain, request.form.get("reason", ""), actor=visitor.actor)
     return redirect(url_for(".edit", domain=domain), 303)
 
@@ -181,7 +181,7 @@ def hold(domain: str) -> ResponseReturnValue:
 @bp.post("/<domain>/release")
 def release(domain: str) -> ResponseReturnValue:
     """Release the legal hold."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     domains.release_hold(visitor.account_id, domain, actor=visitor.actor)
     return redirect(url_for(".edit", domain=domain), 303)
 
@@ -189,13 +189,13 @@ def release(domain: str) -> ResponseReturnValue:
 @bp.post("/<domain>/delete")
 def delete(domain: str) -> ResponseReturnValue:
     """Remove it with all that hangs on it."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     domains.delete(visitor.account_id, domain, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
 
 
 def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
-    account = pages.visitor().account_id
+    account = pages.user_session().account_id
     filters = _filters()
     cursor = pages.Paging(filters)
     query = DomainFilter(
@@ -242,7 +242,7 @@ def _add_form(status: int = 200, errors: Mapping[str, str] | None = None) -> Res
         schedules=SCHEDULES,
         errors=errors or {},
         form=request.form or {"usage": Usage.BOTH.value, "schedule": "daily"},
-        most=MOST_AT_ONCE,
+        most=MAX_DOMAINS,
     )
 
 

@@ -5,10 +5,10 @@ from flask.typing import ResponseReturnValue
 
 from app import ids, settings
 from app.errors import Conflict, QuotaExceeded
-from app.models.reports import STATES
+from app.models.reports import STATUSES
 from app.services.ingest import conflicts
 from app.services.ingest import files as ingest_files
-from app.services.ingest.files import IntakeFilter
+from app.services.ingest.files import ReportFileFilter
 from app.web.base import pages
 
 bp = Blueprint("intake", __name__, url_prefix="/reports/intake")
@@ -28,7 +28,7 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def upload() -> ResponseReturnValue:
     """Take in files; a worker reads them."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     files = [file for file in request.files.getlist("file") if file.filename]
     if not 1 <= len(files) <= MAX_FILES:
         abort(400, f"Choose 1 to {MAX_FILES} files.")
@@ -39,7 +39,7 @@ def upload() -> ResponseReturnValue:
         if len(raw) > most:
             abort(413, f"{file.filename} has more than {most // 1024**2} MiB.")
         try:
-            done = ingest_files.take_in(
+            done = ingest_files.store(
                 visitor.account_id, raw, way="dashboard", file_name=file.filename,
                 claims={"uploaded_by": visitor.email},
             )  # fmt: skip
@@ -52,7 +52,7 @@ def upload() -> ResponseReturnValue:
 @bp.post("/retry")
 def retry() -> ResponseReturnValue:
     """Have one file read again, or all that were refused for one reason."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     intake_id = ids.parse("int", request.form.get("id", ""))
     reason = request.form.get("reason", "")[:64]
     if intake_id is None and not reason:
@@ -64,7 +64,7 @@ def retry() -> ResponseReturnValue:
 @bp.post("/use")
 def use() -> ResponseReturnValue:
     """Count the report of a file instead of the one that it contradicts."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     intake_id = ids.parse("int", request.form.get("id", ""))
     if intake_id is None:
         abort(400, "Choose a report first.")
@@ -76,14 +76,14 @@ def use() -> ResponseReturnValue:
 
 
 def _page() -> ResponseReturnValue:
-    account = pages.visitor().account_id
+    account = pages.user_session().account_id
     state = request.args.get("state", "")
-    filters = {"state": state if state in STATES else ""}
+    filters = {"state": state if state in STATUSES else ""}
     paging = pages.Paging(filters)
     rows, following = ingest_files.search(
-        account, IntakeFilter(state=filters["state"] or None)
+        account, ReportFileFilter(state=filters["state"] or None)
     ).page(paging.given, PAGE)
-    counts: dict[str, int] = dict.fromkeys(STATES, 0)
+    counts: dict[str, int] = dict.fromkeys(STATUSES, 0)
     reasons: dict[str, int] = {}
     for row in ingest_files.counts(account):
         counts[row.state] += row.number

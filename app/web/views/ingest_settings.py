@@ -21,7 +21,7 @@ OVERLAPS = {"0": "at once", "7": "after 7 days", "30": "after 30 days", "90": "a
 @bp.get("")
 def index() -> ResponseReturnValue:
     """The addresses, and what to publish for one domain."""
-    account = pages.visitor().account_id
+    account = pages.user_session().account_id
     moment = datetime.now(UTC)
     tokens = [
         (token, ingest_tokens.is_usable(token, moment)) for token in ingest_tokens.search(account)
@@ -42,7 +42,7 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """A new address."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     ingest_tokens.create(visitor.account_id, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
 
@@ -50,7 +50,7 @@ def create() -> ResponseReturnValue:
 @bp.post("/<token>/rotate")
 def rotate(token: str) -> ResponseReturnValue:
     """A new address; this one goes on for a while, since records change slowly."""
-    visitor, form = pages.visitor(), Form()
+    visitor, form = pages.user_session(), Form()
     days = form.choice("overlap", OVERLAPS)
     form.check()
     overlap = timedelta(days=int(days))
@@ -61,14 +61,14 @@ def rotate(token: str) -> ResponseReturnValue:
 @bp.post("/<token>/revoke")
 def revoke(token: str) -> ResponseReturnValue:
     """Take nothing in at this address from now on."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     ingest_tokens.revoke(visitor.account_id, token, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
 
 
 def _records(name: str) -> dict[str, Any]:
     """The domain whose records are shown, and its DMARC record as the last scan saw it."""
-    account = pages.visitor().account_id
+    account = pages.user_session().account_id
     if not name:
         rows, _ = domains.search(account, DomainFilter(sort="name"), limit=1)
         if not rows:

@@ -41,11 +41,11 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """A new key: this answer is the only place that ever shows it."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     try:
         key, token = api_keys.issue(visitor.account_id, _wanted(), actor=visitor.actor)
     except InvalidRequest as error:
-        errors = pages.complaints(error)
+        errors = pages.field_errors(error)
         if "rateLimit" in errors:  # the service's name of the field
             errors["limit"] = errors["rateLimit"]
         return _list(error.status, errors=errors)
@@ -73,7 +73,7 @@ def show(key_id: str) -> ResponseReturnValue:
 @bp.post("/<key_id>/rotate")
 def rotate(key_id: str) -> ResponseReturnValue:
     """A new key like this one, which goes on for a while; shown here and nowhere else."""
-    visitor, form = pages.visitor(), Form()
+    visitor, form = pages.user_session(), Form()
     hours = form.choice("grace", GRACES)
     form.check()
     grace = timedelta(hours=int(hours))
@@ -89,7 +89,7 @@ def _show_made(key: ApiKey, token: str, *, old: ApiKey | None) -> ResponseReturn
 @bp.post("/<key_id>/revoke")
 def revoke(key_id: str) -> ResponseReturnValue:
     """Refuse the key from now on."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     api_keys.revoke(visitor.account_id, key_id, actor=visitor.actor, reason="by hand")
     return redirect(url_for(".index"), 303)
 
@@ -109,7 +109,7 @@ def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> Respons
 
 
 def _keys() -> Sequence[ApiKey]:
-    return api_keys.search(pages.visitor().account_id)
+    return api_keys.search(pages.user_session().account_id)
 
 
 def _find(key_id: str) -> ApiKey:

@@ -14,8 +14,8 @@ from app.models.senders import DECISIONS
 from app.protocols.dmarc import Policy, Record
 from app.services.analytics import dmarc, rollup_queue, sources, tls
 from app.services.analytics import policy as analytics_policy
-from app.services.analytics.dmarc import Question
-from app.services.analytics.policy import Trial
+from app.services.analytics.dmarc import DmarcQuery
+from app.services.analytics.policy import PolicyTrial
 from app.services.analytics.tls import TlsSessions
 from app.web.base import charts, pages, record_lists
 from app.web.base.forms import Form
@@ -26,11 +26,11 @@ bp = Blueprint("mail", __name__, url_prefix="/domains/<domain>")
 
 SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "a year"}
 INTERVALS: dict[str, Any] = {"7": "day", "30": "day", "90": "day", "365": "week"}
-MOST = {
+MAX_ITEMS = {
     "sources": 50,
     "addresses": 5,
     "parts": 5,
-    "listed": record_query.MOST_ADDRESSES,
+    "listed": record_query.MAX_ADDRESSES,
 }  # that are shown
 NEVER = 2**31  # an hour after all others
 MODES = {"": "as published", "r": "relaxed", "s": "strict"}
@@ -39,9 +39,9 @@ MODES = {"": "as published", "r": "relaxed", "s": "strict"}
 @bp.get("/mail")
 def show(domain: str) -> ResponseReturnValue:
     """Messages and TLS sessions over time, and who they came from."""
-    account, days = pages.visitor().account_id, _days()
+    account, days = pages.user_session().account_id, _days()
     from_at, to_at = _window(days)
-    found = dmarc.dmarc(account, Question(domain, from_at, to_at, INTERVALS[days]))
+    found = dmarc.dmarc(account, DmarcQuery(domain, from_at, to_at, INTERVALS[days]))
     window = Window.between(from_at, to_at)
     rows = [
         (f"{start:%d %b}", {"pass": totals.passed, "fail": totals.messages - totals.passed})
@@ -59,14 +59,14 @@ def show(domain: str) -> ResponseReturnValue:
         days=days,
         spans=SPANS,
         mail=found,
-        uncounted=rollup_queue.waiting(found.domain.id),
+        uncounted=rollup_queue.pending(found.domain.id),
         chart=charts.stacked(("pass", "fail"), rows),
         sending=sending,
         failed=record_query.FAILED,
         coverage=sources.coverage(account, domain, window),
         **_tls(tls.tls(account, domain, window, INTERVALS[days], dmarc.UTC), window),
         decisions=DECISIONS,
-        most=MOST,
+        most=MAX_ITEMS,
         hour=at,
     )
 
@@ -105,7 +105,7 @@ def _series_links(
 @bp.post("/sources")
 def decide(domain: str) -> ResponseReturnValue:
     """Say what a source is."""
-    visitor, form = pages.visitor(), Form()
+    visitor, form = pages.user_session(), Form()
     state = form.choice("state", (*DECISIONS, ""))
     note, source = form.text("note", 500), form.text("source", 300)
     form.check()
@@ -118,16 +118,16 @@ def decide(domain: str) -> ResponseReturnValue:
 @bp.get("/policy")
 def policy(domain: str) -> ResponseReturnValue:
     """Whether the DMARC policy may be raised, and what another would have done."""
-    account, days = pages.visitor().account_id, _days()
+    account, days = pages.user_session().account_id, _days()
     window = Window.between(*_window(days))
     errors: dict[str, str] = {}
     trial, result = _trial(), None
     if trial is not None:
         try:
-            result = analytics_policy.try_out(account, domain, window, trial)
+            result = analytics_policy.simulate(account, domain, window, trial)
         except InvalidRequest as error:
-            errors = pages.complaints(error)
-    readiness = analytics_policy.may_raise(account, domain, window)
+            errors = pages.field_errors(error)
+    readiness = analytics_policy.assess_readiness(account, domain, window)
     found = readiness.sending.domain
     return pages.render(
         "policy.html",
@@ -137,18 +137,18 @@ def policy(domain: str) -> ResponseReturnValue:
         spans=SPANS,
         readiness=readiness,
         ledger=readiness.sending.ledger,
-        most=MOST["sources"],
-        uncounted=rollup_queue.waiting(found.id),
-        unknowns=_unknowns(readiness),
+        most=MAX_ITEMS["sources"],
+        uncounted=rollup_queue.pending(found.id),
+        unknowns=_caveats(readiness),
         result=result,
-        hit=_hit(result) if result else [],
+        hit=_affected(result) if result else [],
         modes=MODES,
         given=request.args,
         errors=errors,
     )
 
 
-def _unknowns(found: analytics_policy.Readiness) -> dict[str, list[str]]:
+def _caveats(found: analytics_policy.Readiness) -> dict[str, list[str]]:
     """What reports cannot tell of each step, by its tag."""
     sending, record = found.sending, found.published.record if found.published else Record()
     below = unused.subdomains(sending.domain.name, sending.sources, sending.identities)
@@ -158,16 +158,16 @@ def _unknowns(found: analytics_policy.Readiness) -> dict[str, list[str]]:
     }
 
 
-def _hit(found: analytics_policy.Simulated) -> list[dict[str, Any]]:
+def _affected(found: analytics_policy.SimulatedPolicy) -> list[dict[str, Any]]:
     """The sources whose mail would have been hit, those with the most first."""
     by_key = {source.key: source for source in found.sending.sources}
     return [
         {"source": by_key[key], "messages": count, "listed": found.listed_of(key)}
-        for key, count in found.replay.sources.most_common(MOST["sources"])
+        for key, count in found.replay.sources.most_common(MAX_ITEMS["sources"])
     ]
 
 
-def _trial() -> Trial | None:
+def _trial() -> PolicyTrial | None:
     """The policy that the form asks about; None before it was sent."""
     if "p" not in request.args:
         return None
@@ -177,7 +177,7 @@ def _trial() -> Trial | None:
     if not all(words[name] in MODES for name in ("adkim", "aspf")):
         abort(400, "Alignment is relaxed or strict.")
     removed = request.args.get("remove_spf", "")[:2000].split()
-    return Trial(
+    return PolicyTrial(
         p=Policy(words["p"]) if words["p"] else None,
         sp=Policy(words["sp"]) if words["sp"] else None,
         adkim=words["adkim"] or None,

@@ -15,7 +15,7 @@ GRADES = ("A", "B", "C", "D", "F", "")
 @bp.get("/")
 def index() -> ResponseReturnValue:
     """All domains at a glance."""
-    account = pages.visitor().account_id
+    account = pages.user_session().account_id
     found = dashboard.of_account(account)
     days = dashboard.mail(account, DAYS)
     return pages.render(

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from app.analysis.mail import record_query
 from app.analysis.mail.periods import Window
-from app.analysis.mail.record_query import Listed
+from app.analysis.mail.record_query import RecordQueryResult
 from app.errors import InvalidRequest
 from app.models.reports import PROVENANCES, TRUSTED
 from app.services.core.listing import Listing
@@ -18,14 +18,14 @@ from app.services.domains import domains
 from app.services.reports import dmarc_records, serialization
 from app.services.reports.dmarc_records import RecordFilter
 from app.web.base import pages, record_lists
-from app.web.base.record_lists import Filters, Given
+from app.web.base.record_lists import Filters, Parameters
 
 bp = Blueprint("records", __name__, url_prefix="/domains/<domain>/records")
 
 ENDPOINT = "web.records.index"
 PAGE = 50
-MOST_TEXT = 3_000
-MOST_NAMED = 5  # addresses that are each named and taken away by themselves
+MAX_TEXT = 3_000
+MAX_NAMED = 5  # addresses that are each named and taken away by themselves
 RESULTS = ("pass", "fail")
 RESULT_WORDS = {"pass": "passed DMARC", "fail": "failed DMARC"}
 TEXTS: Mapping[str, str] = {  # and the fields of a RecordFilter
@@ -33,7 +33,14 @@ TEXTS: Mapping[str, str] = {  # and the fields of a RecordFilter
     "dkimDomain": "dkim_domain", "dkimSelector": "dkim_selector", "dkimResult": "dkim_result",
     "spfDomain": "spf_domain", "spfResult": "spf_result",
 }  # fmt: skip
-KEPT = ("dkim", "spf", "provenance", "below", "dkimResult", "spfResult")  # without a field to see
+PRESERVED = (
+    "dkim",
+    "spf",
+    "provenance",
+    "below",
+    "dkimResult",
+    "spfResult",
+)  # without a field to see
 FILTERS = Filters(
     choices={
         "result": RESULTS, "dkim": RESULTS, "spf": RESULTS, "provenance": (*PROVENANCES, TRUSTED),
@@ -62,7 +69,7 @@ class Links(record_lists.Links):
     def __init__(self, domain: str, window: Window) -> None:
         super().__init__(ENDPOINT, domain, window)
 
-    def listed(self, found: Listed) -> str | None:
+    def listed(self, found: RecordQueryResult) -> str | None:
         """Those behind a part of the mail; None if a list cannot be narrowed to what it came from.
 
         They may have others among them; then its ``is_exact`` is False.
@@ -73,7 +80,7 @@ class Links(record_lists.Links):
 @bp.get("")
 def index(domain: str) -> ResponseReturnValue:
     """The records of a domain that fit the filters, the newest mail first."""
-    account, given = pages.visitor().account_id, _given()
+    account, given = pages.user_session().account_id, _given()
     found = domains.find(account, domain)
     window, errors = record_lists.window(given), dict[str, str]()
     rows: Sequence[Any] = ()
@@ -81,10 +88,10 @@ def index(domain: str) -> ResponseReturnValue:
     try:
         rows, place = _listing(account, domain, given).page(paging.given, PAGE)
     except InvalidRequest as error:
-        errors = pages.complaints(error)
+        errors = pages.field_errors(error)
         if "sourceIp" not in errors:
             raise
-    counted = [dmarc_records.counted(row, window) for row in rows]
+    counted = [dmarc_records.counts(row, window) for row in rows]
     is_all = not place and not paging.given
     return pages.render(
         "records.html",
@@ -96,7 +103,7 @@ def index(domain: str) -> ResponseReturnValue:
         given=given,
         words=list(_words(found.name, given)),
         results=RESULT_WORDS,
-        kept={name: given[name] for name in KEPT if name in given},
+        kept={name: given[name] for name in PRESERVED if name in given},
         errors=errors,
     )
 
@@ -104,27 +111,27 @@ def index(domain: str) -> ResponseReturnValue:
 @bp.get("/file")
 def file(domain: str) -> ResponseReturnValue:
     """All of them in a file."""
-    account, given = pages.visitor().account_id, _given()
+    account, given = pages.user_session().account_id, _given()
     window = record_lists.window(given)
 
     def told(row: Any) -> Mapping[str, Any]:
-        return serialization.of_domain(row, dmarc_records.counted(row, window))
+        return serialization.of_domain(row, dmarc_records.counts(row, window))
 
     listing = _listing(account, domain, given)
     return record_lists.file(listing, told, serialization.COLUMNS, "dmarc-records")
 
 
-def _given() -> Given:
+def _given() -> Parameters:
     given = FILTERS.given()
-    addresses = re.split(r"[\s,]+", request.args.get("sourceIp", "")[:MOST_TEXT].replace("\0", ""))
+    addresses = re.split(r"[\s,]+", request.args.get("sourceIp", "")[:MAX_TEXT].replace("\0", ""))
     named = ",".join(filter(None, addresses))
     return {**given, "sourceIp": named} if named else given
 
 
-def _listing(account: UUID, domain: str, given: Given) -> Listing:
+def _listing(account: UUID, domain: str, given: Parameters) -> Listing:
     addresses = given["sourceIp"].split(",") if "sourceIp" in given else []
-    if len(addresses) > record_query.MOST_ADDRESSES:
-        message = f"at most {record_query.MOST_ADDRESSES} addresses"
+    if len(addresses) > record_query.MAX_ADDRESSES:
+        message = f"at most {record_query.MAX_ADDRESSES} addresses"
         raise InvalidRequest([{"field": "sourceIp", "code": "invalid", "message": message}])
     filters = RecordFilter(
         result=given.get("result"),
@@ -138,16 +145,16 @@ def _listing(account: UUID, domain: str, given: Given) -> Listing:
     return dmarc_records.of_domain(account, domain, record_lists.window(given), filters)
 
 
-def _words(domain: str, given: Given) -> Iterator[tuple[str, str]]:
+def _words(domain: str, given: Parameters) -> Iterator[tuple[str, str]]:
     """Each filter in words, with the address of the list without it."""
 
-    def to(others: Given) -> str:
+    def to(others: Parameters) -> str:
         return record_lists.address(ENDPOINT, domain, others)
 
     yield from FILTERS.words(given, to)
     addresses = given["sourceIp"].split(",") if "sourceIp" in given else []
     others = record_lists.without(given, "sourceIp")
-    if len(addresses) > MOST_NAMED:
+    if len(addresses) > MAX_NAMED:
         yield f"sent by {addresses[0]} and {len(addresses) - 1} more", to(others)
         return
     for address in addresses:

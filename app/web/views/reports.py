@@ -47,7 +47,7 @@ def failure() -> ResponseReturnValue:
 @bp.get("/dmarc/<id>")
 def show_dmarc(id: str) -> ResponseReturnValue:
     """An aggregate report with its records."""
-    account, report_id = pages.visitor().account_id, _parsed("dmr", id)
+    account, report_id = pages.user_session().account_id, _parsed("dmr", id)
     result = request.args.get("result", "")
     filters = {"result": result if result in RESULTS else ""}
     paging = pages.Paging(filters)
@@ -69,7 +69,7 @@ def show_dmarc(id: str) -> ResponseReturnValue:
 @bp.get("/tls/<id>")
 def show_tls(id: str) -> ResponseReturnValue:
     """A TLS report with its policies and what failed under each."""
-    account, report_id = pages.visitor().account_id, _parsed("tlr", id)
+    account, report_id = pages.user_session().account_id, _parsed("tlr", id)
     report = reports.find(TlsReport, account, report_id)
     policies = reports.policies(account, report_id)
     conflicts = ingest_conflicts.of_report(account, report_id)
@@ -81,7 +81,7 @@ def show_tls(id: str) -> ResponseReturnValue:
 @bp.get("/failure/<id>")
 def show_failure(id: str) -> ResponseReturnValue:
     """A failure report, without what is private."""
-    account, report_id = pages.visitor().account_id, _parsed("flr", id)
+    account, report_id = pages.user_session().account_id, _parsed("flr", id)
     report = reports.find(FailureReport, account, report_id)
     return pages.render("report_failure.html", report=report, id=id)
 
@@ -92,7 +92,7 @@ def raw(id: str) -> ResponseReturnValue:
     prefix = id.partition("_")[0]
     if prefix not in FILES:
         abort(404)
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     content = reports.raw(FILES[prefix], visitor.account_id, _parsed(prefix, id))
     audit_log.record_read(
         visitor.account_id, actor=visitor.actor, action="report.downloaded", target=id
@@ -119,7 +119,7 @@ def _list(template: str, search: Any, *, result: bool = False) -> ResponseReturn
     )
     paging = pages.Paging(given)
     try:
-        listing: Listing = search(pages.visitor().account_id, query)
+        listing: Listing = search(pages.user_session().account_id, query)
         rows, following = listing.page(paging.given, PAGE)
     except (NotFound, InvalidRequest):
         if not given["domain"]:

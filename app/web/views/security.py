@@ -32,16 +32,16 @@ def change_password() -> ResponseReturnValue:
         form.check()
         current, wanted = request.form.get("current", ""), request.form.get("password", "")
         with guesses.limited():
-            credentials.change_password(pages.visitor(), g.session_token, current, wanted)
+            credentials.change_password(pages.user_session(), g.session_token, current, wanted)
     except InvalidRequest as error:
-        return _page(error.status, "password", pages.complaints(error))
+        return _page(error.status, "password", pages.field_errors(error))
     return redirect(url_for(".index", done="password"), 303)
 
 
 @bp.get("/second-factor")
 def offer() -> ResponseReturnValue:
     """A new secret to scan, and the form for the first code of it."""
-    if two_factor.state(pages.visitor().user_id).is_on:
+    if two_factor.state(pages.user_session().user_id).is_on:
         return redirect(url_for(".index"), 303)
     return _offer()
 
@@ -53,9 +53,11 @@ def turn_on() -> ResponseReturnValue:
     current = request.form.get("current", "")
     try:
         with guesses.limited():
-            codes = credentials.turn_on(pages.visitor(), g.session_token, current, sealed, code)
+            codes = credentials.enable_two_factor(
+                pages.user_session(), g.session_token, current, sealed, code
+            )
     except InvalidRequest as error:
-        return _offer(error.status, sealed, pages.complaints(error))
+        return _offer(error.status, sealed, pages.field_errors(error))
     return pages.render("recovery_codes.html", 201, codes=codes)
 
 
@@ -65,9 +67,9 @@ def turn_off() -> ResponseReturnValue:
     try:
         current = request.form.get("current", "")
         with guesses.limited():
-            credentials.turn_off(pages.visitor(), g.session_token, current)
+            credentials.disable_two_factor(pages.user_session(), g.session_token, current)
     except InvalidRequest as error:
-        return _page(error.status, "factor", pages.complaints(error))
+        return _page(error.status, "factor", pages.field_errors(error))
     return redirect(url_for(".index", done="factor"), 303)
 
 
@@ -77,9 +79,9 @@ def renew_codes() -> ResponseReturnValue:
     try:
         current = request.form.get("current", "")
         with guesses.limited():
-            codes = credentials.renew_codes(pages.visitor(), g.session_token, current)
+            codes = credentials.renew_codes(pages.user_session(), g.session_token, current)
     except InvalidRequest as error:
-        return _page(error.status, "codes", pages.complaints(error))
+        return _page(error.status, "codes", pages.field_errors(error))
     return pages.render("recovery_codes.html", 201, codes=codes)
 
 
@@ -87,7 +89,7 @@ def renew_codes() -> ResponseReturnValue:
 def end_session(id: str) -> ResponseReturnValue:
     """Sign out one browser."""
     try:
-        sessions.end_one(pages.visitor().user_id, bytes.fromhex(id))
+        sessions.end_one(pages.user_session().user_id, bytes.fromhex(id))
     except ValueError:
         abort(404)
     return redirect(url_for(".index", done="session"), 303)
@@ -96,7 +98,7 @@ def end_session(id: str) -> ResponseReturnValue:
 @bp.post("/sessions/end-all")
 def end_all() -> ResponseReturnValue:
     """Sign out everywhere, here too."""
-    sessions.end_all(pages.visitor())
+    sessions.end_all(pages.user_session())
     return without_cookie(redirect(url_for("web.auth.login"), 303))
 
 
@@ -107,7 +109,7 @@ def _page(
     done: str | None = None,
 ) -> ResponseReturnValue:
     """The page; ``wrong`` names the form that ``errors`` are about."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     rows = sessions.of_user(visitor.user_id)
     return pages.render(
         "security.html",
@@ -122,7 +124,7 @@ def _page(
 def _offer(
     status: int = 200, sealed: str | None = None, errors: Mapping[str, str] | None = None
 ) -> ResponseReturnValue:
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     offer = two_factor.offer(visitor.user_id, visitor.email, sealed)
     code: Any = segno.make(offer.uri, error="m", micro=False)
     dark = [

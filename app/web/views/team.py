@@ -33,48 +33,48 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def invite() -> ResponseReturnValue:
     """Invite a person; without a mail server this answer is the only place that shows the link."""
-    visitor, form = pages.visitor(), Form()
+    visitor, form = pages.user_session(), Form()
     try:
         email, role = form.text("email", 254), form.choice("role", ROLES)
         form.check()
         created = invitations.create(visitor, email, role)
     except (InvalidRequest, Conflict) as error:
-        return _page(error.status, errors=pages.complaints(error, "email"))
+        return _page(error.status, errors=pages.field_errors(error, "email"))
     return _page(201, created=created)
 
 
 @bp.post("/invitations/<id>/withdraw")
 def withdraw(id: str) -> ResponseReturnValue:
     """Revoke an invitation; its link stops working."""
-    invitations.revoke(pages.visitor(), _parsed("inv", id))
+    invitations.revoke(pages.user_session(), _parsed("inv", id))
     return redirect(url_for(".index"), 303)
 
 
 @bp.post("/<id>/role")
 def change_role(id: str) -> ResponseReturnValue:
     """Give a person another role."""
-    members.change_role(pages.visitor(), _parsed("usr", id), request.form.get("role", ""))
+    members.change_role(pages.user_session(), _parsed("usr", id), request.form.get("role", ""))
     return redirect(url_for(".index"), 303)
 
 
 @bp.post("/<id>/remove")
 def remove(id: str) -> ResponseReturnValue:
     """Remove a person; the page then lists the API keys that the person made."""
-    members.remove(pages.visitor(), _parsed("usr", id))
+    members.remove(pages.user_session(), _parsed("usr", id))
     return redirect(url_for(".index"), 303)
 
 
 @bp.post("/api-keys/revoke")
 def revoke_keys() -> ResponseReturnValue:
     """Revoke every API key of a person who is no longer in the account."""
-    key_creators.revoke_all(pages.visitor(), request.form.get("creator", "")[:300])
+    key_creators.revoke_all(pages.user_session(), request.form.get("creator", "")[:300])
     return redirect(url_for(".index"), 303)
 
 
 def _page(
     status: int = 200, errors: Mapping[str, str] | None = None, created: Created | None = None
 ) -> ResponseReturnValue:
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     return pages.render(
         "team.html",
         status,

@@ -12,7 +12,7 @@ from app.services.domains import domains
 from app.services.reports import serialization, tls_records
 from app.services.reports.tls_records import TlsFilter
 from app.web.base import pages, record_lists
-from app.web.base.record_lists import Filters, Given
+from app.web.base.record_lists import Filters, Parameters
 
 bp = Blueprint("tls_records", __name__, url_prefix="/domains/<domain>/tls-records")
 
@@ -41,7 +41,7 @@ def links(domain: str, window: Window) -> record_lists.Links:
 @bp.get("")
 def index(domain: str) -> ResponseReturnValue:
     """The policies of a domain's TLS reports that fit the filters, the newest first."""
-    account, given = pages.visitor().account_id, FILTERS.given()
+    account, given = pages.user_session().account_id, FILTERS.given()
     found = domains.find(account, domain)
     paging = pages.Paging(given)
     rows, place = _listing(account, domain, given).page(paging.given, PAGE)
@@ -65,13 +65,13 @@ def index(domain: str) -> ResponseReturnValue:
 @bp.get("/file")
 def file(domain: str) -> ResponseReturnValue:
     """All of them in a file."""
-    listing = _listing(pages.visitor().account_id, domain, FILTERS.given())
+    listing = _listing(pages.user_session().account_id, domain, FILTERS.given())
     return record_lists.file(
         listing, serialization.of_policy, serialization.TLS_COLUMNS, "tls-records"
     )
 
 
-def _listing(account: UUID, domain: str, given: Given) -> Listing:
+def _listing(account: UUID, domain: str, given: Parameters) -> Listing:
     has_mx = given.get("hasMx")
     filters = TlsFilter(
         policy_type=given.get("policyType"),

@@ -24,7 +24,7 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """Create an upload token; this response is the only one that shows it."""
-    visitor, form = pages.visitor(), Form()
+    visitor, form = pages.user_session(), Form()
     name, lifetime = form.text("name", 100), form.days("days")
     expires_at = datetime.now(UTC) + lifetime if lifetime else None
     try:
@@ -33,21 +33,21 @@ def create() -> ResponseReturnValue:
             visitor.account_id, name, actor=visitor.actor, expires_at=expires_at
         )
     except InvalidRequest as error:
-        return _list(error.status, errors=pages.complaints(error))
+        return _list(error.status, errors=pages.field_errors(error))
     return pages.render("upload_token_created.html", 201, row=row, token=token, address=_address())
 
 
 @bp.post("/<token_id>/revoke")
 def revoke(token_id: str) -> ResponseReturnValue:
     """Refuse the token from now on."""
-    visitor = pages.visitor()
+    visitor = pages.user_session()
     upload_tokens.revoke(visitor.account_id, token_id, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
 
 
 def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
     now = datetime.now(UTC)
-    tokens = upload_tokens.search(pages.visitor().account_id)
+    tokens = upload_tokens.search(pages.user_session().account_id)
     rows = [(token, token.status(now)) for token in tokens]
     rows.sort(key=lambda row: row[1] != "active")
     return pages.render(
@@ -58,7 +58,7 @@ def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> Respons
 def _address() -> str | None:
     """The report address that a file may be uploaded to now."""
     now = datetime.now(UTC)
-    for token in ingest_tokens.search(pages.visitor().account_id):
+    for token in ingest_tokens.search(pages.user_session().account_id):
         if ingest_tokens.is_usable(token, now):
             return ingest_tokens.address(token.token)
     return None

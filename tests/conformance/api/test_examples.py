@@ -26,7 +26,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from app import ids
-from app.api.http.endpoint import CONTRACTS, Contract
+from app.api.http.endpoint import ENDPOINTS, EndpointSpec
 from app.models.keys import Scope
 from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.services.api_keys import upload_tokens
@@ -109,7 +109,7 @@ class Story:
     def read(self) -> None:
         """Read the reports that have come, and a failure report, as a worker does."""
         raw = failure_mail("example.com")
-        files.take_in(self.client.account_id, raw, way="upload")
+        files.store(self.client.account_id, raw, way="upload")
         processor.run([])
 
     def prove(self) -> None:
@@ -285,7 +285,7 @@ def test_no_example_is_overlooked() -> None:
     assert sum(example.body is not None for example in examples) == TEXT.count("```json\n{")
 
 
-def routes(app: Flask) -> dict[tuple[str, str], Contract]:
+def routes(app: Flask) -> dict[tuple[str, str], EndpointSpec]:
     """The contract of each method and path; the document's own routes are left out."""
 
     def path(rule: Rule) -> str:
@@ -294,13 +294,13 @@ def routes(app: Flask) -> dict[tuple[str, str], Contract]:
     return {
         (method, path(rule)): contract
         for rule in app.url_map.iter_rules()
-        if (contract := CONTRACTS.get(app.view_functions[rule.endpoint]))
+        if (contract := ENDPOINTS.get(app.view_functions[rule.endpoint]))
         and not rule.endpoint.startswith("docs.")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 
 
-def scope_words(contract: Contract) -> str:
+def scope_words(contract: EndpointSpec) -> str:
     """A view's scopes as the page words them."""
     if contract.is_public:
         return "none, no key either"

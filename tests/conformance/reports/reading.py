@@ -11,7 +11,7 @@ from app.protocols.report_formats import aggregate, tls, unwrap
 from app.protocols.report_formats import failure as report_formats_failure
 from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.failure import FailureReport
-from app.protocols.report_formats.limits import Refused
+from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls import TlsReport
 
 DATA = Path(__file__).parents[2] / "data" / "reports"
@@ -38,23 +38,23 @@ def cases(folder: str) -> Iterator[Case]:
         yield Case(DATA / folder / name, what["expect"], (*facts, *what.get("more_reports", ())))
 
 
-def read(raw: bytes) -> tuple[list[Report], list[Refused]]:
+def read(raw: bytes) -> tuple[list[Report], list[ReportRejected]]:
     """The reports in a file, and why others in it are refused."""
     reports: list[Report] = []
-    refused: list[Refused] = []
+    refused: list[ReportRejected] = []
     try:
         members = unwrap.unwrap(raw)
-    except Refused as error:
+    except ReportRejected as error:
         return [], [error]
     for member in members:
         try:
             reports.append(_parsed(member))
-        except Refused as error:
+        except ReportRejected as error:
             refused.append(error)
     return reports, refused
 
 
-def _parsed(member: unwrap.Member) -> Report:
+def _parsed(member: unwrap.Entry) -> Report:
     if member.refused:
         raise member.refused
     match member.kind:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from app.checks.bimi import bimi
-from app.checks.engine.types import Subject, Usage, Verdict, judge
+from app.checks.engine.types import Subject, Usage, Verdict, run_check
 from app.ports.dns import Page
 from app.protocols.names import DomainName
 from tests.unit.protocols.test_logotypes import logotype
@@ -246,7 +246,7 @@ async def test_fix_keeps_one_of_several_records() -> None:
     ],
 )
 async def test_failed_query_is_undetermined(data: dict[Any, Any], logo: Any) -> None:
-    judgement = await judge(bimi, SUBJECT, Zone(REJECT | {NAME: [RECORD]} | data, {LOGO: logo}))
+    judgement = await run_check(bimi, SUBJECT, Zone(REJECT | {NAME: [RECORD]} | data, {LOGO: logo}))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 

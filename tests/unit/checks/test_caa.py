@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.checks.dns.caa import caa
-from app.checks.engine.types import Subject, Verdict, judge
+from app.checks.engine.types import Subject, Verdict, run_check
 from app.ports.dns import Caa
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
@@ -93,7 +93,7 @@ async def test_fix_removes_records_that_block_every_ca() -> None:
     ],
 )
 async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
-    judgement = await judge(caa, SUBJECT, Zone(data))
+    judgement = await run_check(caa, SUBJECT, Zone(data))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
@@ -105,6 +105,6 @@ async def test_failure_above_applicable_set_does_not_matter() -> None:
 
 async def test_bad_set_is_reported_although_the_other_lookup_fails() -> None:
     data: dict[Any, Any] = {AT: [Caa(128, "tbs", "x")], "mta-sts.example.org": TIMEOUT}
-    judgement = await judge(caa, SUBJECT, Zone(data))
+    judgement = await run_check(caa, SUBJECT, Zone(data))
     assert [finding.kind.code for finding in judgement.findings] == ["caa.unknown_critical"]
     assert not judgement.definite

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Severity, Subject, Verdict, judge
+from app.checks.engine.types import Severity, Subject, Verdict, run_check
 from app.checks.transport.dane import dane
-from app.ports.dns import Answer, Tlsa, Undetermined
+from app.ports.dns import Answer, LookupFailed, Tlsa
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 
@@ -30,7 +30,7 @@ class Partly(Zone):
 
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         if (name, rdtype) in self.bogus and not checking_disabled:
-            raise Undetermined(name, rdtype, "servfail")
+            raise LookupFailed(name, rdtype, "servfail")
         self._authenticated = (name, rdtype) not in self.insecure
         return await super().ask(name, rdtype, checking_disabled=checking_disabled)
 
@@ -135,13 +135,13 @@ async def test_facts_list_hosts_with_records() -> None:
     ],
 )
 async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
-    judgement = await judge(dane, SUBJECT, Zone(HOSTS | data, authenticated=True))
+    judgement = await run_check(dane, SUBJECT, Zone(HOSTS | data, authenticated=True))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
 
 async def test_bad_record_is_reported_although_another_lookup_fails() -> None:
     data = HOSTS | {AT1: [EE], AT2: TIMEOUT}
-    judgement = await judge(dane, SUBJECT, Zone(data, authenticated=True))
+    judgement = await run_check(dane, SUBJECT, Zone(data, authenticated=True))
     assert [finding.kind.code for finding in judgement.findings] == ["dane.no_rollover"]
     assert not judgement.definite

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.checks.dkim import COMMON, dkim, key_hygiene
-from app.checks.engine.types import Subject, Usage, Verdict, judge
+from app.checks.engine.types import Subject, Usage, Verdict, run_check
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 
@@ -110,7 +110,9 @@ async def test_every_declared_code_can_occur() -> None:
     seen = {code for texts, _ in TABLE for code in await codes(SUBJECT, {ONE: texts})}
     for subject, data, _ in PLACES:
         seen.update(await codes(subject, data))
-    assert seen == {kind.code for kind in dkim.finds} - {kind.code for kind in key_hygiene.KINDS}
+    assert seen == {kind.code for kind in dkim.finds} - {
+        kind.code for kind in key_hygiene.FINDING_TYPES
+    }
 
 
 @pytest.mark.parametrize(
@@ -202,6 +204,6 @@ async def test_common_selectors_are_tried_if_none_is_named() -> None:
 @pytest.mark.parametrize("subject", [SUBJECT, UNNAMED], ids=["named", "unnamed"])
 async def test_dns_failure_is_undetermined(subject: Subject, trouble: Any) -> None:
     data: dict[Any, Any] = {ONE: trouble, "s1._domainkey.example.org": trouble}
-    judgement = await judge(dkim, subject, Zone(data))
+    judgement = await run_check(dkim, subject, Zone(data))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.checks.dkim import dkim
-from app.checks.engine.types import MAX_SEEN_SELECTORS, Severity, Subject
+from app.checks.engine.types import MAX_OBSERVED_SELECTORS, Severity, Subject
 from app.protocols.names import DomainName
 from tests.unit.checks.test_dkim import GOOD, ONE, SHORT, digest
 from tests.zones import Zone
@@ -100,7 +100,7 @@ async def test_selector_without_reports_is_unused_or_stale(
 
 
 async def test_incomplete_selector_list_causes_no_finding() -> None:
-    seen = tuple((f"s{number}", "example.org") for number in range(MAX_SEEN_SELECTORS))
+    seen = tuple((f"s{number}", "example.org") for number in range(MAX_OBSERVED_SELECTORS))
     assert await codes(replace(SUBJECT, seen_selectors=seen)) == []
 
 

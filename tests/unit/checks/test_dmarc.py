@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.checks.dmarc import dmarc, observed
-from app.checks.engine.types import Severity, Subject, Usage, Verdict, judge
+from app.checks.engine.types import Severity, Subject, Usage, Verdict, run_check
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 
@@ -141,7 +141,7 @@ async def test_every_declared_code_can_occur() -> None:
         seen.update(await codes(Subject(domain), data))
     for usage, record, _ in SILENT:
         seen.update(await codes(Subject(DOMAIN, usage), {NAME: [record]}))
-    of_reports = {kind.code for kind in observed.KINDS}
+    of_reports = {kind.code for kind in observed.FINDING_TYPES}
     assert seen == {kind.code for kind in dmarc.finds} - of_reports
 
 
@@ -280,14 +280,14 @@ async def test_facts_contain_applicable_policy() -> None:
 @pytest.mark.parametrize("trouble", [SERVFAIL, TIMEOUT])
 @pytest.mark.parametrize("name", [NAME, "_dmarc.org", DOMAIN])
 async def test_dns_failure_is_undetermined(name: str, trouble: Any) -> None:
-    judgement = await judge(dmarc, SUBJECT, Zone(HOSTS | {name: trouble}))
+    judgement = await run_check(dmarc, SUBJECT, Zone(HOSTS | {name: trouble}))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
 
 async def test_failure_above_end_of_walk_does_not_matter() -> None:
     data = {NAME: [f"v=DMARC1; p=reject; psd=n; {WHOLE}"], "_dmarc.org": TIMEOUT}
-    judgement = await judge(dmarc, SUBJECT, Zone(HOSTS | data))
+    judgement = await run_check(dmarc, SUBJECT, Zone(HOSTS | data))
     assert (judgement.verdict, judgement.definite) == (Verdict.OK, True)
 
 
@@ -296,7 +296,7 @@ async def test_failed_destination_lookup_only_loses_its_own_findings() -> None:
         NAME: [f"v=DMARC1; p=none; {WHOLE},mailto:d@reports.example"],
         "example.org._report._dmarc.reports.example": TIMEOUT,
     }
-    judgement = await judge(dmarc, SUBJECT, Zone(HOSTS | data))
+    judgement = await run_check(dmarc, SUBJECT, Zone(HOSTS | data))
     assert [finding.kind.code for finding in judgement.findings] == ["dmarc.policy_none"]
     assert judgement.facts["rua_external"] == {"reports.example": None}
     assert not judgement.definite

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.checks.dmarc import dmarc
-from app.checks.engine.types import Finding, ObservedPolicy, Subject, Verdict, judge
+from app.checks.engine.types import Finding, ObservedPolicy, Subject, Verdict, run_check
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, Zone
 
@@ -122,7 +122,7 @@ async def test_record_of_a_parent_is_compared_at_the_parent() -> None:
 
 async def test_dns_failure_is_undetermined() -> None:
     subject = replace(await later(30), observed=(OTHER, OTHER._replace(reporter=B)))
-    judgement = await judge(dmarc, subject, Zone({"_dmarc.example.org": SERVFAIL}))
+    judgement = await run_check(dmarc, subject, Zone({"_dmarc.example.org": SERVFAIL}))
     assert (judgement.verdict, judgement.findings) == (Verdict.UNDETERMINED, ())
 
 

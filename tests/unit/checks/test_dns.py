@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.checks.dns import dns
-from app.checks.engine.types import Severity, Subject, Verdict, judge
+from app.checks.engine.types import Severity, Subject, Verdict, run_check
 from app.protocols.names import DomainName
 from tests.zones import NXDOMAIN, SERVFAIL, TIMEOUT, Trouble, Zone
 
@@ -93,7 +93,7 @@ async def test_facts_list_servers_without_address() -> None:
 
 
 async def test_servfail_is_a_failure_but_not_definite() -> None:
-    judgement = await judge(dns, SUBJECT, Zone({"example.org": SERVFAIL}))
+    judgement = await run_check(dns, SUBJECT, Zone({"example.org": SERVFAIL}))
     assert judgement.verdict is Verdict.FAIL
     assert judgement.facts == {"servfail": True}
     assert [finding.kind.code for finding in judgement.findings] == ["dns.lookup_indeterminate"]
@@ -112,7 +112,7 @@ async def test_servfail_is_a_failure_but_not_definite() -> None:
     ],
 )
 async def test_dns_failure_is_undetermined(changes: dict[Any, Any]) -> None:
-    judgement = await judge(dns, SUBJECT, Zone(GOOD | changes))
+    judgement = await run_check(dns, SUBJECT, Zone(GOOD | changes))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
@@ -123,6 +123,6 @@ async def test_one_address_family_is_enough() -> None:
 
 async def test_partial_result_with_problem_is_not_definite() -> None:
     data = GOOD | {("example.org", "NS"): ["ns1.example.net"], "_dmarc.example.org": SERVFAIL}
-    judgement = await judge(dns, SUBJECT, Zone(data))
+    judgement = await run_check(dns, SUBJECT, Zone(data))
     assert [finding.kind.code for finding in judgement.findings] == ["dns.ns_single"]
     assert not judgement.definite

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from app.checks.dns.dnssec import dnssec
-from app.checks.engine.types import Subject, Verdict, judge
-from app.ports.dns import Answer, Signature, Soa, Undetermined
+from app.checks.engine.types import Subject, Verdict, run_check
+from app.ports.dns import Answer, LookupFailed, Signature, Soa
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 
@@ -26,7 +26,7 @@ class Validating(Zone):
 
     async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         if rdtype == "SOA" and not checking_disabled:
-            raise Undetermined(name, rdtype, "servfail")
+            raise LookupFailed(name, rdtype, "servfail")
         return await super().ask(name, rdtype, checking_disabled=checking_disabled)
 
 
@@ -101,7 +101,7 @@ async def test_delegated_subdomain_without_ds_is_not_signed() -> None:
     ],
 )
 async def test_failed_query_is_undetermined(zone: Zone) -> None:
-    judgement = await judge(dnssec, SUBJECT, zone)
+    judgement = await run_check(dnssec, SUBJECT, zone)
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 

@@ -1,14 +1,14 @@
 """The evidence of a check is limited in size."""
 
 from app.checks.engine import evidence
-from app.checks.engine.types import Fix, Kind, Outcome, Severity, Subject, check, judge
-from app.ports.dns import Answers
+from app.checks.engine.types import FindingType, Fix, Outcome, Severity, Subject, check, run_check
+from app.ports.dns import Resolver
 from app.protocols.names import DomainName
 from tests.zones import Zone
 
 DOMAIN = DomainName("example.org")
 LONG = "v=spf1 " + "a:x.example " * 5000
-ODD = Kind("probe.odd", Severity.HIGH, "Odd", "RFC 0")
+ODD = FindingType("probe.odd", Severity.HIGH, "Odd", "RFC 0")
 
 
 def _fix(text: str) -> Fix:
@@ -16,7 +16,7 @@ def _fix(text: str) -> Fix:
 
 
 @check("probe", finds=(ODD,))
-async def probe(subject: Subject, dns: Answers) -> Outcome:
+async def probe(subject: Subject, dns: Resolver) -> Outcome:
     texts = await dns.txt(subject.domain)
     findings = [
         ODD.at(f"{text} {n}", fix=_fix(text), text=text) for n in range(40) for text in texts
@@ -25,13 +25,13 @@ async def probe(subject: Subject, dns: Answers) -> Outcome:
 
 
 async def test_short_texts_are_not_truncated() -> None:
-    judgement = await judge(probe, Subject(DOMAIN), Zone({DOMAIN: ["short"]}))
+    judgement = await run_check(probe, Subject(DOMAIN), Zone({DOMAIN: ["short"]}))
     assert judgement.records[0].values == ("short",)
     assert judgement.findings[0].fix == _fix("short")
 
 
 async def test_long_text_is_truncated_with_a_mark_everywhere() -> None:
-    judgement = await judge(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
+    judgement = await run_check(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
     mark = f"… [{len(LONG) - evidence.MAX_VALUE} more characters; sha256 "
     cut = judgement.facts["nested"][0]["text"]
     assert cut.startswith(LONG[: evidence.MAX_VALUE] + mark)
@@ -39,12 +39,12 @@ async def test_long_text_is_truncated_with_a_mark_everywhere() -> None:
 
 
 async def test_fix_that_exceeds_the_limit_is_left_out() -> None:
-    judgement = await judge(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
+    judgement = await run_check(probe, Subject(DOMAIN), Zone({DOMAIN: [LONG]}))
     assert {finding.fix for finding in judgement.findings} == {None}
 
 
 async def test_result_size_is_bounded_if_a_text_repeats() -> None:
-    judgement = await judge(
+    judgement = await run_check(
         probe, Subject(DOMAIN), Zone({DOMAIN: [LONG, LONG + "b", "c" * 60_000]})
     )
     assert len(repr(judgement)) < 4 * evidence.MAX_TEXT
@@ -52,7 +52,7 @@ async def test_result_size_is_bounded_if_a_text_repeats() -> None:
 
 async def test_two_long_texts_stay_different() -> None:
     subjects = {
-        (await judge(probe, Subject(DOMAIN), Zone({DOMAIN: [text]}))).findings[0].subject
+        (await run_check(probe, Subject(DOMAIN), Zone({DOMAIN: [text]}))).findings[0].subject
         for text in (LONG, LONG + "b")
     }
     assert len(subjects) == 2

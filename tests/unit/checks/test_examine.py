@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from app.checks.engine.runner import Examination, examine
+from app.checks.engine.runner import ScanResult, run_checks
 from app.checks.engine.types import Check, Outcome, Subject, Verdict, check
-from app.ports.dns import Answers
+from app.ports.dns import Resolver
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, Zone
 
@@ -17,28 +17,28 @@ FAR = 600.0  # seconds; longer than any test
 
 
 @check("quick", finds=())
-async def quick(subject: Subject, dns: Answers) -> Outcome:
+async def quick(subject: Subject, dns: Resolver) -> Outcome:
     return Outcome({"texts": list(await dns.txt(subject.domain))})
 
 
 @check("endless", finds=())
-async def endless(subject: Subject, dns: Answers) -> Outcome:
+async def endless(subject: Subject, dns: Resolver) -> Outcome:
     await asyncio.Event().wait()
     raise AssertionError
 
 
 @check("broken", finds=())
-async def broken(subject: Subject, dns: Answers) -> Outcome:
+async def broken(subject: Subject, dns: Resolver) -> Outcome:
     raise ZeroDivisionError
 
 
-def empty() -> Answers:
+def empty() -> Resolver:
     """Answers for one subject."""
     return Zone({"example.org": []})
 
 
 async def test_late_check_is_undetermined_and_others_keep_their_results() -> None:
-    done = await examine(ONE, empty, concurrency=1, seconds=0.01, checks=(quick, endless))
+    done = await run_checks(ONE, empty, concurrency=1, seconds=0.01, checks=(quick, endless))
     stands, late = done["a"].judgements
     assert (stands.check, stands.verdict, stands.definite) == ("quick", Verdict.OK, True)
     assert (late.check, late.verdict, late.definite) == ("endless", Verdict.UNDETERMINED, False)
@@ -50,7 +50,7 @@ async def test_failing_check_does_not_affect_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        done = await examine(SUBJECTS, empty, concurrency=2, seconds=FAR, checks=(broken, quick))
+        done = await run_checks(SUBJECTS, empty, concurrency=2, seconds=FAR, checks=(broken, quick))
     verdicts = [
         [judgement.verdict for judgement in examination.judgements] for examination in done.values()
     ]
@@ -60,13 +60,13 @@ async def test_failing_check_does_not_affect_others(
 
 
 async def test_each_result_is_delivered_when_complete() -> None:
-    delivered: dict[str, Examination] = {}
+    delivered: dict[str, ScanResult] = {}
 
-    async def on_done(key: str, examination: Examination) -> None:
+    async def on_done(key: str, examination: ScanResult) -> None:
         assert key not in delivered
         delivered[key] = examination
 
-    returned = await examine(
+    returned = await run_checks(
         SUBJECTS, empty, concurrency=2, seconds=FAR, on_done=on_done, checks=(quick,)
     )
     assert delivered.keys() == SUBJECTS.keys()
@@ -78,16 +78,18 @@ async def test_first_result_is_delivered_while_others_run() -> None:
     first_is_told = asyncio.Event()
 
     @check("patient", finds=())
-    async def patient(subject: Subject, dns: Answers) -> Outcome:
+    async def patient(subject: Subject, dns: Resolver) -> Outcome:
         if subject is not SUBJECTS["a"]:
             await first_is_told.wait()
         return Outcome({})
 
-    async def on_done(key: str, _: Examination) -> None:
+    async def on_done(key: str, _: ScanResult) -> None:
         delivered.append(key)
         first_is_told.set()
 
-    await examine(SUBJECTS, empty, concurrency=4, seconds=FAR, on_done=on_done, checks=(patient,))
+    await run_checks(
+        SUBJECTS, empty, concurrency=4, seconds=FAR, on_done=on_done, checks=(patient,)
+    )
     assert delivered[0] == "a"
     assert sorted(delivered) == ["a", "b", "c", "d"]
 
@@ -97,7 +99,7 @@ async def test_concurrency_limit_holds() -> None:
     most = 0
 
     @check("counting", finds=())
-    async def counting(subject: Subject, dns: Answers) -> Outcome:
+    async def counting(subject: Subject, dns: Resolver) -> Outcome:
         nonlocal most
         under_way.add(subject.domain)
         most = max(most, len(under_way))
@@ -106,18 +108,18 @@ async def test_concurrency_limit_holds() -> None:
         under_way.remove(subject.domain)
         return Outcome({})
 
-    await examine(SUBJECTS, empty, concurrency=2, seconds=FAR, checks=(counting,))
+    await run_checks(SUBJECTS, empty, concurrency=2, seconds=FAR, checks=(counting,))
     assert most == 2
 
 
 async def test_each_subject_has_its_own_answers() -> None:
-    opened: list[Answers] = []
+    opened: list[Resolver] = []
 
-    def open_answers() -> Answers:
+    def open_answers() -> Resolver:
         opened.append(Zone({}, budget=1))
         return opened[-1]
 
-    done = await examine(SUBJECTS, open_answers, concurrency=1, seconds=FAR, checks=(quick,))
+    done = await run_checks(SUBJECTS, open_answers, concurrency=1, seconds=FAR, checks=(quick,))
     assert len(opened) == 4
     assert {
         judgement.verdict for examination in done.values() for judgement in examination.judgements
@@ -126,7 +128,7 @@ async def test_each_subject_has_its_own_answers() -> None:
 
 async def test_failed_lookup_is_undetermined_with_reason() -> None:
     zone = Zone({"a.example.org": SERVFAIL})
-    done = await examine(ONE, lambda: zone, concurrency=1, seconds=FAR, checks=(quick,))
+    done = await run_checks(ONE, lambda: zone, concurrency=1, seconds=FAR, checks=(quick,))
     (judgement,) = done["a"].judgements
     assert (judgement.verdict, judgement.reason) == (
         Verdict.UNDETERMINED,
@@ -140,12 +142,12 @@ async def test_cancelled_run_leaves_no_task(checks: tuple[Check, ...]) -> None:
     before = asyncio.all_tasks()
     started = asyncio.Event()
 
-    def open_answers() -> Answers:
+    def open_answers() -> Resolver:
         started.set()
         return empty()
 
     examination = asyncio.create_task(
-        examine(SUBJECTS, open_answers, concurrency=3, seconds=FAR, checks=checks)
+        run_checks(SUBJECTS, open_answers, concurrency=3, seconds=FAR, checks=checks)
     )
     await started.wait()
     await asyncio.sleep(0)
@@ -157,24 +159,26 @@ async def test_cancelled_run_leaves_no_task(checks: tuple[Check, ...]) -> None:
 
 async def test_timeout_leaves_no_task() -> None:
     before = asyncio.all_tasks()
-    await examine(SUBJECTS, empty, concurrency=2, seconds=0.01, checks=(endless, endless))
+    await run_checks(SUBJECTS, empty, concurrency=2, seconds=0.01, checks=(endless, endless))
     assert asyncio.all_tasks() == before
 
 
 async def test_error_in_callback_ends_the_run() -> None:
     before = asyncio.all_tasks()
 
-    async def on_done(key: str, _: Examination) -> None:
+    async def on_done(key: str, _: ScanResult) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await examine(SUBJECTS, empty, concurrency=2, seconds=FAR, on_done=on_done, checks=(quick,))
+        await run_checks(
+            SUBJECTS, empty, concurrency=2, seconds=FAR, on_done=on_done, checks=(quick,)
+        )
     assert asyncio.all_tasks() == before
 
 
 async def test_no_subjects_give_no_results() -> None:
     no_subjects: dict[str, Subject] = {}
-    assert await examine(no_subjects, empty, concurrency=4, seconds=FAR) == {}
+    assert await run_checks(no_subjects, empty, concurrency=4, seconds=FAR) == {}
 
 
 async def test_further_subjects_are_requested_until_there_are_none() -> None:
@@ -185,10 +189,10 @@ async def test_further_subjects_are_requested_until_there_are_none() -> None:
         await asyncio.sleep(0)
         return {key: SUBJECTS[key] for key in (batches.pop() if batches else [])}
 
-    async def on_done(key: str, _: Examination) -> None:
+    async def on_done(key: str, _: ScanResult) -> None:
         delivered.append(key)
 
-    await examine(
+    await run_checks(
         ONE, empty, concurrency=4, seconds=FAR, on_done=on_done, more=more, checks=(quick,)
     )
     assert sorted(delivered) == ["a", "b", "c", "d"]
@@ -201,7 +205,7 @@ async def test_slow_subject_does_not_delay_further_subjects() -> None:
     is_enough = asyncio.Event()
 
     @check("stuck", finds=())
-    async def stuck(subject: Subject, dns: Answers) -> Outcome:
+    async def stuck(subject: Subject, dns: Resolver) -> Outcome:
         if subject is SUBJECTS["a"]:
             await is_enough.wait()
         return Outcome({})
@@ -211,13 +215,13 @@ async def test_slow_subject_does_not_delay_further_subjects() -> None:
         rest.clear()
         return subjects
 
-    async def on_done(key: str, _: Examination) -> None:
+    async def on_done(key: str, _: ScanResult) -> None:
         delivered.append(key)
         if len(delivered) == 3:
             is_enough.set()
 
     both = {key: SUBJECTS[key] for key in ("a", "b")}
-    await examine(
+    await run_checks(
         both, empty, concurrency=2, seconds=FAR, on_done=on_done, more=more, checks=(stuck,)
     )
     assert delivered == ["b", "c", "d", "a"]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Severity, Subject, Usage, Verdict, judge
+from app.checks.engine.types import Severity, Subject, Usage, Verdict, run_check
 from app.checks.transport.dane import dane
 from app.checks.transport.mta_sts import PATH, mta_sts
-from app.ports.dns import Handshake, Page, Tlsa
+from app.ports.dns import Page, Tlsa, TlsProbe
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 
@@ -138,7 +138,7 @@ async def test_changed_policy_needs_new_id() -> None:
 
 
 BROKEN = replace(
-    SUBJECT, handshakes={"mx1.example.org": Handshake("mx1.example.org", True, trouble="expired")}
+    SUBJECT, handshakes={"mx1.example.org": TlsProbe("mx1.example.org", True, trouble="expired")}
 )
 ENDING = replace(text(POLICY), not_after="2026-01-20T00:00:00Z")
 TODAY = replace(SUBJECT, now=datetime(2026, 1, 1, tzinfo=UTC))
@@ -297,6 +297,6 @@ async def test_fix_contains_exact_record(texts: list[str], action: str, after: s
     ],
 )
 async def test_failed_query_is_undetermined(data: dict[Any, Any], page: Any) -> None:
-    judgement = await judge(mta_sts, SUBJECT, Zone(MX | {NAME: [RECORD]} | data, {HOST: page}))
+    judgement = await run_check(mta_sts, SUBJECT, Zone(MX | {NAME: [RECORD]} | data, {HOST: page}))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings

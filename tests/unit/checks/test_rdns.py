@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Subject, Verdict, judge
+from app.checks.engine.types import Subject, Verdict, run_check
 from app.checks.mx.rdns import rdns
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
@@ -98,13 +98,13 @@ async def test_without_mx_the_domain_is_its_own_host() -> None:
     ],
 )
 async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
-    judgement = await judge(rdns, SUBJECT, Zone(ONE | data))
+    judgement = await run_check(rdns, SUBJECT, Zone(ONE | data))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
 
 async def test_bad_address_is_reported_although_another_lookup_fails() -> None:
-    judgement = await judge(rdns, SUBJECT, Zone(TWO | {PTR: SERVFAIL}))
+    judgement = await run_check(rdns, SUBJECT, Zone(TWO | {PTR: SERVFAIL}))
     assert [finding.subject for finding in judgement.findings] == ["192.0.2.2"]
     assert judgement.facts["hosts"] == {"mx2.example.org": "none"}
     assert not judgement.definite

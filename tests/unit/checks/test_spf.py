@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Severity, Subject, Usage, Verdict, judge
+from app.checks.engine.types import Severity, Subject, Usage, Verdict, run_check
 from app.checks.spf import spf
 from app.protocols.names import DomainName
 from tests.zones import BUDGET, SERVFAIL, TIMEOUT, Zone
@@ -300,7 +300,7 @@ async def test_record_over_the_limit_is_reported_although_budget_ends() -> None:
 )
 async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
     record = "v=spf1 mx a:mx.example.org include:_spf.example.net include:no.example.com -all"
-    judgement = await judge(spf, SUBJECT, Zone(OTHERS | {DOMAIN: [record]} | data))
+    judgement = await run_check(spf, SUBJECT, Zone(OTHERS | {DOMAIN: [record]} | data))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 
@@ -329,5 +329,5 @@ async def test_record_of_old_type_is_reported_if_there_is_no_other() -> None:
 
 async def test_failed_explanation_lookup_is_undetermined() -> None:
     data: dict[Any, Any] = {DOMAIN: ["v=spf1 -all exp=why.example.net"]}
-    judgement = await judge(spf, SUBJECT, Zone(data | {"why.example.net": SERVFAIL}))
+    judgement = await run_check(spf, SUBJECT, Zone(data | {"why.example.net": SERVFAIL}))
     assert judgement.verdict is Verdict.UNDETERMINED

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Severity, Subject, Verdict, judge
+from app.checks.engine.types import Severity, Subject, Verdict, run_check
 from app.checks.transport.starttls import starttls
-from app.ports.dns import Handshake
+from app.ports.dns import TlsProbe
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, Data, Zone
 
@@ -16,10 +16,10 @@ DOMAIN = DomainName("example.org")
 MX = "mx.example.org"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ZONE: Data = {(DOMAIN, "MX"): [f"10 {MX}"]}
-GOOD = Handshake(MX, True, "TLSv1.3", not_after="2026-06-01T00:00:00Z")
+GOOD = TlsProbe(MX, True, "TLSv1.3", not_after="2026-06-01T00:00:00Z")
 
 
-def subject(*seen: Handshake) -> Subject:
+def subject(*seen: TlsProbe) -> Subject:
     return Subject(DOMAIN, handshakes={handshake.host: handshake for handshake in seen}, now=NOW)
 
 
@@ -28,17 +28,17 @@ def subject(*seen: Handshake) -> Subject:
     [
         (GOOD, []),
         (GOOD._replace(version="TLSv1.2"), ["starttls.no_tls13"]),
-        (Handshake(MX, False), ["starttls.missing"]),
-        (Handshake(MX, True, trouble="version"), ["starttls.version_deprecated"]),
-        (Handshake(MX, True, trouble="expired"), ["starttls.cert_expired"]),
-        (Handshake(MX, True, trouble="host_mismatch"), ["starttls.cert_host_mismatch"]),
-        (Handshake(MX, True, trouble="untrusted"), ["starttls.cert_untrusted"]),
-        (Handshake(MX, True, trouble="weak_key"), ["starttls.cert_weak_key"]),
-        (Handshake(MX, True, trouble="weak_signature"), ["starttls.cert_weak_signature"]),
-        (Handshake(MX, True, trouble="key_usage"), ["starttls.cert_key_usage"]),
+        (TlsProbe(MX, False), ["starttls.missing"]),
+        (TlsProbe(MX, True, trouble="version"), ["starttls.version_deprecated"]),
+        (TlsProbe(MX, True, trouble="expired"), ["starttls.cert_expired"]),
+        (TlsProbe(MX, True, trouble="host_mismatch"), ["starttls.cert_host_mismatch"]),
+        (TlsProbe(MX, True, trouble="untrusted"), ["starttls.cert_untrusted"]),
+        (TlsProbe(MX, True, trouble="weak_key"), ["starttls.cert_weak_key"]),
+        (TlsProbe(MX, True, trouble="weak_signature"), ["starttls.cert_weak_signature"]),
+        (TlsProbe(MX, True, trouble="key_usage"), ["starttls.cert_key_usage"]),
     ],
 )
-async def test_findings_describe_probe_of_each_host(seen: Handshake, codes: list[str]) -> None:
+async def test_findings_describe_probe_of_each_host(seen: TlsProbe, codes: list[str]) -> None:
     outcome = await starttls.run(subject(seen), Zone(ZONE))
     assert [finding.kind.code for finding in outcome.findings] == codes
 
@@ -60,23 +60,23 @@ async def test_severity_of_certificate_expiry_rises(
 
 
 async def test_host_without_probe_is_never_a_finding() -> None:
-    judgement = await judge(starttls, subject(), Zone(ZONE))
+    judgement = await run_check(starttls, subject(), Zone(ZONE))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert judgement.findings == ()
 
 
 async def test_disabled_probes_are_only_reported_as_not_tested() -> None:
-    judgement = await judge(starttls, Subject(DOMAIN), Zone(ZONE))
+    judgement = await run_check(starttls, Subject(DOMAIN), Zone(ZONE))
     assert judgement.verdict is Verdict.INFO
     assert [finding.kind.code for finding in judgement.findings] == ["starttls.not_tested"]
 
 
 async def test_dns_failure_is_undetermined() -> None:
-    judgement = await judge(starttls, subject(GOOD), Zone({(DOMAIN, "MX"): SERVFAIL}))
+    judgement = await run_check(starttls, subject(GOOD), Zone({(DOMAIN, "MX"): SERVFAIL}))
     assert judgement.verdict is Verdict.UNDETERMINED
 
 
-async def look(seen: Handshake, known: Any) -> tuple[Any, list[str]]:
+async def look(seen: TlsProbe, known: Any) -> tuple[Any, list[str]]:
     """Facts and codes, after a scan with these facts."""
     outcome = await starttls.run(replace(subject(seen), known={"starttls": known}), Zone(ZONE))
     return outcome.facts, [finding.kind.code for finding in outcome.findings]
@@ -85,13 +85,13 @@ async def look(seen: Handshake, known: Any) -> tuple[Any, list[str]]:
 async def test_tls_no_longer_offered_is_reported_as_stripped() -> None:
     stripped, never = "starttls.stripped_between_probes", "starttls.missing"
     first, _ = await look(GOOD, {})
-    second, codes = await look(Handshake(MX, False), first)
+    second, codes = await look(TlsProbe(MX, False), first)
     assert codes == [stripped]
-    third, codes = await look(Handshake(MX, False), second)
+    third, codes = await look(TlsProbe(MX, False), second)
     assert codes == [stripped]
     fourth, codes = await look(GOOD, third)
     assert codes == []
     assert "once_tls" not in fourth["hosts"][MX]
-    nothing, codes = await look(Handshake(MX, False), {})
+    nothing, codes = await look(TlsProbe(MX, False), {})
     assert codes == [never]
-    assert (await look(Handshake(MX, False), nothing))[1] == [never]
+    assert (await look(TlsProbe(MX, False), nothing))[1] == [never]

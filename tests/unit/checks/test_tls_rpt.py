@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Subject, Usage, Verdict, judge
+from app.checks.engine.types import Subject, Usage, Verdict, run_check
 from app.checks.transport.tls_rpt import tls_rpt
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
@@ -95,7 +95,7 @@ async def test_facts_contain_reporting_addresses(texts: list[str], facts: dict[s
     "data", [{NAME: SERVFAIL}, {NAME: TIMEOUT}, {"_mta-sts.example.org": TIMEOUT}]
 )
 async def test_dns_failure_is_undetermined(data: dict[Any, Any]) -> None:
-    judgement = await judge(tls_rpt, SUBJECT, Zone(data))
+    judgement = await run_check(tls_rpt, SUBJECT, Zone(data))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert not judgement.findings
 

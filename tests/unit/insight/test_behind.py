@@ -6,7 +6,13 @@ import pytest
 
 from app.analysis.mail import record_query
 from app.analysis.mail.identities import MAX_RESULTS, Identity
-from app.analysis.mail.record_query import Enveloped, Ledger, Listed, Narrowing, Signed
+from app.analysis.mail.record_query import (
+    DkimFilter,
+    FlowIndex,
+    RecordQuery,
+    RecordQueryResult,
+    SpfFilter,
+)
 from app.analysis.mail.sources import ELSEWHERE, Context, Flow, Source, gather
 
 OWN_SPF = (("acme.test", "mfrom", "pass"),)
@@ -22,17 +28,17 @@ FLOODED = Identity(
 )  # fmt: skip
 
 
-def made(*sent: tuple[str, Identity, int]) -> tuple[Ledger, dict[str, Source]]:
+def made(*sent: tuple[str, Identity, int]) -> tuple[FlowIndex, dict[str, Source]]:
     """The ledger of this mail, and its sources; what is rare has a negative number."""
     kinds = list(dict.fromkeys(identity for _, identity, _ in sent))
     numbers = {one: -n if one is RARE else n for n, one in enumerate(kinds, 1)}
     identities = {number: identity for identity, number in numbers.items()}
     flows = [Flow(address, numbers[one], count, 1, 1) for address, one, count in sent]
     sources = gather(flows, identities, Context("acme.test"))
-    return Ledger("acme.test", sources, identities), {source.key: source for source in sources}
+    return FlowIndex("acme.test", sources, identities), {source.key: source for source in sources}
 
 
-def told(found: Listed) -> tuple[dict[str, str], bool]:
+def told(found: RecordQueryResult) -> tuple[dict[str, str], bool]:
     return found.filters, found.is_exact
 
 
@@ -58,16 +64,16 @@ def test_what_fails_of_an_address_may_be_one_sources_alone() -> None:
 
 
 def test_more_addresses_than_a_list_may_name_are_not_all() -> None:
-    many = [(f"192.0.2.{n}", GOOD, 1) for n in range(record_query.MOST_ADDRESSES + 1)]
+    many = [(f"192.0.2.{n}", GOOD, 1) for n in range(record_query.MAX_ADDRESSES + 1)]
     ledger, sources = made(*many[:-1], (many[-1][0], GOOD, 9), ("198.51.100.1", BAD, 1))
     found = ledger.of_source(sources["own"])
-    assert len(found.addresses) == record_query.MOST_ADDRESSES
+    assert len(found.addresses) == record_query.MAX_ADDRESSES
     assert (found.addresses[0], found.is_exact) == (many[-1][0], False)
 
 
 def test_all_mail_needs_no_addresses() -> None:
     ledger, sources = made(
-        *((f"192.0.2.{n}", GOOD, 1) for n in range(record_query.MOST_ADDRESSES + 1))
+        *((f"192.0.2.{n}", GOOD, 1) for n in range(record_query.MAX_ADDRESSES + 1))
     )
     assert told(ledger.of_source(sources["own"])) == ({}, True)
 
@@ -76,7 +82,7 @@ def test_mail_that_is_known_by_no_address_has_no_records_of_its_own() -> None:
     ledger, sources = made((ELSEWHERE, BAD, 3), ("192.0.2.1", GOOD, 1))
     assert told(ledger.of_source(sources["elsewhere"])) == ({}, False)
     assert not ledger.of_source(sources["own"]).is_exact  # some of the rest may be from there
-    passed = ledger.of_part(sources["own"], Narrowing(result="pass"))
+    passed = ledger.of_part(sources["own"], RecordQuery(result="pass"))
     assert passed.is_exact  # … but none of that passed
 
 
@@ -108,12 +114,12 @@ def test_spf_results_that_differ_in_their_scope_only_are_counted_once() -> None:
 
 
 def test_what_was_cut_off_makes_a_list_of_signatures_uncertain() -> None:
-    wanted = Narrowing(signed=Signed("acme.test", "s1"))
+    wanted = RecordQuery(signed=DkimFilter("acme.test", "s1"))
     ledger, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", BAD, 3))
     assert ledger.every(wanted).is_exact
     ledger, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", FLOODED, 3))
     assert not ledger.every(wanted).is_exact
-    assert ledger.every(Narrowing(result="pass", signed=wanted.signed)).is_exact
+    assert ledger.every(RecordQuery(result="pass", signed=wanted.signed)).is_exact
 
 
 @pytest.mark.parametrize(
@@ -145,24 +151,24 @@ def test_an_author_that_is_written_like_the_rare_ones_is_itself_where_there_are_
 @pytest.mark.parametrize(
     ("identities", "narrowing"),
     [
-        ([], Narrowing()),
-        ([GOOD, BAD], Narrowing(header_from="acme.test")),
-        ([BAD, FLOODED], Narrowing(result="fail", header_from="acme.test")),
-        ([BELOW, RARE], Narrowing(result="fail", below=True)),
-        ([BAD, BELOW], Narrowing(result="fail")),
+        ([], RecordQuery()),
+        ([GOOD, BAD], RecordQuery(header_from="acme.test")),
+        ([BAD, FLOODED], RecordQuery(result="fail", header_from="acme.test")),
+        ([BELOW, RARE], RecordQuery(result="fail", below=True)),
+        ([BAD, BELOW], RecordQuery(result="fail")),
     ],
 )
 def test_a_list_is_narrowed_to_what_mail_has_in_common(
-    identities: list[Identity], narrowing: Narrowing
+    identities: list[Identity], narrowing: RecordQuery
 ) -> None:
     assert record_query.common("acme.test", identities) == narrowing
 
 
 def test_what_a_list_cannot_be_asked_for_is_left_out() -> None:
-    assert record_query.signed("", "s1", "pass") is None
-    assert record_query.signed("a.test", "", "pass") == Signed("a.test", None, "pass")
-    assert record_query.signed("a.test", "s" * 254, "") == Signed("a.test")
-    assert record_query.enveloped("a.test", "") == Enveloped("a.test")
+    assert record_query.dkim_filter("", "s1", "pass") is None
+    assert record_query.dkim_filter("a.test", "", "pass") == DkimFilter("a.test", None, "pass")
+    assert record_query.dkim_filter("a.test", "s" * 254, "") == DkimFilter("a.test")
+    assert record_query.spf_filter("a.test", "") == SpfFilter("a.test")
 
 
 def test_a_figure_of_nothing_is_told_by_no_address() -> None:

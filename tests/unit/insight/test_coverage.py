@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.analysis.mail.reporters import DAY, LAG, MIN_REPORTS, SILENCE, gaps, reporters
+from app.analysis.mail.reporters import DAY, LAG, MIN_REPORTS, SILENCE_FACTOR, gaps, reporters
 
 START = 480_000  # an hour that begins a day
 
@@ -52,7 +52,7 @@ def test_who_has_stopped_was_never_as_long_silent_before(hours: list[int], later
         return
     assert one.usual_interval == round(median(steps))
     assert one.has_stopped == (
-        later - LAG > max(SILENCE * max(one.usual_interval, DAY), max(steps))
+        later - LAG > max(SILENCE_FACTOR * max(one.usual_interval, DAY), max(steps))
     )
 
 
@@ -124,5 +124,5 @@ def test_a_report_over_several_days_is_one_report(told: list[tuple[int, int]], l
     assert (one.messages, one.days) == (len(rows), len(rows))
     assert (one.first, one.last, one.usual_interval) == (rows[0][1], ends[-1], usual)
     assert one.has_stopped == (
-        usual is not None and now - ends[-1] - LAG > max(SILENCE * max(usual, DAY), *steps)
+        usual is not None and now - ends[-1] - LAG > max(SILENCE_FACTOR * max(usual, DAY), *steps)
     )

@@ -4,18 +4,18 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from app.analysis.api_keys import Activity, Address, Use
+from app.analysis.api_keys import Activity, Address, RouteUsage
 
 TODAY = date(2026, 3, 31)
 DAYS = [TODAY - timedelta(days=back) for back in range(29, -1, -1)]
 AT = datetime(2026, 3, 31, 12, tzinfo=UTC)
 
 
-def use(count: int, back: int = 0, status: int = 200, route: str = "GET /v1/me") -> Use:
-    return Use(TODAY - timedelta(days=back), route, status, count)
+def use(count: int, back: int = 0, status: int = 200, route: str = "GET /v1/me") -> RouteUsage:
+    return RouteUsage(TODAY - timedelta(days=back), route, status, count)
 
 
-def codes(*uses: Use, addresses: tuple[Address, ...] = ()) -> list[str]:
+def codes(*uses: RouteUsage, addresses: tuple[Address, ...] = ()) -> list[str]:
     return [remark.code for remark in Activity(DAYS, uses, addresses).remarks()]
 
 

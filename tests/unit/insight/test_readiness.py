@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from app.analysis.mail.identities import Identity
-from app.analysis.mail.sources import Context, Flow, State, gather
+from app.analysis.mail.sources import Context, Flow, SourceReview, gather
 from app.analysis.policy import readiness
-from app.analysis.policy.readiness import Evidence, Published, Step
+from app.analysis.policy.readiness import Evidence, PolicyStep, Published
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
 
 TEXT = "v=DMARC1; p=none; rua=mailto:d@acme.test"
-APPROVED = State("approved", None, "user:ann")
+APPROVED = SourceReview("approved", None, "user:ann")
 GOOD = Identity("acme.test", "none", True, True, spf_results=(("acme.test", "mfrom", "pass"),))
 SERVICE = Identity("acme.test", "none", False, False, spf_results=(("x.mcsv.net", "m", "pass"),))
 FORGED = Identity("acme.test", "none", False, False)
@@ -27,7 +27,7 @@ BELOW = Identity("news.acme.test", "none", False, False, spf_results=SERVICE.spf
 def judge(
     *mail: tuple[Identity, int], text: str | None = TEXT, days: int = 30,
     published: Published | None = None, **context: Any,
-) -> list[Step]:  # fmt: skip
+) -> list[PolicyStep]:  # fmt: skip
     identities = {number: identity for number, (identity, _) in enumerate(mail)}
     flows = [Flow(f"192.0.2.{n}", n, count, 1, 1) for n, (_, count) in enumerate(mail)]
     sources = gather(flows, identities, Context("acme.test", **context))
@@ -61,7 +61,7 @@ def test_a_source_that_nobody_has_decided_on_stands_in_the_way_until_somebody_do
     (blocker,) = judge(*mail)[0].blockers
     assert "nobody has said" in blocker.why
     for decided in ("ignored", "blocked"):
-        states = {"service:Mailchimp": State(decided, None, "user:ann")}
+        states = {"service:Mailchimp": SourceReview(decided, None, "user:ann")}
         assert judge(*mail, states=states)[0].is_ready is True
 
 

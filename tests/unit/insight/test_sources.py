@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.analysis.mail.classification import Kind
+from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.identities import Identity
-from app.analysis.mail.sources import ELSEWHERE, Context, Flow, Host, Source, State, gather
+from app.analysis.mail.sources import ELSEWHERE, Context, Flow, Host, Source, SourceReview, gather
 from app.analysis.mail.spf_paths import SpfPaths
 
 SPF = SpfPaths(
@@ -68,31 +68,31 @@ def test_an_address_is_whose_the_surest_evidence_says(
 @pytest.mark.parametrize(
     ("found", "kind", "word"),
     [
-        (ALIGNED, Kind.OWN, "lets this address send"),
+        (ALIGNED, SourceClass.OWN, "lets this address send"),
         # signed, SPF fails for the domain itself: passed on
         (identity(dkim=True, dkim_results=OWN, spf_results=(("acme.test", "mfrom", "fail"),)),
-         Kind.FORWARDER, "still|valid while SPF fails"),
+         SourceClass.FORWARDER, "still|valid while SPF fails"),
         # signed, with a new envelope of an unknown domain
         (identity(dkim=True, dkim_results=OWN, spf_results=(("uni.example", "mfrom", "pass"),)),
-         Kind.FORWARDER, "new envelope"),
+         SourceClass.FORWARDER, "new envelope"),
         # signed, with the envelope of a service that sends for its customers
         (identity(dkim=True, dkim_results=OWN, spf_results=(("x.mcsv.net", "mfrom", "pass"),)),
-         Kind.OWN, "for its customers"),
+         SourceClass.OWN, "for its customers"),
         # the receiver says so
-        (identity(reasons=("mailing_list",)), Kind.FORWARDER, "receivers say"),
+        (identity(reasons=("mailing_list",)), SourceClass.FORWARDER, "receivers say"),
         # a list has changed the text
         (identity(dkim_results=(("acme.test", "s1", "fail"),),
                   spf_results=(("lists.example", "mfrom", "pass"),)),
-         Kind.FORWARDER, "no longer valid"),
+         SourceClass.FORWARDER, "no longer valid"),
         # nothing at all
-        (identity(spf_results=(("acme.test", "mfrom", "fail"),)), Kind.SUSPICIOUS, "nothing"),
-        (identity(), Kind.SUSPICIOUS, "nothing"),
+        (identity(spf_results=(("acme.test", "mfrom", "fail"),)), SourceClass.SUSPICIOUS, "nothing"),
+        (identity(), SourceClass.SUSPICIOUS, "nothing"),
         # somebody else
-        (identity(spf_results=(("other.example", "mfrom", "pass"),)), Kind.UNKNOWN, "as itself"),
-        (identity(dkim_results=(("sendgrid.net", "x", "pass"),)), Kind.UNKNOWN, "as itself"),
+        (identity(spf_results=(("other.example", "mfrom", "pass"),)), SourceClass.UNKNOWN, "as itself"),
+        (identity(dkim_results=(("sendgrid.net", "x", "pass"),)), SourceClass.UNKNOWN, "as itself"),
     ],
 )  # fmt: skip
-def test_forwarding_is_told_from_forging(found: Identity, kind: Kind, word: str) -> None:
+def test_forwarding_is_told_from_forging(found: Identity, kind: SourceClass, word: str) -> None:
     source = the_only(found, spf=SPF)
     assert source.kind is kind
     assert any(part in source.reason for part in word.split("|"))
@@ -100,7 +100,7 @@ def test_forwarding_is_told_from_forging(found: Identity, kind: Kind, word: str)
 
 def test_mail_from_a_listed_address_that_is_not_aligned_is_the_domains_own() -> None:
     source = the_only(identity(), "198.51.100.9", spf=SPF)
-    assert (source.kind, source.failed) == (Kind.OWN, 10)
+    assert (source.kind, source.failed) == (SourceClass.OWN, 10)
     assert "neither SPF nor DKIM is aligned" in source.reason
 
 
@@ -109,18 +109,22 @@ def test_what_a_service_sends_and_what_it_passes_on_are_two_sources() -> None:
     flows = [Flow("198.51.100.9", 1, 7, 1, 2), Flow("203.0.113.7", 2, 3, 1, 2)]
     found = gather(flows, {1: ALIGNED, 2: passed_on}, Context("acme.test", spf=SPF))
     assert [(source.key, source.kind, source.messages) for source in found] == [
-        ("service:Google Workspace", Kind.OWN, 7),
-        ("service:Google Workspace/forwarding", Kind.FORWARDER, 3),
+        ("service:Google Workspace", SourceClass.OWN, 7),
+        ("service:Google Workspace/forwarding", SourceClass.FORWARDER, 3),
     ]
 
 
 @pytest.mark.parametrize(
     ("state", "kind"),
-    [("approved", Kind.OWN), ("blocked", Kind.SUSPICIOUS), ("ignored", Kind.UNKNOWN)],
+    [
+        ("approved", SourceClass.OWN),
+        ("blocked", SourceClass.SUSPICIOUS),
+        ("ignored", SourceClass.UNKNOWN),
+    ],
 )
-def test_what_a_person_says_counts_more(state: str, kind: Kind) -> None:
+def test_what_a_person_says_counts_more(state: str, kind: SourceClass) -> None:
     found = identity(spf_results=(("other.example", "mfrom", "pass"),))
-    said = State(state, None, "user:ann")
+    said = SourceReview(state, None, "user:ann")
     for key in ("domain:other.example", "ip:203.0.113.5"):
         source = the_only(found, states={key: said})
         assert (source.kind, source.state) == (kind, said)

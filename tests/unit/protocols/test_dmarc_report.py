@@ -18,7 +18,7 @@ from app.protocols.report_formats.aggregate import (
 from app.protocols.report_formats.aggregate import xml as aggregate_xml
 from app.protocols.report_formats.aggregate.records import Records
 from app.protocols.report_formats.aggregate.xml import Found
-from app.protocols.report_formats.limits import LIMITS, Limits, Refused
+from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 from tests.conformance.reports.reading import DATA, NOW
 from tests.hostile_reports import RECORD, xml
 
@@ -81,7 +81,7 @@ def test_an_address_has_one_spelling(text: str, address: str) -> None:
     "text", ["192.0.2", "192.0.2.256", "192.0.2.01", "a", "", "::1%1", "\u0661"]
 )
 def test_what_is_no_address_refuses_the_report(text: str) -> None:
-    with pytest.raises(Refused, match="bad_source_ip"):
+    with pytest.raises(ReportRejected, match="bad_source_ip"):
         parse(xml(RECORD.replace(b"192.0.2.1", text.encode())))
 
 
@@ -120,7 +120,7 @@ def test_what_is_required_is_missed(element: str) -> None:
     tag = re.compile(rf"<(/?){element}(/?)>".encode())
     before = tag.sub(rb"<\1other\2>", head)
     document = before + found + (tag.sub(rb"<\1other\2>", records) if before == head else records)
-    with pytest.raises(Refused, match=f"missing_element.*{element}"):
+    with pytest.raises(ReportRejected, match=f"missing_element.*{element}"):
         parse(document)
 
 
@@ -148,7 +148,7 @@ def test_what_is_required_is_missed(element: str) -> None:
 def test_each_bound_refuses(document: bytes, limits: Limits, reason: str) -> None:
     if reason != "too_deep":
         assert parse(document).records
-        with pytest.raises(Refused, match=reason):
+        with pytest.raises(ReportRejected, match=reason):
             parse(document, limits)
 
 
@@ -189,7 +189,7 @@ def fast(document: bytes) -> list[object]:
 def _read(read: Callable[[], Found], records: Records) -> list[object]:
     try:
         found = read()
-    except Refused as refused:
+    except ReportRejected as refused:
         return [refused.reason]
     return [found.head, found.namespace, found.errors, *records.all]
 
@@ -198,7 +198,7 @@ def _read(read: Callable[[], Found], records: Records) -> list[object]:
 def test_the_fast_way_reads_what_the_sure_one_reads(document: bytes) -> None:
     try:
         found = fast(document)
-    except fast_path.Unusual:
+    except fast_path.NotSupported:
         assert b"<!" in document
         return
     assert found == surely(document)
@@ -208,7 +208,7 @@ def test_usual_records_need_no_parser() -> None:
     records = Records(LIMITS)
     usual = USUAL * 3 + b"\n" + USUAL.replace(b"><", b">\r\n\t<")
     document = usual + RECORD + USUAL
-    assert fast_path.Usual(records, LIMITS).read(document, 0) == len(usual)
+    assert fast_path.FastReader(records, LIMITS).read(document, 0) == len(usual)
     assert records.all == list(parse(xml(usual)).records)
 
 
@@ -229,7 +229,7 @@ def test_many_unusual_records_are_left_to_the_parser_altogether() -> None:
     ],
 )
 def test_a_usual_record_counts_only_where_records_are(document: bytes) -> None:
-    with suppress(fast_path.Unusual):
+    with suppress(fast_path.NotSupported):
         assert fast(document) == surely(document)
 
 
@@ -278,7 +278,7 @@ def test_no_change_makes_the_fast_way_read_otherwise(
         document = document[:place] + piece + document[place + gone :]
     try:
         found = fast(document)
-    except fast_path.Unusual:
+    except fast_path.NotSupported:
         return
     if len(found) > 1:
         assert found == surely(document)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.protocols.report_formats import unwrap
-from app.protocols.report_formats.limits import LIMITS, Limits, Refused
+from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 from tests.hostile_reports import TLS, mail, nested_mail, xml, zipped
 
 RUF = Path(__file__).parents[2] / "data" / "reports" / "ruf"
@@ -17,7 +17,7 @@ def found(raw: bytes, limits: Limits = LIMITS) -> list[tuple[str, str | None, by
 
 
 def reason(raw: bytes, limits: Limits) -> str:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ReportRejected) as refused:
         unwrap.unwrap(raw, limits)
     return refused.value.reason
 

@@ -2,7 +2,7 @@ import pytest
 
 from app.protocols.report_formats import failure
 from app.protocols.report_formats.failure import FailureReport
-from app.protocols.report_formats.limits import Refused
+from app.protocols.report_formats.limits import ReportRejected
 from tests.conformance.reports.reading import NOW
 
 KEY = b"k" * 32
@@ -61,7 +61,7 @@ def test_a_value_that_cannot_be_read_is_left_out_and_told(line: str, warning: st
     ],
 )
 def test_other_feedback_is_no_failure_report(feedback: bytes, reason: str) -> None:
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(ReportRejected, match=reason):
         failure.parse(feedback, HEADERS, NOW)
 
 

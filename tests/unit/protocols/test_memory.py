@@ -16,14 +16,14 @@ class Parser:
 
 def test_a_short_text_is_read_once() -> None:
     parser = Parser()
-    parse = memoize.of_short_texts(parser.__call__)
+    parse = memoize.for_short_texts(parser.__call__)
     assert [parse("ab"), parse("ab")] == [2, 2]
     assert parser.read == ["ab"]
 
 
 def test_a_long_text_is_not_kept() -> None:
     parser = Parser()
-    parse = memoize.of_short_texts(parser.__call__)
-    long = "x" * (memoize.LONGEST + 1)
+    parse = memoize.for_short_texts(parser.__call__)
+    long = "x" * (memoize.MAX_TEXT_LENGTH + 1)
     assert [parse(long), parse(long)] == [len(long)] * 2
     assert parser.read == [long, long]

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from app.protocols.report_formats import tls
-from app.protocols.report_formats.limits import LIMITS, Limits, Refused
+from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 from app.protocols.report_formats.tls import TlsReport
 from tests.conformance.reports.reading import NOW
 from tests.hostile_reports import TLS
@@ -68,7 +68,7 @@ def test_times_are_read_as_senders_write_them(text: str, begin: int) -> None:
     "text", ["", "1767225600", "2026-W01-1", "2026-01-01", "2026-13-01T00:00:00Z", None, 5]
 )
 def test_what_is_no_time_refuses_the_report(text: Any) -> None:
-    with pytest.raises(Refused, match="bad_dates"):
+    with pytest.raises(ReportRejected, match="bad_dates"):
         parse(date_range={"start-datetime": text, "end-datetime": "2026-01-01T09:00:00Z"})
 
 
@@ -104,7 +104,7 @@ def test_what_is_tolerated_is_told(changes: dict[str, Any], warning: str) -> Non
     ],
 )
 def test_what_cannot_be_right_is_refused(changes: dict[str, Any], reason: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ReportRejected) as refused:
         parse(**changes)
     assert refused.value.reason == reason
 
@@ -118,7 +118,7 @@ def test_what_cannot_be_right_is_refused(changes: dict[str, Any], reason: str) -
     ],
 )
 def test_each_bound_refuses(limits: Limits, reason: str) -> None:
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(ReportRejected, match=reason):
         parse(limits)
 
 

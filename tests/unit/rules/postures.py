@@ -4,12 +4,12 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.analysis.mail.classification import Kind
+from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.periods import hour_of
 from app.analysis.mail.sources import Service, Source
 from app.protocols.names import DomainName
-from app.rules.engine.types import Draft, Keep
+from app.rules.engine.types import AlertDraft, Unknown
 from app.rules.reports import reports, senders, spoofing
 from app.rules.reports.posture import Mail, ReportPosture, Volume
 
@@ -56,11 +56,11 @@ def posture(**given: Any) -> ReportPosture:
     return ReportPosture(**(values | given))
 
 
-def drafts(found: ReportPosture) -> dict[str, Draft]:
+def drafts(found: ReportPosture) -> dict[str, AlertDraft]:
     made = {}
     for rule in RULES:
         for draft in rule.judge(found) or ():
-            assert not isinstance(draft, Keep)
+            assert not isinstance(draft, Unknown)
             assert draft.type in rule.types
             made[draft.type] = draft
     return made
@@ -75,7 +75,7 @@ def source(messages: int = 100, failed: int = 0, **given: Any) -> Source:
     values: dict[str, Any] = {
         "key": "domain:mail.test",
         "service": Service("domain:mail.test", "mail.test", "medium", "…"),
-        "kind": Kind.OWN, "messages": messages, "passed": messages - failed,
+        "kind": SourceClass.OWN, "messages": messages, "passed": messages - failed,
         "first_hour": HOUR - 30 * 24,
         "identities": Counter({0: messages - failed, 1: failed}),
     }  # fmt: skip

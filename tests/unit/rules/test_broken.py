@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Judgement, Severity, Verdict
+from app.checks.engine.types import CheckResult, Severity, Verdict
 from app.protocols.names import DomainName
 from app.rules.engine.reconcile import Plan, plan
 from app.rules.engine.types import Posture
@@ -21,7 +21,7 @@ KEY = {"found": True, "key_type": "rsa"}
 def posture(
     check: str, before: dict[str, Any] | None, now: dict[str, Any], *, definite: bool = True
 ) -> Posture:
-    judgement = Judgement(check, 1, Verdict.FAIL, now, (), (), 1, definite)
+    judgement = CheckResult(check, 1, Verdict.FAIL, now, (), (), 1, definite)
     known = {check: {"facts": before}} if before is not None else {}
     return Posture(DOMAIN, NOW, {check: judgement}, known=known)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Judgement, Severity, Verdict
+from app.checks.engine.types import CheckResult, Severity, Verdict
 from app.protocols import timestamps
 from app.protocols.names import DomainName
 from app.rules.engine.reconcile import plan
@@ -42,7 +42,7 @@ def posture(*judged: tuple[str, dict[str, Any]], definite: bool = True) -> Postu
         DOMAIN,
         NOW,
         {
-            check: Judgement(check, 1, Verdict.OK, facts, (), (), 1, definite)
+            check: CheckResult(check, 1, Verdict.OK, facts, (), (), 1, definite)
             for check, facts in judged
         },
     )

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from app.checks.engine.evidence import Record
-from app.checks.engine.types import Finding, Judgement, Kind, Severity, Verdict
+from app.checks.engine.types import CheckResult, Finding, FindingType, Severity, Verdict
 from app.protocols.names import DomainName
 from app.rules.engine.reconcile import plan
-from app.rules.engine.types import Change, Draft, Posture
+from app.rules.engine.types import AlertDraft, Change, Posture
 from app.rules.scans import dns
 
 DOMAIN = DomainName("example.org")
@@ -21,8 +21,8 @@ NONE, REJECT = "v=DMARC1; p=none", "v=DMARC1; p=reject"
 
 def judgement(
     check: str, *records: Record, definite: bool = True, findings: Sequence[Finding] = ()
-) -> Judgement:
-    return Judgement(check, 1, Verdict.OK, {}, tuple(findings), records, 1, definite)
+) -> CheckResult:
+    return CheckResult(check, 1, Verdict.OK, {}, tuple(findings), records, 1, definite)
 
 
 def record(name: str, type: str, *values: str, rcode: str = "NOERROR") -> Record:
@@ -79,7 +79,7 @@ def test_the_first_scan_sees_no_change() -> None:
 
 MX_A, MX_B = record("example.org", "MX", "10 a."), record("example.org", "MX", "10 b.")
 STAYS, WENT, CAME = (
-    Finding(Kind(f"mx.{name}", Severity.LOW, name, "RFC 5321 §5.1"), "example.org")
+    Finding(FindingType(f"mx.{name}", Severity.LOW, name, "RFC 5321 §5.1"), "example.org")
     for name in ("stays", "went", "came")
 )
 
@@ -105,7 +105,7 @@ def test_what_other_rules_of_ours_find_is_not_of_the_change() -> None:
     assert (change.opened, change.closed) == ((), ())
 
 
-def alerts(*changes: Change) -> list[Draft]:
+def alerts(*changes: Change) -> list[AlertDraft]:
     posture = Posture(DOMAIN, NOW, {}, changes)
     return plan((), posture, dns.RULES).opened
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from app.checks.engine.types import Judgement, Severity, Verdict
+from app.checks.engine.types import CheckResult, Severity, Verdict
 from app.protocols.names import DomainName
 from app.rules.engine.reconcile import plan
-from app.rules.engine.types import Change, Draft, Posture
+from app.rules.engine.types import AlertDraft, Change, Posture
 from app.rules.scans import mta_sts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,12 +23,12 @@ def posture(
     before: dict[str, Any] | None = None,
     definite: bool = True,
 ) -> Posture:
-    judgement = Judgement("mta_sts", 1, Verdict.OK, facts, (), (), 1, definite)
+    judgement = CheckResult("mta_sts", 1, Verdict.OK, facts, (), (), 1, definite)
     known = {"mta_sts": {"facts": before}} if before is not None else {}
     return Posture(DOMAIN, NOW, {"mta_sts": judgement}, changes, known)
 
 
-def drafts(seen: Posture) -> list[Draft]:
+def drafts(seen: Posture) -> list[AlertDraft]:
     return plan((), seen, mta_sts.RULES).opened
 
 

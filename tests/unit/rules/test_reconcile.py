@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.checks.engine.types import Severity
 from app.protocols.names import DomainName
 from app.rules.engine.reconcile import Plan, plan
-from app.rules.engine.types import Draft, Keep, Posture, Rule
+from app.rules.engine.types import AlertDraft, Posture, Rule, Unknown
 
 POSTURE = Posture(DomainName("example.org"), datetime(2026, 1, 1, tzinfo=UTC), {})
 
@@ -21,11 +21,11 @@ class Alert:
     subject: str
 
 
-def draft(type: str, subject: str = "example.org") -> Draft:
-    return Draft(type, subject, Severity.HIGH, "title", "message")
+def draft(type: str, subject: str = "example.org") -> AlertDraft:
+    return AlertDraft(type, subject, Severity.HIGH, "title", "message")
 
 
-def rule(*types: str, yields: Iterable[Draft | Keep] | None) -> Rule[Posture]:
+def rule(*types: str, yields: Iterable[AlertDraft | Unknown] | None) -> Rule[Posture]:
     return Rule(frozenset(types), lambda _: yields)
 
 
@@ -56,13 +56,13 @@ def test_another_subject_is_another_alert() -> None:
 
 def test_what_a_rule_cannot_tell_of_one_subject_is_left_and_the_rest_is_judged() -> None:
     unseen, over = Alert("a", "unseen"), Alert("a", "over")
-    keep = Keep("a", lambda subject: subject == "unseen")
+    keep = Unknown("a", lambda subject: subject == "unseen")
     found = run([unseen, over], rule("a", yields=[keep, draft("a", "new")]))
     assert (found.opened, found.sustained, found.resolved) == ([draft("a", "new")], [], [over])
 
 
 def test_what_is_to_be_kept_opens_nothing_and_does_not_hide_what_is_seen() -> None:
-    alert, keep = Alert("a", "x"), Keep("a", lambda _: True)
+    alert, keep = Alert("a", "x"), Unknown("a", lambda _: True)
     assert run([], rule("a", yields=[keep])) == Plan()
     assert run([alert], rule("a", yields=[keep, draft("a", "x")])).sustained == [
         (alert, draft("a", "x"))

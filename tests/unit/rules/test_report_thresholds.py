@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.analysis.mail.record_query import Narrowing
+from app.analysis.mail.record_query import RecordQuery
 from app.analysis.mail.reporters import Reporter
-from app.analysis.policy.readiness import Step
+from app.analysis.policy.readiness import PolicyStep
 from app.checks.engine.types import Severity
 from app.protocols.dmarc import Policy
-from app.rules.engine.types import Draft
+from app.rules.engine.types import AlertDraft
 from app.rules.reports import reports, senders, spoofing
 from app.rules.reports.posture import AccountPosture, DayFiles, Mail, Mailbox, Tls, Volume
 from tests.unit.rules.postures import (
@@ -167,8 +167,8 @@ def test_reports_are_missed_three_days_after_they_are_asked_for(hours: int, is_t
 def test_a_policy_that_stands_though_it_may_go_up_is_told_after_thirty_days(
     is_ready: bool | None, days: int
 ) -> None:
-    step = Step(
-        "p", Policy.NONE, Policy.QUARANTINE, Narrowing(), is_ready, (), (), (), "…", "…"
+    step = PolicyStep(
+        "p", Policy.NONE, Policy.QUARANTINE, RecordQuery(), is_ready, (), (), (), "…", "…"
     )  # fmt: skip
     found = posture(policy="none", policy_since=NOW - timedelta(days=days), step=step)
     types = {"dmarc.ready_for_next_policy", "dmarc.policy_none_standing"}
@@ -205,7 +205,7 @@ def test_files_that_cannot_be_read_are_told_from_a_share_on(
     ):
         told = reports.ACCOUNT_RULES[0].judge(found)
         assert (None if told is None else bool(list(told))) is is_told
-        assert {one.severity for one in told or () if isinstance(one, Draft)} <= {severity}
+        assert {one.severity for one in told or () if isinstance(one, AlertDraft)} <= {severity}
 
 
 @pytest.mark.parametrize(("minutes", "is_told"), [(59, False), (60, True)])

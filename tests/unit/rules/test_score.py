@@ -8,22 +8,22 @@ import pytest
 from app.checks.engine.types import Severity
 from app.protocols.names import DomainName
 from app.rules.engine.reconcile import plan
-from app.rules.engine.types import Mark, Posture
+from app.rules.engine.types import Posture, ScorePoint
 from app.rules.scans import score
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 DOMAIN = DomainName("example.org")
 
 
-def marks(*values: tuple[float, int, str]) -> list[Mark]:
+def marks(*values: tuple[float, int, str]) -> list[ScorePoint]:
     """(days ago, value, grade), kept as a scan keeps them."""
-    found: list[Mark] = []
+    found: list[ScorePoint] = []
     for days, value, grade in values:
-        found = score.kept(found, Mark(NOW - timedelta(days=days), value, grade))
+        found = score.retained(found, ScorePoint(NOW - timedelta(days=days), value, grade))
     return found
 
 
-def told(history: Sequence[Mark]) -> dict[str, Severity]:
+def told(history: Sequence[ScorePoint]) -> dict[str, Severity]:
     posture = Posture(DOMAIN, NOW, {}, marks=history)
     return {draft.type: draft.severity for draft in plan((), posture, score.RULES).opened}
 

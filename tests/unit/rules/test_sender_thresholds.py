@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.analysis.mail.classification import Kind
-from app.analysis.mail.sources import Flow, Source, State
+from app.analysis.mail.classification import SourceClass
+from app.analysis.mail.sources import Flow, Source, SourceReview
 from app.analysis.mail.unused import SelectorUse, Subdomain
 from app.rules.reports import senders
 from app.rules.reports.posture import Mail
@@ -70,7 +70,7 @@ def test_nothing_is_new_before_reports_go_back_for_two_weeks(age: int, is_told: 
 def test_an_approved_source_regresses_from_a_share_to_another(
     now: tuple[int, int], usual: tuple[int, int], state: str | None, is_told: bool
 ) -> None:
-    said = State(state, None, "user:ann") if state else None
+    said = SourceReview(state, None, "user:ann") if state else None
     sources = [source(*now, state=said)]
     found = posture(
         recent=mail(SOME, sources=sources), before=replace(STEADY, sources=[source(*usual)])
@@ -128,7 +128,7 @@ def flows(messages: int, addresses: int) -> list[Flow]:
 
 
 def suspicious(messages: int, addresses: int) -> list[Source]:
-    return [source(messages, messages, kind=Kind.SUSPICIOUS,
+    return [source(messages, messages, kind=SourceClass.SUSPICIOUS,
                    flows={1: flows(messages, addresses)})]  # fmt: skip
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import Field
 
-from app.api.http.endpoint import Shape
+from app.api.http.endpoint import Schema
 from app.api.v1.schemas import Fix
 from app.checks.engine.types import Severity
 
 
-class Alert(Shape):
+class Alert(Schema):
     """Something that somebody should know or do."""
 
     id: str
@@ -39,7 +39,7 @@ class Alert(Shape):
     updated_at: datetime
 
 
-class AlertTransition(Shape):
+class AlertTransition(Schema):
     """One change of an alert's status."""
 
     id: str
@@ -52,7 +52,7 @@ class AlertTransition(Shape):
     evidence: dict[str, Any] | None = Field(description="what was seen, above all what resolved it")
 
 
-class Event(Shape):
+class Event(Schema):
     """Something that happened, as webhooks carry it too."""
 
     id: str
@@ -62,7 +62,7 @@ class Event(Shape):
     data: dict[str, Any]
 
 
-class AlertChanged(Shape):
+class AlertChanged(Schema):
     """What became of one alert of many."""
 
     id: str
@@ -71,7 +71,7 @@ class AlertChanged(Shape):
     error: dict[str, Any] | None
 
 
-class AlertsChanged(Shape):
+class AlertsChanged(Schema):
     """What became of many alerts."""
 
     changed: int

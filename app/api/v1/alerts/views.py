@@ -9,7 +9,7 @@ from app import ids
 from app.api.http import fields, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, endpoint
-from app.api.http.row_cache import Remembered
+from app.api.http.row_cache import SerializedRowCache
 from app.api.v1.alerts import schemas
 from app.api.v1.domains.views import problem
 from app.api.v1.scans.views import parsed
@@ -22,10 +22,10 @@ from app.services.notifications import outbox
 
 bp = Blueprint("alerts", __name__, url_prefix="/alerts")
 
-_remembered = Remembered(outbox.alert_as_json)
+_row_cache = SerializedRowCache(outbox.alert_as_json)
 
 
-class AlertQuery(fields.Span):
+class AlertQuery(fields.PeriodQuery):
     """Which alerts."""
 
     status: fields.AlertStatus | None = None
@@ -38,10 +38,10 @@ class AlertQuery(fields.Span):
 class ChangeBody(Body):
     """What is to become of the alert."""
 
-    status: fields.AlertWish
+    status: fields.AlertAction
     note: fields.Note | None = None
-    snoozed_until: fields.Moment | None = None
-    accepted_until: fields.Moment | None = None
+    snoozed_until: fields.Timestamp | None = None
+    accepted_until: fields.Timestamp | None = None
     risk_owner: Annotated[fields.Text, Field(max_length=200)] | None = None
 
     @property
@@ -72,9 +72,9 @@ def index(query: AlertQuery) -> Response:
         to_at=query.to_at,
     )
     rows, place = alerts.search(
-        current().account_id, filters, place=responses.place(query), limit=query.limit
+        current().account_id, filters, place=responses.cursor_values(query), limit=query.limit
     )
-    return responses.many([_remembered(row) for row in rows], query, place)
+    return responses.page([_row_cache(row) for row in rows], query, place)
 
 
 @bp.get("/<id>")
@@ -82,7 +82,7 @@ def index(query: AlertQuery) -> Response:
 def show(id: str) -> Response:
     """One alert."""
     alert = alerts.find(current().account_id, parsed("alert", id))
-    return responses.one(outbox.alert_as_json(alert), version=alert.updated_at)
+    return responses.item(outbox.alert_as_json(alert), version=alert.updated_at)
 
 
 @bp.get("/<id>/history")
@@ -107,7 +107,7 @@ def history(id: str) -> Response:
         }
         for row in rows
     ]
-    return responses.many(data, fields.Nothing(), None)
+    return responses.page(data, fields.NoQuery(), None)
 
 
 @bp.patch("/<id>")
@@ -122,7 +122,7 @@ def change(id: str, body: ChangeBody) -> Response:
         actor=caller.actor,
         expected=responses.expected_version(),
     )
-    return responses.one(outbox.alert_as_json(alert), version=alert.updated_at)
+    return responses.item(outbox.alert_as_json(alert), version=alert.updated_at)
 
 
 @bp.post("/batch")
@@ -141,4 +141,4 @@ def change_many(body: ManyBody) -> Response:
         for item in done
     ]
     changed = sum(1 for item in done if item.alert)
-    return responses.one({"changed": changed, "rejected": len(done) - changed, "results": results})
+    return responses.item({"changed": changed, "rejected": len(done) - changed, "results": results})

@@ -5,21 +5,21 @@ from typing import Any
 
 from app.analysis.mail import record_query, subdomains, unused
 from app.analysis.mail.periods import at
-from app.analysis.mail.record_query import Ledger, Listed, Narrowing
+from app.analysis.mail.record_query import FlowIndex, RecordQuery, RecordQueryResult
 from app.analysis.mail.sources import Source
-from app.analysis.policy.readiness import Blocker, Failing, Published, Step
+from app.analysis.policy.readiness import Blocker, FailingSource, PolicyStep, Published
 from app.api.http import responses
 from app.api.v1.analytics.links import Links
 from app.protocols.dmarc import Record
-from app.services.analytics.policy import Simulated
-from app.services.analytics.sources import Sending
+from app.services.analytics.policy import SimulatedPolicy
+from app.services.analytics.sources import SendingReport
 from app.services.core.privacy import public_actor
 
-MOST = 10  # addresses, signers and the like of one source that are named
-MANY = 100
+MAX_ITEMS = 10  # addresses, signers and the like of one source that are named
+MAX_LISTED = 100
 
 
-def source(found: Source, sending: Sending, links: Links) -> dict[str, Any]:
+def source(found: Source, sending: SendingReport, links: Links) -> dict[str, Any]:
     """A source, with the most of what it sent."""
     sender = found.service.sender
     return {
@@ -46,33 +46,33 @@ def source(found: Source, sending: Sending, links: Links) -> dict[str, Any]:
         "moreAddresses": found.has_more_addresses,
         "addresses": [
             _address(address, count, sending, links)
-            for address, count in found.addresses.most_common(MOST)
+            for address, count in found.addresses.most_common(MAX_ITEMS)
         ],
         **links.listed(sending.ledger.of_source(found)),
         **_kinds(found, sending.ledger, links),
-        "countries": dict(found.countries.most_common(MOST)),
+        "countries": dict(found.countries.most_common(MAX_ITEMS)),
     }
 
 
-def _kinds(found: Source, ledger: Ledger, links: Links) -> dict[str, Any]:
+def _kinds(found: Source, ledger: FlowIndex, links: Links) -> dict[str, Any]:
     """What its mail was signed with, what SPF was asked for, and whom it said that it is from."""
     return {
         "signers": [
             {"domain": one[0], "selector": one[1], "result": one[2]} | _part(count, listed, links)
-            for one, count, listed in ledger.signers(found, MOST)
+            for one, count, listed in ledger.signers(found, MAX_ITEMS)
         ],
         "envelopes": [
             {"domain": domain, "result": result} | _part(count, listed, links)
-            for (domain, result), count, listed in ledger.envelopes(found, MOST)
+            for (domain, result), count, listed in ledger.envelopes(found, MAX_ITEMS)
         ],
         "headerFrom": [
             {"name": name} | _part(count, listed, links)
-            for name, count, listed in ledger.authors(found, MOST)
+            for name, count, listed in ledger.authors(found, MAX_ITEMS)
         ],
     }
 
 
-def _part(messages: int, listed: Listed, links: Links) -> dict[str, Any]:
+def _part(messages: int, listed: RecordQueryResult, links: Links) -> dict[str, Any]:
     return {"messages": messages, **links.listed(listed)}
 
 
@@ -85,7 +85,7 @@ def _decision(found: Source) -> dict[str, Any] | None:
     )
 
 
-def _address(address: str, count: int, sending: Sending, links: Links) -> dict[str, Any]:
+def _address(address: str, count: int, sending: SendingReport, links: Links) -> dict[str, Any]:
     host = sending.context.hosts.get(address)
     return {
         "address": address,
@@ -97,7 +97,7 @@ def _address(address: str, count: int, sending: Sending, links: Links) -> dict[s
     }
 
 
-def uses(sending: Sending, links: Links) -> dict[str, Any]:
+def uses(sending: SendingReport, links: Links) -> dict[str, Any]:
     """What is published and not used, the selectors, and the sub-domains."""
     known = sending.known.get("dkim", {}).get("facts", {}).get("selectors", {})
     domain = sending.domain.name
@@ -122,7 +122,7 @@ def uses(sending: Sending, links: Links) -> dict[str, Any]:
             else [],
             "selectors": idle if sending.days else [],
         },
-        "selectors": selectors[:MANY],
+        "selectors": selectors[:MAX_LISTED],
         "subdomains": [
             {
                 "name": found.name,
@@ -133,17 +133,17 @@ def uses(sending: Sending, links: Links) -> dict[str, Any]:
                     sending.ledger.part(found.messages, sending.ledger.author(found.name))
                 ),
             }
-            for found in unused.subdomains(domain, sending.sources, sending.identities)[:MANY]
+            for found in unused.subdomains(domain, sending.sources, sending.identities)[:MAX_LISTED]
         ],
     }
 
 
-def _selector(domain: str, selector: str) -> Narrowing:
-    return Narrowing(signed=record_query.signed(domain, selector, None))
+def _selector(domain: str, selector: str) -> RecordQuery:
+    return RecordQuery(signed=record_query.dkim_filter(domain, selector, None))
 
 
 def step(
-    found: Step, published: Published | None, sending: Sending, links: Links
+    found: PolicyStep, published: Published | None, sending: SendingReport, links: Links
 ) -> dict[str, Any]:
     """A step, with what stands in its way."""
     below = unused.subdomains(sending.domain.name, sending.sources, sending.identities)
@@ -168,12 +168,14 @@ def step(
         **_failing("lost", found.losing, found.meets, sending, links),
         "forged": found.forged,
         **_failing("forged", found.forging, found.meets, sending, links),
-        "unknowns": _unknowns(subdomains.unknowns(found.tag, record, below)),
+        "unknowns": _caveats(subdomains.unknowns(found.tag, record, below)),
         "change": change,
     }
 
 
-def _blocker(found: Blocker, meets: Narrowing, sending: Sending, links: Links) -> dict[str, Any]:
+def _blocker(
+    found: Blocker, meets: RecordQuery, sending: SendingReport, links: Links
+) -> dict[str, Any]:
     return {
         **_named(found.source),
         "messages": found.messages,
@@ -185,10 +187,14 @@ def _blocker(found: Blocker, meets: Narrowing, sending: Sending, links: Links) -
 
 
 def _failing(
-    word: str, found: Sequence[Failing], meets: Narrowing, sending: Sending, links: Links
+    word: str,
+    found: Sequence[FailingSource],
+    meets: RecordQuery,
+    sending: SendingReport,
+    links: Links,
 ) -> dict[str, Any]:
     """The sources that a figure of a step consists of, and what those beyond MANY add to it."""
-    rest = found[MANY:]
+    rest = found[MAX_LISTED:]
     return {
         f"{word}Sources": [
             {
@@ -196,7 +202,7 @@ def _failing(
                 "messages": one.messages,
                 **links.listed(sending.ledger.of_part(one.source, meets)),
             }
-            for one in found[:MANY]
+            for one in found[:MAX_LISTED]
         ],
         f"{word}Others": {"sources": len(rest), "messages": sum(one.messages for one in rest)},
     }
@@ -206,7 +212,7 @@ def _named(found: Source) -> dict[str, Any]:
     return {"source": found.key, "name": found.service.name, "class": found.kind}
 
 
-def simulation(found: Simulated, links: Links) -> dict[str, Any]:
+def simulation(found: SimulatedPolicy, links: Links) -> dict[str, Any]:
     """What would have happened."""
     replay, proposal = found.replay, found.proposal
     hit = links.listed(found.listed)
@@ -228,34 +234,34 @@ def simulation(found: Simulated, links: Links) -> dict[str, Any]:
         "hitRecordsExact": hit["recordsExact"],
         "newlyHit": replay.newly_hit,
         "spared": replay.spared,
-        "sources": _hit(found, links),
+        "sources": _affected(found, links),
         "sourceCount": len(replay.sources),
         "addressCount": len(replay.addresses),
         "headerFrom": [
             {"name": name} | _part(count, listed, links)
-            for name, count, listed in found.listed_authors(MANY)
+            for name, count, listed in found.listed_authors(MAX_LISTED)
         ],
         "reporters": _telling(found, links),
         "reportersAtMost": found.reporters_at_most,
         "confidence": found.confidence,
-        "unknowns": _unknowns(found.unknowns),
+        "unknowns": _caveats(found.unknowns),
         "records": links.records(),
     }
 
 
-def _unknowns(found: Sequence[tuple[str, int | None]]) -> list[dict[str, Any]]:
+def _caveats(found: Sequence[tuple[str, int | None]]) -> list[dict[str, Any]]:
     return [{"what": what, "messages": count} for what, count in found]
 
 
-def _hit(found: Simulated, links: Links) -> list[dict[str, Any]]:
+def _affected(found: SimulatedPolicy, links: Links) -> list[dict[str, Any]]:
     by_key = {source.key: source for source in found.sending.sources}
     return [
         {**_named(by_key[key]), "messages": count, **links.listed(found.listed_of(key))}
-        for key, count in found.replay.sources.most_common(MANY)
+        for key, count in found.replay.sources.most_common(MAX_LISTED)
     ]
 
 
-def _telling(found: Simulated, links: Links) -> list[dict[str, Any]]:
+def _telling(found: SimulatedPolicy, links: Links) -> list[dict[str, Any]]:
     told = found.listed_by_reporter
     return [
         {
@@ -264,5 +270,5 @@ def _telling(found: Simulated, links: Links) -> list[dict[str, Any]]:
             "records": links.records(**told.filters, reporter=name),
             "recordsExact": told.is_exact,
         }
-        for name, count in found.reporters.most_common(MANY)
+        for name, count in found.reporters.most_common(MAX_LISTED)
     ]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 from app.analysis.mail.periods import Window, at
-from app.analysis.mail.record_query import Listed
+from app.analysis.mail.record_query import RecordQueryResult
 from app.api.http import responses
 from app.models import Domain
 
@@ -41,7 +41,7 @@ class Links:
         """Records of which what is counted adds up to the figure."""
         return _with(self._records, filters)
 
-    def listed(self, found: Listed) -> dict[str, Any]:
+    def listed(self, found: RecordQueryResult) -> dict[str, Any]:
         """The records behind a figure, and whether they are what it counts and no other."""
         return {"records": self.records(**found.filters), "recordsExact": found.is_exact}
 

@@ -2,13 +2,13 @@
 
 from pydantic import Field
 
-from app.analysis.mail.classification import Kind
-from app.api.http.endpoint import Shape
-from app.api.v1.analytics.schemas import Listed, MailHead, Name
+from app.analysis.mail.classification import SourceClass
+from app.api.http.endpoint import Schema
+from app.api.v1.analytics.schemas import HeaderFromCount, MailAnalyticsHeader, RecordLink
 from app.protocols.dmarc import Policy
 
 
-class Evidence(Shape):
+class Evidence(Schema):
     """What an answer rests on."""
 
     window_days: int
@@ -18,16 +18,16 @@ class Evidence(Shape):
     enough: bool
 
 
-class PartOfSource(Listed):
+class SourceBreakdown(RecordLink):
     """Some messages of a source."""
 
     source: str
     name: str
-    kind: Kind = Field(alias="class")
+    kind: SourceClass = Field(alias="class")
     messages: int
 
 
-class Blocker(PartOfSource):
+class Blocker(SourceBreakdown):
     """A source that would lose good mail; share: of the good mail."""
 
     share: float
@@ -35,21 +35,21 @@ class Blocker(PartOfSource):
     what_to_do: str
 
 
-class OtherSources(Shape):
+class OtherSources(Schema):
     """The sources beyond the first hundred, added up."""
 
     sources: int
     messages: int
 
 
-class Unsure(Shape):
+class Caveat(Schema):
     """What the reports cannot tell; messages: those concerned, if that can be counted."""
 
     what: str
     messages: int | None
 
 
-class Change(Shape):
+class Change(Schema):
     """The record to publish, and what to go back to; before is null if there is none yet."""
 
     name: str
@@ -59,7 +59,7 @@ class Change(Shape):
     rollback: str
 
 
-class PolicyStep(Shape):
+class PolicyStep(Schema):
     """One tag, one step further."""
 
     tag: str
@@ -68,16 +68,16 @@ class PolicyStep(Shape):
     ready: bool | None = Field(description="null: too little is known")
     blockers: list[Blocker]
     lost: int = Field(description="good messages that it would have met all the same")
-    lost_sources: list[PartOfSource]
+    lost_sources: list[SourceBreakdown]
     lost_others: OtherSources
     forged: int = Field(description="messages that it is there for")
-    forged_sources: list[PartOfSource]
+    forged_sources: list[SourceBreakdown]
     forged_others: OtherSources
-    unknowns: list[Unsure]
+    unknowns: list[Caveat]
     change: Change | None
 
 
-class Readiness(MailHead):
+class Readiness(MailAnalyticsHeader):
     """Whether the policy may go one step up."""
 
     ready: bool
@@ -88,7 +88,7 @@ class Readiness(MailHead):
     steps: list[PolicyStep]
 
 
-class TriedPolicy(Shape):
+class ProposedPolicy(Schema):
     """The policy that was tried."""
 
     p: Policy
@@ -98,17 +98,17 @@ class TriedPolicy(Shape):
     aspf: str
 
 
-class HitReporter(Listed):
+class AffectedReporter(RecordLink):
     """A receiver that told of such mail."""
 
     reporter: str
     messages: int
 
 
-class Simulation(MailHead):
+class Simulation(MailAnalyticsHeader):
     """What another policy would have done to the stored mail."""
 
-    policy: TriedPolicy
+    policy: ProposedPolicy
     remove_spf: list[str]
     add_dkim: list[str]
     messages: int
@@ -119,14 +119,14 @@ class Simulation(MailHead):
     hit_records_exact: bool
     newly_hit: int = Field(description="of these, delivered when they came")
     spared: int = Field(description="met by more than they would be")
-    sources: list[PartOfSource]
+    sources: list[SourceBreakdown]
     source_count: int
     address_count: int
-    header_from: list[Name]
-    reporters: list[HitReporter]
+    header_from: list[HeaderFromCount]
+    reporters: list[AffectedReporter]
     reporters_at_most: bool = Field(
         description="the reporters' messages include some of the same kind that would pass"
     )
     confidence: str
-    unknowns: list[Unsure]
+    unknowns: list[Caveat]
     records: str

@@ -4,11 +4,11 @@ from datetime import datetime
 
 from pydantic import Field
 
-from app.analysis.mail.classification import Kind
-from app.api.http.endpoint import Shape
+from app.analysis.mail.classification import SourceClass
+from app.api.http.endpoint import Schema
 
 
-class Head(Shape):
+class AnalyticsHeader(Schema):
     """The domain and the time that an answer is about."""
 
     domain_id: str
@@ -17,7 +17,7 @@ class Head(Shape):
     to_at: datetime = Field(alias="to")
 
 
-class MailHead(Head):
+class MailAnalyticsHeader(AnalyticsHeader):
     """The same, of an answer from aggregate reports."""
 
     uncounted_reports: int = Field(
@@ -25,7 +25,7 @@ class MailHead(Head):
     )
 
 
-class Totals(Shape):
+class Totals(Schema):
     """Messages, and how many passed: DMARC, DKIM in alignment, SPF in alignment."""
 
     messages: int
@@ -65,7 +65,7 @@ class OtherGroups(Totals):
     groups: int
 
 
-class DmarcMail(MailHead):
+class DmarcMail(MailAnalyticsHeader):
     """What became of a domain's mail."""
 
     interval: str
@@ -80,7 +80,7 @@ class DmarcMail(MailHead):
     records: str = Field(description="as in totals")
 
 
-class Sessions(Shape):
+class Sessions(Schema):
     """SMTP sessions."""
 
     successful: int
@@ -102,7 +102,7 @@ class PolicyType(Sessions):
     records: str
 
 
-class ResultType(Shape):
+class ResultType(Schema):
     """Failed sessions by what failed."""
 
     result_type: str
@@ -110,7 +110,7 @@ class ResultType(Shape):
     records: str = Field(description="where they are listed: their failedSessions add up to it")
 
 
-class MxHost(Shape):
+class MxHost(Schema):
     """Failed sessions with one MX host; null: they failed before there was one."""
 
     host: str | None
@@ -134,7 +134,7 @@ class TlsBucket(Sessions):
     start: datetime
 
 
-class TlsSessions(Head):
+class TlsSessions(AnalyticsHeader):
     """What became of the TLS sessions to a domain's MX hosts."""
 
     interval: str
@@ -150,7 +150,7 @@ class TlsSessions(Head):
     records: str
 
 
-class Listed(Shape):
+class RecordLink(Schema):
     """Where a figure's records are listed."""
 
     records: str
@@ -159,7 +159,7 @@ class Listed(Shape):
     )
 
 
-class Address(Listed):
+class Address(RecordLink):
     """An address of a source; reverseName only if it leads back to the address."""
 
     address: str
@@ -169,7 +169,7 @@ class Address(Listed):
     country: str | None
 
 
-class Signer(Listed):
+class Signer(RecordLink):
     """DKIM signatures of one domain and selector, by result."""
 
     domain: str
@@ -178,7 +178,7 @@ class Signer(Listed):
     messages: int
 
 
-class Envelope(Listed):
+class EnvelopeFromCount(RecordLink):
     """SPF results of one envelope domain."""
 
     domain: str
@@ -186,14 +186,14 @@ class Envelope(Listed):
     messages: int
 
 
-class Name(Listed):
+class HeaderFromCount(RecordLink):
     """Messages from one author's domain."""
 
     name: str
     messages: int
 
 
-class Decision(Shape):
+class Decision(Schema):
     """What a person has said of the source."""
 
     state: str = Field(description="approved, ignored or blocked")
@@ -201,32 +201,32 @@ class Decision(Shape):
     actor: str
 
 
-class Known(Shape):
+class KnownService(Schema):
     """A well-known service, and where it says how a domain is set up."""
 
     category: str
     setup: str
 
 
-class Share(Shape):
+class ClassificationShare(Schema):
     """How many messages count as this, and why."""
 
-    kind: Kind
+    kind: SourceClass
     reason: str
     messages: int
 
 
-class Source(Totals, Listed):
+class Source(Totals, RecordLink):
     """A service that sends as the domain."""
 
     key: str
     name: str
-    service: Known | None
+    service: KnownService | None
     confidence: str = Field(description="how surely the addresses are the service's")
     evidence: str
-    kind: Kind = Field(alias="class")
+    kind: SourceClass = Field(alias="class")
     reason: str
-    reasons: list[Share]
+    reasons: list[ClassificationShare]
     decision: Decision | None
     first_seen_at: datetime
     last_seen_at: datetime
@@ -234,12 +234,12 @@ class Source(Totals, Listed):
     more_addresses: bool = Field(description="there are others that sent very little")
     addresses: list[Address]
     signers: list[Signer]
-    envelopes: list[Envelope]
-    header_from: list[Name]
+    envelopes: list[EnvelopeFromCount]
+    header_from: list[HeaderFromCount]
     countries: dict[str, int]
 
 
-class OtherSources(Shape):
+class OtherSources(Schema):
     """The sources beyond the limit, added up."""
 
     sources: int
@@ -247,7 +247,7 @@ class OtherSources(Shape):
     passed: int
 
 
-class TermUse(Shape):
+class TermUse(Schema):
     """A term of the SPF record that nothing passed by."""
 
     term: str
@@ -256,7 +256,7 @@ class TermUse(Shape):
     )
 
 
-class SelectorUse(Listed):
+class SelectorUse(RecordLink):
     """A DKIM selector of the domain; failed: its signature was there and not valid.
 
     With dkimResult=pass the records are those of messages, with dkimResult=not_pass of failed.
@@ -268,14 +268,14 @@ class SelectorUse(Listed):
     published: bool | None
 
 
-class Unused(Shape):
+class Unused(Schema):
     """What is published for senders and not used in this time."""
 
     spf_terms: list[TermUse]
     selectors: list[SelectorUse]
 
 
-class Subdomain(Listed):
+class Subdomain(RecordLink):
     """A name below the domain that mail says it is from."""
 
     name: str
@@ -284,7 +284,7 @@ class Subdomain(Listed):
     first_seen_at: datetime
 
 
-class Sources(MailHead):
+class Sources(MailAnalyticsHeader):
     """Who sends as a domain."""
 
     messages: int
@@ -298,7 +298,7 @@ class Sources(MailHead):
     records: str
 
 
-class Reporter(Shape):
+class Reporter(Schema):
     """Who reports, and how regularly."""
 
     reporter: str
@@ -311,14 +311,14 @@ class Reporter(Shape):
     records: str
 
 
-class Gap(Shape):
+class Gap(Schema):
     """Days of UTC without any report; to is not in it."""
 
     from_at: datetime = Field(alias="from")
     to_at: datetime = Field(alias="to")
 
 
-class Coverage(MailHead):
+class Coverage(MailAnalyticsHeader):
     """Who reports about a domain."""
 
     reporters: list[Reporter]

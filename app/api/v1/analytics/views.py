@@ -34,7 +34,7 @@ bp = Blueprint("analytics", __name__, url_prefix="/reports/analytics")
 
 MAX_DAYS = 731
 MAX_BUCKETS = 1_000
-MOST_PARTS = 100
+MAX_GROUPS = 100
 READ = (Scope.REPORTS_READ,)
 
 
@@ -42,8 +42,8 @@ class WindowQuery(Query):
     """A domain, and a time: by default the last 30 days there."""
 
     domain: fields.Text
-    from_at: fields.Moment | None = Field(default=None, alias="from")
-    to_at: fields.Moment | None = Field(default=None, alias="to")
+    from_at: fields.Timestamp | None = Field(default=None, alias="from")
+    to_at: fields.Timestamp | None = Field(default=None, alias="to")
     tz: Annotated[str, Field(max_length=64)] = "UTC"
 
 
@@ -65,7 +65,7 @@ class SourcesQuery(WindowQuery):
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
-class TrialPolicy(Body):
+class SimulatedPolicy(Body):
     """What is not given is as it is published."""
 
     p: Policy | None = None
@@ -78,15 +78,15 @@ class TrialPolicy(Body):
 Words = Annotated[list[fields.Text], Field(max_length=50)]
 
 
-class Trial(Body):
+class SimulationBody(Body):
     """A policy that is to be tried on the stored mail."""
 
     domain: fields.Text
-    policy: TrialPolicy = TrialPolicy()
+    policy: SimulatedPolicy = SimulatedPolicy()
     remove_spf: Words = Field(default=[], description="terms of the SPF record, or their domains")
     add_dkim: Words = Field(default=[], description="keys of sources that are to sign")
-    from_at: fields.Moment | None = Field(default=None, alias="from")
-    to_at: fields.Moment | None = Field(default=None, alias="to")
+    from_at: fields.Timestamp | None = Field(default=None, alias="from")
+    to_at: fields.Timestamp | None = Field(default=None, alias="to")
 
 
 @bp.get("/dmarc")
@@ -95,12 +95,12 @@ def dmarc(query: DmarcQuery) -> Response:
     """Messages by result and disposition: totals, series and groups, beside the period before."""
     zone, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     _expect_buckets(from_at, to_at, query.interval)
-    question = analytics_dmarc.Question(
+    question = analytics_dmarc.DmarcQuery(
         query.domain, from_at, to_at, query.interval, zone, query.group_by
     )
     found = analytics_dmarc.dmarc(current().account_id, question)
     links = Links(found.domain, question.window)
-    return responses.one(
+    return responses.item(
         {
             **_mail_head(found.domain, from_at, to_at),
             "interval": query.interval,
@@ -129,7 +129,7 @@ def tls(query: SeriesQuery) -> Response:
     window = Window.between(from_at, to_at)
     found = analytics_tls.tls(current().account_id, query.domain, window, query.interval, zone)
     now, links = found.now, Links(found.domain, window, "tls-rpt")
-    return responses.one(
+    return responses.item(
         {
             **_head(found.domain, from_at, to_at),
             "interval": query.interval,
@@ -156,7 +156,7 @@ def sources(query: SourcesQuery) -> Response:
     found = analytics_sources.search(current().account_id, query.domain, window)
     links = Links(found.domain, window)
     shown, rest = found.sources[: query.limit], found.sources[query.limit :]
-    return responses.one(
+    return responses.item(
         {
             **_mail_head(found.domain, from_at, to_at),
             "messages": found.messages,
@@ -180,12 +180,12 @@ def readiness(query: WindowQuery) -> Response:
     """Whether the DMARC policy may go one step up, what stands in the way, and what to publish."""
     _, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     window = Window.between(from_at, to_at)
-    found = analytics_policy.may_raise(current().account_id, query.domain, window)
+    found = analytics_policy.assess_readiness(current().account_id, query.domain, window)
     links = Links(found.sending.domain, window)
     steps = [
         analytics_answers.step(step, found.published, found.sending, links) for step in found.steps
     ]
-    return responses.one(
+    return responses.item(
         {
             **_mail_head(found.sending.domain, from_at, to_at),
             "ready": found.steps[0].is_ready is True if found.steps else False,
@@ -199,20 +199,20 @@ def readiness(query: WindowQuery) -> Response:
 
 
 @bp.post("/simulate")
-@endpoint(scopes=READ, body=Trial, returns=policy_schemas.Simulation)
-def simulate(body: Trial) -> Response:
+@endpoint(scopes=READ, body=SimulationBody, returns=policy_schemas.Simulation)
+def simulate(body: SimulationBody) -> Response:
     """What another policy would have done to the mail of the last 30 days."""
     _, from_at, to_at = _times("UTC", body.from_at, body.to_at)
-    trial = analytics_policy.Trial(
+    trial = analytics_policy.PolicyTrial(
         **body.policy.model_dump(),
         remove_spf=tuple(body.remove_spf),
         add_dkim=tuple(body.add_dkim),
     )
     window = Window.between(from_at, to_at)
-    found = analytics_policy.try_out(current().account_id, body.domain, window, trial)
+    found = analytics_policy.simulate(current().account_id, body.domain, window, trial)
     links = Links(found.sending.domain, window)
     head = _mail_head(found.sending.domain, from_at, to_at)
-    return responses.one({**head, **analytics_answers.simulation(found, links)})
+    return responses.item({**head, **analytics_answers.simulation(found, links)})
 
 
 @bp.get("/reporters")
@@ -223,7 +223,7 @@ def reporters(query: WindowQuery) -> Response:
     window = Window.between(from_at, to_at)
     found = analytics_sources.coverage(current().account_id, query.domain, window)
     links = Links(found.domain, window)
-    return responses.one(
+    return responses.item(
         {
             **_mail_head(found.domain, from_at, to_at),
             "reporters": [
@@ -257,7 +257,7 @@ def _head(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
 
 
 def _mail_head(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
-    return {**_head(domain, from_at, to_at), "uncountedReports": rollup_queue.waiting(domain.id)}
+    return {**_head(domain, from_at, to_at), "uncountedReports": rollup_queue.pending(domain.id)}
 
 
 def _totals(totals: analytics_dmarc.Totals) -> dict[str, Any]:
@@ -298,7 +298,7 @@ def _sessions(counts: analytics_tls.Sessions) -> dict[str, Any]:
     }
 
 
-def _all_sessions(found: analytics_tls.Found, records: str) -> dict[str, Any]:
+def _all_sessions(found: analytics_tls.TlsResult, records: str) -> dict[str, Any]:
     return {
         **_sessions(found.totals),
         "overlapping": found.is_overlapping,
@@ -306,7 +306,7 @@ def _all_sessions(found: analytics_tls.Found, records: str) -> dict[str, Any]:
     }
 
 
-def _parts(found: analytics_tls.Found, links: Links) -> dict[str, Any]:
+def _parts(found: analytics_tls.TlsResult, links: Links) -> dict[str, Any]:
     """By policy, failure, MX host and reporter; each list the most first, at most MOST_PARTS."""
     return {
         "policyTypes": [
@@ -315,7 +315,7 @@ def _parts(found: analytics_tls.Found, links: Links) -> dict[str, Any]:
         ],
         "resultTypes": [
             {"resultType": name, "sessions": count, "records": links.records(resultType=name)}
-            for name, count in found.result_types.most_common(MOST_PARTS)
+            for name, count in found.result_types.most_common(MAX_GROUPS)
         ],
         "mxHosts": [
             {
@@ -324,7 +324,7 @@ def _parts(found: analytics_tls.Found, links: Links) -> dict[str, Any]:
                 "resultTypes": found.host_types.get(name, {}),
                 "records": links.records(**({"mx": name} if name else {"hasMx": "false"})),
             }
-            for name, count in found.hosts.most_common(MOST_PARTS)
+            for name, count in found.hosts.most_common(MAX_GROUPS)
         ],
         "reporters": [
             {"reporter": name, **_sessions(counts), "records": links.records(reporter=name)}
@@ -336,7 +336,7 @@ def _parts(found: analytics_tls.Found, links: Links) -> dict[str, Any]:
 def _most(found: Mapping[str, analytics_tls.Sessions]) -> list[tuple[str, analytics_tls.Sessions]]:
     """Those with the most sessions."""
     order = sorted(found.items(), key=lambda one: (-one[1].successful - one[1].failed, one[0]))
-    return order[:MOST_PARTS]
+    return order[:MAX_GROUPS]
 
 
 def _camel(values: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class DraftBody(Body):
 
 
 @bp.get("")
-@endpoint(returns=schemas.CheckShape, is_list=True)
+@endpoint(returns=schemas.Check, is_list=True)
 def index() -> Response:
     """Every check and every code that it can find."""
     data = [
@@ -53,13 +53,13 @@ def index() -> Response:
         }
         for check in CHECKS
     ]
-    return responses.many(data, fields.Nothing(), None)
+    return responses.page(data, fields.NoQuery(), None)
 
 
 @bp.post("/evaluate")
 @endpoint(body=DraftBody, returns=schemas.CheckResult)
 def evaluate(body: DraftBody) -> Response:
     """Judge a record that is not published yet."""
-    draft = draft_evaluation.Draft(body.check, body.name, body.records, body.usage)
+    draft = draft_evaluation.DraftRecord(body.check, body.name, body.records, body.usage)
     with slots.evaluation():
-        return responses.one(draft_evaluation.evaluate(draft, current_app.extensions["door"]))
+        return responses.item(draft_evaluation.evaluate(draft, current_app.extensions["door"]))

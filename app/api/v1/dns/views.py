@@ -18,7 +18,7 @@ from app.services.domains.dns_status import ChangeFilter
 bp = Blueprint("dns", __name__, url_prefix="/domains/<domain>")
 
 
-class HistoryQuery(fields.Span):
+class HistoryQuery(fields.PeriodQuery):
     """Which changes."""
 
     check: fields.Text | None = None
@@ -39,7 +39,7 @@ def status(domain: str) -> Response:
     found, state = dns_status.status(current().account_id, domain)
     known = state.known if state else {}
     unseen = dict(state.unseen) if state else {}
-    return responses.one(
+    return responses.item(
         {
             "domainId": ids.public("dom", found.id),
             "domainName": found.name,
@@ -57,7 +57,11 @@ def history(domain: str, query: HistoryQuery) -> Response:
     """What changed in DNS, newest first."""
     filters = ChangeFilter(query.check, query.from_at, query.to_at)
     rows, place = dns_status.history(
-        current().account_id, domain, filters, place=responses.place(query), limit=query.limit
+        current().account_id,
+        domain,
+        filters,
+        place=responses.cursor_values(query),
+        limit=query.limit,
     )
     changes = [
         {
@@ -74,7 +78,7 @@ def history(domain: str, query: HistoryQuery) -> Response:
         }
         for row in rows
     ]
-    return responses.many(changes, query, place)
+    return responses.page(changes, query, place)
 
 
 @bp.post("/spf/evaluate")
@@ -90,4 +94,4 @@ def evaluate_spf(domain: str, body: Sender) -> Response:
             mail_from=body.mail_from,
             helo=body.helo,
         )
-    return responses.one({to_camel(name): value for name, value in asdict(found).items()})
+    return responses.item({to_camel(name): value for name, value in asdict(found).items()})

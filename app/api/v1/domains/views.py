@@ -11,7 +11,7 @@ from app import ids, settings
 from app.api.http import fields, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, Query, endpoint
-from app.api.http.row_cache import Remembered
+from app.api.http.row_cache import SerializedRowCache
 from app.api.v1 import schemas
 from app.checks.engine.types import Severity, Usage
 from app.errors import ApplicationError
@@ -82,11 +82,13 @@ def index(query: DomainQuery) -> Response:
     """The account's domains."""
     account = current().account_id
     filters = DomainFilter(query.q, query.tag, query.grade, query.verified, query.usage, query.sort)
-    rows, place = domains.search(account, filters, place=responses.place(query), limit=query.limit)
+    rows, place = domains.search(
+        account, filters, place=responses.cursor_values(query), limit=query.limit
+    )
     if not query.include:
-        return responses.many([_remembered(row, account) for row in rows], query, place)
+        return responses.page([_row_cache(row, account) for row in rows], query, place)
     counts = domains.open_alert_counts(account, [row.id for row in rows])
-    return responses.many([shape(row, account, counts) for row in rows], query, place)
+    return responses.page([schema(row, account, counts) for row in rows], query, place)
 
 
 @bp.post("")
@@ -95,8 +97,8 @@ def create(body: NewDomainBody) -> Response:
     """Add a domain."""
     caller = current()
     domain = domains.create(caller.account_id, body.new, actor=caller.actor)
-    return responses.one(
-        shape(domain, caller.account_id, {}),
+    return responses.item(
+        schema(domain, caller.account_id, {}),
         201,
         location=url_for(".show", domain=ids.public("dom", domain.id)),
         version=domain.updated_at,
@@ -120,7 +122,7 @@ def create_many(body: NewDomainsBody) -> Response:
         for item in added
     ]
     accepted = sum(1 for item in added if item.id)
-    return responses.one(
+    return responses.item(
         {"accepted": accepted, "rejected": len(added) - accepted, "results": results}
     )
 
@@ -132,7 +134,7 @@ def show(domain: str, query: ShowQuery) -> Response:
     account = current().account_id
     found = domains.find(account, domain)
     counts = domains.open_alert_counts(account, [found.id])
-    return responses.one(shape(found, account, counts), version=found.updated_at)
+    return responses.item(schema(found, account, counts), version=found.updated_at)
 
 
 @bp.patch("/<domain>")
@@ -150,7 +152,7 @@ def change(domain: str, body: DomainChanges) -> Response:
         expected=responses.expected_version(),
     )
     counts = domains.open_alert_counts(caller.account_id, [found.id])
-    return responses.one(shape(found, caller.account_id, counts), version=found.updated_at)
+    return responses.item(schema(found, caller.account_id, counts), version=found.updated_at)
 
 
 @bp.delete("/<domain>")
@@ -159,7 +161,7 @@ def delete(domain: str) -> Response:
     """Delete a domain with all that hangs on it."""
     caller = current()
     domains.delete(caller.account_id, domain, actor=caller.actor)
-    return responses.nothing()
+    return responses.no_content()
 
 
 @bp.post("/<domain>/verify")
@@ -169,10 +171,10 @@ def verify(domain: str) -> Response:
     caller = current()
     door = current_app.extensions["door"]
     found = verification.verify(caller.account_id, domain, door, actor=caller.actor)
-    return responses.one(shape(found, caller.account_id, {}), version=found.updated_at)
+    return responses.item(schema(found, caller.account_id, {}), version=found.updated_at)
 
 
-def shape(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | None = None) -> Any:
+def schema(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | None = None) -> Any:
     """A domain, or a row of ``domains.COLUMNS``, on the wire."""
     name = row.name
     challenge = verification.challenge(account, name)
@@ -204,7 +206,7 @@ def shape(row: Any, account: UUID, counts: Mapping[UUID, Mapping[str, int]] | No
     }
 
 
-_remembered = Remembered(shape)
+_row_cache = SerializedRowCache(schema)
 
 
 def severities(counts: Mapping[str, int]) -> dict[str, int]:

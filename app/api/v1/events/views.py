@@ -26,6 +26,6 @@ class EventQuery(fields.Listing):
 def index(query: EventQuery) -> Response:
     """What happened behind the sequence number ``since``, oldest first."""
     rows, place = feed.read(
-        current().account_id, query.since, place=responses.place(query), limit=query.limit
+        current().account_id, query.since, place=responses.cursor_values(query), limit=query.limit
     )
-    return responses.many([outbox.as_json(row) for row in rows], query, place)
+    return responses.page([outbox.as_json(row) for row in rows], query, place)

@@ -17,7 +17,7 @@ bp = Blueprint("me", __name__, url_prefix="/me")
 def show() -> Response:
     """The key's name, scopes, account and limit, and its use today by route and status."""
     caller = current()
-    return responses.one(
+    return responses.item(
         {
             "id": ids.public("key", caller.id),
             "prefix": f"mp_{caller.key_id}",

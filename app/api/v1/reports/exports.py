@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from app.api.http import fields, responses, slots
 from app.api.http.auth import current
-from app.api.http.endpoint import Shape
+from app.api.http.endpoint import Schema
 from app.services.core import audit_log
 from app.services.core.listing import Listing
 from app.services.reports import exports
@@ -25,7 +25,7 @@ class Exportable(fields.Listing):
 
 
 def answer(
-    listing: Listing, query: Exportable, shape: type[Shape], of: Callable[[Any], Data], name: str
+    listing: Listing, query: Exportable, shape: type[Schema], of: Callable[[Any], Data], name: str
 ) -> Response:
     """A page of the list, or all of it as a file, by ``format`` or else by Accept.
 
@@ -34,15 +34,17 @@ def answer(
     """
     wanted = query.format or _accepted()
     if wanted == "json":
-        rows, place = listing.page(responses.place(query), query.limit)
-        return responses.many([of(row) for row in rows], query, place)
+        rows, place = listing.page(responses.cursor_values(query), query.limit)
+        return responses.page([of(row) for row in rows], query, place)
     is_csv = wanted == "csv"
 
     def start() -> Iterator[Any]:
-        data = exports.every(listing, of)
+        data = exports.iterate(listing, of)
         filters = query.model_dump(mode="json", by_alias=True, exclude_none=True)
         _record(f"{name}.{wanted}", filters)
-        return exports.of_csv(list(_columns(shape)), data) if is_csv else exports.of_json(data)
+        return (
+            exports.csv_lines(list(_columns(shape)), data) if is_csv else exports.ndjson_lines(data)
+        )
 
     body = slots.all_slots().stream(slots.export(), start)
     response = Response(body, content_type=f"{CSV}; charset=utf-8" if is_csv else NDJSON)
@@ -63,7 +65,7 @@ def _accepted() -> str:
     return {CSV: "csv", NDJSON: "ndjson"}.get(best or "", "json")
 
 
-def _columns(shape: type[Shape]) -> Iterator[Sequence[str]]:
+def _columns(shape: type[Schema]) -> Iterator[Sequence[str]]:
     """A path for each value of the shape; lists and free objects are one value each."""
     for name, field in shape.model_fields.items():
         key = field.alias or name
@@ -74,6 +76,6 @@ def _columns(shape: type[Shape]) -> Iterator[Sequence[str]]:
             yield from ((key, *path) for path in _columns(inner))
 
 
-def _shape_of(field: FieldInfo) -> type[Shape] | None:
+def _shape_of(field: FieldInfo) -> type[Schema] | None:
     kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, Shape) else None
+    return kind if isinstance(kind, type) and issubclass(kind, Schema) else None

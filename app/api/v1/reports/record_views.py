@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from pydantic import AfterValidator, Field
 
 from app.analysis.mail.periods import Window
-from app.analysis.mail.record_query import MOST_ADDRESSES
+from app.analysis.mail.record_query import MAX_ADDRESSES
 from app.api.http import fields as http_fields
 from app.api.http.auth import current
 from app.api.http.endpoint import endpoint
@@ -28,8 +28,8 @@ _FILTERS = {field.name for field in fields(RecordFilter)}
 
 
 def _are_few(text: str) -> str:
-    if text.count(",") >= MOST_ADDRESSES:
-        raise ValueError(f"at most {MOST_ADDRESSES} addresses")
+    if text.count(",") >= MAX_ADDRESSES:
+        raise ValueError(f"at most {MAX_ADDRESSES} addresses")
     return text
 
 
@@ -67,8 +67,8 @@ class DomainQuery(Exportable):
     """Which records of a domain: ``from`` and ``to`` bound when they count, as in analytics."""
 
     domain: http_fields.Name
-    from_at: http_fields.Moment | None = Field(default=None, alias="from")
-    to_at: http_fields.Moment | None = Field(default=None, alias="to")
+    from_at: http_fields.Timestamp | None = Field(default=None, alias="from")
+    to_at: http_fields.Timestamp | None = Field(default=None, alias="to")
     reporter: http_fields.Text | None = None
     provenance: Literal["authenticated", "token", "unverified", "trusted"] | None = Field(
         default=None, description="of the reports; trusted: authenticated or token"
@@ -107,7 +107,7 @@ def index(query: MailQuery) -> Response:
         listing,
         query,
         schemas.MailRecord,
-        lambda row: serialization.of_domain(row, dmarc_records.counted(row, window)),
+        lambda row: serialization.of_domain(row, dmarc_records.counts(row, window)),
         "dmarc-records",
     )
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import Field
 
-from app.api.http.endpoint import Shape
+from app.api.http.endpoint import Schema
 
 
-class PublishedPolicy(Shape):
+class PublishedPolicy(Schema):
     """What the domain had published, as the reporter saw it; null: it does not say."""
 
     p: str | None
@@ -22,7 +22,7 @@ class PublishedPolicy(Shape):
     discovery_method: str | None
 
 
-class Report(Shape):
+class Report(Schema):
     """What reports with a period have in common."""
 
     id: str
@@ -56,14 +56,14 @@ class DmarcReport(Report):
     failed: int
 
 
-class OverrideReason(Shape):
+class OverrideReason(Schema):
     """Why a receiver did something else than the policy asks for."""
 
     type: str
     comment: str | None
 
 
-class RawDkim(Shape):
+class RawDkim(Schema):
     """One signature; it proves nothing about alignment."""
 
     domain: str
@@ -71,7 +71,7 @@ class RawDkim(Shape):
     result: str
 
 
-class RawSpf(Shape):
+class RawSpf(Schema):
     """SPF of one domain; it proves nothing about alignment."""
 
     domain: str
@@ -79,7 +79,7 @@ class RawSpf(Shape):
     result: str
 
 
-class DmarcRecord(Shape):
+class DmarcRecord(Schema):
     """So many messages from one address with one result."""
 
     position: int
@@ -97,7 +97,7 @@ class DmarcRecord(Shape):
     spf_results: list[RawSpf]
 
 
-class ReportOfRecord(Shape):
+class ReportOfRecord(Schema):
     """The report that a record is in."""
 
     id: str
@@ -125,7 +125,7 @@ class TlsReport(Report):
     organization: str
 
 
-class TlsFailure(Shape):
+class TlsFailure(Schema):
     """Sessions that failed in one way."""
 
     result_type: str
@@ -138,7 +138,7 @@ class TlsFailure(Shape):
     reason_code: str | None
 
 
-class TlsPolicy(Shape):
+class TlsPolicy(Schema):
     """The sessions under one policy; a session may be under several."""
 
     policy_type: str
@@ -150,7 +150,7 @@ class TlsPolicy(Shape):
     failures: list[TlsFailure]
 
 
-class ReportOfTlsRecord(Shape):
+class ReportOfTlsRecord(Schema):
     """The TLS report that a policy is in."""
 
     id: str
@@ -162,7 +162,7 @@ class ReportOfTlsRecord(Shape):
     provenance: str
 
 
-class TlsRecord(Shape):
+class TlsRecord(Schema):
     """A policy of a TLS report, with when its sessions count; no number is above 10^12."""
 
     position: int = Field(description="in its report")
@@ -179,13 +179,13 @@ class TlsRecord(Shape):
     report: ReportOfTlsRecord
 
 
-class WholeTlsReport(TlsReport):
+class TlsReportDetail(TlsReport):
     """A TLS report."""
 
     policies: list[TlsPolicy]
 
 
-class FailureReport(Shape):
+class FailureReport(Schema):
     """A failure report, without what is private: an address is a hash and its domain."""
 
     id: str
@@ -209,7 +209,7 @@ class FailureReport(Shape):
     received_at: datetime
 
 
-class Intake(Shape):
+class ReportFile(Schema):
     """A file that was received, or one more report of it, and what became of it."""
 
     id: str

@@ -17,7 +17,7 @@ from app.models import DmarcReport, FailureReport, TlsReport
 from app.models.keys import Scope
 from app.services.core import audit_log
 from app.services.ingest import files
-from app.services.ingest.files import IntakeFilter
+from app.services.ingest.files import ReportFileFilter
 from app.services.reports import reports, serialization
 from app.services.reports.reports import ReportFilter
 
@@ -34,8 +34,8 @@ class ReportQuery(Exportable):
 
     domain: fields.Name | None = None
     reporter: fields.Text | None = None
-    from_at: fields.Moment | None = Field(default=None, alias="from")
-    to_at: fields.Moment | None = Field(default=None, alias="to")
+    from_at: fields.Timestamp | None = Field(default=None, alias="from")
+    to_at: fields.Timestamp | None = Field(default=None, alias="to")
 
 
 class DmarcQuery(ReportQuery):
@@ -58,7 +58,7 @@ class FailureQuery(ReportQuery):
     source_ip: fields.Text | None = None
 
 
-class IntakeQuery(Exportable):
+class ReportFileQuery(Exportable):
     """Which files: ``from`` and ``to`` bound when they came."""
 
     state: (
@@ -68,8 +68,8 @@ class IntakeQuery(Exportable):
     kind: Literal["dmarc", "tls", "failure"] | None = None
     about: fields.Text | None = None
     authenticity: Literal["verified", "failed"] | None = None
-    from_at: fields.Moment | None = Field(default=None, alias="from")
-    to_at: fields.Moment | None = Field(default=None, alias="to")
+    from_at: fields.Timestamp | None = Field(default=None, alias="from")
+    to_at: fields.Timestamp | None = Field(default=None, alias="to")
 
 
 @bp.get("/dmarc")
@@ -86,7 +86,7 @@ def dmarc_index(query: DmarcQuery) -> Response:
         source_ip=query.source_ip,
     )
     listing = reports.dmarc(current().account_id, filters)
-    return exports.answer(listing, query, schemas.DmarcReport, dmarc_shape, "dmarc-reports")
+    return exports.answer(listing, query, schemas.DmarcReport, dmarc_schema, "dmarc-reports")
 
 
 @bp.get("/dmarc/<id>")
@@ -94,7 +94,7 @@ def dmarc_index(query: DmarcQuery) -> Response:
 def dmarc_show(id: str) -> Response:
     """One aggregate report, without its records."""
     row = reports.find(DmarcReport, current().account_id, parsed("dmr", id))
-    return responses.one(dmarc_shape(row))
+    return responses.item(dmarc_schema(row))
 
 
 @bp.get("/dmarc/<id>/raw")
@@ -116,17 +116,19 @@ def tls_index(query: TlsQuery) -> Response:
         result_type=query.result_type,
     )
     listing = reports.tls(current().account_id, filters)
-    return exports.answer(listing, query, schemas.TlsReport, tls_shape, "tls-reports")
+    return exports.answer(listing, query, schemas.TlsReport, tls_schema, "tls-reports")
 
 
 @bp.get("/tls-rpt/<id>")
-@endpoint(scopes=READ, returns=schemas.WholeTlsReport)
+@endpoint(scopes=READ, returns=schemas.TlsReportDetail)
 def tls_show(id: str) -> Response:
     """One TLS report with its policies."""
     account_id = current().account_id
     row = reports.find(TlsReport, account_id, parsed("tlr", id))
     found = reports.policies(account_id, row.id)
-    return responses.one({**tls_shape(row), "policies": [policy_shape(policy) for policy in found]})
+    return responses.item(
+        {**tls_schema(row), "policies": [policy_schema(policy) for policy in found]}
+    )
 
 
 @bp.get("/tls-rpt/<id>/raw")
@@ -154,7 +156,7 @@ def failure_index(query: FailureQuery) -> Response:
         source_ip=query.source_ip,
     )
     listing = reports.failures(current().account_id, filters)
-    return exports.answer(listing, query, schemas.FailureReport, failure_shape, "failure-reports")
+    return exports.answer(listing, query, schemas.FailureReport, failure_schema, "failure-reports")
 
 
 @bp.get("/failure/<id>")
@@ -162,14 +164,16 @@ def failure_index(query: FailureQuery) -> Response:
 def failure_show(id: str) -> Response:
     """One failure report, without what is private."""
     row = reports.find(FailureReport, current().account_id, parsed("flr", id))
-    return responses.one(failure_shape(row))
+    return responses.item(failure_schema(row))
 
 
 @bp.get("/intake")
-@endpoint(scopes=READ, query=IntakeQuery, returns=schemas.Intake, is_list=True, exports=True)
-def intake_index(query: IntakeQuery) -> Response:
+@endpoint(
+    scopes=READ, query=ReportFileQuery, returns=schemas.ReportFile, is_list=True, exports=True
+)
+def file_index(query: ReportFileQuery) -> Response:
     """Every file that was received, newest first, and what became of it."""
-    filters = IntakeFilter(
+    filters = ReportFileFilter(
         state=query.state,
         reason=query.reason,
         kind=query.kind,
@@ -179,10 +183,10 @@ def intake_index(query: IntakeQuery) -> Response:
         to_at=query.to_at,
     )
     listing = files.search(current().account_id, filters)
-    return exports.answer(listing, query, schemas.Intake, intake_shape, "intake")
+    return exports.answer(listing, query, schemas.ReportFile, file_schema, "intake")
 
 
-def dmarc_shape(row: Any) -> dict[str, Any]:
+def dmarc_schema(row: Any) -> dict[str, Any]:
     """An aggregate report on the wire."""
     policy = {"discoveryMethod" if n == "discovery_method" else n: v for n, v in row.policy.items()}
     return {
@@ -201,12 +205,12 @@ def dmarc_shape(row: Any) -> dict[str, Any]:
     }
 
 
-def tls_shape(row: Any) -> dict[str, Any]:
+def tls_schema(row: Any) -> dict[str, Any]:
     """A TLS report on the wire, without its policies."""
     return {**_common(row, "tlr"), "organization": row.organization}
 
 
-def policy_shape(row: Any) -> dict[str, Any]:
+def policy_schema(row: Any) -> dict[str, Any]:
     """A policy of a TLS report on the wire."""
     return {
         "policyType": row.policy_type,
@@ -219,7 +223,7 @@ def policy_shape(row: Any) -> dict[str, Any]:
     }
 
 
-def failure_shape(row: Any) -> dict[str, Any]:
+def failure_schema(row: Any) -> dict[str, Any]:
     """A failure report on the wire."""
     return {
         "id": ids.public("flr", row.id),
@@ -244,7 +248,7 @@ def failure_shape(row: Any) -> dict[str, Any]:
     }
 
 
-def intake_shape(row: Any) -> dict[str, Any]:
+def file_schema(row: Any) -> dict[str, Any]:
     """A file on the wire."""
     return {
         "id": ids.public("int", row.id),
@@ -296,4 +300,4 @@ def _download(table: type[DmarcReport] | type[TlsReport], prefix: str, id: str) 
     audit_log.record_read(
         caller.account_id, actor=caller.actor, action="report.downloaded", target=id
     )
-    return responses.file(raw)
+    return responses.attachment(raw)

@@ -12,7 +12,7 @@ from app.analysis.scan.diff import diff
 from app.api.http import fields, responses
 from app.api.http.auth import current
 from app.api.http.endpoint import Body, Query, endpoint
-from app.api.http.row_cache import Remembered
+from app.api.http.row_cache import SerializedRowCache
 from app.api.v1 import schemas
 from app.errors import InvalidRequest, NotFound
 from app.models.keys import Scope
@@ -43,7 +43,7 @@ class BatchBody(Body):
         return self
 
 
-class ScanQuery(fields.Span):
+class ScanQuery(fields.PeriodQuery):
     """Which scans."""
 
     domain: fields.Name | None = None
@@ -73,14 +73,14 @@ def trigger(domain: str, body: TriggerBody) -> Response:
     found = scans.trigger(caller.account_id, domain, actor=caller.actor, max_age=age)
     scan = found.scan
     if found.outcome == "fresh":
-        return responses.one(whole(scans.find(caller.account_id, scan.id)))
+        return responses.item(detail(scans.find(caller.account_id, scan.id)))
     data = {
         **head(scan),
         "coalesced": found.outcome == "coalesced",
         "checks": None,
         "alerts": None,
     }
-    return responses.one(data, 202, location=url_for(".show", id=ids.public("scan", scan.id)))
+    return responses.item(data, 202, location=url_for(".show", id=ids.public("scan", scan.id)))
 
 
 @bp.post("/scans")
@@ -91,14 +91,14 @@ def trigger_many(body: BatchBody) -> Response:
     selection = Selection(body.domains or (), body.tag, body.all is True)
     batch = scans.trigger_many(caller.account_id, selection, actor=caller.actor)
     location = url_for(".show_batch", id=ids.public("batch", batch.id))
-    return responses.one(batch_shape(batch), 202, location=location)
+    return responses.item(batch_schema(batch), 202, location=location)
 
 
 @bp.get("/scan-batches/<id>")
 @endpoint(scopes=READ, returns=schemas.ScanBatch)
 def show_batch(id: str) -> Response:
     """How far a batch is."""
-    return responses.one(batch_shape(scans.find_batch(current().account_id, parsed("batch", id))))
+    return responses.item(batch_schema(scans.find_batch(current().account_id, parsed("batch", id))))
 
 
 @bp.get("/scans")
@@ -107,16 +107,16 @@ def index(query: ScanQuery) -> Response:
     """The account's scans, newest first, without their results."""
     filters = ScanFilter(query.domain, query.status, query.trigger, query.from_at, query.to_at)
     rows, place = scans.search(
-        current().account_id, filters, place=responses.place(query), limit=query.limit
+        current().account_id, filters, place=responses.cursor_values(query), limit=query.limit
     )
-    return responses.many([_remembered(row) for row in rows], query, place)
+    return responses.page([_row_cache(row) for row in rows], query, place)
 
 
 @bp.get("/scans/<id>")
 @endpoint(scopes=READ, returns=schemas.Scan)
 def show(id: str) -> Response:
     """One scan with all that it found."""
-    return responses.one(whole(scans.find(current().account_id, parsed("scan", id))))
+    return responses.item(detail(scans.find(current().account_id, parsed("scan", id))))
 
 
 @bp.get("/scans/<id>/diff")
@@ -131,14 +131,14 @@ def compare(id: str, query: DiffQuery) -> Response:
     after = scan.result["checks"] if scan.result else []
     found = diff(before, after) if base else {"dnsChanges": [], "checks": []}
     base_public = ids.public("scan", base.id) if base else None
-    return responses.one({"scanId": id, "baseId": base_public, **found})
+    return responses.item({"scanId": id, "baseId": base_public, **found})
 
 
 @bp.post("/scans/<id>/cancel")
 @endpoint(scopes=(Scope.SCANS_TRIGGER,), returns=schemas.Scan)
 def cancel(id: str) -> Response:
     """Cancel a scan that is still queued."""
-    return responses.one(whole(scans.cancel(current().account_id, parsed("scan", id))))
+    return responses.item(detail(scans.cancel(current().account_id, parsed("scan", id))))
 
 
 def parsed(prefix: str, text: str) -> UUID:
@@ -175,16 +175,16 @@ def head(row: Any) -> dict[str, Any]:
     }
 
 
-_remembered = Remembered(head)
+_row_cache = SerializedRowCache(head)
 
 
-def whole(scan: Any) -> dict[str, Any]:
+def detail(scan: Any) -> dict[str, Any]:
     """A scan with its results, if it has any yet."""
     result = scan.result or {"checks": None, "alerts": None}
     return {**head(scan), "coalesced": False, **result}
 
 
-def batch_shape(batch: scans.Batch) -> dict[str, Any]:
+def batch_schema(batch: scans.Batch) -> dict[str, Any]:
     """A batch and its members."""
     return {
         "id": ids.public("batch", batch.id),

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 from pydantic import ConfigDict, Field
 
 from app.api.http import responses
-from app.api.http.endpoint import Body, Shape, endpoint, read_array
+from app.api.http.endpoint import Body, Schema, endpoint, read_array
 from app.api.v1.token_leaks.report_limit import ReportLimit
 from app.errors import NotFound
 from app.protocols.client_networks import client_network
@@ -34,7 +34,7 @@ class LeakAlert(Body):
     source: str | None = Field(None, max_length=200)
 
 
-class LeakVerdict(Shape):
+class LeakVerdict(Schema):
     """The verdict on one match. The names are those of the service that reads them."""
 
     model_config = ConfigDict(alias_generator=None)
@@ -51,7 +51,7 @@ class KeyReport(Body):
     url: str | None = Field(None, max_length=1000)
 
 
-class ReportReceived(Shape):
+class ReportReceived(Schema):
     """The same text for every report."""
 
     message: str
@@ -92,7 +92,7 @@ def report(body: KeyReport) -> Response:
     limit: ReportLimit = current_app.extensions["report_limit"]
     limit.count(client_network(request.remote_addr or "unknown"))
     token_leaks.revoke([Reported(body.token.strip(), body.url)], PERSON)
-    return responses.one({"message": RECEIVED}, 202)
+    return responses.item({"message": RECEIVED}, 202)
 
 
 def _verdict(alert: LeakAlert, is_key: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from app.protocols.report_formats.aggregate.records import Records
 from app.protocols.report_formats.aggregate.records import SpfResult as SpfResult
 from app.protocols.report_formats.aggregate.values import Warnings
 from app.protocols.report_formats.aggregate.xml import Found
-from app.protocols.report_formats.limits import LIMITS, Limits, Refused
+from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 
 POLICIES = frozenset(("none", "quarantine", "reject"))
 
@@ -68,7 +68,7 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport
     """
     records, found = _read(document, limits)
     if not records.all:
-        raise Refused("no_records", "the report has no record")
+        raise ReportRejected("no_records", "the report has no record")
     warnings = Warnings()
     records.warn(warnings)
     for tolerated in found.tolerated:
@@ -97,9 +97,9 @@ def _read(document: bytes, limits: Limits) -> tuple[Records, Found]:
     records = Records(limits)
     try:
         return records, fast_path.read(document, records, limits)
-    except fast_path.Unusual:
+    except fast_path.NotSupported:
         pass
-    except Refused as refused:
+    except ReportRejected as refused:
         if refused.reason != "not_well_formed":  # only the sure way can tell where
             raise
     records = Records(limits)
@@ -115,13 +115,15 @@ class _Head:
     def required(self, key: str, *, may_be_empty: bool = True) -> str:
         """The text, which has to be there."""
         if key not in self._fields:
-            raise Refused("missing_element", f"the report has no {key}")
+            raise ReportRejected("missing_element", f"the report has no {key}")
         text = self._fields[key]
         if len(text) > self._limits.field:
-            raise Refused("field_too_long", f"{key} has over {self._limits.field} characters")
+            raise ReportRejected(
+                "field_too_long", f"{key} has over {self._limits.field} characters"
+            )
         text = values.text(text)
         if not text and not may_be_empty:
-            raise Refused("missing_element", f"{key} is empty")
+            raise ReportRejected("missing_element", f"{key} is empty")
         return text
 
     def optional(self, key: str) -> str | None:
@@ -132,7 +134,7 @@ class _Head:
         """The report's id, without which repeats cannot be told."""
         report_id = self.required("report_id", may_be_empty=False)
         if len(report_id) > (most := self._limits.report_id):
-            raise Refused("field_too_long", f"report_id has over {most} characters")
+            raise ReportRejected("field_too_long", f"report_id has over {most} characters")
         return report_id
 
     def period(self, now: int) -> tuple[int, int]:
@@ -147,7 +149,9 @@ class _Head:
         """What the reporter found published."""
         domain = values.host(self.required("domain"))
         if not domain:
-            raise Refused("bad_domain", "the domain of policy_published is not a domain name")
+            raise ReportRejected(
+                "bad_domain", "the domain of policy_published is not a domain name"
+            )
         p = values.word(self.required("p", may_be_empty=False))
         if p not in POLICIES:
             warnings.add(f"unknown policy {p}")

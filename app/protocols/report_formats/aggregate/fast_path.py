@@ -23,11 +23,11 @@ from app.protocols.report_formats.aggregate.records import (
 from app.protocols.report_formats.aggregate.xml import Found, Parser
 from app.protocols.report_formats.limits import LIMITS, Limits
 
-MAX_UNUSUAL = 16  # records in a report that has not more usual ones
+MAX_FALLBACKS = 16  # records in a report that has not more usual ones
 MAX_PART, MAX_KNOWN = 1_000, 5_000  # octets of a part, and parts, that are remembered
 
 _END = b"</record>"
-_STRANGE = (b"<!", b"<?")
+_UNSUPPORTED = (b"<!", b"<?")
 _BLANK = rb"[ \t\r\n]*"
 # Bounded, and with one way only to match each text, so that a failure costs no more than a success.
 # (Possessive quantifiers would say so, but are broken in the 3.11 that Debian has.)
@@ -56,7 +56,7 @@ Texts = dict[str, str]
 Groups = list[tuple[str, Texts]]
 
 
-class Unusual(ValueError):
+class NotSupported(ValueError):
     """Something is written in another way, which is for the XML parser to judge."""
 
 
@@ -76,7 +76,7 @@ class _Parts(dict[bytes, Made], Generic[Made]):
         return made
 
 
-class _Known:
+class _Template:
     """The parts that are known in this process."""
 
     def __init__(self, limits: Limits) -> None:
@@ -88,17 +88,17 @@ class _Known:
     def _evaluated(self, texts: Texts, groups: Groups) -> Evaluated:
         reasons = [(group.get("type"), group.get("comment")) for _, group in groups]
         if any(name != "reason" for name, _ in groups):
-            raise Unusual
+            raise NotSupported
         return self._make.evaluated(texts, reasons)
 
     def _identifiers(self, texts: Texts, groups: Groups) -> Identifiers:
         if groups:
-            raise Unusual
+            raise NotSupported
         return self._make.identifiers(texts)
 
     def _results(self, texts: Texts, groups: Groups) -> Results:
         if texts or any(name == "reason" for name, _ in groups):
-            raise Unusual
+            raise NotSupported
         dkim = [group for name, group in groups if name == "dkim"]
         spf = [group for name, group in groups if name == "spf"]
         return self._make.results(
@@ -107,14 +107,14 @@ class _Known:
         )
 
 
-_known = lru_cache(maxsize=1)(_Known)
+_templates = lru_cache(maxsize=1)(_Template)
 
 
-class Usual:
+class FastReader:
     """Reads usual records into ``records``."""
 
     def __init__(self, records: Records, limits: Limits) -> None:
-        self._records, self._known = records, _known(limits)
+        self._records, self._known = records, _templates(limits)
 
     def read(self, document: bytes, begin: int) -> int:
         """Add the usual records that follow each other from there on; returns where they end."""
@@ -129,7 +129,7 @@ class Usual:
                     known.identifiers[identifiers],
                     known.results[results],
                 )
-            except (Unusual, UnicodeDecodeError, KeyError):
+            except (NotSupported, UnicodeDecodeError, KeyError):
                 break
             begin = found.end()
         return begin
@@ -142,13 +142,13 @@ def read(document: bytes, records: Records, limits: Limits = LIMITS) -> Found:
     """
     found = Found(records.add, limits)
     document = xml_text.in_utf8(document, limits, found.tolerated)
-    usual, unusual = Usual(records, limits), 0
+    usual, unusual = FastReader(records, limits), 0
     with Parser(found) as parser:
         end, place = 0, _begin(document)
-        while place > end and unusual <= MAX_UNUSUAL + len(records.all) // 2:
+        while place > end and unusual <= MAX_FALLBACKS + len(records.all) // 2:
             parser.feed(document[end:place])
             if not parser.is_between:
-                raise Unusual
+                raise NotSupported
             end = usual.read(document, place)
             place = document.find(_END, end) + len(_END)
             unusual += 1
@@ -161,8 +161,8 @@ def _begin(document: bytes) -> int:
 
     raises  Unusual if there is anything in the document that is neither tag nor text
     """
-    if any(document.find(strange, 2) >= 0 for strange in _STRANGE):
-        raise Unusual
+    if any(document.find(strange, 2) >= 0 for strange in _UNSUPPORTED):
+        raise NotSupported
     return max(document.find(b"<record>"), 0)
 
 
@@ -175,12 +175,12 @@ def _split(part: bytes) -> tuple[Texts, Groups]:
     groups: Groups = []
     texts, around = outer, ""
     if _NO_CHARACTERS.search(part):
-        raise Unusual
+        raise NotSupported
     for name, text, tag, _ in _TOKEN.findall(part):
         if name:
             key = name.decode()
             if key in texts:
-                raise Unusual
+                raise NotSupported
             texts[key] = text.decode()
         elif around and tag == b"/" + around.encode():
             texts, around = outer, ""
@@ -188,7 +188,7 @@ def _split(part: bytes) -> tuple[Texts, Groups]:
             texts, around = {}, tag.decode()
             groups.append((around, texts))
         else:
-            raise Unusual
+            raise NotSupported
     if around:
-        raise Unusual
+        raise NotSupported
     return outer, groups

@@ -11,7 +11,7 @@ from app.protocols.names import MAX_NAME
 from app.protocols.report_formats.aggregate import values as values
 from app.protocols.report_formats.aggregate.values import Table, Warnings
 from app.protocols.report_formats.aggregate.xml import Found, Group
-from app.protocols.report_formats.limits import Limits, Refused
+from app.protocols.report_formats.limits import Limits, ReportRejected
 
 MAX_ENVELOPE_FROM = 320
 DISPOSITIONS = frozenset(("none", "quarantine", "reject", "pass"))
@@ -85,7 +85,7 @@ class Maker:
         words = self._words
         disposition = words[fields["disposition"]]
         if not disposition:
-            raise Refused("missing_element", "a record has no disposition")
+            raise ReportRejected("missing_element", "a record has no disposition")
         return (
             disposition,
             words[fields["dkim"]] == "pass",
@@ -101,7 +101,7 @@ class Maker:
         sender, receiver = fields.get("envelope_from"), fields.get("envelope_to")
         name = self._names[fields["header_from"]]
         if not name:
-            raise Refused("missing_element", "a record has no header_from")
+            raise ReportRejected("missing_element", "a record has no header_from")
         return (
             name,
             None if sender is None else self._texts[sender].lower()[:MAX_ENVELOPE_FROM],
@@ -112,7 +112,9 @@ class Maker:
         """What auth_results says: (domain, selector, result) and (domain, scope, result)."""
         names, texts, words = self._names, self._texts, self._words
         if max(len(dkim), len(spf)) > self.limits.results:
-            raise Refused("too_many_results", f"a record has more than {self.limits.results}")
+            raise ReportRejected(
+                "too_many_results", f"a record has more than {self.limits.results}"
+            )
         dkim_results = [
             DkimResult(names[domain or ""], texts[selector or ""] or None, words[result or ""])
             for domain, selector, result in dkim
@@ -128,7 +130,9 @@ class Maker:
 
     def _text(self, value: str) -> str:
         if len(value) > self.limits.field:
-            raise Refused("field_too_long", f"a value has over {self.limits.field} characters")
+            raise ReportRejected(
+                "field_too_long", f"a value has over {self.limits.field} characters"
+            )
         return values.text(value)
 
     def _word(self, value: str) -> str:
@@ -168,7 +172,7 @@ class Records:
             fields["auth_results"]
             source_ip, count = fields["source_ip"], fields["count"]
         except KeyError as missing:
-            raise Refused("missing_element", f"a record has no {missing.args[0]}") from None
+            raise ReportRejected("missing_element", f"a record has no {missing.args[0]}") from None
         number = values.number(count, "count", self._limits)
         results = make.results(found.dkim, found.spf)
         self.append(source_ip, number, evaluated, identifiers, results)
@@ -186,9 +190,9 @@ class Records:
         raises  Refused
         """
         if count > self._limits.integer:
-            raise Refused("bad_number", f"count is more than {self._limits.integer}")
+            raise ReportRejected("bad_number", f"count is more than {self._limits.integer}")
         if len(self.all) >= self._limits.records:
-            raise Refused("too_many_records", f"more than {self._limits.records} records")
+            raise ReportRejected("too_many_records", f"more than {self._limits.records} records")
         disposition, dkim, spf, reasons = evaluated
         address = self.maker.addresses[source_ip]
         record = (address, count, disposition, dkim, spf, *identifiers, reasons, *results)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Generic, TypeVar
 
 from app.protocols import names
-from app.protocols.report_formats.limits import Limits, Refused
+from app.protocols.report_formats.limits import Limits, ReportRejected
 
 MAX_KNOWN = 10_000  # values that a table remembers, then it forgets all
 MAX_WARNINGS = 20
@@ -76,9 +76,9 @@ def number(value: str, what: str, limits: Limits) -> int:
     """
     found = _NUMBER.fullmatch(value.strip())
     if not found:
-        raise Refused("bad_number", f"{what} is not a whole number")
+        raise ReportRejected("bad_number", f"{what} is not a whole number")
     if (whole := int(found[1])) > limits.integer:
-        raise Refused("bad_number", f"{what} is more than {limits.integer}")
+        raise ReportRejected("bad_number", f"{what} is more than {limits.integer}")
     return whole
 
 
@@ -88,11 +88,13 @@ def check_period(begin: int, end: int, now: int, limits: Limits) -> None:
     raises  Refused
     """
     if not 0 <= begin <= end:
-        raise Refused("bad_dates", "the report begins after its end")
+        raise ReportRejected("bad_dates", "the report begins after its end")
     if end > now + limits.future_seconds:
-        raise Refused("bad_dates", "the report ends in the future")
+        raise ReportRejected("bad_dates", "the report ends in the future")
     if end - begin > limits.span_seconds:
-        raise Refused("bad_dates", f"the report covers over {limits.span_seconds // 86400} days")
+        raise ReportRejected(
+            "bad_dates", f"the report covers over {limits.span_seconds // 86400} days"
+        )
 
 
 def address(value: str) -> str:
@@ -106,7 +108,7 @@ def address(value: str) -> str:
     try:
         found = ipaddress.IPv6Address(value if _IPV6.fullmatch(value) else "")
     except ValueError:
-        raise Refused("bad_source_ip", "source_ip is not an IP address") from None
+        raise ReportRejected("bad_source_ip", "source_ip is not an IP address") from None
     return str(found.ipv4_mapped or found)
 
 

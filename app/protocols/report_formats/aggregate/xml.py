@@ -9,7 +9,7 @@ from typing import Any, Self
 from xml.parsers import expat
 
 from app.protocols.report_formats import xml_text
-from app.protocols.report_formats.limits import LIMITS, Limits, Refused
+from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 
 NAMESPACES = ("urn:ietf:params:xml:ns:dmarc-2.0", "http://dmarc.org/dmarc-xml/0.1")
 
@@ -122,7 +122,7 @@ class Found:
         """Take note of one more text for a key that has one already."""
         if self.fields[key] != text:
             if key in IN_RECORD:
-                raise Refused("repeated_element", f"a record has {key} more than once")
+                raise ReportRejected("repeated_element", f"a record has {key} more than once")
             self.tolerated[f"{key} is repeated; the first one counts"] = None
 
     def end_head(self) -> None:
@@ -172,7 +172,9 @@ class Found:
 
     def _add(self, group: list[Group], found: Group) -> None:
         if len(group) >= self.limits.results:
-            raise Refused("too_many_results", f"a record has more than {self.limits.results}")
+            raise ReportRejected(
+                "too_many_results", f"a record has more than {self.limits.results}"
+            )
         group.append(found)
 
 
@@ -216,7 +218,7 @@ class Parser:
         except expat.ExpatError as error:
             problem = expat.ErrorString(error.code)
             detail = f"{problem} in line {error.lineno}, column {error.offset + 1}"
-            raise Refused("not_well_formed", detail) from None
+            raise ReportRejected("not_well_formed", detail) from None
 
     @property
     def is_between(self) -> bool:
@@ -273,7 +275,7 @@ class _Passing:
     def begin(self, depth: int, key: str) -> None:
         """Pass over the element that has begun so deep in the document."""
         if key:
-            raise Refused("bad_value", f"{key} has elements in it")
+            raise ReportRejected("bad_value", f"{key} has elements in it")
         parser = self._parser
         self._outside, self._depth = depth - 1, depth - 1
         self._handlers = (
@@ -288,9 +290,9 @@ class _Passing:
         self._depth += 1
         self._count += 1
         if self._depth > (most := self._limits.xml_depth):
-            raise Refused("too_deep", f"elements are nested more than {most} deep")
+            raise ReportRejected("too_deep", f"elements are nested more than {most} deep")
         if self._count > (most := self._limits.xml_passed_over):
-            raise Refused("too_many_elements", f"more than {most} that mean nothing here")
+            raise ReportRejected("too_many_elements", f"more than {most} that mean nothing here")
         if attributes:
             _check_attributes(attributes, self._limits.xml_attributes)
 
@@ -311,7 +313,7 @@ def _root_handler(
     def start_root(name: str, attributes: list[str]) -> None:
         namespace, _, local = name.rpartition(" ")
         if local != "feedback" or namespace not in ("", *NAMESPACES):
-            raise Refused("not_a_report", "the root element is not feedback")
+            raise ReportRejected("not_a_report", "the root element is not feedback")
         _check_attributes(attributes, found.limits.xml_attributes)
         found.namespace = namespace or None
         path.append(_DOCUMENT)
@@ -322,7 +324,7 @@ def _root_handler(
 
 def _check_attributes(attributes: list[str], most: int) -> None:
     if len(attributes) > 2 * most:  # names and values in turns
-        raise Refused("too_many_attributes", f"more than {most} on one element")
+        raise ReportRejected("too_many_attributes", f"more than {most} on one element")
 
 
 def _do_nothing() -> None:
@@ -330,4 +332,4 @@ def _do_nothing() -> None:
 
 
 def _refuse_doctype(*_: Any) -> None:
-    raise Refused("doctype", "the document has a document type declaration")
+    raise ReportRejected("doctype", "the document has a document type declaration")

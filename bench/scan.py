@@ -150,7 +150,7 @@ class _Noting(Resolver):
         self._answers = answers
         self.heard: dict[tuple[str, str, bool], Answer] = {}
 
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         answer = await self._answers.ask(name, rdtype, checking_disabled=checking_disabled)
         self.heard[name, rdtype, checking_disabled] = answer
         return answer

@@ -214,7 +214,7 @@ def _keys(full: FullAccount) -> None:
                     api_key_id=key.id, route="POST /v1/domains", key="1", request_digest=b"d" * 32,
                     status=201, body=f'{{"name": "{full.domain}"}}'.encode(),
                 ),
-                MailHost(name=f"mx.{full.domain}", wanted_at=moment, next_at=moment),
+                MailHost(name=f"mx.{full.domain}", last_referenced_at=moment, next_at=moment),
             )
         )  # fmt: skip
 

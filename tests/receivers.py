@@ -157,8 +157,8 @@ class _Reaching(Resolver):
     def __init__(self, zone: Resolver, egress: Egress) -> None:
         self._zone, self._egress = zone, egress
 
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
-        return await self._zone.ask(name, rdtype, checking_disabled=checking_disabled)
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        return await self._zone.resolve(name, rdtype, checking_disabled=checking_disabled)
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         return await self._egress.fetch(self, host, path, request)

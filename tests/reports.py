@@ -57,11 +57,11 @@ class Report:
 def store(domain: Domain, report: Report, *, is_waiting: bool = False) -> UUID:
     """Insert the report and its records, and count them, unless they are to wait for that."""
     stored = DmarcReport(
-        id=ids.new(), account_id=domain.account_id, domain_id=domain.id, intake_id=ids.new(),
+        id=ids.new(), account_id=domain.account_id, domain_id=domain.id, report_file_id=ids.new(),
         policy_domain=report.about or domain.name, reporter=report.reporter,
         report_id=f"r{next(_numbers)}",
         begin_at=report.begin, end_at=report.end, days=report.days, org_name=report.reporter,
-        email=f"dmarc@{report.reporter}", policy=dict(report.policy), records=len(report.rows),
+        email=f"dmarc@{report.reporter}", policy=dict(report.policy), record_count=len(report.rows),
         messages=min(sum(row.count for row in report.rows), 2**63 - 1), passed=0,
         provenance=report.provenance, content_digest=b"", received_at=report.end,
     )  # fmt: skip
@@ -117,7 +117,7 @@ def store_tls_report(
     """Insert a TLS report of the day around ``at``, with its policies."""
     columns = {"organization": reporter, "provenance": "token", **given}
     report = TlsReport(
-        id=ids.new(), account_id=domain.account_id, domain_id=domain.id, intake_id=ids.new(),
+        id=ids.new(), account_id=domain.account_id, domain_id=domain.id, report_file_id=ids.new(),
         policy_domain=domain.name, reporter=reporter, report_id=f"t{next(_numbers)}",
         begin_at=at - DAY / 2, end_at=at + DAY / 2, content_digest=b"", received_at=at + DAY / 2,
         **columns,

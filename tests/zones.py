@@ -90,7 +90,7 @@ class Zone(Resolver):
         for key, values in data.items():
             self._add(key, values)
 
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         self.asked.append((name, rdtype))
         if self._budget is not None and len(self.asked) > self._budget:
             raise LookupFailed(name, rdtype, "budget")
@@ -115,7 +115,7 @@ class Zone(Resolver):
             signatures=tuple(self._signatures.get((source, rdtype), ())),
         )
 
-    async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+    async def query_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
         self.asked.append((f"{name}@{server}", rdtype))
         if answer := self._servers.get((server, rdtype)):
             return answer

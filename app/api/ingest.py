@@ -39,14 +39,14 @@ class IngestedFile(Schema):
     """A file that is kept; ``GET /v1/reports/intake`` tells what becomes of it."""
 
     id: str
-    state: str
+    status: str
     file_name: str | None
 
 
 class IngestResult(Schema):
     """The files of one request."""
 
-    intakes: list[IngestedFile]
+    files: list[IngestedFile]
 
 
 def init_app(app: Flask) -> None:
@@ -183,9 +183,9 @@ def is_report(content: bytes) -> bool:
 def _answer(taken: list[StoredFile], status: int) -> Response:
     found: list[dict[str, Any]] = [
         {
-            "id": ids.public("int", one.intake.id),
-            "state": one.intake.state,
-            "fileName": one.intake.file_name,
+            "id": ids.public("int", one.file.id),
+            "state": one.file.status,
+            "fileName": one.file.file_name,
         }
         for one in taken
     ]

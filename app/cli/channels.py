@@ -175,5 +175,5 @@ def _print(channel: Channel) -> None:
     cadence = "" if channel.cadence == "immediate" else f" {channel.cadence}"
     print(
         f"{ids.public('chan', channel.id)}  {channel.name}  {channel.kind}{cadence}  "
-        f"{channel.target}  {channel.least_severity}+  {state}"
+        f"{channel.target}  {channel.min_severity}+  {state}"
     )

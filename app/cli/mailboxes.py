@@ -49,10 +49,10 @@ def add(account: str, authserv_id: str | None, **options: Any) -> None:
 def list_mailboxes(account: str) -> None:
     """List an account's mailboxes, and how they fare."""
     for row in mailboxes.search(accounts.find(account).id):
-        pulled = row.pulled_at.isoformat(timespec="seconds") if row.pulled_at else "never"
+        pulled = row.polled_at.isoformat(timespec="seconds") if row.polled_at else "never"
         trusted = row.authserv_id and f"trusts {row.authserv_id}"
         words = (
-            f"{row.kept} kept",
+            f"{row.imported_count} kept",
             trusted,
             row.too_large and f"{row.too_large} too large",
             row.failure,
@@ -92,7 +92,9 @@ def pull(mailbox_id: str) -> None:
     found = mailboxes.poll(_id(mailbox_id), is_forced=True)
     if found is None:
         raise click.ClickException(f"there is no mailbox {mailbox_id}")
-    print(f"{found.kept} taken in, {found.known} known already, {found.too_large} too large")
+    print(
+        f"{found.imported_count} taken in, {found.duplicate_count} known already, {found.too_large} too large"
+    )
     if found.failure:
         raise click.ClickException(found.failure)
 

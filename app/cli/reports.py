@@ -100,7 +100,7 @@ def ingest(account: str, paths: Sequence[Path]) -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 def list_intakes(account: str, state: str | None, reason: str | None, limit: int) -> None:
     """List files, newest first, with what became of them."""
-    filters = ReportFileFilter(state=state, reason=reason)
+    filters = ReportFileFilter(status=state, reason=reason)
     rows, _ = ingest_files.search(accounts.find(account).id, filters).page(None, limit)
     for row in rows:
         words = (row.state, row.reason, row.about, row.file_name, row.member, row.detail)

@@ -19,12 +19,12 @@ class Cursor:
         self._keys = keys
         self._binding = orjson.dumps(binding, default=str, option=orjson.OPT_SORT_KEYS)
 
-    def seal(self, place: Sequence[Any]) -> str:
+    def encode(self, place: Sequence[Any]) -> str:
         """The cursor for the row whose sort columns are ``place`` (JSON values)."""
         body = orjson.dumps(place)
         return base64.urlsafe_b64encode(self._tag(self._keys[0], body) + body).rstrip(b"=").decode()
 
-    def open(self, text: str) -> list[Any]:
+    def decode(self, text: str) -> list[Any]:
         """The place a cursor holds.
 
         raises  InvalidRequest for one that was not made here, or for another list

@@ -30,22 +30,22 @@ class _Compiled:
     engine: Engine
     sql: str
     fixed: Mapping[str, Any]
-    takes: Mapping[str, Converter]
+    input_converters: Mapping[str, Converter]
     order: Sequence[str] | None
-    gives: Sequence[tuple[int, Converter]]
+    output_converters: Sequence[tuple[int, Converter]]
     make: Converter
 
-    def given(self, parameters: Mapping[str, Any]) -> Any:
+    def parameters(self, parameters: Mapping[str, Any]) -> Any:
         """The values of all parameters, as the driver wants them."""
         values = {**self.fixed, **parameters}
-        for name in parameters.keys() & self.takes.keys():
-            values[name] = self.takes[name](values[name])
+        for name in parameters.keys() & self.input_converters.keys():
+            values[name] = self.input_converters[name](values[name])
         return values if self.order is None else [values[name] for name in self.order]
 
     def row(self, found: Sequence[Any]) -> Any:
         """A row as a named tuple, whose columns are read ten times as fast as SQLAlchemy's."""
         values = list(found)
-        for place, convert in self.gives:
+        for place, convert in self.output_converters:
             values[place] = convert(values[place])
         return self.make(values)
 
@@ -69,7 +69,7 @@ class PreparedSelect:
         prepared = self._prepared
         if prepared is None or prepared.engine is not engine:
             prepared = self._prepared = _prepare(engine, self._statement, parameters)
-        found = _ask(engine, prepared.sql, prepared.given(parameters))
+        found = _ask(engine, prepared.sql, prepared.parameters(parameters))
         return list(map(prepared.row, found))
 
 

@@ -121,7 +121,7 @@ class BrowserSession(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    awaits_code: Mapped[bool] = mapped_column(default=False)
+    mfa_pending: Mapped[bool] = mapped_column(default=False)
     address: Mapped[str | None] = mapped_column(String(45))
     agent: Mapped[str | None] = mapped_column(String(200))
 

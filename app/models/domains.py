@@ -132,10 +132,10 @@ class DomainState(Base):
 
     domain_id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column()
-    known: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
-    unseen: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    last_results: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    undetermined: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
     score: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
-    marks: Mapped[list[Any]] = mapped_column(Json, default=list, server_default="[]")
+    score_history: Mapped[list[Any]] = mapped_column(Json, default=list, server_default="[]")
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 
@@ -186,5 +186,5 @@ class DnsChange(Base):
     type: Mapped[str] = mapped_column(String(16))
     before: Mapped[list[str]] = mapped_column(Json)
     after: Mapped[list[str]] = mapped_column(Json)
-    opened: Mapped[list[str] | None] = mapped_column(Json)
-    closed: Mapped[list[str] | None] = mapped_column(Json)
+    findings_appeared: Mapped[list[str] | None] = mapped_column(Json)
+    findings_resolved: Mapped[list[str] | None] = mapped_column(Json)

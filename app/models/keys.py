@@ -59,7 +59,7 @@ class ApiKey(Base):
 class ApiKeyUsage(Base):
     """How many calls with one key ended with one status on one route on one day (UTC)."""
 
-    __tablename__ = "key_uses"
+    __tablename__ = "api_key_usage"
 
     api_key_id: Mapped[UUID] = mapped_column(
         ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True
@@ -73,7 +73,7 @@ class ApiKeyUsage(Base):
 class ApiKeyAddress(Base):
     """How many calls with one key came from one address on one day (UTC)."""
 
-    __tablename__ = "key_addresses"
+    __tablename__ = "api_key_addresses"
 
     api_key_id: Mapped[UUID] = mapped_column(
         ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True

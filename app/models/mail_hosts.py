@@ -20,7 +20,7 @@ class MailHost(Base):
     __tablename__ = "mail_hosts"
 
     name: Mapped[str] = mapped_column(String(253), primary_key=True)
-    wanted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_referenced_at: Mapped[datetime] = mapped_column(UtcDateTime)
     next_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    seen: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    probed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    probe_result: Mapped[dict[str, Any] | None] = mapped_column(Json)

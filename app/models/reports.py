@@ -84,29 +84,29 @@ class ReportFile(Base):
     asked_again_at  when it was last asked to be read once more
     """
 
-    __tablename__ = "intakes"
+    __tablename__ = "report_files"
     __table_args__ = (
         Index(None, "account_id", "id"),
-        Index(None, "account_id", "state", "id"),
-        Index("uq_intakes_file", "account_id", "sha256", "member", unique=True),
+        Index(None, "account_id", "status", "id"),
+        Index("uq_intakes_file", "account_id", "sha256", "entry", unique=True),
         Index(None, "report_id"),
         Index(None, "received_at"),
         Index(
-            "ix_intakes_received",
-            "rung_at",
-            sqlite_where=text("state = 'received'"),
-            postgresql_where=text("state = 'received'"),
+            "ix_report_files_received",
+            "enqueued_at",
+            sqlite_where=text("status = 'received'"),
+            postgresql_where=text("status = 'received'"),
         ),
         Index(
-            "ix_intakes_turns",
+            "ix_report_files_turns",
             "account_id",
-            "rung_at",
+            "enqueued_at",
             "id",
-            sqlite_where=text("state = 'received'"),
-            postgresql_where=text("state = 'received'"),
+            sqlite_where=text("status = 'received'"),
+            postgresql_where=text("status = 'received'"),
         ),
         Index(
-            "ix_intakes_authenticity",
+            "ix_report_files_authenticity",
             "account_id",
             "authenticity",
             "reporter",
@@ -115,27 +115,27 @@ class ReportFile(Base):
             postgresql_where=text("authenticity IS NOT NULL"),
         ),
         CheckConstraint(
-            "state IN ('received', 'parsed', 'duplicate', 'conflict', 'unattributed',"
+            "status IN ('received', 'parsed', 'duplicate', 'conflict', 'unattributed',"
             " 'quarantined')",
-            name="state",
+            name="status",
         ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
-    way: Mapped[str] = mapped_column(String(16))
+    received_via: Mapped[str] = mapped_column(String(16))
     sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
     size_bytes: Mapped[int] = mapped_column()
     file_name: Mapped[str | None] = mapped_column(String(300))
-    member: Mapped[str] = mapped_column(String(300), default="")
+    entry: Mapped[str] = mapped_column(String(300), default="")
     received_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    state: Mapped[str] = mapped_column(String(16), default=RECEIVED)
+    status: Mapped[str] = mapped_column(String(16), default=RECEIVED)
     reason: Mapped[str | None] = mapped_column(String(64))
     detail: Mapped[str | None] = mapped_column(String(500))
     provenance: Mapped[str] = mapped_column(String(16), default="unverified")
-    claims: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    sender_metadata: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
     kind: Mapped[str | None] = mapped_column(String(16))
-    about: Mapped[str | None] = mapped_column(String(253))
+    policy_domain: Mapped[str | None] = mapped_column(String(253))
     report_id: Mapped[UUID | None] = mapped_column()
     reporter: Mapped[str | None] = mapped_column(String(253))
     author: Mapped[str | None] = mapped_column(String(253))
@@ -144,8 +144,8 @@ class ReportFile(Base):
     parser_version: Mapped[int | None] = mapped_column()
     attempt: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    rung_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    asked_again_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    enqueued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    retried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
@@ -177,7 +177,7 @@ class DmarcReport(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column()
     domain_id: Mapped[UUID] = mapped_column()
-    intake_id: Mapped[UUID] = mapped_column()
+    report_file_id: Mapped[UUID] = mapped_column()
     policy_domain: Mapped[str] = mapped_column(String(253))
     reporter: Mapped[str] = mapped_column(String(253))
     report_id: Mapped[str] = mapped_column(String(255))
@@ -191,7 +191,7 @@ class DmarcReport(Base):
     namespace: Mapped[str | None] = mapped_column(String(100))
     version: Mapped[str | None] = mapped_column(String(20))
     policy: Mapped[dict[str, Any]] = mapped_column(Json)
-    records: Mapped[int] = mapped_column()
+    record_count: Mapped[int] = mapped_column()
     messages: Mapped[int] = mapped_column(BigInteger)
     passed: Mapped[int] = mapped_column(BigInteger)
     warnings: Mapped[list[str]] = mapped_column(Json, default=list)
@@ -241,14 +241,14 @@ class RollupQueueEntry(Base):
     is_set_aside  counting it fails: until somebody has seen to that it is left out
     """
 
-    __tablename__ = "uncounted_reports"
+    __tablename__ = "rollup_queue"
 
     report_id: Mapped[UUID] = mapped_column(
         ForeignKey("dmarc_reports.id", ondelete="CASCADE"), primary_key=True
     )
     domain_id: Mapped[UUID] = mapped_column(index=True)
     records: Mapped[int] = mapped_column()
-    is_set_aside: Mapped[bool] = mapped_column(default=False, server_default=false())
+    failed: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class TlsReport(Base):
@@ -267,7 +267,7 @@ class TlsReport(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column()
     domain_id: Mapped[UUID] = mapped_column()
-    intake_id: Mapped[UUID] = mapped_column()
+    report_file_id: Mapped[UUID] = mapped_column()
     policy_domain: Mapped[str] = mapped_column(String(253))
     reporter: Mapped[str] = mapped_column(String(253))
     report_id: Mapped[str] = mapped_column(String(255))
@@ -327,7 +327,7 @@ class FailureReport(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
     account_id: Mapped[UUID] = mapped_column()
     domain_id: Mapped[UUID] = mapped_column()
-    intake_id: Mapped[UUID] = mapped_column()
+    report_file_id: Mapped[UUID] = mapped_column()
     reporter: Mapped[str | None] = mapped_column(String(253))
     reported_domain: Mapped[str] = mapped_column(String(253))
     auth_failure: Mapped[list[str]] = mapped_column(Json)
@@ -349,7 +349,7 @@ class FailureReport(Base):
 class ObservedSelector(Base):
     """A selector of the domain, or of one below it, whose signature passed in a report."""
 
-    __tablename__ = "seen_selectors"
+    __tablename__ = "observed_selectors"
     __table_args__ = (
         ForeignKeyConstraint(
             ["account_id", "domain_id"], ["domains.account_id", "domains.id"], ondelete="CASCADE"
@@ -371,7 +371,7 @@ class DailyIngestUsage(Base):
     cpu_ms           CPU time that parsing them took
     """
 
-    __tablename__ = "report_days"
+    __tablename__ = "daily_ingest_usage"
 
     account_id: Mapped[UUID] = mapped_column(
         ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True

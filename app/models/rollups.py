@@ -106,8 +106,8 @@ class DmarcWeek(Base):
         Index(
             "ix_dmarc_weeks_open",
             "start",
-            sqlite_where=text("NOT is_closed"),
-            postgresql_where=text("NOT is_closed"),
+            sqlite_where=text("NOT is_compacted"),
+            postgresql_where=text("NOT is_compacted"),
         ),
     )
 
@@ -115,8 +115,8 @@ class DmarcWeek(Base):
         ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True
     )
     start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    is_closed: Mapped[bool] = mapped_column(default=False, server_default=false())
-    changes: Mapped[int] = mapped_column(default=0, server_default="0")
+    is_compacted: Mapped[bool] = mapped_column(default=False, server_default=false())
+    version: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class FlowCount(Base):

@@ -51,7 +51,7 @@ class Scan(Base):
         Index(
             "ix_scans_unfinished_status",
             "status",
-            "rung_at",
+            "enqueued_at",
             sqlite_where=text("status IN ('queued', 'running')"),
             postgresql_where=text("status IN ('queued', 'running')"),
         ),
@@ -77,7 +77,7 @@ class Scan(Base):
     trigger: Mapped[str] = mapped_column(String(16), default="api")
     requested_by: Mapped[str] = mapped_column(String(300), default="system")
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
-    rung_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+    enqueued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempt: Mapped[int] = mapped_column(default=0)

@@ -18,14 +18,16 @@ class SourceDecision(Base):
     source  its key: ``insight.sources``
     """
 
-    __tablename__ = "source_states"
-    __table_args__ = (CheckConstraint("state IN ('approved', 'ignored', 'blocked')", name="state"),)
+    __tablename__ = "source_decisions"
+    __table_args__ = (
+        CheckConstraint("decision IN ('approved', 'ignored', 'blocked')", name="decision"),
+    )
 
     domain_id: Mapped[UUID] = mapped_column(
         ForeignKey("domains.id", ondelete="CASCADE"), primary_key=True
     )
     source: Mapped[str] = mapped_column(String(300), primary_key=True)
-    state: Mapped[str] = mapped_column(String(16))
+    decision: Mapped[str] = mapped_column(String(16))
     note: Mapped[str | None] = mapped_column(String(1000))
     actor: Mapped[str] = mapped_column(String(300))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
@@ -49,11 +51,11 @@ class SenderHost(Base):
     address: Mapped[str] = mapped_column(String(45), primary_key=True)
     status: Mapped[str] = mapped_column(String(10), default="new")
     name: Mapped[str | None] = mapped_column(String(253))
-    unseen: Mapped[str | None] = mapped_column(String(300))
+    lookup_failure: Mapped[str | None] = mapped_column(String(300))
     asn: Mapped[int | None] = mapped_column()
     network: Mapped[str | None] = mapped_column(String(300))
     country: Mapped[str | None] = mapped_column(String(2))
-    looked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    looked_up_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failures: Mapped[int] = mapped_column(default=0)
@@ -65,7 +67,7 @@ class ReportMonitor(Base):
     lease_until  until then somebody is at it
     """
 
-    __tablename__ = "report_watches"
+    __tablename__ = "report_monitors"
     __table_args__ = (Index(None, "due_at"),)
 
     domain_id: Mapped[UUID] = mapped_column(

@@ -171,7 +171,7 @@ class TlsProbe(NamedTuple):
     host: str
     offers_tls: bool
     version: str | None = None
-    trouble: str | None = None
+    problem: str | None = None
     detail: str = ""
     not_after: str | None = None
 
@@ -185,7 +185,7 @@ class Resolver(ABC):
     query_count: int = 0
 
     @abstractmethod
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         """The definite answer for (name, rdtype); up to 8 CNAMEs are followed."""
 
     @abstractmethod
@@ -195,15 +195,15 @@ class Resolver(ABC):
         request  the request to send instead
         """
 
-    async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+    async def query_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
         """The answer of the name server, queried directly at its public address."""
         raise LookupFailed(f"{name}@{server}", rdtype, "network")
 
-    async def shake_hands(self, host: str) -> TlsProbe:
+    async def probe_tls(self, host: str) -> TlsProbe:
         """The TLS probe of a mail host, by connecting to it; checks only read stored probes."""
         raise LookupFailed(host, "SMTP", "network")
 
-    def ask_ahead(self, *questions: tuple[str, str]) -> None:  # noqa: B027 - an optional optimization
+    def prefetch(self, *questions: tuple[str, str]) -> None:  # noqa: B027 - an optional optimization
         """Send the queries for these (name, type) pairs now; ``ask`` then waits for each answer.
 
         So a check needs no task for each query. This method never raises; ``ask`` does.
@@ -211,21 +211,23 @@ class Resolver(ABC):
 
     async def txt(self, name: str) -> tuple[str, ...]:
         """The TXT values at the name, with the strings of each record joined (RFC 7208 §3.3)."""
-        return tuple(text for text in (await self.ask(name, "TXT")).rdatas if isinstance(text, str))
+        return tuple(
+            text for text in (await self.resolve(name, "TXT")).rdatas if isinstance(text, str)
+        )
 
     async def mx(self, name: str) -> tuple[Mx, ...]:
         """The MX records, most preferred first, then by name."""
-        records = [mx for mx in (await self.ask(name, "MX")).rdatas if isinstance(mx, Mx)]
+        records = [mx for mx in (await self.resolve(name, "MX")).rdatas if isinstance(mx, Mx)]
         return tuple(sorted(records, key=lambda mx: (mx.preference, mx.host)))
 
     async def hosts(self, name: str, rdtype: Literal["NS", "CNAME", "PTR"]) -> tuple[str, ...]:
         """The host names that records of this type point to, sorted."""
-        rdatas = (await self.ask(name, rdtype)).rdatas
+        rdatas = (await self.resolve(name, rdtype)).rdatas
         return tuple(sorted(host for host in rdatas if isinstance(host, str)))
 
     async def exists(self, name: str) -> bool:
         """Whether the name exists: False for NXDOMAIN only (RFC 9989 §3.2.13)."""
-        return (await self.ask(name, "A")).exists
+        return (await self.resolve(name, "A")).exists
 
 
 T = TypeVar("T")

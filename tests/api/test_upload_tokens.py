@@ -194,7 +194,7 @@ def test_forged_reports_at_the_published_address_open_no_alert_above_info(
 
     def verdict() -> tuple[int, list[tuple[bool | None, int, int]]]:
         found = policy.assess_readiness(account_id, "acme.test", window)
-        steps = [(step.is_ready, len(step.blockers), step.forged) for step in found.steps]
+        steps = [(step.is_ready, len(step.blockers), step.spoofed) for step in found.steps]
         return found.evidence.messages, steps
 
     before = verdict()

@@ -113,7 +113,7 @@ async def test_zone_in_memory_has_expected_results(
 def test_zone_on_the_network_has_expected_results(
     domain: str, check: str, live: Mapping[str, ScanResult]
 ) -> None:
-    [judgement] = [result for result in live[domain].judgements if result.check == check]
+    [judgement] = [result for result in live[domain].check_results if result.check == check]
     _hold(EXPECTED[domain]["checks"][check], judgement)
 
 

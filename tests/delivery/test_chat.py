@@ -127,7 +127,7 @@ def store_address(account_id: UUID, url: str) -> None:
     with transaction() as session:
         channel = channels.owned(session, account_id, "chat")
         text = json.dumps({"keys": [], "until": None, "url": url})
-        channel.sealed = encryption.encrypt(text, f"channel:{channel.id}")
+        channel.secret_encrypted = encryption.encrypt(text, f"channel:{channel.id}")
 
 
 def resolve(alert_id: UUID) -> None:

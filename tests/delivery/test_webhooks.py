@@ -271,8 +271,8 @@ def test_a_test_event_takes_the_same_way_and_goes_to_one_channel(
     ("new", "is_told"),
     [
         (NewChannel("x"), True),
-        (NewChannel("x", least_severity=Severity.HIGH), True),
-        (NewChannel("x", least_severity=Severity.CRITICAL), False),
+        (NewChannel("x", min_severity=Severity.HIGH), True),
+        (NewChannel("x", min_severity=Severity.CRITICAL), False),
         (NewChannel("x", types=["spf.*"]), True),
         (NewChannel("x", types=["dmarc.missing", "spf.missing"]), True),
         (NewChannel("x", types=["dmarc.*"]), False),

@@ -73,7 +73,7 @@ def _seconds_until_parsed(service: Service, address: str, account_id: UUID, name
 def _states(account_id: UUID) -> Counter[str]:
     with transaction(readonly=True) as session:
         return Counter(
-            session.scalars(select(ReportFile.state).where(ReportFile.account_id == account_id))
+            session.scalars(select(ReportFile.status).where(ReportFile.account_id == account_id))
         )
 
 

@@ -97,7 +97,7 @@ def _end_connections() -> None:
 def _states(account_id: UUID) -> Counter[str]:
     with transaction(readonly=True) as session:
         return Counter(
-            session.scalars(select(ReportFile.state).where(ReportFile.account_id == account_id))
+            session.scalars(select(ReportFile.status).where(ReportFile.account_id == account_id))
         )
 
 

@@ -56,7 +56,7 @@ def report_paths(person: Person) -> list[str]:
     kinds = {"dmarc": "dmr", "tls": "tlr", "failure": "flr"}
 
     def parsed() -> Sequence[Any]:
-        return ingest_files.search(person.account_id, ReportFileFilter(state="parsed")).page(
+        return ingest_files.search(person.account_id, ReportFileFilter(status="parsed")).page(
             None, 10
         )[0]
 

@@ -120,7 +120,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ScanResult]:
 
 
 def judgement(examination: ScanResult, check: str) -> CheckResult:
-    return next(one for one in examination.judgements if one.check == check)
+    return next(one for one in examination.check_results if one.check == check)
 
 
 def codes(one: CheckResult) -> set[str]:
@@ -133,8 +133,8 @@ def test_every_scan_ends_within_its_budget_and_no_check_fails(
 ) -> None:
     examination = seen[domain]
     assert examination.query_count <= BUDGET
-    assert [one.check for one in examination.judgements] == [check.name for check in CHECKS]
-    reasons = [one.reason or "" for one in examination.judgements]
+    assert [one.check for one in examination.check_results] == [check.name for check in CHECKS]
+    reasons = [one.reason or "" for one in examination.check_results]
     assert not any("defect" in reason or "budget" in reason for reason in reasons), reasons
 
 
@@ -199,8 +199,8 @@ def test_a_domain_that_never_answers_costs_only_itself(tmp_path: Path) -> None:
     manners = Manners(faults=dict.fromkeys(("tarpit.test", "ns.deaf.test"), Trouble.TIMEOUT))
     seen = look(tmp_path, zones, manners, query_seconds=3)
     for apex in good:
-        assert all(one.definite for one in seen[apex].judgements), apex
-    for one in seen["tarpit.test"].judgements:
+        assert all(one.definite for one in seen[apex].check_results), apex
+    for one in seen["tarpit.test"].check_results:
         assert (one.verdict, one.definite) == (Verdict.UNDETERMINED, False), one.check
         assert "timeout" in str(one.reason)
     silent = judgement(seen["deaf.test"], "dns")

@@ -218,9 +218,9 @@ def test_a_question_to_a_name_server_costs_budget_once_and_the_resolver_finds_it
         nobody: Any = None
         scans = [LiveResolver(shared, nobody, nobody, 3, servers) for _ in range(2)]
         try:
-            said = [await scan.ask_server(SERVER, "acme.test", "SOA") for scan in scans]
+            said = [await scan.query_server(SERVER, "acme.test", "SOA") for scan in scans]
             with pytest.raises(LookupFailed) as caught:
-                await scans[0].ask_server(SERVER, "acme.test", "NS")
+                await scans[0].query_server(SERVER, "acme.test", "NS")
             assert caught.value.reason == "budget"
             assert said[0] == said[1]
             return said[0], [scan.query_count for scan in scans]
@@ -237,7 +237,9 @@ def test_where_name_servers_are_not_asked_nobody_is() -> None:
         nobody: Any = None
         try:
             with pytest.raises(LookupFailed) as caught:
-                await LiveResolver(shared, nobody, nobody, 9).ask_server(SERVER, "acme.test", "SOA")
+                await LiveResolver(shared, nobody, nobody, 9).query_server(
+                    SERVER, "acme.test", "SOA"
+                )
             return caught.value.reason
         finally:
             shared.close()

@@ -47,7 +47,7 @@ def _network(*servers: Nameserver, seconds: float = 5, budget: int = 50) -> DnsN
 
 def _ask(*servers: Nameserver, name: str, rdtype: str = "A", seconds: float = 5) -> Answer:
     async def main(open_answers: SessionFactory) -> Answer:
-        return await open_answers().ask(name, rdtype)
+        return await open_answers().resolve(name, rdtype)
 
     return _network(*servers, seconds=seconds).run(main)
 
@@ -189,8 +189,8 @@ def test_the_ad_bit_of_a_loopback_server_is_believed(authenticated: bool) -> Non
 def test_with_checking_disabled_it_is_another_question() -> None:
     async def main(open_answers: SessionFactory) -> int:
         answers = open_answers()
-        await answers.ask("acme.test", "A")
-        await answers.ask("acme.test", "A", checking_disabled=True)
+        await answers.resolve("acme.test", "A")
+        await answers.resolve("acme.test", "A", checking_disabled=True)
         return answers.query_count
 
     with Nameserver(ACME) as server:
@@ -202,8 +202,8 @@ def test_with_checking_disabled_it_is_another_question() -> None:
 def test_what_was_heard_is_shared_and_costs_no_budget() -> None:
     async def main(open_answers: SessionFactory) -> list[int]:
         scans = [open_answers() for _ in range(3)]
-        await scans[0].ask("acme.test", "A")
-        await asyncio.gather(*(scan.ask("acme.test", "A") for scan in scans))
+        await scans[0].resolve("acme.test", "A")
+        await asyncio.gather(*(scan.resolve("acme.test", "A") for scan in scans))
         return [scan.query_count for scan in scans]
 
     with Nameserver(ACME) as server:
@@ -215,7 +215,7 @@ def test_what_was_heard_is_shared_and_costs_no_budget() -> None:
 def test_those_who_ask_at_once_share_one_flight(name: str) -> None:
     async def main(open_answers: SessionFactory) -> tuple[list[Answer | BaseException], int]:
         scans = [open_answers() for _ in range(50)]
-        asking = (scan.ask(name, "A") for scan in scans)
+        asking = (scan.resolve(name, "A") for scan in scans)
         heard = await asyncio.gather(*asking, return_exceptions=True)
         return heard, sum(scan.query_count for scan in scans)
 
@@ -229,9 +229,9 @@ def test_one_who_gives_up_takes_the_answer_from_nobody() -> None:
     with Nameserver(ACME, {"acme.test": Trouble.HELD}) as server:
 
         async def main(open_answers: SessionFactory) -> Answer:
-            first = asyncio.create_task(open_answers().ask("acme.test", "A"))
+            first = asyncio.create_task(open_answers().resolve("acme.test", "A"))
             await asyncio.sleep(0)
-            second = asyncio.create_task(open_answers().ask("acme.test", "A"))
+            second = asyncio.create_task(open_answers().resolve("acme.test", "A"))
             await asyncio.sleep(0)
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
@@ -246,12 +246,12 @@ def test_after_the_budget_every_new_question_is_undetermined() -> None:
     async def main(open_answers: SessionFactory) -> str:
         answers = open_answers()
         for number in range(3):
-            await answers.ask(f"n{number}.test", "A")
+            await answers.resolve(f"n{number}.test", "A")
         with pytest.raises(LookupFailed) as caught:
-            await answers.ask("n3.test", "A")
-        await answers.ask("n0.test", "A")
+            await answers.resolve("n3.test", "A")
+        await answers.resolve("n0.test", "A")
         assert answers.query_count == 3
-        await open_answers().ask("n3.test", "A")
+        await open_answers().resolve("n3.test", "A")
         return caught.value.reason
 
     with Nameserver(ACME) as server:
@@ -261,7 +261,7 @@ def test_after_the_budget_every_new_question_is_undetermined() -> None:
 def test_each_alias_that_we_follow_costs_budget() -> None:
     async def main(open_answers: SessionFactory) -> int:
         answers = open_answers()
-        await answers.ask("www.acme.test", "A")
+        await answers.resolve("www.acme.test", "A")
         return answers.query_count
 
     with Nameserver(ACME, follows=False) as server:
@@ -270,7 +270,7 @@ def test_each_alias_that_we_follow_costs_budget() -> None:
 
 def test_a_run_that_ends_with_questions_under_way_ends_quietly() -> None:
     async def main(open_answers: SessionFactory) -> None:
-        asking = asyncio.create_task(open_answers().ask("acme.test", "A"))
+        asking = asyncio.create_task(open_answers().resolve("acme.test", "A"))
         await asyncio.sleep(0)
         asking.cancel()
 
@@ -281,7 +281,7 @@ def test_a_run_that_ends_with_questions_under_way_ends_quietly() -> None:
 def test_many_questions_at_once_are_all_answered() -> None:
     async def main(open_answers: SessionFactory) -> int:
         answers: Resolver = open_answers()
-        heard = await asyncio.gather(*(answers.ask(f"n{n}.test", "A") for n in range(150)))
+        heard = await asyncio.gather(*(answers.resolve(f"n{n}.test", "A") for n in range(150)))
         return sum(answer.rcode == "NXDOMAIN" for answer in heard)
 
     with Nameserver(ACME) as server:

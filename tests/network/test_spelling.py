@@ -25,7 +25,7 @@ def ask(server: Nameserver, *names: str, trusts_loopback: bool = False) -> list[
         unused: Any = nobody
         answers = LiveResolver(shared, unused, unused, 9)
         try:
-            return [str((await answers.ask(name, "A")).rdatas[0]) for name in names]
+            return [str((await answers.resolve(name, "A")).rdatas[0]) for name in names]
         finally:
             shared.close()
 

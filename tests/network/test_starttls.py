@@ -101,7 +101,7 @@ def certified(
 def test_a_host_with_a_good_certificate_is_seen_with_its_end(authority: trustme.CA) -> None:
     host = Host(certified(authority, HOST))
     found = probe(host)
-    assert (found.offers_tls, found.version, found.trouble) == (True, "TLSv1.3", None)
+    assert (found.offers_tls, found.version, found.problem) == (True, "TLSv1.3", None)
     assert found.not_after is not None
     assert datetime.datetime.fromisoformat(found.not_after).tzinfo is not None
     assert host.heard == [b"EHLO scanner.test\r\n", b"STARTTLS\r\n"]
@@ -114,16 +114,16 @@ def test_a_host_that_offers_no_tls_is_asked_for_nothing_more() -> None:
 
 
 def test_a_certificate_for_another_name_is_seen(authority: trustme.CA) -> None:
-    assert probe(Host(certified(authority, "other.test"))).trouble == "host_mismatch"
+    assert probe(Host(certified(authority, "other.test"))).problem == "host_mismatch"
 
 
 def test_a_certificate_that_is_over_is_seen(authority: trustme.CA) -> None:
     past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    assert probe(Host(certified(authority, HOST, not_after=past))).trouble == "expired"
+    assert probe(Host(certified(authority, HOST, not_after=past))).problem == "expired"
 
 
 def test_a_certificate_of_an_unknown_ca_is_seen() -> None:
-    assert probe(Host(certified(trustme.CA(), HOST))).trouble == "untrusted"
+    assert probe(Host(certified(trustme.CA(), HOST))).problem == "untrusted"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_certificate_that_libraries_refuse_is_seen_with_the_reason(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("DEFAULT:@SECLEVEL=0")  # else it would not even show such a key
     context.load_cert_chain(pem)
-    assert probe(Host(context)).trouble == trouble
+    assert probe(Host(context)).problem == trouble
 
 
 @pytest.mark.parametrize(

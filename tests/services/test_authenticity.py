@@ -103,8 +103,8 @@ def test_made_up_names_do_not_push_out_who_is_told(
     with transaction() as session:
         session.add_all(
             ReportFile(
-                id=ids.new(), account_id=account_id, way="mail", sha256=ids.new().bytes,
-                size_bytes=1, state="parsed", finished_at=now(session), author="evil.test",
+                id=ids.new(), account_id=account_id, received_via="mail", sha256=ids.new().bytes,
+                size_bytes=1, status="parsed", finished_at=now(session), author="evil.test",
                 reporter=f"a{number // 2}.test", authenticity="failed",
             )
             for number in range(6)

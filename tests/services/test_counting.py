@@ -108,7 +108,7 @@ def test_what_somebody_says_may_be_about_a_source_of_a_report_that_waits(domain:
     store(domain, Report([record()]), is_waiting=True)
     sources.decide(domain.account_id, domain.name, "own", "approved", note=None, actor=ACTOR)
     found = sources.search(domain.account_id, domain.name, WEEK)
-    assert [source.state is not None for source in found.sources] == [True]
+    assert [source.review is not None for source in found.sources] == [True]
 
 
 @pytest.mark.parametrize("is_waiting", [True, False])
@@ -190,7 +190,7 @@ def test_a_report_that_cannot_be_counted_is_counted_once_that_is_mended(domain: 
     assert messages(domain) == 0
     _write(broken, None)
     with transaction() as session:
-        session.execute(update(RollupQueueEntry).values(is_set_aside=False))
+        session.execute(update(RollupQueueEntry).values(failed=False))
     assert messages(domain) == 50
 
 

@@ -35,7 +35,7 @@ def account_id() -> UUID:
 def post(
     account_id: UUID, raw: bytes, address: str = "198.51.100.1", way: str = "http"
 ) -> ReportFile:
-    return files.store(account_id, raw, way=way, claims={"address": address}).intake
+    return files.store(account_id, raw, way=way, claims={"address": address}).file
 
 
 def flood(account_id: UUID, *addresses: str) -> int:
@@ -53,7 +53,7 @@ def flood(account_id: UUID, *addresses: str) -> int:
 def states(account_id: UUID) -> Counter[str]:
     with transaction(readonly=True) as session:
         return Counter(
-            session.scalars(select(ReportFile.state).where(ReportFile.account_id == account_id))
+            session.scalars(select(ReportFile.status).where(ReportFile.account_id == account_id))
         )
 
 
@@ -64,8 +64,8 @@ def test_strangers_cannot_use_up_what_is_for_own_uploads_and_known_sources(
     with transaction() as session:
         budgets.note_authenticated(session, account_id, "192.0.2.1")
     assert flood(account_id, *(f"198.51.100.{number}" for number in range(200))) == 50
-    assert post(account_id, dmarc_xml(), "192.0.2.1").claims["sourceClass"] == "known"
-    assert post(account_id, dmarc_xml(report_id="own"), way="upload").state == "received"
+    assert post(account_id, dmarc_xml(), "192.0.2.1").sender_metadata["sourceClass"] == "known"
+    assert post(account_id, dmarc_xml(report_id="own"), way="upload").status == "received"
 
 
 def test_own_uploads_have_a_part_that_known_sources_cannot_use(
@@ -77,7 +77,7 @@ def test_own_uploads_have_a_part_that_known_sources_cannot_use(
         for source in sources:
             budgets.note_authenticated(session, account_id, source)
     assert flood(account_id, *sources) == 90
-    assert post(account_id, dmarc_xml(), way="dashboard").state == "received"
+    assert post(account_id, dmarc_xml(), way="dashboard").status == "received"
 
 
 @pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8::{}"])
@@ -110,7 +110,7 @@ def test_files_above_the_cpu_budget_are_parsed_on_the_next_day(
     with transaction() as session:
         yesterday = now(session) - timedelta(days=1)
         deferred = session.get_one(ReportFile, stranger.id)
-        assert (deferred.reason, own.state) == ("cpu_budget", "received")
+        assert (deferred.reason, own.status) == ("cpu_budget", "received")
         session.execute(update(DailyIngestUsage).values(day=yesterday.date()))
         session.execute(update(ReportFile).values(finished_at=yesterday))
     assert cpu_budgets.retry_deferred() == 1

@@ -56,8 +56,8 @@ def take(account_id: UUID, raw: bytes, way: str = "http", read: bool = True) -> 
     """The file as it ended."""
     taken = files.store(account_id, raw, way=way)
     if read:
-        processor.run([taken.intake.id])
-    return again(taken.intake.id)
+        processor.run([taken.file.id])
+    return again(taken.file.id)
 
 
 def again(intake_id: UUID) -> ReportFile:
@@ -80,7 +80,7 @@ def states(account_id: UUID) -> Counter[str]:
 def test_a_report_is_kept_before_it_is_read(account_id: UUID) -> None:
     raw = dmarc_xml()
     intake = take(account_id, raw, read=False)
-    assert intake.state == "received"
+    assert intake.status == "received"
     with transaction(readonly=True) as session:
         assert files.raw_of(session, account_id, intake.id) == raw
 
@@ -88,12 +88,12 @@ def test_a_report_is_kept_before_it_is_read(account_id: UUID) -> None:
 def test_an_aggregate_report_becomes_rows(account_id: UUID) -> None:
     some = [record(count=3), record(ip="2001:db8::1", count=4, dkim="fail", spf="fail")]
     intake = take(account_id, dmarc_xml(records=some))
-    assert (intake.state, intake.kind, intake.about) == ("parsed", "dmarc", "acme.test")
+    assert (intake.status, intake.kind, intake.policy_domain) == ("parsed", "dmarc", "acme.test")
     assert intake.provenance == "unverified"
     with transaction(readonly=True) as session:
         report = session.get_one(DmarcReport, intake.report_id)
         rows = session.scalars(select(DmarcRecord).order_by(DmarcRecord.position)).all()
-    assert (report.records, report.messages, report.passed, report.days) == (2, 7, 3, 1)
+    assert (report.record_count, report.messages, report.passed, report.days) == (2, 7, 3, 1)
     assert (report.reporter, report.policy["p"], report.policy["sp"]) == (
         "receiver.test", "reject", "none",
     )  # fmt: skip
@@ -107,7 +107,7 @@ def test_an_aggregate_report_becomes_rows(account_id: UUID) -> None:
 
 def test_a_tls_report_becomes_rows(account_id: UUID) -> None:
     intake = take(account_id, tls_json())
-    assert (intake.state, intake.kind) == ("parsed", "tls")
+    assert (intake.status, intake.kind) == ("parsed", "tls")
     with transaction(readonly=True) as session:
         policy = session.scalars(select(TlsPolicy)).one()
     assert (policy.policy_type, policy.successful, policy.failed) == ("sts", 40, 2)
@@ -130,7 +130,7 @@ def test_a_tls_report_of_any_policy_goes_to_the_domain_at_or_above_it(
     report = json.loads(tls_json(domain))
     report["policies"][0]["policy"] = {"policy-type": type, "policy-domain": domain}
     intake = take(account_id, json.dumps(report).encode())
-    assert (intake.state, intake.about) == (state, domain)
+    assert (intake.status, intake.policy_domain) == (state, domain)
     rows = [] if state == "unattributed" else [(type, 40, 2)]
     with transaction(readonly=True) as session:
         policies = session.scalars(select(TlsPolicy)).all()
@@ -143,12 +143,12 @@ def test_a_tls_report_goes_by_its_own_domain_before_that_of_a_mail_host(account_
     host = {"policy-type": "tlsa", "policy-domain": "mx.hosts.test"}
     report["policies"].insert(0, {**report["policies"][0], "policy": host})
     intake = take(account_id, json.dumps(report).encode())
-    assert (intake.state, intake.about) == ("parsed", "acme.test")
+    assert (intake.status, intake.policy_domain) == ("parsed", "acme.test")
 
 
 def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID) -> None:
     intake = take(account_id, failure_mail(), way="mail")
-    assert (intake.state, intake.kind, intake.about) == ("parsed", "failure", "acme.test")
+    assert (intake.status, intake.kind, intake.policy_domain) == ("parsed", "failure", "acme.test")
     with transaction(readonly=True) as session:
         report = session.get_one(FailureReport, intake.report_id)
     assert (report.reporter, report.source_ip, report.delivery_result) == (
@@ -160,7 +160,7 @@ def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID
     kept = str({column.name: getattr(report, column.name) for column in report.__table__.columns})
     for private in ("bounce", "victim", "ceo", "Good day"):
         assert private not in kept
-    assert take(account_id, failure_mail() + b"\r\n", way="mail").state == "duplicate"
+    assert take(account_id, failure_mail() + b"\r\n", way="mail").status == "duplicate"
 
 
 def test_a_report_over_several_days_says_so(account_id: UUID) -> None:
@@ -172,7 +172,7 @@ def test_a_report_over_several_days_says_so(account_id: UUID) -> None:
 
 def test_the_same_report_however_wrapped_is_one(account_id: UUID) -> None:
     ends = [take(account_id, raw) for raw in wrappings(dmarc_xml())]
-    assert [intake.state for intake in ends] == ["parsed", *["duplicate"] * 3]
+    assert [intake.status for intake in ends] == ["parsed", *["duplicate"] * 3]
     assert len({intake.report_id for intake in ends}) == 1
     assert (count(DmarcReport), count(DmarcRecord)) == (1, 1)
 
@@ -181,25 +181,25 @@ def test_the_same_bytes_again_are_the_first_file(account_id: UUID) -> None:
     first = files.store(account_id, dmarc_xml(), way="http")
     second = files.store(account_id, dmarc_xml(), way="http")
     assert (first.is_new, second.is_new) == (True, False)
-    assert first.intake.id == second.intake.id
+    assert first.file.id == second.file.id
     assert count(RawFile) == 1
 
 
 def test_another_content_under_the_same_key_is_a_conflict(account_id: UUID) -> None:
     first = take(account_id, dmarc_xml())
     second = take(account_id, dmarc_xml(records=[record(count=99)]))
-    assert (second.state, second.report_id) == ("conflict", first.report_id)
+    assert (second.status, second.report_id) == ("conflict", first.report_id)
     with transaction(readonly=True) as session:
         assert session.scalar(select(DmarcReport.messages)) == 3
 
 
 def test_same_report_from_a_trusted_sender_raises_its_provenance(account_id: UUID) -> None:
     first = take(account_id, dmarc_xml(), way="mail")
-    assert (first.state, first.provenance) == ("parsed", "unverified")
+    assert (first.status, first.provenance) == ("parsed", "unverified")
     second = take(account_id, gzip.compress(dmarc_xml(), mtime=0), way="upload")
-    assert second.state == "parsed"
+    assert second.status == "parsed"
     first = again(first.id)
-    assert (first.state, first.report_id) == ("duplicate", second.report_id)
+    assert (first.status, first.report_id) == ("duplicate", second.report_id)
     with transaction(readonly=True) as session:
         assert session.scalars(select(DmarcReport.provenance)).all() == ["token"]
         assert session.scalars(select(DmarcRecord.count)).all() == [3]
@@ -208,9 +208,9 @@ def test_same_report_from_a_trusted_sender_raises_its_provenance(account_id: UUI
 def test_trusted_report_does_not_replace_another_one_that_is_counted(account_id: UUID) -> None:
     first = take(account_id, dmarc_xml(records=[record(count=99)]), way="mail")
     second = take(account_id, dmarc_xml(), way="upload")
-    assert (second.state, second.provenance) == ("conflict", "token")
+    assert (second.status, second.provenance) == ("conflict", "token")
     assert second.report_id == first.report_id
-    assert again(first.id).state == "parsed"
+    assert again(first.id).status == "parsed"
     with transaction(readonly=True) as session:
         assert session.scalars(select(DmarcReport.messages)).all() == [99]
 
@@ -226,7 +226,7 @@ def test_trusted_report_does_not_replace_another_one_that_is_counted(account_id:
 )
 def test_reporter_id_period_and_domain_tell_reports_apart(account_id: UUID, other: bytes) -> None:
     take(account_id, dmarc_xml())
-    assert take(account_id, other).state == "parsed"
+    assert take(account_id, other).status == "parsed"
     assert count(DmarcReport) == 2
 
 
@@ -241,15 +241,15 @@ def test_a_report_is_filed_under_the_longest_domain_that_fits(account_id: UUID) 
 @pytest.mark.parametrize("domain", ["other.test", "notacme.test", "test", "xacme.test"])
 def test_a_report_about_nobodys_domain_is_unattributed(account_id: UUID, domain: str) -> None:
     intake = take(account_id, dmarc_xml(domain))
-    assert (intake.state, intake.reason) == ("unattributed", "no_verified_domain")
-    assert intake.about == domain
+    assert (intake.status, intake.reason) == ("unattributed", "no_verified_domain")
+    assert intake.policy_domain == domain
     assert domain in str(intake.detail)
     assert count(DmarcReport) == 0
 
 
 def test_another_accounts_domain_is_nobodys(account_id: UUID) -> None:
     make_domain(make_account().id, "elsewhere.test")
-    assert take(account_id, dmarc_xml("elsewhere.test")).state == "unattributed"
+    assert take(account_id, dmarc_xml("elsewhere.test")).status == "unattributed"
 
 
 @contextmanager
@@ -262,13 +262,13 @@ def verification_required(settings: Settings) -> Iterator[None]:
 def test_only_a_verified_domain_counts(account_id: UUID, settings: Settings) -> None:
     with verification_required(settings):
         intake = take(account_id, dmarc_xml())
-        assert intake.state == "unattributed"
+        assert intake.status == "unattributed"
         with transaction() as session:
             session.execute(update(Domain).values(verified_at=func.current_timestamp()))
             files.retry_for_domain(session, account_id, "acme.test")
         processor.requeue_stale()
         processor.run([])
-        assert again(intake.id).state == "parsed"
+        assert again(intake.id).status == "parsed"
 
 
 def test_a_domain_that_is_added_later_gets_its_reports(account_id: UUID) -> None:
@@ -276,8 +276,8 @@ def test_a_domain_that_is_added_later_gets_its_reports(account_id: UUID) -> None
     other = take(account_id, dmarc_xml("xlate.test"))
     domains.create(account_id, domains.NewDomain("late.test"), actor=ACTOR)
     processor.run([])
-    assert [again(intake.id).state for intake in waiting] == ["parsed", "parsed"]
-    assert again(other.id).state == "unattributed"
+    assert [again(intake.id).status for intake in waiting] == ["parsed", "parsed"]
+    assert again(other.id).status == "unattributed"
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_a_domain_that_is_added_later_gets_its_reports(account_id: UUID) -> None
 )
 def test_what_is_no_report_is_quarantined_with_a_reason(account_id: UUID, raw: bytes) -> None:
     intake = take(account_id, raw)
-    assert intake.state == "quarantined"
+    assert intake.status == "quarantined"
     assert intake.reason
     assert intake.detail
     assert count(RawFile) == 1
@@ -294,7 +294,7 @@ def test_what_is_no_report_is_quarantined_with_a_reason(account_id: UUID, raw: b
 def test_every_report_of_a_file_has_a_row_of_its_own(account_id: UUID) -> None:
     raw = zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>", dmarc_xml())
     intake = take(account_id, raw)
-    assert intake.state == "parsed"
+    assert intake.status == "parsed"
     assert states(account_id) == {
         "parsed": 1, "unattributed": 1, "quarantined": 1, "duplicate": 1
     }  # fmt: skip
@@ -321,7 +321,7 @@ def test_what_is_parsed_is_not_tried_again(account_id: UUID) -> None:
 def test_a_quarantined_file_that_is_read_again_stays_one_file(account_id: UUID) -> None:
     intake = take(account_id, b"hello")
     assert files.retry(intake.id) == 1
-    assert again(intake.id).state == "received"
+    assert again(intake.id).status == "received"
     processor.run([intake.id])
     assert states(account_id) == {"quarantined": 1}
 
@@ -360,7 +360,7 @@ def test_what_comes_again_when_nothing_is_left_of_it_is_read_again(account_id: U
     make_domain(account_id, "acme.test")
     second = take(account_id, dmarc_xml())
     assert second.id != first.id  # the row went with the domain
-    assert (second.state, count(DmarcReport)) == ("parsed", 1)
+    assert (second.status, count(DmarcReport)) == ("parsed", 1)
 
 
 def test_twenty_at_the_same_moment_are_one_report(account_id: UUID) -> None:
@@ -368,7 +368,7 @@ def test_twenty_at_the_same_moment_are_one_report(account_id: UUID) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda raw: files.store(account_id, raw, way="http"), raws))
     assert sum(taken.is_new for taken in found) == 4
-    ids = sorted({taken.intake.id for taken in found})
+    ids = sorted({taken.file.id for taken in found})
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda id: processor.run([id]), ids))
     assert states(account_id) == {"parsed": 1, "duplicate": 3}

@@ -136,10 +136,10 @@ def test_a_mail_is_kept_for_its_account_and_read(is_lmtp: bool) -> None:
         assert connection.say(recipient(known)).startswith(b"250")
         assert connection.send(MAIL) == [b"250"]
     [intake] = intakes_of(known.account_id)
-    assert (intake.way, intake.state) == ("mail", "received")
+    assert (intake.received_via, intake.status) == ("mail", "received")
     processor.run([intake.id])
     [intake] = intakes_of(known.account_id)
-    assert (intake.state, intake.provenance) == ("parsed", "unverified")
+    assert (intake.status, intake.provenance) == ("parsed", "unverified")
 
 
 @pytest.mark.parametrize(

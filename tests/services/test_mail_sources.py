@@ -58,7 +58,7 @@ def test_what_somebody_says_of_a_source_is_in_the_next_answer(domain: Domain) ->
     (key,) = sent(domain)
     sources.decide(domain.account_id, domain.name, key, "approved", note=None, actor=ACTOR)
     found = sources.search(domain.account_id, domain.name, WINDOW)
-    assert found.sources[0].state is not None
+    assert found.sources[0].review is not None
 
 
 def test_what_a_scan_finds_is_in_the_next_answer(domain: Domain) -> None:
@@ -73,7 +73,7 @@ def test_what_a_scan_finds_is_in_the_next_answer(domain: Domain) -> None:
     with transaction() as session:
         session.add(
             DomainState(
-                domain_id=domain.id, account_id=domain.account_id, known={"spf": spf},
+                domain_id=domain.id, account_id=domain.account_id, last_results={"spf": spf},
                 updated_at=now(session) + timedelta(seconds=1),
             )
         )  # fmt: skip
@@ -162,5 +162,5 @@ def test_of_more_identities_than_are_told_one_by_one_the_sums_are_told(
         assert getattr(simulated.replay, what) == getattr(exactly.replay, what), what
     names = set(simulated.replay.header_from) - {f"n{i}.{domain.name}" for i in range(15, 20)}
     assert names == {domain.name, f"*.{domain.name}"}
-    assert any("too many kinds" in words for words, _ in simulated.unknowns)
-    assert sum(simulated.reporters.values()) < exactly.replay.hit
+    assert any("too many kinds" in words for words, _ in simulated.caveats)
+    assert sum(simulated.reporters.values()) < exactly.replay.affected

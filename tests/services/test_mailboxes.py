@@ -63,7 +63,7 @@ def kept(account_id: UUID) -> list[bytes]:
     with transaction(readonly=True) as session:
         mine = ReportFile.account_id == account_id
         rows = session.scalars(select(ReportFile).where(mine).order_by(ReportFile.id)).all()
-    assert all(row.way == "mailbox" for row in rows)
+    assert all(row.received_via == "mailbox" for row in rows)
     return [row.sha256 for row in rows]
 
 
@@ -76,13 +76,13 @@ def test_what_waits_is_taken_in_once_and_marked_as_seen(account_id: UUID) -> Non
     mails = imap.numbered([mail(1), mail(2)])
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert pull(row) == mailboxes.PollResult(kept=2)
+        assert pull(row) == mailboxes.PollResult(imported_count=2)
         assert mails.flags == {1: {r"\Seen"}, 2: {r"\Seen"}}
         mails.content[3] = mail(3)
-        assert pull(row) == mailboxes.PollResult(kept=1)
+        assert pull(row) == mailboxes.PollResult(imported_count=1)
     assert mails.fetched == [1, 2, 3]
     assert len(kept(account_id)) == 3
-    assert (again(row).kept, again(row).failure) == (3, None)
+    assert (again(row).imported_count, again(row).failure) == (3, None)
 
 
 @pytest.mark.parametrize("capabilities", ["IMAP4rev1 UIDPLUS MOVE", "IMAP4rev1 UIDPLUS"])
@@ -93,7 +93,7 @@ def test_what_is_kept_is_moved_if_there_is_a_folder_for_it(
     mails.capabilities = capabilities
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, replace(access, done_folder="Done it"), actor=ACTOR)
-        assert pull(row).kept == 1
+        assert pull(row).imported_count == 1
     assert (mails.moved, mails.content) == ({"Done it": [1]}, {})
 
 
@@ -107,10 +107,10 @@ def test_nothing_is_marked_before_it_is_kept(account_id: UUID) -> None:
             found = pull(row)
         finally:
             app_settings.use(before)
-        assert found.kept == 1
+        assert found.imported_count == 1
         assert found.failure
         assert mails.flags == {1: {r"\Seen"}}
-        assert pull(row) == mailboxes.PollResult(kept=1)
+        assert pull(row) == mailboxes.PollResult(imported_count=1)
 
 
 def test_a_pull_that_is_cut_leaves_the_rest_to_the_next_which_is_due_at_once(
@@ -120,8 +120,8 @@ def test_a_pull_that_is_cut_leaves_the_rest_to_the_next_which_is_due_at_once(
     with pulled_from(imap.numbered([mail(1), mail(2)])) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
         first = mailboxes.poll(row.id, context=TRUST, is_stopping=lambda: next(asked))
-        assert first == mailboxes.PollResult(kept=1, is_cut=True)
-        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult(kept=1)
+        assert first == mailboxes.PollResult(imported_count=1, is_cut=True)
+        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult(imported_count=1)
         assert mailboxes.poll(row.id, context=TRUST) is None
 
 
@@ -142,7 +142,7 @@ def test_a_mail_that_comes_again_is_one_file(account_id: UUID) -> None:
         row = mailboxes.add(account_id, access, actor=ACTOR)
         assert pull(row).failure
         mails.breaks_at = ""
-        assert pull(row) == mailboxes.PollResult(known=1)
+        assert pull(row) == mailboxes.PollResult(duplicate_count=1)
     assert mails.flags == {1: {r"\Seen"}}
     assert len(kept(account_id)) == 1
 
@@ -152,7 +152,7 @@ def test_a_mail_that_is_too_large_is_left_there_and_counted(account_id: UUID) ->
     mails.sizes[1] = LIMITS.message + 1
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert pull(row) == mailboxes.PollResult(kept=1, too_large=1)
+        assert pull(row) == mailboxes.PollResult(imported_count=1, too_large=1)
     assert mails.fetched == [2]
     assert again(row).too_large == 1
 
@@ -177,7 +177,7 @@ def test_a_server_that_is_never_silent_and_never_done_is_left_and_told(
         assert pull(row).failure == "the server was not done after 1 seconds"
         assert again(row).failing_since is not None
         mails.is_slow = False
-        assert pull(row) == mailboxes.PollResult(kept=2)
+        assert pull(row) == mailboxes.PollResult(imported_count=2)
 
 
 def test_a_certificate_of_another_host_is_not_taken(account_id: UUID) -> None:
@@ -222,7 +222,7 @@ def test_failing_begins_with_the_first_failure_and_ends_with_a_success(account_i
 def test_only_one_pulls_at_a_time_and_only_when_it_is_due(account_id: UUID) -> None:
     with pulled_from(imap.numbered([mail(1)])) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult(kept=1)
+        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult(imported_count=1)
         assert mailboxes.poll(row.id, context=TRUST) is None
         with transaction() as session:
             session.execute(update(ReportMailbox).values(next_at=row.created_at))

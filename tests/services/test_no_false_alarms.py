@@ -136,8 +136,8 @@ def test_who_told_of_little_mail_has_not_stopped(domain: Domain) -> None:
 def waiting_file(domain: Domain, minutes: int) -> None:
     with transaction() as session:
         session.add(ReportFile(
-            id=ids.new(), account_id=domain.account_id, way="http", sha256=ids.new().bytes,
-            size_bytes=1, state="received", received_at=now(session) - timedelta(minutes=minutes),
+            id=ids.new(), account_id=domain.account_id, received_via="http", sha256=ids.new().bytes,
+            size_bytes=1, status="received", received_at=now(session) - timedelta(minutes=minutes),
         ))  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def test_nobody_is_silent_while_files_wait_unread(domain: Domain) -> None:
     waiting_file(domain, minutes=30)
     assert STOPPED not in opened(domain)
     with transaction() as session:
-        session.execute(update(ReportFile).values(state="parsed"))
+        session.execute(update(ReportFile).values(status="parsed"))
     assert STOPPED in opened(domain)
     waiting_file(domain, minutes=30)
     send(domain, range(1, 10), GOOD)

@@ -71,10 +71,10 @@ def test_a_scan_tells_of_reporters_that_see_another_policy(
     assert _codes(domain, zone) == []
     with transaction() as session:
         state = session.get_one(DomainState, domain.id)
-        dmarc = state.known["dmarc"]
+        dmarc = state.last_results["dmarc"]
         since = timestamps.text(now(session) - 5 * DAY)
         aged = dmarc | {"facts": dmarc["facts"] | {"policy_since": since}}
-        state.known = {**state.known, "dmarc": aged}
+        state.last_results = {**state.last_results, "dmarc": aged}
     assert _codes(domain, zone) == ["dmarc.observed_differs_from_published"]
 
 

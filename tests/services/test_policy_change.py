@@ -90,7 +90,9 @@ def know(domain: Domain, dmarc: str | None = DMARC) -> None:
         "spf": {"facts": {"record": SPF["acme.test"]}, "records": heard},
     }
     with transaction() as session:
-        session.add(DomainState(domain_id=domain.id, account_id=domain.account_id, known=known))
+        session.add(
+            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=known)
+        )
 
 
 def inherit(domain: Domain, text: str, at: str) -> None:
@@ -98,7 +100,9 @@ def inherit(domain: Domain, text: str, at: str) -> None:
     facts = {"record": text, "record_at": at, "org_domain": at, "policy_tag": "sp"}
     with transaction() as session:
         known = {"dmarc": {"facts": facts, "records": []}}
-        session.add(DomainState(domain_id=domain.id, account_id=domain.account_id, known=known))
+        session.add(
+            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=known)
+        )
 
 
 def make(reports: list[Report]) -> Domain:
@@ -164,15 +168,15 @@ def test_a_simulation_equals_a_replay_of_every_record(
     wanted = replay(rows, trial)
     got = found.replay
     assert got.messages == sum(row.count for row in rows)
-    assert (got.hit, got.newly_hit, got.spared) == tuple(
+    assert (got.affected, got.newly_affected, got.no_longer_affected) == tuple(
         wanted[name] for name in ("hit", "newly", "spared")
     )
     assert (got.header_from, got.addresses) == (wanted["names"], wanted["addresses"])
-    assert sum(got.sources.values()) == got.hit
+    assert sum(got.sources.values()) == got.affected
     telling = Counter[str]()
     for report in reports:
         telling[report.reporter] += replay(list(report.rows), trial)["hit"]
-    if found.reporters_at_most:
+    if found.reporter_counts_are_upper_bounds:
         assert set(found.reporters) >= set(+telling)
         assert all(found.reporters[name] >= count for name, count in telling.items())
     else:
@@ -183,7 +187,7 @@ def test_what_is_published_stays_as_it_is_and_changes_nothing(account_id: UUID) 
     bad = record(count=5, dkim=False, spf=False, dkim_results=(), spf_results=())
     domain = make([Report([record(count=10), bad], begin=START)])
     found = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, PolicyTrial())
-    assert (found.proposal.p, found.replay.hit, found.replay.passed) == (Policy.NONE, 0, 10)
+    assert (found.proposal.p, found.replay.affected, found.replay.passed) == (Policy.NONE, 0, 10)
 
 
 def test_of_a_sub_domain_nothing_follows_for_the_record_of_the_domain_above(
@@ -201,7 +205,7 @@ def test_of_a_sub_domain_nothing_follows_for_the_record_of_the_domain_above(
     assert (found.published.name, step.current) == ("_dmarc.news.acme.test", Policy.NONE)
     assert (step.record, step.rollback) == ("v=DMARC1; p=quarantine; rua=mailto:d@acme.test", None)
     as_it_is = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
-    assert (as_it_is.proposal.p, as_it_is.replay.hit) == (Policy.NONE, 0)
+    assert (as_it_is.proposal.p, as_it_is.replay.affected) == (Policy.NONE, 0)
 
 
 def test_a_policy_that_is_only_tested_hits_as_much_as_it_does_now(account_id: UUID) -> None:
@@ -211,7 +215,7 @@ def test_a_policy_that_is_only_tested_hits_as_much_as_it_does_now(account_id: UU
     store(domain, Report([bad], begin=START))
     found = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
     assert (found.proposal.p, found.proposal.sp) == (Policy.NONE, Policy.QUARANTINE)
-    assert found.replay.hit == 0
+    assert found.replay.affected == 0
 
 
 def test_a_signer_that_is_added_lets_its_source_pass(account_id: UUID) -> None:
@@ -225,7 +229,7 @@ def test_a_signer_that_is_added_lets_its_source_pass(account_id: UUID) -> None:
     assert before.replay.sources == {"service:Mailchimp": 20}
     signed = PolicyTrial(p=Policy.REJECT, add_dkim=("service:Mailchimp",))
     after = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, signed)
-    assert (after.replay.hit, after.replay.passed) == (0, 30)
+    assert (after.replay.affected, after.replay.passed) == (0, 30)
 
 
 def test_what_the_reports_do_not_say_is_named(account_id: UUID) -> None:
@@ -234,9 +238,9 @@ def test_what_the_reports_do_not_say_is_named(account_id: UUID) -> None:
     found = analytics_policy.simulate(
         domain.account_id, domain.name, WINDOW, PolicyTrial(p=Policy.REJECT, adkim="s")
     )
-    assert found.replay.hit == 0
+    assert found.replay.affected == 0
     assert ("DKIM passed in alignment, but the report does not say with which domain", 7) in (
-        found.unknowns
+        found.caveats
     )
     assert found.confidence == "low"
 
@@ -285,4 +289,4 @@ def test_without_reports_nothing_is_said(database: Engine) -> None:
     domain = make([])
     found = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
     assert [step.is_ready for step in found.steps] == [None, None, None]
-    assert len(found.missing) == 2
+    assert len(found.unmet_requirements) == 2

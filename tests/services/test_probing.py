@@ -36,7 +36,7 @@ class Hosts(Zone):
         self.said = {each.host: each for each in said}
         self.connected: list[str] = []
 
-    async def shake_hands(self, host: str) -> TlsProbe:
+    async def probe_tls(self, host: str) -> TlsProbe:
         self.connected.append(host)
         if host not in self.said:
             raise LookupFailed(host, "SMTP", "timeout")
@@ -114,7 +114,7 @@ def test_what_was_seen_long_ago_is_not_judged(account_id: UUID) -> None:
     starttls_probes.run(HostsDoor(Hosts(TlsProbe(MX, False))))
     with transaction() as session:
         old = now(session) - starttls_probes.RESULT_TTL - timedelta(minutes=1)
-        session.execute(update(MailHost).values(seen_at=old))
+        session.execute(update(MailHost).values(probed_at=old))
     assert {found["verdict"] for found in scanned(account_id)} == {"undetermined"}
 
 
@@ -129,7 +129,7 @@ def test_the_clock_rings_for_hosts_that_are_due_and_forgets_the_others(
     assert bells.count("probes") == 1
     with transaction() as session:
         old = now(session) - starttls_probes.FORGOTTEN_AFTER - timedelta(minutes=1)
-        session.execute(update(MailHost).values(wanted_at=old))
+        session.execute(update(MailHost).values(last_referenced_at=old))
     starttls_probes.enqueue_if_due()
     with transaction(readonly=True) as session:
         assert session.scalars(select(MailHost.name)).all() == []

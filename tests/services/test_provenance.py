@@ -75,10 +75,10 @@ def provenance(raw: bytes, zone: Zone | None, way: str = "mail") -> str:
 def read(account_id: UUID, raw: bytes, zone: Zone | None, way: str = "mail") -> ReportFile:
     claims = worth.received_by(app_settings.current().trusted_authserv_ids)
     taken = files.store(account_id, raw, way=way, claims=claims)
-    processor.run([taken.intake.id], door=ZoneDoor(zone) if zone else None)
+    processor.run([taken.file.id], door=ZoneDoor(zone) if zone else None)
     with transaction(readonly=True) as session:
-        intake = session.get_one(ReportFile, taken.intake.id)
-    assert intake.state == "parsed", intake.detail
+        intake = session.get_one(ReportFile, taken.file.id)
+    assert intake.status == "parsed", intake.detail
     return intake
 
 
@@ -205,7 +205,7 @@ def test_a_proven_report_takes_the_place_of_one_that_anybody_could_have_sent() -
     proven = read(account.id, signed(mail(report_id="7")), zone)
     assert (forged.provenance, proven.provenance) == ("unverified", "authenticated")
     with transaction(readonly=True) as session:
-        assert session.get_one(ReportFile, forged.id).state == "duplicate"
+        assert session.get_one(ReportFile, forged.id).status == "duplicate"
 
 
 def authenticity(raw: bytes, zone: Zone | None, way: str = "mail") -> str | None:

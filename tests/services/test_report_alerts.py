@@ -64,7 +64,9 @@ def send(domain: Domain, days: range, *rows: Record, **report: Any) -> None:
 def know(domain: Domain, facts: dict[str, Any]) -> None:
     with transaction() as session:
         known = {"dmarc": {"facts": facts}}
-        session.add(DomainState(domain_id=domain.id, account_id=domain.account_id, known=known))
+        session.add(
+            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=known)
+        )
 
 
 def opened(domain: Domain, *types: str) -> dict[str, Alert]:
@@ -197,9 +199,9 @@ def intake(account_id: UUID, state: str, count: int, about: str | None = None) -
     with transaction() as session:
         session.add_all(
             ReportFile(
-                id=ids.new(), account_id=account_id, way="http", sha256=ids.new().bytes,
+                id=ids.new(), account_id=account_id, received_via="http", sha256=ids.new().bytes,
                 size_bytes=1,
-                state=state, reason="doctype" if state == "quarantined" else None, about=about,
+                status=state, reason="doctype" if state == "quarantined" else None, policy_domain=about,
                 finished_at=now(session),
             )
             for _ in range(count)

@@ -28,7 +28,7 @@ def account_id(database: Engine) -> UUID:
 
 
 def take(account_id: UUID, raw: bytes, way: str = "http") -> UUID:
-    taken = files.store(account_id, raw, way=way).intake
+    taken = files.store(account_id, raw, way=way).file
     processor.run([taken.id])
     return taken.id
 
@@ -40,7 +40,7 @@ def use(account_id: UUID, intake_id: UUID) -> None:
 
 def states(*intake_ids: UUID) -> list[str]:
     with transaction(readonly=True) as session:
-        return [session.get_one(ReportFile, intake_id).state for intake_id in intake_ids]
+        return [session.get_one(ReportFile, intake_id).status for intake_id in intake_ids]
 
 
 def figures() -> tuple[int, list[int]]:

@@ -62,7 +62,7 @@ def told_after(days: int) -> set[str]:
         session.execute(ended.values(finished_at=then))
     retention.run()
     with transaction(readonly=True) as session:
-        return set(session.scalars(select(ReportFile.state)))
+        return set(session.scalars(select(ReportFile.status)))
 
 
 def test_what_became_of_a_file_is_kept_for_long_or_as_long_as_its_report(
@@ -101,10 +101,10 @@ def test_a_file_whose_bytes_are_gone_is_not_tried_again(account_id: UUID) -> Non
 def test_bytes_that_come_again_are_read_again(account_id: UUID) -> None:
     left_after(31)
     taken = files.store(account_id, UNATTRIBUTED, way="http")
-    assert (taken.is_new, taken.intake.state) == (False, "received")
+    assert (taken.is_new, taken.file.status) == (False, "received")
     make_domain(account_id, "other.test")
     processor.run([])
-    assert files.store(account_id, UNATTRIBUTED, way="http").intake.state == "parsed"
+    assert files.store(account_id, UNATTRIBUTED, way="http").file.status == "parsed"
 
 
 def test_of_failure_reports_only_what_is_redacted_is_kept_and_that_not_for_long(

@@ -135,7 +135,7 @@ def test_of_scans_the_first_the_last_and_those_that_changed_something_stay() -> 
     with transaction(readonly=True) as session:
         domain, state = session.scalars(select(Domain)).one(), session.scalars(select(DomainState))
         assert domain.last_scan_id == last
-        assert state.one().known
+        assert state.one().last_results
 
 
 def left(days: float) -> list[Any]:

@@ -115,21 +115,26 @@ def test_a_look_that_fails_leaves_the_name_and_comes_back_later_and_later(domain
         assert look({PTR: SERVFAIL}) == 1
         found = host()
         assert (found.status, found.name) == ("confirmed", "mx.acme.test")
-        assert found.unseen is not None
-        assert found.looked_at is not None
-        waits.append(found.due_at - found.looked_at)
+        assert found.lookup_failure is not None
+        assert found.looked_up_at is not None
+        waits.append(found.due_at - found.looked_up_at)
     assert waits == [*RETRY_AFTER, RETRY_AFTER[-1]]
     make_due()
     look({})
-    assert (host().status, host().name, host().unseen, host().failures) == ("none", None, None, 0)
+    assert (host().status, host().name, host().lookup_failure, host().failures) == (
+        "none",
+        None,
+        None,
+        0,
+    )
 
 
 def test_what_is_known_is_looked_at_again_after_a_month(domain: Any) -> None:
     add("192.0.2.1")
     look(NAMED)
     found = host()
-    assert found.looked_at is not None
-    assert found.due_at - found.looked_at == REFRESH_AFTER
+    assert found.looked_up_at is not None
+    assert found.due_at - found.looked_up_at == REFRESH_AFTER
     with transaction() as session:
         session.execute(update(SenderHost).values(due_at=now(session) - timedelta(seconds=1)))
     moved: dict[Any, Any] = {PTR: ["new.acme.test"], ("new.acme.test", "A"): ["192.0.2.1"]}

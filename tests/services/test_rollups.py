@@ -155,8 +155,8 @@ def test_every_total_group_and_interval_equals_a_naive_count(
     assert totals.unverified == sum(p for r, *_, p in inside if r.provenance == "unverified")
     assert totals.reporters == reporters_of(inside)
     earlier = [one for one in all_of if before_at <= one[2] < from_at]
-    assert answer.before.messages == sum(part for *_, part in earlier)
-    assert answer.before.reporters == reporters_of(earlier)
+    assert answer.previous_period.messages == sum(part for *_, part in earlier)
+    assert answer.previous_period.reporters == reporters_of(earlier)
 
     _check_parts(answer, inside)
 
@@ -249,7 +249,7 @@ def sums(span: int) -> dict[tuple[Any, ...], int]:
     week = periods.WEEK
     found = Counter[tuple[Any, ...]]()
     with transaction(readonly=True) as session:
-        closed = set(session.scalars(select(DmarcWeek.start).where(DmarcWeek.is_closed)))
+        closed = set(session.scalars(select(DmarcWeek.start).where(DmarcWeek.is_compacted)))
         for row in session.scalars(select(FlowCount).where(FlowCount.span == span)):
             found[row.start // week * week, row.flow_id] += row.messages
         for told in session.scalars(select(ReporterCount).where(ReporterCount.span == span)):
@@ -293,7 +293,7 @@ def test_a_week_is_left_open_while_reports_of_it_may_come(account_id: UUID) -> N
     store(domain, Report([record()], begin=today - timedelta(days=11)))
     rollups.compact_weeks()
     with transaction(readonly=True) as session:
-        weeks = session.execute(select(DmarcWeek.start, DmarcWeek.is_closed)).all()
+        weeks = session.execute(select(DmarcWeek.start, DmarcWeek.is_compacted)).all()
     assert {
         (row.start + periods.WEEK + rollups.QUIET_HOURS <= periods.hour_of(today)) == row.is_closed
         for row in weeks

@@ -169,8 +169,8 @@ def test_the_domain_shows_its_last_scan(account_id: UUID) -> None:
     domain, state = dns_status.status(account_id, "acme.test")
     assert (domain.last_scan_id, domain.last_scan_status) == (done.id, "completed")
     assert state is not None
-    assert state.known["spf"]["facts"]["all"] == "-all"
-    assert state.unseen == {}
+    assert state.last_results["spf"]["facts"]["all"] == "-all"
+    assert state.undetermined == {}
 
 
 def test_a_scan_is_run_once_however_often_the_bell_rings(account_id: UUID) -> None:
@@ -215,8 +215,8 @@ def test_what_was_known_stays_when_dns_fails(account_id: UUID) -> None:
     scan(account_id, {**GOOD, "acme.test": SERVFAIL})
     _, state = dns_status.status(account_id, "acme.test")
     assert state is not None
-    assert state.known["spf"]["verdict"] == "ok"
-    assert "spf" in state.unseen
+    assert state.last_results["spf"]["verdict"] == "ok"
+    assert "spf" in state.undetermined
 
 
 def test_a_removed_record_is_a_change_and_an_alert(account_id: UUID) -> None:
@@ -269,7 +269,7 @@ def test_the_history_explains_each_status(account_id: UUID) -> None:
 
 def result(account_id: UUID, asked: Scan) -> tuple[runner.Claim, ScanResult]:
     (claimed,) = runner.claim([asked.id])
-    return claimed, ScanResult(judgements=(), query_count=0, elapsed_ms=0)
+    return claimed, ScanResult(check_results=(), query_count=0, elapsed_ms=0)
 
 
 def lose_lease(scan_id: UUID) -> None:
@@ -322,7 +322,7 @@ def test_a_bell_that_was_lost_is_rung_again(account_id: UUID, bells: list[list[U
     assert runner.requeue_stale() == 0
     with transaction() as session:
         past = datetime.now(UTC) - timedelta(minutes=5)
-        session.execute(update(Scan).values(rung_at=past))
+        session.execute(update(Scan).values(enqueued_at=past))
     assert runner.requeue_stale() == 1
     assert bells == [[asked.id]]
 
@@ -345,11 +345,11 @@ class Sleepy(Zone):
         super().__init__({})
         self._domains, self.is_asleep = domains, False
 
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Any:
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Any:
         if name.endswith(self._domains):
             self.is_asleep = True
             await asyncio.sleep(3600)
-        return await super().ask(name, rdtype, checking_disabled=checking_disabled)
+        return await super().resolve(name, rdtype, checking_disabled=checking_disabled)
 
 
 def test_a_domain_that_is_due_is_scanned_and_gets_its_next_time(

@@ -116,7 +116,10 @@ def test_every_sum_equals_a_naive_count(
     inside = [report for report in reports if from_at <= report["at"] < to_at]
     before_at = from_at - timedelta(hours=length)
     check(answer.now, inside)
-    check(answer.before, [report for report in reports if before_at <= report["at"] < from_at])
+    check(
+        answer.previous_period,
+        [report for report in reports if before_at <= report["at"] < from_at],
+    )
     days = Counter[Any]()
     for report in inside:
         label = report["at"].astimezone(zone).date()

@@ -83,7 +83,7 @@ def known(account_id: UUID, check: str) -> tuple[Any, str | None]:
     """What is shown of the check: its last known judgement, and why it could not be made again."""
     _, state = dns_status.status(account_id, "acme.test")
     assert state is not None
-    return state.known.get(check), state.unseen.get(check)
+    return state.last_results.get(check), state.undetermined.get(check)
 
 
 def checks_of(done: Scan) -> dict[str, Any]:

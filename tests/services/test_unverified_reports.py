@@ -127,7 +127,7 @@ def readiness(domain: Domain) -> Any:
     )
     steps = [
         (
-            step.tag, step.is_ready, step.lost, step.forged,
+            step.tag, step.is_ready, step.legitimate_failing, step.spoofed,
             [(blocker.source.key, blocker.messages) for blocker in step.blockers],
         )
         for step in found.steps
@@ -191,7 +191,7 @@ def test_account_with_only_unverified_reports_has_no_verdict_and_is_told_why(
         domain.account_id, domain.name, Window.between(end - timedelta(days=30), end)
     )
     assert [step.is_ready for step in found.steps] == [None] * len(found.steps)
-    assert any("unverified" in text for text in found.missing)
+    assert any("unverified" in text for text in found.unmet_requirements)
     assert above_info(domain) == set()
 
 

@@ -26,13 +26,13 @@ def age(by: timedelta) -> None:
     with transaction() as session:
         for intake in session.scalars(select(ReportFile)):
             intake.received_at -= by
-            intake.rung_at -= by
-            if intake.asked_again_at:
-                intake.asked_again_at -= by
+            intake.enqueued_at -= by
+            if intake.retried_at:
+                intake.retried_at -= by
 
 
 def test_a_file_that_is_read_again_waits_since_that_was_asked() -> None:
-    intake = files.store(make_account().id, dmarc_xml(), way="http").intake
+    intake = files.store(make_account().id, dmarc_xml(), way="http").file
     processor.run([intake.id])  # it is about nobody's domain
     assert waited() == 0
     age(timedelta(days=9))
@@ -53,7 +53,7 @@ def test_a_file_that_is_given_back_waits_since_it_came() -> None:
 
 def test_the_same_bytes_again_wait_since_they_came_again() -> None:
     account_id = make_account().id
-    intake = files.store(account_id, dmarc_xml(), way="http").intake
+    intake = files.store(account_id, dmarc_xml(), way="http").file
     processor.run([intake.id])
     age(timedelta(days=40))
     with transaction() as session:

@@ -56,13 +56,13 @@ def test_the_database_is_ready_once_it_answers(engine: Engine) -> None:
 
 def test_a_cursor_opens_only_for_the_list_it_was_made_for() -> None:
     cursor = cursors.Cursor([b"s" * 32], {"account": "a", "sort": "name"})
-    sealed = cursor.seal(["example.org", 7])
-    assert cursor.open(sealed) == ["example.org", 7]
+    sealed = cursor.encode(["example.org", 7])
+    assert cursor.decode(sealed) == ["example.org", 7]
     with pytest.raises(InvalidRequest):
-        cursors.Cursor([b"s" * 32], {"account": "b", "sort": "name"}).open(sealed)
+        cursors.Cursor([b"s" * 32], {"account": "b", "sort": "name"}).decode(sealed)
 
 
 @pytest.mark.parametrize("forged", ["", "A", "not a cursor", "é", "A" * 4000])
 def test_a_forged_cursor_is_refused_by_name(forged: str) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):
-        cursors.Cursor([b"s" * 32], {}).open(forged)
+        cursors.Cursor([b"s" * 32], {}).decode(forged)

@@ -149,7 +149,7 @@ def test_reports_of_another_account_are_as_if_unknown(owner: Browser, stranger: 
     found = re.search(r'name="id" value="(int_\w+)"', owner.get("/reports/intake"))
     assert found is not None
     stranger.post("/reports/intake/retry", id=found[1])
-    rows, _ = ingest_files.search(owner.account_id, ReportFileFilter(state="received")).page(
+    rows, _ = ingest_files.search(owner.account_id, ReportFileFilter(status="received")).page(
         None, 9
     )
     assert rows == []

@@ -90,7 +90,7 @@ def test_the_question_for_a_code_is_over_after_five_minutes(browser: Browser) ->
     secret, _ = turn_on(browser)
     browser.sign_in()
     with transactions.transaction() as session:
-        row = session.scalars(select(BrowserSession).where(BrowserSession.awaits_code)).one()
+        row = session.scalars(select(BrowserSession).where(BrowserSession.mfa_pending)).one()
         row.expires_at -= sessions.CODE_TIMEOUT
     response = browser.client.post("/auth/code", data={"code": code_of(secret)})
     assert response.headers["Location"].startswith("/auth/login")

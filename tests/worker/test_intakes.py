@@ -67,12 +67,12 @@ def work(connection: Any) -> None:
 
 
 def take(account_id: UUID, *raws: bytes) -> list[UUID]:
-    return [files.store(account_id, raw, way="http").intake.id for raw in raws]
+    return [files.store(account_id, raw, way="http").file.id for raw in raws]
 
 
 def states() -> Counter[str]:
     with transaction(readonly=True) as session:
-        return Counter(session.scalars(select(ReportFile.state)))
+        return Counter(session.scalars(select(ReportFile.status)))
 
 
 def again(intake_id: UUID) -> ReportFile:
@@ -88,7 +88,7 @@ def let_time_pass() -> None:
     """Leases end, and bells have been rung long ago."""
     with transaction() as session:
         past = now(session) - timedelta(hours=1)
-        session.execute(update(ReportFile).values(rung_at=past))
+        session.execute(update(ReportFile).values(enqueued_at=past))
         held = update(ReportFile).where(ReportFile.lease_until.is_not(None))
         session.execute(held.values(lease_until=past))
 
@@ -160,11 +160,11 @@ def test_files_are_taken_by_turns_of_the_accounts(
     flood = take(account_id, *several(40))
     others = [make_account().id for _ in range(2)]
     few = [take(other, dmarc_xml(report_id=str(n)))[0] for other in others for n in (1, 2)]
-    first = [claimed.intake_id for claimed in processor.claim()]
+    first = [claimed.report_file_id for claimed in processor.claim()]
     assert len(first) == 25
     assert set(few) <= set(first)
     assert set(first) - set(few) == set(flood[:21])
-    assert {claimed.intake_id for claimed in processor.claim()} == set(flood[21:])
+    assert {claimed.report_file_id for claimed in processor.claim()} == set(flood[21:])
 
 
 def test_mailboxes_are_pulled_one_after_the_other_while_no_file_waits(
@@ -238,11 +238,11 @@ def test_what_kills_every_worker_is_given_up(connection: Any, account_id: UUID) 
         let_time_pass()
         processor.requeue_stale()
     ended = again(poison)
-    assert (ended.state, ended.reason) == ("quarantined", "internal")
+    assert (ended.status, ended.reason) == ("quarantined", "internal")
     assert ended.detail
     assert files.retry(reason="internal") == 1
     work(connection)
-    assert again(poison).state == "parsed"
+    assert again(poison).status == "parsed"
 
 
 def test_an_attempt_that_lost_its_lease_writes_nothing(account_id: UUID) -> None:
@@ -268,7 +268,7 @@ def test_a_worker_that_is_stopped_gives_back_what_it_has_not_begun(
     assert states() == {"parsed": 2, "received": 8}
     with transaction(readonly=True) as session:
         waiting = session.execute(select(ReportFile.attempt, ReportFile.lease_until).where(
-            ReportFile.state == "received"
+            ReportFile.status == "received"
         )).all()  # fmt: skip
     assert {tuple(row) for row in waiting} == {(0, None)}
     work(connection)
@@ -388,10 +388,10 @@ def test_a_file_that_takes_too_much_is_quarantined_and_the_others_are_read(
     raw = gzip.compress(dmarc_xml(report_id="large", records=[remarks + record()]), 1)
     large, small = take(account_id, raw, dmarc_xml())
     work_afresh(settings, redis_url, INTAKE_MEMORY_BYTES="8000000")
-    assert again(small).state == "parsed"
+    assert again(small).status == "parsed"
     ended = again(large)
-    assert (ended.state, ended.reason) == ("quarantined", "too_large")
+    assert (ended.status, ended.reason) == ("quarantined", "too_large")
     assert files.retry(large) == 1
     work_afresh(settings, redis_url)
-    assert again(large).state == "parsed"
+    assert again(large).status == "parsed"
     assert counted() == (2, 6)

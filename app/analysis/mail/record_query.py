@@ -49,7 +49,7 @@ class RecordQuery:
 
     result: Literal["pass", "fail"] | None = None
     header_from: str | None = None
-    below: bool = False
+    subdomains_only: bool = False
     signed: DkimFilter | None = None
     enveloped: SpfFilter | None = None
 
@@ -60,7 +60,7 @@ class RecordQuery:
         found = {
             "result": self.result,
             "headerFrom": self.header_from,
-            "below": "true" if self.below else None,
+            "below": "true" if self.subdomains_only else None,
             "dkimDomain": signed and signed.domain,
             "dkimSelector": signed and signed.selector,
             "dkimResult": signed and signed.result,
@@ -108,7 +108,7 @@ def common(domain: str, identities: Iterable[Identity]) -> RecordQuery:
     return RecordQuery(
         result="fail" if found and not any(identity.passed for identity in found) else None,
         header_from=domain if names == {domain} else None,
-        below=bool(names) and domain not in names,
+        subdomains_only=bool(names) and domain not in names,
     )
 
 
@@ -187,7 +187,7 @@ class FlowIndex:
         """Those of so many messages, which fit, whatever address they came from."""
         return self._list(narrowing, (), messages == self._listed(narrowing))
 
-    def every(self, narrowing: RecordQuery) -> RecordQueryResult:
+    def all_records(self, narrowing: RecordQuery) -> RecordQueryResult:
         """Those of all mail that is known to fit."""
         unclear = (self._fits(number, narrowing) is None for number in self._unclear)
         return self._list(narrowing, (), not any(unclear))
@@ -195,7 +195,7 @@ class FlowIndex:
     def author(self, name: str) -> RecordQuery:
         """Mail from this author's domain, as the sources name it."""
         is_rare = name == f"*.{self._domain}" and any(number < 0 for number in self._identities)
-        return RecordQuery(below=True) if is_rare else RecordQuery(header_from=name)
+        return RecordQuery(subdomains_only=True) if is_rare else RecordQuery(header_from=name)
 
     def is_all(self, narrowing: RecordQuery, numbers: Set[int]) -> bool:
         """Whether only these identities fit."""
@@ -261,7 +261,7 @@ class FlowIndex:
         identity = self._identities[number]
         if narrowing.result and identity.passed != (narrowing.result == "pass"):
             return False
-        if narrowing.below and identity.header_from == self._domain:
+        if narrowing.subdomains_only and identity.header_from == self._domain:
             return False
         found = {
             self._is_author(number, narrowing.header_from),

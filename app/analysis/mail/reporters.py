@@ -27,7 +27,7 @@ class Reporter:
     first: int
     last: int
     days: int
-    usual_interval: int | None
+    typical_interval: int | None
     has_stopped: bool
 
 

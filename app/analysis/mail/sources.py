@@ -66,7 +66,7 @@ class Service:
 class SourceReview:
     """What a person says of a source: approved, ignored or blocked."""
 
-    state: str
+    decision: str
     note: str | None
     actor: str
 
@@ -85,7 +85,7 @@ class Source:
     service: Service
     kind: SourceClass = SourceClass.UNKNOWN
     reason: str = ""
-    state: SourceReview | None = None
+    review: SourceReview | None = None
     messages: int = 0
     passed: int = 0
     dkim_aligned: int = 0
@@ -299,8 +299,8 @@ def _build_source(source: Source, context: Context) -> None:
         if host and host.country:
             source.countries[host.country] += count
     keys = (source.key, *(f"ip:{address}" for address in source.addresses))
-    source.state = next((context.states[key] for key in keys if key in context.states), None)
-    if source.state and source.state.state == "approved":
-        source.kind, source.reason = SourceClass.OWN, f"approved by {source.state.actor}"
-    elif source.state and source.state.state == "blocked":
-        source.kind, source.reason = SourceClass.SUSPICIOUS, f"blocked by {source.state.actor}"
+    source.review = next((context.states[key] for key in keys if key in context.states), None)
+    if source.review and source.review.decision == "approved":
+        source.kind, source.reason = SourceClass.OWN, f"approved by {source.review.actor}"
+    elif source.review and source.review.decision == "blocked":
+        source.kind, source.reason = SourceClass.SUSPICIOUS, f"blocked by {source.review.actor}"

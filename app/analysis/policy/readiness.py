@@ -44,7 +44,7 @@ class Evidence:
     reporters: int
 
     @property
-    def is_enough(self) -> bool:
+    def is_sufficient(self) -> bool:
         """There is enough to answer at all."""
         return self.days >= MIN_DAYS and self.messages >= MIN_MESSAGES
 
@@ -59,8 +59,8 @@ class Blocker:
     source: Source
     messages: int
     share: float
-    why: str
-    what_to_do: str
+    reason: str
+    remediation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +88,24 @@ class PolicyStep:
 
     tag: Tag
     current: Policy
-    wanted: Policy
-    meets: RecordQuery
+    proposed: Policy
+    scope: RecordQuery
     is_ready: bool | None
     blockers: tuple[Blocker, ...]
-    losing: tuple[FailingSource, ...]
-    forging: tuple[FailingSource, ...]
+    legitimate_failing_sources: tuple[FailingSource, ...]
+    spoofing_sources: tuple[FailingSource, ...]
     record: str | None
     rollback: str | None
 
     @property
-    def lost(self) -> int:
+    def legitimate_failing(self) -> int:
         """Good messages that it would meet all the same."""
-        return sum(one.messages for one in self.losing)
+        return sum(one.messages for one in self.legitimate_failing_sources)
 
     @property
-    def forged(self) -> int:
+    def spoofed(self) -> int:
         """Messages that it is there for."""
-        return sum(one.messages for one in self.forging)
+        return sum(one.messages for one in self.spoofing_sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def _meets(tag: Tag, record: Record, domain: str) -> RecordQuery:
     if record.testing:  # the step ends that, so that all the record says comes to hold
         own |= record.p not in (None, Policy.NONE)
         below |= not {record.sp or record.p, record.np} <= {None, Policy.NONE}
-    return RecordQuery("fail", header_from=None if below else domain, below=not own)
+    return RecordQuery("fail", header_from=None if below else domain, subdomains_only=not own)
 
 
 def _failing(
@@ -190,7 +190,7 @@ def _failing(
     for number, messages in source.identities.items():
         identity = identities[number]
         is_own = identity.header_from == domain
-        if not ((meets.below and is_own) or (meets.header_from and not is_own)):
+        if not ((meets.subdomains_only and is_own) or (meets.header_from and not is_own)):
             sent[identity.header_from] += messages
             failed[identity.header_from] += 0 if identity.passed else messages
     is_stream = any(n >= MIN_STREAM and 2 * n >= sent[name] for name, n in failed.items())
@@ -209,7 +209,7 @@ def _step(
     blocking = {blocker.source.key for blocker in blockers}
     losing = (one for one in failing if _is_good(one.source) and one.source.key not in blocking)
     forging = (one for one in failing if one.source.kind is SourceClass.SUSPICIOUS)
-    is_ready = not blockers if found.is_enough and published else None
+    is_ready = not blockers if found.is_sufficient and published else None
     text = published.own_text if published else None
     return PolicyStep(
         tag, *move, is_ready, blockers, tuple(losing), tuple(forging),
@@ -241,7 +241,7 @@ def _blocker(failing: FailingSource, good: int) -> Blocker | None:
     """The source as one that stands in the way, if it does."""
     source, failed = failing.source, failing.messages
     share = failed / max(good, failed)
-    if source.state and source.state.state == "ignored":
+    if source.review and source.review.decision == "ignored":
         return None
     name = source.service.name
     if source.kind is SourceClass.OWN and (share >= MAX_FAILING_SHARE or failing.is_stream):

@@ -68,7 +68,7 @@ class Outcome:
 
     passed: bool
     disposition: Policy
-    unsure: str | None = None
+    is_uncertain: str | None = None
 
 
 NO_DKIM_RESULT = "DKIM passed in alignment, but the report does not say with which domain"
@@ -92,17 +92,17 @@ class Replay:
 
     messages: int = 0
     passed: int = 0
-    hit: int = 0
-    newly_hit: int = 0
-    spared: int = 0
+    affected: int = 0
+    newly_affected: int = 0
+    no_longer_affected: int = 0
     overridden: int = 0
     dispositions: Counter[str] = field(default_factory=Counter)
-    unsure: Counter[str] = field(default_factory=Counter)
+    uncertain: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     addresses: Counter[str] = field(default_factory=Counter)
     header_from: Counter[str] = field(default_factory=Counter)
     identities: set[Identity] = field(default_factory=set)
-    not_hit: set[Identity] = field(default_factory=set)
+    unaffected: set[Identity] = field(default_factory=set)
     mail: dict[str, list[Mail]] = field(default_factory=dict)
 
 
@@ -138,7 +138,7 @@ class SimulationResult:
         key = (identity, signs, lets)
         found = self._results.get(key)
         if found is None:
-            found = self._results[key] = self._judge(*key)
+            found = self._results[key] = self._replay(*key)
         return found
 
     def _count(self, replay: Replay, mail: Mail, outcome: Outcome) -> None:
@@ -148,16 +148,16 @@ class SimulationResult:
         replay.messages += count
         replay.passed += count * outcome.passed
         replay.dispositions[outcome.disposition.value] += count
-        if outcome.unsure:
-            replay.unsure[outcome.unsure] += count
+        if outcome.is_uncertain:
+            replay.uncertain[outcome.is_uncertain] += count
         before = _RANK.get(identity.disposition, 0)
         after = outcome.disposition.strength
-        replay.spared += count * (before > after)
+        replay.no_longer_affected += count * (before > after)
         if after == 0:
-            replay.not_hit.add(identity)
+            replay.unaffected.add(identity)
             return
-        replay.hit += count
-        replay.newly_hit += count * (before == 0)
+        replay.affected += count
+        replay.newly_affected += count * (before == 0)
         if not identity.passed and before < after and identity.reasons:
             replay.overridden += count
         replay.sources[mail.source] += count
@@ -168,7 +168,7 @@ class SimulationResult:
         for address, _, messages, _, _ in flows:
             addresses[address] = addresses.get(address, 0) + messages
 
-    def _judge(self, identity: Identity, signs: bool, lets: bool | None) -> Outcome:
+    def _replay(self, identity: Identity, signs: bool, lets: bool | None) -> Outcome:
         proposal = self._proposal
         dkim, dkim_unsure = self._aligned(
             identity, identity.dkim, identity.dkim_results,
@@ -237,7 +237,7 @@ class SimulationResult:
 
 def confidence(replay: Replay, days: int) -> Literal["high", "medium", "low"]:
     """How far the answer can be relied on: by messages, days with reports, and what is unsure."""
-    unsure = replay.unsure.total()
+    unsure = replay.uncertain.total()
     if replay.messages >= 1_000 and days >= 14 and unsure * 100 <= replay.messages:
         return "high"
     if replay.messages >= 100 and days >= 7 and unsure * 20 <= replay.messages:

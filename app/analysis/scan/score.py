@@ -40,7 +40,7 @@ class CheckScore(NamedTuple):
 
     check: str
     points: float
-    of: int
+    max_points: int
 
 
 class Recommendation(NamedTuple):
@@ -49,7 +49,7 @@ class Recommendation(NamedTuple):
     check: str
     code: str
     summary: str
-    worth: int
+    score_gain: int
     fix: Mapping[str, Any] | None
 
 
@@ -65,7 +65,7 @@ class Score:
     value: int | None
     grade: str | None
     points: Sequence[CheckScore]
-    next: Sequence[Recommendation]
+    recommendations: Sequence[Recommendation]
     version: int = VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Score:
             "grade": self.grade,
             "version": self.version,
             "points": [part._asdict() for part in self.points],
-            "next": [step._asdict() for step in self.next],
+            "next": [step._asdict() for step in self.recommendations],
         }
 
 
@@ -89,17 +89,17 @@ def score(known: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
         for check, of in POINTS[usage].items()
         if check in known
     ]
-    possible = sum(part.of for part in parts)
+    possible = sum(part.max_points for part in parts)
     if not possible:
         return Score(None, None, (), ())
     value = round(100 * sum(part.points for part in parts) / possible)
     steps = [
-        Recommendation(**_worst(known[part.check]), check=part.check, worth=worth)
+        Recommendation(**_worst(known[part.check]), check=part.check, score_gain=worth)
         for part in parts
-        if (worth := round(100 * (part.of - part.points) / possible))
+        if (worth := round(100 * (part.max_points - part.points) / possible))
         and known[part.check]["findings"]
     ]
-    return Score(value, grade(value), parts, sorted(steps, key=lambda step: -step.worth))
+    return Score(value, grade(value), parts, sorted(steps, key=lambda step: -step.score_gain))
 
 
 def grade(value: int) -> str:

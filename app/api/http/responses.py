@@ -69,7 +69,7 @@ def page(
 
     place  where the next page starts; None if there is none
     """
-    following = cursor(query).seal(place) if place is not None else None
+    following = cursor(query).encode(place) if place is not None else None
     pagination = {
         "limit": getattr(query, "limit", len(data)),
         "hasMore": following is not None,
@@ -103,7 +103,7 @@ def cursor_values(query: Query) -> list[Any] | None:
     raises  InvalidRequest for a cursor of another list
     """
     text: str | None = getattr(query, "cursor", None)
-    return cursor(query).open(text) if text else None
+    return cursor(query).decode(text) if text else None
 
 
 def cursor(query: Query) -> Cursor:

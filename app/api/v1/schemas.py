@@ -62,7 +62,9 @@ class LastKnownCheck(CheckResult):
 
     scan_id: str
     judged_at: datetime
-    unseen: str | None = Field(description="why the last scan could not tell; null if it could")
+    undetermined_reason: str | None = Field(
+        description="why the last scan could not tell; null if it could"
+    )
 
 
 class ScoreMark(Schema):
@@ -78,7 +80,7 @@ class CheckScore(Schema):
 
     check: str
     points: float
-    of: int
+    max_points: int
 
 
 class Recommendation(Schema):
@@ -87,7 +89,7 @@ class Recommendation(Schema):
     check: str
     code: str
     summary: str
-    worth: int
+    score_gain: int
     fix: Fix | None
 
 
@@ -95,7 +97,7 @@ class Score(ScoreMark):
     """The score, how it came about, and what to fix next."""
 
     points: list[CheckScore]
-    next: list[Recommendation]
+    recommendations: list[Recommendation]
 
 
 class ChallengeRecord(Schema):
@@ -177,7 +179,9 @@ class DnsStatus(Schema):
     updated_at: datetime | None
     score: Score | None
     checks: list[LastKnownCheck]
-    never_seen: dict[str, str] = Field(description="checks that could not be judged yet, and why")
+    undetermined_checks: dict[str, str] = Field(
+        description="checks that could not be judged yet, and why"
+    )
 
 
 class DnsChange(Schema):
@@ -190,8 +194,10 @@ class DnsChange(Schema):
     type: str
     before: list[str]
     after: list[str]
-    opened: list[str] | None = Field(description="codes of findings; null: it was not noted")
-    closed: list[str] | None
+    findings_appeared: list[str] | None = Field(
+        description="codes of findings; null: it was not noted"
+    )
+    findings_resolved: list[str] | None
     scan_id: str
 
 

@@ -198,12 +198,12 @@ async def dkim(subject: Subject, dns: Resolver) -> Outcome:
 async def _query_selectors(subject: Subject, dns: Resolver) -> list[_Selector]:
     """The answers of all selectors; the canary is the last, and only sent with common ones."""
     tried = _tried(subject)
-    dns.ask_ahead(*((at, "TXT") for at in tried))
+    dns.prefetch(*((at, "TXT") for at in tried))
     return [
         _Selector(
             name=name,
             is_named=name in subject.dkim_selectors,
-            answer=await dns.ask(at, "TXT"),
+            answer=await dns.resolve(at, "TXT"),
             at=at,
         )
         for at, name in tried.items()
@@ -217,7 +217,7 @@ def _tried(subject: Subject) -> dict[str, str]:
         return f"{selector}._domainkey.{subject.domain}"
 
     selectors = {record_name(selector): selector for selector in subject.dkim_selectors}
-    for selector, domain in subject.seen_selectors:
+    for selector, domain in subject.observed_selectors:
         at = f"{selector}._domainkey.{domain}"
         selectors.setdefault(at, selector if domain == subject.domain else at)
     if not subject.dkim_selectors:
@@ -238,8 +238,8 @@ async def _of_provider(subject: Subject, dns: Resolver) -> list[Finding]:
         (names for suffix, names in PROVIDERS.items() if any(h.endswith(suffix) for h in hosts)), ()
     )
     record_names = [f"{selector}._domainkey.{subject.domain}" for selector in selectors]
-    dns.ask_ahead(*((name, "TXT") for name in record_names))
-    answers = [await dns.ask(name, "TXT") for name in record_names]
+    dns.prefetch(*((name, "TXT") for name in record_names))
+    answers = [await dns.resolve(name, "TXT") for name in record_names]
     if not record_names or any(answer.rdatas or answer.aliases for answer in answers):
         return []
     return [PROVIDER_DEFAULT.at(subject.domain, hosts=hosts, selectors=list(selectors))]

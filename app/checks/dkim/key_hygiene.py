@@ -92,11 +92,11 @@ class KeyHygiene:
     def _reported(self) -> frozenset[str]:
         return frozenset(
             f"{selector}._domainkey.{domain}".lower()
-            for selector, domain in self.subject.seen_selectors
+            for selector, domain in self.subject.observed_selectors
         )
 
     def _before(self, name: str) -> Mapping[str, Any]:
-        previous = self.subject.known.get("dkim", {}).get("selectors", {}).get(name)
+        previous = self.subject.last_facts.get("dkim", {}).get("selectors", {}).get(name)
         return previous if isinstance(previous, Mapping) else {}
 
     def _of_age(self, at: str, since: str | None) -> Iterator[Finding]:

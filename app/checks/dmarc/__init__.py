@@ -135,7 +135,7 @@ async def dmarc(subject: Subject, dns: Resolver) -> Outcome:
     findings += dmarc_policy.findings(subject, discovery, source)
     findings += destinations.findings
     facts |= _facts(source) | {"rua_external": dict(destinations.external)}
-    facts |= not_queried(rua_unasked=destinations.unasked) | observed.facts(subject, source)
+    facts |= not_queried(rua_unasked=destinations.not_queried) | observed.facts(subject, source)
     findings += observed.findings(subject, source, facts)
     return Outcome(facts, *findings, definite=destinations.is_definite)
 

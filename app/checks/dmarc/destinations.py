@@ -100,7 +100,7 @@ class Destinations:
     """
 
     external: Mapping[str, bool | None]
-    unasked: int
+    not_queried: int
     findings: tuple[Finding, ...]
     is_definite: bool
 
@@ -114,7 +114,7 @@ async def check_destinations(source: Source, dns: Resolver) -> Destinations:
     all_hosts = {uri.host: uri for uri in (*record.rua, *record.ruf) if uri.host}
     all_hosts |= {uri.host: uri for uri in record.rua if uri.host}
     hosts = dict(islice(all_hosts.items(), MAX_DESTINATIONS_CHECKED))
-    dns.ask_ahead(*(query for uri in hosts.values() for query in _priority_order(source, uri)))
+    dns.prefetch(*(query for uri in hosts.values() for query in _priority_order(source, uri)))
     results = [await _of_host(source, uri, dns) for uri in hosts.values()]
     external: dict[str, bool | None] = {}
     findings = list(_of_text(source))
@@ -136,7 +136,7 @@ async def check_destinations(source: Source, dns: Resolver) -> Destinations:
         is_definite = is_definite and None not in (is_authorized, takes_mail)
     return Destinations(
         external=external,
-        unasked=len(all_hosts) - len(hosts),
+        not_queried=len(all_hosts) - len(hosts),
         findings=tuple(findings),
         is_definite=is_definite,
     )
@@ -189,8 +189,8 @@ async def _takes_mail(uri: Uri, dns: Resolver) -> bool:
         return True
     if records := await dns.mx(uri.host):
         return any(mx.host for mx in records)
-    dns.ask_ahead((uri.host, "A"), (uri.host, "AAAA"))
-    addresses = [await dns.ask(uri.host, "A"), await dns.ask(uri.host, "AAAA")]
+    dns.prefetch((uri.host, "A"), (uri.host, "AAAA"))
+    addresses = [await dns.resolve(uri.host, "A"), await dns.resolve(uri.host, "AAAA")]
     return any(answer.rdatas for answer in addresses)
 
 

@@ -39,7 +39,7 @@ async def walk(start: DomainName, dns: Resolver) -> Walk:
             not matter
     """
     walked = names.walk(start)
-    dns.ask_ahead(*((f"_dmarc.{name}", "TXT") for name in walked))
+    dns.prefetch(*((f"_dmarc.{name}", "TXT") for name in walked))
     texts: dict[DomainName, tuple[str, ...]] = {}
     records: dict[str, Record] = {}
     for name in walked:

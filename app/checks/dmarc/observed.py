@@ -42,7 +42,7 @@ def facts(subject: Subject, source: Source) -> dict[str, str]:
     published = _published(source)
     if published is None or subject.now is None or source.record_at != subject.domain:
         return {}
-    previous = subject.known.get("dmarc", {})
+    previous = subject.last_facts.get("dmarc", {})
     is_same = previous.get("record_at") == source.record_at and _known(previous) == published
     since = previous.get("policy_since") if is_same else None
     return {"policy_since": since or timestamps.text(subject.now)}

@@ -102,7 +102,7 @@ async def dns(subject: Subject, dns: Resolver) -> Outcome:
     """
     domain = subject.domain
     try:
-        own = await dns.ask(domain, "NS")
+        own = await dns.resolve(domain, "NS")
         if not own.exists and not own.aliases:
             return Outcome({"exists": False}, NOT_FOUND.at(domain))
         zone, servers = await _delegation(own, dns)
@@ -139,8 +139,8 @@ async def dns(subject: Subject, dns: Resolver) -> Outcome:
 
 
 def _prefetch(domain: str, servers: Iterable[str], dns: Resolver) -> None:
-    dns.ask_ahead((domain, "CNAME"), (domain, "TXT"), *((name, "A") for name in _aliased(domain)))
-    dns.ask_ahead(*((host, rdtype) for host in servers for rdtype in ("A", "AAAA")))
+    dns.prefetch((domain, "CNAME"), (domain, "TXT"), *((name, "A") for name in _aliased(domain)))
+    dns.prefetch(*((host, rdtype) for host in servers for rdtype in ("A", "AAAA")))
 
 
 async def _delegation(own: Answer, dns: Resolver) -> tuple[str, tuple[str, ...]]:
@@ -150,13 +150,16 @@ async def _delegation(own: Answer, dns: Resolver) -> tuple[str, tuple[str, ...]]
         zone = zone.partition(".")[2]
         if not zone:
             return own.name, ()
-        answer = await dns.ask(zone, "NS")
+        answer = await dns.resolve(zone, "NS")
     return zone, tuple(sorted({str(host) for host in answer.rdatas}))
 
 
 async def _server(zone: str, host: str, dns: Resolver) -> tuple[Finding, ...]:
     """Findings about the name of one name server; an address of either family is enough."""
-    answers = [await or_failure(dns.ask(host, "A")), await or_failure(dns.ask(host, "AAAA"))]
+    answers = [
+        await or_failure(dns.resolve(host, "A")),
+        await or_failure(dns.resolve(host, "AAAA")),
+    ]
     definite = [answer for answer in answers if isinstance(answer, Answer)]
     if any(answer.rdatas for answer in definite):
         target = next((answer.aliases[-1] for answer in definite if answer.aliases), None)
@@ -192,7 +195,7 @@ def _server_alias(zone: str, host: str, target: str) -> Finding:
 
 async def _alias(name: str, dns: Resolver) -> tuple[Finding, ...]:
     """A finding if the name is an alias to a name that does not exist."""
-    answer = await dns.ask(name, "A")
+    answer = await dns.resolve(name, "A")
     if answer.exists or not answer.aliases:
         return ()
     target = answer.aliases[-1]
@@ -214,7 +217,7 @@ async def _alias(name: str, dns: Resolver) -> tuple[Finding, ...]:
 async def _is_free(host: str, dns: Resolver) -> bool:
     """Whether the domain of a host that does not resolve can be registered."""
     registered = public_suffix.registrable(host)
-    return registered is not None and not (await dns.ask(registered, "NS")).exists
+    return registered is not None and not (await dns.resolve(registered, "NS")).exists
 
 
 async def _apex(domain: str, zone: str, dns: Resolver) -> tuple[Finding, ...]:

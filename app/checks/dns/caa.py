@@ -59,7 +59,7 @@ async def caa(subject: Subject, dns: Resolver) -> Outcome:
     source  RFC 8659 §3, §4; RFC 9495
     """
     policy_host = f"mta-sts.{subject.domain}"
-    dns.ask_ahead((subject.domain, "CAA"), (policy_host, "CAA"))
+    dns.prefetch((subject.domain, "CAA"), (policy_host, "CAA"))
     owner, records = await _relevant(subject.domain, dns)
     special = await or_failure(_set(policy_host, dns))
     facts = {
@@ -92,7 +92,7 @@ async def _relevant(name: str, dns: Resolver) -> tuple[str | None, tuple[Caa, ..
 
 
 async def _set(name: str, dns: Resolver) -> tuple[Caa, ...]:
-    answer = await dns.ask(name, "CAA")
+    answer = await dns.resolve(name, "CAA")
     return tuple(record for record in answer.rdatas if isinstance(record, Caa))
 
 

@@ -82,13 +82,13 @@ async def dnssec(subject: Subject, dns: Resolver) -> Outcome:
     source  RFC 4035 §3.2.3, §5; RFC 6840 §5.7
     """
     domain = subject.domain
-    dns.ask_ahead((domain, "SOA"), (domain, "DS"))
+    dns.prefetch((domain, "SOA"), (domain, "DS"))
     zone, soa, failure = await _zone(domain, dns)
-    own = await dns.ask(domain, "DS")
+    own = await dns.resolve(domain, "DS")
     if zone != domain and not (own.exists or own.aliases):
         facts: dict[str, Any] = {"signed": False, "ad": False, "zone": zone, "algorithms": []}
         return Outcome(facts, NOT_APPLICABLE.at(domain))
-    answer = own if zone == domain else await dns.ask(zone, "DS")
+    answer = own if zone == domain else await dns.resolve(zone, "DS")
     records = tuple(str(record) for record in answer.rdatas)
     facts = {
         "signed": bool(records) or soa.authenticated,
@@ -105,7 +105,11 @@ async def dnssec(subject: Subject, dns: Resolver) -> Outcome:
         raise LookupFailed(zone, "SOA", "unvalidated")
     if not soa.authenticated:
         return Outcome(facts, MISSING.at(zone))
-    signed = {"SOA": soa, "NS": await dns.ask(zone, "NS"), "DNSKEY": await dns.ask(zone, "DNSKEY")}
+    signed = {
+        "SOA": soa,
+        "NS": await dns.resolve(zone, "NS"),
+        "DNSKEY": await dns.resolve(zone, "DNSKEY"),
+    }
     ends = [signature.ends for answer in signed.values() for signature in answer.signatures]
     if ends:
         facts["signatures_end"] = timestamps.text(datetime.fromtimestamp(min(ends), UTC))
@@ -129,11 +133,11 @@ async def _zone(domain: str, dns: Resolver) -> tuple[str, Answer, LookupFailed |
 async def _soa(name: str, dns: Resolver) -> tuple[Answer, LookupFailed | None]:
     """The SOA, and the failure if there is an answer only without validation (RFC 4035 §3.2.2)."""
     try:
-        return await dns.ask(name, "SOA"), None
+        return await dns.resolve(name, "SOA"), None
     except LookupFailed as error:
         if error.reason != "servfail":
             raise
-        return await dns.ask(name, "SOA", checking_disabled=True), error
+        return await dns.resolve(name, "SOA", checking_disabled=True), error
 
 
 def _late(zone: str, signed: Mapping[str, Answer], now: datetime | None) -> Iterator[Finding]:

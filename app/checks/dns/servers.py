@@ -55,7 +55,7 @@ async def check_servers(
     # servers answers in their place.
     trusted = answers if serving else {}
     unseen = [server for server in queried if server not in trusted]
-    previous = subject.known.get("dns", {})
+    previous = subject.last_facts.get("dns", {})
     was_lame = previous.get("ns_not_authoritative") or ()
     others = [server for server in queried if server not in serving]
     lame = [server for server in others if server in trusted or server in was_lame]
@@ -79,7 +79,7 @@ async def _ask(
     zone: str, rdtype: str, servers: Sequence[str], dns: Resolver
 ) -> dict[str, ServerAnswer]:
     """The answers of the servers that answer, by server."""
-    queries = [or_failure(dns.ask_server(server, zone, rdtype)) for server in servers]
+    queries = [or_failure(dns.query_server(server, zone, rdtype)) for server in servers]
     answers = await asyncio.gather(*queries)
     return {answer.server: answer for answer in answers if not isinstance(answer, LookupFailed)}
 

@@ -15,15 +15,15 @@ class DraftResolver(Resolver):
         self._published = published
         self._drafts = drafts
 
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         if rdtype == "TXT" and (texts := self._drafts.get(name)) is not None:
             return Answer(name, rdtype, "NOERROR", tuple(texts))
-        answer = await self._published.ask(name, rdtype, checking_disabled=checking_disabled)
+        answer = await self._published.resolve(name, rdtype, checking_disabled=checking_disabled)
         self.query_count = self._published.query_count
         return answer
 
-    def ask_ahead(self, *questions: tuple[str, str]) -> None:
-        self._published.ask_ahead(
+    def prefetch(self, *questions: tuple[str, str]) -> None:
+        self._published.prefetch(
             *(question for question in questions if question[0] not in self._drafts)
         )
 

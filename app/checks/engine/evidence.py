@@ -43,21 +43,21 @@ class Recorder(Resolver):
         """The records in the order of the queries, each query once, not truncated."""
         return tuple([_record(*key, answer) for key, answer in self._answers.items()])
 
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         try:
-            answer = await self._dns.ask(name, rdtype, checking_disabled=checking_disabled)
+            answer = await self._dns.resolve(name, rdtype, checking_disabled=checking_disabled)
         except LookupFailed as error:
             self._answers[name, rdtype] = error.reason
             raise
         self._answers[name, rdtype] = answer
         return answer
 
-    def ask_ahead(self, *questions: tuple[str, str]) -> None:
-        self._dns.ask_ahead(*questions)
+    def prefetch(self, *questions: tuple[str, str]) -> None:
+        self._dns.prefetch(*questions)
 
-    async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+    async def query_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
         """The answer of a name server; not recorded, as differences are in the finding."""
-        return await self._dns.ask_server(server, name, rdtype)
+        return await self._dns.query_server(server, name, rdtype)
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         try:

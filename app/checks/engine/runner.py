@@ -19,7 +19,7 @@ More = Callable[[], Awaitable[Mapping[K, Subject]]]
 class ScanResult:
     """The results of all checks of one subject, in the order of the checks."""
 
-    judgements: tuple[CheckResult, ...]
+    check_results: tuple[CheckResult, ...]
     query_count: int
     elapsed_ms: int
 
@@ -93,7 +93,7 @@ async def _run_domain(
     finally:
         await _cancel(tasks)
     return ScanResult(
-        judgements=judgements,
+        check_results=judgements,
         query_count=dns.query_count,
         elapsed_ms=round((time.monotonic() - started) * 1000),
     )

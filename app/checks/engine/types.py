@@ -234,11 +234,11 @@ class Subject:
     domain: DomainName
     usage: Usage = Usage.BOTH
     dkim_selectors: tuple[str, ...] = ()
-    seen_selectors: tuple[tuple[str, str], ...] = ()
-    known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    observed_selectors: tuple[tuple[str, str], ...] = ()
+    last_facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     shared_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     observed: tuple[ObservedPolicy, ...] = ()
-    handshakes: Mapping[str, TlsProbe] | None = None
+    tls_probes: Mapping[str, TlsProbe] | None = None
     now: datetime | None = None
 
 

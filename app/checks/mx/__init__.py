@@ -106,7 +106,7 @@ class _Target:
     record: Mx
     addresses: tuple[str, ...] = ()
     alias: str | None = None
-    unseen: bool = False
+    lookup_failure: bool = False
 
 
 @check(
@@ -131,12 +131,12 @@ async def mx(subject: Subject, dns: Resolver) -> Outcome:
         return _null(subject)
     hosts = _hosts(hosted)
     queried = [record for record in hosted if record.host in hosts[:MAX_HOSTS]]
-    dns.ask_ahead(*((record.host, rdtype) for record in queried for rdtype in _FAMILIES))
+    dns.prefetch(*((record.host, rdtype) for record in queried for rdtype in _FAMILIES))
     results = [await or_failure(_target(record, dns)) for record in queried]
     targets = [target for target in results if isinstance(target, _Target)]
     unseen = [target for target in results if isinstance(target, LookupFailed)]
     findings = [*_about_set(subject, records), *_about_targets(subject.domain, targets)]
-    is_whole = not unseen and not any(target.unseen for target in targets)
+    is_whole = not unseen and not any(target.lookup_failure for target in targets)
     if is_whole and len(hosts) <= MAX_HOSTS and not any(map(_has_ipv6, targets)):
         findings.append(NO_IPV6.at(subject.domain, hosts=hosts))
     facts = _facts(
@@ -186,8 +186,8 @@ async def _without_mx(subject: Subject, dns: Resolver) -> Outcome:
     domain = subject.domain
     if subject.usage is Usage.PARKED:
         return Outcome(_facts(), _null_missing(domain, ()))
-    dns.ask_ahead((domain, "A"), (domain, "AAAA"))
-    answers = [await dns.ask(domain, "A"), await dns.ask(domain, "AAAA")]
+    dns.prefetch((domain, "A"), (domain, "AAAA"))
+    answers = [await dns.resolve(domain, "A"), await dns.resolve(domain, "AAAA")]
     addresses = [str(address) for answer in answers for address in answer.rdatas]
     facts = _facts(implicit=bool(addresses))
     if subject.usage is Usage.SENDS:
@@ -227,7 +227,7 @@ async def _target(record: Mx, dns: Resolver) -> _Target:
     """
     if _is_ip(record.host):
         return _Target(record)
-    answers = [await or_failure(dns.ask(record.host, rdtype)) for rdtype in _FAMILIES]
+    answers = [await or_failure(dns.resolve(record.host, rdtype)) for rdtype in _FAMILIES]
     definite = [answer for answer in answers if isinstance(answer, Answer)]
     failed = [answer for answer in answers if isinstance(answer, LookupFailed)]
     addresses = tuple(str(address) for answer in definite for address in answer.rdatas)

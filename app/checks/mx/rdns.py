@@ -64,7 +64,7 @@ async def rdns(subject: Subject, dns: Resolver) -> Outcome:
         return Outcome({"null_mx": True, "hosts": {}})
     hosts = hosts or [subject.domain]  # the implicit MX (RFC 5321 §5.1)
     queried_hosts = hosts[:MAX_HOSTS]
-    dns.ask_ahead(*((host, rdtype) for host in queried_hosts for rdtype in ("A", "AAAA")))
+    dns.prefetch(*((host, rdtype) for host in queried_hosts for rdtype in ("A", "AAAA")))
     parts = [await or_failure(_addresses(host, dns)) for host in queried_hosts]
     pairs = [
         (host, address)
@@ -73,11 +73,11 @@ async def rdns(subject: Subject, dns: Resolver) -> Outcome:
         for address in part
     ]
     queried = pairs[:MAX_ADDRESSES]
-    dns.ask_ahead(*((_reverse_name(address), "PTR") for _, address in queried))
+    dns.prefetch(*((_reverse_name(address), "PTR") for _, address in queried))
     lookups = [await or_failure(dns.hosts(_reverse_name(address), "PTR")) for _, address in queried]
     for (_, address), names in zip(queried, lookups, strict=True):
         if isinstance(names, tuple):
-            dns.ask_ahead(*((name, _rdtype(address)) for name in names[:MAX_NAMES]))
+            dns.prefetch(*((name, _rdtype(address)) for name in names[:MAX_NAMES]))
     checked = [
         await or_failure(_reverse(*pair, names, dns)) if isinstance(names, tuple) else names
         for pair, names in zip(queried, lookups, strict=True)
@@ -92,7 +92,7 @@ async def rdns(subject: Subject, dns: Resolver) -> Outcome:
 
 
 async def _addresses(host: str, dns: Resolver) -> tuple[str, ...]:
-    answers = [await dns.ask(host, "A"), await dns.ask(host, "AAAA")]
+    answers = [await dns.resolve(host, "A"), await dns.resolve(host, "AAAA")]
     return tuple(dict.fromkeys(str(address) for answer in answers for address in answer.rdatas))
 
 
@@ -117,7 +117,7 @@ async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Resolve
     ip = ipaddress.ip_address(address)
     failures = []
     for name in names[:MAX_NAMES]:
-        answer = await or_failure(dns.ask(name, _rdtype(address)))
+        answer = await or_failure(dns.resolve(name, _rdtype(address)))
         if isinstance(answer, LookupFailed):
             failures.append(answer)
         elif any(ipaddress.ip_address(str(rdata)) == ip for rdata in answer.rdatas):

@@ -320,7 +320,7 @@ async def _broken_links(tree: Tree, dns: Resolver) -> list[Finding]:
 async def _is_unregistered(dns: Resolver, target: str) -> bool:
     """Whether the registrable domain does not exist, so that its next owner could send mail."""
     registrable = public_suffix.registrable(target)
-    return registrable is not None and not (await dns.ask(registrable, "SOA")).exists
+    return registrable is not None and not (await dns.resolve(registrable, "SOA")).exists
 
 
 def _without_term(tree: Tree, link: spf_tree.Link) -> Fix | None:

@@ -53,12 +53,12 @@ async def findings(subject: Subject, others: Sequence[str], dns: Resolver) -> li
     if attempts := [text for text in others if _ATTEMPT.match(text)]:
         return [_of_attempt(subject.domain, text) for text in attempts]
     names = [f"{label}.{subject.domain}" for label in _MISTAKEN]
-    dns.ask_ahead(*((name, "TXT") for name in names), (subject.domain, "SPF"))
+    dns.prefetch(*((name, "TXT") for name in names), (subject.domain, "SPF"))
     findings = [_missing(subject)]
     for name in names:
         for text in filter(protocol.is_record, await dns.txt(name)):
             findings.append(WRONG_PLACE.at(name, record=text, fix=_moved(subject.domain, text)))
-    type_99 = (await dns.ask(subject.domain, "SPF")).rdatas
+    type_99 = (await dns.resolve(subject.domain, "SPF")).rdatas
     texts = [str(text) for text in type_99 if protocol.is_record(str(text))]
     findings += [
         TYPE_99.at(subject.domain, record=text, fix=_moved(subject.domain, text)) for text in texts

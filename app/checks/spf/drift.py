@@ -25,7 +25,7 @@ def facts(subject: Subject, tree: Tree) -> dict[str, dict[str, Any]]:
     returns  by the domain of the include: terms (their number), sha256 of them, and after a change
              changed_at and terms_before; includes that cannot be read completely are left out
     """
-    previous = subject.known.get("spf", {}).get("vendors")
+    previous = subject.last_facts.get("spf", {}).get("vendors")
     before = previous if isinstance(previous, Mapping) else {}
     vendors: dict[str, dict[str, Any]] = {}
     for link in _foreign(tree):

@@ -290,7 +290,7 @@ class _CheckHost:
         return values
 
     async def _asked(self, name: str, rdtype: str) -> list[str]:
-        answer = await self._dns.ask(name, rdtype)
+        answer = await self._dns.resolve(name, rdtype)
         return [text for text in answer.rdatas if isinstance(text, str)]
 
     def _is_among(self, addresses: list[str], directive: Directive) -> bool:

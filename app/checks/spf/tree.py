@@ -115,7 +115,7 @@ async def walk(dns: Resolver, domain: str) -> Tree:
     names, questions, lookups = [domain], list[Question](), 0
     for _ in range(MAX_DEPTH + 1):
         try:
-            dns.ask_ahead(*((name, "TXT") for name in names), *map(_first, questions))
+            dns.prefetch(*((name, "TXT") for name in names), *map(_first, questions))
             records = [await _read(dns, name) for name in names]
             counts = [await _count(dns, question) for question in questions]
         except LookupFailed as error:
@@ -257,7 +257,7 @@ def outline(tree: Tree, cost: Mapping[str, Cost]) -> list[dict[str, Any]]:
 async def _read(dns: Resolver, name: str) -> Source:
     if not macros.is_askable(name):
         return Source(name)
-    answer = await dns.ask(name, "TXT")
+    answer = await dns.resolve(name, "TXT")
     values = [text for text in answer.rdatas if isinstance(text, str)]
     texts = tuple([text for text in values if spf.is_record(text)])
     others = tuple([text for text in values if text not in texts])
@@ -281,9 +281,9 @@ async def _count(dns: Resolver, question: Question) -> int:
     mechanism, name = question
     if mechanism == "mx":
         return len(await dns.mx(name))
-    addresses = (await dns.ask(name, "A")).rdatas
+    addresses = (await dns.resolve(name, "A")).rdatas
     if not addresses and mechanism == "a":
-        addresses = (await dns.ask(name, "AAAA")).rdatas
+        addresses = (await dns.resolve(name, "AAAA")).rdatas
     return len(addresses)
 
 

@@ -95,7 +95,7 @@ async def dane(subject: Subject, dns: Resolver) -> Outcome:
             MX set are validated), null_mx, hosts_unasked (beyond ten, if any)
     source  RFC 7672 §2.2, §3.1; RFC 6698 §2.1
     """
-    answer = await dns.ask(subject.domain, "MX")
+    answer = await dns.resolve(subject.domain, "MX")
     records = sorted(
         (mx for mx in answer.rdatas if isinstance(mx, Mx)), key=lambda mx: (mx.preference, mx.host)
     )

@@ -238,7 +238,7 @@ async def _with_policy(subject: Subject, id: str, page: Page, dns: Resolver) -> 
     facts["dane_hosts"] = await _dane_hosts(subject, mx_hosts, dns) if in_use else []
     if facts["dane_hosts"]:
         findings.append(WITH_DANE.at(subject.domain, mode=policy.mode, hosts=facts["dane_hosts"]))
-    previous = subject.known.get("mta_sts", {})
+    previous = subject.last_facts.get("mta_sts", {})
     if previous.get("id") == id and previous.get("policy_sha256") not in (None, digest):
         findings.append(ID_UNCHANGED.at(f"_mta-sts.{subject.domain}", id=id))
     return Outcome(facts, *findings)
@@ -250,7 +250,7 @@ async def _dane_hosts(subject: Subject, hosts: Sequence[str], dns: Resolver) -> 
     The dane check makes the same queries, so they are sent only once.
     """
     queried = [host for host in hosts if host][:MAX_HOSTS]
-    before = subject.known.get("mta_sts", {}).get("dane_hosts", ())
+    before = subject.last_facts.get("mta_sts", {}).get("dane_hosts", ())
     return [
         host
         for host, tlsa in zip(queried, await look_up(queried, dns), strict=True)
@@ -261,9 +261,9 @@ async def _dane_hosts(subject: Subject, hosts: Sequence[str], dns: Resolver) -> 
 def _of_handshakes(subject: Subject, hosts: Sequence[str]) -> Iterator[Finding]:
     """Findings for hosts whose latest TLS probe fails what an enforced policy requires (§4.2)."""
     for host in hosts:
-        handshake = (subject.handshakes or {}).get(host)
-        if handshake and (handshake.trouble or not handshake.offers_tls):
-            reason = handshake.trouble or "no STARTTLS"
+        handshake = (subject.tls_probes or {}).get(host)
+        if handshake and (handshake.problem or not handshake.offers_tls):
+            reason = handshake.problem or "no STARTTLS"
             yield MX_CERT.at(host, reason=reason, detail=handshake.detail)
 
 
@@ -274,7 +274,7 @@ def _severity(subject: Subject) -> Severity:
 
 def _known_mode(subject: Subject) -> str | None:
     """The mode of the last valid policy; the facts of a broken policy carry it on."""
-    previous = subject.known.get("mta_sts", {})
+    previous = subject.last_facts.get("mta_sts", {})
     mode: str | None = previous.get("mode") or previous.get("known_mode")
     return mode
 

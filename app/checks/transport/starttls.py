@@ -126,13 +126,13 @@ async def starttls(subject: Subject, dns: Resolver) -> Outcome:
     """
     records = await dns.mx(subject.domain)
     hosts = list(dict.fromkeys(record.host for record in records if record.host))
-    if subject.handshakes is None or not hosts:
+    if subject.tls_probes is None or not hosts:
         return Outcome({"tested": False, "hosts": {}}, NOT_TESTED.at(subject.domain, hosts=hosts))
     facts: dict[str, Any] = {}
     findings: list[Finding] = []
     unseen = []
     for host in hosts[:MAX_HOSTS]:
-        if (handshake := subject.handshakes.get(host)) is None:
+        if (handshake := subject.tls_probes.get(host)) is None:
             unseen.append(LookupFailed(host, "SMTP", "not tested recently"))
             continue
         once = not handshake.offers_tls and _once_tls(subject, host)
@@ -144,7 +144,7 @@ async def starttls(subject: Subject, dns: Resolver) -> Outcome:
 
 def _once_tls(subject: Subject, host: str) -> bool:
     """Whether the host offered TLS in an earlier scan."""
-    previous = subject.known.get("starttls", {}).get("hosts", {}).get(host, {})
+    previous = subject.last_facts.get("starttls", {}).get("hosts", {}).get(host, {})
     return bool(previous.get("tls") or previous.get("once_tls"))
 
 
@@ -152,7 +152,7 @@ def _fact(handshake: TlsProbe) -> dict[str, Any]:
     return {
         "tls": handshake.offers_tls,
         "version": handshake.version,
-        "trouble": handshake.trouble,
+        "trouble": handshake.problem,
         "not_after": handshake.not_after,
     }
 
@@ -161,8 +161,8 @@ def _about(handshake: TlsProbe, now: datetime | None) -> Iterator[Finding]:
     if not handshake.offers_tls:
         yield MISSING.at(handshake.host)
         return
-    if handshake.trouble:
-        yield _FINDING_OF_PROBLEM[handshake.trouble].at(handshake.host, reason=handshake.detail)
+    if handshake.problem:
+        yield _FINDING_OF_PROBLEM[handshake.problem].at(handshake.host, reason=handshake.detail)
         return
     if handshake.version != "TLSv1.3":
         yield NO_TLS13.at(handshake.host, version=handshake.version)

@@ -132,12 +132,15 @@ async def _check_record(name: str, text: str, dns: Resolver) -> Outcome:
 
 async def _have_addresses(hosts: Sequence[str], dns: Resolver) -> list[bool | LookupFailed]:
     """Whether each host has an address, or why the lookup failed; there is no connection to it."""
-    dns.ask_ahead(*((host, rdtype) for host in hosts for rdtype in ("A", "AAAA")))
+    dns.prefetch(*((host, rdtype) for host in hosts for rdtype in ("A", "AAAA")))
     return [await or_failure(_has_address(host, dns)) for host in hosts]
 
 
 async def _has_address(host: str, dns: Resolver) -> bool:
-    first, second = await or_failure(dns.ask(host, "A")), await or_failure(dns.ask(host, "AAAA"))
+    first, second = (
+        await or_failure(dns.resolve(host, "A")),
+        await or_failure(dns.resolve(host, "AAAA")),
+    )
     answers = [result for result in (first, second) if not isinstance(result, LookupFailed)]
     if any(answer.rdatas for answer in answers):
         return True

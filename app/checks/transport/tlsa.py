@@ -34,13 +34,13 @@ class Host:
 
 async def look_up(hosts: Sequence[str], dns: Resolver) -> list[Host | LookupFailed]:
     """The TLSA records of each MX host, or why they could not be queried, in the same order."""
-    dns.ask_ahead(*((host, "A") for host in hosts), *((f"_25._tcp.{h}", "TLSA") for h in hosts))
+    dns.prefetch(*((host, "A") for host in hosts), *((f"_25._tcp.{h}", "TLSA") for h in hosts))
     return [await or_failure(_host(host, dns)) for host in hosts]
 
 
 async def _host(host: str, dns: Resolver) -> Host:
     """The TLSA records that a sender would find for the host (RFC 7672 §2.2.3)."""
-    address = await dns.ask(host, "A")
+    address = await dns.resolve(host, "A")
     answer, failure = await _tlsa(f"_25._tcp.{host}", dns)
     if address.aliases:  # the records of the canonical name go first
         canonical = await _tlsa(f"_25._tcp.{address.aliases[-1]}", dns)
@@ -58,11 +58,11 @@ async def _host(host: str, dns: Resolver) -> Host:
 async def _tlsa(name: str, dns: Resolver) -> tuple[Answer, LookupFailed | None]:
     """The TLSA answer, and the failure if there is an answer only without validation."""
     try:
-        return await dns.ask(name, "TLSA"), None
+        return await dns.resolve(name, "TLSA"), None
     except LookupFailed as error:
         if error.reason != "servfail":
             raise
-        return await dns.ask(name, "TLSA", checking_disabled=True), error
+        return await dns.resolve(name, "TLSA", checking_disabled=True), error
 
 
 def fault(tlsa: Tlsa) -> str | None:

@@ -11,7 +11,7 @@ class EntropyBuffer:
     def __init__(self) -> None:
         self._octets, self._at = b"", 0
 
-    def draw(self, count: int) -> bytes:
+    def take(self, count: int) -> bytes:
         """So many; none is drawn twice."""
         at, end = self._at, self._at + count
         if end > len(self._octets):

@@ -158,7 +158,7 @@ class _Socket:
     def send(self, to: Address, query: wire.Query, heard: ServerOutcome) -> None:
         """raises  OSError"""
         self.uses += 1
-        id, sent = self._owner.lots.draw(2), wire.mixed(query, self._owner.lots)
+        id, sent = self._owner.lots.take(2), wire.mixed(query, self._owner.lots)
         self._socket.sendto(id + sent.message[2:], to)
         self._pending[id, to] = sent, heard
         heard.add_done_callback(lambda _: self._forget((id, to)))

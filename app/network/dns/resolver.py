@@ -165,21 +165,21 @@ class LiveResolver(Resolver):
         self._shared, self._egress, self._prober = shared, egress, prober
         self._budget, self._servers = budget, servers
 
-    def ask_ahead(self, *questions: tuple[str, str]) -> None:
+    def prefetch(self, *questions: tuple[str, str]) -> None:
         for name, rdtype in questions:
             key = (name.lower().removesuffix("."), rdtype, False)
             if not self._shared.is_under_way(key) and self._shared.kept(key) is None:
                 with _CACHED:
                     self._launch(key)
 
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         key = (name.lower().removesuffix("."), rdtype, checking_disabled)
         heard = await self._hear(key)
         return await self._followed(key, heard.answer) if heard.is_open else heard.answer
 
-    async def ask_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
+    async def query_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
         if self._servers is None:
-            return await super().ask_server(server, name, rdtype)
+            return await super().query_server(server, name, rdtype)
         address = await self._servers.address(self, server)
         query = wire.query_for(name, wire.type_number(rdtype), recursive=False)
         if not self._servers.is_known(address, query):
@@ -189,7 +189,7 @@ class LiveResolver(Resolver):
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         return await self._egress.fetch(self, host, path, request)
 
-    async def shake_hands(self, host: str) -> TlsProbe:
+    async def probe_tls(self, host: str) -> TlsProbe:
         return await self._prober.probe(self, host)
 
     async def _hear(self, key: Key) -> CachedOutcome:

@@ -328,9 +328,9 @@ class _Socket:
 
         raises  OSError if it cannot be sent
         """
-        id = lots.draw(2)
+        id = lots.take(2)
         while id in self._pending:
-            id = lots.draw(2)
+            id = lots.take(2)
         self.uses += 1
         with _LOST_IN_TRANSIT:
             self._socket.send(id + exchange.sent.message[2:])

@@ -111,7 +111,7 @@ def query_for(
 def mixed(query: Query, lots: EntropyBuffer) -> Query:
     """The same question with each letter's case drawn by lot, for who cannot see it to guess."""
     name = query.section[: -_QUESTION.size]
-    drawn = int.from_bytes(name.translate(_CASE_BIT)) & int.from_bytes(lots.draw(len(name)))
+    drawn = int.from_bytes(name.translate(_CASE_BIT)) & int.from_bytes(lots.take(len(name)))
     spelled = (int.from_bytes(name) ^ drawn).to_bytes(len(name))
     behind = _HEADER.size + len(name)
     message = b"".join((query.message[: _HEADER.size], spelled, query.message[behind:]))

@@ -23,7 +23,7 @@ class Connection:
     reader: StreamReader
     writer: StreamWriter
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """End it; the peer has no say in when."""
         self.writer.transport.abort()
 
@@ -46,7 +46,7 @@ class ConnectionPool:
         """Keep it, if another request may follow; one for each host."""
         self._drop_old()
         if head.is_last or (host, port) in self._idle or len(self._idle) >= MAX_IDLE_CONNECTIONS:
-            line.cut()
+            line.abort()
         else:
             self._idle[(host, port)] = _Idle(line, head, self._clock())
 
@@ -58,18 +58,18 @@ class ConnectionPool:
             return None
         if idle.line.address in addresses and await _is_drained(idle):
             return idle.line
-        idle.line.cut()
+        idle.line.abort()
         return None
 
     def close(self) -> None:
         """End them all."""
         while self._idle:
-            self._idle.popitem()[1].line.cut()
+            self._idle.popitem()[1].line.abort()
 
     def _drop_old(self) -> None:
         now = self._clock()
         for key in [key for key, idle in self._idle.items() if now - idle.since > IDLE_SECONDS]:
-            self._idle.pop(key).line.cut()
+            self._idle.pop(key).line.abort()
 
 
 async def _is_drained(idle: _Idle) -> bool:

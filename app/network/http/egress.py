@@ -89,7 +89,7 @@ class Egress:
                 try:
                     return (await _exchange(line, host, target, request))[0]
                 finally:
-                    line.cut()
+                    line.abort()
         except Refusal as refusal:
             return Page(url, failure=refusal.failure, detail=refusal.detail)
         except ssl.SSLCertVerificationError as error:
@@ -125,7 +125,7 @@ class Egress:
         try:
             page, head = await _exchange(line, host, target, request)
         except BaseException:
-            line.cut()
+            line.abort()
             raise
         self._kept.put(host, request.port or self._port, line, head)
         return page
@@ -192,8 +192,8 @@ async def public_addresses(
             raise Refusal("refused_address", "The host is not a full name in A-labels")
     except names.NotADomain as error:
         raise Refusal("refused_address", error.reason) from None
-    answers.ask_ahead((host, "A"), (host, "AAAA"))
-    found = [await answers.ask(host, "A"), await answers.ask(host, "AAAA")]
+    answers.prefetch((host, "A"), (host, "AAAA"))
+    found = [await answers.resolve(host, "A"), await answers.resolve(host, "AAAA")]
     addresses = [ipaddress.ip_address(str(a)) for answer in found for a in answer.rdatas]
     if not addresses:
         raise Refusal("no_address")

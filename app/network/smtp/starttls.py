@@ -105,10 +105,10 @@ async def _handshake(writer: StreamWriter, host: str) -> TlsProbe:
         await writer.start_tls(context, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
         trouble = _PROBLEMS.get(error.verify_code, "untrusted")
-        return TlsProbe(host, True, trouble=trouble, detail=error.verify_message or "")
+        return TlsProbe(host, True, problem=trouble, detail=error.verify_message or "")
     except ssl.SSLError as error:
         if any(word in (error.reason or "") for word in _NO_COMMON_VERSION):
-            return TlsProbe(host, True, trouble="version", detail=error.reason or "")
+            return TlsProbe(host, True, problem="version", detail=error.reason or "")
         raise
     channel = writer.get_extra_info("ssl_object")
     return TlsProbe(host, True, channel.version(), not_after=_not_after(channel))

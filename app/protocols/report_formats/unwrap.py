@@ -41,7 +41,7 @@ class Entry:
     kind: Kind | None
     document: bytes = b""
     original: bytes = b""
-    refused: ReportRejected | None = None
+    rejected: ReportRejected | None = None
 
 
 def unwrap(raw: bytes, limits: Limits = LIMITS) -> Sequence[Entry]:
@@ -58,8 +58,8 @@ def unwrap(raw: bytes, limits: Limits = LIMITS) -> Sequence[Entry]:
             raise ReportRejected("no_report", "the mail holds no report")
         return members
     members = list(unwrapping.file(raw, ""))
-    if len(members) == 1 and members[0].refused:
-        raise members[0].refused
+    if len(members) == 1 and members[0].rejected:
+        raise members[0].rejected
     return members
 
 
@@ -94,7 +94,7 @@ class _Unwrapping:
                 content = self._gunzip(content)
             yield self._report(content, path)
         except ReportRejected as refused:
-            yield Entry(path, None, refused=refused)
+            yield Entry(path, None, rejected=refused)
 
     def _zip(self, content: bytes, path: str) -> Iterator[Entry]:
         for number, entry in enumerate(zip_entries.entries(content, self.limits), 1):
@@ -107,7 +107,7 @@ class _Unwrapping:
                     raise ReportRejected("damaged", "an entry of the zip has another checksum")
                 yield self._report(document, inner)
             except ReportRejected as refused:
-                yield Entry(inner, None, refused=refused)
+                yield Entry(inner, None, rejected=refused)
 
     def _report(self, document: bytes, path: str) -> Entry:
         if document.startswith((GZIP, *ZIP)):

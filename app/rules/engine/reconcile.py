@@ -35,7 +35,7 @@ def plan(standing: Iterable[A], posture: P, rules: Sequence[Rule[P]]) -> Plan[A]
     kept: list[Unknown] = []
     judged: set[str] = set()
     for rule in rules:
-        drafts = rule.judge(posture)
+        drafts = rule.evaluate(posture)
         if drafts is not None:
             judged |= rule.types
             for draft in drafts:
@@ -47,7 +47,7 @@ def plan(standing: Iterable[A], posture: P, rules: Sequence[Rule[P]]) -> Plan[A]
         alert
         for alert in standing
         if (alert.type, alert.subject) in wanted
-        or not any(alert.type == keep.type and keep.is_about(alert.subject) for keep in kept)
+        or not any(alert.type == keep.type and keep.matches(alert.subject) for keep in kept)
     ]
     return _difference(told, wanted, judged)
 

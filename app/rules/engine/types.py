@@ -24,8 +24,8 @@ class Change:
     before: tuple[str, ...]
     after: tuple[str, ...]
     at: datetime
-    opened: tuple[str, ...] = ()
-    closed: tuple[str, ...] = ()
+    findings_appeared: tuple[str, ...] = ()
+    findings_resolved: tuple[str, ...] = ()
 
 
 class ScanContext(Protocol):
@@ -61,15 +61,15 @@ class Posture:
 
     domain: DomainName
     now: datetime
-    judgements: Mapping[str, CheckResult]
+    check_results: Mapping[str, CheckResult]
     changes: Sequence[Change] = ()
-    known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    marks: Sequence[ScorePoint] = ()
+    last_results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    score_history: Sequence[ScorePoint] = ()
     failed_scans: int = 0
 
     def definite(self, check: str) -> CheckResult | None:
         """What this scan found, if it saw enough to tell."""
-        judgement = self.judgements.get(check)
+        judgement = self.check_results.get(check)
         return judgement if judgement is not None and judgement.definite else None
 
 
@@ -92,7 +92,7 @@ class Unknown:
     """What a rule cannot tell now of some subjects: alerts about them stay as they are."""
 
     type: str
-    is_about: Callable[[str], bool]
+    matches: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +104,5 @@ class Rule(Generic[P]):
     """
 
     types: frozenset[str]
-    judge: Callable[[P], Iterable[AlertDraft | Unknown] | None]
-    proof: Callable[[P], Mapping[str, Any]] = lambda _: {}
+    evaluate: Callable[[P], Iterable[AlertDraft | Unknown] | None]
+    resolution_evidence: Callable[[P], Mapping[str, Any]] = lambda _: {}

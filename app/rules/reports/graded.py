@@ -22,17 +22,17 @@ def graded(rule: Rule[ReportPosture]) -> Rule[GradedPosture]:
     """The rule, on both views of the reports."""
 
     def judge(posture: GradedPosture) -> Outcome:
-        everything = rule.judge(posture.everything)
+        everything = rule.evaluate(posture.everything)
         if posture.trusted is posture.everything:
             return everything
-        trusted = rule.judge(posture.trusted)
+        trusted = rule.evaluate(posture.trusted)
         if rule.types <= ABSENCES:
             return None if everything is None else _confirmed(everything, trusted or ())
         if trusted is None and everything is None:
             return None
         return _joined(trusted or (), everything or ())
 
-    return Rule(rule.types, judge, lambda posture: rule.proof(posture.everything))
+    return Rule(rule.types, judge, lambda posture: rule.resolution_evidence(posture.everything))
 
 
 def _confirmed(

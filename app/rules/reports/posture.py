@@ -101,7 +101,7 @@ class ReportPosture:
     domain: DomainName
     now: datetime
     now_hour: int
-    watched_since: datetime
+    monitored_since: datetime
     usage: str = "both"
     policy: str | None = None
     rua: Sequence[str] | None = None
@@ -110,7 +110,7 @@ class ReportPosture:
     first_hour: int | None = None
     reporters: Sequence[Reporter] = ()
     recent: Mail = Mail()
-    before: Mail = Mail()
+    previous: Mail = Mail()
     tls: Sequence[Tls] = ()
     step: PolicyStep | None = None
     record_name: str | None = None
@@ -121,7 +121,7 @@ class ReportPosture:
 
     def capped(self, severity: Severity) -> Severity:
         """The severity; info if all reports came by a way that strangers have, too."""
-        is_verified = self.recent.verified.messages or self.before.verified.messages
+        is_verified = self.recent.verified.messages or self.previous.verified.messages
         return severity if is_verified else Severity.INFO
 
 

@@ -34,7 +34,7 @@ def _graded(posture: ReportPosture, severity: Severity, judge: _Judge) -> list[A
     """The draft of reports that can be relied on; of all reports together, it is info only."""
     found: list[AlertDraft] | None = None
     for name, grade in (("verified", severity), ("everything", Severity.INFO)):
-        compared = compare(getattr(posture.recent, name), getattr(posture.before, name))
+        compared = compare(getattr(posture.recent, name), getattr(posture.previous, name))
         if compared is None:
             continue
         draft = judge(posture, compared, grade)
@@ -132,7 +132,7 @@ def _evidence(
 def _none_received(posture: ReportPosture) -> list[AlertDraft] | None:
     if posture.rua is None or posture.is_behind:
         return None
-    since = max(posture.policy_since or posture.watched_since, posture.watched_since)
+    since = max(posture.policy_since or posture.monitored_since, posture.monitored_since)
     if not posture.rua or posture.last_report_at or posture.now - since < NONE_AFTER:
         return []
     return [AlertDraft(
@@ -154,10 +154,10 @@ def _stopped(posture: ReportPosture) -> list[AlertDraft] | None:
         "reports.reporter_stopped", reporter.name, posture.capped(Severity.MEDIUM),
         "A reporter has stopped to report",
         f"{posture.domain}: {reporter.name} reported on {reporter.days} days, every "
-        f"{reporter.usual_interval} hours, and not for "
+        f"{reporter.typical_interval} hours, and not for "
         f"{(posture.now_hour - reporter.last) // 24} days now.",
         {"observed": {"silentHours": posture.now_hour - reporter.last},
-         "baseline": {"intervalHours": reporter.usual_interval, "messages": reporter.messages}},
+         "baseline": {"intervalHours": reporter.typical_interval, "messages": reporter.messages}},
     ) for reporter in posture.reporters
         if reporter.has_stopped and reporter.days >= MIN_DAYS and reporter.messages >= MIN_MESSAGES
     ][:MAX_SAMPLES]  # fmt: skip
@@ -169,15 +169,15 @@ def _ready(posture: ReportPosture) -> list[AlertDraft] | None:
         return None
     if step is None or not step.is_ready:
         return []
-    observed = {"tag": step.tag, "current": step.current.value, "wanted": step.wanted.value,
-                "forged": step.forged, "lost": step.lost}  # fmt: skip
+    observed = {"tag": step.tag, "current": step.current.value, "wanted": step.proposed.value,
+                "forged": step.spoofed, "lost": step.legitimate_failing}  # fmt: skip
     drafts = [AlertDraft(
         "dmarc.ready_for_next_policy", posture.domain, Severity.INFO,
-        f"The DMARC policy may go up: {step.tag}={step.wanted}",
-        f"{posture.domain}: no source of its own would lose mail with {step.tag}={step.wanted}.",
+        f"The DMARC policy may go up: {step.tag}={step.proposed}",
+        f"{posture.domain}: no source of its own would lose mail with {step.tag}={step.proposed}.",
         {"observed": observed}, fix=_fix(posture), reference="RFC 9989 §4.7",
     )]  # fmt: skip
-    since = posture.policy_since or posture.watched_since
+    since = posture.policy_since or posture.monitored_since
     if posture.policy == "none" and posture.now - since >= STANDING_AFTER:
         days = (posture.now - since).days
         drafts.append(AlertDraft(

@@ -38,14 +38,14 @@ def _new(posture: ReportPosture) -> list[AlertDraft] | None:
     if not _is_settled(posture):
         return None
     # What is seen now may be of a new address, or signed with a new key, and its source be old.
-    known = {source.key: source.first_hour for source in posture.before.sources}
+    known = {source.key: source.first_hour for source in posture.previous.sources}
     return [
         _of_new(posture, source)
         for source in posture.recent.sources
         if min(source.first_hour, known.get(source.key, source.first_hour))
         >= posture.now_hour - NEW_HOURS
         and source.messages >= MIN_NEW
-        and source.state is None
+        and source.review is None
         and source.kind in (SourceClass.OWN, SourceClass.UNKNOWN)
     ][:MAX_SAMPLES]
 
@@ -73,11 +73,11 @@ def _of_new(posture: ReportPosture, source: Source) -> AlertDraft:
 def _regressed(posture: ReportPosture) -> list[AlertDraft] | None:
     if not posture.recent.everything.messages:
         return None
-    usual = {source.key: source for source in posture.before.sources}
+    usual = {source.key: source for source in posture.previous.sources}
     drafts = []
     for source in posture.recent.sources:
         before = usual.get(source.key)
-        if source.state is None or source.state.state != "approved" or before is None:
+        if source.review is None or source.review.decision != "approved" or before is None:
             continue
         if min(source.messages, before.messages) < MIN_NEW:
             continue
@@ -126,7 +126,7 @@ def quiet(recent: Mail, before: Mail) -> list[str]:
 def _subdomains(posture: ReportPosture) -> list[AlertDraft] | None:
     if not _is_settled(posture):
         return None
-    known = {found.name: found.first_hour for found in posture.before.subdomains}
+    known = {found.name: found.first_hour for found in posture.previous.subdomains}
     return [AlertDraft(
         "subdomain.new_sending", found.name, posture.capped(_unless_spoofed(found.passed)),
         "Mail comes from a sub-domain that never sent before",
@@ -146,9 +146,9 @@ def _unless_spoofed(passed: int) -> Severity:
 
 
 def _selectors(posture: ReportPosture) -> list[AlertDraft] | None:
-    if not _is_settled(posture) or not posture.before.everything.messages:
+    if not _is_settled(posture) or not posture.previous.everything.messages:
         return None
-    usual = {use.selector: use for use in posture.before.selectors}
+    usual = {use.selector: use for use in posture.previous.selectors}
     is_verified = posture.recent.verified.messages >= MIN_NEW
     drafts = []
     for use in posture.recent.selectors:
@@ -183,7 +183,7 @@ def _gone(posture: ReportPosture) -> list[AlertDraft] | None:
     volume = posture.recent.everything.messages
     if not _is_settled(posture) or volume < MIN_NEW or posture.is_behind:
         return None
-    usual = {use.selector: use.messages for use in posture.before.selectors}
+    usual = {use.selector: use.messages for use in posture.previous.selectors}
     return [AlertDraft(
         "dkim.selector_gone", signer.name, posture.capped(Severity.LOW),
         "A selector signs no mail any more",
@@ -193,7 +193,7 @@ def _gone(posture: ReportPosture) -> list[AlertDraft] | None:
         "If it was replaced, take its key out of DNS.",
         {"observed": {"messages": 0, "of": volume,
                       "silentHours": posture.now_hour - signer.last},
-         "baseline": {"messages": usual[signer.name], "intervalHours": signer.usual_interval},
+         "baseline": {"messages": usual[signer.name], "intervalHours": signer.typical_interval},
          "threshold": {"messages": MIN_GONE}},
         reference="RFC 6376 §3.1",
     ) for signer in posture.signers if signer.has_stopped][:MAX_SAMPLES]  # fmt: skip

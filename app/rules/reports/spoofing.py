@@ -57,7 +57,7 @@ def _spoofed(posture: ReportPosture) -> list[AlertDraft] | None:
         return None
     for trusted_only, severity in ((True, Severity.HIGH), (False, Severity.INFO)):
         now = _spoofing_candidates(posture.recent, trusted_only=trusted_only)
-        before = _spoofing_candidates(posture.before, trusted_only=trusted_only)
+        before = _spoofing_candidates(posture.previous, trusted_only=trusted_only)
         usual = before.messages * RECENT_DAYS / BASELINE_DAYS
         is_much = now.messages >= MIN_MESSAGES and len(now.addresses) >= MIN_ADDRESSES
         if is_much and now.messages > BASELINE_FACTOR * usual:

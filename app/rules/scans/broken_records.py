@@ -73,7 +73,7 @@ def _of_kind(posture: Posture, kind: _Kind) -> Iterator[AlertDraft | Unknown]:
         is_dkim = kind.check == "dkim"
         yield Unknown(BROKEN, lambda at: at.endswith(f".{end}") if is_dkim else at == end)
         return
-    before = kind.states(posture.known.get(kind.check, {}).get("facts", {}))
+    before = kind.states(posture.last_results.get(kind.check, {}).get("facts", {}))
     for start, is_usable in kind.states(judgement.facts).items():
         if is_usable is False:
             at = f"{start}{end}"
@@ -85,7 +85,7 @@ def _unknown(at: str) -> Unknown:
 
 
 def _draft(posture: Posture, kind: _Kind, at: str) -> AlertDraft:
-    findings = posture.judgements[kind.check].findings
+    findings = posture.check_results[kind.check].findings
     what = kind.check.upper().replace("_", "-")
     return AlertDraft(
         BROKEN, at, kind.severity, f"The {what} record cannot be used any more",

@@ -68,8 +68,12 @@ def _with_findings(change: Change, before: Mapping[str, Any], judgement: CheckRe
     new = {(found.kind.code, found.subject) for found in judgement.findings}
     return replace(
         change,
-        opened=tuple(sorted({*change.opened, *(code for code, _ in new - old)})),
-        closed=tuple(sorted({*change.closed, *(code for code, _ in old - new)})),
+        findings_appeared=tuple(
+            sorted({*change.findings_appeared, *(code for code, _ in new - old)})
+        ),
+        findings_resolved=tuple(
+            sorted({*change.findings_resolved, *(code for code, _ in old - new)})
+        ),
     )
 
 
@@ -123,8 +127,8 @@ def _record_alerts(posture: Posture) -> Iterator[AlertDraft]:
             "before": list(change.before),
             "after": list(change.after),
             "changedAt": timestamps.text(change.at),
-            "opened": list(change.opened),
-            "closed": list(change.closed),
+            "opened": list(change.findings_appeared),
+            "closed": list(change.findings_resolved),
         }
         what = f"{kind.upper().replace('_', '-')} record at {change.name}"
         if change.before and not change.after:

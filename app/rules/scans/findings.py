@@ -19,7 +19,7 @@ def _of(check: Check) -> Rule[Posture]:
         judgement = posture.definite(check.name)
         if judgement is None:
             return None
-        before = posture.known.get(check.name, {}).get("findings", ())
+        before = posture.last_results.get(check.name, {}).get("findings", ())
         seen = {(finding["code"], finding["subject"]) for finding in before}
         return [
             _draft(posture, finding)
@@ -30,7 +30,7 @@ def _of(check: Check) -> Rule[Posture]:
         ]
 
     def proof(posture: Posture) -> dict[str, Any]:
-        judgement = posture.judgements[check.name]
+        judgement = posture.check_results[check.name]
         records = [
             {
                 "name": r.name,

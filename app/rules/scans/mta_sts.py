@@ -12,7 +12,7 @@ MAX_POLICY = 2_000  # characters of a policy that are kept as evidence
 
 
 def _resolution_evidence(posture: Posture) -> dict[str, Any]:
-    facts = posture.judgements["mta_sts"].facts
+    facts = posture.check_results["mta_sts"].facts
     names = ("policy_valid", "mode")
     return {name: facts[name] for name in names if name in facts}
 
@@ -43,7 +43,7 @@ def _broken(posture: Posture) -> list[AlertDraft] | None:
     judgement = posture.definite("mta_sts")
     if judgement is None:
         return None
-    facts, before = judgement.facts, posture.known.get("mta_sts", {}).get("facts", {})
+    facts, before = judgement.facts, posture.last_results.get("mta_sts", {}).get("facts", {})
     mode = facts.get("known_mode")
     is_broken = facts.get("policy_valid") is False and before.get("policy_valid") is False
     if not is_broken or mode not in ("enforce", "testing"):

@@ -24,8 +24,8 @@ def retained(marks: list[ScorePoint], latest: ScorePoint) -> list[ScorePoint]:
 
 
 def _alerts(posture: Posture) -> Iterator[AlertDraft]:
-    latest = posture.marks[-1]
-    best = max(posture.marks, key=lambda mark: mark.value)
+    latest = posture.score_history[-1]
+    best = max(posture.score_history, key=lambda mark: mark.value)
     if best.value - latest.value >= MIN_DROP:
         yield AlertDraft(
             DROPPED, posture.domain, Severity.MEDIUM, "The score fell",
@@ -40,7 +40,7 @@ def _alerts(posture: Posture) -> Iterator[AlertDraft]:
             f"{posture.domain}: the score is {latest.value}; it should be {MIN_SCORE} at least.",
             {"observed": latest.value, "threshold": MIN_SCORE},
         )  # fmt: skip
-    first = posture.marks[0]
+    first = posture.score_history[0]
     if first.grade != latest.grade:
         is_worse = latest.value < first.value
         yield AlertDraft(
@@ -53,11 +53,11 @@ def _alerts(posture: Posture) -> Iterator[AlertDraft]:
 
 
 def _judge(posture: Posture) -> Iterator[AlertDraft] | None:
-    return _alerts(posture) if posture.marks else None
+    return _alerts(posture) if posture.score_history else None
 
 
 def _resolution_evidence(posture: Posture) -> dict[str, object]:
-    return {"observed": posture.marks[-1].value, "grade": posture.marks[-1].grade}
+    return {"observed": posture.score_history[-1].value, "grade": posture.score_history[-1].grade}
 
 
 RULES = (Rule(frozenset((DROPPED, CHANGED, LOW)), _judge, _resolution_evidence),)

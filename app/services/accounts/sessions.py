@@ -49,7 +49,7 @@ class Entry:
     """What a browser gets for a password: the way in, or the way to the question for a code."""
 
     token: str
-    awaits_code: bool
+    mfa_pending: bool
 
 
 def sign_in(email: str, password: str, agent: str = "") -> Entry | None:
@@ -115,7 +115,7 @@ def find(token: str) -> UserSession | None:
             .where(
                 BrowserSession.id == _digest(token),
                 ~_has_expired(moment),
-                ~BrowserSession.awaits_code,
+                ~BrowserSession.mfa_pending,
             )
             .where(Account.status == "active", User.disabled_at.is_(None))
         ).first()
@@ -140,7 +140,7 @@ def of_user(user_id: UUID) -> Sequence[BrowserSession]:
             .where(
                 BrowserSession.user_id == user_id,
                 ~_has_expired(now(session)),
-                ~BrowserSession.awaits_code,
+                ~BrowserSession.mfa_pending,
             )
             .order_by(BrowserSession.last_seen_at.desc())
         ).all()
@@ -194,7 +194,7 @@ def _open(session: Session, user: User, agent: str, *, awaits_code: bool = False
         BrowserSession(
             id=_digest(token), user_id=user.id, account_id=user.account_id, created_at=moment,
             last_seen_at=moment, expires_at=moment + (CODE_TIMEOUT if awaits_code else MAX_LIFETIME),
-            awaits_code=awaits_code, address=audit_log.origin.get().address, agent=agent[:200] or None,
+            mfa_pending=awaits_code, address=audit_log.origin.get().address, agent=agent[:200] or None,
         )
     )  # fmt: skip
     return token
@@ -208,7 +208,7 @@ def _asked(session: Session, token: str) -> User | None:
         .where(
             BrowserSession.id == _digest(token),
             ~_has_expired(now(session)),
-            BrowserSession.awaits_code,
+            BrowserSession.mfa_pending,
         )
         .where(Account.status == "active", User.disabled_at.is_(None))
     )

@@ -27,7 +27,7 @@ class Offer:
 
     text: str
     uri: str
-    sealed: str
+    secret_encrypted: str
 
 
 @dataclass(frozen=True, slots=True)

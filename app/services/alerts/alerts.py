@@ -270,7 +270,7 @@ def evaluate(
     cause = Trigger(scan_id, report_id)
     for alert, draft in plan.sustained:
         transitions.refresh(session, alert, draft, posture.now, cause)
-    proofs = {type: rule.proof for rule in rules for type in rule.types}
+    proofs = {type: rule.resolution_evidence for rule in rules for type in rule.types}
     for alert in plan.resolved:
         alert.scan_id = scan_id or alert.scan_id
         seen = {**proofs[alert.type](posture), **_lookup(alert.type, cause)}

@@ -48,7 +48,7 @@ class ResultCache(Generic[T]):
 def stamp(session: Session, domain_id: UUID, window: Window) -> tuple[Any, ...]:
     """Another one as soon as anything was counted in the weeks that the window is in; a step."""
     rows = session.execute(
-        select(DmarcWeek.start, DmarcWeek.changes)
+        select(DmarcWeek.start, DmarcWeek.version)
         .where(
             DmarcWeek.domain_id == domain_id,
             DmarcWeek.start > window.start - WEEK,

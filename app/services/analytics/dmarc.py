@@ -107,7 +107,7 @@ class Group(Totals):
     """
 
     key: str = ""
-    before: int = 0
+    previous_messages: int = 0
     series: list[int] = field(default_factory=list)
 
 
@@ -124,12 +124,12 @@ class Mail:
     question: DmarcQuery
     starts: Sequence[datetime]
     totals: Period
-    before: Period
+    previous_period: Period
     series: Sequence[Totals]
     groups: Sequence[Group]
-    others: Totals
+    other: Totals
     other_groups: int
-    spread_reports: int
+    multi_day_reports: int
 
 
 def dmarc(account_id: UUID, question: DmarcQuery) -> Mail:
@@ -229,7 +229,7 @@ def _groups(
     told = _reported_addresses if by == "source" else partial(_reported_keys, by)
     for key, hour, messages in session.execute(told(domain_id, window, list(groups))):
         if hour == PREVIOUS:
-            groups[key].before += messages
+            groups[key].previous_messages += messages
         else:
             groups[key].series[buckets.index(hour)] += messages
     return list(groups.values()), rows[0][5] if rows else 0
@@ -326,7 +326,7 @@ def in_blocks(
     weeks = session.scalars(
         select(DmarcWeek.start).where(
             DmarcWeek.domain_id == domain_id,
-            DmarcWeek.is_closed,
+            DmarcWeek.is_compacted,
             DmarcWeek.start >= window.start,
             DmarcWeek.start < window.stop,
         )

@@ -37,7 +37,7 @@ class Readiness:
     evidence: Evidence
     published: Published | None
     steps: Sequence[PolicyStep]
-    missing: Sequence[str]
+    unmet_requirements: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +71,29 @@ class SimulatedPolicy:
     replay: Replay
     confidence: str
     reporters: Counter[str]
-    reporters_at_most: bool
-    unknowns: Sequence[tuple[str, int | None]] = field(default_factory=list)
+    reporter_counts_are_upper_bounds: bool
+    caveats: Sequence[tuple[str, int | None]] = field(default_factory=list)
 
     @property
     def listed(self) -> RecordQueryResult:
         """The records of all mail that is hit."""
-        return self.sending.ledger.part(self.replay.hit, self._common(self._mail))
+        return self.sending.flow_index.part(self.replay.affected, self._common(self._mail))
 
     @property
     def listed_by_reporter(self) -> RecordQueryResult:
         """Those of them that one reporter told of, if the list is narrowed to that reporter."""
         narrowing = self._common(self._mail)
         told = {number for mail in self._mail if (number := mail.flows[0].identity) > 0}
-        return RecordQueryResult(narrowing, (), self.sending.ledger.is_all(narrowing, told))
+        return RecordQueryResult(narrowing, (), self.sending.flow_index.is_all(narrowing, told))
 
     def listed_of(self, source: str) -> RecordQueryResult:
         """The records of what is hit of a source's mail."""
         mail = self.replay.mail[source]
-        return self.sending.ledger.of_flows((one.flows for one in mail), self._common(mail))
+        return self.sending.flow_index.of_flows((one.flows for one in mail), self._common(mail))
 
     def listed_authors(self, most: int) -> Iterator[tuple[str, int, RecordQueryResult]]:
         """The authors' domains with the most mail that is hit, its messages and its records."""
-        ledger, by_author = self.sending.ledger, dict[str, list[Mail]]()
+        ledger, by_author = self.sending.flow_index, dict[str, list[Mail]]()
         for one in self._mail:
             by_author.setdefault(one.identity.header_from, []).append(one)
         for author, messages in self.replay.header_from.most_common(most):
@@ -161,7 +161,7 @@ def simulate(account_id: UUID, ref: str, window: Window, trial: PolicyTrial) -> 
         reporters = _reporters(session, sending, replay.identities)
     return SimulatedPolicy(
         sending, proposal, replay, policy_simulation.confidence(replay, sending.days), reporters,
-        bool(replay.not_hit & replay.identities), _unknowns(sending, replay),
+        bool(replay.unaffected & replay.identities), _unknowns(sending, replay),
     )  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def _mail(sending: SendingReport) -> list[Mail]:
 
 
 def _published(sending: SendingReport) -> Published | None:
-    facts = sending.known.get("dmarc", {}).get("facts")
+    facts = sending.existing.get("dmarc", {}).get("facts")
     if not facts:
         return None
     own_name = f"_dmarc.{sending.domain.name}"
@@ -241,11 +241,11 @@ def _reporters(session: Session, sending: SendingReport, hit: Iterable[Identity]
 
 
 def _unknowns(sending: SendingReport, replay: Replay) -> list[tuple[str, int | None]]:
-    found: list[tuple[str, int | None]] = list(replay.unsure.most_common())
+    found: list[tuple[str, int | None]] = list(replay.uncertain.most_common())
     if replay.overridden:
         words = "receivers did less than the policy asked when this mail came; they may again"
         found.append((words, replay.overridden))
-    if "dmarc" not in sending.known:
+    if "dmarc" not in sending.existing:
         found.append(("no scan has seen the DMARC record: alignment is taken to be relaxed", None))
     subdomains = {name for name in replay.header_from if name != sending.domain.name}
     if subdomains:

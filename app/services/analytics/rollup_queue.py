@@ -36,7 +36,7 @@ DOMAIN_BATCH_SIZE = 1_000
 MAX_RUN_SECONDS = 30.0
 MAX_WAIT_SECONDS = 5.0  # that whoever asks waits for it at most
 
-_WAITS = ~RollupQueueEntry.is_set_aside
+_WAITS = ~RollupQueueEntry.failed
 
 
 def enqueue(session: Session, reports: Sequence[Mapping[str, Any]]) -> None:
@@ -219,7 +219,7 @@ def _roll_up_or_mark_failed(session: Session, domain_id: UUID, report_id: UUID) 
         session.execute(
             update(RollupQueueEntry)
             .where(RollupQueueEntry.report_id == report_id)
-            .values(is_set_aside=True)
+            .values(failed=True)
         )
 
 
@@ -227,7 +227,7 @@ def _report_counts(session: Session, report_ids: Sequence[UUID]) -> Iterator[lis
     """What stored reports say; of a large one in parts, each as if it were one of its own."""
     rows = session.execute(
         select(
-            DmarcReport.id, DmarcReport.records, DmarcReport.domain_id, DmarcReport.reporter,
+            DmarcReport.id, DmarcReport.record_count, DmarcReport.domain_id, DmarcReport.reporter,
             DmarcReport.provenance, DmarcReport.begin_at, DmarcReport.end_at, DmarcReport.days,
         ).where(DmarcReport.id.in_(report_ids))
     ).all()  # fmt: skip

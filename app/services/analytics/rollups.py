@@ -167,13 +167,13 @@ def _compacted(session: Session, domain_id: UUID, weeks: Iterable[int]) -> froze
         )
         these = and_(DmarcWeek.domain_id == domain_id, DmarcWeek.start.in_(some))
         rows = session.execute(
-            select(DmarcWeek.start, DmarcWeek.is_closed)
+            select(DmarcWeek.start, DmarcWeek.is_compacted)
             .where(these)
             .order_by(DmarcWeek.start)
             .with_for_update()
         )
         found.update((row.start, row.is_closed) for row in rows)
-        session.execute(update(DmarcWeek).where(these).values(changes=DmarcWeek.changes + 1))
+        session.execute(update(DmarcWeek).where(these).values(version=DmarcWeek.version + 1))
     return frozenset(start for start, is_closed in found.items() if is_closed)
 
 
@@ -190,7 +190,7 @@ def _compact_some() -> int:
         end = hour_of(now(session)) - QUIET_HOURS - WEEK
         rows = session.execute(
             select(DmarcWeek.domain_id, DmarcWeek.start)
-            .where(~DmarcWeek.is_closed, DmarcWeek.start <= end)
+            .where(~DmarcWeek.is_compacted, DmarcWeek.start <= end)
             .order_by(DmarcWeek.domain_id, DmarcWeek.start)
             .limit(WEEKS_AT_ONCE)
             .with_for_update(skip_locked=True)
@@ -202,7 +202,7 @@ def _compact_some() -> int:
             session.execute(
                 update(DmarcWeek)
                 .where(DmarcWeek.domain_id == domain_id, DmarcWeek.start == start)
-                .values(is_closed=True)
+                .values(is_compacted=True)
             )
     return len(rows)
 

@@ -125,7 +125,7 @@ async def reverse(address: str, dns: Resolver) -> Reverse:
     names = await dns.hosts(ip.reverse_pointer, "PTR")
     rdtype = "A" if ip.version == 4 else "AAAA"
     asked = names[:MAX_NAMES]
-    answers = await asyncio.gather(*(or_failure(dns.ask(name, rdtype)) for name in asked))
+    answers = await asyncio.gather(*(or_failure(dns.resolve(name, rdtype)) for name in asked))
     failures = []
     for name, answer in zip(asked, answers, strict=True):
         if isinstance(answer, LookupFailed):
@@ -149,16 +149,16 @@ def _write(found: dict[str, Reverse | LookupFailed]) -> None:
         )
         for host in rows:
             seen = found[host.address]
-            host.lease_until, host.looked_at = None, moment
+            host.lease_until, host.looked_up_at = None, moment
             if networks is not None:
                 network = networks[host.address]
                 host.asn, host.network, host.country = network.asn, network.name, network.country
             if isinstance(seen, LookupFailed):
-                host.unseen = str(seen)[:300]
+                host.lookup_failure = str(seen)[:300]
                 host.due_at = moment + RETRY_AFTER[min(host.failures, len(RETRY_AFTER) - 1)]
                 host.failures += 1
             else:
-                host.status, host.name, host.unseen = seen.status, seen.name, None
+                host.status, host.name, host.lookup_failure = seen.status, seen.name, None
                 host.due_at, host.failures = moment + REFRESH_AFTER, 0
 
 

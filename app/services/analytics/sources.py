@@ -57,10 +57,10 @@ class SendingReport:
     sources: Sequence[Source]
     identities: Mapping[int, Identity]
     context: Context
-    known: Mapping[str, Any]
+    existing: Mapping[str, Any]
     days: int
     reporters: int
-    ledger: FlowIndex
+    flow_index: FlowIndex
     is_trusted_only: bool = False
 
     @property
@@ -175,7 +175,7 @@ def load(
         _cached.put(question, stamp, sending)
         return sending
     mail = _Mail(domain, window, is_trusted_only)
-    sending = _gathered(session, mail, state.known if state else {}, states)
+    sending = _gathered(session, mail, state.last_results if state else {}, states)
     _cached.put(question, stamp, sending)
     return sending
 
@@ -222,7 +222,7 @@ def _gathered(
         domain, window, gathered, found, context, known,
         days=len({hour // 24 for _, hour, _ in reported}),
         reporters=len({reporter for reporter, *_ in reported}),
-        ledger=FlowIndex(domain.name, gathered, found, TRUSTED if mail.is_trusted_only else None),
+        flow_index=FlowIndex(domain.name, gathered, found, TRUSTED if mail.is_trusted_only else None),
         is_trusted_only=mail.is_trusted_only,
     )  # fmt: skip
 
@@ -347,7 +347,7 @@ def _remaining(session: Session, mail: _Mail) -> tuple[list[Flow], dict[int, Ide
 
 def _decisions(session: Session, domain: Domain) -> dict[str, SourceReview]:
     rows = session.scalars(select(SourceDecision).where(SourceDecision.domain_id == domain.id))
-    return {row.source: SourceReview(row.state, row.note, row.actor) for row in rows}
+    return {row.source: SourceReview(row.decision, row.note, row.actor) for row in rows}
 
 
 def hours(

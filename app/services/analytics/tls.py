@@ -70,7 +70,7 @@ class TlsSessions:
     domain: Domain
     starts: Sequence[datetime]
     now: TlsResult
-    before: TlsResult
+    previous_period: TlsResult
 
 
 def tls(

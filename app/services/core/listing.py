@@ -80,7 +80,7 @@ class Listing:
         statement, _ = self._keyed
         return bool(PreparedSelect(statement.offset(most)).rows({"most": 1}))
 
-    def every(self, most: int) -> Iterator[Any]:
+    def iterate(self, most: int) -> Iterator[Any]:
         """All rows up to that number, a few at a time: no transaction waits for who reads them."""
         place: Sequence[Any] | None = None
         while most > 0:

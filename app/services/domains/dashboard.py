@@ -48,7 +48,7 @@ class Overview:
     grades: Mapping[str, int]
     alerts: Mapping[str, int]
     fixes: Sequence[Fix]
-    worst: Sequence[Row[Any]]
+    lowest: Sequence[Row[Any]]
 
     @property
     def domains(self) -> int:

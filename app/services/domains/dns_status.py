@@ -22,8 +22,8 @@ COLUMNS = (
     DnsChange.type,
     DnsChange.before,
     DnsChange.after,
-    DnsChange.opened,
-    DnsChange.closed,
+    DnsChange.findings_appeared,
+    DnsChange.findings_resolved,
     DnsChange.scan_id,
 )
 

@@ -95,7 +95,7 @@ async def _run_check(
         seconds=settings.current().scan_seconds,
         checks=(check,),
     )
-    return serialization.as_json(found[0].judgements[0])
+    return serialization.as_json(found[0].check_results[0])
 
 
 def _record_name(draft: DraftRecord) -> tuple[DomainName, str, tuple[str, ...]]:

@@ -138,14 +138,14 @@ def _is_of(session: Session, domain: Domain) -> ColumnElement[bool]:
             Domain.account_id == domain.account_id, Domain.name.endswith(f".{domain.name}")
         )
     ).all()
-    others = [is_about(ReportFile.about, name) for name in below]
+    others = [is_about(ReportFile.policy_domain, name) for name in below]
     is_named = and_(
-        ReportFile.about.is_(None),
+        ReportFile.policy_domain.is_(None),
         ReportFile.file_name.icontains(f"!{domain.name}!", autoescape=True),
     )
     return or_(
-        and_(is_about(ReportFile.about, domain.name), ~or_(*others)) if others
-        else is_about(ReportFile.about, domain.name),
+        and_(is_about(ReportFile.policy_domain, domain.name), ~or_(*others)) if others
+        else is_about(ReportFile.policy_domain, domain.name),
         is_named,
         *(ReportFile.report_id.in_(ids) for ids in _report_ids(domain.id)),
     )  # fmt: skip

@@ -28,7 +28,7 @@ def of_report(account_id: UUID, report_id: UUID) -> Sequence[ReportFile]:
             .where(
                 ReportFile.account_id == account_id,
                 ReportFile.report_id == report_id,
-                ReportFile.state == "conflict",
+                ReportFile.status == "conflict",
             )
             .order_by(ReportFile.id.desc())
             .limit(MAX_LISTED)
@@ -51,7 +51,7 @@ def use(account_id: UUID, intake_id: UUID, *, actor: str) -> None:
         )
         if intake is None:
             raise NotFound
-        if intake.state != "conflict":
+        if intake.status != "conflict":
             raise Conflict("This report does not contradict one that is counted")
         is_stored = exists().where(
             RawFile.account_id == account_id, RawFile.sha256 == intake.sha256
@@ -68,5 +68,5 @@ def use(account_id: UUID, intake_id: UUID, *, actor: str) -> None:
         files.parse_again(session, ReportFile.id == intake_id, now(session))
         audit_log.record(
             session, account_id, actor=actor, action="report.conflict_decided",
-            target=ids.public("int", intake_id), domain=intake.about, reporter=intake.reporter,
+            target=ids.public("int", intake_id), domain=intake.policy_domain, reporter=intake.reporter,
         )  # fmt: skip

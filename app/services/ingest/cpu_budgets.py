@@ -34,7 +34,7 @@ def retry_deferred() -> int:
         deferred = session.scalars(
             select(ReportFile.id)
             .where(
-                ReportFile.state == "quarantined",
+                ReportFile.status == "quarantined",
                 ReportFile.reason == REASON,
                 ReportFile.finished_at < midnight,
             )

@@ -30,18 +30,18 @@ RETRY_BATCH_SIZE = 5_000
 
 COLUMNS = (
     ReportFile.id,
-    ReportFile.way,
+    ReportFile.received_via,
     ReportFile.file_name,
-    ReportFile.member,
+    ReportFile.entry,
     ReportFile.size_bytes,
     ReportFile.received_at,
     ReportFile.finished_at,
-    ReportFile.state,
+    ReportFile.status,
     ReportFile.reason,
     ReportFile.detail,
     ReportFile.provenance,
     ReportFile.kind,
-    ReportFile.about,
+    ReportFile.policy_domain,
     ReportFile.report_id,
     ReportFile.reporter,
     ReportFile.author,
@@ -53,7 +53,7 @@ COLUMNS = (
 class StoredFile:
     """A file that is kept now; ``is_new`` is False if the account had sent the same bytes."""
 
-    intake: ReportFile
+    file: ReportFile
     is_new: bool
 
 
@@ -61,10 +61,10 @@ class StoredFile:
 class ReportFileFilter:
     """Which files; ``about`` is a domain's name, the times bound ``received_at``."""
 
-    state: str | None = None
+    status: str | None = None
     reason: str | None = None
     kind: str | None = None
-    about: str | None = None
+    policy_domain: str | None = None
     authenticity: str | None = None
     from_at: datetime | None = None
     to_at: datetime | None = None
@@ -148,13 +148,13 @@ def raw_of(session: Session, account_id: UUID, intake_id: UUID) -> bytes:
 
 def counts(account_id: UUID | None = None) -> Sequence[Row[Any]]:
     """(state, reason, number) of all files; of every account without one."""
-    statement = select(ReportFile.state, ReportFile.reason, func.count().label("number"))
+    statement = select(ReportFile.status, ReportFile.reason, func.count().label("number"))
     if account_id is not None:
         statement = statement.where(ReportFile.account_id == account_id)
     with transaction(readonly=True) as session:
         rows: Any = session.execute(
-            statement.group_by(ReportFile.state, ReportFile.reason).order_by(
-                ReportFile.state, ReportFile.reason
+            statement.group_by(ReportFile.status, ReportFile.reason).order_by(
+                ReportFile.status, ReportFile.reason
             )
         ).all()
     found: Sequence[Row[Any]] = rows
@@ -179,7 +179,7 @@ def retry(
     with transaction() as session:
         chosen = session.scalars(
             select(ReportFile.id)
-            .where(wanted, ReportFile.state.in_(("quarantined", "unattributed")), _has_raw())
+            .where(wanted, ReportFile.status.in_(("quarantined", "unattributed")), _has_raw())
             .order_by(ReportFile.id)
             .limit(RETRY_BATCH_SIZE)
             .with_for_update(skip_locked=True)
@@ -200,8 +200,11 @@ def retry_for_domain(session: Session, account_id: UUID, domain: str) -> None:
     parse_again(
         session,
         (ReportFile.account_id == account_id)
-        & (ReportFile.state == "unattributed")
-        & or_(ReportFile.about == domain, ReportFile.about.like(f"%.{name}", escape="\\"))
+        & (ReportFile.status == "unattributed")
+        & or_(
+            ReportFile.policy_domain == domain,
+            ReportFile.policy_domain.like(f"%.{name}", escape="\\"),
+        )
         & _has_raw(),
         now(session),
     )
@@ -213,8 +216,8 @@ def parse_again(session: Session, wanted: Any, moment: datetime) -> None:
         update(ReportFile)
         .where(wanted)
         .values(
-            state=RECEIVED, reason=None, detail=None, report_id=None, attempt=0,
-            lease_until=None, finished_at=None, rung_at=moment, asked_again_at=moment,
+            status=RECEIVED, reason=None, detail=None, report_id=None, attempt=0,
+            lease_until=None, finished_at=None, enqueued_at=moment, retried_at=moment,
             authenticity=None,
         )
         .returning(ReportFile.id)
@@ -234,7 +237,7 @@ def _existing(session: Session, account_id: UUID, digest: bytes) -> ReportFile |
         select(ReportFile).where(
             ReportFile.account_id == account_id,
             ReportFile.sha256 == digest,
-            ReportFile.member == "",
+            ReportFile.entry == "",
         )
     )
 
@@ -244,12 +247,14 @@ def _raise_rank(session: Session, intake: ReportFile, way: str, claims: Mapping[
 
     A copy that a stranger sent first must not take away what the account's own upload is worth.
     """
-    if ingest_authenticity.rank(way, claims) <= ingest_authenticity.rank(intake.way, intake.claims):
+    if ingest_authenticity.rank(way, claims) <= ingest_authenticity.rank(
+        intake.received_via, intake.sender_metadata
+    ):
         return False
     session.execute(
         update(ReportFile)
         .where(ReportFile.account_id == intake.account_id, ReportFile.sha256 == intake.sha256)
-        .values(way=way, claims=dict(claims))
+        .values(received_via=way, sender_metadata=dict(claims))
         .execution_options(synchronize_session=False)
     )
     return True
@@ -259,7 +264,7 @@ def _reprocess(
     session: Session, intake: ReportFile, raw: bytes, moment: datetime, *, is_forced: bool
 ) -> None:
     """The same bytes again: read them once more if there is nothing left of the first time."""
-    is_spent = intake.state in ("quarantined", "unattributed") and not session.scalar(
+    is_spent = intake.status in ("quarantined", "unattributed") and not session.scalar(
         select(func.count()).where(
             RawFile.account_id == intake.account_id, RawFile.sha256 == intake.sha256
         )
@@ -296,10 +301,10 @@ def _name(file_name: str | None) -> str | None:
 
 def _filtered(statement: Select[Any], filters: ReportFileFilter) -> Select[Any]:
     wanted = (
-        (ReportFile.state, filters.state),
+        (ReportFile.status, filters.status),
         (ReportFile.reason, filters.reason),
         (ReportFile.kind, filters.kind),
-        (ReportFile.about, filters.about),
+        (ReportFile.policy_domain, filters.policy_domain),
         (ReportFile.authenticity, filters.authenticity),
     )
     return listing.apply_filters(statement, wanted, ReportFile.received_at, filters)

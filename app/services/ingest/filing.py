@@ -41,10 +41,10 @@ _KEYS: Mapping[Kind, Sequence[str]] = {
 class Outcome:
     """How a file, or one report of it, ends."""
 
-    state: str
+    status: str
     reason: str | None = None
     detail: str | None = None
-    about: str | None = None
+    policy_domain: str | None = None
     report_id: UUID | None = None
     provenance: str = "unverified"
 
@@ -58,16 +58,16 @@ class Filing:
     row     the columns of the report itself
     """
 
-    intake: ReportFile
-    found: ParsedReport
+    file: ReportFile
+    parsed: ParsedReport
     domain: str
-    about: str
+    policy_domain: str
     row: Mapping[str, Any]
 
     @property
     def table(self) -> Kind:
         """Where it goes."""
-        return _TABLES[str(self.found.kind)]
+        return _TABLES[str(self.parsed.kind)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class ExistingReport:
     """The report that has the key of another."""
 
     id: UUID
-    intake_id: UUID
+    report_file_id: UUID
     content_digest: bytes
     provenance: str
 
@@ -87,7 +87,7 @@ def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[Parse
         intake.id: intake
         for intake in session.scalars(
             select(ReportFile)
-            .where(ReportFile.id.in_([id for id, _, _ in results]), ReportFile.state == RECEIVED)
+            .where(ReportFile.id.in_([id for id, _, _ in results]), ReportFile.status == RECEIVED)
             .order_by(ReportFile.id)
             .with_for_update()
         )
@@ -100,9 +100,7 @@ def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[Parse
             continue
         for one in found:
             own = (
-                intake
-                if one.member == intake.member
-                else _child_entry(session, intake, one, moment)
+                intake if one.entry == intake.entry else _child_entry(session, intake, one, moment)
             )
             if own is None:
                 continue
@@ -127,7 +125,7 @@ def _owners(
         name
         for _, _, found in results
         for one in found
-        for about in one.abouts
+        for about in one.policy_domains
         for name in _parents(about)
     }
     statement = select(Domain).where(Domain.account_id.in_(accounts), Domain.name.in_(wanted))
@@ -142,9 +140,9 @@ def _child_entry(
 ) -> ReportFile | None:
     """The row of one more report of the file; None if it has one from an earlier time."""
     row = {
-        "id": ids.new(), "account_id": intake.account_id, "way": intake.way,
+        "id": ids.new(), "account_id": intake.account_id, "way": intake.received_via,
         "sha256": intake.sha256, "size_bytes": intake.size_bytes, "file_name": intake.file_name,
-        "member": found.member, "received_at": intake.received_at, "claims": intake.claims,
+        "member": found.entry, "received_at": intake.received_at, "claims": intake.sender_metadata,
         "state": RECEIVED, "provenance": "unverified", "attempt": 1, "rung_at": moment,
     }  # fmt: skip
     insert = bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile)
@@ -152,7 +150,7 @@ def _child_entry(
 
 
 def _close(intake: ReportFile, found: ParsedReport, end: Outcome, moment: datetime) -> None:
-    intake.state, intake.reason, intake.about = end.state, end.reason, end.about
+    intake.status, intake.reason, intake.policy_domain = end.status, end.reason, end.policy_domain
     intake.detail = end.detail and end.detail[:500]
     intake.report_id, intake.provenance, intake.kind = end.report_id, end.provenance, found.kind
     intake.parser_version, intake.finished_at, intake.lease_until = PARSER_VERSION, moment, None
@@ -166,18 +164,18 @@ def _filing(
 ) -> Filing | Outcome:
     """The report as it is to be filed, or how it ends as it cannot be."""
     if found.report is None:
-        refused = found.refused or ReportRejected("no_report", "There is no report in it")
+        refused = found.rejected or ReportRejected("no_report", "There is no report in it")
         return Outcome("quarantined", refused.reason[:64], refused.detail)
-    if not found.abouts:
+    if not found.policy_domains:
         return Outcome("quarantined", "bad_domain", "The report is about no domain")
-    about, domain = _owner(intake.account_id, found.abouts, owners)
+    about, domain = _owner(intake.account_id, found.policy_domains, owners)
     if domain is None:
         detail = f"The account has not verified {about}, nor a domain above it"
         return Outcome("unattributed", "no_verified_domain", detail, about)
     head = ingest_rows.head(found.report, about, intake.account_id)
     _note_author(intake, found, head, str(domain.name))
-    worth = authenticity.of(intake.way, found.author, head["reporter"])
-    source = budgets.source_of(intake.way, intake.claims)
+    worth = authenticity.of(intake.received_via, found.author, head["reporter"])
+    source = budgets.source_of(intake.received_via, intake.sender_metadata)
     if worth == "authenticated" and source is not None:
         budgets.note_authenticated(session, intake.account_id, source)
     row = {
@@ -192,7 +190,7 @@ def _note_author(
     intake: ReportFile, found: ParsedReport, head: Mapping[str, Any], own: str
 ) -> None:
     """Whether a report that arrived by mail comes from the reporter that it names."""
-    if intake.way not in authenticity.MAIL_WAYS:
+    if intake.received_via not in authenticity.MAIL_WAYS:
         return
     intake.author = found.author.domain if found.author else None
     intake.reporter = head["reporter"]
@@ -237,8 +235,8 @@ def _insert_all(session: Session, filings: Sequence[Filing], moment: datetime) -
         else:
             state, report_id = _resolve_duplicate(session, filing, _existing(session, filing))
         detail, provenance = _DETAILS.get(state), filing.row["provenance"]
-        end = Outcome(state, None, detail, filing.about, report_id, provenance)
-        _close(filing.intake, filing.found, end, moment)
+        end = Outcome(state, None, detail, filing.policy_domain, report_id, provenance)
+        _close(filing.file, filing.parsed, end, moment)
 
 
 def _resolve_duplicate(
@@ -248,12 +246,12 @@ def _resolve_duplicate(
 
     A report never takes the place of one with other content, whatever it is worth: a user decides.
     """
-    is_same = standing.content_digest == filing.found.digest
+    is_same = standing.content_digest == filing.parsed.digest
     new, old = filing.row["provenance"], standing.provenance
     if is_same and PROVENANCES.index(new) <= PROVENANCES.index(old):
-        is_again = standing.intake_id == filing.intake.id
+        is_again = standing.report_file_id == filing.file.id
         return ("parsed" if is_again else "duplicate"), standing.id
-    if not is_same and not filing.intake.is_preferred:
+    if not is_same and not filing.file.is_preferred:
         return "conflict", standing.id
     _remove(session, filing.table, standing.id)
     _add(session, [filing])
@@ -274,7 +272,7 @@ def _existing(session: Session, filing: Filing) -> ExistingReport:
 
 def _supersede(session: Session, old: UUID, new: UUID, *, is_same: bool) -> None:
     """The files of the old report belong to the new one: as duplicates of it, or in conflict."""
-    counted = ReportFile.state.in_(("parsed",) if is_same else ("parsed", "duplicate"))
+    counted = ReportFile.status.in_(("parsed",) if is_same else ("parsed", "duplicate"))
     state = "duplicate" if is_same else "conflict"
     detail = "The same report arrived again in a way that proves more" if is_same else _DECIDED
     for values, files in (
@@ -303,7 +301,7 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
             added.update(found.scalars())
     aggregate, tls = [], []
     for filing in filings:
-        report = filing.found.report
+        report = filing.parsed.report
         if filing.row["id"] not in added:
             continue
         if isinstance(report, AggregateReport):

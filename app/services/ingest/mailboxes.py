@@ -37,8 +37,8 @@ LEASE = timedelta(minutes=10)  # far above what a pull takes
 class PollResult:
     """What came of one; ``is_cut`` is True if it got on, and more waits than it had time for."""
 
-    kept: int = 0
-    known: int = 0
+    imported_count: int = 0
+    duplicate_count: int = 0
     too_large: int = 0
     failure: str | None = None
     is_cut: bool = False
@@ -143,7 +143,7 @@ def enqueue_if_due() -> None:
     with transaction(readonly=True) as session:
         late_at = now(session) - STARVATION_LIMIT
         due = _longest_due(session)
-        pulled_at = session.scalar(select(func.max(ReportMailbox.pulled_at)))
+        pulled_at = session.scalar(select(func.max(ReportMailbox.polled_at)))
     if due is not None:
         is_late = due.next_at <= late_at and (pulled_at is None or pulled_at <= late_at)
         queue.enqueue_mailbox_poll(due.id, is_late=is_late)
@@ -201,13 +201,13 @@ def poll(
             update(ReportMailbox)
             .where(ReportMailbox.id == mailbox_id, ReportMailbox.next_at == claimed.next_at)
             .values(
-                pulled_at=moment,
+                polled_at=moment,
                 next_at=moment + pause,
                 failure=result.failure and result.failure[:300],
                 failing_since=(
                     func.coalesce(ReportMailbox.failing_since, moment) if result.failure else None
                 ),
-                kept=ReportMailbox.kept + result.kept,
+                imported_count=ReportMailbox.imported_count + result.imported_count,
                 too_large=result.too_large,
             )
         )

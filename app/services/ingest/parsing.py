@@ -34,11 +34,11 @@ class ParsedReport:
     author  of the mail around it, if anything can be told
     """
 
-    member: str
+    entry: str
     kind: str | None
     report: Report | None
     digest: bytes = b""
-    refused: ReportRejected | None = None
+    rejected: ReportRejected | None = None
     author: Author | None = None
 
     @property
@@ -47,7 +47,7 @@ class ParsedReport:
         return len(self.report.records) if isinstance(self.report, AggregateReport) else 1
 
     @property
-    def abouts(self) -> Sequence[str]:
+    def policy_domains(self) -> Sequence[str]:
         """The domains that the report may be about, the likeliest first."""
         report = self.report
         if isinstance(report, AggregateReport):
@@ -59,9 +59,9 @@ class ParsedReport:
         return [policy.domain for policy in policies if policy.domain]
 
     @classmethod
-    def refused_as(cls, reason: str, detail: str) -> "ParsedReport":
+    def rejected_as(cls, reason: str, detail: str) -> "ParsedReport":
         """Nothing in the file can be used."""
-        return cls("", None, None, refused=ReportRejected(reason, detail))
+        return cls("", None, None, rejected=ReportRejected(reason, detail))
 
 
 def read(
@@ -91,8 +91,8 @@ def _labelled(members: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
 
 def _parse(label: str, member: Entry, now: int) -> ParsedReport:
     try:
-        if member.refused is not None:
-            raise member.refused
+        if member.rejected is not None:
+            raise member.rejected
         if member.kind == "dmarc":
             aggregate = report_formats_aggregate.parse(member.document, now)
             return ParsedReport(label, "dmarc", aggregate, _digest_of_aggregate(aggregate))
@@ -102,7 +102,7 @@ def _parse(label: str, member: Entry, now: int) -> ParsedReport:
         tls = report_formats_tls.parse(member.document, now)
         return ParsedReport(label, "tls", tls, _digest(tls))
     except ReportRejected as refused:
-        return ParsedReport(label, member.kind, None, refused=refused)
+        return ParsedReport(label, member.kind, None, rejected=refused)
 
 
 def _digest(report: TlsReport | FailureReport) -> bytes:

@@ -49,11 +49,11 @@ SWEEP_BATCH_SIZE = 1_000
 class Claim:
     """A file that this process has until its lease ends."""
 
-    intake_id: UUID
+    report_file_id: UUID
     attempt: int
     account_id: UUID
     sha256: bytes
-    member: str
+    entry: str
     received_via: str
     claims: Mapping[str, Any]
 
@@ -71,18 +71,20 @@ class ParsedFile:
     """
 
     claim: Claim
-    found: Sequence[ParsedReport]
+    reports: Sequence[ParsedReport]
     mail: bytes = b""
 
     def as_mail(self) -> Mail:
         """The mail, with the servers that received it for us."""
         claim = self.claim
         servers = authenticity.receiving_servers(claim.received_via, claim.claims)
-        return Mail(claim.intake_id, self.mail, servers)
+        return Mail(claim.report_file_id, self.mail, servers)
 
     def by(self, author: Author | None) -> "ParsedFile":
         """The same, with the author of the mail and without the mail."""
-        return replace(self, mail=b"", found=[replace(one, author=author) for one in self.found])
+        return replace(
+            self, mail=b"", reports=[replace(one, author=author) for one in self.reports]
+        )
 
 
 def run(
@@ -142,21 +144,21 @@ def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
                 lease_until=now(session) + settings.current().intake_lease,
             )
             .returning(
-                ReportFile.id, ReportFile.attempt, ReportFile.account_id, ReportFile.sha256, ReportFile.member,
-                ReportFile.way, ReportFile.claims,
+                ReportFile.id, ReportFile.attempt, ReportFile.account_id, ReportFile.sha256, ReportFile.entry,
+                ReportFile.received_via, ReportFile.sender_metadata,
             )
         ).all()  # fmt: skip
     order = {intake_id: index for index, intake_id in enumerate(chosen)}
-    return sorted((Claim(*row) for row in taken), key=lambda claimed: order[claimed.intake_id])
+    return sorted((Claim(*row) for row in taken), key=lambda claimed: order[claimed.report_file_id])
 
 
-_FREE = (ReportFile.state == RECEIVED) & ReportFile.lease_until.is_(None)
+_FREE = (ReportFile.status == RECEIVED) & ReportFile.lease_until.is_(None)
 
 
 def _next_files(session: Session, intake_ids: Sequence[UUID]) -> Sequence[UUID]:
     """The files to take next: the oldest of each account, the second ones, …"""
     which = ReportFile.id.in_(intake_ids) if intake_ids else ReportFile.attempt == 0
-    order = (ReportFile.rung_at, ReportFile.id)
+    order = (ReportFile.enqueued_at, ReportFile.id)
     turn = func.row_number().over(partition_by=ReportFile.account_id, order_by=order)
     # By itself: joined with what is to be locked PostgreSQL ranks all files anew for each of them,
     # as it takes those that wait to be few.
@@ -191,16 +193,16 @@ def requeue_stale() -> int:
     is_idle = queue.is_idle(queue.INTAKE)
     with transaction() as session:
         moment = now(session)
-        lost = (ReportFile.state == RECEIVED) & (ReportFile.lease_until < moment)
+        lost = (ReportFile.status == RECEIVED) & (ReportFile.lease_until < moment)
         session.execute(
             update(ReportFile)
             .where(lost, ReportFile.attempt >= MAX_ATTEMPTS)
             .values(_mark_failed(moment))
         )
         waiting = (
-            (ReportFile.state == RECEIVED)
+            (ReportFile.status == RECEIVED)
             & ReportFile.lease_until.is_(None)
-            & (ReportFile.rung_at < moment - current.scan_requeue)
+            & (ReportFile.enqueued_at < moment - current.scan_requeue)
         )
         # While a bell is in the queue, whatever waits will be read after it.
         stale = session.execute(
@@ -213,7 +215,7 @@ def requeue_stale() -> int:
         session.execute(
             update(ReportFile)
             .where(ReportFile.id.in_([row.id for row in stale]))
-            .values(lease_until=None, rung_at=moment)
+            .values(lease_until=None, enqueued_at=moment)
         )
         tried = [row.id for row in stale if row.attempt]
         fresh = [row.id for row in stale if not row.attempt]
@@ -281,19 +283,22 @@ class _Batch:
         try:
             self._read(claimed)
         except Exception:
-            logger.exception("file not read", extra={"intake_id": str(claimed.intake_id)})
+            logger.exception("file not read", extra={"intake_id": str(claimed.report_file_id)})
 
     def _read(self, claimed: Claim) -> None:
         """Parse the file, unless its account has used up its CPU time of the day."""
         sender = budgets.class_of(claimed.received_via, claimed.claims)
         if not self._meter.has_budget(claimed.account_id, sender):
-            over = ParsedReport.refused_as(cpu_budgets.REASON, cpu_budgets.DETAIL)
+            over = ParsedReport.rejected_as(cpu_budgets.REASON, cpu_budgets.DETAIL)
             self._readings.append(ParsedFile(claimed, [over]))
             return
         with self._meter.measured(claimed.account_id):
             reading = _read(claimed, self._contents.get(claimed.content), self._guard)
         self._readings.append(reading)
-        if sum(found.size for reading in self._readings for found in reading.found) > BATCH_RECORDS:
+        if (
+            sum(found.size for reading in self._readings for found in reading.reports)
+            > BATCH_RECORDS
+        ):
             self.finish()
 
     def finish(self) -> None:
@@ -307,7 +312,7 @@ class _Batch:
         """The readings, with what is known of the mails' authors; queries DNS."""
         readings = self._readings
         mails = [reading.as_mail() for reading in readings if reading.mail]
-        owners = {reading.claim.intake_id: reading.claim.account_id for reading in readings}
+        owners = {reading.claim.report_file_id: reading.claim.account_id for reading in readings}
 
         @contextmanager
         def guard(mail: Mail) -> Iterator[None]:
@@ -315,7 +320,7 @@ class _Batch:
                 yield
 
         authors = authenticity.authors(mails, self._door, guard)
-        return [reading.by(authors.get(reading.claim.intake_id)) for reading in readings]
+        return [reading.by(authors.get(reading.claim.report_file_id)) for reading in readings]
 
 
 def _contents(claims: Sequence[Claim]) -> Mapping[tuple[UUID, bytes], bytes]:
@@ -335,7 +340,7 @@ def _read(claimed: Claim, raw: bytes | None, guard: Guard) -> ParsedFile:
         reason, detail = "purged", "The file is not kept any more"
     else:
         try:
-            found = read(raw, claimed.member, int(time.time()), guard)
+            found = read(raw, claimed.entry, int(time.time()), guard)
             with guard(len(raw)):
                 return ParsedFile(claimed, found, raw if unwrap.is_mail(raw) else b"")
         except ReportRejected as refused:
@@ -344,7 +349,7 @@ def _read(claimed: Claim, raw: bytes | None, guard: Guard) -> ParsedFile:
             reason, detail = "timeout", "Reading it takes more time than one file may take"
         except MemoryError:
             reason, detail = "too_large", "Reading it takes more memory than one file may"
-    return ParsedFile(claimed, [ParsedReport.refused_as(reason, detail)])
+    return ParsedFile(claimed, [ParsedReport.rejected_as(reason, detail)])
 
 
 def store_results(readings: Sequence[ParsedFile]) -> None:
@@ -357,10 +362,10 @@ def store_results(readings: Sequence[ParsedFile]) -> None:
         with transaction() as session:
             filing.file_all(
                 session,
-                [(r.claim.intake_id, r.claim.attempt, r.found) for r in readings],
+                [(r.claim.report_file_id, r.claim.attempt, r.reports) for r in readings],
             )
     except Exception:  # a defect in one report must cost only that file's attempt
-        files = [str(reading.claim.intake_id) for reading in readings]
+        files = [str(reading.claim.report_file_id) for reading in readings]
         logger.exception("reports not written", extra={"intake_ids": files})
         if len(readings) > 1:
             for reading in readings:
@@ -393,17 +398,19 @@ def _release(claims: Sequence[Claim]) -> None:
     with transaction() as session:
         moment = now(session)
         for attempt in {claimed.attempt for claimed in claims}:
-            ids = [claimed.intake_id for claimed in claims if claimed.attempt == attempt]
+            ids = [claimed.report_file_id for claimed in claims if claimed.attempt == attempt]
             ours = (
                 ReportFile.id.in_(ids)
                 & (ReportFile.attempt == attempt)
-                & (ReportFile.state == RECEIVED)
+                & (ReportFile.status == RECEIVED)
             )
             values = {"attempt": attempt - 1, "lease_until": None, "rung_at": moment}
             session.execute(update(ReportFile).where(ours).values(values))
-        after_commit(session, lambda: ingest_files.enqueue([claim.intake_id for claim in claims]))
+        after_commit(
+            session, lambda: ingest_files.enqueue([claim.report_file_id for claim in claims])
+        )
 
 
 def _leased(claimed: Claim) -> Update:
-    is_mine = (ReportFile.id == claimed.intake_id) & (ReportFile.attempt == claimed.attempt)
-    return update(ReportFile).where(is_mine, ReportFile.state == RECEIVED)
+    is_mine = (ReportFile.id == claimed.report_file_id) & (ReportFile.attempt == claimed.attempt)
+    return update(ReportFile).where(is_mine, ReportFile.status == RECEIVED)

@@ -135,13 +135,13 @@ def _evaluate_account(session: Session, account: Account) -> None:
     moment = now(session)
     own, total = _day_files(session, account.id, moment)
     foreign = session.execute(
-        select(ReportFile.about, func.count())
+        select(ReportFile.policy_domain, func.count())
         .where(
             ReportFile.account_id == account.id,
-            ReportFile.state == "unattributed",
+            ReportFile.status == "unattributed",
             ReportFile.finished_at >= moment - timedelta(days=7),
         )
-        .group_by(ReportFile.about)
+        .group_by(ReportFile.policy_domain)
         .order_by(func.count().desc())
         .limit(reports.MAX_SAMPLES)
     ).all()
@@ -156,14 +156,14 @@ def _evaluate_account(session: Session, account: Account) -> None:
 
 def _day_files(session: Session, account_id: UUID, moment: datetime) -> tuple[DayFiles, DayFiles]:
     """The files that ended in the last day: the account's own uploads, and all."""
-    is_own = ReportFile.way.in_(authenticity.TRUSTED_WAYS).label("is_own")
+    is_own = ReportFile.received_via.in_(authenticity.TRUSTED_WAYS).label("is_own")
     rows = session.execute(
-        select(is_own, ReportFile.state, ReportFile.reason, func.count())
+        select(is_own, ReportFile.status, ReportFile.reason, func.count())
         .where(
             ReportFile.account_id == account_id,
             ReportFile.finished_at >= moment - timedelta(days=1),
         )
-        .group_by(is_own, ReportFile.state, ReportFile.reason)
+        .group_by(is_own, ReportFile.status, ReportFile.reason)
     ).all()
     counted = []
     for only_own in (True, False):

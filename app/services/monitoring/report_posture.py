@@ -71,7 +71,7 @@ def _of_domain(session: Session, domain: Domain, *, is_trusted_only: bool) -> Re
     recent = sources.load(session, domain, now_, is_trusted_only=is_trusted_only)
     before = sources.load(session, domain, usual, is_trusted_only=is_trusted_only)
     ready = policy.assess(session, domain, Window(hour - 30 * DAY, hour))
-    published, known = ready.published, recent.known.get("dmarc", {}).get("facts")
+    published, known = ready.published, recent.existing.get("dmarc", {}).get("facts")
     mail_now, mail_before = _mail(session, recent), _mail(session, before)
     quiet = senders.quiet(mail_now, mail_before)
     failure_count, failures = _failures(session, domain, moment)
@@ -79,7 +79,7 @@ def _of_domain(session: Session, domain: Domain, *, is_trusted_only: bool) -> Re
         domain=domain.name,
         now=moment,
         now_hour=hour - 1,
-        watched_since=domain.verified_at or domain.created_at,
+        monitored_since=domain.verified_at or domain.created_at,
         usage=domain.usage,
         policy=published.record.p if published and published.text else None,
         rua=known.get("rua", []) if known else None,
@@ -88,7 +88,7 @@ def _of_domain(session: Session, domain: Domain, *, is_trusted_only: bool) -> Re
         first_hour=_first_hour(session, domain, is_trusted_only),
         reporters=_reporters(session, domain, hour, is_trusted_only),
         recent=mail_now,
-        before=mail_before,
+        previous=mail_before,
         tls=[
             _tls(session, domain, Window(hour - days * DAY, hour), is_trusted_only)
             for days in TLS_DAYS
@@ -126,7 +126,7 @@ def _reporters(
 
 def _mail(session: Session, sending: sources.SendingReport) -> Mail:
     domain, identities = sending.domain.name, sending.identities
-    published = sending.known.get("dkim", {}).get("facts", {}).get("selectors", {})
+    published = sending.existing.get("dkim", {}).get("facts", {}).get("selectors", {})
     return Mail(
         everything=_volume(session, sending, verified=sending.is_trusted_only),
         verified=_volume(session, sending, verified=True),
@@ -200,7 +200,7 @@ def _is_behind(session: Session, account_id: UUID, moment: datetime) -> bool:
     """Files wait for longer than they should, or cannot be pulled."""
     waiting = select(ReportFile.id).where(
         ReportFile.account_id == account_id,
-        ReportFile.state == "received",
+        ReportFile.status == "received",
         ReportFile.received_at < moment - MAX_WAIT,
     )
     failing = select(ReportMailbox.id).where(

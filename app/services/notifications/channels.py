@@ -32,7 +32,7 @@ class NewChannel:
     """A name of its own within the account, and which alerts it gets; see ``models.Channel``."""
 
     name: str
-    least_severity: Severity = Severity.INFO
+    min_severity: Severity = Severity.INFO
     types: Sequence[str] = ()
     tags: Sequence[str] = ()
     domains: Sequence[str] = ()
@@ -170,7 +170,7 @@ def enable(account_id: UUID, ref: str, *, actor: str) -> Channel:
         if not _has_accepted_address(channel):
             raise _invalid("channel", chat.NOT_ACCEPTED)
         channel.disabled_at = channel.disabled_reason = None
-        channel.failing_since = channel.rests_until = None
+        channel.failing_since = channel.backoff_until = None
         channel.failures = 0
         channel.updated_at = now(session)
         _note(session, channel, actor, "channel.enabled")
@@ -256,15 +256,17 @@ def decrypt_secrets(channel: Channel) -> Secrets:
 
     raises  sealing.Unsealable
     """
-    if channel.sealed is None:
+    if channel.secret_encrypted is None:
         return Secrets()
-    found = json.loads(encryption.decrypt(channel.sealed, _purpose(channel)))
+    found = json.loads(encryption.decrypt(channel.secret_encrypted, _purpose(channel)))
     return Secrets(tuple(found["keys"]), found["until"], found["url"])
 
 
 def renew_sealing(session: Session, channel: Channel) -> None:
     """Seal its secrets again with the current key of the process, if an older one has."""
-    encryption.renew(session, Channel.sealed, channel.id, channel.sealed, _purpose(channel))
+    encryption.renew(
+        session, Channel.secret_encrypted, channel.id, channel.secret_encrypted, _purpose(channel)
+    )
 
 
 def keys_at(secrets: Secrets, moment: datetime) -> Sequence[str]:
@@ -288,7 +290,7 @@ def _add(
                 raise _invalid("name", f"an account may have {MAX_CHANNELS} channels")
             channel = Channel(
                 id=ids.new(), account_id=account_id, kind=kind, target=target,
-                name=new.name.strip(), least_severity=new.least_severity.value,
+                name=new.name.strip(), min_severity=new.min_severity.value,
                 types=list(new.types), tags=list(new.tags), domains=list(new.domains),
                 cadence=new.cadence, digest_at=feed.next_digest(new.cadence, now(session)),
                 created_by=actor,
@@ -349,7 +351,7 @@ def _has_accepted_address(channel: Channel) -> bool:
 
 def _encrypt_secrets(channel: Channel, kept: Secrets) -> None:
     text = json.dumps({"keys": kept.keys, "until": kept.until, "url": kept.url})
-    channel.sealed = encryption.encrypt(text, _purpose(channel))
+    channel.secret_encrypted = encryption.encrypt(text, _purpose(channel))
 
 
 def _purpose(channel: Channel) -> str:

@@ -37,7 +37,7 @@ class Claim:
     """
 
     channel_id: UUID
-    lease: int
+    lease_token: int
     is_failing: bool
 
 
@@ -55,15 +55,15 @@ class DeliveryBatch:
     channel: Channel
     secrets: Secrets | None
     events: Sequence[dict[str, Any]]
-    taken_at: datetime
+    claimed_at: datetime
     since: datetime | None = None
     recipients: Sequence[ChannelRecipient] = ()
-    taken: float = field(default_factory=time.monotonic)
+    claimed: float = field(default_factory=time.monotonic)
 
     @property
     def at(self) -> datetime:
         """Now, by the clock of the database."""
-        return self.taken_at + timedelta(seconds=time.monotonic() - self.taken)
+        return self.claimed_at + timedelta(seconds=time.monotonic() - self.claimed)
 
 
 Done = tuple[DeliveryBatch, Outcome]
@@ -86,10 +86,10 @@ def claim_due(most: int, *, failing: int) -> list[Claim]:
         well = sum(channel.failures == 0 for channel in found)
         taken = found[: well + failing]
         for channel in taken:
-            channel.lease += 1
+            channel.lease_token += 1
             channel.lease_holder = processes.own_name()
             channel.lease_until = moment + settings.current().delivery_lease
-        return [Claim(channel.id, channel.lease, channel.failures > 0) for channel in taken]
+        return [Claim(channel.id, channel.lease_token, channel.failures > 0) for channel in taken]
 
 
 def is_due() -> bool:
@@ -133,7 +133,7 @@ def _leased(session: Session, claim: Claim) -> Channel | None:
         select(Channel)
         .where(
             Channel.id == claim.channel_id,
-            Channel.lease == claim.lease,
+            Channel.lease_token == claim.lease_token,
             Channel.lease_until.is_not(None),
         )
         .with_for_update()
@@ -158,7 +158,7 @@ def _has_due(moment: datetime, ended_holders: Sequence[str]) -> ColumnElement[bo
             Channel.lease_until < moment,
             Channel.lease_holder.in_(ended_holders),
         ),
-        or_(Channel.rests_until.is_(None), Channel.rests_until <= moment),
+        or_(Channel.backoff_until.is_(None), Channel.backoff_until <= moment),
         exists().where(Delivery.channel_id == Channel.id, *_ready(moment)),
     )
 
@@ -182,7 +182,7 @@ def _ready(moment: datetime) -> tuple[ColumnElement[bool], ...]:
 def _next(
     session: Session, claim: Claim, channel: Channel, moment: datetime
 ) -> list[DeliveryBatch]:
-    is_resting = channel.rests_until is not None and channel.rests_until > moment
+    is_resting = channel.backoff_until is not None and channel.backoff_until > moment
     if channel.disabled_at is not None or is_resting:
         return []
     rows = _due_of(session, channel, moment)
@@ -291,7 +291,7 @@ def _write(
         else:
             _schedule_retry(delivery, outcome, moment)
     if outcome.error is None:
-        channel.failures, channel.failing_since, channel.rests_until = 0, None, None
+        channel.failures, channel.failing_since, channel.backoff_until = 0, None, None
         channel.last_success_at = moment
     else:
         _back_off(session, channel, outcome, moment)
@@ -315,7 +315,7 @@ def _back_off(session: Session, channel: Channel, outcome: Outcome, moment: date
     first = timedelta(seconds=schedule[1] * (1 - JITTER)) if len(schedule) > 1 else timedelta(0)
     longest = min(MAX_BACKOFF, timedelta(seconds=max(schedule)))
     rest = min(first * 2 ** min(channel.failures - 1, 10), longest)
-    channel.rests_until = moment + max(rest, _retry_after(outcome.retry_after, moment))
+    channel.backoff_until = moment + max(rest, _retry_after(outcome.retry_after, moment))
     if outcome.disable_reason is not None:
         channels.give_up(session, channel, outcome.disable_reason)
     elif channel.kind != "email" and moment - channel.failing_since >= GIVE_UP_AFTER:

@@ -157,7 +157,7 @@ def _is_for(channel: Channel, event: Event, route: _Route) -> bool:
         return False
     severity = Severity(route.alert["severity"])
     return (
-        severity.rank <= Severity(channel.least_severity).rank
+        severity.rank <= Severity(channel.min_severity).rank
         and (not channel.types or any(_matches(p, route.alert["type"]) for p in channel.types))
         and (not channel.tags or not set(channel.tags).isdisjoint(route.tags))
         and (not channel.domains or route.alert["domainName"] in channel.domains)

@@ -84,7 +84,7 @@ def _letter(parcel: DeliveryBatch, recipient: ChannelRecipient) -> email.EmailCo
         base_url=current.base_url,
         reason=(
             f"You receive this because the channel {channel.name} sends alerts of severity "
-            f"{channel.least_severity} and above to {recipient.address}."
+            f"{channel.min_severity} and above to {recipient.address}."
         ),
         unsubscribe_url=recipients.unsubscribe_url(recipient.id),
         since=f"{parcel.since:%d %b %H:%M} UTC" if parcel.since else None,

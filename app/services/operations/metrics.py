@@ -40,18 +40,18 @@ def gauges() -> list[Gauge]:
 
 def _of_rows(session: Session, moment: datetime) -> Iterator[Gauge]:
     by_state = session.execute(
-        select(ReportFile.state, func.coalesce(ReportFile.reason, ""), func.count()).group_by(
-            ReportFile.state, ReportFile.reason
+        select(ReportFile.status, func.coalesce(ReportFile.reason, ""), func.count()).group_by(
+            ReportFile.status, ReportFile.reason
         )
     )
     yield Gauge("intakes", "Files of reports", ("state", "reason"), _counted(by_state))
-    since = func.coalesce(ReportFile.asked_again_at, ReportFile.received_at)
+    since = func.coalesce(ReportFile.retried_at, ReportFile.received_at)
     yield _age(
-        session, moment, "intake_oldest_received_seconds", since, ReportFile.state == RECEIVED
+        session, moment, "intake_oldest_received_seconds", since, ReportFile.status == RECEIVED
     )
     uncounted = session.execute(
         select(
-            case((RollupQueueEntry.is_set_aside, "set_aside"), else_="waiting").label("state"),
+            case((RollupQueueEntry.failed, "set_aside"), else_="waiting").label("state"),
             func.count(),
         ).group_by("state")
     )

@@ -22,13 +22,13 @@ def unneeded_bytes(moment: datetime) -> ColumnElement[bool]:
     age = RawFile.created_at
     rival = aliased(ReportFile)
     is_contested = exists().where(
-        rival.report_id == ReportFile.report_id, rival.state == "conflict"
+        rival.report_id == ReportFile.report_id, rival.status == "conflict"
     )
     # A user may still decide between the two files of a conflict, and reverse that.
     is_junk = ~_has(~_is_junk())
-    is_settled = ~_has(ReportFile.state.not_in(("parsed", "duplicate")) | is_contested)
+    is_settled = ~_has(ReportFile.status.not_in(("parsed", "duplicate")) | is_contested)
     is_private = is_settled & ~_has(ReportFile.kind != "failure")
-    return ~_has(ReportFile.state == RECEIVED) & (
+    return ~_has(ReportFile.status == RECEIVED) & (
         is_private
         | (is_junk & (age < moment - timedelta(days=current.keep_junk_days)))
         | (is_settled & (age < moment - timedelta(days=current.keep_parsed_days)))
@@ -49,7 +49,7 @@ def ended_long_ago(moment: datetime) -> ColumnElement[bool]:
     )
     return and_(
         or_(_ended_before(old), _is_junk() & _ended_before(junk)),
-        ReportFile.state != RECEIVED,
+        ReportFile.status != RECEIVED,
         ~or_(*is_there, has_bytes),
     )
 
@@ -61,8 +61,8 @@ def _ended_before(moment: datetime) -> ColumnElement[bool]:
 
 def _is_junk() -> ColumnElement[bool]:
     """The file is from an unknown sender and became no report."""
-    sender = func.coalesce(ReportFile.claims["sourceClass"].as_string(), "")
-    is_rejected = ReportFile.state.in_(("quarantined", "unattributed"))
+    sender = func.coalesce(ReportFile.sender_metadata["sourceClass"].as_string(), "")
+    is_rejected = ReportFile.status.in_(("quarantined", "unattributed"))
     return and_(is_rejected, sender == SourceClass.STRANGER.value)
 
 

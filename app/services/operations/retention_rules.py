@@ -183,7 +183,7 @@ def _events_of_deleted_domains(moment: datetime) -> Condition:
 
 def _unused_hosts(moment: datetime) -> Condition:
     is_used = exists().where(DmarcFlow.source_ip == SenderHost.address)
-    return and_(SenderHost.looked_at < moment - timedelta(days=1), ~is_used)
+    return and_(SenderHost.looked_up_at < moment - timedelta(days=1), ~is_used)
 
 
 def _day_before(column: Any, setting: str) -> Callable[[datetime], Condition]:
@@ -329,7 +329,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "mail_hosts", "mail_hosts", "", "mail hosts that no scan has named lately",
-        _older(MailHost.wanted_at, starttls_probes.FORGOTTEN_AFTER),
+        _older(MailHost.last_referenced_at, starttls_probes.FORGOTTEN_AFTER),
     ),
 )  # fmt: skip
 

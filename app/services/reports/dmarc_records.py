@@ -53,7 +53,7 @@ class RecordFilter:
     reporter: str | None = None
     provenance: str | None = None
     source_ips: Sequence[str] = ()
-    below: bool = False
+    subdomains_only: bool = False
     dkim_domain: str | None = None
     dkim_selector: str | None = None
     dkim_result: str | None = None
@@ -105,7 +105,7 @@ def of_domain(account_id: UUID, ref: str, window: Window, filters: RecordFilter)
                 and_(DmarcReport.days == 1, DmarcRecord.at >= start, DmarcRecord.at < stop), spread
             ),
             *_conditions(filters),
-            *([DmarcRecord.header_from != domain.name] if filters.below else ()),
+            *([DmarcRecord.header_from != domain.name] if filters.subdomains_only else ()),
         )
     )
     order = (DmarcRecord.at.desc(), DmarcRecord.report_id.desc(), DmarcRecord.position)

@@ -91,7 +91,12 @@ def _store(session: Session, results: Sequence[Result]) -> None:
 def _nothing_known(domain: Domain) -> DomainState:
     """The state of a domain before its first scan."""
     return DomainState(
-        domain_id=domain.id, account_id=domain.account_id, known={}, unseen={}, score={}, marks=[]
+        domain_id=domain.id,
+        account_id=domain.account_id,
+        last_results={},
+        undetermined={},
+        score={},
+        score_history=[],
     )
 
 
@@ -170,27 +175,27 @@ class ScanOutcome:
     ) -> None:
         self._scan_id, self._domain, self._state, self._moment = scan_id, domain, state, moment
         self._examination = examination
-        self._judgements = examination.judgements
+        self._judgements = examination.check_results
         self._json = [serialization.as_json(judgement) for judgement in self._judgements]
-        self._changes = changes.between(domain.name, state.known, self._judgements, moment)
+        self._changes = changes.between(domain.name, state.last_results, self._judgements, moment)
         self._known, self._unseen = serialization.merge_known_results(
-            state.known,
+            state.last_results,
             zip(self._judgements, self._json, strict=True),
             scan_id=ids.public("scan", scan_id),
             judged_at=timestamps.text(moment),
         )
         self._score = scoring.score(self._known, Usage(domain.usage)).as_json()
-        self._marks = _score_history(state.marks or [], self._score, moment)
+        self._marks = _score_history(state.score_history or [], self._score, moment)
 
     def posture(self, recent: Iterable[Change]) -> Posture:
         """All we know now, for the rules."""
         return Posture(
             domain=self._domain.name,
             now=self._moment,
-            judgements={judgement.check: judgement for judgement in self._judgements},
+            check_results={judgement.check: judgement for judgement in self._judgements},
             changes=[*recent, *self._changes],
-            known=self._state.known,
-            marks=self._marks,
+            last_results=self._state.last_results,
+            score_history=self._marks,
         )
 
     def rows(self, outcome: Mapping[str, Sequence[str]]) -> "ScanRows":
@@ -223,13 +228,13 @@ class ScanOutcome:
             "last_scan_finished_at": self._moment,
         }
         keys = dkim_keys.of(self._known)
-        is_same = keys == dkim_keys.of(self._state.known)
+        is_same = keys == dkim_keys.of(self._state.last_results)
         changed = list(map(self._change_row, self._changes))
         return ScanRows(scan, state, domain, changed, None if is_same else keys)
 
     def _has_changes(self, outcome: Mapping[str, Sequence[str]]) -> bool:
         """A record, an alert or a definite verdict is another one than before."""
-        before = {check: known.get("verdict") for check, known in self._state.known.items()}
+        before = {check: known.get("verdict") for check, known in self._state.last_results.items()}
         after = {check: known.get("verdict") for check, known in self._known.items()}
         is_moved = any(outcome.get(name) for name in ("opened", "resolved"))
         return bool(self._changes) or is_moved or before != after
@@ -246,8 +251,8 @@ class ScanOutcome:
             "type": change.type,
             "before": list(change.before),
             "after": list(change.after),
-            "opened": list(change.opened),
-            "closed": list(change.closed),
+            "opened": list(change.findings_appeared),
+            "closed": list(change.findings_resolved),
         }
 
 
@@ -298,7 +303,7 @@ def _recent_changes(
         found.setdefault(row.domain_id, []).append(
             Change(
                 row.check, row.name, row.type, tuple(row.before), tuple(row.after), row.at,
-                tuple(row.opened or ()), tuple(row.closed or ()),
+                tuple(row.findings_appeared or ()), tuple(row.findings_resolved or ()),
             )
         )  # fmt: skip
     return found

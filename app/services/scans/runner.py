@@ -147,7 +147,9 @@ def _subjects(
 ) -> Mapping[UUID, Subject]:
     """What is examined, and all that its checks are told beforehand."""
     rows = session.execute(
-        select(Domain.id, Domain.name, Domain.usage, Domain.dkim_selectors, DomainState.known)
+        select(
+            Domain.id, Domain.name, Domain.usage, Domain.dkim_selectors, DomainState.last_results
+        )
         .outerjoin(DomainState, DomainState.domain_id == Domain.id)
         .where(Domain.id.in_(domain_ids))
     ).all()
@@ -165,11 +167,11 @@ def _subjects(
             domain=row.name,
             usage=Usage(row.usage),
             dkim_selectors=tuple(row.dkim_selectors),
-            seen_selectors=selected.get(row.id, ()),
-            known=known[row.id],
+            observed_selectors=selected.get(row.id, ()),
+            last_facts=known[row.id],
             shared_keys=shared.get(row.id, {}),
             observed=policies.get(row.id, ()),
-            handshakes=handshakes,
+            tls_probes=handshakes,
             now=moment,
         )
         for row in rows
@@ -197,7 +199,7 @@ def requeue_stale() -> int:
             )
             .returning(Scan.domain_id)
         ).all()
-        waiting = (Scan.status == "queued") & (Scan.rung_at < moment - current.scan_requeue)
+        waiting = (Scan.status == "queued") & (Scan.enqueued_at < moment - current.scan_requeue)
         # While other scans wait in the queue, a bell that was rung may just not have been heard.
         wanted = or_(lost, waiting) if is_idle else lost
         stale = session.scalars(
@@ -210,7 +212,7 @@ def requeue_stale() -> int:
         session.execute(
             update(Scan)
             .where(Scan.id.in_(stale))
-            .values(status="queued", lease_until=None, rung_at=moment)
+            .values(status="queued", lease_until=None, enqueued_at=moment)
         )
         after_commit(session, lambda: scans.enqueue(stale))
     if failed:

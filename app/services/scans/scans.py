@@ -114,7 +114,7 @@ def trigger(
         scan = Scan(
             id=ids.new(), account_id=account_id, domain_id=domain.id, domain_name=domain.name,
             status="queued", trigger=trigger, requested_by=actor, requested_at=moment,
-            rung_at=moment, attempt=0,
+            enqueued_at=moment, attempt=0,
         )  # fmt: skip
         session.add(scan)
         after_commit(session, lambda: queue.enqueue_scans([scan.id], at_front=True))
@@ -157,7 +157,9 @@ def request_many(
     ]  # fmt: skip
     session.execute(bulk.insert(session, Scan).on_conflict_do_nothing(), rows)
     under_way = session.execute(
-        select(Scan.id, Scan.rung_at).where(Scan.domain_id.in_(chosen), Scan.status.in_(UNFINISHED))
+        select(Scan.id, Scan.enqueued_at).where(
+            Scan.domain_id.in_(chosen), Scan.status.in_(UNFINISHED)
+        )
     ).all()
     made = {row["id"] for row in rows}
     after_commit(session, lambda: enqueue([scan for scan, _ in under_way if scan in made]))

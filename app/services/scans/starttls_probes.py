@@ -41,8 +41,8 @@ def seen(session: Session, hosts: Iterable[str]) -> Mapping[str, TlsProbe] | Non
     if not settings.current().starttls_probes:
         return None
     rows = session.execute(
-        select(MailHost.name, MailHost.seen).where(
-            MailHost.name.in_(set(hosts)), MailHost.seen_at > now(session) - RESULT_TTL
+        select(MailHost.name, MailHost.probe_result).where(
+            MailHost.name.in_(set(hosts)), MailHost.probed_at > now(session) - RESULT_TTL
         )
     )
     return {row.name: TlsProbe(**row.seen) for row in rows}
@@ -52,7 +52,9 @@ def enqueue_if_due() -> None:
     """Have a worker connect to the hosts whose time has come; forget those nobody names."""
     with transaction() as session:
         moment = now(session)
-        session.execute(delete(MailHost).where(MailHost.wanted_at < moment - FORGOTTEN_AFTER))
+        session.execute(
+            delete(MailHost).where(MailHost.last_referenced_at < moment - FORGOTTEN_AFTER)
+        )
         is_due = session.scalar(select(MailHost.name).where(MailHost.next_at <= moment).limit(1))
     if is_due is not None and settings.current().starttls_probes:
         queue.enqueue_probes()
@@ -91,7 +93,7 @@ def _claim() -> Sequence[str]:
 async def _probe(hosts: Sequence[str], open_answers: SessionFactory) -> dict[str, TlsProbe]:
     async def one(host: str) -> TlsProbe | None:
         try:
-            return await open_answers().shake_hands(host)
+            return await open_answers().probe_tls(host)
         except LookupFailed:
             return None
 

@@ -31,7 +31,7 @@ class Form:
         if self._complaints:
             raise InvalidRequest(self._complaints)
 
-    def complain(self, field: str, message: str) -> None:
+    def add_error(self, field: str, message: str) -> None:
         """Something is wrong with this field."""
         self._complaints.append({"field": field, "code": "invalid", "message": message})
 
@@ -39,14 +39,14 @@ class Form:
         """The text, without blanks at its ends."""
         found = request.form.get(field, "").strip()
         if len(found) > most:
-            self.complain(field, f"at most {most} characters")
+            self.add_error(field, f"at most {most} characters")
         return found[:most]
 
     def choice(self, field: str, allowed: Collection[str], message: str = "choose one") -> str:
         """One of the words that are allowed."""
         found = request.form.get(field, "")
         if found not in allowed:
-            self.complain(field, message)
+            self.add_error(field, message)
         return found
 
     def chosen(self, field: str, allowed: Collection[str]) -> list[str]:
@@ -63,7 +63,7 @@ class Form:
         """Tags, separated by commas."""
         found = [tag.strip() for tag in self.text("tags", 1200).split(",") if tag.strip()]
         if len(found) > 20 or not all(_TAG.fullmatch(tag) for tag in found):
-            self.complain("tags", "at most 20, each of at most 50 characters, separated by commas")
+            self.add_error("tags", "at most 20, each of at most 50 characters, separated by commas")
         return list(dict.fromkeys(found))
 
     def selectors(self) -> list[str]:
@@ -71,7 +71,7 @@ class Form:
         found = re.split(r"[\s,]+", self.text("selectors", 6000))
         found = [selector for selector in found if selector]
         if len(found) > 30 or not all(_SELECTOR.fullmatch(selector) for selector in found):
-            self.complain("selectors", "at most 30 names like s2026 or mail.eu, without a domain")
+            self.add_error("selectors", "at most 30 names like s2026 or mail.eu, without a domain")
         return list(dict.fromkeys(found))
 
     def words(self, field: str) -> list[str]:
@@ -84,7 +84,7 @@ class Form:
         if not text:
             return None
         if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= most:
-            self.complain(field, f"a whole number of days, 1 to {most}")
+            self.add_error(field, f"a whole number of days, 1 to {most}")
             return None
         return timedelta(days=int(text))
 

@@ -192,11 +192,11 @@ class Paging:
         binding = {"account": account, "route": f"web:{request.path}", "filters": dict(filters)}
         self._cursor = Cursor(keyring.usable(Purpose.CURSORS), binding)
         text = request.args.get("cursor")
-        self.given = self._cursor.open(text) if text else None
+        self.given = self._cursor.decode(text) if text else None
 
     def following(self, place: Sequence[Any] | None) -> str | None:
         """The word for the page that starts there; None if there is no such page."""
-        return self._cursor.seal(place) if place else None
+        return self._cursor.encode(place) if place else None
 
 
 def too_many(wait: int) -> str:

@@ -72,7 +72,7 @@ def accept(id: str) -> ResponseReturnValue:
     until = forms.day(form.text("acceptedUntil"))
     owner, note = form.text("riskOwner", MAX_OWNER), form.text("note", MAX_NOTE)
     if until is None:
-        form.complain("acceptedUntil", "a day to come, like 2027-01-31")
+        form.add_error("acceptedUntil", "a day to come, like 2027-01-31")
     wanted = AlertChange("dismissed", note or None, None, until, owner or None)
     try:
         form.check()

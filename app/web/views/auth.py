@@ -99,9 +99,9 @@ def _sign_in(following: str) -> ResponseReturnValue:
     _throttle().succeed(attempt)
     if g.session_token:
         sessions.end(g.session_token)
-    after = url_for(".code", next=following) if entry.awaits_code else following
+    after = url_for(".code", next=following) if entry.mfa_pending else following
     response = _with_cookie(redirect(after, 303), entry.token)
-    if not entry.awaits_code:
+    if not entry.mfa_pending:
         known_devices.remember(response, email)
     return response
 

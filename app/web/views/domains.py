@@ -63,7 +63,7 @@ def create_many() -> ResponseReturnValue:
     visitor, form = pages.user_session(), Form()
     names = form.text("names", MAX_DOMAINS * 260).replace(",", " ").split()
     if not 1 <= len(names) <= MAX_DOMAINS:
-        form.complain("names", f"1 to {MAX_DOMAINS} names, one on each line")
+        form.add_error("names", f"1 to {MAX_DOMAINS} names, one on each line")
     try:
         wanted = domain_settings(form)
         form.check()
@@ -286,11 +286,11 @@ def _checks(state: DomainState | None) -> list[dict[str, Any]]:
     return [
         {
             "check": check.name,
-            "known": state.known.get(check.name),
-            "unseen": state.unseen.get(check.name),
+            "known": state.last_results.get(check.name),
+            "unseen": state.undetermined.get(check.name),
         }
         for check in CHECKS
-        if check.name in state.known or check.name in state.unseen
+        if check.name in state.last_results or check.name in state.undetermined
     ]
 
 

@@ -81,7 +81,7 @@ def _page() -> ResponseReturnValue:
     filters = {"state": state if state in STATUSES else ""}
     paging = pages.Paging(filters)
     rows, following = ingest_files.search(
-        account, ReportFileFilter(state=filters["state"] or None)
+        account, ReportFileFilter(status=filters["state"] or None)
     ).page(paging.given, PAGE)
     counts: dict[str, int] = dict.fromkeys(STATUSES, 0)
     reasons: dict[str, int] = {}

@@ -78,5 +78,5 @@ def _records(name: str) -> dict[str, Any]:
         domain, state = dns_status.status(account, name)
     except NotFound:
         return {"domain": None, "dmarc": None}
-    known = state.known.get("dmarc", {}) if state else {}
+    known = state.last_results.get("dmarc", {}) if state else {}
     return {"domain": domain, "dmarc": known.get("facts", {}).get("record")}

@@ -141,11 +141,11 @@ def _wanted() -> NewKey:
     scopes = [Scope(scope) for scope in form.chosen("scopes", list(Scope))]
     cidrs, limit = _cidrs(form), form.text("limit", 6)
     if limit and not re.fullmatch(r"[1-9][0-9]{0,5}", limit):
-        form.complain("limit", "a whole number of requests a minute, 1 to 999999")
+        form.add_error("limit", "a whole number of requests a minute, 1 to 999999")
     if not name:
-        form.complain("name", "say what will use it")
+        form.add_error("name", "say what will use it")
     if not scopes:
-        form.complain("scopes", "choose at least one")
+        form.add_error("scopes", "choose at least one")
     form.check()
     expires_at = datetime.now(UTC) + span if span else None
     return NewKey(name, scopes, expires_at, cidrs, f"{limit} per minute" if limit else None)
@@ -159,7 +159,7 @@ def _cidrs(form: Form) -> list[str]:
             if text:
                 found.append(str(ipaddress.ip_network(text)))
         except ValueError:
-            form.complain("cidrs", f"{text[:50]} is no network like 192.0.2.0/24")
+            form.add_error("cidrs", f"{text[:50]} is no network like 192.0.2.0/24")
     if len(found) > MAX_CIDRS:
-        form.complain("cidrs", f"at most {MAX_CIDRS}")
+        form.add_error("cidrs", f"at most {MAX_CIDRS}")
     return found

@@ -82,7 +82,7 @@ def _tls(found: TlsSessions, window: Window) -> dict[str, Any]:
     filters = {"": same, "successful": same, "failed": same}
     return {
         "tls": found.now,
-        "tls_before": found.before.totals,
+        "tls_before": found.previous_period.totals,
         "tls_chart": charts.stacked(("successful", "failed"), rows),
         "tls_links": links,
         "tls_series_links": _series_links(links, found.starts, filters),
@@ -136,7 +136,7 @@ def policy(domain: str) -> ResponseReturnValue:
         days=days,
         spans=SPANS,
         readiness=readiness,
-        ledger=readiness.sending.ledger,
+        ledger=readiness.sending.flow_index,
         most=MAX_ITEMS["sources"],
         uncounted=rollup_queue.pending(found.id),
         unknowns=_caveats(readiness),

@@ -22,7 +22,7 @@ def index() -> ResponseReturnValue:
         "overview.html",
         overview=found,
         grades=[(grade, found.grades.get(grade, 0)) for grade in GRADES],
-        trends=dashboard.trends(account, [row.id for row in found.worst]),
+        trends=dashboard.trends(account, [row.id for row in found.lowest]),
         steps=dashboard.first_steps(account),
         mail=charts.stacked(("pass", "fail"), [(f"{day:%d %b}", counts) for day, counts in days]),
     )

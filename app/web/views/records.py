@@ -138,7 +138,7 @@ def _listing(account: UUID, domain: str, given: Parameters) -> Listing:
         dkim=given.get("dkim"),
         spf=given.get("spf"),
         provenance=given.get("provenance"),
-        below="below" in given,
+        subdomains_only="below" in given,
         source_ips=addresses,
         **{field: given[name] for name, field in TEXTS.items() if name in given},
     )

@@ -28,7 +28,7 @@ def change_password() -> ResponseReturnValue:
     form = Form()
     try:
         if request.form.get("password") != request.form.get("again"):
-            form.complain("again", "The two passwords are different")
+            form.add_error("again", "The two passwords are different")
         form.check()
         current, wanted = request.form.get("current", ""), request.form.get("password", "")
         with guesses.limited():

@@ -55,8 +55,8 @@ def read(raw: bytes) -> tuple[list[Report], list[ReportRejected]]:
 
 
 def _parsed(member: unwrap.Entry) -> Report:
-    if member.refused:
-        raise member.refused
+    if member.rejected:
+        raise member.rejected
     match member.kind:
         case "dmarc":
             return aggregate.parse(member.document, NOW)

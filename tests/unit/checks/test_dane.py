@@ -28,11 +28,11 @@ class Partly(Zone):
     bogus: tuple[tuple[str, str], ...] = ()
     insecure: tuple[tuple[str, str], ...] = ()
 
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         if (name, rdtype) in self.bogus and not checking_disabled:
             raise LookupFailed(name, rdtype, "servfail")
         self._authenticated = (name, rdtype) not in self.insecure
-        return await super().ask(name, rdtype, checking_disabled=checking_disabled)
+        return await super().resolve(name, rdtype, checking_disabled=checking_disabled)
 
 
 @pytest.mark.parametrize(

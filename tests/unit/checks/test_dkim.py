@@ -164,7 +164,7 @@ async def test_only_named_selectors_are_queried_once() -> None:
     subject = Subject(
         DomainName("example.org"),
         dkim_selectors=("one", "two"),
-        seen_selectors=(("two", "example.org"),),
+        observed_selectors=(("two", "example.org"),),
     )
     zone = Zone({})
     await dkim.run(subject, zone)
@@ -176,7 +176,7 @@ async def test_only_named_selectors_are_queried_once() -> None:
 
 async def test_selector_from_reports_is_checked_if_it_has_a_key() -> None:
     seen = (("two", "example.org"), ("gone", "example.org"), ("two", "mail.example.org"))
-    subject = Subject(DomainName("example.org"), seen_selectors=seen)
+    subject = Subject(DomainName("example.org"), observed_selectors=seen)
     key = TABLE[0][0][0]
     zone = Zone({"two._domainkey.example.org": [key], "two._domainkey.mail.example.org": [key]})
     outcome = await dkim.run(subject, zone)
@@ -187,7 +187,7 @@ async def test_selector_from_reports_is_checked_if_it_has_a_key() -> None:
 async def test_selectors_from_reports_are_queried_before_common_ones() -> None:
     seen = tuple((f"s{number}", "example.org") for number in range(50))
     zone = Zone({})
-    await dkim.run(Subject(DomainName("example.org"), seen_selectors=seen), zone)
+    await dkim.run(Subject(DomainName("example.org"), observed_selectors=seen), zone)
     queried = [name.partition(".")[0] for name, rdtype in zone.asked if rdtype == "TXT"]
     assert queried[:-1] == [f"s{number}" for number in range(30)]
 

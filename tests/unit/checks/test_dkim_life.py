@@ -49,12 +49,12 @@ async def codes(subject: Subject, data: dict[Any, Any] = DIRECT) -> list[str]:
 async def test_key_is_old_after_a_year_without_change(
     before: Mapping[str, Mapping[str, Any]], expected: list[str]
 ) -> None:
-    assert await codes(replace(SUBJECT, known=before)) == expected
+    assert await codes(replace(SUBJECT, last_facts=before)) == expected
 
 
 async def test_first_seen_time_is_carried_on_until_the_key_changes() -> None:
     first = await dkim.run(SUBJECT, Zone(DIRECT))
-    later = replace(SUBJECT, known={"dkim": first.facts}, now=NOW + timedelta(days=9))
+    later = replace(SUBJECT, last_facts={"dkim": first.facts}, now=NOW + timedelta(days=9))
     selector_facts = (await dkim.run(later, Zone(DIRECT))).facts["selectors"]["one"]
     renewed = (await dkim.run(later, Zone({ONE: [f"p={SHORT}"]}))).facts["selectors"]["one"]
     assert selector_facts["since"] == "2026-06-01T00:00:00.000Z"
@@ -96,19 +96,19 @@ async def test_shared_key_of_a_service_is_info(data: dict[Any, Any], severity: s
 async def test_selector_without_reports_is_unused_or_stale(
     seen: tuple[tuple[str, str], ...], before: Any, expected: list[str]
 ) -> None:
-    assert await codes(replace(SUBJECT, seen_selectors=seen, known=before)) == expected
+    assert await codes(replace(SUBJECT, observed_selectors=seen, last_facts=before)) == expected
 
 
 async def test_incomplete_selector_list_causes_no_finding() -> None:
     seen = tuple((f"s{number}", "example.org") for number in range(MAX_OBSERVED_SELECTORS))
-    assert await codes(replace(SUBJECT, seen_selectors=seen)) == []
+    assert await codes(replace(SUBJECT, observed_selectors=seen)) == []
 
 
 async def test_earlier_use_of_a_selector_is_carried_on() -> None:
-    subject = replace(SUBJECT, seen_selectors=(("one", "example.org"),))
+    subject = replace(SUBJECT, observed_selectors=(("one", "example.org"),))
     facts: Any = (await dkim.run(subject, Zone(DIRECT))).facts
     assert facts["selectors"]["one"]["seen_in_reports"] is True
-    after = replace(SUBJECT, seen_selectors=(TWO,), known={"dkim": facts})
+    after = replace(SUBJECT, observed_selectors=(TWO,), last_facts={"dkim": facts})
     again: Any = (await dkim.run(after, Zone(DIRECT))).facts
     assert again["selectors"]["one"]["seen_in_reports"] is True
 
@@ -118,6 +118,6 @@ async def test_earlier_use_of_a_selector_is_carried_on() -> None:
 )
 async def test_fix_revokes_own_stale_key(data: dict[Any, Any], after: str | None) -> None:
     before = known(seen_in_reports=True)
-    subject = replace(SUBJECT, seen_selectors=(TWO,), known=before)
+    subject = replace(SUBJECT, observed_selectors=(TWO,), last_facts=before)
     (finding,) = (await dkim.run(subject, Zone(data))).findings
     assert (finding.fix and (finding.fix.before, finding.fix.after)) == (after and (RECORD, after))

@@ -29,7 +29,7 @@ def zone(text: str = RECORD, at: str = "example.org") -> Zone:
 async def later(days: float, text: str = RECORD) -> Subject:
     """The subject of a scan ``days`` after the first one that saw the record."""
     facts = (await dmarc.run(replace(SUBJECT, now=NOW - days * DAY), zone(text))).facts
-    return replace(SUBJECT, known={"dmarc": facts})
+    return replace(SUBJECT, last_facts={"dmarc": facts})
 
 
 async def differs(
@@ -129,6 +129,7 @@ async def test_dns_failure_is_undetermined() -> None:
 async def test_truncated_time_in_facts_is_ignored() -> None:
     subject = await later(30)
     subject = replace(
-        subject, known={"dmarc": {**subject.known["dmarc"], "policy_since": "2026… [9 more]"}}
+        subject,
+        last_facts={"dmarc": {**subject.last_facts["dmarc"], "policy_since": "2026… [9 more]"}},
     )
     assert await differs(subject, OTHER, OTHER._replace(reporter=B)) == []

@@ -40,7 +40,7 @@ def refuses(server: str, rcode: str = "REFUSED") -> Said:
 async def look(*answers: Said, known: Any = None) -> tuple[Any, list[Finding]]:
     """The facts and the findings."""
     servers = {key: answer for server_answers in answers for key, answer in server_answers.items()}
-    subject = SUBJECT if known is None else replace(SUBJECT, known={"dns": known})
+    subject = SUBJECT if known is None else replace(SUBJECT, last_facts={"dns": known})
     outcome = await dns.run(subject, Zone(DATA, servers=servers))
     assert outcome.definite
     return outcome.facts, list(outcome.findings)
@@ -116,7 +116,7 @@ async def test_incomparable_sets_keep_previous_differences() -> None:
 async def test_removed_server_has_no_finding() -> None:
     facts, _ = await look(LAME)
     data = DATA | {(OWN, "NS"): [ONE, "ns3.example.net"], ("ns3.example.net", "A"): ["192.0.2.3"]}
-    subject = replace(SUBJECT, known={"dns": facts})
+    subject = replace(SUBJECT, last_facts={"dns": facts})
     outcome = await dns.run(subject, Zone(data, servers=soa(ONE)))
     assert outcome.findings == ()
 

@@ -24,10 +24,10 @@ SIGNED: dict[Any, Any] = UNSIGNED | {DS: [SHA2]}
 class Validating(Zone):
     """A zone whose SOA a validating resolver refuses, unless checking is disabled."""
 
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         if rdtype == "SOA" and not checking_disabled:
             raise LookupFailed(name, rdtype, "servfail")
-        return await super().ask(name, rdtype, checking_disabled=checking_disabled)
+        return await super().resolve(name, rdtype, checking_disabled=checking_disabled)
 
 
 @pytest.mark.parametrize(

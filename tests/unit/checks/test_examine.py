@@ -39,7 +39,7 @@ def empty() -> Resolver:
 
 async def test_late_check_is_undetermined_and_others_keep_their_results() -> None:
     done = await run_checks(ONE, empty, concurrency=1, seconds=0.01, checks=(quick, endless))
-    stands, late = done["a"].judgements
+    stands, late = done["a"].check_results
     assert (stands.check, stands.verdict, stands.definite) == ("quick", Verdict.OK, True)
     assert (late.check, late.verdict, late.definite) == ("endless", Verdict.UNDETERMINED, False)
     assert (late.facts, late.findings) == ({"undetermined": True}, ())
@@ -52,7 +52,8 @@ async def test_failing_check_does_not_affect_others(
     with caplog.at_level(logging.ERROR):
         done = await run_checks(SUBJECTS, empty, concurrency=2, seconds=FAR, checks=(broken, quick))
     verdicts = [
-        [judgement.verdict for judgement in examination.judgements] for examination in done.values()
+        [judgement.verdict for judgement in examination.check_results]
+        for examination in done.values()
     ]
     assert verdicts == [[Verdict.UNDETERMINED, Verdict.OK]] * 4
     assert [record.message for record in caplog.records] == ["check failed"] * 4
@@ -122,14 +123,16 @@ async def test_each_subject_has_its_own_answers() -> None:
     done = await run_checks(SUBJECTS, open_answers, concurrency=1, seconds=FAR, checks=(quick,))
     assert len(opened) == 4
     assert {
-        judgement.verdict for examination in done.values() for judgement in examination.judgements
+        judgement.verdict
+        for examination in done.values()
+        for judgement in examination.check_results
     } == {Verdict.OK}
 
 
 async def test_failed_lookup_is_undetermined_with_reason() -> None:
     zone = Zone({"a.example.org": SERVFAIL})
     done = await run_checks(ONE, lambda: zone, concurrency=1, seconds=FAR, checks=(quick,))
-    (judgement,) = done["a"].judgements
+    (judgement,) = done["a"].check_results
     assert (judgement.verdict, judgement.reason) == (
         Verdict.UNDETERMINED,
         "a.example.org TXT: servfail",

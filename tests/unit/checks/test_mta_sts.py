@@ -85,7 +85,9 @@ PAGES = [
 HTML = Page(URL, 200, "text/html", POLICY.encode())
 KNOWN = Subject(
     DOMAIN,
-    known={"mta_sts": {"id": "20260101", "policy_sha256": "of another file", "mode": "enforce"}},
+    last_facts={
+        "mta_sts": {"id": "20260101", "policy_sha256": "of another file", "mode": "enforce"}
+    },
 )
 
 
@@ -138,7 +140,7 @@ async def test_changed_policy_needs_new_id() -> None:
 
 
 BROKEN = replace(
-    SUBJECT, handshakes={"mx1.example.org": TlsProbe("mx1.example.org", True, trouble="expired")}
+    SUBJECT, tls_probes={"mx1.example.org": TlsProbe("mx1.example.org", True, problem="expired")}
 )
 ENDING = replace(text(POLICY), not_after="2026-01-20T00:00:00Z")
 TODAY = replace(SUBJECT, now=datetime(2026, 1, 1, tzinfo=UTC))
@@ -197,7 +199,7 @@ async def test_unsigned_tlsa_records_are_not_reported() -> None:
 async def test_failed_tlsa_lookup_keeps_previous_result() -> None:
     unseen = {TLSA: TIMEOUT}
     assert await dane_conflict(POLICY, unseen) == []
-    before = replace(SUBJECT, known={"mta_sts": {"dane_hosts": ["mx1.example.org"]}})
+    before = replace(SUBJECT, last_facts={"mta_sts": {"dane_hosts": ["mx1.example.org"]}})
     assert await dane_conflict(POLICY, unseen, before) == ["mx1.example.org"]
     assert await dane_conflict(POLICY, {TLSA: []}, before) == []
 

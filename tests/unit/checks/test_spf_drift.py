@@ -36,7 +36,7 @@ async def look(subject: Subject, **texts: str) -> tuple[Any, Sequence[Finding]]:
 async def later(days: float = 1, facts: Any = None) -> Subject:
     """The subject of a later scan."""
     known = {"spf": facts if facts is not None else (await look(SUBJECT))[0]}
-    return replace(SUBJECT, known=known, now=NOW + timedelta(days=days))
+    return replace(SUBJECT, last_facts=known, now=NOW + timedelta(days=days))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ GOOD = TlsProbe(MX, True, "TLSv1.3", not_after="2026-06-01T00:00:00Z")
 
 
 def subject(*seen: TlsProbe) -> Subject:
-    return Subject(DOMAIN, handshakes={handshake.host: handshake for handshake in seen}, now=NOW)
+    return Subject(DOMAIN, tls_probes={handshake.host: handshake for handshake in seen}, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ def subject(*seen: TlsProbe) -> Subject:
         (GOOD, []),
         (GOOD._replace(version="TLSv1.2"), ["starttls.no_tls13"]),
         (TlsProbe(MX, False), ["starttls.missing"]),
-        (TlsProbe(MX, True, trouble="version"), ["starttls.version_deprecated"]),
-        (TlsProbe(MX, True, trouble="expired"), ["starttls.cert_expired"]),
-        (TlsProbe(MX, True, trouble="host_mismatch"), ["starttls.cert_host_mismatch"]),
-        (TlsProbe(MX, True, trouble="untrusted"), ["starttls.cert_untrusted"]),
-        (TlsProbe(MX, True, trouble="weak_key"), ["starttls.cert_weak_key"]),
-        (TlsProbe(MX, True, trouble="weak_signature"), ["starttls.cert_weak_signature"]),
-        (TlsProbe(MX, True, trouble="key_usage"), ["starttls.cert_key_usage"]),
+        (TlsProbe(MX, True, problem="version"), ["starttls.version_deprecated"]),
+        (TlsProbe(MX, True, problem="expired"), ["starttls.cert_expired"]),
+        (TlsProbe(MX, True, problem="host_mismatch"), ["starttls.cert_host_mismatch"]),
+        (TlsProbe(MX, True, problem="untrusted"), ["starttls.cert_untrusted"]),
+        (TlsProbe(MX, True, problem="weak_key"), ["starttls.cert_weak_key"]),
+        (TlsProbe(MX, True, problem="weak_signature"), ["starttls.cert_weak_signature"]),
+        (TlsProbe(MX, True, problem="key_usage"), ["starttls.cert_key_usage"]),
     ],
 )
 async def test_findings_describe_probe_of_each_host(seen: TlsProbe, codes: list[str]) -> None:
@@ -78,7 +78,7 @@ async def test_dns_failure_is_undetermined() -> None:
 
 async def look(seen: TlsProbe, known: Any) -> tuple[Any, list[str]]:
     """Facts and codes, after a scan with these facts."""
-    outcome = await starttls.run(replace(subject(seen), known={"starttls": known}), Zone(ZONE))
+    outcome = await starttls.run(replace(subject(seen), last_facts={"starttls": known}), Zone(ZONE))
     return outcome.facts, [finding.kind.code for finding in outcome.findings]
 
 

@@ -116,10 +116,10 @@ def test_spf_results_that_differ_in_their_scope_only_are_counted_once() -> None:
 def test_what_was_cut_off_makes_a_list_of_signatures_uncertain() -> None:
     wanted = RecordQuery(signed=DkimFilter("acme.test", "s1"))
     ledger, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", BAD, 3))
-    assert ledger.every(wanted).is_exact
+    assert ledger.all_records(wanted).is_exact
     ledger, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", FLOODED, 3))
-    assert not ledger.every(wanted).is_exact
-    assert ledger.every(RecordQuery(result="pass", signed=wanted.signed)).is_exact
+    assert not ledger.all_records(wanted).is_exact
+    assert ledger.all_records(RecordQuery(result="pass", signed=wanted.signed)).is_exact
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_an_author_that_is_written_like_the_rare_ones_is_itself_where_there_are_
         ([], RecordQuery()),
         ([GOOD, BAD], RecordQuery(header_from="acme.test")),
         ([BAD, FLOODED], RecordQuery(result="fail", header_from="acme.test")),
-        ([BELOW, RARE], RecordQuery(result="fail", below=True)),
+        ([BELOW, RARE], RecordQuery(result="fail", subdomains_only=True)),
         ([BAD, BELOW], RecordQuery(result="fail")),
     ],
 )

@@ -48,11 +48,11 @@ def test_who_has_stopped_was_never_as_long_silent_before(hours: list[int], later
     (one,) = reporters([("a.test", hour, 1) for hour in hours], now)
     steps = [b - a for a, b in pairwise(seen)]
     if len(seen) < MIN_REPORTS:
-        assert (one.usual_interval, one.has_stopped) == (None, False)
+        assert (one.typical_interval, one.has_stopped) == (None, False)
         return
-    assert one.usual_interval == round(median(steps))
+    assert one.typical_interval == round(median(steps))
     assert one.has_stopped == (
-        later - LAG > max(SILENCE_FACTOR * max(one.usual_interval, DAY), max(steps))
+        later - LAG > max(SILENCE_FACTOR * max(one.typical_interval, DAY), max(steps))
     )
 
 
@@ -122,7 +122,7 @@ def test_a_report_over_several_days_is_one_report(told: list[tuple[int, int]], l
     steps = [b - a for a, b in pairwise(ends)]
     usual = round(median(steps)) if len(ends) >= MIN_REPORTS else None
     assert (one.messages, one.days) == (len(rows), len(rows))
-    assert (one.first, one.last, one.usual_interval) == (rows[0][1], ends[-1], usual)
+    assert (one.first, one.last, one.typical_interval) == (rows[0][1], ends[-1], usual)
     assert one.has_stopped == (
         usual is not None and now - ends[-1] - LAG > max(SILENCE_FACTOR * max(usual, DAY), *steps)
     )

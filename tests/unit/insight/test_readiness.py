@@ -39,7 +39,7 @@ def judge(
 
 def test_a_domain_with_all_sources_aligned_is_ready() -> None:
     step = judge((GOOD, 10_000))[0]
-    assert (step.tag, step.current, step.wanted) == ("p", Policy.NONE, Policy.QUARANTINE)
+    assert (step.tag, step.current, step.proposed) == ("p", Policy.NONE, Policy.QUARANTINE)
     assert (step.is_ready, step.blockers) == (True, ())
     assert step.record == "v=DMARC1; p=quarantine; rua=mailto:d@acme.test"
     assert step.rollback == TEXT
@@ -52,14 +52,14 @@ def test_an_approved_source_that_is_not_aligned_stands_in_the_way_and_is_named()
     (blocker,) = step.blockers
     assert (blocker.source.service.name, blocker.messages) == ("Mailchimp", 200)
     assert blocker.share == pytest.approx(0.02)
-    assert "Mailchimp is the domain's own, and 200 of its messages fail" in blocker.why
-    assert "https://mailchimp.com/" in blocker.what_to_do
+    assert "Mailchimp is the domain's own, and 200 of its messages fail" in blocker.reason
+    assert "https://mailchimp.com/" in blocker.remediation
 
 
 def test_a_source_that_nobody_has_decided_on_stands_in_the_way_until_somebody_does() -> None:
     mail = ((GOOD, 9_800), (SERVICE, 200))
     (blocker,) = judge(*mail)[0].blockers
-    assert "nobody has said" in blocker.why
+    assert "nobody has said" in blocker.reason
     for decided in ("ignored", "blocked"):
         states = {"service:Mailchimp": SourceReview(decided, None, "user:ann")}
         assert judge(*mail, states=states)[0].is_ready is True
@@ -72,7 +72,7 @@ def test_a_small_source_that_would_lose_all_it_sends_stands_in_the_way(
     approved = {"service:Mailchimp": APPROVED}
     step = judge((GOOD, 1_000_000), (SERVICE, count), states=approved)[0]
     assert bool(step.blockers) is stands
-    assert step.lost == (0 if stands else count)
+    assert step.legitimate_failing == (0 if stands else count)
 
 
 def test_so_does_a_source_that_loses_what_it_sends_under_one_name() -> None:
@@ -83,12 +83,12 @@ def test_so_does_a_source_that_loses_what_it_sends_under_one_name() -> None:
 
 def test_forged_mail_is_what_the_policy_is_for() -> None:
     step = judge((GOOD, 1_000), (FORGED, 50_000))[0]
-    assert (step.is_ready, step.forged, step.lost) == (True, 50_000, 0)
+    assert (step.is_ready, step.spoofed, step.legitimate_failing) == (True, 50_000, 0)
 
 
 def test_forwarded_mail_that_would_be_lost_is_counted_but_does_not_stand_in_the_way() -> None:
     step = judge((GOOD, 1_000), (PASSED_ON, 30))[0]
-    assert (step.is_ready, step.lost) == (True, 30)
+    assert (step.is_ready, step.legitimate_failing) == (True, 30)
 
 
 @pytest.mark.parametrize(("count", "days"), [(10_000, 13), (99, 30), (0, 0)])

@@ -25,7 +25,7 @@ def test_points_are_a_hundred_for_every_usage_and_name_only_checks() -> None:
 def test_a_domain_without_blemish_has_a_hundred_and_nothing_to_fix() -> None:
     known = {check.name: judgement(Verdict.OK) for check in CHECKS}
     found = score(known, Usage.BOTH)
-    assert (found.value, found.grade, found.next) == (100, "A", [])
+    assert (found.value, found.grade, found.recommendations) == (100, "A", [])
 
 
 def test_what_could_not_be_judged_costs_nothing() -> None:
@@ -47,8 +47,8 @@ def test_what_is_worth_most_comes_first_with_its_worst_finding() -> None:
         "dmarc": judgement(Verdict.WARN, Severity.LOW, Severity.HIGH),
         "spf": judgement(Verdict.FAIL, Severity.CRITICAL),
     }
-    steps = score(known, Usage.BOTH).next
-    assert [(step.check, step.code, step.worth) for step in steps] == [
+    steps = score(known, Usage.BOTH).recommendations
+    assert [(step.check, step.code, step.score_gain) for step in steps] == [
         ("spf", "x.critical", 40),
         ("dmarc", "x.high", 30),
     ]

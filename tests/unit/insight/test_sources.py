@@ -127,7 +127,7 @@ def test_what_a_person_says_counts_more(state: str, kind: SourceClass) -> None:
     said = SourceReview(state, None, "user:ann")
     for key in ("domain:other.example", "ip:203.0.113.5"):
         source = the_only(found, states={key: said})
-        assert (source.kind, source.state) == (kind, said)
+        assert (source.kind, source.review) == (kind, said)
 
 
 def test_mail_of_many_addresses_is_judged_by_its_identity_only() -> None:

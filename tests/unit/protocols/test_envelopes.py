@@ -43,7 +43,7 @@ def test_what_a_file_is_shows_from_its_octets(raw: bytes, kind: str, document: b
 
 def test_each_entry_of_a_zip_is_a_report_or_refused_by_itself() -> None:
     assert [
-        (m.path, m.kind, m.refused and m.refused.reason)
+        (m.path, m.kind, m.rejected and m.rejected.reason)
         for m in unwrap.unwrap(zipped(XML, b"GIF89a", TLS))
     ] == [("1", "dmarc", None), ("2", None, "not_a_report"), ("3", "tls", None)]
 
@@ -143,7 +143,7 @@ def test_each_bound_refuses(raw: bytes, limits: Limits, expected: str) -> None:
 
 def test_what_a_zip_inflates_to_is_counted_together() -> None:
     members = unwrap.unwrap(zipped(XML, XML), Limits(inflated=2 * len(XML) - 1))
-    assert [m.refused and m.refused.reason for m in members] == [None, "too_large"]
+    assert [m.rejected and m.rejected.reason for m in members] == [None, "too_large"]
 
 
 def test_the_bounds_are_reached_exactly() -> None:

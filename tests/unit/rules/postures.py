@@ -59,7 +59,7 @@ def posture(**given: Any) -> ReportPosture:
 def drafts(found: ReportPosture) -> dict[str, AlertDraft]:
     made = {}
     for rule in RULES:
-        for draft in rule.judge(found) or ():
+        for draft in rule.evaluate(found) or ():
             assert not isinstance(draft, Unknown)
             assert draft.type in rule.types
             made[draft.type] = draft
@@ -68,7 +68,7 @@ def drafts(found: ReportPosture) -> dict[str, AlertDraft]:
 
 def undecided(found: ReportPosture) -> set[str]:
     """The types of which nothing can be told."""
-    return {type for rule in RULES if rule.judge(found) is None for type in rule.types}
+    return {type for rule in RULES if rule.evaluate(found) is None for type in rule.types}
 
 
 def source(messages: int = 100, failed: int = 0, **given: Any) -> Source:

@@ -23,7 +23,7 @@ def posture(
 ) -> Posture:
     judgement = CheckResult(check, 1, Verdict.FAIL, now, (), (), 1, definite)
     known = {check: {"facts": before}} if before is not None else {}
-    return Posture(DOMAIN, NOW, {check: judgement}, known=known)
+    return Posture(DOMAIN, NOW, {check: judgement}, last_results=known)
 
 
 def run(seen: Posture, *subjects: str) -> Plan[Standing]:

@@ -93,7 +93,10 @@ def test_a_change_has_the_findings_that_came_and_went_with_it() -> None:
         judgement("spf", MX_B, findings=[CAME]),  # of which nothing was known before
     ]
     [change] = dns.between(DOMAIN, before, after, NOW)
-    assert (change.opened, change.closed) == (("dane.came", "mx.came"), ("mx.went",))
+    assert (change.findings_appeared, change.findings_resolved) == (
+        ("dane.came", "mx.came"),
+        ("mx.went",),
+    )
     [draft] = alerts(change)
     assert draft.evidence["opened"] == ["dane.came", "mx.came"]
     assert draft.evidence["closed"] == ["mx.went"]
@@ -102,7 +105,7 @@ def test_a_change_has_the_findings_that_came_and_went_with_it() -> None:
 def test_what_other_rules_of_ours_find_is_not_of_the_change() -> None:
     before = known("mx", MX_A, findings=[WENT], logic=2)
     [change] = dns.between(DOMAIN, before, [judgement("mx", MX_B, findings=[CAME])], NOW)
-    assert (change.opened, change.closed) == ((), ())
+    assert (change.findings_appeared, change.findings_resolved) == ((), ())
 
 
 def alerts(*changes: Change) -> list[AlertDraft]:
@@ -182,7 +185,7 @@ def test_every_type_that_is_yielded_is_governed_by_its_rule() -> None:
         Change("mx", "example.org", "MX", ("a",), (), NOW),
     ]
     for rule in dns.RULES:
-        drafts = rule.judge(Posture(DOMAIN, NOW, {}, changes)) or ()
+        drafts = rule.evaluate(Posture(DOMAIN, NOW, {}, changes)) or ()
         assert {draft.type for draft in drafts} <= rule.types
 
 

@@ -24,7 +24,7 @@ def marks(*values: tuple[float, int, str]) -> list[ScorePoint]:
 
 
 def told(history: Sequence[ScorePoint]) -> dict[str, Severity]:
-    posture = Posture(DOMAIN, NOW, {}, marks=history)
+    posture = Posture(DOMAIN, NOW, {}, score_history=history)
     return {draft.type: draft.severity for draft in plan((), posture, score.RULES).opened}
 
 
@@ -51,7 +51,7 @@ def test_a_score_is_held_against_the_week_before(
 
 def test_without_a_score_nothing_is_said() -> None:
     (rule,) = score.RULES
-    assert rule.judge(Posture(DOMAIN, NOW, {})) is None
+    assert rule.evaluate(Posture(DOMAIN, NOW, {})) is None
 
 
 def test_marks_do_not_grow_without_end() -> None:

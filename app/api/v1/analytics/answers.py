@@ -48,8 +48,8 @@ def source(found: Source, sending: SendingReport, links: Links) -> dict[str, Any
             _address(address, count, sending, links)
             for address, count in found.addresses.most_common(MAX_ITEMS)
         ],
-        **links.listed(sending.ledger.of_source(found)),
-        **_kinds(found, sending.ledger, links),
+        **links.listed(sending.flow_index.of_source(found)),
+        **_kinds(found, sending.flow_index, links),
         "countries": dict(found.countries.most_common(MAX_ITEMS)),
     }
 
@@ -77,9 +77,9 @@ def _part(messages: int, listed: RecordQueryResult, links: Links) -> dict[str, A
 
 
 def _decision(found: Source) -> dict[str, Any] | None:
-    state = found.state
+    state = found.review
     return (
-        {"state": state.state, "note": state.note, "actor": public_actor(state.actor)}
+        {"state": state.decision, "note": state.note, "actor": public_actor(state.actor)}
         if state
         else None
     )
@@ -93,13 +93,13 @@ def _address(address: str, count: int, sending: SendingReport, links: Links) -> 
         "reverseName": host.name if host else None,
         "asn": host.asn if host else None,
         "country": host.country if host else None,
-        **links.listed(sending.ledger.of_mail({address: count})),
+        **links.listed(sending.flow_index.of_mail({address: count})),
     }
 
 
 def uses(sending: SendingReport, links: Links) -> dict[str, Any]:
     """What is published and not used, the selectors, and the sub-domains."""
-    known = sending.known.get("dkim", {}).get("facts", {}).get("selectors", {})
+    known = sending.existing.get("dkim", {}).get("facts", {}).get("selectors", {})
     domain = sending.domain.name
     selectors = [
         {
@@ -107,7 +107,7 @@ def uses(sending: SendingReport, links: Links) -> dict[str, Any]:
             "messages": found.messages,
             "failed": found.failed,
             "published": found.is_published,
-            **links.listed(sending.ledger.every(_selector(domain, found.selector))),
+            **links.listed(sending.flow_index.all_records(_selector(domain, found.selector))),
         }
         for found in unused.selectors(domain, sending.identities, sending.sources, known)
     ]
@@ -130,7 +130,7 @@ def uses(sending: SendingReport, links: Links) -> dict[str, Any]:
                 "passed": found.passed,
                 "firstSeenAt": responses.time(at(found.first_hour)),
                 **links.listed(
-                    sending.ledger.part(found.messages, sending.ledger.author(found.name))
+                    sending.flow_index.part(found.messages, sending.flow_index.author(found.name))
                 ),
             }
             for found in unused.subdomains(domain, sending.sources, sending.identities)[:MAX_LISTED]
@@ -161,13 +161,13 @@ def step(
     return {
         "tag": found.tag,
         "current": found.current,
-        "wanted": found.wanted,
+        "wanted": found.proposed,
         "ready": found.is_ready,
-        "blockers": [_blocker(one, found.meets, sending, links) for one in found.blockers],
-        "lost": found.lost,
-        **_failing("lost", found.losing, found.meets, sending, links),
-        "forged": found.forged,
-        **_failing("forged", found.forging, found.meets, sending, links),
+        "blockers": [_blocker(one, found.scope, sending, links) for one in found.blockers],
+        "lost": found.legitimate_failing,
+        **_failing("lost", found.legitimate_failing_sources, found.scope, sending, links),
+        "forged": found.spoofed,
+        **_failing("forged", found.spoofing_sources, found.scope, sending, links),
         "unknowns": _caveats(subdomains.unknowns(found.tag, record, below)),
         "change": change,
     }
@@ -180,9 +180,9 @@ def _blocker(
         **_named(found.source),
         "messages": found.messages,
         "share": found.share,
-        "why": found.why,
-        "whatToDo": found.what_to_do,
-        **links.listed(sending.ledger.of_part(found.source, meets)),
+        "why": found.reason,
+        "whatToDo": found.remediation,
+        **links.listed(sending.flow_index.of_part(found.source, meets)),
     }
 
 
@@ -200,7 +200,7 @@ def _failing(
             {
                 **_named(one.source),
                 "messages": one.messages,
-                **links.listed(sending.ledger.of_part(one.source, meets)),
+                **links.listed(sending.flow_index.of_part(one.source, meets)),
             }
             for one in found[:MAX_LISTED]
         ],
@@ -229,11 +229,11 @@ def simulation(found: SimulatedPolicy, links: Links) -> dict[str, Any]:
         "messages": replay.messages,
         "passed": replay.passed,
         "dispositions": dict(replay.dispositions),
-        "hit": replay.hit,
+        "hit": replay.affected,
         "hitRecords": hit["records"],
         "hitRecordsExact": hit["recordsExact"],
-        "newlyHit": replay.newly_hit,
-        "spared": replay.spared,
+        "newlyHit": replay.newly_affected,
+        "spared": replay.no_longer_affected,
         "sources": _affected(found, links),
         "sourceCount": len(replay.sources),
         "addressCount": len(replay.addresses),
@@ -242,9 +242,9 @@ def simulation(found: SimulatedPolicy, links: Links) -> dict[str, Any]:
             for name, count, listed in found.listed_authors(MAX_LISTED)
         ],
         "reporters": _telling(found, links),
-        "reportersAtMost": found.reporters_at_most,
+        "reportersAtMost": found.reporter_counts_are_upper_bounds,
         "confidence": found.confidence,
-        "unknowns": _caveats(found.unknowns),
+        "unknowns": _caveats(found.caveats),
         "records": links.records(),
     }
 

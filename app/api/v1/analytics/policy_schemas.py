@@ -15,7 +15,7 @@ class Evidence(Schema):
     days: int
     messages: int
     reporters: int
-    enough: bool
+    sufficient: bool
 
 
 class SourceBreakdown(RecordLink):
@@ -31,8 +31,8 @@ class Blocker(SourceBreakdown):
     """A source that would lose good mail; share: of the good mail."""
 
     share: float
-    why: str
-    what_to_do: str
+    reason: str
+    remediation: str
 
 
 class OtherSources(Schema):
@@ -45,7 +45,7 @@ class OtherSources(Schema):
 class Caveat(Schema):
     """What the reports cannot tell; messages: those concerned, if that can be counted."""
 
-    what: str
+    description: str
     messages: int | None
 
 
@@ -64,16 +64,16 @@ class PolicyStep(Schema):
 
     tag: str
     current: Policy
-    wanted: Policy
+    proposed: Policy
     ready: bool | None = Field(description="null: too little is known")
     blockers: list[Blocker]
-    lost: int = Field(description="good messages that it would have met all the same")
-    lost_sources: list[SourceBreakdown]
-    lost_others: OtherSources
-    forged: int = Field(description="messages that it is there for")
-    forged_sources: list[SourceBreakdown]
-    forged_others: OtherSources
-    unknowns: list[Caveat]
+    legitimate_failing: int = Field(description="good messages that it would have met all the same")
+    legitimate_failing_sources: list[SourceBreakdown]
+    other_legitimate_failing: OtherSources
+    spoofed: int = Field(description="messages that it is there for")
+    spoofed_sources: list[SourceBreakdown]
+    other_spoofed: OtherSources
+    caveats: list[Caveat]
     change: Change | None
 
 
@@ -81,10 +81,10 @@ class Readiness(MailAnalyticsHeader):
     """Whether the policy may go one step up."""
 
     ready: bool
-    done: bool = Field(description="it asks for reject everywhere")
+    fully_enforced: bool = Field(description="it asks for reject everywhere")
     record: str | None
     evidence: Evidence
-    missing: list[str]
+    unmet_requirements: list[str]
     steps: list[PolicyStep]
 
 
@@ -114,19 +114,19 @@ class Simulation(MailAnalyticsHeader):
     messages: int
     passed: int
     dispositions: dict[str, int]
-    hit: int = Field(description="messages that quarantine or reject would have met")
-    hit_records: str
-    hit_records_exact: bool
-    newly_hit: int = Field(description="of these, delivered when they came")
-    spared: int = Field(description="met by more than they would be")
+    affected: int = Field(description="messages that quarantine or reject would have met")
+    affected_records_url: str
+    affected_records_url_exact: bool
+    newly_affected: int = Field(description="of these, delivered when they came")
+    no_longer_affected: int = Field(description="met by more than they would be")
     sources: list[SourceBreakdown]
     source_count: int
     address_count: int
     header_from: list[HeaderFromCount]
     reporters: list[AffectedReporter]
-    reporters_at_most: bool = Field(
+    reporter_counts_are_upper_bounds: bool = Field(
         description="the reporters' messages include some of the same kind that would pass"
     )
     confidence: str
-    unknowns: list[Caveat]
+    caveats: list[Caveat]
     records: str

@@ -20,7 +20,7 @@ class AnalyticsHeader(Schema):
 class MailAnalyticsHeader(AnalyticsHeader):
     """The same, of an answer from aggregate reports."""
 
-    uncounted_reports: int = Field(
+    pending_reports: int = Field(
         description="that are stored and not in this answer yet: nearly always 0"
     )
 
@@ -54,7 +54,7 @@ class Group(Totals):
     """What one value of groupBy has; series: messages by interval."""
 
     key: str
-    messages_before: int
+    previous_messages: int
     series: list[int]
     records: str
 
@@ -72,11 +72,11 @@ class DmarcMail(MailAnalyticsHeader):
     tz: str
     group_by: str | None
     totals: Period
-    before: Period
+    previous_period: Period
     series: list[Bucket]
     groups: list[Group]
-    others: OtherGroups
-    spread_reports: int = Field(description="reports over several days, counted in equal parts")
+    other: OtherGroups
+    multi_day_reports: int = Field(description="reports over several days, counted in equal parts")
     records: str = Field(description="as in totals")
 
 
@@ -141,7 +141,7 @@ class TlsSessions(AnalyticsHeader):
     tz: str
     reports: int
     totals: AllSessions
-    before: AllSessions
+    previous_period: AllSessions
     policy_types: list[PolicyType]
     result_types: list[ResultType]
     mx_hosts: list[MxHost]
@@ -153,8 +153,8 @@ class TlsSessions(AnalyticsHeader):
 class RecordLink(Schema):
     """Where a figure's records are listed."""
 
-    records: str
-    records_exact: bool = Field(
+    records_url: str
+    records_url_exact: bool = Field(
         description="false: there are others among them, or not all of the figure's"
     )
 
@@ -196,7 +196,7 @@ class HeaderFromCount(RecordLink):
 class Decision(Schema):
     """What a person has said of the source."""
 
-    state: str = Field(description="approved, ignored or blocked")
+    decision: str = Field(description="approved, ignored or blocked")
     note: str | None
     actor: str
 
@@ -231,7 +231,7 @@ class Source(Totals, RecordLink):
     first_seen_at: datetime
     last_seen_at: datetime
     address_count: int
-    more_addresses: bool = Field(description="there are others that sent very little")
+    addresses_truncated: bool = Field(description="there are others that sent very little")
     addresses: list[Address]
     signers: list[Signer]
     envelopes: list[EnvelopeFromCount]
@@ -291,7 +291,7 @@ class Sources(MailAnalyticsHeader):
     days: int = Field(description="with reports")
     reporters: int
     sources: list[Source]
-    others: OtherSources
+    other: OtherSources
     unused: Unused
     selectors: list[SelectorUse]
     subdomains: list[Subdomain]
@@ -306,7 +306,7 @@ class Reporter(Schema):
     days: int
     first_at: datetime
     last_at: datetime
-    usual_interval_hours: int | None
+    typical_interval_hours: int | None
     stopped: bool
     records: str
 

@@ -107,14 +107,14 @@ def dmarc(query: DmarcQuery) -> Response:
             "tz": zone.key,
             "groupBy": query.group_by,
             "totals": _period(found.totals, links.records()),
-            "before": _period(found.before, links.before()),
+            "before": _period(found.previous_period, links.before()),
             "series": [
                 {"start": start.isoformat(), **_totals(totals)}
                 for start, totals in zip(found.starts, found.series, strict=True)
             ],
             "groups": [_group(group, query.group_by or "", links) for group in found.groups],
-            "others": {"groups": found.other_groups, **_totals(found.others)},
-            "spreadReports": found.spread_reports,
+            "others": {"groups": found.other_groups, **_totals(found.other)},
+            "spreadReports": found.multi_day_reports,
             "records": links.records(),
         }
     )
@@ -136,7 +136,7 @@ def tls(query: SeriesQuery) -> Response:
             "tz": zone.key,
             "reports": now.reports,
             "totals": _all_sessions(now, links.records()),
-            "before": _all_sessions(found.before, links.before()),
+            "before": _all_sessions(found.previous_period, links.before()),
             **_parts(now, links),
             "series": [
                 {"start": start.isoformat(), **_sessions(counts)}
@@ -191,8 +191,8 @@ def readiness(query: WindowQuery) -> Response:
             "ready": found.steps[0].is_ready is True if found.steps else False,
             "done": not found.steps and found.published is not None,
             "record": found.published.text if found.published else None,
-            "evidence": {**_camel(asdict(found.evidence)), "enough": found.evidence.is_enough},
-            "missing": list(found.missing),
+            "evidence": {**_camel(asdict(found.evidence)), "enough": found.evidence.is_sufficient},
+            "missing": list(found.unmet_requirements),
             "steps": steps,
         }
     )
@@ -233,7 +233,7 @@ def reporters(query: WindowQuery) -> Response:
                     "days": one.days,
                     "firstAt": responses.time(at(one.first)),
                     "lastAt": responses.time(at(one.last)),
-                    "usualIntervalHours": one.usual_interval,
+                    "usualIntervalHours": one.typical_interval,
                     "stopped": one.has_stopped,
                     "records": links.records(reporter=one.name),
                 }
@@ -284,7 +284,7 @@ def _group(group: analytics_dmarc.Group, by: str, links: Links) -> dict[str, Any
     return {
         "key": group.key,
         **_totals(group),
-        "messagesBefore": group.before,
+        "messagesBefore": group.previous_messages,
         "series": group.series,
         "records": links.group(by, group.key),
     }

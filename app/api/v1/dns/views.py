@@ -37,8 +37,8 @@ class Sender(Body):
 def status(domain: str) -> Response:
     """The last known verdict of each check, score, grade and what to fix next."""
     found, state = dns_status.status(current().account_id, domain)
-    known = state.known if state else {}
-    unseen = dict(state.unseen) if state else {}
+    known = state.last_results if state else {}
+    unseen = dict(state.undetermined) if state else {}
     return responses.item(
         {
             "domainId": ids.public("dom", found.id),

@@ -83,7 +83,7 @@ class DomainQuery(Exportable):
 class MailQuery(RecordQuery, DomainQuery):
     """… of aggregate reports."""
 
-    below: bool = False
+    subdomains_only: bool = False
 
 
 class TlsQuery(DomainQuery):

@@ -36,7 +36,7 @@ class Report(Schema):
     contact: str | None
     warnings: list[str] = Field(description="what was tolerated in reading it")
     provenance: str = Field(description="authenticated, token or unverified")
-    intake_id: str
+    report_file_id: str
     received_at: datetime
 
 
@@ -50,7 +50,7 @@ class DmarcReport(Report):
     version: str | None
     days: int = Field(description="1, or over how many its messages are spread")
     policy: PublishedPolicy
-    records: int
+    record_count: int
     messages: int
     passed: int = Field(description="messages with DKIM or SPF passed in alignment")
     failed: int
@@ -113,7 +113,7 @@ class MailRecord(DmarcRecord):
     """A record of a domain, with when its messages count."""
 
     at: datetime = Field(description="the middle of the report's period")
-    counted: int = Field(
+    count_in_period: int = Field(
         description="of count: those within from and to. It is less for a report over several days"
     )
     report: ReportOfRecord
@@ -205,7 +205,7 @@ class FailureReport(Schema):
     dkim_selector: str | None
     details: dict[str, Any]
     provenance: str
-    intake_id: str
+    report_file_id: str
     received_at: datetime
 
 
@@ -213,21 +213,21 @@ class ReportFile(Schema):
     """A file that was received, or one more report of it, and what became of it."""
 
     id: str
-    state: str = Field(
+    status: str = Field(
         description="received, parsed, duplicate, conflict, unattributed or quarantined"
     )
     reason: str | None
     detail: str | None
     kind: str | None = Field(description="dmarc, tls or failure")
-    about: str | None = Field(description="the domain that the report is about")
+    policy_domain: str | None = Field(description="the domain that the report is about")
     report_id: str | None = Field(description="that it became, repeats or contradicts")
     provenance: str
     reporter: str | None = Field(description="of a report by mail: who it says that it is from")
     author: str | None = Field(description="whose the mail provably is, or is not")
     authenticity: str | None = Field(description="verified, failed, or null: it cannot be told")
-    way: str = Field(description="http, mail, mailbox, cli or dashboard")
+    received_via: str = Field(description="http, mail, mailbox, cli or dashboard")
     file_name: str | None
-    member: str = Field(description="which further report of the file; empty for the first")
+    entry: str = Field(description="which further report of the file; empty for the first")
     size_bytes: int
     received_at: datetime
     finished_at: datetime | None

@@ -61,12 +61,12 @@ class FailureQuery(ReportQuery):
 class ReportFileQuery(Exportable):
     """Which files: ``from`` and ``to`` bound when they came."""
 
-    state: (
+    status: (
         Literal["received", "parsed", "duplicate", "conflict", "unattributed", "quarantined"] | None
     ) = None
     reason: fields.Text | None = None
     kind: Literal["dmarc", "tls", "failure"] | None = None
-    about: fields.Text | None = None
+    policy_domain: fields.Text | None = None
     authenticity: Literal["verified", "failed"] | None = None
     from_at: fields.Timestamp | None = Field(default=None, alias="from")
     to_at: fields.Timestamp | None = Field(default=None, alias="to")
@@ -174,10 +174,10 @@ def failure_show(id: str) -> Response:
 def file_index(query: ReportFileQuery) -> Response:
     """Every file that was received, newest first, and what became of it."""
     filters = ReportFileFilter(
-        state=query.state,
+        status=query.status,
         reason=query.reason,
         kind=query.kind,
-        about=query.about,
+        policy_domain=query.policy_domain,
         authenticity=query.authenticity,
         from_at=query.from_at,
         to_at=query.to_at,

@@ -14,14 +14,14 @@ class Listen:
     path: str = ""
 
     def __str__(self) -> str:
-        """As LMTP_LISTEN has it."""
+        """As SMTP_LISTEN has it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         place = self.path or f"{host}:{self.port}"
         return f"{'lmtp' if self.is_lmtp else 'smtp'}://{place}"
 
 
 def read_listen(text: str) -> Listen:
-    """Where LMTP_LISTEN says that mails are taken in; raises ValueError."""
+    """Where SMTP_LISTEN says that mails are taken in; raises ValueError."""
     found = re.fullmatch(r"(lmtp|smtp)://(?:(/\S+)|([^\s/:]+|\[[0-9a-f:]+\]):([0-9]{1,5}))", text)
     if not found or int(found[4] or 0) > 65_535:
         raise ValueError("it must read like lmtp:///run/reports.sock or smtp://127.0.0.1:2525")

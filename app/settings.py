@@ -48,7 +48,7 @@ class Settings:
     log_level: str = "info"
 
     rate_limit: str = "100 per minute"
-    failed_auth_limit: str = "30 per minute"
+    unauthenticated_rate_limit: str = "30 per minute"
     account_rate_limit: str = "1000 per minute"
     max_api_keys: int = 50
     concurrent_evaluations: int = 2
@@ -70,9 +70,9 @@ class Settings:
     scan_seconds: float = 60.0
     scan_concurrency: int = 64
     scan_chunk: int = 100
-    scan_lease: timedelta = timedelta(seconds=60)
-    scan_requeue: timedelta = timedelta(seconds=30)
-    sweep_seconds: float = 15.0
+    scan_lease_seconds: timedelta = timedelta(seconds=60)
+    scan_requeue_seconds: timedelta = timedelta(seconds=30)
+    requeue_interval_seconds: float = 15.0
 
     ingest_rate_limit: str = "600 per minute"
     ingest_max_bytes: int = 10 * 1024 * 1024
@@ -80,14 +80,14 @@ class Settings:
     ingest_bytes_per_day: int = 2 * 1024**3
     ingest_cpu_seconds_per_day: int = 3_600
     ingest_source_rate_limit: str = "300 per minute"
-    intake_cpu_seconds: int = 30
-    intake_memory_bytes: int = 512 * 1024**2
-    intake_lease: timedelta = timedelta(seconds=60)
-    keep_parsed_days: int = 7
-    keep_raw_days: int = 30
+    ingest_cpu_seconds: int = 30
+    ingest_memory_bytes: int = 512 * 1024**2
+    ingest_lease_seconds: timedelta = timedelta(seconds=60)
+    parsed_retention_days: int = 7
+    raw_retention_days: int = 30
     keep_junk_days: int = 3
-    keep_failure_report_days: int = 30
-    keep_intake_days: int = 180
+    failure_report_retention_days: int = 30
+    report_file_retention_days: int = 180
     unchanged_scan_retention_days: int = 30
     scan_retention_days: int = 400
     dns_change_retention_days: int = 1095
@@ -99,8 +99,8 @@ class Settings:
     delivery_retention_days: int = 30
     report_retention_days: int = 730
     trusted_authserv_ids: tuple[str, ...] = ()
-    lmtp_listen: Listen | None = None
-    mailbox_seconds: int = 300
+    smtp_listen: Listen | None = None
+    mailbox_poll_seconds: int = 300
     metrics_token: str | None = None
     security_contact: tuple[str, ...] = ()
     secret_scanning_keys_url: str | None = None
@@ -108,15 +108,15 @@ class Settings:
     egress_proxy: str | None = None
     geoip_database: str | None = None
     starttls_probes: bool = False
-    ask_name_servers: bool = True
+    check_authoritative_servers: bool = True
     egress_ports: tuple[int, ...] = (443,)
-    mail_url: str | None = None
+    smtp_url: str | None = None
     mail_from: str = "alerts@localhost.localdomain"
 
     delivery_schedule: tuple[float, ...] = SCHEDULE
     delivery_seconds: float = 15.0
-    delivery_lease: timedelta = timedelta(seconds=15)
-    delivery_sweep: float = 2.0
+    delivery_lease_seconds: timedelta = timedelta(seconds=15)
+    delivery_sweep_seconds: float = 2.0
 
     @property
     def largest_body_bytes(self) -> int:
@@ -335,7 +335,7 @@ _READERS: Mapping[str, Any] = {
     "TRUSTED_PROXIES": _count,
     "LOG_LEVEL": _choice("debug", "info", "warning", "error"),
     **dict.fromkeys(RATE_LIMITS, _limit),
-    "FAILED_AUTH_LIMIT": _limit,
+    "UNAUTHENTICATED_RATE_LIMIT": _limit,
     "MAX_API_KEYS": _positive,
     "CONCURRENT_EVALUATIONS": _positive,
     "CONCURRENT_EXPORTS": _positive,
@@ -352,20 +352,20 @@ _READERS: Mapping[str, Any] = {
     "SCAN_SECONDS": _seconds,
     "SCAN_CONCURRENCY": _positive,
     "SCAN_CHUNK": _positive,
-    "SCAN_LEASE": _span,
-    "SCAN_REQUEUE": _span,
-    "SWEEP_SECONDS": _seconds,
+    "SCAN_LEASE_SECONDS": _span,
+    "SCAN_REQUEUE_SECONDS": _span,
+    "REQUEUE_INTERVAL_SECONDS": _seconds,
     "INGEST_MAX_BYTES": _positive,
     "INGEST_FILES_PER_DAY": _positive,
     "INGEST_BYTES_PER_DAY": _size,
     "INGEST_CPU_SECONDS_PER_DAY": _positive,
-    "INTAKE_CPU_SECONDS": _positive,
-    "INTAKE_MEMORY_BYTES": _size,
-    "INTAKE_LEASE": _span,
+    "INGEST_CPU_SECONDS": _positive,
+    "INGEST_MEMORY_BYTES": _size,
+    "INGEST_LEASE_SECONDS": _span,
     **dict.fromkeys(RETENTION_SETTINGS, _positive),
     "TRUSTED_AUTHSERV_IDS": _names,
-    "LMTP_LISTEN": read_listen,
-    "MAILBOX_SECONDS": _positive,
+    "SMTP_LISTEN": read_listen,
+    "MAILBOX_POLL_SECONDS": _positive,
     "METRICS_TOKEN": _token,
     "SECURITY_CONTACT": setting_values.contacts,
     "SECRET_SCANNING_KEYS_URL": setting_values.https_url,
@@ -373,12 +373,12 @@ _READERS: Mapping[str, Any] = {
     "EGRESS_PROXY": _http_url,
     "GEOIP_DATABASE": _file,
     "STARTTLS_PROBES": _flag,
-    "ASK_NAME_SERVERS": _flag,
+    "CHECK_AUTHORITATIVE_SERVERS": _flag,
     "EGRESS_PORTS": _ports,
-    "MAIL_URL": _mail_url,
+    "SMTP_URL": _mail_url,
     "MAIL_FROM": _mail_from,
     "DELIVERY_SCHEDULE": setting_values.schedule,
     "DELIVERY_SECONDS": _seconds,
-    "DELIVERY_LEASE": _span,
-    "DELIVERY_SWEEP": _seconds,
+    "DELIVERY_LEASE_SECONDS": _span,
+    "DELIVERY_SWEEP_SECONDS": _seconds,
 }

@@ -40,7 +40,7 @@ def through(
         database_url,
         redis_url,
         DNS_NAMESERVERS=f"127.0.0.1:{server.port}",
-        ASK_NAME_SERVERS="off",  # their addresses are other people's
+        CHECK_AUTHORITATIVE_SERVERS="off",  # their addresses are other people's
     )
     chosen = Settings.from_environ(variables)
     runtime.start(chosen)

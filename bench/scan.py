@@ -128,7 +128,7 @@ def network(server: answerer.Server) -> DnsNetwork:
             redis_url="",
             dns_nameservers=(("127.0.0.1", server.port),),
             dns_query_seconds=30,
-            ask_name_servers=False,  # their addresses are other people's
+            check_authoritative_servers=False,  # their addresses are other people's
         )
     )
 

@@ -35,7 +35,7 @@ class Inbox:
 
 @contextmanager
 def listening(inbox: Inbox) -> Iterator[str]:
-    """The ``MAIL_URL`` of a server that hands its messages to the inbox."""
+    """The ``SMTP_URL`` of a server that hands its messages to the inbox."""
     port = free_port()
     controller = Controller(inbox, hostname="127.0.0.1", port=port)
     controller.start()

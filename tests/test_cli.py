@@ -96,7 +96,7 @@ def test_a_channel_is_added_tested_listed_and_removed(app: Flask) -> None:
     run(app, "accounts", "create", "Acme")
     account = ("--account", "Acme")
     added = ("channels", "add-email", *account, "--name", "ops", "--severity", "high")
-    assert "MAIL_URL is not set" in run(app, *added, "--cadence", "daily", "ops@acme.test")
+    assert "SMTP_URL is not set" in run(app, *added, "--cadence", "daily", "ops@acme.test")
     run(app, *added, "ops@acme.test", status=1)
     assert "ops@acme.test  high+" in run(app, "channels", "list", *account)
     assert "on its way" in run(app, "channels", "test", *account, "ops")

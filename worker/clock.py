@@ -41,11 +41,11 @@ class Task:
 def tasks(settings: Settings) -> tuple[Task, ...]:
     """The table of the clock."""
     return (
-        Task(settings.sweep_seconds, runner.requeue_stale),
-        Task(settings.delivery_sweep, dispatcher.enqueue_if_due),
-        Task(settings.delivery_sweep, emails.enqueue_if_due),
-        Task(settings.sweep_seconds, processor.requeue_stale),
-        Task(settings.sweep_seconds, rollup_queue.enqueue_if_pending),
+        Task(settings.requeue_interval_seconds, runner.requeue_stale),
+        Task(settings.delivery_sweep_seconds, dispatcher.enqueue_if_due),
+        Task(settings.delivery_sweep_seconds, emails.enqueue_if_due),
+        Task(settings.requeue_interval_seconds, processor.requeue_stale),
+        Task(settings.requeue_interval_seconds, rollup_queue.enqueue_if_pending),
         Task(30, runner.start_due),
         Task(60, sender_hosts.enqueue_if_due),
         Task(60, report_monitor.enqueue_if_due),

@@ -19,13 +19,13 @@ _PAGE = resource.getpagesize()
 
 def cpu_seconds(size_bytes: int) -> float:
     """The CPU time that parsing so many bytes may take: little for a little file."""
-    most = settings.current().intake_cpu_seconds
+    most = settings.current().ingest_cpu_seconds
     return min(float(most), BASE_SECONDS + SECONDS_PER_MIB * size_bytes / _MIB)
 
 
 @contextmanager
 def one_file(size_bytes: int) -> Iterator[None]:
-    """Raise TimeoutError above the CPU time for that size, MemoryError above INTAKE_MEMORY_BYTES.
+    """Raise TimeoutError above the CPU time for that size, MemoryError above INGEST_MEMORY_BYTES.
 
     effects  a CPU timer and a memory limit of this process, which are removed afterwards. The
              time that the process has used before does not count.
@@ -41,7 +41,7 @@ def one_file(size_bytes: int) -> Iterator[None]:
     before = signal.signal(signal.SIGPROF, on_signal)
     signal.setitimer(signal.ITIMER_PROF, seconds, _TICK_SECONDS)
     try:
-        with _soft(resource.RLIMIT_DATA, _data_bytes() + current.intake_memory_bytes):
+        with _soft(resource.RLIMIT_DATA, _data_bytes() + current.ingest_memory_bytes):
             try:
                 yield
             finally:

@@ -1,6 +1,6 @@
 """``python -m worker lmtp``: takes mails with reports in from a mail server, by LMTP or SMTP.
 
-Off unless ``LMTP_LISTEN`` says where. There is no relaying: a recipient is the address of an
+Off unless ``SMTP_LISTEN`` says where. There is no relaying: a recipient is the address of an
 account's token, or unknown. A mail is acknowledged once it is committed for that recipient.
 """
 
@@ -241,14 +241,14 @@ async def run(listen: Listen) -> None:
 
 
 def main() -> int:
-    """Take mails in until SIGTERM or SIGINT. Exit status 2 if LMTP_LISTEN is not set, or taken."""
-    listen = settings.current().lmtp_listen
+    """Take mails in until SIGTERM or SIGINT. Exit status 2 if SMTP_LISTEN is not set, or taken."""
+    listen = settings.current().smtp_listen
     if listen is None:
-        sys.stderr.write("LMTP_LISTEN is missing: it says where mails are taken in.\n")
+        sys.stderr.write("SMTP_LISTEN is missing: it says where mails are taken in.\n")
         return 2
     try:
         asyncio.run(run(listen))
     except AddressInUse as error:
-        sys.stderr.write(f"LMTP_LISTEN: {error}.\n")
+        sys.stderr.write(f"SMTP_LISTEN: {error}.\n")
         return 2
     return 0

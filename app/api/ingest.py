@@ -36,7 +36,7 @@ _HEADERS = re.compile(rb"([!-9;-~]+:[^\n]*\n([ \t][^\n]*\n)*){2,}\r?\n\s*\S")
 
 
 class IngestedFile(Schema):
-    """A file that is kept; ``GET /v1/reports/intake`` tells what becomes of it."""
+    """A file that is kept; ``GET /v1/reports/files`` tells what becomes of it."""
 
     id: str
     status: str

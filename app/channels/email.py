@@ -19,7 +19,7 @@ from app.channels.types import BadTarget, Outcome
 MAX_ADDRESSES = 20
 # A long URL in a header is neither folded nor encoded.
 _POLICY = policy.SMTP.clone(max_line_length=998)
-NOT_SET = "MAIL_URL is not set, so this service cannot send mail"
+NOT_SET = "SMTP_URL is not set, so this service cannot send mail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class EmailContent:
 
 
 def parse_server(url: str) -> Server:
-    """The server that MAIL_URL names.
+    """The server that SMTP_URL names.
 
     raises  ValueError
     """

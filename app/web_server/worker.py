@@ -28,7 +28,7 @@ from app.web_server.incoming import Incoming
 from app.web_server.limits import READ_BYTES, Budget, BufferFull, Limits
 
 STOP_LINGER_SECONDS = 2.0  # for idle connections, on which a request may be under way
-SWEEP_SECONDS = 1.0
+REQUEUE_INTERVAL_SECONDS = 1.0
 TOO_LATE = "The request did not arrive in time. Send it again over a faster connection."
 TOO_MUCH = "The server is receiving too many large requests. Try again in a moment."
 
@@ -74,7 +74,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
     def _turn(self) -> None:
         """Wait for events for at most a second, and handle them."""
         self._is_waiting = True
-        timeout = 0.0 if not self._events.empty() else SWEEP_SECONDS
+        timeout = 0.0 if not self._events.empty() else REQUEUE_INTERVAL_SECONDS
         ready = self._selector.select(timeout)
         self._is_waiting = False
         for key, _ in ready:
@@ -83,7 +83,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
             while True:
                 self._after_thread(self._events.get_nowait())
         now = time.monotonic()
-        if now - self._swept_at >= SWEEP_SECONDS:
+        if now - self._swept_at >= REQUEUE_INTERVAL_SECONDS:
             self._swept_at = now
             self.notify()
             self._sweep(now)

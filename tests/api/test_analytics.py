@@ -76,7 +76,7 @@ def test_a_policy_can_be_tried(client: Client, domain: Domain) -> None:
     body = {"domain": "acme.test", "policy": {"p": "reject"}, "from": "2026-11-01T00:00:00Z"}
     body["to"] = "2026-11-21T00:00:00Z"
     answer = client.data("POST", "/v1/reports/analytics/simulate", json=body)
-    assert (answer["hit"], answer["newlyHit"]) == (400, 0)
+    assert (answer["hit"], answer["newlyAffected"]) == (400, 0)
     assert [source["name"] for source in answer["sources"]] == ["Mailchimp"]
     assert [(one["reporter"], one["messages"]) for one in answer["reporters"]] == [
         ("google.com", 400)

@@ -42,7 +42,7 @@ CALLS: dict[tuple[str, str], tuple[Any, str]] = {
 }
 REPORTS = {"dmarc": "dmarc", "tls": "tls-rpt", "failure": "failure"}
 LISTS = (
-    *("/v1/domains", "/v1/scans", "/v1/alerts", "/v1/events", "/v1/reports/intake"),
+    *("/v1/domains", "/v1/scans", "/v1/alerts", "/v1/events", "/v1/reports/files"),
     *(f"/v1/reports/{kind}" for kind in REPORTS.values()),
 )
 HOSTILE = {

@@ -109,7 +109,7 @@ def test_the_records_behind_a_link_add_up_to_the_figure(
     assert counted(caller, answer["records"]) == answer["totals"]["messages"]
     for group in answer["groups"]:
         assert counted(caller, group["records"]) == group["messages"]
-    if not answer["spreadReports"] and answer["totals"]["messages"] < 10**12:
+    if not answer["multiDayReports"] and answer["totals"]["messages"] < 10**12:
         items = list(listed(caller, answer["records"]))
         assert [item["count"] for item in items] == [item["counted"] for item in items]
     check_sources(caller, path)
@@ -121,7 +121,7 @@ def check_sources(client: Client, path: str) -> None:
     for source in client.data("GET", f"/v1/reports/analytics/sources?{path}")["sources"]:
         for figure in (source, *source["addresses"]):
             found = counted(client, figure["records"])
-            if figure["recordsExact"]:
+            if figure["recordsUrlExact"]:
                 assert found == figure["messages"]
             else:
                 assert found > figure["messages"]

@@ -168,22 +168,22 @@ def test_failure_reports_hold_nothing_private(full: Client) -> None:
 
 
 def test_every_file_is_listed_with_what_became_of_it(full: Client) -> None:
-    found = full.data("GET", "/v1/reports/intake")
+    found = full.data("GET", "/v1/reports/files")
     assert [item["state"] for item in found] == ["quarantined", *["parsed"] * 4]
     assert [str(item["reportId"])[:4] for item in found] == ["None", "flr_", "tlr_", "dmr_", "dmr_"]
     assert found[0]["reason"]
-    assert len(full.data("GET", "/v1/reports/intake?state=quarantined")) == 1
-    assert len(full.data("GET", "/v1/reports/intake?kind=tls&about=acme.test")) == 1
+    assert len(full.data("GET", "/v1/reports/files?state=quarantined")) == 1
+    assert len(full.data("GET", "/v1/reports/files?kind=tls&about=acme.test")) == 1
 
 
 def test_files_that_are_not_from_whom_they_say_are_found(full: Client) -> None:
     with transaction() as session:
         intake = session.scalars(select(ReportFile).where(ReportFile.kind == "tls")).one()
         intake.authenticity, intake.author = "failed", "evil.test"
-    (found,) = full.data("GET", "/v1/reports/intake?authenticity=failed")
+    (found,) = full.data("GET", "/v1/reports/files?authenticity=failed")
     assert (found["kind"], found["author"], found["authenticity"]) == ("tls", "evil.test", "failed")
-    assert full.data("GET", "/v1/reports/intake?authenticity=verified") == []
-    assert full("GET", "/v1/reports/intake?authenticity=maybe").status_code == 400
+    assert full.data("GET", "/v1/reports/files?authenticity=verified") == []
+    assert full("GET", "/v1/reports/files?authenticity=maybe").status_code == 400
 
 
 def rows(response: Any) -> list[dict[str, str]]:

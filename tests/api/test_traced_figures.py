@@ -128,12 +128,15 @@ def of_sources(answer: Any) -> Iterator[tuple[Any, dict[str, str], int]]:
 
 def of_readiness(answer: Any) -> Iterator[tuple[Any, dict[str, str], int]]:
     for step in answer["steps"]:
-        for part in (*step["blockers"], *step["lostSources"], *step["forgedSources"]):
+        for part in (*step["blockers"], *step["legitimateFailingSources"], *step["spoofedSources"]):
             yield part, {}, part["messages"]
 
 
 def of_simulation(answer: Any) -> Iterator[tuple[Any, dict[str, str], int]]:
-    hit = {"records": answer["hitRecords"], "recordsExact": answer["hitRecordsExact"]}
+    hit = {
+        "records": answer["affectedRecordsUrl"],
+        "recordsUrlExact": answer["affectedRecordsUrlExact"],
+    }
     yield hit, {}, answer["hit"]
     for part in (*answer["sources"], *answer["headerFrom"]):
         yield part, {}, part["messages"]
@@ -144,7 +147,7 @@ def check(
 ) -> None:
     """What says that it is exact is, and nothing else, if all mail is told with all its results."""
     for where, more, figure in figures:
-        if where["recordsExact"]:
+        if where["recordsUrlExact"]:
             assert counted(client, where["records"], **more) == figure, where
         elif all_told and not more:
             assert counted(client, where["records"], **more) > figure, where
@@ -179,6 +182,6 @@ def test_what_is_said_to_be_exact_adds_up(
         for one in simulation["reporters"]:
             listed = counted(caller, one["records"])
             assert listed >= one["messages"]
-            assert listed == one["messages"] or not one["recordsExact"]
+            assert listed == one["messages"] or not one["recordsUrlExact"]
     finally:
         domains.delete(caller.account_id, found.name, actor="test")

@@ -33,7 +33,7 @@ def inbox() -> Inbox:
 def settings(settings: Settings, inbox: Inbox) -> Iterator[Settings]:
     """As an operator has it whose mail server listens on this machine."""
     with listening(inbox) as url:
-        yield replace(settings, mail_url=url, mail_from="Watch <w@watch.test>")
+        yield replace(settings, smtp_url=url, mail_from="Watch <w@watch.test>")
 
 
 def enqueue(recipient: str = "bob@acme.test", account_id: UUID | None = None) -> None:
@@ -132,7 +132,7 @@ def test_after_the_last_attempt_an_email_has_failed_and_no_text(
 def test_without_a_mail_server_nothing_is_stored_that_could_be_sent(
     account_id: UUID, settings: Settings
 ) -> None:
-    app_settings.use(replace(settings, mail_url=None))
+    app_settings.use(replace(settings, smtp_url=None))
     enqueue(account_id=account_id)
     row = only_row()
     assert (row.status, row.body, row.error) == ("skipped", "", email.NOT_SET)
@@ -142,7 +142,7 @@ def test_without_a_mail_server_nothing_is_stored_that_could_be_sent(
 def test_a_server_that_cannot_be_reached_costs_one_attempt_of_one_email(
     account_id: UUID, settings: Settings
 ) -> None:
-    app_settings.use(replace(settings, mail_url="smtp://127.0.0.1:1"))
+    app_settings.use(replace(settings, smtp_url="smtp://127.0.0.1:1"))
     for number in range(3):
         enqueue(f"p{number}@acme.test", account_id)
     assert emails.send_due() == 1

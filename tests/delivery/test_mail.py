@@ -39,7 +39,7 @@ def inbox() -> Inbox:
 def settings(settings: Settings, inbox: Inbox) -> Iterator[Settings]:
     """As an operator has it whose mail server listens on this machine."""
     with listening(inbox) as url:
-        yield replace(settings, mail_url=url, mail_from="Watch <w@watch.test>")
+        yield replace(settings, smtp_url=url, mail_from="Watch <w@watch.test>")
 
 
 def add(account_id: UUID, **options: Any) -> Channel:
@@ -131,7 +131,7 @@ def test_without_a_mail_server_the_channel_says_so(
 ) -> None:
     channel = add(account_id)
     assert channels.target_error(channel) is None
-    app_settings.use(replace(settings, mail_url=None))
+    app_settings.use(replace(settings, smtp_url=None))
     assert channels.target_error(channel) == email.NOT_SET
     open_alert()
     dispatcher.run(door)
@@ -218,8 +218,8 @@ def test_a_mail_url_says_where_and_how(url: str, server: email.Server) -> None:
 
 
 def test_a_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbox: Inbox) -> None:
-    assert settings.mail_url is not None
-    server = email.parse_server(settings.mail_url.replace("smtp://", "smtp://user:secret@"))
+    assert settings.smtp_url is not None
+    server = email.parse_server(settings.smtp_url.replace("smtp://", "smtp://user:secret@"))
     event = {"id": "evt_x", "type": "test", "data": {}}
     with transaction(readonly=True) as session:
         letter = email.EmailContent(

@@ -37,7 +37,7 @@ def inbox() -> Iterator[Inbox]:
 @pytest.fixture
 def settings(settings: Settings, inbox: Inbox) -> Settings:
     return replace(
-        settings, mail_url=inbox.url, mail_from="Watch <w@watch.test>", base_url=BASE_URL,
+        settings, smtp_url=inbox.url, mail_from="Watch <w@watch.test>", base_url=BASE_URL,
         delivery_schedule=(0.0,) * 3,
     )  # fmt: skip
 

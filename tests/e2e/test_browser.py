@@ -163,7 +163,7 @@ def test_the_next_call_of_a_revoked_key_is_refused(ann: Person) -> None:
 
 def test_an_uploaded_report_is_read_and_seen_in_the_chart(ann: Person) -> None:
     domains.create(ann.account_id, NewDomain("d4.test"), actor=ACTOR)
-    page = ann.go("/reports/intake")
+    page = ann.go("/reports/files")
     raw = dmarc_xml("d4.test", records=[record("d4.test", count=7), FAILED], org=HOSTILE_ORG)
     files: list[FilePayload] = [
         {"name": "a.xml.gz", "mimeType": "application/gzip", "buffer": gzip.compress(raw)},
@@ -197,7 +197,7 @@ def test_an_uploaded_report_is_read_and_seen_in_the_chart(ann: Person) -> None:
 
 def test_what_failed_over_tls_leads_to_its_records(ann: Person) -> None:
     domains.create(ann.account_id, NewDomain("d5.test"), actor=ACTOR)
-    page = ann.go("/reports/intake")
+    page = ann.go("/reports/files")
     raw = tls_json("d5.test")
     file: FilePayload = {"name": "tls.json", "mimeType": "application/json", "buffer": raw}
     page.get_by_label("Files").set_input_files([file])

@@ -164,7 +164,7 @@ def test_a_small_file_has_little_cpu_time(settings: Settings) -> None:
     app_settings.use(settings)
     assert resource_limits.cpu_seconds(531) < 1.1
     assert resource_limits.cpu_seconds(4 * 1024**2) == 9.0
-    assert resource_limits.cpu_seconds(10**9) == settings.intake_cpu_seconds
+    assert resource_limits.cpu_seconds(10**9) == settings.ingest_cpu_seconds
 
 
 def test_files_that_poison_a_batch_cost_no_other_file_of_it(account_id: UUID) -> None:

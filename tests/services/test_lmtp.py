@@ -270,8 +270,8 @@ def test_whose_place_is_taken_ends_with_words(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with listening(True) as port:
-        app_settings.use(replace(settings, lmtp_listen=Listen(True, "127.0.0.1", port)))
+        app_settings.use(replace(settings, smtp_listen=Listen(True, "127.0.0.1", port)))
         assert smtp_receiver.main() == 2
     assert capsys.readouterr().err == (
-        f"LMTP_LISTEN: somebody listens at lmtp://127.0.0.1:{port} already.\n"
+        f"SMTP_LISTEN: somebody listens at lmtp://127.0.0.1:{port} already.\n"
     )

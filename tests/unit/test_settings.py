@@ -55,4 +55,4 @@ def test_a_bad_value_is_refused_by_name(name: str, text: str) -> None:
     "text", ["lmtp:///run/reports.sock", "lmtp://127.0.0.1:2424", "smtp://[::1]:2525"]
 )
 def test_where_mails_are_taken_in_is_told_as_it_was_set(text: str) -> None:
-    assert str(Settings.from_environ({**GOOD, "LMTP_LISTEN": text}).lmtp_listen) == text
+    assert str(Settings.from_environ({**GOOD, "SMTP_LISTEN": text}).smtp_listen) == text

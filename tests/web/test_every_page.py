@@ -11,7 +11,7 @@ from tests.web.conftest import Browser
 PAGES = (
     *("/", "/domains", "/domains/add", "/alerts", "/settings/keys", "/settings/team"),
     "/alerts/accepted",
-    *("/reports", "/reports/tls", "/reports/failure", "/reports/intake", "/settings/intake"),
+    *("/reports", "/reports/tls", "/reports/failure", "/reports/files", "/settings/intake"),
     "/settings/upload-tokens",
     *(
         "/settings/notifications",

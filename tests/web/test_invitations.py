@@ -26,7 +26,7 @@ def inbox(app: Flask, settings: Settings) -> Iterator[Inbox]:
     inbox = Inbox()
     with listening(inbox) as url:
         app_settings.use(
-            replace(settings, mail_url=url, base_url="https://watch.test", mail_from="w@watch.test")
+            replace(settings, smtp_url=url, base_url="https://watch.test", mail_from="w@watch.test")
         )
         yield inbox
         app_settings.use(settings)

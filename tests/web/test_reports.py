@@ -28,7 +28,7 @@ def upload(browser: Browser, *files: tuple[str, bytes]) -> TestResponse:
     }
     boundary, body = encode_multipart(form)  # at once: the client would leave a file open
     kind = f"multipart/form-data; boundary={boundary}"
-    response = browser.client.post("/reports/intake", data=body, content_type=kind)
+    response = browser.client.post("/reports/files", data=body, content_type=kind)
     processor.run([])
     return response
 
@@ -48,26 +48,26 @@ def owner(browser: Browser) -> Browser:
 
 def test_files_are_uploaded_read_and_listed(owner: Browser) -> None:
     response = upload(owner, ("a.xml", dmarc_xml()), ("b.json", tls_json()), ("c.txt", b"what?"))
-    assert response.headers["Location"] == "/reports/intake?taken=3&again=0"
-    page = owner.get("/reports/intake?taken=3&again=0")
+    assert response.headers["Location"] == "/reports/files?taken=3&again=0"
+    page = owner.get("/reports/files?taken=3&again=0")
     assert "3 files kept" in page
     assert page.count('class="mark parsed"') == 2
     assert 'class="mark quarantined"' in page
-    assert "a.xml" in owner.get("/reports/intake?state=parsed")
-    assert "a.xml" not in owner.get("/reports/intake?state=quarantined")
+    assert "a.xml" in owner.get("/reports/files?state=parsed")
+    assert "a.xml" not in owner.get("/reports/files?state=quarantined")
 
 
 def test_the_same_file_again_is_said_to_be(owner: Browser) -> None:
     upload(owner, ("a.xml", dmarc_xml()))
     response = upload(owner, ("b.xml", dmarc_xml()))
-    assert response.headers["Location"] == "/reports/intake?taken=0&again=1"
+    assert response.headers["Location"] == "/reports/files?taken=0&again=1"
 
 
 def test_what_waits_is_asked_for_again_until_it_is_read(owner: Browser) -> None:
     ingest_files.store(owner.account_id, dmarc_xml(), way="dashboard")
-    assert 'hx-trigger="every 2s"' in owner.get("/reports/intake")
+    assert 'hx-trigger="every 2s"' in owner.get("/reports/files")
     processor.run([])
-    assert "hx-trigger" not in owner.get("/reports/intake")
+    assert "hx-trigger" not in owner.get("/reports/files")
 
 
 def test_a_file_above_the_bound_is_refused(owner: Browser, settings: Settings) -> None:
@@ -131,7 +131,7 @@ def test_what_a_hostile_report_says_is_text(owner: Browser) -> None:
     page = owner.get("/reports")
     for shown in (
         page,
-        owner.get("/reports/intake"),
+        owner.get("/reports/files"),
         owner.get(link(page, '/reports/dmarc/[^"]+')),
     ):
         assert "<script>" not in shown
@@ -145,10 +145,10 @@ def test_reports_of_another_account_are_as_if_unknown(owner: Browser, stranger: 
     stranger.get(path, 404)
     stranger.get(path.replace("/dmarc/", "/raw/"), 404)
     assert "<tbody" not in stranger.get("/reports")
-    assert "c.txt" not in stranger.get("/reports/intake")
-    found = re.search(r'name="id" value="(int_\w+)"', owner.get("/reports/intake"))
+    assert "c.txt" not in stranger.get("/reports/files")
+    found = re.search(r'name="id" value="(int_\w+)"', owner.get("/reports/files"))
     assert found is not None
-    stranger.post("/reports/intake/retry", id=found[1])
+    stranger.post("/reports/files/retry", id=found[1])
     rows, _ = ingest_files.search(owner.account_id, ReportFileFilter(status="received")).page(
         None, 9
     )
@@ -157,13 +157,13 @@ def test_reports_of_another_account_are_as_if_unknown(owner: Browser, stranger: 
 
 def test_what_was_not_read_is_read_again_and_that_is_on_record(owner: Browser) -> None:
     upload(owner, ("c.txt", b"what?"))
-    page = owner.get("/reports/intake")
+    page = owner.get("/reports/files")
     reason = re.search(r'name="reason" value="(\w+)"', page)
     assert reason is not None
-    owner.post("/reports/intake/retry", reason=reason[1])
-    assert 'class="mark received"' in owner.get("/reports/intake")
+    owner.post("/reports/files/retry", reason=reason[1])
+    assert 'class="mark received"' in owner.get("/reports/files")
     assert "intake.retried" in owner.get("/settings/audit?about=intake.")
-    assert owner.post("/reports/intake/retry").status_code == 400
+    assert owner.post("/reports/files/retry").status_code == 400
 
 
 def test_an_address_is_made_rotated_and_revoked(owner: Browser) -> None:
@@ -203,18 +203,18 @@ def test_a_conflict_is_shown_and_decided(owner: Browser, stranger: Browser) -> N
             owner.account_id, dmarc_xml(records=[record(count=count)]), way="dashboard"
         )
     processor.run([])
-    page = owner.get("/reports/intake?state=conflict")
+    page = owner.get("/reports/files?state=conflict")
     assert "1 conflicting report." in page
     found = re.search(r'name="id" value="(int_\w+)"', page)
     assert found is not None
     report = re.search(r'href="(/reports/dmarc/dmr_\w+)"', page)
     assert report is not None
     assert "Another report contradicts this one" in owner.get(report[1])
-    assert stranger.post("/reports/intake/use", id=found[1]).status_code == 404
-    assert owner.post("/reports/intake/use", id=found[1]).status_code == 303
-    assert owner.post("/reports/intake/use", id=found[1]).status_code == 400
-    assert owner.post("/reports/intake/use").status_code == 400
+    assert stranger.post("/reports/files/use", id=found[1]).status_code == 404
+    assert owner.post("/reports/files/use", id=found[1]).status_code == 303
+    assert owner.post("/reports/files/use", id=found[1]).status_code == 400
+    assert owner.post("/reports/files/use").status_code == 400
     processor.run([])
-    report = re.search(r'href="(/reports/dmarc/dmr_\w+)"', owner.get("/reports/intake"))
+    report = re.search(r'href="(/reports/dmarc/dmr_\w+)"', owner.get("/reports/files"))
     assert report is not None
     assert "<dt>Messages</dt><dd>70</dd>" in owner.get(report[1])

@@ -28,7 +28,7 @@ def inbox(app: Flask, settings: Settings) -> Iterator[Inbox]:
     """The mail server that this service is configured with."""
     inbox = Inbox()
     with listening(inbox) as url:
-        app_settings.use(replace(settings, mail_url=url, base_url="https://watch.test"))
+        app_settings.use(replace(settings, smtp_url=url, base_url="https://watch.test"))
         yield inbox
         app_settings.use(settings)
 

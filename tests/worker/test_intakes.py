@@ -324,7 +324,7 @@ def busy(seconds: float) -> None:
 
 def test_one_file_may_take_so_much_cpu_and_no_more(settings: Settings) -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    app_settings.use(replace(settings, intake_cpu_seconds=1))
+    app_settings.use(replace(settings, ingest_cpu_seconds=1))
     with pytest.raises(TimeoutError), resource_limits.one_file(MIB):
         busy(20)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
@@ -333,7 +333,7 @@ def test_one_file_may_take_so_much_cpu_and_no_more(settings: Settings) -> None:
 
 
 def test_no_file_pays_for_the_time_of_the_one_before(settings: Settings) -> None:
-    app_settings.use(replace(settings, intake_cpu_seconds=1))
+    app_settings.use(replace(settings, ingest_cpu_seconds=1))
     for _ in range(2):
         with pytest.raises(TimeoutError), resource_limits.one_file(MIB):
             busy(20)
@@ -344,7 +344,7 @@ def test_no_file_pays_for_the_time_of_the_one_before(settings: Settings) -> None
 
 def test_one_file_may_take_so_much_memory_and_no_more(settings: Settings) -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    app_settings.use(replace(settings, intake_memory_bytes=50_000_000))
+    app_settings.use(replace(settings, ingest_memory_bytes=50_000_000))
     with resource_limits.one_file(MIB):
         bytearray(20_000_000)
     with pytest.raises(MemoryError), resource_limits.one_file(MIB):
@@ -387,7 +387,7 @@ def test_a_file_that_takes_too_much_is_quarantined_and_the_others_are_read(
     remarks = "".join(f"<!-- {os.urandom(20).hex()} -->{' ' * 4000}" for _ in range(10_000))
     raw = gzip.compress(dmarc_xml(report_id="large", records=[remarks + record()]), 1)
     large, small = take(account_id, raw, dmarc_xml())
-    work_afresh(settings, redis_url, INTAKE_MEMORY_BYTES="8000000")
+    work_afresh(settings, redis_url, INGEST_MEMORY_BYTES="8000000")
     assert again(small).status == "parsed"
     ended = again(large)
     assert (ended.status, ended.reason) == ("quarantined", "too_large")

@@ -52,7 +52,7 @@ def _count() -> None:
             _count_caller(caller)
         else:
             network = client_network(request.remote_addr or "unknown")
-            limit = settings.current().failed_auth_limit
+            limit = settings.current().unauthenticated_rate_limit
             g.rate_limit_status = rate_limiter.count(f"address:{network}", limit)
     except RateLimitExceeded as error:
         g.rate_limit_status = error.limit

@@ -76,7 +76,11 @@ class DnsNetwork(Network):
         hello = urlsplit(settings.base_url).hostname or "localhost"
         prober = Prober(hello, settings.egress_allow_cidrs)
         budget = settings.scan_query_budget
-        servers = NameServers(settings.egress_allow_cidrs) if settings.ask_name_servers else None
+        servers = (
+            NameServers(settings.egress_allow_cidrs)
+            if settings.check_authoritative_servers
+            else None
+        )
         try:
             return await main(lambda: LiveResolver(shared, egress, prober, budget, servers))
         finally:

@@ -50,7 +50,7 @@ class _Claimed:
 
 def is_configured() -> bool:
     """Whether this service can send emails."""
-    return settings.current().mail_url is not None
+    return settings.current().smtp_url is not None
 
 
 def enqueue(
@@ -144,7 +144,7 @@ def _body(row: Email) -> str | None:
 
 def _send(claimed: _Claimed) -> Outcome:
     current = settings.current()
-    if current.mail_url is None:
+    if current.smtp_url is None:
         return Outcome(error=email.NOT_SET)
     if claimed.body is None:
         return Outcome(error=UNREADABLE)
@@ -156,7 +156,7 @@ def _send(claimed: _Claimed) -> Outcome:
         body=claimed.body,
         at=claimed.claimed_at,
     )
-    server = email.parse_server(current.mail_url)
+    server = email.parse_server(current.smtp_url)
     return email.submit(
         server,
         lambda: plain_email.compose(content),

@@ -196,7 +196,7 @@ def poll(
     with transaction() as session:
         encryption.renew(session, ReportMailbox.password, mailbox_id, claimed.password, PURPOSE)
         moment = now(session)
-        pause = timedelta(seconds=0 if result.is_cut else settings.current().mailbox_seconds)
+        pause = timedelta(seconds=0 if result.is_cut else settings.current().mailbox_poll_seconds)
         session.execute(
             update(ReportMailbox)
             .where(ReportMailbox.id == mailbox_id, ReportMailbox.next_at == claimed.next_at)

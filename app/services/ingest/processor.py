@@ -141,7 +141,7 @@ def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
             .where(ReportFile.id.in_(chosen))
             .values(
                 attempt=ReportFile.attempt + 1,
-                lease_until=now(session) + settings.current().intake_lease,
+                lease_until=now(session) + settings.current().ingest_lease_seconds,
             )
             .returning(
                 ReportFile.id, ReportFile.attempt, ReportFile.account_id, ReportFile.sha256, ReportFile.entry,
@@ -202,7 +202,7 @@ def requeue_stale() -> int:
         waiting = (
             (ReportFile.status == RECEIVED)
             & ReportFile.lease_until.is_(None)
-            & (ReportFile.enqueued_at < moment - current.scan_requeue)
+            & (ReportFile.enqueued_at < moment - current.scan_requeue_seconds)
         )
         # While a bell is in the queue, whatever waits will be read after it.
         stale = session.execute(
@@ -378,9 +378,9 @@ def _leases(claims: Sequence[Claim]) -> Iterator[None]:
     is_over = threading.Event()
 
     def renew() -> None:
-        while not is_over.wait(settings.current().intake_lease.total_seconds() / 3):
+        while not is_over.wait(settings.current().ingest_lease_seconds.total_seconds() / 3):
             with contextlib.suppress(Exception), transaction() as session:
-                until = now(session) + settings.current().intake_lease
+                until = now(session) + settings.current().ingest_lease_seconds
                 for claimed in claims:
                     session.execute(_leased(claimed).values(lease_until=until))
 

@@ -102,7 +102,7 @@ def target_error(channel: Channel) -> str | None:
     """Why nothing can be sent to it just now; None if something can."""
     if channel.disabled_at is not None:
         return f"disabled: {channel.disabled_reason or 'by a person'}"
-    if channel.kind == "email" and settings.current().mail_url is None:
+    if channel.kind == "email" and settings.current().smtp_url is None:
         return email.NOT_SET
     if channel.kind == "email" and not recipients.has_confirmed(channel.id):
         return recipients.NONE_CONFIRMED

@@ -88,7 +88,7 @@ def claim_due(most: int, *, failing: int) -> list[Claim]:
         for channel in taken:
             channel.lease_token += 1
             channel.lease_holder = processes.own_name()
-            channel.lease_until = moment + settings.current().delivery_lease
+            channel.lease_until = moment + settings.current().delivery_lease_seconds
         return [Claim(channel.id, channel.lease_token, channel.failures > 0) for channel in taken]
 
 
@@ -103,7 +103,7 @@ def is_due() -> bool:
 def renew(claims: Sequence[Claim]) -> None:
     """Keep the channels for another lease."""
     with transaction() as session:
-        until = now(session) + settings.current().delivery_lease
+        until = now(session) + settings.current().delivery_lease_seconds
         for claim in claims:
             if channel := _leased(session, claim):
                 channel.lease_until = until
@@ -123,7 +123,9 @@ def advance(claim: Claim, done: Sequence[Done], *, take: bool) -> list[DeliveryB
         for parcel, outcome in done:
             _write(session, channel, parcel.delivery_ids, outcome, moment)
         parcels = _next(session, claim, channel, moment) if take else []
-        channel.lease_until = moment + settings.current().delivery_lease if parcels else None
+        channel.lease_until = (
+            moment + settings.current().delivery_lease_seconds if parcels else None
+        )
         return parcels
 
 

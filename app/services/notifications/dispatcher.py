@@ -207,6 +207,6 @@ class _Round:
 
     async def _keep_leases(self) -> None:
         while True:
-            await asyncio.sleep(settings.current().delivery_lease.total_seconds() / 3)
+            await asyncio.sleep(settings.current().delivery_lease_seconds.total_seconds() / 3)
             claims = [turn.claim for turn in self._turns.values()]
             await asyncio.to_thread(delivery_queue.renew, claims)

@@ -58,9 +58,9 @@ async def _by_email(parcel: DeliveryBatch, threads: Executor) -> Outcome:
 def _submit(parcel: DeliveryBatch, seconds: float, accepted: list[str]) -> Outcome:
     """The first failure, or the last success; a server that cannot be used ends it."""
     current = settings.current()
-    if current.mail_url is None:
+    if current.smtp_url is None:
         return Outcome(error=email.NOT_SET)
-    server = email.parse_server(current.mail_url)
+    server = email.parse_server(current.smtp_url)
     result = Outcome(250)
     for recipient in parcel.recipients:
         outcome = email.send(server, _letter(parcel, recipient), seconds=seconds)

@@ -31,15 +31,15 @@ def unneeded_bytes(moment: datetime) -> ColumnElement[bool]:
     return ~_has(ReportFile.status == RECEIVED) & (
         is_private
         | (is_junk & (age < moment - timedelta(days=current.keep_junk_days)))
-        | (is_settled & (age < moment - timedelta(days=current.keep_parsed_days)))
-        | (age < moment - timedelta(days=current.keep_raw_days))
+        | (is_settled & (age < moment - timedelta(days=current.parsed_retention_days)))
+        | (age < moment - timedelta(days=current.raw_retention_days))
     )
 
 
 def ended_long_ago(moment: datetime) -> ColumnElement[bool]:
     """Rows of files that ended long ago, became no report that is there, and have no bytes."""
-    old = moment - timedelta(days=settings.current().keep_intake_days)
-    junk = moment - timedelta(days=settings.current().keep_raw_days)
+    old = moment - timedelta(days=settings.current().report_file_retention_days)
+    junk = moment - timedelta(days=settings.current().raw_retention_days)
     is_there = [
         exists().where(table.id == ReportFile.report_id)
         for table in (DmarcReport, TlsReport, FailureReport)

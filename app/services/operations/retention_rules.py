@@ -277,8 +277,8 @@ RULES: Sequence[Rule] = (
         _older(Email.finished_at, emails.RETENTION),
     ),
     Rule(
-        "failure_reports", "failure_reports", "KEEP_FAILURE_REPORT_DAYS", "failure reports",
-        _before(FailureReport.received_at, "KEEP_FAILURE_REPORT_DAYS"),
+        "failure_reports", "failure_reports", "FAILURE_REPORT_RETENTION_DAYS", "failure reports",
+        _before(FailureReport.received_at, "FAILURE_REPORT_RETENTION_DAYS"),
     ),
     Rule(
         "report_days", "report_days", "", "how many files were received on a day",
@@ -298,12 +298,12 @@ RULES: Sequence[Rule] = (
         _before(TlsReport.end_at, "REPORT_RETENTION_DAYS"),
     ),
     Rule(
-        "raw_files", "raw_files", "KEEP_RAW_DAYS",
-        "the bytes of report files; those of files that were read after KEEP_PARSED_DAYS",
+        "raw_files", "raw_files", "RAW_RETENTION_DAYS",
+        "the bytes of report files; those of files that were read after PARSED_RETENTION_DAYS",
         retention_files.unneeded_bytes,
     ),
     Rule(
-        "intakes", "intakes", "KEEP_INTAKE_DAYS",
+        "intakes", "intakes", "REPORT_FILE_RETENTION_DAYS",
         "what became of files, unless the report they became is still there",
         retention_files.ended_long_ago,
     ),

@@ -134,7 +134,7 @@ def _claim(scan_ids: Sequence[UUID]) -> list[Claim]:
                 status="running",
                 attempt=Scan.attempt + 1,
                 started_at=moment,
-                lease_until=moment + settings.current().scan_lease,
+                lease_until=moment + settings.current().scan_lease_seconds,
             )
             .returning(Scan.id, Scan.domain_id, Scan.attempt)
         ).all()
@@ -199,7 +199,9 @@ def requeue_stale() -> int:
             )
             .returning(Scan.domain_id)
         ).all()
-        waiting = (Scan.status == "queued") & (Scan.enqueued_at < moment - current.scan_requeue)
+        waiting = (Scan.status == "queued") & (
+            Scan.enqueued_at < moment - current.scan_requeue_seconds
+        )
         # While other scans wait in the queue, a bell that was rung may just not have been heard.
         wanted = or_(lost, waiting) if is_idle else lost
         stale = session.scalars(
@@ -333,7 +335,7 @@ class _Run:
 
     async def _keep_leases(self) -> None:
         while True:
-            await asyncio.sleep(settings.current().scan_lease.total_seconds() / 3)
+            await asyncio.sleep(settings.current().scan_lease_seconds.total_seconds() / 3)
             await asyncio.to_thread(_renew, list(self._open.values()))
 
     async def _watch(self, examiner: asyncio.Task[object]) -> None:
@@ -344,7 +346,7 @@ class _Run:
 
 def _renew(claims: Sequence[Claim]) -> None:
     with transaction() as session:
-        until = now(session) + settings.current().scan_lease
+        until = now(session) + settings.current().scan_lease_seconds
         for claimed in claims:
             session.execute(_leased(claimed).values(lease_until=until))
 

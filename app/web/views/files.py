@@ -11,7 +11,7 @@ from app.services.ingest import files as ingest_files
 from app.services.ingest.files import ReportFileFilter
 from app.web.base import pages
 
-bp = Blueprint("intake", __name__, url_prefix="/reports/intake")
+bp = Blueprint("intake", __name__, url_prefix="/reports/files")
 
 PAGE = 50
 MAX_FILES = 50

@@ -43,7 +43,7 @@ def source(found: Source, sending: SendingReport, links: Links) -> dict[str, Any
         "firstSeenAt": responses.time(at(found.first_hour)),
         "lastSeenAt": responses.time(at(found.last_hour)),
         "addressCount": len(found.addresses),
-        "moreAddresses": found.has_more_addresses,
+        "addressesTruncated": found.has_more_addresses,
         "addresses": [
             _address(address, count, sending, links)
             for address, count in found.addresses.most_common(MAX_ITEMS)
@@ -181,7 +181,7 @@ def _blocker(
         "messages": found.messages,
         "share": found.share,
         "why": found.reason,
-        "whatToDo": found.remediation,
+        "remediation": found.remediation,
         **links.listed(sending.flow_index.of_part(found.source, meets)),
     }
 
@@ -230,9 +230,9 @@ def simulation(found: SimulatedPolicy, links: Links) -> dict[str, Any]:
         "passed": replay.passed,
         "dispositions": dict(replay.dispositions),
         "hit": replay.affected,
-        "hitRecords": hit["records"],
-        "hitRecordsExact": hit["recordsExact"],
-        "newlyHit": replay.newly_affected,
+        "affectedRecordsUrl": hit["records"],
+        "affectedRecordsUrlExact": hit["recordsUrlExact"],
+        "newlyAffected": replay.newly_affected,
         "spared": replay.no_longer_affected,
         "sources": _affected(found, links),
         "sourceCount": len(replay.sources),
@@ -242,7 +242,7 @@ def simulation(found: SimulatedPolicy, links: Links) -> dict[str, Any]:
             for name, count, listed in found.listed_authors(MAX_LISTED)
         ],
         "reporters": _telling(found, links),
-        "reportersAtMost": found.reporter_counts_are_upper_bounds,
+        "reporterCountsAreUpperBounds": found.reporter_counts_are_upper_bounds,
         "confidence": found.confidence,
         "unknowns": _caveats(found.caveats),
         "records": links.records(),
@@ -268,7 +268,7 @@ def _telling(found: SimulatedPolicy, links: Links) -> list[dict[str, Any]]:
             "reporter": name,
             "messages": count,
             "records": links.records(**told.filters, reporter=name),
-            "recordsExact": told.is_exact,
+            "recordsUrlExact": told.is_exact,
         }
         for name, count in found.reporters.most_common(MAX_LISTED)
     ]

@@ -114,7 +114,7 @@ def dmarc(query: DmarcQuery) -> Response:
             ],
             "groups": [_group(group, query.group_by or "", links) for group in found.groups],
             "others": {"groups": found.other_groups, **_totals(found.other)},
-            "spreadReports": found.multi_day_reports,
+            "multiDayReports": found.multi_day_reports,
             "records": links.records(),
         }
     )
@@ -233,7 +233,7 @@ def reporters(query: WindowQuery) -> Response:
                     "days": one.days,
                     "firstAt": responses.time(at(one.first)),
                     "lastAt": responses.time(at(one.last)),
-                    "usualIntervalHours": one.typical_interval,
+                    "typicalIntervalHours": one.typical_interval,
                     "stopped": one.has_stopped,
                     "records": links.records(reporter=one.name),
                 }
@@ -257,7 +257,7 @@ def _head(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
 
 
 def _mail_head(domain: Domain, from_at: datetime, to_at: datetime) -> dict[str, Any]:
-    return {**_head(domain, from_at, to_at), "uncountedReports": rollup_queue.pending(domain.id)}
+    return {**_head(domain, from_at, to_at), "pendingReports": rollup_queue.pending(domain.id)}
 
 
 def _totals(totals: analytics_dmarc.Totals) -> dict[str, Any]:
@@ -284,7 +284,7 @@ def _group(group: analytics_dmarc.Group, by: str, links: Links) -> dict[str, Any
     return {
         "key": group.key,
         **_totals(group),
-        "messagesBefore": group.previous_messages,
+        "previousMessages": group.previous_messages,
         "series": group.series,
         "records": links.group(by, group.key),
     }

@@ -46,7 +46,7 @@ def status(domain: str) -> Response:
             "updatedAt": responses.time(state.updated_at) if state else None,
             "score": (state.score or None) if state else None,
             "checks": [{**check, "unseen": unseen.get(name)} for name, check in known.items()],
-            "neverSeen": {name: why for name, why in unseen.items() if name not in known},
+            "undeterminedChecks": {name: why for name, why in unseen.items() if name not in known},
         }
     )
 

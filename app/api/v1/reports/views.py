@@ -243,7 +243,7 @@ def failure_schema(row: Any) -> dict[str, Any]:
         "dkimSelector": row.dkim_selector,
         "details": row.details,
         "provenance": row.provenance,
-        "intakeId": ids.public("int", row.intake_id),
+        "reportFileId": ids.public("int", row.intake_id),
         "receivedAt": responses.time(row.received_at),
     }
 
@@ -284,7 +284,7 @@ def _common(row: Any, prefix: str) -> dict[str, Any]:
         "contact": row.contact,
         "warnings": row.warnings,
         "provenance": row.provenance,
-        "intakeId": ids.public("int", row.intake_id),
+        "reportFileId": ids.public("int", row.intake_id),
         "receivedAt": responses.time(row.received_at),
     }
 

@@ -1,8 +1,8 @@
 """Inserting many rows quickly, and passing rows to a statement as one value."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ARRAY,
@@ -117,3 +117,16 @@ def fixed_value(table: type[Base], name: str) -> Any:
 
 def _columns(table: type[Base]) -> Any:
     return Base.metadata.tables[table.__tablename__].c
+
+
+BATCH_SIZE = 5_000  # values that one statement names
+
+
+T = TypeVar("T")
+
+
+def batched(values: Iterable[T]) -> Iterator[list[T]]:
+    """The values in lists that a statement can name: databases have a limit of parameters."""
+    iterator = iter(values)
+    while some := list(islice(iterator, BATCH_SIZE)):
+        yield some

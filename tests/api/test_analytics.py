@@ -8,7 +8,7 @@ import pytest
 from app import ids
 from app.models import Domain
 from app.protocols.report_formats.aggregate import SpfResult
-from app.services.domains import domains
+from app.services.core import domain_lookup
 from tests.api.conftest import Client
 from tests.reports import DAY, Report, record, store, store_tls
 
@@ -24,7 +24,7 @@ MAILCHIMP = record(
 def domain(client: Client) -> Domain:
     """A domain with 20 days of reports: 1,000 messages a day, two in a hundred not aligned."""
     client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
-    found = domains.find(client.account_id, "acme.test")
+    found = domain_lookup.find(client.account_id, "acme.test")
     for day in range(20):
         store(found, Report([record(count=980), MAILCHIMP], begin=START + day * DAY))
     return found

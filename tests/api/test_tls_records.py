@@ -11,10 +11,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from app import ids
+from app.analysis.mail.periods import MAX_COUNT
 from app.api.v1.analytics import views
 from app.models import Domain
 from app.services.analytics import tls
-from app.services.analytics.rollups import MAX_COUNT
 from app.services.domains import domains
 from app.services.reports import tls_records
 from tests.api.conftest import Client

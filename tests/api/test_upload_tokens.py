@@ -19,7 +19,7 @@ from app.models.keys import Scope
 from app.services.accounts import accounts
 from app.services.analytics import policy
 from app.services.api_keys import api_keys, upload_tokens
-from app.services.domains import domains
+from app.services.core import domain_lookup
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor, tokens
 from app.services.ingest.files import ReportFileFilter
@@ -181,7 +181,7 @@ def test_what_a_token_must_be(account_id: UUID) -> None:
 def test_forged_reports_at_the_published_address_open_no_alert_above_info(
     post: Post, account_id: UUID, has_token: bool
 ) -> None:
-    domain = domains.find(account_id, "acme.test")
+    domain = domain_lookup.find(account_id, "acme.test")
     end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     facts = {"record": "v=DMARC1; p=none", "record_at": "acme.test", "org_domain": "acme.test"}
     with transaction() as session:

@@ -10,6 +10,7 @@ from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
 from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
+from app.services.core import domain_lookup
 from app.services.domains import domains, verification
 from app.services.domains.domains import DomainFilter, NewDomain
 from app.services.notifications import feed
@@ -52,14 +53,14 @@ def test_two_accounts_may_watch_one_domain() -> None:
 def test_a_domain_is_found_by_id_and_by_name() -> None:
     account = make_account()
     domain = make_domain(account.id, "acme.test")
-    assert domains.find(account.id, ids.public("dom", domain.id)).id == domain.id
-    assert domains.find(account.id, "Acme.Test").id == domain.id
+    assert domain_lookup.find(account.id, ids.public("dom", domain.id)).id == domain.id
+    assert domain_lookup.find(account.id, "Acme.Test").id == domain.id
 
 
 @pytest.mark.parametrize("ref", ["other.test", "dom_00000000000000000000000000", "", "a b"])
 def test_an_unknown_domain_is_not_found(ref: str) -> None:
     with pytest.raises(NotFound):
-        domains.find(make_account().id, ref)
+        domain_lookup.find(make_account().id, ref)
 
 
 def test_another_accounts_domain_is_not_found() -> None:
@@ -67,7 +68,7 @@ def test_another_accounts_domain_is_not_found() -> None:
     other = make_account().id
     for ref in (ids.public("dom", domain.id), "acme.test"):
         with pytest.raises(NotFound):
-            domains.find(other, ref)
+            domain_lookup.find(other, ref)
 
 
 def test_one_bad_name_of_many_does_not_stop_the_rest() -> None:

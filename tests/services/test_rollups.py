@@ -308,7 +308,7 @@ def test_counts_that_nobody_can_have_sent_do_no_harm(account_id: UUID) -> None:
     question = DmarcQuery(
         domain.name, datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
     )
-    assert dmarc.dmarc(account_id, question).totals.messages == 6 * rollups.MAX_COUNT
+    assert dmarc.dmarc(account_id, question).totals.messages == 6 * periods.MAX_COUNT
 
 
 def test_a_deleted_domain_takes_its_roll_ups_along(account_id: UUID) -> None:

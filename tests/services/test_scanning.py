@@ -17,7 +17,7 @@ from app.models import Alert, AlertTransition, DnsChange, Domain, Scan
 from app.models.scans import MAX_ATTEMPTS
 from app.services.alerts import alerts
 from app.services.domains import dns_status
-from app.services.scans import results, runner, scans
+from app.services.scans import claims, results, runner, scans
 from tests.factories import ACTOR, make_account, make_domain, make_scan
 from tests.zones import SERVFAIL, TIMEOUT, Trouble, Zone, ZoneDoor
 
@@ -80,7 +80,7 @@ def queued(*names: str) -> list[Scan]:
 
 
 def claimed(scan_ids: Sequence[UUID]) -> set[UUID]:
-    return {claim.scan_id for claim in runner.claim(scan_ids)}
+    return {claim.scan_id for claim in claims.claim(scan_ids)}
 
 
 def test_a_chunk_is_filled_by_turns_of_the_accounts() -> None:
@@ -267,8 +267,8 @@ def test_the_history_explains_each_status(account_id: UUID) -> None:
     ]
 
 
-def result(account_id: UUID, asked: Scan) -> tuple[runner.Claim, ScanResult]:
-    (claimed,) = runner.claim([asked.id])
+def result(account_id: UUID, asked: Scan) -> tuple[claims.Claim, ScanResult]:
+    (claimed,) = claims.claim([asked.id])
     return claimed, ScanResult(check_results=(), query_count=0, elapsed_ms=0)
 
 
@@ -295,7 +295,7 @@ def test_a_scan_that_lost_its_lease_is_rung_for_again(
     account_id: UUID, bells: list[list[UUID]]
 ) -> None:
     asked = make_scan(account_id, "acme.test")
-    runner.claim([asked.id])
+    claims.claim([asked.id])
     bells.clear()
     assert runner.requeue_stale() == 0
     lose_lease(asked.id)
@@ -307,7 +307,7 @@ def test_a_scan_that_lost_its_lease_is_rung_for_again(
 def test_after_the_last_attempt_a_scan_fails_with_the_reason(account_id: UUID) -> None:
     asked = make_scan(account_id, "acme.test")
     for _ in range(MAX_ATTEMPTS):
-        runner.claim([asked.id])
+        claims.claim([asked.id])
         lose_lease(asked.id)
         runner.requeue_stale()
     done = scans.find(account_id, asked.id)

@@ -4,6 +4,7 @@ from flask import Flask
 
 from app import ids
 from app.services.accounts import accounts
+from app.services.core import domain_lookup
 from app.services.domains import domains
 from tests.factories import make_domain, make_key
 from tests.web.conftest import Browser, make_browser
@@ -12,7 +13,7 @@ PATH = "/domains/acme.test"
 
 
 def is_held(browser: Browser) -> bool:
-    return domains.find(browser.account_id, "acme.test").legal_hold_at is not None
+    return domain_lookup.find(browser.account_id, "acme.test").legal_hold_at is not None
 
 
 def test_a_hold_is_placed_and_released_by_an_admin(browser: Browser) -> None:

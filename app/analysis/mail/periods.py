@@ -6,11 +6,13 @@ Full hours of UTC add up to the days, weeks and months of every time zone.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
+
+from app.analysis.mail import periods
 
 HOUR = 3600
 WEEK = 168  # hours; weeks are counted from the epoch, and begin on a Thursday
@@ -155,3 +157,15 @@ def _starts(first: date, interval: Interval, zone: ZoneInfo, last: datetime) -> 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """When the day begins there, in UTC; at the turn of the clocks where 0:00 is left out."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+MAX_COUNT = 10**12  # of one record: with what nobody can have sent, no sum must overflow
+
+
+def allocate(count: int, hours: Sequence[int]) -> list[tuple[int, int]]:
+    """(hour, messages) of a record of so many, whose report is counted at these hours."""
+    count = min(count, MAX_COUNT)
+    if len(hours) == 1:  # as nearly always
+        return [(hours[0], count)] if count else []
+    parts = periods.shares(count, len(hours))
+    return [(hour, part) for hour, part in zip(hours, parts, strict=True) if part]

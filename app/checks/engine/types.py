@@ -92,6 +92,10 @@ class Fix(NamedTuple):
         """The number of characters in the records of the change."""
         return len(self.before or "") + len(self.after or "") + len(self.rollback)
 
+    def as_json(self) -> dict[str, Any]:
+        """The fix as it is stored and shown to clients."""
+        return self._asdict()
+
 
 @dataclass(frozen=True, slots=True)
 class FindingType:

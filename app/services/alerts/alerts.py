@@ -20,9 +20,8 @@ from app.rules.engine import reconcile
 from app.rules.engine.types import P, Rule
 from app.services.alerts import transitions
 from app.services.alerts.transitions import Transition, Trigger
-from app.services.core import audit_log, listing
+from app.services.core import audit_log, domain_lookup, listing
 from app.services.core.listing import Listing
-from app.services.domains import domains
 from app.services.notifications import outbox
 
 COLUMNS = (
@@ -98,7 +97,7 @@ def search(
 
     raises  NotFound for a domain that the account has not
     """
-    domain_id = domains.find(account_id, filters.domain).id if filters.domain else None
+    domain_id = domain_lookup.find(account_id, filters.domain).id if filters.domain else None
     return _listed(account_id, domain_id, filters).page(place, limit)
 
 
@@ -124,7 +123,7 @@ def live(account_id: UUID, ref: str) -> Sequence[Row[Any]]:
     raises  NotFound for a domain that the account has not
     """
     with transaction(readonly=True) as session:
-        domain = domains.owned(session, account_id, ref)
+        domain = domain_lookup.owned(session, account_id, ref)
         return session.execute(
             select(*COLUMNS)
             .where(Alert.domain_id == domain.id, Alert.status.in_(LIVE))

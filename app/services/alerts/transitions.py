@@ -18,7 +18,6 @@ from app.db import bulk
 from app.models import Account, Alert, AlertTransition, Domain
 from app.rules.engine.types import AlertDraft
 from app.services.notifications import outbox
-from app.services.scans import serialization
 
 SYSTEM = "system"
 REOPEN_WINDOW = timedelta(hours=24)  # what comes back within it is the same alert
@@ -189,7 +188,7 @@ def _values(draft: AlertDraft) -> dict[str, Any]:
         "title": draft.title[:200],
         "message": draft.message[:1000],
         "evidence": dict(draft.evidence),
-        "fix": serialization.fix_json(draft.fix),
+        "fix": (draft.fix.as_json() if draft.fix else None),
         "reference": draft.reference,
     }
 

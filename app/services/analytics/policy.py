@@ -16,12 +16,13 @@ from app.analysis.policy import readiness
 from app.analysis.policy import simulation as policy_simulation
 from app.analysis.policy.readiness import Evidence, PolicyStep, Published
 from app.analysis.policy.simulation import Mail, Modes, PolicyProposal, Replay, SimulationResult
+from app.db import bulk
 from app.errors import InvalidRequest
 from app.models import Domain, ReporterCount
 from app.protocols import dmarc
 from app.protocols.dmarc import Policy
 from app.services.analytics import dmarc as analytics_dmarc
-from app.services.analytics import rollup_queue, rollups, sources
+from app.services.analytics import rollup_queue, sources
 from app.services.analytics.sources import SendingReport
 
 
@@ -229,7 +230,7 @@ def _reporters(session: Session, sending: SendingReport, hit: Iterable[Identity]
     columns = (ReporterCount.reporter, ReporterCount.identity_id, ReporterCount.messages)
     told = analytics_dmarc.in_blocks(session, columns, sending.domain.id, sending.window).subquery()
     found = Counter[str]()
-    for some in rollups.batched(numbers[one] for one in hit if one in numbers):
+    for some in bulk.batched(numbers[one] for one in hit if one in numbers):
         rows = session.execute(
             select(told.c.reporter, func.sum(told.c.messages))
             .where(told.c.identity_id.in_(some))

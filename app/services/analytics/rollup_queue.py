@@ -26,7 +26,7 @@ from app.models import DmarcRecord, DmarcReport, Domain, RollupQueueEntry
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.analytics import rollups
 from app.services.analytics.rollups import ReportCounts
-from app.services.domains import domains
+from app.services.core import domain_lookup
 
 logger = logging.getLogger(__name__)
 
@@ -73,13 +73,13 @@ def snapshot(account_id: UUID, ref: str) -> Iterator[tuple[Session, Domain]]:
     raises  NotFound
     """
     with transaction(readonly=True, snapshot=True) as session:
-        domain = domains.owned(session, account_id, ref)
+        domain = domain_lookup.owned(session, account_id, ref)
         if not has_pending(session, domain.id):
             yield session, domain
             return
     pending_count(domain.id)
     with transaction(readonly=True, snapshot=True) as session:
-        yield session, domains.owned(session, account_id, ref)
+        yield session, domain_lookup.owned(session, account_id, ref)
 
 
 def pending(domain_id: UUID) -> int:

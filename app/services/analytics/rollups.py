@@ -8,12 +8,11 @@ too, made by the clock; from then on they are kept along with the hours.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, case, delete, func, literal, or_, select, update
@@ -34,8 +33,6 @@ from app.models import (
 )
 from app.protocols.report_formats.aggregate import Record
 
-MAX_COUNT = 10**12  # of one record: with what nobody can have sent, no sum must overflow
-BATCH_SIZE = 5_000  # values that one statement names
 QUIET_HOURS = 72  # after a week until it is added up: most reports have come by then
 WEEKS_AT_ONCE = 50
 
@@ -84,15 +81,6 @@ def remove(session: Session, told: ReportCounts) -> None:
     _shrink(session, told)
 
 
-def allocate(count: int, hours: Sequence[int]) -> list[tuple[int, int]]:
-    """(hour, messages) of a record of so many, whose report is counted at these hours."""
-    count = min(count, MAX_COUNT)
-    if len(hours) == 1:  # as nearly always
-        return [(hours[0], count)] if count else []
-    parts = periods.shares(count, len(hours))
-    return [(hour, part) for hour, part in zip(hours, parts, strict=True) if part]
-
-
 @dataclass(slots=True)
 class _Counts:
     """Messages of one domain; identities are named by their place in ``identities``.
@@ -120,7 +108,7 @@ def _counts(reports: Iterable[ReportCounts]) -> _Counts:
                 identity = identities.of(record, trusted=trusted)
                 number = found.identities.setdefault(identity, len(found.identities))
                 known[key] = number
-            for hour, part in allocate(record.count, hours):
+            for hour, part in periods.allocate(record.count, hours):
                 sent[record.source_ip, number, hour] += part
                 told[hour, report.reporter, number] += part
     return found
@@ -160,7 +148,7 @@ def bucket_keys(hour: int, closed: frozenset[int]) -> tuple[tuple[int, int], ...
 def _compacted(session: Session, domain_id: UUID, weeks: Iterable[int]) -> frozenset[int]:
     """Those of the weeks that are added up; all of them are the transaction's until it ends."""
     found: dict[int, bool] = {}
-    for some in batched(sorted(weeks)):
+    for some in bulk.batched(sorted(weeks)):
         session.connection().execute(
             bulk.insert(session, DmarcWeek).on_conflict_do_nothing(),
             [{"domain_id": domain_id, "start": start, "is_closed": False} for start in some],
@@ -276,7 +264,7 @@ def _known_identities(
     session: Session, domain_id: UUID, digests: Iterable[bytes]
 ) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
-    for some in batched(digests):
+    for some in bulk.batched(digests):
         rows = session.execute(
             select(DmarcIdentity.digest, DmarcIdentity.id).where(
                 DmarcIdentity.domain_id == domain_id, DmarcIdentity.digest.in_(some)
@@ -363,15 +351,5 @@ def _shrink(session: Session, told: ReportCounts) -> None:
         session.execute(
             update(DmarcFlow).where(DmarcFlow.id == number).values(first_hour=first, last_hour=last)
         )
-    for some in batched(sorted(gone)):
+    for some in bulk.batched(sorted(gone)):
         session.execute(delete(DmarcFlow).where(DmarcFlow.id.in_(some)))
-
-
-T = TypeVar("T")
-
-
-def batched(values: Iterable[T]) -> Iterator[list[T]]:
-    """The values in lists that a statement can name: databases have a limit of parameters."""
-    iterator = iter(values)
-    while some := list(islice(iterator, BATCH_SIZE)):
-        yield some

@@ -31,10 +31,9 @@ from app.models import (
     SourceDecision,
 )
 from app.models.reports import TRUSTED
-from app.services.analytics import cache, dmarc, rollup_queue, rollups
+from app.services.analytics import cache, dmarc, rollup_queue
 from app.services.analytics.cache import ResultCache
-from app.services.core import audit_log
-from app.services.domains import domains
+from app.services.core import audit_log, domain_lookup
 
 MAX_FLOWS = 3_000  # that are looked at one by one
 MAX_IDENTITIES = 2_000  # of other flows, that are
@@ -110,9 +109,9 @@ def decide(
 
     raises  NotFound for a domain that the account has not, or a source that never sent as it
     """
-    rollup_queue.pending_count(domains.find(account_id, ref).id)
+    rollup_queue.pending_count(domain_lookup.find(account_id, ref).id)
     with transaction() as session:
-        domain = domains.owned(session, account_id, ref)
+        domain = domain_lookup.owned(session, account_id, ref)
         if state is None:
             session.execute(
                 delete(SourceDecision).where(
@@ -233,7 +232,7 @@ _known: dict[tuple[UUID, int], Identity] = {}  # they never change
 def _identities(session: Session, domain_id: UUID, numbers: Iterable[int]) -> dict[int, Identity]:
     wanted = set(numbers)
     found = {n: known for n in wanted if (known := _known.get((domain_id, n)))}
-    for some in rollups.batched(wanted - found.keys()):
+    for some in bulk.batched(wanted - found.keys()):
         rows = session.execute(
             select(*DmarcIdentity.__table__.c).where(
                 DmarcIdentity.domain_id == domain_id, DmarcIdentity.id.in_(some)

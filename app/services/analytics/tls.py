@@ -16,7 +16,7 @@ from app.db.transactions import transaction
 from app.models import Domain, TlsPolicy, TlsReport
 from app.services.analytics import tls_policies
 from app.services.analytics.tls_policies import HAS_FAILURES, Conditions, Failures
-from app.services.domains import domains
+from app.services.core import domain_lookup
 
 MAX_HOSTS = 1_000  # with what failed, that are told one by one
 _SUMS = (tls_policies.total(TlsPolicy.successful), tls_policies.total(TlsPolicy.failed))
@@ -82,7 +82,7 @@ def tls(
     """
     buckets = Buckets(window, interval, zone)
     with transaction(readonly=True, snapshot=True) as session:
-        domain = domains.owned(session, account_id, ref)
+        domain = domain_lookup.owned(session, account_id, ref)
         return TlsSessions(
             domain,
             buckets.starts,

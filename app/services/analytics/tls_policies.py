@@ -18,11 +18,10 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from app.analysis.mail.periods import Window, at
+from app.analysis.mail.periods import MAX_COUNT, Window, at
 from app.db.types import Json
 from app.models import TlsPolicy, TlsReport
 from app.models.reports import PROVENANCES
-from app.services.analytics.rollups import MAX_COUNT
 
 HAS_FAILURES = cast(TlsPolicy.failures, Text) != "[]"  # most have none, and need not be read
 

@@ -10,9 +10,8 @@ from sqlalchemy import select
 
 from app.db.transactions import transaction
 from app.models import DnsChange, Domain, DomainState
-from app.services.core import listing
+from app.services.core import domain_lookup, listing
 from app.services.core.listing import Listing
-from app.services.domains import domains
 
 COLUMNS = (
     DnsChange.id,
@@ -43,7 +42,7 @@ def status(account_id: UUID, ref: str) -> tuple[Domain, DomainState | None]:
     raises  NotFound
     """
     with transaction(readonly=True) as session:
-        domain = domains.owned(session, account_id, ref)
+        domain = domain_lookup.owned(session, account_id, ref)
         return domain, session.get(DomainState, domain.id)
 
 
@@ -59,7 +58,7 @@ def history(
 
     raises  NotFound
     """
-    domain = domains.find(account_id, ref)
+    domain = domain_lookup.find(account_id, ref)
     statement: Any = select(*COLUMNS).where(DnsChange.domain_id == domain.id)
     wanted = ((DnsChange.check, filters.check),)
     statement = listing.apply_filters(statement, wanted, DnsChange.at, filters)

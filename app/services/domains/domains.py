@@ -7,21 +7,21 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, false, func, select, type_coerce
+from sqlalchemy import Select, false, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import ids, settings
 from app.checks.engine.types import Usage
 from app.db.transactions import now, transaction
-from app.errors import ApplicationError, Conflict, InvalidRequest, NotFound, PreconditionFailed
+from app.errors import ApplicationError, Conflict, InvalidRequest, PreconditionFailed
 from app.models import Alert, Domain
 from app.models.alerts import LIVE
 from app.protocols import names
 from app.protocols.names import DomainName
 from app.services.alerts import transitions
 from app.services.alerts.transitions import Transition
-from app.services.core import audit_log
+from app.services.core import audit_log, domain_lookup
 from app.services.core.listing import Listing
 from app.services.domains import erasure
 from app.services.ingest import files
@@ -100,39 +100,6 @@ def _listed(account_id: UUID, filters: DomainFilter, is_proof_asked: bool) -> Li
     return Listing(_filtered(everything, filters, is_proof_asked), _SORTS[filters.sort])
 
 
-def find(account_id: UUID, ref: str) -> Domain:
-    """The account's domain of this id (``dom_…``) or name.
-
-    raises  NotFound
-    """
-    with transaction(readonly=True) as session:
-        return owned(session, account_id, ref)
-
-
-def owned(session: Session, account_id: UUID, ref: str, *, lock: bool = False) -> Domain:
-    """As ``find``, as a step; ``lock`` keeps others from changing it until the commit."""
-    key = key_of(ref)
-    wanted = Domain.id == key if isinstance(key, UUID) else Domain.name == key
-    statement = select(Domain).where(Domain.account_id == account_id, wanted)
-    domain = session.scalar(statement.with_for_update() if lock else statement)
-    if domain is None:
-        raise NotFound
-    return domain
-
-
-def key_of(ref: str) -> UUID | DomainName | None:
-    """What a path or a body means by ``ref``: an id, a name, or nothing that can be a domain's."""
-    try:
-        return ids.parse("dom", ref) or names.parse(ref, allow_special_use=True)
-    except names.NotADomain:
-        return None
-
-
-def with_tag(statement: Select[Any], tag: str) -> Select[Any]:
-    """Only domains that have the tag."""
-    return statement.where(type_coerce(Domain.tags, Text).contains(f",{tag},", autoescape=True))
-
-
 def open_alert_counts(
     account_id: UUID, domain_ids: Sequence[UUID]
 ) -> Mapping[UUID, Mapping[str, int]]:
@@ -168,7 +135,7 @@ def create(account_id: UUID, new: NewDomain, *, actor: str) -> Domain:
             _check_room(session, account_id, 1)
             return _add(session, account_id, name, new, actor)
     except IntegrityError:  # another request added it in the same moment
-        raise _conflict(find(account_id, name)) from None
+        raise _conflict(domain_lookup.find(account_id, name)) from None
 
 
 def create_many(account_id: UUID, news: Sequence[NewDomain], *, actor: str) -> list[Added]:
@@ -194,7 +161,7 @@ def update(
     raises    NotFound; PreconditionFailed if it was changed since
     """
     with transaction() as session:
-        domain = owned(session, account_id, ref, lock=True)
+        domain = domain_lookup.owned(session, account_id, ref, lock=True)
         if expected is not None and domain.updated_at != expected:
             raise PreconditionFailed("The domain was changed meanwhile; read it again")
         before = {name: getattr(domain, name) for name in changes}
@@ -217,9 +184,9 @@ def delete(account_id: UUID, ref: str, *, actor: str) -> None:
     effects  the history goes first, in batches. The audit log keeps that there was the domain;
              the events that resolve its alerts stay until everybody has read them
     """
-    erasure.delete_history(find(account_id, ref))
+    erasure.delete_history(domain_lookup.find(account_id, ref))
     with transaction() as session:
-        domain = owned(session, account_id, ref, lock=True)
+        domain = domain_lookup.owned(session, account_id, ref, lock=True)
         erasure.check_hold(session, domain.id)
         standing = session.scalars(
             select(Alert)
@@ -248,7 +215,7 @@ def hold(account_id: UUID, ref: str, reason: str, *, actor: str) -> Domain:
         message = f"Enter a reason of 1 to {MAX_HOLD_REASON} characters"
         raise InvalidRequest([{"field": "reason", "code": "length", "message": message}])
     with transaction() as session:
-        domain = owned(session, account_id, ref, lock=True)
+        domain = domain_lookup.owned(session, account_id, ref, lock=True)
         domain.legal_hold_at = domain.legal_hold_at or now(session)
         domain.legal_hold_reason, domain.updated_at = reason, now(session)
         audit_log.record(
@@ -264,7 +231,7 @@ def release_hold(account_id: UUID, ref: str, *, actor: str) -> Domain:
     raises  NotFound
     """
     with transaction() as session:
-        domain = owned(session, account_id, ref, lock=True)
+        domain = domain_lookup.owned(session, account_id, ref, lock=True)
         if domain.legal_hold_at is not None:
             domain.legal_hold_at, domain.legal_hold_reason = None, None
             domain.updated_at = now(session)
@@ -278,7 +245,7 @@ def _filtered(statement: Select[Any], filters: DomainFilter, is_proof_asked: boo
     if filters.q:
         statement = statement.where(Domain.name.contains(filters.q.lower(), autoescape=True))
     if filters.tag:
-        statement = with_tag(statement, filters.tag)
+        statement = domain_lookup.with_tag(statement, filters.tag)
     if filters.grade:
         statement = statement.where(Domain.grade == filters.grade)
     if filters.usage:

@@ -16,7 +16,7 @@ from app.errors import InvalidRequest
 from app.ports.dns import Network, SessionFactory
 from app.protocols import names
 from app.protocols.names import DomainName
-from app.services.domains import domains
+from app.services.core import domain_lookup
 from app.services.scans import serialization
 
 # Where each check that judges a TXT record looks for it, before the domain's name.
@@ -72,7 +72,7 @@ def would_pass(
     helo       what the client says it is; the domain's name if not given
     raises     NotFound; InvalidRequest if ``ip`` is no address
     """
-    domain = domains.find(account_id, ref).name
+    domain = domain_lookup.find(account_id, ref).name
     sender = f"postmaster@{domain}" if mail_from is None else mail_from
     try:
         ipaddress.ip_address(ip)

@@ -14,8 +14,8 @@ from app.db.transactions import now, transaction
 from app.errors import Conflict, ServiceUnavailable
 from app.models import Domain
 from app.ports.dns import LookupFailed, Network
-from app.services.core import audit_log
-from app.services.domains import domains, verification_recheck
+from app.services.core import audit_log, domain_lookup
+from app.services.domains import verification_recheck
 from app.services.ingest import files
 
 
@@ -45,7 +45,7 @@ def verify(account_id: UUID, ref: str, door: Network, *, actor: str) -> Domain:
     effects  the domain is verified if the record is there; one that was stays so if it is not:
              only the weekly look takes it back
     """
-    domain = domains.find(account_id, ref)
+    domain = domain_lookup.find(account_id, ref)
     name = domain.name
     wanted = set(verification_recheck.values(account_id, name))
     try:
@@ -56,7 +56,7 @@ def verify(account_id: UUID, ref: str, door: Network, *, actor: str) -> Domain:
         return domain
     try:
         with transaction() as session:
-            domain = domains.owned(session, account_id, ref, lock=True)
+            domain = domain_lookup.owned(session, account_id, ref, lock=True)
             if domain.verified_at is None:
                 domain.verified_at = domain.updated_at = now(session)
                 audit_log.record(

@@ -12,6 +12,7 @@ from app.analysis.mail import reporters, unused
 from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.periods import Window, at, hour_of
 from app.analysis.mail.reporters import Reporter
+from app.db import bulk
 from app.db.transactions import now
 from app.models import (
     DmarcFlow,
@@ -38,7 +39,7 @@ from app.rules.reports.posture import (
     Tls,
     Volume,
 )
-from app.services.analytics import policy, rollups, sources, tls_policies
+from app.services.analytics import policy, sources, tls_policies
 from app.services.analytics import tls as analytics_tls
 
 MAX_WAIT = timedelta(minutes=10)  # with files that wait
@@ -182,7 +183,7 @@ def _signers(
         if name == before.domain.name and result == "pass" and selector in names
     }
     rows: list[tuple[str, int, int]] = []
-    for some in rollups.batched(by_identity):
+    for some in bulk.batched(by_identity):
         found = session.execute(
             select(ReporterCount.identity_id, ReporterCount.start, ReporterCount.messages).where(
                 ReporterCount.domain_id == before.domain.id,

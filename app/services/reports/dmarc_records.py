@@ -16,9 +16,8 @@ from app.db.transactions import transaction
 from app.models import DmarcRecord, DmarcReport
 from app.models.reports import PROVENANCES, TRUSTED
 from app.protocols.report_formats.aggregate import values
-from app.services.analytics import rollups
+from app.services.core import domain_lookup
 from app.services.core.listing import Listing
-from app.services.domains import domains
 from app.services.reports import reports
 
 _UNCHANGED = re.compile(r"[A-Za-z0-9._@+-]+")  # how JSON writes it
@@ -83,7 +82,7 @@ def of_domain(account_id: UUID, ref: str, window: Window, filters: RecordFilter)
 
     raises  NotFound for a domain that the account has not; InvalidRequest for a bad address
     """
-    domain = domains.find(account_id, ref)
+    domain = domain_lookup.find(account_id, ref)
     start, stop = periods.at(window.start), periods.at(window.stop)
     spread = and_(
         DmarcReport.domain_id == domain.id,
@@ -115,7 +114,7 @@ def of_domain(account_id: UUID, ref: str, window: Window, filters: RecordFilter)
 def counts(row: Any, window: Window) -> int:
     """How many messages of a row of ``of_domain`` count in the window, as analytics have it."""
     hours = periods.hours(row.begin_at, row.end_at, row.days)
-    placed = rollups.allocate(row.count, hours)
+    placed = periods.allocate(row.count, hours)
     return sum(part for hour, part in placed if window.start <= hour < window.stop)
 
 

@@ -20,9 +20,8 @@ from app.models import (
     TlsPolicy,
     TlsReport,
 )
-from app.services.core import listing
+from app.services.core import domain_lookup, listing
 from app.services.core.listing import Listing
-from app.services.domains import domains
 from app.services.ingest import files
 
 Table = type[DmarcReport] | type[TlsReport] | type[FailureReport]
@@ -128,7 +127,7 @@ def _of(table: Table, account_id: UUID, filters: ReportFilter, moment: Any) -> S
     """What the filters of every kind of report leave."""
     statement = _columns(table).where(table.account_id == account_id)
     if filters.domain:
-        domain = domains.find(account_id, filters.domain)
+        domain = domain_lookup.find(account_id, filters.domain)
         statement = statement.where(table.domain_id == domain.id)
     wanted = ((table.reporter, filters.reporter and filters.reporter.lower()),)
     return listing.apply_filters(statement, wanted, moment, filters)

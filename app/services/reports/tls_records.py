@@ -10,8 +10,8 @@ from app.db import transactions
 from app.models import TlsPolicy, TlsReport
 from app.services.analytics import tls_policies
 from app.services.analytics.tls_policies import Failures
+from app.services.core import domain_lookup
 from app.services.core.listing import Listing
-from app.services.domains import domains
 
 MAX_FAILURES = 50  # of one policy that are listed: a report may have as many as fit in a file
 
@@ -50,7 +50,7 @@ def of_domain(account_id: UUID, ref: str, window: Window, filters: TlsFilter) ->
 
     raises  NotFound for a domain that the account has not
     """
-    domain = domains.find(account_id, ref)
+    domain = domain_lookup.find(account_id, ref)
     failures = Failures.of(transactions.current_engine().dialect.name)
     fitting = _fitting(failures, filters)
     statement = (

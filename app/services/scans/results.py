@@ -27,7 +27,7 @@ from app.services.alerts import alerts
 from app.services.scans import dkim_keys, serialization, starttls_probes
 
 if TYPE_CHECKING:
-    from app.services.scans.runner import Claim
+    from app.services.scans.claims import Claim
 
 MIN_CHECKS = 90  # points of 100 that must have been judged before a score is told about
 

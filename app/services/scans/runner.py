@@ -9,24 +9,22 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Update, case, exists, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import or_, select, update
 
 from app import settings
 from app.checks.engine.runner import ScanResult, run_checks
-from app.checks.engine.types import Subject, Usage
+from app.checks.engine.types import Subject
 from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
-from app.models import BatchScan, Domain, DomainState, Scan
+from app.models import Domain, Scan
 from app.models.domains import PERIODS
 from app.models.scans import MAX_ATTEMPTS
 from app.ports.dns import Network, SessionFactory
-from app.services.ingest import observed_selectors
-from app.services.scans import dkim_keys, failures, observed_policies, scans, starttls_probes
+from app.services.scans import claims as scans_claims
+from app.services.scans import failures, scans
 from app.services.scans import results as scans_results
 
 logger = logging.getLogger(__name__)
@@ -36,16 +34,6 @@ STORE_SECONDS = 0.5  # that a result waits at most for others to share a transac
 MAX_RUN_SECONDS = 30.0  # that a job of many takes up further scans: others wait in its queue
 SWEEP_BATCH_SIZE = 5_000
 DUE_BATCH_SIZE = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A scan that this process has until its lease ends."""
-
-    scan_id: UUID
-    domain_id: UUID
-    attempt: int
-    subject: Subject
 
 
 def run(
@@ -59,123 +47,12 @@ def run(
                  With several ids it goes on with what else is queued, so that domains that do not
                  answer never have the others wait; the bells of those find less to do, or nothing
     """
-    claims = claim(scan_ids)
+    claims = scans_claims.claim(scan_ids)
     if not claims:
         return 0
     run = _Run(claims, len(scan_ids), is_stopping)
     door.run(run.work)
     return run.count
-
-
-def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
-    """Take as many queued scans as there are ids; what others have taken or ended is left.
-
-    scan_ids  one that is asked for by itself is taken before all others. Those of a chunk only say
-              how many: which ones is decided by turns of the accounts, so that nobody waits for
-              the thousands that somebody else has queued
-    """
-    claims = _claim(scan_ids) if len(scan_ids) == 1 else []
-    return claims + _claim_next(len(scan_ids) - len(claims))
-
-
-def _claim_next(count: int) -> list[Claim]:
-    claims: list[Claim] = []
-    while len(claims) < count and (found := _next_fair(count - len(claims))):
-        claims += _claim(found)
-    return claims
-
-
-def _next_fair(count: int) -> Sequence[UUID]:
-    """The queued scans to take next: the account with the fewest under way has the next turn.
-
-    Before all others are those that were asked for by themselves: somebody is looking at them.
-    """
-    running = (
-        select(Scan.account_id, func.count().label("count"))
-        .where(Scan.status == "running")
-        .group_by(Scan.account_id)
-        .subquery()
-    )
-    place = func.row_number().over(partition_by=Scan.account_id, order_by=Scan.id)
-    is_one_of_many = or_(Scan.trigger == "schedule", exists().where(BatchScan.scan_id == Scan.id))
-    queued = (
-        select(
-            Scan.id,
-            Scan.account_id,
-            place.label("place"),
-            case((is_one_of_many, 1), else_=0).label("is_one_of_many"),
-        )
-        .where(Scan.status == "queued")
-        .subquery()
-    )
-    turn = queued.c.place + func.coalesce(running.c.count, 0)
-    with transaction(readonly=True) as session:
-        return session.scalars(
-            select(queued.c.id)
-            .outerjoin(running, running.c.account_id == queued.c.account_id)
-            .order_by(queued.c.is_one_of_many, turn, queued.c.id)
-            .limit(count)
-        ).all()
-
-
-def _claim(scan_ids: Sequence[UUID]) -> list[Claim]:
-    with transaction() as session:
-        moment = now(session)
-        free = session.scalars(
-            select(Scan.id)
-            .where(Scan.id.in_(scan_ids), Scan.status == "queued")
-            .order_by(Scan.id)
-            .with_for_update()
-        ).all()
-        taken = session.execute(
-            update(Scan)
-            .where(Scan.id.in_(free), Scan.status == "queued")
-            .values(
-                status="running",
-                attempt=Scan.attempt + 1,
-                started_at=moment,
-                lease_until=moment + settings.current().scan_lease_seconds,
-            )
-            .returning(Scan.id, Scan.domain_id, Scan.attempt)
-        ).all()
-        subjects = _subjects(session, [row.domain_id for row in taken], moment)
-    return [Claim(row.id, row.domain_id, row.attempt, subjects[row.domain_id]) for row in taken]
-
-
-def _subjects(
-    session: Session, domain_ids: Sequence[UUID], moment: datetime
-) -> Mapping[UUID, Subject]:
-    """What is examined, and all that its checks are told beforehand."""
-    rows = session.execute(
-        select(
-            Domain.id, Domain.name, Domain.usage, Domain.dkim_selectors, DomainState.last_results
-        )
-        .outerjoin(DomainState, DomainState.domain_id == Domain.id)
-        .where(Domain.id.in_(domain_ids))
-    ).all()
-    known = {
-        row.id: {check: found["facts"] for check, found in (row.known or {}).items()}
-        for row in rows
-    }
-    hosts = [host for facts in known.values() for host in facts.get("mx", {}).get("hosts", ())]
-    handshakes = starttls_probes.seen(session, hosts)
-    selected = observed_selectors.seen(session, [row.id for row in rows])
-    shared = dkim_keys.shared(session, [row.id for row in rows])
-    policies = observed_policies.policies(session, [row.id for row in rows], moment)
-    return {
-        row.id: Subject(
-            domain=row.name,
-            usage=Usage(row.usage),
-            dkim_selectors=tuple(row.dkim_selectors),
-            observed_selectors=selected.get(row.id, ()),
-            last_facts=known[row.id],
-            shared_keys=shared.get(row.id, {}),
-            observed=policies.get(row.id, ()),
-            tls_probes=handshakes,
-            now=moment,
-        )
-        for row in rows
-    }
 
 
 def requeue_stale() -> int:
@@ -257,7 +134,7 @@ class _Run:
     """One run of claimed scans: results are settled as they come, leases are kept up meanwhile."""
 
     def __init__(
-        self, claims: Sequence[Claim], at_once: int, is_stopping: Callable[[], bool]
+        self, claims: Sequence[scans_claims.Claim], at_once: int, is_stopping: Callable[[], bool]
     ) -> None:
         self._open = {claim.scan_id: claim for claim in claims}
         self._subjects = {claim.scan_id: claim.subject for claim in claims}
@@ -293,7 +170,7 @@ class _Run:
         if self._claiming:
             await self._claiming  # it may have been under way when all was stopped
         if self._open:
-            await asyncio.to_thread(_release, list(self._open.values()))
+            await asyncio.to_thread(scans_claims.release, list(self._open.values()))
 
     async def _more(self) -> Mapping[UUID, Subject]:
         if time.monotonic() >= self._goes_on_until:
@@ -302,7 +179,7 @@ class _Run:
         return await asyncio.shield(self._claiming)
 
     async def _claim_more(self) -> Mapping[UUID, Subject]:
-        claims = await asyncio.to_thread(_claim_next, self._at_once)
+        claims = await asyncio.to_thread(scans_claims.claim_next, self._at_once)
         if len(claims) < self._at_once:
             self._goes_on_until = 0.0  # whatever is asked for from now on has its own bell
         self._open |= {claim.scan_id: claim for claim in claims}
@@ -336,39 +213,9 @@ class _Run:
     async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(settings.current().scan_lease_seconds.total_seconds() / 3)
-            await asyncio.to_thread(_renew, list(self._open.values()))
+            await asyncio.to_thread(scans_claims.renew, list(self._open.values()))
 
     async def _watch(self, examiner: asyncio.Task[object]) -> None:
         while not self._is_stopping():
             await asyncio.sleep(0.2)
         examiner.cancel()
-
-
-def _renew(claims: Sequence[Claim]) -> None:
-    with transaction() as session:
-        until = now(session) + settings.current().scan_lease_seconds
-        for claimed in claims:
-            session.execute(_leased(claimed).values(lease_until=until))
-
-
-def _release(claims: Sequence[Claim]) -> None:
-    """Let others have them at once; an attempt that was not finished does not count."""
-    with transaction() as session:
-        moment = now(session)
-        for claimed in claims:
-            session.execute(
-                _leased(claimed).values(
-                    status="queued",
-                    attempt=Scan.attempt - 1,
-                    lease_until=None,
-                    started_at=None,
-                    rung_at=moment,
-                )
-            )
-        after_commit(session, lambda: scans.enqueue([claimed.scan_id for claimed in claims]))
-
-
-def _leased(claimed: Claim) -> Update:
-    return update(Scan).where(
-        Scan.id == claimed.scan_id, Scan.attempt == claimed.attempt, Scan.status == "running"
-    )

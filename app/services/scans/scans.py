@@ -18,9 +18,8 @@ from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs import queue
 from app.models import BatchScan, Domain, Scan, ScanBatch
 from app.models.scans import UNFINISHED
-from app.services.core import listing
+from app.services.core import domain_lookup, listing
 from app.services.core.listing import Listing
-from app.services.domains import domains
 
 MAX_BATCH = 5_000
 
@@ -102,7 +101,7 @@ def trigger(
     effects  inserts a scan and, once that is committed, rings for it
     """
     with transaction() as session:
-        domain = domains.owned(session, account_id, ref, lock=True)
+        domain = domain_lookup.owned(session, account_id, ref, lock=True)
         if max_age is not None and (fresh := _fresh(session, domain, max_age)):
             return Triggered(fresh, "fresh")
         under_way = session.scalar(
@@ -181,7 +180,7 @@ def search(
 
     raises  NotFound for a domain that the account has not
     """
-    domain_id = domains.find(account_id, filters.domain).id if filters.domain else None
+    domain_id = domain_lookup.find(account_id, filters.domain).id if filters.domain else None
     return _listed(account_id, domain_id, filters).page(place, limit)
 
 
@@ -300,7 +299,7 @@ def _chosen(session: Session, account_id: UUID, selection: Selection) -> dict[UU
     """Name by id of the domains selected."""
     statement: Any = select(Domain.id, Domain.name).where(Domain.account_id == account_id)
     if selection.tag is not None:
-        statement = domains.with_tag(statement, selection.tag)
+        statement = domain_lookup.with_tag(statement, selection.tag)
     if selection.all or selection.tag is not None:
         rows = session.execute(statement.order_by(Domain.id).limit(MAX_BATCH + 1)).all()
         chosen: dict[UUID, str] = {row.id: row.name for row in rows}
@@ -313,7 +312,7 @@ def _chosen(session: Session, account_id: UUID, selection: Selection) -> dict[UU
 
 
 def _named(session: Session, statement: Select[Any], refs: Sequence[str]) -> dict[UUID, str]:
-    keys = [domains.key_of(ref) for ref in refs]
+    keys = [domain_lookup.key_of(ref) for ref in refs]
     found: dict[UUID, str] = {}
     for start in range(0, len(keys), 500):
         some = keys[start : start + 500]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.checks.engine.types import CheckResult, Finding, Fix, Verdict
+from app.checks.engine.types import CheckResult, Finding, Verdict
 
 
 def as_json(judgement: CheckResult) -> dict[str, Any]:
@@ -29,11 +29,6 @@ def as_json(judgement: CheckResult) -> dict[str, Any]:
         "facts": dict(judgement.facts),
         "findings": [_finding(finding) for finding in judgement.findings],
     }
-
-
-def fix_json(fix: Fix | None) -> dict[str, Any] | None:
-    """A fix as clients see it."""
-    return fix._asdict() if fix else None
 
 
 def summary(judgements: Iterable[CheckResult]) -> dict[str, int]:
@@ -70,5 +65,5 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "reference": finding.kind.reference,
         "subject": finding.subject,
         "evidence": dict(finding.evidence),
-        "fix": fix_json(finding.fix),
+        "fix": finding.fix.as_json() if finding.fix else None,
     }

@@ -15,6 +15,7 @@ from app.models import Domain, DomainState
 from app.models.domains import SCHEDULES
 from app.models.scans import UNFINISHED
 from app.services.alerts import alerts
+from app.services.core import domain_lookup
 from app.services.domains import dashboard, dns_status, domains, verification
 from app.services.domains.dns_status import ChangeFilter
 from app.services.domains.domains import DomainFilter, NewDomain
@@ -105,7 +106,7 @@ def show(domain: str) -> ResponseReturnValue:
 def progress(domain: str) -> ResponseReturnValue:
     """How the scan stands: a piece of the domain's page, which asks for it until it has ended."""
     account = pages.user_session().account_id
-    found = domains.find(account, domain)
+    found = domain_lookup.find(account, domain)
     scan = _latest_scan(account, found)
     response = pages.render("scan_state.html", domain=found, scan=scan)
     if scan is None or scan.status not in UNFINISHED:
@@ -134,7 +135,7 @@ def verify(domain: str) -> ResponseReturnValue:
 def history(domain: str) -> ResponseReturnValue:
     """What changed in its DNS, and its scans."""
     account = pages.user_session().account_id
-    found = domains.find(account, domain)
+    found = domain_lookup.find(account, domain)
     cursor = pages.Paging({})
     changes, following = dns_status.history(
         account, domain, ChangeFilter(), place=cursor.given, limit=20
@@ -152,7 +153,7 @@ def history(domain: str) -> ResponseReturnValue:
 @bp.get("/<domain>/settings")
 def edit(domain: str) -> ResponseReturnValue:
     """The form with how it is watched."""
-    return _edit_form(domains.find(pages.user_session().account_id, domain))
+    return _edit_form(domain_lookup.find(pages.user_session().account_id, domain))
 
 
 @bp.post("/<domain>/settings")
@@ -163,7 +164,7 @@ def update(domain: str) -> ResponseReturnValue:
         changes = domain_settings(form)
         form.check()
     except InvalidRequest as error:
-        found = domains.find(visitor.account_id, domain)
+        found = domain_lookup.find(visitor.account_id, domain)
         return _edit_form(found, error.status, errors=pages.field_errors(error))
     changes["usage"] = changes["usage"].value
     found = domains.update(visitor.account_id, domain, changes, actor=visitor.actor)

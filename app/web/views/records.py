@@ -13,8 +13,8 @@ from app.analysis.mail.periods import Window
 from app.analysis.mail.record_query import RecordQueryResult
 from app.errors import InvalidRequest
 from app.models.reports import PROVENANCES, TRUSTED
+from app.services.core import domain_lookup
 from app.services.core.listing import Listing
-from app.services.domains import domains
 from app.services.reports import dmarc_records, serialization
 from app.services.reports.dmarc_records import RecordFilter
 from app.web.base import pages, record_lists
@@ -81,7 +81,7 @@ class Links(record_lists.Links):
 def index(domain: str) -> ResponseReturnValue:
     """The records of a domain that fit the filters, the newest mail first."""
     account, given = pages.user_session().account_id, _given()
-    found = domains.find(account, domain)
+    found = domain_lookup.find(account, domain)
     window, errors = record_lists.window(given), dict[str, str]()
     rows: Sequence[Any] = ()
     paging, place = pages.Paging(given), None

@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from app.analysis.mail.periods import Window
 from app.models.reports import PROVENANCES
+from app.services.core import domain_lookup
 from app.services.core.listing import Listing
-from app.services.domains import domains
 from app.services.reports import serialization, tls_records
 from app.services.reports.tls_records import TlsFilter
 from app.web.base import pages, record_lists
@@ -42,7 +42,7 @@ def links(domain: str, window: Window) -> record_lists.Links:
 def index(domain: str) -> ResponseReturnValue:
     """The policies of a domain's TLS reports that fit the filters, the newest first."""
     account, given = pages.user_session().account_id, FILTERS.given()
-    found = domains.find(account, domain)
+    found = domain_lookup.find(account, domain)
     paging = pages.Paging(given)
     rows, place = _listing(account, domain, given).page(paging.given, PAGE)
     return pages.render(

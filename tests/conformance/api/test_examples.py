@@ -30,7 +30,8 @@ from app.api.http.endpoint import ENDPOINTS, EndpointSpec
 from app.models.keys import Scope
 from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.services.api_keys import upload_tokens
-from app.services.domains import domains, verification
+from app.services.core import domain_lookup
+from app.services.domains import verification
 from app.services.ingest import files, processor, tokens
 from app.services.scans import runner, scans
 from app.services.scans.scans import ScanFilter
@@ -119,7 +120,7 @@ class Story:
 
     def report(self) -> None:
         """Twenty days of aggregate reports with a service that is not set up, and a TLS report."""
-        domain = domains.find(self.client.account_id, "example.com")
+        domain = domain_lookup.find(self.client.account_id, "example.com")
         own = reports.record(
             "198.51.100.3", 980, header_from="example.com",
             dkim_results=(DkimResult("example.com", "s1", "pass"),),

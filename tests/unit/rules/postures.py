@@ -50,7 +50,7 @@ SOME = recent((100, 0))
 def posture(**given: Any) -> ReportPosture:
     values: dict[str, Any] = {
         "domain": DOMAIN, "now": NOW, "now_hour": HOUR,
-        "watched_since": NOW - timedelta(days=60), "first_hour": HOUR - 60 * 24,
+        "monitored_since": NOW - timedelta(days=60), "first_hour": HOUR - 60 * 24,
         "recent": mail(SOME), "before": STEADY,
     }  # fmt: skip
     return ReportPosture(**(values | given))

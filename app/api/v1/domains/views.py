@@ -17,6 +17,7 @@ from app.checks.engine.types import Severity, Usage
 from app.errors import ApplicationError
 from app.models.keys import Scope
 from app.protocols import names
+from app.services.core import domain_lookup
 from app.services.domains import domains, verification
 from app.services.domains.domains import DomainFilter, NewDomain
 
@@ -132,7 +133,7 @@ def create_many(body: NewDomainsBody) -> Response:
 def show(domain: str, query: ShowQuery) -> Response:
     """One domain, by id or name."""
     account = current().account_id
-    found = domains.find(account, domain)
+    found = domain_lookup.find(account, domain)
     counts = domains.open_alert_counts(account, [found.id])
     return responses.item(schema(found, account, counts), version=found.updated_at)
 

@@ -96,8 +96,8 @@ def main() -> None:
             rates: dict[str, list[float]] = {kind: [] for kind in ways}
             for _ in range(options.rounds):
                 alone.append(scan.ours(server, numbers.take(options.domains), CHECKS).rate)
-                for kind, way in ways.items():
-                    rates[kind].append(way())
+                for kind, received_via in ways.items():
+                    rates[kind].append(received_via())
     _print(options.domains, options.delay, statistics.median(alone), rates)
 
 

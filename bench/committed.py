@@ -76,7 +76,7 @@ def _measure(kind: str, url: str, files: int, records: int) -> None:
 def _read(account_id: UUID, files: list[bytes]) -> tuple[float, float]:
     """(wall, CPU) from kept files to committed rows."""
     for raw in files:
-        ingest_files.store(account_id, raw, way="http")
+        ingest_files.store(account_id, raw, received_via="http")
     took = _timed(lambda: processor.run([]))
     assert {row.state for row in ingest_files.counts(account_id)} == {"parsed"}
     return took

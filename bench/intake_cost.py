@@ -55,7 +55,7 @@ def _take_in(account_id: UUID, number: int) -> UUID:
         org=f"r{number % 15}.example", report_id=f"b{number}", begin=begin, end=begin + 86_399,
         domain=domain, records=records,
     )  # fmt: skip
-    return files.store(account_id, text.encode(), way="http").intake.id
+    return files.store(account_id, text.encode(), received_via="http").intake.id
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def ours(raw: bytes) -> float:
     account = accounts.create("bench", actor="user:bench")
     domains.create(account.id, NewDomain(DOMAIN), actor="user:bench")
     started = time.process_time()
-    taken = files.store(account.id, raw, way="cli")
+    taken = files.store(account.id, raw, received_via="cli")
     processor.run([taken.intake.id])
     seconds = time.process_time() - started
     with transaction(readonly=True) as session:

@@ -240,8 +240,8 @@ def measure(delay: float, domains: int, rounds: int) -> None:
         ours(server, numbers.take(20), CHECKS)  # what is made once
         samples: dict[str, list[Sample]] = {name: [] for name in ways}
         for _ in range(rounds):
-            for name, way in ways.items():
-                samples[name].append(way(server))
+            for name, received_via in ways.items():
+                samples[name].append(received_via(server))
         print(f"\n{delay * 1000:g} ms added to each answer; medians of {rounds} rounds in turns")
         rates = [_printed(name, of) for name, of in samples.items()]
         _print_ratios("the same questions", rates[0], rates, delay)

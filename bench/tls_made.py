@@ -54,7 +54,7 @@ def _failure(day: int, sessions: int) -> dict[str, Any]:
 
 
 _REPORT = (
-    *("id", "account_id", "domain_id", "intake_id", "policy_domain", "reporter", "report_id"),
+    *("id", "account_id", "domain_id", "report_file_id", "policy_domain", "reporter", "report_id"),
     *("begin_at", "end_at", "organization", "warnings", "provenance", "content_digest"),
     "received_at",
 )

@@ -142,7 +142,7 @@ def _receive(full: FullAccount) -> None:
         (b"not a report", f"receiver.test!{full.domain}!3!4.xml.gz"),
     )
     for raw, file_name in files:
-        ingest_files.store(full.account.id, raw, way="upload", file_name=file_name)
+        ingest_files.store(full.account.id, raw, received_via="upload", file_name=file_name)
     processor.run([])
     rollup_queue.drain()
     report_monitor.enqueue_if_due()
@@ -154,7 +154,7 @@ def _receive(full: FullAccount) -> None:
         note=f"{full.person.email} knows it", actor=f"user:{full.person.email}",
     )  # fmt: skip
     late = dmarc_xml(full.domain, "late", records=[record(f"sub.{full.domain}")])
-    ingest_files.store(full.account.id, late, way="upload")
+    ingest_files.store(full.account.id, late, received_via="upload")
     processor.run([])
 
 

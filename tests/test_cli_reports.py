@@ -112,7 +112,7 @@ def test_files_folders_mbox_and_maildir_are_taken_in(
     assert "5 taken in, 1 known already, 0 not readable" in said
     processor.run([])
     rows, _ = ingest_files.search(account_id, ReportFileFilter()).page(None, 100)
-    assert {(row.state, row.way) for row in rows} == {("parsed", "cli")}
+    assert {(row.state, row.received_via) for row in rows} == {("parsed", "cli")}
     assert {"one.xml", "two.json", "box #1", "box #2"} < {row.file_name for row in rows}
 
 
@@ -190,7 +190,7 @@ def test_the_first_start_prints_both_addresses(run: Run) -> None:
 def test_a_conflict_is_decided(run: Run, account_id: UUID) -> None:
     for count in (50, 70):
         raw = dmarc_xml(records=[record(count=count)])
-        ingest_files.store(account_id, raw, way="cli", file_name=f"{count}.xml")
+        ingest_files.store(account_id, raw, received_via="cli", file_name=f"{count}.xml")
     processor.run([])
     found = re.search(r"int_\w+", run("intake", "list", "--account", "Acme", "--state", "conflict"))
     assert found is not None

@@ -71,11 +71,11 @@ def _send_emails(is_done: threading.Event) -> None:
         is_last = is_done.wait(EMAIL_POLL_SECONDS)
 
 
-def process_report_files(intake_ids: list[str]) -> None:
+def process_report_files(report_file_ids: list[str]) -> None:
     """Read these files of reports and whatever else waits, and count what was in them."""
-    with logs.fields(intakes=intake_ids[:3]):
+    with logs.fields(intakes=report_file_ids[:3]):
         processor.run(
-            [UUID(intake_id) for intake_id in intake_ids],
+            [UUID(report_file_id) for report_file_id in report_file_ids],
             door=runtime.door(),
             guard=resource_limits.one_file,
             is_stopping=shutdown.is_requested,

@@ -104,7 +104,7 @@ def _store(address: str, raw: bytes, claims: dict[str, Any], rates: MailRates) -
             return UNKNOWN
         if not rates.is_within(sender.account_id, claims):
             return TOO_FAST
-        files.store(sender.account_id, raw, way="mail", claims=claims)
+        files.store(sender.account_id, raw, received_via="mail", claims=claims)
     except QuotaExceeded:
         return FULL
     except ServiceUnavailable:

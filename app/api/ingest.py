@@ -138,8 +138,10 @@ def _store(raw: bytes, name: str | None) -> StoredFile:
     uploader = uploader_or_none()
     if uploader is not None:
         claims["upload_token"] = uploader.token_id
-    way = "upload" if uploader else "http"
-    return files.store(sender.account_id, raw, way=way, file_name=name, claims=claims)
+    received_via = "upload" if uploader else "http"
+    return files.store(
+        sender.account_id, raw, received_via=received_via, file_name=name, claims=claims
+    )
 
 
 def _body() -> bytes:
@@ -184,7 +186,7 @@ def _answer(taken: list[StoredFile], status: int) -> Response:
     found: list[dict[str, Any]] = [
         {
             "id": ids.public("int", one.file.id),
-            "state": one.file.status,
+            "status": one.file.status,
             "fileName": one.file.file_name,
         }
         for one in taken

@@ -10,7 +10,16 @@ from flask.cli import AppGroup
 from app.errors import ApplicationError, NotFound
 
 OPERATOR = "user:operator"
-_NAMES = ("account", "channel", "key_id", "token", "intake_id", "mailbox_id", "person", "domain")
+_NAMES = (
+    "account",
+    "channel",
+    "key_id",
+    "token",
+    "report_file_id",
+    "mailbox_id",
+    "person",
+    "domain",
+)
 
 
 class Command(click.Command):

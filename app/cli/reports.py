@@ -77,7 +77,9 @@ def ingest(account: str, paths: Sequence[Path]) -> None:
     with click.progressbar(items, label="taking in", item_show_func=_name) as bar:
         for item in bar:
             try:
-                taken = ingest_files.store(account_id, item.read(), way="cli", file_name=item.name)
+                taken = ingest_files.store(
+                    account_id, item.read(), received_via="cli", file_name=item.name
+                )
                 new, known = new + taken.is_new, known + (not taken.is_new)
             except (OSError, TooLarge) as error:
                 failed.append(f"{item.name}: {error}")
@@ -114,24 +116,24 @@ def list_intakes(account: str, state: str | None, reason: str | None, limit: int
 
 @intake_group.command("retry")
 @click.option("--reason", help="All files with this reason, of every account.")
-@click.argument("intake_id", required=False)
-def retry_intakes(reason: str | None, intake_id: str | None) -> None:
+@click.argument("report_file_id", required=False)
+def retry_intakes(reason: str | None, report_file_id: str | None) -> None:
     """Have files read again that are quarantined or unattributed: one, or all with a reason."""
-    if (reason is None) == (intake_id is None):
+    if (reason is None) == (report_file_id is None):
         raise click.UsageError("Give either an id or --reason")
     print(f"{ingest_files.retry(_intake_id(intake_id), reason)} will be read again")
 
 
 @intake_group.command("use")
 @_ACCOUNT
-@click.argument("intake_id")
-def use_report(account: str, intake_id: str) -> None:
+@click.argument("report_file_id")
+def use_report(account: str, report_file_id: str) -> None:
     """Count the report of a file in conflict instead of the one that it contradicts."""
-    found = _intake_id(intake_id)
+    found = _intake_id(report_file_id)
     if found is None:
         raise NotFound
     conflicts.use(accounts.find(account).id, found, actor=OPERATOR)
-    print(f"{intake_id} will be used")
+    print(f"{report_file_id} will be used")
 
 
 @intake_group.command("counts")

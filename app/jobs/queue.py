@@ -76,12 +76,12 @@ def enqueue_scans(scan_ids: Sequence[UUID], *, at_front: bool = False) -> bool:
     return _enqueue(SCANS, "worker.jobs.run_scans", scan_ids, at_front=at_front)
 
 
-def enqueue_report_files(intake_ids: Sequence[UUID]) -> bool:
+def enqueue_report_files(report_file_ids: Sequence[UUID]) -> bool:
     """Have a worker look what is in these files, in one job.
 
     returns  as ``enqueue_scans``
     """
-    return _enqueue(INTAKE, "worker.jobs.process_report_files", intake_ids)
+    return _enqueue(INTAKE, "worker.jobs.process_report_files", report_file_ids)
 
 
 def enqueue_ownership(domain_ids: Sequence[UUID]) -> bool:
@@ -110,7 +110,7 @@ def enqueue_mailbox_poll(mailbox_id: UUID, *, is_late: bool = False) -> bool:
 def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False) -> bool:
     bell = _bound()
 
-    def ring() -> bool:
+    def enqueue() -> bool:
         bell.queue(name).enqueue(
             job,
             [str(id) for id in ids],
@@ -122,7 +122,7 @@ def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False
         )
         return True
 
-    return bell.attempt(ring, False)
+    return bell.attempt(enqueue, False)
 
 
 def enqueue_delivery() -> bool:
@@ -132,7 +132,7 @@ def enqueue_delivery() -> bool:
     """
     bell = _bound()
 
-    def ring() -> bool:
+    def enqueue() -> bool:
         waiting = bell.queue(DELIVERY)
         if len(waiting) == 0:
             waiting.enqueue(
@@ -144,7 +144,7 @@ def enqueue_delivery() -> bool:
             )
         return True
 
-    return bell.attempt(ring, False)
+    return bell.attempt(enqueue, False)
 
 
 def enqueue_reverse_dns() -> bool:
@@ -177,7 +177,7 @@ def _enqueue_unique(
     bell = _bound()
     kind = function.rpartition(".")[2]
 
-    def ring() -> bool:
+    def enqueue() -> bool:
         waiting = bell.queue(name)
         others = waiting.job_ids
         if not others or (is_late and not any(other.startswith(kind) for other in others)):
@@ -193,7 +193,7 @@ def _enqueue_unique(
             )
         return True
 
-    return bell.attempt(ring, False)
+    return bell.attempt(enqueue, False)
 
 
 def is_idle(name: str) -> bool:

@@ -93,7 +93,7 @@ def things(client: Client) -> dict[str, str]:
 def reports(client: Client) -> dict[str, str]:
     """One report of each kind."""
     for raw in (dmarc_xml(), tls_json(), failure_mail()):
-        files.store(client.account_id, raw, way="http")
+        files.store(client.account_id, raw, received_via="http")
     processor.run([])
     return {
         kind: client.data("GET", f"/v1/reports/{path}")[0]["id"] for kind, path in REPORTS.items()

@@ -38,9 +38,9 @@ def test_they_count_what_waits_and_what_ended(
 ) -> None:
     make_domain(client.account_id, "acme.test")
     for raw in (dmarc_xml(), b"hello"):
-        files.store(client.account_id, raw, way="http")
+        files.store(client.account_id, raw, received_via="http")
     processor.run([])
-    files.store(client.account_id, dmarc_xml(report_id="r2"), way="http")
+    files.store(client.account_id, dmarc_xml(report_id="r2"), received_via="http")
     make_scan(client.account_id, "acme.test")
     app_settings.use(replace(settings, metrics_token=TOKEN))
     status, found = read(app, TOKEN)

@@ -40,7 +40,7 @@ def full(client: Client) -> Client:
 
 def take(client: Client, *files: bytes) -> None:
     for raw in files:
-        ingest_files.store(client.account_id, raw, way="upload", file_name="a.bin")
+        ingest_files.store(client.account_id, raw, received_via="upload", file_name="a.bin")
     processor.run([])
 
 

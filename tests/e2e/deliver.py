@@ -61,16 +61,16 @@ class Story:
 
 def misbehave(call: Received) -> tuple[int, dict[str, str]] | None:
     """One of the ways of receivers; mostly the good one, or a thousand events would take long."""
-    way = random.random()
-    if way < 0.8:
+    received_via = random.random()
+    if received_via < 0.8:
         return 200, {}
-    if way < 0.87:
+    if received_via < 0.87:
         return 500, {}
-    if way < 0.9:
+    if received_via < 0.9:
         return 429, {"Retry-After": "1"}
-    if way < 0.97:
+    if received_via < 0.97:
         return None
-    if way < 0.985:
+    if received_via < 0.985:
         time.sleep(3)  # longer than it has
         return 200, {}
     return 200, {"drip": "0.3"}

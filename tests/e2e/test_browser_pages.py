@@ -52,7 +52,7 @@ def report_paths(person: Person) -> list[str]:
     org = HOSTILE.replace("<", "&lt;").replace('"', "&quot;")
     files = dmarc_xml("d0.test", org=org), tls_json("d0.test"), failure_mail("d0.test"), b"what?"
     for raw in files:
-        ingest_files.store(person.account_id, raw, way="dashboard", file_name=HOSTILE)
+        ingest_files.store(person.account_id, raw, received_via="dashboard", file_name=HOSTILE)
     kinds = {"dmarc": "dmr", "tls": "tlr", "failure": "flr"}
 
     def parsed() -> Sequence[Any]:

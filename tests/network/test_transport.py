@@ -48,11 +48,11 @@ async def test_a_deadline_set_at_another_does_not_put_off_those_before_it() -> N
     alarm, rung, over = TimerQueue(loop), list[str](), asyncio.Event()
     alarm.at(loop.time(), lambda: alarm.at(loop.time() + 60, over.set))
 
-    def ring() -> None:
+    def enqueue() -> None:
         rung.append("in time")
         over.set()
 
-    alarm.at(loop.time() + 0.05, ring)
+    alarm.at(loop.time() + 0.05, enqueue)
     await asyncio.wait_for(over.wait(), 10)
     alarm.close()
     assert rung == ["in time"]

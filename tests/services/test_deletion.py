@@ -87,9 +87,9 @@ def test_files_about_other_domains_stay(full: FullAccount) -> None:
     make_domain(full.account.id, "else.test")
     about_own, about_else = dmarc_xml(f"own.{full.domain}"), dmarc_xml("else.test", "e")
     for raw in (about_own, about_else):
-        files.store(full.account.id, raw, way="http")
+        files.store(full.account.id, raw, received_via="http")
     shared = zipped(dmarc_xml(full.domain, "s1"), dmarc_xml("else.test", "s2"))
-    files.store(full.account.id, shared, way="http")
+    files.store(full.account.id, shared, received_via="http")
     processor.run([])
     domains.delete(full.account.id, full.domain, actor=ACTOR)
     with transaction(readonly=True) as session:

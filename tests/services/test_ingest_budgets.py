@@ -33,9 +33,9 @@ def account_id() -> UUID:
 
 
 def post(
-    account_id: UUID, raw: bytes, address: str = "198.51.100.1", way: str = "http"
+    account_id: UUID, raw: bytes, address: str = "198.51.100.1", received_via: str = "http"
 ) -> ReportFile:
-    return files.store(account_id, raw, way=way, claims={"address": address}).file
+    return files.store(account_id, raw, received_via=received_via, claims={"address": address}).file
 
 
 def flood(account_id: UUID, *addresses: str) -> int:
@@ -65,7 +65,7 @@ def test_strangers_cannot_use_up_what_is_for_own_uploads_and_known_sources(
         budgets.note_authenticated(session, account_id, "192.0.2.1")
     assert flood(account_id, *(f"198.51.100.{number}" for number in range(200))) == 50
     assert post(account_id, dmarc_xml(), "192.0.2.1").sender_metadata["sourceClass"] == "known"
-    assert post(account_id, dmarc_xml(report_id="own"), way="upload").status == "received"
+    assert post(account_id, dmarc_xml(report_id="own"), received_via="upload").status == "received"
 
 
 def test_own_uploads_have_a_part_that_known_sources_cannot_use(
@@ -77,7 +77,7 @@ def test_own_uploads_have_a_part_that_known_sources_cannot_use(
         for source in sources:
             budgets.note_authenticated(session, account_id, source)
     assert flood(account_id, *sources) == 90
-    assert post(account_id, dmarc_xml(), way="dashboard").status == "received"
+    assert post(account_id, dmarc_xml(), received_via="dashboard").status == "received"
 
 
 @pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8::{}"])
@@ -103,7 +103,7 @@ def test_files_above_the_cpu_budget_are_parsed_on_the_next_day(
     with transaction() as session:
         session.add(DailyIngestUsage(account_id=account_id, day=now(session).date(), cpu_ms=6_000))
     stranger = post(account_id, dmarc_xml())
-    own = post(account_id, dmarc_xml(report_id="own"), way="upload")
+    own = post(account_id, dmarc_xml(report_id="own"), received_via="upload")
     processor.run([])
     assert states(account_id) == {"quarantined": 1, "parsed": 1}
     assert cpu_budgets.retry_deferred() == 0
@@ -185,7 +185,7 @@ def test_bytes_of_junk_are_deleted_before_those_of_other_files(
 ) -> None:
     app_settings.use(replace(settings, keep_junk_days=1))
     junk = post(account_id, b"junk")
-    own = post(account_id, b"own junk", way="upload")
+    own = post(account_id, b"own junk", received_via="upload")
     processor.run([])
     with transaction() as session:
         session.execute(update(RawFile).values(created_at=now(session) - timedelta(days=2)))

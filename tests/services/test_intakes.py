@@ -52,17 +52,17 @@ def account_id() -> UUID:
     return account.id
 
 
-def take(account_id: UUID, raw: bytes, way: str = "http", read: bool = True) -> ReportFile:
+def take(account_id: UUID, raw: bytes, received_via: str = "http", read: bool = True) -> ReportFile:
     """The file as it ended."""
-    taken = files.store(account_id, raw, way=way)
+    taken = files.store(account_id, raw, received_via=received_via)
     if read:
         processor.run([taken.file.id])
     return again(taken.file.id)
 
 
-def again(intake_id: UUID) -> ReportFile:
+def again(report_file_id: UUID) -> ReportFile:
     with transaction(readonly=True) as session:
-        return session.get_one(ReportFile, intake_id)
+        return session.get_one(ReportFile, report_file_id)
 
 
 def count(table: type) -> int:
@@ -147,7 +147,7 @@ def test_a_tls_report_goes_by_its_own_domain_before_that_of_a_mail_host(account_
 
 
 def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID) -> None:
-    intake = take(account_id, failure_mail(), way="mail")
+    intake = take(account_id, failure_mail(), received_via="mail")
     assert (intake.status, intake.kind, intake.policy_domain) == ("parsed", "failure", "acme.test")
     with transaction(readonly=True) as session:
         report = session.get_one(FailureReport, intake.report_id)
@@ -160,7 +160,7 @@ def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID
     kept = str({column.name: getattr(report, column.name) for column in report.__table__.columns})
     for private in ("bounce", "victim", "ceo", "Good day"):
         assert private not in kept
-    assert take(account_id, failure_mail() + b"\r\n", way="mail").status == "duplicate"
+    assert take(account_id, failure_mail() + b"\r\n", received_via="mail").status == "duplicate"
 
 
 def test_a_report_over_several_days_says_so(account_id: UUID) -> None:
@@ -178,8 +178,8 @@ def test_the_same_report_however_wrapped_is_one(account_id: UUID) -> None:
 
 
 def test_the_same_bytes_again_are_the_first_file(account_id: UUID) -> None:
-    first = files.store(account_id, dmarc_xml(), way="http")
-    second = files.store(account_id, dmarc_xml(), way="http")
+    first = files.store(account_id, dmarc_xml(), received_via="http")
+    second = files.store(account_id, dmarc_xml(), received_via="http")
     assert (first.is_new, second.is_new) == (True, False)
     assert first.file.id == second.file.id
     assert count(RawFile) == 1
@@ -194,9 +194,9 @@ def test_another_content_under_the_same_key_is_a_conflict(account_id: UUID) -> N
 
 
 def test_same_report_from_a_trusted_sender_raises_its_provenance(account_id: UUID) -> None:
-    first = take(account_id, dmarc_xml(), way="mail")
+    first = take(account_id, dmarc_xml(), received_via="mail")
     assert (first.status, first.provenance) == ("parsed", "unverified")
-    second = take(account_id, gzip.compress(dmarc_xml(), mtime=0), way="upload")
+    second = take(account_id, gzip.compress(dmarc_xml(), mtime=0), received_via="upload")
     assert second.status == "parsed"
     first = again(first.id)
     assert (first.status, first.report_id) == ("duplicate", second.report_id)
@@ -206,8 +206,8 @@ def test_same_report_from_a_trusted_sender_raises_its_provenance(account_id: UUI
 
 
 def test_trusted_report_does_not_replace_another_one_that_is_counted(account_id: UUID) -> None:
-    first = take(account_id, dmarc_xml(records=[record(count=99)]), way="mail")
-    second = take(account_id, dmarc_xml(), way="upload")
+    first = take(account_id, dmarc_xml(records=[record(count=99)]), received_via="mail")
+    second = take(account_id, dmarc_xml(), received_via="upload")
     assert (second.status, second.provenance) == ("conflict", "token")
     assert second.report_id == first.report_id
     assert again(first.id).status == "parsed"
@@ -334,7 +334,7 @@ def test_the_selectors_of_passing_signatures_are_learnt(account_id: UUID) -> Non
         record("stranger.test", selector="theirs"),
         record(selector="not a selector"),
     ]
-    take(account_id, dmarc_xml(records=some), way="upload")
+    take(account_id, dmarc_xml(records=some), received_via="upload")
     with transaction(readonly=True) as session:
         found = session.execute(select(ObservedSelector.name, ObservedSelector.selector)).all()
     assert {tuple(row) for row in found} == {("acme.test", "good"), ("mail.acme.test", "below")}
@@ -343,14 +343,14 @@ def test_the_selectors_of_passing_signatures_are_learnt(account_id: UUID) -> Non
 def test_a_day_has_its_bounds(account_id: UUID, settings: Settings) -> None:
     app_settings.use(replace(settings, ingest_files_per_day=4))
     for number in range(2):
-        files.store(account_id, dmarc_xml(report_id=str(number)), way="http")
+        files.store(account_id, dmarc_xml(report_id=str(number)), received_via="http")
     with pytest.raises(QuotaExceeded) as refused:
-        files.store(account_id, dmarc_xml(report_id="over"), way="http")
+        files.store(account_id, dmarc_xml(report_id="over"), received_via="http")
     assert 0 < refused.value.extra["retryAfter"] <= DAY
-    assert not files.store(account_id, dmarc_xml(report_id="1"), way="http").is_new
+    assert not files.store(account_id, dmarc_xml(report_id="1"), received_via="http").is_new
     app_settings.use(replace(settings, ingest_bytes_per_day=6000))
     with pytest.raises(QuotaExceeded):
-        files.store(account_id, b"x" * 3000, way="http")
+        files.store(account_id, b"x" * 3000, received_via="http")
     assert count(ReportFile) == 2
 
 
@@ -366,7 +366,7 @@ def test_what_comes_again_when_nothing_is_left_of_it_is_read_again(account_id: U
 def test_twenty_at_the_same_moment_are_one_report(account_id: UUID) -> None:
     raws = wrappings(dmarc_xml()) * 5
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda raw: files.store(account_id, raw, way="http"), raws))
+        found = list(pool.map(lambda raw: files.store(account_id, raw, received_via="http"), raws))
     assert sum(taken.is_new for taken in found) == 4
     ids = sorted({taken.file.id for taken in found})
     with ThreadPoolExecutor(4) as pool:

@@ -65,16 +65,16 @@ def signed(
     return signature + raw
 
 
-def provenance(raw: bytes, zone: Zone | None, way: str = "mail") -> str:
+def provenance(raw: bytes, zone: Zone | None, received_via: str = "mail") -> str:
     """What the report in the mail is worth."""
     account = make_account()
     make_domain(account.id, "acme.test")
-    return read(account.id, raw, zone, way).provenance
+    return read(account.id, raw, zone, received_via).provenance
 
 
-def read(account_id: UUID, raw: bytes, zone: Zone | None, way: str = "mail") -> ReportFile:
+def read(account_id: UUID, raw: bytes, zone: Zone | None, received_via: str = "mail") -> ReportFile:
     claims = worth.received_by(app_settings.current().trusted_authserv_ids)
-    taken = files.store(account_id, raw, way=way, claims=claims)
+    taken = files.store(account_id, raw, received_via=received_via, claims=claims)
     processor.run([taken.file.id], door=ZoneDoor(zone) if zone else None)
     with transaction(readonly=True) as session:
         intake = session.get_one(ReportFile, taken.file.id)
@@ -94,7 +94,9 @@ def trusting(*servers: str) -> Iterator[None]:
 
 def test_a_valid_signature_of_the_reporter_proves_the_report() -> None:
     assert provenance(signed(mail()), Zone({NAME: [record()]})) == "authenticated"
-    assert provenance(signed(mail()), Zone({NAME: [record()]}), way="http") == "authenticated"
+    assert (
+        provenance(signed(mail()), Zone({NAME: [record()]}), received_via="http") == "authenticated"
+    )
 
 
 def test_a_key_for_tls_reports_alone_proves_it_as_well() -> None:
@@ -156,7 +158,7 @@ def test_a_trusted_server_is_believed_and_dns_is_not_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "expected"),
+    ("received_via", "expected"),
     [
         ("mail", "authenticated"),
         ("mailbox", "authenticated"),
@@ -167,13 +169,13 @@ def test_a_trusted_server_is_believed_and_dns_is_not_asked() -> None:
     ],
 )
 def test_results_of_a_trusted_server_count_only_in_mail_that_it_received(
-    way: str, expected: str
+    received_via: str, expected: str
 ) -> None:
     results = (
         b"Authentication-Results: mx.monitoring.test; dmarc=pass header.from=reporter.test\r\n"
     )
     with trusting("mx.monitoring.test"):
-        assert provenance(results + mail(), None, way) == expected
+        assert provenance(results + mail(), None, received_via) == expected
 
 
 def test_results_count_only_from_the_server_that_received_the_mail() -> None:
@@ -208,11 +210,11 @@ def test_a_proven_report_takes_the_place_of_one_that_anybody_could_have_sent() -
         assert session.get_one(ReportFile, forged.id).status == "duplicate"
 
 
-def authenticity(raw: bytes, zone: Zone | None, way: str = "mail") -> str | None:
+def authenticity(raw: bytes, zone: Zone | None, received_via: str = "mail") -> str | None:
     """Whether the report in the mail is from whom it says."""
     account = make_account()
     make_domain(account.id, "acme.test")
-    return read(account.id, raw, zone, way).authenticity
+    return read(account.id, raw, zone, received_via).authenticity
 
 
 def test_a_report_whose_signature_is_broken_is_not_from_whom_it_says() -> None:
@@ -271,8 +273,8 @@ def test_a_mail_that_proves_nothing_is_no_failure() -> None:
 
 def test_what_came_by_the_accounts_own_way_need_not_show_whose_it_is() -> None:
     zone = Zone({NAME: [record()]})
-    assert authenticity(signed(mail()) + b"\r\n!\r\n", zone, way="http") is None
-    assert authenticity(signed(mail()) + b"\r\n!\r\n", zone, way="mailbox") == "failed"
+    assert authenticity(signed(mail()) + b"\r\n!\r\n", zone, received_via="http") is None
+    assert authenticity(signed(mail()) + b"\r\n!\r\n", zone, received_via="mailbox") == "failed"
 
 
 def test_a_report_that_somebody_of_the_account_forwards_is_no_failure() -> None:

@@ -27,20 +27,22 @@ def account_id(database: Engine) -> UUID:
     return account.id
 
 
-def take(account_id: UUID, raw: bytes, way: str = "http") -> UUID:
-    taken = files.store(account_id, raw, way=way).file
+def take(account_id: UUID, raw: bytes, received_via: str = "http") -> UUID:
+    taken = files.store(account_id, raw, received_via=received_via).file
     processor.run([taken.id])
     return taken.id
 
 
-def use(account_id: UUID, intake_id: UUID) -> None:
-    conflicts.use(account_id, intake_id, actor=ACTOR)
+def use(account_id: UUID, report_file_id: UUID) -> None:
+    conflicts.use(account_id, report_file_id, actor=ACTOR)
     processor.run([])
 
 
-def states(*intake_ids: UUID) -> list[str]:
+def states(*report_file_ids: UUID) -> list[str]:
     with transaction(readonly=True) as session:
-        return [session.get_one(ReportFile, intake_id).status for intake_id in intake_ids]
+        return [
+            session.get_one(ReportFile, report_file_id).status for report_file_id in report_file_ids
+        ]
 
 
 def figures() -> tuple[int, list[int]]:
@@ -130,8 +132,8 @@ def test_both_files_of_a_conflict_are_stored_as_long_as_unparsed_ones(account_id
     with transaction(readonly=True) as session:
         digests = set(session.scalars(select(RawFile.sha256)))
         stored = {
-            intake_id
-            for intake_id in (first, second, plain)
-            if session.get_one(ReportFile, intake_id).sha256 in digests
+            report_file_id
+            for report_file_id in (first, second, plain)
+            if session.get_one(ReportFile, report_file_id).sha256 in digests
         }
     assert stored == {first, second}

@@ -28,9 +28,9 @@ def account_id() -> UUID:
     account = make_account()
     make_domain(account.id, "acme.test")
     for raw in (PARSED, QUARANTINED, UNATTRIBUTED):
-        files.store(account.id, raw, way="upload")
+        files.store(account.id, raw, received_via="upload")
     processor.run([])
-    files.store(account.id, WAITING, way="upload")
+    files.store(account.id, WAITING, received_via="upload")
     return account.id
 
 
@@ -100,18 +100,18 @@ def test_a_file_whose_bytes_are_gone_is_not_tried_again(account_id: UUID) -> Non
 
 def test_bytes_that_come_again_are_read_again(account_id: UUID) -> None:
     left_after(31)
-    taken = files.store(account_id, UNATTRIBUTED, way="http")
+    taken = files.store(account_id, UNATTRIBUTED, received_via="http")
     assert (taken.is_new, taken.file.status) == (False, "received")
     make_domain(account_id, "other.test")
     processor.run([])
-    assert files.store(account_id, UNATTRIBUTED, way="http").file.status == "parsed"
+    assert files.store(account_id, UNATTRIBUTED, received_via="http").file.status == "parsed"
 
 
 def test_of_failure_reports_only_what_is_redacted_is_kept_and_that_not_for_long(
     account_id: UUID,
 ) -> None:
     raw = failure_mail()
-    files.store(account_id, raw, way="http")
+    files.store(account_id, raw, received_via="http")
     assert raw in left_after(0)
     processor.run([])
     assert raw not in left_after(0)

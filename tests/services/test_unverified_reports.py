@@ -201,7 +201,7 @@ def test_only_trusted_reports_say_which_selectors_scans_look_for(domain: Domain)
         with transaction(readonly=True) as session:
             return list(session.scalars(select(ObservedSelector.selector)))
 
-    files.store(domain.account_id, dmarc_xml(report_id="1"), way="http")
+    files.store(domain.account_id, dmarc_xml(report_id="1"), received_via="http")
     assert selectors() == []
-    files.store(domain.account_id, dmarc_xml(report_id="2"), way="upload")
+    files.store(domain.account_id, dmarc_xml(report_id="2"), received_via="upload")
     assert selectors() != []

@@ -32,7 +32,7 @@ def age(by: timedelta) -> None:
 
 
 def test_a_file_that_is_read_again_waits_since_that_was_asked() -> None:
-    intake = files.store(make_account().id, dmarc_xml(), way="http").file
+    intake = files.store(make_account().id, dmarc_xml(), received_via="http").file
     processor.run([intake.id])  # it is about nobody's domain
     assert waited() == 0
     age(timedelta(days=9))
@@ -44,7 +44,7 @@ def test_a_file_that_is_read_again_waits_since_that_was_asked() -> None:
 
 
 def test_a_file_that_is_given_back_waits_since_it_came() -> None:
-    files.store(make_account().id, dmarc_xml(), way="http")
+    files.store(make_account().id, dmarc_xml(), received_via="http")
     age(timedelta(hours=1))
     answers = itertools.chain([False], itertools.repeat(True))
     processor.run([], is_stopping=lambda: next(answers))
@@ -53,10 +53,10 @@ def test_a_file_that_is_given_back_waits_since_it_came() -> None:
 
 def test_the_same_bytes_again_wait_since_they_came_again() -> None:
     account_id = make_account().id
-    intake = files.store(account_id, dmarc_xml(), way="http").file
+    intake = files.store(account_id, dmarc_xml(), received_via="http").file
     processor.run([intake.id])
     age(timedelta(days=40))
     with transaction() as session:
         session.execute(delete(RawFile))
-    assert not files.store(account_id, dmarc_xml(), way="http").is_new
+    assert not files.store(account_id, dmarc_xml(), received_via="http").is_new
     assert waited() < 600

@@ -78,7 +78,7 @@ def test_an_export_from_the_dashboard_is_recorded(browser: Browser) -> None:
 
 def test_downloads_of_files_are_recorded(app: Flask, browser: Browser) -> None:
     make_domain(browser.account_id, "acme.test")
-    files.store(browser.account_id, dmarc_xml(), way="dashboard", file_name="a.xml")
+    files.store(browser.account_id, dmarc_xml(), received_via="dashboard", file_name="a.xml")
     processor.run([])
     client = make_client(app, browser.account_id)
     (report,) = client.data("GET", "/v1/reports/dmarc")

@@ -21,8 +21,8 @@ def owner(browser: Browser) -> Browser:
             record(ip="198.51.100.9", count=100, dkim="fail", spf="fail"),
         ]
         raw = dmarc_xml(report_id=f"r{day}", records=records, begin=begin, end=begin + DAY - 1)
-        files.store(browser.account_id, raw, way="dashboard")
-    files.store(browser.account_id, tls_json(), way="dashboard")
+        files.store(browser.account_id, raw, received_via="dashboard")
+    files.store(browser.account_id, tls_json(), received_via="dashboard")
     processor.run([])
     return browser
 

@@ -64,7 +64,7 @@ def test_the_same_file_again_is_said_to_be(owner: Browser) -> None:
 
 
 def test_what_waits_is_asked_for_again_until_it_is_read(owner: Browser) -> None:
-    ingest_files.store(owner.account_id, dmarc_xml(), way="dashboard")
+    ingest_files.store(owner.account_id, dmarc_xml(), received_via="dashboard")
     assert 'hx-trigger="every 2s"' in owner.get("/reports/files")
     processor.run([])
     assert "hx-trigger" not in owner.get("/reports/files")
@@ -200,7 +200,7 @@ def test_the_first_page_shows_the_mail_of_thirty_days(owner: Browser) -> None:
 def test_a_conflict_is_shown_and_decided(owner: Browser, stranger: Browser) -> None:
     for count in (50, 70):
         ingest_files.store(
-            owner.account_id, dmarc_xml(records=[record(count=count)]), way="dashboard"
+            owner.account_id, dmarc_xml(records=[record(count=count)]), received_via="dashboard"
         )
     processor.run([])
     page = owner.get("/reports/files?state=conflict")

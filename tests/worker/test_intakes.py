@@ -67,7 +67,7 @@ def work(connection: Any) -> None:
 
 
 def take(account_id: UUID, *raws: bytes) -> list[UUID]:
-    return [files.store(account_id, raw, way="http").file.id for raw in raws]
+    return [files.store(account_id, raw, received_via="http").file.id for raw in raws]
 
 
 def states() -> Counter[str]:
@@ -75,9 +75,9 @@ def states() -> Counter[str]:
         return Counter(session.scalars(select(ReportFile.status)))
 
 
-def again(intake_id: UUID) -> ReportFile:
+def again(report_file_id: UUID) -> ReportFile:
     with transaction(readonly=True) as session:
-        return session.get_one(ReportFile, intake_id)
+        return session.get_one(ReportFile, report_file_id)
 
 
 def jobs(connection: Any) -> list[Any]:
@@ -246,11 +246,11 @@ def test_what_kills_every_worker_is_given_up(connection: Any, account_id: UUID) 
 
 
 def test_an_attempt_that_lost_its_lease_writes_nothing(account_id: UUID) -> None:
-    (intake_id,) = take(account_id, dmarc_xml())
-    (first,) = processor.claim([intake_id])
+    (report_file_id,) = take(account_id, dmarc_xml())
+    (first,) = processor.claim([report_file_id])
     let_time_pass()
     processor.requeue_stale()
-    (second,) = processor.claim([intake_id])
+    (second,) = processor.claim([report_file_id])
     found = parsing.read(dmarc_xml(), "", int(time.time()))
     processor.store_results([processor.ParsedFile(first, found)])
     assert (states(), counted()[0]) == ({"received": 1}, 0)

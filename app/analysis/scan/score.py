@@ -74,8 +74,20 @@ class Score:
             "value": self.value,
             "grade": self.grade,
             "version": self.version,
-            "points": [part._asdict() for part in self.points],
-            "next": [step._asdict() for step in self.recommendations],
+            "points": [
+                {"check": part.check, "points": part.points, "maxPoints": part.max_points}
+                for part in self.points
+            ],
+            "recommendations": [
+                {
+                    "check": step.check,
+                    "code": step.code,
+                    "summary": step.summary,
+                    "scoreGain": step.score_gain,
+                    "fix": step.fix,
+                }
+                for step in self.recommendations
+            ],
         }
 
 

@@ -67,13 +67,13 @@ def sign_in(email: str, password: str, agent: str = "") -> Entry | None:
                 Refusal(user.account_id, refusals.ANONYMOUS, "user.sign_in_failed", email, reason)
             )
         return None
-    awaits_code = user.totp_secret is not None
+    mfa_pending = user.totp_secret is not None
     with transaction() as session:
-        token = _open(session, user, agent, awaits_code=awaits_code)
-        if not awaits_code:
+        token = _open(session, user, agent, mfa_pending=mfa_pending)
+        if not mfa_pending:
             _record(session, user, "user.signed_in")
             sign_in_networks.note(session, user, agent)
-    return Entry(token, awaits_code)
+    return Entry(token, mfa_pending)
 
 
 def awaiting_code(token: str) -> str | None:
@@ -187,14 +187,14 @@ def end_all(visitor: UserSession) -> None:
         )  # fmt: skip
 
 
-def _open(session: Session, user: User, agent: str, *, awaits_code: bool = False) -> str:
+def _open(session: Session, user: User, agent: str, *, mfa_pending: bool = False) -> str:
     token, moment = secrets.token_urlsafe(_TOKEN_BYTES), now(session)
     session.execute(delete(BrowserSession).where(_has_expired(moment)))
     session.add(
         BrowserSession(
             id=_digest(token), user_id=user.id, account_id=user.account_id, created_at=moment,
-            last_seen_at=moment, expires_at=moment + (CODE_TIMEOUT if awaits_code else MAX_LIFETIME),
-            mfa_pending=awaits_code, address=audit_log.origin.get().address, agent=agent[:200] or None,
+            last_seen_at=moment, expires_at=moment + (CODE_TIMEOUT if mfa_pending else MAX_LIFETIME),
+            mfa_pending=mfa_pending, address=audit_log.origin.get().address, agent=agent[:200] or None,
         )
     )  # fmt: skip
     return token

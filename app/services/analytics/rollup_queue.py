@@ -45,7 +45,7 @@ def enqueue(session: Session, reports: Sequence[Mapping[str, Any]]) -> None:
     reports  the columns of their rows
     """
     rows = [
-        {"report_id": row["id"], "domain_id": row["domain_id"], "records": row["records"]}
+        {"report_id": row["id"], "domain_id": row["domain_id"], "records": row["record_count"]}
         for row in reports
     ]
     if rows:

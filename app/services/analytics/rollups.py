@@ -151,7 +151,7 @@ def _compacted(session: Session, domain_id: UUID, weeks: Iterable[int]) -> froze
     for some in bulk.batched(sorted(weeks)):
         session.connection().execute(
             bulk.insert(session, DmarcWeek).on_conflict_do_nothing(),
-            [{"domain_id": domain_id, "start": start, "is_closed": False} for start in some],
+            [{"domain_id": domain_id, "start": start, "is_compacted": False} for start in some],
         )
         these = and_(DmarcWeek.domain_id == domain_id, DmarcWeek.start.in_(some))
         rows = session.execute(
@@ -160,7 +160,7 @@ def _compacted(session: Session, domain_id: UUID, weeks: Iterable[int]) -> froze
             .order_by(DmarcWeek.start)
             .with_for_update()
         )
-        found.update((row.start, row.is_closed) for row in rows)
+        found.update((row.start, row.is_compacted) for row in rows)
         session.execute(update(DmarcWeek).where(these).values(version=DmarcWeek.version + 1))
     return frozenset(start for start, is_closed in found.items() if is_closed)
 

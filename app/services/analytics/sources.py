@@ -120,7 +120,7 @@ def decide(
             )
         else:
             _expect_source(session, domain, source)
-            values = {"state": state, "note": note, "actor": actor, "at": now(session)}
+            values = {"decision": state, "note": note, "actor": actor, "at": now(session)}
             session.execute(
                 bulk.insert(session, SourceDecision)
                 .values(domain_id=domain.id, source=source, **values)

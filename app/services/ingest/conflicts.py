@@ -35,7 +35,7 @@ def of_report(account_id: UUID, report_id: UUID) -> Sequence[ReportFile]:
         ).all()
 
 
-def use(account_id: UUID, intake_id: UUID, *, actor: str) -> None:
+def use(account_id: UUID, report_file_id: UUID, *, actor: str) -> None:
     """Have the report of a file in conflict counted instead of the one that is counted now.
 
     The worker parses the file again and replaces the report. The file of the replaced report
@@ -46,7 +46,7 @@ def use(account_id: UUID, intake_id: UUID, *, actor: str) -> None:
     with transaction() as session:
         intake = session.scalar(
             select(ReportFile)
-            .where(ReportFile.account_id == account_id, ReportFile.id == intake_id)
+            .where(ReportFile.account_id == account_id, ReportFile.id == report_file_id)
             .with_for_update()
         )
         if intake is None:
@@ -62,11 +62,11 @@ def use(account_id: UUID, intake_id: UUID, *, actor: str) -> None:
         session.execute(
             update(ReportFile)
             .where(ReportFile.account_id == account_id, ReportFile.report_id == counted)
-            .values(is_preferred=ReportFile.id == intake_id)
+            .values(is_preferred=ReportFile.id == report_file_id)
             .execution_options(synchronize_session=False)
         )
-        files.parse_again(session, ReportFile.id == intake_id, now(session))
+        files.parse_again(session, ReportFile.id == report_file_id, now(session))
         audit_log.record(
             session, account_id, actor=actor, action="report.conflict_decided",
-            target=ids.public("int", intake_id), domain=intake.policy_domain, reporter=intake.reporter,
+            target=ids.public("int", report_file_id), domain=intake.policy_domain, reporter=intake.reporter,
         )  # fmt: skip

@@ -74,7 +74,7 @@ def store(
     account_id: UUID,
     raw: bytes,
     *,
-    way: str,
+    received_via: str,
     file_name: str | None = None,
     claims: Mapping[str, Any] | None = None,
 ) -> StoredFile:
@@ -88,38 +88,38 @@ def store(
     digest = hashlib.sha256(raw).digest()
     with transaction() as session:
         moment = now(session)
-        claims = budgets.classify(session, account_id, way, claims or {})
+        claims = budgets.classify(session, account_id, received_via, claims or {})
         if (known := _existing(session, account_id, digest)) is not None:
-            is_forced = _raise_rank(session, known, way, claims)
+            is_forced = _raise_rank(session, known, received_via, claims)
             _reprocess(session, known, raw, moment, is_forced=is_forced)
             return StoredFile(known, False)
-        budgets.count_file(session, account_id, len(raw), way, claims)
+        budgets.count_file(session, account_id, len(raw), received_via, claims)
         _store(session, account_id, digest, raw, moment)
-        intake_id = ids.new()
+        report_file_id = ids.new()
         row = {
-            "id": intake_id, "account_id": account_id, "way": way, "sha256": digest,
-            "size_bytes": len(raw), "file_name": _name(file_name), "member": "",
-            "received_at": moment, "state": RECEIVED, "provenance": "unverified",
-            "claims": claims, "attempt": 0, "rung_at": moment,
+            "id": report_file_id, "account_id": account_id, "received_via": received_via, "sha256": digest,
+            "size_bytes": len(raw), "file_name": _name(file_name), "entry": "",
+            "received_at": moment, "status": RECEIVED, "provenance": "unverified",
+            "sender_metadata": claims, "attempt": 0, "enqueued_at": moment,
         }  # fmt: skip
         made = session.execute(
             bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile.id),
             [row],
         ).all()
         if made:
-            after_commit(session, lambda: enqueue([intake_id]))
+            after_commit(session, lambda: enqueue([report_file_id]))
         intake = _existing(session, account_id, digest)
         assert intake is not None  # either ours, or that of whoever sent it in the same moment
         return StoredFile(intake, bool(made))
 
 
-def enqueue(intake_ids: Sequence[UUID]) -> None:
+def enqueue(report_file_ids: Sequence[UUID]) -> None:
     """Tell the queue of the files; if Redis is down the clock will.
 
     One bell is enough while it waits: the job behind it reads whatever has been received by then.
     """
-    if intake_ids and queue.is_idle(queue.INTAKE):
-        queue.enqueue_report_files(intake_ids[:ENQUEUE_BATCH_SIZE])
+    if report_file_ids and queue.is_idle(queue.INTAKE):
+        queue.enqueue_report_files(report_file_ids[:ENQUEUE_BATCH_SIZE])
 
 
 def search(account_id: UUID, filters: ReportFileFilter) -> Listing:
@@ -128,7 +128,7 @@ def search(account_id: UUID, filters: ReportFileFilter) -> Listing:
     return Listing(_filtered(everything, filters), (ReportFile.id.desc(),))
 
 
-def raw_of(session: Session, account_id: UUID, intake_id: UUID) -> bytes:
+def raw_of(session: Session, account_id: UUID, report_file_id: UUID) -> bytes:
     """The bytes of a file as they were received; a step.
 
     raises  NotFound also when they are not kept any more
@@ -139,7 +139,7 @@ def raw_of(session: Session, account_id: UUID, intake_id: UUID) -> bytes:
             ReportFile,
             (ReportFile.account_id == RawFile.account_id) & (ReportFile.sha256 == RawFile.sha256),
         )
-        .where(ReportFile.account_id == account_id, ReportFile.id == intake_id)
+        .where(ReportFile.account_id == account_id, ReportFile.id == report_file_id)
     )
     if content is None:
         raise NotFound
@@ -162,7 +162,7 @@ def counts(account_id: UUID | None = None) -> Sequence[Row[Any]]:
 
 
 def retry(
-    intake_id: UUID | None = None,
+    report_file_id: UUID | None = None,
     reason: str | None = None,
     *,
     account_id: UUID | None = None,
@@ -173,7 +173,7 @@ def retry(
     account_id  whose; without one, everybody's
     returns     how many; those that are parsed, or repeat what is parsed, are none of them
     """
-    wanted = ReportFile.id == intake_id if intake_id else ReportFile.reason == reason
+    wanted = ReportFile.id == report_file_id if report_file_id else ReportFile.reason == reason
     if account_id is not None:
         wanted = wanted & (ReportFile.account_id == account_id)
     with transaction() as session:
@@ -186,7 +186,7 @@ def retry(
         ).all()
         parse_again(session, ReportFile.id.in_(chosen), now(session))
         if account_id is not None and chosen:
-            target = ids.public("int", intake_id) if intake_id else reason or ""
+            target = ids.public("int", report_file_id) if report_file_id else reason or ""
             audit_log.record(
                 session, account_id, actor=actor, action="intake.retried", target=target,
                 files=len(chosen),
@@ -242,19 +242,21 @@ def _existing(session: Session, account_id: UUID, digest: bytes) -> ReportFile |
     )
 
 
-def _raise_rank(session: Session, intake: ReportFile, way: str, claims: Mapping[str, Any]) -> bool:
+def _raise_rank(
+    session: Session, intake: ReportFile, received_via: str, claims: Mapping[str, Any]
+) -> bool:
     """Note that the same bytes arrived again in a way that proves more; whether they did.
 
     A copy that a stranger sent first must not take away what the account's own upload is worth.
     """
-    if ingest_authenticity.rank(way, claims) <= ingest_authenticity.rank(
+    if ingest_authenticity.rank(received_via, claims) <= ingest_authenticity.rank(
         intake.received_via, intake.sender_metadata
     ):
         return False
     session.execute(
         update(ReportFile)
         .where(ReportFile.account_id == intake.account_id, ReportFile.sha256 == intake.sha256)
-        .values(received_via=way, sender_metadata=dict(claims))
+        .values(received_via=received_via, sender_metadata=dict(claims))
         .execution_options(synchronize_session=False)
     )
     return True

@@ -94,8 +94,8 @@ def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[Parse
     }
     moment = now(session)
     filings = []
-    for intake_id, attempt, found in results:
-        intake = by_id.get(intake_id)
+    for report_file_id, attempt, found in results:
+        intake = by_id.get(report_file_id)
         if intake is None or intake.attempt != attempt:
             continue
         for one in found:
@@ -140,10 +140,10 @@ def _child_entry(
 ) -> ReportFile | None:
     """The row of one more report of the file; None if it has one from an earlier time."""
     row = {
-        "id": ids.new(), "account_id": intake.account_id, "way": intake.received_via,
+        "id": ids.new(), "account_id": intake.account_id, "received_via": intake.received_via,
         "sha256": intake.sha256, "size_bytes": intake.size_bytes, "file_name": intake.file_name,
-        "member": found.entry, "received_at": intake.received_at, "claims": intake.sender_metadata,
-        "state": RECEIVED, "provenance": "unverified", "attempt": 1, "rung_at": moment,
+        "entry": found.entry, "received_at": intake.received_at, "sender_metadata": intake.sender_metadata,
+        "status": RECEIVED, "provenance": "unverified", "attempt": 1, "enqueued_at": moment,
     }  # fmt: skip
     insert = bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile)
     return session.scalars(insert, [row]).first()
@@ -180,7 +180,7 @@ def _filing(
         budgets.note_authenticated(session, intake.account_id, source)
     row = {
         "id": ids.new(), "account_id": intake.account_id, "domain_id": domain.id,
-        "intake_id": intake.id, "provenance": worth,
+        "report_file_id": intake.id, "provenance": worth,
         "content_digest": found.digest, "received_at": intake.received_at, **head,
     }  # fmt: skip
     return Filing(intake, found, str(domain.name), about, row)
@@ -263,7 +263,7 @@ def _existing(session: Session, filing: Filing) -> ExistingReport:
     """The report with the same key; it waits for whoever is writing it."""
     table, row = filing.table, filing.row
     found = session.execute(
-        select(table.id, table.intake_id, table.content_digest, table.provenance)
+        select(table.id, table.report_file_id, table.content_digest, table.provenance)
         .where(*(getattr(table, name) == row[name] for name in _KEYS[table]))
         .with_for_update()
     ).one()
@@ -276,7 +276,7 @@ def _supersede(session: Session, old: UUID, new: UUID, *, is_same: bool) -> None
     state = "duplicate" if is_same else "conflict"
     detail = "The same report arrived again in a way that proves more" if is_same else _DECIDED
     for values, files in (
-        ({"state": state, "detail": detail, "is_preferred": False}, counted),
+        ({"status": state, "detail": detail, "is_preferred": False}, counted),
         ({"report_id": new}, true()),
     ):
         session.execute(

@@ -143,9 +143,9 @@ def enqueue_if_due() -> None:
     with transaction(readonly=True) as session:
         late_at = now(session) - STARVATION_LIMIT
         due = _longest_due(session)
-        pulled_at = session.scalar(select(func.max(ReportMailbox.polled_at)))
+        polled_at = session.scalar(select(func.max(ReportMailbox.polled_at)))
     if due is not None:
-        is_late = due.next_at <= late_at and (pulled_at is None or pulled_at <= late_at)
+        is_late = due.next_at <= late_at and (polled_at is None or polled_at <= late_at)
         queue.enqueue_mailbox_poll(due.id, is_late=is_late)
 
 
@@ -250,7 +250,11 @@ def _poll(
                     too_large += 1
                     continue
                 taken = files.store(
-                    row.account_id, mail.read(), way="mailbox", file_name=mail.name, claims=claims
+                    row.account_id,
+                    mail.read(),
+                    received_via="mailbox",
+                    file_name=mail.name,
+                    claims=claims,
                 )
                 kept, known = kept + taken.is_new, known + (not taken.is_new)
                 mail.acknowledge()

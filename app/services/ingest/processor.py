@@ -88,7 +88,7 @@ class ParsedFile:
 
 
 def run(
-    intake_ids: Sequence[UUID],
+    report_file_ids: Sequence[UUID],
     *,
     door: Network | None = None,
     guard: Guard = lambda _: nullcontext(),
@@ -102,7 +102,7 @@ def run(
     is_stopping  asked between files; once true what is claimed is given back
     returns      how many were claimed
     """
-    count, wanted, until = 0, list(intake_ids), time.monotonic() + MAX_RUN_SECONDS
+    count, wanted, until = 0, list(report_file_ids), time.monotonic() + MAX_RUN_SECONDS
     count_at = time.monotonic() + COUNT_SECONDS
     while not is_stopping():
         if time.monotonic() > until:
@@ -123,7 +123,7 @@ def run(
     return count
 
 
-def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
+def claim(report_file_ids: Sequence[UUID] = ()) -> list[Claim]:
     """Take a few of these files that nobody has; without ids, of those never tried.
 
     One of each account in turn, so that nobody waits for the thousands that somebody else has sent.
@@ -131,7 +131,7 @@ def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
     with transaction() as session:
         chosen: list[UUID] = []
         total = 0
-        for row in _locked(session, _next_files(session, intake_ids)):
+        for row in _locked(session, _next_files(session, report_file_ids)):
             total += row.size_bytes
             if chosen and total > BATCH_BYTES:
                 break
@@ -148,16 +148,16 @@ def claim(intake_ids: Sequence[UUID] = ()) -> list[Claim]:
                 ReportFile.received_via, ReportFile.sender_metadata,
             )
         ).all()  # fmt: skip
-    order = {intake_id: index for index, intake_id in enumerate(chosen)}
+    order = {report_file_id: index for index, report_file_id in enumerate(chosen)}
     return sorted((Claim(*row) for row in taken), key=lambda claimed: order[claimed.report_file_id])
 
 
 _FREE = (ReportFile.status == RECEIVED) & ReportFile.lease_until.is_(None)
 
 
-def _next_files(session: Session, intake_ids: Sequence[UUID]) -> Sequence[UUID]:
+def _next_files(session: Session, report_file_ids: Sequence[UUID]) -> Sequence[UUID]:
     """The files to take next: the oldest of each account, the second ones, …"""
-    which = ReportFile.id.in_(intake_ids) if intake_ids else ReportFile.attempt == 0
+    which = ReportFile.id.in_(report_file_ids) if report_file_ids else ReportFile.attempt == 0
     order = (ReportFile.enqueued_at, ReportFile.id)
     turn = func.row_number().over(partition_by=ReportFile.account_id, order_by=order)
     # By itself: joined with what is to be locked PostgreSQL ranks all files anew for each of them,
@@ -167,11 +167,11 @@ def _next_files(session: Session, intake_ids: Sequence[UUID]) -> Sequence[UUID]:
     ).all()
 
 
-def _locked(session: Session, intake_ids: Sequence[UUID]) -> list[Row[UUID, int]]:
+def _locked(session: Session, report_file_ids: Sequence[UUID]) -> list[Row[UUID, int]]:
     """Id and size of the first files of these that nobody else has, in their order."""
     found: list[Row[UUID, int]] = []
-    for start in range(0, len(intake_ids), BATCH_FILES):
-        some = intake_ids[start : start + BATCH_FILES]
+    for start in range(0, len(report_file_ids), BATCH_FILES):
+        some = report_file_ids[start : start + BATCH_FILES]
         rows = session.execute(
             select(ReportFile.id, ReportFile.size_bytes)
             .where(ReportFile.id.in_(some), _FREE)
@@ -225,7 +225,7 @@ def requeue_stale() -> int:
 
 def _mark_failed(moment: datetime) -> dict[str, Any]:
     return {
-        "state": "quarantined",
+        "status": "quarantined",
         "reason": "internal",
         "detail": f"Reading it failed {MAX_ATTEMPTS} times; the log says why",
         "lease_until": None,
@@ -235,8 +235,8 @@ def _mark_failed(moment: datetime) -> dict[str, Any]:
 
 def _enqueue(tried: Sequence[UUID], fresh: Sequence[UUID]) -> None:
     ingest_files.enqueue(fresh)
-    for intake_id in tried:
-        if not queue.enqueue_report_files([intake_id]):
+    for report_file_id in tried:
+        if not queue.enqueue_report_files([report_file_id]):
             return
 
 
@@ -283,7 +283,7 @@ class _Batch:
         try:
             self._read(claimed)
         except Exception:
-            logger.exception("file not read", extra={"intake_id": str(claimed.report_file_id)})
+            logger.exception("file not read", extra={"report_file_id": str(claimed.report_file_id)})
 
     def _read(self, claimed: Claim) -> None:
         """Parse the file, unless its account has used up its CPU time of the day."""
@@ -366,7 +366,7 @@ def store_results(readings: Sequence[ParsedFile]) -> None:
             )
     except Exception:  # a defect in one report must cost only that file's attempt
         files = [str(reading.claim.report_file_id) for reading in readings]
-        logger.exception("reports not written", extra={"intake_ids": files})
+        logger.exception("reports not written", extra={"report_file_ids": files})
         if len(readings) > 1:
             for reading in readings:
                 store_results([reading])
@@ -404,7 +404,7 @@ def _release(claims: Sequence[Claim]) -> None:
                 & (ReportFile.attempt == attempt)
                 & (ReportFile.status == RECEIVED)
             )
-            values = {"attempt": attempt - 1, "lease_until": None, "rung_at": moment}
+            values = {"attempt": attempt - 1, "lease_until": None, "enqueued_at": moment}
             session.execute(update(ReportFile).where(ours).values(values))
         after_commit(
             session, lambda: ingest_files.enqueue([claim.report_file_id for claim in claims])

@@ -111,7 +111,7 @@ def _aggregate(report: AggregateReport) -> Mapping[str, Any]:
             "aspf": policy.aspf, "pct": policy.pct, "fo": policy.fo, "testing": policy.testing,
             "discovery_method": policy.discovery_method,
         },
-        "records": len(report.records),
+        "record_count": len(report.records),
         "messages": sum(record.count for record in report.records),
         "passed": sum(r.count for r in report.records if r.dkim or r.spf),
     }  # fmt: skip

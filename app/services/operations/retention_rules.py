@@ -320,7 +320,7 @@ RULES: Sequence[Rule] = (
         _older(IdempotentCall.created_at, idempotency.RETENTION),
     ),
     Rule(
-        "seen_selectors", "seen_selectors", "", "selectors that no report has named lately",
+        "observed_selectors", "observed_selectors", "", "selectors that no report has named lately",
         _older(ObservedSelector.last_seen_at, observed_selectors.RETENTION),
     ),
     Rule(

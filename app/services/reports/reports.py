@@ -120,7 +120,7 @@ def raw(table: Table, account_id: UUID, report_id: UUID) -> bytes:
     """
     with transaction(readonly=True) as session:
         report = _found(session, table, account_id, report_id)
-        return files.raw_of(session, account_id, report.intake_id)
+        return files.raw_of(session, account_id, report.report_file_id)
 
 
 def _of(table: Table, account_id: UUID, filters: ReportFilter, moment: Any) -> Select[Any]:

@@ -113,7 +113,7 @@ def _subjects(
         .where(Domain.id.in_(domain_ids))
     ).all()
     known = {
-        row.id: {check: found["facts"] for check, found in (row.known or {}).items()}
+        row.id: {check: found["facts"] for check, found in (row.last_results or {}).items()}
         for row in rows
     }
     hosts = [host for facts in known.values() for host in facts.get("mx", {}).get("hosts", ())]
@@ -155,7 +155,7 @@ def release(claims: Sequence[Claim]) -> None:
                     attempt=Scan.attempt - 1,
                     lease_until=None,
                     started_at=None,
-                    rung_at=moment,
+                    enqueued_at=moment,
                 )
             )
         after_commit(session, lambda: scans.enqueue([claimed.scan_id for claimed in claims]))

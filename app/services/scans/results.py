@@ -122,13 +122,15 @@ def _write(session: Session, written: Sequence[ScanRows]) -> None:
             index_elements=["domain_id"],
             set_={
                 name: states.excluded[name]
-                for name in ("known", "unseen", "score", "marks", "updated_at")
+                for name in ("last_results", "undetermined", "score", "score_history", "updated_at")
             },
         ),
         [row.state for row in written],
     )
     session.execute(_domain_has(), [row.domain for row in written])
-    facts = [known["mx"]["facts"] for row in written if "mx" in (known := row.state["known"])]
+    facts = [
+        known["mx"]["facts"] for row in written if "mx" in (known := row.state["last_results"])
+    ]
     starttls_probes.note(session, [host for each in facts for host in each.get("hosts", ())])
     if changed := [change for row in written for change in row.changes]:
         session.execute(insert(DnsChange), changed)
@@ -213,10 +215,10 @@ class ScanOutcome:
         state = {
             "domain_id": self._domain.id,
             "account_id": self._domain.account_id,
-            "known": self._known,
-            "unseen": self._unseen,
+            "last_results": self._known,
+            "undetermined": self._unseen,
             "score": score,
-            "marks": [[mark.at, mark.value, mark.grade, basis] for mark in self._marks],
+            "score_history": [[mark.at, mark.value, mark.grade, basis] for mark in self._marks],
             "updated_at": self._moment,
         }
         domain = {
@@ -236,7 +238,7 @@ class ScanOutcome:
         """A record, an alert or a definite verdict is another one than before."""
         before = {check: known.get("verdict") for check, known in self._state.last_results.items()}
         after = {check: known.get("verdict") for check, known in self._known.items()}
-        is_moved = any(outcome.get(name) for name in ("opened", "resolved"))
+        is_moved = any(outcome.get(name) for name in ("findings_appeared", "resolved"))
         return bool(self._changes) or is_moved or before != after
 
     def _change_row(self, change: Change) -> dict[str, Any]:
@@ -251,8 +253,8 @@ class ScanOutcome:
             "type": change.type,
             "before": list(change.before),
             "after": list(change.after),
-            "opened": list(change.findings_appeared),
-            "closed": list(change.findings_resolved),
+            "findings_appeared": list(change.findings_appeared),
+            "findings_resolved": list(change.findings_resolved),
         }
 
 
@@ -260,7 +262,7 @@ def _score_history(
     stored: Sequence[Any], score: Mapping[str, Any], moment: datetime
 ) -> list[ScorePoint]:
     """The last scores of the same basis, this one too; none as long as too little was judged."""
-    if sum(part["of"] for part in score["points"]) < MIN_CHECKS:
+    if sum(part["maxPoints"] for part in score["points"]) < MIN_CHECKS:
         return []
     before = [
         ScorePoint(datetime.fromisoformat(at), value, grade)

@@ -150,7 +150,7 @@ def request_many(
         {
             "id": ids.new(), "account_id": account_id, "domain_id": domain_id,
             "domain_name": name, "status": "queued", "trigger": trigger, "requested_by": actor,
-            "requested_at": moment, "rung_at": moment, "attempt": 0,
+            "requested_at": moment, "enqueued_at": moment, "attempt": 0,
         }
         for domain_id, name in chosen.items()
     ]  # fmt: skip

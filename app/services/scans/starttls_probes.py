@@ -30,9 +30,10 @@ def note(session: Session, hosts: Iterable[str]) -> None:
     statement = bulk.insert(session, MailHost)
     session.connection().execute(
         statement.on_conflict_do_update(
-            index_elements=["name"], set_={"wanted_at": statement.excluded.wanted_at}
+            index_elements=["name"],
+            set_={"last_referenced_at": statement.excluded.last_referenced_at},
         ),
-        [{"name": name, "wanted_at": moment, "next_at": moment} for name in names],
+        [{"name": name, "last_referenced_at": moment, "next_at": moment} for name in names],
     )
 
 
@@ -45,7 +46,7 @@ def seen(session: Session, hosts: Iterable[str]) -> Mapping[str, TlsProbe] | Non
             MailHost.name.in_(set(hosts)), MailHost.probed_at > now(session) - RESULT_TTL
         )
     )
-    return {row.name: TlsProbe(**row.seen) for row in rows}
+    return {row.name: TlsProbe(**row.probe_result) for row in rows}
 
 
 def enqueue_if_due() -> None:
@@ -107,5 +108,5 @@ def _store(hosts: Sequence[str], found: Mapping[str, TlsProbe]) -> None:
         for host in hosts:
             values: dict[str, object] = {"next_at": moment + PERIOD}
             if host in found:
-                values |= {"seen_at": moment, "seen": found[host]._asdict()}
+                values |= {"probed_at": moment, "probe_result": found[host]._asdict()}
             session.execute(update(MailHost).where(MailHost.name == host).values(**values))

@@ -88,7 +88,7 @@ def show(domain: str) -> ResponseReturnValue:
         "domain.html",
         domain=found,
         checks=_checks(state),
-        next_steps=state.score.get("next", []) if state else [],
+        next_steps=state.score.get("recommendations", []) if state else [],
         scan=_latest_scan(account, found),
         alerts=sorted(
             (alert for alert in live if alert.status == "open"),

@@ -40,7 +40,7 @@ def upload() -> ResponseReturnValue:
             abort(413, f"{file.filename} has more than {most // 1024**2} MiB.")
         try:
             done = ingest_files.store(
-                visitor.account_id, raw, way="dashboard", file_name=file.filename,
+                visitor.account_id, raw, received_via="dashboard", file_name=file.filename,
                 claims={"uploaded_by": visitor.email},
             )  # fmt: skip
         except QuotaExceeded as error:
@@ -53,11 +53,11 @@ def upload() -> ResponseReturnValue:
 def retry() -> ResponseReturnValue:
     """Have one file read again, or all that were refused for one reason."""
     visitor = pages.user_session()
-    intake_id = ids.parse("int", request.form.get("id", ""))
+    report_file_id = ids.parse("int", request.form.get("id", ""))
     reason = request.form.get("reason", "")[:64]
-    if intake_id is None and not reason:
+    if report_file_id is None and not reason:
         abort(400, "Choose what is to be read again.")
-    ingest_files.retry(intake_id, reason, account_id=visitor.account_id, actor=visitor.actor)
+    ingest_files.retry(report_file_id, reason, account_id=visitor.account_id, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
 
 
@@ -65,11 +65,11 @@ def retry() -> ResponseReturnValue:
 def use() -> ResponseReturnValue:
     """Count the report of a file instead of the one that it contradicts."""
     visitor = pages.user_session()
-    intake_id = ids.parse("int", request.form.get("id", ""))
-    if intake_id is None:
+    report_file_id = ids.parse("int", request.form.get("id", ""))
+    if report_file_id is None:
         abort(400, "Choose a report first.")
     try:
-        conflicts.use(visitor.account_id, intake_id, actor=visitor.actor)
+        conflicts.use(visitor.account_id, report_file_id, actor=visitor.actor)
     except Conflict as error:
         abort(400, error.message)
     return redirect(url_for(".index"), 303)

@@ -110,7 +110,7 @@ class Story:
     def read(self) -> None:
         """Read the reports that have come, and a failure report, as a worker does."""
         raw = failure_mail("example.com")
-        files.store(self.client.account_id, raw, way="upload")
+        files.store(self.client.account_id, raw, received_via="upload")
         processor.run([])
 
     def prove(self) -> None:

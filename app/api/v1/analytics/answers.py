@@ -28,7 +28,7 @@ def source(found: Source, sending: SendingReport, links: Links) -> dict[str, Any
         "service": {"category": sender.category, "setup": sender.setup} if sender else None,
         "confidence": found.service.confidence,
         "evidence": found.service.evidence,
-        "class": found.kind,
+        "classification": found.kind,
         "reason": found.reason,
         "reasons": [
             {"kind": judged.kind, "reason": judged.reason, "messages": count}
@@ -79,7 +79,7 @@ def _part(messages: int, listed: RecordQueryResult, links: Links) -> dict[str, A
 def _decision(found: Source) -> dict[str, Any] | None:
     state = found.review
     return (
-        {"state": state.decision, "note": state.note, "actor": public_actor(state.actor)}
+        {"decision": state.decision, "note": state.note, "actor": public_actor(state.actor)}
         if state
         else None
     )
@@ -161,14 +161,22 @@ def step(
     return {
         "tag": found.tag,
         "current": found.current,
-        "wanted": found.proposed,
+        "proposed": found.proposed,
         "ready": found.is_ready,
         "blockers": [_blocker(one, found.scope, sending, links) for one in found.blockers],
-        "lost": found.legitimate_failing,
-        **_failing("lost", found.legitimate_failing_sources, found.scope, sending, links),
-        "forged": found.spoofed,
-        **_failing("forged", found.spoofing_sources, found.scope, sending, links),
-        "unknowns": _caveats(subdomains.unknowns(found.tag, record, below)),
+        "legitimateFailing": found.legitimate_failing,
+        **_failing(
+            ("legitimateFailingSources", "otherLegitimateFailing"),
+            found.legitimate_failing_sources,
+            found.scope,
+            sending,
+            links,
+        ),
+        "spoofed": found.spoofed,
+        **_failing(
+            ("spoofedSources", "otherSpoofed"), found.spoofing_sources, found.scope, sending, links
+        ),
+        "caveats": _caveats(subdomains.unknowns(found.tag, record, below)),
         "change": change,
     }
 
@@ -180,14 +188,14 @@ def _blocker(
         **_named(found.source),
         "messages": found.messages,
         "share": found.share,
-        "why": found.reason,
+        "reason": found.reason,
         "remediation": found.remediation,
         **links.listed(sending.flow_index.of_part(found.source, meets)),
     }
 
 
 def _failing(
-    word: str,
+    names: tuple[str, str],
     found: Sequence[FailingSource],
     meets: RecordQuery,
     sending: SendingReport,
@@ -196,7 +204,7 @@ def _failing(
     """The sources that a figure of a step consists of, and what those beyond MANY add to it."""
     rest = found[MAX_LISTED:]
     return {
-        f"{word}Sources": [
+        names[0]: [
             {
                 **_named(one.source),
                 "messages": one.messages,
@@ -204,12 +212,12 @@ def _failing(
             }
             for one in found[:MAX_LISTED]
         ],
-        f"{word}Others": {"sources": len(rest), "messages": sum(one.messages for one in rest)},
+        names[1]: {"sources": len(rest), "messages": sum(one.messages for one in rest)},
     }
 
 
 def _named(found: Source) -> dict[str, Any]:
-    return {"source": found.key, "name": found.service.name, "class": found.kind}
+    return {"source": found.key, "name": found.service.name, "classification": found.kind}
 
 
 def simulation(found: SimulatedPolicy, links: Links) -> dict[str, Any]:
@@ -229,11 +237,11 @@ def simulation(found: SimulatedPolicy, links: Links) -> dict[str, Any]:
         "messages": replay.messages,
         "passed": replay.passed,
         "dispositions": dict(replay.dispositions),
-        "hit": replay.affected,
-        "affectedRecordsUrl": hit["records"],
+        "affected": replay.affected,
+        "affectedRecordsUrl": hit["recordsUrl"],
         "affectedRecordsUrlExact": hit["recordsUrlExact"],
         "newlyAffected": replay.newly_affected,
-        "spared": replay.no_longer_affected,
+        "noLongerAffected": replay.no_longer_affected,
         "sources": _affected(found, links),
         "sourceCount": len(replay.sources),
         "addressCount": len(replay.addresses),
@@ -244,13 +252,13 @@ def simulation(found: SimulatedPolicy, links: Links) -> dict[str, Any]:
         "reporters": _telling(found, links),
         "reporterCountsAreUpperBounds": found.reporter_counts_are_upper_bounds,
         "confidence": found.confidence,
-        "unknowns": _caveats(found.caveats),
-        "records": links.records(),
+        "caveats": _caveats(found.caveats),
+        "recordsUrl": links.records(),
     }
 
 
 def _caveats(found: Sequence[tuple[str, int | None]]) -> list[dict[str, Any]]:
-    return [{"what": what, "messages": count} for what, count in found]
+    return [{"description": what, "messages": count} for what, count in found]
 
 
 def _affected(found: SimulatedPolicy, links: Links) -> list[dict[str, Any]]:
@@ -267,7 +275,7 @@ def _telling(found: SimulatedPolicy, links: Links) -> list[dict[str, Any]]:
         {
             "reporter": name,
             "messages": count,
-            "records": links.records(**told.filters, reporter=name),
+            "recordsUrl": links.records(**told.filters, reporter=name),
             "recordsUrlExact": told.is_exact,
         }
         for name, count in found.reporters.most_common(MAX_LISTED)

@@ -43,7 +43,7 @@ class Links:
 
     def listed(self, found: RecordQueryResult) -> dict[str, Any]:
         """The records behind a figure, and whether they are what it counts and no other."""
-        return {"records": self.records(**found.filters), "recordsUrlExact": found.is_exact}
+        return {"recordsUrl": self.records(**found.filters), "recordsUrlExact": found.is_exact}
 
     def before(self) -> str:
         """The records of the time before, which is as long."""

@@ -107,15 +107,15 @@ def dmarc(query: DmarcQuery) -> Response:
             "tz": zone.key,
             "groupBy": query.group_by,
             "totals": _period(found.totals, links.records()),
-            "before": _period(found.previous_period, links.before()),
+            "previousPeriod": _period(found.previous_period, links.before()),
             "series": [
                 {"start": start.isoformat(), **_totals(totals)}
                 for start, totals in zip(found.starts, found.series, strict=True)
             ],
             "groups": [_group(group, query.group_by or "", links) for group in found.groups],
-            "others": {"groups": found.other_groups, **_totals(found.other)},
+            "other": {"groups": found.other_groups, **_totals(found.other)},
             "multiDayReports": found.multi_day_reports,
-            "records": links.records(),
+            "recordsUrl": links.records(),
         }
     )
 
@@ -136,13 +136,13 @@ def tls(query: SeriesQuery) -> Response:
             "tz": zone.key,
             "reports": now.reports,
             "totals": _all_sessions(now, links.records()),
-            "before": _all_sessions(found.previous_period, links.before()),
+            "previousPeriod": _all_sessions(found.previous_period, links.before()),
             **_parts(now, links),
             "series": [
                 {"start": start.isoformat(), **_sessions(counts)}
                 for start, counts in zip(found.starts, now.series, strict=True)
             ],
-            "records": links.records(),
+            "recordsUrl": links.records(),
         }
     )
 
@@ -163,13 +163,13 @@ def sources(query: SourcesQuery) -> Response:
             "days": found.days,
             "reporters": found.reporters,
             "sources": [analytics_answers.source(source, found, links) for source in shown],
-            "others": {
+            "other": {
                 "sources": len(rest),
                 "messages": sum(source.messages for source in rest),
                 "passed": sum(source.passed for source in rest),
             },
             **analytics_answers.uses(found, links),
-            "records": links.records(),
+            "recordsUrl": links.records(),
         }
     )
 
@@ -189,10 +189,13 @@ def readiness(query: WindowQuery) -> Response:
         {
             **_mail_head(found.sending.domain, from_at, to_at),
             "ready": found.steps[0].is_ready is True if found.steps else False,
-            "done": not found.steps and found.published is not None,
+            "fullyEnforced": not found.steps and found.published is not None,
             "record": found.published.text if found.published else None,
-            "evidence": {**_camel(asdict(found.evidence)), "enough": found.evidence.is_sufficient},
-            "missing": list(found.unmet_requirements),
+            "evidence": {
+                **_camel(asdict(found.evidence)),
+                "sufficient": found.evidence.is_sufficient,
+            },
+            "unmetRequirements": list(found.unmet_requirements),
             "steps": steps,
         }
     )
@@ -235,7 +238,7 @@ def reporters(query: WindowQuery) -> Response:
                     "lastAt": responses.time(at(one.last)),
                     "typicalIntervalHours": one.typical_interval,
                     "stopped": one.has_stopped,
-                    "records": links.records(reporter=one.name),
+                    "recordsUrl": links.records(reporter=one.name),
                 }
                 for one in found.reporters
             ],
@@ -276,7 +279,7 @@ def _period(period: analytics_dmarc.Period, records: str) -> dict[str, Any]:
         "dispositions": period.dispositions,
         "unverified": period.unverified,
         "reporters": period.reporters,
-        "records": records,
+        "recordsUrl": records,
     }
 
 
@@ -286,7 +289,7 @@ def _group(group: analytics_dmarc.Group, by: str, links: Links) -> dict[str, Any
         **_totals(group),
         "previousMessages": group.previous_messages,
         "series": group.series,
-        "records": links.group(by, group.key),
+        "recordsUrl": links.group(by, group.key),
     }
 
 
@@ -302,7 +305,7 @@ def _all_sessions(found: analytics_tls.TlsResult, records: str) -> dict[str, Any
     return {
         **_sessions(found.totals),
         "overlapping": found.is_overlapping,
-        "records": records,
+        "recordsUrl": records,
     }
 
 
@@ -310,11 +313,11 @@ def _parts(found: analytics_tls.TlsResult, links: Links) -> dict[str, Any]:
     """By policy, failure, MX host and reporter; each list the most first, at most MOST_PARTS."""
     return {
         "policyTypes": [
-            {"policyType": name, **_sessions(counts), "records": links.records(policyType=name)}
+            {"policyType": name, **_sessions(counts), "recordsUrl": links.records(policyType=name)}
             for name, counts in _most(found.policy_types)
         ],
         "resultTypes": [
-            {"resultType": name, "sessions": count, "records": links.records(resultType=name)}
+            {"resultType": name, "sessions": count, "recordsUrl": links.records(resultType=name)}
             for name, count in found.result_types.most_common(MAX_GROUPS)
         ],
         "mxHosts": [
@@ -322,12 +325,12 @@ def _parts(found: analytics_tls.TlsResult, links: Links) -> dict[str, Any]:
                 "host": name or None,
                 "sessions": count,
                 "resultTypes": found.host_types.get(name, {}),
-                "records": links.records(**({"mx": name} if name else {"hasMx": "false"})),
+                "recordsUrl": links.records(**({"mx": name} if name else {"hasMx": "false"})),
             }
             for name, count in found.hosts.most_common(MAX_GROUPS)
         ],
         "reporters": [
-            {"reporter": name, **_sessions(counts), "records": links.records(reporter=name)}
+            {"reporter": name, **_sessions(counts), "recordsUrl": links.records(reporter=name)}
             for name, counts in _most(found.reporters)
         ],
     }

@@ -45,7 +45,9 @@ def status(domain: str) -> Response:
             "domainName": found.name,
             "updatedAt": responses.time(state.updated_at) if state else None,
             "score": (state.score or None) if state else None,
-            "checks": [{**check, "unseen": unseen.get(name)} for name, check in known.items()],
+            "checks": [
+                {**check, "undeterminedReason": unseen.get(name)} for name, check in known.items()
+            ],
             "undeterminedChecks": {name: why for name, why in unseen.items() if name not in known},
         }
     )
@@ -72,8 +74,8 @@ def history(domain: str, query: HistoryQuery) -> Response:
             "type": row.type,
             "before": row.before,
             "after": row.after,
-            "opened": row.opened,
-            "closed": row.closed,
+            "findingsAppeared": row.findings_appeared,
+            "findingsResolved": row.findings_resolved,
             "scanId": ids.public("scan", row.scan_id),
         }
         for row in rows

@@ -198,7 +198,7 @@ def dmarc_schema(row: Any) -> dict[str, Any]:
         "version": row.version,
         "days": row.days,
         "policy": policy,
-        "records": row.records,
+        "recordCount": row.record_count,
         "messages": row.messages,
         "passed": row.passed,
         "failed": row.messages - row.passed,
@@ -243,7 +243,7 @@ def failure_schema(row: Any) -> dict[str, Any]:
         "dkimSelector": row.dkim_selector,
         "details": row.details,
         "provenance": row.provenance,
-        "reportFileId": ids.public("int", row.intake_id),
+        "reportFileId": ids.public("int", row.report_file_id),
         "receivedAt": responses.time(row.received_at),
     }
 
@@ -252,19 +252,19 @@ def file_schema(row: Any) -> dict[str, Any]:
     """A file on the wire."""
     return {
         "id": ids.public("int", row.id),
-        "state": row.state,
+        "status": row.status,
         "reason": row.reason,
         "detail": row.detail,
         "kind": row.kind,
-        "about": row.about,
+        "policyDomain": row.policy_domain,
         "reportId": _report_id(row.kind, row.report_id),
         "provenance": row.provenance,
         "reporter": row.reporter,
         "author": row.author,
         "authenticity": row.authenticity,
-        "way": row.way,
+        "receivedVia": row.received_via,
         "fileName": row.file_name,
-        "member": row.member,
+        "entry": row.entry,
         "sizeBytes": row.size_bytes,
         "receivedAt": responses.time(row.received_at),
         "finishedAt": responses.time(row.finished_at),
@@ -284,7 +284,7 @@ def _common(row: Any, prefix: str) -> dict[str, Any]:
         "contact": row.contact,
         "warnings": row.warnings,
         "provenance": row.provenance,
-        "reportFileId": ids.public("int", row.intake_id),
+        "reportFileId": ids.public("int", row.report_file_id),
         "receivedAt": responses.time(row.received_at),
     }
 

@@ -1,7 +1,7 @@
 """Rate limits: one counter for the API and the dashboard, over a storage that needs one round trip.
 
 Flask-Limiter supplies the storage and the strategy, through its documented ``limiter`` property.
-Which limit applies to a request is decided by ``app.api.http.rate_limit`` and ``app.web.base.dashboard_limits``.
+``app.api.http.rate_limit`` and ``app.web.base.dashboard_limits`` decide which limit applies.
 Limit, remaining calls and reset of one response come from one count, so that they never contradict
 each other.
 """

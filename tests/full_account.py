@@ -205,7 +205,8 @@ def _keys(full: FullAccount) -> None:
         moment = now(session)
         session.add_all(
             (
-                ApiKeyUsage(api_key_id=key.id, day=moment.date(), route="/v1/me", status=200, count=1),
+                ApiKeyUsage(api_key_id=key.id, day=moment.date(), route="/v1/me", status=200,
+                count=1),
                 ApiKeyAddress(
                     api_key_id=key.id, day=moment.date(), address="192.0.2.7", count=1,
                     last_at=moment,

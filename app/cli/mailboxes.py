@@ -93,7 +93,8 @@ def pull(mailbox_id: str) -> None:
     if found is None:
         raise click.ClickException(f"there is no mailbox {mailbox_id}")
     print(
-        f"{found.imported_count} taken in, {found.duplicate_count} known already, {found.too_large} too large"
+        f"{found.imported_count} taken in, {found.duplicate_count} known already, "
+        f"{found.too_large} too large"
     )
     if found.failure:
         raise click.ClickException(found.failure)

@@ -121,7 +121,7 @@ def retry_intakes(reason: str | None, report_file_id: str | None) -> None:
     """Have files read again that are quarantined or unattributed: one, or all with a reason."""
     if (reason is None) == (report_file_id is None):
         raise click.UsageError("Give either an id or --reason")
-    print(f"{ingest_files.retry(_intake_id(intake_id), reason)} will be read again")
+    print(f"{ingest_files.retry(_report_file_id(report_file_id), reason)} will be read again")
 
 
 @intake_group.command("use")
@@ -129,7 +129,7 @@ def retry_intakes(reason: str | None, report_file_id: str | None) -> None:
 @click.argument("report_file_id")
 def use_report(account: str, report_file_id: str) -> None:
     """Count the report of a file in conflict instead of the one that it contradicts."""
-    found = _intake_id(report_file_id)
+    found = _report_file_id(report_file_id)
     if found is None:
         raise NotFound
     conflicts.use(accounts.find(account).id, found, actor=OPERATOR)
@@ -144,7 +144,7 @@ def count_intakes(account: str | None) -> None:
         print(f"{row.number:8}  {row.state:12}  {row.reason or ''}".rstrip())
 
 
-def _intake_id(text: str | None) -> UUID | None:
+def _report_file_id(text: str | None) -> UUID | None:
     if text is None:
         return None
     found = ids.parse("int", text)

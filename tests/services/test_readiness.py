@@ -152,7 +152,8 @@ def test_readiness_equals_what_every_record_says(
     names = {"own": "own", SERVICE: "service"}
     assert found.evidence.days == days
     assert [
-        {"tag": step.tag, "wanted": step.proposed, "ready": step.is_ready, "lost": step.legitimate_failing,
+        {"tag": step.tag, "wanted": step.proposed, "ready": step.is_ready,
+        "lost": step.legitimate_failing,
          "forged": step.spoofed, "good": found.evidence.messages,
          "blockers": {names[one.source.key]: one.messages for one in step.blockers}}
         for step in found.steps

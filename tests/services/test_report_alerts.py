@@ -201,7 +201,8 @@ def intake(account_id: UUID, state: str, count: int, about: str | None = None) -
             ReportFile(
                 id=ids.new(), account_id=account_id, received_via="http", sha256=ids.new().bytes,
                 size_bytes=1,
-                status=state, reason="doctype" if state == "quarantined" else None, policy_domain=about,
+                status=state, reason="doctype" if state == "quarantined" else None,
+                policy_domain=about,
                 finished_at=now(session),
             )
             for _ in range(count)

@@ -193,8 +193,10 @@ def _open(session: Session, user: User, agent: str, *, mfa_pending: bool = False
     session.add(
         BrowserSession(
             id=_digest(token), user_id=user.id, account_id=user.account_id, created_at=moment,
-            last_seen_at=moment, expires_at=moment + (CODE_TIMEOUT if mfa_pending else MAX_LIFETIME),
-            mfa_pending=mfa_pending, address=audit_log.origin.get().address, agent=agent[:200] or None,
+            last_seen_at=moment,
+            expires_at=moment + (CODE_TIMEOUT if mfa_pending else MAX_LIFETIME),
+            mfa_pending=mfa_pending, address=audit_log.origin.get().address,
+            agent=agent[:200] or None,
         )
     )  # fmt: skip
     return token

@@ -221,7 +221,8 @@ def _gathered(
         domain, window, gathered, found, context, known,
         days=len({hour // 24 for _, hour, _ in reported}),
         reporters=len({reporter for reporter, *_ in reported}),
-        flow_index=FlowIndex(domain.name, gathered, found, TRUSTED if mail.is_trusted_only else None),
+        flow_index=FlowIndex(domain.name, gathered, found,
+        TRUSTED if mail.is_trusted_only else None),
         is_trusted_only=mail.is_trusted_only,
     )  # fmt: skip
 

@@ -97,7 +97,8 @@ def store(
         _store(session, account_id, digest, raw, moment)
         report_file_id = ids.new()
         row = {
-            "id": report_file_id, "account_id": account_id, "received_via": received_via, "sha256": digest,
+            "id": report_file_id, "account_id": account_id, "received_via": received_via,
+            "sha256": digest,
             "size_bytes": len(raw), "file_name": _name(file_name), "entry": "",
             "received_at": moment, "status": RECEIVED, "provenance": "unverified",
             "sender_metadata": claims, "attempt": 0, "enqueued_at": moment,

@@ -142,7 +142,8 @@ def _child_entry(
     row = {
         "id": ids.new(), "account_id": intake.account_id, "received_via": intake.received_via,
         "sha256": intake.sha256, "size_bytes": intake.size_bytes, "file_name": intake.file_name,
-        "entry": found.entry, "received_at": intake.received_at, "sender_metadata": intake.sender_metadata,
+        "entry": found.entry, "received_at": intake.received_at,
+        "sender_metadata": intake.sender_metadata,
         "status": RECEIVED, "provenance": "unverified", "attempt": 1, "enqueued_at": moment,
     }  # fmt: skip
     insert = bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile)

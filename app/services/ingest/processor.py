@@ -144,7 +144,8 @@ def claim(report_file_ids: Sequence[UUID] = ()) -> list[Claim]:
                 lease_until=now(session) + settings.current().ingest_lease_seconds,
             )
             .returning(
-                ReportFile.id, ReportFile.attempt, ReportFile.account_id, ReportFile.sha256, ReportFile.entry,
+                ReportFile.id, ReportFile.attempt, ReportFile.account_id, ReportFile.sha256,
+                ReportFile.entry,
                 ReportFile.received_via, ReportFile.sender_metadata,
             )
         ).all()  # fmt: skip

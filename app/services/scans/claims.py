@@ -1,4 +1,4 @@
-"""Claims of queued scans: who runs which scan, until when, and in which order accounts are served."""
+"""Claims of queued scans: which worker runs a scan, until when, and in which order."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -85,10 +85,12 @@ def test_an_address_is_whose_the_surest_evidence_says(
                   spf_results=(("lists.example", "mfrom", "pass"),)),
          SourceClass.FORWARDER, "no longer valid"),
         # nothing at all
-        (identity(spf_results=(("acme.test", "mfrom", "fail"),)), SourceClass.SUSPICIOUS, "nothing"),
+        (identity(spf_results=(("acme.test", "mfrom", "fail"),)), SourceClass.SUSPICIOUS,
+         "nothing"),
         (identity(), SourceClass.SUSPICIOUS, "nothing"),
         # somebody else
-        (identity(spf_results=(("other.example", "mfrom", "pass"),)), SourceClass.UNKNOWN, "as itself"),
+        (identity(spf_results=(("other.example", "mfrom", "pass"),)), SourceClass.UNKNOWN,
+         "as itself"),
         (identity(dkim_results=(("sendgrid.net", "x", "pass"),)), SourceClass.UNKNOWN, "as itself"),
     ],
 )  # fmt: skip

@@ -35,7 +35,7 @@ class Blocker(SourceBreakdown):
     remediation: str
 
 
-class OtherSources(Schema):
+class RemainingSources(Schema):
     """The sources beyond the first hundred, added up."""
 
     sources: int
@@ -69,10 +69,10 @@ class PolicyStep(Schema):
     blockers: list[Blocker]
     legitimate_failing: int = Field(description="good messages that it would have met all the same")
     legitimate_failing_sources: list[SourceBreakdown]
-    other_legitimate_failing: OtherSources
+    other_legitimate_failing: RemainingSources
     spoofed: int = Field(description="messages that it is there for")
     spoofed_sources: list[SourceBreakdown]
-    other_spoofed: OtherSources
+    other_spoofed: RemainingSources
     caveats: list[Caveat]
     change: Change | None
 

@@ -1,0 +1,184 @@
+"""Which package may import which, and no cycles."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source_tree import (
+    imported_names,
+    is_within,
+    module_imports,
+    module_of,
+    modules,
+    sources,
+)
+
+# Which of our packages each may import; "app.x" stands for everything below it.
+ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "app.protocols": ("app.protocols",),
+    "app.ports": ("app.ports", "app.protocols"),
+    "app.catalog": ("app.catalog", "app.protocols"),
+    "app.checks": ("app.checks", "app.ports", "app.protocols", "app.catalog"),
+    "app.analysis": ("app.analysis", "app.checks", "app.protocols", "app.catalog"),
+    "app.rules": ("app.rules", "app.checks", "app.analysis", "app.protocols"),
+    "app.network": ("app.network", "app.ports", "app.protocols", "app.settings"),
+    "app.channels": ("app.channels", "app.ports", "app.protocols", "app.network.http"),
+    "app.mailboxes": ("app.mailboxes", "app.ports", "app.protocols"),
+    "app.db": ("app.db", "app.errors"),
+    "app.jobs": ("app.jobs",),
+    "app.models": (
+        "app.models",
+        "app.db",
+        "app.ids",
+        "app.checks.engine",
+        "app.rules.engine",
+        "app.protocols",
+    ),
+    "app.keyring": ("app.settings",),
+    "app.interpreter": (),
+    "app.settings": ("app.listen_address", "app.setting_values"),
+    "app.rate_limiter": ("app.errors", "app.jobs.redis"),
+    "app.concurrency": ("app.errors", "app.jobs.redis"),
+    "app.web_server": ("app.web_server",),
+    "app.runtime": ("app.db", "app.jobs", "app.logs", "app.network", "app.settings", "app.ports"),
+    "app.services": (
+        *("app.services", "app.models", "app.rules", "app.checks", "app.analysis"),
+        *("app.protocols", "app.db", "app.ids", "app.errors", "app.jobs", "app.settings"),
+        *("app.channels", "app.mailboxes", "app.ports", "app.catalog", "app.keyring"),
+        "app.processes",
+    ),
+    "app.api": (
+        *("app.api", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
+        *("app.protocols", "app.checks", "app.analysis", "app.db", "app.jobs", "app.keyring"),
+        *("app.rate_limiter", "app.concurrency", "app.ports", "app.runtime"),
+    ),
+    "app.web": (
+        *("app.web", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
+        *("app.protocols", "app.checks", "app.analysis", "app.db", "app.jobs", "app.keyring"),
+        *("app.rate_limiter", "app.concurrency", "app.ports", "app.runtime"),
+    ),
+    "app.cli": (
+        *("app.cli", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
+        *("app.checks", "app.mailboxes"),
+    ),
+    "worker": (
+        *("worker", "app.services", "app.jobs", "app.runtime", "app.settings", "app.logs"),
+        *("app.errors", "app.protocols", "app.interpreter", "app.listen_address"),
+    ),
+}
+
+# Which packages of app.services each may import.
+SERVICES: Mapping[str, tuple[str, ...]] = {
+    "core": (),
+    "api_keys": ("core",),
+    "notifications": ("core",),
+    "analytics": ("core",),
+    "alerts": ("core", "notifications"),
+    "ingest": ("core", "analytics"),
+    "accounts": ("core", "api_keys", "ingest"),
+    "reports": ("core", "analytics", "ingest"),
+    "scans": ("core", "alerts", "ingest"),
+    "monitoring": ("core", "alerts", "analytics", "ingest", "api_keys"),
+    "domains": ("core", "alerts", "ingest", "analytics", "scans"),
+    # Retention has a rule for the tables of every package.
+    "operations": (*("core", "api_keys", "accounts", "analytics", "ingest", "scans", "domains"),),
+}
+
+
+@pytest.mark.parametrize("path", sources("app", "worker"), ids=module_of)
+def test_imports_follow_the_table(path: Path) -> None:
+    module = module_of(path)
+    package = next((name for name in ALLOWED if is_within(module, (name,))), None)
+    if package is None:
+        return
+    for name in imported_names(path):
+        if is_within(name, ("app", "worker")) and name != "app":
+            assert is_within(name, ALLOWED[package]), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("path", sources("app/services"), ids=module_of)
+def test_service_packages_import_only_what_the_table_allows(path: Path) -> None:
+    parts = module_of(path).split(".")
+    if len(parts) < 3:
+        return
+    own = parts[2]
+    for name in module_imports(path):
+        other = name.split(".")
+        if other[:2] == ["app", "services"] and len(other) > 2 and other[2] != own:
+            assert other[2] in SERVICES[own], f"{'.'.join(parts)} imports {name}"
+
+
+def test_no_module_is_part_of_an_import_cycle() -> None:
+    graph = {
+        name: module_imports(path, is_load_time=True) - {name} for name, path in modules().items()
+    }
+    assert cycles(graph) == []
+
+
+def test_no_service_package_is_part_of_an_import_cycle() -> None:
+    graph: dict[str, set[str]] = {name: set() for name in SERVICES}
+    for name, path in modules().items():
+        parts = name.split(".")
+        if parts[:2] == ["app", "services"] and len(parts) > 3:
+            for imported in module_imports(path):
+                other = imported.split(".")
+                if other[:2] == ["app", "services"] and len(other) > 2 and other[2] != parts[2]:
+                    graph[parts[2]].add(other[2])
+    assert cycles(graph) == []
+
+
+def cycles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Each cycle that a depth-first walk meets."""
+    cycles: list[list[str]] = []
+    done: set[str] = set()
+
+    def visit(node: str, path: list[str]) -> None:
+        if node in path:
+            cycles.append(path[path.index(node) :])
+            return
+        if node in done:
+            return
+        for following in sorted(graph.get(node, ())):
+            visit(following, [*path, node])
+        done.add(node)
+
+    for node in sorted(graph):
+        visit(node, [])
+    return cycles
+
+
+def test_a_cycle_would_be_seen() -> None:
+    assert cycles({"a": ["b"], "b": ["c"], "c": ["a"]}) == [["a", "b", "c"]]
+
+
+def test_the_application_does_not_import_the_worker() -> None:
+    for path in sources("app"):
+        assert not any(is_within(name, ("worker",)) for name in imported_names(path)), path
+
+
+def test_api_and_web_do_not_import_each_other() -> None:
+    for folder, other in (("app/api", "app.web"), ("app/web", "app.api")):
+        for path in sources(folder):
+            assert not any(is_within(name, (other,)) for name in imported_names(path)), path
+
+
+def test_only_a_few_places_catch_every_exception() -> None:
+    places = {
+        module_of(path)
+        for path in sources("app", "worker")
+        if re.search(r"^\s*except Exception\b", path.read_text(), re.MULTILINE)
+    }
+    assert places <= CATCH_ALL, places - CATCH_ALL
+
+
+CATCH_ALL = {  # one bad item must not stop the rest
+    "app.checks.engine.types",
+    "app.services.analytics.rollup_queue",
+    "app.services.ingest.processor",
+    "app.services.notifications.senders",
+    "app.services.scans.results",
+    "app.web_server.worker",
+    "worker.clock",
+}

@@ -1,0 +1,59 @@
+"""Which module may use which library, and what unpacks untrusted bytes."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source_tree import imported_names, is_within, module_of, sources
+
+ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each library
+    "flask": ("app.api", "app.web", "app.cli", "app.rate_limiter"),
+    "flask_limiter": ("app.rate_limiter",),
+    "pydantic": ("app.api",),
+    "sqlalchemy": ("app.db", "app.models", "app.services", "app.settings"),
+    "rq": ("app.jobs.queue", "worker"),
+    "redis": (
+        *("app.jobs", "app.rate_limiter", "app.concurrency", "app.api.v1.token_leaks"),
+        *("app.web.base.login_throttle", "worker"),
+    ),
+    "dns": ("app.network",),
+    "publicsuffixlist": ("app.protocols.public_suffix",),
+    "idna": ("app.protocols.names",),
+    "aiosmtpd": ("worker.smtp_receiver",),
+    "dkim": ("app.protocols.dkim.verification",),
+    "maxminddb": ("app.services.analytics.sender_hosts",),
+    "cryptography": (
+        *("app.keyring", "app.services.core.encryption", "app.protocols.bimi.mark_certificates"),
+        "app.services.monitoring.secret_scanning",
+    ),
+    "argon2": ("app.services.accounts.passwords",),
+    "segno": ("app.web.views.security",),
+    "gunicorn": ("app.web_server",),
+}
+UNPACKING = (  # what lets a few untrusted bytes become many
+    *("bz2", "gzip", "lzma", "shutil.unpack_archive", "tarfile", "zipfile", "zlib.decompress"),
+    *("zlib.decompressobj", "xml.dom", "xml.etree", "xml.sax", "xmlrpc", "lxml"),
+    *("email.message_from_bytes", "email.message_from_string", "email.parser", "pickle"),
+)
+# The export of an account only writes an archive.
+UNPACKERS = (
+    *("app.protocols.report_formats.unwrap", "app.protocols.bimi.logo"),
+    "app.services.accounts.export",
+)
+
+
+@pytest.mark.parametrize("path", sources("app", "worker"), ids=module_of)
+def test_libraries_are_used_in_their_modules_only(path: Path) -> None:
+    module = module_of(path)
+    for name in imported_names(path):
+        if allowed := ALLOWED.get(name.partition(".")[0]):
+            assert module == "app" or is_within(module, allowed), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("path", sources("app", "worker"), ids=module_of)
+def test_only_the_bounded_modules_unpack(path: Path) -> None:
+    if module_of(path) not in UNPACKERS:
+        assert not any(is_within(name, UNPACKING) for name in imported_names(path)), path
+        assert not re.search(r"\bzlib\.decompress", path.read_text()), path

@@ -1,0 +1,33 @@
+"""Registries agree with what they register."""
+
+import re
+
+from app.api.http.endpoint import ENDPOINTS
+from app.checks import CHECKS
+from app.jobs import queue
+from app.rules import RULES
+from tests.architecture.source_tree import ROOT
+from worker import jobs
+
+
+def test_codes_are_unique_and_begin_with_their_check() -> None:
+    codes = [finding_type.code for check in CHECKS for finding_type in check.finds]
+    assert len(codes) == len(set(codes))
+    for check in CHECKS:
+        for finding_type in check.finds:
+            assert re.fullmatch(rf"{check.name}\.[a-z0-9_]+", finding_type.code), finding_type.code
+
+
+def test_each_alert_type_has_one_rule() -> None:
+    types = [type for rule in RULES for type in rule.types]
+    assert len(types) == len(set(types))
+
+
+def test_every_job_that_is_enqueued_exists() -> None:
+    text = (ROOT / "app" / "jobs" / "queue.py").read_text()
+    assert set(re.findall(r'"(worker\.jobs\.\w+)"', text)) == set(jobs.JOBS)
+    assert queue.QUEUES == (queue.SCANS, queue.INTAKE, queue.DELIVERY)
+
+
+def test_every_endpoint_has_a_summary() -> None:
+    assert all(endpoint.summary for endpoint in ENDPOINTS.values())

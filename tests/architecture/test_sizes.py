@@ -1,0 +1,82 @@
+"""How large files and functions may be."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source_tree import module_of, sources, tree
+
+MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 400, 40, 5
+FOLDERS = ("app", "worker", "migrations", "tests", "devtools", "demo", "bench")
+
+
+# Functions that are still longer; the list may only become shorter.
+LONGER_FUNCTIONS = {
+    "app.checks.dns": 42,
+    "app.checks.dns.dnssec": 41,
+    "app.services.ingest.files": 42,
+    "app.services.ingest.processor": 42,
+    "app.services.scans.runner": 42,
+}
+
+
+@pytest.mark.parametrize("path", sources(*FOLDERS), ids=module_of)
+def test_files_and_functions_stay_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_FILE_LINES
+    for function in functions(path):
+        length = (function.end_lineno or function.lineno) - function.lineno + 1
+        is_migration = "migrations" in path.parts
+        most = LONGER_FUNCTIONS.get(module_of(path), MAX_FUNCTION_LINES)
+        assert length <= most or is_migration, f"{function.name} has {length} lines"
+
+
+# Functions that still take more; the list may only become shorter.
+MORE_PARAMETERS = {
+    "app.channels.webhook": 6,
+    "app.checks.engine.runner": 7,
+    "app.cli": 6,
+    "app.cli.channels": 6,
+    "app.network.dns.wire": 6,
+    "app.services.accounts.accounts": 6,
+    "app.services.alerts.alerts": 7,
+    "app.services.analytics.sources": 6,
+    "app.services.core.emails": 6,
+    "app.services.domains.draft_evaluation": 6,
+    "app.services.notifications.channels": 6,
+    "app.web_server.connection": 7,
+}
+
+
+@pytest.mark.parametrize("path", sources("app", "worker"), ids=module_of)
+def test_functions_take_five_parameters_at_most(path: Path) -> None:
+    for function in functions(path):
+        arguments = function.args
+        named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        count = len([argument for argument in named if argument.arg not in ("self", "cls")])
+        most = MORE_PARAMETERS.get(module_of(path), MAX_PARAMETERS)
+        assert count <= most, f"{function.name} takes {count} parameters"
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function and method of a file."""
+    return [
+        node
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+
+def test_every_module_has_a_docstring() -> None:
+    for path in sources("app", "worker", "devtools", "demo"):
+        assert not path.read_text().strip() or ast.get_docstring(tree(path)), path
+
+
+def test_no_two_classes_of_a_package_share_a_name() -> None:
+    packages: dict[str, dict[str, Path]] = {}
+    for path in sources("app", "worker"):
+        package = module_of(path.parent / "__init__.py")
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef):
+                other = packages.setdefault(package, {}).setdefault(node.name, path)
+                assert other == path, f"{node.name} is in {other} and in {path}"

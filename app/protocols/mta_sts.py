@@ -23,7 +23,7 @@ class NotMtaSts(ValueError):
     """The text does not begin with ``v=STSv1;``: a sender sees no record."""
 
 
-class Unusable(ValueError):
+class MtaStsUnusable(ValueError):
     """The record is syntactically invalid: a sender assumes there is no policy (§3.1).
 
     code  ``id_missing``, ``id_invalid``, ``syntax``
@@ -55,7 +55,7 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class MtaStsRecord:
     """One MTA-STS record. ``duplicate_tags`` occur again; the first of each was read."""
 
     id: str
@@ -93,7 +93,7 @@ def is_attempt(text: str) -> bool:
     return tags.claims_version(text, "STS")
 
 
-def parse_record(text: str) -> Record:
+def parse_record(text: str) -> MtaStsRecord:
     """Read one TXT value found at ``_mta-sts.<domain>`` as a sender reads it.
 
     text    the RR's character-strings, joined without a separator
@@ -105,13 +105,13 @@ def parse_record(text: str) -> Record:
     fields = [_pair(part) for part in text.split(";")[1:] if part.strip(" \t")]
     ids = [value for name, value in fields if name == "id"]
     if not ids:
-        raise Unusable("id_missing", "id is required")
+        raise MtaStsUnusable("id_missing", "id is required")
     if not _ID.fullmatch(ids[0]):
-        raise Unusable("id_invalid", "id is 1 to 32 letters and digits")
+        raise MtaStsUnusable("id_invalid", "id is 1 to 32 letters and digits")
     for name, value in fields:
         if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-            raise Unusable("syntax", f"not a field: {_shown(name or value)}")
-    return Record(ids[0], tags.repeated(name for name, _ in fields))
+            raise MtaStsUnusable("syntax", f"not a field: {_shown(name or value)}")
+    return MtaStsRecord(ids[0], tags.repeated(name for name, _ in fields))
 
 
 def parse_policy(body: bytes) -> Policy:

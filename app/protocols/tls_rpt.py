@@ -12,7 +12,7 @@ class NotTlsRpt(ValueError):
     """The text does not begin with ``v=TLSRPTv1;``: a sender sees no record."""
 
 
-class Unusable(ValueError):
+class TlsRptUnusable(ValueError):
     """Senders cannot use the record.
 
     code  ``rua_missing``, ``rua_invalid``
@@ -24,7 +24,7 @@ class Unusable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TlsRptRecord:
     """One TLS-RPT record.
 
     rua             the usable URIs in order, repeated ones too; at least one
@@ -47,7 +47,7 @@ def is_attempt(text: str) -> bool:
     return tags.claims_version(text, "TLSRPT")
 
 
-def parse_record(text: str) -> Record:
+def parse_record(text: str) -> TlsRptRecord:
     """Read one TXT value found at ``_smtp._tls.<domain>`` as a sender reads it.
 
     text    the RR's character-strings, joined without a separator
@@ -60,7 +60,7 @@ def parse_record(text: str) -> Record:
     problems = [tags.Problem("", value, "not a tag: no =") for name, value in found if not name]
     values = [value for name, value in found if name == "rua"]
     if not values or not values[0]:
-        raise Unusable("rua_missing", "rua is required")
+        raise TlsRptUnusable("rua_missing", "rua is required")
     read: list[uris.Uri] = []
     for address in values[0].split(","):
         try:
@@ -68,9 +68,9 @@ def parse_record(text: str) -> Record:
         except ValueError as error:
             problems.append(tags.Problem("rua", address.strip(), str(error)))
     if not read:
-        raise Unusable("rua_invalid", f"no usable address in rua: {problems[-1].reason}")
+        raise TlsRptUnusable("rua_invalid", f"no usable address in rua: {problems[-1].reason}")
     duplicates = tags.repeated(name for name, _ in found if name)
-    return Record(tuple(read), tuple(problems), duplicates)
+    return TlsRptRecord(tuple(read), tuple(problems), duplicates)
 
 
 def _destination(text: str) -> uris.Uri:

@@ -167,7 +167,7 @@ TARGETS: Mapping[str, Target] = {
     ),
     "mta_sts.parse_record": _text(
         mta_sts.parse_record,
-        (mta_sts.NotMtaSts, mta_sts.Unusable),
+        (mta_sts.NotMtaSts, mta_sts.MtaStsUnusable),
         _seeds("v=stsv1;", "v=STSv1; id=20260101;"),
         f"v=STSv1; id= {_TAGS}",
     ),
@@ -179,7 +179,7 @@ TARGETS: Mapping[str, Target] = {
     ),
     "tlsrpt.parse_record": _text(
         tls_rpt.parse_record,
-        (tls_rpt.NotTlsRpt, tls_rpt.Unusable),
+        (tls_rpt.NotTlsRpt, tls_rpt.TlsRptUnusable),
         _seeds("v=tlsrptv1"),
         f"v=TLSRPTv1; {_TAGS}",
     ),
@@ -191,7 +191,7 @@ TARGETS: Mapping[str, Target] = {
     ),
     "logotypes.parse": Target(
         logotypes.parse,
-        (logotypes.Unreadable,),
+        (logotypes.LogotypeUnreadable,),
         (logotype(b"<svg/>"), logotype(b"<svg/>", b"https://a.test/l.svg")),
         (
             *(bytes((octet,)) for octet in range(0, 256, 5)),
@@ -205,7 +205,7 @@ TARGETS: Mapping[str, Target] = {
     ),
     "mark_certificates.parse": Target(
         mark_certificates.parse,
-        (mark_certificates.Unreadable,),
+        (mark_certificates.CertificateUnreadable,),
         (CERTIFIED.body, CERTIFIED.body[:200]),
         _pieces("-----BEGIN CERTIFICATE----- -----END CERTIFICATE----- \n MII BgUr AwQw A= =="),
     ),

@@ -104,7 +104,7 @@ def _served(vector: dict[str, Any]) -> Page:
 def test_an_mta_sts_record_is_used_only_with_a_valid_id(vector: dict[str, Any]) -> None:
     try:
         record = mta_sts.parse_record(vector["input"])
-    except (mta_sts.NotMtaSts, mta_sts.Unusable):
+    except (mta_sts.NotMtaSts, mta_sts.MtaStsUnusable):
         assert vector["outcome"] in ("error", "ignore")
     else:
         assert vector["outcome"] == "use"
@@ -115,7 +115,7 @@ def test_an_mta_sts_record_is_used_only_with_a_valid_id(vector: dict[str, Any]) 
 def test_a_tls_rpt_record_needs_an_address(vector: dict[str, Any]) -> None:
     try:
         record = tls_rpt.parse_record(vector["input"])
-    except (tls_rpt.NotTlsRpt, tls_rpt.Unusable):
+    except (tls_rpt.NotTlsRpt, tls_rpt.TlsRptUnusable):
         assert vector["outcome"] in ("error", "ignore")
     else:
         assert vector["outcome"] in ("use", "default")

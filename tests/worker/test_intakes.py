@@ -30,7 +30,7 @@ from app.models import DmarcHour, DmarcRecord, DmarcReport, ReportFile
 from app.models.reports import MAX_ATTEMPTS
 from app.protocols.report_formats.limits import MIB
 from app.services.analytics import rollup_queue
-from app.services.ingest import files, mailboxes, parsing, processor
+from app.services.ingest import claims, files, mailboxes, parsing, processor
 from app.settings import Settings
 from tests.conftest import ROOT
 from tests.documents import dmarc_xml, record
@@ -160,11 +160,11 @@ def test_files_are_taken_by_turns_of_the_accounts(
     flood = take(account_id, *several(40))
     others = [make_account().id for _ in range(2)]
     few = [take(other, dmarc_xml(report_id=str(n)))[0] for other in others for n in (1, 2)]
-    first = [claimed.report_file_id for claimed in processor.claim()]
+    first = [claimed.report_file_id for claimed in claims.claim()]
     assert len(first) == 25
     assert set(few) <= set(first)
     assert set(first) - set(few) == set(flood[:21])
-    assert {claimed.report_file_id for claimed in processor.claim()} == set(flood[21:])
+    assert {claimed.report_file_id for claimed in claims.claim()} == set(flood[21:])
 
 
 def test_mailboxes_are_pulled_one_after_the_other_while_no_file_waits(
@@ -219,9 +219,9 @@ def test_what_a_worker_held_when_it_was_killed_is_read_by_others(
     connection: Any, account_id: UUID
 ) -> None:
     ids = take(account_id, *several(3))
-    assert len(processor.claim(ids)) == 3
+    assert len(claims.claim(ids)) == 3
     connection.flushall()  # the worker is gone, and its job with it
-    assert processor.claim(ids) == []
+    assert claims.claim(ids) == []
     let_time_pass()
     assert processor.requeue_stale() == 3
     # Each alone: one of them may be what killed the worker.
@@ -234,7 +234,7 @@ def test_what_a_worker_held_when_it_was_killed_is_read_by_others(
 def test_what_kills_every_worker_is_given_up(connection: Any, account_id: UUID) -> None:
     (poison,) = take(account_id, dmarc_xml())
     for _ in range(MAX_ATTEMPTS):
-        assert len(processor.claim([poison])) == 1
+        assert len(claims.claim([poison])) == 1
         let_time_pass()
         processor.requeue_stale()
     ended = again(poison)
@@ -247,10 +247,10 @@ def test_what_kills_every_worker_is_given_up(connection: Any, account_id: UUID) 
 
 def test_an_attempt_that_lost_its_lease_writes_nothing(account_id: UUID) -> None:
     (report_file_id,) = take(account_id, dmarc_xml())
-    (first,) = processor.claim([report_file_id])
+    (first,) = claims.claim([report_file_id])
     let_time_pass()
     processor.requeue_stale()
-    (second,) = processor.claim([report_file_id])
+    (second,) = claims.claim([report_file_id])
     found = parsing.read(dmarc_xml(), "", int(time.time()))
     processor.store_results([processor.ParsedFile(first, found)])
     assert (states(), counted()[0]) == ({"received": 1}, 0)

@@ -84,7 +84,7 @@ async def check_evidence(
         return {}, [UNREACHABLE.at(uri, reason=reason, status=page.status)]
     try:
         certificate = mark_certificates.parse(page.body)
-    except mark_certificates.Unreadable as error:
+    except mark_certificates.CertificateUnreadable as error:
         return {}, [INVALID.at(uri, reason=str(error))]
     ends = timestamps.text(certificate.not_after)
     facts = {"authority_names": list(certificate.names), "authority_not_after": ends}

@@ -197,7 +197,7 @@ async def mta_sts(subject: Subject, dns: Resolver) -> Outcome:
         return Outcome(facts, SEVERAL.at(name, records=records, fix=fix))
     try:
         record = protocol.parse_record(records[0])
-    except protocol.Unusable as error:
+    except protocol.MtaStsUnusable as error:
         kind = ID_INVALID if error.code == "id_invalid" else SYNTAX
         facts = {"record": True, "record_valid": False}
         return Outcome(facts, kind.at(name, record=records[0], reason=error.reason))

@@ -18,7 +18,7 @@ from app.checks.engine.types import (
 from app.ports.dns import LookupFailed, Resolver, or_failure
 from app.protocols import mta_sts, tags
 from app.protocols import tls_rpt as protocols_tls_rpt
-from app.protocols.tls_rpt import Record
+from app.protocols.tls_rpt import TlsRptRecord
 
 MISSING = FindingType(
     "tls_rpt.missing",
@@ -98,7 +98,7 @@ async def tls_rpt(subject: Subject, dns: Resolver) -> Outcome:
 async def _check_record(name: str, text: str, dns: Resolver) -> Outcome:
     try:
         record = protocols_tls_rpt.parse_record(text)
-    except protocols_tls_rpt.Unusable as error:
+    except protocols_tls_rpt.TlsRptUnusable as error:
         kind = RUA_MISSING if error.code == "rua_missing" else RUA_INVALID
         facts: dict[str, Any] = {"record": True, "record_valid": False, "rua": []}
         return Outcome(facts, kind.at(name, record=text, reason=error.reason))
@@ -150,7 +150,7 @@ async def _has_address(host: str, dns: Resolver) -> bool:
     return False
 
 
-def _unreachable(name: str, text: str, record: Record, host: str) -> Finding:
+def _unreachable(name: str, text: str, record: TlsRptRecord, host: str) -> Finding:
     lost = [str(uri) for uri in record.rua if uri.host == host and uri.scheme == "https"]
     fix = None
     if remaining := [str(uri) for uri in record.rua if str(uri) not in lost]:

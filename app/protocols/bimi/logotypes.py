@@ -18,7 +18,7 @@ _ALGORITHMS = {
 }
 
 
-class Unreadable(ValueError):
+class LogotypeUnreadable(ValueError):
     """The octets are no logotype extension."""
 
 
@@ -73,10 +73,10 @@ def _with_lf(image: bytes) -> bytes:
 def _logo(content: bytes) -> Logo:
     (details, *_) = _pairs(content, 1, exactly=False)
     if details[0] != _SEQUENCE:
-        raise Unreadable("an image without details")
+        raise LogotypeUnreadable("an image without details")
     (media, hashes, places) = _pairs(details[1], 3)
     if [media[0], hashes[0], places[0]] != [_IA5, _SEQUENCE, _SEQUENCE]:
-        raise Unreadable("details that are not as they should be")
+        raise LogotypeUnreadable("details that are not as they should be")
     found = [_hash(value) for tag, value in _elements(hashes[1]) if tag == _SEQUENCE]
     held = (_held(value) for tag, value in _elements(places[1]) if tag == _IA5)
     return Logo(tuple(one for one in found if one), tuple(image for image in held if image))
@@ -86,7 +86,7 @@ def _hash(content: bytes) -> tuple[str, bytes] | None:
     (algorithm, digest) = _pairs(content, 2)
     ((tag, name), *_) = _pairs(algorithm[1], 1, exactly=False)
     if (algorithm[0], digest[0], tag) != (_SEQUENCE, _OCTETS, _OBJECT_ID):
-        raise Unreadable("a hash that is not as it should be")
+        raise LogotypeUnreadable("a hash that is not as it should be")
     known = _ALGORITHMS.get(name)
     return (known, digest[1]) if known else None
 
@@ -99,21 +99,21 @@ def _held(uri: bytes) -> bytes | None:
     try:
         image = base64.b64decode(data, validate=True)
     except binascii.Error:
-        raise Unreadable("an image that is not in base64") from None
+        raise LogotypeUnreadable("an image that is not in base64") from None
     return logo.plain(image)
 
 
 def _pairs(octets: bytes, count: int, *, exactly: bool = True) -> list[tuple[int, bytes]]:
     found = list(_elements(octets))
     if len(found) < count or (exactly and len(found) > count):
-        raise Unreadable("more or fewer parts than there should be")
+        raise LogotypeUnreadable("more or fewer parts than there should be")
     return found
 
 
 def _only(octets: bytes, tag: int) -> bytes:
     ((found, content),) = _pairs(octets, 1)
     if found != tag:
-        raise Unreadable("not a sequence")
+        raise LogotypeUnreadable("not a sequence")
     return content
 
 
@@ -122,14 +122,14 @@ def _elements(octets: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(octets):
         if len(octets) < at + 2:
-            raise Unreadable("it is cut off")
+            raise LogotypeUnreadable("it is cut off")
         tag, length, start = octets[at], octets[at + 1], at + 2
         if length & 0x80:
             size = length & 0x7F
             if not 1 <= size <= 4 or len(octets) < start + size:
-                raise Unreadable("a length that cannot be read")
+                raise LogotypeUnreadable("a length that cannot be read")
             length, start = int.from_bytes(octets[start : start + size]), start + size
         at = start + length
         if at > len(octets):
-            raise Unreadable("it is cut off")
+            raise LogotypeUnreadable("it is cut off")
         yield tag, octets[start:at]

@@ -27,7 +27,7 @@ _FAULTS = (
 )
 
 
-class Unreadable(ValueError):
+class CertificateUnreadable(ValueError):
     """The bytes are no certificate in PEM, or not one for marks."""
 
 
@@ -65,11 +65,11 @@ def parse(pem: bytes) -> MarkCertificate:
     try:
         return _parsed(x509.load_pem_x509_certificates(pem)[:MAX_CHAIN])
     except x509.ExtensionNotFound:
-        raise Unreadable("the certificate is not one for marks") from None
-    except Unreadable:
+        raise CertificateUnreadable("the certificate is not one for marks") from None
+    except CertificateUnreadable:
         raise
     except _FAULTS:
-        raise Unreadable("there is no certificate in PEM that can be read") from None
+        raise CertificateUnreadable("there is no certificate in PEM that can be read") from None
 
 
 def _parsed(certificates: Sequence[x509.Certificate]) -> MarkCertificate:
@@ -78,7 +78,7 @@ def _parsed(certificates: Sequence[x509.Certificate]) -> MarkCertificate:
     uses = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     if _FOR_MARKS not in uses:
-        raise Unreadable("the certificate is not one for marks")
+        raise CertificateUnreadable("the certificate is not one for marks")
     return MarkCertificate(
         tuple(sorted(host.lower() for host in names.get_values_for_type(x509.DNSName))),
         certificate.not_valid_before_utc,
@@ -92,7 +92,7 @@ def _logos(extensions: x509.Extensions) -> tuple[Logo, ...]:
     try:
         value = extensions.get_extension_for_oid(_LOGOTYPE).value
         return logotypes.parse(value.public_bytes())
-    except (x509.ExtensionNotFound, logotypes.Unreadable):
+    except (x509.ExtensionNotFound, logotypes.LogotypeUnreadable):
         return ()
 
 

@@ -23,7 +23,7 @@ _UNIX = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ZipEntry:
     """One file as it lies in the archive.
 
     crc  CRC-32 of what it inflates to
@@ -44,7 +44,7 @@ class _Listed:
     offset: int
 
 
-def entries(archive: bytes, limits: Limits) -> Iterator[Entry]:
+def entries(archive: bytes, limits: Limits) -> Iterator[ZipEntry]:
     """Its files, in the directory's order, without directories; no two share an octet.
 
     raises  Refused for what is wrong with any of them, before the first
@@ -61,7 +61,7 @@ def entries(archive: bytes, limits: Limits) -> Iterator[Entry]:
             raise ReportRejected("damaged", "entries of the zip overlap or lie outside of it")
         end = stop
     for one, (_, data, stop) in zip(listed, ranges, strict=True):
-        yield Entry(archive[data:stop], one.method == DEFLATED, one.crc)
+        yield ZipEntry(archive[data:stop], one.method == DEFLATED, one.crc)
 
 
 def _directory(archive: bytes, limits: Limits) -> Iterator[_Listed]:

@@ -4,9 +4,7 @@ Files are claimed a few at a time and settled together. One that was tried befor
 so that what ends a worker costs only itself.
 """
 
-import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,8 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Update, func, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy import select, tuple_, update
 
 from app import settings
 from app.db.transactions import after_commit, now, transaction
@@ -28,6 +25,7 @@ from app.protocols.report_formats import unwrap
 from app.protocols.report_formats.limits import ReportRejected
 from app.services.analytics import rollup_queue
 from app.services.ingest import authenticity, budgets, cpu_budgets, filing
+from app.services.ingest import claims as ingest_claims
 from app.services.ingest import files as ingest_files
 from app.services.ingest.authenticity import Author, Guard, Mail
 from app.services.ingest.cpu_budgets import CpuMeter
@@ -35,32 +33,12 @@ from app.services.ingest.parsing import ParsedReport, read
 
 logger = logging.getLogger(__name__)
 
-BATCH_FILES = 100  # files a transaction: few enough to be quick, enough to share its cost
-MAX_EXAMINED = 4 * BATCH_FILES  # so many workers may claim at the same time
-BATCH_BYTES = 2 * 1024 * 1024
+
 BATCH_RECORDS = 5_000  # in memory, until they are written
 SLICE_SECONDS = 1.0  # then what is left of a group is released, and each account has its turn again
 MAX_RUN_SECONDS = 60.0  # then another job goes on, in a process of its own; between them others may
 COUNT_SECONDS = 10.0  # after which what was stored is counted although there is more to read
 SWEEP_BATCH_SIZE = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A file that this process has until its lease ends."""
-
-    report_file_id: UUID
-    attempt: int
-    account_id: UUID
-    sha256: bytes
-    entry: str
-    received_via: str
-    claims: Mapping[str, Any]
-
-    @property
-    def content(self) -> tuple[UUID, bytes]:
-        """What names its bytes."""
-        return self.account_id, self.sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +48,7 @@ class ParsedFile:
     mail  the file itself if it is a mail
     """
 
-    claim: Claim
+    claim: ingest_claims.Claim
     reports: Sequence[ParsedReport]
     mail: bytes = b""
 
@@ -108,80 +86,19 @@ def run(
         if time.monotonic() > until:
             queue.enqueue_report_files([])
             break
-        claims = claim(wanted)
+        claims = ingest_claims.claim(wanted)
         if not claims and not wanted:
             break
         if not claims:
             wanted = []
             continue
-        with _leases(claims):
+        with ingest_claims.hold_leases(claims):
             _work(claims, door, guard, is_stopping)
         count += len(claims)
         if time.monotonic() > count_at:
             rollup_queue.drain(is_stopping=is_stopping)
             count_at = time.monotonic() + COUNT_SECONDS
     return count
-
-
-def claim(report_file_ids: Sequence[UUID] = ()) -> list[Claim]:
-    """Take a few of these files that nobody has; without ids, of those never tried.
-
-    One of each account in turn, so that nobody waits for the thousands that somebody else has sent.
-    """
-    with transaction() as session:
-        chosen: list[UUID] = []
-        total = 0
-        for row in _locked(session, _next_files(session, report_file_ids)):
-            total += row.size_bytes
-            if chosen and total > BATCH_BYTES:
-                break
-            chosen.append(row.id)
-        taken = session.execute(
-            update(ReportFile)
-            .where(ReportFile.id.in_(chosen))
-            .values(
-                attempt=ReportFile.attempt + 1,
-                lease_until=now(session) + settings.current().ingest_lease_seconds,
-            )
-            .returning(
-                ReportFile.id, ReportFile.attempt, ReportFile.account_id, ReportFile.sha256,
-                ReportFile.entry,
-                ReportFile.received_via, ReportFile.sender_metadata,
-            )
-        ).all()  # fmt: skip
-    order = {report_file_id: index for index, report_file_id in enumerate(chosen)}
-    return sorted((Claim(*row) for row in taken), key=lambda claimed: order[claimed.report_file_id])
-
-
-_FREE = (ReportFile.status == RECEIVED) & ReportFile.lease_until.is_(None)
-
-
-def _next_files(session: Session, report_file_ids: Sequence[UUID]) -> Sequence[UUID]:
-    """The files to take next: the oldest of each account, the second ones, …"""
-    which = ReportFile.id.in_(report_file_ids) if report_file_ids else ReportFile.attempt == 0
-    order = (ReportFile.enqueued_at, ReportFile.id)
-    turn = func.row_number().over(partition_by=ReportFile.account_id, order_by=order)
-    # By itself: joined with what is to be locked PostgreSQL ranks all files anew for each of them,
-    # as it takes those that wait to be few.
-    return session.scalars(
-        select(ReportFile.id).where(_FREE, which).order_by(turn, *order).limit(MAX_EXAMINED)
-    ).all()
-
-
-def _locked(session: Session, report_file_ids: Sequence[UUID]) -> list[Row[UUID, int]]:
-    """Id and size of the first files of these that nobody else has, in their order."""
-    found: list[Row[UUID, int]] = []
-    for start in range(0, len(report_file_ids), BATCH_FILES):
-        some = report_file_ids[start : start + BATCH_FILES]
-        rows = session.execute(
-            select(ReportFile.id, ReportFile.size_bytes)
-            .where(ReportFile.id.in_(some), _FREE)
-            .with_for_update(skip_locked=True)
-        )
-        found += sorted(rows, key=lambda row: some.index(row.id))
-        if len(found) >= BATCH_FILES:
-            break
-    return found[:BATCH_FILES]
 
 
 def requeue_stale() -> int:
@@ -242,7 +159,10 @@ def _enqueue(tried: Sequence[UUID], fresh: Sequence[UUID]) -> None:
 
 
 def _work(
-    claims: Sequence[Claim], door: Network | None, guard: Guard, is_stopping: Callable[[], bool]
+    claims: Sequence[ingest_claims.Claim],
+    door: Network | None,
+    guard: Guard,
+    is_stopping: Callable[[], bool],
 ) -> None:
     """Parse and store one file of each account, then others until SLICE_SECONDS are over.
 
@@ -256,7 +176,7 @@ def _work(
             is_late = group is rest and time.monotonic() > until
             if is_stopping() or is_late:
                 batch.finish()
-                _release([*group[index:], *(rest if group is first else ())])
+                ingest_claims.release([*group[index:], *(rest if group is first else ())])
                 return
             batch.read(claimed)
         batch.finish()
@@ -265,13 +185,17 @@ def _work(
 class _Batch:
     """Files that were claimed together; CPU time is charged to the account of each."""
 
-    def __init__(self, claims: Sequence[Claim], door: Network | None, guard: Guard) -> None:
+    def __init__(
+        self, claims: Sequence[ingest_claims.Claim], door: Network | None, guard: Guard
+    ) -> None:
         self._contents = _contents(claims)
         self._meter = CpuMeter({claimed.account_id for claimed in claims})
         self._door, self._guard = door, guard
         self._readings: list[ParsedFile] = []
 
-    def in_turns(self, claims: Sequence[Claim]) -> tuple[Sequence[Claim], Sequence[Claim]]:
+    def in_turns(
+        self, claims: Sequence[ingest_claims.Claim]
+    ) -> tuple[Sequence[ingest_claims.Claim], Sequence[ingest_claims.Claim]]:
         """One file of each account, of those that used the least CPU time first; the others."""
         first = {claimed.account_id: claimed for claimed in reversed(claims)}
         rest = [claimed for claimed in claims if first[claimed.account_id] is not claimed]
@@ -279,14 +203,14 @@ class _Batch:
             first.values(), key=lambda claimed: self._meter.used(claimed.account_id)
         ), rest
 
-    def read(self, claimed: Claim) -> None:
+    def read(self, claimed: ingest_claims.Claim) -> None:
         """Parse the file; a defect in that costs only this file's attempt."""
         try:
             self._read(claimed)
         except Exception:
             logger.exception("file not read", extra={"report_file_id": str(claimed.report_file_id)})
 
-    def _read(self, claimed: Claim) -> None:
+    def _read(self, claimed: ingest_claims.Claim) -> None:
         """Parse the file, unless its account has used up its CPU time of the day."""
         sender = budgets.class_of(claimed.received_via, claimed.claims)
         if not self._meter.has_budget(claimed.account_id, sender):
@@ -324,7 +248,7 @@ class _Batch:
         return [reading.by(authors.get(reading.claim.report_file_id)) for reading in readings]
 
 
-def _contents(claims: Sequence[Claim]) -> Mapping[tuple[UUID, bytes], bytes]:
+def _contents(claims: Sequence[ingest_claims.Claim]) -> Mapping[tuple[UUID, bytes], bytes]:
     """The bytes of the files, by what names them; a claim is of a few, or of one that is large."""
     key = tuple_(RawFile.account_id, RawFile.sha256)
     with transaction(readonly=True) as session:
@@ -336,7 +260,7 @@ def _contents(claims: Sequence[Claim]) -> Mapping[tuple[UUID, bytes], bytes]:
         return {(row.account_id, row.sha256): row.content for row in rows}
 
 
-def _read(claimed: Claim, raw: bytes | None, guard: Guard) -> ParsedFile:
+def _read(claimed: ingest_claims.Claim, raw: bytes | None, guard: Guard) -> ParsedFile:
     if raw is None:
         reason, detail = "purged", "The file is not kept any more"
     else:
@@ -371,47 +295,3 @@ def store_results(readings: Sequence[ParsedFile]) -> None:
         if len(readings) > 1:
             for reading in readings:
                 store_results([reading])
-
-
-@contextmanager
-def _leases(claims: Sequence[Claim]) -> Iterator[None]:
-    """Keep the leases up meanwhile, in a thread: one file may take longer than a lease."""
-    is_over = threading.Event()
-
-    def renew() -> None:
-        while not is_over.wait(settings.current().ingest_lease_seconds.total_seconds() / 3):
-            with contextlib.suppress(Exception), transaction() as session:
-                until = now(session) + settings.current().ingest_lease_seconds
-                for claimed in claims:
-                    session.execute(_leased(claimed).values(lease_until=until))
-
-    keeper = threading.Thread(target=renew, daemon=True)
-    keeper.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        keeper.join()
-
-
-def _release(claims: Sequence[Claim]) -> None:
-    """Let others have them at once; an attempt that was not begun does not count."""
-    with transaction() as session:
-        moment = now(session)
-        for attempt in {claimed.attempt for claimed in claims}:
-            ids = [claimed.report_file_id for claimed in claims if claimed.attempt == attempt]
-            ours = (
-                ReportFile.id.in_(ids)
-                & (ReportFile.attempt == attempt)
-                & (ReportFile.status == RECEIVED)
-            )
-            values = {"attempt": attempt - 1, "lease_until": None, "enqueued_at": moment}
-            session.execute(update(ReportFile).where(ours).values(values))
-        after_commit(
-            session, lambda: ingest_files.enqueue([claim.report_file_id for claim in claims])
-        )
-
-
-def _leased(claimed: Claim) -> Update:
-    is_mine = (ReportFile.id == claimed.report_file_id) & (ReportFile.attempt == claimed.attempt)
-    return update(ReportFile).where(is_mine, ReportFile.status == RECEIVED)

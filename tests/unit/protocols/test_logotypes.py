@@ -100,7 +100,7 @@ def test_an_image_that_cannot_be_unpacked_is_none() -> None:
 
 @pytest.mark.parametrize("size", range(len(logotype(b"x"))))
 def test_an_extension_that_is_cut_off_is_unreadable(size: int) -> None:
-    with pytest.raises(logotypes.Unreadable):
+    with pytest.raises(logotypes.LogotypeUnreadable):
         logotypes.parse(logotype(b"x")[:size])
 
 
@@ -115,5 +115,5 @@ def test_an_extension_that_is_cut_off_is_unreadable(size: int) -> None:
     ],
 )
 def test_what_is_not_as_it_should_be_is_unreadable(extension: bytes) -> None:
-    with pytest.raises(logotypes.Unreadable):
+    with pytest.raises(logotypes.LogotypeUnreadable):
         logotypes.parse(extension)

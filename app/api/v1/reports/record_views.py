@@ -63,7 +63,7 @@ class RecordQuery(Exportable):
         return RecordFilter(source_ips=addresses, **asked)
 
 
-class DomainQuery(Exportable):
+class RecordListQuery(Exportable):
     """Which records of a domain: ``from`` and ``to`` bound when they count, as in analytics."""
 
     domain: http_fields.Name
@@ -80,13 +80,13 @@ class DomainQuery(Exportable):
         return Window.between(self.from_at or FIRST, self.to_at or LAST)
 
 
-class MailQuery(RecordQuery, DomainQuery):
+class MailQuery(RecordQuery, RecordListQuery):
     """… of aggregate reports."""
 
     subdomains_only: bool = False
 
 
-class TlsQuery(DomainQuery):
+class TlsRecordQuery(RecordListQuery):
     """… of TLS reports: policies, and of what failed under each what fits the last three."""
 
     policy_type: http_fields.Text | None = None
@@ -113,8 +113,8 @@ def index(query: MailQuery) -> Response:
 
 
 @bp.get("/tls-rpt/records")
-@endpoint(scopes=READ, query=TlsQuery, returns=schemas.TlsRecord, is_list=True, exports=True)
-def of_tls(query: TlsQuery) -> Response:
+@endpoint(scopes=READ, query=TlsRecordQuery, returns=schemas.TlsRecord, is_list=True, exports=True)
+def of_tls(query: TlsRecordQuery) -> Response:
     """The policies of a domain's TLS reports that count in a time, newest first."""
     filters = TlsFilter(
         policy_type=query.policy_type,

@@ -311,5 +311,5 @@ def _of_key(name: str, text: str, key: Key) -> Iterator[Finding]:
 
 def _without_tag(name: str, text: str, tag: str, value: str | None = None) -> Fix:
     after = tags.replaced(text, tag, value)
-    why = f"Without this value of {tag}= the key is valid for all mail, with every hash in use."
+    why = f"Remove this value of {tag}=, so that the key is valid for all mail and current hashes."
     return Fix("replace", name, "TXT", text, after, "Publish the previous record again.", why)

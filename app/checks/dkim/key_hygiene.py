@@ -116,7 +116,7 @@ class KeyHygiene:
         if not facts.get("seen_in_reports"):
             yield UNUSED.at(at)
             return
-        why = "Anyone with the old private key can still sign. An empty p revokes the key."
+        why = "Revoke the key with an empty p: until then, its old holder can still sign."
         back = f"Publish the previous record again: {text}"
         fix = Fix("replace", at, "TXT", text, "v=DKIM1; p=", back, why)
         yield STALE.at(at, fix=None if is_alias else fix)

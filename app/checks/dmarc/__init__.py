@@ -169,7 +169,7 @@ def _of_own_name(domain: DomainName, texts: Sequence[str], own: Sequence[str]) -
         yield SEVERAL.at(name, records=list(own), fix=fix)
     if not own:
         for text in attempts:
-            why = "Receivers ignore a record that does not start with exactly v=DMARC1."
+            why = "Receivers ignore the record, because it must start with exactly v=DMARC1."
             after = _respelled(text)
             fix = Fix("replace", name, "TXT", text, after, f"Publish {text!r} again.", why)
             yield SYNTAX.at(name, record=text, fix=fix)

@@ -198,7 +198,7 @@ def _unauthorized(source: Source, uri: Uri) -> Finding:
     name = dmarc.authorization_name(source.record_at, str(uri.host))
     fix = None
     if name is not None:
-        why = f"It shows reporters that {uri.host} accepts reports about {source.record_at}."
+        why = f"The operator of {uri.host} must publish it to accept reports about {source.record_at}."
         fix = Fix("publish", name, "TXT", None, "v=DMARC1;", "Remove the record.", why)
     return UNAUTHORIZED.at(str(uri.host), uri=str(uri), missing=name, fix=fix)
 
@@ -210,11 +210,11 @@ def _of_text(source: Source) -> Iterator[Finding]:
         fix = None
         if ":" not in problem.value and "@" in problem.value:
             addresses = [f"mailto:{problem.value}", *map(str, record.rua)]
-            fix = source.rewritten("rua", ",".join(addresses), "Addresses must start with mailto:.")
+            fix = source.rewritten("rua", ",".join(addresses), "Start the address with mailto:")
         yield RUA_INVALID.at(f"{name} {problem.value}", reason=problem.reason, fix=fix)
     if not record.rua and not unreadable:
         address = f"mailto:dmarc-reports@{source.record_at}"
-        why = "Reports show who sends as the domain. The mailbox must exist."
+        why = "Add an address to learn who sends as the domain. The mailbox must exist."
         yield RUA_MISSING.at(name, record=source.text, fix=source.rewritten("rua", address, why))
     if repeated := tags.repeated(map(str, record.rua)):
         once = ",".join(dict.fromkeys(map(str, record.rua)))

@@ -171,7 +171,7 @@ def _of_policy(subject: Subject, discovery: Discovery, source: Source) -> Iterat
     unreadable = [problem for problem in record.problems if problem.name in ("p", "sp", "np")]
     for problem in unreadable:
         fix = source.rewritten(
-            problem.name, "none", "Only none, quarantine and reject are valid policies."
+            problem.name, "none", "Correct it: only none, quarantine and reject are valid."
         )
         yield POLICY_INVALID.at(
             source.name, tag=problem.name, value=problem.value, reason=problem.reason, fix=fix
@@ -179,7 +179,7 @@ def _of_policy(subject: Subject, discovery: Discovery, source: Source) -> Iterat
         break  # one invalid tag voids all of them
     if record.p is None and not unreadable:
         fix = source.rewritten(
-            "p", "none", "It states explicitly the policy that receivers assume."
+            "p", "none", "State p explicitly: without it, receivers assume p=none."
         )
         yield MISSING_P.at(source.name, record=source.text, fix=fix)
     elif policy is Policy.NONE and not unreadable:
@@ -193,7 +193,7 @@ def _of_policy(subject: Subject, discovery: Discovery, source: Source) -> Iterat
 
 def _locked(subject: Subject, source: Source) -> Fix | None:
     """p=reject for this domain alone: a parent that sends keeps its own policy."""
-    why = "The domain sends no mail, so p=reject cannot affect legitimate mail."
+    why = "Use p=reject: the domain sends no mail, so no legitimate mail is affected."
     if source.record_at == subject.domain:
         is_reject = source.record.p is Policy.REJECT  # then t=y weakens the policy
         return None if is_reject else source.rewritten("p", "reject", why)
@@ -218,7 +218,7 @@ def _of_subdomains(source: Source) -> Iterator[Finding]:
         return
     sub = record.sp or record.p
     if record.sp and record.sp.strength < record.p.strength:
-        why = "Without sp the policy of the domain applies to its subdomains too."
+        why = "Remove sp: the policy of the domain then applies to its subdomains too."
         yield SUBDOMAIN_WEAKER.at(
             source.name, p=record.p, sp=record.sp, fix=source.rewritten("sp", None, why)
         )
@@ -227,7 +227,7 @@ def _of_subdomains(source: Source) -> Iterator[Finding]:
     if record.np is None:
         yield NP_MISSING.at(source.name)
     elif record.np.strength < min(record.p.strength, sub.strength):
-        why = "No legitimate mail comes from names that do not exist, so np=reject is safe."
+        why = "Use np=reject: no legitimate mail comes from names that do not exist."
         fix = source.rewritten("np", "reject", why)
         yield NP_WEAKER.at(source.name, p=record.p, np=record.np, fix=fix)
 
@@ -235,10 +235,10 @@ def _of_subdomains(source: Source) -> Iterator[Finding]:
 def _of_flags(source: Source) -> Iterator[Finding]:
     record = source.record
     if record.testing and record.p is not Policy.NONE:
-        why = "With t=y receivers apply the policy one level weaker than published."
+        why = "Remove t=y: with it, receivers apply the policy one level weaker than published."
         yield TESTING.at(source.name, fix=source.rewritten("t", None, why))
     if record.psd is Psd.YES and not public_suffix.is_public_suffix(source.record_at):
-        why = "psd=y is for registries such as co.uk. Here it removes the protection of subdomains."
+        why = "Remove psd=y: it is for registries such as co.uk and leaves subdomains unprotected."
         yield PSD_UNEXPECTED.at(source.name, fix=source.rewritten("psd", None, why))
     strict = [tag for tag in ("adkim", "aspf") if getattr(record, tag) is Alignment.STRICT]
     if strict:
@@ -250,7 +250,7 @@ def _of_flags(source: Source) -> Iterator[Finding]:
 def _of_tags(source: Source) -> Iterator[Finding]:
     record = source.record
     for tag in record.removed_tags:
-        fix = source.rewritten(tag, None, "Current receivers ignore it.")
+        fix = source.rewritten(tag, None, "Remove the tag: current receivers ignore it.")
         yield REMOVED[tag].at(source.name, fix=fix)
     if record.pct is not None and record.pct < 100:
         yield PCT.at(source.name, pct=record.pct, fix=_without_pct(source))
@@ -278,5 +278,5 @@ def _of_problems(name: str, record: Record) -> Iterator[Finding]:
 
 def _without_pct(source: Source) -> Fix:
     return source.rewritten(
-        "pct", None, "Current receivers ignore pct. Without it, all receivers act alike."
+        "pct", None, "Remove pct: current receivers ignore it, older ones do not."
     )

@@ -215,7 +215,7 @@ def _null_missing(domain: str, records: Sequence[Mx]) -> Finding:
         before=before,
         after="0 .",
         rollback=f"Restore {domain}. MX: {before}" if before else f"Remove {domain}. MX 0 .",
-        why="With a null MX, mail to the domain fails immediately, and senders do not try a host.",
+        why="Publish a null MX: mail to the domain then fails immediately, and senders try no host.",
     )
     return NULL_MISSING.at(domain, fix=fix, records=[str(record) for record in records])
 
@@ -284,8 +284,8 @@ def _replacing(domain: str, before: str, after: str | None) -> Fix:
         before=before,
         after=after,
         rollback=f"Set {domain}. MX {before} again.",
-        why="An MX record must name a host that has addresses itself; "
-        "otherwise senders skip it, or wait in vain.",
+        why="An MX record must name a host that has addresses itself. "
+        "Otherwise senders skip it, or retry until they give up.",
     )
 
 

@@ -70,7 +70,7 @@ def _of_attempt(domain: str, text: str) -> Finding:
     stripped = text.strip(" \t\r\n\"'")
     if not protocol.is_record(stripped):
         return BAD_VERSION.at(domain, record=text)
-    why = "Receivers recognize an SPF record only if it starts with v=spf1 and a space."
+    why = "Receivers ignore the record, because it must start with v=spf1 and a space."
     fix = Fix("replace", domain, "TXT", text, stripped, f"Publish {text!r} again.", why)
     return WHITESPACE.at(domain, record=text, fix=fix)
 
@@ -89,5 +89,5 @@ def _missing(subject: Subject) -> Finding:
 
 
 def _moved(domain: str, text: str) -> Fix:
-    why = "Receivers look for the record in the TXT records of the domain itself only."
+    why = "Move the record to the TXT records of the domain itself, where receivers look for it."
     return Fix("publish", domain, "TXT", None, text, "Remove the record.", why)

@@ -133,16 +133,16 @@ def _of_end(name: str, text: str, record: Record, *, is_own: bool) -> Iterator[F
     end = record.all
     if end is None:
         if record.redirect is None:
-            why = "Without it, mail from other addresses is treated as if there were no SPF record."
+            why = "Mail from other addresses is treated as if there were no SPF record. End with ~all."
             yield ALL_MISSING.at(name, record=text, fix=fix([*words, "~all"], why))
         return
     softer = ["~all" if word == end.text else word for word in words]
     match end.qualifier:
         case Qualifier.PASS:
-            why = "With +all, every address in the world passes SPF for this domain."
+            why = "Every address in the world passes SPF for this domain. End with ~all instead."
             yield ALL_PASS.at(name, record=text, fix=fix(softer, why))
         case Qualifier.NEUTRAL:
-            why = "With ?all, receivers learn nothing about mail from other addresses."
+            why = "Receivers learn nothing about mail from other addresses. End with ~all instead."
             yield ALL_NEUTRAL.at(name, record=text, fix=fix(softer, why))
         case Qualifier.SOFTFAIL:
             yield ALL_SOFTFAIL.at(name)
@@ -153,7 +153,7 @@ def _of_order(name: str, text: str, record: Record) -> Iterator[Finding]:
     late = record.directives[len(record.effective) :]
     if dead := [term.text for term in late]:
         moved = [term.text for term in late if term.mechanism != "all"]
-        why = "Receivers stop at all. The senders after it were probably meant to be allowed."
+        why = "Receivers stop at all. Move the terms after it to the front, or remove them."
         after = rewrite(name, text, [*moved, *_without(words, dead)], why)
         yield AFTER_ALL.at(name, terms=dead, fix=after)
     redirect = record.modifier("redirect")
@@ -180,11 +180,11 @@ def _of_terms(root: Source, record: Record) -> Iterator[Finding]:
         first: dict[str, str] = {}
         for word in words:
             first.setdefault(word.lower(), word)
-        fix = rewrite(name, text, first.values(), "A repeated include costs lookups again.")
+        fix = rewrite(name, text, first.values(), "Each occurrence costs lookups. List it once.")
         yield DUPLICATE_INCLUDE.at(name, terms=repeated, fix=fix)
     if redundant := _covered(networks(root)):
         remaining = _without(words, redundant)
-        why = "Another term of the record allows the same addresses, so this one can be removed."
+        why = "Another term of the record allows the same addresses. Remove this one."
         yield REDUNDANT_IP.at(name, terms=redundant, fix=rewrite(name, text, remaining, why))
 
 

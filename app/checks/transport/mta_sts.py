@@ -293,7 +293,9 @@ def _not_fetched(subject: Subject, page: Page) -> Finding:
 def _without_record(subject: Subject, name: str, texts: Sequence[str]) -> Outcome:
     if attempts := [text for text in texts if protocol.is_attempt(text)]:
         facts = {"record": True, "record_valid": False}
-        why = "Senders ignore a record that does not start with exactly v=STSv1; in this spelling."
+        why = (
+            "Senders ignore the record, because it must start with exactly v=STSv1 and a semicolon."
+        )
         reason = "it does not start with v=STSv1;"
         _, _, rest = attempts[0].partition(";")
         after = f"v=STSv1; {rest.strip()}" if rest.strip() else "v=STSv1; id=1"

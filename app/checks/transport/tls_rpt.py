@@ -172,7 +172,7 @@ async def _without_record(
     policies = await dns.txt(f"_mta-sts.{subject.domain}")
     kind = MISSING_WITH_STS if any(map(mta_sts.is_record, policies)) else MISSING
     record = f"v=TLSRPTv1; rua=mailto:tls-reports@{subject.domain}"
-    why = "Senders then report when they cannot deliver over verified TLS. The mailbox must exist."
+    why = "With this record, senders report failures to deliver over TLS. The mailbox must exist."
     fix = Fix("publish", name, "TXT", None, record, "Remove the record.", why)
     return Outcome(facts, kind.at(name, fix=fix))
 

@@ -198,7 +198,7 @@ def _unauthorized(source: Source, uri: Uri) -> Finding:
     name = dmarc.authorization_name(source.record_at, str(uri.host))
     fix = None
     if name is not None:
-        why = f"The operator of {uri.host} must publish it to accept reports about {source.record_at}."
+        why = f"{uri.host} must publish this record to accept reports about {source.record_at}."
         fix = Fix("publish", name, "TXT", None, "v=DMARC1;", "Remove the record.", why)
     return UNAUTHORIZED.at(str(uri.host), uri=str(uri), missing=name, fix=fix)
 

@@ -39,7 +39,7 @@ async def run_checks(
     concurrency  the number of subjects to check at a time
     seconds      the time limit of a subject; checks without a result by then are undetermined
     on_done      called with each result as soon as it is complete; then nothing is returned
-    more         called for further subjects when the queue is empty, until it returns none
+    more         called for further subjects when the queue is empty, until there are no more
     """
     done: dict[K, ScanResult] = {}
     queue = _Pending(subjects, more)

@@ -82,13 +82,13 @@ async def rdns(subject: Subject, dns: Resolver) -> Outcome:
         await or_failure(_reverse(*pair, names, dns)) if isinstance(names, tuple) else names
         for pair, names in zip(queried, lookups, strict=True)
     ]
-    seen = [result for result in checked if isinstance(result, _Reverse)]
+    results = [result for result in checked if isinstance(result, _Reverse)]
     unseen = [result for result in (*parts, *checked) if isinstance(result, LookupFailed)]
     left_out = not_queried(
         hosts_unasked=len(hosts) - MAX_HOSTS, addresses_unasked=len(pairs) - MAX_ADDRESSES
     )
-    facts = {"null_mx": False, "hosts": _worst(seen), **left_out}
-    return finish(facts, _findings(seen), unseen)
+    facts = {"null_mx": False, "hosts": _worst(results), **left_out}
+    return finish(facts, _findings(results), unseen)
 
 
 async def _addresses(host: str, dns: Resolver) -> tuple[str, ...]:
@@ -127,17 +127,17 @@ async def _reverse(host: str, address: str, names: tuple[str, ...], dns: Resolve
     return _Reverse(host, address, "mismatch", names)
 
 
-def _worst(seen: Sequence[_Reverse]) -> dict[str, str]:
+def _worst(results: Sequence[_Reverse]) -> dict[str, str]:
     worst: dict[str, Status] = {}
-    for reverse in seen:
+    for reverse in results:
         previous = worst.get(reverse.host, "confirmed")
         worst[reverse.host] = max(previous, reverse.status, key=_BADNESS.index)
     return dict(worst)
 
 
-def _findings(seen: Sequence[_Reverse]) -> list[Finding]:
+def _findings(results: Sequence[_Reverse]) -> list[Finding]:
     """One finding for each address, even if several hosts share it."""
-    by_address = {reverse.address: reverse for reverse in reversed(seen)}
+    by_address = {reverse.address: reverse for reverse in reversed(results)}
     return [
         _finding(reverse)
         for reverse in reversed(by_address.values())

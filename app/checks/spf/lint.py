@@ -133,7 +133,7 @@ def _of_end(name: str, text: str, record: Record, *, is_own: bool) -> Iterator[F
     end = record.all
     if end is None:
         if record.redirect is None:
-            why = "Mail from other addresses is treated as if there were no SPF record. End with ~all."
+            why = "Mail from other addresses is treated as if there were no SPF. End with ~all."
             yield ALL_MISSING.at(name, record=text, fix=fix([*words, "~all"], why))
         return
     softer = ["~all" if word == end.text else word for word in words]

@@ -215,7 +215,7 @@ def _null_missing(domain: str, records: Sequence[Mx]) -> Finding:
         before=before,
         after="0 .",
         rollback=f"Restore {domain}. MX: {before}" if before else f"Remove {domain}. MX 0 .",
-        why="Publish a null MX. Mail to the domain then fails immediately, without any attempt.",
+        why="Publish a null MX. Senders then bounce mail to the domain immediately.",
     )
     return NULL_MISSING.at(domain, fix=fix, records=[str(record) for record in records])
 

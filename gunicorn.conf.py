@@ -1,4 +1,4 @@
-"""The web process. The environment has few numbers to turn; docs/operating.md lists them."""
+"""Configuration of the web process. docs/operating.md lists its environment variables."""
 
 import json
 import os
@@ -16,7 +16,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS", "4"))
 
 timeout = 30
-graceful_timeout = 20  # less than the 30 s that a platform waits before it kills
+graceful_timeout = 20  # less than the 30 s that platforms wait before SIGKILL
 keepalive = 75  # longer than a router keeps an idle connection, so that the router closes it
 max_requests = 2000
 max_requests_jitter = 200
@@ -24,21 +24,21 @@ max_requests_jitter = 200
 limit_request_line = 8190
 limit_request_field_size = 8190
 
-# A worker's heartbeat is a file; on a disk that is busy the write may block.
+# The heartbeat of a worker is a file, and a write to a busy disk may block.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
-accesslog = None  # the application logs each request itself, with its ids
-control_socket_disable = True  # else it opens a socket in $HOME, which a container may not have
+accesslog = None  # the application logs each request with its ids
+control_socket_disable = True  # otherwise gunicorn opens a socket in $HOME, which may not exist
 
 
 def on_starting(server):
-    """Say what is wrong with the settings once, and end; else each worker would, for ever."""
+    """Print invalid settings once and exit; otherwise each worker would fail repeatedly."""
     from app import interpreter, logs
     from app.settings import BadSettings, Settings
     from app.web_server.limits import Limits
     from app.web_server.worker import BufferedWorker
 
     if server.cfg.is_ssl:
-        sys.exit("TLS is the proxy's task: remove --certfile and --keyfile.")
+        sys.exit("TLS is terminated by the proxy: remove --certfile and --keyfile.")
     try:
         settings = Settings.from_environ(os.environ)
     except BadSettings as error:
@@ -53,7 +53,7 @@ def on_starting(server):
 
 
 def post_worker_init(worker):  # gunicorn's signature
-    """Write the counts of key use now and then, in a thread of each worker."""
+    """Start a thread in each worker that writes API key usage periodically."""
     from app import runtime
     from app.services.api_keys import usage
 
@@ -64,13 +64,13 @@ def post_worker_init(worker):  # gunicorn's signature
 
 
 def worker_exit(server, worker):
-    """Write what was counted since."""
+    """Write the remaining API key usage."""
     if hasattr(worker, "usage_flusher"):
         worker.usage_flusher.stop()
 
 
 def _write_envelope(sock, status_int, reason, mesg):
-    """What gunicorn refuses before the application sees it has the application's envelope."""
+    """Write the error envelope of the API for requests that gunicorn rejects."""
     code = re.sub(r"[^a-z]+", "_", reason.lower()) if status_int != 400 else "invalid_request"
     error = {"code": code, "message": str(mesg)[:300] or reason, "status": status_int}
     error["requestId"] = uuid.uuid4().hex

@@ -1,1 +1,1 @@
-"""A little internet on loopback for ``./dev demo`` and the tests: name server, policy server."""
+"""A name server and a policy server on loopback, for ``./dev demo`` and the tests."""

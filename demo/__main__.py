@@ -1,6 +1,6 @@
 """``python -m demo``: serve the samples on loopback until the parent ends, or SIGTERM or SIGINT.
 
-The first line of stdout is a JSON object: the environment variables that lead a scanner here.
+The first line of stdout is a JSON object with the variables that make a scanner use these servers.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ LOOK_AT_PARENT_SECONDS = 0.5
 
 
 async def serve(bundle: Path) -> None:
-    """Serve, and say where; ends with the parent or by a signal."""
+    """Run both servers and print their variables; stop with the parent or on a signal."""
     parent, ending = os.getppid(), asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, ending.set)
@@ -34,14 +34,14 @@ async def serve(bundle: Path) -> None:
 
 
 def environment(names: NameServer, policies: PolicyServer, bundle: Path) -> dict[str, str]:
-    """The variables that a scanner needs to see this internet, and no other."""
+    """Return the variables that make a scanner use these servers only."""
     return {
         "DNS_NAMESERVERS": f"{names.address}:{names.port}",
         "EGRESS_PROXY": f"http://{policies.address}:{policies.port}",
         "SSL_CERT_FILE": str(bundle),
         "EGRESS_ALLOW_CIDRS": ",".join(map(str, NETWORKS)),
         "ALLOW_SPECIAL_USE_NAMES": "on",
-        # This name server is slower than a resolver, and must not look like one that is away.
+        # This name server is slower than a resolver, and must not look unavailable.
         "DNS_QUERY_SECONDS": "8",
         "SCAN_CONCURRENCY": "3",
         "DEMO_DOMAINS": ",".join(DOMAINS),

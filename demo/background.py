@@ -1,4 +1,4 @@
-"""A server that can be opened in the running event loop, or started in a thread of its own."""
+"""A server that runs in the current event loop or in a separate thread."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -17,14 +17,14 @@ class Background(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Listen; the ports are known afterwards."""
+        """Start to listen; the ports are known afterwards."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Listen no more; every socket is closed when it returns."""
+        """Stop listening; every socket is closed when it returns."""
 
     def start(self) -> None:
-        """Open it in a thread of its own; returns when it listens, raises what ``open`` raised."""
+        """Open it in a separate thread; return when it listens, raise the error of ``open``."""
         listening: Future[None] = Future()
         self._thread = Thread(target=lambda: asyncio.run(self._serve(listening)), daemon=True)
         self._thread.start()
@@ -41,7 +41,7 @@ class Background(ABC):
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
             await self.open()
-        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread of the caller
             listening.set_exception(error)
             self._thread = None
             return
@@ -67,6 +67,17 @@ class Background(ABC):
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def current_task() -> "asyncio.Task[None]":
+    """Return the running task.
+
+    raises  RuntimeError outside a task
+    """
+    task: asyncio.Task[None] | None = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("there is no running task")
+    return task
 
 
 async def cancel_all(tasks: set["asyncio.Task[None]"]) -> None:

@@ -1,4 +1,4 @@
-"""How the name server misbehaves: which zones are signed or bogus, which names are in trouble."""
+"""Fault injection for the name server: signed and bogus zones, and faults of names."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
@@ -9,13 +9,13 @@ import dns.rdatatype
 
 
 class Trouble(Enum):
-    """What becomes of a question instead of its answer.
+    """The fault that replaces an answer.
 
-    TIMEOUT         nothing, ever
-    TRUNCATED       TC over UDP, whatever the size; TCP answers
-    LIE             first an answer with another id and another content, then the right one
-    WRONG_QUESTION  an answer to something that was not asked
-    GARBAGE         the id, and then bytes that are no DNS message
+    TIMEOUT         no answer
+    TRUNCATED       TC over UDP for any size; a complete answer over TCP
+    LIE             first a spoofed answer with another id, then the correct one
+    WRONG_QUESTION  an answer to another question
+    GARBAGE         the id, followed by bytes that are not a DNS message
     LOOP            two CNAMEs that point to each other
     """
 
@@ -31,7 +31,7 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """The right answer, so many seconds late."""
+    """The correct answer after a delay."""
 
     seconds: float
 
@@ -41,11 +41,11 @@ Fault = Trouble | Slow
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """What the zone files do not say.
+    """The behavior that zone files cannot describe.
 
     signed  zones whose names are answered with AD; ``.`` is the root
-    bogus   zones that fail validation: SERVFAIL, unless the question has CD
-    faults  by name: it and all below it; by (name, type): that question alone
+    bogus   zones that fail validation: SERVFAIL, unless the query has CD
+    faults  by name: the name and its subdomains; by (name, type): only that query
     """
 
     signed: Set[str] = frozenset()
@@ -53,9 +53,9 @@ class Manners:
     faults: Mapping[str | tuple[str, str], Fault] = field(default_factory=dict)
 
     def fault(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType) -> Fault | None:
-        """The fault of this question, the most special one, or None."""
+        """Return the most specific fault of this query, or None."""
         labels = name.canonicalize().to_text(omit_final_dot=True).split(".")
-        if found := self.faults.get((".".join(labels), rdtype.name)):
-            return found
+        if fault := self.faults.get((".".join(labels), rdtype.name)):
+            return fault
         names = (".".join(labels[index:]) for index in range(len(labels)))
         return next((self.faults[name] for name in names if name in self.faults), None)

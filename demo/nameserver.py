@@ -1,8 +1,7 @@
-"""``NameServer``: answers for the names of a directory of zone files, as a resolver would.
+"""``NameServer``: serves a directory of zone files like a validating recursive resolver.
 
-It looks like a validating recursive resolver: aliases are followed, names of signed zones come with
-AD, bogus ones are SERVFAIL. It validates nothing: ``Manners`` says which zones are which, and what
-goes wrong on purpose.
+Aliases are followed, names of signed zones are answered with AD, and bogus ones with SERVFAIL.
+Nothing is validated: ``Manners`` defines which zones are signed or bogus, and which faults occur.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from dns.message import Message
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from demo.background import Background, cancel_all
+from demo.background import Background, cancel_all, current_task
 from demo.fault_injection import Fault, Manners, Slow, Trouble
 from demo.zonefiles import Zones
 
@@ -36,8 +35,8 @@ NO_MANNERS = Manners()
 class NameServer(Background):
     """Serves the ``*.zone`` files of a directory over UDP and TCP, on one port.
 
-    port     0: any free one; ``.port`` says which, once it is open
-    manners  what the files do not say: signed and bogus zones, faults
+    port     0 for any free port; ``.port`` has the number after the server is open
+    manners  signed and bogus zones, and faults
     """
 
     def __init__(
@@ -75,10 +74,10 @@ class NameServer(Background):
         await cancel_all(self._tasks)
         if self._tcp:
             await self._tcp.wait_closed()
-        await asyncio.sleep(0)  # transports close their sockets in the loop's next turn
+        await asyncio.sleep(0)  # transports close their sockets in the next iteration of the loop
 
     def spawn(self, wire: bytes, udp: asyncio.DatagramTransport, peer: tuple[str, int]) -> None:
-        """Answer one datagram, when its time has come."""
+        """Answer one datagram in a task of its own."""
         task = asyncio.get_running_loop().create_task(self._datagram(wire, udp, peer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -90,8 +89,7 @@ class NameServer(Background):
             udp.sendto(reply, peer)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+        task = current_task()
         self._tasks.add(task)
         try:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -101,13 +99,13 @@ class NameServer(Background):
                         writer.write(len(reply).to_bytes(2, "big") + reply)
                     await writer.drain()
         except asyncio.CancelledError:
-            pass  # the server closes; a cancelled connection is no error to be logged
+            pass  # the server closes; a cancelled connection is not an error
         finally:
             self._tasks.discard(task)
             writer.close()
 
     async def _replies(self, wire: bytes, *, is_udp: bool) -> list[bytes]:
-        """The messages that go back, mostly one; none for what is not a question."""
+        """Return the replies, usually one; none if the message is not a query."""
         try:
             query = dns.message.from_wire(wire)
         except dns.exception.DNSException:
@@ -127,17 +125,17 @@ class NameServer(Background):
 
     def _answer(self, query: Message) -> Message:
         question, manners = query.question[0], self._manners
-        found = self._zones.find(
+        result = self._zones.find(
             question.name, question.rdtype, signatures=bool(query.ednsflags & dns.flags.DO)
         )
-        zones = {zone.to_text(omit_final_dot=zone != dns.name.root) for zone in found.zones}
+        zones = {zone.to_text(omit_final_dot=zone != dns.name.root) for zone in result.zones}
         if zones & manners.bogus and not query.flags & Flag.CD:
             return _reply(query, Rcode.SERVFAIL)
-        reply = _reply(query, found.rcode)
-        reply.answer, reply.authority = found.answer, found.authority
-        # Only those who understand AD are told (RFC 6840 §5.7).
-        asks_for_ad = query.flags & Flag.AD or query.ednsflags & dns.flags.DO
-        if asks_for_ad and zones <= manners.signed and found.rcode != Rcode.SERVFAIL:
+        reply = _reply(query, result.rcode)
+        reply.answer, reply.authority = result.answer, result.authority
+        # AD is only set for clients that understand it (RFC 6840 §5.7).
+        wants_ad = query.flags & Flag.AD or query.ednsflags & dns.flags.DO
+        if wants_ad and zones <= manners.signed and result.rcode != Rcode.SERVFAIL:
             reply.flags |= Flag.AD
         return reply
 
@@ -155,7 +153,7 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 
 def _refusal(query: Message) -> Rcode | None:
-    """Why this is no question for a resolver, or None."""
+    """Return the error code if this is not a query for a resolver, else None."""
     if query.opcode() != dns.opcode.QUERY:
         return Rcode.NOTIMP
     if len(query.question) != 1:
@@ -176,7 +174,7 @@ def _reply(query: Message, rcode: Rcode) -> Message:
 
 
 def _fitting(query: Message, reply: Message, fault: Fault | None, *, is_udp: bool) -> bytes:
-    """The reply as bytes; over UDP no more than was allowed, else empty and with TC."""
+    """Return the reply as bytes; over UDP, an oversized reply is empty and has TC."""
     size = max(UDP_WITHOUT_EDNS, min(query.payload, UDP_WITH_EDNS))
     wire = reply.to_wire(max_size=65535)
     if not is_udp or (fault is not Trouble.TRUNCATED and len(wire) <= size):
@@ -194,7 +192,7 @@ def _form_error(wire: bytes) -> bytes:
 
 
 def _lies(query: Message) -> list[bytes]:
-    """An answer as somebody off the path would guess it: all right but the id (RFC 5452 §4.3)."""
+    """Return an answer as an off-path attacker would spoof it: only the id is wrong."""
     lie = _reply(query, Rcode.NXDOMAIN)
     lie.id = query.id ^ 0xFFFF
     return [lie.to_wire()]

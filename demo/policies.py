@@ -1,8 +1,8 @@
 """``PolicyServer``: serves MTA-STS policies over HTTPS, reached through a CONNECT proxy.
 
-The addresses in the sample zones are documentation addresses (RFC 5737): nobody must connect there.
-The scanner asks the proxy to (``EGRESS_PROXY``), and the proxy connects to this server instead,
-which takes the certificate by SNI and the file by ``Host``.
+The addresses in the sample zones are documentation addresses (RFC 5737), and no client may connect
+to them. The scanner uses the proxy (``EGRESS_PROXY``), and the proxy connects to this server
+instead. The certificate is selected by SNI and the file by ``Host``.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from demo.authority import Authority
-from demo.background import Background, cancel_all
+from demo.background import Background, cancel_all, current_task
 
 PATH = "/.well-known/mta-sts.txt"
 PREFIX = "mta-sts."
@@ -28,7 +28,7 @@ SECONDS = 30.0
 
 
 class Trouble(Enum):
-    """What is wrong with the policy of a domain."""
+    """The fault of the policy of a domain."""
 
     EXPIRED = "expired certificate"
     WRONG_NAME = "certificate of another name"
@@ -41,7 +41,7 @@ class PolicyServer(Background):
     """Serves ``<domain>.txt`` of a directory as the policies of the domains.
 
     faults  by domain
-    port    of the proxy, once it is open
+    port    of the proxy, known after the server is open
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PolicyServer(Background):
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
-        await asyncio.sleep(0)  # transports close their sockets in the loop's next turn
+        await asyncio.sleep(0)  # transports close their sockets in the next iteration of the loop
 
     def _choose(
         self, connection: ssl.SSLObject | ssl.SSLSocket, host: str | None, _: ssl.SSLContext
@@ -89,7 +89,7 @@ class PolicyServer(Background):
         connection.context = self._context((host or "").lower())
 
     def _context(self, host: str) -> ssl.SSLContext:
-        """The certificate for a host, made when it is first asked for."""
+        """Return the context with the certificate for a host, created on first use."""
         if host not in self._contexts:
             fault = self._faults.get(host.removeprefix(PREFIX))
             name = "elsewhere.invalid" if fault is Trouble.WRONG_NAME or not host else host
@@ -138,7 +138,7 @@ class PolicyServer(Background):
                     await inner.wait_closed()
 
     def _allows(self, target: str) -> bool:
-        """Is it port 443 of a documentation address, or of a host that is served here?"""
+        """Whether it is port 443 of a documentation address, or of a host that is served here."""
         host, _, port = target.rpartition(":")
         try:
             address = ipaddress.ip_address(host.strip("[]"))
@@ -149,15 +149,14 @@ class PolicyServer(Background):
 
     @contextlib.asynccontextmanager
     async def _attended(self, writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-        """A connection that ends with the server, in time, and silently if the other side does."""
-        task = asyncio.current_task()
-        assert task is not None
+        """Close the connection with the server or after a timeout; ignore a closed peer."""
+        task = current_task()
         self._tasks.add(task)
         try:
             async with asyncio.timeout(SECONDS):
                 yield
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.CancelledError):
-            pass  # a bad request or a server that closes; neither is worth a line in the log
+            pass  # a bad request, or the server closes
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -166,18 +165,18 @@ class PolicyServer(Background):
 
 
 async def _head(reader: asyncio.StreamReader) -> tuple[list[str], dict[str, str]]:
-    """The three words of the first line, and the headers, their names in lower case."""
+    """Return the three words of the request line, and the headers with lower-case names."""
     text = (await reader.readuntil(b"\r\n\r\n"))[:MAX_HEAD].decode("latin-1")
     first, *lines = text.strip().split("\r\n")
     words = first.split(" ")
     if len(words) != 3:
-        raise ValueError("no HTTP request")
+        raise ValueError("not an HTTP request")
     pairs = (line.partition(":") for line in lines)
     return words, {name.strip().lower(): value.strip() for name, _, value in pairs}
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what comes, and then the end."""
+    """Forward data until the end of the stream, and close the writer."""
     with contextlib.suppress(OSError):
         while chunk := await reader.read(65536):
             writer.write(chunk)

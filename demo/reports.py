@@ -1,6 +1,6 @@
-"""``python -m demo.reports DIRECTORY``: what receivers would have reported of the sample domains.
+"""``python -m demo.reports DIRECTORY``: write sample reports about the sample domains.
 
-The same day gives the same bytes, so that a second start of the demo adds only what is new.
+The same day yields the same bytes, so a second start of the demo adds only newer reports.
 """
 
 import gzip
@@ -16,7 +16,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 DAYS = 35
-REPORTERS = {  # by the word before the name of the file, as receivers do it
+REPORTERS = {  # by the first part of the file name, as receivers write it
     "bigmail.example": ("Bigmail", "xml.gz"),
     "postbox.example": ("Postbox Inc.", "zip"),
     "mail.university.example": ("University of Example", "eml"),
@@ -25,12 +25,12 @@ REPORTERS = {  # by the word before the name of the file, as receivers do it
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Mail from some addresses that looks the same to every receiver.
+    """Mail from a set of addresses that looks the same to every receiver.
 
-    count    messages a day at one receiver, about
+    count    approximate messages per day at one receiver
     results  of DKIM and of SPF, in alignment
     dkim     (domain, selector, result) or None; spf: (domain, result)
-    is_burst only on some days
+    is_burst whether the mail is sent only on some days
     """
 
     addresses: tuple[str, ...]
@@ -45,12 +45,12 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A domain: its policy, and who sends as it."""
+    """A domain with its policy and its senders."""
 
     name: str
     policy: str
     flows: tuple[Flow, ...]
-    failing_tls: int = field(default=0)  # of a thousand sessions; TLS reports come if it is set
+    failing_tls: int = field(default=0)  # per thousand sessions; 0: no TLS reports
 
 
 def _own(domain: str, selector: str, addresses: tuple[str, ...], count: int) -> Flow:
@@ -61,9 +61,14 @@ def _own(domain: str, selector: str, addresses: tuple[str, ...], count: int) -> 
 
 def _forwarded(domain: str, selector: str) -> Flow:
     return Flow(
-        ("192.0.2.77",), 14, ("pass", "fail"), (domain, selector, "pass"),
-        ("lists.university.example", "pass"), "lists.university.example", reason="mailing_list",
-    )  # fmt: skip
+        ("192.0.2.77",),
+        14,
+        ("pass", "fail"),
+        (domain, selector, "pass"),
+        ("lists.university.example", "pass"),
+        "lists.university.example",
+        reason="mailing_list",
+    )
 
 
 def _spoofed(domain: str, count: int) -> Flow:
@@ -89,8 +94,11 @@ SAMPLES = (
         (
             _own("monitoring.example", "s1", ("203.0.113.25", "203.0.113.26"), 260),
             Flow(
-                ("198.51.100.40", "198.51.100.41"), 130, ("fail", "fail"),
-                ("newsletter.example", "nl1", "pass"), ("bounce.newsletter.example", "pass"),
+                ("198.51.100.40", "198.51.100.41"),
+                130,
+                ("fail", "fail"),
+                ("newsletter.example", "nl1", "pass"),
+                ("bounce.newsletter.example", "pass"),
                 "bounce.newsletter.example",
             ),
             _forwarded("monitoring.example", "s1"),
@@ -104,14 +112,18 @@ SAMPLES = (
         (
             _own("hosted.example", "k1", ("203.0.113.60", "203.0.113.61"), 310),
             Flow(
-                ("203.0.113.99",), 25, ("fail", "pass"), None, ("hosted.example", "pass"),
+                ("203.0.113.99",),
+                25,
+                ("fail", "pass"),
+                None,
+                ("hosted.example", "pass"),
                 "hosted.example",
             ),
             _spoofed("hosted.example", 35),
         ),
     ),
     Sample("mismatch.example", "reject", (), failing_tls=120),
-)  # fmt: skip
+)
 
 _REPORT = """<?xml version="1.0" encoding="UTF-8"?>
 <feedback xmlns="urn:ietf:params:xml:ns:dmarc-2.0">
@@ -167,12 +179,12 @@ Message-ID: <4711@spoofed.example>
 
 
 def write(directory: Path, today: date) -> int:
-    """Write the files of the days before today; how many."""
+    """Write the files of the days before today, and return how many there are."""
     directory.mkdir(parents=True, exist_ok=True)
-    found = dict(_files(today))
-    for name, content in found.items():
+    files = dict(_files(today))
+    for name, content in files.items():
         (directory / name).write_bytes(content)
-    return len(found)
+    return len(files)
 
 
 def _files(today: date) -> Iterator[tuple[str, bytes]]:
@@ -209,10 +221,15 @@ def _dmarc(sample: Sample, reporter: str, day: date) -> bytes:
         for address in flow.addresses
     ]
     return _REPORT.format(
-        org=escape(REPORTERS[reporter][0]), reporter=reporter, domain=sample.name,
-        report_id=f"{day:%Y%m%d}.{chance.randrange(10**8):08}", begin=begin, end=begin + 86_399,
-        policy=sample.policy, records="".join(records),
-    ).encode()  # fmt: skip
+        org=escape(REPORTERS[reporter][0]),
+        reporter=reporter,
+        domain=sample.name,
+        report_id=f"{day:%Y%m%d}.{chance.randrange(10**8):08}",
+        begin=begin,
+        end=begin + 86_399,
+        policy=sample.policy,
+        records="".join(records),
+    ).encode()
 
 
 def _record(sample: Sample, flow: Flow, address: str, chance: random.Random) -> str:
@@ -229,11 +246,18 @@ def _record(sample: Sample, flow: Flow, address: str, chance: random.Random) -> 
     why = f"<reason><type>{flow.reason}</type></reason>" if flow.reason else ""
     passing = "none" if sample.policy == "none" else "pass"
     return _RECORD.format(
-        ip=address, count=max(1, round(share * chance.uniform(0.6, 1.4))),
-        disposition=passing if is_passed else sample.policy, dkim=dkim, spf=spf, why=why,
-        envelope=flow.envelope_from, domain=sample.name, signed=signed,
-        spf_domain=flow.spf[0], spf_result=flow.spf[1],
-    )  # fmt: skip
+        ip=address,
+        count=max(1, round(share * chance.uniform(0.6, 1.4))),
+        disposition=passing if is_passed else sample.policy,
+        dkim=dkim,
+        spf=spf,
+        why=why,
+        envelope=flow.envelope_from,
+        domain=sample.name,
+        signed=signed,
+        spf_domain=flow.spf[0],
+        spf_result=flow.spf[1],
+    )
 
 
 def _tls(sample: Sample, day: date) -> bytes:
@@ -279,13 +303,13 @@ def _tls(sample: Sample, day: date) -> bytes:
 
 
 def _wrapped(stem: str, wrapping: str, document: bytes) -> tuple[str, bytes]:
-    """As this receiver sends it: (name, content) of a gzip file, a zip file or a mail."""
+    """Return the name and content of a file as this receiver sends it: gzip, zip or mail."""
     if wrapping == "xml.gz":
         return f"{stem}.xml.gz", gzip.compress(document, mtime=0)
     if wrapping == "zip":
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            entry = zipfile.ZipInfo(f"{stem}.xml")  # its time is fixed
+            entry = zipfile.ZipInfo(f"{stem}.xml")  # with a fixed timestamp
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, document)
         return f"{stem}.zip", buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The sample domains of the demo, and what their zone files do not say of them."""
+"""The sample domains of the demo, with their faults."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from demo import fault_injection, policies
 ZONES = Path(__file__).parent / "zones"
 POLICIES = Path(__file__).parent / "policies"
 
-# app/services/domains/demo.py adds these; the other zones are what they refer to.
+# app/services/domains/demo.py adds these; the other zones are referenced by them.
 DOMAINS = (
     "perfect.example",
     "hosted.example",

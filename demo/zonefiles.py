@@ -1,4 +1,4 @@
-"""The zones of a directory of master files, and what a resolver finds in them (RFC 1034 §4.3.2)."""
+"""The zones of a directory of master files, and lookups in them (RFC 1034 §4.3.2)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,15 +18,15 @@ from dns.rdatatype import RdataType
 
 MAX_ALIASES = 11
 IN = dns.rdataclass.IN
-# Names under no zone of the directory are denied by a root that has nothing else.
+# Names outside all zones of the directory are denied by an otherwise empty root zone.
 BARE_ROOT = "@ 300 IN SOA . . 1 3600 900 1209600 300\n@ 300 IN NS localhost."
 
 
 @dataclass(slots=True)
 class Found:
-    """What there is for one question, following aliases.
+    """The answer to one query, after following aliases.
 
-    zones  every zone that had a part in it
+    zones  all zones that contributed to it
     """
 
     rcode: Rcode = Rcode.NOERROR
@@ -36,7 +36,7 @@ class Found:
 
 
 class Zones:
-    """All zones of a directory: ``<apex>.zone``, or ``<apex>.zone.signed`` where there is one."""
+    """All zones of a directory: ``<apex>.zone``, or ``<apex>.zone.signed`` if it exists."""
 
     def __init__(self, directory: Path) -> None:
         self._zones = dict(_read(directory))
@@ -51,47 +51,47 @@ class Zones:
         return len(self._zones)
 
     def find(self, name: Name, rdtype: RdataType, *, signatures: bool = False) -> Found:
-        """What a resolver answers; SERVFAIL for lame delegations and endless aliases."""
-        found, owner = Found(), name.canonicalize()
+        """Return the answer of a resolver; SERVFAIL for lame delegations and alias loops."""
+        lookup, owner = Found(), name.canonicalize()
         for _ in range(MAX_ALIASES + 1):
-            alias = self._step(found, owner, rdtype, signatures)
+            alias = self._step(lookup, owner, rdtype, signatures)
             if alias is None:
-                return found
+                return lookup
             owner = alias
-        return Found(Rcode.SERVFAIL, zones=found.zones)
+        return Found(Rcode.SERVFAIL, zones=lookup.zones)
 
     def apex(self, name: Name, rdtype: RdataType) -> Name:
-        """The zone that answers this question; a DS record is the parent's (RFC 4035 §3.1.4.1)."""
+        """Return the zone that answers this query; DS belongs to the parent (RFC 4035 §3.1.4.1)."""
         if rdtype == RdataType.DS and name != dns.name.root and name in self._zones:
             name = name.parent()
         return next(above for above in _upwards(name) if above in self._zones)
 
-    def _step(self, found: Found, owner: Name, rdtype: RdataType, signatures: bool) -> Name | None:
-        """Add what there is at one name; the next name if this one is an alias."""
+    def _step(self, lookup: Found, owner: Name, rdtype: RdataType, signatures: bool) -> Name | None:
+        """Add the records of one name; return the next name if this one is an alias."""
         apex = self.apex(owner, rdtype)
         zone = self._zones[apex]
-        found.zones.add(apex)
+        lookup.zones.add(apex)
         if self._is_lame(zone, apex, owner, rdtype):
-            found.rcode = Rcode.SERVFAIL
+            lookup.rcode = Rcode.SERVFAIL
             return None
         source = self._source(zone, owner)
         if source is None:
-            found.rcode = Rcode.NXDOMAIN
-            found.authority = [_soa(zone, apex)]
+            lookup.rcode = Rcode.NXDOMAIN
+            lookup.authority = [_soa(zone, apex)]
             return None
         node = zone.nodes.get(source)
         alias = node and node.get_rdataset(IN, RdataType.CNAME)
         if alias and rdtype not in (RdataType.CNAME, RdataType.ANY, RdataType.NSEC):
-            found.answer += _rrsets(owner, node, RdataType.CNAME, signatures)
+            lookup.answer += _rrsets(owner, node, RdataType.CNAME, signatures)
             return alias[0].target.canonicalize()  # type: ignore[no-any-return]
-        there = list(_rrsets(owner, node, rdtype, signatures))
-        found.answer += there
-        if not there:
-            found.authority = [_soa(zone, apex)]
+        rrsets = list(_rrsets(owner, node, rdtype, signatures))
+        lookup.answer += rrsets
+        if not rrsets:
+            lookup.authority = [_soa(zone, apex)]
         return None
 
     def _is_lame(self, zone: dns.zone.Zone, apex: Name, name: Name, rdtype: RdataType) -> bool:
-        """The name is delegated, to servers that are not here: nobody answers."""
+        """Whether the name is delegated to servers that do not exist here."""
         for above in _upwards(name):
             if above == apex:
                 return False
@@ -101,7 +101,7 @@ class Zones:
         return False
 
     def _source(self, zone: dns.zone.Zone, name: Name) -> Name | None:
-        """The name, or the wildcard that answers for it (RFC 4592 §3.3.1); None: no such name."""
+        """Return the name or the wildcard that answers for it (RFC 4592 §3.3.1), else None."""
         if name in self._names:
             return name
         encloser = next(above for above in _upwards(name) if above in self._names)
@@ -127,17 +127,18 @@ def _upwards(name: Name) -> Iterator[Name]:
 def _rrsets(
     owner: Name, node: dns.node.Node | None, rdtype: RdataType, signatures: bool
 ) -> Iterator[dns.rrset.RRset]:
-    """The sets of this type (ANY: of all), each followed by its signatures if they are wanted."""
+    """Return the sets of this type (ANY: all types), each with its signatures if requested."""
     for rdataset in node or ():
         type_ = rdataset.covers if rdataset.rdtype == RdataType.RRSIG else rdataset.rdtype
-        is_wanted = rdataset.rdtype == rdtype or rdtype == RdataType.ANY
-        if is_wanted or (signatures and type_ == rdtype):
+        is_requested = rdataset.rdtype == rdtype or rdtype == RdataType.ANY
+        if is_requested or (signatures and type_ == rdtype):
             yield dns.rrset.from_rdata_list(owner, rdataset.ttl, list(rdataset))
 
 
 def _soa(zone: dns.zone.Zone, apex: Name) -> dns.rrset.RRset:
-    """The SOA that goes with a denial; its TTL is how long to believe it (RFC 2308 §3)."""
+    """Return the SOA of a negative answer, with the negative caching TTL (RFC 2308 §3)."""
     rdataset = zone.nodes[apex].get_rdataset(IN, RdataType.SOA)
-    assert rdataset is not None  # dns.zone refuses a zone without it
+    if rdataset is None:  # dns.zone refuses a zone without SOA
+        raise ValueError(f"{apex} has no SOA")
     ttl = min(rdataset.ttl, rdataset[0].minimum)
     return dns.rrset.from_rdata(apex, ttl, rdataset[0])

@@ -1,6 +1,6 @@
-"""What ./dev does: the environment, the embedded servers, and the processes of a local service.
+"""The commands of ``./dev``: the environment, the embedded servers and a local service.
 
-Standard library only, since it runs before anything is installed.
+Only the standard library is used, because these modules run before any package is installed.
 """
 
 from pathlib import Path
@@ -8,5 +8,5 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class DevError(Exception):
-    """What keeps a command from going on, and what to do about it, for a person to read."""
+class CommandError(Exception):
+    """The reason why a command cannot continue, and what to do about it, as text for people."""

@@ -1,6 +1,6 @@
-"""The environment of a command: ``.venv`` with what is locked, and its processes' variables.
+"""The environment of a command: ``.venv`` with the locked packages, and process variables.
 
-Every file that is installed must have a hash that the lock names, with uv as with pip.
+Every installed file must have a hash that the lock names, with uv and with pip.
 """
 
 import fcntl
@@ -14,47 +14,47 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from devtools import ROOT, DevError
+from devtools import ROOT, CommandError
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 VENDOR = ROOT / "vendor"
 LOCAL, DEMO, DEVELOPMENT = (f"requirements-{name}.txt" for name in ("local", "demo", "dev"))
-INSTALLER = "requirements-installer.txt"  # uv: five times as fast as pip, which takes its place
+INSTALLER = "requirements-installer.txt"  # uv is five times as fast as pip, the fallback
 _NESTED = (LOCAL, DEMO, DEVELOPMENT)  # each lock holds all of those before it
-PATIENCE = 10  # seconds between two signs of life
+PROGRESS_SECONDS = 10  # between two progress messages
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-def say(words: str) -> None:
-    """Print a line of our own; a terminal that is gone is no reason to stop."""
+def say(text: str) -> None:
+    """Print a line of ./dev itself; a closed terminal does not stop the command."""
     with suppress(OSError):
-        print(f"dev    | {words}", flush=True)
+        print(f"dev    | {text}", flush=True)
 
 
 def prepare(lock: str) -> None:
-    """Make ``.venv`` hold what the lock names, unless it does already.
+    """Install the packages of a lock into ``.venv``, unless they are there already.
 
     lock    LOCAL, DEMO or DEVELOPMENT
-    raises  Complaint if it cannot be made
+    raises  CommandError if that fails
     """
     if _is_stamped(VENV, lock):
         return
     with _alone():
-        if _is_stamped(VENV, lock):  # another ./dev did it meanwhile
+        if _is_stamped(VENV, lock):  # another ./dev installed them in the meantime
             return
         started = time.monotonic()
         _make_venv(VENV)
         _install(PYTHON, lock)
         for contained in _NESTED[: _NESTED.index(lock) + 1]:
             _stamp(VENV, contained).write_text(_hash(contained))
-        say(f"the environment is ready, after {time.monotonic() - started:.0f} s")
+        say(f"the environment is ready after {time.monotonic() - started:.0f} s")
 
 
 def prepare_separate(lock: str) -> Path:
-    """The Python of an environment of its own below ``.dev`` that holds what the lock names.
+    """Return the Python of a separate environment below ``.dev`` with the packages of a lock.
 
-    raises  Complaint if it cannot be made
+    raises  CommandError if that fails
     """
     venv = ROOT / ".dev" / Path(lock).stem
     python = venv / "bin" / "python"
@@ -68,7 +68,7 @@ def prepare_separate(lock: str) -> Path:
 
 
 def installer() -> Path | None:
-    """The uv of ``.venv``, installed if need be; None if it cannot be."""
+    """Return the path of uv in ``.venv``, after installing it if needed; None if that fails."""
     with _alone():
         _make_venv(VENV)
         _install_uv()
@@ -77,13 +77,13 @@ def installer() -> Path | None:
 
 
 def variables(defaults: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables of a child: the caller's, and the defaults for what that does not have."""
-    found = {**(defaults or {}), **os.environ}
+    """Return the variables of a child process: those of the caller, then the defaults."""
+    merged = {**(defaults or {}), **os.environ}
     for name in ("PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__"):
-        found.pop(name, None)  # another Python's, not that of .venv
-    path = found.get("PATH", os.defpath)
+        merged.pop(name, None)  # these belong to another Python than that of .venv
+    path = merged.get("PATH", os.defpath)
     return {
-        **found,
+        **merged,
         "PATH": f"{VENV / 'bin'}{os.pathsep}{path}",
         "VIRTUAL_ENV": str(VENV),
         "PYTHONUNBUFFERED": "1",
@@ -91,9 +91,9 @@ def variables(defaults: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def make_private(directory: Path) -> None:
-    """Create a directory that only this user can enter; do the same to one that is there.
+    """Create a directory that only this user can enter, or restrict an existing one.
 
-    Files of earlier versions in it become this user's alone, too.
+    Files in it that earlier versions created become private, too.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.chmod(0o700)
@@ -103,30 +103,32 @@ def make_private(directory: Path) -> None:
 
 
 def program(name: str) -> str:
-    """The path of a program that a package has put into ``.venv``."""
+    """Return the path of a program in ``.venv``."""
     return str(VENV / "bin" / name)
 
 
 def read_file(path: Path) -> dict[str, str]:
-    """The ``NAME=value`` lines of a file, if there is one.
+    """Return the ``NAME=value`` lines of a file; nothing if there is no such file.
 
-    Quotes around a value are dropped, and nothing in it is expanded.
+    Quotes around a value are removed, and nothing in it is expanded.
+
+    raises  CommandError for a line of another form
     """
     if not path.exists():
         return {}
-    found = {}
+    values = {}
     for number, line in enumerate(path.read_text().splitlines(), 1):
         line = line.strip().removeprefix("export ")
         if not line or line.startswith("#"):
             continue
         name, separator, value = line.partition("=")
         if not separator or not name.strip().isidentifier():
-            raise DevError(f"{path.name}, line {number}: it must read like NAME=value")
+            raise CommandError(f"{path.name}, line {number}: expected format: NAME=value")
         value = value.strip()
         if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1]
-        found[name.strip()] = value
-    return found
+        values[name.strip()] = value
+    return values
 
 
 def _hash(lock: str) -> str:
@@ -143,7 +145,7 @@ def _is_stamped(venv: Path, lock: str) -> bool:
 
 
 def _works(venv: Path) -> bool:
-    """The venv's Python starts: it does not once the Python that it was made from is gone."""
+    """Whether the venv's Python starts: it does not after its base Python was removed."""
     check = "import sys; sys.exit(sys.version_info < (3, 11))"
     command = [str(venv / "bin" / "python"), "-I", "-c", check]
     try:
@@ -160,7 +162,7 @@ def _alone() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            say("another ./dev is making the environment; waiting for it")
+            say("another ./dev is creating the environment; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -169,40 +171,40 @@ def _make_venv(venv: Path) -> None:
     if _works(venv):
         return
     name = venv.relative_to(ROOT)
-    say(f"making {name} with Python {sys.version.split()[0]}")
-    # Without pip, since Debian's Python has no ensurepip; the vendored wheel does its work.
+    say(f"creating {name} with Python {sys.version.split()[0]}")
+    # Without pip, since Debian's Python has no ensurepip; the vendored wheel is used instead.
     command = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(venv)]
-    status, output = _run(command, f"still making {name}")
+    status, output = _run(command, f"still creating {name}")
     if status:
-        raise DevError(f"{name} could not be made:\n{output}")
+        raise CommandError(f"{name} could not be created:\n{output}")
 
 
 def _pip(python: Path) -> list[str]:
-    """The vendored pip's command to install a lock, run by the Python that it installs for."""
+    """Return the command of the vendored pip that installs a lock for this Python."""
     for line in (VENDOR / "SHA256SUMS").read_text().splitlines():
         digest, name = line.split()
         wheel = VENDOR / name
         if not wheel.exists() or hashlib.sha256(wheel.read_bytes()).hexdigest() != digest:
-            raise DevError(f"vendor/{name} is not the file that SHA256SUMS names; restore it")
+            raise CommandError(f"vendor/{name} does not match SHA256SUMS; restore it")
         options = ["--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes"]
         return [str(python), f"{wheel}/pip", "install", *options, "-r"]
-    raise DevError("vendor/SHA256SUMS names no wheel; restore it")
+    raise CommandError("vendor/SHA256SUMS names no wheel; restore it")
 
 
 def _install(python: Path, lock: str) -> None:
-    say(f"installing what {lock} names, from PyPI (10 to 60 s)")
+    say(f"installing the packages of {lock} from PyPI (10 to 60 s)")
     output = _install_with_uv(python, lock)
     if output is None:
         return
-    say("uv could not do it; installing with pip")
+    say("uv failed; installing with pip")
     status, pip_output = _run([*_pip(python), lock], "still installing")
     if status:
-        hint = "Is PyPI reachable? A proxy goes into HTTPS_PROXY, a mirror into PIP_INDEX_URL."
-        raise DevError(f"the packages could not be installed.\n{output}\n{pip_output}\n{hint}")
+        hint = "Is PyPI reachable? Set HTTPS_PROXY for a proxy, or PIP_INDEX_URL for a mirror."
+        raise CommandError(f"the packages could not be installed.\n{output}\n{pip_output}\n{hint}")
 
 
 def _install_with_uv(python: Path, lock: str) -> str | None:
-    """None once it has installed everything, else its output."""
+    """Install a lock with uv; return None on success, otherwise the output."""
     uv = Path(program("uv"))
     output = _install_uv()
     if not uv.exists():
@@ -215,46 +217,53 @@ def _install_with_uv(python: Path, lock: str) -> str | None:
 
 
 def _uv(python: Path) -> list[str]:
-    """The command of uv to install a lock for this Python."""
+    """Return the command of uv that installs a lock for this Python."""
     command = [program("uv"), "pip", "install", "--quiet", "--python", str(python)]
     return [*command, *uv_options(), "--require-hashes", "-r"]
 
 
 def _install_uv() -> str:
-    """The output of the installation, empty if uv is there at the version of its lock."""
+    """Install uv; return the output, empty if the locked version is installed already."""
     if Path(program("uv")).exists() and _is_stamped(VENV, INSTALLER):
         return ""
-    status, output = _run([*_pip(PYTHON), INSTALLER], "installing uv")
+    status, output = _run([*_pip(PYTHON), INSTALLER], "installing uv…")
     if not status:
         _stamp(VENV, INSTALLER).write_text(_hash(INSTALLER))
     return output
 
 
 def uv_options() -> list[str]:
-    """The options of every call of uv on this machine."""
+    """Return the options of every call of uv on this machine."""
     options = []
     if CERTIFICATES.exists():
-        options.append("--system-certs")  # a company's own authority is only there
+        options.append("--system-certs")  # a private certificate authority is only there
     if not os.access(Path.home(), os.W_OK):
         options.append("--no-cache")
     return options
 
 
-def _run(command: Sequence[str], words: str) -> tuple[int, str]:
-    """The exit status and the output of a command that may be slow; now and then it says so."""
+def _run(command: Sequence[str], progress: str) -> tuple[int, str]:
+    """Run a command that may be slow; return its exit status and output.
+
+    progress  is printed every few seconds while the command runs
+    """
     started = time.monotonic()
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT,
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
             env=variables(),
-        )  # fmt: skip
+        )
         try:
             while True:
                 try:
-                    status = process.wait(PATIENCE)
+                    status = process.wait(PROGRESS_SECONDS)
                     break
                 except subprocess.TimeoutExpired:
-                    say(f"{words} ({time.monotonic() - started:.0f} s)")
+                    say(f"{progress} ({time.monotonic() - started:.0f} s)")
         except BaseException:
             process.kill()
             process.wait()

@@ -1,4 +1,4 @@
-"""Child processes: each in a group of its own, its lines prefixed, none left behind."""
+"""Child processes: each in its own process group, with prefixed output, ended with ./dev."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from devtools import ROOT
+from devtools import ROOT, log_lines
 from devtools.environment import say
 
 GRACE = 25.0  # seconds between asking a process to stop and killing it
@@ -25,20 +25,20 @@ _printing = threading.Lock()
 
 
 class Stop(BaseException):
-    """Somebody asked for the end: Ctrl-C, SIGTERM, or a terminal that was closed."""
+    """A request to stop: Ctrl-C, SIGTERM, or a closed terminal."""
 
 
 class Died(Exception):
-    """A child that was to go on has ended."""
+    """A child process ended although the service still runs."""
 
 
 def end_with_parent(number: int = signal.SIGTERM) -> None:
-    """For a child, before it becomes its program: the kernel signals it if the parent is killed."""
+    """Have the kernel signal the calling child process when its parent is killed."""
     _libc.prctl(_PR_SET_PDEATHSIG, number)
 
 
 class Child:
-    """A process that runs for as long as the service does."""
+    """A process that runs as long as the service."""
 
     def __init__(
         self,
@@ -49,52 +49,66 @@ class Child:
         on_line: Callable[[str], bool] | None = None,
         keep_open: Sequence[int] = (),
     ) -> None:
-        """Start it.
+        """Start the process.
 
-        on_line    is shown each line and says whether it has taken it, instead of its being printed
-        keep_open  file descriptors that it inherits
+        on_line    is called with each line; if it returns True, the line is not printed
+        keep_open  file descriptors that the process inherits
         """
         self.name = name
         self._on_line = on_line
         self.process = subprocess.Popen(
-            command, env=dict(variables), cwd=ROOT, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-            process_group=0, pass_fds=keep_open, preexec_fn=end_with_parent,
-        )  # fmt: skip
+            command,
+            env=dict(variables),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            process_group=0,
+            pass_fds=keep_open,
+            preexec_fn=end_with_parent,
+        )
         self._reader = threading.Thread(target=self._pass_on, daemon=True)
         self._reader.start()
 
     def _pass_on(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as lines:
+        stdout = self.process.stdout
+        if stdout is None:
+            return
+        with stdout as lines:
             for line in lines:
                 if self._on_line is None or not self._on_line(line):
                     show(self.name, line)
 
     def signal(self, number: int) -> None:
-        """Send it to the process alone: RQ and gunicorn tell their own children."""
+        """Send a signal to the process alone: RQ and gunicorn signal their own children."""
         if self.process.poll() is None:
             self.process.send_signal(number)
 
     def kill_group(self) -> None:
-        """Kill the process and whatever it has left in its group."""
+        """Kill the process and everything left in its process group."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def finish_printing(self) -> None:
-        """Wait for its last lines."""
+        """Wait until the last lines are printed."""
         self._reader.join(1)
 
 
 def show(name: str, line: str) -> None:
-    """Print a line of a process behind its name."""
+    """Print a line of a process after its name, in readable form if it is a JSON log line."""
+    text = log_lines.readable(line)
+    if text is None:
+        return
     with _printing, suppress(OSError):  # the terminal may be gone
-        print(f"{name:{WIDTH}} | {line.rstrip()}", flush=True)
+        for part in text.split("\n"):
+            print(f"{name:{WIDTH}} | {part}", flush=True)
 
 
 class Children:
-    """All children of this ./dev, in the order of their start; as a context it ends them."""
+    """The child processes of this ./dev in start order; the context manager ends them."""
 
     def __init__(self) -> None:
         self._running: list[Child] = []
@@ -102,40 +116,40 @@ class Children:
 
     def __enter__(self) -> "Children":
         for number in SIGNALS:
-            signal.signal(number, _ask_to_stop)
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what a child leaves behind becomes ours
+            signal.signal(number, _raise_stop)
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)  # orphans of children are inherited
         return self
 
     def __exit__(self, *_: object) -> None:
         for number in SIGNALS:
-            signal.signal(number, self._be_quick)
+            signal.signal(number, self._skip_grace)
         if self._running:
             say("stopping")
-        # The servers that others rely on were started first, and end last.
+        # The servers that other processes need were started first, and end last.
         servers = [child for child in self._running if child.name in ("valkey", "demo")]
         self._end([child for child in self._running if child not in servers])
         self._end(servers)
         _kill_orphans()
 
     def start(self, child: Child) -> Child:
-        """Watch over a child from now on."""
+        """Add a child process to those that are watched and ended."""
         self._running.append(child)
         return child
 
     def check(self) -> None:
-        """Nothing while all run; raises Died for the first that does not."""
+        """Return if all children run; raise Died for the first one that does not."""
         for child in self._running:
             if (status := child.process.poll()) is not None:
                 child.finish_printing()
-                raise Died(f"{child.name} has ended unexpectedly ({_manner(status)})")
+                raise Died(f"{child.name} ended unexpectedly ({_exit_reason(status)})")
 
     def watch(self) -> None:
-        """Wait until one dies; raises Died."""
+        """Wait until a child ends, and raise Died."""
         while True:
             self.check()
             time.sleep(0.2)
 
-    def _be_quick(self, _number: int, _frame: FrameType | None) -> None:
+    def _skip_grace(self, _number: int, _frame: FrameType | None) -> None:
         self._hurry = True
 
     def _end(self, children: Sequence[Child]) -> None:
@@ -152,9 +166,9 @@ class Children:
 
 
 def _kill_orphans() -> None:
-    """Kill what dead children have left in sessions of their own, where no group reaches it."""
+    """Kill orphans of ended children that moved to a session of their own."""
     own = Path(f"/proc/self/task/{os.getpid()}/children")
-    for _ in range(20):  # what is killed may leave children in its turn
+    for _ in range(20):  # a killed process may leave children of its own
         pids = own.read_text().split() if own.exists() else []
         if not pids:
             return
@@ -164,25 +178,25 @@ def _kill_orphans() -> None:
                 os.waitpid(pid, 0)
 
 
-def _ask_to_stop(_number: int, _frame: FrameType | None) -> None:
+def _raise_stop(_number: int, _frame: FrameType | None) -> None:
     raise Stop
 
 
-def _manner(status: int) -> str:
+def _exit_reason(status: int) -> str:
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
     return f"exit status {status}"
 
 
-def free_port(wanted: int = 0, host: str = "127.0.0.1") -> int:
-    """The wanted port if it is free, else the next free one; any free one for 0."""
-    for port in range(wanted, wanted + 100):
+def free_port(preferred: int = 0, host: str = "127.0.0.1") -> int:
+    """Return the preferred port if it is free, else the next free one; for 0 any free port."""
+    for port in range(preferred, preferred + 100):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
             except OSError:
                 continue
-            found: int = probe.getsockname()[1]
-            return found
-    raise OSError(f"no free port from {wanted} on")
+            bound: int = probe.getsockname()[1]
+            return bound
+    raise OSError(f"no free port from {preferred} on")

@@ -1,77 +1,76 @@
-"""./dev run and ./dev demo: a whole service on this machine, until it is told to stop."""
+"""./dev run and ./dev demo: a complete service on this machine, until it is stopped."""
 
 import json
 import os
-import re
 import secrets
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import ROOT, DevError, environment, valkey
+from devtools import ROOT, CommandError, environment, valkey
 from devtools.environment import PYTHON, say
 from devtools.processes import Child, Children, Died, Stop, free_port
 
 PORT = 8000
-START_SECONDS = 60
-NO_REDIS = "redis://127.0.0.1:1/0"  # nothing listens there
+PROGRESS_SECONDS = 15  # between two messages while the service starts
+OWNER = "admin@localhost.localdomain"  # of the account that `flask setup` creates
+NO_REDIS = "redis://127.0.0.1:1/0"  # no server listens there
 
 
 @dataclass(slots=True)
 class Plan:
-    """What a service is started with; ``variables`` grows while its parts come up."""
+    """The data directory and the variables of a service.
+
+    variables    completed while the processes start
+    credentials  what the first start created, as text; empty after that
+    """
 
     directory: Path
     variables: dict[str, str]
     is_demo: bool = False
+    credentials: str = ""
 
 
 def run() -> int:
-    """Run the service; exit status 0 after Ctrl-C or SIGTERM, 1 if a part of it died."""
+    """Run the service; return 0 after Ctrl-C or SIGTERM, 1 if one of its processes ended."""
     return _serve(_plan(ROOT / ".dev"))
 
 
 def demo() -> int:
-    """Run the service with a name server and data of its own, on sample domains."""
-    plan = _plan(ROOT / ".dev" / "demo")
-    # Sample domains have no place among real ones, so its data is always its own.
-    plan.variables["DATABASE_URL"] = _sqlite(plan.directory)
-    plan.variables.pop("REDIS_URL", None)
-    plan.variables["SECRET_KEY"] = _secret(plan.directory)
-    plan.is_demo = True
-    return _serve(plan)
+    """Run the service with sample domains, and with a name server and data of its own."""
+    return _serve(_demo_plan())
 
 
-def variables() -> dict[str, str]:
-    """The variables of a command that works on the data of ``./dev run``."""
-    plan = _plan(ROOT / ".dev")
+def variables(*, is_demo: bool = False) -> dict[str, str]:
+    """Return the variables of a command on the data of ``./dev run`` or ``./dev demo``."""
+    plan = _demo_plan() if is_demo else _plan(ROOT / ".dev")
     url = _url_file(plan.directory)
-    # Where the running service has its Valkey; with none running nobody needs to be told anything.
+    # The Valkey of the running service; if none runs, there are no workers to notify.
     plan.variables.setdefault("REDIS_URL", url.read_text() if url.exists() else NO_REDIS)
     expected = f"http://127.0.0.1:{plan.variables['PORT']}"
-    plan.variables.setdefault("BASE_URL", told(plan.directory) or expected)
+    plan.variables.setdefault("BASE_URL", running_address(plan.directory) or expected)
     return plan.variables
 
 
 @contextmanager
-def telling(directory: Path, address: str) -> Iterator[None]:
-    """Have other commands know where the service of this directory is, as long as it is there."""
+def publish_address(directory: Path, address: str) -> Iterator[None]:
+    """Publish the address of the running service to other commands while the context is open."""
     file = _address_file(directory)
     file.write_text(address)
     try:
         yield
     finally:
-        if told(directory) == address:  # another service may have come since
+        if running_address(directory) == address:  # another service may have started since
             file.unlink(missing_ok=True)
 
 
-def told(directory: Path) -> str | None:
-    """Where the service of this directory is; None if none is known to run."""
+def running_address(directory: Path) -> str | None:
+    """Return the address of the running service of this directory; None if none runs."""
     with suppress(FileNotFoundError):
         return _address_file(directory).read_text()
     return None
@@ -84,15 +83,26 @@ def _address_file(directory: Path) -> Path:
 def _plan(directory: Path) -> Plan:
     environment.make_private(directory)
     defaults = {
+        "ALLOW_SPECIAL_USE_NAMES": "on",  # for example.com in the README
         "BIND": "127.0.0.1",
         "DATABASE_URL": _sqlite(directory),
         "DOMAIN_VERIFICATION": "off",
         "PORT": str(PORT),
     }
-    found = environment.variables({**defaults, **environment.read_file(ROOT / ".env")})
-    if not found.get("SECRET_KEY"):
-        found["SECRET_KEY"] = _secret(directory)
-    return Plan(directory, found)
+    values = environment.variables({**defaults, **environment.read_file(ROOT / ".env")})
+    if not values.get("SECRET_KEY"):
+        values["SECRET_KEY"] = _secret(directory)
+    return Plan(directory, values)
+
+
+def _demo_plan() -> Plan:
+    """Sample domains must not mix with real ones, so the demo always has data of its own."""
+    plan = _plan(ROOT / ".dev" / "demo")
+    plan.variables["DATABASE_URL"] = _sqlite(plan.directory)
+    plan.variables.pop("REDIS_URL", None)
+    plan.variables["SECRET_KEY"] = _secret(plan.directory)
+    plan.is_demo = True
+    return plan
 
 
 def _sqlite(directory: Path) -> str:
@@ -100,7 +110,7 @@ def _sqlite(directory: Path) -> str:
 
 
 def _secret(directory: Path) -> str:
-    """The secret of this directory's data, made at the first start."""
+    """Return the secret of this directory's data; the first start creates it."""
     path = directory / "secret"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -115,32 +125,36 @@ def _serve(plan: Plan) -> int:
     try:
         with Children() as children:
             environment.prepare(environment.DEMO if plan.is_demo else environment.LOCAL)
-            os.umask(0o077)  # for the database and everything else that the parts write
+            os.umask(0o077)  # for the database and all other files of the processes
             if plan.is_demo:
                 _start_name_server(children, plan)
             _start_valkey(children, plan)
             _choose_port(plan)
-            with telling(plan.directory, plan.variables["BASE_URL"]):
-                _run_parts(children, plan)
+            with publish_address(plan.directory, plan.variables["BASE_URL"]):
+                _run_processes(children, plan)
     except Stop:
         return 0
-    except Died as death:
-        say(f"{death}; the rest was stopped")
+    except Died as error:
+        say(f"{error}; the other processes were stopped")
     return 1
 
 
-def _run_parts(children: Children, plan: Plan) -> None:
-    token = _set_up(plan)
-    _start_parts(children, plan)
-    _await_ready(children, plan)
-    if plan.is_demo:
-        _add_samples(plan)
-    _announce(plan, token)
+def _run_processes(children: Children, plan: Plan) -> None:
+    plan.credentials = _set_up(plan)
+    try:
+        _start_processes(children, plan)
+        _await_ready(children, plan)
+        if plan.is_demo:
+            _add_samples(plan)
+    except BaseException:
+        _print_credentials(plan)  # they are never shown again
+        raise
+    _announce(plan)
     children.watch()
 
 
 def _start_name_server(children: Children, plan: Plan) -> None:
-    """Start the demo's name server, and take the variables that its first line gives."""
+    """Start the demo's name server, and add the variables that it prints on its first line."""
     first: list[str] = []
 
     def take_first(line: str) -> bool:
@@ -151,21 +165,30 @@ def _start_name_server(children: Children, plan: Plan) -> None:
 
     command = [str(PYTHON), "-m", "demo"]
     children.start(Child("demo", command, plan.variables, on_line=take_first))
-    deadline = time.monotonic() + START_SECONDS
-    while not first:
-        children.check()
-        if time.monotonic() > deadline:
-            raise DevError("the demo's name server does not say where it is")
-        time.sleep(0.05)
+    _wait(children, lambda: bool(first), "the name server of the demo")
     try:
-        given = json.loads(first[0])
+        addresses = json.loads(first[0])
     except ValueError:
-        raise DevError(f"the demo's name server has failed: {first[0].strip()}") from None
-    plan.variables.update({name: str(value) for name, value in given.items()})
+        raise CommandError(f"the name server of the demo failed: {first[0].strip()}") from None
+    plan.variables.update({name: str(value) for name, value in addresses.items()})
+
+
+def _wait(children: Children, is_done: Callable[[], bool], name: str) -> None:
+    """Wait as long as all processes run; on a busy machine a start takes minutes.
+
+    raises  Died
+    """
+    started = reported = time.monotonic()
+    while not is_done():
+        children.check()
+        if time.monotonic() - reported > PROGRESS_SECONDS:
+            reported = time.monotonic()
+            say(f"waiting for {name} ({reported - started:.0f} s)")
+        time.sleep(0.1)
 
 
 def _start_valkey(children: Children, plan: Plan) -> None:
-    """Start the embedded Valkey, unless REDIS_URL names a server."""
+    """Start the embedded Valkey, unless REDIS_URL is set."""
     if plan.variables.get("REDIS_URL"):
         return
     directory = plan.directory / "valkey"
@@ -186,79 +209,78 @@ def _url_file(directory: Path) -> Path:
 
 
 def _is_advice(line: str) -> bool:
-    """Valkey's advice on a kernel's settings, which are not ours to change."""
+    """Whether the line is advice about a kernel setting, which ./dev does not change."""
     return "vm.overcommit_memory" in line
 
 
 def _choose_port(plan: Plan) -> None:
-    wanted = plan.variables["PORT"]
-    if not wanted.isdigit() or not 0 < int(wanted) < 65536:
-        raise DevError(f"PORT is '{wanted}'; it must be a number up to 65535")
-    port = free_port(int(wanted), plan.variables["BIND"])
-    if port != int(wanted):
-        say(f"port {wanted} is taken; this service takes {port}")
+    preferred = plan.variables["PORT"]
+    if not preferred.isdigit() or not 0 < int(preferred) < 65536:
+        raise CommandError(f"PORT is '{preferred}'; set a number from 1 to 65535")
+    port = free_port(int(preferred), plan.variables["BIND"])
+    if port != int(preferred):
+        say(f"port {preferred} is in use; this service listens on {port}")
     plan.variables["PORT"] = str(port)
     plan.variables.setdefault("BASE_URL", f"http://127.0.0.1:{port}")
     if plan.variables["BIND"] not in ("127.0.0.1", "::1"):
-        plan.variables.setdefault("ALLOWED_HOSTS", "*")  # the machine has names we do not know
+        plan.variables.setdefault("ALLOWED_HOSTS", "*")  # the machine has other names
 
 
-def _set_up(plan: Plan) -> str | None:
-    """Bring the tables up to date and make the first account; its key, at the first start."""
-    _step(plan, "bringing the database up to date", "alembic", "upgrade", "head")
-    printed = _step(plan, None, "flask", "--app", "wsgi", "setup")
-    if printed:
-        print(printed, flush=True)  # at once: it is shown this one time
-    found = re.search(r"\bmp_\S+", printed)
-    return found[0].rstrip("'\"") if found else None
+def _set_up(plan: Plan) -> str:
+    """Apply the migrations and create the first account; return its credentials, if created."""
+    _step(plan, "updating the database", "alembic", "upgrade", "head")
+    return _step(plan, None, "flask", "--app", "wsgi", "setup")
 
 
-def _step(plan: Plan, words: str | None, name: str, *arguments: str) -> str:
-    """What a command that must succeed has printed."""
-    if words:
-        say(words)
-    done = subprocess.run(
-        [environment.program(name), *arguments], env=plan.variables, cwd=ROOT,
-        capture_output=True, text=True, process_group=0,
-    )  # fmt: skip
-    if done.returncode:
-        shown = f"{done.stdout}{done.stderr}".strip()
-        raise DevError(f"`{name} {' '.join(arguments)}` has failed:\n{shown}")
-    return done.stdout.strip()
+def _step(plan: Plan, message: str | None, name: str, *arguments: str) -> str:
+    """Return the output of a command.
+
+    raises  CommandError if it fails
+    """
+    if message:
+        say(message)
+    result = subprocess.run(
+        [environment.program(name), *arguments],
+        env=plan.variables,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        process_group=0,
+    )
+    if result.returncode:
+        output = f"{result.stdout}{result.stderr}".strip()
+        raise CommandError(f"`{name} {' '.join(arguments)}` failed:\n{output}")
+    return result.stdout.strip()
 
 
 def _add_samples(plan: Plan) -> None:
-    """The sample domains, and what receivers have reported of them."""
-    print(_step(plan, "adding the sample domains", "flask", "--app", "wsgi", "demo"))
+    """Add the sample domains and the reports about them."""
+    say(_step(plan, "adding the sample domains", "flask", "--app", "wsgi", "demo"))
     files = str(plan.directory / "reports")
     _step(plan, None, "python", "-m", "demo.reports", files)
     ingest = ("flask", "--app", "wsgi", "ingest", "--account", "default", files)
-    print(_step(plan, "taking in their reports", *ingest).splitlines()[-1])
+    say(_step(plan, "importing their reports", *ingest).splitlines()[-1])
 
 
-def _start_parts(children: Children, plan: Plan) -> None:
+def _start_processes(children: Children, plan: Plan) -> None:
     gunicorn = [environment.program("gunicorn"), "-c", "gunicorn.conf.py", "wsgi:app"]
-    parts: Mapping[str, list[str]] = {
+    commands: Mapping[str, list[str]] = {
         "web": gunicorn,
         "worker": [str(PYTHON), "-m", "worker"],
         "clock": [str(PYTHON), "-m", "worker.clock"],
     }
-    say(f"starting {', '.join(parts)}")
-    for name, command in parts.items():
+    say(f"starting {', '.join(commands)}")
+    for name, command in commands.items():
         children.start(Child(name, command, plan.variables))
 
 
 def _await_ready(children: Children, plan: Plan) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not _is_ready(_address(plan)):
-        children.check()
-        if time.monotonic() > deadline:
-            raise DevError(f"{_address(plan)} is not ready after {START_SECONDS} s")
-        time.sleep(0.1)
+    address = _address(plan)
+    _wait(children, lambda: _is_ready(address), address)
 
 
 def _is_ready(address: str) -> bool:
-    # Ours is asked directly, whatever proxy the environment names.
+    # The service is local: no proxy of the environment is used.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     for path in ("/readyz", "/healthz"):
         try:
@@ -273,21 +295,28 @@ def _is_ready(address: str) -> bool:
 
 
 def _address(plan: Plan) -> str:
-    """Where this machine reaches the service."""
+    """Return the address at which this machine reaches the service."""
     host = plan.variables["BIND"]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://{f'[{host}]' if ':' in host else host}:{plan.variables['PORT']}"
 
 
-def _announce(plan: Plan, token: str | None) -> None:
+def _announce(plan: Plan) -> None:
+    """Print the address, the user, and how to sign in."""
     address = _address(plan)
-    if token is None:
-        say("the first start printed a key; KEY stands for it (another: see docs/operating.md)")
-    for words in (
-        f"ready      {address}",
-        f"dashboard  {address}/auth/login",
-        f"API        {address}/docs",
-        f"try it     curl -H 'Authorization: Bearer {token or '$KEY'}' {address}/v1/domains",
-        "stop       Ctrl-C",
-    ):
-        say(words)
+    flask = "./dev flask --demo" if plan.is_demo else "./dev flask"
+    _print_credentials(plan)
+    lines = [f"dashboard  {address}/auth/login", f"API        {address}/docs"]
+    if not plan.credentials:
+        lines += [
+            f"user       {OWNER} (as created on the first start)",
+            f"password   shown on the first start; new one: {flask} users reset-password {OWNER}",
+            f"API key    new one: {flask} keys create --help",
+        ]
+    for line in (*lines, "stop       Ctrl-C"):
+        say(line)
+
+
+def _print_credentials(plan: Plan) -> None:
+    for line in plan.credentials.splitlines():
+        say(line)

@@ -1,7 +1,8 @@
-"""Pictures of the main pages, for the README; runs in .venv, against a demo that is running."""
+"""Screenshots of the main pages for the README; runs in .venv against a running ./dev demo."""
 
 import getpass
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ PAGES = (
 
 
 def main(base: str) -> None:
-    """Ask for the password of the demo's owner, sign in, and take each page."""
+    """Prompt for the password of the demo's owner, sign in, and take a screenshot of each page."""
     is_terminal = sys.stdin.isatty()
     password = getpass.getpass() if is_terminal else sys.stdin.readline().strip()
     SHOTS.mkdir(exist_ok=True)
@@ -36,7 +37,7 @@ def main(base: str) -> None:
             )
             page = context.new_page()
             page.goto(f"{base}/auth/login")
-            page.get_by_label("E-mail").fill(EMAIL)
+            page.get_by_label(re.compile("e-?mail", re.IGNORECASE)).fill(EMAIL)
             page.get_by_label("Password").fill(password)
             page.get_by_role("button", name="Sign in").click()
             page.goto(base + address)

@@ -1,7 +1,7 @@
-"""The locks of the packages, and what is made from them: an audit and a bill of materials.
+"""The package locks, and what is derived from them: an audit and a bill of materials.
 
-A person edits ``requirements*.in``; ``./dev lock`` compiles each into the ``.txt`` of the same
-name: every package with what it needs itself, for all platforms, with the hashes of its files.
+People edit ``requirements*.in``; ``./dev lock`` compiles each into the ``.txt`` of the same name:
+every package with its dependencies, for all platforms, with the hashes of the files.
 """
 
 import json
@@ -12,12 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from devtools import ROOT, DevError, environment
+from devtools import ROOT, CommandError, environment
 from devtools.environment import DEMO, DEVELOPMENT, INSTALLER, LOCAL, say
 
 RUN_TIME = "requirements.txt"
 AUDIT, BENCH = "requirements-audit.txt", "requirements-bench.txt"
-SUBSETS = (DEMO, LOCAL, RUN_TIME)  # of DEVELOPMENT, so that what is tested is what is deployed
+SUBSETS = (
+    DEMO,
+    LOCAL,
+    RUN_TIME,
+)  # of DEVELOPMENT, so that the tested versions are the deployed ones
 LOCKS = (DEVELOPMENT, *SUBSETS, INSTALLER, AUDIT, BENCH)
 AUDITED = (DEVELOPMENT, INSTALLER, AUDIT)
 SBOM = ROOT / ".dev" / "sbom.cdx.json"
@@ -29,57 +33,57 @@ Json = Mapping[str, Any]
 
 
 def lock(arguments: Sequence[str]) -> int:
-    """Compile every lock; ``--upgrade`` takes newer versions of what no ``.in`` file pins.
+    """Compile every lock; ``--upgrade`` allows newer versions of packages without a pin.
 
-    raises  Complaint if uv cannot be installed, or a file asks for what does not exist
+    raises  CommandError if uv cannot be installed, or a requirement cannot be resolved
     """
     if unknown := set(arguments) - {"--upgrade"}:
-        raise DevError(f"./dev lock takes --upgrade only, not {' '.join(sorted(unknown))}")
+        raise CommandError(f"./dev lock accepts only --upgrade, not {' '.join(sorted(unknown))}")
     uv = environment.installer()
     if uv is None:
-        raise DevError("uv could not be installed; is PyPI reachable?")
+        raise CommandError("uv could not be installed; is PyPI reachable?")
     for name in LOCKS:
         options = ["-c", DEVELOPMENT] if name in SUBSETS else []
         command = [str(uv), *_COMPILE, *environment.uv_options(), *arguments, *options]
         source = name.replace(".txt", ".in")
         status, output = _run([*command, source, "-o", name])
         if status:
-            raise DevError(f"{source} could not be compiled:\n{output}")
+            raise CommandError(f"{source} could not be compiled:\n{output}")
         say(f"compiled {name}")
     return 0
 
 
 def audit(arguments: Sequence[str]) -> int:
-    """Look up the packages of the locks in the database of known vulnerabilities.
+    """Check the packages of the locks for known vulnerabilities.
 
     arguments  locks; AUDITED if there are none
-    returns    0, VULNERABLE, or NOT_AUDITED if the database does not answer for a package
+    returns    0, VULNERABLE, or NOT_AUDITED if the database has no answer for a package
     """
     python = environment.prepare_separate(AUDIT)
     statuses: set[int] = set()
     for name in arguments or AUDITED:
         report, output = _audited(python, name)
         if report is None:
-            say(f"{name} was not audited: the database of vulnerabilities cannot be reached")
+            say(f"{name} was not audited: the vulnerability database is unreachable")
             say(output.splitlines()[-1] if output else "pip-audit gave no reason")
             return NOT_AUDITED
         vulnerable, skipped = findings(report)
         for line in (*vulnerable, *skipped):
             say(f"{name}: {line}")
         count = len(report["dependencies"]) - len(skipped)
-        say(f"{name}: {count} packages looked up, {len(vulnerable)} vulnerabilities")
+        say(f"{name}: {count} packages checked, {len(vulnerable)} vulnerabilities")
         statuses.add(VULNERABLE if vulnerable else NOT_AUDITED if skipped else 0)
     return next((status for status in (VULNERABLE, NOT_AUDITED) if status in statuses), 0)
 
 
 def sbom(arguments: Sequence[str]) -> int:
-    """Write a CycloneDX bill of materials of the run time: packages, licenses, dependencies.
+    """Write a CycloneDX bill of materials of the runtime: packages, licenses, dependencies.
 
     arguments  the file to write; SBOM if there is none
-    raises     Complaint if it cannot be made
+    raises     CommandError if it cannot be created
     """
     if len(arguments) > 1:
-        raise DevError("./dev sbom takes one argument: the file to write")
+        raise CommandError("./dev sbom takes one argument: the file to write")
     path = Path(arguments[0]) if arguments else SBOM
     python = environment.prepare_separate(RUN_TIME)
     command = [str(environment.prepare_separate(AUDIT)), "-m", "cyclonedx_py", "environment"]
@@ -88,7 +92,7 @@ def sbom(arguments: Sequence[str]) -> int:
         file = Path(directory) / "sbom.json"
         status, output = _run([*command, "--of", "JSON", "-o", str(file), str(python)])
         if status:
-            raise DevError(f"the bill of materials could not be made:\n{output}")
+            raise CommandError(f"the bill of materials could not be created:\n{output}")
         bom = completed(json.loads(file.read_text()))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(bom, indent=2) + "\n")
@@ -97,13 +101,14 @@ def sbom(arguments: Sequence[str]) -> int:
 
 
 _COMPILE = (
-    "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes",
-    "--no-config", "--no-emit-index-url", "--custom-compile-command", "./dev lock",
-)  # fmt: skip
+    *("pip", "compile", "--quiet", "--universal", "--python-version", "3.11"),
+    *("--generate-hashes", "--no-config", "--no-emit-index-url"),
+    *("--custom-compile-command", "./dev lock"),
+)
 
 
 def _audited(python: Path, name: str) -> tuple[Json | None, str]:
-    """What pip-audit reports of a lock, None if it cannot ask; and its other output."""
+    """Return the report of pip-audit about a lock, None if there is none, and its output."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "report.json"
         command = [str(python), "-m", "pip_audit", "--require-hashes", "--disable-pip"]
@@ -116,11 +121,11 @@ def _audited(python: Path, name: str) -> tuple[Json | None, str]:
 
 
 def findings(report: Json) -> tuple[list[str], list[str]]:
-    """A line for each vulnerability, and one for each package that could not be looked up."""
+    """Return a line for each vulnerability, and one for each package without an answer."""
     vulnerable, skipped = [], []
     for package in report["dependencies"]:
         if reason := package.get("skip_reason"):
-            skipped.append(f"{package['name']} was not looked up: {reason}")
+            skipped.append(f"{package['name']} was not checked: {reason}")
         for vulnerability in package.get("vulns", ()):
             fixed = ", ".join(vulnerability["fix_versions"]) or "no version yet"
             line = f"{package['name']} {package['version']}: {vulnerability['id']}"
@@ -129,7 +134,7 @@ def findings(report: Json) -> tuple[list[str], list[str]]:
 
 
 def completed(bom: Json) -> Json:
-    """The bill of materials with the dashboard's scripts, and with what is required directly."""
+    """Return the bill of materials with the dashboard's scripts and the direct dependencies."""
     components = [*bom["components"], *_scripts()]
     refs = {component["name"].lower(): component["bom-ref"] for component in components}
     required = [*_required("requirements.in"), *(script["name"] for script in _scripts())]
@@ -146,7 +151,7 @@ def _required(source: str) -> list[str]:
 
 
 def _scripts() -> list[Json]:
-    """The scripts that the dashboard serves, which no package brings."""
+    """Return the scripts that the dashboard serves and that are not part of a package."""
     components: list[Json] = []
     for line in (_VENDORED / "SHA256SUMS").read_text().splitlines():
         digest, file = line.split()
@@ -161,8 +166,13 @@ def _scripts() -> list[Json]:
 
 
 def _run(command: Sequence[str]) -> tuple[int, str]:
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment.variables(), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    return done.returncode, done.stdout.strip()
+    result = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment.variables(),
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    return result.returncode, result.stdout.strip()

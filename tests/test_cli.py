@@ -1,4 +1,4 @@
-"""What operators do from a shell."""
+"""The operator commands of the CLI."""
 
 import re
 
@@ -19,7 +19,7 @@ def app(database: Engine, settings: Settings) -> Flask:
 
 
 def run(app: Flask, *arguments: str, status: int = 0) -> str:
-    """What the command printed."""
+    """Return the output of the command."""
     result: Result = app.test_cli_runner().invoke(args=list(arguments))
     assert result.exit_code == status, result.output
     return result.output
@@ -31,12 +31,13 @@ def token_in(output: str) -> str:
     return found[0]
 
 
-def test_a_key_is_made_listed_rotated_and_revoked(app: Flask) -> None:
+def test_key_is_created_listed_rotated_and_revoked(app: Flask) -> None:
     run(app, "accounts", "create", "Acme")
     made = run(
-        app, *("keys", "create", "--account", "Acme", "--name", "ci"),
+        app,
+        *("keys", "create", "--account", "Acme", "--name", "ci"),
         *("--scope", "domains:read", "--scope", "scans:trigger", "--expires", "2100-01-31"),
-    )  # fmt: skip
+    )
     token = token_in(made)
     caller = api_keys.resolve(token, "192.0.2.1")
     assert caller is not None
@@ -53,7 +54,7 @@ def test_a_key_is_made_listed_rotated_and_revoked(app: Flask) -> None:
     assert api_keys.resolve(second, "192.0.2.1") is not None
 
 
-def test_the_first_start_prints_a_key_once(app: Flask) -> None:
+def test_setup_prints_credentials_only_once(app: Flask) -> None:
     token = token_in(run(app, "setup"))
     caller = api_keys.resolve(token, "192.0.2.1")
     assert caller is not None
@@ -61,16 +62,16 @@ def test_the_first_start_prints_a_key_once(app: Flask) -> None:
     assert run(app, "setup") == ""
 
 
-def test_a_user_gets_a_password_that_is_shown_once(app: Flask) -> None:
+def test_generated_password_is_printed_when_a_user_is_created(app: Flask) -> None:
     run(app, "accounts", "create", "Acme")
     output = run(app, "users", "create", "--account", "Acme", "--email", "a@acme.example")
-    assert re.search(r"shown once\): \S{16,}", output)
+    assert re.search(r"shown only once\): \S{16,}", output)
 
 
-def test_a_scan_is_asked_for(app: Flask) -> None:
+def test_scans_are_triggered(app: Flask) -> None:
     run(app, "setup")
-    assert "first scans are under way" in run(app, "demo")
-    assert "there already" in run(app, "demo")
+    assert "first scans are queued" in run(app, "demo")
+    assert "exist already" in run(app, "demo")
     output = run(app, "scans", "trigger", "--account", "default", "perfect.example")
     assert re.match(r"scan_\w{26}  perfect.example  coalesced", output)
 
@@ -78,12 +79,12 @@ def test_a_scan_is_asked_for(app: Flask) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("keys", "list", "--account", "Nobody"), 1, "Nobody"),
+        (("keys", "list", "--account", "Unknown"), 1, "Unknown"),
         (("keys", "create", "--account", "A", "--name", "x", "--scope", "all"), 2, "all"),
         (("keys", "rotate", "--account", "A", "--grace", "soon", "x"), 2, "24h"),
     ],
 )
-def test_a_mistake_is_one_sentence(
+def test_error_is_one_sentence(
     app: Flask, arguments: tuple[str, ...], status: int, words: str
 ) -> None:
     run(app, "accounts", "create", "A")
@@ -92,14 +93,14 @@ def test_a_mistake_is_one_sentence(
     assert "Traceback" not in output
 
 
-def test_a_channel_is_added_tested_listed_and_removed(app: Flask) -> None:
+def test_channel_is_added_tested_listed_and_removed(app: Flask) -> None:
     run(app, "accounts", "create", "Acme")
     account = ("--account", "Acme")
     added = ("channels", "add-email", *account, "--name", "ops", "--severity", "high")
     assert "SMTP_URL is not set" in run(app, *added, "--cadence", "daily", "ops@acme.test")
     run(app, *added, "ops@acme.test", status=1)
     assert "ops@acme.test  high+" in run(app, "channels", "list", *account)
-    assert "on its way" in run(app, "channels", "test", *account, "ops")
+    assert "Queued test event" in run(app, "channels", "test", *account, "ops")
     feed.distribute_all()
     assert "pending" in run(app, "channels", "log", *account, "ops")
     assert "0 deliveries" in run(app, "channels", "replay", *account, "ops")
@@ -109,13 +110,13 @@ def test_a_channel_is_added_tested_listed_and_removed(app: Flask) -> None:
     assert run(app, "channels", "list", *account) == ""
 
 
-def test_a_webhook_to_this_machine_is_refused_in_a_sentence(app: Flask) -> None:
+def test_loopback_webhook_is_rejected_with_a_sentence(app: Flask) -> None:
     run(app, "accounts", "create", "Acme")
     made = ("channels", "add-webhook", "--account", "Acme", "--name", "hook")
     assert "must be a full name" in run(app, *made, "https://localhost/", status=1)
 
 
-def test_a_services_address_is_printed_nowhere(app: Flask) -> None:
+def test_chat_address_is_never_printed(app: Flask) -> None:
     run(app, "accounts", "create", "Acme")
     url = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
     made = run(app, "channels", "add-chat", "--account", "Acme", "--name", "chat", url)

@@ -1,4 +1,4 @@
-"""The commands about accounts and people."""
+"""The commands `flask accounts` and `flask users`."""
 
 import json
 from pathlib import Path
@@ -26,14 +26,14 @@ def app(database: Engine, settings: Settings) -> Flask:
 
 
 def run(app: Flask, *arguments: str, status: int = 0, typed: str | None = None) -> str:
-    """What the command printed."""
+    """Return the output of the command."""
     result: Result = app.test_cli_runner().invoke(args=list(arguments), input=typed)
     assert result.exit_code == status, result.output
     return result.output
 
 
 def add_user(app: Flask, email: str = EMAIL, role: str = "owner") -> str:
-    """The password of a new user."""
+    """Create a user and return the password."""
     output = run(app, "users", "create", "--account", "Acme", "--email", email, "--role", role)
     return output.split()[-1]
 
@@ -51,7 +51,7 @@ def test_accounts_are_listed_and_shown(app: Flask) -> None:
     assert "dmarc reports  0" in run(app, "accounts", "show", "Acme")
 
 
-def test_nobody_signs_in_to_a_suspended_account_until_it_is_resumed(app: Flask) -> None:
+def test_suspended_account_refuses_sign_in_until_resumed(app: Flask) -> None:
     password = add_user(app)
     entry = sessions.sign_in(EMAIL, password)
     assert entry is not None
@@ -93,7 +93,7 @@ def test_a_disabled_user_cannot_sign_in_and_has_no_session(app: Flask) -> None:
     assert (row["email"], row["disabledAt"], row["account"]) == (EMAIL, None, "Acme")
 
 
-def test_a_password_is_reset_to_one_that_is_printed_once(app: Flask) -> None:
+def test_password_reset_prints_the_new_password(app: Flask) -> None:
     old = add_user(app)
     entry = sessions.sign_in(EMAIL, old)
     assert entry is not None
@@ -103,7 +103,7 @@ def test_a_password_is_reset_to_one_that_is_printed_once(app: Flask) -> None:
     assert can_sign_in(new)
 
 
-def test_no_command_takes_a_password_as_an_argument(app: Flask) -> None:
+def test_no_command_accepts_a_password_argument(app: Flask) -> None:
     for group in ("users", "accounts", "mailboxes"):
         for command in app.cli.commands[group].commands.values():  # type: ignore[attr-defined]
             for parameter in command.params:
@@ -112,7 +112,7 @@ def test_no_command_takes_a_password_as_an_argument(app: Flask) -> None:
     run(app, "users", "reset-password", EMAIL, "a password in the history", status=2)
 
 
-def test_the_only_owner_is_not_deleted(app: Flask) -> None:
+def test_last_owner_cannot_be_deleted(app: Flask) -> None:
     add_user(app)
     assert "only owner" in run(app, "users", "delete", "--yes", EMAIL, status=1)
     add_user(app, "bob@acme.test")

@@ -1,4 +1,4 @@
-"""What operators do about mailboxes from a shell, against a real server of IMAP."""
+"""The commands `flask mailboxes`, against a real IMAP server."""
 
 import re
 import ssl
@@ -39,7 +39,7 @@ def run(database: Engine, settings: Settings) -> Run:
 
 @pytest.fixture
 def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Of a server with one mail, whose authority is trusted."""
+    """The port of a server with one mail and a trusted certificate."""
     with imap_server(tmp_path, monkeypatch, MAIL) as number:
         yield number
 
@@ -56,35 +56,35 @@ def imap_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mail: bytes) ->
 
 
 def add(run: Run, port: int, *more: str, password: str = imap.PASSWORD) -> str:
-    """The new mailbox's id; the password is typed."""
+    """Add a mailbox with a typed password, and return its id."""
     words = ("--host", "127.0.0.1", "--port", port, "--username", "reports@acme.test")
-    said = run("add", "--account", "Acme", *words, *more, typed=f"{password}\n")
-    assert password not in said
-    found = re.search(r"mbx_\w+", said)
-    assert found is not None
-    return found[0]
+    output = run("add", "--account", "Acme", *words, *more, typed=f"{password}\n")
+    assert password not in output
+    match = re.search(r"mbx_\w+", output)
+    assert match is not None
+    return match[0]
 
 
-def test_a_mailbox_is_added_pulled_listed_and_removed(run: Run, port: int) -> None:
+def test_mailbox_is_added_polled_listed_and_removed(run: Run, port: int) -> None:
     mailbox_id = add(run, port)
-    assert "pulled never  0 kept" in run("list", "--account", "Acme")
-    assert "1 taken in, 0 known already, 0 too large" in run("pull", mailbox_id)
-    assert "0 taken in" in run("pull", mailbox_id)
+    assert "never polled  0 imported" in run("list", "--account", "Acme")
+    assert "1 imported, 0 duplicates, 0 too large" in run("pull", mailbox_id)
+    assert "0 imported" in run("pull", mailbox_id)
     listed = run("list", "--account", "Acme")
     assert "reports@acme.test at 127.0.0.1, INBOX" in listed
-    assert "1 kept" in listed
+    assert "1 imported" in listed
     run("remove", "--account", "Acme", mailbox_id)
     assert run("list", "--account", "Acme") == ""
 
 
-def test_what_goes_wrong_is_a_sentence(run: Run, port: int) -> None:
+def test_mailbox_error_is_a_sentence(run: Run, port: int) -> None:
     mailbox_id = add(run, port, password="wrong")
     assert "Error: wrong password\n" in run("pull", mailbox_id, status=1)
     assert "wrong password" in run("list", "--account", "Acme")
     unknown = ids.public("mbx", ids.new())
-    assert f"there is no mailbox {unknown}" in run("pull", unknown, status=1)
+    assert f"Not found: {unknown}" in run("pull", unknown, status=1)
     assert unknown in run("remove", "--account", "Acme", unknown, status=1)
-    assert "it must read like mbx_" in run("pull", "7", status=2)
+    assert "expected format: mbx_" in run("pull", "7", status=2)
 
 
 RESULTS = b"Authentication-Results: mx.acme.test; dkim=pass header.d=receiver.test\r\n"
@@ -98,7 +98,7 @@ RESULTS = b"Authentication-Results: mx.acme.test; dkim=pass header.d=receiver.te
         (("--authserv-id", "mx.other.test"), "unverified"),
     ],
 )
-def test_results_count_in_a_mailbox_behind_the_server_that_the_operator_names(
+def test_authentication_results_count_for_the_trusted_server(
     run: Run,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -113,7 +113,7 @@ def test_results_count_in_a_mailbox_behind_the_server_that_the_operator_names(
     assert (row.state, row.provenance) == ("parsed", provenance)
 
 
-def test_trust_in_a_server_can_be_given_and_withdrawn(run: Run) -> None:
+def test_trusted_server_can_be_set_and_removed(run: Run) -> None:
     mailbox_id = add(run, 993)
     assert "trusts" not in run("list", "--account", "Acme")
     trust = ("trust-server", "--account", "Acme")

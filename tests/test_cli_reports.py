@@ -1,4 +1,4 @@
-"""What operators do about reports from a shell: addresses, files, and what became of them."""
+"""The commands about report addresses and report files."""
 
 import mailbox
 import os
@@ -51,7 +51,7 @@ def token_in(output: str) -> str:
     return found[1]
 
 
-def test_an_address_is_made_rotated_and_revoked(run: Run, account_id: UUID) -> None:
+def test_report_address_is_created_rotated_and_revoked(run: Run, account_id: UUID) -> None:
     first = token_in(run("ingest-tokens", "create", "--account", "Acme"))
     assert tokens.resolve(first) is not None
     second = token_in(run("ingest-tokens", "rotate", "--account", "Acme", "--overlap", "7d", first))
@@ -66,22 +66,22 @@ def test_an_address_is_made_rotated_and_revoked(run: Run, account_id: UUID) -> N
             select(AuditEvent.action).where(AuditEvent.action.startswith("ingest_token."))
         ).all()
     assert sorted(actions) == [
-        "ingest_token.created", "ingest_token.created", "ingest_token.revoked",
+        "ingest_token.created",
+        "ingest_token.created",
+        "ingest_token.revoked",
         "ingest_token.rotated",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("command", ["rotate", "revoke"])
-def test_another_accounts_address_is_unknown(run: Run, account_id: UUID, command: str) -> None:
+def test_foreign_report_address_is_not_found(run: Run, account_id: UUID, command: str) -> None:
     make_account("Other")
     token = token_in(run("ingest-tokens", "create", "--account", "Other"))
-    assert "no such thing" in run("ingest-tokens", command, "--account", "Acme", token, status=1)
+    assert "Not found: " in run("ingest-tokens", command, "--account", "Acme", token, status=1)
     assert tokens.resolve(token) is not None
 
 
-def test_what_has_ended_or_would_overlap_too_long_is_not_rotated(
-    run: Run, account_id: UUID
-) -> None:
+def test_expired_address_or_long_overlap_is_not_rotated(run: Run, account_id: UUID) -> None:
     token = token_in(run("ingest-tokens", "create", "--account", "Acme"))
     words = ("ingest-tokens", "rotate", "--account", "Acme")
     assert "90 days" in run(*words, "--overlap", "91d", token, status=1)
@@ -90,7 +90,7 @@ def test_what_has_ended_or_would_overlap_too_long_is_not_rotated(
 
 
 def some_files(folder: Path) -> None:
-    """Single files, an mbox with two mails, a Maildir with one and an unfinished one."""
+    """Single files, an mbox with two mails, and a Maildir with one complete mail."""
     (folder / "below").mkdir()
     (folder / "one.xml").write_bytes(dmarc_xml())
     (folder / "below" / "two.json").write_bytes(tls_json())
@@ -104,44 +104,46 @@ def some_files(folder: Path) -> None:
     (folder / "maildir" / "tmp" / "unfinished").write_bytes(b"From: a@b.test\n")
 
 
-def test_files_folders_mbox_and_maildir_are_taken_in(
+def test_files_folders_mbox_and_maildir_are_imported(
     run: Run, account_id: UUID, tmp_path: Path
 ) -> None:
     some_files(tmp_path)
-    said = run("ingest", "--account", "Acme", tmp_path, tmp_path / "one.xml")
-    assert "5 taken in, 1 known already, 0 not readable" in said
+    output = run("ingest", "--account", "Acme", tmp_path, tmp_path / "one.xml")
+    assert "5 imported, 1 duplicates, 0 unreadable" in output
     processor.run([])
     rows, _ = ingest_files.search(account_id, ReportFileFilter()).page(None, 100)
     assert {(row.state, row.received_via) for row in rows} == {("parsed", "cli")}
     assert {"one.xml", "two.json", "box #1", "box #2"} < {row.file_name for row in rows}
 
 
-def test_a_file_that_is_too_large_stops_no_other(
+def test_too_large_file_does_not_stop_the_import(
     run: Run, account_id: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "MAX_BYTES", 5000)
     (tmp_path / "a").write_bytes(b"x" * 5001)
     (tmp_path / "b").write_bytes(dmarc_xml())
-    said = run("ingest", "--account", "Acme", tmp_path, status=1)
-    assert "1 taken in, 0 known already, 1 not readable" in said
-    assert "a: it has more than 5000 bytes" in said
+    output = run("ingest", "--account", "Acme", tmp_path, status=1)
+    assert "1 imported, 0 duplicates, 1 unreadable" in output
+    assert "a: it has more than 5000 bytes" in output
 
 
-def test_what_is_no_file_stops_no_other(run: Run, account_id: UUID, tmp_path: Path) -> None:
+def test_unreadable_path_does_not_stop_the_import(
+    run: Run, account_id: UUID, tmp_path: Path
+) -> None:
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     (tmp_path / "back").symlink_to(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "z.xml").write_bytes(dmarc_xml())
-    said = run("ingest", "--account", "Acme", tmp_path, status=1)
-    assert "1 taken in, 0 known already, 2 not readable" in said
-    assert "broken: " in said
-    assert "pipe: it is no file" in said
+    output = run("ingest", "--account", "Acme", tmp_path, status=1)
+    assert "1 imported, 0 duplicates, 2 unreadable" in output
+    assert "broken: " in output
+    assert "pipe: it is no file" in output
     (tmp_path / "pipe").unlink()
     (tmp_path / "broken").unlink()
     run("ingest", "--account", "Acme", tmp_path / "back")
 
 
-def test_the_end_of_a_days_quota_tells_how_far_it_came(
+def test_daily_quota_error_counts_remaining_files(
     database: Engine, settings: Settings, tmp_path: Path
 ) -> None:
     app = make_app(database, replace(settings, ingest_files_per_day=2))
@@ -151,12 +153,12 @@ def test_the_end_of_a_days_quota_tells_how_far_it_came(
     words = ["ingest", "--account", "Acme", str(tmp_path)]
     result = app.test_cli_runner().invoke(args=words)
     assert result.exit_code == 1
-    assert "2 taken in, 0 known already, 0 not readable" in result.output
+    assert "2 imported, 0 duplicates, 0 unreadable" in result.output
     assert "as many reports as it may in one day" in result.output
-    assert "2 are left" in result.output
+    assert "2 files remain" in result.output
 
 
-def test_what_became_of_files_is_listed_counted_and_tried_again(
+def test_report_files_are_listed_counted_and_retried(
     run: Run, account_id: UUID, tmp_path: Path
 ) -> None:
     (tmp_path / "a.xml").write_bytes(dmarc_xml("other.test"))
@@ -167,7 +169,7 @@ def test_what_became_of_files_is_listed_counted_and_tried_again(
     assert "no_verified_domain  other.test  a.xml" in listed
     assert "b.txt" not in listed
     assert re.search(r"1  unattributed +no_verified_domain", run("intake", "counts"))
-    assert "1 will be read again" in run("intake", "retry", "--reason", "no_verified_domain")
+    assert "1 queued for processing" in run("intake", "retry", "--reason", "no_verified_domain")
     assert "1  received" in run("intake", "counts", "--account", "Acme")
     found = re.search(r"int_\w+", run("intake", "list", "--account", "Acme", "--reason", "x y z"))
     assert found is None
@@ -175,19 +177,19 @@ def test_what_became_of_files_is_listed_counted_and_tried_again(
         r"int_\w+", run("intake", "list", "--account", "Acme", "--state", "quarantined")
     )
     assert bad is not None
-    assert "1 will be read again" in run("intake", "retry", bad[0])
+    assert "1 queued for processing" in run("intake", "retry", bad[0])
     run("intake", "retry", "nonsense", status=1)
     run("intake", "retry", status=2)
 
 
-def test_the_first_start_prints_both_addresses(run: Run) -> None:
-    said = run("setup")
-    token = token_in(said)
-    assert f"/ingest/{token}/tls-rpt" in said
+def test_setup_prints_both_report_addresses(run: Run) -> None:
+    output = run("setup")
+    token = token_in(output)
+    assert f"/ingest/{token}/tls-rpt" in output
     assert tokens.resolve(token) is not None
 
 
-def test_a_conflict_is_decided(run: Run, account_id: UUID) -> None:
+def test_report_in_conflict_can_be_used(run: Run, account_id: UUID) -> None:
     for count in (50, 70):
         raw = dmarc_xml(records=[record(count=count)])
         ingest_files.store(account_id, raw, received_via="cli", file_name=f"{count}.xml")

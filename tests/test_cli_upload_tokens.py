@@ -1,4 +1,4 @@
-"""What operators do about upload tokens from a shell."""
+"""The commands `flask upload-tokens`."""
 
 import re
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def test_token_is_created_listed_and_revoked(run: Run) -> None:
     assert "revoked" in run("list", "--account", "Acme")
 
 
-def test_mistakes_are_a_sentence(run: Run) -> None:
+def test_upload_token_error_is_a_sentence(run: Run) -> None:
     run("revoke", "--account", "Acme", "unknown", status=1)
     past = ("create", "--account", "Acme", "--name", "x", "--expires", "2020-01-01")
     assert "expiresAt" in run(*past, status=1)

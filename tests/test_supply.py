@@ -106,7 +106,7 @@ def test_an_audit_tells_vulnerable_packages_from_those_that_it_could_not_look_up
         "bad 2: PYSEC-2026-1; fixed in 2.1, 3.0",
         "bad 2: PYSEC-2026-2; fixed in no version yet",
     ]
-    assert skipped == ["private was not looked up: not in the database"]
+    assert skipped == ["private was not checked: not in the database"]
 
 
 def test_a_bill_of_materials_names_direct_requirements_and_scripts() -> None:

@@ -1,10 +1,10 @@
-"""``python -m worker [queue …]``: one process for each queue, started again whenever one ends.
+"""``python -m worker [queue …]``: one process for each queue, restarted when it ends.
 
-``lmtp`` may stand among the queues: the process that takes mails in.
+``lmtp`` can be one of the names: the SMTP and LMTP listener.
 
-What they all need is imported here, once; they are forks, so that one that was killed is back in a
-moment. A worker also ends when Redis goes away in the middle of a job; the job's row is taken up
-again by the next attempt, so all there is to do here is to start another.
+The processes are forks of this one, which has imported all modules, so a killed worker is replaced
+within a second. A worker also ends when Redis fails during a job. The row of the job is claimed
+again by the next attempt, so the supervisor only has to start another worker.
 """
 
 import ctypes
@@ -24,8 +24,8 @@ from worker import rq_worker, shutdown, smtp_receiver
 
 LMTP = "lmtp"
 LOOK_SECONDS = 0.1
-PAUSE_SECONDS = 1.0  # between two starts of a worker that keeps ending
-BAD_SETTINGS = 2  # its exit status then: starting it again would not help
+PAUSE_SECONDS = 1.0  # between two starts of a worker that ends repeatedly
+BAD_SETTINGS = 2  # exit status; a restart would not help
 _PR_SET_PDEATHSIG = 1
 
 _fork = multiprocessing.get_context("fork")
@@ -37,15 +37,15 @@ class _Child:
     started_at: float  # on the monotonic clock
 
     def is_to_be_replaced(self) -> bool:
-        """It has ended, and not a moment after its start."""
-        is_over = not self.process.is_alive()
-        return is_over and time.monotonic() - self.started_at > PAUSE_SECONDS
+        """Whether it has ended, and not immediately after its start."""
+        has_ended = not self.process.is_alive()
+        return has_ended and time.monotonic() - self.started_at > PAUSE_SECONDS
 
 
 def main(names: list[str]) -> int:
-    """Run until SIGTERM or SIGINT; returns once every worker has ended its job.
+    """Run until SIGTERM or SIGINT, and return when every worker has finished its job.
 
-    returns  2 for bad settings, or a queue that does not exist
+    returns  2 for invalid settings or an unknown queue
     """
     if set(names) - {*queue.QUEUES, LMTP}:
         sys.stderr.write(f"usage: python -m worker [{'|'.join([*queue.QUEUES, LMTP])}] …\n")
@@ -69,7 +69,7 @@ def main(names: list[str]) -> int:
 
 
 def _watch(children: dict[str, _Child]) -> int:
-    """Replace what ends, until a stop is asked for; or the status of one that is not to run."""
+    """Replace workers that end, until a stop is requested; return 2 if one cannot run."""
     while not shutdown.is_requested():
         time.sleep(LOOK_SECONDS)
         for name, child in children.items():
@@ -87,8 +87,8 @@ def _start(name: str) -> _Child:
 
 
 def _run(name: str, parent: int) -> None:
-    """What a fork is for."""
-    os.setsid()  # Ctrl-C at a terminal must reach it once, through its parent
+    """Run one worker in a forked process."""
+    os.setsid()  # Ctrl-C in a terminal must reach it only once, through the parent
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     _end_with_parent(parent)
@@ -96,10 +96,10 @@ def _run(name: str, parent: int) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Ask Linux for SIGTERM when the parent dies, so that no worker outlives it."""
+    """Have Linux send SIGTERM when the parent dies, so that no worker outlives it."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it was dead before that
+    if os.getppid() != parent:  # the parent had died before that
         os.kill(os.getpid(), signal.SIGTERM)
 
 

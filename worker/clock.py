@@ -1,6 +1,6 @@
-"""``python -m worker.clock``: what is done at what interval. One process, ever.
+"""``python -m worker.clock``: the process that runs periodic tasks. Run exactly one.
 
-Every function here is safe to run twice, so that a second clock would do no harm but the work.
+Every task is safe to run twice, so a second clock process only causes extra work.
 """
 
 import logging
@@ -32,14 +32,14 @@ TICK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A function that is called every ``seconds``."""
+    """A function that runs every ``seconds``."""
 
     seconds: float
     do: Callable[[], object]
 
 
 def tasks(settings: Settings) -> tuple[Task, ...]:
-    """The table of the clock."""
+    """Return all periodic tasks with their intervals."""
     return (
         Task(settings.requeue_interval_seconds, runner.requeue_stale),
         Task(settings.delivery_sweep_seconds, dispatcher.enqueue_if_due),
@@ -66,7 +66,7 @@ def tasks(settings: Settings) -> tuple[Task, ...]:
 
 
 def run(table: Sequence[Task]) -> None:
-    """Call each task when it is due, the first time at once, until a signal comes."""
+    """Run each task when it is due, the first time immediately, until a stop is requested."""
     due = {index: time.monotonic() for index in range(len(table))}
     while not shutdown.is_requested():
         for index, task in enumerate(table):
@@ -79,12 +79,12 @@ def run(table: Sequence[Task]) -> None:
 def _call(task: Task) -> None:
     try:
         task.do()
-    except Exception:  # the database is away, or a bug in one task: the others go on
-        logger.exception("a task of the clock failed", extra={"task": task.do.__name__})
+    except Exception:  # an unavailable database or a bug in one task must not stop the others
+        logger.exception("scheduled task failed", extra={"task": task.do.__name__})
 
 
 def main() -> int:
-    """Exit status 2 for bad settings."""
+    """Run the clock process until SIGTERM or SIGINT; return 2 for invalid settings."""
     try:
         settings = Settings.from_environ(os.environ)
     except BadSettings as error:

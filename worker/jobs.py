@@ -1,4 +1,4 @@
-"""The jobs: ids in, one service call, nothing out."""
+"""The job functions: each takes ids, calls one service function and returns nothing."""
 
 import logging
 import threading
@@ -25,7 +25,7 @@ EMAIL_POLL_SECONDS = 1.0
 
 
 def run_scans(scan_ids: list[str]) -> None:
-    """Run the scans that are still queued; what a stop leaves unfinished is given back."""
+    """Run the scans that are still queued. A stop releases unfinished scans."""
     with logs.fields(scans=scan_ids[:3]):
         runner.run(
             [UUID(scan_id) for scan_id in scan_ids],
@@ -35,19 +35,19 @@ def run_scans(scan_ids: list[str]) -> None:
 
 
 def recheck_ownership(domain_ids: list[str]) -> None:
-    """Look for the owners' records of these domains."""
+    """Check the verification records of these domains."""
     verification_recheck.recheck([UUID(domain_id) for domain_id in domain_ids], runtime.door())
 
 
 def deliver() -> None:
-    """Send what is due; what comes within a moment after it needs no job of its own."""
+    """Send due deliveries, and those that become due shortly after the last one."""
     with _sending_emails():
         dispatcher.run(runtime.door(), is_stopping=shutdown.is_requested, linger=IDLE_GRACE_SECONDS)
 
 
 @contextmanager
 def _sending_emails() -> Iterator[None]:
-    """Send emails to people on a thread of their own: no slow channel delays them."""
+    """Send emails to people on a separate thread, so that no slow channel delays them."""
     is_done = threading.Event()
     thread = threading.Thread(target=_send_emails, args=(is_done,), name="emails")
     thread.start()
@@ -59,20 +59,20 @@ def _sending_emails() -> Iterator[None]:
 
 
 def _send_emails(is_done: threading.Event) -> None:
-    """Send what is due until the deliveries are done, and at least once."""
+    """Send due emails until the deliveries are done, and at least once."""
     is_last = False
     while True:
         try:
             emails.send_due(is_stopping=shutdown.is_requested)
         except ServiceUnavailable:
-            logger.warning("emails wait: the database is unavailable")
+            logger.warning("cannot send emails: database unavailable")
         if is_last:
             return
         is_last = is_done.wait(EMAIL_POLL_SECONDS)
 
 
 def process_report_files(report_file_ids: list[str]) -> None:
-    """Read these files of reports and whatever else waits, and count what was in them."""
+    """Process these report files and all others that are queued, and roll up their reports."""
     with logs.fields(intakes=report_file_ids[:3]):
         processor.run(
             [UUID(report_file_id) for report_file_id in report_file_ids],
@@ -84,28 +84,28 @@ def process_report_files(report_file_ids: list[str]) -> None:
 
 
 def look_up_addresses() -> None:
-    """Look at the addresses that are due."""
+    """Look up the host names of addresses that are due."""
     sender_hosts.look_up(runtime.door(), is_stopping=shutdown.is_requested)
 
 
 def probe_hosts() -> None:
-    """Connect to the mail hosts that are due."""
+    """Probe STARTTLS of the mail hosts that are due."""
     starttls_probes.run(runtime.door())
 
 
 def poll_mailbox(mailbox_ids: list[str]) -> None:
-    """Take in what waits in a mailbox, and in others that are due."""
+    """Fetch reports from a mailbox, and from others that are due."""
     mailboxes.poll_next(
         [UUID(mailbox_id) for mailbox_id in mailbox_ids], is_stopping=shutdown.is_requested
     )
 
 
 def evaluate_reports() -> None:
-    """Judge the domains that are due by their reports."""
+    """Evaluate the report alerts of domains that are due."""
     report_monitor.evaluate_due(is_stopping=shutdown.is_requested)
 
 
-# What a worker runs; whoever can write to Redis can name nothing else.
+# The only functions that a worker runs, whatever is written to Redis.
 JOBS: Mapping[str, Callable[..., Any]] = {
     "worker.jobs.deliver": deliver,
     "worker.jobs.evaluate_reports": evaluate_reports,

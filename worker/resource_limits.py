@@ -1,4 +1,4 @@
-"""How much CPU time and memory parsing one file may take, whatever the file contains."""
+"""Limits of CPU time and memory for processing one report file."""
 
 import math
 import resource
@@ -18,51 +18,51 @@ _PAGE = resource.getpagesize()
 
 
 def cpu_seconds(size_bytes: int) -> float:
-    """The CPU time that parsing so many bytes may take: little for a little file."""
-    most = settings.current().ingest_cpu_seconds
-    return min(float(most), BASE_SECONDS + SECONDS_PER_MIB * size_bytes / _MIB)
+    """Return the CPU limit for a file of this size: small files have a low limit."""
+    maximum = settings.current().ingest_cpu_seconds
+    return min(float(maximum), BASE_SECONDS + SECONDS_PER_MIB * size_bytes / _MIB)
 
 
 @contextmanager
 def one_file(size_bytes: int) -> Iterator[None]:
     """Raise TimeoutError above the CPU time for that size, MemoryError above INGEST_MEMORY_BYTES.
 
-    effects  a CPU timer and a memory limit of this process, which are removed afterwards. The
-             time that the process has used before does not count.
+    effects  a CPU timer and a memory limit of this process, removed afterwards; the time that the
+             process has used before does not count
     """
     current = settings.current()
     seconds = cpu_seconds(size_bytes)
     bound = time.process_time() + seconds
 
     def on_signal(_: int, __: FrameType | None) -> None:
-        if time.process_time() >= bound:  # not a late signal of the file before
-            raise TimeoutError("parsing the file takes more CPU time than it may")
+        if time.process_time() >= bound:  # a late signal of the previous file is ignored
+            raise TimeoutError("the file exceeded its CPU limit")
 
-    before = signal.signal(signal.SIGPROF, on_signal)
+    previous = signal.signal(signal.SIGPROF, on_signal)
     signal.setitimer(signal.ITIMER_PROF, seconds, _TICK_SECONDS)
     try:
         with _soft(resource.RLIMIT_DATA, _data_bytes() + current.ingest_memory_bytes):
             try:
                 yield
             finally:
-                bound = math.inf  # a signal from here on must not leave limits in place
+                bound = math.inf  # a late signal must not prevent restoring the limits
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+        signal.signal(signal.SIGPROF, previous)
 
 
 @contextmanager
-def _soft(which: int, limit: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(which)
+def _soft(resource_type: int, limit: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource_type)
     lowest = min(value for value in (limit, soft, hard) if value != resource.RLIM_INFINITY)
-    resource.setrlimit(which, (lowest, hard))
+    resource.setrlimit(resource_type, (lowest, hard))
     try:
         yield
     finally:
-        resource.setrlimit(which, (soft, hard))
+        resource.setrlimit(resource_type, (soft, hard))
 
 
 def _data_bytes() -> int:
-    """What the process has by now: the kernel counts it with what is to come."""
+    """Return the current data size of the process, which counts toward the limit."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[5]) * _PAGE

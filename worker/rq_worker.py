@@ -1,4 +1,4 @@
-"""One worker of one queue, with a fork for each job."""
+"""An RQ worker for one queue, with a fork for each job."""
 
 import contextlib
 import os
@@ -16,18 +16,18 @@ from app import settings
 from app.jobs import queue
 from worker import jobs, shutdown
 
-WORKER_TTL = 60  # seconds without a heartbeat after which others take a worker for dead
+WORKER_TTL = 60  # seconds without a heartbeat after which a worker counts as dead
 MAINTENANCE_SECONDS = 30
 HEARTBEAT_SECONDS = 10
 _STOP_HORSE = signal.SIGUSR1
 
 
 class JobNotAllowed(Exception):
-    """Somebody put the name of another function into the queue."""
+    """The queue names a function that is not in ``jobs.JOBS``."""
 
 
 class AllowedJob(Job):
-    """A job whose function is one of ``jobs.JOBS``: no name from Redis is ever imported."""
+    """A job with a function of ``jobs.JOBS``: no name from Redis is ever imported."""
 
     @property
     def func(self) -> Callable[..., Any]:
@@ -46,7 +46,7 @@ class AllowedJob(Job):
 
 
 class ScanWorker(Worker):
-    """A worker whose job hears of a stop, so that it can give back what it has not done."""
+    """A worker that signals a stop to its job, so that the job can release unfinished work."""
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         if self.horse_pid:
@@ -56,12 +56,12 @@ class ScanWorker(Worker):
 
     def setup_work_horse_signals(self) -> None:
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]  # RQ's
-        # Some platforms send SIGTERM to every process, the job's too.
+        # Some platforms send SIGTERM to every process, including the job's.
         shutdown.listen(signal.SIGTERM, _STOP_HORSE)
 
 
 def main(name: str) -> int:
-    """Work on this queue until SIGTERM; the process has its settings by now."""
+    """Run jobs of this queue until SIGTERM; the settings of the process are loaded already."""
     connection = Redis.from_url(settings.current().redis_url, socket_connect_timeout=5)
     worker = ScanWorker(
         [name],
@@ -80,6 +80,6 @@ def main(name: str) -> int:
 
 
 def _notify(name: str) -> None:
-    """Deliveries that a process has left behind by its death are taken up at once."""
+    """Enqueue the delivery job, which continues the deliveries of a killed process."""
     if name == queue.DELIVERY:
         queue.enqueue_delivery()

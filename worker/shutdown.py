@@ -1,4 +1,4 @@
-"""Whether this process was asked to end what it does."""
+"""The stop flag of this process, set by a signal."""
 
 import signal
 from types import FrameType
@@ -7,12 +7,12 @@ _is_requested = False
 
 
 def is_requested() -> bool:
-    """A signal to stop has come."""
+    """Whether a stop was requested."""
     return _is_requested
 
 
 def listen(*signals: signal.Signals) -> None:
-    """Take these signals for the wish to stop."""
+    """Treat these signals as stop requests."""
     for number in signals:
         signal.signal(number, _request)
 

@@ -1,7 +1,7 @@
-"""``python -m worker lmtp``: takes mails with reports in from a mail server, by LMTP or SMTP.
+"""``python -m worker lmtp``: receives reports from a mail server, by LMTP or SMTP.
 
-Off unless ``SMTP_LISTEN`` says where. There is no relaying: a recipient is the address of an
-account's token, or unknown. A mail is acknowledged once it is committed for that recipient.
+The listener needs the setting ``SMTP_LISTEN``. It does not relay: a recipient is the report address
+of an account, or unknown. A mail is acknowledged after it is committed for that recipient.
 """
 
 import asyncio
@@ -31,21 +31,21 @@ logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS, MAX_RECIPIENTS, MAX_COMMANDS = 100, 50, 1_000
 IDLE_SECONDS = 60
-ANSWER_SECONDS = 2.0  # for another process at our socket
+ANSWER_SECONDS = 2.0  # that another process at the same socket has to answer
 
 _RECIPIENT = re.compile(r"<?r-([0-9A-Za-z]{22})@[^\s@<>]{1,253}>?")
 
-UNKNOWN = "550 5.1.1 There is no such address for reports"
-TOO_MANY = "452 4.5.3 That are too many recipients for one mail"
-UNAVAILABLE = "451 4.3.0 The mail cannot be kept now; try again later"
-FULL = "452 4.2.2 The account has sent as many reports as it may in one day"
-ACCEPTED = "250 2.0.0 The mail is kept"
-TOO_FAST = "451 4.7.1 Too many mails in one minute; try again later"
-BUSY = b"421 4.3.2 There are too many connections; try again later\r\n"
+UNKNOWN = "550 5.1.1 Unknown report address"
+TOO_MANY = "452 4.5.3 Too many recipients for one message"
+UNAVAILABLE = "451 4.3.0 The message cannot be stored now; try again later"
+FULL = "452 4.2.2 The daily report quota of the account is used up; try again tomorrow"
+ACCEPTED = "250 2.0.0 Message stored"
+TOO_FAST = "451 4.7.1 Too many messages per minute; try again later"
+BUSY = b"421 4.3.2 Too many connections; try again later\r\n"
 
 
 class ReportHandler:
-    """What becomes of recipients and mails; replies are those of SMTP."""
+    """The handlers of RCPT and DATA; they return SMTP replies."""
 
     def __init__(self, rates: MailRates) -> None:
         self._rates = rates
@@ -53,7 +53,7 @@ class ReportHandler:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Accept only addresses of accounts."""
+        """Accept only report addresses of accounts."""
         if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
             return TOO_MANY
         try:
@@ -69,9 +69,10 @@ class ReportHandler:
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
-        """Keep the mail for each recipient; LMTP has one reply for each (RFC 2033 §4.2)."""
+        """Store the mail for each recipient; LMTP has one reply for each (RFC 2033 §4.2)."""
         raw = envelope.content
-        assert isinstance(raw, bytes)
+        if not isinstance(raw, bytes):  # aiosmtpd decodes content only on request
+            raise TypeError("the message content must be bytes")
         claims = {
             "mailFrom": (envelope.mail_from or "")[:320],
             "peer": str(session.peer)[:64],
@@ -88,19 +89,19 @@ class ReportHandler:
 
 
 def _address(session: Session) -> str:
-    """The IP address of the client; empty at a Unix socket."""
+    """Return the IP address of the client; empty for a Unix socket."""
     return str(session.peer[0]) if isinstance(session.peer, tuple) else ""
 
 
 def _sender(address: str) -> Sender | None:
-    found = _RECIPIENT.fullmatch(address)
-    return tokens.resolve(found[1]) if found else None
+    match = _RECIPIENT.fullmatch(address)
+    return tokens.resolve(match[1]) if match else None
 
 
 def _store(address: str, raw: bytes, claims: dict[str, Any], rates: MailRates) -> str:
     try:
         sender = _sender(address)
-        if sender is None:  # it was revoked a moment ago
+        if sender is None:  # it was revoked in the meantime
             return UNKNOWN
         if not rates.is_within(sender.account_id, claims):
             return TOO_FAST
@@ -113,7 +114,7 @@ def _store(address: str, raw: bytes, claims: dict[str, Any], rates: MailRates) -
 
 
 class _Bounded:
-    """As many connections at a time as there may be; for all of one listener."""
+    """A limit on the concurrent connections of the listener."""
 
     open = 0
 
@@ -138,7 +139,7 @@ class _Smtp(_Bounded, SMTP):
 
 
 class _Lmtp(_Bounded, LMTP):
-    """A connection that speaks LMTP: what is said of a whole mail is said for each recipient."""
+    """A connection that speaks LMTP: a reply about a whole mail is sent for each recipient."""
 
     _is_data = False
 
@@ -157,11 +158,11 @@ class _Lmtp(_Bounded, LMTP):
 
 
 class AddressInUse(Exception):
-    """Mails cannot be taken in there, for somebody else is."""
+    """Another process uses the address of the listener."""
 
 
 async def serve(listen: Listen) -> asyncio.Server:
-    """A listener that takes mails in.
+    """Start the listener.
 
     raises  Taken
     """
@@ -186,20 +187,20 @@ async def serve(listen: Listen) -> asyncio.Server:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise AddressInUse(f"somebody listens at {listen} already") from None
+        raise AddressInUse(f"{listen} is in use by another process") from None
 
 
 def _unix_socket(path: str) -> socket.socket:
-    """A socket that listens there, in place of one that nobody answers at.
+    """Return a listening socket; an abandoned socket file is replaced.
 
-    The loop itself would take the place of one that is alive, without a word to either.
+    asyncio alone would also replace a socket that another process still uses.
 
     raises  Taken
     """
     own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX)  # of two that start at once one is the second
+        fcntl.flock(directory, fcntl.LOCK_EX)  # two processes that start at the same time
         _remove_stale(path)
         own.bind(path)
         own.listen()
@@ -214,7 +215,7 @@ def _unix_socket(path: str) -> socket.socket:
 def _remove_stale(path: str) -> None:
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise AddressInUse(f"{path} is there, and is no socket")
+            raise AddressInUse(f"{path} exists and is not a socket")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(ANSWER_SECONDS)
             probe.connect(path)
@@ -224,27 +225,29 @@ def _remove_stale(path: str) -> None:
         os.unlink(path)
         return
     except (TimeoutError, BlockingIOError):
-        pass  # whoever has it is busy
-    raise AddressInUse(f"another process takes mails in at {path}; end it first")
+        pass  # the other process is busy
+    raise AddressInUse(f"another process listens on {path}; stop it first")
 
 
 async def run(listen: Listen) -> None:
     """Serve until SIGTERM or SIGINT."""
-    is_over = asyncio.Event()
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, is_over.set)
+        loop.add_signal_handler(number, stop.set)
     server = await serve(listen)
-    logger.info("listening for mails", extra={"where": str(listen)})
-    await is_over.wait()
+    logger.info("SMTP/LMTP listener started", extra={"where": str(listen)})
+    await stop.wait()
     server.close()
 
 
 def main() -> int:
-    """Take mails in until SIGTERM or SIGINT. Exit status 2 if SMTP_LISTEN is not set, or taken."""
+    """Run the listener until SIGTERM or SIGINT; return 2 if SMTP_LISTEN is not set or in use."""
     listen = settings.current().smtp_listen
     if listen is None:
-        sys.stderr.write("SMTP_LISTEN is missing: it says where mails are taken in.\n")
+        sys.stderr.write(
+            "SMTP_LISTEN is not set. Set the address of the listener, like lmtp:///run/reports.sock.\n"
+        )
         return 2
     try:
         asyncio.run(run(listen))

@@ -1,4 +1,4 @@
-"""``flask …``: what operators do from a shell. Each command calls one service."""
+"""The ``flask …`` commands for operators. Each command calls one service function."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,12 +20,12 @@ from app.services.scans import scans
 SCOPES = [scope.value for scope in Scope]
 
 
-keys_group = Commands("keys", help="API keys.")
-scans_group = Commands("scans", help="Scans.")
+keys_group = Commands("keys", help="Manage API keys.")
+scans_group = Commands("scans", help="Run scans.")
 
 
 def init_app(app: Flask) -> None:
-    """Add the commands to ``flask``."""
+    """Register the commands with ``flask``."""
     account_commands.init_app(app)
     account_commands.accounts_group.add_command(account_limits.limits)
     users.init_app(app)
@@ -39,12 +39,14 @@ def init_app(app: Flask) -> None:
 
 
 @keys_group.command("create")
-@click.option("--account", required=True, help="Its name or id.")
+@click.option("--account", required=True, help="Name or id of the account.")
 @click.option("--name", required=True)
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES))
-@click.option("--expires", help="A date or time, like 2030-01-31, in UTC.")
-@click.option("--allow", "cidrs", multiple=True, help="A network like 192.0.2.0/24; repeatable.")
-@click.option("--rate-limit", help="Like '300 per minute'; else the service's own.")
+@click.option("--expires", help="Date or time in UTC, like 2030-01-31.")
+@click.option(
+    "--allow", "cidrs", multiple=True, help="Allowed network, like 192.0.2.0/24; repeatable."
+)
+@click.option("--rate-limit", help="Like '300 per minute'; default: RATE_LIMIT.")
 def create_key(
     account: str,
     name: str,
@@ -52,91 +54,100 @@ def create_key(
     expires: str | None,
     cidrs: Sequence[str],
     rate_limit: str | None,
-) -> None:  # fmt: skip
-    """Make a key; it is printed once."""
-    new = api_keys.NewKey(
-        name, [Scope(scope) for scope in scopes], moment(expires), cidrs, rate_limit
-    )
+) -> None:
+    """Create an API key. It is shown only once."""
+    expires_at = moment(expires)
+    new = api_keys.NewKey(name, [Scope(scope) for scope in scopes], expires_at, cidrs, rate_limit)
     key, token = api_keys.issue(accounts.find(account).id, new, actor=OPERATOR)
     print(f"{key.key_id}  {key.name}  {' '.join(key.scopes)}")
-    print(f"key (shown once): {token}")
+    print(f"API key (shown only once): {token}")
 
 
 @keys_group.command("list")
-@click.option("--account", required=True, help="Its name or id.")
+@click.option("--account", required=True, help="Name or id of the account.")
 def list_keys(account: str) -> None:
-    """List the account's keys, newest first."""
+    """List the API keys of an account, newest first."""
     now = datetime.now(UTC)
     for key in api_keys.search(accounts.find(account).id):
-        state = "active" if key.is_usable(now) else "revoked" if key.revoked_at else "expired"
-        used = key.last_used_at.isoformat(timespec="seconds") if key.last_used_at else "never used"
-        ends = key.expires_at.isoformat(timespec="seconds") if key.expires_at else "no end"
-        print(f"{key.key_id}  {state:8}  {key.name}  {' '.join(key.scopes)}  {ends}  {used}")
+        status = "active" if key.is_usable(now) else "revoked" if key.revoked_at else "expired"
+        used = key.last_used_at.isoformat(timespec="seconds") if key.last_used_at else None
+        expires = key.expires_at.isoformat(timespec="seconds") if key.expires_at else None
+        print(
+            f"{key.key_id}  {status:8}",
+            key.name,
+            " ".join(key.scopes),
+            f"expires {expires}" if expires else "never expires",
+            f"last used {used}" if used else "never used",
+            sep="  ",
+        )
 
 
 @keys_group.command("revoke")
-@click.option("--account", required=True, help="Its name or id.")
+@click.option("--account", required=True, help="Name or id of the account.")
 @click.option("--reason")
 @click.argument("key_id")
 def revoke_key(account: str, reason: str | None, key_id: str) -> None:
-    """Refuse a key from now on."""
+    """Revoke an API key."""
     api_keys.revoke(accounts.find(account).id, _key_id(key_id), actor=OPERATOR, reason=reason)
-    print(f"{_key_id(key_id)} is revoked; every process refuses it within a second")
+    print(f"{_key_id(key_id)} is revoked. All processes refuse it within a second.")
 
 
 @keys_group.command("rotate")
-@click.option("--account", required=True, help="Its name or id.")
-@click.option("--grace", default="24h", show_default=True, help="How long the old one goes on.")
+@click.option("--account", required=True, help="Name or id of the account.")
+@click.option("--grace", default="24h", show_default=True, help="How long the old key stays valid.")
 @click.argument("key_id")
 def rotate_key(account: str, grace: str, key_id: str) -> None:
-    """Make a key like this one, which itself ends after the grace."""
+    """Create a key with the same scopes. The old key expires after the grace period."""
     key, token = api_keys.rotate(
         accounts.find(account).id, _key_id(key_id), span(grace), actor=OPERATOR
     )
     print(f"{key.key_id}  {key.name}  {' '.join(key.scopes)}")
-    print(f"key (shown once): {token}")
+    print(f"API key (shown only once): {token}")
 
 
 @scans_group.command("trigger")
-@click.option("--account", required=True, help="Its name or id.")
+@click.option("--account", required=True, help="Name or id of the account.")
 @click.argument("domains", nargs=-1, required=True)
 def trigger_scans(account: str, domains: Sequence[str]) -> None:
-    """Ask for scans of domains, by name or id."""
+    """Start scans of domains, given by name or id."""
     account_id = accounts.find(account).id
     for domain in domains:
-        found = scans.trigger(account_id, domain, actor=OPERATOR, trigger="cli")
-        print(f"{ids.public('scan', found.scan.id)}  {found.scan.domain_name}  {found.outcome}")
+        result = scans.trigger(account_id, domain, actor=OPERATOR, trigger="cli")
+        print(f"{ids.public('scan', result.scan.id)}  {result.scan.domain_name}  {result.outcome}")
 
 
 @click.command("setup", cls=Command)
 @click.option("--email", default="admin@localhost.localdomain", show_default=True)
 def set_up(email: str) -> None:
-    """Make the first account, its owner, a key and addresses; nothing if there is an account."""
-    made = accounts.set_up(email)
-    if made is None:
+    """Create the first account with its owner, an API key and report addresses.
+
+    Nothing is done if there is an account.
+    """
+    created = accounts.set_up(email)
+    if created is None:
         return
     base = settings.current().base_url
-    print("First start. Shown once and kept nowhere; write them down:")
+    print("Shown only once. Store these credentials now:")
     print(f"  dashboard  {base}/auth/login")
-    print(f"  user       {made.email}")
-    print(f"  password   {made.password}")
-    print(f"  API key    {made.token}")
-    print(f"  reports    {tokens.address(made.ingest_token)}")
-    print(f"  TLS-RPT    {tokens.tls_address(made.ingest_token)}")
+    print(f"  user       {created.email}")
+    print(f"  password   {created.password}")
+    print(f"  API key    {created.token}")
+    print(f"  reports    {tokens.address(created.ingest_token)}")
+    print(f"  TLS-RPT    {tokens.tls_address(created.ingest_token)}")
     print("Try it:")
-    print(f"  curl -H 'Authorization: Bearer {made.token}' {base}/v1/me")
+    print(f"  curl -H 'Authorization: Bearer {created.token}' {base}/v1/me")
 
 
 @click.command("demo", cls=Command)
 def demo_domains() -> None:
-    """Add the sample domains that the demo's name server knows, and scan them."""
+    """Add the sample domains of the demo's name server, and scan them."""
     added = demo.add_samples()
     if added:
-        print(f"{added} sample domains; their first scans are under way")
+        print(f"Added {added} sample domains; their first scans are queued.")
     else:
-        print("the sample domains are there already")
+        print("The sample domains exist already.")
 
 
 def _key_id(text: str) -> str:
-    """The public part; a whole key is taken too, since that is what people have at hand."""
+    """Return the public part of a key; a complete key is accepted, too."""
     return text.removeprefix("mp_")[:12]

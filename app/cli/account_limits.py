@@ -1,4 +1,4 @@
-"""``flask accounts limits``: show and change what an account may use."""
+"""``flask accounts limits``: show and change the limits of an account."""
 
 import click
 
@@ -9,10 +9,10 @@ from app.services.api_keys.account_limits import Changes
 
 
 @click.command("limits", cls=Command)
-@click.option("--rate-limit", help="API requests of all its keys, like '1000 per minute'.")
-@click.option("--max-api-keys", help="Active API keys.")
-@click.option("--concurrent-evaluations", help="Calls of checks/evaluate at the same time.")
-@click.option("--concurrent-exports", help="Exports at the same time.")
+@click.option("--rate-limit", help="API requests of all API keys together, like '1000 per minute'.")
+@click.option("--max-api-keys", help="Maximum number of active API keys.")
+@click.option("--concurrent-evaluations", help="Concurrent calls of POST /v1/checks/evaluate.")
+@click.option("--concurrent-exports", help="Concurrent CSV and NDJSON exports.")
 @click.argument("account")
 def limits(
     rate_limit: str | None,
@@ -21,9 +21,9 @@ def limits(
     concurrent_exports: str | None,
     account: str,
 ) -> None:
-    """Show the limits of an account, and change them.
+    """Show and change the limits of an account.
 
-    The value 'default' removes a change: the setting applies again.
+    The value 'default' restores the value of the setting.
     """
     changes = Changes(rate_limit, max_api_keys, concurrent_evaluations, concurrent_exports)
     current = account_limits.change(accounts.find(account).id, changes, actor=OPERATOR)

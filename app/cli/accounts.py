@@ -1,4 +1,4 @@
-"""The commands about accounts: made, listed, suspended, exported, deleted."""
+"""The ``flask accounts`` commands: create, list, suspend, export and delete accounts."""
 
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from app.services.accounts import account_list, accounts, deletion
 from app.services.accounts import export as accounts_export
 from app.services.accounts.account_list import Summary
 
-accounts_group = Commands("accounts", help="Accounts.")
+accounts_group = Commands("accounts", help="Manage accounts.")
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def init_app(app: Flask) -> None:
-    """Add the commands to ``flask``."""
+    """Register the commands with ``flask``."""
     app.cli.add_command(accounts_group)
 
 
@@ -40,10 +40,12 @@ def list_accounts(as_json: bool) -> None:
         return
     for row in rows:
         print(
-            ids.public("acc", row.id), row.name, _status(row),
+            ids.public("acc", row.id),
+            row.name,
+            _status(row),
             *(f"{number} {name.replace('_', ' ')}" for name, number in row.counts.items()),
             sep="  ",
-        )  # fmt: skip
+        )
 
 
 @accounts_group.command("show")
@@ -64,7 +66,7 @@ def show(account: str, as_json: bool) -> None:
 @accounts_group.command("suspend")
 @click.argument("account")
 def suspend(account: str) -> None:
-    """Refuse the account's API keys, sign-ins and reports from now on."""
+    """Refuse API keys, sign-ins and reports of an account."""
     accounts.suspend(account, actor=OPERATOR)
 
 
@@ -79,7 +81,7 @@ def resume(account: str) -> None:
 @click.argument("account")
 @click.argument("path", type=click.Path(path_type=Path))
 def export(account: str, path: Path) -> None:
-    """Write everything the account has to a new ZIP file."""
+    """Write all data of an account to a new ZIP file."""
     try:
         count = accounts_export.write(account, path, actor=OPERATOR)
     except OSError as error:
@@ -89,13 +91,13 @@ def export(account: str, path: Path) -> None:
 
 @accounts_group.command("delete")
 @click.argument("account")
-@click.option("--yes", is_flag=True, help="Don't ask for the account's name.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")
 def delete(account: str, yes: bool) -> None:
-    """Delete an account with everything it has. There is no undo."""
+    """Delete an account and all its data. This can't be undone."""
     row = account_list.show(account)
     confirm(row.name, yes)
     deletion.delete_now(account, actor=OPERATOR)
-    print(f"{row.name} is deleted")
+    print(f"Deleted {row.name}.")
 
 
 def _status(row: Summary) -> str:

@@ -1,4 +1,4 @@
-"""What every command has: errors as a sentence, and how spans and moments are typed."""
+"""The base of all commands: error messages, confirmation, and the formats of times."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -23,26 +23,26 @@ _NAMES = (
 
 
 class Command(click.Command):
-    """A command whose errors are a sentence on stderr and exit status 1, without a traceback."""
+    """A command that prints errors as one sentence on stderr and exits with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except NotFound:
-            named = [str(ctx.params[name]) for name in _NAMES if name in ctx.params]
-            raise click.ClickException(f"there is no such thing: {', '.join(named)}") from None
+            names = [str(ctx.params[name]) for name in _NAMES if name in ctx.params]
+            raise click.ClickException(f"Not found: {', '.join(names)}") from None
         except ApplicationError as error:
             raise click.ClickException(error.message) from None
 
 
 class Commands(AppGroup):
-    """A group of them."""
+    """A group of commands."""
 
     command_class = Command
 
 
 def confirm(name: str, is_confirmed: bool) -> None:
-    """Have the name of what is about to be deleted typed, unless ``--yes`` was given."""
+    """Prompt for the name of what will be deleted, unless ``--yes`` was given."""
     if is_confirmed:
         return
     if click.prompt(f"This can't be undone. Type {name} to confirm") != name:
@@ -50,24 +50,24 @@ def confirm(name: str, is_confirmed: bool) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value for programs to read."""
+    """Print a value as JSON."""
     print(json.dumps(value, indent=2))
 
 
 def span(text: str) -> timedelta:
-    """A length of time: 30m, 24h or 7d."""
+    """Parse a duration: 30m, 24h or 7d."""
     units = {"m": "minutes", "h": "hours", "d": "days"}
     if text[:-1].isdigit() and len(text) < 7 and text[-1] in units:
         return timedelta(**{units[text[-1]]: int(text[:-1])})
-    raise click.BadParameter("it must read like 30m, 24h or 7d")
+    raise click.BadParameter("expected format: 30m, 24h or 7d")
 
 
 def moment(text: str | None) -> datetime | None:
-    """A date or time in UTC, if there is any."""
+    """Parse a date or time in UTC; None stays None."""
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter("it must read like 2030-01-31 or 2030-01-31T12:00") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        raise click.BadParameter("expected format: 2030-01-31 or 2030-01-31T12:00") from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

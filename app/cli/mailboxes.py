@@ -1,4 +1,4 @@
-"""The commands about mailboxes that reports are pulled from."""
+"""The ``flask mailboxes`` commands: mailboxes that reports are fetched from."""
 
 from typing import Any
 from uuid import UUID
@@ -12,29 +12,31 @@ from app.mailboxes.imap import Account
 from app.services.accounts import accounts
 from app.services.ingest import mailboxes
 
-mailboxes_group = Commands("mailboxes", help="IMAP mailboxes that reports are pulled from.")
+mailboxes_group = Commands("mailboxes", help="Manage IMAP mailboxes that reports are fetched from.")
 
-_ACCOUNT = click.option("--account", required=True, help="Its name or id.")
+_ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 _AUTHSERV_ID = click.option(
-    "--authserv-id", help="The server whose Authentication-Results count: its own name for itself."
+    "--authserv-id", help="Trust Authentication-Results fields that begin with this server name."
 )
 
 
 def init_app(app: Flask) -> None:
-    """Add the commands to ``flask``."""
+    """Register the commands with ``flask``."""
     app.cli.add_command(mailboxes_group)
 
 
 @mailboxes_group.command("add")
 @_ACCOUNT
 @click.option("--host", required=True)
-@click.option("--port", default=993, show_default=True, help="TLS from the start.")
+@click.option("--port", default=993, show_default=True, help="Port with implicit TLS.")
 @click.option("--username", required=True)
 @click.option("--folder", default="INBOX", show_default=True)
-@click.option("--done-folder", help="Where mails go once they are kept; else they are marked seen.")
+@click.option(
+    "--done-folder", help="Move imported mails to this folder; without it they are marked as seen."
+)
 @_AUTHSERV_ID
 def add(account: str, authserv_id: str | None, **options: Any) -> None:
-    """Pull reports from a mailbox from now on; the command asks for its password."""
+    """Fetch reports from a mailbox. The command prompts for the password."""
     account_id = accounts.find(account).id
     # Not an option: other users of the machine can read the arguments of a process.
     password = click.prompt("Password", hide_input=True)
@@ -47,12 +49,12 @@ def add(account: str, authserv_id: str | None, **options: Any) -> None:
 @mailboxes_group.command("list")
 @_ACCOUNT
 def list_mailboxes(account: str) -> None:
-    """List an account's mailboxes, and how they fare."""
+    """List the mailboxes of an account with their status."""
     for row in mailboxes.search(accounts.find(account).id):
-        pulled = row.polled_at.isoformat(timespec="seconds") if row.polled_at else "never"
+        polled = row.polled_at.isoformat(timespec="seconds") if row.polled_at else None
         trusted = row.authserv_id and f"trusts {row.authserv_id}"
-        words = (
-            f"{row.imported_count} kept",
+        details = (
+            f"{row.imported_count} imported",
             trusted,
             row.too_large and f"{row.too_large} too large",
             row.failure,
@@ -60,8 +62,8 @@ def list_mailboxes(account: str) -> None:
         print(
             ids.public("mbx", row.id),
             f"{row.username} at {row.host}, {row.folder}",
-            f"pulled {pulled}",
-            *(word for word in words if word),
+            f"last polled {polled}" if polled else "never polled",
+            *(detail for detail in details if detail),
             sep="  ",
         )
 
@@ -70,7 +72,7 @@ def list_mailboxes(account: str) -> None:
 @_ACCOUNT
 @click.argument("mailbox_id")
 def remove(account: str, mailbox_id: str) -> None:
-    """Pull a mailbox no more."""
+    """Stop fetching from a mailbox, and delete its password."""
     mailboxes.remove(accounts.find(account).id, _id(mailbox_id), actor=OPERATOR)
 
 
@@ -79,7 +81,7 @@ def remove(account: str, mailbox_id: str) -> None:
 @_AUTHSERV_ID
 @click.argument("mailbox_id")
 def trust_server(account: str, authserv_id: str | None, mailbox_id: str) -> None:
-    """Name the server that receives a mailbox's mail; without a name, trust none."""
+    """Set the server whose Authentication-Results fields are trusted; without a name, none."""
     account_id = accounts.find(account).id
     row = mailboxes.trust_server(account_id, _id(mailbox_id), authserv_id, actor=OPERATOR)
     print(f"{mailbox_id}  trusts {row.authserv_id or 'no server'}")
@@ -88,20 +90,20 @@ def trust_server(account: str, authserv_id: str | None, mailbox_id: str) -> None
 @mailboxes_group.command("pull")
 @click.argument("mailbox_id")
 def pull(mailbox_id: str) -> None:
-    """Take in what waits in a mailbox now."""
-    found = mailboxes.poll(_id(mailbox_id), is_forced=True)
-    if found is None:
-        raise click.ClickException(f"there is no mailbox {mailbox_id}")
+    """Fetch reports from a mailbox now."""
+    result = mailboxes.poll(_id(mailbox_id), is_forced=True)
+    if result is None:
+        raise click.ClickException(f"Not found: {mailbox_id}")
     print(
-        f"{found.imported_count} taken in, {found.duplicate_count} known already, "
-        f"{found.too_large} too large"
+        f"{result.imported_count} imported, {result.duplicate_count} duplicates, "
+        f"{result.too_large} too large"
     )
-    if found.failure:
-        raise click.ClickException(found.failure)
+    if result.failure:
+        raise click.ClickException(result.failure)
 
 
 def _id(text: str) -> UUID:
-    found = ids.parse("mbx", text)
-    if found is None:
-        raise click.BadParameter("it must read like mbx_…")
-    return found
+    mailbox_id = ids.parse("mbx", text)
+    if mailbox_id is None:
+        raise click.BadParameter("expected format: mbx_…")
+    return mailbox_id

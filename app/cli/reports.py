@@ -1,4 +1,4 @@
-"""The commands about reports: addresses that take them in, files, and what became of them."""
+"""The ``flask ingest-tokens``, ``flask ingest`` and ``flask intake`` commands."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,14 +20,14 @@ from app.services.ingest import conflicts, tokens
 from app.services.ingest import files as ingest_files
 from app.services.ingest.files import ReportFileFilter
 
-tokens_group = Commands("ingest-tokens", help="The addresses that reports are sent to.")
-intake_group = Commands("intake", help="Files of reports, and what became of them.")
+tokens_group = Commands("ingest-tokens", help="Manage the addresses that reports are sent to.")
+intake_group = Commands("intake", help="Show and retry report files.")
 
-_ACCOUNT = click.option("--account", required=True, help="Its name or id.")
+_ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 
 
 def init_app(app: Flask) -> None:
-    """Add the commands to ``flask``."""
+    """Register the commands with ``flask``."""
     for command in (tokens_group, intake_group, ingest):
         app.cli.add_command(command)
 
@@ -35,24 +35,26 @@ def init_app(app: Flask) -> None:
 @tokens_group.command("create")
 @_ACCOUNT
 def create_token(account: str) -> None:
-    """Make an address for reports."""
+    """Create a report address."""
     _print(tokens.create(accounts.find(account).id, actor=OPERATOR))
 
 
 @tokens_group.command("list")
 @_ACCOUNT
 def list_tokens(account: str) -> None:
-    """List the account's addresses, newest first."""
+    """List the report addresses of an account, newest first."""
     for token in tokens.search(accounts.find(account).id):
         _print(token)
 
 
 @tokens_group.command("rotate")
 @_ACCOUNT
-@click.option("--overlap", default="7d", show_default=True, help="How long the old one goes on.")
+@click.option(
+    "--overlap", default="7d", show_default=True, help="How long the old address stays valid."
+)
 @click.argument("token")
 def rotate_token(account: str, overlap: str, token: str) -> None:
-    """Make a new address; the old one (its id or token) ends after the overlap."""
+    """Create a new address. The old one (id or token) expires after the overlap."""
     account_id = accounts.find(account).id
     _print(tokens.rotate(account_id, token, span(overlap), actor=OPERATOR))
 
@@ -61,7 +63,7 @@ def rotate_token(account: str, overlap: str, token: str) -> None:
 @_ACCOUNT
 @click.argument("token")
 def revoke_token(account: str, token: str) -> None:
-    """Take nothing in at an address (its id or token) from now on."""
+    """Reject reports at an address, given by its id or token."""
     _print(tokens.revoke(accounts.find(account).id, token, actor=OPERATOR))
 
 
@@ -69,29 +71,32 @@ def revoke_token(account: str, token: str) -> None:
 @_ACCOUNT
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def ingest(account: str, paths: Sequence[Path]) -> None:
-    """Take in files of reports: single ones, folders, mbox files, Maildirs."""
+    """Import report files from files, folders, mbox files and Maildirs."""
     account_id = accounts.find(account).id
     items = list(files.find(paths))
-    new, known, failed = 0, 0, list[str]()
-    full: QuotaExceeded | None = None
-    with click.progressbar(items, label="taking in", item_show_func=_name) as bar:
+    imported, duplicates, errors = 0, 0, list[str]()
+    quota_error: QuotaExceeded | None = None
+    with click.progressbar(items, label="importing", item_show_func=_name) as bar:
         for item in bar:
             try:
-                taken = ingest_files.store(
+                stored = ingest_files.store(
                     account_id, item.read(), received_via="cli", file_name=item.name
                 )
-                new, known = new + taken.is_new, known + (not taken.is_new)
+                imported += stored.is_new
+                duplicates += not stored.is_new
             except (OSError, TooLarge) as error:
-                failed.append(f"{item.name}: {error}")
+                errors.append(f"{item.name}: {error}")
             except QuotaExceeded as error:
-                full = error
+                quota_error = error
                 break
-    print(f"{new} taken in, {known} known already, {len(failed)} not readable")
-    print(*failed, sep="\n", end="\n" if failed else "")
-    if full:
-        left = len(items) - new - known - len(failed)
-        raise click.ClickException(f"{full.message}; {left} are left. The same command goes on.")
-    if failed:
+    print(f"{imported} imported, {duplicates} duplicates, {len(errors)} unreadable")
+    print(*errors, sep="\n", end="\n" if errors else "")
+    if quota_error:
+        remaining = len(items) - imported - duplicates - len(errors)
+        raise click.ClickException(
+            f"{quota_error.message}; {remaining} files remain. Run the same command again."
+        )
+    if errors:
         raise SystemExit(1)
 
 
@@ -101,45 +106,45 @@ def ingest(account: str, paths: Sequence[Path]) -> None:
 @click.option("--reason")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 def list_intakes(account: str, state: str | None, reason: str | None, limit: int) -> None:
-    """List files, newest first, with what became of them."""
+    """List report files with their status, newest first."""
     filters = ReportFileFilter(status=state, reason=reason)
     rows, _ = ingest_files.search(accounts.find(account).id, filters).page(None, limit)
     for row in rows:
-        words = (row.state, row.reason, row.about, row.file_name, row.member, row.detail)
+        details = (row.state, row.reason, row.about, row.file_name, row.member, row.detail)
         print(
             ids.public("int", row.id),
             row.received_at.isoformat(timespec="seconds"),
-            *(word for word in words if word),
+            *(detail for detail in details if detail),
             sep="  ",
         )
 
 
 @intake_group.command("retry")
-@click.option("--reason", help="All files with this reason, of every account.")
+@click.option("--reason", help="Retry all files with this reason, in all accounts.")
 @click.argument("report_file_id", required=False)
 def retry_intakes(reason: str | None, report_file_id: str | None) -> None:
-    """Have files read again that are quarantined or unattributed: one, or all with a reason."""
+    """Process quarantined or unattributed files again: one file, or all with a reason."""
     if (reason is None) == (report_file_id is None):
-        raise click.UsageError("Give either an id or --reason")
-    print(f"{ingest_files.retry(_report_file_id(report_file_id), reason)} will be read again")
+        raise click.UsageError("Provide either an id or --reason.")
+    print(f"{ingest_files.retry(_report_file_id(report_file_id), reason)} queued for processing")
 
 
 @intake_group.command("use")
 @_ACCOUNT
 @click.argument("report_file_id")
 def use_report(account: str, report_file_id: str) -> None:
-    """Count the report of a file in conflict instead of the one that it contradicts."""
-    found = _report_file_id(report_file_id)
-    if found is None:
+    """Use the report of a file in conflict instead of the other one."""
+    file_id = _report_file_id(report_file_id)
+    if file_id is None:
         raise NotFound
-    conflicts.use(accounts.find(account).id, found, actor=OPERATOR)
-    print(f"{report_file_id} will be used")
+    conflicts.use(accounts.find(account).id, file_id, actor=OPERATOR)
+    print(f"The report of {report_file_id} is used.")
 
 
 @intake_group.command("counts")
-@click.option("--account", help="Its name or id; all accounts without.")
+@click.option("--account", help="Name or id of the account; default: all accounts.")
 def count_intakes(account: str | None) -> None:
-    """How many files there are by state and reason."""
+    """Count report files by status and reason."""
     for row in ingest_files.counts(accounts.find(account).id if account else None):
         print(f"{row.number:8}  {row.state:12}  {row.reason or ''}".rstrip())
 
@@ -147,10 +152,10 @@ def count_intakes(account: str | None) -> None:
 def _report_file_id(text: str | None) -> UUID | None:
     if text is None:
         return None
-    found = ids.parse("int", text)
-    if found is None:
+    report_file_id = ids.parse("int", text)
+    if report_file_id is None:
         raise NotFound
-    return found
+    return report_file_id
 
 
 def _name(item: Item | None) -> str:
@@ -159,8 +164,13 @@ def _name(item: Item | None) -> str:
 
 def _print(token: IngestToken) -> None:
     is_usable = tokens.is_usable(token, datetime.now(UTC))
-    state = "active" if is_usable else "revoked" if token.revoked_at else "expired"
-    ends = token.expires_at.isoformat(timespec="seconds") if token.expires_at else "no end"
-    print(f"{ids.public(tokens.PREFIX, token.id)}  {state}  {ends}")
+    status = "active" if is_usable else "revoked" if token.revoked_at else "expired"
+    expires = token.expires_at.isoformat(timespec="seconds") if token.expires_at else None
+    print(
+        ids.public(tokens.PREFIX, token.id),
+        status,
+        f"expires {expires}" if expires else "never expires",
+        sep="  ",
+    )
     print(f"  reports  {tokens.address(token.token)}")
     print(f"  TLS-RPT  {tokens.tls_address(token.token)}")

@@ -1,4 +1,4 @@
-"""The commands about how long data stays: retention, and legal holds of domains."""
+"""The ``flask retention`` and ``flask domains`` commands: retention rules and legal holds."""
 
 import click
 from flask import Flask
@@ -8,34 +8,38 @@ from app.services.accounts import accounts
 from app.services.domains import domains
 from app.services.operations import retention
 
-retention_group = Commands("retention", help="How long data stays.")
-domains_group = Commands("domains", help="Legal holds of domains.")
+retention_group = Commands("retention", help="Show and apply the retention rules.")
+domains_group = Commands("domains", help="Manage legal holds of domains.")
 
-_ACCOUNT = click.option("--account", required=True, help="Its name or id.")
+_ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 
 
 def init_app(app: Flask) -> None:
-    """Add the commands to ``flask``."""
+    """Register the commands with ``flask``."""
     app.cli.add_command(retention_group)
     app.cli.add_command(domains_group)
 
 
 @retention_group.command("preview")
-@click.option("--at", help="A date or time in UTC, like 2030-01-31; now without it.")
+@click.option("--at", help="Date or time in UTC, like 2030-01-31; default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def preview(at: str | None, as_json: bool) -> None:
-    """Show how many rows each rule would delete; nothing is deleted."""
+    """Show how many rows each rule would delete. Nothing is deleted."""
     rows = retention.preview(moment(at))
     if as_json:
         print_json(
             [
                 {
-                    "rule": row.name, "table": row.table, "deletes": row.what,
-                    "setting": row.setting or None, "days": row.days, "rows": row.rows,
+                    "rule": row.name,
+                    "table": row.table,
+                    "deletes": row.what,
+                    "setting": row.setting or None,
+                    "days": row.days,
+                    "rows": row.rows,
                 }
                 for row in rows
             ]
-        )  # fmt: skip
+        )
         return
     for row in rows:
         after = f"{row.setting}={row.days}" if row.setting else "fixed"
@@ -44,7 +48,7 @@ def preview(at: str | None, as_json: bool) -> None:
 
 @retention_group.command("run")
 def run() -> None:
-    """Delete what the rules say, as the clock does every hour."""
+    """Apply the retention rules, as the clock process does every hour."""
     deleted = retention.run()
     for name, count in deleted.items():
         print(f"{count:10}  {name}")
@@ -56,7 +60,7 @@ def run() -> None:
 @click.option("--reason", required=True)
 @click.argument("domain")
 def hold(account: str, reason: str, domain: str) -> None:
-    """Put a domain on legal hold: nothing of it is deleted."""
+    """Put a domain on legal hold: none of its data is deleted."""
     row = domains.hold(accounts.find(account).id, domain, reason, actor=OPERATOR)
     print(f"{row.name} is on legal hold")
 

@@ -1,4 +1,4 @@
-"""The commands about upload tokens."""
+"""The ``flask upload-tokens`` commands: secret tokens for uploading reports."""
 
 from datetime import UTC, datetime
 
@@ -9,22 +9,22 @@ from app.cli.base import OPERATOR, Commands, moment
 from app.services.accounts import accounts
 from app.services.api_keys import upload_tokens
 
-upload_tokens_group = Commands("upload-tokens", help="Secret tokens for uploading reports.")
+upload_tokens_group = Commands("upload-tokens", help="Manage secret tokens for uploading reports.")
 
-_ACCOUNT = click.option("--account", required=True, help="Its name or id.")
+_ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 
 
 def init_app(app: Flask) -> None:
-    """Add the commands to ``flask``."""
+    """Register the commands with ``flask``."""
     app.cli.add_command(upload_tokens_group)
 
 
 @upload_tokens_group.command("create")
 @_ACCOUNT
-@click.option("--name", required=True, help="What will use it.")
-@click.option("--expires", help="A date or time in UTC; the token never expires without one.")
+@click.option("--name", required=True, help="Name of the system that will use the token.")
+@click.option("--expires", help="Date or time in UTC; default: never.")
 def create_token(account: str, name: str, expires: str | None) -> None:
-    """Create an upload token; it is printed once."""
+    """Create an upload token. It is shown only once."""
     account_id = accounts.find(account).id
     row, token = upload_tokens.issue(account_id, name, actor=OPERATOR, expires_at=moment(expires))
     print(f"{row.token_id}  {row.name}")
@@ -34,7 +34,7 @@ def create_token(account: str, name: str, expires: str | None) -> None:
 @upload_tokens_group.command("list")
 @_ACCOUNT
 def list_tokens(account: str) -> None:
-    """List the account's upload tokens, newest first."""
+    """List the upload tokens of an account, newest first."""
     now = datetime.now(UTC)
     for row in upload_tokens.search(accounts.find(account).id):
         expires = row.expires_at.isoformat(timespec="seconds") if row.expires_at else None
@@ -53,6 +53,6 @@ def list_tokens(account: str) -> None:
 @_ACCOUNT
 @click.argument("token")
 def revoke_token(account: str, token: str) -> None:
-    """Refuse uploads with a token (its 12-character id) from now on."""
+    """Revoke an upload token, given by its 12-character id."""
     row = upload_tokens.revoke(accounts.find(account).id, token, actor=OPERATOR)
     print(f"{row.token_id}  revoked")

@@ -1,4 +1,4 @@
-"""The demo's name server, asked over real sockets on loopback."""
+"""The name server of the demo, queried over real sockets on loopback."""
 
 import time
 from collections.abc import Iterator
@@ -71,14 +71,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NameServer]:
 
 
 def ask(server: NameServer, name: str, rdtype: str = "A", flags: int = 0) -> Message:
-    """The answer over UDP, with EDNS."""
+    """Return the answer over UDP with EDNS."""
     query = dns.message.make_query(name, rdtype, use_edns=0, payload=1232)
     query.flags |= flags
     return dns.query.udp(query, server.address, SECONDS, port=server.port)
 
 
 def data(reply: Message) -> list[str]:
-    """All of the answer section, as ``name type rdata``."""
+    """Return the answer section as lines ``name type rdata``."""
     return [
         f"{rrset.name.to_text()} {rrset.rdtype.name} {rdata.to_text()}"
         for rrset in reply.answer
@@ -87,14 +87,14 @@ def data(reply: Message) -> list[str]:
 
 
 def stub(server: NameServer) -> dns.resolver.Resolver:
-    """dnspython's stub resolver, which knows this server alone."""
+    """Return the stub resolver of dnspython, which uses only this server."""
     resolver = dns.resolver.Resolver(configure=False)
     resolver.nameservers = [server.address]
     resolver.port, resolver.lifetime, resolver.timeout = server.port, 1.0, 0.4
     return resolver
 
 
-def test_a_record_is_answered(server: NameServer) -> None:
+def test_record_is_served(server: NameServer) -> None:
     reply = ask(server, "WWW.plain.test")
     assert data(reply) == ["WWW.plain.test. A 192.0.2.2"]  # the case as asked
     assert reply.rcode() == Rcode.NOERROR
@@ -102,20 +102,20 @@ def test_a_record_is_answered(server: NameServer) -> None:
 
 
 @pytest.mark.parametrize("name", ["gone.plain.test", "a.www.plain.test", "example.org", "org"])
-def test_a_name_that_is_not_there_does_not_exist(server: NameServer, name: str) -> None:
+def test_missing_name_is_nxdomain(server: NameServer, name: str) -> None:
     assert ask(server, name).rcode() == Rcode.NXDOMAIN
 
 
 @pytest.mark.parametrize(
     "name", ["plain.test", "below.plain.test", "wild.plain.test", "there.wild.plain.test"]
 )
-def test_a_name_with_other_data_or_others_below_it_exists(server: NameServer, name: str) -> None:
+def test_name_with_other_types_or_subdomains_is_nodata(server: NameServer, name: str) -> None:
     reply = ask(server, name, "AAAA")
     assert (reply.rcode(), reply.answer) == (Rcode.NOERROR, [])
 
 
 @pytest.mark.parametrize("name", ["gone.plain.test", "www.plain.test"])
-def test_a_denial_says_how_long_to_believe_it(server: NameServer, name: str) -> None:
+def test_negative_answer_has_a_ttl(server: NameServer, name: str) -> None:
     (soa,) = ask(server, name, "MX").authority
     assert (soa.name.to_text(), soa.rdtype.name, soa.ttl) == ("plain.test.", "SOA", 60)
 
@@ -129,14 +129,14 @@ def test_a_denial_says_how_long_to_believe_it(server: NameServer, name: str) -> 
         ("there.wild.plain.test", "TXT", []),
     ],
 )
-def test_a_wildcard_answers_for_names_that_are_not_there(
+def test_wildcard_answers_for_missing_names(
     server: NameServer, name: str, rdtype: str, expected: list[str]
 ) -> None:
     reply = ask(server, name, rdtype)
     assert (reply.rcode(), data(reply)) == (Rcode.NOERROR, expected)
 
 
-def test_a_wildcard_stops_at_the_closest_name_that_exists(server: NameServer) -> None:
+def test_wildcard_stops_at_the_closest_encloser(server: NameServer) -> None:
     assert ask(server, "x.there.wild.plain.test", "TXT").rcode() == Rcode.NXDOMAIN
 
 
@@ -155,14 +155,14 @@ def test_aliases_are_followed_from_zone_to_zone(
     assert (reply.rcode(), data(reply)[-1]) == (rcode, last)
 
 
-def test_an_alias_is_not_followed_when_it_is_what_was_asked(server: NameServer) -> None:
+def test_cname_query_does_not_follow_the_alias(server: NameServer) -> None:
     assert data(ask(server, "alias.plain.test", "CNAME")) == [
         "alias.plain.test. CNAME www.plain.test."
     ]
 
 
 @pytest.mark.parametrize("name", ["ring1.plain.test", "lame.plain.test", "x.lame.plain.test"])
-def test_what_cannot_be_resolved_is_servfail(server: NameServer, name: str) -> None:
+def test_unresolvable_name_is_servfail(server: NameServer, name: str) -> None:
     assert ask(server, name).rcode() == Rcode.SERVFAIL
 
 
@@ -176,18 +176,18 @@ def test_what_cannot_be_resolved_is_servfail(server: NameServer, name: str) -> N
         ("away.plain.test", Flag.AD, False),
     ],
 )
-def test_only_answers_from_signed_zones_alone_are_authenticated(
+def test_only_answers_from_signed_zones_are_authenticated(
     server: NameServer, name: str, flags: int, expected: bool
 ) -> None:
     assert bool(ask(server, name, flags=flags).flags & Flag.AD) is expected
 
 
-def test_a_ds_record_is_the_parents(server: NameServer) -> None:
+def test_ds_record_is_served_by_the_parent(server: NameServer) -> None:
     (line,) = data(ask(server, "signed.test", "DS"))
     assert line.startswith("signed.test. DS 1 13 2 ")
 
 
-def test_a_bogus_zone_is_servfail_unless_checking_is_disabled(server: NameServer) -> None:
+def test_bogus_zone_is_servfail_unless_checking_is_disabled(server: NameServer) -> None:
     assert ask(server, "www.bogus.test").rcode() == Rcode.SERVFAIL
     assert data(ask(server, "www.bogus.test", flags=Flag.CD)) == ["www.bogus.test. A 192.0.2.7"]
 
@@ -201,7 +201,7 @@ def test_a_bogus_zone_is_servfail_unless_checking_is_disabled(server: NameServer
         ("huge.plain.test", 4096, True),
     ],
 )
-def test_an_answer_over_the_size_is_truncated(
+def test_oversized_answer_is_truncated(
     server: NameServer, name: str, payload: int | None, is_truncated: bool
 ) -> None:
     edns = -1 if payload is None else 0
@@ -212,7 +212,7 @@ def test_an_answer_over_the_size_is_truncated(
 
 
 @pytest.mark.parametrize("name", ["huge.plain.test", "faulty4.plain.test"])
-def test_a_truncated_answer_is_whole_over_tcp(server: NameServer, name: str) -> None:
+def test_truncated_answer_is_complete_over_tcp(server: NameServer, name: str) -> None:
     query = dns.message.make_query(name, "TXT")
     reply, was_tcp = dns.query.udp_with_fallback(query, server.address, SECONDS, port=server.port)
     assert was_tcp
@@ -220,29 +220,29 @@ def test_a_truncated_answer_is_whole_over_tcp(server: NameServer, name: str) -> 
 
 
 @pytest.mark.parametrize(("number", "rcode"), [(0, Rcode.SERVFAIL), (1, Rcode.REFUSED)])
-def test_a_fault_can_be_a_refusal(server: NameServer, number: int, rcode: Rcode) -> None:
+def test_fault_can_be_an_error_code(server: NameServer, number: int, rcode: Rcode) -> None:
     for name in (f"faulty{number}.plain.test", f"below.faulty{number}.plain.test"):
         assert ask(server, name, "TXT").rcode() == rcode
 
 
-def test_a_fault_can_be_silence(server: NameServer) -> None:
+def test_fault_can_be_silence(server: NameServer) -> None:
     with pytest.raises(dns.resolver.LifetimeTimeout):
         stub(server).resolve("faulty2.plain.test.", "TXT")
 
 
-def test_a_fault_can_be_silence_over_tcp(server: NameServer) -> None:
+def test_fault_can_be_silence_over_tcp(server: NameServer) -> None:
     query = dns.message.make_query("faulty2.plain.test", "TXT")
     with pytest.raises(dns.exception.Timeout):
         dns.query.tcp(query, server.address, 0.2, port=server.port)
 
 
-def test_a_fault_can_be_slowness(server: NameServer) -> None:
+def test_fault_can_be_a_delay(server: NameServer) -> None:
     before = time.monotonic()
     assert ask(server, "faulty3.plain.test", "TXT").answer
     assert time.monotonic() - before >= 0.2
 
 
-def test_a_fault_can_be_a_lie_before_the_truth(server: NameServer) -> None:
+def test_fault_can_be_a_spoofed_answer_before_the_real_one(server: NameServer) -> None:
     query = dns.message.make_query("faulty5.plain.test", "TXT")
     with pytest.raises(dns.query.BadResponse):
         dns.query.udp(query, server.address, SECONDS, port=server.port)
@@ -253,25 +253,27 @@ def test_a_fault_can_be_a_lie_before_the_truth(server: NameServer) -> None:
 @pytest.mark.parametrize(
     ("number", "error"), [(6, dns.query.BadResponse), (7, dns.exception.DNSException)]
 )
-def test_a_fault_can_be_nonsense(server: NameServer, number: int, error: type[Exception]) -> None:
+def test_fault_can_be_a_malformed_answer(
+    server: NameServer, number: int, error: type[Exception]
+) -> None:
     query = dns.message.make_query(f"faulty{number}.plain.test", "TXT")
     with pytest.raises(error):
         dns.query.udp(query, server.address, SECONDS, port=server.port)
 
 
-def test_a_fault_can_be_a_ring_of_aliases(server: NameServer) -> None:
+def test_fault_can_be_a_cname_loop(server: NameServer) -> None:
     reply = ask(server, "faulty8.plain.test", "TXT")
     assert isinstance(reply, dns.message.QueryMessage)
     with pytest.raises(dns.message.ChainTooLong):
         reply.resolve_chaining()
 
 
-def test_a_fault_of_one_question_leaves_the_others_alone(server: NameServer) -> None:
+def test_fault_affects_only_its_query(server: NameServer) -> None:
     assert ask(server, "faulty9.plain.test", "MX").rcode() == Rcode.SERVFAIL
     assert ask(server, "faulty9.plain.test", "TXT").answer
 
 
-def test_only_questions_are_answered(server: NameServer) -> None:
+def test_messages_other_than_queries_are_ignored(server: NameServer) -> None:
     notify = dns.message.make_query("plain.test", "SOA")
     notify.set_opcode(dns.opcode.NOTIFY)
     reply = dns.query.udp(notify, server.address, SECONDS, port=server.port)
@@ -281,7 +283,7 @@ def test_only_questions_are_answered(server: NameServer) -> None:
     assert reply.rcode() == Rcode.REFUSED
 
 
-def test_the_stub_resolver_is_served(server: NameServer) -> None:
+def test_stub_resolver_gets_answers(server: NameServer) -> None:
     answer = stub(server).resolve("away.plain.test.", "TXT")
     assert [rdata.to_text() for rdata in answer] == ['"there"']
     with pytest.raises(dns.resolver.NXDOMAIN):
@@ -307,7 +309,7 @@ def test_the_shared_zones_can_be_served() -> None:
         assert [rrset.rdtype.name for rrset in reply.answer] == ["MX", "RRSIG"]
 
 
-async def test_it_can_be_opened_in_a_running_loop() -> None:
+async def test_server_can_start_in_a_running_loop() -> None:
     async with NameServer(ZONES, MANNERS) as running:
         assert running.port
 

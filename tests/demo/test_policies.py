@@ -1,4 +1,4 @@
-"""The demo's policy server, reached through its proxy as a scanner does; and the demo whole."""
+"""The policy server of the demo behind its proxy, and the complete demo."""
 
 import asyncio
 import json
@@ -31,20 +31,20 @@ def server() -> Iterator[PolicyServer]:
 
 
 def connect(port: int, target: str) -> tuple[socket.socket, bytes]:
-    """A connection to the proxy, and what it said to CONNECT."""
+    """Return a connection to the proxy, and its reply to CONNECT."""
     connection = socket.create_connection(("127.0.0.1", port), SECONDS)
     connection.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
-    said = b""
-    while b"\r\n\r\n" not in said and (chunk := connection.recv(4096)):
-        said += chunk
-    return connection, said
+    reply = b""
+    while b"\r\n\r\n" not in reply and (chunk := connection.recv(4096)):
+        reply += chunk
+    return connection, reply
 
 
 def get(port: int, context: ssl.SSLContext, domain: str, path: str = PATH) -> bytes:
-    """The whole answer of ``https://mta-sts.<domain>`` through the proxy."""
-    connection, said = connect(port, f"{ADDRESS}:443")
+    """Return the response of ``https://mta-sts.<domain>`` through the proxy."""
+    connection, reply = connect(port, f"{ADDRESS}:443")
     with connection:
-        assert said.startswith(b"HTTP/1.1 200 ")
+        assert reply.startswith(b"HTTP/1.1 200 ")
         with context.wrap_socket(connection, server_hostname=f"mta-sts.{domain}") as secure:
             secure.sendall(f"GET {path} HTTP/1.1\r\nHost: mta-sts.{domain}\r\n\r\n".encode())
             answer = b""
@@ -54,20 +54,20 @@ def get(port: int, context: ssl.SSLContext, domain: str, path: str = PATH) -> by
 
 
 def trusting(server: PolicyServer) -> ssl.SSLContext:
-    """A client's context that trusts the server's authority and no other."""
+    """Return a client context that trusts only the authority of the server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     server.authority.trust(context)
     return context
 
 
-def test_a_policy_is_served_through_the_proxy(server: PolicyServer) -> None:
+def test_policy_is_served_through_the_proxy(server: PolicyServer) -> None:
     head, _, body = get(server.port, trusting(server), "perfect.example").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain")
     assert body == (POLICIES / "perfect.example.txt").read_bytes()
 
 
 @pytest.mark.parametrize(("domain", "verify_code"), [("expired.test", 10), ("wrongname.test", 62)])
-def test_a_bad_certificate_is_bad_in_its_own_way(
+def test_each_bad_certificate_fails_verification_as_documented(
     server: PolicyServer, domain: str, verify_code: int
 ) -> None:
     with pytest.raises(ssl.SSLCertVerificationError) as caught:
@@ -75,7 +75,7 @@ def test_a_bad_certificate_is_bad_in_its_own_way(
     assert caught.value.verify_code == verify_code
 
 
-def test_nobody_trusts_it_by_accident(server: PolicyServer) -> None:
+def test_demo_authority_is_not_trusted_by_default(server: PolicyServer) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         get(server.port, ssl.create_default_context(), "perfect.example")
 
@@ -88,14 +88,14 @@ def test_nobody_trusts_it_by_accident(server: PolicyServer) -> None:
         ("perfect.example", "/", b"404 Not Found"),
     ],
 )
-def test_a_policy_can_be_elsewhere_or_nowhere(
+def test_policy_can_redirect_or_be_missing(
     server: PolicyServer, domain: str, path: str, status: bytes
 ) -> None:
     answer = get(server.port, trusting(server), domain, path)
     assert answer.startswith(b"HTTP/1.1 " + status)
 
 
-def test_a_policy_can_be_huge(server: PolicyServer) -> None:
+def test_policy_can_be_oversized(server: PolicyServer) -> None:
     assert len(get(server.port, trusting(server), "huge.test")) > HUGE
 
 
@@ -115,18 +115,18 @@ def test_a_policy_can_be_huge(server: PolicyServer) -> None:
 def test_the_proxy_connects_to_documentation_addresses_only(
     server: PolicyServer, target: str, status: bytes
 ) -> None:
-    connection, said = connect(server.port, target)
+    connection, reply = connect(server.port, target)
     connection.close()
-    assert said.split(b" ")[1] == status
+    assert reply.split(b" ")[1] == status
 
 
-def test_what_is_no_http_is_hung_up_on(server: PolicyServer) -> None:
+def test_non_http_connection_is_closed(server: PolicyServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port), SECONDS) as connection:
         connection.sendall(b"nonsense\r\n\r\n")
         assert connection.recv(4096) == b""
 
 
-async def test_it_closes_while_somebody_is_connected() -> None:
+async def test_server_closes_with_an_open_connection() -> None:
     async with PolicyServer(POLICIES, {"perfect.example": Trouble.MISSING}) as running:
         _, writer = await asyncio.open_connection("127.0.0.1", running.port)
         await asyncio.sleep(0.05)
@@ -134,23 +134,23 @@ async def test_it_closes_while_somebody_is_connected() -> None:
     await writer.wait_closed()
 
 
-def test_the_demo_says_where_it_is_and_ends_when_told() -> None:
+def test_demo_prints_its_addresses_and_stops_on_sigterm() -> None:
     with subprocess.Popen([sys.executable, "-m", "demo"], cwd=ROOT, stdout=-1) as process:
         assert process.stdout
-        said: dict[str, str] = json.loads(process.stdout.readline())
+        reply: dict[str, str] = json.loads(process.stdout.readline())
         try:
             resolver = dns.resolver.Resolver(configure=False)
-            host, _, port = said["DNS_NAMESERVERS"].partition(":")
+            host, _, port = reply["DNS_NAMESERVERS"].partition(":")
             resolver.nameservers, resolver.port = [host], int(port)
             assert len(resolver.resolve("perfect.example.", "MX")) == 2
-            trusted = ssl.create_default_context(cafile=said["SSL_CERT_FILE"])
-            proxy = int(said["EGRESS_PROXY"].rpartition(":")[2])
+            trusted = ssl.create_default_context(cafile=reply["SSL_CERT_FILE"])
+            proxy = int(reply["EGRESS_PROXY"].rpartition(":")[2])
             assert b"mode: enforce" in get(proxy, trusted, "perfect.example")
         finally:
             process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS) == 0
-    assert not os.path.exists(said["SSL_CERT_FILE"])
-    assert said["DEMO_DOMAINS"].split(",") == list(DOMAINS) == list(SAMPLES)
+    assert not os.path.exists(reply["SSL_CERT_FILE"])
+    assert reply["DEMO_DOMAINS"].split(",") == list(DOMAINS) == list(SAMPLES)
 
 
 def test_the_demo_ends_with_its_parent() -> None:
@@ -166,7 +166,7 @@ def test_the_demo_ends_with_its_parent() -> None:
 
 
 def _ends(pid: int) -> bool:
-    """Does this process, a child of nobody here, end in time?"""
+    """Whether a process that is not our child ends in time."""
     for _ in range(100):
         try:
             os.kill(pid, 0)

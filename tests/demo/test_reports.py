@@ -1,4 +1,4 @@
-"""The demo's reports: what is said of every sample can be read, and is the same at every start."""
+"""The sample reports of the demo: all are readable, and every start writes the same ones."""
 
 import time
 from collections import Counter
@@ -24,7 +24,7 @@ def kinds(directory: Path) -> Counter[str]:
     return found
 
 
-def test_every_kind_of_report_is_there_and_one_file_that_is_none(tmp_path: Path) -> None:
+def test_samples_have_every_report_type_and_one_other_file(tmp_path: Path) -> None:
     count = reports.write(tmp_path, DAY)
     found = kinds(tmp_path)
     assert sum(found.values()) == count
@@ -33,7 +33,7 @@ def test_every_kind_of_report_is_there_and_one_file_that_is_none(tmp_path: Path)
     assert (found["failure"], found["refused"]) == (1, 1)
 
 
-def test_another_start_has_the_same_bytes_and_a_later_one_only_more(tmp_path: Path) -> None:
+def test_later_start_writes_the_same_files_and_newer_ones(tmp_path: Path) -> None:
     first, again, later = (tmp_path / name for name in ("first", "again", "later"))
     reports.write(first, date(2026, 5, 1))
     reports.write(again, date(2026, 5, 1))
@@ -45,7 +45,7 @@ def test_another_start_has_the_same_bytes_and_a_later_one_only_more(tmp_path: Pa
     assert len(dated - by_name.keys()) == 12
 
 
-def test_there_are_bursts_and_ordinary_days() -> None:
+def test_samples_have_bursts_and_ordinary_days() -> None:
     sample = reports.SAMPLES[1]
     volumes = set()
     for number in range(17):
@@ -56,5 +56,5 @@ def test_there_are_bursts_and_ordinary_days() -> None:
     assert len(volumes) == 2
 
 
-def test_only_samples_have_reports() -> None:
+def test_reports_are_only_about_sample_domains() -> None:
     assert {sample.name for sample in reports.SAMPLES} <= set(samples.DOMAINS)

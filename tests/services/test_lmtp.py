@@ -245,7 +245,7 @@ def greeting(path: Path) -> bytes:
 def test_a_second_process_does_not_take_the_socket_of_the_first(tmp_path: Path) -> None:
     path = tmp_path / "reports.sock"
     with serving(Listen(True, path=str(path))):
-        with pytest.raises(smtp_receiver.AddressInUse, match="another process takes mails in at"):
+        with pytest.raises(smtp_receiver.AddressInUse, match="another process listens on"):
             asyncio.run(smtp_receiver.serve(Listen(True, path=str(path))))
         assert greeting(path) == b"220"
 
@@ -261,7 +261,7 @@ def test_a_socket_that_nobody_answers_at_is_replaced(tmp_path: Path) -> None:
 def test_what_is_no_socket_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "reports.sock"
     path.write_text("precious")
-    with pytest.raises(smtp_receiver.AddressInUse, match="no socket"):
+    with pytest.raises(smtp_receiver.AddressInUse, match="not a socket"):
         asyncio.run(smtp_receiver.serve(Listen(True, path=str(path))))
     assert path.read_text() == "precious"
 
@@ -273,5 +273,5 @@ def test_whose_place_is_taken_ends_with_words(
         app_settings.use(replace(settings, smtp_listen=Listen(True, "127.0.0.1", port)))
         assert smtp_receiver.main() == 2
     assert capsys.readouterr().err == (
-        f"SMTP_LISTEN: somebody listens at lmtp://127.0.0.1:{port} already.\n"
+        f"SMTP_LISTEN: lmtp://127.0.0.1:{port} is in use by another process.\n"
     )

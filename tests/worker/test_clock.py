@@ -1,4 +1,4 @@
-"""The clock: every task in its turn, whatever becomes of the others."""
+"""The clock process: every task runs when due, even if others fail."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def _not_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "TICK_SECONDS", 0)
 
 
-def test_a_task_is_called_at_once_and_again_when_it_is_due(
+def test_task_runs_immediately_and_again_when_due(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[str] = []
@@ -30,7 +30,7 @@ def test_a_task_is_called_at_once_and_again_when_it_is_due(
     assert calls == ["often", "rarely", "often", "often"]
 
 
-def test_a_task_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_task_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 
     def fails() -> None:

@@ -1,4 +1,4 @@
-"""Files of reports and their jobs: whatever dies or is lost, each ends, and none counts twice."""
+"""Report file jobs: every file is processed once, even if workers die or jobs are lost."""
 
 import gzip
 import os
@@ -59,7 +59,7 @@ def account_id() -> UUID:
 
 
 def work(connection: Any) -> None:
-    """Run what waits, in this process."""
+    """Run the queued jobs in this process."""
     worker = SimpleWorker(
         [queue.INTAKE], connection=connection, serializer=JSONSerializer, job_class=AllowedJob
     )
@@ -85,7 +85,7 @@ def jobs(connection: Any) -> list[Any]:
 
 
 def let_time_pass() -> None:
-    """Leases end, and bells have been rung long ago."""
+    """Expire all leases, and make all jobs look old."""
     with transaction() as session:
         past = now(session) - timedelta(hours=1)
         session.execute(update(ReportFile).values(enqueued_at=past))
@@ -103,13 +103,13 @@ def several(count: int) -> list[bytes]:
     return [dmarc_xml(report_id=str(number)) for number in range(count)]
 
 
-def test_a_file_that_is_taken_in_is_read(connection: Any, account_id: UUID) -> None:
+def test_stored_file_is_processed(connection: Any, account_id: UUID) -> None:
     take(account_id, dmarc_xml())
     work(connection)
     assert states() == {"parsed": 1}
 
 
-def test_one_bell_is_enough_for_many_files(connection: Any, account_id: UUID) -> None:
+def test_one_job_processes_many_files(connection: Any, account_id: UUID) -> None:
     first, *_ = take(account_id, *several(30))
     (job,) = jobs(connection)
     assert (job.func_name, list(job.args)) == ("worker.jobs.process_report_files", [[str(first)]])
@@ -123,15 +123,13 @@ def added_up() -> int:
         return session.scalar(select(func.sum(DmarcHour.messages))) or 0
 
 
-def test_a_worker_counts_what_it_has_read_once_there_is_no_more(
-    connection: Any, account_id: UUID
-) -> None:
+def test_worker_rolls_up_reports_after_the_last_file(connection: Any, account_id: UUID) -> None:
     take(account_id, *several(30))
     work(connection)
     assert added_up() == 90
 
 
-def test_a_worker_counts_now_and_then_while_there_is_more_to_read(
+def test_worker_rolls_up_reports_periodically_under_load(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processor, "GROUP_FILES", 10)
@@ -141,7 +139,7 @@ def test_a_worker_counts_now_and_then_while_there_is_more_to_read(
     assert added_up() == 90
 
 
-def test_what_a_worker_stored_and_did_not_live_to_count_another_counts(
+def test_reports_of_a_killed_worker_are_rolled_up_by_another(
     connection: Any, account_id: UUID
 ) -> None:
     take(account_id, *several(3))
@@ -153,7 +151,7 @@ def test_what_a_worker_stored_and_did_not_live_to_count_another_counts(
     assert added_up() == 9
 
 
-def test_files_are_taken_by_turns_of_the_accounts(
+def test_files_are_scheduled_fairly_across_accounts(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processor, "GROUP_FILES", 25)
@@ -167,11 +165,11 @@ def test_files_are_taken_by_turns_of_the_accounts(
     assert {claimed.report_file_id for claimed in claims.claim()} == set(flood[21:])
 
 
-def test_mailboxes_are_pulled_one_after_the_other_while_no_file_waits(
+def test_mailboxes_are_polled_one_at_a_time_while_no_file_is_queued(
     connection: Any, account_id: UUID
 ) -> None:
-    nobody = [imap.Account("127.0.0.1", 1, name, "secret") for name in ("a", "b")]
-    rows = [mailboxes.add(account_id, access, actor=ACTOR) for access in nobody]
+    unreachable = [imap.Account("127.0.0.1", 1, name, "secret") for name in ("a", "b")]
+    rows = [mailboxes.add(account_id, access, actor=ACTOR) for access in unreachable]
     take(account_id, dmarc_xml())
     mailboxes.enqueue_if_due()
     assert [job.func_name for job in jobs(connection)] == ["worker.jobs.process_report_files"]
@@ -185,7 +183,7 @@ def test_mailboxes_are_pulled_one_after_the_other_while_no_file_waits(
     assert [row.failure is not None for row in mailboxes.search(account_id)] == [True, True]
 
 
-def test_a_bell_that_rang_twice_counts_once(connection: Any, account_id: UUID) -> None:
+def test_duplicate_job_processes_a_file_once(connection: Any, account_id: UUID) -> None:
     ids = take(account_id, dmarc_xml())
     assert queue.enqueue_report_files(ids)
     work(connection)
@@ -193,7 +191,7 @@ def test_a_bell_that_rang_twice_counts_once(connection: Any, account_id: UUID) -
     assert again(ids[0]).attempt == 1
 
 
-def test_a_bell_that_was_lost_is_rung_again(connection: Any, account_id: UUID) -> None:
+def test_lost_job_is_enqueued_again(connection: Any, account_id: UUID) -> None:
     take(account_id, *several(3))
     connection.flushall()
     assert processor.requeue_stale() == 0
@@ -203,7 +201,7 @@ def test_a_bell_that_was_lost_is_rung_again(connection: Any, account_id: UUID) -
     assert states() == {"parsed": 3}
 
 
-def test_what_comes_while_redis_is_away_is_read_later(
+def test_file_stored_without_redis_is_processed_later(
     account_id: UUID, redis_url: str, connection: Any
 ) -> None:
     queue.bind("redis://127.0.0.1:1/0")
@@ -215,7 +213,7 @@ def test_what_comes_while_redis_is_away_is_read_later(
     assert states() == {"parsed": 3}
 
 
-def test_what_a_worker_held_when_it_was_killed_is_read_by_others(
+def test_files_of_a_killed_worker_are_processed_by_another(
     connection: Any, account_id: UUID
 ) -> None:
     ids = take(account_id, *several(3))
@@ -231,7 +229,7 @@ def test_what_a_worker_held_when_it_was_killed_is_read_by_others(
     assert counted() == (3, 9)
 
 
-def test_what_kills_every_worker_is_given_up(connection: Any, account_id: UUID) -> None:
+def test_file_that_kills_workers_is_quarantined(connection: Any, account_id: UUID) -> None:
     (poison,) = take(account_id, dmarc_xml())
     for _ in range(MAX_ATTEMPTS):
         assert len(claims.claim([poison])) == 1
@@ -245,7 +243,7 @@ def test_what_kills_every_worker_is_given_up(connection: Any, account_id: UUID) 
     assert again(poison).status == "parsed"
 
 
-def test_an_attempt_that_lost_its_lease_writes_nothing(account_id: UUID) -> None:
+def test_attempt_without_lease_writes_nothing(account_id: UUID) -> None:
     (report_file_id,) = take(account_id, dmarc_xml())
     (first,) = claims.claim([report_file_id])
     let_time_pass()
@@ -259,23 +257,23 @@ def test_an_attempt_that_lost_its_lease_writes_nothing(account_id: UUID) -> None
     assert (states(), counted()) == ({"parsed": 1}, (1, 3))
 
 
-def test_a_worker_that_is_stopped_gives_back_what_it_has_not_begun(
-    connection: Any, account_id: UUID
-) -> None:
+def test_stopped_worker_releases_unstarted_files(connection: Any, account_id: UUID) -> None:
     ids = take(account_id, *several(10))
     asked = iter([False, False, False, *[True] * 20])
     processor.run(ids, is_stopping=lambda: next(asked))
     assert states() == {"parsed": 2, "received": 8}
     with transaction(readonly=True) as session:
-        waiting = session.execute(select(ReportFile.attempt, ReportFile.lease_until).where(
-            ReportFile.status == "received"
-        )).all()  # fmt: skip
+        waiting = session.execute(
+            select(ReportFile.attempt, ReportFile.lease_until).where(
+                ReportFile.status == "received"
+            )
+        ).all()
     assert {tuple(row) for row in waiting} == {(0, None)}
     work(connection)
     assert states() == {"parsed": 10}
 
 
-def test_a_defect_in_reading_costs_only_that_file(
+def test_parser_error_affects_only_one_file(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = parsing.read
@@ -297,7 +295,7 @@ def test_a_defect_in_reading_costs_only_that_file(
     assert again(cursed).reason == "internal"
 
 
-def test_a_defect_in_writing_costs_only_that_file(
+def test_storage_error_affects_only_one_file(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = parsing.read
@@ -322,7 +320,7 @@ def busy(seconds: float) -> None:
         pass
 
 
-def test_one_file_may_take_so_much_cpu_and_no_more(settings: Settings) -> None:
+def test_cpu_limit_of_one_file_is_enforced(settings: Settings) -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
     app_settings.use(replace(settings, ingest_cpu_seconds=1))
     with pytest.raises(TimeoutError), resource_limits.one_file(MIB):
@@ -332,7 +330,7 @@ def test_one_file_may_take_so_much_cpu_and_no_more(settings: Settings) -> None:
         busy(0.01)
 
 
-def test_no_file_pays_for_the_time_of_the_one_before(settings: Settings) -> None:
+def test_cpu_time_of_earlier_files_does_not_count(settings: Settings) -> None:
     app_settings.use(replace(settings, ingest_cpu_seconds=1))
     for _ in range(2):
         with pytest.raises(TimeoutError), resource_limits.one_file(MIB):
@@ -342,7 +340,7 @@ def test_no_file_pays_for_the_time_of_the_one_before(settings: Settings) -> None
             busy(0.9)
 
 
-def test_one_file_may_take_so_much_memory_and_no_more(settings: Settings) -> None:
+def test_memory_limit_of_one_file_is_enforced(settings: Settings) -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
     app_settings.use(replace(settings, ingest_memory_bytes=50_000_000))
     with resource_limits.one_file(MIB):
@@ -370,7 +368,7 @@ SimpleWorker([queue.INTAKE], connection=connection, **options).work(burst=True)
 
 
 def work_afresh(settings: Settings, redis_url: str, **variables: str) -> None:
-    """Run what waits in a process whose heap has nothing at hand that was in use before."""
+    """Run the queued jobs in a process with a fresh heap."""
     environ = {
         "SECRET_KEY": settings.secret_key,
         "DATABASE_URL": settings.database_url,
@@ -381,7 +379,7 @@ def work_afresh(settings: Settings, redis_url: str, **variables: str) -> None:
     subprocess.run([sys.executable, "-c", _FRESH], env=environ, check=True, cwd=ROOT)
 
 
-def test_a_file_that_takes_too_much_is_quarantined_and_the_others_are_read(
+def test_file_over_a_limit_is_quarantined_and_others_are_processed(
     settings: Settings, connection: Any, redis_url: str, account_id: UUID
 ) -> None:
     remarks = "".join(f"<!-- {os.urandom(20).hex()} -->{' ' * 4000}" for _ in range(10_000))

@@ -1,4 +1,4 @@
-"""Jobs in a real queue: what a worker runs, what it refuses, and that nothing depends on a bell."""
+"""Jobs in a real queue: what a worker runs and refuses, and that a lost job loses no work."""
 
 from typing import Any
 from uuid import UUID
@@ -36,27 +36,27 @@ def account_id() -> UUID:
 
 
 def work(connection: Any) -> None:
-    """Run what waits, in this process."""
+    """Run the queued jobs in this process."""
     worker = SimpleWorker(
         [queue.SCANS], connection=connection, serializer=JSONSerializer, job_class=AllowedJob
     )
     worker.work(burst=True, logging_level="ERROR")
 
 
-def test_a_scan_that_is_asked_for_is_run(connection: Any, account_id: UUID) -> None:
+def test_triggered_scan_runs(connection: Any, account_id: UUID) -> None:
     asked = make_scan(account_id, "acme.test")
     work(connection)
     assert scans.find(account_id, asked.id).status == "completed"
 
 
-def test_a_scan_whose_bell_rang_twice_is_run_once(connection: Any, account_id: UUID) -> None:
+def test_duplicate_job_runs_a_scan_once(connection: Any, account_id: UUID) -> None:
     asked = make_scan(account_id, "acme.test")
     assert queue.enqueue_scans([asked.id])
     work(connection)
     assert scans.find(account_id, asked.id).attempt == 1
 
 
-def test_a_scan_whose_bell_was_lost_is_rung_for_again(connection: Any, account_id: UUID) -> None:
+def test_scan_with_lost_job_is_enqueued_again(connection: Any, account_id: UUID) -> None:
     asked = make_scan(account_id, "acme.test")
     connection.flushall()
     work(connection)
@@ -68,7 +68,7 @@ def test_a_scan_whose_bell_was_lost_is_rung_for_again(connection: Any, account_i
     assert runner.requeue_stale() == 0
 
 
-def test_what_is_in_the_queue_is_json_and_never_a_pickle(connection: Any, account_id: UUID) -> None:
+def test_queued_jobs_are_json_and_never_pickles(connection: Any, account_id: UUID) -> None:
     asked = make_scan(account_id, "acme.test")
     job = Queue(queue.SCANS, connection=connection, serializer=JSONSerializer).jobs[0]
     assert (job.func_name, list(job.args)) == ("worker.jobs.run_scans", [[str(asked.id)]])
@@ -77,7 +77,7 @@ def test_what_is_in_the_queue_is_json_and_never_a_pickle(connection: Any, accoun
 @pytest.mark.parametrize(
     "name", ["os.system", "worker.jobs.UUID", "app.services.scans.scans.cancel"]
 )
-def test_no_other_function_is_run_whatever_the_queue_says(connection: Any, name: str) -> None:
+def test_only_allowed_functions_run(connection: Any, name: str) -> None:
     job = AllowedJob.create(name, ["true"], connection=connection, serializer=JSONSerializer)
     with pytest.raises(JobNotAllowed):
         _ = job.func
@@ -86,7 +86,7 @@ def test_no_other_function_is_run_whatever_the_queue_says(connection: Any, name:
     assert Job.fetch(job.id, connection, serializer=JSONSerializer).is_failed
 
 
-def test_redis_being_away_is_said_and_not_raised() -> None:
+def test_unavailable_redis_is_logged_and_not_raised() -> None:
     queue.bind("redis://127.0.0.1:1/0")
     assert queue.enqueue_scans([UUID(int=1)]) is False
     assert queue.is_idle(queue.SCANS) is False

@@ -1,4 +1,4 @@
-"""What has to be done beside reading files has its turn, however many files come."""
+"""Mailboxes and report alerts are not starved by report files."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,7 +30,7 @@ def names(connection: Any) -> list[str]:
 
 
 def due_since(account_id: UUID, *users: str, minutes: int = 2) -> None:
-    """Mailboxes at which nobody answers."""
+    """Add mailboxes of an unreachable server that are due."""
     for user in users:
         access = imap.Account("127.0.0.1", 1, user, "secret")
         mailboxes.add(account_id, access, actor=ACTOR)
@@ -43,9 +43,7 @@ def pulled(account_id: UUID) -> list[bool]:
     return [row.failure is not None for row in mailboxes.search(account_id)]
 
 
-def test_a_mailbox_that_is_long_due_is_pulled_before_the_files_that_wait(
-    connection: Any, account_id: UUID
-) -> None:
+def test_overdue_mailbox_is_polled_before_queued_files(connection: Any, account_id: UUID) -> None:
     due_since(account_id, "a")
     take(account_id, dmarc_xml())
     mailboxes.enqueue_if_due()
@@ -55,16 +53,14 @@ def test_a_mailbox_that_is_long_due_is_pulled_before_the_files_that_wait(
     assert (pulled(account_id), states()) == ([True], {"parsed": 1})
 
 
-def test_a_mailbox_that_has_just_become_due_waits_until_no_file_does(
-    connection: Any, account_id: UUID
-) -> None:
+def test_mailbox_that_is_just_due_waits_for_queued_files(connection: Any, account_id: UUID) -> None:
     due_since(account_id, "a", minutes=0)
     take(account_id, dmarc_xml())
     mailboxes.enqueue_if_due()
     assert names(connection) == [READ]
 
 
-def test_one_turn_is_for_all_mailboxes_that_are_due(connection: Any, account_id: UUID) -> None:
+def test_one_job_polls_all_due_mailboxes(connection: Any, account_id: UUID) -> None:
     due_since(account_id, "a", "b", "c")
     take(account_id, dmarc_xml())
     mailboxes.enqueue_if_due()
@@ -72,7 +68,7 @@ def test_one_turn_is_for_all_mailboxes_that_are_due(connection: Any, account_id:
     assert pulled(account_id) == [True, True, True]
 
 
-def test_files_have_their_turn_however_many_mailboxes_are_due(
+def test_files_are_processed_although_mailboxes_are_due(
     connection: Any, account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mailboxes, "PULL_SECONDS", -1.0)  # all of a turn goes to one
@@ -90,7 +86,7 @@ def test_files_have_their_turn_however_many_mailboxes_are_due(
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(1, [READ]), (20, [JUDGE, READ])])
-def test_domains_that_are_long_due_are_judged_although_files_wait(
+def test_overdue_domains_are_evaluated_although_files_are_queued(
     connection: Any, account_id: UUID, minutes: int, expected: list[str]
 ) -> None:
     with transaction() as session:

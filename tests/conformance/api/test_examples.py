@@ -44,7 +44,8 @@ from tests.zones import Zone, ZoneDoor
 
 __all__ = ["app", "client", "zone"]
 
-TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+ROOT = Path(__file__).parents[3]
+TEXT = (ROOT / "docs" / "api.md").read_text()
 FENCE = r"```{}\n([^`]*)```\n"
 EXAMPLE = re.compile(
     r"<!-- meanwhile: (?P<meanwhile>.*?) -->"
@@ -179,7 +180,7 @@ MEANWHILE: dict[str, Callable[[Story], None]] = {
     "the ownership record is published": Story.prove,
     "the DMARC policy is lowered": lambda story: story.publish("_dmarc.example.com", LOWERED),
     "reports come in": Story.report,
-    "SPF is mended": lambda story: story.publish("example.com", "v=spf1 mx -all"),
+    "SPF is fixed": lambda story: story.publish("example.com", "v=spf1 mx -all"),
 }
 
 
@@ -280,7 +281,31 @@ def test_every_example_is_answered_as_the_page_says(story: Story) -> None:
     assert not found, "\n".join(found)
 
 
-def test_no_example_is_overlooked() -> None:
+def tour() -> Iterator[tuple[str, int]]:
+    """The curl commands of the README, each with the status that its comment shows."""
+    readme = (ROOT / "README.md").read_text()
+    [block] = [text for text in re.findall(FENCE.format("sh"), readme) if "curl" in text]
+    for line in block.replace("\\\n", " ").splitlines():
+        if line.startswith("curl"):
+            command, _, status = line.rpartition("  # ")
+            yield command, int(status)
+
+
+def test_tour_of_the_readme_works(story: Story) -> None:
+    failures = []
+    for command, status in tour():
+        response = story.call(command)
+        story.work()
+        if response.status_code != status:
+            failures.append(f"{command}: {response.status_code}, not {status}\n{response.text}")
+    assert not failures, "\n".join(failures)
+
+
+def test_tour_of_the_readme_covers_all_its_curl_commands() -> None:
+    assert len(list(tour())) == (ROOT / "README.md").read_text().count("\ncurl ")
+
+
+def test_every_example_is_executed() -> None:
     examples = [step for step in steps() if isinstance(step, Example)]
     assert len(examples) == TEXT.count("```sh\ncurl")
     assert sum(example.body is not None for example in examples) == TEXT.count("```json\n{")
@@ -304,7 +329,7 @@ def routes(app: Flask) -> dict[tuple[str, str], EndpointSpec]:
 def scope_words(contract: EndpointSpec) -> str:
     """A view's scopes as the page words them."""
     if contract.is_public:
-        return "none, no key either"
+        return "none (public)"
     return " or ".join(f"`{Scope(scope).value}`" for scope in contract.scopes) or "any key"
 
 

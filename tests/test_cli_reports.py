@@ -112,7 +112,7 @@ def test_files_folders_mbox_and_maildir_are_imported(
     assert "5 imported, 1 duplicates, 0 unreadable" in output
     processor.run([])
     rows, _ = ingest_files.search(account_id, ReportFileFilter()).page(None, 100)
-    assert {(row.state, row.received_via) for row in rows} == {("parsed", "cli")}
+    assert {(row.status, row.received_via) for row in rows} == {("parsed", "cli")}
     assert {"one.xml", "two.json", "box #1", "box #2"} < {row.file_name for row in rows}
 
 

@@ -110,7 +110,7 @@ def list_intakes(account: str, state: str | None, reason: str | None, limit: int
     filters = ReportFileFilter(status=state, reason=reason)
     rows, _ = ingest_files.search(accounts.find(account).id, filters).page(None, limit)
     for row in rows:
-        details = (row.state, row.reason, row.about, row.file_name, row.member, row.detail)
+        details = (row.status, row.reason, row.policy_domain, row.file_name, row.entry, row.detail)
         print(
             ids.public("int", row.id),
             row.received_at.isoformat(timespec="seconds"),
@@ -146,7 +146,7 @@ def use_report(account: str, report_file_id: str) -> None:
 def count_intakes(account: str | None) -> None:
     """Count report files by status and reason."""
     for row in ingest_files.counts(accounts.find(account).id if account else None):
-        print(f"{row.number:8}  {row.state:12}  {row.reason or ''}".rstrip())
+        print(f"{row.number:8}  {row.status:12}  {row.reason or ''}".rstrip())
 
 
 def _report_file_id(text: str | None) -> UUID | None:

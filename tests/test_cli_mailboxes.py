@@ -110,7 +110,7 @@ def test_authentication_results_count_for_the_trusted_server(
         run("pull", add(run, number, *more))
     processor.run([])
     [row], _ = files.search(accounts.find("Acme").id, ReportFileFilter()).page(None, 9)
-    assert (row.state, row.provenance) == ("parsed", provenance)
+    assert (row.status, row.provenance) == ("parsed", provenance)
 
 
 def test_trusted_server_can_be_set_and_removed(run: Run) -> None:

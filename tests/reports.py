@@ -76,7 +76,7 @@ def store(domain: Domain, report: Report, *, is_waiting: bool = False) -> UUID:
             )
             for position, row in enumerate(report.rows)
         )  # fmt: skip
-        noted = {"id": stored.id, "domain_id": domain.id, "records": len(report.rows)}
+        noted = {"id": stored.id, "domain_id": domain.id, "record_count": len(report.rows)}
         rollup_queue.enqueue(session, [noted])
     if not is_waiting:
         rollup_queue.pending_count(domain.id)

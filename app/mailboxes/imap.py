@@ -47,7 +47,7 @@ class ImapMailbox:
     def waiting(self, most: int) -> Iterator[WaitingMessage]:
         """Those that were not kept yet, oldest first.
 
-        raises  SourceFailed
+        raises  MailboxError
         """
         wanted = "UNDELETED" if self._account.done_folder else "UNSEEN UNDELETED"
         found = self._ask("SEARCH", wanted)
@@ -100,7 +100,7 @@ def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[
     """The folder of the account, until the end of the block.
 
     context  of TLS; by default certificates are checked against what this machine trusts
-    raises   SourceFailed, also in the middle of the block if it takes longer than MOST_SECONDS
+    raises   MailboxError, also in the middle of the block if it takes longer than MAX_SECONDS
     """
     with _failures():
         connection = _Connection(
@@ -134,7 +134,7 @@ def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[
 def quoted(text: str) -> str:
     """A quoted string of IMAP (RFC 3501 §9).
 
-    raises  SourceFailed for what cannot be one
+    raises  MailboxError for what cannot be one
     """
     if not (text.isascii() and text.isprintable()):
         raise MailboxError("names of users and folders are printable ASCII")

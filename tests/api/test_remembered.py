@@ -42,7 +42,7 @@ def test_what_is_long_is_not_kept() -> None:
 
 
 def test_so_many_rows_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_cache, "MOST_ROWS", 2)
+    monkeypatch.setattr(row_cache, "MAX_ROWS", 2)
     shape = Shape()
     write = SerializedRowCache(shape)
     for number in (1, 2, 3, 1):

@@ -126,8 +126,8 @@ def test_what_is_behind_a_link_adds_up_to_the_figure(
     span = f"from={_text(from_at)}&to={_text(from_at + timedelta(hours=length))}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tls, "MAX_HOSTS", most)  # so that some are left out
-        patch.setattr(views, "MOST_PARTS", most)
-        patch.setattr(tls_records, "MOST_FAILURES", most)
+        patch.setattr(views, "MAX_GROUPS", most)
+        patch.setattr(tls_records, "MAX_FAILURES", most)
         path = f"/v1/reports/analytics/tls-rpt?domain={found.name}&{span}"
         check(caller, caller.data("GET", f"{path}&interval={series[0]}&tz={series[1]}"))
     domains.delete(caller.account_id, found.name, actor="test")

@@ -160,7 +160,7 @@ def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
 def test_more_than_is_counted_at_once_is_counted(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollup_queue, "RECORDS_AT_ONCE", 3)
+    monkeypatch.setattr(rollup_queue, "RECORD_BATCH_SIZE", 3)
     stored = [
         store(domain, Report([record(f"192.0.2.{i}") for i in range(size)]), is_waiting=True)
         for size in (2, 2, 9, 1)

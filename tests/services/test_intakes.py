@@ -73,7 +73,7 @@ def count(table: type) -> int:
 def states(account_id: UUID) -> Counter[str]:
     found: Counter[str] = Counter()
     for row in files.counts(account_id):
-        found[row.state] += row.number
+        found[row.status] += row.number
     return found
 
 
@@ -299,7 +299,7 @@ def test_every_report_of_a_file_has_a_row_of_its_own(account_id: UUID) -> None:
         "parsed": 1, "unattributed": 1, "quarantined": 1, "duplicate": 1
     }  # fmt: skip
     rows, _ = files.search(account_id, ReportFileFilter()).page(None, 100)
-    assert len({row.member for row in rows}) == 4
+    assert len({row.entry for row in rows}) == 4
 
 
 def test_a_retry_reads_only_what_it_is_asked_for(account_id: UUID) -> None:

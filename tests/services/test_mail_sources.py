@@ -158,7 +158,14 @@ def test_of_more_identities_than_are_told_one_by_one_the_sums_are_told(
     assert sum(source.passed for source in found.sources) == sum(r.count for r in rows if r.dkim)
 
     simulated = policy.simulate(domain.account_id, domain.name, WINDOW, trial)
-    for what in ("messages", "passed", "hit", "newly_hit", "spared", "dispositions"):
+    for what in (
+        "messages",
+        "passed",
+        "affected",
+        "newly_affected",
+        "no_longer_affected",
+        "dispositions",
+    ):
         assert getattr(simulated.replay, what) == getattr(exactly.replay, what), what
     names = set(simulated.replay.header_from) - {f"n{i}.{domain.name}" for i in range(15, 20)}
     assert names == {domain.name, f"*.{domain.name}"}

@@ -128,7 +128,7 @@ def test_a_pull_that_is_cut_leaves_the_rest_to_the_next_which_is_due_at_once(
 def test_a_pull_that_gets_nowhere_in_its_time_is_not_due_at_once(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailboxes, "PULL_SECONDS", -1.0)
+    monkeypatch.setattr(mailboxes, "POLL_SECONDS", -1.0)
     with pulled_from(imap.numbered([mail(1)])) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
         assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult()
@@ -169,7 +169,7 @@ def test_a_server_that_sends_more_than_it_said_is_left(account_id: UUID) -> None
 def test_a_server_that_is_never_silent_and_never_done_is_left_and_told(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailboxes_imap, "MOST_SECONDS", 1.0)
+    monkeypatch.setattr(mailboxes_imap, "MAX_SECONDS", 1.0)
     mails = imap.numbered([mail(1), mail(2)])
     mails.is_slow = True
     with pulled_from(mails) as access:

@@ -144,7 +144,13 @@ def replay(rows: list[Record], trial: PolicyTrial) -> dict[str, Any]:
             newly += row.count * (before == 0)
             names[row.header_from] += row.count
             addresses[row.source_ip] += row.count
-    return {"hit": hit, "newly": newly, "spared": spared, "names": names, "addresses": addresses}
+    return {
+        "affected": hit,
+        "newly_affected": newly,
+        "no_longer_affected": spared,
+        "names": names,
+        "addresses": addresses,
+    }
 
 
 @many
@@ -169,13 +175,13 @@ def test_a_simulation_equals_a_replay_of_every_record(
     got = found.replay
     assert got.messages == sum(row.count for row in rows)
     assert (got.affected, got.newly_affected, got.no_longer_affected) == tuple(
-        wanted[name] for name in ("hit", "newly", "spared")
+        wanted[name] for name in ("affected", "newly_affected", "no_longer_affected")
     )
     assert (got.header_from, got.addresses) == (wanted["names"], wanted["addresses"])
     assert sum(got.sources.values()) == got.affected
     telling = Counter[str]()
     for report in reports:
-        telling[report.reporter] += replay(list(report.rows), trial)["hit"]
+        telling[report.reporter] += replay(list(report.rows), trial)["affected"]
     if found.reporter_counts_are_upper_bounds:
         assert set(found.reporters) >= set(+telling)
         assert all(found.reporters[name] >= count for name, count in telling.items())

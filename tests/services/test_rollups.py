@@ -295,10 +295,11 @@ def test_a_week_is_left_open_while_reports_of_it_may_come(account_id: UUID) -> N
     with transaction(readonly=True) as session:
         weeks = session.execute(select(DmarcWeek.start, DmarcWeek.is_compacted)).all()
     assert {
-        (row.start + periods.WEEK + rollups.QUIET_HOURS <= periods.hour_of(today)) == row.is_closed
+        (row.start + periods.WEEK + rollups.QUIET_HOURS <= periods.hour_of(today))
+        == row.is_compacted
         for row in weeks
     } == {True}
-    assert [row.is_closed for row in weeks].count(True) == 1
+    assert [row.is_compacted for row in weeks].count(True) == 1
 
 
 def test_counts_that_nobody_can_have_sent_do_no_harm(account_id: UUID) -> None:

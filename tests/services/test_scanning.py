@@ -136,7 +136,7 @@ def test_the_job_of_one_scan_ends_with_it() -> None:
 def test_a_job_that_has_gone_on_for_long_leaves_the_rest_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner, "GOES_ON_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "MAX_RUN_SECONDS", 0.0)
     waiting = queued("a1.test", "a2.test", "a3.test")
     assert runner.run([waiting[0].id, waiting[1].id], door()) == 2
     assert scans.find(waiting[2].account_id, waiting[2].id).status == "queued"

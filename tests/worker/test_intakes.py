@@ -132,7 +132,7 @@ def test_worker_rolls_up_reports_after_the_last_file(connection: Any, account_id
 def test_worker_rolls_up_reports_periodically_under_load(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processor, "GROUP_FILES", 10)
+    monkeypatch.setattr(claims, "BATCH_FILES", 10)
     monkeypatch.setattr(processor, "COUNT_SECONDS", 0.0)
     take(account_id, *several(30))
     processor.run([])
@@ -154,7 +154,7 @@ def test_reports_of_a_killed_worker_are_rolled_up_by_another(
 def test_files_are_scheduled_fairly_across_accounts(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processor, "GROUP_FILES", 25)
+    monkeypatch.setattr(claims, "BATCH_FILES", 25)
     flood = take(account_id, *several(40))
     others = [make_account().id for _ in range(2)]
     few = [take(other, dmarc_xml(report_id=str(n)))[0] for other in others for n in (1, 2)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-MOST_ROWS, MAX_BYTES = 1024, 4096
+MAX_ROWS, MAX_BYTES = 1024, 4096
 
 
 class SerializedRowCache:
@@ -27,7 +27,7 @@ class SerializedRowCache:
         text = orjson.dumps(self._of(row, *more))
         written = orjson.Fragment(text)
         if len(text) <= MAX_BYTES:
-            if len(self._known) >= MOST_ROWS:
+            if len(self._known) >= MAX_ROWS:
                 self._known.clear()
             self._known[row.id.int] = (row, written)
         return written

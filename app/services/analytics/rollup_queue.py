@@ -231,7 +231,7 @@ def _report_counts(session: Session, report_ids: Sequence[UUID]) -> Iterator[lis
             DmarcReport.provenance, DmarcReport.begin_at, DmarcReport.end_at, DmarcReport.days,
         ).where(DmarcReport.id.in_(report_ids))
     ).all()  # fmt: skip
-    longest = max((row.records for row in rows), default=0)
+    longest = max((row.record_count for row in rows), default=0)
     for start in range(0, longest, RECORD_BATCH_SIZE):
         told = {row.id: ReportCounts(*row[2:], []) for row in rows}
         part = {"report_ids": report_ids, "start": start, "stop": start + RECORD_BATCH_SIZE}

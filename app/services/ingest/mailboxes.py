@@ -28,7 +28,7 @@ from app.services.core import audit_log, encryption
 from app.services.ingest import authenticity, files
 
 PURPOSE = "mailbox"
-MAILS_AT_ONCE, PULL_SECONDS = 500, 10.0  # of one pull: files wait meanwhile; the next goes on
+MAILS_AT_ONCE, POLL_SECONDS = 500, 10.0  # of one pull: files wait meanwhile; the next goes on
 STARVATION_LIMIT = timedelta(minutes=1)  # of mailboxes that are due, while files wait
 LEASE = timedelta(minutes=10)  # far above what a pull takes
 
@@ -162,7 +162,7 @@ def poll_next(
     mailbox_ids: Sequence[UUID], *, is_stopping: Callable[[], bool] = lambda: False
 ) -> None:
     """Pull these mailboxes, then those that are due, until a turn is over."""
-    wanted, until = list(mailbox_ids), time.monotonic() + PULL_SECONDS
+    wanted, until = list(mailbox_ids), time.monotonic() + POLL_SECONDS
     while wanted:
         for mailbox_id in wanted:
             poll(mailbox_id, is_stopping=is_stopping)
@@ -240,7 +240,7 @@ def _poll(
         row.done_folder,
     )  # fmt: skip
     claims = authenticity.received_by([row.authserv_id] if row.authserv_id else [])
-    until = time.monotonic() + PULL_SECONDS
+    until = time.monotonic() + POLL_SECONDS
     try:
         with imap.opened(access, context) as source:
             for mail in source.waiting(MAILS_AT_ONCE):

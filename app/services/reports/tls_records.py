@@ -45,7 +45,7 @@ def of_domain(account_id: UUID, ref: str, window: Window, filters: TlsFilter) ->
     """The policies of a domain's TLS reports that count in the window, the newest first.
 
     Numbers of sessions are those that are added up. ``named`` is the reporter's id of the report.
-    ``failures`` are those that fit, up to MOST_FAILURES; ``failure_count``: how many there are,
+    ``failures`` are those that fit, up to MAX_FAILURES; ``failure_count``: how many there are,
     ``failed_sessions``: how many sessions failed in all of these.
 
     raises  NotFound for a domain that the account has not

@@ -86,8 +86,8 @@ def _page() -> ResponseReturnValue:
     counts: dict[str, int] = dict.fromkeys(STATUSES, 0)
     reasons: dict[str, int] = {}
     for row in ingest_files.counts(account):
-        counts[row.state] += row.number
-        if row.state == "quarantined" and row.reason:
+        counts[row.status] += row.number
+        if row.status == "quarantined" and row.reason:
             reasons[row.reason] = reasons.get(row.reason, 0) + row.number
     told = {name: request.args.get(name, "") for name in ("taken", "again")}
     return pages.render(

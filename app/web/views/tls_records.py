@@ -18,7 +18,7 @@ bp = Blueprint("tls_records", __name__, url_prefix="/domains/<domain>/tls-record
 
 ENDPOINT = "web.tls_records.index"
 PAGE = 50
-MOST_FAILURES = 5  # of one policy that are shown
+MAX_FAILURES = 5  # of one policy that are shown
 HOST_WORDS = {"true": "with an MX host", "false": "before there was an MX host"}
 FILTERS = Filters(
     choices={"hasMx": ("true", "false"), "provenance": PROVENANCES},
@@ -57,7 +57,7 @@ def index(domain: str) -> ResponseReturnValue:
             FILTERS.words(given, lambda others: record_lists.address(ENDPOINT, found.name, others))
         ),
         hosts=HOST_WORDS,
-        most=MOST_FAILURES,
+        most=MAX_FAILURES,
         kept={name: given[name] for name in ("provenance",) if name in given},
     )
 

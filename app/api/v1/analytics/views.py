@@ -310,7 +310,7 @@ def _all_sessions(found: analytics_tls.TlsResult, records: str) -> dict[str, Any
 
 
 def _parts(found: analytics_tls.TlsResult, links: Links) -> dict[str, Any]:
-    """By policy, failure, MX host and reporter; each list the most first, at most MOST_PARTS."""
+    """By policy, failure, MX host and reporter; each list the most first, at most MAX_GROUPS."""
     return {
         "policyTypes": [
             {"policyType": name, **_sessions(counts), "recordsUrl": links.records(policyType=name)}

@@ -191,4 +191,4 @@ def _answer(taken: list[StoredFile], status: int) -> Response:
         }
         for one in taken
     ]
-    return responses.item({"intakes": found}, status)
+    return responses.item({"files": found}, status)

@@ -63,7 +63,7 @@ def test_a_report_is_taken_whatever_it_is_called(
 ) -> None:
     response = post(raw, content_type=kind)
     assert response.status_code == 202
-    (taken,) = response.json["data"]["intakes"]  # type: ignore[index]
+    (taken,) = response.json["data"]["files"]  # type: ignore[index]
     assert taken["id"].startswith("int_")
     assert taken["state"] == "received"
     assert ends(account_id) == [("parsed", None)]
@@ -74,7 +74,7 @@ def test_a_repeat_is_the_first(post: Post, account_id: UUID) -> None:
     assert (first.status_code, second.status_code) == (202, 200)
     assert first.json == second.json
     processor.run([])
-    assert post(dmarc_xml()).json["data"]["intakes"][0]["state"] == "parsed"  # type: ignore[index]
+    assert post(dmarc_xml()).json["data"]["files"][0]["state"] == "parsed"  # type: ignore[index]
 
 
 def test_a_tls_report_is_answered_201(post: Post, token: str, account_id: UUID) -> None:

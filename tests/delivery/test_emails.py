@@ -171,7 +171,7 @@ def test_old_rows_are_deleted(account_id: UUID) -> None:
 def test_the_delivery_job_sends_emails(
     account_id: UUID, inbox: Inbox, door: ReachingDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutdown, "_is_asked", False)
+    monkeypatch.setattr(shutdown, "_is_requested", False)
     monkeypatch.setattr(runtime, "_door", door)
     enqueue(account_id=account_id)
     jobs.deliver()

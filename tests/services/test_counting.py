@@ -180,7 +180,7 @@ def test_a_report_that_cannot_be_counted_costs_only_itself(domain: Domain) -> No
     assert messages(domain) == 3
     assert rollup_queue.drain() == 0
     assert waiting() == rollup_queue.pending(domain.id) == 1
-    (gauge,) = [one for one in metrics.gauges() if one.name == "uncounted_reports"]
+    (gauge,) = [one for one in metrics.gauges() if one.name == "rollup_queue_reports"]
     assert gauge.samples == {("waiting",): 0.0, ("set_aside",): 1.0}
 
 

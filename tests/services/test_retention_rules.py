@@ -81,8 +81,15 @@ def test_nothing_of_a_held_domain_is_deleted(full: FullAccount) -> None:
     rows = counts()
     retention.run(after(5_000))
     left = counts()
-    passes = {"mail_hosts", "idempotent_calls", "sessions", "invitations", "emails", "report_days"}
-    passes |= {"key_uses", "key_addresses", "scan_batches", "batch_scans", "sender_hosts"}
+    passes = {
+        "mail_hosts",
+        "idempotent_calls",
+        "sessions",
+        "invitations",
+        "emails",
+        "daily_ingest_usage",
+    }
+    passes |= {"api_key_usage", "api_key_addresses", "scan_batches", "batch_scans", "sender_hosts"}
     passes |= {"refusal_counts", "sign_in_networks"}
     assert {name for name in rows if rows[name] != left[name]} <= passes
     assert before - full_account.places(full.domain) <= {

@@ -9,7 +9,7 @@ from worker.clock import Task
 
 @pytest.fixture(autouse=True)
 def _not_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutdown, "_is_asked", False)
+    monkeypatch.setattr(shutdown, "_is_requested", False)
     monkeypatch.setattr(clock, "TICK_SECONDS", 0)
 
 
@@ -21,7 +21,7 @@ def test_task_runs_immediately_and_again_when_due(
     def often() -> None:
         calls.append("often")
         if calls.count("often") == 3:
-            monkeypatch.setattr(shutdown, "_is_asked", True)
+            monkeypatch.setattr(shutdown, "_is_requested", True)
 
     def rarely() -> None:
         calls.append("rarely")
@@ -38,7 +38,7 @@ def test_failing_task_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) 
 
     def works() -> None:
         calls.append("works")
-        monkeypatch.setattr(shutdown, "_is_asked", True)
+        monkeypatch.setattr(shutdown, "_is_requested", True)
 
     clock.run([Task(0, fails), Task(0, works)])
     assert calls == ["works"]

@@ -22,7 +22,7 @@ FILES_BATCH_SIZE = 20
 WITHHELD = frozenset(
     {
         *("users.password_hash", "users.totp_secret", "users.totp_step", "recovery_codes.digest"),
-        *("sessions.id", "invitations.digest", "api_keys.digest", "channels.sealed"),
+        *("sessions.id", "invitations.digest", "api_keys.digest", "channels.secret_encrypted"),
         *("report_mailboxes.password", "upload_tokens.digest"),
     }
 )

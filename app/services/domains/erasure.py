@@ -35,7 +35,7 @@ EVENTS_GRACE = timedelta(days=7)
 NO_DOMAIN_LEFT = "The domains that this channel was limited to were deleted"
 # Deleted with the domain's row: one row of each, the queue of its jobs, and its alerts, which are
 # resolved in the same transaction.
-_WITH_DOMAIN = frozenset({"alerts", "domain_states", "report_watches", "uncounted_reports"})
+_WITH_DOMAIN = frozenset({"alerts", "domain_states", "report_monitors", "rollup_queue"})
 
 
 def check_hold(session: Session, domain_id: UUID) -> None:

@@ -44,19 +44,21 @@ def _of_rows(session: Session, moment: datetime) -> Iterator[Gauge]:
             ReportFile.status, ReportFile.reason
         )
     )
-    yield Gauge("intakes", "Files of reports", ("state", "reason"), _counted(by_state))
+    yield Gauge("report_files", "Report files", ("status", "reason"), _counted(by_state))
     since = func.coalesce(ReportFile.retried_at, ReportFile.received_at)
     yield _age(
-        session, moment, "intake_oldest_received_seconds", since, ReportFile.status == RECEIVED
+        session, moment, "report_file_oldest_received_seconds", since, ReportFile.status == RECEIVED
     )
     uncounted = session.execute(
         select(
-            case((RollupQueueEntry.failed, "set_aside"), else_="waiting").label("state"),
+            case((RollupQueueEntry.failed, "failed"), else_="pending").label("status"),
             func.count(),
-        ).group_by("state")
+        ).group_by("status")
     )
-    waiting = {("waiting",): 0.0, ("set_aside",): 0.0} | _counted(uncounted)
-    yield Gauge("uncounted_reports", "Stored, and not in any analytics yet", ("state",), waiting)
+    waiting = {("pending",): 0.0, ("failed",): 0.0} | _counted(uncounted)
+    yield Gauge(
+        "rollup_queue_reports", "Reports that are not in the analytics yet", ("status",), waiting
+    )
     scans = session.execute(
         select(Scan.status, func.count()).where(Scan.status.in_(UNFINISHED)).group_by(Scan.status)
     )

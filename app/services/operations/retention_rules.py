@@ -96,12 +96,12 @@ def is_free(table: Table) -> Condition:
         return or_(table.c.alert_id.is_(None), table.c.alert_id.not_in(on_hold))
     if table.name in ("audit_events", "raw_files"):  # any of them may be about the domain
         return table.c.account_id.not_in(select(Domain.account_id).where(held))
-    if table.name == "intakes":
+    if table.name == "report_files":
         names_it = exists().where(
             held, Domain.account_id == table.c.account_id,
             or_(
-                table.c.about.is_(None), table.c.about == Domain.name,
-                table.c.about.like("%." + Domain.name),
+                table.c.policy_domain.is_(None), table.c.policy_domain == Domain.name,
+                table.c.policy_domain.like("%." + Domain.name),
             ),
         )  # fmt: skip
         return ~names_it
@@ -229,11 +229,11 @@ RULES: Sequence[Rule] = (
         _older(RefusalCount.hour, REFUSAL_COUNTS_RETENTION),
     ),
     Rule(
-        "key_uses", "key_uses", "KEY_USAGE_RETENTION_DAYS", "API calls of a day by route",
+        "api_key_usage", "api_key_usage", "KEY_USAGE_RETENTION_DAYS", "API calls of a day by route",
         _day_before(ApiKeyUsage.day, "KEY_USAGE_RETENTION_DAYS"),
     ),
     Rule(
-        "key_addresses", "key_addresses", "KEY_USAGE_RETENTION_DAYS",
+        "api_key_addresses", "api_key_addresses", "KEY_USAGE_RETENTION_DAYS",
         "API calls of a day by address",
         _day_before(ApiKeyAddress.day, "KEY_USAGE_RETENTION_DAYS"),
     ),
@@ -281,7 +281,7 @@ RULES: Sequence[Rule] = (
         _before(FailureReport.received_at, "FAILURE_REPORT_RETENTION_DAYS"),
     ),
     Rule(
-        "report_days", "report_days", "", "how many files were received on a day",
+        "daily_ingest_usage", "daily_ingest_usage", "", "how many files were received on a day",
         lambda moment: DailyIngestUsage.day < (moment - REPORT_DAYS_KEPT).date(),
     ),
     Rule(
@@ -303,7 +303,7 @@ RULES: Sequence[Rule] = (
         retention_files.unneeded_bytes,
     ),
     Rule(
-        "intakes", "intakes", "REPORT_FILE_RETENTION_DAYS",
+        "report_files", "report_files", "REPORT_FILE_RETENTION_DAYS",
         "what became of files, unless the report they became is still there",
         retention_files.ended_long_ago,
     ),
@@ -347,11 +347,11 @@ WITHOUT_RULE: Mapping[str, str] = {
     "batch_scans": "Deleted with the batch or the scan.",
     "domain_states": "One row a domain: deleted with it.",
     "dkim_keys": "The keys of the last scan: replaced by the next one.",
-    "report_watches": "One row a domain: deleted with it.",
-    "source_states": "A decision of a person: deleted with the domain.",
+    "report_monitors": "One row a domain: deleted with it.",
+    "source_decisions": "A decision of a person: deleted with the domain.",
     "dmarc_records": "Deleted with the report.",
     "tls_policies": "Deleted with the report.",
-    "uncounted_reports": "Deleted as soon as the report is counted.",
+    "rollup_queue": "Deleted as soon as the report is counted.",
     "dmarc_hours": "Reduced when a report is deleted.",
     "dmarc_flow_counts": "Reduced when a report is deleted.",
     "dmarc_reporter_counts": "Reduced when a report is deleted.",

@@ -1,4 +1,4 @@
-"""The dashboard: pages made here, for people who are signed in; every file of theirs is ours."""
+"""The dashboard: server-rendered pages for signed-in users, without files from other hosts."""
 
 from flask import Blueprint, Flask
 
@@ -27,7 +27,7 @@ from app.web.views import (
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Hooks, pages and error pages, in the order in which a request meets them."""
+    """Register hooks, pages and error pages, in the order in which a request meets them."""
     app.extensions["login_throttle"] = login_throttle.LoginThrottle(settings.redis_url)
     web = Blueprint(
         "web",

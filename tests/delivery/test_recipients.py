@@ -87,7 +87,7 @@ def test_a_person_confirms_by_a_button_and_not_by_following_the_link(
     emails.send_due()
     path = link(inbox, ANNA)
     for _ in range(3):  # as programs do that look for malware behind links
-        assert "<button>Confirm</button>" in client.get(path).text
+        assert "<button>Confirm alerts</button>" in client.get(path).text
     assert statuses(account_id, channel) == {ANNA: "pending", BORIS: "pending"}
     assert "Confirmed" in client.post(path).text
     assert statuses(account_id, channel) == {ANNA: "confirmed", BORIS: "pending"}

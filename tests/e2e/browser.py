@@ -1,4 +1,4 @@
-"""Somebody in front of a real browser, and what must never happen on any page."""
+"""A person at a real browser, and the problems that no page may have."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,7 @@ SERIOUS = ("serious", "critical")
 class Person:
     """A browser of one person at the service.
 
-    troubles  what the pages complained about: the console, scripts, dialogs, foreign requests
+    troubles  problems of the pages: console messages, script errors, dialogs, foreign requests
     """
 
     service: Service
@@ -35,7 +35,7 @@ class Person:
     troubles: list[str] = field(default_factory=list)
 
     def go(self, path: str) -> Page:
-        """The page at this path, loaded."""
+        """Load the page at this path."""
         self.page.goto(self.url(path))
         return self.page
 
@@ -43,20 +43,20 @@ class Person:
         return f"http://127.0.0.1:{self.service.port}{path}"
 
     def sign_in(self, password: str = PASSWORD) -> Page:
-        """Through the form, as everybody."""
+        """Sign in through the form."""
         page = self.go("/auth/login")
-        page.get_by_label("E-mail").fill(self.email)
+        page.get_by_label("Email").fill(self.email)
         page.get_by_label("Password").fill(password)
         page.get_by_role("button", name="Sign in").click()
         return page
 
     def copied(self) -> str:
-        """What is on the clipboard."""
+        """The text on the clipboard."""
         text: str = self.page.evaluate("navigator.clipboard.readText()")
         return text
 
     def assert_whole(self) -> None:
-        """Nothing complained, and the page can be used without seeing it or a mouse."""
+        """Check that the page has no problems, fits the window and is accessible."""
         assert self.troubles == [], self.page.url
         width = self.page.evaluate(
             "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
@@ -66,11 +66,11 @@ class Person:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds that would stop somebody, in words."""
-    found: Any = Axe().run(page).response["violations"]
+    """The serious accessibility violations that axe-core reports."""
+    rules: Any = Axe().run(page).response["violations"]
     return [
         f"{rule['id']}: {node['html'][:200]}"
-        for rule in found
+        for rule in rules
         if rule["impact"] in SERIOUS
         for node in rule["nodes"]
     ]
@@ -79,7 +79,7 @@ def violations(page: Page) -> list[str]:
 def open_person(
     chromium: Browser, service: Service, email: str = "ann@acme.test", **options: Any
 ) -> Person:
-    """Somebody with an account of their own, who has not signed in yet."""
+    """The owner of a new account, not signed in yet."""
     account = make_account()
     accounts.add_user(account.name, email, role="owner", password=PASSWORD)
     return open_browser(chromium, service, account.id, email, **options)
@@ -88,7 +88,7 @@ def open_person(
 def open_browser(
     chromium: Browser, service: Service, account_id: UUID, email: str, **options: Any
 ) -> Person:
-    """A browser of somebody, with nothing in it yet."""
+    """A new browser of a user, without cookies."""
     context = chromium.new_context(**options)
     origin = f"http://127.0.0.1:{service.port}"
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=origin)
@@ -97,7 +97,7 @@ def open_browser(
 
     def note_request(request: Request) -> None:
         if not request.url.startswith((origin, "data:")):
-            person.troubles.append(f"asked for {request.url}")
+            person.troubles.append(f"requested {request.url}")
 
     def note_message(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

@@ -35,7 +35,7 @@ HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}'
 
 @pytest.fixture
 def ann(chromium: Browser, service: Service, request: pytest.FixtureRequest) -> Iterator[Person]:
-    """Somebody with something on every page, some of it hostile."""
+    """A user with data on every page, some of it hostile."""
     width, scheme = getattr(request, "param", SHAPES[0])
     viewport = {"width": width, "height": 900}
     person = open_person(chromium, service, viewport=viewport, color_scheme=scheme)
@@ -48,7 +48,7 @@ def ann(chromium: Browser, service: Service, request: pytest.FixtureRequest) -> 
 
 
 def report_paths(person: Person) -> list[str]:
-    """The pages of one report of each kind."""
+    """The paths of the pages of one report of each kind."""
     org = HOSTILE.replace("<", "&lt;").replace('"', "&quot;")
     files = dmarc_xml("d0.test", org=org), tls_json("d0.test"), failure_mail("d0.test"), b"what?"
     for raw in files:
@@ -66,19 +66,24 @@ def report_paths(person: Person) -> list[str]:
 
 
 def paths(person: Person) -> list[str]:
-    """Every page that there is something on."""
+    """The paths of all pages that have data."""
     reports = report_paths(person)
     new = NewChannel(HOSTILE[:50])
-    made = channels.add_email(person.account_id, "ops@acme.test", new, actor=ACTOR)
-    channel = f"/settings/notifications/{ids.public('chan', made.id)}"
+    channel = channels.add_email(person.account_id, "ops@acme.test", new, actor=ACTOR)
+    channel_path = f"/settings/notifications/{ids.public('chan', channel.id)}"
     tokens.create(person.account_id, actor=ACTOR)
     key, _ = make_key(person.account_id)
     usage.record(key.id, f"GET {HOSTILE}"[:100], 200, "192.0.2.1")
     usage.record(key.id, "GET /v1/domains", 429, "2001:db8::1")
     usage.flush()
     rows, _ = alerts.search(person.account_id, AlertFilter())
-    wanted = AlertChange("dismissed", HOSTILE, None, datetime(2199, 1, 1, tzinfo=UTC), HOSTILE)
-    alerts.change(person.account_id, rows[-1].id, wanted, actor=HOSTILE)
+    change = AlertChange(
+        status="dismissed",
+        note=HOSTILE,
+        accepted_until=datetime(2199, 1, 1, tzinfo=UTC),
+        risk_owner=HOSTILE,
+    )
+    alerts.change(person.account_id, rows[-1].id, change, actor=HOSTILE)
     return [
         *("/", "/domains", "/domains/add", "/domains/d0.test", "/domains/d0.test/history"),
         *("/domains/d0.test/settings", "/alerts", f"/alerts/{ids.public('alert', rows[0].id)}"),
@@ -93,30 +98,28 @@ def paths(person: Person) -> list[str]:
         *("/domains/d0.test/records", "/domains/d0.test/records?result=fail&sourceIp=192.0.2.1"),
         *("/domains/d0.test/tls-records", "/domains/d0.test/tls-records?resultType=x&hasMx=false"),
         *("/domains/d0.test/policy?p=reject", "/reports", "/reports/tls", "/reports/failure"),
-        *("/reports/files", "/settings/intake", "/settings/notifications", channel),
+        *("/reports/files", "/settings/files", "/settings/notifications", channel_path),
     ]
 
 
 @pytest.mark.parametrize("ann", SHAPES, indirect=True, ids=lambda shape: f"{shape[0]}-{shape[1]}")
-def test_every_page_is_whole(ann: Person) -> None:
+def test_every_page_is_accessible_and_free_of_errors(ann: Person) -> None:
     for path in paths(ann):
         page = ann.go(path)
         assert page.locator("h1").count() == 1, path
-        for opened in page.locator("details").all():
-            opened.evaluate("element => element.open = true")
+        for details in page.locator("details").all():
+            details.evaluate("element => element.open = true")
         ann.assert_whole()
 
 
-def test_what_strangers_write_is_shown_as_text(ann: Person) -> None:
+def test_hostile_values_are_shown_as_text(ann: Person) -> None:
     page = ann.go("/domains")
     assert page.get_by_text(HOSTILE[:50]).count() == 1
     assert page.locator("img[src=x]").count() == 0
     assert ann.troubles == []
 
 
-def test_the_pages_of_those_who_are_not_signed_in_are_whole(
-    chromium: Browser, service: Service
-) -> None:
+def test_login_page_is_accessible_and_free_of_errors(chromium: Browser, service: Service) -> None:
     bob = open_person(chromium, service)
     bob.go("/auth/login")
     bob.assert_whole()

@@ -1,4 +1,4 @@
-"""A browser on the dashboard, with the forms of its pages filled in as a person would."""
+"""Browsers of users at the dashboard, who load its pages and send its forms."""
 
 import re
 from dataclasses import dataclass
@@ -24,26 +24,26 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 @dataclass
 class Browser:
-    """Somebody at the dashboard."""
+    """The browser of a user at the dashboard."""
 
     client: FlaskClient
     user: User
     account_id: UUID
 
     def get(self, path: str, status: int = 200) -> str:
-        """The page; its status must be this one."""
+        """Load the page, and check its status."""
         response = self.client.get(path)
         assert response.status_code == status, response.text
         return response.text
 
     def csrf(self) -> str:
         """The token of this session's forms."""
-        found = re.search(r'name="csrf" value="([0-9a-f]{64})"', self.get("/domains"))
-        assert found is not None
-        return found[1]
+        match = re.search(r'name="csrf" value="([0-9a-f]{64})"', self.get("/domains"))
+        assert match is not None
+        return match[1]
 
     def post(self, path: str, **form: Any) -> TestResponse:
-        """Send a form of ours."""
+        """Send a form with the CSRF token."""
         return self.client.post(path, data={"csrf": self.csrf(), **form})
 
     def sign_in(self, password: str = PASSWORD, **options: Any) -> TestResponse:
@@ -53,7 +53,7 @@ class Browser:
 
 
 def make_browser(app: Flask, email: str, role: str = "owner", account: Any = None) -> Browser:
-    """Somebody who has not signed in yet."""
+    """The browser of a new user, not signed in."""
     account = account or make_account()
     user, _ = accounts.add_user(account.name, email, role=role, password=PASSWORD)
     return Browser(app.test_client(), user, account.id)
@@ -61,26 +61,26 @@ def make_browser(app: Flask, email: str, role: str = "owner", account: Any = Non
 
 @pytest.fixture(autouse=True)
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many passwords as these tests verify would take minutes."""
+    """Make password hashes cheap: with real ones these tests take minutes."""
     monkeypatch.setattr(passwords, "_hasher", CHEAP)
 
 
 @pytest.fixture
 def visitor(app: Flask) -> Browser:
-    """Somebody who could sign in."""
+    """The browser of a user who has not signed in."""
     return make_browser(app, "ann@acme.test")
 
 
 @pytest.fixture
 def browser(visitor: Browser) -> Browser:
-    """Somebody who is signed in."""
+    """The browser of a signed-in user."""
     assert visitor.sign_in().status_code == 303
     return visitor
 
 
 @pytest.fixture
 def stranger(app: Flask) -> Browser:
-    """Somebody of another account, signed in."""
-    made = make_browser(app, "eve@other.test")
-    made.sign_in()
-    return made
+    """The browser of a signed-in user of another account."""
+    browser = make_browser(app, "eve@other.test")
+    browser.sign_in()
+    return browser

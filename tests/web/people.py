@@ -1,4 +1,4 @@
-"""People of one account at their browsers, for tests."""
+"""Users of one account and their actions at the dashboard."""
 
 import base64
 import re
@@ -24,7 +24,7 @@ def invite(browser: Browser, email: str, role: str = "member") -> str:
 
 
 def colleague(app: Flask, browser: Browser, role: str, email: str | None = None) -> Browser:
-    """Another person of the same account, signed in."""
+    """Another signed-in user of the same account."""
     account = accounts.find(ids.public("acc", browser.account_id))
     made = make_browser(app, email or f"{role}@acme.test", role=role, account=account)
     made.sign_in()
@@ -32,19 +32,19 @@ def colleague(app: Flask, browser: Browser, role: str, email: str | None = None)
 
 
 def user_path(browser: Browser, action: str) -> str:
-    """The path of a form about this person."""
+    """The path of a team form about this user."""
     return f"/settings/team/{ids.public('usr', browser.user.id)}/{action}"
 
 
 def secret_of(page: str) -> bytes:
-    """The secret that the page offers to type."""
+    """The secret that the page shows as text."""
     match = re.search(r"<pre[^>]*>([A-Z2-7]{32})</pre>", page)
     assert match is not None
     return base64.b32decode(match[1])
 
 
 def turn_on(browser: Browser) -> tuple[bytes, list[str]]:
-    """The secret and the recovery codes; the code of now is spent."""
+    """Enable two-factor authentication; returns the secret and the recovery codes."""
     page = browser.get("/settings/security/second-factor")
     secret = secret_of(page)
     offer = re.search(r'name="offer" value="([^"]+)"', page)
@@ -57,5 +57,5 @@ def turn_on(browser: Browser) -> tuple[bytes, list[str]]:
 
 
 def code_of(secret: bytes, shift: int = 1) -> str:
-    """The code of the next step, which is good now and for half a minute at least."""
+    """The code of the next time step, which is valid now and for at least 30 seconds."""
     return totp.code(secret, int(time.time()) // totp.STEP_SECONDS + shift)

@@ -1,4 +1,4 @@
-"""A risk is accepted in the dashboard: until a day, by somebody, for a reason; and taken back."""
+"""Accepted risks in the dashboard: accepted with an end date, owner and reason, and revoked."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -37,7 +37,7 @@ def found(browser: Browser, alert: str) -> Alert:
 
 @pytest.fixture
 def scanned(browser: Browser) -> Browser:
-    """Somebody whose domain has two alerts of findings, at least."""
+    """A user whose domain has at least two alerts of findings."""
     browser.post("/domains", name="acme.test", usage="sends-and-receives")
     work(browser, WORSE)
     return browser
@@ -57,7 +57,9 @@ def accepted(scanned: Browser, alert: str) -> str:
     return alert
 
 
-def test_the_page_of_a_domain_leads_to_the_form_of_a_finding(scanned: Browser, alert: str) -> None:
+def test_domain_page_links_to_the_acceptance_form_of_a_finding(
+    scanned: Browser, alert: str
+) -> None:
     page = scanned.get("/domains/acme.test")
     assert f'href="/alerts/{alert}?accept=1#accept"' in page
     page = scanned.get(f"/alerts/{alert}?accept=1")
@@ -65,23 +67,23 @@ def test_the_page_of_a_domain_leads_to_the_form_of_a_finding(scanned: Browser, a
     assert f'name="riskOwner" required maxlength="200" value="{scanned.user.email}"' in page
 
 
-def test_an_accepted_risk_is_shown_wherever_its_alert_is(scanned: Browser, accepted: str) -> None:
+def test_accepted_risk_is_shown_on_every_page_of_its_alert(scanned: Browser, accepted: str) -> None:
     until = FORM["acceptedUntil"]
     alert = found(scanned, accepted)
     assert (alert.status, alert.risk_owner) == ("dismissed", "Ada <CISO>")
     assert alert.accepted_until == datetime.fromisoformat(until).replace(tzinfo=UTC)
-    said = f"The risk is accepted until {until}"
-    assert said in scanned.get(f"/alerts/{accepted}")
+    notice = f"The risk is accepted until {until}"
+    assert notice in scanned.get(f"/alerts/{accepted}")
     page = scanned.get("/domains/acme.test")
-    assert f"{said} by Ada &lt;CISO&gt;." in page
+    assert f"{notice}. Risk owner: Ada &lt;CISO&gt;." in page
     assert "Accepted risks" in page
-    assert f"accepted until {until} by Ada" in scanned.get("/alerts?status=dismissed")
+    assert f"Accepted until {until}, risk owner Ada" in scanned.get("/alerts?status=dismissed")
     listed = scanned.get("/alerts/accepted")
     for text in (f"/alerts/{accepted}", until, "Ada &lt;CISO&gt;", "we retire it", "ann@acme.test"):
         assert text in listed
 
 
-def test_the_log_says_who_accepted_what_until_when(scanned: Browser, accepted: str) -> None:
+def test_audit_log_records_an_acceptance(scanned: Browser, accepted: str) -> None:
     events, _ = audit_log.search(scanned.account_id, AuditFilter(action="alert."))
     (event,) = events
     assert (event.actor, event.target) == ("user:ann@acme.test", accepted)
@@ -90,9 +92,7 @@ def test_the_log_says_who_accepted_what_until_when(scanned: Browser, accepted: s
     assert event.details["note"] == "we retire it"
 
 
-def test_it_stays_accepted_through_the_next_scan_and_is_taken_back(
-    scanned: Browser, accepted: str
-) -> None:
+def test_acceptance_survives_a_scan_and_can_be_revoked(scanned: Browser, accepted: str) -> None:
     scanned.post("/domains/acme.test/scan")
     work(scanned, WORSE)
     assert found(scanned, accepted).accepted_until is not None
@@ -100,11 +100,11 @@ def test_it_stays_accepted_through_the_next_scan_and_is_taken_back(
     assert response.headers["Location"] == "/alerts/accepted"
     alert = found(scanned, accepted)
     assert (alert.status, alert.accepted_until, alert.risk_owner) == ("open", None, None)
-    assert "No risk is accepted" in scanned.get("/alerts/accepted")
+    assert "No accepted risks" in scanned.get("/alerts/accepted")
     assert accepted in scanned.get("/alerts")
 
 
-def test_what_is_nearly_over_leads_to_another_decision(scanned: Browser, accepted: str) -> None:
+def test_expiring_acceptance_links_to_its_renewal(scanned: Browser, accepted: str) -> None:
     with transaction() as session:
         soon = datetime.now(UTC) + timedelta(days=3)
         session.execute(
@@ -112,14 +112,14 @@ def test_what_is_nearly_over_leads_to_another_decision(scanned: Browser, accepte
         )
     account_monitor.check_accepted_risks()
     page = scanned.get(f"/alerts/{alert_of(scanned, 'acceptance.expiring')}")
-    assert f'href="/alerts/{accepted}">Decide anew' in page
-    assert "Accept it anew…" in scanned.get(f"/alerts/{accepted}")
+    assert f'href="/alerts/{accepted}">Review this risk' in page
+    assert "Renew acceptance…" in scanned.get(f"/alerts/{accepted}")
     scanned.post(f"/alerts/{accepted}/accept", **FORM)
     account_monitor.check_accepted_risks()
-    assert "Decide anew" not in scanned.get("/alerts")
+    assert "Review this risk" not in scanned.get("/alerts")
 
 
-def test_those_that_end_first_come_first(scanned: Browser, accepted: str) -> None:
+def test_acceptances_are_sorted_by_end_date(scanned: Browser, accepted: str) -> None:
     other = alert_of(scanned, "dmarc.missing")
     sooner = {**FORM, "acceptedUntil": f"{SOON - timedelta(days=9):%Y-%m-%d}", "note": "later"}
     scanned.post(f"/alerts/{other}/accept", **sooner)
@@ -135,27 +135,27 @@ def test_those_that_end_first_come_first(scanned: Browser, accepted: str) -> Non
         *(("note", ""), ("note", "x" * 1001)),
     ],
 )
-def test_what_is_wrong_is_said_next_to_its_field(
+def test_invalid_acceptance_shows_an_error_next_to_the_field(
     scanned: Browser, alert: str, field: str, value: str
 ) -> None:
     response = scanned.post(f"/alerts/{alert}/accept", **{**FORM, field: value})
     assert response.status_code == 400
     assert f'id="error-{field}"' in response.text
     assert '<details class="ask" id="accept" open>' in response.text
-    kept = {"note": "we retire it", "riskOwner": "Ada &lt;CISO&gt;"}
-    assert all(text in response.text for name, text in kept.items() if name != field)
+    entered = {"note": "we retire it", "riskOwner": "Ada &lt;CISO&gt;"}
+    assert all(text in response.text for name, text in entered.items() if name != field)
     assert found(scanned, alert).status == "open"
 
 
-def test_a_resolved_alert_has_no_risk_to_accept(scanned: Browser, alert: str) -> None:
+def test_risk_of_a_resolved_alert_cannot_be_accepted(scanned: Browser, alert: str) -> None:
     scanned.post("/domains/acme.test/scan")
     work(scanned, {"acme.test": ["v=spf1 -all"]})
     assert found(scanned, alert).status == "resolved"
-    assert "Accept the risk" not in scanned.get(f"/alerts/{alert}")
+    assert "Accept risk" not in scanned.get(f"/alerts/{alert}")
     assert scanned.post(f"/alerts/{alert}/accept", **FORM).status_code == 400
 
 
-def test_a_viewer_sees_what_is_accepted_and_cannot_change_it(
+def test_viewer_sees_accepted_risks_and_cannot_change_them(
     app: Flask, scanned: Browser, accepted: str
 ) -> None:
     with transaction(readonly=True) as session:
@@ -165,23 +165,23 @@ def test_a_viewer_sees_what_is_accepted_and_cannot_change_it(
     assert "we retire it" in viewer.get("/alerts/accepted")
     for path in ("/alerts/accepted", f"/alerts/{accepted}", "/domains/acme.test"):
         page = viewer.get(path)
-        assert "Take" not in page
-        assert "Accept the risk" not in page
+        assert "Revoke" not in page
+        assert "Accept risk" not in page
     for path in (f"/alerts/{accepted}/accept", f"/alerts/{accepted}"):
         assert viewer.post(path, status="open", **FORM).status_code == 403
 
 
-def test_risks_of_another_account_are_as_if_unknown(
+def test_accepted_risks_of_another_account_are_not_found(
     scanned: Browser, stranger: Browser, accepted: str
 ) -> None:
-    assert "No risk is accepted" in stranger.get("/alerts/accepted")
+    assert "No accepted risks" in stranger.get("/alerts/accepted")
     assert stranger.post(f"/alerts/{accepted}/accept", **FORM).status_code == 404
     wrong = {**FORM, "note": ""}
     assert stranger.post(f"/alerts/{accepted}/accept", **wrong).status_code == 404
     assert stranger.post("/alerts/nonsense/accept", **FORM).status_code == 404
 
 
-def test_many_are_listed_page_by_page(scanned: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepted_risks_are_paginated(scanned: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.web.views.alerts.PAGE", 1)
     for type in ("spf.multiple_records", "dmarc.missing"):
         alerts.change(
@@ -194,4 +194,4 @@ def test_many_are_listed_page_by_page(scanned: Browser, monkeypatch: pytest.Monk
     following = page.partition('href="/alerts/accepted?cursor=')[2].partition('"')[0]
     other = scanned.get(f"/alerts/accepted?cursor={following}")
     assert ("dmarc.missing" in page) != ("dmarc.missing" in other)
-    assert "Later ones" not in other
+    assert "Next page" not in other

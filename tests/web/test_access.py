@@ -1,4 +1,4 @@
-"""What each role may do: one table, held to every form of the dashboard."""
+"""The minimum role of every form of the dashboard."""
 
 import re
 
@@ -62,7 +62,7 @@ LEAST = {
 
 
 def forms(app: Flask) -> dict[str, str]:
-    """Path by endpoint of all that changes something."""
+    """The path of every form, by endpoint."""
     return {
         endpoint: path
         for method, path, endpoint in routes(app)
@@ -71,20 +71,20 @@ def forms(app: Flask) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_every_form_is_for_its_role_and_those_above(app: Flask, role: str) -> None:
-    found = forms(app)
-    assert set(found) == set(LEAST)
+def test_every_form_requires_its_minimum_role(app: Flask, role: str) -> None:
+    paths = forms(app)
+    assert set(paths) == set(LEAST)
     browser = make_browser(app, f"{role}@acme.test", role=role)
     browser.sign_in()
     last = ("web.security.end_all", "web.auth.logout")  # they end the session
-    for endpoint in sorted(found, key=lambda name: (name in last, name)):
+    for endpoint in sorted(paths, key=lambda name: (name in last, name)):
         if endpoint in last:
             browser.sign_in()
         is_allowed = ROLES.index(role) <= ROLES.index(LEAST[endpoint])
-        assert (browser.post(found[endpoint]).status_code != 403) == is_allowed, endpoint
+        assert (browser.post(paths[endpoint]).status_code != 403) == is_allowed, endpoint
 
 
-def test_a_viewer_sees_every_page_and_no_form_that_is_not_for_viewers(app: Flask) -> None:
+def test_viewer_sees_every_page_and_only_viewer_forms(app: Flask) -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     viewer = make_browser(app, "vic@acme.test", role="viewer", account=account)
@@ -96,7 +96,7 @@ def test_a_viewer_sees_every_page_and_no_form_that_is_not_for_viewers(app: Flask
         assert "/auth/logout" in posts
 
 
-def test_what_nobody_wrote_down_is_for_nobody(app: Flask) -> None:
+def test_unlisted_endpoint_is_refused_for_every_role(app: Flask) -> None:
     owner = make_browser(app, "olga@acme.test")
     token = owner.sign_in().headers["Set-Cookie"].partition("session=")[2].partition(";")[0]
     with app.test_request_context("/"):

@@ -20,7 +20,7 @@ def events(action: str) -> list[AuditEvent]:
 
 
 def colleague(app: Flask, browser: Browser, role: str) -> Browser:
-    """Somebody in the account of ``browser``, signed in."""
+    """A signed-in user of the account of ``browser``."""
     with transaction(readonly=True) as session:
         account = session.get_one(Account, browser.account_id)
     made = make_browser(app, f"{role}@acme.test", role=role, account=account)
@@ -36,12 +36,12 @@ def test_a_failed_sign_in_is_recorded(visitor: Browser) -> None:
     assert event.details["reason"] == "wrong password"
 
 
-def test_a_sign_in_as_nobody_is_not_recorded(app: Flask, visitor: Browser) -> None:
+def test_failed_sign_in_with_unknown_email_is_not_recorded(app: Flask, visitor: Browser) -> None:
     app.test_client().post("/auth/login", data={"email": "x@y.test", "password": "x"})
     assert events("user.sign_in_failed") == []
 
 
-def test_a_page_beyond_the_role_is_recorded(app: Flask, browser: Browser) -> None:
+def test_form_refused_by_role_is_recorded(app: Flask, browser: Browser) -> None:
     viewer = colleague(app, browser, "viewer")
     assert viewer.post("/domains", name="acme.test").status_code == 403
     (event,) = events("user.role_refused")
@@ -49,7 +49,7 @@ def test_a_page_beyond_the_role_is_recorded(app: Flask, browser: Browser) -> Non
     assert event.target.startswith("domains.")
 
 
-def test_an_act_on_a_higher_rank_is_recorded(app: Flask, browser: Browser) -> None:
+def test_refused_change_of_a_higher_role_is_recorded(app: Flask, browser: Browser) -> None:
     admin = colleague(app, browser, "admin")
     assert admin.post("/settings/team", email="x@y.test", role="owner").status_code == 400
     (event,) = events("user.role_refused")

@@ -1,4 +1,4 @@
-"""Signing in and out, and what a session is worth."""
+"""Signing in and out, and the lifetime of a session."""
 
 from datetime import timedelta
 from typing import Any, Literal
@@ -23,18 +23,18 @@ def token(browser: Browser) -> str:
     return cookie.value
 
 
-def test_the_right_password_opens_the_domains(visitor: Browser) -> None:
+def test_correct_password_opens_the_dashboard(visitor: Browser) -> None:
     response = visitor.sign_in()
     assert (response.status_code, response.headers["Location"]) == (303, "/")
     assert "Add a domain" in visitor.client.get("/", follow_redirects=True).text
 
 
-def test_the_address_may_be_typed_in_capitals(visitor: Browser) -> None:
+def test_email_address_is_case_insensitive(visitor: Browser) -> None:
     form = {"email": " ANN@Acme.test ", "password": PASSWORD}
     assert visitor.client.post("/auth/login", data=form).status_code == 303
 
 
-def test_an_unknown_address_and_a_wrong_password_get_the_same_page(visitor: Browser) -> None:
+def test_unknown_email_and_wrong_password_give_the_same_page(visitor: Browser) -> None:
     wrong = visitor.sign_in("not this one at all")
     unknown = visitor.client.post(
         "/auth/login", data={"email": "bob@acme.test", "password": "not this one at all"}
@@ -44,7 +44,7 @@ def test_an_unknown_address_and_a_wrong_password_get_the_same_page(visitor: Brow
     assert visitor.client.get_cookie(COOKIE) is None
 
 
-def test_an_unknown_address_costs_a_hash_too(
+def test_sign_in_with_unknown_email_computes_a_hash_too(
     visitor: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verified: list[str] = []
@@ -61,18 +61,18 @@ def test_an_unknown_address_costs_a_hash_too(
 
 
 @pytest.mark.parametrize("email", ["", "a\0b@acme.test", "x" * 5000, "ä@ä"])
-def test_an_address_that_can_be_nobodys_is_refused(visitor: Browser, email: str) -> None:
+def test_invalid_email_address_is_refused(visitor: Browser, email: str) -> None:
     form = {"email": email, "password": "\ud7ff" * 300}
     assert visitor.client.post("/auth/login", data=form).status_code == 400
 
 
-def test_the_cookie_is_kept_from_scripts_and_other_sites(visitor: Browser) -> None:
+def test_session_cookie_is_http_only_and_same_site(visitor: Browser) -> None:
     cookie = visitor.sign_in().headers["Set-Cookie"]
     assert cookie.startswith("session=")
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
 
 
-def test_away_from_localhost_the_cookie_is_bound_to_the_host_and_to_tls(visitor: Browser) -> None:
+def test_session_cookie_has_host_prefix_and_secure_except_on_localhost(visitor: Browser) -> None:
     cookie = visitor.sign_in(base_url="https://watch.test").headers["Set-Cookie"]
     assert cookie.startswith("__Host-session=")
     assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
@@ -80,21 +80,21 @@ def test_away_from_localhost_the_cookie_is_bound_to_the_host_and_to_tls(visitor:
     assert visitor.client.get("/domains", base_url="https://watch.test").status_code == 200
 
 
-def test_the_database_does_not_hold_the_token(browser: Browser) -> None:
+def test_database_does_not_store_the_session_token(browser: Browser) -> None:
     with transactions.transaction(readonly=True) as session:
         (row,) = session.scalars(select(BrowserSession))
     assert row.id != token(browser).encode()
     assert len(row.id) == 32
 
 
-def test_every_login_has_a_session_of_its_own_and_ends_the_one_before(browser: Browser) -> None:
+def test_sign_in_creates_a_new_session_and_ends_the_previous_one(browser: Browser) -> None:
     before = token(browser)
     browser.sign_in()
     assert token(browser) != before
     assert sessions.find(before) is None
 
 
-def test_a_copied_cookie_is_dead_after_logout(browser: Browser) -> None:
+def test_copied_cookie_does_not_work_after_sign_out(browser: Browser) -> None:
     copied = token(browser)
     assert browser.post("/auth/logout").headers["Location"] == "/auth/login"
     assert browser.client.get_cookie(COOKIE) is None
@@ -109,7 +109,7 @@ def test_a_copied_cookie_is_dead_after_logout(browser: Browser) -> None:
         {"expires_at": sessions.MAX_LIFETIME, "created_at": sessions.MAX_LIFETIME},
     ],
 )
-def test_a_session_ends_when_idle_and_after_a_week(
+def test_session_expires_when_idle_and_after_a_week(
     browser: Browser, values: dict[str, timedelta]
 ) -> None:
     with transactions.transaction() as session:
@@ -119,7 +119,7 @@ def test_a_session_ends_when_idle_and_after_a_week(
     assert browser.client.get("/domains").status_code == 303
 
 
-def test_a_session_in_use_stays_awake(browser: Browser) -> None:
+def test_activity_extends_a_session(browser: Browser) -> None:
     with transactions.transaction() as session:
         row = session.scalars(select(BrowserSession)).one()
         row.last_seen_at = asleep = row.last_seen_at - timedelta(hours=11)
@@ -128,7 +128,7 @@ def test_a_session_in_use_stays_awake(browser: Browser) -> None:
         assert session.scalars(select(BrowserSession)).one().last_seen_at > asleep
 
 
-def test_a_suspended_account_is_out_at_once(app: Flask) -> None:
+def test_suspending_an_account_ends_its_sessions(app: Flask) -> None:
     account = accounts.create("Gone")
     browser = make_browser(app, "ann@gone.test", account=account)
     browser.sign_in()
@@ -154,7 +154,9 @@ def test_a_suspended_account_is_out_at_once(app: Flask) -> None:
         ("", "/"),
     ],
 )
-def test_next_leads_only_to_our_own_pages(visitor: Browser, wanted: str, location: str) -> None:
+def test_next_redirects_only_to_pages_of_this_site(
+    visitor: Browser, wanted: str, location: str
+) -> None:
     form = {"email": visitor.user.email, "password": PASSWORD, "next": wanted}
     response = visitor.client.post("/auth/login", data=form)
     if "\r" in wanted:
@@ -163,7 +165,7 @@ def test_next_leads_only_to_our_own_pages(visitor: Browser, wanted: str, locatio
     assert response.headers["Location"] == location
 
 
-def test_whoever_is_sent_to_the_login_comes_back_to_the_page(visitor: Browser) -> None:
+def test_sign_in_returns_to_the_requested_page(visitor: Browser) -> None:
     response = visitor.client.get("/alerts?status=dismissed")
     assert response.headers["Location"] == "/auth/login?next=/alerts?status%3Ddismissed"
     page = visitor.client.get(response.headers["Location"]).text
@@ -179,7 +181,7 @@ def test_whoever_is_sent_to_the_login_comes_back_to_the_page(visitor: Browser) -
         {"Origin": "null"},
     ],
 )
-def test_a_login_form_of_another_site_is_refused(visitor: Browser, headers: dict[str, str]) -> None:
+def test_login_form_from_another_site_is_refused(visitor: Browser, headers: dict[str, str]) -> None:
     assert visitor.sign_in(headers=headers).status_code == 400
     assert visitor.client.get_cookie(COOKIE) is None
 
@@ -191,11 +193,11 @@ def test_a_login_form_of_another_site_is_refused(visitor: Browser, headers: dict
         {"Origin": "http://localhost"},
     ],
 )
-def test_a_login_form_of_ours_is_taken(visitor: Browser, headers: dict[str, str]) -> None:
+def test_login_form_from_this_site_is_accepted(visitor: Browser, headers: dict[str, str]) -> None:
     assert visitor.sign_in(headers=headers).status_code == 303
 
 
-def test_the_api_knows_no_cookie_and_the_dashboard_no_key(app: Flask, browser: Browser) -> None:
+def test_api_ignores_cookies_and_dashboard_ignores_api_keys(app: Flask, browser: Browser) -> None:
     assert browser.client.get("/v1/me").status_code == 401
     assert browser.client.get("/v1/me").json["error"]["code"] == "unauthorized"  # type: ignore[index]
     _, key = make_key(browser.account_id)

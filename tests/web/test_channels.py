@@ -1,4 +1,4 @@
-"""Where alerts are sent to, in the dashboard."""
+"""Notification channels in the dashboard."""
 
 import re
 
@@ -10,29 +10,33 @@ from tests.factories import ACTOR, confirm_recipients
 from tests.web.conftest import Browser
 
 MAIL = {
-    "name": "ops", "kind": "email", "target": "ops@acme.test, on-call@acme.test",
-    "severity": "high", "cadence": "daily", "types": "dmarc.* spf.missing",
-}  # fmt: skip
+    "name": "ops",
+    "kind": "email",
+    "target": "ops@acme.test, on-call@acme.test",
+    "severity": "high",
+    "cadence": "daily",
+    "types": "dmarc.* spf.missing",
+}
 
 
 def add(browser: Browser, name: str = "ops") -> str:
     """The path of a channel."""
     channels.add_email(browser.account_id, "ops@acme.test", NewChannel(name), actor=ACTOR)
     confirm_recipients(browser.account_id)
-    found = re.search(
+    match = re.search(
         r'href="(/settings/notifications/chan_\w+)"', browser.get("/settings/notifications")
     )
-    assert found is not None
-    return found[1]
+    assert match is not None
+    return match[1]
 
 
-def test_a_mail_channel_is_added_with_what_it_gets(browser: Browser) -> None:
+def test_email_channel_is_added_with_its_filters(browser: Browser) -> None:
     response = browser.post("/settings/notifications", **MAIL)
     assert response.status_code == 303
     page = browser.get(response.headers["Location"])
     assert "ops@acme.test" in page
     assert "on-call@acme.test" in page
-    assert "high and above, daily" in page
+    assert "High and above, daily" in page
     assert "dmarc.*, spf.missing" in page
 
 
@@ -41,12 +45,12 @@ def test_a_mail_channel_is_added_with_what_it_gets(browser: Browser) -> None:
     [
         ({"name": ""}, "name"),
         ({"kind": "pigeon"}, "kind"),
-        ({"target": "nobody"}, "target"),
+        ({"target": "unknown"}, "target"),
         ({"kind": "webhook", "target": "http://127.0.0.1/x"}, "target"),
         ({"kind": "chat", "target": "file:///etc/passwd"}, "target"),
     ],
 )
-def test_what_cannot_be_sent_to_is_said_next_to_the_field(
+def test_invalid_destination_shows_an_error_next_to_the_field(
     browser: Browser, changes: dict[str, str], field: str
 ) -> None:
     response = browser.post("/settings/notifications", **{**MAIL, **changes})
@@ -55,14 +59,14 @@ def test_what_cannot_be_sent_to_is_said_next_to_the_field(
     assert channels.search(browser.account_id) == []
 
 
-def test_a_test_is_sent_and_is_in_the_log(browser: Browser) -> None:
+def test_test_event_is_sent_and_listed(browser: Browser) -> None:
     path = add(browser)
     response = browser.post(f"{path}/test")
-    assert response.headers["Location"] == f"{path}?told=test"
-    assert "A test is on its way" in browser.get(f"{path}?told=test")
+    assert response.headers["Location"] == f"{path}?done=test"
+    assert "Test sent" in browser.get(f"{path}?done=test")
 
 
-def test_a_channel_is_disabled_enabled_and_removed(browser: Browser) -> None:
+def test_channel_is_disabled_enabled_and_deleted(browser: Browser) -> None:
     path = add(browser)
     browser.post(f"{path}/disable")
     assert 'class="mark disabled"' in browser.get("/settings/notifications")
@@ -75,9 +79,9 @@ def test_a_channel_is_disabled_enabled_and_removed(browser: Browser) -> None:
     assert "channel.removed" in browser.get("/settings/audit?about=channel.")
 
 
-def test_a_channel_of_another_account_is_as_if_unknown(browser: Browser, stranger: Browser) -> None:
+def test_channel_of_another_account_is_not_found(browser: Browser, stranger: Browser) -> None:
     path = add(browser)
     stranger.get(path, 404)
     for act in ("test", "disable", "enable", "replay", "remove"):
         assert stranger.post(f"{path}/{act}").status_code == 404, act
-    assert "ops" not in stranger.get("/settings/notifications").partition("New channel")[0]
+    assert "ops" not in stranger.get("/settings/notifications").partition("Add channel")[0]

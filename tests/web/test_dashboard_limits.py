@@ -1,4 +1,4 @@
-"""The rate limit of the dashboard: by person, and by network without a session."""
+"""The rate limits of the dashboard: by user, and by network without a session."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def _few(app: Flask) -> None:
     )
 
 
-def test_a_person_over_the_limit_gets_a_page_that_says_when_to_go_on(browser: Browser) -> None:
+def test_rate_limited_user_sees_when_to_try_again(browser: Browser) -> None:
     statuses = [browser.client.get("/alerts").status_code for _ in range(5)]
     refused = browser.client.get("/alerts")
     assert (statuses, refused.status_code) == ([200] * 5, 429)
@@ -33,7 +33,7 @@ def test_a_person_over_the_limit_gets_a_page_that_says_when_to_go_on(browser: Br
     assert browser.client.post("/domains", data={"name": "acme.test"}).status_code == 429
 
 
-def test_another_session_of_the_person_does_not_help(app: Flask, browser: Browser) -> None:
+def test_all_sessions_of_a_user_share_one_limit(app: Flask, browser: Browser) -> None:
     other = Browser(app.test_client(), browser.user, browser.account_id)
     other.sign_in()
     for client in (browser.client, other.client, browser.client, other.client, browser.client):
@@ -41,19 +41,19 @@ def test_another_session_of_the_person_does_not_help(app: Flask, browser: Browse
     assert other.client.get("/alerts").status_code == 429
 
 
-def test_people_do_not_share_a_limit(browser: Browser, stranger: Browser) -> None:
+def test_each_user_has_a_separate_limit(browser: Browser, stranger: Browser) -> None:
     for _ in range(6):
         browser.client.get("/alerts")
     assert stranger.client.get("/alerts").status_code == 200
 
 
-def test_files_of_the_pages_are_not_counted(browser: Browser) -> None:
+def test_static_files_are_not_rate_limited(browser: Browser) -> None:
     for _ in range(9):
         with browser.client.get("/assets/style.css") as response:
             assert response.status_code == 200
 
 
-def test_without_a_session_the_network_is_counted(app: Flask) -> None:
+def test_requests_without_a_session_are_limited_by_network(app: Flask) -> None:
     def get(address: str, cookie: str = "") -> int:
         client = app.test_client()
         client.set_cookie("session", cookie)

@@ -1,4 +1,4 @@
-"""What holds for every page: a session, a token in its forms, its headers, and HTML for errors."""
+"""Rules for every page: a session, CSRF tokens, security headers and error pages."""
 
 import re
 
@@ -33,7 +33,7 @@ def routes(app: Flask) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_every_page_but_the_login_wants_a_session(app: Flask) -> None:
+def test_every_page_except_login_requires_a_session(app: Flask) -> None:
     closed = [route for route in routes(app) if route[2] not in pages.PUBLIC]
     assert len(closed) >= 12
     for method, path, _ in closed:
@@ -42,7 +42,7 @@ def test_every_page_but_the_login_wants_a_session(app: Flask) -> None:
         assert response.headers["Location"].startswith("/auth/login"), f"{method} {path}"
 
 
-def test_every_form_wants_the_token_of_its_session(
+def test_every_form_requires_the_csrf_token_of_its_session(
     app: Flask, browser: Browser, stranger: Browser
 ) -> None:
     for method, path, endpoint in routes(app):
@@ -51,21 +51,21 @@ def test_every_form_wants_the_token_of_its_session(
         for csrf in ("", "0" * 64, "é", stranger.csrf()):
             response = browser.client.post(path, data={"csrf": csrf})
             assert response.status_code == 400, path
-            assert "not of this session" in response.text
-    assert "Add a domain" in browser.get("/domains")
+            assert "Your session changed" in response.text
+    assert "Add domain" in browser.get("/domains")
 
 
-def test_a_form_of_another_site_is_refused_with_the_token_too(browser: Browser) -> None:
+def test_form_from_another_site_is_refused_even_with_the_token(browser: Browser) -> None:
     form = {"csrf": browser.csrf(), "name": "acme.test", "usage": "sends-only"}
     headers = {"Sec-Fetch-Site": "cross-site"}
     assert browser.client.post("/domains", data=form, headers=headers).status_code == 400
 
 
-def test_nothing_changes_by_looking(app: Flask) -> None:
+def test_get_requests_change_nothing(app: Flask) -> None:
     assert [path for method, path, _ in routes(app) if method not in ("GET", "POST")] == []
 
 
-def test_every_page_has_its_headers(browser: Browser) -> None:
+def test_every_page_has_the_security_headers(browser: Browser) -> None:
     for path in (*PAGES, "/auth/login", "/", "/domains/none.test", "/assets/app.js"):
         with browser.client.get(path) as response:  # the style sheet is an open file
             headers = response.headers
@@ -77,13 +77,13 @@ def test_every_page_has_its_headers(browser: Browser) -> None:
         assert "Strict-Transport-Security" not in headers
 
 
-def test_over_tls_a_page_says_to_stay_there(app: Flask) -> None:
+def test_page_over_tls_has_hsts(app: Flask) -> None:
     response = app.test_client().get("/auth/login", base_url="https://watch.test")
     assert response.headers["Strict-Transport-Security"].startswith("max-age=31536000")
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/auth/login"])
-def test_no_page_has_code_or_styles_within_or_anything_from_afar(
+def test_pages_have_no_inline_code_and_no_external_resources(
     app: Flask, browser: Browser, path: str
 ) -> None:
     client = browser.client if path != "/auth/login" else app.test_client()
@@ -95,7 +95,7 @@ def test_no_page_has_code_or_styles_within_or_anything_from_afar(
     assert not re.search(r'(src|href|action)="(https?:)?//', page)
 
 
-def test_an_unknown_page_is_html_for_a_browser_and_json_below_v1(browser: Browser) -> None:
+def test_not_found_is_html_for_browsers_and_json_below_v1(browser: Browser) -> None:
     html = {"Accept": "text/html,*/*;q=0.8"}
     page = browser.client.get("/nothing", headers=html)
     assert (page.status_code, page.mimetype) == (404, "text/html")
@@ -104,9 +104,7 @@ def test_an_unknown_page_is_html_for_a_browser_and_json_below_v1(browser: Browse
     assert browser.client.get("/nothing").mimetype == "application/json"
 
 
-def test_a_bug_is_a_page_without_its_detail(
-    browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_page_hides_the_exception(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret")
 
@@ -120,8 +118,8 @@ def test_a_form_with_nul_is_refused(browser: Browser) -> None:
     assert browser.post("/domains", name="a\0.test", usage="sends-only").status_code == 400
 
 
-def test_files_are_kept_under_an_address_that_names_their_content(browser: Browser) -> None:
-    found = re.search(r'href="(/assets/style\.css\?v=[0-9a-f]{12})"', browser.get("/domains"))
-    assert found is not None
-    with browser.client.get(found[1]) as response:
+def test_static_files_are_cached_under_a_versioned_url(browser: Browser) -> None:
+    match = re.search(r'href="(/assets/style\.css\?v=[0-9a-f]{12})"', browser.get("/domains"))
+    assert match is not None
+    with browser.client.get(match[1]) as response:
         assert "immutable" in response.headers["Cache-Control"]

@@ -1,4 +1,4 @@
-"""Invitations: by email to the invited person, and worth as much as the inviter is."""
+"""Invitations: emailed to the invited user, and limited by the inviter's role."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from tests.web.people import colleague, invite, user_path
 
 @pytest.fixture
 def inbox(app: Flask, settings: Settings) -> Iterator[Inbox]:
-    """The mail server that this service is configured with."""
+    """The configured mail server."""
     inbox = Inbox()
     with listening(inbox) as url:
         app_settings.use(
@@ -33,7 +33,7 @@ def inbox(app: Flask, settings: Settings) -> Iterator[Inbox]:
 
 
 def link_in(inbox: Inbox) -> str:
-    """Send what waits; the path of the only link to join that was emailed."""
+    """Send the pending emails; returns the path of the only invitation link in them."""
     emails.send_due()
     (path,) = re.findall(r"https://watch\.test(/auth/invitation/[\w-]+)", "".join(inbox.bodies()))
     return str(path)
@@ -56,7 +56,7 @@ def role_in_account(browser: Browser, email: str) -> str | None:
 
 
 @pytest.mark.parametrize("action", ["role", "remove"])
-def test_a_link_kept_by_a_former_owner_lets_nobody_back_in(
+def test_invitation_link_of_a_former_owner_does_not_work(
     app: Flask, browser: Browser, action: str
 ) -> None:
     mallory = colleague(app, browser, "owner", "mallory@acme.test")
@@ -77,13 +77,19 @@ def test_a_link_kept_by_a_former_owner_lets_nobody_back_in(
 
 @pytest.mark.parametrize(
     ("inviter", "invited", "status"),
-    [("owner", "owner", 200), ("admin", "owner", 404), ("admin", "admin", 200),
-     ("admin", "viewer", 200), ("member", "viewer", 404), ("viewer", "viewer", 404)],
-)  # fmt: skip
-def test_the_rank_of_the_inviter_counts_at_the_moment_of_acceptance(
+    [
+        ("owner", "owner", 200),
+        ("admin", "owner", 404),
+        ("admin", "admin", 200),
+        ("admin", "viewer", 200),
+        ("member", "viewer", 404),
+        ("viewer", "viewer", 404),
+    ],
+)
+def test_role_of_the_inviter_is_checked_on_acceptance(
     app: Flask, browser: Browser, inviter: str, invited: str, status: int
 ) -> None:
-    """Also where the row of the invitation has survived the demotion."""
+    """Even if the invitation's row still exists after the demotion."""
     other = colleague(app, browser, "owner", "other@acme.test")
     path = invite(other, "bob@acme.test", invited)
     with transactions.transaction() as session:
@@ -91,21 +97,21 @@ def test_the_rank_of_the_inviter_counts_at_the_moment_of_acceptance(
     assert accept(app, path) == status
 
 
-def test_a_promotion_keeps_the_invitations_of_the_person(app: Flask, browser: Browser) -> None:
+def test_promotion_keeps_the_invitations_of_the_user(app: Flask, browser: Browser) -> None:
     admin = colleague(app, browser, "admin")
     path = invite(admin, "bob@acme.test")
     browser.post(user_path(admin, "role"), role="owner")
     assert accept(app, path) == 200
 
 
-def test_an_invitation_of_nobody_cannot_be_accepted(app: Flask, browser: Browser) -> None:
+def test_unknown_invitation_cannot_be_accepted(app: Flask, browser: Browser) -> None:
     path = invite(browser, "bob@acme.test")
     with transactions.transaction() as session:
         session.execute(update(Invitation).values(inviter_id=None))
     assert accept(app, path) == 404
 
 
-def test_the_link_goes_to_the_invited_person_only(
+def test_invitation_link_is_sent_to_the_invited_user_only(
     app: Flask, browser: Browser, inbox: Inbox
 ) -> None:
     response = browser.post("/settings/team", email=" Bob@Acme.test ", role="member")
@@ -123,7 +129,7 @@ def test_the_link_goes_to_the_invited_person_only(
     assert app.test_client().get(path).status_code == 404
 
 
-def test_the_answer_does_not_tell_whether_an_address_has_a_user_elsewhere(
+def test_response_does_not_reveal_users_of_other_accounts(
     browser: Browser, stranger: Browser, inbox: Inbox
 ) -> None:
     answers = []
@@ -145,7 +151,7 @@ def test_without_a_mail_server_the_link_is_shown_with_a_warning(
     app: Flask, browser: Browser, stranger: Browser
 ) -> None:
     response = browser.post("/settings/team", email=stranger.user.email, role="member")
-    assert "This service cannot send email" in response.text
+    assert "mailwatch can't send email" in response.text
     path = invite(browser, stranger.user.email)
     answer = app.test_client().post(path, data={"password": PASSWORD})
     assert answer.status_code == 409
@@ -153,7 +159,7 @@ def test_without_a_mail_server_the_link_is_shown_with_a_warning(
     assert role_in_account(browser, stranger.user.email) is None
 
 
-def test_a_user_who_was_made_elsewhere_meanwhile_is_told_so_by_the_link(
+def test_invitation_link_reports_a_user_in_another_account(
     app: Flask, browser: Browser, inbox: Inbox
 ) -> None:
     browser.post("/settings/team", email="bob@acme.test", role="member")
@@ -177,9 +183,7 @@ def test_the_link_is_shown_once_and_only_its_digest_is_stored(
     assert not any(token in body for body in bodies)
 
 
-def test_a_link_ends_after_a_week_when_revoked_and_when_another_is_made(
-    app: Flask, browser: Browser
-) -> None:
+def test_invitation_expires_and_ends_when_revoked_or_replaced(app: Flask, browser: Browser) -> None:
     first = invite(browser, "bob@acme.test")
     second = invite(browser, "bob@acme.test")
     guest = app.test_client()
@@ -196,7 +200,7 @@ def test_a_link_ends_after_a_week_when_revoked_and_when_another_is_made(
     assert guest.get(third).status_code == 404
 
 
-def test_one_address_is_not_flooded_with_invitations(browser: Browser) -> None:
+def test_invitations_to_one_address_are_limited(browser: Browser) -> None:
     for _ in range(invitations.MAX_PER_ADDRESS):
         invite(browser, "bob@acme.test")
     response = browser.post("/settings/team", email="bob@acme.test", role="member")
@@ -205,7 +209,7 @@ def test_one_address_is_not_flooded_with_invitations(browser: Browser) -> None:
     invite(browser, "carol@acme.test")
 
 
-def test_an_account_sends_a_bounded_number_of_invitations_a_day(
+def test_invitations_of_an_account_are_limited_per_day(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(invitations, "MAX_PER_DAY", 2)
@@ -218,7 +222,7 @@ def test_an_account_sends_a_bounded_number_of_invitations_a_day(
 @pytest.mark.parametrize(
     ("email", "role", "status"),
     [
-        ("nobody", "member", 400),
+        ("unknown", "member", 400),
         ("a,b@acme.test", "member", 400),
         ("<a@acme.test>", "member", 400),
         ("a b@acme.test", "member", 400),
@@ -227,6 +231,8 @@ def test_an_account_sends_a_bounded_number_of_invitations_a_day(
         ("ann@acme.test", "member", 409),
     ],
 )
-def test_who_cannot_be_invited_is_not(browser: Browser, email: str, role: str, status: int) -> None:
+def test_invalid_invitation_is_refused(
+    browser: Browser, email: str, role: str, status: int
+) -> None:
     assert browser.post("/settings/team", email=email, role=role).status_code == status
     assert invitations.pending(browser.account_id) == []

@@ -1,4 +1,4 @@
-"""A domain on legal hold: placed and released on its page, and refused to be deleted."""
+"""A domain on legal hold: placed and released on its page, and not deletable."""
 
 from flask import Flask
 

@@ -1,4 +1,4 @@
-"""Guesses of passwords and codes are slowed down without locking the person out."""
+"""Guesses of passwords and codes are delayed without locking the user out."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ PAIR = BY_NETWORK_AND_EMAIL.free
 def sign_in(
     app: Flask, password: str = PASSWORD, *, address: str = "192.0.2.1", email: str = ANN
 ) -> TestResponse:
-    """A sign-in with a browser that is used for the first time."""
+    """Sign in with a new browser."""
     form = {"email": email, "password": password}
     return app.test_client().post("/auth/login", data=form, environ_base={"REMOTE_ADDR": address})
 
@@ -40,7 +40,7 @@ def throttle(request: pytest.FixtureRequest) -> LoginThrottle:
     return LoginThrottle(request.getfixturevalue("redis_url") if is_shared else NO_REDIS)
 
 
-def test_a_stranger_on_another_network_does_not_keep_the_person_out(
+def test_attacker_on_another_network_does_not_lock_out_the_user(
     app: Flask, visitor: Browser
 ) -> None:
     statuses = [sign_in(app, WRONG, address="198.51.100.7").status_code for _ in range(12)]
@@ -48,7 +48,7 @@ def test_a_stranger_on_another_network_does_not_keep_the_person_out(
     assert sign_in(app, address="192.0.2.1").status_code == 303
 
 
-def test_a_stranger_on_the_same_network_does_not_keep_out_a_known_device(
+def test_attacker_on_the_same_network_does_not_lock_out_a_known_device(
     app: Flask, browser: Browser
 ) -> None:
     for _ in range(BY_NETWORK.free + 5):
@@ -57,7 +57,7 @@ def test_a_stranger_on_the_same_network_does_not_keep_out_a_known_device(
     assert browser.sign_in().status_code == 303
 
 
-def test_guessers_on_many_networks_do_not_keep_out_a_known_device(
+def test_attackers_on_many_networks_do_not_lock_out_a_known_device(
     app: Flask, browser: Browser
 ) -> None:
     for number in range(BY_EMAIL.free):
@@ -77,16 +77,16 @@ def test_the_refusal_says_when_to_try_again(app: Flask, visitor: Browser) -> Non
     assert "Too many attempts. Try again in a minute." in response.text
 
 
-def test_sign_ins_that_succeed_do_not_count(app: Flask, visitor: Browser) -> None:
+def test_successful_sign_ins_do_not_count(app: Flask, visitor: Browser) -> None:
     assert {sign_in(app).status_code for _ in range(PAIR + 3)} == {303}
 
 
-def test_a_known_device_is_slowed_down_by_its_own_failures(browser: Browser) -> None:
+def test_known_device_is_delayed_by_its_own_failures(browser: Browser) -> None:
     statuses = [browser.sign_in(WRONG).status_code for _ in range(6)]
     assert statuses == [400] * 5 + [429]
 
 
-def test_the_device_cookie_is_kept_from_scripts_and_other_sites(visitor: Browser) -> None:
+def test_device_cookie_is_http_only_and_same_site(visitor: Browser) -> None:
     response = visitor.sign_in(base_url="https://watch.test")
     cookies = response.headers.getlist("Set-Cookie")
     (cookie,) = (text for text in cookies if text.startswith("__Host-device="))
@@ -94,14 +94,12 @@ def test_the_device_cookie_is_kept_from_scripts_and_other_sites(visitor: Browser
     assert ANN not in cookie
 
 
-def test_a_wrong_password_makes_no_device_known(visitor: Browser) -> None:
+def test_wrong_password_does_not_set_the_device_cookie(visitor: Browser) -> None:
     visitor.sign_in(WRONG)
     assert visitor.client.get_cookie("device") is None
 
 
-def test_the_device_cookie_of_one_person_is_worth_nothing_for_another(
-    app: Flask, browser: Browser
-) -> None:
+def test_device_cookie_is_valid_for_one_user_only(app: Flask, browser: Browser) -> None:
     other = make_browser(app, "eve@other.test")
     other.sign_in()
     own = browser.client.get_cookie("device")
@@ -113,7 +111,7 @@ def test_the_device_cookie_of_one_person_is_worth_nothing_for_another(
             assert (known_devices.identify(ANN) is not None) is is_known
 
 
-def test_a_changed_or_expired_device_cookie_is_not_known(app: Flask, browser: Browser) -> None:
+def test_tampered_or_expired_device_cookie_is_ignored(app: Flask, browser: Browser) -> None:
     cookie = browser.client.get_cookie("device")
     assert cookie is not None
     nonce, expires_at, proof = cookie.value.split("~")
@@ -127,7 +125,7 @@ def test_a_changed_or_expired_device_cookie_is_not_known(app: Flask, browser: Br
             assert known_devices.identify(ANN) is None
 
 
-def test_several_people_may_share_a_browser(app: Flask, browser: Browser) -> None:
+def test_several_users_can_share_a_browser(app: Flask, browser: Browser) -> None:
     make_browser(app, "bob@other.test")
     form = {"email": "bob@other.test", "password": PASSWORD}
     assert browser.client.post("/auth/login", data=form).status_code == 303
@@ -149,7 +147,7 @@ def test_failures_over_many_addresses_count_for_the_network(throttle: LoginThrot
     assert throttle.start(Attempt("u@acme.test", "192.0.2.2")) == 0
 
 
-def test_a_network_of_ipv6_is_one_client(throttle: LoginThrottle) -> None:
+def test_ipv6_network_counts_as_one_client(throttle: LoginThrottle) -> None:
     for number in range(BY_NETWORK.free):
         throttle.start(Attempt(f"u{number}@acme.test", f"2001:db8::{number:x}"))
     assert throttle.start(Attempt("u@acme.test", "2001:db8::ffff"))
@@ -203,7 +201,7 @@ GUESSES: dict[str, Callable[[Browser, str], TestResponse]] = {
 
 
 @pytest.mark.parametrize("form", GUESSES)
-def test_a_stolen_session_cannot_guess_the_password(browser: Browser, form: str) -> None:
+def test_guesses_of_the_current_password_are_limited(browser: Browser, form: str) -> None:
     guess = GUESSES[form]
     statuses = [guess(browser, WRONG).status_code for _ in range(BY_SESSION.free)]
     assert statuses == [400] * BY_SESSION.free
@@ -213,13 +211,13 @@ def test_a_stolen_session_cannot_guess_the_password(browser: Browser, form: str)
     assert "Too many attempts" in refused.text
 
 
-def test_all_forms_that_ask_for_the_password_share_one_count(browser: Browser) -> None:
+def test_all_forms_with_the_current_password_share_one_count(browser: Browser) -> None:
     for guess in (*GUESSES.values(), *GUESSES.values()):
         response = guess(browser, WRONG)
     assert response.status_code == 429
 
 
-def test_guesses_in_one_session_do_not_hold_up_another(app: Flask, browser: Browser) -> None:
+def test_guesses_in_one_session_do_not_delay_another(app: Flask, browser: Browser) -> None:
     for _ in range(BY_SESSION.free + 1):
         GUESSES["password"](browser, WRONG)
     other = Browser(app.test_client(), browser.user, browser.account_id)
@@ -227,7 +225,7 @@ def test_guesses_in_one_session_do_not_hold_up_another(app: Flask, browser: Brow
     assert GUESSES["password"](other, PASSWORD).status_code == 303
 
 
-def test_a_form_with_another_mistake_is_no_guess(browser: Browser) -> None:
+def test_form_with_another_error_does_not_count_as_a_guess(browser: Browser) -> None:
     for _ in range(BY_SESSION.free + 2):
         response = browser.post(
             "/settings/security/password", current=PASSWORD, password="short", again="short"

@@ -1,4 +1,4 @@
-"""A domain's mail in the dashboard: charts, sources, readiness, and what if."""
+"""A domain's email in the dashboard: charts, senders, policy readiness and simulation."""
 
 import re
 
@@ -12,7 +12,7 @@ from tests.web.conftest import Browser
 
 @pytest.fixture
 def owner(browser: Browser) -> Browser:
-    """Somebody whose domain has reports of three days."""
+    """A user whose domain has reports for three days."""
     make_domain(browser.account_id, "acme.test")
     for day in range(3):
         begin = YESTERDAY - day * DAY
@@ -27,46 +27,46 @@ def owner(browser: Browser) -> Browser:
     return browser
 
 
-def test_messages_are_drawn_by_day_with_the_numbers_behind(owner: Browser) -> None:
+def test_chart_shows_messages_by_day_with_a_table(owner: Browser) -> None:
     page = owner.get("/domains/acme.test/mail")
     assert page.count('class="s-pass" x=') == 3
     assert page.count('class="s-fail" x=') == 3
-    numbers = page.partition("The numbers")[2]
+    numbers = page.partition("View as table")[2]
     row = r'>900</a></td><td class="number"><a [^>]+>100</a>'
     assert len(re.findall(row, numbers)) == 3
     assert "90.0 %" in page
 
 
-def test_sources_are_named_with_what_they_are(owner: Browser) -> None:
+def test_senders_are_listed_with_their_type(owner: Browser) -> None:
     page = owner.get("/domains/acme.test/mail?days=7")
     assert "<code>192.0.2.1</code>" in page
     assert 'class="mark own"' in page
 
 
-def test_a_person_says_what_a_source_is(owner: Browser) -> None:
+def test_user_classifies_a_source(owner: Browser) -> None:
     page = owner.get("/domains/acme.test/mail")
     source = page.partition('name="source" value="')[2].partition('"')[0]
     response = owner.post("/domains/acme.test/sources", source=source, state="ignored", days="90")
     assert response.headers["Location"] == "/domains/acme.test/mail?days=90"
     assert 'class="mark ignored"' in owner.get("/domains/acme.test/mail")
     assert "source.decided" in owner.get("/settings/audit")
-    for form in ({"source": source, "state": "x"}, {"source": "nobody", "state": "ignored"}):
+    for form in ({"source": source, "state": "x"}, {"source": "unknown", "state": "ignored"}):
         assert owner.post("/domains/acme.test/sources", **form).status_code in (400, 404)
 
 
-def test_tls_sessions_are_drawn_with_what_failed(owner: Browser) -> None:
+def test_chart_shows_tls_sessions_with_failures(owner: Browser) -> None:
     page = owner.get("/domains/acme.test/mail")
     assert "certificate-expired" in page
     assert 'class="s-failed" x=' in page
 
 
-def test_whether_the_policy_may_be_raised_is_said_with_what_is_missing(owner: Browser) -> None:
+def test_policy_page_shows_the_missing_data(owner: Browser) -> None:
     page = owner.get("/domains/acme.test/policy")
-    assert "Not known yet" in page
+    assert "Not enough data yet" in page
     assert "no scan has seen it yet" in page
 
 
-def test_a_policy_is_tried_on_the_mail(owner: Browser) -> None:
+def test_policy_is_simulated(owner: Browser) -> None:
     page = owner.get("/domains/acme.test/policy?p=reject&sp=&adkim=s&aspf=&remove_spf=&days=30")
     result = page.partition('id="result"')[2]
     assert ">3k messages</a>" in result
@@ -74,22 +74,22 @@ def test_a_policy_is_tried_on_the_mail(owner: Browser) -> None:
 
 
 @pytest.mark.parametrize("query", ["p=sometimes", "p=none&sp=x", "p=none&adkim=z"])
-def test_what_is_no_policy_is_not_tried(owner: Browser, query: str) -> None:
+def test_invalid_policy_is_refused(owner: Browser, query: str) -> None:
     owner.get(f"/domains/acme.test/policy?{query}", 400)
 
 
-def test_a_term_that_is_not_there_is_said_next_to_the_field(owner: Browser) -> None:
-    page = owner.get("/domains/acme.test/policy?p=none&remove_spf=include:nobody.test")
+def test_unknown_spf_term_shows_an_error_next_to_the_field(owner: Browser) -> None:
+    page = owner.get("/domains/acme.test/policy?p=none&remove_spf=include:unknown.test")
     assert 'id="error-spf"' in page
 
 
-def test_without_reports_the_page_says_what_to_publish(browser: Browser) -> None:
+def test_page_without_reports_links_to_the_reporting_setup(browser: Browser) -> None:
     make_domain(browser.account_id, "quiet.test")
-    assert "What to publish" in browser.get("/domains/quiet.test/mail")
-    assert "No mail was reported" in browser.get("/domains/quiet.test/policy?p=none")
+    assert "Set up reporting" in browser.get("/domains/quiet.test/mail")
+    assert "No messages were reported" in browser.get("/domains/quiet.test/policy?p=none")
 
 
-def test_mail_of_another_account_is_as_if_unknown(owner: Browser, stranger: Browser) -> None:
+def test_email_of_another_account_is_not_found(owner: Browser, stranger: Browser) -> None:
     for path in ("mail", "policy"):
         stranger.get(f"/domains/acme.test/{path}", 404)
     form = {"source": "x", "state": "ignored"}

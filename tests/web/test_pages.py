@@ -1,4 +1,4 @@
-"""Domains, alerts and keys as people see them."""
+"""The pages of domains, alerts and API keys."""
 
 import re
 from typing import Any
@@ -20,14 +20,14 @@ TOKEN = re.compile(r"mp_[0-9A-Za-z]{50}")
 
 
 def work(browser: Browser, records: Any = BAD) -> None:
-    """Run what is queued, as a worker does."""
+    """Run the queued scans, as a worker does."""
     queued, _ = scans.search(browser.account_id, ScanFilter(status="queued"))
     runner.run([row.id for row in queued], ZoneDoor(Zone(records)))
 
 
 @pytest.fixture
 def scanned(browser: Browser) -> Browser:
-    """Somebody whose domain acme.test has been scanned."""
+    """A user whose domain acme.test has been scanned."""
     browser.post("/domains", name="acme.test", usage="sends-and-receives")
     work(browser)
     return browser
@@ -38,13 +38,13 @@ def first_alert(browser: Browser) -> str:
     return ids.public("alert", rows[0].id)
 
 
-def test_a_domain_that_is_added_is_scanned_at_once(browser: Browser) -> None:
+def test_added_domain_is_scanned_immediately(browser: Browser) -> None:
     response = browser.post("/domains", name=" Acme.TEST. ", usage="sends-and-receives")
     assert response.headers["Location"] == "/domains/acme.test"
-    assert "A scan is queued" in browser.get("/domains/acme.test")
+    assert "Scan queued" in browser.get("/domains/acme.test")
     work(browser)
     page = browser.get("/domains/acme.test")
-    assert "A scan is" not in page
+    assert "Scan queued" not in page
     assert "Scan now" in page
 
 
@@ -57,7 +57,7 @@ def test_a_domain_that_is_added_is_scanned_at_once(browser: Browser) -> None:
         ("acme.test", "has acme.test already"),
     ],
 )
-def test_a_name_that_cannot_be_added_is_said_next_to_the_field(
+def test_invalid_domain_shows_an_error_next_to_the_field(
     browser: Browser, name: str, words: str
 ) -> None:
     make_domain(browser.account_id, "acme.test")
@@ -67,7 +67,7 @@ def test_a_name_that_cannot_be_added_is_said_next_to_the_field(
     assert 'aria-invalid="true"' in response.text
 
 
-def test_a_usage_that_is_none_is_refused(browser: Browser) -> None:
+def test_invalid_usage_is_refused(browser: Browser) -> None:
     response = browser.post("/domains", name="acme.test", usage="x")
     assert response.status_code == 400
     assert 'id="error-usage"' in response.text
@@ -79,7 +79,7 @@ def test_the_list_shows_score_and_alerts(scanned: Browser) -> None:
     assert re.search(r'class="mark (critical|high|medium|low)">\d+ ', page)
 
 
-def test_the_list_is_searched_sorted_and_turned(browser: Browser) -> None:
+def test_domain_list_is_searched_sorted_and_paginated(browser: Browser) -> None:
     for number in range(52):
         make_domain(browser.account_id, f"d{number:02}.test")
     first = browser.get("/domains?sort=name")
@@ -91,7 +91,7 @@ def test_the_list_is_searched_sorted_and_turned(browser: Browser) -> None:
     browser.get("/domains?cursor=x", 400)
 
 
-def test_a_domain_shows_what_is_wrong_how_to_fix_it_and_what_that_is_worth(
+def test_domain_shows_findings_fixes_and_score_gain(
     scanned: Browser,
 ) -> None:
     page = scanned.get("/domains/acme.test")
@@ -101,17 +101,17 @@ def test_a_domain_shows_what_is_wrong_how_to_fix_it_and_what_that_is_worth(
     assert '<pre tabindex="0" class="after">' in page
 
 
-def test_what_could_not_be_seen_is_shown_as_such_with_what_was_known(scanned: Browser) -> None:
+def test_undetermined_check_shows_the_reason_and_the_last_result(scanned: Browser) -> None:
     scanned.post("/domains/acme.test/scan")
     work(scanned, {**BAD, "acme.test": SERVFAIL})
     page = scanned.get("/domains/acme.test")
     spf = page.partition('id="check-spf"')[2].partition("</summary>")[0]
     assert 'class="mark undetermined"' in spf
     assert 'class="mark fail"' in spf
-    assert "The last scan could not see this" in page
+    assert "Could not check in the last scan" in page
 
 
-def test_a_change_in_dns_is_shown_with_before_and_after(scanned: Browser) -> None:
+def test_dns_change_is_shown_with_before_and_after(scanned: Browser) -> None:
     scanned.post("/domains/acme.test/scan")
     work(scanned, {**BAD, "_dmarc.acme.test": ["v=DMARC1; p=none"]})
     changes = scanned.get("/domains/acme.test/history")
@@ -119,7 +119,7 @@ def test_a_change_in_dns_is_shown_with_before_and_after(scanned: Browser) -> Non
     assert "p=none" in changes
 
 
-def test_what_dns_says_is_text_and_no_markup(browser: Browser) -> None:
+def test_dns_values_are_escaped(browser: Browser) -> None:
     make_domain(browser.account_id, "acme.test")
     browser.post("/domains/acme.test/scan")
     work(browser, {**BAD, "acme.test": ["v=spf1 <script>alert(1)</script> -all"]})
@@ -150,13 +150,11 @@ def test_an_alert_is_acknowledged_dismissed_with_a_note_and_reopened(scanned: Br
 @pytest.mark.parametrize(
     "form", [{"status": "resolved"}, {}, {"status": "open", "note": "x" * 1001}]
 )
-def test_an_alert_cannot_become_anything_else(scanned: Browser, form: dict[str, str]) -> None:
+def test_invalid_alert_status_is_refused(scanned: Browser, form: dict[str, str]) -> None:
     assert scanned.post(f"/alerts/{first_alert(scanned)}", **form).status_code == 400
 
 
-def test_what_belongs_to_another_account_is_as_if_unknown(
-    scanned: Browser, stranger: Browser
-) -> None:
+def test_pages_of_another_account_are_not_found(scanned: Browser, stranger: Browser) -> None:
     key, _ = make_key(scanned.account_id)
     for path in ("/domains/acme.test", f"/settings/keys/{key.key_id}"):
         assert stranger.get(path, 404) == stranger.get(path[:-1], 404)
@@ -177,16 +175,16 @@ def test_a_new_key_is_shown_once_and_works(browser: Browser) -> None:
     form = {"name": "ci", "scopes": ["domains:read", "alerts:read"], "days": "30"}
     response = browser.post("/settings/keys", **form)
     assert (response.status_code, response.headers["Cache-Control"]) == (201, "no-store")
-    found = TOKEN.search(response.text)
-    assert found is not None
-    caller = api_keys.resolve(found[0], "127.0.0.1")
+    match = TOKEN.search(response.text)
+    assert match is not None
+    caller = api_keys.resolve(match[0], "127.0.0.1")
     assert caller is not None
     assert caller.scopes == {"domains:read", "alerts:read"}
     for path in ("/settings/keys", f"/settings/keys/{caller.key_id}"):
         page = browser.get(path)
         assert caller.key_id in page
         assert TOKEN.search(page) is None
-        assert "in 29 d" in page
+        assert "in 29 days" in page
 
 
 @pytest.mark.parametrize(
@@ -199,7 +197,7 @@ def test_a_new_key_is_shown_once_and_works(browser: Browser) -> None:
         ({"name": "ci", "scopes": "domains:read", "days": "１"}, "days"),
     ],
 )
-def test_a_key_that_cannot_be_is_said_next_to_the_field(
+def test_invalid_key_shows_an_error_next_to_the_field(
     browser: Browser, form: dict[str, str], field: str
 ) -> None:
     response = browser.post("/settings/keys", **form)
@@ -215,7 +213,7 @@ def test_a_revoked_key_is_refused_and_shown_as_revoked(browser: Browser) -> None
     assert 'class="mark revoked"' in browser.get("/settings/keys")
 
 
-def test_a_key_shows_what_it_was_used_for_today(browser: Browser) -> None:
+def test_key_shows_its_usage_of_today(browser: Browser) -> None:
     key, _ = make_key(browser.account_id)
     for _ in range(3):
         usage.record(key.id, "GET /v1/domains", 200, "192.0.2.1")

@@ -1,4 +1,4 @@
-"""A viewer sees no addresses of others, no whole webhook URLs and no secrets."""
+"""A viewer sees no addresses of others, no full webhook URLs and no secrets."""
 
 import pytest
 from flask import Flask, g
@@ -21,7 +21,7 @@ URL = "https://hooks.acme.test/services/T0/B0/secret?token=abc"
 
 @pytest.fixture
 def viewer(app: Flask, browser: Browser) -> Browser:
-    """A viewer in the account of ``browser``, with something of each kind to look at."""
+    """A viewer in the account of ``browser``, with data of each kind."""
     account_id = browser.account_id
     with transaction(readonly=True) as session:
         account = session.get_one(Account, account_id)
@@ -35,21 +35,28 @@ def viewer(app: Flask, browser: Browser) -> Browser:
     with transaction() as session:
         for kind, target in (("webhook", URL), ("email", "sec@acme.test,ops@acme.test")):
             channel = Channel(
-                account_id=account_id, name=kind, kind=kind, target=target,
+                account_id=account_id,
+                name=kind,
+                kind=kind,
+                target=target,
                 created_by=f"user:{ANN}",
-            )  # fmt: skip
+            )
             session.add(channel)
         session.add(
             AuditEvent(
-                account_id=account_id, actor=f"user:{ANN}", action="channel.created", target=URL,
-                details={"to": ["sec@acme.test"], "from": IP}, address=IP,
+                account_id=account_id,
+                actor=f"user:{ANN}",
+                action="channel.created",
+                target=URL,
+                details={"to": ["sec@acme.test"], "from": IP},
+                address=IP,
             )
-        )  # fmt: skip
+        )
     return made
 
 
 def pages(browser: Browser) -> str:
-    """The text of every page that shows people, keys or channels."""
+    """The text of every page that shows users, keys or channels."""
     texts = [
         browser.get(path)
         for path in (
@@ -70,7 +77,7 @@ def pages(browser: Browser) -> str:
 SECRETS = (ANN, IP, "/services/T0", "secret?token", "sec@acme.test", "ops@", "new@acme.test")
 
 
-def test_a_viewer_sees_no_addresses_of_others(viewer: Browser) -> None:
+def test_viewer_sees_no_addresses_of_others(viewer: Browser) -> None:
     text = pages(viewer)
     assert [secret for secret in SECRETS if secret in text] == []
     assert "vic@acme.test" in text
@@ -78,13 +85,13 @@ def test_a_viewer_sees_no_addresses_of_others(viewer: Browser) -> None:
     assert "a…@acme.test" in text
 
 
-def test_a_member_of_the_team_sees_them(browser: Browser, viewer: Browser) -> None:
+def test_member_sees_the_addresses_of_others(browser: Browser, viewer: Browser) -> None:
     text = pages(browser)
     assert [secret for secret in SECRETS if secret not in text] == []
 
 
-def test_a_viewer_cannot_search_for_parts_of_an_address(viewer: Browser) -> None:
-    for query in ("actor=nobody", "target=nothing"):
+def test_viewer_cannot_search_the_audit_log_by_address(viewer: Browser) -> None:
+    for query in ("actor=unknown", "target=nothing"):
         assert "channel.created" in viewer.get(f"/settings/audit?{query}")
 
 
@@ -110,7 +117,7 @@ def test_actors_in_api_answers_are_masked() -> None:
         ("slack://token/a/b", "slack://…"),
     ],
 )
-def test_what_is_hidden_from_a_viewer(app: Flask, text: str, shown: str) -> None:
+def test_private_filter_hides_addresses_and_urls(app: Flask, text: str, shown: str) -> None:
     with app.test_request_context():
         g.visitor = UserSession(None, "vic@acme.test", "viewer", None, "Acme")  # type: ignore[arg-type]
         assert private(text).rstrip(".") == shown

@@ -1,4 +1,4 @@
-"""Reports in the dashboard: uploaded, listed, shown, and what strangers write in them."""
+"""Reports in the dashboard: uploaded, listed and shown, with hostile values escaped."""
 
 import io
 import re
@@ -34,50 +34,50 @@ def upload(browser: Browser, *files: tuple[str, bytes]) -> TestResponse:
 
 
 def link(page: str, pattern: str) -> str:
-    found = re.search(f'href="({pattern})"', page)
-    assert found is not None, pattern
-    return found[1].replace("&amp;", "&")
+    match = re.search(f'href="({pattern})"', page)
+    assert match is not None, pattern
+    return match[1].replace("&amp;", "&")
 
 
 @pytest.fixture
 def owner(browser: Browser) -> Browser:
-    """Somebody who watches acme.test."""
+    """A user who monitors acme.test."""
     make_domain(browser.account_id, "acme.test")
     return browser
 
 
-def test_files_are_uploaded_read_and_listed(owner: Browser) -> None:
+def test_files_are_uploaded_processed_and_listed(owner: Browser) -> None:
     response = upload(owner, ("a.xml", dmarc_xml()), ("b.json", tls_json()), ("c.txt", b"what?"))
     assert response.headers["Location"] == "/reports/files?taken=3&again=0"
     page = owner.get("/reports/files?taken=3&again=0")
-    assert "3 files kept" in page
+    assert "3 files uploaded" in page
     assert page.count('class="mark parsed"') == 2
     assert 'class="mark quarantined"' in page
     assert "a.xml" in owner.get("/reports/files?state=parsed")
     assert "a.xml" not in owner.get("/reports/files?state=quarantined")
 
 
-def test_the_same_file_again_is_said_to_be(owner: Browser) -> None:
+def test_uploading_the_same_file_again_shows_a_duplicate(owner: Browser) -> None:
     upload(owner, ("a.xml", dmarc_xml()))
     response = upload(owner, ("b.xml", dmarc_xml()))
     assert response.headers["Location"] == "/reports/files?taken=0&again=1"
 
 
-def test_what_waits_is_asked_for_again_until_it_is_read(owner: Browser) -> None:
+def test_page_polls_until_files_are_processed(owner: Browser) -> None:
     ingest_files.store(owner.account_id, dmarc_xml(), received_via="dashboard")
     assert 'hx-trigger="every 2s"' in owner.get("/reports/files")
     processor.run([])
     assert "hx-trigger" not in owner.get("/reports/files")
 
 
-def test_a_file_above_the_bound_is_refused(owner: Browser, settings: Settings) -> None:
+def test_file_above_the_size_limit_is_refused(owner: Browser, settings: Settings) -> None:
     app_settings.use(replace(settings, ingest_max_bytes=1000))
     assert upload(owner, ("a.xml", b"x" * 1001)).status_code == 413
     assert upload(owner, ("a.xml", b"x" * 20_000)).status_code == 413
     assert upload(owner).status_code == 400
 
 
-def test_a_report_above_the_bound_of_other_forms_can_be_uploaded(owner: Browser) -> None:
+def test_upload_limit_is_larger_than_the_limit_of_other_forms(owner: Browser) -> None:
     raw = dmarc_xml(records=[record()] * 5_000)
     assert len(raw) > app_settings.current().max_content_length
     assert upload(owner, ("big.xml", raw)).status_code == 303
@@ -89,33 +89,38 @@ def test_an_aggregate_report_shows_its_records(owner: Browser) -> None:
     path = link(owner.get("/reports"), "/reports/dmarc/dmr_[0-9a-z]+")
     page = owner.get(path)
     assert "<code>192.0.2.1</code>" in page
-    assert "None with this result" in owner.get(f"{path}?result=fail")
+    assert "No records with this result" in owner.get(f"{path}?result=fail")
     assert "192.0.2.1" in owner.get(f"{path}?result=pass")
 
 
-def test_the_lists_are_narrowed(owner: Browser) -> None:
+def test_report_lists_are_filtered(owner: Browser) -> None:
     upload(owner, ("a.xml", dmarc_xml()), ("b.json", tls_json()))
     for path in ("/reports", "/reports/tls"):
         assert "acme.test" in owner.get(f"{path}?domain=acme.test")
-        for query in ("domain=other.test", "from=2199-01-01", "to=2001-01-01", "reporter=nobody"):
+        for query in (
+            "domain=other.test",
+            "from=2199-01-01",
+            "to=2001-01-01",
+            "reporter=unknown.test",
+        ):
             assert "<tbody" not in owner.get(f"{path}?{query}"), query
     assert "<tbody" not in owner.get("/reports?result=fail")
     assert "<tbody" in owner.get("/reports?result=pass&from=x&to=9999-99-99")
 
 
-def test_a_tls_report_shows_what_failed(owner: Browser) -> None:
+def test_tls_report_shows_its_failures(owner: Browser) -> None:
     upload(owner, ("b.json", tls_json()))
     page = owner.get(link(owner.get("/reports/tls"), "/reports/tls/tlr_[0-9a-z]+"))
-    assert "Sessions that worked" in page
+    assert "Successful sessions" in page
 
 
-def test_a_failure_report_is_shown_without_what_is_private(owner: Browser) -> None:
+def test_failure_report_is_shown_without_private_data(owner: Browser) -> None:
     upload(owner, ("c.eml", failure_mail()))
     page = owner.get(link(owner.get("/reports/failure"), "/reports/failure/flr_[0-9a-z]+"))
-    assert "Bodies are not kept" in page
+    assert "Message bodies are not stored" in page
 
 
-def test_the_file_is_downloaded_as_it_came_and_never_shown(owner: Browser) -> None:
+def test_report_file_is_downloaded_unchanged_and_never_rendered(owner: Browser) -> None:
     upload(owner, ("a.xml", dmarc_xml()))
     path = link(owner.get("/reports"), "/reports/dmarc/dmr_[0-9a-z]+")
     raw = path.replace("/dmarc/", "/raw/")
@@ -126,7 +131,7 @@ def test_the_file_is_downloaded_as_it_came_and_never_shown(owner: Browser) -> No
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_what_a_hostile_report_says_is_text(owner: Browser) -> None:
+def test_hostile_report_values_are_escaped(owner: Browser) -> None:
     upload(owner, (f"{HOSTILE}.xml", dmarc_xml(org=HOSTILE.replace("<", "&lt;"))))
     page = owner.get("/reports")
     for shown in (
@@ -139,23 +144,23 @@ def test_what_a_hostile_report_says_is_text(owner: Browser) -> None:
         assert "&lt;script&gt;alert(1)" in shown
 
 
-def test_reports_of_another_account_are_as_if_unknown(owner: Browser, stranger: Browser) -> None:
+def test_reports_of_another_account_are_not_found(owner: Browser, stranger: Browser) -> None:
     upload(owner, ("a.xml", dmarc_xml()), ("c.txt", b"what?"))
     path = link(owner.get("/reports"), "/reports/dmarc/dmr_[0-9a-z]+")
     stranger.get(path, 404)
     stranger.get(path.replace("/dmarc/", "/raw/"), 404)
     assert "<tbody" not in stranger.get("/reports")
     assert "c.txt" not in stranger.get("/reports/files")
-    found = re.search(r'name="id" value="(int_\w+)"', owner.get("/reports/files"))
-    assert found is not None
-    stranger.post("/reports/files/retry", id=found[1])
+    match = re.search(r'name="id" value="(int_\w+)"', owner.get("/reports/files"))
+    assert match is not None
+    stranger.post("/reports/files/retry", id=match[1])
     rows, _ = ingest_files.search(owner.account_id, ReportFileFilter(status="received")).page(
         None, 9
     )
     assert rows == []
 
 
-def test_what_was_not_read_is_read_again_and_that_is_on_record(owner: Browser) -> None:
+def test_rejected_file_is_retried_and_audited(owner: Browser) -> None:
     upload(owner, ("c.txt", b"what?"))
     page = owner.get("/reports/files")
     reason = re.search(r'name="reason" value="(\w+)"', page)
@@ -166,7 +171,7 @@ def test_what_was_not_read_is_read_again_and_that_is_on_record(owner: Browser) -
     assert owner.post("/reports/files/retry").status_code == 400
 
 
-def test_an_address_is_made_rotated_and_revoked(owner: Browser) -> None:
+def test_report_address_is_created_rotated_and_revoked(owner: Browser) -> None:
     owner.post("/settings/intake")
     (first,) = tokens.search(owner.account_id)
     page = owner.get("/settings/intake")
@@ -182,22 +187,22 @@ def test_an_address_is_made_rotated_and_revoked(owner: Browser) -> None:
     assert owner.post(f"/settings/intake/{second.token}/rotate", overlap="1").status_code == 400
 
 
-def test_an_address_of_another_account_is_as_if_unknown(owner: Browser, stranger: Browser) -> None:
+def test_report_address_of_another_account_is_not_found(owner: Browser, stranger: Browser) -> None:
     token = tokens.create(owner.account_id, actor=ACTOR).token
     for act in ("rotate", "revoke"):
         path = f"/settings/intake/{token}/{act}"
         assert stranger.post(path, overlap="7").status_code == 404
     assert token not in stranger.get("/settings/intake")
-    assert "do not watch" not in stranger.get("/settings/intake?domain=acme.test")
+    assert "in this account" not in stranger.get("/settings/intake?domain=acme.test")
 
 
-def test_the_first_page_shows_the_mail_of_thirty_days(owner: Browser) -> None:
-    assert "Mail in 30 days" not in owner.get("/")
+def test_overview_shows_the_email_of_thirty_days(owner: Browser) -> None:
+    assert "Email by DMARC result, last 30 days" not in owner.get("/")
     upload(owner, ("a.xml", dmarc_xml()))
-    assert "Mail in 30 days" in owner.get("/")
+    assert "Email by DMARC result, last 30 days" in owner.get("/")
 
 
-def test_a_conflict_is_shown_and_decided(owner: Browser, stranger: Browser) -> None:
+def test_conflict_is_shown_and_resolved(owner: Browser, stranger: Browser) -> None:
     for count in (50, 70):
         ingest_files.store(
             owner.account_id, dmarc_xml(records=[record(count=count)]), received_via="dashboard"
@@ -205,14 +210,14 @@ def test_a_conflict_is_shown_and_decided(owner: Browser, stranger: Browser) -> N
     processor.run([])
     page = owner.get("/reports/files?state=conflict")
     assert "1 conflicting report." in page
-    found = re.search(r'name="id" value="(int_\w+)"', page)
-    assert found is not None
+    match = re.search(r'name="id" value="(int_\w+)"', page)
+    assert match is not None
     report = re.search(r'href="(/reports/dmarc/dmr_\w+)"', page)
     assert report is not None
     assert "Another report contradicts this one" in owner.get(report[1])
-    assert stranger.post("/reports/files/use", id=found[1]).status_code == 404
-    assert owner.post("/reports/files/use", id=found[1]).status_code == 303
-    assert owner.post("/reports/files/use", id=found[1]).status_code == 400
+    assert stranger.post("/reports/files/use", id=match[1]).status_code == 404
+    assert owner.post("/reports/files/use", id=match[1]).status_code == 303
+    assert owner.post("/reports/files/use", id=match[1]).status_code == 400
     assert owner.post("/reports/files/use").status_code == 400
     processor.run([])
     report = re.search(r'href="(/reports/dmarc/dmr_\w+)"', owner.get("/reports/files"))

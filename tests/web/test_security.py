@@ -1,4 +1,4 @@
-"""A person's own way in: password, second factor, recovery codes and sessions."""
+"""The security page: password, two-factor authentication, recovery codes and sessions."""
 
 import re
 
@@ -15,7 +15,7 @@ from tests.web.conftest import PASSWORD, Browser
 from tests.web.people import NEW, code_of, secret_of, turn_on
 
 
-def test_with_a_second_factor_the_password_alone_opens_nothing(browser: Browser) -> None:
+def test_password_alone_does_not_sign_in_with_two_factor_authentication(browser: Browser) -> None:
     secret, _ = turn_on(browser)
     response = browser.sign_in()
     assert response.headers["Location"] == "/auth/code?next=/"
@@ -26,7 +26,7 @@ def test_with_a_second_factor_the_password_alone_opens_nothing(browser: Browser)
     browser.get("/domains")
 
 
-def test_the_way_to_the_code_is_another_session_than_the_one_behind_it(browser: Browser) -> None:
+def test_session_changes_after_the_second_factor(browser: Browser) -> None:
     secret, _ = turn_on(browser)
     browser.sign_in()
     before = browser.client.get_cookie("session")
@@ -39,7 +39,7 @@ def test_the_way_to_the_code_is_another_session_than_the_one_behind_it(browser: 
     assert sessions.find(before.value) is None
 
 
-def test_a_code_is_taken_once(browser: Browser) -> None:
+def test_code_works_only_once(browser: Browser) -> None:
     secret, _ = turn_on(browser)
     code = code_of(secret)
     for status in (303, 400):
@@ -49,7 +49,7 @@ def test_a_code_is_taken_once(browser: Browser) -> None:
     assert "Invalid or already used code" in response.text
 
 
-def test_the_code_that_turned_it_on_is_spent_too(browser: Browser) -> None:
+def test_code_used_to_enable_two_factor_does_not_work_again(browser: Browser) -> None:
     secret, _ = turn_on(browser)
     with transactions.transaction(readonly=True) as session:
         step = session.scalar(select(User.totp_step))
@@ -59,7 +59,7 @@ def test_the_code_that_turned_it_on_is_spent_too(browser: Browser) -> None:
     assert response.status_code == 400
 
 
-def test_a_recovery_code_lets_in_once_in_any_spelling(browser: Browser) -> None:
+def test_recovery_code_works_once_in_any_spelling(browser: Browser) -> None:
     _, codes = turn_on(browser)
     assert len(set(codes)) == two_factor.RECOVERY_CODES
     for status in (303, 400):
@@ -70,7 +70,7 @@ def test_a_recovery_code_lets_in_once_in_any_spelling(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("code", ["", "000000", "１２３４５６", "x" * 5000, "2222-2222-2222-2222"])
-def test_what_is_no_code_lets_nobody_in(browser: Browser, code: str) -> None:
+def test_invalid_code_is_refused(browser: Browser, code: str) -> None:
     turn_on(browser)
     browser.sign_in()
     assert browser.client.post("/auth/code", data={"code": code}).status_code == 400
@@ -80,13 +80,13 @@ def test_what_is_no_code_lets_nobody_in(browser: Browser, code: str) -> None:
     assert "user.code_refused" in actions
 
 
-def test_nobody_is_asked_for_a_code_without_a_password(visitor: Browser) -> None:
+def test_code_page_requires_a_password_first(visitor: Browser) -> None:
     assert visitor.client.get("/auth/code").headers["Location"] == "/auth/login?next=/"
     response = visitor.client.post("/auth/code", data={"code": "123456"})
     assert response.headers["Location"].startswith("/auth/login")
 
 
-def test_the_question_for_a_code_is_over_after_five_minutes(browser: Browser) -> None:
+def test_code_page_expires_after_five_minutes(browser: Browser) -> None:
     secret, _ = turn_on(browser)
     browser.sign_in()
     with transactions.transaction() as session:
@@ -96,7 +96,7 @@ def test_the_question_for_a_code_is_over_after_five_minutes(browser: Browser) ->
     assert response.headers["Location"].startswith("/auth/login")
 
 
-def test_neither_secret_nor_codes_are_in_the_database_as_they_are(browser: Browser) -> None:
+def test_secret_and_recovery_codes_are_not_stored_in_clear_text(browser: Browser) -> None:
     secret, codes = turn_on(browser)
     with transactions.transaction(readonly=True) as session:
         stored = session.scalar(select(User.totp_secret))
@@ -107,7 +107,7 @@ def test_neither_secret_nor_codes_are_in_the_database_as_they_are(browser: Brows
     assert not {code.replace("-", "").encode() for code in codes} & set(digests)
 
 
-def test_an_offer_made_to_somebody_else_turns_nothing_on(
+def test_offer_for_another_user_does_not_enable_two_factor(
     browser: Browser, stranger: Browser
 ) -> None:
     page = stranger.get("/settings/security/second-factor")
@@ -122,9 +122,7 @@ def test_an_offer_made_to_somebody_else_turns_nothing_on(
 
 
 @pytest.mark.parametrize("current", ["", "not this one"])
-def test_a_stolen_session_without_the_password_turns_nothing_on(
-    browser: Browser, current: str
-) -> None:
+def test_enabling_two_factor_requires_the_password(browser: Browser, current: str) -> None:
     page = browser.get("/settings/security/second-factor")
     offer = re.search(r'name="offer" value="([^"]+)"', page)
     assert offer is not None
@@ -137,7 +135,7 @@ def test_a_stolen_session_without_the_password_turns_nothing_on(
     assert browser.sign_in().headers["Location"] == "/"
 
 
-def test_turning_it_off_and_new_codes_want_the_password(browser: Browser) -> None:
+def test_disabling_two_factor_and_new_codes_require_the_password(browser: Browser) -> None:
     _secret, _codes = turn_on(browser)
     for path in ("recovery-codes", "second-factor/off"):
         response = browser.post(f"/settings/security/{path}", current="not this one")
@@ -148,7 +146,7 @@ def test_turning_it_off_and_new_codes_want_the_password(browser: Browser) -> Non
     assert browser.sign_in().headers["Location"] == "/"
 
 
-def test_a_new_password_ends_the_other_sessions(app: Flask, browser: Browser) -> None:
+def test_password_change_ends_the_other_sessions(app: Flask, browser: Browser) -> None:
     other = Browser(app.test_client(), browser.user, browser.account_id)
     other.sign_in()
     form = {"current": PASSWORD, "password": NEW, "again": NEW}
@@ -164,7 +162,7 @@ def test_a_new_password_ends_the_other_sessions(app: Flask, browser: Browser) ->
     ("form", "words"),
     [
         ({"current": "wrong", "password": NEW, "again": NEW}, "Incorrect current password"),
-        ({"current": PASSWORD, "password": NEW, "again": NEW + "!"}, "passwords are different"),
+        ({"current": PASSWORD, "password": NEW, "again": NEW + "!"}, "passwords don&#39;t match"),
         ({"current": PASSWORD, "password": "short", "again": "short"}, "12 to 200"),
         ({"current": PASSWORD, "password": "a" * 20, "again": "a" * 20}, "easily guessed"),
         (
@@ -174,7 +172,7 @@ def test_a_new_password_ends_the_other_sessions(app: Flask, browser: Browser) ->
         ({"current": PASSWORD, "password": "password1234", "again": "password1234"}, "guessed"),
     ],
 )
-def test_a_password_that_will_not_do_is_said_next_to_the_field(
+def test_invalid_password_shows_an_error_next_to_the_field(
     browser: Browser, form: dict[str, str], words: str
 ) -> None:
     response = browser.post("/settings/security/password", **form)
@@ -183,20 +181,20 @@ def test_a_password_that_will_not_do_is_said_next_to_the_field(
     assert browser.sign_in().status_code == 303
 
 
-def test_the_sessions_are_listed_and_one_can_be_ended(app: Flask, browser: Browser) -> None:
+def test_sessions_are_listed_and_one_can_be_ended(app: Flask, browser: Browser) -> None:
     other = Browser(app.test_client(), browser.user, browser.account_id)
     agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
     other.sign_in(headers={"User-Agent": agent})
     page = browser.get("/settings/security")
     assert "Firefox on Linux" in page
-    found = re.search(r"/settings/security/sessions/([0-9a-f]{64})/end", page)
-    assert found is not None
-    browser.post(f"/settings/security/sessions/{found[1]}/end")
+    match = re.search(r"/settings/security/sessions/([0-9a-f]{64})/end", page)
+    assert match is not None
+    browser.post(f"/settings/security/sessions/{match[1]}/end")
     assert other.client.get("/domains").status_code == 303
     browser.get("/domains")
 
 
-def test_a_session_of_somebody_else_cannot_be_ended(browser: Browser, stranger: Browser) -> None:
+def test_session_of_another_user_cannot_be_ended(browser: Browser, stranger: Browser) -> None:
     page = sessions.of_user(stranger.user.id)
     browser.post(f"/settings/security/sessions/{page[0].id.hex()}/end")
     stranger.get("/domains")
@@ -207,16 +205,14 @@ def test_signing_out_everywhere_ends_every_session(app: Flask, browser: Browser)
     other = Browser(app.test_client(), browser.user, browser.account_id)
     other.sign_in()
     assert browser.post("/settings/security/sessions/end-all").status_code == 303
-    for each in (browser, other):
-        assert each.client.get("/domains").status_code == 303
+    for user in (browser, other):
+        assert user.client.get("/domains").status_code == 303
 
 
-def test_an_operator_lets_in_who_has_lost_the_second_factor(
-    app: Flask, browser: Browser, stranger: Browser
-) -> None:
+def test_operator_resets_the_second_factor(app: Flask, browser: Browser, stranger: Browser) -> None:
     turn_on(browser)
     phone = Browser(app.test_client(), browser.user, browser.account_id)
-    phone.sign_in()  # waits for a code that nobody can give
+    phone.sign_in()  # waits for a code
     printed = run(app, "users", "reset-second-factor", " ANN@acme.test")
     assert "ann@acme.test of account" in printed
     assert "recovery codes forgotten: 10" in printed
@@ -225,26 +221,24 @@ def test_an_operator_lets_in_who_has_lost_the_second_factor(
     assert browser.client.get("/domains").status_code == 303
     assert browser.sign_in("a wrong password").status_code == 400
     assert browser.sign_in().headers["Location"] == "/"
-    assert "Turn on" in browser.get("/settings/security")
+    assert "Enable two-factor authentication" in browser.get("/settings/security")
     log = browser.get("/settings/audit?about=user.")
     assert "user.second_factor_reset" in log
     assert "user:operator" in log
-    assert "Audit" in stranger.get("/settings/audit")  # nobody else's session has ended
+    assert "Audit" in stranger.get("/settings/audit")  # sessions of other users have not ended
     with transactions.transaction(readonly=True) as session:
         assert session.scalars(select(RecoveryCode)).all() == []
-    assert turn_on(browser)[1]  # as anybody who never had one
+    assert turn_on(browser)[1]  # as for a user who never had one
 
 
-@pytest.mark.parametrize("email", ["nobody@acme.test", ""])
-def test_nothing_is_reset_of_somebody_who_is_not_there(
-    app: Flask, browser: Browser, email: str
-) -> None:
+@pytest.mark.parametrize("email", ["unknown@acme.test", ""])
+def test_reset_of_unknown_user_changes_nothing(app: Flask, browser: Browser, email: str) -> None:
     turn_on(browser)
     assert "no such thing" in run(app, "users", "reset-second-factor", email, status=1)
     assert two_factor.state(browser.user.id).is_on
 
 
-def test_without_a_second_factor_there_is_nothing_to_reset(app: Flask, browser: Browser) -> None:
+def test_reset_without_second_factor_changes_nothing(app: Flask, browser: Browser) -> None:
     printed = run(app, "users", "reset-second-factor", "ann@acme.test", status=1)
     assert "ann@acme.test has no second factor; nothing was changed" in printed
     browser.get("/domains")

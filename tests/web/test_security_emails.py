@@ -1,4 +1,4 @@
-"""What people are emailed when their sign-in, their role or their account is changed."""
+"""Emails about changes of sign-in, role and account."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +25,7 @@ HOME, AWAY = "192.0.2.7", "198.51.100.9"
 
 @pytest.fixture
 def inbox(app: Flask, settings: Settings) -> Iterator[Inbox]:
-    """The mail server that this service is configured with."""
+    """The configured mail server."""
     inbox = Inbox()
     with listening(inbox) as url:
         app_settings.use(replace(settings, smtp_url=url, base_url="https://watch.test"))
@@ -34,7 +34,7 @@ def inbox(app: Flask, settings: Settings) -> Iterator[Inbox]:
 
 
 def received(inbox: Inbox) -> dict[str, list[str]]:
-    """Send what waits; the subjects of these emails by recipient, in order of their arrival."""
+    """Send the pending emails; returns their subjects by recipient, in order of arrival."""
     before = len(inbox.letters)
     emails.send_due()
     subjects: dict[str, list[str]] = {}

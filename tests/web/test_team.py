@@ -1,4 +1,4 @@
-"""The people of an account: given a role, removed, and the API keys that they leave."""
+"""The team page: roles, removal of users, and the API keys of former members."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def role_of(browser: Browser) -> str:
     return next(member.role for member in members if member.id == browser.user.id)
 
 
-def test_an_admin_neither_makes_nor_touches_owners(app: Flask, browser: Browser) -> None:
+def test_admin_cannot_create_or_change_owners(app: Flask, browser: Browser) -> None:
     admin = colleague(app, browser, "admin")
     member = colleague(app, browser, "member")
     assert admin.post("/settings/team", email="x@acme.test", role="owner").status_code == 400
@@ -36,7 +36,7 @@ def test_an_admin_neither_makes_nor_touches_owners(app: Flask, browser: Browser)
     assert role_of(member) == "admin"
 
 
-def test_the_last_owner_stays_one(app: Flask, browser: Browser) -> None:
+def test_last_owner_cannot_be_demoted_or_removed(app: Flask, browser: Browser) -> None:
     assert browser.post(user_path(browser, "role"), role="member").status_code == 409
     assert browser.post(user_path(browser, "remove")).status_code == 409
     other = colleague(app, browser, "owner")
@@ -44,14 +44,14 @@ def test_the_last_owner_stays_one(app: Flask, browser: Browser) -> None:
     assert role_of(browser) == "owner"
 
 
-def test_a_role_holds_from_the_next_page_on(app: Flask, browser: Browser) -> None:
+def test_role_change_applies_to_the_next_request(app: Flask, browser: Browser) -> None:
     member = colleague(app, browser, "member")
     assert member.post("/domains", name="acme.test", usage="sends-only").status_code == 303
     browser.post(user_path(member, "role"), role="viewer")
     assert member.post("/domains", name="b.test", usage="sends-only").status_code == 403
 
 
-def test_whoever_is_removed_is_out_at_once(app: Flask, browser: Browser) -> None:
+def test_removed_user_is_signed_out_immediately(app: Flask, browser: Browser) -> None:
     member = colleague(app, browser, "member")
     assert browser.post(user_path(member, "remove")).status_code == 303
     assert member.client.get("/domains").status_code == 303
@@ -59,7 +59,7 @@ def test_whoever_is_removed_is_out_at_once(app: Flask, browser: Browser) -> None
     assert "user.removed" in browser.get("/settings/audit")
 
 
-def test_people_of_another_account_are_as_if_unknown(browser: Browser, stranger: Browser) -> None:
+def test_users_of_another_account_are_not_found(browser: Browser, stranger: Browser) -> None:
     invite(browser, "bob@acme.test")
     row = invitations.pending(browser.account_id)[0]
     for path in (
@@ -73,7 +73,7 @@ def test_people_of_another_account_are_as_if_unknown(browser: Browser, stranger:
 
 
 def make_keys(member: Browser, *names: str) -> list[str]:
-    """Make keys as this person; their ids."""
+    """Create keys as this user; returns their ids."""
     made = [
         api_keys.issue(
             member.account_id,
@@ -92,7 +92,7 @@ def details_of(action: str) -> dict[str, Any]:
         return details
 
 
-def test_the_keys_of_a_removed_person_are_listed_and_revoked_with_one_button(
+def test_api_keys_of_a_removed_user_are_listed_and_revoked_together(
     app: Flask, browser: Browser
 ) -> None:
     member = colleague(app, browser, "admin")
@@ -117,7 +117,7 @@ def test_the_keys_of_a_removed_person_are_listed_and_revoked_with_one_button(
     assert [row["reason"] for row in reasons] == ["its creator was removed"] * 2
 
 
-def test_the_keys_of_members_and_of_other_accounts_cannot_be_revoked_this_way(
+def test_only_keys_of_former_members_of_the_account_can_be_revoked_together(
     app: Flask, browser: Browser, stranger: Browser
 ) -> None:
     make_keys(browser, "ci")
@@ -128,8 +128,8 @@ def test_the_keys_of_members_and_of_other_accounts_cannot_be_revoked_this_way(
     assert all(key.revoked_at is None for key in api_keys.search(browser.account_id))
 
 
-def test_a_person_who_was_demoted_meanwhile_changes_nothing(app: Flask, browser: Browser) -> None:
-    """The role counts that the person has in the transaction, not when the page was opened."""
+def test_user_demoted_during_a_request_changes_nothing(app: Flask, browser: Browser) -> None:
+    """The role is checked in the transaction, not when the page was opened."""
     admin, member = colleague(app, browser, "admin"), colleague(app, browser, "member")
     cookie = admin.client.get_cookie("session")
     assert cookie is not None

@@ -1,4 +1,4 @@
-"""The policies behind figures of TLS sessions: where figures lead, and what is shown there."""
+"""The TLS records behind the figures of TLS sessions: links, filters and downloads."""
 
 import re
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ ODD = 'odd & "other" '  # as words are cut, one may end in a blank
 
 @pytest.fixture
 def domain(browser: Browser) -> Domain:
-    """A domain whose mail hosts are reached over TLS, mostly."""
+    """A domain with mostly successful TLS sessions."""
     domain = make_domain(browser.account_id, "acme.test")
     failures = [
         tls_failure("certificate-expired", 20, mx="mx1.acme.test", sending_ip="192.0.2.9"),
@@ -32,7 +32,7 @@ def domain(browser: Browser) -> Domain:
     for day in range(1, 4):
         policies = [
             tls_policy("sts", successful=900 + day, failed=30, failures=failures),
-            tls_policy("no-policy-found", successful=50),
+            tls_policy("no-policy-figures", successful=50),
         ]
         store_tls_report(domain, policies, at=TODAY - day * DAY + DAY / 2)
     policy = tls_policy("sts", successful=5)
@@ -42,57 +42,58 @@ def domain(browser: Browser) -> Domain:
 
 
 def links(page: str) -> list[tuple[str, str]]:
-    """(address, words) of every link to these records on the page."""
-    found = re.findall(rf'<a [^>]*?href="({PATH}[^"]*)"[^>]*>(.*?)</a>', page, re.DOTALL)
-    return [(unescape(address), re.sub("<[^>]+>", "", words).strip()) for address, words in found]
+    """(address, text) of every link to these records on the page."""
+    matches = re.findall(rf'<a [^>]*?href="({PATH}[^"]*)"[^>]*>(.*?)</a>', page, re.DOTALL)
+    return [(unescape(address), re.sub("<[^>]+>", "", words).strip()) for address, words in matches]
 
 
 def totals(page: str) -> list[int]:
-    """What the records of a page add up to, as it says itself."""
+    """The total of the records as the page shows it."""
     status = page.partition('role="status">')[2].partition(" in ")[0]
     return [int(count.replace(",", "")) for count in re.findall("[0-9,]*[0-9]", status)]
 
 
-def test_every_figure_leads_to_records_that_add_up_to_it(browser: Browser, domain: Domain) -> None:
-    found = links(browser.get("/domains/acme.test/mail"))
-    shown = {words: totals(browser.get(address)) for address, words in found}
-    assert shown["The records"] == [2706 + 150, 90]
+def test_every_figure_links_to_records_with_the_same_total(
+    browser: Browser, domain: Domain
+) -> None:
+    figures = links(browser.get("/domains/acme.test/mail"))
+    shown = {words: totals(browser.get(address)) for address, words in figures}
+    assert shown["View records"] == [2706 + 150, 90]
     assert shown["2,946 sessions"] == [2706 + 150, 90]
-    assert shown["100.0 % before"] == [5, 0]
-    of_failures = [address for address, words in found if "resultType=" in address]
+    assert shown["100.0 % previously"] == [5, 0]
+    of_failures = [address for address, words in figures if "resultType=" in address]
     assert [totals(browser.get(address)) for address in of_failures] == [[60], [21], [9]]
-    of_hosts = [address for address, words in found if re.search("[?&](mx|hasMx)=", address)]
+    of_hosts = [address for address, words in figures if re.search("[?&](mx|hasMx)=", address)]
     assert [totals(browser.get(address)) for address in of_hosts] == [[60], [21], [9]]
 
 
-def test_the_chart_leads_to_the_records_of_a_day(browser: Browser, domain: Domain) -> None:
-    page = browser.get("/domains/acme.test/mail").partition("The numbers")[2]
+def test_chart_links_to_the_records_of_a_day(browser: Browser, domain: Domain) -> None:
+    page = browser.get("/domains/acme.test/mail").partition("View as table")[2]
     shown = {words: totals(browser.get(address)) for address, words in links(page)}
     assert shown[f"{TODAY - DAY:%d %b}"] == shown["951"] == [951, 30]
 
 
-def test_filters_are_said_in_words_and_taken_away_one_by_one(
-    browser: Browser, domain: Domain
-) -> None:
+def test_each_filter_has_a_label_and_can_be_removed(browser: Browser, domain: Domain) -> None:
     query = f"policyType=sts&resultType={quote(ODD)}&mx=mx2.acme.test&hasMx=true&reporter=x.test"
     page = browser.get(f"{PATH}?{query}&provenance=token&from=2026-01-01T00:00Z")
-    found = {words: parse_qs(urlsplit(address).query) for address, words in links(page)}
-    without = {unescape(words): query for words, query in found.items() if "×Without" in words}
+    figures = {words: parse_qs(urlsplit(address).query) for address, words in links(page)}
+    remove = "×Remove filter "
+    without = {unescape(text): query for text, query in figures.items() if remove in text}
     assert set(without) == {
-        "×Without “policy: sts”",
-        f"×Without “failed: {ODD}”",
-        "×Without “failed at mx2.acme.test”",
-        "×Without “failed with an MX host”",
-        "×Without “told by x.test”",
-        "×Without “reports that are token”",
-        "×Without “since 2026-01-01 00:00 UTC”",
+        "×Remove filter “Policy type: sts”",
+        f"×Remove filter “Failure: {ODD}”",
+        "×Remove filter “Failed at mx2.acme.test”",
+        "×Remove filter “Failed at an MX host”",
+        "×Remove filter “Reported by x.test”",
+        "×Remove filter “Reports: token”",
+        "×Remove filter “Since 2026-01-01 00:00 UTC”",
     }
-    assert without["×Without “policy: sts”"]["resultType"] == [ODD]
-    assert "mx" not in without["×Without “failed at mx2.acme.test”"]
-    assert "No record fits these filters" in page
+    assert without["×Remove filter “Policy type: sts”"]["resultType"] == [ODD]
+    assert "mx" not in without["×Remove filter “Failed at mx2.acme.test”"]
+    assert "No records match these filters" in page
 
 
-def test_a_record_is_shown_with_its_report(browser: Browser, domain: Domain) -> None:
+def test_record_links_to_its_report(browser: Browser, domain: Domain) -> None:
     failures = [tls_failure(f"kind-{n}", n, information="<i>x</i>") for n in range(9)]
     policies = [tls_policy("tlsa", policy_domain="mx1.acme.test", failures=failures)]
     report_id = store_tls_report(domain, policies, at=TODAY - 9 * DAY)
@@ -106,7 +107,7 @@ def test_a_record_is_shown_with_its_report(browser: Browser, domain: Domain) -> 
     assert "kind-8" in browser.get(link)
 
 
-def test_pages_follow_each_other(browser: Browser, domain: Domain) -> None:
+def test_records_are_paginated(browser: Browser, domain: Domain) -> None:
     policies = [tls_policy(policy_domain=f"mx{n}.test") for n in range(120)]
     store_tls_report(domain, policies, at=TODAY - 9 * DAY)
     page, seen = browser.get(f"{PATH}?to={TODAY - 8 * DAY:%Y-%m-%d}&from=2026-01-01"), set[str]()
@@ -115,13 +116,13 @@ def test_pages_follow_each_other(browser: Browser, domain: Domain) -> None:
         assert not rows & seen
         seen |= rows
         assert 'role="status"' not in page
-        following = [address for address, words in links(page) if words == "Earlier records"]
+        following = [address for address, words in links(page) if words == "Next page"]
         page = browser.get(following[0]) if following else ""
     assert len(seen) == 120
     assert page == ""
 
 
-def test_a_file_has_what_the_api_has(app: Flask, browser: Browser, domain: Domain) -> None:
+def test_download_matches_the_api(app: Flask, browser: Browser, domain: Domain) -> None:
     policy = tls_policy(failures=[tls_failure("é", 1)])
     store_tls_report(domain, [policy], at=TODAY - 9 * DAY, organization="=cmd")
     client = make_client(app, browser.account_id)
@@ -147,17 +148,15 @@ def test_a_file_has_what_the_api_has(app: Flask, browser: Browser, domain: Domai
         *("hasMx=perhaps", "provenance=odd", f"mx={'m' * 3000}"),
     ],
 )
-def test_what_makes_no_sense_counts_as_not_asked(
-    browser: Browser, domain: Domain, query: str
-) -> None:
+def test_invalid_filters_are_ignored(browser: Browser, domain: Domain, query: str) -> None:
     browser.get(f"{PATH}?{query}")
 
 
-def test_a_place_in_another_list_is_refused(browser: Browser, domain: Domain) -> None:
+def test_cursor_of_another_list_is_refused(browser: Browser, domain: Domain) -> None:
     browser.get(f"{PATH}?cursor=AAAA", 400)
 
 
-def test_records_of_another_account_are_as_if_unknown(
+def test_records_of_another_account_are_not_found(
     browser: Browser, stranger: Browser, domain: Domain
 ) -> None:
     stranger.get(PATH, 404)

@@ -15,7 +15,7 @@ _REPORT = ("id", "reporter", "reportId", "beginAt", "endAt", "days", "provenance
 COLUMNS: Sequence[Sequence[str]] = (
     *((name,) for name in _RECORD),
     ("at",),
-    ("counted",),
+    ("countInPeriod",),
     *(("report", name) for name in _REPORT),
 )
 _POLICY = ("position", "at", "policyType", "policyDomain", "successful", "failed")
@@ -51,7 +51,7 @@ def of_domain(row: Any, counted: int) -> dict[str, Any]:
     """A row of ``records.of_domain`` with its report; ``counted``: its messages in the window."""
     return {
         "at": timestamps.text(row.at),
-        "counted": counted,
+        "countInPeriod": counted,
         **of_report(row),
         "report": {
             "id": ids.public("dmr", row.report_id),

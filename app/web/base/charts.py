@@ -1,10 +1,10 @@
-"""Charts as numbers for a template: where the parts of an SVG are. No markup is made here."""
+"""Charts as coordinates for a template that draws them as SVG. No markup is made here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 720, 180
-LEFT, RIGHT, TOP, BOTTOM = 46, 4, 8, 22  # room for what is written at the sides
+LEFT, RIGHT, TOP, BOTTOM = 46, 4, 8, 22  # margins for the axis labels
 STEPS = (1, 2, 3, 4, 5, 6, 8)
 
 
@@ -21,7 +21,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """All that stands at one label. ``x``, ``width``: of the whole slot, gap included."""
+    """The stacked bars at one label. ``x``, ``width``: of the whole slot, gap included."""
 
     label: str
     x: float
@@ -32,10 +32,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Stacked:
-    """Columns of stacked bars, with lines to read them by.
+    """Columns of stacked bars, with grid lines.
 
     lines   (value, y), from the bottom
-    labels  (text, x) of some columns, so that they do not run into each other
+    labels  (text, x) of some columns, so that they do not overlap
     """
 
     series: Sequence[str]
@@ -47,12 +47,12 @@ class Stacked:
 
     @property
     def is_empty(self) -> bool:
-        """There is nothing to draw."""
+        """Whether all values are zero."""
         return not any(value for column in self.columns for value in column.values.values())
 
 
 def stacked(series: Sequence[str], rows: Sequence[tuple[str, Mapping[str, int]]]) -> Stacked:
-    """The rows, each a label and its counts by series, as stacked columns from left to right."""
+    """A chart of stacked columns, from left to right; a row is a label and counts by series."""
     top = _top(max((sum(values.get(name, 0) for name in series) for _, values in rows), default=0))
     height = HEIGHT - TOP - BOTTOM
     slot = (WIDTH - LEFT - RIGHT) / max(1, len(rows))
@@ -73,22 +73,22 @@ def stacked(series: Sequence[str], rows: Sequence[tuple[str, Mapping[str, int]]]
 
 
 def spark(values: Sequence[int], most: int = 100, width: int = 96, height: int = 24) -> str:
-    """The points of a small line for an SVG's polyline; a single value is a level line."""
-    shown = list(values) if len(values) > 1 else list(values) * 2
-    if not shown:
+    """The points of an SVG polyline for a sparkline; a single value gives a horizontal line."""
+    points = list(values) if len(values) > 1 else list(values) * 2
+    if not points:
         return ""
-    step = (width - 4) / (len(shown) - 1)
-    low, high = min(shown), max(shown)
+    step = (width - 4) / (len(points) - 1)
+    low, high = min(points), max(points)
     span = max(high - low, most // 10)  # a small change looks small
     middle = (low + high) / 2
     return " ".join(
         f"{2 + index * step:.1f},{height / 2 - (value - middle) / span * (height - 6):.1f}"
-        for index, value in enumerate(shown)
+        for index, value in enumerate(points)
     )
 
 
 def _top(most: int) -> int:
-    """The round number at the upper end of the axis; it is a multiple of four from four on."""
+    """The round number at the top of the axis; from four on it is a multiple of four."""
     size = 1
     while True:
         for step in STEPS:

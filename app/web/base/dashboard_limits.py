@@ -1,4 +1,4 @@
-"""How many dashboard requests one person, or one network without a session, may make."""
+"""Rate limits of the dashboard: by user, or by network without a session."""
 
 from flask import request
 
@@ -10,7 +10,7 @@ from app.services.accounts.sessions import UserSession
 def count(visitor: UserSession | None) -> None:
     """Count this request.
 
-    All sessions of a person share one limit, so that signing in again does not reset it.
+    All sessions of a user share one limit, so that signing in again does not reset it.
 
     raises  RateLimitExceeded
     """

@@ -1,4 +1,4 @@
-"""How values are put into words on a page."""
+"""Template filters: how values are shown on a page."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,90 +14,168 @@ from app.web.base import charts
 from app.web.base.privacy import private
 
 _UNITS = (
-    (timedelta(days=1), "d"),
-    (timedelta(hours=1), "h"),
-    (timedelta(minutes=1), "min"),
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "minute"),
 )
+_LABELS = {
+    "own": "Your servers",
+    "unknown": "Needs review",
+    "suspicious": "Unauthenticated",
+    "token": "Trusted upload",
+    "quarantined": "Rejected",
+    "dead": "Failed",
+    "warn": "Warning",
+    "api": "API",
+    "cli": "Command line",
+}
+_VERDICTS = {
+    "ok": "Pass",
+    "info": "For information",
+    "warn": "Warning",
+    "fail": "Fail",
+    "undetermined": "Could not check",
+}
+_DISPOSITIONS = {
+    "none": "delivered (policy none)",
+    "quarantine": "quarantined",
+    "reject": "rejected",
+}
+_RECEIVED_VIA = {
+    "http": "Posted to the report address",
+    "upload": "Uploaded with a token",
+    "mail": "Received by email",
+    "mailbox": "Fetched from the mailbox",
+    "cli": "Imported on the command line",
+    "dashboard": "Uploaded in the dashboard",
+}
 
 
 def add_to(blueprint: Blueprint) -> None:
-    """Let the templates use them."""
+    """Register the filters for all templates."""
     for filter in (
         ago,
         breakable,
         browser,
         check_name,
+        count,
+        date,
         day,
+        disposition,
+        label,
         moment,
+        number,
         private,
         public,
+        received_via,
         short,
         spark,
         unicode_name,
+        verdict,
         words,
     ):
         blueprint.add_app_template_filter(filter)
 
 
 def ago(when: datetime | str | None) -> str:
-    """``3 h ago``, ``in 2 d``, ``just now``, or ``never``."""
+    """The time from now: ``3 hours ago``, ``in 2 days``, ``just now``, or ``never``."""
     if when is None:
         return "never"
     span = datetime.now(UTC) - _datetime(when)
-    for unit, letter in _UNITS:
+    for unit, name in _UNITS:
         if abs(span) >= unit:
-            count = int(abs(span) / unit)
-            return f"{count} {letter} ago" if span > timedelta(0) else f"in {count} {letter}"
+            text = count(int(abs(span) / unit), name)
+            return f"{text} ago" if span > timedelta(0) else f"in {text}"
     return "just now"
 
 
 def moment(when: datetime | str) -> str:
-    """``2026-01-31 12:00 UTC``."""
+    """The time in UTC, such as ``2026-01-31 12:00 UTC``."""
     return f"{_datetime(when).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def day(when: datetime | str) -> str:
-    """``2026-01-31``, in UTC."""
+    """The day in UTC, such as ``2026-01-31``."""
     return f"{_datetime(when).astimezone(UTC):%Y-%m-%d}"
 
 
+def date(when: datetime | str) -> str:
+    """The day in UTC as people write it: ``2 Dec``, or ``2 Dec 2027`` in another year."""
+    at = _datetime(when).astimezone(UTC)
+    text = f"{at.day} {at:%b}"
+    return text if at.year == datetime.now(UTC).year else f"{text} {at.year}"
+
+
+def label(word: str) -> str:
+    """A value as a label: ``Your servers`` for ``own``, ``Sends only`` for ``sends-only``."""
+    text = str(word)
+    return _LABELS.get(text) or (text[:1].upper() + text[1:]).replace("-", " ").replace("_", " ")
+
+
+def verdict(word: str, is_set_up: bool = True) -> str:
+    """The verdict of a check; an informational one of a check without records is ``Not set up``."""
+    if word == "info" and not is_set_up:
+        return "Not set up"
+    return _VERDICTS.get(word) or label(word)
+
+
+def disposition(word: str) -> str:
+    """What receivers did with messages, such as ``quarantined``."""
+    return _DISPOSITIONS.get(word, word)
+
+
+def received_via(way: str) -> str:
+    """How a report file arrived."""
+    return _RECEIVED_VIA.get(way) or label(way)
+
+
+def number(value: int) -> str:
+    """The number with thousands separators, such as ``12,345``."""
+    return f"{value:,}"
+
+
+def count(value: int, noun: str, plural: str = "") -> str:
+    """The number with its noun, such as ``1 message`` or ``12,345 messages``."""
+    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
+
+
 def public(id: Any, prefix: str) -> str:
-    """The id as clients of the API see it."""
+    """The id as clients of the API see it, such as ``alert_…``."""
     return ids.public(prefix, id)
 
 
 def breakable(name: str) -> Markup:
-    """The name, which may go on in another line after a dot, and is not torn elsewhere for that."""
+    """The domain name, with line breaks allowed after each dot."""
     return Markup(".<wbr>").join(map(escape, name.split(".")))
 
 
 def check_name(name: str) -> str:
-    """``MTA-STS`` for ``mta_sts``: a check as people call it."""
+    """The name of a check as people write it: ``MTA-STS`` for ``mta_sts``."""
     return {"rdns": "Reverse DNS"}.get(name, name.replace("_", "-").upper())
 
 
-def short(count: int | float) -> str:
-    """``999``, ``1.2k``, ``34M``: for axes and tiles, where the exact number is beside it."""
+def short(value: int | float) -> str:
+    """The number in short form for axes and tiles: ``999``, ``1.2k``, ``34M``."""
     for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
-        if count >= size:
-            text = f"{count / size:.1f}" if count < 10 * size else f"{count / size:.0f}"
+        if value >= size:
+            text = f"{value / size:.1f}" if value < 10 * size else f"{value / size:.0f}"
             return text.removesuffix(".0") + letter
-    return str(count)
+    return str(value)
 
 
 def spark(values: Sequence[int]) -> str:
-    """The points of a small line."""
+    """The points of a sparkline."""
     return charts.spark(values)
 
 
 def unicode_name(name: str) -> str:
-    """The name as people read it, if that is another one; else nothing."""
+    """The Unicode form of an internationalized name; empty if it is the same."""
     readable = names.unicode_name(names.DomainName(name))
     return "" if readable == name else readable
 
 
 def words(value: Any) -> str:
-    """A piece of evidence as text."""
+    """A value of an alert's evidence as text."""
     if isinstance(value, list | tuple):
         separator = "; " if any(isinstance(item, dict) for item in value) else ", "
         return separator.join(map(words, value)) or "none"

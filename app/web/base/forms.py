@@ -1,4 +1,4 @@
-"""What people may type into the forms, field by field, each with its bound."""
+"""Fields of the dashboard's forms, each with its limits and error messages."""
 
 import re
 from collections.abc import Collection
@@ -18,64 +18,68 @@ _SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
 
 
 class Form:
-    """The form that was sent. It collects what is wrong, so that all is said at once."""
+    """The submitted form. It collects errors, so that all of them are shown at once."""
 
     def __init__(self) -> None:
-        self._complaints: list[dict[str, str]] = []
+        self._errors: list[dict[str, str]] = []
 
     def check(self) -> None:
-        """Must be called once all is read.
+        """Raise the collected errors; call it after reading all fields.
 
-        raises  InvalidRequest with every complaint
+        raises  InvalidRequest with every error
         """
-        if self._complaints:
-            raise InvalidRequest(self._complaints)
+        if self._errors:
+            raise InvalidRequest(self._errors)
 
     def add_error(self, field: str, message: str) -> None:
-        """Something is wrong with this field."""
-        self._complaints.append({"field": field, "code": "invalid", "message": message})
+        """Add an error for a field."""
+        self._errors.append({"field": field, "code": "invalid", "message": message})
 
     def text(self, field: str, most: int = 1000) -> str:
-        """The text, without blanks at its ends."""
-        found = request.form.get(field, "").strip()
-        if len(found) > most:
-            self.add_error(field, f"at most {most} characters")
-        return found[:most]
+        """The text, without whitespace at its ends."""
+        text = request.form.get(field, "").strip()
+        if len(text) > most:
+            self.add_error(field, f"Enter at most {most} characters")
+        return text[:most]
 
-    def choice(self, field: str, allowed: Collection[str], message: str = "choose one") -> str:
-        """One of the words that are allowed."""
-        found = request.form.get(field, "")
-        if found not in allowed:
+    def choice(
+        self, field: str, allowed: Collection[str], message: str = "Choose one of the options"
+    ) -> str:
+        """The selected value, one of ``allowed``."""
+        value = request.form.get(field, "")
+        if value not in allowed:
             self.add_error(field, message)
-        return found
+        return value
 
     def chosen(self, field: str, allowed: Collection[str]) -> list[str]:
-        """Those that were ticked, in the order in which they are offered."""
-        ticked = set(request.form.getlist(field))
-        return [word for word in allowed if word in ticked]
+        """The selected values, in the order of ``allowed``."""
+        selected = set(request.form.getlist(field))
+        return [value for value in allowed if value in selected]
 
     def usage(self) -> Usage:
-        """What a domain is used for."""
-        found = self.choice("usage", list(Usage))
-        return Usage(found) if found in list(Usage) else Usage.BOTH
+        """The use of a domain."""
+        value = self.choice("usage", list(Usage))
+        return Usage(value) if value in list(Usage) else Usage.BOTH
 
     def tags(self) -> list[str]:
         """Tags, separated by commas."""
-        found = [tag.strip() for tag in self.text("tags", 1200).split(",") if tag.strip()]
-        if len(found) > 20 or not all(_TAG.fullmatch(tag) for tag in found):
-            self.add_error("tags", "at most 20, each of at most 50 characters, separated by commas")
-        return list(dict.fromkeys(found))
+        tags = [tag.strip() for tag in self.text("tags", 1200).split(",") if tag.strip()]
+        if len(tags) > 20 or not all(_TAG.fullmatch(tag) for tag in tags):
+            self.add_error(
+                "tags", "Enter at most 20 tags of up to 50 characters, separated by commas"
+            )
+        return list(dict.fromkeys(tags))
 
     def selectors(self) -> list[str]:
-        """DKIM selectors, separated by blanks or commas."""
-        found = re.split(r"[\s,]+", self.text("selectors", 6000))
-        found = [selector for selector in found if selector]
-        if len(found) > 30 or not all(_SELECTOR.fullmatch(selector) for selector in found):
-            self.add_error("selectors", "at most 30 names like s2026 or mail.eu, without a domain")
-        return list(dict.fromkeys(found))
+        """DKIM selectors, separated by spaces or commas."""
+        selectors = [part for part in re.split(r"[\s,]+", self.text("selectors", 6000)) if part]
+        if len(selectors) > 30 or not all(_SELECTOR.fullmatch(part) for part in selectors):
+            message = "Enter at most 30 selectors such as s2026 or mail.eu, without a domain"
+            self.add_error("selectors", message)
+        return list(dict.fromkeys(selectors))
 
     def words(self, field: str) -> list[str]:
-        """Words, separated by blanks or commas."""
+        """Words, separated by spaces or commas."""
         return [word for word in re.split(r"[\s,]+", self.text(field, 2000)) if word]
 
     def days(self, field: str, most: int = MAX_DAYS) -> timedelta | None:
@@ -84,13 +88,13 @@ class Form:
         if not text:
             return None
         if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= most:
-            self.add_error(field, f"a whole number of days, 1 to {most}")
+            self.add_error(field, f"Enter a whole number of days, 1 to {most}")
             return None
         return timedelta(days=int(text))
 
 
 def domain_settings(form: Form) -> dict[str, Any]:
-    """The part of a domain's form that says how it is watched."""
+    """The monitoring settings in a domain's form."""
     return {
         "usage": form.usage(),
         "tags": form.tags(),
@@ -100,7 +104,7 @@ def domain_settings(form: Form) -> dict[str, Any]:
 
 
 def day(text: str) -> datetime | None:
-    """The start of a day like 2026-01-31 (UTC) out of a filter; None for anything else."""
+    """The start of a day such as 2026-01-31 (UTC); None for anything else."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return None
     try:
@@ -110,16 +114,16 @@ def day(text: str) -> datetime | None:
 
 
 def day_after(text: str) -> datetime | None:
-    """The end of such a day."""
-    found = day(text)
-    return found + timedelta(days=1) if found else None
+    """The end of a day such as 2026-01-31 (UTC); None for anything else."""
+    start = day(text)
+    return start + timedelta(days=1) if start else None
 
 
 def moment(text: str) -> datetime | None:
-    """A time like 2026-01-31T12:00 (UTC unless it says otherwise); None for anything else."""
+    """A time such as 2026-01-31T12:00 (UTC by default); None for anything else."""
     try:
-        found = datetime.fromisoformat(text)
-        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        at = datetime.fromisoformat(text)
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-    return found if FIRST <= found <= LAST else None
+    return at if FIRST <= at <= LAST else None

@@ -1,7 +1,7 @@
-"""Guesses of the current password or a code by a person who is signed in.
+"""Limits guesses of the current password or a code by a signed-in user.
 
-A stolen session must not become a stolen password: each view that asks for the current password
-puts its service call into ``limited()``.
+A stolen session must not lead to a stolen password: each view that requires the current password
+wraps its service call in ``limited()``.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from app.errors import InvalidRequest, TooManyAttempts
 from app.web.base import pages
 from app.web.base.login_throttle import LoginThrottle
 
-SECRETS = frozenset({"current", "code"})  # the fields that hold what is guessed
+SECRETS = frozenset({"current", "code"})  # the fields that a guess is in
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""The device cookie: proof that a browser has signed in as a person before.
+"""The device cookie: proof that a browser has signed in as a user before.
 
-It lets nobody in. The login throttle counts the failures of such a browser apart from those of
-others, so that a person who signed in before is never locked out by a stranger's guesses.
+It does not sign anyone in. The login throttle counts the failures of such a browser separately,
+so that the guesses of an attacker never lock out a user who has signed in before.
 
 source  OWASP, "Slow Down Online Guessing Attacks with Device Cookies"
 """
@@ -20,7 +20,7 @@ from app.web.base import pages
 
 MAX_AGE_SECONDS = 400 * 24 * 3600  # browsers keep a cookie no longer
 Entry = tuple[str, str, str]
-MAX_PEOPLE = 5  # of one browser; the one who signed in longest ago is dropped
+MAX_PEOPLE = 5  # per browser; the least recent one is dropped
 
 
 def identify(email: str) -> str | None:

@@ -1,10 +1,10 @@
-"""How often a password or a code may be guessed: counted in Redis, or in this process without it.
+"""Limits on guesses of passwords and codes, counted in Redis or, without it, in this process.
 
-1. A browser that has signed in before carries a device cookie and has a count of its own: the
-   failures of others never delay it.
+1. A browser that has signed in before has a device cookie and its own count: the failures of
+   others never delay it.
 2. Every other attempt is counted by network, then by network and email, then by email. The first
-   two keep one guesser out without keeping the person out. The last one slows down guessers on
-   many networks, and is reached only after 100 failures.
+   two block one attacker without blocking the user. The last one slows down attackers on many
+   networks, and applies only after 100 failures.
 3. In a session, guesses of the current password are counted by session.
 
 An attempt is counted before the password is checked, so that parallel attempts count too, and the
@@ -72,7 +72,7 @@ class Backoff:
     window: int = REMEMBERED_SECONDS
 
 
-BY_NETWORK = Backoff(free=30, first=0, window=60)  # many people may share a network
+BY_NETWORK = Backoff(free=30, first=0, window=60)  # many users may share a network
 BY_NETWORK_AND_EMAIL = Backoff(free=5, first=60, longest=3600)
 BY_DEVICE = Backoff(free=5, first=60, longest=900)
 BY_EMAIL = Backoff(free=100, first=1, longest=900)  # 100 failures: NIST SP 800-63B-4 §3.2.2
@@ -82,10 +82,10 @@ BY_SESSION = Backoff(free=5, first=60, longest=3600)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Who tries to sign in as whom.
+    """An attempt to sign in.
 
-    device     of a browser that has signed in as this person before; else None
-    is_code    the code after the password, not the password
+    device     the id of a browser that has signed in as this user before; else None
+    is_code    whether the second factor is checked, not the password
     """
 
     email: str
@@ -96,7 +96,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class _Counter:
-    """One count of failures; ``is_own``: only the person's own attempts get here."""
+    """One count of failures; ``is_own``: only the user's own attempts count here."""
 
     key: str
     backoff: Backoff
@@ -117,7 +117,7 @@ class LoginThrottle:
         return self._start(_counters(attempt))
 
     def succeed(self, attempt: Attempt) -> None:
-        """The password or the code was correct."""
+        """Reset the counts; the password or the code was correct."""
         for counter in _counters(attempt):
             if counter.is_own:
                 self._reset(counter.key)
@@ -125,15 +125,15 @@ class LoginThrottle:
                 self._withdraw(counter.key)
 
     def start_guess(self, session_token: str) -> int:
-        """As ``start``, for the current password or a code typed by a person who is signed in."""
+        """As ``start``, for the current password or a code entered by a signed-in user."""
         return self._start([_session(session_token)])
 
     def succeed_guess(self, session_token: str) -> None:
-        """The guess was correct."""
+        """Reset the count; the guess was correct."""
         self._reset(_session(session_token).key)
 
     def withdraw_guess(self, session_token: str) -> None:
-        """The form was refused for another reason."""
+        """Withdraw the guess; the form was rejected for another reason."""
         self._withdraw(_session(session_token).key)
 
     def _start(self, counters: list[_Counter]) -> int:
@@ -169,7 +169,7 @@ class LoginThrottle:
 
 
 class _LocalCounts:
-    """What the scripts do, in this process."""
+    """The same counts in this process, for when Redis is unavailable."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

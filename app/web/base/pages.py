@@ -1,4 +1,4 @@
-"""What every page has in common: who may see it, its headers, its errors, and its way out."""
+"""Shared parts of all pages: access, headers, CSRF, pagination and error pages."""
 
 import functools
 import hashlib
@@ -23,7 +23,7 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from app import keyring, settings
 from app.db.cursors import Cursor
@@ -38,9 +38,9 @@ from app.web.base import dashboard_limits, privacy
 
 logger = logging.getLogger(__name__)
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parents[1] / "static"
 
-PUBLIC = frozenset(  # all else wants a session
+PUBLIC = frozenset(  # all others require a session
     {
         "web.auth.login",
         "web.auth.code",
@@ -50,8 +50,8 @@ PUBLIC = frozenset(  # all else wants a session
         "web.recipients.unsubscribe",
     }
 )
-# The least role for what changes something, by the longest beginning of the endpoint's name. What
-# is not here changes nothing for anybody. Every role may look at every page.
+# The minimum role for each form, by the longest matching prefix of the endpoint's name. A form
+# that is not listed is refused for every role. Every role may view every page.
 ROLES = {
     "web.auth.logout": "viewer",
     "web.security": "viewer",
@@ -81,21 +81,23 @@ HEADERS = {
 UPLOADS = frozenset({"web.intake.upload"})
 _SAFE_PATH = re.compile(r"/(?![/\\])[\w\-./?=&%]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+NOT_FOUND = "This page doesn't exist, or it isn't in this account. Check the address."
 _TITLES = {
-    400: "That did not work",
-    403: "You may not do that",
-    404: "Not found",
-    405: "Not here",
-    413: "That is too much",
+    400: "We couldn't do that",
+    403: "You don't have permission",
+    404: "Page not found",
+    405: "Page not available",
+    409: "We couldn't do that",
+    413: "Upload too large",
     429: "Too many requests",
-    503: "Not now",
+    503: "Temporarily unavailable",
 }
 
 
 def require_session() -> ResponseReturnValue | None:
-    """Let in who is signed in, and forms only from our own pages; anybody may come to sign in."""
+    """Require a session, and for forms a same-origin request, a CSRF token and the role."""
     if request.endpoint == "web.static":
-        return None  # the same for everybody
+        return None  # the same for all users
     g.session_token = request.cookies.get(cookie_name(), "")
     g.visitor = sessions.find(g.session_token) if g.session_token else None
     dashboard_limits.count(g.visitor)
@@ -108,26 +110,26 @@ def require_session() -> ResponseReturnValue | None:
     if request.endpoint in PUBLIC:
         return None
     if g.visitor is None:
-        wanted = request.full_path.rstrip("?") if request.method == "GET" else None
-        return redirect(url_for("web.auth.login", next=wanted), 303)
+        path = request.full_path.rstrip("?") if request.method == "GET" else None
+        return redirect(url_for("web.auth.login", next=path), 303)
     if request.method == "POST":
         _check_form()
     return None
 
 
 def user_session() -> UserSession:
-    """Who looks at the page; only for views behind ``admit``."""
-    found: UserSession = g.visitor
-    return found
+    """The session's user; only for views behind ``require_session``."""
+    current: UserSession = g.visitor
+    return current
 
 
 def render(template: str, code: int = 200, **values: Any) -> Response:
-    """The page, with what the layout needs."""
-    found = g.get("visitor")
-    csrf = csrf_token(g.session_token) if found else ""
+    """The rendered page, with the values that the layout needs."""
+    current = g.get("visitor")
+    csrf = csrf_token(g.session_token) if current else ""
     page = render_template(
         template,
-        visitor=found,
+        visitor=current,
         csrf=csrf,
         may=can,
         asset=asset,
@@ -138,7 +140,7 @@ def render(template: str, code: int = 200, **values: Any) -> Response:
 
 
 def can(endpoint: str) -> bool:
-    """Whether the visitor may do what this endpoint does: the one place that decides."""
+    """Whether the user's role allows this endpoint; the only place that decides."""
     names = endpoint.split(".")
     for length in range(len(names), 1, -1):
         if role := ROLES.get(".".join(names[:length])):
@@ -147,12 +149,12 @@ def can(endpoint: str) -> bool:
 
 
 def asset(name: str) -> str:
-    """The address of a file of ours: another one for other content, so that it may be kept."""
+    """The URL of a static file; it changes with the content, so that browsers can cache it."""
     return url_for("web.static", filename=name, v=_version(name))
 
 
 def csrf_token(session_token: str) -> str:
-    """What a form of this session must carry: worthless with any other session."""
+    """The CSRF token of this session's forms."""
     return _csrf_token(keyring.current(Purpose.CSRF), session_token)
 
 
@@ -161,18 +163,18 @@ def _csrf_token(key: bytes, session_token: str) -> str:
 
 
 def cookie_name() -> str:
-    """``__Host-session``; the plain name only where a browser is on this very machine."""
+    """``__Host-session``; without the prefix only for a browser on this machine."""
     return "session" if is_local() else "__Host-session"
 
 
 def is_local() -> bool:
-    """The request came without TLS, to a name of the machine itself."""
+    """Whether the request came without TLS from a browser on this machine."""
     host = urlsplit(request.host_url).hostname
     return not request.is_secure and host in ("localhost", "127.0.0.1")
 
 
 def safe_path(text: str) -> str:
-    """``text`` if it is a path of ours and nothing else; the first page otherwise."""
+    """``text`` if it is a path of this site and nothing else; the overview page otherwise."""
     plain = unquote(text)
     is_safe = all(
         _SAFE_PATH.fullmatch(form) and "//" not in form and ".." not in form
@@ -182,9 +184,9 @@ def safe_path(text: str) -> str:
 
 
 class Paging:
-    """The places in this list of this account, with these filters.
+    """Cursors of a list, bound to the account, the route and the filters.
 
-    given  where this page of it starts; None: at the beginning
+    given  the cursor values that the page starts after; None: at the beginning
     """
 
     def __init__(self, filters: Mapping[str, Any]) -> None:
@@ -194,36 +196,36 @@ class Paging:
         text = request.args.get("cursor")
         self.given = self._cursor.decode(text) if text else None
 
-    def following(self, place: Sequence[Any] | None) -> str | None:
-        """The word for the page that starts there; None if there is no such page."""
-        return self._cursor.encode(place) if place else None
+    def following(self, cursor_values: Sequence[Any] | None) -> str | None:
+        """The cursor of the next page; None if this is the last one."""
+        return self._cursor.encode(cursor_values) if cursor_values else None
 
 
 def too_many(wait: int) -> str:
-    """What a person reads who has to wait for so many seconds."""
+    """The message for a user who has to wait this many seconds."""
     minutes = math.ceil(wait / 60)
     span = f"{minutes} minutes" if minutes > 1 else "a minute" if wait > 30 else f"{wait} seconds"
     return f"Too many attempts. Try again in {span}."
 
 
 def field_errors(error: ApplicationError, otherwise: str = "name") -> dict[str, str]:
-    """What is wrong, by the field of the form; ``otherwise`` has what is about no field."""
+    """The error messages by field of the form; ``otherwise`` is the field of a general error."""
     details = error.extra.get("details") or [{"field": otherwise, "message": error.message}]
     return {detail["field"]: detail["message"] for detail in reversed(details)}
 
 
 def handle_errors(blueprint: Blueprint) -> None:
-    """Errors of pages are pages."""
+    """Show errors of pages as pages."""
     blueprint.register_error_handler(ApplicationError, _application_error)
     blueprint.register_error_handler(HTTPException, _http_error)
     blueprint.register_error_handler(Exception, _unhandled)
 
 
 def set_security_headers(response: Response) -> Response:
-    """The headers of every page; and a page for a browser at an address that is none."""
+    """Set the headers of every page, and show a page for an unknown URL in a browser."""
     is_ours = (request.blueprint or "").partition(".")[0] == "web"
     if request.url_rule is None and response.status_code in (404, 405) and _wants_page():
-        error = _error_page(response.status_code, "There is no such page.")
+        error = _error_page(response.status_code, NOT_FOUND)
         response.set_data(error.get_data())
         response.content_type = error.content_type
         is_ours = True
@@ -245,9 +247,9 @@ def _version(name: str) -> str:
 
 
 def _check_origin() -> None:
-    """A browser says where a form comes from: by Sec-Fetch-Site, an older one by Origin.
+    """Refuse forms from other sites, by Sec-Fetch-Site or, in older browsers, by Origin.
 
-    Origin is ``null`` on our own pages, which send no referrer, so it is only asked second.
+    Origin is ``null`` on our own pages, which send no referrer, so it is only the fallback.
     """
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
@@ -256,24 +258,24 @@ def _check_origin() -> None:
     else:
         is_ours = origin is None or urlsplit(origin).netloc == request.host
     if not is_ours:
-        abort(400, "The form was sent from another site.")
+        abort(400, "The form was sent from another site. Open the page in mailwatch and try again.")
 
 
 def _check_text() -> None:
     if any(_CONTROL.search(value) for values in request.form.listvalues() for value in values):
-        abort(400, "The form has characters that are no text.")
+        abort(400, "Remove the special characters and try again.")
 
 
 def _check_form() -> None:
-    given = request.form.get("csrf", "")
+    token = request.form.get("csrf", "")
     valid = [_csrf_token(key, g.session_token) for key in keyring.usable(Purpose.CSRF)]
-    if not any(hmac.compare_digest(given.encode(), token.encode()) for token in valid):
-        abort(400, "The form is not of this session. Load the page again, and repeat it there.")
+    if not any(hmac.compare_digest(token.encode(), item.encode()) for item in valid):
+        abort(400, "Your session changed. Reload the page and try again.")
     if not can(request.endpoint or ""):
-        person, target = user_session(), (request.endpoint or "").removeprefix("web.")
-        reason = f"the role {person.role} may not do this"
-        refusals.note(Refusal(person.account_id, person.actor, "user.role_refused", target, reason))
-        abort(403, f"Your role is {user_session().role}, which may look at this and not change it.")
+        user, target = user_session(), (request.endpoint or "").removeprefix("web.")
+        reason = f"the role {user.role} may not do this"
+        refusals.note(Refusal(user.account_id, user.actor, "user.role_refused", target, reason))
+        abort(403, f"The role {user.role} can't change this. Ask an admin.")
 
 
 def _wants_page() -> bool:
@@ -287,22 +289,33 @@ def _error_page(status: int, message: str) -> Response:
 
 
 def _application_error(error: ApplicationError) -> Response:
-    message = "There is no such page." if error.status == 404 else error.message
+    message = NOT_FOUND if error.status == 404 else error.message
     if error.status == 429:
         g.retry_after = error.extra["retryAfter"]
     if isinstance(error, RateLimitExceeded):
         wait = error.extra["retryAfter"]
-        message = f"You are sending requests faster than we allow. Try again in {wait} seconds."
+        message = f"You sent too many requests. Try again in {wait} seconds."
     return _error_page(error.status, message)
 
 
 def _http_error(error: HTTPException) -> Response:
     if error.code is not None and error.code < 400:
         return Response(status=error.code, headers=error.get_headers())
-    message = "There is no such page." if error.code == 404 else error.description or error.name
+    message = _message(error)
     return _error_page(error.code or 500, message)
 
 
+def _message(error: HTTPException) -> str:
+    if error.code == 404:
+        return NOT_FOUND
+    if error.code == 405:
+        return "This page can't be opened this way. Go back and use the form."
+    if error.description == RequestEntityTooLarge.description:
+        most = settings.UPLOAD_FILES * settings.current().ingest_max_bytes // 1024**2
+        return f"One upload can have up to {most} MiB. Upload fewer files at once."
+    return error.description or error.name
+
+
 def _unhandled(error: Exception) -> Response:
-    logger.error("a page failed", exc_info=error)
-    return _error_page(500, "Something went wrong on our side. It is noted in the log.")
+    logger.error("unhandled exception in request", exc_info=error)
+    return _error_page(500, "The error was logged. Try again; if it persists, ask an operator.")

@@ -1,6 +1,6 @@
-"""What a viewer does not see: other people's email and IP addresses, and secret parts of URLs.
+"""Hides from viewers other users' email and IP addresses, and secret parts of URLs.
 
-A viewer is often somebody outside the team, such as an auditor or a customer. Members and above
+A viewer is often from outside the team, such as an auditor or a customer. Members and above
 see everything. Templates use the filter ``private`` for text that may hold such values.
 """
 
@@ -22,13 +22,13 @@ _ADDRESS = re.compile(r"(?<![\w.:])(?:::)?[0-9A-Fa-f][0-9A-Fa-f:.]{0,44}(?:/\d{1
 
 
 def sees_addresses() -> bool:
-    """Whether the person at the page may see the addresses of others."""
+    """Whether the signed-in user may see the addresses of others."""
     visitor: UserSession | None = g.get("visitor")
     return visitor is not None and visitor.is_at_least("member")
 
 
 def private(value: Any) -> str:
-    """The text, without what a viewer does not see; a viewer's own address stays."""
+    """The text, without what is hidden from a viewer; the viewer's own address stays."""
     text = str(value)
     if sees_addresses():
         return text

@@ -1,4 +1,4 @@
-"""What the pages of records behind figures have in common: where they are, filters, and files."""
+"""Shared parts of the record pages: URLs, filters and downloads."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ from app.services.core.listing import Listing
 from app.services.reports import exports
 from app.web.base import forms, pages
 
-EXPORT_SECONDS = 600  # after which a slot is free again if its process was killed
+EXPORT_SECONDS = 600  # until a slot is free again after its process was killed
 TIME_FILTERS = ("from", "to")
-SAID: Mapping[str, str] = {
-    "from": "since {}",
-    "to": "before {}",
-    "provenance": "reports that are {}",
-    "reporter": "told by {}",
+LABELS: Mapping[str, str] = {
+    "from": "Since {}",
+    "to": "Before {}",
+    "provenance": "Reports: {}",
+    "reporter": "Reported by {}",
 }
 
-Parameters = dict[str, str]
+Parameters = dict[str, str]  # filter values by name
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a list can be narrowed by, beside from and to.
+    """The filters of a list, in addition to from and to.
 
-    choices  the words that are allowed
-    texts    what is typed; ``exact``: of these, what may begin or end with a blank
-    said     how each is put into words: one text for any value, or one for each ("": any other)
+    choices  the allowed values of filters with fixed values
+    texts    filters with free text; ``exact``: those whose whitespace at the ends counts
+    said     the label of each filter: one text for any value, or one for each ("": any other)
     """
 
     choices: Mapping[str, Sequence[str]]
@@ -44,48 +44,48 @@ class Filters:
     exact: Sequence[str] = ()
 
     def given(self) -> Parameters:
-        """What the list is asked for; what makes no sense counts as not asked."""
-        found = {name: request.args.get(name, "") for name in self.choices}
-        found = {name: word for name, word in found.items() if word in self.choices[name]}
+        """The filter values of the request; invalid values are ignored."""
+        values = {name: request.args.get(name, "") for name in self.choices}
+        values = {name: value for name, value in values.items() if value in self.choices[name]}
         for name in self.texts:
             text = request.args.get(name, "")[: LIMITS.field].replace("\0", "")
-            found[name] = text if name in self.exact else text.strip()
+            values[name] = text if name in self.exact else text.strip()
         for name in TIME_FILTERS:
-            moment = forms.moment(request.args.get(name, "").strip())
-            found[name] = _text(moment) if moment else ""
-        return {name: text for name, text in found.items() if text}
+            at_time = forms.moment(request.args.get(name, "").strip())
+            values[name] = _text(at_time) if at_time else ""
+        return {name: value for name, value in values.items() if value}
 
     def words(
-        self, given: Parameters, to: Callable[[Parameters], str]
+        self, values: Parameters, to: Callable[[Parameters], str]
     ) -> Iterator[tuple[str, str]]:
-        """Each of these in words, with the address (``to``) of the list without it."""
+        """The label of each filter, with the URL (``to``) of the list without it."""
         for name in (*self.choices, *self.texts, *TIME_FILTERS):
-            if value := given.get(name):
-                yield self._word(name, value), to(without(given, name))
+            if value := values.get(name):
+                yield self._label(name, value), to(without(values, name))
 
-    def _word(self, name: str, value: str) -> str:
-        said = self.said.get(name) or SAID[name]
-        if not isinstance(said, str):
-            said = said[value if value in said else ""]
-        return said.format(f"{value.replace('T', ' ')} UTC" if name in TIME_FILTERS else value)
+    def _label(self, name: str, value: str) -> str:
+        label = self.said.get(name) or LABELS[name]
+        if not isinstance(label, str):
+            label = label[value if value in label else ""]
+        return label.format(f"{value.replace('T', ' ')} UTC" if name in TIME_FILTERS else value)
 
 
 class Links:
-    """Addresses of the pages with the records behind figures of a window."""
+    """The URLs of the pages with the records behind the figures of a window."""
 
     def __init__(self, endpoint: str, domain: str, window: Window) -> None:
         self._endpoint, self._domain, self._window = endpoint, domain, window
 
     def to(self, **filters: str) -> str:
-        """Records of which what counts adds up to the figure."""
+        """The URL of the records that add up to a figure."""
         return self._at(self._window, filters)
 
     def before(self) -> str:
-        """Those of the time before, which is as long."""
+        """The URL of the records of the previous period of the same length."""
         return self._at(self._window.before, {})
 
     def within(self, start: int, stop: int, **filters: str) -> str:
-        """Those of some hours of the window."""
+        """The URL of the records of some hours of the window."""
         part = Window(max(start, self._window.start), min(stop, self._window.stop))
         return self._at(part, filters)
 
@@ -95,19 +95,19 @@ class Links:
 
 
 def address(endpoint: str, domain: str, filters: Mapping[str, Any]) -> str:
-    """Where a domain's list is, with filters."""
+    """The URL of a domain's list with filters."""
     return url_for(endpoint, domain=domain, **filters)
 
 
-def without(given: Parameters, name: str) -> Parameters:
-    """All others."""
-    return {key: value for key, value in given.items() if key != name}
+def without(values: Parameters, name: str) -> Parameters:
+    """The filter values except the one of this name."""
+    return {key: value for key, value in values.items() if key != name}
 
 
-def window(given: Parameters) -> Window:
-    """The hours that are asked for."""
-    from_at = forms.moment(given.get("from", "")) or FIRST
-    return Window.between(from_at, forms.moment(given.get("to", "")) or LAST)
+def window(values: Parameters) -> Window:
+    """The window of the from and to filters."""
+    from_at = forms.moment(values.get("from", "")) or FIRST
+    return Window.between(from_at, forms.moment(values.get("to", "")) or LAST)
 
 
 def file(
@@ -116,18 +116,21 @@ def file(
     columns: Sequence[exports.Path],
     name: str,
 ) -> Response:
-    """All of the list in a file, as the API has it: to be saved, and never shown."""
+    """The whole list as a download, in the format of the API; browsers never show it as a page."""
     kind = request.args.get("format", "")
     if kind not in exports.TYPES:
-        abort(400, "There is no such kind of file.")
+        abort(400, "Choose a file format: CSV or NDJSON.")
     visitor = pages.user_session()
 
     def start() -> Iterator[Any]:
         items = exports.iterate(listing, of)
         audit_log.record_read(
-            visitor.account_id, actor=visitor.actor, action="export.created",
-            target=f"{name}.{kind}", filters=_filters(),
-        )  # fmt: skip
+            visitor.account_id,
+            actor=visitor.actor,
+            action="export.created",
+            target=f"{name}.{kind}",
+            filters=_filters(),
+        )
         return exports.csv_lines(columns, items) if kind == "csv" else exports.ndjson_lines(items)
 
     limit = account_limits.find(visitor.account_id).concurrent_exports
@@ -143,6 +146,6 @@ def _filters() -> dict[str, str]:
     return {name: text[:200] for name, text in request.args.items() if text and name != "format"}
 
 
-def _text(moment: datetime) -> str:
-    """As a field of a form has it."""
-    return f"{moment:%Y-%m-%dT%H:%M}"
+def _text(when: datetime) -> str:
+    """The time as the value of a datetime-local field."""
+    return f"{when:%Y-%m-%dT%H:%M}"

@@ -1,9 +1,9 @@
-// What pages do a little better with a script; everything works without it.
+// Small improvements for browsers with scripts; every page works without them.
 "use strict";
 
 document.documentElement.classList.add("js");
 
-// Copy what stands beside the button.
+// Copy the text next to the button.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
@@ -19,17 +19,17 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 });
 
-// Tick all rows of a list at once, and say how many are ticked.
-function countTicked(form) {
+// Select all rows of a list, and show how many are selected.
+function countSelected(form) {
   const boxes = [...form.querySelectorAll("[data-row]")];
-  const ticked = boxes.filter((box) => box.checked).length;
+  const selected = boxes.filter((box) => box.checked).length;
   const all = form.querySelector("[data-all]");
   if (all) {
-    all.checked = ticked > 0 && ticked === boxes.length;
-    all.indeterminate = ticked > 0 && ticked < boxes.length;
+    all.checked = selected > 0 && selected === boxes.length;
+    all.indeterminate = selected > 0 && selected < boxes.length;
   }
   const count = form.querySelector("[data-count]");
-  if (count) count.textContent = ticked ? `${ticked} selected` : "None selected";
+  if (count) count.textContent = selected ? `${selected} selected` : "Select alerts to change them";
 }
 
 document.addEventListener("change", (event) => {
@@ -39,30 +39,30 @@ document.addEventListener("change", (event) => {
   if (box.matches("[data-all]")) {
     form.querySelectorAll("[data-row]").forEach((row) => { row.checked = box.checked; });
   }
-  countTicked(form);
+  countSelected(form);
 });
 
-// Send files with a bar that shows how far it is; the answer is the page that the form leads to.
+// Upload files with a progress bar, then open the page that the server redirects to.
 document.addEventListener("submit", (event) => {
   const form = event.target.closest("form[data-upload]");
   if (!form) return;
   event.preventDefault();
   const bar = form.querySelector("progress");
-  const said = form.querySelector("[role=status]");
+  const status = form.querySelector("[role=status]");
   const request = new XMLHttpRequest();
-  const fail = (words) => { said.textContent = words; bar.hidden = true; };
-  request.upload.addEventListener("progress", (step) => {
-    if (!step.lengthComputable) return;
-    bar.value = step.loaded / step.total;
-    said.textContent = step.loaded < step.total
-      ? `Sending: ${Math.round(100 * bar.value)} %`
-      : "Sent. They are being kept.";
+  const fail = (text) => { status.textContent = text; bar.hidden = true; };
+  request.upload.addEventListener("progress", (upload) => {
+    if (!upload.lengthComputable) return;
+    bar.value = upload.loaded / upload.total;
+    status.textContent = upload.loaded < upload.total
+      ? `Uploading: ${Math.round(100 * bar.value)}%`
+      : "Uploaded. Processing…";
   });
   request.addEventListener("load", () => {
     if (request.status < 400) location.assign(request.responseURL || location.href);
-    else fail(request.status === 413 ? "That is too much at once; send fewer files." : "That did not work.");
+    else fail(request.status === 413 ? "The upload is too large. Upload fewer files at once." : "The upload failed. Reload the page and try again.");
   });
-  request.addEventListener("error", () => fail("The connection broke. Send them again."));
+  request.addEventListener("error", () => fail("The connection was lost. Try again."));
   bar.hidden = false;
   request.open("POST", form.action);
   request.send(new FormData(form));

@@ -1,4 +1,4 @@
-"""The account itself: what it is called, and how it is deleted."""
+"""The page of the account: its name, and the form to delete it."""
 
 from collections.abc import Mapping
 
@@ -15,13 +15,13 @@ bp = Blueprint("account", __name__, url_prefix="/settings/account")
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """The account's name, and the form to delete it."""
+    """Show the account's name, and the form to delete it."""
     return _page()
 
 
 @bp.post("/delete")
 def delete() -> ResponseReturnValue:
-    """Delete the account; everybody is signed out at once."""
+    """Delete the account; all users are signed out immediately."""
     name, password = request.form.get("name", "")[:200], request.form.get("current", "")[:200]
     try:
         with guesses.limited():

@@ -1,4 +1,4 @@
-"""The log of what people and keys have done."""
+"""The page of the audit log."""
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
@@ -9,44 +9,44 @@ from app.web.base import forms, pages, privacy
 
 bp = Blueprint("audit", __name__, url_prefix="/settings/audit")
 
-# What the acts are about, by the beginning of their names.
+# Categories of actions, by the prefix of their names.
 SUBJECTS = {
-    "": "everything",
-    "domain.": "domains",
-    "alert.": "alerts",
+    "": "All actions",
+    "domain.": "Domains",
+    "alert.": "Alerts",
     "key.": "API keys",
-    "user.": "people",
-    "ingest_token.": "report addresses",
-    "intake.": "files of reports",
-    "channel.": "notifications",
-    "account.": "the account",
-    "export.": "exports",
-    "report.": "report downloads",
+    "user.": "Users",
+    "ingest_token.": "Report addresses",
+    "intake.": "Report files",
+    "channel.": "Notification channels",
+    "account.": "Account",
+    "export.": "Exports",
+    "report.": "Report downloads",
 }
 PAGE = 50
 
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """The acts, newest first."""
-    given = {
+    """List the actions, newest first."""
+    values = {
         name: request.args.get(name, "").strip()[:100].replace("\0", "")
         for name in ("actor", "target", "about", "from", "to")
     }
-    if given["about"] not in SUBJECTS:
-        given["about"] = ""
+    if values["about"] not in SUBJECTS:
+        values["about"] = ""
     is_private = not privacy.sees_addresses()
-    if is_private:  # a search by part of an address would give it away
-        given["actor"] = given["target"] = ""
+    if is_private:  # a search by part of an address would reveal it
+        values["actor"] = values["target"] = ""
     query = AuditFilter(
-        actor=given["actor"] or None,
-        action=given["about"] or None,
-        target=given["target"] or None,
-        from_at=forms.day(given["from"]),
-        to_at=forms.day_after(given["to"]),
+        actor=values["actor"] or None,
+        action=values["about"] or None,
+        target=values["target"] or None,
+        from_at=forms.day(values["from"]),
+        to_at=forms.day_after(values["to"]),
     )
     refusals.flush()
-    paging = pages.Paging(given)
+    paging = pages.Paging(values)
     rows, following = audit_log.search(
         pages.user_session().account_id, query, place=paging.given, limit=PAGE
     )
@@ -54,7 +54,7 @@ def index() -> ResponseReturnValue:
         "audit.html",
         events=rows,
         following=paging.following(following),
-        filters={name: value for name, value in given.items() if value},
+        filters={name: value for name, value in values.items() if value},
         subjects=SUBJECTS,
         is_private=is_private,
     )

@@ -1,4 +1,4 @@
-"""Signing in, with a code where one is asked for; signing out; and joining by an invitation."""
+"""Pages to sign in, with a code if two-factor authentication is on, to sign out and to join."""
 
 import logging
 
@@ -20,7 +20,7 @@ WRONG_CODE = "Invalid or already used code."
 
 @bp.route("/login", methods=["GET", "POST"])
 def login() -> ResponseReturnValue:
-    """The form, and what comes of it."""
+    """Show the sign-in form, and sign in."""
     following = pages.safe_path(request.values.get("next", "/"))
     if request.method == "POST":
         return _sign_in(following)
@@ -31,7 +31,7 @@ def login() -> ResponseReturnValue:
 
 @bp.route("/code", methods=["GET", "POST"])
 def code() -> ResponseReturnValue:
-    """The second question, for whoever has answered the first."""
+    """Show the form for the second factor, and complete the sign-in."""
     following = pages.safe_path(request.values.get("next", "/"))
     email = sessions.awaiting_code(g.session_token)
     if email is None:
@@ -42,8 +42,8 @@ def code() -> ResponseReturnValue:
     if wait := _throttle().start(attempt):
         g.retry_after = wait
         return pages.render("code.html", 429, following=following, error=pages.too_many(wait))
-    typed = request.form.get("code", "")[:100]
-    token = sessions.enter_code(g.session_token, typed, _agent())
+    entered = request.form.get("code", "")[:100]
+    token = sessions.enter_code(g.session_token, entered, _agent())
     if token is None:
         return pages.render("code.html", 400, following=following, error=WRONG_CODE)
     _throttle().succeed(attempt)
@@ -54,14 +54,14 @@ def code() -> ResponseReturnValue:
 
 @bp.post("/logout")
 def logout() -> ResponseReturnValue:
-    """End the session, wherever copies of its cookie are."""
+    """End the session; copies of its cookie stop working too."""
     sessions.end(g.session_token)
     return without_cookie(redirect(url_for("web.auth.login"), 303))
 
 
 @bp.route("/invitation/<token>", methods=["GET", "POST"])
 def invitation(token: str) -> ResponseReturnValue:
-    """What the person is invited to, and the form to join."""
+    """Show the invitation with the form to join, and join."""
     invited = invitations.find(token)
     if request.method == "GET":
         return pages.render("invitation.html", invited=invited, errors={})
@@ -71,12 +71,12 @@ def invitation(token: str) -> ResponseReturnValue:
         errors = pages.field_errors(error)
         return pages.render("invitation.html", error.status, invited=invited, errors=errors)
     return pages.render(
-        "login.html", following="/", email=email, note="Your user is ready. Sign in to continue."
+        "login.html", following="/", email=email, note="Your account is ready. Sign in to continue."
     )
 
 
 def without_cookie(response: Response) -> Response:
-    """The response, which has the browser forget its session."""
+    """The response, with a header that deletes the session cookie."""
     response.delete_cookie(
         pages.cookie_name(),
         secure=not pages.is_local(),

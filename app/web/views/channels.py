@@ -1,4 +1,4 @@
-"""Where alerts are sent to: channels added, tested, stopped, and what became of each delivery."""
+"""Pages about notification channels: the list, one channel with its deliveries, and changes."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -20,18 +20,18 @@ bp = Blueprint("channels", __name__, url_prefix="/settings/notifications")
 
 KINDS = {"webhook": "Webhook", "email": "Email", "chat": "Chat or pager"}
 CADENCES = ("immediate", "daily", "weekly")
-GRACES = {"0": "at once", "24": "after a day", "168": "after 7 days"}
+GRACES = {"0": "Immediately", "24": "After 24 hours", "168": "After 7 days"}
 
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """The channels, and a form for a new one."""
+    """List the channels, with a form to add one."""
     return _list()
 
 
 @bp.post("")
 def create() -> ResponseReturnValue:
-    """A new channel; the secret of a webhook is shown in this answer and nowhere else."""
+    """Add a channel; only this response shows the secret of a webhook."""
     try:
         channel, secret = _added()
     except (InvalidRequest, Conflict, QuotaExceeded, ServiceUnavailable) as error:
@@ -43,27 +43,27 @@ def create() -> ResponseReturnValue:
 
 @bp.get("/<id>")
 def show(id: str) -> ResponseReturnValue:
-    """One channel, and its last deliveries."""
+    """Show a channel with its recent deliveries."""
     account = pages.user_session().account_id
     channel = channels.find(account, id)
     return pages.render(
         "channel.html",
         channel=channel,
         recipients=recipients.search(account, channel.id),
-        complaint=channels.target_error(channel),
+        problem=channels.target_error(channel),
         kinds=KINDS,
         entries=dispatcher.log(account, id),
         graces=GRACES,
-        told=request.args.get("told"),
+        done=request.args.get("done"),
     )
 
 
 @bp.post("/<id>/test")
 def test(id: str) -> ResponseReturnValue:
-    """Have a test event sent."""
+    """Send a test event."""
     visitor = pages.user_session()
     channels.test(visitor.account_id, id, actor=visitor.actor)
-    return redirect(url_for(".show", id=id, told="test"), 303)
+    return redirect(url_for(".show", id=id, done="test"), 303)
 
 
 @bp.post("/<id>/recipients/<recipient_id>/resend")
@@ -76,12 +76,12 @@ def resend(id: str, recipient_id: str) -> ResponseReturnValue:
     except ValueError:
         raise NotFound from None
     recipients.resend(visitor.account_id, channel.id, row_id, actor=visitor.actor)
-    return redirect(url_for(".show", id=id, told="resend"), 303)
+    return redirect(url_for(".show", id=id, done="resend"), 303)
 
 
 @bp.post("/<id>/enable")
 def enable(id: str) -> ResponseReturnValue:
-    """Send again."""
+    """Enable the channel."""
     visitor = pages.user_session()
     channels.enable(visitor.account_id, id, actor=visitor.actor)
     return redirect(url_for(".show", id=id), 303)
@@ -89,7 +89,7 @@ def enable(id: str) -> ResponseReturnValue:
 
 @bp.post("/<id>/disable")
 def disable(id: str) -> ResponseReturnValue:
-    """Send nothing more."""
+    """Disable the channel."""
     visitor = pages.user_session()
     channels.disable(visitor.account_id, id, actor=visitor.actor)
     return redirect(url_for(".show", id=id), 303)
@@ -97,15 +97,15 @@ def disable(id: str) -> ResponseReturnValue:
 
 @bp.post("/<id>/replay")
 def replay(id: str) -> ResponseReturnValue:
-    """Send again what was given up."""
+    """Retry the failed deliveries."""
     visitor = pages.user_session()
     dispatcher.replay(visitor.account_id, id, actor=visitor.actor)
-    return redirect(url_for(".show", id=id, told="replay"), 303)
+    return redirect(url_for(".show", id=id, done="replay"), 303)
 
 
 @bp.post("/<id>/rotate")
 def rotate(id: str) -> ResponseReturnValue:
-    """A new secret, shown in this answer and nowhere else."""
+    """Rotate the secret; only this response shows the new one."""
     visitor, form = pages.user_session(), Form()
     hours = form.choice("grace", GRACES)
     form.check()
@@ -116,14 +116,14 @@ def rotate(id: str) -> ResponseReturnValue:
 
 @bp.post("/<id>/remove")
 def remove(id: str) -> ResponseReturnValue:
-    """Delete it with its log."""
+    """Delete the channel with its delivery log."""
     visitor = pages.user_session()
     channels.remove(visitor.account_id, id, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
 
 
 def _added() -> tuple[Channel, str | None]:
-    """The channel that the form asks for, and its secret if it has one to show.
+    """Create the channel that the form describes; returns its secret if it has one to show.
 
     raises  InvalidRequest, Conflict, ServiceUnavailable
     """
@@ -151,10 +151,10 @@ def _added() -> tuple[Channel, str | None]:
 
 def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
     rows = channels.search(pages.user_session().account_id)
-    found = dict(errors or {})
-    for name in ("url", "addresses"):  # what the services call the one field of the form
-        if name in found:
-            found["target"] = found.pop(name)
+    by_field = dict(errors or {})
+    for name in ("url", "addresses"):  # the service's names of the form's field
+        if name in by_field:
+            by_field["target"] = by_field.pop(name)
     return pages.render(
         "channels.html",
         status,
@@ -163,7 +163,7 @@ def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> Respons
         chat_forms=channels.chat_forms(),
         cadences=CADENCES,
         severities=list(Severity),
-        errors=found,
+        errors=by_field,
         form=request.form,
     )
 

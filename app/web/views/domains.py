@@ -1,4 +1,4 @@
-"""Pages about domains: the list, all that is known of one, and its scans."""
+"""Pages about domains: the list, one domain with its results, and its scans."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,27 +26,30 @@ from app.web.base.forms import Form, domain_settings
 
 bp = Blueprint("domains", __name__, url_prefix="/domains")
 
-SORTS = {"-createdAt": "newest first", "name": "by name", "-score": "best score first"}
+SORTS = {"-createdAt": "Newest first", "name": "Name", "-score": "Score, high to low"}
 GRADES = ("A", "B", "C", "D", "F")
 PAGE = 50
-MAX_DOMAINS = 500
+MAX_ADDED = 500
 
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """The account's domains, and a form to add one."""
+    """List the account's domains, with a form to add one."""
     return _list()
 
 
 @bp.post("")
 def create() -> ResponseReturnValue:
-    """Add a domain, and have it scanned."""
+    """Add a domain and scan it."""
     visitor, form = pages.user_session(), Form()
     try:
         new = NewDomain(form.text("name"), form.usage())
         form.check()
         domain = domains.create(visitor.account_id, new, actor=visitor.actor)
-    except (InvalidRequest, Conflict) as error:
+    except Conflict as error:
+        existing = error.extra.get("existingId")
+        return _list(error.status, errors=pages.field_errors(error), existing=existing)
+    except InvalidRequest as error:
         return _list(error.status, errors=pages.field_errors(error))
     scans.trigger(visitor.account_id, domain.name, actor=visitor.actor, trigger="dashboard")
     return redirect(url_for(".show", domain=domain.name), 303)
@@ -54,121 +57,121 @@ def create() -> ResponseReturnValue:
 
 @bp.get("/add")
 def add() -> ResponseReturnValue:
-    """A form for many domains at once."""
+    """Show the form to add multiple domains."""
     return _add_form()
 
 
 @bp.post("/add")
 def create_many() -> ResponseReturnValue:
-    """Add many domains and have them scanned; what became of each."""
+    """Add multiple domains and scan them; the page shows the result of each."""
     visitor, form = pages.user_session(), Form()
-    names = form.text("names", MAX_DOMAINS * 260).replace(",", " ").split()
-    if not 1 <= len(names) <= MAX_DOMAINS:
-        form.add_error("names", f"1 to {MAX_DOMAINS} names, one on each line")
+    names = form.text("names", MAX_ADDED * 260).replace(",", " ").split()
+    if not 1 <= len(names) <= MAX_ADDED:
+        form.add_error("names", f"Enter 1 to {MAX_ADDED} domains, one per line")
     try:
-        wanted = domain_settings(form)
+        values = domain_settings(form)
         form.check()
     except InvalidRequest as error:
         return _add_form(error.status, errors=pages.field_errors(error))
-    news = [NewDomain(name[:1000], **wanted) for name in dict.fromkeys(names)]
-    added = domains.create_many(visitor.account_id, news, actor=visitor.actor)
-    made = [one.name for one in added if one.id is not None]
-    if made:
-        scans.trigger_many(visitor.account_id, scans.Selection(refs=made), actor=visitor.actor)
-    return pages.render("domains_added.html", added=added, made=made)
+    new = [NewDomain(name[:1000], **values) for name in dict.fromkeys(names)]
+    added = domains.create_many(visitor.account_id, new, actor=visitor.actor)
+    created = [domain.name for domain in added if domain.id is not None]
+    if created:
+        scans.trigger_many(visitor.account_id, scans.Selection(refs=created), actor=visitor.actor)
+    return pages.render("domains_added.html", added=added, names=created)
 
 
 @bp.get("/<domain>")
 def show(domain: str) -> ResponseReturnValue:
-    """All that is known of one domain."""
+    """Show a domain with its results, alerts and recommendations."""
     account = pages.user_session().account_id
-    found, state = dns_status.status(account, domain)
-    live = alerts.live(account, found.name)
+    row, state = dns_status.status(account, domain)
+    live = alerts.live(account, row.name)
     return pages.render(
         "domain.html",
-        domain=found,
+        domain=row,
         checks=_checks(state),
         next_steps=state.score.get("recommendations", []) if state else [],
-        scan=_latest_scan(account, found),
+        scan=_latest_scan(account, row),
         alerts=sorted(
             (alert for alert in live if alert.status == "open"),
             key=lambda alert: Severity(alert.severity).rank,
         ),
         alerts_of={(alert.type, alert.subject): alert for alert in live},
         accepted=[alert for alert in live if alert.accepted_until],
-        challenge=_challenge(account, found),
-        score_trend=dashboard.trends(account, [found.id]).get(found.id, []),
-        looked=request.args.get("looked") == "1",
+        challenge=_challenge(account, row),
+        score_trend=dashboard.trends(account, [row.id]).get(row.id, []),
+        is_checked=request.args.get("checked") == "1",
     )
 
 
 @bp.get("/<domain>/scan")
 def progress(domain: str) -> ResponseReturnValue:
-    """How the scan stands: a piece of the domain's page, which asks for it until it has ended."""
+    """Show the progress of the latest scan; the domain's page polls this until the scan ends."""
     account = pages.user_session().account_id
-    found = domain_lookup.find(account, domain)
-    scan = _latest_scan(account, found)
-    response = pages.render("scan_state.html", domain=found, scan=scan)
+    row = domain_lookup.find(account, domain)
+    scan = _latest_scan(account, row)
+    response = pages.render("scan_state.html", domain=row, scan=scan)
     if scan is None or scan.status not in UNFINISHED:
-        response.headers["HX-Refresh"] = "true"  # now the whole page says something else
+        response.headers["HX-Refresh"] = "true"  # the whole page has new results
     return response
 
 
 @bp.post("/<domain>/scan")
 def scan(domain: str) -> ResponseReturnValue:
-    """Ask for a scan now."""
+    """Start a scan."""
     visitor = pages.user_session()
-    found = scans.trigger(visitor.account_id, domain, actor=visitor.actor, trigger="dashboard")
-    return redirect(url_for(".show", domain=found.scan.domain_name), 303)
+    triggered = scans.trigger(visitor.account_id, domain, actor=visitor.actor, trigger="dashboard")
+    return redirect(url_for(".show", domain=triggered.scan.domain_name), 303)
 
 
 @bp.post("/<domain>/verify")
 def verify(domain: str) -> ResponseReturnValue:
-    """Look for the record that proves control, now."""
+    """Check now for the record that proves ownership."""
     visitor = pages.user_session()
     door = current_app.extensions["door"]
-    found = verification.verify(visitor.account_id, domain, door, actor=visitor.actor)
-    return redirect(url_for(".show", domain=found.name, looked=1), 303)
+    row = verification.verify(visitor.account_id, domain, door, actor=visitor.actor)
+    return redirect(url_for(".show", domain=row.name, checked=1), 303)
 
 
 @bp.get("/<domain>/history")
 def history(domain: str) -> ResponseReturnValue:
-    """What changed in its DNS, and its scans."""
+    """Show the DNS changes and the recent scans of a domain."""
     account = pages.user_session().account_id
-    found = domain_lookup.find(account, domain)
+    row = domain_lookup.find(account, domain)
     cursor = pages.Paging({})
     changes, following = dns_status.history(
         account, domain, ChangeFilter(), place=cursor.given, limit=20
     )
-    done, _ = scans.search(account, ScanFilter(domain=found.name), limit=20)
+    recent, _ = scans.search(account, ScanFilter(domain=row.name), limit=20)
     return pages.render(
         "history.html",
-        domain=found,
+        domain=row,
         changes=changes,
         following=cursor.following(following),
-        scans=done if not cursor.given else [],
+        scans=recent if not cursor.given else [],
     )
 
 
 @bp.get("/<domain>/settings")
 def edit(domain: str) -> ResponseReturnValue:
-    """The form with how it is watched."""
+    """Show the monitoring settings of a domain."""
     return _edit_form(domain_lookup.find(pages.user_session().account_id, domain))
 
 
 @bp.post("/<domain>/settings")
 def update(domain: str) -> ResponseReturnValue:
-    """Watch it in another way."""
+    """Change the monitoring settings of a domain."""
     visitor, form = pages.user_session(), Form()
     try:
         changes = domain_settings(form)
         form.check()
     except InvalidRequest as error:
-        found = domain_lookup.find(visitor.account_id, domain)
-        return _edit_form(found, error.status, errors=pages.field_errors(error))
+        row = domain_lookup.find(visitor.account_id, domain)
+        return _edit_form(row, error.status, errors=pages.field_errors(error))
     changes["usage"] = changes["usage"].value
-    found = domains.update(visitor.account_id, domain, changes, actor=visitor.actor)
-    return redirect(url_for(".show", domain=found.name), 303)
+    row = domains.update(visitor.account_id, domain, changes, actor=visitor.actor)
+    return redirect(url_for(".show", domain=row.name), 303)
 
 
 @bp.post("/<domain>/hold")
@@ -189,13 +192,16 @@ def release(domain: str) -> ResponseReturnValue:
 
 @bp.post("/<domain>/delete")
 def delete(domain: str) -> ResponseReturnValue:
-    """Remove it with all that hangs on it."""
+    """Delete the domain and all its data."""
     visitor = pages.user_session()
     domains.delete(visitor.account_id, domain, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
 
 
-def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
+def _list(
+    status: int = 200, errors: Mapping[str, str] | None = None, existing: str | None = None
+) -> ResponseReturnValue:
+    """The list; ``existing`` is the id of a domain that could not be added a second time."""
     account = pages.user_session().account_id
     filters = _filters()
     cursor = pages.Paging(filters)
@@ -206,26 +212,27 @@ def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> Respons
         sort=filters["sort"],
     )
     rows, following = domains.search(account, query, place=cursor.given, limit=PAGE)
-    shown = [row.id for row in rows]
-    counts = domains.open_alert_counts(account, shown)
+    row_ids = [row.id for row in rows]
+    counts = domains.open_alert_counts(account, row_ids)
     return pages.render(
         "domains.html",
         status,
         domains=rows,
-        counts={key: _worst_first(found) for key, found in counts.items()},
-        trends=dashboard.trends(account, shown),
+        counts={key: _worst_first(by_severity) for key, by_severity in counts.items()},
+        trends=dashboard.trends(account, row_ids),
         following=cursor.following(following),
         filters={name: value for name, value in filters.items() if value},
         sorts=SORTS,
         grades=GRADES,
         usages=list(Usage),
         errors=errors or {},
+        existing=existing,
         form=request.form,
     )
 
 
 def _filters() -> dict[str, str]:
-    """What the list is asked for; what makes no sense counts as not asked."""
+    """The filters of the list; invalid values are ignored."""
     sort, grade = request.args.get("sort", ""), request.args.get("grade", "")
     return {
         "q": request.args.get("q", "").strip()[:253].replace("\0", ""),
@@ -243,14 +250,14 @@ def _add_form(status: int = 200, errors: Mapping[str, str] | None = None) -> Res
         schedules=SCHEDULES,
         errors=errors or {},
         form=request.form or {"usage": Usage.BOTH.value, "schedule": "daily"},
-        most=MAX_DOMAINS,
+        most=MAX_ADDED,
     )
 
 
 def _edit_form(
     domain: Domain, status: int = 200, errors: Mapping[str, str] | None = None
 ) -> ResponseReturnValue:
-    known = {
+    current = {
         "usage": domain.usage,
         "schedule": domain.schedule,
         "tags": ", ".join(domain.tags),
@@ -263,7 +270,7 @@ def _edit_form(
         usages=list(Usage),
         schedules=SCHEDULES,
         errors=errors or {},
-        form=request.form or known,
+        form=request.form or current,
     )
 
 
@@ -277,10 +284,10 @@ def _worst_first(counts: Mapping[str, int]) -> Sequence[tuple[str, int]]:
 
 
 def _checks(state: DomainState | None) -> list[dict[str, Any]]:
-    """What each check last said, in the order of the checks.
+    """The last result of each check, in the order of the checks.
 
-    returns  ``check``, ``known`` (the last definite judgement, or None) and ``unseen``: why the
-             last scan could not judge it, or None
+    returns  ``check``, ``known`` (the last definite result, or None), ``unseen`` (the reason why
+             the last scan could not determine it, or None) and ``is_set_up``
     """
     if state is None:
         return []
@@ -289,14 +296,21 @@ def _checks(state: DomainState | None) -> list[dict[str, Any]]:
             "check": check.name,
             "known": state.last_results.get(check.name),
             "unseen": state.undetermined.get(check.name),
+            "is_set_up": _is_set_up(state.last_results.get(check.name)),
         }
         for check in CHECKS
         if check.name in state.last_results or check.name in state.undetermined
     ]
 
 
+def _is_set_up(result: Mapping[str, Any] | None) -> bool:
+    """Whether what the check looks for exists; an absent record is a ``….missing`` finding."""
+    findings = result["findings"] if result else ()
+    return not any(finding["code"].endswith(".missing") for finding in findings)
+
+
 def _challenge(account: UUID, domain: Domain) -> verification.Challenge | None:
-    """The record that proves control, while that is asked for."""
+    """The record that proves ownership, while the domain has to be verified."""
     is_required = settings.current().domain_verification == "required"
     if not is_required or verification.is_verified(domain.verified_at):
         return None

@@ -1,4 +1,4 @@
-"""The files that reports came in: what became of each, and uploads."""
+"""Pages about report files: the list with the status of each file, and uploads."""
 
 from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,48 +15,51 @@ bp = Blueprint("intake", __name__, url_prefix="/reports/files")
 
 PAGE = 50
 MAX_FILES = 50
-# Of the id of the report that a file has become.
+# The id prefix of the report in a file, by the kind of report.
 PREFIXES = {"dmarc": "dmr", "tls": "tlr", "failure": "flr"}
 
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """The files, newest first, and a form to send some."""
+    """List the report files, newest first, with a form to upload some."""
     return _page()
 
 
 @bp.post("")
 def upload() -> ResponseReturnValue:
-    """Take in files; a worker reads them."""
+    """Store the uploaded files; a worker processes them."""
     visitor = pages.user_session()
     files = [file for file in request.files.getlist("file") if file.filename]
     if not 1 <= len(files) <= MAX_FILES:
-        abort(400, f"Choose 1 to {MAX_FILES} files.")
+        abort(400, f"Choose 1 to {MAX_FILES} files to upload.")
     most = settings.current().ingest_max_bytes
     taken = again = 0
     for file in files:
         raw = file.read(most + 1)
         if len(raw) > most:
-            abort(413, f"{file.filename} has more than {most // 1024**2} MiB.")
+            abort(413, f"{file.filename} is larger than {most // 1024**2} MiB.")
         try:
-            done = ingest_files.store(
-                visitor.account_id, raw, received_via="dashboard", file_name=file.filename,
+            stored = ingest_files.store(
+                visitor.account_id,
+                raw,
+                received_via="dashboard",
+                file_name=file.filename,
                 claims={"uploaded_by": visitor.email},
-            )  # fmt: skip
+            )
         except QuotaExceeded as error:
             abort(429, error.message)
-        taken, again = taken + done.is_new, again + (not done.is_new)
+        taken, again = taken + stored.is_new, again + (not stored.is_new)
     return redirect(url_for(".index", taken=taken, again=again), 303)
 
 
 @bp.post("/retry")
 def retry() -> ResponseReturnValue:
-    """Have one file read again, or all that were refused for one reason."""
+    """Process one file again, or all files that were rejected for one reason."""
     visitor = pages.user_session()
     report_file_id = ids.parse("int", request.form.get("id", ""))
     reason = request.form.get("reason", "")[:64]
     if report_file_id is None and not reason:
-        abort(400, "Choose what is to be read again.")
+        abort(400, "Choose the files to retry.")
     ingest_files.retry(report_file_id, reason, account_id=visitor.account_id, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
 
@@ -89,7 +92,7 @@ def _page() -> ResponseReturnValue:
         counts[row.status] += row.number
         if row.status == "quarantined" and row.reason:
             reasons[row.reason] = reasons.get(row.reason, 0) + row.number
-    told = {name: request.args.get(name, "") for name in ("taken", "again")}
+    uploaded = {name: request.args.get(name, "") for name in ("taken", "again")}
     return pages.render(
         "intake.html",
         files=rows,
@@ -99,6 +102,6 @@ def _page() -> ResponseReturnValue:
         state=filters["state"],
         prefixes=PREFIXES,
         most=settings.current().ingest_max_bytes // 1024**2,
-        told={name: int(count) for name, count in told.items() if count.isdecimal()},
+        uploaded={name: int(text) for name, text in uploaded.items() if text.isdecimal()},
         is_waiting=counts["received"] > 0,
     )

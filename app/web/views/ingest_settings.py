@@ -1,4 +1,4 @@
-"""Where an account's reports are sent to: its addresses, and the records that name them."""
+"""The page of an account's report addresses, and of the DNS records to publish for them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,16 +15,16 @@ from app.web.base.forms import Form
 
 bp = Blueprint("intake_settings", __name__, url_prefix="/settings/intake")
 
-OVERLAPS = {"0": "at once", "7": "after 7 days", "30": "after 30 days", "90": "after 90 days"}
+OVERLAPS = {"0": "Immediately", "7": "After 7 days", "30": "After 30 days", "90": "After 90 days"}
 
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """The addresses, and what to publish for one domain."""
+    """Show the report addresses, and the records to publish for one domain."""
     account = pages.user_session().account_id
-    moment = datetime.now(UTC)
+    now = datetime.now(UTC)
     tokens = [
-        (token, ingest_tokens.is_usable(token, moment)) for token in ingest_tokens.search(account)
+        (token, ingest_tokens.is_usable(token, now)) for token in ingest_tokens.search(account)
     ]
     current = next((token for token, usable in tokens if usable and not token.expires_at), None)
     name = request.args.get("domain", "").strip()[:253]
@@ -34,14 +34,14 @@ def index() -> ResponseReturnValue:
         address=ingest_tokens.address(current.token) if current else None,
         tls_address=ingest_tokens.tls_address(current.token) if current else None,
         overlaps=OVERLAPS,
-        asked=name,
+        requested=name,
         **_records(name),
     )
 
 
 @bp.post("")
 def create() -> ResponseReturnValue:
-    """A new address."""
+    """Create a report address."""
     visitor = pages.user_session()
     ingest_tokens.create(visitor.account_id, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
@@ -49,7 +49,7 @@ def create() -> ResponseReturnValue:
 
 @bp.post("/<token>/rotate")
 def rotate(token: str) -> ResponseReturnValue:
-    """A new address; this one goes on for a while, since records change slowly."""
+    """Create a new address; the old one stays valid for a while."""
     visitor, form = pages.user_session(), Form()
     days = form.choice("overlap", OVERLAPS)
     form.check()
@@ -60,14 +60,14 @@ def rotate(token: str) -> ResponseReturnValue:
 
 @bp.post("/<token>/revoke")
 def revoke(token: str) -> ResponseReturnValue:
-    """Take nothing in at this address from now on."""
+    """Revoke the address; reports sent there are rejected."""
     visitor = pages.user_session()
     ingest_tokens.revoke(visitor.account_id, token, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
 
 
 def _records(name: str) -> dict[str, Any]:
-    """The domain whose records are shown, and its DMARC record as the last scan saw it."""
+    """The domain whose records are shown, and its DMARC record in the last scan."""
     account = pages.user_session().account_id
     if not name:
         rows, _ = domains.search(account, DomainFilter(sort="name"), limit=1)
@@ -78,5 +78,5 @@ def _records(name: str) -> dict[str, Any]:
         domain, state = dns_status.status(account, name)
     except NotFound:
         return {"domain": None, "dmarc": None}
-    known = state.last_results.get("dmarc", {}) if state else {}
-    return {"domain": domain, "dmarc": known.get("facts", {}).get("record")}
+    result = state.last_results.get("dmarc", {}) if state else {}
+    return {"domain": domain, "dmarc": result.get("facts", {}).get("record")}

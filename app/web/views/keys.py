@@ -1,4 +1,4 @@
-"""Pages about API keys: the list, a new one, and how one is used."""
+"""Pages about API keys: the list, a new key, and the usage of a key."""
 
 import ipaddress
 import re
@@ -20,30 +20,30 @@ from app.web.base.forms import Form
 bp = Blueprint("keys", __name__, url_prefix="/settings/keys")
 
 MEANINGS = {
-    Scope.DOMAINS_READ: "List domains, read their DNS verdicts, scans and history.",
+    Scope.DOMAINS_READ: "List domains and read their check results, scans and DNS history.",
     Scope.DOMAINS_WRITE: "Add, change, verify and delete domains.",
-    Scope.REPORTS_READ: "Read DMARC, TLS and failure reports, and what they add up to.",
-    Scope.ALERTS_READ: "List alerts with their evidence and history, and the feed of events.",
+    Scope.REPORTS_READ: "Read DMARC, TLS and failure reports, and analytics.",
+    Scope.ALERTS_READ: "List alerts with their evidence and history, and the event feed.",
     Scope.ALERTS_WRITE: "Acknowledge, snooze, dismiss and reopen alerts.",
-    Scope.SCANS_TRIGGER: "Ask for scans, and follow and cancel them.",
+    Scope.SCANS_TRIGGER: "Start scans, follow their progress and cancel them.",
 }
-GRACES = {"0": "at once", "1": "after an hour", "24": "after a day", "168": "after 7 days"}
+GRACES = {"0": "Immediately", "1": "After 1 hour", "24": "After 24 hours", "168": "After 7 days"}
 MAX_CIDRS = 20
-ENDS = ("ok", "error", "denied", "limited")
+RESULTS = ("ok", "error", "denied", "limited")
 
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """The account's keys, and a form for a new one."""
+    """List the account's keys, with a form to create one."""
     return _list()
 
 
 @bp.post("")
 def create() -> ResponseReturnValue:
-    """A new key: this answer is the only place that ever shows it."""
+    """Create a key; only this response shows it."""
     visitor = pages.user_session()
     try:
-        key, token = api_keys.issue(visitor.account_id, _wanted(), actor=visitor.actor)
+        key, token = api_keys.issue(visitor.account_id, _new_key(), actor=visitor.actor)
     except InvalidRequest as error:
         errors = pages.field_errors(error)
         if "rateLimit" in errors:  # the service's name of the field
@@ -54,7 +54,7 @@ def create() -> ResponseReturnValue:
 
 @bp.get("/<key_id>")
 def show(key_id: str) -> ResponseReturnValue:
-    """One key, and how it is used."""
+    """Show a key with its usage."""
     key = _find(key_id)
     activity = usage.activity(key.id)
     days = [(f"{day:%d %b}", counts) for day, counts in activity.by_day()]
@@ -63,7 +63,12 @@ def show(key_id: str) -> ResponseReturnValue:
         key=key,
         status=_status(key),
         activity=activity,
-        chart=charts.stacked(ENDS, days),
+        totals={
+            "all": activity.total(),
+            **{name: activity.total(name) for name in ("denied", "limited", "error")},
+        },
+        remarks=activity.remarks(),
+        chart=charts.stacked(RESULTS, days),
         today=usage.today(key.id),
         graces=GRACES,
         pair=[other for other in _keys() if _is_pair(key, other)],
@@ -72,7 +77,7 @@ def show(key_id: str) -> ResponseReturnValue:
 
 @bp.post("/<key_id>/rotate")
 def rotate(key_id: str) -> ResponseReturnValue:
-    """A new key like this one, which goes on for a while; shown here and nowhere else."""
+    """Create a key like this one, which stays valid for a while; only this response shows it."""
     visitor, form = pages.user_session(), Form()
     hours = form.choice("grace", GRACES)
     form.check()
@@ -88,7 +93,7 @@ def _show_made(key: ApiKey, token: str, *, old: ApiKey | None) -> ResponseReturn
 
 @bp.post("/<key_id>/revoke")
 def revoke(key_id: str) -> ResponseReturnValue:
-    """Refuse the key from now on."""
+    """Revoke the key; requests with it get 401."""
     visitor = pages.user_session()
     api_keys.revoke(visitor.account_id, key_id, actor=visitor.actor, reason="by hand")
     return redirect(url_for(".index"), 303)
@@ -96,12 +101,13 @@ def revoke(key_id: str) -> ResponseReturnValue:
 
 def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
     rows = [(key, _status(key)) for key in _keys()]
-    rows.sort(key=lambda row: row[1] != "active")  # what has ended comes last
+    rows.sort(key=lambda row: row[1] != "active")  # active keys first
     return pages.render(
         "keys.html",
         status,
         keys=rows,
         scopes=MEANINGS,
+        selected_scopes=request.form.getlist("scopes"),
         limit=settings.current().rate_limit,
         errors=errors or {},
         form=request.form,
@@ -119,9 +125,9 @@ def _find(key_id: str) -> ApiKey:
     return key
 
 
-def _is_pair(one: ApiKey, other: ApiKey) -> bool:
-    """One was made by rotating the other."""
-    return one.id == other.rotated_from or other.id == one.rotated_from
+def _is_pair(key: ApiKey, other: ApiKey) -> bool:
+    """Whether one of the keys was created by rotating the other."""
+    return key.id == other.rotated_from or other.id == key.rotated_from
 
 
 def _status(key: ApiKey) -> str:
@@ -130,36 +136,36 @@ def _status(key: ApiKey) -> str:
     return "active" if key.is_usable(datetime.now(UTC)) else "expired"
 
 
-def _wanted() -> NewKey:
-    """The key that the form asks for.
+def _new_key() -> NewKey:
+    """The key that the form describes.
 
     raises  InvalidRequest
     """
     form = Form()
     name = form.text("name", 100)
-    span = form.days("days")
+    lifetime = form.days("days")
     scopes = [Scope(scope) for scope in form.chosen("scopes", list(Scope))]
     cidrs, limit = _cidrs(form), form.text("limit", 6)
     if limit and not re.fullmatch(r"[1-9][0-9]{0,5}", limit):
-        form.add_error("limit", "a whole number of requests a minute, 1 to 999999")
+        form.add_error("limit", "Enter a whole number of requests per minute, 1 to 999999")
     if not name:
-        form.add_error("name", "say what will use it")
+        form.add_error("name", "Enter a name, such as CI pipeline")
     if not scopes:
-        form.add_error("scopes", "choose at least one")
+        form.add_error("scopes", "Choose at least one permission")
     form.check()
-    expires_at = datetime.now(UTC) + span if span else None
+    expires_at = datetime.now(UTC) + lifetime if lifetime else None
     return NewKey(name, scopes, expires_at, cidrs, f"{limit} per minute" if limit else None)
 
 
 def _cidrs(form: Form) -> list[str]:
-    """Networks, one on each line; an address is a network of one."""
-    found = []
+    """Networks, one per line; a single address is a network of one."""
+    networks = []
     for text in re.split(r"[\s,]+", form.text("cidrs", 1000)):
         try:
             if text:
-                found.append(str(ipaddress.ip_network(text)))
+                networks.append(str(ipaddress.ip_network(text)))
         except ValueError:
-            form.add_error("cidrs", f"{text[:50]} is no network like 192.0.2.0/24")
-    if len(found) > MAX_CIDRS:
-        form.add_error("cidrs", f"at most {MAX_CIDRS}")
-    return found
+            form.add_error("cidrs", f"{text[:50]} is not a network. Enter one such as 192.0.2.0/24")
+    if len(networks) > MAX_CIDRS:
+        form.add_error("cidrs", f"Enter at most {MAX_CIDRS} networks")
+    return networks

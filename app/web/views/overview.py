@@ -1,4 +1,4 @@
-"""The first page: how the account stands, and what to do next."""
+"""The overview page: the state of the account, and what to do next."""
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
@@ -14,15 +14,15 @@ GRADES = ("A", "B", "C", "D", "F", "")
 
 @bp.get("/")
 def index() -> ResponseReturnValue:
-    """All domains at a glance."""
+    """Show all domains at a glance."""
     account = pages.user_session().account_id
-    found = dashboard.of_account(account)
+    summary = dashboard.of_account(account)
     days = dashboard.mail(account, DAYS)
     return pages.render(
         "overview.html",
-        overview=found,
-        grades=[(grade, found.grades.get(grade, 0)) for grade in GRADES],
-        trends=dashboard.trends(account, [row.id for row in found.lowest]),
+        overview=summary,
+        grades=[(grade, summary.grades.get(grade, 0)) for grade in GRADES],
+        trends=dashboard.trends(account, [row.id for row in summary.lowest]),
         steps=dashboard.first_steps(account),
         mail=charts.stacked(("pass", "fail"), [(f"{day:%d %b}", counts) for day, counts in days]),
     )

@@ -1,6 +1,6 @@
-"""Pages behind the links in emails to recipients: to confirm, and to unsubscribe. No sign-in.
+"""Public pages of the links in emails to recipients: to confirm and to unsubscribe.
 
-Looking at a page changes nothing, since programs follow the links in emails too.
+A GET request changes nothing, since programs follow the links in emails too.
 """
 
 from flask import Blueprint, request
@@ -15,12 +15,12 @@ bp = Blueprint("recipients", __name__, url_prefix="/notifications")
 @bp.route("/confirm/<token>", methods=["GET", "POST"])
 def confirm(token: str) -> ResponseReturnValue:
     """Confirm that alerts may be sent to an address."""
-    act = recipients.confirm if request.method == "POST" else recipients.find_confirmation
-    return pages.render("recipient_confirm.html", subscription=act(token))
+    action = recipients.confirm if request.method == "POST" else recipients.find_confirmation
+    return pages.render("recipient_confirm.html", subscription=action(token))
 
 
 @bp.route("/unsubscribe/<token>", methods=["GET", "POST"])
 def unsubscribe(token: str) -> ResponseReturnValue:
-    """Unsubscribe an address; email programs POST here by themselves (RFC 8058)."""
-    act = recipients.unsubscribe if request.method == "POST" else recipients.find_unsubscription
-    return pages.render("recipient_unsubscribe.html", subscription=act(token))
+    """Unsubscribe an address; email programs POST here automatically (RFC 8058)."""
+    action = recipients.unsubscribe if request.method == "POST" else recipients.find_unsubscription
+    return pages.render("recipient_unsubscribe.html", subscription=action(token))

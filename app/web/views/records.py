@@ -1,4 +1,4 @@
-"""The page of the records of mail that are behind a figure, and the same as a file."""
+"""The page of the DMARC records behind a figure, and their download."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,138 +25,146 @@ bp = Blueprint("records", __name__, url_prefix="/domains/<domain>/records")
 ENDPOINT = "web.records.index"
 PAGE = 50
 MAX_TEXT = 3_000
-MAX_NAMED = 5  # addresses that are each named and taken away by themselves
+MAX_NAMED = 5  # addresses with a filter label each; more share one label
 RESULTS = ("pass", "fail")
-RESULT_WORDS = {"pass": "passed DMARC", "fail": "failed DMARC"}
+RESULT_LABELS = {"pass": "Passed DMARC", "fail": "Failed DMARC"}
 TEXTS: Mapping[str, str] = {  # and the fields of a RecordFilter
-    "disposition": "disposition", "headerFrom": "header_from", "reporter": "reporter",
-    "dkimDomain": "dkim_domain", "dkimSelector": "dkim_selector", "dkimResult": "dkim_result",
-    "spfDomain": "spf_domain", "spfResult": "spf_result",
-}  # fmt: skip
-PRESERVED = (
+    "disposition": "disposition",
+    "headerFrom": "header_from",
+    "reporter": "reporter",
+    "dkimDomain": "dkim_domain",
+    "dkimSelector": "dkim_selector",
+    "dkimResult": "dkim_result",
+    "spfDomain": "spf_domain",
+    "spfResult": "spf_result",
+}
+HIDDEN = (
     "dkim",
     "spf",
     "provenance",
     "below",
     "dkimResult",
     "spfResult",
-)  # without a field to see
+)  # hidden form fields
 FILTERS = Filters(
     choices={
-        "result": RESULTS, "dkim": RESULTS, "spf": RESULTS, "provenance": (*PROVENANCES, TRUSTED),
+        "result": RESULTS,
+        "dkim": RESULTS,
+        "spf": RESULTS,
+        "provenance": (*PROVENANCES, TRUSTED),
         "below": ("true",),
     },
     texts=tuple(TEXTS),
     said={
-        "result": RESULT_WORDS,
-        "dkim": {"pass": "DKIM passed in alignment", "fail": "DKIM failed in alignment"},
-        "spf": {"pass": "SPF passed in alignment", "fail": "SPF failed in alignment"},
-        "disposition": "receivers did: {}",
-        "headerFrom": "author at {}",
-        "below": {"true": "author below the domain"},
-        "dkimDomain": "signed by {}",
-        "dkimSelector": "DKIM selector {}",
-        "dkimResult": {record_query.NOT_PASS: "signature: not valid", "": "signature: {}"},
-        "spfDomain": "envelope from {}",
-        "spfResult": {record_query.NOT_PASS: "SPF did not pass", "": "SPF result: {}"},
+        "result": RESULT_LABELS,
+        "dkim": {"pass": "DKIM aligned", "fail": "DKIM not aligned"},
+        "spf": {"pass": "SPF aligned", "fail": "SPF not aligned"},
+        "disposition": "Disposition: {}",
+        "headerFrom": "Header From: {}",
+        "below": {"true": "Header From: subdomains only"},
+        "dkimDomain": "DKIM domain: {}",
+        "dkimSelector": "DKIM selector: {}",
+        "dkimResult": {record_query.NOT_PASS: "DKIM result: not pass", "": "DKIM result: {}"},
+        "spfDomain": "Envelope From: {}",
+        "spfResult": {record_query.NOT_PASS: "SPF result: not pass", "": "SPF result: {}"},
     },
-)  # fmt: skip
+)
 
 
 class Links(record_lists.Links):
-    """Addresses of the pages with the records behind figures of a window."""
+    """The URLs of the pages with the records behind the figures of a window."""
 
     def __init__(self, domain: str, window: Window) -> None:
         super().__init__(ENDPOINT, domain, window)
 
-    def listed(self, found: RecordQueryResult) -> str | None:
-        """Those behind a part of the mail; None if a list cannot be narrowed to what it came from.
+    def listed(self, records: RecordQueryResult) -> str | None:
+        """The URL of the records behind a figure; None if no filters select them.
 
-        They may have others among them; then its ``is_exact`` is False.
+        The list may have other records too; then ``records.is_exact`` is False.
         """
-        return self.to(**found.filters) if found.is_narrow else None
+        return self.to(**records.filters) if records.is_narrow else None
 
 
 @bp.get("")
 def index(domain: str) -> ResponseReturnValue:
-    """The records of a domain that fit the filters, the newest mail first."""
-    account, given = pages.user_session().account_id, _given()
-    found = domain_lookup.find(account, domain)
-    window, errors = record_lists.window(given), dict[str, str]()
+    """List the records of a domain that match the filters, newest email first."""
+    account, values = pages.user_session().account_id, _values()
+    row = domain_lookup.find(account, domain)
+    window, errors = record_lists.window(values), dict[str, str]()
     rows: Sequence[Any] = ()
-    paging, place = pages.Paging(given), None
+    paging, cursor_values = pages.Paging(values), None
     try:
-        rows, place = _listing(account, domain, given).page(paging.given, PAGE)
+        rows, cursor_values = _listing(account, domain, values).page(paging.given, PAGE)
     except InvalidRequest as error:
         errors = pages.field_errors(error)
         if "sourceIp" not in errors:
             raise
-    counted = [dmarc_records.counts(row, window) for row in rows]
-    is_all = not place and not paging.given
+    messages = [dmarc_records.counts(record, window) for record in rows]
+    is_all = not cursor_values and not paging.given
     return pages.render(
         "records.html",
         400 if errors else 200,
-        domain=found,
-        rows=list(zip(rows, counted, strict=True)),
-        total=sum(counted) if is_all else None,
-        following=paging.following(place),
-        given=given,
-        words=list(_words(found.name, given)),
-        results=RESULT_WORDS,
-        kept={name: given[name] for name in PRESERVED if name in given},
+        domain=row,
+        rows=list(zip(rows, messages, strict=True)),
+        total=sum(messages) if is_all else None,
+        following=paging.following(cursor_values),
+        given=values,
+        labels=list(_labels(row.name, values)),
+        results=RESULT_LABELS,
+        hidden={name: values[name] for name in HIDDEN if name in values},
         errors=errors,
     )
 
 
 @bp.get("/file")
 def file(domain: str) -> ResponseReturnValue:
-    """All of them in a file."""
-    account, given = pages.user_session().account_id, _given()
-    window = record_lists.window(given)
+    """Download all records that match the filters."""
+    account, values = pages.user_session().account_id, _values()
+    window = record_lists.window(values)
 
-    def told(row: Any) -> Mapping[str, Any]:
+    def serialize(row: Any) -> Mapping[str, Any]:
         return serialization.of_domain(row, dmarc_records.counts(row, window))
 
-    listing = _listing(account, domain, given)
-    return record_lists.file(listing, told, serialization.COLUMNS, "dmarc-records")
+    listing = _listing(account, domain, values)
+    return record_lists.file(listing, serialize, serialization.COLUMNS, "dmarc-records")
 
 
-def _given() -> Parameters:
-    given = FILTERS.given()
+def _values() -> Parameters:
+    values = FILTERS.given()
     addresses = re.split(r"[\s,]+", request.args.get("sourceIp", "")[:MAX_TEXT].replace("\0", ""))
-    named = ",".join(filter(None, addresses))
-    return {**given, "sourceIp": named} if named else given
+    joined = ",".join(filter(None, addresses))
+    return {**values, "sourceIp": joined} if joined else values
 
 
-def _listing(account: UUID, domain: str, given: Parameters) -> Listing:
-    addresses = given["sourceIp"].split(",") if "sourceIp" in given else []
+def _listing(account: UUID, domain: str, values: Parameters) -> Listing:
+    addresses = values["sourceIp"].split(",") if "sourceIp" in values else []
     if len(addresses) > record_query.MAX_ADDRESSES:
-        message = f"at most {record_query.MAX_ADDRESSES} addresses"
+        message = f"Enter at most {record_query.MAX_ADDRESSES} addresses"
         raise InvalidRequest([{"field": "sourceIp", "code": "invalid", "message": message}])
     filters = RecordFilter(
-        result=given.get("result"),
-        dkim=given.get("dkim"),
-        spf=given.get("spf"),
-        provenance=given.get("provenance"),
-        subdomains_only="below" in given,
+        result=values.get("result"),
+        dkim=values.get("dkim"),
+        spf=values.get("spf"),
+        provenance=values.get("provenance"),
+        subdomains_only="below" in values,
         source_ips=addresses,
-        **{field: given[name] for name, field in TEXTS.items() if name in given},
+        **{field: values[name] for name, field in TEXTS.items() if name in values},
     )
-    return dmarc_records.of_domain(account, domain, record_lists.window(given), filters)
+    return dmarc_records.of_domain(account, domain, record_lists.window(values), filters)
 
 
-def _words(domain: str, given: Parameters) -> Iterator[tuple[str, str]]:
-    """Each filter in words, with the address of the list without it."""
+def _labels(domain: str, values: Parameters) -> Iterator[tuple[str, str]]:
+    """The label of each filter, with the URL of the list without it."""
 
     def to(others: Parameters) -> str:
         return record_lists.address(ENDPOINT, domain, others)
 
-    yield from FILTERS.words(given, to)
-    addresses = given["sourceIp"].split(",") if "sourceIp" in given else []
-    others = record_lists.without(given, "sourceIp")
+    yield from FILTERS.words(values, to)
+    addresses = values["sourceIp"].split(",") if "sourceIp" in values else []
+    others = record_lists.without(values, "sourceIp")
     if len(addresses) > MAX_NAMED:
-        yield f"sent by {addresses[0]} and {len(addresses) - 1} more", to(others)
+        yield f"Source: {addresses[0]} and {len(addresses) - 1} more", to(others)
         return
     for address in addresses:
-        left = ",".join(other for other in addresses if other != address)
-        yield f"sent by {address}", to(others | ({"sourceIp": left} if left else {}))
+        rest = ",".join(other for other in addresses if other != address)
+        yield f"Source: {address}", to(others | ({"sourceIp": rest} if rest else {}))

@@ -1,4 +1,4 @@
-"""Pages about reports: what came, and one with its records."""
+"""Pages about reports: the lists, and one report with its records."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,31 +22,34 @@ bp = Blueprint("reports", __name__, url_prefix="/reports")
 
 PAGE = 50
 RECORDS = 100
-FILES: Mapping[str, Table] = {"dmr": DmarcReport, "tlr": TlsReport}  # others are not kept whole
+FILES: Mapping[str, Table] = {
+    "dmr": DmarcReport,
+    "tlr": TlsReport,
+}  # files of other kinds are not stored
 RESULTS = ("pass", "fail")
 
 
 @bp.get("")
 def dmarc() -> ResponseReturnValue:
-    """Aggregate reports, newest first."""
+    """List the aggregate reports, newest first."""
     return _list("reports.html", reports.dmarc, result=True)
 
 
 @bp.get("/tls")
 def tls() -> ResponseReturnValue:
-    """TLS reports, newest first."""
+    """List the TLS reports, newest first."""
     return _list("reports_tls.html", reports.tls)
 
 
 @bp.get("/failure")
 def failure() -> ResponseReturnValue:
-    """Failure reports, newest first."""
+    """List the failure reports, newest first."""
     return _list("reports_failure.html", reports.failures)
 
 
 @bp.get("/dmarc/<id>")
 def show_dmarc(id: str) -> ResponseReturnValue:
-    """An aggregate report with its records."""
+    """Show an aggregate report with its records."""
     account, report_id = pages.user_session().account_id, _parsed("dmr", id)
     result = request.args.get("result", "")
     filters = {"result": result if result in RESULTS else ""}
@@ -68,7 +71,7 @@ def show_dmarc(id: str) -> ResponseReturnValue:
 
 @bp.get("/tls/<id>")
 def show_tls(id: str) -> ResponseReturnValue:
-    """A TLS report with its policies and what failed under each."""
+    """Show a TLS report with its policies and the failures of each."""
     account, report_id = pages.user_session().account_id, _parsed("tlr", id)
     report = reports.find(TlsReport, account, report_id)
     policies = reports.policies(account, report_id)
@@ -80,7 +83,7 @@ def show_tls(id: str) -> ResponseReturnValue:
 
 @bp.get("/failure/<id>")
 def show_failure(id: str) -> ResponseReturnValue:
-    """A failure report, without what is private."""
+    """Show a failure report without private data."""
     account, report_id = pages.user_session().account_id, _parsed("flr", id)
     report = reports.find(FailureReport, account, report_id)
     return pages.render("report_failure.html", report=report, id=id)
@@ -88,7 +91,7 @@ def show_failure(id: str) -> ResponseReturnValue:
 
 @bp.get("/raw/<id>")
 def raw(id: str) -> ResponseReturnValue:
-    """The file in which the report came: kept by browsers, and never shown as a page."""
+    """Download the file of a report; browsers save it, and never show it as a page."""
     prefix = id.partition("_")[0]
     if prefix not in FILES:
         abort(404)
@@ -104,37 +107,37 @@ def raw(id: str) -> ResponseReturnValue:
 
 
 def _list(template: str, search: Any, *, result: bool = False) -> ResponseReturnValue:
-    given = {
+    values = {
         name: request.args.get(name, "").strip()[:253].replace("\0", "")
         for name in ("domain", "reporter", "result", "from", "to")
     }
-    if not result or given["result"] not in RESULTS:
-        given["result"] = ""
+    if not result or values["result"] not in RESULTS:
+        values["result"] = ""
     query = ReportFilter(
-        domain=given["domain"] or None,
-        reporter=given["reporter"] or None,
-        result=given["result"] or None,
-        from_at=forms.day(given["from"]),
-        to_at=forms.day_after(given["to"]),
+        domain=values["domain"] or None,
+        reporter=values["reporter"] or None,
+        result=values["result"] or None,
+        from_at=forms.day(values["from"]),
+        to_at=forms.day_after(values["to"]),
     )
-    paging = pages.Paging(given)
+    paging = pages.Paging(values)
     try:
         listing: Listing = search(pages.user_session().account_id, query)
         rows, following = listing.page(paging.given, PAGE)
     except (NotFound, InvalidRequest):
-        if not given["domain"]:
+        if not values["domain"]:
             raise
-        rows, following = [], None  # no such domain: nothing was found
+        rows, following = [], None  # the domain is not in this account
     return pages.render(
         template,
         reports=rows,
         following=paging.following(following),
-        filters={name: value for name, value in given.items() if value},
+        filters={name: value for name, value in values.items() if value},
     )
 
 
 def _parsed(prefix: str, text: str) -> UUID:
-    found = ids.parse(prefix, text)
-    if found is None:
+    report_id = ids.parse(prefix, text)
+    if report_id is None:
         abort(404)
-    return found
+    return report_id

@@ -1,4 +1,4 @@
-"""A person's own sign-in: the password, two-factor authentication and the active sessions."""
+"""The security page of a user: password, two-factor authentication and active sessions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,21 +18,21 @@ bp = Blueprint("security", __name__, url_prefix="/settings/security")
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """How it stands, and the forms to change it."""
+    """Show the security settings, with the forms to change them."""
     return _page(done=request.args.get("done"))
 
 
 @bp.post("/password")
 def change_password() -> ResponseReturnValue:
-    """A new password; all other sessions end."""
+    """Change the password; all other sessions end."""
     form = Form()
     try:
         if request.form.get("password") != request.form.get("again"):
-            form.add_error("again", "The two passwords are different")
+            form.add_error("again", "The passwords don't match. Enter the new password again")
         form.check()
-        current, wanted = request.form.get("current", ""), request.form.get("password", "")
+        current, password = request.form.get("current", ""), request.form.get("password", "")
         with guesses.limited():
-            credentials.change_password(pages.user_session(), g.session_token, current, wanted)
+            credentials.change_password(pages.user_session(), g.session_token, current, password)
     except InvalidRequest as error:
         return _page(error.status, "password", pages.field_errors(error))
     return redirect(url_for(".index", done="password"), 303)
@@ -40,7 +40,7 @@ def change_password() -> ResponseReturnValue:
 
 @bp.get("/second-factor")
 def offer() -> ResponseReturnValue:
-    """A new secret to scan, and the form for the first code of it."""
+    """Show a new secret as a QR code, with the form for its first code."""
     if two_factor.state(pages.user_session().user_id).is_on:
         return redirect(url_for(".index"), 303)
     return _offer()
@@ -48,7 +48,7 @@ def offer() -> ResponseReturnValue:
 
 @bp.post("/second-factor")
 def turn_on() -> ResponseReturnValue:
-    """Turn on two-factor authentication; this answer alone shows the recovery codes."""
+    """Enable two-factor authentication; only this response shows the recovery codes."""
     sealed, code = request.form.get("offer", "")[:1000], request.form.get("code", "")[:100]
     current = request.form.get("current", "")
     try:
@@ -63,7 +63,7 @@ def turn_on() -> ResponseReturnValue:
 
 @bp.post("/second-factor/off")
 def turn_off() -> ResponseReturnValue:
-    """Turn off two-factor authentication."""
+    """Disable two-factor authentication."""
     try:
         current = request.form.get("current", "")
         with guesses.limited():
@@ -75,7 +75,7 @@ def turn_off() -> ResponseReturnValue:
 
 @bp.post("/recovery-codes")
 def renew_codes() -> ResponseReturnValue:
-    """New recovery codes in place of the old ones."""
+    """Replace the recovery codes; only this response shows the new ones."""
     try:
         current = request.form.get("current", "")
         with guesses.limited():
@@ -87,7 +87,7 @@ def renew_codes() -> ResponseReturnValue:
 
 @bp.post("/sessions/<id>/end")
 def end_session(id: str) -> ResponseReturnValue:
-    """Sign out one browser."""
+    """End one session."""
     try:
         sessions.end_one(pages.user_session().user_id, bytes.fromhex(id))
     except ValueError:
@@ -97,7 +97,7 @@ def end_session(id: str) -> ResponseReturnValue:
 
 @bp.post("/sessions/end-all")
 def end_all() -> ResponseReturnValue:
-    """Sign out everywhere, here too."""
+    """End all sessions, including this one."""
     sessions.end_all(pages.user_session())
     return without_cookie(redirect(url_for("web.auth.login"), 303))
 
@@ -108,7 +108,7 @@ def _page(
     errors: Mapping[str, str] | None = None,
     done: str | None = None,
 ) -> ResponseReturnValue:
-    """The page; ``wrong`` names the form that ``errors`` are about."""
+    """The page; ``wrong`` is the form that the ``errors`` are about."""
     visitor = pages.user_session()
     rows = sessions.of_user(visitor.user_id)
     return pages.render(
@@ -128,9 +128,11 @@ def _offer(
     offer = two_factor.offer(visitor.user_id, visitor.email, sealed)
     code: Any = segno.make(offer.uri, error="m", micro=False)
     dark = [
-        (x, y) for y, row in enumerate(code.matrix_iter(border=4)) for x, is_on in enumerate(row)
+        (x, y)
+        for y, row in enumerate(code.matrix_iter(border=4))
+        for x, is_on in enumerate(row)
         if is_on
-    ]  # fmt: skip
+    ]
     size = code.symbol_size(border=4)[0]
     return pages.render(
         "second_factor.html", status, offer=offer, dark=dark, size=size, errors=errors or {}

@@ -1,4 +1,4 @@
-"""The people of the account: their roles, invitations, and API keys of former members."""
+"""The team page: users with their roles, invitations, and API keys of former members."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -26,13 +26,13 @@ MEANINGS = {
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """The people of the account, and a form to invite another person."""
+    """List the users of the account, with a form to invite another one."""
     return _page()
 
 
 @bp.post("")
 def invite() -> ResponseReturnValue:
-    """Invite a person; without a mail server this answer is the only place that shows the link."""
+    """Invite a user; without a mail server only this response shows the link."""
     visitor, form = pages.user_session(), Form()
     try:
         email, role = form.text("email", 254), form.choice("role", ROLES)
@@ -52,21 +52,21 @@ def withdraw(id: str) -> ResponseReturnValue:
 
 @bp.post("/<id>/role")
 def change_role(id: str) -> ResponseReturnValue:
-    """Give a person another role."""
+    """Change the role of a user."""
     members.change_role(pages.user_session(), _parsed("usr", id), request.form.get("role", ""))
     return redirect(url_for(".index"), 303)
 
 
 @bp.post("/<id>/remove")
 def remove(id: str) -> ResponseReturnValue:
-    """Remove a person; the page then lists the API keys that the person made."""
+    """Remove a user; the page then lists the API keys that the user created."""
     members.remove(pages.user_session(), _parsed("usr", id))
     return redirect(url_for(".index"), 303)
 
 
 @bp.post("/api-keys/revoke")
 def revoke_keys() -> ResponseReturnValue:
-    """Revoke every API key of a person who is no longer in the account."""
+    """Revoke every API key of a user who is no longer in the account."""
     key_creators.revoke_all(pages.user_session(), request.form.get("creator", "")[:300])
     return redirect(url_for(".index"), 303)
 

@@ -1,4 +1,4 @@
-"""The page of the policies of TLS reports that are behind a figure, and the same as a file."""
+"""The page of the TLS report records behind a figure, and their download."""
 
 from uuid import UUID
 
@@ -18,67 +18,67 @@ bp = Blueprint("tls_records", __name__, url_prefix="/domains/<domain>/tls-record
 
 ENDPOINT = "web.tls_records.index"
 PAGE = 50
-MAX_FAILURES = 5  # of one policy that are shown
-HOST_WORDS = {"true": "with an MX host", "false": "before there was an MX host"}
+MAX_FAILURES = 5  # shown for one record
+HOST_LABELS = {"true": "at an MX host", "false": "before an MX host was reached"}
 FILTERS = Filters(
     choices={"hasMx": ("true", "false"), "provenance": PROVENANCES},
     texts=("policyType", "resultType", "mx", "reporter"),
     exact=("resultType", "mx"),
     said={
-        "policyType": "policy: {}",
-        "resultType": "failed: {}",
-        "mx": "failed at {}",
-        "hasMx": {value: f"failed {words}" for value, words in HOST_WORDS.items()},
+        "policyType": "Policy type: {}",
+        "resultType": "Failure: {}",
+        "mx": "Failed at {}",
+        "hasMx": {value: f"Failed {label}" for value, label in HOST_LABELS.items()},
     },
 )
 
 
 def links(domain: str, window: Window) -> record_lists.Links:
-    """Addresses of the pages with the policies behind figures of a window."""
+    """The URLs of the pages with the records behind the figures of a window."""
     return record_lists.Links(ENDPOINT, domain, window)
 
 
 @bp.get("")
 def index(domain: str) -> ResponseReturnValue:
-    """The policies of a domain's TLS reports that fit the filters, the newest first."""
-    account, given = pages.user_session().account_id, FILTERS.given()
-    found = domain_lookup.find(account, domain)
-    paging = pages.Paging(given)
-    rows, place = _listing(account, domain, given).page(paging.given, PAGE)
+    """List the records of a domain's TLS reports that match the filters, newest first."""
+    account, values = pages.user_session().account_id, FILTERS.given()
+    row = domain_lookup.find(account, domain)
+    paging = pages.Paging(values)
+    rows, cursor_values = _listing(account, domain, values).page(paging.given, PAGE)
     return pages.render(
         "tls_records.html",
-        domain=found,
+        domain=row,
         rows=rows,
-        is_all=not place and not paging.given,
-        is_of_failures=any(name in given for name in ("resultType", "mx", "hasMx")),
-        following=paging.following(place),
-        given=given,
-        words=list(
-            FILTERS.words(given, lambda others: record_lists.address(ENDPOINT, found.name, others))
+        is_all=not cursor_values and not paging.given,
+        is_of_failures=any(name in values for name in ("resultType", "mx", "hasMx")),
+        following=paging.following(cursor_values),
+        given=values,
+        labels=list(
+            FILTERS.words(values, lambda others: record_lists.address(ENDPOINT, row.name, others))
         ),
-        hosts=HOST_WORDS,
+        hosts=HOST_LABELS,
         most=MAX_FAILURES,
-        kept={name: given[name] for name in ("provenance",) if name in given},
+        hidden={name: values[name] for name in ("provenance",) if name in values},
     )
 
 
 @bp.get("/file")
 def file(domain: str) -> ResponseReturnValue:
-    """All of them in a file."""
+    """Download all records that match the filters."""
     listing = _listing(pages.user_session().account_id, domain, FILTERS.given())
     return record_lists.file(
         listing, serialization.of_policy, serialization.TLS_COLUMNS, "tls-records"
     )
 
 
-def _listing(account: UUID, domain: str, given: Parameters) -> Listing:
-    has_mx = given.get("hasMx")
+def _listing(account: UUID, domain: str, values: Parameters) -> Listing:
+    has_mx = values.get("hasMx")
     filters = TlsFilter(
-        policy_type=given.get("policyType"),
-        reporter=given.get("reporter"),
-        provenance=given.get("provenance"),
-        result_type=given.get("resultType"),
-        mx=given.get("mx"),
+        policy_type=values.get("policyType"),
+        reporter=values.get("reporter"),
+        provenance=values.get("provenance"),
+        result_type=values.get("resultType"),
+        mx=values.get("mx"),
         has_mx=None if has_mx is None else has_mx == "true",
     )
-    return tls_records.of_domain(account, domain, record_lists.window(given), filters)
+    return tls_records.of_domain(account, domain, record_lists.window(values), filters)

@@ -1,4 +1,4 @@
-"""Pages about upload tokens: the list, and a new one."""
+"""Pages about upload tokens: the list, and a new token."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,13 +17,13 @@ bp = Blueprint("upload_tokens", __name__, url_prefix="/settings/upload-tokens")
 
 @bp.get("")
 def index() -> ResponseReturnValue:
-    """The account's upload tokens, and a form to create one."""
+    """List the account's upload tokens, with a form to create one."""
     return _list()
 
 
 @bp.post("")
 def create() -> ResponseReturnValue:
-    """Create an upload token; this response is the only one that shows it."""
+    """Create an upload token; only this response shows it."""
     visitor, form = pages.user_session(), Form()
     name, lifetime = form.text("name", 100), form.days("days")
     expires_at = datetime.now(UTC) + lifetime if lifetime else None
@@ -39,7 +39,7 @@ def create() -> ResponseReturnValue:
 
 @bp.post("/<token_id>/revoke")
 def revoke(token_id: str) -> ResponseReturnValue:
-    """Refuse the token from now on."""
+    """Revoke the token; uploads with it are rejected."""
     visitor = pages.user_session()
     upload_tokens.revoke(visitor.account_id, token_id, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
@@ -56,7 +56,7 @@ def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> Respons
 
 
 def _address() -> str | None:
-    """The report address that a file may be uploaded to now."""
+    """The report address that files can be uploaded to now."""
     now = datetime.now(UTC)
     for token in ingest_tokens.search(pages.user_session().account_id):
         if ingest_tokens.is_usable(token, now):

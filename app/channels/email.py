@@ -1,4 +1,4 @@
-"""Mail: one alert at once, or what came together in a digest; as plain text and as HTML."""
+"""Email: one alert or a digest, as plain text and HTML, and its submission over SMTP."""
 
 import hashlib
 import smtplib
@@ -19,12 +19,12 @@ from app.channels.types import BadTarget, Outcome
 MAX_ADDRESSES = 20
 # A long URL in a header is neither folded nor encoded.
 _POLICY = policy.SMTP.clone(max_line_length=998)
-NOT_SET = "SMTP_URL is not set, so this service cannot send mail"
+NOT_SET = "SMTP_URL is not set, so mailwatch cannot send email"
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where mail is handed in.
+    """The mail server for outgoing email.
 
     tls  ``implicit`` (smtps), ``required``, ``auto`` (STARTTLS if it is offered) or ``off``
     """
@@ -38,13 +38,13 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class EmailContent:
-    """What one recipient is sent, and from whom.
+    """One email to one recipient.
 
-    sender           the From, as ``MAIL_FROM`` has it
-    base_url         of the service, for links
-    reason           the sentence that says why the recipient gets this email
-    unsubscribe_url  ends that; it works without signing in
-    since            of a digest: what it covers; None: it is about one event
+    sender           the From header, from ``MAIL_FROM``
+    base_url         the base URL of links
+    reason           a sentence that says why the recipient gets this email
+    unsubscribe_url  unsubscribes the recipient without signing in
+    since            the start of a digest, with its time zone; None for a single event
     """
 
     sender: str
@@ -58,49 +58,49 @@ class EmailContent:
 
     @property
     def footer(self) -> str:
-        """The last lines of the plain text."""
+        """The footer of the plain text."""
         return f"\n\n-- \n{self.reason}\nUnsubscribe: {self.unsubscribe_url}\n"
 
 
 def parse_server(url: str) -> Server:
-    """The server that SMTP_URL names.
+    """The mail server in SMTP_URL.
 
     raises  ValueError
     """
     parts = urlsplit(url)
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-        raise ValueError("it must read like smtp://user:password@host:587")
-    asked = parse_qs(parts.query).get("starttls", ["required" if parts.password else "auto"])[-1]
-    if asked not in ("required", "auto", "off"):
-        raise ValueError("starttls is required, auto or off")
+        raise ValueError("expected format: smtp://user:password@host:587")
+    starttls = parse_qs(parts.query).get("starttls", ["required" if parts.password else "auto"])[-1]
+    if starttls not in ("required", "auto", "off"):
+        raise ValueError("starttls must be required, auto or off")
     is_implicit = parts.scheme == "smtps"
     return Server(
         parts.hostname,
         parts.port or (465 if is_implicit else 587 if parts.password else 25),
-        "implicit" if is_implicit else asked,
+        "implicit" if is_implicit else starttls,
         unquote(parts.username) if parts.username else None,
         unquote(parts.password) if parts.password else None,
     )
 
 
 def parse_addresses(text: str) -> list[str]:
-    """The addresses, comma-separated.
+    """The addresses in comma-separated text.
 
     raises  BadTarget
     """
-    found = list(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
-    if not 1 <= len(found) <= MAX_ADDRESSES:
-        raise BadTarget(f"1 to {MAX_ADDRESSES} addresses")
-    for address in found:
+    addresses = list(dict.fromkeys(item.strip() for item in text.split(",") if item.strip()))
+    if not 1 <= len(addresses) <= MAX_ADDRESSES:
+        raise BadTarget(f"enter 1 to {MAX_ADDRESSES} email addresses")
+    for address in addresses:
         local, _, domain = address.rpartition("@")
         is_plain = address.isascii() and address.isprintable() and not set(address) & set(' <>"()')
         if not is_plain or not local or "." not in domain or parseaddr(address)[1] != address:
-            raise BadTarget(f"{channels_text.plain(address)[:100]} is no address")
-    return found
+            raise BadTarget(f"{channels_text.plain(address)[:100]} is not an email address")
+    return addresses
 
 
 def compose(letter: EmailContent) -> EmailMessage:
-    """The email. Emails about one alert belong to one thread."""
+    """The email as a message. Emails about one alert form one thread."""
     message = EmailMessage(policy=_POLICY)
     domain = parseaddr(letter.sender)[1].rpartition("@")[2] or "localhost"
     first = letter.events[0]
@@ -111,7 +111,7 @@ def compose(letter: EmailContent) -> EmailMessage:
     message["Message-ID"] = f"<{first['id']}.{letter.at:%Y%m%d}.{copy}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
     message["List-Unsubscribe"] = f"<{letter.unsubscribe_url}>"
-    if letter.unsubscribe_url.startswith("https://"):  # RFC 8058 wants HTTPS
+    if letter.unsubscribe_url.startswith("https://"):  # RFC 8058 requires HTTPS
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     foot = email_html.footer(letter.reason, letter.unsubscribe_url, letter.base_url)
     if letter.since is None:
@@ -135,7 +135,7 @@ def compose(letter: EmailContent) -> EmailMessage:
 def send(server: Server, letter: EmailContent, *, seconds: float) -> Outcome:
     """Submit the email to the mail server.
 
-    seconds  for each answer of the server
+    seconds  timeout of each server response
     """
     return submit(server, lambda: compose(letter), [letter.recipient], seconds=seconds)
 
@@ -143,10 +143,10 @@ def send(server: Server, letter: EmailContent, *, seconds: float) -> Outcome:
 def submit(
     server: Server, build: Callable[[], EmailMessage], recipients: Sequence[str], *, seconds: float
 ) -> Outcome:
-    """Hand a message to the server for these recipients, whatever its headers say.
+    """Submit a message to the mail server for these recipients, and return the outcome.
 
-    build    makes the message; a ``ValueError`` of it is the outcome
-    seconds  for each answer of the server
+    build    composes the message; a ``ValueError`` that it raises is the outcome
+    seconds  timeout of each server response
     """
     try:
         message = build()
@@ -155,7 +155,7 @@ def submit(
                 smtp.login(server.user, server.password or "")
             refused = smtp.send_message(message, to_addrs=list(recipients))
     except smtplib.SMTPResponseException as error:
-        return Outcome(error.smtp_code, f"the mail server answered {error.smtp_code}")
+        return Outcome(error.smtp_code, f"the mail server responded with {error.smtp_code}")
     except smtplib.SMTPRecipientsRefused as error:
         code = next(iter(error.recipients.values()))[0]
         return Outcome(code, f"the mail server refused the recipients ({code})")

@@ -1,15 +1,16 @@
-"""The HTML of mails: inline styles, no image, nothing that is loaded from anywhere."""
+"""The HTML of alert emails: inline styles, no images, no external resources."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from app.channels import text as channels_text
 from app.channels.text import Event
 
 PROBLEM_EVENTS = frozenset(("alert.opened", "alert.reopened", "alert.escalated", "alert.reminded"))
 _RANK = ("critical", "high", "medium", "low", "info")
-_COLOURS = {
+_COLORS = {
     "critical": "#a3122a",
     "high": "#b4430c",
     "medium": "#80600a",
@@ -35,7 +36,7 @@ _PAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What happened since the last digest: what is bad, worst first, and what is over."""
+    """The events since the last digest: problems, most severe first, and resolved alerts."""
 
     bad: Sequence[Event]
     over: Sequence[Event]
@@ -43,23 +44,23 @@ class Digest:
 
     @classmethod
     def of(cls, events: Sequence[Event], since: str) -> "Digest":
-        """Of each alert the last event counts."""
+        """The digest of the events; only the last event of each alert counts."""
         last = {channels_text.alert_of(event).get("id", event["id"]): event for event in events}
-        kept = list(last.values())
+        events = list(last.values())
         return cls(
-            sorted((event for event in kept if event["type"] in PROBLEM_EVENTS), key=_rank),
-            [event for event in kept if event["type"] not in PROBLEM_EVENTS],
+            sorted((event for event in events if event["type"] in PROBLEM_EVENTS), key=_rank),
+            [event for event in events if event["type"] not in PROBLEM_EVENTS],
             since,
         )
 
     @property
     def heading(self) -> str:
-        """The subject."""
+        """The subject and heading of the digest."""
         problems = f"{len(self.bad)} problem{'' if len(self.bad) == 1 else 's'}"
         return f"{problems}, {len(self.over)} resolved since {self.since}"
 
     def text(self) -> str:
-        """As plain text."""
+        """The digest as plain text."""
         lines = [self.heading, ""]
         for event in (*self.bad, *self.over):
             lines += [
@@ -69,18 +70,18 @@ class Digest:
         return "\n".join(lines)
 
     def html(self, base_url: str, foot: str) -> str:
-        """As a page."""
+        """The digest as an HTML page."""
         rows = "".join(map(_row, (*self.bad, *self.over)))
         body = (
             f'<h1 style="margin:0 0 16px;font-size:20px;line-height:1.3">{escape(self.heading)}'
             f'</h1><table cellpadding="0" cellspacing="0" width="100%">{rows}</table>'
-            f"{_button(base_url)}"
+            f"{_button(base_url + '/alerts', 'View alerts')}"
         )
         return _page(self.heading, body, foot)
 
 
 def footer(reason: str, unsubscribe_url: str, base_url: str) -> str:
-    """The line below the page: why it was sent, and how to end that."""
+    """The footer: why the email was sent, and links to change or stop that."""
     links = (
         (f"{base_url}/settings/notifications", "Manage notifications"),
         (unsubscribe_url, "Unsubscribe"),
@@ -92,25 +93,36 @@ def footer(reason: str, unsubscribe_url: str, base_url: str) -> str:
 
 
 def render_event(event: Event, base_url: str, foot: str) -> str:
-    """The page about one event."""
+    """The HTML page for one event."""
     alert = channels_text.alert_of(event)
     if not alert:
-        return _page("Test", f"<p style='margin:0'>{escape(channels_text.TEST_LINE)}</p>", foot)
+        return _page(
+            "Test message", f"<p style='margin:0'>{escape(channels_text.TEST_LINE)}</p>", foot
+        )
     where = alert["domainName"] or "Your account"
     note = event["data"]["transition"]["note"]
     parts = [
         f'<p style="margin:0 0 12px">{_badge(event)}'
-        f' <span style="{_MUTED}">{escape(where)}</span></p>',
+        f' <span style="{_MUTED}">{escape(where)} · {channels_text.time(event)}</span></p>',
         f'<h1 style="margin:0 0 12px;font-size:20px;line-height:1.3">{escape(alert["title"])}</h1>',
-        f'<p style="margin:0 0 16px">{escape(alert["message"])}</p>',
-        f'<p style="margin:0 0 16px">What happened: {escape(note)}</p>' if note else "",
+        _message(alert),
+        f'<p style="margin:0 0 16px">Status change: {escape(note)}</p>' if note else "",
         _facts(channels_text.facts(alert)),
         _fix(None if event["type"] == "alert.resolved" else channels_text.fix(alert)),
-        _button(base_url),
+        _button(f"{base_url}/alerts/{alert['id']}", "View alert"),
         f'<p style="margin:16px 0 0"><a href="{escape(alert["runbook"])}" style="color:#1a5fb4">'
-        "What this means, and what to do</a></p>",
+        "What this means and what to do</a></p>",
     ]
     return _page(channels_text.heading(event), "".join(parts), foot)
+
+
+def _message(alert: Mapping[str, Any]) -> str:
+    """The message without a first sentence that only repeats the title."""
+    message = channels_text.plain(alert["message"])
+    rest = message.removeprefix(
+        f"{alert['domainName']}: {channels_text.plain(alert['title'])}."
+    ).strip()
+    return f'<p style="margin:0 0 16px">{escape(rest)}</p>' if rest else ""
 
 
 def _page(title: str, body: str, foot: str) -> str:
@@ -119,12 +131,12 @@ def _page(title: str, body: str, foot: str) -> str:
 
 def _badge(event: Event) -> str:
     severity = channels_text.alert_of(event)["severity"]
-    is_over = event["type"] == "alert.resolved"
-    colour = _RESOLVED if is_over else _COLOURS[severity]
-    label = "resolved" if is_over else severity
+    is_resolved = event["type"] == "alert.resolved"
+    color = _RESOLVED if is_resolved else _COLORS[severity]
+    label = "resolved" if is_resolved else severity
     return (
         f'<span style="display:inline-block;padding:2px 10px;border-radius:10px;color:#fff;'
-        f'background:{colour};font-size:13px;font-weight:600">{label}</span>'
+        f'background:{color};font-size:13px;font-weight:600">{label}</span>'
     )
 
 
@@ -164,12 +176,12 @@ def _row(event: Event) -> str:
     )
 
 
-def _button(base_url: str) -> str:
+def _button(url: str, label: str) -> str:
     return (
-        f'<p style="margin:8px 0 0"><a href="{escape(base_url)}/alerts" '
+        f'<p style="margin:8px 0 0"><a href="{escape(url)}" '
         f'style="display:inline-block;'
         f"padding:9px 18px;border-radius:6px;background:#1a5fb4;color:#fff;text-decoration:none;"
-        f'font-weight:600">View alerts</a></p>'
+        f'font-weight:600">{label}</a></p>'
     )
 
 

@@ -1,7 +1,8 @@
-"""Events in words for people: one line, the lines below it, and what to do."""
+"""Events as plain text: a heading, the evidence, and what to do."""
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 MAX_VALUE = 300
@@ -19,60 +20,67 @@ Event = Mapping[str, Any]
 
 
 def alert_of(event: Event) -> Mapping[str, Any]:
-    """The alert that it is about; empty for a test."""
-    found: Mapping[str, Any] = event["data"].get("alert", {})
-    return found
+    """The alert of the event; empty for a test event."""
+    alert: Mapping[str, Any] = event["data"].get("alert", {})
+    return alert
 
 
 def heading(event: Event) -> str:
-    """Its one line: how bad, what became of it, what, and where."""
+    """The heading: severity, kind of change, title and domain."""
     alert = alert_of(event)
     if not alert:
-        return "Test of this channel"
+        return "Test message from mailwatch"
     text = f"[{alert['severity']}] {_PREFIX.get(event['type'], '')}{alert['title']}"
     return plain(f"{text} – {alert['domainName']}" if alert["domainName"] else text)
 
 
 def facts(alert: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The evidence, name by name; the items of a list are lines, and all is bounded."""
-    found = [(_spaced(name), _shown(value)) for name, value in alert["evidence"].items()]
-    return found[:MAX_ITEMS]
+    """The evidence as (name, text) pairs of limited number and size; list items are lines."""
+    rows = [(_spaced(name), _shown(value)) for name, value in alert["evidence"].items()]
+    return rows[:MAX_ITEMS]
 
 
 def fix(alert: Mapping[str, Any]) -> str | None:
-    """What to change, in a sentence."""
-    found = alert["fix"]
-    if not found:
+    """The DNS change that fixes the problem, as an instruction; None without a fix."""
+    change = alert["fix"]
+    if not change:
         return None
-    values = {
-        "publish": f"Publish at {found['name']} ({found['type']}): {found['after']}",
-        "replace": f"At {found['name']} ({found['type']}) replace\n{found['before']}\nwith\n"
-        f"{found['after']}",
-        "remove": f"Remove at {found['name']} ({found['type']}): {found['before']}",
+    record, before, after = f"{change['type']} record", change["before"], change["after"]
+    texts = {
+        "publish": f"Publish this {record} at {change['name']}:\n{after}",
+        "replace": f"Replace the {record} at {change['name']}\n{before}\nwith\n{after}",
+        "remove": f"Remove this {record} at {change['name']}:\n{before}",
     }
-    return values.get(found["action"])
+    return texts.get(change["action"])
 
 
 def text(event: Event) -> str:
-    """The event as plain text: the body, and where to read what it means."""
+    """The event as plain text: the body, and the link to the documentation of its type."""
     url = runbook(event)
-    return body(event) if url is None else f"{body(event)}\n\nWhat this means and what to do: {url}"
+    if url is None:
+        return body(event)
+    return f"{body(event)}\n\nTime: {time(event)}\nWhat this means and what to do: {url}"
+
+
+def time(event: Event) -> str:
+    """When the event happened, with the time zone."""
+    return f"{datetime.fromisoformat(event['timestamp']).astimezone(UTC):%d %b %Y %H:%M} UTC"
 
 
 def runbook(event: Event) -> str | None:
-    """The URL of the page about alerts of this type; None for a test."""
+    """The URL of the documentation of the alert type; None for a test event."""
     url: str | None = alert_of(event).get("runbook")
     return url
 
 
 def body(event: Event) -> str:
-    """What happened, the evidence, and what to change, as plain text without a link of ours."""
+    """The message, the evidence and the fix as plain text, without links."""
     alert = alert_of(event)
     if not alert:
         return TEST_LINE
     lines = [plain(alert["message"]), ""]
     if note := event["data"]["transition"]["note"]:
-        lines += [f"What happened: {plain(note)}", ""]
+        lines += [f"Status change: {plain(note)}", ""]
     for name, value in facts(alert):
         lines.append(f"{name}: " + value.replace("\n", "\n    "))
     if event["type"] != "alert.resolved" and (advice := fix(alert)):
@@ -81,13 +89,13 @@ def body(event: Event) -> str:
 
 
 def plain(text: str) -> str:
-    """On one line, without what is not printable: a header or a title takes nothing else."""
+    """The text on one line and without unprintable characters, as headers and titles need it."""
     joined = " ".join(text.split())
     return "".join(character for character in joined if character.isprintable())
 
 
 def _spaced(name: str) -> str:
-    """``certificateNotAfter`` and ``certificate_not_after`` read alike."""
+    """The words of a camelCase or snake_case name, separated by spaces."""
     words = "".join(f" {c.lower()}" if c.isupper() else c for c in name.replace("_", " "))
     return plain(words)
 

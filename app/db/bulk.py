@@ -119,14 +119,14 @@ def _columns(table: type[Base]) -> Any:
     return Base.metadata.tables[table.__tablename__].c
 
 
-BATCH_SIZE = 5_000  # values that one statement names
+BATCH_SIZE = 5_000  # values per statement
 
 
 T = TypeVar("T")
 
 
 def batched(values: Iterable[T]) -> Iterator[list[T]]:
-    """The values in lists that a statement can name: databases have a limit of parameters."""
+    """The values in lists of at most AT_ONCE, as databases limit the parameters of a statement."""
     iterator = iter(values)
-    while some := list(islice(iterator, BATCH_SIZE)):
-        yield some
+    while part := list(islice(iterator, BATCH_SIZE)):
+        yield part

@@ -1,10 +1,10 @@
-"""What deserves an alert. RULES is what a scan is held against; a type is governed by one rule."""
+"""The alert rules. Each alert type belongs to exactly one rule."""
 
 from typing import Any
 
 from app.rules.accounts import acceptances, keys_and_channels, ownership
 from app.rules.engine.types import Rule
-from app.rules.reports import reports, senders, spoofing
+from app.rules.reports import report_files, reports, senders, spoofing
 from app.rules.scans import (
     broken_records,
     certificates,
@@ -15,17 +15,18 @@ from app.rules.scans import (
     score,
 )
 
+# Evaluated after every scan of a domain.
 RULES = (
     *(*findings.RULES, *dns.RULES, *broken_records.RULES, *mta_sts.RULES, *certificates.RULES),
     *(*score.RULES, *failed_scans.RULES),
 )
-# What is held against other postures, at other times.
+# Evaluated on reports, on domain ownership and on the account, at other times.
 OTHERS: tuple[Rule[Any], ...] = (
     *keys_and_channels.RULES,
     *ownership.RULES,
     *acceptances.RULES,
     *reports.RULES,
-    *reports.ACCOUNT_RULES,
+    *report_files.ACCOUNT_RULES,
     *senders.RULES,
     *spoofing.RULES,
 )

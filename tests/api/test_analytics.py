@@ -56,7 +56,7 @@ def test_sources_are_named_with_what_they_are(client: Client, domain: Domain) ->
 def test_readiness_says_what_stands_in_the_way(client: Client, domain: Domain) -> None:
     answer = get(client, "readiness")
     assert answer["ready"] is False
-    assert answer["missing"] == ["the DMARC record: no scan has seen it yet"]
+    assert answer["missing"] == ["a scan of the DMARC record"]
     (blocker,) = answer["steps"][0]["blockers"]
     assert (blocker["source"], blocker["messages"]) == ("service:Mailchimp", 400)
 

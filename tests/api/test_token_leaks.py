@@ -140,7 +140,7 @@ def test_a_leaked_upload_token_is_revoked_too(send: Send, client: Client) -> Non
     assert upload_tokens.authenticate(token) is None
     (opened,) = rows(Alert, Alert.type == "key.leaked")
     assert (opened.subject, opened.title) == (
-        f"mu_{row.token_id}", "An upload token was found in public",
+        f"mu_{row.token_id}", "Upload token found in public",
     )  # fmt: skip
     (email,) = rows(Email, Email.kind == "key_leaked")
     assert email.subject == "Upload token gateway was found in public and revoked"

@@ -41,7 +41,7 @@ def test_five_days_without_a_success_disable_it(
     failing_for(days)
     dispatcher.run(door)
     found = channels.find(account_id, "hook")
-    assert found.disabled_reason == ("no success for 5 days" if is_disabled else None)
+    assert found.disabled_reason == ("no successful delivery for 5 days" if is_disabled else None)
     assert statuses(account_id) == ["dead"]
 
 

@@ -191,7 +191,7 @@ def test_a_test_of_a_digest_comes_at_once(
     add(account_id, cadence="daily")
     channels.test(account_id, "ops", actor=ACTOR)
     dispatcher.run(door)
-    assert [letter["Subject"] for letter in inbox.letters] == ["Test of this channel"]
+    assert [letter["Subject"] for letter in inbox.letters] == ["Test message from mailwatch"]
 
 
 @pytest.mark.parametrize(

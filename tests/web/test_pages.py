@@ -54,7 +54,7 @@ def test_added_domain_is_scanned_immediately(browser: Browser) -> None:
         ("", "error-name"),
         ("localhost", "error-name"),
         ("a" * 300 + ".test", "error-name"),
-        ("acme.test", "has acme.test already"),
+        ("acme.test", "acme.test is already in this account"),
     ],
 )
 def test_invalid_domain_shows_an_error_next_to_the_field(

@@ -159,13 +159,13 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
-MAX_COUNT = 10**12  # of one record: with what nobody can have sent, no sum must overflow
+MAX_COUNT = 10**12  # messages per record, so that forged counts cannot overflow a sum
 
 
 def allocate(count: int, hours: Sequence[int]) -> list[tuple[int, int]]:
-    """(hour, messages) of a record of so many, whose report is counted at these hours."""
+    """(hour, messages) pairs that distribute a record's messages over the hours of its report."""
     count = min(count, MAX_COUNT)
-    if len(hours) == 1:  # as nearly always
+    if len(hours) == 1:  # the usual case
         return [(hours[0], count)] if count else []
     parts = periods.shares(count, len(hours))
     return [(hour, part) for hour, part in zip(hours, parts, strict=True) if part]

@@ -1,4 +1,4 @@
-"""Risks that somebody accepted for a time, which is nearly over."""
+"""Alerts on accepted risks that expire soon."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NOTICE = timedelta(days=14)
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRisk:
-    """One alert that is dismissed until a time; ``id`` as clients see it."""
+    """One alert that is dismissed until a time; ``id`` is its public id."""
 
     id: str
     type: str
@@ -25,22 +25,35 @@ class AcceptedRisk:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRisks:
-    """Those of a domain, or of an account itself."""
+    """The accepted risks of a domain, or of the account itself."""
 
     now: datetime
     accepted: Sequence[AcceptedRisk]
 
 
-def _alerts(known: AcceptedRisks) -> Iterator[AlertDraft]:
-    for risk in known.accepted:
-        if risk.until - known.now <= NOTICE:
+def _alerts(posture: AcceptedRisks) -> Iterator[AlertDraft]:
+    for risk in posture.accepted:
+        if risk.until - posture.now <= NOTICE:
             yield AlertDraft(
-                EXPIRING, risk.id, Severity.LOW, "An accepted risk is up for another decision",
-                f"“{risk.title}” was accepted by {risk.owner or 'somebody'} until "
-                f"{risk.until:%Y-%m-%d}; then it opens again. Mend it, or accept it anew.",
-                {"alertId": risk.id, "alertType": risk.type, "owner": risk.owner,
-                 "until": timestamps.text(risk.until), "threshold": NOTICE.days},
-            )  # fmt: skip
+                type=EXPIRING,
+                subject=risk.id,
+                severity=Severity.LOW,
+                title="Accepted risk expires soon",
+                message=f"“{risk.title}”{_by(risk.owner)} is accepted until {risk.until:%Y-%m-%d} "
+                "(UTC). Then the alert reopens. Fix the problem, or renew the acceptance with a "
+                "reason.",
+                evidence={
+                    "alertId": risk.id,
+                    "alertType": risk.type,
+                    "owner": risk.owner,
+                    "until": timestamps.text(risk.until),
+                    "threshold": NOTICE.days,
+                },
+            )
+
+
+def _by(owner: str | None) -> str:
+    return f" (risk owner: {owner})" if owner else ""
 
 
 RULES = (Rule(frozenset((EXPIRING,)), _alerts),)

@@ -1,4 +1,4 @@
-"""What an account itself should know: how its keys are used, and whether it can be told at all."""
+"""Alerts on API keys and notification channels, which concern the account and no domain."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from app.checks.engine.types import Severity
 from app.protocols import timestamps
 from app.rules.engine.types import AlertDraft, Rule
 
-WINDOW = timedelta(days=7)  # an alert of something that happened stands that long
-DENIED_A_DAY = 20  # answers 403
-LIMITED_A_DAY = 100  # answers 429
+WINDOW = timedelta(days=7)  # how long an alert about a past event stays open
+DENIED_A_DAY = 20  # responses with status 403
+LIMITED_A_DAY = 100  # responses with status 429
 DIGEST_FAILURES = 3
 STEPS = ((1, Severity.HIGH), (7, Severity.MEDIUM), (30, Severity.LOW))
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key and its use.
+    """An API key and its usage.
 
-    denied, limited  answers 403 and 429 today (UTC)
-    networks         where calls came from, and the first day; /24 of IPv4, /48 of IPv6
-    is_replaced      a newer key was made from it
+    denied, limited  responses with status 403 and 429 today (UTC)
+    networks         source networks (/24 for IPv4, /48 for IPv6), each with its first day
+    is_replaced      whether a newer key was created by rotating this one
     """
 
     key_id: str
@@ -39,7 +39,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """A channel and how it fares; ``id`` as clients see it, ``failures`` in a row."""
+    """A notification channel; ``id`` is its public id, ``failures`` counts consecutive failures."""
 
     id: str
     name: str
@@ -51,7 +51,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A key or upload token that was found in public; ``token`` is its public part."""
+    """An API key or upload token that was found in public; ``token`` is its public part."""
 
     token: str
     name: str
@@ -62,7 +62,7 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class AccountPosture:
-    """All we know of an account, at one moment."""
+    """The keys and channels of an account at the time ``now``."""
 
     now: datetime
     keys: Sequence[Key] = ()
@@ -70,133 +70,179 @@ class AccountPosture:
     leaks: Sequence[Leak] = ()
 
 
-def _made(known: AccountPosture) -> Iterator[AlertDraft]:
-    for key in known.keys:
-        if known.now - key.created_at < WINDOW:
+def _made(posture: AccountPosture) -> Iterator[AlertDraft]:
+    for key in posture.keys:
+        if posture.now - key.created_at < WINDOW:
             yield _of_key(
-                "key.created", key, Severity.INFO, "An API key was made",
-                f"was made by {key.created_by}. If nobody of you did that, revoke it at once.",
-                createdAt=timestamps.text(key.created_at), by=key.created_by,
-            )  # fmt: skip
-        if key.revoked_at is not None and known.now - key.revoked_at < WINDOW:
+                "key.created",
+                key,
+                Severity.INFO,
+                "API key created",
+                f"was created by {key.created_by}. If your team didn't do this, revoke it at once.",
+                createdAt=timestamps.text(key.created_at),
+                by=key.created_by,
+            )
+        if key.revoked_at is not None and posture.now - key.revoked_at < WINDOW:
             reason = f": {key.revoked_reason}" if key.revoked_reason else ""
             yield _of_key(
-                "key.revoked", key, Severity.INFO, "An API key was revoked",
-                f"was revoked{reason}. What used it is refused since then.",
-                revokedAt=timestamps.text(key.revoked_at), reason=key.revoked_reason,
-            )  # fmt: skip
+                "key.revoked",
+                key,
+                Severity.INFO,
+                "API key revoked",
+                f"was revoked{reason}. Applications that used it now get 401.",
+                revokedAt=timestamps.text(key.revoked_at),
+                reason=key.revoked_reason,
+            )
 
 
-def _leaked(known: AccountPosture) -> Iterator[AlertDraft]:
-    for leak in known.leaks:
-        if known.now - leak.reported_at < WINDOW:
+def _leaked(posture: AccountPosture) -> Iterator[AlertDraft]:
+    for leak in posture.leaks:
+        if posture.now - leak.reported_at < WINDOW:
+            kind = token_kind(leak.token)
             yield AlertDraft(
-                "key.leaked", leak.token, Severity.HIGH,
-                f"An {token_kind(leak.token)} was found in public",
-                f"The {token_kind(leak.token)} “{leak.name}” ({leak.token}) was found in public "
-                "and revoked. Create a new one, and check whether it was used by others.",
-                {
-                    "key": leak.token, "name": leak.name, "url": leak.url,
+                type="key.leaked",
+                subject=leak.token,
+                severity=Severity.HIGH,
+                title=f"{kind[0].upper()}{kind[1:]} found in public",
+                message=f"The {kind} “{leak.name}” ({leak.token}) was found in public and revoked. "
+                "Create a new one, and check whether others have used it.",
+                evidence={
+                    "key": leak.token,
+                    "name": leak.name,
+                    "url": leak.url,
                     "reportedBy": leak.reported_by,
                     "reportedAt": timestamps.text(leak.reported_at),
                 },
-            )  # fmt: skip
+            )
 
 
 def token_kind(token: str) -> str:
-    """What people call a token with this prefix."""
+    """The name of this kind of token, by its prefix."""
     return "upload token" if token.startswith("mu_") else "API key"
 
 
-def _expiring(known: AccountPosture) -> Iterator[AlertDraft]:
-    for key in _live(known):
+def _expiring(posture: AccountPosture) -> Iterator[AlertDraft]:
+    for key in _live(posture):
         if key.expires_at is None or key.is_replaced:
             continue
-        left = (key.expires_at - known.now).total_seconds() / 86_400
-        if step := next((step for step in STEPS if left <= step[0]), None):
+        remaining_days = (key.expires_at - posture.now).total_seconds() / 86_400
+        if step := next((step for step in STEPS if remaining_days <= step[0]), None):
             yield _of_key(
-                "key.expiring", key, step[1], "An API key is about to end",
-                f"ends on {key.expires_at:%Y-%m-%d}. Rotate it, and give the new one to what "
-                "uses it.",
-                expiresAt=timestamps.text(key.expires_at), observed=round(left, 1),
+                "key.expiring",
+                key,
+                step[1],
+                "API key expires soon",
+                f"expires on {key.expires_at:%Y-%m-%d} (UTC). Rotate it, and update the "
+                "applications that use it.",
+                expiresAt=timestamps.text(key.expires_at),
+                observed=round(remaining_days, 1),
                 threshold=step[0],
-            )  # fmt: skip
+            )
 
 
-def _used(known: AccountPosture) -> Iterator[AlertDraft]:
-    for key in _live(known):
+def _used(posture: AccountPosture) -> Iterator[AlertDraft]:
+    for key in _live(posture):
         if key.denied >= DENIED_A_DAY:
             yield _of_key(
-                "key.scope_denied_burst", key, Severity.HIGH,
-                "An API key asks for what it may not do",
-                f"was refused {key.denied} times today for lack of a scope. It may be in the "
-                "wrong hands; or what uses it needs another scope.",
-                observed=key.denied, threshold=DENIED_A_DAY,
-            )  # fmt: skip
+                "key.scope_denied_burst",
+                key,
+                Severity.HIGH,
+                "API key used without the required scope",
+                f"got 403 responses {key.denied} times today because it lacks a scope. It may have "
+                "been leaked. If you don't recognize these calls, revoke the key; otherwise create "
+                "one with the scope that the application needs.",
+                observed=key.denied,
+                threshold=DENIED_A_DAY,
+            )
         if key.limited >= LIMITED_A_DAY:
             yield _of_key(
-                "key.rate_limited", key, Severity.MEDIUM, "An API key is over its limit",
-                f"was refused {key.limited} times today for calling too often. Call less often, "
-                "or have its limit raised.",
-                observed=key.limited, threshold=LIMITED_A_DAY,
-            )  # fmt: skip
-        yield from _new_networks(known, key)
+                "key.rate_limited",
+                key,
+                Severity.MEDIUM,
+                "API key exceeds its rate limit",
+                f"got 429 responses {key.limited} times today because it called too often. Send "
+                "fewer requests, or raise its rate limit.",
+                observed=key.limited,
+                threshold=LIMITED_A_DAY,
+            )
+        yield from _new_networks(posture, key)
 
 
-def _new_networks(known: AccountPosture, key: Key) -> Iterator[AlertDraft]:
-    """Networks of the last days, of a key that was used from elsewhere before."""
+def _new_networks(posture: AccountPosture, key: Key) -> Iterator[AlertDraft]:
+    """An alert if a key was used from a network that it was never used from before."""
     if not key.networks:
         return
     first = min(day for _, day in key.networks)
-    begin = (known.now - WINDOW).date()
+    begin = (posture.now - WINDOW).date()
     fresh = [network for network, day in key.networks if day > first and day > begin]
     usual = [network for network, day in key.networks if network not in fresh]
     if fresh:
         yield _of_key(
-            "key.new_network", key, Severity.MEDIUM, "An API key is used from elsewhere",
-            f"was used from {', '.join(fresh[:5])}, where it was not used from before. If that is "
-            "none of yours, revoke it.",
-            before=usual[:20], after=fresh[:20],
-        )  # fmt: skip
+            "key.new_network",
+            key,
+            Severity.MEDIUM,
+            "API key used from a new network",
+            f"was used from {', '.join(fresh[:5])} for the first time. If you don't recognize this "
+            "network, revoke the key.",
+            before=usual[:20],
+            after=fresh[:20],
+        )
 
 
-def _given_up(known: AccountPosture) -> Iterator[AlertDraft]:
-    for channel in known.channels:
+def _given_up(posture: AccountPosture) -> Iterator[AlertDraft]:
+    for channel in posture.channels:
         if channel.given_up is not None:
             yield AlertDraft(
-                "webhook.disabled", channel.id, Severity.MEDIUM, "A channel was disabled",
-                f"The {channel.kind} channel {channel.name} was disabled: {channel.given_up}. "
-                "Fix the cause, enable the channel, and replay the failed deliveries.",
-                {"channel": channel.name, "reason": channel.given_up},
-            )  # fmt: skip
+                type="webhook.disabled",
+                subject=channel.id,
+                severity=Severity.MEDIUM,
+                title="Notification channel disabled",
+                message=f"The {channel.kind} channel “{channel.name}” was disabled "
+                f"({channel.given_up}). It no longer delivers alerts. Fix the cause, enable the "
+                "channel, and retry the failed deliveries.",
+                evidence={"channel": channel.name, "reason": channel.given_up},
+            )
 
 
-def _digests(known: AccountPosture) -> Iterator[AlertDraft]:
-    for channel in known.channels:
+def _digests(posture: AccountPosture) -> Iterator[AlertDraft]:
+    for channel in posture.channels:
         if channel.is_digest and channel.failures >= DIGEST_FAILURES and not channel.given_up:
             yield AlertDraft(
-                "digest.failed", channel.id, Severity.MEDIUM, "A digest cannot be sent",
-                f"The digest of channel {channel.name} failed {channel.failures} times in a row. "
-                "The log of the channel says why.",
-                {"channel": channel.name, "observed": channel.failures,
-                 "threshold": DIGEST_FAILURES},
-            )  # fmt: skip
+                type="digest.failed",
+                subject=channel.id,
+                severity=Severity.MEDIUM,
+                title="Email digest could not be sent",
+                message=f"The digest of the channel “{channel.name}” failed {channel.failures} "
+                "times in a row. The channel's delivery log shows the error.",
+                evidence={
+                    "channel": channel.name,
+                    "observed": channel.failures,
+                    "threshold": DIGEST_FAILURES,
+                },
+            )
 
 
-def _live(known: AccountPosture) -> Iterator[Key]:
-    for key in known.keys:
-        is_over = key.expires_at is not None and key.expires_at <= known.now
-        if key.revoked_at is None and not is_over:
+def _live(posture: AccountPosture) -> Iterator[Key]:
+    for key in posture.keys:
+        is_expired = key.expires_at is not None and key.expires_at <= posture.now
+        if key.revoked_at is None and not is_expired:
             yield key
 
 
 def _of_key(
-    type: str, key: Key, severity: Severity, title: str, what: str, **evidence: object
+    type: str, key: Key, severity: Severity, title: str, event: str, **evidence: object
 ) -> AlertDraft:
     subject = f"mp_{key.key_id}"
-    message = f"The key “{key.name}” ({subject}) {what}"
-    about = {"key": subject, "name": key.name}
-    return AlertDraft(type, subject, severity, title, message, {**about, **evidence})
+    message = f"The API key “{key.name}” ({subject}) {event}"
+    identity = {"key": subject, "name": key.name}
+    return AlertDraft(
+        type=type,
+        subject=subject,
+        severity=severity,
+        title=title,
+        message=message,
+        evidence={**identity, **evidence},
+    )
 
 
 RULES = (

@@ -1,4 +1,4 @@
-"""A domain whose owner's record is gone."""
+"""Alerts on domains that are no longer verified."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ LOST = "domain.verification_lost"
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What is known of who controls a domain.
+    """The state of a domain's ownership verification.
 
-    lost_at     when the proof was taken back; None: it was not, or there is a new one
-    name, text  of the TXT record that proves it
-    failures    definite looks in a row that did not find it
+    lost_at     when the domain lost its verification; None if it did not, or was verified since
+    name, text  of the TXT record that verifies ownership
+    failures    consecutive definite lookups that did not find the record
     """
 
     domain: DomainName
@@ -29,17 +29,27 @@ class Ownership:
     failures: int
 
 
-def _alerts(owned: Ownership) -> Iterator[AlertDraft]:
-    if owned.lost_at is None:
+def _alerts(ownership: Ownership) -> Iterator[AlertDraft]:
+    if ownership.lost_at is None:
         return
-    why = f"The record {owned.name} was not there {owned.failures} times in a row."
-    fix = Fix("publish", owned.name, "TXT", None, owned.text, "Remove the record again.", why)
+    why = f"The TXT record {ownership.name} was missing in {ownership.failures} consecutive checks."
+    fix = Fix(
+        "publish", ownership.name, "TXT", None, ownership.text, "Remove the record again.", why
+    )
     yield AlertDraft(
-        LOST, owned.domain, Severity.HIGH, "The domain is not verified any more",
-        f"{owned.domain}: {why} Reports about the domain are not shown until it is verified again.",
-        {"lostAt": timestamps.text(owned.lost_at), "observed": 0, "looks": owned.failures},
+        type=LOST,
+        subject=ownership.domain,
+        severity=Severity.HIGH,
+        title="Domain is no longer verified",
+        message=f"{ownership.domain}: {why} Its reports are held and not shown until you publish "
+        "the record and verify the domain again.",
+        evidence={
+            "lostAt": timestamps.text(ownership.lost_at),
+            "observed": 0,
+            "looks": ownership.failures,
+        },
         fix=fix,
-    )  # fmt: skip
+    )
 
 
 RULES = (Rule(frozenset((LOST,)), _alerts),)

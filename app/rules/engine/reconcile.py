@@ -1,4 +1,4 @@
-"""The difference between the alerts that stand and what the rules say now. Pure."""
+"""Compares the live alerts with what the rules yield now. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from app.rules.engine.types import AlertDraft, P, Rule, Unknown
 
 
 class LiveAlert(Protocol):
-    """An alert that is not resolved, as far as it matters here."""
+    """The attributes of an unresolved alert that are used here."""
 
     type: str
     subject: str
@@ -19,20 +19,20 @@ A = TypeVar("A", bound=LiveAlert)
 
 @dataclass(slots=True)
 class Plan(Generic[A]):
-    """What is to be done: opened anew, seen again, and no longer so."""
+    """The alerts to open, to refresh and to resolve."""
 
     opened: list[AlertDraft] = field(default_factory=list)
     sustained: list[tuple[A, AlertDraft]] = field(default_factory=list)
     resolved: list[A] = field(default_factory=list)
 
 
-def plan(standing: Iterable[A], posture: P, rules: Sequence[Rule[P]]) -> Plan[A]:
-    """What ``rules`` make of the alerts that stand.
+def plan(alerts: Iterable[A], posture: P, rules: Sequence[Rule[P]]) -> Plan[A]:
+    """The changes that the rules require of the live alerts.
 
-    An alert of which its rule cannot tell now is in none of the three lists: it stays as it is.
+    An alert that its rule cannot decide on now is in none of the three lists and stays unchanged.
     """
-    wanted: dict[tuple[str, str], AlertDraft] = {}
-    kept: list[Unknown] = []
+    drafts_by_key: dict[tuple[str, str], AlertDraft] = {}
+    undecided: list[Unknown] = []
     judged: set[str] = set()
     for rule in rules:
         drafts = rule.evaluate(posture)
@@ -40,29 +40,29 @@ def plan(standing: Iterable[A], posture: P, rules: Sequence[Rule[P]]) -> Plan[A]
             judged |= rule.types
             for draft in drafts:
                 if isinstance(draft, Unknown):
-                    kept.append(draft)
+                    undecided.append(draft)
                 else:
-                    wanted.setdefault((draft.type, draft.subject), draft)
-    told = [
+                    drafts_by_key.setdefault((draft.type, draft.subject), draft)
+    decided = [
         alert
-        for alert in standing
-        if (alert.type, alert.subject) in wanted
-        or not any(alert.type == keep.type and keep.matches(alert.subject) for keep in kept)
+        for alert in alerts
+        if (alert.type, alert.subject) in drafts_by_key
+        or not any(alert.type == keep.type and keep.matches(alert.subject) for keep in undecided)
     ]
-    return _difference(told, wanted, judged)
+    return _difference(decided, drafts_by_key, judged)
 
 
 def _difference(
-    standing: Iterable[A], wanted: Mapping[tuple[str, str], AlertDraft], judged: set[str]
+    alerts: Iterable[A], drafts_by_key: Mapping[tuple[str, str], AlertDraft], judged: set[str]
 ) -> Plan[A]:
     result: Plan[A] = Plan()
     seen = set()
-    for alert in standing:
+    for alert in alerts:
         key = (alert.type, alert.subject)
         seen.add(key)
-        if key in wanted:
-            result.sustained.append((alert, wanted[key]))
+        if key in drafts_by_key:
+            result.sustained.append((alert, drafts_by_key[key]))
         elif alert.type in judged:
             result.resolved.append(alert)
-    result.opened = [draft for key, draft in wanted.items() if key not in seen]
+    result.opened = [draft for key, draft in drafts_by_key.items() if key not in seen]
     return result

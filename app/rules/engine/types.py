@@ -1,4 +1,4 @@
-"""What a rule is: it looks at all we know of a domain, and says what deserves an alert."""
+"""The types of alert rules: a rule takes a posture and yields the alerts that should be open."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from app.protocols.names import DomainName
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One record set of the domain that two definite scans saw differently.
+    """One record set of the domain that differed between two conclusive scans.
 
-    check          whose question it was; it names the kind of record
-    before, after  the values, sorted; empty: there were none
-    opened, closed  codes of the findings that came and went with it, of all checks that saw it
+    check           the check that queried it; it determines the kind of record
+    before, after   the values, sorted; empty if there were none
+    opened, closed  codes of the findings that appeared and cleared, of all checks that read it
     """
 
     check: str
@@ -29,7 +29,7 @@ class Change:
 
 
 class ScanContext(Protocol):
-    """What any posture has: the moment at which all this is known."""
+    """What every posture has: the time at which it was taken."""
 
     @property
     def now(self) -> datetime: ...
@@ -40,7 +40,7 @@ P = TypeVar("P", bound=ScanContext)
 
 @dataclass(frozen=True, slots=True)
 class ScorePoint:
-    """A score that differs from the one before it; it held until the next."""
+    """A score that differs from the previous one; it held until the next one."""
 
     at: datetime
     value: int
@@ -49,14 +49,14 @@ class ScorePoint:
 
 @dataclass(frozen=True, slots=True)
 class Posture:
-    """All we know of a domain, at one moment.
+    """What is known about a domain after a scan, at the time ``now``.
 
-    judgements    of the scan that is being settled, by check
+    judgements    results of this scan, by check
     changes       in DNS within CHANGE_WINDOW before ``now``, oldest first
-    known         by check: the last definite judgement before this scan, as JSON
+    known         the last definite result before this scan as JSON, by check
     marks         scores, oldest first; the first may be older than ``score.WINDOW``, the last one
-                  is that of this scan; none: there is no score
-    failed_scans  in a row, this one the last of them
+                  is that of this scan; empty if there is no score
+    failed_scans  the number of consecutive failed scans, including this one
     """
 
     domain: DomainName
@@ -68,14 +68,14 @@ class Posture:
     failed_scans: int = 0
 
     def definite(self, check: str) -> CheckResult | None:
-        """What this scan found, if it saw enough to tell."""
+        """The result of this check in this scan, if it is definite."""
         judgement = self.check_results.get(check)
         return judgement if judgement is not None and judgement.definite else None
 
 
 @dataclass(frozen=True, slots=True)
 class AlertDraft:
-    """An alert as a rule wants it; (type, subject) is what it is about within the domain."""
+    """An alert that a rule yields; (type, subject) identifies it within the domain."""
 
     type: str
     subject: str
@@ -89,7 +89,7 @@ class AlertDraft:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What a rule cannot tell now of some subjects: alerts about them stay as they are."""
+    """Subjects that a rule cannot decide on now: their alerts stay unchanged."""
 
     type: str
     matches: Callable[[str], bool]
@@ -97,10 +97,11 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Rule(Generic[P]):
-    """``types``: all that it can yield, and so all that it can resolve.
+    """A rule and the alert types that it opens and resolves.
 
-    judge  the drafts, and what is to be kept; None: it cannot tell anything now
-    proof  what is seen now, as JSON: it goes into the history of what the rule resolves
+    types  every type that the rule can yield; it resolves alerts of these types only
+    judge  the drafts, and the subjects that are undecided; None if the rule cannot decide now
+    proof  what is seen now, as JSON; stored as evidence in the history of resolved alerts
     """
 
     types: frozenset[str]

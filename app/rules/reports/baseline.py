@@ -1,8 +1,9 @@
-"""The last days' mail beside that of the weeks before, as the same reporters told of both. Pure.
+"""Compares the email of the last days with that of the weeks before, for the same reporters. Pure.
 
-Who begins to report, or stops, changes what is known of the mail, and not the mail. So only those
-are compared who told of mail in both times, and for a week before; and as each of them has mail of
-its own kind, what is usual is weighted by how much each tells now.
+A reporter that starts or stops reporting changes what we know about the email, not the email. So
+the comparison uses only reporters that reported in both periods, and for a week in the earlier
+one. As each reporter sees a different mix of email, the usual rate is weighted by the number of
+messages that each reports now.
 """
 
 from dataclasses import dataclass
@@ -10,16 +11,16 @@ from dataclasses import dataclass
 from app.rules.reports.posture import Volume
 
 MIN_MESSAGES = 50
-MIN_BASELINE = 200  # messages, before a baseline means anything
-MIN_DAYS = 7  # of a baseline
+MIN_BASELINE = 200  # messages; with fewer a baseline means nothing
+MIN_DAYS = 7  # that a baseline must cover
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two times of the same reporters.
+    """Two periods of the same reporters.
 
-    usual_rate    what would pass now if of each reporter's mail as much did as before
-    is_passed_on  of what fails more than before, forwarders passed on at least half
+    usual_rate    the pass rate to expect now if each reporter's rate were as before
+    is_passed_on  whether forwarders sent at least half of the additional failures
     """
 
     recent: Volume
@@ -29,7 +30,7 @@ class Comparison:
 
 
 def compare(recent: Volume, before: Volume) -> Comparison | None:
-    """Both by the same reporters; None: there is too little to compare."""
+    """Both periods for the reporters that they share; None if there is too little to compare."""
     last = max(before.days, default=0)
     same = [
         name
@@ -44,6 +45,6 @@ def compare(recent: Volume, before: Volume) -> Comparison | None:
 
 
 def _is_passed_on(recent: Volume, before: Volume) -> bool:
-    part = len(recent.days) / len(before.days)
-    passed_on = recent.passed_on - before.passed_on * part
-    return passed_on > 0 and 2 * passed_on >= recent.failed - before.failed * part
+    ratio = len(recent.days) / len(before.days)
+    passed_on = recent.passed_on - before.passed_on * ratio
+    return passed_on > 0 and 2 * passed_on >= recent.failed - before.failed * ratio

@@ -1,7 +1,7 @@
-"""Rules on reports, applied so that no alert above info rests on unverified reports. Pure.
+"""Applies report rules so that no alert above info depends on unverified reports. Pure.
 
-Each rule runs twice: on what trusted reports say, and on what all reports say. What only the second
-yields is info. So what is above info is a function of trusted reports, whatever strangers send.
+Each rule runs twice: on trusted reports, and on all reports. Alerts that only the second run yields
+are info. So every alert above info depends on trusted reports only.
 """
 
 from collections.abc import Iterable
@@ -13,13 +13,13 @@ from app.rules.reports.posture import GradedPosture, ReportPosture
 
 Outcome = Iterable[AlertDraft | Unknown] | None
 
-# Alerts that something is not reported any more: one report, trusted or not, is enough against
-# them, so these need both views.
+# Alerts on missing reports. A single report, trusted or not, disproves them, so both runs must
+# yield them.
 ABSENCES = frozenset(("reports.none_received", "reports.reporter_stopped", "dkim.selector_gone"))
 
 
 def graded(rule: Rule[ReportPosture]) -> Rule[GradedPosture]:
-    """The rule, on both views of the reports."""
+    """The rule applied to trusted reports and to all reports."""
 
     def judge(posture: GradedPosture) -> Outcome:
         everything = rule.evaluate(posture.everything)
@@ -38,7 +38,7 @@ def graded(rule: Rule[ReportPosture]) -> Rule[GradedPosture]:
 def _confirmed(
     everything: Iterable[AlertDraft | Unknown], trusted: Iterable[AlertDraft | Unknown]
 ) -> list[AlertDraft | Unknown]:
-    """What all reports yield; above info only what trusted ones yield, too."""
+    """The drafts of all reports; above info only those that trusted reports yield, too."""
     by_subject = {_key(draft): draft for draft in trusted if isinstance(draft, AlertDraft)}
     return [
         by_subject.get(_key(draft), _capped(draft)) if isinstance(draft, AlertDraft) else draft
@@ -49,13 +49,13 @@ def _confirmed(
 def _joined(
     trusted: Iterable[AlertDraft | Unknown], everything: Iterable[AlertDraft | Unknown]
 ) -> list[AlertDraft | Unknown]:
-    """What trusted reports yield, and as info what the others add."""
+    """The drafts of trusted reports, and as info those that only all reports yield."""
     drafts = list(trusted)
-    known = {_key(draft) for draft in drafts if isinstance(draft, AlertDraft)}
+    trusted_keys = {_key(draft) for draft in drafts if isinstance(draft, AlertDraft)}
     for draft in everything:
         if isinstance(draft, Unknown):
             drafts.append(draft)
-        elif _key(draft) not in known:
+        elif _key(draft) not in trusted_keys:
             drafts.append(_capped(draft))
     return drafts
 

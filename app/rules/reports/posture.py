@@ -1,4 +1,4 @@
-"""All that reports tell of a domain, or of an account, at one moment: what rules look at."""
+"""What reports show about a domain or an account: the input of the report rules."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from app.analysis.policy.readiness import PolicyStep
 from app.checks.engine.types import Severity
 from app.protocols.names import DomainName
 
-RECENT_DAYS, BASELINE_DAYS = 3, 28  # reports come a day or two after the mail
+RECENT_DAYS, BASELINE_DAYS = 3, 28  # reports arrive a day or two after the email
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """Messages, and how many failed DMARC, by reporter and day of UTC.
+    """Messages, and how many failed DMARC, by reporter and UTC day.
 
-    passed_on  failed messages that forwarders sent, of all reporters
+    passed_on  failed messages that forwarders sent, from all reporters
     """
 
     reporters: Mapping[str, Mapping[int, tuple[int, int]]] = field(default_factory=dict)
@@ -27,39 +27,40 @@ class Volume:
 
     @property
     def days(self) -> dict[int, tuple[int, int]]:
-        """Messages and failed ones of all reporters, by day."""
-        found: dict[int, tuple[int, int]] = {}
+        """Messages and failed messages of all reporters, by day."""
+        totals: dict[int, tuple[int, int]] = {}
         for days in self.reporters.values():
             for day, (messages, failed) in days.items():
-                known = found.get(day, (0, 0))
-                found[day] = (known[0] + messages, known[1] + failed)
-        return found
+                total = totals.get(day, (0, 0))
+                totals[day] = (total[0] + messages, total[1] + failed)
+        return totals
 
     def of(self, reporters: Iterable[str]) -> "Volume":
-        """What these told of; each of them must have."""
+        """The volume that these reporters reported; each must have reported some."""
         return Volume({name: self.reporters[name] for name in reporters}, self.passed_on)
 
     @property
     def messages(self) -> int:
-        """All of them."""
+        """The number of messages."""
         return sum(messages for messages, _ in self.days.values())
 
     @property
     def failed(self) -> int:
-        """Those that failed."""
+        """The number of messages that failed DMARC."""
         return sum(failed for _, failed in self.days.values())
 
     @property
     def pass_rate(self) -> float:
-        """From 0 to 1; there must be messages."""
+        """The share of messages that passed, from 0 to 1; there must be messages."""
         return 1 - self.failed / self.messages
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A stretch of time: who sent, and how much on which day.
+    """The email of one period: its sources, and the messages per day.
 
-    verified  of reports by a way that strangers do not have; everything has the others too
+    verified    from trusted reports only
+    everything  from all reports
     """
 
     everything: Volume = Volume()
@@ -72,7 +73,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Sessions of some days until now, and what failed."""
+    """TLS sessions of the last ``days`` days, and their failures."""
 
     days: int
     successful: int
@@ -84,18 +85,18 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class ReportPosture:
-    """What reports tell of a domain.
+    """What reports show about a domain.
 
-    usage           what the domain is for: both, sending, receiving or parked
-    policy, rua     as the last scan saw the DMARC record; None: no scan has
-    policy_since    since when the record is as it is, as far as is known
-    last_report_at  when one came; None: never
-    first_hour      of any mail that was reported; None: of none
-    recent, before  the last RECENT_DAYS, and the BASELINE_DAYS before
-    step            the next one, if the policy is not at reject
-    failure_reports  of the last day, the newest first
-    is_behind       reports may wait unread: that somebody is silent is not known
-    signers         selectors that signed mail before and none lately: when they did
+    usage            what the domain is used for: both, sending, receiving or parked
+    policy, rua      of the DMARC record in the last scan; None if no scan saw it
+    policy_since     since when the record is unchanged, as far as is known
+    last_report_at   when the last report arrived; None: never
+    first_hour       the first hour with reported email; None: there is none
+    recent, before   the last RECENT_DAYS, and the BASELINE_DAYS before
+    step             the next policy step, if the policy is not at reject
+    failure_reports  of the last day, newest first
+    is_behind        reports may be waiting to be processed, so a silent reporter is not certain
+    signers          selectors that signed email before and none lately, with when they signed
     """
 
     domain: DomainName
@@ -120,17 +121,17 @@ class ReportPosture:
     signers: Sequence[Reporter] = ()
 
     def capped(self, severity: Severity) -> Severity:
-        """The severity; info if all reports came by a way that strangers have, too."""
+        """The severity, or info if all reports are unverified."""
         is_verified = self.recent.verified.messages or self.previous.verified.messages
         return severity if is_verified else Severity.INFO
 
 
 @dataclass(frozen=True, slots=True)
 class GradedPosture:
-    """What trusted reports tell of a domain, and what all its reports tell.
+    """What trusted reports show about a domain, and what all its reports show.
 
-    trusted     without the unverified reports, which anybody can have sent
-    everything  the same object if there are no unverified ones
+    trusted     without unverified reports, which anyone can send
+    everything  the same object if there are no unverified reports
     """
 
     trusted: ReportPosture
@@ -138,13 +139,13 @@ class GradedPosture:
 
     @property
     def now(self) -> datetime:
-        """The moment at which all this is known."""
+        """The time at which the posture was taken."""
         return self.everything.now
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A mailbox whose pulls have failed in a row since then, and why the last one did."""
+    """A mailbox that could not be polled since ``failing_since``, and the last error."""
 
     id: str
     name: str
@@ -154,11 +155,11 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class SuspectReport:
-    """Reports by mail that are not from whom they say, of one reporter, in the last week.
+    """Emailed reports of one reporter in the last week that failed sender authentication.
 
-    authors  the domains that their mails said they were from, the newest first
-    files    ids of some
-    is_well_known  others came that were provably from there
+    authors        the sender domains of the emails, newest first
+    files          ids of some of the report files
+    is_well_known  whether other reports were authenticated as this reporter's
     """
 
     reporter: str
@@ -170,25 +171,25 @@ class SuspectReport:
 
 @dataclass(frozen=True, slots=True)
 class DayFiles:
-    """Files that ended in the last day, and how many of them are quarantined, by reason."""
+    """Report files processed in the last day, and the number quarantined by reason."""
 
     files: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def quarantined(self) -> int:
-        """Those that could not be parsed as reports."""
+        """The number of files that could not be parsed as reports."""
         return sum(self.reasons.values())
 
 
 @dataclass(frozen=True, slots=True)
 class AccountPosture:
-    """What came to an account in the last day, and whom it was about.
+    """The report files and mailboxes of an account.
 
-    own_files, all_files  of the last day: uploaded by the account itself, and all of them
-    foreign             domains that the account has not verified, with how many reports a week
-    failing             mailboxes that reports cannot be pulled from
-    doubtful            who did not send what came in its name
+    own_files, all_files  files of the last day: uploaded by the account itself, and all
+    foreign               unverified domains, with the number of reports in the last week
+    failing               mailboxes that cannot be polled
+    doubtful              reporters whose emails failed sender authentication
     """
 
     now: datetime

@@ -1,6 +1,6 @@
-"""Alerts on mail that uses the domain without being its own: forged, or of a domain that is parked.
+"""Alerts on spoofed email, and on email from parked domains.
 
-What only reports say that anybody could have sent is worth info, and no more.
+What only unverified reports show is of severity info, as anyone can send such reports.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ _REFUSED = ("quarantine", "reject")
 
 @dataclass(frozen=True, slots=True)
 class _Spoofing:
-    """Messages without any authentication, of sources that are suspicious."""
+    """Unauthenticated messages from suspicious sources."""
 
     messages: int
     refused: int
@@ -69,33 +69,45 @@ def _of_spoofing(
     posture: ReportPosture, now: _Spoofing, usual: float, severity: Severity
 ) -> AlertDraft:
     observed = {
-        "messages": now.messages, "refused": now.refused, "addresses": len(now.addresses),
-        "countries": _countries(posture.recent), "policy": posture.policy,
-    }  # fmt: skip
+        "messages": now.messages,
+        "refused": now.refused,
+        "addresses": len(now.addresses),
+        "countries": _countries(posture.recent),
+        "policy": posture.policy,
+    }
     samples = [{"address": ip, "messages": count} for ip, count in now.addresses.most_common(5)]
     return AlertDraft(
-        "source.spoofing_suspected", posture.domain, severity,
-        "The domain is forged from many addresses",
-        f"{posture.domain}: {now.messages} messages from {len(now.addresses)} addresses have no "
-        f"authentication at all; receivers refused or set aside {now.refused} of them. Usual are "
-        f"{usual:.0f}. With p=reject they are refused.",
-        {"observed": observed, "baseline": {"messages": round(usual, 1)}, "samples": samples,
-         "threshold": {"messages": MIN_MESSAGES, "addresses": MIN_ADDRESSES,
-                       "times": BASELINE_FACTOR}},
+        type="source.spoofing_suspected",
+        subject=posture.domain,
+        severity=severity,
+        title="Suspected spoofing from many addresses",
+        message=f"{posture.domain}: {now.messages} messages from {len(now.addresses)} addresses "
+        f"passed neither SPF nor DKIM (usual: {usual:.0f}). Receivers rejected or quarantined "
+        f"{now.refused} of them. With the DMARC policy p=reject receivers reject such email.",
+        evidence={
+            "observed": observed,
+            "baseline": {"messages": round(usual, 1)},
+            "samples": samples,
+            "threshold": {
+                "messages": MIN_MESSAGES,
+                "addresses": MIN_ADDRESSES,
+                "times": BASELINE_FACTOR,
+            },
+        },
         reference="RFC 9989 §5",
-    )  # fmt: skip
+    )
 
 
 def _countries(mail: Mail) -> dict[str, int]:
-    found: Counter[str] = Counter()
+    countries: Counter[str] = Counter()
     for source in mail.sources:
         if source.kind is SourceClass.SUSPICIOUS:
-            found.update(source.countries)
-    return dict(found.most_common(MAX_COUNTRIES))
+            countries.update(source.countries)
+    return dict(countries.most_common(MAX_COUNTRIES))
 
 
 def _parked(posture: ReportPosture) -> list[AlertDraft] | None:
-    """A parked domain of which mail passes: it was sent by somebody who may use it."""
+    """An alert if email from a parked domain passes DMARC: an authorized sender sent it."""
     if posture.usage != "parked":
         return []
     everything, verified = posture.recent.everything, posture.recent.verified
@@ -103,14 +115,25 @@ def _parked(posture: ReportPosture) -> list[AlertDraft] | None:
     if passed < MIN_PARKED:
         return []
     is_proven = verified.messages - verified.failed >= MIN_PARKED
-    return [AlertDraft(
-        "domain.parked_active", posture.domain, Severity.HIGH if is_proven else Severity.INFO,
-        "A parked domain sends mail that passes",
-        f"{posture.domain} is parked, and {passed} messages of the last days passed DMARC. If "
-        "that is none of yours, look who has its keys and servers; else it is not parked.",
-        {"observed": {"passed": passed, "messages": everything.messages, **_senders(posture)},
-         "threshold": {"passed": MIN_PARKED}},
-    )]  # fmt: skip
+    return [
+        AlertDraft(
+            type="domain.parked_active",
+            subject=posture.domain,
+            severity=Severity.HIGH if is_proven else Severity.INFO,
+            title="Parked domain sends email that passes DMARC",
+            message=f"{posture.domain} is declared as parked, but {passed} messages of the last "
+            "days passed DMARC. If you didn't send them, revoke its DKIM keys and review its SPF "
+            "record. Otherwise change the usage of the domain.",
+            evidence={
+                "observed": {
+                    "passed": passed,
+                    "messages": everything.messages,
+                    **_senders(posture),
+                },
+                "threshold": {"passed": MIN_PARKED},
+            },
+        )
+    ]
 
 
 def _senders(posture: ReportPosture) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Records that receivers could use, and cannot any more though they are still there."""
+"""Alerts on DNS records that still exist but have become invalid."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from app.rules.engine.types import AlertDraft, Posture, Rule, Unknown
 BROKEN = "dns.record_broken"
 
 Facts = Mapping[str, Any]
-_State = bool | None  # whether it can be used; None: there is none
+_State = bool | None  # whether receivers can use the record; None: no record exists
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """The records of one check.
+    """The records that one check reads.
 
-    name      before the domain's, as a subject ends
-    states    by what comes before ``name``; from the facts of a judgement
-    severity  of one that broke
+    name      the labels before the domain name; subjects end with both
+    states    from the facts of a check result: the state by the labels before ``name``
+    severity  of the alert when a record breaks
     """
 
     check: str
@@ -67,16 +67,19 @@ def _judge(posture: Posture) -> Iterator[AlertDraft | Unknown]:
 
 
 def _of_kind(posture: Posture, kind: _Kind) -> Iterator[AlertDraft | Unknown]:
-    """What broke with this scan; what was broken before stays told, or untold, until it is well."""
-    judgement, end = posture.definite(kind.check), f"{kind.name}{posture.domain}"
+    """An alert for each record that broke in this scan.
+
+    Records that were broken before keep their alert, or have none, until they are valid again.
+    """
+    judgement, suffix = posture.definite(kind.check), f"{kind.name}{posture.domain}"
     if judgement is None:
         is_dkim = kind.check == "dkim"
-        yield Unknown(BROKEN, lambda at: at.endswith(f".{end}") if is_dkim else at == end)
+        yield Unknown(BROKEN, lambda at: at.endswith(f".{suffix}") if is_dkim else at == suffix)
         return
     before = kind.states(posture.last_results.get(kind.check, {}).get("facts", {}))
     for start, is_usable in kind.states(judgement.facts).items():
         if is_usable is False:
-            at = f"{start}{end}"
+            at = f"{start}{suffix}"
             yield _draft(posture, kind, at) if before.get(start) else _unknown(at)
 
 
@@ -86,23 +89,28 @@ def _unknown(at: str) -> Unknown:
 
 def _draft(posture: Posture, kind: _Kind, at: str) -> AlertDraft:
     findings = posture.check_results[kind.check].findings
-    what = kind.check.upper().replace("_", "-")
+    protocol = kind.check.upper().replace("_", "-")
     return AlertDraft(
-        BROKEN, at, kind.severity, f"The {what} record cannot be used any more",
-        f"{posture.domain}: the {what} record at {at} was good, and receivers cannot use it now.",
-        {"check": kind.check, "seen": [finding.kind.code for finding in findings][:10]},
+        type=BROKEN,
+        subject=at,
+        severity=kind.severity,
+        title=f"{protocol} record is no longer valid",
+        message=f"{posture.domain}: the {protocol} record at {at} was valid before; receivers can "
+        "no longer use it. Restore the last valid record, or fix the problems that the findings "
+        "name.",
+        evidence={"check": kind.check, "seen": [finding.kind.code for finding in findings][:10]},
         reference=kind.reference,
-    )  # fmt: skip
+    )
 
 
 def _resolution_evidence(posture: Posture) -> dict[str, Any]:
-    seen = {
+    usable = {
         f"{start}{kind.name}{posture.domain}": is_usable
         for kind in _KINDS
         if (judgement := posture.definite(kind.check))
         for start, is_usable in kind.states(judgement.facts).items()
     }
-    return {"usable": seen}
+    return {"usable": usable}
 
 
 RULES = (Rule(frozenset((BROKEN,)), _judge, _resolution_evidence),)

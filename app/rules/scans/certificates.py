@@ -1,4 +1,4 @@
-"""Certificates that end: of the policy's host, of MX hosts, and of the logo."""
+"""Alerts on expiring certificates: of the MTA-STS policy host, of MX hosts and of the BIMI logo."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -8,13 +8,13 @@ from app.checks.engine.types import Severity
 from app.rules.engine.types import AlertDraft, Posture, Rule, Unknown
 
 EXPIRING = "cert.expiring"
-# Findings that say the same; they open no alerts of their own.
+# Findings that report the same problem; they open no alerts of their own.
 COVERED_FINDINGS = frozenset(
     ("mta_sts.policy_cert_expiring", "starttls.cert_expiring", "bimi.vmc_expiring")
 )
-# Days that are left, and how much that matters; the first that applies counts.
+# Remaining days and the severity; the first step that applies is used.
 STEPS = ((1, Severity.CRITICAL), (7, Severity.HIGH), (30, Severity.MEDIUM))
-_LOGO = "logo "  # what the subject of a logo's certificate begins with: its URL comes after it
+_LOGO = "logo "  # prefix of the subject of a logo's certificate; the URL follows
 
 
 def _judge(posture: Posture) -> Iterator[AlertDraft | Unknown]:
@@ -29,27 +29,36 @@ def _of_policy(posture: Posture) -> Iterator[AlertDraft | Unknown]:
     not_after = facts.get("certificate_not_after") if facts else None
     if not_after:
         yield from _about(
-            posture, host, host, not_after, "Without a valid one senders cannot read the policy."
+            posture,
+            host,
+            host,
+            not_after,
+            "Without a valid certificate senders cannot read the MTA-STS policy.",
         )
     elif facts is None or facts.get("record_valid"):
-        yield Unknown(EXPIRING, lambda subject: subject == host)  # it was not seen
+        yield Unknown(
+            EXPIRING, lambda subject: subject == host
+        )  # the certificate was not seen in this scan
 
 
 def _of_mail_hosts(posture: Posture) -> Iterator[AlertDraft | Unknown]:
-    """Each host that was connected to; of one with other trouble, or not seen lately, nothing."""
+    """Alerts for the MX hosts whose certificate was seen; the others keep their alerts."""
     facts = _facts(posture, "starttls")
     hosts = (facts or {}).get("hosts", {})
     for name, host in hosts.items():
         if host["not_after"]:
             yield from _about(
-                posture, f"mx {name}", name, host["not_after"],
-                "Senders that want a valid one stop delivering.",
-            )  # fmt: skip
-    is_whole = facts is not None and facts.get("tested")
+                posture,
+                f"mx {name}",
+                name,
+                host["not_after"],
+                "Senders that require a valid certificate stop delivering email.",
+            )
+    is_complete = facts is not None and facts.get("tested")
     unseen = {f"mx {name}" for name, host in hosts.items() if not host["not_after"]}
     yield Unknown(
         EXPIRING,
-        lambda subject: subject in unseen or (not is_whole and subject.startswith("mx ")),
+        lambda subject: subject in unseen or (not is_complete and subject.startswith("mx ")),
     )
 
 
@@ -58,9 +67,12 @@ def _of_logo(posture: Posture) -> Iterator[AlertDraft | Unknown]:
     uri, not_after = (facts or {}).get("authority"), (facts or {}).get("authority_not_after")
     if uri and not_after:
         yield from _about(
-            posture, f"{_LOGO}{uri}", f"the logo ({uri})", not_after,
-            "Without a valid one most receivers show no logo.",
-        )  # fmt: skip
+            posture,
+            f"{_LOGO}{uri}",
+            f"the logo ({uri})",
+            not_after,
+            "Without a valid certificate most receivers do not show the logo.",
+        )
     elif facts is None or uri:
         yield Unknown(EXPIRING, lambda subject: subject.startswith(_LOGO))
 
@@ -71,19 +83,34 @@ def _facts(posture: Posture, check: str) -> Mapping[str, Any] | None:
 
 
 def _about(
-    posture: Posture, subject: str, what: str, not_after: str, consequence: str
+    posture: Posture, subject: str, owner: str, not_after: str, consequence: str
 ) -> Iterator[AlertDraft]:
-    left = (datetime.fromisoformat(not_after) - posture.now).total_seconds() / 86_400
-    step = next((step for step in STEPS if left <= step[0]), None)
+    remaining_days = (datetime.fromisoformat(not_after) - posture.now).total_seconds() / 86_400
+    step = next((step for step in STEPS if remaining_days <= step[0]), None)
     if step is None:
         return
-    when = f"ends in {left:.0f} days" if left > 1 else "ends within a day"
+    if remaining_days <= 0:
+        state = "has expired"
+    else:
+        state = (
+            f"expires in {remaining_days:.0f} days"
+            if remaining_days > 1
+            else "expires within a day"
+        )
     yield AlertDraft(
-        EXPIRING, subject, step[1], "A certificate is about to end",
-        f"{posture.domain}: the certificate of {what} {when if left > 0 else 'has ended'}. "
-        f"{consequence} Renew it, and look why that was not done by itself.",
-        {"of": what, "notAfter": not_after, "observed": round(left, 1), "threshold": step[0]},
-    )  # fmt: skip
+        type=EXPIRING,
+        subject=subject,
+        severity=step[1],
+        title="Certificate has expired" if remaining_days <= 0 else "Certificate expires soon",
+        message=f"{posture.domain}: the certificate of {owner} {state}. {consequence} "
+        "Renew it, and check why it was not renewed automatically.",
+        evidence={
+            "of": owner,
+            "notAfter": not_after,
+            "observed": round(remaining_days, 1),
+            "threshold": step[0],
+        },
+    )
 
 
 def _resolution_evidence(posture: Posture) -> dict[str, Any]:

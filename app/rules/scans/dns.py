@@ -1,7 +1,7 @@
-"""Changes in DNS that deserve an alert, and how a change is told from noise.
+"""Alerts on changes of DNS records, and the detection of changes.
 
-A change is between two definite answers about a name of the domain itself. What its providers
-change below their own names is theirs; addresses come and go and are not watched here.
+A change is a difference between two definite answers for a name of the domain itself. Records
+below the names of its providers are not compared, and neither are addresses, which change often.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,11 +15,11 @@ from app.protocols import dmarc, names, timestamps
 from app.protocols.dmarc import Policy, discovery
 from app.rules.engine.types import AlertDraft, Change, Posture, Rule
 
-CHANGE_WINDOW = timedelta(days=7)  # an alert of a change stands that long, or until it is undone
+CHANGE_WINDOW = timedelta(days=7)  # an alert stays open that long, or until the change is reverted
 
 _WATCHED = frozenset(("TXT", "MX", "NS", "CNAME", "CAA", "TLSA", "DS", "HTTPS"))
-_KIND = {"dns": "ns"}  # how a record kind is called where the check is not it
-_OF_TYPE = {"TLSA": "tlsa"}  # whichever check asked first
+_KIND = {"dns": "ns"}  # the kind of record where it is not the name of the check
+_OF_TYPE = {"TLSA": "tlsa"}  # whichever check queried it first
 KINDS = (
     *("spf", "dkim", "dmarc", "mx", "mta_sts", "tls_rpt", "bimi", "ns", "tlsa", "caa", "dnssec"),
 )
@@ -27,9 +27,9 @@ _CRITICAL_RECORDS = frozenset(("spf", "dkim", "dmarc", "mx", "ns"))
 
 REMOVED, CHANGED = "dns.record_removed", "dns.record_changed"
 _OWNER_CHECK = {
-    "p": "the domain's mail",
-    "sp": "mail of its sub-domains",
-    "np": "mail of sub-domains that do not exist",
+    "p": "the domain's email",
+    "sp": "email from its subdomains",
+    "np": "email from subdomains that do not exist",
 }
 WEAKENED, STRENGTHENED = "dmarc.policy_weakened", "dmarc.policy_strengthened"
 
@@ -40,9 +40,9 @@ def between(
     judgements: Iterable[CheckResult],
     at: datetime,
 ) -> list[Change]:
-    """What is different from what was known, each record set once.
+    """The record sets that changed since the last definite results, each once.
 
-    known  by check: its last definite judgement as JSON
+    known  the last definite result as JSON, by check
     """
     changes: dict[tuple[str, str], Change] = {}
     for judgement in judgements:
@@ -50,7 +50,7 @@ def between(
         if before is None or not judgement.definite:
             continue
         if _is_alike(before["records"], judgement.records):
-            continue  # as nearly always; what follows takes ten times as long
+            continue  # the usual case; the comparison below takes ten times as long
         old = dict(_sets(domain, judgement.check, map(_from_json, before["records"])))
         new = dict(_sets(domain, judgement.check, judgement.records))
         for key in old.keys() & new.keys():
@@ -61,11 +61,11 @@ def between(
 
 
 def _with_findings(change: Change, before: Mapping[str, Any], judgement: CheckResult) -> Change:
-    """The change, with what came and went of one check that rests on the record."""
+    """The change with the findings of one check that appeared or cleared."""
     if before["logicVersion"] != judgement.logic_version:
-        return change  # our rules may have changed instead
-    old = {(found["code"], found["subject"]) for found in before["findings"]}
-    new = {(found.kind.code, found.subject) for found in judgement.findings}
+        return change  # the logic of the check may have changed instead
+    old = {(finding["code"], finding["subject"]) for finding in before["findings"]}
+    new = {(finding.kind.code, finding.subject) for finding in judgement.findings}
     return replace(
         change,
         findings_appeared=tuple(
@@ -78,7 +78,7 @@ def _with_findings(change: Change, before: Mapping[str, Any], judgement: CheckRe
 
 
 def _is_alike(before: Sequence[Mapping[str, Any]], records: Sequence[Record]) -> bool:
-    """The same was asked and heard in the same order, but for its TTL."""
+    """Whether both hold the same queries and answers in the same order; TTLs are ignored."""
     return len(before) == len(records) and all(
         old["values"] == list(new.values)
         and (old["name"], old["type"], old["rcode"]) == (new.name, new.type, new.rcode)
@@ -100,7 +100,8 @@ def _sets(
         is_own = host == domain or names.is_below(host, domain)
         if is_own and record.type in _WATCHED and _is_definite(record):
             values = record.values
-            if record.type == "TXT" and host == domain:  # many others keep records there
+            # Other services publish TXT records at the domain, too.
+            if record.type == "TXT" and host == domain:
                 values = tuple(text for text in values if _matches(check, text))
             yield (record.name, record.type), tuple(sorted(values))
 
@@ -122,7 +123,7 @@ def _record_alerts(posture: Posture) -> Iterator[AlertDraft]:
     for change in _latest(posture.changes):
         kind = _OF_TYPE.get(change.type) or _KIND.get(change.check, change.check)
         if kind not in KINDS or (kind == "mta_sts" and change.type == "HTTPS"):
-            continue  # a policy's change has a type of its own
+            continue  # policy changes have their own alert type
         evidence = {
             "before": list(change.before),
             "after": list(change.after),
@@ -130,19 +131,29 @@ def _record_alerts(posture: Posture) -> Iterator[AlertDraft]:
             "opened": list(change.findings_appeared),
             "closed": list(change.findings_resolved),
         }
-        what = f"{kind.upper().replace('_', '-')} record at {change.name}"
+        label = f"{kind.upper().replace('_', '-')} record at {change.name}"
         if change.before and not change.after:
             severity = Severity.CRITICAL if kind in _CRITICAL_RECORDS else Severity.HIGH
-            yield AlertDraft(REMOVED, f"{change.name} {change.type}", severity,
-                        "A record was removed from DNS",
-                        f"{posture.domain}: the {what} is gone.", evidence)  # fmt: skip
+            yield AlertDraft(
+                type=REMOVED,
+                subject=f"{change.name} {change.type}",
+                severity=severity,
+                title=f"{label.partition(' at ')[0]} removed from DNS",
+                message=f"{posture.domain}: the {label} no longer exists. Publish it again, unless "
+                "it was removed on purpose.",
+                evidence=evidence,
+            )
         else:
             is_new = not change.before
-            yield AlertDraft(f"{CHANGED}.{kind}", f"{change.name} {change.type}",
-                        Severity.INFO if is_new else Severity.MEDIUM,
-                        "A record was published in DNS" if is_new else "A record changed in DNS",
-                        f"{posture.domain}: the {what} {'is new' if is_new else 'changed'}.",
-                        evidence)  # fmt: skip
+            yield AlertDraft(
+                type=f"{CHANGED}.{kind}",
+                subject=f"{change.name} {change.type}",
+                severity=Severity.INFO if is_new else Severity.MEDIUM,
+                title=f"{label.partition(' at ')[0]} {'added to' if is_new else 'changed in'} DNS",
+                message=f"{posture.domain}: the {label} {'is new' if is_new else 'changed'}. If "
+                "your team didn't do this, review access to the zone.",
+                evidence=evidence,
+            )
 
 
 def _policy_alerts(posture: Posture) -> Iterator[AlertDraft]:
@@ -152,40 +163,44 @@ def _policy_alerts(posture: Posture) -> Iterator[AlertDraft]:
         if change.name != f"_dmarc.{posture.domain}":
             continue
         before, after = _policies(change.before), _policies(change.after)
-        moved = {whose: (before[whose], after[whose]) for whose in before
-                 if before[whose] != after[whose]}  # fmt: skip
-        if any(old is not None for old in before.values()) and moved:
-            yield _of_moved(posture.domain, change, moved)
+        changed = {tag: (before[tag], after[tag]) for tag in before if before[tag] != after[tag]}
+        if any(old is not None for old in before.values()) and changed:
+            yield _of_changed(posture.domain, change, changed)
 
 
-def _of_moved(
-    domain: str, change: Change, moved: Mapping[str, tuple[Policy | None, Policy | None]]
+def _of_changed(
+    domain: str, change: Change, changed: Mapping[str, tuple[Policy | None, Policy | None]]
 ) -> AlertDraft:
-    """One draft for all: it was weakened if it is weaker for anybody's mail."""
+    """One draft for all tags: weakened if the policy is weaker for any of them."""
     weaker = {
-        whose: ends for whose, ends in moved.items() if _strength(ends[1]) < _strength(ends[0])
+        tag: (old, new) for tag, (old, new) in changed.items() if _strength(new) < _strength(old)
     }
-    whose, (before, after) = next(iter((weaker or moved).items()))
+    tag, (before, after) = next(iter((weaker or changed).items()))
     evidence = {
         "before": before,
         "after": after,
-        "policies": {tag: {"before": old, "after": new} for tag, (old, new) in moved.items()},
+        "policies": {tag: {"before": old, "after": new} for tag, (old, new) in changed.items()},
         "changedAt": timestamps.text(change.at),
     }
+    advice = (
+        "Spoofed email may be delivered now. If your team didn't do this, restore the record."
+        if weaker
+        else "Watch the reports for legitimate email that is now rejected."
+    )
     return AlertDraft(
-        WEAKENED if weaker else STRENGTHENED,
-        change.name,
-        Severity.CRITICAL if weaker else Severity.INFO,
-        f"The DMARC policy was {'weakened' if weaker else 'strengthened'}",
-        f"{domain}: the policy for {_OWNER_CHECK[whose]} went from {before or 'nothing usable'} to "
-        f"{after or 'nothing usable'}.",
-        evidence,
+        type=WEAKENED if weaker else STRENGTHENED,
+        subject=change.name,
+        severity=Severity.CRITICAL if weaker else Severity.INFO,
+        title=f"DMARC policy {'weakened' if weaker else 'strengthened'}",
+        message=f"{domain}: the DMARC policy for {_OWNER_CHECK[tag]} changed from "
+        f"{before or 'none valid'} to {after or 'none valid'}. {advice}",
+        evidence=evidence,
         reference="RFC 9989 §4.7",
     )
 
 
 def _policies(texts: Iterable[str]) -> dict[str, Policy | None]:
-    """What is in effect, by whose mail it is for; after ``t=y``."""
+    """The policy in effect by tag, with ``t=y`` applied."""
     record = dmarc.sole_record(texts)
     if record is None:
         return dict.fromkeys(_OWNER_CHECK)

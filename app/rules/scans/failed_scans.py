@@ -1,4 +1,4 @@
-"""Scans that do not end: then nothing is watched, and that must not look like peace."""
+"""Alerts on domains whose scans fail, as changes in DNS then go unnoticed."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,14 @@ MIN_FAILED_SCANS = 2
 def _alerts(posture: Posture) -> Iterator[AlertDraft]:
     if posture.failed_scans >= MIN_FAILED_SCANS:
         yield AlertDraft(
-            FAILED, posture.domain, Severity.MEDIUM, "Scans fail",
-            f"{posture.domain}: the last {posture.failed_scans} scans failed, so what changes now "
-            "is not seen. Look at the workers' log, and trigger a scan.",
-            {"observed": posture.failed_scans, "threshold": MIN_FAILED_SCANS},
-        )  # fmt: skip
+            type=FAILED,
+            subject=posture.domain,
+            severity=Severity.MEDIUM,
+            title="Consecutive scans failed",
+            message=f"{posture.domain}: the last {posture.failed_scans} scans failed, so changes "
+            "in DNS go unnoticed. Check the workers' log, and start a new scan.",
+            evidence={"observed": posture.failed_scans, "threshold": MIN_FAILED_SCANS},
+        )
 
 
 RULES = (Rule(frozenset((FAILED,)), _alerts),)

@@ -1,6 +1,6 @@
-"""Findings that deserve an alert: those of medium severity and above, one rule a check.
+"""Alerts on findings of medium severity and above, one rule per check.
 
-Of a kind that flaps, a first sight opens nothing: the definite judgement before must have seen it.
+A finding type that flaps opens an alert only if the previous definite result had it, too.
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ from app.checks.engine.types import Check, Finding, Severity
 from app.rules.engine.types import AlertDraft, Posture, Rule
 from app.rules.scans.certificates import COVERED_FINDINGS
 
-MAX_RECORDS, MAX_VALUES = 10, 5  # of what is kept as the proof of a resolution
-MIN_SEVERITY = Severity.MEDIUM  # what is below is shown with the domain, and wakes nobody
+MAX_RECORDS, MAX_VALUES = 10, 5  # stored as evidence of a resolution
+MIN_SEVERITY = Severity.MEDIUM  # findings below it appear with the domain and open no alert
 
 
 def _of(check: Check) -> Rule[Posture]:
@@ -33,12 +33,12 @@ def _of(check: Check) -> Rule[Posture]:
         judgement = posture.check_results[check.name]
         records = [
             {
-                "name": r.name,
-                "type": r.type,
-                "rcode": r.rcode,
-                "values": list(r.values[:MAX_VALUES]),
+                "name": record.name,
+                "type": record.type,
+                "rcode": record.rcode,
+                "values": list(record.values[:MAX_VALUES]),
             }
-            for r in judgement.records[:MAX_RECORDS]
+            for record in judgement.records[:MAX_RECORDS]
         ]
         return {"check": check.name, "verdict": judgement.verdict.value, "records": records}
 

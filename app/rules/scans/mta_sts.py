@@ -1,4 +1,4 @@
-"""The MTA-STS policy: that it changed, or broke."""
+"""Alerts on MTA-STS policies that changed or became invalid."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from app.protocols import timestamps
 from app.rules.engine.types import AlertDraft, Posture, Rule
 
 CHANGED, BROKEN = "mta_sts.policy_changed", "mta_sts.policy_broken"
-MAX_POLICY = 2_000  # characters of a policy that are kept as evidence
+MAX_POLICY = 2_000  # characters of a policy that are stored as evidence
 
 
 def _resolution_evidence(posture: Posture) -> dict[str, Any]:
@@ -25,18 +25,22 @@ def _changed(posture: Posture) -> Iterator[AlertDraft]:
     }
     for change in latest.values():
         if not change.before or not change.after:
-            continue  # it came or went: its findings tell of that
+            continue  # findings report a policy that appeared or disappeared
         evidence = {
             "before": change.before[0][:MAX_POLICY],
             "after": change.after[0][:MAX_POLICY],
             "changedAt": timestamps.text(change.at),
         }
         yield AlertDraft(
-            CHANGED, change.name, Severity.INFO, "The MTA-STS policy changed",
-            f"{posture.domain}: the policy at {change.name} changed. Senders read it again when "
-            "the id of the record is another.",
-            evidence, reference="RFC 8461 §3.2",
-        )  # fmt: skip
+            type=CHANGED,
+            subject=change.name,
+            severity=Severity.INFO,
+            title="MTA-STS policy changed",
+            message=f"{posture.domain}: the MTA-STS policy at {change.name} changed. Senders fetch "
+            "it again only when the id in the _mta-sts TXT record changes.",
+            evidence=evidence,
+            reference="RFC 8461 §3.2",
+        )
 
 
 def _broken(posture: Posture) -> list[AlertDraft] | None:
@@ -50,20 +54,26 @@ def _broken(posture: Posture) -> list[AlertDraft] | None:
         return []
     is_enforced = mode == "enforce"
     consequence = (
-        "Senders that know the old policy refuse to deliver once it is over, or MX hosts change."
+        "Senders with a cached policy stop delivering when it expires or your MX hosts change."
         if is_enforced
-        else "Senders no longer report what fails."
+        else "Senders no longer report TLS failures."
     )
     return [
         AlertDraft(
-            BROKEN, posture.domain, Severity.CRITICAL if is_enforced else Severity.HIGH,
-            "The MTA-STS policy cannot be used any more",
-            f"{posture.domain}: there was a policy with mode {mode}, and now there is none that "
-            f"can be used. {consequence}",
-            {"before": mode, "after": None, "seen": [f.kind.code for f in judgement.findings]},
+            type=BROKEN,
+            subject=posture.domain,
+            severity=Severity.CRITICAL if is_enforced else Severity.HIGH,
+            title="MTA-STS policy is no longer valid",
+            message=f"{posture.domain}: the MTA-STS policy (mode {mode}) can no longer be fetched "
+            f"or is invalid. {consequence} Serve a valid policy again.",
+            evidence={
+                "before": mode,
+                "after": None,
+                "seen": [f.kind.code for f in judgement.findings],
+            },
             reference="RFC 8461 §3.3",
         )
-    ]  # fmt: skip
+    ]
 
 
 RULES = (

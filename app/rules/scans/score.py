@@ -1,4 +1,4 @@
-"""Scores that deserve an alert: they fell, changed their grade, or are low."""
+"""Alerts on security scores that dropped, changed their grade, or are low."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -7,7 +7,7 @@ from app.checks.engine.types import Severity
 from app.protocols import timestamps
 from app.rules.engine.types import AlertDraft, Posture, Rule, ScorePoint
 
-WINDOW = timedelta(days=7)  # what a score is compared with
+WINDOW = timedelta(days=7)  # the period that a score is compared with
 MIN_DROP = 10
 MIN_SCORE = 50
 
@@ -15,7 +15,7 @@ DROPPED, CHANGED, LOW = "score.dropped", "score.grade_changed", "score.below_thr
 
 
 def retained(marks: list[ScorePoint], latest: ScorePoint) -> list[ScorePoint]:
-    """The marks of the window with the latest, and the one that held when the window began."""
+    """The scores of the window with the latest, and the one that held when the window began."""
     if not marks or (marks[-1].value, marks[-1].grade) != (latest.value, latest.grade):
         marks = [*marks, latest]
     begin = latest.at - WINDOW
@@ -25,31 +25,56 @@ def retained(marks: list[ScorePoint], latest: ScorePoint) -> list[ScorePoint]:
 
 def _alerts(posture: Posture) -> Iterator[AlertDraft]:
     latest = posture.score_history[-1]
+    yield from _dropped(posture, latest)
+    if latest.value < MIN_SCORE:
+        yield AlertDraft(
+            type=LOW,
+            subject=posture.domain,
+            severity=Severity.MEDIUM,
+            title=f"Score {latest.value}/100 is below your threshold of {MIN_SCORE}",
+            message=f"{posture.domain}: the security score is {latest.value} of 100. The domain "
+            "page lists what to fix, starting with what gains the most points.",
+            evidence={"observed": latest.value, "threshold": MIN_SCORE},
+        )
+    yield from _grade_changed(posture, latest)
+
+
+def _dropped(posture: Posture, latest: ScorePoint) -> Iterator[AlertDraft]:
     best = max(posture.score_history, key=lambda mark: mark.value)
     if best.value - latest.value >= MIN_DROP:
         yield AlertDraft(
-            DROPPED, posture.domain, Severity.MEDIUM, "The score fell",
-            f"{posture.domain}: the score fell from {best.value} to {latest.value} within "
-            f"{WINDOW.days} days.",
-            {"baseline": best.value, "observed": latest.value, "threshold": MIN_DROP,
-             "baselineAt": timestamps.text(best.at)},
-        )  # fmt: skip
-    if latest.value < MIN_SCORE:
-        yield AlertDraft(
-            LOW, posture.domain, Severity.MEDIUM, "The score is low",
-            f"{posture.domain}: the score is {latest.value}; it should be {MIN_SCORE} at least.",
-            {"observed": latest.value, "threshold": MIN_SCORE},
-        )  # fmt: skip
+            type=DROPPED,
+            subject=posture.domain,
+            severity=Severity.MEDIUM,
+            title="Security score dropped",
+            message=f"{posture.domain}: the security score dropped from {best.value} to "
+            f"{latest.value} within {WINDOW.days} days. The domain page lists what to fix.",
+            evidence={
+                "baseline": best.value,
+                "observed": latest.value,
+                "threshold": MIN_DROP,
+                "baselineAt": timestamps.text(best.at),
+            },
+        )
+
+
+def _grade_changed(posture: Posture, latest: ScorePoint) -> Iterator[AlertDraft]:
     first = posture.score_history[0]
     if first.grade != latest.grade:
         is_worse = latest.value < first.value
         yield AlertDraft(
-            CHANGED, posture.domain, Severity.MEDIUM if is_worse else Severity.INFO,
-            f"The grade {'fell' if is_worse else 'rose'}",
-            f"{posture.domain}: the grade went from {first.grade} to {latest.grade} within "
-            f"{WINDOW.days} days.",
-            {"before": first.grade, "after": latest.grade, "beforeAt": timestamps.text(first.at)},
-        )  # fmt: skip
+            type=CHANGED,
+            subject=posture.domain,
+            severity=Severity.MEDIUM if is_worse else Severity.INFO,
+            title=f"Security grade {'dropped' if is_worse else 'improved'} to {latest.grade}",
+            message=f"{posture.domain}: the security grade changed from {first.grade} to "
+            f"{latest.grade} within {WINDOW.days} days.",
+            evidence={
+                "before": first.grade,
+                "after": latest.grade,
+                "beforeAt": timestamps.text(first.at),
+            },
+        )
 
 
 def _judge(posture: Posture) -> Iterator[AlertDraft] | None:

@@ -16,7 +16,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from app import ids, settings
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, Email, Invitation, User
 from app.services.accounts import accounts, invitation_emails, ranks
@@ -57,7 +58,10 @@ def pending(account_id: UUID) -> Sequence[Invitation]:
     with transaction(readonly=True) as session:
         return session.scalars(
             select(Invitation)
-            .where(Invitation.account_id == account_id, Invitation.expires_at > now(session))
+            .where(
+                Invitation.account_id == account_id,
+                Invitation.expires_at > transactions.now(session),
+            )
             .order_by(Invitation.id.desc())
         ).all()
 
@@ -83,7 +87,7 @@ def create(by: UserSession, email: str, role: str) -> Created:
                 Invitation.account_id == by.account_id, Invitation.email == email
             )
         )
-        at = now(session)
+        at = transactions.now(session)
         invitation = Invitation(
             id=ids.new(), account_id=by.account_id, email=email, role=role, digest=_digest(token),
             invited_by=by.email, inviter_id=by.user_id, is_emailed=emails.is_configured(),
@@ -166,7 +170,9 @@ def _usable(session: Session, token: str) -> Invitation:
         select(Invitation, User.role)
         .join(Account, Account.id == Invitation.account_id)
         .join(User, User.id == Invitation.inviter_id)
-        .where(Invitation.digest == _digest(token), Invitation.expires_at > now(session))
+        .where(
+            Invitation.digest == _digest(token), Invitation.expires_at > transactions.now(session)
+        )
         .where(Account.status == "active", User.account_id == Invitation.account_id)
         .where(User.disabled_at.is_(None))
     ).first()
@@ -187,7 +193,7 @@ def _check_room(session: Session, account_id: UUID, email: str) -> None:
     is_of_today = (
         Email.account_id == account_id,
         Email.kind == invitation_emails.KIND,
-        Email.created_at > now(session) - timedelta(days=1),
+        Email.created_at > transactions.now(session) - timedelta(days=1),
     )
     if _count(session, Email, *is_of_today) >= MAX_PER_DAY:
         raise _invalid(f"An account can send at most {MAX_PER_DAY} invitations a day")

@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.models import Account, BrowserSession, User
 from app.models.accounts import ROLES
 from app.services.accounts import passwords, sign_in_networks, two_factor
@@ -107,27 +108,25 @@ def find(token: str) -> UserSession | None:
     effects  the session is noted as seen, once a minute at most
     """
     with transaction(readonly=True) as session:
-        moment = now(session)
+        now = transactions.now(session)
         row = session.execute(
             select(BrowserSession.last_seen_at, User, Account.name)
             .join(User, User.id == BrowserSession.user_id)
             .join(Account, Account.id == BrowserSession.account_id)
             .where(
-                BrowserSession.id == _digest(token),
-                ~_has_expired(moment),
-                ~BrowserSession.mfa_pending,
+                BrowserSession.id == _digest(token), ~_has_expired(now), ~BrowserSession.mfa_pending
             )
             .where(Account.status == "active", User.disabled_at.is_(None))
         ).first()
     if row is None:
         return None
     last_seen_at, user, account_name = row
-    if moment - last_seen_at >= STAMP:
+    if now - last_seen_at >= STAMP:
         with transaction() as session:
             session.execute(
                 update(BrowserSession)
                 .where(BrowserSession.id == _digest(token))
-                .values(last_seen_at=moment)
+                .values(last_seen_at=now)
             )
     return UserSession(user.id, user.email, user.role, user.account_id, account_name)
 
@@ -139,7 +138,7 @@ def of_user(user_id: UUID) -> Sequence[BrowserSession]:
             select(BrowserSession)
             .where(
                 BrowserSession.user_id == user_id,
-                ~_has_expired(now(session)),
+                ~_has_expired(transactions.now(session)),
                 ~BrowserSession.mfa_pending,
             )
             .order_by(BrowserSession.last_seen_at.desc())
@@ -188,13 +187,13 @@ def end_all(visitor: UserSession) -> None:
 
 
 def _open(session: Session, user: User, agent: str, *, mfa_pending: bool = False) -> str:
-    token, moment = secrets.token_urlsafe(_TOKEN_BYTES), now(session)
-    session.execute(delete(BrowserSession).where(_has_expired(moment)))
+    token, now = secrets.token_urlsafe(_TOKEN_BYTES), transactions.now(session)
+    session.execute(delete(BrowserSession).where(_has_expired(now)))
     session.add(
         BrowserSession(
-            id=_digest(token), user_id=user.id, account_id=user.account_id, created_at=moment,
-            last_seen_at=moment,
-            expires_at=moment + (CODE_TIMEOUT if mfa_pending else MAX_LIFETIME),
+            id=_digest(token), user_id=user.id, account_id=user.account_id, created_at=now,
+            last_seen_at=now,
+            expires_at=now + (CODE_TIMEOUT if mfa_pending else MAX_LIFETIME),
             mfa_pending=mfa_pending, address=audit_log.origin.get().address,
             agent=agent[:200] or None,
         )
@@ -209,7 +208,7 @@ def _asked(session: Session, token: str) -> User | None:
         .join(Account, Account.id == BrowserSession.account_id)
         .where(
             BrowserSession.id == _digest(token),
-            ~_has_expired(now(session)),
+            ~_has_expired(transactions.now(session)),
             BrowserSession.mfa_pending,
         )
         .where(Account.status == "active", User.disabled_at.is_(None))
@@ -237,8 +236,8 @@ def _user(email: str) -> tuple[User | None, bool]:
     return user, status == "active" and user.disabled_at is None
 
 
-def _has_expired(moment: datetime) -> ColumnElement[bool]:
-    return or_(BrowserSession.expires_at <= moment, BrowserSession.last_seen_at <= moment - IDLE)
+def _has_expired(now: datetime) -> ColumnElement[bool]:
+    return or_(BrowserSession.expires_at <= now, BrowserSession.last_seen_at <= now - IDLE)
 
 
 def _digest(token: str) -> bytes:

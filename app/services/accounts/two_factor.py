@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.errors import InvalidRequest
 from app.models import RecoveryCode, User
 from app.protocols import totp
@@ -74,7 +75,7 @@ def turn_on(session: Session, user: User, sealed: str, code: str) -> Sequence[st
     raises  InvalidRequest for a code that is not the offered secret's
     """
     secret = _opened(sealed, user.id)
-    step = totp.step_of(secret, code, now(session).timestamp())
+    step = totp.step_of(secret, code, transactions.now(session).timestamp())
     if step is None:
         raise InvalidRequest([_complaint("Incorrect code. Enter the code that the app shows now")])
     user.totp_secret, user.totp_step = encryption.encrypt(secret.hex(), _kept_for(user.id)), step
@@ -103,10 +104,10 @@ def verify_code(session: Session, user: User, text: str) -> bool:
     """
     if user.totp_secret is None:
         return False
-    moment = now(session)
+    now = transactions.now(session)
     secret = bytes.fromhex(encryption.decrypt(user.totp_secret, _kept_for(user.id)))
     encryption.renew(session, User.totp_secret, user.id, user.totp_secret, _kept_for(user.id))
-    step = totp.step_of(secret, text, moment.timestamp(), after=user.totp_step)
+    step = totp.step_of(secret, text, now.timestamp(), after=user.totp_step)
     if step is not None:
         is_unspent = User.totp_step.is_(None) | (User.totp_step < step)
         spent = update(User).where(User.id == user.id, is_unspent).values(totp_step=step)
@@ -118,7 +119,7 @@ def verify_code(session: Session, user: User, text: str) -> bool:
                 RecoveryCode.digest == _digest(text),
                 RecoveryCode.used_at.is_(None),
             )
-            .values(used_at=moment)
+            .values(used_at=now)
         )
     count: int = session.execute(spent).rowcount  # type: ignore[attr-defined]  # of an UPDATE
     return count == 1

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.models import Account, ApiKey, User
 from app.services.accounts import accounts, invitations, passwords, people_erasure, sessions
@@ -71,7 +72,7 @@ def disable(email: str, *, actor: str) -> Disabled:
     """
     with transaction() as session:
         user = _find(session, email)
-        user.disabled_at = user.disabled_at or now(session)
+        user.disabled_at = user.disabled_at or transactions.now(session)
         ended = sessions.end_every(session, user.id)
         invitations.revoke_of(session, user.id)
         _record(session, user, actor, "user.disabled")
@@ -134,11 +135,11 @@ def _find(session: Session, email: str) -> User:
 
 
 def _api_keys(session: Session, user: User) -> int:
-    moment = now(session)
+    now = transactions.now(session)
     made = select(ApiKey).where(
         ApiKey.account_id == user.account_id, ApiKey.created_by == f"user:{user.email}"
     )
-    return sum(key.is_usable(moment) for key in session.scalars(made))
+    return sum(key.is_usable(now) for key in session.scalars(made))
 
 
 def _record(session: Session, user: User, actor: str, action: str) -> None:

@@ -1,4 +1,4 @@
-"""Risks that somebody has accepted for a time: alerts that are dismissed until then."""
+"""Accepted risks: alerts that are dismissed until a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,11 @@ from app.services.core.listing import Listing
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """One of them.
+    """One accepted risk.
 
-    alert   its columns, as ``alerts.COLUMNS`` has them
-    reason  why it was accepted; ``actor``: who said so, which need not be the risk's owner
+    alert   its columns, as in ``alerts.COLUMNS``
+    reason  why it was accepted
+    actor   who accepted it, not necessarily the risk owner
     """
 
     alert: Any
@@ -29,7 +30,7 @@ class Acceptance:
 def search(
     account_id: UUID, *, place: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Acceptance], list[Any] | None]:
-    """Those of the account, what ends first first, and the place of the next page, if any."""
+    """The account's accepted risks, first to expire first, and the next page's cursor values."""
     statement: Select[Any] = select(*alerts.COLUMNS).where(
         Alert.account_id == account_id,
         Alert.status == "dismissed",
@@ -38,7 +39,7 @@ def search(
     listing = Listing(statement, (Alert.accepted_until, Alert.id))
     rows, following = listing.page(place, limit)
     with transaction(readonly=True) as session:
-        said = session.execute(
+        transitions = session.execute(
             select(AlertTransition.alert_id, AlertTransition.note, AlertTransition.actor)
             .where(
                 AlertTransition.alert_id.in_([row.id for row in rows]),
@@ -46,5 +47,5 @@ def search(
             )
             .order_by(AlertTransition.id)
         )
-        last = {alert_id: (note, actor) for alert_id, note, actor in said}
+        last = {alert_id: (note, actor) for alert_id, note, actor in transitions}
     return [Acceptance(row, *last.get(row.id, (None, ""))) for row in rows], following

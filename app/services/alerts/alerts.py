@@ -1,4 +1,4 @@
-"""Alerts: opened, sustained and resolved by the rules; acknowledged and dismissed by people."""
+"""Alerts: rules open, refresh and resolve them; people acknowledge, snooze and dismiss them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from sqlalchemy import Row, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from app import ids
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.errors import ApplicationError, InvalidRequest, NotFound, PreconditionFailed
 from app.models import Account, Alert, AlertTransition, Domain
 from app.models.alerts import LIVE
@@ -52,9 +53,9 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class AlertFilter:
-    """Which alerts; ``domain`` is an id or a name, the times bound ``first_seen_at``.
+    """Filters for alerts; ``domain`` is an id or a name, the times bound ``first_seen_at``.
 
-    accepted  whether they are risks that somebody has accepted for a time
+    accepted  True for accepted risks only, False for all other alerts
     """
 
     status: str | None = None
@@ -68,10 +69,10 @@ class AlertFilter:
 
 @dataclass(frozen=True, slots=True)
 class AlertChange:
-    """What a person makes of an alert: open, acknowledged, snoozed until a time, or dismissed.
+    """A change by a person: open, acknowledged, snoozed until a time, or dismissed.
 
-    accepted_until  with dismissed: the risk is accepted until then, by ``risk_owner``, for the
-                    reason in ``note``; afterwards the alert opens again
+    accepted_until  with dismissed: ``risk_owner`` accepts the risk until then, for the reason in
+                    ``note``; afterwards the alert reopens
     """
 
     status: str
@@ -83,7 +84,7 @@ class AlertChange:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What became of one alert of many: either it, or why not."""
+    """The result for one alert of a bulk change: the alert, or the error."""
 
     id: str
     alert: Alert | None = None
@@ -93,9 +94,9 @@ class Changed:
 def search(
     account_id: UUID, filters: AlertFilter, *, place: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Rows of COLUMNS, newest first, and the place of the next page, if any.
+    """Rows of COLUMNS, newest first, and the cursor values of the next page, if any.
 
-    raises  NotFound for a domain that the account has not
+    raises  NotFound if the domain is not in the account
     """
     domain_id = domain_lookup.find(account_id, filters.domain).id if filters.domain else None
     return _listed(account_id, domain_id, filters).page(place, limit)
@@ -103,24 +104,24 @@ def search(
 
 @lru_cache(maxsize=512)
 def _listed(account_id: UUID, domain_id: UUID | None, filters: AlertFilter) -> Listing:
-    wanted = (
+    equals = (
         (Alert.domain_id, domain_id),
         (Alert.status, filters.status),
         (Alert.severity, filters.severity),
         (Alert.type, filters.type),
     )
-    everything: Select[Any] = select(*COLUMNS).where(Alert.account_id == account_id)
+    statement: Select[Any] = select(*COLUMNS).where(Alert.account_id == account_id)
     if filters.accepted is not None:
         is_accepted = Alert.accepted_until.is_not(None)
-        everything = everything.where(is_accepted if filters.accepted else ~is_accepted)
-    statement = listing.apply_filters(everything, wanted, Alert.first_seen_at, filters)
+        statement = statement.where(is_accepted if filters.accepted else ~is_accepted)
+    statement = listing.apply_filters(statement, equals, Alert.first_seen_at, filters)
     return Listing(statement, (Alert.id.desc(),))
 
 
 def live(account_id: UUID, ref: str) -> Sequence[Row[Any]]:
-    """Rows of COLUMNS: all of the domain's that are not resolved, newest first.
+    """Rows of COLUMNS: the unresolved alerts of the domain, newest first.
 
-    raises  NotFound for a domain that the account has not
+    raises  NotFound if the domain is not in the account
     """
     with transaction(readonly=True) as session:
         domain = domain_lookup.owned(session, account_id, ref)
@@ -132,7 +133,7 @@ def live(account_id: UUID, ref: str) -> Sequence[Row[Any]]:
 
 
 def find(account_id: UUID, alert_id: UUID) -> Alert:
-    """The alert.
+    """The alert with this id.
 
     raises  NotFound
     """
@@ -141,7 +142,7 @@ def find(account_id: UUID, alert_id: UUID) -> Alert:
 
 
 def history(account_id: UUID, alert_id: UUID) -> Sequence[AlertTransition]:
-    """Every change of its status, oldest first.
+    """Every status change of the alert, oldest first.
 
     raises  NotFound
     """
@@ -157,29 +158,31 @@ def history(account_id: UUID, alert_id: UUID) -> Sequence[AlertTransition]:
 def change(
     account_id: UUID,
     alert_id: UUID,
-    wanted: AlertChange,
+    requested: AlertChange,
     *,
     actor: str,
     expected: datetime | None = None,
 ) -> Alert:
-    """The alert, changed by a person.
+    """The alert after a change by a person.
 
-    expected  its ``updated_at`` as the caller knows it
-    raises    NotFound; InvalidRequest for a resolved alert, or a snooze that is over already;
-              PreconditionFailed if it was changed since
+    expected  the ``updated_at`` that the caller has seen
+    raises    NotFound; InvalidRequest for a resolved alert, or a snooze in the past;
+              PreconditionFailed if the alert has changed since
     """
     with transaction() as session:
         alert = _owned(session, account_id, alert_id, lock=True)
         if expected is not None and alert.updated_at != expected:
-            raise PreconditionFailed("The alert was changed meanwhile; read it again")
-        _change(session, alert, wanted, actor)
+            raise PreconditionFailed(
+                "The alert has changed since you read it (ETag mismatch). Fetch it again and retry"
+            )
+        _change(session, alert, requested, actor)
         return alert
 
 
 def change_many(
-    account_id: UUID, alert_ids: Sequence[str], wanted: AlertChange, *, actor: str
+    account_id: UUID, alert_ids: Sequence[str], requested: AlertChange, *, actor: str
 ) -> list[Changed]:
-    """What became of each, in order; one that cannot be changed does not stop the rest."""
+    """The result for each alert, in order; one that cannot be changed does not stop the rest."""
     parsed = {text: ids.parse("alert", text) for text in alert_ids}
     with transaction() as session:
         rows = session.scalars(
@@ -188,15 +191,15 @@ def change_many(
             .order_by(Alert.id)
             .with_for_update()
         )
-        found = {row.id: row for row in rows}
+        alerts = {row.id: row for row in rows}
         changed = []
         for text in alert_ids:
             alert_id = parsed[text]
-            alert = found.get(alert_id) if alert_id else None
+            alert = alerts.get(alert_id) if alert_id else None
             try:
                 if alert is None:
                     raise NotFound
-                _change(session, alert, wanted, actor)
+                _change(session, alert, requested, actor)
                 changed.append(Changed(text, alert))
             except ApplicationError as error:
                 changed.append(Changed(text, error=error))
@@ -204,43 +207,41 @@ def change_many(
 
 
 def reopen_snoozed() -> int:
-    """Open again what was snoozed, or accepted as a risk, until now; how many that were."""
+    """Reopen alerts whose snooze or accepted risk has expired, and return how many."""
     with transaction() as session:
-        moment = now(session)
-        is_over = or_(
-            and_(Alert.status == "snoozed", Alert.snoozed_until <= moment),
-            and_(Alert.status == "dismissed", Alert.accepted_until <= moment),
+        now = transactions.now(session)
+        is_expired = or_(
+            and_(Alert.status == "snoozed", Alert.snoozed_until <= now),
+            and_(Alert.status == "dismissed", Alert.accepted_until <= now),
         )
         alerts = session.scalars(
             select(Alert)
-            .where(is_over)
+            .where(is_expired)
             .order_by(Alert.id)
             .limit(1_000)
             .with_for_update(skip_locked=True)
         ).all()
         for alert in alerts:
-            what = "the snooze" if alert.status == "snoozed" else "the acceptance of the risk"
-            transitions.transition(
-                session, alert, Transition("open", note=f"{what} is over"), moment
-            )
+            ended = "the snooze" if alert.status == "snoozed" else "the acceptance of the risk"
+            transitions.transition(session, alert, Transition("open", note=f"{ended} expired"), now)
         return len(alerts)
 
 
 def live_alerts(session: Session, domain_ids: Iterable[UUID]) -> Mapping[UUID, list[Alert]]:
-    """By domain: the alerts that are not resolved, locked until the commit; a step."""
-    found: dict[UUID, list[Alert]] = {}
+    """The unresolved alerts by domain; runs in the caller's transaction and locks them."""
+    by_domain: dict[UUID, list[Alert]] = {}
     for alert in session.scalars(
         select(Alert)
         .where(Alert.domain_id.in_(list(domain_ids)), Alert.status.in_(LIVE))
         .order_by(Alert.id)
         .with_for_update()
     ):
-        found.setdefault(cast(UUID, alert.domain_id), []).append(alert)
-    return found
+        by_domain.setdefault(cast(UUID, alert.domain_id), []).append(alert)
+    return by_domain
 
 
 def live_account_alerts(session: Session, account_id: UUID) -> Sequence[Alert]:
-    """Those about no domain that are not resolved, locked until the commit; a step."""
+    """The unresolved alerts about the account itself; locks them in the caller's transaction."""
     return session.scalars(
         select(Alert)
         .where(Alert.account_id == account_id, Alert.domain_id.is_(None), Alert.status.in_(LIVE))
@@ -259,10 +260,10 @@ def evaluate(
     scan_id: UUID | None = None,
     report_id: UUID | None = None,
 ) -> dict[str, list[str]]:
-    """Hold what stands against the rules, and write the difference; a step.
+    """Apply the rules to the live alerts; runs in the caller's transaction.
 
-    owner     what the alerts are about: a domain, or the account itself
-    standing  alerts of the owner; those of types that no rule has are left alone
+    owner     the domain or account that the alerts are about
+    standing  live alerts of the owner; alerts of types that no rule has are ignored
     returns   the ids of the alerts ``opened``, ``sustained`` and ``resolved``
     """
     plan = reconcile.plan(standing, posture, rules)
@@ -272,8 +273,10 @@ def evaluate(
     proofs = {type: rule.resolution_evidence for rule in rules for type in rule.types}
     for alert in plan.resolved:
         alert.scan_id = scan_id or alert.scan_id
-        seen = {**proofs[alert.type](posture), **_lookup(alert.type, cause)}
-        step = Transition("resolved", note="no longer so", evidence=seen or None)
+        evidence = {**proofs[alert.type](posture), **_lookup(alert.type, cause)}
+        step = Transition(
+            "resolved", note="the problem is no longer seen", evidence=evidence or None
+        )
         transitions.transition(session, alert, step, posture.now)
     opened = transitions.open_alert(session, owner, plan.opened, posture.now, cause)
     return {
@@ -284,53 +287,62 @@ def evaluate(
 
 
 def _lookup(type: str, cause: Trigger) -> dict[str, str]:
-    """What had the rules look, as it is named in evidence."""
-    found = {}
+    """The scan or report that triggered the evaluation, for evidence."""
+    ids_by_name = {}
     if cause.scan_id:
-        found["scanId"] = ids.public("scan", cause.scan_id)
+        ids_by_name["scanId"] = ids.public("scan", cause.scan_id)
     if cause.report_id:
-        found["reportId"] = outbox.public_report(type, cause.report_id)
-    return found
+        ids_by_name["reportId"] = outbox.public_report(type, cause.report_id)
+    return ids_by_name
 
 
-def _change(session: Session, alert: Alert, wanted: AlertChange, actor: str) -> None:
-    moment = now(session)
+def _change(session: Session, alert: Alert, requested: AlertChange, actor: str) -> None:
+    now = transactions.now(session)
     if alert.status == "resolved":
-        raise _invalid("status", "the alert is resolved; only its rule can open it again")
-    if wanted.status == "snoozed" and not (wanted.snoozed_until and wanted.snoozed_until > moment):
-        raise _invalid("snoozedUntil", "a time in the future is needed to snooze")
-    if wanted.status != "snoozed" and wanted.snoozed_until is not None:
-        raise _invalid("snoozedUntil", "only with the status snoozed")
-    _check_acceptance(wanted, moment)
-    alert.snoozed_until = wanted.snoozed_until
-    alert.accepted_until, alert.risk_owner = wanted.accepted_until, wanted.risk_owner
-    transitions.transition(session, alert, Transition(wanted.status, actor, wanted.note), moment)
+        raise _invalid(
+            "status", "a resolved alert cannot be changed; it reopens if the problem recurs"
+        )
+    if requested.status == "snoozed" and not (
+        requested.snoozed_until and requested.snoozed_until > now
+    ):
+        raise _invalid("snoozedUntil", "must be a time in the future when the status is snoozed")
+    if requested.status != "snoozed" and requested.snoozed_until is not None:
+        raise _invalid("snoozedUntil", "allowed only with the status snoozed")
+    _check_acceptance(requested, now)
+    alert.snoozed_until = requested.snoozed_until
+    alert.accepted_until, alert.risk_owner = requested.accepted_until, requested.risk_owner
+    transitions.transition(session, alert, Transition(requested.status, actor, requested.note), now)
     audit_log.record(
-        session, alert.account_id, actor=actor, action="alert.changed",
-        target=ids.public("alert", alert.id), status=wanted.status, note=wanted.note,
-        **_acceptance(wanted),
-    )  # fmt: skip
+        session,
+        alert.account_id,
+        actor=actor,
+        action="alert.changed",
+        target=ids.public("alert", alert.id),
+        status=requested.status,
+        note=requested.note,
+        **_acceptance(requested),
+    )
 
 
-def _acceptance(wanted: AlertChange) -> dict[str, str | None]:
-    """What the log has of an accepted risk; nothing otherwise."""
-    if wanted.accepted_until is None:
+def _acceptance(requested: AlertChange) -> dict[str, str | None]:
+    """The audit log fields of an accepted risk; empty for other changes."""
+    if requested.accepted_until is None:
         return {}
-    until = timestamps.text(wanted.accepted_until)
-    return {"accepted_until": until, "risk_owner": wanted.risk_owner}
+    until = timestamps.text(requested.accepted_until)
+    return {"accepted_until": until, "risk_owner": requested.risk_owner}
 
 
-def _check_acceptance(wanted: AlertChange, moment: datetime) -> None:
-    if wanted.accepted_until is None and wanted.risk_owner is None:
+def _check_acceptance(requested: AlertChange, now: datetime) -> None:
+    if requested.accepted_until is None and requested.risk_owner is None:
         return
-    if wanted.status != "dismissed":
-        raise _invalid("acceptedUntil", "only with the status dismissed")
-    if wanted.accepted_until is None or wanted.accepted_until <= moment:
-        raise _invalid("acceptedUntil", "a time in the future is needed to accept a risk")
-    if not wanted.risk_owner:
-        raise _invalid("riskOwner", "say who answers for the risk")
-    if not wanted.note:
-        raise _invalid("note", "say why the risk is accepted")
+    if requested.status != "dismissed":
+        raise _invalid("acceptedUntil", "allowed only with the status dismissed")
+    if requested.accepted_until is None or requested.accepted_until <= now:
+        raise _invalid("acceptedUntil", "must be a time in the future to accept a risk")
+    if not requested.risk_owner:
+        raise _invalid("riskOwner", "name the risk owner")
+    if not requested.note:
+        raise _invalid("note", "give the reason for accepting the risk")
 
 
 def _owned(session: Session, account_id: UUID, alert_id: UUID, *, lock: bool = False) -> Alert:

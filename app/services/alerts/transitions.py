@@ -1,6 +1,7 @@
-"""What becomes of alerts: the row, its history and the event about it, in one transaction.
+"""Status changes of alerts: the row, its history and its event, in one transaction.
 
-Every function is a step. The event is the outbox: it is sent from its row, once that is committed.
+Every function runs in the caller's transaction. The events table is the outbox: deliveries are sent
+from its rows once they are committed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from app.rules.engine.types import AlertDraft
 from app.services.notifications import outbox
 
 SYSTEM = "system"
-REOPEN_WINDOW = timedelta(hours=24)  # what comes back within it is the same alert
+REOPEN_WINDOW = timedelta(hours=24)  # a recurrence within it reopens the same alert
 
 _OF_STATUS = {
     "open": "alert.reopened",
@@ -33,23 +34,23 @@ _OF_STATUS = {
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What had the rules look: a scan or a report; neither for what a person or the clock does."""
+    """What triggered the rules: a scan or a report; neither for people and scheduled tasks."""
 
     scan_id: UUID | None = None
     report_id: UUID | None = None
 
     def values(self) -> dict[str, UUID]:
-        """The columns of an alert that say so; a cause that is unknown changes none."""
-        found = {"scan_id": self.scan_id, "report_id": self.report_id}
-        return {name: id for name, id in found.items() if id is not None}
+        """The columns of an alert to set; an unknown cause leaves them unchanged."""
+        columns = {"scan_id": self.scan_id, "report_id": self.report_id}
+        return {name: id for name, id in columns.items() if id is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One change of an alert.
+    """One status change of an alert.
 
-    event     the type of the event; by default that of the new status
-    evidence  what was seen, where it speaks for itself
+    event     the event type; by default that of the new status
+    evidence  what was seen, for the history
     """
 
     status: str
@@ -63,120 +64,134 @@ def open_alert(
     session: Session,
     owner: Domain | Account,
     drafts: Sequence[AlertDraft],
-    moment: datetime,
+    now: datetime,
     cause: Trigger,
 ) -> list[UUID]:
-    """The ids of the alerts that this opened, or opened again since they were resolved lately."""
+    """The ids of the alerts opened, or reopened because they were resolved recently."""
     if not drafts:
         return []
-    recent = _recently_resolved(session, owner, drafts, moment)
+    recent = _recently_resolved(session, owner, drafts, now)
     for draft in drafts:
         if alert := recent.get((draft.type, draft.subject[:300])):
-            _reopen(session, alert, draft, moment, cause)
+            _reopen(session, alert, draft, now, cause)
     fresh = [draft for draft in drafts if (draft.type, draft.subject[:300]) not in recent]
-    opened = _insert(session, owner, fresh, moment, cause) if fresh else []
+    opened = _insert(session, owner, fresh, now, cause) if fresh else []
     return [alert.id for alert in recent.values()] + opened
 
 
 def refresh(
-    session: Session, alert: Alert, draft: AlertDraft, moment: datetime, cause: Trigger
+    session: Session, alert: Alert, draft: AlertDraft, now: datetime, cause: Trigger
 ) -> None:
-    """Note that it is still so; a severity that rose opens it again, whatever people made of it."""
+    """Refresh an alert that is seen again; a higher severity reopens it, whatever its status."""
     old = Severity(alert.severity)
-    _update(alert, draft, moment, cause)
+    _update(alert, draft, now, cause)
     if draft.severity.rank < old.rank:
-        note = f"the severity rose from {old} to {draft.severity}"
-        transition(session, alert, Transition("open", note=note, event="alert.escalated"), moment)
+        note = f"severity raised from {old} to {draft.severity}"
+        transition(session, alert, Transition("open", note=note, event="alert.escalated"), now)
 
 
-def transition(session: Session, alert: Alert, step: Transition, moment: datetime) -> None:
-    """Change the alert's status."""
+def transition(session: Session, alert: Alert, step: Transition, now: datetime) -> None:
+    """Change the status of the alert, and record the transition and its event."""
     before = alert.status
-    alert.status, alert.updated_at = step.status, moment
-    alert.resolved_at = moment if step.status == "resolved" else None
+    alert.status, alert.updated_at = step.status, now
+    alert.resolved_at = now if step.status == "resolved" else None
     if step.status != "snoozed":
         alert.snoozed_until = None
     if step.status != "dismissed":
         alert.accepted_until = alert.risk_owner = None
     if step.status == "open":
-        alert.reminded_at = moment
-    _record(session, [(alert, before, step)], moment)
+        alert.reminded_at = now
+    _record(session, [(alert, before, step)], now)
 
 
 def _recently_resolved(
-    session: Session, owner: Domain | Account, drafts: Sequence[AlertDraft], moment: datetime
+    session: Session, owner: Domain | Account, drafts: Sequence[AlertDraft], now: datetime
 ) -> dict[tuple[str, str], Alert]:
-    """By (type, subject): the last of each that was resolved within the window; locked."""
-    found: dict[tuple[str, str], Alert] = {}
-    wanted = {(draft.type, draft.subject[:300]) for draft in drafts}
+    """The last alert resolved within the window by (type, subject); locked."""
+    recent: dict[tuple[str, str], Alert] = {}
+    keys = {(draft.type, draft.subject[:300]) for draft in drafts}
     for alert in session.scalars(
         select(Alert)
         .where(
             *_of_owner(owner),
             Alert.status == "resolved",
-            Alert.resolved_at > moment - REOPEN_WINDOW,
+            Alert.resolved_at > now - REOPEN_WINDOW,
             Alert.type.in_({draft.type for draft in drafts}),
         )
         .order_by(Alert.resolved_at)
         .with_for_update()
     ):
-        if (alert.type, alert.subject) in wanted:
-            found[(alert.type, alert.subject)] = alert
-    return found
+        if (alert.type, alert.subject) in keys:
+            recent[(alert.type, alert.subject)] = alert
+    return recent
 
 
 def _reopen(
-    session: Session, alert: Alert, draft: AlertDraft, moment: datetime, cause: Trigger
+    session: Session, alert: Alert, draft: AlertDraft, now: datetime, cause: Trigger
 ) -> None:
-    _update(alert, draft, moment, cause)
-    transition(session, alert, Transition("open", note="it is so again"), moment)
+    _update(alert, draft, now, cause)
+    transition(session, alert, Transition("open", note="the problem was seen again"), now)
 
 
 def _insert(
     session: Session,
     owner: Domain | Account,
     drafts: Sequence[AlertDraft],
-    moment: datetime,
+    now: datetime,
     cause: Trigger,
 ) -> list[UUID]:
-    """Only who inserts the row opens the alert: the unique index decides."""
+    """Insert the alerts; the unique index decides which of two concurrent inserts opens one."""
     common = {
-        "status": "open", "first_seen_at": moment, "last_seen_at": moment, "updated_at": moment,
-        "occurrences": 1, "scan_id": None, "report_id": None, "snoozed_until": None,
-        "resolved_at": None, **_identity(owner), **cause.values(),
-    }  # fmt: skip
+        "status": "open",
+        "first_seen_at": now,
+        "last_seen_at": now,
+        "updated_at": now,
+        "occurrences": 1,
+        "scan_id": None,
+        "report_id": None,
+        "snoozed_until": None,
+        "resolved_at": None,
+        **_identity(owner),
+        **cause.values(),
+    }
     rows = [{"id": ids.new(), **common, **_values(draft)} for draft in drafts]
     statement = bulk.insert(session, Alert).on_conflict_do_nothing().returning(Alert.id)
     opened = list(session.scalars(statement, rows))
     alerts = [Alert(**row) for row in rows if row["id"] in opened]
     step = Transition("open", event="alert.opened")
-    _record(session, [(alert, None, step) for alert in alerts], moment)
+    _record(session, [(alert, None, step) for alert in alerts], now)
     return opened
 
 
 def _record(
-    session: Session, steps: Sequence[tuple[Alert, str | None, Transition]], moment: datetime
+    session: Session, steps: Sequence[tuple[Alert, str | None, Transition]], now: datetime
 ) -> None:
     if not steps:
         return
     rows = [
         {
-            "id": ids.new(), "alert_id": alert.id, "account_id": alert.account_id, "at": moment,
-            "from_status": before, "to_status": step.status, "actor": step.actor,
-            "note": step.note, "evidence": step.evidence,
+            "id": ids.new(),
+            "alert_id": alert.id,
+            "account_id": alert.account_id,
+            "at": now,
+            "from_status": before,
+            "to_status": step.status,
+            "actor": step.actor,
+            "note": step.note,
+            "evidence": step.evidence,
             "type": step.event or _OF_STATUS[step.status],
         }
         for alert, before, step in steps
-    ]  # fmt: skip
+    ]
     session.execute(insert(AlertTransition), rows)
     alerts = [alert for alert, _, _ in steps]
     outbox.record_transitions(session, list(zip(alerts, rows, strict=True)))
 
 
-def _update(alert: Alert, draft: AlertDraft, moment: datetime, cause: Trigger) -> None:
+def _update(alert: Alert, draft: AlertDraft, now: datetime, cause: Trigger) -> None:
     for name, value in {**_values(draft), **cause.values()}.items():
         setattr(alert, name, value)
-    alert.last_seen_at, alert.updated_at = moment, moment
+    alert.last_seen_at, alert.updated_at = now, now
     alert.occurrences = alert.occurrences + 1
 
 
@@ -197,8 +212,10 @@ def _identity(owner: Domain | Account) -> dict[str, Any]:
     if isinstance(owner, Account):
         return {"account_id": owner.id, "domain_id": None, "domain_name": None}
     return {
-        "account_id": owner.account_id, "domain_id": owner.id, "domain_name": owner.name,
-    }  # fmt: skip
+        "account_id": owner.account_id,
+        "domain_id": owner.id,
+        "domain_name": owner.name,
+    }
 
 
 def _of_owner(owner: Domain | Account) -> tuple[Any, ...]:

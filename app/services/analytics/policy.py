@@ -1,4 +1,4 @@
-"""May the DMARC policy of a domain be raised, and what would have happened if it had been."""
+"""Readiness for a stricter DMARC policy, and simulation of a policy on past email."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,10 +28,10 @@ from app.services.analytics.sources import SendingReport
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the next step may be taken.
+    """Whether a domain is ready for the next policy step.
 
-    steps    of p, sp and np: one further each; none if all are at reject
-    missing  what is not known, so that nothing can be said
+    steps    the next step of p, sp and np each; empty if all are at reject
+    missing  what is needed before readiness can be decided
     """
 
     sending: SendingReport
@@ -43,10 +43,10 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTrial:
-    """A policy that is to be tried; None: as it is published, or the default.
+    """A proposed policy; None keeps the published value, or the default.
 
-    remove_spf  terms of the domain's record, as written, or the domains they include
-    add_dkim    keys of sources
+    remove_spf  terms of the domain's SPF record as written, or the domains they include
+    add_dkim    keys of sources that are assumed to sign with DKIM
     """
 
     p: Policy | None = None
@@ -60,11 +60,11 @@ class PolicyTrial:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedPolicy:
-    """What would have happened.
+    """The result of a simulation.
 
-    reporters          who told of the mail that would have been hit, with its messages
-    reporters_at_most  among them are messages of the same kind that would not have been hit
-    unknowns           what the reports cannot tell, in words, with the messages concerned
+    reporters          affected messages by reporter
+    reporters_at_most  whether these counts include similar messages that are not affected
+    unknowns           what the reports do not show, as text with the number of messages
     """
 
     sending: SendingReport
@@ -77,26 +77,30 @@ class SimulatedPolicy:
 
     @property
     def listed(self) -> RecordQueryResult:
-        """The records of all mail that is hit."""
+        """The records of all affected email."""
         return self.sending.flow_index.part(self.replay.affected, self._common(self._mail))
 
     @property
     def listed_by_reporter(self) -> RecordQueryResult:
-        """Those of them that one reporter told of, if the list is narrowed to that reporter."""
+        """The records of affected email, for lists that are filtered by one reporter."""
         narrowing = self._common(self._mail)
-        told = {number for mail in self._mail if (number := mail.flows[0].identity) > 0}
-        return RecordQueryResult(narrowing, (), self.sending.flow_index.is_all(narrowing, told))
+        identities = {number for mail in self._mail if (number := mail.flows[0].identity) > 0}
+        return RecordQueryResult(
+            narrowing, (), self.sending.flow_index.is_all(narrowing, identities)
+        )
 
     def listed_of(self, source: str) -> RecordQueryResult:
-        """The records of what is hit of a source's mail."""
-        mail = self.replay.mail[source]
-        return self.sending.flow_index.of_flows((one.flows for one in mail), self._common(mail))
+        """The records of a source's affected email."""
+        affected = self.replay.mail[source]
+        return self.sending.flow_index.of_flows(
+            (mail.flows for mail in affected), self._common(affected)
+        )
 
     def listed_authors(self, most: int) -> Iterator[tuple[str, int, RecordQueryResult]]:
-        """The authors' domains with the most mail that is hit, its messages and its records."""
+        """The From domains with the most affected email, with its messages and records."""
         ledger, by_author = self.sending.flow_index, dict[str, list[Mail]]()
-        for one in self._mail:
-            by_author.setdefault(one.identity.header_from, []).append(one)
+        for mail in self._mail:
+            by_author.setdefault(mail.identity.header_from, []).append(mail)
         for author, messages in self.replay.header_from.most_common(most):
             result = self._common(by_author[author]).result
             narrowing = replace(ledger.author(author), result=result)
@@ -104,14 +108,14 @@ class SimulatedPolicy:
 
     @property
     def _mail(self) -> list[Mail]:
-        return [one for some in self.replay.mail.values() for one in some]
+        return [mail for source_mail in self.replay.mail.values() for mail in source_mail]
 
     def _common(self, mail: Iterable[Mail]) -> RecordQuery:
-        return record_query.common(self.sending.domain.name, (one.identity for one in mail))
+        return record_query.common(self.sending.domain.name, (item.identity for item in mail))
 
 
 def assess_readiness(account_id: UUID, ref: str, window: Window) -> Readiness:
-    """Whether the domain's policy may go one step up, by trusted reports alone.
+    """The domain's readiness for a stricter policy, based on trusted reports alone.
 
     raises  NotFound
     """
@@ -120,12 +124,12 @@ def assess_readiness(account_id: UUID, ref: str, window: Window) -> Readiness:
 
 
 def assess(session: Session, domain: Domain, window: Window) -> Readiness:
-    """As ``may_raise``; runs in the caller's transaction.
+    """As ``may_raise``, in the caller's transaction.
 
-    Unverified reports make a domain neither ready nor not ready: anybody can send them.
+    Unverified reports never influence readiness, because anyone can send them.
     """
     sending = sources.load(session, domain, window, is_trusted_only=True)
-    found = readiness.evidence(
+    evidence = readiness.evidence(
         sending.sources,
         window_days=sending.window.days,
         days=sending.days,
@@ -133,24 +137,28 @@ def assess(session: Session, domain: Domain, window: Window) -> Readiness:
     )
     published = _published(sending)
     steps = readiness.steps(
-        sending.domain.name, sending.sources, dict(sending.identities), found, published
+        sending.domain.name, sending.sources, dict(sending.identities), evidence, published
     )
     missing = []
     if published is None:
-        missing.append("the DMARC record: no scan has seen it yet")
-    if found.days < readiness.MIN_DAYS:
-        missing.append(f"reports of {readiness.MIN_DAYS} days: there are {found.days}")
-    if found.messages < readiness.MIN_MESSAGES:
-        missing.append(f"{readiness.MIN_MESSAGES} good messages: there are {found.messages}")
+        missing.append("a scan of the DMARC record")
+    if evidence.days < readiness.MIN_DAYS:
+        missing.append(f"reports from {readiness.MIN_DAYS} days (received so far: {evidence.days})")
+    if evidence.messages < readiness.MIN_MESSAGES:
+        missing.append(
+            f"{readiness.MIN_MESSAGES} legitimate messages (reported so far: {evidence.messages})"
+        )
     if missing and (unverified := sources.unverified_messages(session, domain.id, window)):
-        missing.append(f"trusted reports: {unverified} messages of unverified ones do not count")
-    return Readiness(sending, found, published, steps, missing)
+        missing.append(
+            f"trusted reports ({unverified} messages in unverified reports do not count)"
+        )
+    return Readiness(sending, evidence, published, steps, missing)
 
 
 def simulate(account_id: UUID, ref: str, window: Window, trial: PolicyTrial) -> SimulatedPolicy:
-    """What would have happened to the domain's mail in the window.
+    """Simulate the proposed policy on the domain's email of the window.
 
-    raises  NotFound; InvalidRequest for a term that the SPF record has not, or an unknown source
+    raises  NotFound; InvalidRequest for a term that is not in the SPF record, or an unknown source
     """
     with rollup_queue.snapshot(account_id, ref) as (session, domain):
         sending = sources.load(session, domain, window)
@@ -161,9 +169,14 @@ def simulate(account_id: UUID, ref: str, window: Window, trial: PolicyTrial) -> 
         replay = simulation.run(_mail(sending))
         reporters = _reporters(session, sending, replay.identities)
     return SimulatedPolicy(
-        sending, proposal, replay, policy_simulation.confidence(replay, sending.days), reporters,
-        bool(replay.unaffected & replay.identities), _unknowns(sending, replay),
-    )  # fmt: skip
+        sending,
+        proposal,
+        replay,
+        policy_simulation.confidence(replay, sending.days),
+        reporters,
+        bool(replay.unaffected & replay.identities),
+        _unknowns(sending, replay),
+    )
 
 
 def _mail(sending: SendingReport) -> list[Mail]:
@@ -207,64 +220,68 @@ def _proposal(sending: SendingReport, trial: PolicyTrial) -> PolicyProposal:
     )
 
 
-def _expect_terms(sending: SendingReport, wanted: Iterable[str]) -> None:
+def _expect_terms(sending: SendingReport, requested: Iterable[str]) -> None:
     spf = sending.context.spf
-    known = {word for term in spf.terms for word in (term.text, term.domain)} if spf else set()
-    for word in wanted:
-        if word not in known:
-            message = "the last scan knows of no such term in the domain's SPF record"
+    terms = {name for term in spf.terms for name in (term.text, term.domain)} if spf else set()
+    for term in requested:
+        if term not in terms:
+            message = "not a term of the domain's SPF record in the last scan"
             raise InvalidRequest([{"field": "removeSpf", "code": "unknown", "message": message}])
 
 
-def _expect_sources(sending: SendingReport, wanted: Iterable[str]) -> None:
-    known = {source.key for source in sending.sources}
-    for key in wanted:
-        if key not in known:
-            message = "no such source sent as the domain in this time"
+def _expect_sources(sending: SendingReport, requested: Iterable[str]) -> None:
+    keys = {source.key for source in sending.sources}
+    for key in requested:
+        if key not in keys:
+            message = "not a source that sent as this domain in this period"
             raise InvalidRequest([{"field": "addDkim", "code": "unknown", "message": message}])
 
 
-def _reporters(session: Session, sending: SendingReport, hit: Iterable[Identity]) -> Counter[str]:
-    """Messages with these identities, by who reported them; of rare ones nobody knows."""
+def _reporters(
+    session: Session, sending: SendingReport, affected: Iterable[Identity]
+) -> Counter[str]:
+    """Messages with these identities by reporter; unknown for rare identities."""
     numbers = {identity: number for number, identity in sending.identities.items() if number > 0}
     columns = (ReporterCount.reporter, ReporterCount.identity_id, ReporterCount.messages)
-    told = analytics_dmarc.in_blocks(session, columns, sending.domain.id, sending.window).subquery()
-    found = Counter[str]()
-    for some in bulk.batched(numbers[one] for one in hit if one in numbers):
+    counts = analytics_dmarc.in_blocks(
+        session, columns, sending.domain.id, sending.window
+    ).subquery()
+    by_reporter = Counter[str]()
+    for part in bulk.batched(numbers[identity] for identity in affected if identity in numbers):
         rows = session.execute(
-            select(told.c.reporter, func.sum(told.c.messages))
-            .where(told.c.identity_id.in_(some))
-            .group_by(told.c.reporter)
+            select(counts.c.reporter, func.sum(counts.c.messages))
+            .where(counts.c.identity_id.in_(part))
+            .group_by(counts.c.reporter)
         )
         for reporter, messages in rows:
-            found[reporter] += int(messages)
-    return found
+            by_reporter[reporter] += int(messages)
+    return by_reporter
 
 
 def _unknowns(sending: SendingReport, replay: Replay) -> list[tuple[str, int | None]]:
-    found: list[tuple[str, int | None]] = list(replay.uncertain.most_common())
+    unknowns: list[tuple[str, int | None]] = list(replay.uncertain.most_common())
     if replay.overridden:
-        words = "receivers did less than the policy asked when this mail came; they may again"
-        found.append((words, replay.overridden))
+        text = "receivers did not apply the policy to these messages, and may do so again"
+        unknowns.append((text, replay.overridden))
     if "dmarc" not in sending.existing:
-        found.append(("no scan has seen the DMARC record: alignment is taken to be relaxed", None))
+        unknowns.append(
+            ("no scan has seen the DMARC record yet, so relaxed alignment is assumed", None)
+        )
     subdomains = {name for name in replay.header_from if name != sending.domain.name}
     if subdomains:
         count = sum(replay.header_from[name] for name in subdomains)
-        words = "sub-domains may have DMARC records of their own, which hold for their mail instead"
-        found.append((words, count))
+        text = "subdomains may have their own DMARC records, which apply to their email instead"
+        unknowns.append((text, count))
     rare = _rare(sending, replay)
     if rare:
-        words = (
-            "of mail that is of too many kinds to tell them apart it is not told who reported it"
-        )
-        found.append((words, rare))
-    found.append(("receivers that send no reports are not in these figures", None))
-    return found
+        text = "messages of many rare kinds are counted together, so their reporters are unknown"
+        unknowns.append((text, rare))
+    unknowns.append(("receivers that send no reports are not included", None))
+    return unknowns
 
 
 def _rare(sending: SendingReport, replay: Replay) -> int:
-    """Messages that are hit, and whose identities are too rare to be told one by one."""
+    """Affected messages whose identities are too rare to be listed one by one."""
     return sum(
         messages
         for source in sending.sources

@@ -1,10 +1,10 @@
-"""What aggregate reports add up to: steps for ``counting``, which tells when.
+"""Rollups of aggregate reports; ``counting`` decides when they are updated.
 
-Whoever adds or takes away holds the rows of the weeks concerned, so that it waits for the others
-there, and every statement takes its rows in the order of their keys.
+Adding or removing a report locks the rows of its weeks, so that concurrent updates wait for each
+other. Every statement locks its rows in the order of their keys.
 
-Messages are counted by the hour. Of a week that few reports are still to come about there are sums
-too, made by the clock; from then on they are kept along with the hours.
+Messages are counted by hour. For weeks with few outstanding reports the clock also creates weekly
+sums, which are updated together with the hours from then on.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ from app.models import (
 )
 from app.protocols.report_formats.aggregate import Record
 
-QUIET_HOURS = 72  # after a week until it is added up: most reports have come by then
+QUIET_HOURS = 72  # after a week before it is summed; most reports have arrived by then
 WEEKS_AT_ONCE = 50
 
 Row = tuple[Any, ...]
@@ -43,9 +43,9 @@ _Table = type[DmarcHour] | type[ReporterCount] | type[FlowCount]
 
 @dataclass(frozen=True, slots=True)
 class ReportCounts:
-    """What a report says that is counted, with the columns of its row.
+    """The contents of a report that are counted.
 
-    records  as ``protocols.dmarc_report`` reads them
+    records  as ``protocols.dmarc_report`` parses them
     """
 
     domain_id: UUID
@@ -58,34 +58,38 @@ class ReportCounts:
 
     @property
     def hours(self) -> tuple[int, ...]:
-        """At which its messages are counted."""
+        """The hours at which the messages are counted."""
         return periods.hours(self.begin_at, self.end_at, self.days)
 
 
-def add(session: Session, domain_id: UUID, told: Iterable[ReportCounts]) -> None:
-    """Count the records of reports of one domain, once."""
-    _apply(session, domain_id, _counts(told), 1)
+def add(session: Session, domain_id: UUID, reports: Iterable[ReportCounts]) -> None:
+    """Add the records of reports of one domain to the rollups."""
+    _apply(session, domain_id, _counts(reports), 1)
 
 
-def remove(session: Session, told: ReportCounts) -> None:
-    """Take back what ``add`` did for a report."""
-    _apply(session, told.domain_id, _counts([told]), -1)
-    starts = {hour // span * span for hour in told.hours for span in periods.SPANS}
-    for table, key in ((DmarcHour, DmarcHour.hour), (ReporterCount, ReporterCount.start),
-                       (FlowCount, FlowCount.start)):  # fmt: skip
+def remove(session: Session, report: ReportCounts) -> None:
+    """Remove the records of a report from the rollups."""
+    _apply(session, report.domain_id, _counts([report]), -1)
+    starts = {hour // span * span for hour in report.hours for span in periods.SPANS}
+    for table, key in (
+        (DmarcHour, DmarcHour.hour),
+        (ReporterCount, ReporterCount.start),
+        (FlowCount, FlowCount.start),
+    ):
         session.execute(
             delete(table).where(
-                table.domain_id == told.domain_id, key.in_(starts), table.messages == 0
+                table.domain_id == report.domain_id, key.in_(starts), table.messages == 0
             )
         )
-    _shrink(session, told)
+    _shrink(session, report)
 
 
 @dataclass(slots=True)
 class _Counts:
-    """Messages of one domain; identities are named by their place in ``identities``.
+    """Messages of one domain; identities are numbered by their index in ``identities``.
 
-    sent  by (source_ip, identity, hour); told by (hour, reporter, identity)
+    sent  by (source_ip, identity, hour)
+    told  by (hour, reporter, identity)
     """
 
     identities: dict[Identity, int]
@@ -94,24 +98,24 @@ class _Counts:
 
 
 def _counts(reports: Iterable[ReportCounts]) -> _Counts:
-    found = _Counts({}, Counter(), Counter())
-    sent, told = found.sent, found.told
-    known: dict[Row, int] = {}  # records are many, and few of them differ but in their address
+    counts = _Counts({}, Counter(), Counter())
+    sent, told = counts.sent, counts.told
+    numbers: dict[Row, int] = {}  # most records differ only in their address
     for report in reports:
         hours, trusted = report.hours, report.provenance != "unverified"
         for record in report.records:
             if not record.count:
                 continue
             key = (trusted, *record[2:])
-            number = known.get(key)
+            number = numbers.get(key)
             if number is None:
                 identity = identities.of(record, trusted=trusted)
-                number = found.identities.setdefault(identity, len(found.identities))
-                known[key] = number
+                number = counts.identities.setdefault(identity, len(counts.identities))
+                numbers[key] = number
             for hour, part in periods.allocate(record.count, hours):
                 sent[record.source_ip, number, hour] += part
                 told[hour, report.reporter, number] += part
-    return found
+    return counts
 
 
 def _apply(session: Session, domain_id: UUID, counts: _Counts, sign: int) -> None:
@@ -122,16 +126,22 @@ def _apply(session: Session, domain_id: UUID, counts: _Counts, sign: int) -> Non
     numbers = [by_identity[identity] for identity in counts.identities]
     flow_ids = _flow_ids(session, domain_id, counts, numbers)
 
-    everyone = list(counts.identities)
+    by_index = list(counts.identities)
     totals, by_reporter, by_flow = Counter[Row](), Counter[Row](), Counter[Row]()
-    for (hour, reporter, place), count in counts.told.items():
-        one = everyone[place]
-        result = (one.header_from, one.disposition, one.dkim, one.spf, one.trusted)
+    for (hour, reporter, index), count in counts.told.items():
+        identity = by_index[index]
+        result = (
+            identity.header_from,
+            identity.disposition,
+            identity.dkim,
+            identity.spf,
+            identity.trusted,
+        )
         totals[(hour, reporter, *result)] += sign * count
         for span, start in bucket_keys(hour, closed):
-            by_reporter[span, start, reporter, numbers[place]] += sign * count
-    for (ip, place, hour), count in counts.sent.items():
-        flow_id = flow_ids[ip, numbers[place]]
+            by_reporter[span, start, reporter, numbers[index]] += sign * count
+    for (ip, index, hour), count in counts.sent.items():
+        flow_id = flow_ids[ip, numbers[index]]
         for span, start in bucket_keys(hour, closed):
             by_flow[span, start, flow_id] += sign * count
     _accumulate(session, DmarcHour, domain_id, totals)
@@ -140,33 +150,33 @@ def _apply(session: Session, domain_id: UUID, counts: _Counts, sign: int) -> Non
 
 
 def bucket_keys(hour: int, closed: frozenset[int]) -> tuple[tuple[int, int], ...]:
-    """(span, start) of the rows that an hour is counted in."""
+    """(span, start) of the rows in which an hour is counted."""
     week = hour // WEEK * WEEK
     return ((1, hour), (WEEK, week)) if week in closed else ((1, hour),)
 
 
 def _compacted(session: Session, domain_id: UUID, weeks: Iterable[int]) -> frozenset[int]:
-    """Those of the weeks that are added up; all of them are the transaction's until it ends."""
-    found: dict[int, bool] = {}
-    for some in bulk.batched(sorted(weeks)):
+    """The weeks that have weekly sums; locks the rows of all given weeks until the commit."""
+    closed: dict[int, bool] = {}
+    for part in bulk.batched(sorted(weeks)):
         session.connection().execute(
             bulk.insert(session, DmarcWeek).on_conflict_do_nothing(),
-            [{"domain_id": domain_id, "start": start, "is_compacted": False} for start in some],
+            [{"domain_id": domain_id, "start": start, "is_compacted": False} for start in part],
         )
-        these = and_(DmarcWeek.domain_id == domain_id, DmarcWeek.start.in_(some))
+        matches = and_(DmarcWeek.domain_id == domain_id, DmarcWeek.start.in_(part))
         rows = session.execute(
             select(DmarcWeek.start, DmarcWeek.is_compacted)
-            .where(these)
+            .where(matches)
             .order_by(DmarcWeek.start)
             .with_for_update()
         )
-        found.update((row.start, row.is_compacted) for row in rows)
-        session.execute(update(DmarcWeek).where(these).values(version=DmarcWeek.version + 1))
-    return frozenset(start for start, is_closed in found.items() if is_closed)
+        closed.update((row.start, row.is_compacted) for row in rows)
+        session.execute(update(DmarcWeek).where(matches).values(version=DmarcWeek.version + 1))
+    return frozenset(start for start, is_closed in closed.items() if is_closed)
 
 
 def compact_weeks() -> int:
-    """Add up the weeks that are over and quiet; how many that were."""
+    """Create the sums of past weeks with few outstanding reports, and return how many."""
     count = 0
     while closed := _compact_some():
         count += closed
@@ -184,8 +194,10 @@ def _compact_some() -> int:
             .with_for_update(skip_locked=True)
         ).all()
         for domain_id, start in rows:
-            for table, keys in ((FlowCount, ("flow_id",)),
-                                (ReporterCount, ("reporter", "identity_id"))):  # fmt: skip
+            for table, keys in (
+                (FlowCount, ("flow_id",)),
+                (ReporterCount, ("reporter", "identity_id")),
+            ):
                 _sum_week(session, table, keys, domain_id, start)
             session.execute(
                 update(DmarcWeek)
@@ -196,22 +208,30 @@ def _compact_some() -> int:
 
 
 def _sum_week(
-    session: Session, table: type[FlowCount] | type[ReporterCount], keys: Sequence[str],
-    domain_id: UUID, start: int,
-) -> None:  # fmt: skip
-    """Insert the sums of a week that has none."""
+    session: Session,
+    table: type[FlowCount] | type[ReporterCount],
+    keys: Sequence[str],
+    domain_id: UUID,
+    start: int,
+) -> None:
+    """Insert the sums of a week that has none yet."""
     columns = [getattr(table, name) for name in keys]
     sums = (
         select(
-            literal(domain_id, table.domain_id.type), literal(WEEK), literal(start), *columns,
+            literal(domain_id, table.domain_id.type),
+            literal(WEEK),
+            literal(start),
+            *columns,
             func.sum(table.messages),
         )
         .where(
-            table.domain_id == domain_id, table.span == 1,
-            table.start >= start, table.start < start + WEEK,
+            table.domain_id == domain_id,
+            table.span == 1,
+            table.start >= start,
+            table.start < start + WEEK,
         )
         .group_by(*columns)
-    )  # fmt: skip
+    )
     names = ["domain_id", "span", "start", *keys, "messages"]
     session.execute(bulk.insert(session, table).from_select(names, sums))
 
@@ -230,8 +250,10 @@ def _accumulate(
 
 
 def _counted(table: _Table) -> tuple[str, ...]:
-    return (*(column.name for column in table.__table__.primary_key if column.name != "domain_id"),
-            "messages")  # fmt: skip
+    return (
+        *(column.name for column in table.__table__.primary_key if column.name != "domain_id"),
+        "messages",
+    )
 
 
 @cache
@@ -243,9 +265,9 @@ def _counting(dialect: str, table: _Table) -> Any:
 
 
 def _identity_ids(
-    session: Session, domain_id: UUID, wanted: Iterable[Identity]
+    session: Session, domain_id: UUID, requested: Iterable[Identity]
 ) -> dict[Identity, int]:
-    by_digest = {identity.digest: identity for identity in wanted}
+    by_digest = {identity.digest: identity for identity in requested}
     known = _known_identities(session, domain_id, by_digest)
     if missing := sorted(by_digest.keys() - known.keys()):
         rows = [
@@ -263,15 +285,15 @@ def _identity_ids(
 def _known_identities(
     session: Session, domain_id: UUID, digests: Iterable[bytes]
 ) -> dict[bytes, int]:
-    found: dict[bytes, int] = {}
-    for some in bulk.batched(digests):
+    by_digest: dict[bytes, int] = {}
+    for part in bulk.batched(digests):
         rows = session.execute(
             select(DmarcIdentity.digest, DmarcIdentity.id).where(
-                DmarcIdentity.domain_id == domain_id, DmarcIdentity.digest.in_(some)
+                DmarcIdentity.domain_id == domain_id, DmarcIdentity.digest.in_(part)
             )
         )
-        found.update((row.digest, row.id) for row in rows)
-    return found
+        by_digest.update((row.digest, row.id) for row in rows)
+    return by_digest
 
 
 _ENDS = ("source_ip", "identity_id", "first_hour", "last_hour")
@@ -282,34 +304,34 @@ def _flow_ids(
 ) -> dict[_Flow, int]:
     """The numbers of the flows, with each known to have been seen at its hours."""
     ends: dict[_Flow, tuple[int, int]] = {}
-    for ip, place, hour in counts.sent:
-        flow = (ip, numbers[place])
+    for ip, index, hour in counts.sent:
+        flow = (ip, numbers[index])
         first, last = ends.get(flow, (hour, hour))
         ends[flow] = (hour if hour < first else first, hour if hour > last else last)
     connection = session.connection()
     kind, fixed = connection.dialect.name, {"domain_id": domain_id}
-    wanted = bulk.values_parameters(
+    lookup = bulk.values_parameters(
         connection, _ENDS, [(*flow, *ends[flow]) for flow in sorted(ends)]
     )
-    found = {}
+    numbers_by_flow = {}
     for number, ip, identity, first, last in connection.execute(
-        _known_flows(kind), wanted | fixed
+        _known_flows(kind), lookup | fixed
     ).all():
         flow = (ip, identity)
         if number is not None and first <= ends[flow][0] and last >= ends[flow][1]:
-            found[flow] = number
-    rows = [(*flow, *ends[flow]) for flow in sorted(ends.keys() - found.keys())]
+            numbers_by_flow[flow] = number
+    rows = [(*flow, *ends[flow]) for flow in sorted(ends.keys() - numbers_by_flow.keys())]
     if rows:
-        told = connection.execute(
+        inserted = connection.execute(
             _seen_flows(kind), bulk.values_parameters(connection, _ENDS, rows) | fixed
         )
-        found.update(((ip, identity), number) for number, ip, identity in told.all())
-    return found
+        numbers_by_flow.update(((ip, identity), number) for number, ip, identity in inserted.all())
+    return numbers_by_flow
 
 
 @cache
 def _known_flows(dialect: str) -> Any:
-    """Each given flow, with what is known of it; left to choose, SQLite would begin with all."""
+    """Each given flow with its stored row; the outer join keeps SQLite from scanning all flows."""
     flow, given = DmarcFlow.__table__.c, bulk.values_table(dialect, DmarcFlow, _ENDS)
     is_it = and_(
         flow.domain_id == bulk.fixed_value(DmarcFlow, "domain_id"),
@@ -333,23 +355,23 @@ def _seen_flows(dialect: str) -> Any:
     ).returning(flow.id, flow.source_ip, flow.identity_id)
 
 
-def _shrink(session: Session, told: ReportCounts) -> None:
-    """Have the flows that began or ended with this report begin and end with what is left."""
-    hours = set(told.hours)
+def _shrink(session: Session, report: ReportCounts) -> None:
+    """Shrink the first and last hours of flows to what remains without this report."""
+    hours = set(report.hours)
     touched = select(DmarcFlow.id).where(
-        DmarcFlow.domain_id == told.domain_id,
+        DmarcFlow.domain_id == report.domain_id,
         or_(DmarcFlow.first_hour.in_(hours), DmarcFlow.last_hour.in_(hours)),
     )
-    left = session.execute(
+    remaining = session.execute(
         select(FlowCount.flow_id, func.min(FlowCount.start), func.max(FlowCount.start))
         .where(FlowCount.flow_id.in_(touched), FlowCount.span == 1)
         .group_by(FlowCount.flow_id)
         .order_by(FlowCount.flow_id)
     ).all()
-    gone = set(session.scalars(touched)) - {row[0] for row in left}
-    for number, first, last in left:
+    gone = set(session.scalars(touched)) - {row[0] for row in remaining}
+    for number, first, last in remaining:
         session.execute(
             update(DmarcFlow).where(DmarcFlow.id == number).values(first_hour=first, last_hour=last)
         )
-    for some in bulk.batched(sorted(gone)):
-        session.execute(delete(DmarcFlow).where(DmarcFlow.id.in_(some)))
+    for part in bulk.batched(sorted(gone)):
+        session.execute(delete(DmarcFlow).where(DmarcFlow.id.in_(part)))

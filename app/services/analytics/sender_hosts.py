@@ -18,8 +18,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app import settings
-from app.db import bulk
-from app.db.transactions import after_commit, now, transaction
+from app.db import bulk, transactions
+from app.db.transactions import after_commit, transaction
 from app.jobs import queue
 from app.models import DmarcFlow, SenderHost
 from app.ports.dns import LookupFailed, Network, Resolver, SessionFactory, or_failure
@@ -60,7 +60,7 @@ def schedule_lookup(address: str) -> bool:
         found = session.get(SenderHost, address)
         if found is None:
             return False
-        found.due_at = now(session)
+        found.due_at = transactions.now(session)
         after_commit(session, queue.enqueue_reverse_dns)
         return True
 
@@ -69,8 +69,8 @@ def enqueue_if_due() -> int:
     """Note the addresses of new flows, and have a worker look at what is due; how many that are."""
     with transaction() as session:
         _note_new(session)
-        moment = now(session)
-        count = session.scalar(select(func.count()).where(leases.is_due(SenderHost, moment))) or 0
+        now = transactions.now(session)
+        count = session.scalar(select(func.count()).where(leases.is_due(SenderHost, now))) or 0
         if count:
             after_commit(session, queue.enqueue_reverse_dns)
     return count
@@ -140,7 +140,7 @@ async def reverse(address: str, dns: Resolver) -> Reverse:
 def _write(found: dict[str, Reverse | LookupFailed]) -> None:
     networks = _networks(found)
     with transaction() as session:
-        moment = now(session)
+        now = transactions.now(session)
         rows = session.scalars(
             select(SenderHost)
             .where(SenderHost.address.in_(found))
@@ -149,17 +149,17 @@ def _write(found: dict[str, Reverse | LookupFailed]) -> None:
         )
         for host in rows:
             seen = found[host.address]
-            host.lease_until, host.looked_up_at = None, moment
+            host.lease_until, host.looked_up_at = None, now
             if networks is not None:
                 network = networks[host.address]
                 host.asn, host.network, host.country = network.asn, network.name, network.country
             if isinstance(seen, LookupFailed):
                 host.lookup_failure = str(seen)[:300]
-                host.due_at = moment + RETRY_AFTER[min(host.failures, len(RETRY_AFTER) - 1)]
+                host.due_at = now + RETRY_AFTER[min(host.failures, len(RETRY_AFTER) - 1)]
                 host.failures += 1
             else:
                 host.status, host.name, host.lookup_failure = seen.status, seen.name, None
-                host.due_at, host.failures = moment + REFRESH_AFTER, 0
+                host.due_at, host.failures = now + REFRESH_AFTER, 0
 
 
 def _networks(addresses: Iterable[str]) -> dict[str, NetworkOwner] | None:

@@ -1,4 +1,4 @@
-"""Who sends as a domain, as reports tell it, and what people say of each source."""
+"""The sources that send as a domain according to reports, and how people classify them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,20 +35,20 @@ from app.services.analytics import cache, dmarc, rollup_queue
 from app.services.analytics.cache import ResultCache
 from app.services.core import audit_log, domain_lookup
 
-MAX_FLOWS = 3_000  # that are looked at one by one
-MAX_IDENTITIES = 2_000  # of other flows, that are
-MAX_KNOWN = 10_000  # identities that a process remembers
+MAX_FLOWS = 3_000  # flows that are read one by one
+MAX_IDENTITIES = 2_000  # identities of other flows that are read one by one
+MAX_KNOWN = 10_000  # identities that a process caches
 
 
 @dataclass(frozen=True, slots=True)
 class SendingReport:
-    """All that is known of who sent as a domain in a window.
+    """The sources that sent as a domain in a window.
 
-    identities  by number; a negative one stands for many that are too rare to be told
-    known  what its last scans know of it, by check
-    days   of the window that have reports
-    ledger  of all this mail, to be asked for the records behind a figure
-    is_trusted_only  what only unverified reports say is left out
+    identities       by number; a negative number combines many rare ones
+    known            the last definite check results, by check
+    days             number of days of the window with reports
+    ledger           finds the records behind a figure
+    is_trusted_only  whether unverified reports are left out
     """
 
     domain: Domain
@@ -64,12 +64,12 @@ class SendingReport:
 
     @property
     def messages(self) -> int:
-        """All of them."""
+        """The number of messages of all sources."""
         return sum(source.messages for source in self.sources)
 
 
 def search(account_id: UUID, ref: str, window: Window) -> SendingReport:
-    """Who sent as the domain in the window, those with the most messages first.
+    """The sources that sent as the domain in the window, those with the most messages first.
 
     raises  NotFound
     """
@@ -79,7 +79,7 @@ def search(account_id: UUID, ref: str, window: Window) -> SendingReport:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Who reports about a domain; gaps are days of UTC, counted from the epoch."""
+    """The reporters of a domain; gaps are UTC days, counted from the epoch."""
 
     domain: Domain
     reporters: Sequence[Reporter]
@@ -87,7 +87,7 @@ class Coverage:
 
 
 def coverage(account_id: UUID, ref: str, window: Window) -> Coverage:
-    """Who reported in the window, those with the most messages first.
+    """The reporters of the window, those with the most messages first.
 
     raises  NotFound
     """
@@ -105,9 +105,9 @@ def coverage(account_id: UUID, ref: str, window: Window) -> Coverage:
 def decide(
     account_id: UUID, ref: str, source: str, state: str | None, *, note: str | None, actor: str
 ) -> None:
-    """Say what a source is: approved, ignored or blocked; None takes back what was said.
+    """Classify a source as approved, ignored or blocked; None resets the classification.
 
-    raises  NotFound for a domain that the account has not, or a source that never sent as it
+    raises  NotFound if the domain is not in the account, or the source never sent as it
     """
     rollup_queue.pending_count(domain_lookup.find(account_id, ref).id)
     with transaction() as session:
@@ -127,9 +127,15 @@ def decide(
                 .on_conflict_do_update(index_elements=["domain_id", "source"], set_=values)
             )
         audit_log.record(
-            session, account_id, actor=actor, action="source.decided",
-            target=domain.name, source=source, state=state, note=note,
-        )  # fmt: skip
+            session,
+            account_id,
+            actor=actor,
+            action="source.decided",
+            target=domain.name,
+            source=source,
+            state=state,
+            note=note,
+        )
 
 
 def _expect_source(session: Session, domain: Domain, source: str) -> None:
@@ -139,8 +145,8 @@ def _expect_source(session: Session, domain: Domain, source: str) -> None:
         )
     ).one()
     everything = load(session, domain, Window(first or 0, (last or 0) + 1))
-    keys = {found.key for found in everything.sources}
-    keys |= {f"ip:{address}" for found in everything.sources for address in found.addresses}
+    keys = {row.key for row in everything.sources}
+    keys |= {f"ip:{address}" for row in everything.sources for address in row.addresses}
     if source not in keys:
         raise NotFound
 
@@ -180,7 +186,7 @@ def load(
 
 
 def unverified_messages(session: Session, domain_id: UUID, window: Window) -> int:
-    """How many messages of the window are in unverified reports; a step."""
+    """The number of messages of the window in unverified reports; in the caller's transaction."""
     statement = select(dmarc.sum_of(DmarcHour.messages)).where(
         DmarcHour.domain_id == domain_id,
         DmarcHour.hour >= window.start,
@@ -192,7 +198,7 @@ def unverified_messages(session: Session, domain_id: UUID, window: Window) -> in
 
 @dataclass(frozen=True, slots=True)
 class _Mail:
-    """Which mail is looked at."""
+    """The email to read: a domain, a window, and whether only trusted reports count."""
 
     domain: Domain
     window: Window
@@ -204,10 +210,10 @@ def _gathered(
 ) -> SendingReport:
     domain, window = mail.domain, mail.window
     flows, hosts = _flows(session, mail)
-    found = _identities(session, domain.id, {flow.identity for flow in flows})
+    by_number = _identities(session, domain.id, {flow.identity for flow in flows})
     if len(flows) >= MAX_FLOWS + MAX_IDENTITIES:
-        more, alike = _remaining(session, mail)
-        flows, found = flows + more, found | alike
+        rare_flows, rare_identities = _remaining(session, mail)
+        flows, by_number = flows + rare_flows, by_number | rare_identities
     context = Context(
         domain=domain.name,
         walked=known.get("dmarc", {}).get("facts", {}).get("org_domain"),
@@ -215,57 +221,69 @@ def _gathered(
         hosts=hosts,
         states=states,
     )
-    reported = hours(session, domain.id, window, is_trusted_only=mail.is_trusted_only)
-    gathered = sources.gather(flows, found, context)
+    reported_hours = hours(session, domain.id, window, is_trusted_only=mail.is_trusted_only)
+    gathered = sources.gather(flows, by_number, context)
     return SendingReport(
-        domain, window, gathered, found, context, known,
-        days=len({hour // 24 for _, hour, _ in reported}),
-        reporters=len({reporter for reporter, *_ in reported}),
-        flow_index=FlowIndex(domain.name, gathered, found,
-        TRUSTED if mail.is_trusted_only else None),
+        domain,
+        window,
+        gathered,
+        by_number,
+        context,
+        known,
+        days=len({hour // 24 for _, hour, _ in reported_hours}),
+        reporters=len({reporter for reporter, *_ in reported_hours}),
+        flow_index=FlowIndex(
+            domain.name, gathered, by_number, TRUSTED if mail.is_trusted_only else None
+        ),
         is_trusted_only=mail.is_trusted_only,
-    )  # fmt: skip
+    )
 
 
-_known: dict[tuple[UUID, int], Identity] = {}  # they never change
+_known: dict[tuple[UUID, int], Identity] = {}  # a cache; identities never change
 
 
 def _identities(session: Session, domain_id: UUID, numbers: Iterable[int]) -> dict[int, Identity]:
-    wanted = set(numbers)
-    found = {n: known for n in wanted if (known := _known.get((domain_id, n)))}
-    for some in bulk.batched(wanted - found.keys()):
+    requested = set(numbers)
+    by_number = {n: cached for n in requested if (cached := _known.get((domain_id, n)))}
+    for part in bulk.batched(requested - by_number.keys()):
         rows = session.execute(
             select(*DmarcIdentity.__table__.c).where(
-                DmarcIdentity.domain_id == domain_id, DmarcIdentity.id.in_(some)
+                DmarcIdentity.domain_id == domain_id, DmarcIdentity.id.in_(part)
             )
         )
         fresh = {row.id: identities.from_row(row) for row in rows}
         if len(_known) > MAX_KNOWN:
             _known.clear()
         _known.update(((domain_id, number), identity) for number, identity in fresh.items())
-        found |= fresh
-    return found
+        by_number |= fresh
+    return by_number
 
 
 def _flows(session: Session, mail: _Mail) -> tuple[list[Flow], dict[str, Host]]:
-    """The flows of the window, and what is known of their addresses.
+    """The flows of the window, and what is known about their addresses.
 
-    The largest are told one by one; of the rest, who may be a million, what all that have an
-    identity sent, for the identities with the most messages.
+    The largest flows are read one by one. The rest, up to a million, are summed by identity, for
+    the identities with the most messages.
     """
     parts = _parts(session, mail)
     one_by_one = (
         select(
-            DmarcFlow.source_ip, DmarcFlow.identity_id, parts.largest.c.messages,
-            DmarcFlow.first_hour, DmarcFlow.last_hour,
-            SenderHost.name, SenderHost.asn, SenderHost.network, SenderHost.country,
+            DmarcFlow.source_ip,
+            DmarcFlow.identity_id,
+            parts.largest.c.messages,
+            DmarcFlow.first_hour,
+            DmarcFlow.last_hour,
+            SenderHost.name,
+            SenderHost.asn,
+            SenderHost.network,
+            SenderHost.country,
         )
         .join(DmarcFlow, DmarcFlow.id == parts.largest.c.flow_id)
         .outerjoin(SenderHost, SenderHost.address == DmarcFlow.source_ip)
         .where(DmarcFlow.domain_id == mail.domain.id)
-    )  # fmt: skip
-    nothing = (null(), null(), null(), null())
-    together = select(literal(sources.ELSEWHERE), *parts.told.c, *nothing)
+    )
+    no_host = (null(), null(), null(), null())
+    together = select(literal(sources.ELSEWHERE), *parts.told.c, *no_host)
     rows = session.connection().execute(union_all(one_by_one, together)).all()  # plain: thousands
     flows = [Flow._make(row[:5]) for row in rows]
     hosts = {row[0]: Host._make(row[5:]) for row in rows if row[5] or row[6] or row[8]}
@@ -274,12 +292,12 @@ def _flows(session: Session, mail: _Mail) -> tuple[list[Flow], dict[str, Host]]:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """A window's flows as parts of a statement.
+    """The flows of a window as parts of a statement.
 
     largest  flow_id and messages of the largest flows
-    told     identity_id, messages, first and last hour of the other flows by their identity: those
-             of the identities with the most
-    left     the same of the identities that are not in ``told``
+    told     identity_id, messages, first and last hour of the other flows by identity, for the
+             identities with the most messages
+    left     the same for the identities that are not in ``told``
     """
 
     largest: CTE
@@ -289,23 +307,26 @@ class _Parts:
 
 def _parts(session: Session, mail: _Mail) -> _Parts:
     domain_id = mail.domain.id
-    told_of = dmarc.flow_counts(session, domain_id, mail.window)
+    flow_counts = dmarc.flow_counts(session, domain_id, mail.window)
     if mail.is_trusted_only:
-        told_of = told_of.where(told_of.selected_columns.flow_id.in_(_trusted_flows(domain_id)))
-    counts = told_of.cte("counts")
+        flow_counts = flow_counts.where(
+            flow_counts.selected_columns.flow_id.in_(_trusted_flows(domain_id))
+        )
+    counts = flow_counts.cte("counts")
     largest = (
         select(counts).order_by(counts.c.messages.desc(), counts.c.flow_id).limit(MAX_FLOWS)
     ).cte("largest")
     others = (
         select(
-            DmarcFlow.identity_id, dmarc.sum_of(counts.c.messages).label("messages"),
+            DmarcFlow.identity_id,
+            dmarc.sum_of(counts.c.messages).label("messages"),
             func.min(DmarcFlow.first_hour).label("first_hour"),
             func.max(DmarcFlow.last_hour).label("last_hour"),
         )
         .join(DmarcFlow, DmarcFlow.id == counts.c.flow_id)
         .where(DmarcFlow.domain_id == domain_id, counts.c.flow_id.not_in(select(largest.c.flow_id)))
         .group_by(DmarcFlow.identity_id)
-    ).cte("others")  # fmt: skip
+    ).cte("others")
     order = (others.c.messages.desc(), others.c.identity_id)
     told = select(others).order_by(*order).limit(MAX_IDENTITIES).cte("told")
     left = select(others).where(others.c.identity_id.not_in(select(told.c.identity_id)))
@@ -313,7 +334,7 @@ def _parts(session: Session, mail: _Mail) -> _Parts:
 
 
 def _trusted_flows(domain_id: UUID) -> Select[int]:
-    """The ids of the flows that trusted reports tell of."""
+    """The ids of the flows in trusted reports."""
     return (
         select(DmarcFlow.id)
         .join(DmarcIdentity, DmarcIdentity.id == DmarcFlow.identity_id)
@@ -322,27 +343,32 @@ def _trusted_flows(domain_id: UUID) -> Select[int]:
 
 
 def _remaining(session: Session, mail: _Mail) -> tuple[list[Flow], dict[int, Identity]]:
-    """What flows beyond those of ``_flows`` sent, by all that a policy asks of an identity."""
-    domain, left = mail.domain, _parts(session, mail).left.subquery()
+    """The flows beyond those of ``_flows``, summed by the attributes that policies depend on."""
+    domain, rare = mail.domain, _parts(session, mail).left.subquery()
     is_own = (DmarcIdentity.header_from == domain.name).label("is_own")
     keys = (
-        is_own, DmarcIdentity.disposition, DmarcIdentity.dkim, DmarcIdentity.spf,
+        is_own,
+        DmarcIdentity.disposition,
+        DmarcIdentity.dkim,
+        DmarcIdentity.spf,
         DmarcIdentity.trusted,
-    )  # fmt: skip
+    )
     rows = session.execute(
         select(
-            *keys, dmarc.sum_of(left.c.messages),
-            func.min(left.c.first_hour), func.max(left.c.last_hour),
+            *keys,
+            dmarc.sum_of(rare.c.messages),
+            func.min(rare.c.first_hour),
+            func.max(rare.c.last_hour),
         )
-        .join(DmarcIdentity, DmarcIdentity.id == left.c.identity_id)
+        .join(DmarcIdentity, DmarcIdentity.id == rare.c.identity_id)
         .group_by(*keys)
-    )  # fmt: skip
-    flows, found = [], {}
+    )
+    flows, by_number = [], {}
     for number, (own, disposition, dkim, spf, trusted, *sent) in enumerate(rows, 1):
         author = domain.name if own else f"*.{domain.name}"
-        found[-number] = Identity(author, disposition, dkim, spf, trusted)
+        by_number[-number] = Identity(author, disposition, dkim, spf, trusted)
         flows.append(Flow(sources.ELSEWHERE, -number, *sent))
-    return flows, found
+    return flows, by_number
 
 
 def _decisions(session: Session, domain: Domain) -> dict[str, SourceReview]:
@@ -353,7 +379,7 @@ def _decisions(session: Session, domain: Domain) -> dict[str, SourceReview]:
 def hours(
     session: Session, domain_id: UUID, window: Window, *, is_trusted_only: bool = False
 ) -> list[tuple[str, int, int]]:
-    """(reporter, hour, messages) of the window; a step."""
+    """(reporter, hour, messages) rows of the window, in the caller's transaction."""
     rows = session.execute(
         select(DmarcHour.reporter, DmarcHour.hour, dmarc.sum_of(DmarcHour.messages))
         .where(
@@ -368,13 +394,13 @@ def hours(
 
 
 def inner_hours(session: Session, domain_id: UUID, window: Window) -> dict[str, set[int]]:
-    """By reporter: at which its reports over several days are counted, but for the last; a step."""
+    """The hours, except the last, at which multi-day reports are counted, by reporter."""
     rows = session.execute(
         select(
             DmarcReport.reporter, DmarcReport.begin_at, DmarcReport.end_at, DmarcReport.days
         ).where(*dmarc.multi_day_reports(domain_id, window))
     )
-    found: dict[str, set[int]] = {}
+    by_reporter: dict[str, set[int]] = {}
     for reporter, begin_at, end_at, days in rows:
-        found.setdefault(reporter, set()).update(period_hours(begin_at, end_at, days)[:-1])
-    return found
+        by_reporter.setdefault(reporter, set()).update(period_hours(begin_at, end_at, days)[:-1])
+    return by_reporter

@@ -22,7 +22,8 @@ from sqlalchemy import func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from app import ids, keyring, settings
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.errors import InvalidRequest, NotFound
 from app.keyring import Purpose
 from app.models import Account, AccountLimits, ApiKey
@@ -171,7 +172,7 @@ def revoke_rows(
     session: Session, rows: Sequence[ApiKey], *, actor: str, reason: str | None
 ) -> None:
     """Revoke keys in the caller's transaction; the caller calls ``forget_cached`` after it."""
-    at = now(session)
+    at = transactions.now(session)
     for key in rows:
         key.revoked_at, key.revoked_reason = at, reason
         audit_log.record(
@@ -195,8 +196,8 @@ def rotate(account_id: UUID, key_id: str, grace: timedelta, *, actor: str) -> tu
         raise _invalid("grace", "0 to 7 days")
     with transaction() as session:
         old = _owned(session, account_id, key_id)
-        moment = now(session)
-        if not old.is_usable(moment):
+        now = transactions.now(session)
+        if not old.is_usable(now):
             raise _invalid("key", "it has ended; make a new one")
         new = NewKey(
             old.name,
@@ -206,7 +207,7 @@ def rotate(account_id: UUID, key_id: str, grace: timedelta, *, actor: str) -> tu
         )
         key, token = add(session, account_id, new, actor=actor, rotated_from=old.id)
         security_emails.keys_changed(session, [old], "rotated", actor, replacement=key)
-        old.expires_at = min(old.expires_at or moment + grace, moment + grace)
+        old.expires_at = min(old.expires_at or now + grace, now + grace)
         audit_log.record(
             session, account_id, actor=actor, action="key.rotated", target=key_id,
             new=key.key_id, ends=old.expires_at.isoformat(),
@@ -261,14 +262,14 @@ def _find(token: str) -> Caller | None:
             .outerjoin(AccountLimits, AccountLimits.account_id == ApiKey.account_id)
             .where(ApiKey.key_id == key_id_of(token))
         ).first()
-        moment = now(session)
+        now = transactions.now(session)
     key, account_name, status, account_limit = found or (None, "", "", None)
     digests = _digests(token)
     stored = key.digest if key else _DUMMY
     matches = [hmac.compare_digest(digest, stored) for digest in digests]
     if key is None:
         return None
-    if reason := _refusal(key, any(matches), moment, status):
+    if reason := _refusal(key, any(matches), now, status):
         _note_refusal(key.account_id, key.key_id, reason)
         return None
     if not matches[0]:
@@ -320,7 +321,7 @@ def _check_room(
         select(func.count())
         .select_from(ApiKey)
         .where(ApiKey.account_id == account_id, ApiKey.revoked_at.is_(None))
-        .where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now(session)))
+        .where(or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > transactions.now(session)))
         .where(ApiKey.id != rotated_from if rotated_from else true())
     )
     if (count or 0) >= limits.max_api_keys:

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, update
 
+from app.db import transactions
 from app.db.bulk import insert
-from app.db.transactions import now, transaction
+from app.db.transactions import transaction
 from app.errors import IdempotencyInProgress, IdempotencyMismatch
 from app.models import IdempotentCall
 
@@ -41,9 +42,9 @@ def begin(call: Call) -> Answer | None:
     raises   IdempotencyMismatch if that had another body, IdempotencyInProgress while it runs
     """
     with transaction() as session:
-        moment = now(session)
-        old = (IdempotentCall.created_at < moment - RETENTION) | (
-            IdempotentCall.status.is_(None) & (IdempotentCall.created_at < moment - ABANDONED_AFTER)
+        now = transactions.now(session)
+        old = (IdempotentCall.created_at < now - RETENTION) | (
+            IdempotentCall.status.is_(None) & (IdempotentCall.created_at < now - ABANDONED_AFTER)
         )
         session.execute(delete(IdempotentCall).where(*_is(call), old))
         statement = insert(session, IdempotentCall).values(
@@ -51,7 +52,7 @@ def begin(call: Call) -> Answer | None:
             route=call.route,
             key=call.key,
             request_digest=call.request_digest,
-            created_at=moment,
+            created_at=now,
         )
         first = session.scalar(
             statement.on_conflict_do_nothing().returning(IdempotentCall.request_digest)

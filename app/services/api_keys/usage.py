@@ -40,14 +40,14 @@ def record(api_key_id: UUID, route: str, status: int, address: str) -> None:
 
     route  the rule that matched, like ``GET /v1/domains/<domain>``; never the path itself
     """
-    moment = datetime.now(UTC)
-    day = moment.date()
+    now = datetime.now(UTC)
+    day = now.date()
     place = (api_key_id, day, address[:45])
     with _lock:
         if len(_counts) < _MAX_UNFLUSHED and len(_addresses) < _MAX_UNFLUSHED:
             _counts[(api_key_id, day, route, status)] += 1
             _addresses[place] += 1
-            _last_used[place] = moment
+            _last_used[place] = now
 
 
 def flush() -> None:
@@ -67,8 +67,8 @@ def flush() -> None:
         with _lock:
             _counts.update(counts)
             _addresses.update(addresses)
-            for place, moment in last_used.items():
-                _last_used.setdefault(place, moment)
+            for place, now in last_used.items():
+                _last_used.setdefault(place, now)
 
 
 def today(api_key_id: UUID) -> Sequence[tuple[str, int, int]]:
@@ -187,13 +187,13 @@ def _write(
             [
                 {
                     "api_key_id": key, "day": day, "address": address,
-                    "count": addresses[key, day, address], "last_at": moment,
+                    "count": addresses[key, day, address], "last_at": now,
                 }
-                for key, day, address, moment in seen
+                for key, day, address, now in seen
             ],
         )  # fmt: skip
-        for key, _, address, moment in sorted(seen, key=lambda place: (place[0], place[3])):
-            _mark_used(session, key, address, moment)
+        for key, _, address, now in sorted(seen, key=lambda place: (place[0], place[3])):
+            _mark_used(session, key, address, now)
 
 
 def _add_up(
@@ -212,10 +212,10 @@ def _add_up(
     session.execute(statement.on_conflict_do_update(index_elements=key, set_=new), rows)
 
 
-def _mark_used(session: Session, key: UUID, address: str, moment: datetime) -> None:
-    is_newer = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < moment)
+def _mark_used(session: Session, key: UUID, address: str, now: datetime) -> None:
+    is_newer = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < now)
     session.execute(
         update(ApiKey)
         .where(ApiKey.id == key, is_newer)
-        .values(last_used_at=moment, last_used_address=address)
+        .values(last_used_at=now, last_used_address=address)
     )

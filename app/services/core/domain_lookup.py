@@ -15,7 +15,7 @@ from app.protocols.names import DomainName
 
 
 def find(account_id: UUID, ref: str) -> Domain:
-    """The account's domain of this id (``dom_…``) or name.
+    """The account's domain with this id (``dom_…``) or name.
 
     raises  NotFound
     """
@@ -24,10 +24,10 @@ def find(account_id: UUID, ref: str) -> Domain:
 
 
 def owned(session: Session, account_id: UUID, ref: str, *, lock: bool = False) -> Domain:
-    """As ``find``, as a step; ``lock`` keeps others from changing it until the commit."""
+    """As ``find``, in the caller's transaction; ``lock`` locks the row until the commit."""
     key = key_of(ref)
-    wanted = Domain.id == key if isinstance(key, UUID) else Domain.name == key
-    statement = select(Domain).where(Domain.account_id == account_id, wanted)
+    matches = Domain.id == key if isinstance(key, UUID) else Domain.name == key
+    statement = select(Domain).where(Domain.account_id == account_id, matches)
     domain = session.scalar(statement.with_for_update() if lock else statement)
     if domain is None:
         raise NotFound
@@ -35,7 +35,7 @@ def owned(session: Session, account_id: UUID, ref: str, *, lock: bool = False) -
 
 
 def key_of(ref: str) -> UUID | DomainName | None:
-    """What a path or a body means by ``ref``: an id, a name, or nothing that can be a domain's."""
+    """The domain id or name in ``ref``, or None if it is neither."""
     try:
         return ids.parse("dom", ref) or names.parse(ref, allow_special_use=True)
     except names.NotADomain:
@@ -43,5 +43,5 @@ def key_of(ref: str) -> UUID | DomainName | None:
 
 
 def with_tag(statement: Select[Any], tag: str) -> Select[Any]:
-    """Only domains that have the tag."""
+    """The statement, limited to domains with the tag."""
     return statement.where(type_coerce(Domain.tags, Text).contains(f",{tag},", autoescape=True))

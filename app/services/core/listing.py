@@ -1,4 +1,4 @@
-"""A list of rows that can be read by the page or as a whole, in keyset order."""
+"""Lists of rows with keyset pagination, read by page or as a whole."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,37 +17,38 @@ BATCH_SIZE = 1_000
 
 
 class Period(Protocol):
-    """Filters that bound a time; None: not on that side."""
+    """Filters that bound a time; None leaves that side open."""
 
     @property
     def from_at(self) -> datetime | None:
-        """The first moment that is in it."""
+        """The start of the period, inclusive."""
 
     @property
     def to_at(self) -> datetime | None:
-        """The first that is behind it."""
+        """The end of the period, exclusive."""
 
 
 def apply_filters(
-    statement: Select[Any], wanted: Iterable[tuple[Any, Any]], moment: Any, span: Period
+    statement: Select[Any], equals: Iterable[tuple[Any, Any]], time_column: Any, period: Period
 ) -> Select[Any]:
-    """Only rows with these values whose ``moment`` is in the span.
+    """The statement, limited to rows with these values and a time in the period.
 
-    wanted  columns with their values; one that is empty leaves all
+    equals       columns with their values; an empty value does not filter
+    time_column  the column that ``period`` bounds
     """
-    for column, value in wanted:
+    for column, value in equals:
         if value:
             statement = statement.where(column == value)
-    if span.from_at:
-        statement = statement.where(moment >= span.from_at)
-    if span.to_at:
-        statement = statement.where(moment < span.to_at)
+    if period.from_at:
+        statement = statement.where(time_column >= period.from_at)
+    if period.to_at:
+        statement = statement.where(time_column < period.to_at)
     return statement
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What is in the list and in which order; each reading is a transaction of its own.
+    """A list of rows in a unique order; each read is a transaction of its own.
 
     order  columns, ``….desc()`` where newest or best comes first; together they are unique
     """
@@ -58,35 +59,35 @@ class Listing:
     def page(
         self, place: Sequence[Any] | None, limit: int
     ) -> tuple[Sequence[Any], list[Any] | None]:
-        """Rows from ``place`` on, and the place of the next page, if any.
+        """A page of rows after ``place``, and the cursor values of the next page, if any.
 
-        place  the values of ``order`` in the row before, as JSON gave them back
+        place  the values of ``order`` in the last row of the previous page, decoded from JSON
         """
-        _, at = self._keyed
+        _, positions = self._keyed
         parameters: dict[str, Any] = {"most": limit + 1}
         if place is None:
-            found = self._first.rows(parameters)
+            rows = self._first.rows(parameters)
         else:
             values = map(_read, self._columns, place)
             parameters.update((f"place_{i}", value) for i, value in enumerate(values))
-            found = self._following.rows(parameters)
-        if len(found) <= limit:
-            return found, None
-        last = found[limit - 1]
-        return found[:limit], [_plain(last[position]) for position in at]
+            rows = self._following.rows(parameters)
+        if len(rows) <= limit:
+            return rows, None
+        last_row = rows[limit - 1]
+        return rows[:limit], [_plain(last_row[position]) for position in positions]
 
     def exceeds(self, most: int) -> bool:
-        """Whether there are more rows than that."""
+        """Whether there are more than ``most`` rows."""
         statement, _ = self._keyed
         return bool(PreparedSelect(statement.offset(most)).rows({"most": 1}))
 
     def iterate(self, most: int) -> Iterator[Any]:
-        """All rows up to that number, a few at a time: no transaction waits for who reads them."""
+        """Up to ``most`` rows, read in pages, so that slow readers hold no transaction open."""
         place: Sequence[Any] | None = None
         while most > 0:
-            found, place = self.page(place, min(BATCH_SIZE, most))
-            yield from found
-            most -= len(found)
+            rows, place = self.page(place, min(BATCH_SIZE, most))
+            yield from rows
+            most -= len(rows)
             if place is None:
                 return
 
@@ -105,20 +106,22 @@ class Listing:
 
     @cached_property
     def _keyed(self) -> tuple[Select[Any], list[int]]:
-        """The statement with its order, and where in a row the columns of that are."""
-        statement, at = self.statement, []
+        """The ordered statement, and the positions of the order columns in its rows."""
+        statement, positions = self.statement, []
         for column in self._columns:
-            chosen = statement.selected_columns
-            known = chosen.corresponding_column(inspect(column).expression)
-            if known is None:
+            selected = statement.selected_columns
+            existing = selected.corresponding_column(inspect(column).expression)
+            if existing is None:
                 statement = statement.add_columns(column)
-            at.append(len(chosen) if known is None else chosen.values().index(known))
+            positions.append(
+                len(selected) if existing is None else selected.values().index(existing)
+            )
         statement = statement.order_by(*self.order).limit(bindparam("most", type_=Integer))
-        return statement, at
+        return statement, positions
 
 
 def _is_after(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any]) -> Any:
-    """(a, b) behind (x, y): a behind x, or a = x and b behind y."""
+    """The condition that (a, b) comes after (x, y): a after x, or a = x and b after y."""
     clauses = []
     for index, (ordering, column) in enumerate(zip(order, columns, strict=True)):
         value = place[index]
@@ -128,18 +131,18 @@ def _is_after(order: Sequence[Any], columns: Sequence[Any], place: Sequence[Any]
         clauses.append(and_(*same, behind))
     if len(clauses) == 1:
         return clauses[0]
-    # Said apart, for no database finds it by itself: an index leads there at once.
+    # Redundant, but it lets every database start at the right place of an index.
     return and_(_is_at_or_after(order[0], columns[0], place[0]), or_(*clauses))
 
 
 def _is_at_or_after(ordering: Any, column: Any, value: Any) -> Any:
-    """It is behind the value, or the same."""
+    """The condition that the column comes after the value, or equals it."""
     is_descending = getattr(ordering, "modifier", None) is operators.desc_op
     return column <= value if is_descending else column >= value
 
 
 def _plain(value: Any) -> Any:
-    """As JSON can hold it."""
+    """The value as JSON."""
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value) if isinstance(value, UUID) else value

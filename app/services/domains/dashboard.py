@@ -1,4 +1,4 @@
-"""All domains of an account at a glance: how many of each grade, and what to fix first."""
+"""The dashboard overview of an account: grades, open alerts and what to fix first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,17 @@ from app.models import Alert, ApiKey, DmarcHour, Domain, ReportFile, Scan
 from app.services.analytics import rollup_queue
 from app.services.domains import domains
 
-MAX_LOWEST = 10  # domains that are shown
+MAX_LOWEST = 10  # domains in the list
 MAX_FIXES = 8
 TREND_SCANS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """One thing that is wrong with some domains, by the alerts that are open about it.
+    """One problem with open alerts.
 
-    domains, example  how many, and one of them; 0 and None: it is about no domain
+    domains, example  the number of affected domains, and one of them; 0 and None for an alert
+                      about the account itself
     """
 
     type: str
@@ -37,11 +38,11 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """An account at a glance.
+    """The figures of the overview page.
 
-    grades  how many domains have which; ``""``: not scanned yet
-    alerts  how many are open, by severity
-    fixes   the worst first, then what the most domains have
+    grades  the number of domains by grade; ``""``: not scanned yet
+    alerts  the number of open alerts by severity
+    fixes   most severe first, then by the number of affected domains
     worst   rows of ``domains.COLUMNS``, lowest score first
     """
 
@@ -52,12 +53,12 @@ class Overview:
 
     @property
     def domains(self) -> int:
-        """How many there are."""
+        """The number of domains."""
         return sum(self.grades.values())
 
 
 def of_account(account_id: UUID) -> Overview:
-    """The account as it is now."""
+    """The current overview of the account."""
     with transaction(readonly=True) as session:
         grades: Any = session.execute(
             select(func.coalesce(Domain.grade, ""), func.count())
@@ -66,13 +67,17 @@ def of_account(account_id: UUID) -> Overview:
         ).all()
         groups = session.execute(
             select(
-                Alert.type, Alert.severity, func.min(Alert.title),
-                func.count(Alert.domain_id.distinct()), func.min(Alert.domain_name),
-                func.min(Alert.first_seen_at), func.count(),
+                Alert.type,
+                Alert.severity,
+                func.min(Alert.title),
+                func.count(Alert.domain_id.distinct()),
+                func.min(Alert.domain_name),
+                func.min(Alert.first_seen_at),
+                func.count(),
             )
             .where(Alert.account_id == account_id, Alert.status == "open")
             .group_by(Alert.type, Alert.severity)
-        ).all()  # fmt: skip
+        ).all()
         worst: Any = session.execute(
             select(*domains.COLUMNS)
             .where(Domain.account_id == account_id, Domain.score.is_not(None))
@@ -92,7 +97,7 @@ def of_account(account_id: UUID) -> Overview:
 
 
 def trends(account_id: UUID, domain_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[int]]:
-    """By domain: the scores of its last scans, oldest first."""
+    """The scores of the last scans by domain, oldest first."""
     if not domain_ids:
         return {}
     newest = func.row_number().over(partition_by=Scan.domain_id, order_by=Scan.id.desc())
@@ -111,15 +116,15 @@ def trends(account_id: UUID, domain_ids: Sequence[UUID]) -> Mapping[UUID, Sequen
             .where(numbered.c.number <= TREND_SCANS)
             .order_by(numbered.c.domain_id, numbered.c.id)
         ).all()
-    found: dict[UUID, list[int]] = {}
+    scores: dict[UUID, list[int]] = {}
     for domain_id, score in rows:
         if score and score.get("value") is not None:
-            found.setdefault(domain_id, []).append(score["value"])
-    return found
+            scores.setdefault(domain_id, []).append(score["value"])
+    return scores
 
 
 def mail(account_id: UUID, days: int) -> Sequence[tuple[date, Mapping[str, int]]]:
-    """By day (UTC), today last: the messages that reports tell of, by ``pass`` and ``fail``."""
+    """The reported messages per UTC day, today last, by DMARC result ``pass`` and ``fail``."""
     today = datetime.now(UTC).date()
     first = today - timedelta(days=days - 1)
     start = periods.hour_of(datetime.combine(first, time(), UTC))
@@ -131,17 +136,17 @@ def mail(account_id: UUID, days: int) -> Sequence[tuple[date, Mapping[str, int]]
             .where(Domain.account_id == account_id, DmarcHour.hour >= start)
             .group_by(DmarcHour.hour, DmarcHour.dkim, DmarcHour.spf)
         ).all()
-    found: dict[date, dict[str, int]] = {first + timedelta(days=n): {} for n in range(days)}
+    by_day: dict[date, dict[str, int]] = {first + timedelta(days=n): {} for n in range(days)}
     for hour, dkim, spf, messages in rows:
-        counts = found.get(periods.at(hour).date())
+        counts = by_day.get(periods.at(hour).date())
         if counts is not None:
             result = "pass" if dkim or spf else "fail"
             counts[result] = counts.get(result, 0) + int(messages)
-    return list(found.items())
+    return list(by_day.items())
 
 
 def first_steps(account_id: UUID) -> Mapping[str, bool]:
-    """The first steps of a new account, and which of them are done."""
+    """The first steps of a new account, and whether each is done."""
     with transaction(readonly=True) as session:
         used = select(ApiKey.id).where(
             ApiKey.account_id == account_id, ApiKey.last_used_at.is_not(None)

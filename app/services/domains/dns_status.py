@@ -1,4 +1,4 @@
-"""What is known of a domain's DNS, and what changed in it."""
+"""The last check results of a domain, and its DNS change history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class ChangeFilter:
-    """Which changes; the times bound ``at``."""
+    """Filters for DNS changes; the times bound ``at``."""
 
     check: str | None = None
     from_at: datetime | None = None
@@ -37,7 +37,7 @@ class ChangeFilter:
 
 
 def status(account_id: UUID, ref: str) -> tuple[Domain, DomainState | None]:
-    """The domain, and what is known of it; None before its first scan.
+    """The domain, and its state; None before the first scan.
 
     raises  NotFound
     """
@@ -54,12 +54,12 @@ def history(
     place: Sequence[Any] | None = None,
     limit: int = 50,
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Rows of COLUMNS, newest first, and the place of the next page, if any.
+    """Rows of COLUMNS, newest first, and the cursor values of the next page, if any.
 
     raises  NotFound
     """
     domain = domain_lookup.find(account_id, ref)
     statement: Any = select(*COLUMNS).where(DnsChange.domain_id == domain.id)
-    wanted = ((DnsChange.check, filters.check),)
-    statement = listing.apply_filters(statement, wanted, DnsChange.at, filters)
+    equals = ((DnsChange.check, filters.check),)
+    statement = listing.apply_filters(statement, equals, DnsChange.at, filters)
     return Listing(statement, (DnsChange.id.desc(),)).page(place, limit)

@@ -1,4 +1,4 @@
-"""The domains that accounts watch: added, found, changed, deleted."""
+"""The monitored domains of accounts: create, search, change, hold and delete them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from app import ids, settings
 from app.checks.engine.types import Usage
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.errors import ApplicationError, Conflict, InvalidRequest, PreconditionFailed
 from app.models import Alert, Domain
 from app.models.alerts import LIVE
@@ -49,7 +50,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class NewDomain:
-    """A domain to be added; ``name`` as typed."""
+    """A domain to create; ``name`` is as entered by the user."""
 
     name: str
     usage: Usage = Usage.BOTH
@@ -60,7 +61,7 @@ class NewDomain:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of one domain of many: either ``id`` or ``error``."""
+    """The result for one domain of a bulk creation: either ``id`` or ``error``."""
 
     name: str
     id: UUID | None = None
@@ -69,7 +70,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class DomainFilter:
-    """Which domains, in which order. ``sort``: ``-createdAt``, ``name`` or ``-score``."""
+    """Filters and order of domains; ``sort`` is ``-createdAt``, ``name`` or ``-score``."""
 
     q: str | None = None
     tag: str | None = None
@@ -89,21 +90,21 @@ _SORTS: Mapping[str, tuple[Any, ...]] = {
 def search(
     account_id: UUID, filters: DomainFilter, *, place: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Rows of COLUMNS in the order of ``filters.sort``, and the place of the next page, if any."""
+    """Rows of COLUMNS in the order of ``filters.sort``, and the next page's cursor values."""
     is_proof_asked = settings.current().domain_verification != "off"
     return _listed(account_id, filters, is_proof_asked).page(place, limit)
 
 
 @lru_cache(maxsize=512)
 def _listed(account_id: UUID, filters: DomainFilter, is_proof_asked: bool) -> Listing:
-    everything: Any = select(*COLUMNS).where(Domain.account_id == account_id)
-    return Listing(_filtered(everything, filters, is_proof_asked), _SORTS[filters.sort])
+    statement: Any = select(*COLUMNS).where(Domain.account_id == account_id)
+    return Listing(_filtered(statement, filters, is_proof_asked), _SORTS[filters.sort])
 
 
 def open_alert_counts(
     account_id: UUID, domain_ids: Sequence[UUID]
 ) -> Mapping[UUID, Mapping[str, int]]:
-    """By domain and severity: how many alerts are open or acknowledged; zeros are left out."""
+    """The number of open or acknowledged alerts by domain and severity, without zeros."""
     if not domain_ids:
         return {}
     with transaction(readonly=True) as session:
@@ -124,22 +125,22 @@ def open_alert_counts(
 
 
 def create(account_id: UUID, new: NewDomain, *, actor: str) -> Domain:
-    """The domain, added.
+    """The created domain.
 
-    raises  InvalidRequest for a name that is no domain to watch, or above the account's number of
-            domains; Conflict (``existingId``) if the account has it
+    raises  InvalidRequest for an invalid name, or above the account's maximum number of domains;
+            Conflict (``existingId``) if the domain is already in the account
     """
     name = _parsed(new.name)
     try:
         with transaction() as session:
             _check_room(session, account_id, 1)
             return _add(session, account_id, name, new, actor)
-    except IntegrityError:  # another request added it in the same moment
+    except IntegrityError:  # a concurrent request added it
         raise _conflict(domain_lookup.find(account_id, name)) from None
 
 
 def create_many(account_id: UUID, news: Sequence[NewDomain], *, actor: str) -> list[Added]:
-    """What became of each, in order: one bad name does not stop the rest."""
+    """The result for each domain, in order; one invalid name does not stop the rest."""
     with transaction() as session:
         if session.get_bind().dialect.name == "postgresql":
             _lock_account(session, account_id)
@@ -154,51 +155,58 @@ def update(
     actor: str,
     expected: datetime | None = None,
 ) -> Domain:
-    """The domain, changed.
+    """The changed domain.
 
     changes   any of usage, tags, dkim_selectors, schedule
-    expected  its ``updated_at`` as the caller knows it
-    raises    NotFound; PreconditionFailed if it was changed since
+    expected  the ``updated_at`` that the caller has seen
+    raises    NotFound; PreconditionFailed if the domain has changed since
     """
     with transaction() as session:
         domain = domain_lookup.owned(session, account_id, ref, lock=True)
         if expected is not None and domain.updated_at != expected:
-            raise PreconditionFailed("The domain was changed meanwhile; read it again")
+            raise PreconditionFailed(
+                "The domain has changed since you read it (ETag mismatch). Fetch it again and retry"
+            )
         before = {name: getattr(domain, name) for name in changes}
         for name, value in changes.items():
             setattr(domain, name, value)
-        domain.updated_at = now(session)
+        domain.updated_at = transactions.now(session)
         if changes.get("schedule", before.get("schedule")) != before.get("schedule"):
             domain.reschedule(domain.updated_at)
         audit_log.record(
-            session, account_id, actor=actor, action="domain.changed", target=domain.name,
-            before=before, after=dict(changes),
-        )  # fmt: skip
+            session,
+            account_id,
+            actor=actor,
+            action="domain.changed",
+            target=domain.name,
+            before=before,
+            after=dict(changes),
+        )
         return domain
 
 
 def delete(account_id: UUID, ref: str, *, actor: str) -> None:
-    """Delete the domain and everything that names it: scans, alerts, history, reports and files.
+    """Delete the domain and everything about it: scans, alerts, history, reports and files.
 
     raises   NotFound; Conflict for a domain on legal hold
-    effects  the history goes first, in batches. The audit log keeps that there was the domain;
-             the events that resolve its alerts stay until everybody has read them
+    effects  deletes the history first, in batches. The audit log keeps an entry of the domain; the
+             events that resolve its alerts stay until all clients had time to read them
     """
     erasure.delete_history(domain_lookup.find(account_id, ref))
     with transaction() as session:
         domain = domain_lookup.owned(session, account_id, ref, lock=True)
         erasure.check_hold(session, domain.id)
-        standing = session.scalars(
+        live = session.scalars(
             select(Alert)
             .where(Alert.domain_id == domain.id, Alert.status.in_(LIVE))
             .order_by(Alert.id)
             .with_for_update()
         )
-        over = Transition("resolved", actor, "the domain was deleted")
-        for alert in standing.all():  # who follows the events must not be left with open alerts
-            transitions.transition(session, alert, over, now(session))
+        resolution = Transition("resolved", actor, "the domain was deleted")
+        for alert in live.all():  # clients of the event feed must not keep them as open
+            transitions.transition(session, alert, resolution, transactions.now(session))
         erasure.leave_channels(session, domain)
-        session.flush()  # before the rows go, with the domain
+        session.flush()  # before the cascade of the domain deletes the rows
         session.delete(domain)
         audit_log.record(
             session, account_id, actor=actor, action="domain.deleted", target=domain.name
@@ -206,7 +214,7 @@ def delete(account_id: UUID, ref: str, *, actor: str) -> None:
 
 
 def hold(account_id: UUID, ref: str, reason: str, *, actor: str) -> Domain:
-    """Put the domain on legal hold: nothing of it is deleted until the hold is released.
+    """Put the domain on legal hold: its data is not deleted until the hold is released.
 
     raises  NotFound; InvalidRequest without a reason
     """
@@ -216,17 +224,21 @@ def hold(account_id: UUID, ref: str, reason: str, *, actor: str) -> Domain:
         raise InvalidRequest([{"field": "reason", "code": "length", "message": message}])
     with transaction() as session:
         domain = domain_lookup.owned(session, account_id, ref, lock=True)
-        domain.legal_hold_at = domain.legal_hold_at or now(session)
-        domain.legal_hold_reason, domain.updated_at = reason, now(session)
+        domain.legal_hold_at = domain.legal_hold_at or transactions.now(session)
+        domain.legal_hold_reason, domain.updated_at = reason, transactions.now(session)
         audit_log.record(
-            session, account_id, actor=actor, action="domain.hold_placed", target=domain.name,
+            session,
+            account_id,
+            actor=actor,
+            action="domain.hold_placed",
+            target=domain.name,
             reason=reason,
-        )  # fmt: skip
+        )
         return domain
 
 
 def release_hold(account_id: UUID, ref: str, *, actor: str) -> Domain:
-    """Let the domain be deleted again, by people and by retention.
+    """Release the legal hold, so that people and retention can delete data again.
 
     raises  NotFound
     """
@@ -234,7 +246,7 @@ def release_hold(account_id: UUID, ref: str, *, actor: str) -> Domain:
         domain = domain_lookup.owned(session, account_id, ref, lock=True)
         if domain.legal_hold_at is not None:
             domain.legal_hold_at, domain.legal_hold_reason = None, None
-            domain.updated_at = now(session)
+            domain.updated_at = transactions.now(session)
             audit_log.record(
                 session, account_id, actor=actor, action="domain.hold_released", target=domain.name
             )
@@ -285,7 +297,7 @@ def _add(
     )
     if existing is not None:
         raise _conflict(existing)
-    moment = now(session)
+    now = transactions.now(session)
     domain = Domain(
         id=ids.new(),
         account_id=account_id,
@@ -294,41 +306,41 @@ def _add(
         tags=list(dict.fromkeys(new.tags)),
         dkim_selectors=list(dict.fromkeys(new.dkim_selectors)),
         schedule=new.schedule,
-        created_at=moment,
-        updated_at=moment,
+        created_at=now,
+        updated_at=now,
     )
-    domain.reschedule(moment)
+    domain.reschedule(now)
     session.add(domain)
     audit_log.record(session, account_id, actor=actor, action="domain.added", target=name)
-    session.flush()  # so that the next of many sees it
+    session.flush()  # so that the next domain of a bulk creation sees it
     if settings.current().domain_verification == "off":
         files.retry_for_domain(session, account_id, name)
     return domain
 
 
-def _check_room(session: Session, account_id: UUID, wanted: int) -> None:
-    most = settings.current().max_domains
+def _check_room(session: Session, account_id: UUID, additional: int) -> None:
+    limit = settings.current().max_domains
     count = session.scalar(
         select(func.count()).select_from(Domain).where(Domain.account_id == account_id)
     )
-    if (count or 0) + wanted > most:
+    if (count or 0) + additional > limit:
         raise InvalidRequest(
             [
                 {
                     "field": "name",
                     "code": "too_many_domains",
-                    "message": f"the account has {most} domains, which is the most it may have",
+                    "message": f"the account has reached its maximum of {limit} domains",
                 }
             ]
         )
 
 
 def _lock_account(session: Session, account_id: UUID) -> None:
-    """One batch of an account at a time, so that none fails on a name that another adds."""
+    """Run one batch of an account at a time, so that none fails on a name that another adds."""
     session.execute(select(func.pg_advisory_xact_lock(account_id.int & 0x7FFF_FFFF_FFFF_FFFF)))
 
 
 def _conflict(existing: Domain) -> Conflict:
     return Conflict(
-        f"The account has {existing.name} already", existingId=ids.public("dom", existing.id)
+        f"{existing.name} is already in this account", existingId=ids.public("dom", existing.id)
     )

@@ -1,4 +1,4 @@
-"""What a record would be worth that is not published yet."""
+"""Evaluates draft records before they are published."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from app.protocols.names import DomainName
 from app.services.core import domain_lookup
 from app.services.scans import serialization
 
-# Where each check that judges a TXT record looks for it, before the domain's name.
+# The labels before the domain name where each check reads its TXT record.
 PREFIXES = {
     "spf": "",
     "dmarc": "_dmarc.",
@@ -32,11 +32,11 @@ _DKIM = "._domainkey."
 
 @dataclass(frozen=True, slots=True)
 class DraftRecord:
-    """Records to be judged as if they were the ones at ``name``.
+    """Draft records that are evaluated as if they were published at ``name``.
 
     check    one of PREFIXES, or ``dkim``
     name     the domain, or the record's own name; for DKIM ``<selector>._domainkey.<domain>``
-    records  TXT values, each whole; none: as if there were no record
+    records  complete TXT values; empty to evaluate the absence of a record
     """
 
     check: str
@@ -46,31 +46,31 @@ class DraftRecord:
 
 
 def evaluate(draft: DraftRecord, door: Network) -> dict[str, Any]:
-    """The judgement of the draft as JSON; what else the check wants to know is asked of DNS.
+    """The check result of the draft as JSON; everything else is resolved in DNS.
 
-    raises  InvalidRequest for a check that judges no TXT record, or a name that is no domain's
+    raises  InvalidRequest for a check without a TXT record, or an invalid domain name
     """
     check = next((check for check in CHECKS if check.name == draft.check), None)
     if check is None or draft.check not in (*PREFIXES, "dkim"):
-        raise _invalid("check", f"one of {', '.join((*PREFIXES, 'dkim'))}")
+        raise _invalid("check", f"expected one of: {', '.join((*PREFIXES, 'dkim'))}")
     domain, owner, selectors = _record_name(draft)
     subject = Subject(domain=domain, usage=draft.usage, dkim_selectors=selectors)
     return door.run(lambda open_answers: _run_check(check, subject, owner, draft, open_answers))
 
 
 def question(check: Check) -> str:
-    """What the check looks at, in one sentence."""
+    """The first sentence of the check's docstring."""
     return (check.run.__doc__ or "").partition("\n")[0]
 
 
 def would_pass(
     account_id: UUID, ref: str, door: Network, *, ip: str, mail_from: str | None, helo: str | None
 ) -> spf_evaluate.Evaluation:
-    """What a receiver makes of mail from ``ip`` by the domain's published SPF (RFC 7208 §4).
+    """The SPF result for email from ``ip`` with the domain's published record (RFC 7208 §4).
 
-    mail_from  the envelope's sender; the domain's postmaster if not given
-    helo       what the client says it is; the domain's name if not given
-    raises     NotFound; InvalidRequest if ``ip`` is no address
+    mail_from  the envelope sender; the domain's postmaster by default
+    helo       the HELO name of the client; the domain name by default
+    raises     NotFound; InvalidRequest if ``ip`` is not an IP address
     """
     domain = domain_lookup.find(account_id, ref).name
     sender = f"postmaster@{domain}" if mail_from is None else mail_from
@@ -88,23 +88,23 @@ def would_pass(
 async def _run_check(
     check: Check, subject: Subject, owner: str, draft: DraftRecord, open_answers: SessionFactory
 ) -> dict[str, Any]:
-    found = await run_checks(
+    scans = await run_checks(
         {0: subject},
         lambda: DraftResolver(open_answers(), {owner: draft.records}),
         concurrency=1,
         seconds=settings.current().scan_seconds,
         checks=(check,),
     )
-    return serialization.as_json(found[0].check_results[0])
+    return serialization.as_json(scans[0].check_results[0])
 
 
 def _record_name(draft: DraftRecord) -> tuple[DomainName, str, tuple[str, ...]]:
-    """The domain, the name that the records stand at, and the DKIM selector."""
+    """The domain, the name of the records, and the DKIM selectors."""
     text = draft.name.strip().lower().removesuffix(".")
     if draft.check == "dkim":
-        selector, found, text = text.partition(_DKIM)
-        if not found or not selector or len(selector) > 190:
-            raise _invalid("name", "for dkim it is <selector>._domainkey.<domain>")
+        selector, separator, text = text.partition(_DKIM)
+        if not separator or not selector or len(selector) > 190:
+            raise _invalid("name", "expected format for dkim: <selector>._domainkey.<domain>")
         domain = _domain(text)
         return domain, f"{selector}{_DKIM}{domain}", (selector,)
     prefix = PREFIXES[draft.check]

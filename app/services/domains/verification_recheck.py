@@ -15,7 +15,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app import settings
-from app.db.transactions import after_commit, now, transaction
+from app.db import transactions
+from app.db.transactions import after_commit, transaction
 from app.jobs import queue
 from app.models import Domain
 from app.ports.dns import LookupFailed, Network, Resolver, SessionFactory
@@ -67,19 +68,19 @@ def enqueue_due() -> int:
     if settings.current().domain_verification == "off":
         return 0
     with transaction() as session:
-        moment = now(session)
+        now = transactions.now(session)
         due = session.scalars(
             select(Domain)
             .where(
                 Domain.verified_at.is_not(None),
-                or_(Domain.ownership_due_at.is_(None), Domain.ownership_due_at <= moment),
+                or_(Domain.ownership_due_at.is_(None), Domain.ownership_due_at <= now),
             )
             .order_by(Domain.id)
             .limit(BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
         for domain in due:
-            domain.ownership_due_at = moment + LEASE
+            domain.ownership_due_at = now + LEASE
         wanted = [domain.id for domain in due]
         if wanted:
             after_commit(session, lambda: queue.enqueue_ownership(wanted))
@@ -105,7 +106,7 @@ def recheck(domain_ids: Sequence[UUID], door: Network) -> None:
 def seen(session: Session, domain: Domain) -> None:
     """Note that the record is there; what was lost is found again. A step."""
     domain.ownership_failures, domain.ownership_lost_at = 0, None
-    domain.ownership_due_at = now(session) + RECHECK_PERIOD
+    domain.ownership_due_at = transactions.now(session) + RECHECK_PERIOD
     _evaluate(session, domain)
 
 
@@ -122,21 +123,21 @@ async def _look_up_all(
 
 
 def _settle(session: Session, domain: Domain, texts: tuple[str, ...] | None) -> None:
-    moment = now(session)
+    now = transactions.now(session)
     if texts is None:
-        domain.ownership_due_at = moment + RETRY_AFTER
+        domain.ownership_due_at = now + RETRY_AFTER
     elif set(texts) & set(values(domain.account_id, domain.name)):
         seen(session, domain)
     else:
         domain.ownership_failures += 1
-        domain.ownership_due_at = moment + RETRY_AFTER
+        domain.ownership_due_at = now + RETRY_AFTER
         if domain.ownership_failures >= FAILURES:
-            _revoke(session, domain, moment)
+            _revoke(session, domain, now)
 
 
-def _revoke(session: Session, domain: Domain, moment: datetime) -> None:
-    domain.verified_at, domain.ownership_lost_at = None, moment
-    domain.updated_at = moment
+def _revoke(session: Session, domain: Domain, now: datetime) -> None:
+    domain.verified_at, domain.ownership_lost_at = None, now
+    domain.updated_at = now
     audit_log.record(
         session, domain.account_id, actor="system", action="domain.verification_lost",
         target=domain.name,
@@ -146,7 +147,7 @@ def _revoke(session: Session, domain: Domain, moment: datetime) -> None:
 
 def _evaluate(session: Session, domain: Domain) -> None:
     posture = rules.Ownership(
-        domain.name, now(session), domain.ownership_lost_at, record_name(domain.name),
+        domain.name, transactions.now(session), domain.ownership_lost_at, record_name(domain.name),
         values(domain.account_id, domain.name)[0], domain.ownership_failures,
     )  # fmt: skip
     standing = alerts.live_alerts(session, [domain.id]).get(domain.id, [])

@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from app import settings
-from app.db import bulk
-from app.db.transactions import now, transaction
+from app.db import bulk, transactions
+from app.db.transactions import transaction
 from app.errors import QuotaExceeded
 from app.models import DailyIngestUsage, IngestSource
 from app.protocols import names
@@ -77,7 +77,7 @@ def is_known(account_id: UUID, source: str | None) -> bool:
 
 
 def _is_known(session: Session, account_id: UUID, source: str) -> bool:
-    since = now(session) - KNOWN_FOR
+    since = transactions.now(session) - KNOWN_FOR
     return bool(
         session.scalar(
             select(IngestSource.source).where(
@@ -131,10 +131,10 @@ def count_file(
     claims  with the class of the sender: see ``classify``
     raises  QuotaExceeded
     """
-    moment = now(session)
+    now = transactions.now(session)
     sender = class_of(received_via, claims)
     files, total, stranger_files, stranger_bytes = _count(
-        session, account_id, size_bytes, sender, moment.date()
+        session, account_id, size_bytes, sender, now.date()
     )
     if sender is SourceClass.STRANGER:
         files, total = stranger_files, stranger_bytes
@@ -143,7 +143,7 @@ def count_file(
         files > share(sender, current.ingest_files_per_day)
         or total > share(sender, current.ingest_bytes_per_day)
     ):  # fmt: skip
-        raise _exceeded("The account has received as many reports as it may in one day", moment)
+        raise _exceeded("The account has received as many reports as it may in one day", now)
     source = source_of(received_via, claims)
     if source is not None and sender is not SourceClass.OWN:
         _count_source(session, account_id, source, size_bytes, sender)
@@ -182,17 +182,17 @@ def _count_source(
 
     raises  QuotaExceeded
     """
-    moment = now(session)
+    now = transactions.now(session)
     row = session.get(IngestSource, (account_id, source), with_for_update=True)
     if row is None:
         values = {
-            "account_id": account_id, "source": source, "day": moment.date(), "files": 0,
+            "account_id": account_id, "source": source, "day": now.date(), "files": 0,
             "bytes": 0,
         }  # fmt: skip
         session.execute(bulk.insert(session, IngestSource).on_conflict_do_nothing(), [values])
         row = session.get_one(IngestSource, (account_id, source), with_for_update=True)
-    if row.day != moment.date():
-        row.day, row.files, row.bytes = moment.date(), 0, 0
+    if row.day != now.date():
+        row.day, row.files, row.bytes = now.date(), 0, 0
     row.files, row.bytes = row.files + 1, row.bytes + size_bytes
     percent = SOURCE_PERCENT if sender is SourceClass.STRANGER else KNOWN_SOURCE_PERCENT
     current = settings.current()
@@ -200,32 +200,32 @@ def _count_source(
         row.files > max(1, current.ingest_files_per_day * percent // 100)
         or row.bytes > current.ingest_bytes_per_day * percent // 100
     ):
-        raise _exceeded("This sender has sent as many reports as it may in one day", moment)
+        raise _exceeded("This sender has sent as many reports as it may in one day", now)
 
 
-def _exceeded(message: str, moment: datetime) -> QuotaExceeded:
-    midnight = datetime.combine(moment.date(), time(), UTC) + timedelta(days=1)
-    return QuotaExceeded(message, max(1, int((midnight - moment).total_seconds())))
+def _exceeded(message: str, now: datetime) -> QuotaExceeded:
+    midnight = datetime.combine(now.date(), time(), UTC) + timedelta(days=1)
+    return QuotaExceeded(message, max(1, int((midnight - now).total_seconds())))
 
 
 def note_authenticated(session: Session, account_id: UUID, source: str) -> None:
     """An authenticated report came from the source; runs in the caller's transaction."""
-    moment = now(session)
+    now = transactions.now(session)
     insert = bulk.insert(session, IngestSource).values(
-        account_id=account_id, source=source, day=moment.date(), files=0, bytes=0,
-        authenticated_at=moment,
+        account_id=account_id, source=source, day=now.date(), files=0, bytes=0,
+        authenticated_at=now,
     )  # fmt: skip
     session.execute(
         insert.on_conflict_do_update(
-            index_elements=["account_id", "source"], set_={"authenticated_at": moment}
+            index_elements=["account_id", "source"], set_={"authenticated_at": now}
         )
     )
 
 
-def is_unused(moment: datetime) -> ColumnElement[bool]:
+def is_unused(now: datetime) -> ColumnElement[bool]:
     """The counters of an earlier day, of a source that is not known."""
     authenticated_at = IngestSource.authenticated_at
     return and_(
-        IngestSource.day < moment.date(),
-        or_(authenticated_at.is_(None), authenticated_at < moment - KNOWN_FOR),
+        IngestSource.day < now.date(),
+        or_(authenticated_at.is_(None), authenticated_at < now - KNOWN_FOR),
     )

@@ -15,8 +15,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app import settings
-from app.db import bulk
-from app.db.transactions import now, transaction
+from app.db import bulk, transactions
+from app.db.transactions import transaction
 from app.models import DailyIngestUsage, ReportFile
 from app.services.ingest import budgets, files
 from app.services.ingest.budgets import SourceClass
@@ -29,8 +29,8 @@ DETAIL = "Parsing the account's files took as much CPU time as it may in one day
 def retry_deferred() -> int:
     """Have files parsed for which there was no CPU time on an earlier day; how many."""
     with transaction() as session:
-        moment = now(session)
-        midnight = datetime.combine(moment.date(), clock_time(), UTC)
+        now = transactions.now(session)
+        midnight = datetime.combine(now.date(), clock_time(), UTC)
         deferred = session.scalars(
             select(ReportFile.id)
             .where(
@@ -43,7 +43,7 @@ def retry_deferred() -> int:
             .with_for_update(skip_locked=True)
         ).all()
         if deferred:
-            files.parse_again(session, ReportFile.id.in_(deferred), moment)
+            files.parse_again(session, ReportFile.id.in_(deferred), now)
     return len(deferred)
 
 
@@ -55,7 +55,7 @@ class CpuMeter:
             rows = session.execute(
                 select(DailyIngestUsage.account_id, DailyIngestUsage.cpu_ms).where(
                     DailyIngestUsage.account_id.in_(account_ids),
-                    DailyIngestUsage.day == now(session).date(),
+                    DailyIngestUsage.day == transactions.now(session).date(),
                 )
             )
             self._before = {row.account_id: row.cpu_ms / 1000 for row in rows}
@@ -83,7 +83,7 @@ class CpuMeter:
         """Add what was used to the accounts' days."""
         used = {account_id: int(seconds * 1000) for account_id, seconds in self._used.items()}
         with transaction() as session:
-            day = now(session).date()
+            day = transactions.now(session).date()
             for account_id, cpu_ms in sorted(used.items()):
                 insert = bulk.insert(session, DailyIngestUsage).values(
                     account_id=account_id, day=day, files=0, bytes=0, cpu_ms=cpu_ms

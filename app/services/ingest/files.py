@@ -14,8 +14,8 @@ from sqlalchemy import Row, Select, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import ids
-from app.db import bulk
-from app.db.transactions import after_commit, now, transaction
+from app.db import bulk, transactions
+from app.db.transactions import after_commit, transaction
 from app.errors import NotFound
 from app.jobs import queue
 from app.models import DmarcReport, FailureReport, RawFile, ReportFile, TlsReport
@@ -87,21 +87,21 @@ def store(
     """
     digest = hashlib.sha256(raw).digest()
     with transaction() as session:
-        moment = now(session)
+        now = transactions.now(session)
         claims = budgets.classify(session, account_id, received_via, claims or {})
         if (known := _existing(session, account_id, digest)) is not None:
             is_forced = _raise_rank(session, known, received_via, claims)
-            _reprocess(session, known, raw, moment, is_forced=is_forced)
+            _reprocess(session, known, raw, now, is_forced=is_forced)
             return StoredFile(known, False)
         budgets.count_file(session, account_id, len(raw), received_via, claims)
-        _store(session, account_id, digest, raw, moment)
+        _store(session, account_id, digest, raw, now)
         report_file_id = ids.new()
         row = {
             "id": report_file_id, "account_id": account_id, "received_via": received_via,
             "sha256": digest,
             "size_bytes": len(raw), "file_name": _name(file_name), "entry": "",
-            "received_at": moment, "status": RECEIVED, "provenance": "unverified",
-            "sender_metadata": claims, "attempt": 0, "enqueued_at": moment,
+            "received_at": now, "status": RECEIVED, "provenance": "unverified",
+            "sender_metadata": claims, "attempt": 0, "enqueued_at": now,
         }  # fmt: skip
         made = session.execute(
             bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile.id),
@@ -185,7 +185,7 @@ def retry(
             .limit(RETRY_BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
-        parse_again(session, ReportFile.id.in_(chosen), now(session))
+        parse_again(session, ReportFile.id.in_(chosen), transactions.now(session))
         if account_id is not None and chosen:
             target = ids.public("int", report_file_id) if report_file_id else reason or ""
             audit_log.record(
@@ -207,18 +207,18 @@ def retry_for_domain(session: Session, account_id: UUID, domain: str) -> None:
             ReportFile.policy_domain.like(f"%.{name}", escape="\\"),
         )
         & _has_raw(),
-        now(session),
+        transactions.now(session),
     )
 
 
-def parse_again(session: Session, wanted: Any, moment: datetime) -> None:
+def parse_again(session: Session, wanted: Any, now: datetime) -> None:
     """Have a worker parse these files once more; runs in the caller's transaction."""
     chosen = session.scalars(
         update(ReportFile)
         .where(wanted)
         .values(
             status=RECEIVED, reason=None, detail=None, report_id=None, attempt=0,
-            lease_until=None, finished_at=None, enqueued_at=moment, retried_at=moment,
+            lease_until=None, finished_at=None, enqueued_at=now, retried_at=now,
             authenticity=None,
         )
         .returning(ReportFile.id)
@@ -264,7 +264,7 @@ def _raise_rank(
 
 
 def _reprocess(
-    session: Session, intake: ReportFile, raw: bytes, moment: datetime, *, is_forced: bool
+    session: Session, intake: ReportFile, raw: bytes, now: datetime, *, is_forced: bool
 ) -> None:
     """The same bytes again: read them once more if there is nothing left of the first time."""
     is_spent = intake.status in ("quarantined", "unattributed") and not session.scalar(
@@ -274,9 +274,9 @@ def _reprocess(
     )
     if not is_forced and not is_spent and not _is_orphan(session, intake):
         return
-    _store(session, intake.account_id, intake.sha256, raw, moment)
+    _store(session, intake.account_id, intake.sha256, raw, now)
     same = (ReportFile.account_id == intake.account_id) & (ReportFile.sha256 == intake.sha256)
-    parse_again(session, same, moment)
+    parse_again(session, same, now)
     session.refresh(intake)
 
 
@@ -290,8 +290,8 @@ def _is_orphan(session: Session, intake: ReportFile) -> bool:
     )
 
 
-def _store(session: Session, account_id: UUID, digest: bytes, raw: bytes, moment: datetime) -> None:
-    row = {"account_id": account_id, "sha256": digest, "content": raw, "created_at": moment}
+def _store(session: Session, account_id: UUID, digest: bytes, raw: bytes, now: datetime) -> None:
+    row = {"account_id": account_id, "sha256": digest, "content": raw, "created_at": now}
     session.execute(bulk.insert(session, RawFile).on_conflict_do_nothing(), [row])
 
 

@@ -13,8 +13,7 @@ from sqlalchemy import select, true, update
 from sqlalchemy.orm import Session
 
 from app import ids, settings
-from app.db import bulk
-from app.db.transactions import now
+from app.db import bulk, transactions
 from app.models import DmarcReport, Domain, FailureReport, ReportFile
 from app.models import TlsReport as StoredTls
 from app.models.reports import PROVENANCES, RECEIVED
@@ -92,24 +91,22 @@ def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[Parse
             .with_for_update()
         )
     }
-    moment = now(session)
+    now = transactions.now(session)
     filings = []
     for report_file_id, attempt, found in results:
         intake = by_id.get(report_file_id)
         if intake is None or intake.attempt != attempt:
             continue
         for one in found:
-            own = (
-                intake if one.entry == intake.entry else _child_entry(session, intake, one, moment)
-            )
+            own = intake if one.entry == intake.entry else _child_entry(session, intake, one, now)
             if own is None:
                 continue
             filing = _filing(session, own, one, owners)
             if isinstance(filing, Filing):
                 filings.append(filing)
             else:
-                _close(own, one, filing, moment)
-    _insert_all(session, filings, moment)
+                _close(own, one, filing, now)
+    _insert_all(session, filings, now)
 
 
 def _owners(
@@ -136,7 +133,7 @@ def _owners(
 
 
 def _child_entry(
-    session: Session, intake: ReportFile, found: ParsedReport, moment: datetime
+    session: Session, intake: ReportFile, found: ParsedReport, now: datetime
 ) -> ReportFile | None:
     """The row of one more report of the file; None if it has one from an earlier time."""
     row = {
@@ -144,17 +141,17 @@ def _child_entry(
         "sha256": intake.sha256, "size_bytes": intake.size_bytes, "file_name": intake.file_name,
         "entry": found.entry, "received_at": intake.received_at,
         "sender_metadata": intake.sender_metadata,
-        "status": RECEIVED, "provenance": "unverified", "attempt": 1, "enqueued_at": moment,
+        "status": RECEIVED, "provenance": "unverified", "attempt": 1, "enqueued_at": now,
     }  # fmt: skip
     insert = bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile)
     return session.scalars(insert, [row]).first()
 
 
-def _close(intake: ReportFile, found: ParsedReport, end: Outcome, moment: datetime) -> None:
+def _close(intake: ReportFile, found: ParsedReport, end: Outcome, now: datetime) -> None:
     intake.status, intake.reason, intake.policy_domain = end.status, end.reason, end.policy_domain
     intake.detail = end.detail and end.detail[:500]
     intake.report_id, intake.provenance, intake.kind = end.report_id, end.provenance, found.kind
-    intake.parser_version, intake.finished_at, intake.lease_until = PARSER_VERSION, moment, None
+    intake.parser_version, intake.finished_at, intake.lease_until = PARSER_VERSION, now, None
 
 
 def _filing(
@@ -227,7 +224,7 @@ _DETAILS = {
 _DECIDED = "A user decided to use another report with the same reporter, id and period"
 
 
-def _insert_all(session: Session, filings: Sequence[Filing], moment: datetime) -> None:
+def _insert_all(session: Session, filings: Sequence[Filing], now: datetime) -> None:
     """Insert the reports, unless one with the same key is there and is worth as much."""
     added = _add(session, filings)
     for filing in filings:
@@ -237,7 +234,7 @@ def _insert_all(session: Session, filings: Sequence[Filing], moment: datetime) -
             state, report_id = _resolve_duplicate(session, filing, _existing(session, filing))
         detail, provenance = _DETAILS.get(state), filing.row["provenance"]
         end = Outcome(state, None, detail, filing.policy_domain, report_id, provenance)
-        _close(filing.file, filing.parsed, end, moment)
+        _close(filing.file, filing.parsed, end, now)
 
 
 def _resolve_duplicate(

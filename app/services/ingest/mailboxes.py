@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import ids, settings
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded
 from app.jobs import queue
 from app.mailboxes import imap
@@ -55,7 +56,7 @@ def add(account_id: UUID, access: Account, *, actor: str) -> ReportMailbox:
             id=ids.new(), account_id=account_id, host=checked.host, port=checked.port,
             username=checked.username, password=encryption.encrypt(checked.password, PURPOSE),
             folder=checked.folder, done_folder=checked.done_folder, created_by=actor,
-            created_at=now(session), next_at=now(session),
+            created_at=transactions.now(session), next_at=transactions.now(session),
         )  # fmt: skip
         try:
             with session.begin_nested():
@@ -141,7 +142,7 @@ def enqueue_if_due() -> None:
     If that takes too long mailboxes have a turn although files wait, and then files again.
     """
     with transaction(readonly=True) as session:
-        late_at = now(session) - STARVATION_LIMIT
+        late_at = transactions.now(session) - STARVATION_LIMIT
         due = _longest_due(session)
         polled_at = session.scalar(select(func.max(ReportMailbox.polled_at)))
     if due is not None:
@@ -152,7 +153,7 @@ def enqueue_if_due() -> None:
 def _longest_due(session: Session) -> Row[UUID, datetime] | None:
     return session.execute(
         select(ReportMailbox.id, ReportMailbox.next_at)
-        .where(ReportMailbox.next_at <= now(session))
+        .where(ReportMailbox.next_at <= transactions.now(session))
         .order_by(ReportMailbox.next_at)
         .limit(1)
     ).one_or_none()
@@ -195,17 +196,17 @@ def poll(
         result = PollResult(failure=str(error))
     with transaction() as session:
         encryption.renew(session, ReportMailbox.password, mailbox_id, claimed.password, PURPOSE)
-        moment = now(session)
+        now = transactions.now(session)
         pause = timedelta(seconds=0 if result.is_cut else settings.current().mailbox_poll_seconds)
         session.execute(
             update(ReportMailbox)
             .where(ReportMailbox.id == mailbox_id, ReportMailbox.next_at == claimed.next_at)
             .values(
-                polled_at=moment,
-                next_at=moment + pause,
+                polled_at=now,
+                next_at=now + pause,
                 failure=result.failure and result.failure[:300],
                 failing_since=(
-                    func.coalesce(ReportMailbox.failing_since, moment) if result.failure else None
+                    func.coalesce(ReportMailbox.failing_since, now) if result.failure else None
                 ),
                 imported_count=ReportMailbox.imported_count + result.imported_count,
                 too_large=result.too_large,
@@ -216,14 +217,14 @@ def poll(
 
 def _claim(mailbox_id: UUID, is_forced: bool) -> ReportMailbox | None:
     with transaction() as session:
-        moment = now(session)
+        now = transactions.now(session)
         due = ReportMailbox.id == mailbox_id
         if not is_forced:
-            due &= ReportMailbox.next_at <= moment
+            due &= ReportMailbox.next_at <= now
         return session.scalar(
             update(ReportMailbox)
             .where(due)
-            .values(next_at=moment + LEASE)
+            .values(next_at=now + LEASE)
             .returning(ReportMailbox)
             .execution_options(synchronize_session=False)
         )

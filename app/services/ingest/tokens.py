@@ -15,7 +15,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app import ids, settings
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.errors import InvalidRequest, NotFound
 from app.models import Account, IngestToken
 from app.services.core import audit_log
@@ -48,7 +49,7 @@ def add(session: Session, account_id: UUID, *, actor: str) -> IngestToken:
         account_id=account_id,
         token="".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH)),
         created_by=actor,
-        created_at=now(session),
+        created_at=transactions.now(session),
     )
     session.add(token)
     _note(session, token, actor, "created")
@@ -78,15 +79,15 @@ def resolve(text: str) -> Sender | None:
             .join(Account, Account.id == IngestToken.account_id)
             .where(IngestToken.token == text)
         ).first()
-        moment = now(session)
-    if found is None or found[1] != "active" or not is_usable(found[0], moment):
+        now = transactions.now(session)
+    if found is None or found[1] != "active" or not is_usable(found[0], now):
         return None
     return Sender(found[0].id, found[0].account_id)
 
 
-def is_usable(token: IngestToken, moment: datetime) -> bool:
+def is_usable(token: IngestToken, now: datetime) -> bool:
     """Neither revoked nor expired at that moment."""
-    is_over = token.expires_at is not None and token.expires_at <= moment
+    is_over = token.expires_at is not None and token.expires_at <= now
     return token.revoked_at is None and not is_over
 
 
@@ -100,10 +101,10 @@ def rotate(account_id: UUID, ref: str, overlap: timedelta, *, actor: str) -> Ing
         raise _invalid("overlap", f"0 to {MAX_OVERLAP.days} days")
     with transaction() as session:
         old = _owned(session, account_id, ref)
-        moment = now(session)
-        if not is_usable(old, moment):
+        now = transactions.now(session)
+        if not is_usable(old, now):
             raise _invalid("token", "it has ended; make a new one")
-        old.expires_at = min(old.expires_at or moment + overlap, moment + overlap)
+        old.expires_at = min(old.expires_at or now + overlap, now + overlap)
         _note(session, old, actor, "rotated")
         return add(session, account_id, actor=actor)
 
@@ -116,7 +117,7 @@ def revoke(account_id: UUID, ref: str, *, actor: str) -> IngestToken:
     with transaction() as session:
         token = _owned(session, account_id, ref)
         if token.revoked_at is None:
-            token.revoked_at = now(session)
+            token.revoked_at = transactions.now(session)
             _note(session, token, actor, "revoked")
         return token
 

@@ -1,4 +1,4 @@
-"""What the clock watches that no scan sees: keys, channels, accepted risks, alerts left open."""
+"""Scheduled evaluation of API keys, channels and accepted risks, and reminders of open alerts."""
 
 import ipaddress
 from collections import defaultdict
@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from app import ids
 from app.checks.engine.types import Severity
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.models import (
     Account,
     Alert,
@@ -37,7 +38,7 @@ BATCH_SIZE = 500
 
 
 def check_accounts() -> int:
-    """Hold every account against the rules about keys and channels; how many accounts there are."""
+    """Evaluate the key and channel rules for every account, and return the number of accounts."""
     with transaction(readonly=True) as session:
         account_ids = session.scalars(select(Account.id).order_by(Account.id)).all()
     for account_id in account_ids:
@@ -47,18 +48,18 @@ def check_accounts() -> int:
 
 
 def check_account(session: Session, account_id: UUID) -> None:
-    """As ``watch_accounts`` for one of them; a step."""
+    """Evaluate the key and channel rules for one account, in the caller's transaction."""
     owner = session.scalar(
         select(Account).where(Account.id == account_id).with_for_update(key_share=True)
     )
     if owner is None:
         return
-    moment = now(session)
+    now = transactions.now(session)
     posture = AccountPosture(
-        moment,
-        _keys(session, account_id, moment),
+        now,
+        _keys(session, account_id, now),
         _channels(session, owner),
-        _leaks(session, account_id, moment),
+        _leaks(session, account_id, now),
     )
     alerts.evaluate(
         session,
@@ -70,48 +71,48 @@ def check_account(session: Session, account_id: UUID) -> None:
 
 
 def check_accepted_risks() -> int:
-    """Tell of accepted risks that are nearly over; how many domains and accounts have any."""
+    """Evaluate the accepted risks, and return how many domains and accounts have any."""
     with transaction() as session:
-        moment = now(session)
-        concerned = or_(Alert.accepted_until.is_not(None), Alert.type == acceptances.EXPIRING)
-        found: dict[tuple[UUID, UUID | None], list[Alert]] = defaultdict(list)
+        now = transactions.now(session)
+        is_relevant = or_(Alert.accepted_until.is_not(None), Alert.type == acceptances.EXPIRING)
+        by_owner: dict[tuple[UUID, UUID | None], list[Alert]] = defaultdict(list)
         for alert in session.scalars(
             select(Alert)
-            .where(Alert.status.in_(LIVE), concerned)
+            .where(Alert.status.in_(LIVE), is_relevant)
             .order_by(Alert.id)
             .with_for_update()
         ):
-            found[(alert.account_id, alert.domain_id)].append(alert)
-        for (account_id, domain_id), concerned_alerts in found.items():
+            by_owner[(alert.account_id, alert.domain_id)].append(alert)
+        for (account_id, domain_id), owner_alerts in by_owner.items():
             owner: Any = (
                 session.get(Domain, domain_id) if domain_id else session.get(Account, account_id)
             )
             posture = AcceptedRisks(
-                moment, [_accepted(a) for a in concerned_alerts if _is_accepted(a)]
+                now, [_accepted(alert) for alert in owner_alerts if _is_accepted(alert)]
             )
-            standing = [a for a in concerned_alerts if a.type == acceptances.EXPIRING]
+            standing = [alert for alert in owner_alerts if alert.type == acceptances.EXPIRING]
             alerts.evaluate(session, owner, posture, standing, rules=acceptances.RULES)
-        return len(found)
+        return len(by_owner)
 
 
 def remind() -> int:
-    """Say again what has been open for REMIND_AFTER, and every REMIND_AFTER after; how many.
+    """Send reminders of alerts that stay open, every REMIND_AFTER, and return how many.
 
-    A policy that could be raised is said again every REMIND_OF_POLICY_AFTER, though it is of low
-    severity: it is forgotten more easily than what is broken.
+    A DMARC policy that could be stricter has a reminder every REMIND_OF_POLICY_AFTER although its
+    severity is low, because it is easily forgotten.
     """
     with transaction() as session:
-        moment = now(session)
-        told_at = func.coalesce(Alert.reminded_at, Alert.first_seen_at)
-        left = session.scalars(
+        now = transactions.now(session)
+        notified_at = func.coalesce(Alert.reminded_at, Alert.first_seen_at)
+        due = session.scalars(
             select(Alert)
             .where(
                 Alert.status == "open",
                 or_(
-                    and_(Alert.severity.in_(REMINDED), told_at <= moment - REMIND_AFTER),
+                    and_(Alert.severity.in_(REMINDED), notified_at <= now - REMIND_AFTER),
                     and_(
                         Alert.type == "dmarc.policy_none_standing",
-                        told_at <= moment - REMIND_OF_POLICY_AFTER,
+                        notified_at <= now - REMIND_OF_POLICY_AFTER,
                     ),
                 ),
             )
@@ -119,18 +120,18 @@ def remind() -> int:
             .limit(BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
-        for alert in left:
-            days = (moment - alert.first_seen_at).days
+        for alert in due:
+            days = (now - alert.first_seen_at).days
             note = f"still open; first seen {days} days ago"
             transitions.transition(
-                session, alert, Transition("open", note=note, event="alert.reminded"), moment
+                session, alert, Transition("open", note=note, event="alert.reminded"), now
             )
-        return len(left)
+        return len(due)
 
 
-def _keys(session: Session, account_id: UUID, moment: datetime) -> list[keys_and_channels.Key]:
-    """Those that a rule may say something about: the usable, and the lately revoked."""
-    recent = moment - keys_and_channels.WINDOW
+def _keys(session: Session, account_id: UUID, now: datetime) -> list[keys_and_channels.Key]:
+    """The keys that a rule may apply to: usable keys, and recently revoked or expired ones."""
+    recent = now - keys_and_channels.WINDOW
     rows = session.scalars(
         select(ApiKey).where(
             ApiKey.account_id == account_id,
@@ -139,19 +140,27 @@ def _keys(session: Session, account_id: UUID, moment: datetime) -> list[keys_and
         )
     ).all()
     key_ids = [row.id for row in rows]
-    refused = _refused_today(session, key_ids, moment.date())
+    refused = _refused_today(session, key_ids, now.date())
     networks = _networks(session, key_ids)
     replaced = set(
         session.scalars(select(ApiKey.rotated_from).where(ApiKey.rotated_from.in_(key_ids)))
     )
     return [
         keys_and_channels.Key(
-            row.key_id, row.name, row.created_at, row.created_by, row.expires_at, row.revoked_at,
-            row.revoked_reason, refused.get((row.id, 403), 0), refused.get((row.id, 429), 0),
-            networks.get(row.id, ()), row.id in replaced,
+            row.key_id,
+            row.name,
+            row.created_at,
+            row.created_by,
+            row.expires_at,
+            row.revoked_at,
+            row.revoked_reason,
+            refused.get((row.id, 403), 0),
+            refused.get((row.id, 429), 0),
+            networks.get(row.id, ()),
+            row.id in replaced,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _refused_today(
@@ -172,21 +181,21 @@ def _refused_today(
 def _networks(
     session: Session, key_ids: Sequence[UUID]
 ) -> Mapping[UUID, Sequence[tuple[str, date]]]:
-    """By key: the networks that it was used from, each with the first day."""
+    """The networks that each key was used from, each with its first day."""
     rows = session.execute(
         select(ApiKeyAddress.api_key_id, ApiKeyAddress.address, func.min(ApiKeyAddress.day))
         .where(ApiKeyAddress.api_key_id.in_(key_ids))
         .group_by(ApiKeyAddress.api_key_id, ApiKeyAddress.address)
     )
-    found: dict[UUID, dict[str, date]] = defaultdict(dict)
+    by_key: dict[UUID, dict[str, date]] = defaultdict(dict)
     for key_id, address, day in rows:
         network = _network(address)
-        found[key_id][network] = min(found[key_id].get(network, day), day)
-    return {key_id: sorted(networks.items()) for key_id, networks in found.items()}
+        by_key[key_id][network] = min(by_key[key_id].get(network, day), day)
+    return {key_id: sorted(networks.items()) for key_id, networks in by_key.items()}
 
 
 def _network(address: str) -> str:
-    """The /24 of IPv4, the /48 of IPv6: what one office or provider has."""
+    """The /24 of an IPv4 address or the /48 of an IPv6 address, as one site usually has."""
     try:
         bits = 24 if ipaddress.ip_address(address).version == 4 else 48
         return str(ipaddress.ip_network(f"{address}/{bits}", strict=False))
@@ -198,18 +207,22 @@ def _channels(session: Session, owner: Account) -> list[keys_and_channels.Channe
     rows = session.scalars(select(Channel).where(Channel.account_id == owner.id)).all()
     return [
         keys_and_channels.Channel(
-            ids.public("chan", row.id), row.name, row.kind, row.cadence != "immediate",
-            row.failures, row.disabled_reason if row.disabled_at else None,
+            ids.public("chan", row.id),
+            row.name,
+            row.kind,
+            row.cadence != "immediate",
+            row.failures,
+            row.disabled_reason if row.disabled_at else None,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
-def _leaks(session: Session, account_id: UUID, moment: datetime) -> list[keys_and_channels.Leak]:
+def _leaks(session: Session, account_id: UUID, now: datetime) -> list[keys_and_channels.Leak]:
     rows = session.scalars(
         select(TokenLeak).where(
             TokenLeak.account_id == account_id,
-            TokenLeak.reported_at > moment - keys_and_channels.WINDOW,
+            TokenLeak.reported_at > now - keys_and_channels.WINDOW,
         )
     )
     return [
@@ -225,6 +238,9 @@ def _is_accepted(alert: Alert) -> bool:
 def _accepted(alert: Alert) -> AcceptedRisk:
     assert alert.accepted_until is not None
     return AcceptedRisk(
-        ids.public("alert", alert.id), alert.type, alert.title, alert.risk_owner,
+        ids.public("alert", alert.id),
+        alert.type,
+        alert.title,
+        alert.risk_owner,
         alert.accepted_until,
-    )  # fmt: skip
+    )

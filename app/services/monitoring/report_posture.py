@@ -1,4 +1,4 @@
-"""All that reports tell of a domain now, as the rules of alerts look at it: steps."""
+"""Builds the posture of a domain from its reports: the input of the report rules."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -12,8 +12,7 @@ from app.analysis.mail import reporters, unused
 from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.periods import Window, at, hour_of
 from app.analysis.mail.reporters import Reporter
-from app.db import bulk
-from app.db.transactions import now
+from app.db import bulk, transactions
 from app.models import (
     DmarcFlow,
     DmarcHour,
@@ -42,7 +41,7 @@ from app.rules.reports.posture import (
 from app.services.analytics import policy, sources, tls_policies
 from app.services.analytics import tls as analytics_tls
 
-MAX_WAIT = timedelta(minutes=10)  # with files that wait
+MAX_WAIT = timedelta(minutes=10)  # after which waiting files count as a delay
 TLS_DAYS = (2, 7, 14, 90)
 COVERAGE_DAYS = 60
 SAMPLES = 5
@@ -50,7 +49,7 @@ DAY = 24
 
 
 def of_domain(session: Session, domain: Domain) -> GradedPosture:
-    """What they tell of the last days, and of the weeks before: trusted reports, and all."""
+    """The posture of the domain on trusted and on all reports, in the caller's transaction."""
     everything = _of_domain(session, domain, is_trusted_only=False)
     if not _has_unverified(session, domain):
         return GradedPosture(everything, everything)
@@ -58,32 +57,32 @@ def of_domain(session: Session, domain: Domain) -> GradedPosture:
 
 
 def _has_unverified(session: Session, domain: Domain) -> bool:
-    """Whether the trusted reports are not all there are."""
+    """Whether the domain has unverified reports."""
     mail = exists().where(DmarcIdentity.domain_id == domain.id, ~DmarcIdentity.trusted)
     tls = exists().where(TlsReport.domain_id == domain.id, TlsReport.provenance == PROVENANCES[0])
     return bool(session.scalar(select(or_(mail, tls))))
 
 
 def _of_domain(session: Session, domain: Domain, *, is_trusted_only: bool) -> ReportPosture:
-    moment = now(session)
-    hour = hour_of(moment) + 1
-    turn = hour - RECENT_DAYS * DAY
-    now_, usual = Window(turn, hour), Window(turn - BASELINE_DAYS * DAY, turn)
-    recent = sources.load(session, domain, now_, is_trusted_only=is_trusted_only)
+    now = transactions.now(session)
+    hour = hour_of(now) + 1
+    split = hour - RECENT_DAYS * DAY
+    current, usual = Window(split, hour), Window(split - BASELINE_DAYS * DAY, split)
+    recent = sources.load(session, domain, current, is_trusted_only=is_trusted_only)
     before = sources.load(session, domain, usual, is_trusted_only=is_trusted_only)
     ready = policy.assess(session, domain, Window(hour - 30 * DAY, hour))
-    published, known = ready.published, recent.existing.get("dmarc", {}).get("facts")
+    published, dmarc_facts = ready.published, recent.existing.get("dmarc", {}).get("facts")
     mail_now, mail_before = _mail(session, recent), _mail(session, before)
     quiet = senders.quiet(mail_now, mail_before)
-    failure_count, failures = _failures(session, domain, moment)
+    failure_count, failures = _failures(session, domain, now)
     return ReportPosture(
         domain=domain.name,
-        now=moment,
+        now=now,
         now_hour=hour - 1,
         monitored_since=domain.verified_at or domain.created_at,
         usage=domain.usage,
         policy=published.record.p if published and published.text else None,
-        rua=known.get("rua", []) if known else None,
+        rua=dmarc_facts.get("rua", []) if dmarc_facts else None,
         policy_since=_policy_since(session, domain),
         last_report_at=_last_report_at(session, domain),
         first_hour=_first_hour(session, domain, is_trusted_only),
@@ -98,7 +97,7 @@ def _of_domain(session: Session, domain: Domain, *, is_trusted_only: bool) -> Re
         record_name=published.name if published else None,
         failure_reports=failures,
         failure_report_count=failure_count,
-        is_behind=_is_behind(session, domain.account_id, moment),
+        is_behind=_is_behind(session, domain.account_id, now),
         signers=_signers(session, before, quiet, hour - 1) if quiet else (),
     )
 
@@ -121,8 +120,8 @@ def _reporters(
     session: Session, domain: Domain, hour: int, is_trusted_only: bool
 ) -> list[Reporter]:
     window = Window(hour - COVERAGE_DAYS * DAY, hour)
-    told = sources.hours(session, domain.id, window, is_trusted_only=is_trusted_only)
-    return reporters.reporters(told, hour - 1, sources.inner_hours(session, domain.id, window))
+    rows = sources.hours(session, domain.id, window, is_trusted_only=is_trusted_only)
+    return reporters.reporters(rows, hour - 1, sources.inner_hours(session, domain.id, window))
 
 
 def _mail(session: Session, sending: sources.SendingReport) -> Mail:
@@ -141,7 +140,9 @@ def _mail(session: Session, sending: sources.SendingReport) -> Mail:
 def _volume(session: Session, sending: sources.SendingReport, *, verified: bool) -> Volume:
     statement = (
         select(
-            DmarcHour.reporter, DmarcHour.hour, or_(DmarcHour.dkim, DmarcHour.spf).label("passed"),
+            DmarcHour.reporter,
+            DmarcHour.hour,
+            or_(DmarcHour.dkim, DmarcHour.spf).label("passed"),
             func.sum(DmarcHour.messages),
         )
         .where(
@@ -151,31 +152,32 @@ def _volume(session: Session, sending: sources.SendingReport, *, verified: bool)
             DmarcHour.messages > 0,
         )
         .group_by(DmarcHour.reporter, DmarcHour.hour, "passed")
-    )  # fmt: skip
+    )
     if verified:
         statement = statement.where(DmarcHour.trusted)
-    found: dict[str, dict[int, tuple[int, int]]] = {}
+    by_reporter: dict[str, dict[int, tuple[int, int]]] = {}
     for reporter, hour, passed, count in session.execute(statement):
-        days = found.setdefault(reporter, {})
+        days = by_reporter.setdefault(reporter, {})
         messages, failed = days.get(hour // DAY, (0, 0))
         days[hour // DAY] = (messages + int(count), failed + (0 if passed else int(count)))
-    return Volume(found, _passed_on(sending, verified=verified))
+    return Volume(by_reporter, _passed_on(sending, verified=verified))
 
 
 def _passed_on(sending: sources.SendingReport, *, verified: bool) -> int:
     return sum(
         messages
-        for source in sending.sources if source.kind is SourceClass.FORWARDER
+        for source in sending.sources
+        if source.kind is SourceClass.FORWARDER
         for number, messages in source.identities.items()
         if not sending.identities[number].passed
         and (sending.identities[number].trusted or not verified)
-    )  # fmt: skip
+    )
 
 
 def _signers(
     session: Session, before: sources.SendingReport, names: Sequence[str], now_hour: int
 ) -> list[Reporter]:
-    """How regularly these selectors signed mail, as is asked of reporters."""
+    """How regularly these selectors signed email, measured as for reporters."""
     by_identity = {
         number: selector
         for number, identity in before.identities.items()
@@ -183,36 +185,36 @@ def _signers(
         if name == before.domain.name and result == "pass" and selector in names
     }
     rows: list[tuple[str, int, int]] = []
-    for some in bulk.batched(by_identity):
-        found = session.execute(
+    for numbers in bulk.batched(by_identity):
+        counts = session.execute(
             select(ReporterCount.identity_id, ReporterCount.start, ReporterCount.messages).where(
                 ReporterCount.domain_id == before.domain.id,
                 ReporterCount.span == 1,
                 ReporterCount.start >= before.window.start,
                 ReporterCount.start < before.window.stop,
-                ReporterCount.identity_id.in_(some),
+                ReporterCount.identity_id.in_(numbers),
             )
         )
-        rows += [(by_identity[number], hour, count) for number, hour, count in found]
+        rows += [(by_identity[number], hour, count) for number, hour, count in counts]
     return reporters.reporters(rows, now_hour)
 
 
-def _is_behind(session: Session, account_id: UUID, moment: datetime) -> bool:
-    """Files wait for longer than they should, or cannot be pulled."""
+def _is_behind(session: Session, account_id: UUID, now: datetime) -> bool:
+    """Whether files wait for longer than PATIENCE, or a mailbox cannot be polled."""
     waiting = select(ReportFile.id).where(
         ReportFile.account_id == account_id,
         ReportFile.status == "received",
-        ReportFile.received_at < moment - MAX_WAIT,
+        ReportFile.received_at < now - MAX_WAIT,
     )
     failing = select(ReportMailbox.id).where(
         ReportMailbox.account_id == account_id, ReportMailbox.failing_since.is_not(None)
     )
-    return any(session.scalar(one.limit(1)) is not None for one in (waiting, failing))
+    return any(session.scalar(statement.limit(1)) is not None for statement in (waiting, failing))
 
 
 def _tls(session: Session, domain: Domain, window: Window, is_trusted_only: bool) -> Tls:
     within = tls_policies.counted(domain.id, window, is_trusted_only=is_trusted_only)
-    found = analytics_tls.sums(session, within)
+    sessions = analytics_tls.sums(session, within)
     verified = session.scalar(
         select(TlsReport.id)
         .where(
@@ -223,9 +225,13 @@ def _tls(session: Session, domain: Domain, window: Window, is_trusted_only: bool
         .limit(1)
     )
     return Tls(
-        window.days, found.totals.successful, found.totals.failed,
-        dict(found.result_types.most_common(10)), dict(found.hosts), verified is not None,
-    )  # fmt: skip
+        window.days,
+        sessions.totals.successful,
+        sessions.totals.failed,
+        dict(sessions.result_types.most_common(10)),
+        dict(sessions.hosts),
+        verified is not None,
+    )
 
 
 def _policy_since(session: Session, domain: Domain) -> datetime | None:
@@ -236,13 +242,11 @@ def _policy_since(session: Session, domain: Domain) -> datetime | None:
     )
 
 
-def _failures(
-    session: Session, domain: Domain, moment: datetime
-) -> tuple[int, list[dict[str, Any]]]:
-    """How many failure reports came in the last day, and the newest of them."""
+def _failures(session: Session, domain: Domain, now: datetime) -> tuple[int, list[dict[str, Any]]]:
+    """The number of failure reports of the last day, and samples of the newest."""
     fresh = (
         FailureReport.domain_id == domain.id,
-        FailureReport.received_at >= moment - timedelta(days=1),
+        FailureReport.received_at >= now - timedelta(days=1),
     )
     count = session.scalar(select(func.count()).select_from(FailureReport).where(*fresh)) or 0
     rows = session.scalars(

@@ -15,7 +15,8 @@ from app import ids, settings
 from app.channels import chat, email, webhook
 from app.channels.types import BadTarget
 from app.checks.engine.types import Severity
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, ServiceUnavailable
 from app.models import Channel, Delivery
 from app.ports.dns import LookupFailed, Network, SessionFactory
@@ -152,10 +153,10 @@ def rotate_secret(
         if channel.kind != "webhook":
             raise _invalid("channel", "only webhooks have a secret")
         secret = webhook.new_secret()
-        until = now(session) + grace
+        until = transactions.now(session) + grace
         former = decrypt_secrets(channel).keys[0]
         _encrypt_secrets(channel, Secrets((secret, former), until.isoformat()))
-        channel.updated_at = now(session)
+        channel.updated_at = transactions.now(session)
         _note(session, channel, actor, "channel.secret_rotated", ends=until.isoformat())
         return channel, secret
 
@@ -172,7 +173,7 @@ def enable(account_id: UUID, ref: str, *, actor: str) -> Channel:
         channel.disabled_at = channel.disabled_reason = None
         channel.failing_since = channel.backoff_until = None
         channel.failures = 0
-        channel.updated_at = now(session)
+        channel.updated_at = transactions.now(session)
         _note(session, channel, actor, "channel.enabled")
         return channel
 
@@ -185,7 +186,7 @@ def disable(account_id: UUID, ref: str, *, actor: str) -> Channel:
     with transaction() as session:
         channel = owned(session, account_id, ref)
         if channel.disabled_at is None:
-            channel.disabled_at = channel.updated_at = now(session)
+            channel.disabled_at = channel.updated_at = transactions.now(session)
             _note(session, channel, actor, "channel.disabled")
         return channel
 
@@ -210,13 +211,13 @@ def disable_unaccepted() -> int:
 
 def give_up(session: Session, channel: Channel, reason: str) -> None:
     """Disable the channel for its own failures, with all that waits; a step."""
-    moment = now(session)
-    channel.disabled_at = channel.updated_at = moment
+    now = transactions.now(session)
+    channel.disabled_at = channel.updated_at = now
     channel.disabled_reason = reason
     session.execute(
         update(Delivery)
         .where(Delivery.channel_id == channel.id, Delivery.status == "pending")
-        .values(status="dead", error=f"the channel was disabled: {reason}", finished_at=moment)
+        .values(status="dead", error=f"the channel was disabled: {reason}", finished_at=now)
     )
     _note(session, channel, "system", "channel.disabled", reason=reason)
 
@@ -244,11 +245,13 @@ def test(account_id: UUID, ref: str, *, actor: str) -> UUID:
             raise _invalid("channel", "it is disabled")
         if channel.kind == "email" and not recipients.confirmed(session, channel.id):
             raise _invalid("channel", recipients.NONE_CONFIRMED)
-        recent = outbox.tests_since(session, channel, now(session) - timedelta(hours=1))
+        recent = outbox.tests_since(
+            session, channel, transactions.now(session) - timedelta(hours=1)
+        )
         if recent >= MAX_TESTS:
             raise QuotaExceeded(f"A channel can be tested {MAX_TESTS} times an hour.", 3600)
         _note(session, channel, actor, "channel.tested")
-        return outbox.record_test(session, account_id, channel.id, now(session))
+        return outbox.record_test(session, account_id, channel.id, transactions.now(session))
 
 
 def decrypt_secrets(channel: Channel) -> Secrets:
@@ -269,9 +272,9 @@ def renew_sealing(session: Session, channel: Channel) -> None:
     )
 
 
-def keys_at(secrets: Secrets, moment: datetime) -> Sequence[str]:
+def keys_at(secrets: Secrets, now: datetime) -> Sequence[str]:
     """Those that deliveries are signed with now."""
-    is_over = secrets.until is None or moment >= datetime.fromisoformat(secrets.until)
+    is_over = secrets.until is None or now >= datetime.fromisoformat(secrets.until)
     return secrets.keys[:1] if is_over else secrets.keys
 
 
@@ -292,7 +295,8 @@ def _add(
                 id=ids.new(), account_id=account_id, kind=kind, target=target,
                 name=new.name.strip(), min_severity=new.min_severity.value,
                 types=list(new.types), tags=list(new.tags), domains=list(new.domains),
-                cadence=new.cadence, digest_at=feed.next_digest(new.cadence, now(session)),
+                cadence=new.cadence,
+                digest_at=feed.next_digest(new.cadence, transactions.now(session)),
                 created_by=actor,
             )  # fmt: skip
             if kept is not None:

@@ -1,4 +1,4 @@
-"""The tries of deliveries: which is next for a channel, and what the end of one means for it."""
+"""Delivery attempts: claims channels, selects their next deliveries and stores the outcomes."""
 
 import random
 import time
@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session, aliased
 from app import processes, settings
 from app.channels.email_html import PROBLEM_EVENTS
 from app.channels.types import Outcome
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.models import Channel, ChannelRecipient, Delivery, Event
 from app.services.core import encryption
 from app.services.notifications import channels, outbox, recipients
@@ -31,9 +32,9 @@ JITTER = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A channel that this process has until the lease ends.
+    """A channel that this process holds until the lease expires.
 
-    is_failing  its last try was no success
+    is_failing  whether its last attempt failed
     """
 
     channel_id: UUID
@@ -43,11 +44,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryBatch:
-    """What one try sends: an event, or those of a digest.
+    """What one attempt sends: a single event, or the events of a digest.
 
-    secrets  None: they cannot be read, as SECRET_KEY is another
-    since    of a digest: when the last one was; None: it is none
-    recipients  of an email channel: the confirmed ones that do not have it yet
+    secrets  None if they cannot be decrypted, because SECRET_KEY has changed
+    since    for a digest, when the previous one was sent; None for a single event
+    recipients  the confirmed recipients of an email channel that did not get it yet
     """
 
     claim: Claim
@@ -62,75 +63,73 @@ class DeliveryBatch:
 
     @property
     def at(self) -> datetime:
-        """Now, by the clock of the database."""
+        """The current time by the clock of the database."""
         return self.claimed_at + timedelta(seconds=time.monotonic() - self.claimed)
 
 
 Done = tuple[DeliveryBatch, Outcome]
 
 
-def claim_due(most: int, *, failing: int) -> list[Claim]:
-    """Take channels that have something due, and that nobody has; those that do well come first.
+def claim_due(limit: int, *, failing: int) -> list[Claim]:
+    """Claim free channels with due deliveries; channels that do not fail come first.
 
-    failing  how many may be among them whose last try was no success
+    failing  how many channels whose last attempt failed may be among them
     """
     with transaction() as session:
-        moment = now(session)
-        found = session.scalars(
+        now = transactions.now(session)
+        channels_due = session.scalars(
             select(Channel)
-            .where(_has_due(moment, _ended_holders(session, moment)))
+            .where(_has_due(now, _ended_holders(session, now)))
             .order_by(Channel.failures, Channel.last_success_at.nulls_first(), Channel.id)
-            .limit(most)
+            .limit(limit)
             .with_for_update(skip_locked=True)
         ).all()
-        well = sum(channel.failures == 0 for channel in found)
-        taken = found[: well + failing]
-        for channel in taken:
+        healthy = sum(channel.failures == 0 for channel in channels_due)
+        claimed = channels_due[: healthy + failing]
+        for channel in claimed:
             channel.lease_token += 1
             channel.lease_holder = processes.own_name()
-            channel.lease_until = moment + settings.current().delivery_lease_seconds
-        return [Claim(channel.id, channel.lease_token, channel.failures > 0) for channel in taken]
+            channel.lease_until = now + settings.current().delivery_lease_seconds
+        return [Claim(channel.id, channel.lease_token, channel.failures > 0) for channel in claimed]
 
 
 def is_due() -> bool:
-    """Whether any channel that nobody has can be sent something."""
+    """Whether any free channel has a due delivery."""
     with transaction(readonly=True) as session:
-        moment = now(session)
-        due = _has_due(moment, _ended_holders(session, moment))
+        now = transactions.now(session)
+        due = _has_due(now, _ended_holders(session, now))
         return session.scalar(select(Channel.id).where(due).limit(1)) is not None
 
 
 def renew(claims: Sequence[Claim]) -> None:
-    """Keep the channels for another lease."""
+    """Extend the leases of the channels."""
     with transaction() as session:
-        until = now(session) + settings.current().delivery_lease_seconds
+        until = transactions.now(session) + settings.current().delivery_lease_seconds
         for claim in claims:
             if channel := _leased(session, claim):
                 channel.lease_until = until
 
 
 def advance(claim: Claim, done: Sequence[Done], *, take: bool) -> list[DeliveryBatch]:
-    """Write what came of tries, and take the next, in order; the channel is given back if none is.
+    """Store the outcomes and return the next deliveries; release the channel if none is due.
 
-    take     False: there is to be no next
-    effects  none if another has the channel by now
+    take     False to return none and release the channel
+    effects  none if another process holds the channel by now
     """
     with transaction() as session:
         channel = _leased(session, claim)
         if channel is None:
             return []
-        moment = now(session)
+        now = transactions.now(session)
         for parcel, outcome in done:
-            _write(session, channel, parcel.delivery_ids, outcome, moment)
-        parcels = _next(session, claim, channel, moment) if take else []
-        channel.lease_until = (
-            moment + settings.current().delivery_lease_seconds if parcels else None
-        )
+            _write(session, channel, parcel.delivery_ids, outcome, now)
+        parcels = _next(session, claim, channel, now) if take else []
+        channel.lease_until = now + settings.current().delivery_lease_seconds if parcels else None
         return parcels
 
 
 def _leased(session: Session, claim: Claim) -> Channel | None:
-    """The channel, unless another has it by now, or it was given back."""
+    """The channel, unless another process holds it by now, or it was released."""
     return session.scalar(
         select(Channel)
         .where(
@@ -142,58 +141,56 @@ def _leased(session: Session, claim: Claim) -> Channel | None:
     )
 
 
-def _ended_holders(session: Session, moment: datetime) -> list[str]:
-    """Processes that have channels and are no more: killed, as others give them back."""
+def _ended_holders(session: Session, now: datetime) -> list[str]:
+    """Names of processes that hold channels but no longer run, as they were killed."""
     holders = session.scalars(
         select(Channel.lease_holder)
-        .where(Channel.lease_until >= moment, Channel.lease_holder.is_not(None))
+        .where(Channel.lease_until >= now, Channel.lease_holder.is_not(None))
         .distinct()
     )
     return [holder for holder in holders if holder and processes.has_ended(holder)]
 
 
-def _has_due(moment: datetime, ended_holders: Sequence[str]) -> ColumnElement[bool]:
+def _has_due(now: datetime, ended_holders: Sequence[str]) -> ColumnElement[bool]:
     return and_(
         Channel.disabled_at.is_(None),
         or_(
             Channel.lease_until.is_(None),
-            Channel.lease_until < moment,
+            Channel.lease_until < now,
             Channel.lease_holder.in_(ended_holders),
         ),
-        or_(Channel.backoff_until.is_(None), Channel.backoff_until <= moment),
-        exists().where(Delivery.channel_id == Channel.id, *_ready(moment)),
+        or_(Channel.backoff_until.is_(None), Channel.backoff_until <= now),
+        exists().where(Delivery.channel_id == Channel.id, *_ready(now)),
     )
 
 
-def _ready(moment: datetime) -> tuple[ColumnElement[bool], ...]:
-    """It is time, and nothing earlier of the same alert waits: an alert is told in order."""
+def _ready(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Conditions for due deliveries; the events of one alert are delivered in order."""
     earlier = aliased(Delivery)
     return (
         Delivery.status == "pending",
-        Delivery.next_at <= moment,
+        Delivery.next_at <= now,
         ~exists().where(
             earlier.channel_id == Delivery.channel_id,
             earlier.alert_id == Delivery.alert_id,
             earlier.status == "pending",
             earlier.event_number < Delivery.event_number,
-            earlier.next_at > moment,
+            earlier.next_at > now,
         ),
     )
 
 
-def _next(
-    session: Session, claim: Claim, channel: Channel, moment: datetime
-) -> list[DeliveryBatch]:
-    is_resting = channel.backoff_until is not None and channel.backoff_until > moment
+def _next(session: Session, claim: Claim, channel: Channel, now: datetime) -> list[DeliveryBatch]:
+    is_resting = channel.backoff_until is not None and channel.backoff_until > now
     if channel.disabled_at is not None or is_resting:
         return []
-    rows = _due_of(session, channel, moment)
+    rows = _due_of(session, channel, now)
     is_digest = channel.digest_at is not None and all(e.type != outbox.TEST for _, e in rows)
     if is_digest and not any(event.type in PROBLEM_EVENTS for _, event in rows):
-        _finish(rows, "skipped", moment)
+        _finish(rows, "skipped", now)
         return []
-    together = [rows] if is_digest else [[row] for row in rows[: _batch_size(channel)]]
-    addressees = _addressees(session, channel, together, moment)
+    batches = [rows] if is_digest else [[row] for row in rows[: _batch_size(channel)]]
+    addressees = _addressees(session, channel, batches, now)
     if addressees is None:
         return []
     try:
@@ -205,31 +202,31 @@ def _next(
     return [
         DeliveryBatch(
             claim,
-            [delivery.id for delivery, _ in part],
+            [delivery.id for delivery, _ in batch],
             channel,
             secrets,
-            [outbox.as_json(event) for _, event in part],
-            moment,
+            [outbox.as_json(event) for _, event in batch],
+            now,
             since,
             addressees,
         )
-        for part in together
+        for batch in batches
     ]
 
 
 def _addressees(
     session: Session,
     channel: Channel,
-    together: Sequence[Sequence[tuple[Delivery, Event]]],
+    batches: Sequence[Sequence[tuple[Delivery, Event]]],
     at: datetime,
 ) -> Sequence[ChannelRecipient] | None:
-    """Of an email channel: the confirmed recipients that its deliveries have not reached yet.
+    """The confirmed recipients of an email channel that its deliveries have not reached yet.
 
-    returns  None if there are none, and the deliveries are finished
+    returns  None if there are none; the deliveries are finished then
     """
-    if channel.kind != "email" or not together:
+    if channel.kind != "email" or not batches:
         return ()
-    (rows,) = together  # people are sent one email at a time
+    (rows,) = batches  # people are sent one email at a time
     confirmed = recipients.confirmed(session, channel.id)
     if not confirmed:
         _finish(rows, "skipped", at, recipients.NONE_CONFIRMED)
@@ -242,14 +239,12 @@ def _addressees(
     return remaining
 
 
-def _due_of(
-    session: Session, channel: Channel, moment: datetime
-) -> Sequence[tuple[Delivery, Event]]:
-    """What is due to the channel, in order: all of it for a digest, else the first; tests first."""
+def _due_of(session: Session, channel: Channel, now: datetime) -> Sequence[tuple[Delivery, Event]]:
+    """The due deliveries of the channel in order, test events first; for a digest all of them."""
     rows = session.execute(
         select(Delivery, Event)
         .join(Event, Event.number == Delivery.event_number)
-        .where(Delivery.channel_id == channel.id, *_ready(moment))
+        .where(Delivery.channel_id == channel.id, *_ready(now))
         .order_by(Event.type != outbox.TEST, Delivery.event_number)
         .limit(DIGEST_BATCH_SIZE if channel.digest_at is not None else _batch_size(channel))
     )
@@ -257,9 +252,10 @@ def _due_of(
 
 
 def _batch_size(channel: Channel) -> int:
-    """How many are sent before their ends are written: the more, the more come again after a kill.
+    """How many deliveries are sent before their outcomes are stored.
 
-    Receivers of webhooks know an event by its id; people do not.
+    If the process is killed, these are sent again. Webhook receivers recognize an event by its id;
+    people do not, so other channels send one at a time.
     """
     return WEBHOOK_BATCH_SIZE if channel.kind == "webhook" else 1
 
@@ -267,7 +263,7 @@ def _batch_size(channel: Channel) -> int:
 def _finish(
     rows: Sequence[tuple[Delivery, Event]], status: str, at: datetime, error: str | None = None
 ) -> None:
-    """End deliveries without sending anything."""
+    """Finish deliveries without sending anything."""
     for delivery, _ in rows:
         delivery.status, delivery.finished_at, delivery.error = status, at, error
 
@@ -277,55 +273,55 @@ def _write(
     channel: Channel,
     delivery_ids: Sequence[UUID],
     outcome: Outcome,
-    moment: datetime,
+    now: datetime,
 ) -> None:
-    tried = session.scalars(
+    deliveries = session.scalars(
         select(Delivery).where(Delivery.id.in_(delivery_ids), Delivery.status == "pending")
     ).all()
-    for delivery in tried:
+    for delivery in deliveries:
         delivery.attempts += 1
         delivery.response_status, delivery.error = outcome.status, outcome.error
         if outcome.delivered_to:
             reached = {*(delivery.delivered_to or ()), *outcome.delivered_to}
             delivery.delivered_to = sorted(reached)
         if outcome.error is None:
-            delivery.status, delivery.finished_at = "delivered", moment
+            delivery.status, delivery.finished_at = "delivered", now
         else:
-            _schedule_retry(delivery, outcome, moment)
+            _schedule_retry(delivery, outcome, now)
     if outcome.error is None:
         channel.failures, channel.failing_since, channel.backoff_until = 0, None, None
-        channel.last_success_at = moment
+        channel.last_success_at = now
     else:
-        _back_off(session, channel, outcome, moment)
+        _back_off(session, channel, outcome, now)
 
 
-def _schedule_retry(delivery: Delivery, outcome: Outcome, moment: datetime) -> None:
-    """To the next time of the schedule, or later if the receiver asks for that; or for good."""
+def _schedule_retry(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
+    """Schedule the next attempt, later if the receiver demands it; or give the delivery up."""
     schedule = settings.current().delivery_schedule
     if delivery.attempts >= len(schedule):
-        delivery.status, delivery.finished_at = "dead", moment
+        delivery.status, delivery.finished_at = "dead", now
         return
     wait = timedelta(seconds=schedule[delivery.attempts] * random.uniform(1 - JITTER, 1 + JITTER))
-    delivery.next_at = moment + max(wait, _retry_after(outcome.retry_after, moment))
+    delivery.next_at = now + max(wait, _retry_after(outcome.retry_after, now))
 
 
-def _back_off(session: Session, channel: Channel, outcome: Outcome, moment: datetime) -> None:
-    """One that fails is left alone, twice as long each time; and given up in the end."""
+def _back_off(session: Session, channel: Channel, outcome: Outcome, now: datetime) -> None:
+    """Back off a failing channel, twice as long each time, and disable it after GIVE_UP_AFTER."""
     channel.failures += 1
-    channel.failing_since = channel.failing_since or moment
+    channel.failing_since = channel.failing_since or now
     schedule = settings.current().delivery_schedule
     first = timedelta(seconds=schedule[1] * (1 - JITTER)) if len(schedule) > 1 else timedelta(0)
     longest = min(MAX_BACKOFF, timedelta(seconds=max(schedule)))
     rest = min(first * 2 ** min(channel.failures - 1, 10), longest)
-    channel.backoff_until = moment + max(rest, _retry_after(outcome.retry_after, moment))
+    channel.backoff_until = now + max(rest, _retry_after(outcome.retry_after, now))
     if outcome.disable_reason is not None:
         channels.give_up(session, channel, outcome.disable_reason)
-    elif channel.kind != "email" and moment - channel.failing_since >= GIVE_UP_AFTER:
-        channels.give_up(session, channel, f"no success for {GIVE_UP_AFTER.days} days")
+    elif channel.kind != "email" and now - channel.failing_since >= GIVE_UP_AFTER:
+        channels.give_up(session, channel, f"no successful delivery for {GIVE_UP_AFTER.days} days")
 
 
-def _retry_after(retry_after: str, moment: datetime) -> timedelta:
-    """What Retry-After means, within MAX_RETRY_AFTER (RFC 9110 §10.2.3)."""
+def _retry_after(retry_after: str, now: datetime) -> timedelta:
+    """The delay that Retry-After demands, at most MAX_RETRY_AFTER (RFC 9110 §10.2.3)."""
     if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 10:
         return min(timedelta(seconds=int(retry_after)), MAX_RETRY_AFTER)
     try:
@@ -333,4 +329,4 @@ def _retry_after(retry_after: str, moment: datetime) -> timedelta:
     except ValueError:
         return timedelta(0)
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(at - moment, timedelta(0)), MAX_RETRY_AFTER)
+    return min(max(at - now, timedelta(0)), MAX_RETRY_AFTER)

@@ -1,8 +1,8 @@
-"""Deliveries as a worker sees them: channels claimed, what is due sent, what came of it written.
+"""The delivery worker: claims channels, sends what is due and stores the outcomes.
 
-A channel is one worker's until its lease ends, and has one try under way at most; the network is
-asked between two transactions. A try whose end is not written (the worker was killed) is made
-again, with the same id: receivers see an event at least once.
+One worker holds a channel until its lease expires, and runs one attempt at a time. The network is
+used between two transactions. An attempt whose outcome was not stored, because the worker was
+killed, is made again with the same id, so receivers get an event at least once.
 """
 
 import asyncio
@@ -25,17 +25,17 @@ from app.services.notifications import channels, delivery_queue, feed, senders
 from app.services.notifications.delivery_queue import Claim, DeliveryBatch, Done
 
 MAX_CHANNELS = 100
-MAX_FAILING_CHANNELS = 50  # of them
-POLL_SECONDS = 0.25  # while tries are under way: those of other channels are not to wait for them
-ROUND_SECONDS = 600.0  # a job ends after that, with what is under way; far below its time-out
-GRACE_SECONDS = 1.0  # that tries under way have then
-CHANNEL_SECONDS = 30.0  # a channel gives way to others after that
-BATCH_SECONDS = 1.0  # what is sent of a batch within that is written together
+MAX_FAILING_CHANNELS = 50  # of these, channels whose last attempt failed
+POLL_SECONDS = 0.25  # how often new work is looked for while attempts run
+ROUND_SECONDS = 600.0  # a job stops taking work after that; far below its timeout
+GRACE_SECONDS = 1.0  # for running attempts at the end of a job
+CHANNEL_SECONDS = 30.0  # after that a channel yields to others
+BATCH_SECONDS = 1.0  # outcomes of that time are stored together
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One delivery, and the event that it was of."""
+    """One delivery with its event."""
 
     delivery: Delivery
     event_id: UUID
@@ -45,11 +45,11 @@ class Entry:
 def run(
     door: Network, *, is_stopping: Callable[[], bool] = lambda: False, linger: float = 0.0
 ) -> int:
-    """Send what is due to every channel, each at its own pace; how many tries were made.
+    """Send what is due to every channel, each at its own pace, and return the number of attempts.
 
-    is_stopping  once true no further try is begun
-    linger       seconds to look for more after the last try
-    effects      what is still due at the end is rung for
+    is_stopping  once true, no further attempt starts
+    linger       seconds to wait for new work after the last attempt
+    effects      enqueues a job for what is still due at the end
     """
     feed.distribute_all()
     if not delivery_queue.is_due():
@@ -60,13 +60,13 @@ def run(
 
 
 def enqueue_if_due() -> bool:
-    """Have a worker come if anything is due."""
+    """Enqueue a delivery job if anything is due, and return whether one was enqueued."""
     feed.distribute_all()
     return delivery_queue.is_due() and queue.enqueue_delivery()
 
 
 def log(account_id: UUID, ref: str, *, limit: int = 50) -> Sequence[Entry]:
-    """The channel's last deliveries, newest first.
+    """The last deliveries of the channel, newest first.
 
     raises  NotFound
     """
@@ -83,21 +83,21 @@ def log(account_id: UUID, ref: str, *, limit: int = 50) -> Sequence[Entry]:
 
 
 def replay(account_id: UUID, ref: str, *, actor: str) -> int:
-    """Send again what was given up and is still there, as if it were new; how many.
+    """Queue the channel's failed deliveries again, and return how many.
 
     raises  NotFound; InvalidRequest if the channel is disabled
     """
     with transaction() as session:
         channel = channels.owned(session, account_id, ref)
         if channel.disabled_at is not None:
-            message = "it is disabled; enable it first"
+            message = "The channel is disabled; enable it first"
             raise InvalidRequest([{"field": "channel", "code": "invalid", "message": message}])
-        again = session.execute(
+        updated = session.execute(
             update(Delivery)
             .where(Delivery.channel_id == channel.id, Delivery.status == "dead")
             .values(status="pending", attempts=0, next_at=now(session), finished_at=None)
         )
-        count = int(again.rowcount)  # type: ignore[attr-defined]  # an UPDATE has it
+        count = int(updated.rowcount)  # type: ignore[attr-defined]  # an UPDATE has it
         target = ids.public("chan", channel.id)
         audit_log.record(
             session, account_id, actor=actor, action="channel.replayed", target=target, count=count
@@ -108,9 +108,11 @@ def replay(account_id: UUID, ref: str, *, actor: str) -> int:
 
 @dataclass(slots=True)
 class _ChannelTask:
-    """One channel's part of a round: what was tried and is not written yet, for all of it counts.
+    """One channel's part of a round.
 
     until  on the monotonic clock; no batch is taken afterwards
+    done   attempts whose outcomes are not stored yet
+    made   the number of attempts
     """
 
     claim: Claim
@@ -119,14 +121,14 @@ class _ChannelTask:
     made: int = 0
 
     async def advance(self, *, take: bool) -> list[DeliveryBatch]:
-        """Write what was done, and take the next batch."""
+        """Store the outcomes, and take the next batch."""
         done, self.done = self.done, []
         self.made += len(done)
         return await asyncio.to_thread(delivery_queue.advance, self.claim, done, take=take)
 
 
 class _Round:
-    """One run over all channels: each has a task of its own, so that none waits for another."""
+    """One run over all channels; each has its own task, so that none waits for another."""
 
     def __init__(
         self, open_answers: SessionFactory, is_stopping: Callable[[], bool], linger: float
@@ -160,7 +162,7 @@ class _Round:
         return self._is_stopping() or time.monotonic() > self._until
 
     async def _take(self) -> None:
-        """Take up channels that have something due; those that fail leave room for others."""
+        """Claim channels with due deliveries; failing channels may take only some of the slots."""
         await asyncio.to_thread(feed.distribute_all)
         room = MAX_CHANNELS - len(self._turns)
         failing = MAX_FAILING_CHANNELS - sum(turn.claim.is_failing for turn in self._turns.values())
@@ -179,12 +181,12 @@ class _Round:
             self._made += self._turns.pop(task).made
 
     async def _end(self) -> None:
-        """Let tries end that are under way; give back what takes too long, to be tried again."""
+        """Let running attempts finish; release what takes too long, so that it is retried."""
         if not self._turns:
             return
         seconds = settings.current().delivery_seconds if self._is_stopping() else GRACE_SECONDS
         for turn in self._turns.values():
-            turn.until = 0  # it takes no other batch
+            turn.until = 0  # takes no further batch
         _, late = await asyncio.wait(self._turns, timeout=seconds)
         for task in late:
             task.cancel()

@@ -1,7 +1,7 @@
-"""The feed: an account's events in one order, and from there to its channels.
+"""The event feed of an account, and the fan-out of events to its channels.
 
-An event is numbered only once its transaction is over, under a lock of the account: so none can
-appear behind a number that somebody has read already, and no number is left out.
+An event gets its sequence number after its transaction has committed, under a lock of the account.
+So no event can appear before a number that a client has already read, and no number is skipped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,17 @@ from sqlalchemy.orm import Session
 
 from app import ids
 from app.checks.engine.types import Severity
+from app.db import transactions
 from app.db.bulk import insert
-from app.db.transactions import now, transaction
+from app.db.transactions import transaction
 from app.jobs import queue
 from app.models import Account, Channel, Delivery, Domain, Event
 from app.services.core.listing import Listing
 from app.services.notifications import outbox
 
-BATCH_SIZE = 500  # events a transaction
+BATCH_SIZE = 500  # events per transaction
 DIGEST_HOUR = 8  # UTC
-# What people are told; webhooks get everything, so that what listens there can keep in step.
+# Events that people are notified of; webhooks get every event, so that receivers stay in sync.
 NOTIFIED_EVENTS = frozenset(
     ("alert.opened", "alert.reopened", "alert.escalated", "alert.reminded", "alert.resolved")
 )
@@ -33,7 +34,7 @@ COLUMNS = (Event.id, Event.sequence, Event.body)
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """What decides whether a channel gets an event."""
+    """The attributes that decide which channels get an event."""
 
     type: str
     alert: Mapping[str, Any]
@@ -43,9 +44,9 @@ class _Route:
 def read(
     account_id: UUID, since: int, *, place: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Rows of COLUMNS behind the number ``since``, in order, and the place of the next page.
+    """Rows of COLUMNS after the number ``since``, and the cursor values of the next page.
 
-    effects  events that have no number yet get one
+    effects  assigns sequence numbers to new events
     """
     if distribute(account_id):
         queue.enqueue_delivery()
@@ -54,16 +55,16 @@ def read(
 
 
 def distribute_all() -> int:
-    """As ``spread`` for every account that has events without a number; how many those were."""
+    """Run ``spread`` for every account with new events, and return the number of events."""
     with transaction(readonly=True) as session:
-        waiting = session.scalars(
+        account_ids = session.scalars(
             select(Event.account_id).where(Event.sequence.is_(None)).distinct().limit(BATCH_SIZE)
         ).all()
-    return sum(map(distribute, waiting))
+    return sum(map(distribute, account_ids))
 
 
 def distribute(account_id: UUID) -> int:
-    """Number the account's new events and hand them to its channels; how many there were."""
+    """Number the account's new events, create their deliveries, and return how many there were."""
     with transaction(readonly=True) as session:
         if session.scalar(_unnumbered(account_id).limit(1)) is None:
             return 0
@@ -81,14 +82,14 @@ def distribute(account_id: UUID) -> int:
         return len(fresh)
 
 
-def next_digest(cadence: str, moment: datetime) -> datetime | None:
-    """When the next digest is due: at DIGEST_HOUR, on a Monday if it is weekly."""
+def next_digest(cadence: str, now: datetime) -> datetime | None:
+    """When the next digest is due: at DIGEST_HOUR, on Monday if weekly; None for no digest."""
     if cadence == "immediate":
         return None
-    at = moment.replace(hour=DIGEST_HOUR, minute=0, second=0, microsecond=0)
+    at = now.replace(hour=DIGEST_HOUR, minute=0, second=0, microsecond=0)
     at += timedelta(days=(7 - at.weekday()) % 7) if cadence == "weekly" else timedelta(0)
     period = timedelta(days=7 if cadence == "weekly" else 1)
-    return at if at > moment else at + period
+    return at if at > now else at + period
 
 
 def _unnumbered(account_id: UUID) -> Any:
@@ -105,19 +106,17 @@ def _hand_over(session: Session, account_id: UUID, fresh: Sequence[Event]) -> No
     ).all()
     if not channels:
         return
-    moment = now(session)
+    now = transactions.now(session)
     tags = _tags(session, account_id, fresh)
     for channel in channels:
-        if channel.digest_at is not None and channel.digest_at <= moment:
-            channel.digest_at = next_digest(channel.cadence, moment)
+        if channel.digest_at is not None and channel.digest_at <= now:
+            channel.digest_at = next_digest(channel.cadence, now)
     rows = []
     for event in fresh:
         alert = event.body["data"].get("alert", {})
         route = _Route(event.type, alert, tags.get(alert.get("domainName"), ()))
         rows += [
-            _delivery(channel, event, moment)
-            for channel in channels
-            if _is_for(channel, event, route)
+            _delivery(channel, event, now) for channel in channels if _is_for(channel, event, route)
         ]
     if rows:
         session.execute(insert(session, Delivery).on_conflict_do_nothing(), rows)
@@ -135,8 +134,8 @@ def _tags(
     return {row.name: row.tags for row in rows}
 
 
-def _delivery(channel: Channel, event: Event, moment: datetime) -> dict[str, Any]:
-    waits = event.type != outbox.TEST and channel.digest_at is not None
+def _delivery(channel: Channel, event: Event, now: datetime) -> dict[str, Any]:
+    is_digest = event.type != outbox.TEST and channel.digest_at is not None
     return {
         "id": ids.new(),
         "account_id": channel.account_id,
@@ -145,8 +144,8 @@ def _delivery(channel: Channel, event: Event, moment: datetime) -> dict[str, Any
         "alert_id": event.alert_id,
         "status": "pending",
         "attempts": 0,
-        "next_at": channel.digest_at if waits else moment,
-        "created_at": moment,
+        "next_at": channel.digest_at if is_digest else now,
+        "created_at": now,
     }
 
 

@@ -1,4 +1,4 @@
-"""Events: written in the transaction of what happened; alike in the feed and in webhooks."""
+"""Events: written in the transaction of the change, with one format in the feed and in webhooks."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,19 @@ from app.protocols import timestamps
 from app.services.core import privacy
 
 TEST = "test"
-_NOTIFIED = "delivery bell"
+_NOTIFIED = "delivery notification"
 
-_REPORTS = {"tls": "tlr", "ruf": "flr"}  # what alerts of other types come from is a dmr
+_REPORTS = {"tls": "tlr", "ruf": "flr"}  # alerts of other types come from a DMARC report (dmr)
 
 
 def record_transitions(
     session: Session, changed: Sequence[tuple[Alert, Mapping[str, Any]]]
 ) -> None:
-    """The events of changes of alerts; a step. The id of each is the transition's: one of each.
+    """Write the events of alert transitions; runs in the caller's transaction.
 
-    changed  each alert with the values of its transition's row
+    An event has the id of its transition, so there is exactly one.
+
+    changed  each alert with the values of its transition row
     """
     _record(
         session,
@@ -38,11 +40,11 @@ def record_transitions(
     )
 
 
-def record_test(session: Session, account_id: UUID, channel_id: UUID, moment: datetime) -> UUID:
-    """An event that only this channel gets; a step."""
+def record_test(session: Session, account_id: UUID, channel_id: UUID, now: datetime) -> UUID:
+    """Write a test event for one channel in the caller's transaction, and return its id."""
     channel = ids.public("chan", channel_id)
-    row = {"id": ids.new(), "account_id": account_id, "at": moment}
-    data = {"channelId": channel, "message": "This is a test."}
+    row = {"id": ids.new(), "account_id": account_id, "at": now}
+    data = {"channelId": channel, "message": "This is a test message from mailwatch."}
     _record(session, [_row(row, TEST, None, data)])
     return row["id"]  # type: ignore[return-value]  # the id just made
 
@@ -59,12 +61,12 @@ def tests_since(session: Session, channel: Channel, since: datetime) -> int:
 
 
 def as_json(event: Any) -> dict[str, Any]:
-    """An event, or a row of its id, sequence and body, as the feed and webhooks have it."""
+    """The JSON of an event, or of a row with its id, sequence and body, for feed and webhooks."""
     return {"id": ids.public("evt", event.id), "sequence": event.sequence, **event.body}
 
 
 def alert_as_json(alert: Any) -> dict[str, Any]:
-    """An alert, or a row of its columns, on the wire."""
+    """The JSON of an alert, or of a row with its columns."""
     return {
         "id": ids.public("alert", alert.id),
         "domainId": ids.public("dom", alert.domain_id) if alert.domain_id else None,
@@ -94,19 +96,19 @@ def alert_as_json(alert: Any) -> dict[str, Any]:
 
 
 def public_report(type: str, report_id: UUID) -> str:
-    """The id of the report that an alert of this type comes from."""
+    """The public id of the report that triggered an alert of this type."""
     return ids.public(_REPORTS.get(type.partition(".")[0], "dmr"), report_id)
 
 
 def runbook(type: str) -> str:
-    """Where it is written what alerts of this type mean, and what to do."""
+    """The URL of the documentation of this alert type."""
     return f"{settings.current().base_url}/docs/alerts#{type}"
 
 
 def _dedup_key(alert: Any) -> str:
-    """The same for whatever is the same thing in the account: for who groups by something."""
-    about = f"{alert.domain_name or ''}|{alert.type}|{alert.subject}"
-    return hashlib.sha256(about.encode()).hexdigest()[:32]
+    """A key that stays the same for one problem of one account, for grouping by receivers."""
+    identity = f"{alert.domain_name or ''}|{alert.type}|{alert.subject}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 def _change_data(alert: Alert, transition: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,19 +125,19 @@ def _change_data(alert: Alert, transition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _row(
-    what: Mapping[str, Any], type: str, alert_id: UUID | None, data: Mapping[str, Any]
+    columns: Mapping[str, Any], type: str, alert_id: UUID | None, data: Mapping[str, Any]
 ) -> dict[str, Any]:
-    body = {"type": type, "timestamp": timestamps.text(what["at"]), "data": data}
-    kept = {name: what[name] for name in ("id", "account_id", "at")}
-    return {**kept, "type": type, "alert_id": alert_id, "body": body}
+    body = {"type": type, "timestamp": timestamps.text(columns["at"]), "data": data}
+    base = {name: columns[name] for name in ("id", "account_id", "at")}
+    return {**base, "type": type, "alert_id": alert_id, "body": body}
 
 
 def _record(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     session.execute(insert(Event), rows)
-    if not session.info.get(_NOTIFIED):  # once a transaction
+    if not session.info.get(_NOTIFIED):  # once per transaction
         session.info[_NOTIFIED] = True
         after_commit(session, queue.enqueue_delivery)
 
 
-def _time(moment: datetime | None) -> str | None:
-    return timestamps.text(moment) if moment else None
+def _time(at: datetime | None) -> str | None:
+    return timestamps.text(at) if at else None

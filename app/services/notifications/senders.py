@@ -1,4 +1,4 @@
-"""One try of one parcel, by the kind of its channel."""
+"""Sends one batch of deliveries through its channel."""
 
 import asyncio
 import logging
@@ -17,19 +17,24 @@ from app.services.notifications.delivery_queue import DeliveryBatch
 
 logger = logging.getLogger(__name__)
 
-SECRET_UNREADABLE = "its secret cannot be read: SECRET_KEY is another than when it was kept"
+SECRET_UNREADABLE = (
+    "the stored secret cannot be decrypted, because SECRET_KEY has changed; "
+    "restore the old key, or delete the channel and add it again"
+)
 
 
 async def send(parcel: DeliveryBatch, open_answers: SessionFactory, threads: Executor) -> Outcome:
-    """What became of it, within DELIVERY_SECONDS.
+    """The outcome of the attempt, within DELIVERY_SECONDS.
 
-    threads  for what blocks while it sends; never those that the database is asked in
+    threads  for senders that block; never the threads that run database calls
     """
     try:
         return await _send(parcel, open_answers, threads)
-    except Exception:  # a defect in one way out costs the tries of its own channels only
-        logger.exception("not sent", extra={"channel": str(parcel.channel.id)})
-        return Outcome(error="it was not sent; this is a defect of the service")
+    except Exception:  # a defect in one channel type must not stop the others
+        logger.exception(
+            "delivery failed with an unexpected error", extra={"channel": str(parcel.channel.id)}
+        )
+        return Outcome(error="not sent because of an internal error in mailwatch")
 
 
 async def _send(parcel: DeliveryBatch, open_answers: SessionFactory, threads: Executor) -> Outcome:
@@ -51,12 +56,12 @@ async def _by_email(parcel: DeliveryBatch, threads: Executor) -> Outcome:
     try:
         outcome = await asyncio.wait_for(blocking, seconds)
     except TimeoutError:
-        outcome = Outcome(error="it did not answer in time")
+        outcome = Outcome(error="the mail server did not answer in time")
     return replace(outcome, delivered_to=tuple(accepted))
 
 
 def _submit(parcel: DeliveryBatch, seconds: float, accepted: list[str]) -> Outcome:
-    """The first failure, or the last success; a server that cannot be used ends it."""
+    """Send to every recipient: the first failure, or success; stops if the server is unusable."""
     current = settings.current()
     if current.smtp_url is None:
         return Outcome(error=email.NOT_SET)
@@ -109,7 +114,7 @@ async def _by_webhook(parcel: DeliveryBatch, open_answers: SessionFactory) -> Ou
     try:
         target = webhook.parse(parcel.channel.target, current.egress_ports)
     except BadTarget as error:
-        return Outcome(error=f"its URL is not allowed any more: {error}")
+        return Outcome(error=f"the URL is no longer allowed ({error})")
     return await webhook.send(
         open_answers(),
         target,

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.jobs import queue
 from app.models import Alert, Delivery, Email, ReportFile, RollupQueueEntry, Scan
 from app.models.reports import RECEIVED
@@ -30,7 +31,7 @@ class Gauge:
 def gauges() -> list[Gauge]:
     """All of them, as they are now; those of a queue are left out while Redis is away."""
     with transaction(readonly=True) as session:
-        found = list(_of_rows(session, now(session)))
+        found = list(_of_rows(session, transactions.now(session)))
     lengths = {(name,): queue.length(name) for name in queue.QUEUES}
     known: Samples = {
         labels: float(length) for labels, length in lengths.items() if length is not None
@@ -38,7 +39,7 @@ def gauges() -> list[Gauge]:
     return [*found, Gauge("queue_jobs", "Jobs that wait in Redis", ("queue",), known)]
 
 
-def _of_rows(session: Session, moment: datetime) -> Iterator[Gauge]:
+def _of_rows(session: Session, now: datetime) -> Iterator[Gauge]:
     by_state = session.execute(
         select(ReportFile.status, func.coalesce(ReportFile.reason, ""), func.count()).group_by(
             ReportFile.status, ReportFile.reason
@@ -47,7 +48,7 @@ def _of_rows(session: Session, moment: datetime) -> Iterator[Gauge]:
     yield Gauge("report_files", "Report files", ("status", "reason"), _counted(by_state))
     since = func.coalesce(ReportFile.retried_at, ReportFile.received_at)
     yield _age(
-        session, moment, "report_file_oldest_received_seconds", since, ReportFile.status == RECEIVED
+        session, now, "report_file_oldest_received_seconds", since, ReportFile.status == RECEIVED
     )
     uncounted = session.execute(
         select(
@@ -64,7 +65,7 @@ def _of_rows(session: Session, moment: datetime) -> Iterator[Gauge]:
     )
     known = {(status,): 0.0 for status in UNFINISHED} | _counted(scans)
     yield Gauge("scans", "Scans that have not ended", ("status",), known)
-    yield _age(session, moment, "scan_oldest_queued_seconds", Scan.requested_at,
+    yield _age(session, now, "scan_oldest_queued_seconds", Scan.requested_at,
                Scan.status == "queued")  # fmt: skip
     alerts = session.execute(
         select(Alert.severity, func.count()).where(Alert.status == "open").group_by(Alert.severity)
@@ -76,24 +77,24 @@ def _of_rows(session: Session, moment: datetime) -> Iterator[Gauge]:
         .group_by(Delivery.status)
     )
     yield Gauge("deliveries", "Events to be sent, or given up", ("status",), _counted(deliveries))
-    yield from _of_emails(session, moment)
+    yield from _of_emails(session, now)
 
 
-def _of_emails(session: Session, moment: datetime) -> Iterator[Gauge]:
+def _of_emails(session: Session, now: datetime) -> Iterator[Gauge]:
     by_status = session.execute(
         select(Email.kind, Email.status, func.count()).group_by(Email.kind, Email.status)
     )
     summary = "Emails to people of the last 30 days"
     yield Gauge("emails", summary, ("kind", "status"), _counted(by_status))
     is_queued = Email.status == "queued"
-    yield _age(session, moment, "email_oldest_queued_seconds", Email.created_at, is_queued)
+    yield _age(session, now, "email_oldest_queued_seconds", Email.created_at, is_queued)
 
 
 def _counted(rows: Any) -> dict[tuple[str, ...], float]:
     return {tuple(row[:-1]): float(row[-1]) for row in rows}
 
 
-def _age(session: Session, moment: datetime, name: str, column: Any, waits: Any) -> Gauge:
+def _age(session: Session, now: datetime, name: str, column: Any, waits: Any) -> Gauge:
     oldest = session.scalar(select(func.min(column)).where(waits))
-    seconds = max(0.0, (moment - oldest).total_seconds()) if oldest else 0.0
+    seconds = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
     return Gauge(name, "Age of the oldest that waits; 0 if none does", (), {(): seconds})

@@ -12,7 +12,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from app.db.transactions import now, transaction
+from app.db import transactions
+from app.db.transactions import transaction
 from app.models import Base, DmarcReport
 from app.services.analytics import rollup_queue
 from app.services.core import account_rows
@@ -37,20 +38,20 @@ class Preview:
     rows: int
 
 
-def preview(moment: datetime | None = None) -> Sequence[Preview]:
+def preview(now: datetime | None = None) -> Sequence[Preview]:
     """What ``run`` would delete at a moment (now), by rule; rows below others are not counted."""
     with transaction(readonly=True) as session:
-        moment = moment or now(session)
+        now = now or transactions.now(session)
         return [
             Preview(
                 name=rule.name, table=rule.table, what=rule.what, setting=rule.setting,
-                days=rule.days, rows=_count(session, rule, moment),
+                days=rule.days, rows=_count(session, rule, now),
             )
             for rule in retention_rules.RULES
         ]  # fmt: skip
 
 
-def run(moment: datetime | None = None) -> Mapping[str, int]:
+def run(now: datetime | None = None) -> Mapping[str, int]:
     """Delete what the rules say; how many rows, by rule. Rules that deleted nothing are left out.
 
     moment   that counts as now; the database's clock by default
@@ -60,7 +61,7 @@ def run(moment: datetime | None = None) -> Mapping[str, int]:
     until = time.monotonic() + RUN_SECONDS
     for rule in retention_rules.RULES:
         while time.monotonic() < until:
-            count, is_done = _delete_batch(rule, moment)
+            count, is_done = _delete_batch(rule, now)
             if count:
                 deleted[rule.name] = deleted.get(rule.name, 0) + count
             if is_done:
@@ -70,17 +71,17 @@ def run(moment: datetime | None = None) -> Mapping[str, int]:
     return deleted
 
 
-def _count(session: Session, rule: Rule, moment: datetime) -> int:
+def _count(session: Session, rule: Rule, now: datetime) -> int:
     table = Base.metadata.tables[rule.table]
-    condition = retention_rules.rows(rule, moment)
+    condition = retention_rules.rows(rule, now)
     return session.scalar(select(func.count()).select_from(table).where(condition)) or 0
 
 
-def _delete_batch(rule: Rule, moment: datetime | None) -> tuple[int, bool]:
+def _delete_batch(rule: Rule, now: datetime | None) -> tuple[int, bool]:
     """How many rows this deleted, and whether that was the last batch."""
     table = Base.metadata.tables[rule.table]
     with transaction() as session:
-        condition = retention_rules.rows(rule, moment or now(session))
+        condition = retention_rules.rows(rule, now or transactions.now(session))
         if rule.table == "dmarc_reports":
             count = _delete_reports(session, condition)
             return count, count < REPORTS_BATCH_SIZE

@@ -12,7 +12,7 @@ from app.models.reports import RECEIVED
 from app.services.ingest.budgets import SourceClass
 
 
-def unneeded_bytes(moment: datetime) -> ColumnElement[bool]:
+def unneeded_bytes(now: datetime) -> ColumnElement[bool]:
     """The bytes of files that nobody will read again.
 
     Those of a failure report hold what is private, and nothing is to be had from them once it is
@@ -30,16 +30,16 @@ def unneeded_bytes(moment: datetime) -> ColumnElement[bool]:
     is_private = is_settled & ~_has(ReportFile.kind != "failure")
     return ~_has(ReportFile.status == RECEIVED) & (
         is_private
-        | (is_junk & (age < moment - timedelta(days=current.keep_junk_days)))
-        | (is_settled & (age < moment - timedelta(days=current.parsed_retention_days)))
-        | (age < moment - timedelta(days=current.raw_retention_days))
+        | (is_junk & (age < now - timedelta(days=current.keep_junk_days)))
+        | (is_settled & (age < now - timedelta(days=current.parsed_retention_days)))
+        | (age < now - timedelta(days=current.raw_retention_days))
     )
 
 
-def ended_long_ago(moment: datetime) -> ColumnElement[bool]:
+def ended_long_ago(now: datetime) -> ColumnElement[bool]:
     """Rows of files that ended long ago, became no report that is there, and have no bytes."""
-    old = moment - timedelta(days=settings.current().report_file_retention_days)
-    junk = moment - timedelta(days=settings.current().raw_retention_days)
+    old = now - timedelta(days=settings.current().report_file_retention_days)
+    junk = now - timedelta(days=settings.current().raw_retention_days)
     is_there = [
         exists().where(table.id == ReportFile.report_id)
         for table in (DmarcReport, TlsReport, FailureReport)
@@ -54,9 +54,9 @@ def ended_long_ago(moment: datetime) -> ColumnElement[bool]:
     )
 
 
-def _ended_before(moment: datetime) -> ColumnElement[bool]:
+def _ended_before(now: datetime) -> ColumnElement[bool]:
     """The file was received before then, and not parsed again since."""
-    return and_(ReportFile.received_at < moment, ReportFile.finished_at < moment)
+    return and_(ReportFile.received_at < now, ReportFile.finished_at < now)
 
 
 def _is_junk() -> ColumnElement[bool]:

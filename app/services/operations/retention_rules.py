@@ -79,10 +79,10 @@ class Rule:
         return getattr(settings.current(), self.setting.lower()) if self.setting else None
 
 
-def rows(rule: Rule, moment: datetime) -> Condition:
+def rows(rule: Rule, now: datetime) -> Condition:
     """The condition for what the rule deletes at this moment; nothing that is on legal hold."""
     table = Base.metadata.tables[rule.table]
-    return and_(rule.condition(moment), is_free(table))
+    return and_(rule.condition(now), is_free(table))
 
 
 def is_free(table: Table) -> Condition:
@@ -109,18 +109,18 @@ def is_free(table: Table) -> Condition:
 
 
 def _before(column: Any, setting: str) -> Callable[[datetime], Condition]:
-    def condition(moment: datetime) -> Condition:
+    def condition(now: datetime) -> Condition:
         days: int = getattr(settings.current(), setting.lower())
-        return column < moment - timedelta(days=days)  # type: ignore[no-any-return]
+        return column < now - timedelta(days=days)  # type: ignore[no-any-return]
 
     return condition
 
 
 def _older(column: Any, age: timedelta) -> Callable[[datetime], Condition]:
-    return lambda moment: column < moment - age
+    return lambda now: column < now - age
 
 
-def _unchanged_scans(moment: datetime) -> Condition:
+def _unchanged_scans(now: datetime) -> Condition:
     """Scans that changed nothing, but the first and the last of each domain.
 
     Those that an alert refers to stay too. Without the column ``has_changes`` set (a scan of an
@@ -135,7 +135,7 @@ def _unchanged_scans(moment: datetime) -> Condition:
     same = other.domain_id == Scan.domain_id
     completed = other.status == "completed"
     return and_(
-        Scan.requested_at < moment - timedelta(days=days),
+        Scan.requested_at < now - timedelta(days=days),
         is_ended,
         exists().where(same, completed, other.id < Scan.id),
         exists().where(same, completed, other.id > Scan.id),
@@ -143,21 +143,21 @@ def _unchanged_scans(moment: datetime) -> Condition:
     )
 
 
-def _old_scans(moment: datetime) -> Condition:
+def _old_scans(now: datetime) -> Condition:
     days = settings.current().scan_retention_days
     other = aliased(Scan)
     is_followed = exists().where(
         other.domain_id == Scan.domain_id, other.status == "completed", other.id > Scan.id
     )
     return and_(
-        Scan.requested_at < moment - timedelta(days=days),
+        Scan.requested_at < now - timedelta(days=days),
         Scan.status.not_in(UNFINISHED),
         is_followed,
     )
 
 
-def _ended_keys(moment: datetime) -> Condition:
-    old = moment - timedelta(days=settings.current().api_key_retention_days)
+def _ended_keys(now: datetime) -> Condition:
+    old = now - timedelta(days=settings.current().api_key_retention_days)
     later = aliased(ApiKey)
     return and_(
         or_(ApiKey.revoked_at < old, ApiKey.expires_at < old),
@@ -166,30 +166,30 @@ def _ended_keys(moment: datetime) -> Condition:
 
 
 def _ended(table: Any) -> Callable[[datetime], Condition]:
-    def condition(moment: datetime) -> Condition:
-        old = moment - timedelta(days=settings.current().api_key_retention_days)
+    def condition(now: datetime) -> Condition:
+        old = now - timedelta(days=settings.current().api_key_retention_days)
         return or_(table.revoked_at < old, table.expires_at < old)
 
     return condition
 
 
-def _events_of_deleted_domains(moment: datetime) -> Condition:
+def _events_of_deleted_domains(now: datetime) -> Condition:
     return and_(
         Event.alert_id.is_not(None),
         ~exists().where(Alert.id == Event.alert_id),
-        Event.at < moment - erasure.EVENTS_GRACE,
+        Event.at < now - erasure.EVENTS_GRACE,
     )
 
 
-def _unused_hosts(moment: datetime) -> Condition:
+def _unused_hosts(now: datetime) -> Condition:
     is_used = exists().where(DmarcFlow.source_ip == SenderHost.address)
-    return and_(SenderHost.looked_up_at < moment - timedelta(days=1), ~is_used)
+    return and_(SenderHost.looked_up_at < now - timedelta(days=1), ~is_used)
 
 
 def _day_before(column: Any, setting: str) -> Callable[[datetime], Condition]:
-    def condition(moment: datetime) -> Condition:
+    def condition(now: datetime) -> Condition:
         days: int = getattr(settings.current(), setting.lower())
-        return column < (moment - timedelta(days=days)).date()  # type: ignore[no-any-return]
+        return column < (now - timedelta(days=days)).date()  # type: ignore[no-any-return]
 
     return condition
 
@@ -215,9 +215,9 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "alerts", "alerts", "ALERT_RETENTION_DAYS", "resolved alerts with their history",
-        lambda moment: and_(
+        lambda now: and_(
             Alert.status == "resolved",
-            _before(Alert.resolved_at, "ALERT_RETENTION_DAYS")(moment),
+            _before(Alert.resolved_at, "ALERT_RETENTION_DAYS")(now),
         ),
     ),
     Rule(
@@ -255,8 +255,8 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "events", "events", "EVENT_RETENTION_DAYS", "events, with their deliveries",
-        lambda moment: and_(
-            Event.sequence.is_not(None), _before(Event.at, "EVENT_RETENTION_DAYS")(moment)
+        lambda now: and_(
+            Event.sequence.is_not(None), _before(Event.at, "EVENT_RETENTION_DAYS")(now)
         ),
     ),
     Rule(
@@ -282,7 +282,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "daily_ingest_usage", "daily_ingest_usage", "", "how many files were received on a day",
-        lambda moment: DailyIngestUsage.day < (moment - REPORT_DAYS_KEPT).date(),
+        lambda now: DailyIngestUsage.day < (now - REPORT_DAYS_KEPT).date(),
     ),
     Rule(
         "ingest_sources", "ingest_sources", "", "what one sender of files used on an earlier day",

@@ -123,14 +123,14 @@ def raw(table: Table, account_id: UUID, report_id: UUID) -> bytes:
         return files.raw_of(session, account_id, report.report_file_id)
 
 
-def _of(table: Table, account_id: UUID, filters: ReportFilter, moment: Any) -> Select[Any]:
+def _of(table: Table, account_id: UUID, filters: ReportFilter, now: Any) -> Select[Any]:
     """What the filters of every kind of report leave."""
     statement = _columns(table).where(table.account_id == account_id)
     if filters.domain:
         domain = domain_lookup.find(account_id, filters.domain)
         statement = statement.where(table.domain_id == domain.id)
     wanted = ((table.reporter, filters.reporter and filters.reporter.lower()),)
-    return listing.apply_filters(statement, wanted, moment, filters)
+    return listing.apply_filters(statement, wanted, now, filters)
 
 
 def _columns(table: Table) -> Select[Any]:

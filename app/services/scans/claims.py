@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from app import settings
 from app.checks.engine.types import Subject, Usage
-from app.db.transactions import after_commit, now, transaction
+from app.db import transactions
+from app.db.transactions import after_commit, transaction
 from app.models import BatchScan, Domain, DomainState, Scan
 from app.services.ingest import observed_selectors
 from app.services.scans import dkim_keys, observed_policies, scans, starttls_probes
@@ -18,7 +19,7 @@ from app.services.scans import dkim_keys, observed_policies, scans, starttls_pro
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A scan that this process has until its lease ends."""
+    """A scan that this process holds until its lease expires."""
 
     scan_id: UUID
     domain_id: UUID
@@ -27,11 +28,11 @@ class Claim:
 
 
 def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
-    """Take as many queued scans as there are ids; what others have taken or ended is left.
+    """Claim as many queued scans as there are ids, except claimed or finished ones.
 
-    scan_ids  one that is asked for by itself is taken before all others. Those of a chunk only say
-              how many: which ones is decided by turns of the accounts, so that nobody waits for
-              the thousands that somebody else has queued
+    scan_ids  a single id is claimed itself, before all others. The ids of a chunk only determine
+              how many scans are claimed: which ones is decided by fair scheduling over accounts, so
+              that no account waits for the thousands of scans that another has queued
     """
     claims = _claim(scan_ids) if len(scan_ids) == 1 else []
     return claims + claim_next(len(scan_ids) - len(claims))
@@ -39,15 +40,15 @@ def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
 
 def claim_next(count: int) -> list[Claim]:
     claims: list[Claim] = []
-    while len(claims) < count and (found := _next_fair(count - len(claims))):
-        claims += _claim(found)
+    while len(claims) < count and (scan_ids := _next_fair(count - len(claims))):
+        claims += _claim(scan_ids)
     return claims
 
 
 def _next_fair(count: int) -> Sequence[UUID]:
-    """The queued scans to take next: the account with the fewest under way has the next turn.
+    """The queued scans to claim next: first from the account with the fewest running scans.
 
-    Before all others are those that were asked for by themselves: somebody is looking at them.
+    Scans that were triggered individually come first, because a person waits for them.
     """
     running = (
         select(Scan.account_id, func.count().label("count"))
@@ -55,19 +56,19 @@ def _next_fair(count: int) -> Sequence[UUID]:
         .group_by(Scan.account_id)
         .subquery()
     )
-    place = func.row_number().over(partition_by=Scan.account_id, order_by=Scan.id)
+    position = func.row_number().over(partition_by=Scan.account_id, order_by=Scan.id)
     is_one_of_many = or_(Scan.trigger == "schedule", exists().where(BatchScan.scan_id == Scan.id))
     queued = (
         select(
             Scan.id,
             Scan.account_id,
-            place.label("place"),
+            position.label("position"),
             case((is_one_of_many, 1), else_=0).label("is_one_of_many"),
         )
         .where(Scan.status == "queued")
         .subquery()
     )
-    turn = queued.c.place + func.coalesce(running.c.count, 0)
+    turn = queued.c.position + func.coalesce(running.c.count, 0)
     with transaction(readonly=True) as session:
         return session.scalars(
             select(queued.c.id)
@@ -79,32 +80,32 @@ def _next_fair(count: int) -> Sequence[UUID]:
 
 def _claim(scan_ids: Sequence[UUID]) -> list[Claim]:
     with transaction() as session:
-        moment = now(session)
+        now = transactions.now(session)
         free = session.scalars(
             select(Scan.id)
             .where(Scan.id.in_(scan_ids), Scan.status == "queued")
             .order_by(Scan.id)
             .with_for_update()
         ).all()
-        taken = session.execute(
+        claimed = session.execute(
             update(Scan)
             .where(Scan.id.in_(free), Scan.status == "queued")
             .values(
                 status="running",
                 attempt=Scan.attempt + 1,
-                started_at=moment,
-                lease_until=moment + settings.current().scan_lease_seconds,
+                started_at=now,
+                lease_until=now + settings.current().scan_lease_seconds,
             )
             .returning(Scan.id, Scan.domain_id, Scan.attempt)
         ).all()
-        subjects = _subjects(session, [row.domain_id for row in taken], moment)
-    return [Claim(row.id, row.domain_id, row.attempt, subjects[row.domain_id]) for row in taken]
+        subjects = _subjects(session, [row.domain_id for row in claimed], now)
+    return [Claim(row.id, row.domain_id, row.attempt, subjects[row.domain_id]) for row in claimed]
 
 
 def _subjects(
-    session: Session, domain_ids: Sequence[UUID], moment: datetime
+    session: Session, domain_ids: Sequence[UUID], now: datetime
 ) -> Mapping[UUID, Subject]:
-    """What is examined, and all that its checks are told beforehand."""
+    """The input of the checks by domain."""
     rows = session.execute(
         select(
             Domain.id, Domain.name, Domain.usage, Domain.dkim_selectors, DomainState.last_results
@@ -112,26 +113,28 @@ def _subjects(
         .outerjoin(DomainState, DomainState.domain_id == Domain.id)
         .where(Domain.id.in_(domain_ids))
     ).all()
-    known = {
-        row.id: {check: found["facts"] for check, found in (row.last_results or {}).items()}
+    facts_by_check = {
+        row.id: {check: result["facts"] for check, result in (row.last_results or {}).items()}
         for row in rows
     }
-    hosts = [host for facts in known.values() for host in facts.get("mx", {}).get("hosts", ())]
+    hosts = [
+        host for facts in facts_by_check.values() for host in facts.get("mx", {}).get("hosts", ())
+    ]
     handshakes = starttls_probes.seen(session, hosts)
-    selected = observed_selectors.seen(session, [row.id for row in rows])
+    selectors = observed_selectors.seen(session, [row.id for row in rows])
     shared = dkim_keys.shared(session, [row.id for row in rows])
-    policies = observed_policies.policies(session, [row.id for row in rows], moment)
+    policies = observed_policies.policies(session, [row.id for row in rows], now)
     return {
         row.id: Subject(
             domain=row.name,
             usage=Usage(row.usage),
             dkim_selectors=tuple(row.dkim_selectors),
-            observed_selectors=selected.get(row.id, ()),
-            last_facts=known[row.id],
+            observed_selectors=selectors.get(row.id, ()),
+            last_facts=facts_by_check[row.id],
             shared_keys=shared.get(row.id, {}),
             observed=policies.get(row.id, ()),
             tls_probes=handshakes,
-            now=moment,
+            now=now,
         )
         for row in rows
     }
@@ -139,15 +142,15 @@ def _subjects(
 
 def renew(claims: Sequence[Claim]) -> None:
     with transaction() as session:
-        until = now(session) + settings.current().scan_lease_seconds
+        until = transactions.now(session) + settings.current().scan_lease_seconds
         for claimed in claims:
             session.execute(_leased(claimed).values(lease_until=until))
 
 
 def release(claims: Sequence[Claim]) -> None:
-    """Let others have them at once; an attempt that was not finished does not count."""
+    """Release the scans at once; an unfinished attempt does not count."""
     with transaction() as session:
-        moment = now(session)
+        now = transactions.now(session)
         for claimed in claims:
             session.execute(
                 _leased(claimed).values(
@@ -155,7 +158,7 @@ def release(claims: Sequence[Claim]) -> None:
                     attempt=Scan.attempt - 1,
                     lease_until=None,
                     started_at=None,
-                    enqueued_at=moment,
+                    enqueued_at=now,
                 )
             )
         after_commit(session, lambda: scans.enqueue([claimed.scan_id for claimed in claims]))

@@ -1,4 +1,4 @@
-"""What follows when scans fail: an alert, once that is no accident any more."""
+"""Alerts on domains whose scans fail repeatedly."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -12,11 +12,11 @@ from app.rules.engine.types import Posture
 from app.rules.scans import failed_scans as rules
 from app.services.alerts import alerts
 
-SCANS_EXAMINED = 5  # scans back
+SCANS_EXAMINED = 5  # last scans that are counted
 
 
 def record(domain_ids: Sequence[UUID]) -> None:
-    """Hold the domains whose scan has just failed against the rule about that."""
+    """Evaluate the failed-scan rule for the domains whose scan has just failed."""
     with transaction() as session:
         domains = session.scalars(
             select(Domain)
@@ -28,8 +28,8 @@ def record(domain_ids: Sequence[UUID]) -> None:
         for domain in domains:
             count = _failed_in_a_row(session, domain.id)
             posture = Posture(domain.name, now(session), {}, failed_scans=count)
-            found = standing.get(domain.id, [])
-            alerts.evaluate(session, domain, posture, found, rules=rules.RULES)
+            live = standing.get(domain.id, [])
+            alerts.evaluate(session, domain, posture, live, rules=rules.RULES)
 
 
 def _failed_in_a_row(session: Session, domain_id: UUID) -> int:

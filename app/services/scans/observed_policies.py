@@ -15,7 +15,7 @@ MAX_REPORTERS = 50  # of one domain, those heard last: whoever knows a token may
 
 
 def policies(
-    session: Session, domain_ids: Sequence[UUID], moment: datetime
+    session: Session, domain_ids: Sequence[UUID], now: datetime
 ) -> Mapping[UUID, tuple[ObservedPolicy, ...]]:
     """The last policy that each reporter told of, by domain; a step.
 
@@ -39,7 +39,7 @@ def policies(
         )
         .where(
             DmarcReport.domain_id.in_(domain_ids),
-            DmarcReport.begin_at >= moment - RECENT,
+            DmarcReport.begin_at >= now - RECENT,
             DmarcReport.provenance != "unverified",
         )
         .subquery()

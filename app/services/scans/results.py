@@ -1,4 +1,4 @@
-"""What a scan's end writes, all in one transaction: result, what is known, changes, alerts."""
+"""Stores scan results in one transaction: result, domain state, DNS changes, score and alerts."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,8 +14,8 @@ from app import ids
 from app.analysis.scan import score as scoring
 from app.checks.engine.runner import ScanResult
 from app.checks.engine.types import Usage
-from app.db import bulk
-from app.db.transactions import now, transaction
+from app.db import bulk, transactions
+from app.db.transactions import transaction
 from app.db.types import Base
 from app.models import DnsChange, Domain, DomainState, Scan
 from app.protocols import timestamps
@@ -29,7 +29,7 @@ from app.services.scans import dkim_keys, serialization, starttls_probes
 if TYPE_CHECKING:
     from app.services.scans.claims import Claim
 
-MIN_CHECKS = 90  # points of 100 that must have been judged before a score is told about
+MIN_CHECKS = 90  # points of 100 that must be determined before alerts use the score
 
 logger = logging.getLogger(__name__)
 
@@ -37,24 +37,24 @@ Result = tuple["Claim", ScanResult]
 
 
 def store(results: Sequence[Result]) -> None:
-    """Write these results, unless another attempt has the scan by now.
+    """Store these results, except where another attempt has claimed the scan by now.
 
-    effects  one transaction for all; if it fails one for each. What cannot be written by itself
-             is logged and left: its lease ends, and another attempt has it
+    effects  one transaction for all; if it fails, one for each. A result that cannot be stored is
+             logged and left: its lease expires, and another attempt is made
     """
     try:
         with transaction() as session:
             _store(session, results)
     except Exception:  # a defect in one result must cost only that scan's attempt
         scan_ids = [str(claim.scan_id) for claim, _ in results]
-        logger.exception("results not written", extra={"scan_ids": scan_ids})
+        logger.exception("failed to store scan results", extra={"scan_ids": scan_ids})
         if len(results) > 1:
             for result in results:
                 store([result])
 
 
 def _store(session: Session, results: Sequence[Result]) -> None:
-    # Domains first and in order: whoever deletes or scans one takes the same locks the same way.
+    # Domains first and in order: deletions and scans take the same locks in the same order.
     rows = {
         row.id: row
         for row in session.scalars(
@@ -64,28 +64,28 @@ def _store(session: Session, results: Sequence[Result]) -> None:
             .with_for_update(key_share=True)
         )
     }
-    mine = _still_leased(session, results)
+    claimed = _still_leased(session, results)
     states = {
         state.domain_id: state
         for state in session.scalars(select(DomainState).where(DomainState.domain_id.in_(rows)))
     }
-    moment = now(session)
-    recent = _recent_changes(session, rows, moment)
+    now = transactions.now(session)
+    recent = _recent_changes(session, rows, now)
     standing = alerts.live_alerts(session, rows)
-    written = []
+    scan_rows = []
     for claim, examination in results:
         domain = rows.get(claim.domain_id)
-        if domain is None or claim.scan_id not in mine:
+        if domain is None or claim.scan_id not in claimed:
             continue
         state = states.get(domain.id) or _nothing_known(domain)
-        found = ScanOutcome(claim.scan_id, domain, state, examination, moment)
-        posture, stands = found.posture(recent.get(domain.id, [])), standing.get(domain.id, [])
+        scan_outcome = ScanOutcome(claim.scan_id, domain, state, examination, now)
+        posture, live = scan_outcome.posture(recent.get(domain.id, [])), standing.get(domain.id, [])
         outcome = alerts.evaluate(
-            session, domain, posture, stands, rules=RULES, scan_id=claim.scan_id
+            session, domain, posture, live, rules=RULES, scan_id=claim.scan_id
         )
-        written.append(found.rows(outcome))
-    if written:
-        _write(session, written)
+        scan_rows.append(scan_outcome.rows(outcome))
+    if scan_rows:
+        _write(session, scan_rows)
 
 
 def _nothing_known(domain: Domain) -> DomainState:
@@ -101,9 +101,9 @@ def _nothing_known(domain: Domain) -> DomainState:
 
 
 class ScanRows(NamedTuple):
-    """What is written of one scan, by column; ``of`` is the id of the row that is updated.
+    """The column values to store for one scan; ``of`` is the id of the updated row.
 
-    keys  the digests of its DKIM keys, if they are others than before
+    keys  the digests of the DKIM keys; None if they are unchanged
     """
 
     scan: Mapping[str, Any]
@@ -114,7 +114,7 @@ class ScanRows(NamedTuple):
 
 
 def _write(session: Session, written: Sequence[ScanRows]) -> None:
-    """All rows, a statement a table: building one costs more than running it."""
+    """Store all rows with one statement per table: building one costs more than running it."""
     session.execute(_scan_ends(), [row.scan for row in written])
     states = bulk.insert(session, DomainState)
     session.connection().execute(
@@ -131,7 +131,9 @@ def _write(session: Session, written: Sequence[ScanRows]) -> None:
     facts = [
         known["mx"]["facts"] for row in written if "mx" in (known := row.state["last_results"])
     ]
-    starttls_probes.note(session, [host for each in facts for host in each.get("hosts", ())])
+    starttls_probes.note(
+        session, [host for mx_facts in facts for host in mx_facts.get("hosts", ())]
+    )
     if changed := [change for row in written for change in row.changes]:
         session.execute(insert(DnsChange), changed)
     keys = [
@@ -146,9 +148,11 @@ def _write(session: Session, written: Sequence[ScanRows]) -> None:
 @cache
 def _scan_ends() -> Update:
     return _by_id(
-        Scan, ("finished_at", "query_count", "score", "summary", "result", "has_changes"),
-        status="completed", lease_until=None,
-    )  # fmt: skip
+        Scan,
+        ("finished_at", "query_count", "score", "summary", "result", "has_changes"),
+        status="completed",
+        lease_until=None,
+    )
 
 
 @cache
@@ -158,14 +162,14 @@ def _domain_has() -> Update:
 
 
 def _by_id(table: type[Base], columns: Sequence[str], **constants: Any) -> Update:
-    """An UPDATE of the row whose id is ``of``, to be run with many."""
+    """An UPDATE of the row whose id is ``of``, for many parameter sets."""
     core: Any = table.__table__
     values = {name: bindparam(name, type_=core.c[name].type) for name in columns}
     return update(core).where(core.c.id == bindparam("of")).values(**values, **constants)
 
 
 class ScanOutcome:
-    """What one scan found, and what it means for the rows of its domain."""
+    """The outcome of one scan, and the rows that it changes."""
 
     def __init__(
         self,
@@ -173,27 +177,27 @@ class ScanOutcome:
         domain: Domain,
         state: DomainState,
         examination: ScanResult,
-        moment: datetime,
+        now: datetime,
     ) -> None:
-        self._scan_id, self._domain, self._state, self._moment = scan_id, domain, state, moment
+        self._scan_id, self._domain, self._state, self._now = scan_id, domain, state, now
         self._examination = examination
         self._judgements = examination.check_results
         self._json = [serialization.as_json(judgement) for judgement in self._judgements]
-        self._changes = changes.between(domain.name, state.last_results, self._judgements, moment)
+        self._changes = changes.between(domain.name, state.last_results, self._judgements, now)
         self._known, self._unseen = serialization.merge_known_results(
             state.last_results,
             zip(self._judgements, self._json, strict=True),
             scan_id=ids.public("scan", scan_id),
-            judged_at=timestamps.text(moment),
+            judged_at=timestamps.text(now),
         )
         self._score = scoring.score(self._known, Usage(domain.usage)).as_json()
-        self._marks = _score_history(state.score_history or [], self._score, moment)
+        self._marks = _score_history(state.score_history or [], self._score, now)
 
     def posture(self, recent: Iterable[Change]) -> Posture:
-        """All we know now, for the rules."""
+        """The posture of the domain for the rules."""
         return Posture(
             domain=self._domain.name,
-            now=self._moment,
+            now=self._now,
             check_results={judgement.check: judgement for judgement in self._judgements},
             changes=[*recent, *self._changes],
             last_results=self._state.last_results,
@@ -201,11 +205,11 @@ class ScanOutcome:
         )
 
     def rows(self, outcome: Mapping[str, Sequence[str]]) -> "ScanRows":
-        """What is to be written of it; ``outcome`` is what became of alerts."""
+        """The rows to store; ``outcome`` has the ids of the changed alerts."""
         score, basis = self._score, _basis(self._score)
         scan = {
             "of": self._scan_id,
-            "finished_at": self._moment,
+            "finished_at": self._now,
             "query_count": self._examination.query_count,
             "score": score,
             "summary": serialization.summary(self._judgements),
@@ -219,7 +223,7 @@ class ScanOutcome:
             "undetermined": self._unseen,
             "score": score,
             "score_history": [[mark.at, mark.value, mark.grade, basis] for mark in self._marks],
-            "updated_at": self._moment,
+            "updated_at": self._now,
         }
         domain = {
             "of": self._domain.id,
@@ -227,7 +231,7 @@ class ScanOutcome:
             "grade": score["grade"],
             "score_version": score["version"],
             "last_scan_id": self._scan_id,
-            "last_scan_finished_at": self._moment,
+            "last_scan_finished_at": self._now,
         }
         keys = dkim_keys.of(self._known)
         is_same = keys == dkim_keys.of(self._state.last_results)
@@ -235,11 +239,11 @@ class ScanOutcome:
         return ScanRows(scan, state, domain, changed, None if is_same else keys)
 
     def _has_changes(self, outcome: Mapping[str, Sequence[str]]) -> bool:
-        """A record, an alert or a definite verdict is another one than before."""
+        """Whether a record, an alert or a definite verdict changed."""
         before = {check: known.get("verdict") for check, known in self._state.last_results.items()}
         after = {check: known.get("verdict") for check, known in self._known.items()}
-        is_moved = any(outcome.get(name) for name in ("findings_appeared", "resolved"))
-        return bool(self._changes) or is_moved or before != after
+        has_alert_changes = any(outcome.get(name) for name in ("findings_appeared", "resolved"))
+        return bool(self._changes) or has_alert_changes or before != after
 
     def _change_row(self, change: Change) -> dict[str, Any]:
         return {
@@ -259,9 +263,9 @@ class ScanOutcome:
 
 
 def _score_history(
-    stored: Sequence[Any], score: Mapping[str, Any], moment: datetime
+    stored: Sequence[Any], score: Mapping[str, Any], now: datetime
 ) -> list[ScorePoint]:
-    """The last scores of the same basis, this one too; none as long as too little was judged."""
+    """The last scores of the same basis including this one; empty if too little was determined."""
     if sum(part["maxPoints"] for part in score["points"]) < MIN_CHECKS:
         return []
     before = [
@@ -269,16 +273,16 @@ def _score_history(
         for at, value, grade, basis in stored
         if basis == _basis(score)
     ]
-    return score_rules.retained(before, ScorePoint(moment, score["value"], score["grade"]))
+    return score_rules.retained(before, ScorePoint(now, score["value"], score["grade"]))
 
 
 def _basis(score: Mapping[str, Any]) -> str:
-    """By which rules and of which checks it is: what differs in that cannot be compared."""
+    """The scoring version and checks; scores that differ in it cannot be compared."""
     return ",".join([str(score["version"]), *(part["check"] for part in score["points"])])
 
 
 def _still_leased(session: Session, results: Sequence[Result]) -> set[UUID]:
-    """The scans whose last attempt is ours; their rows are locked until the commit."""
+    """The scans whose last attempt is ours; locks their rows until the commit."""
     attempts = {claim.scan_id: claim.attempt for claim, _ in results}
     rows = session.execute(
         select(Scan.id, Scan.attempt)
@@ -290,22 +294,28 @@ def _still_leased(session: Session, results: Sequence[Result]) -> set[UUID]:
 
 
 def _recent_changes(
-    session: Session, domain_ids: Iterable[UUID], moment: datetime
+    session: Session, domain_ids: Iterable[UUID], now: datetime
 ) -> Mapping[UUID, list[Change]]:
-    found: dict[UUID, list[Change]] = {}
+    by_domain: dict[UUID, list[Change]] = {}
     rows = session.scalars(
         select(DnsChange)
         .where(
             DnsChange.domain_id.in_(list(domain_ids)),
-            DnsChange.at > moment - changes.CHANGE_WINDOW,
+            DnsChange.at > now - changes.CHANGE_WINDOW,
         )
         .order_by(DnsChange.id)
     )
     for row in rows:
-        found.setdefault(row.domain_id, []).append(
+        by_domain.setdefault(row.domain_id, []).append(
             Change(
-                row.check, row.name, row.type, tuple(row.before), tuple(row.after), row.at,
-                tuple(row.findings_appeared or ()), tuple(row.findings_resolved or ()),
+                row.check,
+                row.name,
+                row.type,
+                tuple(row.before),
+                tuple(row.after),
+                row.at,
+                tuple(row.findings_appeared or ()),
+                tuple(row.findings_resolved or ()),
             )
-        )  # fmt: skip
-    return found
+        )
+    return by_domain

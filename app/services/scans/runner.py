@@ -1,7 +1,7 @@
-"""Scans as a worker sees them: claimed, examined, settled; and what the clock does about them.
+"""The scan worker: claims scans, runs their checks and stores the results; and scheduled tasks.
 
-The network is asked between two transactions, never within one. A result counts only if it is of
-the last attempt: whoever lost the lease meanwhile writes nothing.
+The network is used between two transactions, never within one. A result is stored only if it
+belongs to the last attempt: a worker that lost its lease stores nothing.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from sqlalchemy import or_, select, update
 from app import settings
 from app.checks.engine.runner import ScanResult, run_checks
 from app.checks.engine.types import Subject
-from app.db.transactions import after_commit, now, transaction
+from app.db import transactions
+from app.db.transactions import after_commit, transaction
 from app.jobs import queue
 from app.models import Domain, Scan
 from app.models.domains import PERIODS
@@ -29,9 +30,9 @@ from app.services.scans import results as scans_results
 
 logger = logging.getLogger(__name__)
 
-STORE_BATCH_SIZE = 50  # scans a transaction: few enough to be quick, enough to share its cost
-STORE_SECONDS = 0.5  # that a result waits at most for others to share a transaction
-MAX_RUN_SECONDS = 30.0  # that a job of many takes up further scans: others wait in its queue
+STORE_BATCH_SIZE = 50  # scans per transaction: few enough to be quick, enough to share its cost
+STORE_SECONDS = 0.5  # how long a result waits for others to share a transaction
+MAX_RUN_SECONDS = 30.0  # how long a chunk job claims further scans
 SWEEP_BATCH_SIZE = 5_000
 DUE_BATCH_SIZE = 1_000
 
@@ -39,13 +40,13 @@ DUE_BATCH_SIZE = 1_000
 def run(
     scan_ids: Sequence[UUID], door: Network, *, is_stopping: Callable[[], bool] = lambda: False
 ) -> int:
-    """Claim what is still queued, examine it all at once, and settle each scan with its alerts.
+    """Claim queued scans, run their checks concurrently, and store each result with its alerts.
 
-    is_stopping  asked a few times a second; once true what is unfinished is given back
+    is_stopping  called a few times a second; once true, unfinished scans are released
     returns      how many scans were claimed
-    effects      a transaction for each claim, one for each few results; the network in between.
-                 With several ids it goes on with what else is queued, so that domains that do not
-                 answer never have the others wait; the bells of those find less to do, or nothing
+    effects      one transaction per claim and one per group of results, the network in between.
+                 With several ids the run continues with other queued scans, so that domains whose
+                 servers do not answer never block the others
     """
     claims = scans_claims.claim(scan_ids)
     if not claims:
@@ -56,34 +57,34 @@ def run(
 
 
 def requeue_stale() -> int:
-    """Ring again for what was queued long ago, and give what lost its lease to another attempt.
+    """Enqueue scans again that were queued long ago, and requeue scans whose lease expired.
 
-    returns  how many scans were rung for
+    returns  how many scans were enqueued
     effects  after MAX_ATTEMPTS a scan fails, with the reason
     """
     current = settings.current()
     is_idle = queue.is_idle(queue.SCANS)
     with transaction() as session:
-        moment = now(session)
-        lost = (Scan.status == "running") & (Scan.lease_until < moment)
+        now = transactions.now(session)
+        lost = (Scan.status == "running") & (Scan.lease_until < now)
         failed = session.scalars(
             update(Scan)
             .where(lost, Scan.attempt >= MAX_ATTEMPTS)
             .values(
                 status="failed",
-                finished_at=moment,
-                error=f"given up after {MAX_ATTEMPTS} attempts: the worker ended in each of them",
+                finished_at=now,
+                error=f"failed after {MAX_ATTEMPTS} attempts: the worker stopped in each of them",
             )
             .returning(Scan.domain_id)
         ).all()
         waiting = (Scan.status == "queued") & (
-            Scan.enqueued_at < moment - current.scan_requeue_seconds
+            Scan.enqueued_at < now - current.scan_requeue_seconds
         )
-        # While other scans wait in the queue, a bell that was rung may just not have been heard.
-        wanted = or_(lost, waiting) if is_idle else lost
+        # While other jobs wait in the queue, the job of this scan may be among them.
+        is_stale = or_(lost, waiting) if is_idle else lost
         stale = session.scalars(
             select(Scan.id)
-            .where(wanted)
+            .where(is_stale)
             .order_by(Scan.id)
             .limit(SWEEP_BATCH_SIZE)
             .with_for_update(skip_locked=True)
@@ -91,24 +92,24 @@ def requeue_stale() -> int:
         session.execute(
             update(Scan)
             .where(Scan.id.in_(stale))
-            .values(status="queued", lease_until=None, enqueued_at=moment)
+            .values(status="queued", lease_until=None, enqueued_at=now)
         )
         after_commit(session, lambda: scans.enqueue(stale))
     if failed:
-        failures.record(failed)  # by itself: domains are locked before scans, everywhere
+        failures.record(failed)  # in its own transaction, as domains are locked before scans
     return len(stale)
 
 
 def start_due() -> int:
-    """Ask for the scans that are due by their schedules, and set the next time of each.
+    """Queue the scans that are due by their schedules, and set the next time of each domain.
 
     returns  how many domains were due
     """
     with transaction() as session:
-        moment = now(session)
+        now = transactions.now(session)
         due = session.scalars(
             select(Domain)
-            .where(Domain.next_scan_at <= moment)
+            .where(Domain.next_scan_at <= now)
             .order_by(Domain.next_scan_at)
             .limit(DUE_BATCH_SIZE)
             .with_for_update(skip_locked=True)
@@ -116,22 +117,22 @@ def start_due() -> int:
         by_account: dict[UUID, dict[UUID, str]] = {}
         for domain in due:
             by_account.setdefault(domain.account_id, {})[domain.id] = domain.name
-            domain.next_scan_at = _next(domain, moment)
-        for account_id, chosen in by_account.items():
-            scans.request_many(session, account_id, chosen, actor="system", trigger="schedule")
+            domain.next_scan_at = _next(domain, now)
+        for account_id, names in by_account.items():
+            scans.request_many(session, account_id, names, actor="system", trigger="schedule")
     return len(due)
 
 
-def _next(domain: Domain, moment: datetime) -> datetime | None:
-    """The first time behind ``moment`` in the domain's own rhythm."""
+def _next(domain: Domain, now: datetime) -> datetime | None:
+    """The first scheduled time of the domain after ``now``."""
     period = PERIODS.get(domain.schedule)
     if period is None or domain.next_scan_at is None:
         return None
-    return domain.next_scan_at + period * ((moment - domain.next_scan_at) // period + 1)
+    return domain.next_scan_at + period * ((now - domain.next_scan_at) // period + 1)
 
 
 class _Run:
-    """One run of claimed scans: results are settled as they come, leases are kept up meanwhile."""
+    """One run of claimed scans: stores results as they come, and renews the leases meanwhile."""
 
     def __init__(
         self, claims: Sequence[scans_claims.Claim], at_once: int, is_stopping: Callable[[], bool]
@@ -168,7 +169,7 @@ class _Run:
             await self._done.put(None)
             await settler
         if self._claiming:
-            await self._claiming  # it may have been under way when all was stopped
+            await self._claiming  # a claim may have been running when the run was stopped
         if self._open:
             await asyncio.to_thread(scans_claims.release, list(self._open.values()))
 
@@ -181,7 +182,7 @@ class _Run:
     async def _claim_more(self) -> Mapping[UUID, Subject]:
         claims = await asyncio.to_thread(scans_claims.claim_next, self._at_once)
         if len(claims) < self._at_once:
-            self._goes_on_until = 0.0  # whatever is asked for from now on has its own bell
+            self._goes_on_until = 0.0  # scans that are queued from now on have their own job
         self._open |= {claim.scan_id: claim for claim in claims}
         self.count += len(claims)
         return {claim.scan_id: claim.subject for claim in claims}
@@ -190,18 +191,18 @@ class _Run:
         await self._done.put((scan_id, examination))
 
     async def _settle_all(self) -> None:
-        is_over = False
-        while not is_over:
+        is_finished = False
+        while not is_finished:
             group = await self._next_group()
-            is_over = group[-1] is None
-            results = [(self._open.pop(done[0]), done[1]) for done in group if done]
+            is_finished = group[-1] is None
+            results = [(self._open.pop(result[0]), result[1]) for result in group if result]
             if results:
                 await asyncio.to_thread(scans_results.store, results)
 
     async def _next_group(self) -> list[tuple[UUID, ScanResult] | None]:
-        """What is done: enough to be worth a transaction, or what there is after a while.
+        """The next results for one transaction: a full group, or fewer after a short wait.
 
-        The last one is None once nothing more comes.
+        The last element is None once there are no more results.
         """
         group = [await self._done.get()]
         with contextlib.suppress(TimeoutError):

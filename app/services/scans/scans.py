@@ -1,4 +1,4 @@
-"""Scans as their callers see them: asked for, found, cancelled; one or many at a time."""
+"""Scans for callers: trigger, find and cancel them, one or many at a time."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.orm import Session, undefer
 
 from app import ids, settings
-from app.db import bulk
-from app.db.transactions import after_commit, now, transaction
+from app.db import bulk, transactions
+from app.db.transactions import after_commit, transaction
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs import queue
 from app.models import BatchScan, Domain, Scan, ScanBatch
@@ -41,9 +41,9 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Triggered:
-    """The scan that the caller gets, and whether it is new.
+    """The scan for the caller, and whether it is new.
 
-    outcome  ``created``; ``coalesced``: it was under way already; ``fresh``: finished lately
+    outcome  ``created``; ``coalesced``: already queued or running; ``fresh``: finished recently
     """
 
     scan: Scan
@@ -52,7 +52,7 @@ class Triggered:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which domains: by id or name, or all with a tag, or all."""
+    """The domains to scan: by id or name, by tag, or all."""
 
     refs: Sequence[str] = ()
     tag: str | None = None
@@ -61,7 +61,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class ScanFilter:
-    """Which scans; ``domain`` is an id or a name, the times bound ``requested_at``."""
+    """Filters for scans; ``domain`` is an id or a name, the times bound ``requested_at``."""
 
     domain: str | None = None
     status: str | None = None
@@ -72,11 +72,11 @@ class ScanFilter:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch and how far it is.
+    """A batch and its progress.
 
-    counts       scans by status
-    scans        rows of (id, domain_name, status), in the order of the ids
-    finished_at  when the last one ended; None while one is under way
+    counts       number of scans by status
+    scans        rows of (id, domain_name, status, finished_at), in the order of the ids
+    finished_at  when the last scan finished; None while any is unfinished
     """
 
     id: UUID
@@ -94,11 +94,11 @@ def trigger(
     trigger: str = "api",
     max_age: timedelta | None = None,
 ) -> Triggered:
-    """Ask for a scan of the account's domain; one already under way is returned as it is.
+    """Queue a scan of the account's domain, or return the one that is already queued or running.
 
-    max_age  a scan that completed within it is returned instead of a new one
+    max_age  a scan that completed within this time is returned instead of a new one
     raises   NotFound if the account has no such domain
-    effects  inserts a scan and, once that is committed, rings for it
+    effects  inserts a scan and, once committed, enqueues a job for it
     """
     with transaction() as session:
         domain = domain_lookup.owned(session, account_id, ref, lock=True)
@@ -109,30 +109,40 @@ def trigger(
         )
         if under_way is not None:
             return Triggered(under_way, "coalesced")
-        moment = now(session)
+        now = transactions.now(session)
         scan = Scan(
-            id=ids.new(), account_id=account_id, domain_id=domain.id, domain_name=domain.name,
-            status="queued", trigger=trigger, requested_by=actor, requested_at=moment,
-            enqueued_at=moment, attempt=0,
-        )  # fmt: skip
+            id=ids.new(),
+            account_id=account_id,
+            domain_id=domain.id,
+            domain_name=domain.name,
+            status="queued",
+            trigger=trigger,
+            requested_by=actor,
+            requested_at=now,
+            enqueued_at=now,
+            attempt=0,
+        )
         session.add(scan)
         after_commit(session, lambda: queue.enqueue_scans([scan.id], at_front=True))
         return Triggered(scan, "created")
 
 
 def trigger_many(account_id: UUID, selection: Selection, *, actor: str) -> Batch:
-    """Ask for scans of many domains; those under way already become part of the batch.
+    """Queue scans of many domains; scans that are already queued or running join the batch.
 
     raises   InvalidRequest if nothing or more than MAX_BATCH is selected, or a name is unknown
-    effects  inserts the scans and, once they are committed, rings for them in chunks
+    effects  inserts the scans and, once committed, enqueues jobs for them in chunks
     """
     with transaction() as session:
         chosen = _chosen(session, account_id, selection)
         batch = ScanBatch(
-            id=ids.new(), account_id=account_id, requested_by=actor, requested_at=now(session)
+            id=ids.new(),
+            account_id=account_id,
+            requested_by=actor,
+            requested_at=transactions.now(session),
         )
         session.add(batch)
-        session.flush()  # the members refer to it
+        session.flush()  # the members reference it
         scans = request_many(session, account_id, chosen, actor=actor, trigger="api")
         session.execute(
             insert(BatchScan), [{"batch_id": batch.id, "scan_id": scan} for scan in scans]
@@ -144,29 +154,36 @@ def trigger_many(account_id: UUID, selection: Selection, *, actor: str) -> Batch
 def request_many(
     session: Session, account_id: UUID, chosen: Mapping[UUID, str], *, actor: str, trigger: str
 ) -> Sequence[UUID]:
-    """The unfinished scans of these domains (name by id), those missing made; a step."""
-    moment = now(session)
+    """The ids of the unfinished scans of these domains (name by id); inserts missing ones."""
+    now = transactions.now(session)
     rows = [
         {
-            "id": ids.new(), "account_id": account_id, "domain_id": domain_id,
-            "domain_name": name, "status": "queued", "trigger": trigger, "requested_by": actor,
-            "requested_at": moment, "enqueued_at": moment, "attempt": 0,
+            "id": ids.new(),
+            "account_id": account_id,
+            "domain_id": domain_id,
+            "domain_name": name,
+            "status": "queued",
+            "trigger": trigger,
+            "requested_by": actor,
+            "requested_at": now,
+            "enqueued_at": now,
+            "attempt": 0,
         }
         for domain_id, name in chosen.items()
-    ]  # fmt: skip
+    ]
     session.execute(bulk.insert(session, Scan).on_conflict_do_nothing(), rows)
     under_way = session.execute(
         select(Scan.id, Scan.enqueued_at).where(
             Scan.domain_id.in_(chosen), Scan.status.in_(UNFINISHED)
         )
     ).all()
-    made = {row["id"] for row in rows}
-    after_commit(session, lambda: enqueue([scan for scan, _ in under_way if scan in made]))
+    inserted = {row["id"] for row in rows}
+    after_commit(session, lambda: enqueue([scan for scan, _ in under_way if scan in inserted]))
     return [scan for scan, _ in under_way]
 
 
 def enqueue(scan_ids: Sequence[UUID]) -> None:
-    """Tell the queue of the scans, a chunk a job; if Redis is down the clock will."""
+    """Enqueue the scans, one job per chunk; if Redis is down, the clock enqueues them later."""
     size = settings.current().scan_chunk
     for start in range(0, len(scan_ids), size):
         if not queue.enqueue_scans(scan_ids[start : start + size]):
@@ -176,9 +193,9 @@ def enqueue(scan_ids: Sequence[UUID]) -> None:
 def search(
     account_id: UUID, filters: ScanFilter, *, place: Sequence[Any] | None = None, limit: int = 50
 ) -> tuple[Sequence[Any], list[Any] | None]:
-    """Rows of COLUMNS, newest first, and the place of the next page, if any.
+    """Rows of COLUMNS, newest first, and the cursor values of the next page, if any.
 
-    raises  NotFound for a domain that the account has not
+    raises  NotFound if the domain is not in the account
     """
     domain_id = domain_lookup.find(account_id, filters.domain).id if filters.domain else None
     return _listed(account_id, domain_id, filters).page(place, limit)
@@ -186,13 +203,13 @@ def search(
 
 @lru_cache(maxsize=512)
 def _listed(account_id: UUID, domain_id: UUID | None, filters: ScanFilter) -> Listing:
-    wanted = (
+    equals = (
         (Scan.domain_id, domain_id),
         (Scan.status, filters.status),
         (Scan.trigger, filters.trigger),
     )
-    everything: Select[Any] = select(*COLUMNS).where(Scan.account_id == account_id)
-    statement = listing.apply_filters(everything, wanted, Scan.requested_at, filters)
+    statement: Select[Any] = select(*COLUMNS).where(Scan.account_id == account_id)
+    statement = listing.apply_filters(statement, equals, Scan.requested_at, filters)
     return Listing(statement, (Scan.id.desc(),))
 
 
@@ -206,16 +223,16 @@ def find(account_id: UUID, scan_id: UUID) -> Scan:
 
 
 def find_pair(account_id: UUID, scan_id: UUID, base_id: UUID | None) -> tuple[Scan, Scan | None]:
-    """The scan, and the one to compare it with: ``base_id``, or the completed one before it.
+    """The scan, and the scan to compare it with: ``base_id``, or the previous completed one.
 
-    raises  NotFound; InvalidRequest if the two are not of one domain
+    raises  NotFound; InvalidRequest if the scans are of different domains
     """
     with transaction(readonly=True) as session:
         scan = _owned(session, account_id, scan_id)
         if base_id is not None:
             base = _owned(session, account_id, base_id)
             if base.domain_id != scan.domain_id:
-                message = "a scan of another domain"
+                message = "must be a scan of the same domain"
                 raise InvalidRequest([{"field": "base", "code": "invalid", "message": message}])
             return scan, base
         return scan, session.scalar(
@@ -228,19 +245,19 @@ def find_pair(account_id: UUID, scan_id: UUID, base_id: UUID | None) -> tuple[Sc
 
 
 def cancel(account_id: UUID, scan_id: UUID) -> Scan:
-    """The scan, cancelled.
+    """The cancelled scan.
 
-    raises  NotFound; Conflict unless it is queued
+    raises  NotFound; Conflict unless the scan is queued
     """
     with transaction() as session:
         changed = session.execute(
             update(Scan)
             .where(Scan.account_id == account_id, Scan.id == scan_id, Scan.status == "queued")
-            .values(status="cancelled", finished_at=now(session))
+            .values(status="cancelled", finished_at=transactions.now(session))
         )
         scan = _owned(session, account_id, scan_id)
         if changed.rowcount == 0:  # type: ignore[attr-defined]  # of UPDATE it is a cursor's result
-            raise Conflict(f"The scan is {scan.status}; only a queued one can be cancelled")
+            raise Conflict(f"The scan is {scan.status}. Only queued scans can be cancelled")
         return scan
 
 
@@ -262,12 +279,15 @@ def find_batch(account_id: UUID, batch_id: UUID) -> Batch:
             .order_by(Scan.id)
         ).all()
     counts = Counter(row.status for row in rows)
-    is_over = not any(counts[status] for status in UNFINISHED)
-    ends = [row.finished_at for row in rows if row.finished_at]
+    is_finished = not any(counts[status] for status in UNFINISHED)
+    finished_times = [row.finished_at for row in rows if row.finished_at]
     return Batch(
-        batch.id, batch.requested_at, counts, rows,
-        max(ends, default=batch.requested_at) if is_over else None,
-    )  # fmt: skip
+        batch.id,
+        batch.requested_at,
+        counts,
+        rows,
+        max(finished_times, default=batch.requested_at) if is_finished else None,
+    )
 
 
 def _owned(session: Session, account_id: UUID, scan_id: UUID) -> Scan:
@@ -288,7 +308,7 @@ def _fresh(session: Session, domain: Domain, max_age: timedelta) -> Scan | None:
         .where(
             Scan.domain_id == domain.id,
             Scan.status == "completed",
-            Scan.finished_at >= now(session) - max_age,
+            Scan.finished_at >= transactions.now(session) - max_age,
         )
         .order_by(Scan.id.desc())
         .limit(1)
@@ -296,7 +316,7 @@ def _fresh(session: Session, domain: Domain, max_age: timedelta) -> Scan | None:
 
 
 def _chosen(session: Session, account_id: UUID, selection: Selection) -> dict[UUID, str]:
-    """Name by id of the domains selected."""
+    """The names of the selected domains by id."""
     statement: Any = select(Domain.id, Domain.name).where(Domain.account_id == account_id)
     if selection.tag is not None:
         statement = domain_lookup.with_tag(statement, selection.tag)
@@ -306,33 +326,33 @@ def _chosen(session: Session, account_id: UUID, selection: Selection) -> dict[UU
     else:
         chosen = _named(session, statement, selection.refs)
     if not chosen or len(chosen) > MAX_BATCH:
-        message = "no domain is selected" if not chosen else f"more than {MAX_BATCH} domains"
+        message = "select at least one domain" if not chosen else f"more than {MAX_BATCH} domains"
         raise InvalidRequest([{"field": "domains", "code": "length", "message": message}])
     return chosen
 
 
 def _named(session: Session, statement: Select[Any], refs: Sequence[str]) -> dict[UUID, str]:
     keys = [domain_lookup.key_of(ref) for ref in refs]
-    found: dict[UUID, str] = {}
+    names: dict[UUID, str] = {}
     for start in range(0, len(keys), 500):
-        some = keys[start : start + 500]
-        by_id = [key for key in some if isinstance(key, UUID)]
-        by_name = [key for key in some if isinstance(key, str)]
+        part = keys[start : start + 500]
+        by_id = [key for key in part if isinstance(key, UUID)]
+        by_name = [key for key in part if isinstance(key, str)]
         rows = session.execute(
             statement.where(Domain.id.in_(by_id) | Domain.name.in_(by_name))
         ).all()
-        found |= {row.id: row.name for row in rows}
-    known = {*found, *found.values()}
-    unknown = [index for index, key in enumerate(keys) if key not in known]
+        names |= {row.id: row.name for row in rows}
+    existing = {*names, *names.values()}
+    unknown = [index for index, key in enumerate(keys) if key not in existing]
     if unknown:
         raise InvalidRequest(
             [
                 {
                     "field": f"domains.{index}",
                     "code": "not_found",
-                    "message": "the account has no such domain",
+                    "message": f"domain {refs[index][:100]!r} not found in this account",
                 }
                 for index in unknown[:100]
             ]
         )
-    return found
+    return names

@@ -1,4 +1,4 @@
-"""What checks said, as the JSON that is stored with a scan and shown to clients."""
+"""Check results as the JSON that is stored with a scan and returned by the API."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from app.checks.engine.types import CheckResult, Finding, Verdict
 
 
 def as_json(judgement: CheckResult) -> dict[str, Any]:
-    """One element of a scan's ``checks``, named as on the wire."""
+    """One element of a scan's ``checks``, with the field names of the API."""
     return {
         "check": judgement.check,
         "verdict": judgement.verdict.value,
@@ -32,7 +32,7 @@ def as_json(judgement: CheckResult) -> dict[str, Any]:
 
 
 def summary(judgements: Iterable[CheckResult]) -> dict[str, int]:
-    """How many checks came to each verdict, all five named."""
+    """The number of checks by verdict, with all five verdicts."""
     counts = Counter(judgement.verdict for judgement in judgements)
     return {verdict.value: counts[verdict] for verdict in Verdict}
 
@@ -44,16 +44,16 @@ def merge_known_results(
     scan_id: str,
     judged_at: str,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """What is known after a scan, by check, and why the rest could not be judged this time.
+    """The last definite results by check after a scan, and the reasons of undetermined checks.
 
-    judgements  each with its JSON; one that is not definite leaves what was known as it is
-    """  # fmt: skip
+    judgements  each with its JSON; an undetermined one leaves the previous result unchanged
+    """
     after, unseen = dict(known), {}
     for judgement, stored in judgements:
         if judgement.definite:
             after[judgement.check] = {**stored, "scanId": scan_id, "judgedAt": judged_at}
         else:
-            unseen[judgement.check] = judgement.reason or "it does not answer"
+            unseen[judgement.check] = judgement.reason or "the server did not answer"
     return after, unseen
 
 

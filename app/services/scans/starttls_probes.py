@@ -8,8 +8,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app import settings
-from app.db import bulk
-from app.db.transactions import now, transaction
+from app.db import bulk, transactions
+from app.db.transactions import transaction
 from app.jobs import queue
 from app.models import MailHost
 from app.ports.dns import LookupFailed, Network, SessionFactory, TlsProbe
@@ -26,14 +26,14 @@ def note(session: Session, hosts: Iterable[str]) -> None:
     names = sorted(set(hosts))
     if not names or not settings.current().starttls_probes:
         return
-    moment = now(session)
+    now = transactions.now(session)
     statement = bulk.insert(session, MailHost)
     session.connection().execute(
         statement.on_conflict_do_update(
             index_elements=["name"],
             set_={"last_referenced_at": statement.excluded.last_referenced_at},
         ),
-        [{"name": name, "last_referenced_at": moment, "next_at": moment} for name in names],
+        [{"name": name, "last_referenced_at": now, "next_at": now} for name in names],
     )
 
 
@@ -43,7 +43,8 @@ def seen(session: Session, hosts: Iterable[str]) -> Mapping[str, TlsProbe] | Non
         return None
     rows = session.execute(
         select(MailHost.name, MailHost.probe_result).where(
-            MailHost.name.in_(set(hosts)), MailHost.probed_at > now(session) - RESULT_TTL
+            MailHost.name.in_(set(hosts)),
+            MailHost.probed_at > transactions.now(session) - RESULT_TTL,
         )
     )
     return {row.name: TlsProbe(**row.probe_result) for row in rows}
@@ -52,11 +53,9 @@ def seen(session: Session, hosts: Iterable[str]) -> Mapping[str, TlsProbe] | Non
 def enqueue_if_due() -> None:
     """Have a worker connect to the hosts whose time has come; forget those nobody names."""
     with transaction() as session:
-        moment = now(session)
-        session.execute(
-            delete(MailHost).where(MailHost.last_referenced_at < moment - FORGOTTEN_AFTER)
-        )
-        is_due = session.scalar(select(MailHost.name).where(MailHost.next_at <= moment).limit(1))
+        now = transactions.now(session)
+        session.execute(delete(MailHost).where(MailHost.last_referenced_at < now - FORGOTTEN_AFTER))
+        is_due = session.scalar(select(MailHost.name).where(MailHost.next_at <= now).limit(1))
     if is_due is not None and settings.current().starttls_probes:
         queue.enqueue_probes()
 
@@ -77,16 +76,16 @@ def run(door: Network) -> int:
 
 def _claim() -> Sequence[str]:
     with transaction() as session:
-        moment = now(session)
+        now = transactions.now(session)
         hosts = session.scalars(
             select(MailHost.name)
-            .where(MailHost.next_at <= moment)
+            .where(MailHost.next_at <= now)
             .order_by(MailHost.next_at, MailHost.name)
             .limit(BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
         session.execute(
-            update(MailHost).where(MailHost.name.in_(hosts)).values(next_at=moment + LEASE)
+            update(MailHost).where(MailHost.name.in_(hosts)).values(next_at=now + LEASE)
         )
     return hosts
 
@@ -104,9 +103,9 @@ async def _probe(hosts: Sequence[str], open_answers: SessionFactory) -> dict[str
 
 def _store(hosts: Sequence[str], found: Mapping[str, TlsProbe]) -> None:
     with transaction() as session:
-        moment = now(session)
+        now = transactions.now(session)
         for host in hosts:
-            values: dict[str, object] = {"next_at": moment + PERIOD}
+            values: dict[str, object] = {"next_at": now + PERIOD}
             if host in found:
-                values |= {"probed_at": moment, "probe_result": found[host]._asdict()}
+                values |= {"probed_at": now, "probe_result": found[host]._asdict()}
             session.execute(update(MailHost).where(MailHost.name == host).values(**values))

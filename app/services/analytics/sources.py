@@ -266,18 +266,10 @@ def _flows(session: Session, mail: _Mail) -> tuple[list[Flow], dict[str, Host]]:
     the identities with the most messages.
     """
     parts = _parts(session, mail)
+    flow = (DmarcFlow.source_ip, DmarcFlow.identity_id, parts.largest.c.messages)
+    host = (SenderHost.name, SenderHost.asn, SenderHost.network, SenderHost.country)
     one_by_one = (
-        select(
-            DmarcFlow.source_ip,
-            DmarcFlow.identity_id,
-            parts.largest.c.messages,
-            DmarcFlow.first_hour,
-            DmarcFlow.last_hour,
-            SenderHost.name,
-            SenderHost.asn,
-            SenderHost.network,
-            SenderHost.country,
-        )
+        select(*flow, DmarcFlow.first_hour, DmarcFlow.last_hour, *host)
         .join(DmarcFlow, DmarcFlow.id == parts.largest.c.flow_id)
         .outerjoin(SenderHost, SenderHost.address == DmarcFlow.source_ip)
         .where(DmarcFlow.domain_id == mail.domain.id)

@@ -51,7 +51,7 @@ def posture(**given: Any) -> ReportPosture:
     values: dict[str, Any] = {
         "domain": DOMAIN, "now": NOW, "now_hour": HOUR,
         "monitored_since": NOW - timedelta(days=60), "first_hour": HOUR - 60 * 24,
-        "recent": mail(SOME), "before": STEADY,
+        "recent": mail(SOME), "previous": STEADY,
     }  # fmt: skip
     return ReportPosture(**(values | given))
 

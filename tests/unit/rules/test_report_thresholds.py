@@ -46,7 +46,7 @@ from tests.unit.rules.postures import (
     ],
 )
 def test_with_little_mail_nothing_can_be_told(now: Days, usual: Days, is_told: bool) -> None:
-    found = posture(recent=mail(now), before=mail(usual))
+    found = posture(recent=mail(now), previous=mail(usual))
     assert ("dmarc.compliance_dropped" in drafts(found)) is is_told
     assert bool(COMPARED & undecided(found)) is not is_told
 
@@ -58,7 +58,7 @@ COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.just(n), st.integers
 def test_compliance_has_dropped_below_a_share_or_by_one(
     now: tuple[int, int], usual: tuple[int, int]
 ) -> None:
-    found = posture(recent=mail(recent(now)), before=mail(before(usual)))
+    found = posture(recent=mail(recent(now)), previous=mail(before(usual)))
     if now[0] < 50 or usual[0] * 20 < 200:
         assert undecided(found) >= COMPARED
         return
@@ -83,7 +83,7 @@ def test_reporters_are_compared_with_themselves(
     known = Volume({
         name: {TODAY - 4 - ago: day for ago, day in days.items()} for name, days in usual.items()
     })  # fmt: skip
-    found = posture(recent=Mail(told, told), before=Mail(known, known))
+    found = posture(recent=Mail(told, told), previous=Mail(known, known))
     newest = min((ago for days in usual.values() for ago in days), default=0)
     same = [name for name in now if name in usual and max(usual[name]) >= newest + 6]
     messages = sum(now[name][0] for name in same)
@@ -119,7 +119,7 @@ def test_reporters_are_compared_with_themselves(
 def test_a_spike_is_more_than_chance(
     now: tuple[int, int], usual: tuple[int, int], is_told: bool
 ) -> None:
-    found = posture(recent=mail(recent(now)), before=mail(before(usual)))
+    found = posture(recent=mail(recent(now)), previous=mail(before(usual)))
     assert ("dmarc.failure_spike" in drafts(found)) is is_told
 
 
@@ -137,7 +137,7 @@ def test_a_spike_is_more_than_chance(
 def test_a_day_is_unusual_by_the_mean_and_by_the_greatest(
     usual: Days, most: int, is_told: bool
 ) -> None:
-    found = posture(recent=mail(recent((most, 0))), before=mail(usual))
+    found = posture(recent=mail(recent((most, 0))), previous=mail(usual))
     assert ("dmarc.volume_anomaly" in drafts(found)) is is_told
 
 
@@ -216,6 +216,6 @@ def test_a_mailbox_is_unhealthy_after_an_hour(minutes: int, is_told: bool) -> No
 
 
 def test_without_reports_of_the_last_days_no_rule_on_mail_can_tell() -> None:
-    silent = posture(recent=Mail(), before=STEADY)
+    silent = posture(recent=Mail(), previous=STEADY)
     of_mail = {type for rule in (*senders.RULES, *spoofing.RULES) for type in rule.types}
     assert COMPARED | of_mail - {"domain.parked_active"} <= undecided(silent)

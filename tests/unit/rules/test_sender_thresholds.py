@@ -42,7 +42,7 @@ def test_a_source_is_new_for_a_week(
 ) -> None:
     seen = [source(first_hour=HOUR - known)] if known else []
     new = source(messages, failed, first_hour=HOUR - age)
-    found = posture(recent=mail(SOME, sources=[new]), before=replace(STEADY, sources=seen))
+    found = posture(recent=mail(SOME, sources=[new]), previous=replace(STEADY, sources=seen))
     assert [one for one in drafts(found) if one.startswith("source.")] == ([type] if type else [])
 
 
@@ -71,9 +71,9 @@ def test_an_approved_source_regresses_from_a_share_to_another(
     now: tuple[int, int], usual: tuple[int, int], state: str | None, is_told: bool
 ) -> None:
     said = SourceReview(state, None, "user:ann") if state else None
-    sources = [source(*now, state=said)]
+    sources = [source(*now, review=said)]
     found = posture(
-        recent=mail(SOME, sources=sources), before=replace(STEADY, sources=[source(*usual)])
+        recent=mail(SOME, sources=sources), previous=replace(STEADY, sources=[source(*usual)])
     )
     assert ("source.approved_regressed" in drafts(found)) is is_told
 
@@ -90,7 +90,7 @@ def test_a_sub_domain_is_new_for_a_week(
 ) -> None:
     seen = [Subdomain("a.acme.test", 1, 1, HOUR - known)] if known else []
     new = Subdomain("a.acme.test", messages, messages, HOUR - age)
-    found = posture(recent=mail(SOME, subdomains=[new]), before=replace(STEADY, subdomains=seen))
+    found = posture(recent=mail(SOME, subdomains=[new]), previous=replace(STEADY, subdomains=seen))
     assert ("subdomain.new_sending" in drafts(found)) is is_told
 
 
@@ -105,7 +105,9 @@ def test_a_selector_fails_by_half_where_a_tenth_did(
     now: tuple[int, int], usual: tuple[int, int], is_told: bool
 ) -> None:
     uses = [[SelectorUse("s1", *counts, True)] for counts in (now, usual)]
-    found = posture(recent=mail(SOME, selectors=uses[0]), before=replace(STEADY, selectors=uses[1]))
+    found = posture(
+        recent=mail(SOME, selectors=uses[0]), previous=replace(STEADY, selectors=uses[1])
+    )
     assert ("dkim.selector_failing" in drafts(found)) is is_told
 
 
@@ -145,7 +147,7 @@ def test_a_domain_is_forged_by_many_and_more_than_usual(
 ) -> None:
     known = suspicious(usual, 10) if usual else []
     found = posture(
-        recent=mail(SOME, sources=suspicious(*now)), before=replace(STEADY, sources=known)
+        recent=mail(SOME, sources=suspicious(*now)), previous=replace(STEADY, sources=known)
     )
     assert ("source.spoofing_suspected" in drafts(found)) is is_told
 

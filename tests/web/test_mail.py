@@ -63,7 +63,7 @@ def test_chart_shows_tls_sessions_with_failures(owner: Browser) -> None:
 def test_policy_page_shows_the_missing_data(owner: Browser) -> None:
     page = owner.get("/domains/acme.test/policy")
     assert "Not enough data yet" in page
-    assert "no scan has seen it yet" in page
+    assert "a scan of the DMARC record" in page
 
 
 def test_policy_is_simulated(owner: Browser) -> None:

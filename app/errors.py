@@ -1,11 +1,11 @@
-"""What can go wrong with a request, as the envelope names it: code and status on each class."""
+"""The errors of requests; the code and status of each are on its class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 class ApplicationError(Exception):
-    """``code`` and ``status`` go into the envelope; ``extra`` holds its further fields."""
+    """An error response with ``code`` and ``status``; ``extra`` has its additional fields."""
 
     code = "internal_error"
     status = 500
@@ -31,7 +31,7 @@ class Forbidden(ApplicationError):
 
 
 class InvalidRequest(ApplicationError):
-    """``details``: every complaint at once, each ``{"field", "code", "message"}``."""
+    """Invalid input; ``details`` has all errors, each ``{"field", "code", "message"}``."""
 
     code, status = "invalid_request", 400
 
@@ -43,7 +43,7 @@ class InvalidRequest(ApplicationError):
 
 
 class NotFound(ApplicationError):
-    """Unknown, or another account's: the same words for both."""
+    """The resource does not exist or belongs to another account; both look the same."""
 
     code, status = "not_found", 404
 
@@ -68,7 +68,7 @@ class IdempotencyInProgress(ApplicationError):
 
 
 class QuotaExceeded(ApplicationError):
-    """``retry_after``: seconds until there is room again."""
+    """A quota is exhausted; ``retry_after`` is the number of seconds until it has room again."""
 
     code, status = "quota_exceeded", 429
 
@@ -77,7 +77,7 @@ class QuotaExceeded(ApplicationError):
 
 
 class TooManyAttempts(ApplicationError):
-    """A password or code was guessed too often; ``retry_after``: seconds until the next guess."""
+    """Too many wrong passwords or codes; ``retry_after``: seconds until the next attempt."""
 
     code, status = "too_many_attempts", 429
 

@@ -1,4 +1,4 @@
-"""Public ids: a type prefix and a UUIDv7 in 26 characters of base 32, sorting by time (TypeID)."""
+"""Public ids: a type prefix and a UUIDv7 in 26 characters of base 32, sortable by time (TypeID)."""
 
 import os
 import threading
@@ -8,15 +8,15 @@ from uuid import UUID
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _lock = threading.Lock()
-_last = 0  # of the 122 bits that are not the version and the variant
+_last = 0  # the last value, without version and variant bits
 _VALUE = {character: value for value, character in enumerate(_ALPHABET)}
 
 
 def new() -> UUID:
-    """A fresh UUIDv7 (RFC 9562 §5.7): milliseconds of the clock, then 74 bits.
+    """A new UUIDv7 (RFC 9562 §5.7): milliseconds of the clock, then 74 bits.
 
     The bits are random; within one millisecond of this process they count up instead (§6.2), so
-    that what was made later sorts later.
+    that later ids sort after earlier ones.
     """
     global _last
     milliseconds = time.time_ns() // 1_000_000
@@ -29,9 +29,9 @@ def new() -> UUID:
     return UUID(int=high >> 12 << 80 | 0x7 << 76 | (high & 0xFFF) << 64 | 0x2 << 62 | low)
 
 
-@lru_cache(maxsize=16_384)  # lists show the same ones again and again
+@lru_cache(maxsize=16_384)  # lists show the same ids repeatedly
 def public(prefix: str, id: UUID) -> str:
-    """``dom_01h455vb4pex5vsknk084sn02q``: the id as clients see it."""
+    """The id as clients see it, such as ``dom_01h455vb4pex5vsknk084sn02q``."""
     value = id.int
     digits = []
     for _ in range(26):
@@ -41,7 +41,7 @@ def public(prefix: str, id: UUID) -> str:
 
 
 def parse(prefix: str, text: str) -> UUID | None:
-    """The id behind its public form, or None for anything that is not exactly that."""
+    """The id in a public id; None if the text is not a valid public id of this type."""
     head, _, tail = text.partition("_")
     if head != prefix or len(tail) != 26 or tail[0] > "7" or not _VALUE.keys() >= set(tail):
         return None

@@ -1,6 +1,6 @@
-"""Log lines as JSON on stdout, one a line, with the ids of what is being done.
+"""Structured logging: one JSON object per line on stdout, with the ids of the current work.
 
-Never a token and never a report's body: what is logged is named in ``extra`` by its caller.
+Tokens and report bodies are never logged: callers name each logged field in ``extra``.
 """
 
 import logging
@@ -18,7 +18,7 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object: time, level, logger, message, the context's and the call's fields."""
+    """Formats a record as one JSON object: time, level, logger, message, context, extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -35,7 +35,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Write everything of this level and above to stdout, and nothing anywhere else.
+    """Log everything of this level and above to stdout, and nowhere else.
 
     level  ``debug``, ``info``, ``warning`` or ``error``
     """
@@ -43,14 +43,14 @@ def configure(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level.upper())
-    # What aiosmtpd is told has the addresses of mails, which have tokens in them.
+    # The log of aiosmtpd contains recipient addresses, which contain tokens.
     for chatty in ("alembic", "rq.worker", "asyncio", "mail.log"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.root.level))
 
 
 @contextmanager
 def fields(**named: Any) -> Iterator[None]:
-    """All lines of this task or thread carry these fields meanwhile."""
+    """Add these fields to all log lines of this task or thread within the block."""
     token = _context.set({**(_context.get() or {}), **named})
     try:
         yield

@@ -1,6 +1,6 @@
-"""Names of processes, by which others of the same machine see that one has ended.
+"""Unique process names, by which other processes on the same machine detect that one has ended.
 
-Linux only, and within one PID namespace (one container): of all others nothing is said.
+This works on Linux only, within one PID namespace (one container).
 """
 
 import os
@@ -10,21 +10,21 @@ _PROC = Path("/proc")
 
 
 def own_name() -> str | None:
-    """A name that no other process ever has; None where the kernel does not tell enough."""
-    place = _place()
+    """A unique name for this process; None if the kernel does not provide one."""
+    namespace = _place()
     started_at = _started_at(str(os.getpid()))
-    return f"{place}:{os.getpid()}:{started_at}" if place and started_at else None
+    return f"{namespace}:{os.getpid()}:{started_at}" if namespace and started_at else None
 
 
 def has_ended(name: str) -> bool:
-    """The process of this name was one of this place, and is no more."""
-    place, _, rest = name.partition(":")
+    """Whether the process with this name was in this namespace and has ended."""
+    namespace, _, rest = name.partition(":")
     pid, _, started_at = rest.partition(":")
-    return pid.isdigit() and place == _place() and _started_at(pid) != started_at
+    return pid.isdigit() and namespace == _place() and _started_at(pid) != started_at
 
 
 def _place() -> str | None:
-    """This boot of this kernel, and this PID namespace."""
+    """The id of this boot and this PID namespace."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{os.stat(_PROC / 'self/ns/pid').st_ino}"
@@ -33,7 +33,7 @@ def _place() -> str | None:
 
 
 def _started_at(pid: str) -> str | None:
-    """When it started, in the kernel's ticks; None if there is none, or it is dead already."""
+    """The start time of a process in kernel ticks; None if there is no such running process."""
     try:
         fields = (_PROC / pid / "stat").read_text().rpartition(")")[2].split()
     except OSError:

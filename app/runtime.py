@@ -1,4 +1,4 @@
-"""What a process has once: its settings, and the doors to database, Redis and network."""
+"""The process-wide state: settings, and access to database, Redis and network."""
 
 import gc
 
@@ -13,9 +13,9 @@ _door: Network | None = None
 
 
 def start(chosen: Settings, door: Network | None = None) -> None:
-    """Bind this process to its settings; nothing is connected before it is used.
+    """Set up this process for its settings; connections are opened on first use.
 
-    door  where checks find their answers; the network by default
+    door  the network access of checks; the real network by default
     """
     global _door
     logs.configure(chosen.log_level)
@@ -26,10 +26,10 @@ def start(chosen: Settings, door: Network | None = None) -> None:
 
 
 def spare_the_collector() -> None:
-    """Look for cyclic garbage rarely, and never at what is loaded by now.
+    """Collect cyclic garbage rarely, and never among the objects that exist by now.
 
-    Requests and jobs make little of it, and end soon; and what is not looked at stays shared with
-    the forks of this process.
+    Requests and jobs create little cyclic garbage, and memory that the collector does not touch
+    stays shared with forked processes.
     """
     gc.collect()
     gc.freeze()
@@ -37,7 +37,7 @@ def spare_the_collector() -> None:
 
 
 def door() -> Network:
-    """Where the checks of this process find their answers."""
+    """The network access for the checks of this process."""
     if _door is None:
         raise RuntimeError("runtime.start() has not been called in this process")
     return _door

@@ -1,12 +1,12 @@
-"""Analytics on ten million records: each service call beside its target and the raw rows.
+"""Analytics on ten million records: each service call compared with its target and the raw rows.
 
     ./dev bench analytics [--records 10000000] [--sqlite-records 1000000] [--rounds 7]
 
 A thousand domains over a year: the largest has a fifth of all records (165,000 in 30 days of ten
-million) from 3,000 addresses, a hundred have 1,276 in 30 days, the rest share what is left. Raw
-rows and roll-ups are made by the database itself; that they say the same is checked. Of TLS
-reports there are those of 15 and of 5 reporters a day. Then aggregate reports of 100 records are
-taken in with and without the roll-ups, in turns.
+million) from 3,000 addresses, a hundred have 1,276 in 30 days, the others share the rest. The
+database generates raw rows and rollups, which are checked against each other. There are TLS reports
+of 15 and of 5 reporters a day. Then aggregate reports of 100 records are ingested alternately with
+and without rollups.
 """
 
 import argparse
@@ -52,25 +52,25 @@ RAW_SOURCES = text(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A database with what was generated in it."""
+    """A database with generated data."""
 
     name: str
     account_id: UUID
     domains: dict[str, UUID]
 
 
-def calls(place: Place, domain: str, days: int) -> dict[str, Callable[[], object]]:
-    """What is measured, by name."""
+def calls(database: Place, domain: str, days: int) -> dict[str, Callable[[], object]]:
+    """The measured calls by name."""
     start = END - timedelta(days=days)
     window = Window.between(start, END)
-    account_id = place.account_id
+    account_id = database.account_id
     trial = PolicyTrial(p=Policy.REJECT, adkim="s")
 
     def dmarc(by: analytics_dmarc.GroupBy | None) -> Callable[[], object]:
         question = DmarcQuery(domain, start, END, group_by=by)
         return lambda: analytics_dmarc.dmarc(account_id, question)
 
-    asked = {
+    cached = {
         "dmarc": dmarc(None),
         "dmarc by reporter": dmarc("reporter"),
         "dmarc by headerFrom": dmarc("headerFrom"),
@@ -81,13 +81,13 @@ def calls(place: Place, domain: str, days: int) -> dict[str, Callable[[], object
         "simulate": lambda: policy.simulate(account_id, domain, window, trial),
         "tls-rpt": lambda: tls.tls(account_id, domain, window, "day", analytics_dmarc.UTC),
     }
-    anew = {f"{name}, anew": _anew(call) for name, call in asked.items()}
-    raw = {"raw: series + sources": lambda: _raw(place.domains[domain], start)}
-    return asked | anew | raw
+    uncached = {f"{name}, uncached": _anew(call) for name, call in cached.items()}
+    raw = {"raw: series + sources": lambda: _raw(database.domains[domain], start)}
+    return cached | uncached | raw
 
 
 def _anew(call: Callable[[], object]) -> Callable[[], object]:
-    """As for the first time: what is asked again in the same window is kept meanwhile."""
+    """The call with empty caches: repeated calls in the same window are cached otherwise."""
 
     def first() -> object:
         analytics_dmarc._cached.clear()
@@ -110,7 +110,7 @@ def _raw(domain_id: UUID, start: datetime) -> None:
 
 
 def median_ms(call: Callable[[], object], rounds: int) -> float:
-    """Of so many calls, after one that warms up."""
+    """The median of this number of calls in milliseconds, after one to warm up."""
     taken = []
     for _ in range(rounds + 1):
         started = time.perf_counter()
@@ -119,14 +119,16 @@ def median_ms(call: Callable[[], object], rounds: int) -> float:
     return statistics.median(taken[1:])
 
 
-def measure(place: Place, rounds: int) -> bool:
-    """Print every median beside its target; whether all are met."""
+def measure(database: Place, rounds: int) -> bool:
+    """Print each median with its target; returns whether all targets are met."""
     is_met = True
     for (domain, days), limit in LIMITS.items():
-        print(f"\n{place.name}: the {domain.partition('.')[0]} domain, {days} days, ms")
-        found = {name: median_ms(call, rounds) for name, call in calls(place, domain, days).items()}
-        raw = found["raw: series + sources"]
-        for name, ms in found.items():
+        print(f"\n{database.name}: the {domain.partition('.')[0]} domain, {days} days, ms")
+        medians = {
+            name: median_ms(call, rounds) for name, call in calls(database, domain, days).items()
+        }
+        raw = medians["raw: series + sources"]
+        for name, ms in medians.items():
             verdict = "" if name.startswith("raw") else f"< {limit:.0f}: {_yes(ms < limit)}"
             is_met &= name.startswith("raw") or ms < limit
             print(f"  {name:24} {ms:9.1f}   {raw / ms:6.1f} × as fast as raw   {verdict}")
@@ -148,10 +150,10 @@ def on_postgres(records: int, rounds: int, directory: Path) -> bool:
         server.restart()
         url = settings.database_url(server.url)
         bind(url)
-        place = Place("PostgreSQL", *reports_made.in_postgres(server.url, url, records, END))
-        tls_made.make(place.account_id, place.domains, END)
-        is_met = measure(place, rounds)
-        return intake_cost.measure(place.account_id) and is_met
+        database = Place("PostgreSQL", *reports_made.in_postgres(server.url, url, records, END))
+        tls_made.make(database.account_id, database.domains, END)
+        is_met = measure(database, rounds)
+        return intake_cost.measure(database.account_id) and is_met
     finally:
         server.stop()
 
@@ -160,14 +162,17 @@ def bind(url: str) -> None:
     """Use this database, with the settings of a service that trusts its domains."""
     settings.use(
         Settings(
-            secret_key="k" * 40, database_url=url, redis_url="redis://127.0.0.1:1/0",
-            domain_verification="off", allow_special_use_names=True,
+            secret_key="k" * 40,
+            database_url=url,
+            redis_url="redis://127.0.0.1:1/0",
+            domain_verification="off",
+            allow_special_use_names=True,
         )
-    )  # fmt: skip
+    )
     transactions.bind(engine.connect(url, statement_seconds=3600))
     queue.bind(settings.current().redis_url)
-    runtime.spare_the_collector()  # as the process does that serves
-    logging.disable(logging.WARNING)  # that Redis is away is meant
+    runtime.spare_the_collector()  # as in the web process
+    logging.disable(logging.WARNING)  # Redis is unavailable on purpose
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
-"""A name server for measuring: made-up domains, answers built beforehand, a process of its own.
+"""A name server for benchmarks: generated domains and prebuilt answers, in its own process.
 
-It has to be many times faster than whatever asks it, so it does nothing but look bytes up. Each
-domain is alike and shares no name with another, so that nothing heard of one serves the next.
+It must be many times faster than its clients, so it only looks up bytes. All domains are alike but
+share no names, so that no cached answer is useful for another domain.
 """
 
 import multiprocessing
@@ -20,7 +20,7 @@ from typing import Any
 TYPES = {"A": 1, "NS": 2, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "CAA": 257}
 TTL = 300
 SELECTORS = ("s1", "s2")
-AT_A_TIME = 64  # datagrams read before those that are due go out
+AT_A_TIME = 64  # datagrams read before due answers are sent
 BUFFER = 8 * 1024 * 1024
 TRIES = 20
 RSA = (
@@ -36,14 +36,14 @@ Entry = tuple[bytes, bytes]  # flags and counts; the records
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One that runs."""
+    """A running name server."""
 
     port: int
     _count: Any
 
     @property
     def count(self) -> int:
-        """Questions answered so far."""
+        """The number of queries answered so far."""
         return int(self._count.value)
 
 
@@ -51,20 +51,20 @@ class Server:
 def answering(domains: int, delay: float) -> Iterator[Server]:
     """A server for ``domain(0)`` … on loopback, each answer ``delay`` seconds late.
 
-    raises  RuntimeError if it ends before it answers; it has said why on stderr
+    raises  RuntimeError if it ends before it answers; the reason is on stderr
     """
     count = multiprocessing.RawValue("Q", 0)
     ours, theirs = multiprocessing.Pipe()
     arguments = (domains, delay, theirs, count)
     process = multiprocessing.Process(target=_serve, args=arguments, daemon=True)
     process.start()
-    theirs.close()  # or nobody would hear that the other end is closed
+    theirs.close()  # otherwise the end of the connection is not detected
     try:
         try:
             port = ours.recv()
         except EOFError:
             raise RuntimeError(
-                "the name server ended before it had a port; it says why above"
+                "the name server ended before it had a port; see its output above"
             ) from None
         yield Server(port, count)
     finally:
@@ -78,13 +78,13 @@ def domain(number: int) -> str:
 
 
 def _key(number: int, turn: int) -> str:
-    """A public key that no other domain has."""
+    """A public key that is unique to the domain."""
     own = f"{number:06d}{turn}/"  # in the middle of the modulus
     return RSA[:200] + own + RSA[200 + len(own) :]
 
 
 def records(number: int) -> Iterator[tuple[str, str, bytes]]:
-    """Everything there is of one domain: name, type, data."""
+    """All records of one domain: name, type, data."""
     own = domain(number)
     block = f"{20 + number // 65536}.{number // 256 % 256}.{number % 256}"
     texts = {
@@ -98,8 +98,8 @@ def records(number: int) -> Iterator[tuple[str, str, bytes]]:
         "_dmarc.": [f"v=DMARC1; p=reject; rua=mailto:dmarc@{own}; ruf=mailto:ruf@{own}"],
         "_smtp._tls.": [f"v=TLSRPTv1; rua=mailto:tls@{own}"],
         **{
-            f"{each}._domainkey.": [f"v=DKIM1; k=rsa; p={_key(number, turn)}"]
-            for turn, each in enumerate(SELECTORS)
+            f"{selector}._domainkey.": [f"v=DKIM1; k=rsa; p={_key(number, turn)}"]
+            for turn, selector in enumerate(SELECTORS)
         },
     }
     for prefix, values in texts.items():
@@ -136,21 +136,21 @@ def _soa(zone: str) -> bytes:
 
 
 class _Book:
-    """Every answer, by the question as it is on the wire, without its class."""
+    """All answers by question in wire format, without its class."""
 
     def __init__(self, domains: int) -> None:
         self._zones, self._names = {b"\0", _name("example")}, {b"\0", _name("example")}
-        found: dict[bytes, list[bytes]] = {}
+        records_by_question: dict[bytes, list[bytes]] = {}
         apexes = (("example", "SOA", _soa("example")), ("example", "NS", _name("ns.example")))
         for number in range(-1, domains):
             for name, rdtype, data in records(number) if number >= 0 else apexes:
                 self._note(name, rdtype)
                 question = _name(name) + struct.pack("!H", TYPES[rdtype])
                 head = b"\xc0\x0c" + struct.pack("!HHIH", TYPES[rdtype], 1, TTL, len(data))
-                found.setdefault(question, []).append(head + data)
+                records_by_question.setdefault(question, []).append(head + data)
         self._entries: dict[bytes, Entry] = {
             question: (struct.pack("!5H", 0x8180, 1, len(all), 0, 0), b"".join(all))
-            for question, all in found.items()
+            for question, all in records_by_question.items()
         }
 
     def response(self, data: bytes) -> bytes:
@@ -161,7 +161,7 @@ class _Book:
         return b"".join((data[:2], head, data[12:behind], tail))
 
     def _nothing(self, question: bytes) -> Entry:
-        """The answer to a question that nothing is known about."""
+        """The negative answer to a question."""
         name = question[:-2]
         code = 0x8180 if name in self._names else 0x8183
         while name not in self._zones:
@@ -196,9 +196,9 @@ def _serve(domains: int, delay: float, pipe: Connection, count: Any) -> None:
 
 
 def _sockets() -> tuple[socket.socket, socket.socket]:
-    """One for UDP and one for TCP, at a port that is free for both.
+    """A UDP and a TCP socket on a port that is free for both.
 
-    raises  OSError if there is none after many tries
+    raises  OSError if there is none after many attempts
     """
     for _ in range(TRIES):
         own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -208,13 +208,13 @@ def _sockets() -> tuple[socket.socket, socket.socket]:
         own.setblocking(False)
         try:
             return own, socket.create_server(own.getsockname(), backlog=512)
-        except OSError:  # somebody has it over TCP
+        except OSError:  # the TCP port is in use
             own.close()
     raise OSError(f"no port is free for both UDP and TCP, of {TRIES}")
 
 
 def _read(own: socket.socket, book: _Book, late: deque[Any], due: float) -> int:
-    """How many questions were read; their answers are put behind those that wait."""
+    """Read queries and queue their answers; returns the number of queries."""
     for number in range(AT_A_TIME):
         try:
             data, address = own.recvfrom(4096)
@@ -225,7 +225,7 @@ def _read(own: socket.socket, book: _Book, late: deque[Any], due: float) -> int:
 
 
 def _serve_tcp(listener: socket.socket, book: _Book, delay: float, count: Any) -> None:
-    """For checkdmarc, which asks for DNSSEC's records over TCP; ours does not ask this way here."""
+    """Answer over TCP for checkdmarc, which queries DNSSEC records over TCP."""
     while True:
         connection, _ = listener.accept()
         count.value += 1
@@ -236,5 +236,5 @@ def _answer_tcp(connection: socket.socket, book: _Book, delay: float) -> None:
     with connection, connection.makefile("rwb") as stream:
         data = stream.read(int.from_bytes(stream.read(2)))
         response = book.response(data)
-        time.sleep(delay)  # once, though the handshake would take as long again
+        time.sleep(delay)  # once, although the handshake would take as long again
         stream.write(len(response).to_bytes(2) + response)

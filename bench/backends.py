@@ -1,4 +1,4 @@
-"""Databases, a Valkey and processes of the service, for what is measured through all of it."""
+"""Databases, Valkey and service processes for end-to-end benchmarks."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ SECRET = "b" * 40
 
 @contextmanager
 def valkey() -> Iterator[str]:
-    """The URL of a Valkey of our own."""
+    """The URL of a new Valkey server."""
     with tempfile.TemporaryDirectory() as directory:
         server = servers.start_valkey(Path(directory))
         try:
@@ -28,7 +28,7 @@ def valkey() -> Iterator[str]:
 
 @contextmanager
 def database(kind: str) -> Iterator[str]:
-    """The URL of a new database with all tables; this PostgreSQL does not wait for the disk."""
+    """The URL of a new database with all tables; this PostgreSQL does not sync to disk."""
     with tempfile.TemporaryDirectory() as directory:
         if kind == "sqlite":
             url = f"sqlite:///{directory}/bench.db"
@@ -45,7 +45,7 @@ def database(kind: str) -> Iterator[str]:
 
 @contextmanager
 def process(module: str, variables: Mapping[str, str], *arguments: str) -> Iterator[int]:
-    """The id of ``python -m module`` with these variables, until it is told to end."""
+    """The process id of ``python -m module`` with these variables, until the end of the block."""
     started = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -60,7 +60,7 @@ def process(module: str, variables: Mapping[str, str], *arguments: str) -> Itera
 
 
 def variables(database_url: str, redis_url: str, **others: str) -> dict[str, str]:
-    """The settings of a service with these two."""
+    """The environment of a service with this database and Valkey."""
     return {
         "SECRET_KEY": SECRET,
         "DATABASE_URL": database_url,

@@ -1,9 +1,9 @@
-"""Scans through the queue beside the engine alone: the same zone, in turns.
+"""Scans through the queue compared with the engine alone, alternately on the same zone.
 
     ./dev bench batch [--rounds 3] [--domains 1000] [--delay 0.02]
 
-The engine alone is ``examine`` with every check in one process. Through the queue is what a client
-has: ``trigger_many``, one worker, until the last result is stored, on SQLite and on PostgreSQL.
+The engine alone is ``examine`` with all checks in one process. Through the queue is the time of a
+client: ``trigger_many`` with one worker until the last result is stored, on SQLite and PostgreSQL.
 """
 
 import argparse
@@ -33,14 +33,14 @@ TARGET = 0.6
 def through(
     stack: ExitStack, server: answerer.Server, kind: str, numbers: range
 ) -> Callable[[], float]:
-    """What tells, each time, the domains a second from the request to the last stored result."""
+    """A function that measures domains per second from the request to the last stored result."""
     redis_url = stack.enter_context(backends.valkey())
     database_url = stack.enter_context(backends.database(kind))
     variables = backends.variables(
         database_url,
         redis_url,
         DNS_NAMESERVERS=f"127.0.0.1:{server.port}",
-        CHECK_AUTHORITATIVE_SERVERS="off",  # their addresses are other people's
+        CHECK_AUTHORITATIVE_SERVERS="off",  # their addresses belong to others
     )
     chosen = Settings.from_environ(variables)
     runtime.start(chosen)
@@ -58,7 +58,7 @@ def through(
 
 
 def _alike(number: int) -> domains.NewDomain:
-    """The domain whose scan asks what the engine alone asks: selectors are named, not tried."""
+    """A domain with configured selectors, so that its scan makes the same queries as the engine."""
     return domains.NewDomain(answerer.domain(number), dkim_selectors=answerer.SELECTORS)
 
 
@@ -88,7 +88,7 @@ def main() -> None:
     numbers = scan.Numbers()
     total = 20 + options.domains * (options.rounds + 1)
     with answerer.answering(total, options.delay) as server:
-        scan.ours(server, numbers.take(20), CHECKS)  # what is made once
+        scan.ours(server, numbers.take(20), CHECKS)  # warm up
         same = numbers.take(options.domains)
         with ExitStack() as stack:
             ways = {kind: through(stack, server, kind, same) for kind in ("sqlite", "postgresql")}
@@ -102,12 +102,12 @@ def main() -> None:
 
 
 def _print(count: int, delay: float, alone: float, rates: Mapping[str, Sequence[float]]) -> None:
-    print(f"\n{count} domains, {delay * 1000:g} ms added to each answer; medians of turns")
+    print(f"\n{count} domains, {delay * 1000:g} ms added to each answer; medians of alternate runs")
     print(f"  the engine alone, one process  {alone:8.1f} domains/s")
-    for kind, found in rates.items():
-        rate = statistics.median(found)
+    for kind, kind_rates in rates.items():
+        rate = statistics.median(kind_rates)
         print(
-            f"  asked for and stored, {kind:10} {rate:8.1f} domains/s,"
+            f"  requested and stored, {kind:10} {rate:8.1f} domains/s,"
             f" {rate / alone:.0%} of it (target {TARGET:.0%})"
         )
 

@@ -1,9 +1,9 @@
-"""From files of reports to committed rows, and from those to what they add up to.
+"""The time from report files to committed rows, and from rows to rollups.
 
     ./dev bench committed [--files 300] [--records 100000]
 
-Set ``bench intake`` beside it: parsedmarc's figures there are for reading alone. CPU is of this
-process; what PostgreSQL itself takes is in the time by the clock only.
+Compare with ``bench intake``, where the figures of parsedmarc are for parsing only. CPU time is
+that of this process; the time of PostgreSQL is only part of the wall-clock time.
 """
 
 import argparse
@@ -49,17 +49,20 @@ def main() -> None:
 def _measure(kind: str, url: str, files: int, records: int) -> None:
     url = app_settings.database_url(url)
     chosen = Settings(
-        secret_key=backends.SECRET, database_url=url, redis_url="redis://127.0.0.1:1/0",
-        allow_special_use_names=True, domain_verification="off",
-    )  # fmt: skip
+        secret_key=backends.SECRET,
+        database_url=url,
+        redis_url="redis://127.0.0.1:1/0",
+        allow_special_use_names=True,
+        domain_verification="off",
+    )
     app_settings.use(chosen)
     engine = connect(url, statement_seconds=600)
     bind(engine)
     queue.bind(chosen.redis_url)
-    logging.disable(logging.WARNING)  # that Redis is away is meant
+    logging.disable(logging.WARNING)  # Redis is unavailable on purpose
     account_id = make_account().id
     make_domain(account_id, "shop.example")
-    _read(account_id, [reports.gz(reports.xml(SMALL, 0))])  # everything is loaded now
+    _read(account_id, [reports.gz(reports.xml(SMALL, 0))])  # warm up
     rollup_queue.drain()
     small = [reports.gz(reports.xml(SMALL, number)) for number in range(1, files + 1)]
     large = [reports.gz(reports.xml(records, 0x7FFF))]
@@ -68,13 +71,13 @@ def _measure(kind: str, url: str, files: int, records: int) -> None:
         (f"{kind}: {records} records", large, records, "records"),
     ):
         _say(name, _read(account_id, raws), count, what)
-        _say(f"{name}, counted afterwards", _timed(rollup_queue.drain), count, what)
-    _say(f"{kind}: the rows alone", _insert(records), records, "rows")
+        _say(f"{name}, rolled up afterwards", _timed(rollup_queue.drain), count, what)
+    _say(f"{kind}: only the rows", _insert(records), records, "rows")
     engine.dispose()
 
 
 def _read(account_id: UUID, files: list[bytes]) -> tuple[float, float]:
-    """(wall, CPU) from kept files to committed rows."""
+    """(wall, CPU) time from stored files to committed rows."""
     for raw in files:
         ingest_files.store(account_id, raw, received_via="http")
     took = _timed(lambda: processor.run([]))
@@ -89,7 +92,7 @@ def _timed(call: Callable[[], object]) -> tuple[float, float]:
 
 
 def _insert(records: int) -> tuple[float, float]:
-    """(wall, CPU) of inserting the records of the large report a second time, by themselves."""
+    """(wall, CPU) time to insert only the records of the large report again."""
     with transaction() as session:
         stored = session.execute(
             DmarcRecord.__table__.select().order_by(DmarcRecord.report_id, DmarcRecord.position)
@@ -106,7 +109,7 @@ def _insert(records: int) -> tuple[float, float]:
 
 def _say(name: str, took: tuple[float, float], count: int, what: str) -> None:
     wall, cpu = took
-    text = f"{name:48} {count / wall:10,.0f} {what}/s by the clock {count / cpu:10,.0f} by CPU\n"
+    text = f"{name:48} {count / wall:10,.0f} {what}/s wall {count / cpu:10,.0f} by CPU\n"
     sys.stdout.write(text)
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""The floor for requests: a Flask application that says hello, in JSON."""
+"""The baseline for requests: a Flask application that returns a greeting as JSON."""
 
 from flask import Flask, Response, jsonify
 
@@ -7,5 +7,5 @@ app = Flask(__name__)
 
 @app.get("/")
 def hello() -> Response:
-    """What anybody's first page says."""
+    """The greeting."""
     return jsonify(hello="world")

@@ -1,11 +1,11 @@
-"""Reports read by ours beside parsedmarc's: the same files, in turns, each in a fresh process.
+"""Our report parser compared with parsedmarc: the same files alternately, in fresh processes.
 
     ./dev bench intake [--rounds 3] [--files 100] [--records 100000] [--peer-records 10000]
 
-A small report has 10 records. Of the large one parsedmarc gets fewer records, for its rate is the
-same and nobody wants to wait; its peak memory is therefore that of the smaller one. parsedmarc is
-measured as it comes, offline, and once more without looking addresses up in its own tables, which
-is none of a reader's work: the targets are held against the second.
+A small report has 10 records. For the large report, parsedmarc gets fewer records to save time: its
+rate is the same, but its peak memory is that of the smaller report. parsedmarc is measured with its
+defaults, offline, and again without address lookups in its own tables, which a parser does not
+need: the targets refer to the second measurement.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from bench import peers, reports
 from devtools import ROOT
 
 SMALL = 10  # records
-OURS, PEER, PEER_AS_IT_COMES = "ours", "parsedmarc, reading only", "parsedmarc as it comes"
+OURS, PEER, PEER_AS_IT_COMES = "ours", "parsedmarc, parsing only", "parsedmarc, defaults"
 SMALL_TARGETS, LARGE_TARGETS, MAX_PEAK = (9, 12), (14, 17), 150
 
 Found = Mapping[str, float]
@@ -30,7 +30,7 @@ Found = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Files to be read: so many of so many records, of which the peer may get fewer."""
+    """The files to parse: their number and records, of which the peer may get fewer."""
 
     name: str
     files: int
@@ -40,36 +40,36 @@ class Work:
 
 
 def write(folder: Path, wrap: Callable[[bytes], bytes], files: int, records: int) -> None:
-    """Put that many reports into the folder."""
+    """Write this number of reports into the folder."""
     folder.mkdir()
     for number in range(files):
         (folder / f"{number:06}").write_bytes(wrap(reports.xml(records, number)))
 
 
 def run(command: Sequence[str]) -> Found:
-    """What one process has found."""
+    """The result of one process."""
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    found: Found = json.loads(done.stdout)
-    return found
+    result: Found = json.loads(done.stdout)
+    return result
 
 
 def ours(folder: Path, warm: bool) -> Found:
-    """Our readers."""
+    """The result of our parser."""
     return run([sys.executable, "-m", "bench.reading_ours", str(folder), str(int(warm))])
 
 
 def parsedmarc(folder: Path, warm: bool, lookups: bool) -> Found:
-    """parsedmarc's."""
+    """The result of parsedmarc."""
     script = str(ROOT / "bench" / "peer_parsedmarc.py")
     words = (script, str(folder), str(int(warm)), str(int(lookups)))
     return run([str(peers.PYTHON), *words])
 
 
 def measure(work: Work, wrapping: str, rounds: int) -> dict[str, list[Found]]:
-    """What each needed for the same work in one wrapping, round by round."""
+    """The results of each parser for the same work in one format, by round."""
     samples: dict[str, list[Found]] = {OURS: [], PEER: [], PEER_AS_IT_COMES: []}
-    with tempfile.TemporaryDirectory() as place:
-        own, theirs = Path(place, "ours"), Path(place, "theirs")
+    with tempfile.TemporaryDirectory() as directory:
+        own, theirs = Path(directory, "ours"), Path(directory, "theirs")
         write(own, reports.WRAPPINGS[wrapping], work.files, work.records)
         write(theirs, reports.WRAPPINGS[wrapping], work.files, work.peer_records)
         for _ in range(rounds):
@@ -80,9 +80,9 @@ def measure(work: Work, wrapping: str, rounds: int) -> dict[str, list[Found]]:
 
 
 def reading(works: Sequence[tuple[Work, tuple[int, int]]], rounds: int) -> None:
-    """Unwrap and parse, and print what came out."""
+    """Measure unwrapping and parsing, and print the results."""
     for work, targets in works:
-        print(f"\n{work.name}; medians of {rounds} rounds in turns, by CPU time")
+        print(f"\n{work.name}; medians of {rounds} alternate rounds, by CPU time")
         for wrapping in reports.WRAPPINGS:
             samples = measure(work, wrapping, rounds)
             rates = {name: _printed(wrapping, name, of) for name, of in samples.items()}
@@ -94,14 +94,14 @@ def reading(works: Sequence[tuple[Work, tuple[int, int]]], rounds: int) -> None:
 
 
 def _printed(wrapping: str, name: str, samples: Sequence[Found]) -> float:
-    """The median of its records a second."""
+    """Print the median rates; returns the records per second."""
     rate = statistics.median(sample["records"] / sample["cpu"] for sample in samples)
     files = statistics.median(sample["files"] / sample["cpu"] for sample in samples)
     wall = statistics.median(sample["records"] / sample["wall"] for sample in samples)
     peak = statistics.median(sample["peak"] for sample in samples)
     print(
         f"  {wrapping:4} {name:25} {files:9.1f} files/s {rate:10.0f} records/s"
-        f" ({wall:.0f} by the clock) {peak:6.0f} MiB"
+        f" ({wall:.0f} wall) {peak:6.0f} MiB"
     )
     return rate
 
@@ -110,8 +110,8 @@ def _print_ratio(rates: Mapping[str, float], targets: tuple[int, int]) -> None:
     first, final = targets
     ratio = rates[OURS] / rates[PEER]
     print(
-        f"         ours: {ratio:.1f} × its reading (target {first}, aim {final}),"
-        f" {rates[OURS] / rates[PEER_AS_IT_COMES]:.1f} × as it comes"
+        f"         ours: {ratio:.1f} × its parsing (target {first}, goal {final}),"
+        f" {rates[OURS] / rates[PEER_AS_IT_COMES]:.1f} × its defaults"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the roll-ups cost the intake of reports of 100 records, in turns with and without them."""
+"""The cost of rollups for the ingestion of reports with 100 records."""
 
 import statistics
 import time
@@ -11,11 +11,11 @@ from app.services.ingest import files, processor
 from tests.documents import RECORD, REPORT, YESTERDAY
 
 REPORTS, RECORDS, ROUNDS = 25, 100, 8
-LIMIT = 20.0  # per cent
+LIMIT = 20.0  # percent
 
 
 def measure(account_id: UUID) -> bool:
-    """Print what the roll-ups add to the intake; whether that is within the limit."""
+    """Print the time that rollups add to ingestion; returns whether it is within the limit."""
     taken: dict[bool, list[float]] = {True: [], False: []}
     counting_took = []
     for number in range(2 * ROUNDS + 2):
@@ -34,33 +34,43 @@ def measure(account_id: UUID) -> bool:
     without, with_them = (statistics.median(taken[kind]) for kind in (False, True))
     later = statistics.median(counting_took)
     slower = (with_them / without - 1) * 100
-    print(f"\nintake of a report of {RECORDS} records: {without:.1f} ms without the roll-ups, "
-          f"{with_them:.1f} ms with them: {slower:+.0f} %, limit {LIMIT:.0f} %; "
-          f"counted afterwards, {REPORTS} at a time: {later:.1f} ms each")  # fmt: skip
+    print(
+        f"\ningestion of a report with {RECORDS} records: {without:.1f} ms without rollups, "
+        f"{with_them:.1f} ms with them: {slower:+.0f} %, limit {LIMIT:.0f} %; "
+        f"rolled up afterwards, {REPORTS} at a time: {later:.1f} ms each"
+    )
     return slower < LIMIT
 
 
 def _take_in(account_id: UUID, number: int) -> UUID:
-    """One report that has been received, of the largest domain: addresses known and unknown."""
+    """Store a received report of the largest domain with known and unknown addresses."""
     domain = "largest.test"
     records = "".join(
         RECORD.format(
-            ip=f"10.0.{i % 12}.{(number * 7 + i) % 250}", count=i, dkim="pass", spf="pass",
-            domain=domain, selector=f"s{i % 20}",
+            ip=f"10.0.{i % 12}.{(number * 7 + i) % 250}",
+            count=i,
+            dkim="pass",
+            spf="pass",
+            domain=domain,
+            selector=f"s{i % 20}",
         )
         for i in range(RECORDS)
-    )  # fmt: skip
+    )
     begin = YESTERDAY - number % 3 * 86_400
     text = REPORT.format(
-        org=f"r{number % 15}.example", report_id=f"b{number}", begin=begin, end=begin + 86_399,
-        domain=domain, records=records,
-    )  # fmt: skip
+        org=f"r{number % 15}.example",
+        report_id=f"b{number}",
+        begin=begin,
+        end=begin + 86_399,
+        domain=domain,
+        records=records,
+    )
     return files.store(account_id, text.encode(), received_via="http").intake.id
 
 
 @contextmanager
 def _counting(is_counted: bool) -> Iterator[None]:
-    """With ``is_counted`` as it is; else reports are stored and not added up."""
+    """Run unchanged with ``is_counted``; otherwise store reports without rollups."""
     later = rollup_queue.enqueue
     if not is_counted:
         rollup_queue.enqueue = lambda *_: None

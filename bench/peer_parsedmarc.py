@@ -1,9 +1,9 @@
-"""What parsedmarc needs for the files of a folder; run by ``bench.intake`` in its own environment.
+"""The time of parsedmarc for the files of a folder; ``bench.intake`` runs it separately.
 
-python peer_parsedmarc.py <folder> <warm up: 0 or 1> <look addresses up: 0 or 1>
+python peer_parsedmarc.py <folder> <warm up: 0 or 1> <address lookups: 0 or 1>
 
-It never asks the network. With the last word 0 it does not even look addresses up in the tables
-that it brings along, which is not done by ours at this point either.
+It never uses the network. With 0 as last argument it does not look up addresses in its own tables,
+which our parser does not do either.
 """
 
 import json
@@ -19,9 +19,9 @@ NOWHERE = dict.fromkeys(
 
 
 def read(raw: bytes) -> int:
-    """How many records are in a file."""
-    found = parsedmarc.parse_report_file(raw, offline=True)
-    return len(found["report"]["records"])
+    """The number of records in a file."""
+    report = parsedmarc.parse_report_file(raw, offline=True)
+    return len(report["report"]["records"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The programs that we measure ourselves against, in an environment of their own."""
+"""The programs for comparison, in an environment of their own."""
 
 from devtools import ROOT, environment
 
@@ -7,5 +7,5 @@ PYTHON = ROOT / ".dev" / "requirements-bench" / "bin" / "python"
 
 
 def prepare() -> None:
-    """Make the environment of the peers, unless it is there."""
+    """Create the environment of the peers if it does not exist."""
     environment.prepare_separate(LOCK)

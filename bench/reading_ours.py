@@ -1,4 +1,4 @@
-"""What our readers need for the files of a folder, in a process of its own.
+"""The time of our parsers for the files of a folder, in a process of its own.
 
 python -m bench.reading_ours <folder> <warm up: 0 or 1>
 """
@@ -13,7 +13,7 @@ NOW = 1_795_600_000
 
 
 def read(raw: bytes) -> int:
-    """How many records are in a file."""
+    """The number of records in a file."""
     return sum(len(aggregate.parse(member.document, NOW).records) for member in unwrap.unwrap(raw))
 
 

@@ -1,4 +1,4 @@
-"""Aggregate reports of any size for the measurements, in the wrappings in which they are sent."""
+"""Aggregate reports of any size for benchmarks, in the formats in which they are sent."""
 
 import base64
 import gzip
@@ -65,7 +65,7 @@ _REASON = """
         </reason>"""
 
 _RESULTS = ("pass", "pass", "pass", "fail")
-_SERVICES = (  # the author's domain, that of the bounces, and (domain, selector) of signatures
+_SERVICES = (  # the author's domain, the envelope domain, and (domain, selector) of signatures
     ("shop.example", "shop.example", (("shop.example", "s1"),)),
     ("shop.example", "bounces.mailer.example", (("shop.example", "m1"), ("mailer.example", "x"))),
     ("news.shop.example", "b.news.shop.example", (("news.shop.example", "n2026"),)),
@@ -76,14 +76,14 @@ _SERVICES = (  # the author's domain, that of the bounces, and (domain, selector
 
 
 def xml(records: int, number: int) -> bytes:
-    """A report; the same numbers make the same one."""
+    """The XML of a report, which is the same for the same numbers."""
     chance = random.Random(number)
     body = "".join(_record(chance) for _ in range(records))
     return f"{_HEAD.format(number=number)}{body}</feedback>\n".encode()
 
 
 def _record(chance: random.Random) -> str:
-    """One of a few services sends, from any address: real reports are like that."""
+    """A record of one of a few services from a random address, as in real reports."""
     author, bounce, signatures = chance.choice(_SERVICES)
     dkim, spf = chance.choice(_RESULTS), chance.choice(_RESULTS)
     return _RECORD.format(
@@ -109,12 +109,12 @@ def _address(chance: random.Random) -> str:
 
 
 def gz(document: bytes) -> bytes:
-    """In gzip."""
+    """The report in gzip."""
     return gzip.compress(document, mtime=0)
 
 
 def zip(document: bytes) -> bytes:
-    """In a zip."""
+    """The report in a zip archive."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
         writer.writestr("receiver.example!shop.example!1767225600!1767311999.xml", document)
@@ -122,7 +122,7 @@ def zip(document: bytes) -> bytes:
 
 
 def mail(document: bytes) -> bytes:
-    """In gzip in a mail."""
+    """The report in gzip, attached to a message."""
     name = b"receiver.example!shop.example!1767225600!1767311999.xml.gz"
     lines = (
         *(b"From: noreply-dmarc@receiver.example", b"To: reports@monitoring.example"),
@@ -138,7 +138,7 @@ def mail(document: bytes) -> bytes:
 
 
 def bare(document: bytes) -> bytes:
-    """As it is."""
+    """The report itself."""
     return document
 
 

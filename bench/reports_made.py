@@ -1,7 +1,7 @@
-"""A year of reports of a thousand domains, made inside the database; raw rows and roll-ups alike.
+"""A year of reports of a thousand domains, generated in the database: raw rows and rollups.
 
-Who sends what is made here: flows, which is an address with an identity. Then each record is one
-draw: a domain, a day, a reporter and one of the domain's flows, large ones more often.
+The flows (an address with an identity) are generated here. Then each record is one random draw: a
+domain, a day, a reporter and one of the domain's flows, large ones more often.
 """
 
 import random
@@ -30,15 +30,15 @@ from devtools import ROOT
 
 LARGEST, ORDINARY = "largest.test", "ordinary.test"
 DOMAINS, DAYS = 1_000, 365
-HOURS = (12, 12, 12, 5, 12, 19)  # by reporter: most have days of UTC, each has its own
+HOURS = (12, 12, 12, 5, 12, 19)  # by reporter: most report UTC days
 
-# Of a year's records: 165,000 and 1,276 in 30 days, when there are ten million.
+# Shares of a year's records: 165,000 and 1,276 in 30 days of ten million.
 SHARES = {LARGEST: 0.2007, ORDINARY: 0.00155}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One domain: its share of the records, and how much it has of everything."""
+    """One domain: its share of the records, and the sizes of its data."""
 
     id: UUID
     name: str
@@ -49,7 +49,7 @@ class Plan:
 
 
 def plans(records: int) -> list[Plan]:
-    """All the domains; the two that are measured come first."""
+    """All domains; the two measured ones come first."""
     names = [LARGEST, ORDINARY, *(f"d{number}.test" for number in range(DOMAINS - 2))]
     rest = 1 - SHARES[LARGEST] - 100 * SHARES[ORDINARY]
     made = []
@@ -62,48 +62,56 @@ def plans(records: int) -> list[Plan]:
 
 
 def identity(domain: str, number: int) -> Identity:
-    """One of a domain's: most are aligned, a few of each are not."""
+    """An identity of a domain: most are aligned."""
     author = domain if number % 5 else f"news{number % 4}.{domain}"
     service = ("amazonses.com", "sendgrid.net", f"relay{number}.example")[number % 3]
     is_good = number % 7 != 6
     return Identity(
-        header_from=author, disposition="none" if is_good else ("none", "reject")[number % 2],
-        dkim=is_good, spf=number % 2 == 0 and is_good,
+        header_from=author,
+        disposition="none" if is_good else ("none", "reject")[number % 2],
+        dkim=is_good,
+        spf=number % 2 == 0 and is_good,
         dkim_results=((domain, f"s{number}", "pass" if is_good else "fail"),),
         spf_results=((domain if number % 2 == 0 else service, "mfrom", "pass"),),
-    )  # fmt: skip
+    )
 
 
 def address(domain_number: int, number: int) -> str:
-    """One of a domain's."""
+    """An address of a domain."""
     return f"10.{domain_number % 200}.{number // 250}.{number % 250}"
 
 
 def _senders(made: list[Plan]) -> tuple[UUID, int]:
-    """Insert account, domains, identities, flows and hosts; how many flows there are."""
+    """Insert account, domains, identities, flows and hosts; returns the number of flows."""
     account_id = ids.new()
     identities, flows, hosts = [], [], set()
     for domain_number, plan in enumerate(made):
         first = len(identities) + 1
         for number in range(plan.identities):
-            one = identity(plan.name, number)
-            row = {"id": first + number, "domain_id": plan.id, "digest": one.digest}
-            identities.append({**row, **asdict(one)})
+            entry = identity(plan.name, number)
+            row = {"id": first + number, "domain_id": plan.id, "digest": entry.digest}
+            identities.append({**row, **asdict(entry)})
         for number in range(plan.addresses * 3 // 2):
             ip = address(domain_number, number % plan.addresses)
             step = 0 if number < plan.addresses else 7
             which = first + (number * 31 + step) % plan.identities
-            flows.append({
-                "id": len(flows) + 1, "domain_id": plan.id, "source_ip": ip,
-                "identity_id": which, "first_hour": 0, "last_hour": 0,
-            })  # fmt: skip
+            flows.append(
+                {
+                    "id": len(flows) + 1,
+                    "domain_id": plan.id,
+                    "source_ip": ip,
+                    "identity_id": which,
+                    "first_hour": 0,
+                    "last_hour": 0,
+                }
+            )
             hosts.add(ip)
     with transaction() as session:
         session.add(Account(id=account_id, name="bench"))
-        session.flush()  # domains refer to it
-        rows = [{"id": one.id, "account_id": account_id, "name": one.name} for one in made]
+        session.flush()  # domains have a foreign key to it
+        rows = [{"id": entry.id, "account_id": account_id, "name": entry.name} for entry in made]
         session.execute(insert(Domain), rows)
-        session.execute(insert(DomainState), [_known(account_id, one) for one in made[:2]])
+        session.execute(insert(DomainState), [_known(account_id, entry) for entry in made[:2]])
         for table, values in ((DmarcIdentity, identities), (DmarcFlow, flows)):
             session.execute(insert(table), values)
         named = [
@@ -114,21 +122,19 @@ def _senders(made: list[Plan]) -> tuple[UUID, int]:
 
 
 def _known(account_id: UUID, plan: Plan) -> dict[str, Any]:
-    """What a scan knows: an SPF record with 150 networks, and DMARC."""
+    """The results of a scan: an SPF record with 150 networks, and DMARC."""
     networks = " ".join(f"ip4:10.0.{i}.0/25" for i in range(150))
-    heard = {plan.name: "v=spf1 include:_spf.test -all", "_spf.test": f"v=spf1 {networks} -all"}
-    known = {
+    texts = {plan.name: "v=spf1 include:_spf.test -all", "_spf.test": f"v=spf1 {networks} -all"}
+    last_results = {
         "spf": {
-            "facts": {"record": heard[plan.name]},
-            "records": [{"name": n, "type": "TXT", "values": [t]} for n, t in heard.items()],
+            "facts": {"record": texts[plan.name]},
+            "records": [{"name": n, "type": "TXT", "values": [t]} for n, t in texts.items()],
         },
         "dmarc": {
-            "facts": {
-                "record": "v=DMARC1; p=none", "record_at": plan.name, "org_domain": plan.name
-            }
+            "facts": {"record": "v=DMARC1; p=none", "record_at": plan.name, "org_domain": plan.name}
         },
-    }  # fmt: skip
-    return {"domain_id": plan.id, "account_id": account_id, "known": known}
+    }
+    return {"domain_id": plan.id, "account_id": account_id, "known": last_results}
 
 
 def draws(made: list[Plan], seed: int = 1) -> Iterator[tuple[int, int, int, int, int]]:
@@ -144,14 +150,14 @@ def draws(made: list[Plan], seed: int = 1) -> Iterator[tuple[int, int, int, int,
 
 
 def migrate(url: str) -> None:
-    """Make the tables."""
+    """Create the tables."""
     config = Config(toml_file=ROOT / "pyproject.toml")
     config.attributes["url"] = url
     command.upgrade(config, "head")
 
 
 def in_sqlite(path: Path, records: int, end: datetime) -> tuple[UUID, dict[str, UUID]]:
-    """Fill a new SQLite database; the account, and its domains by name."""
+    """Fill a new SQLite database; returns the account, and its domains by name."""
     started = time.perf_counter()
     migrate(f"sqlite:///{path}")
     made = plans(records)
@@ -176,7 +182,7 @@ def in_sqlite(path: Path, records: int, end: datetime) -> tuple[UUID, dict[str, 
     connection.execute("ANALYZE")
     connection.commit()
     connection.close()
-    print(f"SQLite: {records:,} records made in {time.perf_counter() - started:.0f} s")
+    print(f"SQLite: {records:,} records generated in {time.perf_counter() - started:.0f} s")
     _check(account_id, made, end)
     return account_id, {plan.name: plan.id for plan in made}
 
@@ -184,7 +190,7 @@ def in_sqlite(path: Path, records: int, end: datetime) -> tuple[UUID, dict[str, 
 def in_postgres(
     server_url: str, url: str, records: int, end: datetime
 ) -> tuple[UUID, dict[str, UUID]]:
-    """Fill the PostgreSQL database; the account, and its domains by name."""
+    """Fill the PostgreSQL database; returns the account, and its domains by name."""
     started = time.perf_counter()
     migrate(url)
     made = plans(records)
@@ -192,7 +198,7 @@ def in_postgres(
     start = hour_of(end) - DAYS * 24
     hours = ", ".join(map(str, HOURS))
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")  # no checks of keys
+        connection.execute("SET session_replication_role = replica")  # no foreign key checks
         connection.execute(
             "CREATE UNLOGGED TABLE bench_rows"
             " (domain uuid, flow bigint, reporter int, hour int, count bigint)"
@@ -213,12 +219,12 @@ def in_postgres(
         for statement in _statements("postgresql", account_id):
             connection.execute(statement)
         connection.execute("DROP TABLE bench_rows")
-        for table in ("dmarc_identities", "dmarc_flows"):  # ids were given, not counted
+        for table in ("dmarc_identities", "dmarc_flows"):  # set the sequences of ids
             connection.execute(
                 f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
             )
         connection.execute("VACUUM ANALYZE")
-    print(f"PostgreSQL: {records:,} records made in {time.perf_counter() - started:.0f} s")
+    print(f"PostgreSQL: {records:,} records generated in {time.perf_counter() - started:.0f} s")
     _check(account_id, made, end)
     return account_id, {plan.name: plan.id for plan in made}
 
@@ -230,27 +236,27 @@ JOINED = (
 
 
 def _statements(kind: str, account_id: UUID) -> list[str]:
-    """Reports, records and roll-ups from ``bench_rows``."""
-    # Rows lie in the order in which they came, as they do where reports come in day by day.
+    """The statements for reports, records and rollups from ``bench_rows``."""
+    # Rows are stored in order of time, as if reports were received day by day.
     arrived = [
         "CREATE TABLE bench_arrived AS SELECT * FROM bench_rows ORDER BY hour, domain, reporter",
         "DROP TABLE bench_rows",
         "ALTER TABLE bench_arrived RENAME TO bench_rows",
     ]
-    found = [*arrived, *_reports(kind == "sqlite", account_id), *_roll_ups()]
+    statements = [*arrived, *_reports(kind == "sqlite", account_id), *_roll_ups()]
     if kind == "sqlite":
-        return found
+        return statements
     indexes = (
         ("ix_dmarc_records_domain_id_dmarc_records_at", "domain_id, at"),
         ("ix_dmarc_records_account_id_dmarc_records_source_ip", "account_id, source_ip"),
     )
     dropped = [f"DROP INDEX {name}" for name, _ in indexes]
     made = [f"CREATE INDEX {name} ON dmarc_records ({columns})" for name, columns in indexes]
-    return [*dropped, *found, *made]
+    return [*dropped, *statements, *made]
 
 
 def _reports(is_sqlite: bool, account_id: UUID) -> list[str]:
-    """A report for each week of a reporter, with its records."""
+    """The statements for a report for each week of a reporter, with its records."""
     account = f"'{account_id.hex if is_sqlite else account_id}'"
     when = "to_timestamp({} * 3600)"
     if is_sqlite:
@@ -280,18 +286,20 @@ def _reports(is_sqlite: bool, account_id: UUID) -> list[str]:
 
 
 def _results(is_sqlite: bool) -> list[str]:
-    """The results of identities as records have them: with the name of each value."""
+    """The results of identities in the form of records: with the name of each value."""
     made = []
     for method, second in (("dkim", "selector"), ("spf", "scope")):
         cells = [("domain", 0), (second, 1), ("result", 2)]
         if is_sqlite:
             pairs = ", ".join(f"'{name}', json_extract(value, '$[{i}]')" for name, i in cells)
-            one = f"json_group_array(json_object({pairs})) FROM json_each(i.{method}_results)"
+            expression = (
+                f"json_group_array(json_object({pairs})) FROM json_each(i.{method}_results)"
+            )
         else:
             pairs = ", ".join(f"'{name}', value ->> {i}" for name, i in cells)
-            each = f"json_array_elements(i.{method}_results)"
-            one = f"json_agg(json_build_object({pairs})) FROM {each}"
-        made.append(f"(SELECT {one}) AS {method}_results")
+            elements = f"json_array_elements(i.{method}_results)"
+            expression = f"json_agg(json_build_object({pairs})) FROM {elements}"
+        made.append(f"(SELECT {expression}) AS {method}_results")
     return [
         f"CREATE TABLE bench_results AS SELECT i.id, {', '.join(made)} FROM dmarc_identities i",
         "CREATE INDEX bench_results_id ON bench_results (id)",
@@ -303,7 +311,7 @@ def _roll_ups() -> list[str]:
         "SELECT domain, {span}, {start}, {key}, sum(count) FROM {source} GROUP BY 1, 2, 3, {last}"
         " ORDER BY 3, 1"
     )
-    found = [
+    statements = [
         f"INSERT INTO dmarc_hours SELECT domain, hour, {REPORTER}, i.header_from, i.disposition,"
         f" i.dkim, i.spf, i.trusted, sum(count) FROM {JOINED} GROUP BY domain, hour, b.reporter,"
         " i.header_from, i.disposition, i.dkim, i.spf, i.trusted ORDER BY hour, domain",
@@ -313,37 +321,39 @@ def _roll_ups() -> list[str]:
     for span, start in ((1, "hour"), (WEEK, WEEK_OF)):
         flow = counts.format(span=span, start=start, key="flow", source="bench_rows", last="4")
         key = f"{REPORTER}, i.id"
-        told = counts.format(span=span, start=start, key=key, source=JOINED, last="4, 5")
-        found.append(f"INSERT INTO dmarc_flow_counts {flow}")
-        found.append(f"INSERT INTO dmarc_reporter_counts {told}")
-    found.append(
+        reported = counts.format(span=span, start=start, key=key, source=JOINED, last="4, 5")
+        statements.append(f"INSERT INTO dmarc_flow_counts {flow}")
+        statements.append(f"INSERT INTO dmarc_reporter_counts {reported}")
+    statements.append(
         "INSERT INTO dmarc_weeks (domain_id, start, is_closed)"
         f" SELECT DISTINCT domain, {WEEK_OF}, true FROM bench_rows"
     )
-    return found
+    return statements
 
 
 def _check(account_id: UUID, made: list[Plan], end: datetime) -> None:
-    """The roll-ups say what the raw rows say."""
+    """Check that rollups and raw rows have the same sums."""
     for plan in made[:2]:
         start = datetime.fromtimestamp(end.timestamp() - 30 * 86_400, end.tzinfo)
         answer = dmarc.dmarc(account_id, DmarcQuery(plan.name, start, end, group_by="source"))
         with transaction(readonly=True) as session:
             is_sqlite = session.get_bind().dialect.name == "sqlite"
-            ends = [
-                moment.strftime("%Y-%m-%d %H:%M:%S.%f") if is_sqlite else moment
-                for moment in (start, end)
-            ]
-            wanted = session.execute(
-                text("SELECT count(*), sum(count) FROM dmarc_records WHERE domain_id = :domain"
-                     " AND at >= :start AND at < :stop"),
-                {"domain": plan.id.hex if is_sqlite else plan.id,
-                 "start": ends[0], "stop": ends[1]},
-            ).one()  # fmt: skip
+            ends = [at.strftime("%Y-%m-%d %H:%M:%S.%f") if is_sqlite else at for at in (start, end)]
+            expected = session.execute(
+                text(
+                    "SELECT count(*), sum(count) FROM dmarc_records WHERE domain_id = :domain"
+                    " AND at >= :start AND at < :stop"
+                ),
+                {
+                    "domain": plan.id.hex if is_sqlite else plan.id,
+                    "start": ends[0],
+                    "stop": ends[1],
+                },
+            ).one()
         if (
             not answer.totals.messages
-            == int(wanted[1] or 0)
+            == int(expected[1] or 0)
             == sum(group.messages for group in (*answer.groups, answer.others))
         ):
-            raise AssertionError(f"{plan.name}: {answer.totals.messages} is not {wanted[1]}")
-        print(f"  {plan.name}: {wanted[0]:,} records, {wanted[1]:,} messages in 30 days")
+            raise AssertionError(f"{plan.name}: {answer.totals.messages} is not {expected[1]}")
+        print(f"  {plan.name}: {expected[0]:,} records, {expected[1]:,} messages in 30 days")

@@ -1,10 +1,10 @@
-"""Requests a second beside a bare Flask application: the same gunicorn, in turns.
+"""Requests per second compared with a bare Flask application, alternately in the same gunicorn.
 
     ./dev bench request [--rounds 5] [--seconds 4]
 
-Two workers with threads, eight connections that stay open; limiter and key check are on, with a
-real Valkey and a real PostgreSQL. What the client costs is in all rates alike; the CPU time is that
-of the workers alone, and says more than rates where others use the machine too.
+Two workers with threads and eight persistent connections; the rate limiter and key check are on,
+with a real Valkey and PostgreSQL. All rates include the cost of the client. CPU time is that of the
+workers only, and is more reliable than rates on a shared machine.
 """
 
 import argparse
@@ -40,28 +40,26 @@ MAX_TAIL = 4  # p99 as a multiple of p50
 
 @dataclass(slots=True)
 class Sample:
-    """What one run brought: requests a second, how long each took, sorted, and the CPU seconds that
-    the workers spent on all.
-    """
+    """The result of one run: requests per second, sorted durations, CPU seconds of the workers."""
 
     rate: float
     seconds: Sequence[float] = field(default_factory=list)
     cpu_seconds: float = 0.0
 
     def at(self, share: float) -> float:
-        """The time that this share of the requests took at most."""
+        """The duration quantile for this share of the requests."""
         return self.seconds[min(int(len(self.seconds) * share), len(self.seconds) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A gunicorn, and where it listens."""
+    """A gunicorn server and its port."""
 
     pid: int
     port: int
 
     def cpu_seconds(self) -> float:
-        """What its workers have spent so far."""
+        """The CPU seconds of the workers so far."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         stats = [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2] for child in children]
         ticks = sum(int(value) for stat in stats for value in stat.split()[11:13])
@@ -69,7 +67,7 @@ class Server:
 
 
 def load(server: Server, path: str, token: str, seconds: float) -> Sample:
-    """Ask for one path over all connections at once, in a process of its own."""
+    """Request one path over all connections concurrently, in a process of its own."""
     ours, theirs = multiprocessing.Pipe()
     arguments = (theirs, server.port, path, token, seconds)
     process = multiprocessing.Process(target=_load, args=arguments)
@@ -92,29 +90,29 @@ def _load(
     request = head.encode()
     selector = selectors.DefaultSelector()
     sent: dict[socket.socket, float] = {}
-    heard: dict[socket.socket, bytearray] = {}
+    buffers: dict[socket.socket, bytearray] = {}
     for _ in range(CONNECTIONS):
-        each = socket.create_connection(("127.0.0.1", port))
-        selector.register(each, selectors.EVENT_READ)
-        sent[each], heard[each] = time.perf_counter(), bytearray()
-        each.sendall(request)
+        connection = socket.create_connection(("127.0.0.1", port))
+        selector.register(connection, selectors.EVENT_READ)
+        sent[connection], buffers[connection] = time.perf_counter(), bytearray()
+        connection.sendall(request)
     started, took = time.perf_counter(), list[float]()
     while time.perf_counter() - started < seconds:
         for key, _ in selector.select(1):
-            each = key.fileobj  # type: ignore[assignment]  # what was registered
-            heard[each] += each.recv(65536)
-            if not _is_whole(heard[each]):
+            connection = key.fileobj  # type: ignore[assignment]  # what was registered
+            buffers[connection] += connection.recv(65536)
+            if not _is_whole(buffers[connection]):
                 continue
             now = time.perf_counter()
-            took.append(now - sent[each])
-            sent[each] = now
-            heard[each].clear()
-            each.sendall(request)
+            took.append(now - sent[connection])
+            sent[connection] = now
+            buffers[connection].clear()
+            connection.sendall(request)
     pipe.send(Sample(len(took) / (time.perf_counter() - started), sorted(took)))
 
 
-def _is_whole(heard: bytearray) -> bool:
-    head, behind, body = heard.partition(b"\r\n\r\n")
+def _is_whole(response: bytearray) -> bool:
+    head, behind, body = response.partition(b"\r\n\r\n")
     if not behind:
         return False
     if not head.startswith(b"HTTP/1.1 200 "):
@@ -142,7 +140,7 @@ def _gunicorn(application: str, variables: dict[str, str]) -> Iterator[Server]:
 
 
 def _token(variables: dict[str, str]) -> str:
-    """Of a key that may read an account with domains."""
+    """The token of a key that may read an account with domains."""
     runtime.start(Settings.from_environ(variables))
     account_id = accounts.create("bench").id
     for number in range(DOMAINS):

@@ -1,9 +1,9 @@
-"""From a file as it is received to committed rows, beside what parsedmarc needs to parse alone.
+"""From a received file to committed rows, compared with the parse time of parsedmarc.
 
     ./dev bench rows [--records 100000] [--peer-records 10000] [--database sqlite:///…]
 
-One worker's work: the file is taken in, read and settled as a job does it. The database is a new
-SQLite file unless another is named, which must be empty and is left as it is afterwards.
+This is the work of one worker: the file is stored, parsed and filed as in a job. The database is a
+new SQLite file, or the empty database that is named, which is not deleted afterwards.
 """
 
 import argparse
@@ -28,12 +28,12 @@ from devtools import ROOT
 from devtools.environment import program, variables
 
 DOMAIN = "shop.example"
-TARGET = 10  # × parsedmarc's parse alone
+TARGET = 10  # × the parse rate of parsedmarc
 SECRET = "b" * 40
 
 
 def prepare(url: str) -> None:
-    """Tables in the database, and this process on it."""
+    """Create the tables and bind this process to the database."""
     settings = {"DATABASE_URL": url, "SECRET_KEY": SECRET, "REDIS_URL": "redis://127.0.0.1:1/0"}
     subprocess.run(
         [program("alembic"), "upgrade", "head"],
@@ -55,7 +55,7 @@ def prepare(url: str) -> None:
 
 
 def ours(raw: bytes) -> float:
-    """Records that are committed in a second of CPU time, from the moment the file is there."""
+    """The records committed per second of CPU time, starting with the received file."""
     account = accounts.create("bench", actor="user:bench")
     domains.create(account.id, NewDomain(DOMAIN), actor="user:bench")
     started = time.process_time()
@@ -68,12 +68,12 @@ def ours(raw: bytes) -> float:
 
 
 def theirs(records: int) -> float:
-    """Records that parsedmarc parses in a second of CPU time, without looking addresses up."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place, "files")
+    """The records that parsedmarc parses per second of CPU time, without address lookups."""
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory, "files")
         write(folder, reports.gz, 1, records)
-        found = parsedmarc(folder, False, lookups=False)
-    return found["records"] / found["cpu"]
+        result = parsedmarc(folder, False, lookups=False)
+    return result["records"] / result["cpu"]
 
 
 def main() -> None:
@@ -84,8 +84,8 @@ def main() -> None:
     options = parser.parse_args()
     peers.prepare()
     raw = reports.gz(reports.xml(options.records, 1))
-    with tempfile.TemporaryDirectory() as place:
-        prepare(options.database or f"sqlite:///{place}/bench.db")
+    with tempfile.TemporaryDirectory() as directory:
+        prepare(options.database or f"sqlite:///{directory}/bench.db")
         rate = ours(raw)
     peer = theirs(options.peer_records)
     verdict = "meets" if rate >= TARGET * peer else "misses"

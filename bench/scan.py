@@ -1,9 +1,9 @@
-"""Scans of ours beside checkdmarc's: the same domains, the same name server, in turns.
+"""Our scans compared with checkdmarc: the same domains and name server, alternately.
 
     ./dev bench scan [--rounds 3] [--domains 1000] [--delay 0 --delay 0.02]
 
-Ours is ``examine`` with every check, and with those whose questions checkdmarc asks as well, in one
-process, 64 domains at a time. checkdmarc has an environment of its own, made on first use.
+Ours is ``examine`` with all checks, and with only those that checkdmarc has too, in one process, 64
+domains at a time. checkdmarc has an environment of its own, created on first use.
 """
 
 import argparse
@@ -38,7 +38,7 @@ Measure = Callable[[answerer.Server], "Sample"]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one run took."""
+    """The duration of one run."""
 
     domains: int
     wall: float
@@ -47,24 +47,24 @@ class Sample:
 
     @property
     def rate(self) -> float:
-        """Domains a second."""
+        """Domains per second."""
         return self.domains / self.wall
 
 
 class Numbers:
-    """The domains of one server; each is used once, so that nobody has heard of it before."""
+    """The domains of one server; each is used only once, so that it is never cached."""
 
     def __init__(self) -> None:
         self.used = 0
 
     def take(self, count: int) -> range:
-        """So many that were never taken."""
+        """The next unused domains."""
         self.used += count
         return range(self.used - count, self.used)
 
 
 def ours(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> Sample:
-    """Examine all of these in this process."""
+    """Scan all of these domains in this process."""
     subjects = {number: _subject(number) for number in numbers}
 
     async def note(_: int, examination: ScanResult) -> None:
@@ -87,23 +87,23 @@ def ours(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> Sa
 
 
 def checkdmarc(server: answerer.Server, numbers: range, threads: int) -> Sample:
-    """Let checkdmarc check these; the first is its warming up."""
+    """Run checkdmarc on these domains; the first one is for warming up."""
     script = str(ROOT / "bench" / "peer_checkdmarc.py")
     words = (server.port, threads, numbers.start, numbers.stop - 1)
     before = server.count
     run = subprocess.run(
         [str(peers.PYTHON), script, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True
     )
-    found, count = json.loads(run.stdout), len(numbers) - 1
+    result, count = json.loads(run.stdout), len(numbers) - 1
     queries = round((server.count - before) * count / (count + 1))
-    return Sample(count, found["wall"], found["cpu"], queries)
+    return Sample(count, result["wall"], result["cpu"], queries)
 
 
 def one_scan(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> list[float]:
-    """Seconds that each of these takes when it is alone."""
+    """The seconds of each scan when run alone."""
 
     async def main(open_answers: SessionFactory) -> list[float]:
-        found = []
+        examination = []
         for number in numbers:
             started = time.perf_counter()
             await run_checks(
@@ -113,14 +113,14 @@ def one_scan(server: answerer.Server, numbers: range, checks: Sequence[Check]) -
                 seconds=LONG,
                 checks=checks,
             )
-            found.append(time.perf_counter() - started)
-        return found
+            examination.append(time.perf_counter() - started)
+        return examination
 
     return network(server).run(main)
 
 
 def network(server: answerer.Server) -> DnsNetwork:
-    """Ours, as it would be with this server in ``DNS_NAMESERVERS``."""
+    """Our network access with this server as ``DNS_NAMESERVERS``."""
     return DnsNetwork(
         Settings(
             secret_key="",
@@ -128,7 +128,7 @@ def network(server: answerer.Server) -> DnsNetwork:
             redis_url="",
             dns_nameservers=(("127.0.0.1", server.port),),
             dns_query_seconds=30,
-            check_authoritative_servers=False,  # their addresses are other people's
+            check_authoritative_servers=False,  # their addresses belong to others
         )
     )
 
@@ -144,7 +144,7 @@ def _expect_determined(examination: ScanResult) -> None:
 
 
 class _Noting(Resolver):
-    """Keeps what it hears."""
+    """Records all answers."""
 
     def __init__(self, answers: Resolver) -> None:
         self._answers = answers
@@ -160,7 +160,7 @@ class _Noting(Resolver):
 
 
 class _Replaying(_Noting):
-    """Says it again, each answer one second later, unless it was asked for already."""
+    """Replays recorded answers, each after one second unless the query is pending or answered."""
 
     def __init__(self, noted: _Noting) -> None:
         super().__init__(noted)
@@ -183,7 +183,7 @@ class _Replaying(_Noting):
 
 
 class _Leaping(asyncio.SelectorEventLoop):
-    """An event loop that does not wait: its clock leaps to the next timer."""
+    """An event loop that does not wait: its clock advances to the next timer."""
 
     def __init__(self) -> None:
         super().__init__(_Impatient(self))
@@ -204,7 +204,7 @@ class _Impatient(selectors.SelectSelector):
 
 
 def depth(server: answerer.Server, number: int, checks: Sequence[Check]) -> int:
-    """How many answers wait for each other in a scan, at least."""
+    """The minimum number of consecutive round trips in a scan."""
     subject = {number: _subject(number)}
 
     async def note(open_answers: SessionFactory) -> _Noting:
@@ -224,7 +224,7 @@ def depth(server: answerer.Server, number: int, checks: Sequence[Check]) -> int:
 
 
 def measure(delay: float, domains: int, rounds: int) -> None:
-    """All of it with one delay, and print what came out."""
+    """Measure everything with one delay and print the results."""
     shared = [check for check in CHECKS if check.name in SHARED]
     numbers = Numbers()
     ways: dict[str, Measure] = {
@@ -237,7 +237,7 @@ def measure(delay: float, domains: int, rounds: int) -> None:
     }
     total = 100 + rounds * (2 * domains + SERIAL + THREADED + 2)
     with answerer.answering(total, delay) as server:
-        ours(server, numbers.take(20), CHECKS)  # what is made once
+        ours(server, numbers.take(20), CHECKS)  # warm up
         samples: dict[str, list[Sample]] = {name: [] for name in ways}
         for _ in range(rounds):
             for name, received_via in ways.items():
@@ -254,7 +254,7 @@ def measure(delay: float, domains: int, rounds: int) -> None:
 
 
 def _printed(name: str, samples: Sequence[Sample]) -> float:
-    """The median of its rates."""
+    """Print and return the median rate."""
     rate = statistics.median(sample.rate for sample in samples)
     cpu = statistics.median(sample.cpu / sample.queries for sample in samples)
     queries = statistics.median(sample.queries / sample.domains for sample in samples)

@@ -1,4 +1,4 @@
-"""What reading the files of a folder takes. Nothing of ours is imported here: peers use it too."""
+"""Measures parsing of the files of a folder; peers use it too, so it imports nothing of ours."""
 
 import gc
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def measure(read: Callable[[bytes], int], folder: str, warm: bool) -> dict[str, float]:
-    """What reading all files takes; peak memory is of the whole process, in MiB."""
+    """The time to parse all files; peak memory is that of the whole process in MiB."""
     paths = sorted(Path(folder).iterdir())
     if warm:
         read(paths[0].read_bytes())
@@ -19,6 +19,6 @@ def measure(read: Callable[[bytes], int], folder: str, warm: bool) -> dict[str, 
 
 
 def peak() -> float:
-    """The most memory that this program ever had, in MiB; ``ru_maxrss`` counts the parent's too."""
+    """The peak memory of this program in MiB; ``ru_maxrss`` would include that of its parent."""
     status = Path("/proc/self/status").read_text("ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024

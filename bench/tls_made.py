@@ -1,4 +1,4 @@
-"""A year of TLS reports of the domains that are measured: one of each reporter a day."""
+"""A year of TLS reports of the measured domains: one a day of each reporter."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -18,17 +18,31 @@ FAILURES = ("certificate-expired", "starttls-not-supported", "validation-failure
 
 
 def make(account_id: UUID, domains: Mapping[str, UUID], end: datetime) -> None:
-    """Insert them, with two kinds of policies in each, and failures in some."""
+    """Insert the reports, each with two policies, and failures in some of them."""
     reports: list[tuple[Any, ...]] = []
     policies: list[tuple[Any, ...]] = []
     for name, count in REPORTERS.items():
         for day, reporter in itertools.product(range(DAYS), range(count)):
             begin = end - timedelta(days=day + 1)
             id = ids.new()
-            reports.append((
-                id, account_id, domains[name], id, name, f"r{reporter}.example", f"t{day}", begin,
-                begin + timedelta(days=1), "x", [], "token", b"", end,
-            ))  # fmt: skip
+            reports.append(
+                (
+                    id,
+                    account_id,
+                    domains[name],
+                    id,
+                    name,
+                    f"r{reporter}.example",
+                    f"t{day}",
+                    begin,
+                    begin + timedelta(days=1),
+                    "x",
+                    [],
+                    "token",
+                    b"",
+                    end,
+                )
+            )
             owner = (account_id, domains[name])
             policies += [(*policy, *owner) for policy in _policies(id, day, begin)]
     with transaction() as session:
@@ -47,10 +61,15 @@ def _policies(report_id: UUID, day: int, begin: datetime) -> Iterator[tuple[Any,
 
 def _failure(day: int, sessions: int) -> dict[str, Any]:
     return {
-        "result_type": FAILURES[day % len(FAILURES)], "sessions": sessions,
-        "sending_ip": "192.0.2.1", "mx": f"mx{day % 5}.example", "mx_helo": None,
-        "receiving_ip": None, "information": None, "reason_code": None,
-    }  # fmt: skip
+        "result_type": FAILURES[day % len(FAILURES)],
+        "sessions": sessions,
+        "sending_ip": "192.0.2.1",
+        "mx": f"mx{day % 5}.example",
+        "mx_helo": None,
+        "receiving_ip": None,
+        "information": None,
+        "reason_code": None,
+    }
 
 
 _REPORT = (

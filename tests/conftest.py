@@ -1,6 +1,6 @@
-"""What tests stand on: a database of each kind, a Valkey, settings, and no way off this machine.
+"""Fixtures: databases, Valkey and settings; network access beyond loopback is blocked.
 
-Every worker of pytest-xdist starts servers of its own, when the first of its tests asks for one.
+Every pytest-xdist worker starts its own servers when the first test needs them.
 """
 
 import ipaddress
@@ -29,7 +29,7 @@ from app.jobs import queue
 from app.settings import Settings
 from tests import servers
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # machines may be busy
+hypothesis.settings.register_profile("untimed", deadline=None)  # the machine may be busy
 hypothesis.settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +38,7 @@ NO_REDIS = "redis://127.0.0.1:1/0"  # nothing listens there
 
 @pytest.fixture(scope="session", autouse=True)
 def _loopback_only() -> Iterator[None]:
-    """A socket beyond loopback fails the test, whatever the code under test catches."""
+    """Fail the test if it connects beyond loopback, even if the tested code catches the error."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("connect", "connect_ex", "sendto"):
             patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
@@ -58,7 +58,7 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
 def _guarded_look_up(look_up: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(host: Any, *arguments: Any, **options: Any) -> Any:
         try:
-            ipaddress.ip_address(host or "127.0.0.1")  # an address is not looked up anywhere
+            ipaddress.ip_address(host or "127.0.0.1")  # literal addresses need no lookup
         except ValueError:
             _refuse_unless_loopback(host)
         return look_up(host, *arguments, **options)
@@ -78,7 +78,7 @@ def _refuse_unless_loopback(host: Any) -> None:
 
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
-    """The Valkey that this worker's tests share."""
+    """The Valkey server that the tests of this worker share."""
     server = servers.start_valkey(tmp_path_factory.mktemp("valkey"))
     yield server
     server.stop()
@@ -86,7 +86,7 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.
 
 @pytest.fixture
 def redis_url(valkey_server: servers.Server) -> str:
-    """An empty Valkey."""
+    """The URL of an empty Valkey."""
     with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
     return valkey_server.url
@@ -94,7 +94,7 @@ def redis_url(valkey_server: servers.Server) -> str:
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
-    """The PostgreSQL that this worker's tests share."""
+    """The PostgreSQL server that the tests of this worker share."""
     server = servers.start_postgres(tmp_path_factory.mktemp("postgres"))
     yield server
     server.stop()
@@ -111,7 +111,7 @@ def engines() -> Iterator[dict[str, Engine]]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URL of a database of each kind; its tables are there once ``database`` is asked for."""
+    """The URL of a database, SQLite and PostgreSQL in turn; ``database`` creates the tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path_factory.getbasetemp() / 'test.db'}"
     server: servers.Server = request.getfixturevalue("postgres_server")
@@ -122,7 +122,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, database_url: str) -> Settings:
-    """Settings for the current database; Redis is there for tests that use ``redis_url``."""
+    """Settings for the current database; Redis is available to tests that use ``redis_url``."""
     wants_redis = "redis_url" in request.fixturenames
     return Settings(
         secret_key="k" * 40,
@@ -142,7 +142,7 @@ def settings(request: pytest.FixtureRequest, database_url: str) -> Settings:
 def database(
     request: pytest.FixtureRequest, settings: Settings, engines: dict[str, Engine]
 ) -> Iterator[Engine]:
-    """This process on ``settings``, with empty tables."""
+    """The engine of this process with ``settings`` and empty tables."""
     url = settings.database_url
     if url not in engines:
         if not url.startswith("sqlite"):
@@ -157,11 +157,11 @@ def database(
 
 
 def _create(server_url: str, name: str) -> None:
-    """Make an empty database; what an earlier run has left of it goes away."""
+    """Create an empty database; one from an earlier run is deleted."""
     with psycopg.connect(server_url, autocommit=True) as connection:
         database = sql.Identifier(name)
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
-        # Not template1: several workers may be at it at the same time.
+        # Not template1, which several workers may use at the same time.
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(database))
 
 
@@ -172,9 +172,9 @@ def _migrate(url: str) -> None:
 
 
 def _empty(engine: Engine) -> None:
-    """Delete every row: with so few of them that is faster than TRUNCATE.
+    """Delete all rows, which is faster than TRUNCATE for few rows.
 
-    What a process began that a test has killed may be in the way for a moment.
+    Transactions of a process that a test has killed may hold locks briefly.
     """
     for is_last in (False, False, True):
         try:

@@ -124,7 +124,7 @@ def test_too_large_file_does_not_stop_the_import(
     (tmp_path / "b").write_bytes(dmarc_xml())
     output = run("ingest", "--account", "Acme", tmp_path, status=1)
     assert "1 imported, 0 duplicates, 1 unreadable" in output
-    assert "a: it has more than 5000 bytes" in output
+    assert "a: larger than 5000 bytes" in output
 
 
 def test_unreadable_path_does_not_stop_the_import(
@@ -137,7 +137,7 @@ def test_unreadable_path_does_not_stop_the_import(
     output = run("ingest", "--account", "Acme", tmp_path, status=1)
     assert "1 imported, 0 duplicates, 2 unreadable" in output
     assert "broken: " in output
-    assert "pipe: it is no file" in output
+    assert "pipe: not a regular file" in output
     (tmp_path / "pipe").unlink()
     (tmp_path / "broken").unlink()
     run("ingest", "--account", "Acme", tmp_path / "back")

@@ -1,1 +1,1 @@
-"""What judgements and reports mean. Pure."""
+"""Analysis of check results and reports; its modules are pure functions and values."""

@@ -1,21 +1,27 @@
-"""Services that send mail for others, and the names by which one knows them.
+"""Services that send email for others, and the domains by which they are recognized.
 
-One line each: name, category, domains with all that is below them, and where the service says how
-a domain is set up there. The domains are those of SPF includes, envelope senders, DKIM signatures
-and reverse names. To add a service, add a line; the longest domain that fits a name wins.
+One line each: name, category, domains (which include all names below them), and the setup page of the
+service. The domains occur in SPF includes, envelope senders, DKIM signatures and reverse names. To
+add a service, add a line; the longest domain that matches a name wins.
 """
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
 
-# mailbox: people's mail; transactional, marketing: machines' mail for the domain; support: tickets
-# and chats; business: other software that mails for it; gateway: filters what others send;
-# hosting: servers of many; forwarder: sends on what it receives, mailing lists too.
+# mailbox: mailboxes for people; transactional, marketing: automated email for a domain; support: tickets
+# and chats; business: other software that sends email for a domain; gateway: filters email of others;
+# hosting: shared servers; forwarder: forwards email, including mailing lists.
 Category = Literal[
-    "mailbox", "transactional", "marketing", "support", "business", "gateway", "hosting",
+    "mailbox",
+    "transactional",
+    "marketing",
+    "support",
+    "business",
+    "gateway",
+    "hosting",
     "forwarder",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class Sender:
 S = Sender
 # fmt: off
 SENDERS = (
-    # people's mail
+    # mailboxes for people
     S("Google Workspace", "mailbox", "google.com googlemail.com gmail.com gappssmtp.com 1e100.net", "https://support.google.com/a/answer/174124"),
     S("Microsoft 365", "mailbox", "protection.outlook.com outlook.com onmicrosoft.com hotmail.com", "https://learn.microsoft.com/defender-office-365/email-authentication-about"),
     S("Zoho Mail", "mailbox", "zoho.com zoho.eu zoho.in zohomail.com zohomail.eu", "https://www.zoho.com/mail/help/adminconsole/dkim-configuration.html"),
@@ -53,7 +59,7 @@ SENDERS = (
     S("Alibaba Mail", "mailbox", "mxhichina.com aliyun.com", "https://www.alibabacloud.com/help/en/alibaba-mail"),
     S("Tencent Exmail", "mailbox", "exmail.qq.com qq.com", "https://open.work.weixin.qq.com/"),
     S("NetEase Mail", "mailbox", "netease.com 163.com", "https://qiye.163.com/"),
-    # machines' mail
+    # automated email
     S("Amazon SES", "transactional", "amazonses.com", "https://docs.aws.amazon.com/ses/latest/dg/creating-identities.html"),
     S("SendGrid", "transactional", "sendgrid.net sendgrid.info sendgrid.me", "https://www.twilio.com/docs/sendgrid/ui/account-and-settings/how-to-set-up-domain-authentication"),
     S("Mailgun", "transactional", "mailgun.org mailgun.net mailgun.info mailgun.us", "https://documentation.mailgun.com/docs/mailgun/user-manual/domains/domains-verify"),
@@ -132,7 +138,7 @@ SENDERS = (
     S("KnowBe4", "business", "knowbe4.com", "https://support.knowbe4.com/"),
     S("BambooHR", "business", "bamboohr.com", "https://help.bamboohr.com/"),
     S("Greenhouse", "business", "greenhouse.io greenhouse-mail.io", "https://support.greenhouse.io/"),
-    # what filters others' mail
+    # filtering gateways
     S("Proofpoint", "gateway", "pphosted.com ppe-hosted.com proofpoint.com", "https://help.proofpoint.com/"),
     S("Mimecast", "gateway", "mimecast.com mimecast-offshore.com", "https://mimecastsupport.zendesk.com/"),
     S("Barracuda", "gateway", "barracudanetworks.com cudamail.com", "https://campus.barracuda.com/"),
@@ -145,7 +151,7 @@ SENDERS = (
     S("Retarus", "gateway", "retarus.com retarus.de", "https://www.retarus.com/"),
     S("Exclaimer", "gateway", "exclaimer.net", "https://support.exclaimer.com/"),
     S("Code Two", "gateway", "codetwo.com codetwo.online", "https://www.codetwo.com/kb/"),
-    # servers of many
+    # shared hosting
     S("OVHcloud", "hosting", "ovh.com ovh.net", "https://help.ovhcloud.com/"),
     S("IONOS", "hosting", "ionos.com kundenserver.de perfora.net ui-dns.de", "https://www.ionos.com/help/"),
     S("STRATO", "hosting", "strato.de rzone.de", "https://www.strato.de/faq/"),
@@ -161,7 +167,7 @@ SENDERS = (
     S("Namecheap", "hosting", "web-hosting.com privateemail.com registrar-servers.com", "https://www.namecheap.com/support/knowledgebase/"),
     S("home.pl", "hosting", "home.pl", "https://pomoc.home.pl/"),
     S("Aruba", "hosting", "aruba.it arubabusiness.it", "https://guide.aruba.it/"),
-    # what sends on what it receives
+    # forwarding services and mailing lists
     S("Cloudflare Email Routing", "forwarder", "cloudflare-email.net cloudflare-email.com", "https://developers.cloudflare.com/email-routing/"),
     S("ImprovMX", "forwarder", "improvmx.com", "https://improvmx.com/guides/"),
     S("Forward Email", "forwarder", "forwardemail.net", "https://forwardemail.net/faq"),
@@ -180,14 +186,14 @@ SENDERS = (
 
 @lru_cache(maxsize=16_384)
 def of(name: str) -> Sender | None:
-    """The service that runs the name, or None if it is not one of the well-known.
+    """The well-known service that the name belongs to; None if there is none.
 
     name  A-labels in lower case
     """
-    known = _by_domain()
+    senders = _by_domain()
     labels = name.split(".")
     for start in range(len(labels) - 1):
-        if sender := known.get(".".join(labels[start:])):
+        if sender := senders.get(".".join(labels[start:])):
             return sender
     return None
 

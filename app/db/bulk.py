@@ -21,11 +21,11 @@ from sqlalchemy.types import JSON
 
 from app.db.types import Base, dump_json
 
-INSERT_BATCH_SIZE = 5_000  # rows that are in memory
+INSERT_BATCH_SIZE = 5_000  # rows in memory at a time
 
 
 def insert(session: Session, table: type[Base] | Table) -> Any:
-    """An INSERT of this database's dialect, for ``on_conflict_do_nothing`` and ``…_do_update``."""
+    """An INSERT in the dialect of this database, with ``on_conflict_do_nothing`` and others."""
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     return (sqlite.insert if is_sqlite else postgresql.insert)(table)
 
@@ -35,7 +35,7 @@ def insert_many(
 ) -> None:
     """Insert many rows quickly: by COPY on PostgreSQL, by executemany on SQLite.
 
-    names  of the columns, in the order of each row's values
+    names  column names, in the order of the values in each row
     """
     connection = session.connection()
     if connection.dialect.name == "sqlite":
@@ -52,23 +52,23 @@ def insert_many(
     ):
         for row in rows:
             values = list(row)
-            for place in places:
-                if values[place] is not None:
-                    values[place] = dump_json(values[place])
+            for index in places:
+                if values[index] is not None:
+                    values[index] = dump_json(values[index])
             copy.write_row(values)
 
 
 def values_table(dialect: str, table: type[Base], names: Sequence[str]) -> Any:
-    """Rows that a statement is given as one value, to select from; ``given`` makes the value.
+    """A table of rows that are passed as parameters; ``given`` makes the parameters.
 
-    names  of the columns of ``table`` that they are for
+    names  names of the columns of ``table`` in the rows
     """
     columns = [_columns(table)[name] for name in names]
     if dialect == "sqlite":
         rows = func.json_each(bindparam("given", required=True)).table_valued("value")
         cells = [
-            func.json_extract(rows.c.value, f"$[{place}]", type_=column.type).label(column.name)
-            for place, column in enumerate(columns)
+            func.json_extract(rows.c.value, f"$[{index}]", type_=column.type).label(column.name)
+            for index, column in enumerate(columns)
         ]
         return select(*cells).subquery("given")
     arrays = [
@@ -81,7 +81,7 @@ def values_table(dialect: str, table: type[Base], names: Sequence[str]) -> Any:
 def values_parameters(
     connection: Connection, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> dict[str, Any]:
-    """The parameters of a statement with ``given_table``; cells are text, numbers or booleans."""
+    """The parameters for ``given_table``; cells are text, numbers or booleans."""
     if connection.dialect.name == "sqlite":
         return {"given": dump_json(rows)}
     columns = zip(*rows, strict=True) if rows else (() for _ in names)
@@ -89,7 +89,7 @@ def values_parameters(
 
 
 def _array(cells: Sequence[Any]) -> str:
-    """An array as PostgreSQL writes it; the driver's own way with lists takes ten times as long."""
+    """The text form of a PostgreSQL array, ten times as fast as the list adapter of the driver."""
     if cells and isinstance(cells[0], str):
         quoted = (cell.replace("\\", r"\\").replace('"', r"\"") for cell in cells)
         return '{"' + '","'.join(quoted) + '"}'
@@ -99,19 +99,19 @@ def _array(cells: Sequence[Any]) -> str:
 def insert_values(
     dialect: str, table: type[Base], names: Sequence[str], *, fixed: Sequence[str] = ()
 ) -> Any:
-    """An INSERT of the rows that it is given, in their order: a fifth of the time of one a row.
+    """An INSERT of rows passed as parameters, in order: five times as fast as one for each row.
 
-    fixed  columns that all rows have alike, parameters of their own
+    fixed  columns with the same value in all rows, passed as separate parameters
     """
     rows = values_table(dialect, table, names)
     cells = [*(fixed_value(table, name) for name in fixed), *(rows.c[name] for name in names)]
     insert = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
-    # SQLite would take ON CONFLICT for the condition of a join.
+    # SQLite would parse ON CONFLICT as the condition of a join.
     return insert.from_select([*fixed, *names], select(*cells).where(true()))
 
 
 def fixed_value(table: type[Base], name: str) -> Any:
-    """The parameter for a column that all rows have alike."""
+    """The parameter for a column with the same value in all rows."""
     return bindparam(name, type_=_columns(table)[name].type, required=True)
 
 

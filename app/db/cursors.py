@@ -12,22 +12,22 @@ from app.errors import InvalidRequest
 
 
 class Cursor:
-    """Opaque, signed places in a list, bound to the list: account, route, filters and sort."""
+    """Opaque, signed pagination cursors, bound to a list: account, route, filters and sort."""
 
     def __init__(self, keys: Sequence[bytes], binding: Mapping[str, Any]) -> None:
-        """Cursors are signed with the first key; those of the others can be opened, too."""
+        """Cursors are signed with the first key; those signed with the other keys are accepted."""
         self._keys = keys
         self._binding = orjson.dumps(binding, default=str, option=orjson.OPT_SORT_KEYS)
 
-    def encode(self, place: Sequence[Any]) -> str:
-        """The cursor for the row whose sort columns are ``place`` (JSON values)."""
-        body = orjson.dumps(place)
+    def encode(self, cursor_values: Sequence[Any]) -> str:
+        """The cursor for the row with these values of the sort columns (JSON values)."""
+        body = orjson.dumps(cursor_values)
         return base64.urlsafe_b64encode(self._tag(self._keys[0], body) + body).rstrip(b"=").decode()
 
     def decode(self, text: str) -> list[Any]:
-        """The place a cursor holds.
+        """The values of the sort columns in a cursor.
 
-        raises  InvalidRequest for one that was not made here, or for another list
+        raises  InvalidRequest if the cursor was not made here or is for another list
         """
         try:
             raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -35,10 +35,10 @@ class Cursor:
             raw = b""
         tag, body = raw[:16], raw[16:]
         if not any(hmac.compare_digest(tag, self._tag(key, body)) for key in self._keys):
-            message = "not a cursor of this list; start again without one"
+            message = "invalid cursor for this list; start again without a cursor"
             raise InvalidRequest([{"field": "cursor", "code": "invalid", "message": message}])
-        place: list[Any] = orjson.loads(body)
-        return place
+        cursor_values: list[Any] = orjson.loads(body)
+        return cursor_values
 
     def _tag(self, key: bytes, body: bytes) -> bytes:
         signed = self._binding + b"\0" + body

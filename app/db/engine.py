@@ -16,22 +16,25 @@ from sqlalchemy.exc import InvalidatePoolError
 
 from app.db.types import dump_json
 
-IDLE_CHECK_SECONDS = 1.0  # after which a connection is asked whether it is still one
+IDLE_CHECK_SECONDS = 1.0  # idle time after which a connection is tested before use
 
 
 _JSON: Mapping[str, Any] = {"json_serializer": dump_json, "json_deserializer": orjson.loads}
 
 
-# What is asked is short and finds its rows by an index, in memory or on disks that do not turn:
-# compiling it, helpers for it and reading whole tables instead cost more than they bring.
+# Queries are short and use an index, in memory or on solid-state disks: JIT compilation, parallel
+# workers and sequential scans cost more than they save.
 _PLANNING = {
-    "lock_timeout": "3s", "timezone": "UTC", "jit": "off",
-    "max_parallel_workers_per_gather": "0", "random_page_cost": "1.1",
-}  # fmt: skip
+    "lock_timeout": "3s",
+    "timezone": "UTC",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "random_page_cost": "1.1",
+}
 
 
 def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Engine:
-    """An engine with the pragmas and time-outs that this service relies on."""
+    """An engine with the pragmas and timeouts that this service relies on."""
     if url.startswith("sqlite"):
         engine = create_engine(
             url,
@@ -49,13 +52,15 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
     engine = create_engine(
         url,
         pool_size=pool_size,
-        # With a driver that begins no transactions by itself a single question needs none.
+        # In autocommit mode the driver starts no transaction for a single query.
         connect_args={
-            "connect_timeout": 3, "options": options, "autocommit": True,
+            "connect_timeout": 3,
+            "options": options,
+            "autocommit": True,
             "cursor_factory": _Cursor,
         },
         **_JSON,
-    )  # fmt: skip
+    )
     event.listen(engine, "begin", _begin_postgresql)
     event.listen(engine, "checkin", _note_idle)
     event.listen(engine, "checkout", partial(_check_connection, engine.dialect))
@@ -63,16 +68,16 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
 
 
 class _Cursor(psycopg.Cursor[Any]):
-    """It tells of columns what SQLAlchemy reads, name and type: a third of the cost of all."""
+    """A cursor whose description has only name and type: a third of the cost of all columns."""
 
     @property
     def description(self) -> Any:
-        found = self.pgresult
-        if found is None or not found.nfields:
+        result = self.pgresult
+        if result is None or not result.nfields:
             return None
         return [
-            ((found.fname(i) or b"").decode(), found.ftype(i), None, None, None, None, None)
-            for i in range(found.nfields)
+            ((result.fname(i) or b"").decode(), result.ftype(i), None, None, None, None, None)
+            for i in range(result.nfields)
         ]
 
 
@@ -81,7 +86,7 @@ def _note_idle(_connection: Any, record: Any) -> None:
 
 
 def _check_connection(dialect: Dialect, connection: Any, record: Any, _proxy: Any) -> None:
-    """Replace a connection that was lost while it rested; one just used need not be asked."""
+    """Replace a connection that was lost while idle; a recently used one is not tested."""
     since = record.info.get("rests_since")
     if since is None or time.monotonic() - since < IDLE_CHECK_SECONDS:
         return
@@ -98,7 +103,7 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A deferred BEGIN fails at once when a reader turns writer, whatever busy_timeout says.
+    # A deferred BEGIN fails immediately when a reader becomes a writer, despite busy_timeout.
     readonly = connection.get_execution_options().get("readonly")
     connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
 

@@ -1,4 +1,4 @@
-"""What an error of the database means to whoever asked it."""
+"""Database errors, translated into reasons for callers."""
 
 import re
 import sqlite3
@@ -7,18 +7,18 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-UNDEFINED = ("42P01", "42703")  # PostgreSQL's states: of a table, of a column
-AWAY = "The database does not answer; try again soon"
-BEHIND = "The database is not of this version yet: `alembic upgrade head` is to be run"
+UNDEFINED = ("42P01", "42703")  # PostgreSQL error codes: undefined table, undefined column
+AWAY = "The database is temporarily unavailable; try again in a moment"
+BEHIND = "The database schema is out of date; run `alembic upgrade head`"
 
 
 def reason(error: Exception, driver: Any) -> str | None:
-    """Why there is no answer; None: the statement is at fault.
+    """Why the database is unavailable; None if the statement itself is wrong.
 
-    error   SQLAlchemy's, or one of the ``driver`` (PEP 249) itself
+    error   an exception of SQLAlchemy or of the ``driver`` (PEP 249)
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
-    # SQLite has one class for what is wrong in a statement and for what is wrong with the file.
+    # SQLite has one exception class for errors in a statement and errors of the file.
     is_statement = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
     is_undefined = is_statement and re.search("no such (table|column)|no column named", str(cause))
     if is_undefined or getattr(cause, "sqlstate", None) in UNDEFINED:

@@ -27,7 +27,7 @@ _engine: Engine | None = None
 
 
 def bind(engine: Engine) -> None:
-    """Have this process's transactions run on ``engine``."""
+    """Run the transactions of this process on ``engine``."""
     global _sessions, _engine
     _sessions = sessionmaker(engine, expire_on_commit=False)
     _engine = engine
@@ -38,9 +38,9 @@ def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[S
     """A session whose work is committed at the end, or rolled back by an exception.
 
     readonly  nothing is written
-    snapshot  … and all of it is as of one moment: for answers of which the parts must add up
-    raises    ServiceUnavailable if the database cannot be reached, or does not answer in time
-    effects   what ``after_commit`` was given runs once the commit is done, in order
+    snapshot  with ``readonly``: all queries see the same state, for answers that must add up
+    raises    ServiceUnavailable if the database cannot be reached or does not answer in time
+    effects   callbacks of ``after_commit`` run in order once the transaction is committed
     """
     if _sessions is None:
         raise RuntimeError("runtime.start() has not been called in this process")
@@ -55,7 +55,7 @@ def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[S
 
 
 def current_engine() -> Engine:
-    """The one that this process's transactions run on."""
+    """The engine of this process."""
     if _engine is None:
         raise RuntimeError("runtime.start() has not been called in this process")
     return _engine
@@ -63,10 +63,10 @@ def current_engine() -> Engine:
 
 @contextmanager
 def available() -> Iterator[None]:
-    """Whatever is done with the database, past SQLAlchemy too.
+    """Translate database failures in the block, also for access without SQLAlchemy.
 
-    raises  ServiceUnavailable if it cannot be reached, does not answer in time, or has not the
-            tables of this version yet
+    raises  ServiceUnavailable if the database cannot be reached, does not answer in time, or lacks
+            the tables of this version
     """
     driver: Any = current_engine().dialect.loaded_dbapi
     try:
@@ -75,24 +75,24 @@ def available() -> Iterator[None]:
         reason = errors.reason(error, driver)
         if reason is None:
             raise
-        logger.warning("database: %s", error)
+        logger.warning("database unavailable: %s", error)
         raise ServiceUnavailable(reason) from error
 
 
 def after_commit(session: Session, callback: Callable[[], object]) -> None:
-    """Run ``callback`` once the session's transaction is committed; never if it is rolled back."""
+    """Run ``callback`` after the transaction of the session is committed, not if rolled back."""
     session.info.setdefault("after_commit", []).append(callback)
 
 
 def now(session: Session) -> datetime:
-    """The database's clock, the one clock of leases and life-cycles."""
+    """The time of the database, which is the clock for all leases and lifecycles."""
     if session.get_bind().dialect.name == "sqlite":
-        return datetime.now(UTC)  # the file is on this machine, so its clock is ours
+        return datetime.now(UTC)  # the file is on this machine
     value: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
     return value.astimezone(UTC)
 
 
 def is_ready() -> bool:
-    """The database answers."""
+    """Whether the database answers."""
     with transaction(readonly=True) as session:
         return bool(session.execute(text("SELECT 1")).scalar_one())

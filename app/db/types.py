@@ -23,20 +23,20 @@ NAMING = {
 
 
 class Base(DeclarativeBase):
-    """The base of every table."""
+    """The base class of every table."""
 
     metadata = MetaData(naming_convention=NAMING)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime; SQLite keeps no zone, and PostgreSQL's connections are in UTC."""
+    """An aware UTC datetime; SQLite stores no time zone, and PostgreSQL connections use UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is not None and value.tzinfo is None:
-            raise ValueError("a datetime without a zone")
+            raise ValueError("datetime has no time zone")
         return value.astimezone(UTC) if value else None
 
     def result_processor(
@@ -49,7 +49,7 @@ def _utc(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(f"{text}+00:00")
 
 
-Json = JSON  # not JSONB: read and written whole, never searched
+Json = JSON  # not JSONB: read and written as a whole, never searched
 
 
 def dump_json(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""The doorbell: which job runs in which queue, and how one is rung for.
+"""The job queues: one function for each job, which enqueues it.
 
-A job carries ids as JSON, never a pickle. Redis may be away: then nothing is raised, the rows are
-there, and the clock rings again.
+A job carries ids as JSON, never a pickle. If Redis is unavailable nothing is raised: the rows are
+stored, and the clock process enqueues the job later.
 """
 
 import logging
@@ -20,22 +20,19 @@ from app.jobs import redis
 logger = logging.getLogger(__name__)
 
 SCANS, INTAKE, DELIVERY = "scans", "intake", "delivery"
-QUEUES = (
-    SCANS,
-    INTAKE,
-    DELIVERY,
-)  # one process of a worker each: with two, a worker that is killed loses jobs
+# Each queue has a worker process of its own: with two queues, a worker that is killed loses jobs.
+QUEUES = (SCANS, INTAKE, DELIVERY)
 
-JOB_SECONDS = 900  # far above what a chunk takes; the scan's own limits end it long before
-MAILBOX_JOB_SECONDS = 60  # of mailboxes: far above what a turn of them takes
-FAILURE_SECONDS = 24 * 3600  # how long a failed job can be looked at
-CIRCUIT_OPEN_SECONDS = 1.0  # after a failure, nobody waits for Redis again for this long
+JOB_SECONDS = 900  # far more than a batch takes; scans have their own, shorter limits
+MAILBOX_JOB_SECONDS = 60  # for mailboxes: far more than a batch of them takes
+FAILURE_SECONDS = 24 * 3600  # how long a failed job is stored for inspection
+CIRCUIT_OPEN_SECONDS = 1.0  # after a failure, Redis is not tried again for this long
 
 T = TypeVar("T")
 
 
 class _QueueConnection:
-    """The connection of this process, and until when it is not tried again."""
+    """The Redis connection of this process, with a pause after failures."""
 
     def __init__(self, redis_url: str) -> None:
         self.connection = redis.connect(redis_url)
@@ -46,7 +43,7 @@ class _QueueConnection:
         return Queue(name, connection=self.connection, serializer=JSONSerializer)
 
     def attempt(self, do: Callable[[], T], otherwise: T) -> T:
-        """What ``do`` returns, or ``otherwise`` while Redis is away."""
+        """The result of ``do``, or ``otherwise`` while Redis is unavailable."""
         if time.monotonic() < self._resting_until:
             return otherwise
         try:
@@ -54,7 +51,7 @@ class _QueueConnection:
         except (RedisError, OSError) as error:
             with self._lock:
                 self._resting_until = time.monotonic() + CIRCUIT_OPEN_SECONDS
-            logger.warning("redis cannot be reached", extra={"reason": str(error)})
+            logger.warning("Redis unavailable", extra={"reason": str(error)})
             return otherwise
 
 
@@ -62,22 +59,22 @@ _connection: _QueueConnection | None = None
 
 
 def bind(redis_url: str) -> None:
-    """Use this Redis from now on; nothing is connected yet."""
+    """Use this Redis from now on; the connection is opened on first use."""
     global _connection
     _connection = _QueueConnection(redis_url)
 
 
 def enqueue_scans(scan_ids: Sequence[UUID], *, at_front: bool = False) -> bool:
-    """Have a worker run these scans, in one job.
+    """Enqueue one job that runs these scans.
 
-    at_front  before what waits: somebody is looking at it
-    returns   False if Redis is away, after half a second at most
+    at_front  before all other jobs, because a person is waiting for the result
+    returns   False if Redis is unavailable, after half a second at most
     """
     return _enqueue(SCANS, "worker.jobs.run_scans", scan_ids, at_front=at_front)
 
 
 def enqueue_report_files(report_file_ids: Sequence[UUID]) -> bool:
-    """Have a worker look what is in these files, in one job.
+    """Enqueue one job that parses these report files.
 
     returns  as ``enqueue_scans``
     """
@@ -85,7 +82,7 @@ def enqueue_report_files(report_file_ids: Sequence[UUID]) -> bool:
 
 
 def enqueue_ownership(domain_ids: Sequence[UUID]) -> bool:
-    """Have a worker look whether these domains still prove whose they are, in one job.
+    """Enqueue one job that verifies the ownership of these domains again.
 
     returns  as ``enqueue_scans``
     """
@@ -93,9 +90,9 @@ def enqueue_ownership(domain_ids: Sequence[UUID]) -> bool:
 
 
 def enqueue_mailbox_poll(mailbox_id: UUID, *, is_late: bool = False) -> bool:
-    """Have a worker pull this mailbox, when nothing else waits.
+    """Enqueue a job that polls this mailbox, if no other job is waiting.
 
-    is_late  … or at once, though files wait; one such job waits at most
+    is_late  enqueue it before the waiting jobs, but at most one such job
     returns  as ``enqueue_scans``
     """
     return _enqueue_unique(
@@ -108,10 +105,10 @@ def enqueue_mailbox_poll(mailbox_id: UUID, *, is_late: bool = False) -> bool:
 
 
 def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False) -> bool:
-    bell = _bound()
+    client = _bound()
 
     def enqueue() -> bool:
-        bell.queue(name).enqueue(
+        client.queue(name).enqueue(
             job,
             [str(id) for id in ids],
             at_front=at_front,
@@ -122,18 +119,18 @@ def _enqueue(name: str, job: str, ids: Sequence[UUID], *, at_front: bool = False
         )
         return True
 
-    return bell.attempt(enqueue, False)
+    return client.attempt(enqueue, False)
 
 
 def enqueue_delivery() -> bool:
-    """Have a worker send what is due; one job waits at most, for one does all there is.
+    """Enqueue a job that sends all due deliveries; at most one such job waits.
 
-    returns  False if Redis is away
+    returns  False if Redis is unavailable
     """
-    bell = _bound()
+    client = _bound()
 
     def enqueue() -> bool:
-        waiting = bell.queue(DELIVERY)
+        waiting = client.queue(DELIVERY)
         if len(waiting) == 0:
             waiting.enqueue(
                 "worker.jobs.deliver",
@@ -144,21 +141,21 @@ def enqueue_delivery() -> bool:
             )
         return True
 
-    return bell.attempt(enqueue, False)
+    return client.attempt(enqueue, False)
 
 
 def enqueue_reverse_dns() -> bool:
-    """Have a worker look at addresses that are due; False if Redis is away."""
+    """Enqueue a job for due reverse DNS lookups; False if Redis is unavailable."""
     return _enqueue_unique(SCANS, "worker.jobs.look_up_addresses")
 
 
 def enqueue_probes() -> bool:
-    """Have a worker connect to the mail hosts that are due; False if Redis is away."""
+    """Enqueue a job for due STARTTLS probes; False if Redis is unavailable."""
     return _enqueue_unique(SCANS, "worker.jobs.probe_hosts")
 
 
 def enqueue_report_alerts(*, is_late: bool = False) -> bool:
-    """Have a worker judge domains by their reports; as ``enqueue_pull``."""
+    """Enqueue a job that evaluates domains by their reports; as ``enqueue_pull``."""
     return _enqueue_unique(INTAKE, "worker.jobs.evaluate_reports", is_late=is_late)
 
 
@@ -170,15 +167,15 @@ def _enqueue_unique(
     is_late: bool = False,
     seconds: int = JOB_SECONDS,
 ) -> bool:
-    """A job for when nothing else waits in the queue: nobody waits for it, and it comes again.
+    """Enqueue a low-priority job, if no other job is waiting in the queue; it is retried later.
 
-    is_late  it has waited for that too long: the next job is this, if none like it waits
+    is_late  the job is overdue: enqueue it first, unless one of its kind is waiting
     """
-    bell = _bound()
+    client = _bound()
     kind = function.rpartition(".")[2]
 
     def enqueue() -> bool:
-        waiting = bell.queue(name)
+        waiting = client.queue(name)
         others = waiting.job_ids
         if not others or (is_late and not any(other.startswith(kind) for other in others)):
             waiting.enqueue(
@@ -193,24 +190,24 @@ def _enqueue_unique(
             )
         return True
 
-    return bell.attempt(enqueue, False)
+    return client.attempt(enqueue, False)
 
 
 def is_idle(name: str) -> bool:
-    """Whether no job waits in the queue; False while Redis is away."""
+    """Whether no job is waiting in the queue; False while Redis is unavailable."""
     return length(name) == 0
 
 
 def length(name: str) -> int | None:
-    """How many jobs wait in the queue; None while Redis is away."""
-    bell = _bound()
-    return bell.attempt(lambda: len(bell.queue(name)), None)
+    """The number of jobs waiting in the queue; None while Redis is unavailable."""
+    client = _bound()
+    return client.attempt(lambda: len(client.queue(name)), None)
 
 
 def is_ready() -> bool:
     """Whether Redis answers."""
-    bell = _bound()
-    return bell.attempt(lambda: bool(bell.connection.ping()), False)
+    client = _bound()
+    return client.attempt(lambda: bool(client.connection.ping()), False)
 
 
 def _bound() -> _QueueConnection:

@@ -1,4 +1,4 @@
-"""A Redis that no request waits for: it answers within a moment, or counts as away."""
+"""Redis clients with short timeouts, so that no request waits for a slow Redis."""
 
 import hashlib
 import socket
@@ -12,13 +12,13 @@ from redis import Connection, Redis
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import NoScriptError
 
-TIMEOUT_SECONDS = 0.3  # for a connection, and for an answer
+TIMEOUT_SECONDS = 0.3  # to connect, and for an answer
 
 
 def connect(url: str) -> Redis:
-    """The client; nothing is connected before it is used, and nothing is tried twice.
+    """A client that connects on first use and never retries.
 
-    raises  by its methods: RedisError or OSError, while Redis is away
+    raises  in its methods: RedisError or OSError while Redis is unavailable
     """
     return Redis.from_url(
         url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=None
@@ -26,7 +26,7 @@ def connect(url: str) -> Redis:
 
 
 class Script:
-    """A Lua script, run over a connection that each thread has: half the cost of the client's."""
+    """A Lua script, run over one connection for each thread: half the cost of the client."""
 
     def __init__(self, url: str, source: str) -> None:
         self._pool = connect(url).connection_pool
@@ -35,9 +35,9 @@ class Script:
         self._own = threading.local()
 
     def run(self, keys: str | tuple[str, ...], *arguments: str | int) -> Any:
-        """What the script returns for this key, or these.
+        """The result of the script for one or several keys.
 
-        raises  RedisError or OSError, while Redis is away
+        raises  RedisError or OSError while Redis is unavailable
         """
         names = (keys,) if isinstance(keys, str) else keys
         try:
@@ -55,12 +55,12 @@ class Script:
             return _ask(connection, command)
         except Disconnected as error:
             if isinstance(error.__context__, BlockingIOError):
-                raise  # it did not answer in time
-            return _ask(connection, command)  # it was lost while it rested, and is connected again
+                raise  # the answer timed out
+            return _ask(connection, command)  # the idle connection was lost, so connect again
 
     def _leave_time_to_the_kernel(self, connection: Connection) -> None:
-        """For a time-out of Python's the socket is asked first, before each call, whether it may
-        go on; and at each such question another thread may take its turn.
+        """Use timeouts of the kernel: those of Python poll the socket before each call, and each
+        poll may switch to another thread.
         """
         own: Any = connection._sock
         if not isinstance(own, ssl.SSLSocket):

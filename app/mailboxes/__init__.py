@@ -1,1 +1,1 @@
-"""Where reports come from when nobody sends them here."""
+"""Sources from which reports are fetched: mailboxes and files."""

@@ -1,32 +1,32 @@
-"""Reports in files: single ones, folders of them, mbox files and Maildirs."""
+"""Report files on disk: single files, folders, mbox files and Maildirs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-MAX_BYTES = 25 * 1024 * 1024  # of one file or mail
+MAX_BYTES = 25 * 1024 * 1024  # of one file or message
 _MBOX = b"From "
-_UNFINISHED = "tmp"  # of a Maildir: mails that are still being delivered
+_UNFINISHED = "tmp"  # the folder of a Maildir for incomplete deliveries
 
 
 class TooLarge(ValueError):
-    """The file is larger than a report may be."""
+    """The file is larger than a report file may be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file, or one mail of an mbox; ``read`` raises OSError or TooLarge."""
+    """One file, or one message of an mbox; ``read`` raises OSError or TooLarge."""
 
     name: str
     read: Callable[[], bytes]
 
 
 def find(paths: Sequence[Path]) -> Iterator[Item]:
-    """Everything below the paths, in order of name; nothing is read before it is asked for.
+    """All files below the paths, in order of name; each is read on demand.
 
-    What cannot be looked at is an item too, whose ``read`` says why. Links to folders are followed
-    only if they are named themselves, for they may lead back.
+    A file that cannot be accessed is an item too, whose ``read`` raises the error. Symbolic links
+    to folders are followed only if they are in ``paths``, because they may form a cycle.
     """
     for path in paths:
         try:
@@ -50,7 +50,7 @@ def _below(folder: Path) -> Iterator[Item]:
 
 def _in(path: Path) -> Iterator[Item]:
     if path.exists() and not path.is_file():
-        raise OSError("it is no file")  # a pipe would be waited for
+        raise OSError("not a regular file")  # reading a pipe would block
     if _is_mbox(path):
         yield from _mails(path)
     else:
@@ -63,7 +63,7 @@ def _fail(error: OSError) -> bytes:
 
 def _read(path: Path) -> bytes:
     if path.stat().st_size > MAX_BYTES:
-        raise TooLarge(f"it has more than {MAX_BYTES} bytes")
+        raise TooLarge(f"larger than {MAX_BYTES} bytes")
     return path.read_bytes()
 
 
@@ -73,7 +73,7 @@ def _is_mbox(path: Path) -> bool:
 
 
 def _mails(path: Path) -> Iterator[Item]:
-    """The mails of an mbox, each without its ``From `` line (RFC 4155)."""
+    """The messages of an mbox, each without its ``From `` line (RFC 4155)."""
     begins, offset, is_between = [], 0, True
     with path.open("rb") as file:
         for line in file:
@@ -88,7 +88,7 @@ def _mails(path: Path) -> Iterator[Item]:
 
 def _part(path: Path, begin: int, end: int) -> bytes:
     if end - begin > MAX_BYTES:
-        raise TooLarge(f"it has more than {MAX_BYTES} bytes")
+        raise TooLarge(f"larger than {MAX_BYTES} bytes")
     with path.open("rb") as file:
         file.seek(begin)
         return file.read(end - begin)

@@ -1,7 +1,7 @@
-"""Mails that wait in a folder of an IMAP mailbox (RFC 3501), by TLS only.
+"""Messages in a folder of an IMAP mailbox (RFC 3501), over TLS only.
 
-What is kept is marked as seen, or moved if the mailbox has a folder for that; only then is it not
-offered again. Sizes are asked for before anything is fetched, and not believed.
+A stored message is marked as seen, or moved if the mailbox has a folder for that; until then it is
+offered again. Sizes are queried before anything is fetched, and are not trusted.
 """
 
 import imaplib
@@ -17,17 +17,17 @@ from functools import partial
 from app.mailboxes.types import MailboxError, WaitingMessage
 from app.protocols.report_formats.limits import LIMITS
 
-SECONDS = 10.0  # that the server may be silent
-MAX_SECONDS = 20.0  # in all, for one that is never silent, and never done
+SECONDS = 10.0  # without data from the server
+MAX_SECONDS = 20.0  # in total, for a server that never finishes
 _SIZE = re.compile(rb"RFC822\.SIZE ([0-9]{1,12})")
-_SLACK = 64 * 1024  # of an answer around a mail
+_SLACK = 64 * 1024  # of an answer in addition to the message
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where the mailbox is.
+    """The location and credentials of a mailbox.
 
-    done_folder  where mails go once they are kept; without one they stay, marked as seen
+    done_folder  folder for stored messages; without one they stay and are marked as seen
     """
 
     host: str
@@ -39,19 +39,19 @@ class Account:
 
 
 class ImapMailbox:
-    """A folder that is open."""
+    """An open folder of a mailbox."""
 
     def __init__(self, connection: "_Connection", account: Account) -> None:
         self._connection, self._account = connection, account
 
     def waiting(self, most: int) -> Iterator[WaitingMessage]:
-        """Those that were not kept yet, oldest first.
+        """The messages that were not stored yet, oldest first.
 
         raises  MailboxError
         """
-        wanted = "UNDELETED" if self._account.done_folder else "UNSEEN UNDELETED"
-        found = self._ask("SEARCH", wanted)
-        uids = found[0].split()[:most] if found and isinstance(found[0], bytes) else []
+        criteria = "UNDELETED" if self._account.done_folder else "UNSEEN UNDELETED"
+        answer = self._ask("SEARCH", criteria)
+        uids = answer[0].split()[:most] if answer and isinstance(answer[0], bytes) else []
         for uid in (uid.decode("ascii", "replace") for uid in uids):
             yield WaitingMessage(
                 name=f"{self._account.folder} {uid}",
@@ -63,16 +63,16 @@ class ImapMailbox:
     def _size(self, uid: str) -> int:
         answer = self._ask("FETCH", uid, "(RFC822.SIZE)")
         text = b" ".join(part for part in answer if isinstance(part, bytes))
-        found = _SIZE.search(text)
-        if not found:
-            raise MailboxError("the server does not tell the size of a mail")
-        return int(found[1])
+        match = _SIZE.search(text)
+        if not match:
+            raise MailboxError("the server did not report the size of a message")
+        return int(match[1])
 
     def _read(self, uid: str) -> bytes:
         for part in self._ask("FETCH", uid, "(BODY.PEEK[])"):
             if isinstance(part, tuple) and isinstance(part[1], bytes):
                 return part[1]
-        raise MailboxError("the server does not hand a mail out")
+        raise MailboxError("the server did not return the message")
 
     def _acknowledge(self, uid: str) -> None:
         if self._account.done_folder is None:
@@ -85,22 +85,22 @@ class ImapMailbox:
         self._ask("COPY", uid, folder)
         self._ask("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)")
         if "UIDPLUS" in self._connection.capabilities:
-            self._ask("EXPUNGE", uid)  # only this one: others may have marked some for themselves
+            self._ask("EXPUNGE", uid)  # only this message: other clients may have marked others
 
     def _ask(self, command: str, *words: str) -> list[bytes | tuple[bytes, bytes] | None]:
         with _failures():
             status, answer = self._connection.uid(command, *words)
         if status != "OK":
-            raise MailboxError(f"{command} was answered {status}")
+            raise MailboxError(f"the server answered {status} to {command}")
         return answer
 
 
 @contextmanager
 def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[ImapMailbox]:
-    """The folder of the account, until the end of the block.
+    """The folder of the account, open until the end of the block.
 
-    context  of TLS; by default certificates are checked against what this machine trusts
-    raises   MailboxError, also in the middle of the block if it takes longer than MAX_SECONDS
+    context  TLS context; by default, certificates are verified with the roots of this machine
+    raises   MailboxError, also within the block if it takes longer than MAX_SECONDS
     """
     with _failures():
         connection = _Connection(
@@ -116,11 +116,11 @@ def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[
             connection.login(quoted(account.username), account.password)
             status, _ = connection.select(quoted(account.folder))
         if status != "OK":
-            raise MailboxError(f"there is no folder {account.folder}")
+            raise MailboxError(f"folder {account.folder} not found")
         yield ImapMailbox(connection, account)
     except MailboxError:
         if connection.is_given_up:
-            reason = f"the server was not done after {MAX_SECONDS:.0f} seconds"
+            reason = f"the server did not finish within {MAX_SECONDS:.0f} seconds"
             raise MailboxError(reason) from None
         raise
     finally:
@@ -132,30 +132,30 @@ def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[
 
 
 def quoted(text: str) -> str:
-    """A quoted string of IMAP (RFC 3501 §9).
+    """The text as an IMAP quoted string (RFC 3501 §9).
 
-    raises  MailboxError for what cannot be one
+    raises  MailboxError if the text has other characters than printable ASCII
     """
     if not (text.isascii() and text.isprintable()):
-        raise MailboxError("names of users and folders are printable ASCII")
+        raise MailboxError("user and folder names must be printable ASCII")
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 class _Connection(imaplib.IMAP4_SSL):
-    """A connection that takes no answer that is longer than a mail may be."""
+    """A connection that refuses answers longer than a message may be."""
 
     is_given_up = False
 
     def give_up(self) -> None:
-        """End what another thread waits for: it reads the end of the connection."""
+        """Shut the connection down, which ends the read of another thread."""
         self.is_given_up = True
-        with suppress(OSError):  # it has ended by itself
+        with suppress(OSError):  # already closed
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
     def read(self, size: int) -> bytes:
         if size > LIMITS.message + _SLACK:
-            raise self.abort("the server sends more than a mail may have")
+            raise self.abort("the server sent more than the maximum message size")
         return super().read(size)
 
 
@@ -168,8 +168,8 @@ def _failures() -> Iterator[None]:
 
 
 def _parse_words(error: Exception) -> str:
-    """What went wrong, as people say it."""
+    """The error as text for people."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    said = error.args[0] if error.args else ""
-    return said.decode("ascii", "replace") if isinstance(said, bytes) else str(error)
+    message = error.args[0] if error.args else ""
+    return message.decode("ascii", "replace") if isinstance(message, bytes) else str(error)

@@ -1,4 +1,4 @@
-"""What a source of reports that is asked for them has: mails that wait, and a way to be done."""
+"""The interface of a source from which reports are fetched."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from typing import Protocol
 
 
 class MailboxError(Exception):
-    """The source could not be asked, or did not do what it was asked for; the text says why."""
+    """The source cannot be reached or refused a command; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingMessage:
-    """One mail that waits.
+    """One message that was not imported yet.
 
-    read         its bytes; raises SourceFailed
-    acknowledge  once it is kept: it is not offered again; raises SourceFailed
-    is_too_large  it is left where it is
+    is_too_large  the message exceeds the size limit and stays in the mailbox
+    read          returns its bytes; raises SourceFailed
+    acknowledge   called once it is stored, so that it is not offered again; raises SourceFailed
     """
 
     name: str
@@ -25,7 +25,7 @@ class WaitingMessage:
 
 
 class Mailbox(Protocol):
-    """A place that reports wait at."""
+    """A source with waiting messages."""
 
     def waiting(self, most: int) -> Iterator[WaitingMessage]:
-        """So many at most, oldest first; raises SourceFailed."""
+        """At most ``most`` waiting messages, oldest first; raises SourceFailed."""

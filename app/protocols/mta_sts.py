@@ -1,4 +1,4 @@
-"""MTA-STS: the record that announces a policy, the policy file, and what it covers (RFC 8461)."""
+"""MTA-STS: the TXT record, the policy file, and the MX hosts that it covers (RFC 8461)."""
 
 import re
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ _AGE = re.compile(r"[0-9]{1,10}")
 
 
 class NotMtaSts(ValueError):
-    """The text does not begin with ``v=STSv1;``: a sender sees no record."""
+    """The text does not begin with ``v=STSv1;``, so a sender sees no MTA-STS record."""
 
 
 class MtaStsUnusable(ValueError):
-    """The record is syntactically invalid: a sender assumes there is no policy (§3.1).
+    """The MTA-STS record is invalid, so a sender assumes that there is no policy (§3.1).
 
     code  ``id_missing``, ``id_invalid``, ``syntax``
     """
@@ -35,7 +35,7 @@ class MtaStsUnusable(ValueError):
 
 
 class BadPolicy(ValueError):
-    """The policy file is invalid: a sender acts as if there were none (§3.3).
+    """The MTA-STS policy file is invalid, so a sender acts as if there were none (§3.3).
 
     code  ``too_large``, ``encoding``, ``line_endings``, ``syntax``, ``version``, ``mode``,
           ``max_age``, ``max_age_too_long``, ``mx_missing``, ``mx_invalid``
@@ -47,7 +47,7 @@ class BadPolicy(ValueError):
 
 
 class Mode(StrEnum):
-    """What senders do where TLS or the MX host does not fit (§5)."""
+    """What senders do if TLS fails or the policy does not cover the MX host (§5)."""
 
     ENFORCE = "enforce"
     TESTING = "testing"
@@ -56,7 +56,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MtaStsRecord:
-    """One MTA-STS record. ``duplicate_tags`` occur again; the first of each was read."""
+    """One MTA-STS record; of each of ``duplicate_tags`` the first occurrence counts."""
 
     id: str
     duplicate_tags: tuple[str, ...] = ()
@@ -64,11 +64,11 @@ class MtaStsRecord:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy file.
+    """One MTA-STS policy file.
 
     mx            patterns as written, in order; may be empty only for mode ``none``
     max_age       seconds
-    line_endings  both conform
+    line_endings  CR LF and LF both conform
     """
 
     mode: Mode
@@ -84,30 +84,30 @@ class Policy:
 
 
 def is_record(text: str) -> bool:
-    """Whether senders take the TXT value for an MTA-STS record (§3.1)."""
+    """Whether senders recognize the TXT value as an MTA-STS record (§3.1)."""
     return text.startswith(f"v={VERSION};")
 
 
 def is_attempt(text: str) -> bool:
-    """Whether it was meant as an MTA-STS record, though senders may see none."""
+    """Whether the text was meant as an MTA-STS record, even if senders do not recognize it."""
     return tags.claims_version(text, "STS")
 
 
 def parse_record(text: str) -> MtaStsRecord:
-    """Read one TXT value found at ``_mta-sts.<domain>`` as a sender reads it.
+    """The MTA-STS record in one TXT value at ``_mta-sts.<domain>``, as a sender reads it.
 
     text    the RR's character-strings, joined without a separator
-    raises  NotMtaSts, Unusable
-    source  RFC 8461 §3.1 (extensions are ignored if well-formed; order is free)
+    raises  NotMtaSts, MtaStsUnusable
+    source  RFC 8461 §3.1 (well-formed extensions are ignored, and the order is free)
     """
     if not is_record(text):
         raise NotMtaSts(f"the record does not begin with v={VERSION};")
     fields = [_pair(part) for part in text.split(";")[1:] if part.strip(" \t")]
     ids = [value for name, value in fields if name == "id"]
     if not ids:
-        raise MtaStsUnusable("id_missing", "id is required")
+        raise MtaStsUnusable("id_missing", "field id is required")
     if not _ID.fullmatch(ids[0]):
-        raise MtaStsUnusable("id_invalid", "id is 1 to 32 letters and digits")
+        raise MtaStsUnusable("id_invalid", "id must have 1 to 32 letters and digits")
     for name, value in fields:
         if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
             raise MtaStsUnusable("syntax", f"not a field: {_shown(name or value)}")
@@ -115,22 +115,22 @@ def parse_record(text: str) -> MtaStsRecord:
 
 
 def parse_policy(body: bytes) -> Policy:
-    """Read the policy file as a sender reads it.
+    """The policy in an MTA-STS policy file, as a sender reads it.
 
-    body    as it came over HTTPS
+    body    as received over HTTPS
     raises  BadPolicy
-    source  RFC 8461 §3.2 (the first of a repeated field counts, except ``mx``)
+    source  RFC 8461 §3.2 (the first of repeated fields counts, except for ``mx``)
     """
     lines, line_endings = _lines(body)
     fields = [_field(line) for line in lines]
-    values = dict(reversed(fields))  # so that the first one of a name stays
+    values = dict(reversed(fields))  # so that the first field of a name wins
     if values.get("version") != VERSION:
-        raise BadPolicy("version", f"version: {VERSION} is required")
+        raise BadPolicy("version", f"the line 'version: {VERSION}' is required")
     mode = _mode(values.get("mode"))
     max_age = _max_age(values.get("max_age"))
     mx = tuple(value for name, value in fields if name == "mx")
     if not mx and mode is not Mode.NONE:
-        raise BadPolicy("mx_missing", f"mode {mode} needs at least one mx")
+        raise BadPolicy("mx_missing", f"mode {mode} requires at least one mx line")
     for pattern in mx:
         if not _MX.fullmatch(pattern) or len(pattern) > 255:
             raise BadPolicy("mx_invalid", f"not a host name or pattern: {_shown(pattern)}")
@@ -147,7 +147,7 @@ def parse_policy(body: bytes) -> Policy:
 
 
 def covers(pattern: str, host: str) -> bool:
-    """Whether the ``mx`` pattern matches the host; ``*.`` stands for exactly one label.
+    """Whether the ``mx`` pattern matches the host; ``*.`` matches exactly one label.
 
     source  RFC 8461 §4.1; case does not matter (RFC 4343)
     """
@@ -160,7 +160,7 @@ def covers(pattern: str, host: str) -> bool:
 
 
 def _pair(part: str) -> tuple[str, str]:
-    """Name and value; unlike elsewhere no white space may stand around the ``=`` (§3.1)."""
+    """The name and value; unlike in other records, white space around ``=`` is invalid (§3.1)."""
     name, _, value = part.strip(" \t").partition("=")
     return name, value
 
@@ -175,7 +175,7 @@ def _lines(body: bytes) -> tuple[list[str], Literal["crlf", "lf", "mixed"]]:
     both, feeds = text.count("\r\n"), text.count("\n")
     text = text.replace("\r\n", "\n")
     if "\r" in text:
-        raise BadPolicy("line_endings", "lines end with CR LF or LF, not with CR alone")
+        raise BadPolicy("line_endings", "lines must end with CR LF or LF, not with CR alone")
     lines = [line for line in text.split("\n") if line.strip(" \t")]
     return lines, "lf" if not both else "crlf" if both == feeds else "mixed"
 
@@ -184,7 +184,7 @@ def _field(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     value = value.strip(" \t")
     if not colon or not value or not _FIELD_NAME.fullmatch(name) or not value.isprintable():
-        raise BadPolicy("syntax", f"not a line of the form name: value: {_shown(line)}")
+        raise BadPolicy("syntax", f"expected a line 'name: value', not {_shown(line)}")
     return name, value
 
 
@@ -192,14 +192,14 @@ def _mode(value: str | None) -> Mode:
     try:
         return Mode(value or "")
     except ValueError:
-        raise BadPolicy("mode", "mode is required: enforce, testing or none") from None
+        raise BadPolicy("mode", "mode must be enforce, testing or none") from None
 
 
 def _max_age(value: str | None) -> int:
     if value is None or not _AGE.fullmatch(value):
-        raise BadPolicy("max_age", "max_age is required: a number of seconds")
+        raise BadPolicy("max_age", "max_age must be a number of seconds")
     if int(value) > MAX_AGE:
-        raise BadPolicy("max_age_too_long", f"max_age is at most {MAX_AGE} seconds")
+        raise BadPolicy("max_age_too_long", f"max_age must be at most {MAX_AGE} seconds")
     return int(value)
 
 

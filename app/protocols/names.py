@@ -1,6 +1,6 @@
-"""Domain names: what one is, and the names that the DMARC tree walk visits.
+"""Domain names: validation, normalization, and the names that the DMARC tree walk visits.
 
-Names with underscores (``_dmarc.example.org``) own records but are no domains: they stay ``str``.
+Names with underscores (``_dmarc.example.org``) own records but are not domains: they are ``str``.
 """
 
 import ipaddress
@@ -15,27 +15,27 @@ from app.protocols import public_suffix
 DomainName = NewType("DomainName", str)
 
 MAX_NAME, MAX_LABEL = 253, 63  # octets without the final dot (RFC 1035 §2.3.4)
-_MAX_TEXT = 1000  # what is longer is not worth normalising
+_MAX_TEXT = 1000  # longer texts are rejected without normalizing them
 
 _REASONS = {
     "empty": "The name is empty",
-    "empty_label": "A label is empty: there is a dot too many",
-    "label_too_long": "A label is longer than 63 octets",
-    "name_too_long": "The name is longer than 253 octets",
-    "single_label": "A domain name has at least two labels",
+    "empty_label": "The name has an empty label: remove the extra dot",
+    "label_too_long": "A label of the name is longer than 63 characters",
+    "name_too_long": "The name is longer than 253 characters",
+    "single_label": "Enter a full domain, such as example.com",
     "ip_address": "This is an IP address, not a domain name",
     "wildcard": "A wildcard is not a domain name",
     "underscore": "A name with an underscore is not a domain name",
     "hyphen": "A label begins or ends with a hyphen",
-    "reserved_label": "A label with hyphens in third and fourth place is reserved",
-    "invalid_character": "A domain name has only letters, digits, hyphens and dots",
-    "control_character": "The name has a control, bidi or invisible character",
-    "bad_idna": "A label is not valid under IDNA 2008",
-    "special_use": "The name is reserved for special use and is nobody's",
-    "public_suffix": "This is a public suffix, not a domain below one",
+    "reserved_label": "A label with hyphens as third and fourth character is reserved",
+    "invalid_character": "Enter a domain such as example.com, without https:// or a path",
+    "control_character": "The name contains a control, bidirectional or invisible character",
+    "bad_idna": "A label of the name is not valid under IDNA 2008",
+    "special_use": "The name is reserved for special use and cannot be registered",
+    "public_suffix": "This is a public suffix. Enter a domain below it",
 }
 
-# IANA's special-use registry (RFC 6761 and those after it), without what lies below these.
+# IANA's special-use registry (RFC 6761 and later), without names below these.
 _SPECIAL_USE = frozenset(
     (
         *("test", "example", "invalid", "localhost", "local", "onion", "alt", "internal", "arpa"),
@@ -45,11 +45,11 @@ _SPECIAL_USE = frozenset(
 
 _LDH = re.compile(r"[a-z0-9-]+")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_JOINERS = "\u200c\u200d"  # of category Cf, but IDNA 2008 allows them in context (RFC 5892 §A)
+_JOINERS = "\u200c\u200d"  # of category Cf, but allowed by IDNA 2008 in context (RFC 5892 §A)
 
 
 class NotADomain(ValueError):
-    """The text is no domain name. ``code`` says why to machines, ``reason`` to people."""
+    """The text is not a domain name; ``code`` is the reason for programs, ``reason`` for people."""
 
     def __init__(self, code: str) -> None:
         super().__init__(_REASONS[code])
@@ -57,11 +57,11 @@ class NotADomain(ValueError):
 
 
 def parse(text: str, *, allow_special_use: bool = False) -> DomainName:
-    """The name of a domain that somebody can hold, normalised.
+    """The normalized name of a domain that can be registered.
 
-    text     as typed: U-labels, upper case, a final dot and blanks around it are fine
+    text     as typed: U-labels, upper case, a final dot and surrounding spaces are allowed
     returns  A-labels in lower case without a final dot; at least two labels
-    raises   NotADomain with one of the codes of this module
+    raises   NotADomain
     source   RFC 5891, UTS #46 (non-transitional, strict), RFC 6761
     """
     name = parse_host(text)
@@ -75,7 +75,7 @@ def parse(text: str, *, allow_special_use: bool = False) -> DomainName:
 
 
 def parse_host(text: str) -> DomainName:
-    """The host name, normalised as by ``parse``; TLDs, suffixes and special-use names are fine.
+    """The host name, normalized like ``parse``; TLDs, suffixes and special-use names are allowed.
 
     raises  NotADomain
     """
@@ -98,34 +98,34 @@ def parse_host(text: str) -> DomainName:
 
 
 def is_special_use(name: str) -> bool:
-    """Whether the name is, or is below, one reserved for special use (RFC 6761)."""
+    """Whether the name is reserved for special use, or is below such a name (RFC 6761)."""
     labels = name.split(".")
     return labels[-1] in _SPECIAL_USE or ".".join(labels[-2:]) in _SPECIAL_USE
 
 
 def is_below(name: str, parent: str) -> bool:
-    """Whether ``name`` is a sub-domain of ``parent``, at any depth; a name is not below itself."""
+    """Whether ``name`` is a subdomain of ``parent`` at any depth; a name is not below itself."""
     return name.endswith(f".{parent}")
 
 
 def unicode_name(domain: str) -> str:
-    """The name with U-labels, to be shown beside the A-labels; underscored labels stay."""
+    """The name with U-labels, for display with the A-labels; underscored labels are unchanged."""
     if "xn--" not in domain:
         return domain
     return ".".join(map(_u_label, domain.split(".")))
 
 
 def has_mixed_scripts(domain: str) -> bool:
-    """Whether a label mixes scripts that are not written together (UTS #39: as look-alikes do)."""
+    """Whether a label mixes scripts like a look-alike name does (UTS #39)."""
     if "xn--" not in domain:
         return False  # ASCII is Latin
     return any(not _is_written_together(label) for label in unicode_name(domain).split("."))
 
 
 def walk(domain: str) -> tuple[DomainName, ...]:
-    """The names at which the DMARC tree walk asks for a record, in order, ``domain`` first.
+    """The names that the DMARC tree walk queries, in order, ``domain`` first.
 
-    returns  1 to 8 names, the last being the TLD; from 8 labels on it jumps to the last 7
+    returns  1 to 8 names, the last being the TLD; from 8 labels on, the walk skips to the last 7
     source   RFC 9989 §4.10
     """
     labels = domain.split(".")
@@ -134,7 +134,7 @@ def walk(domain: str) -> tuple[DomainName, ...]:
 
 
 def _remapped(text: str) -> str:
-    """The text in lower case, with the full stops and letters that UTS #46 maps onto others."""
+    """The text in lower case, with full stops and letters mapped as in UTS #46."""
     if len(text) > _MAX_TEXT:
         raise NotADomain("name_too_long")
     if not text.isprintable() or not text.isascii():
@@ -158,7 +158,7 @@ def _check_visible(text: str) -> None:
 
 
 def _vanishes(character: str) -> bool:
-    """UTS #46 would drop it, so that two spellings would look alike and be one."""
+    """Whether UTS #46 drops the character, so that two spellings would be the same name."""
     try:
         return not idna.uts46_remap(character, std3_rules=False, transitional=False)
     except UnicodeError:
@@ -166,7 +166,7 @@ def _vanishes(character: str) -> bool:
 
 
 def _is_address(name: str) -> bool:
-    """An IP address in any spelling that inet_aton or a browser takes; no TLD is a number."""
+    """Whether the name is an IP address as inet_aton or a browser reads it; no TLD is a number."""
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
         return True
     try:
@@ -177,7 +177,7 @@ def _is_address(name: str) -> bool:
 
 
 def _check_bidi(labels: list[str]) -> None:
-    """RFC 5893 §2: one right-to-left label binds all labels of the name."""
+    """Check the bidi rule, which one right-to-left label imposes on all labels (RFC 5893 §2)."""
     if any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for label in labels for c in label):
         try:
             for label in labels:

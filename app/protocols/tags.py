@@ -1,4 +1,4 @@
-"""The list of ``tag=value`` that DMARC, DKIM, TLS-RPT, MTA-STS and BIMI records are."""
+"""The ``tag=value`` lists of DMARC, DKIM, TLS-RPT, MTA-STS and BIMI records."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ _VERSION = re.compile(r"[ \t\r\n\"']*v[ \t]*=[ \t]*([a-z0-9]+)", re.ASCII | re.I
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A tag that could not be read, and why, for people; ``name`` is ``""`` if it was no tag."""
+    """An invalid tag with the reason for people; ``name`` is ``""`` if it is not a tag at all."""
 
     name: str
     value: str
@@ -18,9 +18,9 @@ class Problem:
 
 
 def split(text: str) -> list[tuple[str, str]]:
-    """The (name, value) pairs in order, as they stand, without the white space around them.
+    """The (name, value) pairs in order, as written, without surrounding white space.
 
-    returns  ``("", text)`` for what has no ``=``; nothing for what is empty between two ``;``
+    returns  ``("", text)`` for a part without ``=``; nothing for an empty part
     source   RFC 6376 §3.2
     """
     pairs = []
@@ -34,17 +34,17 @@ def split(text: str) -> list[tuple[str, str]]:
 
 
 def lowered(text: str) -> str:
-    """ASCII letters in lower case, all else as it is (the Kelvin sign is no k)."""
+    """The text in lower case if it is ASCII, else unchanged (the Kelvin sign is not a k)."""
     return text.lower() if text.isascii() else text
 
 
 def items(value: str, separator: str = ":") -> tuple[str, ...]:
-    """The parts of a list value without the white space around them; empty ones left out."""
+    """The parts of a list value without surrounding white space; empty parts are omitted."""
     return tuple(item for part in value.split(separator) if (item := part.strip(_SPACE)))
 
 
 def repeated(names: Iterable[str]) -> tuple[str, ...]:
-    """The names that occur more than once, each once, in order."""
+    """The distinct names that occur more than once, in order."""
     seen: dict[str, int] = {}
     for name in names:
         seen[name] = seen.get(name, 0) + 1
@@ -52,26 +52,26 @@ def repeated(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def claims_version(text: str, version: str) -> bool:
-    """Whether the text begins with this version, however badly written: it was meant as one.
+    """Whether the text begins with this version in any spelling, so that it was meant as a record.
 
-    Receivers are stricter; this is for telling a broken record from none.
+    Receivers are stricter; this distinguishes a broken record from a missing one.
     """
-    found = _VERSION.match(text)
-    return found is not None and found[1].lower().startswith(version.lower())
+    match = _VERSION.match(text)
+    return match is not None and match[1].lower().startswith(version.lower())
 
 
 def replaced(text: str, name: str, value: str | None) -> str:
-    """The record with this value for the tag, at its place or at the end; without it for None.
+    """The record with this value for the tag, in its position or at the end; without it for None.
 
-    A new ``p`` goes behind the version, where RFC 7489 §6.3 wants it.
+    A new ``p`` is inserted after the version, as RFC 7489 §6.3 requires.
     """
-    kept, is_placed = [], value is None
+    parts, is_placed = [], value is None
     for part in filter(None, (part.strip(_SPACE) for part in text.split(";"))):
         if lowered(part.partition("=")[0].strip(_SPACE)) != name:
-            kept.append(part)
+            parts.append(part)
         elif not is_placed:
-            kept.append(f"{name}={value}")
+            parts.append(f"{name}={value}")
             is_placed = True
     if not is_placed:
-        kept.insert(1 if name == "p" else len(kept), f"{name}={value}")
-    return "; ".join(kept)
+        parts.insert(1 if name == "p" else len(parts), f"{name}={value}")
+    return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""TLS-RPT records: where TLS reports are sent to (RFC 8460 §3)."""
+"""TLS-RPT records, which name the destinations of TLS reports (RFC 8460 §3)."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ SCHEMES = ("mailto", "https")
 
 
 class NotTlsRpt(ValueError):
-    """The text does not begin with ``v=TLSRPTv1;``: a sender sees no record."""
+    """The text does not begin with ``v=TLSRPTv1;``, so a sender sees no TLS-RPT record."""
 
 
 class TlsRptUnusable(ValueError):
-    """Senders cannot use the record.
+    """Senders cannot use the TLS-RPT record.
 
     code  ``rua_missing``, ``rua_invalid``
     """
@@ -27,9 +27,9 @@ class TlsRptUnusable(ValueError):
 class TlsRptRecord:
     """One TLS-RPT record.
 
-    rua             the usable URIs in order, repeated ones too; at least one
-    problems        the others, and what is no tag
-    duplicate_tags  names that occur again; the first of each was read
+    rua             the usable URIs in order, including repeated ones; at least one
+    problems        unusable URIs, and parts that are not tags
+    duplicate_tags  tag names that occur more than once; the first occurrence counts
     """
 
     rua: tuple[uris.Uri, ...]
@@ -38,29 +38,31 @@ class TlsRptRecord:
 
 
 def is_record(text: str) -> bool:
-    """Whether senders take the TXT value for a TLS-RPT record."""
+    """Whether senders recognize the TXT value as a TLS-RPT record."""
     return text.startswith(f"v={VERSION};")
 
 
 def is_attempt(text: str) -> bool:
-    """Whether it was meant as a TLS-RPT record, though senders may see none."""
+    """Whether the text was meant as a TLS-RPT record, even if senders do not recognize it."""
     return tags.claims_version(text, "TLSRPT")
 
 
 def parse_record(text: str) -> TlsRptRecord:
-    """Read one TXT value found at ``_smtp._tls.<domain>`` as a sender reads it.
+    """The TLS-RPT record in one TXT value at ``_smtp._tls.<domain>``, as a sender reads it.
 
     text    the RR's character-strings, joined without a separator
-    raises  NotTlsRpt; Unusable if no address is left to report to
+    raises  NotTlsRpt; TlsRptUnusable if no report address is usable
     source  RFC 8460 §3 (unknown fields are ignored)
     """
     if not is_record(text):
         raise NotTlsRpt(f"the record does not begin with v={VERSION};")
-    found = tags.split(text)
-    problems = [tags.Problem("", value, "not a tag: no =") for name, value in found if not name]
-    values = [value for name, value in found if name == "rua"]
+    pairs = tags.split(text)
+    problems = [
+        tags.Problem("", value, "not a tag: = is missing") for name, value in pairs if not name
+    ]
+    values = [value for name, value in pairs if name == "rua"]
     if not values or not values[0]:
-        raise TlsRptUnusable("rua_missing", "rua is required")
+        raise TlsRptUnusable("rua_missing", "tag rua is required")
     read: list[uris.Uri] = []
     for address in values[0].split(","):
         try:
@@ -68,13 +70,13 @@ def parse_record(text: str) -> TlsRptRecord:
         except ValueError as error:
             problems.append(tags.Problem("rua", address.strip(), str(error)))
     if not read:
-        raise TlsRptUnusable("rua_invalid", f"no usable address in rua: {problems[-1].reason}")
-    duplicates = tags.repeated(name for name, _ in found if name)
+        raise TlsRptUnusable("rua_invalid", f"rua has no usable address: {problems[-1].reason}")
+    duplicates = tags.repeated(name for name, _ in pairs if name)
     return TlsRptRecord(tuple(read), tuple(problems), duplicates)
 
 
 def _destination(text: str) -> uris.Uri:
     uri = uris.parse(text)
     if uri.scheme not in SCHEMES:
-        raise ValueError("only mailto: and https: are allowed")
+        raise ValueError("only mailto: and https: URIs are allowed")
     return uri

@@ -1,6 +1,6 @@
 """One-time codes of an authenticator app: TOTP with SHA-1, six digits and 30 seconds (RFC 6238).
 
-These are what every app supports; some ignore other parameters without a word.
+Every app supports these parameters; some apps silently ignore others.
 """
 
 import base64
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 SECRET_BYTES = 20
 DIGITS = 6
 STEP_SECONDS = 30
-SKEW = 1  # steps that a clock may be off (RFC 6238 §5.2)
+SKEW = 1  # tolerated clock difference in steps (RFC 6238 §5.2)
 
 
 def code(secret: bytes, step: int) -> str:
@@ -23,10 +23,10 @@ def code(secret: bytes, step: int) -> str:
 
 
 def step_of(secret: bytes, text: str, now: float, after: int | None = None) -> int | None:
-    """The time step whose code ``text`` is; None if it is none of this moment.
+    """The time step of the code in ``text``; None if the code is not valid now.
 
-    after    the step of the last code that was taken: that one and those before it are spent
-    source   RFC 6238 §5.2: a code is taken once, and a step to either side is allowed
+    after    the step of the last accepted code: codes up to that step are used up
+    source   RFC 6238 §5.2: a code is accepted once, within one step of the current time
     """
     typed = re.sub(r"[\s-]", "", text)
     if not re.fullmatch(r"[0-9]{6}", typed):
@@ -40,12 +40,12 @@ def step_of(secret: bytes, text: str, now: float, after: int | None = None) -> i
 
 
 def text_of(secret: bytes) -> str:
-    """The secret as people type it: base 32, without padding."""
+    """The secret for manual entry: base 32 without padding."""
     return base64.b32encode(secret).decode().rstrip("=")
 
 
 def uri(secret: bytes, account: str, issuer: str) -> str:
-    """What an app reads from a QR code."""
+    """The ``otpauth:`` URI that an app reads from a QR code."""
     label = quote(f"{issuer}:{account}", safe="@")
     parameters = urlencode({"secret": text_of(secret), "issuer": issuer}, quote_via=quote)
     return f"otpauth://totp/{label}?{parameters}"

@@ -1,4 +1,4 @@
-"""URIs in records: where reports are sent to and logos are fetched from (RFC 3986, RFC 6068)."""
+"""URIs in records: report destinations and logo locations (RFC 3986, RFC 6068)."""
 
 import re
 from urllib.parse import unquote, urlsplit
@@ -14,7 +14,7 @@ _WEB = ("https", "http")
 
 
 class Uri(str):
-    """A URI as text, which knows what a reporter needs of it.
+    """A URI as text, with the parts that a reporter needs.
 
     scheme  in lower case
     host    of a mailto address or a web URI, as A-labels; None for any other scheme
@@ -30,18 +30,18 @@ class Uri(str):
         return uri
 
     def __reduce__(self) -> tuple[type["Uri"], tuple[str, str, DomainName | None]]:
-        return Uri, (str(self), self.scheme, self.host)  # else a copy would lack the rest
+        return Uri, (str(self), self.scheme, self.host)  # a copy needs the attributes too
 
 
 def parse(text: str) -> Uri:
-    """The URI; ``,``, ``!`` and ``;`` must be percent-encoded in it (RFC 9989 §4.8, RFC 8460 §3).
+    """The URI, in which ``,``, ``!`` and ``;`` must be encoded (RFC 9989 §4.8, RFC 8460 §3).
 
     raises  ValueError, with the reason for people
     """
-    found = _URI.fullmatch(text)
-    if not found:
+    match = _URI.fullmatch(text)
+    if not match:
         raise ValueError(_why_not(text))
-    scheme = found["scheme"].lower()
+    scheme = match["scheme"].lower()
     if scheme == "mailto":
         return Uri(text, scheme, _mail_host(text))
     if scheme in _WEB:
@@ -53,21 +53,21 @@ def _why_not(text: str) -> str:
     if not text:
         return "the URI is empty"
     if ":" not in text:
-        return "not a URI" + (": mailto: is missing before the address" if "@" in text else "")
-    return "not a URI: it has a character that must be percent-encoded, or no scheme"
+        return "not a URI" + (": put mailto: before the address" if "@" in text else "")
+    return "not a URI: it lacks a scheme or has a character that must be percent-encoded"
 
 
 def _mail_host(text: str) -> DomainName:
     address = text.partition(":")[2].partition("?")[0]
     local, at, host = address.rpartition("@")
     if not at or not local or "@" in local:
-        raise ValueError("not one mail address behind mailto:")
+        raise ValueError("mailto: must be followed by exactly one email address")
     return _host(unquote(host))
 
 
 def _web_host(text: str) -> DomainName:
-    parts = urlsplit(text)  # raises ValueError itself for bad brackets
-    _ = parts.port  # and for a bad port
+    parts = urlsplit(text)  # raises ValueError for invalid brackets
+    _ = parts.port  # raises ValueError for an invalid port
     return _host(parts.hostname or "")
 
 
@@ -75,4 +75,5 @@ def _host(text: str) -> DomainName:
     try:
         return names.parse_host(text)
     except names.NotADomain as error:
-        raise ValueError(f"no host in it that reports can go to: {error.reason}") from None
+        reason = error.code.replace("_", " ")
+        raise ValueError(f"the host of the URI is not a valid domain name ({reason})") from None

@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz [seconds per target]``: every parser on changed records, for so long."""
+"""``python -m tests.fuzz [seconds per target]``: fuzz every parser for this time."""
 
 import sys
 

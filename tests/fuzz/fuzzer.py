@@ -1,4 +1,4 @@
-"""A small mutation fuzzer: it changes the seeds at random and keeps what the parser takes."""
+"""A small mutation fuzzer, which mutates seeds at random and collects accepted inputs."""
 
 import random
 import sys
@@ -14,14 +14,14 @@ MAX_CORPUS, MAX_SIZE, MAX_MUTATIONS = 2_000, 4_096, 5
 
 @dataclass(slots=True)
 class Report:
-    """What came of one target; ``failures`` by where they were raised, with the first input."""
+    """The result for one target; ``failures`` has the first input by location of the exception."""
 
     executions: int = 0
     failures: dict[str, bytes] = field(default_factory=dict)
 
 
 def fuzz(target: Target, seconds: float, seed: int = 0) -> Report:
-    """Run the target on changed inputs for so long."""
+    """Run the target on mutated inputs for this time."""
     chance = random.Random(seed)
     corpus, report = list(target.seeds), Report()
     until = time.monotonic() + seconds
@@ -32,7 +32,7 @@ def fuzz(target: Target, seconds: float, seed: int = 0) -> Report:
             target.parse(data)
         except target.errors:
             continue
-        except Exception:  # noqa: BLE001 - that is what is looked for
+        except Exception:  # noqa: BLE001 - unexpected exceptions are the result
             report.failures.setdefault(_place(), data)
             continue
         if len(corpus) < MAX_CORPUS:
@@ -43,7 +43,7 @@ def fuzz(target: Target, seconds: float, seed: int = 0) -> Report:
 def mutated(
     data: bytes, corpus: Sequence[bytes], fragments: Sequence[bytes], chance: random.Random
 ) -> bytes:
-    """The data with a few changes: octets, cuts, repetitions, fragments, parts of other inputs."""
+    """The data with a few mutations: bytes, cuts, repetitions, fragments, parts of other inputs."""
     for _ in range(chance.randint(1, MAX_MUTATIONS)):
         start, end = sorted(chance.choices(range(len(data) + 1), k=2))
         match chance.randrange(6):
@@ -64,19 +64,19 @@ def mutated(
 
 
 def run(seconds: float) -> int:
-    """Fuzz every target, and print what came of it; returns how many failed."""
+    """Fuzz all targets and print the results; returns the number of failures."""
     failed = 0
     for name, target in TARGETS.items():
         report = fuzz(target, seconds)
         failed += bool(report.failures)
         say(f"{name:22} | {report.executions:9} executions, {len(report.failures)} failures")
-        for place, data in report.failures.items():
-            say(f"{'':22} | {place}: {shown(data)}")
+        for location, data in report.failures.items():
+            say(f"{'':22} | {location}: {shown(data)}")
     return failed
 
 
 def say(line: str) -> None:
-    """One line for whoever watches."""
+    """Print one line immediately."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""Every parser of what strangers publish: bytes in, and only its own errors may come out."""
+"""All parsers of untrusted input, which may raise only their own errors."""
 
 import json
 import re
@@ -26,9 +26,9 @@ DATA = Path(__file__).parents[1] / "data"
 class Target:
     """One parser.
 
-    errors     what it may raise; anything else is a defect
-    seeds      inputs to begin from
-    fragments  pieces of its language, to put together
+    errors     exceptions that it may raise; anything else is a defect
+    seeds      initial inputs
+    fragments  pieces of its syntax to combine
     """
 
     parse: Callable[[bytes], object]
@@ -39,26 +39,26 @@ class Target:
     def run(self, data: bytes) -> None:
         """Parse the data.
 
-        raises  what the parser must not raise
+        raises  any exception that the parser must not raise
         """
         with suppress(*self.errors):
             self.parse(data)
 
 
 def _of_text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
-    """The parser, given text as the scanner makes it of a TXT record's octets."""
+    """The parser with text that is decoded from bytes like a TXT record."""
     return lambda data: parse(data.decode("utf-8", "backslashreplace"))
 
 
-def _strings(found: Any) -> Iterator[str]:
+def _strings(node: Any) -> Iterator[str]:
     """Every string in a parsed YAML document."""
-    if isinstance(found, str):
-        yield found
-    elif isinstance(found, Mapping):
-        for value in found.values():
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Mapping):
+        for value in node.values():
             yield from _strings(value)
-    elif isinstance(found, list):
-        for value in found:
+    elif isinstance(node, list):
+        for value in node:
             yield from _strings(value)
 
 
@@ -69,7 +69,7 @@ def _vectors() -> Iterator[str]:
 
 
 def _responses() -> Iterator[bytes]:
-    """Responses of several shapes, made from questions as this service asks them."""
+    """Responses of several kinds to queries of this service."""
     for name, rdtype in (("a.test", 16), ("_25._tcp.mx.a.test", 52), ("a.test", 15)):
         query = wire.build_query(name, rdtype, 7)
         header = query[:2] + b"\x81\xa0\0\1\0\1\0\0\0\1"
@@ -89,7 +89,7 @@ def _seeds(pattern: str, *more: str) -> tuple[bytes, ...]:
 
 
 def _pieces(words: str) -> tuple[bytes, ...]:
-    """The words, and what is hostile in any language."""
+    """The words, and fragments that are hostile in any syntax."""
     common = (
         "\0",
         "\u212a",
@@ -106,14 +106,14 @@ def _pieces(words: str) -> tuple[bytes, ...]:
     return (*(word.encode() for word in every), b"\xff")
 
 
-_NOW = 1_795_600_000  # after all reports of the collection
+_NOW = 1_795_600_000  # later than all reports in the collection
 _REPORTS = DATA / "reports"
 
 
 def _files(pattern: str) -> tuple[bytes, ...]:
-    """The small ones of the collection of reports."""
-    found = (path.read_bytes() for path in sorted(_REPORTS.glob(pattern)))
-    return tuple(content for content in found if len(content) < 6_000)
+    """The small files of the report collection."""
+    contents = (path.read_bytes() for path in sorted(_REPORTS.glob(pattern)))
+    return tuple(content for content in contents if len(content) < 6_000)
 
 
 def _failure(data: bytes) -> object:
@@ -283,5 +283,5 @@ TARGETS: Mapping[str, Target] = {
 
 
 def shown(data: bytes) -> str:
-    """The input as it can be pasted into a test."""
+    """The input as a literal for a test."""
     return json.dumps(data.decode("latin-1")) + '.encode("latin-1")'

@@ -1,10 +1,10 @@
-"""A name server on loopback, built on dnspython, that can also fail and lie.
+"""A name server on loopback, built on dnspython, that can also fail and send forged responses.
 
     with Nameserver({("acme.test", "A"): ["192.0.2.1"]}, {"slow.test": Trouble.SILENT}) as server:
         ...server.address...
 
-``server.asked`` lists (name, type) in the order of asking, those by TCP too; ``server.spelled`` the
-names of those by UDP as they came.
+``server.asked`` lists (name, type) of all queries in order, over UDP and TCP; ``server.spelled``
+has the names in UDP queries with their original case.
 """
 
 import socketserver
@@ -27,30 +27,30 @@ LIE = "198.51.100.66"
 
 
 class Trouble(Enum):
-    """What is done about a name instead of answering; after a lie comes the truth."""
+    """The fault for a name; the real response follows a forged one."""
 
     SERVFAIL = auto()
     REFUSED = auto()
     SILENT = auto()
-    GARBAGE = auto()  # and nothing else
+    GARBAGE = auto()  # without a real response
     REFERRAL = auto()
     TRUNCATED = auto()  # over UDP
     HELD = auto()  # until ``release`` is set
     WRONG_ID = auto()
     WRONG_SOURCE = auto()
     WRONG_QUESTION = auto()
-    ANOTHER_CASE = auto()  # the question in capitals, which is no lie
-    MISSPELT = auto()  # a lie whose question is not spelled as ours; over TCP comes the truth
+    ANOTHER_CASE = auto()  # a real response with the question in upper case
+    MISSPELT = auto()  # a forged response with wrong case; the real response is sent over TCP
 
 
 class Nameserver:
     """Serves ``records``, in presentation format by (name, type), from a thread.
 
-    follows        it follows its own aliases, as a resolver would
-    authenticated  it sets the AD bit
-    authoritative  it sets the AA bit
-    has_tcp        it listens there too
-    address        where; any port if that is 0
+    follows        follow its own aliases, like a resolver
+    authenticated  set the AD bit
+    authoritative  set the AA bit
+    has_tcp        also listen on TCP
+    address        listening address; port 0: any port
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Nameserver:
             server.server_close()
 
     def responses(self, wire: bytes, *, by_tcp: bool) -> list[tuple[bytes, bool]]:
-        """What to send, in order, and whether from a port that was not asked."""
+        """The responses in order, and whether each is sent from another port."""
         query = dns.message.from_wire(wire)
         question = query.question[0]
         name = question.name.to_text(omit_final_dot=True).lower()
@@ -146,11 +146,11 @@ class Nameserver:
             name = alias[0].removesuffix(".")
             if not self.follows:
                 return
-        if found := self.records.get((name, rdtype)):
-            response.answer.append(_rrset(name, rdtype, found))
+        if values := self.records.get((name, rdtype)):
+            response.answer.append(_rrset(name, rdtype, values))
             return
         response.authority.append(_rrset("test", "SOA", [SOA]))
-        if not any(known == name or known.endswith(f".{name}") for known, _ in self.records):
+        if not any(owner == name or owner.endswith(f".{name}") for owner, _ in self.records):
             response.set_rcode(dns.rcode.NXDOMAIN)
 
     def _lies(
@@ -205,7 +205,7 @@ def _respelled(question: dns.rrset.RRset, name: str) -> dns.rrset.RRset:
 
 
 def _bound(nameserver: Nameserver, address: tuple[str, int]) -> tuple[Any, Any]:
-    """A UDP and a TCP server on one port; the port of the first may be taken for the second."""
+    """A UDP and a TCP server on one port; the port of the first may be in use for the second."""
     while True:
         udp = _Udp(address, _UdpHandler)
         try:

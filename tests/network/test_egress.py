@@ -1,4 +1,4 @@
-"""The door for HTTPS: which addresses it leads to, and what it makes of servers on loopback."""
+"""The HTTPS client: allowed addresses, and its results with servers on loopback."""
 
 import asyncio
 import ipaddress
@@ -44,11 +44,11 @@ def _server_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     return context
 
 
-def _saying(response: bytes, heard: list[bytes] | None = None) -> Handler:
+def _saying(response: bytes, received: list[bytes] | None = None) -> Handler:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        if heard is not None:
-            heard.append(head)
+        if received is not None:
+            received.append(head)
         writer.write(response)
         writer.close()
 
@@ -68,7 +68,7 @@ def _fetch(
     request: Request | None = None,
     addresses: Sequence[str] = ("127.0.0.1",),
 ) -> Page:
-    """What the door brings of a server that this starts, in a loop as the network has it."""
+    """The page that the client fetches from a server with this handler."""
 
     async def main() -> Page:
         server = await asyncio.start_server(handler, "127.0.0.1", 0, ssl=context)
@@ -98,28 +98,31 @@ def _refused(
     return _run(main)
 
 
-def test_a_page_is_what_the_server_says(tls: ssl.SSLContext) -> None:
-    heard: list[bytes] = []
+def test_page_has_response_of_server(tls: ssl.SSLContext) -> None:
+    received: list[bytes] = []
     response = OK + b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n\r\nhello"
-    page = _fetch(_saying(response, heard), tls)
+    page = _fetch(_saying(response, received), tls)
     assert (page.url, page.status) == (f"https://{HOST}/policy.txt", 200)
     assert (page.body, page.content_type) == (b"hello", "text/plain; charset=utf-8")
     assert page.failure is None
     assert page.not_after is not None
     assert page.not_after.endswith("Z")
-    assert heard[0].split(b"\r\n")[:2] == [b"GET /policy.txt HTTP/1.1", b"Host: " + HOST.encode()]
-    assert b"\r\nConnection: close\r\n" in heard[0]
-    assert b"\r\nAccept-Encoding: identity\r\n" in heard[0]
+    assert received[0].split(b"\r\n")[:2] == [
+        b"GET /policy.txt HTTP/1.1",
+        b"Host: " + HOST.encode(),
+    ]
+    assert b"\r\nConnection: close\r\n" in received[0]
+    assert b"\r\nAccept-Encoding: identity\r\n" in received[0]
 
 
-def test_a_body_can_be_sent_with_headers(tls: ssl.SSLContext) -> None:
-    heard: list[bytes] = []
+def test_body_is_sent_with_headers(tls: ssl.SSLContext) -> None:
+    received: list[bytes] = []
     request = Request("POST", {"Webhook-Id": "msg_1"}, b"{}")
-    assert _fetch(_saying(OK + b"Content-Length: 0\r\n\r\n", heard), tls, request=request).status
-    assert b"\r\nWebhook-Id: msg_1\r\nContent-Length: 2\r\n" in heard[0]
+    assert _fetch(_saying(OK + b"Content-Length: 0\r\n\r\n", received), tls, request=request).status
+    assert b"\r\nWebhook-Id: msg_1\r\nContent-Length: 2\r\n" in received[0]
 
 
-def test_a_header_cannot_bring_another(tls: ssl.SSLContext) -> None:
+def test_header_injection_is_rejected(tls: ssl.SSLContext) -> None:
     with pytest.raises(ValueError, match="control character"):
         _fetch(_saying(OK), tls, request=Request(headers={"A": "b\r\nC: d"}))
 
@@ -134,18 +137,18 @@ def test_a_header_cannot_bring_another(tls: ssl.SSLContext) -> None:
     ],
     ids=["to the end", "in chunks", "after a hint", "of a length"],
 )
-def test_a_body_ends_where_it_says(response: bytes, tls: ssl.SSLContext) -> None:
+def test_body_has_declared_length(response: bytes, tls: ssl.SSLContext) -> None:
     assert _fetch(_saying(response), tls).body == b"hello"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_not_followed(status: int, tls: ssl.SSLContext) -> None:
+def test_redirect_is_not_followed(status: int, tls: ssl.SSLContext) -> None:
     head = f"HTTP/1.1 {status} Moved\r\nLocation: https://acme.test/\r\n\r\n"
     page = _fetch(_saying(head.encode()), tls)
     assert (page.failure, page.status, page.body) == ("redirect", status, b"")
 
 
-def test_of_a_page_that_is_not_there_only_the_status_is_read(tls: ssl.SSLContext) -> None:
+def test_body_of_error_status_is_not_read(tls: ssl.SSLContext) -> None:
     page = _fetch(_saying(b"HTTP/1.1 404 Not Found\r\n\r\nsorry"), tls)
     assert (page.failure, page.status, page.body) == (None, 404, b"")
 
@@ -160,12 +163,12 @@ def test_of_a_page_that_is_not_there_only_the_status_is_read(tls: ssl.SSLContext
     ],
     ids=["length", "to the end", "chunks", "head"],
 )
-def test_too_much_is_not_read(response: bytes, tls: ssl.SSLContext) -> None:
+def test_response_over_size_limit_is_not_read(response: bytes, tls: ssl.SSLContext) -> None:
     page = _fetch(_saying(response), tls)
     assert (page.failure, page.body) == ("too_large", b"")
 
 
-def test_as_much_as_is_allowed_is_read(tls: ssl.SSLContext) -> None:
+def test_response_at_size_limit_is_read(tls: ssl.SSLContext) -> None:
     assert len(_fetch(_saying(OK + b"\r\n" + b"x" * egress.MAX_BODY), tls).body) == 65536
 
 
@@ -185,7 +188,7 @@ def test_as_much_as_is_allowed_is_read(tls: ssl.SSLContext) -> None:
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 9, "garbage"),
     ],
 )
-def test_what_is_no_whole_response_leaves_it_undetermined(
+def test_incomplete_response_is_undetermined(
     response: bytes, reason: str, tls: ssl.SSLContext
 ) -> None:
     with pytest.raises(LookupFailed) as caught:
@@ -194,12 +197,12 @@ def test_what_is_no_whole_response_leaves_it_undetermined(
     assert caught.value.reason == reason
 
 
-def test_a_server_that_says_nothing_leaves_it_undetermined(tls: ssl.SSLContext) -> None:
+def test_silent_server_is_undetermined(tls: ssl.SSLContext) -> None:
     with pytest.raises(LookupFailed, match="timeout"):
         _fetch(_silent, tls, seconds=0.3)
 
 
-def test_a_server_without_tls_leaves_it_undetermined() -> None:
+def test_server_without_tls_is_undetermined() -> None:
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mx.acme.test ESMTP\r\n")
         await reader.read()
@@ -209,7 +212,7 @@ def test_a_server_without_tls_leaves_it_undetermined() -> None:
         _fetch(greet, None)
 
 
-def test_tls_before_1_2_leaves_it_undetermined(tls: ssl.SSLContext) -> None:
+def test_tls_before_1_2_is_undetermined(tls: ssl.SSLContext) -> None:
     tls.set_ciphers("ALL:@SECLEVEL=0")
     tls.options &= ~ssl.OP_NO_TLSv1_1
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
@@ -218,7 +221,7 @@ def test_tls_before_1_2_leaves_it_undetermined(tls: ssl.SSLContext) -> None:
         _fetch(_saying(OK), tls)
 
 
-def test_a_port_where_nobody_listens_leaves_it_undetermined() -> None:
+def test_closed_port_is_undetermined() -> None:
     async def main() -> Page:
         async with await asyncio.start_server(_silent, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
@@ -230,25 +233,25 @@ def test_a_port_where_nobody_listens_leaves_it_undetermined() -> None:
         _run(main)
 
 
-def test_the_next_address_is_tried_if_the_first_takes_no_connection(tls: ssl.SSLContext) -> None:
+def test_next_address_is_tried_if_first_refuses_connection(tls: ssl.SSLContext) -> None:
     page = _fetch(_saying(OK + b"\r\n"), tls, addresses=("127.0.0.2", "127.0.0.1"))
     assert page.status == 200
 
 
-def test_a_certificate_for_another_name_is_a_definite_failure(authority: trustme.CA) -> None:
+def test_certificate_for_another_name_is_a_definite_failure(authority: trustme.CA) -> None:
     page = _fetch(_saying(OK), _server_context(authority, "www.acme.test"))
     assert (page.failure, page.status) == ("tls", 0)
     assert page.detail.startswith("Hostname mismatch")
 
 
-def test_a_certificate_of_an_unknown_authority_is_a_definite_failure() -> None:
+def test_certificate_of_unknown_authority_is_a_definite_failure() -> None:
     page = _fetch(_saying(OK), _server_context(trustme.CA(), HOST))
     assert page.failure == "tls"
     assert page.detail
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254"])
-def test_one_address_that_is_not_public_refuses_them_all(address: str) -> None:
+def test_one_non_public_address_refuses_the_host(address: str) -> None:
     page = _refused(Zone({(HOST, "A"): ["9.9.9.9", address]}))
     assert (page.failure, page.detail) == (
         "refused_address",
@@ -257,7 +260,7 @@ def test_one_address_that_is_not_public_refuses_them_all(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "fd00::1"])
-def test_a_refused_address_may_be_of_ipv6(address: str) -> None:
+def test_non_public_ipv6_address_refuses_the_host(address: str) -> None:
     zone = Zone({(HOST, "A"): ["9.9.9.9"], (HOST, "AAAA"): [address]})
     assert _refused(zone).failure == "refused_address"
 
@@ -265,35 +268,35 @@ def test_a_refused_address_may_be_of_ipv6(address: str) -> None:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "2130706433.", "0x7f.1", "[::1]", "localhost", "a b.test"]
 )
-def test_what_is_no_full_name_is_refused(host: str) -> None:
+def test_host_that_is_not_fully_qualified_is_refused(host: str) -> None:
     assert _refused(Zone({}), host).failure == "refused_address"
 
 
-def test_a_host_without_an_address_is_a_definite_failure() -> None:
+def test_host_without_address_is_a_definite_failure() -> None:
     assert _refused(Zone({(HOST, "TXT"): ["nothing"]})).failure == "no_address"
 
 
-def test_an_address_that_cannot_be_seen_leaves_it_undetermined() -> None:
+def test_failed_address_lookup_is_undetermined() -> None:
     with pytest.raises(LookupFailed, match="servfail"):
         _refused(Zone({(HOST, "A"): ["9.9.9.9"], (HOST, "AAAA"): SERVFAIL}))
 
 
-def test_what_may_not_stand_in_a_url_is_encoded(tls: ssl.SSLContext) -> None:
-    heard: list[bytes] = []
+def test_invalid_url_characters_are_encoded(tls: ssl.SSLContext) -> None:
+    received: list[bytes] = []
 
     async def main() -> Page:
-        handler = _saying(OK + b"\r\n", heard)
+        handler = _saying(OK + b"\r\n", received)
         async with await asyncio.start_server(handler, "127.0.0.1", 0, ssl=tls) as server:
             door = Egress(LOOPBACK, port=server.sockets[0].getsockname()[1])
             zone = Zone({(HOST, "A"): ["127.0.0.1"]})
             return await door.fetch(zone, HOST, "/a b\r\nX: é?q=%20#x")
 
     _run(main)
-    assert heard[0].startswith(b"GET /a%20b%0D%0AX:%20%C3%A9?q=%20%23x HTTP/1.1\r\n")
+    assert received[0].startswith(b"GET /a%20b%0D%0AX:%20%C3%A9?q=%20%23x HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize("status", [200, 407])
-def test_through_a_proxy_it_connects_to_the_address(status: int, tls: ssl.SSLContext) -> None:
+def test_proxy_connection_uses_resolved_address(status: int, tls: ssl.SSLContext) -> None:
     connects: list[bytes] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -336,15 +339,15 @@ async def _joined(
                 sink.write(data)
                 await sink.drain()
         except ConnectionError:
-            pass  # the door hangs up as soon as it has what it wants
+            pass  # the client closes the connection early
         finally:
             sink.close()
 
     await asyncio.gather(pump(reader, other[1]), pump(other[0], writer))
 
 
-def test_no_more_than_sixteen_are_under_way_at_once(tls: ssl.SSLContext) -> None:
-    under_way: list[int] = [0, 0]  # now, at most
+def test_at_most_sixteen_requests_run_concurrently(tls: ssl.SSLContext) -> None:
+    under_way: list[int] = [0, 0]  # current, maximum
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

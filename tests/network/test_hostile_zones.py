@@ -1,7 +1,7 @@
-"""Domains that are made to hurt whoever scans them, judged over the real wire.
+"""Scans of hostile domains over real sockets.
 
-Whatever is in a zone, its scan ends within its budget, says of the domain what its owner needs,
-and takes nothing from the domains that are scanned beside it.
+Every scan ends within its budget, reports what the owner of the domain needs, and does not affect
+concurrent scans of other domains.
 """
 
 import logging
@@ -28,17 +28,17 @@ HEAD = (
 
 
 def txt(owner: str, text: str) -> str:
-    """One TXT record, cut into character-strings."""
+    """One TXT record, split into character-strings."""
     strings = (text[at : at + 250] for at in range(0, len(text), 250))
     return f"{owner} 300 IN TXT " + " ".join(f'"{string}"' for string in strings)
 
 
 def spf_tree(width: int) -> Iterator[str]:
-    """Each record includes ten more, three levels deep."""
-    for place in ("", *(f"{a}." for a in range(width))):
+    """SPF records that each include ten others, three levels deep."""
+    for parent in ("", *(f"{a}." for a in range(width))):
         for number in range(width):
-            below = [f"include:{n}.{number}.{place}tree.test" for n in range(width)]
-            yield txt(f"{number}.{place}tree.test.", f"v=spf1 {' '.join(below)} -all")
+            below = [f"include:{n}.{number}.{parent}tree.test" for n in range(width)]
+            yield txt(f"{number}.{parent}tree.test.", f"v=spf1 {' '.join(below)} -all")
     for number in range(width**3):
         a, b, c = number // 100, number // 10 % 10, number % 10
         yield txt(f"{c}.{b}.{a}.tree.test.", "v=spf1 ip4:192.0.2.1 -all")
@@ -46,7 +46,7 @@ def spf_tree(width: int) -> Iterator[str]:
 
 
 def addresses(prefix: str, count: int) -> Iterator[str]:
-    """Hosts of their own, each with an address of its own."""
+    """Hosts that each have an address of their own."""
     for number in range(count):
         yield f"{prefix}{number} 300 IN A 198.51.{number // 250}.{number % 250 + 1}"
 
@@ -93,7 +93,7 @@ def look(
     query_seconds: float = 60,
     seconds: float = 300,
 ) -> Mapping[str, ScanResult]:
-    """Every domain, examined, four at a time, through real sockets."""
+    """The scan results of all domains, four at a time, over real sockets."""
     for apex, lines in zones.items():
         text = HEAD.replace("@.", f"{apex}.") + "\n".join(lines) + "\n"
         (folder / f"{apex}.zone").write_text(text)
@@ -120,11 +120,13 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, ScanResult]:
 
 
 def judgement(examination: ScanResult, check: str) -> CheckResult:
-    return next(one for one in examination.check_results if one.check == check)
+    return next(
+        check_result for check_result in examination.check_results if check_result.check == check
+    )
 
 
-def codes(one: CheckResult) -> set[str]:
-    return {finding.kind.code for finding in one.findings}
+def codes(check_result: CheckResult) -> set[str]:
+    return {finding.kind.code for finding in check_result.findings}
 
 
 @pytest.mark.parametrize("domain", ZONES)
@@ -133,8 +135,10 @@ def test_every_scan_ends_within_its_budget_and_no_check_fails(
 ) -> None:
     examination = seen[domain]
     assert examination.query_count <= BUDGET
-    assert [one.check for one in examination.check_results] == [check.name for check in CHECKS]
-    reasons = [one.reason or "" for one in examination.check_results]
+    assert [check_result.check for check_result in examination.check_results] == [
+        check.name for check in CHECKS
+    ]
+    reasons = [check_result.reason or "" for check_result in examination.check_results]
     assert not any("defect" in reason or "budget" in reason for reason in reasons), reasons
 
 
@@ -152,62 +156,68 @@ def test_every_scan_ends_within_its_budget_and_no_check_fails(
         ("inner.test", "mx", "mx.host_not_public"),
     ],
 )
-def test_the_owner_is_told_what_is_wrong(
+def test_hostile_domain_has_finding(
     domain: str, check: str, code: str, seen: Mapping[str, ScanResult]
 ) -> None:
-    one = judgement(seen[domain], check)
-    assert one.definite
-    assert code in codes(one)
+    check_result = judgement(seen[domain], check)
+    assert check_result.definite
+    assert code in codes(check_result)
 
 
-def test_of_hundreds_of_report_hosts_ten_are_asked(seen: Mapping[str, ScanResult]) -> None:
+def test_only_ten_report_hosts_are_queried(seen: Mapping[str, ScanResult]) -> None:
     facts = judgement(seen["reports.test"], "dmarc").facts
     assert (len(facts["rua_external"]), facts["rua_unasked"]) == (10, 290)
     assert len(facts["rua"]) == 300
 
 
-def test_of_hundreds_of_mx_hosts_the_first_are_asked(seen: Mapping[str, ScanResult]) -> None:
-    found = {name: judgement(seen["mx.test"], name) for name in ("mx", "dane", "rdns")}
-    left_out = {name: one.facts["hosts_unasked"] for name, one in found.items()}
+def test_only_first_mx_hosts_are_queried(seen: Mapping[str, ScanResult]) -> None:
+    check_results = {name: judgement(seen["mx.test"], name) for name in ("mx", "dane", "rdns")}
+    left_out = {
+        name: check_result.facts["hosts_unasked"] for name, check_result in check_results.items()
+    }
     assert left_out == {"mx": 280, "dane": 290, "rdns": 290}
-    assert all(one.definite for one in found.values())
-    assert found["mx"].verdict is Verdict.OK
+    assert all(check_result.definite for check_result in check_results.values())
+    assert check_results["mx"].verdict is Verdict.OK
 
 
-def test_an_alias_loop_is_undetermined_and_not_a_missing_record(
+def test_alias_loop_is_undetermined_and_not_missing(
     seen: Mapping[str, ScanResult],
 ) -> None:
-    one = judgement(seen["alias.test"], "dmarc")
-    assert (one.verdict, one.findings) == (Verdict.UNDETERMINED, ())
-    assert one.reason == "_dmarc.alias.test TXT: servfail"
+    check_result = judgement(seen["alias.test"], "dmarc")
+    assert (check_result.verdict, check_result.findings) == (Verdict.UNDETERMINED, ())
+    assert check_result.reason == "_dmarc.alias.test TXT: servfail"
 
 
-def test_a_text_set_of_60_kilobytes_is_read_over_tcp(seen: Mapping[str, ScanResult]) -> None:
-    one = judgement(seen["bulk.test"], "spf")
-    assert (one.verdict, one.facts["record_count"]) == (Verdict.OK, 1)
+def test_large_txt_set_is_read_over_tcp(seen: Mapping[str, ScanResult]) -> None:
+    check_result = judgement(seen["bulk.test"], "spf")
+    assert (check_result.verdict, check_result.facts["record_count"]) == (Verdict.OK, 1)
 
 
-def test_addresses_inside_are_findings_and_each_is_named(seen: Mapping[str, ScanResult]) -> None:
-    one = judgement(seen["inner.test"], "mx")
-    named = {address for finding in one.findings for address in finding.evidence["addresses"]}
+def test_private_addresses_are_named_in_findings(seen: Mapping[str, ScanResult]) -> None:
+    check_result = judgement(seen["inner.test"], "mx")
+    named = {
+        address for finding in check_result.findings for address in finding.evidence["addresses"]
+    }
     assert named == {*INNER, "::1"}
 
 
-def test_a_domain_that_never_answers_costs_only_itself(tmp_path: Path) -> None:
+def test_silent_domain_does_not_affect_others(tmp_path: Path) -> None:
     good = [f"good{number}.test" for number in range(6)]
     zones = {apex: [txt("@", "v=spf1 -all")] for apex in (*good, "tarpit.test", "deaf.test")}
     manners = Manners(faults=dict.fromkeys(("tarpit.test", "ns.deaf.test"), Trouble.TIMEOUT))
     seen = look(tmp_path, zones, manners, query_seconds=3)
     for apex in good:
-        assert all(one.definite for one in seen[apex].check_results), apex
-    for one in seen["tarpit.test"].check_results:
-        assert (one.verdict, one.definite) == (Verdict.UNDETERMINED, False), one.check
-        assert "timeout" in str(one.reason)
+        assert all(check_result.definite for check_result in seen[apex].check_results), apex
+    for check_result in seen["tarpit.test"].check_results:
+        assert (check_result.verdict, check_result.definite) == (Verdict.UNDETERMINED, False), (
+            check_result.check
+        )
+        assert "timeout" in str(check_result.reason)
     silent = judgement(seen["deaf.test"], "dns")
     assert not silent.definite
     assert not codes(silent) & {"dns.delegation_lame", "dns.ns_takeover_risk"}
     assert judgement(seen["deaf.test"], "spf").definite
-    assert all(found.query_count <= BUDGET for found in seen.values())
+    assert all(examination.query_count <= BUDGET for examination in seen.values())
 
 
 @pytest.mark.parametrize(
@@ -222,23 +232,23 @@ def test_a_domain_that_never_answers_costs_only_itself(tmp_path: Path) -> None:
     ],
     ids=["equal networks", "nested networks", "includes", "junk", "unknown terms", "macros"],
 )
-async def test_a_record_of_100000_characters_gives_few_findings(
+async def test_record_of_100000_characters_has_few_findings(
     text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     [spf] = [check for check in CHECKS if check.name == "spf"]
     zone = Zone({"huge.test": [text]}, budget=BUDGET)
     with caplog.at_level(logging.ERROR):
-        one = await run_check(spf, Subject(DomainName("huge.test")), zone)
-    assert one.definite
-    assert 0 < len(one.findings) <= 100
+        check_result = await run_check(spf, Subject(DomainName("huge.test")), zone)
+    assert check_result.definite
+    assert 0 < len(check_result.findings) <= 100
     assert caplog.records == []
 
 
-async def test_a_record_with_thousands_of_unreadable_addresses_gives_few_findings() -> None:
+async def test_record_with_thousands_of_invalid_addresses_has_few_findings() -> None:
     [dmarc] = [check for check in CHECKS if check.name == "dmarc"]
     text = "v=DMARC1; p=reject; rua=" + ",".join(f"r{n}@huge.test" for n in range(5_000))
     zone = Zone({"_dmarc.huge.test": [text]})
-    one = await run_check(dmarc, Subject(DomainName("huge.test")), zone)
-    assert one.definite
-    assert "dmarc.rua_invalid_uri" in codes(one)
-    assert len(one.findings) <= 40
+    check_result = await run_check(dmarc, Subject(DomainName("huge.test")), zone)
+    assert check_result.definite
+    assert "dmarc.rua_invalid_uri" in codes(check_result)
+    assert len(check_result.findings) <= 40

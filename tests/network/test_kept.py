@@ -1,4 +1,4 @@
-"""Connections that are good for more than one request, seen from the server."""
+"""The HTTP connection pool, tested from the side of the server."""
 
 import asyncio
 import ipaddress
@@ -20,7 +20,7 @@ EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class Server:
-    """Answers the requests of each connection one after the other, then hangs up."""
+    """Answers the requests of each connection in order, then closes it."""
 
     def __init__(self, answers: Sequence[bytes], connections: int = 0) -> None:
         self._answers, self.connections = answers, connections
@@ -58,7 +58,7 @@ Post = Callable[..., Awaitable[Page]]
 
 @asynccontextmanager
 async def reaching(server: Server, tls: ssl.SSLContext) -> AsyncIterator[Post]:
-    """A function that sends a request to the server, whose name leads to this address."""
+    """A function that sends a request to the server, whose name resolves to this address."""
     started = await asyncio.start_server(server.handle, "127.0.0.1", 0, ssl=tls)
     door = Egress(LOOPBACK, port=started.sockets[0].getsockname()[1])
 
@@ -73,15 +73,15 @@ async def reaching(server: Server, tls: ssl.SSLContext) -> AsyncIterator[Post]:
 
 
 def run(server: Server, tls: ssl.SSLContext, times: int, pause: float = 0.0) -> list[int]:
-    """The statuses of so many requests, one after the other."""
+    """The statuses of this number of consecutive requests."""
 
     async def main() -> list[int]:
         async with reaching(server, tls) as post:
-            found = []
+            statuses = []
             for _ in range(times):
-                found.append((await post()).status)
+                statuses.append((await post()).status)
                 await asyncio.sleep(pause)
-            return found
+            return statuses
 
     return asyncio.run(main())
 
@@ -95,7 +95,7 @@ def run(server: Server, tls: ssl.SSLContext, times: int, pause: float = 0.0) -> 
         b"HTTP/1.1 204 No Content\r\n\r\n",
     ],
 )
-def test_requests_follow_each_other_on_one_connection(tls: ssl.SSLContext, answer: bytes) -> None:
+def test_requests_reuse_a_connection(tls: ssl.SSLContext, answer: bytes) -> None:
     server = Server([answer] * 3)
     assert len(run(server, tls, 3)) == 3
     assert (server.connections, len(server.requests)) == (1, 3)
@@ -106,41 +106,39 @@ def test_requests_follow_each_other_on_one_connection(tls: ssl.SSLContext, answe
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n\r\n",  # it would be read to the end of the connection
+        b"HTTP/1.1 200 OK\r\n\r\n",  # the body ends with the connection
         b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nnot all of it",
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + b"x" * 99_999,
     ],
 )
-def test_a_connection_that_may_bring_no_other_answer_is_not_used_again(
-    tls: ssl.SSLContext, answer: bytes
-) -> None:
+def test_connection_that_cannot_be_reused_is_closed(tls: ssl.SSLContext, answer: bytes) -> None:
     server = Server([answer] * 3)
     assert run(server, tls, 3) == [200, 200, 200]
     assert server.connections == 3
 
 
-def test_a_connection_that_was_closed_meanwhile_is_no_failure(tls: ssl.SSLContext) -> None:
-    for pause in (0.0, 0.05):  # before we have seen that, and after
+def test_closed_idle_connection_is_replaced(tls: ssl.SSLContext) -> None:
+    for pause in (0.0, 0.05):  # before and after the client has seen the close
         server = Server([EMPTY])
         assert run(server, tls, 3, pause) == [200, 200, 200]
         assert server.connections == 3
 
 
-def test_a_new_connection_that_ends_without_an_answer_is_a_failure(tls: ssl.SSLContext) -> None:
+def test_new_connection_without_response_is_a_failure(tls: ssl.SSLContext) -> None:
     server = Server([b""])
     with pytest.raises(LookupFailed, match="network"):
         run(server, tls, 1)
     assert server.connections == 1
 
 
-def test_a_connection_is_not_used_once_the_name_leads_elsewhere(tls: ssl.SSLContext) -> None:
+def test_connection_is_not_reused_after_address_change(tls: ssl.SSLContext) -> None:
     server = Server([EMPTY] * 3)
 
     async def main() -> None:
         async with reaching(server, tls) as post:
             assert (await post()).status == 200
             with pytest.raises(LookupFailed, match="network"):
-                await post("127.0.0.2")  # where nobody listens
+                await post("127.0.0.2")  # a closed port
             assert (await post("10.0.0.1")).failure == "refused_address"
 
     asyncio.run(main())

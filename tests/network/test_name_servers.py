@@ -1,4 +1,4 @@
-"""Zones' name servers, asked themselves over real sockets on loopback."""
+"""Queries to authoritative name servers over real sockets on loopback."""
 
 import asyncio
 import ipaddress
@@ -31,7 +31,7 @@ def run(
     allowed: Sequence[Any] = LOOPBACK,
     seconds: float = 5,
 ) -> T:
-    """What ``main`` returns, given the name servers of a loop that ends with it."""
+    """The result of ``main`` with name servers in a new event loop."""
 
     async def whole() -> T:
         servers = NameServers(allowed, port=port, seconds=seconds)
@@ -45,7 +45,7 @@ def run(
 
 
 def ask(server: Nameserver, *, seconds: float = 5) -> ServerAnswer:
-    """The SOA of acme.test."""
+    """The answer to a query for the SOA of acme.test."""
 
     async def main(servers: NameServers) -> ServerAnswer:
         return await servers.ask(SERVER, server.address[0], QUERY, "SOA")
@@ -54,7 +54,7 @@ def ask(server: Nameserver, *, seconds: float = 5) -> ServerAnswer:
 
 
 def reason(server: Nameserver, seconds: float = 0.2) -> str:
-    """Why there is no answer."""
+    """The reason for a missing answer."""
     with pytest.raises(LookupFailed) as caught:
         ask(server, seconds=seconds)
     return caught.value.reason
@@ -66,7 +66,7 @@ def serving(trouble: Trouble | None = None, **options: Any) -> Nameserver:
     return Nameserver(ZONE, troubles, **{"authoritative": True, **options})
 
 
-def test_a_server_says_what_it_serves() -> None:
+def test_server_answers_for_its_zone() -> None:
     with serving() as server:
         assert ask(server) == SAID
         assert [flags & 0x0120 for flags in server.flags] == [0]  # neither RD nor AD
@@ -76,7 +76,7 @@ def test_a_server_says_what_it_serves() -> None:
     ("trouble", "rcode"),
     [(Trouble.REFUSED, "REFUSED"), (Trouble.SERVFAIL, "SERVFAIL"), (Trouble.REFERRAL, "NOERROR")],
 )
-def test_one_that_does_not_serve_the_zone_says_so(trouble: Trouble, rcode: str) -> None:
+def test_answer_of_server_without_the_zone_is_returned(trouble: Trouble, rcode: str) -> None:
     with serving(trouble, authoritative=False) as server:
         assert ask(server) == ServerAnswer(SERVER, rcode, False, ())
 
@@ -84,7 +84,7 @@ def test_one_that_does_not_serve_the_zone_says_so(trouble: Trouble, rcode: str) 
 @pytest.mark.parametrize(
     "trouble", [Trouble.WRONG_ID, Trouble.WRONG_SOURCE, Trouble.WRONG_QUESTION]
 )
-def test_a_lie_is_passed_over_and_the_truth_heard(trouble: Trouble) -> None:
+def test_forged_response_of_name_server_is_ignored(trouble: Trouble) -> None:
     with serving(trouble) as server:
         assert ask(server) == SAID
 
@@ -94,26 +94,26 @@ def test_a_lie_is_passed_over_and_the_truth_heard(trouble: Trouble) -> None:
     [
         (Trouble.SILENT, "timeout"),
         (Trouble.GARBAGE, "timeout"),
-        (Trouble.ANOTHER_CASE, "timeout"),  # it might be somebody else who has not seen ours
+        (Trouble.ANOTHER_CASE, "timeout"),  # an attacker who has not seen the query
         (Trouble.TRUNCATED, "truncated"),
     ],
 )
-def test_what_is_no_answer_leaves_it_open(trouble: Trouble, expected: str) -> None:
+def test_missing_answer_is_undetermined(trouble: Trouble, expected: str) -> None:
     with serving(trouble) as server:
         assert reason(server) == expected
 
 
-def test_a_silent_server_is_asked_twice_in_two_spellings() -> None:
+def test_silent_server_is_queried_twice_with_different_case() -> None:
     with serving(Trouble.SILENT) as server:
         reason(server)
         assert server.asked == [("acme.test", "SOA")] * 2
 
 
-def test_a_question_goes_out_once_for_all_who_ask() -> None:
+def test_query_is_sent_once_for_all_callers() -> None:
     async def main(servers: NameServers) -> list[ServerAnswer]:
         address = server.address[0]
-        asked = (servers.ask(SERVER, address, QUERY, "SOA") for _ in range(20))
-        first = await asyncio.gather(*asked)
+        queries = (servers.ask(SERVER, address, QUERY, "SOA") for _ in range(20))
+        first = await asyncio.gather(*queries)
         assert servers.is_known(address, QUERY)
         return [*first, await servers.ask(SERVER, address, QUERY, "SOA")]
 
@@ -122,7 +122,7 @@ def test_a_question_goes_out_once_for_all_who_ask() -> None:
         assert len(server.asked) == 1
 
 
-def test_servers_at_several_addresses_are_told_apart() -> None:
+def test_servers_at_several_addresses_are_distinguished() -> None:
     other = {("acme.test", "SOA"): ["ns1.acme.test. host.acme.test. 8 3600 600 86400 60"]}
     with serving() as first:
         address = ("127.0.0.2", first.address[1])
@@ -130,13 +130,13 @@ def test_servers_at_several_addresses_are_told_apart() -> None:
 
             async def main(servers: NameServers) -> list[Any]:
                 hosts = ("127.0.0.1", "127.0.0.2")
-                said = [await servers.ask(host, host, QUERY, "SOA") for host in hosts]
-                return [one.rdatas[0] for one in said]
+                answers = [await servers.ask(host, host, QUERY, "SOA") for host in hosts]
+                return [answer.rdatas[0] for answer in answers]
 
             assert [soa.serial for soa in run(first.address[1], main)] == [7, 8]
 
 
-def test_many_questions_go_out_from_several_ports() -> None:
+def test_many_queries_use_several_ports() -> None:
     names = [f"z{number}.test" for number in range(3 * name_servers.USES)]
     records = {(name, "SOA"): ZONE["acme.test", "SOA"] for name in names}
 
@@ -148,7 +148,7 @@ def test_many_questions_go_out_from_several_ports() -> None:
         )
 
     with Nameserver(records, authoritative=True) as server:
-        assert all(said.rdatas for said in run(server.address[1], main))
+        assert all(answer.rdatas for answer in run(server.address[1], main))
 
 
 @pytest.mark.parametrize(
@@ -163,10 +163,10 @@ def test_many_questions_go_out_from_several_ports() -> None:
         ([], LOOPBACK, "no_address"),
     ],
 )
-def test_only_public_addresses_are_asked(
+def test_only_public_addresses_are_queried(
     addresses: list[str], allowed: Sequence[Any], expected: str | None
 ) -> None:
-    """What operators allow for policies and webhooks does not hold here."""
+    """The allowed networks for policies and webhooks do not apply to name servers."""
 
     async def main(servers: NameServers) -> str:
         return await servers.address(Zone({(SERVER, "A"): addresses}), SERVER)
@@ -179,7 +179,7 @@ def test_only_public_addresses_are_asked(
     assert caught.value.reason == expected
 
 
-def test_when_nobody_ever_answers_nobody_is_asked_any_more() -> None:
+def test_queries_stop_if_no_server_ever_answers() -> None:
     async def main(servers: NameServers) -> bool:
         for number in range(UNRESPONSIVE_SECONDS):
             query = wire.query_for(f"z{number}.test", wire.SOA, recursive=False)
@@ -195,7 +195,7 @@ def test_when_nobody_ever_answers_nobody_is_asked_any_more() -> None:
         assert ("acme.test", "SOA") not in server.asked
 
 
-def test_one_answer_is_enough_to_keep_asking() -> None:
+def test_one_answer_keeps_queries_enabled() -> None:
     async def main(servers: NameServers) -> ServerAnswer:
         await servers.ask(SERVER, server.address[0], QUERY, "SOA")
         for number in range(UNRESPONSIVE_SECONDS + 1):
@@ -210,20 +210,20 @@ def test_one_answer_is_enough_to_keep_asking() -> None:
         assert run(server.address[1], main, seconds=0.5).authoritative
 
 
-def test_a_question_to_a_name_server_costs_budget_once_and_the_resolver_finds_it() -> None:
-    """As a scan asks: the address by the resolver, then the server there."""
+def test_name_server_query_costs_budget_once() -> None:
+    """A scan resolves the address of the server, then queries the server."""
 
     async def main(servers: NameServers) -> tuple[ServerAnswer, list[int]]:
         shared = Shared(Transport([resolver.address], 5))
-        nobody: Any = None
-        scans = [LiveResolver(shared, nobody, nobody, 3, servers) for _ in range(2)]
+        unused: Any = None
+        scans = [LiveResolver(shared, unused, unused, 3, servers) for _ in range(2)]
         try:
-            said = [await scan.query_server(SERVER, "acme.test", "SOA") for scan in scans]
+            answers = [await scan.query_server(SERVER, "acme.test", "SOA") for scan in scans]
             with pytest.raises(LookupFailed) as caught:
                 await scans[0].query_server(SERVER, "acme.test", "NS")
             assert caught.value.reason == "budget"
-            assert said[0] == said[1]
-            return said[0], [scan.query_count for scan in scans]
+            assert answers[0] == answers[1]
+            return answers[0], [scan.query_count for scan in scans]
         finally:
             shared.close()
 
@@ -231,13 +231,13 @@ def test_a_question_to_a_name_server_costs_budget_once_and_the_resolver_finds_it
         assert run(server.address[1], main) == (SAID, [3, 0])  # A, AAAA, SOA
 
 
-def test_where_name_servers_are_not_asked_nobody_is() -> None:
+def test_disabled_name_server_queries_send_nothing() -> None:
     async def main(_: NameServers) -> str:
         shared = Shared(Transport([resolver.address], 5))
-        nobody: Any = None
+        unused: Any = None
         try:
             with pytest.raises(LookupFailed) as caught:
-                await LiveResolver(shared, nobody, nobody, 9).query_server(
+                await LiveResolver(shared, unused, unused, 9).query_server(
                     SERVER, "acme.test", "SOA"
                 )
             return caught.value.reason

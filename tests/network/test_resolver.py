@@ -1,4 +1,4 @@
-"""Answers from name servers on loopback that follow the rules, fail and lie."""
+"""The resolver with name servers on loopback that answer, fail and send forged responses."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -59,13 +59,13 @@ def _reason(*servers: Nameserver, name: str, seconds: float = 5) -> str:
     return caught.value.reason
 
 
-def test_an_answer_is_what_the_server_says() -> None:
+def test_answer_matches_server_response() -> None:
     with Nameserver(ACME) as server:
         answer = _ask(server, name="ACME.test.", rdtype="NS")
     assert answer == Answer("acme.test", "NS", "NOERROR", ("ns.acme.test",), ttl=300)
 
 
-def test_mail_hosts_come_best_first() -> None:
+def test_mail_hosts_are_sorted_by_preference() -> None:
     async def main(open_answers: SessionFactory) -> tuple[Mx, ...]:
         return await open_answers().mx("acme.test")
 
@@ -73,23 +73,23 @@ def test_mail_hosts_come_best_first() -> None:
         assert _network(server).run(main) == (Mx(10, "a.acme.test"), Mx(20, "b.acme.test"))
 
 
-def test_the_strings_of_a_text_are_joined() -> None:
+def test_txt_strings_are_joined() -> None:
     with Nameserver(ACME) as server:
         assert _ask(server, name="acme.test", rdtype="TXT").rdatas == ("v=spf1 -all",)
 
 
-def test_a_name_that_is_not_there_has_the_ttl_of_the_soa() -> None:
+def test_missing_name_has_ttl_of_soa() -> None:
     with Nameserver(ACME) as server:
         assert _ask(server, name="no.acme.test") == Answer("no.acme.test", "A", "NXDOMAIN", ttl=60)
 
 
-def test_a_name_with_others_below_it_exists() -> None:
+def test_empty_nonterminal_exists() -> None:
     with Nameserver(ACME) as server:
         assert _ask(server, name="below.acme.test").exists
 
 
 @pytest.mark.parametrize("follows", [True, False])
-def test_aliases_are_followed_by_the_server_or_by_us(follows: bool) -> None:
+def test_aliases_are_followed_by_server_or_resolver(follows: bool) -> None:
     with Nameserver(ACME, follows=follows) as server:
         answer = _ask(server, name="www.acme.test")
     assert answer.aliases == ("web.acme.test", "acme.test")
@@ -97,28 +97,28 @@ def test_aliases_are_followed_by_the_server_or_by_us(follows: bool) -> None:
 
 
 @pytest.mark.parametrize("follows", [True, False])
-def test_the_end_of_a_chain_says_whether_the_name_exists(follows: bool) -> None:
+def test_end_of_alias_chain_determines_existence(follows: bool) -> None:
     with Nameserver(ACME, follows=follows) as server:
         answer = _ask(server, name="dangling.acme.test")
     assert (answer.rcode, answer.aliases) == ("NXDOMAIN", ("gone.test",))
 
 
 @pytest.mark.parametrize("follows", [True, False])
-def test_an_alias_is_not_followed_if_it_was_asked_for(follows: bool) -> None:
+def test_alias_is_not_followed_in_cname_query(follows: bool) -> None:
     with Nameserver(ACME, follows=follows) as server:
         answer = _ask(server, name="www.acme.test", rdtype="CNAME")
     assert (answer.rdatas, answer.aliases) == (("web.acme.test",), ())
 
 
 @pytest.mark.parametrize("follows", [True, False])
-def test_eight_aliases_are_followed_and_nine_are_not(follows: bool) -> None:
+def test_at_most_eight_aliases_are_followed(follows: bool) -> None:
     with Nameserver(ACME, follows=follows) as server:
         assert len(_ask(server, name="hop1.test").aliases) == 8
         assert _reason(server, name="hop0.test") == "garbage"
 
 
 @pytest.mark.parametrize("follows", [True, False])
-def test_aliases_in_a_circle_are_garbage(follows: bool) -> None:
+def test_alias_loop_is_garbage(follows: bool) -> None:
     with Nameserver(ACME, follows=follows) as server:
         assert _reason(server, name="loop.acme.test") == "garbage"
 
@@ -133,26 +133,24 @@ def test_aliases_in_a_circle_are_garbage(follows: bool) -> None:
         (Trouble.GARBAGE, "garbage"),
     ],
 )
-def test_a_server_that_does_not_answer_leaves_it_undetermined(
-    trouble: Trouble, reason: str
-) -> None:
+def test_silent_or_failing_server_is_undetermined(trouble: Trouble, reason: str) -> None:
     with Nameserver(ACME, {"acme.test": trouble}) as server:
         assert _reason(server, name="acme.test", seconds=0.2) == reason
 
 
-def test_a_port_where_nobody_listens_leaves_it_undetermined() -> None:
+def test_closed_port_is_undetermined() -> None:
     with Nameserver(ACME) as server:
         pass
     assert _reason(server, name="acme.test") == "network"
 
 
 @pytest.mark.parametrize("trouble", [Trouble.SERVFAIL, Trouble.REFUSED, Trouble.SILENT])
-def test_the_next_server_is_asked_then(trouble: Trouble) -> None:
+def test_next_server_is_queried_after_failure(trouble: Trouble) -> None:
     with Nameserver(ACME, {"acme.test": trouble}) as bad, Nameserver(ACME) as good:
         assert _ask(bad, good, name="acme.test", seconds=2).rdatas == ("192.0.2.1",)
 
 
-def test_a_silent_server_is_asked_a_second_time_and_no_more() -> None:
+def test_silent_server_is_queried_twice() -> None:
     with Nameserver(ACME, {"acme.test": Trouble.SILENT}) as server:
         _reason(server, name="acme.test", seconds=0.2)
         assert server.asked == [("acme.test", "A")] * 2
@@ -168,25 +166,25 @@ def test_a_silent_server_is_asked_a_second_time_and_no_more() -> None:
         Trouble.TRUNCATED,
     ],
 )
-def test_a_lie_is_passed_over_and_the_truth_believed(trouble: Trouble) -> None:
+def test_forged_response_is_ignored(trouble: Trouble) -> None:
     with Nameserver(ACME, {"acme.test": trouble}) as server:
         assert _ask(server, name="acme.test").rdatas == ("192.0.2.1",)
 
 
 @pytest.mark.parametrize("name", ["a..test", "a" * 64 + ".test", ".".join(["a" * 49] * 6)])
-def test_an_impossible_name_does_not_exist_and_nobody_is_asked(name: str) -> None:
+def test_impossible_name_does_not_exist_without_query(name: str) -> None:
     with Nameserver(ACME) as server:
         assert _ask(server, name=name).rcode == "NXDOMAIN"
         assert server.asked == []
 
 
 @pytest.mark.parametrize("authenticated", [True, False])
-def test_the_ad_bit_of_a_loopback_server_is_believed(authenticated: bool) -> None:
+def test_ad_bit_of_loopback_server_is_trusted(authenticated: bool) -> None:
     with Nameserver(ACME, authenticated=authenticated) as server:
         assert _ask(server, name="acme.test").authenticated is authenticated
 
 
-def test_with_checking_disabled_it_is_another_question() -> None:
+def test_checking_disabled_is_a_separate_query() -> None:
     async def main(open_answers: SessionFactory) -> int:
         answers = open_answers()
         await answers.resolve("acme.test", "A")
@@ -199,7 +197,7 @@ def test_with_checking_disabled_it_is_another_question() -> None:
         assert [flags & 0x20 for flags in server.flags] == [0x20, 0x20]
 
 
-def test_what_was_heard_is_shared_and_costs_no_budget() -> None:
+def test_cached_answers_are_shared_without_budget() -> None:
     async def main(open_answers: SessionFactory) -> list[int]:
         scans = [open_answers() for _ in range(3)]
         await scans[0].resolve("acme.test", "A")
@@ -212,20 +210,20 @@ def test_what_was_heard_is_shared_and_costs_no_budget() -> None:
 
 
 @pytest.mark.parametrize("name", ["acme.test", "no.test", "servfail.test"])
-def test_those_who_ask_at_once_share_one_flight(name: str) -> None:
+def test_concurrent_queries_are_coalesced(name: str) -> None:
     async def main(open_answers: SessionFactory) -> tuple[list[Answer | BaseException], int]:
         scans = [open_answers() for _ in range(50)]
         asking = (scan.resolve(name, "A") for scan in scans)
-        heard = await asyncio.gather(*asking, return_exceptions=True)
-        return heard, sum(scan.query_count for scan in scans)
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+        return outcomes, sum(scan.query_count for scan in scans)
 
     with Nameserver(ACME, {"servfail.test": Trouble.SERVFAIL}) as server:
-        heard, count = _network(server).run(main)
-        assert len({str(each) for each in heard}) == 1
+        outcomes, count = _network(server).run(main)
+        assert len({str(outcome) for outcome in outcomes}) == 1
         assert count == len(server.asked) == 1
 
 
-def test_one_who_gives_up_takes_the_answer_from_nobody() -> None:
+def test_cancelled_waiter_does_not_cancel_others() -> None:
     with Nameserver(ACME, {"acme.test": Trouble.HELD}) as server:
 
         async def main(open_answers: SessionFactory) -> Answer:
@@ -242,7 +240,7 @@ def test_one_who_gives_up_takes_the_answer_from_nobody() -> None:
         assert len(server.asked) == 1
 
 
-def test_after_the_budget_every_new_question_is_undetermined() -> None:
+def test_queries_beyond_budget_are_undetermined() -> None:
     async def main(open_answers: SessionFactory) -> str:
         answers = open_answers()
         for number in range(3):
@@ -258,7 +256,7 @@ def test_after_the_budget_every_new_question_is_undetermined() -> None:
         assert _network(server, budget=3).run(main) == "budget"
 
 
-def test_each_alias_that_we_follow_costs_budget() -> None:
+def test_each_followed_alias_costs_budget() -> None:
     async def main(open_answers: SessionFactory) -> int:
         answers = open_answers()
         await answers.resolve("www.acme.test", "A")
@@ -268,7 +266,7 @@ def test_each_alias_that_we_follow_costs_budget() -> None:
         assert _network(server).run(main) == 3
 
 
-def test_a_run_that_ends_with_questions_under_way_ends_quietly() -> None:
+def test_run_with_pending_queries_ends_cleanly() -> None:
     async def main(open_answers: SessionFactory) -> None:
         asking = asyncio.create_task(open_answers().resolve("acme.test", "A"))
         await asyncio.sleep(0)
@@ -278,24 +276,24 @@ def test_a_run_that_ends_with_questions_under_way_ends_quietly() -> None:
         _network(server).run(main)
 
 
-def test_many_questions_at_once_are_all_answered() -> None:
+def test_many_concurrent_queries_are_answered() -> None:
     async def main(open_answers: SessionFactory) -> int:
         answers: Resolver = open_answers()
-        heard = await asyncio.gather(*(answers.resolve(f"n{n}.test", "A") for n in range(150)))
-        return sum(answer.rcode == "NXDOMAIN" for answer in heard)
+        responses = await asyncio.gather(*(answers.resolve(f"n{n}.test", "A") for n in range(150)))
+        return sum(answer.rcode == "NXDOMAIN" for answer in responses)
 
     with Nameserver(ACME) as server:
         assert _network(server, seconds=30, budget=150).run(main) == 150
 
 
 @pytest.mark.parametrize(
-    ("ttl", "kept"), [(0, 1), (300, 300), (2**31 - 1, 3600)], ids=["least", "as said", "most"]
+    ("ttl", "seconds"), [(0, 1), (300, 300), (2**31 - 1, 3600)], ids=["least", "as said", "most"]
 )
-def test_an_answer_is_kept_for_its_ttl_within_bounds(ttl: int, kept: int) -> None:
-    assert resolver.cache_seconds(Answer("acme.test", "A", "NOERROR", ttl=ttl)) == kept
+def test_answer_is_cached_for_its_ttl_within_bounds(ttl: int, seconds: int) -> None:
+    assert resolver.cache_seconds(Answer("acme.test", "A", "NOERROR", ttl=ttl)) == seconds
 
 
-def test_of_two_aliases_of_one_name_the_first_is_followed() -> None:
+def test_first_of_two_aliases_is_followed() -> None:
     records = [("a.test", 5, "b.test"), ("a.test", 5, "c.test"), ("b.test", 1, "192.0.2.1")]
     message = wire.Message(
         1, 0, False, False, ("a.test", 1), tuple(wire.Record(o, t, 9, r) for o, t, r in records)
@@ -304,19 +302,19 @@ def test_of_two_aliases_of_one_name_the_first_is_followed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "servers"),
     [
         ("nameserver 192.0.2.53\nnameserver ::1\n", (("192.0.2.53", 53), ("::1", 53))),
         ("# nameserver 192.0.2.53\nsearch test\nnameserver\n", (("127.0.0.1", 53),)),
         ("", (("127.0.0.1", 53),)),
     ],
 )
-def test_the_system_says_which_servers_to_ask(
-    text: str, found: tuple[tuple[str, int], ...], tmp_path: Path
+def test_name_servers_come_from_resolv_conf(
+    text: str, servers: tuple[tuple[str, int], ...], tmp_path: Path
 ) -> None:
     (tmp_path / "resolv.conf").write_text(text)
-    assert resolver.system_nameservers(tmp_path / "resolv.conf") == found
+    assert resolver.system_nameservers(tmp_path / "resolv.conf") == servers
 
 
-def test_without_a_file_this_machine_is_asked(tmp_path: Path) -> None:
+def test_loopback_is_used_without_resolv_conf(tmp_path: Path) -> None:
     assert resolver.system_nameservers(tmp_path / "none") == (("127.0.0.1", 53),)

@@ -1,4 +1,4 @@
-"""Which addresses a stranger may have us connect to."""
+"""The addresses to which the service may connect on behalf of strangers."""
 
 import ipaddress
 
@@ -8,7 +8,7 @@ from app.network.http import special_addresses
 
 
 @pytest.mark.parametrize("network", special_addresses.SPECIAL, ids=str)
-def test_the_first_and_last_address_of_a_special_network_are_refused(
+def test_first_and_last_address_of_special_network_are_not_public(
     network: special_addresses.Network,
 ) -> None:
     assert not special_addresses.is_public(network[0])
@@ -34,16 +34,16 @@ def test_the_first_and_last_address_of_a_special_network_are_refused(
         "ff02::1",
     ],
 )
-def test_ipv6_outside_its_unicast_space_or_with_an_address_in_it_is_refused(address: str) -> None:
+def test_special_ipv6_addresses_are_not_public(address: str) -> None:
     assert not special_addresses.is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "100.63.255.255", "172.32.0.1", "2606:4700::1111"])
-def test_the_public_internet_is_public(address: str) -> None:
+def test_public_addresses_are_public(address: str) -> None:
     assert special_addresses.is_public(ipaddress.ip_address(address))
 
 
-def test_the_operator_can_allow_a_network() -> None:
+def test_operator_can_allow_a_network() -> None:
     address = ipaddress.ip_address("10.1.2.3")
     assert special_addresses.is_public(address, (ipaddress.ip_network("10.1.0.0/16"),))
     assert not special_addresses.is_public(address, (ipaddress.ip_network("10.2.0.0/16"),))

@@ -1,4 +1,4 @@
-"""SMTP sessions with mail hosts on loopback: what they say of TLS, and what is not said of them."""
+"""STARTTLS probes of mail hosts on loopback."""
 
 import asyncio
 import datetime
@@ -43,7 +43,7 @@ def _trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 class Host:
-    """A mail host: its greeting, what it answers to EHLO, and its certificate."""
+    """A mail host with a greeting, an EHLO response and a certificate."""
 
     def __init__(
         self,
@@ -98,31 +98,31 @@ def certified(
     return context
 
 
-def test_a_host_with_a_good_certificate_is_seen_with_its_end(authority: trustme.CA) -> None:
+def test_valid_certificate_is_reported_with_expiry(authority: trustme.CA) -> None:
     host = Host(certified(authority, HOST))
-    found = probe(host)
-    assert (found.offers_tls, found.version, found.problem) == (True, "TLSv1.3", None)
-    assert found.not_after is not None
-    assert datetime.datetime.fromisoformat(found.not_after).tzinfo is not None
+    handshake = probe(host)
+    assert (handshake.offers_tls, handshake.version, handshake.problem) == (True, "TLSv1.3", None)
+    assert handshake.not_after is not None
+    assert datetime.datetime.fromisoformat(handshake.not_after).tzinfo is not None
     assert host.heard == [b"EHLO scanner.test\r\n", b"STARTTLS\r\n"]
 
 
-def test_a_host_that_offers_no_tls_is_asked_for_nothing_more() -> None:
+def test_session_ends_if_host_does_not_offer_tls() -> None:
     host = Host(offers=b"250 mx.acme.test\r\n")
     assert probe(host) == TlsProbe(HOST, offers_tls=False)
     assert host.heard == [b"EHLO scanner.test\r\n", b""]
 
 
-def test_a_certificate_for_another_name_is_seen(authority: trustme.CA) -> None:
+def test_certificate_for_another_name_is_reported(authority: trustme.CA) -> None:
     assert probe(Host(certified(authority, "other.test"))).problem == "host_mismatch"
 
 
-def test_a_certificate_that_is_over_is_seen(authority: trustme.CA) -> None:
+def test_expired_certificate_is_reported(authority: trustme.CA) -> None:
     past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     assert probe(Host(certified(authority, HOST, not_after=past))).problem == "expired"
 
 
-def test_a_certificate_of_an_unknown_ca_is_seen() -> None:
+def test_certificate_of_unknown_ca_is_reported() -> None:
     assert probe(Host(certified(trustme.CA(), HOST))).problem == "untrusted"
 
 
@@ -134,7 +134,7 @@ def test_a_certificate_of_an_unknown_ca_is_seen() -> None:
         (2048, ExtendedKeyUsageOID.SERVER_AUTH, None),
     ],
 )
-def test_a_certificate_that_libraries_refuse_is_seen_with_the_reason(
+def test_rejected_certificate_is_reported_with_reason(
     authority: trustme.CA, tmp_path: Path, bits: int, use: x509.ObjectIdentifier, trouble: str
 ) -> None:
     key = rsa.generate_private_key(65537, bits)
@@ -154,7 +154,7 @@ def test_a_certificate_that_libraries_refuse_is_seen_with_the_reason(
     plain = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     pem.write_bytes(plain + made.public_bytes(Encoding.PEM))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # else it would not even show such a key
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # the default level does not allow such a key
     context.load_cert_chain(pem)
     assert probe(Host(context)).problem == trouble
 
@@ -167,21 +167,21 @@ def test_a_certificate_that_libraries_refuse_is_seen_with_the_reason(
         Host(greeting=b"220-hello\r\n" * 200),
         Host(greeting=b"\xff\xfe\r\n"),
         Host(offers=b"502 what\r\n"),
-        Host(),  # offers, and then hangs up
+        Host(),  # offers STARTTLS, then closes the connection
     ],
 )
-def test_who_is_no_mail_host_or_hangs_up_is_not_judged(host: Host) -> None:
+def test_failed_session_is_undetermined(host: Host) -> None:
     with pytest.raises(LookupFailed, match=r"SMTP: (network|garbage)"):
         probe(host)
 
 
-def test_a_host_that_never_speaks_is_given_up() -> None:
+def test_silent_host_times_out() -> None:
     with pytest.raises(LookupFailed, match="SMTP: timeout"):
         probe(Host(greeting=b""), seconds=0.3)
 
 
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], ["192.0.2.1", "198.51.100.1"], []])
-def test_no_address_that_is_not_public_is_connected_to(addresses: list[str]) -> None:
+def test_non_public_address_is_not_connected_to(addresses: list[str]) -> None:
     host = Host()
     with pytest.raises(LookupFailed, match=r"SMTP: (refused_address|no_address)"):
         probe(host, allowed=(), addresses=addresses)

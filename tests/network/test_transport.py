@@ -1,4 +1,4 @@
-"""Deadlines that share a timer, and more questions at once than a server's buffer holds."""
+"""The timer queue, and more concurrent queries than the buffer of a server holds."""
 
 import asyncio
 import socket
@@ -11,68 +11,68 @@ from app.network.dns.transport import BURST, MAX_OUTSTANDING, ServerReply, Trans
 
 
 async def _said(server: tuple[str, int], count: int, seconds: float) -> list[ServerReply]:
-    """What is said to so many questions at once."""
+    """The outcomes of this number of concurrent queries."""
     transport = Transport([server], seconds)
-    said: list[ServerReply] = []
+    outcomes: list[ServerReply] = []
     over = asyncio.Event()
 
     def done(outcome: ServerReply) -> None:
-        said.append(outcome)
-        if len(said) == count:
+        outcomes.append(outcome)
+        if len(outcomes) == count:
             over.set()
 
     for number in range(count):
         transport.ask(wire.query_for(f"n{number}.test", 1), done)
-        assert not said
+        assert not outcomes
     try:
         await asyncio.wait_for(over.wait(), 20)
     finally:
         transport.close()
-    return said
+    return outcomes
 
 
-async def test_deadlines_come_in_their_order_and_never_early() -> None:
+async def test_deadlines_fire_in_order_and_never_early() -> None:
     loop = asyncio.get_running_loop()
-    alarm, rung, over = TimerQueue(loop), list[tuple[float, float]](), asyncio.Event()
+    alarm, fired, over = TimerQueue(loop), list[tuple[float, float]](), asyncio.Event()
     started = loop.time()
     for delay in (0.09, 0.03, 0.06, 0.0):
-        alarm.at(started + delay, lambda delay=delay: rung.append((delay, loop.time())))  # type: ignore[misc]
+        alarm.at(started + delay, lambda delay=delay: fired.append((delay, loop.time())))  # type: ignore[misc]
     alarm.at(started + 0.1, over.set)
     await asyncio.wait_for(over.wait(), 10)
-    assert [delay for delay, _ in rung] == [0.0, 0.03, 0.06, 0.09]
-    assert all(at >= started + delay for delay, at in rung)
+    assert [delay for delay, _ in fired] == [0.0, 0.03, 0.06, 0.09]
+    assert all(at >= started + delay for delay, at in fired)
 
 
-async def test_a_deadline_set_at_another_does_not_put_off_those_before_it() -> None:
+async def test_deadline_set_in_callback_does_not_delay_earlier_ones() -> None:
     loop = asyncio.get_running_loop()
-    alarm, rung, over = TimerQueue(loop), list[str](), asyncio.Event()
+    alarm, fired, over = TimerQueue(loop), list[str](), asyncio.Event()
     alarm.at(loop.time(), lambda: alarm.at(loop.time() + 60, over.set))
 
     def enqueue() -> None:
-        rung.append("in time")
+        fired.append("in time")
         over.set()
 
     alarm.at(loop.time() + 0.05, enqueue)
     await asyncio.wait_for(over.wait(), 10)
     alarm.close()
-    assert rung == ["in time"]
+    assert fired == ["in time"]
 
 
-async def test_those_behind_the_burst_go_out_though_the_server_is_silent() -> None:
+async def test_queries_after_the_burst_are_sent_although_server_is_silent() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
         server.bind(("127.0.0.1", 0))
         server.setblocking(False)
         assert await _said(server.getsockname(), BURST + 60, 0.4) == ["timeout"] * (BURST + 60)
-        asked = {server.recv(512)[12:] for _ in range(BURST + 60)}
-    assert len(asked) > BURST
+        questions = {server.recv(512)[12:] for _ in range(BURST + 60)}
+    assert len(questions) > BURST
 
 
 class _Late(asyncio.DatagramProtocol):
-    """Answers a little late that there is no such name, and some only when asked again."""
+    """Answers NXDOMAIN after a short delay, and some queries only after a retry."""
 
     def __init__(self, deaf_to: int) -> None:
-        self._deaf_to = deaf_to  # every so manieth question; 0: to none
+        self._deaf_to = deaf_to  # ignore every n-th query; 0: none
         self._seen: set[bytes] = set()
         self._out = self.most_out = 0
 
@@ -94,7 +94,7 @@ class _Late(asyncio.DatagramProtocol):
 
 
 @pytest.mark.parametrize("deaf_to", [0, 7])
-async def test_a_server_that_answers_is_asked_more_at_once_and_nothing_is_forgotten(
+async def test_burst_widens_while_server_answers_and_no_query_is_lost(
     deaf_to: int,
 ) -> None:
     loop, late = asyncio.get_running_loop(), _Late(deaf_to)
@@ -103,31 +103,31 @@ async def test_a_server_that_answers_is_asked_more_at_once_and_nothing_is_forgot
         server.bind(("127.0.0.1", 0))
         server.setblocking(False)
         listening, _ = await loop.create_datagram_endpoint(lambda: late, sock=server)
-        said = await _said(server.getsockname(), 5 * MAX_OUTSTANDING, 3)
+        outcomes = await _said(server.getsockname(), 5 * MAX_OUTSTANDING, 3)
         listening.close()
-    assert not [outcome for outcome in said if isinstance(outcome, str)]
+    assert not [outcome for outcome in outcomes if isinstance(outcome, str)]
     assert late.most_out > BURST
 
 
-async def test_thousands_that_cannot_be_sent_fail_one_after_the_other() -> None:
-    server = ("127.255.255.255", 53)  # a broadcast, which the kernel refuses
+async def test_thousands_of_unsendable_queries_fail_without_recursion() -> None:
+    server = ("127.255.255.255", 53)  # a broadcast address, which the kernel refuses
     assert await _said(server, 3000, 5) == ["network"] * 3000
 
 
-async def test_what_waits_when_the_transport_is_closed_hears_of_it() -> None:
+async def test_waiting_queries_fail_when_transport_is_closed() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
-        transport, said = Transport([server.getsockname()], 5), list[ServerReply]()
+        transport, outcomes = Transport([server.getsockname()], 5), list[ServerReply]()
         for number in range(BURST + 5):
-            transport.ask(wire.query_for(f"n{number}.test", 1), said.append)
+            transport.ask(wire.query_for(f"n{number}.test", 1), outcomes.append)
         await asyncio.sleep(0)
         transport.close()
         await asyncio.sleep(0.01)
-        assert said == ["network"] * (BURST + 5)
+        assert outcomes == ["network"] * (BURST + 5)
 
 
 @pytest.mark.parametrize("forged", ["id", "question", "class"])
-async def test_a_forged_answer_is_passed_over(forged: str) -> None:
+async def test_forged_answer_is_ignored(forged: str) -> None:
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
@@ -142,7 +142,7 @@ async def test_a_forged_answer_is_passed_over(forged: str) -> None:
             await loop.sock_sendto(server, right, address)
 
         answering = asyncio.create_task(answer())
-        (said,) = await _said(server.getsockname(), 1, 5)
+        (outcome,) = await _said(server.getsockname(), 1, 5)
         await answering
-    assert not isinstance(said, str)
-    assert said[0].rcode == wire.NXDOMAIN
+    assert not isinstance(outcome, str)
+    assert outcome[0].rcode == wire.NXDOMAIN

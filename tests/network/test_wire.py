@@ -1,4 +1,4 @@
-"""The DNS codec, held against dnspython on random messages and on hostile bytes."""
+"""The DNS codec, compared with dnspython on random messages and hostile bytes."""
 
 import ipaddress
 from contextlib import suppress
@@ -20,8 +20,8 @@ from app.network.dns import wire
 from app.ports.dns import Caa, Mx, Rdata, Signature, Soa, Tlsa
 
 
-def _bounded(found: list[bytes]) -> dns.name.Name:
-    return dns.name.Name([*(found if sum(map(len, found)) < 240 else found[:3]), b""])
+def _bounded(labels: list[bytes]) -> dns.name.Name:
+    return dns.name.Name([*(labels if sum(map(len, labels)) < 240 else labels[:3]), b""])
 
 
 def _joined(words: tuple[Any, ...]) -> str:
@@ -62,7 +62,7 @@ TEXTS: dict[str, st.SearchStrategy[str]] = {
 
 @st.composite
 def responses(draw: st.DrawFn) -> dns.message.Message:
-    """A response as a server could give it: aliases, records, an SOA, EDNS; names compressed."""
+    """A valid response with aliases, records, an SOA, EDNS and compressed names."""
     rdtype = draw(st.sampled_from(sorted(TEXTS)))
     query = dns.message.make_query(draw(names), rdtype, id=draw(shorts), use_edns=0)
     response = dns.message.make_response(query)
@@ -121,28 +121,28 @@ def _is_same(ours: Rdata, theirs: Any) -> bool:
 
 
 @given(responses())
-def test_a_response_reads_as_dnspython_wrote_it(response: dns.message.Message) -> None:
+def test_response_of_dnspython_is_decoded(response: dns.message.Message) -> None:
     message = wire.parse_response(response.to_wire())
     assert message.id == response.id
     assert message.rcode == response.rcode()
     assert message.authenticated == bool(response.flags & dns.flags.AD)
     assert _same_name(message.question[0], response.question[0].name)
-    left = list(message.answers)
+    remaining = list(message.answers)
     for rrset in response.answer:
-        for rdata in rrset:  # dnspython writes those of one set in random order
-            left.remove(next(ours for ours in left if _is_record(ours, rrset, rdata)))
-    assert left == []
+        for rdata in rrset:  # dnspython writes the records of a set in random order
+            remaining.remove(next(ours for ours in remaining if _is_record(ours, rrset, rdata)))
+    assert remaining == []
     soas = [rdata for rrset in response.authority for rdata in rrset]
     assert message.negative_ttl == (min(900, soas[0].minimum) if soas else None)
 
 
 @given(responses(), st.booleans())
-def test_a_response_reads_the_same_whether_or_not_the_query_is_known(
+def test_response_is_decoded_the_same_with_and_without_query(
     response: dns.message.Message, is_same_case: bool
 ) -> None:
-    asked = response.question[0]
-    name = asked.name.to_text(omit_final_dot=True) if asked.name != dns.name.root else ""
-    query = wire.query_for(name if is_same_case else name.swapcase(), int(asked.rdtype))
+    question = response.question[0]
+    name = question.name.to_text(omit_final_dot=True) if question.name != dns.name.root else ""
+    query = wire.query_for(name if is_same_case else name.swapcase(), int(question.rdtype))
     data = response.to_wire()
     assert query.question == wire.question_of(query.message)
     assert wire.parse_response(data, query) == wire.parse_response(data)
@@ -150,7 +150,7 @@ def test_a_response_reads_the_same_whether_or_not_the_query_is_known(
 
 
 @given(responses(), st.data())
-def test_no_damage_to_a_response_raises_anything_else(
+def test_damaged_response_raises_only_malformed(
     response: dns.message.Message, data: st.DataObject
 ) -> None:
     damaged = bytearray(response.to_wire())
@@ -161,7 +161,7 @@ def test_no_damage_to_a_response_raises_anything_else(
 
 
 @given(st.binary(max_size=600), st.integers(0, 3), st.integers(0, 3))
-def test_no_bytes_raise_anything_else(tail: bytes, answers: int, authorities: int) -> None:
+def test_random_bytes_raise_only_malformed(tail: bytes, answers: int, authorities: int) -> None:
     header = bytes((0, 1, 0x81, 0, 0, 1, 0, answers, 0, authorities, 0, 0))
     for data in (tail, header + tail):
         with suppress(wire.Malformed):
@@ -169,13 +169,13 @@ def test_no_bytes_raise_anything_else(tail: bytes, answers: int, authorities: in
 
 
 @given(responses())
-def test_a_response_that_is_cut_short_is_malformed(response: dns.message.Message) -> None:
+def test_truncated_bytes_are_malformed(response: dns.message.Message) -> None:
     with pytest.raises(wire.Malformed):
         wire.parse_response(response.to_wire()[:-1])
 
 
 @given(names, st.sampled_from(sorted(TEXTS)), shorts, st.booleans(), st.booleans())
-def test_dnspython_reads_the_query_that_was_meant(
+def test_query_is_decoded_by_dnspython(
     name: dns.name.Name, rdtype: str, id: int, checking_disabled: bool, dnssec_ok: bool
 ) -> None:
     text = name.to_text(omit_final_dot=True) if name != dns.name.root else ""
@@ -207,14 +207,14 @@ def test_dnspython_reads_the_query_that_was_meant(
         (b"\x00", ""),
     ],
 )
-def test_a_name_is_spelled_with_escapes_and_leads_back(name: bytes, spelled: str) -> None:
+def test_escaped_name_round_trips(name: bytes, spelled: str) -> None:
     header = bytes((0, 1, 0x81, 0, 0, 1, 0, 0, 0, 0, 0, 0))
     assert wire.parse_response(header + name + b"\0\1\0\1").question == (spelled, 1)
     assert name.lower() in wire.build_query(spelled, 1, 0)
 
 
 @pytest.mark.parametrize("name", ["a..b", ".a", "a" * 64, ".".join(["a" * 49] * 6), "a\\", "\\256"])
-def test_what_cannot_be_a_name_is_not_asked_for(name: str) -> None:
+def test_invalid_name_is_rejected(name: str) -> None:
     with pytest.raises(wire.Malformed):
         wire.build_query(name, 1, 0)
 
@@ -224,19 +224,19 @@ def test_what_cannot_be_a_name_is_not_asked_for(name: str) -> None:
     [
         b"\xc0\x0c",  # to itself
         b"\xc0\x20",  # forwards
-        b"\x01a\xc0\x0c",  # round and round
-        b"\x41a\x00",  # a kind of label that was given up
+        b"\x01a\xc0\x0c",  # a loop
+        b"\x41a\x00",  # an obsolete label type
         b"\x3fa",
     ],
 )
-def test_a_name_that_does_not_end_is_malformed(name: bytes) -> None:
+def test_endless_name_is_malformed(name: bytes) -> None:
     header = bytes((0, 1, 0x81, 0, 0, 1, 0, 0, 0, 0, 0, 0))
     with pytest.raises(wire.Malformed):
         wire.parse_response(header + name + b"\0\1\0\1")
 
 
-def test_a_message_full_of_pointers_is_given_up_early() -> None:
-    """16,000 pointers, each to the one before, and records that begin at the last of them."""
+def test_message_full_of_pointers_is_rejected_quickly() -> None:
+    """The message has 16,000 pointers, each to the previous one, and records at the last one."""
     header = bytes((0, 1, 0x81, 0, 0, 1, 0xFF, 0xFF, 0, 0, 0, 0))
     question = b"\0\0\1\0\1"
     at = len(header + question)
@@ -247,7 +247,7 @@ def test_a_message_full_of_pointers_is_given_up_early() -> None:
         wire.parse_response(header + question + record + last * 20_000)
 
 
-def test_of_a_truncated_response_nothing_is_believed() -> None:
+def test_truncated_response_has_no_answers() -> None:
     response = dns.message.make_response(dns.message.make_query("acme.test", "A"))
     response.answer.append(_rrset(response.question[0].name, "A", 60, ["192.0.2.1"]))
     response.flags |= dns.flags.TC
@@ -256,31 +256,31 @@ def test_of_a_truncated_response_nothing_is_believed() -> None:
     assert message.answers == ()
 
 
-def test_records_of_other_types_and_classes_are_passed_over() -> None:
+def test_records_of_other_types_and_classes_are_ignored() -> None:
     response = dns.message.make_response(dns.message.make_query("acme.test", "A"))
     owner = response.question[0].name
     response.answer.append(dns.rrset.from_text(owner, 60, "CH", "TXT", "chaos"))
     response.answer.append(_rrset(owner, "TXT", 60, ["other"]))
     response.answer.append(_rrset(owner, "A", 60, ["192.0.2.1"]))
-    found = wire.parse_response(response.to_wire()).answers
-    assert found == (wire.Record("acme.test", 1, 60, "192.0.2.1"),)
+    answers = wire.parse_response(response.to_wire()).answers
+    assert answers == (wire.Record("acme.test", 1, 60, "192.0.2.1"),)
 
 
-def test_a_type_that_nobody_knows_reads_in_hexadecimal() -> None:
+def test_unknown_type_is_decoded_as_hexadecimal() -> None:
     response = dns.message.make_response(dns.message.make_query("acme.test", "TYPE65280"))
     owner = response.question[0].name
     response.answer.append(_rrset(owner, "TYPE65280", 60, [r"\# 3 abcdef"]))
     assert wire.parse_response(response.to_wire()).answers[0].rdata == r"\# 3 abcdef"
 
 
-def test_a_ttl_with_the_highest_bit_set_is_none() -> None:
+def test_ttl_with_highest_bit_is_zero() -> None:
     response = dns.message.make_response(dns.message.make_query("acme.test", "A"))
     response.answer.append(_rrset(response.question[0].name, "A", 60, ["192.0.2.1"]))
     data = response.to_wire().replace(b"\0\0\0\x3c\0\4", b"\x80\0\0\0\0\4")
     assert wire.parse_response(data).answers[0].ttl == 0
 
 
-def test_a_referral_is_told_from_nothing_there() -> None:
+def test_referral_is_distinguished_from_empty_answer() -> None:
     response = dns.message.make_response(dns.message.make_query("acme.test", "A"))
     response.authority.append(_rrset(response.question[0].name, "NS", 60, ["ns.acme.test."]))
     assert wire.parse_response(response.to_wire()).referral
@@ -289,13 +289,13 @@ def test_a_referral_is_told_from_nothing_there() -> None:
 
 
 @pytest.mark.parametrize(("rdtype", "is_asked"), [("SOA", True), ("DNSKEY", True), ("TXT", False)])
-def test_signatures_are_asked_for_where_they_are_looked_at(rdtype: str, is_asked: bool) -> None:
+def test_signatures_are_requested_for_signed_types_only(rdtype: str, is_asked: bool) -> None:
     query = wire.query_for("acme.test", wire.type_number(rdtype))
     assert bool(dns.message.from_wire(query.message).ednsflags & dns.flags.DO) == is_asked
 
 
 def _signed(covered: str) -> dns.message.Message:
-    """An answer with an SOA and a signature over that type."""
+    """A response with an SOA and a signature over that type."""
     query = dns.message.make_query("acme.test", "SOA", want_dnssec=True)
     response = dns.message.make_response(query)
     owner = query.question[0].name
@@ -306,24 +306,24 @@ def _signed(covered: str) -> dns.message.Message:
     return response
 
 
-def test_the_signature_over_what_was_asked_says_when_it_begins_and_ends() -> None:
+def test_signature_of_queried_type_has_validity_period() -> None:
     message = wire.parse_response(_signed("SOA").to_wire())
     begins = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp())
     assert message.signatures == (("acme.test", Signature(6, begins, begins + 14 * 86_400)),)
     assert [record.rdtype for record in message.answers] == [wire.SOA]
 
 
-def test_a_signature_over_another_type_is_passed_over() -> None:
+def test_signature_of_another_type_is_ignored() -> None:
     assert wire.parse_response(_signed("NS").to_wire()).signatures == ()
 
 
 @pytest.mark.parametrize("is_authoritative", [True, False])
-def test_an_authoritative_answer_is_told_from_another(is_authoritative: bool) -> None:
+def test_authoritative_answer_is_recognized(is_authoritative: bool) -> None:
     response = _signed("SOA")
     response.flags |= dns.flags.AA if is_authoritative else 0
     assert wire.parse_response(response.to_wire()).authoritative == is_authoritative
 
 
-def test_an_authoritative_server_is_not_asked_to_ask_others() -> None:
+def test_query_to_authoritative_server_is_not_recursive() -> None:
     query = wire.query_for("acme.test", wire.SOA, recursive=False)
     assert not dns.message.from_wire(query.message).flags & (dns.flags.RD | dns.flags.AD)

@@ -162,7 +162,7 @@ def test_a_server_that_sends_more_than_it_said_is_left(account_id: UUID) -> None
     mails.is_lying = True
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert "more than a mail may have" in (pull(row).failure or "")
+        assert "more than the maximum message size" in (pull(row).failure or "")
     assert not kept(account_id)
 
 
@@ -174,7 +174,7 @@ def test_a_server_that_is_never_silent_and_never_done_is_left_and_told(
     mails.is_slow = True
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        assert pull(row).failure == "the server was not done after 1 seconds"
+        assert pull(row).failure == "the server did not finish within 1 seconds"
         assert again(row).failing_since is not None
         mails.is_slow = False
         assert pull(row) == mailboxes.PollResult(imported_count=2)
@@ -192,7 +192,7 @@ def test_a_certificate_of_another_host_is_not_taken(account_id: UUID) -> None:
     ("change", "words"),
     [
         ({"password": "wrong"}, "wrong password"),
-        ({"folder": "Nowhere"}, "there is no folder Nowhere"),
+        ({"folder": "Nowhere"}, "folder Nowhere not found"),
         ({"port": 1}, "Connection refused"),
     ],
 )

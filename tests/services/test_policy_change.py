@@ -245,7 +245,7 @@ def test_what_the_reports_do_not_say_is_named(account_id: UUID) -> None:
         domain.account_id, domain.name, WINDOW, PolicyTrial(p=Policy.REJECT, adkim="s")
     )
     assert found.replay.affected == 0
-    assert ("DKIM passed in alignment, but the report does not say with which domain", 7) in (
+    assert ("DKIM passed in alignment, but the report does not name the domain", 7) in (
         found.caveats
     )
     assert found.confidence == "low"

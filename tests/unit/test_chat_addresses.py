@@ -1,4 +1,4 @@
-"""Addresses of chat services: what is accepted, and that nothing in them changes a request."""
+"""Chat service addresses: accepted forms, and rejection of options that change a request."""
 
 import json
 import re
@@ -18,7 +18,7 @@ MESSAGE = ChatMessage(
     "heading", "body", "https://watch.test/docs/alerts#x", "high", False, "d" * 32
 )
 SEPARATORS = ("?", "#", "#?", ";", "%3f", "%23", "/?", "/#", "/#?", "/;", "/%3f", "/%23", "&")
-# Every option that Apprise 2.2's plugin for the service knows, by the schema of its addresses.
+# All options of the Apprise 2.2 plugin for each service, by URL schema.
 OPTIONS = json.loads((Path(__file__).parent.parent / "data" / "chat" / "options.json").read_text())
 EVERY_OPTION = sorted({name for names in OPTIONS.values() for name in names.split()})
 VALUES = ("no", "yes", "http://127.0.0.1:8237/x", "file:///etc/passwd", "https://evil.test/")
@@ -36,7 +36,7 @@ def built(url: str) -> ChatRequest:
     return target.service.build(target.parts, MESSAGE)
 
 
-def test_every_form_is_documented() -> None:
+def test_every_address_form_is_documented() -> None:
     documented = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
     for service in chat.SERVICES.values():
         for form in service.form.split(" or "):
@@ -48,7 +48,7 @@ def test_every_service_has_an_example() -> None:
 
 
 @pytest.mark.parametrize(("name", "url"), ADDRESSES)
-def test_every_form_leads_to_the_service_alone(name: str, url: str) -> None:
+def test_every_address_form_connects_only_to_its_service(name: str, url: str) -> None:
     assert chat.parse(url).service.name == name
     request = built(url)
     assert HOSTS.fullmatch(request.host)
@@ -59,7 +59,7 @@ def test_every_form_leads_to_the_service_alone(name: str, url: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(EXAMPLES))
-def test_the_forms_of_one_service_make_the_same_request(name: str) -> None:
+def test_address_forms_of_a_service_make_the_same_request(name: str) -> None:
     first, *others = (built(url) for url in EXAMPLES[name])
     assert all(other.headers == first.headers for other in others)
     if name not in ("Microsoft Teams", "Google Chat", "Telegram"):
@@ -68,7 +68,7 @@ def test_the_forms_of_one_service_make_the_same_request(name: str) -> None:
 
 @pytest.mark.parametrize("separator", SEPARATORS)
 @pytest.mark.parametrize(("name", "url"), ADDRESSES)
-def test_no_option_of_any_plugin_is_accepted(name: str, url: str, separator: str) -> None:
+def test_plugin_options_are_rejected(name: str, url: str, separator: str) -> None:
     for option in EVERY_OPTION:
         for value in VALUES:
             with pytest.raises(BadTarget):
@@ -76,7 +76,7 @@ def test_no_option_of_any_plugin_is_accepted(name: str, url: str, separator: str
 
 
 @pytest.mark.parametrize("separator", SEPARATORS)
-def test_no_option_is_accepted_within_an_address(separator: str) -> None:
+def test_options_within_an_address_are_rejected(separator: str) -> None:
     for name, url in ADDRESSES:
         schema, _, rest = url.partition("://")
         for index in range(len(rest) + 1):
@@ -94,7 +94,7 @@ def test_no_option_is_accepted_within_an_address(separator: str) -> None:
     st.integers(0, 3),
     st.text("?#;%&=@:/\\.abc019-_~+ \t\n[]", max_size=12),
 )
-def test_whatever_is_accepted_leads_to_a_known_host(
+def test_accepted_addresses_connect_to_known_hosts(
     url: str, index: int, removed: int, inserted: str
 ) -> None:
     try:
@@ -141,7 +141,7 @@ def test_only_addresses_of_known_services_are_accepted(url: str) -> None:
         chat.parse(url)
 
 
-def test_why_an_address_is_refused_does_not_repeat_it() -> None:
+def test_rejection_message_does_not_repeat_the_address() -> None:
     with pytest.raises(BadTarget) as caught:
         chat.parse("slack://secret-token")
     assert "secret-token" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What chat services are sent: no text of an alert becomes a mention, a link or markup."""
+"""Chat messages: no text of an alert becomes a mention, a link or markup."""
 
 import json
 from html.parser import HTMLParser
@@ -21,12 +21,15 @@ URL = "https://watch.test/docs/alerts#spf.missing"
 
 
 def sent(name: str, **changes: Any) -> Any:
-    """What the service is sent, as it was before it was encoded as JSON or as a form."""
+    """The message to the service before it is encoded as JSON or form data."""
     target = chat.parse(EXAMPLES[name][0])
     values = {
-        "heading": HOSTILE.replace("\n", " "), "body": HOSTILE, "url": URL, "severity": "high",
+        "heading": HOSTILE.replace("\n", " "),
+        "body": HOSTILE,
+        "url": URL,
+        "severity": "high",
         "dedup_key": "d" * 32,
-    }  # fmt: skip
+    }
     request = target.service.build(target.parts, ChatMessage(**{**values, **changes}))
     if request.headers["Content-Type"] == "application/json":
         return json.loads(request.body)
@@ -48,7 +51,7 @@ class _Tags(HTMLParser):
         self.data += data
 
 
-def test_discord_mentions_nobody_and_links_to_us_alone() -> None:
+def test_discord_message_has_no_mentions_and_only_our_link() -> None:
     message = sent("Discord")
     assert message["allowed_mentions"] == {"parse": []}
     heading, _, rest = message["content"].partition("\n```\n")
@@ -61,9 +64,9 @@ def test_discord_mentions_nobody_and_links_to_us_alone() -> None:
     assert len(message["content"]) <= 2000
 
 
-def test_google_chat_has_a_card_without_tags_of_strangers() -> None:
+def test_google_chat_card_has_no_foreign_tags() -> None:
     message = sent("Google Chat")
-    assert "text" not in message  # only there mentions are looked for
+    assert "text" not in message  # mentions are parsed in this field only
     heading, body, button = message["cardsV2"][0]["card"]["sections"][0]["widgets"]
     assert _Tags(heading["textParagraph"]["text"]).tags == ["b"]
     parsed = _Tags(body["textParagraph"]["text"])
@@ -73,7 +76,7 @@ def test_google_chat_has_a_card_without_tags_of_strangers() -> None:
     assert "<" not in message["fallbackText"]
 
 
-def test_slack_has_plain_text_with_its_three_characters_escaped() -> None:
+def test_slack_message_is_plain_text_with_escaped_characters() -> None:
     message = sent("Slack")
     assert (message["parse"], message["mrkdwn"]) == ("none", False)
     assert message["unfurl_links"] is message["unfurl_media"] is False
@@ -84,7 +87,7 @@ def test_slack_has_plain_text_with_its_three_characters_escaped() -> None:
     assert link["text"] == f"<{URL}|What this means and what to do>"
 
 
-def test_teams_has_runs_of_text_without_markdown_and_no_mention() -> None:
+def test_teams_card_has_text_runs_without_markdown_or_mentions() -> None:
     card = sent("Microsoft Teams")["attachments"][0]["content"]
     assert "entities" not in card["msteams"]
     assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
@@ -93,11 +96,11 @@ def test_teams_has_runs_of_text_without_markdown_and_no_mention() -> None:
     assert card["actions"][0]["url"] == URL
 
 
-def test_webex_has_plain_text_alone() -> None:
+def test_webex_message_is_plain_text() -> None:
     assert set(sent("Webex")) == {"text"}
 
 
-def test_telegram_has_no_tag_of_strangers() -> None:
+def test_telegram_message_has_no_foreign_tags() -> None:
     message = sent("Telegram")
     parsed = _Tags(message["text"])
     assert parsed.tags == ["code", "pre", "a"]
@@ -105,24 +108,24 @@ def test_telegram_has_no_tag_of_strangers() -> None:
     assert message["link_preview_options"] == {"is_disabled": True}
 
 
-def test_pushover_is_not_asked_to_show_html() -> None:
+def test_pushover_message_is_not_html() -> None:
     assert "html" not in sent("Pushover")
 
 
 @pytest.mark.parametrize("name", ["Opsgenie", "PagerTree", "SIGNL4", "Splunk On-Call"])
-def test_pagers_have_no_angle_bracket(name: str) -> None:
+def test_pager_messages_have_no_angle_brackets(name: str) -> None:
     assert "<" not in json.dumps(sent(name), ensure_ascii=False)
 
 
 @pytest.mark.parametrize("name", list(EXAMPLES))
-def test_every_service_takes_long_text_and_a_test_without_an_alert(name: str) -> None:
+def test_every_service_accepts_long_text_and_test_messages(name: str) -> None:
     size = len(json.dumps(sent(name, heading="<&>`*" * 500, body="<&>`*\n" * 20_000)))
     assert size < 29_000
     assert sent(name, url=None, dedup_key=None, heading="Test", body="Test", severity="info")
 
 
 @pytest.mark.parametrize("name", ["PagerDuty", "Opsgenie", "PagerTree", "SIGNL4", "Splunk On-Call"])
-def test_a_resolution_is_sent_for_the_incident_of_the_same_alert(name: str) -> None:
+def test_resolution_refers_to_incident_of_same_alert(name: str) -> None:
     opened, resolved = sent(name), sent(name, is_resolved=True)
     assert opened != resolved
     assert "d" * 32 in json.dumps(opened)
@@ -133,7 +136,7 @@ def test_a_resolution_is_sent_for_the_incident_of_the_same_alert(name: str) -> N
 
 
 @pytest.mark.parametrize("encode", [chat_text.slack, chat_text.discord, chat_text.telegram])
-def test_text_is_cut_before_it_is_encoded(encode: Any) -> None:
+def test_text_is_truncated_before_encoding(encode: Any) -> None:
     for limit in (1, 10, 99):
         shown = chat_text.fit("<&>" * 100, limit, encode)
         assert len(shown) <= max(limit, 6)

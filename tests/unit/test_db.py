@@ -1,4 +1,4 @@
-"""Transactions on a real SQLite file, and the cursors of lists."""
+"""Transactions on a real SQLite file, and pagination cursors."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def _count() -> int:
         return int(session.execute(text("SELECT count(*) FROM notes")).scalar_one())
 
 
-def test_a_callback_runs_once_the_row_is_there_for_others(engine: Engine) -> None:
+def test_callback_runs_after_row_is_visible_to_others(engine: Engine) -> None:
     seen: list[int] = []
     with transactions.transaction() as session:
         session.execute(text("INSERT INTO notes VALUES ('kept')"))
@@ -36,13 +36,13 @@ def test_a_callback_runs_once_the_row_is_there_for_others(engine: Engine) -> Non
     assert seen == [1]
 
 
-def test_an_exception_takes_back_the_row_and_the_callback(engine: Engine) -> None:
+def test_exception_rolls_back_row_and_drops_callback(engine: Engine) -> None:
     seen: list[str] = []
 
     def write_and_fail() -> None:
         with transactions.transaction() as session:
             session.execute(text("INSERT INTO notes VALUES ('lost')"))
-            transactions.after_commit(session, lambda: seen.append("rung"))
+            transactions.after_commit(session, lambda: seen.append("called"))
             raise LookupError
 
     with pytest.raises(LookupError):
@@ -50,11 +50,11 @@ def test_an_exception_takes_back_the_row_and_the_callback(engine: Engine) -> Non
     assert (seen, _count()) == ([], 0)
 
 
-def test_the_database_is_ready_once_it_answers(engine: Engine) -> None:
+def test_database_is_ready_when_it_answers(engine: Engine) -> None:
     assert transactions.is_ready()
 
 
-def test_a_cursor_opens_only_for_the_list_it_was_made_for() -> None:
+def test_cursor_is_valid_only_for_its_own_list() -> None:
     cursor = cursors.Cursor([b"s" * 32], {"account": "a", "sort": "name"})
     sealed = cursor.encode(["example.org", 7])
     assert cursor.decode(sealed) == ["example.org", 7]
@@ -63,6 +63,6 @@ def test_a_cursor_opens_only_for_the_list_it_was_made_for() -> None:
 
 
 @pytest.mark.parametrize("forged", ["", "A", "not a cursor", "é", "A" * 4000])
-def test_a_forged_cursor_is_refused_by_name(forged: str) -> None:
+def test_forged_cursor_is_rejected_with_field_name(forged: str) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):
         cursors.Cursor([b"s" * 32], {}).decode(forged)

@@ -1,4 +1,4 @@
-"""Ids: what clients see of a UUID."""
+"""Public ids."""
 
 from uuid import RFC_4122, UUID
 
@@ -7,16 +7,16 @@ import pytest
 from app import ids
 
 
-def test_a_public_id_leads_back_to_its_uuid() -> None:
+def test_public_id_round_trips_to_uuid() -> None:
     id = ids.new()
     assert ids.parse("dom", ids.public("dom", id)) == id
 
 
-def test_it_is_a_uuid_of_version_7() -> None:
+def test_new_id_is_uuid_version_7() -> None:
     assert (ids.new().version, ids.new().variant) == (7, "specified in RFC 4122")
 
 
-def test_the_published_typeid_vector_reads_the_same() -> None:
+def test_public_id_matches_published_typeid_vector() -> None:
     assert ids.public("prefix", UUID("01890a5d-ac96-774b-bcce-b302099a8057")) == (
         "prefix_01h455vb4pex5vsknk084sn02q"
     )
@@ -34,11 +34,11 @@ def test_the_published_typeid_vector_reads_the_same() -> None:
         "dom_01h455vb4pex5vsknk084sn02u",
     ],
 )
-def test_nothing_else_is_an_id(text: str) -> None:
+def test_malformed_public_id_is_rejected(text: str) -> None:
     assert ids.parse("dom", text) is None
 
 
-def test_later_ids_sort_later_even_within_a_millisecond() -> None:
+def test_later_ids_sort_after_earlier_ones_within_a_millisecond() -> None:
     made = [ids.new() for _ in range(5000)]
     assert made == sorted(made)
     assert len(set(made)) == len(made)

@@ -1,4 +1,4 @@
-"""Which Python is refused, and which is warned about."""
+"""Refused Python versions, and warnings about outdated ones."""
 
 import logging
 import subprocess
@@ -25,13 +25,13 @@ ZIP, XML = "CVE-2024-0450", "CVE-2023-52425"
         ((3, 13, 0), (2, 6, 0), []),
     ],
 )
-def test_an_interpreter_without_a_fix_has_an_open_advisory(
+def test_interpreter_without_fix_has_open_advisory(
     python: tuple[int, int, int], expat: tuple[int, int, int], ids: list[str]
 ) -> None:
     assert [advisory.id for advisory in interpreter.open_advisories(python, expat)] == ids
 
 
-def test_the_warning_names_every_open_advisory(caplog: pytest.LogCaptureFixture) -> None:
+def test_warning_names_every_open_advisory(caplog: pytest.LogCaptureFixture) -> None:
     advisories = interpreter.open_advisories(sys.version_info[:3], expat_version)
     with caplog.at_level(logging.WARNING):
         interpreter.warn_if_outdated()
@@ -42,7 +42,7 @@ def test_the_warning_names_every_open_advisory(caplog: pytest.LogCaptureFixture)
 
 
 @pytest.mark.parametrize("module", ["app.settings", "wsgi", "worker.__main__", "worker.clock"])
-def test_an_older_python_is_refused_before_anything_else_is_imported(module: str) -> None:
+def test_older_python_is_refused_before_other_imports(module: str) -> None:
     code = f"import sys; sys.version_info = (3, 10, 14, 'final', 0); import {module}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1

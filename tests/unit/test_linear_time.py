@@ -1,8 +1,8 @@
-"""No text that a stranger writes costs more than its length: every pattern and every scanner.
+"""Every pattern and scanner for untrusted text takes time proportional to its length.
 
-The patterns are collected from the modules, with the methods by which each is used; a new one is
-measured without a line here. CPU time is compared, the least of several runs, so that what else
-the machine does cannot fail a test.
+The patterns are collected from the modules with the methods that use them, so a new pattern is
+measured automatically. The minimum CPU time of several runs is compared, so that other load on the
+machine does not fail a test.
 """
 
 import ast
@@ -30,7 +30,7 @@ from tests.fuzz.targets import TARGETS
 
 PACKAGES = (app, worker)
 SMALL, FACTOR, MAX_RATIO = 1_000, 8, 24
-QUICK_SECONDS = 0.02  # 8,000 characters that take less are not read over and over
+QUICK_SECONDS = 0.02  # 8,000 characters in less time are not read repeatedly
 RUNS = 5
 METHODS = ("match", "fullmatch", "search", "findall", "finditer", "sub", "split")
 COMMON = "aA0 \t\n\r.,;:=-_/\\\"'()<>[]{}@%!&#?*+|~\0\x7f\xa0\xff"
@@ -40,7 +40,7 @@ SUFFIXES = ("", "\0\n!")
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A pattern, and a method by which a module uses it."""
+    """A pattern, and the method with which a module uses it."""
 
     name: str
     pattern: re.Pattern[Any]
@@ -67,7 +67,7 @@ def _modules() -> Iterator[ModuleType]:
 
 @cache
 def _used() -> Mapping[str, Used]:
-    """Every compiled pattern of the project, and every one that is written where it is used."""
+    """All compiled patterns of the project, and all inline patterns."""
     uses: dict[str, Used] = {}
     for module in _modules():
         tree = ast.parse(Path(str(module.__file__)).read_text())
@@ -100,7 +100,7 @@ def _written(call: ast.Call) -> tuple[str, Any] | None:
 
 
 def _pairs(pattern: re.Pattern[Any]) -> list[str]:
-    """Pairs of characters that the pattern mentions."""
+    """The pairs of characters in the pattern."""
     text = pattern.pattern
     text = text.decode("latin-1") if isinstance(text, bytes) else text
     own = [character for character in dict.fromkeys(f"{text}a ") if character in COMMON][:12]
@@ -109,7 +109,7 @@ def _pairs(pattern: re.Pattern[Any]) -> list[str]:
 
 
 def _seconds(run: Callable[[str], object], text: str, runs: int = 1) -> float:
-    """The CPU time that the quickest of so many runs took."""
+    """The minimum CPU time of this number of runs."""
     taken = []
     for _ in range(runs):
         started = time.process_time()
@@ -143,13 +143,13 @@ def _texts(pattern: re.Pattern[Any]) -> Iterator[tuple[str, Callable[[int], str]
 
 
 @pytest.mark.parametrize("name", sorted(_used()))
-def test_every_pattern_takes_time_in_proportion_to_the_text(name: str) -> None:
+def test_every_pattern_takes_linear_time(name: str) -> None:
     used = _used()[name]
     for what, text in _texts(used.pattern):
         _assert_linear(used.run, text, f"{name} {what}")
 
 
-def test_every_pattern_of_a_module_is_measured() -> None:
+def test_every_module_pattern_is_measured() -> None:
     names = {name.rpartition(".")[0] for name in _used()}
     for module in _modules():
         for name, value in vars(module).items():
@@ -162,7 +162,7 @@ _RESULTS = b"From: a@a.test\r\nAuthentication-Results: mx.test; dkim=pass "
 
 
 def _author(data: bytes) -> None:
-    """What is parsed of a mail's header to find out who wrote it."""
+    """Parse the header of a message for its author."""
     header = author.fields(data)
     author.author_domain(header)
     author.signatures(header, "a.test")
@@ -182,7 +182,7 @@ def _verify(data: bytes) -> None:
     verification.verify(data, 0, _record())
 
 
-# Functions that read a stranger's bytes, each with beginnings of what it reads.
+# Functions that read untrusted bytes, each with beginnings of its input.
 SCANNERS: Mapping[str, tuple[Callable[[bytes], object], tuple[bytes, ...], tuple[bytes, ...]]] = {
     **{name: (of.run, (b"", *of.seeds[:1]), of.fragments) for name, of in TARGETS.items()},
     "mail_author": (
@@ -199,7 +199,7 @@ SCANNERS: Mapping[str, tuple[Callable[[bytes], object], tuple[bytes, ...], tuple
 
 
 @pytest.mark.parametrize("name", sorted(SCANNERS))
-def test_every_scanner_takes_time_in_proportion_to_the_text(name: str) -> None:
+def test_every_scanner_takes_linear_time(name: str) -> None:
     run, beginnings, fragments = SCANNERS[name]
     pumps = (*COMMON, *(fragment.decode("latin-1") for fragment in fragments))
     for beginning in beginnings:

@@ -1,4 +1,4 @@
-"""The records of tests/data/mail, read as receivers read them; and the names of the tree walk."""
+"""The parsers with the vectors in tests/data/mail, and the names of the tree walk."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ POLICY = b"version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 1209600\n
 
 
 @pytest.mark.parametrize("vector", VECTORS["dmarc_records"], ids=lambda vector: vector["input"])
-def test_a_dmarc_record_asks_for_what_the_rfc_says(vector: dict[str, Any]) -> None:
+def test_dmarc_record_requests_policy_of_rfc_example(vector: dict[str, Any]) -> None:
     record = dmarc.sole_record([vector["input"]])
     policy = discovery.policy_of(record)[0] if record else None
     if vector["outcome"] == "ignore":
@@ -44,7 +44,7 @@ def test_a_dmarc_record_asks_for_what_the_rfc_says(vector: dict[str, Any]) -> No
     ],
     ids=lambda vector: vector["input"],
 )
-def test_a_dmarc_tag_has_the_value_that_the_rfc_gives_it(vector: dict[str, Any]) -> None:
+def test_dmarc_tag_has_value_of_rfc_example(vector: dict[str, Any]) -> None:
     record = dmarc.parse_record(vector["input"])
     seen = {
         "aspf": record.aspf,
@@ -60,12 +60,12 @@ def test_a_dmarc_tag_has_the_value_that_the_rfc_gives_it(vector: dict[str, Any])
 
 
 @pytest.mark.parametrize("vector", VECTORS["mx_patterns"], ids=lambda vector: vector["host"])
-def test_an_mx_pattern_covers_one_label_at_most(vector: dict[str, Any]) -> None:
+def test_mx_pattern_covers_at_most_one_label(vector: dict[str, Any]) -> None:
     assert mta_sts.covers(vector["pattern"], vector["host"]) is vector["match"]
 
 
 @pytest.mark.parametrize("vector", VECTORS["mta_sts_policies"], ids=lambda vector: vector["rfc"])
-def test_a_policy_is_used_only_if_it_is_valid(vector: dict[str, Any]) -> None:
+def test_only_valid_mta_sts_policy_is_used(vector: dict[str, Any]) -> None:
     try:
         policy = mta_sts.parse_policy(vector["input"].encode())
     except mta_sts.BadPolicy:
@@ -78,7 +78,7 @@ def test_a_policy_is_used_only_if_it_is_valid(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS["mta_sts_http"], ids=lambda vector: vector["rfc"])
-async def test_a_policy_counts_only_as_it_was_served(vector: dict[str, Any]) -> None:
+async def test_mta_sts_policy_depends_on_http_response(vector: dict[str, Any]) -> None:
     verdicts = {"use": Verdict.OK, "warn": Verdict.WARN, "error": Verdict.FAIL}
     data: dict[Any, Any] = {
         ("example.com", "MX"): ["10 mx.example.com"],
@@ -90,7 +90,7 @@ async def test_a_policy_counts_only_as_it_was_served(vector: dict[str, Any]) -> 
 
 
 def _served(vector: dict[str, Any]) -> Page:
-    """What the door to HTTPS makes of such an answer."""
+    """The page for an HTTP response."""
     url = f"https://mta-sts.example.com{PATH}"
     if "tls" in vector:
         return Page(url, failure="tls", detail=vector["tls"])
@@ -101,7 +101,7 @@ def _served(vector: dict[str, Any]) -> Page:
 
 
 @pytest.mark.parametrize("vector", VECTORS["mta_sts_txt"], ids=lambda vector: vector["input"])
-def test_an_mta_sts_record_is_used_only_with_a_valid_id(vector: dict[str, Any]) -> None:
+def test_mta_sts_record_requires_valid_id(vector: dict[str, Any]) -> None:
     try:
         record = mta_sts.parse_record(vector["input"])
     except (mta_sts.NotMtaSts, mta_sts.MtaStsUnusable):
@@ -112,7 +112,7 @@ def test_an_mta_sts_record_is_used_only_with_a_valid_id(vector: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("vector", VECTORS["tlsrpt_txt"], ids=lambda vector: vector["input"])
-def test_a_tls_rpt_record_needs_an_address(vector: dict[str, Any]) -> None:
+def test_tls_rpt_record_requires_address(vector: dict[str, Any]) -> None:
     try:
         record = tls_rpt.parse_record(vector["input"])
     except (tls_rpt.NotTlsRpt, tls_rpt.TlsRptUnusable):
@@ -123,7 +123,7 @@ def test_a_tls_rpt_record_needs_an_address(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS["bimi_txt"], ids=lambda vector: vector["input"])
-def test_a_bimi_record_needs_a_logo_over_https(vector: dict[str, Any]) -> None:
+def test_bimi_record_requires_https_logo(vector: dict[str, Any]) -> None:
     try:
         record = bimi.parse_record(vector["input"])
     except (bimi.NotBimi, bimi.Unusable):
@@ -134,17 +134,17 @@ def test_a_bimi_record_needs_a_logo_over_https(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("name", "expected"), SUFFIXES)
-def test_a_name_is_registered_below_its_public_suffix(name: str, expected: str) -> None:
+def test_registrable_name_is_below_public_suffix(name: str, expected: str) -> None:
     assert public_suffix.registrable(name) == (expected or None)
 
 
-def test_no_line_of_the_public_suffix_vectors_is_passed_over() -> None:
+def test_all_public_suffix_vectors_are_used() -> None:
     lines = (MAIL / "test_psl.txt").read_text().splitlines()
     assert len(SUFFIXES) == sum(line.startswith("checkPublicSuffix") for line in lines)
 
 
 @pytest.mark.parametrize("vector", VECTORS["dkim_keys"], ids=lambda vector: vector["rfc"])
-def test_a_dkim_key_has_the_bits_it_has(vector: dict[str, Any]) -> None:
+def test_dkim_key_size_is_read(vector: dict[str, Any]) -> None:
     try:
         key = dkim.parse_record(vector["input"])
     except (dkim.NotDkim, dkim.Unusable):
@@ -156,7 +156,7 @@ def test_a_dkim_key_has_the_bits_it_has(vector: dict[str, Any]) -> None:
         assert key.testing is vector.get("testing", False)
 
 
-def test_a_short_name_is_walked_label_by_label_to_the_tld() -> None:
+def test_tree_walk_of_short_name_visits_every_label() -> None:
     assert names.walk("a.mail.example.com") == (
         "a.mail.example.com",
         "mail.example.com",
@@ -165,17 +165,17 @@ def test_a_short_name_is_walked_label_by_label_to_the_tld() -> None:
     )
 
 
-def test_a_long_name_jumps_to_its_last_seven_labels() -> None:
+def test_tree_walk_of_long_name_skips_to_last_seven_labels() -> None:
     walked = names.walk("a.b.c.d.e.f.g.h.i.j.mail.example.com")
     assert len(walked) == 8
     assert walked[1] == "g.h.i.j.mail.example.com"
 
 
 @pytest.mark.parametrize("text", ["192.0.2.1", "com", "co.uk", "a_b.org", "-a.org", "host.test"])
-def test_what_is_no_domain_to_watch_is_refused(text: str) -> None:
+def test_names_that_are_not_domains_are_rejected(text: str) -> None:
     with pytest.raises(names.NotADomain):
         names.parse(text)
 
 
-def test_a_name_is_kept_as_its_a_label() -> None:
+def test_name_is_normalized_to_a_label() -> None:
     assert names.parse("Bücher.DE.") == "xn--bcher-kva.de"

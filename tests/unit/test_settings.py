@@ -1,4 +1,4 @@
-"""Settings: what an operator is told when one is missing or bad."""
+"""Settings, and the messages for missing and invalid ones."""
 
 import pytest
 
@@ -11,11 +11,11 @@ GOOD = {
 }
 
 
-def test_a_platforms_postgres_url_means_psycopg_3() -> None:
+def test_postgres_url_of_platforms_selects_psycopg_3() -> None:
     assert Settings.from_environ(GOOD).database_url == "postgresql+psycopg://user:word@db/app"
 
 
-def test_each_missing_setting_has_its_own_sentence() -> None:
+def test_each_missing_setting_has_its_own_message() -> None:
     with pytest.raises(BadSettings) as caught:
         Settings.from_environ({})
     assert [line.split()[0] for line in str(caught.value).splitlines()] == list(GOOD)
@@ -46,7 +46,7 @@ def test_name_servers_may_have_ports(text: str, servers: tuple[tuple[str, int], 
         ("EGRESS_ALLOW_CIDRS", "10.0.0.1/8"),
     ],
 )
-def test_a_bad_value_is_refused_by_name(name: str, text: str) -> None:
+def test_invalid_value_is_rejected_with_setting_name(name: str, text: str) -> None:
     with pytest.raises(BadSettings, match=f"^{name} is not usable: "):
         Settings.from_environ({**GOOD, name: text})
 
@@ -54,5 +54,5 @@ def test_a_bad_value_is_refused_by_name(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["lmtp:///run/reports.sock", "lmtp://127.0.0.1:2424", "smtp://[::1]:2525"]
 )
-def test_where_mails_are_taken_in_is_told_as_it_was_set(text: str) -> None:
+def test_listener_address_is_shown_as_configured(text: str) -> None:
     assert str(Settings.from_environ({**GOOD, "SMTP_LISTEN": text}).smtp_listen) == text

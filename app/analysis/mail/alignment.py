@@ -1,8 +1,8 @@
-"""Whether an authenticated name speaks for the author's domain (RFC 9989 §4.4). Pure.
+"""Alignment of an authenticated name with the author's domain (RFC 9989 §4.4).
 
-Relaxed alignment compares Organizational Domains. Of the watched domain that is the one which the
-tree walk of its last scan found (RFC 9989 §4.10.2); of all other names in reports nobody has asked
-DNS, so theirs is the registrable part by the Public Suffix List (RFC 7489 §3.2).
+Relaxed alignment compares Organizational Domains. For the monitored domain this is the one from the
+tree walk of its last scan (RFC 9989 §4.10.2). DNS is not queried for the other names in reports, so
+theirs is the registrable part by the Public Suffix List (RFC 7489 §3.2).
 """
 
 from functools import lru_cache
@@ -13,7 +13,7 @@ from app.protocols import public_suffix
 def organizational(name: str, walked: str | None = None) -> str:
     """The Organizational Domain of a name.
 
-    walked  the Organizational Domain that a tree walk found; it is that of the names below it too
+    walked  the Organizational Domain that a tree walk determined; it applies to names below it too
     """
     if walked and is_within(name, walked):
         return walked
@@ -28,7 +28,7 @@ def is_aligned(name: str, author: str, *, strict: bool = False, walked: str | No
 
 
 def is_within(name: str, domain: str) -> bool:
-    """The name is the domain, or below it."""
+    """Whether the name is the domain or below it."""
     return name == domain or name.endswith(f".{domain}")
 
 

@@ -1,8 +1,8 @@
-"""Whether mail is the domain's own, was passed on, is forged, or cannot be told. Pure.
+"""Classification of mail: the domain's own, forwarded, spoofed, or unknown.
 
-Who passes mail on cannot pass SPF for the author's domain, but the author's signature survives
-unless the text was changed. Who forges has neither. What authenticates as somebody else only is
-either a service that is not set up yet, or none of ours: a person must say.
+Forwarded mail cannot pass SPF for the author's domain, but the author's signature survives unless
+the text was changed. Spoofed mail has neither. Mail that authenticates for another domain only is
+from a service that is not set up yet or is not the domain's own, so a person must classify it.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from app.catalog.senders import Sender
 
 FORWARDING_REASONS = frozenset(
     ("forwarded", "mailing_list", "trusted_forwarder")
-)  # catalogue of reasons
+)  # override reasons for forwarded mail
 CUSTOMER_SERVICES = frozenset(("transactional", "marketing", "support", "business"))
 
 
 class SourceClass(StrEnum):
-    """What a source is to the domain."""
+    """The classification of a source."""
 
     OWN = "own"
     FORWARDER = "forwarder"
@@ -28,7 +28,7 @@ class SourceClass(StrEnum):
 
 
 class SourceClassification(NamedTuple):
-    """The kind, and why, in words."""
+    """A classification with its reason as text."""
 
     kind: SourceClass
     reason: str
@@ -36,14 +36,14 @@ class SourceClassification(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Clue:
-    """What an identity tells.
+    """The authentication evidence of an identity.
 
-    spf_domain       SPF passes for this domain, which is not the author's
+    spf_domain       the domain for which SPF passes, if it is not the author's
     is_own_spf       SPF passes for the author's domain
-    is_own_envelope  SPF was asked for the author's domain, whatever came of it
+    is_own_envelope  SPF was checked for the author's domain, with any result
     is_own_signed    a signature of the author's domain is valid
-    is_own_broken    there is one, but none is valid
-    signer           another domain whose signature is valid, a well-known service's if there is one
+    is_own_broken    such signatures exist, but none is valid
+    signer           another domain with a valid signature, preferably of a well-known service
     """
 
     identity: Identity
@@ -56,53 +56,50 @@ class Clue:
 
 
 SPF_ALIGNED = SourceClassification(
-    SourceClass.OWN, "SPF passes in alignment: the domain lets this address send"
+    SourceClass.OWN, "SPF aligned: your SPF record authorizes this address"
 )
 SPF_OWN = SourceClassification(
-    SourceClass.OWN, "SPF passes for a name of the domain, though not in alignment"
+    SourceClass.OWN, "SPF passes for a name of your domain, but not in alignment"
 )
 REPORTED_FORWARDED = SourceClassification(
-    SourceClass.FORWARDER, "the receivers say that it was forwarded or sent on by a list"
+    SourceClass.FORWARDER, "Receivers report forwarding or a mailing list"
 )
-FORWARDING_SERVICE = SourceClassification(
-    SourceClass.FORWARDER, "it is a service that passes mail on"
-)
+FORWARDING_SERVICE = SourceClassification(SourceClass.FORWARDER, "A service that forwards email")
 CUSTOMER = SourceClassification(
-    SourceClass.OWN, "it signs with the domain's key, and sends for its customers"
+    SourceClass.OWN, "Signs with your DKIM key and is a service that sends email for its customers"
 )
 LISTED = SourceClassification(
-    SourceClass.OWN, "the domain's SPF record lets it send, and it signs with the domain's key"
+    SourceClass.OWN, "DKIM aligned, and your SPF record authorizes this address"
 )
 SURVIVED = SourceClassification(
     SourceClass.FORWARDER,
-    "the domain's signature is valid while SPF fails: so mail looks that was passed on",
+    "Your DKIM signature is valid but SPF fails, which is typical of forwarded email",
 )
 REWRITTEN = SourceClassification(
     SourceClass.FORWARDER,
-    "the domain's signature is valid, and SPF passes for another domain: so mail looks that was "
-    "passed on with a new envelope",
+    "Your DKIM signature is valid but SPF passes for another domain, which is typical of email "
+    "forwarded with a new envelope sender",
 )
 BROKEN = SourceClassification(
     SourceClass.FORWARDER,
-    "the domain's signature is there but no longer valid, and SPF passes for another domain: so "
-    "mail looks that a list has changed",
+    "Your DKIM signature is broken and SPF passes for another domain, which is typical of email "
+    "changed by a mailing list",
 )
 LISTED_UNALIGNED = SourceClassification(
-    SourceClass.OWN, "the domain's SPF record lets it send, but neither SPF nor DKIM is aligned"
+    SourceClass.OWN, "Your SPF record authorizes this address, but neither SPF nor DKIM is aligned"
 )
 NOT_SET_UP = SourceClassification(
     SourceClass.UNKNOWN,
-    "it authenticates as itself, not as the domain: a service that is not set up, or not yours",
+    "Passes SPF/DKIM for its own domain only. Either a service you still have to set up, or not "
+    "yours",
 )
-SPOOFED = SourceClassification(
-    SourceClass.SUSPICIOUS, "nothing authenticates it: neither SPF nor any signature passes"
-)
+SPOOFED = SourceClassification(SourceClass.SUSPICIOUS, "Not authenticated: SPF and DKIM both fail")
 
 
 def classify(clue: Clue, sender: Sender | None, *, is_listed: bool) -> SourceClassification:
-    """What mail with this identity is, when it comes from this service.
+    """The classification of mail with this identity from this service.
 
-    is_listed  the domain's SPF record lets the address pass
+    is_listed  whether the domain's SPF record authorizes the address
     """
     identity = clue.identity
     if identity.spf:
@@ -119,7 +116,7 @@ def classify(clue: Clue, sender: Sender | None, *, is_listed: bool) -> SourceCla
 
 
 def _signed(clue: Clue, sender: Sender | None, is_listed: bool) -> SourceClassification:
-    """DKIM passes in alignment, SPF does not."""
+    """The classification if DKIM passes in alignment and SPF does not."""
     if is_listed:
         return LISTED
     if sender and sender.category in CUSTOMER_SERVICES:
@@ -128,7 +125,7 @@ def _signed(clue: Clue, sender: Sender | None, is_listed: bool) -> SourceClassif
 
 
 def _foreign(clue: Clue, sender: Sender | None) -> SourceClassification:
-    """Nothing is aligned, and the domain's SPF record does not know the address."""
+    """The classification if nothing is aligned and the SPF record does not have the address."""
     is_for_customers = sender is not None and sender.category in CUSTOMER_SERVICES
     if clue.is_own_broken and clue.spf_domain and not is_for_customers:
         return BROKEN

@@ -1,6 +1,6 @@
-"""Who a message says it is from, and what its receiver made of that: all that a judgement needs.
+"""The identity of mail: its author, and the authentication results of the receiver.
 
-Many records have the same identity, so it is kept once, and counted. Pure.
+Many records have the same identity, so it is stored once with message counts. This module is pure.
 """
 
 import hashlib
@@ -11,18 +11,18 @@ from typing import Any
 
 from app.protocols.report_formats.aggregate import Record
 
-MAX_RESULTS = 20  # of one method that are kept; those that passed come first
+MAX_RESULTS = 20  # stored for each method; passed results come first
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What records have in common, beside where they come from.
+    """The properties that records share, except for their source address.
 
-    trusted        the report came by a way that strangers do not have
+    trusted        the report was received by a route that strangers cannot use
     dkim, spf      passed in alignment, as the receiver evaluated it
-    dkim_results   (domain, selector, result), each once, those that passed first
-    spf_results    (domain, scope, result), likewise
-    reasons        the types of the receiver's reasons for doing otherwise
+    dkim_results   (domain, selector, result), distinct, passed results first
+    spf_results    (domain, scope, result), distinct, passed results first
+    reasons        the types of the receiver's policy override reasons
     """
 
     header_from: str
@@ -37,18 +37,18 @@ class Identity:
 
     @property
     def passed(self) -> bool:
-        """DMARC passed: DKIM or SPF did, in alignment (RFC 9989 §5.4)."""
+        """Whether DMARC passed: DKIM or SPF passed in alignment (RFC 9989 §5.4)."""
         return self.dkim or self.spf
 
     @property
     def digest(self) -> bytes:
-        """16 bytes that are the same for the same identity only."""
+        """A digest of 16 bytes, equal only for equal identities."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def of(record: Record, *, trusted: bool) -> Identity:
-    """The record's identity, names in lower case."""
+    """The identity of a record, with names in lower case."""
     envelope = record.envelope_from or ""
     return Identity(
         header_from=record.header_from.lower(),
@@ -64,16 +64,23 @@ def of(record: Record, *, trusted: bool) -> Identity:
 
 
 def from_row(row: Any) -> Identity:
-    """The identity that a row of the table holds, or one joined with it."""
+    """The identity in a database row that has its columns."""
     return Identity(
-        row.header_from, row.disposition, row.dkim, row.spf, row.trusted, row.envelope_from,
-        tuple((domain, selector, result) for domain, selector, result in row.dkim_results),
-        tuple((domain, scope, result) for domain, scope, result in row.spf_results),
-        tuple(row.reasons),
-    )  # fmt: skip
+        header_from=row.header_from,
+        disposition=row.disposition,
+        dkim=row.dkim,
+        spf=row.spf,
+        trusted=row.trusted,
+        envelope_from=row.envelope_from,
+        dkim_results=tuple(
+            (domain, selector, result) for domain, selector, result in row.dkim_results
+        ),
+        spf_results=tuple((domain, scope, result) for domain, scope, result in row.spf_results),
+        reasons=tuple(row.reasons),
+    )
 
 
-def _results(found: Sequence[tuple[str, str | None, str]]) -> tuple[tuple[str, str, str], ...]:
-    plain = {(domain.lower(), word or "", result) for domain, word, result in found}
-    ordered = sorted(plain, key=lambda one: (one[2] != "pass", one))
+def _results(results: Sequence[tuple[str, str | None, str]]) -> tuple[tuple[str, str, str], ...]:
+    plain = {(domain.lower(), word or "", result) for domain, word, result in results}
+    ordered = sorted(plain, key=lambda result: (result[2] != "pass", result))
     return tuple(ordered[:MAX_RESULTS])

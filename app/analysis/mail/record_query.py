@@ -1,8 +1,8 @@
-"""Which records are behind a figure, as far as a list of them can be asked for. Pure.
+"""The record lists behind figures: the filters whose records add up to a figure.
 
-A list is narrowed by addresses, and by what mail has in common: a Narrowing. Whether it has what a
-figure has, and nothing else, is found by holding it against all mail of the window: what addresses
-sent with which identity is known, but for what is too rare to be told apart or was cut off.
+A list is filtered by addresses and by properties of the mail: a Narrowing. A list is exact if its
+records are those of the figure and no others. This is checked against all mail of the window: the
+messages by address and identity are known, except for rare identities that were grouped.
 """
 
 from collections import Counter
@@ -14,8 +14,8 @@ from typing import Literal, TypeVar
 from app.analysis.mail.identities import MAX_RESULTS, Identity
 from app.analysis.mail.sources import ELSEWHERE, Flow, Source
 
-MAX_ADDRESSES = 50  # that one list of records may be asked for
-MAX_TEXT = 253  # characters of a value that it may be asked for
+MAX_ADDRESSES = 50  # in the filter of one record list
+MAX_TEXT = 253  # characters of a filter value
 NOT_PASS = "not_pass"  # every result but pass
 
 Key = TypeVar("Key")
@@ -25,7 +25,7 @@ SpfKey = tuple[str, str]  # domain, result
 
 @dataclass(frozen=True, slots=True)
 class DkimFilter:
-    """One DKIM result of a record, as the report has it; what is None leaves all."""
+    """A filter by one DKIM result as reported; None matches everything."""
 
     domain: str
     selector: str | None = None
@@ -34,7 +34,7 @@ class DkimFilter:
 
 @dataclass(frozen=True, slots=True)
 class SpfFilter:
-    """One SPF result of a record, as the report has it; what is None leaves all."""
+    """A filter by one SPF result as reported; None matches everything."""
 
     domain: str
     result: str | None = None
@@ -42,9 +42,9 @@ class SpfFilter:
 
 @dataclass(frozen=True, slots=True)
 class RecordQuery:
-    """Which mail, wherever it comes from; what is None leaves all.
+    """A filter by properties of the mail, regardless of its address; None matches everything.
 
-    below  only from authors below the domain
+    below  only authors below the domain
     """
 
     result: Literal["pass", "fail"] | None = None
@@ -55,9 +55,9 @@ class RecordQuery:
 
     @property
     def filters(self) -> dict[str, str]:
-        """As a list of records is asked for it."""
+        """The query parameters of a record list with this filter."""
         signed, enveloped = self.signed, self.enveloped
-        found = {
+        values = {
             "result": self.result,
             "headerFrom": self.header_from,
             "below": "true" if self.subdomains_only else None,
@@ -67,7 +67,7 @@ class RecordQuery:
             "spfDomain": enveloped and enveloped.domain,
             "spfResult": enveloped and enveloped.result,
         }
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in values.items() if value}
 
 
 ALL = RecordQuery()
@@ -76,10 +76,10 @@ FAILED = RecordQuery(result="fail")
 
 @dataclass(frozen=True, slots=True)
 class RecordQueryResult:
-    """A list of records.
+    """A record list.
 
-    addresses  that it names; none: it is not narrowed to any
-    is_exact   what counts of them is the figure's mail, all of it and no other
+    addresses  the addresses in its filter; none: all addresses
+    is_exact   whether its records have exactly the mail of the figure
     """
 
     narrowing: RecordQuery
@@ -89,24 +89,24 @@ class RecordQueryResult:
 
     @property
     def filters(self) -> dict[str, str]:
-        """As it is asked for."""
+        """The query parameters of the record list."""
         named = {"sourceIp": ",".join(self.addresses)} if self.addresses else {}
         named |= {"provenance": self.provenance} if self.provenance else {}
         return named | self.narrowing.filters
 
     @property
     def is_narrow(self) -> bool:
-        """It has to do with one source, and not with the mail of all."""
-        wanted = self.narrowing
-        return self.is_exact or bool(self.addresses or wanted.signed or wanted.enveloped)
+        """Whether the list is limited to one source instead of all mail."""
+        narrowing = self.narrowing
+        return self.is_exact or bool(self.addresses or narrowing.signed or narrowing.enveloped)
 
 
 def common(domain: str, identities: Iterable[Identity]) -> RecordQuery:
-    """What all of them fit: whether they failed, and whether at the domain or below it."""
-    found = list(identities)
-    names = {identity.header_from for identity in found}
+    """A filter that all identities match: by result, and by the domain or names below it."""
+    listed = list(identities)
+    names = {identity.header_from for identity in listed}
     return RecordQuery(
-        result="fail" if found and not any(identity.passed for identity in found) else None,
+        result="fail" if listed and not any(identity.passed for identity in listed) else None,
         header_from=domain if names == {domain} else None,
         subdomains_only=bool(names) and domain not in names,
     )
@@ -115,14 +115,17 @@ def common(domain: str, identities: Iterable[Identity]) -> RecordQuery:
 class FlowIndex:
     """All mail of a window, by address and identity.
 
-    identities  by number; a negative one stands for many that are too rare to be told
-    provenance  of the reports that all this mail is from; None: any
+    identities  by number; a negative number is a group of rare identities
+    provenance  the provenance of the reports with this mail; None: any
     """
 
     def __init__(
-        self, domain: str, sources: Sequence[Source], identities: Mapping[int, Identity],
+        self,
+        domain: str,
+        sources: Sequence[Source],
+        identities: Mapping[int, Identity],
         provenance: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._provenance = provenance
         self._domain, self._sources, self._identities = domain, sources, identities
         self._sums: dict[RecordQuery, int | None] = {}
@@ -130,18 +133,18 @@ class FlowIndex:
         self._sent: dict[Sequence[str], Counter[int]] = {}
 
     def of_source(self, source: Source) -> RecordQueryResult:
-        """The records of a source: those of its addresses, if it is known by any."""
+        """The record list of a source, by its addresses."""
         sent = source.addresses + Counter({ELSEWHERE: int(source.has_more_addresses)})
         return self._by_address(sent, source.messages, ALL)
 
     def of_mail(self, sent: Mapping[str, int], narrowing: RecordQuery = ALL) -> RecordQueryResult:
-        """Those of a figure by its messages from each address; all of its mail fits."""
+        """The record list of a figure whose mail all matches, by its messages from each address."""
         return self._by_address(sent, sum(sent.values()), narrowing)
 
     def of_flows(
         self, parts: Iterable[Sequence[Flow]], narrowing: RecordQuery
     ) -> RecordQueryResult:
-        """As ``of_mail``, of a figure's flows."""
+        """The same as ``of_mail``, for the flows of a figure."""
         sent = Counter[str]()
         for flows in parts:
             for address, _, messages, _, _ in flows:
@@ -149,14 +152,14 @@ class FlowIndex:
         return self.of_mail(sent, narrowing)
 
     def of_part(self, source: Source, narrowing: RecordQuery) -> RecordQueryResult:
-        """Those of what fits of a source's mail."""
-        fitting = (some for number, some in source.flows.items() if self._fits(number, narrowing))
+        """The record list of the mail of a source that matches."""
+        fitting = (flows for number, flows in source.flows.items() if self._fits(number, narrowing))
         return self.of_flows(fitting, narrowing)
 
     def signers(
         self, source: Source, most: int
     ) -> Iterator[tuple[DkimKey, int, RecordQueryResult]]:
-        """The DKIM results of a source with the most messages."""
+        """The DKIM results of a source with the most messages, with their record lists."""
         counts = Counter[DkimKey]()
         for number, messages in source.identities.items():
             for signer in self._identities[number].dkim_results:
@@ -168,7 +171,7 @@ class FlowIndex:
     def envelopes(
         self, source: Source, most: int
     ) -> Iterator[tuple[SpfKey, int, RecordQueryResult]]:
-        """The SPF results of a source with the most messages, whatever their scope."""
+        """The SPF results of a source with the most messages, in any scope, with record lists."""
         counts = Counter[SpfKey]()
         for number, messages in source.identities.items():
             results = self._identities[number].spf_results
@@ -179,26 +182,26 @@ class FlowIndex:
             yield envelope, messages, self._within(source, messages, narrowing)
 
     def authors(self, source: Source, most: int) -> Iterator[tuple[str, int, RecordQueryResult]]:
-        """The authors' domains of a source with the most messages."""
+        """The authors' domains of a source with the most messages, with their record lists."""
         for name, messages in source.header_from.most_common(most):
             yield name, messages, self._within(source, messages, self.author(name))
 
     def part(self, messages: int, narrowing: RecordQuery) -> RecordQueryResult:
-        """Those of so many messages, which fit, whatever address they came from."""
+        """The record list of this number of matching messages from any address."""
         return self._list(narrowing, (), messages == self._listed(narrowing))
 
     def all_records(self, narrowing: RecordQuery) -> RecordQueryResult:
-        """Those of all mail that is known to fit."""
+        """The record list of all mail that is known to match."""
         unclear = (self._fits(number, narrowing) is None for number in self._unclear)
         return self._list(narrowing, (), not any(unclear))
 
     def author(self, name: str) -> RecordQuery:
-        """Mail from this author's domain, as the sources name it."""
+        """The filter for an author's domain in the form in which sources name it."""
         is_rare = name == f"*.{self._domain}" and any(number < 0 for number in self._identities)
         return RecordQuery(subdomains_only=True) if is_rare else RecordQuery(header_from=name)
 
     def is_all(self, narrowing: RecordQuery, numbers: Set[int]) -> bool:
-        """Whether only these identities fit."""
+        """Whether no other identities match."""
         return all(
             number in numbers or self._fits(number, narrowing) is False
             for number in self._identities
@@ -210,19 +213,19 @@ class FlowIndex:
         return RecordQueryResult(narrowing, addresses, is_exact, self._provenance)
 
     def _within(self, source: Source, messages: int, narrowing: RecordQuery) -> RecordQueryResult:
-        """Those of so many of a source's messages, which fit; without addresses if it can be."""
+        """The record list of this number of matching messages, without addresses if possible."""
         if messages == self._listed(narrowing):
             return self._list(narrowing, (), True)
         if source.has_more_addresses or len(source.addresses) > MAX_ADDRESSES:
-            return self._list(narrowing, (), False)  # all of it and more rather than some of it
+            return self._list(narrowing, (), False)  # a superset is better than a part
         named = _most_common(source.addresses)
         return self._list(narrowing, named, messages == self._listed(narrowing, named))
 
     def _by_address(
         self, sent: Mapping[str, int], messages: int, narrowing: RecordQuery
     ) -> RecordQueryResult:
-        known = Counter({address: count for address, count in sent.items() if address and count})
-        named = _most_common(known)
+        counts = Counter({address: count for address, count in sent.items() if address and count})
+        named = _most_common(counts)
         is_whole = len(named) == sum(count > 0 for count in sent.values())
         if named and is_whole and messages == self._listed(narrowing, named):
             return self._list(narrowing, named, True)
@@ -231,7 +234,7 @@ class FlowIndex:
         return self._list(narrowing, named, False)
 
     def _listed(self, narrowing: RecordQuery, addresses: Sequence[str] = ()) -> int | None:
-        """What a list would have, of these addresses if any; None: it cannot be told."""
+        """The number of messages in a list, of these addresses if any; None: unknown."""
         if addresses:
             return None if self._is_far(narrowing) else self._sum(self._of(addresses), narrowing)
         if narrowing not in self._sums:
@@ -248,27 +251,27 @@ class FlowIndex:
         return total
 
     def _is_far(self, narrowing: RecordQuery) -> bool:
-        """Whether mail may fit of which the addresses are not known."""
-        found = self._far.get(narrowing)
-        if found is None:
+        """Whether mail from unknown addresses may match."""
+        is_far = self._far.get(narrowing)
+        if is_far is None:
             numbers = self._candidates(narrowing, self._elsewhere)
             fits = (self._fits(number, narrowing) for number in numbers)
-            found = self._far[narrowing] = any(one is not False for one in fits)
-        return found
+            is_far = self._far[narrowing] = any(fit is not False for fit in fits)
+        return is_far
 
     def _fits(self, number: int, narrowing: RecordQuery) -> bool | None:
-        """Whether mail with the identity is in such a list; None: it cannot be told."""
+        """Whether mail with the identity matches; None: unknown."""
         identity = self._identities[number]
         if narrowing.result and identity.passed != (narrowing.result == "pass"):
             return False
         if narrowing.subdomains_only and identity.header_from == self._domain:
             return False
-        found = {
+        results = {
             self._is_author(number, narrowing.header_from),
             self._is_signed(number, narrowing.signed),
             self._is_enveloped(number, narrowing.enveloped),
         }
-        return False if False in found else None if None in found else True
+        return False if False in results else None if None in results else True
 
     def _is_author(self, number: int, name: str | None) -> bool | None:
         author = self._identities[number].header_from
@@ -276,72 +279,75 @@ class FlowIndex:
             return name in (None, author)
         return False if name == self._domain else None
 
-    def _is_signed(self, number: int, wanted: DkimFilter | None) -> bool | None:
+    def _is_signed(self, number: int, signed: DkimFilter | None) -> bool | None:
         results = self._identities[number].dkim_results
-        if wanted is None or any(_is(wanted, *one) for one in results):
+        if signed is None or any(_is(signed, *dkim_result) for dkim_result in results):
             return True
         return None if number < 0 or len(results) >= MAX_RESULTS else False
 
-    def _is_enveloped(self, number: int, wanted: SpfFilter | None) -> bool | None:
+    def _is_enveloped(self, number: int, enveloped: SpfFilter | None) -> bool | None:
         results = self._identities[number].spf_results
-        if wanted is None:
+        if enveloped is None:
             return True
-        if any(name == wanted.domain and _has(wanted.result, r) for name, _, r in results):
+        if any(name == enveloped.domain and _has(enveloped.result, r) for name, _, r in results):
             return True
         return None if number < 0 or len(results) >= MAX_RESULTS else False
 
     def _candidates(self, narrowing: RecordQuery, among: Collection[int]) -> Iterable[int]:
-        """Those of the identities that may fit; there are too many to look at each every time."""
-        found: Collection[int] | None = None
+        """The identities that may match, by an index: there are too many to check all each time."""
+        numbers: Collection[int] | None = None
         if narrowing.signed and narrowing.signed.selector and narrowing.signed.result:
-            found = self._by_signer.get(narrowing.signed, ())
+            numbers = self._by_signer.get(narrowing.signed, ())
         elif narrowing.enveloped and narrowing.enveloped.result:
-            found = self._by_envelope.get(narrowing.enveloped, ())
+            numbers = self._by_envelope.get(narrowing.enveloped, ())
         elif narrowing.header_from is not None:
-            found = self._by_author.get(narrowing.header_from, ())
-        if found is None:
+            numbers = self._by_author.get(narrowing.header_from, ())
+        if numbers is None:
             return among
-        return [number for number in {*found, *self._unclear} if number in among]
+        return [number for number in {*numbers, *self._unclear} if number in among]
 
     def _of(self, addresses: Sequence[str]) -> Counter[int]:
-        """What they sent with each identity."""
-        found = self._sent.get(addresses)
-        if found is None:
-            found = Counter()
+        """The messages from these addresses by identity."""
+        counts = self._sent.get(addresses)
+        if counts is None:
+            counts = Counter()
             for address in addresses:
                 for number, messages in self._by_address_and_identity.get(address, ()):
-                    found[number] += messages
-            self._sent[addresses] = found  # whole, for others may ask at the same time
-        return found
+                    counts[number] += messages
+            self._sent[addresses] = (
+                counts  # stored only when complete, because other threads may read it
+            )
+        return counts
 
     @cached_property
     def _totals(self) -> Counter[int]:
-        found = Counter[int]()
+        totals = Counter[int]()
         for source in self._sources:
-            found.update(source.identities)
-        return found
+            totals.update(source.identities)
+        return totals
 
     @cached_property
     def _by_address_and_identity(self) -> dict[str, list[tuple[int, int]]]:
-        found: dict[str, list[tuple[int, int]]] = {}
+        pairs: dict[str, list[tuple[int, int]]] = {}
         for source in self._sources:
             for number, flows in source.flows.items():
                 for address, _, messages, _, _ in flows:
-                    found.setdefault(address, []).append((number, messages))
-        return found
+                    pairs.setdefault(address, []).append((number, messages))
+        return pairs
 
     @cached_property
     def _elsewhere(self) -> Set[int]:
-        """Identities of mail of which the addresses are not known."""
+        """The identities of mail from unknown addresses."""
         return {number for number, _ in self._by_address_and_identity.get(ELSEWHERE, ())}
 
     @cached_property
     def _unclear(self) -> Set[int]:
-        """Identities that do not tell all."""
+        """The identities whose results are grouped or truncated."""
         return {
             number
-            for number, one in self._identities.items()
-            if number < 0 or max(len(one.dkim_results), len(one.spf_results)) >= MAX_RESULTS
+            for number, identity in self._identities.items()
+            if number < 0
+            or max(len(identity.dkim_results), len(identity.spf_results)) >= MAX_RESULTS
         }
 
     @cached_property
@@ -354,22 +360,24 @@ class FlowIndex:
     def _by_envelope(self) -> dict[SpfFilter | None, list[int]]:
         return _index(
             (number, spf_filter(name, result))
-            for number, one in self._identities.items()
-            for name, _, result in one.spf_results
+            for number, identity in self._identities.items()
+            for name, _, result in identity.spf_results
         )
 
     @cached_property
     def _by_author(self) -> dict[str, list[int]]:
-        return _index((number, one.header_from) for number, one in self._identities.items())
+        return _index(
+            (number, identity.header_from) for number, identity in self._identities.items()
+        )
 
 
 def dkim_filter(domain: str, selector: str | None, result: str | None) -> DkimFilter | None:
-    """As far as a list can be asked for it; None if there is no domain."""
+    """The filter for a result, without values that are too long; None if there is no domain."""
     return DkimFilter(domain, _said(selector), _said(result)) if _said(domain) else None
 
 
 def spf_filter(domain: str, result: str | None) -> SpfFilter | None:
-    """As far as a list can be asked for it; None if there is no domain."""
+    """The filter for a result, without values that are too long; None if there is no domain."""
     return SpfFilter(domain, _said(result)) if _said(domain) else None
 
 
@@ -377,24 +385,24 @@ def _said(text: str | None) -> str | None:
     return text if text and len(text) <= MAX_TEXT else None
 
 
-def _is(wanted: DkimFilter, domain: str, selector: str, result: str) -> bool:
-    is_selector = wanted.selector is None or wanted.selector == selector
-    return domain == wanted.domain and is_selector and _has(wanted.result, result)
+def _is(signed: DkimFilter, domain: str, selector: str, result: str) -> bool:
+    is_selector = signed.selector is None or signed.selector == selector
+    return domain == signed.domain and is_selector and _has(signed.result, result)
 
 
-def _has(wanted: str | None, result: str) -> bool:
-    if wanted == NOT_PASS:
+def _has(expected: str | None, result: str) -> bool:
+    if expected == NOT_PASS:
         return result != "pass"
-    return wanted is None or wanted == result
+    return expected is None or expected == result
 
 
 def _most_common(counts: Counter[str]) -> Sequence[str]:
-    """Addresses that sent the most, as many as a list can name."""
+    """The addresses with the most messages, as many as a filter can have."""
     return tuple(address for address, _ in counts.most_common(MAX_ADDRESSES))
 
 
 def _index(pairs: Iterable[tuple[int, Key]]) -> dict[Key, list[int]]:
-    found: dict[Key, list[int]] = {}
+    index: dict[Key, list[int]] = {}
     for number, key in pairs:
-        found.setdefault(key, []).append(number)
-    return found
+        index.setdefault(key, []).append(number)
+    return index

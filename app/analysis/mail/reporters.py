@@ -1,4 +1,4 @@
-"""Who reports, how often, and who has stopped. Pure."""
+"""Reporters: how often they report, and which have stopped."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from itertools import pairwise
 from statistics import median
 from types import MappingProxyType
 
-MIN_REPORTS = 4  # of one reporter, before anything can be said of its rhythm
-SILENCE_FACTOR = 3  # times its usual interval
+MIN_REPORTS = 4  # of one reporter, needed to estimate its interval
+SILENCE_FACTOR = 3  # times its typical interval
 DAY = 24  # hours
-LAG = 2 * DAY  # from the middle of a reported day until its report is there
+LAG = 2 * DAY  # from the middle of a reported day until its report is received
 
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
     """One reporter in a window.
 
-    first, last      the hours at which its messages are counted
-    days             with messages
-    usual_interval   hours from one to the next, at the median; None if there are too few
-    has_stopped      silent for SILENCE times that, longer than any silence before
+    first, last      hours of its first and last messages
+    days             number of days with messages
+    usual_interval   median hours between reports; None if there are too few
+    has_stopped      silent for SILENCE times that interval, and longer than ever before
     """
 
     name: str
@@ -32,28 +32,27 @@ class Reporter:
 
 
 def reporters(
-    rows: Iterable[tuple[str, int, int]], now_hour: int,
+    rows: Iterable[tuple[str, int, int]],
+    now_hour: int,
     within: Mapping[str, Set[int]] = MappingProxyType({}),
-) -> list[Reporter]:  # fmt: skip
-    """Those of (reporter, hour, messages), the one with the most messages first.
+) -> list[Reporter]:
+    """The reporters in rows of (reporter, hour, messages), most messages first.
 
-    within  by reporter: hours of days that a report over several days tells of, but for its last;
-            it is one report all the same, and the next comes after as long
+    within  by reporter: hours of all days but the last that a multi-day report covers; it counts
+            as one report, so these hours do not shorten the interval
     """
-    found: dict[str, dict[int, int]] = {}
+    hours_by_reporter: dict[str, dict[int, int]] = {}
     for name, hour, messages in rows:
-        hours = found.setdefault(name, {})
+        hours = hours_by_reporter.setdefault(name, {})
         hours[hour] = hours.get(hour, 0) + messages
     made = [
         _reporter(name, hours, now_hour, within.get(name, frozenset()))
-        for name, hours in found.items()
+        for name, hours in hours_by_reporter.items()
     ]
-    return sorted(made, key=lambda one: (-one.messages, one.name))
+    return sorted(made, key=lambda reporter: (-reporter.messages, reporter.name))
 
 
-def _reporter(
-    name: str, hours: Mapping[int, int], now_hour: int, within: Set[int]
-) -> Reporter:  # fmt: skip
+def _reporter(name: str, hours: Mapping[int, int], now_hour: int, within: Set[int]) -> Reporter:
     seen = sorted(hours)
     ends = [hour for hour in seen if hour not in within]
     steps = [b - a for a, b in pairwise(ends)]
@@ -63,13 +62,21 @@ def _reporter(
         usual is not None and silence > max(SILENCE_FACTOR * max(usual, DAY), *steps) + LAG
     )
     days = len({hour // DAY for hour in seen})
-    return Reporter(name, sum(hours.values()), seen[0], seen[-1], days, usual, has_stopped)
+    return Reporter(
+        name=name,
+        messages=sum(hours.values()),
+        first=seen[0],
+        last=seen[-1],
+        days=days,
+        typical_interval=usual,
+        has_stopped=has_stopped,
+    )
 
 
 def gaps(hours: Iterable[int]) -> Sequence[tuple[int, int]]:
-    """The days of UTC, from and to before, that have no messages at all.
+    """The ranges of UTC days without messages, the end excluded.
 
-    Days before the first and after the last message are no gaps.
+    Days before the first and after the last message are not gaps.
     """
     days = sorted({hour // DAY for hour in hours})
     return [(a + 1, b) for a, b in pairwise(days) if b - a > 1]

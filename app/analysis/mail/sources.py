@@ -1,8 +1,8 @@
-"""Who sends as a domain: addresses gathered into services, each with what it rests on. Pure.
+"""The sources that send as a domain: addresses grouped into services, with the evidence.
 
-An address is judged by what points to it most surely: the domain's own SPF record, an envelope
-domain for which SPF passes, its confirmed reverse name, a DKIM signature, the owner of its network.
-A signature comes last of those that name a service: it survives when somebody passes mail on.
+An address is attributed by the strongest evidence: the domain's SPF record, an envelope domain for
+which SPF passes, its confirmed reverse name, a DKIM signature, the owner of its network. A
+signature ranks last among the evidence that names a service, because it survives forwarding.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ from app.catalog import senders
 from app.catalog.senders import Sender
 
 Confidence = Literal["high", "medium", "low", "none"]
-ELSEWHERE = ""  # instead of an address: of many that are not looked at one by one
+ELSEWHERE = ""  # the address of flows that are not tracked by address
 
 
 class Flow(NamedTuple):
@@ -33,9 +33,9 @@ class Flow(NamedTuple):
 
 
 class Host(NamedTuple):
-    """What is known of an address.
+    """The known properties of an address.
 
-    name  its reverse name, if that leads back to it
+    name  its reverse name, if it resolves back to the address
     """
 
     name: str | None = None
@@ -49,9 +49,9 @@ UNKNOWN_SERVICE = Host()
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Whom an address belongs to, and how that is known.
+    """The owner of an address, with the evidence.
 
-    key  ``service:…``, ``own``, ``domain:…``, ``as:…`` or ``ip:…``: it stays the same
+    key  stable key: ``service:…``, ``own``, ``domain:…``, ``as:…`` or ``ip:…``
     """
 
     key: str
@@ -59,12 +59,12 @@ class Service:
     confidence: Confidence
     evidence: str
     sender: Sender | None = None
-    term: str | None = None  # of the SPF record that lets it pass
+    term: str | None = None  # of the SPF record that authorizes the address
 
 
 @dataclass(frozen=True, slots=True)
 class SourceReview:
-    """What a person says of a source: approved, ignored or blocked."""
+    """The manual classification of a source: approved, ignored or blocked."""
 
     decision: str
     note: str | None
@@ -73,12 +73,13 @@ class SourceReview:
 
 @dataclass(slots=True)
 class Source:
-    """A service that sends as the domain, with all it sent.
+    """A service that sends as the domain, with its mail.
 
-    key          of the service; with ``/forwarding`` for what it only passed on
-    kind         own, forwarder, suspicious or unknown; ``reason`` says why
-    first_hour   ever seen, as ``last_hour``
-    identities   the messages by identity; ``flows``: those of each by address
+    key          key of the service; with ``/forwarding`` for mail that it forwarded
+    kind         own, forwarder, suspicious or unknown, for the given ``reason``
+    first_hour   hour of the first message ever; ``last_hour``: of the last
+    identities   messages by identity
+    flows        messages by identity and address
     """
 
     key: str
@@ -102,16 +103,16 @@ class Source:
 
     @property
     def failed(self) -> int:
-        """Messages that failed DMARC."""
+        """The number of messages that failed DMARC."""
         return self.messages - self.passed
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is known beside the reports.
+    """The information about the domain that does not come from reports.
 
     walked  the domain's Organizational Domain by the tree walk of its last scan
-    states  by key
+    states  manual classifications by source key
     """
 
     domain: str
@@ -124,25 +125,25 @@ class Context:
 def gather(
     flows: Iterable[Flow], identities: Mapping[int, Identity], context: Context
 ) -> list[Source]:
-    """The services, those with the most messages first.
+    """The sources, most messages first.
 
-    flows  each address and identity once; those from ELSEWHERE are judged by their identity only
+    flows  one for each address and identity; those from ELSEWHERE are attributed by identity only
     """
     clues = {number: clue(identity, context.walked) for number, identity in identities.items()}
     by_address: dict[str, list[Flow]] = {}
     for flow in flows:
         by_address.setdefault(flow[0], []).append(flow)
     gathered = _Gathered({}, {})
-    for flow in by_address.pop(ELSEWHERE, ()):  # each identity speaks for itself
+    for flow in by_address.pop(ELSEWHERE, ()):  # each identity is attributed by itself
         gathered.add(_by_identities(ELSEWHERE, [clues[flow.identity]]), [flow], clues)
     letting = context.spf.letting if context.spf else _nothing
-    for address, some in by_address.items():
+    for address, address_flows in by_address.items():
         if terms := letting(address):
             service = _by_term(terms[0])
         else:
             host = context.hosts.get(address, UNKNOWN_SERVICE)
-            service = _by_identities(address, [clues[flow[1]] for flow in some], host)
-        gathered.add(service, some, clues)
+            service = _by_identities(address, [clues[flow[1]] for flow in address_flows], host)
+        gathered.add(service, address_flows, clues)
     sources = gathered.sources()
     for source in sources:
         _build_source(source, context)
@@ -154,19 +155,19 @@ def _nothing(_address: str) -> tuple[Term, ...]:
 
 
 def clue(identity: Identity, walked: str | None = None) -> Clue:
-    """What an identity tells of who sent it."""
+    """The authentication evidence of an identity."""
     author = identity.header_from
     own_domain = alignment.organizational(author, walked)
-    spf = next((one[0] for one in identity.spf_results if one[2] == "pass"), None)
+    spf = next((result[0] for result in identity.spf_results if result[2] == "pass"), None)
     is_own_envelope = any(
-        alignment.organizational(one[0], walked) == own_domain for one in identity.spf_results
+        alignment.organizational(result[0], walked) == own_domain for result in identity.spf_results
     )
-    signers = [one[0] for one in identity.dkim_results if one[2] == "pass"]
+    signers = [result[0] for result in identity.dkim_results if result[2] == "pass"]
     own = [name for name in signers if alignment.organizational(name, walked) == own_domain]
     others = [name for name in signers if name not in own]
     is_broken = any(
-        one[2] != "pass" and alignment.organizational(one[0], walked) == own_domain
-        for one in identity.dkim_results
+        result[2] != "pass" and alignment.organizational(result[0], walked) == own_domain
+        for result in identity.dkim_results
     )
     return Clue(
         identity=identity,
@@ -182,9 +183,9 @@ def clue(identity: Identity, walked: str | None = None) -> Clue:
 @lru_cache(maxsize=1_024)
 def _by_term(term: Term) -> Service:
     if term.domain is None:
-        why = f"the domain's SPF record names the address: {term.text}"
+        why = f"Your SPF record authorizes the address by {term.text}"
         return Service("own", "Own servers", "high", why, term=term.text)
-    why = f"the address is in {term.text} of the domain's SPF record"
+    why = f"Your SPF record authorizes the address by {term.text}"
     sender = senders.of(term.domain)
     if sender:
         return Service(f"service:{sender.name}", sender.name, "high", why, sender, term.text)
@@ -193,46 +194,50 @@ def _by_term(term: Term) -> Service:
 
 
 def _by_identities(address: str, clues: Sequence[Clue], host: Host = UNKNOWN_SERVICE) -> Service:
-    """The surest of what identities, reverse name and network say."""
+    """The service by the strongest evidence of identities, reverse name and network."""
     for name, confidence, why in _names(clues, host):
         if sender := senders.of(name):
             return Service(f"service:{sender.name}", sender.name, confidence, why, sender)
-    if any(found.is_own_spf for found in clues):
-        return Service("own", "Own servers", "medium", "SPF passes for the domain itself")
-    for found in clues:
-        if found.spf_domain:
-            name = alignment.organizational(found.spf_domain)
-            return Service(f"domain:{name}", name, "medium", f"SPF passes for {found.spf_domain}")
+    if any(clue.is_own_spf for clue in clues):
+        return Service("own", "Own servers", "medium", "SPF passes for your domain")
+    for clue in clues:
+        if clue.spf_domain:
+            name = alignment.organizational(clue.spf_domain)
+            return Service(f"domain:{name}", name, "medium", f"SPF passes for {clue.spf_domain}")
     return _by_host(address, host)
 
 
 def _names(clues: Sequence[Clue], host: Host) -> Iterator[tuple[str, Confidence, str]]:
-    """The names that may be a well-known service's, the surest first."""
-    for found in clues:
-        if found.spf_domain:
-            yield found.spf_domain, "high", f"SPF passes for {found.spf_domain}"
+    """The names that may belong to a well-known service, strongest evidence first."""
+    for clue in clues:
+        if clue.spf_domain:
+            yield clue.spf_domain, "high", f"SPF passes for {clue.spf_domain}"
     if host.name:
-        yield host.name, "medium", f"its reverse name is {host.name}"
-    for found in clues:
-        if found.signer and not found.spf_domain:
-            yield found.signer, "medium", f"it signs as {found.signer}"
+        yield host.name, "medium", f"The reverse DNS name of the address is {host.name}"
+    for clue in clues:
+        if clue.signer and not clue.spf_domain:
+            yield clue.signer, "medium", f"DKIM signatures of {clue.signer} are valid"
 
 
 def _by_host(address: str, host: Host) -> Service:
     if host.name:
         name = alignment.organizational(host.name)
-        return Service(f"domain:{name}", name, "low", f"its reverse name is {host.name}")
+        return Service(
+            f"domain:{name}", name, "low", f"The reverse DNS name of the address is {host.name}"
+        )
     if host.asn is not None:
         name = host.network or f"AS{host.asn}"
-        return Service(f"as:{host.asn}", name, "low", f"its network is AS{host.asn}")
+        return Service(
+            f"as:{host.asn}", name, "low", f"The address belongs to network AS{host.asn}"
+        )
     if address == ELSEWHERE:
-        why = "the address sent too little to be looked at by itself"
+        why = "These addresses sent too few messages to be listed separately"
         return Service("elsewhere", "Many addresses", "none", why)
-    return Service(f"ip:{address}", address, "none", "nothing is known but the address")
+    return Service(f"ip:{address}", address, "none", "Only the address is known")
 
 
 class _Part(NamedTuple):
-    """What a source sent with one identity: it is judged once, however many addresses it has."""
+    """The mail of a source with one identity, classified once for all of its addresses."""
 
     source: Source
     identity: Identity
@@ -241,9 +246,9 @@ class _Part(NamedTuple):
 
 
 class _Gathered(NamedTuple):
-    """What services sent.
+    """The mail of all services.
 
-    parts  by the service's key and whether SPF lets it, and by identity
+    parts  by service key and whether SPF authorizes the address, and by identity
     """
 
     by_key: dict[str, Source]
@@ -255,12 +260,12 @@ class _Gathered(NamedTuple):
         for flow in flows:
             part = parts.get(flow[1])
             if part is None:
-                found = clues[flow[1]]
-                judged = classify(found, service.sender, is_listed=is_listed)
+                clue = clues[flow[1]]
+                judged = classify(clue, service.sender, is_listed=is_listed)
                 passed_on = "/forwarding" if judged.kind is SourceClass.FORWARDER else ""
                 key = f"{service.key}{passed_on}"
                 source = self.by_key.setdefault(key, Source(key, service))
-                part = parts[flow[1]] = _Part(source, found.identity, judged, [])
+                part = parts[flow[1]] = _Part(source, clue.identity, judged, [])
             part.flows.append(flow)
 
     def sources(self) -> list[Source]:
@@ -273,7 +278,7 @@ class _Gathered(NamedTuple):
 def _add(part: _Part) -> None:
     source, identity, flows = part.source, part.identity, part.flows
     addresses, count = source.addresses, 0
-    for address, _, messages, _, _ in flows:  # thousands: a Counter would ask itself for each
+    for address, _, messages, _, _ in flows:  # thousands of flows: a Counter is slower
         addresses[address] = addresses.get(address, 0) + messages
         count += messages
     source.messages += count
@@ -290,7 +295,7 @@ def _add(part: _Part) -> None:
 
 
 def _build_source(source: Source, context: Context) -> None:
-    """What most of its messages are, unless a person has said what it is."""
+    """Set the classification: that of most messages, unless there is a manual one."""
     judged, _ = source.reasons.most_common(1)[0]
     source.kind, source.reason = judged.kind, judged.reason
     source.has_more_addresses = source.addresses.pop(ELSEWHERE, 0) > 0
@@ -301,6 +306,6 @@ def _build_source(source: Source, context: Context) -> None:
     keys = (source.key, *(f"ip:{address}" for address in source.addresses))
     source.review = next((context.states[key] for key in keys if key in context.states), None)
     if source.review and source.review.decision == "approved":
-        source.kind, source.reason = SourceClass.OWN, f"approved by {source.review.actor}"
+        source.kind, source.reason = SourceClass.OWN, f"Approved by {source.review.actor}"
     elif source.review and source.review.decision == "blocked":
-        source.kind, source.reason = SourceClass.SUSPICIOUS, f"blocked by {source.review.actor}"
+        source.kind, source.reason = SourceClass.SUSPICIOUS, f"Blocked by {source.review.actor}"

@@ -1,4 +1,4 @@
-"""Which term of a domain's SPF record lets an address pass, by what its last scan heard. Pure."""
+"""The terms of a domain's SPF record that authorize an address, from its last scan."""
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,8 +16,8 @@ _SIZES = {AF_INET: (4, 32), AF_INET6: (6, 128)}  # version, bits of an address
 class Term:
     """A term of the domain's own record.
 
-    domain   that an include or redirect leads to; None for the others
-    is_open  it may let more addresses pass than the scan has heard of: mx, exists, ptr, macros
+    domain   the target of an include or redirect; None for other terms
+    is_open  it may authorize addresses that the scan did not resolve: mx, exists, ptr, macros
     """
 
     text: str
@@ -26,13 +26,13 @@ class Term:
 
 
 class SpfPaths:
-    """The record of one domain, ready to be asked for addresses.
+    """The SPF record of one domain, indexed by address.
 
-    terms  those that let somebody pass, in order
+    terms  the terms that authorize addresses, in order
     """
 
     def __init__(self, domain: str, records: Iterable[Mapping[str, Any]]) -> None:
-        self._heard = {(one["name"], one["type"]): one["values"] for one in records}
+        self._heard = {(record["name"], record["type"]): record["values"] for record in records}
         self._by_network: dict[tuple[int, int], dict[int, list[int]]] = {}
         self.domain = domain
         self.terms: tuple[Term, ...] = tuple(self._read(domain))
@@ -40,29 +40,28 @@ class SpfPaths:
             family: [
                 (size - bits, networks)
                 for (version, bits), networks in self._by_network.items()
-                if version == wanted
+                if version == family_version
             ]
-            for family, (wanted, size) in _SIZES.items()
+            for family, (family_version, size) in _SIZES.items()
         }
 
     @classmethod
     def known(cls, domain: str, judgement: Mapping[str, Any] | None) -> "SpfPaths | None":
-        """Of the last definite judgement of the check ``spf``; None if there is none or no record.
-        """  # fmt: skip
+        """The record in the last definite result of check ``spf``; None if there is none."""
         if not judgement or not judgement["facts"].get("record"):
             return None
         return cls(domain, judgement["records"])
 
     def letting(self, address: str) -> tuple[Term, ...]:
-        """The terms that are known to let the address pass."""
+        """The terms that are known to authorize the address."""
         family = AF_INET6 if ":" in address else AF_INET
-        number = int.from_bytes(inet_pton(family, address))  # a tenth of what ipaddress takes
-        found: list[int] = []
+        number = int.from_bytes(inet_pton(family, address))  # ten times as fast as ipaddress
+        indexes: list[int] = []
         for shift, networks in self._tables[family]:
-            found += networks.get(number >> shift, ())
-        if len(found) > 1:
-            found = sorted(set(found))
-        return tuple([self.terms[index] for index in found])
+            indexes += networks.get(number >> shift, ())
+        if len(indexes) > 1:
+            indexes = sorted(set(indexes))
+        return tuple([self.terms[index] for index in indexes])
 
     def _read(self, domain: str) -> Iterator[Term]:
         for index, (term, owner) in enumerate(self._passing(domain)):
@@ -70,7 +69,7 @@ class SpfPaths:
             yield Term(term.text, target, self._collect(term, owner, index, set()))
 
     def _passing(self, name: str) -> Iterator[tuple[spf.Directive, str]]:
-        """The directives that let somebody pass, with the record's name; redirects are followed."""
+        """The directives with result pass, and the name of their record, following redirects."""
         seen = set[str]()
         while name not in seen and (record := self._record(name)):
             seen.add(name)
@@ -81,7 +80,7 @@ class SpfPaths:
             name = (redirect and redirect.target and redirect.target.name_at(name)) or ""
 
     def _collect(self, term: spf.Directive, owner: str, index: int, seen: set[str]) -> bool:
-        """Note the networks of the term; whether there may be more than that."""
+        """Index the networks of the term; returns whether it may have others."""
         if term.network:
             self._note(term.network, index)
             return False
@@ -93,8 +92,10 @@ class SpfPaths:
         if name in seen:
             return False
         seen.add(name)
-        found = [self._collect(inner, holder, index, seen) for inner, holder in self._passing(name)]
-        return any(found) or self._record(name) is None
+        are_open = [
+            self._collect(inner, holder, index, seen) for inner, holder in self._passing(name)
+        ]
+        return any(are_open) or self._record(name) is None
 
     def _addresses(self, name: str, term: spf.Directive, index: int) -> bool:
         for kind, bits in (("A", term.cidr4), ("AAAA", term.cidr6)):

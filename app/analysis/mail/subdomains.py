@@ -1,7 +1,7 @@
-"""What reports leave open about names below a domain: which of them exist. Pure.
+"""Caveats about subdomains: reports do not state which of them exist.
 
-DMARC has a policy for names that exist (sp) and one for those that do not (np, RFC 9989 §4.7), and
-a report names an author's domain without saying which of the two it is.
+DMARC has a policy for subdomains that exist (sp) and one for those that do not (np, RFC 9989 §4.7),
+but a report names an author's domain without stating whether it exists.
 """
 
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from typing import Literal
 from app.analysis.mail.unused import Subdomain
 from app.protocols.dmarc import Record
 
-MAX_SUBDOMAINS = 3  # names that are told
+MAX_SUBDOMAINS = 3  # names in a caveat
 
 
 def unknowns(
     tag: Literal["p", "sp", "np"], record: Record, below: Sequence[Subdomain]
 ) -> list[tuple[str, int]]:
-    """What is open about a step of the tag, with the failed messages that it is open for."""
-    failing = [found for found in below if found.passed < found.messages]
+    """The caveats about a step of the tag, each with the number of failed messages concerned."""
+    failing = [subdomain for subdomain in below if subdomain.passed < subdomain.messages]
     if not failing or tag == "p" or (tag == "sp" and record.np is None):
         return []
-    names = ", ".join(found.name for found in failing[:MAX_SUBDOMAINS])
+    names = ", ".join(subdomain.name for subdomain in failing[:MAX_SUBDOMAINS])
     more = f" and {len(failing) - MAX_SUBDOMAINS} more" if len(failing) > MAX_SUBDOMAINS else ""
     if tag == "sp":
-        what = "np holds for them instead where they do not exist"
+        what = "np applies instead to those that do not exist"
     else:
-        what = "np holds for them only where they do not exist, and sp where they do"
-    words = f"reports do not say whether {names}{more} exist: {what}"
-    return [(words, sum(found.messages - found.passed for found in failing))]
+        what = "np applies only to those that do not exist, and sp to the others"
+    words = f"Reports do not state whether {names}{more} exist: {what}"
+    return [(words, sum(subdomain.messages - subdomain.passed for subdomain in failing))]

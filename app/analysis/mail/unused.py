@@ -1,4 +1,4 @@
-"""What a domain publishes for senders that, by its reports, nobody uses; and what is new. Pure."""
+"""SPF terms and DKIM selectors by use in reports, and the subdomains that send."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -9,15 +9,15 @@ from app.analysis.mail.identities import Identity
 from app.analysis.mail.sources import Flow, Source
 from app.analysis.mail.spf_paths import SpfPaths
 
-MIN_DAYS = 14  # with reports, before what they do not tell of is not there
+MIN_DAYS = 14  # with reports, needed to call a term unused
 
 
 @dataclass(frozen=True, slots=True)
 class TermUse:
     """A term of the SPF record, and the messages that passed by it.
 
-    is_certain  False: it may let addresses pass that the scan has not heard of, or there are
-                reports of too few days to miss any use in them
+    is_certain  False if the term may authorize addresses that the scan did not resolve, or if
+                there are reports of too few days
     """
 
     term: str
@@ -29,8 +29,9 @@ class TermUse:
 class SelectorUse:
     """A DKIM selector of the domain.
 
-    messages, failed  with a signature of it that was valid, and that was not
-    is_published      by the last scan; None: that has not looked for it
+    messages      messages with a valid signature
+    failed        messages with an invalid signature
+    is_published  by the last scan; None if the scan did not query it
     """
 
     selector: str
@@ -41,7 +42,7 @@ class SelectorUse:
 
 @dataclass(frozen=True, slots=True)
 class Subdomain:
-    """A name below the domain that mail says it is from; ``first_hour`` ever."""
+    """A subdomain in the From field of mail; ``first_hour`` is that of its first message ever."""
 
     name: str
     messages: int
@@ -52,20 +53,20 @@ class Subdomain:
 def terms(
     spf: SpfPaths | None, sources: Iterable[Source], identities: Mapping[int, Identity], days: int
 ) -> list[TermUse]:
-    """Each term of the record with its use, in order; what several let pass counts for each.
+    """The terms of the record with their use, in order; a message counts for each matching term.
 
-    days  that have reports
+    days  number of days with reports
     """
     if spf is None:
         return []
     used, unexplained = Counter[str](), 0
-    passing = {number for number, one in identities.items() if _passes(one, spf.domain)}
+    passing = {number for number, identity in identities.items() if _passes(identity, spf.domain)}
     for source in sources:
         for address, _, messages, _, _ in _flows(source, passing):
-            found = spf.letting(address) if address else ()
-            for text in {term.text for term in found}:
+            matches = spf.letting(address) if address else ()
+            for text in {term.text for term in matches}:
                 used[text] += messages
-            unexplained += 0 if found else messages
+            unexplained += 0 if matches else messages
     return [
         TermUse(
             term.text,
@@ -77,15 +78,17 @@ def terms(
 
 
 def selectors(
-    domain: str, identities: Mapping[int, Identity], sources: Iterable[Source],
+    domain: str,
+    identities: Mapping[int, Identity],
+    sources: Iterable[Source],
     known: Mapping[str, Any],
-) -> list[SelectorUse]:  # fmt: skip
-    """The domain's selectors that signatures name or that the last scan knows, most used first."""
+) -> list[SelectorUse]:
+    """The domain's selectors in signatures or in the last scan, most used first."""
     valid, failed = Counter[str](), Counter[str]()
     for source in sources:
         for number, messages in source.identities.items():
-            found = identities[number].dkim_results
-            uses = {(s, result == "pass") for name, s, result in found if name == domain and s}
+            results = identities[number].dkim_results
+            uses = {(s, result == "pass") for name, s, result in results if name == domain and s}
             for selector, is_valid in uses:
                 (valid if is_valid else failed)[selector] += messages
     names = {*valid, *failed, *(name for name in known if name != "*")}
@@ -99,10 +102,10 @@ def selectors(
 def subdomains(
     domain: str, sources: Iterable[Source], identities: Mapping[int, Identity]
 ) -> list[Subdomain]:
-    """The names below the domain that mail says it is from, those with the most messages first."""
+    """The names below the domain in the From field of mail, most messages first."""
     messages, passed = Counter[str](), Counter[str]()
     first: dict[str, int] = {}
-    below = {number for number, one in identities.items() if one.header_from != domain}
+    below = {number for number, identity in identities.items() if identity.header_from != domain}
     for source in sources:
         for flow in _flows(source, below):
             identity = identities[flow.identity]
@@ -115,10 +118,10 @@ def subdomains(
     ]
 
 
-def _flows(source: Source, wanted: Set[int]) -> Iterator[Flow]:
-    """What the source sent with these identities."""
+def _flows(source: Source, numbers: Set[int]) -> Iterator[Flow]:
+    """The flows of the source with these identities."""
     for number, flows in source.flows.items():
-        if number in wanted:
+        if number in numbers:
             yield from flows
 
 

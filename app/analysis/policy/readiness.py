@@ -1,8 +1,8 @@
-"""May a domain's DMARC policy be raised: what stands in the way, and what to publish. Pure.
+"""Readiness for a stricter DMARC policy: the blockers, and the record to publish.
 
-Raising it costs the mail that fails. What is forged should be lost; what is the domain's own must
-not be. So a step is ready when the domain's own sources, and those that nobody has decided on, fail
-with next to nothing of the good mail, and when there are enough reports to say so.
+A stricter policy stops mail that fails. Spoofed mail should be stopped, but the domain's own mail
+must not be. A step is therefore ready if the domain's own and unclassified sources fail with almost
+no legitimate mail, and if there are enough reports to judge that.
 """
 
 from collections import Counter
@@ -20,11 +20,11 @@ from app.protocols.dmarc import Policy, Record
 MIN_DAYS = 14  # with reports
 MIN_MESSAGES = 100
 MAX_FAILING_SHARE = (
-    0.005  # of the good mail that one source may fail with, and still not stand in the way
+    0.005  # share of the legitimate mail with which one source may fail without being a blocker
 )
 MAX_UNDECIDED = 0.01
 MIN_FAILING_MESSAGES = 5  # messages
-MIN_STREAM = 20  # that a source fails with under one name: if they are most, it is no accident
+MIN_STREAM = 20  # failed messages under one name that block if they are the majority
 
 Tag = Literal["p", "sp", "np"]
 _NEXT = {Policy.NONE: Policy.QUARANTINE, Policy.QUARANTINE: Policy.REJECT}
@@ -32,10 +32,10 @@ _NEXT = {Policy.NONE: Policy.QUARANTINE, Policy.QUARANTINE: Policy.REJECT}
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the answer rests on.
+    """The amount of evidence for the answer.
 
-    days       of the window with reports
-    messages   good ones: of the domain's own sources and of forwarders
+    days       days of the window with reports
+    messages   legitimate messages: from the domain's own sources and from forwarders
     """
 
     window_days: int
@@ -45,15 +45,16 @@ class Evidence:
 
     @property
     def is_sufficient(self) -> bool:
-        """There is enough to answer at all."""
+        """Whether the evidence is sufficient for an answer."""
         return self.days >= MIN_DAYS and self.messages >= MIN_MESSAGES
 
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """A source that would lose good mail.
+    """A source whose legitimate mail the stricter policy would stop.
 
-    messages  that fail; share: of the good mail
+    messages  number of failed messages
+    share     their share of the legitimate mail
     """
 
     source: Source
@@ -65,9 +66,9 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True)
 class FailingSource:
-    """A source, and its messages that a policy would meet.
+    """A source with the messages that a stricter policy would affect.
 
-    is_stream  they are half or more of what it sends under one name, and not just a few
+    is_stream  whether they are at least half of its mail under one name, and not just a few
     """
 
     source: Source
@@ -77,13 +78,14 @@ class FailingSource:
 
 @dataclass(frozen=True, slots=True)
 class PolicyStep:
-    """One tag, one step further.
+    """The next stricter policy for one tag.
 
-    meets      which mail
-    is_ready   None: the reports are too few to tell
-    losing     of good mail that would be lost: forwarders, and sources below the limits
-    forging    of what is forged; of all three those with the most messages come first
-    record     to publish; rollback: what is published now; None if no record is known
+    meets      filter for the affected mail
+    is_ready   None: the evidence is insufficient
+    losing     other sources of legitimate mail that fails: forwarders, and those below the limits
+    forging    sources of spoofed mail; sources are ordered by messages, most first
+    record     the record to publish; None if no record is known
+    rollback   the record that is published now; None if no record is known
     """
 
     tag: Tag
@@ -99,24 +101,24 @@ class PolicyStep:
 
     @property
     def legitimate_failing(self) -> int:
-        """Good messages that it would meet all the same."""
-        return sum(one.messages for one in self.legitimate_failing_sources)
+        """The number of legitimate messages that the step would affect."""
+        return sum(failing.messages for failing in self.legitimate_failing_sources)
 
     @property
     def spoofed(self) -> int:
-        """Messages that it is there for."""
-        return sum(one.messages for one in self.spoofing_sources)
+        """The number of spoofed messages that the step would stop."""
+        return sum(failing.messages for failing in self.spoofing_sources)
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The DMARC record that holds for the domain, as the last scan knows it.
+    """The DMARC record that applies to the domain, from the last scan.
 
-    name               where the domain's own stands, or is to stand
-    text               None: there is none
-    record             what it says of the domain: of one that is inherited, ``p`` is its sp or np
-    is_inherited       it stands at a domain above, and holds for mail that is not looked at here
-    is_organizational  the domain's own holds for names below, too (RFC 9989 §4.10.1)
+    name               the name of the domain's own record, whether or not it exists
+    text               None: there is no record
+    record             the policy for the domain: ``p`` of an inherited record is its sp or np
+    is_inherited       it is published at a parent domain and also applies to other mail
+    is_organizational  the domain's own record also applies to names below (RFC 9989 §4.10.1)
     """
 
     name: str
@@ -127,35 +129,49 @@ class Published:
 
     @property
     def own_text(self) -> str | None:
-        """The record at ``name``; None: there is none."""
+        """The record at ``name``; None if there is none."""
         return None if self.is_inherited else self.text
 
 
 def inherited(name: str, text: str, record: Record, tag: str | None) -> Published:
-    """The record of a domain above, by which the domain is judged (RFC 9989 §4.10.1).
+    """The record of a parent domain that applies to the domain (RFC 9989 §4.10.1).
 
-    tag  of the record, that holds for the domain: ``sp``, or ``np`` if the domain does not exist
+    tag  the tag that applies to the domain: ``sp``, or ``np`` if the domain does not exist
     """
     below = record.sp or record.p
     p = (record.np or below) if tag == "np" else below
-    return Published(name, text, replace(record, p=p, sp=None, np=None), True, False)
+    return Published(
+        name=name,
+        text=text,
+        record=replace(record, p=p, sp=None, np=None),
+        is_inherited=True,
+        is_organizational=False,
+    )
 
 
 def is_covered(policy: Policy | None, record: Record) -> Policy | None:
-    """What a policy of the record comes to: with ``t=y`` it is one step less (RFC 9989 §4.7)."""
+    """The effective policy: with ``t=y`` it is one step weaker (RFC 9989 §4.7)."""
     return policy.lowered if policy and record.testing else policy
 
 
 def evidence(sources: Iterable[Source], *, window_days: int, days: int, reporters: int) -> Evidence:
-    """How much there is to rest on."""
-    return Evidence(window_days, days, sum(map(_good, sources)), reporters)
+    """The evidence in these sources."""
+    return Evidence(
+        window_days=window_days,
+        days=days,
+        messages=sum(map(_good, sources)),
+        reporters=reporters,
+    )
 
 
 def steps(
-    domain: str, sources: Sequence[Source], identities: dict[int, Identity],
-    found: Evidence, published: Published | None,
-) -> tuple[PolicyStep, ...]:  # fmt: skip
-    """The next step of p, sp and np, of those that hold for anybody and are not at reject yet."""
+    domain: str,
+    sources: Sequence[Source],
+    identities: dict[int, Identity],
+    evidence: Evidence,
+    published: Published | None,
+) -> tuple[PolicyStep, ...]:
+    """The next steps for those of p, sp and np that apply to mail and are not at reject yet."""
     record = published.record if published else Record()
     p = is_covered(record.p, record) or Policy.NONE
     sp = is_covered(record.sp, record) or p
@@ -164,19 +180,21 @@ def steps(
     if published and not published.is_organizational:
         current = {"p": p}
     for tag, policy in current.items():
-        if wanted := _NEXT.get(policy):
+        if next_policy := _NEXT.get(policy):
             meets = _meets(tag, record, domain)
-            found_failing = (_failing(source, identities, domain, meets) for source in sources)
-            failing = [one for one in found_failing if one.messages]
-            failing.sort(key=lambda one: -one.messages)
-            made.append(_step(tag, (policy, wanted, meets), failing, found, published))
+            failing_sources = (_failing(source, identities, domain, meets) for source in sources)
+            failing = [
+                failing_source for failing_source in failing_sources if failing_source.messages
+            ]
+            failing.sort(key=lambda failing_source: -failing_source.messages)
+            made.append(_step(tag, (policy, next_policy, meets), failing, evidence, published))
     return tuple(made)
 
 
 def _meets(tag: Tag, record: Record, domain: str) -> RecordQuery:
-    """Failed mail from the domain itself, from below it, or from both: what the step is about."""
+    """The failed mail that the step affects: from the domain itself, from below it, or both."""
     own, below = tag == "p", tag != "p" or record.sp is None
-    if record.testing:  # the step ends that, so that all the record says comes to hold
+    if record.testing:  # the step removes t=y, so that the whole record takes effect
         own |= record.p not in (None, Policy.NONE)
         below |= not {record.sp or record.p, record.np} <= {None, Policy.NONE}
     return RecordQuery("fail", header_from=None if below else domain, subdomains_only=not own)
@@ -185,7 +203,7 @@ def _meets(tag: Tag, record: Record, domain: str) -> RecordQuery:
 def _failing(
     source: Source, identities: dict[int, Identity], domain: str, meets: RecordQuery
 ) -> FailingSource:
-    """What the policy would meet of the source."""
+    """The messages of the source that the policy would affect."""
     sent, failed = Counter[str](), Counter[str]()
     for number, messages in source.identities.items():
         identity = identities[number]
@@ -198,35 +216,55 @@ def _failing(
 
 
 def _step(
-    tag: Tag, move: tuple[Policy, Policy, RecordQuery], failing: Sequence[FailingSource],
-    found: Evidence, published: Published | None,
-) -> PolicyStep:  # fmt: skip
+    tag: Tag,
+    move: tuple[Policy, Policy, RecordQuery],
+    failing: Sequence[FailingSource],
+    evidence: Evidence,
+    published: Published | None,
+) -> PolicyStep:
     blockers = tuple(
         blocker
-        for one in failing
-        if one.messages >= MIN_FAILING_MESSAGES and (blocker := _blocker(one, found.messages))
+        for failing_source in failing
+        if failing_source.messages >= MIN_FAILING_MESSAGES
+        and (blocker := _blocker(failing_source, evidence.messages))
     )
     blocking = {blocker.source.key for blocker in blockers}
-    losing = (one for one in failing if _is_good(one.source) and one.source.key not in blocking)
-    forging = (one for one in failing if one.source.kind is SourceClass.SUSPICIOUS)
-    is_ready = not blockers if found.is_sufficient and published else None
-    text = published.own_text if published else None
+    losing = (
+        failing_source
+        for failing_source in failing
+        if _is_good(failing_source.source) and failing_source.source.key not in blocking
+    )
+    forging = (
+        failing_source
+        for failing_source in failing
+        if failing_source.source.kind is SourceClass.SUSPICIOUS
+    )
+    is_ready = not blockers if evidence.is_sufficient and published else None
+    current, next_policy, meets = move
     return PolicyStep(
-        tag, *move, is_ready, blockers, tuple(losing), tuple(forging),
-        _rewritten(tag, move[1], published) if published else None, text,
-    )  # fmt: skip
+        tag=tag,
+        current=current,
+        proposed=next_policy,
+        scope=meets,
+        is_ready=is_ready,
+        blockers=blockers,
+        legitimate_failing_sources=tuple(losing),
+        spoofing_sources=tuple(forging),
+        record=_rewritten(tag, next_policy, published) if published else None,
+        rollback=published.own_text if published else None,
+    )
 
 
-def _rewritten(tag: Tag, wanted: Policy, published: Published) -> str:
+def _rewritten(tag: Tag, policy: Policy, published: Published) -> str:
     text = published.text
     if text is None:
-        return f"v=DMARC1; p={wanted}" if tag == "p" else f"v=DMARC1; p=none; {tag}={wanted}"
-    if published.is_inherited:  # as it is there, but for what is about others
+        return f"v=DMARC1; p={policy}" if tag == "p" else f"v=DMARC1; p=none; {tag}={policy}"
+    if published.is_inherited:  # the parent's record without the tags about other domains
         for name in ("sp", "np", "psd"):
             text = tags.replaced(text, name, None)
     if published.record.testing:
         text = tags.replaced(text, "t", None)
-    return tags.replaced(text, tag, wanted.value)
+    return tags.replaced(text, tag, policy.value)
 
 
 def _good(source: Source) -> int:
@@ -238,18 +276,23 @@ def _is_good(source: Source) -> bool:
 
 
 def _blocker(failing: FailingSource, good: int) -> Blocker | None:
-    """The source as one that stands in the way, if it does."""
+    """The source as a blocker; None if it does not block the step."""
     source, failed = failing.source, failing.messages
     share = failed / max(good, failed)
     if source.review and source.review.decision == "ignored":
         return None
     name = source.service.name
     if source.kind is SourceClass.OWN and (share >= MAX_FAILING_SHARE or failing.is_stream):
-        why = f"{name} is the domain's own, and {failed} of its messages fail: {source.reason}"
+        why = (
+            f"{name} is one of your sources, and {failed:,} of its messages fail. {source.reason}."
+        )
         return Blocker(source, failed, share, why, _advice(source))
     if source.kind is SourceClass.UNKNOWN and share >= MAX_UNDECIDED:
-        why = f"nobody has said whether {name} may send as the domain: {source.reason}"
-        advice = f"Approve it and set it up, or block it or ignore it. {_advice(source)}"
+        why = (
+            f"{name} sent {failed:,} unauthenticated messages and is not classified. "
+            f"{source.reason}."
+        )
+        advice = f"If it is yours, approve it; if not, block or ignore it. {_advice(source)}"
         return Blocker(source, failed, share, why, advice)
     return None
 
@@ -257,10 +300,8 @@ def _blocker(failing: FailingSource, good: int) -> Blocker | None:
 def _advice(source: Source) -> str:
     sender = source.service.sender
     if sender:
-        return (
-            f"Set the domain up with {sender.name}, so that it signs as the domain: {sender.setup}"
-        )
+        return f"Set up DKIM for your domain at {sender.name}: {sender.setup}"
     return (
-        "Have it sign with a DKIM key of the domain, or send with the domain as envelope sender "
-        "from an address in the domain's SPF record."
+        "Set up DKIM signing with a key of your domain, or use your domain as envelope sender and "
+        "add the address to your SPF record."
     )

@@ -1,8 +1,8 @@
-"""What would have happened to the mail that reports tell of, under another policy. Pure.
+"""Simulation of another policy with the mail in the stored reports.
 
-What the receivers found is not doubted: as long as a way of alignment and the records of senders
-stay as they are, so does the result. A result is worked out anew only where the proposal touches
-it, from the raw results in the report; where those do not say enough, that is counted apart.
+The results of the receivers are trusted: they stay the same as long as the alignment mode and the
+records of senders are unchanged. Only a result that the proposal changes is computed again, from
+the raw results in the report; where these are insufficient, the messages are counted as uncertain.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ _RANK = {"pass": 0, "none": 0, "quarantine": 1, "reject": 2}
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """How near DKIM's and SPF's domains must be: r(elaxed) or s(trict)."""
+    """The alignment modes of DKIM and SPF: r(elaxed) or s(trict)."""
 
     adkim: str = "r"
     aspf: str = "r"
@@ -30,11 +30,11 @@ class Modes:
 
 @dataclass(frozen=True, slots=True)
 class PolicyProposal:
-    """What is to be tried.
+    """The proposed policy to simulate.
 
-    current      how alignment was asked for when the mail was judged
-    remove_spf   terms of the domain's SPF record that are to go, as written, or what they include
-    add_dkim     keys of sources that are to sign with the domain's key
+    current      the alignment modes when the mail was evaluated
+    remove_spf   terms to remove from the domain's SPF record, as written, or their domains
+    add_dkim     keys of sources that would sign with the domain's DKIM key
     """
 
     p: Policy
@@ -47,10 +47,10 @@ class PolicyProposal:
 
 
 class Mail(NamedTuple):
-    """What one source sent with one identity.
+    """The mail of one source with one identity.
 
-    source  its key
-    flows   the messages by address
+    source  key of the source
+    flows   messages by address
     """
 
     identity: Identity
@@ -60,10 +60,10 @@ class Mail(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What becomes of one kind of mail.
+    """The simulated result for mail with one identity.
 
-    disposition  none for what passes
-    unsure       what the reports do not say, so that it may be otherwise
+    disposition  none for mail that passes
+    unsure       why the result is uncertain; None if it is certain
     """
 
     passed: bool
@@ -71,23 +71,24 @@ class Outcome:
     is_uncertain: str | None = None
 
 
-NO_DKIM_RESULT = "DKIM passed in alignment, but the report does not say with which domain"
-NO_SPF_RESULT = "SPF passed in alignment, but the report does not say with which domain"
-MAY_NOT_EXIST = "np holds instead of sp if the sub-domain does not exist"
-OTHER_MODE = "SPF may pass by a term whose addresses the scan has not seen"
+NO_DKIM_RESULT = "DKIM passed in alignment, but the report does not name the domain"
+NO_SPF_RESULT = "SPF passed in alignment, but the report does not name the domain"
+MAY_NOT_EXIST = "np applies instead of sp if the subdomain does not exist"
+OTHER_MODE = "SPF may pass by a term whose addresses the scan did not resolve"
 
 
 @dataclass(slots=True)
 class Replay:
-    """What would have happened.
+    """The result of a simulation.
 
-    hit          messages that quarantine or reject would have met
-    newly_hit    … and that were delivered when they came
-    spared       messages that were quarantined or rejected, and would not be
-    unsure       messages by what is not known of them
-    overridden   hit ones whose receivers did less than the policy asked; they may do so again
-    identities   of mail that is hit; not_hit: of mail that is not
-    mail         that is hit, by its source
+    hit          messages that would be quarantined or rejected
+    newly_hit    those of them that were delivered when they were received
+    spared       messages that were quarantined or rejected, and would be delivered
+    unsure       uncertain messages by reason
+    overridden   affected messages whose receivers did less than the policy requested, and may again
+    identities   identities of affected mail
+    not_hit      identities of mail that is not affected
+    mail         affected mail by source
     """
 
     messages: int = 0
@@ -107,7 +108,7 @@ class Replay:
 
 
 class SimulationResult:
-    """A proposal for one domain, ready to be held against mail."""
+    """The simulation of a proposal for one domain."""
 
     def __init__(
         self, domain: str, proposal: PolicyProposal, spf: SpfPaths | None, walked: str | None = None
@@ -116,35 +117,37 @@ class SimulationResult:
         self._results: dict[tuple[Identity, bool, bool | None], Outcome] = {}
 
     def run(self, mail: Iterable[Mail]) -> Replay:
-        """What would have happened to all of it; sums are of the mail that is hit."""
+        """The result for all of the mail; its sums are over the affected mail."""
         replay = Replay()
         for sent in mail:
             signs = sent.source in self._proposal.add_dkim
-            for lets, some in self._by_own_record(sent):
-                self._count(replay, some, self._outcome(sent.identity, signs, lets))
+            for lets, part in self._by_own_record(sent):
+                self._count(replay, part, self._outcome(sent.identity, signs, lets))
         return replay
 
     def _by_own_record(self, mail: Mail) -> Iterable[tuple[bool | None, Mail]]:
-        """The mail by whether the domain's SPF record still lets its addresses pass."""
+        """The mail, split by whether the domain's SPF record still authorizes its addresses."""
         removed, identity = self._proposal.remove_spf, mail.identity
         if not removed or not self._passes_by_own_record(identity):
             return [(True, mail)]
         parts: dict[bool | None, list[Flow]] = {}
         for flow in mail.flows:
             parts.setdefault(self._still_lets(flow.source_ip), []).append(flow)
-        return [(lets, Mail(identity, mail.source, some)) for lets, some in parts.items()]
+        return [(lets, Mail(identity, mail.source, flows)) for lets, flows in parts.items()]
 
     def _outcome(self, identity: Identity, signs: bool, lets: bool | None) -> Outcome:
         key = (identity, signs, lets)
-        found = self._results.get(key)
-        if found is None:
-            found = self._results[key] = self._replay(*key)
-        return found
+        outcome = self._results.get(key)
+        if outcome is None:
+            outcome = self._results[key] = self._replay(*key)
+        return outcome
 
     def _count(self, replay: Replay, mail: Mail, outcome: Outcome) -> None:
-        """Count mail that has one outcome."""
+        """Add mail with one outcome to the sums."""
         identity, flows = mail.identity, mail.flows
-        count = sum([flow[2] for flow in flows])  # thousands: a name would cost more than the sum
+        count = sum(
+            [flow[2] for flow in flows]
+        )  # thousands of flows: attribute access would cost more than the sum
         replay.messages += count
         replay.passed += count * outcome.passed
         replay.dispositions[outcome.disposition.value] += count
@@ -171,13 +174,19 @@ class SimulationResult:
     def _replay(self, identity: Identity, signs: bool, lets: bool | None) -> Outcome:
         proposal = self._proposal
         dkim, dkim_unsure = self._aligned(
-            identity, identity.dkim, identity.dkim_results,
-            (proposal.current.adkim, proposal.modes.adkim), NO_DKIM_RESULT,
-        )  # fmt: skip
+            identity,
+            identity.dkim,
+            identity.dkim_results,
+            (proposal.current.adkim, proposal.modes.adkim),
+            NO_DKIM_RESULT,
+        )
         spf, spf_unsure = self._aligned(
-            identity, identity.spf, identity.spf_results,
-            (proposal.current.aspf, proposal.modes.aspf), NO_SPF_RESULT,
-        )  # fmt: skip
+            identity,
+            identity.spf,
+            identity.spf_results,
+            (proposal.current.aspf, proposal.modes.aspf),
+            NO_SPF_RESULT,
+        )
         if spf and lets is not True:
             spf, spf_unsure = (False, None) if lets is False else (True, OTHER_MODE)
         if signs or (dkim and not dkim_unsure) or (spf and not spf_unsure):
@@ -189,10 +198,14 @@ class SimulationResult:
         return Outcome(False, proposal.sp, None if proposal.np is proposal.sp else MAY_NOT_EXIST)
 
     def _aligned(
-        self, identity: Identity, evaluated: bool, results: Sequence[tuple[str, str, str]],
-        modes: tuple[str, str], unsaid: str,
-    ) -> tuple[bool, str | None]:  # fmt: skip
-        """Whether it still passes in alignment, and what is not known of that."""
+        self,
+        identity: Identity,
+        evaluated: bool,
+        results: Sequence[tuple[str, str, str]],
+        modes: tuple[str, str],
+        unsaid: str,
+    ) -> tuple[bool, str | None]:
+        """Whether the method still passes in alignment, and why that is uncertain."""
         current, proposed = modes
         if current == proposed:
             return evaluated, None
@@ -209,16 +222,16 @@ class SimulationResult:
         return (False, None) if named else (True, unsaid)
 
     def _still_lets(self, address: str) -> bool | None:
-        """Whether the rest of the SPF record lets the address pass; None: it cannot be told.
+        """Whether the remaining SPF record authorizes the address; None: unknown.
 
-        returns  True too if none of what is removed has to do with it
+        returns  True also if the removed terms do not concern the address
         """
         removed = self._proposal.remove_spf
         if self._spf is None:
             return None
         terms = self._spf.letting(address) if address else ()
-        kept = [term for term in terms if not removed.intersection((term.text, term.domain))]
-        if kept:
+        remaining = [term for term in terms if not removed.intersection((term.text, term.domain))]
+        if remaining:
             return True
         gone = [t for t in self._spf.terms if removed.intersection((t.text, t.domain))]
         if not gone:
@@ -229,14 +242,14 @@ class SimulationResult:
         return None if any(term.is_open for term in gone) or not address else True
 
     def _passes_by_own_record(self, identity: Identity) -> bool:
-        """SPF passed by the record of the domain itself, which is the one that changes."""
+        """Whether SPF passed by the record of the domain itself, which the proposal changes."""
         return any(
             name == self._domain and result == PASS for name, _, result in identity.spf_results
         )
 
 
 def confidence(replay: Replay, days: int) -> Literal["high", "medium", "low"]:
-    """How far the answer can be relied on: by messages, days with reports, and what is unsure."""
+    """The confidence in a result, by messages, days with reports, and uncertain messages."""
     unsure = replay.uncertain.total()
     if replay.messages >= 1_000 and days >= 14 and unsure * 100 <= replay.messages:
         return "high"

@@ -1,4 +1,4 @@
-"""What is different between two scans of a domain: its DNS, or our rules. Pure."""
+"""The difference between two scans of a domain, and its cause."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,21 +8,21 @@ Key = tuple[str, str]
 
 
 def diff(base: Sequence[Check], scan: Sequence[Check]) -> dict[str, Any]:
-    """What changed from one scan's checks to those of a later one; both as stored.
+    """The changes from the checks of one scan to those of a later one; both as stored.
 
-    returns  JSON: ``dnsChanges`` (check, name, type, before, after: record sets that both saw,
-             differently) and ``checks``, those whose verdict or findings differ: check, before and
-             after (verdict), added and removed (findings) and ``cause``: ``dns``; ``rules`` if
-             only our logic changed meanwhile; ``undetermined`` if one of the two could not see;
-             ``facts`` if what it rests on is in no record (another check, a web server)
+    returns  JSON: ``dnsChanges`` (check, name, type, before, after: record sets that differ between
+             the scans) and ``checks`` whose verdict or findings differ: check, before and after
+             (verdict), added and removed (findings) and ``cause``: ``dns``; ``rules`` if only the
+             logic of the check changed; ``undetermined`` if one of the checks was undetermined;
+             ``facts`` if it depends on something other than records (another check, a web server)
     """
     old = {check["check"]: check for check in base}
     changes = _dns_changes(old, scan)
     changed = {change["check"] for change in changes}
     checks = [
-        found
+        difference
         for check in scan
-        if (before := old.get(check["check"])) and (found := _check(before, check, changed))
+        if (before := old.get(check["check"])) and (difference := _check(before, check, changed))
     ]
     return {"dnsChanges": changes, "checks": checks}
 
@@ -47,7 +47,7 @@ def _dns_changes(old: Mapping[str, Check], scan: Sequence[Check]) -> list[dict[s
 
 
 def _sets(check: Check) -> dict[Key, list[str]]:
-    """The values by name and type of what was answered definitely."""
+    """The values of the record sets with a definite answer, by name and type."""
     return {
         (record["name"], record["type"]): sorted(record["values"])
         for record in check.get("records", ())

@@ -1,8 +1,8 @@
-"""The score of a domain: what its checks are worth, and what to fix next.
+"""The security score of a domain: the points of its checks, and recommendations.
 
-Each check has points by what the domain is used for. It gets all of them for ``ok``, a part for
-weaknesses, none for ``fail`` and for what is not deployed. What could not be judged is left out of
-both sides, so that a failed look-up costs nothing.
+Each check has points that depend on the use of the domain. It gets all of them for ``ok``, a part
+for weaknesses, none for ``fail`` or if the mechanism is not deployed. Undetermined checks are
+excluded from both sides, so that a failed lookup costs no points.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from app.checks.engine.types import Severity, Usage, Verdict
 
-VERSION = 1  # rises when the same findings get another score
+VERSION = 1  # incremented when the same findings get another score
 
 POINTS: Mapping[Usage, Mapping[str, int]] = {
     Usage.BOTH: {
@@ -25,18 +25,18 @@ POINTS: Mapping[Usage, Mapping[str, int]] = {
     },
     Usage.PARKED: {"dmarc": 45, "spf": 35, "mx": 10, "dnssec": 5, "dns": 5},
 }
-SHARES = {  # of a check's points, in hundredths
+SHARES = {  # of the points of a check, in percent
     Verdict.OK: 100,
     Verdict.WARN: 50,
     Verdict.INFO: 0,
     Verdict.FAIL: 0,
 }
-SLIGHT = 80  # hundredths for a warning whose findings are all of low severity
+SLIGHT = 80  # percent for a warning whose findings are all of low severity
 GRADES = ((90, "A"), (80, "B"), (65, "C"), (50, "D"), (0, "F"))
 
 
 class CheckScore(NamedTuple):
-    """What one check is worth, and what it got."""
+    """The points of one check, and the maximum."""
 
     check: str
     points: float
@@ -44,7 +44,7 @@ class CheckScore(NamedTuple):
 
 
 class Recommendation(NamedTuple):
-    """What to fix, and how many points of 100 that is worth."""
+    """A recommendation, with the points out of 100 that it gains."""
 
     check: str
     code: str
@@ -55,11 +55,11 @@ class Recommendation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well the domain is protected.
+    """The security score of a domain.
 
-    value  0 to 100; None if nothing could be judged yet
+    value  0 to 100; None if no check has a result yet
     grade  A, B, C, D or F
-    next   the most worth first
+    next   recommendations, those with the most points first
     """
 
     value: int | None
@@ -69,7 +69,7 @@ class Score:
     version: int = VERSION
 
     def as_json(self) -> dict[str, Any]:
-        """As it is stored and shown."""
+        """The score as stored and as returned by the API."""
         return {
             "value": self.value,
             "grade": self.grade,
@@ -91,36 +91,36 @@ class Score:
         }
 
 
-def score(known: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
-    """The score that the known judgements give.
+def score(results: Mapping[str, Mapping[str, Any]], usage: Usage) -> Score:
+    """The score for the last results of the checks.
 
-    known  by check: its last definite judgement, as it is stored
+    results  the last definite result of each check, as stored
     """
     parts = [
-        CheckScore(check, of * _share(known[check]) / 100, of)
+        CheckScore(check, of * _share(results[check]) / 100, of)
         for check, of in POINTS[usage].items()
-        if check in known
+        if check in results
     ]
     possible = sum(part.max_points for part in parts)
     if not possible:
         return Score(None, None, (), ())
     value = round(100 * sum(part.points for part in parts) / possible)
     steps = [
-        Recommendation(**_worst(known[part.check]), check=part.check, score_gain=worth)
+        Recommendation(**_worst(results[part.check]), check=part.check, score_gain=worth)
         for part in parts
         if (worth := round(100 * (part.max_points - part.points) / possible))
-        and known[part.check]["findings"]
+        and results[part.check]["findings"]
     ]
     return Score(value, grade(value), parts, sorted(steps, key=lambda step: -step.score_gain))
 
 
 def grade(value: int) -> str:
-    """The letter of a score of 0 to 100."""
+    """The grade of a score from 0 to 100."""
     return next(letter for least, letter in GRADES if value >= least)
 
 
 def _share(judgement: Mapping[str, Any]) -> int:
-    """The hundredths of its points that a check gets."""
+    """The percentage of its points that a check gets."""
     verdict = Verdict(judgement["verdict"])
     if verdict is Verdict.WARN and all(
         Severity(finding["severity"]).rank >= Severity.LOW.rank for finding in judgement["findings"]
@@ -130,9 +130,9 @@ def _share(judgement: Mapping[str, Any]) -> int:
 
 
 def _worst(judgement: Mapping[str, Any]) -> dict[str, Any]:
-    """The finding to begin with: the most severe, one with a fix before one without."""
-    found = min(
+    """The finding to fix first: the most severe, preferring one with a fix."""
+    worst = min(
         judgement["findings"],
         key=lambda finding: (Severity(finding["severity"]).rank, finding["fix"] is None),
     )
-    return {name: found[name] for name in ("code", "summary", "fix")}
+    return {name: worst[name] for name in ("code", "summary", "fix")}

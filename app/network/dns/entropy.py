@@ -1,4 +1,4 @@
-"""Random octets that nobody can foresee, asked of the system for many at a time."""
+"""Unpredictable random bytes, read from the system in large blocks."""
 
 import os
 
@@ -6,13 +6,13 @@ _AT_ONCE = 4096
 
 
 class EntropyBuffer:
-    """The octets of one event loop: a process that forks must not share them."""
+    """The random bytes of one event loop; forked processes must not share them."""
 
     def __init__(self) -> None:
         self._octets, self._at = b"", 0
 
     def take(self, count: int) -> bytes:
-        """So many; none is drawn twice."""
+        """The next ``count`` random bytes, each of which is returned only once."""
         at, end = self._at, self._at + count
         if end > len(self._octets):
             self._octets, at, end = os.urandom(_AT_ONCE), 0, count

@@ -1,9 +1,9 @@
-"""Questions to zones' name servers themselves, which strangers choose: by UDP, twice at most.
+"""Queries to the authoritative name servers of zones, over UDP with at most one retry.
 
-Only public addresses are asked, or those of this machine where the operator allows them. A response
-is believed as one of a resolver is: from the address and port that were asked, to our port, with
-the id and the question in our spelling (RFC 5452 §9.1). One server hears a question once in the
-life of a loop.
+Only public addresses are queried, or loopback addresses if the operator allows them. A response is
+accepted under the same conditions as one of a resolver: from the queried address and port, to our
+port, with the id and the exact spelling of the question (RFC 5452 §9.1). Each server gets a
+question only once per event loop.
 """
 
 import asyncio
@@ -19,9 +19,13 @@ from app.network.http import special_addresses
 from app.network.http.egress import Refusal, public_addresses
 from app.ports.dns import LookupFailed, Resolver, ServerAnswer
 
-SECONDS = 1.0  # for both tries: nobody waits for an answer that only compares
-USES = 32  # questions from one port, before it is given up for another
-UNRESPONSIVE_SECONDS = 8  # servers without a single answer, after which nothing seems to get out
+SECONDS = (
+    1.0  # for both attempts; these answers are only compared, so they are not worth a longer wait
+)
+USES = 32  # queries from one port before it is replaced
+UNRESPONSIVE_SECONDS = (
+    8  # timeouts without any answer, after which outgoing queries seem to be blocked
+)
 MAX_CACHED = 20_000
 _BURST = 16
 _MAX_DATAGRAM = 4096
@@ -29,13 +33,13 @@ _MAX_DATAGRAM = 4096
 _RCODES = {0: "NOERROR", 2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUSED", 9: "NOTAUTH"}
 
 Address = tuple[str, int]
-ServerOutcome = asyncio.Future[wire.Message | str]  # a text is the reason why there is none
+ServerOutcome = asyncio.Future[wire.Message | str]  # a text is the reason for a failure
 
 
 class NameServers:
-    """The name servers of zones, as one event loop asks them.
+    """Queries authoritative name servers in one event loop.
 
-    allowed  networks of operators; of those only what is loopback counts
+    allowed  networks that the operator allows; only loopback networks are used
     """
 
     def __init__(
@@ -56,9 +60,9 @@ class NameServers:
         self._is_heard = False
 
     async def address(self, answers: Resolver, server: str) -> str:
-        """The address to ask.
+        """The address of the server to query.
 
-        raises  Undetermined if there is none that may be asked
+        raises  Undetermined if it has no allowed address
         """
         try:
             addresses = await public_addresses(answers, server, self._allowed)
@@ -67,63 +71,63 @@ class NameServers:
         return str(addresses[0])
 
     def is_known(self, address: str, query: wire.Query) -> bool:
-        """It was asked, or would not be: nothing goes out for it."""
+        """Whether the query is not sent: it was sent before, or queries are blocked."""
         return (address, query) in self._kept or self.is_deaf
 
     @property
     def is_deaf(self) -> bool:
-        """Nobody has answered yet, of those that had the time to."""
+        """Whether no server has answered and ``DEAF`` queries timed out."""
         return not self._is_heard and self._silent >= UNRESPONSIVE_SECONDS
 
     async def ask(self, server: str, address: str, query: wire.Query, rdtype: str) -> ServerAnswer:
-        """What the server at that address says.
+        """The answer of the server at that address.
 
-        raises  Undetermined if it says nothing in time, or nothing that can be read
+        raises  Undetermined if there is no readable answer in time
         """
         name = query.question[0]
-        heard = self._kept.get((address, query))
-        if heard is None:
+        future = self._kept.get((address, query))
+        if future is None:
             if self.is_deaf:
                 raise LookupFailed(f"{name}@{server}", rdtype, "network")
-            heard = self._launch(address, query)
-        said = await asyncio.shield(heard)
-        if isinstance(said, str):
-            raise LookupFailed(f"{name}@{server}", rdtype, said)
-        rdatas = tuple([r.rdata for r in said.answers if r.owner == name])
-        rcode = _RCODES.get(said.rcode, str(said.rcode))
-        return ServerAnswer(server, rcode, said.authoritative, rdatas)
+            future = self._launch(address, query)
+        outcome = await asyncio.shield(future)
+        if isinstance(outcome, str):
+            raise LookupFailed(f"{name}@{server}", rdtype, outcome)
+        rdatas = tuple([r.rdata for r in outcome.answers if r.owner == name])
+        rcode = _RCODES.get(outcome.rcode, str(outcome.rcode))
+        return ServerAnswer(server, rcode, outcome.authoritative, rdatas)
 
     def close(self) -> None:
-        """Stop listening; who still waits hears ``network``."""
+        """Close all sockets; pending queries fail with ``network``."""
         self._alarm.close()
-        for each in self._sockets.values():
-            each.retire()
-        for heard in self._kept.values():
-            if not heard.done():
-                heard.set_result("network")
+        for open_socket in self._sockets.values():
+            open_socket.retire()
+        for future in self._kept.values():
+            if not future.done():
+                future.set_result("network")
 
     def _launch(self, address: str, query: wire.Query) -> ServerOutcome:
         if len(self._kept) >= MAX_CACHED:
-            self._kept = {key: each for key, each in self._kept.items() if not each.done()}
-        heard = self._kept[address, query] = self._loop.create_future()
+            self._kept = {key: pending for key, pending in self._kept.items() if not pending.done()}
+        future = self._kept[address, query] = self._loop.create_future()
         now = self._loop.time()
-        if not self._send(address, query, heard):
-            heard.set_result("network")
-            return heard
-        self._alarm.at(now + self._seconds / 2, partial(self._again, address, query, heard))
-        self._alarm.at(now + self._seconds, partial(self._give_up, heard))
-        return heard
+        if not self._send(address, query, future):
+            future.set_result("network")
+            return future
+        self._alarm.at(now + self._seconds / 2, partial(self._again, address, query, future))
+        self._alarm.at(now + self._seconds, partial(self._give_up, future))
+        return future
 
-    def _again(self, address: str, query: wire.Query, heard: ServerOutcome) -> None:
-        if not heard.done():
-            self._send(address, query, heard)
+    def _again(self, address: str, query: wire.Query, future: ServerOutcome) -> None:
+        if not future.done():
+            self._send(address, query, future)
 
-    def _give_up(self, heard: ServerOutcome) -> None:
-        if not heard.done():
+    def _give_up(self, future: ServerOutcome) -> None:
+        if not future.done():
             self._silent += 1
-            heard.set_result("timeout")
+            future.set_result("timeout")
 
-    def _send(self, address: str, query: wire.Query, heard: ServerOutcome) -> bool:
+    def _send(self, address: str, query: wire.Query, future: ServerOutcome) -> bool:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         chosen = self._sockets.get(family)
         try:
@@ -131,13 +135,13 @@ class NameServers:
                 if chosen:
                     chosen.retire()
                 chosen = self._sockets[family] = _Socket(family, self)
-            chosen.send((str(ipaddress.ip_address(address)), self._port), query, heard)
-        except OSError:  # no way to it from here
+            chosen.send((str(ipaddress.ip_address(address)), self._port), query, future)
+        except OSError:  # no route to the address
             return False
         return True
 
     def note_heard(self) -> None:
-        """Somebody has answered."""
+        """Record that a server has answered."""
         self._is_heard = True
 
 
@@ -155,16 +159,19 @@ class _Socket:
         self._socket.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
         self._loop.add_reader(self._socket.fileno(), self._read)
 
-    def send(self, to: Address, query: wire.Query, heard: ServerOutcome) -> None:
-        """raises  OSError"""
+    def send(self, to: Address, query: wire.Query, future: ServerOutcome) -> None:
+        """Send the query.
+
+        raises  OSError
+        """
         self.uses += 1
         id, sent = self._owner.lots.take(2), wire.mixed(query, self._owner.lots)
         self._socket.sendto(id + sent.message[2:], to)
-        self._pending[id, to] = sent, heard
-        heard.add_done_callback(lambda _: self._forget((id, to)))
+        self._pending[id, to] = sent, future
+        future.add_done_callback(lambda _: self._forget((id, to)))
 
     def retire(self) -> None:
-        """Close as soon as nobody waits any more."""
+        """Close the socket as soon as no query is pending."""
         self._is_retired = True
         self._close_if_idle()
 
@@ -188,13 +195,13 @@ class _Socket:
             self._hear(data, (sender[0], sender[1]))
 
     def _hear(self, data: bytes, sender: Address) -> None:
-        """Settle the question that this answers; whatever else it is, keep listening."""
-        sent, heard = self._pending.get((data[:2], sender), (None, None))
-        if sent is None or heard is None or heard.done() or not wire.is_repeated(data, sent):
+        """Complete the query that this datagram answers; ignore any other datagram."""
+        sent, future = self._pending.get((data[:2], sender), (None, None))
+        if sent is None or future is None or future.done() or not wire.is_repeated(data, sent):
             return
         try:
             message = wire.parse_response(data, sent)
         except wire.Malformed:
             return
         self._owner.note_heard()
-        heard.set_result("truncated" if message.truncated else message)
+        future.set_result("truncated" if message.truncated else message)

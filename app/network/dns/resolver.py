@@ -1,6 +1,6 @@
-"""``Network``: the door behind which there are real name servers and web servers.
+"""``Network``: access to real name servers and web servers.
 
-Scans that run together share what is under way and what was heard, each within its own budget.
+Concurrent scans share pending queries and cached answers; each has its own query budget.
 """
 
 import asyncio
@@ -34,19 +34,19 @@ from app.ports.dns import (
 from app.settings import Settings
 
 MAX_ALIASES = 8
-MIN_TTL, MAX_TTL = 1, 3600  # seconds that an answer is kept, whatever it says
+MIN_TTL, MAX_TTL = 1, 3600  # seconds that an answer is cached, regardless of its TTL
 FAILURE_TTL = 5  # RFC 9520 §3.2
 MAX_CACHED = 20_000
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 
-_CACHED = suppress(wire.Malformed, LookupFailed)  # by whoever asks
+_CACHED = suppress(wire.Malformed, LookupFailed)  # raised later by ``ask``
 
 Key = tuple[str, str, bool]  # name, type, checking disabled
 
 
 class CachedOutcome(NamedTuple):
-    """What one question brought; if ``is_open``, its last alias is still to be asked about."""
+    """The answer to one query; if ``is_open``, its last alias must still be resolved."""
 
     answer: Answer
     is_open: bool = False
@@ -56,7 +56,7 @@ Waiter = asyncio.Future[CachedOutcome | str]
 
 
 class DnsNetwork(Network):
-    """The network of this process, as the settings say."""
+    """The network access of this process, configured by the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -91,7 +91,7 @@ class DnsNetwork(Network):
 
 
 class Shared:
-    """What the scans of one event loop have in common: answers kept, and questions under way."""
+    """The cached answers and pending queries that the scans of one event loop share."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -101,7 +101,7 @@ class Shared:
         self._flights: dict[Key, list[Waiter]] = {}
 
     def kept(self, key: Key) -> CachedOutcome | str | None:
-        """What was heard and still holds: an answer, or the reason why there is none."""
+        """The cached outcome if it is still valid: an answer, or the reason for a failure."""
         if (entry := self._kept.get(key)) is None:
             return None
         if entry[0] <= self._clock():
@@ -110,32 +110,32 @@ class Shared:
         return entry[1]
 
     def is_under_way(self, key: Key) -> bool:
-        """The same question is out already."""
+        """Whether the same query is pending."""
         return key in self._flights
 
     def launch(self, key: Key, query: wire.Query) -> None:
-        """Ask on behalf of all, so that no asker who gives up takes the answer from others."""
+        """Send the query for all waiters, so that a cancelled waiter does not cancel the others."""
         self._flights[key] = []
         self._transport.ask(query, partial(self._land, key))
 
     def heard(self, key: Key) -> Waiter:
-        """What will be heard of a question that is under way."""
+        """The future outcome of a pending query."""
         waiter: Waiter = self._loop.create_future()
         self._flights[key].append(waiter)
         return waiter
 
     def close(self) -> None:
-        """Stop listening; what is under way ends with a failure."""
+        """Close all sockets; pending queries fail."""
         self._transport.close()
 
-    def _land(self, key: Key, said: ServerReply) -> None:
+    def _land(self, key: Key, reply: ServerReply) -> None:
         outcome: CachedOutcome | str = "garbage"
         seconds = FAILURE_TTL
         try:
-            if isinstance(said, str):
-                outcome = said
+            if isinstance(reply, str):
+                outcome = reply
             else:
-                outcome = read_answer(key[0], key[1], said[0], authenticated=said[1])
+                outcome = read_answer(key[0], key[1], reply[0], authenticated=reply[1])
                 seconds = cache_seconds(outcome.answer)
         except NoAnswer as failure:
             outcome = failure.reason
@@ -152,10 +152,10 @@ class Shared:
 
 
 class LiveResolver(Resolver):
-    """The answers of real servers for one scan.
+    """Resolves names with real servers for one scan.
 
-    budget   questions that may go out on the network; what others asked before comes free
-    servers  None: name servers are not asked themselves
+    budget   maximum number of queries on the network; shared answers are free
+    servers  None: authoritative name servers are not queried
     """
 
     def __init__(
@@ -178,8 +178,8 @@ class LiveResolver(Resolver):
 
     async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         key = (name.lower().removesuffix("."), rdtype, checking_disabled)
-        heard = await self._hear(key)
-        return await self._followed(key, heard.answer) if heard.is_open else heard.answer
+        outcome = await self._hear(key)
+        return await self._followed(key, outcome.answer) if outcome.is_open else outcome.answer
 
     async def query_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
         if self._servers is None:
@@ -205,7 +205,7 @@ class LiveResolver(Resolver):
                 except wire.Malformed:
                     return CachedOutcome(
                         Answer(key[0], key[1], "NXDOMAIN")
-                    )  # no such name can exist
+                    )  # such a name cannot exist
             outcome = await self._shared.heard(key)
         if isinstance(outcome, str):
             raise LookupFailed(key[0], key[1], outcome)
@@ -224,11 +224,11 @@ class LiveResolver(Resolver):
         self.query_count += 1
 
     async def _followed(self, key: Key, start: Answer) -> Answer:
-        """The answer at the end of a chain that the server did not follow to its end."""
+        """The answer at the end of a CNAME chain that the server did not follow completely."""
         answer, is_open = start, True
         while is_open:
-            heard = await self._hear((answer.aliases[-1], *key[1:]))
-            is_open, more = heard.is_open, heard.answer
+            outcome = await self._hear((answer.aliases[-1], *key[1:]))
+            is_open, more = outcome.is_open, outcome.answer
             answer = more._replace(
                 name=start.name,
                 aliases=answer.aliases + more.aliases,
@@ -242,9 +242,9 @@ class LiveResolver(Resolver):
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Look for cyclic garbage less often: what scans make is alive until they end.
+    """Collect cyclic garbage less often, because the objects of scans live until they end.
 
-    That is a fifth of their CPU time, spent on walking tasks and answers (``bench/scan.py``).
+    Collections would take a fifth of the CPU time of scans (``bench/scan.py``).
     """
     before = gc.get_threshold()
     gc.set_threshold(100_000, 50, 100)
@@ -257,9 +257,9 @@ def _rare_collections() -> Iterator[None]:
 def read_answer(
     name: str, rdtype: str, message: wire.Message, *, authenticated: bool = False
 ) -> CachedOutcome:
-    """What a response with NOERROR or NXDOMAIN says about the name.
+    """The answer in a response with NOERROR or NXDOMAIN.
 
-    raises  Unanswered if it is a referral, or its aliases lead nowhere
+    raises  Unanswered if it is a referral, or its aliases are too many or form a loop
     source  RFC 1034 §3.6.2, RFC 2308 §2, RFC 6604 §3 (the RCODE is that of the last alias)
     """
     question, number = message.question
@@ -276,51 +276,51 @@ def read_answer(
         chain = _chain(question, message.answers)
         aliases, ttls = [str(alias.rdata) for alias in chain], [alias.ttl for alias in chain]
         owner = aliases[-1] if aliases else question
-    found = [r for r in message.answers if r.owner == owner and r.rdtype == number]
-    ttls += [r.ttl for r in found] or [message.negative_ttl or 0]
-    exists = exists or bool(found)
+    records = [r for r in message.answers if r.owner == owner and r.rdtype == number]
+    ttls += [r.ttl for r in records] or [message.negative_ttl or 0]
+    exists = exists or bool(records)
     answer = Answer(
         name,
         rdtype,
         "NOERROR" if exists else "NXDOMAIN",
-        tuple([r.rdata for r in found]),
+        tuple([r.rdata for r in records]),
         tuple(aliases),
         min(ttls),
         authenticated,
         tuple([signature for signed, signature in message.signatures if signed == owner]),
     )
-    is_open = bool(aliases) and exists and not found and message.negative_ttl is None
+    is_open = bool(aliases) and exists and not records and message.negative_ttl is None
     return CachedOutcome(answer, is_open)
 
 
 def _chain(question: str, answers: tuple[wire.Record, ...]) -> list[wire.Record]:
-    """The aliases that lead away from the name in question, the first one first."""
+    """The chain of aliases from the queried name, in order."""
     targets = {r.owner: r for r in reversed(answers) if r.rdtype == wire.CNAME}
     owner, chain = question, []
     while alias := targets.get(owner):
         owner = str(alias.rdata)
         chain.append(alias)
-        if not _is_chain(question, [str(each.rdata) for each in chain]):
+        if not _is_chain(question, [str(link.rdata) for link in chain]):
             raise NoAnswer("garbage")
     return chain
 
 
 def cache_seconds(answer: Answer) -> int:
-    """For how long the answer is good for others: its TTL, within bounds."""
+    """The number of seconds that the answer is cached: its TTL within bounds."""
     return min(max(answer.ttl, MIN_TTL), MAX_TTL)
 
 
 def system_nameservers(path: Path) -> tuple[tuple[str, int], ...]:
-    """The name servers of resolv.conf(5): this machine if it names none."""
+    """The name servers in resolv.conf(5); 127.0.0.1 if it has none."""
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
     except OSError:
         lines = []
     words = [line.split() for line in lines]
-    found = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
-    return tuple((address, 53) for address in found) or (("127.0.0.1", 53),)
+    addresses = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
+    return tuple((address, 53) for address in addresses) or (("127.0.0.1", 53),)
 
 
 def _is_chain(name: str, aliases: "list[str] | tuple[str, ...]") -> bool:
-    """It is short enough, and comes by no name twice."""
+    """Whether the chain is short enough and has no loop."""
     return len(aliases) <= MAX_ALIASES and len({name, *aliases}) == len(aliases) + 1

@@ -1,4 +1,4 @@
-"""Deadlines of thousands of questions on one timer of the event loop."""
+"""Deadlines of thousands of queries on one timer of the event loop."""
 
 import asyncio
 from collections import deque
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 
-_GRAIN = 0.005  # seconds that a deadline may be late, so that one timer serves many
+_GRAIN = 0.005  # seconds that a deadline may be late, so that one timer serves many deadlines
 
 _Call = tuple[float, int, Callable[[], None]]
-"""When, a number that no other has, and what."""
+"""The deadline, a unique number, and the callback."""
 
 
 class TimerQueue:
@@ -18,8 +18,8 @@ class TimerQueue:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._order = count()
-        self._line: deque[_Call] = deque()  # each later than the one before: most of them
-        self._others: list[_Call] = []  # a heap
+        self._line: deque[_Call] = deque()  # in ascending order: most deadlines
+        self._others: list[_Call] = []  # a heap of the other deadlines
         self._timer: asyncio.TimerHandle | None = None
         self._rings = 0.0
 
@@ -38,7 +38,7 @@ class TimerQueue:
             self._timer.cancel()
 
     def _ring_by(self, when: float) -> None:
-        """Have the timer go off soon enough for this."""
+        """Start the timer early enough for this deadline."""
         rings = when + _GRAIN
         if self._timer is None or rings < self._rings:
             if self._timer:

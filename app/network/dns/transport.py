@@ -1,12 +1,13 @@
-"""Questions to name servers: over UDP, over TCP where the answer does not fit, twice at most.
+"""Queries to name servers: over UDP, or TCP if the answer does not fit, with one retry.
 
-An answer is believed if it comes from the server's address (the sockets are connected, so that the
-kernel sees to it), to the port and with the id of the question, and repeats it (RFC 5452 §9.1) in
-our spelling, whose case is drawn by lot. If it does not, the answer that counts is that over TCP;
-a server that never has is not expected to, nor is one of this machine, where nobody else answers.
+An answer is accepted if it comes from the address of the server (the kernel ensures this, because
+the sockets are connected), to the port and with the id of the query, and repeats the question (RFC
+5452 §9.1) in our random upper and lower case. If the case differs, the query is repeated over TCP.
+A server that has never preserved the case is not expected to, nor is a server on this machine,
+where an attacker cannot answer.
 
-A question costs no task, no timer and one system call each way: what happens to it is said to a
-function, and all deadlines share one timer (docs/decisions/0008-dns-codec.md).
+A query needs no task, no timer and one system call in each direction: its outcome is passed to a
+callback, and all deadlines share one timer (docs/decisions/0008-dns-codec.md).
 """
 
 import asyncio
@@ -21,21 +22,23 @@ from app.network.dns import wire
 from app.network.dns.entropy import EntropyBuffer
 from app.network.dns.timers import TimerQueue
 
-BURST = 240  # questions that fit the buffer of a server that has not come to read them (208 KiB)
-BURST_SECONDS = 0.05  # after which it has
-MAX_OUTSTANDING = 480  # questions while it answers: it has read those before the answered ones
-STARVATION_LIMIT = 4  # answers for each question more than BURST
-SOCKETS = 8  # in turn, for each server
-USES = 32  # questions from one port, before it is given up for another
-_BURST = 16  # datagrams read before others have their turn
+BURST = 240  # queries that fit the socket buffer of a server that does not read yet (208 KiB)
+BURST_SECONDS = 0.05  # after which the server has read them
+MAX_OUTSTANDING = (
+    480  # queries while the server answers: it has read those before the answered ones
+)
+STARVATION_LIMIT = 4  # answers for each query above BURST
+SOCKETS = 8  # for each server, used in rotation
+USES = 32  # queries from one port before it is replaced
+_BURST = 16  # datagrams read before other callbacks run
 _MAX_DATAGRAM = 4096
 
-_LOST_IN_TRANSIT = suppress(BlockingIOError)  # as good as that: the buffer is full
+_LOST_IN_TRANSIT = suppress(BlockingIOError)  # the buffer is full, which is like a lost packet
 _REASONS = {wire.SERVFAIL: "servfail", wire.REFUSED: "refused"}
 
 ServerReply = tuple[wire.Message, bool] | str
-"""NOERROR or NXDOMAIN and whether its AD bit can be trusted, or why there is no definite answer
-(as in ``Undetermined``)."""
+"""A message with NOERROR or NXDOMAIN and whether its AD bit can be trusted, or the reason for a
+failure (as in ``Undetermined``)."""
 
 
 class NoAnswer(Exception):
@@ -47,10 +50,10 @@ class NoAnswer(Exception):
 
 
 class Transport:
-    """The name servers of one event loop.
+    """Sends queries to the configured name servers in one event loop.
 
-    seconds          for one question from when it goes out, a second try included
-    trusts_loopback  servers of this machine need not repeat our spelling
+    seconds          timeout of one query including its retry
+    trusts_loopback  servers on this machine need not preserve the case of the question
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Transport:
         *,
         trusts_loopback: bool = True,
     ) -> None:
-        self.servers = [_Server(*each, trusts_loopback=trusts_loopback) for each in servers]
+        self.servers = [_Server(*server, trusts_loopback=trusts_loopback) for server in servers]
         self.seconds = seconds
         self.preferred = 0
         self._loop = asyncio.get_running_loop()
@@ -73,9 +76,9 @@ class Transport:
         self._by_tcp: set[asyncio.Task[None]] = set()
 
     def ask(self, query: wire.Query, done: Callable[[ServerReply], None]) -> None:
-        """Ask, and call ``done`` once, but never before this returns.
+        """Send the query and call ``done`` once, but never before this method returns.
 
-        query  its message will be sent with a fresh id
+        query  its message is sent with a new id
         """
         exchange = _Exchange(self, query, done)
         if self._places > 0:
@@ -85,31 +88,31 @@ class Transport:
             self._waiting.append(exchange)
 
     def give_place(self) -> None:
-        """One of the burst is over: the next may go out."""
+        """Free one slot of the burst and send the next query."""
         if self._waiting and self._places >= 0:
             self._waiting.popleft().start()
         else:
             self._places += 1
 
     def widen(self) -> None:
-        """An answer came: the server reads, and is given more at a time (as in RFC 5681 §3.1)."""
+        """Widen the burst after an answer, because the server reads (as in RFC 5681 §3.1)."""
         self._answers += 1
         if self._most < MAX_OUTSTANDING and self._answers % STARVATION_LIMIT == 0:
             self._most += 1
             self.give_place()
 
     def narrow(self) -> None:
-        """An answer did not come, maybe for want of room: as few at a time as at first."""
+        """Reset the burst to its initial size after a timeout, which may be a full buffer."""
         self._places -= self._most - BURST
         self._most = BURST
 
     def spawn(self, task: "asyncio.Task[None]") -> None:
-        """Keep a task until it ends."""
+        """Keep a reference to a task until it ends."""
         self._by_tcp.add(task)
         task.add_done_callback(self._by_tcp.discard)
 
     def close(self) -> None:
-        """Give up every socket; what is still waiting hears ``network``."""
+        """Close all sockets; waiting queries fail with ``network``."""
         self.is_closed = True
         self.alarm.close()
         for task in self._by_tcp:
@@ -121,12 +124,12 @@ class Transport:
 
 
 class _Exchange:
-    """One question, until something definite is said or it was tried twice."""
+    """One query, until it has a definite answer or was tried twice."""
 
     __slots__ = (
-        "_deadline", "_done", "_has_place", "_id", "_is_second", "_server", "_socket", "_transport",
-        "_turn", "_until", "garbled", "query", "sent",
-    )  # fmt: skip
+        *("_deadline", "_done", "_has_place", "_id", "_is_second", "_server", "_socket"),
+        *("_transport", "_turn", "_until", "garbled", "query", "sent"),
+    )
 
     def __init__(
         self, transport: Transport, query: wire.Query, done: Callable[[ServerReply], None]
@@ -137,7 +140,7 @@ class _Exchange:
         self._socket: _Socket | None = None
 
     def start(self) -> None:
-        """Go out; a place in the burst was given."""
+        """Send the query in a slot of the burst."""
         transport = self._transport
         now = transport.alarm.loop.time()
         self._has_place, self._turn = True, transport.preferred
@@ -149,7 +152,7 @@ class _Exchange:
         self._try(self._deadline - transport.seconds / 2)
 
     def hear(self, message: wire.Message, data: bytes) -> None:
-        """A response to this question, and to no other, as it was read and as it came."""
+        """Handle a response to this query, decoded and raw."""
         self._forget()
         self._transport.widen()
         if message.truncated or not self._server.is_believed(data, self.sent, self.query):
@@ -159,7 +162,7 @@ class _Exchange:
             self._settle(message)
 
     def fail(self, reason: str) -> None:
-        """This try is over; there may be another."""
+        """Handle the failure of this attempt; retry if it was the first."""
         self._forget()
         transport = self._transport
         if self._is_second or transport.is_closed:
@@ -168,7 +171,7 @@ class _Exchange:
         if reason in ("timeout", "network"):
             transport.preferred = (self._turn + 1) % len(transport.servers)
         elif len(transport.servers) == 1 and reason != "garbage":
-            self._end(reason)  # it would say the same again
+            self._end(reason)  # a retry would get the same answer
             return
         self._is_second, self.garbled = True, False
         self._turn += 1
@@ -183,7 +186,7 @@ class _Exchange:
             lots = self._transport.lots
             self.sent = wire.mixed(self.query, lots) if self._server.is_mixed else self.query
             self._id = chosen.send(self, lots)
-        except OSError:  # said later: whoever asks does not expect to hear at once
+        except OSError:  # fail later: callers do not expect an immediate result
             self._transport.alarm.loop.call_soon(self.fail, "network")
         else:
             self._socket = chosen
@@ -204,9 +207,9 @@ class _Exchange:
         else:
             self.fail(_REASONS.get(message.rcode, "garbage"))
 
-    def _end(self, said: ServerReply) -> None:
+    def _end(self, outcome: ServerReply) -> None:
         self._leave()
-        self._done(said)
+        self._done(outcome)
 
     def _leave(self) -> None:
         if self._has_place:
@@ -226,14 +229,14 @@ class _Exchange:
 
 
 class _Server:
-    """One name server and the sockets that are open to it."""
+    """One name server and its open sockets."""
 
     def __init__(self, host: str, port: int, *, trusts_loopback: bool) -> None:
         address = ipaddress.ip_address(host)
         self.is_loopback = address.is_loopback
         self._address = (str(address), port)
         self._family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        # None: not seen yet; False: nor expected to, in which case it is not asked to
+        # None: unknown yet; False: not expected, so queries are sent in lower case
         self._keeps_case = False if self.is_loopback and trusts_loopback else None
         self._sockets: list[_Socket] = []
         self._retired: set[_Socket] = set()
@@ -241,13 +244,14 @@ class _Server:
 
     @property
     def is_mixed(self) -> bool:
-        """Questions to it have letters of either case."""
+        """Whether queries to this server have random case."""
         return self._keeps_case is not False
 
     def is_believed(self, data: bytes, sent: wire.Query, query: wire.Query) -> bool:
-        """Whether a response over UDP may count: if not, the same is asked over TCP.
+        """Whether a response over UDP is accepted; if not, the query is repeated over TCP.
 
-        sent  the question as it was spelled; ``query`` in lower case
+        sent   the query with random case
+        query  the query in lower case
         """
         if wire.is_repeated(data, sent):
             if sent.section != query.section:
@@ -257,7 +261,7 @@ class _Server:
         return is_trusted
 
     def next_socket(self) -> "_Socket":
-        """The one whose turn it is.
+        """The next socket in rotation.
 
         raises  OSError
         """
@@ -273,7 +277,7 @@ class _Server:
         return chosen
 
     async def ask_by_tcp(self, query: wire.Query, until: float) -> wire.Message:
-        """RFC 7766: the message behind its length in two octets."""
+        """The response over TCP, where two bytes with the length precede a message (RFC 7766)."""
         try:
             async with asyncio.timeout_at(until):
                 sent = secrets.token_bytes(2) + query.message[2:]
@@ -298,9 +302,9 @@ class _Server:
             writer.close()
 
     def close(self) -> None:
-        for each in (*self._sockets, *self._retired):
-            each.fail("network")
-            each.close()
+        for open_socket in (*self._sockets, *self._retired):
+            open_socket.fail("network")
+            open_socket.close()
         self._sockets = []
 
 
@@ -324,7 +328,7 @@ class _Socket:
         self._loop.add_reader(self._socket.fileno(), self._read)
 
     def send(self, exchange: _Exchange, lots: EntropyBuffer) -> bytes:
-        """The id that was found for its question, which has gone out.
+        """Send the query and return its id.
 
         raises  OSError if it cannot be sent
         """
@@ -338,13 +342,13 @@ class _Socket:
         return id
 
     def forget(self, id: bytes) -> None:
-        """Nobody waits for this any more."""
+        """Remove a pending query that has ended."""
         del self._pending[id]
         if self._gone and not self._pending:
             self.close()
 
     def retire(self, gone: "Callable[[_Socket], None]") -> None:
-        """Close as soon as nobody waits any more, and say so."""
+        """Close the socket as soon as no query is pending, and call ``gone``."""
         self._gone = gone
         if not self._pending:
             self.close()
@@ -366,15 +370,15 @@ class _Socket:
                 data = self._socket.recv(_MAX_DATAGRAM)
             except BlockingIOError:
                 return
-            except OSError:  # the server's machine says that nobody listens there
+            except OSError:  # connection refused: the port is closed
                 self.fail("network")
                 return
             self._hear(data)
             if not self._pending:
-                return  # there may be more that nobody asked for; it is no hurry
+                return  # unexpected datagrams can wait
 
     def _hear(self, data: bytes) -> None:
-        """Settle the question that this answers; whatever else it is, keep listening."""
+        """Complete the query that this datagram answers; ignore any other datagram."""
         exchange = self._pending.get(data[:2])
         if exchange is None:
             return

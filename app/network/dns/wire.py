@@ -1,7 +1,7 @@
-"""DNS messages on the wire: queries out, responses in (RFC 1035 §4, RFC 6891).
+"""DNS messages in wire format: encoding queries, decoding responses (RFC 1035 §4, RFC 6891).
 
-Only what scans ask for, so that it costs a tenth of a general library. A response is hostile: every
-length is checked, and no message makes reading it take longer than its size allows.
+The codec supports only what scans need, at a tenth of the cost of a general library. Responses may
+be hostile: every length is checked, and decoding takes time proportional to the size of a message.
 """
 
 import re
@@ -21,11 +21,11 @@ from app.network.dns.wire_names import Malformed as Malformed
 from app.network.dns.wire_names import encoded, read_name
 from app.ports.dns import Caa, Mx, Rdata, Signature, Soa, Tlsa
 
-EDNS_BYTES = 1232  # fits every path without IP fragments (DNS flag day 2020)
+EDNS_BYTES = 1232  # fits every path without IP fragmentation (DNS flag day 2020)
 
 NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 NS, CNAME, SOA, OPT, RRSIG = 2, 5, 6, 41, 46
-SIGNED = frozenset((NS, SOA, 48))  # the last is DNSKEY: asked for with their signatures (DO)
+SIGNED = frozenset((NS, SOA, 48))  # 48 is DNSKEY; these types are queried with signatures (DO)
 
 _IN = 1
 _QR, _OPCODE, _AA, _TC, _RD, _AD, _CD, _DO = 0x8000, 0x7800, 0x400, 0x200, 0x100, 0x20, 0x10, 0x8000
@@ -35,7 +35,7 @@ _QUESTION = struct.Struct("!2H")
 _RECORD = struct.Struct("!HHIH")
 _SOA_NUMBERS = struct.Struct("!5I")
 _RRSIG = struct.Struct("!HBBIII")
-_LEAST_SOA = 2 + _SOA_NUMBERS.size  # octets, with two names of one each
+_LEAST_SOA = 2 + _SOA_NUMBERS.size  # bytes, with two root names
 _CASE_BIT = bytes(0x20 if bytes((octet,)).isalpha() else 0 for octet in range(256))
 _TO_QUESTION = bytes((0xC0, _HEADER.size))  # a pointer
 _PLAIN_LOWER = re.compile(r"[!-@\[\]-~]*")
@@ -56,19 +56,19 @@ class Record(NamedTuple):
 
 
 _Entry = tuple[str, int, int, int, int, int]
-"""Where a record is, before its data is read: owner, type, class, TTL, start and end."""
+"""A record before its data is decoded: owner, type, class, TTL, start and end."""
 
 
 class Message(NamedTuple):
-    """One response.
+    """One DNS response.
 
-    rcode          with the upper bits that EDNS adds (RFC 6891 §6.1.3)
+    rcode          with the upper bits of EDNS (RFC 6891 §6.1.3)
     question       (name, type); the class was IN
-    answers        the records of the type in question, and CNAMEs, in order; none if ``truncated``
-    negative_ttl   seconds that "nothing" may be kept (RFC 2308 §5); ``None`` without an SOA
-    referral       the server only names others that may know (RFC 2308 §2.2.1)
+    answers        records of the queried type and CNAMEs in order; none if ``truncated``
+    negative_ttl   seconds that a negative answer may be cached (RFC 2308 §5); ``None`` without SOA
+    referral       whether the server only refers to other servers (RFC 2308 §2.2.1)
     authoritative  the AA bit
-    signatures     owner and RRSIG of each set of the type in question, for types of ``SIGNED``
+    signatures     owner and RRSIG of each record set of the queried type, for types in ``SIGNED``
     """
 
     id: int
@@ -84,8 +84,11 @@ class Message(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A question to send: ``section`` is what a response repeats of ``message`` behind the header,
-    ``question`` what is read from that.
+    """A query to send.
+
+    message   the whole message
+    section   its question section, which a response repeats
+    question  the decoded question
     """
 
     message: bytes
@@ -96,10 +99,10 @@ class Query(NamedTuple):
 def query_for(
     name: str, rdtype: int, *, checking_disabled: bool = False, recursive: bool = True
 ) -> Query:
-    """What ``build_query`` makes, and what its response will be known by.
+    """The query for a name and type.
 
-    recursive  False to ask an authoritative server
-    raises     Malformed if no such name can exist
+    recursive  False for an authoritative server
+    raises     Malformed if the name is invalid
     """
     section = encoded(name) + _section_end(rdtype)
     head = (_HEAD_CD if checking_disabled else _HEAD) if recursive else _HEAD_DIRECT
@@ -109,7 +112,7 @@ def query_for(
 
 
 def mixed(query: Query, lots: EntropyBuffer) -> Query:
-    """The same question with each letter's case drawn by lot, for who cannot see it to guess."""
+    """The query with random case in each letter, which an off-path attacker cannot guess."""
     name = query.section[: -_QUESTION.size]
     drawn = int.from_bytes(name.translate(_CASE_BIT)) & int.from_bytes(lots.take(len(name)))
     spelled = (int.from_bytes(name) ^ drawn).to_bytes(len(name))
@@ -119,7 +122,7 @@ def mixed(query: Query, lots: EntropyBuffer) -> Query:
 
 
 def is_repeated(data: bytes, query: Query) -> bool:
-    """Whether a response repeats the question to the letter."""
+    """Whether a response repeats the question with identical spelling."""
     return data.startswith(query.section, _HEADER.size)
 
 
@@ -132,11 +135,11 @@ def build_query(
     checking_disabled: bool = False,
     dnssec_ok: bool = False,
 ) -> bytes:
-    """A recursive question of class IN with EDNS.
+    """A recursive query of class IN with EDNS in wire format.
 
     name            as in answers: escapes (``\\.``, ``\\009``) are understood; ``""`` is the root
-    authentic_data  asks a validating resolver for its AD bit (RFC 6840 §5.7)
-    raises          Malformed if no such name can exist
+    authentic_data  requests the AD bit of a validating resolver (RFC 6840 §5.7)
+    raises          Malformed if the name is invalid
     """
     flags = _RD | (_AD if authentic_data else 0) | (_CD if checking_disabled else 0)
     return b"".join(
@@ -150,10 +153,10 @@ def build_query(
 
 
 def parse_response(data: bytes, query: Query | None = None) -> Message:
-    """The response that the bytes are.
+    """The decoded response.
 
-    query   what they should answer: the question is not read again if they repeat it to the letter
-    raises  Malformed if they are not exactly one response to one question of class IN
+    query   the query that it should answer; an identical question section is not decoded again
+    raises  Malformed if the data is not exactly one response to one question of class IN
     source  RFC 1035 §4.1
     """
     try:
@@ -168,7 +171,7 @@ def _section_end(rdtype: int) -> bytes:
 
 
 def question_of(query: bytes) -> tuple[str, int]:
-    """What a query of ``build_query`` asks, spelled as ``Message.question`` spells it."""
+    """The question of a query of ``build_query``, in the form of ``Message.question``."""
     name, at = read_name(query, _HEADER.size)
     return name, query[at] << 8 | query[at + 1]
 
@@ -181,33 +184,33 @@ def type_number(rdtype: str) -> int:
 def _message(data: bytes, query: Query | None) -> Message:
     id, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(data)
     if flags & (_QR | _OPCODE) != _QR or questions != 1:
-        raise Malformed("no response to one question")
+        raise Malformed("not a response to one question")
     (name, rdtype), at = _question(data, query)
     authenticated = bool(flags & _AD)
-    if flags & _TC:  # what there is of it cannot be relied on
+    if flags & _TC:  # a truncated message is not reliable
         return Message(
             id, flags & 15, True, authenticated, (name, rdtype), authoritative=bool(flags & _AA)
         )
     entries = _entries(data, at, answers + authorities + additionals, name)
-    found = _answers(data, entries[:answers], rdtype) if answers else ()
+    records = _answers(data, entries[:answers], rdtype) if answers else ()
     negative_ttl, is_referral = None, False
     if authorities:
         authority = entries[answers : answers + authorities]
         negative_ttl = _negative_ttl(data, authority)
         names_others = negative_ttl is None and any(entry[1] == NS for entry in authority)
-        is_referral = names_others and not flags & _AA and not found
+        is_referral = names_others and not flags & _AA and not records
     rcode = flags & 15
     if additionals:
         rcode |= _extended_rcode(entries[answers + authorities :])
     signatures = _signatures(data, entries[:answers], rdtype) if rdtype in SIGNED else ()
     return Message(
-        *(id, rcode, False, authenticated, (name, rdtype), found, negative_ttl, is_referral),
+        *(id, rcode, False, authenticated, (name, rdtype), records, negative_ttl, is_referral),
         *(bool(flags & _AA), signatures),
     )
 
 
 def _question(data: bytes, query: Query | None) -> tuple[tuple[str, int], int]:
-    """The question, and the offset behind it."""
+    """The question, and the offset after it."""
     if query and data.startswith(query.section, _HEADER.size):
         return query.question, _HEADER.size + len(query.section)
     name, at = read_name(data, _HEADER.size)
@@ -229,35 +232,35 @@ def _entries(data: bytes, at: int, count: int, question: str) -> list[_Entry]:
         at = start + size
         entries.append((owner, rdtype, rdclass, ttl, start, at))
     if at != len(data):
-        raise Malformed("shorter or longer than it says")
+        raise Malformed("the message has a wrong length")
     return entries
 
 
-def _answers(data: bytes, entries: Sequence[_Entry], asked: int) -> tuple[Record, ...]:
-    found = []
+def _answers(data: bytes, entries: Sequence[_Entry], queried_type: int) -> tuple[Record, ...]:
+    records = []
     for owner, rdtype, rdclass, ttl, start, end in entries:
-        if rdtype in (asked, CNAME) and rdclass == _IN:
+        if rdtype in (queried_type, CNAME) and rdclass == _IN:
             read = _READERS.get(rdtype, _in_hexadecimal)
-            found.append(Record(owner, rdtype, _seconds(ttl), read(data, start, end)))
-    return tuple(found)
+            records.append(Record(owner, rdtype, _seconds(ttl), read(data, start, end)))
+    return tuple(records)
 
 
 def _signatures(
-    data: bytes, entries: Sequence[_Entry], asked: int
+    data: bytes, entries: Sequence[_Entry], queried_type: int
 ) -> tuple[tuple[str, Signature], ...]:
-    """When the signatures of the sets in question begin and end (RFC 4034 §3.1)."""
-    found = []
+    """The validity periods of the signatures of the queried type (RFC 4034 §3.1)."""
+    signatures = []
     for owner, rdtype, rdclass, _, start, end in entries:
         if rdtype == RRSIG and rdclass == _IN:
             _expect(end - start > _RRSIG.size)
             covered, *_, expiration, inception = _RRSIG.unpack_from(data, start)
-            if covered == asked:
-                found.append((owner, Signature(covered, inception, expiration)))
-    return tuple(found)
+            if covered == queried_type:
+                signatures.append((owner, Signature(covered, inception, expiration)))
+    return tuple(signatures)
 
 
 def _negative_ttl(data: bytes, authority: Sequence[_Entry]) -> int | None:
-    """From the last four octets of an SOA; nobody needs the names before them."""
+    """The negative TTL from the last four bytes of an SOA, without decoding its names."""
     for _, rdtype, rdclass, ttl, start, end in authority:
         if rdtype == SOA and rdclass == _IN:
             _expect(end - start >= _LEAST_SOA)
@@ -339,13 +342,13 @@ def _by_dnspython(rdtype: int) -> Callable[[bytes, int, int], str]:
 
 
 def _in_hexadecimal(data: bytes, start: int, end: int) -> str:
-    """The presentation format of a type nobody here knows (RFC 3597 §5)."""
+    """The presentation format of an unknown type (RFC 3597 §5)."""
     return rf"\# {end - start} {data[start:end].hex()}".rstrip()
 
 
 def _expect(condition: bool) -> None:
     if not condition:
-        raise Malformed("a record whose data has not the length it needs")
+        raise Malformed("the data of a record has a wrong length")
 
 
 TYPES = {"A": 1, "NS": NS, "CNAME": CNAME, "SOA": SOA, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}

@@ -1,4 +1,4 @@
-"""Names on the wire: length-prefixed labels and pointers (RFC 1035 §3.1, §4.1.4)."""
+"""DNS names in wire format: length-prefixed labels and pointers (RFC 1035 §3.1, §4.1.4)."""
 
 import re
 from collections.abc import Sequence
@@ -13,29 +13,29 @@ _ESCAPED = re.compile(rb"\\([0-9]{3})|\\([^0-9])|([^\\.]+)|(\.)", re.DOTALL)
 
 
 class Malformed(ValueError):
-    """The bytes are no DNS response that anybody can rely on, or the text is no name."""
+    """The bytes are not a valid DNS response, or the text is not a valid name."""
 
 
 def read_name(data: bytes, at: int) -> tuple[str, int]:
-    """The name at the offset, and the offset behind it."""
+    """The name at the offset, and the offset after it."""
     labels, octets, pointers = [], 1, 0
     start, behind = at, 0
     while size := data[at]:
         if size < 64:
             octets += size + 1
             labels.append(data[at + 1 : at + 1 + size])
-            at += size + 1  # if that was too much, data[at] says so
+            at += size + 1  # if the data ends here, data[at] raises IndexError
         elif size >= 192:
             behind = behind or at + 2
             at = (size & 63) << 8 | data[at + 1]
             pointers += 1
             if at >= start:
-                raise Malformed("a pointer that does not point backwards")
+                raise Malformed("a compression pointer does not point backwards")
             start = at
         else:
-            raise Malformed("a label of unknown kind")
+            raise Malformed("unknown label type")
         if octets > _MAX_NAME or pointers > _MAX_POINTERS:
-            raise Malformed("a name that is too long")
+            raise Malformed("the name is too long")
     return _text(labels), behind or at + 1
 
 
@@ -59,9 +59,9 @@ def encoded(name: str) -> bytes:
     try:
         encoded = b"".join([_PREFIXED[len(label)] + label for label in labels]) + b"\0"
     except KeyError:
-        raise Malformed("a label that is empty or too long") from None
+        raise Malformed("a label is empty or too long") from None
     if len(encoded) > _MAX_NAME:
-        raise Malformed("a name that is too long")
+        raise Malformed("the name is too long")
     return encoded
 
 
@@ -70,7 +70,7 @@ def _unescaped(octets: bytes) -> list[bytes]:
     while at < len(octets):
         match = _ESCAPED.match(octets, at)
         if not match or (match[1] and int(match[1]) > 255):
-            raise Malformed("an escape that is none")
+            raise Malformed("invalid escape sequence")
         if match[4]:
             labels.append(b"")
         else:

@@ -1,4 +1,4 @@
-"""Connections that stay open between two requests of a moment (RFC 9112 §9.3)."""
+"""A pool of persistent HTTP connections between requests (RFC 9112 §9.3)."""
 
 import asyncio
 import time
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from app.network.http import http1
 from app.network.http.special_addresses import Address
 
-IDLE_SECONDS = 4.0  # less than what servers usually wait
-DRAIN_SECONDS = 0.2  # for what is left of the response before
+IDLE_SECONDS = 4.0  # less than the usual timeout of servers
+DRAIN_SECONDS = 0.2  # to read the rest of the previous response
 MAX_DRAINED = 16 * 1024
 MAX_IDLE_CONNECTIONS = 200
 
@@ -24,7 +24,7 @@ class Connection:
     writer: StreamWriter
 
     def abort(self) -> None:
-        """End it; the peer has no say in when."""
+        """Abort the connection without waiting for the peer."""
         self.writer.transport.abort()
 
 
@@ -36,14 +36,14 @@ class _Idle:
 
 
 class ConnectionPool:
-    """Idle connections by (host, port), each with the response whose body nobody wanted."""
+    """Idle connections by (host, port), each with the response whose body is unread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._idle: dict[tuple[str, int], _Idle] = {}
 
     def put(self, host: str, port: int, line: Connection, head: http1.Head) -> None:
-        """Keep it, if another request may follow; one for each host."""
+        """Store the connection if it can be reused; at most one for each host and port."""
         self._drop_old()
         if head.is_last or (host, port) in self._idle or len(self._idle) >= MAX_IDLE_CONNECTIONS:
             line.abort()
@@ -51,7 +51,7 @@ class ConnectionPool:
             self._idle[(host, port)] = _Idle(line, head, self._clock())
 
     async def take(self, host: str, port: int, addresses: Collection[Address]) -> Connection | None:
-        """One that leads to any of these addresses, and on which nothing is to come any more."""
+        """An idle connection to one of these addresses without unread data, or None."""
         self._drop_old()
         idle = self._idle.pop((host, port), None)
         if idle is None:
@@ -62,7 +62,7 @@ class ConnectionPool:
         return None
 
     def close(self) -> None:
-        """End them all."""
+        """Abort all idle connections."""
         while self._idle:
             self._idle.popitem()[1].line.abort()
 
@@ -79,6 +79,6 @@ async def _is_drained(idle: _Idle) -> bool:
             await http1.read_body(reader, idle.head, MAX_DRAINED)
             if "transfer-encoding" in idle.head.headers:
                 await http1.skip_trailer(reader)
-    except (http1.NotHttp, http1.TooLarge, EOFError, OSError):  # a time-out is an OSError
+    except (http1.NotHttp, http1.TooLarge, EOFError, OSError):  # TimeoutError is an OSError
         return False
     return not reader.at_eof() and not idle.line.writer.is_closing()

@@ -1,7 +1,7 @@
-"""The one door for HTTPS to hosts that strangers choose: it leads to public addresses only.
+"""The HTTPS client for hosts that strangers choose, which connects to public addresses only.
 
-The addresses are looked up once, all must be public, and the connection goes to one of them, so
-that no second look-up can give another (DNS rebinding). Redirects are not followed.
+The addresses are resolved once, all must be public, and the connection goes to one of them, so that
+a second lookup cannot return another address (DNS rebinding). Redirects are not followed.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from app.protocols import names
 MAX_CONCURRENT = 16
 TOTAL_SECONDS = 10.0
 CONNECT_SECONDS = 4.0
-MAX_ADDRESSES = 3  # tried one after the other
+MAX_ADDRESSES = 3  # tried in turn
 MAX_BODY = 64 * 1024
 USER_AGENT = "mailwatch/1"
 
@@ -32,7 +32,7 @@ _PATH = "/?&=%:@!$'()*+,;~-._[]"
 
 
 class Refusal(Exception):
-    """A definite end of a request before anything was sent: a failure of Page, and its detail."""
+    """The request was refused before anything was sent: a failure of Page, and its detail."""
 
     def __init__(self, failure: str, detail: str = "") -> None:
         super().__init__(failure)
@@ -40,14 +40,14 @@ class Refusal(Exception):
 
 
 class Egress:
-    """HTTPS requests of one event loop; of those that only read ``AT_ONCE`` at a time.
+    """An HTTPS client for one event loop, with ``AT_ONCE`` concurrent requests without a body.
 
-    Who sends bodies bounds them itself, their time too: receivers that hang must not keep others
-    waiting. Bodies to one host may follow each other on one connection, for a few seconds, while
-    its name leads to the address at the other end.
+    Callers limit requests with a body and their time themselves, so that a slow receiver does not
+    delay others. Such requests to one host reuse a connection for a few seconds, as long as the
+    name still resolves to its address.
 
-    allowed  networks that are fine though they are not public
-    proxy    ``http://host:port``; connections go through it by CONNECT, to the address looked up
+    allowed  networks that are allowed although they are not public
+    proxy    ``http://host:port``; connections use CONNECT to the resolved address
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class Egress:
         self._kept = ConnectionPool()
 
     def close(self) -> None:
-        """End the connections that wait for another request."""
+        """Close the idle connections."""
         self._kept.close()
 
     async def fetch(
         self, answers: Resolver, host: str, path: str, request: Request | None = None
     ) -> Page:
-        """What ``https://host/path`` answers; the body is read for a GET and a status 200 only.
+        """The response of ``https://host/path``; the body is read only for a GET with status 200.
 
         host    a DNS name; an IP address in any spelling is refused
-        path    with its query; what may not stand in a URL is percent-encoded
-        raises  Undetermined with ``timeout``, ``network``, ``garbage`` (no HTTP), or as DNS was
+        path    with its query; characters that are invalid in a URL are percent-encoded
+        raises  Undetermined with ``timeout``, ``network``, ``garbage`` (not HTTP), or that of DNS
         """
         host = host.lower().removesuffix(".")
         target = quote(path if path.startswith("/") else f"/{path}", safe=_PATH)
@@ -115,7 +115,11 @@ class Egress:
         if line is not None:
             try:
                 return await self._finish(line, host, target, request)
-            except (EOFError, ConnectionError, http1.NotHttp) as error:  # no longer good
+            except (
+                EOFError,
+                ConnectionError,
+                http1.NotHttp,
+            ) as error:  # the idle connection was closed
                 if getattr(error, "partial", b""):
                     raise
         line = await self._connected(addresses, host, port)
@@ -131,7 +135,7 @@ class Egress:
         return page
 
     async def _connected(self, addresses: Sequence[Address], host: str, port: int) -> Connection:
-        """A connection to the first address that takes one; a bad certificate ends the search."""
+        """A connection to the first address that accepts; a bad certificate ends the search."""
         last: OSError = ConnectionError()
         for address in addresses[:MAX_ADDRESSES]:
             try:
@@ -161,7 +165,7 @@ class Egress:
     async def _by_proxy(
         self, proxy: str, address: Address, host: str, port: int
     ) -> tuple[StreamReader, StreamWriter]:
-        """RFC 9110 §9.3.6; the proxy sees the address, and TLS is between the host and us."""
+        """A connection by CONNECT through the proxy, with TLS to the host (RFC 9110 §9.3.6)."""
         parts = urlsplit(proxy)
         reader, writer = await asyncio.open_connection(
             parts.hostname, parts.port or 80, limit=http1.MAX_HEAD
@@ -172,7 +176,7 @@ class Egress:
             writer.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
             head = await http1.read_head(reader)
             if head.status != 200:
-                raise ConnectionError(f"the proxy answers {head.status}")
+                raise ConnectionError(f"the proxy answered {head.status}")
             await writer.start_tls(self._context, server_hostname=host)
         except BaseException:
             writer.transport.abort()
@@ -183,18 +187,20 @@ class Egress:
 async def public_addresses(
     answers: Resolver, host: str, allowed: Sequence[special_addresses.Network]
 ) -> list[Address]:
-    """The addresses of the host, those of IPv4 first.
+    """The addresses of the host, IPv4 first.
 
-    raises  Refusal if there is none, or any that is not public; Undetermined
+    raises  Refusal if there are none or any is not public; Undetermined
     """
     try:
         if host != names.parse_host(host) or "." not in host:
-            raise Refusal("refused_address", "The host is not a full name in A-labels")
+            raise Refusal(
+                "refused_address", "The host is not a fully qualified domain name in A-labels"
+            )
     except names.NotADomain as error:
         raise Refusal("refused_address", error.reason) from None
     answers.prefetch((host, "A"), (host, "AAAA"))
-    found = [await answers.resolve(host, "A"), await answers.resolve(host, "AAAA")]
-    addresses = [ipaddress.ip_address(str(a)) for answer in found for a in answer.rdatas]
+    responses = [await answers.resolve(host, "A"), await answers.resolve(host, "AAAA")]
+    addresses = [ipaddress.ip_address(str(a)) for answer in responses for a in answer.rdatas]
     if not addresses:
         raise Refusal("no_address")
     for address in addresses:
@@ -206,7 +212,7 @@ async def public_addresses(
 async def _exchange(
     line: Connection, host: str, target: str, request: Request
 ) -> tuple[Page, http1.Head]:
-    """What is answered, and the head of that; the body is read for a GET and a status 200 only."""
+    """The page and the head of the response; the body is read only for a GET with status 200."""
     page = Page(f"https://{host}{target}", not_after=_not_after(line.writer))
     line.writer.write(_encoded(request, host, target))
     await line.writer.drain()
@@ -229,7 +235,10 @@ async def _exchange(
 
 
 def _encoded(request: Request, host: str, target: str) -> bytes:
-    """raises ValueError if a header would not stay in its line."""
+    """The request in wire format.
+
+    raises  ValueError if a header contains a control character
+    """
     port = f":{request.port}" if request.port not in (None, 443) else ""
     headers = {
         "Host": f"{host}{port}",
@@ -249,7 +258,7 @@ def _encoded(request: Request, host: str, target: str) -> bytes:
 
 
 def _not_after(writer: StreamWriter) -> str | None:
-    """The end of the server's certificate, as RFC 3339 writes it."""
+    """The expiry of the server's certificate as an RFC 3339 timestamp."""
     with suppress(KeyError, TypeError, ValueError):
         ends = writer.get_extra_info("peercert")["notAfter"]
         at = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC)
@@ -258,6 +267,6 @@ def _not_after(writer: StreamWriter) -> str | None:
 
 
 def _sentence(error: ssl.SSLCertVerificationError) -> str:
-    """Why the certificate was refused, in OpenSSL's words, without where in its code."""
+    """The reason why OpenSSL rejected the certificate, without its position in the code."""
     words = (error.verify_message or "the certificate cannot be verified").strip(".")
     return words[:1].upper() + words[1:]

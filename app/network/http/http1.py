@@ -1,4 +1,4 @@
-"""Responses of HTTP/1.1, read from a stream with a limit on everything (RFC 9112)."""
+"""A reader for HTTP/1.1 responses with a limit on every part (RFC 9112)."""
 
 import asyncio
 import re
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MAX_HEAD = 16 * 1024
-_MAX_INTERIM = 5  # 1xx responses before the one that counts
+_MAX_INTERIM = 5  # 1xx responses before the final one
 _MAX_TRAILER = 20  # lines
-_MAX_LINE = 256  # of a chunk's size with its extensions
+_MAX_LINE = 256  # of a chunk size line with extensions
 
 _STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)")
@@ -17,18 +17,19 @@ _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?\r\n")
 
 
 class NotHttp(ValueError):
-    """What came is no response of HTTP/1.1."""
+    """The data is not an HTTP/1.1 response."""
 
 
 class TooLarge(ValueError):
-    """There is more of it than we read."""
+    """The response exceeds a size limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """``headers`` by name in lower case; values of one name are joined by a comma.
+    """The status and headers of a response.
 
-    is_last  no other response follows on this connection (RFC 9112 §9.3), or none can be told
+    headers  by name in lower case; repeated values are joined by a comma
+    is_last  whether the connection cannot be reused after the response (RFC 9112 §9.3)
     """
 
     status: int
@@ -37,7 +38,7 @@ class Head:
 
 
 async def read_head(reader: StreamReader) -> Head:
-    """The head of the response, interim ones (1xx) skipped.
+    """The head of the final response; interim responses (1xx) are skipped.
 
     raises  NotHttp, TooLarge, EOFError
     """
@@ -49,38 +50,38 @@ async def read_head(reader: StreamReader) -> Head:
         head = _head(lines[0], lines[1:-2])
         if head.status >= 200:
             return head
-    raise NotHttp("nothing but interim responses")
+    raise NotHttp("too many interim responses")
 
 
 async def read_body(reader: StreamReader, head: Head, limit: int) -> bytes:
     """The body of a response to GET or POST.
 
-    limit   octets that it may have
-    raises  NotHttp, TooLarge, EOFError (it ends before its end)
+    limit   maximum size in bytes
+    raises  NotHttp, TooLarge, EOFError (the body is truncated)
     source  RFC 9112 §6.3
     """
     if coding := head.headers.get("transfer-encoding"):
         if coding.lower() != "chunked":
-            raise NotHttp("a transfer coding that nobody asked for")
+            raise NotHttp("unexpected transfer coding")
         return await _read_chunks(reader, limit)
     if head.status in (204, 304):
         return b""
     if (length := head.headers.get("content-length")) is None:
         return await _read_to_end(reader, limit)
     if not re.fullmatch("[0-9]{1,18}", length):
-        raise NotHttp("a length that is no number")
+        raise NotHttp("Content-Length is not a number")
     return await reader.readexactly(_within(int(length), limit))
 
 
 def _head(first: str, rest: list[str]) -> Head:
     status = _STATUS_LINE.fullmatch(first)
     if not status:
-        raise NotHttp("no status line")
+        raise NotHttp("invalid status line")
     headers: dict[str, str] = {}
     for line in rest:
         field = _FIELD.fullmatch(line)
         if not field:
-            raise NotHttp("a header that is none")
+            raise NotHttp("invalid header line")
         name = field[1].lower()
         value = field[2].strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
@@ -104,18 +105,18 @@ async def _read_to_end(reader: StreamReader, limit: int) -> bytes:
 
 
 async def _read_chunks(reader: StreamReader, limit: int) -> bytes:
-    """RFC 9112 §7.1; a trailer is not waited for."""
+    """The body from its chunks, without reading the trailer (RFC 9112 §7.1)."""
     body = b""
     while size := await _read_size(reader):
         _within(len(body) + size, limit)
         body += await reader.readexactly(size)
         if await reader.readexactly(2) != b"\r\n":
-            raise NotHttp("a chunk longer than it says")
+            raise NotHttp("a chunk is longer than its size")
     return body
 
 
 async def skip_trailer(reader: StreamReader) -> None:
-    """Read what follows the last chunk, for another response to follow that (RFC 9112 §7.1.2).
+    """Read the trailer after the last chunk, so that the connection can be reused (§7.1.2).
 
     raises  TooLarge, EOFError
     """
@@ -132,10 +133,10 @@ async def _read_size(reader: StreamReader) -> int:
     try:
         line = await reader.readuntil(b"\r\n")
     except asyncio.LimitOverrunError:
-        raise NotHttp("a chunk without a size") from None
+        raise NotHttp("invalid chunk size") from None
     size = _SIZE.fullmatch(line)
     if not size or len(line) > _MAX_LINE:
-        raise NotHttp("a chunk without a size")
+        raise NotHttp("invalid chunk size")
     return int(size[1], 16)
 
 

@@ -1,8 +1,8 @@
-"""Addresses that are nobody's on the public internet (RFC 6890, IANA's special-purpose registries).
+"""Addresses that are not public (RFC 6890, IANA's special-purpose registries).
 
-The IPv4 registry's entries that are not globally reachable, and what is for neither hosts nor
-anybody any more; of IPv6 everything outside the global unicast space, which is where the forms that
-embed an IPv4 address are (mapped, NAT64), and what is special inside it (6to4, Teredo …).
+For IPv4, these are the registry entries that are not globally reachable, and multicast, reserved
+and deprecated ranges. For IPv6, everything outside the global unicast space, where the forms that
+embed an IPv4 address are (mapped, NAT64), and special ranges within it (6to4, Teredo …).
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ _IPV4 = tuple(
     for cidr in (
         "0.0.0.0/8",  # this network (RFC 791 §3.2)
         "10.0.0.0/8",  # private (RFC 1918)
-        "100.64.0.0/10",  # shared by carriers' customers (RFC 6598)
+        "100.64.0.0/10",  # carrier-grade NAT (RFC 6598)
         "127.0.0.0/8",  # loopback (RFC 1122 §3.2.1.3)
-        "169.254.0.0/16",  # link-local (RFC 3927), and the metadata of clouds
+        "169.254.0.0/16",  # link-local (RFC 3927), and cloud metadata services
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments (RFC 6890 §2.1)
         "192.0.2.0/24",  # TEST-NET-1 (RFC 5737)
-        "192.88.99.0/24",  # 6to4 relays, given up (RFC 7526)
+        "192.88.99.0/24",  # 6to4 relays, deprecated (RFC 7526)
         "192.168.0.0/16",  # private
         "198.18.0.0/15",  # benchmarks (RFC 2544)
         "198.51.100.0/24",  # TEST-NET-2
@@ -45,9 +45,9 @@ SPECIAL: tuple[Network, ...] = (*_IPV4, *_IPV6)
 
 
 def is_public(address: IPv4Address | IPv6Address, allowed: Sequence[Network] = ()) -> bool:
-    """Whether a stranger may have us connect to the address.
+    """Whether the service may connect to the address on behalf of a stranger.
 
-    allowed  networks that the operator says are fine, whatever they are
+    allowed  networks that the operator allows, even if they are not public
     """
     if any(address in network for network in allowed):
         return True

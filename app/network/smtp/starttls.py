@@ -1,7 +1,7 @@
-"""What mail hosts say of TLS: one SMTP session, up to the handshake and no further (RFC 3207).
+"""STARTTLS probes of mail hosts: one SMTP session up to the TLS handshake (RFC 3207).
 
-It goes by the same rules as HTTPS does: the addresses are looked up once, all must be public, and
-the connection goes to one of them.
+The same rules as for HTTPS apply: the addresses are resolved once, all must be public, and the
+connection goes to one of them.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ MAX_LINES, MAX_LINE = 100, 2048  # of one reply; RFC 5321 §4.5.3.1.5 has 512 oc
 
 _PROBLEMS = {10: "expired", 62: "host_mismatch", 64: "host_mismatch", 26: "key_usage"}
 _PROBLEMS |= {66: "weak_key", 67: "weak_key", 68: "weak_signature"}  # X509_V_ERR_…; others: trust
-_NO_COMMON_VERSION = ("PROTOCOL", "VERSION")  # in OpenSSL's words for it
+_NO_COMMON_VERSION = ("PROTOCOL", "VERSION")  # in the error reasons of OpenSSL
 
 
 class Prober:
-    """SMTP sessions of one event loop, ``AT_ONCE`` at a time.
+    """Probes mail hosts in one event loop, ``AT_ONCE`` at a time.
 
-    hello    the name that we say we are
-    allowed  networks that are fine though they are not public
+    hello    the host name in EHLO
+    allowed  networks that are allowed although they are not public
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class Prober:
         self._gate = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def probe(self, answers: Resolver, host: str) -> TlsProbe:
-        """What the host offers, and whether its certificate can be trusted for its name.
+        """The TLS support of the host, and whether its certificate is valid for its name.
 
-        raises  Undetermined where that cannot be seen: no answer, or no mail host there
+        raises  Undetermined if there is no answer, or no SMTP server at the address
         """
         try:
             addresses = await public_addresses(answers, host, self._allowed)
@@ -73,7 +73,7 @@ class Prober:
             await _said(reader, writer, "STARTTLS", "220")
             return await _handshake(writer, host)
         finally:
-            writer.transport.abort()  # the peer has no say in when it ends
+            writer.transport.abort()  # without waiting for the peer
 
 
 async def _said(reader: StreamReader, writer: StreamWriter, line: str, code: str) -> list[str]:
@@ -83,9 +83,10 @@ async def _said(reader: StreamReader, writer: StreamWriter, line: str, code: str
 
 
 async def _reply(reader: StreamReader, code: str) -> list[str]:
-    """The lines of one reply.
+    """The lines of one SMTP reply.
 
-    raises  EOFError if it is another, or none; ValueError if a line has no end (RFC 5321 §4.2.1)
+    raises  EOFError for another code or no reply; ValueError if a line is too long
+    source  RFC 5321 §4.2.1
     """
     lines = []
     for _ in range(MAX_LINES):

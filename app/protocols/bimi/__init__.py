@@ -1,4 +1,4 @@
-"""BIMI records (draft-brand-indicators-for-message-identification §4.2). Logos: ``bimi_logo``."""
+"""BIMI records (draft-brand-indicators-for-message-identification §4.2); logos: ``bimi_logo``."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -9,11 +9,11 @@ VERSION = "BIMI1"
 
 
 class NotBimi(ValueError):
-    """The text does not begin with ``v=BIMI1``: a receiver sees no record."""
+    """The text does not begin with ``v=BIMI1``, so a receiver sees no BIMI record."""
 
 
 class Unusable(ValueError):
-    """Receivers cannot use the record.
+    """Receivers cannot use the BIMI record.
 
     code  ``syntax``, ``duplicate_tag``, ``logo_missing``, ``logo_invalid``, ``authority_invalid``
     """
@@ -27,11 +27,11 @@ class Unusable(ValueError):
 class Record:
     """One BIMI record.
 
-    l         where the logo is, over HTTPS; None if empty
-    a         where the evidence (VMC, CMC) is, over HTTPS; None if absent or empty
-    avp       ``brand`` or ``personal``: which avatar is preferred
-    lps       the local parts for which there are own selectors
-    declined  ``l`` and ``a`` are empty: no logo is wanted
+    l         HTTPS URL of the logo; None if empty
+    a         HTTPS URL of the mark certificate (VMC, CMC); None if absent or empty
+    avp       ``brand`` or ``personal``: the preferred avatar
+    lps       the local parts that have selectors of their own
+    declined  ``l`` and ``a`` are empty: the domain declines to show a logo
     """
 
     l: uris.Uri | None  # noqa: E741 - the tag's name
@@ -42,22 +42,22 @@ class Record:
 
     @property
     def declined(self) -> bool:
-        """The domain owner wants no logo shown."""
+        """Whether the domain owner declines to have a logo shown."""
         return self.l is None and self.a is None
 
 
 def is_record(text: str) -> bool:
-    """Whether a receiver takes the TXT value for a BIMI record: ``v=BIMI1`` first, exactly."""
+    """Whether a receiver recognizes the TXT value as a BIMI record: it begins with ``v=BIMI1``."""
     return text.startswith("v") and tags.split(text.partition(";")[0]) == [("v", VERSION)]
 
 
 def is_attempt(text: str) -> bool:
-    """Whether it was meant as a BIMI record, though receivers may see none."""
+    """Whether the text was meant as a BIMI record, even if receivers do not recognize it."""
     return tags.claims_version(text, "BIMI")
 
 
 def parse_record(text: str) -> Record:
-    """Read one TXT value found at ``<selector>._bimi.<domain>`` as a receiver reads it.
+    """The BIMI record in one TXT value at ``<selector>._bimi.<domain>``, as a receiver reads it.
 
     text    the RR's character-strings, joined without a separator
     raises  NotBimi, Unusable
@@ -65,14 +65,14 @@ def parse_record(text: str) -> Record:
     """
     if not is_record(text):
         raise NotBimi(f"the record does not begin with v={VERSION}")
-    found = tags.split(text)
-    if parts := [value for name, value in found if not name]:
+    pairs = tags.split(text)
+    if parts := [value for name, value in pairs if not name]:
         raise Unusable("syntax", f"not a tag: {parts[0][:40]!r}")
-    if repeated := tags.repeated(name for name, _ in found):
+    if repeated := tags.repeated(name for name, _ in pairs):
         raise Unusable("duplicate_tag", f"tag {repeated[0][:40]} occurs more than once")
-    values = dict(found)
+    values = dict(pairs)
     if "l" not in values:
-        raise Unusable("logo_missing", "l is required")
+        raise Unusable("logo_missing", "tag l is required")
     logo = _location("logo_invalid", "l", values["l"])
     return Record(
         l=logo,
@@ -91,14 +91,16 @@ def _location(code: str, name: str, value: str) -> uris.Uri | None:
     except ValueError as error:
         raise Unusable(code, f"{name}: {error}") from None
     if uri.scheme != "https":
-        raise Unusable(code, f"{name}: only https: is allowed")
+        raise Unusable(code, f"{name}: only https: URLs are allowed")
     return uri
 
 
 def _problems(values: dict[str, str], logo: uris.Uri | None) -> list[tags.Problem]:
     problems = []
     if logo is None and values.get("a"):
-        problems.append(tags.Problem("l", "", "empty, although there is evidence for a logo"))
+        problems.append(
+            tags.Problem("l", "", "empty although a names a mark certificate for a logo")
+        )
     if logo is not None and not urlsplit(logo).path.lower().endswith((".svg", ".svgz")):
         problems.append(tags.Problem("l", logo, "the path does not end in .svg or .svgz"))
     if tags.lowered(values.get("avp", "brand")) not in ("brand", "personal"):

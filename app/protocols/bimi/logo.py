@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import NoReturn
 from xml.parsers import expat
 
-MAX_BYTES = 32 * 1024  # what receivers advise, not compressed
-_MAX_READ = 256 * 1024  # above it the file is not even read
+MAX_BYTES = 32 * 1024  # the size that receivers recommend, uncompressed
+_MAX_READ = 256 * 1024  # a larger file is not parsed
 _GZIP = b"\x1f\x8b"
 
 _SVG = "http://www.w3.org/2000/svg"
@@ -19,7 +19,8 @@ _SCRIPTING = frozenset(("script", "handler", "listener"))
 _ANIMATION = frozenset(
     ("animate", "animateColor", "animateMotion", "animateTransform", "animation", "mpath", "set")
 )
-# Of SVG Tiny 1.2, what Tiny PS leaves: no scripts, animation, media, links or foreign content.
+# The elements of SVG Tiny 1.2 that Tiny PS allows: no scripts, animation, media, links or foreign
+# content.
 _ALLOWED = frozenset(
     (
         *("svg", "title", "desc", "metadata", "defs", "g", "use", "switch"),
@@ -39,7 +40,7 @@ _VIEW_BOX = re.compile(
 
 
 class Problem(StrEnum):
-    """Why receivers may not show a logo; the value is the code, ``reason`` is for people."""
+    """Why receivers may not show a logo; the value is its code, ``reason`` is for people."""
 
     TOO_LARGE = "too_large"
     NOT_XML = "not_xml"
@@ -60,34 +61,34 @@ class Problem(StrEnum):
 
     @property
     def reason(self) -> str:
-        """One sentence."""
+        """The problem in one sentence for people."""
         return _REASONS[self]
 
 
 _REASONS: Mapping[Problem, str] = {
     Problem.TOO_LARGE: "The logo is larger than 32 KiB",
     Problem.NOT_XML: "The file is not well-formed XML",
-    Problem.DOCTYPE: "The file has a DOCTYPE; it was not read on",
-    Problem.NOT_SVG: "The root element is not svg",
-    Problem.VERSION: 'The root element does not say version="1.2"',
-    Problem.BASE_PROFILE: 'The root element does not say baseProfile="tiny-ps"',
-    Problem.POSITION: "The root element has x or y",
-    Problem.NOT_SQUARE: "The logo is not square, or does not say its size",
-    Problem.NO_TITLE: "The root element has no title",
-    Problem.SCRIPT: "The logo has a script or an event handler",
+    Problem.DOCTYPE: "The file has a DOCTYPE declaration, which SVG Tiny PS does not allow",
+    Problem.NOT_SVG: "The root element is not <svg>",
+    Problem.VERSION: 'The <svg> element lacks version="1.2"',
+    Problem.BASE_PROFILE: 'The <svg> element lacks baseProfile="tiny-ps"',
+    Problem.POSITION: "The <svg> element has an x or y attribute",
+    Problem.NOT_SQUARE: "The logo is not square or does not declare its size",
+    Problem.NO_TITLE: "The <svg> element has no <title>",
+    Problem.SCRIPT: "The logo contains a script or an event handler",
     Problem.ANIMATION: "The logo is animated",
-    Problem.RASTER_IMAGE: "The logo has a raster image",
-    Problem.EXTERNAL_REFERENCE: "The logo refers to something outside of itself",
-    Problem.STYLE_SHEET: "The logo has a style sheet or a style attribute",
-    Problem.ELEMENT: "The logo has an element that SVG Tiny PS does not know",
-    Problem.FOREIGN: "The logo has elements or attributes of another namespace",
+    Problem.RASTER_IMAGE: "The logo contains a raster image",
+    Problem.EXTERNAL_REFERENCE: "The logo refers to an external resource",
+    Problem.STYLE_SHEET: "The logo contains a style sheet or a style attribute",
+    Problem.ELEMENT: "The logo contains an element that SVG Tiny PS does not allow",
+    Problem.FOREIGN: "The logo contains elements or attributes of another namespace",
 }
 
 
 def problems(svg: bytes) -> tuple[Problem, ...]:
-    """What is wrong with the logo; empty if receivers can show it.
+    """The problems of the logo; empty if receivers can show it.
 
-    svg      the file as fetched, also gzipped (.svgz); any octets at all
+    svg      the file as fetched, plain or gzipped (.svgz); any bytes are accepted
     returns  each problem once, in the order of ``Problem``
     source   draft-svg-tiny-ps-abrotman-12 §2; receivers' guidance for size and shape
     """
@@ -96,16 +97,16 @@ def problems(svg: bytes) -> tuple[Problem, ...]:
         return (Problem.NOT_XML,)
     if len(content) > _MAX_READ:
         return (Problem.TOO_LARGE,)
-    found = _found(content)
+    matches = _found(content)
     if len(content) > MAX_BYTES:
-        found.add(Problem.TOO_LARGE)
-    return tuple(problem for problem in Problem if problem in found)
+        matches.add(Problem.TOO_LARGE)
+    return tuple(problem for problem in Problem if problem in matches)
 
 
 def plain(svg: bytes) -> bytes | None:
-    """The file without gzip around it, and read only as far as to see that it is too large.
+    """The file without gzip compression, inflated only until it is known to be too large.
 
-    returns  None if it is not gzip as it says
+    returns  None if the file begins like gzip but cannot be inflated
     """
     if not svg.startswith(_GZIP):
         return svg
@@ -121,7 +122,11 @@ def _found(content: bytes) -> set[Problem]:
         reader.read(content)
     except _DoctypeMet:
         return {Problem.DOCTYPE}
-    except (expat.ExpatError, ValueError, LookupError):  # the last two: of an encoding
+    except (
+        expat.ExpatError,
+        ValueError,
+        LookupError,
+    ):  # the last two: an unknown or wrong encoding
         return {Problem.NOT_XML}
     if Problem.NOT_SVG in reader.found:
         return {Problem.NOT_SVG}
@@ -131,17 +136,17 @@ def _found(content: bytes) -> set[Problem]:
 
 
 class _DoctypeMet(Exception):
-    """Without a DOCTYPE there are no entities, and nothing that grows."""
+    """Stops the parser at a DOCTYPE: without one there are no entities that could expand."""
 
 
 class _Reader:
-    """Walks over the elements and keeps what is wrong with them."""
+    """Reads the elements and collects their problems."""
 
     def __init__(self) -> None:
         self.found: set[Problem] = set()
         self.has_title = False
         self._open: list[str] = []
-        self._metadata = 0  # how many are open: there other namespaces are fine
+        self._metadata = 0  # open <metadata> elements; other namespaces are allowed inside them
 
     def read(self, content: bytes) -> None:
         parser = expat.ParserCreate(namespace_separator=" ")
@@ -224,13 +229,13 @@ def _root_problems(namespace: str, local: str, attributes: Mapping[str, str]) ->
 
 
 def _is_square(attributes: Mapping[str, str]) -> bool:
-    """By the view box and by width and height, as far as they say anything; one of them must."""
+    """Whether viewBox and width/height, where present, are square; at least one must be present."""
     box = _VIEW_BOX.fullmatch(attributes.get("viewBox", ""))
     width = _LENGTH.fullmatch(attributes.get("width", ""))
     height = _LENGTH.fullmatch(attributes.get("height", ""))
-    said = []
+    answers = []
     if box:
-        said.append(float(box[1]) == float(box[2]) > 0)
+        answers.append(float(box[1]) == float(box[2]) > 0)
     if width and height:
-        said.append(float(width[1]) == float(height[1]) > 0 and width[2] == height[2])
-    return bool(said) and all(said)
+        answers.append(float(width[1]) == float(height[1]) > 0 and width[2] == height[2])
+    return bool(answers) and all(answers)

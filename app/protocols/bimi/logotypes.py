@@ -1,4 +1,4 @@
-"""Logotypes in certificates: the logo itself, and its hashes (RFC 3709 §4.1, RFC 9399 §4.1)."""
+"""Logotypes in certificates: the images and their hashes (RFC 3709 §4.1, RFC 9399 §4.1)."""
 
 import base64
 import binascii
@@ -19,30 +19,30 @@ _ALGORITHMS = {
 
 
 class LogotypeUnreadable(ValueError):
-    """The octets are no logotype extension."""
+    """The bytes are not a logotype extension."""
 
 
 @dataclass(frozen=True, slots=True)
 class Logo:
     """One image of the certificate's subject.
 
-    hashes  (algorithm as in hashlib, digest); those of unknown algorithms are left out
-    images  the image itself, unpacked, where the extension holds it (``data:``)
+    hashes  (algorithm as in hashlib, digest); unknown algorithms are omitted
+    images  the decompressed images that the extension embeds (``data:``)
     """
 
     hashes: tuple[tuple[str, bytes], ...]
     images: tuple[bytes, ...]
 
     def is_of(self, image: bytes) -> bool | None:
-        """Whether it is this image; None if nothing is there to compare.
+        """Whether the logo is this image; None if there is nothing to compare.
 
-        image  as it was fetched; line ends and packing make no difference
+        image  as fetched; line endings and compression are ignored
         """
         if not self.hashes and not self.images:
             return None
         plain = logo.plain(image) or image
         forms = {image, plain, _with_lf(plain)}
-        if {_with_lf(one) for one in self.images} & forms:
+        if {_with_lf(embedded) for embedded in self.images} & forms:
             return True
         return any(
             hashlib.new(name, form, usedforsecurity=False).digest() == digest
@@ -52,9 +52,9 @@ class Logo:
 
 
 def parse(extension: bytes) -> tuple[Logo, ...]:
-    """The images of the subject's logo in the value of the extension; none if it only refers.
+    """The images of the subject logo in the extension value; none if it is only referenced.
 
-    raises  Unreadable
+    raises  LogotypeUnreadable
     """
     fields = dict(_elements(_only(extension, _SEQUENCE)))
     if _SUBJECT_LOGO not in fields:
@@ -73,10 +73,10 @@ def _with_lf(image: bytes) -> bytes:
 def _logo(content: bytes) -> Logo:
     (details, *_) = _pairs(content, 1, exactly=False)
     if details[0] != _SEQUENCE:
-        raise LogotypeUnreadable("an image without details")
+        raise LogotypeUnreadable("an image has no details")
     (media, hashes, places) = _pairs(details[1], 3)
     if [media[0], hashes[0], places[0]] != [_IA5, _SEQUENCE, _SEQUENCE]:
-        raise LogotypeUnreadable("details that are not as they should be")
+        raise LogotypeUnreadable("the image details are malformed")
     found = [_hash(value) for tag, value in _elements(hashes[1]) if tag == _SEQUENCE]
     held = (_held(value) for tag, value in _elements(places[1]) if tag == _IA5)
     return Logo(tuple(one for one in found if one), tuple(image for image in held if image))
@@ -86,50 +86,50 @@ def _hash(content: bytes) -> tuple[str, bytes] | None:
     (algorithm, digest) = _pairs(content, 2)
     ((tag, name), *_) = _pairs(algorithm[1], 1, exactly=False)
     if (algorithm[0], digest[0], tag) != (_SEQUENCE, _OCTETS, _OBJECT_ID):
-        raise LogotypeUnreadable("a hash that is not as it should be")
-    known = _ALGORITHMS.get(name)
-    return (known, digest[1]) if known else None
+        raise LogotypeUnreadable("an image hash is malformed")
+    algorithm_name = _ALGORITHMS.get(name)
+    return (algorithm_name, digest[1]) if algorithm_name else None
 
 
 def _held(uri: bytes) -> bytes | None:
-    """The image in a ``data:`` URI in base64 (RFC 2397); None if it is another URI."""
+    """The image in a base64 ``data:`` URI (RFC 2397); None for any other URI."""
     head, comma, data = uri.partition(b",")
     if not comma or not head.lower().startswith(b"data:") or not head.lower().endswith(b";base64"):
         return None
     try:
         image = base64.b64decode(data, validate=True)
     except binascii.Error:
-        raise LogotypeUnreadable("an image that is not in base64") from None
+        raise LogotypeUnreadable("an embedded image is not base64") from None
     return logo.plain(image)
 
 
 def _pairs(octets: bytes, count: int, *, exactly: bool = True) -> list[tuple[int, bytes]]:
-    found = list(_elements(octets))
-    if len(found) < count or (exactly and len(found) > count):
-        raise LogotypeUnreadable("more or fewer parts than there should be")
-    return found
+    elements = list(_elements(octets))
+    if len(elements) < count or (exactly and len(elements) > count):
+        raise LogotypeUnreadable("an element has the wrong number of parts")
+    return elements
 
 
 def _only(octets: bytes, tag: int) -> bytes:
-    ((found, content),) = _pairs(octets, 1)
-    if found != tag:
+    ((actual_tag, content),) = _pairs(octets, 1)
+    if actual_tag != tag:
         raise LogotypeUnreadable("not a sequence")
     return content
 
 
 def _elements(octets: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each element of DER (X.690 §8.1), one behind the other."""
+    """The tag and content of each consecutive DER element (X.690 §8.1)."""
     at = 0
     while at < len(octets):
         if len(octets) < at + 2:
-            raise LogotypeUnreadable("it is cut off")
+            raise LogotypeUnreadable("an element is truncated")
         tag, length, start = octets[at], octets[at + 1], at + 2
         if length & 0x80:
             size = length & 0x7F
             if not 1 <= size <= 4 or len(octets) < start + size:
-                raise LogotypeUnreadable("a length that cannot be read")
+                raise LogotypeUnreadable("an element length is malformed")
             length, start = int.from_bytes(octets[start : start + size]), start + size
         at = start + length
         if at > len(octets):
-            raise LogotypeUnreadable("it is cut off")
+            raise LogotypeUnreadable("an element is truncated")
         yield tag, octets[start:at]

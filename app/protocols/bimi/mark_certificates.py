@@ -1,7 +1,7 @@
 """Mark certificates (VMC, CMC): the evidence for a BIMI logo (draft-fetch-validation-vmc-wchuang).
 
-Whose mark it is was checked by the CA. The chain is followed as far as the file goes; whether
-receivers trust where it ends is theirs to say.
+The CA has checked the ownership of the mark. The chain is verified as far as the file contains it;
+receivers decide whether they trust its root.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,11 +16,11 @@ from app.protocols.bimi import logotypes
 from app.protocols.bimi.logotypes import Logo
 
 _LOGOTYPE = ObjectIdentifier("1.3.6.1.5.5.7.1.12")
-MAX_CHAIN = 10  # certificates of one file that are looked at
+MAX_CHAIN = 10  # certificates of one file that are read
 _FOR_MARKS = ObjectIdentifier("1.3.6.1.5.5.7.3.31")  # id-kp-BrandIndicatorforMessageIdentification
 
 
-# What the library raises for certificates that are not as they should be; not all is ValueError.
+# What the library raises for malformed certificates; not everything is a ValueError.
 _FAULTS = (
     *(ValueError, x509.InvalidVersion, x509.DuplicateExtension),
     x509.UnsupportedGeneralNameType,
@@ -28,17 +28,17 @@ _FAULTS = (
 
 
 class CertificateUnreadable(ValueError):
-    """The bytes are no certificate in PEM, or not one for marks."""
+    """The bytes are not a PEM certificate, or not a mark certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class MarkCertificate:
-    """What a receiver looks at in the first certificate of a file.
+    """The properties of the first certificate in a file that receivers check.
 
-    names        the domains it is for, lower-case
-    not_after    its end, in UTC
-    logos        the images in it; none: it has no such extension, or one that cannot be read
-    chain_fault  why it does not lead to another certificate of the file, for people
+    names        its domains in lower case
+    not_after    its expiry in UTC
+    logos        its embedded images; none if the extension is absent or malformed
+    chain_fault  why the certificate chain is invalid, for people; None if it is valid
     """
 
     names: tuple[str, ...]
@@ -48,28 +48,30 @@ class MarkCertificate:
     chain_fault: str | None = None
 
     def shows(self, image: bytes) -> bool | None:
-        """Whether an image of it is this one; None if there is nothing to compare."""
+        """Whether the certificate embeds this image; None if there is nothing to compare."""
         answers = {logo.is_of(image) for logo in self.logos} - {None}
         return True in answers if answers else None
 
     def covers(self, domains: Iterable[str]) -> bool:
-        """It is for one of these, or for the default selector of one."""
+        """Whether the certificate is for one of these domains or their default selector."""
         return any({name, f"default._bimi.{name}"} & set(self.names) for name in domains)
 
 
 def parse(pem: bytes) -> MarkCertificate:
-    """The certificate that is evidence.
+    """The mark certificate in a PEM file.
 
-    raises  Unreadable, with the reason for people
+    raises  CertificateUnreadable, with the reason for people
     """
     try:
         return _parsed(x509.load_pem_x509_certificates(pem)[:MAX_CHAIN])
     except x509.ExtensionNotFound:
-        raise CertificateUnreadable("the certificate is not one for marks") from None
+        raise CertificateUnreadable(
+            "the certificate is not a mark certificate (VMC or CMC)"
+        ) from None
     except CertificateUnreadable:
         raise
     except _FAULTS:
-        raise CertificateUnreadable("there is no certificate in PEM that can be read") from None
+        raise CertificateUnreadable("the file has no readable PEM certificate") from None
 
 
 def _parsed(certificates: Sequence[x509.Certificate]) -> MarkCertificate:
@@ -78,13 +80,13 @@ def _parsed(certificates: Sequence[x509.Certificate]) -> MarkCertificate:
     uses = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     if _FOR_MARKS not in uses:
-        raise CertificateUnreadable("the certificate is not one for marks")
+        raise CertificateUnreadable("the certificate is not a mark certificate (VMC or CMC)")
     return MarkCertificate(
-        tuple(sorted(host.lower() for host in names.get_values_for_type(x509.DNSName))),
-        certificate.not_valid_before_utc,
-        certificate.not_valid_after_utc,
-        _logos(extensions),
-        _chain_fault(certificates),
+        names=tuple(sorted(host.lower() for host in names.get_values_for_type(x509.DNSName))),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        logos=_logos(extensions),
+        chain_fault=_chain_fault(certificates),
     )
 
 
@@ -97,14 +99,14 @@ def _logos(extensions: x509.Extensions) -> tuple[Logo, ...]:
 
 
 def _chain_fault(certificates: Sequence[x509.Certificate]) -> str | None:
-    """Follow the issuers from the first certificate on, through the rest of the file."""
+    """The fault in the chain of issuers that starts at the first certificate; None if valid."""
     current, others = certificates[0], list(certificates[1:])
     if not any(other.subject == current.issuer for other in others):
-        return "the certificate of its issuer is not in the file"
+        return "the file does not contain the certificate of the issuer"
     while issuers := [other for other in others if other.subject == current.issuer]:
         issuer = next((other for other in issuers if _is_issued_by(current, other)), None)
         if issuer is None:
-            return "the signature on a certificate is not that of its issuer in the file"
+            return "the signature of a certificate does not match its issuer in the file"
         others.remove(issuer)
         current = issuer
     return None

@@ -1,4 +1,4 @@
-"""Whether a DKIM signature is valid, given its key (RFC 6376 §6.1); dkimpy computes it."""
+"""Verification of DKIM signatures with a known key (RFC 6376 §6.1), computed by dkimpy."""
 
 import binascii
 import re
@@ -13,25 +13,26 @@ from app.protocols.mail import mime
 
 MIN_BITS, MAX_BITS = 1024, 4096  # RFC 8301 §3.2
 # dkimpy takes time that grows with the square of each of these.
-MAX_BLANKS = 1_000  # blanks in one run
-MAX_HEADER_BLANKS = 100  # blanks and line ends in one run, in the header
+MAX_BLANKS = 1_000  # spaces and tabs in one run
+MAX_HEADER_BLANKS = 100  # white space in one run of the header
 MAX_HEADER_LINES = 5_000
 
-_OTHER_BODY = "body hash mismatch"  # of what raises one error, only this tells of the mail
+_OTHER_BODY = "body hash mismatch"  # the only ValidationError about the message itself
 _BLANKS = re.compile(rb"[ \t]+")
 _HEADER_BLANKS = re.compile(rb"\s+")
 
 _FAILURES = (
     *(dkimpy.DKIMException, binascii.Error, ValueError, TypeError, LookupError, ArithmeticError),
-    *(AttributeError, AssertionError),  # what it is known to raise on nonsense
+    *(AttributeError, AssertionError),  # what dkimpy is known to raise on malformed input
 )
 
 
 class Verdict(StrEnum):
-    """What a signature says.
+    """The result of verifying one signature.
 
-    BROKEN   whoever has the key did not sign this: body or header are others
-    UNKNOWN  nothing: its key may not be used, it is over, or it cannot be read
+    VALID    the signature matches the message
+    BROKEN   the owner of the key did not sign this body and header
+    UNKNOWN  no statement: the key may not be used, or the signature is expired or unreadable
     """
 
     VALID = "valid"
@@ -40,9 +41,9 @@ class Verdict(StrEnum):
 
 
 def verify(mail: bytes, index: int, key_record: str) -> Verdict:
-    """What the mail's DKIM-Signature field with this index says.
+    """The verdict on the DKIM-Signature field with this index.
 
-    mail        as it was received
+    mail        the message as received
     key_record  the TXT value at the signature's key name
     """
     try:
@@ -70,7 +71,7 @@ def verify(mail: bytes, index: int, key_record: str) -> Verdict:
 
 
 def _is_cheap(mail: bytes) -> bool:
-    """Whether dkimpy takes time in proportion to the mail's size."""
+    """Whether dkimpy verifies the message in time proportional to its size."""
     header = mime.header_block(mail)
     return (
         header.count(b"\n") <= MAX_HEADER_LINES

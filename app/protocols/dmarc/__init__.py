@@ -1,4 +1,4 @@
-"""DMARC records: what one says (RFC 9989), and who may be sent reports (RFC 9990 §4)."""
+"""DMARC records (RFC 9989) and the authorization of report destinations (RFC 9990 §4)."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ REMOVED = ("pct", "rf", "ri")  # RFC 9989 §C.5.2
 
 
 class Policy(StrEnum):
-    """What the domain owner asks for mail that fails, from weakest to strongest."""
+    """The requested handling of mail that fails DMARC, from weakest to strongest."""
 
     NONE = "none"
     QUARANTINE = "quarantine"
@@ -22,24 +22,24 @@ class Policy(StrEnum):
 
     @property
     def strength(self) -> int:
-        """0 for none … 2 for reject."""
+        """The strength as a number: 0 for none, 1 for quarantine, 2 for reject."""
         return list(Policy).index(self)
 
     @property
     def lowered(self) -> "Policy":
-        """One step weaker, as ``t=y`` asks (RFC 9989 §4.7)."""
+        """The policy one step weaker, as ``t=y`` requests (RFC 9989 §4.7)."""
         return list(Policy)[max(self.strength - 1, 0)]
 
 
 class Alignment(StrEnum):
-    """How near the authenticated domain must be to the author's (RFC 9989 §4.4)."""
+    """How closely the authenticated domain must match the author's domain (RFC 9989 §4.4)."""
 
     RELAXED = "r"
     STRICT = "s"
 
 
 class Psd(StrEnum):
-    """Whether the domain says it is a public suffix, an organizational domain, or nothing."""
+    """Whether the domain declares itself a public suffix, an organizational domain, or neither."""
 
     YES = "y"
     NO = "n"
@@ -47,21 +47,21 @@ class Psd(StrEnum):
 
 
 class NotDmarc(ValueError):
-    """The text does not begin with ``v=DMARC1``: a receiver sees no DMARC record."""
+    """The text does not begin with ``v=DMARC1``, so a receiver sees no DMARC record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One DMARC record; tags that are absent or unreadable have their defaults.
+    """One DMARC record; tags that are absent or invalid have their defaults.
 
-    p, sp, np        None if absent, or unreadable and thus in ``problems``
-    fo               None without ``ruf``: then it means nothing
-    rua, ruf         the readable URIs, without a size suffix, in order, repeated ones too
-    sized            the URIs as written, that have the obsolete size suffix (§4.8)
-    removed_tags     those of RFC 7489 that RFC 9989 took away; their values are not judged
-    pct              as readers of RFC 7489 take it, 0 to 100; None if absent or unreadable
-    unknown_tags     names that no reader of ours knows; receivers ignore them
-    duplicate_tags   names that occur again; the first of each was read
+    p, sp, np        None if absent, or if invalid and therefore listed in ``problems``
+    fo               None without ``ruf``, where it has no effect
+    rua, ruf         the valid URIs in order, without size suffix, with repetitions
+    sized            the URIs with the obsolete size suffix, as written (§4.8)
+    removed_tags     tags of RFC 7489 that RFC 9989 removed; their values are not validated
+    pct              0 to 100 as defined in RFC 7489; None if absent or invalid
+    unknown_tags     tag names that DMARC does not define; receivers ignore them
+    duplicate_tags   tag names that occur more than once; the first occurrence counts
     """
 
     p: Policy | None = None
@@ -83,24 +83,24 @@ class Record:
 
     @property
     def has_readable_policy(self) -> bool:
-        """``p`` is there and valid, and so are ``sp`` and ``np`` where present (§4.10.1)."""
+        """Whether ``p`` is present, and all of ``p``, ``sp`` and ``np`` are valid (§4.10.1)."""
         return self.p is not None and not any(
             problem.name in ("p", "sp", "np") for problem in self.problems
         )
 
     @property
     def is_processed(self) -> bool:
-        """False if receivers do no DMARC processing at all for this record (§4.10.1)."""
+        """Whether receivers do any DMARC processing for this record (§4.10.1)."""
         return self.has_readable_policy or bool(self.rua)
 
     @property
     def has_obsolete_size(self) -> bool:
-        """A report address has a size limit like ``!10m`` (§4.8)."""
+        """Whether a report address has a size limit such as ``!10m`` (§4.8)."""
         return bool(self.sized)
 
 
 def is_record(text: str) -> bool:
-    """Whether a receiver takes the TXT value for a DMARC record (RFC 9989 §4.7, §4.8)."""
+    """Whether a receiver recognizes the TXT value as a DMARC record (RFC 9989 §4.7, §4.8)."""
     if not text.startswith(("v", "V")):
         return False
     name, value = next(iter(tags.split(text.partition(";")[0])), ("", ""))
@@ -108,33 +108,35 @@ def is_record(text: str) -> bool:
 
 
 def is_attempt(text: str) -> bool:
-    """Whether it was meant as a DMARC record, though receivers may see none."""
+    """Whether the text was meant as a DMARC record, even if receivers do not recognize it."""
     return tags.claims_version(text, "DMARC")
 
 
 @memoize.for_short_texts
 def parse_record(text: str) -> Record:
-    """Read one TXT value found at ``_dmarc.<domain>`` as a receiver reads it.
+    """The DMARC record in one TXT value at ``_dmarc.<domain>``, as a receiver reads it.
 
     text     the RR's character-strings, joined without a separator
-    returns  Record: a tag that is absent or unreadable has its default,
-             and an unreadable one is also listed in ``problems``
+    returns  Record: a tag that is absent or invalid has its default,
+             and an invalid one is also listed in ``problems``
     raises   NotDmarc if the first tag is not ``v=DMARC1``
     source   RFC 9989 §4.7 (unknown tags are ignored)
     """
     if not is_record(text):
         raise NotDmarc("the record does not begin with v=DMARC1")
-    found = [(tags.lowered(name), value) for name, value in tags.split(text)]
+    pairs = [(tags.lowered(name), value) for name, value in tags.split(text)]
     fields: dict[str, Any] = {}
     problems: list[tags.Problem] = []
-    values = _first_of_each(found[1:])
+    values = _first_of_each(pairs[1:])
     for name, value in values.items():
         if reader := _READERS.get(name):
             try:
                 fields.update(reader(name, value, problems))
             except ValueError as error:
                 problems.append(tags.Problem(name, value, str(error)))
-    problems += [tags.Problem("", value, "not a tag: no =") for name, value in found if not name]
+    problems += [
+        tags.Problem("", value, "not a tag: = is missing") for name, value in pairs if not name
+    ]
     fields["fo"] = fields.get("fo", ("0",)) if "ruf" in values else None
     return Record(
         **fields,
@@ -144,26 +146,26 @@ def parse_record(text: str) -> Record:
         unknown_tags=tuple(
             name for name in values if name and name not in (*_READERS, *REMOVED, "v")
         ),
-        duplicate_tags=tags.repeated(name for name, _ in found if name),
+        duplicate_tags=tags.repeated(name for name, _ in pairs if name),
     )
 
 
 def sole_record(texts: Iterable[str]) -> Record | None:
-    """The one DMARC record among the TXT values at a name; None if there is none, or several.
+    """The only DMARC record among the TXT values at a name; None if there are none or several.
 
-    source  RFC 9989 §4.10 step 2: several are all discarded, and the walk goes on
+    source  RFC 9989 §4.10 step 2: several records are all discarded, and the walk continues
     """
-    found = [text for text in texts if is_record(text)]
-    return parse_record(found[0]) if len(found) == 1 else None
+    records = [text for text in texts if is_record(text)]
+    return parse_record(records[0]) if len(records) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """What a destination outside of the domain says to getting its reports (RFC 9990 §4).
+    """Whether an external destination accepts reports about the domain (RFC 9990 §4).
 
-    is_given  False: reporters must ignore the URI
-    instead   where reports go instead of to the URI; None: to the URI itself; empty: nowhere,
-              because only other hosts are named
+    is_given  whether the destination authorizes them; if not, reporters must ignore the URI
+    instead   URIs that replace the original one; None: the original is used; empty: no reports
+              are sent, because the destination names only other hosts
     """
 
     is_given: bool
@@ -171,19 +173,19 @@ class Authorization:
 
 
 def authorization_name(record_at: str, host: str) -> str | None:
-    """The name at which ``host`` authorises reports; None if it would be too long: not authorised.
+    """The name at which ``host`` authorizes reports; None if it is too long, so not authorized.
 
-    record_at  the domain at which the record was found, without ``_dmarc``
+    record_at  the domain of the DMARC record, without ``_dmarc``
     """
     name = f"{record_at}._report._dmarc.{host}"
     return name if len(name) <= MAX_NAME else None
 
 
 def authorization(texts: Iterable[str], uri: uris.Uri, tag: str = "rua") -> Authorization:
-    """What the TXT values at ``authorization_name`` say of sending reports to ``uri``.
+    """The authorization that the TXT values at ``authorization_name`` give for ``uri``.
 
     tag     ``rua`` or ``ruf``
-    source  RFC 9990 §4 steps 5 to 7: any one valid record is enough, and needs no ``p``
+    source  RFC 9990 §4 steps 5 to 7: any valid record is enough and needs no ``p``
     """
     records = [parse_record(text) for text in texts if is_record(text)]
     if not records:
@@ -228,16 +230,16 @@ def _testing(_: str, value: str, __: list[tags.Problem]) -> _Fields:
 def _failure_options(name: str, value: str, _: list[tags.Problem]) -> _Fields:
     options = tuple(tags.lowered(option.strip(" \t")) for option in value.split(":"))
     if not set(options) <= {"0", "1", "d", "s"}:
-        raise ValueError("not a list of 0, 1, d, s with colons between")
+        raise ValueError("not a colon-separated list of 0, 1, d, s")
     if {"0", "1"} <= set(options):
-        raise ValueError("0 and 1 exclude each other")
+        raise ValueError("0 and 1 cannot be combined")
     return {name: options}
 
 
 def _percent(name: str, value: str, _: list[tags.Problem]) -> _Fields:
     if re.fullmatch(r"[0-9]{1,3}", value) and int(value) <= 100:
         return {name: int(value)}
-    return {}  # removed: not judged
+    return {}  # a removed tag is not validated
 
 
 def _addresses(name: str, value: str, problems: list[tags.Problem]) -> _Fields:

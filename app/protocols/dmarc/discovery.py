@@ -1,4 +1,4 @@
-"""Which DMARC record applies to a domain, and what it asks for: the tree walk (RFC 9989 §4.10)."""
+"""DMARC policy discovery: the record that applies to a domain, by tree walk (RFC 9989 §4.10)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from app.protocols.names import DomainName
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What applies to one domain.
+    """The result of DMARC policy discovery for one domain.
 
-    record_at         where the policy record stands, without ``_dmarc``; None: no DMARC
-    effective_policy  what is asked of receivers after sp, np and t; None: no DMARC processing
-    policy_tag        ``p``, ``sp`` or ``np``, where that policy came from; None if it is defaulted
+    record_at         the domain of the policy record, without ``_dmarc``; None: no DMARC record
+    effective_policy  the requested policy after sp, np and t; None: no DMARC processing
+    policy_tag        the tag that gives that policy: ``p``, ``sp`` or ``np``; None for a default
     """
 
     org_domain: DomainName
@@ -25,32 +25,32 @@ class Discovery:
 
 
 def ends_walk(record: Record | None) -> bool:
-    """Whether the walk up stops here: ``psd=y`` or ``psd=n`` (RFC 9989 §4.10 steps 2 and 6)."""
+    """Whether the tree walk stops at this record: ``psd=y`` or ``psd=n`` (§4.10 steps 2 and 6)."""
     return record is not None and record.psd is not Psd.UNKNOWN
 
 
-def organizational_domain(start: DomainName, found: Mapping[str, Record]) -> DomainName:
+def organizational_domain(start: DomainName, records: Mapping[str, Record]) -> DomainName:
     """The Organizational Domain of ``start``.
 
-    found   the sole record of each name of ``names.walk(start)`` that has one, by that name
-            without ``_dmarc``; names above the end of the walk do no harm
-    source  RFC 9989 §4.10.2
+    records  the only record at each name of ``names.walk(start)``, by name without ``_dmarc``;
+             names above the end of the walk are ignored
+    source   RFC 9989 §4.10.2
     """
-    organizational, _ = _walked(start, found)
+    organizational, _ = _walked(start, records)
     return organizational
 
 
-def discover(start: DomainName, found: Mapping[str, Record], *, exists: bool = True) -> Discovery:
-    """The record that applies to mail from ``start``, and the policy it asks for.
+def discover(start: DomainName, records: Mapping[str, Record], *, exists: bool = True) -> Discovery:
+    """The record that applies to mail from ``start``, and the policy it requests.
 
-    found    as for ``organizational_domain``
-    exists   False if DNS says NXDOMAIN for ``start``; it decides between ``sp`` and ``np``
+    records  as for ``organizational_domain``
+    exists   False if DNS answers NXDOMAIN for ``start``, so that ``np`` applies instead of ``sp``
     returns  Discovery; its ``record_at`` is None if there is no applicable record
     source   RFC 9989 §4.10.1
     """
-    organizational, suffix = _walked(start, found)
+    organizational, suffix = _walked(start, records)
     for name in (start, organizational, suffix):
-        if name is not None and (record := found.get(name)):
+        if name is not None and (record := records.get(name)):
             policy, tag = policy_of(record, is_own=name == start, exists=exists)
             return Discovery(organizational, name, record, policy, tag)
     return Discovery(organizational)
@@ -59,10 +59,10 @@ def discover(start: DomainName, found: Mapping[str, Record], *, exists: bool = T
 def policy_of(
     record: Record, *, is_own: bool = True, exists: bool = True
 ) -> tuple[Policy | None, str | None]:
-    """What the record asks for mail of its own domain, or of a sub-domain that has none.
+    """The policy for mail of the record's own domain, or of a subdomain without a record.
 
-    returns  the policy after ``t=y``, and the tag it came from; (None, None): no processing;
-             (none, None): ``p=none`` for want of a readable policy
+    returns  the policy after ``t=y`` and its tag; (None, None): no DMARC processing;
+             (none, None): ``p=none`` by default, because no policy is valid
     source   RFC 9989 §4.7, §4.10.1
     """
     if not record.is_processed:
@@ -77,18 +77,20 @@ def policy_of(
     return Policy.NONE, None
 
 
-def _walked(start: DomainName, found: Mapping[str, Record]) -> tuple[DomainName, DomainName | None]:
-    """The Organizational Domain, and the PSD above it if the walk met one."""
+def _walked(
+    start: DomainName, records: Mapping[str, Record]
+) -> tuple[DomainName, DomainName | None]:
+    """The Organizational Domain, and the public suffix domain above it if the walk reached one."""
     organizational = start
     for name in names.walk(start):
-        record = found.get(name)
+        record = records.get(name)
         if record is None:
             continue
         if record.psd is Psd.NO:
             return name, None
         if record.psd is Psd.YES:
             return (start, None) if name == start else (_one_below(name, start), name)
-        organizational = name  # names get shorter: the last one found has the fewest labels
+        organizational = name  # the walk goes up, so the last record has the fewest labels
     return organizational, None
 
 

@@ -1,5 +1,5 @@
-"""Who a mail is from, and what proves it: its author's domain, signatures, and what the receiving
-server found (RFC 5322 §3.6.2, RFC 6376, RFC 8601)."""
+"""The author's domain of a message and the evidence for it: DKIM signatures and the
+Authentication-Results of the receiving server (RFC 5322 §3.6.2, RFC 6376, RFC 8601)."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -9,13 +9,13 @@ from app.protocols import names, public_suffix, tags
 from app.protocols.mail import mime
 from app.protocols.mail.mime import Headers
 
-MAX_SIGNATURES = 5  # of one mail that are looked at (RFC 6376 §6.1 lets a verifier choose)
-MAX_FIELDS, MAX_SIGNED = 1_000, 200  # header fields, and names in tag h, for they are multiplied
+MAX_SIGNATURES = 5  # verified in one message (RFC 6376 §6.1 lets a verifier choose)
+MAX_FIELDS, MAX_SIGNED = 1_000, 200  # header fields, and names in tag h: the work is their product
 
 _Result = tuple[str, str, Mapping[str, str]]  # method, result, properties
 
-# Each begins where no earlier match could have begun, or matches in any case: a text of one
-# character that is repeated is read once, and not again from each of its positions.
+# Each pattern can start only where no earlier match could have started, or always matches, so that
+# a run of one repeated character is read once and not again from each of its positions.
 _LOCAL = r"[^\s<>,;:()\[\]\"@]"
 _ADDRESS = re.compile(rf"(?<!{_LOCAL}){_LOCAL}{{1,320}}@({_LOCAL}{{1,253}})")
 _QUOTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
@@ -26,9 +26,9 @@ _PROPERTY = re.compile(r'(?<![a-z])([a-z]+\.[a-z0-9_-]+)\s*=\s*("[^"]*"|[^\s;]+)
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A DKIM signature that could prove the author.
+    """A DKIM signature that could authenticate the author's domain.
 
-    index  among the mail's DKIM-Signature fields
+    index  position among the DKIM-Signature fields of the message
     """
 
     index: int
@@ -37,36 +37,36 @@ class Signature:
 
     @property
     def key_name(self) -> str:
-        """Where its key is (RFC 6376 §3.6.2.1)."""
+        """The DNS name of its public key (RFC 6376 §3.6.2.1)."""
         return f"{self.selector}._domainkey.{self.domain}"
 
 
 def fields(raw: bytes) -> Headers:
-    """The header fields of a mail, topmost first."""
+    """The header fields of a message, topmost first."""
     return mime.headers(mime.header_block(raw))
 
 
 def author_domain(header: Headers) -> str | None:
-    """The domain of the one address in the one From field; None if it is not so plain."""
-    found = [value for name, value in header if name == "from"]
-    if len(found) != 1:
+    """The domain of the only address in the only From field; None if there are none or several."""
+    authors = [value for name, value in header if name == "from"]
+    if len(authors) != 1:
         return None
-    addresses = _ADDRESS.findall(_COMMENT.sub(" ", _QUOTED.sub(" ", found[0])))
+    addresses = _ADDRESS.findall(_COMMENT.sub(" ", _QUOTED.sub(" ", authors[0])))
     return _host(addresses[0]) if len(addresses) == 1 else None
 
 
-def is_aligned(one: str, other: str) -> bool:
+def is_aligned(name: str, other: str) -> bool:
     """Whether both names belong to one organization, by the Public Suffix List."""
-    if one == other:
+    if name == other:
         return True
-    organization = public_suffix.registrable(one)
+    organization = public_suffix.registrable(name)
     return organization is not None and organization == public_suffix.registrable(other)
 
 
 def signatures(header: Headers, author: str) -> tuple[Signature, ...]:
-    """The signatures that would prove the author, if they are valid; the topmost few.
+    """The topmost signatures that authenticate the author's domain if they are valid.
 
-    One of only the beginning of a mail (tag ``l``) proves nothing about what is appended.
+    A signature with a body length (tag ``l``) is ignored: it does not cover appended text.
     """
     if len(header) > MAX_FIELDS:
         return ()
@@ -78,7 +78,7 @@ def signatures(header: Headers, author: str) -> tuple[Signature, ...]:
 
 
 def has_further_signatures(header: Headers) -> bool:
-    """Whether there are some that prove nothing here, but may be good: too many, or of a part."""
+    """Whether signatures were ignored that may be valid: too many, or over a part of the body."""
     values = _signature_fields(header)
     return len(values) > MAX_SIGNATURES or not all(
         _signature(index, value) for index, value in enumerate(values)
@@ -90,23 +90,23 @@ def _signature_fields(header: Headers) -> list[str]:
 
 
 def is_vouched_for(header: Headers, servers: Collection[str], author: str) -> bool:
-    """Whether a server that is trusted says that the mail is from the author's domain.
+    """Whether a trusted server states that the message is from the author's domain.
 
-    servers  authserv-ids of the servers that receive our mail; they remove what others write
-             in their name (RFC 8601 §5)
-    source   RFC 8601 §2.2; of several fields only the topmost counts, for senders can add
-             any below it
+    servers  authserv-ids of the servers that receive our mail; they remove forged fields with
+             their own id (RFC 8601 §5)
+    source   RFC 8601 §2.2; only the topmost field counts, because a sender can add any field
+             below it
     """
     return any(_proves(*result, author) for result in _trusted(header, servers))
 
 
 def is_denied(header: Headers, servers: Collection[str], author: str) -> bool:
-    """Whether a server that is trusted says that the mail is not from the author's domain.
+    """Whether a trusted server states that the message is not from the author's domain.
 
-    It has to have seen a signature: a mail without one may have lost SPF on its way, and proves
-    nothing.
+    The server must have checked a signature: an unsigned message may only have lost SPF in
+    transit.
 
-    servers, source  as of ``is_vouched_for``
+    servers, source  as for ``is_vouched_for``
     """
     results = _trusted(header, servers)
     is_signed = any(method == "dkim" and word in ("pass", "fail") for method, word, _ in results)
@@ -114,7 +114,7 @@ def is_denied(header: Headers, servers: Collection[str], author: str) -> bool:
 
 
 def _trusted(header: Headers, servers: Collection[str]) -> list[_Result]:
-    """What the topmost field says, if it is a trusted server's."""
+    """The results in the topmost field, if a trusted server added it."""
     for name, value in header:
         if name == "authentication-results":
             server, results = _results(value)
@@ -138,12 +138,12 @@ def _is_about(method: str, properties: Mapping[str, str], author: str) -> bool:
 
 
 def _results(value: str) -> tuple[str, Iterator[_Result]]:
-    """The authserv-id, and each method with its result and properties, in lower case."""
+    """The authserv-id, and each method with its result and properties in lower case."""
     server, *rest = _COMMENT.sub(" ", value).lower().split(";")
-    found = (_RESULT.match(part) for part in rest)
+    matches = (_RESULT.match(part) for part in rest)
     results = (
         (match[1], match[2], {k: v.strip('"') for k, v in _PROPERTY.findall(match[3])})
-        for match in found
+        for match in matches
         if match
     )
     return (server.split() or [""])[0], results
@@ -151,10 +151,10 @@ def _results(value: str) -> tuple[str, Iterator[_Result]]:
 
 def _signature(index: int, value: str) -> Signature | None:
     pairs = tags.split(value)
-    found = dict(pairs)
-    domain, selector = _host(found.get("d", "")), found.get("s", "").lower()
-    signed = [word.strip().lower() for word in found.get("h", "").split(":")]
-    if len(found) != len(pairs) or "l" in found or "from" not in signed[:MAX_SIGNED]:
+    values = dict(pairs)
+    domain, selector = _host(values.get("d", "")), values.get("s", "").lower()
+    signed = [word.strip().lower() for word in values.get("h", "").split(":")]
+    if len(values) != len(pairs) or "l" in values or "from" not in signed[:MAX_SIGNED]:
         return None
     if len(signed) > MAX_SIGNED or not domain or not _is_selector(selector):
         return None

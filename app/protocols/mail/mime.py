@@ -1,7 +1,7 @@
-"""The parts of a mail, as far as reports are in them (RFC 2045, RFC 2046, RFC 5965 §2).
+"""The parts of an email message that may contain reports (RFC 2045, RFC 2046, RFC 5965 §2).
 
-Parts are ranges of the raw text, found without copying it, and each bound is checked on the way
-in: no parser of whole messages sees what a stranger nested.
+Parts are ranges of the raw text, located without copying it, and every limit is checked while
+descending, so that no general message parser has to handle hostile nesting.
 """
 
 import binascii
@@ -13,7 +13,7 @@ from app.protocols.report_formats.limits import Limits, ReportRejected
 
 FEEDBACK = "message/feedback-report"
 _ORIGINALS = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
-_MAX_LINES = 20_000  # that begin as a boundary does
+_MAX_LINES = 20_000  # that begin like a boundary
 
 _MBOX = re.compile(rb">?From [^\r\n]*\r?\n")
 _END_OF_HEADERS = re.compile(rb"(?:\A|\n)\r?\n")
@@ -27,10 +27,10 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part that has no parts.
+    """A part without parts of its own.
 
-    path      numbers of the parts around it and its own: "2.1"; "" is the mail itself
-    original  with a feedback report: the headers of the message that it is about
+    path      part numbers from the outermost to this one: "2.1"; "" is the message itself
+    original  for a feedback report: the headers of the failed message
     """
 
     path: str
@@ -41,11 +41,11 @@ class Part:
 
     @property
     def is_feedback(self) -> bool:
-        """Whether it is the part of a failure report that machines read."""
+        """Whether this is the machine-readable part of a failure report."""
         return self.media_type == FEEDBACK
 
     def content(self) -> bytes:
-        """Its octets, decoded; what cannot be decoded is as it came."""
+        """The decoded content; unchanged if it cannot be decoded."""
         if self.encoding == "base64":
             return _unbase64(self.body)
         if self.encoding == "quoted-printable":
@@ -62,41 +62,43 @@ def headers(block: bytes) -> Headers:
 
 
 def first(fields: Headers, name: str) -> str:
-    """The first value of the field, or ""."""
-    return next((value for found, value in fields if found == name), "")
+    """The first value of the field; "" if it is absent."""
+    return next((value for field_name, value in fields if field_name == name), "")
 
 
 def header_block(raw: bytes) -> bytes:
-    """The header of a mail."""
-    found = _END_OF_HEADERS.search(raw)
-    return raw[: found.start() + 1] if found else raw
+    """The header of a message."""
+    match = _END_OF_HEADERS.search(raw)
+    return raw[: match.start() + 1] if match else raw
 
 
 def parts(raw: bytes, limits: Limits) -> Iterator[Part]:
-    """The parts of a mail that have no parts themselves, in order, those of inner mails too.
+    """The leaf parts of a message in order, including those of attached messages.
 
-    raises  Refused if it is nested too deep or has too many parts or too long headers
+    raises  Refused if it is nested too deeply or has too many parts or too long headers
     """
-    found = _MBOX.match(raw)
-    return _Walk(raw, limits).entity(found.end() if found else 0, len(raw), "", 0)
+    match = _MBOX.match(raw)
+    return _Walk(raw, limits).entity(match.end() if match else 0, len(raw), "", 0)
 
 
 class _Walk:
-    """One walk through a mail, and what it has cost so far."""
+    """One traversal of a message, with the cost so far."""
 
     def __init__(self, raw: bytes, limits: Limits) -> None:
         self.raw, self.limits = raw, limits
         self.count = self.header_bytes = self.lines = 0
 
     def entity(self, start: int, end: int, path: str, depth: int) -> Iterator[Part]:
-        """The parts of what lies between ``start`` and ``end``."""
+        """The leaf parts between ``start`` and ``end``."""
         if depth > self.limits.mime_depth:
             raise ReportRejected(
-                "too_deep", f"parts are nested more than {self.limits.mime_depth} deep"
+                "too_deep", f"parts are nested more than {self.limits.mime_depth} levels deep"
             )
         self.count += 1
         if self.count > self.limits.mime_parts:
-            raise ReportRejected("too_many_parts", f"more than {self.limits.mime_parts} parts")
+            raise ReportRejected(
+                "too_many_parts", f"the message has more than {self.limits.mime_parts} parts"
+            )
         fields, body = self._header(start, end)
         media_type, boundary = _content_type(first(fields, "content-type"))
         if media_type.startswith("multipart/") and boundary:
@@ -110,23 +112,23 @@ class _Walk:
         yield Part(path, media_type, encoding, self.raw[body:end])
 
     def _header(self, start: int, end: int) -> tuple[Headers, int]:
-        """The fields, and where the body begins."""
+        """The header fields, and the offset of the body."""
         room = self.limits.mime_headers - self.header_bytes
         if self.raw.startswith((b"\n", b"\r\n"), start, end):
             return [], self.raw.index(b"\n", start, end) + 1
-        found = _END_OF_HEADERS.search(self.raw, start, min(end, start + room + 4))
-        stop, body = (found.start() + 1, found.end()) if found else (end, end)
+        match = _END_OF_HEADERS.search(self.raw, start, min(end, start + room + 4))
+        stop, body = (match.start() + 1, match.end()) if match else (end, end)
         self.header_bytes += stop - start
         if stop - start > room:
             raise ReportRejected(
-                "too_large", f"more than {self.limits.mime_headers} octets of headers"
+                "too_large", f"the headers have more than {self.limits.mime_headers} bytes"
             )
         return headers(self.raw[start:stop]), body
 
     def _multipart(
         self, boundary: str, start: int, end: int, path: str, depth: int
     ) -> Iterator[Part]:
-        """Those of its parts; the message that a feedback report is about is no report."""
+        """The leaf parts of a multipart; the message after a feedback report is attached to it."""
         feedback: Part | None = None
         for number, (begin, stop) in enumerate(self._ranges(boundary, start, end), 1):
             inner = f"{path}.{number}".lstrip(".")
@@ -145,7 +147,7 @@ class _Walk:
             yield feedback
 
     def _original(self, start: int, end: int) -> bytes | None:
-        """The headers in a part that holds a message or the headers of one."""
+        """The headers in a part with a message or its headers; None for any other part."""
         fields, body = self._header(start, end)
         if _content_type(first(fields, "content-type"))[0] not in _ORIGINALS:
             return None
@@ -154,22 +156,24 @@ class _Walk:
         return header_block(part.content())
 
     def _ranges(self, boundary: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Where each part of a multipart begins and ends; the last may lack its closing line."""
+        """The start and end of each part of a multipart; the closing boundary may be missing."""
         delimiter = b"--" + boundary.encode("utf-8", "surrogateescape")
-        raw, begin, place = self.raw, -1, start - 1
-        while (place := raw.find(delimiter, place + 1, end)) >= 0:
+        raw, begin, position = self.raw, -1, start - 1
+        while (position := raw.find(delimiter, position + 1, end)) >= 0:
             self.lines += 1
             if self.lines > _MAX_LINES:
                 raise ReportRejected(
-                    "too_many_parts", f"more than {_MAX_LINES} lines like boundaries"
+                    "too_many_parts", f"the message has more than {_MAX_LINES} boundary lines"
                 )
-            line = raw.find(b"\n", place, end)
+            line = raw.find(b"\n", position, end)
             line = end if line < 0 else line
-            rest = raw[place + len(delimiter) : min(line, place + len(delimiter) + 80)].strip()
-            if (place > start and raw[place - 1] != 0x0A) or rest not in (b"", b"--"):
+            rest = raw[
+                position + len(delimiter) : min(line, position + len(delimiter) + 80)
+            ].strip()
+            if (position > start and raw[position - 1] != 0x0A) or rest not in (b"", b"--"):
                 continue
             if begin >= 0:
-                yield begin, max(begin, place - 2 if raw[place - 2] == 0x0D else place - 1)
+                yield begin, max(begin, position - 2 if raw[position - 2] == 0x0D else position - 1)
             if rest:
                 return
             begin = min(line + 1, end)
@@ -178,15 +182,15 @@ class _Walk:
 
 
 def _content_type(value: str) -> tuple[str, str]:
-    """The media type in lower case and the boundary, if there is one."""
+    """The media type in lower case, and the boundary or ""."""
     kind = _TYPE.match(value)
-    found = _BOUNDARY.search(value)
-    boundary = _ESCAPED.sub(r"\1", found[1]) if found and found[1] else found[2] if found else ""
+    match = _BOUNDARY.search(value)
+    boundary = _ESCAPED.sub(r"\1", match[1]) if match and match[1] else match[2] if match else ""
     return (kind[1].lower() if kind else "text/plain"), boundary
 
 
 def _unbase64(body: bytes) -> bytes:
-    """Decoded up to the padding, behind which lists put footers; it may also be missing."""
+    """The content decoded up to the padding, if any; lists append footers after it."""
     end = body.find(b"=")
     text = body if end < 0 else body[: end + 2]
     for padding in (b"", b"=", b"=="):

@@ -1,6 +1,6 @@
-"""Failure reports: one message that failed authentication, and how (RFC 9991, RFC 6591, RFC 5965).
+"""Failure reports about one message that failed authentication (RFC 9991, RFC 6591, RFC 5965).
 
-They hold what is private: ``redact`` leaves of a report what may be kept.
+They contain personal data; ``redact`` reduces a report to what may be stored.
 """
 
 import hashlib
@@ -28,14 +28,14 @@ _SEPARATED = re.compile(r"[\s,]+")
 
 @dataclass(frozen=True, slots=True)
 class FailureReport:
-    """What one report tells.
+    """One failure report.
 
     auth_failure        dmarc, spf, signature, bodyhash, revoked, adsp (RFC 6591 §3.1, RFC 9991 §4)
-    identity_alignment  those of dkim and spf that did not align; empty if all did or it is not said
+    identity_alignment  those of dkim and spf that did not align; empty if none or not reported
     arrived_at          seconds since 1970, UTC; ``arrival_date`` is the text
-    incidents           how many messages it stands for; 1 unless it says more
+    incidents           number of messages that the report covers; 1 by default
     mail_from, recipient, dkim_identity   addresses
-    header_from         the domain of the message's author
+    header_from         the author's domain of the message
     """
 
     feedback_type: str
@@ -62,23 +62,25 @@ class FailureReport:
 
     @property
     def reported_domain(self) -> str | None:
-        """The first of those that it is about."""
+        """The first of the reported domains."""
         return next(iter(self.reported_domains), None)
 
 
 def parse(
     feedback: bytes, original_headers: bytes, now: int, limits: Limits = LIMITS
 ) -> FailureReport:
-    """Read the part that machines read, and the headers of the message that it is about.
+    """The failure report in a feedback part and the headers of the failed message.
 
-    raises  Refused, also if it is about something else than authentication (RFC 5965 §3.1)
+    raises  Refused, also if the feedback is not about authentication (RFC 5965 §3.1)
     """
     reader = _Reader(mime.headers(feedback), limits)
     kind = reader.word("feedback-type")
     if not kind:
-        raise ReportRejected("not_a_report", "the report has no Feedback-Type")
+        raise ReportRejected("not_a_report", "the feedback report has no Feedback-Type field")
     if kind != AUTH_FAILURE:
-        raise ReportRejected("other_feedback", "the report is not about an authentication failure")
+        raise ReportRejected(
+            "other_feedback", "the feedback report is not about an authentication failure"
+        )
     original = _Reader(mime.headers(original_headers), limits)
     arrival = reader.text("arrival-date") or reader.text("received-date")
     return FailureReport(
@@ -107,19 +109,19 @@ def parse(
 
 
 def domain_of(text: str) -> str | None:
-    """The domain of the last address in the text, which a name before it cannot feign."""
-    found = _ADDRESS.findall(text)
-    return values.host(found[-1]) if found else None
+    """The domain of the last address in the text, which a display name cannot spoof."""
+    domains = _ADDRESS.findall(text)
+    return values.host(domains[-1]) if domains else None
 
 
 def redact(report: FailureReport, key: bytes) -> FailureReport:
-    """The report without what is private: of each address only a keyed hash and the domain.
+    """The report without personal data: each address becomes a keyed hash and the domain.
 
-    key  the same address has the same hash under the same key, so that repeats can be told
+    key  the same address has the same hash under the same key, so that repeats are recognizable
     """
 
     def masked(text: str | None) -> str | None:
-        return text and _ADDRESS.sub(lambda found: _masked(found, key), text)
+        return text and _ADDRESS.sub(lambda match: _masked(match, key), text)
 
     return replace(
         report,
@@ -132,50 +134,50 @@ def redact(report: FailureReport, key: bytes) -> FailureReport:
     )
 
 
-def _masked(found: re.Match[str], key: bytes) -> str:
-    address = found[0].lower().encode("utf-8", "replace")
+def _masked(match: re.Match[str], key: bytes) -> str:
+    address = match[0].lower().encode("utf-8", "replace")
     digest = hmac.new(key, address, hashlib.sha256).hexdigest()[:HASH_CHARACTERS]
-    return f"{digest}@{found[1].lower()}"
+    return f"{digest}@{match[1].lower()}"
 
 
 class _Reader:
-    """Reads fields of a header, and notes what is tolerated."""
+    """Reads header fields and collects parser warnings."""
 
     def __init__(self, fields: mime.Headers, limits: Limits) -> None:
         self.fields, self.limits, self.warnings = fields, limits, Warnings()
 
     def texts(self, name: str) -> tuple[str, ...]:
         """All values of a field that may be repeated."""
-        found = [value for other, value in self.fields if other == name]
-        if len(found) > MAX_REPEATED:
-            self.warnings.add(f"{name} is there more than {MAX_REPEATED} times")
-        return tuple(values.text(value[: self.limits.field]) for value in found[:MAX_REPEATED])
+        matches = [value for other, value in self.fields if other == name]
+        if len(matches) > MAX_REPEATED:
+            self.warnings.add(f"{name} occurs more than {MAX_REPEATED} times; the rest is ignored")
+        return tuple(values.text(value[: self.limits.field]) for value in matches[:MAX_REPEATED])
 
     def text(self, name: str) -> str | None:
-        """The first value, or None."""
+        """The first value of the field, or None."""
         return next(filter(None, self.texts(name)), None)
 
     def word(self, name: str) -> str | None:
-        """The first value as a word in lower case."""
+        """The first value as a keyword in lower case."""
         return values.word(self.text(name) or "") or None
 
     def words(self, name: str, nothing: str = "") -> tuple[str, ...]:
-        """A list of words, in lower case, each once; ``nothing`` stands for none."""
-        found = _SEPARATED.split((self.text(name) or "").lower())
+        """The distinct keywords of the field in lower case; ``nothing`` means an empty list."""
+        parts = _SEPARATED.split((self.text(name) or "").lower())
         words = dict.fromkeys(
-            word[: values.MAX_WORD] for word in found if word not in ("", nothing)
+            word[: values.MAX_WORD] for word in parts if word not in ("", nothing)
         )
         return tuple(words)[:MAX_REPEATED]
 
     def domains(self, name: str) -> tuple[str, ...]:
-        """All values that are domain names."""
-        found = [values.host(text) for text in self.texts(name)]
-        if None in found:
+        """All values of the field that are domain names."""
+        hosts = [values.host(text) for text in self.texts(name)]
+        if None in hosts:
             self.warnings.add(f"{name} is not a domain name")
-        return tuple(dict.fromkeys(domain for domain in found if domain))
+        return tuple(dict.fromkeys(domain for domain in hosts if domain))
 
     def address(self, name: str) -> str | None:
-        """The IP address; None if it is none."""
+        """The IP address; None if the field is absent or not an IP address."""
         text = self.text(name)
         try:
             return values.address(text.strip("[]")) if text else None
@@ -184,32 +186,32 @@ class _Reader:
             return None
 
     def incidents(self) -> int:
-        """How many messages the report stands for (RFC 5965 §3.2)."""
+        """The number of messages that the report covers (RFC 5965 §3.2)."""
         text = self.text("incidents")
         if text is None:
             return 1
         try:
             return max(1, min(values.number(text, "incidents", self.limits), MAX_INCIDENTS))
         except ReportRejected:
-            self.warnings.add("incidents is not a number")
+            self.warnings.add("incidents is not a number; 1 is assumed")
             return 1
 
     def moment(self, text: str | None, now: int) -> int | None:
-        """Seconds since 1970; None if that cannot be told or cannot be."""
+        """The time in seconds since 1970; None if it is unreadable or out of range."""
         if text is None:
             return None
         try:
-            found = int(parsedate_to_datetime(text).timestamp())
+            timestamp = int(parsedate_to_datetime(text).timestamp())
         except (ValueError, OverflowError, TypeError, IndexError):
-            found = -1
-        if not 0 <= found <= now + self.limits.future_seconds:
-            self.warnings.add("arrival-date is no date of the past")
+            timestamp = -1
+        if not 0 <= timestamp <= now + self.limits.future_seconds:
+            self.warnings.add("arrival-date is not a valid date in the past")
             return None
-        return found
+        return timestamp
 
 
 def _decoded(text: str | None) -> str | None:
-    """The text with its encoded words decoded (RFC 2047), where they can be."""
+    """The text with its encoded words (RFC 2047) decoded, if possible."""
     if text is None or "=?" not in text:
         return text
     try:

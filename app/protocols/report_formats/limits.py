@@ -1,4 +1,4 @@
-"""What a report file may cost at most, and how one is refused that would cost more or is none."""
+"""The limits for report files, and the exception for files that exceed them or are no reports."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,10 @@ KIB, MIB = 1024, 1024 * 1024
 
 
 class ReportRejected(ValueError):
-    """The file, or one report in it, cannot be taken for a report.
+    """The file, or one report in it, is rejected.
 
-    reason  a word in snake case, for machines; it never changes its meaning
-    detail  what was wrong where, for people; nothing of the file that is longer than a word
+    reason  a code in snake case for programs; it never changes its meaning
+    detail  what is wrong and where, for people; it quotes at most a word of the file
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -19,15 +19,16 @@ class ReportRejected(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that one file may hold; each is the bound of one reason to refuse.
+    """The maximum for one report file; each limit belongs to one reason for rejection.
 
-    message           octets of a mail, where one is received
-    inflated          octets of all reports of a file together
-    ratio             inflated octets for each one that came, once ``ratio_from`` were inflated
-    zip_used          of a zip's entries, those that are inflated
-    xml_passed_over   elements that mean nothing in a report
-    xml_recoded       octets of XML that is not in UTF-8
-    token             octets of one piece of XML mark-up
+    message           bytes of a received message
+    inflated          bytes of all reports of a file together
+    ratio             inflated bytes per compressed byte, once ``ratio_from`` bytes are inflated
+    zip_entries       entries in the directory of a zip archive
+    zip_used          files of a zip archive that are inflated
+    xml_passed_over   unknown XML elements that are skipped
+    xml_recoded       bytes of XML that is not in UTF-8
+    token             bytes of one piece of XML markup
     field             characters of one value
     """
 

@@ -1,4 +1,4 @@
-"""SMTP TLS reports: how often senders reached a domain over TLS, and why not (RFC 8460 §4)."""
+"""SMTP TLS reports about successful and failed TLS sessions with a domain (RFC 8460 §4)."""
 
 import json
 import re
@@ -23,7 +23,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class FailureDetail:
-    """Sessions that failed in one way. Addresses are as usual if they are any, else as written."""
+    """Sessions that failed for one reason; addresses are normalized if valid, else as written."""
 
     result_type: str
     sessions: int
@@ -39,8 +39,8 @@ class FailureDetail:
 class Policy:
     """The sessions under one policy; one session may be under several (§4).
 
-    type    tlsa, sts, no-policy-found, or what else the reporter wrote
-    domain  the MX host for tlsa, the recipient's domain for the others; "" if it was not said
+    type    tlsa, sts, no-policy-found, or another type that the reporter wrote
+    domain  the MX host for tlsa, the recipient's domain for the others; "" if not reported
     """
 
     type: str
@@ -54,10 +54,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class TlsReport:
-    """One report.
+    """One TLS report.
 
     begin, end  seconds since 1970, UTC
-    warnings    what was tolerated in reading it
+    warnings    deviations that the parser tolerated
     """
 
     organization: str
@@ -70,11 +70,11 @@ class TlsReport:
 
 
 def parse(document: bytes, now: int, limits: Limits = LIMITS) -> TlsReport:
-    """Read a TLS report's JSON.
+    """The TLS report in a JSON document.
 
-    now     seconds since 1970; a report cannot end later than a day from now
+    now     seconds since 1970; a report must not end more than a day in the future
     raises  Refused
-    source  RFC 8460 §4.4 with erratum 6241; RFC 7493 (no name twice, no number that is none)
+    source  RFC 8460 §4.4 with erratum 6241; RFC 7493 (no duplicate names, no NaN or Infinity)
     """
     reader = _Reader(limits)
     report = reader.mapping(_loaded(document, limits), "the report")
@@ -93,19 +93,19 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> TlsReport:
 
 
 class _Reader:
-    """Reads values, and notes what is tolerated."""
+    """Reads values and collects parser warnings."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.warnings, self.failures = limits, Warnings(), 0
 
     def mapping(self, value: object, what: str) -> Object:
-        """The object; nothing else will do."""
+        """The value, which must be an object."""
         if not isinstance(value, dict):
             raise ReportRejected("bad_value", f"{what} is not an object")
         return value
 
     def array(self, value: object, what: str, most: int) -> list[Any]:
-        """The array; null stands for an empty one."""
+        """The value, which must be an array; null counts as an empty array."""
         if value is None:
             return []
         if not isinstance(value, list):
@@ -115,7 +115,7 @@ class _Reader:
         return value
 
     def text(self, of: Object, key: str) -> str | None:
-        """The text on one line, or None if there is none."""
+        """The text on one line; None if it is absent."""
         value = of.get(key)
         if value is None:
             return None
@@ -124,47 +124,49 @@ class _Reader:
         return self._text(value, key) or None
 
     def texts(self, value: object, key: str) -> tuple[str, ...]:
-        """An array of texts; a text alone stands for an array of one (erratum 6241)."""
+        """An array of texts; a single text counts as an array of one (erratum 6241)."""
         if isinstance(value, str):
             value = [value] if value else []
-        return tuple(self._text(one, key) for one in self.array(value, key, MAX_STRINGS))
+        return tuple(self._text(item, key) for item in self.array(value, key, MAX_STRINGS))
 
     def count(self, of: Object, key: str, *, required: bool = False) -> int:
-        """A number of sessions; 0 if it is not said."""
+        """A number of sessions; 0 if it is absent."""
         value = of.get(key)
         if isinstance(value, str) and _COUNT.fullmatch(value):
-            self.warnings.add(f"{key} is a string")
+            self.warnings.add(f"{key} is a string instead of a number")
             value = int(value)
         if value is None and not required:
-            self.warnings.add(f"{key} is missing")
+            self.warnings.add(f"{key} is missing; 0 is assumed")
             return 0
         if type(value) is not int or not 0 <= value <= self.limits.integer:
-            raise ReportRejected("bad_number", f"{key} is not a number of sessions")
+            raise ReportRejected("bad_number", f"{key} is not a valid number of sessions")
         return value
 
     def report_id(self, report: Object) -> str:
-        """The report's id, without which repeats cannot be told."""
+        """The report id, which identifies duplicates."""
         report_id = self.text(report, "report-id")
         if not report_id:
             raise ReportRejected("missing_element", "the report has no report-id")
         if len(report_id) > self.limits.report_id:
-            raise ReportRejected("field_too_long", "report-id is too long")
+            raise ReportRejected(
+                "field_too_long", f"report-id is longer than {self.limits.report_id} characters"
+            )
         return report_id
 
     def period(self, value: object, now: int) -> tuple[int, int]:
-        """Begin and end in seconds since 1970."""
-        given = self.mapping(value, "date-range")
-        begin, end = (self._moment(given, f"{which}-datetime") for which in ("start", "end"))
+        """Begin and end of the period in seconds since 1970."""
+        period = self.mapping(value, "date-range")
+        begin, end = (self._moment(period, f"{which}-datetime") for which in ("start", "end"))
         values.check_period(begin, end, now, self.limits)
         return begin, end
 
     def policies(self, value: object) -> Iterator[Policy]:
-        """Each policy with its sessions."""
+        """The policies with their sessions."""
         entries = self.array(value, "policies", MAX_POLICIES)
         if not entries:
-            raise ReportRejected("no_records", "the report has no policy")
+            raise ReportRejected("no_records", "the report contains no policy")
         for entry in entries:
-            of = self.mapping(entry, "an entry of policies")
+            of = self.mapping(entry, "an entry in policies")
             policy = self.mapping(of.get("policy"), "policy")
             summary = self.mapping(of.get("summary", {}), "summary")
             details = self.array(of.get("failure-details"), "failure-details", MAX_FAILURES)
@@ -175,13 +177,18 @@ class _Reader:
                 mx_hosts=self.texts(policy.get("mx-host"), "mx-host"),
                 successful=self.count(summary, "total-successful-session-count"),
                 failed=self.count(summary, "total-failure-session-count"),
-                failures=tuple(self._failure(self.mapping(one, "a detail")) for one in details),
+                failures=tuple(
+                    self._failure(self.mapping(detail, "an entry in failure-details"))
+                    for detail in details
+                ),
             )
 
     def _failure(self, of: Object) -> FailureDetail:
         self.failures += 1
         if self.failures > MAX_FAILURES:
-            raise ReportRejected("too_many_records", f"more than {MAX_FAILURES} failure details")
+            raise ReportRejected(
+                "too_many_records", f"the report has more than {MAX_FAILURES} failure details"
+            )
         result_type = self.text(of, "result-type")
         if not result_type:
             raise ReportRejected("missing_element", "a failure detail has no result-type")
@@ -208,20 +215,20 @@ class _Reader:
     def _moment(self, of: Object, key: str) -> int:
         text = self.text(of, key) or ""
         try:
-            moment = datetime.fromisoformat(text.upper() if _MOMENT.fullmatch(text) else "")
+            timestamp = datetime.fromisoformat(text.upper() if _MOMENT.fullmatch(text) else "")
         except ValueError:
-            raise ReportRejected("bad_dates", f"{key} is not a date and time") from None
-        if moment.tzinfo is None:
-            self.warnings.add(f"{key} has no zone; it is taken for UTC")
-            moment = moment.replace(tzinfo=UTC)
-        return int(moment.timestamp())
+            raise ReportRejected("bad_dates", f"{key} is not a valid date and time") from None
+        if timestamp.tzinfo is None:
+            self.warnings.add(f"{key} has no time zone; UTC is assumed")
+            timestamp = timestamp.replace(tzinfo=UTC)
+        return int(timestamp.timestamp())
 
     def _policy_type(self, policy: Object) -> str:
         kind = (self.text(policy, "policy-type") or "").lower()
         if not _WORD.fullmatch(kind):
             raise ReportRejected("missing_element", "a policy has no policy-type")
         if kind not in POLICY_TYPES:
-            self.warnings.add(f"unknown policy-type {kind}")
+            self.warnings.add(f"a policy has the unknown policy-type {kind!r}")
         return kind
 
     def _domain(self, policy: Object) -> str:
@@ -230,7 +237,7 @@ class _Reader:
             self.warnings.add("policy-domain is missing")
             return ""
         if not (domain := values.host(text)):
-            raise ReportRejected("bad_domain", "policy-domain is not a domain name")
+            raise ReportRejected("bad_domain", "policy-domain is not a valid domain name")
         return domain
 
     def _address(self, of: Object, key: str) -> str | None:
@@ -257,10 +264,10 @@ def _loaded(document: bytes, limits: Limits) -> object:
     except UnicodeDecodeError:
         raise ReportRejected("encoding", "the JSON is not UTF-8") from None
     except json.JSONDecodeError as error:
-        detail = f"{error.msg} in line {error.lineno}, column {error.colno}"
+        detail = f"{error.msg} at line {error.lineno}, column {error.colno}"
         raise ReportRejected("not_well_formed", detail) from None
     except RecursionError:
-        raise ReportRejected("too_deep", "values are nested too deep to be read") from None
+        raise ReportRejected("too_deep", "values are nested too deeply") from None
     _check_depth(loaded, limits)
     return loaded
 
@@ -270,7 +277,9 @@ def _check_depth(loaded: object, limits: Limits) -> None:
     for _ in range(limits.json_depth):
         level = [inner for value in level for inner in _values(value)]
     if level:
-        raise ReportRejected("too_deep", f"values are nested more than {limits.json_depth} deep")
+        raise ReportRejected(
+            "too_deep", f"values are nested more than {limits.json_depth} levels deep"
+        )
 
 
 def _values(value: object) -> Iterable[object]:
@@ -280,14 +289,14 @@ def _values(value: object) -> Iterable[object]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Object:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ReportRejected("repeated_element", "an object has a name twice")
-    return found
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ReportRejected("repeated_element", "an object has a duplicate name")
+    return members
 
 
 def _refuse_constant(word: str) -> object:
-    raise ReportRejected("bad_number", f"{word} is not JSON")
+    raise ReportRejected("bad_number", f"{word} is not a JSON number")
 
 
 def _integer(digits: str) -> int:

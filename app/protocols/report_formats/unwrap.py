@@ -1,7 +1,7 @@
-"""What report files are wrapped in: gzip, zip and mails. Nothing else unwraps anything.
+"""Unwraps report files: gzip, zip and email messages. No other module unpacks anything.
 
-Content decides what something is, never its name or media type. Sizes that a file states are not
-believed: what is inflated is counted first, and only then kept.
+The type of a file is detected from its content, never from its name or media type. Sizes that a
+file states are not trusted: the inflated size is measured before anything is stored.
 """
 
 import re
@@ -28,13 +28,13 @@ _FEEDBACK = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?feedback[\s>/]")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One report of a file, or what was in its place.
+    """One report in a file, or the reason why it could not be unwrapped.
 
-    path      where it was: numbers of parts and entries; "" if the file itself is the report
-    kind      None if it was refused before that could be told
-    document  the report's XML or JSON; of a failure report the feedback part
-    original  of a failure report: the headers of the message that it is about
-    refused   why there is no document
+    path      its position: numbers of parts and entries; "" if the file itself is the report
+    kind      None if it was refused before its kind was known
+    document  the report's XML or JSON; for a failure report, the feedback part
+    original  for a failure report: the headers of the failed message
+    refused   the reason if there is no document
     """
 
     path: str
@@ -45,17 +45,17 @@ class Entry:
 
 
 def unwrap(raw: bytes, limits: Limits = LIMITS) -> Sequence[Entry]:
-    """The reports in a file, in order; at least one, though all may be refused.
+    """The reports in a file, in order: at least one, although all may be refused.
 
-    raises  Refused for what spoils the whole file, and if there is no report in it
+    raises  Refused if the whole file is unusable or contains no report
     """
     unwrapping = _Unwrapping(limits)
     if len(raw) > limits.inflated:
-        raise ReportRejected("too_large", f"more than {limits.inflated} octets")
+        raise ReportRejected("too_large", f"the file has more than {limits.inflated} bytes")
     if is_mail(raw):
         members = list(unwrapping.mail(raw))
         if not members:
-            raise ReportRejected("no_report", "the mail holds no report")
+            raise ReportRejected("no_report", "the message contains no report")
         return members
     members = list(unwrapping.file(raw, ""))
     if len(members) == 1 and members[0].rejected:
@@ -64,18 +64,18 @@ def unwrap(raw: bytes, limits: Limits = LIMITS) -> Sequence[Entry]:
 
 
 def is_mail(raw: bytes) -> bool:
-    """Whether it begins as a mail does, and not as a report."""
+    """Whether the content begins like an email message and not like a report."""
     return _kind(raw) is None and bool(_MAIL.match(raw))
 
 
 class _Unwrapping:
-    """One file's; what it inflates is counted together."""
+    """Unwraps one file; the inflated sizes of all its parts count together."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits, self.left = limits, limits.inflated
 
     def mail(self, raw: bytes) -> Iterator[Entry]:
-        """Those in a mail: in any of its parts, and in mails within it."""
+        """The reports in a message: in any of its parts, and in attached messages."""
         for part in mime.parts(raw, self.limits):
             if part.is_feedback:
                 yield Entry(part.path, "failure", part.content(), part.original)
@@ -85,7 +85,7 @@ class _Unwrapping:
                 yield from self.file(content, part.path)
 
     def file(self, content: bytes, path: str) -> Iterator[Entry]:
-        """Those in a file that is no mail."""
+        """The reports in a file that is not a message."""
         try:
             if content.startswith(ZIP):
                 yield from self._zip(content, path)
@@ -104,39 +104,41 @@ class _Unwrapping:
                 if entry.is_deflated:
                     document, _ = self._inflate(entry.data, _DEFLATE_BITS)
                 if zlib.crc32(document) != entry.crc:
-                    raise ReportRejected("damaged", "an entry of the zip has another checksum")
+                    raise ReportRejected(
+                        "damaged", "a file in the zip archive has a wrong checksum"
+                    )
                 yield self._report(document, inner)
             except ReportRejected as refused:
                 yield Entry(inner, None, rejected=refused)
 
     def _report(self, document: bytes, path: str) -> Entry:
         if document.startswith((GZIP, *ZIP)):
-            raise ReportRejected("nested", "an archive is in another one")
+            raise ReportRejected("nested", "the archive contains another archive")
         kind = _kind(document)
         if not kind:
-            raise ReportRejected("not_a_report", "this is neither XML nor JSON")
+            raise ReportRejected("not_a_report", "the file is neither XML nor JSON")
         return Entry(path, kind, document)
 
     def _gunzip(self, content: bytes) -> bytes:
         document, end = self._inflate(content, _GZIP_BITS)
         rest = content[end:].lstrip(b"\0\r\n")
         if rest.startswith(GZIP):
-            raise ReportRejected("too_many_members", "the gzip has more than one member")
+            raise ReportRejected("too_many_members", "the gzip file has more than one member")
         if rest:
-            raise ReportRejected("damaged", "something follows the gzip")
+            raise ReportRejected("damaged", "unexpected data follows the gzip data")
         return document
 
     def _inflate(self, content: bytes, bits: int) -> tuple[bytes, int]:
-        """What it inflates to, and where it ended."""
+        """The inflated content, and the end of the compressed data."""
         try:
             size, end = self._measure(content, bits)
             self.left -= size
             return zlib.decompress(content[:end], bits, max(size, 1)), end
         except zlib.error:
-            raise ReportRejected("damaged", "this cannot be inflated") from None
+            raise ReportRejected("damaged", "the compressed data is corrupt") from None
 
     def _measure(self, content: bytes, bits: int) -> tuple[int, int]:
-        """The size that it inflates to, and where it ends; nothing is kept."""
+        """The inflated size, and the end of the compressed data; nothing is stored."""
         inflater, size, limits = zlib.decompressobj(bits), 0, self.limits
         most = min(self.left, max(limits.ratio * len(content), limits.ratio_from))
         pending = content
@@ -147,21 +149,21 @@ class _Unwrapping:
             if size > most:
                 raise self._too_large(size)
             if not piece and not pending and not inflater.eof:
-                raise ReportRejected("damaged", "it ends too early")
+                raise ReportRejected("damaged", "the compressed data is truncated")
         return size, len(content) - len(inflater.unused_data)
 
     def _too_large(self, size: int) -> ReportRejected:
         if size > self.left:
             return ReportRejected(
-                "too_large", f"it inflates to more than {self.limits.inflated} octets"
+                "too_large", f"the file inflates to more than {self.limits.inflated} bytes"
             )
         return ReportRejected(
-            "ratio", f"it inflates to more than {self.limits.ratio} times its size"
+            "ratio", f"the file inflates to more than {self.limits.ratio} times its size"
         )
 
 
 def _kind(document: bytes) -> Kind | None:
-    """What its first character says."""
+    """The kind of report by the first character of the document."""
     beginning = document[:_BEGINNING]
     for mark, encoding in MARKS:
         if beginning.startswith(mark):
@@ -172,7 +174,7 @@ def _kind(document: bytes) -> Kind | None:
 
 
 def _looks_like_report(content: bytes, media_type: str) -> bool:
-    """Whether a mail's part is a report itself, and not what people or programs wrote to it."""
+    """Whether a message part is a report itself, and not accompanying text."""
     kind = _kind(content)
     if kind == "tls":
         return "json" in media_type or b'"policies"' in content or b'"report-id"' in content

@@ -1,4 +1,4 @@
-"""XML documents as text: their encodings, and pieces so long that a parser would take long."""
+"""XML documents as UTF-8 text: encodings, and a limit on tokens that are slow to parse."""
 
 import re
 
@@ -12,27 +12,27 @@ _BLANK = b" \t\r\n"
 
 
 def in_utf8(document: bytes, limits: Limits, tolerated: dict[str, None]) -> bytes:
-    """The document in UTF-8, from its first ``<`` on.
+    """The document in UTF-8, starting at its first ``<``.
 
-    tolerated  has what was not as it should be added
-    raises     Refused, also if a piece of it is so long that expat would take long
+    tolerated  receives the deviations that were tolerated
+    raises     Refused, also if a token is so long that expat would be slow
     """
     mark, encoding = next((pair for pair in MARKS if document.startswith(pair[0])), (b"", ""))
     document = document[len(mark) :]
     if not mark:
         bare = document.lstrip(_BLANK)
         if len(bare) < len(document) and bare.startswith(b"<?xml"):
-            tolerated["there is white space before the XML declaration"] = None
+            tolerated["white space precedes the XML declaration"] = None
         document, encoding = bare, _declared(bare, tolerated)
     if encoding not in ("utf-8", "us-ascii"):
         if len(document) > limits.xml_recoded:
             raise ReportRejected(
-                "too_large", f"more than {limits.xml_recoded} octets in {encoding}"
+                "too_large", f"the document has more than {limits.xml_recoded} bytes in {encoding}"
             )
         try:
             document = document.decode(encoding).encode("utf-8")
         except UnicodeError:
-            raise ReportRejected("encoding", f"the document is not in {encoding}") from None
+            raise ReportRejected("encoding", f"the document is not valid {encoding}") from None
     document = document.lstrip(_BLANK)
     if len(document) > limits.token:
         _check_tokens(document, limits)
@@ -42,28 +42,30 @@ def in_utf8(document: bytes, limits: Limits, tolerated: dict[str, None]) -> byte
 def _declared(document: bytes, tolerated: dict[str, None]) -> str:
     declaration = _DECLARED.match(document[:200])
     encoding = declaration[1].decode("ascii").lower() if declaration else "utf-8"
-    if encoding == "utf-16":  # read so far as ASCII, so it cannot be
+    if encoding == "utf-16":  # the declaration was read as ASCII, so this is not UTF-16
         tolerated["the encoding is declared as UTF-16 but is UTF-8"] = None
         return "utf-8"
     if encoding not in ENCODINGS:
-        raise ReportRejected("encoding", f"the encoding {encoding} is not read")
+        raise ReportRejected("encoding", f"the encoding {encoding} is not supported")
     return encoding
 
 
 def _check_tokens(document: bytes, limits: Limits) -> None:
-    """Nothing that expat would read anew with each of its buffers (before 2.6.0) is long.
+    """Refuse long tokens, which expat before 2.6.0 reads again with each buffer.
 
-    Each stretch as long as a token has a ``<``, which no tag has inside; comments and processing
-    instructions may have some.
+    Every stretch of token length must contain a ``<``, which no tag has inside; comments and
+    processing instructions may contain it, so their length is checked separately.
     """
     find, length = document.find, limits.token
     for start in range(0, len(document) - length, length):
         if find(b"<", start, start + length) < 0:
-            raise ReportRejected("token_too_long", f"{length} octets without a tag")
+            raise ReportRejected("token_too_long", f"the document has {length} bytes without a tag")
     for opening, closing in ((b"<!--", b"-->"), (b"<?", b"?>")):
         start = find(opening)
         while start >= 0:
             end = find(closing, start, start + length)
             if end < 0:
-                raise ReportRejected("token_too_long", f"{opening.decode()} is not closed soon")
+                raise ReportRejected(
+                    "token_too_long", f"{opening.decode()} is not closed within {length} bytes"
+                )
             start = find(opening, end)

@@ -1,4 +1,4 @@
-"""SPF records: which TXT values are one, and what its terms say (RFC 7208)."""
+"""SPF records: recognition and parsing of TXT values (RFC 7208)."""
 
 import ipaddress
 import re
@@ -21,7 +21,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Qualifier(StrEnum):
-    """What a directive makes of mail that its mechanism matches (§4.6.2)."""
+    """The result of a directive for mail that its mechanism matches (§4.6.2)."""
 
     PASS = "+"
     FAIL = "-"
@@ -38,9 +38,9 @@ class Directive:
 
     text       as written
     mechanism  in lower case, one of ``MECHANISMS``
-    target     the domain it names; None for the domain of the record
+    target     the named domain; None for the domain of the record
     network    of ip4 and ip6
-    cidr4, cidr6  how many bits of an address of a and mx must be equal
+    cidr4, cidr6  prefix lengths for the addresses of a and mx
     """
 
     text: str
@@ -53,18 +53,18 @@ class Directive:
 
     @property
     def is_lookup(self) -> bool:
-        """It counts among the ten (§4.6.4)."""
+        """Whether the mechanism counts toward the limit of ten DNS lookups (§4.6.4)."""
         return self.mechanism in LOOKUP_MECHANISMS
 
     @property
     def lookups(self) -> int:
-        """How many of the ten it costs by itself; a macro p costs one more (§4.6.4)."""
+        """The DNS lookups of the directive itself; a macro p costs one more (§4.6.4)."""
         return self.is_lookup + bool(self.target and "p" in self.target.letters)
 
 
 @dataclass(frozen=True, slots=True)
 class Modifier:
-    """``name=value``; ``target`` is there for redirect and exp, others are ignored (§6)."""
+    """A modifier ``name=value``; redirect and exp have a ``target``, others are ignored (§6)."""
 
     text: str
     name: str
@@ -76,7 +76,7 @@ Term = Directive | Modifier
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A term for which the record is a permerror."""
+    """A term that makes the record a permerror."""
 
     kind: Literal["syntax_error", "unknown_mechanism", "modifier_repeated"]
     term: str
@@ -84,11 +84,11 @@ class Problem:
 
 
 class NotSpf(ValueError):
-    """The text does not begin with ``v=spf1``: a receiver sees no SPF record."""
+    """The text does not begin with ``v=spf1``, so a receiver sees no SPF record."""
 
 
 class BadRecord(ValueError):
-    """A receiver's result is permerror, whoever sends (§4.6). ``problems`` has every bad term."""
+    """The result is permerror for every sender (§4.6); ``problems`` has every invalid term."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(f"{problem.term}: {problem.reason}" for problem in problems))
@@ -97,13 +97,13 @@ class BadRecord(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One readable SPF record: its terms, in order, and what follows from them.
+    """One valid SPF record: its terms in order, and values derived from them.
 
-    directives  all, those behind ``all`` too
-    effective   those up to the first ``all``; none behind it is ever tested (§5.1)
+    directives  all directives, including those after ``all``
+    effective   the directives up to the first ``all``; later ones are never evaluated (§5.1)
     all         the first ``all``
-    redirect    where it has an effect: there is no ``all`` (§6.1)
-    lookups     how many of the ten it costs, without what is below (§4.6.4)
+    redirect    the redirect modifier if it has an effect: there is no ``all`` (§6.1)
+    lookups     DNS lookups of this record, without those of included records (§4.6.4)
     """
 
     terms: tuple[Term, ...]
@@ -136,12 +136,12 @@ class Record:
 
 
 def is_record(text: str) -> bool:
-    """Whether a receiver takes the TXT value for an SPF record (§4.5)."""
+    """Whether a receiver recognizes the TXT value as an SPF record (§4.5)."""
     return text.partition(" ")[0].lower() == VERSION
 
 
 def parse_record(text: str) -> Record:
-    """Read one TXT value as a receiver reads it: all of it before any term is looked at (§4.6).
+    """The SPF record in one TXT value; all syntax is checked before evaluation (§4.6).
 
     text    the RR's character-strings, joined without a separator
     raises  NotSpf, or BadRecord if a receiver's result is permerror
@@ -164,25 +164,25 @@ def parse_record(text: str) -> Record:
 
 
 def words(text: str) -> list[str]:
-    """The terms of a record as they are written, without the version."""
+    """The terms of a record as written, without the version."""
     return [word for word in text.split(" ")[1:] if word]
 
 
 @memoize.for_short_texts
 def parse_term(word: str) -> Term | Problem:
-    """Read one term of a record.
+    """The parsed term, or the reason why it is invalid.
 
-    source  §4.6.1: what has ``=`` behind a name is a modifier, all else a directive
+    source  §4.6.1: a name followed by ``=`` is a modifier, anything else is a directive
     """
     try:
-        if found := _MODIFIER.fullmatch(word):
-            return _modifier(word, found[1].lower(), found[2])
-        if found := _DIRECTIVE.fullmatch(word):
-            qualifier, name, rest = _QUALIFIERS[found[1] or "+"], found[2].lower(), found[3]
+        if match := _MODIFIER.fullmatch(word):
+            return _modifier(word, match[1].lower(), match[2])
+        if match := _DIRECTIVE.fullmatch(word):
+            qualifier, name, rest = _QUALIFIERS[match[1] or "+"], match[2].lower(), match[3]
             if reader := _READERS.get(name):
                 return reader(word, qualifier, name, rest)
-            return Problem("unknown_mechanism", word, f"{found[2]} is no mechanism")
-        raise ValueError("it is neither a mechanism nor a modifier")
+            return Problem("unknown_mechanism", word, f"{match[2]} is not an SPF mechanism")
+        raise ValueError("neither a mechanism nor a modifier")
     except ValueError as error:
         return Problem("syntax_error", word, str(error))
 
@@ -199,13 +199,13 @@ _MAPPED, _MAPPED_BITS = 0xFFFF, 96  # ::ffff:0:0/96
 
 def _all(word: str, qualifier: Qualifier, name: str, rest: str) -> Directive:
     if rest:
-        raise ValueError("all takes no value")
+        raise ValueError("all does not take a value")
     return Directive(word, qualifier, name)
 
 
 def _named(word: str, qualifier: Qualifier, name: str, rest: str) -> Directive:
     if not rest.startswith(":"):
-        raise ValueError(f"{name} needs a domain")
+        raise ValueError(f"{name} requires a domain")
     return Directive(word, qualifier, name, macros.parse_domain_spec(rest[1:]))
 
 
@@ -215,37 +215,37 @@ def _ptr(word: str, qualifier: Qualifier, name: str, rest: str) -> Directive:
 
 def _addressed(word: str, qualifier: Qualifier, name: str, rest: str) -> Directive:
     """``a`` and ``mx`` (§5.3, §5.4)."""
-    found = _DUAL_CIDR.fullmatch(rest)
-    if found is None:
-        raise ValueError("it cannot be read")
-    spec, cidr4, cidr6 = found.groups()
+    match = _DUAL_CIDR.fullmatch(rest)
+    if match is None:
+        raise ValueError("not a valid term")
+    spec, cidr4, cidr6 = match.groups()
     if spec and not spec.startswith(":"):
-        raise ValueError(f"{spec} is no prefix length")
+        raise ValueError(f"{spec} is not a prefix length")
     target = macros.parse_domain_spec(spec[1:]) if spec else None
     return Directive(*(word, qualifier, name, target), None, _bits(cidr4, 32), _bits(cidr6, 128))
 
 
 def _ip(word: str, qualifier: Qualifier, name: str, rest: str) -> Directive:
     """``ip4`` and ``ip6`` (§5.6)."""
-    found = _CIDR.fullmatch(rest[1:])
-    if not rest.startswith(":") or found is None or not found[1]:
-        raise ValueError(f"{name} needs an address")
-    if "%" in found[1] or "/" in found[1]:
-        raise ValueError(f"{rest[1:]} is no address with a prefix length")
+    match = _CIDR.fullmatch(rest[1:])
+    if not rest.startswith(":") or match is None or not match[1]:
+        raise ValueError(f"{name} requires an IP address")
+    if "%" in match[1] or "/" in match[1]:
+        raise ValueError(f"{rest[1:]} is not an IP address with a prefix length")
     if name == "ip4":
-        network: Network = _network4(_octets(AF_INET, found[1]), _bits(found[2], 32))
+        network: Network = _network4(_octets(AF_INET, match[1]), _bits(match[2], 32))
     else:
-        network = _network6(_octets(AF_INET6, found[1]), _bits(found[2], 128))
+        network = _network6(_octets(AF_INET6, match[1]), _bits(match[2], 128))
     return Directive(word, qualifier, name, network=network)
 
 
 def _octets(family: int, text: str) -> int:
-    """The address as a number, by the library of C: ``ipaddress`` reads the same, but slower."""
+    """The address as a number, by inet_pton: ``ipaddress`` accepts the same but is slower."""
     try:
         return int.from_bytes(inet_pton(family, text))
     except (OSError, UnicodeEncodeError, ValueError):
         version = 4 if family == AF_INET else 6
-        raise ValueError(f"{text} is no IPv{version} address") from None
+        raise ValueError(f"{text} is not an IPv{version} address") from None
 
 
 def _network4(address: int, bits: int) -> ipaddress.IPv4Network:
@@ -253,7 +253,7 @@ def _network4(address: int, bits: int) -> ipaddress.IPv4Network:
 
 
 def _network6(address: int, bits: int) -> Network:
-    """An IPv4-mapped one as the IPv4 network that it is: such clients count as IPv4 (§5)."""
+    """The IPv6 network; an IPv4-mapped one as IPv4, because such clients count as IPv4 (§5)."""
     if bits >= _MAPPED_BITS and address >> 32 == _MAPPED:
         return _network4(address & 0xFFFFFFFF, bits - _MAPPED_BITS)
     return ipaddress.IPv6Network((address >> (128 - bits) << (128 - bits), bits))
@@ -263,7 +263,7 @@ def _bits(digits: str | None, most: int) -> int:
     if digits is None:
         return most
     if int(digits) > most:
-        raise ValueError(f"/{digits} is more than the {most} bits of an address")
+        raise ValueError(f"/{digits} is longer than the {most} bits of an address")
     return int(digits)
 
 
@@ -287,7 +287,7 @@ def _modifier(word: str, name: str, value: str) -> Modifier:
 
 
 def _repeated(terms: Iterable[Term]) -> list[Problem]:
-    """§6: redirect and exp must not appear twice; others may."""
+    """The problems of repeated redirect and exp modifiers; others may be repeated (§6)."""
     seen: set[str] = set()
     problems = []
     for term in terms:

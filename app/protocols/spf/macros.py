@@ -1,4 +1,4 @@
-"""The macros of SPF: the grammar of macro-strings, and their expansion (RFC 7208 §7)."""
+"""SPF macros: parsing and expansion of macro-strings (RFC 7208 §7)."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,12 @@ _LITERAL = re.compile(r"[\x21-\x24\x26-\x7e]+")
 _TOP_LABEL = re.compile(
     r"\.(?:[0-9]*[a-z][a-z0-9]*|[a-z0-9]+-[a-z0-9-]*[a-z0-9])\.?\Z", re.IGNORECASE
 )
-_UNDECODED = re.compile(r"\\x[89a-f][0-9a-f]")  # how an octet that is no UTF-8 is written
-_UNRESERVED = "-._~"  # RFC 3986 §2.3, beside letters and digits
+_UNDECODED = re.compile(r"\\x[89a-f][0-9a-f]")  # the escape of a byte that is not UTF-8
+_UNRESERVED = "-._~"  # RFC 3986 §2.3, in addition to letters and digits
 
 
 class BadMacro(ValueError):
-    """The text is no macro-string, domain-spec or explain-string."""
+    """The text is not a macro-string, domain-spec or explain-string."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Macro:
     """One ``%{…}`` (§7.1).
 
     letter       in lower case
-    kept         how many parts are kept, from the right; None for all
-    delimiters   the characters the value is split at
-    is_escaped   written with an upper-case letter: percent-encoded as in a URI
+    kept         number of rightmost parts that remain; None for all
+    delimiters   the characters at which the value is split
+    is_escaped   whether the value is percent-encoded: the letter is in upper case
     """
 
     letter: str
@@ -46,10 +46,10 @@ Parts = tuple[str | Macro, ...]
 
 @dataclass(frozen=True, slots=True)
 class DomainSpec:
-    """What follows ``:`` or ``=``, naming a domain.
+    """A domain-spec, which follows ``:`` or ``=`` in a term.
 
     text     as written
-    letters  those of the macros in it
+    letters  the letters of its macros
     """
 
     text: str
@@ -57,7 +57,7 @@ class DomainSpec:
     letters: frozenset[str]
 
     def name_at(self, domain: str) -> str | None:
-        """The name it is in a record of ``domain``; None if it depends on the mail."""
+        """The name in a record of ``domain``; None if it depends on the message."""
         return shortened(expand(self.parts, {"d": domain})) if self.letters <= {"d"} else None
 
 
@@ -69,7 +69,7 @@ def parse_domain_spec(text: str) -> DomainSpec:
     """
     tokens = list(_tokens(text, LETTERS))
     if not tokens:
-        raise BadMacro("the domain is empty")
+        raise BadMacro("the domain is missing")
     end, is_macro = tokens[-1]
     if isinstance(end, str) and not is_macro and not _TOP_LABEL.search(end):
         raise BadMacro(f"{text} does not end in the name of a top-level domain")
@@ -78,7 +78,7 @@ def parse_domain_spec(text: str) -> DomainSpec:
 
 
 def parse_explanation(text: str) -> Parts:
-    """The explain-string: macro-strings with blanks between; c, r and t may be used.
+    """The explain-string: macro-strings separated by spaces; macros c, r and t are allowed.
 
     raises  BadMacro
     source  §6.2
@@ -91,9 +91,9 @@ def parse_explanation(text: str) -> Parts:
 
 
 def parse(text: str, allowed: str = LETTERS) -> Parts:
-    """The macro-string: literal text, escapes already replaced, and macros, in order.
+    """The macro-string: literal text with escapes replaced, and macros, in order.
 
-    allowed  the letters that macros may have
+    allowed  the allowed macro letters
     raises   BadMacro
     source   §7.1
     """
@@ -106,7 +106,7 @@ def letters(parts: Parts) -> frozenset[str]:
 
 
 def expand(parts: Parts, values: Mapping[str, str]) -> str:
-    """The text with each macro replaced by what ``values`` has for its letter.
+    """The text with each macro replaced by the value for its letter.
 
     source  §7.3
     """
@@ -114,7 +114,7 @@ def expand(parts: Parts, values: Mapping[str, str]) -> str:
 
 
 def shortened(name: str) -> str:
-    """The name without as many labels on the left as it has octets too many (§7.3)."""
+    """The name without leftmost labels until it is short enough for DNS (§7.3)."""
     name = plain(name)
     while len(name) > MAX_NAME and "." in name:
         name = name.partition(".")[2]
@@ -127,43 +127,43 @@ def plain(name: str) -> str:
 
 
 def is_askable(name: str) -> bool:
-    """Whether DNS can be asked for the name: no label is empty or too long (RFC 1035 §2.3.4)."""
+    """Whether DNS can be queried for the name: no label is empty or too long (RFC 1035 §2.3.4)."""
     sizes = [len(label.encode()) for label in name.split(".")]
     return min(sizes) > 0 and max(sizes) <= MAX_LABEL and len(name.encode()) <= MAX_NAME
 
 
 def _tokens(text: str, allowed: str) -> Iterator[tuple[str | Macro, bool]]:
-    """Each literal run, escape and macro, and whether it is one of the last two."""
+    """Each literal run, escape and macro, and whether it is an escape or macro."""
     if _UNDECODED.search(text):
-        raise BadMacro("there is an octet that is not ASCII")
+        raise BadMacro("the text contains a byte that is not ASCII")
     at = 0
     while at < len(text):
-        if found := _LITERAL.match(text, at):
-            yield found[0], False
-            at = found.end()
+        if match := _LITERAL.match(text, at):
+            yield match[0], False
+            at = match.end()
         elif escape := _ESCAPES.get(text[at : at + 2]):
             yield escape, True
             at += 2
-        elif found := _MACRO.match(text, at):
-            yield _macro(found, allowed), True
-            at = found.end()
+        elif match := _MACRO.match(text, at):
+            yield _macro(match, allowed), True
+            at = match.end()
         elif text[at] == "%":
-            raise BadMacro(f"{text[at : at + 20]} is no macro")
+            raise BadMacro(f"{text[at : at + 20]} is not a valid macro")
         else:
-            raise BadMacro("there is a character that is not visible ASCII")
+            raise BadMacro("the text contains a character that is not visible ASCII")
 
 
-def _macro(found: re.Match[str], allowed: str) -> Macro:
-    letter, digits, reverse, delimiters = found.groups()
+def _macro(match: re.Match[str], allowed: str) -> Macro:
+    letter, digits, reverse, delimiters = match.groups()
     if letter.lower() not in EXPLANATION_LETTERS:
-        raise BadMacro(f"{found[0]} is no macro")
+        raise BadMacro(f"{match[0]} is not a valid macro")
     if letter.lower() not in allowed:
-        raise BadMacro(f"{found[0]} may be used in explanations only")
+        raise BadMacro(f"{match[0]} is allowed in explanations only")
     count = digits.lstrip("0")
     if digits and not count:
-        raise BadMacro(f"{found[0]} keeps no part at all")
-    kept = int(count) if 0 < len(count) < 4 else None  # no value has a thousand parts
-    return Macro(letter.lower(), kept, bool(reverse), delimiters or ".", letter.isupper())
+        raise BadMacro(f"{match[0]} selects no part of the value")
+    part_count = int(count) if 0 < len(count) < 4 else None  # no value has a thousand parts
+    return Macro(letter.lower(), part_count, bool(reverse), delimiters or ".", letter.isupper())
 
 
 def _value(macro: Macro, values: Mapping[str, str]) -> str:

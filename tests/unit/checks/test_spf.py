@@ -26,7 +26,7 @@ OTHERS: dict[Any, Any] = {
     "back.example.net": ["v=spf1 redirect=example.org"],
     "why.example.net": ["%{i} may not send as %{d}"],
     "accents.example.net": ["d\u00e9sol\u00e9"],
-    "macro.example.net": ["%{x} is no macro"],
+    "macro.example.net": ["%{x} is not a valid macro"],
     "kept.example.com": ["v=spf1 -all"],
     ("many.example.net", "MX"): [f"10 mx{number}.example.net" for number in range(11)],
     ("example.net", "SOA"): ["ns.example.net. hostmaster.example.net. 1"],

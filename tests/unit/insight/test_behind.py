@@ -1,4 +1,4 @@
-"""Which records are behind a figure: what a list is narrowed to, and whether it has just that."""
+"""Record lists of figures: their filters, and whether they are exact."""
 
 from collections import Counter
 
@@ -23,78 +23,86 @@ BELOW = Identity("news.acme.test", "none", False, False)
 PASSED_ON = Identity("acme.test", "none", False, False, reasons=("forwarded",))
 RARE = Identity("*.acme.test", "none", False, False)
 FLOODED = Identity(
-    "acme.test", "none", False, False,
+    "acme.test",
+    "none",
+    False,
+    False,
     dkim_results=tuple(("acme.test", f"s{n}", "fail") for n in range(2, 2 + MAX_RESULTS)),
-)  # fmt: skip
+)
 
 
 def made(*sent: tuple[str, Identity, int]) -> tuple[FlowIndex, dict[str, Source]]:
-    """The ledger of this mail, and its sources; what is rare has a negative number."""
+    """The ledger of this mail, and its sources; rare identities have negative numbers."""
     kinds = list(dict.fromkeys(identity for _, identity, _ in sent))
-    numbers = {one: -n if one is RARE else n for n, one in enumerate(kinds, 1)}
+    numbers = {identity: -n if identity is RARE else n for n, identity in enumerate(kinds, 1)}
     identities = {number: identity for identity, number in numbers.items()}
-    flows = [Flow(address, numbers[one], count, 1, 1) for address, one, count in sent]
+    flows = [Flow(address, numbers[identity], count, 1, 1) for address, identity, count in sent]
     sources = gather(flows, identities, Context("acme.test"))
     return FlowIndex("acme.test", sources, identities), {source.key: source for source in sources}
 
 
-def told(found: RecordQueryResult) -> tuple[dict[str, str], bool]:
-    return found.filters, found.is_exact
+def filters_and_exactness(listed: RecordQueryResult) -> tuple[dict[str, str], bool]:
+    return listed.filters, listed.is_exact
 
 
-def test_addresses_of_its_own_are_all_of_a_source() -> None:
+def test_source_with_exclusive_addresses_has_exact_list() -> None:
     ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", GOOD, 7), ("192.0.2.3", BAD, 1))
-    assert told(ledger.of_source(sources["own"])) == ({"sourceIp": "192.0.2.2,192.0.2.1"}, True)
+    assert filters_and_exactness(ledger.of_source(sources["own"])) == (
+        {"sourceIp": "192.0.2.2,192.0.2.1"},
+        True,
+    )
 
 
-def test_an_address_of_two_sources_is_exact_for_neither() -> None:
+def test_shared_address_makes_lists_of_both_sources_inexact() -> None:
     ledger, sources = made(
         ("192.0.2.1", BAD, 5), ("192.0.2.1", PASSED_ON, 7), ("192.0.2.2", BAD, 1)
     )
     exact = {key: ledger.of_source(source).is_exact for key, source in sources.items()}
     assert exact == {
-        "ip:192.0.2.1": False, "ip:192.0.2.1/forwarding": False, "ip:192.0.2.2": True,
-    }  # fmt: skip
+        "ip:192.0.2.1": False,
+        "ip:192.0.2.1/forwarding": False,
+        "ip:192.0.2.2": True,
+    }
 
 
-def test_what_fails_of_an_address_may_be_one_sources_alone() -> None:
+def test_failed_mail_of_shared_address_may_be_exact() -> None:
     ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", GOOD, 5), ("192.0.2.2", BAD, 3))
-    found = ledger.of_part(sources["own"], record_query.FAILED)
-    assert told(found) == ({"sourceIp": "192.0.2.2", "result": "fail"}, True)
+    listed = ledger.of_part(sources["own"], record_query.FAILED)
+    assert filters_and_exactness(listed) == ({"sourceIp": "192.0.2.2", "result": "fail"}, True)
 
 
-def test_more_addresses_than_a_list_may_name_are_not_all() -> None:
+def test_list_with_too_many_addresses_is_inexact() -> None:
     many = [(f"192.0.2.{n}", GOOD, 1) for n in range(record_query.MAX_ADDRESSES + 1)]
     ledger, sources = made(*many[:-1], (many[-1][0], GOOD, 9), ("198.51.100.1", BAD, 1))
-    found = ledger.of_source(sources["own"])
-    assert len(found.addresses) == record_query.MAX_ADDRESSES
-    assert (found.addresses[0], found.is_exact) == (many[-1][0], False)
+    listed = ledger.of_source(sources["own"])
+    assert len(listed.addresses) == record_query.MAX_ADDRESSES
+    assert (listed.addresses[0], listed.is_exact) == (many[-1][0], False)
 
 
-def test_all_mail_needs_no_addresses() -> None:
+def test_list_of_all_mail_has_no_addresses() -> None:
     ledger, sources = made(
         *((f"192.0.2.{n}", GOOD, 1) for n in range(record_query.MAX_ADDRESSES + 1))
     )
-    assert told(ledger.of_source(sources["own"])) == ({}, True)
+    assert filters_and_exactness(ledger.of_source(sources["own"])) == ({}, True)
 
 
-def test_mail_that_is_known_by_no_address_has_no_records_of_its_own() -> None:
+def test_mail_without_known_address_has_no_exact_list() -> None:
     ledger, sources = made((ELSEWHERE, BAD, 3), ("192.0.2.1", GOOD, 1))
-    assert told(ledger.of_source(sources["elsewhere"])) == ({}, False)
-    assert not ledger.of_source(sources["own"]).is_exact  # some of the rest may be from there
+    assert filters_and_exactness(ledger.of_source(sources["elsewhere"])) == ({}, False)
+    assert not ledger.of_source(sources["own"]).is_exact  # the mail without address may be from it
     passed = ledger.of_part(sources["own"], RecordQuery(result="pass"))
-    assert passed.is_exact  # … but none of that passed
+    assert passed.is_exact  # none of the mail without address passed
 
 
-def test_a_signature_is_listed_without_addresses_where_nobody_else_has_it() -> None:
+def test_exclusive_signature_is_listed_without_addresses() -> None:
     ledger, sources = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", BAD, 3))
     [(signer, messages, listed)] = ledger.signers(sources["own"], 10)
     assert (signer, messages) == (("acme.test", "s1", "pass"), 5)
     filters = {"dkimDomain": "acme.test", "dkimSelector": "s1", "dkimResult": "pass"}
-    assert told(listed) == (filters, True)
+    assert filters_and_exactness(listed) == (filters, True)
 
 
-def test_a_signature_that_others_have_too_is_listed_by_address() -> None:
+def test_shared_signature_is_listed_by_address() -> None:
     forwarded = Identity(
         "acme.test", "none", True, False, dkim_results=SIGNED, reasons=("forwarded",)
     )
@@ -104,7 +112,7 @@ def test_a_signature_that_others_have_too_is_listed_by_address() -> None:
     assert listed.filters["sourceIp"] == "192.0.2.1"
 
 
-def test_spf_results_that_differ_in_their_scope_only_are_counted_once() -> None:
+def test_spf_results_in_several_scopes_are_counted_once() -> None:
     both = (*OWN_SPF, ("acme.test", "helo", "pass"))
     ledger, sources = made(
         ("192.0.2.1", Identity("acme.test", "none", True, True, spf_results=both), 5)
@@ -113,13 +121,13 @@ def test_spf_results_that_differ_in_their_scope_only_are_counted_once() -> None:
     assert (envelope, messages, listed.is_exact) == (("acme.test", "pass"), 5, True)
 
 
-def test_what_was_cut_off_makes_a_list_of_signatures_uncertain() -> None:
-    wanted = RecordQuery(signed=DkimFilter("acme.test", "s1"))
+def test_truncated_results_make_signature_list_inexact() -> None:
+    narrowing = RecordQuery(signed=DkimFilter("acme.test", "s1"))
     ledger, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", BAD, 3))
-    assert ledger.all_records(wanted).is_exact
+    assert ledger.all_records(narrowing).is_exact
     ledger, _ = made(("192.0.2.1", GOOD, 5), ("192.0.2.2", FLOODED, 3))
-    assert not ledger.all_records(wanted).is_exact
-    assert ledger.all_records(RecordQuery(result="pass", signed=wanted.signed)).is_exact
+    assert not ledger.all_records(narrowing).is_exact
+    assert ledger.all_records(RecordQuery(result="pass", signed=narrowing.signed)).is_exact
 
 
 @pytest.mark.parametrize(
@@ -132,17 +140,17 @@ def test_what_was_cut_off_makes_a_list_of_signatures_uncertain() -> None:
         ([GOOD, RARE], "acme.test", {"headerFrom": "acme.test"}, True),
     ],
 )
-def test_names_that_are_too_rare_to_be_told_are_all_below_the_domain(
+def test_rare_names_are_listed_as_all_names_below_domain(
     mail: list[Identity], author: str, filters: dict[str, str], is_exact: bool
 ) -> None:
     ledger, _ = made(*(("192.0.2.1", identity, 5) for identity in mail))
-    assert told(ledger.part(5, ledger.author(author))) == (filters, is_exact)
+    assert filters_and_exactness(ledger.part(5, ledger.author(author))) == (filters, is_exact)
 
 
-def test_an_author_that_is_written_like_the_rare_ones_is_itself_where_there_are_none() -> None:
+def test_author_like_placeholder_is_literal_without_rare_names() -> None:
     odd = Identity("*.acme.test", "none", False, False)
     ledger, _ = made(("192.0.2.1", odd, 5), ("192.0.2.1", BELOW, 1))
-    assert told(ledger.part(5, ledger.author("*.acme.test"))) == (
+    assert filters_and_exactness(ledger.part(5, ledger.author("*.acme.test"))) == (
         {"headerFrom": "*.acme.test"},
         True,
     )
@@ -158,20 +166,20 @@ def test_an_author_that_is_written_like_the_rare_ones_is_itself_where_there_are_
         ([BAD, BELOW], RecordQuery(result="fail")),
     ],
 )
-def test_a_list_is_narrowed_to_what_mail_has_in_common(
+def test_list_is_filtered_by_common_properties(
     identities: list[Identity], narrowing: RecordQuery
 ) -> None:
     assert record_query.common("acme.test", identities) == narrowing
 
 
-def test_what_a_list_cannot_be_asked_for_is_left_out() -> None:
+def test_unsupported_filter_values_are_omitted() -> None:
     assert record_query.dkim_filter("", "s1", "pass") is None
     assert record_query.dkim_filter("a.test", "", "pass") == DkimFilter("a.test", None, "pass")
     assert record_query.dkim_filter("a.test", "s" * 254, "") == DkimFilter("a.test")
     assert record_query.spf_filter("a.test", "") == SpfFilter("a.test")
 
 
-def test_a_figure_of_nothing_is_told_by_no_address() -> None:
+def test_figure_of_zero_has_no_addresses() -> None:
     ledger, _ = made(("192.0.2.1", GOOD, 5))
     assert not ledger.of_mail(Counter({"192.0.2.1": 0})).is_exact
     assert ledger.of_mail({}, record_query.FAILED).is_exact

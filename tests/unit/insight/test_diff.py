@@ -1,4 +1,4 @@
-"""Two scans of a domain: what is different, and why."""
+"""Differences between two scans of a domain, and their causes."""
 
 from typing import Any
 
@@ -8,9 +8,12 @@ from app.analysis.scan.diff import diff
 
 
 def check(
-    *values: str, verdict: str = "ok", code: str | None = None, version: int = 1,
+    *values: str,
+    verdict: str = "ok",
+    code: str | None = None,
+    version: int = 1,
     definite: bool = True,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     finding = {"code": code, "subject": "example.org", "severity": "high", "summary": "s"}
     return {
         "check": "spf",
@@ -33,20 +36,20 @@ def check(
         (check("a"), check(verdict="undetermined", definite=False), "undetermined"),
     ],
 )
-def test_a_difference_has_a_cause(base: dict[str, Any], scan: dict[str, Any], cause: str) -> None:
-    assert [found["cause"] for found in diff([base], [scan])["checks"]] == [cause]
+def test_difference_has_cause(base: dict[str, Any], scan: dict[str, Any], cause: str) -> None:
+    assert [difference["cause"] for difference in diff([base], [scan])["checks"]] == [cause]
 
 
-def test_the_same_twice_is_no_difference() -> None:
+def test_identical_scans_have_no_difference() -> None:
     assert diff([check("a")], [check("a")]) == {"dnsChanges": [], "checks": []}
 
 
-def test_a_record_set_is_shown_before_and_after() -> None:
+def test_changed_record_set_has_before_and_after() -> None:
     changes = diff([check("a")], [check("b", "a")])["dnsChanges"]
     assert [(change["before"], change["after"]) for change in changes] == [(["a"], ["a", "b"])]
 
 
-def test_findings_are_told_as_added_and_removed() -> None:
-    found = diff([check("a", code="spf.x")], [check("b", code="spf.y")])["checks"][0]
-    assert [finding["code"] for finding in found["added"]] == ["spf.y"]
-    assert [finding["code"] for finding in found["removed"]] == ["spf.x"]
+def test_findings_are_listed_as_added_and_removed() -> None:
+    difference = diff([check("a", code="spf.x")], [check("b", code="spf.y")])["checks"][0]
+    assert [finding["code"] for finding in difference["added"]] == ["spf.y"]
+    assert [finding["code"] for finding in difference["removed"]] == ["spf.x"]

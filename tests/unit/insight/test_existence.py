@@ -1,4 +1,4 @@
-"""What a step of the policy for names below leaves open."""
+"""Caveats about the existence of subdomains."""
 
 import pytest
 
@@ -14,14 +14,14 @@ BOTH = Record(sp=Policy.NONE, np=Policy.QUARANTINE)
 @pytest.mark.parametrize(
     ("tag", "record", "words"),
     [
-        ("sp", BOTH, "np holds for them instead where they do not exist"),
-        ("np", BOTH, "np holds for them only where they do not exist"),
-        ("np", Record(), "np holds for them only where they do not exist"),
+        ("sp", BOTH, "np applies instead to those that do not exist"),
+        ("np", BOTH, "np applies only to those that do not exist"),
+        ("np", Record(), "np applies only to those that do not exist"),
     ],
 )
-def test_names_that_fail_may_or_may_not_exist(tag: str, record: Record, words: str) -> None:
+def test_failing_subdomains_have_a_caveat(tag: str, record: Record, words: str) -> None:
     [(what, messages)] = unknowns(tag, record, [NEWS, FINE])  # type: ignore[arg-type]  # a tag
-    assert what.startswith("reports do not say whether news.acme.test exist: ")
+    assert what.startswith("Reports do not state whether news.acme.test exist: ")
     assert words in what
     assert messages == 6
 
@@ -30,18 +30,18 @@ def test_names_that_fail_may_or_may_not_exist(tag: str, record: Record, words: s
     ("tag", "record", "below"),
     [
         ("p", BOTH, [NEWS]),
-        ("sp", Record(sp=Policy.NONE), [NEWS]),  # np is what sp is
+        ("sp", Record(sp=Policy.NONE), [NEWS]),  # np equals sp
         ("np", BOTH, [FINE]),
         ("np", BOTH, []),
     ],
 )
-def test_nothing_is_open_where_both_policies_are_one_or_nothing_fails(
+def test_no_caveat_if_policies_are_equal_or_nothing_fails(
     tag: str, record: Record, below: list[Subdomain]
 ) -> None:
     assert unknowns(tag, record, below) == []  # type: ignore[arg-type]  # a tag
 
 
-def test_of_many_names_a_few_are_told() -> None:
+def test_caveat_names_only_a_few_of_many_subdomains() -> None:
     many = [Subdomain(f"{n}.acme.test", 1, 0, 0) for n in range(5)]
     [(what, messages)] = unknowns("np", BOTH, many)
     assert "0.acme.test, 1.acme.test, 2.acme.test and 2 more exist" in what

@@ -1,4 +1,4 @@
-"""What the use of a key says."""
+"""API key usage and unusual activity."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -19,40 +19,40 @@ def codes(*uses: RouteUsage, addresses: tuple[Address, ...] = ()) -> list[str]:
     return [remark.code for remark in Activity(DAYS, uses, addresses).remarks()]
 
 
-def test_days_without_calls_are_there_too() -> None:
+def test_days_without_calls_are_included() -> None:
     by_day = Activity(DAYS, [use(3), use(2, status=429), use(1, 1, 404)], []).by_day()
     assert len(by_day) == 30
     assert by_day[-2:] == [(DAYS[-2], {"error": 1}), (TODAY, {"ok": 3, "limited": 2})]
 
 
-def test_the_busiest_route_comes_first() -> None:
-    found = Activity(DAYS, [use(1, route="b"), use(2, route="a"), use(2, 3, 403, "b")], [])
-    assert found.by_route() == [("b", {200: 1, 403: 2}), ("a", {200: 2})]
-    assert (found.total(), found.total("denied"), found.total("ok", "denied")) == (5, 2, 5)
+def test_route_with_most_calls_comes_first() -> None:
+    activity = Activity(DAYS, [use(1, route="b"), use(2, route="a"), use(2, 3, 403, "b")], [])
+    assert activity.by_route() == [("b", {200: 1, 403: 2}), ("a", {200: 2})]
+    assert (activity.total(), activity.total("denied"), activity.total("ok", "denied")) == (5, 2, 5)
 
 
 @pytest.mark.parametrize(
     ("before", "today", "is_rush"),
     [(50, 151, True), (50, 150, False), (10, 99, False), (0, 5000, False)],
 )
-def test_a_rush_is_three_times_the_usual(before: int, today: int, is_rush: bool) -> None:
+def test_three_times_the_average_is_unusual(before: int, today: int, is_rush: bool) -> None:
     usual = [use(before, back) for back in range(1, 8)]
     assert codes(*usual, use(today)) == (["rush"] if is_rush else [])
 
 
-def test_an_address_of_today_is_new_only_beside_known_ones() -> None:
-    known = Address("192.0.2.1", 9, 1, TODAY - timedelta(days=3), AT)
+def test_address_is_new_only_if_others_were_used_before() -> None:
+    earlier = Address("192.0.2.1", 9, 1, TODAY - timedelta(days=3), AT)
     new = Address("198.51.100.7", 1, 1, TODAY, AT)
-    assert codes(addresses=(known, new)) == ["new_address"]
-    assert codes(addresses=(known,)) == []
-    assert codes(addresses=(new,)) == []  # the key's first day
+    assert codes(addresses=(earlier, new)) == ["new_address"]
+    assert codes(addresses=(earlier,)) == []
+    assert codes(addresses=(new,)) == []  # the first day of the key
 
 
-@pytest.mark.parametrize(("denied", "found"), [(25, ["denied"]), (9, []), (24, [])])
-def test_many_denied_calls_are_said(denied: int, found: list[str]) -> None:
-    assert codes(use(100), use(denied, status=403)) == found
+@pytest.mark.parametrize(("denied", "remarks"), [(25, ["denied"]), (9, []), (24, [])])
+def test_many_denied_calls_are_unusual(denied: int, remarks: list[str]) -> None:
+    assert codes(use(100), use(denied, status=403)) == remarks
 
 
-def test_calls_over_the_limit_are_said() -> None:
+def test_rate_limited_calls_are_unusual() -> None:
     assert codes(use(100), use(1, status=429)) == ["limited"]
     assert codes(use(90), use(9, 1, 429)) == []

@@ -23,14 +23,12 @@ from app.catalog.senders import SENDERS, of
         ("", None),
     ],
 )
-def test_a_name_belongs_to_the_service_whose_domain_it_is_below(
-    name: str, service: str | None
-) -> None:
-    found = of(name)
-    assert (found.name if found else None) == service
+def test_name_belongs_to_service_of_its_parent_domain(name: str, service: str | None) -> None:
+    sender = of(name)
+    assert (sender.name if sender else None) == service
 
 
-def test_every_service_and_every_domain_stands_there_once() -> None:
+def test_every_service_and_domain_is_listed_once() -> None:
     names = Counter(sender.name for sender in SENDERS)
     domains = Counter(domain for sender in SENDERS for domain in sender.domains.split())
     assert [name for name, count in names.items() if count > 1] == []
@@ -38,7 +36,7 @@ def test_every_service_and_every_domain_stands_there_once() -> None:
     assert len(SENDERS) >= 60
 
 
-def test_every_service_says_where_a_domain_is_set_up() -> None:
+def test_every_service_has_a_setup_page() -> None:
     for sender in SENDERS:
         assert re.fullmatch(r"https://[a-z0-9.-]+/\S*", sender.setup), sender.name
         assert re.fullmatch(r"[a-z0-9. -]+", sender.domains), sender.name

@@ -1,4 +1,4 @@
-"""When messages are counted, and what a window consists of."""
+"""The hours at which messages are counted, and windows of time."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ DAY = datetime(2026, 3, 29, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("length", [86_400, 86_399])
-def test_a_day_that_ends_at_24_00_and_one_that_ends_a_second_before_have_one_middle(
+def test_day_ending_at_midnight_or_one_second_before_has_same_middle(
     length: int,
 ) -> None:
     assert periods.middle(DAY, DAY + timedelta(seconds=length)) == DAY + timedelta(hours=12)
@@ -24,12 +24,12 @@ def test_a_day_that_ends_at_24_00_and_one_that_ends_a_second_before_have_one_mid
 @pytest.mark.parametrize(
     ("hours", "days"), [(0, 1), (24, 1), (36, 1), (37, 2), (48, 2), (168, 7), (10**5, 366)]
 )
-def test_a_period_above_a_day_and_a_half_is_spread(hours: int, days: int) -> None:
+def test_period_of_more_than_36_hours_is_spread_over_days(hours: int, days: int) -> None:
     assert periods.days_of(DAY, DAY + timedelta(hours=hours)) == days
 
 
 @given(st.integers(0, 10**9), st.integers(1, 366))
-def test_shares_are_equal_and_lose_nothing(count: int, days: int) -> None:
+def test_shares_are_equal_and_add_up(count: int, days: int) -> None:
     shares = periods.shares(count, days)
     assert sum(shares) == count
     assert len(shares) == days
@@ -38,28 +38,24 @@ def test_shares_are_equal_and_lose_nothing(count: int, days: int) -> None:
 
 
 @given(st.integers(0, 86_400 * 2), st.integers(0, 86_400 * 2))
-def test_messages_of_one_period_are_counted_in_the_hour_of_its_middle(
-    offset: int, length: int
-) -> None:
+def test_messages_are_counted_in_middle_hour_of_period(offset: int, length: int) -> None:
     begin = DAY + timedelta(seconds=offset)
     end = begin + timedelta(seconds=length)
     assert periods.hours(begin, end, 1) == (periods.hour_of(periods.middle(begin, end)),)
 
 
 @given(st.integers(0, 2_000), st.integers(0, 2_000), st.sets(st.integers(0, 25)))
-def test_blocks_cover_every_hour_of_the_window_once(
-    start: int, length: int, weeks: set[int]
-) -> None:
-    found: list[int] = []
+def test_blocks_cover_every_hour_of_window_once(start: int, length: int, weeks: set[int]) -> None:
+    hours: list[int] = []
     closed = {week * WEEK for week in weeks}
     for span, first, stop in Window(start, start + length).blocks(closed):
         for begin in range(first, stop, span):
             assert span == 1 or begin in closed
-            found.extend(range(begin, begin + span))
-    assert found == list(range(start, start + length))
+            hours.extend(range(begin, begin + span))
+    assert hours == list(range(start, start + length))
 
 
-def test_weeks_that_are_added_up_are_taken_whole() -> None:
+def test_compacted_weeks_are_used_only_as_a_whole() -> None:
     window = Window(WEEK - 5, 5 * WEEK)
     closed = [0, WEEK, 2 * WEEK, 4 * WEEK, 5 * WEEK]
     assert window.blocks(closed) == (
@@ -79,7 +75,7 @@ def test_weeks_that_are_added_up_are_taken_whole() -> None:
         ("Asia/Kolkata", datetime(2026, 3, 29, tzinfo=UTC), 24),
     ],
 )
-def test_a_day_is_as_long_as_it_is_there(zone: str, day: datetime, hours: int) -> None:
+def test_day_length_follows_time_zone(zone: str, day: datetime, hours: int) -> None:
     window = Window.between(day, day + timedelta(days=3))
     starts = Buckets(window, "day", ZoneInfo(zone)).starts
     index = next(i for i, start in enumerate(starts) if start.day == day.day)
@@ -93,11 +89,11 @@ def test_a_day_is_as_long_as_it_is_there(zone: str, day: datetime, hours: int) -
     interval=st.sampled_from(["hour", "day", "week", "month"]),
     zone=st.sampled_from(["UTC", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe"]),
 )
-def test_every_hour_is_in_an_interval_and_the_last_one_has_an_hour(
+def test_every_hour_is_in_an_interval_and_no_interval_is_empty(
     start: int, length: int, interval: Any, zone: str
 ) -> None:
     window = Window(start, start + length)
     buckets = Buckets(window, interval, ZoneInfo(zone))
-    found = [buckets.index(hour) for hour in range(window.start, window.stop)]
-    assert found == sorted(found)
-    assert (found[0], found[-1]) == (0, len(buckets.starts) - 1)
+    indexes = [buckets.index(hour) for hour in range(window.start, window.stop)]
+    assert indexes == sorted(indexes)
+    assert (indexes[0], indexes[-1]) == (0, len(buckets.starts) - 1)

@@ -1,4 +1,4 @@
-"""By which term of the SPF record an address passes, from what a scan heard."""
+"""The SPF terms that authorize an address, from the records of a scan."""
 
 import ipaddress
 from typing import Any
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from app.analysis.mail.spf_paths import SpfPaths
 
 
-def heard(*records: tuple[str, str, list[str]]) -> list[dict[str, Any]]:
+def dns_records(*records: tuple[str, str, list[str]]) -> list[dict[str, Any]]:
     return [{"name": name, "type": kind, "values": values} for name, kind, values in records]
 
 
-RECORDS = heard(
+RECORDS = dns_records(
     ("acme.test", "TXT", ["other", "v=spf1 ip4:192.0.2.0/28 include:a.test a mx -all"]),
     ("a.test", "TXT", ["v=spf1 ip6:2001:db8::/32 include:b.test ?ip4:203.0.113.9 ~all"]),
     ("b.test", "TXT", ["v=spf1 ip4:198.51.100.0/24 include:a.test ~all"]),
@@ -36,14 +36,12 @@ RECORDS = heard(
         ("203.0.113.9", []),
     ],
 )
-def test_an_address_passes_by_the_terms_whose_networks_hold_it(
-    address: str, terms: list[str]
-) -> None:
-    found = SpfPaths("acme.test", RECORDS).letting(address)
-    assert [term.text for term in found] == terms
+def test_address_matches_terms_whose_networks_contain_it(address: str, terms: list[str]) -> None:
+    matches = SpfPaths("acme.test", RECORDS).letting(address)
+    assert [term.text for term in matches] == terms
 
 
-def test_a_term_is_open_if_more_addresses_may_pass_by_it_than_were_heard_of() -> None:
+def test_term_is_open_if_it_may_authorize_unresolved_addresses() -> None:
     terms = SpfPaths("acme.test", RECORDS).terms
     assert [(term.text, term.domain, term.is_open) for term in terms] == [
         ("ip4:192.0.2.0/28", None, False),
@@ -53,8 +51,8 @@ def test_a_term_is_open_if_more_addresses_may_pass_by_it_than_were_heard_of() ->
     ]
 
 
-def test_redirects_are_followed_and_loops_end() -> None:
-    records = heard(
+def test_redirects_are_followed_and_loops_terminate() -> None:
+    records = dns_records(
         ("acme.test", "TXT", ["v=spf1 ip4:192.0.2.1 redirect=b.test"]),
         ("b.test", "TXT", ["v=spf1 ip4:192.0.2.2 redirect=acme.test"]),
     )
@@ -62,8 +60,8 @@ def test_redirects_are_followed_and_loops_end() -> None:
     assert [term.text for term in paths.terms] == ["ip4:192.0.2.1", "ip4:192.0.2.2"]
 
 
-def test_a_record_that_fans_out_costs_no_more_than_its_names() -> None:
-    records = heard(
+def test_each_name_of_a_nested_record_is_read_once() -> None:
+    records = dns_records(
         *(
             (f"n{i}.test", "TXT", ["v=spf1 " + f"include:n{i + 1}.test " * 10 + "-all"])
             for i in range(40)
@@ -73,7 +71,7 @@ def test_a_record_that_fans_out_costs_no_more_than_its_names() -> None:
 
 
 @pytest.mark.parametrize("judgement", [None, {"facts": {}, "records": []}])
-def test_without_a_record_there_are_no_paths(judgement: Any) -> None:
+def test_missing_record_has_no_paths(judgement: Any) -> None:
     assert SpfPaths.known("acme.test", judgement) is None
 
 
@@ -83,11 +81,13 @@ def test_without_a_record_there_are_no_paths(judgement: Any) -> None:
     ),
     address=st.integers(0, 2**16 - 1),
 )
-def test_networks_are_those_of_ipaddress(networks: list[tuple[int, int]], address: int) -> None:
+def test_matching_networks_agree_with_ipaddress(
+    networks: list[tuple[int, int]], address: int
+) -> None:
     base = int(ipaddress.IPv4Address("10.0.0.0"))
     made = [ipaddress.ip_network((base + n, bits), strict=False) for n, bits in networks]
     text = "v=spf1 " + " ".join(f"ip4:{network}" for network in made)
-    found = SpfPaths("acme.test", heard(("acme.test", "TXT", [text])))
+    paths = SpfPaths("acme.test", dns_records(("acme.test", "TXT", [text])))
     ip = ipaddress.IPv4Address(base + address)
-    wanted = [f"ip4:{network}" for network in made if ip in network]
-    assert [term.text for term in found.letting(str(ip))] == wanted
+    expected = [f"ip4:{network}" for network in made if ip in network]
+    assert [term.text for term in paths.letting(str(ip))] == expected

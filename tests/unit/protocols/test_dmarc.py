@@ -17,7 +17,7 @@ RUA = "rua=mailto:d@example.com"
         "v=DMARC1;;p=none;",
     ],
 )
-def test_a_record_begins_with_its_version(text: str) -> None:
+def test_record_begins_with_version(text: str) -> None:
     assert dmarc.is_record(text)
 
 
@@ -40,13 +40,13 @@ def test_a_record_begins_with_its_version(text: str) -> None:
         "\ufeffv=DMARC1; p=none",
     ],
 )
-def test_anything_else_is_no_dmarc_record(text: str) -> None:
+def test_other_text_is_not_a_dmarc_record(text: str) -> None:
     assert not dmarc.is_record(text)
     with pytest.raises(dmarc.NotDmarc):
         dmarc.parse_record(text)
 
 
-def test_all_tags_are_read() -> None:
+def test_all_tags_are_parsed() -> None:
     record = dmarc.parse_record(
         "v=DMARC1; p=reject; sp=Quarantine; np=NONE; adkim=s; aspf=S; fo=1:d:s; psd=n; t=y;"
         "rua=mailto:a@example.com, mailto:b@example.net; ruf=mailto:f@example.com"
@@ -97,7 +97,7 @@ def test_absent_tags_have_their_defaults() -> None:
         ("nonsense", "", "nonsense"),
     ],
 )
-def test_a_faulty_tag_is_listed_and_has_its_default(tag: str, name: str, value: str) -> None:
+def test_invalid_tag_is_listed_and_has_default(tag: str, name: str, value: str) -> None:
     record = dmarc.parse_record(f"v=DMARC1; {tag}")
     assert [(problem.name, problem.value) for problem in record.problems] == [(name, value)]
     assert record.problems[0].reason
@@ -106,7 +106,7 @@ def test_a_faulty_tag_is_listed_and_has_its_default(tag: str, name: str, value: 
     assert record.fo in (None, ("0",))
 
 
-def test_one_faulty_address_does_not_cost_the_others() -> None:
+def test_invalid_address_does_not_affect_others() -> None:
     record = dmarc.parse_record(
         "v=DMARC1; p=none; rua=mailto:a@example.com,b@example.com,https://r.example.com/in"
     )
@@ -115,7 +115,7 @@ def test_one_faulty_address_does_not_cost_the_others() -> None:
 
 
 @pytest.mark.parametrize("size", ["!10", "!10m", "!5K", "!1g", "!2T"])
-def test_a_size_limit_is_no_part_of_the_address(size: str) -> None:
+def test_size_limit_is_removed_from_address(size: str) -> None:
     record = dmarc.parse_record(f"v=DMARC1; p=none; rua=mailto:d@example.com{size}")
     assert record.rua == ("mailto:d@example.com",)
     assert record.sized == (f"mailto:d@example.com{size}",)
@@ -124,7 +124,7 @@ def test_a_size_limit_is_no_part_of_the_address(size: str) -> None:
 
 
 @pytest.mark.parametrize("size", ["!", "!m", "!10mb", "!10m!10m", "!１０"])
-def test_what_is_no_size_limit_is_a_faulty_address(size: str) -> None:
+def test_invalid_size_limit_makes_address_invalid(size: str) -> None:
     record = dmarc.parse_record(f"v=DMARC1; p=none; rua=mailto:d@example.com{size}")
     assert record.rua == ()
     assert [problem.name for problem in record.problems] == ["rua"]
@@ -134,7 +134,7 @@ def test_what_is_no_size_limit_is_a_faulty_address(size: str) -> None:
     ("tag", "pct"),
     [("pct=50", 50), ("pct=0", 0), ("pct=101", None), ("pct=-1", None), ("pct=５", None)],
 )
-def test_removed_tags_are_named_and_not_judged(tag: str, pct: int | None) -> None:
+def test_removed_tags_are_listed_and_not_validated(tag: str, pct: int | None) -> None:
     record = dmarc.parse_record(f"v=DMARC1; p=none; {tag}; ri=x; rf=afrf")
     assert record.removed_tags == ("pct", "ri", "rf")
     assert record.pct == pct
@@ -142,7 +142,7 @@ def test_removed_tags_are_named_and_not_judged(tag: str, pct: int | None) -> Non
     assert not record.unknown_tags
 
 
-def test_unknown_and_repeated_tags_are_named_and_change_nothing() -> None:
+def test_unknown_and_repeated_tags_are_listed_and_ignored() -> None:
     record = dmarc.parse_record("v=DMARC1; p=reject; x=1; P=none; x=2; y-z=3")
     assert record.p is Policy.REJECT
     assert record.unknown_tags == ("x", "y-z")
@@ -150,7 +150,7 @@ def test_unknown_and_repeated_tags_are_named_and_change_nothing() -> None:
     assert not record.problems
 
 
-def test_fo_means_nothing_without_ruf() -> None:
+def test_fo_has_no_effect_without_ruf() -> None:
     assert dmarc.parse_record("v=DMARC1; p=none; fo=1").fo is None
     assert dmarc.parse_record("v=DMARC1; p=none; ruf=mailto:f@example.com").fo == ("0",)
 
@@ -170,7 +170,7 @@ def test_fo_means_nothing_without_ruf() -> None:
         ("p=bogus; rua=d@example.com", False, False),  # no valid URI: s. 4.10.1
     ],
 )
-def test_an_unreadable_policy_needs_an_address_to_be_processed(
+def test_record_with_invalid_policy_is_processed_only_with_rua(
     rest: str, has_readable_policy: bool, is_processed: bool
 ) -> None:
     record = dmarc.parse_record(f"v=DMARC1; {rest}")
@@ -189,24 +189,24 @@ def test_an_unreadable_policy_needs_an_address_to_be_processed(
         (["v=DMARC1; p=reject", "v=dmarc1; p=none"], Policy.REJECT),
     ],
 )
-def test_several_records_are_none(texts: list[str], p: Policy | None) -> None:
+def test_several_records_count_as_none(texts: list[str], p: Policy | None) -> None:
     record = dmarc.sole_record(texts)
     assert (record and record.p) == p
 
 
-def test_policies_have_an_order() -> None:
+def test_policies_are_ordered_by_strength() -> None:
     assert [policy.strength for policy in Policy] == [0, 1, 2]
     assert [policy.lowered for policy in Policy] == ["none", "none", "quarantine"]
 
 
-def test_the_name_that_authorizes_is_built_from_where_the_record_was_found() -> None:
+def test_authorization_name_uses_domain_of_record() -> None:
     assert (
         dmarc.authorization_name("acme.test", "watcher.example")
         == "acme.test._report._dmarc.watcher.example"
     )
 
 
-def test_a_name_that_would_be_too_long_authorizes_nothing() -> None:
+def test_too_long_authorization_name_authorizes_nothing() -> None:
     host = ".".join(["a" * 50] * 4)
     assert dmarc.authorization_name(f"{'b' * 32}.c", host) is not None
     assert dmarc.authorization_name(f"{'b' * 33}.c", host) is None
@@ -224,12 +224,15 @@ def test_a_name_that_would_be_too_long_authorizes_nothing() -> None:
         (["v=DMARC1; rua=mailto:x@watcher.example"], True, ("mailto:x@watcher.example",)),
         (["v=DMARC1; rua=mailto:x@WATCHER.example"], True, ("mailto:x@WATCHER.example",)),
         (["v=DMARC1; rua=mailto:x@sub.watcher.example"], True, ()),
-        (["v=DMARC1; rua=mailto:x@evil.example,mailto:y@watcher.example"], True,
-         ("mailto:y@watcher.example",)),
+        (
+            ["v=DMARC1; rua=mailto:x@evil.example,mailto:y@watcher.example"],
+            True,
+            ("mailto:y@watcher.example",),
+        ),
         (["v=DMARC1; ruf=mailto:x@evil.example"], True, None),
     ],
-)  # fmt: skip
-def test_a_destination_authorizes_and_may_redirect_within_its_host(
+)
+def test_destination_authorizes_and_may_redirect_within_its_host(
     texts: list[str], is_given: bool, instead: tuple[str, ...] | None
 ) -> None:
     answer = dmarc.authorization(texts, uris.parse("mailto:acme@watcher.example"))

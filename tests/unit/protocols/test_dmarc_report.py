@@ -47,7 +47,7 @@ def parse(document: bytes, limits: Limits = LIMITS) -> AggregateReport:
     return aggregate.parse(document, NOW, limits)
 
 
-def test_a_record_is_read_whole() -> None:
+def test_record_has_all_fields() -> None:
     [record] = parse(xml(FULL)).records
     assert record == (
         *("2001:db8::1", 7, "none", True, False, "shop.example", "", "mx.example"),
@@ -57,7 +57,7 @@ def test_a_record_is_read_whole() -> None:
     )
 
 
-def test_the_order_of_records_stays() -> None:
+def test_order_of_records_is_preserved() -> None:
     records = b"".join(RECORD.replace(b">1<", b">%d<" % number) for number in range(2_000))
     assert [record.count for record in parse(xml(records)).records] == list(range(2_000))
 
@@ -72,7 +72,7 @@ def test_the_order_of_records_stays() -> None:
         ("::1", "::1"),
     ],
 )
-def test_an_address_has_one_spelling(text: str, address: str) -> None:
+def test_address_is_normalized(text: str, address: str) -> None:
     [record] = parse(xml(RECORD.replace(b"192.0.2.1", text.encode()))).records
     assert record.source_ip == address
 
@@ -80,7 +80,7 @@ def test_an_address_has_one_spelling(text: str, address: str) -> None:
 @pytest.mark.parametrize(
     "text", ["192.0.2", "192.0.2.256", "192.0.2.01", "a", "", "::1%1", "\u0661"]
 )
-def test_what_is_no_address_refuses_the_report(text: str) -> None:
+def test_invalid_address_rejects_report(text: str) -> None:
     with pytest.raises(ReportRejected, match="bad_source_ip"):
         parse(xml(RECORD.replace(b"192.0.2.1", text.encode())))
 
@@ -89,21 +89,30 @@ def test_what_is_no_address_refuses_the_report(text: str) -> None:
     ("change", "warning"),
     [
         (lambda d: b"\n" + d, ()),
-        (lambda d: b"\n<?xml version='1.0'?>" + d, "there is white space before the XML"),
+        (lambda d: b"\n<?xml version='1.0'?>" + d, "white space precedes the XML"),
         (lambda d: b"<?xml version='1.0' encoding='utf-16'?>" + d, "the encoding is declared as"),
-        (lambda d: d.replace(b">none</p>", b">maybe</p>"), "unknown policy maybe"),
-        (lambda d: d.replace(b">none<", b">bounced<"), "unknown disposition bounced"),
-        (lambda d: d.replace(b">1<", b">0<"), "a record has a count of 0"),
-        (lambda d: d.replace(b"<p>", b"<p>reject</p><p>"), "p is repeated; the first one counts"),
+        (
+            lambda d: d.replace(b">none</p>", b">maybe</p>"),
+            "policy_published has the unknown policy 'maybe'",
+        ),
+        (
+            lambda d: d.replace(b">none<", b">bounced<"),
+            "a record has the unknown disposition 'bounced'",
+        ),
+        (lambda d: d.replace(b">1<", b">0<"), "a record has count 0"),
+        (
+            lambda d: d.replace(b"<p>", b"<p>reject</p><p>"),
+            "p is repeated with another value; the first value is used",
+        ),
         (lambda d: d.replace(b">shop.example</h", b">a, b</h"), "header_from is not a domain"),
     ],
 )
-def test_what_is_tolerated_is_told(change: Callable[[bytes], bytes], warning: str) -> None:
+def test_tolerated_deviation_is_a_warning(change: Callable[[bytes], bytes], warning: str) -> None:
     warnings = parse(change(xml())).warnings
-    assert any(said.startswith(warning) for said in warnings) if warning else not warnings
+    assert any(text.startswith(warning) for text in warnings) if warning else not warnings
 
 
-def test_warnings_are_not_more_than_can_be_read() -> None:
+def test_number_of_warnings_is_limited() -> None:
     records = (RECORD.replace(b">none<", b">x%d<" % number) for number in range(1_000))
     assert len(parse(xml(b"".join(records))).warnings) == 20
 
@@ -115,11 +124,11 @@ def test_warnings_are_not_more_than_can_be_read() -> None:
         *("disposition", "dkim", "spf", "header_from", "auth_results"),
     ],
 )
-def test_what_is_required_is_missed(element: str) -> None:
-    head, found, records = xml().partition(b"<record>")
+def test_missing_required_element_rejects_report(element: str) -> None:
+    head, marker, records = xml().partition(b"<record>")
     tag = re.compile(rf"<(/?){element}(/?)>".encode())
     before = tag.sub(rb"<\1other\2>", head)
-    document = before + found + (tag.sub(rb"<\1other\2>", records) if before == head else records)
+    document = before + marker + (tag.sub(rb"<\1other\2>", records) if before == head else records)
     with pytest.raises(ReportRejected, match=f"missing_element.*{element}"):
         parse(document)
 
@@ -145,14 +154,14 @@ def test_what_is_required_is_missed(element: str) -> None:
         (xml(), Limits(span_seconds=3600), "bad_dates"),
     ],
 )
-def test_each_bound_refuses(document: bytes, limits: Limits, reason: str) -> None:
+def test_exceeding_a_limit_rejects_the_file(document: bytes, limits: Limits, reason: str) -> None:
     if reason != "too_deep":
         assert parse(document).records
         with pytest.raises(ReportRejected, match=reason):
             parse(document, limits)
 
 
-def test_what_is_below_an_extension_does_not_count_whatever_it_is_called() -> None:
+def test_elements_within_extensions_are_ignored() -> None:
     decoy = b"<extension><record><row><count>9</count></row></record></extension>"
     foreign = b'<x:count xmlns:x="urn:x">9</x:count>'
     [record] = parse(xml(decoy + RECORD.replace(b"<row>", b"<row>" + foreign))).records
@@ -161,7 +170,7 @@ def test_what_is_below_an_extension_does_not_count_whatever_it_is_called() -> No
 
 @pytest.mark.parametrize("namespace", aggregate_xml.NAMESPACES)
 @pytest.mark.parametrize("prefixed", [True, False])
-def test_a_namespace_of_dmarc_is_as_good_as_none(namespace: str, prefixed: bool) -> None:
+def test_dmarc_namespaces_are_equivalent_to_none(namespace: str, prefixed: bool) -> None:
     document = xml(RECORD * 2)
     if prefixed:
         document = document.replace(b"</", b"<\0").replace(b"<", b"<d:").replace(b"<d:\0", b"</d:")
@@ -172,13 +181,13 @@ def test_a_namespace_of_dmarc_is_as_good_as_none(namespace: str, prefixed: bool)
 
 
 def surely(document: bytes) -> list[object]:
-    """What the sure way reads, or why it does not."""
+    """The result of the XML parser, or the reason for rejection."""
     records = Records(LIMITS)
     return _read(lambda: aggregate_xml.read(document, records.add), records)
 
 
 def fast(document: bytes) -> list[object]:
-    """What the fast way reads.
+    """The result of the fast path.
 
     raises  Unusual
     """
@@ -188,23 +197,23 @@ def fast(document: bytes) -> list[object]:
 
 def _read(read: Callable[[], Found], records: Records) -> list[object]:
     try:
-        found = read()
+        contents = read()
     except ReportRejected as refused:
         return [refused.reason]
-    return [found.head, found.namespace, found.errors, *records.all]
+    return [contents.head, contents.namespace, contents.errors, *records.all]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_the_fast_way_reads_what_the_sure_one_reads(document: bytes) -> None:
+def test_fast_path_agrees_with_xml_parser(document: bytes) -> None:
     try:
-        found = fast(document)
+        result = fast(document)
     except fast_path.NotSupported:
         assert b"<!" in document
         return
-    assert found == surely(document)
+    assert result == surely(document)
 
 
-def test_usual_records_need_no_parser() -> None:
+def test_usual_records_do_not_need_xml_parser() -> None:
     records = Records(LIMITS)
     usual = USUAL * 3 + b"\n" + USUAL.replace(b"><", b">\r\n\t<")
     document = usual + RECORD + USUAL
@@ -212,7 +221,7 @@ def test_usual_records_need_no_parser() -> None:
     assert records.all == list(parse(xml(usual)).records)
 
 
-def test_many_unusual_records_are_left_to_the_parser_altogether() -> None:
+def test_many_unusual_records_are_read_by_xml_parser() -> None:
     document = xml(RECORD.replace(b"<row>", b"<row><x/>") * 1_000)
     assert fast(document) == surely(document)
 
@@ -228,7 +237,7 @@ def test_many_unusual_records_are_left_to_the_parser_altogether() -> None:
         xml(b"</feedback>" + USUAL),
     ],
 )
-def test_a_usual_record_counts_only_where_records_are(document: bytes) -> None:
+def test_usual_record_counts_only_in_record_position(document: bytes) -> None:
     with suppress(fast_path.NotSupported):
         assert fast(document) == surely(document)
 
@@ -270,15 +279,15 @@ PIECES = [
         st.tuples(st.integers(0, 4_000), st.sampled_from(PIECES), st.integers(0, 30)), max_size=4
     ),
 )
-def test_no_change_makes_the_fast_way_read_otherwise(
+def test_fast_path_agrees_with_xml_parser_on_mutated_reports(
     document: bytes, changes: list[tuple[int, bytes, int]]
 ) -> None:
-    for place, piece, gone in changes:
-        place = place % (len(document) + 1)
-        document = document[:place] + piece + document[place + gone :]
+    for position, piece, gone in changes:
+        position = position % (len(document) + 1)
+        document = document[:position] + piece + document[position + gone :]
     try:
-        found = fast(document)
+        result = fast(document)
     except fast_path.NotSupported:
         return
-    if len(found) > 1:
-        assert found == surely(document)
+    if len(result) > 1:
+        assert result == surely(document)

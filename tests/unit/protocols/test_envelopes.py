@@ -37,25 +37,25 @@ def reason(raw: bytes, limits: Limits) -> str:
         (gzip.compress(XML) + b"\r\n", "dmarc", XML),
     ],
 )
-def test_what_a_file_is_shows_from_its_octets(raw: bytes, kind: str, document: bytes) -> None:
+def test_file_type_is_detected_from_content(raw: bytes, kind: str, document: bytes) -> None:
     assert found(raw) == [("", kind, document)]
 
 
-def test_each_entry_of_a_zip_is_a_report_or_refused_by_itself() -> None:
+def test_each_zip_entry_is_accepted_or_rejected_separately() -> None:
     assert [
         (m.path, m.kind, m.rejected and m.rejected.reason)
         for m in unwrap.unwrap(zipped(XML, b"GIF89a", TLS))
     ] == [("1", "dmarc", None), ("2", None, "not_a_report"), ("3", "tls", None)]
 
 
-def test_a_stored_entry_is_read_and_its_checksum_held_to() -> None:
+def test_checksum_of_stored_entry_is_verified() -> None:
     archive = zipped(XML, method=0)
     assert found(archive) == [("1", "dmarc", XML)]
     assert reason(archive.replace(b"192.0.2.1", b"192.0.2.2"), LIMITS) == "damaged"
 
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
-def test_all_parts_of_a_mail_are_looked_at(newline: bytes) -> None:
+def test_all_parts_of_a_message_are_searched(newline: bytes) -> None:
     lines = [
         *(b"From: a@a.example", b'Content-Type: multipart/mixed; boundary="b\\"1"', b""),
         *(b"preamble", b'--b"1', b"Content-Type: text/plain", b"", b"{hello}", b'--b"1  '),
@@ -69,7 +69,7 @@ def test_all_parts_of_a_mail_are_looked_at(newline: bytes) -> None:
     assert found(newline.join(lines)) == [("4", "dmarc", XML), ("5.1", "tls", TLS)]
 
 
-def test_a_last_part_without_a_closing_line_goes_on_to_the_end() -> None:
+def test_last_part_without_closing_boundary_extends_to_the_end() -> None:
     assert found(mail(b"--b\n\n" + XML, b"multipart/mixed; boundary=b")) == [("1", "dmarc", XML)]
 
 
@@ -77,17 +77,17 @@ def test_a_last_part_without_a_closing_line_goes_on_to_the_end() -> None:
     "raw",
     [
         mail(XML),
-        b">From somebody Thu Jan 1\n" + mail(XML),
+        b">From user Thu Jan 1\n" + mail(XML),
         mail(XML, b"application/gzip; name=report.xml.gz"),
         b"Subject: \xff\n\n" + XML,
     ],
 )
-def test_a_mail_may_be_the_report_itself(raw: bytes) -> None:
+def test_message_body_may_be_the_report(raw: bytes) -> None:
     assert found(raw) == [("", "dmarc", XML)]
 
 
 @pytest.mark.parametrize("footer", [b"", b"\n", b"\n-- \nhow to leave this list\n"])
-def test_padding_may_be_missing_and_footers_may_follow_it(footer: bytes) -> None:
+def test_missing_padding_and_footers_are_tolerated(footer: bytes) -> None:
     header = b"Content-Type: a/b\nContent-Transfer-Encoding: base64\n\n"
     contents = [XML[:end].ljust(len(XML)) for end in (-1, -2)]
     encoded = [_base64(gzip.compress(content, 9, mtime=0)) for content in (XML, *contents)]
@@ -98,7 +98,7 @@ def test_padding_may_be_missing_and_footers_may_follow_it(footer: bytes) -> None
             assert found(header + text + footer)[0][1] == "dmarc"
 
 
-def test_a_failure_report_has_the_headers_of_its_message_and_not_its_body() -> None:
+def test_failure_report_has_headers_but_not_body_of_original() -> None:
     [member] = unwrap.unwrap((RUF / "parsedmarc-netease.eml").read_bytes())
     assert member.kind == "failure"
     assert member.document.startswith(b"Feedback-Type: auth-failure")
@@ -106,7 +106,7 @@ def test_a_failure_report_has_the_headers_of_its_message_and_not_its_body() -> N
     assert b"\n\n" not in member.original.replace(b"\r", b"")
 
 
-def test_a_report_in_the_message_that_a_failure_report_is_about_is_no_report() -> None:
+def test_report_in_original_of_failure_report_is_ignored() -> None:
     inner = b"Content-Type: message/rfc822\n\n" + mail(XML)
     raw = mail(
         b"--b\nContent-Type: message/feedback-report\n\nFeedback-Type: auth-failure\n--b\n"
@@ -117,7 +117,7 @@ def test_a_report_in_the_message_that_a_failure_report_is_about_is_no_report() -
     assert [(m.path, m.kind) for m in unwrap.unwrap(raw)] == [("1", "failure")]
 
 
-def test_a_mail_may_hold_several_failure_reports() -> None:
+def test_message_may_contain_several_failure_reports() -> None:
     part = b"--b\nContent-Type: message/feedback-report\n\nFeedback-Type: auth-failure\n"
     raw = mail(part * 2 + b"--b--", b"multipart/report; boundary=b")
     assert [(m.path, m.kind) for m in unwrap.unwrap(raw)] == [("1", "failure"), ("2", "failure")]
@@ -136,17 +136,17 @@ def test_a_mail_may_hold_several_failure_reports() -> None:
         (nested_mail(3), Limits(mime_headers=100), "too_large"),
     ],
 )
-def test_each_bound_refuses(raw: bytes, limits: Limits, expected: str) -> None:
+def test_exceeding_a_limit_rejects_the_file(raw: bytes, limits: Limits, expected: str) -> None:
     assert reason(raw, limits) == expected
     assert found(raw)
 
 
-def test_what_a_zip_inflates_to_is_counted_together() -> None:
+def test_inflated_sizes_of_zip_entries_are_added_up() -> None:
     members = unwrap.unwrap(zipped(XML, XML), Limits(inflated=2 * len(XML) - 1))
     assert [m.rejected and m.rejected.reason for m in members] == [None, "too_large"]
 
 
-def test_the_bounds_are_reached_exactly() -> None:
+def test_limits_are_inclusive() -> None:
     assert found(gzip.compress(XML, 9), Limits(inflated=len(XML))) == [("", "dmarc", XML)]
     assert found(nested_mail(3), Limits(mime_depth=3, mime_parts=4))
 

@@ -14,7 +14,7 @@ def parse(*lines: str, headers: bytes = HEADERS) -> FailureReport:
     return failure.parse(text.encode(), headers, NOW)
 
 
-def test_the_fields_of_rfc_9991_are_read() -> None:
+def test_rfc_9991_fields_are_parsed() -> None:
     report = parse(
         *("Auth-Failure: dmarc", "Identity-Alignment: DKIM, spf", "Delivery-Result: Policy"),
         *("Incidents: 12", "Source-IP: [192.0.2.1]", "Reported-Domain: shop.example"),
@@ -32,7 +32,7 @@ def test_the_fields_of_rfc_9991_are_read() -> None:
     assert report.subject == "for x@y.example"
 
 
-def test_none_aligned_otherwise() -> None:
+def test_identity_alignment_none_is_empty() -> None:
     assert parse("Identity-Alignment: none").identity_alignment == ()
 
 
@@ -40,13 +40,16 @@ def test_none_aligned_otherwise() -> None:
     ("line", "warning"),
     [
         ("Source-IP: localhost", "source-ip is not an IP address"),
-        ("Incidents: many", "incidents is not a number"),
-        ("Arrival-Date: yesterday", "arrival-date is no date of the past"),
-        ("Arrival-Date: Fri, 02 Jan 2099 09:59:58 +0000", "arrival-date is no date of the past"),
+        ("Incidents: many", "incidents is not a number; 1 is assumed"),
+        ("Arrival-Date: yesterday", "arrival-date is not a valid date in the past"),
+        (
+            "Arrival-Date: Fri, 02 Jan 2099 09:59:58 +0000",
+            "arrival-date is not a valid date in the past",
+        ),
         ("Reported-Domain: a b", "reported-domain is not a domain name"),
     ],
 )
-def test_a_value_that_cannot_be_read_is_left_out_and_told(line: str, warning: str) -> None:
+def test_unreadable_value_is_omitted_with_warning(line: str, warning: str) -> None:
     report = parse(line)
     assert report.warnings == (warning,)
     assert (report.source_ip, report.arrived_at, report.incidents) == (None, None, 1)
@@ -60,12 +63,12 @@ def test_a_value_that_cannot_be_read_is_left_out_and_told(line: str, warning: st
         (b"Feedback-Type: abuse", "other_feedback"),
     ],
 )
-def test_other_feedback_is_no_failure_report(feedback: bytes, reason: str) -> None:
+def test_other_feedback_types_are_rejected(feedback: bytes, reason: str) -> None:
     with pytest.raises(ReportRejected, match=reason):
         failure.parse(feedback, HEADERS, NOW)
 
 
-def test_redaction_leaves_no_local_part_and_the_same_address_recognizable() -> None:
+def test_redaction_removes_local_parts_and_keeps_addresses_comparable() -> None:
     report = parse(
         *("Original-Mail-From: <Joe.Public@Shop.example>", "Original-Rcpt-To: jane@gen.example"),
         "Authentication-Results: gen.example; spf=fail smtp.mailfrom=joe.public@shop.example",

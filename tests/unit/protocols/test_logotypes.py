@@ -1,4 +1,4 @@
-"""Logotypes: what is in the extension, and which image it is."""
+"""Logotypes: the parsed extension, and the comparison with an image."""
 
 import base64
 import gzip
@@ -33,7 +33,7 @@ def logotype(
     kind: int = 0xA0,
     of: int = 0xA2,
 ) -> bytes:
-    """The extension's value for one image, which it holds unless ``uri`` says otherwise."""
+    """The extension value for one image, which is embedded unless ``uri`` is given."""
     if uri is None:
         uri = b"data:image/svg+xml;base64," + base64.b64encode(gzip.compress(image))
     value = hashlib.sha256(image).digest() if digest is None else digest
@@ -45,14 +45,14 @@ def logotype(
 
 
 def the_logo(extension: bytes) -> Logo:
-    """The only one there is."""
-    (found,) = logotypes.parse(extension)
-    return found
+    """The only logo in the extension."""
+    (logo,) = logotypes.parse(extension)
+    return logo
 
 
-def test_the_extension_holds_the_image_and_its_hash() -> None:
-    found = the_logo(logotype(IMAGE))
-    assert found == Logo((("sha256", hashlib.sha256(IMAGE).digest()),), (IMAGE,))
+def test_extension_contains_image_and_hash() -> None:
+    logo = the_logo(logotype(IMAGE))
+    assert logo == Logo((("sha256", hashlib.sha256(IMAGE).digest()),), (IMAGE,))
 
 
 @pytest.mark.parametrize(
@@ -64,42 +64,42 @@ def test_the_extension_holds_the_image_and_its_hash() -> None:
     "extension",
     [
         logotype(IMAGE),
-        logotype(IMAGE, digest=b"?"),  # the image is what counts
-        logotype(IMAGE, b"https://a.test/logo.svg"),  # the hash is all there is
+        logotype(IMAGE, digest=b"?"),  # the embedded image takes precedence
+        logotype(IMAGE, b"https://a.test/logo.svg"),  # there is only a hash
     ],
 )
-def test_packing_and_line_ends_make_no_other_image(served: bytes, extension: bytes) -> None:
+def test_compression_and_line_endings_are_ignored(served: bytes, extension: bytes) -> None:
     assert the_logo(extension).is_of(served) is True
 
 
-def test_a_hash_may_be_that_of_the_packed_image() -> None:
+def test_hash_may_cover_the_compressed_image() -> None:
     packed = gzip.compress(IMAGE)
     extension = logotype(IMAGE, b"https://a.test/l", digest=hashlib.sha256(packed).digest())
     assert the_logo(extension).is_of(packed) is True
 
 
 @pytest.mark.parametrize("uri", [None, b"https://a.test/logo.svg"])
-def test_another_image_is_another(uri: bytes | None) -> None:
+def test_different_image_does_not_match(uri: bytes | None) -> None:
     assert the_logo(logotype(IMAGE, uri)).is_of(IMAGE + b" ") is False
 
 
-def test_without_image_and_known_hash_there_is_nothing_to_compare() -> None:
+def test_logo_without_image_and_known_hash_cannot_be_compared() -> None:
     extension = logotype(IMAGE, b"https://a.test/logo.svg", algorithm=UNKNOWN)
     assert the_logo(extension).is_of(IMAGE) is None
 
 
 @pytest.mark.parametrize("extension", [logotype(IMAGE, kind=0xA1), logotype(IMAGE, of=0xA1)])
-def test_what_is_only_referred_to_or_of_somebody_else_is_no_logo(extension: bytes) -> None:
+def test_indirect_or_foreign_logos_are_ignored(extension: bytes) -> None:
     assert logotypes.parse(extension) == ()
 
 
-def test_an_image_that_cannot_be_unpacked_is_none() -> None:
+def test_image_that_cannot_be_decompressed_is_ignored() -> None:
     uri = b"data:image/svg+xml;base64," + base64.b64encode(gzip.compress(IMAGE)[:4] + b"\xff")
     assert the_logo(logotype(IMAGE, uri)).images == ()
 
 
 @pytest.mark.parametrize("size", range(len(logotype(b"x"))))
-def test_an_extension_that_is_cut_off_is_unreadable(size: int) -> None:
+def test_truncated_extension_is_unreadable(size: int) -> None:
     with pytest.raises(logotypes.LogotypeUnreadable):
         logotypes.parse(logotype(b"x")[:size])
 
@@ -114,6 +114,6 @@ def test_an_extension_that_is_cut_off_is_unreadable(size: int) -> None:
         b"\x30\x85\1\1\1\1\1",
     ],
 )
-def test_what_is_not_as_it_should_be_is_unreadable(extension: bytes) -> None:
+def test_malformed_extension_is_unreadable(extension: bytes) -> None:
     with pytest.raises(logotypes.LogotypeUnreadable):
         logotypes.parse(extension)

@@ -19,18 +19,18 @@ def header(*lines: str) -> list[tuple[str, str]]:
         (["From:", " <a@reporter.test>"], "reporter.test"),
         (["From: a@reporter.test, b@evil.test"], None),
         (["From: a@reporter.test", "From: b@evil.test"], None),
-        (["From: nobody"], None),
+        (["From: username"], None),
         (["To: a@reporter.test"], None),
     ],
 )
-def test_the_author_is_the_one_address_in_the_one_from_field(
+def test_author_is_the_only_address_in_the_only_from_field(
     lines: list[str], domain: str | None
 ) -> None:
     assert author.author_domain(header(*lines)) == domain
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "is_aligned"),
+    ("name", "other", "is_aligned"),
     [
         ("reporter.test", "reporter.test", True),
         ("mail.reporter.test", "reporter.test", True),
@@ -40,8 +40,8 @@ def test_the_author_is_the_one_address_in_the_one_from_field(
         ("co.uk", "a.co.uk", False),
     ],
 )
-def test_names_of_one_organization_are_aligned(one: str, other: str, is_aligned: bool) -> None:
-    assert author.is_aligned(one, other) is is_aligned
+def test_names_of_one_organization_are_aligned(name: str, other: str, is_aligned: bool) -> None:
+    assert author.is_aligned(name, other) is is_aligned
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_names_of_one_organization_are_aligned(one: str, other: str, is_aligned:
         ([], False),
     ],
 )
-def test_only_the_topmost_word_of_a_trusted_server_counts(
+def test_only_topmost_result_of_trusted_server_counts(
     fields: list[str], is_vouched_for: bool
 ) -> None:
     lines = [f"Authentication-Results: {field}" for field in fields]
-    found = header(*lines, "From: a@reporter.test")
-    assert author.is_vouched_for(found, SERVERS, "reporter.test") is is_vouched_for
-    assert not author.is_vouched_for(found, (), "reporter.test")
+    mail_header = header(*lines, "From: a@reporter.test")
+    assert author.is_vouched_for(mail_header, SERVERS, "reporter.test") is is_vouched_for
+    assert not author.is_vouched_for(mail_header, (), "reporter.test")
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,14 @@ def test_only_the_topmost_word_of_a_trusted_server_counts(
         ("x", 0),
     ],
 )
-def test_a_signature_is_looked_at_if_it_could_prove_the_author(signature: str, count: int) -> None:
-    found = header(f"DKIM-Signature: {signature}", "From: a@reporter.test")
-    assert len(author.signatures(found, "reporter.test")) == count
+def test_only_signatures_that_could_authenticate_author_are_used(
+    signature: str, count: int
+) -> None:
+    fields = header(f"DKIM-Signature: {signature}", "From: a@reporter.test")
+    assert len(author.signatures(fields, "reporter.test")) == count
 
 
-def test_not_more_than_a_few_signatures_are_looked_at() -> None:
-    found = header(*[f"DKIM-Signature: {SIGNED}"] * 50)
-    assert [s.index for s in author.signatures(found, "reporter.test")] == [0, 1, 2, 3, 4]
+def test_number_of_signatures_is_limited() -> None:
+    fields = header(*[f"DKIM-Signature: {SIGNED}"] * 50)
+    assert [s.index for s in author.signatures(fields, "reporter.test")] == [0, 1, 2, 3, 4]
     assert author.signatures(header(*[f"DKIM-Signature: {SIGNED}"] * 2_000), "a.test") == ()

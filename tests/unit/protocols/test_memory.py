@@ -1,10 +1,10 @@
-"""What parsers remember."""
+"""The cache of parser results."""
 
 from app.protocols import memoize
 
 
 class Parser:
-    """Notes what it was given."""
+    """A parser that records its inputs."""
 
     def __init__(self) -> None:
         self.read: list[str] = []
@@ -14,14 +14,14 @@ class Parser:
         return len(text)
 
 
-def test_a_short_text_is_read_once() -> None:
+def test_short_text_is_parsed_once() -> None:
     parser = Parser()
     parse = memoize.for_short_texts(parser.__call__)
     assert [parse("ab"), parse("ab")] == [2, 2]
     assert parser.read == ["ab"]
 
 
-def test_a_long_text_is_not_kept() -> None:
+def test_long_text_is_not_cached() -> None:
     parser = Parser()
     parse = memoize.for_short_texts(parser.__call__)
     long = "x" * (memoize.MAX_TEXT_LENGTH + 1)

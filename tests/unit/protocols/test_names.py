@@ -31,7 +31,7 @@ PSL = re.findall(r"^checkPublicSuffix\('([^']+)', (?:null|'([^']+)')\);", PSL_TE
         (".".join(["a" * 49] * 5) + ".org", ".".join(["a" * 49] * 5) + ".org"),  # 253 octets
     ],
 )
-def test_a_name_is_normalised_to_a_labels(text: str, name: str) -> None:
+def test_name_is_normalized_to_a_labels(text: str, name: str) -> None:
     assert names.parse(text) == name
 
 
@@ -61,7 +61,7 @@ def test_a_name_is_normalised_to_a_labels(text: str, name: str) -> None:
         ("[2001:db8::1]", "ip_address"),
         ("::ffff:192.0.2.1", "ip_address"),
         ("fe80::1%eth0", "ip_address"),
-        ("mailwatch.1", "ip_address"),  # a browser takes it for one
+        ("mailwatch.1", "ip_address"),  # a browser reads it as an IP address
         ("*.mailwatch.org", "wildcard"),
         ("_dmarc.mailwatch.org", "underscore"),
         ("a_b.mailwatch.org", "underscore"),
@@ -92,7 +92,7 @@ def test_a_name_is_normalised_to_a_labels(text: str, name: str) -> None:
         ("XN--FASS-.de", "hyphen"),
         ("xn--Bcher-KVA-x.de", "bad_idna"),
         ("mail\u200cwatch.org", "bad_idna"),  # a joiner out of context
-        ("1a.אתר.com", "bad_idna"),  # RFC 5893: right-to-left beside a label that begins with 1
+        ("1a.אתר.com", "bad_idna"),  # RFC 5893: right-to-left with a label that begins with 1
         ("mailwatch.test", "special_use"),
         ("localhost", "special_use"),
         ("a.b.localhost", "special_use"),
@@ -109,40 +109,40 @@ def test_a_name_is_normalised_to_a_labels(text: str, name: str) -> None:
         ("公司.cn", "public_suffix"),
     ],
 )
-def test_what_nobody_can_hold_is_refused_with_its_code(text: str, code: str) -> None:
+def test_invalid_domain_is_rejected_with_code(text: str, code: str) -> None:
     with pytest.raises(NotADomain) as refused:
         names.parse(text)
     assert refused.value.code == code
     assert refused.value.reason == str(refused.value) != ""
 
 
-def test_special_use_names_are_taken_where_they_are_allowed() -> None:
+def test_special_use_name_is_accepted_if_allowed() -> None:
     assert names.parse("Acme.TEST", allow_special_use=True) == "acme.test"
     assert names.parse("example.com", allow_special_use=True) == "example.com"
 
 
 @pytest.mark.parametrize("text", ["test", "localhost", "home.arpa"])
-def test_allowing_special_use_does_not_allow_suffixes(text: str) -> None:
+def test_allowing_special_use_does_not_allow_public_suffixes(text: str) -> None:
     with pytest.raises(NotADomain):
         names.parse(text, allow_special_use=True)
 
 
 @pytest.mark.parametrize("text", ["localhost", "gov.uk", "mx.example.com", "COM"])
-def test_a_host_may_be_what_a_watched_domain_may_not(text: str) -> None:
+def test_host_may_be_a_name_that_is_not_a_registrable_domain(text: str) -> None:
     assert names.parse_host(text) == text.lower()
 
 
-def test_a_final_dot_that_is_ideographic_is_dropped_too() -> None:
+def test_ideographic_final_dot_is_removed() -> None:
     assert names.parse_host("mail.example。") == "mail.example"
 
 
-def test_a_name_that_was_parsed_parses_to_itself() -> None:
+def test_parsing_a_name_is_idempotent() -> None:
     for text in ("bücher.de", "食狮.公司.cn", "faß.de", "mailwatch.org"):
         assert names.parse(names.parse(text)) == names.parse(text)
         assert names.parse(names.unicode_name(names.parse(text))) == names.parse(text)
 
 
-def test_names_are_shown_with_u_labels() -> None:
+def test_names_are_displayed_with_u_labels() -> None:
     assert names.unicode_name("mail.xn--bcher-kva.de") == "mail.bücher.de"
     assert names.unicode_name("_dmarc.xn--a.de") == "_dmarc.xn--a.de"
 
@@ -160,7 +160,7 @@ def test_names_are_shown_with_u_labels() -> None:
         ("かな한글.jp", True),
     ],
 )
-def test_labels_of_mixed_scripts_are_noticed(name: str, is_mixed: bool) -> None:
+def test_mixed_script_labels_are_detected(name: str, is_mixed: bool) -> None:
     assert names.has_mixed_scripts(names.parse_host(name)) is is_mixed
 
 
@@ -174,7 +174,7 @@ def test_labels_of_mixed_scripts_are_noticed(name: str, is_mixed: bool) -> None:
         ("example.org", "a.example.org", False),
     ],
 )
-def test_a_sub_domain_is_below_its_parent(name: str, parent: str, is_below: bool) -> None:
+def test_subdomain_is_below_its_parent(name: str, parent: str, is_below: bool) -> None:
     assert names.is_below(name, parent) is is_below
 
 
@@ -188,25 +188,23 @@ def test_a_sub_domain_is_below_its_parent(name: str, parent: str, is_below: bool
         ("z.y.a.b.c.d.e.f.g.h", ["z.y.a.b.c.d.e.f.g.h", "b.c.d.e.f.g.h", "c.d.e.f.g.h"]),
     ],
 )
-def test_the_walk_goes_up_to_the_tld(name: str, walked: list[str]) -> None:
-    found = names.walk(DomainName(name))
-    assert list(found[: len(walked)]) == walked
-    assert len(found) <= 8
-    assert found[-1] == name.rpartition(".")[2]
+def test_tree_walk_ends_at_tld(name: str, walked: list[str]) -> None:
+    visited = names.walk(DomainName(name))
+    assert list(visited[: len(walked)]) == walked
+    assert len(visited) <= 8
+    assert visited[-1] == name.rpartition(".")[2]
 
 
-def test_the_vectors_of_the_public_suffix_list_were_read() -> None:
+def test_public_suffix_vectors_are_loaded() -> None:
     assert len(PSL) == 77
 
 
 @pytest.mark.parametrize(("name", "registrable"), PSL)
-def test_the_registrable_part_is_that_of_the_public_suffix_list(
-    name: str, registrable: str
-) -> None:
+def test_registrable_part_matches_public_suffix_vectors(name: str, registrable: str) -> None:
     assert public_suffix.registrable(name) == (registrable or None)
 
 
 @pytest.mark.parametrize("name", ["com", "co.uk", "github.io", "example", "xn--55qx5d.cn"])
-def test_suffixes_are_known(name: str) -> None:
+def test_public_suffixes_are_recognized(name: str) -> None:
     assert public_suffix.is_public_suffix(name)
     assert not public_suffix.is_public_suffix(f"a.{name}")

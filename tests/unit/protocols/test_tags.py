@@ -18,20 +18,20 @@ from app.protocols import tags, uris
         ("a=1;a=2", [("a", "1"), ("a", "2")]),
     ],
 )
-def test_a_tag_list_is_split_in_order(text: str, pairs: list[tuple[str, str]]) -> None:
+def test_tag_list_is_split_in_order(text: str, pairs: list[tuple[str, str]]) -> None:
     assert tags.split(text) == pairs
 
 
-def test_only_ascii_is_lowered() -> None:
+def test_only_ascii_is_lowercased() -> None:
     assert tags.lowered("ReJect") == "reject"
     assert tags.lowered("\u212a") == "\u212a"  # the Kelvin sign, whose lower case is k
 
 
-def test_a_list_value_is_taken_apart() -> None:
+def test_list_value_is_split() -> None:
     assert tags.items(" a : b ::c:") == ("a", "b", "c")
 
 
-def test_repeated_names_are_named_once() -> None:
+def test_repeated_names_are_listed_once() -> None:
     assert tags.repeated(["a", "b", "a", "c", "b", "a"]) == ("a", "b")
 
 
@@ -47,7 +47,7 @@ def test_repeated_names_are_named_once() -> None:
         ("", False),
     ],
 )
-def test_a_broken_record_is_told_from_another_one(text: str, is_attempt: bool) -> None:
+def test_broken_record_is_distinguished_from_other_records(text: str, is_attempt: bool) -> None:
     assert tags.claims_version(text, "DMARC") is is_attempt
 
 
@@ -64,7 +64,7 @@ def test_a_broken_record_is_told_from_another_one(text: str, is_attempt: bool) -
         ("urn:x", "urn", None),
     ],
 )
-def test_a_uri_knows_its_host(text: str, scheme: str, host: str | None) -> None:
+def test_uri_has_host(text: str, scheme: str, host: str | None) -> None:
     uri = uris.parse(text)
     assert (uri, uri.scheme, uri.host) == (text, scheme, host)
 
@@ -98,12 +98,12 @@ def test_a_uri_knows_its_host(text: str, scheme: str, host: str | None) -> None:
         "1x:y",
     ],
 )
-def test_what_is_no_uri_to_report_to_is_refused(text: str) -> None:
+def test_invalid_report_uri_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w{2}"):
         uris.parse(text)
 
 
-def test_a_uri_is_json_and_can_be_copied() -> None:
+def test_uri_is_json_serializable_and_copyable() -> None:
     uri = uris.parse("mailto:d@example.com")
     assert json.dumps([uri]) == '["mailto:d@example.com"]'
     copied = copy.deepcopy(uri)

@@ -1,4 +1,4 @@
-"""Times as text."""
+"""Timestamps as text."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -10,7 +10,7 @@ EAST = timezone(timedelta(hours=5, minutes=30))
 
 
 @pytest.mark.parametrize(
-    ("moment", "text"),
+    ("at", "text"),
     [
         (datetime(2026, 1, 31, 12, tzinfo=UTC), "2026-01-31T12:00:00.000Z"),
         (datetime(2026, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC), "2026-01-31T23:59:59.999Z"),
@@ -18,5 +18,5 @@ EAST = timezone(timedelta(hours=5, minutes=30))
         (datetime(987, 6, 5, tzinfo=UTC), "0987-06-05T00:00:00.000Z"),
     ],
 )
-def test_a_time_is_in_utc_to_the_millisecond(moment: datetime, text: str) -> None:
-    assert timestamps.text(moment) == text
+def test_timestamp_is_utc_to_the_millisecond(at: datetime, text: str) -> None:
+    assert timestamps.text(at) == text

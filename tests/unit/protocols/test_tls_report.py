@@ -13,17 +13,17 @@ DETAIL = {"result-type": "Certificate-Expired", "failed-session-count": 3}
 
 
 def parse(limits: Limits = LIMITS, **changes: Any) -> TlsReport:
-    """The plain report with other members; those of its policy begin with ``policy__``."""
+    """The parsed report with other members; those of its policy begin with ``policy__``."""
     report = json.loads(TLS)
     for name, value in changes.items():
-        place, _, key = name.rpartition("__")
-        of = report if not place else report["policies"][0]
-        of = of["policy"] if place == "policy" else of["summary"] if place == "summary" else of
+        parent, _, key = name.rpartition("__")
+        of = report if not parent else report["policies"][0]
+        of = of["policy"] if parent == "policy" else of["summary"] if parent == "summary" else of
         of[key.replace("_", "-")] = value
     return tls.parse(json.dumps(report).encode(), NOW, limits)
 
 
-def test_a_failure_detail_is_read_whole() -> None:
+def test_failure_detail_has_all_fields() -> None:
     detail = DETAIL | {
         "sending-mta-ip": "2001:DB8::1",
         "receiving-mx-hostname": "mx.shop.example",
@@ -59,7 +59,7 @@ def test_hosts_may_be_one_or_several(value: Any, hosts: tuple[str, ...]) -> None
         ("2026-01-01 00:00:00", 1767225600),
     ],
 )
-def test_times_are_read_as_senders_write_them(text: str, begin: int) -> None:
+def test_timestamps_of_known_senders_are_parsed(text: str, begin: int) -> None:
     report = parse(date_range={"start-datetime": text, "end-datetime": "2026-01-01T09:00:00Z"})
     assert report.begin == begin
 
@@ -67,7 +67,7 @@ def test_times_are_read_as_senders_write_them(text: str, begin: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "1767225600", "2026-W01-1", "2026-01-01", "2026-13-01T00:00:00Z", None, 5]
 )
-def test_what_is_no_time_refuses_the_report(text: Any) -> None:
+def test_invalid_timestamp_rejects_report(text: Any) -> None:
     with pytest.raises(ReportRejected, match="bad_dates"):
         parse(date_range={"start-datetime": text, "end-datetime": "2026-01-01T09:00:00Z"})
 
@@ -75,12 +75,15 @@ def test_what_is_no_time_refuses_the_report(text: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "warning"),
     [
-        ({"summary__total_failure_session_count": "7"}, "total-failure-session-count is a string"),
-        ({"policy__policy_type": "new"}, "unknown policy-type new"),
+        (
+            {"summary__total_failure_session_count": "7"},
+            "total-failure-session-count is a string instead of a number",
+        ),
+        ({"policy__policy_type": "new"}, "a policy has the unknown policy-type 'new'"),
         ({"policy__policy_domain": None}, "policy-domain is missing"),
     ],
 )
-def test_what_is_tolerated_is_told(changes: dict[str, Any], warning: str) -> None:
+def test_tolerated_deviation_is_a_warning(changes: dict[str, Any], warning: str) -> None:
     assert parse(**changes).warnings == (warning,)
 
 
@@ -103,7 +106,7 @@ def test_what_is_tolerated_is_told(changes: dict[str, Any], warning: str) -> Non
         ({"entry__failure_details": {"a": 1}}, "bad_value"),
     ],
 )
-def test_what_cannot_be_right_is_refused(changes: dict[str, Any], reason: str) -> None:
+def test_invalid_report_is_rejected(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(ReportRejected) as refused:
         parse(**changes)
     assert refused.value.reason == reason
@@ -117,10 +120,10 @@ def test_what_cannot_be_right_is_refused(changes: dict[str, Any], reason: str) -
         (Limits(integer=0), "bad_number"),
     ],
 )
-def test_each_bound_refuses(limits: Limits, reason: str) -> None:
+def test_exceeding_a_limit_rejects_the_file(limits: Limits, reason: str) -> None:
     with pytest.raises(ReportRejected, match=reason):
         parse(limits)
 
 
-def test_half_a_character_and_control_characters_are_left_out() -> None:
+def test_lone_surrogates_and_control_characters_are_removed() -> None:
     assert parse(organization_name="a\0\ud800b\u202e").organization == "ab\u202e"

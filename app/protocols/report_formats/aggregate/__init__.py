@@ -1,4 +1,4 @@
-"""DMARC aggregate reports: what a receiver saw of a domain's mail (RFC 9990, RFC 7489 §7.2)."""
+"""DMARC aggregate reports about the mail that a receiver got (RFC 9990, RFC 7489 §7.2)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _TAGS = ("sp", "np", "adkim", "aspf", "pct", "fo", "testing", "discovery_method"
 
 @dataclass(frozen=True, slots=True)
 class PublishedPolicy:
-    """The record as the reporter found it; values are as written, in lower case."""
+    """The DMARC record as the reporter saw it; values as written, in lower case."""
 
     domain: str
     p: str
@@ -37,11 +37,11 @@ class PublishedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class AggregateReport:
-    """One report.
+    """One aggregate report.
 
     begin, end  seconds since 1970, UTC
-    errors      what went wrong at the reporter's
-    warnings    what was tolerated in reading it
+    errors      errors that the reporter states
+    warnings    deviations that the parser tolerated
     """
 
     org_name: str
@@ -60,20 +60,20 @@ class AggregateReport:
 
 
 def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport:
-    """Read an aggregate report's XML.
+    """The aggregate report in an XML document.
 
-    now     seconds since 1970; a report cannot end later than a day from now
+    now     seconds since 1970; a report must not end more than a day in the future
     raises  Refused
-    source  RFC 9990 §3.1 and §A; what senders are known to do otherwise is tolerated
+    source  RFC 9990 §3.1 and §A; known deviations of reporters are tolerated
     """
-    records, found = _read(document, limits)
+    records, contents = _read(document, limits)
     if not records.all:
-        raise ReportRejected("no_records", "the report has no record")
+        raise ReportRejected("no_records", "the report contains no record element")
     warnings = Warnings()
     records.warn(warnings)
-    for tolerated in found.tolerated:
+    for tolerated in contents.tolerated:
         warnings.add(tolerated)
-    head = _Head(found.head, limits)
+    head = _Head(contents.head, limits)
     begin, end = head.period(now)
     return AggregateReport(
         org_name=head.required("org_name"),
@@ -84,42 +84,42 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport
         end=end,
         policy=head.policy(warnings),
         generator=head.optional("generator"),
-        namespace=found.namespace,
+        namespace=contents.namespace,
         version=head.optional("version"),
-        errors=tuple(filter(None, map(values.text, found.errors))),
+        errors=tuple(filter(None, map(values.text, contents.errors))),
         records=records.all,
         warnings=warnings.all(),
     )
 
 
 def _read(document: bytes, limits: Limits) -> tuple[Records, Found]:
-    """The records and the rest, in the fast way if that works, else in the sure one."""
+    """The records and the other elements, by the fast path if possible, else by the XML parser."""
     records = Records(limits)
     try:
         return records, fast_path.read(document, records, limits)
     except fast_path.NotSupported:
         pass
     except ReportRejected as refused:
-        if refused.reason != "not_well_formed":  # only the sure way can tell where
+        if refused.reason != "not_well_formed":  # only the XML parser knows the position
             raise
     records = Records(limits)
     return records, xml.read(document, records.add, limits)
 
 
 class _Head:
-    """What is said once, before the records."""
+    """The elements before the records, each of which occurs once."""
 
     def __init__(self, fields: dict[str, str], limits: Limits) -> None:
         self._fields, self._limits = fields, limits
 
     def required(self, key: str, *, may_be_empty: bool = True) -> str:
-        """The text, which has to be there."""
+        """The text of a required element."""
         if key not in self._fields:
-            raise ReportRejected("missing_element", f"the report has no {key}")
+            raise ReportRejected("missing_element", f"the report has no {key} element")
         text = self._fields[key]
         if len(text) > self._limits.field:
             raise ReportRejected(
-                "field_too_long", f"{key} has over {self._limits.field} characters"
+                "field_too_long", f"{key} is longer than {self._limits.field} characters"
             )
         text = values.text(text)
         if not text and not may_be_empty:
@@ -127,18 +127,18 @@ class _Head:
         return text
 
     def optional(self, key: str) -> str | None:
-        """The text, if it is there and not empty."""
+        """The text of an optional element; None if it is absent or empty."""
         return self.required(key) or None if key in self._fields else None
 
     def report_id(self) -> str:
-        """The report's id, without which repeats cannot be told."""
+        """The report id, which identifies duplicates."""
         report_id = self.required("report_id", may_be_empty=False)
         if len(report_id) > (most := self._limits.report_id):
-            raise ReportRejected("field_too_long", f"report_id has over {most} characters")
+            raise ReportRejected("field_too_long", f"report_id is longer than {most} characters")
         return report_id
 
     def period(self, now: int) -> tuple[int, int]:
-        """Begin and end in seconds since 1970."""
+        """Begin and end of the period in seconds since 1970."""
         begin, end = (
             values.number(self.required(key), key, self._limits) for key in ("begin", "end")
         )
@@ -146,14 +146,14 @@ class _Head:
         return begin, end
 
     def policy(self, warnings: Warnings) -> PublishedPolicy:
-        """What the reporter found published."""
+        """The DMARC policy that the reporter saw."""
         domain = values.host(self.required("domain"))
         if not domain:
             raise ReportRejected(
-                "bad_domain", "the domain of policy_published is not a domain name"
+                "bad_domain", "policy_published: the domain is not a valid domain name"
             )
         p = values.word(self.required("p", may_be_empty=False))
         if p not in POLICIES:
-            warnings.add(f"unknown policy {p}")
+            warnings.add(f"policy_published has the unknown policy {p!r}")
         others = {key: values.word(self.optional(key) or "") or None for key in _TAGS}
         return PublishedPolicy(domain, p, **others)

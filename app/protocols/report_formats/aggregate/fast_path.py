@@ -1,10 +1,10 @@
-"""The fast way to read an aggregate report: records that are written in the usual way.
+"""The fast path for aggregate reports: records in the usual layout are read without an XML parser.
 
-A record that one regular expression matches, and whose parts consist of nothing but white space and
-elements with text, is read without the XML parser; parts that are repeated are read once. This is
-exact: such a record is well-formed by itself, none of its texts has a character that means anything
-in XML, and it stands where the parser has just seen that records stand. All else, a record written
-otherwise too, goes to the parser.
+A record is read this way if one regular expression matches it and its parts have only white
+space and elements with text; repeated parts are read once. The result is exact: such a record is
+well-formed by itself, its texts contain no XML markup, and the parser has confirmed that records
+are allowed at this position. Everything else, such as a record in another layout, goes to the
+parser.
 """
 
 import re
@@ -23,14 +23,14 @@ from app.protocols.report_formats.aggregate.records import (
 from app.protocols.report_formats.aggregate.xml import Found, Parser
 from app.protocols.report_formats.limits import LIMITS, Limits
 
-MAX_FALLBACKS = 16  # records in a report that has not more usual ones
-MAX_PART, MAX_KNOWN = 1_000, 5_000  # octets of a part, and parts, that are remembered
+MAX_FALLBACKS = 16  # records in another layout that are tolerated on the fast path
+MAX_PART, MAX_KNOWN = 1_000, 5_000  # bytes of a cached part, and number of cached parts
 
 _END = b"</record>"
 _UNSUPPORTED = (b"<!", b"<?")
 _BLANK = rb"[ \t\r\n]*"
-# Bounded, and with one way only to match each text, so that a failure costs no more than a success.
-# (Possessive quantifiers would say so, but are broken in the 3.11 that Debian has.)
+# Bounded and unambiguous, so that a failed match costs no more than a successful one. (Possessive
+# quantifiers would express this, but are broken in the Python 3.11 of Debian.)
 _PART = rb"([^<]*(?:<(?!/%s)[^<]*){0,200})</%s>"
 _RECORD = re.compile(
     _BLANK.join(
@@ -45,7 +45,7 @@ _RECORD = re.compile(
         )
     )
 )
-_TOKEN = re.compile(  # an element with text, the beginning or end of one without, or something else
+_TOKEN = re.compile(  # an element with text, a start or end tag of a group, or anything else
     rb"<([a-z_]{1,30})(?:/>|>([^<>&\x00-\x08\x0b-\x1f]*)</\1>)"
     rb"|<(/?(?:dkim|spf|reason))>|([^ \t\r\n])"
 )
@@ -57,11 +57,11 @@ Groups = list[tuple[str, Texts]]
 
 
 class NotSupported(ValueError):
-    """Something is written in another way, which is for the XML parser to judge."""
+    """The document uses another layout, which only the XML parser can read."""
 
 
 class _Parts(dict[bytes, Made], Generic[Made]):
-    """What was made of parts of records, by their text."""
+    """A cache of the values of record parts, by their raw text."""
 
     def __init__(self, make: Callable[[Texts, Groups], Made]) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class _Parts(dict[bytes, Made], Generic[Made]):
 
 
 class _Template:
-    """The parts that are known in this process."""
+    """The caches of this process, one for each kind of part."""
 
     def __init__(self, limits: Limits) -> None:
         self._make = maker(limits)
@@ -111,55 +111,55 @@ _templates = lru_cache(maxsize=1)(_Template)
 
 
 class FastReader:
-    """Reads usual records into ``records``."""
+    """Adds records in the usual layout to ``records``."""
 
     def __init__(self, records: Records, limits: Limits) -> None:
         self._records, self._known = records, _templates(limits)
 
     def read(self, document: bytes, begin: int) -> int:
-        """Add the usual records that follow each other from there on; returns where they end."""
-        match, append, known = _RECORD.match, self._records.append, self._known
-        while found := match(document, begin):
-            source_ip, count, evaluated, identifiers, results = found.groups()
+        """Add the consecutive records in the usual layout from ``begin`` on; returns their end."""
+        match, append, parts = _RECORD.match, self._records.append, self._known
+        while record := match(document, begin):
+            source_ip, count, evaluated, identifiers, results = record.groups()
             try:
                 append(
                     source_ip.decode(),
                     int(count),
-                    known.evaluated[evaluated],
-                    known.identifiers[identifiers],
-                    known.results[results],
+                    parts.evaluated[evaluated],
+                    parts.identifiers[identifiers],
+                    parts.results[results],
                 )
             except (NotSupported, UnicodeDecodeError, KeyError):
                 break
-            begin = found.end()
+            begin = record.end()
         return begin
 
 
 def read(document: bytes, records: Records, limits: Limits = LIMITS) -> Found:
-    """As ``dmarc_report_xml.read``, into ``records``.
+    """The same as ``dmarc_report_xml.read``, with the records added to ``records``.
 
-    raises  Unusual or Refused; then the other one may accept it, or knows why not
+    raises  Unusual or Refused; the XML parser then decides whether the report is valid
     """
-    found = Found(records.add, limits)
-    document = xml_text.in_utf8(document, limits, found.tolerated)
+    contents = Found(records.add, limits)
+    document = xml_text.in_utf8(document, limits, contents.tolerated)
     usual, unusual = FastReader(records, limits), 0
-    with Parser(found) as parser:
-        end, place = 0, _begin(document)
-        while place > end and unusual <= MAX_FALLBACKS + len(records.all) // 2:
-            parser.feed(document[end:place])
+    with Parser(contents) as parser:
+        end, begin = 0, _begin(document)
+        while begin > end and unusual <= MAX_FALLBACKS + len(records.all) // 2:
+            parser.feed(document[end:begin])
             if not parser.is_between:
                 raise NotSupported
-            end = usual.read(document, place)
-            place = document.find(_END, end) + len(_END)
+            end = usual.read(document, begin)
+            begin = document.find(_END, end) + len(_END)
             unusual += 1
         parser.feed(document[end:], is_last=True)
-    return found
+    return contents
 
 
 def _begin(document: bytes) -> int:
-    """Where the first record begins.
+    """The offset of the first record.
 
-    raises  Unusual if there is anything in the document that is neither tag nor text
+    raises  Unusual if the document has anything other than tags and text
     """
     if any(document.find(strange, 2) >= 0 for strange in _UNSUPPORTED):
         raise NotSupported
@@ -167,9 +167,9 @@ def _begin(document: bytes) -> int:
 
 
 def _split(part: bytes) -> tuple[Texts, Groups]:
-    """The elements with text that a part consists of, and the groups of such elements.
+    """The elements with text in a part, and the groups of such elements.
 
-    raises  Unusual if there is anything else in it, or one of them twice in a place
+    raises  Unusual if the part has anything else, or an element twice in one place
     """
     outer: Texts = {}
     groups: Groups = []

@@ -1,6 +1,6 @@
-"""The records of an aggregate report, made of the texts that were found in it (RFC 9990 §3.1.1.7).
+"""The records of an aggregate report, built from its element texts (RFC 9990 §3.1.1.7).
 
-What many records share is made once, and shared.
+Parts that many records have in common are built once and shared.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from app.protocols.report_formats.limits import Limits, ReportRejected
 MAX_ENVELOPE_FROM = 320
 DISPOSITIONS = frozenset(("none", "quarantine", "reject", "pass"))
 
-_new = tuple.__new__  # a NamedTuple's own takes twice as long
+_new = tuple.__new__  # the constructor of a NamedTuple takes twice as long
 
 
 class DkimResult(NamedTuple):
-    """What came of one DKIM signature; it proves nothing about alignment."""
+    """The result of one DKIM signature, regardless of alignment."""
 
     domain: str
     selector: str | None
@@ -28,7 +28,7 @@ class DkimResult(NamedTuple):
 
 
 class SpfResult(NamedTuple):
-    """What came of SPF; it proves nothing about alignment."""
+    """The result of SPF, regardless of alignment."""
 
     domain: str
     scope: str | None
@@ -36,21 +36,21 @@ class SpfResult(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """Why another disposition was applied than the policy asks for."""
+    """Why the receiver applied another disposition than the policy requests."""
 
     type: str
     comment: str | None
 
 
 class Record(NamedTuple):
-    """So many messages from one address with one result.
+    """The messages from one address with one result.
 
     dkim, spf      passed in alignment, as the receiver evaluated it
-    envelope_from  "" stands for the null sender, None for not said
+    envelope_from  "" is the null sender, None means not reported
     """
 
     source_ip: str
-    count: int  # type: ignore[assignment]  # a tuple's own count is of no use here
+    count: int  # type: ignore[assignment]  # shadows tuple.count, which is not used
     disposition: str
     dkim: bool
     spf: bool
@@ -68,7 +68,7 @@ Results = tuple[tuple[DkimResult, ...], tuple[SpfResult, ...]]
 
 
 class Maker:
-    """Makes values of texts; what it made it remembers, for most texts come again."""
+    """Builds values from element texts and caches them, because most texts recur."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -78,14 +78,14 @@ class Maker:
         self._names = Table(self._name)
 
     def evaluated(self, fields: Mapping[str, str], reasons: Sequence[Group]) -> Evaluated:
-        """What policy_evaluated says.
+        """The values of policy_evaluated.
 
         raises  KeyError if one of its elements is missing, Refused
         """
         words = self._words
         disposition = words[fields["disposition"]]
         if not disposition:
-            raise ReportRejected("missing_element", "a record has no disposition")
+            raise ReportRejected("missing_element", "a record has an empty disposition")
         return (
             disposition,
             words[fields["dkim"]] == "pass",
@@ -94,14 +94,14 @@ class Maker:
         )
 
     def identifiers(self, fields: Mapping[str, str]) -> Identifiers:
-        """Who the messages say that they are from and to.
+        """The author's domain, the envelope sender and the envelope recipient domain.
 
         raises  KeyError if header_from is missing, Refused
         """
         sender, receiver = fields.get("envelope_from"), fields.get("envelope_to")
         name = self._names[fields["header_from"]]
         if not name:
-            raise ReportRejected("missing_element", "a record has no header_from")
+            raise ReportRejected("missing_element", "a record has an empty header_from")
         return (
             name,
             None if sender is None else self._texts[sender].lower()[:MAX_ENVELOPE_FROM],
@@ -109,11 +109,11 @@ class Maker:
         )
 
     def results(self, dkim: Sequence[Group], spf: Sequence[Group]) -> Results:
-        """What auth_results says: (domain, selector, result) and (domain, scope, result)."""
+        """The values of auth_results: (domain, selector, result) and (domain, scope, result)."""
         names, texts, words = self._names, self._texts, self._words
         if max(len(dkim), len(spf)) > self.limits.results:
             raise ReportRejected(
-                "too_many_results", f"a record has more than {self.limits.results}"
+                "too_many_results", f"a record has more than {self.limits.results} results"
             )
         dkim_results = [
             DkimResult(names[domain or ""], texts[selector or ""] or None, words[result or ""])
@@ -131,7 +131,7 @@ class Maker:
     def _text(self, value: str) -> str:
         if len(value) > self.limits.field:
             raise ReportRejected(
-                "field_too_long", f"a value has over {self.limits.field} characters"
+                "field_too_long", f"a value is longer than {self.limits.field} characters"
             )
         return values.text(value)
 
@@ -139,20 +139,20 @@ class Maker:
         return self._text(value).lower()[: values.MAX_WORD]
 
     def _name(self, value: str) -> str:
-        """The domain, or what stands for it."""
+        """The normalized domain name, or the text in lower case if it is not one."""
         return values.host(value) or self._text(value).lower()[:MAX_NAME]
 
 
 @lru_cache(maxsize=1)
 def maker(limits: Limits) -> Maker:
-    """The process's; reporters write the same about the same domains every day."""
+    """The shared maker of this process; reports repeat the same values every day."""
     return Maker(limits)
 
 
 class Records:
-    """The records, in order.
+    """The records of one report, in order.
 
-    all  as yet
+    all  the records added so far
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -160,21 +160,23 @@ class Records:
         self.maker = maker(limits)
         self._limits = limits
 
-    def add(self, found: Found) -> None:
-        """Add the record that has been read.
+    def add(self, texts: Found) -> None:
+        """Add the record that the parser has just completed.
 
         raises  Refused
         """
-        fields, make = found.fields, self.maker
+        fields, make = texts.fields, self.maker
         try:
-            evaluated = make.evaluated(fields, found.reasons)
+            evaluated = make.evaluated(fields, texts.reasons)
             identifiers = make.identifiers(fields)
             fields["auth_results"]
             source_ip, count = fields["source_ip"], fields["count"]
         except KeyError as missing:
-            raise ReportRejected("missing_element", f"a record has no {missing.args[0]}") from None
+            raise ReportRejected(
+                "missing_element", f"a record has no {missing.args[0]} element"
+            ) from None
         number = values.number(count, "count", self._limits)
-        results = make.results(found.dkim, found.spf)
+        results = make.results(texts.dkim, texts.spf)
         self.append(source_ip, number, evaluated, identifiers, results)
 
     def append(
@@ -185,26 +187,28 @@ class Records:
         identifiers: Identifiers,
         results: Results,
     ) -> None:
-        """Add a record of these parts.
+        """Add a record with these parts.
 
         raises  Refused
         """
         if count > self._limits.integer:
-            raise ReportRejected("bad_number", f"count is more than {self._limits.integer}")
+            raise ReportRejected("bad_number", f"count is larger than {self._limits.integer}")
         if len(self.all) >= self._limits.records:
-            raise ReportRejected("too_many_records", f"more than {self._limits.records} records")
+            raise ReportRejected(
+                "too_many_records", f"the report has more than {self._limits.records} records"
+            )
         disposition, dkim, spf, reasons = evaluated
         address = self.maker.addresses[source_ip]
         record = (address, count, disposition, dkim, spf, *identifiers, reasons, *results)
         self.all.append(_new(Record, record))
 
     def warn(self, warnings: Warnings) -> None:
-        """Say what was tolerated in them."""
+        """Add a warning for each deviation that was tolerated in the records."""
         if not all(record.count for record in self.all):
-            warnings.add("a record has a count of 0")
+            warnings.add("a record has count 0")
         for disposition in dict.fromkeys(record.disposition for record in self.all):
             if disposition not in DISPOSITIONS:
-                warnings.add(f"unknown disposition {disposition}")
+                warnings.add(f"a record has the unknown disposition {disposition!r}")
         for author in dict.fromkeys(record.header_from for record in self.all):
             if not values.host(author):
                 warnings.add(f"header_from is not a domain name: {author[: values.MAX_WORD]}")

@@ -1,6 +1,6 @@
-"""The values in an aggregate report: what each may be, and what is made of it.
+"""The values in an aggregate report: validation and normalization.
 
-Most values come again, in a report and in others, so that tables remember what was made of them.
+Most values recur within a report and across reports, so tables cache the results.
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from app.protocols import names
 from app.protocols.report_formats.limits import Limits, ReportRejected
 
-MAX_KNOWN = 10_000  # values that a table remembers, then it forgets all
+MAX_KNOWN = 10_000  # values in a table before it is cleared
 MAX_WARNINGS = 20
 MAX_WORD = 64
 
@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 
 
 class Table(dict[Key, Value], Generic[Key, Value]):
-    """What is made of each value, made once as long as it is remembered."""
+    """A cache of the results of one function by its argument."""
 
     __slots__ = ("_make",)
 
@@ -44,7 +44,7 @@ class Table(dict[Key, Value], Generic[Key, Value]):
 
 
 class Warnings:
-    """What was tolerated, each once, and not more than can be read."""
+    """The parser warnings of one report: each once, and at most ``MAX_WARNINGS``."""
 
     __slots__ = ("_said",)
 
@@ -52,12 +52,12 @@ class Warnings:
         self._said: dict[str, None] = {}
 
     def add(self, warning: str) -> None:
-        """Say it, unless it was said or there are enough."""
+        """Add a warning, unless it is a duplicate or the limit is reached."""
         if len(self._said) < MAX_WARNINGS:
             self._said[warning] = None
 
     def all(self) -> tuple[str, ...]:
-        """In the order in which they came up."""
+        """The warnings in the order in which they occurred."""
         return tuple(self._said)
 
 
@@ -70,35 +70,35 @@ def text(value: str) -> str:
 
 
 def number(value: str, what: str, limits: Limits) -> int:
-    """A whole number in ASCII digits; ``.0`` after it is ignored.
+    """The whole number in ASCII digits; a trailing ``.0`` is ignored.
 
     raises  Refused
     """
-    found = _NUMBER.fullmatch(value.strip())
-    if not found:
+    match = _NUMBER.fullmatch(value.strip())
+    if not match:
         raise ReportRejected("bad_number", f"{what} is not a whole number")
-    if (whole := int(found[1])) > limits.integer:
-        raise ReportRejected("bad_number", f"{what} is more than {limits.integer}")
+    if (whole := int(match[1])) > limits.integer:
+        raise ReportRejected("bad_number", f"{what} is larger than {limits.integer}")
     return whole
 
 
 def check_period(begin: int, end: int, now: int, limits: Limits) -> None:
-    """Accept a period that a report may be about.
+    """Check that a report may cover this period.
 
     raises  Refused
     """
     if not 0 <= begin <= end:
-        raise ReportRejected("bad_dates", "the report begins after its end")
+        raise ReportRejected("bad_dates", "the report period begins after its end")
     if end > now + limits.future_seconds:
-        raise ReportRejected("bad_dates", "the report ends in the future")
+        raise ReportRejected("bad_dates", "the report period ends in the future")
     if end - begin > limits.span_seconds:
         raise ReportRejected(
-            "bad_dates", f"the report covers over {limits.span_seconds // 86400} days"
+            "bad_dates", f"the report covers more than {limits.span_seconds // 86400} days"
         )
 
 
 def address(value: str) -> str:
-    """The IP address as everybody writes it (RFC 5952); one of IPv4 in IPv6 is that of IPv4.
+    """The IP address in canonical form (RFC 5952); an IPv4-mapped address as IPv4.
 
     raises  Refused
     """
@@ -106,15 +106,15 @@ def address(value: str) -> str:
     if _IPV4.fullmatch(value):
         return value
     try:
-        found = ipaddress.IPv6Address(value if _IPV6.fullmatch(value) else "")
+        parsed = ipaddress.IPv6Address(value if _IPV6.fullmatch(value) else "")
     except ValueError:
         raise ReportRejected("bad_source_ip", "source_ip is not an IP address") from None
-    return str(found.ipv4_mapped or found)
+    return str(parsed.ipv4_mapped or parsed)
 
 
 @lru_cache(maxsize=4096)
 def host(value: str) -> str | None:
-    """The domain name, normalised; None if it is none."""
+    """The normalized domain name; None if the text is not a domain name."""
     try:
         return names.parse_host(value)
     except names.NotADomain:
@@ -122,5 +122,5 @@ def host(value: str) -> str | None:
 
 
 def word(value: str) -> str:
-    """A word of a small vocabulary, in lower case."""
+    """The text as a keyword in lower case."""
     return text(value).lower()[:MAX_WORD]

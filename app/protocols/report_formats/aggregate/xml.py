@@ -1,7 +1,7 @@
-"""The XML of an aggregate report: which elements count where, read in one pass (RFC 9990 §A).
+"""The XML parser for aggregate reports, which reads a document in one pass (RFC 9990 §A).
 
-Elements are told by their local name within a namespace of DMARC or none; all others are passed
-over with what is in them.
+Elements are identified by their local name in a DMARC namespace or in none; all others are skipped
+with their contents.
 """
 
 from collections.abc import Callable, Sized
@@ -28,10 +28,10 @@ _Start = Callable[[str, list[str]], None]
 
 
 class _Node(dict[str, "_Node"]):
-    """An element that counts, with those that count in it.
+    """A known element and its known child elements.
 
-    key     under which its text is kept; "" if it has none
-    closes  what is complete at its end; "" if nothing is
+    key     the key of its text; "" if it has no text
+    closes  the unit that is complete at its end tag; "" if none
     """
 
     __slots__ = ("closes", "key")
@@ -41,14 +41,14 @@ class _Node(dict[str, "_Node"]):
         self.key, self.closes = key, closes
 
     def add(self, name: str, node: "_Node") -> "_Node":
-        """Let it count here, in each of the namespaces."""
+        """Add a child element, in each of the namespaces."""
         self[name] = node
         for namespace in NAMESPACES:
             self[f"{namespace} {name}"] = node
         return node
 
     def leaves(self, *names: str, prefix: str = "") -> "_Node":
-        """Let elements with text count here; their keys have the prefix."""
+        """Add child elements with text, whose keys have the prefix."""
         for name in names:
             self.add(name, _Node(key=f"{prefix}{name}"))
         return self
@@ -80,10 +80,10 @@ _FEEDBACK, _DOCUMENT = _schema(), _Node()
 
 
 class Found:
-    """What is between the tags: of the report once, of each record until the next one.
+    """The texts of the elements read so far: of the report, and of the current record.
 
-    fields   of the record at hand, or of what stands before the first: texts as written, by key
-    head     of report_metadata and policy_published
+    fields   texts as written by key: of the current record, or of the elements before the first
+    head     texts of report_metadata and policy_published
     reasons  (type, comment), ``dkim`` (domain, selector, result), ``spf`` (domain, scope, result)
     """
 
@@ -105,7 +105,7 @@ class Found:
         self.tolerated: dict[str, None] = {}
 
     def ends(self) -> dict[str, Callable[[], None]]:
-        """What is to be done at the end of an element, by what it completes."""
+        """The handlers for end tags, by the unit that they complete."""
         return {
             "": _do_nothing,
             "head": self.end_head,
@@ -119,97 +119,101 @@ class Found:
         }
 
     def repeat(self, key: str, text: str) -> None:
-        """Take note of one more text for a key that has one already."""
+        """Handle another text for a key that already has one."""
         if self.fields[key] != text:
             if key in IN_RECORD:
-                raise ReportRejected("repeated_element", f"a record has {key} more than once")
-            self.tolerated[f"{key} is repeated; the first one counts"] = None
+                raise ReportRejected(
+                    "repeated_element", f"a record has more than one {key} element"
+                )
+            self.tolerated[f"{key} is repeated with another value; the first value is used"] = None
 
     def end_head(self) -> None:
-        """Keep what report_metadata or policy_published said; the first of each counts."""
+        """Store the texts of report_metadata or policy_published; the first value is used."""
         for key, text in self.fields.items():
             if self.head.setdefault(key, text) != text:
-                self.tolerated[f"{key} is repeated; the first one counts"] = None
+                self.tolerated[f"{key} is repeated with another value; the first value is used"] = (
+                    None
+                )
         self.fields.clear()
 
     def end_version(self) -> None:
-        """Keep the version, wherever it stands."""
+        """Store the version."""
         self.head.setdefault("version", "".join(self.texts)[: self.limits.field])
 
     def end_error(self) -> None:
-        """Keep what went wrong at the reporter's."""
+        """Store an error that the reporter states."""
         if len(self.errors) < MAX_ERRORS:
             self.errors.append("".join(self.texts)[: self.limits.field])
 
     def end_reason(self) -> None:
-        """Keep why the policy was overridden."""
+        """Store the reason for a policy override."""
         pop = self.fields.pop
         self._add(self.reasons, (pop("type", None), pop("comment", None)))
 
     def end_dkim(self) -> None:
-        """Keep one DKIM result."""
+        """Store one DKIM result."""
         pop = self.fields.pop
-        found = (pop("raw_domain", None), pop("raw_selector", None), pop("raw_result", None))
-        self._add(self.dkim, found)
+        result = (pop("raw_domain", None), pop("raw_selector", None), pop("raw_result", None))
+        self._add(self.dkim, result)
 
     def end_spf(self) -> None:
-        """Keep one SPF result."""
+        """Store one SPF result."""
         pop = self.fields.pop
-        found = (pop("raw_domain", None), pop("raw_scope", None), pop("raw_result", None))
-        self._add(self.spf, found)
+        result = (pop("raw_domain", None), pop("raw_scope", None), pop("raw_result", None))
+        self._add(self.spf, result)
 
     def end_auth_results(self) -> None:
-        """Note that there were any, for they may be empty."""
+        """Note that auth_results is present; it may be empty."""
         self.fields["auth_results"] = ""
 
     def end_record(self) -> None:
-        """Hand the record over, and forget it."""
+        """Pass the record to ``on_record`` and start the next one."""
         self.on_record(self)
         self.fields.clear()
         self.reasons.clear()
         self.dkim.clear()
         self.spf.clear()
 
-    def _add(self, group: list[Group], found: Group) -> None:
+    def _add(self, group: list[Group], result: Group) -> None:
         if len(group) >= self.limits.results:
             raise ReportRejected(
-                "too_many_results", f"a record has more than {self.limits.results}"
+                "too_many_results", f"a record has more than {self.limits.results} results"
             )
-        group.append(found)
+        group.append(result)
 
 
 def read(document: bytes, on_record: Callable[[Found], None], limits: Limits = LIMITS) -> Found:
-    """Read the XML, and call ``on_record`` at the end of each record.
+    """The texts of the report; ``on_record`` is called at the end of each record.
 
-    raises  Refused if it is not well-formed, has a DOCTYPE, costs too much, or is no report
+    raises  Refused if the XML is not well-formed, has a DOCTYPE, exceeds a limit or is no report
     """
-    found = Found(on_record, limits)
-    document = xml_text.in_utf8(document, limits, found.tolerated)
-    with Parser(found) as parser:
+    contents = Found(on_record, limits)
+    document = xml_text.in_utf8(document, limits, contents.tolerated)
+    with Parser(contents) as parser:
         parser.feed(document, is_last=True)
-    return found
+    return contents
 
 
 class Parser:
-    """Expat, which fills what is found with what it is fed."""
+    """An expat parser that stores the element texts in ``contents``."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, contents: Found) -> None:
         self._expat = expat.ParserCreate(encoding="utf-8", namespace_separator=" ")
         self._expat.buffer_text = self._expat.ordered_attributes = True
-        self._expat.buffer_size = found.limits.token  # so that no text is in pieces but a longer
+        self._expat.buffer_size = contents.limits.token  # so that only longer texts are split
         self._expat.StartDoctypeDeclHandler = _refuse_doctype
-        self._path = _attend(self._expat, found)
+        self._path = _attend(self._expat, contents)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Forget the handlers: they know expat, so that both would stay for long."""
+        """Remove the handlers, which refer to the parser and would delay its collection."""
         self._expat.StartElementHandler = self._expat.EndElementHandler = None
         self._expat.CharacterDataHandler = None
 
     def feed(self, document: bytes, *, is_last: bool = False) -> None:
-        """Read on.
+        """Parse the next part of the document.
 
         raises  Refused
         """
@@ -217,24 +221,24 @@ class Parser:
             self._expat.Parse(document, is_last)
         except expat.ExpatError as error:
             problem = expat.ErrorString(error.code)
-            detail = f"{problem} in line {error.lineno}, column {error.offset + 1}"
+            detail = f"{problem} at line {error.lineno}, column {error.offset + 1}"
             raise ReportRejected("not_well_formed", detail) from None
 
     @property
     def is_between(self) -> bool:
-        """Whether the root is open, and nothing in it."""
+        """Whether the parser is between two child elements of the root."""
         return len(self._path) == 1 and self._expat.CharacterDataHandler is not None
 
 
-def _attend(parser: expat.XMLParserType, found: Found) -> Sized:
-    """Have the parser fill ``found``; closures, for this runs for each tag.
+def _attend(parser: expat.XMLParserType, contents: Found) -> Sized:
+    """Install handlers that fill ``contents``; closures, because they run for every tag.
 
-    returns  what is around the element at hand; nothing is around the root but the document
+    returns  the ancestors of the current element; the only one of the root is the document
     """
     path: list[_Node] = []
-    node, texts, keep = _FEEDBACK, found.texts, found.fields.setdefault
-    push, pop, clear, most = path.append, path.pop, texts.clear, found.limits.xml_attributes
-    ends, passing = found.ends(), _Passing(parser, found.limits)
+    node, texts, keep = _FEEDBACK, contents.texts, contents.fields.setdefault
+    push, pop, clear, most = path.append, path.pop, texts.clear, contents.limits.xml_attributes
+    ends, passing = contents.ends(), _Passing(parser, contents.limits)
 
     def start(name: str, attributes: list[str]) -> None:
         nonlocal node
@@ -254,18 +258,18 @@ def _attend(parser: expat.XMLParserType, found: Found) -> Sized:
         if key := node.key:
             text = texts[0] if texts else ""
             if keep(key, text) is not text:
-                found.repeat(key, text)
+                contents.repeat(key, text)
         else:
             ends[node.closes]()
         node = pop()
 
-    parser.StartElementHandler = _root_handler(parser, found, path, start)
+    parser.StartElementHandler = _root_handler(parser, contents, path, start)
     parser.EndElementHandler, parser.CharacterDataHandler = end, texts.append
     return path
 
 
 class _Passing:
-    """Has the parser do nothing from the beginning of an element to its end."""
+    """Skips unknown elements with their contents."""
 
     def __init__(self, parser: expat.XMLParserType, limits: Limits) -> None:
         self._parser, self._limits = parser, limits
@@ -273,9 +277,9 @@ class _Passing:
         self._depth = self._outside = self._count = 0
 
     def begin(self, depth: int, key: str) -> None:
-        """Pass over the element that has begun so deep in the document."""
+        """Skip the element that has just begun at this depth."""
         if key:
-            raise ReportRejected("bad_value", f"{key} has elements in it")
+            raise ReportRejected("bad_value", f"{key} contains elements instead of text")
         parser = self._parser
         self._outside, self._depth = depth - 1, depth - 1
         self._handlers = (
@@ -290,9 +294,9 @@ class _Passing:
         self._depth += 1
         self._count += 1
         if self._depth > (most := self._limits.xml_depth):
-            raise ReportRejected("too_deep", f"elements are nested more than {most} deep")
+            raise ReportRejected("too_deep", f"elements are nested more than {most} levels deep")
         if self._count > (most := self._limits.xml_passed_over):
-            raise ReportRejected("too_many_elements", f"more than {most} that mean nothing here")
+            raise ReportRejected("too_many_elements", f"more than {most} unknown elements")
         if attributes:
             _check_attributes(attributes, self._limits.xml_attributes)
 
@@ -306,16 +310,16 @@ class _Passing:
 
 
 def _root_handler(
-    parser: expat.XMLParserType, found: Found, path: list[_Node], then: _Start
+    parser: expat.XMLParserType, contents: Found, path: list[_Node], then: _Start
 ) -> _Start:
-    """What sees the root's start, and lets ``then`` see all others."""
+    """The handler for the start tag of the root, which installs ``then`` for all others."""
 
     def start_root(name: str, attributes: list[str]) -> None:
         namespace, _, local = name.rpartition(" ")
         if local != "feedback" or namespace not in ("", *NAMESPACES):
-            raise ReportRejected("not_a_report", "the root element is not feedback")
-        _check_attributes(attributes, found.limits.xml_attributes)
-        found.namespace = namespace or None
+            raise ReportRejected("not_a_report", "the root element is not <feedback>")
+        _check_attributes(attributes, contents.limits.xml_attributes)
+        contents.namespace = namespace or None
         path.append(_DOCUMENT)
         parser.StartElementHandler = then
 
@@ -323,8 +327,8 @@ def _root_handler(
 
 
 def _check_attributes(attributes: list[str], most: int) -> None:
-    if len(attributes) > 2 * most:  # names and values in turns
-        raise ReportRejected("too_many_attributes", f"more than {most} on one element")
+    if len(attributes) > 2 * most:  # names and values alternate
+        raise ReportRejected("too_many_attributes", f"an element has more than {most} attributes")
 
 
 def _do_nothing() -> None:
@@ -332,4 +336,4 @@ def _do_nothing() -> None:
 
 
 def _refuse_doctype(*_: Any) -> None:
-    raise ReportRejected("doctype", "the document has a document type declaration")
+    raise ReportRejected("doctype", "the document has a DOCTYPE declaration, which is not allowed")

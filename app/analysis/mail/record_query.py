@@ -1,8 +1,7 @@
 """The record lists behind figures: the filters whose records add up to a figure.
 
-A list is filtered by addresses and by properties of the mail: a Narrowing. A list is exact if its
-records are those of the figure and no others. This is checked against all mail of the window: the
-messages by address and identity are known, except for rare identities that were grouped.
+A list is filtered by addresses and by properties of the mail: a RecordQuery. It is exact if it has
+the mail of the figure and no other, which is checked against all mail of the window.
 """
 
 from collections import Counter
@@ -344,31 +343,24 @@ class FlowIndex:
     def _unclear(self) -> Set[int]:
         """The identities whose results are grouped or truncated."""
         return {
-            number
-            for number, identity in self._identities.items()
-            if number < 0
-            or max(len(identity.dkim_results), len(identity.spf_results)) >= MAX_RESULTS
+            n
+            for n, identity in self._identities.items()
+            if n < 0 or max(len(identity.dkim_results), len(identity.spf_results)) >= MAX_RESULTS
         }
 
     @cached_property
     def _by_signer(self) -> dict[DkimFilter | None, list[int]]:
-        return _index(
-            (n, dkim_filter(*o)) for n, i in self._identities.items() for o in i.dkim_results
-        )
+        pairs = ((n, identity.dkim_results) for n, identity in self._identities.items())
+        return _index((n, dkim_filter(*result)) for n, results in pairs for result in results)
 
     @cached_property
     def _by_envelope(self) -> dict[SpfFilter | None, list[int]]:
-        return _index(
-            (number, spf_filter(name, result))
-            for number, identity in self._identities.items()
-            for name, _, result in identity.spf_results
-        )
+        pairs = ((n, identity.spf_results) for n, identity in self._identities.items())
+        return _index((n, spf_filter(name, r)) for n, results in pairs for name, _, r in results)
 
     @cached_property
     def _by_author(self) -> dict[str, list[int]]:
-        return _index(
-            (number, identity.header_from) for number, identity in self._identities.items()
-        )
+        return _index((n, identity.header_from) for n, identity in self._identities.items())
 
 
 def dkim_filter(domain: str, selector: str | None, result: str | None) -> DkimFilter | None:

@@ -14,8 +14,8 @@ class WaitingMessage:
     """One message that was not imported yet.
 
     is_too_large  the message exceeds the size limit and stays in the mailbox
-    read          returns its bytes; raises SourceFailed
-    acknowledge   called once it is stored, so that it is not offered again; raises SourceFailed
+    read          returns its bytes; raises MailboxError
+    acknowledge   called once it is stored, so that it is not offered again; raises MailboxError
     """
 
     name: str
@@ -28,4 +28,4 @@ class Mailbox(Protocol):
     """A source with waiting messages."""
 
     def waiting(self, most: int) -> Iterator[WaitingMessage]:
-        """At most ``most`` waiting messages, oldest first; raises SourceFailed."""
+        """At most ``most`` waiting messages, oldest first; raises MailboxError."""

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from app.network.dns import name_servers, wire
-from app.network.dns.name_servers import UNRESPONSIVE_SECONDS, NameServers
+from app.network.dns.name_servers import MAX_TIMEOUTS, NameServers
 from app.network.dns.resolver import LiveResolver, Shared
 from app.network.dns.transport import Transport
 from app.ports.dns import LookupFailed, ServerAnswer, Soa
@@ -181,7 +181,7 @@ def test_only_public_addresses_are_queried(
 
 def test_queries_stop_if_no_server_ever_answers() -> None:
     async def main(servers: NameServers) -> bool:
-        for number in range(UNRESPONSIVE_SECONDS):
+        for number in range(MAX_TIMEOUTS):
             query = wire.query_for(f"z{number}.test", wire.SOA, recursive=False)
             with pytest.raises(LookupFailed):
                 await servers.ask(SERVER, server.address[0], query, "SOA")
@@ -189,7 +189,7 @@ def test_queries_stop_if_no_server_ever_answers() -> None:
             await servers.ask(SERVER, server.address[0], QUERY, "SOA")
         return servers.is_deaf
 
-    silent = {f"z{number}.test": Trouble.SILENT for number in range(UNRESPONSIVE_SECONDS)}
+    silent = {f"z{number}.test": Trouble.SILENT for number in range(MAX_TIMEOUTS)}
     with Nameserver(ZONE, silent, authoritative=True) as server:
         assert run(server.address[1], main, seconds=0.05)
         assert ("acme.test", "SOA") not in server.asked
@@ -198,14 +198,14 @@ def test_queries_stop_if_no_server_ever_answers() -> None:
 def test_one_answer_keeps_queries_enabled() -> None:
     async def main(servers: NameServers) -> ServerAnswer:
         await servers.ask(SERVER, server.address[0], QUERY, "SOA")
-        for number in range(UNRESPONSIVE_SECONDS + 1):
+        for number in range(MAX_TIMEOUTS + 1):
             query = wire.query_for(f"z{number}.test", wire.SOA, recursive=False)
             with pytest.raises(LookupFailed):
                 await servers.ask(SERVER, server.address[0], query, "SOA")
         ns = wire.query_for("acme.test", wire.NS, recursive=False)
         return await servers.ask(SERVER, server.address[0], ns, "NS")
 
-    silent = {f"z{number}.test": Trouble.SILENT for number in range(UNRESPONSIVE_SECONDS + 1)}
+    silent = {f"z{number}.test": Trouble.SILENT for number in range(MAX_TIMEOUTS + 1)}
     with Nameserver(ZONE, silent, authoritative=True) as server:
         assert run(server.address[1], main, seconds=0.5).authoritative
 

@@ -19,7 +19,7 @@ class Reporter:
     first, last      hours of its first and last messages
     days             number of days with messages
     usual_interval   median hours between reports; None if there are too few
-    has_stopped      silent for SILENCE times that interval, and longer than ever before
+    has_stopped      silent for SILENCE_FACTOR times that interval, and longer than ever before
     """
 
     name: str

@@ -19,13 +19,9 @@ from app.network.http import special_addresses
 from app.network.http.egress import Refusal, public_addresses
 from app.ports.dns import LookupFailed, Resolver, ServerAnswer
 
-SECONDS = (
-    1.0  # for both attempts; these answers are only compared, so they are not worth a longer wait
-)
+SECONDS = 1.0  # for both attempts: these answers are only compared
 USES = 32  # queries from one port before it is replaced
-UNRESPONSIVE_SECONDS = (
-    8  # timeouts without any answer, after which outgoing queries seem to be blocked
-)
+MAX_TIMEOUTS = 8  # without any answer, after which outgoing queries seem to be blocked
 MAX_CACHED = 20_000
 _BURST = 16
 _MAX_DATAGRAM = 4096
@@ -62,7 +58,7 @@ class NameServers:
     async def address(self, answers: Resolver, server: str) -> str:
         """The address of the server to query.
 
-        raises  Undetermined if it has no allowed address
+        raises  LookupFailed if it has no allowed address
         """
         try:
             addresses = await public_addresses(answers, server, self._allowed)
@@ -76,13 +72,13 @@ class NameServers:
 
     @property
     def is_deaf(self) -> bool:
-        """Whether no server has answered and ``DEAF`` queries timed out."""
-        return not self._is_heard and self._silent >= UNRESPONSIVE_SECONDS
+        """Whether no server has answered and ``MAX_TIMEOUTS`` queries timed out."""
+        return not self._is_heard and self._silent >= MAX_TIMEOUTS
 
     async def ask(self, server: str, address: str, query: wire.Query, rdtype: str) -> ServerAnswer:
         """The answer of the server at that address.
 
-        raises  Undetermined if there is no readable answer in time
+        raises  LookupFailed if there is no readable answer in time
         """
         name = query.question[0]
         future = self._kept.get((address, query))

@@ -259,7 +259,7 @@ def read_answer(
 ) -> CachedOutcome:
     """The answer in a response with NOERROR or NXDOMAIN.
 
-    raises  Unanswered if it is a referral, or its aliases are too many or form a loop
+    raises  NoAnswer if it is a referral, or its aliases are too many or form a loop
     source  RFC 1034 §3.6.2, RFC 2308 §2, RFC 6604 §3 (the RCODE is that of the last alias)
     """
     question, number = message.question

@@ -38,11 +38,11 @@ _REASONS = {wire.SERVFAIL: "servfail", wire.REFUSED: "refused"}
 
 ServerReply = tuple[wire.Message, bool] | str
 """A message with NOERROR or NXDOMAIN and whether its AD bit can be trusted, or the reason for a
-failure (as in ``Undetermined``)."""
+failure (as in ``LookupFailed``)."""
 
 
 class NoAnswer(Exception):
-    """No server gave a definite answer; ``reason`` as in ``Undetermined``."""
+    """No server gave a definite answer; ``reason`` as in ``LookupFailed``."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

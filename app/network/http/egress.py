@@ -40,7 +40,7 @@ class Refusal(Exception):
 
 
 class Egress:
-    """An HTTPS client for one event loop, with ``AT_ONCE`` concurrent requests without a body.
+    """An HTTPS client for one event loop; at most ``MAX_CONCURRENT`` GET requests run at a time.
 
     Callers limit requests with a body and their time themselves, so that a slow receiver does not
     delay others. Such requests to one host reuse a connection for a few seconds, as long as the
@@ -74,7 +74,7 @@ class Egress:
 
         host    a DNS name; an IP address in any spelling is refused
         path    with its query; characters that are invalid in a URL are percent-encoded
-        raises  Undetermined with ``timeout``, ``network``, ``garbage`` (not HTTP), or that of DNS
+        raises  LookupFailed with ``timeout``, ``network``, ``garbage`` (not HTTP), or that of DNS
         """
         host = host.lower().removesuffix(".")
         target = quote(path if path.startswith("/") else f"/{path}", safe=_PATH)
@@ -189,7 +189,7 @@ async def public_addresses(
 ) -> list[Address]:
     """The addresses of the host, IPv4 first.
 
-    raises  Refusal if there are none or any is not public; Undetermined
+    raises  Refusal if there are none or any is not public; LookupFailed
     """
     try:
         if host != names.parse_host(host) or "." not in host:

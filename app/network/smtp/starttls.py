@@ -26,7 +26,7 @@ _NO_COMMON_VERSION = ("PROTOCOL", "VERSION")  # in the error reasons of OpenSSL
 
 
 class Prober:
-    """Probes mail hosts in one event loop, ``AT_ONCE`` at a time.
+    """Probes mail hosts in one event loop, ``MAX_CONCURRENT`` at a time.
 
     hello    the host name in EHLO
     allowed  networks that are allowed although they are not public
@@ -47,7 +47,7 @@ class Prober:
     async def probe(self, answers: Resolver, host: str) -> TlsProbe:
         """The TLS support of the host, and whether its certificate is valid for its name.
 
-        raises  Undetermined if there is no answer, or no SMTP server at the address
+        raises  LookupFailed if there is no answer, or no SMTP server at the address
         """
         try:
             addresses = await public_addresses(answers, host, self._allowed)

@@ -75,7 +75,7 @@ def header_block(raw: bytes) -> bytes:
 def parts(raw: bytes, limits: Limits) -> Iterator[Part]:
     """The leaf parts of a message in order, including those of attached messages.
 
-    raises  Refused if it is nested too deeply or has too many parts or too long headers
+    raises  ReportRejected if it is nested too deeply or has too many parts or too long headers
     """
     match = _MBOX.match(raw)
     return _Walk(raw, limits).entity(match.end() if match else 0, len(raw), "", 0)

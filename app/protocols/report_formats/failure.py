@@ -71,7 +71,7 @@ def parse(
 ) -> FailureReport:
     """The failure report in a feedback part and the headers of the failed message.
 
-    raises  Refused, also if the feedback is not about authentication (RFC 5965 §3.1)
+    raises  ReportRejected, also if the feedback is not about authentication (RFC 5965 §3.1)
     """
     reader = _Reader(mime.headers(feedback), limits)
     kind = reader.word("feedback-type")

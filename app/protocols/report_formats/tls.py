@@ -73,7 +73,7 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> TlsReport:
     """The TLS report in a JSON document.
 
     now     seconds since 1970; a report must not end more than a day in the future
-    raises  Refused
+    raises  ReportRejected
     source  RFC 8460 §4.4 with erratum 6241; RFC 7493 (no duplicate names, no NaN or Infinity)
     """
     reader = _Reader(limits)

@@ -47,7 +47,7 @@ class Entry:
 def unwrap(raw: bytes, limits: Limits = LIMITS) -> Sequence[Entry]:
     """The reports in a file, in order: at least one, although all may be refused.
 
-    raises  Refused if the whole file is unusable or contains no report
+    raises  ReportRejected if the whole file is unusable or contains no report
     """
     unwrapping = _Unwrapping(limits)
     if len(raw) > limits.inflated:

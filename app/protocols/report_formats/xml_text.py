@@ -15,7 +15,7 @@ def in_utf8(document: bytes, limits: Limits, tolerated: dict[str, None]) -> byte
     """The document in UTF-8, starting at its first ``<``.
 
     tolerated  receives the deviations that were tolerated
-    raises     Refused, also if a token is so long that expat would be slow
+    raises     ReportRejected, also if a token is so long that expat would be slow
     """
     mark, encoding = next((pair for pair in MARKS if document.startswith(pair[0])), (b"", ""))
     document = document[len(mark) :]

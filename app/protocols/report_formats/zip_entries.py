@@ -47,7 +47,7 @@ class _Listed:
 def entries(archive: bytes, limits: Limits) -> Iterator[ZipEntry]:
     """The files in directory order, without directories; no two of them overlap.
 
-    raises  Refused before the first file if any of them is invalid
+    raises  ReportRejected before the first file if any of them is invalid
     """
     listed = list(_directory(archive, limits))
     if not listed:

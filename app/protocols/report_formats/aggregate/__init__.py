@@ -63,7 +63,7 @@ def parse(document: bytes, now: int, limits: Limits = LIMITS) -> AggregateReport
     """The aggregate report in an XML document.
 
     now     seconds since 1970; a report must not end more than a day in the future
-    raises  Refused
+    raises  ReportRejected
     source  RFC 9990 §3.1 and §A; known deviations of reporters are tolerated
     """
     records, contents = _read(document, limits)

@@ -138,7 +138,7 @@ class FastReader:
 def read(document: bytes, records: Records, limits: Limits = LIMITS) -> Found:
     """The same as ``dmarc_report_xml.read``, with the records added to ``records``.
 
-    raises  Unusual or Refused; the XML parser then decides whether the report is valid
+    raises  NotSupported or ReportRejected; the XML parser then decides whether the report is valid
     """
     contents = Found(records.add, limits)
     document = xml_text.in_utf8(document, limits, contents.tolerated)
@@ -159,7 +159,7 @@ def read(document: bytes, records: Records, limits: Limits = LIMITS) -> Found:
 def _begin(document: bytes) -> int:
     """The offset of the first record.
 
-    raises  Unusual if the document has anything other than tags and text
+    raises  NotSupported if the document has anything other than tags and text
     """
     if any(document.find(strange, 2) >= 0 for strange in _UNSUPPORTED):
         raise NotSupported
@@ -169,7 +169,7 @@ def _begin(document: bytes) -> int:
 def _split(part: bytes) -> tuple[Texts, Groups]:
     """The elements with text in a part, and the groups of such elements.
 
-    raises  Unusual if the part has anything else, or an element twice in one place
+    raises  NotSupported if the part has anything else, or an element twice in one place
     """
     outer: Texts = {}
     groups: Groups = []

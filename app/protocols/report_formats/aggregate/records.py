@@ -80,7 +80,7 @@ class Maker:
     def evaluated(self, fields: Mapping[str, str], reasons: Sequence[Group]) -> Evaluated:
         """The values of policy_evaluated.
 
-        raises  KeyError if one of its elements is missing, Refused
+        raises  KeyError if one of its elements is missing, ReportRejected
         """
         words = self._words
         disposition = words[fields["disposition"]]
@@ -96,7 +96,7 @@ class Maker:
     def identifiers(self, fields: Mapping[str, str]) -> Identifiers:
         """The author's domain, the envelope sender and the envelope recipient domain.
 
-        raises  KeyError if header_from is missing, Refused
+        raises  KeyError if header_from is missing, ReportRejected
         """
         sender, receiver = fields.get("envelope_from"), fields.get("envelope_to")
         name = self._names[fields["header_from"]]
@@ -163,7 +163,7 @@ class Records:
     def add(self, texts: Found) -> None:
         """Add the record that the parser has just completed.
 
-        raises  Refused
+        raises  ReportRejected
         """
         fields, make = texts.fields, self.maker
         try:
@@ -189,7 +189,7 @@ class Records:
     ) -> None:
         """Add a record with these parts.
 
-        raises  Refused
+        raises  ReportRejected
         """
         if count > self._limits.integer:
             raise ReportRejected("bad_number", f"count is larger than {self._limits.integer}")

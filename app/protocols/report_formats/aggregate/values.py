@@ -72,7 +72,7 @@ def text(value: str) -> str:
 def number(value: str, what: str, limits: Limits) -> int:
     """The whole number in ASCII digits; a trailing ``.0`` is ignored.
 
-    raises  Refused
+    raises  ReportRejected
     """
     match = _NUMBER.fullmatch(value.strip())
     if not match:
@@ -85,7 +85,7 @@ def number(value: str, what: str, limits: Limits) -> int:
 def check_period(begin: int, end: int, now: int, limits: Limits) -> None:
     """Check that a report may cover this period.
 
-    raises  Refused
+    raises  ReportRejected
     """
     if not 0 <= begin <= end:
         raise ReportRejected("bad_dates", "the report period begins after its end")
@@ -100,7 +100,7 @@ def check_period(begin: int, end: int, now: int, limits: Limits) -> None:
 def address(value: str) -> str:
     """The IP address in canonical form (RFC 5952); an IPv4-mapped address as IPv4.
 
-    raises  Refused
+    raises  ReportRejected
     """
     value = value.strip()
     if _IPV4.fullmatch(value):

@@ -185,7 +185,7 @@ class Found:
 def read(document: bytes, on_record: Callable[[Found], None], limits: Limits = LIMITS) -> Found:
     """The texts of the report; ``on_record`` is called at the end of each record.
 
-    raises  Refused if the XML is not well-formed, has a DOCTYPE, exceeds a limit or is no report
+    raises  ReportRejected if the XML is malformed, has a DOCTYPE, exceeds a limit or is no report
     """
     contents = Found(on_record, limits)
     document = xml_text.in_utf8(document, limits, contents.tolerated)
@@ -215,7 +215,7 @@ class Parser:
     def feed(self, document: bytes, *, is_last: bool = False) -> None:
         """Parse the next part of the document.
 
-        raises  Refused
+        raises  ReportRejected
         """
         try:
             self._expat.Parse(document, is_last)

@@ -38,8 +38,8 @@ def test_mail_is_counted_by_day_and_group(client: Client, domain: Domain) -> Non
     answer = get(client, "dmarc", "&groupBy=disposition&tz=Europe/Berlin")
     assert answer["totals"]["messages"] == 20_000
     assert answer["totals"]["passRate"] == pytest.approx(0.98)
-    assert answer["before"]["messages"] == 0
-    assert answer["before"]["passRate"] is None
+    assert answer["previousPeriod"]["messages"] == 0
+    assert answer["previousPeriod"]["passRate"] is None
     assert [group["key"] for group in answer["groups"]] == ["none", "quarantine"]
     assert len(answer["series"]) == len(answer["groups"][0]["series"]) == 21
     assert answer["series"][0]["start"] == "2026-11-01T00:00:00+01:00"
@@ -47,36 +47,36 @@ def test_mail_is_counted_by_day_and_group(client: Client, domain: Domain) -> Non
 
 def test_sources_are_named_with_what_they_are(client: Client, domain: Domain) -> None:
     own, service = get(client, "sources")["sources"]
-    assert (own["key"], own["class"], own["messages"]) == ("own", "own", 19_600)
-    assert (service["name"], service["class"]) == ("Mailchimp", "unknown")
+    assert (own["key"], own["classification"], own["messages"]) == ("own", "own", 19_600)
+    assert (service["name"], service["classification"]) == ("Mailchimp", "unknown")
     assert service["addresses"][0]["address"] == "203.0.113.77"
-    assert get(client, "sources", "&limit=1")["others"]["messages"] == 400
+    assert get(client, "sources", "&limit=1")["other"]["messages"] == 400
 
 
 def test_readiness_says_what_stands_in_the_way(client: Client, domain: Domain) -> None:
     answer = get(client, "readiness")
     assert answer["ready"] is False
-    assert answer["missing"] == ["a scan of the DMARC record"]
+    assert answer["unmetRequirements"] == ["a scan of the DMARC record"]
     (blocker,) = answer["steps"][0]["blockers"]
     assert (blocker["source"], blocker["messages"]) == ("service:Mailchimp", 400)
 
 
 def test_readiness_names_what_reports_cannot_tell(client: Client, domain: Domain) -> None:
-    assert [step["unknowns"] for step in get(client, "readiness")["steps"]] == [[], [], []]
+    assert [step["caveats"] for step in get(client, "readiness")["steps"]] == [[], [], []]
     forged = record("203.0.113.66", 7, dkim=False, spf=False, header_from="shop.acme.test")
     store(domain, Report([forged]))
-    steps = {step["tag"]: step["unknowns"] for step in get(client, "readiness")["steps"]}
+    steps = {step["tag"]: step["caveats"] for step in get(client, "readiness")["steps"]}
     assert (steps["p"], steps["sp"]) == ([], [])
     [unknown] = steps["np"]
     assert unknown["messages"] == 7
-    assert "whether shop.acme.test exist" in unknown["what"]
+    assert "whether shop.acme.test exist" in unknown["description"]
 
 
 def test_a_policy_can_be_tried(client: Client, domain: Domain) -> None:
     body = {"domain": "acme.test", "policy": {"p": "reject"}, "from": "2026-11-01T00:00:00Z"}
     body["to"] = "2026-11-21T00:00:00Z"
     answer = client.data("POST", "/v1/reports/analytics/simulate", json=body)
-    assert (answer["hit"], answer["newlyAffected"]) == (400, 0)
+    assert (answer["affected"], answer["newlyAffected"]) == (400, 0)
     assert [source["name"] for source in answer["sources"]] == ["Mailchimp"]
     assert [(one["reporter"], one["messages"]) for one in answer["reporters"]] == [
         ("google.com", 400)

@@ -53,7 +53,7 @@ def ends(account_id: UUID) -> list[tuple[str, str | None]]:
     """(state, file name) of every file, read by now, oldest first."""
     processor.run([])
     rows, _ = files.search(account_id, ReportFileFilter()).page(None, 100)
-    return [(row.state, row.file_name) for row in reversed(rows)]
+    return [(row.status, row.file_name) for row in reversed(rows)]
 
 
 @pytest.mark.parametrize("raw", [*wrappings(dmarc_xml()), tls_json(), gzip.compress(tls_json())])
@@ -65,7 +65,7 @@ def test_a_report_is_taken_whatever_it_is_called(
     assert response.status_code == 202
     (taken,) = response.json["data"]["files"]  # type: ignore[index]
     assert taken["id"].startswith("int_")
-    assert taken["state"] == "received"
+    assert taken["status"] == "received"
     assert ends(account_id) == [("parsed", None)]
 
 
@@ -74,7 +74,7 @@ def test_a_repeat_is_the_first(post: Post, account_id: UUID) -> None:
     assert (first.status_code, second.status_code) == (202, 200)
     assert first.json == second.json
     processor.run([])
-    assert post(dmarc_xml()).json["data"]["files"][0]["state"] == "parsed"  # type: ignore[index]
+    assert post(dmarc_xml()).json["data"]["files"][0]["status"] == "parsed"  # type: ignore[index]
 
 
 def test_a_tls_report_is_answered_201(post: Post, token: str, account_id: UUID) -> None:

@@ -45,9 +45,9 @@ def test_they_count_what_waits_and_what_ended(
     app_settings.use(replace(settings, metrics_token=TOKEN))
     status, found = read(app, TOKEN)
     assert status == 200
-    assert found['mailwatch_intakes{state="parsed",reason=""}'] == 1
-    assert found['mailwatch_intakes{state="received",reason=""}'] == 1
-    assert found['mailwatch_intakes{state="quarantined",reason="not_a_report"}'] == 1
+    assert found['mailwatch_report_files{status="parsed",reason=""}'] == 1
+    assert found['mailwatch_report_files{status="received",reason=""}'] == 1
+    assert found['mailwatch_report_files{status="quarantined",reason="not_a_report"}'] == 1
     assert found['mailwatch_scans{status="queued"}'] == 1
-    assert found["mailwatch_intake_oldest_received_seconds"] >= 0
+    assert found["mailwatch_report_file_oldest_received_seconds"] >= 0
     assert not any(name.startswith("mailwatch_queue_jobs") for name in found)

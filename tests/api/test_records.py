@@ -72,12 +72,12 @@ def listed(client: Client, link: str) -> Iterator[Any]:
 
 def counted(client: Client, link: str, **filters: str) -> int:
     more = "".join(f"&{name}={quote(value)}" for name, value in filters.items())
-    return sum(item["counted"] for item in listed(client, link + more))
+    return sum(item["countInPeriod"] for item in listed(client, link + more))
 
 
 def check_period(client: Client, period: Any) -> None:
     """Every figure of a time has its records."""
-    link = period["records"]
+    link = period["recordsUrl"]
     assert counted(client, link) == period["messages"]
     assert counted(client, link, result="pass") == period["passed"]
     assert counted(client, link, dkim="pass") == period["dkimAligned"]
@@ -105,13 +105,13 @@ def test_the_records_behind_a_link_add_up_to_the_figure(
     path = f"domain={found.name}&{span}"
     answer = caller.data("GET", f"/v1/reports/analytics/dmarc?{path}&groupBy={by}")
     check_period(caller, answer["totals"])
-    check_period(caller, answer["before"])
-    assert counted(caller, answer["records"]) == answer["totals"]["messages"]
+    check_period(caller, answer["previousPeriod"])
+    assert counted(caller, answer["recordsUrl"]) == answer["totals"]["messages"]
     for group in answer["groups"]:
-        assert counted(caller, group["records"]) == group["messages"]
+        assert counted(caller, group["recordsUrl"]) == group["messages"]
     if not answer["multiDayReports"] and answer["totals"]["messages"] < 10**12:
-        items = list(listed(caller, answer["records"]))
-        assert [item["count"] for item in items] == [item["counted"] for item in items]
+        items = list(listed(caller, answer["recordsUrl"]))
+        assert [item["count"] for item in items] == [item["countInPeriod"] for item in items]
     check_sources(caller, path)
     domains.delete(caller.account_id, found.name, actor="test")
 
@@ -120,13 +120,13 @@ def check_sources(client: Client, path: str) -> None:
     """What a source and its addresses have, where the answer says that it is exact."""
     for source in client.data("GET", f"/v1/reports/analytics/sources?{path}")["sources"]:
         for figure in (source, *source["addresses"]):
-            found = counted(client, figure["records"])
+            found = counted(client, figure["recordsUrl"])
             if figure["recordsUrlExact"]:
                 assert found == figure["messages"]
             else:
                 assert found > figure["messages"]
     for one in client.data("GET", f"/v1/reports/analytics/reporters?{path}")["reporters"]:
-        assert counted(client, one["records"]) == one["messages"]
+        assert counted(client, one["recordsUrl"]) == one["messages"]
 
 
 def _text(moment: datetime) -> str:
@@ -164,9 +164,9 @@ def test_a_report_over_days_counts_in_a_window_with_its_share(
     store(domain, Report([record(count=10)], length=4 * DAY, begin=START))
     link = "/v1/reports/dmarc/records?domain=acme.test"
     (whole,) = listed(client, link)
-    assert (whole["count"], whole["counted"], whole["report"]["days"]) == (10, 10, 4)
+    assert (whole["count"], whole["countInPeriod"], whole["report"]["days"]) == (10, 10, 4)
     (part,) = listed(client, f"{link}&from={_text(START)}&to={_text(START + DAY)}")
-    assert (part["count"], part["counted"]) == (10, 3)
+    assert (part["count"], part["countInPeriod"]) == (10, 3)
     assert list(listed(client, f"{link}&from={_text(START + 5 * DAY)}")) == []
 
 
@@ -240,7 +240,7 @@ def test_records_are_to_be_had_as_a_file(client: Client, domain: Domain) -> None
     store(domain, Report([record("=cmd"), record(count=5)]))
     link = "/v1/reports/dmarc/records?domain=acme.test"
     table = rows(client("GET", f"{link}&format=csv"))
-    assert [row["counted"] for row in table] == ["1", "5"]
+    assert [row["countInPeriod"] for row in table] == ["1", "5"]
     assert table[0]["sourceIp"] == "'=cmd"
     assert table[0]["report.reporter"] == "google.com"
     lines = client("GET", f"{link}&format=ndjson").data.splitlines()

@@ -55,7 +55,7 @@ def test_aggregate_reports_are_listed_newest_first(full: Client) -> None:
     assert (second["domainName"], second["reporter"], second["orgName"]) == (
         "acme.test", "other.test", "other.test",
     )  # fmt: skip
-    assert (second["records"], second["messages"], second["passed"], second["failed"]) == (
+    assert (second["recordCount"], second["messages"], second["passed"], second["failed"]) == (
         3, 8, 6, 2,
     )  # fmt: skip
     assert second["policy"]["p"] == "reject"
@@ -169,7 +169,7 @@ def test_failure_reports_hold_nothing_private(full: Client) -> None:
 
 def test_every_file_is_listed_with_what_became_of_it(full: Client) -> None:
     found = full.data("GET", "/v1/reports/files")
-    assert [item["state"] for item in found] == ["quarantined", *["parsed"] * 4]
+    assert [item["status"] for item in found] == ["quarantined", *["parsed"] * 4]
     assert [str(item["reportId"])[:4] for item in found] == ["None", "flr_", "tlr_", "dmr_", "dmr_"]
     assert found[0]["reason"]
     assert len(full.data("GET", "/v1/reports/files?state=quarantined")) == 1

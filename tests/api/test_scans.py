@@ -122,7 +122,7 @@ def test_two_scans_are_compared(client: Client, domain: str) -> None:
 def test_dns_shows_what_is_known_and_what_to_fix(client: Client, domain: str) -> None:
     scan(client)
     status = client.data("GET", f"/v1/domains/{domain}/dns")
-    assert status["score"]["next"][0]["code"] == "spf.multiple_records"
+    assert status["score"]["recommendations"][0]["code"] == "spf.multiple_records"
     assert "spf" in [check["check"] for check in status["checks"]]
 
 

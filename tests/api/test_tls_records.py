@@ -77,27 +77,27 @@ def failed(client: Client, link: str) -> int:
 
 def check(client: Client, answer: Any) -> None:
     """Every figure has what it was added up from."""
-    figures = (answer["totals"], answer["before"], *answer["policyTypes"], *answer["reporters"])
+    figures = (answer["totals"], answer["previousPeriod"], *answer["policyTypes"], *answer["reporters"])
     for figure in figures:
         wanted = figure["successful"], figure["failed"]
-        assert sessions(client, figure["records"]) == wanted
+        assert sessions(client, figure["recordsUrl"]) == wanted
     for parts in (answer["policyTypes"], answer["reporters"]):
         order = [part["successful"] + part["failed"] for part in parts]
         assert order == sorted(order, reverse=True)
     for figure in (*answer["resultTypes"], *answer["mxHosts"]):
-        assert failed(client, figure["records"]) == figure["sessions"]
+        assert failed(client, figure["recordsUrl"]) == figure["sessions"]
     for host in answer["mxHosts"]:
         for kind, count in host["resultTypes"].items():
             assert failed(client, f"{host['records']}&resultType={quote(kind)}") == count
     starts = [quote(one["start"]) for one in answer["series"]]
     bounds = [quote(answer["from"]), *starts[1:], quote(answer["to"])]
-    path = answer["records"].partition("&from=")[0]
+    path = answer["recordsUrl"].partition("&from=")[0]
     for one, begin, end in zip(answer["series"], bounds, bounds[1:], strict=False):
         found = sessions(client, f"{path}&from={begin}&to={end}")
         assert found == (one["successful"], one["failed"])
-    items = list(listed(client, answer["records"]))
+    items = list(listed(client, answer["recordsUrl"]))
     assert len({item["report"]["id"] for item in items}) == answer["reports"]
-    assert answer["records"] == answer["totals"]["records"]
+    assert answer["recordsUrl"] == answer["totals"]["recordsUrl"]
 
 
 @many

@@ -134,10 +134,10 @@ def of_readiness(answer: Any) -> Iterator[tuple[Any, dict[str, str], int]]:
 
 def of_simulation(answer: Any) -> Iterator[tuple[Any, dict[str, str], int]]:
     hit = {
-        "records": answer["affectedRecordsUrl"],
+        "recordsUrl": answer["affectedRecordsUrl"],
         "recordsUrlExact": answer["affectedRecordsUrlExact"],
     }
-    yield hit, {}, answer["hit"]
+    yield hit, {}, answer["affected"]
     for part in (*answer["sources"], *answer["headerFrom"]):
         yield part, {}, part["messages"]
 
@@ -148,9 +148,9 @@ def check(
     """What says that it is exact is, and nothing else, if all mail is told with all its results."""
     for where, more, figure in figures:
         if where["recordsUrlExact"]:
-            assert counted(client, where["records"], **more) == figure, where
+            assert counted(client, where["recordsUrl"], **more) == figure, where
         elif all_told and not more:
-            assert counted(client, where["records"], **more) > figure, where
+            assert counted(client, where["recordsUrl"], **more) > figure, where
 
 
 @pytest.mark.parametrize("most", [(3_000, 2_000), (3, 2)], ids=["each mail told", "most in sums"])
@@ -180,7 +180,7 @@ def test_what_is_said_to_be_exact_adds_up(
         simulation = simulated(caller, trial)
         check(caller, of_simulation(simulation), all_told)
         for one in simulation["reporters"]:
-            listed = counted(caller, one["records"])
+            listed = counted(caller, one["recordsUrl"])
             assert listed >= one["messages"]
             assert listed == one["messages"] or not one["recordsUrlExact"]
     finally:

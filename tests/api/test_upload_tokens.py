@@ -60,7 +60,7 @@ def files(account_id: UUID) -> list[tuple[str, str, str]]:
     """(way, state, provenance) of every file, oldest first, once all are parsed."""
     processor.run([])
     rows, _ = ingest_files.search(account_id, ReportFileFilter()).page(None, 100)
-    return [(row.received_via, row.state, row.provenance) for row in reversed(rows)]
+    return [(row.received_via, row.status, row.provenance) for row in reversed(rows)]
 
 
 def test_report_posted_to_the_public_address_is_unverified(post: Post, account_id: UUID) -> None:

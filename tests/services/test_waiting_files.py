@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 def waited() -> float:
     """The age of the oldest file that waits."""
-    return next(g.samples[()] for g in metrics.gauges() if g.name.startswith("intake_oldest"))
+    return next(g.samples[()] for g in metrics.gauges() if g.name.startswith("report_file_oldest"))
 
 
 def age(by: timedelta) -> None:

@@ -23,7 +23,7 @@ class SourceBreakdown(RecordLink):
 
     source: str
     name: str
-    kind: SourceClass = Field(alias="class")
+    kind: SourceClass = Field(alias="classification")
     messages: int
 
 
@@ -129,4 +129,4 @@ class Simulation(MailAnalyticsHeader):
     )
     confidence: str
     caveats: list[Caveat]
-    records: str
+    records_url: str

@@ -41,7 +41,7 @@ class Period(Totals):
     dispositions: dict[str, int]
     unverified: int = Field(description="messages of reports that anybody could have sent")
     reporters: int
-    records: str = Field(description="where its records are listed: their counted add up to it")
+    records_url: str = Field(description="where its records are listed: their countInPeriod adds up to it")
 
 
 class Bucket(Totals):
@@ -56,7 +56,7 @@ class Group(Totals):
     key: str
     previous_messages: int
     series: list[int]
-    records: str
+    records_url: str
 
 
 class OtherGroups(Totals):
@@ -77,7 +77,7 @@ class DmarcMail(MailAnalyticsHeader):
     groups: list[Group]
     other: OtherGroups
     multi_day_reports: int = Field(description="reports over several days, counted in equal parts")
-    records: str = Field(description="as in totals")
+    records_url: str = Field(description="as in totals")
 
 
 class Sessions(Schema):
@@ -92,14 +92,14 @@ class AllSessions(Sessions):
     """Over all policies; overlapping: some sessions are in it twice, once for each policy."""
 
     overlapping: bool
-    records: str = Field(description="where what they are added up from is listed")
+    records_url: str = Field(description="where what they are added up from is listed")
 
 
 class PolicyType(Sessions):
     """The sessions under one type of policy."""
 
     policy_type: str
-    records: str
+    records_url: str
 
 
 class ResultType(Schema):
@@ -107,7 +107,7 @@ class ResultType(Schema):
 
     result_type: str
     sessions: int
-    records: str = Field(description="where they are listed: their failedSessions add up to it")
+    records_url: str = Field(description="where they are listed: their failedSessions add up to it")
 
 
 class MxHost(Schema):
@@ -118,14 +118,14 @@ class MxHost(Schema):
     result_types: dict[str, int] = Field(
         description="where there are very many, those with the most sessions"
     )
-    records: str
+    records_url: str
 
 
 class TlsReporter(Sessions):
     """What one reporter saw."""
 
     reporter: str
-    records: str
+    records_url: str
 
 
 class TlsBucket(Sessions):
@@ -147,7 +147,7 @@ class TlsSessions(AnalyticsHeader):
     mx_hosts: list[MxHost]
     reporters: list[TlsReporter]
     series: list[TlsBucket]
-    records: str
+    records_url: str
 
 
 class RecordLink(Schema):
@@ -224,7 +224,7 @@ class Source(Totals, RecordLink):
     service: KnownService | None
     confidence: str = Field(description="how surely the addresses are the service's")
     evidence: str
-    kind: SourceClass = Field(alias="class")
+    kind: SourceClass = Field(alias="classification")
     reason: str
     reasons: list[ClassificationShare]
     decision: Decision | None
@@ -295,7 +295,7 @@ class Sources(MailAnalyticsHeader):
     unused: Unused
     selectors: list[SelectorUse]
     subdomains: list[Subdomain]
-    records: str
+    records_url: str
 
 
 class Reporter(Schema):
@@ -308,7 +308,7 @@ class Reporter(Schema):
     last_at: datetime
     typical_interval_hours: int | None
     stopped: bool
-    records: str
+    records_url: str
 
 
 class Gap(Schema):

@@ -13,7 +13,7 @@ from app.api.http.endpoint import endpoint
 
 __all__ = ["bp", "runbooks"]
 
-DOCUMENTS = Path(__file__).resolve().parents[2] / "docs"
+DOCUMENTS = Path(__file__).resolve().parents[3] / "docs"
 _ROW = re.compile(r"^\| (`[a-z0-9_.`\s]+`) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|", re.MULTILINE)
 _TYPE = re.compile(r"`([a-z0-9_]+\.[a-z0-9_.]+)`")
 

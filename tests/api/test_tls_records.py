@@ -77,7 +77,12 @@ def failed(client: Client, link: str) -> int:
 
 def check(client: Client, answer: Any) -> None:
     """Every figure has what it was added up from."""
-    figures = (answer["totals"], answer["previousPeriod"], *answer["policyTypes"], *answer["reporters"])
+    figures = (
+        answer["totals"],
+        answer["previousPeriod"],
+        *answer["policyTypes"],
+        *answer["reporters"],
+    )
     for figure in figures:
         wanted = figure["successful"], figure["failed"]
         assert sessions(client, figure["recordsUrl"]) == wanted

@@ -41,7 +41,9 @@ class Period(Totals):
     dispositions: dict[str, int]
     unverified: int = Field(description="messages of reports that anybody could have sent")
     reporters: int
-    records_url: str = Field(description="where its records are listed: their countInPeriod adds up to it")
+    records_url: str = Field(
+        description="where its records are listed: their countInPeriod adds up to it"
+    )
 
 
 class Bucket(Totals):

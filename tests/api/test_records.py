@@ -221,7 +221,11 @@ def test_records_are_found_by_what_signed_them_and_their_envelope(
 def test_records_from_below_the_domain_are_told_apart(client: Client, domain: Domain) -> None:
     store(domain, Report(RESULTS))
     link = "/v1/reports/dmarc/records?domain=acme.test"
-    for filters, messages in (({}, 7), ({"below": "true"}, 2), ({"below": "false"}, 7)):
+    for filters, messages in (
+        ({}, 7),
+        ({"subdomainsOnly": "true"}, 2),
+        ({"subdomainsOnly": "false"}, 7),
+    ):
         assert counted(client, link, **filters) == messages
 
 
@@ -257,7 +261,7 @@ def test_records_are_to_be_had_as_a_file(client: Client, domain: Domain) -> None
         ("domain=acme.test&sourceIp=" + ",".join(["192.0.2.1"] * 51), 400),
         ("domain=acme.test&result=dkim", 400),
         ("domain=acme.test&dkim=perhaps", 400),
-        ("domain=acme.test&below=perhaps", 400),
+        ("domain=acme.test&subdomainsOnly=perhaps", 400),
         ("domain=acme.test&dkimSelector=", 400),
         ("domain=acme.test&spfDomain=%00", 400),
         (

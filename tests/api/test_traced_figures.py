@@ -174,9 +174,12 @@ def test_what_is_said_to_be_exact_adds_up(
         readiness = get(caller, "readiness")
         check(caller, of_readiness(readiness), all_told)
         for step in readiness["steps"]:
-            for word in ("lost", "forged"):
-                parts = [*step[f"{word}Sources"], step[f"{word}Others"]]
-                assert sum(part["messages"] for part in parts) == step[word]
+            for figure, named, other in (
+                ("legitimateFailing", "legitimateFailingSources", "otherLegitimateFailing"),
+                ("spoofed", "spoofedSources", "otherSpoofed"),
+            ):
+                parts = [*step[named], step[other]]
+                assert sum(part["messages"] for part in parts) == step[figure]
         simulation = simulated(caller, trial)
         check(caller, of_simulation(simulation), all_told)
         for one in simulation["reporters"]:

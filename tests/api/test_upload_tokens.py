@@ -185,7 +185,7 @@ def test_forged_reports_at_the_published_address_open_no_alert_above_info(
     end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     facts = {"record": "v=DMARC1; p=none", "record_at": "acme.test", "org_domain": "acme.test"}
     with transaction() as session:
-        state = {"known": {"dmarc": {"facts": facts}}, "account_id": account_id}
+        state = {"last_results": {"dmarc": {"facts": facts}}, "account_id": account_id}
         session.merge(DomainState(domain_id=domain.id, **state))
     honest = reports.record(count=100)
     for day in range(1, 34):

@@ -143,7 +143,7 @@ def test_each_filter_has_a_label_and_can_be_removed(browser: Browser, domain: Do
 
 
 def test_dkim_and_spf_filters_have_labels(browser: Browser, domain: Domain) -> None:
-    query = "below=true&dkimDomain=acme.test&dkimSelector=s1&dkimResult=pass"
+    query = "subdomainsOnly=true&dkimDomain=acme.test&dkimSelector=s1&dkimResult=pass"
     page = browser.get(f"{PATH}?{query}&spfDomain=forwarder.test&spfResult=pass")
     for words in (
         *("Header From: subdomains only", "DKIM domain: acme.test", "DKIM selector: s1"),
@@ -152,7 +152,7 @@ def test_dkim_and_spf_filters_have_labels(browser: Browser, domain: Domain) -> N
         assert f"Remove filter “{words}”" in page
     assert total(page) == 90
     hidden = re.findall('type="hidden" name="([^"]+)"', page.partition("More filters")[2])
-    assert set(hidden) >= {"below", "dkimResult", "spfResult"}
+    assert set(hidden) >= {"subdomainsOnly", "dkimResult", "spfResult"}
     assert "DKIM result: not pass" in browser.get(f"{PATH}?dkimResult=not_pass")
 
 

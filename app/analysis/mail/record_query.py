@@ -59,7 +59,7 @@ class RecordQuery:
         values = {
             "result": self.result,
             "headerFrom": self.header_from,
-            "below": "true" if self.subdomains_only else None,
+            "subdomainsOnly": "true" if self.subdomains_only else None,
             "dkimDomain": signed and signed.domain,
             "dkimSelector": signed and signed.selector,
             "dkimResult": signed and signed.result,

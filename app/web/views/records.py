@@ -42,7 +42,7 @@ HIDDEN = (
     "dkim",
     "spf",
     "provenance",
-    "below",
+    "subdomainsOnly",
     "dkimResult",
     "spfResult",
 )  # hidden form fields
@@ -52,7 +52,7 @@ FILTERS = Filters(
         "dkim": RESULTS,
         "spf": RESULTS,
         "provenance": (*PROVENANCES, TRUSTED),
-        "below": ("true",),
+        "subdomainsOnly": ("true",),
     },
     texts=tuple(TEXTS),
     said={
@@ -61,7 +61,7 @@ FILTERS = Filters(
         "spf": {"pass": "SPF aligned", "fail": "SPF not aligned"},
         "disposition": "Disposition: {}",
         "headerFrom": "Header From: {}",
-        "below": {"true": "Header From: subdomains only"},
+        "subdomainsOnly": {"true": "Header From: subdomains only"},
         "dkimDomain": "DKIM domain: {}",
         "dkimSelector": "DKIM selector: {}",
         "dkimResult": {record_query.NOT_PASS: "DKIM result: not pass", "": "DKIM result: {}"},
@@ -146,7 +146,7 @@ def _listing(account: UUID, domain: str, values: Parameters) -> Listing:
         dkim=values.get("dkim"),
         spf=values.get("spf"),
         provenance=values.get("provenance"),
-        subdomains_only="below" in values,
+        subdomains_only="subdomainsOnly" in values,
         source_ips=addresses,
         **{field: values[name] for name, field in TEXTS.items() if name in values},
     )

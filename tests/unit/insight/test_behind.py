@@ -135,8 +135,8 @@ def test_truncated_results_make_signature_list_inexact() -> None:
     [
         ([BELOW], "news.acme.test", {"headerFrom": "news.acme.test"}, True),
         ([BELOW, RARE], "news.acme.test", {"headerFrom": "news.acme.test"}, False),
-        ([BELOW, RARE], "*.acme.test", {"below": "true"}, False),
-        ([GOOD, RARE], "*.acme.test", {"below": "true"}, True),
+        ([BELOW, RARE], "*.acme.test", {"subdomainsOnly": "true"}, False),
+        ([GOOD, RARE], "*.acme.test", {"subdomainsOnly": "true"}, True),
         ([GOOD, RARE], "acme.test", {"headerFrom": "acme.test"}, True),
     ],
 )

@@ -167,7 +167,7 @@ def failure_show(id: str) -> Response:
     return responses.item(failure_schema(row))
 
 
-@bp.get("/intake")
+@bp.get("/files")
 @endpoint(
     scopes=READ, query=ReportFileQuery, returns=schemas.ReportFile, is_list=True, exports=True
 )

@@ -18,9 +18,11 @@ from app.models import (
     DkimKey,
     Domain,
     IdempotentCall,
+    IngestSource,
     MailHost,
     RecoveryCode,
     SignInNetwork,
+    TokenLeak,
     User,
 )
 from app.services.accounts import accounts, invitations, sessions
@@ -214,6 +216,11 @@ def _keys(full: FullAccount) -> None:
                 IdempotentCall(
                     api_key_id=key.id, route="POST /v1/domains", key="1", request_digest=b"d" * 32,
                     status=201, body=f'{{"name": "{full.domain}"}}'.encode(),
+                ),
+                IngestSource(account_id=full.account.id, source="192.0.2.7", day=moment.date()),
+                TokenLeak(
+                    account_id=full.account.id, token=f"mp_{key.key_id}", name="ci",
+                    reported_by="person",
                 ),
                 MailHost(name=f"mx.{full.domain}", last_referenced_at=moment, next_at=moment),
             )

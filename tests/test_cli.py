@@ -5,8 +5,11 @@ import re
 import pytest
 from click.testing import Result
 from flask import Flask
+from sqlalchemy import update
 from sqlalchemy.engine import Engine
 
+from app.db.transactions import transaction
+from app.models import ChannelRecipient
 from app.services.api_keys import api_keys
 from app.services.notifications import feed
 from app.settings import Settings
@@ -100,6 +103,9 @@ def test_channel_is_added_tested_listed_and_removed(app: Flask) -> None:
     assert "SMTP_URL is not set" in run(app, *added, "--cadence", "daily", "ops@acme.test")
     run(app, *added, "ops@acme.test", status=1)
     assert "ops@acme.test  high+" in run(app, "channels", "list", *account)
+    run(app, "channels", "test", *account, "ops", status=1)  # the recipient has not confirmed
+    with transaction() as session:
+        session.execute(update(ChannelRecipient).values(status="confirmed"))
     assert "Queued test event" in run(app, "channels", "test", *account, "ops")
     feed.distribute_all()
     assert "pending" in run(app, "channels", "log", *account, "ops")

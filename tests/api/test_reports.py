@@ -172,8 +172,8 @@ def test_every_file_is_listed_with_what_became_of_it(full: Client) -> None:
     assert [item["status"] for item in found] == ["quarantined", *["parsed"] * 4]
     assert [str(item["reportId"])[:4] for item in found] == ["None", "flr_", "tlr_", "dmr_", "dmr_"]
     assert found[0]["reason"]
-    assert len(full.data("GET", "/v1/reports/files?state=quarantined")) == 1
-    assert len(full.data("GET", "/v1/reports/files?kind=tls&about=acme.test")) == 1
+    assert len(full.data("GET", "/v1/reports/files?status=quarantined")) == 1
+    assert len(full.data("GET", "/v1/reports/files?kind=tls&policyDomain=acme.test")) == 1
 
 
 def test_files_that_are_not_from_whom_they_say_are_found(full: Client) -> None:

@@ -93,7 +93,7 @@ def check(client: Client, answer: Any) -> None:
         assert failed(client, figure["recordsUrl"]) == figure["sessions"]
     for host in answer["mxHosts"]:
         for kind, count in host["resultTypes"].items():
-            assert failed(client, f"{host['records']}&resultType={quote(kind)}") == count
+            assert failed(client, f"{host['recordsUrl']}&resultType={quote(kind)}") == count
     starts = [quote(one["start"]) for one in answer["series"]]
     bounds = [quote(answer["from"]), *starts[1:], quote(answer["to"])]
     path = answer["recordsUrl"].partition("&from=")[0]

@@ -126,7 +126,7 @@ def test_after_the_last_attempt_an_email_has_failed_and_no_text(
     enqueue(account_id=account_id)
     emails.send_due()
     row = only_row()
-    assert (row.status, row.body, row.error) == ("failed", "", "the mail server answered 550")
+    assert (row.status, row.body, row.error) == ("failed", "", "the mail server responded with 550")
 
 
 def test_without_a_mail_server_nothing_is_stored_that_could_be_sent(

@@ -181,7 +181,7 @@ def test_a_report_that_cannot_be_counted_costs_only_itself(domain: Domain) -> No
     assert rollup_queue.drain() == 0
     assert waiting() == rollup_queue.pending(domain.id) == 1
     (gauge,) = [one for one in metrics.gauges() if one.name == "rollup_queue_reports"]
-    assert gauge.samples == {("waiting",): 0.0, ("set_aside",): 1.0}
+    assert gauge.samples == {("pending",): 0.0, ("failed",): 1.0}
 
 
 def test_a_report_that_cannot_be_counted_is_counted_once_that_is_mended(domain: Domain) -> None:

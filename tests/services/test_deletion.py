@@ -45,7 +45,12 @@ def test_nothing_names_a_deleted_domain_but_what_passes_and_the_audit_log(
     full: FullAccount,
 ) -> None:
     before = full_account.places(full.domain)
-    assert {"intakes.about", "raw_files.content", "channels.domains", "scans.result"} <= before
+    assert {
+        "report_files.policy_domain",
+        "raw_files.content",
+        "channels.domains",
+        "scans.result",
+    } <= before
     domains.delete(full.account.id, full.domain, actor=ACTOR)
     assert full_account.places(full.domain) - AUDIT_LOG <= FOR_A_TIME
 

@@ -173,7 +173,7 @@ def test_nothing_is_judged_while_reports_are_not_added_up(
     send(domain, range(1, 3), record(count=80), bad(20))
     store(domain, Report([record(count=5000)], midnight(1)), is_waiting=True)
     with monkeypatch.context() as hurry:
-        hurry.setattr(rollup_queue, "ASKED_SECONDS", 0.0)  # there is no time to add it up
+        hurry.setattr(rollup_queue, "MAX_WAIT_SECONDS", 0.0)  # there is no time to add it up
         assert opened(domain) == {}
     with transaction() as session:
         watch = session.get_one(ReportMonitor, domain.id)

@@ -356,7 +356,8 @@ import os
 from redis import Redis
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
-from app import queue, runtime
+from app import runtime
+from app.jobs import queue
 from app.settings import Settings
 from worker.rq_worker import AllowedJob
 settings = Settings.from_environ(os.environ)

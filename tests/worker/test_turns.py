@@ -71,7 +71,7 @@ def test_one_job_polls_all_due_mailboxes(connection: Any, account_id: UUID) -> N
 def test_files_are_processed_although_mailboxes_are_due(
     connection: Any, account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailboxes, "MAILBOX_JOB_SECONDS", -1.0)  # all of a turn goes to one
+    monkeypatch.setattr(mailboxes, "POLL_SECONDS", -1.0)  # all of a turn goes to one
     due_since(account_id, "a", "b")
     take(account_id, dmarc_xml())
     mailboxes.enqueue_if_due()

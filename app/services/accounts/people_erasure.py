@@ -17,13 +17,13 @@ NO_RECIPIENT_LEFT = "The only recipient of this channel was deleted"
 ACTORS = (
     *("alert_transitions.actor", "api_keys.created_by", "channels.created_by"),
     *("ingest_tokens.created_by", "invitations.invited_by", "report_mailboxes.created_by"),
-    *("scan_batches.requested_by", "scans.requested_by", "source_states.actor"),
+    *("scan_batches.requested_by", "scans.requested_by", "source_decisions.actor"),
     "upload_tokens.created_by",
 )
 # Texts that people write, and what is made of them.
 TEXTS = (
     *("alert_transitions.note", "alerts.risk_owner", "domains.legal_hold_reason"),
-    *("source_states.note", "events.body"),
+    *("source_decisions.note", "events.body"),
 )
 
 
@@ -55,8 +55,7 @@ def erase(session: Session, user: User) -> None:
 def _columns(names: Sequence[str]) -> Iterator[tuple[Table, Column[Any]]]:
     for name in names:
         table, _, column = name.partition(".")
-        if table in Base.metadata.tables:
-            yield Base.metadata.tables[table], Base.metadata.tables[table].c[column]
+        yield Base.metadata.tables[table], Base.metadata.tables[table].c[column]
 
 
 def _rename(session: Session, user: User, place: tuple[Table, Column[Any]], pseudonym: str) -> None:

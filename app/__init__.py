@@ -1,4 +1,4 @@
-"""The service: an API and a dashboard over the e-mail security of domains."""
+"""The service: an API and a dashboard for the email security of domains."""
 
 import sys
 from typing import TYPE_CHECKING

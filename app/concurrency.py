@@ -19,7 +19,7 @@ from app.jobs import redis
 
 logger = logging.getLogger(__name__)
 
-RETRY_SECONDS = 2  # what a client is told
+RETRY_SECONDS = 2  # in Retry-After
 
 _ACQUIRE = """
 local now = redis.call('TIME')[1]

@@ -36,7 +36,7 @@ _HEADERS = re.compile(rb"([!-9;-~]+:[^\n]*\n([ \t][^\n]*\n)*){2,}\r?\n\s*\S")
 
 
 class IngestedFile(Schema):
-    """A file that is kept; ``GET /v1/reports/files`` tells what becomes of it."""
+    """A stored file; ``GET /v1/reports/files`` shows its outcome."""
 
     id: str
     status: str
@@ -55,7 +55,7 @@ def init_app(app: Flask) -> None:
 
 
 def identify() -> None:
-    """Set ``g.sender`` to whose address was called, or None. It refuses nobody yet."""
+    """Set ``g.sender`` to whose address was called, or None. It refuses no one yet."""
     if request.blueprint != "ingest":
         return
     try:
@@ -71,7 +71,7 @@ def identify() -> None:
 
 
 def sender_or_none() -> Sender | None:
-    """Whose address was called, if it is anybody's; for the hooks."""
+    """The account of the address that was called, if any; for the hooks."""
     sender: Sender | None = g.get("sender")
     return sender
 

@@ -1,4 +1,4 @@
-"""``/metrics`` in the text format of Prometheus, for whoever has METRICS_TOKEN."""
+"""``/metrics`` in the text format of Prometheus, for callers with METRICS_TOKEN."""
 
 import hmac
 from collections.abc import Iterator

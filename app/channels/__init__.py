@@ -1,1 +1,1 @@
-"""Ways out for alerts: each puts events into its receivers' form, and says what became of it."""
+"""Notification channels: each formats events for its receivers and returns the outcome."""

@@ -222,7 +222,7 @@ async def send(answers: Resolver, target: ChatTarget, event: Event, *, seconds: 
 
 
 def message(event: Event) -> ChatMessage:
-    """What a service is told about the event."""
+    """The content of the message about the event."""
     alert = text.alert_of(event)
     return ChatMessage(
         heading=text.heading(event),

@@ -20,7 +20,7 @@ _SUPPRESS_EMBEDS = 4  # a flag of Discord's messages
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """What a service is told about one event.
+    """The content of a message about one event.
 
     body       the text below the heading
     url        the page that says what the alert means; None for a test

@@ -1,4 +1,4 @@
-"""What becomes of one try to reach a receiver."""
+"""The outcome of one attempt to reach a receiver."""
 
 from dataclasses import dataclass
 

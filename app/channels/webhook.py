@@ -101,7 +101,7 @@ async def send(
     """POST the message; what the receiver says beyond its status is not read.
 
     timestamp  Unix seconds, of this try
-    seconds    for all of it, the look-up of the name too
+    seconds    for all of it, including the lookup of the name
     """
     headers = {
         "Content-Type": "application/json",

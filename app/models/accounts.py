@@ -104,11 +104,11 @@ class Invitation(Base):
 
 
 class BrowserSession(Base):
-    """A browser that somebody has signed in with; without the row its cookie is worth nothing.
+    """A browser session of a user; without the row its cookie is invalid.
 
     id           SHA-256 of the token in the cookie, so that a stolen table opens no door
     expires_at   the end, however busy it is
-    awaits_code  the password was right and the second factor is still asked for: no way in yet
+    mfa_pending  the password was right and the second factor is still required
     agent        what the browser says that it is
     """
 
@@ -143,7 +143,7 @@ class SignInNetwork(Base):
 class AuditEvent(Base):
     """One act, written in the transaction of the act; never changed: a trigger refuses it.
 
-    actor                ``key:<key id>``, ``user:<e-mail>`` or ``system``
+    actor                ``key:<key id>``, ``user:<email>`` or ``system``
     target               what it was done to, as its public id
     address, request_id  where the request came from that did it; None if it was none
     """

@@ -11,14 +11,14 @@ from app import ids
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
 
-# A dismissed alert still stands for what it is about, so that the same is not raised anew.
+# A dismissed alert still counts as live, so that the same problem opens no other alert.
 LIVE = ("open", "acknowledged", "snoozed", "dismissed")
 STATUSES = (*LIVE, "resolved")
 _LIVE_SQL = "status <> 'resolved'"
 
 
 class Alert(Base):
-    """What is worth somebody's time, once for each (domain, type, subject) until it is resolved.
+    """A problem that needs attention, once for each (domain, type, subject) until it is resolved.
 
     domain_id       None: it is about the account itself
     type            a finding's code, or the type of a rule

@@ -1,4 +1,4 @@
-"""Events: what happened to alerts, in order; where they are sent to, and what became of that."""
+"""Events: what happened to alerts, in order; the channels they are sent to, and deliveries."""
 
 from datetime import datetime
 from typing import Any

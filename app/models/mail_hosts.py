@@ -1,4 +1,4 @@
-"""Mail hosts, and what they said of TLS: one row a host, whoever's domains use it."""
+"""Mail hosts and the results of their TLS probes: one row per host, shared by all domains."""
 
 from datetime import datetime
 from typing import Any

@@ -73,7 +73,7 @@ class ReportFile(Base):
                  every row ends in exactly one state
     state        ``received`` until it ends in one of ENDS; none is ever dropped in silence
     reason       why it is quarantined or unattributed: a word of the protocols' or services'
-    claims       what the way in tells of the sender: JSON for ``provenance``
+    sender_metadata  of the channel that received it: JSON for ``provenance``
     about        the domain that the report is about, once that is known
     report_id    of the report that it became, or repeats, or contradicts
     reporter     of a report that came by mail: who it says that it is from
@@ -157,7 +157,7 @@ class DmarcReport(Base):
     reporter        the domain of the reporter's address in lower case, else its org_name
     policy          what was published, as the reporter says: p, sp, np, adkim, aspf, pct, fo,
                     testing, discovery_method
-    days            1, or over how many days its counts are spread for want of anything finer
+    days            1, or over how many days its counts are spread without finer data
     content_digest  of what was read, so that it is the same however it was wrapped
     messages, passed  sums of the records' counts; passed: DKIM or SPF passed in alignment
     """
@@ -238,7 +238,7 @@ class DmarcRecord(Base):
 class RollupQueueEntry(Base):
     """An aggregate report that is not in what its domain's reports add up to, and soon will be.
 
-    is_set_aside  counting it fails: until somebody has seen to that it is left out
+    failed  its rollup failed: it is left out until an operator resets this
     """
 
     __tablename__ = "rollup_queue"

@@ -95,9 +95,9 @@ class DmarcFlow(Base):
 
 
 class DmarcWeek(Base):
-    """A week that reports told of, by its first hour.
+    """A week that reports cover, by its first hour.
 
-    is_closed  there are sums of it, in rows of its span, beside those of its hours
+    is_compacted  there are sums of it, in rows of its span, in addition to those of its hours
     changes    how often something was counted in it: what was read stands until there are more
     """
 
@@ -135,7 +135,7 @@ class FlowCount(Base):
 
 
 class ReporterCount(Base):
-    """Messages of one identity that one reporter told of, in ``span`` hours from ``start`` on."""
+    """Messages of one identity that one reporter reported, in ``span`` hours from ``start`` on."""
 
     __tablename__ = "dmarc_reporter_counts"
 

@@ -29,7 +29,7 @@ class Scan(Base):
 
     attempt      how often it was claimed; a result counts only if it is of the last attempt
     lease_until  until then the claimant has it
-    rung_at      when the queue was last told of it
+    enqueued_at  when its job was last enqueued
     result       JSON: ``checks`` (judgements) and ``alerts`` (opened, sustained, resolved)
     has_changes  a record, a definite verdict or an alert changed with it; None: not determined
     """
@@ -98,7 +98,7 @@ class Scan(Base):
 
 
 class ScanBatch(Base):
-    """Scans that were asked for together."""
+    """Scans that were requested together."""
 
     __tablename__ = "scan_batches"
     __table_args__ = (Index(None, "account_id", "id"),)

@@ -41,7 +41,7 @@ class SenderHost(Base):
     unseen       why the last look failed, None if it did not
     asn, …       of the network, by GEOIP_DATABASE
     due_at       when it is looked at (again); the row is the job
-    lease_until  until then somebody is at it
+    lease_until  until then a process works on it
     failures     looks in a row that failed
     """
 
@@ -64,7 +64,7 @@ class SenderHost(Base):
 class ReportMonitor(Base):
     """When the alerts on a domain's reports are to be judged (again); the row is the job.
 
-    lease_until  until then somebody is at it
+    lease_until  until then a process works on it
     """
 
     __tablename__ = "report_monitors"

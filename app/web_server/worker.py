@@ -96,7 +96,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
         """Have the event loop look at a connection; any thread may call this."""
         self._events.put(connection)
         if self._is_waiting:
-            with suppress(BlockingIOError):  # the pipe is full, so the loop wakes up anyway
+            with suppress(BlockingIOError):  # the pipe is full, so the loop runs anyway
                 os.write(self.PIPE[1], b".")
 
     # Accepting

@@ -108,7 +108,7 @@ def document(app: Flask) -> dict[str, Any]:
         "info": {
             "title": "Mail domain security",
             "version": VERSION,
-            "description": "Watches the e-mail security of domains. Every answer carries "
+            "description": "Monitors the email security of domains. Every answer carries "
             "X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset.",
         },
         "paths": paths,

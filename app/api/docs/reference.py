@@ -16,7 +16,7 @@ METHODS = ("get", "post", "patch", "put", "delete")
 
 
 def groups(document: Mapping[str, Any], base: str) -> Mapping[str, list[dict[str, Any]]]:
-    """By resource: the operations, each with ``path``, ``method`` and ``curl`` beside its own.
+    """By resource: the operations, each with ``path``, ``method`` and ``curl`` and its own.
 
     base  where the caller reaches this service, like ``https://watch.example``
     """

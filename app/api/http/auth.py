@@ -16,14 +16,14 @@ def init_app(app: Flask) -> None:
 
 
 def identify() -> None:
-    """Set ``g.caller`` to who holds the request's key, or None. It refuses nobody.
+    """Set ``g.caller`` to who holds the request's key, or None. It refuses no one.
 
     Refusals wait for ``authorize``, so that the limiter counts them and they carry its headers.
     """
     try:
         g.caller = api_keys.resolve(_token(), request.remote_addr or "")
     except ServiceUnavailable as error:
-        g.unresolved = error  # never open, and never a 401 to somebody with a good key
+        g.unresolved = error  # never open, and never a 401 for a valid key
 
 
 def authorize() -> None:
@@ -56,7 +56,7 @@ def current() -> Caller:
 
 
 def caller_or_none() -> Caller | None:
-    """Who calls, if anybody whom we know; for the hooks."""
+    """The caller, if known; for the hooks."""
     caller: Caller | None = g.get("caller")
     return caller
 

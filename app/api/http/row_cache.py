@@ -9,8 +9,8 @@ MAX_ROWS, MAX_BYTES = 1024, 4096
 
 
 class SerializedRowCache:
-    """A shape whose JSON is kept beside the row: clients ask for the same lists again and again,
-    and to see that a row is the same takes a fifth of the time of writing it anew.
+    """A schema whose JSON is cached with the row: clients request the same lists repeatedly,
+    and to see that a row is the same takes a fifth of the time of serializing it again.
 
     of  makes the shape of a row with an ``id``; what else it is given must follow from that id
     """

@@ -149,13 +149,13 @@ class Domain(Schema):
     verification: Verification
     score: ScoreMark
     last_scan: LastScan | None
-    open_alerts: SeverityCounts | None = Field(description="null in lists unless asked for")
+    open_alerts: SeverityCounts | None = Field(description="null in lists unless included")
     created_at: datetime
     updated_at: datetime
 
 
 class DomainAdded(Schema):
-    """What became of one domain of a batch."""
+    """The result for one domain of a batch."""
 
     name: str
     status: str = Field(description="created or rejected")
@@ -164,7 +164,7 @@ class DomainAdded(Schema):
 
 
 class DomainsAdded(Schema):
-    """What became of a batch of domains."""
+    """The results of a batch of domains."""
 
     accepted: int
     rejected: int
@@ -240,7 +240,7 @@ class ScanAlerts(Schema):
 class Scan(ScanHead):
     """A scan, whole."""
 
-    coalesced: bool = Field(description="true if it was under way already when it was asked for")
+    coalesced: bool = Field(description="true if it was already running when it was requested")
     checks: list[CheckResult] | None
     alerts: ScanAlerts | None
 
@@ -254,7 +254,7 @@ class BatchMember(Schema):
 
 
 class ScanBatch(Schema):
-    """Scans that were asked for together."""
+    """Scans that were requested together."""
 
     id: str
     status: str = Field(description="running or completed")

@@ -88,7 +88,7 @@ def renew_codes(visitor: UserSession, token: str, current: str) -> Sequence[str]
 
 
 def check_password(visitor: UserSession, current: str) -> None:
-    """Make sure that it is the visitor who acts, and not somebody at an unattended browser.
+    """Make sure that it is the visitor who acts, and not another person at an unattended browser.
 
     raises  InvalidRequest if the password is not the current one
     """
@@ -101,7 +101,7 @@ def check_password(visitor: UserSession, current: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """What an operator took from somebody: unused recovery codes, and sessions."""
+    """What a reset removed: unused recovery codes, and sessions."""
 
     email: str
     account_name: str
@@ -110,9 +110,9 @@ class Reset:
 
 
 def reset_second_factor(email: str, *, actor: str) -> Reset:
-    """Let somebody in by the password alone who has lost phone and codes; all sessions end.
+    """Disable two-factor authentication of a person who lost phone and codes; all sessions end.
 
-    raises  NotFound if nobody has this address; Conflict if there is no second factor
+    raises  NotFound for an unknown address; Conflict if two-factor authentication is off
     """
     with transaction() as session:
         user = session.scalar(

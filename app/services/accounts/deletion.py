@@ -1,6 +1,6 @@
 """How an account is deleted: requested by an owner or an operator, then done in batches.
 
-From the request on the account is suspended and nobody is signed in to it. The clock process
+From the request on the account is suspended and no one is signed in to it. The clock process
 deletes its rows, so that no request and no lock lasts as long as that takes.
 """
 

@@ -18,7 +18,7 @@ from app.services.core import account_rows, audit_log
 
 BATCH_SIZE = 1_000
 FILES_BATCH_SIZE = 20
-# What proves who somebody is, or opens something elsewhere, is no use to the reader of an export.
+# Credentials and secrets are of no use to the reader of an export.
 WITHHELD = frozenset(
     {
         *("users.password_hash", "users.totp_secret", "users.totp_step", "recovery_codes.digest"),

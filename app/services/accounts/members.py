@@ -50,7 +50,7 @@ def change_role(by: UserSession, user_id: UUID, role: str) -> None:
 def remove(by: UserSession, user_id: UUID) -> None:
     """Remove the person at once; the audit log keeps what they did.
 
-    raises   NotFound; InvalidRequest for somebody above one; Conflict if no owner would be left
+    raises   NotFound; InvalidRequest for a higher role; Conflict if no owner would be left
     effects  the person's sessions and the invitations that the person made are deleted. API keys
              that the person made stay valid until they are revoked (``key_creators``)
     """

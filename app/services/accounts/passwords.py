@@ -59,7 +59,7 @@ def digest(password: str) -> str:
 
 def matches(stored: str | None, password: str) -> bool:
     """Whether the password is the one of this hash; without one it is as slow, and False."""
-    nobodys = _dummy_digest()  # made at the first call, whoever that is
+    nobodys = _dummy_digest()  # computed at the first call
     try:
         return _hasher.verify(stored or nobodys, password) and stored is not None
     except (VerificationError, InvalidHashError):

@@ -27,7 +27,7 @@ _TOKEN_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class UserSession:
-    """Somebody who is signed in."""
+    """A user who is signed in."""
 
     user_id: UUID
     email: str
@@ -78,14 +78,14 @@ def sign_in(email: str, password: str, agent: str = "") -> Entry | None:
 
 
 def awaiting_code(token: str) -> str | None:
-    """The e-mail address of whom a code is asked; None if there is no such question."""
+    """The email address of the user who must enter a code; None if there is none."""
     with transaction(readonly=True) as session:
         user = _asked(session, token)
         return user.email if user else None
 
 
 def enter_code(token: str, code: str, agent: str = "") -> str | None:
-    """The token of the session proper; None if the code is not right, or nobody was asked.
+    """The token of the session proper; None if the code is wrong, or no code was expected.
 
     effects  the code is spent; the token that waited for it is worth nothing any more
     """
@@ -103,7 +103,7 @@ def enter_code(token: str, code: str, agent: str = "") -> str | None:
 
 
 def find(token: str) -> UserSession | None:
-    """Whose session it is; None if there is none, it has ended, or a code is still asked for.
+    """Whose session it is; None if there is none, it has ended, or a code is still required.
 
     effects  the session is noted as seen, once a minute at most
     """
@@ -151,7 +151,7 @@ def is_of(row: BrowserSession, token: str) -> bool:
 
 
 def end(token: str) -> None:
-    """End the session, if it is one: whoever has a copy of its cookie has nothing."""
+    """End the session; copies of its cookie become invalid."""
     with transaction() as session:
         session.execute(delete(BrowserSession).where(BrowserSession.id == _digest(token)))
 

@@ -19,12 +19,12 @@ from app.services.core import encryption
 ISSUER = "mailwatch"
 RECOVERY_CODES = 10
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # none that is taken for another
-_CODE_LENGTH = 16  # 79 bits: nobody guesses one, so a plain hash will do
+_CODE_LENGTH = 16  # 79 bits: too many to guess, so a plain hash is enough
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A secret that nobody has confirmed yet. ``sealed`` comes back with the first code."""
+    """A secret that is not confirmed yet. ``sealed`` comes back with the first code."""
 
     text: str
     uri: str

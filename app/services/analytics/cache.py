@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.analysis.mail.periods import WEEK, Window
 from app.models import DmarcWeek
 
-SECONDS = 60.0  # for what a stamp does not tell of
+SECONDS = 60.0  # for changes that a stamp does not show
 MAX_ENTRIES = 16  # of one kind
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class ResultCache(Generic[T]):
         return known[2]
 
     def put(self, question: Hashable, stamp: Any, answer: T) -> None:
-        """Keep it, instead of the one that was put in first. Nobody may change it any more."""
+        """Keep it, instead of the one that was put in first. It must not change afterwards."""
         self._answers[question] = (stamp, time.monotonic(), answer)
         while len(self._answers) > MAX_ENTRIES:
             self._answers.popitem(last=False)

@@ -90,7 +90,7 @@ class Period(Totals):
     """The totals of a window of time.
 
     unverified  messages of reports that came by a way that strangers have, too
-    reporters   how many told of any of the messages
+    reporters   how many reported any of the messages
     """
 
     dispositions: dict[str, int] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class Mail:
 
 
 def dmarc(account_id: UUID, question: DmarcQuery) -> Mail:
-    """What became of the domain's mail in the window, and in the one before.
+    """Results of the domain's mail in the window and in the previous one.
 
     raises  NotFound
     """

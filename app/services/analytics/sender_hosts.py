@@ -1,6 +1,6 @@
 """The reverse names and networks of addresses that mail comes from, looked up and kept.
 
-A row of ``sender_hosts`` is the job: an address is looked at once it is due, by whoever has its
+A row of ``sender_hosts`` is the job: an address is looked up once it is due, by the holder of its
 lease. A look that fails leaves what is known, and is tried again later and later.
 """
 
@@ -55,7 +55,7 @@ class NetworkOwner:
 
 
 def schedule_lookup(address: str) -> bool:
-    """Have the address looked at anew; False if no mail ever came from it."""
+    """Schedule another lookup of the address; False if no mail ever came from it."""
     with transaction() as session:
         found = session.get(SenderHost, address)
         if found is None:
@@ -118,7 +118,7 @@ async def _ask(
 async def reverse(address: str, dns: Resolver) -> Reverse:
     """What the address is called.
 
-    raises  Undetermined if no name is seen to lead back and a look-up failed
+    raises  LookupFailed if no name resolves back and a lookup failed
     source  RFC 8601 §2.7.3 (iprev)
     """
     ip = ipaddress.ip_address(address)

@@ -159,10 +159,10 @@ def load(
 ) -> SendingReport:
     """As ``search``, as a step. It is not to be changed: others are given the same.
 
-    is_trusted_only  leave out what only unverified reports say, which anybody can have sent
+    is_trusted_only  leave out what only unverified reports say, which anyone can have sent
 
     What was found lately is found again only if reports were counted in the window since, a scan
-    knows other things or somebody has said something of a source. Of reverse names and of what
+    knows other things or a user has classified a source. Of reverse names and of what
     came before or after the window it may be ``kept.SECONDS`` old.
     """
     state = session.get(DomainState, domain.id)

@@ -18,7 +18,7 @@ from app.services.analytics import tls_policies
 from app.services.analytics.tls_policies import HAS_FAILURES, Conditions, Failures
 from app.services.core import domain_lookup
 
-MAX_HOSTS = 1_000  # with what failed, that are told one by one
+MAX_HOSTS = 1_000  # with their failures, that are listed one by one
 _SUMS = (tls_policies.total(TlsPolicy.successful), tls_policies.total(TlsPolicy.failed))
 
 
@@ -76,7 +76,7 @@ class TlsSessions:
 def tls(
     account_id: UUID, ref: str, window: Window, interval: Interval, zone: ZoneInfo
 ) -> TlsSessions:
-    """What became of the sessions in the window, and in the one before.
+    """Results of the sessions in the window and in the previous one.
 
     raises  NotFound
     """

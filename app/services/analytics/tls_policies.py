@@ -41,7 +41,7 @@ def counted(domain_id: UUID, window: Window, *, is_trusted_only: bool = False) -
 
 
 def clipped(sessions: Any) -> ColumnElement[int]:
-    """The number without what nobody can have seen: no sum must overflow."""
+    """The number, limited so that no sum overflows."""
     return case((sessions > MAX_COUNT, MAX_COUNT), else_=sessions)
 
 

@@ -88,7 +88,7 @@ def today(api_key_id: UUID) -> Sequence[tuple[str, int, int]]:
 
 
 def _written(api_key_id: UUID, day: date) -> Sequence[Any]:
-    """What the database has, as of FLUSH_SECONDS ago at most: asked for by the programs that ask
+    """What the database has, as of FLUSH_SECONDS ago at most: read by the programs that call
     most often, and written no more often than that.
     """
     known = _read.get(api_key_id)

@@ -47,7 +47,7 @@ def batch_size(table: Table) -> int:
 def delete_batch(session: Session, table: Table, condition: ColumnElement[bool]) -> int:
     """Delete some of the rows; how many. A step.
 
-    Rows that somebody else has locked are left for the next time.
+    Rows that another transaction has locked are left for the next batch.
     """
     keys = list(table.primary_key.columns)
     some = select(*keys).where(condition).limit(batch_size(table))

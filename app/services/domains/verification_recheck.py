@@ -26,7 +26,7 @@ from app.services.core import audit_log
 
 RECHECK_PERIOD = timedelta(days=7)
 RETRY_AFTER = timedelta(days=1)  # after a look that did not find it, or saw nothing
-LEASE = timedelta(hours=1)  # what was rung for and not looked at is due again then
+LEASE = timedelta(hours=1)  # a recheck that was enqueued and not run is due again then
 FAILURES = 3
 BATCH_SIZE = 200
 
@@ -88,7 +88,7 @@ def enqueue_due() -> int:
 
 
 def recheck(domain_ids: Sequence[UUID], door: Network) -> None:
-    """Look for the records of these domains; one that DNS does not tell of stays as it is."""
+    """Look up the records of these domains; a failed lookup changes nothing."""
     with transaction(readonly=True) as session:
         rows = session.execute(
             select(Domain.id, Domain.name).where(

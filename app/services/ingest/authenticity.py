@@ -55,7 +55,7 @@ MailGuard = Callable[[Mail], AbstractContextManager[object]]
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
-    """A mail that nobody vouches for, with the signatures that could prove its author.
+    """A mail that no trusted server authenticated, with the signatures that could prove its author.
 
     is_denied  a trusted server has found them broken
     is_whole   there are no other signatures, which may be good

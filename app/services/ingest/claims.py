@@ -43,9 +43,9 @@ class Claim:
 
 
 def claim(report_file_ids: Sequence[UUID] = ()) -> list[Claim]:
-    """Take a few of these files that nobody has; without ids, of those never tried.
+    """Claim a few of these files that are free; without ids, of those never tried.
 
-    One of each account in turn, so that nobody waits for the thousands that somebody else has sent.
+    One of each account in turn, so that no account waits for the thousands of files of another.
     """
     with transaction() as session:
         chosen: list[UUID] = []
@@ -80,7 +80,7 @@ def _next_files(session: Session, report_file_ids: Sequence[UUID]) -> Sequence[U
     which = ReportFile.id.in_(report_file_ids) if report_file_ids else ReportFile.attempt == 0
     order = (ReportFile.enqueued_at, ReportFile.id)
     turn = func.row_number().over(partition_by=ReportFile.account_id, order_by=order)
-    # By itself: joined with what is to be locked PostgreSQL ranks all files anew for each of them,
+    # By itself: joined with what is to be locked PostgreSQL ranks all files again for each of them,
     # as it takes those that wait to be few.
     return session.scalars(
         select(ReportFile.id).where(_FREE, which).order_by(turn, *order).limit(MAX_EXAMINED)
@@ -88,7 +88,7 @@ def _next_files(session: Session, report_file_ids: Sequence[UUID]) -> Sequence[U
 
 
 def _locked(session: Session, report_file_ids: Sequence[UUID]) -> list[Row[UUID, int]]:
-    """Id and size of the first files of these that nobody else has, in their order."""
+    """Id and size of the first free files of these, in their order."""
     found: list[Row[UUID, int]] = []
     for start in range(0, len(report_file_ids), BATCH_FILES):
         some = report_file_ids[start : start + BATCH_FILES]

@@ -81,7 +81,7 @@ def store(
     """Keep a file, and have a worker look what is in it.
 
     way      one of ``models.reports.WAYS``
-    claims   what the way in tells of the sender (JSON)
+    claims   sender metadata from the channel that received it (JSON)
     returns  once bytes and row are committed; the first row for bytes that were sent before
     raises   QuotaExceeded above the part of the account's day that this sender may use
     """
@@ -110,14 +110,14 @@ def store(
         if made:
             after_commit(session, lambda: enqueue([report_file_id]))
         intake = _existing(session, account_id, digest)
-        assert intake is not None  # either ours, or that of whoever sent it in the same moment
+        assert intake is not None  # either ours, or the row of a simultaneous request
         return StoredFile(intake, bool(made))
 
 
 def enqueue(report_file_ids: Sequence[UUID]) -> None:
     """Tell the queue of the files; if Redis is down the clock will.
 
-    One bell is enough while it waits: the job behind it reads whatever has been received by then.
+    One job is enough while it waits: it reads everything received by then.
     """
     if report_file_ids and queue.is_idle(queue.INTAKE):
         queue.enqueue_report_files(report_file_ids[:ENQUEUE_BATCH_SIZE])
@@ -196,7 +196,7 @@ def retry(
 
 
 def retry_for_domain(session: Session, account_id: UUID, domain: str) -> None:
-    """A domain has become the account's: read again what nobody's reports were; a step."""
+    """Reprocess unattributed reports of an added domain; runs in the caller's transaction."""
     name = domain.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     parse_again(
         session,

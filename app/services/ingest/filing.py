@@ -1,4 +1,4 @@
-"""What becomes of a report that was read: whose it is, whether it is there already, its rows.
+"""Filing of parsed reports: the account they belong to, duplicates, and their rows.
 
 Reports come in and go out here and nowhere else: ``_add`` and ``_remove``.
 """
@@ -114,7 +114,7 @@ def _owners(
 ) -> Mapping[tuple[UUID, str], Domain]:
     """The verified domains that the reports may be filed under, by account and name.
 
-    They are locked, first and in order, as by whoever else changes what hangs on a domain: two
+    They are locked, first and in order, as everywhere that rows of a domain change: two
     workers with reports about one domain wait for each other in one way.
     """
     accounts = select(ReportFile.account_id).where(ReportFile.id.in_([id for id, _, _ in results]))
@@ -258,7 +258,7 @@ def _resolve_duplicate(
 
 
 def _existing(session: Session, filing: Filing) -> ExistingReport:
-    """The report with the same key; it waits for whoever is writing it."""
+    """The report with the same key; it waits for a transaction that is writing it."""
     table, row = filing.table, filing.row
     found = session.execute(
         select(table.id, table.report_file_id, table.content_digest, table.provenance)

@@ -1,4 +1,4 @@
-"""The DKIM selectors that reports tell of: nothing else can, for they cannot be listed in DNS."""
+"""The DKIM selectors that reports name; DNS cannot list them."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

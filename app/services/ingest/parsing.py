@@ -18,7 +18,7 @@ from app.protocols.report_formats.tls import TlsReport
 from app.protocols.report_formats.unwrap import Entry
 from app.services.ingest.authenticity import Author, Guard
 
-PARSER_VERSION = 1  # of whatever decides what becomes of a file
+PARSER_VERSION = 1  # of everything that decides the outcome of a file
 _DIGEST_BATCH_SIZE = 1_000
 _MAX_LABEL = 300
 
@@ -54,7 +54,7 @@ class ParsedReport:
             return [report.policy.domain]
         if isinstance(report, FailureReport):
             return [name for name in (*report.reported_domains, report.header_from) if name]
-        # Of a TLSA policy it is the MX host (RFC 8460 §4.4), which may be anybody's.
+        # Of a TLSA policy it is the MX host (RFC 8460 §4.4), which may belong to anyone.
         policies = sorted(report.policies if report else (), key=lambda p: p.type == "tlsa")
         return [policy.domain for policy in policies if policy.domain]
 

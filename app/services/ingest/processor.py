@@ -122,7 +122,7 @@ def requeue_stale() -> int:
             & ReportFile.lease_until.is_(None)
             & (ReportFile.enqueued_at < moment - current.scan_requeue_seconds)
         )
-        # While a bell is in the queue, whatever waits will be read after it.
+        # While a job is in the queue, pending files are read after it.
         stale = session.execute(
             select(ReportFile.id, ReportFile.attempt)
             .where((lost | waiting) if is_idle else lost)

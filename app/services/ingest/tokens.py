@@ -1,6 +1,6 @@
 """The words in an account's addresses for reports: made, rotated, revoked, recognised.
 
-They are published in DNS, so that they are no secrets: whoever knows one may send reports, and
+They are published in DNS, so they are not secret: anyone who knows one may send reports, and
 nothing else.
 """
 

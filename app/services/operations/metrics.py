@@ -70,7 +70,7 @@ def _of_rows(session: Session, now: datetime) -> Iterator[Gauge]:
     alerts = session.execute(
         select(Alert.severity, func.count()).where(Alert.status == "open").group_by(Alert.severity)
     )
-    yield Gauge("alerts_open", "Alerts that nobody has dealt with", ("severity",), _counted(alerts))
+    yield Gauge("alerts_open", "Open alerts", ("severity",), _counted(alerts))
     deliveries = session.execute(
         select(Delivery.status, func.count())
         .where(Delivery.status.in_(("pending", "dead")))

@@ -1,6 +1,6 @@
 """Deleting what has been stored for long enough, by the rules; and saying first what that would be.
 
-Each batch is a transaction of its own, so that nobody waits long for its locks.
+Each batch is a transaction of its own, so that its locks are short.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""When the bytes of a report file, and the row that says what became of it, are not needed."""
+"""When the bytes of a report file, and the row with its outcome, are no longer needed."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from app.services.ingest.budgets import SourceClass
 
 
 def unneeded_bytes(now: datetime) -> ColumnElement[bool]:
-    """The bytes of files that nobody will read again.
+    """The bytes of files that will not be read again.
 
     Those of a failure report hold what is private, and nothing is to be had from them once it is
     read; so they are deleted at the next run.

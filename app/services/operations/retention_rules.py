@@ -304,7 +304,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "report_files", "report_files", "REPORT_FILE_RETENTION_DAYS",
-        "what became of files, unless the report they became is still there",
+        "outcomes of files, unless their report still exists",
         retention_files.ended_long_ago,
     ),
     Rule(

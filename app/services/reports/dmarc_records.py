@@ -77,7 +77,7 @@ def of_report(account_id: UUID, report_id: UUID, filters: RecordFilter) -> Listi
 def of_domain(account_id: UUID, ref: str, window: Window, filters: RecordFilter) -> Listing:
     """The records of a domain that count in the window, the newest mail first.
 
-    Beside its columns each has its report's: ``named`` is the reporter's id of it. Those of a
+    Besides its columns each has its report's: ``named`` is the reporter's id of it. Those of a
     report over several days are listed if its period touches the window: ``counted`` may be 0.
 
     raises  NotFound for a domain that the account has not; InvalidRequest for a bad address

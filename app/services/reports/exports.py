@@ -26,7 +26,7 @@ Path = Sequence[str]  # of keys, to a value
 
 
 def iterate(listing: Listing, of: Callable[[Any], Item]) -> Iterator[Item]:
-    """All of the list, read while it is gone through; ``of``: what is to be told of a row.
+    """All rows of the list, read while they are iterated; ``of`` converts a row.
 
     raises  InvalidRequest at once for more than MAX_ROWS rows
     """

@@ -11,15 +11,15 @@ from app.checks.engine.types import ObservedPolicy
 from app.models import DmarcReport, Domain
 
 RECENT = timedelta(days=7)
-MAX_REPORTERS = 50  # of one domain, those heard last: whoever knows a token may invent many
+MAX_REPORTERS = 50  # of one domain, the most recent: a sender may invent many
 
 
 def policies(
     session: Session, domain_ids: Sequence[UUID], now: datetime
 ) -> Mapping[UUID, tuple[ObservedPolicy, ...]]:
-    """The last policy that each reporter told of, by domain; a step.
+    """The last policy that each reporter saw, by domain; runs in the caller's transaction.
 
-    returns  of reports about exactly the domain, of the last seven days, that somebody vouches for
+    returns  of reports about exactly the domain, of the last seven days, with trusted provenance
     """
     latest = func.row_number().over(
         partition_by=(DmarcReport.domain_id, DmarcReport.reporter),

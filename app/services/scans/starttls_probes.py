@@ -51,7 +51,7 @@ def seen(session: Session, hosts: Iterable[str]) -> Mapping[str, TlsProbe] | Non
 
 
 def enqueue_if_due() -> None:
-    """Have a worker connect to the hosts whose time has come; forget those nobody names."""
+    """Enqueue probes of the hosts that are due, and delete hosts that no domain names."""
     with transaction() as session:
         now = transactions.now(session)
         session.execute(delete(MailHost).where(MailHost.last_referenced_at < now - FORGOTTEN_AFTER))

@@ -11,7 +11,7 @@ from app.checks.engine.types import Severity
 
 
 class Alert(Schema):
-    """Something that somebody should know or do."""
+    """Something that needs attention."""
 
     id: str
     domain_id: str | None = Field(description="null: it is about the account itself")
@@ -63,7 +63,7 @@ class Event(Schema):
 
 
 class AlertChanged(Schema):
-    """What became of one alert of many."""
+    """The result for one alert of a batch."""
 
     id: str
     status: str = Field(description="changed or rejected")
@@ -72,7 +72,7 @@ class AlertChanged(Schema):
 
 
 class AlertsChanged(Schema):
-    """What became of many alerts."""
+    """The results for a batch of alerts."""
 
     changed: int
     rejected: int

@@ -55,7 +55,7 @@ def source(found: Source, sending: SendingReport, links: Links) -> dict[str, Any
 
 
 def _kinds(found: Source, ledger: FlowIndex, links: Links) -> dict[str, Any]:
-    """What its mail was signed with, what SPF was asked for, and whom it said that it is from."""
+    """Signing domains, SPF domains and From domains of its mail."""
     return {
         "signers": [
             {"domain": one[0], "selector": one[1], "result": one[2]} | _part(count, listed, links)
@@ -98,7 +98,7 @@ def _address(address: str, count: int, sending: SendingReport, links: Links) -> 
 
 
 def uses(sending: SendingReport, links: Links) -> dict[str, Any]:
-    """What is published and not used, the selectors, and the sub-domains."""
+    """What is published and not used, the selectors, and the subdomains."""
     known = sending.existing.get("dkim", {}).get("facts", {}).get("selectors", {})
     domain = sending.domain.name
     selectors = [

@@ -99,7 +99,7 @@ class ProposedPolicy(Schema):
 
 
 class AffectedReporter(RecordLink):
-    """A receiver that told of such mail."""
+    """A receiver that reported such mail."""
 
     reporter: str
     messages: int

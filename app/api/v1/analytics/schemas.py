@@ -39,7 +39,7 @@ class Period(Totals):
     """The totals of a time."""
 
     dispositions: dict[str, int]
-    unverified: int = Field(description="messages of reports that anybody could have sent")
+    unverified: int = Field(description="messages of reports that anyone could have sent")
     reporters: int
     records_url: str = Field(
         description="where its records are listed: their countInPeriod adds up to it"
@@ -68,7 +68,7 @@ class OtherGroups(Totals):
 
 
 class DmarcMail(MailAnalyticsHeader):
-    """What became of a domain's mail."""
+    """Results of a domain's mail."""
 
     interval: str
     tz: str
@@ -137,7 +137,7 @@ class TlsBucket(Sessions):
 
 
 class TlsSessions(AnalyticsHeader):
-    """What became of the TLS sessions to a domain's MX hosts."""
+    """Results of the TLS sessions to a domain's MX hosts."""
 
     interval: str
     tz: str

@@ -92,7 +92,7 @@ class SimulationBody(Body):
 @bp.get("/dmarc")
 @endpoint(scopes=READ, query=DmarcQuery, returns=shapes.DmarcMail)
 def dmarc(query: DmarcQuery) -> Response:
-    """Messages by result and disposition: totals, series and groups, beside the period before."""
+    """Messages by result and disposition: totals, series, groups and the previous period."""
     zone, from_at, to_at = _times(query.tz, query.from_at, query.to_at)
     _expect_buckets(from_at, to_at, query.interval)
     question = analytics_dmarc.DmarcQuery(

@@ -25,7 +25,7 @@ class HistoryQuery(fields.PeriodQuery):
 
 
 class Sender(Body):
-    """Mail whose SPF result is asked for."""
+    """Mail whose SPF result is evaluated."""
 
     ip: fields.Text
     mail_from: fields.Text | None = Field(default=None, description="postmaster@ the domain")

@@ -1,4 +1,4 @@
-"""The feed of events: what webhooks are told, in order and to be read again."""
+"""The feed of events: what webhooks receive, in order and readable again."""
 
 from typing import Annotated
 

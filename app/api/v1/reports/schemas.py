@@ -210,7 +210,7 @@ class FailureReport(Schema):
 
 
 class ReportFile(Schema):
-    """A file that was received, or one more report of it, and what became of it."""
+    """A file that was received, or one more report in it, with its outcome."""
 
     id: str
     status: str = Field(

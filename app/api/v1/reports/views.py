@@ -1,4 +1,4 @@
-"""Reports: aggregate, TLS and failure reports; and what became of every file."""
+"""Reports: aggregate, TLS and failure reports; and the outcome of every file."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -172,7 +172,7 @@ def failure_show(id: str) -> Response:
     scopes=READ, query=ReportFileQuery, returns=schemas.ReportFile, is_list=True, exports=True
 )
 def file_index(query: ReportFileQuery) -> Response:
-    """Every file that was received, newest first, and what became of it."""
+    """List received report files with their outcomes, newest first"""
     filters = ReportFileFilter(
         status=query.status,
         reason=query.reason,

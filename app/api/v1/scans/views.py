@@ -1,4 +1,4 @@
-"""Scans: asked for, shown, compared, cancelled; one or many at a time."""
+"""Scans: trigger, show, compare and cancel, one or many at a time."""
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -144,7 +144,7 @@ def cancel(id: str) -> Response:
 def parsed(prefix: str, text: str) -> UUID:
     """The id in a path.
 
-    raises  NotFound for what can be nobody's
+    raises  NotFound for an invalid id
     """
     found = ids.parse(prefix, text)
     if found is None:

@@ -88,7 +88,7 @@ def receive_alerts() -> Response:
 @bp.post("/keys/report")
 @endpoint(is_public=True, body=KeyReport, returns=ReportReceived, status=202)
 def report(body: KeyReport) -> Response:
-    """Report a key that you found; whoever has the whole key may have it revoked."""
+    """Report a leaked key, which revokes it"""
     limit: ReportLimit = current_app.extensions["report_limit"]
     limit.count(client_network(request.remote_addr or "unknown"))
     token_leaks.revoke([Reported(body.token.strip(), body.url)], PERSON)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,18 @@ def test_a_bill_of_materials_names_direct_requirements_and_scripts() -> None:
     (script,) = (c for c in completed["components"] if c["name"] == "htmx")
     assert script["purl"].startswith("pkg:npm/htmx@")
     assert re.fullmatch("[0-9a-f]{64}", script["hashes"][0]["content"])
+
+
+def test_each_lock_holds_what_the_smaller_one_holds() -> None:
+    """``./dev demo`` needs the Valkey server of ``./dev run``, and the tests need both."""
+    packages = [
+        set(re.findall(r"^([a-z0-9][a-z0-9._-]*)(?:\[[^]]*\])?==", (ROOT / name).read_text(), re.M))
+        for name in (
+            "requirements.txt",
+            environment.LOCAL,
+            environment.DEMO,
+            environment.DEVELOPMENT,
+        )
+    ]
+    for smaller, larger in pairwise(packages):
+        assert smaller <= larger

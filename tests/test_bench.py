@@ -12,7 +12,7 @@ create_server = socket.create_server
 
 
 class Taken:
-    """Somebody who takes a port over TCP just before the answerer does, so many times."""
+    """A process that takes a TCP port just before the answerer does, so many times."""
 
     def __init__(self, times: int) -> None:
         self.left, self.held = times, list[socket.socket]()

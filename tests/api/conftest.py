@@ -36,7 +36,7 @@ def app(database: Engine, settings: Settings, zone: Zone) -> Flask:
 
 @dataclass
 class Client:
-    """Somebody with a key of one account."""
+    """A client with a key of one account."""
 
     app: Flask
     account_id: UUID

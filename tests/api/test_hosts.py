@@ -17,7 +17,7 @@ REQUIRED = {"SECRET_KEY": "k" * 40, "DATABASE_URL": "sqlite:///x.db", "REDIS_URL
 
 @pytest.fixture
 def client(app: Flask, settings: Settings) -> FlaskClient:
-    """Somebody without a key."""
+    """A client without a key."""
     app_settings.use(replace(settings, base_url="https://mail.example.org:8443"))
     return app.test_client()
 

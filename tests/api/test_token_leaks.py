@@ -1,4 +1,4 @@
-"""A leaked key is revoked by whoever has all of it, and by no one who has only a part."""
+"""The whole leaked key revokes it; a part of the key does not."""
 
 import base64
 import hashlib

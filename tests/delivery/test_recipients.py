@@ -44,7 +44,7 @@ def settings(settings: Settings, inbox: Inbox) -> Settings:
 
 @pytest.fixture
 def client(database: Engine, settings: Settings) -> FlaskClient:
-    """Somebody who is not signed in."""
+    """A visitor who is not signed in."""
     app: Flask = make_app(database, settings)
     return app.test_client()
 

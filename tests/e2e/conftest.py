@@ -89,7 +89,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def ann(chromium: Browser, service: Service) -> Iterator[Person]:
-    """Somebody who has signed in."""
+    """A user who has signed in."""
     person = open_person(chromium, service)
     person.sign_in()
     yield person

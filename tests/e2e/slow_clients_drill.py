@@ -1,4 +1,4 @@
-"""The drill of slow clients: many connections that send or read nearly nothing hold up nobody."""
+"""The drill of slow clients: many idle connections do not delay other clients."""
 
 import socket
 import time

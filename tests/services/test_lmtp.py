@@ -57,7 +57,7 @@ def serving(listen: Listen) -> Iterator[asyncio.Server]:
 
 
 class Client:
-    """Somebody who is connected, and has said from whom the mail is."""
+    """A client that is connected and has named the sender of the mail."""
 
     def __init__(self, port: int, is_lmtp: bool) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
@@ -89,7 +89,7 @@ class Client:
 
 @contextmanager
 def client(is_lmtp: bool) -> Iterator[Client]:
-    """Somebody who is connected to a listener of its own."""
+    """A client that is connected to a listener of its own."""
     with listening(is_lmtp) as port:
         connection = Client(port, is_lmtp)
         try:

@@ -1,4 +1,4 @@
-"""How many leaked keys a network may report: counted in Redis, or in this process without it."""
+"""The number of leaked keys that a network may report, counted in Redis or in this process."""
 
 import logging
 import math
@@ -33,7 +33,7 @@ class ReportLimit:
             raise QuotaExceeded(_MESSAGE, max(1, seconds))
 
     def _count(self, key: str) -> tuple[int, int]:
-        """How many there are in this window, and the seconds until it ends."""
+        """The number of reports in this window, and the seconds until it ends."""
         try:
             with self._redis.pipeline() as pipe:
                 pipe.set(key, 0, ex=WINDOW_SECONDS, nx=True)

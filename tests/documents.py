@@ -93,12 +93,15 @@ def tls_json(domain: str = "acme.test", report_id: str = "t1", failed: int = 2) 
     begin = datetime.fromtimestamp(YESTERDAY, UTC)
     details = [
         {
-            "result-type": "certificate-expired", "sending-mta-ip": "192.0.2.9",
-            "receiving-mx-hostname": "mx.acme.test", "failed-session-count": failed,
+            "result-type": "certificate-expired",
+            "sending-mta-ip": "192.0.2.9",
+            "receiving-mx-hostname": "mx.acme.test",
+            "failed-session-count": failed,
         }
-    ]  # fmt: skip
+    ]
     document = {
-        "organization-name": "Receiver", "contact-info": "tls@receiver.test",
+        "organization-name": "Receiver",
+        "contact-info": "tls@receiver.test",
         "report-id": report_id,
         "date-range": {
             "start-datetime": begin.strftime("%Y-%m-%dT00:00:00Z"),
@@ -107,16 +110,19 @@ def tls_json(domain: str = "acme.test", report_id: str = "t1", failed: int = 2) 
         "policies": [
             {
                 "policy": {
-                    "policy-type": "sts", "policy-domain": domain,
-                    "policy-string": ["version: STSv1"], "mx-host": ["mx.acme.test"],
+                    "policy-type": "sts",
+                    "policy-domain": domain,
+                    "policy-string": ["version: STSv1"],
+                    "mx-host": ["mx.acme.test"],
                 },
                 "summary": {
-                    "total-successful-session-count": 40, "total-failure-session-count": failed,
+                    "total-successful-session-count": 40,
+                    "total-failure-session-count": failed,
                 },
                 "failure-details": details if failed else [],
             }
         ],
-    }  # fmt: skip
+    }
     return json.dumps(document).encode()
 
 

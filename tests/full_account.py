@@ -152,9 +152,13 @@ def _receive(full: FullAccount) -> None:
     sender_hosts.look_up(ZoneDoor(_zone(full.domain, "none")))
     found = sources.search(full.account.id, full.domain, _window()).sources
     sources.decide(
-        full.account.id, full.domain, found[0].key, "approved",
-        note=f"{full.person.email} knows it", actor=f"user:{full.person.email}",
-    )  # fmt: skip
+        full.account.id,
+        full.domain,
+        found[0].key,
+        "approved",
+        note=f"{full.person.email} knows it",
+        actor=f"user:{full.person.email}",
+    )
     late = dmarc_xml(full.domain, "late", records=[record(f"sub.{full.domain}")])
     ingest_files.store(full.account.id, late, received_via="upload")
     processor.run([])
@@ -168,17 +172,22 @@ def _people(full: FullAccount) -> None:
         emails.enqueue(session, full.person.email, "notice", "Notice", "A notice.", full.account.id)
         session.add(
             SignInNetwork(
-                user_id=full.person.id, network="192.0.2.0/24", first_seen_at=moment,
+                user_id=full.person.id,
+                network="192.0.2.0/24",
+                first_seen_at=moment,
                 last_seen_at=moment,
             )
-        )  # fmt: skip
+        )
         session.add(RecoveryCode(user_id=full.person.id, digest=b"r" * 32))
         session.add(
             BrowserSession(
-                id=full.person.id.bytes * 2, user_id=full.person.id, account_id=full.account.id,
-                expires_at=moment + timedelta(days=1), agent="a browser",
+                id=full.person.id.bytes * 2,
+                user_id=full.person.id,
+                account_id=full.account.id,
+                expires_at=moment + timedelta(days=1),
+                agent="a browser",
             )
-        )  # fmt: skip
+        )
 
 
 def _channels(full: FullAccount, actor: str) -> None:
@@ -190,9 +199,11 @@ def _channels(full: FullAccount, actor: str) -> None:
     )
     open_alert, *_ = alerts.search(full.account.id, AlertFilter(status="open"))[0]
     change = AlertChange(
-        "dismissed", note=f"{full.person.email} accepts it", risk_owner=full.person.email,
+        "dismissed",
+        note=f"{full.person.email} accepts it",
+        risk_owner=full.person.email,
         accepted_until=datetime.now(UTC) + timedelta(days=9),
-    )  # fmt: skip
+    )
     alerts.change(full.account.id, open_alert.id, change, actor=actor)
     feed.distribute_all()
     access = MailboxAccess("imap.reports.test", 993, "reports", "secret password")
@@ -207,24 +218,34 @@ def _keys(full: FullAccount) -> None:
         moment = now(session)
         session.add_all(
             (
-                ApiKeyUsage(api_key_id=key.id, day=moment.date(), route="/v1/me", status=200,
-                count=1),
+                ApiKeyUsage(
+                    api_key_id=key.id, day=moment.date(), route="/v1/me", status=200, count=1
+                ),
                 ApiKeyAddress(
-                    api_key_id=key.id, day=moment.date(), address="192.0.2.7", count=1,
+                    api_key_id=key.id,
+                    day=moment.date(),
+                    address="192.0.2.7",
+                    count=1,
                     last_at=moment,
                 ),
                 IdempotentCall(
-                    api_key_id=key.id, route="POST /v1/domains", key="1", request_digest=b"d" * 32,
-                    status=201, body=f'{{"name": "{full.domain}"}}'.encode(),
+                    api_key_id=key.id,
+                    route="POST /v1/domains",
+                    key="1",
+                    request_digest=b"d" * 32,
+                    status=201,
+                    body=f'{{"name": "{full.domain}"}}'.encode(),
                 ),
                 IngestSource(account_id=full.account.id, source="192.0.2.7", day=moment.date()),
                 TokenLeak(
-                    account_id=full.account.id, token=f"mp_{key.key_id}", name="ci",
+                    account_id=full.account.id,
+                    token=f"mp_{key.key_id}",
+                    name="ci",
                     reported_by="person",
                 ),
                 MailHost(name=f"mx.{full.domain}", last_referenced_at=moment, next_at=moment),
             )
-        )  # fmt: skip
+        )
 
 
 def _limits(full: FullAccount) -> None:

@@ -14,9 +14,12 @@ def poisoned(number: int) -> bytes:
 def _quoted_author(number: int) -> bytes:
     """A mail whose author is one quoted string without an end."""
     return (
-        b'From: "' + b'\\"' * 60_000 + b"%d@receiver.test\r\n" % number
-        + b"Content-Type: text/xml\r\n\r\n" + dmarc_xml(report_id=f"poisoned-{number}")
-    )  # fmt: skip
+        b'From: "'
+        + b'\\"' * 60_000
+        + b"%d@receiver.test\r\n" % number
+        + b"Content-Type: text/xml\r\n\r\n"
+        + dmarc_xml(report_id=f"poisoned-{number}")
+    )
 
 
 def _long_name(number: int) -> bytes:

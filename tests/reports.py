@@ -25,11 +25,16 @@ _numbers = itertools.count(1)
 def record(source_ip: str = "192.0.2.1", count: int = 1, **given: Any) -> Record:
     """A record, every default valid: aligned mail of ``acme.test``."""
     values: dict[str, Any] = {
-        "disposition": "none", "dkim": True, "spf": True, "header_from": "acme.test",
-        "envelope_from": None, "envelope_to": None, "reasons": (),
+        "disposition": "none",
+        "dkim": True,
+        "spf": True,
+        "header_from": "acme.test",
+        "envelope_from": None,
+        "envelope_to": None,
+        "reasons": (),
         "dkim_results": (DkimResult("acme.test", "s1", "pass"),),
         "spf_results": (SpfResult("acme.test", "mfrom", "pass"),),
-    }  # fmt: skip
+    }
     return Record(source_ip, count, **(values | given))
 
 
@@ -57,25 +62,41 @@ class Report:
 def store(domain: Domain, report: Report, *, is_waiting: bool = False) -> UUID:
     """Insert the report and its records, and count them, unless they are to wait for that."""
     stored = DmarcReport(
-        id=ids.new(), account_id=domain.account_id, domain_id=domain.id, report_file_id=ids.new(),
-        policy_domain=report.about or domain.name, reporter=report.reporter,
+        id=ids.new(),
+        account_id=domain.account_id,
+        domain_id=domain.id,
+        report_file_id=ids.new(),
+        policy_domain=report.about or domain.name,
+        reporter=report.reporter,
         report_id=f"r{next(_numbers)}",
-        begin_at=report.begin, end_at=report.end, days=report.days, org_name=report.reporter,
-        email=f"dmarc@{report.reporter}", policy=dict(report.policy), record_count=len(report.rows),
-        messages=min(sum(row.count for row in report.rows), 2**63 - 1), passed=0,
-        provenance=report.provenance, content_digest=b"", received_at=report.end,
-    )  # fmt: skip
+        begin_at=report.begin,
+        end_at=report.end,
+        days=report.days,
+        org_name=report.reporter,
+        email=f"dmarc@{report.reporter}",
+        policy=dict(report.policy),
+        record_count=len(report.rows),
+        messages=min(sum(row.count for row in report.rows), 2**63 - 1),
+        passed=0,
+        provenance=report.provenance,
+        content_digest=b"",
+        received_at=report.end,
+    )
     middle = periods.middle(report.begin, report.end)
     with transaction() as session:
         session.add(stored)
         session.flush()  # the records refer to it
         session.add_all(
             DmarcRecord(
-                report_id=stored.id, position=position, account_id=domain.account_id,
-                domain_id=domain.id, at=middle, **_columns(row),
+                report_id=stored.id,
+                position=position,
+                account_id=domain.account_id,
+                domain_id=domain.id,
+                at=middle,
+                **_columns(row),
             )
             for position, row in enumerate(report.rows)
-        )  # fmt: skip
+        )
         noted = {"id": stored.id, "domain_id": domain.id, "record_count": len(report.rows)}
         rollup_queue.enqueue(session, [noted])
     if not is_waiting:
@@ -117,21 +138,35 @@ def store_tls_report(
     """Insert a TLS report of the day around ``at``, with its policies."""
     columns = {"organization": reporter, "provenance": "token", **given}
     report = TlsReport(
-        id=ids.new(), account_id=domain.account_id, domain_id=domain.id, report_file_id=ids.new(),
-        policy_domain=domain.name, reporter=reporter, report_id=f"t{next(_numbers)}",
-        begin_at=at - DAY / 2, end_at=at + DAY / 2, content_digest=b"", received_at=at + DAY / 2,
+        id=ids.new(),
+        account_id=domain.account_id,
+        domain_id=domain.id,
+        report_file_id=ids.new(),
+        policy_domain=domain.name,
+        reporter=reporter,
+        report_id=f"t{next(_numbers)}",
+        begin_at=at - DAY / 2,
+        end_at=at + DAY / 2,
+        content_digest=b"",
+        received_at=at + DAY / 2,
         **columns,
-    )  # fmt: skip
+    )
     with transaction() as session:
         session.add(report)
         session.flush()  # the policies refer to it
         session.add_all(
             TlsPolicy(
-                report_id=report.id, position=position, account_id=domain.account_id,
-                domain_id=domain.id, at=at, policy_strings=[], mx_hosts=[], **policy,
+                report_id=report.id,
+                position=position,
+                account_id=domain.account_id,
+                domain_id=domain.id,
+                at=at,
+                policy_strings=[],
+                mx_hosts=[],
+                **policy,
             )
             for position, policy in enumerate(policies)
-        )  # fmt: skip
+        )
     return report.id
 
 
@@ -140,9 +175,12 @@ def store_tls(domain: Domain, *policies: tuple[str, int, int], begin: datetime =
     failure = tls_failure(sessions=sum(failed for *_, failed in policies), mx=f"mx.{domain.name}")
     rows = [
         tls_policy(
-            kind, policy_domain=domain.name, successful=successful, failed=failed,
+            kind,
+            policy_domain=domain.name,
+            successful=successful,
+            failed=failed,
             failures=[failure] if failed else [],
         )
         for kind, successful, failed in policies
-    ]  # fmt: skip
+    ]
     store_tls_report(domain, rows, at=begin + DAY / 2, organization="Google")

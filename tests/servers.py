@@ -52,10 +52,14 @@ class Server:
         assert self.log is not None
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                preexec_fn=partial(end_with_parent, self.stop_signal), process_group=0,
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=partial(end_with_parent, self.stop_signal),
+                process_group=0,
                 **self.options,
-            )  # fmt: skip
+            )
         deadline = time.monotonic() + START_SECONDS
         while not self.is_up():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -100,9 +104,11 @@ def start_valkey(directory: Path, *, persistent: bool = False) -> Server:
         valkey.find_binary(sys.executable), directory, port, is_persistent=persistent
     )
     return Server(
-        f"redis://127.0.0.1:{port}/0", command, partial(valkey.answers, port),
+        f"redis://127.0.0.1:{port}/0",
+        command,
+        partial(valkey.answers, port),
         log=directory / "valkey.log",
-    ).start()  # fmt: skip
+    ).start()
 
 
 def start_postgres(directory: Path) -> Server:
@@ -133,29 +139,52 @@ def _start_postgres(
     minimal = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
     options = {**options, "env": minimal, "cwd": directory}
     made = subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync",
-         "--encoding=UTF8", "--locale=C", "--no-instructions"],
-        capture_output=True, text=True, **options,
-    )  # fmt: skip
+        [
+            binaries / "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-instructions",
+        ],
+        capture_output=True,
+        text=True,
+        **options,
+    )
     if made.returncode:
         raise NotStarted(
             f"initdb has failed:\n{made.stdout}{made.stderr}\n"
             "Set TEST_POSTGRES_URL to a superuser's URL of a server to use that instead."
         )
     settings = {
-        "listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "",
-        "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
-        "autovacuum": "off", "max_connections": "60", "timezone": "UTC",
-    }  # fmt: skip
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+        "autovacuum": "off",
+        "max_connections": "60",
+        "timezone": "UTC",
+    }
     command = [str(binaries / "postgres"), "-D", str(data)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
     # SIGINT is PostgreSQL's "fast": SIGTERM would wait for the clients to leave.
     return Server(
-        url, command, partial(_accepts, url), signal.SIGINT, options, scratch,
+        url,
+        command,
+        partial(_accepts, url),
+        signal.SIGINT,
+        options,
+        scratch,
         log=directory / "postgres.log",
-    ).start()  # fmt: skip
+    ).start()
 
 
 def _accepts(url: str) -> bool:

@@ -101,9 +101,14 @@ def test_recipients_that_are_users_of_the_account_count_as_confirmed(tmp_path: P
         _insert(connection, "users", id="1" * 32, account_id=account, email="me@acme.test")
         _insert(connection, "users", id="2" * 32, account_id=other, email="you@acme.test")
         _insert(
-            connection, "channels", id=channel, account_id=account, kind="email",
-            cadence="immediate", target="Me@acme.test,you@acme.test,all@acme.test",
-        )  # fmt: skip
+            connection,
+            "channels",
+            id=channel,
+            account_id=account,
+            kind="email",
+            cadence="immediate",
+            target="Me@acme.test,you@acme.test,all@acme.test",
+        )
     command.upgrade(config, "0032")
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(
@@ -163,8 +168,10 @@ def test_who_is_killed_while_migrating_sqlite_leaves_it_as_it_was(
         before = list(connection.iterdump())
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, "pyproject.toml", f"sqlite:///{path}", str(statements)],
-        cwd=ROOT, check=False, capture_output=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     with closing(sqlite3.connect(path)) as connection:
         assert list(connection.iterdump()) == before

@@ -95,9 +95,14 @@ def sign(keys: Sequence[str], id: str, timestamp: int, body: bytes) -> str:
 
 
 async def send(
-    answers: Resolver, target: Target, keys: Sequence[str], message: Message, *, timestamp: int,
+    answers: Resolver,
+    target: Target,
+    keys: Sequence[str],
+    message: Message,
+    *,
+    timestamp: int,
     seconds: float,
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     """POST the message; what the receiver says beyond its status is not read.
 
     timestamp  Unix seconds, of this try

@@ -15,9 +15,14 @@ from tests.reports import DAY, Report, record, store, store_tls
 START = datetime(2026, 11, 1, tzinfo=UTC)
 SPAN = "from=2026-11-01T00:00:00Z&to=2026-11-21T00:00:00Z"
 MAILCHIMP = record(
-    "203.0.113.77", 20, dkim=False, spf=False, dkim_results=(), disposition="quarantine",
+    "203.0.113.77",
+    20,
+    dkim=False,
+    spf=False,
+    dkim_results=(),
+    disposition="quarantine",
     spf_results=(SpfResult("x.mcsv.net", "mfrom", "pass"),),
-)  # fmt: skip
+)
 
 
 @pytest.fixture

@@ -180,13 +180,15 @@ RESULTS = [
     record("192.0.2.1", 1),
     record("192.0.2.2", 2, header_from="news.acme.test", dkim_results=(), spf_results=()),
     record(
-        "192.0.2.3", 4,
+        "192.0.2.3",
+        4,
         dkim_results=(
-            DkimResult("acme.test", "s2", "fail"), DkimResult("xn--bcher-kva.test", None, "pass"),
+            DkimResult("acme.test", "s2", "fail"),
+            DkimResult("xn--bcher-kva.test", None, "pass"),
         ),
         spf_results=(SpfResult("acme.test", "helo", "none"), SpfResult("x.test", None, "pass")),
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(

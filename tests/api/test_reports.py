@@ -53,11 +53,16 @@ def test_aggregate_reports_are_listed_newest_first(full: Client) -> None:
     assert (first["reportId"], second["reportId"]) == ("first", "second")
     assert second["id"].startswith("dmr_")
     assert (second["domainName"], second["reporter"], second["orgName"]) == (
-        "acme.test", "other.test", "other.test",
-    )  # fmt: skip
+        "acme.test",
+        "other.test",
+        "other.test",
+    )
     assert (second["recordCount"], second["messages"], second["passed"], second["failed"]) == (
-        3, 8, 6, 2,
-    )  # fmt: skip
+        3,
+        8,
+        6,
+        2,
+    )
     assert second["policy"]["p"] == "reject"
     assert second["provenance"] == "token"
 
@@ -119,8 +124,10 @@ def test_records_come_in_the_order_of_the_report(full: Client) -> None:
     assert full.data("GET", path) == report
     found = full.data("GET", f"{path}/records")
     assert [(item["sourceIp"], item["result"]) for item in found] == [
-        ("192.0.2.7", "pass"), ("2001:db8::1", "fail"), ("192.0.2.8", "pass"),
-    ]  # fmt: skip
+        ("192.0.2.7", "pass"),
+        ("2001:db8::1", "fail"),
+        ("192.0.2.8", "pass"),
+    ]
     assert found[2]["dkim"] == "fail"
     assert found[0]["dkimResults"] == [{"domain": "acme.test", "selector": "s1", "result": "pass"}]
     failed = full.data("GET", f"{path}/records?result=fail")

@@ -114,8 +114,10 @@ def test_a_leaked_key_is_revoked_with_an_alert_an_email_and_an_audit_event(
     leaked, other = verdicts(send([alert(token), alert("mp_" + "a" * 50)]))
     digest = hashlib.sha256(token.encode()).hexdigest()
     assert leaked == {
-        "token_hash": digest, "token_type": "mailwatch_api_key", "label": "true_positive",
-    }  # fmt: skip
+        "token_hash": digest,
+        "token_type": "mailwatch_api_key",
+        "label": "true_positive",
+    }
     assert other["label"] == "false_positive"
     assert api_keys.resolve(token, "192.0.2.1") is None
     (opened,) = rows(Alert, Alert.type == "key.leaked")
@@ -140,8 +142,9 @@ def test_a_leaked_upload_token_is_revoked_too(send: Send, client: Client) -> Non
     assert upload_tokens.authenticate(token) is None
     (opened,) = rows(Alert, Alert.type == "key.leaked")
     assert (opened.subject, opened.title) == (
-        f"mu_{row.token_id}", "Upload token found in public",
-    )  # fmt: skip
+        f"mu_{row.token_id}",
+        "Upload token found in public",
+    )
     (email,) = rows(Email, Email.kind == "key_leaked")
     assert email.subject == "Upload token gateway was found in public and revoked"
     (event,) = rows(AuditEvent, AuditEvent.action == "upload_token.revoked")

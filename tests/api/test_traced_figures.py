@@ -27,14 +27,18 @@ WORDS = ["pass", "fail", "none", ""]
 ADDRESSES = ["192.0.2.1", "192.0.2.2", "198.51.100.1", "198.51.100.2", "203.0.113.1", "2001:db8::9"]
 
 SIGNED = st.builds(
-    DkimResult, st.sampled_from(NAMES), st.sampled_from([None, "s1", "S2", "a, b & é"]),
+    DkimResult,
+    st.sampled_from(NAMES),
+    st.sampled_from([None, "s1", "S2", "a, b & é"]),
     st.sampled_from(WORDS),
-)  # fmt: skip
+)
 MANY_SIGNED = st.just(tuple(DkimResult("acme.test", f"m{n}", "fail") for n in range(23)))
 ENVELOPED = st.builds(
-    SpfResult, st.sampled_from(NAMES), st.sampled_from(["mfrom", "helo", None]),
+    SpfResult,
+    st.sampled_from(NAMES),
+    st.sampled_from(["mfrom", "helo", None]),
     st.sampled_from(WORDS),
-)  # fmt: skip
+)
 ROWS = st.builds(
     record,
     source_ip=st.sampled_from(ADDRESSES),

@@ -142,9 +142,13 @@ def last_error(account_id: UUID) -> str | None:
 
 @pytest.mark.parametrize(("name", "url"), ADDRESSES)
 def test_every_service_is_sent_an_alert_at_its_own_host(
-    account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor, name: str,
+    account_id: UUID,
+    open_alert: OpenAlert,
+    outside: Outside,
+    door: ReachingDoor,
+    name: str,
     url: str,
-) -> None:  # fmt: skip
+) -> None:
     add(account_id, url)
     open_alert()
     dispatcher.run(door)

@@ -33,9 +33,14 @@ def statuses(account_id: UUID) -> list[str]:
 
 @pytest.mark.parametrize(("days", "is_disabled"), [(4.9, False), (5.1, True)])
 def test_five_days_without_a_success_disable_it(
-    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver,
-    door: ReachingDoor, days: float, is_disabled: bool,
-) -> None:  # fmt: skip
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    door: ReachingDoor,
+    days: float,
+    is_disabled: bool,
+) -> None:
     receiver.answer = lambda _: (500, {})
     open_alert()
     failing_for(days)

@@ -196,9 +196,17 @@ def test_a_test_of_a_digest_comes_at_once(
 
 @pytest.mark.parametrize(
     "addresses",
-    ["", "nobody", "a@b", "a b@acme.test", "a@acme.test\r\nBcc: x@y.test", "A <a@acme.test>",
-     ",".join(f"a{n}@acme.test" for n in range(21)), "ä@acme.test"],
-)  # fmt: skip
+    [
+        "",
+        "nobody",
+        "a@b",
+        "a b@acme.test",
+        "a@acme.test\r\nBcc: x@y.test",
+        "A <a@acme.test>",
+        ",".join(f"a{n}@acme.test" for n in range(21)),
+        "ä@acme.test",
+    ],
+)
 def test_what_is_no_address_is_refused(account_id: UUID, addresses: str) -> None:
     with pytest.raises(InvalidRequest):
         channels.add_email(account_id, addresses, NewChannel("ops"), actor=ACTOR)

@@ -37,9 +37,12 @@ def inbox() -> Iterator[Inbox]:
 @pytest.fixture
 def settings(settings: Settings, inbox: Inbox) -> Settings:
     return replace(
-        settings, smtp_url=inbox.url, mail_from="Watch <w@watch.test>", base_url=BASE_URL,
+        settings,
+        smtp_url=inbox.url,
+        mail_from="Watch <w@watch.test>",
+        base_url=BASE_URL,
         delivery_schedule=(0.0,) * 3,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

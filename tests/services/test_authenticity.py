@@ -104,12 +104,19 @@ def test_made_up_names_do_not_push_out_who_is_told(
     with transaction() as session:
         session.add_all(
             ReportFile(
-                id=ids.new(), account_id=account_id, received_via="mail", sha256=ids.new().bytes,
-                size_bytes=1, status="parsed", finished_at=now(session), author="evil.test",
-                reporter=f"a{number // 2}.test", authenticity="failed",
+                id=ids.new(),
+                account_id=account_id,
+                received_via="mail",
+                sha256=ids.new().bytes,
+                size_bytes=1,
+                status="parsed",
+                finished_at=now(session),
+                author="evil.test",
+                reporter=f"a{number // 2}.test",
+                authenticity="failed",
             )
             for number in range(6)
-        )  # fmt: skip
+        )
     assert [alert.subject for alert in told()] == ["reporter.test"]
 
 

@@ -15,11 +15,16 @@ __all__ = ["domain"]  # a fixture
 def forged(addresses: int, each: int, disposition: str = "reject") -> list[Record]:
     return [
         record(
-            f"203.0.113.{number}", each, dkim=False, spf=False, disposition=disposition,
-            dkim_results=(), spf_results=(),
+            f"203.0.113.{number}",
+            each,
+            dkim=False,
+            spf=False,
+            disposition=disposition,
+            dkim_results=(),
+            spf_results=(),
         )
         for number in range(1, addresses + 1)
-    ]  # fmt: skip
+    ]
 
 
 def test_forged_mail_from_many_addresses_is_told_with_what_became_of_it(domain: Domain) -> None:

@@ -95,8 +95,10 @@ def test_an_aggregate_report_becomes_rows(account_id: UUID) -> None:
         rows = session.scalars(select(DmarcRecord).order_by(DmarcRecord.position)).all()
     assert (report.record_count, report.messages, report.passed, report.days) == (2, 7, 3, 1)
     assert (report.reporter, report.policy["p"], report.policy["sp"]) == (
-        "receiver.test", "reject", "none",
-    )  # fmt: skip
+        "receiver.test",
+        "reject",
+        "none",
+    )
     assert [(row.source_ip, row.count, row.dkim, row.spf) for row in rows] == [
         ("192.0.2.1", 3, True, True),
         ("2001:db8::1", 4, False, False),
@@ -152,8 +154,10 @@ def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID
     with transaction(readonly=True) as session:
         report = session.get_one(FailureReport, intake.report_id)
     assert (report.reporter, report.source_ip, report.delivery_result) == (
-        "mx.receiver.test", "203.0.113.66", "reject",
-    )  # fmt: skip
+        "mx.receiver.test",
+        "203.0.113.66",
+        "reject",
+    )
     assert (report.auth_failure, report.identity_alignment) == (["dmarc"], ["dkim", "spf"])
     assert report.sender is not None
     assert report.sender.rstrip(">").endswith("@evil.test")
@@ -295,9 +299,7 @@ def test_every_report_of_a_file_has_a_row_of_its_own(account_id: UUID) -> None:
     raw = zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>", dmarc_xml())
     intake = take(account_id, raw)
     assert intake.status == "parsed"
-    assert states(account_id) == {
-        "parsed": 1, "unattributed": 1, "quarantined": 1, "duplicate": 1
-    }  # fmt: skip
+    assert states(account_id) == {"parsed": 1, "unattributed": 1, "quarantined": 1, "duplicate": 1}
     rows, _ = files.search(account_id, ReportFileFilter()).page(None, 100)
     assert len({row.entry for row in rows}) == 4
 

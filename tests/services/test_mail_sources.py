@@ -73,10 +73,12 @@ def test_what_a_scan_finds_is_in_the_next_answer(domain: Domain) -> None:
     with transaction() as session:
         session.add(
             DomainState(
-                domain_id=domain.id, account_id=domain.account_id, last_results={"spf": spf},
+                domain_id=domain.id,
+                account_id=domain.account_id,
+                last_results={"spf": spf},
                 updated_at=now(session) + timedelta(seconds=1),
             )
-        )  # fmt: skip
+        )
     assert sent(domain) == {"own": 1}
 
 
@@ -139,12 +141,16 @@ def test_of_more_identities_than_are_told_one_by_one_the_sums_are_told(
 ) -> None:
     rows = [
         record(
-            f"198.51.100.{i}", 10 + i, dkim=i % 2 == 0, spf=False, spf_results=(),
+            f"198.51.100.{i}",
+            10 + i,
+            dkim=i % 2 == 0,
+            spf=False,
+            spf_results=(),
             header_from=f"n{i}.{domain.name}" if i % 3 else domain.name,
             disposition=("none", "reject")[i % 2],
         )
         for i in range(20)
-    ]  # fmt: skip
+    ]
     store(domain, Report(rows))
     trial = PolicyTrial(p=Policy.REJECT, sp=Policy.REJECT)
     exactly = policy.simulate(domain.account_id, domain.name, WINDOW, trial)

@@ -38,9 +38,11 @@ def letter(count: int) -> Record:
 def passed_on(count: int, *reasons: Reason) -> Record:
     """As a list changes it."""
     return bad(
-        count, spf_results=(SpfResult("lists.test", "mfrom", "pass"),),
-        dkim_results=(DkimResult("acme.test", "s1", "fail"),), reasons=reasons,
-    )  # fmt: skip
+        count,
+        spf_results=(SpfResult("lists.test", "mfrom", "pass"),),
+        dkim_results=(DkimResult("acme.test", "s1", "fail"),),
+        reasons=reasons,
+    )
 
 
 def told(domain: Domain) -> set[str]:
@@ -135,10 +137,17 @@ def test_who_told_of_little_mail_has_not_stopped(domain: Domain) -> None:
 
 def waiting_file(domain: Domain, minutes: int) -> None:
     with transaction() as session:
-        session.add(ReportFile(
-            id=ids.new(), account_id=domain.account_id, received_via="http", sha256=ids.new().bytes,
-            size_bytes=1, status="received", received_at=now(session) - timedelta(minutes=minutes),
-        ))  # fmt: skip
+        session.add(
+            ReportFile(
+                id=ids.new(),
+                account_id=domain.account_id,
+                received_via="http",
+                sha256=ids.new().bytes,
+                size_bytes=1,
+                status="received",
+                received_at=now(session) - timedelta(minutes=minutes),
+            )
+        )
 
 
 def test_nobody_is_silent_while_files_wait_unread(domain: Domain) -> None:

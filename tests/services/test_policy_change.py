@@ -53,13 +53,15 @@ def records(draw: Any) -> Record:
     author = draw(st.sampled_from(NAMES[:2]))
     dkim, spf = draw(RESULTS), draw(RESULTS)[:1]
     return record(
-        draw(st.sampled_from(ADDRESSES)), draw(st.integers(1, 1000)), header_from=author,
+        draw(st.sampled_from(ADDRESSES)),
+        draw(st.integers(1, 1000)),
+        header_from=author,
         dkim=any(result == "pass" and aligned(name, author, "r") for name, result in dkim),
         spf=any(result == "pass" and aligned(name, author, "r") for name, result in spf),
         disposition=draw(st.sampled_from(["none", "quarantine", "reject"])),
         dkim_results=tuple(DkimResult(name, "s", result) for name, result in dkim),
         spf_results=tuple(SpfResult(name, "mfrom", result) for name, result in spf),
-    )  # fmt: skip
+    )
 
 
 REPORTS = st.builds(
@@ -201,8 +203,9 @@ def test_of_a_sub_domain_nothing_follows_for_the_record_of_the_domain_above(
 ) -> None:
     domain = make_domain(account_id, "news.acme.test")
     inherit(domain, "v=DMARC1; p=quarantine; sp=none; rua=mailto:d@acme.test", "acme.test")
-    bad = record(count=5, header_from=domain.name, dkim=False, spf=False,
-                 dkim_results=(), spf_results=())  # fmt: skip
+    bad = record(
+        count=5, header_from=domain.name, dkim=False, spf=False, dkim_results=(), spf_results=()
+    )
     for day in range(20):
         store(domain, Report([record(count=10, header_from=domain.name), bad], START + day * DAY))
     found = analytics_policy.assess_readiness(account_id, domain.name, WINDOW)
@@ -226,9 +229,13 @@ def test_a_policy_that_is_only_tested_hits_as_much_as_it_does_now(account_id: UU
 
 def test_a_signer_that_is_added_lets_its_source_pass(account_id: UUID) -> None:
     service = record(
-        count=20, dkim=False, spf=False, dkim_results=(),
-        spf_results=(SpfResult("x.mcsv.net", "mfrom", "pass"),), source_ip="203.0.113.77",
-    )  # fmt: skip
+        count=20,
+        dkim=False,
+        spf=False,
+        dkim_results=(),
+        spf_results=(SpfResult("x.mcsv.net", "mfrom", "pass"),),
+        source_ip="203.0.113.77",
+    )
     domain = make([Report([record(count=10), service], begin=START)])
     strict = PolicyTrial(p=Policy.REJECT)
     before = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, strict)
@@ -268,9 +275,13 @@ def test_what_is_not_there_cannot_be_changed(
 
 def test_a_person_decides_and_the_answer_follows(database: Engine) -> None:
     service = record(
-        count=20, dkim=False, spf=False, dkim_results=(),
-        spf_results=(SpfResult("x.mcsv.net", "mfrom", "pass"),), source_ip="203.0.113.77",
-    )  # fmt: skip
+        count=20,
+        dkim=False,
+        spf=False,
+        dkim_results=(),
+        spf_results=(SpfResult("x.mcsv.net", "mfrom", "pass"),),
+        source_ip="203.0.113.77",
+    )
     rows = [record(count=980), service]
     domain = make([Report(rows, begin=START + day * DAY) for day in range(14)])
     account_id, name = domain.account_id, domain.name

@@ -29,17 +29,22 @@ TEMPLATES: dict[str, list[Record]] = {
     "own": [record("192.0.2.1"), record("192.0.2.1", **NOTHING)],
     "service": [
         record("203.0.113.77", **NOTHING | {"spf_results": BOUNCES}),
-        record("203.0.113.77", **NOTHING | {
-            "spf_results": BOUNCES, "dkim": True,
-            "dkim_results": (DkimResult("acme.test", "k1", "pass"),),
-        }),
+        record(
+            "203.0.113.77",
+            **NOTHING
+            | {
+                "spf_results": BOUNCES,
+                "dkim": True,
+                "dkim_results": (DkimResult("acme.test", "k1", "pass"),),
+            },
+        ),
     ],
     "list": [
         record("203.0.113.50", **NOTHING | {"reasons": (Reason("mailing_list", None),)}),
         record("203.0.113.50", spf=False, spf_results=(), reasons=(Reason("forwarded", None),)),
     ],
     "forger": [record("203.0.113.66", **NOTHING)],
-}  # fmt: skip
+}
 COUNTS = st.one_of(st.integers(0, 30), st.integers(0, 3_000))
 
 
@@ -80,16 +85,28 @@ def judged(
     enough = days >= 14 and good >= 100
     return [
         {"tag": tag, "wanted": NEXT[now], "good": good}
-        | step(mail, kinds, (tag == "p", tag != "p" or not policies["sp"]), good,
-               is_ignored=state == "ignored", is_enough=enough)
-        for tag, now in current.items() if now != "reject"
-    ]  # fmt: skip
+        | step(
+            mail,
+            kinds,
+            (tag == "p", tag != "p" or not policies["sp"]),
+            good,
+            is_ignored=state == "ignored",
+            is_enough=enough,
+        )
+        for tag, now in current.items()
+        if now != "reject"
+    ]
 
 
 def step(
-    mail: dict[str, list[Record]], kinds: dict[str, str], about: tuple[bool, bool], good: int,
-    *, is_ignored: bool, is_enough: bool,
-) -> dict[str, Any]:  # fmt: skip
+    mail: dict[str, list[Record]],
+    kinds: dict[str, str],
+    about: tuple[bool, bool],
+    good: int,
+    *,
+    is_ignored: bool,
+    is_enough: bool,
+) -> dict[str, Any]:
     """What a step meets that is about the domain itself, and about names below."""
     blockers, lost, forged = {}, 0, 0
     for who, rows in mail.items():
@@ -127,9 +144,12 @@ many = hypothesis_settings(
     state=st.sampled_from([None, "approved", "ignored", "blocked"]),
 )
 def test_readiness_equals_what_every_record_says(
-    database: Engine, mail: list[tuple[tuple[str, Record], int]], steady: int,
-    policies: dict[str, str | None], state: str | None,
-) -> None:  # fmt: skip
+    database: Engine,
+    mail: list[tuple[tuple[str, Record], int]],
+    steady: int,
+    policies: dict[str, str | None],
+    state: str | None,
+) -> None:
     mail = [*mail, *((("own", record("192.0.2.1", 9)), day) for day in range(steady))]
     by_sender: dict[str, list[Record]] = {}
     for (who, row), _ in mail:
@@ -152,9 +172,14 @@ def test_readiness_equals_what_every_record_says(
     names = {"own": "own", SERVICE: "service"}
     assert found.evidence.days == days
     assert [
-        {"tag": step.tag, "wanted": step.proposed, "ready": step.is_ready,
-        "lost": step.legitimate_failing,
-         "forged": step.spoofed, "good": found.evidence.messages,
-         "blockers": {names[one.source.key]: one.messages for one in step.blockers}}
+        {
+            "tag": step.tag,
+            "wanted": step.proposed,
+            "ready": step.is_ready,
+            "lost": step.legitimate_failing,
+            "forged": step.spoofed,
+            "good": found.evidence.messages,
+            "blockers": {names[one.source.key]: one.messages for one in step.blockers},
+        }
         for step in found.steps
-    ] == judged(by_sender, days, policies, state)  # fmt: skip
+    ] == judged(by_sender, days, policies, state)

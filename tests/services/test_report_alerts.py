@@ -28,8 +28,13 @@ from app.services.monitoring import report_monitor
 from tests.factories import ACTOR, make_account, make_domain
 from tests.reports import DAY, Report, record, store, store_tls
 
-RUA = {"record": "v=DMARC1; p=none; rua=mailto:d@acme.test", "record_at": "acme.test",
-       "org_domain": "acme.test", "p": "none", "rua": ["mailto:d@acme.test"]}  # fmt: skip
+RUA = {
+    "record": "v=DMARC1; p=none; rua=mailto:d@acme.test",
+    "record_at": "acme.test",
+    "org_domain": "acme.test",
+    "p": "none",
+    "rua": ["mailto:d@acme.test"],
+}
 GOOD = record(count=100)
 MAILCHIMP = SpfResult("x.mcsv.net", "mfrom", "pass")
 NO_DKIM = (DkimResult("acme.test", "s1", "fail"),)
@@ -160,8 +165,9 @@ def test_a_selector_whose_signatures_fail_now_is_named(domain: Domain) -> None:
     send(domain, range(1, 3), record(count=100, dkim=False, dkim_results=NO_DKIM), new)
     found = opened(domain, "dkim.selector_failing", "dkim.selector_new")
     assert {type: alert.subject for type, alert in found.items()} == {
-        "dkim.selector_failing": "s1", "dkim.selector_new": "s2",
-    }  # fmt: skip
+        "dkim.selector_failing": "s1",
+        "dkim.selector_new": "s2",
+    }
 
 
 def test_a_sub_domain_that_never_sent_before_is_told(domain: Domain) -> None:
@@ -199,14 +205,18 @@ def intake(account_id: UUID, state: str, count: int, about: str | None = None) -
     with transaction() as session:
         session.add_all(
             ReportFile(
-                id=ids.new(), account_id=account_id, received_via="http", sha256=ids.new().bytes,
+                id=ids.new(),
+                account_id=account_id,
+                received_via="http",
+                sha256=ids.new().bytes,
                 size_bytes=1,
-                status=state, reason="doctype" if state == "quarantined" else None,
+                status=state,
+                reason="doctype" if state == "quarantined" else None,
                 policy_domain=about,
                 finished_at=now(session),
             )
             for _ in range(count)
-        )  # fmt: skip
+        )
 
 
 def test_files_that_cannot_be_read_and_foreign_domains_are_the_accounts(database: Engine) -> None:

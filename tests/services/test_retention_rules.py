@@ -58,8 +58,9 @@ def test_a_preview_counts_what_a_run_deletes_and_deletes_nothing(full: FullAccou
     expected = {row.name: row.rows for row in retention.preview(after(5_000)) if row.rows}
     assert counts() == before
     assert {"scans.old", "audit_events", "dmarc_reports", "events", "alerts"} - set(expected) <= {
-        "alerts", "scans.old"
-    }  # fmt: skip
+        "alerts",
+        "scans.old",
+    }
     deleted = retention.run(after(5_000))
     for name, number in expected.items():  # what goes with another row is not there any more
         assert deleted.get(name, 0) <= number
@@ -92,9 +93,7 @@ def test_nothing_of_a_held_domain_is_deleted(full: FullAccount) -> None:
     passes |= {"api_key_usage", "api_key_addresses", "scan_batches", "batch_scans", "sender_hosts"}
     passes |= {"refusal_counts", "sign_in_networks", "ingest_sources", "token_leaks"}
     assert {name for name in rows if rows[name] != left[name]} <= passes
-    assert before - full_account.places(full.domain) <= {
-        "mail_hosts.name", "idempotent_calls.body"
-    }  # fmt: skip
+    assert before - full_account.places(full.domain) <= {"mail_hosts.name", "idempotent_calls.body"}
 
 
 def test_after_eight_days_only_the_audit_log_names_a_deleted_domain(full: FullAccount) -> None:

@@ -61,12 +61,19 @@ def look(data: dict[Any, Any]) -> int:
         ({}, Reverse("none")),
         ({PTR: ["mx.acme.test"], ("mx.acme.test", "A"): ["192.0.2.9"]}, Reverse("mismatch")),
         ({PTR: ["mx.acme.test"]}, Reverse("mismatch")),
-        ({**NAMED, PTR: ["gone.acme.test", "mx.acme.test"], "gone.acme.test": SERVFAIL},
-         Reverse("confirmed", "mx.acme.test")),
-        ({PTR: [*(f"a{n}.acme.test" for n in range(10)), "mx.acme.test"],
-          ("mx.acme.test", "A"): ["192.0.2.1"]}, Reverse("mismatch")),  # the eleventh name
+        (
+            {**NAMED, PTR: ["gone.acme.test", "mx.acme.test"], "gone.acme.test": SERVFAIL},
+            Reverse("confirmed", "mx.acme.test"),
+        ),
+        (
+            {
+                PTR: [*(f"a{n}.acme.test" for n in range(10)), "mx.acme.test"],
+                ("mx.acme.test", "A"): ["192.0.2.1"],
+            },
+            Reverse("mismatch"),
+        ),  # the eleventh name
     ],
-)  # fmt: skip
+)
 async def test_a_name_counts_if_it_leads_back(data: dict[Any, Any], wanted: Reverse) -> None:
     assert await sender_hosts.reverse("192.0.2.1", Zone(data)) == wanted
 
@@ -86,10 +93,13 @@ async def test_an_ipv6_address_is_led_back_to_however_it_is_written() -> None:
     [
         {PTR: TIMEOUT},
         {PTR: ["mx.acme.test"], ("mx.acme.test", "A"): SERVFAIL},
-        {PTR: ["a.acme.test", "mx.acme.test"], ("a.acme.test", "A"): ["192.0.2.9"],
-         ("mx.acme.test", "A"): SERVFAIL},
+        {
+            PTR: ["a.acme.test", "mx.acme.test"],
+            ("a.acme.test", "A"): ["192.0.2.9"],
+            ("mx.acme.test", "A"): SERVFAIL,
+        },
     ],
-)  # fmt: skip
+)
 async def test_what_cannot_be_seen_is_neither_a_name_nor_none(data: dict[Any, Any]) -> None:
     with pytest.raises(LookupFailed):
         await sender_hosts.reverse("192.0.2.1", Zone(data))

@@ -33,8 +33,16 @@ from tests.factories import make_account, make_domain
 from tests.reports import DAY, Report, record, store
 
 MIDNIGHTS = datetime(2026, 3, 20, tzinfo=UTC)  # clocks turn in Europe and Lebanon in these weeks
-ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Beirut",
-         "Pacific/Auckland", "Australia/Lord_Howe", "America/St_Johns"]  # fmt: skip
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Asia/Beirut",
+    "Pacific/Auckland",
+    "Australia/Lord_Howe",
+    "America/St_Johns",
+]
 TABLES = (DmarcHour, ReporterCount, FlowCount, DmarcFlow)
 
 ROWS = st.builds(
@@ -132,9 +140,16 @@ def key_of(by: str, report: Report, row: Record) -> str:
     is_waiting=st.booleans(),
 )
 def test_every_total_group_and_interval_equals_a_naive_count(
-    account_id: UUID, reports: list[Report], zone: ZoneInfo, interval: Any, by: Any,
-    start: int, length: int, is_closing: bool, is_waiting: bool,
-) -> None:  # fmt: skip
+    account_id: UUID,
+    reports: list[Report],
+    zone: ZoneInfo,
+    interval: Any,
+    by: Any,
+    start: int,
+    length: int,
+    is_closing: bool,
+    is_waiting: bool,
+) -> None:
     domain = make_domain(account_id)
     for report in reports:
         store(domain, report, is_waiting=is_waiting)

@@ -127,11 +127,14 @@ def readiness(domain: Domain) -> Any:
     )
     steps = [
         (
-            step.tag, step.is_ready, step.legitimate_failing, step.spoofed,
+            step.tag,
+            step.is_ready,
+            step.legitimate_failing,
+            step.spoofed,
             [(blocker.source.key, blocker.messages) for blocker in step.blockers],
         )
         for step in found.steps
-    ]  # fmt: skip
+    ]
     return found.evidence, steps
 
 

@@ -123,9 +123,12 @@ def test_what_is_left_open_is_said_again_every_week(account_id: UUID, alert_id: 
 
 @pytest.mark.parametrize(
     ("type", "days", "count"),
-    [("dmarc.policy_none_standing", 29, 0), ("dmarc.policy_none_standing", 31, 1),
-     ("tls_rpt.missing", 31, 0)],
-)  # fmt: skip
+    [
+        ("dmarc.policy_none_standing", 29, 0),
+        ("dmarc.policy_none_standing", 31, 1),
+        ("tls_rpt.missing", 31, 0),
+    ],
+)
 def test_of_what_is_of_low_severity_only_a_policy_that_stands_is_said_again(
     alert_id: UUID, type: str, days: int, count: int
 ) -> None:

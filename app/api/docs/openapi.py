@@ -164,8 +164,9 @@ def _operation(rule: Rule, method: str, contract: EndpointSpec) -> dict[str, Any
     if contract.array is not None:
         schema = {"type": "array", "items": _ref(contract.array.__name__)}
         operation["requestBody"] = {
-            "required": True, "content": {"application/json": {"schema": schema}}
-        }  # fmt: skip
+            "required": True,
+            "content": {"application/json": {"schema": schema}},
+        }
     return operation
 
 

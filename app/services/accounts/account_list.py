@@ -65,6 +65,10 @@ def _by_account(session: Session, table: Any) -> dict[UUID, int]:
 
 def _summary(row: Account, counts: dict[str, int]) -> Summary:
     return Summary(
-        id=row.id, name=row.name, status=row.status, created_at=row.created_at,
-        deletion_requested_at=row.deletion_requested_at, counts=counts,
-    )  # fmt: skip
+        id=row.id,
+        name=row.name,
+        status=row.status,
+        created_at=row.created_at,
+        deletion_requested_at=row.deletion_requested_at,
+        counts=counts,
+    )

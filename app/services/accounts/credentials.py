@@ -126,9 +126,13 @@ def reset_second_factor(email: str, *, actor: str) -> Reset:
         two_factor.turn_off(session, user)
         ended = sessions.end_every(session, user.id)
         audit_log.record(
-            session, user.account_id, actor=actor, action="user.second_factor_reset",
-            target=user.email, sessions=ended,
-        )  # fmt: skip
+            session,
+            user.account_id,
+            actor=actor,
+            action="user.second_factor_reset",
+            target=user.email,
+            sessions=ended,
+        )
         security_emails.credentials_changed(session, user, RESET, actor)
         account = session.get_one(Account, user.account_id)
         return Reset(user.email, account.name, codes, ended)

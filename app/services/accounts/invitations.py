@@ -89,10 +89,17 @@ def create(by: UserSession, email: str, role: str) -> Created:
         )
         at = transactions.now(session)
         invitation = Invitation(
-            id=ids.new(), account_id=by.account_id, email=email, role=role, digest=_digest(token),
-            invited_by=by.email, inviter_id=by.user_id, is_emailed=emails.is_configured(),
-            created_at=at, expires_at=at + LIFETIME,
-        )  # fmt: skip
+            id=ids.new(),
+            account_id=by.account_id,
+            email=email,
+            role=role,
+            digest=_digest(token),
+            invited_by=by.email,
+            inviter_id=by.user_id,
+            is_emailed=emails.is_configured(),
+            created_at=at,
+            expires_at=at + LIFETIME,
+        )
         session.add(invitation)
         has_user = bool(session.scalar(select(User.id).where(User.email == email)))
         invitation_emails.send(session, invitation, None if has_user else link)

@@ -42,9 +42,14 @@ def change_role(by: UserSession, user_id: UUID, role: str) -> None:
         is_demotion = not ranks.is_at_least(role, before)
         deleted = invitations.revoke_of(session, user.id) if is_demotion else 0
         _record(
-            session, by, "user.role_changed", user.email,
-            before=before, after=role, deletedInvitations=deleted,
-        )  # fmt: skip
+            session,
+            by,
+            "user.role_changed",
+            user.email,
+            before=before,
+            after=role,
+            deletedInvitations=deleted,
+        )
 
 
 def remove(by: UserSession, user_id: UUID) -> None:
@@ -65,9 +70,14 @@ def remove(by: UserSession, user_id: UUID) -> None:
         security_emails.person_removed(session, user, by.actor)
         session.delete(user)
         _record(
-            session, by, "user.removed", user.email,
-            role=user.role, deletedInvitations=deleted, activeKeys=[key.key_id for key in active],
-        )  # fmt: skip
+            session,
+            by,
+            "user.removed",
+            user.email,
+            role=user.role,
+            deletedInvitations=deleted,
+            activeKeys=[key.key_id for key in active],
+        )
 
 
 def _member(session: Session, by: UserSession, user_id: UUID) -> User:

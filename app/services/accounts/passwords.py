@@ -12,8 +12,15 @@ MIN_LENGTH, MAX_LENGTH = 12, 200
 MIN_DIFFERENT = 6  # characters: "aaaaaaaaaaaa" is long and no password
 MAX_AROUND = 8  # characters that make a common password no better
 _GUESSED_FIRST = (
-    "password", "passwort", "qwerty", "123456", "abcdef", "iloveyou", "letmein", "mailwatch",
-)  # fmt: skip
+    "password",
+    "passwort",
+    "qwerty",
+    "123456",
+    "abcdef",
+    "iloveyou",
+    "letmein",
+    "mailwatch",
+)
 COMMON = Path(__file__).parent / "common_passwords.txt"
 _AROUND = string.digits + string.punctuation + " "
 _hasher = PasswordHasher()

@@ -181,9 +181,12 @@ def end_all(visitor: UserSession) -> None:
     with transaction() as session:
         end_every(session, visitor.user_id)
         audit_log.record(
-            session, visitor.account_id, actor=visitor.actor, action="user.signed_out_everywhere",
+            session,
+            visitor.account_id,
+            actor=visitor.actor,
+            action="user.signed_out_everywhere",
             target=visitor.email,
-        )  # fmt: skip
+        )
 
 
 def _open(session: Session, user: User, agent: str, *, mfa_pending: bool = False) -> str:
@@ -191,13 +194,17 @@ def _open(session: Session, user: User, agent: str, *, mfa_pending: bool = False
     session.execute(delete(BrowserSession).where(_has_expired(now)))
     session.add(
         BrowserSession(
-            id=_digest(token), user_id=user.id, account_id=user.account_id, created_at=now,
+            id=_digest(token),
+            user_id=user.id,
+            account_id=user.account_id,
+            created_at=now,
             last_seen_at=now,
             expires_at=now + (CODE_TIMEOUT if mfa_pending else MAX_LIFETIME),
-            mfa_pending=mfa_pending, address=audit_log.origin.get().address,
+            mfa_pending=mfa_pending,
+            address=audit_log.origin.get().address,
             agent=agent[:200] or None,
         )
-    )  # fmt: skip
+    )
     return token
 
 

@@ -57,12 +57,16 @@ def search(account: str | None = None) -> Sequence[Person]:
         rows = session.execute(statement).all()
     return [
         Person(
-            id=user.id, email=user.email, role=user.role, account_name=name,
-            has_two_factor=user.totp_secret is not None, created_at=user.created_at,
+            id=user.id,
+            email=user.email,
+            role=user.role,
+            account_name=name,
+            has_two_factor=user.totp_secret is not None,
+            created_at=user.created_at,
             disabled_at=user.disabled_at,
         )
         for user, name in rows
-    ]  # fmt: skip
+    ]
 
 
 def disable(email: str, *, actor: str) -> Disabled:

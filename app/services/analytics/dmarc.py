@@ -159,9 +159,17 @@ def _answer(session: Session, domain: Domain, question: DmarcQuery) -> Mail:
         select(func.count()).where(*multi_day_reports(domain.id, question.window))
     )
     return Mail(
-        domain, question, buckets.starts, totals, before, series, groups,
-        _other(totals, groups), count - len(groups), spread_reports or 0,
-    )  # fmt: skip
+        domain,
+        question,
+        buckets.starts,
+        totals,
+        before,
+        series,
+        groups,
+        _other(totals, groups),
+        count - len(groups),
+        spread_reports or 0,
+    )
 
 
 def sum_of(messages: Any) -> Cast[int]:
@@ -264,8 +272,9 @@ def _by_address(session: Session, domain_id: UUID, window: Window) -> Select[Any
     counts = flow_counts(session, domain_id, window).subquery()
     rows = join(
         join(counts, DmarcFlow, DmarcFlow.id == counts.c.flow_id),
-        DmarcIdentity, DmarcIdentity.id == DmarcFlow.identity_id,
-    )  # fmt: skip
+        DmarcIdentity,
+        DmarcIdentity.id == DmarcFlow.identity_id,
+    )
     passed = (DmarcIdentity.dkim, DmarcIdentity.spf)
     statement = _largest(DmarcFlow.source_ip, counts.c.messages, passed, rows)
     return statement.where(
@@ -336,11 +345,13 @@ def in_blocks(
         *(
             select(*columns).where(
                 table.domain_id == domain_id,
-                table.span == span, table.start >= start, table.start < stop,
+                table.span == span,
+                table.start >= start,
+                table.start < stop,
             )
             for span, start, stop in window.blocks(weeks)
         )
-    )  # fmt: skip
+    )
 
 
 def _other(all_of_it: Totals, groups: Iterable[Totals]) -> Totals:

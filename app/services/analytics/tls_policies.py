@@ -35,9 +35,10 @@ def counted(domain_id: UUID, window: Window, *, is_trusted_only: bool = False) -
     )
     return (
         TlsPolicy.domain_id == domain_id,
-        TlsPolicy.at >= at(window.start), TlsPolicy.at < at(window.stop),
+        TlsPolicy.at >= at(window.start),
+        TlsPolicy.at < at(window.stop),
         *([TlsPolicy.report_id.in_(trusted)] if is_trusted_only else []),
-    )  # fmt: skip
+    )
 
 
 def clipped(sessions: Any) -> ColumnElement[int]:

@@ -80,9 +80,13 @@ def change(account_id: UUID, changes: Changes, *, actor: str) -> Limits:
             setattr(row, name, value)
         if parsed:
             audit_log.record(
-                session, account_id, actor=actor, action="account.limits_changed",
-                target=ids.public("acc", account_id), **parsed,
-            )  # fmt: skip
+                session,
+                account_id,
+                actor=actor,
+                action="account.limits_changed",
+                target=ids.public("acc", account_id),
+                **parsed,
+            )
         session.flush()
         return of_account(session, account_id)
 

@@ -141,9 +141,14 @@ def add(
     )
     session.add(key)
     audit_log.record(
-        session, account_id, actor=actor, action="key.created", target=key.key_id,
-        name=key.name, scopes=key.scopes,
-    )  # fmt: skip
+        session,
+        account_id,
+        actor=actor,
+        action="key.created",
+        target=key.key_id,
+        name=key.name,
+        scopes=key.scopes,
+    )
     return key, token
 
 
@@ -176,9 +181,13 @@ def revoke_rows(
     for key in rows:
         key.revoked_at, key.revoked_reason = at, reason
         audit_log.record(
-            session, key.account_id, actor=actor, action="key.revoked", target=key.key_id,
+            session,
+            key.account_id,
+            actor=actor,
+            action="key.revoked",
+            target=key.key_id,
             reason=reason,
-        )  # fmt: skip
+        )
     security_emails.keys_changed(session, rows, "revoked", actor)
 
 
@@ -209,9 +218,14 @@ def rotate(account_id: UUID, key_id: str, grace: timedelta, *, actor: str) -> tu
         security_emails.keys_changed(session, [old], "rotated", actor, replacement=key)
         old.expires_at = min(old.expires_at or now + grace, now + grace)
         audit_log.record(
-            session, account_id, actor=actor, action="key.rotated", target=key_id,
-            new=key.key_id, ends=old.expires_at.isoformat(),
-        )  # fmt: skip
+            session,
+            account_id,
+            actor=actor,
+            action="key.rotated",
+            target=key_id,
+            new=key.key_id,
+            ends=old.expires_at.isoformat(),
+        )
     _cache.clear()
     return key, token
 
@@ -275,9 +289,18 @@ def _find(token: str) -> Caller | None:
     if not matches[0]:
         _update_digest(key.id, digests[0])
     caller = Caller(
-        key.id, key.key_id, key.name, key.account_id, account_name, frozenset(key.scopes),
-        tuple(key.allow_cidrs), key.rate_limit, account_limit, key.created_at, key.expires_at,
-    )  # fmt: skip
+        key.id,
+        key.key_id,
+        key.name,
+        key.account_id,
+        account_name,
+        frozenset(key.scopes),
+        tuple(key.allow_cidrs),
+        key.rate_limit,
+        account_limit,
+        key.created_at,
+        key.expires_at,
+    )
     _cache.keep(token, caller)
     return caller
 

@@ -69,9 +69,13 @@ def issue(
         )
         session.add(row)
         audit_log.record(
-            session, account_id, actor=actor, action="upload_token.created",
-            target=row.token_id, name=name,
-        )  # fmt: skip
+            session,
+            account_id,
+            actor=actor,
+            action="upload_token.created",
+            target=row.token_id,
+            name=name,
+        )
     return row, token
 
 

@@ -174,24 +174,31 @@ def _write(
         keys = {key for key, *_ in counts}
         known = set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(keys))))
         _add_up(
-            session, ApiKeyUsage, ["api_key_id", "day", "route", "status"],
+            session,
+            ApiKeyUsage,
+            ["api_key_id", "day", "route", "status"],
             [
                 {"api_key_id": key, "day": day, "route": route, "status": status, "count": count}
                 for (key, day, route, status), count in sorted(counts.items(), key=str)
                 if key in known
             ],
-        )  # fmt: skip
+        )
         seen = [(*place, last_used[place]) for place in sorted(addresses) if place[0] in known]
         _add_up(
-            session, ApiKeyAddress, ["api_key_id", "day", "address"],
+            session,
+            ApiKeyAddress,
+            ["api_key_id", "day", "address"],
             [
                 {
-                    "api_key_id": key, "day": day, "address": address,
-                    "count": addresses[key, day, address], "last_at": now,
+                    "api_key_id": key,
+                    "day": day,
+                    "address": address,
+                    "count": addresses[key, day, address],
+                    "last_at": now,
                 }
                 for key, day, address, now in seen
             ],
-        )  # fmt: skip
+        )
         for key, _, address, now in sorted(seen, key=lambda place: (place[0], place[3])):
             _mark_used(session, key, address, now)
 

@@ -139,8 +139,13 @@ def _record(session: Session, refusal: Refusal, total: int) -> None:
     before = audit_log.origin.set(audit_log.Origin(refusal.network or None))
     try:
         audit_log.record(
-            session, refusal.account_id, actor=refusal.actor, action=refusal.action,
-            target=refusal.target, reason=refusal.reason, count_this_hour=total,
-        )  # fmt: skip
+            session,
+            refusal.account_id,
+            actor=refusal.actor,
+            action=refusal.action,
+            target=refusal.target,
+            reason=refusal.reason,
+            count_this_hour=total,
+        )
     finally:
         audit_log.origin.reset(before)

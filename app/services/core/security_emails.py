@@ -60,9 +60,13 @@ def credentials_changed(session: Session, user: User, sentence: str, actor: str)
     sentence  like ``Your password was changed``
     """
     notice = Notice(
-        "credentials", sentence, f"{sentence}.", [("Changed by", _name(actor))], OWN_ADVICE,
+        "credentials",
+        sentence,
+        f"{sentence}.",
+        [("Changed by", _name(actor))],
+        OWN_ADVICE,
         SECURITY,
-    )  # fmt: skip
+    )
     _send(session, user.account_id, [user.email], notice)
 
 

@@ -144,11 +144,12 @@ def _is_of(session: Session, domain: Domain) -> ColumnElement[bool]:
         ReportFile.file_name.icontains(f"!{domain.name}!", autoescape=True),
     )
     return or_(
-        and_(is_about(ReportFile.policy_domain, domain.name), ~or_(*others)) if others
+        and_(is_about(ReportFile.policy_domain, domain.name), ~or_(*others))
+        if others
         else is_about(ReportFile.policy_domain, domain.name),
         is_named,
         *(ReportFile.report_id.in_(ids) for ids in _report_ids(domain.id)),
-    )  # fmt: skip
+    )
 
 
 def _report_ids(domain_id: UUID) -> Sequence[Any]:

@@ -139,16 +139,23 @@ def _revoke(session: Session, domain: Domain, now: datetime) -> None:
     domain.verified_at, domain.ownership_lost_at = None, now
     domain.updated_at = now
     audit_log.record(
-        session, domain.account_id, actor="system", action="domain.verification_lost",
+        session,
+        domain.account_id,
+        actor="system",
+        action="domain.verification_lost",
         target=domain.name,
-    )  # fmt: skip
+    )
     _evaluate(session, domain)
 
 
 def _evaluate(session: Session, domain: Domain) -> None:
     posture = rules.Ownership(
-        domain.name, transactions.now(session), domain.ownership_lost_at, record_name(domain.name),
-        values(domain.account_id, domain.name)[0], domain.ownership_failures,
-    )  # fmt: skip
+        domain.name,
+        transactions.now(session),
+        domain.ownership_lost_at,
+        record_name(domain.name),
+        values(domain.account_id, domain.name)[0],
+        domain.ownership_failures,
+    )
     standing = alerts.live_alerts(session, [domain.id]).get(domain.id, [])
     alerts.evaluate(session, domain, posture, standing, rules=rules.RULES)

@@ -139,10 +139,9 @@ def count_file(
     if sender is SourceClass.STRANGER:
         files, total = stranger_files, stranger_bytes
     current = settings.current()
-    if (
-        files > share(sender, current.ingest_files_per_day)
-        or total > share(sender, current.ingest_bytes_per_day)
-    ):  # fmt: skip
+    if files > share(sender, current.ingest_files_per_day) or total > share(
+        sender, current.ingest_bytes_per_day
+    ):
         raise _exceeded("The account has received as many reports as it may in one day", now)
     source = source_of(received_via, claims)
     if source is not None and sender is not SourceClass.OWN:
@@ -186,9 +185,12 @@ def _count_source(
     row = session.get(IngestSource, (account_id, source), with_for_update=True)
     if row is None:
         values = {
-            "account_id": account_id, "source": source, "day": now.date(), "files": 0,
+            "account_id": account_id,
+            "source": source,
+            "day": now.date(),
+            "files": 0,
             "bytes": 0,
-        }  # fmt: skip
+        }
         session.execute(bulk.insert(session, IngestSource).on_conflict_do_nothing(), [values])
         row = session.get_one(IngestSource, (account_id, source), with_for_update=True)
     if row.day != now.date():
@@ -212,9 +214,13 @@ def note_authenticated(session: Session, account_id: UUID, source: str) -> None:
     """An authenticated report came from the source; runs in the caller's transaction."""
     now = transactions.now(session)
     insert = bulk.insert(session, IngestSource).values(
-        account_id=account_id, source=source, day=now.date(), files=0, bytes=0,
+        account_id=account_id,
+        source=source,
+        day=now.date(),
+        files=0,
+        bytes=0,
         authenticated_at=now,
-    )  # fmt: skip
+    )
     session.execute(
         insert.on_conflict_do_update(
             index_elements=["account_id", "source"], set_={"authenticated_at": now}

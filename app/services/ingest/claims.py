@@ -63,11 +63,15 @@ def claim(report_file_ids: Sequence[UUID] = ()) -> list[Claim]:
                 lease_until=now(session) + settings.current().ingest_lease_seconds,
             )
             .returning(
-                ReportFile.id, ReportFile.attempt, ReportFile.account_id, ReportFile.sha256,
+                ReportFile.id,
+                ReportFile.attempt,
+                ReportFile.account_id,
+                ReportFile.sha256,
                 ReportFile.entry,
-                ReportFile.received_via, ReportFile.sender_metadata,
+                ReportFile.received_via,
+                ReportFile.sender_metadata,
             )
-        ).all()  # fmt: skip
+        ).all()
     order = {report_file_id: index for index, report_file_id in enumerate(chosen)}
     return sorted((Claim(*row) for row in taken), key=lambda claimed: order[claimed.report_file_id])
 

@@ -67,7 +67,11 @@ def use(account_id: UUID, report_file_id: UUID, *, actor: str) -> None:
         )
         files.parse_again(session, ReportFile.id == report_file_id, now(session))
         audit_log.record(
-            session, account_id, actor=actor, action="report.conflict_decided",
-            target=ids.public("int", report_file_id), domain=intake.policy_domain,
+            session,
+            account_id,
+            actor=actor,
+            action="report.conflict_decided",
+            target=ids.public("int", report_file_id),
+            domain=intake.policy_domain,
             reporter=intake.reporter,
-        )  # fmt: skip
+        )

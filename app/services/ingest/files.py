@@ -97,12 +97,20 @@ def store(
         _store(session, account_id, digest, raw, now)
         report_file_id = ids.new()
         row = {
-            "id": report_file_id, "account_id": account_id, "received_via": received_via,
+            "id": report_file_id,
+            "account_id": account_id,
+            "received_via": received_via,
             "sha256": digest,
-            "size_bytes": len(raw), "file_name": _name(file_name), "entry": "",
-            "received_at": now, "status": RECEIVED, "provenance": "unverified",
-            "sender_metadata": claims, "attempt": 0, "enqueued_at": now,
-        }  # fmt: skip
+            "size_bytes": len(raw),
+            "file_name": _name(file_name),
+            "entry": "",
+            "received_at": now,
+            "status": RECEIVED,
+            "provenance": "unverified",
+            "sender_metadata": claims,
+            "attempt": 0,
+            "enqueued_at": now,
+        }
         made = session.execute(
             bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile.id),
             [row],
@@ -189,9 +197,13 @@ def retry(
         if account_id is not None and chosen:
             target = ids.public("int", report_file_id) if report_file_id else reason or ""
             audit_log.record(
-                session, account_id, actor=actor, action="intake.retried", target=target,
+                session,
+                account_id,
+                actor=actor,
+                action="intake.retried",
+                target=target,
                 files=len(chosen),
-            )  # fmt: skip
+            )
     return len(chosen)
 
 
@@ -217,13 +229,20 @@ def parse_again(session: Session, wanted: Any, now: datetime) -> None:
         update(ReportFile)
         .where(wanted)
         .values(
-            status=RECEIVED, reason=None, detail=None, report_id=None, attempt=0,
-            lease_until=None, finished_at=None, enqueued_at=now, retried_at=now,
+            status=RECEIVED,
+            reason=None,
+            detail=None,
+            report_id=None,
+            attempt=0,
+            lease_until=None,
+            finished_at=None,
+            enqueued_at=now,
+            retried_at=now,
             authenticity=None,
         )
         .returning(ReportFile.id)
         .execution_options(synchronize_session=False)
-    ).all()  # fmt: skip
+    ).all()
     after_commit(session, lambda: enqueue(chosen))
 
 

@@ -137,12 +137,20 @@ def _child_entry(
 ) -> ReportFile | None:
     """The row of one more report of the file; None if it has one from an earlier time."""
     row = {
-        "id": ids.new(), "account_id": intake.account_id, "received_via": intake.received_via,
-        "sha256": intake.sha256, "size_bytes": intake.size_bytes, "file_name": intake.file_name,
-        "entry": found.entry, "received_at": intake.received_at,
+        "id": ids.new(),
+        "account_id": intake.account_id,
+        "received_via": intake.received_via,
+        "sha256": intake.sha256,
+        "size_bytes": intake.size_bytes,
+        "file_name": intake.file_name,
+        "entry": found.entry,
+        "received_at": intake.received_at,
         "sender_metadata": intake.sender_metadata,
-        "status": RECEIVED, "provenance": "unverified", "attempt": 1, "enqueued_at": now,
-    }  # fmt: skip
+        "status": RECEIVED,
+        "provenance": "unverified",
+        "attempt": 1,
+        "enqueued_at": now,
+    }
     insert = bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile)
     return session.scalars(insert, [row]).first()
 
@@ -177,10 +185,15 @@ def _filing(
     if worth == "authenticated" and source is not None:
         budgets.note_authenticated(session, intake.account_id, source)
     row = {
-        "id": ids.new(), "account_id": intake.account_id, "domain_id": domain.id,
-        "report_file_id": intake.id, "provenance": worth,
-        "content_digest": found.digest, "received_at": intake.received_at, **head,
-    }  # fmt: skip
+        "id": ids.new(),
+        "account_id": intake.account_id,
+        "domain_id": domain.id,
+        "report_file_id": intake.id,
+        "provenance": worth,
+        "content_digest": found.digest,
+        "received_at": intake.received_at,
+        **head,
+    }
     return Filing(intake, found, str(domain.name), about, row)
 
 

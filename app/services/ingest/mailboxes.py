@@ -53,20 +53,32 @@ def add(account_id: UUID, access: Account, *, actor: str) -> ReportMailbox:
     checked = _checked(access)
     with transaction() as session:
         row = ReportMailbox(
-            id=ids.new(), account_id=account_id, host=checked.host, port=checked.port,
-            username=checked.username, password=encryption.encrypt(checked.password, PURPOSE),
-            folder=checked.folder, done_folder=checked.done_folder, created_by=actor,
-            created_at=transactions.now(session), next_at=transactions.now(session),
-        )  # fmt: skip
+            id=ids.new(),
+            account_id=account_id,
+            host=checked.host,
+            port=checked.port,
+            username=checked.username,
+            password=encryption.encrypt(checked.password, PURPOSE),
+            folder=checked.folder,
+            done_folder=checked.done_folder,
+            created_by=actor,
+            created_at=transactions.now(session),
+            next_at=transactions.now(session),
+        )
         try:
             with session.begin_nested():
                 session.add(row)
         except IntegrityError:
             raise Conflict("The account has this mailbox already") from None
         audit_log.record(
-            session, account_id, actor=actor, action="mailbox.added",
-            target=ids.public("mbx", row.id), host=row.host, username=row.username,
-        )  # fmt: skip
+            session,
+            account_id,
+            actor=actor,
+            action="mailbox.added",
+            target=ids.public("mbx", row.id),
+            host=row.host,
+            username=row.username,
+        )
     return row
 
 
@@ -91,9 +103,12 @@ def remove(account_id: UUID, mailbox_id: UUID, *, actor: str) -> None:
         if found is None:
             raise NotFound
         audit_log.record(
-            session, account_id, actor=actor, action="mailbox.removed",
+            session,
+            account_id,
+            actor=actor,
+            action="mailbox.removed",
             target=ids.public("mbx", mailbox_id),
-        )  # fmt: skip
+        )
 
 
 def trust_server(
@@ -116,9 +131,13 @@ def trust_server(
             raise NotFound
         row.authserv_id = name
         audit_log.record(
-            session, account_id, actor=actor, action="mailbox.server_trusted",
-            target=ids.public("mbx", mailbox_id), authserv_id=name,
-        )  # fmt: skip
+            session,
+            account_id,
+            actor=actor,
+            action="mailbox.server_trusted",
+            target=ids.public("mbx", mailbox_id),
+            authserv_id=name,
+        )
     return row
 
 
@@ -237,9 +256,13 @@ def _poll(
     failure: str | None = None
     is_cut = False
     access = Account(
-        row.host, row.port, row.username, encryption.decrypt(row.password, PURPOSE), row.folder,
+        row.host,
+        row.port,
+        row.username,
+        encryption.decrypt(row.password, PURPOSE),
+        row.folder,
         row.done_folder,
-    )  # fmt: skip
+    )
     claims = authenticity.received_by([row.authserv_id] if row.authserv_id else [])
     until = time.monotonic() + POLL_SECONDS
     try:

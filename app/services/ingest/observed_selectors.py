@@ -51,12 +51,15 @@ def observe(
         ),
         [
             {
-                "domain_id": domain_id, "name": name, "selector": selector,
-                "account_id": row["account_id"], "last_seen_at": row["end_at"],
+                "domain_id": domain_id,
+                "name": name,
+                "selector": selector,
+                "account_id": row["account_id"],
+                "last_seen_at": row["end_at"],
             }
             for (domain_id, name, selector), row in sorted(latest.items(), key=itemgetter(0))
         ],
-    )  # fmt: skip
+    )
 
 
 def _signed(report: AggregateReport, domain: str) -> Iterator[tuple[str, str]]:

@@ -73,12 +73,16 @@ def _failure(report: FailureReport, about: str) -> Mapping[str, Any]:
         "dkim_domain": report.dkim_domain,
         "dkim_selector": _truncate(report.dkim_selector, 253),
         "details": {
-            "userAgent": report.user_agent, "subject": report.subject,
-            "messageId": report.message_id, "headerFrom": report.header_from,
-            "dkimIdentity": report.dkim_identity, "spfDns": report.spf_dns,
-            "authenticationResults": list(results), "warnings": list(report.warnings),
+            "userAgent": report.user_agent,
+            "subject": report.subject,
+            "messageId": report.message_id,
+            "headerFrom": report.header_from,
+            "dkimIdentity": report.dkim_identity,
+            "spfDns": report.spf_dns,
+            "authenticationResults": list(results),
+            "warnings": list(report.warnings),
         },
-    }  # fmt: skip
+    }
 
 
 def _authority(results: Sequence[str]) -> str | None:
@@ -107,14 +111,20 @@ def _aggregate(report: AggregateReport) -> Mapping[str, Any]:
         "namespace": _truncate(report.namespace, 100),
         "version": _truncate(report.version, 20),
         "policy": {
-            "p": policy.p, "sp": policy.sp, "np": policy.np, "adkim": policy.adkim,
-            "aspf": policy.aspf, "pct": policy.pct, "fo": policy.fo, "testing": policy.testing,
+            "p": policy.p,
+            "sp": policy.sp,
+            "np": policy.np,
+            "adkim": policy.adkim,
+            "aspf": policy.aspf,
+            "pct": policy.pct,
+            "fo": policy.fo,
+            "testing": policy.testing,
             "discovery_method": policy.discovery_method,
         },
         "record_count": len(report.records),
         "messages": sum(record.count for record in report.records),
         "passed": sum(r.count for r in report.records if r.dkim or r.spf),
-    }  # fmt: skip
+    }
 
 
 def _reporter(contact: str | None, organization: str) -> str:
@@ -148,10 +158,21 @@ def _record(
     report_id: Any, position: int, fixed: tuple[Any, ...], record: Record
 ) -> tuple[Any, ...]:
     return (
-        report_id, position, *fixed, record.source_ip, record.count, record.disposition,
-        record.dkim, record.spf, record.header_from, record.envelope_from, record.envelope_to,
-        _dicts(record.reasons), _dicts(record.dkim_results), _dicts(record.spf_results),
-    )  # fmt: skip
+        report_id,
+        position,
+        *fixed,
+        record.source_ip,
+        record.count,
+        record.disposition,
+        record.dkim,
+        record.spf,
+        record.header_from,
+        record.envelope_from,
+        record.envelope_to,
+        _dicts(record.reasons),
+        _dicts(record.dkim_results),
+        _dicts(record.spf_results),
+    )
 
 
 def _dicts(items: tuple[Any, ...]) -> list[dict[str, Any]] | None:
@@ -175,9 +196,17 @@ def _policy(
         {name: getattr(failure, name) for name in _FAILURE_FIELDS} for failure in policy.failures
     )
     return (
-        report_id, position, *fixed, policy.type[:32], policy.domain[:253], list(policy.strings),
-        list(policy.mx_hosts), policy.successful, policy.failed, list(failures),
-    )  # fmt: skip
+        report_id,
+        position,
+        *fixed,
+        policy.type[:32],
+        policy.domain[:253],
+        list(policy.strings),
+        list(policy.mx_hosts),
+        policy.successful,
+        policy.failed,
+        list(failures),
+    )
 
 
 _FAILURE_FIELDS = (

@@ -144,9 +144,12 @@ def _owned(session: Session, account_id: UUID, ref: str) -> IngestToken:
 
 def _note(session: Session, token: IngestToken, actor: str, what: str) -> None:
     audit_log.record(
-        session, token.account_id, actor=actor, action=f"ingest_token.{what}",
+        session,
+        token.account_id,
+        actor=actor,
+        action=f"ingest_token.{what}",
         target=ids.public(PREFIX, token.id),
-    )  # fmt: skip
+    )
 
 
 def _invalid(field: str, message: str) -> InvalidRequest:

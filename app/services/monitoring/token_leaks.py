@@ -104,13 +104,23 @@ def _revoke(session: Session, public_part: str, url: str | None, reported_by: st
         row.revoked_reason = REASON
     action = "key.revoked" if isinstance(row, ApiKey) else "upload_token.revoked"
     audit_log.record(
-        session, row.account_id, actor=ACTOR, action=action, target=public_part[_PREFIX:],
-        reason=REASON, url=url, reported_by=reported_by,
-    )  # fmt: skip
+        session,
+        row.account_id,
+        actor=ACTOR,
+        action=action,
+        target=public_part[_PREFIX:],
+        reason=REASON,
+        url=url,
+        reported_by=reported_by,
+    )
     leak = TokenLeak(
-        account_id=row.account_id, token=public_part, name=row.name, url=url,
-        reported_by=reported_by, reported_at=at,
-    )  # fmt: skip
+        account_id=row.account_id,
+        token=public_part,
+        name=row.name,
+        url=url,
+        reported_by=reported_by,
+        reported_at=at,
+    )
     session.add(leak)
     session.flush()
     account_monitor.check_account(session, row.account_id)

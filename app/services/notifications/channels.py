@@ -280,7 +280,7 @@ def keys_at(secrets: Secrets, now: datetime) -> Sequence[str]:
 
 def _add(
     account_id: UUID, kind: str, target: str, new: NewChannel, kept: Secrets | None, actor: str
-) -> Channel:  # fmt: skip
+) -> Channel:
     _check(new)
     if kind != "email" and new.cadence != "immediate":
         raise _invalid("cadence", "only mail comes in digests")
@@ -292,13 +292,19 @@ def _add(
             if (count or 0) >= MAX_CHANNELS:
                 raise _invalid("name", f"an account may have {MAX_CHANNELS} channels")
             channel = Channel(
-                id=ids.new(), account_id=account_id, kind=kind, target=target,
-                name=new.name.strip(), min_severity=new.min_severity.value,
-                types=list(new.types), tags=list(new.tags), domains=list(new.domains),
+                id=ids.new(),
+                account_id=account_id,
+                kind=kind,
+                target=target,
+                name=new.name.strip(),
+                min_severity=new.min_severity.value,
+                types=list(new.types),
+                tags=list(new.tags),
+                domains=list(new.domains),
                 cadence=new.cadence,
                 digest_at=feed.next_digest(new.cadence, transactions.now(session)),
                 created_by=actor,
-            )  # fmt: skip
+            )
             if kept is not None:
                 _encrypt_secrets(channel, kept)
             session.add(channel)
@@ -364,9 +370,14 @@ def _purpose(channel: Channel) -> str:
 
 def _note(session: Session, channel: Channel, actor: str, action: str, **details: Any) -> None:
     audit_log.record(
-        session, channel.account_id, actor=actor, action=action,
-        target=ids.public("chan", channel.id), name=channel.name, **details,
-    )  # fmt: skip
+        session,
+        channel.account_id,
+        actor=actor,
+        action=action,
+        target=ids.public("chan", channel.id),
+        name=channel.name,
+        **details,
+    )
 
 
 def _invalid(field: str, message: str) -> InvalidRequest:

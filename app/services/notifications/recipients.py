@@ -64,9 +64,13 @@ def add(session: Session, channel: Channel, addresses: Sequence[str]) -> None:
     """
     for address in addresses:
         row = ChannelRecipient(
-            id=ids.new(), account_id=channel.account_id, channel_id=channel.id, address=address,
-            status="pending", created_at=now(session),
-        )  # fmt: skip
+            id=ids.new(),
+            account_id=channel.account_id,
+            channel_id=channel.id,
+            address=address,
+            status="pending",
+            created_at=now(session),
+        )
         session.add(row)
         _check_limits(session, row)
         _request(session, row)

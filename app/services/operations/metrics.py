@@ -65,8 +65,9 @@ def _of_rows(session: Session, now: datetime) -> Iterator[Gauge]:
     )
     known = {(status,): 0.0 for status in UNFINISHED} | _counted(scans)
     yield Gauge("scans", "Scans that have not ended", ("status",), known)
-    yield _age(session, now, "scan_oldest_queued_seconds", Scan.requested_at,
-               Scan.status == "queued")  # fmt: skip
+    yield _age(
+        session, now, "scan_oldest_queued_seconds", Scan.requested_at, Scan.status == "queued"
+    )
     alerts = session.execute(
         select(Alert.severity, func.count()).where(Alert.status == "open").group_by(Alert.severity)
     )

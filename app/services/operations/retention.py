@@ -44,11 +44,15 @@ def preview(now: datetime | None = None) -> Sequence[Preview]:
         now = now or transactions.now(session)
         return [
             Preview(
-                name=rule.name, table=rule.table, what=rule.what, setting=rule.setting,
-                days=rule.days, rows=_count(session, rule, now),
+                name=rule.name,
+                table=rule.table,
+                what=rule.what,
+                setting=rule.setting,
+                days=rule.days,
+                rows=_count(session, rule, now),
             )
             for rule in retention_rules.RULES
-        ]  # fmt: skip
+        ]
 
 
 def run(now: datetime | None = None) -> Mapping[str, int]:

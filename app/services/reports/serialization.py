@@ -7,9 +7,20 @@ from app import ids
 from app.protocols import timestamps
 
 _RECORD = (
-    "position", "sourceIp", "count", "result", "disposition", "dkim", "spf", "headerFrom",
-    "envelopeFrom", "envelopeTo", "reasons", "dkimResults", "spfResults",
-)  # fmt: skip
+    "position",
+    "sourceIp",
+    "count",
+    "result",
+    "disposition",
+    "dkim",
+    "spf",
+    "headerFrom",
+    "envelopeFrom",
+    "envelopeTo",
+    "reasons",
+    "dkimResults",
+    "spfResults",
+)
 _REPORT = ("id", "reporter", "reportId", "beginAt", "endAt", "days", "provenance")
 # Those of a domain's records in a table, each a path of keys.
 COLUMNS: Sequence[Sequence[str]] = (

@@ -123,14 +123,21 @@ class Story:
         """Twenty days of aggregate reports with a service that is not set up, and a TLS report."""
         domain = domain_lookup.find(self.client.account_id, "example.com")
         own = reports.record(
-            "198.51.100.3", 980, header_from="example.com",
+            "198.51.100.3",
+            980,
+            header_from="example.com",
             dkim_results=(DkimResult("example.com", "s1", "pass"),),
             spf_results=(SpfResult("example.com", "mfrom", "pass"),),
-        )  # fmt: skip
+        )
         service = reports.record(
-            "203.0.113.77", 20, header_from="example.com", dkim=False, spf=False, dkim_results=(),
+            "203.0.113.77",
+            20,
+            header_from="example.com",
+            dkim=False,
+            spf=False,
+            dkim_results=(),
             spf_results=(SpfResult("mail.mcsv.net", "mfrom", "pass"),),
-        )  # fmt: skip
+        )
         for day in range(20):
             begin = datetime(2026, 11, 1 + day, tzinfo=UTC)
             reports.store(domain, reports.Report([own, service], begin=begin))

@@ -49,10 +49,14 @@ SOME = recent((100, 0))
 
 def posture(**given: Any) -> ReportPosture:
     values: dict[str, Any] = {
-        "domain": DOMAIN, "now": NOW, "now_hour": HOUR,
-        "monitored_since": NOW - timedelta(days=60), "first_hour": HOUR - 60 * 24,
-        "recent": mail(SOME), "previous": STEADY,
-    }  # fmt: skip
+        "domain": DOMAIN,
+        "now": NOW,
+        "now_hour": HOUR,
+        "monitored_since": NOW - timedelta(days=60),
+        "first_hour": HOUR - 60 * 24,
+        "recent": mail(SOME),
+        "previous": STEADY,
+    }
     return ReportPosture(**(values | given))
 
 
@@ -75,10 +79,12 @@ def source(messages: int = 100, failed: int = 0, **given: Any) -> Source:
     values: dict[str, Any] = {
         "key": "domain:mail.test",
         "service": Service("domain:mail.test", "mail.test", "medium", "…"),
-        "kind": SourceClass.OWN, "messages": messages, "passed": messages - failed,
+        "kind": SourceClass.OWN,
+        "messages": messages,
+        "passed": messages - failed,
         "first_hour": HOUR - 30 * 24,
         "identities": Counter({0: messages - failed, 1: failed}),
-    }  # fmt: skip
+    }
     return Source(**(values | given))
 
 

@@ -34,19 +34,43 @@ def run(seen: Posture, *subjects: str) -> Plan[Standing]:
     ("check", "good", "bad", "at", "severity"),
     [
         ("spf", SPF_GOOD, SPF_BAD, "example.org", Severity.CRITICAL),
-        ("dmarc", {"record_count_at_domain": 1, "effective_policy": "reject"},
-         {"record_count_at_domain": 2, "effective_policy": None}, "_dmarc.example.org",
-         Severity.CRITICAL),
-        ("dkim", {"selectors": {"s1": KEY}}, {"selectors": {"s1": {"found": True}}},
-         "s1._domainkey.example.org", Severity.CRITICAL),
-        ("mta_sts", {"record_valid": True}, {"record_valid": False}, "_mta-sts.example.org",
-         Severity.HIGH),
-        ("tls_rpt", {"record_valid": True}, {"record_valid": False}, "_smtp._tls.example.org",
-         Severity.HIGH),
-        ("bimi", {"record_valid": True}, {"record_valid": False}, "default._bimi.example.org",
-         Severity.HIGH),
+        (
+            "dmarc",
+            {"record_count_at_domain": 1, "effective_policy": "reject"},
+            {"record_count_at_domain": 2, "effective_policy": None},
+            "_dmarc.example.org",
+            Severity.CRITICAL,
+        ),
+        (
+            "dkim",
+            {"selectors": {"s1": KEY}},
+            {"selectors": {"s1": {"found": True}}},
+            "s1._domainkey.example.org",
+            Severity.CRITICAL,
+        ),
+        (
+            "mta_sts",
+            {"record_valid": True},
+            {"record_valid": False},
+            "_mta-sts.example.org",
+            Severity.HIGH,
+        ),
+        (
+            "tls_rpt",
+            {"record_valid": True},
+            {"record_valid": False},
+            "_smtp._tls.example.org",
+            Severity.HIGH,
+        ),
+        (
+            "bimi",
+            {"record_valid": True},
+            {"record_valid": False},
+            "default._bimi.example.org",
+            Severity.HIGH,
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_record_that_was_good_and_is_not_any_more_is_told(
     check: str, good: dict[str, Any], bad: dict[str, Any], at: str, severity: Severity
 ) -> None:
@@ -63,8 +87,9 @@ def test_a_record_that_was_never_good_is_its_findings_matter(before: dict[str, A
 
 
 def test_a_record_that_is_gone_is_broken_no_more() -> None:
-    assert [alert.subject for alert in run(posture("spf", SPF_BAD, SPF_NONE), "example.org")
-            .resolved] == ["example.org"]  # fmt: skip
+    assert [
+        alert.subject for alert in run(posture("spf", SPF_BAD, SPF_NONE), "example.org").resolved
+    ] == ["example.org"]
 
 
 def test_one_check_that_cannot_see_does_not_hide_another() -> None:

@@ -56,9 +56,15 @@ def told(seen: Posture) -> dict[str, Severity]:
 
 @pytest.mark.parametrize(
     ("days", "severity"),
-    [(31, None), (29, Severity.MEDIUM), (7.5, Severity.MEDIUM), (6.9, Severity.HIGH),
-     (1.1, Severity.HIGH), (0.9, Severity.CRITICAL)],
-)  # fmt: skip
+    [
+        (31, None),
+        (29, Severity.MEDIUM),
+        (7.5, Severity.MEDIUM),
+        (6.9, Severity.HIGH),
+        (1.1, Severity.HIGH),
+        (0.9, Severity.CRITICAL),
+    ],
+)
 @pytest.mark.parametrize(("of", "subject"), [(policy, POLICY), (mx, MX), (logo, LOGO)])
 def test_a_certificate_that_ends_is_told_more_urgently_each_time(
     of: Any, subject: str, days: float, severity: Severity | None
@@ -74,13 +80,17 @@ def test_a_certificate_that_ends_is_told_more_urgently_each_time(
         (posture(policy(ends(99)), mx(ends(99)), logo(None)), [LOGO]),
         (posture(policy(ends(99)), mx(ends(99)), logo(ends(99))), []),
         (posture(("mta_sts", {}), ("starttls", {"tested": True, "hosts": {}}), ("bimi", {})), []),
-        (posture(("mta_sts", {}), ("starttls", {"tested": False, "hosts": {}}), ("bimi", {})),
-         [MX]),
-        (posture(("mta_sts", {}), ("starttls", {}), ("bimi", {}), definite=False),
-         [POLICY, MX, LOGO]),
+        (
+            posture(("mta_sts", {}), ("starttls", {"tested": False, "hosts": {}}), ("bimi", {})),
+            [MX],
+        ),
+        (
+            posture(("mta_sts", {}), ("starttls", {}), ("bimi", {}), definite=False),
+            [POLICY, MX, LOGO],
+        ),
         (posture(), [POLICY, MX, LOGO]),
     ],
-)  # fmt: skip
+)
 def test_what_was_not_seen_changes_nothing(seen: Posture, kept: list[str]) -> None:
     standing = [Standing("cert.expiring", subject) for subject in (POLICY, MX, LOGO)]
     found = plan(standing, seen, certificates.RULES)

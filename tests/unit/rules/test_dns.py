@@ -157,11 +157,15 @@ def test_a_change_gives_the_alerts_it_deserves(
         (REJECT, f"{REJECT}; t=y", "dmarc.policy_weakened", {"p", "sp", "np"}),
         (f"{REJECT}; sp=none", REJECT, "dmarc.policy_strengthened", {"sp", "np"}),
         (f"{NONE}; sp=reject", REJECT, "dmarc.policy_strengthened", {"p"}),
-        (f"{REJECT}; sp=none", "v=DMARC1; p=quarantine", "dmarc.policy_weakened",
-         {"p", "sp", "np"}),
+        (
+            f"{REJECT}; sp=none",
+            "v=DMARC1; p=quarantine",
+            "dmarc.policy_weakened",
+            {"p", "sp", "np"},
+        ),
         (REJECT, f"{REJECT}; sp=reject", None, set()),
     ],
-)  # fmt: skip
+)
 def test_a_policy_is_weaker_if_it_is_for_anybodys_mail(
     before: str, after: str, expected: str | None, changed: set[str]
 ) -> None:

@@ -80,9 +80,9 @@ def test_reporters_are_compared_with_themselves(
     now: dict[str, tuple[int, int]], usual: dict[str, dict[int, tuple[int, int]]]
 ) -> None:
     told = Volume({name: {TODAY - 1: day} for name, day in now.items()})
-    known = Volume({
-        name: {TODAY - 4 - ago: day for ago, day in days.items()} for name, days in usual.items()
-    })  # fmt: skip
+    known = Volume(
+        {name: {TODAY - 4 - ago: day for ago, day in days.items()} for name, days in usual.items()}
+    )
     found = posture(recent=Mail(told, told), previous=Mail(known, known))
     newest = min((ago for days in usual.values() for ago in days), default=0)
     same = [name for name in now if name in usual and max(usual[name]) >= newest + 6]
@@ -169,7 +169,7 @@ def test_a_policy_that_stands_though_it_may_go_up_is_told_after_thirty_days(
 ) -> None:
     step = PolicyStep(
         "p", Policy.NONE, Policy.QUARANTINE, RecordQuery(), is_ready, (), (), (), "…", "…"
-    )  # fmt: skip
+    )
     found = posture(policy="none", policy_since=NOW - timedelta(days=days), step=step)
     types = {"dmarc.ready_for_next_policy", "dmarc.policy_none_standing"}
     wanted = types if is_ready and days == 30 else {"dmarc.ready_for_next_policy"}
@@ -180,10 +180,14 @@ def test_a_policy_that_stands_though_it_may_go_up_is_told_after_thirty_days(
 @pytest.mark.parametrize(
     ("sessions", "failed", "severity"),
     [
-        (19, 19, None), (20, 0, None), (20, 1, Severity.MEDIUM), (20, 2, Severity.HIGH),
-        (20, 9, Severity.HIGH), (20, 10, Severity.CRITICAL),
+        (19, 19, None),
+        (20, 0, None),
+        (20, 1, Severity.MEDIUM),
+        (20, 2, Severity.HIGH),
+        (20, 9, Severity.HIGH),
+        (20, 10, Severity.CRITICAL),
     ],
-)  # fmt: skip
+)
 def test_failures_of_tls_are_graded_from_twenty_sessions_on(
     sessions: int, failed: int, severity: Severity | None
 ) -> None:

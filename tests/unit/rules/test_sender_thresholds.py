@@ -81,10 +81,13 @@ def test_an_approved_source_regresses_from_a_share_to_another(
 @pytest.mark.parametrize(
     ("messages", "age", "known", "is_told"),
     [
-        (9, WEEK, None, False), (10, WEEK, None, True), (10, WEEK + 1, None, False),
-        (10, 1, WEEK, True), (10, 1, WEEK + 1, False),
+        (9, WEEK, None, False),
+        (10, WEEK, None, True),
+        (10, WEEK + 1, None, False),
+        (10, 1, WEEK, True),
+        (10, 1, WEEK + 1, False),
     ],
-)  # fmt: skip
+)
 def test_a_sub_domain_is_new_for_a_week(
     messages: int, age: int, known: int | None, is_told: bool
 ) -> None:
@@ -97,10 +100,12 @@ def test_a_sub_domain_is_new_for_a_week(
 @pytest.mark.parametrize(
     ("now", "usual", "is_told"),
     [
-        ((24, 25), (90, 10), False), ((24, 26), (90, 10), True), ((25, 25), (90, 10), False),
+        ((24, 25), (90, 10), False),
+        ((24, 26), (90, 10), True),
+        ((25, 25), (90, 10), False),
         ((24, 26), (89, 11), False),
     ],
-)  # fmt: skip
+)
 def test_a_selector_fails_by_half_where_a_tenth_did(
     now: tuple[int, int], usual: tuple[int, int], is_told: bool
 ) -> None:
@@ -130,18 +135,23 @@ def flows(messages: int, addresses: int) -> list[Flow]:
 
 
 def suspicious(messages: int, addresses: int) -> list[Source]:
-    return [source(messages, messages, kind=SourceClass.SUSPICIOUS,
-                   flows={1: flows(messages, addresses)})]  # fmt: skip
+    return [
+        source(
+            messages, messages, kind=SourceClass.SUSPICIOUS, flows={1: flows(messages, addresses)}
+        )
+    ]
 
 
 @pytest.mark.parametrize(
     ("now", "usual", "is_told"),
     [
-        ((99, 10), None, False), ((100, 9), None, False), ((100, 10), None, True),
+        ((99, 10), None, False),
+        ((100, 9), None, False),
+        ((100, 10), None, True),
         ((300, 10), 933, True),  # usual are 99.96 in three days of 28
         ((300, 10), 934, False),
     ],
-)  # fmt: skip
+)
 def test_a_domain_is_forged_by_many_and_more_than_usual(
     now: tuple[int, int], usual: int | None, is_told: bool
 ) -> None:

@@ -42,7 +42,8 @@ class ReportLimit:
                 _, number, seconds = pipe.execute()
                 return int(number), int(seconds)
         except (RedisError, OSError) as error:
-            logger.warning("reports of leaked keys are counted in this process",
-                           extra={"reason": str(error)})  # fmt: skip
+            logger.warning(
+                "reports of leaked keys are counted in this process", extra={"reason": str(error)}
+            )
             number = self._local.incr(key, WINDOW_SECONDS)
             return number, math.ceil(self._local.get_expiry(key) - time.time())

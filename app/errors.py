@@ -1,7 +1,7 @@
 """The errors of requests; the code and status of each are on its class."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 
 class ApplicationError(Exception):
@@ -40,6 +40,11 @@ class InvalidRequest(ApplicationError):
             message or "; ".join(f"{d['field']}: {d['message']}" for d in details[:3]),
             details=list(details),
         )
+
+    @classmethod
+    def field(cls, name: str, message: str, code: str = "invalid") -> Self:
+        """Return the error of one field."""
+        return cls([{"field": name, "code": code, "message": message}])
 
 
 class NotFound(ApplicationError):

@@ -149,8 +149,7 @@ def _body() -> bytes:
     if len(raw) > settings.current().ingest_max_bytes:
         raise RequestEntityTooLarge
     if not raw.strip():
-        complaint = {"field": "body", "code": "missing", "message": "there is nothing in it"}
-        raise InvalidRequest([complaint])
+        raise InvalidRequest.field("body", "there is nothing in it", "missing")
     return raw
 
 

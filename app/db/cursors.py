@@ -36,7 +36,7 @@ class Cursor:
         tag, body = raw[:16], raw[16:]
         if not any(hmac.compare_digest(tag, self._tag(key, body)) for key in self._keys):
             message = "invalid cursor for this list; start again without a cursor"
-            raise InvalidRequest([{"field": "cursor", "code": "invalid", "message": message}])
+            raise InvalidRequest.field("cursor", message)
         cursor_values: list[Any] = orjson.loads(body)
         return cursor_values
 

@@ -142,7 +142,7 @@ def read_array(shape: type[M], raw: bytes, maximum: int) -> list[M]:
     items = _parsed(raw)
     if not isinstance(items, list) or len(items) > maximum:
         message = f"an array of up to {maximum} items is expected"
-        raise InvalidRequest([{"field": "body", "code": "invalid", "message": message}])
+        raise InvalidRequest.field("body", message)
     try:
         return TypeAdapter(list[shape]).validate_json(raw, strict=True)  # type: ignore[valid-type]
     except ValidationError as error:
@@ -155,8 +155,7 @@ def _parsed(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)  # refuses deep nesting, NaN and lone surrogates, and quickly
     except orjson.JSONDecodeError as error:
-        complaint = {"field": "body", "code": "malformed", "message": f"not JSON: {error}"}
-        raise InvalidRequest([complaint]) from None
+        raise InvalidRequest.field("body", f"not JSON: {error}", "malformed") from None
 
 
 Q = TypeVar("Q", bound=Query)

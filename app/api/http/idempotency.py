@@ -28,7 +28,7 @@ def once(raw: bytes, do: Callable[[], Response]) -> Response:
         return do()
     if not _KEY.fullmatch(key):
         message = "1 to 255 printable ASCII characters"
-        raise InvalidRequest([{"field": HEADER, "code": "invalid", "message": message}])
+        raise InvalidRequest.field(HEADER, message)
     digest = hashlib.sha256(raw).digest()
     call = Call(caller.id, f"POST {request.path}"[:300], key, digest)
     if (known := idempotency.begin(call)) is not None:

@@ -131,9 +131,7 @@ def resume(account: str, *, actor: str = "system") -> None:
 def _create(session: Session, name: str, actor: str) -> Account:
     name = name.strip()
     if not 1 <= len(name) <= 100 or not name.isprintable():
-        raise InvalidRequest(
-            [{"field": "name", "code": "length", "message": "1 to 100 printable characters"}]
-        )
+        raise InvalidRequest.field("name", "1 to 100 printable characters", "length")
     if session.scalar(select(Account.id).where(Account.name == name)):
         raise Conflict(f"There is an account named {name}")
     account = Account(name=name, id=ids.new(), created_at=datetime.now(UTC))

@@ -58,7 +58,7 @@ def enable_two_factor(
         user = _act(session, visitor, token, "user.second_factor_on", ON)
         if user.totp_secret is not None:
             message = "Two-factor authentication is on already. Turn it off first"
-            raise InvalidRequest([{"field": "code", "code": "invalid", "message": message}])
+            raise InvalidRequest.field("code", message)
         return two_factor.turn_on(session, user, sealed, code)
 
 
@@ -83,7 +83,7 @@ def renew_codes(visitor: UserSession, token: str, current: str) -> Sequence[str]
         user = _act(session, visitor, token, "user.recovery_codes_renewed", CODES)
         if user.totp_secret is None:
             message = "Two-factor authentication is off"
-            raise InvalidRequest([{"field": "current", "code": "invalid", "message": message}])
+            raise InvalidRequest.field("current", message)
         return two_factor.renew(session, user)
 
 
@@ -96,7 +96,7 @@ def check_password(visitor: UserSession, current: str) -> None:
         stored = session.scalar(select(User.password_hash).where(User.id == visitor.user_id))
     if not passwords.matches(stored, current):
         message = "Incorrect current password"
-        raise InvalidRequest([{"field": "current", "code": "invalid", "message": message}])
+        raise InvalidRequest.field("current", message)
 
 
 @dataclass(frozen=True, slots=True)

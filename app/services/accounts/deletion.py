@@ -29,7 +29,7 @@ def request_by_owner(visitor: UserSession, name: str, password: str) -> None:
     """
     if name.strip() != visitor.account_name:
         message = f"Type the account's name, {visitor.account_name}, to confirm"
-        raise InvalidRequest([{"field": "name", "code": "invalid", "message": message}])
+        raise InvalidRequest.field("name", message)
     credentials.check_password(visitor, password)
     with transaction() as session:
         _request(session, session.get_one(Account, visitor.account_id), visitor.actor)

@@ -196,16 +196,22 @@ def _check_room(session: Session, account_id: UUID, email: str) -> None:
     tables = (User, Invitation)
     people = sum(_count(session, table, table.account_id == account_id) for table in tables)
     if people >= MAX_PEOPLE:
-        raise _invalid(f"An account can have at most {MAX_PEOPLE} people and invitations")
+        raise InvalidRequest.field(
+            "email", f"An account can have at most {MAX_PEOPLE} people and invitations"
+        )
     is_of_today = (
         Email.account_id == account_id,
         Email.kind == invitation_emails.KIND,
         Email.created_at > transactions.now(session) - timedelta(days=1),
     )
     if _count(session, Email, *is_of_today) >= MAX_PER_DAY:
-        raise _invalid(f"An account can send at most {MAX_PER_DAY} invitations a day")
+        raise InvalidRequest.field(
+            "email", f"An account can send at most {MAX_PER_DAY} invitations a day"
+        )
     if _count(session, Email, *is_of_today, Email.recipient == email) >= MAX_PER_ADDRESS:
-        raise _invalid(f"{email} was invited {MAX_PER_ADDRESS} times today. Try again tomorrow")
+        raise InvalidRequest.field(
+            "email", f"{email} was invited {MAX_PER_ADDRESS} times today. Try again tomorrow"
+        )
 
 
 def _count(session: Session, table: type, *conditions: object) -> int:
@@ -221,7 +227,3 @@ def _record(session: Session, by: UserSession, action: str, target: str, **detai
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
-
-
-def _invalid(message: str) -> InvalidRequest:
-    return InvalidRequest([{"field": "email", "code": "invalid", "message": message}])

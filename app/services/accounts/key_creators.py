@@ -47,7 +47,7 @@ def revoke_all(by: UserSession, creator: str) -> int:
         ranks.check(session, by, ranks.INVITING_ROLE)
         if creator in _members(session, by.account_id):
             message = "This person is still a member. Revoke keys one by one"
-            raise InvalidRequest([{"field": "creator", "code": "invalid", "message": message}])
+            raise InvalidRequest.field("creator", message)
         rows = active_keys(session, by.account_id, creator)
         if not rows:
             raise NotFound

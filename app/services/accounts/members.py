@@ -31,7 +31,7 @@ def change_role(by: UserSession, user_id: UUID, role: str) -> None:
     """
     if role not in ROLES:
         message = f"one of {', '.join(ROLES)}"
-        raise InvalidRequest([{"field": "role", "code": "invalid", "message": message}])
+        raise InvalidRequest.field("role", message)
     with transaction() as session:
         user = _member(session, by, user_id)
         ranks.check(session, by, role)

@@ -49,4 +49,4 @@ def check(session: Session, by: UserSession, role: str) -> None:
         refusals.note(Refusal(by.account_id, by.actor, "user.role_refused", "team", reason))
         people = "an owner" if role == "owner" else "an admin or an owner"
         message = f"Only {people} can do this"
-        raise InvalidRequest([{"field": "role", "code": "invalid", "message": message}])
+        raise InvalidRequest.field("role", message)

@@ -77,7 +77,8 @@ def turn_on(session: Session, user: User, sealed: str, code: str) -> Sequence[st
     secret = _opened(sealed, user.id)
     step = totp.step_of(secret, code, transactions.now(session).timestamp())
     if step is None:
-        raise InvalidRequest([_complaint("Incorrect code. Enter the code that the app shows now")])
+        message = "Incorrect code. Enter the code that the app shows now"
+        raise InvalidRequest.field("code", message)
     user.totp_secret, user.totp_step = encryption.encrypt(secret.hex(), _kept_for(user.id)), step
     return renew(session, user)
 
@@ -129,7 +130,7 @@ def _opened(sealed: str, user_id: UUID) -> bytes:
     try:
         return bytes.fromhex(encryption.decrypt(sealed, _offered_to(user_id)))
     except ValueError:
-        raise InvalidRequest([_complaint("Reload the page and scan the new QR code")]) from None
+        raise InvalidRequest.field("code", "Reload the page and scan the new QR code") from None
 
 
 def _digest(text: str) -> bytes:
@@ -143,7 +144,3 @@ def _offered_to(user_id: UUID) -> str:
 
 def _kept_for(user_id: UUID) -> str:
     return f"totp:{user_id}"
-
-
-def _complaint(message: str) -> dict[str, str]:
-    return {"field": "code", "code": "invalid", "message": message}

@@ -299,15 +299,17 @@ def _lookup(type: str, cause: Trigger) -> dict[str, str]:
 def _change(session: Session, alert: Alert, requested: AlertChange, actor: str) -> None:
     now = transactions.now(session)
     if alert.status == "resolved":
-        raise _invalid(
+        raise InvalidRequest.field(
             "status", "a resolved alert cannot be changed; it reopens if the problem recurs"
         )
     if requested.status == "snoozed" and not (
         requested.snoozed_until and requested.snoozed_until > now
     ):
-        raise _invalid("snoozedUntil", "must be a time in the future when the status is snoozed")
+        raise InvalidRequest.field(
+            "snoozedUntil", "must be a time in the future when the status is snoozed"
+        )
     if requested.status != "snoozed" and requested.snoozed_until is not None:
-        raise _invalid("snoozedUntil", "allowed only with the status snoozed")
+        raise InvalidRequest.field("snoozedUntil", "allowed only with the status snoozed")
     _check_acceptance(requested, now)
     alert.snoozed_until = requested.snoozed_until
     alert.accepted_until, alert.risk_owner = requested.accepted_until, requested.risk_owner
@@ -336,13 +338,13 @@ def _check_acceptance(requested: AlertChange, now: datetime) -> None:
     if requested.accepted_until is None and requested.risk_owner is None:
         return
     if requested.status != "dismissed":
-        raise _invalid("acceptedUntil", "allowed only with the status dismissed")
+        raise InvalidRequest.field("acceptedUntil", "allowed only with the status dismissed")
     if requested.accepted_until is None or requested.accepted_until <= now:
-        raise _invalid("acceptedUntil", "must be a time in the future to accept a risk")
+        raise InvalidRequest.field("acceptedUntil", "must be a time in the future to accept a risk")
     if not requested.risk_owner:
-        raise _invalid("riskOwner", "name the risk owner")
+        raise InvalidRequest.field("riskOwner", "name the risk owner")
     if not requested.note:
-        raise _invalid("note", "give the reason for accepting the risk")
+        raise InvalidRequest.field("note", "give the reason for accepting the risk")
 
 
 def _owned(session: Session, account_id: UUID, alert_id: UUID, *, lock: bool = False) -> Alert:
@@ -351,7 +353,3 @@ def _owned(session: Session, account_id: UUID, alert_id: UUID, *, lock: bool = F
     if alert is None:
         raise NotFound
     return alert
-
-
-def _invalid(field: str, message: str) -> InvalidRequest:
-    return InvalidRequest([{"field": field, "code": "invalid", "message": message}])

@@ -226,7 +226,7 @@ def _expect_terms(sending: SendingReport, requested: Iterable[str]) -> None:
     for term in requested:
         if term not in terms:
             message = "not a term of the domain's SPF record in the last scan"
-            raise InvalidRequest([{"field": "removeSpf", "code": "unknown", "message": message}])
+            raise InvalidRequest.field("removeSpf", message, "unknown")
 
 
 def _expect_sources(sending: SendingReport, requested: Iterable[str]) -> None:
@@ -234,7 +234,7 @@ def _expect_sources(sending: SendingReport, requested: Iterable[str]) -> None:
     for key in requested:
         if key not in keys:
             message = "not a source that sent as this domain in this period"
-            raise InvalidRequest([{"field": "addDkim", "code": "unknown", "message": message}])
+            raise InvalidRequest.field("addDkim", message, "unknown")
 
 
 def _reporters(

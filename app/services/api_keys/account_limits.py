@@ -110,12 +110,8 @@ def _parse(name: str, text: str) -> str | int | None:
         try:
             rate_per_minute(text[:100])
         except ValueError:
-            raise _invalid(name, "it must read like '1000 per minute'") from None
+            raise InvalidRequest.field(name, "it must read like '1000 per minute'") from None
         return text[:100]
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_NUMBER):
-        raise _invalid(name, f"it must be a number from 1 to {MAX_NUMBER}, or {RESET}")
+        raise InvalidRequest.field(name, f"it must be a number from 1 to {MAX_NUMBER}, or {RESET}")
     return int(text)
-
-
-def _invalid(name: str, message: str) -> InvalidRequest:
-    return InvalidRequest([{"field": name, "code": "invalid", "message": message}])

@@ -202,12 +202,12 @@ def rotate(account_id: UUID, key_id: str, grace: timedelta, *, actor: str) -> tu
     raises  NotFound; InvalidRequest for a grace above 7 days, or a key that has ended
     """
     if not timedelta(0) <= grace <= MAX_GRACE:
-        raise _invalid("grace", "0 to 7 days")
+        raise InvalidRequest.field("grace", "0 to 7 days")
     with transaction() as session:
         old = _owned(session, account_id, key_id)
         now = transactions.now(session)
         if not old.is_usable(now):
-            raise _invalid("key", "it has ended; make a new one")
+            raise InvalidRequest.field("key", "it has ended; make a new one")
         new = NewKey(
             old.name,
             [Scope(scope) for scope in old.scopes],
@@ -354,16 +354,16 @@ def _check_room(
 
 def _check(new: NewKey, limits: Limits) -> None:
     if not 1 <= len(new.name.strip()) <= 100 or not new.name.isprintable():
-        raise _invalid("name", "1 to 100 printable characters")
+        raise InvalidRequest.field("name", "1 to 100 printable characters")
     if not new.scopes:
-        raise _invalid("scopes", "at least one of " + ", ".join(Scope))
+        raise InvalidRequest.field("scopes", "at least one of " + ", ".join(Scope))
     if new.expires_at is not None and new.expires_at <= datetime.now(UTC):
-        raise _invalid("expiresAt", "in the past")
+        raise InvalidRequest.field("expiresAt", "in the past")
     for cidr in new.allow_cidrs:
         try:
             ipaddress.ip_network(cidr)
         except ValueError as error:
-            raise _invalid("allowCidrs", str(error)) from None
+            raise InvalidRequest.field("allowCidrs", str(error)) from None
     if new.rate_limit is not None:
         _check_rate(new.rate_limit, limits)
 
@@ -372,14 +372,10 @@ def _check_rate(rate_limit: str, limits: Limits) -> None:
     try:
         rate = account_limits.rate_per_minute(rate_limit)
     except ValueError:
-        raise _invalid("rateLimit", "it must read like '100 per minute'") from None
+        raise InvalidRequest.field("rateLimit", "it must read like '100 per minute'") from None
     if rate > account_limits.rate_per_minute(limits.rate_limit):
         message = f"at most {limits.rate_limit}, the limit of all keys of the account"
-        raise _invalid("rateLimit", message)
-
-
-def _invalid(field: str, message: str) -> InvalidRequest:
-    return InvalidRequest([{"field": field, "code": "invalid", "message": message}])
+        raise InvalidRequest.field("rateLimit", message)
 
 
 class _Cache:

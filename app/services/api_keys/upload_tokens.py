@@ -49,9 +49,9 @@ def issue(
     """
     name = name.strip()
     if not 1 <= len(name) <= 100 or not name.isprintable():
-        raise _invalid("name", "1 to 100 printable characters")
+        raise InvalidRequest.field("name", "1 to 100 printable characters")
     if expires_at is not None and expires_at <= datetime.now(UTC):
-        raise _invalid("expiresAt", "in the past")
+        raise InvalidRequest.field("expiresAt", "in the past")
     body = PREFIX + "".join(secrets.choice(_BASE62) for _ in range(44))
     token = body + api_keys.checksum(body)
     with transaction() as session:
@@ -154,7 +154,9 @@ def _expect_room(session: Session, account_id: UUID, at: datetime) -> None:
         )
     )
     if (active or 0) >= MAX_ACTIVE:
-        raise _invalid("name", f"at most {MAX_ACTIVE} active upload tokens; revoke one first")
+        raise InvalidRequest.field(
+            "name", f"at most {MAX_ACTIVE} active upload tokens; revoke one first"
+        )
 
 
 def is_well_formed(token: str) -> bool:
@@ -176,7 +178,3 @@ def _digests(token: str) -> list[bytes]:
     """The token's HMAC under the current key of the process, then under older ones."""
     usable = keyring.usable(Purpose.UPLOAD_TOKENS)
     return [hmac.digest(key, token.encode(), "sha256") for key in usable]
-
-
-def _invalid(field: str, message: str) -> InvalidRequest:
-    return InvalidRequest([{"field": field, "code": "invalid", "message": message}])

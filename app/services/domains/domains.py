@@ -221,7 +221,7 @@ def hold(account_id: UUID, ref: str, reason: str, *, actor: str) -> Domain:
     reason = reason.strip()
     if not 1 <= len(reason) <= MAX_HOLD_REASON:
         message = f"Enter a reason of 1 to {MAX_HOLD_REASON} characters"
-        raise InvalidRequest([{"field": "reason", "code": "length", "message": message}])
+        raise InvalidRequest.field("reason", message, "length")
     with transaction() as session:
         domain = domain_lookup.owned(session, account_id, ref, lock=True)
         domain.legal_hold_at = domain.legal_hold_at or transactions.now(session)
@@ -275,9 +275,7 @@ def _parsed(text: str) -> DomainName:
     try:
         return names.parse(text, allow_special_use=allow)
     except names.NotADomain as error:
-        raise InvalidRequest(
-            [{"field": "name", "code": error.code, "message": error.reason}]
-        ) from None
+        raise InvalidRequest.field("name", error.reason, error.code) from None
 
 
 def _attempt(session: Session, account_id: UUID, new: NewDomain, actor: str) -> Added:
@@ -324,14 +322,8 @@ def _check_room(session: Session, account_id: UUID, additional: int) -> None:
         select(func.count()).select_from(Domain).where(Domain.account_id == account_id)
     )
     if (count or 0) + additional > limit:
-        raise InvalidRequest(
-            [
-                {
-                    "field": "name",
-                    "code": "too_many_domains",
-                    "message": f"the account has reached its maximum of {limit} domains",
-                }
-            ]
+        raise InvalidRequest.field(
+            "name", f"the account has reached its maximum of {limit} domains", "too_many_domains"
         )
 
 

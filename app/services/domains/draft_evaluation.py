@@ -52,7 +52,7 @@ def evaluate(draft: DraftRecord, door: Network) -> dict[str, Any]:
     """
     check = next((check for check in CHECKS if check.name == draft.check), None)
     if check is None or draft.check not in (*PREFIXES, "dkim"):
-        raise _invalid("check", f"expected one of: {', '.join((*PREFIXES, 'dkim'))}")
+        raise InvalidRequest.field("check", f"expected one of: {', '.join((*PREFIXES, 'dkim'))}")
     domain, owner, selectors = _record_name(draft)
     subject = Subject(domain=domain, usage=draft.usage, dkim_selectors=selectors)
     return door.run(lambda open_answers: _run_check(check, subject, owner, draft, open_answers))
@@ -77,7 +77,7 @@ def would_pass(
     try:
         ipaddress.ip_address(ip)
     except ValueError:
-        raise _invalid("ip", "not an IPv4 or IPv6 address") from None
+        raise InvalidRequest.field("ip", "not an IPv4 or IPv6 address") from None
     return door.run(
         lambda open_answers: spf_evaluate.evaluate(
             open_answers(), ip=ip, mail_from=sender, helo=helo or domain
@@ -104,7 +104,9 @@ def _record_name(draft: DraftRecord) -> tuple[DomainName, str, tuple[str, ...]]:
     if draft.check == "dkim":
         selector, separator, text = text.partition(_DKIM)
         if not separator or not selector or len(selector) > 190:
-            raise _invalid("name", "expected format for dkim: <selector>._domainkey.<domain>")
+            raise InvalidRequest.field(
+                "name", "expected format for dkim: <selector>._domainkey.<domain>"
+            )
         domain = _domain(text)
         return domain, f"{selector}{_DKIM}{domain}", (selector,)
     prefix = PREFIXES[draft.check]
@@ -116,8 +118,4 @@ def _domain(text: str) -> DomainName:
     try:
         return names.parse(text, allow_special_use=settings.current().allow_special_use_names)
     except names.NotADomain as error:
-        raise _invalid("name", error.reason) from None
-
-
-def _invalid(field: str, message: str) -> InvalidRequest:
-    return InvalidRequest([{"field": field, "code": "invalid", "message": message}])
+        raise InvalidRequest.field("name", error.reason) from None

@@ -151,7 +151,7 @@ def _authserv_id(text: str | None) -> str | None:
     name = text.strip().lower()
     if not re.fullmatch(r"[!-:<-~]{1,253}", name):
         message = "The name as it stands first in Authentication-Results, such as mx.example.com"
-        raise InvalidRequest([{"field": "authserv_id", "code": "invalid", "message": message}])
+        raise InvalidRequest.field("authserv_id", message)
     return name
 
 

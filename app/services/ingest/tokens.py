@@ -98,12 +98,12 @@ def rotate(account_id: UUID, ref: str, overlap: timedelta, *, actor: str) -> Ing
     raises  NotFound; InvalidRequest for an overlap above 90 days, or a token that has ended
     """
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
-        raise _invalid("overlap", f"0 to {MAX_OVERLAP.days} days")
+        raise InvalidRequest.field("overlap", f"0 to {MAX_OVERLAP.days} days")
     with transaction() as session:
         old = _owned(session, account_id, ref)
         now = transactions.now(session)
         if not is_usable(old, now):
-            raise _invalid("token", "it has ended; make a new one")
+            raise InvalidRequest.field("token", "it has ended; make a new one")
         old.expires_at = min(old.expires_at or now + overlap, now + overlap)
         _note(session, old, actor, "rotated")
         return add(session, account_id, actor=actor)
@@ -150,7 +150,3 @@ def _note(session: Session, token: IngestToken, actor: str, what: str) -> None:
         action=f"ingest_token.{what}",
         target=ids.public(PREFIX, token.id),
     )
-
-
-def _invalid(field: str, message: str) -> InvalidRequest:
-    return InvalidRequest([{"field": field, "code": "invalid", "message": message}])

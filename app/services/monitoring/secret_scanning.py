@@ -43,13 +43,13 @@ class PublicKeys:
         """
         key = self._find(key_id, door)
         if key is None:
-            raise _invalid("Github-Public-Key-Identifier", "not a key of the service")
+            raise InvalidRequest.field("Github-Public-Key-Identifier", "not a key of the service")
         try:
             decoded = base64.b64decode(signature, validate=True)
             key.verify(decoded, raw, ec.ECDSA(hashes.SHA256()))
         except (binascii.Error, InvalidSignature, ValueError):
             message = "not a signature of this body"
-            raise _invalid("Github-Public-Key-Signature", message) from None
+            raise InvalidRequest.field("Github-Public-Key-Signature", message) from None
 
     def _find(self, key_id: str, door: Network) -> ec.EllipticCurvePublicKey | None:
         key = self._current().get(key_id)
@@ -106,7 +106,3 @@ def parse_keys(body: bytes) -> Keys:
         for name, key in loaded.items()
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
     }
-
-
-def _invalid(field: str, message: str) -> InvalidRequest:
-    return InvalidRequest([{"field": field, "code": "invalid", "message": message}])

@@ -78,7 +78,7 @@ def add_email(account_id: UUID, addresses: str, new: NewChannel, *, actor: str) 
     try:
         found = email.parse_addresses(addresses)
     except BadTarget as error:
-        raise _invalid("addresses", str(error)) from None
+        raise InvalidRequest.field("addresses", str(error)) from None
     return _add(account_id, "email", ",".join(found), new, None, actor)
 
 
@@ -90,7 +90,7 @@ def add_chat(account_id: UUID, url: str, new: NewChannel, *, actor: str) -> Chan
     try:
         service = chat.parse(url).service
     except BadTarget as error:
-        raise _invalid("url", str(error)) from None
+        raise InvalidRequest.field("url", str(error)) from None
     return _add(account_id, "chat", service.name, new, Secrets(url=url), actor)
 
 
@@ -147,11 +147,11 @@ def rotate_secret(
     raises  NotFound; InvalidRequest for what is no webhook, or a grace above 7 days
     """
     if not timedelta(0) <= grace <= MAX_GRACE:
-        raise _invalid("grace", "0 to 7 days")
+        raise InvalidRequest.field("grace", "0 to 7 days")
     with transaction() as session:
         channel = owned(session, account_id, ref)
         if channel.kind != "webhook":
-            raise _invalid("channel", "only webhooks have a secret")
+            raise InvalidRequest.field("channel", "only webhooks have a secret")
         secret = webhook.new_secret()
         until = transactions.now(session) + grace
         former = decrypt_secrets(channel).keys[0]
@@ -169,7 +169,7 @@ def enable(account_id: UUID, ref: str, *, actor: str) -> Channel:
     with transaction() as session:
         channel = owned(session, account_id, ref)
         if not _has_accepted_address(channel):
-            raise _invalid("channel", chat.NOT_ACCEPTED)
+            raise InvalidRequest.field("channel", chat.NOT_ACCEPTED)
         channel.disabled_at = channel.disabled_reason = None
         channel.failing_since = channel.backoff_until = None
         channel.failures = 0
@@ -242,9 +242,9 @@ def test(account_id: UUID, ref: str, *, actor: str) -> UUID:
     with transaction() as session:
         channel = owned(session, account_id, ref)
         if channel.disabled_at is not None:
-            raise _invalid("channel", "it is disabled")
+            raise InvalidRequest.field("channel", "it is disabled")
         if channel.kind == "email" and not recipients.confirmed(session, channel.id):
-            raise _invalid("channel", recipients.NONE_CONFIRMED)
+            raise InvalidRequest.field("channel", recipients.NONE_CONFIRMED)
         recent = outbox.tests_since(
             session, channel, transactions.now(session) - timedelta(hours=1)
         )
@@ -283,14 +283,14 @@ def _add(
 ) -> Channel:
     _check(new)
     if kind != "email" and new.cadence != "immediate":
-        raise _invalid("cadence", "only mail comes in digests")
+        raise InvalidRequest.field("cadence", "only mail comes in digests")
     try:
         with transaction() as session:
             count = session.scalar(
                 select(func.count()).select_from(Channel).where(Channel.account_id == account_id)
             )
             if (count or 0) >= MAX_CHANNELS:
-                raise _invalid("name", f"an account may have {MAX_CHANNELS} channels")
+                raise InvalidRequest.field("name", f"an account may have {MAX_CHANNELS} channels")
             channel = Channel(
                 id=ids.new(),
                 account_id=account_id,
@@ -323,12 +323,12 @@ def _add(
 
 def _check(new: NewChannel) -> None:
     if not 1 <= len(new.name.strip()) <= 100 or not new.name.isprintable():
-        raise _invalid("name", "1 to 100 printable characters")
+        raise InvalidRequest.field("name", "1 to 100 printable characters")
     if ids.parse("chan", new.name.strip()):
-        raise _invalid("name", "it looks like the id of a channel")
+        raise InvalidRequest.field("name", "it looks like the id of a channel")
     for field, words in (("types", new.types), ("tags", new.tags), ("domains", new.domains)):
         if len(words) > 100 or any(not word or len(word) > 253 for word in words):
-            raise _invalid(field, "up to 100 words of 1 to 253 characters")
+            raise InvalidRequest.field(field, "up to 100 words of 1 to 253 characters")
 
 
 def _check_target(url: str, door: Network) -> None:
@@ -341,7 +341,7 @@ def _check_target(url: str, door: Network) -> None:
 
         door.run(look)
     except BadTarget as error:
-        raise _invalid("url", str(error)) from None
+        raise InvalidRequest.field("url", str(error)) from None
     except LookupFailed as error:
         raise ServiceUnavailable(f"DNS does not say where the URL leads: {error}") from None
 
@@ -378,7 +378,3 @@ def _note(session: Session, channel: Channel, actor: str, action: str, **details
         name=channel.name,
         **details,
     )
-
-
-def _invalid(field: str, message: str) -> InvalidRequest:
-    return InvalidRequest([{"field": field, "code": "invalid", "message": message}])

@@ -91,7 +91,7 @@ def replay(account_id: UUID, ref: str, *, actor: str) -> int:
         channel = channels.owned(session, account_id, ref)
         if channel.disabled_at is not None:
             message = "The channel is disabled; enable it first"
-            raise InvalidRequest([{"field": "channel", "code": "invalid", "message": message}])
+            raise InvalidRequest.field("channel", message)
         updated = session.execute(
             update(Delivery)
             .where(Delivery.channel_id == channel.id, Delivery.status == "dead")

@@ -231,7 +231,7 @@ def _check_limits(session: Session, row: ChannelRecipient) -> None:
             f"{row.address} was sent {MAX_EMAILS_PER_ADDRESS} confirmation emails in the last "
             "24 hours. Try again tomorrow."
         )
-        raise InvalidRequest([{"field": "addresses", "code": "invalid", "message": message}])
+        raise InvalidRequest.field("addresses", message)
     of_account = count.where(
         Email.account_id == row.account_id, Email.created_at > at - timedelta(hours=1)
     )

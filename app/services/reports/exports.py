@@ -32,7 +32,7 @@ def iterate(listing: Listing, of: Callable[[Any], Item]) -> Iterator[Item]:
     """
     if listing.exceeds(MAX_ROWS):
         message = f"more than {MAX_ROWS} rows; narrow the list, by from and to for example"
-        raise InvalidRequest([{"field": "format", "code": "too_many_rows", "message": message}])
+        raise InvalidRequest.field("format", message, "too_many_rows")
     return (of(row) for row in listing.iterate(MAX_ROWS))
 
 

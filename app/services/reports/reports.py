@@ -157,5 +157,4 @@ def address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        complaint = {"field": "sourceIp", "code": "invalid", "message": "not an IP address"}
-        raise InvalidRequest([complaint]) from None
+        raise InvalidRequest.field("sourceIp", "not an IP address") from None

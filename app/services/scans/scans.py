@@ -233,7 +233,7 @@ def find_pair(account_id: UUID, scan_id: UUID, base_id: UUID | None) -> tuple[Sc
             base = _owned(session, account_id, base_id)
             if base.domain_id != scan.domain_id:
                 message = "must be a scan of the same domain"
-                raise InvalidRequest([{"field": "base", "code": "invalid", "message": message}])
+                raise InvalidRequest.field("base", message)
             return scan, base
         return scan, session.scalar(
             select(Scan)
@@ -327,7 +327,7 @@ def _chosen(session: Session, account_id: UUID, selection: Selection) -> dict[UU
         chosen = _named(session, statement, selection.refs)
     if not chosen or len(chosen) > MAX_BATCH:
         message = "select at least one domain" if not chosen else f"more than {MAX_BATCH} domains"
-        raise InvalidRequest([{"field": "domains", "code": "length", "message": message}])
+        raise InvalidRequest.field("domains", message, "length")
     return chosen
 
 

@@ -140,7 +140,7 @@ def _listing(account: UUID, domain: str, values: Parameters) -> Listing:
     addresses = values["sourceIp"].split(",") if "sourceIp" in values else []
     if len(addresses) > record_query.MAX_ADDRESSES:
         message = f"Enter at most {record_query.MAX_ADDRESSES} addresses"
-        raise InvalidRequest([{"field": "sourceIp", "code": "invalid", "message": message}])
+        raise InvalidRequest.field("sourceIp", message)
     filters = RecordFilter(
         result=values.get("result"),
         dkim=values.get("dkim"),

@@ -359,24 +359,20 @@ def _times(
     raises  InvalidRequest
     """
     if tz not in _zones():
-        raise _invalid("tz", "no time zone of the IANA database, like Europe/Berlin")
+        raise InvalidRequest.field("tz", "no time zone of the IANA database, like Europe/Berlin")
     zone = ZoneInfo(tz)
     to_at = to_at or datetime.now(UTC)
     if not datetime(2000, 1, 1, tzinfo=UTC) <= to_at < datetime(2200, 1, 1, tzinfo=UTC):
-        raise _invalid("to", "a time of this century is needed")
+        raise InvalidRequest.field("to", "a time of this century is needed")
     if from_at is None:
         from_at = midnight(to_at.astimezone(zone).date() - timedelta(days=29), zone)
     if from_at >= to_at:
-        raise _invalid("from", "it must be before to")
+        raise InvalidRequest.field("from", "it must be before to")
     if to_at - from_at > timedelta(days=MAX_DAYS):
-        raise _invalid("from", f"at most {MAX_DAYS} days before to")
+        raise InvalidRequest.field("from", f"at most {MAX_DAYS} days before to")
     return zone, from_at, to_at
 
 
 def _expect_buckets(from_at: datetime, to_at: datetime, interval: Interval) -> None:
     if interval == "hour" and (to_at - from_at).total_seconds() > MAX_BUCKETS * HOUR:
-        raise _invalid("interval", f"at most {MAX_BUCKETS} hours; take days")
-
-
-def _invalid(field: str, message: str) -> InvalidRequest:
-    return InvalidRequest([{"field": field, "code": "invalid", "message": message}])
+        raise InvalidRequest.field("interval", f"at most {MAX_BUCKETS} hours; take days")

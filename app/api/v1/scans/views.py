@@ -125,7 +125,7 @@ def compare(id: str, query: DiffQuery) -> Response:
     """What changed since the scan before, or since ``base``."""
     base_id = ids.parse("scan", query.base) if query.base else None
     if query.base and base_id is None:
-        raise InvalidRequest([{"field": "base", "code": "invalid", "message": "not a scan's id"}])
+        raise InvalidRequest.field("base", "not a scan's id")
     scan, base = scans.find_pair(current().account_id, parsed("scan", id), base_id)
     before = base.result["checks"] if base and base.result else []
     after = scan.result["checks"] if scan.result else []

@@ -1,11 +1,11 @@
-"""Where a chunked body ends (RFC 9112, section 7.1), found as its bytes arrive."""
+"""Finds the end of a chunked body as its bytes arrive (RFC 9112 §7.1)."""
 
 MAX_LINE_BYTES = 16 * 1024
 MAX_TRAILER_BYTES = 64 * 1024
 
 
 class ChunkScanner:
-    """Follows the framing of a chunked body, and ignores the content.
+    """Follows the framing of a chunked body and ignores its content.
 
     gunicorn's reader decodes the body afterwards, and it alone decides where the next request
     starts. A malformed body counts as ended, so that gunicorn's reader refuses it.
@@ -14,12 +14,12 @@ class ChunkScanner:
     def __init__(self) -> None:
         self.is_ended = False
         self._line = bytearray()
-        self._skip = 0  # bytes of the present chunk, its CRLF included, that are still to come
+        self._skip = 0  # remaining bytes of the current chunk, including its CRLF
         self._in_trailer = False
         self._trailer_bytes = 0
 
     def feed(self, data: bytes) -> bool:
-        """Whether the body has ended with these bytes; what follows its end is ignored."""
+        """Process these bytes, up to the end of the body; returns whether it has ended."""
         position = 0
         while position < len(data) and not self.is_ended:
             if self._skip:

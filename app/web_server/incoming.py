@@ -1,4 +1,4 @@
-"""A request as it arrives: gunicorn's parser sees its head once it is whole, and then its body."""
+"""An incoming request: gunicorn parses its head once it is complete, and then its body."""
 
 import re
 import tempfile
@@ -12,30 +12,28 @@ from app.web_server.limits import (
     MAX_HEAD_BYTES,
     MEMORY_BYTES,
     READ_BYTES,
-    Budget,
     BufferFull,
-    Limits,
+    WorkerContext,
 )
 
-# The head is whole; or it has a line that ends with LF alone, which gunicorn's parser refuses.
+# The head is complete, or has a line that ends with LF alone, which gunicorn's parser refuses.
 _HEAD_END = re.compile(rb"\r\n\r\n|[^\r]\n")
 
 
 class Incoming:
     """The bytes of one request, and gunicorn's view of it.
 
-    request       gunicorn's request once its head is whole, else None
+    request       gunicorn's request once its head is complete, else None
     is_complete   the application can answer it
     is_truncated  the body is longer than the limit and was not read, so the connection must close
     """
 
-    def __init__(self, cfg: Any, address: Any, limits: Limits, budget: Budget) -> None:
+    def __init__(self, context: WorkerContext, address: Any) -> None:
         self.request: Any = None
         self.is_complete = False
         self.is_truncated = False
         self.body_bytes = 0
-        self._cfg, self._address = cfg, address
-        self._limits, self._budget = limits, budget
+        self._context, self._address = context, address
         self._head = bytearray()
         self._position = 0
         self._parser: Any = None
@@ -45,7 +43,7 @@ class Incoming:
 
     @property
     def has_started(self) -> bool:
-        """Whether the client has sent any byte of it."""
+        """Whether the client has sent any byte of the request."""
         return bool(self._head)
 
     @property
@@ -56,7 +54,7 @@ class Incoming:
         return any(name == "EXPECT" for name, _ in self.request.headers)
 
     def feed(self, data: bytes) -> None:
-        """Add what the client has sent.
+        """Add bytes that the client has sent.
 
         raises  an error of gunicorn's parser for a bad head; BufferFull
         """
@@ -69,7 +67,7 @@ class Incoming:
             self._parse_head()
 
     def recv(self, size: int) -> bytes:
-        """The next bytes for gunicorn's parser; ``b""`` at the end of what has arrived."""
+        """Return the next bytes for gunicorn's parser; ``b""`` after all that have arrived."""
         if self._body is not None:
             return self._body.read(size)  # type: ignore[no-any-return]
         data = bytes(self._head[self._position : self._position + size])
@@ -77,9 +75,9 @@ class Incoming:
         return data
 
     def rest(self) -> bytes | None:
-        """What follows this request on the connection; None if that is unknown.
+        """Return the bytes that follow this request on the connection; None if they are unknown.
 
-        What the application has not read of the body is skipped, within reason.
+        The part of the body that the application has not read is skipped, up to a limit.
         """
         if self.is_truncated:
             return None
@@ -93,12 +91,12 @@ class Incoming:
         """Release the buffer."""
         if self._body is not None:
             self._body.close()
-            self._budget.give_back(self.body_bytes)
+            self._context.budget.release(self.body_bytes)
             self._body, self.body_bytes = None, 0
 
     def _parse_head(self) -> None:
         self._position = 0
-        self._parser = http.get_parser(self._cfg, self, self._address)
+        self._parser = http.get_parser(self._context.cfg, self, self._address)
         try:
             request = next(self._parser)
         except NoMoreData:
@@ -123,19 +121,19 @@ class Incoming:
 
     def _start_body(self, data: bytes) -> None:
         self._body = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115  # see close()
-        if self._length > self._limits.max_body_bytes:
+        if self._length > self._context.limits.max_body_bytes:
             self._end_body(is_truncated=True)
         else:
             self._add_body(data)
 
     def _add_body(self, data: bytes) -> None:
-        if not self._budget.take(len(data)):
+        if not self._context.budget.reserve(len(data)):
             raise BufferFull
         self._body.write(data)
         self.body_bytes += len(data)
         if self._chunks.feed(data) if self._chunks else self.body_bytes >= self._length:
             self._end_body()
-        elif self.body_bytes > self._limits.max_body_bytes + READ_BYTES:
+        elif self.body_bytes > self._context.limits.max_body_bytes + READ_BYTES:
             self._end_body(is_truncated=True)
 
     def _end_body(self, *, is_truncated: bool = False) -> None:

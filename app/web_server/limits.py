@@ -2,8 +2,9 @@
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
-MEMORY_BYTES = 64 * 1024  # of each body or response; what is larger goes to a temporary file
+MEMORY_BYTES = 64 * 1024  # of a body or response in memory; the rest goes to a temporary file
 READ_BYTES = 64 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -14,8 +15,8 @@ class Limits:
 
     head_seconds        until the head of a request is complete
     body_seconds        until its body is complete
-    body_rate           bytes a second that a body must bring on average, after ``grace_seconds``
-    response_rate       bytes a second that a client must read on average, after ``grace_seconds``
+    body_rate           bytes per second that a body must bring on average, after ``grace_seconds``
+    response_rate       bytes per second that a client must read, after ``grace_seconds``
     max_body_bytes      a longer body is not read; the application answers without it
     buffer_bytes        of all bodies and responses of one worker process together
     """
@@ -34,22 +35,31 @@ class Budget:
     """The bytes that a worker may still buffer; threads and the event loop share it."""
 
     def __init__(self, size_bytes: int) -> None:
-        self._left = size_bytes
+        self._remaining = size_bytes
         self._lock = threading.Lock()
 
-    def take(self, size_bytes: int) -> bool:
-        """Reserve so many bytes; False, and nothing reserved, if they are not there."""
+    def reserve(self, size_bytes: int) -> bool:
+        """Reserve this many bytes; False, and nothing is reserved, if fewer remain."""
         with self._lock:
-            if size_bytes > self._left:
+            if size_bytes > self._remaining:
                 return False
-            self._left -= size_bytes
+            self._remaining -= size_bytes
             return True
 
-    def give_back(self, size_bytes: int) -> None:
-        """Return bytes that were reserved."""
+    def release(self, size_bytes: int) -> None:
+        """Release bytes that were reserved."""
         with self._lock:
-            self._left += size_bytes
+            self._remaining += size_bytes
 
 
 class BufferFull(Exception):
-    """The worker buffers as much as it may; the client can try again later."""
+    """The worker cannot buffer more now; the client can try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """What all connections of a worker share: gunicorn's settings, the limits and the budget."""
+
+    cfg: Any
+    limits: Limits
+    budget: Budget

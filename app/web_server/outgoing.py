@@ -1,4 +1,4 @@
-"""A response as it leaves: a thread writes without waiting, the event loop sends the rest."""
+"""An outgoing response: a thread writes without waiting, and the event loop sends the rest."""
 
 import fcntl
 import socket
@@ -11,25 +11,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from app.web_server.limits import MEMORY_BYTES, READ_BYTES, Budget, Limits
+from app.web_server.limits import MEMORY_BYTES, READ_BYTES, WorkerContext
 
 
 class Outgoing:
-    """What gunicorn writes a response to, in place of the socket.
+    """The object that gunicorn writes a response to, in place of the socket.
 
-    ``sendall`` never waits for the client: what the kernel does not take is buffered, and the
-    event loop is asked to send it.
+    ``sendall`` never waits for the client: bytes that the kernel does not accept are buffered, and
+    ``on_buffered`` has the event loop send them.
     """
 
     def __init__(
-        self, client: socket.socket, limits: Limits, budget: Budget, on_buffered: Callable[[], None]
+        self, client: socket.socket, context: WorkerContext, on_buffered: Callable[[], None]
     ) -> None:
         self.is_broken = False
         self._client = client
-        self._limits, self._budget = limits, budget
+        self._context = context
         self._on_buffered = on_buffered
         self._lock = threading.Lock()
-        self._first = b""  # the head, sent together with the first block
+        self._head = b""  # sent together with the first block of the body
         self._is_started = False
         self._buffer: Any = None
         self._written = self._sent = 0  # bytes of the buffer
@@ -42,33 +42,39 @@ class Outgoing:
         return self._buffer is not None
 
     def sendall(self, data: bytes) -> None:
-        """Send these bytes, or buffer them; raises OSError if the client is gone or too slow."""
+        """Send these bytes, or buffer them.
+
+        raises  OSError if the client has disconnected or is too slow
+        """
         if not self._is_started:
-            self._first, self._is_started = bytes(data), True
+            self._head, self._is_started = bytes(data), True
             return
-        if self._first:
-            data, self._first = self._first + data, b""
+        if self._head:
+            data, self._head = self._head + data, b""
         with self._lock:
-            is_new = self._write(data)
-        if is_new:
+            created_buffer = self._write(data)
+        if created_buffer:
             self._on_buffered()
 
     def send(self, data: bytes) -> int:
-        """Accept gunicorn's "100 Continue" and drop it: the event loop has sent it in time."""
+        """Drop gunicorn's "100 Continue": the event loop has sent it already."""
         return len(data)
 
     def finish(self) -> None:
-        """Send a head that has no body, and be ready for the next response."""
-        if self._first:
+        """Send a head without a body, and prepare for the next response."""
+        if self._head:
             self.sendall(b"")
         self._is_started = False
 
     def gettimeout(self) -> float:
-        """Zero: no call waits, which gunicorn asks before it writes an error."""
+        """Return zero, because no call waits; gunicorn reads it before it writes an error."""
         return 0.0
 
     def flush(self) -> None:
-        """Send what the kernel takes of the buffer; raises OSError if the client is gone."""
+        """Send as much of the buffer as the kernel accepts.
+
+        raises  OSError if the client has disconnected
+        """
         with self._lock:
             if self._buffer is None or self.is_broken:
                 return
@@ -79,40 +85,42 @@ class Outgoing:
                 self._release()
 
     def is_too_slow(self, now: float) -> bool:
-        """Whether the client reads the buffered response below the least rate."""
+        """Whether the client reads the buffered response below the minimum rate."""
         with self._lock:
             seconds = now - self._since
-            if self._buffer is None or seconds <= self._limits.grace_seconds:
+            if self._buffer is None or seconds <= self._context.limits.grace_seconds:
                 return False
-            wanted = self._limits.response_rate * (seconds - self._limits.grace_seconds)
-            left_kernel = self._queued_at_first - _queued_bytes(self._client)
-            return self._sent + left_kernel < wanted
+            minimum = self._context.limits.response_rate * (
+                seconds - self._context.limits.grace_seconds
+            )
+            acknowledged = self._queued_at_first - _queued_bytes(self._client)
+            return self._sent + acknowledged < minimum
 
-    def break_off(self) -> None:
-        """Drop the buffer; the thread that still writes gets an error."""
+    def abort(self) -> None:
+        """Drop the buffer; a thread that is still writing gets an error."""
         with self._lock:
             self.is_broken = True
             self._release()
 
     def _write(self, data: bytes) -> bool:
-        """Whether a buffer has been started for what the kernel did not take."""
+        """Send or buffer the bytes; returns whether this call created the buffer."""
         if self.is_broken:
-            raise BrokenPipeError("the client is gone, or too slow")
-        is_new = self._buffer is None
-        if is_new:
+            raise BrokenPipeError("the client has disconnected or is too slow")
+        creates_buffer = self._buffer is None
+        if creates_buffer:
             data = data[self._send(data) :]
             if not data:
                 return False
             self._buffer = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115
             self._since = time.monotonic()
             self._queued_at_first = _queued_bytes(self._client)
-        if not self._budget.take(len(data)):
+        if not self._context.budget.reserve(len(data)):
             self.is_broken = True
             raise BrokenPipeError("the buffer of the worker is full")
         self._buffer.seek(self._written)
         self._buffer.write(data)
         self._written += len(data)
-        return is_new
+        return creates_buffer
 
     def _send(self, data: bytes) -> int:
         try:
@@ -126,12 +134,12 @@ class Outgoing:
     def _release(self) -> None:
         if self._buffer is not None:
             self._buffer.close()
-            self._budget.give_back(self._written)
+            self._context.budget.release(self._written)
             self._buffer, self._written, self._sent = None, 0, 0
 
 
 def _queued_bytes(client: socket.socket) -> int:
-    """Bytes in the kernel's send buffer that the client has not acknowledged."""
+    """Return how many bytes of the kernel's send buffer the client has not acknowledged."""
     with suppress(OSError, ValueError):  # the socket is closed
         answer = fcntl.ioctl(client, termios.TIOCOUTQ, struct.pack("i", 0))
         return int(struct.unpack("i", answer)[0])

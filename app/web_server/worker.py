@@ -1,12 +1,12 @@
 """The worker class of gunicorn that serves the application (``worker_class``).
 
 1. The event loop accepts connections and reads each request, head and body, into a buffer.
-2. A thread gets the request once it is complete, runs the application, and writes the response
-   without waiting for the client.
-3. The event loop sends what the client has not read yet, and reads the next request.
+2. A thread takes each complete request, runs the application, and writes the response without
+   waiting for the client.
+3. The event loop sends the part of the response that is still buffered, and reads the next request.
 4. Once a second the event loop closes connections that are late or too slow.
 
-So a client can hold a connection, and a buffer for a bounded time, but never a thread.
+A client can therefore occupy a connection, and a buffer for a limited time, but never a thread.
 """
 
 import os
@@ -24,13 +24,12 @@ from gunicorn.http import wsgi
 from gunicorn.workers import base
 
 from app.web_server.connection import READING, Connection, State
-from app.web_server.incoming import Incoming
-from app.web_server.limits import READ_BYTES, Budget, BufferFull, Limits
+from app.web_server.limits import READ_BYTES, Budget, BufferFull, Limits, WorkerContext
 
-STOP_LINGER_SECONDS = 2.0  # for idle connections, on which a request may be under way
-REQUEUE_INTERVAL_SECONDS = 1.0
-TOO_LATE = "The request did not arrive in time. Send it again over a faster connection."
-TOO_MUCH = "The server is receiving too many large requests. Try again in a moment."
+STOP_LINGER_SECONDS = 2.0  # for idle connections, on which a request may be in transit
+SWEEP_INTERVAL_SECONDS = 1.0
+TIMEOUT_MESSAGE = "The request did not arrive in time. Send it again over a faster connection."
+OVERLOAD_MESSAGE = "The server is receiving too many large requests. Try again in a moment."
 
 
 class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no types
@@ -42,7 +41,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._budget = Budget(self.limits.buffer_bytes)
+        self._context = WorkerContext(self.cfg, self.limits, Budget(self.limits.buffer_bytes))
         self._connections: set[Connection] = set()
         self._jobs: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[Connection] = queue.SimpleQueue()
@@ -51,7 +50,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
         self._swept_at = 0.0
 
     def run(self) -> None:
-        """Serve until the worker is to stop, then finish what is under way."""
+        """Serve until the worker is stopped, then finish the requests in progress."""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.PIPE[0], selectors.EVENT_READ, self._drain_pipe)
         for listener in self.sockets:
@@ -59,22 +58,22 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
         for _ in range(self.cfg.threads):
             threading.Thread(target=self._work, name="request", daemon=True).start()
         while self.alive and self.ppid == os.getppid():
-            self._accept_more(not self._is_full() or self._longest_waiting() is not None)
-            self._turn()
+            self._set_accepting(not self._is_full() or self._longest_waiting() is not None)
+            self._run_once()
         self.alive = False
-        self._accept_more(False)
+        self._set_accepting(False)
         deadline = time.monotonic() + self.cfg.graceful_timeout
         while self._connections and time.monotonic() < deadline:
-            self._turn()
+            self._run_once()
         for connection in list(self._connections):
             self._close(connection)
         for listener in self.sockets:
             listener.close()
 
-    def _turn(self) -> None:
+    def _run_once(self) -> None:
         """Wait for events for at most a second, and handle them."""
         self._is_waiting = True
-        timeout = 0.0 if not self._events.empty() else REQUEUE_INTERVAL_SECONDS
+        timeout = 0.0 if not self._events.empty() else SWEEP_INTERVAL_SECONDS
         ready = self._selector.select(timeout)
         self._is_waiting = False
         for key, _ in ready:
@@ -83,7 +82,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
             while True:
                 self._after_thread(self._events.get_nowait())
         now = time.monotonic()
-        if now - self._swept_at >= REQUEUE_INTERVAL_SECONDS:
+        if now - self._swept_at >= SWEEP_INTERVAL_SECONDS:
             self._swept_at = now
             self.notify()
             self._sweep(now)
@@ -92,8 +91,8 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
         with suppress(BlockingIOError):
             os.read(self.PIPE[0], 4096)
 
-    def _tell(self, connection: Connection) -> None:
-        """Have the event loop look at a connection; any thread may call this."""
+    def _notify_loop(self, connection: Connection) -> None:
+        """Have the event loop check a connection; any thread may call this."""
         self._events.put(connection)
         if self._is_waiting:
             with suppress(BlockingIOError):  # the pipe is full, so the loop runs anyway
@@ -101,16 +100,16 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
 
     # Accepting
 
-    def _accept_more(self, is_wanted: bool) -> None:
-        if is_wanted == self._is_accepting:
+    def _set_accepting(self, is_accepting: bool) -> None:
+        if is_accepting == self._is_accepting:
             return
         for listener in self.sockets:
-            if is_wanted:
+            if is_accepting:
                 accept = partial(self._accept, listener)
                 self._selector.register(listener, selectors.EVENT_READ, accept)
             else:
                 self._selector.unregister(listener)
-        self._is_accepting = is_wanted
+        self._is_accepting = is_accepting
 
     def _is_full(self) -> bool:
         return len(self._connections) >= int(self.cfg.worker_connections)
@@ -131,31 +130,26 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
         if client.family != socket.AF_UNIX:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(
-            client,
-            address,
-            listener.getsockname(),
-            new_incoming=self._new_incoming,
-            limits=self.limits,
-            budget=self._budget,
-            on_buffered=self._tell,
+            client=client,
+            address=address,
+            server=listener.getsockname(),
+            context=self._context,
+            on_buffered=self._notify_loop,
         )
         self._connections.add(connection)
         self._watch(connection, selectors.EVENT_READ)
 
-    def _new_incoming(self, address: Any) -> Incoming:
-        return Incoming(self.cfg, address, self.limits, self._budget)
-
     def _evict(self) -> bool:
-        """Close the connection that has waited longest for its client; False if none does."""
+        """Close the connection that has waited longest for its client; False if there is none."""
         connection = self._longest_waiting()
         if connection is not None:
             self._close(connection)
         return connection is not None
 
     def _longest_waiting(self) -> Connection | None:
-        """First of those between two requests, else of those whose request is incomplete."""
+        """The longest idle connection, or else the oldest one whose request is incomplete."""
         waiting = [connection for connection in self._connections if connection.state in READING]
-        return min(waiting, key=lambda it: (not it.is_between_requests, it.since), default=None)
+        return min(waiting, key=_eviction_order, default=None)
 
     # Reading
 
@@ -184,7 +178,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
         try:
             incoming.feed(data)
         except BufferFull:
-            self._refuse(connection, 503, "Service Unavailable", TOO_MUCH)
+            self._refuse(connection, 503, "Service Unavailable", OVERLOAD_MESSAGE)
             return
         except Exception as error:  # noqa: BLE001  # logged; one bad request must not end the worker
             self.handle_error(None, connection.outgoing, connection.address, error)
@@ -219,13 +213,13 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
             try:
                 self._answer(connection)
             except OSError as error:
-                self.log.debug("The client is gone: %s", error)
+                self.log.debug("The client has disconnected: %s", error)
                 connection.is_closing = connection.outgoing.is_broken = True
             except BaseException:
                 self.log.exception("Error handling request")
                 connection.is_closing = connection.outgoing.is_broken = True
             connection.enter(State.WRITING)
-            self._tell(connection)
+            self._notify_loop(connection)
 
     def _answer(self, connection: Connection) -> None:
         request, outgoing = connection.incoming.request, connection.outgoing
@@ -259,7 +253,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
     # Writing
 
     def _after_thread(self, connection: Connection) -> None:
-        """Take over from a thread: it has finished, or has begun to buffer."""
+        """Take over from a thread that has finished or has started to buffer."""
         if connection.state is State.CLOSED:
             return
         if connection.outgoing.is_broken and connection.state is not State.BUSY:
@@ -275,20 +269,20 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
         try:
             connection.outgoing.flush()
         except OSError:
-            connection.outgoing.break_off()
+            connection.outgoing.abort()
         if not connection.outgoing.is_buffered:
             self._unwatch(connection)
             self._after_thread(connection)
 
     def _next(self, connection: Connection) -> None:
         """Wait for the next request, or start it if it has arrived already."""
-        rest = None if connection.is_closing else connection.next_request()
-        if rest is None:
+        surplus = None if connection.is_closing else connection.next_request()
+        if surplus is None:
             self._linger(connection)
             return
         connection.enter(State.IDLE)
-        if rest:
-            self._feed(connection, rest)
+        if surplus:
+            self._feed(connection, surplus)
         if connection.state in READING:
             self._watch(connection, selectors.EVENT_READ)
 
@@ -300,7 +294,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
         self._linger(connection)
 
     def _linger(self, connection: Connection) -> None:
-        """End the response, and close once the client has: else it may lose the response."""
+        """End the response, and close after the client, which could lose the response otherwise."""
         with suppress(OSError):
             connection.outgoing.finish()
             connection.client.shutdown(socket.SHUT_WR)
@@ -319,9 +313,13 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
             if not connection.is_late(now, keepalive):
                 continue
             if connection.state in (State.HEAD, State.BODY):
-                self._refuse(connection, 408, "Request Timeout", TOO_LATE)
+                self._refuse(connection, 408, "Request Timeout", TIMEOUT_MESSAGE)
             elif connection.state is State.BUSY:
-                connection.outgoing.break_off()
+                connection.outgoing.abort()
                 self._unwatch(connection)
             else:
                 self._close(connection)
+
+
+def _eviction_order(connection: Connection) -> tuple[bool, float]:
+    return not connection.is_between_requests, connection.since

@@ -54,7 +54,6 @@ MORE_PARAMETERS = {
     "app.services.core.emails": 6,
     "app.services.domains.draft_evaluation": 6,
     "app.services.notifications.channels": 6,
-    "app.web_server.connection": 7,
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.web_server.limits import Budget, Limits
+from app.web_server.limits import Budget, Limits, WorkerContext
 from app.web_server.outgoing import Outgoing
 from tests.web_server.conftest import Gunicorn, start, stop
 
@@ -68,26 +68,31 @@ def test_clients_that_leave_in_the_middle_do_no_harm(server: Gunicorn) -> None:
     assert server.get().status == 200
 
 
+def context(buffer_bytes: int = 2**30) -> WorkerContext:
+    """A context with the default limits; its settings are not used by responses."""
+    return WorkerContext(cfg=None, limits=Limits(), budget=Budget(buffer_bytes))
+
+
 @pytest.mark.parametrize("read_bytes", [0, 1000])
 def test_a_client_that_stops_reading_is_too_slow(read_bytes: int) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
-        outgoing = Outgoing(ours, Limits(), Budget(2**30), lambda: None)
+        outgoing = Outgoing(ours, context(), lambda: None)
         outgoing.sendall(b"head")
         outgoing.sendall(b"x" * 4_000_000)
         theirs.recv(read_bytes) if read_bytes else None
         assert outgoing.is_buffered
         assert not outgoing.is_too_slow(time.monotonic() + 4)
         assert outgoing.is_too_slow(time.monotonic() + 10)
-        outgoing.break_off()
+        outgoing.abort()
 
 
 def test_a_client_that_reads_is_not_too_slow() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
-        outgoing = Outgoing(ours, Limits(), Budget(2**30), lambda: None)
+        outgoing = Outgoing(ours, context(), lambda: None)
         outgoing.sendall(b"head")
         outgoing.sendall(b"x" * 4_000_000)
         received = 0
@@ -105,13 +110,13 @@ def test_a_full_buffer_ends_the_response_and_not_the_worker() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
-        budget = Budget(1_000_000)
-        outgoing = Outgoing(ours, Limits(), budget, lambda: None)
+        shared = context(1_000_000)
+        outgoing = Outgoing(ours, shared, lambda: None)
         outgoing.sendall(b"head")
         with pytest.raises(BrokenPipeError):
             outgoing.sendall(b"x" * 4_000_000)
-        outgoing.break_off()
-        assert budget.take(1_000_000)
+        outgoing.abort()
+        assert shared.budget.reserve(1_000_000)
 
 
 def test_a_full_worker_closes_the_connection_that_waits_longest(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from app.rules import reports
 from app.rules.accounts import acceptances, keys_and_channels, ownership
 from app.rules.engine.types import Rule
-from app.rules.reports import report_files, reports, senders, spoofing
 from app.rules.scans import (
     broken_records,
     certificates,
@@ -26,8 +26,6 @@ OTHERS: tuple[Rule[Any], ...] = (
     *ownership.RULES,
     *acceptances.RULES,
     *reports.RULES,
-    *report_files.ACCOUNT_RULES,
-    *senders.RULES,
-    *spoofing.RULES,
+    *reports.ACCOUNT_RULES,
 )
 TYPES = frozenset[str]().union(*(rule.types for rule in (*RULES, *OTHERS)))

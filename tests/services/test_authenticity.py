@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from app import ids
 from app.db.transactions import now, transaction
 from app.models import Alert, ReportFile
-from app.rules.reports import report_files
+from app.rules.reports import ingest_health
 from app.services.monitoring import report_monitor
 from tests.factories import make_account, make_domain
 from tests.services.test_provenance import NAME, mail, read, record, signed
@@ -100,7 +100,7 @@ def test_made_up_names_do_not_push_out_who_is_told(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read(account_id, broken(1), ZONE)
-    monkeypatch.setattr(report_files, "MAX_SAMPLES", 1)
+    monkeypatch.setattr(ingest_health, "MAX_SAMPLES", 1)
     with transaction() as session:
         session.add_all(
             ReportFile(

@@ -36,7 +36,7 @@ class Volume:
         return totals
 
     def of(self, reporters: Iterable[str]) -> "Volume":
-        """The volume that these reporters reported; each must have reported some."""
+        """The volume that these reporters reported; each must have reported messages."""
         return Volume({name: self.reporters[name] for name in reporters}, self.passed_on)
 
     @property
@@ -92,7 +92,7 @@ class ReportPosture:
     policy_since     since when the record is unchanged, as far as is known
     last_report_at   when the last report arrived; None: never
     first_hour       the first hour with reported email; None: there is none
-    recent, before   the last RECENT_DAYS, and the BASELINE_DAYS before
+    recent, previous  the last RECENT_DAYS, and the BASELINE_DAYS before
     step             the next policy step, if the policy is not at reject
     failure_reports  of the last day, newest first
     is_behind        reports may be waiting to be processed, so a silent reporter is not certain

@@ -13,6 +13,7 @@ from app.analysis.mail.identities import Identity
 from app.analysis.mail.sources import Flow
 from app.checks.engine.types import Severity
 from app.rules.engine.types import AlertDraft, Rule
+from app.rules.reports.drafts import first_draft
 from app.rules.reports.posture import BASELINE_DAYS, RECENT_DAYS, Mail, ReportPosture
 
 MIN_MESSAGES, MIN_ADDRESSES = 100, 10
@@ -55,14 +56,17 @@ def _flows(mail: Mail) -> Iterator[tuple[Flow, Identity]]:
 def _spoofed(posture: ReportPosture) -> list[AlertDraft] | None:
     if not posture.recent.everything.messages:
         return None
-    for trusted_only, severity in ((True, Severity.HIGH), (False, Severity.INFO)):
+
+    def draft_for(trusted_only: bool, severity: Severity) -> AlertDraft | None:
         now = _spoofing_candidates(posture.recent, trusted_only=trusted_only)
         before = _spoofing_candidates(posture.previous, trusted_only=trusted_only)
         usual = before.messages * RECENT_DAYS / BASELINE_DAYS
         is_much = now.messages >= MIN_MESSAGES and len(now.addresses) >= MIN_ADDRESSES
-        if is_much and now.messages > BASELINE_FACTOR * usual:
-            return [_of_spoofing(posture, now, usual, severity)]
-    return []
+        if not is_much or now.messages <= BASELINE_FACTOR * usual:
+            return None
+        return _of_spoofing(posture, now, usual, severity)
+
+    return first_draft(((True, Severity.HIGH), (False, Severity.INFO)), draft_for)
 
 
 def _of_spoofing(

@@ -20,7 +20,8 @@ from app.db.transactions import after_commit, transaction
 from app.jobs import queue
 from app.models import Account, Domain, ReportFile, ReportMailbox, ReportMonitor
 from app.models.reports import FAILED, VERIFIED
-from app.rules.reports import report_files, reports, senders, spoofing
+from app.rules import reports
+from app.rules.reports.drafts import MAX_SAMPLES
 from app.rules.reports.graded import graded
 from app.rules.reports.posture import (
     BASELINE_DAYS,
@@ -36,7 +37,7 @@ from app.services.ingest import authenticity
 from app.services.monitoring import report_posture
 from app.services.monitoring.report_posture import MAX_WAIT
 
-RULES = tuple(map(graded, (*reports.RULES, *senders.RULES, *spoofing.RULES)))
+RULES = tuple(map(graded, reports.RULES))
 CHECK_PERIOD = timedelta(hours=1)
 BATCH_SIZE = 10
 MAX_RUN_SECONDS = 20.0  # of one job, as report files wait behind it; the clock enqueues the rest
@@ -148,7 +149,7 @@ def _evaluate_account(session: Session, account: Account) -> None:
         )
         .group_by(ReportFile.policy_domain)
         .order_by(func.count().desc())
-        .limit(reports.MAX_SAMPLES)
+        .limit(MAX_SAMPLES)
     ).all()
     posture = AccountPosture(
         now,
@@ -159,7 +160,7 @@ def _evaluate_account(session: Session, account: Account) -> None:
         _suspect_reports(session, account.id, now),
     )
     standing = alerts.live_account_alerts(session, account.id)
-    alerts.evaluate(session, account, posture, standing, rules=report_files.ACCOUNT_RULES)
+    alerts.evaluate(session, account, posture, standing, rules=reports.ACCOUNT_RULES)
 
 
 def _day_files(session: Session, account_id: UUID, now: datetime) -> tuple[DayFiles, DayFiles]:
@@ -211,7 +212,7 @@ def _suspect_reports(session: Session, account_id: UUID, now: datetime) -> list[
         .where(*failed)
         .group_by(ReportFile.reporter)
         .order_by(func.min(ReportFile.finished_at), ReportFile.reporter)
-        .limit(reports.MAX_SAMPLES)
+        .limit(MAX_SAMPLES)
     ).all()
     if not counts:
         return []

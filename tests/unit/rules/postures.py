@@ -9,8 +9,8 @@ from app.analysis.mail.identities import Identity
 from app.analysis.mail.periods import hour_of
 from app.analysis.mail.sources import Service, Source
 from app.protocols.names import DomainName
+from app.rules import reports
 from app.rules.engine.types import AlertDraft, Unknown
-from app.rules.reports import reports, senders, spoofing
 from app.rules.reports.posture import Mail, ReportPosture, Volume
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
@@ -18,7 +18,7 @@ HOUR = hour_of(NOW)
 TODAY = HOUR // 24
 WEEK, TWO_WEEKS = 7 * 24, 14 * 24
 DOMAIN = DomainName("acme.test")
-RULES = (*reports.RULES, *senders.RULES, *spoofing.RULES)
+RULES = reports.RULES
 IDENTITIES = {
     0: Identity("acme.test", "none", True, True),
     1: Identity("acme.test", "none", False, False),

@@ -14,7 +14,7 @@ from app.analysis.policy.readiness import PolicyStep
 from app.checks.engine.types import Severity
 from app.protocols.dmarc import Policy
 from app.rules.engine.types import AlertDraft
-from app.rules.reports import report_files, senders, spoofing
+from app.rules.reports import ingest_health, senders, spoofing
 from app.rules.reports.posture import AccountPosture, DayFiles, Mail, Mailbox, Tls, Volume
 from tests.unit.rules.postures import (
     COMPARED,
@@ -207,7 +207,7 @@ def test_files_that_cannot_be_read_are_told_from_a_share_on(
         (AccountPosture(NOW, all_files=of_day), Severity.INFO),
         (AccountPosture(NOW, of_day, of_day), Severity.MEDIUM),
     ):
-        told = report_files.ACCOUNT_RULES[0].evaluate(found)
+        told = ingest_health.ACCOUNT_RULES[0].evaluate(found)
         assert (None if told is None else bool(list(told))) is is_told
         assert {one.severity for one in told or () if isinstance(one, AlertDraft)} <= {severity}
 
@@ -216,7 +216,7 @@ def test_files_that_cannot_be_read_are_told_from_a_share_on(
 def test_a_mailbox_is_unhealthy_after_an_hour(minutes: int, is_told: bool) -> None:
     since = NOW - timedelta(minutes=minutes)
     found = AccountPosture(NOW, failing=[Mailbox("mbx_1", "reports", since, "refused")])
-    assert bool(list(report_files.ACCOUNT_RULES[2].evaluate(found) or ())) is is_told
+    assert bool(list(ingest_health.ACCOUNT_RULES[2].evaluate(found) or ())) is is_told
 
 
 def test_without_reports_of_the_last_days_no_rule_on_mail_can_tell() -> None:

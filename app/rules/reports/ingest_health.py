@@ -1,0 +1,205 @@
+"""Alerts on the reports of a domain that are missing, and on the files and mailboxes of an account.
+
+While report files wait to be parsed, a silent reporter is not certain, so no rule decides on it.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from app.checks.engine.types import Severity
+from app.rules.engine.types import AlertDraft, Rule
+from app.rules.reports.baseline import MIN_DAYS, MIN_MESSAGES
+from app.rules.reports.drafts import MAX_SAMPLES, first_draft
+from app.rules.reports.posture import AccountPosture, DayFiles, ReportPosture
+
+NONE_AFTER = timedelta(days=3)
+UNHEALTHY_AFTER = timedelta(hours=1)
+MIN_FILES, MAX_QUARANTINED = 20, 0.05
+
+
+def _none_received(posture: ReportPosture) -> list[AlertDraft] | None:
+    if posture.rua is None or posture.is_behind:
+        return None
+    since = max(posture.policy_since or posture.monitored_since, posture.monitored_since)
+    if not posture.rua or posture.last_report_at or posture.now - since < NONE_AFTER:
+        return []
+    return [
+        AlertDraft(
+            type="reports.none_received",
+            subject=posture.domain,
+            severity=Severity.HIGH,
+            title="No aggregate reports received",
+            message=f"{posture.domain}: the DMARC record sends aggregate reports to "
+            f"{', '.join(posture.rua[:3])}, but mailwatch received none in "
+            f"{(posture.now - since).days} days. Check that this address is delivered to "
+            "mailwatch.",
+            evidence={
+                "observed": {"reports": 0, "rua": list(posture.rua[:10])},
+                "threshold": {"days": NONE_AFTER.days},
+                "since": since.isoformat(),
+            },
+            reference="RFC 9989 §4.6",
+        )
+    ]
+
+
+def _stopped(posture: ReportPosture) -> list[AlertDraft] | None:
+    """Alerts on silent reporters; those that reported little may just have nothing to report."""
+    if not posture.reporters or posture.is_behind:
+        return None
+    return [
+        AlertDraft(
+            type="reports.reporter_stopped",
+            subject=reporter.name,
+            severity=posture.capped(Severity.MEDIUM),
+            title="A reporter stopped sending reports",
+            message=f"{posture.domain}: {reporter.name} reported on {reporter.days} days, usually "
+            f"every {reporter.typical_interval} hours, but sent nothing for "
+            f"{(posture.now_hour - reporter.last) // 24} days. If all reporters are silent, check "
+            "the rua address of the DMARC record and the mailbox.",
+            evidence={
+                "observed": {"silentHours": posture.now_hour - reporter.last},
+                "baseline": {
+                    "intervalHours": reporter.typical_interval,
+                    "messages": reporter.messages,
+                },
+            },
+        )
+        for reporter in posture.reporters
+        if reporter.has_stopped and reporter.days >= MIN_DAYS and reporter.messages >= MIN_MESSAGES
+    ][:MAX_SAMPLES]
+
+
+def _failure_reports(posture: ReportPosture) -> list[AlertDraft]:
+    if not posture.failure_report_count:
+        return []
+    count = posture.failure_report_count
+    return [
+        AlertDraft(
+            type="ruf.received",
+            subject=posture.domain,
+            severity=Severity.INFO,
+            title="DMARC failure reports received",
+            message=f"{posture.domain}: {count} failure reports arrived in the last day. Review "
+            "the messages that failed.",
+            evidence={"observed": {"reports": count}, "samples": list(posture.failure_reports)},
+            reference="RFC 9991 §4",
+        )
+    ]
+
+
+def _parse_failed(posture: AccountPosture) -> Iterable[AlertDraft] | None:
+    """Return an alert if many files are quarantined; info if only files from others are.
+
+    Anyone can send files that are not reports.
+    """
+    return first_draft(
+        (
+            (_if_enough(posture.own_files), Severity.MEDIUM),
+            (_if_enough(posture.all_files), Severity.INFO),
+        ),
+        _quarantined,
+    )
+
+
+def _if_enough(files: DayFiles) -> DayFiles | None:
+    return files if files.files >= MIN_FILES else None
+
+
+def _quarantined(files: DayFiles, severity: Severity) -> AlertDraft | None:
+    if files.quarantined / files.files <= MAX_QUARANTINED:
+        return None
+    return AlertDraft(
+        type="report.parse_failed_rate",
+        subject="",
+        severity=severity,
+        title="Many report files cannot be parsed",
+        message=f"{files.quarantined} of {files.files} report files of the last day "
+        "could not be parsed and are quarantined. Their reports are missing from the "
+        "analytics. Check the reasons in the evidence.",
+        evidence={
+            "observed": {
+                "files": files.files,
+                "quarantined": files.quarantined,
+                "reasons": dict(files.reasons),
+            },
+            "threshold": {"share": MAX_QUARANTINED},
+        },
+    )
+
+
+def _foreign(posture: AccountPosture) -> Iterable[AlertDraft]:
+    return [
+        AlertDraft(
+            type="report.foreign_domain",
+            subject=name,
+            severity=Severity.INFO,
+            title="Reports received for a domain that is not verified",
+            message=f"{count} reports of the last week are for {name}, which is not a verified "
+            "domain of this account, so they are not shown. Add and verify the domain, or remove "
+            "the report address from its DMARC record.",
+            evidence={"observed": {"domain": name, "reports": count}},
+        )
+        for name, count in list(posture.foreign.items())[:MAX_SAMPLES]
+    ]
+
+
+def _unhealthy(posture: AccountPosture) -> Iterable[AlertDraft]:
+    """Alerts on mailboxes that failed for an hour; a single failed poll is retried without loss."""
+    return [
+        AlertDraft(
+            type="reports.source_unhealthy",
+            subject=mailbox.id,
+            severity=Severity.HIGH,
+            title="Mailbox cannot be polled for reports",
+            message=f"Every poll of the mailbox “{mailbox.name}” has failed since "
+            f"{mailbox.failing_since:%Y-%m-%d %H:%M} UTC ({mailbox.failure}). Reports stay in the "
+            "mailbox until it can be polled again.",
+            evidence={
+                "observed": {"failure": mailbox.failure},
+                "since": mailbox.failing_since.isoformat(),
+                "threshold": {"minutes": UNHEALTHY_AFTER.seconds // 60},
+            },
+        )
+        for mailbox in posture.failing
+        if posture.now - mailbox.failing_since >= UNHEALTHY_AFTER
+    ][:MAX_SAMPLES]
+
+
+def _inauthentic(posture: AccountPosture) -> Iterable[AlertDraft]:
+    """Info alerts on reporters whose emails failed authentication; anyone can send such emails."""
+    return [
+        AlertDraft(
+            type="report.authenticity_failed",
+            subject=reporter.reporter,
+            severity=Severity.INFO,
+            title="Report sender authentication failed",
+            message=f"{reporter.reports} reports of the last week claim to be from "
+            f"{reporter.reporter}, but their emails (From domain "
+            f"{', '.join(reporter.authors[:3])}) failed authentication. These reports count as "
+            "unverified.",
+            evidence={
+                "observed": {
+                    "reports": reporter.reports,
+                    "authors": list(reporter.authors[:MAX_SAMPLES]),
+                    "isWellKnown": reporter.is_well_known,
+                },
+                "samples": list(reporter.files),
+            },
+            reference="RFC 6376 §6.1",
+        )
+        for reporter in posture.doubtful[:MAX_SAMPLES]
+    ]
+
+
+RULES: tuple[Rule[ReportPosture], ...] = (
+    Rule(frozenset(("reports.none_received",)), _none_received),
+    Rule(frozenset(("reports.reporter_stopped",)), _stopped),
+    Rule(frozenset(("ruf.received",)), _failure_reports),
+)
+ACCOUNT_RULES: tuple[Rule[AccountPosture], ...] = (
+    Rule(frozenset(("report.parse_failed_rate",)), _parse_failed),
+    Rule(frozenset(("report.foreign_domain",)), _foreign),
+    Rule(frozenset(("reports.source_unhealthy",)), _unhealthy),
+    Rule(frozenset(("report.authenticity_failed",)), _inauthentic),
+)

@@ -10,7 +10,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - this is the check itself
 if TYPE_CHECKING:
     from flask import Flask
 
-    from app.ports.dns import Network
+    from app.ports.network import Network
     from app.settings import Settings
 
 

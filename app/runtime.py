@@ -5,8 +5,8 @@ import gc
 from app import logs, settings
 from app.db import engine, transactions
 from app.jobs import queue
-from app.network.dns.resolver import DnsNetwork
-from app.ports.dns import Network
+from app.network.session import LiveNetwork
+from app.ports.network import Network
 from app.settings import Settings
 
 _door: Network | None = None
@@ -22,7 +22,7 @@ def start(chosen: Settings, door: Network | None = None) -> None:
     settings.use(chosen)
     transactions.bind(engine.connect(chosen.database_url))
     queue.bind(chosen.redis_url)
-    _door = door or DnsNetwork(chosen)
+    _door = door or LiveNetwork(chosen)
 
 
 def spare_the_collector() -> None:

@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from app.checks import CHECKS
 from app.checks.engine.runner import ScanResult, run_checks
 from app.checks.engine.types import Check, Subject, Verdict
-from app.network.dns.resolver import DnsNetwork
-from app.ports.dns import Answer, LookupFailed, Page, Request, Resolver, SessionFactory
+from app.network.session import LiveNetwork
+from app.ports.dns import Answer, LookupFailed
+from app.ports.http import Page, Request
+from app.ports.network import NetworkSession, SessionFactory
 from app.protocols.names import DomainName
 from app.settings import Settings
 from bench import answerer, peers
@@ -119,9 +121,9 @@ def one_scan(server: answerer.Server, numbers: range, checks: Sequence[Check]) -
     return network(server).run(main)
 
 
-def network(server: answerer.Server) -> DnsNetwork:
+def network(server: answerer.Server) -> LiveNetwork:
     """Our network access with this server as ``DNS_NAMESERVERS``."""
-    return DnsNetwork(
+    return LiveNetwork(
         Settings(
             secret_key="",
             database_url="",
@@ -143,10 +145,10 @@ def _expect_determined(examination: ScanResult) -> None:
             sys.exit(f"{judgement.check} is undetermined: {judgement.reason}")
 
 
-class _Noting(Resolver):
+class _Noting(NetworkSession):
     """Records all answers."""
 
-    def __init__(self, answers: Resolver) -> None:
+    def __init__(self, answers: NetworkSession) -> None:
         self._answers = answers
         self.heard: dict[tuple[str, str, bool], Answer] = {}
 

@@ -17,7 +17,9 @@ from typing import Any, ClassVar
 import trustme
 
 from app.network.http.egress import Egress
-from app.ports.dns import Answer, Network, Page, Request, Resolver, SessionFactory, T
+from app.ports.dns import Answer, Resolver
+from app.ports.http import Page, Request
+from app.ports.network import Network, NetworkSession, SessionFactory, T
 from tests.zones import Zone
 
 HOST = "hooks.receiver.test"
@@ -151,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: what came is in ``calls``."""
 
 
-class _Reaching(Resolver):
+class _Reaching(NetworkSession):
     """DNS from a dictionary, and real connections."""
 
     def __init__(self, zone: Resolver, egress: Egress) -> None:
@@ -162,6 +164,9 @@ class _Reaching(Resolver):
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         return await self._egress.fetch(self, host, path, request)
+
+    async def refusal(self, host: str) -> str | None:
+        return await self._egress.refusal(self, host)
 
 
 class ReachingDoor(Network):

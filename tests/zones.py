@@ -28,18 +28,14 @@ from app.ports.dns import (
     Caa,
     LookupFailed,
     Mx,
-    Network,
-    Page,
     Rdata,
-    Request,
-    Resolver,
     ServerAnswer,
-    SessionFactory,
     Signature,
     Soa,
-    T,
     Tlsa,
 )
+from app.ports.http import Page, Request
+from app.ports.network import Network, NetworkSession, SessionFactory, T
 
 MAX_ALIASES = 8
 
@@ -60,7 +56,7 @@ BUDGET, NXDOMAIN = Trouble.BUDGET, Trouble.NXDOMAIN
 Data = Mapping[str | tuple[str, str], Sequence[Rdata] | Trouble]
 
 
-class Zone(Resolver):
+class Zone(NetworkSession):
     """Answers from ``data`` (see the module) and ``pages``, keyed ``(host, path)``.
 
     signatures  the RRSIGs of the records, by (name, type)
@@ -155,7 +151,7 @@ class Zone(Resolver):
 class ZoneDoor(Network):
     """A ``Door`` whose ``Answers`` are this zone."""
 
-    def __init__(self, zone: Resolver) -> None:
+    def __init__(self, zone: NetworkSession) -> None:
         self.zone = zone
 
     def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:

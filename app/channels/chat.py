@@ -14,7 +14,7 @@ from app.channels import chat_services, post, text
 from app.channels.chat_services import Build, ChatMessage, Parts
 from app.channels.text import Event
 from app.channels.types import BadTarget, Outcome
-from app.ports.dns import Request, Resolver
+from app.ports.http import HttpClient, Request
 
 MAX_URL = 1000
 NOT_ACCEPTED = (
@@ -209,7 +209,7 @@ def parse(url: str) -> ChatTarget:
     )
 
 
-async def send(answers: Resolver, target: ChatTarget, event: Event, *, seconds: float) -> Outcome:
+async def send(http: HttpClient, target: ChatTarget, event: Event, *, seconds: float) -> Outcome:
     """POST the event to its service, through the egress client.
 
     seconds  for all of it, including the DNS lookup of the host
@@ -218,7 +218,7 @@ async def send(answers: Resolver, target: ChatTarget, event: Event, *, seconds: 
     if target.service.hosts.fullmatch(request.host) is None:
         raise ValueError("a request to a host that is not the service's")
     post_request = Request("POST", request.headers, request.body)
-    return await post.send(answers, request.host, request.path, post_request, seconds=seconds)
+    return await post.send(http, request.host, request.path, post_request, seconds=seconds)
 
 
 def message(event: Event) -> ChatMessage:

@@ -3,7 +3,8 @@
 import asyncio
 
 from app.channels.types import Outcome
-from app.ports.dns import LookupFailed, Page, Request, Resolver
+from app.ports.dns import LookupFailed
+from app.ports.http import HttpClient, Page, Request
 
 FAILURES = {
     "tls": "its certificate is not trusted",
@@ -21,7 +22,7 @@ GONE = "it answered 410: it wants no more"
 
 
 async def send(
-    answers: Resolver, host: str, path: str, request: Request, *, seconds: float
+    http: HttpClient, host: str, path: str, request: Request, *, seconds: float
 ) -> Outcome:
     """Send the request; of the answer only the status is read, and redirects are not followed.
 
@@ -29,7 +30,7 @@ async def send(
     """
     try:
         async with asyncio.timeout(seconds):
-            page = await answers.fetch(host, path, request)
+            page = await http.fetch(host, path, request)
     except TimeoutError:
         return Outcome(error=_REASONS["timeout"])
     except LookupFailed as error:

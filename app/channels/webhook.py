@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 from app.channels import post
 from app.channels.types import BadTarget, Outcome
-from app.network.http import egress, special_addresses
-from app.ports.dns import Request, Resolver
+from app.ports.http import HttpClient, Request
 from app.protocols import names
 
 PREFIX = "whsec_"
@@ -67,17 +66,13 @@ def parse(url: str, ports: Sequence[int]) -> Target:
     return Target(host, port, (parts.path or "/") + query)
 
 
-async def check(
-    answers: Resolver, target: Target, allowed: Sequence[special_addresses.Network]
-) -> None:
-    """That the host has addresses, and public ones only.
+async def check(http: HttpClient, target: Target) -> None:
+    """Check that the host has addresses, and public ones only.
 
-    raises  BadTarget; Undetermined
+    raises  BadTarget; LookupFailed
     """
-    try:
-        await egress.public_addresses(answers, target.host, allowed)
-    except egress.Refusal as refusal:
-        raise BadTarget(post.FAILURES[refusal.failure]) from None
+    if failure := await http.refusal(target.host):
+        raise BadTarget(post.FAILURES[failure])
 
 
 def new_secret() -> str:
@@ -95,7 +90,7 @@ def sign(keys: Sequence[str], id: str, timestamp: int, body: bytes) -> str:
 
 
 async def send(
-    answers: Resolver,
+    http: HttpClient,
     target: Target,
     keys: Sequence[str],
     message: Message,
@@ -115,7 +110,7 @@ async def send(
         "webhook-signature": sign(keys, message.id, timestamp, message.body),
     }
     request = Request("POST", headers, message.body, target.port)
-    return await post.send(answers, target.host, target.path, request, seconds=seconds)
+    return await post.send(http, target.host, target.path, request, seconds=seconds)
 
 
 def _signature(key: str, signed: bytes) -> str:

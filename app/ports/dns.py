@@ -1,12 +1,12 @@
-"""The answers of DNS and policy servers as values, and the interface by which checks query them.
+"""DNS answers as values, and the interface of the resolver.
 
-An answer is definite: it has records, or there are none. Every other case is ``Undetermined``.
+An answer is definite: it has records, or there are none. Every other case raises ``LookupFailed``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeVar
 
 
 class LookupFailed(Exception):
@@ -90,7 +90,7 @@ Rdata = str | Mx | Soa | Tlsa | Caa
 class Answer(NamedTuple):
     """One definite answer of DNS: the records, or that there are none.
 
-    rcode          ``NOERROR`` or ``NXDOMAIN``; anything else raises ``Undetermined``
+    rcode          ``NOERROR`` or ``NXDOMAIN``; anything else raises ``LookupFailed``
     aliases        the CNAME chain that was followed; the last one is the owner of ``rdatas``
     rdatas         empty for NXDOMAIN and for NODATA
     ttl            seconds, the lowest in the answer (of the SOA for a negative answer)
@@ -127,57 +127,8 @@ class ServerAnswer(NamedTuple):
     rdatas: tuple[Rdata, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The request to send; Host and framing headers are added to it. Checks only use GET."""
-
-    method: Literal["GET", "POST"] = "GET"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    port: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One definite answer to an HTTPS request.
-
-    status          the HTTP status; 0 without a response
-    failure         ``None``, or why there is no response: ``tls`` (certificate; see ``detail``),
-                    ``redirect``, ``too_large``, ``refused_address`` (not public), ``no_address``
-    not_after       expiry of the server's certificate, RFC 3339, if the handshake got that far
-    retry_after     the ``Retry-After`` header
-    """
-
-    url: str
-    status: int = 0
-    content_type: str = ""
-    body: bytes = b""
-    failure: str | None = None
-    detail: str = ""
-    not_after: str | None = None
-    retry_after: str = ""
-
-
-class TlsProbe(NamedTuple):
-    """The TLS probe of a mail host.
-
-    version    ``TLSv1.2``, ``TLSv1.3``
-    trouble    ``version`` (nothing newer than TLS 1.1), ``expired``, ``host_mismatch``,
-               ``weak_key``, ``weak_signature``, ``key_usage`` or ``untrusted``; ``detail`` is the
-               error text of the TLS library
-    not_after  expiry of a certificate without trouble, RFC 3339
-    """
-
-    host: str
-    offers_tls: bool
-    version: str | None = None
-    problem: str | None = None
-    detail: str = ""
-    not_after: str | None = None
-
-
 class Resolver(ABC):
-    """The interface of checks to the network. Errors and timeouts raise ``Undetermined``.
+    """A DNS resolver. Errors and timeouts raise ``LookupFailed``.
 
     query_count  the number of queries sent to the network so far
     """
@@ -188,25 +139,14 @@ class Resolver(ABC):
     async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         """The definite answer for (name, rdtype); up to 8 CNAMEs are followed."""
 
-    @abstractmethod
-    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
-        """The response to ``GET https://host/path``; no private address, no redirects.
-
-        request  the request to send instead
-        """
-
     async def query_server(self, server: str, name: str, rdtype: str) -> ServerAnswer:
         """The answer of the name server, queried directly at its public address."""
         raise LookupFailed(f"{name}@{server}", rdtype, "network")
 
-    async def probe_tls(self, host: str) -> TlsProbe:
-        """The TLS probe of a mail host, by connecting to it; checks only read stored probes."""
-        raise LookupFailed(host, "SMTP", "network")
-
     def prefetch(self, *questions: tuple[str, str]) -> None:  # noqa: B027 - an optional optimization
-        """Send the queries for these (name, type) pairs now; ``ask`` then waits for each answer.
+        """Send the queries for these (name, type) pairs now; ``resolve`` waits for the answers.
 
-        So a check needs no task for each query. This method never raises; ``ask`` does.
+        So a check needs no task for each query. This method never raises; ``resolve`` does.
         """
 
     async def txt(self, name: str) -> tuple[str, ...]:
@@ -231,7 +171,6 @@ class Resolver(ABC):
 
 
 T = TypeVar("T")
-SessionFactory = Callable[[], Resolver]
 
 
 async def or_failure(part: Awaitable[T]) -> "T | LookupFailed":
@@ -240,15 +179,3 @@ async def or_failure(part: Awaitable[T]) -> "T | LookupFailed":
         return await part
     except LookupFailed as error:
         return error
-
-
-class Network(ABC):
-    """The source of ``Answers``: the network of this process, or a dictionary in tests."""
-
-    @abstractmethod
-    def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
-        """The result of ``main``, run to completion in a new event loop.
-
-        main  receives a function that opens ``Answers``: one call for each scan, each with its own
-              budget, and all share queries in flight and cached answers
-        """

@@ -24,7 +24,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.analysis": ("app.analysis", "app.checks", "app.protocols", "app.catalog"),
     "app.rules": ("app.rules", "app.checks", "app.analysis", "app.protocols"),
     "app.network": ("app.network", "app.ports", "app.protocols", "app.settings"),
-    "app.channels": ("app.channels", "app.ports", "app.protocols", "app.network.http"),
+    "app.channels": ("app.channels", "app.ports", "app.protocols"),
     "app.mailboxes": ("app.mailboxes", "app.ports", "app.protocols"),
     "app.db": ("app.db", "app.errors"),
     "app.jobs": ("app.jobs",),

@@ -16,8 +16,9 @@ from app.checks import CHECKS
 from app.checks.engine.runner import ScanResult, run_checks
 from app.checks.engine.types import CheckResult, Subject, Verdict, run_check
 from app.checks.transport.mta_sts import PATH
-from app.network.dns.resolver import DnsNetwork
-from app.ports.dns import Page, SessionFactory
+from app.network.session import LiveNetwork
+from app.ports.http import Page
+from app.ports.network import SessionFactory
 from app.protocols.names import DomainName
 from app.settings import Settings
 from demo.fault_injection import Manners
@@ -88,7 +89,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Scan
             egress_allow_cidrs=NETWORKS,
             egress_proxy=f"http://{policies.address}:{policies.port}",
         )
-        yield DnsNetwork(settings).run(main)
+        yield LiveNetwork(settings).run(main)
 
 
 def _nameservers(names: NameServer) -> tuple[tuple[str, int], ...]:

@@ -12,7 +12,8 @@ import uvloop
 
 from app.network.http import egress, http1, special_addresses
 from app.network.http.egress import Egress
-from app.ports.dns import LookupFailed, Page, Request
+from app.ports.dns import LookupFailed
+from app.ports.http import Page, Request
 from tests.zones import SERVFAIL, Zone
 
 HOST = "mta-sts.acme.test"

@@ -13,8 +13,8 @@ import pytest
 from app.checks import CHECKS
 from app.checks.engine.runner import ScanResult, run_checks
 from app.checks.engine.types import CheckResult, Subject, Verdict, run_check
-from app.network.dns.resolver import DnsNetwork
-from app.ports.dns import SessionFactory
+from app.network.session import LiveNetwork
+from app.ports.network import SessionFactory
 from app.protocols.names import DomainName
 from app.settings import Settings
 from demo.fault_injection import Manners, Trouble
@@ -111,7 +111,7 @@ def look(
             scan_query_budget=BUDGET,
             dns_nameservers=((names.address, names.port),),
         )
-        return DnsNetwork(settings).run(main)
+        return LiveNetwork(settings).run(main)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pytest
 import trustme
 
 from app.network.http.egress import Egress
-from app.ports.dns import LookupFailed, Page, Request
+from app.ports.dns import LookupFailed
+from app.ports.http import Page, Request
 from tests.zones import Zone
 
 HOST = "hooks.acme.test"

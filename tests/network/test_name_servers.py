@@ -215,8 +215,7 @@ def test_name_server_query_costs_budget_once() -> None:
 
     async def main(servers: NameServers) -> tuple[ServerAnswer, list[int]]:
         shared = Shared(Transport([resolver.address], 5))
-        unused: Any = None
-        scans = [LiveResolver(shared, unused, unused, 3, servers) for _ in range(2)]
+        scans = [LiveResolver(shared, 3, servers) for _ in range(2)]
         try:
             answers = [await scan.query_server(SERVER, "acme.test", "SOA") for scan in scans]
             with pytest.raises(LookupFailed) as caught:
@@ -234,12 +233,9 @@ def test_name_server_query_costs_budget_once() -> None:
 def test_disabled_name_server_queries_send_nothing() -> None:
     async def main(_: NameServers) -> str:
         shared = Shared(Transport([resolver.address], 5))
-        unused: Any = None
         try:
             with pytest.raises(LookupFailed) as caught:
-                await LiveResolver(shared, unused, unused, 9).query_server(
-                    SERVER, "acme.test", "SOA"
-                )
+                await LiveResolver(shared, 9).query_server(SERVER, "acme.test", "SOA")
             return caught.value.reason
         finally:
             shared.close()

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import pytest
 
 from app.network.dns import resolver, wire
-from app.network.dns.resolver import DnsNetwork
-from app.ports.dns import Answer, LookupFailed, Mx, Resolver, SessionFactory
+from app.network.session import LiveNetwork
+from app.ports.dns import Answer, LookupFailed, Mx, Resolver
+from app.ports.network import SessionFactory
 from app.settings import Settings
 from tests.network.nameserver import Nameserver, Trouble
 
@@ -32,8 +33,8 @@ ACME = {
 }
 
 
-def _network(*servers: Nameserver, seconds: float = 5, budget: int = 50) -> DnsNetwork:
-    return DnsNetwork(
+def _network(*servers: Nameserver, seconds: float = 5, budget: int = 50) -> LiveNetwork:
+    return LiveNetwork(
         Settings(
             secret_key="",
             database_url="",

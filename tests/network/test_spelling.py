@@ -1,7 +1,6 @@
 """Random case in queries, and the handling of answers that do not preserve it."""
 
 import asyncio
-from typing import Any
 
 import pytest
 import uvloop
@@ -22,8 +21,7 @@ def ask(server: Nameserver, *names: str, trusts_loopback: bool = False) -> list[
     async def main() -> list[str]:
         transport = Transport([server.address], 5, trusts_loopback=trusts_loopback)
         shared = Shared(transport)
-        unused: Any = None
-        answers = LiveResolver(shared, unused, unused, 9)
+        answers = LiveResolver(shared, 9)
         try:
             return [str((await answers.resolve(name, "A")).rdatas[0]) for name in names]
         finally:

@@ -23,7 +23,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from app.network.http import special_addresses
 from app.network.smtp.starttls import Prober
-from app.ports.dns import LookupFailed, TlsProbe
+from app.ports.dns import LookupFailed
+from app.ports.smtp import TlsProbe
 from tests.zones import Zone
 
 HOST = "mx.acme.test"

@@ -19,7 +19,7 @@ from app.db.transactions import transaction
 from app.models import Alert, AlertTransition, Domain, Event, Scan
 from app.models.alerts import LIVE
 from app.models.scans import MAX_ATTEMPTS
-from app.ports.dns import Page
+from app.ports.http import Page
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange
 from app.services.alerts.transitions import Transition

@@ -13,7 +13,9 @@ from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.jobs import queue
 from app.models import MailHost
-from app.ports.dns import LookupFailed, Network, SessionFactory, T, TlsProbe
+from app.ports.dns import LookupFailed
+from app.ports.network import Network, SessionFactory, T
+from app.ports.smtp import TlsProbe
 from app.services.scans import runner, scans, starttls_probes
 from app.settings import Settings
 from tests.factories import make_account, make_domain, make_scan

@@ -10,7 +10,7 @@ import yaml
 from app.checks.engine.types import Subject, Verdict
 from app.checks.transport.mta_sts import PATH
 from app.checks.transport.mta_sts import mta_sts as mta_sts_check
-from app.ports.dns import Page
+from app.ports.http import Page
 from app.protocols import bimi, dkim, dmarc, mta_sts, names, public_suffix, tls_rpt
 from app.protocols.dmarc import discovery
 from tests.zones import Zone

@@ -16,6 +16,7 @@ from app.checks.engine.types import (
     check,
 )
 from app.ports.dns import Resolver
+from app.ports.network import NetworkSession
 from app.protocols import bimi as protocol
 from app.protocols import dmarc
 from app.protocols.bimi import Record
@@ -96,7 +97,7 @@ DECLINED = FindingType(
     ),
     logic_version=2,
 )
-async def bimi(subject: Subject, dns: Resolver) -> Outcome:
+async def bimi(subject: Subject, dns: NetworkSession) -> Outcome:
     """Check the record of the default selector, its logo, and whether DMARC allows to show it.
 
     facts  record, record_valid, record_at, logo, authority, declined, dmarc_enforced;
@@ -134,7 +135,7 @@ async def _shown(
     subject: Subject,
     walk: dmarc_discovery.Walk,
     record: Record,
-    dns: Resolver,
+    dns: NetworkSession,
     facts: dict[str, Any],
 ) -> Outcome:
     """The outcome for a usable record with these ``facts``: logo, certificate and DMARC."""
@@ -172,7 +173,7 @@ async def _is_enforced(walk: dmarc_discovery.Walk, dns: Resolver) -> bool:
     return not {discovery.effective_policy, below} & {None, dmarc.Policy.NONE}
 
 
-async def _of_logo(record: Record, dns: Resolver) -> tuple[bytes | None, list[Finding]]:
+async def _of_logo(record: Record, dns: NetworkSession) -> tuple[bytes | None, list[Finding]]:
     """The logo as served (None if it is not) and the findings about it."""
     if record.l is None:
         return None, []

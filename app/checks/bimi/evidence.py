@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from app.checks.engine.expiry import expires_soon
 from app.checks.engine.types import Finding, FindingType, Severity
-from app.ports.dns import Page, Resolver
+from app.ports.http import HttpClient, Page
 from app.protocols import timestamps
 from app.protocols.bimi import mark_certificates
 from app.protocols.bimi.mark_certificates import MarkCertificate
@@ -55,13 +55,13 @@ LOGO_MISMATCH = FindingType(
 FINDING_TYPES = (UNREACHABLE, INVALID, EXPIRED, EXPIRING, MISMATCH, CHAIN, LOGO_MISMATCH)
 
 
-async def fetch(dns: Resolver, uri: Uri) -> Page:
+async def fetch(http: HttpClient, uri: Uri) -> Page:
     """The response of the server at ``uri``; a port other than 443 counts as a failure."""
     parts = urlsplit(uri)
     if parts.port not in (None, 443):
         return Page(uri, failure="port", detail="only port 443 is queried")
     target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-    return await dns.fetch(str(uri.host), target)
+    return await http.fetch(str(uri.host), target)
 
 
 def certificate_problem(page: Page) -> str | None:
@@ -72,14 +72,14 @@ def certificate_problem(page: Page) -> str | None:
 
 
 async def check_evidence(
-    dns: Resolver, uri: Uri, domains: Iterable[str], now: datetime | None, logo: bytes | None
+    http: HttpClient, uri: Uri, domains: Iterable[str], now: datetime | None, logo: bytes | None
 ) -> tuple[dict[str, Any], list[Finding]]:
     """The facts and findings of the certificate at ``uri``.
 
     domains  the domains that show the logo; the certificate must be for one of them
     logo     the published file; None if it is not known
     """
-    page = await fetch(dns, uri)
+    page = await fetch(http, uri)
     if reason := certificate_problem(page):
         return {}, [UNREACHABLE.at(uri, reason=reason, status=page.status)]
     try:

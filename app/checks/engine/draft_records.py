@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.ports.dns import Answer, Page, Request, Resolver
+from app.ports.dns import Answer
+from app.ports.http import Page, Request
+from app.ports.network import NetworkSession
 
 
-class DraftResolver(Resolver):
+class DraftResolver(NetworkSession):
     """Answers with the drafts where there are any, and with what is published everywhere else.
 
     drafts  TXT values by name; an empty list means that there is no record
     """
 
-    def __init__(self, published: Resolver, drafts: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, published: NetworkSession, drafts: Mapping[str, Sequence[str]]) -> None:
         self._published = published
         self._drafts = drafts
 

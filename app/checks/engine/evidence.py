@@ -9,7 +9,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from app.ports.dns import Answer, LookupFailed, Page, Request, Resolver, ServerAnswer
+from app.ports.dns import Answer, LookupFailed, ServerAnswer
+from app.ports.http import Page, Request
+from app.ports.network import NetworkSession
 
 MAX_VALUE = 4096  # characters of one text
 MAX_TEXT = 64 * 1024  # characters of one check's records, and again of its facts and findings
@@ -32,10 +34,10 @@ class Record(NamedTuple):
     values: tuple[str, ...]
 
 
-class Recorder(Resolver):
+class Recorder(NetworkSession):
     """Answers that record the queries and answers of one check."""
 
-    def __init__(self, dns: Resolver) -> None:
+    def __init__(self, dns: NetworkSession) -> None:
         self._dns = dns
         self._answers: dict[tuple[str, str], Answer | Page | str] = {}
 

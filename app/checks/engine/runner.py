@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from app.checks import CHECKS
 from app.checks.engine.types import Check, CheckResult, Subject, Verdict, run_check
-from app.ports.dns import Resolver, SessionFactory
+from app.ports.network import NetworkSession, SessionFactory
 
 K = TypeVar("K")
 More = Callable[[], Awaitable[Mapping[K, Subject]]]
@@ -80,7 +80,7 @@ class _Pending(Generic[K]):
 
 
 async def _run_domain(
-    subject: Subject, dns: Resolver, seconds: float, checks: Sequence[Check]
+    subject: Subject, dns: NetworkSession, seconds: float, checks: Sequence[Check]
 ) -> ScanResult:
     started = time.monotonic()
     tasks = [asyncio.create_task(run_check(check, subject, dns)) for check in checks]

@@ -16,7 +16,9 @@ from typing import Any, Literal, NamedTuple
 
 from app.checks.engine import evidence
 from app.checks.engine.evidence import Record, Recorder
-from app.ports.dns import LookupFailed, Resolver, TlsProbe
+from app.ports.dns import LookupFailed
+from app.ports.network import NetworkSession
+from app.ports.smtp import TlsProbe
 from app.protocols.names import DomainName
 
 logger = logging.getLogger(__name__)
@@ -246,7 +248,7 @@ class Subject:
     now: datetime | None = None
 
 
-Run = Callable[[Subject, Resolver], Awaitable[Outcome]]
+Run = Callable[[Subject, NetworkSession], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +287,7 @@ class CheckResult:
     reason: str | None = None
 
 
-async def run_check(check: Check, subject: Subject, dns: Resolver) -> CheckResult:
+async def run_check(check: Check, subject: Subject, dns: NetworkSession) -> CheckResult:
     """The result of the check; undetermined if DNS fails, or because of a bug (logged)."""
     witness = Recorder(dns)
     started = time.monotonic()

@@ -17,7 +17,9 @@ from app.checks.engine.types import (
     check,
 )
 from app.checks.transport.tlsa import MAX_HOSTS, look_up
-from app.ports.dns import LookupFailed, Page, Resolver
+from app.ports.dns import LookupFailed, Resolver
+from app.ports.http import Page
+from app.ports.network import NetworkSession
 from app.protocols import mta_sts as protocol
 from app.protocols.mta_sts import Mode, Policy
 
@@ -177,7 +179,7 @@ _OF_FAILURE = {"tls": TLS_FAILED, "redirect": REDIRECTED, "too_large": TOO_LARGE
     ),
     logic_version=2,
 )
-async def mta_sts(subject: Subject, dns: Resolver) -> Outcome:
+async def mta_sts(subject: Subject, dns: NetworkSession) -> Outcome:
     """Check the record, the policy that it announces, and that the policy covers every MX host.
 
     facts  record, record_valid, id; policy_valid, mode, max_age, mx, mx_uncovered, policy_sha256,

@@ -16,7 +16,8 @@ from app.checks.engine.types import (
     finish,
     not_queried,
 )
-from app.ports.dns import LookupFailed, Resolver, TlsProbe
+from app.ports.dns import LookupFailed, Resolver
+from app.ports.smtp import TlsProbe
 
 MISSING = FindingType(
     "starttls.missing",

@@ -1,37 +1,18 @@
-"""``Network``: access to real name servers and web servers.
+"""The resolver: DNS answers of real name servers.
 
 Concurrent scans share pending queries and cached answers; each has its own query budget.
 """
 
 import asyncio
-import gc
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
-
-import uvloop
+from typing import Literal, NamedTuple
 
 from app.network.dns import wire
 from app.network.dns.name_servers import NameServers
 from app.network.dns.transport import NoAnswer, ServerReply, Transport
-from app.network.http.egress import Egress
-from app.network.smtp.starttls import Prober
-from app.ports.dns import (
-    Answer,
-    LookupFailed,
-    Network,
-    Page,
-    Request,
-    Resolver,
-    ServerAnswer,
-    SessionFactory,
-    T,
-    TlsProbe,
-)
-from app.settings import Settings
+from app.ports.dns import Answer, LookupFailed, Resolver, ServerAnswer
 
 MAX_ALIASES = 8
 MIN_TTL, MAX_TTL = 1, 3600  # seconds that an answer is cached, regardless of its TTL
@@ -53,41 +34,6 @@ class CachedOutcome(NamedTuple):
 
 
 Waiter = asyncio.Future[CachedOutcome | str]
-
-
-class DnsNetwork(Network):
-    """The network access of this process, configured by the settings."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
-        with (
-            _rare_collections(),
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            return runner.run(self._opened(main))
-
-    async def _opened(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
-        settings = self._settings
-        resolvers = settings.dns_nameservers or system_nameservers(RESOLV_CONF)
-        shared = Shared(Transport(resolvers, settings.dns_query_seconds))
-        egress = Egress(settings.egress_allow_cidrs, settings.egress_proxy)
-        hello = urlsplit(settings.base_url).hostname or "localhost"
-        prober = Prober(hello, settings.egress_allow_cidrs)
-        budget = settings.scan_query_budget
-        servers = (
-            NameServers(settings.egress_allow_cidrs)
-            if settings.check_authoritative_servers
-            else None
-        )
-        try:
-            return await main(lambda: LiveResolver(shared, egress, prober, budget, servers))
-        finally:
-            egress.close()
-            shared.close()
-            if servers:
-                servers.close()
 
 
 class Shared:
@@ -161,13 +107,10 @@ class LiveResolver(Resolver):
     def __init__(
         self,
         shared: Shared,
-        egress: Egress,
-        prober: Prober,
         budget: int,
         servers: NameServers | None = None,
     ) -> None:
-        self._shared, self._egress, self._prober = shared, egress, prober
-        self._budget, self._servers = budget, servers
+        self._shared, self._budget, self._servers = shared, budget, servers
 
     def prefetch(self, *questions: tuple[str, str]) -> None:
         for name, rdtype in questions:
@@ -189,12 +132,6 @@ class LiveResolver(Resolver):
         if not self._servers.is_known(address, query):
             self._spend(name, rdtype)
         return await self._servers.ask(server, address, query, rdtype)
-
-    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
-        return await self._egress.fetch(self, host, path, request)
-
-    async def probe_tls(self, host: str) -> TlsProbe:
-        return await self._prober.probe(self, host)
 
     async def _hear(self, key: Key) -> CachedOutcome:
         outcome = self._shared.kept(key)
@@ -238,20 +175,6 @@ class LiveResolver(Resolver):
             if not _is_chain(start.name, answer.aliases):
                 raise LookupFailed(key[0], key[1], "garbage")
         return answer
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Collect cyclic garbage less often, because the objects of scans live until they end.
-
-    Collections would take a fifth of the CPU time of scans (``bench/scan.py``).
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def read_answer(

@@ -18,7 +18,8 @@ from urllib.parse import quote, urlsplit
 from app.network.http import http1, special_addresses
 from app.network.http.connection_pool import Connection, ConnectionPool
 from app.network.http.special_addresses import Address
-from app.ports.dns import LookupFailed, Page, Request, Resolver
+from app.ports.dns import LookupFailed, Resolver
+from app.ports.http import Page, Request
 from app.protocols import names
 
 MAX_CONCURRENT = 16
@@ -100,6 +101,17 @@ class Egress:
             raise LookupFailed(host, "HTTPS", "network") from None
         except http1.NotHttp:
             raise LookupFailed(host, "HTTPS", "garbage") from None
+
+    async def refusal(self, answers: Resolver, host: str) -> str | None:
+        """Return the failure with which ``fetch`` would refuse the host, or None.
+
+        raises  LookupFailed
+        """
+        try:
+            await public_addresses(answers, host, self._allowed)
+        except Refusal as refusal:
+            return refusal.failure
+        return None
 
     @cached_property
     def _context(self) -> ssl.SSLContext:

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 
 from app.network.http import special_addresses
 from app.network.http.egress import Refusal, public_addresses
-from app.ports.dns import LookupFailed, Resolver, TlsProbe
+from app.ports.dns import LookupFailed, Resolver
+from app.ports.smtp import TlsProbe
 
 MAX_CONCURRENT = 16
 TOTAL_SECONDS = 20.0

@@ -22,7 +22,8 @@ from app.db import bulk, transactions
 from app.db.transactions import after_commit, transaction
 from app.jobs import queue
 from app.models import DmarcFlow, SenderHost
-from app.ports.dns import LookupFailed, Network, Resolver, SessionFactory, or_failure
+from app.ports.dns import LookupFailed, Resolver, or_failure
+from app.ports.network import Network, SessionFactory
 from app.services.core import leases
 
 logger = logging.getLogger(__name__)

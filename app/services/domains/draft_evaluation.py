@@ -13,7 +13,7 @@ from app.checks.engine.runner import run_checks
 from app.checks.engine.types import Check, Subject, Usage
 from app.checks.spf import evaluate as spf_evaluate
 from app.errors import InvalidRequest
-from app.ports.dns import Network, SessionFactory
+from app.ports.network import Network, SessionFactory
 from app.protocols import names
 from app.protocols.names import DomainName
 from app.services.core import domain_lookup

@@ -13,7 +13,8 @@ from app import settings
 from app.db.transactions import now, transaction
 from app.errors import Conflict, ServiceUnavailable
 from app.models import Domain
-from app.ports.dns import LookupFailed, Network
+from app.ports.dns import LookupFailed
+from app.ports.network import Network
 from app.services.core import audit_log, domain_lookup
 from app.services.domains import verification_recheck
 from app.services.ingest import files

@@ -19,7 +19,8 @@ from app.db import transactions
 from app.db.transactions import after_commit, transaction
 from app.jobs import queue
 from app.models import Domain
-from app.ports.dns import LookupFailed, Network, Resolver, SessionFactory
+from app.ports.dns import LookupFailed, Resolver
+from app.ports.network import Network, SessionFactory
 from app.rules.accounts import ownership as rules
 from app.services.alerts import alerts
 from app.services.core import audit_log

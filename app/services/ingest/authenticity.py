@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from app.models.reports import FAILED, VERIFIED
-from app.ports.dns import LookupFailed, Network, Resolver, SessionFactory
+from app.ports.dns import LookupFailed, Resolver
+from app.ports.network import Network, SessionFactory
 from app.protocols import names, public_suffix
 from app.protocols.dkim import verification
 from app.protocols.dkim.verification import Verdict

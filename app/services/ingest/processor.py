@@ -20,7 +20,7 @@ from app.db.transactions import after_commit, now, transaction
 from app.jobs import queue
 from app.models import RawFile, ReportFile
 from app.models.reports import MAX_ATTEMPTS, RECEIVED
-from app.ports.dns import Network
+from app.ports.network import Network
 from app.protocols.report_formats import unwrap
 from app.protocols.report_formats.limits import ReportRejected
 from app.services.analytics import rollup_queue

@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.errors import InvalidRequest, ServiceUnavailable
-from app.ports.dns import LookupFailed, Network, Page, Request, SessionFactory
+from app.ports.dns import LookupFailed
+from app.ports.http import Page, Request
+from app.ports.network import Network, SessionFactory
 
 CACHE_SECONDS = 1800.0
 RETRY_SECONDS = 60.0  # between two fetches, also for an unknown key: the service rotates its keys

@@ -19,7 +19,8 @@ from app.db import transactions
 from app.db.transactions import transaction
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, ServiceUnavailable
 from app.models import Channel, Delivery
-from app.ports.dns import LookupFailed, Network, SessionFactory
+from app.ports.dns import LookupFailed
+from app.ports.network import Network, SessionFactory
 from app.services.core import audit_log, encryption
 from app.services.notifications import feed, outbox, recipients
 
@@ -337,7 +338,7 @@ def _check_target(url: str, door: Network) -> None:
         target = webhook.parse(url, current.egress_ports)
 
         async def look(open_answers: SessionFactory) -> None:
-            await webhook.check(open_answers(), target, current.egress_allow_cidrs)
+            await webhook.check(open_answers(), target)
 
         door.run(look)
     except BadTarget as error:

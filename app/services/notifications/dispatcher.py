@@ -19,7 +19,7 @@ from app.db.transactions import after_commit, now, transaction
 from app.errors import InvalidRequest
 from app.jobs import queue
 from app.models import Delivery, Event
-from app.ports.dns import Network, SessionFactory
+from app.ports.network import Network, SessionFactory
 from app.services.core import audit_log
 from app.services.notifications import channels, delivery_queue, feed, senders
 from app.services.notifications.delivery_queue import Claim, DeliveryBatch, Done

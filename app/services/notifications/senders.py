@@ -11,7 +11,7 @@ from app import settings
 from app.channels import chat, email, webhook
 from app.channels.types import BadTarget, Outcome
 from app.models import ChannelRecipient
-from app.ports.dns import SessionFactory
+from app.ports.network import SessionFactory
 from app.services.notifications import channels, recipients
 from app.services.notifications.delivery_queue import DeliveryBatch
 

@@ -23,7 +23,7 @@ from app.jobs import queue
 from app.models import Domain, Scan
 from app.models.domains import PERIODS
 from app.models.scans import MAX_ATTEMPTS
-from app.ports.dns import Network, SessionFactory
+from app.ports.network import Network, SessionFactory
 from app.services.scans import claims as scans_claims
 from app.services.scans import failures, scans
 from app.services.scans import results as scans_results

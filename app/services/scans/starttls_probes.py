@@ -12,7 +12,9 @@ from app.db import bulk, transactions
 from app.db.transactions import transaction
 from app.jobs import queue
 from app.models import MailHost
-from app.ports.dns import LookupFailed, Network, SessionFactory, TlsProbe
+from app.ports.dns import LookupFailed
+from app.ports.network import Network, SessionFactory
+from app.ports.smtp import TlsProbe
 
 PERIOD = timedelta(days=1)
 LEASE = timedelta(minutes=10)  # far more than so many sessions take

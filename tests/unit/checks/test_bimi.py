@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from app.checks.bimi import bimi
 from app.checks.engine.types import Subject, Usage, Verdict, run_check
-from app.ports.dns import Page
+from app.ports.http import Page
 from app.protocols.names import DomainName
 from tests.unit.protocols.test_logotypes import logotype
 from tests.zones import SERVFAIL, TIMEOUT, Zone

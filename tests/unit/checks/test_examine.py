@@ -7,7 +7,7 @@ import pytest
 
 from app.checks.engine.runner import ScanResult, run_checks
 from app.checks.engine.types import Check, Outcome, Subject, Verdict, check
-from app.ports.dns import Resolver
+from app.ports.network import NetworkSession
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, Zone
 
@@ -17,22 +17,22 @@ FAR = 600.0  # seconds; longer than any test
 
 
 @check("quick", finds=())
-async def quick(subject: Subject, dns: Resolver) -> Outcome:
+async def quick(subject: Subject, dns: NetworkSession) -> Outcome:
     return Outcome({"texts": list(await dns.txt(subject.domain))})
 
 
 @check("endless", finds=())
-async def endless(subject: Subject, dns: Resolver) -> Outcome:
+async def endless(subject: Subject, dns: NetworkSession) -> Outcome:
     await asyncio.Event().wait()
     raise AssertionError
 
 
 @check("broken", finds=())
-async def broken(subject: Subject, dns: Resolver) -> Outcome:
+async def broken(subject: Subject, dns: NetworkSession) -> Outcome:
     raise ZeroDivisionError
 
 
-def empty() -> Resolver:
+def empty() -> NetworkSession:
     """Answers for one subject."""
     return Zone({"example.org": []})
 
@@ -79,7 +79,7 @@ async def test_first_result_is_delivered_while_others_run() -> None:
     first_is_told = asyncio.Event()
 
     @check("patient", finds=())
-    async def patient(subject: Subject, dns: Resolver) -> Outcome:
+    async def patient(subject: Subject, dns: NetworkSession) -> Outcome:
         if subject is not SUBJECTS["a"]:
             await first_is_told.wait()
         return Outcome({})
@@ -100,7 +100,7 @@ async def test_concurrency_limit_holds() -> None:
     most = 0
 
     @check("counting", finds=())
-    async def counting(subject: Subject, dns: Resolver) -> Outcome:
+    async def counting(subject: Subject, dns: NetworkSession) -> Outcome:
         nonlocal most
         under_way.add(subject.domain)
         most = max(most, len(under_way))
@@ -114,9 +114,9 @@ async def test_concurrency_limit_holds() -> None:
 
 
 async def test_each_subject_has_its_own_answers() -> None:
-    opened: list[Resolver] = []
+    opened: list[NetworkSession] = []
 
-    def open_answers() -> Resolver:
+    def open_answers() -> NetworkSession:
         opened.append(Zone({}, budget=1))
         return opened[-1]
 
@@ -145,7 +145,7 @@ async def test_cancelled_run_leaves_no_task(checks: tuple[Check, ...]) -> None:
     before = asyncio.all_tasks()
     started = asyncio.Event()
 
-    def open_answers() -> Resolver:
+    def open_answers() -> NetworkSession:
         started.set()
         return empty()
 
@@ -208,7 +208,7 @@ async def test_slow_subject_does_not_delay_further_subjects() -> None:
     is_enough = asyncio.Event()
 
     @check("stuck", finds=())
-    async def stuck(subject: Subject, dns: Resolver) -> Outcome:
+    async def stuck(subject: Subject, dns: NetworkSession) -> Outcome:
         if subject is SUBJECTS["a"]:
             await is_enough.wait()
         return Outcome({})

@@ -10,7 +10,9 @@ import pytest
 from app.checks.engine.types import Severity, Subject, Usage, Verdict, run_check
 from app.checks.transport.dane import dane
 from app.checks.transport.mta_sts import PATH, mta_sts
-from app.ports.dns import Page, Tlsa, TlsProbe
+from app.ports.dns import Tlsa
+from app.ports.http import Page
+from app.ports.smtp import TlsProbe
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, TIMEOUT, Zone
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.checks.engine.types import Severity, Subject, Verdict, run_check
 from app.checks.transport.starttls import starttls
-from app.ports.dns import TlsProbe
+from app.ports.smtp import TlsProbe
 from app.protocols.names import DomainName
 from tests.zones import SERVFAIL, Data, Zone
 

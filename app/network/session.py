@@ -1,0 +1,99 @@
+"""The network of a process: real name servers, web servers and mail servers.
+
+Concurrent scans share pending queries and cached answers; each has its own query budget.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvloop
+
+from app.network.dns.name_servers import NameServers
+from app.network.dns.resolver import RESOLV_CONF, LiveResolver, Shared, system_nameservers
+from app.network.dns.transport import Transport
+from app.network.http.egress import Egress
+from app.network.smtp.starttls import Prober
+from app.ports.http import Page, Request
+from app.ports.network import Network, NetworkSession, SessionFactory, T
+from app.ports.smtp import TlsProbe
+from app.settings import Settings
+
+
+class LiveNetwork(Network):
+    """The network access of this process, configured by the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
+        with (
+            _rare_collections(),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            return runner.run(self._opened(main))
+
+    async def _opened(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
+        settings = self._settings
+        resolvers = settings.dns_nameservers or system_nameservers(RESOLV_CONF)
+        shared = Shared(Transport(resolvers, settings.dns_query_seconds))
+        egress = Egress(settings.egress_allow_cidrs, settings.egress_proxy)
+        hello = urlsplit(settings.base_url).hostname or "localhost"
+        prober = Prober(hello, settings.egress_allow_cidrs)
+        servers = (
+            NameServers(settings.egress_allow_cidrs)
+            if settings.check_authoritative_servers
+            else None
+        )
+
+        def open_session() -> LiveSession:
+            return LiveSession(egress, prober, shared, settings.scan_query_budget, servers)
+
+        try:
+            return await main(open_session)
+        finally:
+            egress.close()
+            shared.close()
+            if servers:
+                servers.close()
+
+
+class LiveSession(LiveResolver, NetworkSession):
+    """The network access of one scan or job; the HTTPS client and the prober use its resolver."""
+
+    def __init__(
+        self,
+        egress: Egress,
+        prober: Prober,
+        shared: Shared,
+        budget: int,
+        servers: NameServers | None = None,
+    ) -> None:
+        super().__init__(shared, budget, servers)
+        self._egress, self._prober = egress, prober
+
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
+        return await self._egress.fetch(self, host, path, request)
+
+    async def refusal(self, host: str) -> str | None:
+        return await self._egress.refusal(self, host)
+
+    async def probe_tls(self, host: str) -> TlsProbe:
+        return await self._prober.probe(self, host)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Collect cyclic garbage less often, because the objects of scans live until they end.
+
+    Collections would take a fifth of the CPU time of scans (``bench/scan.py``).
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

@@ -1,0 +1,42 @@
+"""The network of a process, and the access that one scan or job has to it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from app.ports.dns import LookupFailed, Resolver
+from app.ports.http import HttpClient, Page, Request
+from app.ports.smtp import TlsProbe, TlsProber
+
+T = TypeVar("T")
+
+
+class NetworkSession(Resolver, HttpClient, TlsProber):
+    """DNS, HTTPS and SMTP for one scan or job. Failures and timeouts raise ``LookupFailed``."""
+
+    @abstractmethod
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
+        """Return the response of ``https://host/path``; see ``HttpClient``."""
+
+    async def refusal(self, host: str) -> str | None:
+        """Return why the client would refuse the host; see ``HttpClient``."""
+        raise LookupFailed(host, "HTTPS", "network")
+
+    async def probe_tls(self, host: str) -> TlsProbe:
+        """Return the TLS probe of a mail host; checks only read stored probes."""
+        raise LookupFailed(host, "SMTP", "network")
+
+
+SessionFactory = Callable[[], NetworkSession]
+
+
+class Network(ABC):
+    """The network of this process, or a dictionary in tests."""
+
+    @abstractmethod
+    def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
+        """Return the result of ``main``, run to completion in a new event loop.
+
+        main  receives a function that opens sessions: one call for each scan or job, each with its
+              own query budget. All share pending queries and cached answers.
+        """

@@ -1,5 +1,6 @@
 """A small IMAP server on loopback, with TLS: one folder of mails, and what was done to them."""
 
+import base64
 import re
 import socketserver
 import ssl
@@ -16,9 +17,14 @@ PASSWORD = 'o"p\\en sesame'
 class Mails:
     """The mails by UID, their flags, and those that were moved away, by folder.
 
-    sizes     what is told of a mail's size instead of the truth
-    is_lying  more octets are announced than a mail may have
-    is_slow   of a mail one octet after the other is sent, without an end
+    sizes         sizes that the server reports instead of the real ones
+    capabilities  those after the login; ``greeting`` has those before it
+    folder        the name of the folder on the wire
+    username      the user's name, as ``password``
+    malformed     the response to a FETCH command instead of a correct one
+    is_lying      the server announces more octets than a mail may have
+    is_slow       the server sends one octet of a mail after the other, without an end
+    is_flooding   the server answers a SEARCH with lines without an end
     """
 
     content: dict[int, bytes]
@@ -26,14 +32,21 @@ class Mails:
     moved: dict[str, list[int]] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
     capabilities: str = "IMAP4rev1 UIDPLUS MOVE"
+    greeting: str = "IMAP4rev1 AUTH=PLAIN"
+    folder: str = "INBOX"
+    username: str = "reports@acme.test"
+    password: str = PASSWORD
+    malformed: bytes = b""
     is_lying: bool = False
     is_slow: bool = False
+    is_flooding: bool = False
     fetched: list[int] = field(default_factory=list)
     breaks_at: str = ""
 
 
 class _Session(socketserver.StreamRequestHandler):
     mails: Mails
+    is_logged_in = False
 
     def handle(self) -> None:
         self.say("* OK here")
@@ -48,13 +61,13 @@ class _Session(socketserver.StreamRequestHandler):
         verb = words.split(" ")[0].upper()
         status = "OK done"
         if verb == "CAPABILITY":
-            self.say(f"* CAPABILITY {self.mails.capabilities}")
-        elif verb == "LOGIN":
-            escaped = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
-            if words != f'LOGIN "reports@acme.test" "{escaped}"':
-                status = "NO wrong password"
+            mails = self.mails
+            self.say(f"* CAPABILITY {mails.capabilities if self.is_logged_in else mails.greeting}")
+        elif verb in ("LOGIN", "AUTHENTICATE"):
+            self.is_logged_in = self.authenticate(words)
+            status = "OK done" if self.is_logged_in else "NO wrong password"
         elif verb == "SELECT":
-            status = "OK open" if words == 'SELECT "INBOX"' else "NO such folder"
+            status = "OK open" if words == f'SELECT "{self.mails.folder}"' else "NO such folder"
         elif verb == "UID":
             self.uid(words[4:])
         elif verb == "LOGOUT":
@@ -62,21 +75,45 @@ class _Session(socketserver.StreamRequestHandler):
         self.say(f"{tag} {status}")
         return verb != "LOGOUT"
 
-    def uid(self, words: str) -> None:
+    def authenticate(self, words: str) -> bool:
         mails = self.mails
+        if words == "AUTHENTICATE PLAIN":
+            self.say("+ ")
+            response = base64.b64decode(self.rfile.readline()).decode()
+            return response == f"\0{mails.username}\0{mails.password}"
+        escaped = mails.password.replace("\\", "\\\\").replace('"', '\\"')
+        return words == f'LOGIN "{mails.username}" "{escaped}"'
+
+    def uid(self, words: str) -> None:
         verb, _, rest = words.partition(" ")
         if verb == "SEARCH":
-            away = {r"\Deleted", r"\Seen"} if "UNSEEN" in rest else {r"\Deleted"}
-            found = [uid for uid in sorted(mails.content) if not mails.flags.get(uid, set()) & away]
-            self.say("* SEARCH " + " ".join(map(str, found)))
-            return
-        uid = int(rest.split(" ")[0])
-        content = mails.content.get(uid, b"")
-        if verb == "FETCH" and "RFC822.SIZE" in rest:
-            self.say(f"* 1 FETCH (UID {uid} RFC822.SIZE {mails.sizes.get(uid, len(content))})")
+            self.search(rest)
         elif verb == "FETCH":
+            self.fetch(int(rest.split(" ")[0]), rest)
+        else:
+            self.change(verb, int(rest.split(" ")[0]), rest)
+
+    def search(self, criteria: str) -> None:
+        mails = self.mails
+        while mails.is_flooding:
+            self.say("* OK " + "x" * 10_000)
+        away = {r"\Deleted", r"\Seen"} if "UNSEEN" in criteria else {r"\Deleted"}
+        uids = [uid for uid in sorted(mails.content) if not mails.flags.get(uid, set()) & away]
+        self.say("* SEARCH " + " ".join(map(str, uids)))
+
+    def fetch(self, uid: int, items: str) -> None:
+        mails = self.mails
+        content = mails.content.get(uid, b"")
+        if mails.malformed:
+            self.wfile.write(mails.malformed + b"\r\n")
+        elif "RFC822.SIZE" in items:
+            self.say(f"* 1 FETCH (UID {uid} RFC822.SIZE {mails.sizes.get(uid, len(content))})")
+        else:
             self.hand_out(uid, content)
-        elif verb == "STORE":
+
+    def change(self, verb: str, uid: int, rest: str) -> None:
+        mails = self.mails
+        if verb == "STORE":
             mails.flags.setdefault(uid, set()).update(re.findall(r"\\\w+", rest))
         elif verb in ("MOVE", "COPY"):
             mails.moved.setdefault(rest.partition(" ")[2].strip('"'), []).append(uid)

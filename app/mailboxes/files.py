@@ -23,7 +23,7 @@ class Item:
 
 
 def find(paths: Sequence[Path]) -> Iterator[Item]:
-    """All files below the paths, in order of name; each is read on demand.
+    """Yield all files below the paths, ordered by name; each is read on demand.
 
     A file that cannot be accessed is an item too, whose ``read`` raises the error. Symbolic links
     to folders are followed only if they are in ``paths``, because they may form a cycle.
@@ -37,13 +37,13 @@ def find(paths: Sequence[Path]) -> Iterator[Item]:
 
 def _below(folder: Path) -> Iterator[Item]:
     is_maildir = (folder / "cur").is_dir() and (folder / "new").is_dir()
-    shown = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    left_out = {_UNFINISHED} if is_maildir else set()
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    excluded = {_UNFINISHED} if is_maildir else set()
     yield from find(
         [
             path
-            for path in shown
-            if path.name not in left_out and not (path.is_symlink() and path.is_dir())
+            for path in visible
+            if path.name not in excluded and not (path.is_symlink() and path.is_dir())
         ]
     )
 
@@ -73,16 +73,16 @@ def _is_mbox(path: Path) -> bool:
 
 
 def _mails(path: Path) -> Iterator[Item]:
-    """The messages of an mbox, each without its ``From `` line (RFC 4155)."""
-    begins, offset, is_between = [], 0, True
+    """Yield the messages of an mbox, each without its ``From `` line (RFC 4155)."""
+    starts, offset, is_between = [], 0, True
     with path.open("rb") as file:
         for line in file:
             if is_between and line.startswith(_MBOX):
-                begins.append((offset, offset + len(line)))
+                starts.append((offset, offset + len(line)))
             is_between = not line.strip()
             offset += len(line)
-    ends = [start for start, _ in begins[1:]] + [offset]
-    for number, ((_, begin), end) in enumerate(zip(begins, ends, strict=True), 1):
+    ends = [start for start, _ in starts[1:]] + [offset]
+    for number, ((_, begin), end) in enumerate(zip(starts, ends, strict=True), 1):
         yield Item(f"{path.name} #{number}", partial(_part, path, begin, end))
 
 

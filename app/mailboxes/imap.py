@@ -1,26 +1,42 @@
 """Messages in a folder of an IMAP mailbox (RFC 3501), over TLS only.
 
 A stored message is marked as seen, or moved if the mailbox has a folder for that; until then it is
-offered again. Sizes are queried before anything is fetched, and are not trusted.
+offered again. Sizes are queried before messages are fetched, and the socket limits what a server
+can send, because neither a size nor the announced length of a literal can be trusted.
 """
 
-import imaplib
-import re
-import socket
+import logging
 import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+from imapclient import IMAPClient
+from imapclient.exceptions import (
+    IMAPClientAbortError,
+    IMAPClientError,
+    LoginError,
+    ProtocolError,
+)
+
+from app.mailboxes import bounded_socket
+from app.mailboxes.bounded_socket import ReceiveLimit
 from app.mailboxes.types import MailboxError, WaitingMessage
 from app.protocols.report_formats.limits import LIMITS
 
-SECONDS = 10.0  # without data from the server
+IDLE_SECONDS = 10.0  # without data from the server
 MAX_SECONDS = 20.0  # in total, for a server that never finishes
-_SIZE = re.compile(rb"RFC822\.SIZE ([0-9]{1,12})")
-_SLACK = 64 * 1024  # of an answer in addition to the message
+MAX_RESPONSE = 2 * 1024 * 1024  # of each command other than the one that fetches a message
+_OVERHEAD = 64 * 1024  # of a response in addition to the message
+
+# What IMAPClient raises for malformed responses.
+_MALFORMED = (ProtocolError, TypeError, AttributeError, LookupError, RecursionError)
+# What reading a literal raises if its announced length exceeds the memory or an integer.
+_TOO_LONG = (MemoryError, OverflowError)
+
+logging.getLogger("imapclient").setLevel(logging.WARNING)  # below, it logs messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +57,18 @@ class Account:
 class ImapMailbox:
     """An open folder of a mailbox."""
 
-    def __init__(self, connection: "_Connection", account: Account) -> None:
-        self._connection, self._account = connection, account
+    def __init__(self, client: Any, limit: ReceiveLimit, account: Account) -> None:
+        self._client, self._limit, self._account = client, limit, account
 
     def waiting(self, most: int) -> Iterator[WaitingMessage]:
-        """The messages that were not stored yet, oldest first.
+        """Yield the messages that were not stored yet, oldest first.
 
         raises  MailboxError
         """
-        criteria = "UNDELETED" if self._account.done_folder else "UNSEEN UNDELETED"
-        answer = self._ask("SEARCH", criteria)
-        uids = answer[0].split()[:most] if answer and isinstance(answer[0], bytes) else []
-        for uid in (uid.decode("ascii", "replace") for uid in uids):
+        criteria = ["UNDELETED"] if self._account.done_folder else ["UNSEEN", "UNDELETED"]
+        with self._command():
+            uids = self._client.search(criteria)
+        for uid in uids[:most]:
             yield WaitingMessage(
                 name=f"{self._account.folder} {uid}",
                 is_too_large=self._size(uid) > LIMITS.message,
@@ -60,116 +76,109 @@ class ImapMailbox:
                 acknowledge=partial(self._acknowledge, uid),
             )
 
-    def _size(self, uid: str) -> int:
-        answer = self._ask("FETCH", uid, "(RFC822.SIZE)")
-        text = b" ".join(part for part in answer if isinstance(part, bytes))
-        match = _SIZE.search(text)
-        if not match:
+    def _size(self, uid: int) -> int:
+        with self._command():
+            size = self._client.fetch([uid], ["RFC822.SIZE"])[uid][b"RFC822.SIZE"]
+        if not isinstance(size, int):
             raise MailboxError("the server did not report the size of a message")
-        return int(match[1])
+        return size
 
-    def _read(self, uid: str) -> bytes:
-        for part in self._ask("FETCH", uid, "(BODY.PEEK[])"):
-            if isinstance(part, tuple) and isinstance(part[1], bytes):
-                return part[1]
-        raise MailboxError("the server did not return the message")
+    def _read(self, uid: int) -> bytes:
+        with self._command(LIMITS.message + _OVERHEAD):
+            content = self._client.fetch([uid], ["BODY.PEEK[]"])[uid][b"BODY[]"]
+        if not isinstance(content, bytes):
+            raise MailboxError("the server did not return the message")
+        return content
 
-    def _acknowledge(self, uid: str) -> None:
-        if self._account.done_folder is None:
-            self._ask("STORE", uid, "+FLAGS.SILENT", r"(\Seen)")
-            return
-        folder = quoted(self._account.done_folder)
-        if "MOVE" in self._connection.capabilities:
-            self._ask("MOVE", uid, folder)
-            return
-        self._ask("COPY", uid, folder)
-        self._ask("STORE", uid, "+FLAGS.SILENT", r"(\Deleted)")
-        if "UIDPLUS" in self._connection.capabilities:
-            self._ask("EXPUNGE", uid)  # only this message: other clients may have marked others
+    def _acknowledge(self, uid: int) -> None:
+        folder, client = self._account.done_folder, self._client
+        with self._command():
+            if folder is None:
+                client.add_flags([uid], [r"\Seen"], silent=True)
+            elif client.has_capability("MOVE"):
+                client.move([uid], folder)
+            else:
+                client.copy([uid], folder)
+                client.delete_messages([uid], silent=True)
+                if client.has_capability("UIDPLUS"):
+                    client.uid_expunge([uid])  # only this one: other clients may have marked others
 
-    def _ask(self, command: str, *words: str) -> list[bytes | tuple[bytes, bytes] | None]:
+    @contextmanager
+    def _command(self, response_bytes: int = MAX_RESPONSE) -> Iterator[None]:
+        self._limit.allow(response_bytes)
         with _failures():
-            status, answer = self._connection.uid(command, *words)
-        if status != "OK":
-            raise MailboxError(f"the server answered {status} to {command}")
-        return answer
+            yield
 
 
 @contextmanager
 def opened(account: Account, context: ssl.SSLContext | None = None) -> Iterator[ImapMailbox]:
-    """The folder of the account, open until the end of the block.
+    """Open the folder of the account until the end of the block.
 
     context  TLS context; by default, certificates are verified with the roots of this machine
     raises   MailboxError, also within the block if it takes longer than MAX_SECONDS
     """
+    context = context or ssl.create_default_context()
+    limit = ReceiveLimit(
+        idle_seconds=IDLE_SECONDS, total_seconds=MAX_SECONDS, size_bytes=MAX_RESPONSE
+    )
+    bounded_socket.limit_sockets(context, limit)
     with _failures():
-        connection = _Connection(
-            account.host,
-            account.port,
-            ssl_context=context or ssl.create_default_context(),
-            timeout=SECONDS,
+        client = IMAPClient(
+            account.host, account.port, ssl=True, ssl_context=context, timeout=IDLE_SECONDS
         )
-    timer = threading.Timer(MAX_SECONDS, connection.give_up)
-    timer.start()
-    try:
+    with client:
+        limit.allow(MAX_RESPONSE)
         with _failures():
-            connection.login(quoted(account.username), account.password)
-            status, _ = connection.select(quoted(account.folder))
-        if status != "OK":
-            raise MailboxError(f"folder {account.folder} not found")
-        yield ImapMailbox(connection, account)
-    except MailboxError:
-        if connection.is_given_up:
-            reason = f"the server did not finish within {MAX_SECONDS:.0f} seconds"
-            raise MailboxError(reason) from None
+            _log_in(client, account)
+            _select(client, account.folder)
+        yield ImapMailbox(client, limit, account)
+
+
+def _log_in(client: Any, account: Account) -> None:
+    """Authenticate with LOGIN, or with PLAIN if the credentials are not ASCII (RFC 4616)."""
+    if (account.username + account.password).isascii():
+        client.login(quoted(account.username), account.password)
+    else:
+        client.plain_login(account.username, account.password)
+
+
+def _select(client: Any, folder: str) -> None:
+    try:
+        client.select_folder(folder)
+    except IMAPClientAbortError:
         raise
-    finally:
-        timer.cancel()
-        try:
-            connection.logout()
-        except (imaplib.IMAP4.error, OSError):
-            connection.shutdown()
+    except IMAPClientError:
+        raise MailboxError(f"folder {folder} not found") from None
 
 
 def quoted(text: str) -> str:
-    """The text as an IMAP quoted string (RFC 3501 §9).
+    """Return the text as an IMAP quoted string (RFC 3501 §9).
 
     raises  MailboxError if the text has other characters than printable ASCII
     """
     if not (text.isascii() and text.isprintable()):
-        raise MailboxError("user and folder names must be printable ASCII")
+        raise MailboxError("user names must be printable ASCII")
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-class _Connection(imaplib.IMAP4_SSL):
-    """A connection that refuses answers longer than a message may be."""
-
-    is_given_up = False
-
-    def give_up(self) -> None:
-        """Shut the connection down, which ends the read of another thread."""
-        self.is_given_up = True
-        with suppress(OSError):  # already closed
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
-
-    def read(self, size: int) -> bytes:
-        if size > LIMITS.message + _SLACK:
-            raise self.abort("the server sent more than the maximum message size")
-        return super().read(size)
 
 
 @contextmanager
 def _failures() -> Iterator[None]:
     try:
         yield
-    except (imaplib.IMAP4.error, OSError, ValueError) as error:
-        raise MailboxError(_parse_words(error)[:300] or type(error).__name__) from None
+    except _TOO_LONG:
+        raise MailboxError("the server sent more than the maximum message size") from None
+    except _MALFORMED:
+        raise MailboxError("the server sent a malformed response") from None
+    except (IMAPClientError, OSError, ValueError) as error:
+        raise MailboxError(_reason(error)[:300] or type(error).__name__) from None
 
 
-def _parse_words(error: Exception) -> str:
-    """The error as text for people."""
+def _reason(error: Exception) -> str:
+    """Return the error as text for people."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, LoginError) and error.__context__ is not None:
+        error = error.__context__  # has the server's text, which LoginError quotes
     message = error.args[0] if error.args else ""
-    return message.decode("ascii", "replace") if isinstance(message, bytes) else str(error)
+    return message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)

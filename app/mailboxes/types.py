@@ -28,4 +28,4 @@ class Mailbox(Protocol):
     """A source with waiting messages."""
 
     def waiting(self, most: int) -> Iterator[WaitingMessage]:
-        """At most ``most`` waiting messages, oldest first; raises MailboxError."""
+        """Yield at most ``most`` waiting messages, oldest first; raises MailboxError."""

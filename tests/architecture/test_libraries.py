@@ -21,6 +21,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),
+    "imapclient": ("app.mailboxes.imap",),
+    "imaplib": (),
     "aiosmtpd": ("worker.smtp_receiver",),
     "dkim": ("app.protocols.dkim.verification",),
     "maxminddb": ("app.services.analytics.sender_hosts",),

@@ -97,6 +97,55 @@ def test_what_is_kept_is_moved_if_there_is_a_folder_for_it(
     assert (mails.moved, mails.content) == ({"Done it": [1]}, {})
 
 
+def test_capabilities_are_those_after_the_login(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.greeting, mails.capabilities = "IMAP4rev1 MOVE", "IMAP4rev1 UIDPLUS"
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, replace(access, done_folder="Done"), actor=ACTOR)
+        assert pull(row).imported_count == 1
+    assert (mails.moved, mails.flags) == ({"Done": [1]}, {1: {r"\Deleted"}})
+
+
+def test_names_and_passwords_may_have_any_letters(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.username, mails.password, mails.folder = "berichte", "pässwörd", "M&APw-ll &- Co"
+    with pulled_from(mails) as access:
+        access = replace(access, username="berichte", password="pässwörd", folder="Müll & Co")
+        row = mailboxes.add(account_id, replace(access, done_folder="Erledigtes ✓"), actor=ACTOR)
+        assert pull(row) == mailboxes.PollResult(imported_count=1)
+    assert mails.moved == {"Erledigtes &JxM-": [1]}
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"* 1 FETCH " + b"(" * 20_000,
+        b"* 1 FETCH (UID",
+        b"* 1 FETCH (UID 1 ENVELOPE 7)",
+        b"* 1 FETCH (UID 1 RFC822.SIZE many)",
+        b"* 1 FETCH (() ())",
+        b"* 1 FETCH (UID 1)",
+        b"* 1 FETCH (UID 1 BODY[] {%d}" % 10**30,
+    ],
+)
+def test_a_malformed_response_is_a_failure(account_id: UUID, response: bytes) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.malformed = response
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert (pull(row).failure or "").startswith("the server ")
+        mails.malformed = b""
+        assert pull(row) == mailboxes.PollResult(imported_count=1)
+
+
+def test_a_response_without_an_end_is_a_failure(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.is_flooding = True
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert "more than the maximum" in (pull(row).failure or "")
+
+
 def test_nothing_is_marked_before_it_is_kept(account_id: UUID) -> None:
     mails = imap.numbered([mail(1), mail(2)])
     before = app_settings.current()
@@ -254,7 +303,7 @@ def test_an_account_sees_and_removes_only_its_own(account_id: UUID) -> None:
         {"port": 0},
         {"username": "a\r\nb"},
         {"password": ""},
-        {"folder": "M\u00fcll"},
+        {"folder": "a\0b"},
         {"done_folder": "x" * 201},
     ],
 )

@@ -309,8 +309,8 @@ def _checked(access: Account) -> Account:
         ("folder", access.folder, 200),
         ("done_folder", access.done_folder or "x", 200),
     ):
-        if not (text.isascii() and text.isprintable() and 0 < len(text) <= most):
-            message = f"It is printable ASCII, at most {most} characters"
+        if not (text.isprintable() and 0 < len(text) <= most):
+            message = f"Enter 1 to {most} printable characters"
             complaints.append({"field": field, "code": "invalid", "message": message})
     if complaints:
         raise InvalidRequest(complaints)

@@ -33,15 +33,15 @@ control_socket_disable = True  # otherwise gunicorn opens a socket in $HOME, whi
 def on_starting(server):
     """Print invalid settings once and exit; otherwise each worker would fail repeatedly."""
     from app import interpreter, logs
-    from app.settings import BadSettings, Settings
+    from app.settings import InvalidSettings, Settings
     from app.web_server.limits import Limits
     from app.web_server.worker import BufferedWorker
 
     if server.cfg.is_ssl:
         sys.exit("TLS is terminated by the proxy: remove --certfile and --keyfile.")
     try:
-        settings = Settings.from_environ(os.environ)
-    except BadSettings as error:
+        settings = Settings.load()
+    except InvalidSettings as error:
         sys.exit(str(error))
     logs.configure(settings.log_level)
     interpreter.warn_if_outdated()

@@ -1,12 +1,11 @@
 """The application that gunicorn serves."""
 
-import os
 import sys
 
 from app import create_app
-from app.settings import BadSettings, Settings
+from app.settings import InvalidSettings, Settings
 
 try:
-    app = create_app(Settings.from_environ(os.environ))
-except BadSettings as error:
+    app = create_app(Settings.load())
+except InvalidSettings as error:
     sys.exit(str(error))

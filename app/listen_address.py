@@ -1,4 +1,4 @@
-"""Where the LMTP or SMTP listener takes mails in, and how the setting is written."""
+"""The address that the LMTP or SMTP listener receives mail on."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where mails are taken in, and how: LMTP, or SMTP. ``path`` is that of a Unix socket."""
+    """The protocol (LMTP or SMTP) and the address; ``path`` is that of a Unix socket."""
 
     is_lmtp: bool
     host: str = ""
@@ -14,16 +14,23 @@ class Listen:
     path: str = ""
 
     def __str__(self) -> str:
-        """As SMTP_LISTEN has it."""
+        """Return the address in the form of SMTP_LISTEN."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        place = self.path or f"{host}:{self.port}"
-        return f"{'lmtp' if self.is_lmtp else 'smtp'}://{place}"
+        address = self.path or f"{host}:{self.port}"
+        return f"{'lmtp' if self.is_lmtp else 'smtp'}://{address}"
 
 
 def read_listen(text: str) -> Listen:
-    """Where SMTP_LISTEN says that mails are taken in; raises ValueError."""
-    found = re.fullmatch(r"(lmtp|smtp)://(?:(/\S+)|([^\s/:]+|\[[0-9a-f:]+\]):([0-9]{1,5}))", text)
-    if not found or int(found[4] or 0) > 65_535:
-        raise ValueError("it must read like lmtp:///run/reports.sock or smtp://127.0.0.1:2525")
-    host = (found[3] or "").strip("[]")
-    return Listen(found[1] == "lmtp", host, int(found[4] or 0), found[2] or "")
+    """Return the address that SMTP_LISTEN names.
+
+    raises  ValueError
+    """
+    match = re.fullmatch(r"(lmtp|smtp)://(?:(/\S+)|([^\s/:]+|\[[0-9a-f:]+\]):([0-9]{1,5}))", text)
+    if not match or int(match[4] or 0) > 65_535:
+        raise ValueError("must have the form lmtp:///run/reports.sock or smtp://127.0.0.1:2525")
+    return Listen(
+        is_lmtp=match[1] == "lmtp",
+        host=(match[3] or "").strip("[]"),
+        port=int(match[4] or 0),
+        path=match[2] or "",
+    )

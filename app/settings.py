@@ -1,148 +1,360 @@
-"""The settings of a process: read from the environment once, checked whole, never changed after."""
+"""The settings of a process: read from the environment once, checked together, never changed.
 
-import ipaddress
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+The docstring of a field is its description in the table of docs/operating.md, which
+``python -m devtools.settings_table`` writes.
+"""
+
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from limits import parse as parse_limit
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app import setting_values
-from app.listen_address import Listen, read_listen
+from app import setting_messages
+from app.setting_types import (
+    AllowedHosts,
+    ByteCount,
+    Contacts,
+    Count,
+    DatabaseUrl,
+    DomainVerification,
+    Duration,
+    EmailSender,
+    ExistingFile,
+    HostNames,
+    HttpsUrl,
+    HttpUrl,
+    LogLevel,
+    NameServers,
+    Networks,
+    Ports,
+    PositiveCount,
+    RateLimit,
+    RedisUrl,
+    Schedule,
+    Seconds,
+    Secret,
+    Secrets,
+    SmtpListener,
+    SmtpUrl,
+    Token,
+)
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-# Seconds before each try of a delivery (Standard Webhooks 1.0): three days and three hours in all.
-SCHEDULE = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+# Seconds before each attempt of a delivery (Standard Webhooks 1.0): three days and three hours.
+SCHEDULE = (0.0, 5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 
 UPLOAD_FILES = 8  # report files in one upload from the dashboard
 
 
-class BadSettings(ValueError):
-    """What is missing or wrong, one sentence a setting."""
-
-    def __init__(self, complaints: list[str]) -> None:
-        super().__init__("\n".join(complaints))
+class InvalidSettings(ValueError):
+    """Settings are missing or invalid; the text has one line for each."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Every field is one environment variable, in upper case; docs/operating.md explains each."""
+class Settings(BaseSettings):
+    """The settings; each field is the environment variable of the same name in upper case."""
 
-    secret_key: str
-    database_url: str
-    redis_url: str
-    secret_key_previous: tuple[str, ...] = ()
-    api_key_secrets: tuple[str, ...] = ()
-    encryption_secrets: tuple[str, ...] = ()
-    csrf_secrets: tuple[str, ...] = ()
-    cursor_secrets: tuple[str, ...] = ()
-    base_url: str = "http://127.0.0.1:8000"
-    allowed_hosts: tuple[str, ...] = ()
-    trusted_proxies: int = 0
-    log_level: str = "info"
+    model_config = SettingsConfigDict(
+        frozen=True,
+        enable_decoding=False,  # lists are comma-separated, not JSON
+        env_ignore_empty=True,
+        str_strip_whitespace=True,
+        hide_input_in_errors=True,  # a value may be a secret
+        use_attribute_docstrings=True,
+    )
 
-    rate_limit: str = "100 per minute"
-    unauthenticated_rate_limit: str = "30 per minute"
-    account_rate_limit: str = "1000 per minute"
-    max_api_keys: int = 50
-    concurrent_evaluations: int = 2
-    concurrent_exports: int = 2
-    dashboard_rate_limit: str = "300 per minute"
-    dashboard_anonymous_rate_limit: str = "120 per minute"
-    key_cache_seconds: float = 0.5
-    max_content_length: int = 1024 * 1024
-    request_head_seconds: float = 10.0
-    request_body_seconds: float = 30.0
+    # Secrets and connections
+    secret_key: Secret
+    """The secret that keys for digests, encryption and signatures are derived from; at least 32
+    characters.
+    """
+    database_url: DatabaseUrl
+    """`postgresql://…` (`postgres://…` is the same), or `sqlite:////absolute/path.db`."""
+    redis_url: RedisUrl
+    """`redis://…`, `rediss://…` (TLS) or `unix://…`."""
+    secret_key_previous: Secrets = ()
+    """Former values, comma-separated, that are still accepted for existing data. See [Rotate
+    SECRET_KEY](#rotate-secret_key).
+    """
+    api_key_secrets: Secrets = ()
+    """Secrets for the digests of API keys and upload tokens, comma-separated, instead of a key
+    derived from `SECRET_KEY`. The first one is used for new digests.
+    """
+    encryption_secrets: Secrets = ()
+    """As `API_KEY_SECRETS`, for the encryption of stored secrets (webhooks, mailboxes, two-factor
+    authentication, queued emails).
+    """
+    csrf_secrets: Secrets = ()
+    """As `API_KEY_SECRETS`, for the tokens in forms."""
+    cursor_secrets: Secrets = ()
+    """As `API_KEY_SECRETS`, for the cursors of lists."""
 
+    # Web
+    base_url: HttpUrl = "http://127.0.0.1:8000"
+    """The address that clients use; links begin with it."""
+    allowed_hosts: AllowedHosts = ()
+    """Host names that requests may name, comma-separated, in addition to the host of `BASE_URL`,
+    `localhost`, `127.0.0.1` and `::1`; `*` allows every host. Other requests are answered 400.
+    `/healthz`, `/readyz` and `/metrics` answer on every host, since health checks use addresses.
+    """
+    trusted_proxies: Count = 0
+    """Number of proxies in front that set `X-Forwarded-For`. A number that is too high lets clients
+    forge their address.
+    """
+    log_level: LogLevel = "info"
+    """`debug`, `info`, `warning` or `error`. Logs are JSON lines on stdout."""
+
+    # Limits of the API and the dashboard
+    rate_limit: RateLimit = "100 per minute"
+    """Calls of one API key, over all routes; a key may have its own."""
+    unauthenticated_rate_limit: RateLimit = "30 per minute"
+    """Calls without a valid key from one client: an IPv4 address, or the /64 of an IPv6 address."""
+    account_rate_limit: RateLimit = "1000 per minute"
+    """API requests of all keys of one account together. A key's own limit cannot be higher.
+    `flask accounts limits` sets another value for one account, also of the next three settings.
+    """
+    max_api_keys: PositiveCount = 50
+    """Maximum number of active API keys of one account."""
+    concurrent_evaluations: PositiveCount = 2
+    """Calls of `POST /v1/checks/evaluate` that one account may run at the same time; more are
+    answered 429.
+    """
+    concurrent_exports: PositiveCount = 2
+    """CSV and NDJSON exports that one account may run at the same time, over the API and the
+    dashboard.
+    """
+    dashboard_rate_limit: RateLimit = "300 per minute"
+    """Dashboard requests of one signed-in person, over all sessions."""
+    dashboard_anonymous_rate_limit: RateLimit = "120 per minute"
+    """Dashboard requests without a session from one client network."""
+    key_cache_seconds: Seconds = 0.5
+    """Seconds that a process caches a valid key; a revoked key may be accepted for that long."""
+    max_content_length: PositiveCount = 1024 * 1024
+    """Maximum size of a request body in bytes; a larger one is answered 413."""
+    request_head_seconds: Seconds = 10.0
+    """Seconds that a client has to send the head of a request; after that it gets a 408 and the
+    connection closes.
+    """
+    request_body_seconds: Seconds = 30.0
+    """Seconds that a client has to send the body of a request. From the sixth second on, a body
+    must also average 1 KiB a second.
+    """
+
+    # Domains
     allow_special_use_names: bool = False
-    domain_verification: str = "required"
-    max_domains: int = 10_000
+    """Accept special-use domains like `example.com` and `.test` (RFC 6761). For tests and the
+    demo; `./dev` turns it on.
+    """
+    domain_verification: DomainVerification = "required"
+    """`off`: every domain counts as verified without proof. `./dev` turns it off."""
+    max_domains: PositiveCount = 10_000
+    """Maximum number of domains of one account."""
 
-    dns_nameservers: tuple[tuple[str, int], ...] = ()
-    dns_query_seconds: float = 2.0
-    scan_query_budget: int = 120
-    scan_seconds: float = 60.0
-    scan_concurrency: int = 64
-    scan_chunk: int = 100
-    scan_lease_seconds: timedelta = timedelta(seconds=60)
-    scan_requeue_seconds: timedelta = timedelta(seconds=30)
-    requeue_interval_seconds: float = 15.0
+    # Scans
+    dns_nameservers: NameServers = ()
+    """The resolvers to query, `address[:port]`, comma-separated; an IPv6 address with a port is
+    written `[…]:port`. Without the setting, those of `/etc/resolv.conf`. A validating resolver
+    close by is best.
+    """
+    dns_query_seconds: Seconds = 2.0
+    """Seconds that a name server has to answer one query."""
+    scan_query_budget: PositiveCount = 120
+    """Maximum number of DNS queries of one scan; checks without an answer are undetermined."""
+    scan_seconds: Seconds = 60.0
+    """Maximum duration of one scan; checks that are not finished are undetermined."""
+    scan_concurrency: PositiveCount = 64
+    """Number of scans that one job runs at the same time."""
+    scan_chunk: PositiveCount = 100
+    """Number of scans in one job of a batch."""
+    scan_lease_seconds: Duration = timedelta(seconds=60)
+    """Seconds after which another worker takes over a scan; a running worker renews the lease."""
+    scan_requeue_seconds: Duration = timedelta(seconds=30)
+    """Seconds after which a queued scan that no worker has claimed is enqueued again."""
+    requeue_interval_seconds: Seconds = 15.0
+    """Seconds between two checks of the clock process for scans and files to enqueue again."""
 
-    ingest_rate_limit: str = "600 per minute"
-    ingest_max_bytes: int = 10 * 1024 * 1024
-    ingest_files_per_day: int = 50_000
-    ingest_bytes_per_day: int = 2 * 1024**3
-    ingest_cpu_seconds_per_day: int = 3_600
-    ingest_source_rate_limit: str = "300 per minute"
-    ingest_cpu_seconds: int = 30
-    ingest_memory_bytes: int = 512 * 1024**2
-    ingest_lease_seconds: timedelta = timedelta(seconds=60)
-    parsed_retention_days: int = 7
-    raw_retention_days: int = 30
-    keep_junk_days: int = 3
-    failure_report_retention_days: int = 30
-    report_file_retention_days: int = 180
-    unchanged_scan_retention_days: int = 30
-    scan_retention_days: int = 400
-    dns_change_retention_days: int = 1095
-    alert_retention_days: int = 730
-    audit_retention_days: int = 400
-    key_usage_retention_days: int = 400
-    api_key_retention_days: int = 400
-    event_retention_days: int = 90
-    delivery_retention_days: int = 30
-    report_retention_days: int = 730
-    trusted_authserv_ids: tuple[str, ...] = ()
-    smtp_listen: Listen | None = None
-    mailbox_poll_seconds: int = 300
-    metrics_token: str | None = None
-    security_contact: tuple[str, ...] = ()
-    secret_scanning_keys_url: str | None = None
-    egress_allow_cidrs: tuple[Network, ...] = ()
-    egress_proxy: str | None = None
-    geoip_database: str | None = None
+    # Report files
+    ingest_rate_limit: RateLimit = "600 per minute"
+    """Reports posted to one report address without an upload token, and with one upload token;
+    unknown addresses and bad tokens count as calls without a key.
+    """
+    ingest_max_bytes: PositiveCount = 10 * 1024 * 1024
+    """Maximum size of a posted report in bytes; a larger one is answered 413."""
+    ingest_files_per_day: PositiveCount = 50_000
+    """Files of an account in a day (UTC); more are answered 429. Unknown senders can use half of
+    this number, and half of the bytes and the CPU time. The rest is for known reporters and the
+    account's own uploads.
+    """
+    ingest_bytes_per_day: ByteCount = 2 * 1024**3
+    """Bytes of an account's files in a day (UTC); more are answered 429."""
+    ingest_cpu_seconds_per_day: PositiveCount = 3_600
+    """CPU seconds that parsing an account's files may take in a day (UTC). Files above it are
+    quarantined as `cpu_budget`; they are parsed on the next day.
+    """
+    ingest_source_rate_limit: RateLimit = "300 per minute"
+    """Reports from one unknown sender (an IPv4 address or an IPv6 /64; for relayed mail the
+    domain of the envelope sender) to one account.
+    """
+    ingest_cpu_seconds: PositiveCount = 30
+    """Maximum CPU seconds for parsing one file. A small file may take less: 1 second, and 2 for
+    each MiB. A file that takes longer is quarantined as `timeout`.
+    """
+    ingest_memory_bytes: ByteCount = 512 * 1024**2
+    """Bytes of memory for parsing one file; one that needs more is quarantined as `too_large`."""
+    ingest_lease_seconds: Duration = timedelta(seconds=60)
+    """Seconds after which another worker takes over a file."""
+
+    # Retention
+    parsed_retention_days: PositiveCount = 7
+    """Days that the bytes of parsed and duplicate files are stored."""
+    raw_retention_days: PositiveCount = 30
+    """Days that the bytes of other files are stored; until then they can be reprocessed."""
+    keep_junk_days: PositiveCount = 3
+    """Days that the bytes of a quarantined or unattributed file of an unknown sender are stored.
+    Its row is deleted after `RAW_RETENTION_DAYS`.
+    """
+    failure_report_retention_days: PositiveCount = 30
+    """Days that failure reports are stored."""
+    report_file_retention_days: PositiveCount = 180
+    """Days that the row of a file without a stored report is kept. The row of a file with a
+    report is kept as long as the report.
+    """
+    unchanged_scan_retention_days: PositiveCount = 30
+    """Days that all scans stay. After that, of the scans without a changed record, verdict or
+    alert, only the first and the last of each domain stay. See [Retention](#retention).
+    """
+    scan_retention_days: PositiveCount = 400
+    """Days that the other scans stay; the last of each domain always does."""
+    dns_change_retention_days: PositiveCount = 1095
+    """Days that changes of DNS records stay."""
+    alert_retention_days: PositiveCount = 730
+    """Days that resolved alerts stay, with their history."""
+    audit_retention_days: PositiveCount = 400
+    """Days that the audit log stays."""
+    key_usage_retention_days: PositiveCount = 400
+    """Days that the daily usage of API keys stays."""
+    api_key_retention_days: PositiveCount = 400
+    """Days that revoked and expired API keys and report addresses stay in the lists."""
+    event_retention_days: PositiveCount = 90
+    """Days that events can be read again from `GET /v1/events`."""
+    delivery_retention_days: PositiveCount = 30
+    """Days that finished deliveries stay, and that dead ones can be replayed."""
+    report_retention_days: PositiveCount = 730
+    """Days after the end of their period that aggregate and TLS reports stay, with their records
+    and their part of the analytics.
+    """
+
+    # Email reception
+    trusted_authserv_ids: HostNames = ()
+    """The mail servers in front of `SMTP_LISTEN`, comma-separated, each by the name that it
+    puts first in `Authentication-Results`. The topmost such field of a mail that the listener
+    receives proves the author. It has no effect on files that arrive in any other way; for a
+    mailbox, use `flask mailboxes trust-server`. Your servers must remove the fields that others
+    write in their name (RFC 8601 §5), and nothing else may be able to connect to the listener.
+    Valid DKIM signatures prove the author with and without this setting.
+    """
+    smtp_listen: SmtpListener | None = None
+    """The address that `python -m worker lmtp` receives emails on: `lmtp:///run/reports.sock` (LMTP
+    on a Unix socket), `lmtp://127.0.0.1:2424` or `smtp://127.0.0.1:2525`. Put a mail server in
+    front of it: the listener has no TLS and no spam filter. It does not start if another process
+    uses the address (exit status 2); an abandoned socket file is replaced.
+    """
+    mailbox_poll_seconds: PositiveCount = 300
+    """Seconds between two polls of a mailbox (`flask mailboxes add`) over IMAP with TLS.
+    Imported mails are marked as seen, or moved; mails above 25 MiB are left in place.
+    """
+
+    # Public pages
+    metrics_token: Token | None = None
+    """The bearer token of `/metrics`; without it the page is disabled."""
+    security_contact: Contacts = ()
+    """Where to report vulnerabilities: email addresses, `https://` pages or `tel:+…`,
+    comma-separated, the preferred one first. Served at `/.well-known/security.txt` (RFC 9116),
+    which does not exist without it.
+    """
+    secret_scanning_keys_url: HttpsUrl | None = None
+    """The public keys of a secret scanning service,
+    `https://api.github.com/meta/public_keys/secret_scanning` for GitHub. Without it `POST
+    /v1/secret-scanning/alerts` does not exist.
+    """
+
+    # Outgoing connections
+    egress_allow_cidrs: Networks = ()
+    """Networks, comma-separated, that policies may be fetched from and webhooks sent to
+    although they are not public.
+    """
+    egress_proxy: HttpUrl | None = None
+    """`http://host:port` of a proxy that policies are fetched and webhooks sent through."""
+    geoip_database: ExistingFile | None = None
+    """Path of an MMDB file with networks (ASN) or countries, which are then shown for sources."""
     starttls_probes: bool = False
+    """`on`: connect to port 25 of each MX host once a day to check its TLS. These connections
+    do not use `EGRESS_PROXY`.
+    """
     check_authoritative_servers: bool = True
-    egress_ports: tuple[int, ...] = (443,)
-    smtp_url: str | None = None
-    mail_from: str = "alerts@localhost.localdomain"
+    """Query the name servers of each zone directly to check that they agree, over UDP port 53
+    of their public addresses. Set `off` if only the resolver is reachable: scans then do not
+    wait a second for the timeout.
+    """
+    egress_ports: Ports = (443,)
+    """Ports, comma-separated, that the URL of a webhook may have."""
 
-    delivery_schedule: tuple[float, ...] = SCHEDULE
-    delivery_seconds: float = 15.0
-    delivery_lease_seconds: timedelta = timedelta(seconds=15)
-    delivery_sweep_seconds: float = 2.0
+    # Notifications
+    smtp_url: SmtpUrl | None = None
+    """`smtp://user:password@host:587` of the outgoing mail server; `smtps://…` for implicit
+    TLS. `?starttls=required`, `auto` or `off`: with a password, `required` is the default.
+    Without the setting, email channels fail with a message.
+    """
+    mail_from: EmailSender = "alerts@localhost.localdomain"
+    """The sender of mails, like `Alerts <alerts@example.com>`."""
+    delivery_schedule: Schedule = SCHEDULE
+    """Seconds before each attempt of a delivery, ±20 %. After the last one the delivery is
+    stored as dead for 30 days.
+    """
+    delivery_seconds: Seconds = 15.0
+    """Seconds that a receiver has to answer."""
+    delivery_lease_seconds: Duration = timedelta(seconds=15)
+    """Seconds after which another worker takes over the deliveries of a channel; a running
+    worker renews the lease. On the same machine, the channels of a killed worker are taken over
+    immediately.
+    """
+    delivery_sweep_seconds: Seconds = 2.0
+    """Seconds between two checks of the clock process for due deliveries."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where values come from: the arguments, or the environment if there are none.
+
+        Settings that are made in code therefore do not depend on the environment.
+        """
+        return (init_settings,) if init_settings() else (env_settings,)
+
+    @classmethod
+    def load(cls) -> Self:
+        """Return the settings of the environment.
+
+        raises  InvalidSettings
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            messages = setting_messages.of_error(error)
+            raise InvalidSettings("\n".join(messages)) from None
 
     @property
     def largest_body_bytes(self) -> int:
         """The largest request body that any page or route accepts."""
         return max(self.max_content_length, UPLOAD_FILES * self.ingest_max_bytes)
 
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
-        """The settings that ``environ`` holds.
-
-        raises  BadSettings with one clear sentence for each that is missing or bad
-        """
-        complaints: list[str] = []
-        values: dict[str, Any] = {}
-        for name in ("SECRET_KEY", "DATABASE_URL", "REDIS_URL"):
-            if not environ.get(name):
-                complaints.append(f"{name} is missing: {_WHY_REQUIRED[name]}")
-        for name, read in _READERS.items():
-            if text := environ.get(name, "").strip():
-                try:
-                    values[name.lower()] = read(text)
-                except ValueError as error:
-                    complaints.append(f"{name} is not usable: {error}.")
-        if complaints:
-            raise BadSettings(complaints)
-        return cls(**values)
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with other values for some fields."""
+        return type(self)(**(dict(self) | changes))
 
 
 _current: Settings | None = None
@@ -155,230 +367,7 @@ def use(settings: Settings) -> None:
 
 
 def current() -> Settings:
-    """The settings of this process."""
+    """Return the settings of this process."""
     if _current is None:
         raise RuntimeError("runtime.start() has not been called in this process")
     return _current
-
-
-_WHY_REQUIRED = {
-    "SECRET_KEY": "set it to at least 32 random characters; it keys the digests of API keys.",
-    "DATABASE_URL": "set it to postgresql://… (or sqlite:///… for one machine).",
-    "REDIS_URL": "set it to redis://…; the queue and the rate limit live there.",
-}
-
-
-def _secret(text: str) -> str:
-    if len(text) < 32:
-        raise ValueError("it must have at least 32 characters")
-    return text
-
-
-def database_url(text: str) -> str:
-    """The URL as SQLAlchemy wants it; a platform's postgres:// means psycopg 3 too."""
-    text = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", text)
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise ValueError("it is no database URL") from None
-    if url.drivername not in ("postgresql+psycopg", "sqlite"):
-        raise ValueError("only postgresql:// and sqlite:/// are supported")
-    return text
-
-
-def _redis_url(text: str) -> str:
-    if not re.match(r"^(rediss?|unix)://", text):
-        raise ValueError("it must begin with redis://, rediss:// or unix://")
-    return text
-
-
-def _http_url(text: str) -> str:
-    if not re.match(r"^https?://[^\s/]+", text):
-        raise ValueError("it must begin with http:// or https://")
-    return text.rstrip("/")
-
-
-def _flag(text: str) -> bool:
-    known = {"on": True, "1": True, "true": True, "yes": True}
-    known |= {"off": False, "0": False, "false": False, "no": False}
-    if text.lower() not in known:
-        raise ValueError("it must be on or off")
-    return known[text.lower()]
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise ValueError("it must be a whole number")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if (count := _count(text)) < 1:
-        raise ValueError("it must be at least 1")
-    return count
-
-
-def _size(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) == 0:
-        raise ValueError("it must be a number of bytes above 0")
-    return int(text)
-
-
-def _token(text: str) -> str:
-    if not re.fullmatch(r"[\x21-\x7e]{16,}", text):
-        raise ValueError("it must have at least 16 printable characters")
-    return text
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
-        raise ValueError("it must be a number of seconds above 0")
-    return float(text)
-
-
-def _span(text: str) -> timedelta:
-    return timedelta(seconds=_seconds(text))
-
-
-def _limit(text: str) -> str:
-    try:
-        parse_limit(text)
-    except ValueError:
-        raise ValueError("it must read like '100 per minute'") from None
-    return text
-
-
-def _choice(*words: str) -> Any:
-    def read(text: str) -> str:
-        if text.lower() not in words:
-            raise ValueError(f"it must be one of {', '.join(words)}")
-        return text.lower()
-
-    return read
-
-
-def _verification(text: str) -> str:
-    return "off" if text.lower() in ("off", "0", "false", "no") else _choice("required")(text)
-
-
-def _nameservers(text: str) -> tuple[tuple[str, int], ...]:
-    """``host[:port],…``; an IPv6 address with a port is written ``[…]:port``."""
-    found = []
-    for item in text.split(","):
-        match = re.fullmatch(r"\[?([0-9A-Fa-f:.]+?)\]?(?::([0-9]{1,5}))?", item.strip())
-        if item.count(":") > 1 and not item.strip().startswith("["):
-            match = re.fullmatch(r"([0-9A-Fa-f:.]+)()", item.strip())
-        if not match:
-            raise ValueError(f"'{item.strip()}' is no address[:port]")
-        ipaddress.ip_address(match[1])
-        found.append((match[1], int(match[2] or 53)))
-    return tuple(found)
-
-
-def _file(text: str) -> str:
-    if not Path(text).is_file():
-        raise ValueError("there is no such file")
-    return text
-
-
-def _cidrs(text: str) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(item.strip()) for item in text.split(","))
-
-
-def _secrets(text: str) -> tuple[str, ...]:
-    return tuple(_secret(item.strip()) for item in text.split(","))
-
-
-def _ports(text: str) -> tuple[int, ...]:
-    ports = tuple(_positive(item.strip()) for item in text.split(","))
-    if max(ports) > 65_535:
-        raise ValueError("a port is at most 65535")
-    return ports
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(item.strip().lower() for item in text.split(","))
-    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?", name) for name in names):
-        raise ValueError("it must be names like mx.example.org, comma-separated")
-    return names
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    return ("*",) if text == "*" else _names(text)
-
-
-def _mail_url(text: str) -> str:
-    if not re.match(r"^smtps?://[^/?#\s]*[^/?#\s@:]", text):
-        raise ValueError("it must read like smtp://user:password@host:587")
-    return text
-
-
-def _mail_from(text: str) -> str:
-    if not text.isprintable() or "@" not in text:
-        raise ValueError("it must be an address, or read like Alerts <alerts@example.com>")
-    return text
-
-
-RETENTION_SETTINGS = tuple(name.upper() for name in Settings.__slots__ if name.endswith("_days"))
-RATE_LIMITS = tuple(name.upper() for name in Settings.__slots__ if name.endswith("rate_limit"))
-_READERS: Mapping[str, Any] = {
-    "SECRET_KEY": _secret,
-    "SECRET_KEY_PREVIOUS": _secrets,
-    "API_KEY_SECRETS": _secrets,
-    "ENCRYPTION_SECRETS": _secrets,
-    "CSRF_SECRETS": _secrets,
-    "CURSOR_SECRETS": _secrets,
-    "DATABASE_URL": database_url,
-    "REDIS_URL": _redis_url,
-    "BASE_URL": _http_url,
-    "ALLOWED_HOSTS": _hosts,
-    "TRUSTED_PROXIES": _count,
-    "LOG_LEVEL": _choice("debug", "info", "warning", "error"),
-    **dict.fromkeys(RATE_LIMITS, _limit),
-    "UNAUTHENTICATED_RATE_LIMIT": _limit,
-    "MAX_API_KEYS": _positive,
-    "CONCURRENT_EVALUATIONS": _positive,
-    "CONCURRENT_EXPORTS": _positive,
-    "KEY_CACHE_SECONDS": _seconds,
-    "MAX_CONTENT_LENGTH": _positive,
-    "REQUEST_HEAD_SECONDS": _seconds,
-    "REQUEST_BODY_SECONDS": _seconds,
-    "ALLOW_SPECIAL_USE_NAMES": _flag,
-    "DOMAIN_VERIFICATION": _verification,
-    "MAX_DOMAINS": _positive,
-    "DNS_NAMESERVERS": _nameservers,
-    "DNS_QUERY_SECONDS": _seconds,
-    "SCAN_QUERY_BUDGET": _positive,
-    "SCAN_SECONDS": _seconds,
-    "SCAN_CONCURRENCY": _positive,
-    "SCAN_CHUNK": _positive,
-    "SCAN_LEASE_SECONDS": _span,
-    "SCAN_REQUEUE_SECONDS": _span,
-    "REQUEUE_INTERVAL_SECONDS": _seconds,
-    "INGEST_MAX_BYTES": _positive,
-    "INGEST_FILES_PER_DAY": _positive,
-    "INGEST_BYTES_PER_DAY": _size,
-    "INGEST_CPU_SECONDS_PER_DAY": _positive,
-    "INGEST_CPU_SECONDS": _positive,
-    "INGEST_MEMORY_BYTES": _size,
-    "INGEST_LEASE_SECONDS": _span,
-    **dict.fromkeys(RETENTION_SETTINGS, _positive),
-    "TRUSTED_AUTHSERV_IDS": _names,
-    "SMTP_LISTEN": read_listen,
-    "MAILBOX_POLL_SECONDS": _positive,
-    "METRICS_TOKEN": _token,
-    "SECURITY_CONTACT": setting_values.contacts,
-    "SECRET_SCANNING_KEYS_URL": setting_values.https_url,
-    "EGRESS_ALLOW_CIDRS": _cidrs,
-    "EGRESS_PROXY": _http_url,
-    "GEOIP_DATABASE": _file,
-    "STARTTLS_PROBES": _flag,
-    "CHECK_AUTHORITATIVE_SERVERS": _flag,
-    "EGRESS_PORTS": _ports,
-    "SMTP_URL": _mail_url,
-    "MAIL_FROM": _mail_from,
-    "DELIVERY_SCHEDULE": setting_values.schedule,
-    "DELIVERY_SECONDS": _seconds,
-    "DELIVERY_LEASE_SECONDS": _span,
-    "DELIVERY_SWEEP_SECONDS": _seconds,
-}

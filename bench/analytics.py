@@ -24,7 +24,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import text
 
-from app import runtime, settings
+from app import runtime, setting_types, settings
 from app.analysis.mail.periods import Window
 from app.db import engine, transactions
 from app.jobs import queue
@@ -148,7 +148,7 @@ def on_postgres(records: int, rounds: int, directory: Path) -> bool:
             connection.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
             connection.execute("ALTER SYSTEM SET maintenance_work_mem = '512MB'")
         server.restart()
-        url = settings.database_url(server.url)
+        url = setting_types.database_url(server.url)
         bind(url)
         database = Place("PostgreSQL", *reports_made.in_postgres(server.url, url, records, END))
         tls_made.make(database.account_id, database.domains, END)

@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from app.settings import Settings
 from devtools import ROOT
 from devtools.processes import end_with_parent
 from tests import servers
@@ -70,6 +72,12 @@ def variables(database_url: str, redis_url: str, **others: str) -> dict[str, str
         "LOG_LEVEL": "warning",
         **others,
     }
+
+
+def settings_of(variables: Mapping[str, str]) -> Settings:
+    """Return the settings of a service with these environment variables."""
+    values: dict[str, Any] = {name.lower(): text for name, text in variables.items()}
+    return Settings(**{name: values[name] for name in Settings.model_fields if name in values})
 
 
 def _migrate(url: str) -> None:

@@ -23,7 +23,6 @@ from app.services.accounts import accounts
 from app.services.domains import domains
 from app.services.scans import scans
 from app.services.scans.scans import Selection
-from app.settings import Settings
 from bench import answerer, backends, scan
 
 ACTOR = "cli:bench"
@@ -42,7 +41,7 @@ def through(
         DNS_NAMESERVERS=f"127.0.0.1:{server.port}",
         CHECK_AUTHORITATIVE_SERVERS="off",  # their addresses belong to others
     )
-    chosen = Settings.from_environ(variables)
+    chosen = backends.settings_of(variables)
     runtime.start(chosen)
     stack.enter_context(backends.process("worker", variables, queue.SCANS))
     account_id = accounts.create("bench").id

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
+from app import setting_types
 from app import settings as app_settings
 from app.db.bulk import insert_many
 from app.db.engine import connect
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 def _measure(kind: str, url: str, files: int, records: int) -> None:
-    url = app_settings.database_url(url)
+    url = setting_types.database_url(url)
     chosen = Settings(
         secret_key=backends.SECRET,
         database_url=url,

@@ -26,7 +26,6 @@ from app.models.keys import Scope
 from app.services.accounts import accounts
 from app.services.api_keys import api_keys
 from app.services.domains import domains
-from app.settings import Settings
 from bench import backends
 from devtools.processes import free_port
 
@@ -141,7 +140,7 @@ def _gunicorn(application: str, variables: dict[str, str]) -> Iterator[Server]:
 
 def _token(variables: dict[str, str]) -> str:
     """The token of a key that may read an account with domains."""
-    runtime.start(Settings.from_environ(variables))
+    runtime.start(backends.settings_of(variables))
     account_id = accounts.create("bench").id
     for number in range(DOMAINS):
         domains.create(account_id, domains.NewDomain(f"d{number}.example"), actor=ACTOR)

@@ -100,6 +100,12 @@ def flask(arguments: Sequence[str]) -> int:
     return _call([command], service.variables(is_demo=is_demo))
 
 
+def docs(_arguments: Sequence[str]) -> int:
+    """write the table of settings in docs/operating.md from the code"""
+    command = [str(PYTHON), "-m", "devtools.settings_table"]
+    return _first_failure([command], environment.variables())
+
+
 def lock(arguments: Sequence[str]) -> int:
     """compile requirements*.in into locks with hashes; --upgrade allows newer versions"""
     return supply.lock(arguments)
@@ -160,7 +166,7 @@ COMMANDS: Mapping[str, Command] = {
     command.__name__: command
     for command in (
         *(run, demo, test, check, bench, drill, shots, migrate, flask),
-        *(lock, audit, sbom, release),
+        *(docs, lock, audit, sbom, release),
     )
 }
-WITHOUT_ARGUMENTS = (run, demo, check, migrate)
+WITHOUT_ARGUMENTS = (run, demo, check, docs, migrate)

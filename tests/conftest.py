@@ -21,7 +21,7 @@ from psycopg import sql
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import OperationalError
 
-from app import models
+from app import models, setting_types
 from app import settings as app_settings
 from app.db import engine as db_engine
 from app.db import transactions
@@ -116,7 +116,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         return f"sqlite:///{tmp_path_factory.getbasetemp() / 'test.db'}"
     server: servers.Server = request.getfixturevalue("postgres_server")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    url = make_url(app_settings.database_url(server.url)).set(database=f"mailwatch_test_{worker}")
+    url = make_url(setting_types.database_url(server.url)).set(database=f"mailwatch_test_{worker}")
     return url.render_as_string(hide_password=False)
 
 

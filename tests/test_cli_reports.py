@@ -4,7 +4,6 @@ import mailbox
 import os
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -146,7 +145,7 @@ def test_unreadable_path_does_not_stop_the_import(
 def test_daily_quota_error_counts_remaining_files(
     database: Engine, settings: Settings, tmp_path: Path
 ) -> None:
-    app = make_app(database, replace(settings, ingest_files_per_day=2))
+    app = make_app(database, settings.replace(ingest_files_per_day=2))
     make_account("Acme")
     for number in range(4):
         (tmp_path / f"{number}.xml").write_bytes(dmarc_xml(report_id=str(number)))

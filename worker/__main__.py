@@ -19,7 +19,7 @@ from multiprocessing.context import ForkProcess
 
 from app import interpreter, runtime
 from app.jobs import queue
-from app.settings import BadSettings, Settings
+from app.settings import InvalidSettings, Settings
 from worker import rq_worker, shutdown, smtp_receiver
 
 LMTP = "lmtp"
@@ -51,8 +51,8 @@ def main(names: list[str]) -> int:
         sys.stderr.write(f"usage: python -m worker [{'|'.join([*queue.QUEUES, LMTP])}] …\n")
         return BAD_SETTINGS
     try:
-        settings = Settings.from_environ(os.environ)
-    except BadSettings as error:
+        settings = Settings.load()
+    except InvalidSettings as error:
         sys.stderr.write(f"{error}\n")
         return BAD_SETTINGS
     runtime.start(settings)

@@ -4,7 +4,6 @@ Every task is safe to run twice, so a second clock process only causes extra wor
 """
 
 import logging
-import os
 import signal
 import sys
 import time
@@ -22,7 +21,7 @@ from app.services.monitoring import account_monitor, report_monitor
 from app.services.notifications import channels, dispatcher, recipients
 from app.services.operations import retention
 from app.services.scans import runner, starttls_probes
-from app.settings import BadSettings, Settings
+from app.settings import InvalidSettings, Settings
 from worker import shutdown
 
 logger = logging.getLogger("clock")
@@ -86,8 +85,8 @@ def _call(task: Task) -> None:
 def main() -> int:
     """Run the clock process until SIGTERM or SIGINT; return 2 for invalid settings."""
     try:
-        settings = Settings.from_environ(os.environ)
-    except BadSettings as error:
+        settings = Settings.load()
+    except InvalidSettings as error:
         sys.stderr.write(f"{error}\n")
         return 2
     shutdown.listen(signal.SIGTERM, signal.SIGINT)

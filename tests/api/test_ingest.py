@@ -4,7 +4,6 @@ import gzip
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -125,7 +124,7 @@ def test_nothing_is_a_400(post: Post, raw: bytes) -> None:
 def test_more_than_the_bound_is_a_413_that_names_it(
     post: Post, settings: Settings, account_id: UUID
 ) -> None:
-    app_settings.use(replace(settings, ingest_max_bytes=5000))
+    app_settings.use(settings.replace(ingest_max_bytes=5000))
     assert post(b"x" * 5000).status_code == 202
     response = post(b"x" * 5001)
     assert response.status_code == 413
@@ -137,7 +136,7 @@ def test_more_than_the_bound_is_a_413_that_names_it(
 def test_a_body_without_a_length_is_not_read_beyond_the_bound(
     post: Post, settings: Settings, account_id: UUID
 ) -> None:
-    app_settings.use(replace(settings, ingest_max_bytes=5000))
+    app_settings.use(settings.replace(ingest_max_bytes=5000))
     for size, status in ((5000, 202), (5001, 413), (500_000, 413)):
         stream = io.BytesIO(b"x" * size)
         response = post(
@@ -195,7 +194,7 @@ def test_an_old_token_goes_on_for_the_overlap(post: Post, token: str, account_id
 def test_an_address_has_a_limit_of_its_own(
     post: Post, settings: Settings, account_id: UUID
 ) -> None:
-    app_settings.use(replace(settings, ingest_rate_limit="2 per minute"))
+    app_settings.use(settings.replace(ingest_rate_limit="2 per minute"))
     statuses = [post(dmarc_xml(report_id=str(number))).status_code for number in range(3)]
     assert statuses == [202, 202, 429]
     refused = post(dmarc_xml())
@@ -206,7 +205,7 @@ def test_an_address_has_a_limit_of_its_own(
 def test_above_the_days_number_it_is_a_429(
     post: Post, settings: Settings, account_id: UUID
 ) -> None:
-    app_settings.use(replace(settings, ingest_files_per_day=1))
+    app_settings.use(settings.replace(ingest_files_per_day=1))
     assert post(dmarc_xml()).status_code == 202
     response = post(dmarc_xml(report_id="r2"))
     assert response.status_code == 429

@@ -1,7 +1,6 @@
 """Junk that strangers post uses up neither the rate of the account's uploads nor of others."""
 
 from collections import Counter
-from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -30,9 +29,7 @@ def account_id(app: Flask) -> UUID:
 def one_window(app: Flask, settings: Settings) -> None:
     """Limits of a window that does not end during a test."""
     rate, source_rate = "600 per hour", "300 per hour"
-    app_settings.use(
-        replace(settings, ingest_rate_limit=rate, ingest_source_rate_limit=source_rate)
-    )
+    app_settings.use(settings.replace(ingest_rate_limit=rate, ingest_source_rate_limit=source_rate))
 
 
 def test_own_upload_is_accepted_after_a_flood_of_junk(app: Flask, account_id: UUID) -> None:

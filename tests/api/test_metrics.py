@@ -1,7 +1,6 @@
 """Numbers for monitoring, for nobody but who has their token."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -29,7 +28,7 @@ def read(app: Flask, token: str | None) -> tuple[int, Mapping[str, float]]:
 @pytest.mark.parametrize("token", [None, "", "wrong", TOKEN[:-1], TOKEN + "x", "ä"])
 def test_nobody_else_finds_them(app: Flask, settings: Settings, token: str | None) -> None:
     assert read(app, token)[0] == 404
-    app_settings.use(replace(settings, metrics_token=TOKEN))
+    app_settings.use(settings.replace(metrics_token=TOKEN))
     assert read(app, token)[0] == 404
 
 
@@ -42,7 +41,7 @@ def test_they_count_what_waits_and_what_ended(
     processor.run([])
     files.store(client.account_id, dmarc_xml(report_id="r2"), received_via="http")
     make_scan(client.account_id, "acme.test")
-    app_settings.use(replace(settings, metrics_token=TOKEN))
+    app_settings.use(settings.replace(metrics_token=TOKEN))
     status, found = read(app, TOKEN)
     assert status == 200
     assert found['mailwatch_report_files{status="parsed",reason=""}'] == 1

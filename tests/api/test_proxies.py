@@ -1,7 +1,5 @@
 """Whose address counts: the one that as many proxies as there are have seen."""
 
-from dataclasses import replace
-
 import pytest
 from sqlalchemy.engine import Engine
 
@@ -11,7 +9,7 @@ from tests.factories import make_account, make_app, make_key
 
 def status(database: Engine, settings: Settings, hops: int, forwarded: str) -> int:
     """What a caller gets whose key is for 192.0.2.7 alone."""
-    app = make_app(database, replace(settings, trusted_proxies=hops))
+    app = make_app(database, settings.replace(trusted_proxies=hops))
     _, token = make_key(make_account().id, allow_cidrs=["192.0.2.7/32"])
     headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": forwarded}
     return app.test_client().get("/v1/me", headers=headers).status_code

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +61,7 @@ def key_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rece
 @pytest.fixture
 def settings(settings: Settings, key_server: Receiver) -> Settings:
     url = f"https://{HOST}:{key_server.port}/keys"
-    return replace(settings, secret_scanning_keys_url=url)
+    return settings.replace(secret_scanning_keys_url=url)
 
 
 @pytest.fixture

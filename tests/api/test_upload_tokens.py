@@ -1,7 +1,6 @@
 """What the public report address and an upload token are worth; the attacks on both."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -81,7 +80,7 @@ def test_report_uploaded_with_a_token_is_trusted(post: Post, account_id: UUID) -
 def test_forged_authentication_results_replace_no_report(
     post: Post, account_id: UUID, settings: Settings
 ) -> None:
-    app_settings.use(replace(settings, trusted_authserv_ids=("mx.monitoring.test",)))
+    app_settings.use(settings.replace(trusted_authserv_ids=("mx.monitoring.test",)))
     post(dmarc_xml(report_id="7"), issue(account_id))
     processor.run([])
     forged = dmarc_xml(report_id="7").replace(b"<count>", b"<count>9")
@@ -140,7 +139,7 @@ def test_upload_token_is_no_api_key(app: Flask, account_id: UUID) -> None:
 def test_strangers_do_not_use_up_the_rate_of_own_uploads(
     post: Post, account_id: UUID, settings: Settings
 ) -> None:
-    app_settings.use(replace(settings, ingest_rate_limit="2 per minute"))
+    app_settings.use(settings.replace(ingest_rate_limit="2 per minute"))
     statuses = [post(dmarc_xml(report_id=str(number))).status_code for number in range(3)]
     assert statuses == [202, 202, 429]
     assert post(dmarc_xml(report_id="own"), issue(account_id)).status_code == 202
@@ -160,10 +159,10 @@ def test_token_is_stored_only_as_a_digest_and_audited(account_id: UUID) -> None:
 
 def test_token_survives_a_change_of_the_secret_key(account_id: UUID, settings: Settings) -> None:
     token = issue(account_id)
-    changed = replace(settings, secret_key="n" * 32, secret_key_previous=(settings.secret_key,))
+    changed = settings.replace(secret_key="n" * 32, secret_key_previous=(settings.secret_key,))
     app_settings.use(changed)
     assert upload_tokens.authenticate(token) is not None
-    app_settings.use(replace(changed, secret_key_previous=()))
+    app_settings.use(changed.replace(secret_key_previous=()))
     assert upload_tokens.authenticate(token) is not None  # its digest was renewed
 
 

@@ -11,8 +11,9 @@ from tests.architecture.source_tree import imported_names, is_within, module_of,
 ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each library
     "flask": ("app.api", "app.web", "app.cli", "app.rate_limiter"),
     "flask_limiter": ("app.rate_limiter",),
-    "pydantic": ("app.api",),
-    "sqlalchemy": ("app.db", "app.models", "app.services", "app.settings"),
+    "pydantic": ("app.api", "app.settings", "app.setting_types", "app.setting_messages"),
+    "pydantic_settings": ("app.settings",),
+    "sqlalchemy": ("app.db", "app.models", "app.services", "app.setting_types"),
     "rq": ("app.jobs.queue", "worker"),
     "redis": (
         *("app.jobs", "app.rate_limiter", "app.concurrency", "app.api.v1.token_leaks"),

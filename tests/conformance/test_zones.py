@@ -121,7 +121,7 @@ def test_zone_on_the_network_has_expected_results(
 def test_no_domain_exceeds_the_query_budget(
     live: Mapping[str, ScanResult],
 ) -> None:
-    budget: Any = Settings.__dataclass_fields__["scan_query_budget"].default
+    budget: Any = Settings.model_fields["scan_query_budget"].default
     assert [
         domain for domain, examination in live.items() if examination.query_count >= budget
     ] == []

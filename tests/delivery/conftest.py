@@ -1,7 +1,6 @@
 """An account with a domain, and a receiver that it can be told at."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -34,8 +33,7 @@ def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiv
 @pytest.fixture
 def settings(settings: Settings, receiver: Receiver) -> Settings:
     """As an operator has it who lets webhooks go to this machine; tries follow at once."""
-    return replace(
-        settings,
+    return settings.replace(
         egress_allow_cidrs=LOOPBACK,
         egress_ports=(443, receiver.port),
         delivery_schedule=(0.0,) * 10,

@@ -9,7 +9,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -115,7 +115,7 @@ def door(outside: Outside) -> ReachingDoor:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return replace(settings, delivery_schedule=(0.0, 0.0))
+    return settings.replace(delivery_schedule=(0.0, 0.0))
 
 
 def add(account_id: UUID, url: str, name: str = "chat") -> Channel:

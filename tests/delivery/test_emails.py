@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -33,7 +32,7 @@ def inbox() -> Inbox:
 def settings(settings: Settings, inbox: Inbox) -> Iterator[Settings]:
     """As an operator has it whose mail server listens on this machine."""
     with listening(inbox) as url:
-        yield replace(settings, smtp_url=url, mail_from="Watch <w@watch.test>")
+        yield settings.replace(smtp_url=url, mail_from="Watch <w@watch.test>")
 
 
 def enqueue(recipient: str = "bob@acme.test", account_id: UUID | None = None) -> None:
@@ -105,7 +104,7 @@ def test_a_claimed_email_is_not_due_for_longer_than_a_worker_lives(account_id: U
 def test_what_the_server_refuses_is_retried_by_the_schedule(
     account_id: UUID, inbox: Inbox, settings: Settings, answer: str
 ) -> None:
-    app_settings.use(replace(settings, delivery_schedule=(0.0, 60.0)))
+    app_settings.use(settings.replace(delivery_schedule=(0.0, 60.0)))
     inbox.answer = answer
     enqueue(account_id=account_id)
     assert emails.send_due() == 1
@@ -121,7 +120,7 @@ def test_what_the_server_refuses_is_retried_by_the_schedule(
 def test_after_the_last_attempt_an_email_has_failed_and_no_text(
     account_id: UUID, inbox: Inbox, settings: Settings
 ) -> None:
-    app_settings.use(replace(settings, delivery_schedule=(0.0,)))
+    app_settings.use(settings.replace(delivery_schedule=(0.0,)))
     inbox.answer = "550 no"
     enqueue(account_id=account_id)
     emails.send_due()
@@ -132,7 +131,7 @@ def test_after_the_last_attempt_an_email_has_failed_and_no_text(
 def test_without_a_mail_server_nothing_is_stored_that_could_be_sent(
     account_id: UUID, settings: Settings
 ) -> None:
-    app_settings.use(replace(settings, smtp_url=None))
+    app_settings.use(settings.replace(smtp_url=None))
     enqueue(account_id=account_id)
     row = only_row()
     assert (row.status, row.body, row.error) == ("skipped", "", email.NOT_SET)
@@ -142,7 +141,7 @@ def test_without_a_mail_server_nothing_is_stored_that_could_be_sent(
 def test_a_server_that_cannot_be_reached_costs_one_attempt_of_one_email(
     account_id: UUID, settings: Settings
 ) -> None:
-    app_settings.use(replace(settings, smtp_url="smtp://127.0.0.1:1"))
+    app_settings.use(settings.replace(smtp_url="smtp://127.0.0.1:1"))
     for number in range(3):
         enqueue(f"p{number}@acme.test", account_id)
     assert emails.send_due() == 1

@@ -1,7 +1,6 @@
 """Mail as a real server gets it."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
@@ -39,7 +38,7 @@ def inbox() -> Inbox:
 def settings(settings: Settings, inbox: Inbox) -> Iterator[Settings]:
     """As an operator has it whose mail server listens on this machine."""
     with listening(inbox) as url:
-        yield replace(settings, smtp_url=url, mail_from="Watch <w@watch.test>")
+        yield settings.replace(smtp_url=url, mail_from="Watch <w@watch.test>")
 
 
 def add(account_id: UUID, **options: Any) -> Channel:
@@ -131,7 +130,7 @@ def test_without_a_mail_server_the_channel_says_so(
 ) -> None:
     channel = add(account_id)
     assert channels.target_error(channel) is None
-    app_settings.use(replace(settings, smtp_url=None))
+    app_settings.use(settings.replace(smtp_url=None))
     assert channels.target_error(channel) == email.NOT_SET
     open_alert()
     dispatcher.run(door)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -36,8 +35,7 @@ def inbox() -> Iterator[Inbox]:
 
 @pytest.fixture
 def settings(settings: Settings, inbox: Inbox) -> Settings:
-    return replace(
-        settings,
+    return settings.replace(
         smtp_url=inbox.url,
         mail_from="Watch <w@watch.test>",
         base_url=BASE_URL,

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +57,7 @@ def service(
         running[url] = (started.__enter__(), redis)
     service, redis = running[url]
     app_settings.use(
-        replace(
-            settings,
+        settings.replace(
             secret_key=SECRET,
             redis_url=redis.url,
             egress_allow_cidrs=LOOPBACK,

@@ -14,6 +14,7 @@ from uuid import UUID
 from alembic import command
 from alembic.config import Config
 
+from app import setting_types
 from app import settings as app_settings
 from app.db import engine as db_engine
 from app.db import transactions
@@ -104,7 +105,7 @@ def _running(
     if engine == "postgresql":
         (directory / "postgres").mkdir()
         servers.append(start_postgres(directory / "postgres"))
-        url = app_settings.database_url(servers[-1].url)
+        url = setting_types.database_url(servers[-1].url)
     config = Config(toml_file=ROOT / "pyproject.toml")
     config.attributes["url"] = url
     command.upgrade(config, "head")

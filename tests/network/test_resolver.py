@@ -36,9 +36,9 @@ ACME = {
 def _network(*servers: Nameserver, seconds: float = 5, budget: int = 50) -> LiveNetwork:
     return LiveNetwork(
         Settings(
-            secret_key="",
-            database_url="",
-            redis_url="",
+            secret_key="k" * 32,
+            database_url="sqlite://",
+            redis_url="redis://127.0.0.1:1/0",
             dns_nameservers=tuple(server.address for server in servers),
             dns_query_seconds=seconds,
             scan_query_budget=budget,

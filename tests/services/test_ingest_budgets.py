@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -60,7 +59,7 @@ def states(account_id: UUID) -> Counter[str]:
 def test_strangers_cannot_use_up_what_is_for_own_uploads_and_known_sources(
     settings: Settings, account_id: UUID
 ) -> None:
-    app_settings.use(replace(settings, ingest_files_per_day=100))
+    app_settings.use(settings.replace(ingest_files_per_day=100))
     with transaction() as session:
         budgets.note_authenticated(session, account_id, "192.0.2.1")
     assert flood(account_id, *(f"198.51.100.{number}" for number in range(200))) == 50
@@ -71,7 +70,7 @@ def test_strangers_cannot_use_up_what_is_for_own_uploads_and_known_sources(
 def test_own_uploads_have_a_part_that_known_sources_cannot_use(
     settings: Settings, account_id: UUID
 ) -> None:
-    app_settings.use(replace(settings, ingest_files_per_day=100))
+    app_settings.use(settings.replace(ingest_files_per_day=100))
     sources = [f"192.0.2.{number}" for number in range(100)]
     with transaction() as session:
         for source in sources:
@@ -84,7 +83,7 @@ def test_own_uploads_have_a_part_that_known_sources_cannot_use(
 def test_one_source_cannot_use_up_what_is_for_strangers(
     settings: Settings, account_id: UUID, address: str
 ) -> None:
-    app_settings.use(replace(settings, ingest_files_per_day=100))
+    app_settings.use(settings.replace(ingest_files_per_day=100))
     assert flood(account_id, *(address.format(number) for number in range(30))) == 10
     assert flood(account_id, "203.0.113.1") == 1
 
@@ -99,7 +98,7 @@ def test_relayed_mail_is_counted_for_the_domain_of_its_envelope() -> None:
 def test_files_above_the_cpu_budget_are_parsed_on_the_next_day(
     settings: Settings, account_id: UUID
 ) -> None:
-    app_settings.use(replace(settings, ingest_cpu_seconds_per_day=10))
+    app_settings.use(settings.replace(ingest_cpu_seconds_per_day=10))
     with transaction() as session:
         session.add(DailyIngestUsage(account_id=account_id, day=now(session).date(), cpu_ms=6_000))
     stranger = post(account_id, dmarc_xml())
@@ -183,7 +182,7 @@ def test_files_that_poison_a_batch_cost_no_other_file_of_it(account_id: UUID) ->
 def test_bytes_of_junk_are_deleted_before_those_of_other_files(
     settings: Settings, account_id: UUID
 ) -> None:
-    app_settings.use(replace(settings, keep_junk_days=1))
+    app_settings.use(settings.replace(keep_junk_days=1))
     junk = post(account_id, b"junk")
     own = post(account_id, b"own junk", received_via="upload")
     processor.run([])

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -33,7 +32,7 @@ def _in_use(settings: Settings) -> Iterator[None]:
 
 
 def use(**changes: object) -> None:
-    app_settings.use(replace(app_settings.current(), **changes))  # type: ignore[arg-type]
+    app_settings.use(app_settings.current().replace(**changes))
 
 
 def test_every_purpose_has_a_key_of_its_own() -> None:

@@ -129,9 +129,8 @@ def test_a_key_made_under_the_previous_secret_works_and_is_kept_anew(
     account = make_account()
     key, token = make_key(account.id)
     before = settings.current()
-    from dataclasses import replace
 
-    settings.use(replace(before, secret_key="n" * 32, secret_key_previous=(before.secret_key,)))
+    settings.use(before.replace(secret_key="n" * 32, secret_key_previous=(before.secret_key,)))
     try:
         assert api_keys.resolve(token, ADDRESS)
         with transaction() as session:

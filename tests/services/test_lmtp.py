@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -117,7 +116,7 @@ def intakes_of(account_id: UUID) -> list[ReportFile]:
 
 @pytest.mark.parametrize("is_lmtp", [True, False])
 def test_mails_above_the_rate_are_refused_for_now(is_lmtp: bool, settings: Settings) -> None:
-    app_settings.use(replace(settings, ingest_source_rate_limit="2 per hour"))
+    app_settings.use(settings.replace(ingest_source_rate_limit="2 per hour"))
     known = token()
     with client(is_lmtp) as connection:
         codes = []
@@ -270,7 +269,7 @@ def test_whose_place_is_taken_ends_with_words(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with listening(True) as port:
-        app_settings.use(replace(settings, smtp_listen=Listen(True, "127.0.0.1", port)))
+        app_settings.use(settings.replace(smtp_listen=Listen(True, "127.0.0.1", port)))
         assert smtp_receiver.main() == 2
     assert capsys.readouterr().err == (
         f"SMTP_LISTEN: lmtp://127.0.0.1:{port} is in use by another process.\n"

@@ -151,7 +151,7 @@ def test_nothing_is_marked_before_it_is_kept(account_id: UUID) -> None:
     before = app_settings.current()
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
-        app_settings.use(replace(before, ingest_files_per_day=1))
+        app_settings.use(before.replace(ingest_files_per_day=1))
         try:
             found = pull(row)
         finally:

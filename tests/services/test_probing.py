@@ -1,7 +1,6 @@
 """Mail hosts: connected to once for all that use them, and what scans make of it."""
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -67,7 +66,7 @@ def bells(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def account_id(settings: Settings) -> UUID:
-    app_settings.use(replace(settings, starttls_probes=True))
+    app_settings.use(settings.replace(starttls_probes=True))
     return make_account().id
 
 

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -85,7 +84,7 @@ def read(account_id: UUID, raw: bytes, zone: Zone | None, received_via: str = "m
 @contextmanager
 def trusting(*servers: str) -> Iterator[None]:
     before = app_settings.current()
-    app_settings.use(replace(before, trusted_authserv_ids=servers))
+    app_settings.use(before.replace(trusted_authserv_ids=servers))
     try:
         yield
     finally:

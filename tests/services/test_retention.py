@@ -1,6 +1,5 @@
 """What is kept how long: bytes, failure reports; and what is never deleted by a clock."""
 
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -77,7 +76,7 @@ def test_what_became_of_a_file_is_kept_for_long_or_as_long_as_its_report(
 
 
 def test_a_row_whose_bytes_are_there_is_not_forgotten(account_id: UUID, settings: Settings) -> None:
-    app_settings.use(replace(settings, raw_retention_days=1_000))
+    app_settings.use(settings.replace(raw_retention_days=1_000))
     assert told_after(400) == {"parsed", "quarantined", "unattributed", "received"}
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -202,7 +201,7 @@ def test_turns_of_one_kind_are_not_those_of_another(domain: Any) -> None:
 @pytest.fixture
 def use_file(settings: Settings, database: Engine) -> Callable[[Path], None]:
     """Name the file in the settings."""
-    return lambda path: app_settings.use(replace(settings, geoip_database=str(path)))
+    return lambda path: app_settings.use(settings.replace(geoip_database=str(path)))
 
 
 NETWORKS: dict[str, Any] = {

@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 
 from app import settings as app_settings
@@ -31,8 +29,8 @@ def test_it_opens_for_its_purpose_only() -> None:
 def test_it_opens_with_the_key_of_before_and_with_no_other(settings: Settings) -> None:
     sealed = encryption.encrypt("secret", "mailbox")
     old, new = settings.secret_key, "n" * 40
-    app_settings.use(dataclasses.replace(settings, secret_key=new, secret_key_previous=(old,)))
+    app_settings.use(settings.replace(secret_key=new, secret_key_previous=(old,)))
     assert encryption.decrypt(sealed, "mailbox") == "secret"
-    app_settings.use(dataclasses.replace(settings, secret_key=new, secret_key_previous=()))
+    app_settings.use(settings.replace(secret_key=new, secret_key_previous=()))
     with pytest.raises(encryption.DecryptionError, match="SECRET_KEY"):
         encryption.decrypt(sealed, "mailbox")

@@ -1,7 +1,5 @@
 """The rate limits of the dashboard: by user, and by network without a session."""
 
-from dataclasses import replace
-
 import pytest
 from flask import Flask
 
@@ -12,8 +10,7 @@ from tests.web.conftest import Browser
 @pytest.fixture(autouse=True)
 def _few(app: Flask) -> None:
     app_settings.use(
-        replace(
-            app_settings.current(),
+        app_settings.current().replace(
             rate_limit="1 per minute",
             dashboard_rate_limit="5 per minute",
             dashboard_anonymous_rate_limit="4 per minute",

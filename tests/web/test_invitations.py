@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -26,7 +25,7 @@ def inbox(app: Flask, settings: Settings) -> Iterator[Inbox]:
     inbox = Inbox()
     with listening(inbox) as url:
         app_settings.use(
-            replace(settings, smtp_url=url, base_url="https://watch.test", mail_from="w@watch.test")
+            settings.replace(smtp_url=url, base_url="https://watch.test", mail_from="w@watch.test")
         )
         yield inbox
         app_settings.use(settings)

@@ -1,7 +1,6 @@
 """Emails about changes of sign-in, role and account."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -28,7 +27,7 @@ def inbox(app: Flask, settings: Settings) -> Iterator[Inbox]:
     """The configured mail server."""
     inbox = Inbox()
     with listening(inbox) as url:
-        app_settings.use(replace(settings, smtp_url=url, base_url="https://watch.test"))
+        app_settings.use(settings.replace(smtp_url=url, base_url="https://watch.test"))
         yield inbox
         app_settings.use(settings)
 

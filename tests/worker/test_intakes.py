@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -322,7 +321,7 @@ def busy(seconds: float) -> None:
 
 def test_cpu_limit_of_one_file_is_enforced(settings: Settings) -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    app_settings.use(replace(settings, ingest_cpu_seconds=1))
+    app_settings.use(settings.replace(ingest_cpu_seconds=1))
     with pytest.raises(TimeoutError), resource_limits.one_file(MIB):
         busy(20)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
@@ -331,7 +330,7 @@ def test_cpu_limit_of_one_file_is_enforced(settings: Settings) -> None:
 
 
 def test_cpu_time_of_earlier_files_does_not_count(settings: Settings) -> None:
-    app_settings.use(replace(settings, ingest_cpu_seconds=1))
+    app_settings.use(settings.replace(ingest_cpu_seconds=1))
     for _ in range(2):
         with pytest.raises(TimeoutError), resource_limits.one_file(MIB):
             busy(20)
@@ -342,7 +341,7 @@ def test_cpu_time_of_earlier_files_does_not_count(settings: Settings) -> None:
 
 def test_memory_limit_of_one_file_is_enforced(settings: Settings) -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    app_settings.use(replace(settings, ingest_memory_bytes=50_000_000))
+    app_settings.use(settings.replace(ingest_memory_bytes=50_000_000))
     with resource_limits.one_file(MIB):
         bytearray(20_000_000)
     with pytest.raises(MemoryError), resource_limits.one_file(MIB):
@@ -352,7 +351,6 @@ def test_memory_limit_of_one_file_is_enforced(settings: Settings) -> None:
 
 
 _FRESH = """
-import os
 from redis import Redis
 from rq.serializers import JSONSerializer
 from rq.worker import SimpleWorker
@@ -360,7 +358,7 @@ from app import runtime
 from app.jobs import queue
 from app.settings import Settings
 from worker.rq_worker import AllowedJob
-settings = Settings.from_environ(os.environ)
+settings = Settings.load()
 runtime.start(settings)
 connection = Redis.from_url(settings.redis_url)
 options = {"serializer": JSONSerializer, "job_class": AllowedJob}

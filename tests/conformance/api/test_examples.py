@@ -15,7 +15,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -195,8 +195,8 @@ MEANWHILE: dict[str, Callable[[Story], None]] = {
 def settings(settings: Settings) -> Settings:
     """As an operator has it: domains are to be verified."""
     contact = ("mailto:security@example.com",)
-    settings = replace(settings, security_contact=contact, metrics_token=METRICS_TOKEN)
-    return replace(settings, domain_verification="required")
+    settings = settings.replace(security_contact=contact, metrics_token=METRICS_TOKEN)
+    return settings.replace(domain_verification="required")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -27,13 +26,12 @@ from app.db import engine as db_engine
 from app.db import transactions
 from app.jobs import queue
 from app.settings import Settings
-from tests import servers
+from tests.support import servers
+from tests.support.paths import ROOT
+from tests.support.servers import NO_REDIS
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # the machine may be busy
 hypothesis.settings.load_profile("untimed")
-
-ROOT = Path(__file__).resolve().parent.parent
-NO_REDIS = "redis://127.0.0.1:1/0"  # nothing listens there
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,8 +16,8 @@ from app.api.docs import openapi
 from app.models.keys import Scope
 from app.services.api_keys import api_keys
 from app.settings import Settings
-from tests.factories import ACTOR, make_account, make_app
-from tests.zones import Zone
+from tests.support.factories import ACTOR, make_account, make_app
+from tests.support.zones import Zone
 
 ALL = tuple(Scope)
 

@@ -15,9 +15,9 @@ from app.models import AuditEvent
 from app.services.api_keys import account_limits, api_keys
 from app.services.api_keys.account_limits import Changes
 from tests.api.conftest import Client, make_client
-from tests.conftest import NO_REDIS
-from tests.factories import ACTOR, make_account, make_key
-from tests.test_cli import run
+from tests.cli.test_commands import run
+from tests.support.factories import ACTOR, make_account, make_key
+from tests.support.servers import NO_REDIS
 
 DRAFT = {"check": "spf", "name": "acme.test", "records": ["v=spf1 -all"]}
 

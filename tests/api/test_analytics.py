@@ -10,7 +10,7 @@ from app.models import Domain
 from app.protocols.report_formats.aggregate import SpfResult
 from app.services.core import domain_lookup
 from tests.api.conftest import Client
-from tests.reports import DAY, Report, record, store, store_tls
+from tests.support.stored_reports import DAY, Report, record, store, store_tls
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 SPAN = "from=2026-11-01T00:00:00Z&to=2026-11-21T00:00:00Z"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Client
-from tests.zones import Zone
+from tests.support.zones import Zone
 
 
 def add(client: Client, name: str = "acme.test", **settings: Any) -> Any:

@@ -13,8 +13,8 @@ from app.services.ingest import files, processor
 from app.services.scans import runner
 from tests.api.conftest import ALL, Client, make_client
 from tests.api.test_scans import BAD
-from tests.documents import dmarc_xml, failure_mail, tls_json
-from tests.zones import Zone, ZoneDoor
+from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
+from tests.support.zones import Zone, ZoneDoor
 
 # How each route with a parameter is called: its body, and what stands for its parameter.
 CALLS: dict[tuple[str, str], tuple[Any, str]] = {

@@ -17,8 +17,8 @@ from app.services.accounts import accounts
 from app.services.ingest import files, processor, tokens
 from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
-from tests.documents import dmarc_xml, mailed, tls_json, wrappings
-from tests.factories import ACTOR, make_account, make_domain
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.report_documents import dmarc_xml, mailed, tls_json, wrappings
 
 Post = Callable[..., TestResponse]
 

@@ -12,8 +12,8 @@ from app.db.transactions import transaction
 from app.services.api_keys import upload_tokens
 from app.services.ingest import budgets, tokens
 from app.settings import Settings
-from tests.documents import dmarc_xml
-from tests.factories import ACTOR, make_account, make_domain
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.report_documents import dmarc_xml
 
 JUNK_POSTS = 605
 

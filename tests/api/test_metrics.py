@@ -9,8 +9,8 @@ from app import settings as app_settings
 from app.services.ingest import files, processor
 from app.settings import Settings
 from tests.api.conftest import Client
-from tests.documents import dmarc_xml
-from tests.factories import make_domain, make_scan
+from tests.support.factories import make_domain, make_scan
+from tests.support.report_documents import dmarc_xml
 
 TOKEN = "a metrics token".replace(" ", "-")
 

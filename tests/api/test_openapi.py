@@ -19,7 +19,7 @@ from app.models.keys import Scope
 from app.services.ingest import tokens
 from tests.api import test_every_route, test_scans
 from tests.api.conftest import Client, make_client
-from tests.factories import ACTOR, make_account
+from tests.support.factories import ACTOR, make_account
 
 CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
 REFUSALS = {"400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "503"}

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from app.settings import Settings
-from tests.factories import make_account, make_app, make_key
+from tests.support.factories import make_account, make_app, make_key
 
 
 def status(database: Engine, settings: Settings, hops: int, forwarded: str) -> int:

@@ -19,8 +19,8 @@ from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.services.domains import domains
 from tests.api.conftest import Client
 from tests.api.test_reports import rows
-from tests.factories import make_domain
-from tests.reports import DAY, Report, record, store
+from tests.support.factories import make_domain
+from tests.support.stored_reports import DAY, Report, record, store
 
 START = datetime(2026, 3, 20, tzinfo=UTC)  # clocks turn in these weeks
 ROWS = st.builds(

@@ -14,8 +14,8 @@ from app.models import ReportFile
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor
 from tests.api.conftest import Client
-from tests.documents import DAY, YESTERDAY, dmarc_xml, failure_mail, record, tls_json
-from tests.factories import make_domain
+from tests.support.factories import make_domain
+from tests.support.report_documents import DAY, YESTERDAY, dmarc_xml, failure_mail, record, tls_json
 
 FIRST = dmarc_xml(report_id="first", begin=YESTERDAY - DAY, end=YESTERDAY - 1)
 SECOND = dmarc_xml(

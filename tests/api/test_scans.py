@@ -7,7 +7,7 @@ import pytest
 from app import ids
 from app.services.scans import runner
 from tests.api.conftest import Client
-from tests.zones import Zone, ZoneDoor
+from tests.support.zones import Zone, ZoneDoor
 
 BAD: dict[Any, Any] = {
     ("acme.test", "NS"): ["ns1.acme.test", "ns2.acme.test"],

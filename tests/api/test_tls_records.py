@@ -20,8 +20,8 @@ from app.services.reports import tls_records
 from tests.api.conftest import Client
 from tests.api.test_records import listed
 from tests.api.test_reports import rows
-from tests.factories import make_domain
-from tests.reports import DAY, store_tls_report, tls_failure, tls_policy
+from tests.support.factories import make_domain
+from tests.support.stored_reports import DAY, store_tls_report, tls_failure, tls_policy
 
 START = datetime(2026, 3, 20, tzinfo=UTC)  # clocks turn in these weeks
 LIST = "/v1/reports/tls-rpt/records?domain=acme.test"

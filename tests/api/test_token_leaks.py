@@ -24,8 +24,8 @@ from app.services.api_keys import api_keys, upload_tokens
 from app.services.monitoring import secret_scanning
 from app.settings import Settings
 from tests.api.conftest import Client
-from tests.factories import ACTOR, make_key
-from tests.receivers import HOST, ReachingDoor, Receiver, receiving
+from tests.support.factories import ACTOR, make_key
+from tests.support.receivers import HOST, ReachingDoor, Receiver, receiving
 
 ALERTS, REPORT = "/v1/secret-scanning/alerts", "/v1/keys/report"
 PAGE = "https://code.example.com/config.py"

@@ -16,9 +16,9 @@ from app.services.analytics import sources
 from app.services.domains import domains
 from tests.api.conftest import Client
 from tests.api.test_records import counted
-from tests.factories import make_domain
-from tests.reports import DAY, Report, record, store
-from tests.services.test_policy_change import know
+from tests.services.analytics.test_policy_simulation import know
+from tests.support.factories import make_domain
+from tests.support.stored_reports import DAY, Report, record, store
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SPAN = "from=2026-03-02T00:00:00Z&to=2026-03-30T00:00:00Z"

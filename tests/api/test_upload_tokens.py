@@ -24,9 +24,9 @@ from app.services.ingest import processor, tokens
 from app.services.ingest.files import ReportFileFilter
 from app.services.monitoring import report_monitor
 from app.settings import Settings
-from tests import reports
-from tests.documents import dmarc_xml, mailed, record, tls_json
-from tests.factories import ACTOR, make_account, make_domain
+from tests.support import stored_reports as reports
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.report_documents import dmarc_xml, mailed, record, tls_json
 
 Post = Callable[..., TestResponse]
 FORGED = b"Authentication-Results: mx.monitoring.test; dmarc=pass header.from=receiver.test\r\n"

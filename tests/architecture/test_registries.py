@@ -6,7 +6,7 @@ from app.api.http.endpoint import ENDPOINTS
 from app.checks import CHECKS
 from app.jobs import queue
 from app.rules import RULES
-from tests.architecture.source_tree import ROOT
+from tests.support.paths import ROOT
 from worker import jobs
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.source_tree import ROOT
+from tests.support.paths import ROOT
 
 BANNED = re.compile(
     r"\b(mend(s|ed|ing)?|anew|whoever|whosoever|somebody|nobody|anybody|doorbells?|bells?|rung"

@@ -6,7 +6,6 @@ host on loopback. With ``ZONES_NAMESERVER=127.0.0.1:5300`` the name server is th
 
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +23,10 @@ from app.settings import Settings
 from demo.fault_injection import Manners
 from demo.nameserver import NameServer
 from demo.policies import NETWORKS, PolicyServer
-from tests.zones import SERVFAIL, Zone, read_master_files
+from tests.support.paths import DATA
+from tests.support.zones import SERVFAIL, Zone, read_master_files
 
-FOLDER = Path(__file__).parents[1] / "data" / "zones"
+FOLDER = DATA / "zones"
 POLICIES = FOLDER / "policies"
 EXPECTED = {
     entry["domain"]: entry

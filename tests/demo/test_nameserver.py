@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import dns.exception
 import dns.flags
@@ -18,10 +17,11 @@ from dns.rcode import Rcode
 from demo.fault_injection import Fault, Manners, Slow, Trouble
 from demo.nameserver import NameServer
 from demo.samples import DOMAINS, MANNERS, ZONES
-from tests.zones import read_master_files
+from tests.support.paths import DATA
+from tests.support.zones import read_master_files
 
 SECONDS = 5.0
-SHARED_ZONES = Path(__file__).parents[1] / "data" / "zones"
+SHARED_ZONES = DATA / "zones"
 SOA = "$TTL 300\n@ IN SOA ns hostmaster 1 3600 900 1209600 60\n@ IN NS ns\nns IN A 192.0.2.1\n"
 FILES = {
     "plain.test": SOA

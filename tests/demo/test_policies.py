@@ -18,8 +18,8 @@ import pytest
 from app.services.domains.demo import SAMPLES
 from demo.policies import HUGE, PATH, PolicyServer, Trouble
 from demo.samples import DOMAINS, POLICIES, POLICY_FAULTS
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 ADDRESS = "203.0.113.80"
 SECONDS = 10.0
 

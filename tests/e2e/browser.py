@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from app.services.accounts import accounts
 from tests.e2e.service import Service
-from tests.factories import make_account
+from tests.support.factories import make_account
 
 PASSWORD = "correct horse battery"
 OPTIONS = [

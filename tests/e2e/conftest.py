@@ -15,8 +15,8 @@ from app.jobs import queue
 from app.settings import Settings
 from tests.e2e.browser import OPTIONS, Person, open_person
 from tests.e2e.service import SECRET, Service
-from tests.receivers import LOOPBACK, Receiver, receiving
-from tests.servers import Server, start_valkey
+from tests.support.receivers import LOOPBACK, Receiver, receiving
+from tests.support.servers import Server, start_valkey
 
 Running = dict[str, tuple[Service, Server]]
 

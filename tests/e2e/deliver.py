@@ -21,8 +21,8 @@ from app.services.alerts.transitions import Trigger
 from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
 from tests.e2e.service import Service, wait_for
-from tests.factories import ACTOR, make_account, make_domain
-from tests.receivers import ReachingDoor, Received, Receiver
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.receivers import ReachingDoor, Received, Receiver
 
 PAUSE_SECONDS = 0.05  # between two transitions
 CHANGES = ("acknowledged", "open", "dismissed", "open")  # of an alert that was opened

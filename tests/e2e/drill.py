@@ -22,11 +22,12 @@ from app.jobs import queue
 from app.settings import Settings
 from tests.e2e import drills, hostile_ingest_drill, intake_drill, slow_clients_drill
 from tests.e2e.deliver import deliver
-from tests.e2e.service import ROOT, SECRET, Service
-from tests.factories import make_account, make_key
+from tests.e2e.service import SECRET, Service
 from tests.fuzz import fuzzer
-from tests.receivers import LOOPBACK, Receiver, receiving
-from tests.servers import Server, start_postgres, start_valkey
+from tests.support.factories import make_account, make_key
+from tests.support.paths import ROOT
+from tests.support.receivers import LOOPBACK, Receiver, receiving
+from tests.support.servers import Server, start_postgres, start_valkey
 
 DOMAINS = 100
 KILLS = 6

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from app.db.transactions import transaction
 from app.models import Alert, AlertTransition, Scan
 from tests.e2e.service import Answer, Service, wait_for
-from tests.servers import Server
+from tests.support.servers import Server
 
 WEB_PROCESSES = 2
 

@@ -10,10 +10,10 @@ from app.db.transactions import transaction
 from app.models import DailyIngestUsage, ReportFile
 from app.services.api_keys import upload_tokens
 from app.services.ingest import tokens
-from tests.documents import dmarc_xml
 from tests.e2e.service import Service, wait_for
-from tests.factories import ACTOR, make_domain
-from tests.hostile_mails import poisoned
+from tests.support.factories import ACTOR, make_domain
+from tests.support.hostile_mails import poisoned
+from tests.support.report_documents import dmarc_xml
 
 POISONED_FILES, JUNK_FILES = 100, 605
 MAX_DELAY_SECONDS = 5.0

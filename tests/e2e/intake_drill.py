@@ -13,10 +13,10 @@ from app.db.transactions import transaction
 from app.models import DmarcHour, DmarcRecord, DmarcReport, ReportFile
 from app.services.analytics import rollup_queue
 from app.services.ingest import tokens
-from tests.documents import dmarc_xml, record
 from tests.e2e.service import Service, wait_for
-from tests.factories import ACTOR, make_domain
-from tests.servers import Server
+from tests.support.factories import ACTOR, make_domain
+from tests.support.report_documents import dmarc_xml, record
+from tests.support.servers import Server
 
 CLIENTS = 4
 PATIENCE_SECONDS = 120.0  # of a sender: mail services try much longer

@@ -18,9 +18,9 @@ from typing import Any
 from demo.fault_injection import Manners, Slow
 from demo.nameserver import NameServer
 from devtools.processes import end_with_parent, free_port
-from tests.receivers import Receiver
+from tests.support.paths import ROOT
+from tests.support.receivers import Receiver
 
-ROOT = Path(__file__).resolve().parents[2]
 SECRET = "e" * 40
 COMMANDS = {
     "web": ["gunicorn", "-c", "gunicorn.conf.py"],

@@ -18,11 +18,11 @@ from app.services.alerts.alerts import AlertFilter
 from app.services.domains import domains
 from app.services.domains.domains import NewDomain
 from app.services.scans import scans
-from tests import reports
-from tests.documents import dmarc_xml, record, tls_json
 from tests.e2e.browser import PASSWORD, Person, open_browser, open_person
 from tests.e2e.service import Service, wait_for
-from tests.factories import ACTOR
+from tests.support import stored_reports as reports
+from tests.support.factories import ACTOR
+from tests.support.report_documents import dmarc_xml, record, tls_json
 
 pytestmark = [
     pytest.mark.e2e,

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 
 from tests.e2e.browser import Person
 from tests.e2e.service import wait_for
-from tests.receivers import Receiver
+from tests.support.receivers import Receiver
 
 pytestmark = [
     pytest.mark.e2e,

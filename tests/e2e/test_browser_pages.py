@@ -19,10 +19,10 @@ from app.services.ingest.files import ReportFileFilter
 from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
 from app.services.scans import scans
-from tests.documents import dmarc_xml, failure_mail, tls_json
 from tests.e2e.browser import Person, open_person
 from tests.e2e.service import Service, wait_for
-from tests.factories import ACTOR, make_key
+from tests.support.factories import ACTOR, make_key
+from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
 
 pytestmark = [
     pytest.mark.e2e,

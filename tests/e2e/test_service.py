@@ -12,9 +12,9 @@ from tests.e2e import drills, intake_drill, slow_clients_drill
 from tests.e2e.conftest import Running
 from tests.e2e.deliver import deliver
 from tests.e2e.service import Service, wait_for
-from tests.factories import ACTOR, make_account, make_key
-from tests.receivers import Receiver
-from tests.servers import Server
+from tests.support.factories import ACTOR, make_account, make_key
+from tests.support.receivers import Receiver
+from tests.support.servers import Server
 
 pytestmark = pytest.mark.e2e
 

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,10 +15,9 @@ from app.protocols.bimi import logo, logotypes, mark_certificates
 from app.protocols.report_formats import aggregate, failure, tls, unwrap
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.spf import macros
+from tests.support.paths import DATA
 from tests.unit.checks.test_bimi import CERTIFIED
 from tests.unit.protocols.test_logotypes import logotype
-
-DATA = Path(__file__).parents[1] / "data"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from app.network.http import egress, http1, special_addresses
 from app.network.http.egress import Egress
 from app.ports.dns import LookupFailed
 from app.ports.http import Page, Request
-from tests.zones import SERVFAIL, Zone
+from tests.support.zones import SERVFAIL, Zone
 
 HOST = "mta-sts.acme.test"
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)

@@ -19,7 +19,7 @@ from app.protocols.names import DomainName
 from app.settings import Settings
 from demo.fault_injection import Manners, Trouble
 from demo.nameserver import NameServer
-from tests.zones import Zone
+from tests.support.zones import Zone
 
 BUDGET = 120
 HEAD = (

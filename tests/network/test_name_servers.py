@@ -13,8 +13,8 @@ from app.network.dns.name_servers import MAX_TIMEOUTS, NameServers
 from app.network.dns.resolver import LiveResolver, Shared
 from app.network.dns.transport import Transport
 from app.ports.dns import LookupFailed, ServerAnswer, Soa
-from tests.network.nameserver import Nameserver, Trouble
-from tests.zones import Zone
+from tests.support.name_server import Nameserver, Trouble
+from tests.support.zones import Zone
 
 T = TypeVar("T")
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)

@@ -12,7 +12,7 @@ from app.network.session import LiveNetwork
 from app.ports.dns import Answer, LookupFailed, Mx, Resolver
 from app.ports.network import SessionFactory
 from app.settings import Settings
-from tests.network.nameserver import Nameserver, Trouble
+from tests.support.name_server import Nameserver, Trouble
 
 T = TypeVar("T")
 Main = Callable[[SessionFactory], Coroutine[Any, Any, T]]

@@ -25,7 +25,7 @@ from app.network.http import special_addresses
 from app.network.smtp.starttls import Prober
 from app.ports.dns import LookupFailed
 from app.ports.smtp import TlsProbe
-from tests.zones import Zone
+from tests.support.zones import Zone
 
 HOST = "mx.acme.test"
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)

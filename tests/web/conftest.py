@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from app.models.accounts import User
 from app.services.accounts import accounts, passwords
 from tests.api.conftest import app, zone
-from tests.factories import make_account
+from tests.support.factories import make_account
 
 __all__ = ["app", "zone"]
 

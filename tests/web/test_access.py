@@ -8,7 +8,7 @@ from flask import Flask, g
 from app.models.accounts import ROLES
 from app.services.accounts import sessions
 from app.web.base import pages
-from tests.factories import make_account, make_domain
+from tests.support.factories import make_account, make_domain
 from tests.web.conftest import make_browser
 from tests.web.test_every_page import PAGES, routes
 

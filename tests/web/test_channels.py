@@ -6,7 +6,7 @@ import pytest
 
 from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
-from tests.factories import ACTOR, confirm_recipients
+from tests.support.factories import ACTOR, confirm_recipients
 from tests.web.conftest import Browser
 
 MAIL = {

@@ -14,9 +14,9 @@ from app.models import AuditEvent, Email, Invitation, User
 from app.services.accounts import invitations, members
 from app.services.core import emails
 from app.settings import Settings
-from tests.inbox import Inbox, listening
+from tests.support.people import colleague, invite, user_path
+from tests.support.smtp_server import Inbox, listening
 from tests.web.conftest import PASSWORD, Browser, make_browser
-from tests.web.people import colleague, invite, user_path
 
 
 @pytest.fixture

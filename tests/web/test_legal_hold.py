@@ -6,7 +6,7 @@ from app import ids
 from app.services.accounts import accounts
 from app.services.core import domain_lookup
 from app.services.domains import domains
-from tests.factories import make_domain, make_key
+from tests.support.factories import make_domain, make_key
 from tests.web.conftest import Browser, make_browser
 
 PATH = "/domains/acme.test"

@@ -16,7 +16,7 @@ from app.web.base.login_throttle import (
     Attempt,
     LoginThrottle,
 )
-from tests.conftest import NO_REDIS
+from tests.support.servers import NO_REDIS
 from tests.web.conftest import PASSWORD, Browser, make_browser
 
 ANN = "ann@acme.test"

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from app.services.ingest import files, processor
-from tests.documents import DAY, YESTERDAY, dmarc_xml, record, tls_json
-from tests.factories import make_domain
+from tests.support.factories import make_domain
+from tests.support.report_documents import DAY, YESTERDAY, dmarc_xml, record, tls_json
 from tests.web.conftest import Browser
 
 

@@ -13,8 +13,8 @@ from app.models import Domain
 from app.protocols.report_formats.aggregate import SpfResult
 from app.protocols.report_formats.aggregate.records import Reason
 from tests.api.conftest import make_client
-from tests.factories import make_domain
-from tests.reports import DAY, Report, record, store
+from tests.support.factories import make_domain
+from tests.support.stored_reports import DAY, Report, record, store
 from tests.web.conftest import Browser
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

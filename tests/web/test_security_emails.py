@@ -14,9 +14,9 @@ from app.services.api_keys import api_keys
 from app.services.core import emails
 from app.services.operations import retention
 from app.settings import Settings
-from tests.inbox import Inbox, listening
+from tests.support.people import NEW, code_of, colleague, turn_on, user_path
+from tests.support.smtp_server import Inbox, listening
 from tests.web.conftest import PASSWORD, Browser, make_browser
-from tests.web.people import NEW, code_of, colleague, turn_on, user_path
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 HOME, AWAY = "192.0.2.7", "198.51.100.9"

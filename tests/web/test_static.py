@@ -1,9 +1,10 @@
 """Static files: vendored libraries are unchanged and have their license."""
 
 import hashlib
-from pathlib import Path
 
-VENDOR = Path(__file__).resolve().parents[2] / "app" / "web" / "static" / "vendor"
+from tests.support.paths import ROOT
+
+VENDOR = ROOT / "app" / "web" / "static" / "vendor"
 
 
 def test_vendored_files_match_their_published_digests() -> None:

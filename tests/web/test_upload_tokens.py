@@ -8,7 +8,7 @@ from app import ids
 from app.services.accounts import accounts
 from app.services.api_keys import upload_tokens
 from app.services.ingest import tokens
-from tests.factories import ACTOR
+from tests.support.factories import ACTOR
 from tests.web.conftest import Browser, make_browser
 
 

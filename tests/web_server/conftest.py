@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from devtools.processes import end_with_parent, free_port
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ from rq.worker import SimpleWorker
 from app import runtime
 from app.jobs import queue
 from app.services.scans import runner, scans
-from tests.factories import make_account, make_domain, make_scan
-from tests.zones import Zone, ZoneDoor
+from tests.support.factories import make_account, make_domain, make_scan
+from tests.support.zones import Zone, ZoneDoor
 from worker.rq_worker import AllowedJob, JobNotAllowed
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -17,7 +17,6 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,15 +35,15 @@ from app.services.ingest import files, processor, tokens
 from app.services.scans import runner, scans
 from app.services.scans.scans import ScanFilter
 from app.settings import Settings
-from tests import reports
 from tests.api.conftest import Client, app, client, make_client, zone
-from tests.documents import dmarc_xml, failure_mail, tls_json
-from tests.factories import ACTOR
-from tests.zones import Zone, ZoneDoor
+from tests.support import stored_reports as reports
+from tests.support.factories import ACTOR
+from tests.support.paths import ROOT
+from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
+from tests.support.zones import Zone, ZoneDoor
 
 __all__ = ["app", "client", "zone"]
 
-ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "api.md").read_text()
 FENCE = r"```{}\n([^`]*)```\n"
 EXAMPLE = re.compile(

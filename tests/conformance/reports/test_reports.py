@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.reports.reading import DATA, Case, Facts, cases, facts_of, read
-from tests.hostile_reports import HOSTILE
+from tests.support.hostile_reports import HOSTILE
+from tests.support.report_cases import REPORTS, Case, Facts, cases, facts_of, read
 
 MAX_GROWTH = 150  # MiB
 
@@ -93,7 +93,7 @@ def test_every_file_of_the_collection_is_held_to_its_facts() -> None:
     named = {case.path for folder in ("dmarc", "tlsrpt", "ruf") for case in cases(folder)}
     there = {
         path
-        for path in DATA.glob("*/*")
+        for path in REPORTS.glob("*/*")
         if path.name not in ("README.md", "expected.json") and path.is_file()
     }
     assert named == there
@@ -108,12 +108,12 @@ def test_a_hostile_file_is_refused_for_what_it_is(name: str) -> None:
 
 
 def test_nothing_of_a_file_that_an_entity_names_is_told() -> None:
-    _, [refused] = read((DATA / "dmarc" / "synth-xxe-file.xml").read_bytes())
+    _, [refused] = read((REPORTS / "dmarc" / "synth-xxe-file.xml").read_bytes())
     assert "root" not in str(refused)
 
 
 def test_reading_all_hostile_files_takes_little_memory() -> None:
     """In a process of its own, in which each file is there only while it is read."""
-    command = [sys.executable, "-m", "tests.conformance.reports.growth"]
+    command = [sys.executable, "-m", "tests.support.growth"]
     run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     assert int(run.stdout) < MAX_GROWTH

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from app.checks.spf import evaluate
-from tests.zones import TIMEOUT, Zone
+from tests.support.paths import DATA
+from tests.support.zones import TIMEOUT, Zone
 
-FOLDER = Path(__file__).parents[2] / "data" / "spf"
+FOLDER = DATA / "spf"
 
 
 def suite() -> Iterator[Any]:

@@ -16,8 +16,8 @@ from app.checks.bimi import bimi
 from app.checks.engine.types import Subject, Usage, Verdict, run_check
 from app.ports.http import Page
 from app.protocols.names import DomainName
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 from tests.unit.protocols.test_logotypes import logotype
-from tests.zones import SERVFAIL, TIMEOUT, Zone
 
 DOMAIN, SUB = DomainName("example.org"), DomainName("sub.example.org")
 SUBJECT = Subject(DOMAIN)

@@ -8,7 +8,7 @@ from app.checks.dns.caa import caa
 from app.checks.engine.types import Subject, Verdict, run_check
 from app.ports.dns import Caa
 from app.protocols.names import DomainName
-from tests.zones import SERVFAIL, TIMEOUT, Zone
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 
 SUBJECT = Subject(DomainName("example.org"))
 SUB = Subject(DomainName("mail.example.org"))

@@ -8,7 +8,7 @@ from app.checks.engine.types import Severity, Subject, Verdict, run_check
 from app.checks.transport.dane import dane
 from app.ports.dns import Answer, LookupFailed, Tlsa
 from app.protocols.names import DomainName
-from tests.zones import SERVFAIL, TIMEOUT, Zone
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 
 SUBJECT = Subject(DomainName("example.org"))
 AT1 = ("_25._tcp.mx1.example.org", "TLSA")

@@ -9,7 +9,7 @@ import pytest
 from app.checks.dkim import COMMON, dkim, key_hygiene
 from app.checks.engine.types import Subject, Usage, Verdict, run_check
 from app.protocols.names import DomainName
-from tests.zones import SERVFAIL, TIMEOUT, Zone
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 
 SUBJECT = Subject(DomainName("example.org"), dkim_selectors=("one",))
 UNNAMED = Subject(DomainName("example.org"))

@@ -7,7 +7,7 @@ import pytest
 from app.checks.dmarc import dmarc, observed
 from app.checks.engine.types import Severity, Subject, Usage, Verdict, run_check
 from app.protocols.names import DomainName
-from tests.zones import SERVFAIL, TIMEOUT, Zone
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 
 DOMAIN = DomainName("example.org")
 SUB = DomainName("sub.example.org")

@@ -10,7 +10,7 @@ import pytest
 from app.checks.dmarc import dmarc
 from app.checks.engine.types import Finding, ObservedPolicy, Subject, Verdict, run_check
 from app.protocols.names import DomainName
-from tests.zones import SERVFAIL, Zone
+from tests.support.zones import SERVFAIL, Zone
 
 NOW = datetime(2026, 6, 10, tzinfo=UTC)
 DAY = timedelta(days=1)

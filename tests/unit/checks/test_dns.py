@@ -8,7 +8,7 @@ import pytest
 from app.checks.dns import dns
 from app.checks.engine.types import Severity, Subject, Verdict, run_check
 from app.protocols.names import DomainName
-from tests.zones import NXDOMAIN, SERVFAIL, TIMEOUT, Trouble, Zone
+from tests.support.zones import NXDOMAIN, SERVFAIL, TIMEOUT, Trouble, Zone
 
 SUBJECT = Subject(DomainName("example.org"))
 

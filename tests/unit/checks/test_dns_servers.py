@@ -10,7 +10,7 @@ from app.checks.dns import dns
 from app.checks.engine.types import Finding, Severity, Subject
 from app.ports.dns import ServerAnswer, Soa
 from app.protocols.names import DomainName
-from tests.zones import Zone
+from tests.support.zones import Zone
 
 ONE, TWO, OWN = "ns1.example.net", "ns2.example.net", "example.org"
 SUBJECT = Subject(DomainName(OWN))

@@ -9,7 +9,7 @@ from app.checks.dns.dnssec import dnssec
 from app.checks.engine.types import Subject, Verdict, run_check
 from app.ports.dns import Answer, LookupFailed, Signature, Soa
 from app.protocols.names import DomainName
-from tests.zones import SERVFAIL, TIMEOUT, Zone
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 
 SUBJECT = Subject(DomainName("example.org"))
 SUB = Subject(DomainName("mail.example.org"))

@@ -4,7 +4,7 @@ from app.checks.engine import evidence
 from app.checks.engine.types import FindingType, Fix, Outcome, Severity, Subject, check, run_check
 from app.ports.dns import Resolver
 from app.protocols.names import DomainName
-from tests.zones import Zone
+from tests.support.zones import Zone
 
 DOMAIN = DomainName("example.org")
 LONG = "v=spf1 " + "a:x.example " * 5000

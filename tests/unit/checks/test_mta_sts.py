@@ -14,7 +14,7 @@ from app.ports.dns import Tlsa
 from app.ports.http import Page
 from app.ports.smtp import TlsProbe
 from app.protocols.names import DomainName
-from tests.zones import SERVFAIL, TIMEOUT, Zone
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 
 DOMAIN = DomainName("example.org")
 SUBJECT = Subject(DOMAIN)

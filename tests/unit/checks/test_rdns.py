@@ -7,7 +7,7 @@ import pytest
 from app.checks.engine.types import Subject, Verdict, run_check
 from app.checks.mx.rdns import rdns
 from app.protocols.names import DomainName
-from tests.zones import SERVFAIL, TIMEOUT, Zone
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 
 SUBJECT = Subject(DomainName("example.org"))
 PTR = ("1.2.0.192.in-addr.arpa", "PTR")

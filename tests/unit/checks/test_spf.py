@@ -7,7 +7,7 @@ import pytest
 from app.checks.engine.types import Severity, Subject, Usage, Verdict, run_check
 from app.checks.spf import spf
 from app.protocols.names import DomainName
-from tests.zones import BUDGET, SERVFAIL, TIMEOUT, Zone
+from tests.support.zones import BUDGET, SERVFAIL, TIMEOUT, Zone
 
 DOMAIN = "example.org"
 SUBJECT = Subject(DomainName(DOMAIN))

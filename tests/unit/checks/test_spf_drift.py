@@ -10,7 +10,7 @@ import pytest
 from app.checks.engine.types import Finding, Subject, Verdict
 from app.checks.spf import spf
 from app.protocols.names import DomainName
-from tests.zones import Zone
+from tests.support.zones import Zone
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SUBJECT = Subject(DomainName("example.org"), now=NOW)

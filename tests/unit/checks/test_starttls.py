@@ -10,7 +10,7 @@ from app.checks.engine.types import Severity, Subject, Verdict, run_check
 from app.checks.transport.starttls import starttls
 from app.ports.smtp import TlsProbe
 from app.protocols.names import DomainName
-from tests.zones import SERVFAIL, Data, Zone
+from tests.support.zones import SERVFAIL, Data, Zone
 
 DOMAIN = DomainName("example.org")
 MX = "mx.example.org"

@@ -7,7 +7,7 @@ import pytest
 from app.checks.engine.types import Subject, Usage, Verdict, run_check
 from app.checks.transport.tls_rpt import tls_rpt
 from app.protocols.names import DomainName
-from tests.zones import SERVFAIL, TIMEOUT, Zone
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 
 DOMAIN = DomainName("example.org")
 SUBJECT = Subject(DOMAIN)

@@ -19,10 +19,10 @@ from app.protocols.report_formats.aggregate import xml as aggregate_xml
 from app.protocols.report_formats.aggregate.records import Records
 from app.protocols.report_formats.aggregate.xml import Found
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
-from tests.conformance.reports.reading import DATA, NOW
-from tests.hostile_reports import RECORD, xml
+from tests.support.hostile_reports import RECORD, xml
+from tests.support.report_cases import NOW, REPORTS
 
-DOCUMENTS = [path.read_bytes() for path in sorted((DATA / "dmarc").glob("*.xml"))]
+DOCUMENTS = [path.read_bytes() for path in sorted((REPORTS / "dmarc").glob("*.xml"))]
 SMALL = [document for document in DOCUMENTS if len(document) < 5_000]
 
 FULL = b"""<record><row><source_ip>2001:DB8::1</source_ip><count> 7 </count><policy_evaluated>

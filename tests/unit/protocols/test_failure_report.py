@@ -3,7 +3,7 @@ import pytest
 from app.protocols.report_formats import failure
 from app.protocols.report_formats.failure import FailureReport
 from app.protocols.report_formats.limits import ReportRejected
-from tests.conformance.reports.reading import NOW
+from tests.support.report_cases import NOW
 
 KEY = b"k" * 32
 HEADERS = b'From: "a@a.example" <Boss@Shop.example>\nSubject: =?utf-8?q?for_x=40y.example?=\n'

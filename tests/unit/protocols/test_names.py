@@ -1,12 +1,12 @@
 import re
-from pathlib import Path
 
 import pytest
 
 from app.protocols import names, public_suffix
 from app.protocols.names import DomainName, NotADomain
+from tests.support.paths import DATA
 
-PSL_TEXT = (Path(__file__).parents[2] / "data" / "mail" / "test_psl.txt").read_text("utf-8")
+PSL_TEXT = (DATA / "mail" / "test_psl.txt").read_text("utf-8")
 PSL = re.findall(r"^checkPublicSuffix\('([^']+)', (?:null|'([^']+)')\);", PSL_TEXT, re.MULTILINE)
 
 

@@ -6,8 +6,8 @@ import pytest
 from app.protocols.report_formats import tls
 from app.protocols.report_formats.limits import LIMITS, Limits, ReportRejected
 from app.protocols.report_formats.tls import TlsReport
-from tests.conformance.reports.reading import NOW
-from tests.hostile_reports import TLS
+from tests.support.hostile_reports import TLS
+from tests.support.report_cases import NOW
 
 DETAIL = {"result-type": "Certificate-Expired", "failed-session-count": 3}
 

@@ -11,7 +11,7 @@ from app.protocols.names import DomainName
 from app.rules.engine.reconcile import plan
 from app.rules.engine.types import Posture
 from app.rules.scans import certificates
-from tests.unit.rules.standing import Standing
+from tests.support.standing_alert import Standing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DOMAIN = DomainName("example.org")

@@ -16,7 +16,7 @@ from app.protocols.dmarc import Policy
 from app.rules.engine.types import AlertDraft
 from app.rules.reports import ingest_health, senders, spoofing
 from app.rules.reports.posture import AccountPosture, DayFiles, Mail, Mailbox, Tls, Volume
-from tests.unit.rules.postures import (
+from tests.support.postures import (
     COMPARED,
     HOUR,
     NOW,

@@ -10,7 +10,7 @@ from app.analysis.mail.sources import Flow, Source, SourceReview
 from app.analysis.mail.unused import SelectorUse, Subdomain
 from app.rules.reports import senders
 from app.rules.reports.posture import Mail
-from tests.unit.rules.postures import (
+from tests.support.postures import (
     HOUR,
     SOME,
     STEADY,

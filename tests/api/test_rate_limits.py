@@ -1,0 +1,110 @@
+"""The rate limit over HTTP, on a real Redis and without one."""
+
+import signal
+
+import pytest
+import redis
+from flask import Flask
+
+from tests.api.conftest import Client, make_client
+from tests.support import servers
+
+HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+
+
+@pytest.fixture
+def limited(redis_url: str, app: Flask, client: Client) -> Client:
+    """A client with five calls a minute, counted in Redis."""
+    return make_client(app, client.account_id, rate_limit="5 per minute")
+
+
+def test_a_key_is_counted_over_all_routes(limited: Client) -> None:
+    paths = ["/v1/me", "/v1/domains", "/v1/scans", "/v1/nothing", "/v1/alerts"]
+    rests = [limited("GET", path).headers["X-RateLimit-Remaining"] for path in paths]
+    assert rests == ["4", "3", "2", "1", "0"]
+    refused = limited("GET", "/v1/me")
+    assert refused.status_code == 429
+    error = refused.json["error"]
+    assert error["code"] == "rate_limit_exceeded"
+    assert 1 <= error["retryAfter"] <= 60
+    assert refused.headers["Retry-After"] == str(error["retryAfter"])
+    seconds = error["retryAfter"]
+    assert error["message"] == f"Rate limit exceeded. Please retry after {seconds} seconds."
+
+
+def test_the_window_ends_at_one_time(limited: Client) -> None:
+    resets = {limited("GET", "/v1/me").headers["X-RateLimit-Reset"] for _ in range(8)}
+    assert len(resets) == 1
+
+
+def test_only_a_refusal_says_when_to_try_again(limited: Client) -> None:
+    assert "Retry-After" not in limited("GET", "/v1/me").headers
+
+
+def test_keys_do_not_share_their_counts(app: Flask, limited: Client) -> None:
+    other = make_client(app, limited.account_id, rate_limit="5 per minute")
+    limited("GET", "/v1/me")
+    assert other("GET", "/v1/me").headers["X-RateLimit-Remaining"] == "4"
+
+
+def test_callers_without_a_key_are_counted_by_address(redis_url: str, app: Flask) -> None:
+    caller = app.test_client()
+    statuses = [caller.get("/v1/me").status_code for _ in range(31)]
+    assert statuses == [401] * 30 + [429]
+    other = caller.get("/v1/me", environ_base={"REMOTE_ADDR": "192.0.2.9"})
+    assert (other.status_code, other.headers["X-RateLimit-Limit"]) == (401, "30")
+
+
+def test_an_ipv6_network_is_one_client(redis_url: str, app: Flask) -> None:
+    caller = app.test_client()
+    addresses = [f"2001:db8::{number:x}" for number in range(31)]
+    statuses = [
+        caller.get("/v1/me", environ_base={"REMOTE_ADDR": address}).status_code
+        for address in addresses
+    ]
+    assert statuses == [401] * 30 + [429]
+    other = caller.get("/v1/me", environ_base={"REMOTE_ADDR": "2001:db8:0:1::1"})
+    assert other.headers["X-RateLimit-Remaining"] == "29"
+
+
+def test_a_good_key_is_not_refused_for_the_failures_of_its_address(
+    redis_url: str, app: Flask, client: Client
+) -> None:
+    for _ in range(31):
+        app.test_client().get("/v1/me")
+    assert client("GET", "/v1/me").status_code == 200
+
+
+def test_health_is_not_counted(limited: Client) -> None:
+    response = limited.app.test_client().get("/healthz")
+    assert response.status_code == 200
+    assert not set(HEADERS) & set(response.headers.keys())
+
+
+def test_the_count_goes_on_when_redis_has_closed_its_connections(
+    redis_url: str, limited: Client
+) -> None:
+    limited("GET", "/v1/me")
+    with redis.Redis.from_url(redis_url) as other:
+        other.client_kill_filter(_type="normal", skipme=True)
+    assert limited("GET", "/v1/me").headers["X-RateLimit-Remaining"] == "3"
+    assert limited("GET", "/v1/me").headers["X-RateLimit-Remaining"] == "2"
+
+
+def test_while_redis_hangs_the_limit_goes_on_in_this_process(
+    valkey_server: servers.Server, limited: Client
+) -> None:
+    limited("GET", "/v1/me")
+    assert valkey_server.process is not None
+    valkey_server.process.send_signal(signal.SIGSTOP)
+    try:
+        statuses = [limited("GET", "/v1/me").status_code for _ in range(6)]
+    finally:
+        valkey_server.process.send_signal(signal.SIGCONT)
+    assert statuses == [200, 200, 200, 200, 200, 429]
+
+
+def test_without_redis_the_limit_goes_on_in_this_process(app: Flask, client: Client) -> None:
+    caller = make_client(app, client.account_id, rate_limit="3 per minute")
+    statuses = [caller("GET", "/v1/me").status_code for _ in range(5)]
+    assert statuses == [200, 200, 200, 429, 429]

@@ -1,0 +1,203 @@
+"""The commands about report addresses and report files."""
+
+import mailbox
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.engine import Engine
+
+from app.db.transactions import transaction
+from app.mailboxes import files
+from app.models import AuditEvent
+from app.services.ingest import files as ingest_files
+from app.services.ingest import processor, tokens
+from app.services.ingest.files import ReportFileFilter
+from app.settings import Settings
+from tests.support.factories import make_account, make_app, make_domain
+from tests.support.report_documents import dmarc_xml, mailed, record, tls_json
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(database: Engine, settings: Settings) -> Run:
+    app: Flask = make_app(database, settings)
+
+    def invoke(*arguments: object, status: int = 0) -> str:
+        result = app.test_cli_runner().invoke(args=[str(word) for word in arguments])
+        assert result.exit_code == status, result.output
+        return result.output
+
+    return invoke
+
+
+@pytest.fixture
+def account_id(run: Run) -> UUID:
+    account = make_account("Acme")
+    make_domain(account.id, "acme.test")
+    return account.id
+
+
+def token_in(output: str) -> str:
+    found = re.search(r"/ingest/(\w{22})$", output, re.MULTILINE)
+    assert found is not None, output
+    return found[1]
+
+
+def test_report_address_is_created_rotated_and_revoked(run: Run, account_id: UUID) -> None:
+    first = token_in(run("ingest-tokens", "create", "--account", "Acme"))
+    assert tokens.resolve(first) is not None
+    second = token_in(run("ingest-tokens", "rotate", "--account", "Acme", "--overlap", "7d", first))
+    assert tokens.resolve(first) is not None
+    assert tokens.resolve(second) is not None
+    run("ingest-tokens", "revoke", "--account", "Acme", first)
+    assert tokens.resolve(first) is None
+    listed = run("ingest-tokens", "list", "--account", "Acme")
+    assert (listed.count("active"), listed.count("revoked")) == (1, 1)
+    with transaction(readonly=True) as session:
+        actions = session.scalars(
+            select(AuditEvent.action).where(AuditEvent.action.startswith("ingest_token."))
+        ).all()
+    assert sorted(actions) == [
+        "ingest_token.created",
+        "ingest_token.created",
+        "ingest_token.revoked",
+        "ingest_token.rotated",
+    ]
+
+
+@pytest.mark.parametrize("command", ["rotate", "revoke"])
+def test_foreign_report_address_is_not_found(run: Run, account_id: UUID, command: str) -> None:
+    make_account("Other")
+    token = token_in(run("ingest-tokens", "create", "--account", "Other"))
+    assert "Not found: " in run("ingest-tokens", command, "--account", "Acme", token, status=1)
+    assert tokens.resolve(token) is not None
+
+
+def test_expired_address_or_long_overlap_is_not_rotated(run: Run, account_id: UUID) -> None:
+    token = token_in(run("ingest-tokens", "create", "--account", "Acme"))
+    words = ("ingest-tokens", "rotate", "--account", "Acme")
+    assert "90 days" in run(*words, "--overlap", "91d", token, status=1)
+    run("ingest-tokens", "revoke", "--account", "Acme", token)
+    assert "has ended" in run(*words, token, status=1)
+
+
+def some_files(folder: Path) -> None:
+    """Single files, an mbox with two mails, and a Maildir with one complete mail."""
+    (folder / "below").mkdir()
+    (folder / "one.xml").write_bytes(dmarc_xml())
+    (folder / "below" / "two.json").write_bytes(tls_json())
+    (folder / "below" / ".hidden").write_bytes(b"x")
+    box = mailbox.mbox(folder / "box")
+    for number in range(2):
+        box.add(mailed(dmarc_xml(report_id=f"mail {number}"), "a.xml", "text/xml"))
+    box.close()
+    maildir = mailbox.Maildir(folder / "maildir")
+    maildir.add(mailed(dmarc_xml(report_id="maildir"), "a.xml", "text/xml"))
+    (folder / "maildir" / "tmp" / "unfinished").write_bytes(b"From: a@b.test\n")
+
+
+def test_files_folders_mbox_and_maildir_are_imported(
+    run: Run, account_id: UUID, tmp_path: Path
+) -> None:
+    some_files(tmp_path)
+    output = run("ingest", "--account", "Acme", tmp_path, tmp_path / "one.xml")
+    assert "5 imported, 1 duplicates, 0 unreadable" in output
+    processor.run([])
+    rows, _ = ingest_files.search(account_id, ReportFileFilter()).page(None, 100)
+    assert {(row.status, row.received_via) for row in rows} == {("parsed", "cli")}
+    assert {"one.xml", "two.json", "box #1", "box #2"} < {row.file_name for row in rows}
+
+
+def test_too_large_file_does_not_stop_the_import(
+    run: Run, account_id: UUID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_BYTES", 5000)
+    (tmp_path / "a").write_bytes(b"x" * 5001)
+    (tmp_path / "b").write_bytes(dmarc_xml())
+    output = run("ingest", "--account", "Acme", tmp_path, status=1)
+    assert "1 imported, 0 duplicates, 1 unreadable" in output
+    assert "a: larger than 5000 bytes" in output
+
+
+def test_unreadable_path_does_not_stop_the_import(
+    run: Run, account_id: UUID, tmp_path: Path
+) -> None:
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "back").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "z.xml").write_bytes(dmarc_xml())
+    output = run("ingest", "--account", "Acme", tmp_path, status=1)
+    assert "1 imported, 0 duplicates, 2 unreadable" in output
+    assert "broken: " in output
+    assert "pipe: not a regular file" in output
+    (tmp_path / "pipe").unlink()
+    (tmp_path / "broken").unlink()
+    run("ingest", "--account", "Acme", tmp_path / "back")
+
+
+def test_daily_quota_error_counts_remaining_files(
+    database: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    app = make_app(database, settings.replace(ingest_files_per_day=2))
+    make_account("Acme")
+    for number in range(4):
+        (tmp_path / f"{number}.xml").write_bytes(dmarc_xml(report_id=str(number)))
+    words = ["ingest", "--account", "Acme", str(tmp_path)]
+    result = app.test_cli_runner().invoke(args=words)
+    assert result.exit_code == 1
+    assert "2 imported, 0 duplicates, 0 unreadable" in result.output
+    assert "as many reports as it may in one day" in result.output
+    assert "2 files remain" in result.output
+
+
+def test_report_files_are_listed_counted_and_retried(
+    run: Run, account_id: UUID, tmp_path: Path
+) -> None:
+    (tmp_path / "a.xml").write_bytes(dmarc_xml("other.test"))
+    (tmp_path / "b.txt").write_bytes(b"hello")
+    run("ingest", "--account", "Acme", tmp_path)
+    processor.run([])
+    listed = run("intake", "list", "--account", "Acme", "--state", "unattributed")
+    assert "no_verified_domain  other.test  a.xml" in listed
+    assert "b.txt" not in listed
+    assert re.search(r"1  unattributed +no_verified_domain", run("intake", "counts"))
+    assert "1 queued for processing" in run("intake", "retry", "--reason", "no_verified_domain")
+    assert "1  received" in run("intake", "counts", "--account", "Acme")
+    found = re.search(r"int_\w+", run("intake", "list", "--account", "Acme", "--reason", "x y z"))
+    assert found is None
+    bad = re.search(
+        r"int_\w+", run("intake", "list", "--account", "Acme", "--state", "quarantined")
+    )
+    assert bad is not None
+    assert "1 queued for processing" in run("intake", "retry", bad[0])
+    run("intake", "retry", "nonsense", status=1)
+    run("intake", "retry", status=2)
+
+
+def test_setup_prints_both_report_addresses(run: Run) -> None:
+    output = run("setup")
+    token = token_in(output)
+    assert f"/ingest/{token}/tls-rpt" in output
+    assert tokens.resolve(token) is not None
+
+
+def test_report_in_conflict_can_be_used(run: Run, account_id: UUID) -> None:
+    for count in (50, 70):
+        raw = dmarc_xml(records=[record(count=count)])
+        ingest_files.store(account_id, raw, received_via="cli", file_name=f"{count}.xml")
+    processor.run([])
+    found = re.search(r"int_\w+", run("intake", "list", "--account", "Acme", "--state", "conflict"))
+    assert found is not None
+    run("intake", "use", "--account", "Acme", found[0])
+    run("intake", "use", "--account", "Acme", found[0], status=1)
+    run("intake", "use", "--account", "Acme", "int_x", status=1)
+    processor.run([])
+    listed = run("intake", "list", "--account", "Acme", "--state", "conflict")
+    assert "50.xml" in listed

@@ -1,0 +1,182 @@
+"""The migrations make exactly the tables that the models describe, and can be taken back."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+from sqlalchemy.engine import Engine
+
+from app import models
+from app.db import engine as db_engine
+from tests.support.paths import ROOT
+
+
+def test_migrated_tables_are_those_of_the_models(database: Engine) -> None:
+    with database.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, models.Base.metadata) == []
+
+
+def test_they_can_be_taken_back(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'fresh.db'}"
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = url
+    command.upgrade(config, "head")
+    command.downgrade(config, "base")
+    engine = db_engine.connect(url)
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    engine.dispose()
+
+
+def test_sums_of_weeks_are_there_before_and_after_weeks_could_be_open(tmp_path: Path) -> None:
+    """Revision 0014: until then all weeks were added up, and whoever goes back relies on it."""
+    path = tmp_path / "weeks.db"
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = f"sqlite:///{path}"
+    counts = "INSERT INTO dmarc_flow_counts (domain_id, span, start, flow_id, messages) VALUES "
+    command.upgrade(config, "0013")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        _insert(connection, "accounts", id="a")
+        _insert(connection, "domains", id="d", account_id="a")
+        connection.execute(f"{counts} ('d', 1, 170, 7, 3), ('d', 168, 168, 7, 3)")
+    command.upgrade(config, "0014")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        weeks = connection.execute("SELECT start, is_closed FROM dmarc_weeks").fetchall()
+        assert weeks == [(168, 1)]
+        connection.execute("INSERT INTO dmarc_weeks VALUES ('d', 336, 0, 0)")
+        connection.execute(f"{counts} ('d', 1, 340, 7, 4), ('d', 1, 341, 7, 1)")
+    command.downgrade(config, "0013")
+    with closing(sqlite3.connect(path)) as connection:
+        sums = "SELECT start, messages FROM dmarc_flow_counts WHERE span = 168 ORDER BY start"
+        assert connection.execute(sums).fetchall() == [(168, 3), (336, 5)]
+
+
+def test_chat_channels_keep_their_rows_and_the_checks_of_their_table(tmp_path: Path) -> None:
+    """Revision 0026: the kind has another name, and SQLite copies the table for it."""
+    path = tmp_path / "chat.db"
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = f"sqlite:///{path}"
+    command.upgrade(config, "0025")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        _insert(connection, "accounts", id="a")
+        channel = {"account_id": "a", "cadence": "immediate"}
+        _insert(connection, "channels", id="c", name="c", kind="apprise", **channel)
+        _insert(connection, "channels", id="w", name="w", kind="webhook", **channel)
+        _insert(connection, "events", number="1", id="e", account_id="a")
+        delivery = {"account_id": "a", "channel_id": "c", "event_number": "1"}
+        _insert(connection, "deliveries", id="d", status="pending", **delivery)
+    command.upgrade(config, "0026")
+    with closing(sqlite3.connect(path)) as connection:
+        kinds = connection.execute("SELECT id, kind FROM channels ORDER BY id").fetchall()
+        assert kinds == [("c", "chat"), ("w", "webhook")]
+        assert connection.execute("SELECT channel_id FROM deliveries").fetchall() == [("c",)]
+        for column in ("kind", "cadence"):
+            with pytest.raises(sqlite3.IntegrityError):
+                connection.execute(f"UPDATE channels SET {column} = 'other'")
+    command.downgrade(config, "0025")
+    with closing(sqlite3.connect(path)) as connection:
+        assert ("c", "apprise") in connection.execute("SELECT id, kind FROM channels").fetchall()
+
+
+def test_recipients_that_are_users_of_the_account_count_as_confirmed(tmp_path: Path) -> None:
+    """Revision 0032: the others are sent an email by which they confirm."""
+    path = tmp_path / "recipients.db"
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = f"sqlite:///{path}"
+    command.upgrade(config, "0031")
+    account, other, channel = "a" * 32, "b" * 32, "c" * 32
+    with closing(sqlite3.connect(path)) as connection, connection:
+        _insert(connection, "accounts", id=account, name="a")
+        _insert(connection, "accounts", id=other, name="b")
+        _insert(connection, "users", id="1" * 32, account_id=account, email="me@acme.test")
+        _insert(connection, "users", id="2" * 32, account_id=other, email="you@acme.test")
+        _insert(
+            connection,
+            "channels",
+            id=channel,
+            account_id=account,
+            kind="email",
+            cadence="immediate",
+            target="Me@acme.test,you@acme.test,all@acme.test",
+        )
+    command.upgrade(config, "0032")
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT address, status, requested_at FROM channel_recipients ORDER BY address"
+        ).fetchall()
+    assert rows == [
+        ("Me@acme.test", "confirmed", None),
+        ("all@acme.test", "pending", None),
+        ("you@acme.test", "pending", None),
+    ]
+
+
+def _insert(connection: sqlite3.Connection, table: str, **given: str) -> None:
+    """A row with these values, and something in every other column that has to have a value."""
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+    row = {name: "x" for _, name, _, needed, default, _ in columns if needed and default is None}
+    row |= given
+    places = ", ".join("?" for _ in row)
+    connection.execute(
+        f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", list(row.values())
+    )
+
+
+KILLED = """
+import os, signal, sys
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+_, toml_file, url, left = sys.argv
+statements = iter(range(int(left)))
+
+@event.listens_for(Engine, "after_cursor_execute")
+def count(*_):
+    if next(statements, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+config = Config(toml_file=toml_file)
+config.attributes["url"] = url
+command.upgrade(config, "head")
+"""
+
+
+@pytest.mark.parametrize("statements", [3, 20, 40])
+def test_who_is_killed_while_migrating_sqlite_leaves_it_as_it_was(
+    tmp_path: Path, statements: int
+) -> None:
+    path = tmp_path / "killed.db"
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["url"] = f"sqlite:///{path}"
+    command.upgrade(config, "0007")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        _insert(connection, "accounts", id="a")
+        before = list(connection.iterdump())
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, "pyproject.toml", f"sqlite:///{path}", str(statements)],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    with closing(sqlite3.connect(path)) as connection:
+        assert list(connection.iterdump()) == before
+    command.upgrade(config, "head")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT id FROM accounts").fetchall() == [("a",)]
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    assert tables >= set(models.Base.metadata.tables)
+    assert not {name for name in tables if name.startswith("_alembic_tmp")}

@@ -1,0 +1,282 @@
+"""Whatever scans see, in whatever order: one alert of a kind, and a history that explains it."""
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sqlalchemy import select, update
+from sqlalchemy.engine import Engine
+
+from app import ids
+from app.db.transactions import transaction
+from app.models import Alert, AlertTransition, Domain, Event, Scan
+from app.models.alerts import LIVE
+from app.models.scans import MAX_ATTEMPTS
+from app.ports.http import Page
+from app.services.alerts import alerts, transitions
+from app.services.alerts.alerts import AlertChange
+from app.services.alerts.transitions import Transition
+from app.services.domains import verification, verification_recheck
+from app.services.notifications import feed
+from app.services.scans import runner, scans
+from app.settings import Settings
+from tests.support.factories import ACTOR, make_account, make_domain, make_scan
+from tests.support.zones import SERVFAIL, TIMEOUT, Trouble, Zone, ZoneDoor
+
+pytestmark = pytest.mark.usefixtures("database")
+
+GOOD: dict[Any, Any] = {
+    ("acme.test", "NS"): ["ns1.acme.test", "ns2.acme.test"],
+    ("ns1.acme.test", "A"): ["198.51.100.1"],
+    ("ns2.acme.test", "A"): ["198.51.100.2"],
+    ("acme.test", "MX"): ["10 mx.acme.test"],
+    ("mx.acme.test", "A"): ["198.51.100.3"],
+    ("acme.test", "TXT"): ["v=spf1 mx -all"],
+    "_dmarc.acme.test": ["v=DMARC1; p=reject; rua=mailto:d@acme.test"],
+    "_mta-sts.acme.test": ["v=STSv1; id=1"],
+}
+HOST, PATH = "mta-sts.acme.test", "/.well-known/mta-sts.txt"
+POLICY = b"version: STSv1\nmode: enforce\nmx: mx.acme.test\nmax_age: 604800\n"
+SERVED = Page(f"https://{HOST}{PATH}", 200, "text/plain", POLICY, not_after="2099-01-01T00:00:00Z")
+GONE = Page(f"https://{HOST}{PATH}", 503)
+SPF = {
+    "ok": ["v=spf1 mx -all"],
+    "bad": ["v=spf1 mx -all", "v=spf1 -all"],
+    "worse": [],
+    "changed": ["v=spf1 a mx -all"],
+    "undetermined": TIMEOUT,
+}
+TYPES = {"bad": "spf.multiple_records", "worse": "spf.missing"}
+
+
+def scan(account_id: UUID, records: dict[Any, Any], page: Page | Trouble = SERVED) -> UUID:
+    asked = make_scan(account_id, "acme.test")
+    zone = Zone(GOOD | records, {(HOST, PATH): page})
+    assert runner.run([asked.id], ZoneDoor(zone)) == 1
+    return asked.id
+
+
+def standing(account_id: UUID) -> dict[tuple[str, str], Alert]:
+    with transaction(readonly=True) as session:
+        rows = session.scalars(
+            select(Alert).where(Alert.account_id == account_id, Alert.status.in_(LIVE))
+        ).all()
+    assert max(Counter((row.type, row.subject) for row in rows).values(), default=0) <= 1
+    return {(row.type, row.subject): row for row in rows}
+
+
+def types(account_id: UUID) -> set[str]:
+    return {type for type, _ in standing(account_id)}
+
+
+def transitions_of(account_id: UUID) -> dict[UUID, list[AlertTransition]]:
+    found: dict[UUID, list[AlertTransition]] = {}
+    with transaction(readonly=True) as session:
+        for row in session.scalars(
+            select(AlertTransition)
+            .where(AlertTransition.account_id == account_id)
+            .order_by(AlertTransition.id)
+        ):
+            found.setdefault(row.alert_id, []).append(row)
+    return found
+
+
+@given(st.lists(st.sampled_from(sorted(SPF)), min_size=1, max_size=7))
+@hypothesis_settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_no_sequence_of_scans_doubles_an_alert_or_leaves_one_unexplained(
+    outcomes: Sequence[str],
+) -> None:
+    account_id = make_account().id
+    make_domain(account_id, "acme.test", schedule="off")
+    scan(account_id, {})
+    last = "ok"
+    for outcome in outcomes:
+        before = {key: alert.status for key, alert in standing(account_id).items()}
+        scan(account_id, {("acme.test", "TXT"): SPF[outcome]})
+        after = standing(account_id)
+        if outcome == "undetermined":
+            assert {key: alert.status for key, alert in after.items()} == before
+        else:
+            last = outcome
+        wanted = {TYPES[last]} if last in TYPES else set()
+        assert {type for type, _ in after if type in TYPES.values()} == wanted
+    assert_explained(account_id)
+
+
+def assert_explained(account_id: UUID) -> None:
+    """Each alert's history leads without a gap to its status; each step of it is one event."""
+    history = transitions_of(account_id)
+    with transaction(readonly=True) as session:
+        rows = session.scalars(select(Alert).where(Alert.account_id == account_id)).all()
+        events = session.execute(
+            select(Event.id, Event.type).where(Event.account_id == account_id)
+        ).all()
+    for alert in rows:
+        steps = history[alert.id]
+        assert steps[0].from_status is None
+        for step, following in itertools.pairwise(steps):
+            assert step.to_status == following.from_status
+        assert steps[-1].to_status == alert.status
+        assert all(step.evidence for step in steps if step.to_status == "resolved")
+    steps_as_events = {(step.id, step.type) for steps in history.values() for step in steps}
+    assert {tuple(event) for event in events} == steps_as_events
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    account = make_account()
+    make_domain(account.id, "acme.test", schedule="off")
+    return account.id
+
+
+def test_a_change_keeps_the_findings_that_came_and_went_with_it(account_id: UUID) -> None:
+    scan(account_id, {})
+    weak = {"_dmarc.acme.test": ["v=DMARC1; p=none"]}
+    key = ("dns.record_changed.dmarc", "_dmarc.acme.test TXT")
+    for _ in range(2):  # the scan that saw it, and one of the days after
+        scan(account_id, weak)
+        evidence = standing(account_id)[key].evidence
+        assert {"dmarc.policy_none", "dmarc.rua_missing"} <= set(evidence["opened"])
+        assert evidence["closed"] == []
+    scan(account_id, {})
+    evidence = standing(account_id)[key].evidence
+    assert "dmarc.policy_none" in evidence["closed"]
+
+
+def test_what_may_flap_opens_at_the_second_definite_sight_only(account_id: UUID) -> None:
+    scan(account_id, {})
+    scan(account_id, {}, GONE)
+    assert "mta_sts.policy_unreachable" not in types(account_id)
+    scan(account_id, {}, TIMEOUT)  # neither counts nor starts anew
+    assert "mta_sts.policy_unreachable" not in types(account_id)
+    scan(account_id, {}, GONE)
+    found = standing(account_id)
+    opened = {type: alert.severity for (type, _), alert in found.items()}
+    assert opened["mta_sts.policy_unreachable"] == "critical"
+    assert opened["mta_sts.policy_broken"] == "critical"
+    scan(account_id, {}, TIMEOUT)
+    assert "mta_sts.policy_unreachable" in types(account_id)
+    scan(account_id, {})
+    assert types(account_id).isdisjoint({"mta_sts.policy_unreachable", "mta_sts.policy_broken"})
+
+
+def test_one_bad_sight_between_good_ones_opens_nothing(account_id: UUID) -> None:
+    for page in (SERVED, GONE, SERVED, GONE, SERVED):
+        scan(account_id, {}, page)
+        assert "mta_sts.policy_unreachable" not in types(account_id)
+
+
+def test_what_comes_back_within_a_day_is_the_same_alert(account_id: UUID) -> None:
+    scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
+    first = standing(account_id)["spf.multiple_records", "acme.test"]
+    scan(account_id, {})
+    scan_id = scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
+    again = standing(account_id)["spf.multiple_records", "acme.test"]
+    assert (again.id, again.status, again.resolved_at) == (first.id, "open", None)
+    steps = transitions_of(account_id)[first.id]
+    assert [step.type for step in steps] == ["alert.opened", "alert.resolved", "alert.reopened"]
+    assert steps[1].evidence is not None
+    assert steps[1].evidence["verdict"] == "ok"
+    assert ["v=spf1 mx -all"] in [record["values"] for record in steps[1].evidence["records"]]
+    stored = scans.find(account_id, scan_id).result
+    assert stored is not None
+    assert stored["alerts"]["opened"]
+
+
+def test_what_comes_back_later_is_another(account_id: UUID) -> None:
+    scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
+    first = standing(account_id)["spf.multiple_records", "acme.test"]
+    scan(account_id, {})
+    with transaction() as session:
+        long_ago = datetime.now(UTC) - timedelta(hours=25)
+        session.execute(update(Alert).values(resolved_at=long_ago))
+    scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
+    assert standing(account_id)["spf.multiple_records", "acme.test"].id != first.id
+
+
+def test_a_certificate_that_ends_and_a_score_that_fell_are_told_of(account_id: UUID) -> None:
+    soon = (datetime.now(UTC) + timedelta(days=5)).isoformat()
+    scan(account_id, {})
+    page = Page(SERVED.url, 200, "text/plain", POLICY, not_after=soon)
+    scan(account_id, {("acme.test", "TXT"): [], "_dmarc.acme.test": []}, page)
+    found = {type: alert for (type, _), alert in standing(account_id).items()}
+    assert found["cert.expiring"].severity == "high"
+    assert found["score.dropped"].evidence["baseline"] > found["score.dropped"].evidence["observed"]
+    assert found["score.grade_changed"].evidence["before"] != "F"
+    scan(account_id, {})
+    assert types(account_id).isdisjoint({"cert.expiring", "score.dropped"})
+
+
+def test_scans_that_fail_twice_are_told_of_until_one_completes(account_id: UUID) -> None:
+    for number in (1, 2):
+        asked = make_scan(account_id, "acme.test")
+        with transaction() as session:
+            long_ago = datetime.now(UTC) - timedelta(hours=1)
+            session.execute(
+                update(Scan)
+                .where(Scan.id == asked.id)
+                .values(status="running", attempt=MAX_ATTEMPTS, lease_until=long_ago)
+            )
+        runner.requeue_stale()
+        assert ("scan.failed_repeatedly" in types(account_id)) is (number == 2)
+    scan(account_id, {})
+    assert "scan.failed_repeatedly" not in types(account_id)
+
+
+def test_only_three_definite_looks_without_the_record_take_the_proof_back(
+    account_id: UUID, settings: Settings
+) -> None:
+    challenge = verification.challenge(account_id, "acme.test")
+    there = ZoneDoor(Zone({challenge.name: [challenge.value]}))
+    nothing, broken = ZoneDoor(Zone({})), ZoneDoor(Zone({challenge.name: SERVFAIL}))
+    domain = verification.verify(account_id, "acme.test", there, actor=ACTOR)
+
+    def is_verified() -> bool:
+        with transaction(readonly=True) as session:
+            return session.get_one(Domain, domain.id).verified_at is not None
+
+    for door in (nothing, broken, broken, broken, nothing, there, nothing, nothing, broken):
+        verification_recheck.recheck([domain.id], door)
+        assert is_verified()
+    verification_recheck.recheck([domain.id], nothing)
+    assert not is_verified()
+    assert "domain.verification_lost" in types(account_id)
+    verification.verify(account_id, "acme.test", there, actor=ACTOR)
+    assert "domain.verification_lost" not in types(account_id)
+
+
+def test_the_feed_has_no_gap_and_is_the_same_when_it_is_read_again(account_id: UUID) -> None:
+    scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
+    rows, _ = feed.read(account_id, 0, limit=100)
+    seen = [row.sequence for row in rows]
+    scan(account_id, {})
+    more, _ = feed.read(account_id, seen[-1], limit=100)
+    assert [*seen, *(row.sequence for row in more)] == list(range(1, len(seen) + len(more) + 1))
+    assert feed.read(account_id, 0, limit=100)[0][: len(rows)] == rows
+
+
+def test_what_is_committed_late_is_numbered_late(account_id: UUID, database: Engine) -> None:
+    """Nothing appears behind a number that somebody has read already."""
+    if database.dialect.name == "sqlite":
+        pytest.skip("on SQLite there is one writer at a time")
+    scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
+    first, second, *_ = standing(account_id).values()
+    with transaction() as session:
+        slow = session.get_one(Alert, first.id)
+        transitions.transition(session, slow, Transition("acknowledged", ACTOR), datetime.now(UTC))
+        alerts.change(account_id, second.id, AlertChange("acknowledged"), actor=ACTOR)
+        rows, _ = feed.read(account_id, 0, limit=100)
+        last = rows[-1]
+        assert last.body["data"]["alert"]["id"] == ids.public("alert", second.id)
+    (late,), _ = feed.read(account_id, last.sequence, limit=100)
+    assert late.sequence == last.sequence + 1
+    assert late.body["data"]["alert"]["id"] == ids.public("alert", first.id)

@@ -1,0 +1,135 @@
+"""Alerts in people's hands."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from app import ids
+from app.checks.engine.types import Severity
+from app.db.transactions import transaction
+from app.errors import InvalidRequest, NotFound, PreconditionFailed
+from app.models import Domain
+from app.rules.engine.types import AlertDraft
+from app.services.alerts import alerts, transitions
+from app.services.alerts.alerts import AlertChange, AlertFilter
+from app.services.alerts.transitions import Trigger
+from tests.support.factories import ACTOR, make_account, make_domain
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def open_alert(account_id: UUID, domain: Domain, type: str = "spf.missing") -> UUID:
+    """An alert as a scan opens it."""
+    draft = AlertDraft(type, domain.name, Severity.HIGH, "title", "message")
+    with transaction() as session:
+        (alert_id,) = transitions.open_alert(session, domain, [draft], datetime.now(UTC), Trigger())
+    return alert_id
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    return make_account().id
+
+
+@pytest.fixture
+def alert_id(account_id: UUID) -> UUID:
+    return open_alert(account_id, make_domain(account_id, "acme.test"))
+
+
+def test_only_one_of_two_that_open_the_same_opens_it(account_id: UUID, alert_id: UUID) -> None:
+    rows, _ = alerts.search(account_id, AlertFilter())
+    with transaction() as session:
+        domain = session.get_one(Domain, rows[0].domain_id)
+        draft = AlertDraft("spf.missing", "acme.test", Severity.HIGH, "title", "message")
+        assert transitions.open_alert(session, domain, [draft], datetime.now(UTC), Trigger()) == []
+    assert len(alerts.history(account_id, alert_id)) == 1
+
+
+@pytest.mark.parametrize("status", ["acknowledged", "dismissed", "open"])
+def test_a_person_moves_an_alert_and_the_history_says_who_and_why(
+    account_id: UUID, alert_id: UUID, status: str
+) -> None:
+    changed = alerts.change(account_id, alert_id, AlertChange(status, "why"), actor=ACTOR)
+    last = alerts.history(account_id, alert_id)[-1]
+    assert changed.status == status
+    assert (last.to_status, last.actor, last.note) == (status, ACTOR, "why")
+
+
+def test_a_snoozed_alert_opens_again_when_its_time_has_come(
+    account_id: UUID, alert_id: UUID
+) -> None:
+    until = datetime.now(UTC) + timedelta(seconds=2)
+    alerts.change(account_id, alert_id, AlertChange("snoozed", None, until), actor=ACTOR)
+    assert alerts.reopen_snoozed() == 0
+    time.sleep(max(0, (until - datetime.now(UTC)).total_seconds()) + 0.1)
+    assert alerts.reopen_snoozed() == 1
+    found = alerts.find(account_id, alert_id)
+    assert (found.status, found.snoozed_until) == ("open", None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        AlertChange("snoozed"),
+        AlertChange("snoozed", None, datetime(2020, 1, 1, tzinfo=UTC)),
+        AlertChange("open", None, datetime(2099, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_snooze_needs_a_time_in_the_future(
+    account_id: UUID, alert_id: UUID, change: AlertChange
+) -> None:
+    with pytest.raises(InvalidRequest):
+        alerts.change(account_id, alert_id, change, actor=ACTOR)
+
+
+def test_a_change_is_refused_if_another_came_first(account_id: UUID, alert_id: UUID) -> None:
+    stale = datetime(2020, 1, 1, tzinfo=UTC)
+    with pytest.raises(PreconditionFailed):
+        alerts.change(
+            account_id, alert_id, AlertChange("acknowledged"), actor=ACTOR, expected=stale
+        )
+
+
+def test_another_accounts_alert_is_not_found(alert_id: UUID) -> None:
+    other = make_account().id
+    with pytest.raises(NotFound):
+        alerts.find(other, alert_id)
+    with pytest.raises(NotFound):
+        alerts.history(other, alert_id)
+    with pytest.raises(NotFound):
+        alerts.change(other, alert_id, AlertChange("dismissed"), actor=ACTOR)
+
+
+def test_many_are_changed_and_each_says_what_became_of_it(account_id: UUID, alert_id: UUID) -> None:
+    foreign_account = make_account().id
+    foreign = open_alert(foreign_account, make_domain(foreign_account, "other.test"))
+    wanted = [ids.public("alert", alert_id), ids.public("alert", foreign), "nonsense"]
+    changed = alerts.change_many(account_id, wanted, AlertChange("acknowledged"), actor=ACTOR)
+    assert [one.error.code if one.error else None for one in changed] == [
+        None,
+        "not_found",
+        "not_found",
+    ]
+    assert alerts.find(foreign_account, foreign).status == "open"
+
+
+@pytest.mark.parametrize(
+    ("filters", "count"),
+    [
+        (AlertFilter(), 2),
+        (AlertFilter(domain="acme.test"), 1),
+        (AlertFilter(type="dmarc.missing"), 1),
+        (AlertFilter(severity="high"), 2),
+        (AlertFilter(severity="low"), 0),
+        (AlertFilter(status="resolved"), 0),
+        (AlertFilter(to_at=datetime(2020, 1, 1, tzinfo=UTC)), 0),
+        (AlertFilter(from_at=datetime(2020, 1, 1, tzinfo=UTC)), 2),
+    ],
+)
+def test_a_list_is_filtered(
+    account_id: UUID, alert_id: UUID, filters: AlertFilter, count: int
+) -> None:
+    open_alert(account_id, make_domain(account_id, "other.test"), "dmarc.missing")
+    assert len(alerts.search(account_id, filters)[0]) == count

@@ -1,0 +1,131 @@
+"""DNS that fails says nothing: no verdict changes, no alert opens or resolves, none is forgotten.
+
+A domain with things to complain of is scanned once; then one of the questions of a scan fails in
+one of the ways in which questions fail.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from app.db.transactions import transaction
+from app.jobs import queue
+from app.models import Alert, DnsChange, Scan
+from app.services.domains import dns_status
+from app.services.scans import runner, scans
+from tests.support.factories import make_account, make_domain, make_scan
+from tests.support.zones import REFUSED, SERVFAIL, TIMEOUT, Trouble, Zone, ZoneDoor
+
+pytestmark = pytest.mark.usefixtures("database")
+
+# Each check that has an alert has something to say here.
+FAULTY: dict[Any, Any] = {
+    ("acme.test", "NS"): ["ns1.acme.test"],
+    ("ns1.acme.test", "A"): ["198.51.100.1"],
+    ("acme.test", "MX"): ["10 mx.acme.test"],
+    ("mx.acme.test", "A"): ["10.0.0.1"],
+    "acme.test": ["v=spf1 include:nothing.acme.test +all"],
+    "default._domainkey.acme.test": ["v=DKIM1; p=!"],
+    "_dmarc.acme.test": ["v=DMARC1; p=reject; p=none; rua=mailto:d@acme.test"],
+    "_mta-sts.acme.test": ["v=STSv1; id=!"],
+    "_smtp._tls.acme.test": ["v=TLSRPTv1; rua=none"],
+    ("acme.test", "CAA"): [],
+}
+QUESTIONS = [
+    ("acme.test", "NS", "dns"),
+    ("acme.test", "DS", "dnssec"),
+    ("acme.test", "MX", "mx"),
+    ("mx.acme.test", "A", "mx"),
+    ("acme.test", "TXT", "spf"),
+    ("nothing.acme.test", "TXT", "spf"),
+    ("default._domainkey.acme.test", "TXT", "dkim"),
+    ("_dmarc.acme.test", "TXT", "dmarc"),
+    ("_mta-sts.acme.test", "TXT", "mta_sts"),
+    ("_smtp._tls.acme.test", "TXT", "tls_rpt"),
+    ("acme.test", "CAA", "caa"),
+    ("default._bimi.acme.test", "TXT", "bimi"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_bells(monkeypatch: pytest.MonkeyPatch) -> None:
+    def enqueue(_scan_ids: Sequence[UUID], *, at_front: bool = False) -> bool:
+        return True
+
+    monkeypatch.setattr(queue, "enqueue_scans", enqueue)
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    account = make_account()
+    make_domain(account.id, "acme.test", schedule="off")
+    return account.id
+
+
+def scan(account_id: UUID, *failing: tuple[str, str], trouble: Trouble = SERVFAIL) -> Scan:
+    """One scan of acme.test while these questions fail."""
+    asked = make_scan(account_id, "acme.test")
+    records = FAULTY | dict.fromkeys(failing, trouble)
+    runner.run([asked.id], ZoneDoor(Zone(records)))
+    return scans.find(account_id, asked.id)
+
+
+def standing() -> set[tuple[str, str, str]]:
+    with transaction(readonly=True) as session:
+        rows = session.execute(select(Alert.type, Alert.subject, Alert.status)).all()
+    return {(row[0], row[1], row[2]) for row in rows}
+
+
+def known(account_id: UUID, check: str) -> tuple[Any, str | None]:
+    """What is shown of the check: its last known judgement, and why it could not be made again."""
+    _, state = dns_status.status(account_id, "acme.test")
+    assert state is not None
+    return state.last_results.get(check), state.undetermined.get(check)
+
+
+def checks_of(done: Scan) -> dict[str, Any]:
+    assert done.result is not None
+    return {one["check"]: one for one in done.result["checks"]}
+
+
+@pytest.mark.parametrize(("name", "rdtype", "check"), QUESTIONS, ids=lambda one: str(one))
+def test_a_question_that_fails_changes_nothing_that_is_known(
+    account_id: UUID, name: str, rdtype: str, check: str
+) -> None:
+    scan(account_id)
+    before, alerts = known(account_id, check), standing()
+    assert before[0] is not None
+    assert before[1] is None
+    for trouble in (SERVFAIL, REFUSED, TIMEOUT):
+        done = scan(account_id, (name, rdtype), trouble=trouble)
+        assert done.status == "completed"
+        assert not checks_of(done)[check]["definite"]
+        assert standing() == alerts
+        assert done.result is not None
+        assert (done.result["alerts"]["opened"], done.result["alerts"]["resolved"]) == ([], [])
+        after, reason = known(account_id, check)
+        assert after == before[0]
+        assert reason
+    with transaction(readonly=True) as session:
+        assert session.scalars(select(DnsChange)).all() == []
+
+
+@pytest.mark.parametrize("trouble", [SERVFAIL, REFUSED, TIMEOUT], ids=lambda one: one.value)
+def test_a_domain_that_was_never_seen_gets_no_alert_while_dns_fails(
+    account_id: UUID, trouble: Trouble
+) -> None:
+    every = [(name, rdtype) for name, rdtype, _ in QUESTIONS]
+    done = scan(account_id, *every, trouble=trouble)
+    failed = {check for *_, check in QUESTIONS}
+    assert not any(one["definite"] for name, one in checks_of(done).items() if name in failed)
+    assert standing() == set()
+    assert all(known(account_id, check)[0] is None for check in failed)
+
+
+def test_what_the_domain_has_wrong_is_told_while_it_is_seen(account_id: UUID) -> None:
+    scan(account_id)
+    types = {type for type, _, status in standing() if status == "open"}
+    assert {"spf.all_pass", "spf.include_not_found", "mx.host_not_public"} <= types

@@ -1,0 +1,309 @@
+"""What would have happened: a replay of the roll-ups equals one of every single record."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sqlalchemy.engine import Engine
+
+from app.analysis.mail.classification import SourceClass
+from app.analysis.mail.periods import Window
+from app.db.transactions import transaction
+from app.errors import InvalidRequest
+from app.models import Domain, DomainState
+from app.protocols.dmarc import Policy
+from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
+from app.services.analytics import policy as analytics_policy
+from app.services.analytics import sources
+from app.services.analytics.policy import PolicyTrial
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.stored_reports import DAY, Report, record, store
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+WINDOW = Window.between(START, START + 28 * DAY)
+DMARC = "v=DMARC1; p=none; rua=mailto:d@acme.test"
+SPF = {
+    "acme.test": "v=spf1 ip4:192.0.2.0/30 include:a.test include:b.test -all",
+    "a.test": "v=spf1 ip4:198.51.100.0/30 -all",
+    "b.test": "v=spf1 ip4:198.51.100.2/31 ip4:203.0.113.0/30 -all",
+}
+NETS = {
+    "ip4:192.0.2.0/30": {"192.0.2.1", "192.0.2.2"},
+    "include:a.test": {"198.51.100.1", "198.51.100.2"},
+    "include:b.test": {"198.51.100.2", "203.0.113.1"},
+}
+ADDRESSES = ["192.0.2.1", "192.0.2.2", "198.51.100.1", "198.51.100.2", "203.0.113.1"]
+NAMES = ["acme.test", "news.acme.test", "other.test"]
+
+RESULTS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["pass", "fail"])), max_size=2)
+
+
+def aligned(name: str, author: str, mode: str) -> bool:
+    return name == author or (mode == "r" and {name, author} <= {"acme.test", "news.acme.test"})
+
+
+@st.composite
+def records(draw: Any) -> Record:
+    """One whose evaluation follows from its results, under relaxed alignment."""
+    author = draw(st.sampled_from(NAMES[:2]))
+    dkim, spf = draw(RESULTS), draw(RESULTS)[:1]
+    return record(
+        draw(st.sampled_from(ADDRESSES)),
+        draw(st.integers(1, 1000)),
+        header_from=author,
+        dkim=any(result == "pass" and aligned(name, author, "r") for name, result in dkim),
+        spf=any(result == "pass" and aligned(name, author, "r") for name, result in spf),
+        disposition=draw(st.sampled_from(["none", "quarantine", "reject"])),
+        dkim_results=tuple(DkimResult(name, "s", result) for name, result in dkim),
+        spf_results=tuple(SpfResult(name, "mfrom", result) for name, result in spf),
+    )
+
+
+REPORTS = st.builds(
+    Report,
+    rows=st.lists(records(), max_size=6),
+    begin=st.builds(lambda day: START + timedelta(days=day), st.integers(0, 27)),
+    reporter=st.sampled_from(["google.com", "yahoo.com"]),
+)
+many = hypothesis_settings(
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture
+def account_id(database: Engine) -> UUID:
+    return make_account().id
+
+
+def know(domain: Domain, dmarc: str | None = DMARC) -> None:
+    """Have a scan know the domain's records."""
+    facts = {"record": dmarc, "record_at": domain.name, "org_domain": domain.name}
+    heard = [{"name": name, "type": "TXT", "values": [text]} for name, text in SPF.items()]
+    known = {
+        "dmarc": {"facts": facts, "records": []},
+        "spf": {"facts": {"record": SPF["acme.test"]}, "records": heard},
+    }
+    with transaction() as session:
+        session.add(
+            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=known)
+        )
+
+
+def inherit(domain: Domain, text: str, at: str) -> None:
+    """Have a scan know that a record above holds for the domain."""
+    facts = {"record": text, "record_at": at, "org_domain": at, "policy_tag": "sp"}
+    with transaction() as session:
+        known = {"dmarc": {"facts": facts, "records": []}}
+        session.add(
+            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=known)
+        )
+
+
+def make(reports: list[Report]) -> Domain:
+    domain = make_domain(make_account().id, "acme.test")
+    know(domain)
+    for report in reports:
+        store(domain, report)
+    return domain
+
+
+def replay(rows: list[Record], trial: PolicyTrial) -> dict[str, Any]:
+    """One record after the other, as plainly as can be."""
+    hit, newly, spared = 0, 0, 0
+    names, addresses = Counter[str](), Counter[str]()
+    strength = {"none": 0, "quarantine": 1, "reject": 2}
+    for row in rows:
+        gone = {
+            address
+            for term in trial.remove_spf
+            for address in NETS[term]
+            if not any(address in NETS[other] for other in NETS if other not in trial.remove_spf)
+        }
+        dkim = any(
+            one.result == "pass" and aligned(one.domain, row.header_from, trial.adkim or "r")
+            for one in row.dkim_results
+        )
+        spf = any(
+            one.result == "pass"
+            and aligned(one.domain, row.header_from, trial.aspf or "r")
+            and not (one.domain == "acme.test" and row.source_ip in gone)
+            for one in row.spf_results
+        )
+        policy = (trial.p if row.header_from == "acme.test" else trial.sp) or Policy.NONE
+        after = 0 if dkim or spf else strength[policy]
+        before = strength[row.disposition]
+        spared += row.count * (before > after)
+        if after:
+            hit += row.count
+            newly += row.count * (before == 0)
+            names[row.header_from] += row.count
+            addresses[row.source_ip] += row.count
+    return {
+        "affected": hit,
+        "newly_affected": newly,
+        "no_longer_affected": spared,
+        "names": names,
+        "addresses": addresses,
+    }
+
+
+@many
+@given(
+    reports=st.lists(REPORTS, max_size=4),
+    trial=st.builds(
+        PolicyTrial,
+        p=st.sampled_from(Policy),
+        sp=st.sampled_from(Policy),
+        adkim=st.sampled_from(["r", "s"]),
+        aspf=st.sampled_from(["r", "s"]),
+        remove_spf=st.lists(st.sampled_from(sorted(NETS)), max_size=2, unique=True),
+    ),
+)
+def test_a_simulation_equals_a_replay_of_every_record(
+    database: Engine, reports: list[Report], trial: PolicyTrial
+) -> None:
+    domain = make(reports)
+    found = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, trial)
+    rows = [row for report in reports for row in report.rows]
+    wanted = replay(rows, trial)
+    got = found.replay
+    assert got.messages == sum(row.count for row in rows)
+    assert (got.affected, got.newly_affected, got.no_longer_affected) == tuple(
+        wanted[name] for name in ("affected", "newly_affected", "no_longer_affected")
+    )
+    assert (got.header_from, got.addresses) == (wanted["names"], wanted["addresses"])
+    assert sum(got.sources.values()) == got.affected
+    telling = Counter[str]()
+    for report in reports:
+        telling[report.reporter] += replay(list(report.rows), trial)["affected"]
+    if found.reporter_counts_are_upper_bounds:
+        assert set(found.reporters) >= set(+telling)
+        assert all(found.reporters[name] >= count for name, count in telling.items())
+    else:
+        assert found.reporters == +telling
+
+
+def test_what_is_published_stays_as_it_is_and_changes_nothing(account_id: UUID) -> None:
+    bad = record(count=5, dkim=False, spf=False, dkim_results=(), spf_results=())
+    domain = make([Report([record(count=10), bad], begin=START)])
+    found = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, PolicyTrial())
+    assert (found.proposal.p, found.replay.affected, found.replay.passed) == (Policy.NONE, 0, 10)
+
+
+def test_of_a_sub_domain_nothing_follows_for_the_record_of_the_domain_above(
+    account_id: UUID,
+) -> None:
+    domain = make_domain(account_id, "news.acme.test")
+    inherit(domain, "v=DMARC1; p=quarantine; sp=none; rua=mailto:d@acme.test", "acme.test")
+    bad = record(
+        count=5, header_from=domain.name, dkim=False, spf=False, dkim_results=(), spf_results=()
+    )
+    for day in range(20):
+        store(domain, Report([record(count=10, header_from=domain.name), bad], START + day * DAY))
+    found = analytics_policy.assess_readiness(account_id, domain.name, WINDOW)
+    (step,) = found.steps
+    assert found.published is not None
+    assert (found.published.name, step.current) == ("_dmarc.news.acme.test", Policy.NONE)
+    assert (step.record, step.rollback) == ("v=DMARC1; p=quarantine; rua=mailto:d@acme.test", None)
+    as_it_is = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
+    assert (as_it_is.proposal.p, as_it_is.replay.affected) == (Policy.NONE, 0)
+
+
+def test_a_policy_that_is_only_tested_hits_as_much_as_it_does_now(account_id: UUID) -> None:
+    bad = record(count=5, dkim=False, spf=False, dkim_results=(), spf_results=())
+    domain = make_domain(account_id, "acme.test")
+    know(domain, "v=DMARC1; p=quarantine; sp=reject; t=y")
+    store(domain, Report([bad], begin=START))
+    found = analytics_policy.simulate(account_id, domain.name, WINDOW, PolicyTrial())
+    assert (found.proposal.p, found.proposal.sp) == (Policy.NONE, Policy.QUARANTINE)
+    assert found.replay.affected == 0
+
+
+def test_a_signer_that_is_added_lets_its_source_pass(account_id: UUID) -> None:
+    service = record(
+        count=20,
+        dkim=False,
+        spf=False,
+        dkim_results=(),
+        spf_results=(SpfResult("x.mcsv.net", "mfrom", "pass"),),
+        source_ip="203.0.113.77",
+    )
+    domain = make([Report([record(count=10), service], begin=START)])
+    strict = PolicyTrial(p=Policy.REJECT)
+    before = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, strict)
+    assert before.replay.sources == {"service:Mailchimp": 20}
+    signed = PolicyTrial(p=Policy.REJECT, add_dkim=("service:Mailchimp",))
+    after = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, signed)
+    assert (after.replay.affected, after.replay.passed) == (0, 30)
+
+
+def test_what_the_reports_do_not_say_is_named(account_id: UUID) -> None:
+    unsaid = record(count=7, dkim=True, spf=False, dkim_results=(), spf_results=())
+    domain = make([Report([unsaid], begin=START)])
+    found = analytics_policy.simulate(
+        domain.account_id, domain.name, WINDOW, PolicyTrial(p=Policy.REJECT, adkim="s")
+    )
+    assert found.replay.affected == 0
+    assert ("DKIM passed in alignment, but the report does not name the domain", 7) in (
+        found.caveats
+    )
+    assert found.confidence == "low"
+
+
+@pytest.mark.parametrize(
+    ("trial", "field"),
+    [
+        (PolicyTrial(remove_spf=("include:c.test",)), "removeSpf"),
+        (PolicyTrial(add_dkim=("service:Nobody",)), "addDkim"),
+    ],
+)
+def test_what_is_not_there_cannot_be_changed(
+    database: Engine, trial: PolicyTrial, field: str
+) -> None:
+    domain = make([Report([record()], begin=START)])
+    with pytest.raises(InvalidRequest, match=field):
+        analytics_policy.simulate(domain.account_id, domain.name, WINDOW, trial)
+
+
+def test_a_person_decides_and_the_answer_follows(database: Engine) -> None:
+    service = record(
+        count=20,
+        dkim=False,
+        spf=False,
+        dkim_results=(),
+        spf_results=(SpfResult("x.mcsv.net", "mfrom", "pass"),),
+        source_ip="203.0.113.77",
+    )
+    rows = [record(count=980), service]
+    domain = make([Report(rows, begin=START + day * DAY) for day in range(14)])
+    account_id, name = domain.account_id, domain.name
+
+    def answer() -> tuple[bool | None, list[str]]:
+        found = analytics_policy.assess_readiness(account_id, name, WINDOW)
+        step = found.steps[0]
+        return step.is_ready, [blocker.source.kind for blocker in step.blockers]
+
+    assert answer() == (False, [SourceClass.UNKNOWN])
+    for state, wanted in (
+        ("approved", (False, [SourceClass.OWN])),
+        ("blocked", (True, [])),
+        ("ignored", (True, [])),
+        (None, (False, [SourceClass.UNKNOWN])),
+    ):
+        sources.decide(account_id, name, "service:Mailchimp", state, note="", actor=ACTOR)
+        assert answer() == wanted
+
+
+def test_without_reports_nothing_is_said(database: Engine) -> None:
+    domain = make([])
+    found = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
+    assert [step.is_ready for step in found.steps] == [None, None, None]
+    assert len(found.unmet_requirements) == 2

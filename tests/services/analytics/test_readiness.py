@@ -1,0 +1,185 @@
+"""May the policy be raised: the answer equals one that is read off every single record."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, assume, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sqlalchemy.engine import Engine
+
+from app.analysis.mail.periods import Window
+from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
+from app.services.analytics import policy as analytics_policy
+from app.services.analytics import sources
+from tests.services.analytics.test_policy_simulation import know
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.stored_reports import DAY, Report, record, store
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+WINDOW = Window.between(START, START + 28 * DAY)
+SERVICE = "service:Mailchimp"
+NEXT = {"none": "quarantine", "quarantine": "reject"}
+NOTHING: dict[str, Any] = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
+BOUNCES = (SpfResult("x.mcsv.net", "mfrom", "pass"),)
+
+# By who sends it: the SPF record that ``know`` has names 192.0.2.1 and none of the others.
+TEMPLATES: dict[str, list[Record]] = {
+    "own": [record("192.0.2.1"), record("192.0.2.1", **NOTHING)],
+    "service": [
+        record("203.0.113.77", **NOTHING | {"spf_results": BOUNCES}),
+        record(
+            "203.0.113.77",
+            **NOTHING
+            | {
+                "spf_results": BOUNCES,
+                "dkim": True,
+                "dkim_results": (DkimResult("acme.test", "k1", "pass"),),
+            },
+        ),
+    ],
+    "list": [
+        record("203.0.113.50", **NOTHING | {"reasons": (Reason("mailing_list", None),)}),
+        record("203.0.113.50", spf=False, spf_results=(), reasons=(Reason("forwarded", None),)),
+    ],
+    "forger": [record("203.0.113.66", **NOTHING)],
+}
+COUNTS = st.one_of(st.integers(0, 30), st.integers(0, 3_000))
+
+
+@st.composite
+def sent(draw: Any) -> tuple[str, Record]:
+    who = draw(st.sampled_from(sorted(TEMPLATES)))
+    row = draw(st.sampled_from(TEMPLATES[who]))
+    name = draw(st.sampled_from(["acme.test", "acme.test", "news.acme.test"]))
+    return who, row._replace(count=draw(COUNTS), header_from=name)
+
+
+MAIL = st.lists(st.tuples(sent(), st.integers(0, 27)), max_size=12)
+POLICIES = st.sampled_from([None, "none", "quarantine", "reject"])
+
+
+def kind_of(who: str, rows: list[Record], state: str | None) -> str:
+    if who != "service":
+        return {"own": "own", "list": "forwarder", "forger": "suspicious"}[who]
+    if state in ("approved", "blocked"):
+        return "own" if state == "approved" else "suspicious"
+    signed = sum(row.count for row in rows if row.dkim)
+    return "own" if signed > sum(row.count for row in rows) - signed else "unknown"
+
+
+def judged(
+    mail: dict[str, list[Record]], days: int, policies: dict[str, str | None], state: str | None
+) -> list[dict[str, Any]]:
+    """The steps, record by record, as plainly as can be."""
+    kinds = {who: kind_of(who, rows, state) for who, rows in mail.items()}
+    good = sum(
+        row.count
+        for who, rows in mail.items()
+        for row in rows
+        if kinds[who] in ("own", "forwarder") or row.dkim or row.spf
+    )
+    p = policies["p"] or "none"
+    current = {"p": p, "sp": policies["sp"] or p, "np": policies["np"] or policies["sp"] or p}
+    enough = days >= 14 and good >= 100
+    return [
+        {"tag": tag, "wanted": NEXT[now], "good": good}
+        | step(
+            mail,
+            kinds,
+            (tag == "p", tag != "p" or not policies["sp"]),
+            good,
+            is_ignored=state == "ignored",
+            is_enough=enough,
+        )
+        for tag, now in current.items()
+        if now != "reject"
+    ]
+
+
+def step(
+    mail: dict[str, list[Record]],
+    kinds: dict[str, str],
+    about: tuple[bool, bool],
+    good: int,
+    *,
+    is_ignored: bool,
+    is_enough: bool,
+) -> dict[str, Any]:
+    """What a step meets that is about the domain itself, and about names below."""
+    blockers, lost, forged = {}, 0, 0
+    for who, rows in mail.items():
+        sent, failed = Counter[str](), Counter[str]()
+        for row in rows:
+            if about[row.header_from != "acme.test"]:
+                sent[row.header_from] += row.count
+                failed[row.header_from] += 0 if row.dkim or row.spf else row.count
+        bad, kind = failed.total(), kinds[who]
+        share = bad / max(good, bad, 1)
+        is_stream = any(n >= 20 and n >= sent[name] - n for name, n in failed.items())
+        is_much = {"own": share >= 0.005 or is_stream, "unknown": share >= 0.01}.get(kind, False)
+        if bad >= 5 and is_much and not (who == "service" and is_ignored):
+            blockers[who] = bad
+        elif kind in ("own", "forwarder"):
+            lost += bad
+        forged += bad if kind == "suspicious" else 0
+    is_ready = not blockers if is_enough else None
+    return {"ready": is_ready, "lost": lost, "forged": forged, "blockers": blockers}
+
+
+many = hypothesis_settings(
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@many
+@given(
+    mail=MAIL,
+    steady=st.integers(12, 16),
+    policies=st.fixed_dictionaries({"p": POLICIES, "sp": POLICIES, "np": POLICIES}),
+    state=st.sampled_from([None, "approved", "ignored", "blocked"]),
+)
+def test_readiness_equals_what_every_record_says(
+    database: Engine,
+    mail: list[tuple[tuple[str, Record], int]],
+    steady: int,
+    policies: dict[str, str | None],
+    state: str | None,
+) -> None:
+    mail = [*mail, *((("own", record("192.0.2.1", 9)), day) for day in range(steady))]
+    by_sender: dict[str, list[Record]] = {}
+    for (who, row), _ in mail:
+        by_sender.setdefault(who, []).append(row)
+    service = by_sender.get("service", [])
+    signed = sum(row.count for row in service if row.dkim)
+    assume(2 * signed != sum(row.count for row in service) or not signed)
+
+    policies["p"] = policies["p"] or "none"
+    domain = make_domain(make_account().id, "acme.test")
+    told = "; ".join(f"{tag}={policy}" for tag, policy in policies.items() if policy)
+    know(domain, f"v=DMARC1; {told}")
+    for (_, row), day in mail:
+        store(domain, Report([row], START + timedelta(days=day)))
+    if state and any(row.count for row in service):
+        sources.decide(domain.account_id, domain.name, SERVICE, state, note=None, actor=ACTOR)
+
+    found = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
+    days = len({day for (_, row), day in mail if row.count})
+    names = {"own": "own", SERVICE: "service"}
+    assert found.evidence.days == days
+    assert [
+        {
+            "tag": step.tag,
+            "wanted": step.proposed,
+            "ready": step.is_ready,
+            "lost": step.legitimate_failing,
+            "forged": step.spoofed,
+            "good": found.evidence.messages,
+            "blockers": {names[one.source.key]: one.messages for one in step.blockers},
+        }
+        for step in found.steps
+    ] == judged(by_sender, days, policies, state)

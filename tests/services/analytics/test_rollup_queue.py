@@ -1,0 +1,240 @@
+"""Reports are counted after they are stored, once, and before anybody is told their sums."""
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, time
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.engine import Engine
+
+from app.analysis.mail.periods import Window, hour_of
+from app.db.transactions import now, transaction
+from app.jobs import queue
+from app.models import (
+    DmarcHour,
+    DmarcRecord,
+    DmarcReport,
+    Domain,
+    FlowCount,
+    ReporterCount,
+    ReportMonitor,
+    RollupQueueEntry,
+)
+from app.services.analytics import dmarc, policy, rollup_queue, rollups, sources
+from app.services.analytics.dmarc import DmarcQuery
+from app.services.analytics.policy import PolicyTrial
+from app.services.domains import dashboard
+from app.services.monitoring import report_monitor
+from app.services.operations import metrics
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.stored_reports import DAY, START, Report, record, store
+
+WEEK = Window(hour_of(START), hour_of(START + 7 * DAY))
+SUMS = (DmarcHour.messages, FlowCount.messages, ReporterCount.messages)
+
+
+@pytest.fixture
+def domain(database: Engine) -> Domain:
+    return make_domain(make_account().id)
+
+
+def waiting() -> int:
+    with transaction(readonly=True) as session:
+        return session.scalar(select(func.count()).select_from(RollupQueueEntry)) or 0
+
+
+def counted() -> list[int]:
+    with transaction(readonly=True) as session:
+        return [int(session.scalar(select(func.sum(column))) or 0) for column in SUMS]
+
+
+def messages(domain: Domain) -> int:
+    question = DmarcQuery(domain.name, START, START + 7 * DAY)
+    return dmarc.dmarc(domain.account_id, question).totals.messages
+
+
+def of_readiness(domain: Domain) -> int:
+    return policy.assess_readiness(domain.account_id, domain.name, WEEK).sending.messages
+
+
+def of_simulation(domain: Domain) -> int:
+    return policy.simulate(domain.account_id, domain.name, WEEK, PolicyTrial()).replay.messages
+
+
+def of_sources(domain: Domain) -> int:
+    return sources.search(domain.account_id, domain.name, WEEK).messages
+
+
+def of_reporters(domain: Domain) -> int:
+    found = sources.coverage(domain.account_id, domain.name, WEEK)
+    return sum(reporter.messages for reporter in found.reporters)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [messages, of_readiness, of_simulation, of_sources, of_reporters],
+    ids=lambda a: a.__name__,
+)
+def test_every_answer_has_the_reports_that_were_stored_before_it(
+    domain: Domain, ask: Callable[[Domain], int]
+) -> None:
+    for count in (3, 4):
+        store(domain, Report([record(count=count)], begin=START + count * DAY), is_waiting=True)
+    assert waiting() == 2
+    assert ask(domain) == 7
+    assert waiting() == 0
+
+
+def test_the_overview_has_the_reports_that_were_stored_before_it(domain: Domain) -> None:
+    today = datetime.combine(datetime.now(UTC).date(), time(), UTC)
+    store(domain, Report([record(count=5)], begin=today - DAY), is_waiting=True)
+    days = dict(dashboard.mail(domain.account_id, 3))
+    assert days[(today - DAY).date()] == {"pass": 5}
+
+
+def test_alerts_are_judged_by_all_reports_that_were_stored_before(domain: Domain) -> None:
+    store(domain, Report([record()]), is_waiting=True)
+    with transaction() as session:
+        row = ReportMonitor(domain_id=domain.id, account_id=domain.account_id, due_at=now(session))
+        session.add(row)
+    report_monitor.evaluate_due()
+    assert waiting() == 0
+
+
+def test_what_somebody_says_may_be_about_a_source_of_a_report_that_waits(domain: Domain) -> None:
+    store(domain, Report([record()]), is_waiting=True)
+    sources.decide(domain.account_id, domain.name, "own", "approved", note=None, actor=ACTOR)
+    found = sources.search(domain.account_id, domain.name, WEEK)
+    assert [source.review is not None for source in found.sources] == [True]
+
+
+@pytest.mark.parametrize("is_waiting", [True, False])
+def test_a_report_that_is_taken_back_counts_no_more(domain: Domain, is_waiting: bool) -> None:
+    store(domain, Report([record(count=1)]))
+    stored = store(domain, Report([record(count=2)]), is_waiting=is_waiting)
+    with transaction() as session:
+        rollup_queue.unroll(session, stored)
+        session.delete(session.get_one(DmarcReport, stored))
+    assert messages(domain) == 1
+    assert waiting() == 0
+
+
+def test_a_deleted_domain_leaves_no_report_that_waits(domain: Domain) -> None:
+    store(domain, Report([record()]), is_waiting=True)
+    with transaction() as session:
+        session.delete(session.get_one(Domain, domain.id))
+    assert waiting() == 0
+    assert rollup_queue.drain() == 0
+
+
+def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
+    domain: Domain,
+) -> None:
+    def work(number: int) -> int:
+        rows = [record(f"192.0.2.{number % 9}", 1 + number)]
+        report = Report(rows, reporter=f"r{number % 3}")
+        stored = store(domain, report, is_waiting=number % 4 != 0)
+        if number % 5 == 0:
+            rollup_queue.drain()
+        if number % 3:
+            return 1 + number
+        with transaction() as session:
+            session.get(Domain, domain.id, with_for_update=True)  # first, as whoever stores does
+            rollup_queue.unroll(session, stored)
+            session.delete(session.get_one(DmarcReport, stored))
+        return 0
+
+    numbers = list(range(48))
+    random.Random(7).shuffle(numbers)
+    with ThreadPoolExecutor(6) as pool:
+        wanted = sum(pool.map(work, numbers))
+    rollup_queue.drain()
+    assert waiting() == 0
+    assert counted() == [wanted] * 3
+    assert messages(domain) == wanted
+
+
+def test_more_than_is_counted_at_once_is_counted(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollup_queue, "RECORD_BATCH_SIZE", 3)
+    stored = [
+        store(domain, Report([record(f"192.0.2.{i}") for i in range(size)]), is_waiting=True)
+        for size in (2, 2, 9, 1)
+    ]
+    assert rollup_queue.drain() == 4
+    assert counted() == [14] * 3
+    with transaction() as session:
+        rollup_queue.unroll(session, stored[2])
+    assert counted() == [5] * 3
+
+
+def test_a_report_that_cannot_be_counted_costs_only_itself(domain: Domain) -> None:
+    store(domain, Report([record(count=1)]), is_waiting=True)
+    broken = store(domain, Report([record(count=50)]), is_waiting=True)
+    store(domain, Report([record(count=2)]), is_waiting=True)
+    _break(broken)
+    assert messages(domain) == 3
+    assert rollup_queue.drain() == 0
+    assert waiting() == rollup_queue.pending(domain.id) == 1
+    (gauge,) = [one for one in metrics.gauges() if one.name == "rollup_queue_reports"]
+    assert gauge.samples == {("pending",): 0.0, ("failed",): 1.0}
+
+
+def test_a_report_that_cannot_be_counted_is_counted_once_that_is_mended(domain: Domain) -> None:
+    broken = store(domain, Report([record(count=50)]), is_waiting=True)
+    _break(broken)
+    assert messages(domain) == 0
+    _write(broken, None)
+    with transaction() as session:
+        session.execute(update(RollupQueueEntry).values(failed=False))
+    assert messages(domain) == 50
+
+
+def _break(report_id: Any) -> None:
+    """Have a row that this program would not write."""
+    _write(report_id, [{"unheard": "of"}])
+
+
+def _write(report_id: Any, reasons: Any) -> None:
+    with transaction() as session:
+        session.execute(
+            update(DmarcRecord).where(DmarcRecord.report_id == report_id).values(reasons=reasons)
+        )
+
+
+def test_whoever_asks_does_not_wait_for_long_for_who_holds_the_domain(domain: Domain) -> None:
+    store(domain, Report([record(count=1)]))
+    store(domain, Report([record(count=2)]), is_waiting=True)
+    with transaction() as session:
+        session.get(Domain, domain.id, with_for_update=True)
+        assert messages(domain) == 1
+        assert rollup_queue.drain() == 0
+    assert messages(domain) == 3
+
+
+def test_the_clock_has_a_worker_count_what_waits(domain: Domain, redis_url: str) -> None:
+    store(domain, Report([record()]), is_waiting=True)
+    rollup_queue.enqueue_if_pending()
+    rollup_queue.enqueue_if_pending()
+    assert queue.length(queue.INTAKE) == 1
+
+
+def test_whoever_closes_weeks_need_not_wait_for_who_counts(
+    domain: Domain, database: Engine
+) -> None:
+    """Each would hold what the other one wants."""
+    if database.dialect.name == "sqlite":
+        pytest.skip("on SQLite there is one writer at a time")
+    with transaction(readonly=True) as session:
+        today = now(session)
+    store(domain, Report([record()], begin=today - 14 * DAY))
+    store(domain, Report([record()], begin=today - 14 * DAY, reporter="r2"), is_waiting=True)
+    with ThreadPoolExecutor(1) as pool, transaction() as session:
+        rollup_queue._pending(session, domain.id, is_patient=True)
+        assert pool.submit(rollups.compact_weeks).result() == 1
+    assert rollup_queue.drain() == 1
+    assert counted() == [2, 4, 4]  # in hours, and in the week

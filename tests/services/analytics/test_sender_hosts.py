@@ -1,0 +1,252 @@
+"""What the addresses that send are called: who looks at which, when again, and what stays."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.engine import Engine
+
+from app import settings as app_settings
+from app.db.transactions import now, transaction
+from app.models import SenderHost
+from app.models.senders import ReportMonitor
+from app.ports.dns import LookupFailed
+from app.services.analytics import sender_hosts
+from app.services.analytics.sender_hosts import REFRESH_AFTER, RETRY_AFTER, Reverse
+from app.services.core import leases
+from app.settings import Settings
+from tests.support import mmdb
+from tests.support.factories import make_account, make_domain
+from tests.support.stored_reports import Report, record, store
+from tests.support.zones import SERVFAIL, TIMEOUT, Zone, ZoneDoor
+
+PTR = ("1.2.0.192.in-addr.arpa", "PTR")
+NAMED: dict[Any, Any] = {PTR: ["mx.acme.test"], ("mx.acme.test", "A"): ["192.0.2.1"]}
+
+
+@pytest.fixture
+def domain(database: Engine) -> Any:
+    return make_domain(make_account().id)
+
+
+def add(*addresses: str) -> None:
+    """Have the addresses looked at."""
+    with transaction() as session:
+        session.add_all(SenderHost(address=address) for address in addresses)
+
+
+def host(address: str = "192.0.2.1") -> SenderHost:
+    with transaction(readonly=True) as session:
+        return session.get_one(SenderHost, address)
+
+
+def make_due() -> None:
+    with transaction() as session:
+        session.execute(update(SenderHost).values(due_at=now(session)))
+
+
+def look(data: dict[Any, Any]) -> int:
+    return sender_hosts.look_up(ZoneDoor(Zone(data)))
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        (NAMED, Reverse("confirmed", "mx.acme.test")),
+        ({}, Reverse("none")),
+        ({PTR: ["mx.acme.test"], ("mx.acme.test", "A"): ["192.0.2.9"]}, Reverse("mismatch")),
+        ({PTR: ["mx.acme.test"]}, Reverse("mismatch")),
+        (
+            {**NAMED, PTR: ["gone.acme.test", "mx.acme.test"], "gone.acme.test": SERVFAIL},
+            Reverse("confirmed", "mx.acme.test"),
+        ),
+        (
+            {
+                PTR: [*(f"a{n}.acme.test" for n in range(10)), "mx.acme.test"],
+                ("mx.acme.test", "A"): ["192.0.2.1"],
+            },
+            Reverse("mismatch"),
+        ),  # the eleventh name
+    ],
+)
+async def test_a_name_counts_if_it_leads_back(data: dict[Any, Any], wanted: Reverse) -> None:
+    assert await sender_hosts.reverse("192.0.2.1", Zone(data)) == wanted
+
+
+async def test_an_ipv6_address_is_led_back_to_however_it_is_written() -> None:
+    pointer = ".".join(reversed("20010db8000000000000000000000001")) + ".ip6.arpa"
+    data: dict[Any, Any] = {
+        (pointer, "PTR"): ["mx.acme.test"],
+        ("mx.acme.test", "AAAA"): ["2001:db8:0::1"],
+    }
+    found = await sender_hosts.reverse("2001:db8::1", Zone(data))
+    assert found == Reverse("confirmed", "mx.acme.test")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {PTR: TIMEOUT},
+        {PTR: ["mx.acme.test"], ("mx.acme.test", "A"): SERVFAIL},
+        {
+            PTR: ["a.acme.test", "mx.acme.test"],
+            ("a.acme.test", "A"): ["192.0.2.9"],
+            ("mx.acme.test", "A"): SERVFAIL,
+        },
+    ],
+)
+async def test_what_cannot_be_seen_is_neither_a_name_nor_none(data: dict[Any, Any]) -> None:
+    with pytest.raises(LookupFailed):
+        await sender_hosts.reverse("192.0.2.1", Zone(data))
+
+
+def test_addresses_of_reports_are_looked_at_once_they_are_noted(domain: Any) -> None:
+    store(domain, Report([record("192.0.2.1"), record("192.0.2.2")]))
+    store(make_domain(domain.account_id), Report([record("192.0.2.1")]))
+    assert sender_hosts.enqueue_if_due() == 2
+    assert look(NAMED) == 2
+    assert (host().status, host().name) == ("confirmed", "mx.acme.test")
+    assert (host("192.0.2.2").status, host("192.0.2.2").name) == ("none", None)
+    assert sender_hosts.enqueue_if_due() == 0
+    assert look(NAMED) == 0
+
+
+def test_a_look_that_fails_leaves_the_name_and_comes_back_later_and_later(domain: Any) -> None:
+    add("192.0.2.1")
+    look(NAMED)
+    waits = []
+    for _ in range(4):
+        make_due()
+        assert look({PTR: SERVFAIL}) == 1
+        found = host()
+        assert (found.status, found.name) == ("confirmed", "mx.acme.test")
+        assert found.lookup_failure is not None
+        assert found.looked_up_at is not None
+        waits.append(found.due_at - found.looked_up_at)
+    assert waits == [*RETRY_AFTER, RETRY_AFTER[-1]]
+    make_due()
+    look({})
+    assert (host().status, host().name, host().lookup_failure, host().failures) == (
+        "none",
+        None,
+        None,
+        0,
+    )
+
+
+def test_what_is_known_is_looked_at_again_after_a_month(domain: Any) -> None:
+    add("192.0.2.1")
+    look(NAMED)
+    found = host()
+    assert found.looked_up_at is not None
+    assert found.due_at - found.looked_up_at == REFRESH_AFTER
+    with transaction() as session:
+        session.execute(update(SenderHost).values(due_at=now(session) - timedelta(seconds=1)))
+    moved: dict[Any, Any] = {PTR: ["new.acme.test"], ("new.acme.test", "A"): ["192.0.2.1"]}
+    assert look(moved) == 1
+    assert host().name == "new.acme.test"
+
+
+def test_somebody_may_have_an_address_looked_at_at_once(domain: Any) -> None:
+    add("192.0.2.1")
+    look({})
+    assert look(NAMED) == 0
+    assert sender_hosts.schedule_lookup("192.0.2.1")
+    assert look(NAMED) == 1
+    assert host().name == "mx.acme.test"
+    assert not sender_hosts.schedule_lookup("192.0.2.99")
+
+
+def test_two_workers_take_different_addresses(domain: Any) -> None:
+    wanted = [f"192.0.2.{n}" for n in range(40)]
+    add(*wanted)
+
+    def work(_: int) -> list[str]:
+        taken: list[str] = []
+        while some := leases.claim(SenderHost, 3):
+            taken.extend(some)
+        return taken
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [address for taken in pool.map(work, range(4)) for address in taken]
+    assert sorted(found) == sorted(wanted)
+
+
+def test_what_a_worker_died_with_is_anothers_once_the_lease_is_over(domain: Any) -> None:
+    add("192.0.2.1")
+    assert leases.claim(SenderHost, 10) == ["192.0.2.1"]
+    assert leases.claim(SenderHost, 10) == []
+    with transaction() as session:
+        over = now(session) - timedelta(seconds=1)
+        session.execute(update(SenderHost).values(lease_until=over))
+    assert look(NAMED) == 1
+    assert host().lease_until is None
+
+
+def test_a_worker_that_is_to_stop_takes_no_more(domain: Any) -> None:
+    add("192.0.2.1")
+    assert sender_hosts.look_up(ZoneDoor(Zone(NAMED)), is_stopping=lambda: True) == 0
+    assert host().status == "new"
+
+
+def test_turns_of_one_kind_are_not_those_of_another(domain: Any) -> None:
+    add("192.0.2.1")
+    assert leases.claim(ReportMonitor, 10) == []
+
+
+@pytest.fixture
+def use_file(settings: Settings, database: Engine) -> Callable[[Path], None]:
+    """Name the file in the settings."""
+    return lambda path: app_settings.use(settings.replace(geoip_database=str(path)))
+
+
+NETWORKS: dict[str, Any] = {
+    "192.0.2.0/25": {
+        "autonomous_system_number": 64500,
+        "autonomous_system_organization": "Example Net",
+    },
+    "192.0.2.128/25": {"asn": "AS64501", "as_name": "Other Net", "country_code": "DE"},
+    "198.51.100.0/24": {"country": {"iso_code": "FR"}},
+    "203.0.113.0/24": {"asn": "ASnone", "country": "Spain"},
+}
+
+
+@pytest.mark.parametrize(
+    ("address", "wanted"),
+    [
+        ("192.0.2.1", (64500, "Example Net", None)),
+        ("192.0.2.200", (64501, "Other Net", "DE")),
+        ("198.51.100.7", (None, None, "FR")),
+        ("203.0.113.1", (None, None, None)),
+        ("233.252.0.1", (None, None, None)),  # in no network of the file
+        ("2001:db8::1", (None, None, None)),  # which knows IPv4 only
+    ],
+)
+def test_a_file_of_networks_says_whose_an_address_is(
+    domain: Any, use_file: Any, tmp_path: Path, address: str, wanted: tuple[Any, ...]
+) -> None:
+    use_file(mmdb.write(tmp_path / "networks.mmdb", NETWORKS))
+    add(address)
+    look({})
+    found = host(address)
+    assert (found.asn, found.network, found.country) == wanted
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database at all"])
+def test_a_file_that_cannot_be_read_stops_no_look_up_and_takes_nothing_away(
+    domain: Any, use_file: Any, tmp_path: Path, content: bytes | None
+) -> None:
+    path = mmdb.write(tmp_path / "networks.mmdb", NETWORKS)
+    use_file(path)
+    add("192.0.2.1")
+    look({})
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    make_due()
+    assert look(NAMED) == 1
+    assert (host().name, host().asn) == ("mx.acme.test", 64500)

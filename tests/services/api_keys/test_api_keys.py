@@ -1,0 +1,175 @@
+"""Keys: made, told from forgeries, rotated, revoked."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from app import settings
+from app.db.transactions import transaction
+from app.errors import InvalidRequest, NotFound
+from app.models import ApiKey, AuditEvent
+from app.models.keys import Scope
+from app.services.accounts import accounts
+from app.services.api_keys import api_keys
+from tests.support.factories import ACTOR, make_account, make_key
+
+pytestmark = pytest.mark.usefixtures("database")
+
+ADDRESS = "192.0.2.1"
+
+
+def test_a_key_has_the_published_form() -> None:
+    token = api_keys.mint()
+    assert re.fullmatch(r"mp_[0-9A-Za-z]{50}", token)
+    assert token[-6:] == api_keys.checksum(token[:-6])
+
+
+def test_the_right_key_is_its_caller() -> None:
+    account = make_account()
+    key, token = make_key(account.id, [Scope.DOMAINS_READ])
+    caller = api_keys.resolve(token, ADDRESS)
+    assert caller is not None
+    assert (caller.id, caller.account_id, caller.scopes) == (
+        key.id,
+        account.id,
+        frozenset({"domains:read"}),
+    )
+
+
+def test_the_key_itself_is_not_stored() -> None:
+    key, token = make_key(make_account().id)
+    with transaction() as session:
+        row = session.scalars(select(ApiKey)).one()
+    stored = "".join(str(getattr(row, column.key)) for column in ApiKey.__table__.columns)
+    assert token[15:47] not in stored
+    assert key.digest not in token.encode()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda token: token[:-1],
+        lambda token: f"{token}x",
+        lambda token: token[:-1] + ("a" if token[-1] != "a" else "b"),
+        lambda token: token.replace("mp_", "mq_"),
+        lambda token: api_keys.mint(),
+        lambda token: token[:20] + "\u0660" + token[21:],
+        lambda token: "",
+        lambda token: None,
+    ],
+)
+def test_what_is_not_the_key_is_nobody(spoil: object) -> None:
+    _, token = make_key(make_account().id)
+    assert api_keys.resolve(spoil(token), ADDRESS) is None  # type: ignore[operator]
+
+
+def test_a_known_id_with_another_secret_is_nobody() -> None:
+    _, token = make_key(make_account().id)
+    body = token[:15] + api_keys.mint()[15:47]
+    assert api_keys.resolve(body + api_keys.checksum(body), ADDRESS) is None
+
+
+def test_a_revoked_key_is_nobody_at_once() -> None:
+    account = make_account()
+    key, token = make_key(account.id)
+    assert api_keys.resolve(token, ADDRESS)
+    api_keys.revoke(account.id, key.key_id, actor=ACTOR)
+    assert api_keys.resolve(token, ADDRESS) is None
+
+
+def test_an_expired_key_is_nobody() -> None:
+    key, token = make_key(make_account().id, expires_at=datetime.now(UTC) + timedelta(hours=1))
+    with transaction() as session:
+        over = datetime.now(UTC) - timedelta(seconds=1)
+        session.execute(update(ApiKey).where(ApiKey.id == key.id).values(expires_at=over))
+    assert api_keys.resolve(token, ADDRESS) is None
+
+
+def test_a_key_of_a_suspended_account_is_nobody() -> None:
+    account = make_account()
+    _, token = make_key(account.id)
+    accounts.suspend(account.name)
+    assert api_keys.resolve(token, ADDRESS) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [("192.0.2.9", True), ("198.51.100.1", False), ("2001:db8::1", True), ("nonsense", False)],
+)
+def test_a_key_with_networks_is_good_from_them_alone(address: str, allowed: bool) -> None:
+    _, token = make_key(make_account().id, allow_cidrs=["192.0.2.0/24", "2001:db8::/32"])
+    assert (api_keys.resolve(token, address) is not None) is allowed
+
+
+def test_a_rotated_key_goes_on_for_its_grace() -> None:
+    account = make_account()
+    key, token = make_key(account.id, [Scope.ALERTS_READ])
+    new, new_token = api_keys.rotate(account.id, key.key_id, timedelta(hours=1), actor=ACTOR)
+    assert new.scopes == ["alerts:read"]
+    assert api_keys.resolve(token, ADDRESS)
+    assert api_keys.resolve(new_token, ADDRESS)
+    old = next(row for row in api_keys.search(account.id) if row.id == key.id)
+    assert old.expires_at is not None
+    assert timedelta(minutes=59) < old.expires_at - datetime.now(UTC) <= timedelta(hours=1)
+
+
+def test_rotating_with_no_grace_ends_the_old_key_at_once() -> None:
+    account = make_account()
+    key, token = make_key(account.id)
+    api_keys.rotate(account.id, key.key_id, timedelta(0), actor=ACTOR)
+    assert api_keys.resolve(token, ADDRESS) is None
+
+
+def test_a_key_made_under_the_previous_secret_works_and_is_kept_anew(
+    database: object,
+) -> None:
+    account = make_account()
+    key, token = make_key(account.id)
+    before = settings.current()
+
+    settings.use(before.replace(secret_key="n" * 32, secret_key_previous=(before.secret_key,)))
+    try:
+        assert api_keys.resolve(token, ADDRESS)
+        with transaction() as session:
+            assert session.get_one(ApiKey, key.id).digest != key.digest
+    finally:
+        settings.use(before)
+
+
+def test_another_accounts_key_cannot_be_revoked() -> None:
+    key, _ = make_key(make_account().id)
+    with pytest.raises(NotFound):
+        api_keys.revoke(make_account().id, key.key_id, actor=ACTOR)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"allow_cidrs": ["192.0.2.1/24"]},
+        {"rate_limit": "many"},
+        {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)},
+    ],
+)
+def test_a_bad_option_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        make_key(make_account().id, **options)
+
+
+def test_every_act_is_in_the_log_without_the_key() -> None:
+    account = make_account()
+    key, token = make_key(account.id)
+    api_keys.rotate(account.id, key.key_id, timedelta(0), actor=ACTOR)
+    api_keys.revoke(account.id, key.key_id, actor=ACTOR, reason="leaked")
+    with transaction() as session:
+        events = session.scalars(select(AuditEvent).order_by(AuditEvent.id)).all()
+    assert [event.action for event in events] == [
+        "account.created",
+        "key.created",
+        "key.created",
+        "key.rotated",
+        "key.revoked",
+    ]
+    assert token[15:] not in str([event.details for event in events])

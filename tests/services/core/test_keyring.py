@@ -1,0 +1,125 @@
+"""One key for each purpose; what older keys made is verified, and renewed when it is used."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterator
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import update
+
+from app import keyring
+from app import settings as app_settings
+from app.db.transactions import transaction
+from app.keyring import Purpose
+from app.models import ApiKey
+from app.services.api_keys import api_keys
+from app.services.core import encryption
+from app.settings import Settings
+from tests.support.factories import make_account, make_key
+
+ADDRESS = "192.0.2.1"
+OLD, NEW, OWN = "o" * 40, "n" * 40, "w" * 40
+
+
+@pytest.fixture(autouse=True)
+def _in_use(settings: Settings) -> Iterator[None]:
+    app_settings.use(settings)
+    use(secret_key=OLD)
+    yield
+    app_settings.use(settings)
+
+
+def use(**changes: object) -> None:
+    app_settings.use(app_settings.current().replace(**changes))
+
+
+def test_every_purpose_has_a_key_of_its_own() -> None:
+    every = [key for purpose in Purpose for key in keyring.usable(purpose)]
+    assert len(set(every)) == len(every)
+    assert {len(key) for key in every} == {32}
+
+
+def test_one_purpose_is_rotated_without_the_others() -> None:
+    before = {purpose: keyring.usable(purpose) for purpose in Purpose}
+    use(encryption_secrets=(OWN,))
+    for purpose in Purpose:
+        if purpose is Purpose.ENCRYPTION:
+            assert keyring.current(purpose) not in before[purpose]
+            assert set(before[purpose]) < set(keyring.usable(purpose))
+        else:
+            assert keyring.usable(purpose) == before[purpose]
+
+
+def test_a_purpose_with_a_secret_of_its_own_can_be_rotated_again() -> None:
+    use(encryption_secrets=(OWN,))
+    sealed = encryption.encrypt("text", "mailbox")
+    use(encryption_secrets=(NEW, OWN))
+    assert encryption.decrypt(sealed, "mailbox") == "text"
+    use(encryption_secrets=(NEW,))
+    with pytest.raises(encryption.DecryptionError):
+        encryption.decrypt(sealed, "mailbox")
+
+
+def test_a_new_secret_key_changes_every_current_key_and_verifies_with_the_old_ones() -> None:
+    before = {purpose: keyring.usable(purpose) for purpose in Purpose}
+    use(secret_key=NEW, secret_key_previous=(OLD,))
+    for purpose in Purpose:
+        assert keyring.current(purpose) not in before[purpose]
+        assert set(before[purpose]) < set(keyring.usable(purpose))
+
+
+def test_what_the_former_derivation_sealed_still_opens() -> None:
+    key = hashlib.sha256(f"seal:{OLD}".encode()).digest()
+    nonce = b"\0" * 12
+    raw = nonce + AESGCM(key).encrypt(nonce, b"text", b"mailbox")
+    assert encryption.decrypt(base64.urlsafe_b64encode(raw).decode(), "mailbox") == "text"
+
+
+def test_a_digest_of_the_former_derivation_verifies_and_is_renewed_on_use(
+    database: object,
+) -> None:
+    use(secret_key=OLD)
+    key, token = make_key(make_account().id)
+    former = hmac.digest(hashlib.sha256(f"keys:{OLD}".encode()).digest(), token.encode(), "sha256")
+    with transaction() as session:
+        session.execute(update(ApiKey).where(ApiKey.id == key.id).values(digest=former))
+    assert api_keys.resolve(token, ADDRESS)
+    with transaction() as session:
+        assert session.get_one(ApiKey, key.id).digest == key.digest
+
+
+def test_a_sealed_value_is_renewed_only_if_an_older_key_made_it(database: object) -> None:
+    use(secret_key=OLD)
+    key, _ = make_key(make_account().id)
+    sealed = encryption.encrypt("text", "test")
+    _store(key, sealed)
+    assert _renewed(key, sealed) == sealed
+    use(secret_key=NEW, secret_key_previous=(OLD,))
+    again = _renewed(key, sealed)
+    assert again not in (None, sealed)
+    use(secret_key_previous=())
+    assert encryption.decrypt(str(again), "test") == "text"
+
+
+def test_a_value_that_has_changed_meanwhile_is_left_alone(database: object) -> None:
+    use(secret_key=OLD)
+    key, _ = make_key(make_account().id)
+    sealed = encryption.encrypt("text", "test")
+    _store(key, "something newer")
+    use(secret_key=NEW, secret_key_previous=(OLD,))
+    assert _renewed(key, sealed) == "something newer"
+
+
+def _store(key: ApiKey, text: str) -> None:
+    """Keep the text in a column of a row; which one does not matter."""
+    with transaction() as session:
+        session.execute(update(ApiKey).where(ApiKey.id == key.id).values(revoked_reason=text))
+
+
+def _renewed(key: ApiKey, sealed: str) -> str | None:
+    with transaction() as session:
+        encryption.renew(session, ApiKey.revoked_reason, key.id, sealed, "test")
+    with transaction() as session:
+        return session.get_one(ApiKey, key.id).revoked_reason

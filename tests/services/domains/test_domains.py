@@ -1,0 +1,200 @@
+"""Domains: added, found, changed, deleted; and never another account's."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app import ids
+from app.checks.engine.types import Severity
+from app.db.transactions import transaction
+from app.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
+from app.rules.engine.types import AlertDraft
+from app.services.alerts import alerts, transitions
+from app.services.core import domain_lookup
+from app.services.domains import domains, verification
+from app.services.domains.domains import DomainFilter, NewDomain
+from app.services.notifications import feed
+from app.services.scans import scans
+from tests.support.factories import ACTOR, make_account, make_domain, make_scan
+from tests.support.zones import SERVFAIL, Zone, ZoneDoor
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def test_a_name_is_kept_normalised() -> None:
+    assert make_domain(make_account().id, "BÜCHER.test.").name == "xn--bcher-kva.test"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("192.0.2.1", "ip_address"), ("co.uk", "public_suffix"), ("a_b.test", "underscore")],
+)
+def test_what_is_no_domain_is_refused_with_the_reason(name: str, code: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        make_domain(make_account().id, name)
+    assert [detail["code"] for detail in caught.value.extra["details"]] == [code]
+
+
+def test_a_domain_is_added_once_and_the_conflict_names_it() -> None:
+    account = make_account()
+    domain = make_domain(account.id, "acme.test")
+    with pytest.raises(Conflict) as caught:
+        make_domain(account.id, "ACME.test")
+    assert caught.value.extra["existingId"] == ids.public("dom", domain.id)
+
+
+def test_two_accounts_may_watch_one_domain() -> None:
+    assert (
+        make_domain(make_account().id, "acme.test").id
+        != make_domain(make_account().id, "acme.test").id
+    )
+
+
+def test_a_domain_is_found_by_id_and_by_name() -> None:
+    account = make_account()
+    domain = make_domain(account.id, "acme.test")
+    assert domain_lookup.find(account.id, ids.public("dom", domain.id)).id == domain.id
+    assert domain_lookup.find(account.id, "Acme.Test").id == domain.id
+
+
+@pytest.mark.parametrize("ref", ["other.test", "dom_00000000000000000000000000", "", "a b"])
+def test_an_unknown_domain_is_not_found(ref: str) -> None:
+    with pytest.raises(NotFound):
+        domain_lookup.find(make_account().id, ref)
+
+
+def test_another_accounts_domain_is_not_found() -> None:
+    domain = make_domain(make_account().id, "acme.test")
+    other = make_account().id
+    for ref in (ids.public("dom", domain.id), "acme.test"):
+        with pytest.raises(NotFound):
+            domain_lookup.find(other, ref)
+
+
+def test_one_bad_name_of_many_does_not_stop_the_rest() -> None:
+    account = make_account()
+    news = [NewDomain(name) for name in ("a.test", "192.0.2.1", "b.test", "A.test")]
+    added = domains.create_many(account.id, news, actor=ACTOR)
+    assert [one.error.code if one.error else None for one in added] == [
+        None,
+        "invalid_request",
+        None,
+        "conflict",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        (DomainFilter(), ["c.test", "b.test", "a.test"]),
+        (DomainFilter(sort="name"), ["a.test", "b.test", "c.test"]),
+        (DomainFilter(tag="blue"), ["b.test", "a.test"]),
+        (DomainFilter(tag="blu"), []),
+        (DomainFilter(tag="%"), []),
+        (DomainFilter(q="B.T"), ["b.test"]),
+        (DomainFilter(q="%"), []),
+        (DomainFilter(grade="A"), []),
+    ],
+)
+def test_a_list_is_filtered_and_sorted(filters: DomainFilter, names: list[str]) -> None:
+    account = make_account()
+    make_domain(make_account().id, "foreign.test")
+    for name, tags in (("a.test", ["blue"]), ("b.test", ["red", "blue"]), ("c.test", [])):
+        make_domain(account.id, name, tags=tags)
+    rows, place = domains.search(account.id, filters)
+    assert ([row.name for row in rows], place) == (names, None)
+
+
+@pytest.mark.parametrize("sort", ["-createdAt", "name", "-score"])
+def test_pages_hold_each_domain_once(sort: str) -> None:
+    account = make_account()
+    for number in range(7):
+        make_domain(account.id, f"d{number}.test")
+    seen: list[str] = []
+    place: list[object] | None = None
+    while True:
+        rows, place = domains.search(account.id, DomainFilter(sort=sort), place=place, limit=3)
+        seen += [row.name for row in rows]
+        if place is None:
+            break
+    assert sorted(seen) == [f"d{number}.test" for number in range(7)]
+
+
+def test_a_change_is_refused_if_another_came_first() -> None:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    stale = datetime(2020, 1, 1, tzinfo=UTC)
+    with pytest.raises(PreconditionFailed):
+        domains.update(account.id, "acme.test", {"tags": ["x"]}, actor=ACTOR, expected=stale)
+
+
+def test_a_schedule_sets_the_next_scan_within_its_period() -> None:
+    account = make_account()
+    domain = make_domain(account.id, "acme.test", schedule="off")
+    assert domain.next_scan_at is None
+    changed = domains.update(account.id, "acme.test", {"schedule": "hourly"}, actor=ACTOR)
+    assert changed.next_scan_at is not None
+    assert 0 <= (changed.next_scan_at - changed.updated_at).total_seconds() < 3600
+
+
+def test_a_deleted_domain_takes_its_scans_with_it() -> None:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    scan = make_scan(account.id, "acme.test")
+    domains.delete(account.id, "acme.test", actor=ACTOR)
+    with pytest.raises(NotFound):
+        scans.find(account.id, scan.id)
+    assert alerts.search(account.id, alerts.AlertFilter())[0] == []
+
+
+def door(account_id: object, name: str, *, of: object = None) -> ZoneDoor:
+    record = verification.challenge(of or account_id, name)  # type: ignore[arg-type]
+    return ZoneDoor(Zone({record.name: [record.value]}))
+
+
+def test_the_owners_record_verifies_a_domain() -> None:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    verified = verification.verify(
+        account.id, "acme.test", door(account.id, "acme.test"), actor=ACTOR
+    )
+    assert verified.verified_at is not None
+
+
+def test_another_accounts_record_proves_nothing() -> None:
+    account, other = make_account(), make_account()
+    make_domain(account.id, "acme.test")
+    copied = door(account.id, "acme.test", of=other.id)
+    assert verification.verify(account.id, "acme.test", copied, actor=ACTOR).verified_at is None
+
+
+def test_only_one_account_has_a_domain_verified() -> None:
+    for index, account in enumerate((make_account(), make_account())):
+        make_domain(account.id, "acme.test")
+        own = door(account.id, "acme.test")
+        if index == 0:
+            verification.verify(account.id, "acme.test", own, actor=ACTOR)
+        else:
+            with pytest.raises(Conflict):
+                verification.verify(account.id, "acme.test", own, actor=ACTOR)
+
+
+def test_dns_that_fails_is_said_and_changes_nothing() -> None:
+    from app.errors import ServiceUnavailable
+
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    broken = ZoneDoor(Zone({"_mp-challenge.acme.test": SERVFAIL}))
+    with pytest.raises(ServiceUnavailable):
+        verification.verify(account.id, "acme.test", broken, actor=ACTOR)
+
+
+def test_a_deleted_domain_leaves_no_alert_open_to_who_follows_the_events() -> None:
+    account_id = make_account().id
+    domain = make_domain(account_id, "acme.test")
+    draft = AlertDraft("spf.missing", domain.name, Severity.HIGH, "title", "message")
+    with transaction() as session:
+        transitions.open_alert(session, domain, [draft], datetime.now(UTC), transitions.Trigger())
+    domains.delete(account_id, "acme.test", actor=ACTOR)
+    rows, _ = feed.read(account_id, 0)
+    assert [row.body["type"] for row in rows] == ["alert.opened", "alert.resolved"]

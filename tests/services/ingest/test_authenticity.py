@@ -1,0 +1,127 @@
+"""Who sends reports in the name of another is told, if that is known for certain."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from app import ids
+from app.db.transactions import now, transaction
+from app.models import Alert, ReportFile
+from app.rules.reports import ingest_health
+from app.services.monitoring import report_monitor
+from tests.services.ingest.test_provenance import NAME, mail, read, record, signed
+from tests.support.factories import make_account, make_domain
+from tests.support.zones import SERVFAIL, Zone
+
+pytestmark = pytest.mark.usefixtures("database")
+
+ZONE = Zone({NAME: [record()], "s1._domainkey.evil.test": [record()]})
+
+
+@pytest.fixture
+def account_id(database: object) -> UUID:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    return account.id
+
+
+def genuine(number: int) -> bytes:
+    return signed(mail(report_id=f"g{number}"))
+
+
+def broken(number: int) -> bytes:
+    return signed(mail(report_id=f"b{number}")) + b"\r\n!\r\n"
+
+
+def of_another(number: int) -> bytes:
+    return signed(mail("noreply@evil.test", report_id=f"f{number}"), "evil.test")
+
+
+def told() -> Sequence[Alert]:
+    """What stands after one judgement."""
+    report_monitor.evaluate_accounts()
+    wanted = (Alert.type == "report.authenticity_failed") & (Alert.status == "open")
+    with transaction(readonly=True) as session:
+        return session.scalars(select(Alert).where(wanted)).all()
+
+
+def test_who_sends_in_the_name_of_a_well_known_reporter_is_told(account_id: UUID) -> None:
+    read(account_id, genuine(1), ZONE)
+    assert told() == []
+    first, second = read(account_id, of_another(1), ZONE), read(account_id, broken(1), ZONE)
+    [alert] = told()
+    assert (alert.subject, alert.severity, alert.domain_id) == ("reporter.test", "info", None)
+    observed = alert.evidence["observed"]
+    assert observed["reports"] == 2
+    assert sorted(observed["authors"]) == ["evil.test", "reporter.test"]
+    assert set(alert.evidence["samples"]) == {
+        ids.public("int", first.id),
+        ids.public("int", second.id),
+    }
+
+
+def test_mail_that_anybody_can_send_is_never_above_info(account_id: UUID) -> None:
+    read(account_id, broken(1), ZONE)
+    assert [alert.evidence["observed"]["isWellKnown"] for alert in told()] == [False]
+    read(account_id, genuine(1), ZONE)
+    assert [alert.evidence["observed"]["isWellKnown"] for alert in told()] == [True]
+    assert [alert.severity for alert in told()] == ["info"]
+
+
+def test_what_could_not_be_verified_opens_nothing(account_id: UUID) -> None:
+    read(account_id, genuine(1), ZONE)
+    read(account_id, broken(1), Zone({NAME: SERVFAIL}))  # DNS is away
+    read(account_id, broken(2), Zone({}))  # the key has gone
+    read(account_id, broken(3), None)
+    read(account_id, mail(report_id="u1"), ZONE)  # no signature
+    read(account_id, mail("noreply@evil.test", report_id="u2"), ZONE)
+    assert told() == []
+
+
+def test_it_is_over_after_a_week_without(account_id: UUID) -> None:
+    read(account_id, broken(1), ZONE)
+    assert len(told()) == 1
+    with transaction() as session:
+        session.execute(update(ReportFile).values(finished_at=now(session) - timedelta(days=8)))
+    assert told() == []
+
+
+def test_a_failure_of_dns_does_not_end_it(account_id: UUID) -> None:
+    read(account_id, broken(1), ZONE)
+    assert len(told()) == 1
+    read(account_id, broken(2), Zone({NAME: SERVFAIL}))
+    assert len(told()) == 1
+
+
+def test_made_up_names_do_not_push_out_who_is_told(
+    account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(account_id, broken(1), ZONE)
+    monkeypatch.setattr(ingest_health, "MAX_SAMPLES", 1)
+    with transaction() as session:
+        session.add_all(
+            ReportFile(
+                id=ids.new(),
+                account_id=account_id,
+                received_via="mail",
+                sha256=ids.new().bytes,
+                size_bytes=1,
+                status="parsed",
+                finished_at=now(session),
+                author="evil.test",
+                reporter=f"a{number // 2}.test",
+                authenticity="failed",
+            )
+            for number in range(6)
+        )
+    assert [alert.subject for alert in told()] == ["reporter.test"]
+
+
+def test_what_came_to_another_account_is_not_told_here(account_id: UUID) -> None:
+    other = make_account("other")
+    make_domain(other.id, "acme.test")
+    read(other.id, broken(1), ZONE)
+    assert [alert.account_id for alert in told()] == [other.id]

@@ -1,0 +1,376 @@
+"""Files of reports: kept before they are acknowledged, read once, and ended in one state each."""
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, update
+
+from app import settings as app_settings
+from app.db.transactions import transaction
+from app.errors import QuotaExceeded
+from app.models import (
+    DmarcRecord,
+    DmarcReport,
+    Domain,
+    FailureReport,
+    ObservedSelector,
+    RawFile,
+    ReportFile,
+    TlsPolicy,
+)
+from app.services.domains import domains
+from app.services.ingest import files, processor
+from app.services.ingest.files import ReportFileFilter
+from app.settings import Settings
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.report_documents import (
+    DAY,
+    YESTERDAY,
+    dmarc_xml,
+    failure_mail,
+    record,
+    tls_json,
+    wrappings,
+    zipped,
+)
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    return account.id
+
+
+def take(account_id: UUID, raw: bytes, received_via: str = "http", read: bool = True) -> ReportFile:
+    """The file as it ended."""
+    taken = files.store(account_id, raw, received_via=received_via)
+    if read:
+        processor.run([taken.file.id])
+    return again(taken.file.id)
+
+
+def again(report_file_id: UUID) -> ReportFile:
+    with transaction(readonly=True) as session:
+        return session.get_one(ReportFile, report_file_id)
+
+
+def count(table: type) -> int:
+    with transaction(readonly=True) as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def states(account_id: UUID) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for row in files.counts(account_id):
+        found[row.status] += row.number
+    return found
+
+
+def test_a_report_is_kept_before_it_is_read(account_id: UUID) -> None:
+    raw = dmarc_xml()
+    intake = take(account_id, raw, read=False)
+    assert intake.status == "received"
+    with transaction(readonly=True) as session:
+        assert files.raw_of(session, account_id, intake.id) == raw
+
+
+def test_an_aggregate_report_becomes_rows(account_id: UUID) -> None:
+    some = [record(count=3), record(ip="2001:db8::1", count=4, dkim="fail", spf="fail")]
+    intake = take(account_id, dmarc_xml(records=some))
+    assert (intake.status, intake.kind, intake.policy_domain) == ("parsed", "dmarc", "acme.test")
+    assert intake.provenance == "unverified"
+    with transaction(readonly=True) as session:
+        report = session.get_one(DmarcReport, intake.report_id)
+        rows = session.scalars(select(DmarcRecord).order_by(DmarcRecord.position)).all()
+    assert (report.record_count, report.messages, report.passed, report.days) == (2, 7, 3, 1)
+    assert (report.reporter, report.policy["p"], report.policy["sp"]) == (
+        "receiver.test",
+        "reject",
+        "none",
+    )
+    assert [(row.source_ip, row.count, row.dkim, row.spf) for row in rows] == [
+        ("192.0.2.1", 3, True, True),
+        ("2001:db8::1", 4, False, False),
+    ]
+    assert rows[0].dkim_results == [{"domain": "acme.test", "selector": "s1", "result": "pass"}]
+    assert rows[0].at == report.begin_at + timedelta(hours=12)
+
+
+def test_a_tls_report_becomes_rows(account_id: UUID) -> None:
+    intake = take(account_id, tls_json())
+    assert (intake.status, intake.kind) == ("parsed", "tls")
+    with transaction(readonly=True) as session:
+        policy = session.scalars(select(TlsPolicy)).one()
+    assert (policy.policy_type, policy.successful, policy.failed) == ("sts", 40, 2)
+    assert policy.failures[0]["result_type"] == "certificate-expired"
+
+
+@pytest.mark.parametrize(
+    ("type", "domain", "state"),
+    [
+        ("tlsa", "acme.test", "parsed"),
+        ("tlsa", "mx1.mail.acme.test", "parsed"),
+        ("tlsa", "mx.provider.test", "unattributed"),
+        ("no-policy-found", "acme.test", "parsed"),
+        ("no-policy-found", "sub.acme.test", "parsed"),
+    ],
+)
+def test_a_tls_report_of_any_policy_goes_to_the_domain_at_or_above_it(
+    account_id: UUID, type: str, domain: str, state: str
+) -> None:
+    report = json.loads(tls_json(domain))
+    report["policies"][0]["policy"] = {"policy-type": type, "policy-domain": domain}
+    intake = take(account_id, json.dumps(report).encode())
+    assert (intake.status, intake.policy_domain) == (state, domain)
+    rows = [] if state == "unattributed" else [(type, 40, 2)]
+    with transaction(readonly=True) as session:
+        policies = session.scalars(select(TlsPolicy)).all()
+    assert [(one.policy_type, one.successful, one.failed) for one in policies] == rows
+
+
+def test_a_tls_report_goes_by_its_own_domain_before_that_of_a_mail_host(account_id: UUID) -> None:
+    make_domain(account_id, "hosts.test")
+    report = json.loads(tls_json())
+    host = {"policy-type": "tlsa", "policy-domain": "mx.hosts.test"}
+    report["policies"].insert(0, {**report["policies"][0], "policy": host})
+    intake = take(account_id, json.dumps(report).encode())
+    assert (intake.status, intake.policy_domain) == ("parsed", "acme.test")
+
+
+def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID) -> None:
+    intake = take(account_id, failure_mail(), received_via="mail")
+    assert (intake.status, intake.kind, intake.policy_domain) == ("parsed", "failure", "acme.test")
+    with transaction(readonly=True) as session:
+        report = session.get_one(FailureReport, intake.report_id)
+    assert (report.reporter, report.source_ip, report.delivery_result) == (
+        "mx.receiver.test",
+        "203.0.113.66",
+        "reject",
+    )
+    assert (report.auth_failure, report.identity_alignment) == (["dmarc"], ["dkim", "spf"])
+    assert report.sender is not None
+    assert report.sender.rstrip(">").endswith("@evil.test")
+    kept = str({column.name: getattr(report, column.name) for column in report.__table__.columns})
+    for private in ("bounce", "victim", "ceo", "Good day"):
+        assert private not in kept
+    assert take(account_id, failure_mail() + b"\r\n", received_via="mail").status == "duplicate"
+
+
+def test_a_report_over_several_days_says_so(account_id: UUID) -> None:
+    begin = YESTERDAY - 6 * DAY
+    intake = take(account_id, dmarc_xml(begin=begin, end=begin + 7 * DAY - 1))
+    with transaction(readonly=True) as session:
+        assert session.get_one(DmarcReport, intake.report_id).days == 7
+
+
+def test_the_same_report_however_wrapped_is_one(account_id: UUID) -> None:
+    ends = [take(account_id, raw) for raw in wrappings(dmarc_xml())]
+    assert [intake.status for intake in ends] == ["parsed", *["duplicate"] * 3]
+    assert len({intake.report_id for intake in ends}) == 1
+    assert (count(DmarcReport), count(DmarcRecord)) == (1, 1)
+
+
+def test_the_same_bytes_again_are_the_first_file(account_id: UUID) -> None:
+    first = files.store(account_id, dmarc_xml(), received_via="http")
+    second = files.store(account_id, dmarc_xml(), received_via="http")
+    assert (first.is_new, second.is_new) == (True, False)
+    assert first.file.id == second.file.id
+    assert count(RawFile) == 1
+
+
+def test_another_content_under_the_same_key_is_a_conflict(account_id: UUID) -> None:
+    first = take(account_id, dmarc_xml())
+    second = take(account_id, dmarc_xml(records=[record(count=99)]))
+    assert (second.status, second.report_id) == ("conflict", first.report_id)
+    with transaction(readonly=True) as session:
+        assert session.scalar(select(DmarcReport.messages)) == 3
+
+
+def test_same_report_from_a_trusted_sender_raises_its_provenance(account_id: UUID) -> None:
+    first = take(account_id, dmarc_xml(), received_via="mail")
+    assert (first.status, first.provenance) == ("parsed", "unverified")
+    second = take(account_id, gzip.compress(dmarc_xml(), mtime=0), received_via="upload")
+    assert second.status == "parsed"
+    first = again(first.id)
+    assert (first.status, first.report_id) == ("duplicate", second.report_id)
+    with transaction(readonly=True) as session:
+        assert session.scalars(select(DmarcReport.provenance)).all() == ["token"]
+        assert session.scalars(select(DmarcRecord.count)).all() == [3]
+
+
+def test_trusted_report_does_not_replace_another_one_that_is_counted(account_id: UUID) -> None:
+    first = take(account_id, dmarc_xml(records=[record(count=99)]), received_via="mail")
+    second = take(account_id, dmarc_xml(), received_via="upload")
+    assert (second.status, second.provenance) == ("conflict", "token")
+    assert second.report_id == first.report_id
+    assert again(first.id).status == "parsed"
+    with transaction(readonly=True) as session:
+        assert session.scalars(select(DmarcReport.messages)).all() == [99]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dmarc_xml(org="other.test"),
+        dmarc_xml(report_id="r2"),
+        dmarc_xml(end=YESTERDAY + DAY - 2),
+        dmarc_xml("sub.acme.test"),
+    ],
+)
+def test_reporter_id_period_and_domain_tell_reports_apart(account_id: UUID, other: bytes) -> None:
+    take(account_id, dmarc_xml())
+    assert take(account_id, other).status == "parsed"
+    assert count(DmarcReport) == 2
+
+
+def test_a_report_is_filed_under_the_longest_domain_that_fits(account_id: UUID) -> None:
+    below = make_domain(account_id, "mail.acme.test")
+    intake = take(account_id, dmarc_xml("a.mail.acme.test"))
+    with transaction(readonly=True) as session:
+        report = session.get_one(DmarcReport, intake.report_id)
+    assert (report.domain_id, report.policy_domain) == (below.id, "a.mail.acme.test")
+
+
+@pytest.mark.parametrize("domain", ["other.test", "notacme.test", "test", "xacme.test"])
+def test_a_report_about_nobodys_domain_is_unattributed(account_id: UUID, domain: str) -> None:
+    intake = take(account_id, dmarc_xml(domain))
+    assert (intake.status, intake.reason) == ("unattributed", "no_verified_domain")
+    assert intake.policy_domain == domain
+    assert domain in str(intake.detail)
+    assert count(DmarcReport) == 0
+
+
+def test_another_accounts_domain_is_nobodys(account_id: UUID) -> None:
+    make_domain(make_account().id, "elsewhere.test")
+    assert take(account_id, dmarc_xml("elsewhere.test")).status == "unattributed"
+
+
+@contextmanager
+def verification_required(settings: Settings) -> Iterator[None]:
+    app_settings.use(settings.replace(domain_verification="required"))
+    yield
+    app_settings.use(settings)
+
+
+def test_only_a_verified_domain_counts(account_id: UUID, settings: Settings) -> None:
+    with verification_required(settings):
+        intake = take(account_id, dmarc_xml())
+        assert intake.status == "unattributed"
+        with transaction() as session:
+            session.execute(update(Domain).values(verified_at=func.current_timestamp()))
+            files.retry_for_domain(session, account_id, "acme.test")
+        processor.requeue_stale()
+        processor.run([])
+        assert again(intake.id).status == "parsed"
+
+
+def test_a_domain_that_is_added_later_gets_its_reports(account_id: UUID) -> None:
+    waiting = [take(account_id, dmarc_xml(name)) for name in ("late.test", "a.late.test")]
+    other = take(account_id, dmarc_xml("xlate.test"))
+    domains.create(account_id, domains.NewDomain("late.test"), actor=ACTOR)
+    processor.run([])
+    assert [again(intake.id).status for intake in waiting] == ["parsed", "parsed"]
+    assert again(other.id).status == "unattributed"
+
+
+@pytest.mark.parametrize(
+    "raw", [b"hello", b"<feedback>", b"\x1f\x8bnothing", b"PK\x03\x04nothing", b"{}", b"\x00" * 999]
+)
+def test_what_is_no_report_is_quarantined_with_a_reason(account_id: UUID, raw: bytes) -> None:
+    intake = take(account_id, raw)
+    assert intake.status == "quarantined"
+    assert intake.reason
+    assert intake.detail
+    assert count(RawFile) == 1
+
+
+def test_every_report_of_a_file_has_a_row_of_its_own(account_id: UUID) -> None:
+    raw = zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>", dmarc_xml())
+    intake = take(account_id, raw)
+    assert intake.status == "parsed"
+    assert states(account_id) == {"parsed": 1, "unattributed": 1, "quarantined": 1, "duplicate": 1}
+    rows, _ = files.search(account_id, ReportFileFilter()).page(None, 100)
+    assert len({row.entry for row in rows}) == 4
+
+
+def test_a_retry_reads_only_what_it_is_asked_for(account_id: UUID) -> None:
+    take(account_id, zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>"))
+    before = states(account_id)
+    assert files.retry(reason="no_verified_domain") == 1
+    processor.run([])
+    assert states(account_id) == before
+    make_domain(account_id, "other.test")
+    processor.run([])
+    assert states(account_id) == {"parsed": 2, "quarantined": 1}
+
+
+def test_what_is_parsed_is_not_tried_again(account_id: UUID) -> None:
+    intake = take(account_id, dmarc_xml())
+    assert files.retry(intake.id) == 0
+
+
+def test_a_quarantined_file_that_is_read_again_stays_one_file(account_id: UUID) -> None:
+    intake = take(account_id, b"hello")
+    assert files.retry(intake.id) == 1
+    assert again(intake.id).status == "received"
+    processor.run([intake.id])
+    assert states(account_id) == {"quarantined": 1}
+
+
+def test_the_selectors_of_passing_signatures_are_learnt(account_id: UUID) -> None:
+    some = [
+        record(selector="Good"),
+        record(selector="bad", dkim="fail"),
+        record("mail.acme.test", selector="below"),
+        record("stranger.test", selector="theirs"),
+        record(selector="not a selector"),
+    ]
+    take(account_id, dmarc_xml(records=some), received_via="upload")
+    with transaction(readonly=True) as session:
+        found = session.execute(select(ObservedSelector.name, ObservedSelector.selector)).all()
+    assert {tuple(row) for row in found} == {("acme.test", "good"), ("mail.acme.test", "below")}
+
+
+def test_a_day_has_its_bounds(account_id: UUID, settings: Settings) -> None:
+    app_settings.use(settings.replace(ingest_files_per_day=4))
+    for number in range(2):
+        files.store(account_id, dmarc_xml(report_id=str(number)), received_via="http")
+    with pytest.raises(QuotaExceeded) as refused:
+        files.store(account_id, dmarc_xml(report_id="over"), received_via="http")
+    assert 0 < refused.value.extra["retryAfter"] <= DAY
+    assert not files.store(account_id, dmarc_xml(report_id="1"), received_via="http").is_new
+    app_settings.use(settings.replace(ingest_bytes_per_day=6000))
+    with pytest.raises(QuotaExceeded):
+        files.store(account_id, b"x" * 3000, received_via="http")
+    assert count(ReportFile) == 2
+
+
+def test_what_comes_again_when_nothing_is_left_of_it_is_read_again(account_id: UUID) -> None:
+    first = take(account_id, dmarc_xml())
+    domains.delete(account_id, "acme.test", actor=ACTOR)
+    make_domain(account_id, "acme.test")
+    second = take(account_id, dmarc_xml())
+    assert second.id != first.id  # the row went with the domain
+    assert (second.status, count(DmarcReport)) == ("parsed", 1)
+
+
+def test_twenty_at_the_same_moment_are_one_report(account_id: UUID) -> None:
+    raws = wrappings(dmarc_xml()) * 5
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda raw: files.store(account_id, raw, received_via="http"), raws))
+    assert sum(taken.is_new for taken in found) == 4
+    ids = sorted({taken.file.id for taken in found})
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda id: processor.run([id]), ids))
+    assert states(account_id) == {"parsed": 1, "duplicate": 3}
+    assert count(DmarcReport) == 1

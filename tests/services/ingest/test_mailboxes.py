@@ -1,0 +1,313 @@
+"""Mailboxes: pulled by TLS, and marked only once what was in them is committed."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+import trustme
+from sqlalchemy import select, update
+
+from app import settings as app_settings
+from app.db.transactions import transaction
+from app.errors import Conflict, InvalidRequest, NotFound
+from app.mailboxes import imap as mailboxes_imap
+from app.mailboxes.imap import Account
+from app.models import ReportFile, ReportMailbox
+from app.protocols.report_formats.limits import LIMITS
+from app.services.ingest import mailboxes
+from tests.support import imap_server as imap
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.report_documents import dmarc_xml
+
+pytestmark = pytest.mark.usefixtures("database")
+
+AUTHORITY = trustme.CA()
+TRUST = ssl.create_default_context()
+AUTHORITY.configure_trust(TRUST)
+ACCESS = Account("127.0.0.1", 993, "reports@acme.test", imap.PASSWORD)
+
+
+def mail(number: int) -> bytes:
+    return b"From: noreply@receiver.test\r\nContent-Type: text/xml\r\n\r\n" + dmarc_xml(
+        report_id=str(number)
+    )
+
+
+@contextmanager
+def pulled_from(mails: imap.Mails, name: str = "127.0.0.1") -> Iterator[Account]:
+    """Access to a server with these mails."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert(name).configure_cert(context)
+    with imap.serving(mails, context) as port:
+        yield replace(ACCESS, port=port)
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    return account.id
+
+
+def pull(row: ReportMailbox) -> mailboxes.PollResult:
+    found = mailboxes.poll(row.id, is_forced=True, context=TRUST)
+    assert found is not None
+    return found
+
+
+def kept(account_id: UUID) -> list[bytes]:
+    with transaction(readonly=True) as session:
+        mine = ReportFile.account_id == account_id
+        rows = session.scalars(select(ReportFile).where(mine).order_by(ReportFile.id)).all()
+    assert all(row.received_via == "mailbox" for row in rows)
+    return [row.sha256 for row in rows]
+
+
+def again(row: ReportMailbox) -> ReportMailbox:
+    with transaction(readonly=True) as session:
+        return session.get_one(ReportMailbox, row.id)
+
+
+def test_what_waits_is_taken_in_once_and_marked_as_seen(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1), mail(2)])
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert pull(row) == mailboxes.PollResult(imported_count=2)
+        assert mails.flags == {1: {r"\Seen"}, 2: {r"\Seen"}}
+        mails.content[3] = mail(3)
+        assert pull(row) == mailboxes.PollResult(imported_count=1)
+    assert mails.fetched == [1, 2, 3]
+    assert len(kept(account_id)) == 3
+    assert (again(row).imported_count, again(row).failure) == (3, None)
+
+
+@pytest.mark.parametrize("capabilities", ["IMAP4rev1 UIDPLUS MOVE", "IMAP4rev1 UIDPLUS"])
+def test_what_is_kept_is_moved_if_there_is_a_folder_for_it(
+    account_id: UUID, capabilities: str
+) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.capabilities = capabilities
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, replace(access, done_folder="Done it"), actor=ACTOR)
+        assert pull(row).imported_count == 1
+    assert (mails.moved, mails.content) == ({"Done it": [1]}, {})
+
+
+def test_capabilities_are_those_after_the_login(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.greeting, mails.capabilities = "IMAP4rev1 MOVE", "IMAP4rev1 UIDPLUS"
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, replace(access, done_folder="Done"), actor=ACTOR)
+        assert pull(row).imported_count == 1
+    assert (mails.moved, mails.flags) == ({"Done": [1]}, {1: {r"\Deleted"}})
+
+
+def test_names_and_passwords_may_have_any_letters(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.username, mails.password, mails.folder = "berichte", "pässwörd", "M&APw-ll &- Co"
+    with pulled_from(mails) as access:
+        access = replace(access, username="berichte", password="pässwörd", folder="Müll & Co")
+        row = mailboxes.add(account_id, replace(access, done_folder="Erledigtes ✓"), actor=ACTOR)
+        assert pull(row) == mailboxes.PollResult(imported_count=1)
+    assert mails.moved == {"Erledigtes &JxM-": [1]}
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"* 1 FETCH " + b"(" * 20_000,
+        b"* 1 FETCH (UID",
+        b"* 1 FETCH (UID 1 ENVELOPE 7)",
+        b"* 1 FETCH (UID 1 RFC822.SIZE many)",
+        b"* 1 FETCH (() ())",
+        b"* 1 FETCH (UID 1)",
+        b"* 1 FETCH (UID 1 BODY[] {%d}" % 10**30,
+    ],
+)
+def test_a_malformed_response_is_a_failure(account_id: UUID, response: bytes) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.malformed = response
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert (pull(row).failure or "").startswith("the server ")
+        mails.malformed = b""
+        assert pull(row) == mailboxes.PollResult(imported_count=1)
+
+
+def test_a_response_without_an_end_is_a_failure(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.is_flooding = True
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert "more than the maximum" in (pull(row).failure or "")
+
+
+def test_nothing_is_marked_before_it_is_kept(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1), mail(2)])
+    before = app_settings.current()
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        app_settings.use(before.replace(ingest_files_per_day=1))
+        try:
+            found = pull(row)
+        finally:
+            app_settings.use(before)
+        assert found.imported_count == 1
+        assert found.failure
+        assert mails.flags == {1: {r"\Seen"}}
+        assert pull(row) == mailboxes.PollResult(imported_count=1)
+
+
+def test_a_pull_that_is_cut_leaves_the_rest_to_the_next_which_is_due_at_once(
+    account_id: UUID,
+) -> None:
+    asked = iter([False, True])
+    with pulled_from(imap.numbered([mail(1), mail(2)])) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        first = mailboxes.poll(row.id, context=TRUST, is_stopping=lambda: next(asked))
+        assert first == mailboxes.PollResult(imported_count=1, is_cut=True)
+        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult(imported_count=1)
+        assert mailboxes.poll(row.id, context=TRUST) is None
+
+
+def test_a_pull_that_gets_nowhere_in_its_time_is_not_due_at_once(
+    account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailboxes, "POLL_SECONDS", -1.0)
+    with pulled_from(imap.numbered([mail(1)])) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult()
+        assert mailboxes.poll(row.id, context=TRUST) is None
+
+
+def test_a_mail_that_comes_again_is_one_file(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.breaks_at = "STORE"
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert pull(row).failure
+        mails.breaks_at = ""
+        assert pull(row) == mailboxes.PollResult(duplicate_count=1)
+    assert mails.flags == {1: {r"\Seen"}}
+    assert len(kept(account_id)) == 1
+
+
+def test_a_mail_that_is_too_large_is_left_there_and_counted(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1), mail(2)])
+    mails.sizes[1] = LIMITS.message + 1
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert pull(row) == mailboxes.PollResult(imported_count=1, too_large=1)
+    assert mails.fetched == [2]
+    assert again(row).too_large == 1
+
+
+def test_a_server_that_sends_more_than_it_said_is_left(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1)])
+    mails.is_lying = True
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert "more than the maximum message size" in (pull(row).failure or "")
+    assert not kept(account_id)
+
+
+def test_a_server_that_is_never_silent_and_never_done_is_left_and_told(
+    account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailboxes_imap, "MAX_SECONDS", 1.0)
+    mails = imap.numbered([mail(1), mail(2)])
+    mails.is_slow = True
+    with pulled_from(mails) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert pull(row).failure == "the server did not finish within 1 seconds"
+        assert again(row).failing_since is not None
+        mails.is_slow = False
+        assert pull(row) == mailboxes.PollResult(imported_count=2)
+
+
+def test_a_certificate_of_another_host_is_not_taken(account_id: UUID) -> None:
+    mails = imap.numbered([mail(1)])
+    with pulled_from(mails, "other.test") as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert "certificate" in (pull(row).failure or "").lower()
+    assert not mails.fetched
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"password": "wrong"}, "wrong password"),
+        ({"folder": "Nowhere"}, "folder Nowhere not found"),
+        ({"port": 1}, "Connection refused"),
+    ],
+)
+def test_what_the_server_refuses_is_told_in_its_words(
+    account_id: UUID, change: dict[str, Any], words: str
+) -> None:
+    with pulled_from(imap.numbered([])) as access:
+        row = mailboxes.add(account_id, replace(access, **change), actor=ACTOR)
+        assert pull(row).failure == words
+    assert again(row).failure == words
+
+
+def test_failing_begins_with_the_first_failure_and_ends_with_a_success(account_id: UUID) -> None:
+    with pulled_from(imap.numbered([])) as access:
+        row = mailboxes.add(account_id, replace(access, port=1), actor=ACTOR)
+        pull(row)
+        since = again(row).failing_since
+        assert since is not None
+        pull(row)
+        assert again(row).failing_since == since
+        with transaction() as session:
+            session.execute(update(ReportMailbox).values(port=access.port))
+        pull(row)
+        assert again(row).failing_since is None
+
+
+def test_only_one_pulls_at_a_time_and_only_when_it_is_due(account_id: UUID) -> None:
+    with pulled_from(imap.numbered([mail(1)])) as access:
+        row = mailboxes.add(account_id, access, actor=ACTOR)
+        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult(imported_count=1)
+        assert mailboxes.poll(row.id, context=TRUST) is None
+        with transaction() as session:
+            session.execute(update(ReportMailbox).values(next_at=row.created_at))
+        assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult()
+
+
+def test_the_password_is_not_in_the_table(account_id: UUID) -> None:
+    row = mailboxes.add(account_id, ACCESS, actor=ACTOR)
+    assert imap.PASSWORD not in again(row).password
+
+
+def test_an_account_sees_and_removes_only_its_own(account_id: UUID) -> None:
+    row = mailboxes.add(account_id, ACCESS, actor=ACTOR)
+    with pytest.raises(Conflict):
+        mailboxes.add(account_id, ACCESS, actor=ACTOR)
+    other = make_account()
+    assert not mailboxes.search(other.id)
+    with pytest.raises(NotFound):
+        mailboxes.remove(other.id, row.id, actor=ACTOR)
+    mailboxes.remove(account_id, row.id, actor=ACTOR)
+    assert not mailboxes.search(account_id)
+    assert mailboxes.poll(row.id, is_forced=True) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"host": "a b"},
+        {"port": 0},
+        {"username": "a\r\nb"},
+        {"password": ""},
+        {"folder": "a\0b"},
+        {"done_folder": "x" * 201},
+    ],
+)
+def test_what_cannot_be_access_is_refused(account_id: UUID, change: dict[str, Any]) -> None:
+    access = replace(ACCESS, **change)
+    with pytest.raises(InvalidRequest):
+        mailboxes.add(account_id, access, actor=ACTOR)

@@ -1,0 +1,299 @@
+"""A report is worth more if the mail that carried it is provably its reporter's."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import dkim
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from sqlalchemy import func, select
+
+from app import settings as app_settings
+from app.db.transactions import transaction
+from app.models import DmarcHour, DmarcReport, ReportFile
+from app.services.analytics import rollup_queue
+from app.services.ingest import authenticity as worth
+from app.services.ingest import files, processor
+from tests.support.factories import make_account, make_domain
+from tests.support.report_documents import dmarc_xml
+from tests.support.zones import SERVFAIL, Zone, ZoneDoor
+
+pytestmark = pytest.mark.usefixtures("database")
+
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+NAME = "s1._domainkey.reporter.test"
+
+
+def record(key: rsa.RSAPrivateKey = KEY, more: str = "") -> str:
+    public = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return f"v=DKIM1; k=rsa; {more}p={base64.b64encode(public).decode()}"
+
+
+def mail(author: str = "noreply@reporter.test", **report: Any) -> bytes:
+    document = dmarc_xml(org="reporter.test", **report)
+    body = base64.encodebytes(document).replace(b"\n", b"\r\n")
+    lines = (
+        *(
+            f"From: Reports <{author}>",
+            "To: r@monitoring.test",
+            "Subject: Report Domain: acme.test",
+        ),
+        *("Content-Type: text/xml", "Content-Transfer-Encoding: base64", "", ""),
+    )
+    return "\r\n".join(lines).encode() + body
+
+
+def signed(
+    raw: bytes, domain: str = "reporter.test", selector: bytes = b"s1", **options: Any
+) -> bytes:
+    private = KEY.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    chosen = {"include_headers": [b"from", b"to", b"subject"], **options}
+    signature: bytes = dkim.sign(raw, selector, domain.encode(), private, **chosen)
+    return signature + raw
+
+
+def provenance(raw: bytes, zone: Zone | None, received_via: str = "mail") -> str:
+    """What the report in the mail is worth."""
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    return read(account.id, raw, zone, received_via).provenance
+
+
+def read(account_id: UUID, raw: bytes, zone: Zone | None, received_via: str = "mail") -> ReportFile:
+    claims = worth.received_by(app_settings.current().trusted_authserv_ids)
+    taken = files.store(account_id, raw, received_via=received_via, claims=claims)
+    processor.run([taken.file.id], door=ZoneDoor(zone) if zone else None)
+    with transaction(readonly=True) as session:
+        intake = session.get_one(ReportFile, taken.file.id)
+    assert intake.status == "parsed", intake.detail
+    return intake
+
+
+@contextmanager
+def trusting(*servers: str) -> Iterator[None]:
+    before = app_settings.current()
+    app_settings.use(before.replace(trusted_authserv_ids=servers))
+    try:
+        yield
+    finally:
+        app_settings.use(before)
+
+
+def test_a_valid_signature_of_the_reporter_proves_the_report() -> None:
+    assert provenance(signed(mail()), Zone({NAME: [record()]})) == "authenticated"
+    assert (
+        provenance(signed(mail()), Zone({NAME: [record()]}), received_via="http") == "authenticated"
+    )
+
+
+def test_a_key_for_tls_reports_alone_proves_it_as_well() -> None:
+    assert provenance(signed(mail()), Zone({NAME: [record(more="s=tlsrpt; ")]})) == "authenticated"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {NAME: SERVFAIL},
+        {NAME: [record(), record()]},
+        {NAME: [record(WEAK)]},
+        {NAME: [record(more="t=y; ")]},
+        {NAME: ["v=DKIM1; p="]},
+        {NAME: ["v=DKIM1; p=nonsense"]},
+        {NAME: ["hello"]},
+    ],
+)
+def test_without_a_usable_key_it_proves_nothing(data: Any) -> None:
+    assert provenance(signed(mail()), Zone(data)) == "unverified"
+
+
+def test_what_was_changed_after_signing_proves_nothing() -> None:
+    raw = signed(mail())
+    zone = Zone({NAME: [record()]})
+    assert provenance(raw.replace(b"To: r@", b"To: s@"), zone) == "unverified"
+    assert provenance(raw + b"\r\n!\r\n", zone) == "unverified"
+
+
+def test_a_signature_of_another_proves_nothing() -> None:
+    raw = signed(mail("noreply@evil.test"), "evil.test")
+    zone = Zone({"s1._domainkey.evil.test": [record()]})
+    assert provenance(raw, zone) == "unverified"  # the mail is evil's, the report says reporter's
+
+
+def test_a_signature_of_the_beginning_of_a_mail_proves_nothing() -> None:
+    assert provenance(signed(mail(), length=True), Zone({NAME: [record()]})) == "unverified"
+
+
+def test_blanks_without_end_are_not_verified() -> None:
+    raw = signed(mail() + b"\r\n" + b" " * 2_000 + b"!\r\n")
+    assert provenance(raw, Zone({NAME: [record()]})) == "unverified"
+
+
+def test_dns_is_asked_only_for_keys_of_the_author() -> None:
+    zone = Zone({NAME: [record()]})
+    provenance(signed(signed(mail()), "evil.test"), zone)
+    assert zone.asked == [(NAME, "TXT")]
+
+
+def test_a_trusted_server_is_believed_and_dns_is_not_asked() -> None:
+    results = b"Authentication-Results: mx.monitoring.test; dkim=pass header.d=reporter.test\r\n"
+    zone = Zone({})
+    with trusting("mx.monitoring.test"):
+        assert provenance(results + mail(), zone) == "authenticated"
+    assert provenance(results + mail(), zone) == "unverified"
+    assert zone.asked == []
+
+
+@pytest.mark.parametrize(
+    ("received_via", "expected"),
+    [
+        ("mail", "authenticated"),
+        ("mailbox", "authenticated"),
+        ("http", "unverified"),
+        ("upload", "token"),
+        ("cli", "token"),
+        ("dashboard", "token"),
+    ],
+)
+def test_results_of_a_trusted_server_count_only_in_mail_that_it_received(
+    received_via: str, expected: str
+) -> None:
+    results = (
+        b"Authentication-Results: mx.monitoring.test; dmarc=pass header.from=reporter.test\r\n"
+    )
+    with trusting("mx.monitoring.test"):
+        assert provenance(results + mail(), None, received_via) == expected
+
+
+def test_results_count_only_from_the_server_that_received_the_mail() -> None:
+    results = b"Authentication-Results: mx.monitoring.test; dkim=pass header.d=reporter.test\r\n"
+    with trusting("mx.other.test"):
+        assert provenance(results + mail(), None) == "unverified"
+
+
+def test_own_upload_of_a_file_that_a_stranger_posted_first_is_trusted() -> None:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    raw = mail(report_id="7")
+    assert read(account.id, raw, None, "http").provenance == "unverified"
+    assert read(account.id, raw, None, "upload").provenance == "token"
+    assert read(account.id, raw, None, "http").provenance == "token"
+    with transaction(readonly=True) as session:
+        assert session.scalars(select(DmarcReport.provenance)).all() == ["token"]
+        trusted = select(DmarcHour.trusted, func.sum(DmarcHour.messages)).group_by("trusted")
+    rollup_queue.drain()
+    with transaction(readonly=True) as session:
+        assert [bool(row[0]) for row in session.execute(trusted)] == [True]
+
+
+def test_a_proven_report_takes_the_place_of_one_that_anybody_could_have_sent() -> None:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    zone = Zone({NAME: [record()]})
+    forged = read(account.id, mail(report_id="7"), zone)
+    proven = read(account.id, signed(mail(report_id="7")), zone)
+    assert (forged.provenance, proven.provenance) == ("unverified", "authenticated")
+    with transaction(readonly=True) as session:
+        assert session.get_one(ReportFile, forged.id).status == "duplicate"
+
+
+def authenticity(raw: bytes, zone: Zone | None, received_via: str = "mail") -> str | None:
+    """Whether the report in the mail is from whom it says."""
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    return read(account.id, raw, zone, received_via).authenticity
+
+
+def test_a_report_whose_signature_is_broken_is_not_from_whom_it_says() -> None:
+    zone = Zone({NAME: [record()]})
+    assert authenticity(signed(mail()), zone) == "verified"
+    assert authenticity(signed(mail()) + b"\r\n!\r\n", zone) == "failed"  # another body
+    changed = signed(mail()).replace(b"To: r@", b"To: s@")
+    assert authenticity(changed, zone) == "failed"
+    assert authenticity(signed(mail()), Zone({NAME: [record(OTHER)]})) == "failed"
+
+
+def test_a_report_in_the_mail_of_another_is_not_from_whom_it_says() -> None:
+    raw = signed(mail("noreply@evil.test"), "evil.test")
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    intake = read(account.id, raw, Zone({"s1._domainkey.evil.test": [record()]}))
+    assert (intake.authenticity, intake.author) == ("failed", "evil.test")
+    assert intake.reporter == "reporter.test"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {NAME: SERVFAIL},
+        {},  # it may have been taken away since
+        {NAME: ["v=DKIM1; p="]},
+        {NAME: [record(), record()]},
+        {NAME: [record(more="t=y; ")]},
+    ],
+)
+def test_a_key_that_is_not_to_be_had_is_no_failure(data: Any) -> None:
+    assert authenticity(signed(mail()) + b"\r\n!\r\n", Zone(data)) is None
+
+
+def test_a_broken_signature_beside_one_that_cannot_be_verified_is_no_failure() -> None:
+    raw = signed(mail(), selector=b"gone") + b"\r\n!\r\n"
+    again = signed(raw) + b"\r\n!\r\n"
+    zone = Zone({NAME: [record()], "gone._domainkey.reporter.test": SERVFAIL})
+    assert authenticity(again, zone) is None
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_a_signature_that_is_not_looked_at_may_have_been_good(count: int) -> None:
+    raw, zone = signed(mail()), Zone({NAME: [record()]})
+    for _ in range(count):  # one of the beginning only, or more than a few
+        raw = signed(raw, length=count == 1)
+    assert authenticity(raw.replace(b"To: r@", b"To: s@"), zone) is None
+
+
+def test_a_mail_that_proves_nothing_is_no_failure() -> None:
+    assert authenticity(mail(), Zone({})) is None  # no signature
+    assert authenticity(mail("noreply@evil.test"), Zone({})) is None
+    assert authenticity(signed(mail()), None) is None
+    assert authenticity(b"From: a@x.test, b@y.test\r\n" + signed(mail()), Zone({})) is None
+
+
+def test_what_came_by_the_accounts_own_way_need_not_show_whose_it_is() -> None:
+    zone = Zone({NAME: [record()]})
+    assert authenticity(signed(mail()) + b"\r\n!\r\n", zone, received_via="http") is None
+    assert authenticity(signed(mail()) + b"\r\n!\r\n", zone, received_via="mailbox") == "failed"
+
+
+def test_a_report_that_somebody_of_the_account_forwards_is_no_failure() -> None:
+    raw = signed(mail("postmaster@acme.test"), "acme.test")
+    assert authenticity(raw, Zone({"s1._domainkey.acme.test": [record()]})) is None
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        ("dkim=fail header.d=reporter.test", "failed"),
+        ("dkim=pass header.d=evil.test; dmarc=fail header.from=reporter.test", "failed"),
+        ("dkim=none; dmarc=fail header.from=reporter.test", None),  # SPF breaks on the way
+        ("dkim=temperror header.d=reporter.test", None),
+        ("dkim=fail header.d=evil.test", None),
+    ],
+)
+def test_a_trusted_server_is_believed_that_it_is_not(results: str, expected: str | None) -> None:
+    head = f"Authentication-Results: mx.monitoring.test; {results}\r\n".encode()
+    with trusting("mx.monitoring.test"):
+        assert authenticity(head + mail(), Zone({})) == expected
+        assert authenticity(head + signed(mail()), Zone({NAME: [record()]})) == "verified"
+    assert authenticity(head + mail(), Zone({})) is None

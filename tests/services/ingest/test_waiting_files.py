@@ -1,0 +1,62 @@
+"""How long files wait to be read, as monitoring is told."""
+
+import itertools
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, select
+
+from app.db.transactions import transaction
+from app.models import RawFile, ReportFile
+from app.services.ingest import files, processor
+from app.services.operations import metrics
+from tests.support.factories import make_account
+from tests.support.report_documents import dmarc_xml
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def waited() -> float:
+    """The age of the oldest file that waits."""
+    return next(g.samples[()] for g in metrics.gauges() if g.name.startswith("report_file_oldest"))
+
+
+def age(by: timedelta) -> None:
+    """Let time pass for the files."""
+    with transaction() as session:
+        for intake in session.scalars(select(ReportFile)):
+            intake.received_at -= by
+            intake.enqueued_at -= by
+            if intake.retried_at:
+                intake.retried_at -= by
+
+
+def test_a_file_that_is_read_again_waits_since_that_was_asked() -> None:
+    intake = files.store(make_account().id, dmarc_xml(), received_via="http").file
+    processor.run([intake.id])  # it is about nobody's domain
+    assert waited() == 0
+    age(timedelta(days=9))
+    assert files.retry(intake.id) == 1
+    assert waited() < 600
+    age(timedelta(hours=1))
+    processor.requeue_stale()  # that it is rung for again does not make it younger
+    assert 3600 <= waited() < 7200
+
+
+def test_a_file_that_is_given_back_waits_since_it_came() -> None:
+    files.store(make_account().id, dmarc_xml(), received_via="http")
+    age(timedelta(hours=1))
+    answers = itertools.chain([False], itertools.repeat(True))
+    processor.run([], is_stopping=lambda: next(answers))
+    assert waited() >= 3600
+
+
+def test_the_same_bytes_again_wait_since_they_came_again() -> None:
+    account_id = make_account().id
+    intake = files.store(account_id, dmarc_xml(), received_via="http").file
+    processor.run([intake.id])
+    age(timedelta(days=40))
+    with transaction() as session:
+        session.execute(delete(RawFile))
+    assert not files.store(account_id, dmarc_xml(), received_via="http").is_new
+    assert waited() < 600

@@ -1,0 +1,203 @@
+"""What the clock watches that no scan sees."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from app import ids
+from app.checks.engine.types import Severity
+from app.db.transactions import transaction
+from app.errors import InvalidRequest
+from app.models import Alert, ApiKey, ApiKeyAddress, Channel
+from app.rules.engine.types import AlertDraft
+from app.services.alerts import alerts, transitions
+from app.services.alerts.alerts import AlertChange, AlertFilter
+from app.services.alerts.transitions import Trigger
+from app.services.api_keys import api_keys, usage
+from app.services.monitoring import account_monitor
+from app.services.notifications import channels
+from app.services.notifications.channels import NewChannel
+from tests.support.factories import ACTOR, make_account, make_domain, make_key
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    return make_account().id
+
+
+@pytest.fixture
+def alert_id(account_id: UUID) -> UUID:
+    domain = make_domain(account_id, "acme.test")
+    draft = AlertDraft("spf.missing", domain.name, Severity.HIGH, "title", "message")
+    with transaction() as session:
+        (opened,) = transitions.open_alert(session, domain, [draft], datetime.now(UTC), Trigger())
+    return opened
+
+
+def open_alerts(account_id: UUID) -> dict[str, Any]:
+    rows, _ = alerts.search(account_id, AlertFilter(status="open"))
+    return {row.type: row for row in rows}
+
+
+def put_back(**columns: timedelta) -> None:
+    """As if these times of every alert had been so much earlier."""
+    with transaction() as session:
+        values = {name: datetime.now(UTC) - ago for name, ago in columns.items()}
+        session.execute(update(Alert).values(**values))
+
+
+def test_a_new_key_is_told_of_and_is_about_the_account(account_id: UUID) -> None:
+    key, _ = make_key(account_id)
+    account_monitor.check_accounts()
+    account_monitor.check_accounts()
+    found = open_alerts(account_id)["key.created"]
+    assert (found.domain_id, found.domain_name) == (None, None)
+    assert found.subject == f"mp_{key.key_id}"
+    assert len(alerts.history(account_id, found.id)) == 1
+
+
+def test_a_revoked_key_is_told_of(account_id: UUID) -> None:
+    key, _ = make_key(account_id)
+    api_keys.revoke(account_id, key.key_id, actor=ACTOR)
+    account_monitor.check_accounts()
+    assert "key.revoked" in open_alerts(account_id)
+
+
+def test_a_key_that_asks_for_too_much_is_told_of(account_id: UUID) -> None:
+    key, _ = make_key(account_id)
+    for _ in range(20):
+        usage.record(key.id, "GET /v1/alerts", 403, "192.0.2.1")
+    usage.flush()
+    account_monitor.check_accounts()
+    assert open_alerts(account_id)["key.scope_denied_burst"].evidence["observed"] == 20
+
+
+def test_a_key_in_another_network_is_told_of(account_id: UUID) -> None:
+    key, _ = make_key(account_id)
+    moment = datetime.now(UTC)
+    with transaction() as session:
+        for address, days in (("192.0.2.1", 60), ("192.0.2.9", 1), ("2001:db8:1::1", 1)):
+            at = moment - timedelta(days=days)
+            session.add(
+                ApiKeyAddress(
+                    api_key_id=key.id, day=at.date(), address=address, count=1, last_at=at
+                )
+            )
+    account_monitor.check_accounts()
+    evidence = open_alerts(account_id)["key.new_network"].evidence
+    assert (evidence["before"], evidence["after"]) == (["192.0.2.0/24"], ["2001:db8:1::/48"])
+
+
+def test_an_alert_of_one_account_is_nobody_elses(account_id: UUID) -> None:
+    make_key(account_id)
+    other = make_account().id
+    account_monitor.check_accounts()
+    assert open_alerts(other) == {}
+
+
+def test_a_channel_that_was_given_up_is_told_of_until_it_is_enabled(account_id: UUID) -> None:
+    channel = channels.add_email(account_id, "a@acme.test", NewChannel("ops"), actor=ACTOR)
+    with transaction() as session:
+        channels.give_up(session, session.get_one(Channel, channel.id), "it answered 410")
+    account_monitor.check_accounts()
+    assert "webhook.disabled" in open_alerts(account_id)
+    channels.enable(account_id, "ops", actor=ACTOR)
+    account_monitor.check_accounts()
+    assert "webhook.disabled" not in open_alerts(account_id)
+
+
+def test_what_is_left_open_is_said_again_every_week(account_id: UUID, alert_id: UUID) -> None:
+    assert account_monitor.remind() == 0
+    put_back(first_seen_at=timedelta(days=8), reminded_at=timedelta(days=8))
+    assert account_monitor.remind() == 1
+    assert account_monitor.remind() == 0
+    last = alerts.history(account_id, alert_id)[-1]
+    assert (last.type, last.from_status, last.to_status) == ("alert.reminded", "open", "open")
+    assert last.note == "still open; first seen 8 days ago"
+
+
+@pytest.mark.parametrize(
+    ("type", "days", "count"),
+    [
+        ("dmarc.policy_none_standing", 29, 0),
+        ("dmarc.policy_none_standing", 31, 1),
+        ("tls_rpt.missing", 31, 0),
+    ],
+)
+def test_of_what_is_of_low_severity_only_a_policy_that_stands_is_said_again(
+    alert_id: UUID, type: str, days: int, count: int
+) -> None:
+    put_back(first_seen_at=timedelta(days=days), reminded_at=timedelta(days=days))
+    with transaction() as session:
+        session.execute(update(Alert).values(type=type, severity="low"))
+    assert account_monitor.remind() == count
+
+
+def test_nobody_is_reminded_of_what_somebody_has_seen(account_id: UUID, alert_id: UUID) -> None:
+    alerts.change(account_id, alert_id, AlertChange("acknowledged"), actor=ACTOR)
+    put_back(first_seen_at=timedelta(days=8), reminded_at=timedelta(days=8))
+    assert account_monitor.remind() == 0
+
+
+def accept(account_id: UUID, alert_id: UUID, days: float) -> Alert:
+    until = datetime.now(UTC) + timedelta(days=days)
+    wanted = AlertChange("dismissed", "we retire it", None, until, "Ada")
+    return alerts.change(account_id, alert_id, wanted, actor=ACTOR)
+
+
+def test_an_accepted_risk_is_told_of_two_weeks_before_its_end(
+    account_id: UUID, alert_id: UUID
+) -> None:
+    changed = accept(account_id, alert_id, 30)
+    assert (changed.status, changed.risk_owner) == ("dismissed", "Ada")
+    account_monitor.check_accepted_risks()
+    assert open_alerts(account_id) == {}
+    put_back(accepted_until=-timedelta(days=13))
+    account_monitor.check_accepted_risks()
+    found = open_alerts(account_id)["acceptance.expiring"]
+    assert found.evidence["alertId"] == ids.public("alert", alert_id)
+    assert found.domain_name == "acme.test"
+    accept(account_id, alert_id, 90)
+    account_monitor.check_accepted_risks()
+    assert open_alerts(account_id) == {}
+
+
+def test_an_accepted_risk_opens_again_when_its_time_is_over(
+    account_id: UUID, alert_id: UUID
+) -> None:
+    accept(account_id, alert_id, 30)
+    put_back(accepted_until=timedelta(seconds=1))
+    assert alerts.reopen_snoozed() == 1
+    found = alerts.find(account_id, alert_id)
+    assert (found.status, found.accepted_until, found.risk_owner) == ("open", None, None)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        AlertChange("dismissed", "why", None, datetime(2020, 1, 1, tzinfo=UTC), "Ada"),
+        AlertChange("dismissed", None, None, datetime(2099, 1, 1, tzinfo=UTC), "Ada"),
+        AlertChange("dismissed", "why", None, datetime(2099, 1, 1, tzinfo=UTC), None),
+        AlertChange("acknowledged", "why", None, datetime(2099, 1, 1, tzinfo=UTC), "Ada"),
+        AlertChange("dismissed", "why", None, None, "Ada"),
+    ],
+)
+def test_a_risk_is_accepted_by_somebody_for_a_reason_and_a_time(
+    account_id: UUID, alert_id: UUID, wanted: AlertChange
+) -> None:
+    with pytest.raises(InvalidRequest):
+        alerts.change(account_id, alert_id, wanted, actor=ACTOR)
+
+
+def test_an_expiring_key_is_told_of(account_id: UUID) -> None:
+    key, _ = make_key(account_id)
+    with transaction() as session:
+        soon = datetime.now(UTC) + timedelta(days=3)
+        session.execute(update(ApiKey).where(ApiKey.id == key.id).values(expires_at=soon))
+    account_monitor.check_accounts()
+    assert open_alerts(account_id)["key.expiring"].severity == "medium"

@@ -1,0 +1,197 @@
+"""What is no change of the domain's mail opens no alert, whoever reports it and how."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from app import ids
+from app.db.transactions import now, transaction
+from app.models import Domain, ReportFile, ReportMailbox, ReportMonitor
+from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
+from app.services.analytics import rollup_queue
+from app.services.monitoring import report_monitor
+from tests.services.monitoring.test_report_alerts import (
+    GOOD,
+    MAILCHIMP,
+    RUA,
+    bad,
+    domain,
+    know,
+    mailbox,
+    midnight,
+    opened,
+    send,
+)
+from tests.support.stored_reports import DAY, Report, record, store
+
+__all__ = ["domain"]  # a fixture
+
+STOPPED = "reports.reporter_stopped"
+NEW_KEY = (DkimResult("acme.test", "s2", "pass"),)
+
+
+def letter(count: int) -> Record:
+    return record("198.51.100.60", count, dkim_results=(DkimResult("acme.test", "nl", "pass"),))
+
+
+def passed_on(count: int, *reasons: Reason) -> Record:
+    """As a list changes it."""
+    return bad(
+        count,
+        spf_results=(SpfResult("lists.test", "mfrom", "pass"),),
+        dkim_results=(DkimResult("acme.test", "s1", "fail"),),
+        reasons=reasons,
+    )
+
+
+def told(domain: Domain) -> set[str]:
+    """What is opened and is no mere news."""
+    return {type for type, alert in opened(domain).items() if alert.severity not in ("info", "low")}
+
+
+def test_another_key_makes_no_source_and_no_sub_domain_new(domain: Domain) -> None:
+    shop = record(count=30, header_from="shop.acme.test")
+    send(domain, range(4, 34), GOOD, shop)
+    send(domain, range(1, 3), *(row._replace(dkim_results=NEW_KEY) for row in (GOOD, shop)))
+    found = opened(domain)
+    assert found["dkim.selector_new"].subject == "s2"
+    assert not {"source.new", "subdomain.new_sending"} & set(found)
+
+
+def test_other_addresses_make_no_service_new(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD, record("198.51.100.7", 100, spf_results=(MAILCHIMP,)))
+    send(domain, range(1, 3), GOOD, record("198.51.100.8", 100, spf_results=(MAILCHIMP,)))
+    assert "source.new_known_service" not in opened(domain)
+
+
+def test_a_few_more_failures_than_every_day_are_no_spike(domain: Domain) -> None:
+    send(domain, range(4, 34), record(count=1000), bad(60))
+    send(domain, range(1, 3), record(count=1000), bad(75))
+    assert told(domain) == set()
+
+
+@pytest.mark.parametrize("reasons", [(), (Reason("mailing_list", None),)])
+def test_more_mail_of_a_list_is_no_spike(domain: Domain, reasons: tuple[Reason, ...]) -> None:
+    send(domain, range(4, 34), record(count=2000), passed_on(20, *reasons))
+    send(domain, range(1, 3), record(count=2000), passed_on(140, *reasons))
+    assert told(domain) == set()
+
+
+def test_a_spike_is_told_beside_more_mail_of_a_list(domain: Domain) -> None:
+    send(domain, range(4, 34), record(count=2000), passed_on(20))
+    send(domain, range(1, 3), record(count=2000), passed_on(90), bad(140))
+    assert "dmarc.failure_spike" in told(domain)
+
+
+def test_strangers_cannot_say_that_what_is_forged_was_passed_on(domain: Domain) -> None:
+    send(domain, range(4, 34), record(count=2000))
+    send(domain, range(1, 3), record(count=2000), bad(140))
+    send(domain, range(1, 3), passed_on(9000), provenance="unverified", reporter="liar.example")
+    assert "dmarc.failure_spike" in told(domain)
+
+
+@pytest.mark.parametrize("still", [0, 1, 2])
+def test_a_reporter_that_stops_changes_no_share_of_mail(domain: Domain, still: int) -> None:
+    send(domain, range(4 - still, 34), record(count=900))
+    send(domain, range(1, 34), record(count=80), bad(20), reporter="yahoo.com")
+    assert told(domain) == set()
+
+
+@pytest.mark.parametrize("days", [3, 5, 8, 12])
+def test_a_reporter_that_begins_changes_no_share_of_mail(domain: Domain, days: int) -> None:
+    send(domain, range(1, 34), record(count=100))
+    send(domain, range(1, days), record(count=800), bad(200), reporter="microsoft.com")
+    assert told(domain) - {"source.spoofing_suspected"} == set()
+
+
+def test_a_drop_at_one_reporter_is_told_though_another_began(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    send(domain, range(1, 3), record(count=80), bad(20))
+    send(domain, range(1, 3), record(count=5000), reporter="microsoft.com")
+    alert = opened(domain)["dmarc.compliance_dropped"]
+    assert alert.evidence["observed"]["passRate"] == pytest.approx(0.8)
+
+
+def test_a_letter_every_two_weeks_is_the_usual_volume(domain: Domain) -> None:
+    send(domain, range(1, 34), GOOD)
+    send(domain, range(16, 34, 14), letter(2000))
+    send(domain, range(2, 3), letter(2200))
+    assert told(domain) == set()
+
+
+def test_who_reports_of_weeks_has_not_stopped_before_the_next_is_due(domain: Domain) -> None:
+    send(domain, range(1, 34), GOOD)
+    for day in (48, 41, 34, 27, 20, 13):
+        weekly = Report([record(count=70)], midnight(day), 7 * DAY, reporter="weekly.test")
+        store(domain, weekly)
+    assert told(domain) == set()
+
+
+def test_who_told_of_little_mail_has_not_stopped(domain: Domain) -> None:
+    send(domain, range(1, 34), GOOD)
+    send(domain, range(20, 24), record(count=500), reporter="few-days.test")
+    send(domain, range(20, 34), record(count=1), reporter="few-messages.test")
+    assert told(domain) == set()
+
+
+def waiting_file(domain: Domain, minutes: int) -> None:
+    with transaction() as session:
+        session.add(
+            ReportFile(
+                id=ids.new(),
+                account_id=domain.account_id,
+                received_via="http",
+                sha256=ids.new().bytes,
+                size_bytes=1,
+                status="received",
+                received_at=now(session) - timedelta(minutes=minutes),
+            )
+        )
+
+
+def test_nobody_is_silent_while_files_wait_unread(domain: Domain) -> None:
+    send(domain, range(10, 34), GOOD)
+    send(domain, range(1, 34), GOOD, reporter="yahoo.com")
+    waiting_file(domain, minutes=30)
+    assert STOPPED not in opened(domain)
+    with transaction() as session:
+        session.execute(update(ReportFile).values(status="parsed"))
+    assert STOPPED in opened(domain)
+    waiting_file(domain, minutes=30)
+    send(domain, range(1, 10), GOOD)
+    assert STOPPED in opened(domain)  # what stands stays, too
+
+
+def test_nobody_is_silent_while_a_mailbox_cannot_be_pulled(domain: Domain) -> None:
+    know(domain, RUA)
+    mailbox(domain.account_id)
+    with transaction() as session:
+        session.execute(update(ReportMailbox).values(failing_since=now(session) - DAY))
+    assert opened(domain) == {}
+    with transaction() as session:
+        session.execute(update(ReportMailbox).values(failing_since=None))
+    assert set(opened(domain)) == {"reports.none_received"}
+
+
+def test_nothing_is_judged_while_reports_are_not_added_up(
+    domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report_monitor.enqueue_if_due()
+    send(domain, range(4, 34), GOOD)
+    send(domain, range(1, 3), record(count=80), bad(20))
+    store(domain, Report([record(count=5000)], midnight(1)), is_waiting=True)
+    with monkeypatch.context() as hurry:
+        hurry.setattr(rollup_queue, "MAX_WAIT_SECONDS", 0.0)  # there is no time to add it up
+        assert opened(domain) == {}
+    with transaction() as session:
+        watch = session.get_one(ReportMonitor, domain.id)
+        assert watch.due_at < now(session) + timedelta(minutes=15)
+    assert "dmarc.compliance_dropped" not in opened(domain)
+
+
+@pytest.mark.parametrize("missing", range(1, 34, 4))
+def test_a_day_without_reports_opens_nothing(domain: Domain, missing: int) -> None:
+    for days in (range(1, missing), range(missing + 1, 34)):
+        send(domain, days, record(count=1000), bad(60))
+    assert told(domain) == set()

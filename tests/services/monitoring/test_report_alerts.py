@@ -1,0 +1,290 @@
+"""Alerts on reports: opened by what reports say, kept while it cannot be told, resolved after."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.engine import Engine
+
+from app import ids
+from app.db.transactions import now, transaction
+from app.mailboxes.imap import Account
+from app.models import (
+    Alert,
+    DmarcReport,
+    Domain,
+    DomainState,
+    ReportFile,
+    ReportMailbox,
+    ReportMonitor,
+)
+from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
+from app.services.analytics import rollup_queue, sources
+from app.services.core import leases
+from app.services.ingest import mailboxes
+from app.services.monitoring import report_monitor
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.stored_reports import DAY, Report, record, store, store_tls
+
+RUA = {
+    "record": "v=DMARC1; p=none; rua=mailto:d@acme.test",
+    "record_at": "acme.test",
+    "org_domain": "acme.test",
+    "p": "none",
+    "rua": ["mailto:d@acme.test"],
+}
+GOOD = record(count=100)
+MAILCHIMP = SpfResult("x.mcsv.net", "mfrom", "pass")
+NO_DKIM = (DkimResult("acme.test", "s1", "fail"),)
+
+
+def bad(count: int, **given: Any) -> Record:
+    results = {"dkim_results": (), "spf_results": ()} | given
+    return record("203.0.113.9", count, dkim=False, spf=False, **results)
+
+
+@pytest.fixture
+def domain(database: Engine) -> Domain:
+    """A domain that is watched since sixty days, with reports of all of them but the last week."""
+    found = make_domain(make_account().id, "acme.test")
+    with transaction() as session:
+        old = now(session) - 60 * DAY
+        session.execute(update(Domain).values(created_at=old, verified_at=old))
+    return found
+
+
+def midnight(days_ago: int) -> datetime:
+    with transaction(readonly=True) as session:
+        today = now(session).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today - days_ago * DAY
+
+
+def send(domain: Domain, days: range, *rows: Record, **report: Any) -> None:
+    for day in days:
+        store(domain, Report(list(rows), begin=midnight(day), **report))
+
+
+def know(domain: Domain, facts: dict[str, Any]) -> None:
+    with transaction() as session:
+        known = {"dmarc": {"facts": facts}}
+        session.add(
+            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=known)
+        )
+
+
+def opened(domain: Domain, *types: str) -> dict[str, Alert]:
+    """The alerts that stand after one judgement, of these types or of all."""
+    report_monitor.evaluate_domain(domain.id)
+    with transaction(readonly=True) as session:
+        alerts = session.scalars(select(Alert).where(Alert.status == "open")).all()
+    return {alert.type: alert for alert in alerts if not types or alert.type in types}
+
+
+def test_a_domain_without_reports_has_no_alert_on_them(domain: Domain) -> None:
+    assert opened(domain) == {}
+
+
+def test_steady_mail_that_passes_has_none_but_that_the_policy_may_go_up(domain: Domain) -> None:
+    know(domain, RUA)
+    send(domain, range(1, 35), GOOD)
+    found = opened(domain)
+    assert set(found) == {"dmarc.ready_for_next_policy", "dmarc.policy_none_standing"}
+    fix = found["dmarc.ready_for_next_policy"].fix
+    assert fix is not None
+    assert fix["after"] == "v=DMARC1; p=quarantine; rua=mailto:d@acme.test"
+
+
+def test_none_received_is_raised_three_days_after_reports_are_asked_for(domain: Domain) -> None:
+    know(domain, RUA)
+    assert set(opened(domain)) == {"reports.none_received"}
+    send(domain, range(1, 2), GOOD)
+    assert opened(domain, "reports.none_received") == {}
+
+
+def test_a_drop_is_held_against_the_four_weeks_before(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    send(domain, range(1, 3), GOOD, bad(90))
+    alert = opened(domain)["dmarc.compliance_dropped"]
+    assert alert.severity == "high"
+    assert alert.evidence["baseline"]["passRate"] == 1
+    assert alert.evidence["observed"]["passRate"] == pytest.approx(0.5263, abs=1e-4)
+    assert alert.evidence["samples"][0]["address"] == "203.0.113.9"
+    assert "dmarc.failure_spike" in opened(domain)
+
+
+def test_what_anybody_could_have_reported_is_no_more_than_info(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    send(domain, range(1, 3), GOOD)
+    send(domain, range(1, 3), bad(900), provenance="unverified")
+    found = opened(domain)
+    assert found["dmarc.compliance_dropped"].severity == "info"
+    assert {alert.severity for alert in found.values()} == {"info"}
+
+
+def test_an_alert_stays_while_there_is_nothing_to_look_at(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    store_again = Report([GOOD, bad(90)], begin=midnight(1))
+    stored = store(domain, store_again)
+    assert "dmarc.compliance_dropped" in opened(domain)
+    with transaction() as session:
+        rollup_queue.unroll(session, stored)
+        session.delete(session.get_one(DmarcReport, stored))
+    assert "dmarc.compliance_dropped" in opened(domain)
+
+
+def test_a_new_source_that_fails_is_told_from_one_that_passes(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    service = bad(60, spf_results=(MAILCHIMP,))
+    send(domain, range(1, 3), GOOD, service)
+    alert = opened(domain)["source.new_failing"]
+    assert (alert.subject, alert.severity) == ("service:Mailchimp", "high")
+    sources.decide(
+        domain.account_id, "acme.test", "service:Mailchimp", "ignored", note=None, actor=ACTOR
+    )
+    assert "source.new_failing" not in opened(domain)
+
+
+def test_an_approved_source_that_fails_now_has_regressed(domain: Domain) -> None:
+    other = ("198.51.100.7", 100)
+    send(domain, range(4, 34), GOOD, record(*other, spf=False, spf_results=(MAILCHIMP,)))
+    sources.decide(
+        domain.account_id, "acme.test", "service:Mailchimp", "approved", note=None, actor=ACTOR
+    )
+    broken = record(*other, dkim=False, spf=False, spf_results=(MAILCHIMP,), dkim_results=NO_DKIM)
+    send(domain, range(1, 3), GOOD, broken)
+    found = opened(domain)
+    assert found["source.approved_regressed"].subject == "service:Mailchimp"
+    assert "source.new_failing" not in found
+
+
+def test_a_selector_whose_signatures_fail_now_is_named(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    new = record(count=60, dkim_results=(DkimResult("acme.test", "s2", "pass"),))
+    send(domain, range(1, 3), record(count=100, dkim=False, dkim_results=NO_DKIM), new)
+    found = opened(domain, "dkim.selector_failing", "dkim.selector_new")
+    assert {type: alert.subject for type, alert in found.items()} == {
+        "dkim.selector_failing": "s1",
+        "dkim.selector_new": "s2",
+    }
+
+
+def test_a_sub_domain_that_never_sent_before_is_told(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    send(domain, range(1, 3), GOOD, record(count=30, header_from="shop.acme.test"))
+    alert = opened(domain)["subdomain.new_sending"]
+    assert (alert.subject, alert.severity) == ("shop.acme.test", "medium")
+
+
+def test_three_times_the_usual_volume_is_told(domain: Domain) -> None:
+    send(domain, range(4, 34), GOOD)
+    send(domain, range(1, 2), record(count=400))
+    alert = opened(domain)["dmarc.volume_anomaly"]
+    assert alert.evidence["observed"] == {"messagesInADay": 400}
+
+
+def test_a_reporter_that_has_stopped_is_told(domain: Domain) -> None:
+    send(domain, range(1, 34), GOOD)
+    send(domain, range(10, 34), GOOD, reporter="yahoo.com")
+    assert opened(domain)["reports.reporter_stopped"].subject == "yahoo.com"
+
+
+@pytest.mark.parametrize(
+    ("failed", "severity"), [(0, None), (3, "medium"), (30, "high"), (300, "critical")]
+)
+def test_failures_of_tls_are_graded_by_their_share(
+    domain: Domain, failed: int, severity: str | None
+) -> None:
+    store_tls(domain, ("sts", 100, failed), begin=midnight(1))
+    found = opened(domain, "tls.failure_rate")
+    assert [alert.severity for alert in found.values()] == ([severity] if severity else [])
+
+
+def intake(account_id: UUID, state: str, count: int, about: str | None = None) -> None:
+    with transaction() as session:
+        session.add_all(
+            ReportFile(
+                id=ids.new(),
+                account_id=account_id,
+                received_via="http",
+                sha256=ids.new().bytes,
+                size_bytes=1,
+                status=state,
+                reason="doctype" if state == "quarantined" else None,
+                policy_domain=about,
+                finished_at=now(session),
+            )
+            for _ in range(count)
+        )
+
+
+def test_files_that_cannot_be_read_and_foreign_domains_are_the_accounts(database: Engine) -> None:
+    account_id = make_account().id
+    intake(account_id, "parsed", 20)
+    report_monitor.evaluate_accounts()
+    with transaction(readonly=True) as session:
+        assert session.scalars(select(Alert)).all() == []
+    intake(account_id, "quarantined", 2)
+    intake(account_id, "unattributed", 3, "other.test")
+    report_monitor.evaluate_accounts()
+    with transaction(readonly=True) as session:
+        found = {alert.type: alert for alert in session.scalars(select(Alert))}
+    assert found["report.parse_failed_rate"].evidence["observed"]["reasons"] == {"doctype": 2}
+    assert found["report.foreign_domain"].subject == "other.test"
+    assert all(alert.domain_id is None for alert in found.values())
+
+
+def mailbox(account_id: UUID) -> ReportMailbox:
+    access = Account("127.0.0.1", 1, "reports@acme.test", "sesame")  # nobody listens there
+    return mailboxes.add(account_id, access, actor=ACTOR)
+
+
+def unhealthy() -> list[Alert]:
+    """What stands after one judgement."""
+    report_monitor.evaluate_accounts()
+    wanted = (Alert.type == "reports.source_unhealthy") & (Alert.status == "open")
+    with transaction(readonly=True) as session:
+        return list(session.scalars(select(Alert).where(wanted)))
+
+
+def test_a_mailbox_whose_pulls_fail_for_an_hour_is_told_until_one_succeeds(
+    database: Engine,
+) -> None:
+    row = mailbox(make_account().id)
+    mailboxes.poll(row.id, is_forced=True)
+    assert unhealthy() == []  # once is nothing
+    with transaction() as session:
+        session.execute(update(ReportMailbox).values(failing_since=now(session) - DAY / 24))
+    mailboxes.poll(row.id, is_forced=True)
+    [alert] = unhealthy()
+    assert (alert.severity, alert.domain_id) == ("high", None)
+    assert alert.subject == ids.public("mbx", row.id)
+    assert "Connection refused" in alert.message
+    assert len(unhealthy()) == 1
+    mailboxes.remove(row.account_id, row.id, actor=ACTOR)
+    assert unhealthy() == []
+
+
+def test_every_domain_is_judged_once_an_hour(domain: Domain) -> None:
+    know(domain, RUA)
+    report_monitor.enqueue_if_due()
+    assert report_monitor.evaluate_due() == 1
+    assert report_monitor.evaluate_due() == 0
+    with transaction() as session:
+        watch = session.scalars(select(ReportMonitor)).one()
+        assert watch.due_at > now(session) + timedelta(minutes=50)
+        watch.due_at = now(session) - timedelta(minutes=1)
+    assert report_monitor.evaluate_due(is_stopping=lambda: True) == 0
+    assert report_monitor.evaluate_due() == 1
+
+
+def test_who_dies_while_judging_leaves_the_domain_to_others(domain: Domain) -> None:
+    report_monitor.enqueue_if_due()
+    assert leases.claim(ReportMonitor, report_monitor.BATCH_SIZE) == [domain.id]
+    assert leases.claim(ReportMonitor, report_monitor.BATCH_SIZE) == []
+    with transaction() as session:
+        session.execute(
+            update(ReportMonitor).values(lease_until=now(session) - timedelta(seconds=1))
+        )
+    assert leases.claim(ReportMonitor, report_monitor.BATCH_SIZE) == [domain.id]

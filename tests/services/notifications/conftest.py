@@ -1,0 +1,76 @@
+"""An account with a domain, and a receiver that it can be told at."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from app.checks.engine.types import Severity
+from app.db.transactions import transaction
+from app.models import Channel, Domain
+from app.rules.engine.types import AlertDraft
+from app.services.alerts import transitions
+from app.services.alerts.transitions import Trigger
+from app.services.notifications import channels
+from app.services.notifications.channels import NewChannel
+from app.settings import Settings
+from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.receivers import LOOPBACK, ReachingDoor, Receiver, receiving
+
+OpenAlert = Callable[..., UUID]
+
+
+@pytest.fixture
+def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with receiving(tmp_path) as started:
+        monkeypatch.setenv("SSL_CERT_FILE", str(started.ca_file))
+        yield started
+
+
+@pytest.fixture
+def settings(settings: Settings, receiver: Receiver) -> Settings:
+    """As an operator has it who lets webhooks go to this machine; tries follow at once."""
+    return settings.replace(
+        egress_allow_cidrs=LOOPBACK,
+        egress_ports=(443, receiver.port),
+        delivery_schedule=(0.0,) * 10,
+    )
+
+
+@pytest.fixture
+def door() -> ReachingDoor:
+    return ReachingDoor()
+
+
+@pytest.fixture
+def account_id(database: Engine) -> UUID:
+    return make_account().id
+
+
+@pytest.fixture
+def domain(account_id: UUID) -> Domain:
+    return make_domain(account_id, "acme.test", tags=["shop"])
+
+
+@pytest.fixture
+def webhook(account_id: UUID, receiver: Receiver, door: ReachingDoor) -> tuple[Channel, str]:
+    """A channel to the receiver, and its secret."""
+    return channels.add_webhook(account_id, receiver.url, NewChannel("hook"), door, actor=ACTOR)
+
+
+@pytest.fixture
+def open_alert(domain: Domain) -> OpenAlert:
+    """Opens an alert of the domain, as a scan does."""
+
+    def opened(type: str = "spf.missing", severity: Severity = Severity.HIGH) -> UUID:
+        draft = AlertDraft(type, domain.name, severity, "No SPF record", "acme.test: no SPF record")
+        with transaction() as session:
+            (alert_id,) = transitions.open_alert(
+                session, domain, [draft], datetime.now(UTC), Trigger()
+            )
+        return alert_id
+
+    return opened

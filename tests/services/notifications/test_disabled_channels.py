@@ -1,0 +1,101 @@
+"""When a receiver is given up, and how what it missed comes to it all the same."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from app.db.transactions import now, transaction
+from app.errors import InvalidRequest
+from app.models import Alert, Channel, Delivery
+from app.services.monitoring import account_monitor
+from app.services.notifications import channels, dispatcher
+from tests.services.notifications.conftest import OpenAlert
+from tests.support.factories import ACTOR
+from tests.support.receivers import ReachingDoor, Receiver
+
+Hook = tuple[Channel, str]
+
+
+def failing_for(days: float) -> None:
+    with transaction() as session:
+        since = now(session) - timedelta(days=days)
+        session.execute(update(Channel).values(failing_since=since, failures=3))
+
+
+def statuses(account_id: UUID) -> list[str]:
+    with transaction(readonly=True) as session:
+        return list(
+            session.scalars(select(Delivery.status).where(Delivery.account_id == account_id))
+        )
+
+
+@pytest.mark.parametrize(("days", "is_disabled"), [(4.9, False), (5.1, True)])
+def test_five_days_without_a_success_disable_it(
+    account_id: UUID,
+    webhook: Hook,
+    open_alert: OpenAlert,
+    receiver: Receiver,
+    door: ReachingDoor,
+    days: float,
+    is_disabled: bool,
+) -> None:
+    receiver.answer = lambda _: (500, {})
+    open_alert()
+    failing_for(days)
+    dispatcher.run(door)
+    found = channels.find(account_id, "hook")
+    assert found.disabled_reason == ("no successful delivery for 5 days" if is_disabled else None)
+    assert statuses(account_id) == ["dead"]
+
+
+def test_one_success_begins_the_five_days_anew(
+    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+) -> None:
+    open_alert()
+    failing_for(9)
+    dispatcher.run(door)
+    found = channels.find(account_id, "hook")
+    assert (found.failing_since, found.failures, found.disabled_at) == (None, 0, None)
+
+
+def test_a_channel_that_was_given_up_is_an_alert_until_it_is_enabled(
+    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+) -> None:
+    receiver.answer = lambda _: (410, {})
+    open_alert()
+    dispatcher.run(door)
+    assert disabled_alerts() == ["open"]
+    channels.enable(account_id, "hook", actor=ACTOR)
+    assert disabled_alerts() == ["resolved"]
+
+
+def disabled_alerts() -> list[str]:
+    account_monitor.check_accounts()
+    with transaction(readonly=True) as session:
+        return list(session.scalars(select(Alert.status).where(Alert.type == "webhook.disabled")))
+
+
+def test_what_was_given_up_is_replayed_with_its_ids_and_bodies_in_order(
+    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+) -> None:
+    receiver.answer = lambda _: (500, {})
+    for number in range(3):
+        open_alert(f"spf.{number}")
+    dispatcher.run(door)
+    assert statuses(account_id) == ["dead"] * 3
+    missed = {call.id: call.body for call in receiver.calls}
+    receiver.calls.clear()
+    receiver.answer = lambda _: (200, {})
+    assert dispatcher.replay(account_id, "hook", actor=ACTOR) == 3
+    dispatcher.run(door)
+    assert [(call.id, call.body) for call in receiver.calls] == list(missed.items())
+    assert statuses(account_id) == ["delivered"] * 3
+    assert dispatcher.replay(account_id, "hook", actor=ACTOR) == 0
+
+
+def test_nothing_is_replayed_to_a_disabled_channel(account_id: UUID, webhook: Hook) -> None:
+    channels.disable(account_id, "hook", actor=ACTOR)
+    with pytest.raises(InvalidRequest):
+        dispatcher.replay(account_id, "hook", actor=ACTOR)

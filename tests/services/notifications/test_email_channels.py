@@ -1,0 +1,237 @@
+"""Mail as a real server gets it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from app import settings as app_settings
+from app.channels import email
+from app.checks.engine.types import Severity
+from app.db.transactions import now, transaction
+from app.errors import InvalidRequest
+from app.models import Alert, Channel, Delivery
+from app.rules.engine.types import AlertDraft
+from app.services.alerts import alerts, transitions
+from app.services.alerts.alerts import AlertChange
+from app.services.notifications import channels, dispatcher, feed
+from app.services.notifications.channels import NewChannel
+from app.settings import Settings
+from tests.services.notifications.conftest import OpenAlert
+from tests.support.factories import ACTOR, confirm_recipients
+from tests.support.receivers import ReachingDoor
+from tests.support.smtp_server import Inbox, listening
+
+TO = "ops@acme.test"
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+def settings(settings: Settings, inbox: Inbox) -> Iterator[Settings]:
+    """As an operator has it whose mail server listens on this machine."""
+    with listening(inbox) as url:
+        yield settings.replace(smtp_url=url, mail_from="Watch <w@watch.test>")
+
+
+def add(account_id: UUID, **options: Any) -> Channel:
+    channel = channels.add_email(account_id, TO, NewChannel("ops", **options), actor=ACTOR)
+    confirm_recipients(account_id)
+    return channel
+
+
+def parts(letter: EmailMessage) -> tuple[str, str]:
+    plain, html = letter.get_body(("plain",)), letter.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    return plain.get_content(), html.get_content()
+
+
+def log(account_id: UUID) -> list[Delivery]:
+    with transaction(readonly=True) as session:
+        found = select(Delivery).where(Delivery.account_id == account_id)
+        return list(session.scalars(found.order_by(Delivery.event_number)))
+
+
+def let_digest_be_due(account_id: UUID) -> None:
+    """As if its time had come."""
+    with transaction() as session:
+        early = now(session) - timedelta(minutes=1)
+        session.execute(update(Channel).values(digest_at=early))
+        session.execute(update(Delivery).values(next_at=early))
+
+
+def test_an_alert_is_mailed_as_text_and_as_html(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+) -> None:
+    add(account_id)
+    open_alert()
+    dispatcher.run(door)
+    (letter,) = inbox.letters
+    assert letter["Subject"] == "[high] No SPF record – acme.test"
+    assert (letter["From"], letter["To"]) == ("Watch <w@watch.test>", TO)
+    assert letter["Auto-Submitted"] == "auto-generated"
+    plain, html = parts(letter)
+    for text in (plain, html):
+        assert "acme.test: no SPF record" in text
+        assert "/docs/alerts#spf.missing" in text
+
+
+def test_mails_about_one_alert_are_one_thread_and_each_is_sent_once(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+) -> None:
+    add(account_id)
+    alert_id = open_alert()
+    with transaction() as session:
+        alert = session.get_one(Alert, alert_id)
+        step = transitions.Transition("resolved", note="no longer so")
+        transitions.transition(session, alert, step, now(session))
+    dispatcher.run(door)
+    dispatcher.run(door)
+    opened, resolved = inbox.letters
+    assert opened["References"] == resolved["References"]
+    assert opened["Message-ID"] != resolved["Message-ID"]
+    assert resolved["Subject"].startswith("[high] Resolved: ")
+
+
+def test_people_are_not_told_of_what_people_did(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+) -> None:
+    add(account_id)
+    alerts.change(account_id, open_alert(), AlertChange("acknowledged"), actor=ACTOR)
+    dispatcher.run(door)
+    assert len(inbox.letters) == 1
+
+
+def test_nothing_of_an_alert_can_become_a_header_or_markup(
+    account_id: UUID, inbox: Inbox, door: ReachingDoor, domain: Any
+) -> None:
+    evil = "<script>alert(1)</script>\r\nBcc: all@evil.test"
+    draft = AlertDraft("spf.missing", "x", Severity.HIGH, evil, evil, {"record": [evil]})
+    add(account_id)
+    with transaction() as session:
+        transitions.open_alert(session, domain, [draft], datetime.now(UTC), transitions.Trigger())
+    dispatcher.run(door)
+    (letter,) = inbox.letters
+    assert letter["Bcc"] is None
+    assert inbox.recipients == [[TO]]
+    assert "<script" not in parts(letter)[1]
+
+
+def test_without_a_mail_server_the_channel_says_so(
+    account_id: UUID, settings: Settings, open_alert: OpenAlert, door: ReachingDoor
+) -> None:
+    channel = add(account_id)
+    assert channels.target_error(channel) is None
+    app_settings.use(settings.replace(smtp_url=None))
+    assert channels.target_error(channel) == email.NOT_SET
+    open_alert()
+    dispatcher.run(door)
+    assert log(account_id)[0].error == email.NOT_SET
+
+
+@pytest.mark.parametrize("answer", ["451 later", "550 no"])
+def test_what_the_server_refuses_is_tried_again(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor, answer: str
+) -> None:
+    inbox.answer = answer
+    add(account_id)
+    open_alert()
+    dispatcher.run(door)
+    (entry,) = log(account_id)
+    assert (entry.status, entry.response_status) == ("dead", int(answer[:3]))
+    assert entry.attempts == 10
+
+
+def test_a_digest_has_what_came_together_and_the_worst_first(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+) -> None:
+    add(account_id, cadence="daily")
+    open_alert("dmarc.missing", Severity.LOW)
+    open_alert("spf.missing", Severity.CRITICAL)
+    dispatcher.run(door)
+    assert inbox.letters == []
+    let_digest_be_due(account_id)
+    dispatcher.run(door)
+    (letter,) = inbox.letters
+    assert letter["Subject"].startswith("2 problems, 0 resolved since ")
+    plain, html = parts(letter)
+    for text in (plain, html):
+        assert text.index("critical") < text.index("low")
+    assert {entry.status for entry in log(account_id)} == {"delivered"}
+
+
+def test_a_digest_without_a_problem_is_not_sent(
+    account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
+) -> None:
+    alert_id = open_alert()
+    feed.distribute_all()
+    add(account_id, cadence="weekly")
+    with transaction() as session:
+        alert = session.get_one(Alert, alert_id)
+        transitions.transition(session, alert, transitions.Transition("resolved"), now(session))
+    feed.distribute_all()
+    let_digest_be_due(account_id)
+    dispatcher.run(door)
+    assert inbox.letters == []
+    assert [entry.status for entry in log(account_id)] == ["skipped"]
+
+
+def test_a_test_of_a_digest_comes_at_once(
+    account_id: UUID, inbox: Inbox, door: ReachingDoor
+) -> None:
+    add(account_id, cadence="daily")
+    channels.test(account_id, "ops", actor=ACTOR)
+    dispatcher.run(door)
+    assert [letter["Subject"] for letter in inbox.letters] == ["Test message from mailwatch"]
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        "",
+        "nobody",
+        "a@b",
+        "a b@acme.test",
+        "a@acme.test\r\nBcc: x@y.test",
+        "A <a@acme.test>",
+        ",".join(f"a{n}@acme.test" for n in range(21)),
+        "ä@acme.test",
+    ],
+)
+def test_what_is_no_address_is_refused(account_id: UUID, addresses: str) -> None:
+    with pytest.raises(InvalidRequest):
+        channels.add_email(account_id, addresses, NewChannel("ops"), actor=ACTOR)
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://mail.test", email.Server("mail.test", 25, "auto")),
+        ("smtp://mail.test:2525?starttls=off", email.Server("mail.test", 2525, "off")),
+        ("smtp://u:p%40ss@mail.test", email.Server("mail.test", 587, "required", "u", "p@ss")),
+        ("smtps://u:p@mail.test", email.Server("mail.test", 465, "implicit", "u", "p")),
+    ],
+)
+def test_a_mail_url_says_where_and_how(url: str, server: email.Server) -> None:
+    assert email.parse_server(url) == server
+
+
+def test_a_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbox: Inbox) -> None:
+    assert settings.smtp_url is not None
+    server = email.parse_server(settings.smtp_url.replace("smtp://", "smtp://user:secret@"))
+    event = {"id": "evt_x", "type": "test", "data": {}}
+    with transaction(readonly=True) as session:
+        letter = email.EmailContent(
+            "w@watch.test", TO, [event], now(session), "https://watch.test", "reason", "https://u"
+        )
+    outcome = email.send(server, letter, seconds=5)
+    assert outcome.error is not None
+    assert inbox.letters == []

@@ -1,0 +1,177 @@
+"""Emails to people: sent once, retried after a failure, and without their text afterwards."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from app import runtime
+from app import settings as app_settings
+from app.channels import email
+from app.db.transactions import now, transaction
+from app.models import Email
+from app.services.core import emails
+from app.services.operations import retention
+from app.settings import Settings
+from tests.support.receivers import ReachingDoor
+from tests.support.smtp_server import Inbox, listening
+from worker import jobs, shutdown
+
+LINK = "https://watch.test/auth/invitation/a-secret"
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+def settings(settings: Settings, inbox: Inbox) -> Iterator[Settings]:
+    """As an operator has it whose mail server listens on this machine."""
+    with listening(inbox) as url:
+        yield settings.replace(smtp_url=url, mail_from="Watch <w@watch.test>")
+
+
+def enqueue(recipient: str = "bob@acme.test", account_id: UUID | None = None) -> None:
+    with transaction() as session:
+        emails.enqueue(session, recipient, "invitation", "Join Acme", f"Go to {LINK}", account_id)
+
+
+def only_row() -> Email:
+    with transaction(readonly=True) as session:
+        return session.scalars(select(Email)).one()
+
+
+def make_due() -> None:
+    with transaction() as session:
+        early = now(session) - timedelta(seconds=1)
+        session.execute(update(Email).values(next_attempt_at=early))
+
+
+def test_an_email_is_sent_once_and_its_text_is_cleared(account_id: UUID, inbox: Inbox) -> None:
+    enqueue(account_id=account_id)
+    assert LINK not in only_row().body
+    assert emails.send_due() == 1
+    assert emails.send_due() == 0
+    (letter,) = inbox.letters
+    assert (letter["From"], letter["To"]) == ("Watch <w@watch.test>", "bob@acme.test")
+    assert letter["Subject"] == "Join Acme"
+    assert letter["Auto-Submitted"] == "auto-generated"
+    assert LINK in letter.get_content()
+    row = only_row()
+    assert (row.status, row.body, row.attempts, row.error) == ("sent", "", 1, None)
+    assert row.sent_at is not None
+
+
+def test_an_action_that_is_rolled_back_sends_nothing(account_id: UUID, inbox: Inbox) -> None:
+    def act() -> None:
+        with transaction() as session:
+            emails.enqueue(session, "bob@acme.test", "invitation", "Join", LINK, account_id)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        act()
+    assert emails.send_due() == 0
+    assert inbox.letters == []
+
+
+def test_two_workers_at_the_same_time_send_each_email_once(account_id: UUID, inbox: Inbox) -> None:
+    for number in range(12):
+        enqueue(f"p{number}@acme.test", account_id)
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(lambda _: emails.send_due(), range(4)))
+    assert sum(counts) == 12
+    assert sorted(recipient for (recipient,) in inbox.recipients) == sorted(
+        f"p{number}@acme.test" for number in range(12)
+    )
+
+
+def test_a_claimed_email_is_not_due_for_longer_than_a_worker_lives(account_id: UUID) -> None:
+    enqueue(account_id=account_id)
+    with transaction(readonly=True) as session:
+        before = now(session)
+    assert emails._claim() is not None  # a worker that is killed before it sends
+    assert emails.send_due() == 0
+    next_attempt_at = only_row().next_attempt_at
+    assert next_attempt_at is not None
+    assert next_attempt_at >= before + emails.CLAIM
+
+
+@pytest.mark.parametrize("answer", ["451 later", "550 no"])
+def test_what_the_server_refuses_is_retried_by_the_schedule(
+    account_id: UUID, inbox: Inbox, settings: Settings, answer: str
+) -> None:
+    app_settings.use(settings.replace(delivery_schedule=(0.0, 60.0)))
+    inbox.answer = answer
+    enqueue(account_id=account_id)
+    assert emails.send_due() == 1
+    row = only_row()
+    assert (row.status, row.attempts) == ("queued", 1)
+    assert LINK not in row.body
+    inbox.answer = "250 taken"
+    make_due()
+    assert emails.send_due() == 1
+    assert len(inbox.letters) == 1
+
+
+def test_after_the_last_attempt_an_email_has_failed_and_no_text(
+    account_id: UUID, inbox: Inbox, settings: Settings
+) -> None:
+    app_settings.use(settings.replace(delivery_schedule=(0.0,)))
+    inbox.answer = "550 no"
+    enqueue(account_id=account_id)
+    emails.send_due()
+    row = only_row()
+    assert (row.status, row.body, row.error) == ("failed", "", "the mail server responded with 550")
+
+
+def test_without_a_mail_server_nothing_is_stored_that_could_be_sent(
+    account_id: UUID, settings: Settings
+) -> None:
+    app_settings.use(settings.replace(smtp_url=None))
+    enqueue(account_id=account_id)
+    row = only_row()
+    assert (row.status, row.body, row.error) == ("skipped", "", email.NOT_SET)
+    assert emails.send_due() == 0
+
+
+def test_a_server_that_cannot_be_reached_costs_one_attempt_of_one_email(
+    account_id: UUID, settings: Settings
+) -> None:
+    app_settings.use(settings.replace(smtp_url="smtp://127.0.0.1:1"))
+    for number in range(3):
+        enqueue(f"p{number}@acme.test", account_id)
+    assert emails.send_due() == 1
+
+
+def test_neither_a_subject_nor_an_address_adds_recipients(account_id: UUID, inbox: Inbox) -> None:
+    with transaction() as session:
+        subject = "Join\r\nBcc: all@evil.test"
+        emails.enqueue(session, "bob@acme.test", "invitation", subject, LINK, account_id)
+    enqueue("bob@acme.test,eve@evil.test", account_id)
+    emails.send_due()
+    assert inbox.letters[0]["Bcc"] is None
+    assert all("eve@evil.test" not in recipients for recipients in inbox.recipients)
+
+
+def test_old_rows_are_deleted(account_id: UUID) -> None:
+    enqueue(account_id=account_id)
+    emails.send_due()
+    assert retention.run() == {}
+    with transaction() as session:
+        old = now(session) - emails.RETENTION - timedelta(minutes=1)
+        session.execute(update(Email).values(finished_at=old))
+    assert retention.run() == {"emails": 1}
+
+
+def test_the_delivery_job_sends_emails(
+    account_id: UUID, inbox: Inbox, door: ReachingDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdown, "_is_requested", False)
+    monkeypatch.setattr(runtime, "_door", door)
+    enqueue(account_id=account_id)
+    jobs.deliver()
+    assert len(inbox.letters) == 1

@@ -1,0 +1,155 @@
+"""Whose turn it is: a channel is one process's at a time, until that gives it back or ends."""
+
+import json
+import subprocess
+import sys
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import update
+
+from app import processes
+from app.channels.types import Outcome
+from app.db.transactions import transaction
+from app.models import Channel
+from app.services.alerts.alerts import AlertChange, change
+from app.services.notifications import channels, delivery_queue, dispatcher, feed
+from app.services.notifications.channels import NewChannel
+from app.services.notifications.delivery_queue import Claim
+from tests.services.notifications.conftest import OpenAlert
+from tests.support.factories import ACTOR, confirm_recipients
+from tests.support.receivers import ReachingDoor, Received, Receiver
+
+Hook = tuple[Channel, str]
+
+
+def ended_process() -> str:
+    """The name of a process that is no more."""
+    code = "from app import processes; print(processes.own_name())"
+    return subprocess.check_output([sys.executable, "-c", code], text=True).strip()
+
+
+def claim() -> Claim:
+    feed.distribute_all()
+    (found,) = delivery_queue.claim_due(10, failing=10)
+    return found
+
+
+def held_until(account_id: UUID) -> datetime | None:
+    return channels.find(account_id, "hook").lease_until
+
+
+def test_a_process_that_lives_has_not_ended_and_another_has() -> None:
+    own = processes.own_name()
+    assert own is not None
+    assert not processes.has_ended(own)
+    assert processes.has_ended(ended_process())
+
+
+def test_of_processes_elsewhere_nothing_is_said() -> None:
+    assert not processes.has_ended("another-boot/4026531836:1:1")
+    assert not processes.has_ended("")
+
+
+def test_what_is_claimed_is_nobody_elses(webhook: Hook, open_alert: OpenAlert) -> None:
+    open_alert()
+    claim()
+    assert not delivery_queue.is_due()
+    assert delivery_queue.claim_due(10, failing=10) == []
+
+
+def test_what_a_killed_process_had_is_taken_at_once(
+    webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+) -> None:
+    open_alert()
+    lost = claim()
+    with transaction() as session:
+        session.execute(update(Channel).values(lease_holder=ended_process()))
+    assert delivery_queue.is_due()
+    assert dispatcher.run(door) == 1
+    assert len(receiver.calls) == 1
+    assert delivery_queue.advance(lost, (), take=True) == []
+
+
+def test_what_was_given_back_is_not_kept_by_a_renewal_that_comes_late(
+    account_id: UUID, webhook: Hook, open_alert: OpenAlert
+) -> None:
+    open_alert()
+    mine = claim()
+    delivery_queue.advance(mine, (), take=False)
+    delivery_queue.renew([mine])
+    assert held_until(account_id) is None
+    assert delivery_queue.is_due()
+
+
+def test_a_renewal_keeps_what_is_under_way(
+    account_id: UUID, webhook: Hook, open_alert: OpenAlert
+) -> None:
+    open_alert()
+    mine = claim()
+    before = held_until(account_id)
+    delivery_queue.renew([mine])
+    after = held_until(account_id)
+    assert before is not None
+    assert after is not None
+    assert after > before
+
+
+def test_events_are_taken_together_and_in_order(webhook: Hook, open_alert: OpenAlert) -> None:
+    for number in range(3):
+        open_alert(f"spf.{number}")
+    parcels = delivery_queue.advance(claim(), (), take=True)
+    assert [parcel.events[0]["sequence"] for parcel in parcels] == [1, 2, 3]
+
+
+def test_mails_are_taken_one_by_one(account_id: UUID, open_alert: OpenAlert) -> None:
+    channels.add_email(account_id, "a@acme.test", NewChannel("hook"), actor=ACTOR)
+    confirm_recipients(account_id)
+    for number in range(3):
+        open_alert(f"spf.{number}")
+    assert len(delivery_queue.advance(claim(), (), take=True)) == 1
+
+
+def test_what_was_sent_of_a_batch_before_a_failure_is_not_sent_again(
+    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+) -> None:
+    alert_ids = [open_alert(f"spf.{number}") for number in range(3)]
+    change(account_id, alert_ids[1], AlertChange("acknowledged"), actor=ACTOR)
+
+    def answer(call: Received) -> tuple[int, dict[str, str]]:
+        is_second = json.loads(call.body)["sequence"] == 2
+        return (500 if is_second and len(receiver.calls) == 2 else 200), {}
+
+    receiver.answer = answer
+    dispatcher.run(door)
+    assert [json.loads(call.body)["sequence"] for call in receiver.calls] == [1, 2, 2, 3, 4]
+
+
+def test_channels_that_do_well_come_first_and_those_that_fail_leave_room(
+    account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
+) -> None:
+    for number in range(4):
+        channels.add_webhook(
+            account_id, receiver.url, NewChannel(f"failing {number}"), door, actor=ACTOR
+        )
+    with transaction() as session:
+        session.execute(update(Channel).where(Channel.name != "hook").values(failures=1))
+    open_alert()
+    feed.distribute_all()
+    claims = delivery_queue.claim_due(10, failing=2)
+    assert [found.is_failing for found in claims] == [False, True, True]
+    assert claims[0].channel_id == webhook[0].id
+
+
+def test_a_success_of_a_lease_that_is_over_counts_for_nothing(
+    account_id: UUID, webhook: Hook, open_alert: OpenAlert
+) -> None:
+    open_alert()
+    former = claim()
+    (parcel,) = delivery_queue.advance(former, (), take=True)
+    with transaction() as session:
+        session.execute(update(Channel).values(lease_holder=ended_process()))
+    later = claim()
+    assert delivery_queue.advance(former, [(parcel, Outcome(200))], take=True) == []
+    (again,) = delivery_queue.advance(later, (), take=True)
+    assert again.events == parcel.events

@@ -1,0 +1,123 @@
+"""What is kept how long: bytes, failure reports; and what is never deleted by a clock."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import delete, func, select, update
+
+from app import settings as app_settings
+from app.db.transactions import now, transaction
+from app.models import DmarcReport, FailureReport, RawFile, ReportFile
+from app.services.core import account_rows
+from app.services.ingest import files, processor
+from app.services.operations import retention
+from app.settings import Settings
+from tests.support.factories import make_account, make_domain
+from tests.support.report_documents import dmarc_xml, failure_mail
+
+pytestmark = pytest.mark.usefixtures("database")
+
+PARSED, QUARANTINED = dmarc_xml(), b"hello"
+UNATTRIBUTED, WAITING = dmarc_xml("other.test"), dmarc_xml(report_id="r2")
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    account = make_account()
+    make_domain(account.id, "acme.test")
+    for raw in (PARSED, QUARANTINED, UNATTRIBUTED):
+        files.store(account.id, raw, received_via="upload")
+    processor.run([])
+    files.store(account.id, WAITING, received_via="upload")
+    return account.id
+
+
+def left_after(days: int) -> set[bytes]:
+    """The files whose bytes are there after so many days."""
+    with transaction() as session:
+        then = now(session) - timedelta(days=days)
+        session.execute(update(RawFile).values(created_at=then))
+    retention.run()
+    with transaction(readonly=True) as session:
+        return set(session.scalars(select(RawFile.content)))
+
+
+def test_bytes_go_by_what_became_of_them(account_id: UUID) -> None:
+    assert left_after(6) == {PARSED, QUARANTINED, UNATTRIBUTED, WAITING}
+    assert left_after(8) == {QUARANTINED, UNATTRIBUTED, WAITING}
+    assert left_after(29) == {QUARANTINED, UNATTRIBUTED, WAITING}
+    assert left_after(31) == {WAITING}
+    assert left_after(400) == {WAITING}
+
+
+def told_after(days: int) -> set[str]:
+    """How the files ended whose rows are there after so many days."""
+    with transaction() as session:
+        then = now(session) - timedelta(days=days)
+        session.execute(update(RawFile).values(created_at=then))
+        session.execute(update(ReportFile).values(received_at=then))
+        ended = update(ReportFile).where(ReportFile.finished_at.is_not(None))
+        session.execute(ended.values(finished_at=then))
+    retention.run()
+    with transaction(readonly=True) as session:
+        return set(session.scalars(select(ReportFile.status)))
+
+
+def test_what_became_of_a_file_is_kept_for_long_or_as_long_as_its_report(
+    account_id: UUID,
+) -> None:
+    everything = {"parsed", "quarantined", "unattributed", "received"}
+    assert told_after(179) == everything
+    assert told_after(181) == {"parsed", "received"}
+    with transaction() as session:
+        session.execute(delete(DmarcReport))
+    assert told_after(181) == {"received"}
+
+
+def test_a_row_whose_bytes_are_there_is_not_forgotten(account_id: UUID, settings: Settings) -> None:
+    app_settings.use(settings.replace(raw_retention_days=1_000))
+    assert told_after(400) == {"parsed", "quarantined", "unattributed", "received"}
+
+
+def test_of_many_old_rows_none_is_left(account_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_rows, "BATCH_SIZE", 1)
+    assert told_after(400) == {"parsed", "received"}
+
+
+def test_rows_stay_when_bytes_go(account_id: UUID) -> None:
+    left_after(400)
+    with transaction(readonly=True) as session:
+        assert session.scalar(select(func.count()).select_from(ReportFile)) == 4
+        assert session.scalar(select(func.count()).select_from(DmarcReport)) == 1
+
+
+def test_a_file_whose_bytes_are_gone_is_not_tried_again(account_id: UUID) -> None:
+    left_after(31)
+    assert files.retry(reason="no_verified_domain") == 0
+
+
+def test_bytes_that_come_again_are_read_again(account_id: UUID) -> None:
+    left_after(31)
+    taken = files.store(account_id, UNATTRIBUTED, received_via="http")
+    assert (taken.is_new, taken.file.status) == (False, "received")
+    make_domain(account_id, "other.test")
+    processor.run([])
+    assert files.store(account_id, UNATTRIBUTED, received_via="http").file.status == "parsed"
+
+
+def test_of_failure_reports_only_what_is_redacted_is_kept_and_that_not_for_long(
+    account_id: UUID,
+) -> None:
+    raw = failure_mail()
+    files.store(account_id, raw, received_via="http")
+    assert raw in left_after(0)
+    processor.run([])
+    assert raw not in left_after(0)
+    for days, count in ((29, 1), (31, 0)):
+        with transaction() as session:
+            then = now(session) - timedelta(days=days)
+            session.execute(update(FailureReport).values(received_at=then))
+        retention.run()
+        with transaction(readonly=True) as session:
+            assert session.scalar(select(func.count()).select_from(FailureReport)) == count

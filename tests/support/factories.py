@@ -1,0 +1,64 @@
+"""Rows for tests, made by the services themselves: plain functions, every default valid."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from flask import Flask
+from sqlalchemy import update
+from sqlalchemy.engine import Engine
+
+from app import create_app
+from app.db import transactions
+from app.models import Account, ApiKey, ChannelRecipient, Domain, Scan
+from app.models.keys import Scope
+from app.services.accounts import accounts
+from app.services.api_keys import api_keys
+from app.services.domains import domains
+from app.services.scans import scans
+from app.settings import Settings
+from tests.support.zones import Zone, ZoneDoor
+
+ACTOR = "key:test"
+_numbers = itertools.count(1)
+
+
+def make_app(database: Engine, settings: Settings, zone: Zone | None = None) -> Flask:
+    """The whole application on the test's database, with this zone for DNS."""
+    app = create_app(settings, ZoneDoor(zone or Zone({})))
+    transactions.bind(database)  # the engine that create_app made has not connected to anything yet
+    return app
+
+
+def make_account(name: str | None = None) -> Account:
+    """An account of its own."""
+    return accounts.create(name or f"account {next(_numbers)}")
+
+
+def make_key(
+    account_id: UUID, scopes: Sequence[Scope] = tuple(Scope), **options: Any
+) -> tuple[ApiKey, str]:
+    """A key with every scope, and the token."""
+    return api_keys.issue(account_id, api_keys.NewKey("test", scopes, **options), actor=ACTOR)
+
+
+def make_domain(account_id: UUID, name: str | None = None, **options: Any) -> Domain:
+    """A domain below ``.test``, which the tests' settings allow."""
+    new = domains.NewDomain(name or f"d{next(_numbers)}.test", **options)
+    return domains.create(account_id, new, actor=ACTOR)
+
+
+def make_scan(account_id: UUID, ref: str) -> Scan:
+    """A queued scan of the domain."""
+    return scans.trigger(account_id, ref, actor=ACTOR).scan
+
+
+def confirm_recipients(account_id: UUID) -> None:
+    """As if every recipient of the account's email channels had confirmed."""
+    with transactions.transaction() as session:
+        session.execute(
+            update(ChannelRecipient)
+            .where(ChannelRecipient.account_id == account_id)
+            .values(status="confirmed", confirmed_at=transactions.now(session))
+        )

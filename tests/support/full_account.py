@@ -1,0 +1,260 @@
+"""An account with a row in every table, made by the services; and a search of all tables."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+
+from app.analysis.mail.periods import Window, hour_of
+from app.db.transactions import now, transaction
+from app.mailboxes.imap import Account as MailboxAccess
+from app.models import (
+    Account,
+    ApiKeyAddress,
+    ApiKeyUsage,
+    BrowserSession,
+    DkimKey,
+    Domain,
+    IdempotentCall,
+    IngestSource,
+    MailHost,
+    RecoveryCode,
+    SignInNetwork,
+    TokenLeak,
+    User,
+)
+from app.services.accounts import accounts, invitations, sessions
+from app.services.accounts.sessions import UserSession
+from app.services.alerts import alerts
+from app.services.alerts.alerts import AlertChange, AlertFilter
+from app.services.analytics import rollup_queue, sender_hosts, sources
+from app.services.api_keys import account_limits, upload_tokens
+from app.services.core import account_rows, emails, refusals
+from app.services.ingest import files as ingest_files
+from app.services.ingest import mailboxes, processor, tokens
+from app.services.monitoring import report_monitor
+from app.services.notifications import channels, feed
+from app.services.scans import runner, scans
+from app.services.scans.scans import Selection
+from tests.support.factories import make_account, make_domain, make_key
+from tests.support.report_documents import dmarc_xml, failure_mail, record, tls_json
+from tests.support.zones import Zone, ZoneDoor
+
+
+@dataclass(frozen=True)
+class FullAccount:
+    """The names of an account that has a row in every table."""
+
+    account: Account
+    domain: str
+    owner: User
+    person: User
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How the account is named in rows."""
+        return str(self.account.id), self.account.id.hex, self.account.name
+
+
+def make(name: str) -> FullAccount:
+    """An account with two people and one domain, and something of every kind in it."""
+    account, domain = make_account(f"{name} limited"), f"{name}.test"
+    owner, _ = accounts.add_user(account.name, f"olga@{name}-mail.test", role="owner")
+    person, _ = accounts.add_user(account.name, f"pete@{name}-mail.test", role="owner")
+    full = FullAccount(account, domain, owner, person)
+    actor = f"user:{person.email}"
+    made = make_domain(account.id, domain, schedule="off")
+    with transaction() as session:
+        session.get_one(Domain, made.id).verified_at = now(session)
+        session.add(DkimKey(domain_id=made.id, account_id=account.id, key_sha256="a" * 64))
+    _scan(full, actor)
+    _receive(full)
+    _people(full)
+    _channels(full, actor)
+    _keys(full)
+    _limits(full)
+    return full
+
+
+def empty_tables() -> list[str]:
+    """The tables that have no row."""
+    with transaction(readonly=True) as session:
+        return [
+            table.name
+            for table in account_rows.tables()
+            if not session.scalar(select(func.count()).select_from(table))
+        ]
+
+
+def places(*texts: str) -> set[str]:
+    """The columns of the whole database that have one of the texts."""
+    found = set()
+    with transaction(readonly=True) as session:
+        for table in account_rows.tables():
+            for row in session.execute(select(table)).mappings():
+                for column, value in row.items():
+                    if any(text in form for form in _forms(value) for text in texts):
+                        found.add(f"{table.name}.{column}")
+    return found
+
+
+def _forms(value: Any) -> Iterator[str]:
+    """How a value may name something."""
+    if isinstance(value, bytes | memoryview):
+        yield bytes(value).decode("latin-1")
+        yield bytes(value).hex()
+    elif value is not None:
+        yield str(value)
+
+
+def _zone(domain: str, policy: str) -> Zone:
+    return Zone(
+        {
+            (domain, "NS"): [f"ns1.{domain}", f"ns2.{domain}"],
+            (f"ns1.{domain}", "A"): ["198.51.100.1"],
+            (f"ns2.{domain}", "A"): ["198.51.100.2"],
+            (domain, "MX"): [f"10 mx.{domain}"],
+            (f"mx.{domain}", "A"): ["198.51.100.3"],
+            domain: ["v=spf1 mx -all"],
+            f"_dmarc.{domain}": [f"v=DMARC1; p={policy}; rua=mailto:d@{domain}"],
+            ("1.2.0.192.in-addr.arpa", "PTR"): [f"mx.{domain}"],
+        }
+    )
+
+
+def _scan(full: FullAccount, actor: str) -> None:
+    """Two scans between which a record changed, and one that waits in a batch."""
+    for policy in ("reject", "none"):
+        asked = scans.trigger(full.account.id, full.domain, actor=actor, trigger="dashboard").scan
+        assert runner.run([asked.id], ZoneDoor(_zone(full.domain, policy))) == 1
+    scans.trigger_many(full.account.id, Selection(all=True), actor=actor)
+
+
+def _receive(full: FullAccount) -> None:
+    """Reports of every kind, one that cannot be read, and one that is not counted yet."""
+    old = datetime.now(UTC) - timedelta(days=20)
+    begin = int(old.replace(hour=0, minute=0, second=0).timestamp())
+    files = (
+        (dmarc_xml(full.domain), f"receiver.test!{full.domain}!1!2.xml"),
+        (dmarc_xml(full.domain, "old", begin=begin, end=begin + 86_399), None),
+        (tls_json(full.domain), None),
+        (failure_mail(full.domain), None),
+        (b"not a report", f"receiver.test!{full.domain}!3!4.xml.gz"),
+    )
+    for raw, file_name in files:
+        ingest_files.store(full.account.id, raw, received_via="upload", file_name=file_name)
+    processor.run([])
+    rollup_queue.drain()
+    report_monitor.enqueue_if_due()
+    sender_hosts.enqueue_if_due()
+    sender_hosts.look_up(ZoneDoor(_zone(full.domain, "none")))
+    found = sources.search(full.account.id, full.domain, _window()).sources
+    sources.decide(
+        full.account.id,
+        full.domain,
+        found[0].key,
+        "approved",
+        note=f"{full.person.email} knows it",
+        actor=f"user:{full.person.email}",
+    )
+    late = dmarc_xml(full.domain, "late", records=[record(f"sub.{full.domain}")])
+    ingest_files.store(full.account.id, late, received_via="upload")
+    processor.run([])
+
+
+def _people(full: FullAccount) -> None:
+    by = UserSession(full.person.id, full.person.email, "owner", full.account.id, full.account.name)
+    invitations.create(by, f"ines@{full.domain.removesuffix('.test')}-mail.test", "member")
+    with transaction() as session:
+        moment = now(session)
+        emails.enqueue(session, full.person.email, "notice", "Notice", "A notice.", full.account.id)
+        session.add(
+            SignInNetwork(
+                user_id=full.person.id,
+                network="192.0.2.0/24",
+                first_seen_at=moment,
+                last_seen_at=moment,
+            )
+        )
+        session.add(RecoveryCode(user_id=full.person.id, digest=b"r" * 32))
+        session.add(
+            BrowserSession(
+                id=full.person.id.bytes * 2,
+                user_id=full.person.id,
+                account_id=full.account.id,
+                expires_at=moment + timedelta(days=1),
+                agent="a browser",
+            )
+        )
+
+
+def _channels(full: FullAccount, actor: str) -> None:
+    new = channels.NewChannel("alerts", domains=(full.domain,))
+    channels.add_email(full.account.id, full.person.email, new, actor=actor)
+    both = channels.NewChannel("both")
+    channels.add_email(
+        full.account.id, f"{full.owner.email}, {full.person.email}", both, actor=actor
+    )
+    open_alert, *_ = alerts.search(full.account.id, AlertFilter(status="open"))[0]
+    change = AlertChange(
+        "dismissed",
+        note=f"{full.person.email} accepts it",
+        risk_owner=full.person.email,
+        accepted_until=datetime.now(UTC) + timedelta(days=9),
+    )
+    alerts.change(full.account.id, open_alert.id, change, actor=actor)
+    feed.distribute_all()
+    access = MailboxAccess("imap.reports.test", 993, "reports", "secret password")
+    mailboxes.add(full.account.id, access, actor=actor)
+    tokens.create(full.account.id, actor=actor)
+    upload_tokens.issue(full.account.id, "pipeline", actor=actor)
+
+
+def _keys(full: FullAccount) -> None:
+    key, _ = make_key(full.account.id)
+    with transaction() as session:
+        moment = now(session)
+        session.add_all(
+            (
+                ApiKeyUsage(
+                    api_key_id=key.id, day=moment.date(), route="/v1/me", status=200, count=1
+                ),
+                ApiKeyAddress(
+                    api_key_id=key.id,
+                    day=moment.date(),
+                    address="192.0.2.7",
+                    count=1,
+                    last_at=moment,
+                ),
+                IdempotentCall(
+                    api_key_id=key.id,
+                    route="POST /v1/domains",
+                    key="1",
+                    request_digest=b"d" * 32,
+                    status=201,
+                    body=f'{{"name": "{full.domain}"}}'.encode(),
+                ),
+                IngestSource(account_id=full.account.id, source="192.0.2.7", day=moment.date()),
+                TokenLeak(
+                    account_id=full.account.id,
+                    token=f"mp_{key.key_id}",
+                    name="ci",
+                    reported_by="person",
+                ),
+                MailHost(name=f"mx.{full.domain}", last_referenced_at=moment, next_at=moment),
+            )
+        )
+
+
+def _limits(full: FullAccount) -> None:
+    limits = account_limits.Changes(max_api_keys="60")
+    account_limits.change(full.account.id, limits, actor="user:operator")
+    sessions.sign_in(full.person.email, "not the password")
+    refusals.flush()
+
+
+def _window() -> Window:
+    end = hour_of(datetime.now(UTC))
+    return Window(end - 30 * 24, end)

@@ -1,0 +1,200 @@
+"""A receiver of webhooks on loopback, over TLS, that answers as it is told; and a door to it."""
+
+import asyncio
+import functools
+import ipaddress
+import ssl
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import trustme
+
+from app.network.http.egress import Egress
+from app.ports.dns import Answer, Resolver
+from app.ports.http import Page, Request
+from app.ports.network import Network, NetworkSession, SessionFactory, T
+from tests.support.zones import Zone
+
+HOST = "hooks.receiver.test"
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+
+
+@dataclass(frozen=True)
+class Received:
+    """One call, and when it came."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    at: float
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+
+class Receiver:
+    """Answers each call as ``answer`` says of it; 200 unless it says otherwise.
+
+    answer  (status, headers), or None to hang up without a word; with a header ``drip`` the head
+            comes byte by byte, so many seconds apart
+    pages   by path: what a GET is answered; 404 for any other
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.calls: list[Received] = []
+        self.pages: dict[str, bytes] = {}
+        self.answer: Callable[[Received], tuple[int, dict[str, str]] | None] = lambda _: (200, {})
+        authority, certificate = _certified()
+        self.ca_file = directory / "receiver-ca.pem"
+        authority.cert_pem.write_to_path(str(self.ca_file))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(context)
+        handler = type("Handler", (_Handler,), {"receiver": self})
+        self._server = _Server(("127.0.0.1", 0), handler)
+        self._server.context = context
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"https://{HOST}:{self.port}/hook"
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def by_id(self) -> dict[str, list[Received]]:
+        found: dict[str, list[Received]] = defaultdict(list)
+        for call in self.calls:
+            found[call.id].append(call)
+        return found
+
+    def __enter__(self) -> "Receiver":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@functools.cache
+def _certified() -> tuple[trustme.CA, trustme.LeafCert]:
+    authority = trustme.CA()
+    return authority, authority.issue_cert(HOST)
+
+
+class _Server(ThreadingHTTPServer):
+    context: ssl.SSLContext
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 100
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        try:
+            wrapped = self.context.wrap_socket(request, server_side=True)
+        except OSError:
+            return  # who called is gone already
+        with wrapped:
+            super().finish_request(wrapped, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Callers may go away in the middle; that is what some of the tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    receiver: ClassVar[Receiver]
+    protocol_version = "HTTP/1.1"  # a connection is good for more than one request
+
+    def do_GET(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.receiver.calls.append(Received(self.path, headers, b"", time.time()))
+        page = self.receiver.pages.get(self.path)
+        self.send_response(404 if page is None else 200)
+        self.send_header("Content-Length", str(len(page or b"")))
+        self.end_headers()
+        self.wfile.write(page or b"")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        call = Received(self.path, headers, body, time.time())
+        self.receiver.calls.append(call)
+        answer = self.receiver.answer(call)
+        if answer is None:
+            self.close_connection = True
+            return
+        status, extra = answer
+        if "drip" in extra:
+            self._drip(float(extra["drip"]))
+            return
+        self.send_response(status)
+        for name, value in {"Content-Length": "0", **extra}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _drip(self, seconds: float) -> None:
+        """A head whose bytes come one at a time."""
+        self.close_connection = True
+        for byte in b"HTTP/1.1 200 OK":
+            self.wfile.write(bytes([byte]))
+            time.sleep(seconds)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: what came is in ``calls``."""
+
+
+class _Reaching(NetworkSession):
+    """DNS from a dictionary, and real connections."""
+
+    def __init__(self, zone: Resolver, egress: Egress) -> None:
+        self._zone, self._egress = zone, egress
+
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+        return await self._zone.resolve(name, rdtype, checking_disabled=checking_disabled)
+
+    async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
+        return await self._egress.fetch(self, host, path, request)
+
+    async def refusal(self, host: str) -> str | None:
+        return await self._egress.refusal(self, host)
+
+
+class ReachingDoor(Network):
+    """A door to what is on loopback, by the names of a zone.
+
+    seconds  of one call
+    proxy    through which connections go
+    """
+
+    def __init__(
+        self, zone: Zone | None = None, *, seconds: float = 10, proxy: str | None = None
+    ) -> None:
+        self.zone = zone or Zone({(HOST, "A"): ["127.0.0.1"]})
+        self._seconds, self._proxy = seconds, proxy
+
+    def run(self, main: Callable[[SessionFactory], Coroutine[Any, Any, T]]) -> T:
+        async def opened() -> T:
+            egress = Egress(LOOPBACK, self._proxy, seconds=self._seconds)
+            try:
+                return await main(lambda: _Reaching(self.zone, egress))
+            finally:
+                egress.close()
+
+        return asyncio.run(opened())
+
+
+@contextmanager
+def receiving(directory: Path) -> Iterator[Receiver]:
+    """A receiver, while it is used."""
+    with Receiver(directory) as receiver:
+        yield receiver

@@ -36,7 +36,7 @@ from app.services.analytics.policy import PolicyTrial
 from app.settings import Settings
 from bench import intake_cost, reports_made, tls_made
 from bench.reports_made import LARGEST, ORDINARY
-from tests import servers
+from tests.support import servers
 
 END = datetime(2026, 10, 30, tzinfo=UTC)
 LIMITS = {(LARGEST, 30): 40.0, (ORDINARY, 30): 10.0, (LARGEST, 365): 300.0, (ORDINARY, 365): 300.0}

@@ -12,7 +12,7 @@ from typing import Any
 from app.settings import Settings
 from devtools import ROOT
 from devtools.processes import end_with_parent
-from tests import servers
+from tests.support import servers
 
 SECRET = "b" * 40
 

@@ -27,7 +27,7 @@ from app.services.ingest import files as ingest_files
 from app.services.ingest import processor
 from app.settings import Settings
 from bench import backends, reports
-from tests.factories import make_account, make_domain
+from tests.support.factories import make_account, make_domain
 
 SMALL = 10  # records
 _COLUMNS = (

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.services.analytics import rollup_queue
 from app.services.ingest import files, processor
-from tests.documents import RECORD, REPORT, YESTERDAY
+from tests.support.report_documents import RECORD, REPORT, YESTERDAY
 
 REPORTS, RECORDS, ROUNDS = 25, 100, 8
 LIMIT = 20.0  # percent

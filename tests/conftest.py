@@ -16,6 +16,7 @@ import pytest
 import redis
 from alembic import command
 from alembic.config import Config
+from flask import Flask
 from psycopg import sql
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import OperationalError
@@ -27,8 +28,10 @@ from app.db import transactions
 from app.jobs import queue
 from app.settings import Settings
 from tests.support import servers
+from tests.support.factories import make_app
 from tests.support.paths import ROOT
 from tests.support.servers import NO_REDIS
+from tests.support.zones import Zone
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # the machine may be busy
 hypothesis.settings.load_profile("untimed")
@@ -184,3 +187,15 @@ def _empty(engine: Engine) -> None:
             if is_last:
                 raise
             time.sleep(1)
+
+
+@pytest.fixture
+def zone() -> Zone:
+    """The DNS that the application sees; a test may replace its data."""
+    return Zone({"acme.test": ["v=spf1 ip4:192.0.2.1 -all"]})
+
+
+@pytest.fixture
+def app(database: Engine, settings: Settings, zone: Zone) -> Flask:
+    """The whole application on this test's database."""
+    return make_app(database, settings, zone)

@@ -14,8 +14,8 @@ from app.errors import InvalidRequest
 from app.models import AuditEvent
 from app.services.api_keys import account_limits, api_keys
 from app.services.api_keys.account_limits import Changes
-from tests.api.conftest import Client, make_client
-from tests.cli.test_commands import run
+from tests.support.api_client import Client, make_client
+from tests.support.cli import run
 from tests.support.factories import ACTOR, make_account, make_key
 from tests.support.servers import NO_REDIS
 

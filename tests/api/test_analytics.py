@@ -9,7 +9,7 @@ from app import ids
 from app.models import Domain
 from app.protocols.report_formats.aggregate import SpfResult
 from app.services.core import domain_lookup
-from tests.api.conftest import Client
+from tests.support.api_client import Client
 from tests.support.stored_reports import DAY, Report, record, store, store_tls
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

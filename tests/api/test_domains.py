@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Client
+from tests.support.api_client import Client
 from tests.support.zones import Zone
 
 

@@ -9,11 +9,10 @@ from flask import Flask
 from app import ids
 from app.api.http.endpoint import ENDPOINTS
 from app.models.keys import Scope
-from app.services.ingest import files, processor
 from app.services.scans import runner
-from tests.api.conftest import ALL, Client, make_client
-from tests.api.test_scans import BAD
-from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
+from tests.support.api_client import ALL, Client, make_client
+from tests.support.api_reports import REPORTS, reports
+from tests.support.api_scans import BAD
 from tests.support.zones import Zone, ZoneDoor
 
 # How each route with a parameter is called: its body, and what stands for its parameter.
@@ -40,7 +39,6 @@ CALLS: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/v1/reports/tls-rpt/<id>/raw"): (None, "tls"),
     ("GET", "/v1/reports/failure/<id>"): (None, "failure"),
 }
-REPORTS = {"dmarc": "dmarc", "tls": "tls-rpt", "failure": "failure"}
 LISTS = (
     *("/v1/domains", "/v1/scans", "/v1/alerts", "/v1/events", "/v1/reports/files"),
     *(f"/v1/reports/{kind}" for kind in REPORTS.values()),
@@ -87,16 +85,6 @@ def things(client: Client) -> dict[str, str]:
         "batch": batch["id"],
         "alert": alert["id"],
         **reports(client),
-    }
-
-
-def reports(client: Client) -> dict[str, str]:
-    """One report of each kind."""
-    for raw in (dmarc_xml(), tls_json(), failure_mail()):
-        files.store(client.account_id, raw, received_via="http")
-    processor.run([])
-    return {
-        kind: client.data("GET", f"/v1/reports/{path}")[0]["id"] for kind, path in REPORTS.items()
     }
 
 

@@ -8,7 +8,7 @@ from flask import Flask
 from app import settings as app_settings
 from app.services.ingest import files, processor
 from app.settings import Settings
-from tests.api.conftest import Client
+from tests.support.api_client import Client
 from tests.support.factories import make_domain, make_scan
 from tests.support.report_documents import dmarc_xml
 

@@ -17,8 +17,8 @@ from schemathesis.specs.openapi.checks import (
 from app.api.docs import openapi
 from app.models.keys import Scope
 from app.services.ingest import tokens
-from tests.api import test_every_route, test_scans
-from tests.api.conftest import Client, make_client
+from tests.support import api_reports, api_scans
+from tests.support.api_client import Client, make_client
 from tests.support.factories import ACTOR, make_account
 
 CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
@@ -128,7 +128,7 @@ def hold(operation: Any, client: Client, real: dict[str, str]) -> None:
 def things(client: Client) -> dict[str, str]:
     """Things that are there; ids by the part of the path before them."""
     client("POST", "/v1/domains", json={"name": "acme.test"})
-    done = test_scans.scan(client)
+    done = api_scans.scan(client)
     batch = client.data("POST", "/v1/scans", 202, json={"domains": ["acme.test"]})
     alert = client.data("GET", "/v1/alerts?limit=1")[0]
     return {
@@ -136,6 +136,6 @@ def things(client: Client) -> dict[str, str]:
         "scans": done["id"],
         "scan-batches": batch["id"],
         "alerts": alert["id"],
-        **test_every_route.reports(client),
+        **api_reports.reports(client),
         "token": tokens.create(client.account_id, actor=ACTOR).token,
     }

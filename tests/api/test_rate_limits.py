@@ -6,8 +6,8 @@ import pytest
 import redis
 from flask import Flask
 
-from tests.api.conftest import Client, make_client
 from tests.support import servers
+from tests.support.api_client import Client, make_client
 
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 

@@ -1,7 +1,6 @@
 """The records behind a figure: that they add up to it, in which order they come, and as files."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -17,8 +16,8 @@ from app.db import transactions
 from app.models import Domain
 from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.services.domains import domains
-from tests.api.conftest import Client
-from tests.api.test_reports import rows
+from tests.support.api_client import Client
+from tests.support.api_reports import counted, listed, rows
 from tests.support.factories import make_domain
 from tests.support.stored_reports import DAY, Report, record, store
 
@@ -55,24 +54,6 @@ many = hypothesis_settings(
 @pytest.fixture
 def domain(client: Client) -> Domain:
     return make_domain(client.account_id, "acme.test")
-
-
-def listed(client: Client, link: str) -> Iterator[Any]:
-    """Everything that a link leads to, page by page."""
-    cursor = ""
-    while True:
-        page = client("GET", f"{link}&limit=3{cursor}")
-        assert page.status_code == 200, page.text
-        yield from page.json["data"]
-        following = page.json["meta"]["pagination"]["nextCursor"]
-        if following is None:
-            return
-        cursor = f"&cursor={following}"
-
-
-def counted(client: Client, link: str, **filters: str) -> int:
-    more = "".join(f"&{name}={quote(value)}" for name, value in filters.items())
-    return sum(item["countInPeriod"] for item in listed(client, link + more))
 
 
 def check_period(client: Client, period: Any) -> None:

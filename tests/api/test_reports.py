@@ -2,9 +2,7 @@
 
 import csv
 import gzip
-import io
 import json
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -13,7 +11,8 @@ from app.db.transactions import transaction
 from app.models import ReportFile
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor
-from tests.api.conftest import Client
+from tests.support.api_client import Client
+from tests.support.api_reports import rows
 from tests.support.factories import make_domain
 from tests.support.report_documents import DAY, YESTERDAY, dmarc_xml, failure_mail, record, tls_json
 
@@ -191,10 +190,6 @@ def test_files_that_are_not_from_whom_they_say_are_found(full: Client) -> None:
     assert (found["kind"], found["author"], found["authenticity"]) == ("tls", "evil.test", "failed")
     assert full.data("GET", "/v1/reports/files?authenticity=verified") == []
     assert full("GET", "/v1/reports/files?authenticity=maybe").status_code == 400
-
-
-def rows(response: Any) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(response.get_data(as_text=True))))
 
 
 @pytest.mark.parametrize("how", ["format", "accept"])

@@ -17,9 +17,8 @@ from app.models import Domain
 from app.services.analytics import tls
 from app.services.domains import domains
 from app.services.reports import tls_records
-from tests.api.conftest import Client
-from tests.api.test_records import listed
-from tests.api.test_reports import rows
+from tests.support.api_client import Client
+from tests.support.api_reports import listed, rows
 from tests.support.factories import make_domain
 from tests.support.stored_reports import DAY, store_tls_report, tls_failure, tls_policy
 

@@ -23,7 +23,7 @@ from app.services.accounts import accounts
 from app.services.api_keys import api_keys, upload_tokens
 from app.services.monitoring import secret_scanning
 from app.settings import Settings
-from tests.api.conftest import Client
+from tests.support.api_client import Client
 from tests.support.factories import ACTOR, make_key
 from tests.support.receivers import HOST, ReachingDoor, Receiver, receiving
 

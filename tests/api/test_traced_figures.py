@@ -14,9 +14,9 @@ from app.protocols.report_formats.aggregate import DkimResult, SpfResult
 from app.protocols.report_formats.aggregate.records import Reason
 from app.services.analytics import sources
 from app.services.domains import domains
-from tests.api.conftest import Client
-from tests.api.test_records import counted
-from tests.services.analytics.test_policy_simulation import know
+from tests.support.api_client import Client
+from tests.support.api_reports import counted
+from tests.support.checked_domains import know
 from tests.support.factories import make_domain
 from tests.support.stored_reports import DAY, Report, record, store
 

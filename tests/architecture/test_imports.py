@@ -183,3 +183,10 @@ CATCH_ALL = {  # one bad item must not stop the rest
     "app.web_server.worker",
     "worker.clock",
 }
+
+
+@pytest.mark.parametrize("path", sources("tests"), ids=module_of)
+def test_no_module_imports_a_test_module(path: Path) -> None:
+    imported = {name for name in imported_names(path) if name.startswith("tests.")}
+    parts = {part for name in imported for part in name.split(".")}
+    assert not [part for part in parts if part.startswith("test_") or part == "conftest"]

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from click.testing import Result
 from flask import Flask
 from sqlalchemy import update
 from sqlalchemy.engine import Engine
@@ -13,25 +12,13 @@ from app.models import ChannelRecipient
 from app.services.api_keys import api_keys
 from app.services.notifications import feed
 from app.settings import Settings
+from tests.support.cli import run, token_in
 from tests.support.factories import make_app
 
 
 @pytest.fixture
 def app(database: Engine, settings: Settings) -> Flask:
     return make_app(database, settings)
-
-
-def run(app: Flask, *arguments: str, status: int = 0) -> str:
-    """Return the output of the command."""
-    result: Result = app.test_cli_runner().invoke(args=list(arguments))
-    assert result.exit_code == status, result.output
-    return result.output
-
-
-def token_in(output: str) -> str:
-    found = re.search(r"mp_\w+", output)
-    assert found is not None, output
-    return found[0]
 
 
 def test_key_is_created_listed_rotated_and_revoked(app: Flask) -> None:

@@ -1,13 +1,13 @@
 """docs/operating.md documents every setting with its default, and every command."""
 
 import re
-from tests.support.paths import DOCS
 
 from flask import Flask
 
 from app.cli import init_app
 from app.settings import Settings
 from devtools import settings_table
+from tests.support.paths import DOCS
 
 TEXT = (DOCS / "operating.md").read_text()
 

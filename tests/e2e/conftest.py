@@ -14,11 +14,9 @@ from app import settings as app_settings
 from app.jobs import queue
 from app.settings import Settings
 from tests.e2e.browser import OPTIONS, Person, open_person
-from tests.e2e.service import SECRET, Service
+from tests.e2e.service import SECRET, Running, Service
 from tests.support.receivers import LOOPBACK, Receiver, receiving
-from tests.support.servers import Server, start_valkey
-
-Running = dict[str, tuple[Service, Server]]
+from tests.support.servers import start_valkey
 
 
 @pytest.fixture(scope="module")

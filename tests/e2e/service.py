@@ -20,6 +20,7 @@ from demo.nameserver import NameServer
 from devtools.processes import end_with_parent, free_port
 from tests.support.paths import ROOT
 from tests.support.receivers import Receiver
+from tests.support.servers import Server
 
 SECRET = "e" * 40
 COMMANDS = {
@@ -211,3 +212,6 @@ def _write_zones(directory: Path, names: list[str]) -> None:
     for name in names:
         text = head.format(name) + servers + records.format(name)
         (directory / f"{name}.zone").write_text(text)
+
+
+Running = dict[str, tuple[Service, Server]]

@@ -9,9 +9,8 @@ import pytest
 from app.services.api_keys import api_keys
 from app.settings import Settings
 from tests.e2e import drills, intake_drill, slow_clients_drill
-from tests.e2e.conftest import Running
 from tests.e2e.deliver import deliver
-from tests.e2e.service import Service, wait_for
+from tests.e2e.service import Running, Service, wait_for
 from tests.support.factories import ACTOR, make_account, make_key
 from tests.support.receivers import Receiver
 from tests.support.servers import Server

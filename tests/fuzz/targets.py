@@ -15,9 +15,9 @@ from app.protocols.bimi import logo, logotypes, mark_certificates
 from app.protocols.report_formats import aggregate, failure, tls, unwrap
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.spf import macros
+from tests.support.logotypes import logotype
+from tests.support.mark_certificates import CERTIFIED
 from tests.support.paths import DATA
-from tests.unit.checks.test_bimi import CERTIFIED
-from tests.unit.protocols.test_logotypes import logotype
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from flask import Flask
 from app import ids
 from app.protocols import totp
 from app.services.accounts import accounts
-from tests.web.conftest import PASSWORD, Browser, make_browser
+from tests.support.dashboard_browser import PASSWORD, Browser, make_browser
 
 NEW = "an entirely other horse"
 

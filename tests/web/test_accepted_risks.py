@@ -14,10 +14,10 @@ from app.services.alerts.alerts import AlertFilter
 from app.services.core import audit_log
 from app.services.core.audit_log import AuditFilter
 from app.services.monitoring import account_monitor
-from tests.api.test_scans import BAD
+from tests.support.api_scans import BAD
+from tests.support.dashboard_browser import Browser, make_browser
+from tests.support.dashboard_pages import work
 from tests.support.factories import ACTOR
-from tests.web.conftest import Browser, make_browser
-from tests.web.test_domains_and_alerts import work
 
 WORSE = {name: values for name, values in BAD.items() if name != "_dmarc.acme.test"}
 SOON = datetime.now(UTC) + timedelta(days=40)

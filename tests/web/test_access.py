@@ -8,9 +8,9 @@ from flask import Flask, g
 from app.models.accounts import ROLES
 from app.services.accounts import sessions
 from app.web.base import pages
+from tests.support.dashboard_browser import make_browser
+from tests.support.dashboard_pages import PAGES, routes
 from tests.support.factories import make_account, make_domain
-from tests.web.conftest import make_browser
-from tests.web.test_every_page import PAGES, routes
 
 # The least role for every form; a new form must be written down here.
 LEAST = {

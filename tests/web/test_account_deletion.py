@@ -8,8 +8,8 @@ from app.db.transactions import transaction
 from app.models import Account
 from app.services.accounts import accounts, deletion
 from app.services.domains import domains
+from tests.support.dashboard_browser import PASSWORD, Browser, make_browser
 from tests.support.factories import make_domain
-from tests.web.conftest import PASSWORD, Browser, make_browser
 
 PATH = "/settings/account"
 

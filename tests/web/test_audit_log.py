@@ -7,10 +7,10 @@ from app.db.transactions import transaction
 from app.models import Account, AuditEvent
 from app.services.core import refusals
 from app.services.ingest import files, processor
-from tests.api.conftest import make_client
+from tests.support.api_client import make_client
+from tests.support.dashboard_browser import Browser, make_browser
 from tests.support.factories import make_domain
 from tests.support.report_documents import dmarc_xml
-from tests.web.conftest import Browser, make_browser
 
 
 def events(action: str) -> list[AuditEvent]:

@@ -6,8 +6,8 @@ import pytest
 
 from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
+from tests.support.dashboard_browser import Browser
 from tests.support.factories import ACTOR, confirm_recipients
-from tests.web.conftest import Browser
 
 MAIL = {
     "name": "ops",

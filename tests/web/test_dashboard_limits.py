@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from app import settings as app_settings
-from tests.web.conftest import Browser
+from tests.support.dashboard_browser import Browser
 
 
 @pytest.fixture(autouse=True)

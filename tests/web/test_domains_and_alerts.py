@@ -1,7 +1,6 @@
 """The pages of domains, alerts and API keys."""
 
 import re
-from typing import Any
 
 import pytest
 
@@ -9,20 +8,13 @@ from app import ids
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertFilter
 from app.services.api_keys import api_keys, usage
-from app.services.scans import runner, scans
-from app.services.scans.scans import ScanFilter
-from tests.api.test_scans import BAD
+from tests.support.api_scans import BAD
+from tests.support.dashboard_browser import Browser
+from tests.support.dashboard_pages import work
 from tests.support.factories import make_domain, make_key
-from tests.support.zones import SERVFAIL, Zone, ZoneDoor
-from tests.web.conftest import Browser
+from tests.support.zones import SERVFAIL
 
 TOKEN = re.compile(r"mp_[0-9A-Za-z]{50}")
-
-
-def work(browser: Browser, records: Any = BAD) -> None:
-    """Run the queued scans, as a worker does."""
-    queued, _ = scans.search(browser.account_id, ScanFilter(status="queued"))
-    runner.run([row.id for row in queued], ZoneDoor(Zone(records)))
 
 
 @pytest.fixture

@@ -6,31 +6,8 @@ import pytest
 from flask import Flask
 
 from app.web.base import pages
-from tests.web.conftest import Browser
-
-PAGES = (
-    *("/", "/domains", "/domains/add", "/alerts", "/settings/keys", "/settings/team"),
-    "/alerts/accepted",
-    *("/reports", "/reports/tls", "/reports/failure", "/reports/files", "/settings/intake"),
-    "/settings/upload-tokens",
-    *(
-        "/settings/notifications",
-        "/settings/security",
-        "/settings/security/second-factor",
-        "/settings/account",
-        "/settings/audit",
-    ),
-)
-
-
-def routes(app: Flask) -> list[tuple[str, str, str]]:
-    """(method, path, endpoint) of every route of the dashboard; its parameters are ``x``."""
-    return [
-        (method, re.sub("<[^>]+>", "x", rule.rule), rule.endpoint)
-        for rule in app.url_map.iter_rules()
-        if rule.endpoint.startswith("web.")
-        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
-    ]
+from tests.support.dashboard_browser import Browser
+from tests.support.dashboard_pages import PAGES, routes
 
 
 def test_every_page_except_login_requires_a_session(app: Flask) -> None:

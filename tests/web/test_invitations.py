@@ -14,18 +14,21 @@ from app.models import AuditEvent, Email, Invitation, User
 from app.services.accounts import invitations, members
 from app.services.core import emails
 from app.settings import Settings
+from tests.support.dashboard_browser import PASSWORD, Browser, make_browser
 from tests.support.people import colleague, invite, user_path
-from tests.support.smtp_server import Inbox, listening
-from tests.web.conftest import PASSWORD, Browser, make_browser
+from tests.support.smtp_server import Inbox, open_inbox
 
 
 @pytest.fixture
 def inbox(app: Flask, settings: Settings) -> Iterator[Inbox]:
     """The configured mail server."""
-    inbox = Inbox()
-    with listening(inbox) as url:
+    with open_inbox() as inbox:
         app_settings.use(
-            settings.replace(smtp_url=url, base_url="https://watch.test", mail_from="w@watch.test")
+            settings.replace(
+                smtp_url=inbox.url,
+                base_url="https://watch.test",
+                mail_from="w@watch.test",
+            )
         )
         yield inbox
         app_settings.use(settings)
@@ -40,7 +43,7 @@ def link_in(inbox: Inbox) -> str:
 
 def sent_to(inbox: Inbox, email: str) -> list[str]:
     """The bodies of the emails to this address."""
-    return [letter.get_content() for letter in inbox.letters if letter["To"] == email]
+    return [letter.get_content() for letter in inbox.messages if letter["To"] == email]
 
 
 def accept(app: Flask, path: str) -> int:

@@ -6,8 +6,8 @@ from app import ids
 from app.services.accounts import accounts
 from app.services.core import domain_lookup
 from app.services.domains import domains
+from tests.support.dashboard_browser import Browser, make_browser
 from tests.support.factories import make_domain, make_key
-from tests.web.conftest import Browser, make_browser
 
 PATH = "/domains/acme.test"
 

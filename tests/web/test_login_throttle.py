@@ -16,8 +16,8 @@ from app.web.base.login_throttle import (
     Attempt,
     LoginThrottle,
 )
+from tests.support.dashboard_browser import PASSWORD, Browser, make_browser
 from tests.support.servers import NO_REDIS
-from tests.web.conftest import PASSWORD, Browser, make_browser
 
 ANN = "ann@acme.test"
 WRONG = "not this one at all"

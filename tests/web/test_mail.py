@@ -5,9 +5,9 @@ import re
 import pytest
 
 from app.services.ingest import files, processor
+from tests.support.dashboard_browser import Browser
 from tests.support.factories import make_domain
 from tests.support.report_documents import DAY, YESTERDAY, dmarc_xml, record, tls_json
-from tests.web.conftest import Browser
 
 
 @pytest.fixture

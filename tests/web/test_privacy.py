@@ -13,7 +13,7 @@ from app.services.accounts.sessions import UserSession
 from app.services.api_keys import api_keys, usage
 from app.services.core.privacy import public_actor
 from app.web.base.privacy import private
-from tests.web.conftest import Browser, make_browser
+from tests.support.dashboard_browser import Browser, make_browser
 
 ANN, IP = "ann@acme.test", "198.51.100.23"
 URL = "https://hooks.acme.test/services/T0/B0/secret?token=abc"

@@ -12,10 +12,10 @@ from app import ids
 from app.models import Domain
 from app.protocols.report_formats.aggregate import SpfResult
 from app.protocols.report_formats.aggregate.records import Reason
-from tests.api.conftest import make_client
+from tests.support.api_client import make_client
+from tests.support.dashboard_browser import Browser
 from tests.support.factories import make_domain
 from tests.support.stored_reports import DAY, Report, record, store
-from tests.web.conftest import Browser
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 PATH = "/domains/acme.test/records"

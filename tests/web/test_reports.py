@@ -13,9 +13,9 @@ from app.services.ingest import files as ingest_files
 from app.services.ingest import processor, tokens
 from app.services.ingest.files import ReportFileFilter
 from app.settings import Settings
+from tests.support.dashboard_browser import Browser
 from tests.support.factories import ACTOR, make_domain
 from tests.support.report_documents import dmarc_xml, failure_mail, record, tls_json
-from tests.web.conftest import Browser
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 

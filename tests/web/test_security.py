@@ -10,9 +10,9 @@ from app.db import transactions
 from app.models import AuditEvent, BrowserSession, RecoveryCode, User
 from app.protocols import totp
 from app.services.accounts import sessions, two_factor
-from tests.cli.test_commands import run
+from tests.support.cli import run
+from tests.support.dashboard_browser import PASSWORD, Browser
 from tests.support.people import NEW, code_of, secret_of, turn_on
-from tests.web.conftest import PASSWORD, Browser
 
 
 def test_password_alone_does_not_sign_in_with_two_factor_authentication(browser: Browser) -> None:

@@ -14,9 +14,9 @@ from app.services.api_keys import api_keys
 from app.services.core import emails
 from app.services.operations import retention
 from app.settings import Settings
+from tests.support.dashboard_browser import PASSWORD, Browser, make_browser
 from tests.support.people import NEW, code_of, colleague, turn_on, user_path
-from tests.support.smtp_server import Inbox, listening
-from tests.web.conftest import PASSWORD, Browser, make_browser
+from tests.support.smtp_server import Inbox, open_inbox
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 HOME, AWAY = "192.0.2.7", "198.51.100.9"
@@ -25,19 +25,18 @@ HOME, AWAY = "192.0.2.7", "198.51.100.9"
 @pytest.fixture
 def inbox(app: Flask, settings: Settings) -> Iterator[Inbox]:
     """The configured mail server."""
-    inbox = Inbox()
-    with listening(inbox) as url:
-        app_settings.use(settings.replace(smtp_url=url, base_url="https://watch.test"))
+    with open_inbox() as inbox:
+        app_settings.use(settings.replace(smtp_url=inbox.url, base_url="https://watch.test"))
         yield inbox
         app_settings.use(settings)
 
 
 def received(inbox: Inbox) -> dict[str, list[str]]:
     """Send the pending emails; returns their subjects by recipient, in order of arrival."""
-    before = len(inbox.letters)
+    before = len(inbox.messages)
     emails.send_due()
     subjects: dict[str, list[str]] = {}
-    for letter in inbox.letters[before:]:
+    for letter in inbox.messages[before:]:
         subjects.setdefault(letter["To"], []).append(letter["Subject"])
     return subjects
 

@@ -11,8 +11,8 @@ from sqlalchemy import select, update
 from app.db import transactions
 from app.models.accounts import BrowserSession
 from app.services.accounts import accounts, passwords, sessions
+from tests.support.dashboard_browser import PASSWORD, Browser, make_browser
 from tests.support.factories import make_key
-from tests.web.conftest import PASSWORD, Browser, make_browser
 
 COOKIE = "session"
 

@@ -14,9 +14,9 @@ from app.models.keys import Scope
 from app.services.accounts import invitations, sessions
 from app.services.accounts import members as accounts_members
 from app.services.api_keys import api_keys
+from tests.support.dashboard_browser import Browser
 from tests.support.factories import make_key
 from tests.support.people import colleague, invite, user_path
-from tests.web.conftest import Browser
 
 
 def role_of(browser: Browser) -> str:

@@ -10,10 +10,10 @@ from flask import Flask
 
 from app import ids
 from app.models import Domain
-from tests.api.conftest import make_client
+from tests.support.api_client import make_client
+from tests.support.dashboard_browser import Browser
 from tests.support.factories import make_domain
 from tests.support.stored_reports import DAY, store_tls_report, tls_failure, tls_policy
-from tests.web.conftest import Browser
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 PATH = "/domains/acme.test/tls-records"

@@ -8,8 +8,8 @@ from app import ids
 from app.services.accounts import accounts
 from app.services.api_keys import upload_tokens
 from app.services.ingest import tokens
+from tests.support.dashboard_browser import Browser, make_browser
 from tests.support.factories import ACTOR
-from tests.web.conftest import Browser, make_browser
 
 
 def test_admin_creates_and_revokes_a_token(browser: Browser) -> None:

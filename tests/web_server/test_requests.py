@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.web_server.conftest import Gunicorn, Wire
+from tests.support.gunicorn import Gunicorn, Wire
 
 HEAD = b"Host: localhost\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"

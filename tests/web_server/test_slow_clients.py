@@ -11,7 +11,7 @@ import pytest
 
 from app.web_server.limits import Budget, Limits, WorkerContext
 from app.web_server.outgoing import Outgoing
-from tests.web_server.conftest import Gunicorn, start, stop
+from tests.support.gunicorn import Gunicorn, start, stop
 
 CLIENTS = 40
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"

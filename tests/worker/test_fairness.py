@@ -15,11 +15,9 @@ from app.services.ingest import mailboxes
 from app.services.monitoring import report_monitor
 from tests.support.factories import ACTOR
 from tests.support.report_documents import dmarc_xml
-from tests.worker.test_report_files import account_id, connection, jobs, states, take, work
+from tests.support.report_file_jobs import jobs, states, take, work
 
 pytestmark = pytest.mark.usefixtures("database")
-
-__all__ = ["account_id", "connection"]  # fixtures
 
 READ, PULL = "worker.jobs.process_report_files", "worker.jobs.poll_mailbox"
 JUDGE = "worker.jobs.evaluate_reports"

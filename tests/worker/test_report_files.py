@@ -7,20 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from redis import Redis
-from rq import Queue
-from rq.serializers import JSONSerializer
-from rq.worker import SimpleWorker
 from sqlalchemy import func, select, update
 
-from app import runtime
 from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.jobs import queue
@@ -31,56 +25,18 @@ from app.protocols.report_formats.limits import MIB
 from app.services.analytics import rollup_queue
 from app.services.ingest import claims, files, mailboxes, parsing, processor
 from app.settings import Settings
-from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.factories import ACTOR, make_account
 from tests.support.paths import ROOT
 from tests.support.report_documents import dmarc_xml, record
-from tests.support.zones import Zone, ZoneDoor
+from tests.support.report_file_jobs import jobs, states, take, work
 from worker import resource_limits
-from worker.rq_worker import AllowedJob
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-@pytest.fixture
-def connection(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(runtime, "_door", ZoneDoor(Zone({})))
-    queue.bind(redis_url)
-    with Redis.from_url(redis_url) as client:
-        client.flushall()
-        yield client
-
-
-@pytest.fixture
-def account_id() -> UUID:
-    account = make_account()
-    make_domain(account.id, "acme.test")
-    return account.id
-
-
-def work(connection: Any) -> None:
-    """Run the queued jobs in this process."""
-    worker = SimpleWorker(
-        [queue.INTAKE], connection=connection, serializer=JSONSerializer, job_class=AllowedJob
-    )
-    worker.work(burst=True, logging_level="ERROR")
-
-
-def take(account_id: UUID, *raws: bytes) -> list[UUID]:
-    return [files.store(account_id, raw, received_via="http").file.id for raw in raws]
-
-
-def states() -> Counter[str]:
-    with transaction(readonly=True) as session:
-        return Counter(session.scalars(select(ReportFile.status)))
 
 
 def again(report_file_id: UUID) -> ReportFile:
     with transaction(readonly=True) as session:
         return session.get_one(ReportFile, report_file_id)
-
-
-def jobs(connection: Any) -> list[Any]:
-    return Queue(queue.INTAKE, connection=connection, serializer=JSONSerializer).jobs
 
 
 def let_time_pass() -> None:

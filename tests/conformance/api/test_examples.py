@@ -35,14 +35,12 @@ from app.services.ingest import files, processor, tokens
 from app.services.scans import runner, scans
 from app.services.scans.scans import ScanFilter
 from app.settings import Settings
-from tests.api.conftest import Client, app, client, make_client, zone
 from tests.support import stored_reports as reports
-from tests.support.factories import ACTOR
+from tests.support.api_client import Client, make_client
+from tests.support.factories import ACTOR, make_account
 from tests.support.paths import ROOT
 from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
 from tests.support.zones import Zone, ZoneDoor
-
-__all__ = ["app", "client", "zone"]
 
 TEXT = (ROOT / "docs" / "api.md").read_text()
 FENCE = r"```{}\n([^`]*)```\n"
@@ -196,6 +194,12 @@ def settings(settings: Settings) -> Settings:
     contact = ("mailto:security@example.com",)
     settings = settings.replace(security_contact=contact, metrics_token=METRICS_TOKEN)
     return settings.replace(domain_verification="required")
+
+
+@pytest.fixture
+def client(app: Flask) -> Client:
+    """A client with all scopes of a new account."""
+    return make_client(app, make_account().id)
 
 
 @pytest.fixture

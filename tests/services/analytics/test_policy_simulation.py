@@ -21,17 +21,12 @@ from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
 from app.services.analytics import policy as analytics_policy
 from app.services.analytics import sources
 from app.services.analytics.policy import PolicyTrial
+from tests.support.checked_domains import know
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.stored_reports import DAY, Report, record, store
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 WINDOW = Window.between(START, START + 28 * DAY)
-DMARC = "v=DMARC1; p=none; rua=mailto:d@acme.test"
-SPF = {
-    "acme.test": "v=spf1 ip4:192.0.2.0/30 include:a.test include:b.test -all",
-    "a.test": "v=spf1 ip4:198.51.100.0/30 -all",
-    "b.test": "v=spf1 ip4:198.51.100.2/31 ip4:203.0.113.0/30 -all",
-}
 NETS = {
     "ip4:192.0.2.0/30": {"192.0.2.1", "192.0.2.2"},
     "include:a.test": {"198.51.100.1", "198.51.100.2"},
@@ -81,20 +76,6 @@ many = hypothesis_settings(
 @pytest.fixture
 def account_id(database: Engine) -> UUID:
     return make_account().id
-
-
-def know(domain: Domain, dmarc: str | None = DMARC) -> None:
-    """Have a scan know the domain's records."""
-    facts = {"record": dmarc, "record_at": domain.name, "org_domain": domain.name}
-    heard = [{"name": name, "type": "TXT", "values": [text]} for name, text in SPF.items()]
-    known = {
-        "dmarc": {"facts": facts, "records": []},
-        "spf": {"facts": {"record": SPF["acme.test"]}, "records": heard},
-    }
-    with transaction() as session:
-        session.add(
-            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=known)
-        )
 
 
 def inherit(domain: Domain, text: str, at: str) -> None:

@@ -13,7 +13,7 @@ from app.analysis.mail.periods import Window
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.analytics import policy as analytics_policy
 from app.services.analytics import sources
-from tests.services.analytics.test_policy_simulation import know
+from tests.support.checked_domains import know
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.stored_reports import DAY, Report, record, store
 

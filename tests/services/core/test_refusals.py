@@ -17,10 +17,8 @@ from app.services.api_keys import api_keys
 from app.services.core import refusals
 from app.services.core.refusals import ANONYMOUS, MAX_KINDS, Refusal
 from app.services.operations import retention
-from tests.api.conftest import app, make_client, zone
+from tests.support.api_client import make_client
 from tests.support.factories import ACTOR, make_account, make_key
-
-__all__ = ["app", "zone"]
 
 
 def events(action: str) -> list[AuditEvent]:

@@ -12,8 +12,8 @@ from app.db.transactions import now, transaction
 from app.models import Alert, ReportFile
 from app.rules.reports import ingest_health
 from app.services.monitoring import report_monitor
-from tests.services.ingest.test_provenance import NAME, mail, read, record, signed
 from tests.support.factories import make_account, make_domain
+from tests.support.signed_mails import NAME, mail, read, record, signed
 from tests.support.zones import SERVFAIL, Zone
 
 pytestmark = pytest.mark.usefixtures("database")

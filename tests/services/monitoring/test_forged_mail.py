@@ -6,10 +6,8 @@ from sqlalchemy import update
 from app.db.transactions import transaction
 from app.models import Domain
 from app.protocols.report_formats.aggregate import DkimResult, Record
-from tests.services.monitoring.test_report_alerts import GOOD, domain, opened, send
+from tests.support.report_alerts import GOOD, opened, send
 from tests.support.stored_reports import record
-
-__all__ = ["domain"]  # a fixture
 
 
 def forged(addresses: int, each: int, disposition: str = "reject") -> list[Record]:

@@ -11,12 +11,11 @@ from app.models import Domain, ReportFile, ReportMailbox, ReportMonitor
 from app.protocols.report_formats.aggregate import DkimResult, Reason, Record, SpfResult
 from app.services.analytics import rollup_queue
 from app.services.monitoring import report_monitor
-from tests.services.monitoring.test_report_alerts import (
+from tests.support.report_alerts import (
     GOOD,
     MAILCHIMP,
     RUA,
     bad,
-    domain,
     know,
     mailbox,
     midnight,
@@ -24,8 +23,6 @@ from tests.services.monitoring.test_report_alerts import (
     send,
 )
 from tests.support.stored_reports import DAY, Report, record, store
-
-__all__ = ["domain"]  # a fixture
 
 STOPPED = "reports.reporter_stopped"
 NEW_KEY = (DkimResult("acme.test", "s2", "pass"),)

@@ -1,7 +1,6 @@
 """Alerts on reports: opened by what reports say, kept while it cannot be told, resolved after."""
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -10,76 +9,34 @@ from sqlalchemy.engine import Engine
 
 from app import ids
 from app.db.transactions import now, transaction
-from app.mailboxes.imap import Account
 from app.models import (
     Alert,
     DmarcReport,
     Domain,
-    DomainState,
     ReportFile,
     ReportMailbox,
     ReportMonitor,
 )
-from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
+from app.protocols.report_formats.aggregate import DkimResult
 from app.services.analytics import rollup_queue, sources
 from app.services.core import leases
 from app.services.ingest import mailboxes
 from app.services.monitoring import report_monitor
-from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.factories import ACTOR, make_account
+from tests.support.report_alerts import (
+    GOOD,
+    MAILCHIMP,
+    RUA,
+    bad,
+    know,
+    mailbox,
+    midnight,
+    opened,
+    send,
+)
 from tests.support.stored_reports import DAY, Report, record, store, store_tls
 
-RUA = {
-    "record": "v=DMARC1; p=none; rua=mailto:d@acme.test",
-    "record_at": "acme.test",
-    "org_domain": "acme.test",
-    "p": "none",
-    "rua": ["mailto:d@acme.test"],
-}
-GOOD = record(count=100)
-MAILCHIMP = SpfResult("x.mcsv.net", "mfrom", "pass")
 NO_DKIM = (DkimResult("acme.test", "s1", "fail"),)
-
-
-def bad(count: int, **given: Any) -> Record:
-    results = {"dkim_results": (), "spf_results": ()} | given
-    return record("203.0.113.9", count, dkim=False, spf=False, **results)
-
-
-@pytest.fixture
-def domain(database: Engine) -> Domain:
-    """A domain that is watched since sixty days, with reports of all of them but the last week."""
-    found = make_domain(make_account().id, "acme.test")
-    with transaction() as session:
-        old = now(session) - 60 * DAY
-        session.execute(update(Domain).values(created_at=old, verified_at=old))
-    return found
-
-
-def midnight(days_ago: int) -> datetime:
-    with transaction(readonly=True) as session:
-        today = now(session).replace(hour=0, minute=0, second=0, microsecond=0)
-    return today - days_ago * DAY
-
-
-def send(domain: Domain, days: range, *rows: Record, **report: Any) -> None:
-    for day in days:
-        store(domain, Report(list(rows), begin=midnight(day), **report))
-
-
-def know(domain: Domain, facts: dict[str, Any]) -> None:
-    with transaction() as session:
-        known = {"dmarc": {"facts": facts}}
-        session.add(
-            DomainState(domain_id=domain.id, account_id=domain.account_id, last_results=known)
-        )
-
-
-def opened(domain: Domain, *types: str) -> dict[str, Alert]:
-    """The alerts that stand after one judgement, of these types or of all."""
-    report_monitor.evaluate_domain(domain.id)
-    with transaction(readonly=True) as session:
-        alerts = session.scalars(select(Alert).where(Alert.status == "open")).all()
-    return {alert.type: alert for alert in alerts if not types or alert.type in types}
 
 
 def test_a_domain_without_reports_has_no_alert_on_them(domain: Domain) -> None:
@@ -233,11 +190,6 @@ def test_files_that_cannot_be_read_and_foreign_domains_are_the_accounts(database
     assert found["report.parse_failed_rate"].evidence["observed"]["reasons"] == {"doctype": 2}
     assert found["report.foreign_domain"].subject == "other.test"
     assert all(alert.domain_id is None for alert in found.values())
-
-
-def mailbox(account_id: UUID) -> ReportMailbox:
-    access = Account("127.0.0.1", 1, "reports@acme.test", "sesame")  # nobody listens there
-    return mailboxes.add(account_id, access, actor=ACTOR)
 
 
 def unhealthy() -> list[Alert]:

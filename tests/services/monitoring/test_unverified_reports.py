@@ -15,19 +15,9 @@ from app.protocols.report_formats.aggregate import DkimResult, Record, SpfResult
 from app.services.analytics import policy
 from app.services.ingest import files, processor
 from app.services.monitoring import report_monitor
-from tests.services.monitoring.test_report_alerts import (
-    GOOD,
-    RUA,
-    bad,
-    domain,
-    know,
-    midnight,
-    send,
-)
+from tests.support.report_alerts import GOOD, RUA, bad, know, midnight, send
 from tests.support.report_documents import dmarc_xml
 from tests.support.stored_reports import DAY, record, store_tls_report, tls_failure, tls_policy
-
-__all__ = ["domain"]  # a fixture
 
 Forge = Callable[[Domain, str], None]
 MAILCHIMP = SpfResult("x.mcsv.net", "mfrom", "pass")

@@ -1,6 +1,6 @@
 """An account with a domain, and a receiver that it can be told at."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -18,9 +18,8 @@ from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
 from app.settings import Settings
 from tests.support.factories import ACTOR, make_account, make_domain
+from tests.support.open_alert import OpenAlert
 from tests.support.receivers import LOOPBACK, ReachingDoor, Receiver, receiving
-
-OpenAlert = Callable[..., UUID]
 
 
 @pytest.fixture

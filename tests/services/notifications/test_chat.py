@@ -27,9 +27,9 @@ from app.services.monitoring import account_monitor
 from app.services.notifications import channels, dispatcher
 from app.services.notifications.channels import NewChannel
 from app.settings import Settings
-from tests.services.notifications.conftest import OpenAlert
 from tests.support.chat_examples import ADDRESSES, EXAMPLES
 from tests.support.factories import ACTOR
+from tests.support.open_alert import OpenAlert
 from tests.support.receivers import ReachingDoor
 from tests.support.zones import Zone
 

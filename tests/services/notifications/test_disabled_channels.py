@@ -11,8 +11,8 @@ from app.errors import InvalidRequest
 from app.models import Alert, Channel, Delivery
 from app.services.monitoring import account_monitor
 from app.services.notifications import channels, dispatcher
-from tests.services.notifications.conftest import OpenAlert
 from tests.support.factories import ACTOR
+from tests.support.open_alert import OpenAlert
 from tests.support.receivers import ReachingDoor, Receiver
 
 Hook = tuple[Channel, str]

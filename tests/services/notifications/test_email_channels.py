@@ -21,24 +21,24 @@ from app.services.alerts.alerts import AlertChange
 from app.services.notifications import channels, dispatcher, feed
 from app.services.notifications.channels import NewChannel
 from app.settings import Settings
-from tests.services.notifications.conftest import OpenAlert
 from tests.support.factories import ACTOR, confirm_recipients
+from tests.support.open_alert import OpenAlert
 from tests.support.receivers import ReachingDoor
-from tests.support.smtp_server import Inbox, listening
+from tests.support.smtp_server import Inbox, open_inbox
 
 TO = "ops@acme.test"
 
 
 @pytest.fixture
-def inbox() -> Inbox:
-    return Inbox()
+def inbox() -> Iterator[Inbox]:
+    with open_inbox() as inbox:
+        yield inbox
 
 
 @pytest.fixture
-def settings(settings: Settings, inbox: Inbox) -> Iterator[Settings]:
-    """As an operator has it whose mail server listens on this machine."""
-    with listening(inbox) as url:
-        yield settings.replace(smtp_url=url, mail_from="Watch <w@watch.test>")
+def settings(settings: Settings, inbox: Inbox) -> Settings:
+    """Settings with a mail server on this machine."""
+    return settings.replace(smtp_url=inbox.url, mail_from="Watch <w@watch.test>")
 
 
 def add(account_id: UUID, **options: Any) -> Channel:
@@ -74,7 +74,7 @@ def test_an_alert_is_mailed_as_text_and_as_html(
     add(account_id)
     open_alert()
     dispatcher.run(door)
-    (letter,) = inbox.letters
+    (letter,) = inbox.messages
     assert letter["Subject"] == "[high] No SPF record – acme.test"
     assert (letter["From"], letter["To"]) == ("Watch <w@watch.test>", TO)
     assert letter["Auto-Submitted"] == "auto-generated"
@@ -95,7 +95,7 @@ def test_mails_about_one_alert_are_one_thread_and_each_is_sent_once(
         transitions.transition(session, alert, step, now(session))
     dispatcher.run(door)
     dispatcher.run(door)
-    opened, resolved = inbox.letters
+    opened, resolved = inbox.messages
     assert opened["References"] == resolved["References"]
     assert opened["Message-ID"] != resolved["Message-ID"]
     assert resolved["Subject"].startswith("[high] Resolved: ")
@@ -107,7 +107,7 @@ def test_people_are_not_told_of_what_people_did(
     add(account_id)
     alerts.change(account_id, open_alert(), AlertChange("acknowledged"), actor=ACTOR)
     dispatcher.run(door)
-    assert len(inbox.letters) == 1
+    assert len(inbox.messages) == 1
 
 
 def test_nothing_of_an_alert_can_become_a_header_or_markup(
@@ -119,7 +119,7 @@ def test_nothing_of_an_alert_can_become_a_header_or_markup(
     with transaction() as session:
         transitions.open_alert(session, domain, [draft], datetime.now(UTC), transitions.Trigger())
     dispatcher.run(door)
-    (letter,) = inbox.letters
+    (letter,) = inbox.messages
     assert letter["Bcc"] is None
     assert inbox.recipients == [[TO]]
     assert "<script" not in parts(letter)[1]
@@ -157,10 +157,10 @@ def test_a_digest_has_what_came_together_and_the_worst_first(
     open_alert("dmarc.missing", Severity.LOW)
     open_alert("spf.missing", Severity.CRITICAL)
     dispatcher.run(door)
-    assert inbox.letters == []
+    assert inbox.messages == []
     let_digest_be_due(account_id)
     dispatcher.run(door)
-    (letter,) = inbox.letters
+    (letter,) = inbox.messages
     assert letter["Subject"].startswith("2 problems, 0 resolved since ")
     plain, html = parts(letter)
     for text in (plain, html):
@@ -180,7 +180,7 @@ def test_a_digest_without_a_problem_is_not_sent(
     feed.distribute_all()
     let_digest_be_due(account_id)
     dispatcher.run(door)
-    assert inbox.letters == []
+    assert inbox.messages == []
     assert [entry.status for entry in log(account_id)] == ["skipped"]
 
 
@@ -190,7 +190,7 @@ def test_a_test_of_a_digest_comes_at_once(
     add(account_id, cadence="daily")
     channels.test(account_id, "ops", actor=ACTOR)
     dispatcher.run(door)
-    assert [letter["Subject"] for letter in inbox.letters] == ["Test message from mailwatch"]
+    assert [letter["Subject"] for letter in inbox.messages] == ["Test message from mailwatch"]
 
 
 @pytest.mark.parametrize(
@@ -234,4 +234,4 @@ def test_a_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbo
         )
     outcome = email.send(server, letter, seconds=5)
     assert outcome.error is not None
-    assert inbox.letters == []
+    assert inbox.messages == []

@@ -17,22 +17,22 @@ from app.services.core import emails
 from app.services.operations import retention
 from app.settings import Settings
 from tests.support.receivers import ReachingDoor
-from tests.support.smtp_server import Inbox, listening
+from tests.support.smtp_server import Inbox, open_inbox
 from worker import jobs, shutdown
 
 LINK = "https://watch.test/auth/invitation/a-secret"
 
 
 @pytest.fixture
-def inbox() -> Inbox:
-    return Inbox()
+def inbox() -> Iterator[Inbox]:
+    with open_inbox() as inbox:
+        yield inbox
 
 
 @pytest.fixture
-def settings(settings: Settings, inbox: Inbox) -> Iterator[Settings]:
-    """As an operator has it whose mail server listens on this machine."""
-    with listening(inbox) as url:
-        yield settings.replace(smtp_url=url, mail_from="Watch <w@watch.test>")
+def settings(settings: Settings, inbox: Inbox) -> Settings:
+    """Settings with a mail server on this machine."""
+    return settings.replace(smtp_url=inbox.url, mail_from="Watch <w@watch.test>")
 
 
 def enqueue(recipient: str = "bob@acme.test", account_id: UUID | None = None) -> None:
@@ -56,7 +56,7 @@ def test_an_email_is_sent_once_and_its_text_is_cleared(account_id: UUID, inbox: 
     assert LINK not in only_row().body
     assert emails.send_due() == 1
     assert emails.send_due() == 0
-    (letter,) = inbox.letters
+    (letter,) = inbox.messages
     assert (letter["From"], letter["To"]) == ("Watch <w@watch.test>", "bob@acme.test")
     assert letter["Subject"] == "Join Acme"
     assert letter["Auto-Submitted"] == "auto-generated"
@@ -75,7 +75,7 @@ def test_an_action_that_is_rolled_back_sends_nothing(account_id: UUID, inbox: In
     with pytest.raises(ZeroDivisionError):
         act()
     assert emails.send_due() == 0
-    assert inbox.letters == []
+    assert inbox.messages == []
 
 
 def test_two_workers_at_the_same_time_send_each_email_once(account_id: UUID, inbox: Inbox) -> None:
@@ -114,7 +114,7 @@ def test_what_the_server_refuses_is_retried_by_the_schedule(
     inbox.answer = "250 taken"
     make_due()
     assert emails.send_due() == 1
-    assert len(inbox.letters) == 1
+    assert len(inbox.messages) == 1
 
 
 def test_after_the_last_attempt_an_email_has_failed_and_no_text(
@@ -153,7 +153,7 @@ def test_neither_a_subject_nor_an_address_adds_recipients(account_id: UUID, inbo
         emails.enqueue(session, "bob@acme.test", "invitation", subject, LINK, account_id)
     enqueue("bob@acme.test,eve@evil.test", account_id)
     emails.send_due()
-    assert inbox.letters[0]["Bcc"] is None
+    assert inbox.messages[0]["Bcc"] is None
     assert all("eve@evil.test" not in recipients for recipients in inbox.recipients)
 
 
@@ -174,4 +174,4 @@ def test_the_delivery_job_sends_emails(
     monkeypatch.setattr(runtime, "_door", door)
     enqueue(account_id=account_id)
     jobs.deliver()
-    assert len(inbox.letters) == 1
+    assert len(inbox.messages) == 1

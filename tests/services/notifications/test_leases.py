@@ -16,8 +16,8 @@ from app.services.alerts.alerts import AlertChange, change
 from app.services.notifications import channels, delivery_queue, dispatcher, feed
 from app.services.notifications.channels import NewChannel
 from app.services.notifications.delivery_queue import Claim
-from tests.services.notifications.conftest import OpenAlert
 from tests.support.factories import ACTOR, confirm_recipients
+from tests.support.open_alert import OpenAlert
 from tests.support.receivers import ReachingDoor, Received, Receiver
 
 Hook = tuple[Channel, str]

@@ -18,10 +18,10 @@ from app.services.core import emails
 from app.services.notifications import channels, dispatcher, recipients
 from app.services.notifications.channels import NewChannel
 from app.settings import Settings
-from tests.services.notifications.conftest import OpenAlert
 from tests.support.factories import ACTOR, confirm_recipients, make_account, make_app
-from tests.support.lmtp_inbox import Inbox, open_inbox
+from tests.support.open_alert import OpenAlert
 from tests.support.receivers import ReachingDoor
+from tests.support.smtp_server import Inbox, open_inbox
 
 ANNA, BORIS = "anna@acme.test", "boris@acme.test"
 BASE_URL = "https://watch.test"

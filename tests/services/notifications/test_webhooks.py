@@ -18,8 +18,8 @@ from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertChange
 from app.services.notifications import channels, dispatcher, feed
 from app.services.notifications.channels import NewChannel
-from tests.services.notifications.conftest import OpenAlert
 from tests.support.factories import ACTOR, make_account
+from tests.support.open_alert import OpenAlert
 from tests.support.receivers import HOST, ReachingDoor, Receiver
 from tests.support.zones import SERVFAIL, Zone
 

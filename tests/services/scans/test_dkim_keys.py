@@ -9,9 +9,9 @@ import pytest
 from app.jobs import queue
 from app.services.domains import domains
 from app.services.scans import runner, scans
+from tests.support.dkim_keys import GOOD, SHORT, rsa
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
 from tests.support.zones import SERVFAIL, Zone, ZoneDoor
-from tests.unit.checks.test_dkim import GOOD, SHORT, rsa
 
 pytestmark = pytest.mark.usefixtures("database")
 

@@ -7,25 +7,7 @@ import pytest
 from app.analysis.mail.classification import SourceClass
 from app.analysis.mail.identities import Identity
 from app.analysis.mail.sources import ELSEWHERE, Context, Flow, Host, Source, SourceReview, gather
-from app.analysis.mail.spf_paths import SpfPaths
-
-SPF = SpfPaths(
-    "acme.test",
-    [
-        {
-            "name": "acme.test",
-            "type": "TXT",
-            "values": ["v=spf1 ip4:192.0.2.1 include:_spf.google.com -all"],
-        },
-        {"name": "_spf.google.com", "type": "TXT", "values": ["v=spf1 ip4:198.51.100.0/24 ~all"]},
-    ],
-)
-
-
-def identity(*, dkim: bool = False, spf: bool = False, **fields: Any) -> Identity:
-    values = {"header_from": "acme.test", "disposition": "none"}
-    return Identity(**(values | fields), dkim=dkim, spf=spf)
-
+from tests.support.identities import SPF, identity
 
 OWN = (("acme.test", "s1", "pass"),)
 OWN_SPF = (("acme.test", "mfrom", "pass"),)

@@ -12,7 +12,7 @@ from app.analysis.mail.identities import Identity
 from app.analysis.mail.sources import Context, Flow, Source, gather
 from app.analysis.mail.spf_paths import SpfPaths
 from app.analysis.mail.unused import SelectorUse, TermUse
-from tests.unit.analysis.test_sources import SPF, identity
+from tests.support.identities import SPF, identity
 
 OWN_SPF = (("acme.test", "mfrom", "pass"),)
 FAR = "203.0.113.9"  # in no term of the record

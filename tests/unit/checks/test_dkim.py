@@ -1,7 +1,6 @@
 """The dkim check: the keys of known and of common selectors."""
 
 import base64
-import hashlib
 from typing import Any
 
 import pytest
@@ -9,36 +8,13 @@ import pytest
 from app.checks.dkim import COMMON, dkim, key_hygiene
 from app.checks.engine.types import Subject, Usage, Verdict, run_check
 from app.protocols.names import DomainName
+from tests.support.dkim_keys import GOOD, ONE, SHORT, WEAK, digest
 from tests.support.zones import SERVFAIL, TIMEOUT, Zone
 
 SUBJECT = Subject(DomainName("example.org"), dkim_selectors=("one",))
 UNNAMED = Subject(DomainName("example.org"))
-ONE = "one._domainkey.example.org"
 ED25519 = base64.b64encode(bytes(range(32))).decode()
 
-
-def der(tag: int, content: bytes) -> bytes:
-    """One element of ASN.1."""
-    size = len(content)
-    if size < 128:
-        return bytes([tag, size]) + content
-    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([tag, 0x80 | len(octets)]) + octets + content
-
-
-def rsa(bits: int) -> str:
-    """Data that looks like an RSA key of that length; it has no private half."""
-    modulus = b"\0" + ((1 << (bits - 1)) | 1).to_bytes(bits // 8, "big")
-    fields = der(2, modulus) + der(2, (65537).to_bytes(3, "big"))
-    return base64.b64encode(der(0x30, fields)).decode()
-
-
-def digest(key: str) -> str:
-    """The digest that identifies a key."""
-    return hashlib.sha256(base64.b64decode(key)).hexdigest()
-
-
-GOOD, SHORT, WEAK = rsa(2048), rsa(1024), rsa(512)
 
 TABLE = [
     ([f"v=DKIM1; k=rsa; p={GOOD}"], []),

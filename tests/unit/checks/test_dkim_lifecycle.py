@@ -10,8 +10,8 @@ import pytest
 from app.checks.dkim import dkim
 from app.checks.engine.types import MAX_OBSERVED_SELECTORS, Severity, Subject
 from app.protocols.names import DomainName
+from tests.support.dkim_keys import GOOD, ONE, SHORT, digest
 from tests.support.zones import Zone
-from tests.unit.checks.test_dkim import GOOD, ONE, SHORT, digest
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SUBJECT = Subject(DomainName("example.org"), dkim_selectors=("one",), now=NOW)

@@ -1,0 +1,20 @@
+"""A domain that asks for reports, with an account."""
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.engine import Engine
+
+from app.db.transactions import now, transaction
+from app.models import Domain
+from tests.support.factories import make_account, make_domain
+from tests.support.stored_reports import DAY
+
+
+@pytest.fixture
+def domain(database: Engine) -> Domain:
+    """A domain that is watched since sixty days, with reports of all of them but the last week."""
+    found = make_domain(make_account().id, "acme.test")
+    with transaction() as session:
+        old = now(session) - 60 * DAY
+        session.execute(update(Domain).values(created_at=old, verified_at=old))
+    return found

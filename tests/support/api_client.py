@@ -1,0 +1,72 @@
+"""A client of the API that compares every response with the OpenAPI document."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import jsonschema  # type: ignore[import-untyped]  # it has no types
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from app.api.docs import openapi
+from app.models.keys import Scope
+from app.services.api_keys import api_keys
+from tests.support.factories import ACTOR
+
+ALL = tuple(Scope)
+
+
+@dataclass
+class Client:
+    """A client with a key of one account."""
+
+    app: Flask
+    account_id: UUID
+    token: str
+    document: dict[str, Any] = field(repr=False)
+
+    def __call__(self, method: str, path: str, **options: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
+        response = self.app.test_client().open(path, method=method, headers=headers, **options)
+        self._check(method, path.partition("?")[0], response)
+        return response
+
+    def data(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
+        """What is in ``data``; the status must be this one."""
+        response = self(method, path, **options)
+        assert response.status_code == status, response.text
+        return response.json["data"] if response.data else None
+
+    def _check(self, method: str, path: str, response: TestResponse) -> None:
+        for name in ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"):
+            assert response.headers[name].isdigit(), (method, path)
+        assert response.status_code < 500 or response.status_code == 503
+        operation = self._operation(method, path)
+        if operation is None or not response.data:
+            return
+        documented = operation["responses"].get(str(response.status_code))
+        assert documented is not None, f"{response.status_code} is not documented for {path}"
+        if response.mimetype != "application/json":
+            assert response.mimetype in documented["content"], f"{path}: {response.mimetype}"
+            return
+        schema = documented["content"]["application/json"]["schema"]
+        full = {**schema, "components": self.document["components"]}
+        jsonschema.validate(response.json, full, cls=jsonschema.Draft202012Validator)
+
+    def _operation(self, method: str, path: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = None
+        for template, methods in self.document["paths"].items():
+            pattern = re.sub(r"\\{[^}]+\\}|\{[^}]+\}", "[^/]+", template)
+            if re.fullmatch(pattern, path) and method.lower() in methods:
+                found = methods[method.lower()]
+                if "{" not in template:
+                    return found
+        return found
+
+
+def make_client(app: Flask, account_id: UUID, scopes: Sequence[Scope] = ALL, **new: Any) -> Client:
+    """A client with a fresh key of the account."""
+    _, token = api_keys.issue(account_id, api_keys.NewKey("test", scopes, **new), actor=ACTOR)
+    return Client(app, account_id, token, openapi.document(app))

@@ -1,0 +1,19 @@
+"""The operator commands, run in a process of the test."""
+
+import re
+
+from click.testing import Result
+from flask import Flask
+
+
+def run(app: Flask, *arguments: str, status: int = 0) -> str:
+    """Return the output of the command."""
+    result: Result = app.test_cli_runner().invoke(args=list(arguments))
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def token_in(output: str) -> str:
+    found = re.search(r"mp_\w+", output)
+    assert found is not None, output
+    return found[0]

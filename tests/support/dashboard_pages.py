@@ -1,0 +1,42 @@
+"""The pages and forms of the dashboard."""
+
+import re
+from typing import Any
+
+from flask import Flask
+
+from app.services.scans import runner, scans
+from app.services.scans.scans import ScanFilter
+from tests.support.api_scans import BAD
+from tests.support.dashboard_browser import Browser
+from tests.support.zones import Zone, ZoneDoor
+
+PAGES = (
+    *("/", "/domains", "/domains/add", "/alerts", "/settings/keys", "/settings/team"),
+    "/alerts/accepted",
+    *("/reports", "/reports/tls", "/reports/failure", "/reports/files", "/settings/intake"),
+    "/settings/upload-tokens",
+    *(
+        "/settings/notifications",
+        "/settings/security",
+        "/settings/security/second-factor",
+        "/settings/account",
+        "/settings/audit",
+    ),
+)
+
+
+def routes(app: Flask) -> list[tuple[str, str, str]]:
+    """(method, path, endpoint) of every route of the dashboard; its parameters are ``x``."""
+    return [
+        (method, re.sub("<[^>]+>", "x", rule.rule), rule.endpoint)
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.startswith("web.")
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+    ]
+
+
+def work(browser: Browser, records: Any = BAD) -> None:
+    """Run the queued scans, as a worker does."""
+    queued, _ = scans.search(browser.account_id, ScanFilter(status="queued"))
+    runner.run([row.id for row in queued], ZoneDoor(Zone(records)))

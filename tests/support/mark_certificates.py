@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from app.ports.dns import Page
+from app.ports.http import Page
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -159,7 +159,11 @@ def test_body_of_error_status_is_not_read(tls: ssl.SSLContext) -> None:
     [
         OK + b"Content-Length: 65537\r\n\r\n",
         OK + b"\r\n" + b"x" * 65537,
-        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"8000\r\n" + b"x" * 0x8000 + b"\r\n8001\r\n",
+        OK
+        + b"Transfer-Encoding: chunked\r\n\r\n"
+        + b"10001\r\n"
+        + b"x" * 0x10001
+        + b"\r\n0\r\n\r\n",
         OK + b"X: " + b"x" * http1.MAX_HEAD,
     ],
     ids=["length", "to the end", "chunks", "head"],

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from app.network.http import http1, special_addresses
 from app.network.http.connection_pool import Connection, ConnectionPool
+from app.network.http.http1 import HttpStream
 from app.network.http.special_addresses import Address
 from app.ports.dns import LookupFailed, Resolver
 from app.ports.http import Page, Request
@@ -62,16 +63,18 @@ class Egress:
         self._allowed, self._proxy, self._port = allowed, proxy, port
         self._seconds = seconds
         self._gate = asyncio.Semaphore(MAX_CONCURRENT)
-        self._kept = ConnectionPool()
+        self._pool = ConnectionPool()
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._kept.close()
+        self._pool.close()
 
     async def fetch(
-        self, answers: Resolver, host: str, path: str, request: Request | None = None
+        self, resolver: Resolver, host: str, path: str, request: Request | None = None
     ) -> Page:
-        """The response of ``https://host/path``; the body is read only for a GET with status 200.
+        """Return the response of ``https://host/path``.
+
+        The body is read only for a GET with status 200.
 
         host    a DNS name; an IP address in any spelling is refused
         path    with its query; characters that are invalid in a URL are percent-encoded
@@ -81,20 +84,20 @@ class Egress:
         target = quote(path if path.startswith("/") else f"/{path}", safe=_PATH)
         url = f"https://{host}{target}"
         try:
-            addresses = await public_addresses(answers, host, self._allowed)
+            addresses = await public_addresses(resolver, host, self._allowed)
             request = request or Request()
             if request.method == "POST":
                 return await self._post(addresses, host, target, request)
             async with self._gate, asyncio.timeout(self._seconds):
-                line = await self._connected(addresses, host, request.port or self._port)
+                connection = await self._connected(addresses, host, request.port or self._port)
                 try:
-                    return (await _exchange(line, host, target, request))[0]
+                    return await _exchange(connection.stream, host, target, request)
                 finally:
-                    line.abort()
+                    connection.abort()
         except Refusal as refusal:
             return Page(url, failure=refusal.failure, detail=refusal.detail)
         except ssl.SSLCertVerificationError as error:
-            return Page(url, failure="tls", detail=_sentence(error))
+            return Page(url, failure="tls", detail=_reason(error))
         except TimeoutError:
             raise LookupFailed(host, "HTTPS", "timeout") from None
         except (OSError, EOFError):
@@ -102,13 +105,13 @@ class Egress:
         except http1.NotHttp:
             raise LookupFailed(host, "HTTPS", "garbage") from None
 
-    async def refusal(self, answers: Resolver, host: str) -> str | None:
+    async def refusal(self, resolver: Resolver, host: str) -> str | None:
         """Return the failure with which ``fetch`` would refuse the host, or None.
 
         raises  LookupFailed
         """
         try:
-            await public_addresses(answers, host, self._allowed)
+            await public_addresses(resolver, host, self._allowed)
         except Refusal as refusal:
             return refusal.failure
         return None
@@ -123,31 +126,29 @@ class Egress:
         self, addresses: Sequence[Address], host: str, target: str, request: Request
     ) -> Page:
         port = request.port or self._port
-        line = await self._kept.take(host, port, addresses)
-        if line is not None:
+        connection = await self._pool.take(host, port, addresses)
+        if connection is not None:
             try:
-                return await self._finish(line, host, target, request)
-            except (
-                EOFError,
-                ConnectionError,
-                http1.NotHttp,
-            ) as error:  # the idle connection was closed
+                return await self._finish(connection, host, target, request)
+            except (EOFError, ConnectionError, http1.NotHttp) as error:
                 if getattr(error, "partial", b""):
-                    raise
-        line = await self._connected(addresses, host, port)
-        return await self._finish(line, host, target, request)
+                    raise  # otherwise the idle connection was closed
+        connection = await self._connected(addresses, host, port)
+        return await self._finish(connection, host, target, request)
 
-    async def _finish(self, line: Connection, host: str, target: str, request: Request) -> Page:
+    async def _finish(
+        self, connection: Connection, host: str, target: str, request: Request
+    ) -> Page:
         try:
-            page, head = await _exchange(line, host, target, request)
+            page = await _exchange(connection.stream, host, target, request)
         except BaseException:
-            line.abort()
+            connection.abort()
             raise
-        self._kept.put(host, request.port or self._port, line, head)
+        self._pool.put(host, request.port or self._port, connection)
         return page
 
     async def _connected(self, addresses: Sequence[Address], host: str, port: int) -> Connection:
-        """A connection to the first address that accepts; a bad certificate ends the search."""
+        """Connect to the first address that accepts; a bad certificate ends the search."""
         last: OSError = ConnectionError()
         for address in addresses[:MAX_ADDRESSES]:
             try:
@@ -156,7 +157,7 @@ class Egress:
                         streams = await self._by_proxy(self._proxy, address, host, port)
                     else:
                         streams = await self._directly(address, host, port)
-                    return Connection(address, *streams)
+                    return Connection(address, HttpStream(*streams))
             except ssl.SSLCertVerificationError:
                 raise
             except OSError as error:
@@ -167,28 +168,19 @@ class Egress:
         self, address: Address, host: str, port: int
     ) -> tuple[StreamReader, StreamWriter]:
         return await asyncio.open_connection(
-            str(address),
-            port,
-            ssl=self._context,
-            server_hostname=host,
-            limit=http1.MAX_HEAD,
+            str(address), port, ssl=self._context, server_hostname=host, limit=http1.MAX_HEAD
         )
 
     async def _by_proxy(
         self, proxy: str, address: Address, host: str, port: int
     ) -> tuple[StreamReader, StreamWriter]:
-        """A connection by CONNECT through the proxy, with TLS to the host (RFC 9110 §9.3.6)."""
+        """Connect by CONNECT through the proxy, with TLS to the host (RFC 9110 §9.3.6)."""
         parts = urlsplit(proxy)
         reader, writer = await asyncio.open_connection(
             parts.hostname, parts.port or 80, limit=http1.MAX_HEAD
         )
         try:
-            shown = f"[{address}]" if address.version == 6 else str(address)
-            authority = f"{shown}:{port}"
-            writer.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
-            head = await http1.read_head(reader)
-            if head.status != 200:
-                raise ConnectionError(f"the proxy answered {head.status}")
+            await http1.open_tunnel(reader, writer, address, port)
             await writer.start_tls(self._context, server_hostname=host)
         except BaseException:
             writer.transport.abort()
@@ -197,9 +189,9 @@ class Egress:
 
 
 async def public_addresses(
-    answers: Resolver, host: str, allowed: Sequence[special_addresses.Network]
+    resolver: Resolver, host: str, allowed: Sequence[special_addresses.Network]
 ) -> list[Address]:
-    """The addresses of the host, IPv4 first.
+    """Return the addresses of the host, IPv4 first.
 
     raises  Refusal if there are none or any is not public; LookupFailed
     """
@@ -210,9 +202,10 @@ async def public_addresses(
             )
     except names.NotADomain as error:
         raise Refusal("refused_address", error.reason) from None
-    answers.prefetch((host, "A"), (host, "AAAA"))
-    responses = [await answers.resolve(host, "A"), await answers.resolve(host, "AAAA")]
-    addresses = [ipaddress.ip_address(str(a)) for answer in responses for a in answer.rdatas]
+    resolver.prefetch((host, "A"), (host, "AAAA"))
+    responses = [await resolver.resolve(host, "A"), await resolver.resolve(host, "AAAA")]
+    rdatas = [rdata for response in responses for rdata in response.rdatas]
+    addresses = [ipaddress.ip_address(str(rdata)) for rdata in rdatas]
     if not addresses:
         raise Refusal("no_address")
     for address in addresses:
@@ -221,16 +214,12 @@ async def public_addresses(
     return addresses
 
 
-async def _exchange(
-    line: Connection, host: str, target: str, request: Request
-) -> tuple[Page, http1.Head]:
-    """The page and the head of the response; the body is read only for a GET with status 200."""
-    page = Page(f"https://{host}{target}", not_after=_not_after(line.writer))
-    line.writer.write(_encoded(request, host, target))
-    await line.writer.drain()
-    head = http1.Head(0, {})
+async def _exchange(stream: HttpStream, host: str, target: str, request: Request) -> Page:
+    """Send the request and return the page; the body is read only for a GET with status 200."""
+    page = Page(f"https://{host}{target}", not_after=_not_after(stream.writer))
+    await stream.send(request.method, target, _headers(request, host), request.body)
     try:
-        head = await http1.read_head(line.reader)
+        head = await stream.read_head()
         page = replace(
             page,
             status=head.status,
@@ -240,14 +229,14 @@ async def _exchange(
         if 300 <= head.status < 400:
             page = replace(page, failure="redirect")
         elif head.status == 200 and request.method == "GET":
-            page = replace(page, body=await http1.read_body(line.reader, head, MAX_BODY))
+            page = replace(page, body=await stream.read_body(MAX_BODY))
     except http1.TooLarge as error:
         page = replace(page, failure="too_large", detail=str(error))
-    return page, head
+    return page
 
 
-def _encoded(request: Request, host: str, target: str) -> bytes:
-    """The request in wire format.
+def _headers(request: Request, host: str) -> list[tuple[str, str]]:
+    """Return the headers of the request.
 
     raises  ValueError if a header contains a control character
     """
@@ -262,23 +251,21 @@ def _encoded(request: Request, host: str, target: str) -> bytes:
         headers["Content-Length"] = str(len(request.body))
     else:
         headers["Connection"] = "close"
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    if any(not line.isprintable() for line in lines):
+    if not all(name.isprintable() and value.isprintable() for name, value in headers.items()):
         raise ValueError("a header has a control character")
-    head = "\r\n".join([f"{request.method} {target} HTTP/1.1", *lines, "", ""])
-    return head.encode("ascii") + request.body
+    return list(headers.items())
 
 
 def _not_after(writer: StreamWriter) -> str | None:
-    """The expiry of the server's certificate as an RFC 3339 timestamp."""
+    """Return the expiry of the server's certificate as an RFC 3339 timestamp."""
     with suppress(KeyError, TypeError, ValueError):
-        ends = writer.get_extra_info("peercert")["notAfter"]
-        at = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC)
+        text = writer.get_extra_info("peercert")["notAfter"]
+        at = datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
         return at.strftime("%Y-%m-%dT%H:%M:%SZ")
     return None
 
 
-def _sentence(error: ssl.SSLCertVerificationError) -> str:
-    """The reason why OpenSSL rejected the certificate, without its position in the code."""
-    words = (error.verify_message or "the certificate cannot be verified").strip(".")
-    return words[:1].upper() + words[1:]
+def _reason(error: ssl.SSLCertVerificationError) -> str:
+    """Return the reason why OpenSSL rejected the certificate, without its code position."""
+    reason = (error.verify_message or "the certificate cannot be verified").strip(".")
+    return reason[:1].upper() + reason[1:]

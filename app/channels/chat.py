@@ -1,4 +1,4 @@
-"""Chat and paging services: their addresses, in a small grammar of ours, and how they are sent to.
+"""Chat and paging services: the formats of their addresses, and how events are sent to them.
 
 Each form of an address is one regular expression that matches it as a whole. The host of a request
 is a constant of its service, or below two domains of Microsoft's, and no part of an address holds
@@ -13,8 +13,17 @@ from dataclasses import dataclass
 from app.channels import chat_services, post, text
 from app.channels.chat_services import Build, ChatMessage, Parts
 from app.channels.text import Event
-from app.channels.types import BadTarget, Outcome
-from app.ports.http import HttpClient, Request
+from app.channels.types import (
+    BadTarget,
+    ChannelConfig,
+    ChannelType,
+    Message,
+    Outcome,
+    ParsedTarget,
+    Secrets,
+    Transport,
+)
+from app.ports.http import Request
 
 MAX_URL = 1000
 NOT_ACCEPTED = (
@@ -32,11 +41,11 @@ _TOKEN = r"(?P<token>[A-Za-z0-9_-]+)"
 class ChatService:
     """One service.
 
-    name      as people know it
-    form      what its addresses look like, for people
+    name      the name of the service
+    form      the format of its addresses, for people
     patterns  each matches a whole address; its named groups are the parts
     hosts     matches every host that requests may go to
-    build     makes the request for a message
+    build     builds the request for a message
     """
 
     name: str
@@ -48,7 +57,7 @@ class ChatService:
 
 @dataclass(frozen=True, slots=True)
 class ChatTarget:
-    """An address that was accepted."""
+    """The service and the parts of an address."""
 
     service: ChatService
     parts: Parts
@@ -65,7 +74,7 @@ def _pagerduty(schema: str, region: str, host: str) -> ChatService:
         f"{schema}://INTEGRATION_KEY",
         re.escape(host),
         chat_services.pagerduty(host),
-        # Earlier versions wanted a second key, which the service does not need.
+        # Earlier versions required a second key, which the service does not need.
         rf"{schema}://(?P<key>[A-Za-z0-9]{{32}})(?:@[A-Za-z0-9_+-]{{1,64}})?",
     )
 
@@ -192,9 +201,9 @@ SERVICES: Mapping[str, ChatService] = {service.name: service for service in _SER
 
 
 def parse(url: str) -> ChatTarget:
-    """The service that an address is for, and its parts.
+    """Return the service of an address, and its parts.
 
-    raises  BadTarget for what is no address of one of ``SERVICES``; the message does not repeat it
+    raises  BadTarget if it is not an address of one of ``SERVICES``; the message does not repeat it
     """
     if len(url) > MAX_URL or not url.isascii() or not url.isprintable():
         raise BadTarget(f"An address has up to {MAX_URL} ASCII characters.")
@@ -209,20 +218,48 @@ def parse(url: str) -> ChatTarget:
     )
 
 
-async def send(http: HttpClient, target: ChatTarget, event: Event, *, seconds: float) -> Outcome:
-    """POST the event to its service, through the egress client.
+class Chat(ChannelType):
+    """A message to a chat or paging service."""
 
-    seconds  for all of it, including the DNS lookup of the host
-    """
-    request = target.service.build(target.parts, message(event))
-    if target.service.hosts.fullmatch(request.host) is None:
-        raise ValueError("a request to a host that is not the service's")
-    post_request = Request("POST", request.headers, request.body)
-    return await post.send(http, request.host, request.path, post_request, seconds=seconds)
+    name = "chat"
+    label = "Chat or pager"
+    description = "Send to a chat or paging service. docs/alerts.md lists the address formats."
+    target_hint = "the webhook URL of the service, which is stored encrypted"
+    target_field = "url"
+    is_target_secret = True
+    target_formats = tuple((service.name, service.form) for service in SERVICES.values())
+
+    def parse(self, target: str, config: ChannelConfig) -> ParsedTarget:
+        return ParsedTarget(parse(target).service.name, Secrets(url=target))
+
+    def stored_error(self, secrets: Secrets) -> str | None:
+        try:
+            parse(secrets.url or "")
+        except BadTarget:
+            return NOT_ACCEPTED
+        return None
+
+    async def send(self, message: Message, transport: Transport, config: ChannelConfig) -> Outcome:
+        (event,) = message.events
+        try:
+            target = parse(message.secrets.url or "")
+        except BadTarget:
+            return Outcome(error=NOT_ACCEPTED, disable_reason=NOT_ACCEPTED)
+        chat_request = target.service.build(target.parts, chat_message(event))
+        if target.service.hosts.fullmatch(chat_request.host) is None:
+            raise ValueError("a request to a host that is not the service's")
+        request = Request("POST", chat_request.headers, chat_request.body)
+        return await post.send(
+            transport.http,
+            chat_request.host,
+            chat_request.path,
+            request,
+            seconds=config.timeout_seconds,
+        )
 
 
-def message(event: Event) -> ChatMessage:
-    """The content of the message about the event."""
+def chat_message(event: Event) -> ChatMessage:
+    """Return the content of the message about the event."""
     alert = text.alert_of(event)
     return ChatMessage(
         heading=text.heading(event),

@@ -1,39 +1,63 @@
-"""Email: one alert or a digest, as plain text and HTML, and its submission over SMTP."""
+"""Email channels: one alert or a digest, as plain text and HTML, to recipients who confirmed."""
 
+import asyncio
 import hashlib
-import smtplib
-import ssl
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from app.channels import email_html
+from app.channels import email_html, smtp
 from app.channels import text as channels_text
+from app.channels.smtp import SmtpServer
 from app.channels.text import Event
-from app.channels.types import BadTarget, Outcome
+from app.channels.types import (
+    BadTarget,
+    ChannelConfig,
+    ChannelType,
+    Message,
+    Outcome,
+    ParsedTarget,
+    Recipient,
+    Transport,
+)
 
 MAX_ADDRESSES = 20
 # A long URL in a header is neither folded nor encoded.
 _POLICY = policy.SMTP.clone(max_line_length=998)
-NOT_SET = "SMTP_URL is not set, so mailwatch cannot send email"
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """The mail server for outgoing email.
+class Email(ChannelType):
+    """Email to one or several addresses, immediately or as a digest."""
 
-    tls  ``implicit`` (smtps), ``required``, ``auto`` (STARTTLS if it is offered) or ``off``
-    """
+    name = "email"
+    label = "Email"
+    description = "Send emails to comma-separated addresses."
+    target_hint = "addresses separated by commas; each person confirms before alerts are sent"
+    target_field = "addresses"
+    has_digests = True
+    has_recipients = True
+    is_given_up = False
 
-    host: str
-    port: int
-    tls: str
-    user: str | None = None
-    password: str | None = None
+    def parse(self, target: str, config: ChannelConfig) -> ParsedTarget:
+        addresses = parse_addresses(target)
+        return ParsedTarget(",".join(addresses), recipients=addresses)
+
+    def configuration_error(self, config: ChannelConfig) -> str | None:
+        return smtp.NOT_SET if config.smtp_url is None else None
+
+    async def send(self, message: Message, transport: Transport, config: ChannelConfig) -> Outcome:
+        """Send one email to each recipient; those accepted before a timeout count as delivered."""
+        accepted: list[str] = []
+        loop = asyncio.get_running_loop()
+        blocking = loop.run_in_executor(transport.threads, _submit_all, message, config, accepted)
+        try:
+            outcome = await asyncio.wait_for(blocking, config.timeout_seconds)
+        except TimeoutError:
+            outcome = Outcome(error="the mail server did not answer in time")
+        return replace(outcome, delivered_to=tuple(accepted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +86,8 @@ class EmailContent:
         return f"\n\n-- \n{self.reason}\nUnsubscribe: {self.unsubscribe_url}\n"
 
 
-def parse_server(url: str) -> Server:
-    """The mail server in SMTP_URL.
-
-    raises  ValueError
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-        raise ValueError("expected format: smtp://user:password@host:587")
-    starttls = parse_qs(parts.query).get("starttls", ["required" if parts.password else "auto"])[-1]
-    if starttls not in ("required", "auto", "off"):
-        raise ValueError("starttls must be required, auto or off")
-    is_implicit = parts.scheme == "smtps"
-    return Server(
-        parts.hostname,
-        parts.port or (465 if is_implicit else 587 if parts.password else 25),
-        "implicit" if is_implicit else starttls,
-        unquote(parts.username) if parts.username else None,
-        unquote(parts.password) if parts.password else None,
-    )
-
-
 def parse_addresses(text: str) -> list[str]:
-    """The addresses in comma-separated text.
+    """Return the addresses in comma-separated text.
 
     raises  BadTarget
     """
@@ -99,84 +102,77 @@ def parse_addresses(text: str) -> list[str]:
     return addresses
 
 
-def compose(letter: EmailContent) -> EmailMessage:
-    """The email as a message. Emails about one alert form one thread."""
+def compose(content: EmailContent) -> EmailMessage:
+    """Return the email as a message. Emails about one alert form one thread."""
     message = EmailMessage(policy=_POLICY)
-    domain = parseaddr(letter.sender)[1].rpartition("@")[2] or "localhost"
-    first = letter.events[0]
-    copy = hashlib.sha256(letter.recipient.encode()).hexdigest()[:12]
-    message["From"] = letter.sender
-    message["To"] = letter.recipient
-    message["Date"] = format_datetime(letter.at)
-    message["Message-ID"] = f"<{first['id']}.{letter.at:%Y%m%d}.{copy}@{domain}>"
+    domain = parseaddr(content.sender)[1].rpartition("@")[2] or "localhost"
+    first = content.events[0]
+    copy = hashlib.sha256(content.recipient.encode()).hexdigest()[:12]
+    message["From"] = content.sender
+    message["To"] = content.recipient
+    message["Date"] = format_datetime(content.at)
+    message["Message-ID"] = f"<{first['id']}.{content.at:%Y%m%d}.{copy}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message["List-Unsubscribe"] = f"<{letter.unsubscribe_url}>"
-    if letter.unsubscribe_url.startswith("https://"):  # RFC 8058 requires HTTPS
+    message["List-Unsubscribe"] = f"<{content.unsubscribe_url}>"
+    if content.unsubscribe_url.startswith("https://"):  # RFC 8058 requires HTTPS
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    foot = email_html.footer(letter.reason, letter.unsubscribe_url, letter.base_url)
-    if letter.since is None:
+    foot = email_html.footer(content.reason, content.unsubscribe_url, content.base_url)
+    if content.since is None:
         alert = channels_text.alert_of(first)
         message["Subject"] = channels_text.heading(first)[:200]
         if alert:
             message["References"] = f"<{alert['id']}@{domain}>"
-        text, html = (
-            channels_text.text(first),
-            email_html.render_event(first, letter.base_url, foot),
-        )
+        text = channels_text.text(first)
+        html = email_html.render_event(first, content.base_url, foot)
     else:
-        groups = email_html.Digest.of(letter.events, letter.since)
+        groups = email_html.Digest.of(content.events, content.since)
         message["Subject"] = groups.heading
-        text, html = groups.text(), groups.html(letter.base_url, foot)
-    message.set_content(text + letter.footer)
+        text, html = groups.text(), groups.html(content.base_url, foot)
+    message.set_content(text + content.footer)
     message.add_alternative(html, subtype="html")
     return message
 
 
-def send(server: Server, letter: EmailContent, *, seconds: float) -> Outcome:
-    """Submit the email to the mail server.
+def submit(server: SmtpServer, content: EmailContent, *, seconds: float) -> Outcome:
+    """Submit the email to the mail server, and return the outcome.
 
     seconds  timeout of each server response
     """
-    return submit(server, lambda: compose(letter), [letter.recipient], seconds=seconds)
+    return smtp.submit(server, lambda: compose(content), [content.recipient], seconds=seconds)
 
 
-def submit(
-    server: Server, build: Callable[[], EmailMessage], recipients: Sequence[str], *, seconds: float
-) -> Outcome:
-    """Submit a message to the mail server for these recipients, and return the outcome.
+def _submit_all(message: Message, config: ChannelConfig, accepted: list[str]) -> Outcome:
+    """Send to every recipient: the first failure, or success; stops if the server is unusable.
 
-    build    composes the message; a ``ValueError`` that it raises is the outcome
-    seconds  timeout of each server response
+    effects  adds the ids of the recipients whose email was accepted to ``accepted``
     """
-    try:
-        message = build()
-        with _connected(server, seconds) as smtp:
-            if server.user is not None:
-                smtp.login(server.user, server.password or "")
-            refused = smtp.send_message(message, to_addrs=list(recipients))
-    except smtplib.SMTPResponseException as error:
-        return Outcome(error.smtp_code, f"the mail server responded with {error.smtp_code}")
-    except smtplib.SMTPRecipientsRefused as error:
-        code = next(iter(error.recipients.values()))[0]
-        return Outcome(code, f"the mail server refused the recipients ({code})")
-    except (smtplib.SMTPException, ssl.SSLError, OSError, ValueError) as error:
-        return Outcome(error=f"the mail server cannot be used: {type(error).__name__}")
-    if refused:
-        code = next(iter(refused.values()))[0]
-        return Outcome(code, f"the mail server refused {len(refused)} of the recipients")
-    return Outcome(250)
+    if config.smtp_url is None:
+        return Outcome(error=smtp.NOT_SET)
+    server = smtp.parse_server(config.smtp_url)
+    result = Outcome(250)
+    for recipient in message.recipients:
+        content = _content(message, recipient, config)
+        outcome = submit(server, content, seconds=config.timeout_seconds)
+        if outcome.error is None:
+            accepted.append(recipient.id)
+        elif result.error is None:
+            result = outcome
+        if outcome.error is not None and outcome.status is None:
+            break
+    return result
 
 
-def _connected(server: Server, seconds: float) -> smtplib.SMTP:
-    context = ssl.create_default_context()
-    if server.tls == "implicit":
-        return smtplib.SMTP_SSL(server.host, server.port, timeout=seconds, context=context)
-    smtp = smtplib.SMTP(server.host, server.port, timeout=seconds)
-    try:
-        smtp.ehlo()
-        if server.tls == "required" or (server.tls == "auto" and smtp.has_extn("starttls")):
-            smtp.starttls(context=context)
-    except BaseException:
-        smtp.close()
-        raise
-    return smtp
+def _content(message: Message, recipient: Recipient, config: ChannelConfig) -> EmailContent:
+    return EmailContent(
+        sender=config.mail_from,
+        recipient=recipient.address,
+        events=message.events,
+        at=message.at,
+        base_url=config.base_url,
+        reason=(
+            f"You receive this because the channel {message.channel_name} sends alerts of severity "
+            f"{message.min_severity} and above to {recipient.address}."
+        ),
+        unsubscribe_url=recipient.unsubscribe_url,
+        since=f"{message.since:%d %b %H:%M} UTC" if message.since else None,
+    )

@@ -1,12 +1,14 @@
 """The ``flask channels`` commands: notification channels and their deliveries."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 from flask import Flask, current_app
 
 from app import ids
+from app.channels.registry import CHANNEL_TYPES
+from app.channels.types import ChannelType
 from app.checks.engine.types import Severity
 from app.cli.base import OPERATOR, Commands, span
 from app.models import Channel
@@ -29,7 +31,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(group)
 
 
-def _routed(command: F) -> F:
+def _with_filters(command: F) -> F:
     """Add the options for the name of a channel and for the alerts that it sends."""
     for option in (
         click.option(
@@ -58,41 +60,36 @@ def _routed(command: F) -> F:
     return command
 
 
-@group.command("add-webhook")
-@_routed
-@click.argument("url")
-def add_webhook(account: str, url: str, **routing: Any) -> None:
-    """Send signed events to an HTTPS URL. The secret is shown only once."""
-    door = current_app.extensions["door"]
-    account_id = accounts.find(account).id
-    channel, secret = channels.add_webhook(account_id, url, _new(**routing), door, actor=OPERATOR)
-    _print(channel)
-    print(f"secret (shown only once): {secret}")
+def _with_cadence(command: F) -> F:
+    """Add the option for digests."""
+    return click.option(
+        "--cadence",
+        type=click.Choice(["immediate", "daily", "weekly"]),
+        default="immediate",
+        show_default=True,
+        help="Send each alert immediately, or a digest at 08:00 UTC.",
+    )(command)
 
 
-@group.command("add-email")
-@_routed
-@click.option(
-    "--cadence",
-    type=click.Choice(["immediate", "daily", "weekly"]),
-    default="immediate",
-    show_default=True,
-    help="Send each alert immediately, or a digest at 08:00 UTC.",
-)
-@click.argument("addresses")
-def add_email(account: str, addresses: str, cadence: str, **routing: Any) -> None:
-    """Send emails to comma-separated addresses."""
-    new = _new(**routing, cadence=cadence)
-    _print(channels.add_email(accounts.find(account).id, addresses, new, actor=OPERATOR))
+def _add_command(type: ChannelType) -> None:
+    """Add the command that creates a channel of this type."""
+
+    def add(account: str, severity: str, **options: Any) -> None:
+        account_id = accounts.find(account).id
+        new = NewChannel(type=type.name, min_severity=Severity(severity), **options)
+        network = current_app.extensions["door"]
+        channel, secret = channels.add(account_id, new, network, actor=OPERATOR)
+        _print(channel)
+        if secret is not None:
+            print(f"secret (shown only once): {secret}")
+
+    command = click.argument("target", metavar=type.target_field.upper())(add)
+    command = _with_cadence(command) if type.has_digests else command
+    group.command(f"add-{type.name}", help=type.description)(_with_filters(command))
 
 
-@group.command("add-chat")
-@_routed
-@click.argument("url")
-def add_chat(account: str, url: str, **routing: Any) -> None:
-    """Send to a chat or paging service. docs/alerts.md lists the address formats."""
-    account_id = accounts.find(account).id
-    _print(channels.add_chat(account_id, url, _new(**routing), actor=OPERATOR))
+for _type in CHANNEL_TYPES.values():
+    _add_command(_type)
 
 
 @group.command("list")
@@ -172,17 +169,6 @@ def remove(account: str, channel: str) -> None:
     """Delete a channel and its delivery log."""
     channels.remove(accounts.find(account).id, channel, actor=OPERATOR)
     print(f"Deleted {channel}.")
-
-
-def _new(
-    name: str,
-    severity: str,
-    types: Sequence[str],
-    tags: Sequence[str],
-    domains: Sequence[str],
-    cadence: str = "immediate",
-) -> NewChannel:
-    return NewChannel(name, Severity(severity), types, tags, domains, cadence)
 
 
 def _print(channel: Channel) -> None:

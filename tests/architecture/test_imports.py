@@ -58,11 +58,11 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.web": (
         *("app.web", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
         *("app.protocols", "app.checks", "app.analysis", "app.db", "app.jobs", "app.keyring"),
-        *("app.rate_limiter", "app.concurrency", "app.ports", "app.runtime"),
+        *("app.rate_limiter", "app.concurrency", "app.ports", "app.runtime", "app.channels"),
     ),
     "app.cli": (
         *("app.cli", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
-        *("app.checks", "app.mailboxes"),
+        *("app.checks", "app.channels", "app.mailboxes"),
     ),
     "worker": (
         *("worker", "app.services", "app.jobs", "app.runtime", "app.settings", "app.logs"),

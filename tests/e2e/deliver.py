@@ -84,9 +84,8 @@ def deliver(
     story = Story(service, make_domain(account_id, schedule="off"), flaky, healthy)
     flaky.answer = misbehave
     for name, receiver in (("flaky", flaky), ("healthy", healthy)):
-        channels.add_webhook(
-            account_id, receiver.url, NewChannel(name), ReachingDoor(), actor=ACTOR
-        )
+        new = NewChannel(name, "webhook", receiver.url)
+        channels.add(account_id, new, ReachingDoor(), actor=ACTOR)
     quiet = transitions // 2
     story.go_on(quiet, 0)
     wait_for(lambda: len(_first(healthy.calls)) >= quiet, "the healthy receiver")

@@ -16,12 +16,10 @@ from app.services.domains.domains import NewDomain
 from app.services.ingest import files as ingest_files
 from app.services.ingest import tokens
 from app.services.ingest.files import ReportFileFilter
-from app.services.notifications import channels
-from app.services.notifications.channels import NewChannel
 from app.services.scans import scans
 from tests.e2e.browser import Person, open_person
 from tests.e2e.service import Service, wait_for
-from tests.support.factories import ACTOR, make_key
+from tests.support.factories import ACTOR, add_email_channel, make_key
 from tests.support.report_documents import dmarc_xml, failure_mail, tls_json
 
 pytestmark = [
@@ -68,8 +66,7 @@ def report_paths(person: Person) -> list[str]:
 def paths(person: Person) -> list[str]:
     """The paths of all pages that have data."""
     reports = report_paths(person)
-    new = NewChannel(HOSTILE[:50])
-    channel = channels.add_email(person.account_id, "ops@acme.test", new, actor=ACTOR)
+    channel = add_email_channel(person.account_id, HOSTILE[:50], "ops@acme.test")
     channel_path = f"/settings/notifications/{ids.public('chan', channel.id)}"
     tokens.create(person.account_id, actor=ACTOR)
     key, _ = make_key(person.account_id)

@@ -11,11 +11,13 @@ from sqlalchemy.engine import Engine
 
 from app import create_app
 from app.db import transactions
-from app.models import Account, ApiKey, ChannelRecipient, Domain, Scan
+from app.models import Account, ApiKey, Channel, ChannelRecipient, Domain, Scan
 from app.models.keys import Scope
 from app.services.accounts import accounts
 from app.services.api_keys import api_keys
 from app.services.domains import domains
+from app.services.notifications import channels
+from app.services.notifications.channels import NewChannel
 from app.services.scans import scans
 from app.settings import Settings
 from tests.support.zones import Zone, ZoneDoor
@@ -52,6 +54,14 @@ def make_domain(account_id: UUID, name: str | None = None, **options: Any) -> Do
 def make_scan(account_id: UUID, ref: str) -> Scan:
     """A queued scan of the domain."""
     return scans.trigger(account_id, ref, actor=ACTOR).scan
+
+
+def add_email_channel(
+    account_id: UUID, name: str, addresses: str, *, actor: str = ACTOR, **options: Any
+) -> Channel:
+    """An email channel whose recipients have not confirmed."""
+    new = NewChannel(name, "email", addresses, **options)
+    return channels.add(account_id, new, ZoneDoor(Zone({})), actor=actor)[0]
 
 
 def confirm_recipients(account_id: UUID) -> None:

@@ -32,13 +32,14 @@ from app.services.alerts.alerts import AlertChange, AlertFilter
 from app.services.analytics import rollup_queue, sender_hosts, sources
 from app.services.api_keys import account_limits, upload_tokens
 from app.services.core import account_rows, emails, refusals
+from app.services.core.emails import NewEmail
 from app.services.ingest import files as ingest_files
 from app.services.ingest import mailboxes, processor, tokens
 from app.services.monitoring import report_monitor
-from app.services.notifications import channels, feed
+from app.services.notifications import feed
 from app.services.scans import runner, scans
 from app.services.scans.scans import Selection
-from tests.support.factories import make_account, make_domain, make_key
+from tests.support.factories import add_email_channel, make_account, make_domain, make_key
 from tests.support.report_documents import dmarc_xml, failure_mail, record, tls_json
 from tests.support.zones import Zone, ZoneDoor
 
@@ -169,7 +170,14 @@ def _people(full: FullAccount) -> None:
     invitations.create(by, f"ines@{full.domain.removesuffix('.test')}-mail.test", "member")
     with transaction() as session:
         moment = now(session)
-        emails.enqueue(session, full.person.email, "notice", "Notice", "A notice.", full.account.id)
+        email = NewEmail(
+            recipient=full.person.email,
+            kind="notice",
+            subject="Notice",
+            body="A notice.",
+            account_id=full.account.id,
+        )
+        emails.enqueue(session, email)
         session.add(
             SignInNetwork(
                 user_id=full.person.id,
@@ -191,12 +199,11 @@ def _people(full: FullAccount) -> None:
 
 
 def _channels(full: FullAccount, actor: str) -> None:
-    new = channels.NewChannel("alerts", domains=(full.domain,))
-    channels.add_email(full.account.id, full.person.email, new, actor=actor)
-    both = channels.NewChannel("both")
-    channels.add_email(
-        full.account.id, f"{full.owner.email}, {full.person.email}", both, actor=actor
+    add_email_channel(
+        full.account.id, "alerts", full.person.email, actor=actor, domains=(full.domain,)
     )
+    both = f"{full.owner.email}, {full.person.email}"
+    add_email_channel(full.account.id, "both", both, actor=actor)
     open_alert, *_ = alerts.search(full.account.id, AlertFilter(status="open"))[0]
     change = AlertChange(
         "dismissed",

@@ -5,9 +5,8 @@ import re
 import pytest
 
 from app.services.notifications import channels
-from app.services.notifications.channels import NewChannel
 from tests.support.dashboard_browser import Browser
-from tests.support.factories import ACTOR, confirm_recipients
+from tests.support.factories import add_email_channel, confirm_recipients
 
 MAIL = {
     "name": "ops",
@@ -21,7 +20,7 @@ MAIL = {
 
 def add(browser: Browser, name: str = "ops") -> str:
     """The path of a channel."""
-    channels.add_email(browser.account_id, "ops@acme.test", NewChannel(name), actor=ACTOR)
+    add_email_channel(browser.account_id, name, "ops@acme.test")
     confirm_recipients(browser.account_id)
     match = re.search(
         r'href="(/settings/notifications/chan_\w+)"', browser.get("/settings/notifications")

@@ -4,6 +4,7 @@ from sqlalchemy.orm import Session
 
 from app.models import Account, Invitation
 from app.services.core import emails
+from app.services.core.emails import NewEmail
 
 KIND = "invitation"
 
@@ -41,4 +42,7 @@ def send(session: Session, invitation: Invitation, link: str | None) -> None:
         day=f"{invitation.expires_at:%d %B %Y}",
     )
     subject = f"Invitation to join {account.name} on mailwatch"
-    emails.enqueue(session, invitation.email, KIND, subject, body, account.id)
+    email = NewEmail(
+        recipient=invitation.email, kind=KIND, subject=subject, body=body, account_id=account.id
+    )
+    emails.enqueue(session, email)

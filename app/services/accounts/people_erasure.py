@@ -8,11 +8,13 @@ from sqlalchemy import JSON, Column, Table, Text, cast, delete, func, select, up
 from sqlalchemy.orm import Session
 
 from app import ids
+from app.channels.registry import CHANNEL_TYPES
 from app.db.transactions import now
 from app.models import Base, Channel, ChannelRecipient, Email, Invitation, User
 from app.services.core import account_rows
 
 NO_RECIPIENT_LEFT = "The only recipient of this channel was deleted"
+_WITH_RECIPIENTS = tuple(type.name for type in CHANNEL_TYPES.values() if type.has_recipients)
 # Columns that name who did something: as ``user:<address>`` or by the address alone.
 ACTORS = (
     *("alert_transitions.actor", "api_keys.created_by", "channels.created_by"),
@@ -108,7 +110,7 @@ def _leave_channels(session: Session, user: User) -> None:
     )
     channels = session.scalars(
         select(Channel)
-        .where(Channel.account_id == user.account_id, Channel.kind == "email")
+        .where(Channel.account_id == user.account_id, Channel.kind.in_(_WITH_RECIPIENTS))
         .with_for_update()
     )
     for channel in channels:

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session
 
 from app import ids, settings
-from app.channels import email, plain_email, text
+from app.channels import plain_email, smtp, text
 from app.channels.plain_email import PlainEmail
 from app.channels.types import Outcome
 from app.db.transactions import after_commit, now, transaction
@@ -30,15 +30,31 @@ from app.services.core.encryption import DecryptionError
 
 CLAIM = timedelta(seconds=queue.JOB_SECONDS + 300)  # no worker lives longer with one job
 RETENTION = timedelta(days=30)
-MAX_RUN_SECONDS = 120.0  # one call of ``send_due`` ends after that
+MAX_RUN_SECONDS = 120.0  # of one call of ``send_due``
 JITTER = 0.2
 PURPOSE = "email"
 UNREADABLE = "its body cannot be decrypted: SECRET_KEY has changed since it was stored"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEmail:
+    """An email to queue.
+
+    kind        what it is about, like ``invitation``; shown in metrics
+    body        plain text
+    account_id  None if it is not about an account
+    """
+
+    recipient: str
+    kind: str
+    subject: str
+    body: str
+    account_id: UUID | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Claimed:
-    """One email that this worker alone sends; ``attempt`` counts from 1."""
+    """One email that only this worker sends; ``attempt`` counts from 1."""
 
     id: UUID
     attempt: int
@@ -49,38 +65,29 @@ class _Claimed:
 
 
 def is_configured() -> bool:
-    """Whether this service can send emails."""
+    """Return whether this service can send emails."""
     return settings.current().smtp_url is not None
 
 
-def enqueue(
-    session: Session,
-    recipient: str,
-    kind: str,
-    subject: str,
-    body: str,
-    account_id: UUID | None = None,
-) -> None:
-    """Have a worker send this email once the caller's transaction is committed.
+def enqueue(session: Session, new: NewEmail) -> None:
+    """Queue the email; a worker sends it once the caller's transaction is committed.
 
-    kind      what it is about, as ``invitation``; shown in metrics
-    body      plain text
-    effects   a row that is ``skipped`` at once, without its body, if no mail server is configured
+    effects  a row; it is ``skipped`` at once, without its body, if no mail server is configured
     """
     at = now(session)
     is_sendable = is_configured()
     row = Email(
         id=ids.new(),
-        account_id=account_id,
-        recipient=recipient,
-        kind=kind,
-        subject=text.plain(subject)[:200],
-        body=encryption.encrypt(body, PURPOSE) if is_sendable else "",
+        account_id=new.account_id,
+        recipient=new.recipient,
+        kind=new.kind,
+        subject=text.plain(new.subject)[:200],
+        body=encryption.encrypt(new.body, PURPOSE) if is_sendable else "",
         status="queued" if is_sendable else "skipped",
         next_attempt_at=at if is_sendable else None,
         created_at=at,
         finished_at=None if is_sendable else at,
-        error=None if is_sendable else email.NOT_SET,
+        error=None if is_sendable else smtp.NOT_SET,
     )
     session.add(row)
     if is_sendable:
@@ -88,16 +95,16 @@ def enqueue(
 
 
 def enqueue_if_due() -> bool:
-    """Have a worker send emails if any is due."""
+    """Enqueue a delivery job if an email is due, and return whether one was enqueued."""
     with transaction(readonly=True) as session:
         is_due = session.scalar(select(exists().where(_is_due(now(session)))))
     return bool(is_due) and queue.enqueue_delivery()
 
 
 def send_due(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
-    """Send the emails that are due, one after another, until the server cannot be reached.
+    """Send the due emails one after another, and return the number of attempts.
 
-    returns  how many attempts were made, within MAX_RUN_SECONDS
+    It stops after MAX_RUN_SECONDS, or if the server cannot be reached.
     """
     count = 0
     deadline = time.monotonic() + MAX_RUN_SECONDS
@@ -131,11 +138,18 @@ def _claim() -> _Claimed | None:
             return None
         row.attempts += 1
         row.next_attempt_at = at + CLAIM
-        return _Claimed(row.id, row.attempts, row.recipient, row.subject, _body(row), at)
+        return _Claimed(
+            id=row.id,
+            attempt=row.attempts,
+            recipient=row.recipient,
+            subject=row.subject,
+            body=_body(row),
+            claimed_at=at,
+        )
 
 
 def _body(row: Email) -> str | None:
-    """The text; None if it was encrypted under another SECRET_KEY."""
+    """Return the text; None if it was encrypted under another SECRET_KEY."""
     try:
         return encryption.decrypt(row.body, PURPOSE)
     except DecryptionError:
@@ -145,7 +159,7 @@ def _body(row: Email) -> str | None:
 def _send(claimed: _Claimed) -> Outcome:
     current = settings.current()
     if current.smtp_url is None:
-        return Outcome(error=email.NOT_SET)
+        return Outcome(error=smtp.NOT_SET)
     if claimed.body is None:
         return Outcome(error=UNREADABLE)
     content = PlainEmail(
@@ -156,8 +170,8 @@ def _send(claimed: _Claimed) -> Outcome:
         body=claimed.body,
         at=claimed.claimed_at,
     )
-    server = email.parse_server(current.smtp_url)
-    return email.submit(
+    server = smtp.parse_server(current.smtp_url)
+    return smtp.submit(
         server,
         lambda: plain_email.compose(content),
         [claimed.recipient],
@@ -179,7 +193,7 @@ def _store(claimed: _Claimed, outcome: Outcome) -> None:
 
 
 def _after(claimed: _Claimed, outcome: Outcome, at: datetime) -> dict[str, object]:
-    """The columns of the row after this attempt."""
+    """Return the columns of the row after this attempt."""
     error = outcome.error and outcome.error[:300]
     schedule = settings.current().delivery_schedule
     if error is not None and claimed.attempt < len(schedule):

@@ -17,6 +17,7 @@ from app.db.transactions import now
 from app.models import Account, ApiKey, Invitation, User
 from app.services.core import audit_log, emails
 from app.services.core.browser_names import browser
+from app.services.core.emails import NewEmail
 
 SECURITY, TEAM, KEYS = "/settings/security", "/settings/team", "/settings/keys"
 OWN_ADVICE = "If you did not do this, change your password and end your other sessions now"
@@ -177,7 +178,14 @@ def _send(session: Session, account_id: UUID, recipients: Iterable[str], notice:
     link = settings.current().base_url + notice.path
     body = f"{notice.sentence}\n\n{lines}\n\n{notice.advice}:\n{link}\n"
     for recipient in dict.fromkeys(recipients):
-        emails.enqueue(session, recipient, notice.kind, notice.subject, body, account_id)
+        email = NewEmail(
+            recipient=recipient,
+            kind=notice.kind,
+            subject=notice.subject,
+            body=body,
+            account_id=account_id,
+        )
+        emails.enqueue(session, email)
 
 
 def _name(actor: str) -> str:

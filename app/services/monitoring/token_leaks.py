@@ -15,6 +15,7 @@ from app.models import Account, ApiKey, TokenLeak, UploadToken, User
 from app.rules.accounts.keys_and_channels import token_kind
 from app.services.api_keys import api_keys, upload_tokens
 from app.services.core import audit_log, emails
+from app.services.core.emails import NewEmail
 from app.services.monitoring import account_monitor
 
 BATCH_SIZE = 500
@@ -153,7 +154,14 @@ def _email_owners(session: Session, leak: TokenLeak) -> None:
     kind = token_kind(leak.token)
     subject = f"{kind[0].upper()}{kind[1:]} {leak.name} was found in public and revoked"
     for recipient in owners:
-        emails.enqueue(session, recipient, "key_leaked", subject, _body(leak), leak.account_id)
+        email = NewEmail(
+            recipient=recipient,
+            kind="key_leaked",
+            subject=subject,
+            body=_body(leak),
+            account_id=leak.account_id,
+        )
+        emails.enqueue(session, email)
 
 
 def _body(leak: TokenLeak) -> str:

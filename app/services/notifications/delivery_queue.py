@@ -14,19 +14,17 @@ from sqlalchemy.orm import Session, aliased
 
 from app import processes, settings
 from app.channels.email_html import PROBLEM_EVENTS
-from app.channels.types import Outcome
+from app.channels.types import Outcome, Secrets
 from app.db import transactions
 from app.db.transactions import transaction
 from app.models import Channel, ChannelRecipient, Delivery, Event
 from app.services.core import encryption
-from app.services.notifications import channels, outbox, recipients
-from app.services.notifications.channels import Secrets
+from app.services.notifications import channel_secrets, channels, outbox, recipients
 
 GIVE_UP_AFTER = timedelta(days=5)  # without a success
 MAX_RETRY_AFTER = timedelta(hours=24)
 MAX_BACKOFF = timedelta(minutes=5)
 DIGEST_BATCH_SIZE = 500
-WEBHOOK_BATCH_SIZE = 20
 JITTER = 0.2
 
 
@@ -44,11 +42,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryBatch:
-    """What one attempt sends: a single event, or the events of a digest.
+    """The deliveries of one attempt: a single event, or the events of a digest.
 
-    secrets  None if they cannot be decrypted, because SECRET_KEY has changed
-    since    for a digest, when the previous one was sent; None for a single event
-    recipients  the confirmed recipients of an email channel that did not get it yet
+    secrets     None if they cannot be decrypted, because SECRET_KEY has changed
+    since       for a digest, when the previous one was sent; None for a single event
+    recipients  the confirmed recipients that the deliveries have not reached yet
     """
 
     claim: Claim
@@ -121,11 +119,11 @@ def advance(claim: Claim, done: Sequence[Done], *, take: bool) -> list[DeliveryB
         if channel is None:
             return []
         now = transactions.now(session)
-        for parcel, outcome in done:
-            _write(session, channel, parcel.delivery_ids, outcome, now)
-        parcels = _next(session, claim, channel, now) if take else []
-        channel.lease_until = now + settings.current().delivery_lease_seconds if parcels else None
-        return parcels
+        for batch, outcome in done:
+            _write(session, channel, batch.delivery_ids, outcome, now)
+        batches = _next(session, claim, channel, now) if take else []
+        channel.lease_until = now + settings.current().delivery_lease_seconds if batches else None
+        return batches
 
 
 def _leased(session: Session, claim: Claim) -> Channel | None:
@@ -189,42 +187,43 @@ def _next(session: Session, claim: Claim, channel: Channel, now: datetime) -> li
     if is_digest and not any(event.type in PROBLEM_EVENTS for _, event in rows):
         _finish(rows, "skipped", now)
         return []
-    batches = [rows] if is_digest else [[row] for row in rows[: _batch_size(channel)]]
-    addressees = _addressees(session, channel, batches, now)
-    if addressees is None:
+    size = channels.type_of(channel).batch_size
+    batches = [rows] if is_digest else [[row] for row in rows[:size]]
+    pending = _pending_recipients(session, channel, batches, now)
+    if pending is None:
         return []
     try:
-        secrets = channels.decrypt_secrets(channel)
-        channels.renew_sealing(session, channel)
+        secrets = channel_secrets.decrypt(channel)
+        channel_secrets.renew(session, channel)
     except encryption.DecryptionError:
         secrets = None
     since = (channel.last_success_at or channel.created_at) if is_digest else None
     return [
         DeliveryBatch(
-            claim,
-            [delivery.id for delivery, _ in batch],
-            channel,
-            secrets,
-            [outbox.as_json(event) for _, event in batch],
-            now,
-            since,
-            addressees,
+            claim=claim,
+            delivery_ids=[delivery.id for delivery, _ in batch],
+            channel=channel,
+            secrets=secrets,
+            events=[outbox.as_json(event) for _, event in batch],
+            claimed_at=now,
+            since=since,
+            recipients=pending,
         )
         for batch in batches
     ]
 
 
-def _addressees(
+def _pending_recipients(
     session: Session,
     channel: Channel,
     batches: Sequence[Sequence[tuple[Delivery, Event]]],
     at: datetime,
 ) -> Sequence[ChannelRecipient] | None:
-    """The confirmed recipients of an email channel that its deliveries have not reached yet.
+    """Return the confirmed recipients that the deliveries have not reached yet.
 
     returns  None if there are none; the deliveries are finished then
     """
-    if channel.kind != "email" or not batches:
+    if not channels.type_of(channel).has_recipients or not batches:
         return ()
     (rows,) = batches  # people are sent one email at a time
     confirmed = recipients.confirmed(session, channel.id)
@@ -240,24 +239,16 @@ def _addressees(
 
 
 def _due_of(session: Session, channel: Channel, now: datetime) -> Sequence[tuple[Delivery, Event]]:
-    """The due deliveries of the channel in order, test events first; for a digest all of them."""
+    """Return the due deliveries in order, test events first; for a digest all of them."""
+    size = channels.type_of(channel).batch_size
     rows = session.execute(
         select(Delivery, Event)
         .join(Event, Event.number == Delivery.event_number)
         .where(Delivery.channel_id == channel.id, *_ready(now))
         .order_by(Event.type != outbox.TEST, Delivery.event_number)
-        .limit(DIGEST_BATCH_SIZE if channel.digest_at is not None else _batch_size(channel))
+        .limit(DIGEST_BATCH_SIZE if channel.digest_at is not None else size)
     )
     return [(row.Delivery, row.Event) for row in rows]
-
-
-def _batch_size(channel: Channel) -> int:
-    """How many deliveries are sent before their outcomes are stored.
-
-    If the process is killed, these are sent again. Webhook receivers recognize an event by its id;
-    people do not, so other channels send one at a time.
-    """
-    return WEBHOOK_BATCH_SIZE if channel.kind == "webhook" else 1
 
 
 def _finish(
@@ -316,7 +307,7 @@ def _back_off(session: Session, channel: Channel, outcome: Outcome, now: datetim
     channel.backoff_until = now + max(rest, _retry_after(outcome.retry_after, now))
     if outcome.disable_reason is not None:
         channels.give_up(session, channel, outcome.disable_reason)
-    elif channel.kind != "email" and now - channel.failing_since >= GIVE_UP_AFTER:
+    elif channels.type_of(channel).is_given_up and now - channel.failing_since >= GIVE_UP_AFTER:
         channels.give_up(session, channel, f"no successful delivery for {GIVE_UP_AFTER.days} days")
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from app import ids, settings
+from app.channels.types import Transport
 from app.db.transactions import after_commit, now, transaction
 from app.errors import InvalidRequest
 from app.jobs import queue
@@ -26,7 +27,7 @@ from app.services.notifications.delivery_queue import Claim, DeliveryBatch, Done
 
 MAX_CHANNELS = 100
 MAX_FAILING_CHANNELS = 50  # of these, channels whose last attempt failed
-POLL_SECONDS = 0.25  # how often new work is looked for while attempts run
+POLL_SECONDS = 0.25  # how often the queue is checked while attempts run
 ROUND_SECONDS = 600.0  # a job stops taking work after that; far below its timeout
 GRACE_SECONDS = 1.0  # for running attempts at the end of a job
 CHANNEL_SECONDS = 30.0  # after that a channel yields to others
@@ -43,7 +44,7 @@ class Entry:
 
 
 def run(
-    door: Network, *, is_stopping: Callable[[], bool] = lambda: False, linger: float = 0.0
+    network: Network, *, is_stopping: Callable[[], bool] = lambda: False, linger: float = 0.0
 ) -> int:
     """Send what is due to every channel, each at its own pace, and return the number of attempts.
 
@@ -54,7 +55,7 @@ def run(
     feed.distribute_all()
     if not delivery_queue.is_due():
         return 0
-    made = door.run(lambda open_answers: _Round(open_answers, is_stopping, linger).work())
+    made = network.run(lambda open_session: _Round(open_session, is_stopping, linger).work())
     enqueue_if_due()
     return made
 
@@ -66,7 +67,7 @@ def enqueue_if_due() -> bool:
 
 
 def log(account_id: UUID, ref: str, *, limit: int = 50) -> Sequence[Entry]:
-    """The last deliveries of the channel, newest first.
+    """Return the last deliveries of the channel, newest first.
 
     raises  NotFound
     """
@@ -131,30 +132,32 @@ class _Round:
     """One run over all channels; each has its own task, so that none waits for another."""
 
     def __init__(
-        self, open_answers: SessionFactory, is_stopping: Callable[[], bool], linger: float
+        self, open_session: SessionFactory, is_stopping: Callable[[], bool], linger: float
     ) -> None:
-        self._open_answers, self._is_stopping, self._linger = open_answers, is_stopping, linger
+        self._is_stopping, self._linger = is_stopping, linger
         self._until = time.monotonic() + ROUND_SECONDS
-        self._turns: dict[asyncio.Task[None], _ChannelTask] = {}
+        self._tasks: dict[asyncio.Task[None], _ChannelTask] = {}
         self._made = 0
+        # Never the threads that run database calls: types that block would delay them.
         self._threads = ThreadPoolExecutor(MAX_CHANNELS, "sending")
+        self._transport = Transport(open_session(), self._threads)
 
     async def work(self) -> int:
-        keeper = asyncio.create_task(self._keep_leases())
+        renewal = asyncio.create_task(self._renew_leases())
         idle_until = 0.0
         try:
             while not self._is_over():
                 await self._take()
-                if self._turns:
+                if self._tasks:
                     idle_until = time.monotonic() + self._linger
-                    await self._await_turns()
+                    await self._await_tasks()
                 elif time.monotonic() < idle_until:
                     await asyncio.sleep(POLL_SECONDS)
                 else:
                     break
             await self._end()
         finally:
-            keeper.cancel()
+            renewal.cancel()
             self._threads.shutdown(wait=False, cancel_futures=True)
         return self._made
 
@@ -164,51 +167,51 @@ class _Round:
     async def _take(self) -> None:
         """Claim channels with due deliveries; failing channels may take only some of the slots."""
         await asyncio.to_thread(feed.distribute_all)
-        room = MAX_CHANNELS - len(self._turns)
-        failing = MAX_FAILING_CHANNELS - sum(turn.claim.is_failing for turn in self._turns.values())
+        room = MAX_CHANNELS - len(self._tasks)
+        failing = MAX_FAILING_CHANNELS - sum(task.claim.is_failing for task in self._tasks.values())
         if room and await asyncio.to_thread(delivery_queue.is_due):
             claims = await asyncio.to_thread(
                 delivery_queue.claim_due, room, failing=max(failing, 0)
             )
             for claim in claims:
-                turn = _ChannelTask(claim, min(time.monotonic() + CHANNEL_SECONDS, self._until))
-                self._turns[asyncio.create_task(self._run(turn))] = turn
+                task = _ChannelTask(claim, min(time.monotonic() + CHANNEL_SECONDS, self._until))
+                self._tasks[asyncio.create_task(self._run(task))] = task
 
-    async def _await_turns(self) -> None:
-        await asyncio.wait(self._turns, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        for task in [task for task in self._turns if task.done()]:
-            task.result()
-            self._made += self._turns.pop(task).made
+    async def _await_tasks(self) -> None:
+        await asyncio.wait(self._tasks, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for running in [running for running in self._tasks if running.done()]:
+            running.result()
+            self._made += self._tasks.pop(running).made
 
     async def _end(self) -> None:
         """Let running attempts finish; release what takes too long, so that it is retried."""
-        if not self._turns:
+        if not self._tasks:
             return
         seconds = settings.current().delivery_seconds if self._is_stopping() else GRACE_SECONDS
-        for turn in self._turns.values():
-            turn.until = 0  # takes no further batch
-        _, late = await asyncio.wait(self._turns, timeout=seconds)
-        for task in late:
-            task.cancel()
-            await self._turns[task].advance(take=False)
-        self._made += sum(turn.made for turn in self._turns.values())
+        for task in self._tasks.values():
+            task.until = 0  # takes no further batch
+        _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        for running in late:
+            running.cancel()
+            await self._tasks[running].advance(take=False)
+        self._made += sum(task.made for task in self._tasks.values())
 
-    async def _run(self, turn: _ChannelTask) -> None:
+    async def _run(self, task: _ChannelTask) -> None:
         """Send what is due to one channel, in batches."""
-        parcels = await turn.advance(take=True)
-        while parcels:
+        batches = await task.advance(take=True)
+        while batches:
             batch_until = time.monotonic() + BATCH_SECONDS
-            for parcel in parcels:
-                outcome = await senders.send(parcel, self._open_answers, self._threads)
-                turn.done.append((parcel, outcome))
-                is_enough = time.monotonic() > min(batch_until, turn.until)
-                if outcome.error is not None or is_enough:
+            for batch in batches:
+                outcome = await senders.send(batch, self._transport)
+                task.done.append((batch, outcome))
+                is_over = time.monotonic() > min(batch_until, task.until)
+                if outcome.error is not None or is_over:
                     break
-            is_on = time.monotonic() < turn.until and not self._is_stopping()
-            parcels = await turn.advance(take=is_on)
+            is_running = time.monotonic() < task.until and not self._is_stopping()
+            batches = await task.advance(take=is_running)
 
-    async def _keep_leases(self) -> None:
+    async def _renew_leases(self) -> None:
         while True:
             await asyncio.sleep(settings.current().delivery_lease_seconds.total_seconds() / 3)
-            claims = [turn.claim for turn in self._turns.values()]
+            claims = [task.claim for task in self._tasks.values()]
             await asyncio.to_thread(delivery_queue.renew, claims)

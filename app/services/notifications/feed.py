@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import ids
+from app.channels.registry import CHANNEL_TYPES
 from app.checks.engine.types import Severity
 from app.db import transactions
 from app.db.bulk import insert
@@ -152,7 +153,8 @@ def _delivery(channel: Channel, event: Event, now: datetime) -> dict[str, Any]:
 def _is_for(channel: Channel, event: Event, route: _Route) -> bool:
     if event.type == outbox.TEST:
         return bool(event.body["data"]["channelId"] == ids.public("chan", channel.id))
-    if channel.kind != "webhook" and event.type not in NOTIFIED_EVENTS:
+    gets_all = CHANNEL_TYPES[channel.kind].receives_all_events
+    if not gets_all and event.type not in NOTIFIED_EVENTS:
         return False
     severity = Severity(route.alert["severity"])
     return (

@@ -22,6 +22,7 @@ from app.errors import InvalidRequest, NotFound, QuotaExceeded
 from app.keyring import Purpose
 from app.models import Account, Channel, ChannelRecipient, Email
 from app.services.core import audit_log, emails
+from app.services.core.emails import NewEmail
 
 KIND = "channel_confirmation"
 EXPIRY = timedelta(days=7)
@@ -216,7 +217,10 @@ def _request(session: Session, row: ChannelRecipient) -> None:
         unsubscribe_url=unsubscribe_url(row.id),
     )
     subject = "Confirm that you want to receive alerts"
-    emails.enqueue(session, row.address, KIND, subject, body, row.account_id)
+    email = NewEmail(
+        recipient=row.address, kind=KIND, subject=subject, body=body, account_id=row.account_id
+    )
+    emails.enqueue(session, email)
 
 
 def _check_limits(session: Session, row: ChannelRecipient) -> None:

@@ -8,6 +8,7 @@ from flask import Blueprint, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from app import ids
+from app.channels.registry import CHANNEL_TYPES
 from app.checks.engine.types import Severity
 from app.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, ServiceUnavailable
 from app.models import Channel
@@ -18,8 +19,9 @@ from app.web.base.forms import Form
 
 bp = Blueprint("channels", __name__, url_prefix="/settings/notifications")
 
-KINDS = {"webhook": "Webhook", "email": "Email", "chat": "Chat or pager"}
+KINDS = {type.name: type.label for type in CHANNEL_TYPES.values()}
 CADENCES = ("immediate", "daily", "weekly")
+WITH_DIGESTS = {type.name for type in CHANNEL_TYPES.values() if type.has_digests}
 GRACES = {"0": "Immediately", "24": "After 24 hours", "168": "After 7 days"}
 
 
@@ -46,12 +48,14 @@ def show(id: str) -> ResponseReturnValue:
     """Show a channel with its recent deliveries."""
     account = pages.user_session().account_id
     channel = channels.find(account, id)
+    type = CHANNEL_TYPES[channel.kind]
     return pages.render(
         "channel.html",
         channel=channel,
         recipients=recipients.search(account, channel.id),
         problem=channels.target_error(channel),
-        kinds=KINDS,
+        label=type.label,
+        can_rotate_secret=type.has_signing_secret,
         entries=dispatcher.log(account, id),
         graces=GRACES,
         done=request.args.get("done"),
@@ -132,35 +136,32 @@ def _added() -> tuple[Channel, str | None]:
     severity = form.choice("severity", list(Severity))
     cadence = form.choice("cadence", CADENCES)
     new = NewChannel(
-        form.text("name", 100),
-        Severity(severity) if severity in list(Severity) else Severity.INFO,
+        name=form.text("name", 100),
+        type=kind,
+        target=target,
+        min_severity=Severity(severity) if severity in list(Severity) else Severity.INFO,
         types=form.words("types"),
         tags=form.words("tags"),
         domains=form.words("domains"),
-        cadence=cadence if kind == "email" else "immediate",
+        cadence=cadence if kind in WITH_DIGESTS else "immediate",
     )
     form.check()
-    account, actor = visitor.account_id, visitor.actor
-    if kind == "webhook":
-        door = current_app.extensions["door"]
-        return channels.add_webhook(account, target, new, door, actor=actor)
-    if kind == "email":
-        return channels.add_email(account, target, new, actor=actor), None
-    return channels.add_chat(account, target, new, actor=actor), None
+    network = current_app.extensions["door"]
+    return channels.add(visitor.account_id, new, network, actor=visitor.actor)
 
 
 def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
     rows = channels.search(pages.user_session().account_id)
     by_field = dict(errors or {})
-    for name in ("url", "addresses"):  # the service's names of the form's field
-        if name in by_field:
-            by_field["target"] = by_field.pop(name)
+    for type in CHANNEL_TYPES.values():  # the form has one field for the targets of all types
+        if type.target_field in by_field:
+            by_field["target"] = by_field.pop(type.target_field)
     return pages.render(
         "channels.html",
         status,
         channels=[(row, channels.target_error(row)) for row in rows],
         kinds=KINDS,
-        chat_forms=channels.chat_forms(),
+        types=list(CHANNEL_TYPES.values()),
         cadences=CADENCES,
         severities=list(Severity),
         errors=by_field,

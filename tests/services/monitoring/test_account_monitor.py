@@ -19,8 +19,7 @@ from app.services.alerts.transitions import Trigger
 from app.services.api_keys import api_keys, usage
 from app.services.monitoring import account_monitor
 from app.services.notifications import channels
-from app.services.notifications.channels import NewChannel
-from tests.support.factories import ACTOR, make_account, make_domain, make_key
+from tests.support.factories import ACTOR, add_email_channel, make_account, make_domain, make_key
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -101,7 +100,7 @@ def test_an_alert_of_one_account_is_nobody_elses(account_id: UUID) -> None:
 
 
 def test_a_channel_that_was_given_up_is_told_of_until_it_is_enabled(account_id: UUID) -> None:
-    channel = channels.add_email(account_id, "a@acme.test", NewChannel("ops"), actor=ACTOR)
+    channel = add_email_channel(account_id, "ops", "a@acme.test")
     with transaction() as session:
         channels.give_up(session, session.get_one(Channel, channel.id), "it answered 410")
     account_monitor.check_accounts()

@@ -55,9 +55,9 @@ def domain(account_id: UUID) -> Domain:
 
 
 @pytest.fixture
-def webhook(account_id: UUID, receiver: Receiver, door: ReachingDoor) -> tuple[Channel, str]:
+def webhook(account_id: UUID, receiver: Receiver, door: ReachingDoor) -> tuple[Channel, str | None]:
     """A channel to the receiver, and its secret."""
-    return channels.add_webhook(account_id, receiver.url, NewChannel("hook"), door, actor=ACTOR)
+    return channels.add(account_id, NewChannel("hook", "webhook", receiver.url), door, actor=ACTOR)
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def settings(settings: Settings) -> Settings:
 
 
 def add(account_id: UUID, url: str, name: str = "chat") -> Channel:
-    return channels.add_chat(account_id, url, NewChannel(name), actor=ACTOR)
+    return channels.add(account_id, NewChannel(name, "chat", url), ReachingDoor(), actor=ACTOR)[0]
 
 
 def store_address(account_id: UUID, url: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import select, update
 
 from app import settings as app_settings
-from app.channels import email
+from app.channels import email, smtp
+from app.channels.smtp import SmtpServer
 from app.checks.engine.types import Severity
 from app.db.transactions import now, transaction
 from app.errors import InvalidRequest
@@ -19,9 +20,8 @@ from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange
 from app.services.notifications import channels, dispatcher, feed
-from app.services.notifications.channels import NewChannel
 from app.settings import Settings
-from tests.support.factories import ACTOR, confirm_recipients
+from tests.support.factories import ACTOR, add_email_channel, confirm_recipients
 from tests.support.open_alert import OpenAlert
 from tests.support.receivers import ReachingDoor
 from tests.support.smtp_server import Inbox, open_inbox
@@ -42,7 +42,7 @@ def settings(settings: Settings, inbox: Inbox) -> Settings:
 
 
 def add(account_id: UUID, **options: Any) -> Channel:
-    channel = channels.add_email(account_id, TO, NewChannel("ops", **options), actor=ACTOR)
+    channel = add_email_channel(account_id, "ops", TO, **options)
     confirm_recipients(account_id)
     return channel
 
@@ -131,10 +131,10 @@ def test_without_a_mail_server_the_channel_says_so(
     channel = add(account_id)
     assert channels.target_error(channel) is None
     app_settings.use(settings.replace(smtp_url=None))
-    assert channels.target_error(channel) == email.NOT_SET
+    assert channels.target_error(channel) == smtp.NOT_SET
     open_alert()
     dispatcher.run(door)
-    assert log(account_id)[0].error == email.NOT_SET
+    assert log(account_id)[0].error == smtp.NOT_SET
 
 
 @pytest.mark.parametrize("answer", ["451 later", "550 no"])
@@ -208,30 +208,30 @@ def test_a_test_of_a_digest_comes_at_once(
 )
 def test_what_is_no_address_is_refused(account_id: UUID, addresses: str) -> None:
     with pytest.raises(InvalidRequest):
-        channels.add_email(account_id, addresses, NewChannel("ops"), actor=ACTOR)
+        add_email_channel(account_id, "ops", addresses)
 
 
 @pytest.mark.parametrize(
     ("url", "server"),
     [
-        ("smtp://mail.test", email.Server("mail.test", 25, "auto")),
-        ("smtp://mail.test:2525?starttls=off", email.Server("mail.test", 2525, "off")),
-        ("smtp://u:p%40ss@mail.test", email.Server("mail.test", 587, "required", "u", "p@ss")),
-        ("smtps://u:p@mail.test", email.Server("mail.test", 465, "implicit", "u", "p")),
+        ("smtp://mail.test", SmtpServer("mail.test", 25, "auto")),
+        ("smtp://mail.test:2525?starttls=off", SmtpServer("mail.test", 2525, "off")),
+        ("smtp://u:p%40ss@mail.test", SmtpServer("mail.test", 587, "required", "u", "p@ss")),
+        ("smtps://u:p@mail.test", SmtpServer("mail.test", 465, "implicit", "u", "p")),
     ],
 )
-def test_a_mail_url_says_where_and_how(url: str, server: email.Server) -> None:
-    assert email.parse_server(url) == server
+def test_a_mail_url_says_where_and_how(url: str, server: SmtpServer) -> None:
+    assert smtp.parse_server(url) == server
 
 
 def test_a_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbox: Inbox) -> None:
     assert settings.smtp_url is not None
-    server = email.parse_server(settings.smtp_url.replace("smtp://", "smtp://user:secret@"))
+    server = smtp.parse_server(settings.smtp_url.replace("smtp://", "smtp://user:secret@"))
     event = {"id": "evt_x", "type": "test", "data": {}}
     with transaction(readonly=True) as session:
         letter = email.EmailContent(
             "w@watch.test", TO, [event], now(session), "https://watch.test", "reason", "https://u"
         )
-    outcome = email.send(server, letter, seconds=5)
+    outcome = email.submit(server, letter, seconds=5)
     assert outcome.error is not None
     assert inbox.messages == []

@@ -10,10 +10,11 @@ from sqlalchemy import select, update
 
 from app import runtime
 from app import settings as app_settings
-from app.channels import email
+from app.channels import smtp
 from app.db.transactions import now, transaction
 from app.models import Email
 from app.services.core import emails
+from app.services.core.emails import NewEmail
 from app.services.operations import retention
 from app.settings import Settings
 from tests.support.receivers import ReachingDoor
@@ -35,9 +36,15 @@ def settings(settings: Settings, inbox: Inbox) -> Settings:
     return settings.replace(smtp_url=inbox.url, mail_from="Watch <w@watch.test>")
 
 
+def new_email(recipient: str, subject: str, body: str, account_id: UUID | None) -> NewEmail:
+    return NewEmail(
+        recipient=recipient, kind="invitation", subject=subject, body=body, account_id=account_id
+    )
+
+
 def enqueue(recipient: str = "bob@acme.test", account_id: UUID | None = None) -> None:
     with transaction() as session:
-        emails.enqueue(session, recipient, "invitation", "Join Acme", f"Go to {LINK}", account_id)
+        emails.enqueue(session, new_email(recipient, "Join Acme", f"Go to {LINK}", account_id))
 
 
 def only_row() -> Email:
@@ -69,7 +76,7 @@ def test_an_email_is_sent_once_and_its_text_is_cleared(account_id: UUID, inbox: 
 def test_an_action_that_is_rolled_back_sends_nothing(account_id: UUID, inbox: Inbox) -> None:
     def act() -> None:
         with transaction() as session:
-            emails.enqueue(session, "bob@acme.test", "invitation", "Join", LINK, account_id)
+            emails.enqueue(session, new_email("bob@acme.test", "Join", LINK, account_id))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -134,7 +141,7 @@ def test_without_a_mail_server_nothing_is_stored_that_could_be_sent(
     app_settings.use(settings.replace(smtp_url=None))
     enqueue(account_id=account_id)
     row = only_row()
-    assert (row.status, row.body, row.error) == ("skipped", "", email.NOT_SET)
+    assert (row.status, row.body, row.error) == ("skipped", "", smtp.NOT_SET)
     assert emails.send_due() == 0
 
 
@@ -150,7 +157,7 @@ def test_a_server_that_cannot_be_reached_costs_one_attempt_of_one_email(
 def test_neither_a_subject_nor_an_address_adds_recipients(account_id: UUID, inbox: Inbox) -> None:
     with transaction() as session:
         subject = "Join\r\nBcc: all@evil.test"
-        emails.enqueue(session, "bob@acme.test", "invitation", subject, LINK, account_id)
+        emails.enqueue(session, new_email("bob@acme.test", subject, LINK, account_id))
     enqueue("bob@acme.test,eve@evil.test", account_id)
     emails.send_due()
     assert inbox.messages[0]["Bcc"] is None

@@ -16,7 +16,7 @@ from app.services.alerts.alerts import AlertChange, change
 from app.services.notifications import channels, delivery_queue, dispatcher, feed
 from app.services.notifications.channels import NewChannel
 from app.services.notifications.delivery_queue import Claim
-from tests.support.factories import ACTOR, confirm_recipients
+from tests.support.factories import ACTOR, add_email_channel, confirm_recipients
 from tests.support.open_alert import OpenAlert
 from tests.support.receivers import ReachingDoor, Received, Receiver
 
@@ -103,7 +103,7 @@ def test_events_are_taken_together_and_in_order(webhook: Hook, open_alert: OpenA
 
 
 def test_mails_are_taken_one_by_one(account_id: UUID, open_alert: OpenAlert) -> None:
-    channels.add_email(account_id, "a@acme.test", NewChannel("hook"), actor=ACTOR)
+    add_email_channel(account_id, "hook", "a@acme.test")
     confirm_recipients(account_id)
     for number in range(3):
         open_alert(f"spf.{number}")
@@ -129,9 +129,8 @@ def test_channels_that_do_well_come_first_and_those_that_fail_leave_room(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     for number in range(4):
-        channels.add_webhook(
-            account_id, receiver.url, NewChannel(f"failing {number}"), door, actor=ACTOR
-        )
+        new = NewChannel(f"failing {number}", "webhook", receiver.url)
+        channels.add(account_id, new, door, actor=ACTOR)
     with transaction() as session:
         session.execute(update(Channel).where(Channel.name != "hook").values(failures=1))
     open_alert()

@@ -16,9 +16,14 @@ from app.errors import InvalidRequest, NotFound, QuotaExceeded
 from app.models import Channel, ChannelRecipient
 from app.services.core import emails
 from app.services.notifications import channels, dispatcher, recipients
-from app.services.notifications.channels import NewChannel
 from app.settings import Settings
-from tests.support.factories import ACTOR, confirm_recipients, make_account, make_app
+from tests.support.factories import (
+    ACTOR,
+    add_email_channel,
+    confirm_recipients,
+    make_account,
+    make_app,
+)
 from tests.support.open_alert import OpenAlert
 from tests.support.receivers import ReachingDoor
 from tests.support.smtp_server import Inbox, open_inbox
@@ -51,7 +56,7 @@ def client(database: Engine, settings: Settings) -> FlaskClient:
 
 
 def add(account_id: UUID, addresses: str = ANNA, name: str = "ops") -> Channel:
-    return channels.add_email(account_id, addresses, NewChannel(name), actor=ACTOR)
+    return add_email_channel(account_id, name, addresses)
 
 
 def link(inbox: Inbox, address: str, page: str = "confirm") -> str:

@@ -59,7 +59,6 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         str_strip_whitespace=True,
         hide_input_in_errors=True,  # a value may be a secret
-        use_attribute_docstrings=True,
     )
 
     # Secrets and connections

@@ -18,8 +18,7 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
 
 
 def test_every_setting_has_a_description() -> None:
-    descriptions = [field.description for field in Settings.model_fields.values()]
-    assert all(descriptions)
+    assert settings_table.descriptions().keys() == Settings.model_fields.keys()
 
 
 def test_every_command_is_documented() -> None:

@@ -1,21 +1,16 @@
 """``/metrics`` in the text format of Prometheus, for callers with METRICS_TOKEN."""
 
 import hmac
-from collections.abc import Iterator
 
 from flask import Blueprint, Response, request
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from app import settings
 from app.api.http.endpoint import endpoint
 from app.errors import NotFound
-from app.services.operations import metrics
-from app.services.operations.metrics import Gauge
+from app.services.operations.metrics import ServiceCollector
 
 bp = Blueprint("metrics", __name__)
-
-PREFIX = "mailwatch"
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 @bp.get("/metrics")
@@ -23,17 +18,8 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 def show() -> Response:
     """Numbers for monitoring; 404 without the bearer token METRICS_TOKEN."""
     token = settings.current().metrics_token
-    given = request.headers.get("Authorization", "").encode("utf-8", "replace")
-    if token is None or not hmac.compare_digest(given, f"Bearer {token}".encode()):
+    authorization = request.headers.get("Authorization", "").encode("utf-8", "replace")
+    if token is None or not hmac.compare_digest(authorization, f"Bearer {token}".encode()):
         raise NotFound
-    lines = (line for gauge in metrics.gauges() for line in _lines(gauge))
-    return Response("".join(lines), content_type=TEXT)
-
-
-def _lines(gauge: Gauge) -> Iterator[str]:
-    name = f"{PREFIX}_{gauge.name}"
-    yield f"# HELP {name} {gauge.help}\n# TYPE {name} gauge\n"
-    for values, number in sorted(gauge.samples.items()):
-        pairs = zip(gauge.labels, values, strict=True)
-        labels = ",".join(f'{label}="{value.translate(_ESCAPES)}"' for label, value in pairs)
-        yield f"{name}{{{labels}}} {number:g}\n" if labels else f"{name} {number:g}\n"
+    text = generate_latest(ServiceCollector())
+    return Response(text, content_type=CONTENT_TYPE_PLAIN_0_0_4)

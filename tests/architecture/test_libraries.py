@@ -32,6 +32,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
         *("app.keyring", "app.services.core.encryption", "app.protocols.bimi.mark_certificates"),
         "app.services.monitoring.secret_scanning",
     ),
+    "prometheus_client": ("app.api.metrics", "app.services.operations.metrics"),
+    "pyotp": ("app.services.accounts.two_factor",),
     "argon2": ("app.services.accounts.passwords",),
     "segno": ("app.web.views.security",),
     "gunicorn": ("app.web_server",),

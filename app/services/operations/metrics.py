@@ -1,11 +1,12 @@
-"""What an operator's monitoring asks for: how much waits, how old it is, what went wrong."""
+"""Metrics of the service: how much work is queued, how old it is, and what has failed."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, func, select
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import Session
 
 from app.db import transactions
@@ -15,87 +16,106 @@ from app.models import Alert, Delivery, Email, ReportFile, RollupQueueEntry, Sca
 from app.models.reports import RECEIVED
 from app.models.scans import UNFINISHED
 
-Samples = Mapping[tuple[str, ...], float]
+PREFIX = "mailwatch_"
 
 
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """A number that goes up and down, for each combination of its labels."""
+class ServiceCollector(Collector):
+    """Collects the metrics from the database and the queues."""
 
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-    samples: Samples = field(default_factory=dict)
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics with their current values.
+
+        While Redis is unavailable, ``queue_jobs`` has no samples.
+
+        raises  ServiceUnavailable if the database is unavailable
+        """
+        with transaction(readonly=True) as session:
+            now = transactions.now(session)
+            yield from _report_files(session, now)
+            yield from _scans(session, now)
+            yield _alerts(session)
+            yield _deliveries(session)
+            yield from _emails(session, now)
+        lengths = [(name, queue.length(name)) for name in queue.QUEUES]
+        known_lengths = [(name, length) for name, length in lengths if length is not None]
+        yield _gauge("queue_jobs", "Jobs that wait in Redis", ["queue"], known_lengths)
 
 
-def gauges() -> list[Gauge]:
-    """All of them, as they are now; those of a queue are left out while Redis is away."""
-    with transaction(readonly=True) as session:
-        found = list(_of_rows(session, transactions.now(session)))
-    lengths = {(name,): queue.length(name) for name in queue.QUEUES}
-    known: Samples = {
-        labels: float(length) for labels, length in lengths.items() if length is not None
-    }
-    return [*found, Gauge("queue_jobs", "Jobs that wait in Redis", ("queue",), known)]
-
-
-def _of_rows(session: Session, now: datetime) -> Iterator[Gauge]:
-    by_state = session.execute(
+def _report_files(session: Session, now: datetime) -> Iterator[Metric]:
+    counts = session.execute(
         select(ReportFile.status, func.coalesce(ReportFile.reason, ""), func.count()).group_by(
             ReportFile.status, ReportFile.reason
         )
     )
-    yield Gauge("report_files", "Report files", ("status", "reason"), _counted(by_state))
+    yield _gauge("report_files", "Report files", ["status", "reason"], counts)
     since = func.coalesce(ReportFile.retried_at, ReportFile.received_at)
-    yield _age(
-        session, now, "report_file_oldest_received_seconds", since, ReportFile.status == RECEIVED
+    oldest = _oldest(session, since, ReportFile.status == RECEIVED)
+    yield _age("report_file_oldest_received_seconds", oldest, now)
+    status = case((RollupQueueEntry.failed, "failed"), else_="pending").label("status")
+    entries = session.execute(select(status, func.count()).group_by("status"))
+    summary = "Reports that are not in the analytics yet"
+    yield _gauge(
+        "rollup_queue_reports", summary, ["status"], _with_zeros(entries, ["pending", "failed"])
     )
-    uncounted = session.execute(
-        select(
-            case((RollupQueueEntry.failed, "failed"), else_="pending").label("status"),
-            func.count(),
-        ).group_by("status")
-    )
-    waiting = {("pending",): 0.0, ("failed",): 0.0} | _counted(uncounted)
-    yield Gauge(
-        "rollup_queue_reports", "Reports that are not in the analytics yet", ("status",), waiting
-    )
-    scans = session.execute(
+
+
+def _scans(session: Session, now: datetime) -> Iterator[Metric]:
+    counts = session.execute(
         select(Scan.status, func.count()).where(Scan.status.in_(UNFINISHED)).group_by(Scan.status)
     )
-    known = {(status,): 0.0 for status in UNFINISHED} | _counted(scans)
-    yield Gauge("scans", "Scans that have not ended", ("status",), known)
-    yield _age(
-        session, now, "scan_oldest_queued_seconds", Scan.requested_at, Scan.status == "queued"
-    )
-    alerts = session.execute(
+    summary = "Scans that have not ended"
+    yield _gauge("scans", summary, ["status"], _with_zeros(counts, UNFINISHED))
+    oldest = _oldest(session, Scan.requested_at, Scan.status == "queued")
+    yield _age("scan_oldest_queued_seconds", oldest, now)
+
+
+def _alerts(session: Session) -> Metric:
+    counts = session.execute(
         select(Alert.severity, func.count()).where(Alert.status == "open").group_by(Alert.severity)
     )
-    yield Gauge("alerts_open", "Open alerts", ("severity",), _counted(alerts))
-    deliveries = session.execute(
+    return _gauge("alerts_open", "Open alerts", ["severity"], counts)
+
+
+def _deliveries(session: Session) -> Metric:
+    counts = session.execute(
         select(Delivery.status, func.count())
         .where(Delivery.status.in_(("pending", "dead")))
         .group_by(Delivery.status)
     )
-    yield Gauge("deliveries", "Events to be sent, or given up", ("status",), _counted(deliveries))
-    yield from _of_emails(session, now)
+    return _gauge("deliveries", "Events to be sent, or given up", ["status"], counts)
 
 
-def _of_emails(session: Session, now: datetime) -> Iterator[Gauge]:
-    by_status = session.execute(
+def _emails(session: Session, now: datetime) -> Iterator[Metric]:
+    counts = session.execute(
         select(Email.kind, Email.status, func.count()).group_by(Email.kind, Email.status)
     )
     summary = "Emails to people of the last 30 days"
-    yield Gauge("emails", summary, ("kind", "status"), _counted(by_status))
-    is_queued = Email.status == "queued"
-    yield _age(session, now, "email_oldest_queued_seconds", Email.created_at, is_queued)
+    yield _gauge("emails", summary, ["kind", "status"], counts)
+    oldest = _oldest(session, Email.created_at, Email.status == "queued")
+    yield _age("email_oldest_queued_seconds", oldest, now)
 
 
-def _counted(rows: Any) -> dict[tuple[str, ...], float]:
-    return {tuple(row[:-1]): float(row[-1]) for row in rows}
+def _gauge(name: str, summary: str, labels: Sequence[str], rows: Iterable[Any]) -> Metric:
+    """Return a gauge; a row is the value of each label, and the number."""
+    gauge = GaugeMetricFamily(PREFIX + name, summary, labels=labels)
+    for *values, number in rows:
+        gauge.add_metric(values, number)
+    return gauge
 
 
-def _age(session: Session, now: datetime, name: str, column: Any, waits: Any) -> Gauge:
-    oldest = session.scalar(select(func.min(column)).where(waits))
+def _with_zeros(rows: Iterable[Any], statuses: Sequence[str]) -> Iterable[Any]:
+    counts: dict[str, int] = dict.fromkeys(statuses, 0)
+    for status, count in rows:
+        counts[status] = count
+    return counts.items()
+
+
+def _oldest(session: Session, column: Any, condition: ColumnElement[bool]) -> datetime | None:
+    oldest: datetime | None = session.scalar(select(func.min(column)).where(condition))
+    return oldest
+
+
+def _age(name: str, oldest: datetime | None, now: datetime) -> Metric:
     seconds = max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
-    return Gauge(name, "Age of the oldest that waits; 0 if none does", (), {(): seconds})
+    summary = "Age of the oldest that waits; 0 if none does"
+    return GaugeMetricFamily(PREFIX + name, summary, value=seconds)

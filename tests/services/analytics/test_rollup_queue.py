@@ -28,7 +28,7 @@ from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
 from app.services.domains import dashboard
 from app.services.monitoring import report_monitor
-from app.services.operations import metrics
+from app.services.operations.metrics import ServiceCollector
 from tests.support.factories import ACTOR, make_account, make_domain
 from tests.support.stored_reports import DAY, START, Report, record, store
 
@@ -180,8 +180,9 @@ def test_a_report_that_cannot_be_counted_costs_only_itself(domain: Domain) -> No
     assert messages(domain) == 3
     assert rollup_queue.drain() == 0
     assert waiting() == rollup_queue.pending(domain.id) == 1
-    (gauge,) = [one for one in metrics.gauges() if one.name == "rollup_queue_reports"]
-    assert gauge.samples == {("pending",): 0.0, ("failed",): 1.0}
+    metrics = {metric.name: metric.samples for metric in ServiceCollector().collect()}
+    samples = metrics["mailwatch_rollup_queue_reports"]
+    assert {s.labels["status"]: s.value for s in samples} == {"pending": 0, "failed": 1}
 
 
 def test_a_report_that_cannot_be_counted_is_counted_once_that_is_mended(domain: Domain) -> None:

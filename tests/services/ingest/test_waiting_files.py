@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from app.db.transactions import transaction
 from app.models import RawFile, ReportFile
 from app.services.ingest import files, processor
-from app.services.operations import metrics
+from app.services.operations.metrics import ServiceCollector
 from tests.support.factories import make_account
 from tests.support.report_documents import dmarc_xml
 
@@ -18,7 +18,8 @@ pytestmark = pytest.mark.usefixtures("database")
 
 def waited() -> float:
     """The age of the oldest file that waits."""
-    return next(g.samples[()] for g in metrics.gauges() if g.name.startswith("report_file_oldest"))
+    metrics = {metric.name: metric.samples for metric in ServiceCollector().collect()}
+    return metrics["mailwatch_report_file_oldest_received_seconds"][0].value
 
 
 def age(by: timedelta) -> None:

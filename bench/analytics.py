@@ -34,7 +34,7 @@ from app.services.analytics import policy, sources, tls
 from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
 from app.settings import Settings
-from bench import intake_cost, reports_made, tls_made
+from bench import backends, intake_cost, reports_made, tls_made
 from bench.reports_made import LARGEST, ORDINARY
 from tests.support import servers
 
@@ -162,9 +162,9 @@ def bind(url: str) -> None:
     """Use this database, with the settings of a service that trusts its domains."""
     settings.use(
         Settings(
-            secret_key="k" * 40,
+            secret_key=backends.SECRET,
             database_url=url,
-            redis_url="redis://127.0.0.1:1/0",
+            redis_url=backends.NO_REDIS,
             domain_verification="off",
             allow_special_use_names=True,
         )

@@ -15,6 +15,7 @@ from devtools.processes import end_with_parent
 from tests.support import servers
 
 SECRET = "b" * 40
+NO_REDIS = "redis://127.0.0.1:1/0"  # no server listens there
 
 
 @contextmanager
@@ -81,6 +82,6 @@ def settings_of(variables: Mapping[str, str]) -> Settings:
 
 
 def _migrate(url: str) -> None:
-    environment = {**os.environ, **variables(url, "redis://127.0.0.1:1/0")}
+    environment = {**os.environ, **variables(url, NO_REDIS)}
     command = [sys.executable, "-m", "alembic", "upgrade", "head"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)

@@ -2,8 +2,8 @@
 
     ./dev bench batch [--rounds 3] [--domains 1000] [--delay 0.02]
 
-The engine alone is ``examine`` with all checks in one process. Through the queue is the time of a
-client: ``trigger_many`` with one worker until the last result is stored, on SQLite and PostgreSQL.
+The engine alone is ``run_checks`` with all checks in one process. Through the queue, a client calls
+``trigger_many`` and waits until one worker has stored the last result, on SQLite and PostgreSQL.
 """
 
 import argparse
@@ -95,8 +95,8 @@ def main() -> None:
             rates: dict[str, list[float]] = {kind: [] for kind in ways}
             for _ in range(options.rounds):
                 alone.append(scan.ours(server, numbers.take(options.domains), CHECKS).rate)
-                for kind, received_via in ways.items():
-                    rates[kind].append(received_via())
+                for kind, measure in ways.items():
+                    rates[kind].append(measure())
     _print(options.domains, options.delay, statistics.median(alone), rates)
 
 

@@ -52,7 +52,7 @@ def _measure(kind: str, url: str, files: int, records: int) -> None:
     chosen = Settings(
         secret_key=backends.SECRET,
         database_url=url,
-        redis_url="redis://127.0.0.1:1/0",
+        redis_url=backends.NO_REDIS,
         allow_special_use_names=True,
         domain_verification="off",
     )

@@ -65,7 +65,7 @@ def _take_in(account_id: UUID, number: int) -> UUID:
         domain=domain,
         records=records,
     )
-    return files.store(account_id, text.encode(), received_via="http").intake.id
+    return files.store(account_id, text.encode(), received_via="http").file.id
 
 
 @contextmanager

@@ -84,7 +84,9 @@ def address(domain_number: int, number: int) -> str:
 def _senders(made: list[Plan]) -> tuple[UUID, int]:
     """Insert account, domains, identities, flows and hosts; returns the number of flows."""
     account_id = ids.new()
-    identities, flows, hosts = [], [], set()
+    identities: list[dict[str, Any]] = []
+    flows: list[dict[str, Any]] = []
+    addresses: set[str] = set()
     for domain_number, plan in enumerate(made):
         first = len(identities) + 1
         for number in range(plan.identities):
@@ -105,7 +107,7 @@ def _senders(made: list[Plan]) -> tuple[UUID, int]:
                     "last_hour": 0,
                 }
             )
-            hosts.add(ip)
+            addresses.add(ip)
     with transaction() as session:
         session.add(Account(id=account_id, name="bench"))
         session.flush()  # domains have a foreign key to it
@@ -115,7 +117,8 @@ def _senders(made: list[Plan]) -> tuple[UUID, int]:
         for table, values in ((DmarcIdentity, identities), (DmarcFlow, flows)):
             session.execute(insert(table), values)
         named = [
-            {"address": ip, "status": "confirmed", "name": f"h.{ip}.isp.example"} for ip in hosts
+            {"address": ip, "status": "confirmed", "name": f"h.{ip}.isp.example"}
+            for ip in addresses
         ]
         session.execute(insert(SenderHost), named)
     return account_id, len(flows)
@@ -353,7 +356,7 @@ def _check(account_id: UUID, made: list[Plan], end: datetime) -> None:
         if (
             not answer.totals.messages
             == int(expected[1] or 0)
-            == sum(group.messages for group in (*answer.groups, answer.others))
+            == sum(group.messages for group in (*answer.groups, answer.other))
         ):
             raise AssertionError(f"{plan.name}: {answer.totals.messages} is not {expected[1]}")
         print(f"  {plan.name}: {expected[0]:,} records, {expected[1]:,} messages in 30 days")

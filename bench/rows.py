@@ -21,20 +21,19 @@ from app.services.accounts import accounts
 from app.services.domains import domains
 from app.services.domains.domains import NewDomain
 from app.services.ingest import files, processor
-from app.settings import Settings, database_url
-from bench import peers, reports
+from app.settings import Settings
+from bench import backends, peers, reports
 from bench.intake import parsedmarc, write
 from devtools import ROOT
 from devtools.environment import program, variables
 
 DOMAIN = "shop.example"
 TARGET = 10  # × the parse rate of parsedmarc
-SECRET = "b" * 40
 
 
 def prepare(url: str) -> None:
     """Create the tables and bind this process to the database."""
-    settings = {"DATABASE_URL": url, "SECRET_KEY": SECRET, "REDIS_URL": "redis://127.0.0.1:1/0"}
+    settings = {"DATABASE_URL": url, "SECRET_KEY": backends.SECRET, "REDIS_URL": backends.NO_REDIS}
     subprocess.run(
         [program("alembic"), "upgrade", "head"],
         check=True,
@@ -44,8 +43,8 @@ def prepare(url: str) -> None:
     )
     runtime.start(
         Settings(
-            secret_key=SECRET,
-            database_url=database_url(url),
+            secret_key=backends.SECRET,
+            database_url=url,
             redis_url=settings["REDIS_URL"],
             allow_special_use_names=True,
             domain_verification="off",
@@ -59,8 +58,8 @@ def ours(raw: bytes) -> float:
     account = accounts.create("bench", actor="user:bench")
     domains.create(account.id, NewDomain(DOMAIN), actor="user:bench")
     started = time.process_time()
-    taken = files.store(account.id, raw, received_via="cli")
-    processor.run([taken.intake.id])
+    stored = files.store(account.id, raw, received_via="cli")
+    processor.run([stored.file.id])
     seconds = time.process_time() - started
     with transaction(readonly=True) as session:
         count = session.scalar(select(func.count()).select_from(DmarcRecord)) or 0

@@ -2,8 +2,8 @@
 
     ./dev bench scan [--rounds 3] [--domains 1000] [--delay 0 --delay 0.02]
 
-Ours is ``examine`` with all checks, and with only those that checkdmarc has too, in one process, 64
-domains at a time. checkdmarc has an environment of its own, created on first use.
+Ours is ``run_checks`` with all checks, and with only those that checkdmarc has too, in one process,
+64 domains at a time. checkdmarc has an environment of its own, created on first use.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from app.ports.http import Page, Request
 from app.ports.network import NetworkSession, SessionFactory
 from app.protocols.names import DomainName
 from app.settings import Settings
-from bench import answerer, peers
+from bench import answerer, backends, peers
 from devtools import ROOT
 
 AT_ONCE = 64  # the default of SCAN_CONCURRENCY
@@ -69,17 +69,17 @@ def ours(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> Sa
     """Scan all of these domains in this process."""
     subjects = {number: _subject(number) for number in numbers}
 
-    async def note(_: int, examination: ScanResult) -> None:
-        _expect_determined(examination)
+    async def check_result(_: int, result: ScanResult) -> None:
+        _expect_determined(result)
 
-    async def main(open_answers: SessionFactory) -> None:
+    async def main(open_session: SessionFactory) -> None:
         await run_checks(
             subjects,
-            open_answers,
+            open_session,
             concurrency=AT_ONCE,
             seconds=LONG,
             checks=checks,
-            on_done=note,
+            on_done=check_result,
         )
 
     before, wall, cpu = server.count, time.perf_counter(), time.process_time()
@@ -104,19 +104,19 @@ def checkdmarc(server: answerer.Server, numbers: range, threads: int) -> Sample:
 def one_scan(server: answerer.Server, numbers: range, checks: Sequence[Check]) -> list[float]:
     """The seconds of each scan when run alone."""
 
-    async def main(open_answers: SessionFactory) -> list[float]:
-        examination = []
+    async def main(open_session: SessionFactory) -> list[float]:
+        durations = []
         for number in numbers:
             started = time.perf_counter()
             await run_checks(
                 {number: _subject(number)},
-                open_answers,
+                open_session,
                 concurrency=1,
                 seconds=LONG,
                 checks=checks,
             )
-            examination.append(time.perf_counter() - started)
-        return examination
+            durations.append(time.perf_counter() - started)
+        return durations
 
     return network(server).run(main)
 
@@ -125,9 +125,9 @@ def network(server: answerer.Server) -> LiveNetwork:
     """Our network access with this server as ``DNS_NAMESERVERS``."""
     return LiveNetwork(
         Settings(
-            secret_key="",
-            database_url="",
-            redis_url="",
+            secret_key=backends.SECRET,
+            database_url="sqlite:////tmp/unused.db",  # scans without a queue store nothing
+            redis_url=backends.NO_REDIS,
             dns_nameservers=(("127.0.0.1", server.port),),
             dns_query_seconds=30,
             check_authoritative_servers=False,  # their addresses belong to others
@@ -139,64 +139,64 @@ def _subject(number: int) -> Subject:
     return Subject(DomainName(answerer.domain(number)), dkim_selectors=answerer.SELECTORS)
 
 
-def _expect_determined(examination: ScanResult) -> None:
-    for judgement in examination.judgements:
-        if judgement.verdict is Verdict.UNDETERMINED:
-            sys.exit(f"{judgement.check} is undetermined: {judgement.reason}")
+def _expect_determined(scan_result: ScanResult) -> None:
+    for check_result in scan_result.check_results:
+        if check_result.verdict is Verdict.UNDETERMINED:
+            sys.exit(f"{check_result.check} is undetermined: {check_result.reason}")
 
 
-class _Noting(NetworkSession):
-    """Records all answers."""
+class _RecordingSession(NetworkSession):
+    """A network session that records all answers."""
 
-    def __init__(self, answers: NetworkSession) -> None:
-        self._answers = answers
-        self.heard: dict[tuple[str, str, bool], Answer] = {}
+    def __init__(self, session: NetworkSession) -> None:
+        self._session = session
+        self.answers: dict[tuple[str, str, bool], Answer] = {}
 
     async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
-        answer = await self._answers.ask(name, rdtype, checking_disabled=checking_disabled)
-        self.heard[name, rdtype, checking_disabled] = answer
+        answer = await self._session.resolve(name, rdtype, checking_disabled=checking_disabled)
+        self.answers[name, rdtype, checking_disabled] = answer
         return answer
 
     async def fetch(self, host: str, path: str, request: Request | None = None) -> Page:
         raise LookupFailed(host, "HTTPS", "network")
 
 
-class _Replaying(_Noting):
-    """Replays recorded answers, each after one second unless the query is pending or answered."""
+class _ReplayingSession(_RecordingSession):
+    """A network session that replays answers, each of which takes one second when first queried."""
 
-    def __init__(self, noted: _Noting) -> None:
-        super().__init__(noted)
-        self.heard = noted.heard
-        self._out: dict[tuple[str, str, bool], asyncio.Task[None]] = {}
+    def __init__(self, recorded: _RecordingSession) -> None:
+        super().__init__(recorded)
+        self.answers = recorded.answers
+        self._pending: dict[tuple[str, str, bool], asyncio.Task[None]] = {}
 
-    async def ask(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
+    async def resolve(self, name: str, rdtype: str, *, checking_disabled: bool = False) -> Answer:
         key = (name, rdtype, checking_disabled)
-        await self._asked(key)
-        return self.heard[key]
+        await self._query(key)
+        return self.answers[key]
 
-    def ask_ahead(self, *questions: tuple[str, str]) -> None:
+    def prefetch(self, *questions: tuple[str, str]) -> None:
         for name, rdtype in questions:
-            self._asked((name, rdtype, False))
+            self._query((name, rdtype, False))
 
-    def _asked(self, key: tuple[str, str, bool]) -> "asyncio.Task[None]":
-        if key not in self._out:
-            self._out[key] = asyncio.create_task(asyncio.sleep(1))
-        return self._out[key]
+    def _query(self, key: tuple[str, str, bool]) -> "asyncio.Task[None]":
+        if key not in self._pending:
+            self._pending[key] = asyncio.create_task(asyncio.sleep(1))
+        return self._pending[key]
 
 
-class _Leaping(asyncio.SelectorEventLoop):
+class _VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop that does not wait: its clock advances to the next timer."""
 
     def __init__(self) -> None:
-        super().__init__(_Impatient(self))
+        super().__init__(_NonBlockingSelector(self))
         self.now = 0.0
 
     def time(self) -> float:
         return self.now
 
 
-class _Impatient(selectors.SelectSelector):
-    def __init__(self, loop: _Leaping) -> None:
+class _NonBlockingSelector(selectors.SelectSelector):
+    def __init__(self, loop: _VirtualTimeLoop) -> None:
         super().__init__()
         self._loop = loop
 
@@ -209,19 +209,19 @@ def depth(server: answerer.Server, number: int, checks: Sequence[Check]) -> int:
     """The minimum number of consecutive round trips in a scan."""
     subject = {number: _subject(number)}
 
-    async def note(open_answers: SessionFactory) -> _Noting:
-        noting = _Noting(open_answers())
-        await run_checks(subject, lambda: noting, concurrency=1, seconds=LONG, checks=checks)
-        return noting
+    async def record(open_session: SessionFactory) -> _RecordingSession:
+        session = _RecordingSession(open_session())
+        await run_checks(subject, lambda: session, concurrency=1, seconds=LONG, checks=checks)
+        return session
 
-    noted = network(server).run(note)
+    recorded = network(server).run(record)
 
     async def replay() -> int:
-        again = _Replaying(noted)
-        await run_checks(subject, lambda: again, concurrency=1, seconds=LONG, checks=checks)
+        session = _ReplayingSession(recorded)
+        await run_checks(subject, lambda: session, concurrency=1, seconds=LONG, checks=checks)
         return round(asyncio.get_running_loop().time())
 
-    with asyncio.Runner(loop_factory=_Leaping) as runner:
+    with asyncio.Runner(loop_factory=_VirtualTimeLoop) as runner:
         return runner.run(replay())
 
 
@@ -242,9 +242,9 @@ def measure(delay: float, domains: int, rounds: int) -> None:
         ours(server, numbers.take(20), CHECKS)  # warm up
         samples: dict[str, list[Sample]] = {name: [] for name in ways}
         for _ in range(rounds):
-            for name, received_via in ways.items():
-                samples[name].append(received_via(server))
-        print(f"\n{delay * 1000:g} ms added to each answer; medians of {rounds} rounds in turns")
+            for name, run in ways.items():
+                samples[name].append(run(server))
+        print(f"\n{delay * 1000:g} ms added to each answer; medians of {rounds} alternate rounds")
         rates = [_printed(name, of) for name, of in samples.items()]
         _print_ratios("the same questions", rates[0], rates, delay)
         _print_ratios("every check", rates[1], rates, delay)

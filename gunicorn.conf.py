@@ -54,10 +54,7 @@ def on_starting(server):
 
 def post_worker_init(worker):  # gunicorn's signature
     """Start a thread in each worker that writes API key usage periodically."""
-    from app import runtime
     from app.services.api_keys import usage
-
-    runtime.spare_the_collector()
 
     worker.usage_flusher = usage.Flusher()
     worker.usage_flusher.start()

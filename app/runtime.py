@@ -1,7 +1,5 @@
 """The process-wide state: settings, and access to database, Redis and network."""
 
-import gc
-
 from app import logs, settings
 from app.db import engine, transactions
 from app.jobs import queue
@@ -23,17 +21,6 @@ def start(chosen: Settings, door: Network | None = None) -> None:
     transactions.bind(engine.connect(chosen.database_url))
     queue.bind(chosen.redis_url)
     _door = door or LiveNetwork(chosen)
-
-
-def spare_the_collector() -> None:
-    """Collect cyclic garbage rarely, and never among the objects that exist by now.
-
-    Requests and jobs create little cyclic garbage, and memory that the collector does not touch
-    stays shared with forked processes.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 def door() -> Network:

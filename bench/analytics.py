@@ -24,7 +24,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import text
 
-from app import runtime, setting_types, settings
+from app import setting_types, settings
 from app.analysis.mail.periods import Window
 from app.db import engine, transactions
 from app.jobs import queue
@@ -171,7 +171,6 @@ def bind(url: str) -> None:
     )
     transactions.bind(engine.connect(url, statement_seconds=3600))
     queue.bind(settings.current().redis_url)
-    runtime.spare_the_collector()  # as in the web process
     logging.disable(logging.WARNING)  # Redis is unavailable on purpose
 
 

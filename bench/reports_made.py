@@ -86,7 +86,6 @@ def _senders(made: list[Plan]) -> tuple[UUID, int]:
     account_id = ids.new()
     identities: list[dict[str, Any]] = []
     flows: list[dict[str, Any]] = []
-    addresses: set[str] = set()
     for domain_number, plan in enumerate(made):
         first = len(identities) + 1
         for number in range(plan.identities):
@@ -107,7 +106,17 @@ def _senders(made: list[Plan]) -> tuple[UUID, int]:
                     "last_hour": 0,
                 }
             )
-            addresses.add(ip)
+    _insert(account_id, made, identities, flows)
+    return account_id, len(flows)
+
+
+def _insert(
+    account_id: UUID,
+    made: list[Plan],
+    identities: list[dict[str, Any]],
+    flows: list[dict[str, Any]],
+) -> None:
+    """Insert the account, its domains with the results of scans, and the flows with their hosts."""
     with transaction() as session:
         session.add(Account(id=account_id, name="bench"))
         session.flush()  # domains have a foreign key to it
@@ -116,12 +125,12 @@ def _senders(made: list[Plan]) -> tuple[UUID, int]:
         session.execute(insert(DomainState), [_known(account_id, entry) for entry in made[:2]])
         for table, values in ((DmarcIdentity, identities), (DmarcFlow, flows)):
             session.execute(insert(table), values)
+        addresses = {flow["source_ip"] for flow in flows}
         named = [
             {"address": ip, "status": "confirmed", "name": f"h.{ip}.isp.example"}
             for ip in addresses
         ]
         session.execute(insert(SenderHost), named)
-    return account_id, len(flows)
 
 
 def _known(account_id: UUID, plan: Plan) -> dict[str, Any]:

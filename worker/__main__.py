@@ -57,7 +57,6 @@ def main(names: list[str]) -> int:
         return BAD_SETTINGS
     runtime.start(settings)
     interpreter.warn_if_outdated()
-    runtime.spare_the_collector()
     shutdown.listen(signal.SIGTERM, signal.SIGINT)
     children = {name: _start(name) for name in names or queue.QUEUES}
     status = _watch(children)

@@ -1,27 +1,17 @@
 """Engines for SQLite (WAL) and PostgreSQL, with the options that this service relies on."""
 
-import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import orjson
-import psycopg
-from sqlalchemy import (
-    create_engine,
-    event,
-)
+from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.exc import InvalidatePoolError
 
 from app.db.types import dump_json
 
-IDLE_CHECK_SECONDS = 1.0  # idle time after which a connection is tested before use
-
+READ_ONLY = "read_only"  # the execution option of a SQLite connection that only reads
 
 _JSON: Mapping[str, Any] = {"json_serializer": dump_json, "json_deserializer": orjson.loads}
-
-
 # Queries are short and use an index, in memory or on solid-state disks: JIT compilation, parallel
 # workers and sequential scans cost more than they save.
 _PLANNING = {
@@ -34,7 +24,7 @@ _PLANNING = {
 
 
 def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Engine:
-    """An engine with the pragmas and timeouts that this service relies on."""
+    """Return an engine with the pragmas and timeouts that this service relies on."""
     if url.startswith("sqlite"):
         engine = create_engine(
             url,
@@ -49,51 +39,13 @@ def connect(url: str, *, pool_size: int = 6, statement_seconds: int = 10) -> Eng
         f"-c {name}={value}"
         for name, value in (_PLANNING | {"statement_timeout": f"{statement_seconds}s"}).items()
     )
-    engine = create_engine(
+    return create_engine(
         url,
         pool_size=pool_size,
-        # In autocommit mode the driver starts no transaction for a single query.
-        connect_args={
-            "connect_timeout": 3,
-            "options": options,
-            "autocommit": True,
-            "cursor_factory": _Cursor,
-        },
+        pool_pre_ping=True,  # replaces connections that were lost while idle
+        connect_args={"connect_timeout": 3, "options": options},
         **_JSON,
     )
-    event.listen(engine, "begin", _begin_postgresql)
-    event.listen(engine, "checkin", _note_idle)
-    event.listen(engine, "checkout", partial(_check_connection, engine.dialect))
-    return engine
-
-
-class _Cursor(psycopg.Cursor[Any]):
-    """A cursor whose description has only name and type: a third of the cost of all columns."""
-
-    @property
-    def description(self) -> Any:
-        result = self.pgresult
-        if result is None or not result.nfields:
-            return None
-        return [
-            ((result.fname(i) or b"").decode(), result.ftype(i), None, None, None, None, None)
-            for i in range(result.nfields)
-        ]
-
-
-def _note_idle(_connection: Any, record: Any) -> None:
-    record.info["rests_since"] = time.monotonic()
-
-
-def _check_connection(dialect: Dialect, connection: Any, record: Any, _proxy: Any) -> None:
-    """Replace a connection that was lost while idle; a recently used one is not tested."""
-    since = record.info.get("rests_since")
-    if since is None or time.monotonic() - since < IDLE_CHECK_SECONDS:
-        return
-    try:
-        dialect.do_ping(connection)
-    except dialect.loaded_dbapi.Error as error:
-        raise InvalidatePoolError from error
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
@@ -104,13 +56,16 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A deferred BEGIN fails immediately when a reader becomes a writer, despite busy_timeout.
-    readonly = connection.get_execution_options().get("readonly")
-    connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+    is_read_only = connection.get_execution_options().get(READ_ONLY)
+    connection.exec_driver_sql("BEGIN" if is_read_only else "BEGIN IMMEDIATE")
 
 
-def _begin_postgresql(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    if options.get("snapshot"):
-        connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ")
-    elif not options.get("readonly"):
-        connection.exec_driver_sql("BEGIN")
+def read_options(dialect: Dialect, *, is_snapshot: bool) -> dict[str, Any]:
+    """Return the execution options of a connection that only reads.
+
+    is_snapshot  all queries see the same state
+    """
+    if dialect.name == "sqlite":
+        return {READ_ONLY: True}  # a transaction of SQLite is always a snapshot
+    # Without a snapshot each query is a transaction of its own, which saves BEGIN and COMMIT.
+    return {"isolation_level": "REPEATABLE READ" if is_snapshot else "AUTOCOMMIT"}

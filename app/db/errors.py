@@ -13,7 +13,7 @@ BEHIND = "The database schema is out of date; run `alembic upgrade head`"
 
 
 def reason(error: Exception, driver: Any) -> str | None:
-    """Why the database is unavailable; None if the statement itself is wrong.
+    """Return why the database is unavailable; None if the statement itself is wrong.
 
     error   an exception of SQLAlchemy or of the ``driver`` (PEP 249)
     """

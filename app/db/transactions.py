@@ -1,28 +1,25 @@
 """Transactions: the only way to a session, and what runs after a commit."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    text,
-)
+from sqlalchemy import Executable, Row, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.db import errors
+from app.db.engine import read_options
 from app.errors import ServiceUnavailable
 
 logger = logging.getLogger(__name__)
 
 
 _sessions: sessionmaker[Session] | None = None
-
-
 _engine: Engine | None = None
 
 
@@ -35,7 +32,7 @@ def bind(engine: Engine) -> None:
 
 @contextmanager
 def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[Session]:
-    """A session whose work is committed at the end, or rolled back by an exception.
+    """Yield a session whose work is committed at the end, or rolled back by an exception.
 
     readonly  nothing is written
     snapshot  with ``readonly``: all queries see the same state, for answers that must add up
@@ -44,31 +41,41 @@ def transaction(*, readonly: bool = False, snapshot: bool = False) -> Iterator[S
     """
     if _sessions is None:
         raise RuntimeError("runtime.start() has not been called in this process")
-    with available(), _sessions() as session:
+    with _translated_errors(), _sessions() as session:
         with session.begin():
             if readonly:
-                session.connection(execution_options={"readonly": True, "snapshot": snapshot})
+                options = read_options(current_engine().dialect, is_snapshot=snapshot)
+                session.connection(execution_options=options)
             yield session
         callbacks: list[Callable[[], object]] = session.info.pop("after_commit", [])
     for callback in callbacks:
         callback()
 
 
+def fetch_all(statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
+    """Return the rows of a SELECT that runs in a transaction of its own.
+
+    raises  ServiceUnavailable as ``transaction``
+    """
+    with transaction(readonly=True) as session:
+        return session.execute(statement, parameters).all()
+
+
 def current_engine() -> Engine:
-    """The engine of this process."""
+    """Return the engine of this process."""
     if _engine is None:
         raise RuntimeError("runtime.start() has not been called in this process")
     return _engine
 
 
 @contextmanager
-def available() -> Iterator[None]:
-    """Translate database failures in the block, also for access without SQLAlchemy.
+def _translated_errors() -> Iterator[None]:
+    """Translate the database failures of the block.
 
     raises  ServiceUnavailable if the database cannot be reached, does not answer in time, or lacks
             the tables of this version
     """
-    driver: Any = current_engine().dialect.loaded_dbapi
+    driver: Any = current_engine().dialect.loaded_dbapi  # COPY uses it without SQLAlchemy
     try:
         yield
     except (DBAPIError, PoolTimeout, driver.Error) as error:
@@ -85,7 +92,7 @@ def after_commit(session: Session, callback: Callable[[], object]) -> None:
 
 
 def now(session: Session) -> datetime:
-    """The time of the database, which is the clock for all leases and lifecycles."""
+    """Return the time of the database, which is the clock for all leases and lifecycles."""
     if session.get_bind().dialect.name == "sqlite":
         return datetime.now(UTC)  # the file is on this machine
     value: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()

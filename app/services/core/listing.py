@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Integer, Select, Uuid, and_, bindparam, inspect, or_
 from sqlalchemy.sql import operators
 
-from app.db.prepared import PreparedSelect
+from app.db import transactions
 from app.db.types import UtcDateTime
 
 BATCH_SIZE = 1_000
@@ -63,14 +63,14 @@ class Listing:
 
         place  the values of ``order`` in the last row of the previous page, decoded from JSON
         """
-        _, positions = self._keyed
+        statement, positions = self._keyed
         parameters: dict[str, Any] = {"most": limit + 1}
         if place is None:
-            rows = self._first.rows(parameters)
+            rows = transactions.fetch_all(statement, parameters)
         else:
             values = map(_read, self._columns, place)
             parameters.update((f"place_{i}", value) for i, value in enumerate(values))
-            rows = self._following.rows(parameters)
+            rows = transactions.fetch_all(self._following, parameters)
         if len(rows) <= limit:
             return rows, None
         last_row = rows[limit - 1]
@@ -79,7 +79,7 @@ class Listing:
     def exceeds(self, most: int) -> bool:
         """Whether there are more than ``most`` rows."""
         statement, _ = self._keyed
-        return bool(PreparedSelect(statement.offset(most)).rows({"most": 1}))
+        return bool(transactions.fetch_all(statement.offset(most), {"most": 1}))
 
     def iterate(self, most: int) -> Iterator[Any]:
         """Up to ``most`` rows, read in pages, so that slow readers hold no transaction open."""
@@ -96,13 +96,9 @@ class Listing:
         return [getattr(column, "element", column) for column in self.order]
 
     @cached_property
-    def _first(self) -> PreparedSelect:
-        return PreparedSelect(self._keyed[0])
-
-    @cached_property
-    def _following(self) -> PreparedSelect:
+    def _following(self) -> Select[Any]:
         places = [bindparam(f"place_{i}", type_=c.type) for i, c in enumerate(self._columns)]
-        return PreparedSelect(self._keyed[0].where(_is_after(self.order, self._columns, places)))
+        return self._keyed[0].where(_is_after(self.order, self._columns, places))
 
     @cached_property
     def _keyed(self) -> tuple[Select[Any], list[int]]:

@@ -81,7 +81,7 @@ def test_an_outdated_schema_is_reported_with_the_command_that_updates_it(databas
     missing: tuple[Any, ...] = (
         select(column("new_column")).select_from(table("domains")),
         select(column("id")).select_from(table("new_column")),
-        insert(table("domains", column("new_column"))).values(made_later=1),
+        insert(table("domains", column("new_column"))).values(new_column=1),
     )
     for statement in missing:
         with (

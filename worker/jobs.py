@@ -76,7 +76,7 @@ def process_report_files(report_file_ids: list[str]) -> None:
     with logs.fields(intakes=report_file_ids[:3]):
         processor.run(
             [UUID(report_file_id) for report_file_id in report_file_ids],
-            door=runtime.door(),
+            network=runtime.door(),
             guard=resource_limits.one_file,
             is_stopping=shutdown.is_requested,
         )

@@ -177,9 +177,9 @@ def test_only_a_few_places_catch_every_exception() -> None:
 CATCH_ALL = {  # one bad item must not stop the rest
     "app.checks.engine.types",
     "app.services.analytics.rollup_queue",
+    "app.services.core.batches",
     "app.services.ingest.processor",
     "app.services.notifications.senders",
-    "app.services.scans.results",
     "app.web_server.worker",
     "worker.clock",
 }

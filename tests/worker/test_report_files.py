@@ -88,7 +88,7 @@ def test_worker_rolls_up_reports_periodically_under_load(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "BATCH_FILES", 10)
-    monkeypatch.setattr(processor, "COUNT_SECONDS", 0.0)
+    monkeypatch.setattr(processor, "ROLLUP_SECONDS", 0.0)
     take(account_id, *several(30))
     processor.run([])
     assert added_up() == 90

@@ -9,12 +9,12 @@ import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 
 import maxminddb
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from app import settings
@@ -24,16 +24,23 @@ from app.jobs import queue
 from app.models import DmarcFlow, SenderHost
 from app.ports.dns import LookupFailed, Resolver, or_failure
 from app.ports.network import Network, SessionFactory
-from app.services.core import leases
+from app.services.core.leases import LeaseTable
 
 logger = logging.getLogger(__name__)
 
+LEASE_DURATION = timedelta(minutes=5)
 BATCH_SIZE = 200  # addresses a transaction, all asked about at the same time
 NEW_BATCH_SIZE = 5_000  # flows whose addresses are noted
 BATCHES = 20  # of one job; the clock rings for the rest
 MAX_NAMES = 10  # of one address; receivers look at no more (RFC 7208 §4.6.4)
 REFRESH_AFTER = timedelta(days=30)
 RETRY_AFTER = (timedelta(minutes=15), timedelta(hours=2), timedelta(days=1))
+
+LEASES = LeaseTable(
+    key=SenderHost.address,
+    until=SenderHost.lease_until,
+    duration=lambda: LEASE_DURATION,
+)
 
 Status = Literal["confirmed", "mismatch", "none"]
 
@@ -71,10 +78,21 @@ def enqueue_if_due() -> int:
     with transaction() as session:
         _note_new(session)
         now = transactions.now(session)
-        count = session.scalar(select(func.count()).where(leases.is_due(SenderHost, now))) or 0
+        count = session.scalar(select(func.count()).where(*_due(session, now))) or 0
         if count:
             after_commit(session, queue.enqueue_reverse_dns)
     return count
+
+
+def _due(session: Session, at: datetime) -> tuple[ColumnElement[bool], ...]:
+    return LEASES.is_free(session, at), SenderHost.due_at <= at
+
+
+def _claim() -> list[str]:
+    with transaction() as session:
+        is_due = SenderHost.due_at <= transactions.now(session)
+        leases = LEASES.claim(session, is_due, order=(SenderHost.due_at,), limit=BATCH_SIZE)
+        return [lease.key for lease in leases]
 
 
 def _note_new(session: Session) -> None:
@@ -100,7 +118,7 @@ def look_up(door: Network, *, is_stopping: Callable[[], bool] = lambda: False) -
     """
     count = 0
     for _ in range(BATCHES):
-        if is_stopping() or not (claimed := leases.claim(SenderHost, BATCH_SIZE)):
+        if is_stopping() or not (claimed := _claim()):
             break
         _write(door.run(partial(_ask, claimed)))
         count += len(claimed)

@@ -5,7 +5,7 @@
    the longest time that the worker can live. No second worker sends a row that is claimed.
 3. The worker sends the email outside any transaction and stores the outcome, only where the
    attempt is still its own. After a failure the row waits by DELIVERY_SCHEDULE.
-4. A worker that is killed between 2 and 3 leaves the row claimed; it is sent after CLAIM.
+4. A worker that is killed between 2 and 3 leaves the row claimed; it is sent after LEASE_DURATION.
 """
 
 import random
@@ -27,13 +27,22 @@ from app.jobs import queue
 from app.models import Email
 from app.services.core import encryption
 from app.services.core.encryption import DecryptionError
+from app.services.core.leases import Lease, LeaseTable
 
-CLAIM = timedelta(seconds=queue.JOB_SECONDS + 300)  # no worker lives longer with one job
+LEASE_DURATION = timedelta(seconds=queue.JOB_SECONDS + 300)  # longer than any job runs
 RETENTION = timedelta(days=30)
 MAX_RUN_SECONDS = 120.0  # of one call of ``send_due``
 JITTER = 0.2
 PURPOSE = "email"
 UNREADABLE = "its body cannot be decrypted: SECRET_KEY has changed since it was stored"
+
+LEASES = LeaseTable(
+    key=Email.id,
+    until=Email.next_attempt_at,
+    attempt=Email.attempts,
+    active=Email.status == "queued",
+    duration=lambda: LEASE_DURATION,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +63,12 @@ class NewEmail:
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
-    """One email that only this worker sends; ``attempt`` counts from 1."""
+    """One email that only this worker sends; ``attempt`` counts from 1.
 
-    id: UUID
+    body  None if it was encrypted under another SECRET_KEY
+    """
+
+    lease: Lease[UUID]
     attempt: int
     recipient: str
     subject: str
@@ -127,19 +139,12 @@ def _is_due(at: datetime) -> ColumnElement[bool]:
 def _claim() -> _Claimed | None:
     with transaction() as session:
         at = now(session)
-        row = session.scalar(
-            select(Email)
-            .where(_is_due(at))
-            .order_by(Email.next_attempt_at)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        if row is None:
+        leases = LEASES.claim(session, _is_due(at), order=(Email.next_attempt_at,), limit=1)
+        if not leases:
             return None
-        row.attempts += 1
-        row.next_attempt_at = at + CLAIM
+        row = session.get_one(Email, leases[0].key)
         return _Claimed(
-            id=row.id,
+            lease=leases[0],
             attempt=row.attempts,
             recipient=row.recipient,
             subject=row.subject,
@@ -163,7 +168,7 @@ def _send(claimed: _Claimed) -> Outcome:
     if claimed.body is None:
         return Outcome(error=UNREADABLE)
     content = PlainEmail(
-        id=claimed.id.hex,
+        id=claimed.lease.key.hex,
         sender=current.mail_from,
         recipient=claimed.recipient,
         subject=claimed.subject,
@@ -183,11 +188,7 @@ def _store(claimed: _Claimed, outcome: Outcome) -> None:
     with transaction() as session:
         session.execute(
             update(Email)
-            .where(
-                Email.id == claimed.id,
-                Email.attempts == claimed.attempt,
-                Email.status == "queued",
-            )
+            .where(LEASES.is_held([claimed.lease]))
             .values(_after(claimed, outcome, now(session)))
         )
 

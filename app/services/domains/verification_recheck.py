@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import settings
@@ -24,12 +24,20 @@ from app.ports.network import Network, SessionFactory
 from app.rules.accounts import ownership as rules
 from app.services.alerts import alerts
 from app.services.core import audit_log
+from app.services.core.leases import LeaseTable
 
 RECHECK_PERIOD = timedelta(days=7)
 RETRY_AFTER = timedelta(days=1)  # after a look that did not find it, or saw nothing
-LEASE = timedelta(hours=1)  # a recheck that was enqueued and not run is due again then
+LEASE_DURATION = timedelta(hours=1)  # a lost recheck is enqueued again after that
 FAILURES = 3
 BATCH_SIZE = 200
+
+# Claimed when the job is enqueued. The recheck ends the lease by setting the next due time.
+LEASES = LeaseTable(
+    key=Domain.id,
+    until=Domain.ownership_due_at,
+    duration=lambda: LEASE_DURATION,
+)
 
 _LABEL = "_mp-challenge"
 _PREFIX = "mp-verify="
@@ -69,23 +77,11 @@ def enqueue_due() -> int:
     if settings.current().domain_verification == "off":
         return 0
     with transaction() as session:
-        now = transactions.now(session)
-        due = session.scalars(
-            select(Domain)
-            .where(
-                Domain.verified_at.is_not(None),
-                or_(Domain.ownership_due_at.is_(None), Domain.ownership_due_at <= now),
-            )
-            .order_by(Domain.id)
-            .limit(BATCH_SIZE)
-            .with_for_update(skip_locked=True)
-        ).all()
-        for domain in due:
-            domain.ownership_due_at = now + LEASE
-        wanted = [domain.id for domain in due]
-        if wanted:
-            after_commit(session, lambda: queue.enqueue_ownership(wanted))
-        return len(wanted)
+        is_verified = Domain.verified_at.is_not(None)
+        domain_ids = [lease.key for lease in LEASES.claim(session, is_verified, limit=BATCH_SIZE)]
+        if domain_ids:
+            after_commit(session, lambda: queue.enqueue_ownership(domain_ids))
+        return len(domain_ids)
 
 
 def recheck(domain_ids: Sequence[UUID], door: Network) -> None:

@@ -21,8 +21,10 @@ from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls import TlsReport
 from app.services.analytics import rollup_queue
+from app.services.core.leases import Lease
 from app.services.ingest import authenticity, budgets, observed_selectors
 from app.services.ingest import rows as ingest_rows
+from app.services.ingest.claims import LEASES
 from app.services.ingest.parsing import PARSER_VERSION, ParsedReport
 
 Kind = type[DmarcReport] | type[StoredTls] | type[FailureReport]
@@ -34,6 +36,10 @@ _KEYS: Mapping[Kind, Sequence[str]] = {
     StoredTls: ("account_id", "domain_id", *_PERIOD),
     FailureReport: ("account_id", "content_digest"),
 }
+
+
+# The lease of a file, and its reports.
+Result = tuple[Lease[UUID], Sequence[ParsedReport]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,53 +85,53 @@ class ExistingReport:
     provenance: str
 
 
-def file_all(session: Session, results: Sequence[tuple[UUID, int, Sequence[ParsedReport]]]) -> None:
-    """End these files, each (id, attempt, what was found) unless another attempt has it; a step."""
+def file_all(session: Session, results: Sequence[Result]) -> None:
+    """Store the reports of these files, in the caller's transaction.
+
+    Files that this process no longer holds are left unchanged.
+    """
     owners = _owners(session, results)
-    by_id = {
-        intake.id: intake
-        for intake in session.scalars(
-            select(ReportFile)
-            .where(ReportFile.id.in_([id for id, _, _ in results]), ReportFile.status == RECEIVED)
-            .order_by(ReportFile.id)
-            .with_for_update()
+    is_held = LEASES.is_held([lease for lease, _ in results])
+    files = {
+        file.id: file
+        for file in session.scalars(
+            select(ReportFile).where(is_held).order_by(ReportFile.id).with_for_update()
         )
     }
     now = transactions.now(session)
     filings = []
-    for report_file_id, attempt, found in results:
-        intake = by_id.get(report_file_id)
-        if intake is None or intake.attempt != attempt:
+    for lease, reports in results:
+        file = files.get(lease.key)
+        if file is None:
             continue
-        for one in found:
-            own = intake if one.entry == intake.entry else _child_entry(session, intake, one, now)
-            if own is None:
+        for report in reports:
+            entry = file if report.entry == file.entry else _child_entry(session, file, report, now)
+            if entry is None:
                 continue
-            filing = _filing(session, own, one, owners)
+            filing = _filing(session, entry, report, owners)
             if isinstance(filing, Filing):
                 filings.append(filing)
             else:
-                _close(own, one, filing, now)
+                _close(entry, report, filing, now)
     _insert_all(session, filings, now)
 
 
-def _owners(
-    session: Session, results: Sequence[tuple[UUID, int, Sequence[ParsedReport]]]
-) -> Mapping[tuple[UUID, str], Domain]:
+def _owners(session: Session, results: Sequence[Result]) -> Mapping[tuple[UUID, str], Domain]:
     """The verified domains that the reports may be filed under, by account and name.
 
-    They are locked, first and in order, as everywhere that rows of a domain change: two
-    workers with reports about one domain wait for each other in one way.
+    They are locked, first and in order, as everywhere that rows of a domain change: two workers
+    with reports about one domain lock it in the same order.
     """
-    accounts = select(ReportFile.account_id).where(ReportFile.id.in_([id for id, _, _ in results]))
-    wanted = {
+    report_file_ids = [lease.key for lease, _ in results]
+    accounts = select(ReportFile.account_id).where(ReportFile.id.in_(report_file_ids))
+    names = {
         name
-        for _, _, found in results
-        for one in found
-        for about in one.policy_domains
-        for name in _parents(about)
+        for _, reports in results
+        for report in reports
+        for policy_domain in report.policy_domains
+        for name in _parents(policy_domain)
     }
-    statement = select(Domain).where(Domain.account_id.in_(accounts), Domain.name.in_(wanted))
+    statement = select(Domain).where(Domain.account_id.in_(accounts), Domain.name.in_(names))
     if settings.current().domain_verification != "off":
         statement = statement.where(Domain.verified_at.is_not(None))
     rows = session.scalars(statement.order_by(Domain.id).with_for_update(key_share=True))

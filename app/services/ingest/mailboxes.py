@@ -26,12 +26,19 @@ from app.mailboxes.types import MailboxError
 from app.models import ReportMailbox
 from app.protocols import names
 from app.services.core import audit_log, encryption
+from app.services.core.leases import Lease, LeaseTable
 from app.services.ingest import authenticity, files
 
 PURPOSE = "mailbox"
 MAILS_AT_ONCE, POLL_SECONDS = 500, 10.0  # of one pull: files wait meanwhile; the next goes on
 STARVATION_LIMIT = timedelta(minutes=1)  # of mailboxes that are due, while files wait
-LEASE = timedelta(minutes=10)  # far above what a pull takes
+LEASE_DURATION = timedelta(minutes=10)  # far more than one poll takes
+
+LEASES = LeaseTable(
+    key=ReportMailbox.id,
+    until=ReportMailbox.next_at,
+    duration=lambda: LEASE_DURATION,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,17 +216,18 @@ def poll(
     claimed = _claim(mailbox_id, is_forced)
     if claimed is None:
         return None
+    lease, mailbox = claimed
     try:
-        result = _poll(claimed, context, is_stopping)
+        result = _poll(mailbox, context, is_stopping)
     except encryption.DecryptionError as error:
         result = PollResult(failure=str(error))
     with transaction() as session:
-        encryption.renew(session, ReportMailbox.password, mailbox_id, claimed.password, PURPOSE)
+        encryption.renew(session, ReportMailbox.password, mailbox_id, mailbox.password, PURPOSE)
         now = transactions.now(session)
         pause = timedelta(seconds=0 if result.is_cut else settings.current().mailbox_poll_seconds)
         session.execute(
             update(ReportMailbox)
-            .where(ReportMailbox.id == mailbox_id, ReportMailbox.next_at == claimed.next_at)
+            .where(LEASES.is_held([lease]))
             .values(
                 polled_at=now,
                 next_at=now + pause,
@@ -234,19 +242,13 @@ def poll(
     return result
 
 
-def _claim(mailbox_id: UUID, is_forced: bool) -> ReportMailbox | None:
+def _claim(mailbox_id: UUID, is_forced: bool) -> tuple[Lease[UUID], ReportMailbox] | None:
     with transaction() as session:
-        now = transactions.now(session)
-        due = ReportMailbox.id == mailbox_id
-        if not is_forced:
-            due &= ReportMailbox.next_at <= now
-        return session.scalar(
-            update(ReportMailbox)
-            .where(due)
-            .values(next_at=now + LEASE)
-            .returning(ReportMailbox)
-            .execution_options(synchronize_session=False)
-        )
+        is_it = ReportMailbox.id == mailbox_id
+        keys = [mailbox_id] if is_forced else LEASES.lock(session, is_it, limit=1)
+        for lease in LEASES.take(session, keys):
+            return lease, session.get_one(ReportMailbox, mailbox_id)
+        return None
 
 
 def _poll(

@@ -32,18 +32,25 @@ from app.rules.reports.posture import (
 )
 from app.services.alerts import alerts
 from app.services.analytics import rollup_queue
-from app.services.core import leases
+from app.services.core.leases import LeaseTable
 from app.services.ingest import authenticity
 from app.services.monitoring import report_posture
 from app.services.monitoring.report_posture import MAX_WAIT
 
 RULES = tuple(map(graded, reports.RULES))
 CHECK_PERIOD = timedelta(hours=1)
+LEASE_DURATION = timedelta(minutes=5)
 BATCH_SIZE = 10
 MAX_RUN_SECONDS = 20.0  # of one job, as report files wait behind it; the clock enqueues the rest
 ACCOUNT_BATCH_SIZE = 500
 SAMPLES = 5
 MAX_FILES_EXAMINED = 200  # files searched for samples
+
+LEASES = LeaseTable(
+    key=ReportMonitor.domain_id,
+    until=ReportMonitor.lease_until,
+    duration=lambda: LEASE_DURATION,
+)
 
 
 def enqueue_if_due() -> None:
@@ -67,7 +74,9 @@ def enqueue_if_due() -> None:
         if rows:
             session.execute(bulk.insert(session, ReportMonitor).on_conflict_do_nothing(), rows)
         due_at = session.scalar(
-            select(func.min(ReportMonitor.due_at)).where(leases.is_due(ReportMonitor, now))
+            select(func.min(ReportMonitor.due_at)).where(
+                LEASES.is_free(session, now), ReportMonitor.due_at <= now
+            )
         )
         if due_at is not None:
             is_late = due_at <= now - MAX_WAIT
@@ -80,17 +89,20 @@ def evaluate_due(*, is_stopping: Callable[[], bool] = lambda: False) -> int:
     effects  for each domain one reading and one writing transaction
     """
     count, until = 0, time.monotonic() + MAX_RUN_SECONDS
-    while (
-        not is_stopping()
-        and time.monotonic() < until
-        and (domain_ids := leases.claim(ReportMonitor, BATCH_SIZE))
-    ):
+    while not is_stopping() and time.monotonic() < until and (domain_ids := _claim()):
         for domain_id in domain_ids:
             evaluate_domain(domain_id)
         count += len(domain_ids)
     if count:
         evaluate_accounts()
     return count
+
+
+def _claim() -> list[UUID]:
+    with transaction() as session:
+        is_due = ReportMonitor.due_at <= transactions.now(session)
+        leases = LEASES.claim(session, is_due, order=(ReportMonitor.due_at,), limit=BATCH_SIZE)
+        return [lease.key for lease in leases]
 
 
 def evaluate_domain(domain_id: UUID) -> None:

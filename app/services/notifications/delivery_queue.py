@@ -12,13 +12,14 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from app import processes, settings
+from app import settings
 from app.channels.email_html import PROBLEM_EVENTS
 from app.channels.types import Outcome, Secrets
 from app.db import transactions
 from app.db.transactions import transaction
 from app.models import Channel, ChannelRecipient, Delivery, Event
 from app.services.core import encryption
+from app.services.core.leases import Lease, LeaseTable
 from app.services.notifications import channel_secrets, channels, outbox, recipients
 
 GIVE_UP_AFTER = timedelta(days=5)  # without a success
@@ -28,6 +29,15 @@ DIGEST_BATCH_SIZE = 500
 JITTER = 0.2
 
 
+LEASES = LeaseTable(
+    key=Channel.id,
+    until=Channel.lease_until,
+    attempt=Channel.lease_token,
+    holder=Channel.lease_holder,
+    duration=lambda: settings.current().delivery_lease_seconds,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A channel that this process holds until the lease expires.
@@ -35,9 +45,13 @@ class Claim:
     is_failing  whether its last attempt failed
     """
 
-    channel_id: UUID
-    lease_token: int
+    lease: Lease[UUID]
     is_failing: bool
+
+    @property
+    def channel_id(self) -> UUID:
+        """The id of the channel."""
+        return self.lease.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,38 +88,27 @@ def claim_due(limit: int, *, failing: int) -> list[Claim]:
     failing  how many channels whose last attempt failed may be among them
     """
     with transaction() as session:
-        now = transactions.now(session)
-        channels_due = session.scalars(
-            select(Channel)
-            .where(_has_due(now, _ended_holders(session, now)))
-            .order_by(Channel.failures, Channel.last_success_at.nulls_first(), Channel.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        ).all()
-        healthy = sum(channel.failures == 0 for channel in channels_due)
-        claimed = channels_due[: healthy + failing]
-        for channel in claimed:
-            channel.lease_token += 1
-            channel.lease_holder = processes.own_name()
-            channel.lease_until = now + settings.current().delivery_lease_seconds
-        return [Claim(channel.id, channel.lease_token, channel.failures > 0) for channel in claimed]
+        order = (Channel.failures, Channel.last_success_at.nulls_first())
+        is_due = _has_due(transactions.now(session))
+        channel_ids = LEASES.lock(session, is_due, order=order, limit=limit)
+        failures = {
+            row.id: row.failures
+            for row in session.execute(
+                select(Channel.id, Channel.failures).where(Channel.id.in_(channel_ids))
+            )
+        }
+        healthy = sum(count == 0 for count in failures.values())
+        leases = LEASES.take(session, channel_ids[: healthy + failing])
+        return [Claim(lease, failures[lease.key] > 0) for lease in leases]
 
 
 def is_due() -> bool:
     """Whether any free channel has a due delivery."""
     with transaction(readonly=True) as session:
         now = transactions.now(session)
-        due = _has_due(now, _ended_holders(session, now))
-        return session.scalar(select(Channel.id).where(due).limit(1)) is not None
-
-
-def renew(claims: Sequence[Claim]) -> None:
-    """Extend the leases of the channels."""
-    with transaction() as session:
-        until = transactions.now(session) + settings.current().delivery_lease_seconds
-        for claim in claims:
-            if channel := _leased(session, claim):
-                channel.lease_until = until
+        is_free = LEASES.is_free(session, now)
+        statement = select(Channel.id).where(is_free, _has_due(now)).limit(1)
+        return session.scalar(statement) is not None
 
 
 def advance(claim: Claim, done: Sequence[Done], *, take: bool) -> list[DeliveryBatch]:
@@ -115,7 +118,7 @@ def advance(claim: Claim, done: Sequence[Done], *, take: bool) -> list[DeliveryB
     effects  none if another process holds the channel by now
     """
     with transaction() as session:
-        channel = _leased(session, claim)
+        channel = _held(session, claim)
         if channel is None:
             return []
         now = transactions.now(session)
@@ -126,37 +129,15 @@ def advance(claim: Claim, done: Sequence[Done], *, take: bool) -> list[DeliveryB
         return batches
 
 
-def _leased(session: Session, claim: Claim) -> Channel | None:
-    """The channel, unless another process holds it by now, or it was released."""
-    return session.scalar(
-        select(Channel)
-        .where(
-            Channel.id == claim.channel_id,
-            Channel.lease_token == claim.lease_token,
-            Channel.lease_until.is_not(None),
-        )
-        .with_for_update()
-    )
+def _held(session: Session, claim: Claim) -> Channel | None:
+    """The channel with a lock; None if another process holds it by now or it was released."""
+    is_held = LEASES.is_held([claim.lease])
+    return session.scalar(select(Channel).where(is_held).with_for_update())
 
 
-def _ended_holders(session: Session, now: datetime) -> list[str]:
-    """Names of processes that hold channels but no longer run, as they were killed."""
-    holders = session.scalars(
-        select(Channel.lease_holder)
-        .where(Channel.lease_until >= now, Channel.lease_holder.is_not(None))
-        .distinct()
-    )
-    return [holder for holder in holders if holder and processes.has_ended(holder)]
-
-
-def _has_due(now: datetime, ended_holders: Sequence[str]) -> ColumnElement[bool]:
+def _has_due(now: datetime) -> ColumnElement[bool]:
     return and_(
         Channel.disabled_at.is_(None),
-        or_(
-            Channel.lease_until.is_(None),
-            Channel.lease_until < now,
-            Channel.lease_holder.in_(ended_holders),
-        ),
         or_(Channel.backoff_until.is_(None), Channel.backoff_until <= now),
         exists().where(Delivery.channel_id == Channel.id, *_ready(now)),
     )

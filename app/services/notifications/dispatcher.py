@@ -22,6 +22,7 @@ from app.jobs import queue
 from app.models import Delivery, Event
 from app.ports.network import Network, SessionFactory
 from app.services.core import audit_log
+from app.services.core.leases import Lease
 from app.services.notifications import channels, delivery_queue, feed, senders
 from app.services.notifications.delivery_queue import Claim, DeliveryBatch, Done
 
@@ -143,23 +144,29 @@ class _Round:
         self._transport = Transport(open_session(), self._threads)
 
     async def work(self) -> int:
-        renewal = asyncio.create_task(self._renew_leases())
-        idle_until = 0.0
+        """Send until nothing is due, and return the number of attempts."""
         try:
-            while not self._is_over():
-                await self._take()
-                if self._tasks:
-                    idle_until = time.monotonic() + self._linger
-                    await self._await_tasks()
-                elif time.monotonic() < idle_until:
-                    await asyncio.sleep(POLL_SECONDS)
-                else:
-                    break
-            await self._end()
+            with delivery_queue.LEASES.renewing(self._leases):
+                await self._send_due()
+                await self._end()
         finally:
-            renewal.cancel()
             self._threads.shutdown(wait=False, cancel_futures=True)
         return self._made
+
+    def _leases(self) -> list[Lease[UUID]]:
+        return [task.claim.lease for task in list(self._tasks.values())]
+
+    async def _send_due(self) -> None:
+        idle_until = 0.0
+        while not self._is_over():
+            await self._take()
+            if self._tasks:
+                idle_until = time.monotonic() + self._linger
+                await self._await_tasks()
+            elif time.monotonic() < idle_until:
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                break
 
     def _is_over(self) -> bool:
         return self._is_stopping() or time.monotonic() > self._until
@@ -209,9 +216,3 @@ class _Round:
                     break
             is_running = time.monotonic() < task.until and not self._is_stopping()
             batches = await task.advance(take=is_running)
-
-    async def _renew_leases(self) -> None:
-        while True:
-            await asyncio.sleep(settings.current().delivery_lease_seconds.total_seconds() / 3)
-            claims = [task.claim for task in self._tasks.values()]
-            await asyncio.to_thread(delivery_queue.renew, claims)

@@ -417,7 +417,7 @@ RULES: Sequence[Rule] = (
         "mail_hosts",
         "",
         "mail hosts that no scan has named lately",
-        _older(MailHost.last_referenced_at, starttls_probes.FORGOTTEN_AFTER),
+        _older(MailHost.last_referenced_at, starttls_probes.UNUSED_RETENTION),
     ),
 )
 

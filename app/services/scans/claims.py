@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Update, case, exists, func, or_, select, update
+from sqlalchemy import case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from app import settings
@@ -13,18 +13,33 @@ from app.checks.engine.types import Subject, Usage
 from app.db import transactions
 from app.db.transactions import after_commit, transaction
 from app.models import BatchScan, Domain, DomainState, Scan
+from app.services.core.leases import Lease, LeaseTable
 from app.services.ingest import observed_selectors
 from app.services.scans import dkim_keys, observed_policies, scans, starttls_probes
+
+EXAMINED = 4  # candidates for each scan that is claimed, as other workers may lock the first ones
+
+LEASES = LeaseTable(
+    key=Scan.id,
+    until=Scan.lease_until,
+    attempt=Scan.attempt,
+    active=Scan.status == "running",
+    duration=lambda: settings.current().scan_lease_seconds,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A scan that this process holds until its lease expires."""
 
-    scan_id: UUID
+    lease: Lease[UUID]
     domain_id: UUID
-    attempt: int
     subject: Subject
+
+    @property
+    def scan_id(self) -> UUID:
+        """The id of the scan."""
+        return self.lease.key
 
 
 def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
@@ -34,14 +49,18 @@ def claim(scan_ids: Sequence[UUID]) -> list[Claim]:
               how many scans are claimed: which ones is decided by fair scheduling over accounts, so
               that no account waits for the thousands of scans that another has queued
     """
-    claims = _claim(scan_ids) if len(scan_ids) == 1 else []
+    claims = _claim(scan_ids, 1) if len(scan_ids) == 1 else []
     return claims + claim_next(len(scan_ids) - len(claims))
 
 
 def claim_next(count: int) -> list[Claim]:
+    """Claim up to ``count`` queued scans in fair order; skip those that other workers lock."""
     claims: list[Claim] = []
-    while len(claims) < count and (scan_ids := _next_fair(count - len(claims))):
-        claims += _claim(scan_ids)
+    while missing := count - len(claims):
+        batch = _claim(_next_fair(missing * EXAMINED), missing)
+        if not batch:
+            break
+        claims += batch
     return claims
 
 
@@ -78,28 +97,19 @@ def _next_fair(count: int) -> Sequence[UUID]:
         ).all()
 
 
-def _claim(scan_ids: Sequence[UUID]) -> list[Claim]:
+def _claim(scan_ids: Sequence[UUID], count: int) -> list[Claim]:
     with transaction() as session:
         now = transactions.now(session)
-        free = session.scalars(
-            select(Scan.id)
-            .where(Scan.id.in_(scan_ids), Scan.status == "queued")
-            .order_by(Scan.id)
-            .with_for_update()
-        ).all()
-        claimed = session.execute(
-            update(Scan)
-            .where(Scan.id.in_(free), Scan.status == "queued")
-            .values(
-                status="running",
-                attempt=Scan.attempt + 1,
-                started_at=now,
-                lease_until=now + settings.current().scan_lease_seconds,
-            )
-            .returning(Scan.id, Scan.domain_id, Scan.attempt)
-        ).all()
-        subjects = _subjects(session, [row.domain_id for row in claimed], now)
-    return [Claim(row.id, row.domain_id, row.attempt, subjects[row.domain_id]) for row in claimed]
+        free = LEASES.lock_listed(session, scan_ids, Scan.status == "queued", limit=count)
+        leases = LEASES.take(session, free, status="running", started_at=now)
+        domain_ids = {
+            row.id: row.domain_id
+            for row in session.execute(select(Scan.id, Scan.domain_id).where(Scan.id.in_(free)))
+        }
+        subjects = _subjects(session, list(domain_ids.values()), now)
+    return [
+        Claim(lease, domain_ids[lease.key], subjects[domain_ids[lease.key]]) for lease in leases
+    ]
 
 
 def _subjects(
@@ -140,31 +150,10 @@ def _subjects(
     }
 
 
-def renew(claims: Sequence[Claim]) -> None:
-    with transaction() as session:
-        until = transactions.now(session) + settings.current().scan_lease_seconds
-        for claimed in claims:
-            session.execute(_leased(claimed).values(lease_until=until))
-
-
 def release(claims: Sequence[Claim]) -> None:
     """Release the scans at once; an unfinished attempt does not count."""
     with transaction() as session:
-        now = transactions.now(session)
-        for claimed in claims:
-            session.execute(
-                _leased(claimed).values(
-                    status="queued",
-                    attempt=Scan.attempt - 1,
-                    lease_until=None,
-                    started_at=None,
-                    enqueued_at=now,
-                )
-            )
-        after_commit(session, lambda: scans.enqueue([claimed.scan_id for claimed in claims]))
-
-
-def _leased(claimed: Claim) -> Update:
-    return update(Scan).where(
-        Scan.id == claimed.scan_id, Scan.attempt == claimed.attempt, Scan.status == "running"
-    )
+        leases = [claim.lease for claim in claims]
+        values = {"status": "queued", "started_at": None, "enqueued_at": transactions.now(session)}
+        LEASES.release(session, leases, **values)
+        after_commit(session, lambda: scans.enqueue([claim.scan_id for claim in claims]))

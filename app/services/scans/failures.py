@@ -15,9 +15,10 @@ from app.services.alerts import alerts
 SCANS_EXAMINED = 5  # last scans that are counted
 
 
-def record(domain_ids: Sequence[UUID]) -> None:
-    """Evaluate the failed-scan rule for the domains whose scan has just failed."""
+def record(scan_ids: Sequence[UUID]) -> None:
+    """Evaluate the failed-scan rule for the domains of these scans, which have just failed."""
     with transaction() as session:
+        domain_ids = session.scalars(select(Scan.domain_id).where(Scan.id.in_(scan_ids))).all()
         domains = session.scalars(
             select(Domain)
             .where(Domain.id.in_(domain_ids))

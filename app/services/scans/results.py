@@ -1,10 +1,9 @@
 """Stores scan results in one transaction: result, domain state, DNS changes, score and alerts."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Update, bindparam, insert, select, update
@@ -15,7 +14,6 @@ from app.analysis.scan import score as scoring
 from app.checks.engine.runner import ScanResult
 from app.checks.engine.types import Usage
 from app.db import bulk, transactions
-from app.db.transactions import transaction
 from app.db.types import Base
 from app.models import DnsChange, Domain, DomainState, Scan
 from app.protocols import timestamps
@@ -24,16 +22,13 @@ from app.rules.engine.types import Change, Posture, ScorePoint
 from app.rules.scans import dns as changes
 from app.rules.scans import score as score_rules
 from app.services.alerts import alerts
+from app.services.core import batches
 from app.services.scans import dkim_keys, serialization, starttls_probes
-
-if TYPE_CHECKING:
-    from app.services.scans.claims import Claim
+from app.services.scans.claims import LEASES, Claim
 
 MIN_CHECKS = 90  # points of 100 that must be determined before alerts use the score
 
-logger = logging.getLogger(__name__)
-
-Result = tuple["Claim", ScanResult]
+Result = tuple[Claim, ScanResult]
 
 
 def store(results: Sequence[Result]) -> None:
@@ -42,15 +37,12 @@ def store(results: Sequence[Result]) -> None:
     effects  one transaction for all; if it fails, one for each. A result that cannot be stored is
              logged and left: its lease expires, and another attempt is made
     """
-    try:
-        with transaction() as session:
-            _store(session, results)
-    except Exception:  # a defect in one result must cost only that scan's attempt
-        scan_ids = [str(claim.scan_id) for claim, _ in results]
-        logger.exception("failed to store scan results", extra={"scan_ids": scan_ids})
-        if len(results) > 1:
-            for result in results:
-                store([result])
+    batches.write(
+        results,
+        _store,
+        failure="failed to store scan results",
+        log_fields=lambda failed: {"scan_ids": [str(claim.scan_id) for claim, _ in failed]},
+    )
 
 
 def _store(session: Session, results: Sequence[Result]) -> None:
@@ -282,15 +274,10 @@ def _basis(score: Mapping[str, Any]) -> str:
 
 
 def _still_leased(session: Session, results: Sequence[Result]) -> set[UUID]:
-    """The scans whose last attempt is ours; locks their rows until the commit."""
-    attempts = {claim.scan_id: claim.attempt for claim, _ in results}
-    rows = session.execute(
-        select(Scan.id, Scan.attempt)
-        .where(Scan.id.in_(attempts), Scan.status == "running")
-        .order_by(Scan.id)
-        .with_for_update()
-    )
-    return {row.id for row in rows if row.attempt == attempts[row.id]}
+    """The scans that this process still holds; locks their rows until the commit."""
+    is_held = LEASES.is_held([claim.lease for claim, _ in results])
+    rows = session.scalars(select(Scan.id).where(is_held).order_by(Scan.id).with_for_update())
+    return set(rows)
 
 
 def _recent_changes(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select
 
 from app import settings
 from app.checks.engine.runner import ScanResult, run_checks
@@ -24,6 +24,7 @@ from app.models import Domain, Scan
 from app.models.domains import PERIODS
 from app.models.scans import MAX_ATTEMPTS
 from app.ports.network import Network, SessionFactory
+from app.services.core.leases import Lease, Requeue
 from app.services.scans import claims as scans_claims
 from app.services.scans import failures, scans
 from app.services.scans import results as scans_results
@@ -33,7 +34,6 @@ logger = logging.getLogger(__name__)
 STORE_BATCH_SIZE = 50  # scans per transaction: few enough to be quick, enough to share its cost
 STORE_SECONDS = 0.5  # how long a result waits for others to share a transaction
 MAX_RUN_SECONDS = 30.0  # how long a chunk job claims further scans
-SWEEP_BATCH_SIZE = 5_000
 DUE_BATCH_SIZE = 1_000
 
 
@@ -52,7 +52,8 @@ def run(
     if not claims:
         return 0
     run = _Run(claims, len(scan_ids), is_stopping)
-    door.run(run.work)
+    with scans_claims.LEASES.renewing(run.leases):
+        door.run(run.work)
     return run.count
 
 
@@ -62,42 +63,29 @@ def requeue_stale() -> int:
     returns  how many scans were enqueued
     effects  after MAX_ATTEMPTS a scan fails, with the reason
     """
-    current = settings.current()
     is_idle = queue.is_idle(queue.SCANS)
     with transaction() as session:
-        now = transactions.now(session)
-        lost = (Scan.status == "running") & (Scan.lease_until < now)
-        failed = session.scalars(
-            update(Scan)
-            .where(lost, Scan.attempt >= MAX_ATTEMPTS)
-            .values(
-                status="failed",
-                finished_at=now,
-                error=f"failed after {MAX_ATTEMPTS} attempts: the worker stopped in each of them",
-            )
-            .returning(Scan.domain_id)
-        ).all()
-        waiting = (Scan.status == "queued") & (
-            Scan.enqueued_at < now - current.scan_requeue_seconds
-        )
-        # While other jobs wait in the queue, the job of this scan may be among them.
-        is_stale = or_(lost, waiting) if is_idle else lost
-        stale = session.scalars(
-            select(Scan.id)
-            .where(is_stale)
-            .order_by(Scan.id)
-            .limit(SWEEP_BATCH_SIZE)
-            .with_for_update(skip_locked=True)
-        ).all()
-        session.execute(
-            update(Scan)
-            .where(Scan.id.in_(stale))
-            .values(status="queued", lease_until=None, enqueued_at=now)
-        )
-        after_commit(session, lambda: scans.enqueue(stale))
-    if failed:
-        failures.record(failed)  # in its own transaction, as domains are locked before scans
-    return len(stale)
+        rule = _requeue_rule(transactions.now(session))
+        requeued = scans_claims.LEASES.requeue_stale(session, rule, is_idle=is_idle)
+        scan_ids = sorted([*requeued.tried, *requeued.fresh])
+        after_commit(session, lambda: scans.enqueue(scan_ids))
+    if requeued.failed:
+        failures.record(requeued.failed)  # afterwards, as domains are locked before scans
+    return len(scan_ids)
+
+
+def _requeue_rule(now: datetime) -> Requeue:
+    is_late = Scan.enqueued_at < now - settings.current().scan_requeue_seconds
+    return Requeue(
+        is_waiting=(Scan.status == "queued") & is_late,
+        max_attempts=MAX_ATTEMPTS,
+        queued={"status": "queued", "enqueued_at": now},
+        failed={
+            "status": "failed",
+            "finished_at": now,
+            "error": f"failed after {MAX_ATTEMPTS} attempts: the worker stopped in each of them",
+        },
+    )
 
 
 def start_due() -> int:
@@ -145,10 +133,13 @@ class _Run:
         self._claiming: asyncio.Task[Mapping[UUID, Subject]] | None = None
         self._done: asyncio.Queue[tuple[UUID, ScanResult] | None] = asyncio.Queue()
 
+    def leases(self) -> list[Lease[UUID]]:
+        """The leases of the scans that are not stored yet."""
+        return [claim.lease for claim in list(self._open.values())]
+
     async def work(self, open_answers: SessionFactory) -> None:
         current = settings.current()
         settler = asyncio.create_task(self._settle_all())
-        keeper = asyncio.create_task(self._keep_leases())
         examiner = asyncio.create_task(
             run_checks(
                 self._subjects,
@@ -164,7 +155,6 @@ class _Run:
             with contextlib.suppress(asyncio.CancelledError):
                 await examiner
         finally:
-            keeper.cancel()
             watcher.cancel()
             await self._done.put(None)
             await settler
@@ -210,11 +200,6 @@ class _Run:
                 while len(group) < STORE_BATCH_SIZE and group[-1] is not None:
                     group.append(await self._done.get())
         return group
-
-    async def _keep_leases(self) -> None:
-        while True:
-            await asyncio.sleep(settings.current().scan_lease_seconds.total_seconds() / 3)
-            await asyncio.to_thread(scans_claims.renew, list(self._open.values()))
 
     async def _watch(self, examiner: asyncio.Task[object]) -> None:
         while not self._is_stopping():

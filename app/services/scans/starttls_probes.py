@@ -1,4 +1,4 @@
-"""Connecting to mail hosts: each once a day, for all the domains that it serves."""
+"""STARTTLS probes of mail hosts: each host once a day, for all the domains that it serves."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,17 +14,24 @@ from app.jobs import queue
 from app.models import MailHost
 from app.ports.dns import LookupFailed
 from app.ports.network import Network, SessionFactory
-from app.ports.smtp import TlsProbe
+from app.ports.smtp import TlsProbe, TlsProber
+from app.services.core.leases import Lease, LeaseTable
 
 PERIOD = timedelta(days=1)
-LEASE = timedelta(minutes=10)  # far more than so many sessions take
+LEASE_DURATION = timedelta(minutes=10)  # far more than BATCH_SIZE probes take
 BATCH_SIZE = 100
-RESULT_TTL = timedelta(days=3)  # what was seen longer ago is not judged
-FORGOTTEN_AFTER = timedelta(days=30)  # no scan has named it
+RESULT_TTL = timedelta(days=3)  # older results are not used
+UNUSED_RETENTION = timedelta(days=30)  # after the last scan that named the host
+
+LEASES = LeaseTable(
+    key=MailHost.name,
+    until=MailHost.next_at,
+    duration=lambda: LEASE_DURATION,
+)
 
 
 def note(session: Session, hosts: Iterable[str]) -> None:
-    """Have these hosts connected to from now on; a step. Nothing is done unless it is wanted."""
+    """Schedule probes of these hosts, in the caller's transaction, if STARTTLS_PROBES is on."""
     names = sorted(set(hosts))
     if not names or not settings.current().starttls_probes:
         return
@@ -40,7 +47,10 @@ def note(session: Session, hosts: Iterable[str]) -> None:
 
 
 def seen(session: Session, hosts: Iterable[str]) -> Mapping[str, TlsProbe] | None:
-    """What was lately seen of these hosts; None where hosts are not connected to. A step."""
+    """Return the recent probes of these hosts; None if STARTTLS_PROBES is off.
+
+    It runs in the caller's transaction.
+    """
     if not settings.current().starttls_probes:
         return None
     rows = session.execute(
@@ -56,58 +66,48 @@ def enqueue_if_due() -> None:
     """Enqueue probes of the hosts that are due, and delete hosts that no domain names."""
     with transaction() as session:
         now = transactions.now(session)
-        session.execute(delete(MailHost).where(MailHost.last_referenced_at < now - FORGOTTEN_AFTER))
+        session.execute(
+            delete(MailHost).where(MailHost.last_referenced_at < now - UNUSED_RETENTION)
+        )
         is_due = session.scalar(select(MailHost.name).where(MailHost.next_at <= now).limit(1))
     if is_due is not None and settings.current().starttls_probes:
         queue.enqueue_probes()
 
 
 def run(door: Network) -> int:
-    """Connect to some of the hosts that are due.
+    """Probe a batch of hosts that are due, and return how many.
 
-    returns  how many
-    effects  a transaction for the claim, one for what was seen; the network in between. A host
-             that cannot be reached keeps what was seen of it, and has its next turn in a day
+    effects  one transaction for the claim and one for the results; the network in between. A host
+             that cannot be reached keeps its last result and is probed again after PERIOD
     """
-    hosts = _claim()
-    if hosts:
-        found = door.run(lambda open_answers: _probe(hosts, open_answers))
-        _store(hosts, found)
-    return len(hosts)
+    with transaction() as session:
+        is_due = MailHost.next_at <= transactions.now(session)
+        leases = LEASES.claim(session, is_due, order=(MailHost.next_at,), limit=BATCH_SIZE)
+    if leases:
+        hosts = [lease.key for lease in leases]
+        probes = door.run(lambda open_answers: _probe_all(hosts, open_answers))
+        _store(leases, probes)
+    return len(leases)
 
 
-def _claim() -> Sequence[str]:
+async def _probe_all(hosts: Sequence[str], open_answers: SessionFactory) -> dict[str, TlsProbe]:
+    """Return the probes of the hosts that could be reached."""
+    results = await asyncio.gather(*(_probe(host, open_answers()) for host in hosts))
+    return {host: probe for host, probe in zip(hosts, results, strict=True) if probe}
+
+
+async def _probe(host: str, prober: TlsProber) -> TlsProbe | None:
+    try:
+        return await prober.probe_tls(host)
+    except LookupFailed:
+        return None
+
+
+def _store(leases: Sequence[Lease[str]], probes: Mapping[str, TlsProbe]) -> None:
     with transaction() as session:
         now = transactions.now(session)
-        hosts = session.scalars(
-            select(MailHost.name)
-            .where(MailHost.next_at <= now)
-            .order_by(MailHost.next_at, MailHost.name)
-            .limit(BATCH_SIZE)
-            .with_for_update(skip_locked=True)
-        ).all()
-        session.execute(
-            update(MailHost).where(MailHost.name.in_(hosts)).values(next_at=now + LEASE)
-        )
-    return hosts
-
-
-async def _probe(hosts: Sequence[str], open_answers: SessionFactory) -> dict[str, TlsProbe]:
-    async def one(host: str) -> TlsProbe | None:
-        try:
-            return await open_answers().probe_tls(host)
-        except LookupFailed:
-            return None
-
-    heard = await asyncio.gather(*map(one, hosts))
-    return {host: found for host, found in zip(hosts, heard, strict=True) if found}
-
-
-def _store(hosts: Sequence[str], found: Mapping[str, TlsProbe]) -> None:
-    with transaction() as session:
-        now = transactions.now(session)
-        for host in hosts:
+        for lease in leases:
             values: dict[str, object] = {"next_at": now + PERIOD}
-            if host in found:
-                values |= {"probed_at": now, "probe_result": found[host]._asdict()}
-            session.execute(update(MailHost).where(MailHost.name == host).values(**values))
+            if lease.key in probes:
+                values |= {"probed_at": now, "probe_result": probes[lease.key]._asdict()}
+            session.execute(update(MailHost).where(LEASES.is_held([lease])).values(values))

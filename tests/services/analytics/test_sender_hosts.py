@@ -13,11 +13,10 @@ from sqlalchemy.engine import Engine
 from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.models import SenderHost
-from app.models.senders import ReportMonitor
 from app.ports.dns import LookupFailed
 from app.services.analytics import sender_hosts
 from app.services.analytics.sender_hosts import REFRESH_AFTER, RETRY_AFTER, Reverse
-from app.services.core import leases
+from app.services.monitoring import report_monitor
 from app.settings import Settings
 from tests.support import mmdb
 from tests.support.factories import make_account, make_domain
@@ -161,13 +160,14 @@ def test_somebody_may_have_an_address_looked_at_at_once(domain: Any) -> None:
     assert not sender_hosts.schedule_lookup("192.0.2.99")
 
 
-def test_two_workers_take_different_addresses(domain: Any) -> None:
+def test_two_workers_take_different_addresses(domain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender_hosts, "BATCH_SIZE", 3)
     wanted = [f"192.0.2.{n}" for n in range(40)]
     add(*wanted)
 
     def work(_: int) -> list[str]:
         taken: list[str] = []
-        while some := leases.claim(SenderHost, 3):
+        while some := sender_hosts._claim():
             taken.extend(some)
         return taken
 
@@ -178,8 +178,8 @@ def test_two_workers_take_different_addresses(domain: Any) -> None:
 
 def test_what_a_worker_died_with_is_anothers_once_the_lease_is_over(domain: Any) -> None:
     add("192.0.2.1")
-    assert leases.claim(SenderHost, 10) == ["192.0.2.1"]
-    assert leases.claim(SenderHost, 10) == []
+    assert sender_hosts._claim() == ["192.0.2.1"]
+    assert sender_hosts._claim() == []
     with transaction() as session:
         over = now(session) - timedelta(seconds=1)
         session.execute(update(SenderHost).values(lease_until=over))
@@ -195,7 +195,7 @@ def test_a_worker_that_is_to_stop_takes_no_more(domain: Any) -> None:
 
 def test_turns_of_one_kind_are_not_those_of_another(domain: Any) -> None:
     add("192.0.2.1")
-    assert leases.claim(ReportMonitor, 10) == []
+    assert report_monitor._claim() == []
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from app.models import (
 )
 from app.protocols.report_formats.aggregate import DkimResult
 from app.services.analytics import rollup_queue, sources
-from app.services.core import leases
 from app.services.ingest import mailboxes
 from app.services.monitoring import report_monitor
 from tests.support.factories import ACTOR, make_account
@@ -233,10 +232,10 @@ def test_every_domain_is_judged_once_an_hour(domain: Domain) -> None:
 
 def test_who_dies_while_judging_leaves_the_domain_to_others(domain: Domain) -> None:
     report_monitor.enqueue_if_due()
-    assert leases.claim(ReportMonitor, report_monitor.BATCH_SIZE) == [domain.id]
-    assert leases.claim(ReportMonitor, report_monitor.BATCH_SIZE) == []
+    assert report_monitor._claim() == [domain.id]
+    assert report_monitor._claim() == []
     with transaction() as session:
         session.execute(
             update(ReportMonitor).values(lease_until=now(session) - timedelta(seconds=1))
         )
-    assert leases.claim(ReportMonitor, report_monitor.BATCH_SIZE) == [domain.id]
+    assert report_monitor._claim() == [domain.id]

@@ -104,7 +104,7 @@ def test_a_claimed_email_is_not_due_for_longer_than_a_worker_lives(account_id: U
     assert emails.send_due() == 0
     next_attempt_at = only_row().next_attempt_at
     assert next_attempt_at is not None
-    assert next_attempt_at >= before + emails.CLAIM
+    assert next_attempt_at >= before + emails.LEASE_DURATION
 
 
 @pytest.mark.parametrize("answer", ["451 later", "550 no"])

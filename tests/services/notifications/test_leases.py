@@ -77,7 +77,7 @@ def test_what_was_given_back_is_not_kept_by_a_renewal_that_comes_late(
     open_alert()
     mine = claim()
     delivery_queue.advance(mine, (), take=False)
-    delivery_queue.renew([mine])
+    delivery_queue.LEASES.renew([mine.lease])
     assert held_until(account_id) is None
     assert delivery_queue.is_due()
 
@@ -88,7 +88,7 @@ def test_a_renewal_keeps_what_is_under_way(
     open_alert()
     mine = claim()
     before = held_until(account_id)
-    delivery_queue.renew([mine])
+    delivery_queue.LEASES.renew([mine.lease])
     after = held_until(account_id)
     assert before is not None
     assert after is not None

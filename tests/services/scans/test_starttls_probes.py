@@ -129,7 +129,7 @@ def test_the_clock_rings_for_hosts_that_are_due_and_forgets_the_others(
     starttls_probes.enqueue_if_due()
     assert bells.count("probes") == 1
     with transaction() as session:
-        old = now(session) - starttls_probes.FORGOTTEN_AFTER - timedelta(minutes=1)
+        old = now(session) - starttls_probes.UNUSED_RETENTION - timedelta(minutes=1)
         session.execute(update(MailHost).values(last_referenced_at=old))
     starttls_probes.enqueue_if_due()
     with transaction(readonly=True) as session:

@@ -9,11 +9,13 @@ from uuid import UUID
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _lock = threading.Lock()
 _last = 0  # the last value, without version and variant bits
+# Prefixes of earlier versions that are still accepted as input.
+_FORMER_PREFIXES = {"file": "int"}
 _VALUE = {character: value for value, character in enumerate(_ALPHABET)}
 
 
 def new() -> UUID:
-    """A new UUIDv7 (RFC 9562 §5.7): milliseconds of the clock, then 74 bits.
+    """Return a new UUIDv7 (RFC 9562 §5.7): milliseconds of the clock, then 74 bits.
 
     The bits are random; within one millisecond of this process they count up instead (§6.2), so
     that later ids sort after earlier ones.
@@ -31,7 +33,7 @@ def new() -> UUID:
 
 @lru_cache(maxsize=16_384)  # lists show the same ids repeatedly
 def public(prefix: str, id: UUID) -> str:
-    """The id as clients see it, such as ``dom_01h455vb4pex5vsknk084sn02q``."""
+    """Return the id as clients see it, such as ``dom_01h455vb4pex5vsknk084sn02q``."""
     value = id.int
     digits = []
     for _ in range(26):
@@ -41,9 +43,10 @@ def public(prefix: str, id: UUID) -> str:
 
 
 def parse(prefix: str, text: str) -> UUID | None:
-    """The id in a public id; None if the text is not a valid public id of this type."""
+    """Return the id in a public id; None if the text is not a valid public id of this type."""
     head, _, tail = text.partition("_")
-    if head != prefix or len(tail) != 26 or tail[0] > "7" or not _VALUE.keys() >= set(tail):
+    is_of_type = head in (prefix, _FORMER_PREFIXES.get(prefix))
+    if not is_of_type or len(tail) != 26 or tail[0] > "7" or not _VALUE.keys() >= set(tail):
         return None
     value = 0
     for character in tail:

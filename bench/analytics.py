@@ -34,7 +34,7 @@ from app.services.analytics import policy, sources, tls
 from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
 from app.settings import Settings
-from bench import backends, intake_cost, reports_made, tls_made
+from bench import backends, reports_made, rollup_cost, tls_made
 from bench.reports_made import LARGEST, ORDINARY
 from tests.support import servers
 
@@ -153,7 +153,7 @@ def on_postgres(records: int, rounds: int, directory: Path) -> bool:
         database = Place("PostgreSQL", *reports_made.in_postgres(server.url, url, records, END))
         tls_made.make(database.account_id, database.domains, END)
         is_met = measure(database, rounds)
-        return intake_cost.measure(database.account_id) and is_met
+        return rollup_cost.measure(database.account_id) and is_met
     finally:
         server.stop()
 

@@ -2,8 +2,8 @@
 
     ./dev bench committed [--files 300] [--records 100000]
 
-Compare with ``bench intake``, where the figures of parsedmarc are for parsing only. CPU time is
-that of this process; the time of PostgreSQL is only part of the wall-clock time.
+Compare with ``bench report_parsing``, where the figures of parsedmarc are for parsing only. CPU
+time is that of this process; the time of PostgreSQL is only part of the wall-clock time.
 """
 
 import argparse

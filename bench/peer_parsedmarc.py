@@ -1,4 +1,4 @@
-"""The time of parsedmarc for the files of a folder; ``bench.intake`` runs it separately.
+"""The time of parsedmarc for the files of a folder; ``bench.report_parsing`` runs it separately.
 
 python peer_parsedmarc.py <folder> <warm up: 0 or 1> <address lookups: 0 or 1>
 

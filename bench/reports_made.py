@@ -278,8 +278,9 @@ def _reports(is_sqlite: bool, account_id: UUID) -> list[str]:
     week = when.format(WEEK_OF)
     return [
         *_results(is_sqlite),
-        "INSERT INTO dmarc_reports (id, account_id, domain_id, intake_id, policy_domain, reporter,"
-        " report_id, begin_at, end_at, days, org_name, email, policy, records, messages, passed,"
+        "INSERT INTO dmarc_reports (id, account_id, domain_id, report_file_id, policy_domain,"
+        " reporter, report_id, begin_at, end_at, days, org_name, email, policy, record_count,"
+        " messages, passed,"
         " warnings, provenance, content_digest, received_at)"
         f" SELECT {new_id}, {account}, domain, {new_id}, CAST(domain AS VARCHAR), {REPORTER},"
         f" 'w' || (hour / {WEEK}), {week}, {week}, 1, 'x', 'x', '{{}}', 1, 1, 1, '[]', 'token',"

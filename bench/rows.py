@@ -23,7 +23,7 @@ from app.services.domains.domains import NewDomain
 from app.services.ingest import files, processor
 from app.settings import Settings
 from bench import backends, peers, reports
-from bench.intake import parsedmarc, write
+from bench.report_parsing import parsedmarc, write
 from devtools import ROOT
 from devtools.environment import program, variables
 

@@ -73,7 +73,7 @@ def _send_emails(is_done: threading.Event) -> None:
 
 def process_report_files(report_file_ids: list[str]) -> None:
     """Process these report files and all others that are queued, and roll up their reports."""
-    with logs.fields(intakes=report_file_ids[:3]):
+    with logs.fields(report_files=report_file_ids[:3]):
         processor.run(
             [UUID(report_file_id) for report_file_id in report_file_ids],
             network=runtime.door(),

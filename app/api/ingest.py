@@ -184,7 +184,7 @@ def is_report(content: bytes) -> bool:
 def _answer(taken: list[StoredFile], status: int) -> Response:
     found: list[dict[str, Any]] = [
         {
-            "id": ids.public("int", one.file.id),
+            "id": ids.public("file", one.file.id),
             "status": one.file.status,
             "fileName": one.file.file_name,
         }

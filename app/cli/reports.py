@@ -1,4 +1,4 @@
-"""The ``flask ingest-tokens``, ``flask ingest`` and ``flask intake`` commands."""
+"""The ``flask ingest-tokens``, ``flask ingest`` and ``flask files`` commands."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,14 +21,14 @@ from app.services.ingest import files as ingest_files
 from app.services.ingest.files import ReportFileFilter
 
 tokens_group = Commands("ingest-tokens", help="Manage the addresses that reports are sent to.")
-intake_group = Commands("intake", help="Show and retry report files.")
+files_group = Commands("files", help="Show and retry report files.")
 
 _ACCOUNT = click.option("--account", required=True, help="Name or id of the account.")
 
 
 def init_app(app: Flask) -> None:
     """Register the commands with ``flask``."""
-    for command in (tokens_group, intake_group, ingest):
+    for command in (tokens_group, files_group, ingest):
         app.cli.add_command(command)
 
 
@@ -100,36 +100,36 @@ def ingest(account: str, paths: Sequence[Path]) -> None:
         raise SystemExit(1)
 
 
-@intake_group.command("list")
+@files_group.command("list")
 @_ACCOUNT
 @click.option("--state", type=click.Choice(STATUSES))
 @click.option("--reason")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
-def list_intakes(account: str, state: str | None, reason: str | None, limit: int) -> None:
+def list_files(account: str, state: str | None, reason: str | None, limit: int) -> None:
     """List report files with their status, newest first."""
     filters = ReportFileFilter(status=state, reason=reason)
     rows, _ = ingest_files.search(accounts.find(account).id, filters).page(None, limit)
     for row in rows:
         details = (row.status, row.reason, row.policy_domain, row.file_name, row.entry, row.detail)
         print(
-            ids.public("int", row.id),
+            ids.public("file", row.id),
             row.received_at.isoformat(timespec="seconds"),
             *(detail for detail in details if detail),
             sep="  ",
         )
 
 
-@intake_group.command("retry")
+@files_group.command("retry")
 @click.option("--reason", help="Retry all files with this reason, in all accounts.")
 @click.argument("report_file_id", required=False)
-def retry_intakes(reason: str | None, report_file_id: str | None) -> None:
+def retry_files(reason: str | None, report_file_id: str | None) -> None:
     """Process quarantined or unattributed files again: one file, or all with a reason."""
     if (reason is None) == (report_file_id is None):
         raise click.UsageError("Provide either an id or --reason.")
     print(f"{ingest_files.retry(_report_file_id(report_file_id), reason)} queued for processing")
 
 
-@intake_group.command("use")
+@files_group.command("use")
 @_ACCOUNT
 @click.argument("report_file_id")
 def use_report(account: str, report_file_id: str) -> None:
@@ -141,9 +141,9 @@ def use_report(account: str, report_file_id: str) -> None:
     print(f"The report of {report_file_id} is used.")
 
 
-@intake_group.command("counts")
+@files_group.command("counts")
 @click.option("--account", help="Name or id of the account; default: all accounts.")
-def count_intakes(account: str | None) -> None:
+def count_files(account: str | None) -> None:
     """Count report files by status and reason."""
     for row in ingest_files.counts(accounts.find(account).id if account else None):
         print(f"{row.number:8}  {row.status:12}  {row.reason or ''}".rstrip())
@@ -152,7 +152,7 @@ def count_intakes(account: str | None) -> None:
 def _report_file_id(text: str | None) -> UUID | None:
     if text is None:
         return None
-    report_file_id = ids.parse("int", text)
+    report_file_id = ids.parse("file", text)
     if report_file_id is None:
         raise NotFound
     return report_file_id

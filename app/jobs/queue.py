@@ -19,9 +19,9 @@ from app.jobs import redis
 
 logger = logging.getLogger(__name__)
 
-SCANS, INTAKE, DELIVERY = "scans", "intake", "delivery"
+SCANS, INGEST, DELIVERY = "scans", "ingest", "delivery"
 # Each queue has a worker process of its own: with two queues, a worker that is killed loses jobs.
-QUEUES = (SCANS, INTAKE, DELIVERY)
+QUEUES = (SCANS, INGEST, DELIVERY)
 
 JOB_SECONDS = 900  # far more than a batch takes; scans have their own, shorter limits
 MAILBOX_JOB_SECONDS = 60  # for mailboxes: far more than a batch of them takes
@@ -78,7 +78,7 @@ def enqueue_report_files(report_file_ids: Sequence[UUID]) -> bool:
 
     returns  as ``enqueue_scans``
     """
-    return _enqueue(INTAKE, "worker.jobs.process_report_files", report_file_ids)
+    return _enqueue(INGEST, "worker.jobs.process_report_files", report_file_ids)
 
 
 def enqueue_ownership(domain_ids: Sequence[UUID]) -> bool:
@@ -96,7 +96,7 @@ def enqueue_mailbox_poll(mailbox_id: UUID, *, is_late: bool = False) -> bool:
     returns  as ``enqueue_scans``
     """
     return _enqueue_unique(
-        INTAKE,
+        INGEST,
         "worker.jobs.poll_mailbox",
         [str(mailbox_id)],
         is_late=is_late,
@@ -156,7 +156,7 @@ def enqueue_probes() -> bool:
 
 def enqueue_report_alerts(*, is_late: bool = False) -> bool:
     """Enqueue a job that evaluates domains by their reports; as ``enqueue_pull``."""
-    return _enqueue_unique(INTAKE, "worker.jobs.evaluate_reports", is_late=is_late)
+    return _enqueue_unique(INGEST, "worker.jobs.evaluate_reports", is_late=is_late)
 
 
 def _enqueue_unique(

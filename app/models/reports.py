@@ -88,7 +88,7 @@ class ReportFile(Base):
     __table_args__ = (
         Index(None, "account_id", "id"),
         Index(None, "account_id", "status", "id"),
-        Index("uq_intakes_file", "account_id", "sha256", "entry", unique=True),
+        Index("uq_report_files_file", "account_id", "sha256", "entry", unique=True),
         Index(None, "report_id"),
         Index(None, "received_at"),
         Index(

@@ -12,12 +12,12 @@ from app.web.views import (
     channels,
     domains,
     files,
-    ingest_settings,
     keys,
     mail,
     overview,
     recipients,
     records,
+    reporting,
     reports,
     security,
     team,
@@ -40,8 +40,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     pages.handle_errors(web)
     filters.add_to(web)
     groups = (auth, overview, domains, mail, records, tls_records, reports, files, alerts)
-    settings_groups = (keys, ingest_settings, upload_tokens, channels, team, security, account)
+    settings_groups = (keys, reporting, upload_tokens, channels, team, security, account)
     for group in (*groups, *settings_groups, recipients, audit):
         web.register_blueprint(group.bp)
+    web.register_blueprint(reporting.former)
     app.register_blueprint(web)
     app.after_request(pages.set_security_headers)

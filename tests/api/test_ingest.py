@@ -63,7 +63,7 @@ def test_a_report_is_taken_whatever_it_is_called(
     response = post(raw, content_type=kind)
     assert response.status_code == 202
     (taken,) = response.json["data"]["files"]  # type: ignore[index]
-    assert taken["id"].startswith("int_")
+    assert taken["id"].startswith("file_")
     assert taken["status"] == "received"
     assert ends(account_id) == [("parsed", None)]
 

@@ -184,8 +184,8 @@ def test_every_file_is_listed_with_what_became_of_it(full: Client) -> None:
 
 def test_files_that_are_not_from_whom_they_say_are_found(full: Client) -> None:
     with transaction() as session:
-        intake = session.scalars(select(ReportFile).where(ReportFile.kind == "tls")).one()
-        intake.authenticity, intake.author = "failed", "evil.test"
+        report_file = session.scalars(select(ReportFile).where(ReportFile.kind == "tls")).one()
+        report_file.authenticity, report_file.author = "failed", "evil.test"
     (found,) = full.data("GET", "/v1/reports/files?authenticity=failed")
     assert (found["kind"], found["author"], found["authenticity"]) == ("tls", "evil.test", "failed")
     assert full.data("GET", "/v1/reports/files?authenticity=verified") == []

@@ -26,7 +26,7 @@ def test_each_alert_type_has_one_rule() -> None:
 def test_every_job_that_is_enqueued_exists() -> None:
     text = (ROOT / "app" / "jobs" / "queue.py").read_text()
     assert set(re.findall(r'"(worker\.jobs\.\w+)"', text)) == set(jobs.JOBS)
-    assert queue.QUEUES == (queue.SCANS, queue.INTAKE, queue.DELIVERY)
+    assert queue.QUEUES == (queue.SCANS, queue.INGEST, queue.DELIVERY)
 
 
 def test_every_endpoint_has_a_summary() -> None:

@@ -164,21 +164,21 @@ def test_report_files_are_listed_counted_and_retried(
     (tmp_path / "b.txt").write_bytes(b"hello")
     run("ingest", "--account", "Acme", tmp_path)
     processor.run([])
-    listed = run("intake", "list", "--account", "Acme", "--state", "unattributed")
+    listed = run("files", "list", "--account", "Acme", "--state", "unattributed")
     assert "no_verified_domain  other.test  a.xml" in listed
     assert "b.txt" not in listed
-    assert re.search(r"1  unattributed +no_verified_domain", run("intake", "counts"))
-    assert "1 queued for processing" in run("intake", "retry", "--reason", "no_verified_domain")
-    assert "1  received" in run("intake", "counts", "--account", "Acme")
-    found = re.search(r"int_\w+", run("intake", "list", "--account", "Acme", "--reason", "x y z"))
+    assert re.search(r"1  unattributed +no_verified_domain", run("files", "counts"))
+    assert "1 queued for processing" in run("files", "retry", "--reason", "no_verified_domain")
+    assert "1  received" in run("files", "counts", "--account", "Acme")
+    found = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--reason", "x y z"))
     assert found is None
     bad = re.search(
-        r"int_\w+", run("intake", "list", "--account", "Acme", "--state", "quarantined")
+        r"file_\w+", run("files", "list", "--account", "Acme", "--state", "quarantined")
     )
     assert bad is not None
-    assert "1 queued for processing" in run("intake", "retry", bad[0])
-    run("intake", "retry", "nonsense", status=1)
-    run("intake", "retry", status=2)
+    assert "1 queued for processing" in run("files", "retry", bad[0])
+    run("files", "retry", "nonsense", status=1)
+    run("files", "retry", status=2)
 
 
 def test_setup_prints_both_report_addresses(run: Run) -> None:
@@ -193,11 +193,11 @@ def test_report_in_conflict_can_be_used(run: Run, account_id: UUID) -> None:
         raw = dmarc_xml(records=[record(count=count)])
         ingest_files.store(account_id, raw, received_via="cli", file_name=f"{count}.xml")
     processor.run([])
-    found = re.search(r"int_\w+", run("intake", "list", "--account", "Acme", "--state", "conflict"))
+    found = re.search(r"file_\w+", run("files", "list", "--account", "Acme", "--state", "conflict"))
     assert found is not None
-    run("intake", "use", "--account", "Acme", found[0])
-    run("intake", "use", "--account", "Acme", found[0], status=1)
-    run("intake", "use", "--account", "Acme", "int_x", status=1)
+    run("files", "use", "--account", "Acme", found[0])
+    run("files", "use", "--account", "Acme", found[0], status=1)
+    run("files", "use", "--account", "Acme", "file_x", status=1)
     processor.run([])
-    listed = run("intake", "list", "--account", "Acme", "--state", "conflict")
+    listed = run("files", "list", "--account", "Acme", "--state", "conflict")
     assert "50.xml" in listed

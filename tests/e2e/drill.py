@@ -20,7 +20,7 @@ from app.db import engine as db_engine
 from app.db import transactions
 from app.jobs import queue
 from app.settings import Settings
-from tests.e2e import drills, hostile_ingest_drill, intake_drill, slow_clients_drill
+from tests.e2e import drills, hostile_ingest_drill, ingest_drill, slow_clients_drill
 from tests.e2e.deliver import deliver
 from tests.e2e.service import SECRET, Service
 from tests.fuzz import fuzzer
@@ -82,7 +82,7 @@ def _run(engine: str, service: Service, redis: Server) -> None:
     account_id, token = _account()
     drills.add_domains(service, token)
     say(drills.kill_workers(service, token, account_id, KILLS))
-    say(intake_drill.kill_everything(service, redis, make_account().id, REPORTS, rounds=40))
+    say(ingest_drill.kill_everything(service, redis, make_account().id, REPORTS, rounds=40))
     say(hostile_ingest_drill.poison(service, make_account().id, make_account().id))
     say(hostile_ingest_drill.flood(service, make_account().id))
     account_id, token = _account()

@@ -95,7 +95,7 @@ def paths(person: Person) -> list[str]:
         *("/domains/d0.test/records", "/domains/d0.test/records?result=fail&sourceIp=192.0.2.1"),
         *("/domains/d0.test/tls-records", "/domains/d0.test/tls-records?resultType=x&hasMx=false"),
         *("/domains/d0.test/policy?p=reject", "/reports", "/reports/tls", "/reports/failure"),
-        *("/reports/files", "/settings/intake", "/settings/notifications", channel_path),
+        *("/reports/files", "/settings/reporting", "/settings/notifications", channel_path),
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.services.api_keys import api_keys
 from app.settings import Settings
-from tests.e2e import drills, intake_drill, slow_clients_drill
+from tests.e2e import drills, ingest_drill, slow_clients_drill
 from tests.e2e.deliver import deliver
 from tests.e2e.service import Running, Service, wait_for
 from tests.support.factories import ACTOR, make_account, make_key
@@ -81,7 +81,7 @@ def test_scans_survive_the_death_of_their_workers(
 def test_reports_survive_the_death_of_whatever_takes_them_in(
     service: Service, redis: Server, account_id: UUID
 ) -> None:
-    intake_drill.kill_everything(service, redis, account_id, count=15, rounds=4)
+    ingest_drill.kill_everything(service, redis, account_id, count=15, rounds=4)
 
 
 def test_scans_asked_for_without_redis_are_run_once_it_is_back(

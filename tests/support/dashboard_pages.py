@@ -14,7 +14,7 @@ from tests.support.zones import Zone, ZoneDoor
 PAGES = (
     *("/", "/domains", "/domains/add", "/alerts", "/settings/keys", "/settings/team"),
     "/alerts/accepted",
-    *("/reports", "/reports/tls", "/reports/failure", "/reports/files", "/settings/intake"),
+    *("/reports", "/reports/tls", "/reports/failure", "/reports/files", "/settings/reporting"),
     "/settings/upload-tokens",
     *(
         "/settings/notifications",

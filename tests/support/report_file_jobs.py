@@ -19,7 +19,7 @@ from worker.rq_worker import AllowedJob
 def work(connection: Any) -> None:
     """Run the queued jobs in this process."""
     worker = SimpleWorker(
-        [queue.INTAKE], connection=connection, serializer=JSONSerializer, job_class=AllowedJob
+        [queue.INGEST], connection=connection, serializer=JSONSerializer, job_class=AllowedJob
     )
     worker.work(burst=True, logging_level="ERROR")
 
@@ -34,4 +34,4 @@ def states() -> Counter[str]:
 
 
 def jobs(connection: Any) -> list[Any]:
-    return Queue(queue.INTAKE, connection=connection, serializer=JSONSerializer).jobs
+    return Queue(queue.INGEST, connection=connection, serializer=JSONSerializer).jobs

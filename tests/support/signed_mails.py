@@ -61,6 +61,6 @@ def read(account_id: UUID, raw: bytes, zone: Zone | None, received_via: str = "m
     taken = files.store(account_id, raw, received_via=received_via, claims=claims)
     processor.run([taken.file.id], network=ZoneDoor(zone) if zone else None)
     with transaction(readonly=True) as session:
-        intake = session.get_one(ReportFile, taken.file.id)
-    assert intake.status == "parsed", intake.detail
-    return intake
+        report_file = session.get_one(ReportFile, taken.file.id)
+    assert report_file.status == "parsed", report_file.detail
+    return report_file

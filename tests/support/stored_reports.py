@@ -1,4 +1,4 @@
-"""Aggregate reports for tests, stored and counted as the intake does it."""
+"""Aggregate reports for tests, stored and counted as ingestion does it."""
 
 import itertools
 from collections.abc import Mapping, Sequence

@@ -22,6 +22,12 @@ def test_public_id_matches_published_typeid_vector() -> None:
     )
 
 
+def test_former_prefix_of_report_files_is_accepted() -> None:
+    id = ids.new()
+    assert ids.parse("file", ids.public("int", id)) == id
+    assert ids.parse("dom", ids.public("int", id)) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [

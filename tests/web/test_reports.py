@@ -9,6 +9,8 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, encode_multipart
 
 from app import settings as app_settings
+from app.db.transactions import transaction
+from app.services.core import audit_log
 from app.services.ingest import files as ingest_files
 from app.services.ingest import processor, tokens
 from app.services.ingest.files import ReportFileFilter
@@ -150,7 +152,7 @@ def test_reports_of_another_account_are_not_found(owner: Browser, stranger: Brow
     stranger.get(path.replace("/dmarc/", "/raw/"), 404)
     assert "<tbody" not in stranger.get("/reports")
     assert "c.txt" not in stranger.get("/reports/files")
-    match = re.search(r'name="id" value="(int_\w+)"', owner.get("/reports/files"))
+    match = re.search(r'name="id" value="(file_\w+)"', owner.get("/reports/files"))
     assert match is not None
     stranger.post("/reports/files/retry", id=match[1])
     rows, _ = ingest_files.search(owner.account_id, ReportFileFilter(status="received")).page(
@@ -166,33 +168,47 @@ def test_rejected_file_is_retried_and_audited(owner: Browser) -> None:
     assert reason is not None
     owner.post("/reports/files/retry", reason=reason[1])
     assert 'class="mark received"' in owner.get("/reports/files")
-    assert "intake.retried" in owner.get("/settings/audit?about=intake.")
+    assert "report_file.retried" in owner.get("/settings/audit?about=report_file.")
     assert owner.post("/reports/files/retry").status_code == 400
 
 
 def test_report_address_is_created_rotated_and_revoked(owner: Browser) -> None:
-    owner.post("/settings/intake")
+    owner.post("/settings/reporting")
     (first,) = tokens.search(owner.account_id)
-    page = owner.get("/settings/intake")
+    page = owner.get("/settings/reporting")
     assert f"v=TLSRPTv1; rua={tokens.tls_address(first.token)}" in page
     assert "_smtp._tls.acme.test" in page
-    owner.post(f"/settings/intake/{first.token}/rotate", overlap="30")
+    owner.post(f"/settings/reporting/{first.token}/rotate", overlap="30")
     second, _ = tokens.search(owner.account_id)
-    page = owner.get("/settings/intake")
+    page = owner.get("/settings/reporting")
     assert tokens.tls_address(second.token) in page
     assert 'class="mark expiring"' in page
-    owner.post(f"/settings/intake/{first.token}/revoke")
+    owner.post(f"/settings/reporting/{first.token}/revoke")
     assert tokens.resolve(first.token) is None
-    assert owner.post(f"/settings/intake/{second.token}/rotate", overlap="1").status_code == 400
+    assert owner.post(f"/settings/reporting/{second.token}/rotate", overlap="1").status_code == 400
+
+
+def test_former_path_of_report_addresses_redirects_permanently(owner: Browser) -> None:
+    response = owner.client.get("/settings/intake?domain=acme.test")
+    assert response.status_code == 308
+    assert response.location == "/settings/reporting?domain=acme.test"
+
+
+def test_audit_filter_includes_actions_with_the_former_name(owner: Browser) -> None:
+    with transaction() as session:
+        audit_log.record(
+            session, owner.account_id, actor="system", action="intake.retried", target="file_x"
+        )
+    assert "intake.retried" in owner.get("/settings/audit?about=report_file.")
 
 
 def test_report_address_of_another_account_is_not_found(owner: Browser, stranger: Browser) -> None:
     token = tokens.create(owner.account_id, actor=ACTOR).token
     for act in ("rotate", "revoke"):
-        path = f"/settings/intake/{token}/{act}"
+        path = f"/settings/reporting/{token}/{act}"
         assert stranger.post(path, overlap="7").status_code == 404
-    assert token not in stranger.get("/settings/intake")
-    assert "in this account" not in stranger.get("/settings/intake?domain=acme.test")
+    assert token not in stranger.get("/settings/reporting")
+    assert "in this account" not in stranger.get("/settings/reporting?domain=acme.test")
 
 
 def test_overview_shows_the_email_of_thirty_days(owner: Browser) -> None:
@@ -209,7 +225,7 @@ def test_conflict_is_shown_and_resolved(owner: Browser, stranger: Browser) -> No
     processor.run([])
     page = owner.get("/reports/files?state=conflict")
     assert "1 conflicting report." in page
-    match = re.search(r'name="id" value="(int_\w+)"', page)
+    match = re.search(r'name="id" value="(file_\w+)"', page)
     assert match is not None
     report = re.search(r'href="(/reports/dmarc/dmr_\w+)"', page)
     assert report is not None

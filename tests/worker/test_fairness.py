@@ -99,4 +99,4 @@ def test_overdue_domains_are_evaluated_although_files_are_queued(
     report_monitor.enqueue_if_due()
     assert names(connection) == expected
     work(connection)
-    assert queue.is_idle(queue.INTAKE)
+    assert queue.is_idle(queue.INGEST)

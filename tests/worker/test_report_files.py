@@ -13,6 +13,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from rq import Queue
+from rq.serializers import JSONSerializer
 from sqlalchemy import func, select, update
 
 from app import settings as app_settings
@@ -150,6 +152,19 @@ def test_lost_job_is_enqueued_again(connection: Any, account_id: UUID) -> None:
     take(account_id, *several(3))
     connection.flushall()
     assert processor.requeue_stale() == 0
+    let_time_pass()
+    assert processor.requeue_stale() == 3
+    work(connection)
+    assert states() == {"parsed": 3}
+
+
+def test_files_in_the_queue_of_the_previous_version_are_enqueued_again(
+    connection: Any, account_id: UUID
+) -> None:
+    report_file_ids = take(account_id, *several(3))
+    Queue(queue.INGEST, connection=connection, serializer=JSONSerializer).empty()
+    former = Queue("intake", connection=connection, serializer=JSONSerializer)
+    former.enqueue("worker.jobs.process_report_files", [str(id) for id in report_file_ids])
     let_time_pass()
     assert processor.requeue_stale() == 3
     work(connection)
@@ -318,7 +333,7 @@ settings = Settings.load()
 runtime.start(settings)
 connection = Redis.from_url(settings.redis_url)
 options = {"serializer": JSONSerializer, "job_class": AllowedJob}
-SimpleWorker([queue.INTAKE], connection=connection, **options).work(burst=True)
+SimpleWorker([queue.INGEST], connection=connection, **options).work(burst=True)
 """
 
 

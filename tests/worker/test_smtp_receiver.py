@@ -109,7 +109,7 @@ def recipient(of: IngestToken) -> str:
     return f"RCPT TO:<r-{of.token}@ingest.monitoring.test>"
 
 
-def intakes_of(account_id: UUID) -> list[ReportFile]:
+def report_files_of(account_id: UUID) -> list[ReportFile]:
     with transaction(readonly=True) as session:
         return list(session.scalars(select(ReportFile).where(ReportFile.account_id == account_id)))
 
@@ -125,7 +125,7 @@ def test_mails_above_the_rate_are_refused_for_now(is_lmtp: bool, settings: Setti
             codes += connection.send(MAIL + b"%d" % number)
             connection.say("MAIL FROM:<noreply@receiver.test>")
     assert codes == [b"250", b"250", b"451"]
-    assert len(intakes_of(known.account_id)) == 2
+    assert len(report_files_of(known.account_id)) == 2
 
 
 @pytest.mark.parametrize("is_lmtp", [True, False])
@@ -134,11 +134,11 @@ def test_a_mail_is_kept_for_its_account_and_read(is_lmtp: bool) -> None:
     with client(is_lmtp) as connection:
         assert connection.say(recipient(known)).startswith(b"250")
         assert connection.send(MAIL) == [b"250"]
-    [intake] = intakes_of(known.account_id)
-    assert (intake.received_via, intake.status) == ("mail", "received")
-    processor.run([intake.id])
-    [intake] = intakes_of(known.account_id)
-    assert (intake.status, intake.provenance) == ("parsed", "unverified")
+    [report_file] = report_files_of(known.account_id)
+    assert (report_file.received_via, report_file.status) == ("mail", "received")
+    processor.run([report_file.id])
+    [report_file] = report_files_of(known.account_id)
+    assert (report_file.status, report_file.provenance) == ("parsed", "unverified")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_by_lmtp_each_recipient_has_a_reply() -> None:
         connection.say(recipient(second))
         tokens.revoke(second.account_id, second.token, actor=ACTOR)
         assert connection.send(MAIL, replies=2) == [b"250", b"550"]
-    assert [len(intakes_of(known.account_id)) for known in (first, second)] == [1, 0]
+    assert [len(report_files_of(known.account_id)) for known in (first, second)] == [1, 0]
 
 
 def test_a_mail_that_is_too_large_is_refused_for_each_recipient() -> None:
@@ -176,7 +176,7 @@ def test_a_mail_that_is_too_large_is_refused_for_each_recipient() -> None:
         connection.say(recipient(second))
         raw = MAIL + b"\r\n" + line * (LIMITS.message // len(line))
         assert connection.send(raw, replies=2) == [b"552", b"552"]
-    assert not intakes_of(first.account_id)
+    assert not report_files_of(first.account_id)
 
 
 @pytest.mark.parametrize("is_late", [True, False])
@@ -197,7 +197,7 @@ def test_while_the_database_is_away_the_sender_is_asked_to_come_back(
                 assert connection.say(recipient(known)).startswith(b"451")
         finally:
             transactions.bind(database)
-    assert not intakes_of(known.account_id)
+    assert not report_files_of(known.account_id)
 
 
 @pytest.fixture

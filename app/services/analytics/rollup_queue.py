@@ -142,7 +142,7 @@ def enqueue_if_pending() -> None:
     """Enqueue a job if reports are queued and no report file is waiting."""
     with transaction(readonly=True) as session:
         is_queued = session.scalar(select(RollupQueueEntry.report_id).where(_WAITS).limit(1))
-    if is_queued and queue.is_idle(queue.INTAKE):
+    if is_queued and queue.is_idle(queue.INGEST):
         queue.enqueue_report_files([])
 
 

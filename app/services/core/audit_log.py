@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from app.db.transactions import transaction
@@ -46,6 +46,9 @@ class AuditFilter:
     to_at: datetime | None = None
 
 
+# The log is immutable: entries of earlier versions keep the former name of their action.
+_FORMER_PREFIXES = {"report_file.": "intake."}
+
 # Set once for each request, so that no service has to pass on what only this log wants to know.
 origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 - it is frozen
 
@@ -83,6 +86,8 @@ def search(
         if part:
             statement = statement.where(column.icontains(part, autoescape=True))
     if filters.action:
-        statement = statement.where(AuditEvent.action.startswith(filters.action, autoescape=True))
+        prefixes = [filters.action, _FORMER_PREFIXES.get(filters.action, filters.action)]
+        names = (AuditEvent.action.startswith(prefix, autoescape=True) for prefix in prefixes)
+        statement = statement.where(or_(*names))
     statement = listing.apply_filters(statement, (), AuditEvent.at, filters)
     return Listing(statement, (AuditEvent.id.desc(),)).page(place, limit)

@@ -44,21 +44,21 @@ def use(account_id: UUID, report_file_id: UUID, *, actor: str) -> None:
     raises  NotFound; Conflict if the file is not in conflict, or is not stored any more
     """
     with transaction() as session:
-        intake = session.scalar(
+        report_file = session.scalar(
             select(ReportFile)
             .where(ReportFile.account_id == account_id, ReportFile.id == report_file_id)
             .with_for_update()
         )
-        if intake is None:
+        if report_file is None:
             raise NotFound
-        if intake.status != "conflict":
+        if report_file.status != "conflict":
             raise Conflict("This report does not contradict one that is counted")
         is_stored = exists().where(
-            RawFile.account_id == account_id, RawFile.sha256 == intake.sha256
+            RawFile.account_id == account_id, RawFile.sha256 == report_file.sha256
         )
         if not session.scalar(select(is_stored)):
             raise Conflict("The file is no longer stored; upload it again")
-        counted = intake.report_id
+        counted = report_file.report_id
         session.execute(
             update(ReportFile)
             .where(ReportFile.account_id == account_id, ReportFile.report_id == counted)
@@ -71,7 +71,7 @@ def use(account_id: UUID, report_file_id: UUID, *, actor: str) -> None:
             account_id,
             actor=actor,
             action="report.conflict_decided",
-            target=ids.public("int", report_file_id),
-            domain=intake.policy_domain,
-            reporter=intake.reporter,
+            target=ids.public("file", report_file_id),
+            domain=report_file.policy_domain,
+            reporter=report_file.reporter,
         )

@@ -117,9 +117,9 @@ def store(
         ).all()
         if made:
             after_commit(session, lambda: enqueue([report_file_id]))
-        intake = _existing(session, account_id, digest)
-        assert intake is not None  # either ours, or the row of a simultaneous request
-        return StoredFile(intake, bool(made))
+        report_file = _existing(session, account_id, digest)
+        assert report_file is not None  # either ours, or the row of a simultaneous request
+        return StoredFile(report_file, bool(made))
 
 
 def enqueue(report_file_ids: Sequence[UUID]) -> None:
@@ -127,7 +127,7 @@ def enqueue(report_file_ids: Sequence[UUID]) -> None:
 
     One job is enough while it waits: it reads everything received by then.
     """
-    if report_file_ids and queue.is_idle(queue.INTAKE):
+    if report_file_ids and queue.is_idle(queue.INGEST):
         queue.enqueue_report_files(report_file_ids[:ENQUEUE_BATCH_SIZE])
 
 
@@ -195,12 +195,12 @@ def retry(
         ).all()
         parse_again(session, ReportFile.id.in_(chosen), transactions.now(session))
         if account_id is not None and chosen:
-            target = ids.public("int", report_file_id) if report_file_id else reason or ""
+            target = ids.public("file", report_file_id) if report_file_id else reason or ""
             audit_log.record(
                 session,
                 account_id,
                 actor=actor,
-                action="intake.retried",
+                action="report_file.retried",
                 target=target,
                 files=len(chosen),
             )
@@ -263,19 +263,21 @@ def _existing(session: Session, account_id: UUID, digest: bytes) -> ReportFile |
 
 
 def _raise_rank(
-    session: Session, intake: ReportFile, received_via: str, claims: Mapping[str, Any]
+    session: Session, report_file: ReportFile, received_via: str, claims: Mapping[str, Any]
 ) -> bool:
     """Note that the same bytes arrived again in a way that proves more; whether they did.
 
     A copy that a stranger sent first must not take away what the account's own upload is worth.
     """
     if ingest_authenticity.rank(received_via, claims) <= ingest_authenticity.rank(
-        intake.received_via, intake.sender_metadata
+        report_file.received_via, report_file.sender_metadata
     ):
         return False
     session.execute(
         update(ReportFile)
-        .where(ReportFile.account_id == intake.account_id, ReportFile.sha256 == intake.sha256)
+        .where(
+            ReportFile.account_id == report_file.account_id, ReportFile.sha256 == report_file.sha256
+        )
         .values(received_via=received_via, sender_metadata=dict(claims))
         .execution_options(synchronize_session=False)
     )
@@ -283,28 +285,30 @@ def _raise_rank(
 
 
 def _reprocess(
-    session: Session, intake: ReportFile, raw: bytes, now: datetime, *, is_forced: bool
+    session: Session, report_file: ReportFile, raw: bytes, now: datetime, *, is_forced: bool
 ) -> None:
     """The same bytes again: read them once more if there is nothing left of the first time."""
-    is_spent = intake.status in ("quarantined", "unattributed") and not session.scalar(
+    is_spent = report_file.status in ("quarantined", "unattributed") and not session.scalar(
         select(func.count()).where(
-            RawFile.account_id == intake.account_id, RawFile.sha256 == intake.sha256
+            RawFile.account_id == report_file.account_id, RawFile.sha256 == report_file.sha256
         )
     )
-    if not is_forced and not is_spent and not _is_orphan(session, intake):
+    if not is_forced and not is_spent and not _is_orphan(session, report_file):
         return
-    _store(session, intake.account_id, intake.sha256, raw, now)
-    same = (ReportFile.account_id == intake.account_id) & (ReportFile.sha256 == intake.sha256)
+    _store(session, report_file.account_id, report_file.sha256, raw, now)
+    same = (ReportFile.account_id == report_file.account_id) & (
+        ReportFile.sha256 == report_file.sha256
+    )
     parse_again(session, same, now)
-    session.refresh(intake)
+    session.refresh(report_file)
 
 
-def _is_orphan(session: Session, intake: ReportFile) -> bool:
+def _is_orphan(session: Session, report_file: ReportFile) -> bool:
     """The report that it became has gone, with its domain."""
-    if intake.report_id is None:
+    if report_file.report_id is None:
         return False
     return not any(
-        session.scalar(select(func.count()).where(table.id == intake.report_id))
+        session.scalar(select(func.count()).where(table.id == report_file.report_id))
         for table in (DmarcReport, TlsReport, FailureReport)
     )
 

@@ -139,19 +139,19 @@ def _owners(session: Session, results: Sequence[Result]) -> Mapping[tuple[UUID, 
 
 
 def _child_entry(
-    session: Session, intake: ReportFile, found: ParsedReport, now: datetime
+    session: Session, report_file: ReportFile, found: ParsedReport, now: datetime
 ) -> ReportFile | None:
     """The row of one more report of the file; None if it has one from an earlier time."""
     row = {
         "id": ids.new(),
-        "account_id": intake.account_id,
-        "received_via": intake.received_via,
-        "sha256": intake.sha256,
-        "size_bytes": intake.size_bytes,
-        "file_name": intake.file_name,
+        "account_id": report_file.account_id,
+        "received_via": report_file.received_via,
+        "sha256": report_file.sha256,
+        "size_bytes": report_file.size_bytes,
+        "file_name": report_file.file_name,
         "entry": found.entry,
-        "received_at": intake.received_at,
-        "sender_metadata": intake.sender_metadata,
+        "received_at": report_file.received_at,
+        "sender_metadata": report_file.sender_metadata,
         "status": RECEIVED,
         "provenance": "unverified",
         "attempt": 1,
@@ -161,16 +161,28 @@ def _child_entry(
     return session.scalars(insert, [row]).first()
 
 
-def _close(intake: ReportFile, found: ParsedReport, end: Outcome, now: datetime) -> None:
-    intake.status, intake.reason, intake.policy_domain = end.status, end.reason, end.policy_domain
-    intake.detail = end.detail and end.detail[:500]
-    intake.report_id, intake.provenance, intake.kind = end.report_id, end.provenance, found.kind
-    intake.parser_version, intake.finished_at, intake.lease_until = PARSER_VERSION, now, None
+def _close(report_file: ReportFile, found: ParsedReport, end: Outcome, now: datetime) -> None:
+    report_file.status, report_file.reason, report_file.policy_domain = (
+        end.status,
+        end.reason,
+        end.policy_domain,
+    )
+    report_file.detail = end.detail and end.detail[:500]
+    report_file.report_id, report_file.provenance, report_file.kind = (
+        end.report_id,
+        end.provenance,
+        found.kind,
+    )
+    report_file.parser_version, report_file.finished_at, report_file.lease_until = (
+        PARSER_VERSION,
+        now,
+        None,
+    )
 
 
 def _filing(
     session: Session,
-    intake: ReportFile,
+    report_file: ReportFile,
     found: ParsedReport,
     owners: Mapping[tuple[UUID, str], Domain],
 ) -> Filing | Outcome:
@@ -180,40 +192,40 @@ def _filing(
         return Outcome("quarantined", refused.reason[:64], refused.detail)
     if not found.policy_domains:
         return Outcome("quarantined", "bad_domain", "The report is about no domain")
-    about, domain = _owner(intake.account_id, found.policy_domains, owners)
+    about, domain = _owner(report_file.account_id, found.policy_domains, owners)
     if domain is None:
         detail = f"The account has not verified {about}, nor a domain above it"
         return Outcome("unattributed", "no_verified_domain", detail, about)
-    head = ingest_rows.head(found.report, about, intake.account_id)
-    _note_author(intake, found, head, str(domain.name))
-    worth = authenticity.of(intake.received_via, found.author, head["reporter"])
-    source = budgets.source_of(intake.received_via, intake.sender_metadata)
+    head = ingest_rows.head(found.report, about, report_file.account_id)
+    _note_author(report_file, found, head, str(domain.name))
+    worth = authenticity.of(report_file.received_via, found.author, head["reporter"])
+    source = budgets.source_of(report_file.received_via, report_file.sender_metadata)
     if worth == "authenticated" and source is not None:
-        budgets.note_authenticated(session, intake.account_id, source)
+        budgets.note_authenticated(session, report_file.account_id, source)
     row = {
         "id": ids.new(),
-        "account_id": intake.account_id,
+        "account_id": report_file.account_id,
         "domain_id": domain.id,
-        "report_file_id": intake.id,
+        "report_file_id": report_file.id,
         "provenance": worth,
         "content_digest": found.digest,
-        "received_at": intake.received_at,
+        "received_at": report_file.received_at,
         **head,
     }
-    return Filing(intake, found, str(domain.name), about, row)
+    return Filing(report_file, found, str(domain.name), about, row)
 
 
 def _note_author(
-    intake: ReportFile, found: ParsedReport, head: Mapping[str, Any], own: str
+    report_file: ReportFile, found: ParsedReport, head: Mapping[str, Any], own: str
 ) -> None:
     """Whether a report that arrived by mail comes from the reporter that it names."""
-    if intake.received_via not in authenticity.MAIL_WAYS:
+    if report_file.received_via not in authenticity.MAIL_WAYS:
         return
-    intake.author = found.author.domain if found.author else None
-    intake.reporter = head["reporter"]
+    report_file.author = found.author.domain if found.author else None
+    report_file.reporter = head["reporter"]
     organization = head.get("org_name", head.get("organization"))
-    intake.authenticity = authenticity.authenticity(
-        found.author, intake.reporter, organization, own
+    report_file.authenticity = authenticity.authenticity(
+        found.author, report_file.reporter, organization, own
     )
 
 
@@ -309,7 +321,7 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
 
     returns  the ids of those that are there now; of the others there is one with the same key
     """
-    session.flush()  # their intakes
+    session.flush()  # their rows of the report files
     added: set[UUID] = set()
     for table in _KEYS:
         if rows := [filing.row for filing in filings if filing.table is table]:

@@ -122,7 +122,7 @@ def requeue_stale() -> int:
     returns  how many files were enqueued
     effects  after MAX_ATTEMPTS a file is quarantined as ``internal``
     """
-    is_idle = queue.is_idle(queue.INTAKE)
+    is_idle = queue.is_idle(queue.INGEST)
     with transaction() as session:
         requeued = ingest_claims.LEASES.requeue_stale(
             session, _requeue_rule(now(session)), is_idle=is_idle, limit=REQUEUE_BATCH_SIZE

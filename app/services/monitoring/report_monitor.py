@@ -259,6 +259,6 @@ def _doubtful_reporter(
         reporter=name,
         reports=count,
         authors=list(dict.fromkeys(file.author for file in own_files if file.author)),
-        files=[ids.public("int", file.id) for file in own_files[:SAMPLES]],
+        files=[ids.public("file", file.id) for file in own_files[:SAMPLES]],
         is_well_known=is_well_known,
     )

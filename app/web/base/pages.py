@@ -60,9 +60,9 @@ ROLES = {
     "web.domains.release": "admin",
     "web.mail": "member",
     "web.alerts": "member",
-    "web.intake": "member",
+    "web.files": "member",
     "web.keys": "admin",
-    "web.intake_settings": "admin",
+    "web.reporting": "admin",
     "web.upload_tokens": "admin",
     "web.channels": "admin",
     "web.team": "admin",
@@ -78,7 +78,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-UPLOADS = frozenset({"web.intake.upload"})
+UPLOADS = frozenset({"web.files.upload"})
 _SAFE_PATH = re.compile(r"/(?![/\\])[\w\-./?=&%]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 NOT_FOUND = "This page doesn't exist, or it isn't in this account. Check the address."

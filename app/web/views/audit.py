@@ -17,7 +17,7 @@ SUBJECTS = {
     "key.": "API keys",
     "user.": "Users",
     "ingest_token.": "Report addresses",
-    "intake.": "Report files",
+    "report_file.": "Report files",
     "channel.": "Notification channels",
     "account.": "Account",
     "export.": "Exports",

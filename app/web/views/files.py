@@ -11,7 +11,7 @@ from app.services.ingest import files as ingest_files
 from app.services.ingest.files import ReportFileFilter
 from app.web.base import pages
 
-bp = Blueprint("intake", __name__, url_prefix="/reports/files")
+bp = Blueprint("files", __name__, url_prefix="/reports/files")
 
 PAGE = 50
 MAX_FILES = 50
@@ -56,7 +56,7 @@ def upload() -> ResponseReturnValue:
 def retry() -> ResponseReturnValue:
     """Process one file again, or all files that were rejected for one reason."""
     visitor = pages.user_session()
-    report_file_id = ids.parse("int", request.form.get("id", ""))
+    report_file_id = ids.parse("file", request.form.get("id", ""))
     reason = request.form.get("reason", "")[:64]
     if report_file_id is None and not reason:
         abort(400, "Choose the files to retry.")
@@ -68,7 +68,7 @@ def retry() -> ResponseReturnValue:
 def use() -> ResponseReturnValue:
     """Count the report of a file instead of the one that it contradicts."""
     visitor = pages.user_session()
-    report_file_id = ids.parse("int", request.form.get("id", ""))
+    report_file_id = ids.parse("file", request.form.get("id", ""))
     if report_file_id is None:
         abort(400, "Choose a report first.")
     try:
@@ -94,7 +94,7 @@ def _page() -> ResponseReturnValue:
             reasons[row.reason] = reasons.get(row.reason, 0) + row.number
     uploaded = {name: request.args.get(name, "") for name in ("taken", "again")}
     return pages.render(
-        "intake.html",
+        "files.html",
         files=rows,
         following=paging.following(following),
         counts=counts,

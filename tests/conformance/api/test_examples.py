@@ -61,7 +61,7 @@ FILES = {
 METRICS_TOKEN = "m" * 16
 VARYING = {"sizeBytes", "elapsedMs", "durationMs", "queryCount", "retryAfter"}
 
-ID = re.compile(r"\b(dom|scan|batch|alert|key|evt|acc|int|dmr|tlr|flr)_[0-9a-z]{26}\b")
+ID = re.compile(r"\b(dom|scan|batch|alert|key|evt|acc|file|dmr|tlr|flr)_[0-9a-z]{26}\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 SECONDS = re.compile(r"\d+ seconds")
 

@@ -221,7 +221,7 @@ def test_the_clock_has_a_worker_count_what_waits(domain: Domain, redis_url: str)
     store(domain, Report([record()]), is_waiting=True)
     rollup_queue.enqueue_if_pending()
     rollup_queue.enqueue_if_pending()
-    assert queue.length(queue.INTAKE) == 1
+    assert queue.length(queue.INGEST) == 1
 
 
 def test_whoever_closes_weeks_need_not_wait_for_who_counts(

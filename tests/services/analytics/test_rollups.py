@@ -243,7 +243,7 @@ def test_a_flow_knows_when_it_was_seen_first_and_last(account_id: UUID) -> None:
     assert ends() == (days[1] + noon, days[0] + noon)
 
 
-def test_intakes_at_the_same_time_lose_nothing(account_id: UUID) -> None:
+def test_concurrent_ingestion_loses_no_report(account_id: UUID) -> None:
     domain = make_domain(account_id)
     rows = [record(source_ip=f"192.0.2.{i % 50}", count=i, dkim=i % 2 == 0) for i in range(100)]
 

@@ -58,8 +58,8 @@ def test_who_sends_in_the_name_of_a_well_known_reporter_is_told(account_id: UUID
     assert observed["reports"] == 2
     assert sorted(observed["authors"]) == ["evil.test", "reporter.test"]
     assert set(alert.evidence["samples"]) == {
-        ids.public("int", first.id),
-        ids.public("int", second.id),
+        ids.public("file", first.id),
+        ids.public("file", second.id),
     }
 
 

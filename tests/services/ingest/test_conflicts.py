@@ -67,7 +67,7 @@ def test_a_user_decides_and_can_reverse_it(account_id: UUID) -> None:
         events = session.scalars(
             select(AuditEvent.target).where(AuditEvent.action == "report.conflict_decided")
         ).all()
-    assert set(events) == {ids.public("int", first), ids.public("int", second)}
+    assert set(events) == {ids.public("file", first), ids.public("file", second)}
 
 
 def test_the_counted_report_stays_until_the_other_is_parsed(account_id: UUID) -> None:

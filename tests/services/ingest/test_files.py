@@ -78,19 +78,23 @@ def states(account_id: UUID) -> Counter[str]:
 
 def test_a_report_is_kept_before_it_is_read(account_id: UUID) -> None:
     raw = dmarc_xml()
-    intake = take(account_id, raw, read=False)
-    assert intake.status == "received"
+    report_file = take(account_id, raw, read=False)
+    assert report_file.status == "received"
     with transaction(readonly=True) as session:
-        assert files.raw_of(session, account_id, intake.id) == raw
+        assert files.raw_of(session, account_id, report_file.id) == raw
 
 
 def test_an_aggregate_report_becomes_rows(account_id: UUID) -> None:
     some = [record(count=3), record(ip="2001:db8::1", count=4, dkim="fail", spf="fail")]
-    intake = take(account_id, dmarc_xml(records=some))
-    assert (intake.status, intake.kind, intake.policy_domain) == ("parsed", "dmarc", "acme.test")
-    assert intake.provenance == "unverified"
+    report_file = take(account_id, dmarc_xml(records=some))
+    assert (report_file.status, report_file.kind, report_file.policy_domain) == (
+        "parsed",
+        "dmarc",
+        "acme.test",
+    )
+    assert report_file.provenance == "unverified"
     with transaction(readonly=True) as session:
-        report = session.get_one(DmarcReport, intake.report_id)
+        report = session.get_one(DmarcReport, report_file.report_id)
         rows = session.scalars(select(DmarcRecord).order_by(DmarcRecord.position)).all()
     assert (report.record_count, report.messages, report.passed, report.days) == (2, 7, 3, 1)
     assert (report.reporter, report.policy["p"], report.policy["sp"]) == (
@@ -107,8 +111,8 @@ def test_an_aggregate_report_becomes_rows(account_id: UUID) -> None:
 
 
 def test_a_tls_report_becomes_rows(account_id: UUID) -> None:
-    intake = take(account_id, tls_json())
-    assert (intake.status, intake.kind) == ("parsed", "tls")
+    report_file = take(account_id, tls_json())
+    assert (report_file.status, report_file.kind) == ("parsed", "tls")
     with transaction(readonly=True) as session:
         policy = session.scalars(select(TlsPolicy)).one()
     assert (policy.policy_type, policy.successful, policy.failed) == ("sts", 40, 2)
@@ -130,8 +134,8 @@ def test_a_tls_report_of_any_policy_goes_to_the_domain_at_or_above_it(
 ) -> None:
     report = json.loads(tls_json(domain))
     report["policies"][0]["policy"] = {"policy-type": type, "policy-domain": domain}
-    intake = take(account_id, json.dumps(report).encode())
-    assert (intake.status, intake.policy_domain) == (state, domain)
+    report_file = take(account_id, json.dumps(report).encode())
+    assert (report_file.status, report_file.policy_domain) == (state, domain)
     rows = [] if state == "unattributed" else [(type, 40, 2)]
     with transaction(readonly=True) as session:
         policies = session.scalars(select(TlsPolicy)).all()
@@ -143,15 +147,19 @@ def test_a_tls_report_goes_by_its_own_domain_before_that_of_a_mail_host(account_
     report = json.loads(tls_json())
     host = {"policy-type": "tlsa", "policy-domain": "mx.hosts.test"}
     report["policies"].insert(0, {**report["policies"][0], "policy": host})
-    intake = take(account_id, json.dumps(report).encode())
-    assert (intake.status, intake.policy_domain) == ("parsed", "acme.test")
+    report_file = take(account_id, json.dumps(report).encode())
+    assert (report_file.status, report_file.policy_domain) == ("parsed", "acme.test")
 
 
 def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID) -> None:
-    intake = take(account_id, failure_mail(), received_via="mail")
-    assert (intake.status, intake.kind, intake.policy_domain) == ("parsed", "failure", "acme.test")
+    report_file = take(account_id, failure_mail(), received_via="mail")
+    assert (report_file.status, report_file.kind, report_file.policy_domain) == (
+        "parsed",
+        "failure",
+        "acme.test",
+    )
     with transaction(readonly=True) as session:
-        report = session.get_one(FailureReport, intake.report_id)
+        report = session.get_one(FailureReport, report_file.report_id)
     assert (report.reporter, report.source_ip, report.delivery_result) == (
         "mx.receiver.test",
         "203.0.113.66",
@@ -168,15 +176,15 @@ def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID
 
 def test_a_report_over_several_days_says_so(account_id: UUID) -> None:
     begin = YESTERDAY - 6 * DAY
-    intake = take(account_id, dmarc_xml(begin=begin, end=begin + 7 * DAY - 1))
+    report_file = take(account_id, dmarc_xml(begin=begin, end=begin + 7 * DAY - 1))
     with transaction(readonly=True) as session:
-        assert session.get_one(DmarcReport, intake.report_id).days == 7
+        assert session.get_one(DmarcReport, report_file.report_id).days == 7
 
 
 def test_the_same_report_however_wrapped_is_one(account_id: UUID) -> None:
     ends = [take(account_id, raw) for raw in wrappings(dmarc_xml())]
-    assert [intake.status for intake in ends] == ["parsed", *["duplicate"] * 3]
-    assert len({intake.report_id for intake in ends}) == 1
+    assert [report_file.status for report_file in ends] == ["parsed", *["duplicate"] * 3]
+    assert len({report_file.report_id for report_file in ends}) == 1
     assert (count(DmarcReport), count(DmarcRecord)) == (1, 1)
 
 
@@ -235,18 +243,18 @@ def test_reporter_id_period_and_domain_tell_reports_apart(account_id: UUID, othe
 
 def test_a_report_is_filed_under_the_longest_domain_that_fits(account_id: UUID) -> None:
     below = make_domain(account_id, "mail.acme.test")
-    intake = take(account_id, dmarc_xml("a.mail.acme.test"))
+    report_file = take(account_id, dmarc_xml("a.mail.acme.test"))
     with transaction(readonly=True) as session:
-        report = session.get_one(DmarcReport, intake.report_id)
+        report = session.get_one(DmarcReport, report_file.report_id)
     assert (report.domain_id, report.policy_domain) == (below.id, "a.mail.acme.test")
 
 
 @pytest.mark.parametrize("domain", ["other.test", "notacme.test", "test", "xacme.test"])
 def test_a_report_about_nobodys_domain_is_unattributed(account_id: UUID, domain: str) -> None:
-    intake = take(account_id, dmarc_xml(domain))
-    assert (intake.status, intake.reason) == ("unattributed", "no_verified_domain")
-    assert intake.policy_domain == domain
-    assert domain in str(intake.detail)
+    report_file = take(account_id, dmarc_xml(domain))
+    assert (report_file.status, report_file.reason) == ("unattributed", "no_verified_domain")
+    assert report_file.policy_domain == domain
+    assert domain in str(report_file.detail)
     assert count(DmarcReport) == 0
 
 
@@ -264,14 +272,14 @@ def verification_required(settings: Settings) -> Iterator[None]:
 
 def test_only_a_verified_domain_counts(account_id: UUID, settings: Settings) -> None:
     with verification_required(settings):
-        intake = take(account_id, dmarc_xml())
-        assert intake.status == "unattributed"
+        report_file = take(account_id, dmarc_xml())
+        assert report_file.status == "unattributed"
         with transaction() as session:
             session.execute(update(Domain).values(verified_at=func.current_timestamp()))
             files.retry_for_domain(session, account_id, "acme.test")
         processor.requeue_stale()
         processor.run([])
-        assert again(intake.id).status == "parsed"
+        assert again(report_file.id).status == "parsed"
 
 
 def test_a_domain_that_is_added_later_gets_its_reports(account_id: UUID) -> None:
@@ -279,7 +287,7 @@ def test_a_domain_that_is_added_later_gets_its_reports(account_id: UUID) -> None
     other = take(account_id, dmarc_xml("xlate.test"))
     domains.create(account_id, domains.NewDomain("late.test"), actor=ACTOR)
     processor.run([])
-    assert [again(intake.id).status for intake in waiting] == ["parsed", "parsed"]
+    assert [again(report_file.id).status for report_file in waiting] == ["parsed", "parsed"]
     assert again(other.id).status == "unattributed"
 
 
@@ -287,17 +295,17 @@ def test_a_domain_that_is_added_later_gets_its_reports(account_id: UUID) -> None
     "raw", [b"hello", b"<feedback>", b"\x1f\x8bnothing", b"PK\x03\x04nothing", b"{}", b"\x00" * 999]
 )
 def test_what_is_no_report_is_quarantined_with_a_reason(account_id: UUID, raw: bytes) -> None:
-    intake = take(account_id, raw)
-    assert intake.status == "quarantined"
-    assert intake.reason
-    assert intake.detail
+    report_file = take(account_id, raw)
+    assert report_file.status == "quarantined"
+    assert report_file.reason
+    assert report_file.detail
     assert count(RawFile) == 1
 
 
 def test_every_report_of_a_file_has_a_row_of_its_own(account_id: UUID) -> None:
     raw = zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>", dmarc_xml())
-    intake = take(account_id, raw)
-    assert intake.status == "parsed"
+    report_file = take(account_id, raw)
+    assert report_file.status == "parsed"
     assert states(account_id) == {"parsed": 1, "unattributed": 1, "quarantined": 1, "duplicate": 1}
     rows, _ = files.search(account_id, ReportFileFilter()).page(None, 100)
     assert len({row.entry for row in rows}) == 4
@@ -315,15 +323,15 @@ def test_a_retry_reads_only_what_it_is_asked_for(account_id: UUID) -> None:
 
 
 def test_what_is_parsed_is_not_tried_again(account_id: UUID) -> None:
-    intake = take(account_id, dmarc_xml())
-    assert files.retry(intake.id) == 0
+    report_file = take(account_id, dmarc_xml())
+    assert files.retry(report_file.id) == 0
 
 
 def test_a_quarantined_file_that_is_read_again_stays_one_file(account_id: UUID) -> None:
-    intake = take(account_id, b"hello")
-    assert files.retry(intake.id) == 1
-    assert again(intake.id).status == "received"
-    processor.run([intake.id])
+    report_file = take(account_id, b"hello")
+    assert files.retry(report_file.id) == 1
+    assert again(report_file.id).status == "received"
+    processor.run([report_file.id])
     assert states(account_id) == {"quarantined": 1}
 
 

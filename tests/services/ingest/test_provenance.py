@@ -177,9 +177,9 @@ def test_a_report_in_the_mail_of_another_is_not_from_whom_it_says() -> None:
     raw = signed(mail("noreply@evil.test"), "evil.test")
     account = make_account()
     make_domain(account.id, "acme.test")
-    intake = read(account.id, raw, Zone({"s1._domainkey.evil.test": [record()]}))
-    assert (intake.authenticity, intake.author) == ("failed", "evil.test")
-    assert intake.reporter == "reporter.test"
+    report_file = read(account.id, raw, Zone({"s1._domainkey.evil.test": [record()]}))
+    assert (report_file.authenticity, report_file.author) == ("failed", "evil.test")
+    assert report_file.reporter == "reporter.test"
 
 
 @pytest.mark.parametrize(

@@ -25,19 +25,19 @@ def waited() -> float:
 def age(by: timedelta) -> None:
     """Let time pass for the files."""
     with transaction() as session:
-        for intake in session.scalars(select(ReportFile)):
-            intake.received_at -= by
-            intake.enqueued_at -= by
-            if intake.retried_at:
-                intake.retried_at -= by
+        for report_file in session.scalars(select(ReportFile)):
+            report_file.received_at -= by
+            report_file.enqueued_at -= by
+            if report_file.retried_at:
+                report_file.retried_at -= by
 
 
 def test_a_file_that_is_read_again_waits_since_that_was_asked() -> None:
-    intake = files.store(make_account().id, dmarc_xml(), received_via="http").file
-    processor.run([intake.id])  # it is about nobody's domain
+    report_file = files.store(make_account().id, dmarc_xml(), received_via="http").file
+    processor.run([report_file.id])  # it is about nobody's domain
     assert waited() == 0
     age(timedelta(days=9))
-    assert files.retry(intake.id) == 1
+    assert files.retry(report_file.id) == 1
     assert waited() < 600
     age(timedelta(hours=1))
     processor.requeue_stale()  # that it is rung for again does not make it younger
@@ -54,8 +54,8 @@ def test_a_file_that_is_given_back_waits_since_it_came() -> None:
 
 def test_the_same_bytes_again_wait_since_they_came_again() -> None:
     account_id = make_account().id
-    intake = files.store(account_id, dmarc_xml(), received_via="http").file
-    processor.run([intake.id])
+    report_file = files.store(account_id, dmarc_xml(), received_via="http").file
+    processor.run([report_file.id])
     age(timedelta(days=40))
     with transaction() as session:
         session.execute(delete(RawFile))

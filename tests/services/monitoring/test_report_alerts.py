@@ -157,7 +157,7 @@ def test_failures_of_tls_are_graded_by_their_share(
     assert [alert.severity for alert in found.values()] == ([severity] if severity else [])
 
 
-def intake(account_id: UUID, state: str, count: int, about: str | None = None) -> None:
+def add_report_files(account_id: UUID, state: str, count: int, about: str | None = None) -> None:
     with transaction() as session:
         session.add_all(
             ReportFile(
@@ -177,12 +177,12 @@ def intake(account_id: UUID, state: str, count: int, about: str | None = None) -
 
 def test_files_that_cannot_be_read_and_foreign_domains_are_the_accounts(database: Engine) -> None:
     account_id = make_account().id
-    intake(account_id, "parsed", 20)
+    add_report_files(account_id, "parsed", 20)
     report_monitor.evaluate_accounts()
     with transaction(readonly=True) as session:
         assert session.scalars(select(Alert)).all() == []
-    intake(account_id, "quarantined", 2)
-    intake(account_id, "unattributed", 3, "other.test")
+    add_report_files(account_id, "quarantined", 2)
+    add_report_files(account_id, "unattributed", 3, "other.test")
     report_monitor.evaluate_accounts()
     with transaction(readonly=True) as session:
         found = {alert.type: alert for alert in session.scalars(select(Alert))}

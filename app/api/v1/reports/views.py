@@ -183,7 +183,7 @@ def file_index(query: ReportFileQuery) -> Response:
         to_at=query.to_at,
     )
     listing = files.search(current().account_id, filters)
-    return exports.answer(listing, query, schemas.ReportFile, file_schema, "intake")
+    return exports.answer(listing, query, schemas.ReportFile, file_schema, "report-files")
 
 
 def dmarc_schema(row: Any) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def failure_schema(row: Any) -> dict[str, Any]:
         "dkimSelector": row.dkim_selector,
         "details": row.details,
         "provenance": row.provenance,
-        "reportFileId": ids.public("int", row.report_file_id),
+        "reportFileId": ids.public("file", row.report_file_id),
         "receivedAt": responses.time(row.received_at),
     }
 
@@ -251,7 +251,7 @@ def failure_schema(row: Any) -> dict[str, Any]:
 def file_schema(row: Any) -> dict[str, Any]:
     """A file on the wire."""
     return {
-        "id": ids.public("int", row.id),
+        "id": ids.public("file", row.id),
         "status": row.status,
         "reason": row.reason,
         "detail": row.detail,
@@ -284,7 +284,7 @@ def _common(row: Any, prefix: str) -> dict[str, Any]:
         "contact": row.contact,
         "warnings": row.warnings,
         "provenance": row.provenance,
-        "reportFileId": ids.public("int", row.report_file_id),
+        "reportFileId": ids.public("file", row.report_file_id),
         "receivedAt": responses.time(row.received_at),
     }
 

@@ -1,6 +1,6 @@
 """Our report parser compared with parsedmarc: the same files alternately, in fresh processes.
 
-    ./dev bench intake [--rounds 3] [--files 100] [--records 100000] [--peer-records 10000]
+    ./dev bench report_parsing [--rounds 3] [--files 100] [--records 100000] [--peer-records 10000]
 
 A small report has 10 records. For the large report, parsedmarc gets fewer records to save time: its
 rate is the same, but its peak memory is that of the smaller report. parsedmarc is measured with its

@@ -13,7 +13,10 @@ from app.services.ingest import tokens as ingest_tokens
 from app.web.base import pages
 from app.web.base.forms import Form
 
-bp = Blueprint("intake_settings", __name__, url_prefix="/settings/intake")
+bp = Blueprint("reporting", __name__, url_prefix="/settings/reporting")
+
+# The path of this page before version 0.2.0.
+former = Blueprint("former_reporting", __name__, url_prefix="/settings/intake")
 
 OVERLAPS = {"0": "Immediately", "7": "After 7 days", "30": "After 30 days", "90": "After 90 days"}
 
@@ -29,7 +32,7 @@ def index() -> ResponseReturnValue:
     current = next((token for token, usable in tokens if usable and not token.expires_at), None)
     name = request.args.get("domain", "").strip()[:253]
     return pages.render(
-        "intake_settings.html",
+        "reporting.html",
         tokens=tokens,
         address=ingest_tokens.address(current.token) if current else None,
         tls_address=ingest_tokens.tls_address(current.token) if current else None,
@@ -64,6 +67,13 @@ def revoke(token: str) -> ResponseReturnValue:
     visitor = pages.user_session()
     ingest_tokens.revoke(visitor.account_id, token, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
+
+
+@former.get("")
+def redirect_former_path() -> ResponseReturnValue:
+    """Redirect bookmarks of the former path permanently."""
+    target = url_for("web.reporting.index", domain=request.args.get("domain"))
+    return redirect(target, 308)
 
 
 def _records(name: str) -> dict[str, Any]:

@@ -139,8 +139,8 @@ def test_a_bad_question_is_told_what_is_bad(client: Client, query: str, field: s
     [
         ({"policy": {"p": "block"}}, "policy.p"),
         ({"policy": {"adkim": "x"}}, "policy.adkim"),
-        ({"removeSpf": ["include:nobody.test"]}, "removeSpf"),
-        ({"addDkim": ["service:Nobody"]}, "addDkim"),
+        ({"removeSpf": ["include:unused.test"]}, "removeSpf"),
+        ({"addDkim": ["service:Unknown"]}, "addDkim"),
         ({"removeSpf": ["x"] * 51}, "removeSpf"),
     ],
 )

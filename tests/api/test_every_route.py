@@ -1,4 +1,4 @@
-"""What holds for every route: a scope, nobody else's things, and one envelope for refusals."""
+"""Rules for every route: scopes, isolation of accounts, and one error envelope."""
 
 from collections.abc import Callable
 from typing import Any

@@ -34,13 +34,15 @@ def value(samples: Sequence[Sample], **labels: str) -> float:
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", TOKEN[:-1], TOKEN + "x", "ä"])
-def test_nobody_else_finds_them(app: Flask, settings: Settings, token: str | None) -> None:
+def test_metrics_require_the_configured_token(
+    app: Flask, settings: Settings, token: str | None
+) -> None:
     assert read(app, token)[0] == 404
     app_settings.use(settings.replace(metrics_token=TOKEN))
     assert read(app, token)[0] == 404
 
 
-def test_they_count_what_waits_and_what_ended(
+def test_metrics_count_queued_and_finished_work(
     app: Flask, client: Client, settings: Settings
 ) -> None:
     make_domain(client.account_id, "acme.test")

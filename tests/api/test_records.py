@@ -180,7 +180,7 @@ RESULTS = [
         ("dkimDomain=bücher.test", 4),
         ("dkimDomain=test", 0),
         ("dkimSelector=s2", 4),
-        ("dkimSelector=S2", 0),  # what is a selector's case is told as the reporter wrote it
+        ("dkimSelector=S2", 0),  # selectors are compared with case
         ("dkimResult=pass", 5),
         ("dkimResult=not_pass", 4),
         ("dkimDomain=acme.test&dkimResult=pass", 1),  # one result must have it all

@@ -1,4 +1,4 @@
-"""Scans and alerts over HTTP: asked for, run, read."""
+"""Scans, batches, DNS status and alerts over HTTP."""
 
 from typing import Any
 
@@ -75,7 +75,7 @@ def test_a_batch_tells_how_far_it_is(client: Client, domain: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"domains": []}, {"all": True, "tag": "x"}, {"domains": ["nobody.test"]}]
+    "body", [{}, {"domains": []}, {"all": True, "tag": "x"}, {"domains": ["unknown.test"]}]
 )
 def test_a_batch_of_nothing_is_refused(client: Client, body: Any) -> None:
     assert client("POST", "/v1/scans", json=body).status_code == 400

@@ -41,7 +41,9 @@ def test_an_address_without_tls_is_not_canonical(app: Flask, settings: Settings)
     assert "Canonical" not in app.test_client().get(PATH).text
 
 
-@pytest.mark.parametrize("text", ["nobody", "http://example.com", "a@b\nExpires: never", "a@b c"])
+@pytest.mark.parametrize(
+    "text", ["not an address", "http://example.com", "a@b\nExpires: never", "a@b c"]
+)
 def test_a_contact_that_is_no_address_is_refused(text: str, settings: Settings) -> None:
     with pytest.raises(ValidationError, match="security_contact"):
         settings.replace(security_contact=text)

@@ -30,7 +30,7 @@ CHANGES = ("acknowledged", "open", "dismissed", "open")  # of an alert that was 
 
 @dataclass
 class Story:
-    """Alerts that are opened and changed, and whom they are told to."""
+    """Alerts that are opened and changed, and the receivers of their events."""
 
     service: Service
     domain: Domain
@@ -79,7 +79,7 @@ def misbehave(call: Received) -> tuple[int, dict[str, str]] | None:
 def deliver(
     service: Service, flaky: Receiver, healthy: Receiver, *, transitions: int, kills: int
 ) -> str:
-    """Every event comes to both, with one id and in the order of its alert, whoever is killed."""
+    """Deliver every event to both receivers, once and in order, while workers are killed."""
     account_id = make_account().id
     story = Story(service, make_domain(account_id, schedule="off"), flaky, healthy)
     flaky.answer = misbehave
@@ -97,7 +97,7 @@ def deliver(
     late = [_delays(healthy.calls[:in_quiet]), _delays(healthy.calls[in_quiet:])]
     return (
         f"{transitions} events to a flaky receiver in {len(flaky.calls)} tries, none lost; to a "
-        f"healthy one beside it after {late[0]}; with {kills} kill -9 after {late[1]}"
+        f"healthy one after {late[0]}; with {kills} kill -9 after {late[1]}"
     )
 
 
@@ -110,7 +110,7 @@ def _first(calls: Sequence[Received]) -> dict[str, Received]:
 
 
 def _pending(account_id: UUID) -> int:
-    """Deliveries that are still to be made, and events that nobody has handed to channels yet."""
+    """The number of pending deliveries and of events without deliveries yet."""
     unnumbered = select(func.count()).where(
         Event.account_id == account_id, Event.sequence.is_(None)
     )

@@ -86,7 +86,7 @@ def stop_redis(service: Service, redis: Server, token: str, seconds: float) -> s
     assert set(statuses) == {202}, statuses
     ids = [answer.json["data"]["id"] for answer in answers]
     wait_for(lambda: all(_status(service, token, id) == "completed" for id in ids), "scans", 300)
-    return f"{len(ids)} scans asked for without Redis: all 202, all completed"
+    return f"{len(ids)} scans triggered without Redis: all 202, all completed"
 
 
 def hang_redis(service: Service, redis: Server, token: str, limit: int) -> str:

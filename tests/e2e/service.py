@@ -139,7 +139,7 @@ class Service:
         return len(pids)
 
     def call(self, method: str, path: str, token: str = "", body: Any = None) -> Answer:
-        """One request; status 0 if nobody answers."""
+        """Send one request; the status is 0 if there is no response."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
         if token:
             request.add_header("Authorization", f"Bearer {token}")

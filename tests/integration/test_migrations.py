@@ -38,7 +38,7 @@ def test_they_can_be_taken_back(tmp_path: Path) -> None:
 
 
 def test_sums_of_weeks_are_there_before_and_after_weeks_could_be_open(tmp_path: Path) -> None:
-    """Revision 0014: until then all weeks were added up, and whoever goes back relies on it."""
+    """Before revision 0014 all weeks were compacted, so a downgrade must compact them."""
     path = tmp_path / "weeks.db"
     config = Config(toml_file=ROOT / "pyproject.toml")
     config.attributes["url"] = f"sqlite:///{path}"

@@ -150,7 +150,7 @@ HOSTILE: Mapping[str, tuple[Callable[[], bytes], str]] = {
         lambda: b"\xff\xfe" + xml(begin=_SUBSET).decode().encode("utf-16-le"),
         "doctype",
     ),
-    "entity that nobody declared": (lambda: xml(about=b"<a>&b;</a>"), "not_well_formed"),
+    "undeclared entity": (lambda: xml(about=b"<a>&b;</a>"), "not_well_formed"),
     "XML that is deep": (_deep_xml, "too_deep"),
     "XML that is very deep": (lambda: xml(about=b"<a>" * 5 * MIB), "too_deep"),
     "element of many attributes": (lambda: _attributes(65), "too_many_attributes"),

@@ -139,7 +139,7 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Whoever goes away in the middle, does."""
+        """Ignore clients that disconnect."""
 
 
 @contextmanager

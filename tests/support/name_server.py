@@ -39,7 +39,7 @@ class Trouble(Enum):
     WRONG_ID = auto()
     WRONG_SOURCE = auto()
     WRONG_QUESTION = auto()
-    ANOTHER_CASE = auto()  # a real response with the question in upper case
+    ANOTHER_CASE = auto()  # a real response with the case of every letter changed
     MISSPELT = auto()  # a forged response with wrong case; the real response is sent over TCP
 
 
@@ -113,7 +113,7 @@ class Nameserver:
             truth.flags |= dns.flags.TC
         if trouble is Trouble.MISSPELT and not by_tcp:
             truth.answer = [_rrset(name, "A", [LIE])]
-            truth.question = [_respelled(question, name.swapcase())]
+            truth.question = [_with_changed_case(question)]
         lies = self._lies(query, trouble)
         return [*lies, (truth.to_wire(), False)]
 
@@ -134,7 +134,7 @@ class Nameserver:
         else:
             self._answer(response, name, query.question[0].rdtype.name)
         if trouble is Trouble.ANOTHER_CASE:
-            response.question = [_respelled(response.question[0], name.upper())]
+            response.question = [_with_changed_case(response.question[0])]
         return response
 
     def _answer(self, response: dns.message.Message, name: str, rdtype: str) -> None:
@@ -200,8 +200,10 @@ class _TcpHandler(socketserver.StreamRequestHandler):
             self.wfile.write(len(response).to_bytes(2) + response)
 
 
-def _respelled(question: dns.rrset.RRset, name: str) -> dns.rrset.RRset:
-    return dns.rrset.RRset(dns.name.from_text(name), question.rdclass, question.rdtype)
+def _with_changed_case(question: dns.rrset.RRset) -> dns.rrset.RRset:
+    """Return the question with the case of every letter changed, so it always differs."""
+    name = dns.name.from_text(question.name.to_text().swapcase())
+    return dns.rrset.RRset(name, question.rdclass, question.rdtype)
 
 
 def _bound(nameserver: Nameserver, address: tuple[str, int]) -> tuple[Any, Any]:

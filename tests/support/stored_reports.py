@@ -22,8 +22,8 @@ POLICY = dict.fromkeys(
 _numbers = itertools.count(1)
 
 
-def record(source_ip: str = "192.0.2.1", count: int = 1, **given: Any) -> Record:
-    """A record, every default valid: aligned mail of ``acme.test``."""
+def record(source_ip: str = "192.0.2.1", count: int = 1, **fields: Any) -> Record:
+    """Return a record; by default of aligned mail of ``acme.test``."""
     values: dict[str, Any] = {
         "disposition": "none",
         "dkim": True,
@@ -35,7 +35,7 @@ def record(source_ip: str = "192.0.2.1", count: int = 1, **given: Any) -> Record
         "dkim_results": (DkimResult("acme.test", "s1", "pass"),),
         "spf_results": (SpfResult("acme.test", "mfrom", "pass"),),
     }
-    return Record(source_ip, count, **(values | given))
+    return Record(source_ip, count, **(values | fields))
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,22 @@ class Report:
         return periods.days_of(self.begin, self.end)
 
 
-def store(domain: Domain, report: Report, *, is_waiting: bool = False) -> UUID:
-    """Insert the report and its records, and count them, unless they are to wait for that."""
-    stored = DmarcReport(
+def store(domain: Domain, report: Report, *, is_pending: bool = False) -> UUID:
+    """Insert the report and its records, and roll them up unless ``is_pending``."""
+    stored = _report_row(domain, report)
+    with transaction() as session:
+        session.add(stored)
+        session.flush()  # the records refer to it
+        session.add_all(_record_rows(stored, report))
+        entry = {"id": stored.id, "domain_id": domain.id, "record_count": len(report.rows)}
+        rollup_queue.enqueue(session, [entry])
+    if not is_pending:
+        rollup_queue.pending_count(domain.id)
+    return stored.id
+
+
+def _report_row(domain: Domain, report: Report) -> DmarcReport:
+    return DmarcReport(
         id=ids.new(),
         account_id=domain.account_id,
         domain_id=domain.id,
@@ -82,49 +95,44 @@ def store(domain: Domain, report: Report, *, is_waiting: bool = False) -> UUID:
         content_digest=b"",
         received_at=report.end,
     )
+
+
+def _record_rows(stored: DmarcReport, report: Report) -> list[DmarcRecord]:
     middle = periods.middle(report.begin, report.end)
-    with transaction() as session:
-        session.add(stored)
-        session.flush()  # the records refer to it
-        session.add_all(
-            DmarcRecord(
-                report_id=stored.id,
-                position=position,
-                account_id=domain.account_id,
-                domain_id=domain.id,
-                at=middle,
-                **_columns(row),
-            )
-            for position, row in enumerate(report.rows)
+    return [
+        DmarcRecord(
+            report_id=stored.id,
+            position=position,
+            account_id=stored.account_id,
+            domain_id=stored.domain_id,
+            at=middle,
+            **_columns(row),
         )
-        noted = {"id": stored.id, "domain_id": domain.id, "record_count": len(report.rows)}
-        rollup_queue.enqueue(session, [noted])
-    if not is_waiting:
-        rollup_queue.pending_count(domain.id)
-    return stored.id
+        for position, row in enumerate(report.rows)
+    ]
 
 
 def _columns(row: Record) -> dict[str, Any]:
     return {
         **row._asdict(),
-        "reasons": [one._asdict() for one in row.reasons],
-        "dkim_results": [one._asdict() for one in row.dkim_results],
-        "spf_results": [one._asdict() for one in row.spf_results],
+        "reasons": [reason._asdict() for reason in row.reasons],
+        "dkim_results": [result._asdict() for result in row.dkim_results],
+        "spf_results": [result._asdict() for result in row.spf_results],
     }
 
 
 def tls_failure(
-    result_type: str = "certificate-expired", sessions: int = 1, **given: Any
+    result_type: str = "certificate-expired", sessions: int = 1, **columns: Any
 ) -> dict[str, Any]:
-    """Sessions that failed in one way, as a policy keeps them."""
+    """Return one kind of failed sessions, as a policy stores them."""
     others = ("sending_ip", "mx", "mx_helo", "receiving_ip", "information", "reason_code")
-    return {"result_type": result_type, "sessions": sessions, **dict.fromkeys(others), **given}
+    return {"result_type": result_type, "sessions": sessions, **dict.fromkeys(others), **columns}
 
 
-def tls_policy(policy_type: str = "sts", **given: Any) -> dict[str, Any]:
-    """The columns of a policy of a TLS report that differ from one to another."""
+def tls_policy(policy_type: str = "sts", **columns: Any) -> dict[str, Any]:
+    """Return the columns of a policy of a TLS report."""
     counts = {"successful": 0, "failed": 0, "failures": []}
-    return {"policy_type": policy_type, "policy_domain": "acme.test", **counts, **given}
+    return {"policy_type": policy_type, "policy_domain": "acme.test", **counts, **columns}
 
 
 def store_tls_report(
@@ -133,10 +141,10 @@ def store_tls_report(
     *,
     at: datetime = START + DAY / 2,
     reporter: str = "google.com",
-    **given: Any,
+    **columns: Any,
 ) -> UUID:
     """Insert a TLS report of the day around ``at``, with its policies."""
-    columns = {"organization": reporter, "provenance": "token", **given}
+    defaults = {"organization": reporter, "provenance": "token"}
     report = TlsReport(
         id=ids.new(),
         account_id=domain.account_id,
@@ -149,29 +157,35 @@ def store_tls_report(
         end_at=at + DAY / 2,
         content_digest=b"",
         received_at=at + DAY / 2,
-        **columns,
+        **(defaults | columns),
     )
     with transaction() as session:
         session.add(report)
         session.flush()  # the policies refer to it
-        session.add_all(
-            TlsPolicy(
-                report_id=report.id,
-                position=position,
-                account_id=domain.account_id,
-                domain_id=domain.id,
-                at=at,
-                policy_strings=[],
-                mx_hosts=[],
-                **policy,
-            )
-            for position, policy in enumerate(policies)
-        )
+        session.add_all(_policy_rows(report, policies, at))
     return report.id
 
 
+def _policy_rows(
+    report: TlsReport, policies: Sequence[Mapping[str, Any]], at: datetime
+) -> list[TlsPolicy]:
+    return [
+        TlsPolicy(
+            report_id=report.id,
+            position=position,
+            account_id=report.account_id,
+            domain_id=report.domain_id,
+            at=at,
+            policy_strings=[],
+            mx_hosts=[],
+            **policy,
+        )
+        for position, policy in enumerate(policies)
+    ]
+
+
 def store_tls(domain: Domain, *policies: tuple[str, int, int], begin: datetime = START) -> None:
-    """A TLS report of one day with these policies: type, successful and failed sessions."""
+    """Store a TLS report of one day; a policy is its type, successful and failed sessions."""
     failure = tls_failure(sessions=sum(failed for *_, failed in policies), mx=f"mx.{domain.name}")
     rows = [
         tls_policy(

@@ -156,7 +156,7 @@ def test_what_may_flap_opens_at_the_second_definite_sight_only(account_id: UUID)
     scan(account_id, {})
     scan(account_id, {}, GONE)
     assert "mta_sts.policy_unreachable" not in types(account_id)
-    scan(account_id, {}, TIMEOUT)  # neither counts nor starts anew
+    scan(account_id, {}, TIMEOUT)  # neither counts nor resets the count
     assert "mta_sts.policy_unreachable" not in types(account_id)
     scan(account_id, {}, GONE)
     found = standing(account_id)
@@ -265,7 +265,7 @@ def test_the_feed_has_no_gap_and_is_the_same_when_it_is_read_again(account_id: U
 
 
 def test_what_is_committed_late_is_numbered_late(account_id: UUID, database: Engine) -> None:
-    """Nothing appears behind a number that somebody has read already."""
+    """No event gets a sequence number below one that was already read."""
     if database.dialect.name == "sqlite":
         pytest.skip("on SQLite there is one writer at a time")
     scan(account_id, {("acme.test", "TXT"): SPF["bad"]})

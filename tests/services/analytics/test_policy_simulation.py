@@ -243,7 +243,7 @@ def test_what_the_reports_do_not_say_is_named(account_id: UUID) -> None:
     ("trial", "field"),
     [
         (PolicyTrial(remove_spf=("include:c.test",)), "removeSpf"),
-        (PolicyTrial(add_dkim=("service:Nobody",)), "addDkim"),
+        (PolicyTrial(add_dkim=("service:Unknown",)), "addDkim"),
     ],
 )
 def test_what_is_not_there_cannot_be_changed(

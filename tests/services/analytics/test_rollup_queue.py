@@ -1,4 +1,4 @@
-"""Reports are counted after they are stored, once, and before anybody is told their sums."""
+"""Stored reports are rolled up once, and before their sums are read."""
 
 import random
 from collections.abc import Callable
@@ -82,7 +82,7 @@ def test_every_answer_has_the_reports_that_were_stored_before_it(
     domain: Domain, ask: Callable[[Domain], int]
 ) -> None:
     for count in (3, 4):
-        store(domain, Report([record(count=count)], begin=START + count * DAY), is_waiting=True)
+        store(domain, Report([record(count=count)], begin=START + count * DAY), is_pending=True)
     assert waiting() == 2
     assert ask(domain) == 7
     assert waiting() == 0
@@ -90,13 +90,13 @@ def test_every_answer_has_the_reports_that_were_stored_before_it(
 
 def test_the_overview_has_the_reports_that_were_stored_before_it(domain: Domain) -> None:
     today = datetime.combine(datetime.now(UTC).date(), time(), UTC)
-    store(domain, Report([record(count=5)], begin=today - DAY), is_waiting=True)
+    store(domain, Report([record(count=5)], begin=today - DAY), is_pending=True)
     days = dict(dashboard.mail(domain.account_id, 3))
     assert days[(today - DAY).date()] == {"pass": 5}
 
 
 def test_alerts_are_judged_by_all_reports_that_were_stored_before(domain: Domain) -> None:
-    store(domain, Report([record()]), is_waiting=True)
+    store(domain, Report([record()]), is_pending=True)
     with transaction() as session:
         row = ReportMonitor(domain_id=domain.id, account_id=domain.account_id, due_at=now(session))
         session.add(row)
@@ -105,16 +105,16 @@ def test_alerts_are_judged_by_all_reports_that_were_stored_before(domain: Domain
 
 
 def test_what_somebody_says_may_be_about_a_source_of_a_report_that_waits(domain: Domain) -> None:
-    store(domain, Report([record()]), is_waiting=True)
+    store(domain, Report([record()]), is_pending=True)
     sources.decide(domain.account_id, domain.name, "own", "approved", note=None, actor=ACTOR)
     found = sources.search(domain.account_id, domain.name, WEEK)
     assert [source.review is not None for source in found.sources] == [True]
 
 
-@pytest.mark.parametrize("is_waiting", [True, False])
-def test_a_report_that_is_taken_back_counts_no_more(domain: Domain, is_waiting: bool) -> None:
+@pytest.mark.parametrize("is_pending", [True, False])
+def test_a_report_that_is_taken_back_counts_no_more(domain: Domain, is_pending: bool) -> None:
     store(domain, Report([record(count=1)]))
-    stored = store(domain, Report([record(count=2)]), is_waiting=is_waiting)
+    stored = store(domain, Report([record(count=2)]), is_pending=is_pending)
     with transaction() as session:
         rollup_queue.unroll(session, stored)
         session.delete(session.get_one(DmarcReport, stored))
@@ -123,7 +123,7 @@ def test_a_report_that_is_taken_back_counts_no_more(domain: Domain, is_waiting: 
 
 
 def test_a_deleted_domain_leaves_no_report_that_waits(domain: Domain) -> None:
-    store(domain, Report([record()]), is_waiting=True)
+    store(domain, Report([record()]), is_pending=True)
     with transaction() as session:
         session.delete(session.get_one(Domain, domain.id))
     assert waiting() == 0
@@ -136,13 +136,15 @@ def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
     def work(number: int) -> int:
         rows = [record(f"192.0.2.{number % 9}", 1 + number)]
         report = Report(rows, reporter=f"r{number % 3}")
-        stored = store(domain, report, is_waiting=number % 4 != 0)
+        stored = store(domain, report, is_pending=number % 4 != 0)
         if number % 5 == 0:
             rollup_queue.drain()
         if number % 3:
             return 1 + number
         with transaction() as session:
-            session.get(Domain, domain.id, with_for_update=True)  # first, as whoever stores does
+            session.get(
+                Domain, domain.id, with_for_update=True
+            )  # first, as when a report is stored
             rollup_queue.unroll(session, stored)
             session.delete(session.get_one(DmarcReport, stored))
         return 0
@@ -162,7 +164,7 @@ def test_more_than_is_counted_at_once_is_counted(
 ) -> None:
     monkeypatch.setattr(rollup_queue, "RECORD_BATCH_SIZE", 3)
     stored = [
-        store(domain, Report([record(f"192.0.2.{i}") for i in range(size)]), is_waiting=True)
+        store(domain, Report([record(f"192.0.2.{i}") for i in range(size)]), is_pending=True)
         for size in (2, 2, 9, 1)
     ]
     assert rollup_queue.drain() == 4
@@ -173,9 +175,9 @@ def test_more_than_is_counted_at_once_is_counted(
 
 
 def test_a_report_that_cannot_be_counted_costs_only_itself(domain: Domain) -> None:
-    store(domain, Report([record(count=1)]), is_waiting=True)
-    broken = store(domain, Report([record(count=50)]), is_waiting=True)
-    store(domain, Report([record(count=2)]), is_waiting=True)
+    store(domain, Report([record(count=1)]), is_pending=True)
+    broken = store(domain, Report([record(count=50)]), is_pending=True)
+    store(domain, Report([record(count=2)]), is_pending=True)
     _break(broken)
     assert messages(domain) == 3
     assert rollup_queue.drain() == 0
@@ -186,7 +188,7 @@ def test_a_report_that_cannot_be_counted_costs_only_itself(domain: Domain) -> No
 
 
 def test_a_report_that_cannot_be_counted_is_counted_once_that_is_mended(domain: Domain) -> None:
-    broken = store(domain, Report([record(count=50)]), is_waiting=True)
+    broken = store(domain, Report([record(count=50)]), is_pending=True)
     _break(broken)
     assert messages(domain) == 0
     _write(broken, None)
@@ -209,7 +211,7 @@ def _write(report_id: Any, reasons: Any) -> None:
 
 def test_whoever_asks_does_not_wait_for_long_for_who_holds_the_domain(domain: Domain) -> None:
     store(domain, Report([record(count=1)]))
-    store(domain, Report([record(count=2)]), is_waiting=True)
+    store(domain, Report([record(count=2)]), is_pending=True)
     with transaction() as session:
         session.get(Domain, domain.id, with_for_update=True)
         assert messages(domain) == 1
@@ -218,7 +220,7 @@ def test_whoever_asks_does_not_wait_for_long_for_who_holds_the_domain(domain: Do
 
 
 def test_the_clock_has_a_worker_count_what_waits(domain: Domain, redis_url: str) -> None:
-    store(domain, Report([record()]), is_waiting=True)
+    store(domain, Report([record()]), is_pending=True)
     rollup_queue.enqueue_if_pending()
     rollup_queue.enqueue_if_pending()
     assert queue.length(queue.INGEST) == 1
@@ -233,7 +235,7 @@ def test_whoever_closes_weeks_need_not_wait_for_who_counts(
     with transaction(readonly=True) as session:
         today = now(session)
     store(domain, Report([record()], begin=today - 14 * DAY))
-    store(domain, Report([record()], begin=today - 14 * DAY, reporter="r2"), is_waiting=True)
+    store(domain, Report([record()], begin=today - 14 * DAY, reporter="r2"), is_pending=True)
     with ThreadPoolExecutor(1) as pool, transaction() as session:
         rollup_queue._pending(session, domain.id, is_patient=True)
         assert pool.submit(rollups.compact_weeks).result() == 1

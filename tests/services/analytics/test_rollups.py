@@ -99,7 +99,7 @@ def messages(reports: list[Report]) -> Iterator[tuple[Report, Record, datetime, 
 
 
 def reporters_of(counted: list[tuple[Report, Record, datetime, int]]) -> int:
-    """How many told of any message: a record may count none."""
+    """The number of reporters with at least one message; a record may count none."""
     return len({report.reporter for report, *_, part in counted if part})
 
 
@@ -137,7 +137,7 @@ def key_of(by: str, report: Report, row: Record) -> str:
     start=st.integers(0, 24 * 10),
     length=st.integers(1, 24 * 30),
     is_closing=st.booleans(),
-    is_waiting=st.booleans(),
+    is_pending=st.booleans(),
 )
 def test_every_total_group_and_interval_equals_a_naive_count(
     account_id: UUID,
@@ -148,11 +148,11 @@ def test_every_total_group_and_interval_equals_a_naive_count(
     start: int,
     length: int,
     is_closing: bool,
-    is_waiting: bool,
+    is_pending: bool,
 ) -> None:
     domain = make_domain(account_id)
     for report in reports:
-        store(domain, report, is_waiting=is_waiting)
+        store(domain, report, is_pending=is_pending)
         if is_closing:
             rollups.compact_weeks()
     from_at = MIDNIGHTS + timedelta(hours=start, minutes=-20)

@@ -1,4 +1,4 @@
-"""What was found of sources is kept for the next question, and never longer than it is true."""
+"""Results about sources are cached until a report, a decision or a scan changes them."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from app.analysis.mail.sources import Flow
 from app.db.transactions import now, transaction
 from app.models import DmarcHour, DmarcReport, Domain, DomainState, FlowCount
 from app.protocols.dmarc import Policy
+from app.protocols.report_formats.aggregate import Record
 from app.services.analytics import cache, dmarc, policy, rollup_queue, rollups, sources
 from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
@@ -27,43 +28,44 @@ def domain(database: Engine) -> Domain:
     return make_domain(make_account().id)
 
 
-def sent(domain: Domain) -> dict[str, int]:
-    found = sources.search(domain.account_id, domain.name, WINDOW)
-    return {source.key: source.messages for source in found.sources}
+def messages_by_source(domain: Domain) -> dict[str, int]:
+    result = sources.search(domain.account_id, domain.name, WINDOW)
+    return {source.key: source.messages for source in result.sources}
 
 
 def flows_of(sending: SendingReport) -> list[Flow]:
-    return [flow for source in sending.sources for some in source.flows.values() for flow in some]
+    groups = [flows for source in sending.sources for flows in source.flows.values()]
+    return [flow for flows in groups for flow in flows]
 
 
-def test_a_report_is_in_the_next_answer_and_one_that_was_taken_away_is_not(domain: Domain) -> None:
-    def told() -> int:
-        question = DmarcQuery(domain.name, START, START + 7 * DAY, group_by="source")
-        return dmarc.dmarc(domain.account_id, question).totals.messages
+def test_stored_report_is_included_and_removed_report_is_not(domain: Domain) -> None:
+    def total() -> int:
+        query = DmarcQuery(domain.name, START, START + 7 * DAY, group_by="source")
+        return dmarc.dmarc(domain.account_id, query).totals.messages
 
     first = store(domain, Report([record(count=3)]))
-    assert sent(domain) == {"own": told()} == {"own": 3}
+    assert messages_by_source(domain) == {"own": total()} == {"own": 3}
     store(domain, Report([record(count=4)], reporter="yahoo.com", begin=START + 2 * DAY))
-    assert sent(domain) == {"own": told()} == {"own": 7}
+    assert messages_by_source(domain) == {"own": total()} == {"own": 7}
     with transaction() as session:
         rollup_queue.unroll(session, first)
         session.delete(session.get_one(DmarcReport, first))
-    assert sent(domain) == {"own": told()} == {"own": 4}
+    assert messages_by_source(domain) == {"own": total()} == {"own": 4}
     rollups.compact_weeks()
-    assert sent(domain) == {"own": told()} == {"own": 4}
+    assert messages_by_source(domain) == {"own": total()} == {"own": 4}
 
 
-def test_what_somebody_says_of_a_source_is_in_the_next_answer(domain: Domain) -> None:
+def test_manual_classification_is_in_the_next_result(domain: Domain) -> None:
     store(domain, Report([record(dkim=False, spf=False, dkim_results=(), spf_results=())]))
-    (key,) = sent(domain)
+    (key,) = messages_by_source(domain)
     sources.decide(domain.account_id, domain.name, key, "approved", note=None, actor=ACTOR)
-    found = sources.search(domain.account_id, domain.name, WINDOW)
-    assert found.sources[0].review is not None
+    result = sources.search(domain.account_id, domain.name, WINDOW)
+    assert result.sources[0].review is not None
 
 
-def test_what_a_scan_finds_is_in_the_next_answer(domain: Domain) -> None:
+def test_scan_result_changes_the_next_result(domain: Domain) -> None:
     store(domain, Report([record(source_ip="192.0.2.9", spf=False, spf_results=())]))
-    assert "own" not in sent(domain)
+    assert "own" not in messages_by_source(domain)
     spf = {
         "facts": {"record": "v=spf1 ip4:192.0.2.0/24 -all"},
         "records": [
@@ -79,35 +81,33 @@ def test_what_a_scan_finds_is_in_the_next_answer(domain: Domain) -> None:
                 updated_at=now(session) + timedelta(seconds=1),
             )
         )
-    assert sent(domain) == {"own": 1}
+    assert messages_by_source(domain) == {"own": 1}
 
 
-def test_what_has_not_changed_is_not_read_again(domain: Domain, database: Engine) -> None:
+def test_unchanged_result_is_not_read_again(domain: Domain, database: Engine) -> None:
     store(domain, Report([record()]))
-    asked: list[str] = []
+    statements: list[str] = []
 
     def note(_c: Any, _k: Any, statement: str, *_: Any) -> None:
-        asked.append(statement)
+        statements.append(statement)
 
     event.listen(database, "before_cursor_execute", note)
     try:
-        first = sent(domain)
-        reading = len([one for one in asked if "dmarc_flow_counts" in one])
-        assert sent(domain) == first
+        assert messages_by_source(domain) == messages_by_source(domain)
     finally:
         event.remove(database, "before_cursor_execute", note)
-    assert reading == len([one for one in asked if "dmarc_flow_counts" in one]) == 1
+    assert sum("dmarc_flow_counts" in statement for statement in statements) == 1
 
 
-def test_only_so_many_answers_are_kept(domain: Domain) -> None:
+def test_number_of_cached_results_is_limited(domain: Domain) -> None:
     store(domain, Report([record()]))
     for days in range(1, cache.MAX_ENTRIES + 5):
         sources.search(domain.account_id, domain.name, Window.between(START, START + days * DAY))
     assert len(sources._cached) == cache.MAX_ENTRIES
 
 
-def test_the_parts_of_an_answer_are_of_one_moment(domain: Domain) -> None:
-    """A report that is stored between two statements is in both of their results or in none."""
+def test_parts_of_a_result_are_from_one_snapshot(domain: Domain) -> None:
+    """A report that is stored between two statements is in both results or in neither."""
     store(domain, Report([record(count=3)]))
     with transaction(readonly=True, snapshot=True) as session:
         before = session.scalar(select(func.sum(DmarcHour.messages)))
@@ -117,29 +117,59 @@ def test_the_parts_of_an_answer_are_of_one_moment(domain: Domain) -> None:
         assert session.scalar(select(func.sum(FlowCount.messages))) == 7
 
 
-def test_of_more_addresses_than_are_told_one_by_one_the_sums_are_told(
+def test_addresses_over_the_limit_are_included_in_the_sums(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing = {"dkim": False, "spf": False, "dkim_results": (), "spf_results": ()}
     rows = [record(f"198.51.100.{i}", 10 + i, **(failing if i % 2 else {})) for i in range(9)]
     store(domain, Report(rows))
-    all_of_it = sources.search(domain.account_id, domain.name, WINDOW)
+    unlimited = sources.search(domain.account_id, domain.name, WINDOW)
     monkeypatch.setattr(sources, "MAX_FLOWS", 4)
     sources._cached.clear()
-    found = sources.search(domain.account_id, domain.name, WINDOW)
-    told = flows_of(found)
-    assert sorted(flow.messages for flow in told if flow.source_ip) == [15, 16, 17, 18]
-    assert found.messages == all_of_it.messages == sum(row.count for row in rows)
-    assert sum(source.passed for source in found.sources) == sum(r.count for r in rows if r.dkim)
-    addresses = {address for source in found.sources for address in source.addresses}
+    limited = sources.search(domain.account_id, domain.name, WINDOW)
+    assert sorted(flow.messages for flow in flows_of(limited) if flow.source_ip) == [15, 16, 17, 18]
+    assert limited.messages == unlimited.messages == sum(row.count for row in rows)
+    assert sum(source.passed for source in limited.sources) == sum(r.count for r in rows if r.dkim)
+    addresses = {address for source in limited.sources for address in source.addresses}
     assert addresses == {f"198.51.100.{i}" for i in range(5, 9)}
-    assert any(source.has_more_addresses for source in found.sources)
+    assert any(source.has_more_addresses for source in limited.sources)
 
 
-def test_of_more_identities_than_are_told_one_by_one_the_sums_are_told(
+def test_identities_over_the_limit_are_included_in_the_sums(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [
+    rows = rows_of_many_identities(domain)
+    store(domain, Report(rows))
+    trial = PolicyTrial(p=Policy.REJECT, sp=Policy.REJECT)
+    unlimited = policy.simulate(domain.account_id, domain.name, WINDOW, trial)
+    monkeypatch.setattr(sources, "MAX_FLOWS", 3)
+    monkeypatch.setattr(sources, "MAX_IDENTITIES", 2)
+    sources._cached.clear()
+    limited = sources.search(domain.account_id, domain.name, WINDOW)
+    listed = [flow.messages for flow in flows_of(limited) if flow.identity > 0]
+    assert sorted(listed) == [27, 28, 29, 48, 57]
+    assert limited.messages == sum(row.count for row in rows)
+    assert sum(source.passed for source in limited.sources) == sum(r.count for r in rows if r.dkim)
+
+    simulated = policy.simulate(domain.account_id, domain.name, WINDOW, trial)
+    for name in (
+        "messages",
+        "passed",
+        "affected",
+        "newly_affected",
+        "no_longer_affected",
+        "dispositions",
+    ):
+        assert getattr(simulated.replay, name) == getattr(unlimited.replay, name), name
+    names = set(simulated.replay.header_from) - {f"n{i}.{domain.name}" for i in range(15, 20)}
+    assert names == {domain.name, f"*.{domain.name}"}
+    assert any("rare kinds" in text for text, _ in simulated.caveats)
+    assert sum(simulated.reporters.values()) < unlimited.replay.affected
+
+
+def rows_of_many_identities(domain: Domain) -> list[Record]:
+    """Return records of 20 addresses, most with a From domain of their own."""
+    return [
         record(
             f"198.51.100.{i}",
             10 + i,
@@ -151,29 +181,3 @@ def test_of_more_identities_than_are_told_one_by_one_the_sums_are_told(
         )
         for i in range(20)
     ]
-    store(domain, Report(rows))
-    trial = PolicyTrial(p=Policy.REJECT, sp=Policy.REJECT)
-    exactly = policy.simulate(domain.account_id, domain.name, WINDOW, trial)
-    monkeypatch.setattr(sources, "MAX_FLOWS", 3)
-    monkeypatch.setattr(sources, "MAX_IDENTITIES", 2)
-    sources._cached.clear()
-    found = sources.search(domain.account_id, domain.name, WINDOW)
-    told = flows_of(found)
-    assert sorted(flow.messages for flow in told if flow.identity > 0) == [27, 28, 29, 48, 57]
-    assert found.messages == sum(row.count for row in rows)
-    assert sum(source.passed for source in found.sources) == sum(r.count for r in rows if r.dkim)
-
-    simulated = policy.simulate(domain.account_id, domain.name, WINDOW, trial)
-    for what in (
-        "messages",
-        "passed",
-        "affected",
-        "newly_affected",
-        "no_longer_affected",
-        "dispositions",
-    ):
-        assert getattr(simulated.replay, what) == getattr(exactly.replay, what), what
-    names = set(simulated.replay.header_from) - {f"n{i}.{domain.name}" for i in range(15, 20)}
-    assert names == {domain.name, f"*.{domain.name}"}
-    assert any("rare kinds" in text for text, _ in simulated.caveats)
-    assert sum(simulated.reporters.values()) < exactly.replay.affected

@@ -1,4 +1,4 @@
-"""Who sends reports in the name of another is told, if that is known for certain."""
+"""Reports whose sender failed authentication open an alert if that is certain."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""How long files wait to be read, as monitoring is told."""
+"""The metric of the oldest pending report file."""
 
 import itertools
 from datetime import timedelta
@@ -16,14 +16,14 @@ from tests.support.report_documents import dmarc_xml
 pytestmark = pytest.mark.usefixtures("database")
 
 
-def waited() -> float:
-    """The age of the oldest file that waits."""
+def pending_seconds() -> float:
+    """The age of the oldest pending file in seconds."""
     metrics = {metric.name: metric.samples for metric in ServiceCollector().collect()}
     return metrics["mailwatch_report_file_oldest_received_seconds"][0].value
 
 
 def age(by: timedelta) -> None:
-    """Let time pass for the files."""
+    """Make all files older."""
     with transaction() as session:
         for report_file in session.scalars(select(ReportFile)):
             report_file.received_at -= by
@@ -32,27 +32,27 @@ def age(by: timedelta) -> None:
                 report_file.retried_at -= by
 
 
-def test_a_file_that_is_read_again_waits_since_that_was_asked() -> None:
+def test_retried_file_is_pending_since_the_retry() -> None:
     report_file = files.store(make_account().id, dmarc_xml(), received_via="http").file
-    processor.run([report_file.id])  # it is about nobody's domain
-    assert waited() == 0
+    processor.run([report_file.id])  # no account has the domain
+    assert pending_seconds() == 0
     age(timedelta(days=9))
     assert files.retry(report_file.id) == 1
-    assert waited() < 600
+    assert pending_seconds() < 600
     age(timedelta(hours=1))
-    processor.requeue_stale()  # that it is rung for again does not make it younger
-    assert 3600 <= waited() < 7200
+    processor.requeue_stale()  # another job does not reset its age
+    assert 3600 <= pending_seconds() < 7200
 
 
-def test_a_file_that_is_given_back_waits_since_it_came() -> None:
+def test_released_file_is_pending_since_it_was_received() -> None:
     files.store(make_account().id, dmarc_xml(), received_via="http")
     age(timedelta(hours=1))
     answers = itertools.chain([False], itertools.repeat(True))
     processor.run([], is_stopping=lambda: next(answers))
-    assert waited() >= 3600
+    assert pending_seconds() >= 3600
 
 
-def test_the_same_bytes_again_wait_since_they_came_again() -> None:
+def test_file_that_is_received_again_is_pending_since_then() -> None:
     account_id = make_account().id
     report_file = files.store(account_id, dmarc_xml(), received_via="http").file
     processor.run([report_file.id])
@@ -60,4 +60,4 @@ def test_the_same_bytes_again_wait_since_they_came_again() -> None:
     with transaction() as session:
         session.execute(delete(RawFile))
     assert not files.store(account_id, dmarc_xml(), received_via="http").is_new
-    assert waited() < 600
+    assert pending_seconds() < 600

@@ -1,4 +1,4 @@
-"""What is no change of the domain's mail opens no alert, whoever reports it and how."""
+"""Reports that show no change in the domain's email open no alert."""
 
 from datetime import timedelta
 
@@ -177,7 +177,7 @@ def test_nothing_is_judged_while_reports_are_not_added_up(
     report_monitor.enqueue_if_due()
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), record(count=80), bad(20))
-    store(domain, Report([record(count=5000)], midnight(1)), is_waiting=True)
+    store(domain, Report([record(count=5000)], midnight(1)), is_pending=True)
     with monkeypatch.context() as hurry:
         hurry.setattr(rollup_queue, "MAX_WAIT_SECONDS", 0.0)  # there is no time to add it up
         assert opened(domain) == {}

@@ -197,7 +197,7 @@ def test_a_test_of_a_digest_comes_at_once(
     "addresses",
     [
         "",
-        "nobody",
+        "no-at-sign",
         "a@b",
         "a b@acme.test",
         "a@acme.test\r\nBcc: x@y.test",

@@ -315,7 +315,7 @@ def test_nothing_is_sent_while_it_is_disabled_and_what_waited_goes_on_afterwards
 def test_a_receiver_that_hangs_delays_nobody_else(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver
 ) -> None:
-    """While one hangs, what another is told meanwhile does not wait for the end of that."""
+    """A delivery to another channel does not wait for the channel that hangs."""
     door = ReachingDoor(seconds=3)
     other = NewChannel("other", "webhook", receiver.url + "/other", types=["dmarc.*"])
     channels.add(account_id, other, door, actor=ACTOR)

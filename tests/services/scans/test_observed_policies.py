@@ -1,4 +1,4 @@
-"""The policies that reports tell of, as they are handed to the checks of a scan."""
+"""Policies observed by reporters, as input of the checks of a scan."""
 
 from typing import Any
 
@@ -16,19 +16,19 @@ from tests.support.zones import Zone, ZoneDoor
 pytestmark = pytest.mark.usefixtures("database")
 
 
-def seen(domain: Domain) -> list[tuple[str, str]]:
-    """Reporter and p of each."""
+def observed(domain: Domain) -> list[tuple[str, str]]:
+    """The reporter and the p of each observed policy."""
     with transaction(readonly=True) as session:
-        found = observed_policies.policies(session, [domain.id], now(session))
-    return [(one.reporter, one.p) for one in found.get(domain.id, ())]
+        policies = observed_policies.policies(session, [domain.id], now(session))
+    return [(policy.reporter, policy.p) for policy in policies.get(domain.id, ())]
 
 
-def report(domain: Domain, reporter: str, p: str = "none", days: float = 2, **given: Any) -> None:
-    """Store a report about a day that began so many days ago."""
+def report(domain: Domain, reporter: str, p: str = "none", days: float = 2, **fields: Any) -> None:
+    """Store a report about the day that began ``days`` ago."""
     with transaction(readonly=True) as session:
         begin = now(session) - days * DAY
     policy = POLICY | {"p": p}
-    store(domain, Report([], begin=begin, reporter=reporter, policy=policy, **given))
+    store(domain, Report([], begin=begin, reporter=reporter, policy=policy, **fields))
 
 
 @pytest.fixture
@@ -36,38 +36,38 @@ def domain() -> Domain:
     return make_domain(make_account().id, "acme.test", schedule="off")
 
 
-def test_each_reporter_counts_with_its_last_report(domain: Domain) -> None:
+def test_last_report_of_each_reporter_counts(domain: Domain) -> None:
     report(domain, "a.test", "reject", days=3)
     report(domain, "a.test", "none", days=2)
     report(domain, "b.test", "reject", days=1)
-    assert seen(domain) == [("a.test", "none"), ("b.test", "reject")]
+    assert observed(domain) == [("a.test", "none"), ("b.test", "reject")]
 
 
-def test_what_nobody_vouches_for_or_is_old_or_of_another_domain_is_left_out(domain: Domain) -> None:
+def test_unverified_old_and_foreign_reports_are_ignored(domain: Domain) -> None:
     report(domain, "a.test", provenance="unverified")
     report(domain, "b.test", days=8)
     report(domain, "c.test", about="sub.acme.test")
     report(make_domain(make_account().id, "acme.test"), "d.test")
-    assert seen(domain) == []
+    assert observed(domain) == []
 
 
-def test_of_very_many_reporters_those_heard_last_count(
+def test_latest_reporters_count_if_there_are_too_many(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observed_policies, "MAX_REPORTERS", 2)
     for days, name in enumerate("abc", start=1):
         report(domain, f"{name}.test", days=days)
-    assert seen(domain) == [("a.test", "none"), ("b.test", "none")]
+    assert observed(domain) == [("a.test", "none"), ("b.test", "none")]
 
 
-def test_a_scan_tells_of_reporters_that_see_another_policy(
+def test_scan_reports_a_policy_that_differs_from_the_published_one(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "enqueue_scans", lambda *_, **__: True)
     zone = Zone({"_dmarc.acme.test": ["v=DMARC1; p=reject; rua=mailto:d@acme.test"]})
     report(domain, "a.test")
     report(domain, "b.test")
-    assert _codes(domain, zone) == []  # they are of the time before the first scan
+    assert _codes(domain, zone) == []  # the reports are older than the first scan
     assert _codes(domain, zone) == []
     with transaction() as session:
         state = session.get_one(DomainState, domain.id)
@@ -83,8 +83,8 @@ def _codes(domain: Domain, zone: Zone) -> list[str]:
     assert runner.run([scan.id], ZoneDoor(zone)) == 1
     result: Any = scans.find(domain.account_id, scan.id).result
     return [
-        found["code"]
+        finding["code"]
         for check in result["checks"]
-        for found in check["findings"]
-        if "observed" in found["code"]
+        for finding in check["findings"]
+        if "observed" in finding["code"]
     ]

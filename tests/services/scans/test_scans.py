@@ -1,4 +1,4 @@
-"""Scans as callers ask for them: one, many, again, no more."""
+"""Triggering, coalescing, listing and cancelling scans."""
 
 from datetime import timedelta
 
@@ -14,36 +14,36 @@ from app.services.scans import scans
 from app.services.scans.scans import ScanFilter, Selection
 from tests.support.factories import ACTOR, make_account, make_domain, make_scan
 
-pytestmark = pytest.mark.usefixtures("database", "bells")
+pytestmark = pytest.mark.usefixtures("database", "enqueued")
 
 
 @pytest.fixture
-def bells(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What the queue was told, instead of Redis: its one door is replaced by a list."""
-    rung: list[list[str]] = []
+def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The scan ids of each enqueued job; a list replaces the queue."""
+    calls: list[list[str]] = []
 
     def enqueue(scan_ids: list[object], *, at_front: bool = False) -> bool:
-        rung.append([str(scan_id) for scan_id in scan_ids])
+        calls.append([str(scan_id) for scan_id in scan_ids])
         return True
 
     monkeypatch.setattr(queue, "enqueue_scans", enqueue)
-    return rung
+    return calls
 
 
-def test_a_scan_is_a_row_and_a_bell(bells: list[list[str]]) -> None:
+def test_trigger_stores_a_scan_and_enqueues_it(enqueued: list[list[str]]) -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     triggered = scans.trigger(account.id, "acme.test", actor=ACTOR)
     assert (triggered.outcome, triggered.scan.status) == ("created", "queued")
-    assert bells == [[str(triggered.scan.id)]]
+    assert enqueued == [[str(triggered.scan.id)]]
 
 
-def test_a_scan_under_way_is_returned_as_it_is(bells: list[list[str]]) -> None:
+def test_trigger_returns_the_scan_in_progress(enqueued: list[list[str]]) -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     first = make_scan(account.id, "acme.test")
     second = scans.trigger(account.id, "acme.test", actor=ACTOR)
-    assert (second.outcome, second.scan.id, len(bells)) == ("coalesced", first.id, 1)
+    assert (second.outcome, second.scan.id, len(enqueued)) == ("coalesced", first.id, 1)
 
 
 def finish(scan: Scan, status: str = "completed") -> None:
@@ -58,7 +58,7 @@ def finish(scan: Scan, status: str = "completed") -> None:
 @pytest.mark.parametrize(
     ("seconds", "outcome"), [(3600, "fresh"), (0, "created"), (None, "created")]
 )
-def test_a_scan_that_is_fresh_enough_is_returned(seconds: int | None, outcome: str) -> None:
+def test_trigger_returns_a_recent_scan(seconds: int | None, outcome: str) -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     finish(make_scan(account.id, "acme.test"))
@@ -66,25 +66,25 @@ def test_a_scan_that_is_fresh_enough_is_returned(seconds: int | None, outcome: s
     assert scans.trigger(account.id, "acme.test", actor=ACTOR, max_age=age).outcome == outcome
 
 
-def test_another_accounts_domain_cannot_be_scanned() -> None:
+def test_domain_of_another_account_is_not_scanned() -> None:
     domain = make_domain(make_account().id, "acme.test")
     with pytest.raises(NotFound):
         scans.trigger(make_account().id, ids.public("dom", domain.id), actor=ACTOR)
 
 
-def test_a_batch_is_rung_for_in_chunks(bells: list[list[str]]) -> None:
+def test_batch_is_enqueued_in_chunks(enqueued: list[list[str]]) -> None:
     account = make_account()
     for number in range(5):
         make_domain(account.id, f"d{number}.test")
     batch = scans.trigger_many(account.id, Selection(all=True), actor=ACTOR)
     assert len(batch.scans) == 5
-    assert sorted(scan for bell in bells for scan in bell) == sorted(
+    assert sorted(scan for chunk in enqueued for scan in chunk) == sorted(
         str(row.id) for row in batch.scans
     )
 
 
-def test_a_batch_takes_in_what_is_under_way_and_rings_for_the_rest(
-    bells: list[list[str]],
+def test_batch_includes_scans_in_progress_and_enqueues_the_others(
+    enqueued: list[list[str]],
 ) -> None:
     account = make_account()
     make_domain(account.id, "a.test")
@@ -92,11 +92,11 @@ def test_a_batch_takes_in_what_is_under_way_and_rings_for_the_rest(
     first = make_scan(account.id, "a.test")
     batch = scans.trigger_many(account.id, Selection(refs=["a.test", "B.test"]), actor=ACTOR)
     assert first.id in {row.id for row in batch.scans}
-    assert len(bells) == 2
-    assert len(bells[1]) == 1
+    assert len(enqueued) == 2
+    assert len(enqueued[1]) == 1
 
 
-def test_a_batch_may_be_the_domains_with_a_tag() -> None:
+def test_batch_can_select_domains_by_tag() -> None:
     account = make_account()
     make_domain(account.id, "a.test", tags=["x"])
     make_domain(account.id, "b.test")
@@ -104,7 +104,7 @@ def test_a_batch_may_be_the_domains_with_a_tag() -> None:
     assert [row.domain_name for row in batch.scans] == ["a.test"]
 
 
-def test_a_batch_ends_with_its_last_scan() -> None:
+def test_batch_finishes_with_its_last_scan() -> None:
     account = make_account()
     for name in ("a.test", "b.test"):
         make_domain(account.id, name)
@@ -112,15 +112,15 @@ def test_a_batch_ends_with_its_last_scan() -> None:
     for row in batch.scans:
         assert scans.find_batch(account.id, batch.id).finished_at is None
         finish(scans.find(account.id, row.id))
-    over = scans.find_batch(account.id, batch.id)
-    assert over.finished_at is not None
-    assert over.counts["completed"] == 2
+    finished = scans.find_batch(account.id, batch.id)
+    assert finished.finished_at is not None
+    assert finished.counts["completed"] == 2
 
 
 @pytest.mark.parametrize(
     "selection", [Selection(), Selection(tag="none"), Selection(refs=["a.test", "other.test"])]
 )
-def test_a_batch_of_nothing_or_of_unknown_names_is_refused(selection: Selection) -> None:
+def test_batch_without_domains_or_with_unknown_names_is_refused(selection: Selection) -> None:
     account = make_account()
     make_domain(account.id, "a.test")
     make_domain(make_account().id, "other.test")
@@ -128,7 +128,7 @@ def test_a_batch_of_nothing_or_of_unknown_names_is_refused(selection: Selection)
         scans.trigger_many(account.id, selection, actor=ACTOR)
 
 
-def test_a_queued_scan_is_cancelled_and_a_finished_one_is_not() -> None:
+def test_queued_scan_can_be_cancelled_and_finished_scan_cannot() -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     scan = make_scan(account.id, "acme.test")
@@ -137,25 +137,25 @@ def test_a_queued_scan_is_cancelled_and_a_finished_one_is_not() -> None:
         scans.cancel(account.id, scan.id)
 
 
-def test_a_list_of_scans_is_filtered() -> None:
+def test_scan_list_is_filtered() -> None:
     account = make_account()
     for name in ("a.test", "b.test"):
         make_domain(account.id, name)
     first, second = make_scan(account.id, "a.test"), make_scan(account.id, "b.test")
     finish(first)
 
-    def found(filters: ScanFilter) -> list[object]:
+    def matching_ids(filters: ScanFilter) -> list[object]:
         return [row.id for row in scans.search(account.id, filters)[0]]
 
-    assert found(ScanFilter()) == [second.id, first.id]
-    assert found(ScanFilter(domain="a.test")) == [first.id]
-    assert found(ScanFilter(status="queued")) == [second.id]
-    assert found(ScanFilter(trigger="schedule")) == []
-    assert found(ScanFilter(from_at=second.requested_at)) == [second.id]
-    assert found(ScanFilter(to_at=second.requested_at)) == [first.id]
+    assert matching_ids(ScanFilter()) == [second.id, first.id]
+    assert matching_ids(ScanFilter(domain="a.test")) == [first.id]
+    assert matching_ids(ScanFilter(status="queued")) == [second.id]
+    assert matching_ids(ScanFilter(trigger="schedule")) == []
+    assert matching_ids(ScanFilter(from_at=second.requested_at)) == [second.id]
+    assert matching_ids(ScanFilter(to_at=second.requested_at)) == [first.id]
 
 
-def test_another_accounts_scan_is_not_found() -> None:
+def test_scan_of_another_account_is_not_found() -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     scan = make_scan(account.id, "acme.test")

@@ -1,4 +1,4 @@
-"""Mail hosts: connected to once for all that use them, and what scans make of it."""
+"""Each mail host is probed once for all domains, and scans use the result."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
@@ -30,21 +30,21 @@ ZONE: Data = {
 
 
 class Hosts(Zone):
-    """DNS, and mail hosts that say this; others cannot be reached."""
+    """DNS, and mail hosts with these probe results; other hosts are unreachable."""
 
-    def __init__(self, *said: TlsProbe) -> None:
+    def __init__(self, *probes: TlsProbe) -> None:
         super().__init__(ZONE)
-        self.said = {each.host: each for each in said}
+        self.probes = {probe.host: probe for probe in probes}
         self.connected: list[str] = []
 
     async def probe_tls(self, host: str) -> TlsProbe:
         self.connected.append(host)
-        if host not in self.said:
+        if host not in self.probes:
             raise LookupFailed(host, "SMTP", "timeout")
-        return self.said[host]
+        return self.probes[host]
 
 
-class HostsDoor(Network):
+class HostsNetwork(Network):
     def __init__(self, hosts: Hosts) -> None:
         self._hosts = hosts
 
@@ -53,15 +53,15 @@ class HostsDoor(Network):
 
 
 @pytest.fixture(autouse=True)
-def bells(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    rung: list[str] = []
+def enqueued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    names: list[str] = []
 
     def note(name: str) -> Callable[..., bool]:
-        return lambda *_, **__: not rung.append(name)  # type: ignore[func-returns-value]
+        return lambda *_, **__: not names.append(name)  # type: ignore[func-returns-value]
 
     monkeypatch.setattr(queue, "enqueue_scans", note("scans"))
     monkeypatch.setattr(queue, "enqueue_probes", note("probes"))
-    return rung
+    return names
 
 
 @pytest.fixture
@@ -70,15 +70,17 @@ def account_id(settings: Settings) -> UUID:
     return make_account().id
 
 
-def scanned(account_id: UUID, names: Sequence[str] = ("a.test", "b.test")) -> list[dict[str, Any]]:
-    """What the check says of each, scanned now; the domains are made at the first time."""
-    said = []
+def starttls_checks(
+    account_id: UUID, names: Sequence[str] = ("a.test", "b.test")
+) -> list[dict[str, Any]]:
+    """Scan each domain and return the results of the check ``starttls``."""
+    checks: list[dict[str, Any]] = []
     for name in names:
-        asked = make_scan(account_id, name)
-        runner.run([asked.id], ZoneDoor(Zone(ZONE)))
-        result = scans.find(account_id, asked.id).result or {}
-        said += [check for check in result["checks"] if check["check"] == "starttls"]
-    return said
+        scan = make_scan(account_id, name)
+        runner.run([scan.id], ZoneDoor(Zone(ZONE)))
+        result = scans.find(account_id, scan.id).result or {}
+        checks += [check for check in result["checks"] if check["check"] == "starttls"]
+    return checks
 
 
 def domains(account_id: UUID) -> None:
@@ -86,48 +88,53 @@ def domains(account_id: UUID) -> None:
         make_domain(account_id, name, schedule="off")
 
 
-def test_a_host_of_two_domains_is_connected_to_once_a_day(account_id: UUID) -> None:
+def test_host_of_two_domains_is_probed_once_a_day(account_id: UUID) -> None:
     domains(account_id)
-    assert {found["verdict"] for found in scanned(account_id)} == {"undetermined"}
+    assert {check["verdict"] for check in starttls_checks(account_id)} == {"undetermined"}
     hosts = Hosts(TlsProbe(MX, False))
-    assert [starttls_probes.run(HostsDoor(hosts)), starttls_probes.run(HostsDoor(hosts))] == [1, 0]
+    assert [starttls_probes.run(HostsNetwork(hosts)), starttls_probes.run(HostsNetwork(hosts))] == [
+        1,
+        0,
+    ]
     assert hosts.connected == [MX]
-    codes = [found["code"] for check in scanned(account_id) for found in check["findings"]]
+    codes = [
+        finding["code"] for check in starttls_checks(account_id) for finding in check["findings"]
+    ]
     assert codes == ["starttls.missing", "starttls.missing"]
-    assert starttls_probes.run(HostsDoor(hosts)) == 0
+    assert starttls_probes.run(HostsNetwork(hosts)) == 0
 
 
-def test_a_host_that_cannot_be_reached_is_no_finding_and_has_another_turn(
+def test_unreachable_host_has_no_finding_and_is_probed_later(
     account_id: UUID,
 ) -> None:
     domains(account_id)
-    scanned(account_id)
-    assert starttls_probes.run(HostsDoor(Hosts())) == 1
-    assert {found["verdict"] for found in scanned(account_id)} == {"undetermined"}
+    starttls_checks(account_id)
+    assert starttls_probes.run(HostsNetwork(Hosts())) == 1
+    assert {check["verdict"] for check in starttls_checks(account_id)} == {"undetermined"}
     with transaction() as session:
         later = now(session) + starttls_probes.PERIOD - timedelta(minutes=1)
         assert session.scalar(select(MailHost.next_at)) > later  # type: ignore[operator]
 
 
-def test_what_was_seen_long_ago_is_not_judged(account_id: UUID) -> None:
+def test_expired_probe_result_is_not_used(account_id: UUID) -> None:
     domains(account_id)
-    scanned(account_id)
-    starttls_probes.run(HostsDoor(Hosts(TlsProbe(MX, False))))
+    starttls_checks(account_id)
+    starttls_probes.run(HostsNetwork(Hosts(TlsProbe(MX, False))))
     with transaction() as session:
         old = now(session) - starttls_probes.RESULT_TTL - timedelta(minutes=1)
         session.execute(update(MailHost).values(probed_at=old))
-    assert {found["verdict"] for found in scanned(account_id)} == {"undetermined"}
+    assert {check["verdict"] for check in starttls_checks(account_id)} == {"undetermined"}
 
 
-def test_the_clock_rings_for_hosts_that_are_due_and_forgets_the_others(
-    account_id: UUID, bells: list[str]
+def test_clock_enqueues_probes_of_due_hosts_and_deletes_unused_hosts(
+    account_id: UUID, enqueued: list[str]
 ) -> None:
     starttls_probes.enqueue_if_due()
-    assert "probes" not in bells
+    assert "probes" not in enqueued
     domains(account_id)
-    scanned(account_id)
+    starttls_checks(account_id)
     starttls_probes.enqueue_if_due()
-    assert bells.count("probes") == 1
+    assert enqueued.count("probes") == 1
     with transaction() as session:
         old = now(session) - starttls_probes.UNUSED_RETENTION - timedelta(minutes=1)
         session.execute(update(MailHost).values(last_referenced_at=old))
@@ -136,11 +143,9 @@ def test_the_clock_rings_for_hosts_that_are_due_and_forgets_the_others(
         assert session.scalars(select(MailHost.name)).all() == []
 
 
-def test_nobody_is_connected_to_unless_it_is_switched_on(
-    account_id: UUID, settings: Settings
-) -> None:
+def test_no_host_is_probed_unless_probes_are_enabled(account_id: UUID, settings: Settings) -> None:
     app_settings.use(settings)
     domains(account_id)
-    assert {found["verdict"] for found in scanned(account_id)} == {"info"}
+    assert {check["verdict"] for check in starttls_checks(account_id)} == {"info"}
     with transaction(readonly=True) as session:
         assert session.scalars(select(MailHost.name)).all() == []

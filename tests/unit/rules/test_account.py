@@ -1,4 +1,4 @@
-"""What an account is told about its keys and channels."""
+"""Alerts about the API keys and channels of an account."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +15,7 @@ NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=100)
 
 
-def told(posture: AccountPosture) -> dict[str, Severity]:
+def opened(posture: AccountPosture) -> dict[str, Severity]:
     return {
         draft.type: draft.severity for draft in plan((), posture, keys_and_channels.RULES).opened
     }
@@ -52,11 +52,11 @@ def day(ago: int) -> date:
         ({"networks": [("192.0.2.0/24", day(1)), ("198.51.100.0/24", day(1))]}, {}),
     ],
 )
-def test_the_use_of_a_key_is_told_where_it_is_unusual(
+def test_unusual_use_of_a_key_opens_an_alert(
     options: dict[str, Any], expected: dict[str, Severity]
 ) -> None:
     key = replace(Key("abc", "ci", LONG_AGO, "user:x"), **options)
-    assert told(AccountPosture(NOW, [key])) == expected
+    assert opened(AccountPosture(NOW, [key])) == expected
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,6 @@ def test_the_use_of_a_key_is_told_where_it_is_unusual(
         ({"failures": 3, "is_digest": True}, {"digest.failed"}),
     ],
 )
-def test_a_channel_that_tells_nobody_is_told(options: dict[str, Any], expected: set[str]) -> None:
+def test_failing_channel_opens_an_alert(options: dict[str, Any], expected: set[str]) -> None:
     channel = replace(Channel("chan_x", "ops", "email", False, 0), **options)
-    assert set(told(AccountPosture(NOW, (), [channel]))) == expected
+    assert set(opened(AccountPosture(NOW, (), [channel]))) == expected

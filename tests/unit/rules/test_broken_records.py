@@ -1,4 +1,4 @@
-"""Records that break: told once, from the scan that saw it until they are well again."""
+"""A record that becomes invalid has one alert until it is valid again."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,30 +10,32 @@ from app.protocols.names import DomainName
 from app.rules.engine.reconcile import Plan, plan
 from app.rules.engine.types import Posture
 from app.rules.scans import broken_records
-from tests.support.standing_alert import Standing
+from tests.support.live_alert import LiveAlert
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DOMAIN = DomainName("example.org")
-SPF_GOOD, SPF_BAD, SPF_NONE = ({"result": r} for r in ("valid", "permerror", "none"))
+SPF_VALID, SPF_INVALID, SPF_NONE = ({"result": r} for r in ("valid", "permerror", "none"))
 KEY = {"found": True, "key_type": "rsa"}
 
 
 def posture(
     check: str, before: dict[str, Any] | None, now: dict[str, Any], *, definite: bool = True
 ) -> Posture:
-    judgement = CheckResult(check, 1, Verdict.FAIL, now, (), (), 1, definite)
+    result = CheckResult(check, 1, Verdict.FAIL, now, (), (), 1, definite)
     known = {check: {"facts": before}} if before is not None else {}
-    return Posture(DOMAIN, NOW, {check: judgement}, last_results=known)
+    return Posture(DOMAIN, NOW, {check: result}, last_results=known)
 
 
-def run(seen: Posture, *subjects: str) -> Plan[Standing]:
-    return plan([Standing("dns.record_broken", at) for at in subjects], seen, broken_records.RULES)
+def evaluate(posture_now: Posture, *subjects: str) -> Plan[LiveAlert]:
+    return plan(
+        [LiveAlert("dns.record_broken", at) for at in subjects], posture_now, broken_records.RULES
+    )
 
 
 @pytest.mark.parametrize(
-    ("check", "good", "bad", "at", "severity"),
+    ("check", "valid", "invalid", "at", "severity"),
     [
-        ("spf", SPF_GOOD, SPF_BAD, "example.org", Severity.CRITICAL),
+        ("spf", SPF_VALID, SPF_INVALID, "example.org", Severity.CRITICAL),
         (
             "dmarc",
             {"record_count_at_domain": 1, "effective_policy": "reject"},
@@ -71,29 +73,32 @@ def run(seen: Posture, *subjects: str) -> Plan[Standing]:
         ),
     ],
 )
-def test_a_record_that_was_good_and_is_not_any_more_is_told(
-    check: str, good: dict[str, Any], bad: dict[str, Any], at: str, severity: Severity
+def test_record_that_became_invalid_opens_one_alert(
+    check: str, valid: dict[str, Any], invalid: dict[str, Any], at: str, severity: Severity
 ) -> None:
-    (draft,) = run(posture(check, good, bad)).opened
+    (draft,) = evaluate(posture(check, valid, invalid)).opened
     assert (draft.type, draft.subject, draft.severity) == ("dns.record_broken", at, severity)
-    assert run(posture(check, bad, bad), at) == Plan()
-    assert [alert.subject for alert in run(posture(check, bad, good), at).resolved] == [at]
-    assert run(posture(check, good, {"undetermined": True}, definite=False), at) == Plan()
+    assert evaluate(posture(check, invalid, invalid), at) == Plan()
+    assert [alert.subject for alert in evaluate(posture(check, invalid, valid), at).resolved] == [
+        at
+    ]
+    assert evaluate(posture(check, valid, {"undetermined": True}, definite=False), at) == Plan()
 
 
-@pytest.mark.parametrize("before", [None, SPF_BAD, SPF_NONE])
-def test_a_record_that_was_never_good_is_its_findings_matter(before: dict[str, Any] | None) -> None:
-    assert run(posture("spf", before, SPF_BAD)) == Plan()
+@pytest.mark.parametrize("before", [None, SPF_INVALID, SPF_NONE])
+def test_record_that_was_never_valid_opens_no_alert(before: dict[str, Any] | None) -> None:
+    assert evaluate(posture("spf", before, SPF_INVALID)) == Plan()
 
 
-def test_a_record_that_is_gone_is_broken_no_more() -> None:
+def test_removed_record_is_no_longer_broken() -> None:
     assert [
-        alert.subject for alert in run(posture("spf", SPF_BAD, SPF_NONE), "example.org").resolved
+        alert.subject
+        for alert in evaluate(posture("spf", SPF_INVALID, SPF_NONE), "example.org").resolved
     ] == ["example.org"]
 
 
-def test_one_check_that_cannot_see_does_not_hide_another() -> None:
+def test_missing_check_does_not_hide_another() -> None:
     dkim = "s1._domainkey.example.org"
-    found = run(posture("spf", SPF_GOOD, SPF_BAD), dkim, "_dmarc.example.org")
-    assert [draft.subject for draft in found.opened] == ["example.org"]
-    assert found.resolved == []
+    plan_now = evaluate(posture("spf", SPF_VALID, SPF_INVALID), dkim, "_dmarc.example.org")
+    assert [draft.subject for draft in plan_now.opened] == ["example.org"]
+    assert plan_now.resolved == []

@@ -1,4 +1,4 @@
-"""Certificates that end: those of the policy's host, of MX hosts and of logos."""
+"""Alerts about expiring certificates of policy hosts, MX hosts and logos."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,14 +11,14 @@ from app.protocols.names import DomainName
 from app.rules.engine.reconcile import plan
 from app.rules.engine.types import Posture
 from app.rules.scans import certificates
-from tests.support.standing_alert import Standing
+from tests.support.live_alert import LiveAlert
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DOMAIN = DomainName("example.org")
 POLICY, MX, LOGO = "mta-sts.example.org", "mx a.example.org", "logo https://example.org/a.pem"
 
 
-def ends(days: float) -> str:
+def not_after_in(days: float) -> str:
     return timestamps.text(NOW + timedelta(days=days))
 
 
@@ -37,19 +37,19 @@ def logo(not_after: str | None) -> tuple[str, dict[str, Any]]:
     }
 
 
-def posture(*judged: tuple[str, dict[str, Any]], definite: bool = True) -> Posture:
+def posture(*results: tuple[str, dict[str, Any]], definite: bool = True) -> Posture:
     return Posture(
         DOMAIN,
         NOW,
         {
             check: CheckResult(check, 1, Verdict.OK, facts, (), (), 1, definite)
-            for check, facts in judged
+            for check, facts in results
         },
     )
 
 
-def told(seen: Posture) -> dict[str, Severity]:
-    opened = plan((), seen, certificates.RULES).opened
+def opened_severities(current: Posture) -> dict[str, Severity]:
+    opened = plan((), current, certificates.RULES).opened
     assert {draft.type for draft in opened} <= {"cert.expiring"}
     return {draft.subject: draft.severity for draft in opened}
 
@@ -66,19 +66,21 @@ def told(seen: Posture) -> dict[str, Severity]:
     ],
 )
 @pytest.mark.parametrize(("of", "subject"), [(policy, POLICY), (mx, MX), (logo, LOGO)])
-def test_a_certificate_that_ends_is_told_more_urgently_each_time(
+def test_severity_rises_as_certificate_expiry_approaches(
     of: Any, subject: str, days: float, severity: Severity | None
 ) -> None:
-    assert told(posture(of(ends(days)))) == ({subject: severity} if severity else {})
+    assert opened_severities(posture(of(not_after_in(days)))) == (
+        {subject: severity} if severity else {}
+    )
 
 
 @pytest.mark.parametrize(
-    ("seen", "kept"),
+    ("current", "unresolved"),
     [
-        (posture(policy(None), mx(ends(99)), logo(ends(99))), [POLICY]),
-        (posture(policy(ends(99)), mx(None), logo(ends(99))), [MX]),
-        (posture(policy(ends(99)), mx(ends(99)), logo(None)), [LOGO]),
-        (posture(policy(ends(99)), mx(ends(99)), logo(ends(99))), []),
+        (posture(policy(None), mx(not_after_in(99)), logo(not_after_in(99))), [POLICY]),
+        (posture(policy(not_after_in(99)), mx(None), logo(not_after_in(99))), [MX]),
+        (posture(policy(not_after_in(99)), mx(not_after_in(99)), logo(None)), [LOGO]),
+        (posture(policy(not_after_in(99)), mx(not_after_in(99)), logo(not_after_in(99))), []),
         (posture(("mta_sts", {}), ("starttls", {"tested": True, "hosts": {}}), ("bimi", {})), []),
         (
             posture(("mta_sts", {}), ("starttls", {"tested": False, "hosts": {}}), ("bimi", {})),
@@ -91,14 +93,16 @@ def test_a_certificate_that_ends_is_told_more_urgently_each_time(
         (posture(), [POLICY, MX, LOGO]),
     ],
 )
-def test_what_was_not_seen_changes_nothing(seen: Posture, kept: list[str]) -> None:
-    standing = [Standing("cert.expiring", subject) for subject in (POLICY, MX, LOGO)]
-    found = plan(standing, seen, certificates.RULES)
-    assert found.sustained == []
-    assert [alert.subject for alert in standing if alert not in found.resolved] == kept
+def test_alert_is_kept_if_its_certificate_was_not_checked(
+    current: Posture, unresolved: list[str]
+) -> None:
+    standing = [LiveAlert("cert.expiring", subject) for subject in (POLICY, MX, LOGO)]
+    result = plan(standing, current, certificates.RULES)
+    assert result.sustained == []
+    assert [alert.subject for alert in standing if alert not in result.resolved] == unresolved
 
 
-def test_one_mail_host_that_was_not_seen_does_not_hide_another() -> None:
-    hosts = {"a.example.org": {"not_after": None}, "b.example.org": {"not_after": ends(3)}}
-    seen = posture(("starttls", {"tested": True, "hosts": hosts}))
-    assert told(seen) == {"mx b.example.org": Severity.HIGH}
+def test_mail_host_without_result_does_not_hide_another() -> None:
+    hosts = {"a.example.org": {"not_after": None}, "b.example.org": {"not_after": not_after_in(3)}}
+    current = posture(("starttls", {"tested": True, "hosts": hosts}))
+    assert opened_severities(current) == {"mx b.example.org": Severity.HIGH}

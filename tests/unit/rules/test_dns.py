@@ -1,4 +1,4 @@
-"""Changes in DNS: which are seen, and what is made of them."""
+"""Detection of DNS changes, and the alerts that they open."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NONE, REJECT = "v=DMARC1; p=none", "v=DMARC1; p=reject"
 
 
-def judgement(
+def result(
     check: str, *records: Record, definite: bool = True, findings: Sequence[Finding] = ()
 ) -> CheckResult:
     return CheckResult(check, 1, Verdict.OK, {}, tuple(findings), records, 1, definite)
@@ -52,29 +52,27 @@ def known(
         ("dmarc", ("_dmarc.example.org", "TXT"), ("_dmarc.example.org", "TXT", NONE), True),
     ],
 )
-def test_a_change_is_seen_where_the_domain_itself_changed(
+def test_change_of_own_records_is_detected(
     check: str, before: tuple[str, ...], after: tuple[str, ...], seen: bool
 ) -> None:
-    found = dns.between(
-        DOMAIN, known(check, record(*before)), [judgement(check, record(*after))], NOW
-    )
+    found = dns.between(DOMAIN, known(check, record(*before)), [result(check, record(*after))], NOW)
     assert bool(found) is seen
 
 
-def test_a_look_up_that_failed_is_no_change() -> None:
+def test_failed_lookup_is_not_a_change() -> None:
     before = known("mx", record("example.org", "MX", "10 a."))
-    failed = judgement("mx", record("example.org", "MX", rcode="servfail"))
+    failed = result("mx", record("example.org", "MX", rcode="servfail"))
     assert dns.between(DOMAIN, before, [failed], NOW) == []
 
 
-def test_a_judgement_that_is_not_definite_is_no_change() -> None:
+def test_inconclusive_result_is_not_a_change() -> None:
     before = known("mx", record("example.org", "MX", "10 a."))
-    unsure = judgement("mx", record("example.org", "MX"), definite=False)
+    unsure = result("mx", record("example.org", "MX"), definite=False)
     assert dns.between(DOMAIN, before, [unsure], NOW) == []
 
 
-def test_the_first_scan_sees_no_change() -> None:
-    assert dns.between(DOMAIN, {}, [judgement("mx", record("example.org", "MX", "a"))], NOW) == []
+def test_first_scan_has_no_change() -> None:
+    assert dns.between(DOMAIN, {}, [result("mx", record("example.org", "MX", "a"))], NOW) == []
 
 
 MX_A, MX_B = record("example.org", "MX", "10 a."), record("example.org", "MX", "10 b.")
@@ -84,13 +82,13 @@ STAYS, WENT, CAME = (
 )
 
 
-def test_a_change_has_the_findings_that_came_and_went_with_it() -> None:
+def test_change_lists_findings_that_appeared_or_cleared() -> None:
     before = known("mx", MX_A, findings=[STAYS, WENT]) | known("dane", MX_A)
     came = replace(CAME, kind=replace(CAME.kind, code="dane.came"))
     after = [
-        judgement("mx", MX_B, findings=[STAYS, CAME]),
-        judgement("dane", MX_B, findings=[came]),  # it rests on the record, too
-        judgement("spf", MX_B, findings=[CAME]),  # of which nothing was known before
+        result("mx", MX_B, findings=[STAYS, CAME]),
+        result("dane", MX_B, findings=[came]),  # it rests on the record, too
+        result("spf", MX_B, findings=[CAME]),  # of which nothing was known before
     ]
     [change] = dns.between(DOMAIN, before, after, NOW)
     assert (change.findings_appeared, change.findings_resolved) == (
@@ -102,9 +100,9 @@ def test_a_change_has_the_findings_that_came_and_went_with_it() -> None:
     assert draft.evidence["closed"] == ["mx.went"]
 
 
-def test_what_other_rules_of_ours_find_is_not_of_the_change() -> None:
+def test_findings_of_another_logic_version_are_not_part_of_a_change() -> None:
     before = known("mx", MX_A, findings=[WENT], logic=2)
-    [change] = dns.between(DOMAIN, before, [judgement("mx", MX_B, findings=[CAME])], NOW)
+    [change] = dns.between(DOMAIN, before, [result("mx", MX_B, findings=[CAME])], NOW)
     assert (change.findings_appeared, change.findings_resolved) == ((), ())
 
 
@@ -142,7 +140,7 @@ def dmarc_change(before: list[str], after: list[str], *, hours_ago: int = 1) -> 
         ([NONE], [f"{NONE}; fo=1"], [("dns.record_changed.dmarc", Severity.MEDIUM)]),
     ],
 )
-def test_a_change_gives_the_alerts_it_deserves(
+def test_change_opens_the_expected_alerts(
     before: list[str], after: list[str], expected: list[tuple[str, Severity]]
 ) -> None:
     found = [(draft.type, draft.severity) for draft in alerts(dmarc_change(before, after))]
@@ -166,7 +164,7 @@ def test_a_change_gives_the_alerts_it_deserves(
         (REJECT, f"{REJECT}; sp=reject", None, set()),
     ],
 )
-def test_a_policy_is_weaker_if_it_is_for_anybodys_mail(
+def test_policy_is_weaker_if_it_applies_to_less_mail(
     before: str, after: str, expected: str | None, changed: set[str]
 ) -> None:
     found = {draft.type: draft for draft in alerts(dmarc_change([before], [after]))}
@@ -181,7 +179,7 @@ def test_only_the_last_change_of_a_record_counts() -> None:
     assert [draft.type for draft in alerts(gone, back)] == ["dns.record_changed.dmarc"]
 
 
-def test_every_type_that_is_yielded_is_governed_by_its_rule() -> None:
+def test_every_opened_type_belongs_to_its_rule() -> None:
     changes = [
         dmarc_change([REJECT], [NONE]),
         Change("dns", "example.org", "NS", ("a",), ("b",), NOW),
@@ -193,6 +191,6 @@ def test_every_type_that_is_yielded_is_governed_by_its_rule() -> None:
         assert {draft.type for draft in drafts} <= rule.types
 
 
-def test_a_change_of_tlsa_records_is_called_so_whichever_check_saw_it() -> None:
+def test_tlsa_change_has_the_same_type_from_either_check() -> None:
     change = Change("mta_sts", "_25._tcp.mx.example.org", "TLSA", ("3 1 1 ab",), ("3 1 1 cd",), NOW)
     assert [draft.type for draft in alerts(change)] == ["dns.record_changed.tlsa"]

@@ -1,4 +1,4 @@
-"""The MTA-STS policy: what is told of it, and when."""
+"""Alerts about the MTA-STS policy."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -42,7 +42,7 @@ def drafts(seen: Posture) -> list[AlertDraft]:
         ("enforce", GOOD, None),
     ],
 )
-def test_a_policy_that_broke_is_told_at_the_second_sight(
+def test_broken_policy_opens_an_alert_at_the_second_scan(
     mode: str | None, before: dict[str, Any], severity: Severity | None
 ) -> None:
     found = drafts(posture(BROKEN | {"known_mode": mode}, before=before))
@@ -52,7 +52,7 @@ def test_a_policy_that_broke_is_told_at_the_second_sight(
 @pytest.mark.parametrize(
     ("before", "after", "count"), [(("a",), ("b",), 1), ((), ("b",), 0), (("a",), (), 0)]
 )
-def test_a_policy_that_changed_is_told_with_both_texts(
+def test_changed_policy_opens_an_alert_with_both_texts(
     before: tuple[str, ...], after: tuple[str, ...], count: int
 ) -> None:
     url = "https://mta-sts.example.org/.well-known/mta-sts.txt"

@@ -33,35 +33,35 @@ def run(standing: list[Alert], *rules: Rule[Posture]) -> Plan[Alert]:
     return plan(standing, POSTURE, rules)
 
 
-def test_what_is_new_is_opened() -> None:
+def test_new_draft_opens_an_alert() -> None:
     assert run([], rule("a", yields=[draft("a")])).opened == [draft("a")]
 
 
-def test_what_is_still_so_is_sustained() -> None:
+def test_repeated_draft_refreshes_its_alert() -> None:
     alert = Alert("a", "example.org")
     found = run([alert], rule("a", yields=[draft("a")]))
     assert (found.opened, found.sustained) == ([], [(alert, draft("a"))])
 
 
-def test_what_is_no_longer_so_is_resolved() -> None:
+def test_alert_without_a_draft_is_resolved() -> None:
     alert = Alert("a", "example.org")
     assert run([alert], rule("a", yields=[])).resolved == [alert]
 
 
-def test_another_subject_is_another_alert() -> None:
+def test_other_subject_is_a_separate_alert() -> None:
     alert = Alert("a", "mail.example.org")
     found = run([alert], rule("a", yields=[draft("a")]))
     assert (found.opened, found.resolved) == ([draft("a")], [alert])
 
 
-def test_what_a_rule_cannot_tell_of_one_subject_is_left_and_the_rest_is_judged() -> None:
+def test_undecided_subject_is_unchanged_and_others_are_decided() -> None:
     unseen, over = Alert("a", "unseen"), Alert("a", "over")
     keep = Unknown("a", lambda subject: subject == "unseen")
     found = run([unseen, over], rule("a", yields=[keep, draft("a", "new")]))
     assert (found.opened, found.sustained, found.resolved) == ([draft("a", "new")], [], [over])
 
 
-def test_what_is_to_be_kept_opens_nothing_and_does_not_hide_what_is_seen() -> None:
+def test_undecided_subject_opens_nothing_and_hides_no_draft() -> None:
     alert, keep = Alert("a", "x"), Unknown("a", lambda _: True)
     assert run([], rule("a", yields=[keep])) == Plan()
     assert run([alert], rule("a", yields=[keep, draft("a", "x")])).sustained == [
@@ -71,16 +71,16 @@ def test_what_is_to_be_kept_opens_nothing_and_does_not_hide_what_is_seen() -> No
     assert run([other], rule("a", yields=[keep]), rule("b", yields=[])).resolved == [other]
 
 
-def test_a_rule_that_cannot_tell_leaves_its_alerts_as_they_are() -> None:
+def test_undecided_rule_leaves_its_alerts_unchanged() -> None:
     found = run([Alert("a", "example.org")], rule("a", yields=None))
     assert found == Plan()
 
 
-def test_a_rule_resolves_no_alert_of_another() -> None:
+def test_rule_resolves_no_alert_of_another_rule() -> None:
     assert run([Alert("b", "example.org")], rule("a", yields=[])) == Plan()
 
 
-def test_the_same_draft_twice_is_one_alert() -> None:
+def test_duplicate_drafts_open_one_alert() -> None:
     assert run([], rule("a", yields=[draft("a"), draft("a")])).opened == [draft("a")]
 
 
@@ -90,7 +90,7 @@ outcomes = st.lists(
 
 
 @given(outcomes)
-def test_no_sequence_of_outcomes_gives_two_alerts_of_one_key(
+def test_no_sequence_of_outcomes_opens_two_alerts_for_one_subject(
     sequence: list[list[str] | None],
 ) -> None:
     standing: list[Alert] = []

@@ -33,7 +33,7 @@ from tests.support.postures import (
 
 
 @pytest.mark.parametrize(
-    ("now", "usual", "is_told"),
+    ("now", "usual", "is_opened"),
     [
         (recent((49, 49)), before((100, 0)), False),  # messages of the last days
         (recent((50, 50)), before((100, 0)), True),
@@ -45,17 +45,17 @@ from tests.support.postures import (
         (recent((50, 50)), before((100, 0), 0), False),
     ],
 )
-def test_with_little_mail_nothing_can_be_told(now: Days, usual: Days, is_told: bool) -> None:
+def test_rules_are_undecided_with_little_mail(now: Days, usual: Days, is_opened: bool) -> None:
     found = posture(recent=mail(now), previous=mail(usual))
-    assert ("dmarc.compliance_dropped" in drafts(found)) is is_told
-    assert bool(COMPARED & undecided(found)) is not is_told
+    assert ("dmarc.compliance_dropped" in drafts(found)) is is_opened
+    assert bool(COMPARED & undecided(found)) is not is_opened
 
 
 COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
 
 
 @given(COUNTS, COUNTS)
-def test_compliance_has_dropped_below_a_share_or_by_one(
+def test_compliance_drop_opens_below_ninety_percent_or_after_ten_points(
     now: tuple[int, int], usual: tuple[int, int]
 ) -> None:
     found = posture(recent=mail(recent(now)), previous=mail(before(usual)))
@@ -76,7 +76,7 @@ REPORTER_DAYS = st.dictionaries(st.integers(0, 20), COUNTS, min_size=1, max_size
     st.dictionaries(st.sampled_from("abc"), COUNTS),
     st.dictionaries(st.sampled_from("abc"), REPORTER_DAYS),
 )
-def test_reporters_are_compared_with_themselves(
+def test_each_reporter_is_compared_with_its_own_baseline(
     now: dict[str, tuple[int, int]], usual: dict[str, dict[int, tuple[int, int]]]
 ) -> None:
     told = Volume({name: {TODAY - 1: day} for name, day in now.items()})
@@ -105,7 +105,7 @@ def test_reporters_are_compared_with_themselves(
 
 
 @pytest.mark.parametrize(
-    ("now", "usual", "is_told"),
+    ("now", "usual", "is_opened"),
     [
         ((5000, 49), (5000, 0), False),  # messages
         ((5000, 50), (5000, 0), True),
@@ -116,15 +116,15 @@ def test_reporters_are_compared_with_themselves(
         ((250, 50), (5000, 0), True),
     ],
 )
-def test_a_spike_is_more_than_chance(
-    now: tuple[int, int], usual: tuple[int, int], is_told: bool
+def test_failure_spike_must_exceed_random_variation(
+    now: tuple[int, int], usual: tuple[int, int], is_opened: bool
 ) -> None:
     found = posture(recent=mail(recent(now)), previous=mail(before(usual)))
-    assert ("dmarc.failure_spike" in drafts(found)) is is_told
+    assert ("dmarc.failure_spike" in drafts(found)) is is_opened
 
 
 @pytest.mark.parametrize(
-    ("usual", "most", "is_told"),
+    ("usual", "most", "is_opened"),
     [
         (before((50, 0)), 199, False),
         (before((50, 0)), 200, True),
@@ -134,37 +134,39 @@ def test_a_spike_is_more_than_chance(
         (before((100, 0)) | {TODAY - 5: (400, 0)}, 800, True),
     ],
 )
-def test_a_day_is_unusual_by_the_mean_and_by_the_greatest(
-    usual: Days, most: int, is_told: bool
+def test_volume_is_unusual_compared_with_mean_and_maximum(
+    usual: Days, most: int, is_opened: bool
 ) -> None:
     found = posture(recent=mail(recent((most, 0))), previous=mail(usual))
-    assert ("dmarc.volume_anomaly" in drafts(found)) is is_told
+    assert ("dmarc.volume_anomaly" in drafts(found)) is is_opened
 
 
 @pytest.mark.parametrize(
-    ("messages", "days", "has_stopped", "is_told"),
+    ("messages", "days", "has_stopped", "is_opened"),
     [(49, 7, True, False), (50, 6, True, False), (50, 7, True, True), (50, 7, False, False)],
 )
-def test_a_reporter_is_missed_that_told_of_enough(
-    messages: int, days: int, has_stopped: bool, is_told: bool
+def test_stopped_reporter_opens_an_alert_if_it_reported_enough(
+    messages: int, days: int, has_stopped: bool, is_opened: bool
 ) -> None:
     told = Reporter("yahoo.com", messages, HOUR - 900, HOUR - 500, days, 24, has_stopped)
     found = posture(reporters=[told])
-    assert ("reports.reporter_stopped" in drafts(found)) is is_told
+    assert ("reports.reporter_stopped" in drafts(found)) is is_opened
     behind = replace(found, is_behind=True)
     assert "reports.reporter_stopped" in undecided(behind)
 
 
-@pytest.mark.parametrize(("hours", "is_told"), [(71, False), (72, True)])
-def test_reports_are_missed_three_days_after_they_are_asked_for(hours: int, is_told: bool) -> None:
+@pytest.mark.parametrize(("hours", "is_opened"), [(71, False), (72, True)])
+def test_missing_reports_open_an_alert_three_days_after_the_request(
+    hours: int, is_opened: bool
+) -> None:
     since = NOW - timedelta(hours=hours)
     found = posture(policy_since=since, rua=["mailto:d@acme.test"])
-    assert ("reports.none_received" in drafts(found)) is is_told
+    assert ("reports.none_received" in drafts(found)) is is_opened
     assert "reports.none_received" in undecided(replace(found, is_behind=True))
 
 
 @pytest.mark.parametrize(("is_ready", "days"), [(True, 30), (True, 29), (False, 30), (None, 30)])
-def test_a_policy_that_stands_though_it_may_go_up_is_told_after_thirty_days(
+def test_ready_policy_that_is_unchanged_for_thirty_days_opens_an_alert(
     is_ready: bool | None, days: int
 ) -> None:
     step = PolicyStep(
@@ -188,7 +190,7 @@ def test_a_policy_that_stands_though_it_may_go_up_is_told_after_thirty_days(
         (20, 10, Severity.CRITICAL),
     ],
 )
-def test_failures_of_tls_are_graded_from_twenty_sessions_on(
+def test_tls_failures_have_a_severity_from_twenty_sessions(
     sessions: int, failed: int, severity: Severity | None
 ) -> None:
     found = posture(tls=[Tls(2, sessions - failed, failed, {"x": failed}, {}, True)])
@@ -197,10 +199,10 @@ def test_failures_of_tls_are_graded_from_twenty_sessions_on(
 
 
 @pytest.mark.parametrize(
-    ("files", "quarantined", "is_told"), [(19, 19, None), (20, 1, False), (20, 2, True)]
+    ("files", "quarantined", "is_opened"), [(19, 19, None), (20, 1, False), (20, 2, True)]
 )
-def test_files_that_cannot_be_read_are_told_from_a_share_on(
-    files: int, quarantined: int, is_told: bool | None
+def test_share_of_rejected_files_opens_an_alert(
+    files: int, quarantined: int, is_opened: bool | None
 ) -> None:
     of_day = DayFiles(files, {"no_report": quarantined})
     for found, severity in (
@@ -208,18 +210,18 @@ def test_files_that_cannot_be_read_are_told_from_a_share_on(
         (AccountPosture(NOW, of_day, of_day), Severity.MEDIUM),
     ):
         told = ingest_health.ACCOUNT_RULES[0].evaluate(found)
-        assert (None if told is None else bool(list(told))) is is_told
+        assert (None if told is None else bool(list(told))) is is_opened
         assert {one.severity for one in told or () if isinstance(one, AlertDraft)} <= {severity}
 
 
-@pytest.mark.parametrize(("minutes", "is_told"), [(59, False), (60, True)])
-def test_a_mailbox_is_unhealthy_after_an_hour(minutes: int, is_told: bool) -> None:
+@pytest.mark.parametrize(("minutes", "is_opened"), [(59, False), (60, True)])
+def test_mailbox_is_unhealthy_after_an_hour(minutes: int, is_opened: bool) -> None:
     since = NOW - timedelta(minutes=minutes)
     found = AccountPosture(NOW, failing=[Mailbox("mbx_1", "reports", since, "refused")])
-    assert bool(list(ingest_health.ACCOUNT_RULES[2].evaluate(found) or ())) is is_told
+    assert bool(list(ingest_health.ACCOUNT_RULES[2].evaluate(found) or ())) is is_opened
 
 
-def test_without_reports_of_the_last_days_no_rule_on_mail_can_tell() -> None:
+def test_rules_on_mail_are_undecided_without_recent_reports() -> None:
     silent = posture(recent=Mail(), previous=STEADY)
     of_mail = {type for rule in (*senders.RULES, *spoofing.RULES) for type in rule.types}
     assert COMPARED | of_mail - {"domain.parked_active"} <= undecided(silent)

@@ -1,4 +1,4 @@
-"""Scores: which changes are told, and against what they are held."""
+"""Alerts about low and dropped scores."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,15 +15,15 @@ NOW = datetime(2026, 1, 31, tzinfo=UTC)
 DOMAIN = DomainName("example.org")
 
 
-def marks(*values: tuple[float, int, str]) -> list[ScorePoint]:
-    """(days ago, value, grade), kept as a scan keeps them."""
-    found: list[ScorePoint] = []
+def score_points(*values: tuple[float, int, str]) -> list[ScorePoint]:
+    """Retain points of (days ago, value, grade) as scans do."""
+    points: list[ScorePoint] = []
     for days, value, grade in values:
-        found = score.retained(found, ScorePoint(NOW - timedelta(days=days), value, grade))
-    return found
+        points = score.retained(points, ScorePoint(NOW - timedelta(days=days), value, grade))
+    return points
 
 
-def told(history: Sequence[ScorePoint]) -> dict[str, Severity]:
+def opened_severities(history: Sequence[ScorePoint]) -> dict[str, Severity]:
     posture = Posture(DOMAIN, NOW, {}, score_history=history)
     return {draft.type: draft.severity for draft in plan((), posture, score.RULES).opened}
 
@@ -43,17 +43,17 @@ def told(history: Sequence[ScorePoint]) -> dict[str, Severity]:
         ([(3, 90, "A"), (2, 70, "A"), (0, 89, "A")], {}),
     ],
 )
-def test_a_score_is_held_against_the_week_before(
+def test_score_is_compared_with_the_previous_week(
     history: list[tuple[float, int, str]], expected: dict[str, Severity]
 ) -> None:
-    assert told(marks(*history)) == expected
+    assert opened_severities(score_points(*history)) == expected
 
 
-def test_without_a_score_nothing_is_said() -> None:
+def test_rule_is_undecided_without_a_score() -> None:
     (rule,) = score.RULES
     assert rule.evaluate(Posture(DOMAIN, NOW, {})) is None
 
 
-def test_marks_do_not_grow_without_end() -> None:
+def test_score_history_is_bounded() -> None:
     hourly = [(hours / 24, 50 + hours % 2, "C") for hours in range(24 * 30, -1, -1)]
-    assert len(marks(*hourly)) <= 24 * 7 + 2
+    assert len(score_points(*hourly)) <= 24 * 7 + 2

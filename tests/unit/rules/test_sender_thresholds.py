@@ -1,4 +1,4 @@
-"""Every rule on who sends as a domain at its edge: one below it is silent, at it it speaks."""
+"""Rules on senders open an alert at their threshold and none below it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ from tests.support.postures import (
         (50, 0, 1, WEEK + 1, None),
     ],
 )
-def test_a_source_is_new_for_a_week(
+def test_source_is_new_for_a_week(
     messages: int, failed: int, age: int, known: int | None, type: str | None
 ) -> None:
     seen = [source(first_hour=HOUR - known)] if known else []
@@ -46,16 +46,16 @@ def test_a_source_is_new_for_a_week(
     assert [one for one in drafts(found) if one.startswith("source.")] == ([type] if type else [])
 
 
-@pytest.mark.parametrize(("age", "is_told"), [(TWO_WEEKS - 1, False), (TWO_WEEKS, True)])
-def test_nothing_is_new_before_reports_go_back_for_two_weeks(age: int, is_told: bool) -> None:
+@pytest.mark.parametrize(("age", "is_opened"), [(TWO_WEEKS - 1, False), (TWO_WEEKS, True)])
+def test_no_source_is_new_without_two_weeks_of_reports(age: int, is_opened: bool) -> None:
     new = source(first_hour=HOUR)
     found = posture(recent=mail(SOME, sources=[new]), first_hour=HOUR - age)
-    assert ("source.new" in drafts(found)) is is_told
-    assert ("source.new" in undecided(found)) is not is_told
+    assert ("source.new" in drafts(found)) is is_opened
+    assert ("source.new" in undecided(found)) is not is_opened
 
 
 @pytest.mark.parametrize(
-    ("now", "usual", "state", "is_told"),
+    ("now", "usual", "state", "is_opened"),
     [
         ((100, 10), (100, 2), "approved", False),
         ((100, 11), (100, 2), "approved", True),
@@ -67,19 +67,19 @@ def test_nothing_is_new_before_reports_go_back_for_two_weeks(age: int, is_told: 
         ((50, 50), (50, 0), None, False),
     ],
 )
-def test_an_approved_source_regresses_from_a_share_to_another(
-    now: tuple[int, int], usual: tuple[int, int], state: str | None, is_told: bool
+def test_approved_source_regresses_if_its_failure_rate_rises(
+    now: tuple[int, int], usual: tuple[int, int], state: str | None, is_opened: bool
 ) -> None:
-    said = SourceReview(state, None, "user:ann") if state else None
-    sources = [source(*now, review=said)]
+    review = SourceReview(state, None, "user:ann") if state else None
+    sources = [source(*now, review=review)]
     found = posture(
         recent=mail(SOME, sources=sources), previous=replace(STEADY, sources=[source(*usual)])
     )
-    assert ("source.approved_regressed" in drafts(found)) is is_told
+    assert ("source.approved_regressed" in drafts(found)) is is_opened
 
 
 @pytest.mark.parametrize(
-    ("messages", "age", "known", "is_told"),
+    ("messages", "age", "known", "is_opened"),
     [
         (9, WEEK, None, False),
         (10, WEEK, None, True),
@@ -88,17 +88,17 @@ def test_an_approved_source_regresses_from_a_share_to_another(
         (10, 1, WEEK + 1, False),
     ],
 )
-def test_a_sub_domain_is_new_for_a_week(
-    messages: int, age: int, known: int | None, is_told: bool
+def test_subdomain_is_new_for_a_week(
+    messages: int, age: int, known: int | None, is_opened: bool
 ) -> None:
     seen = [Subdomain("a.acme.test", 1, 1, HOUR - known)] if known else []
     new = Subdomain("a.acme.test", messages, messages, HOUR - age)
     found = posture(recent=mail(SOME, subdomains=[new]), previous=replace(STEADY, subdomains=seen))
-    assert ("subdomain.new_sending" in drafts(found)) is is_told
+    assert ("subdomain.new_sending" in drafts(found)) is is_opened
 
 
 @pytest.mark.parametrize(
-    ("now", "usual", "is_told"),
+    ("now", "usual", "is_opened"),
     [
         ((24, 25), (90, 10), False),
         ((24, 26), (90, 10), True),
@@ -106,21 +106,21 @@ def test_a_sub_domain_is_new_for_a_week(
         ((24, 26), (89, 11), False),
     ],
 )
-def test_a_selector_fails_by_half_where_a_tenth_did(
-    now: tuple[int, int], usual: tuple[int, int], is_told: bool
+def test_selector_fails_if_its_failure_rate_rises_from_a_tenth_to_half(
+    now: tuple[int, int], usual: tuple[int, int], is_opened: bool
 ) -> None:
     uses = [[SelectorUse("s1", *counts, True)] for counts in (now, usual)]
     found = posture(
         recent=mail(SOME, selectors=uses[0]), previous=replace(STEADY, selectors=uses[1])
     )
-    assert ("dkim.selector_failing" in drafts(found)) is is_told
+    assert ("dkim.selector_failing" in drafts(found)) is is_opened
 
 
 @pytest.mark.parametrize(
     ("messages", "now", "names"),
     [(199, None, []), (200, None, ["s1"]), (200, (1, 0), []), (200, (0, 1), [])],
 )
-def test_a_selector_is_quiet_that_signed_much_and_signs_nothing(
+def test_selector_is_quiet_if_it_signed_much_and_signs_nothing_now(
     messages: int, now: tuple[int, int] | None, names: Sequence[str]
 ) -> None:
     used = [SelectorUse("s1", *now, True)] if now else []
@@ -143,7 +143,7 @@ def suspicious(messages: int, addresses: int) -> list[Source]:
 
 
 @pytest.mark.parametrize(
-    ("now", "usual", "is_told"),
+    ("now", "usual", "is_opened"),
     [
         ((99, 10), None, False),
         ((100, 9), None, False),
@@ -152,17 +152,17 @@ def suspicious(messages: int, addresses: int) -> list[Source]:
         ((300, 10), 934, False),
     ],
 )
-def test_a_domain_is_forged_by_many_and_more_than_usual(
-    now: tuple[int, int], usual: int | None, is_told: bool
+def test_spoofing_is_suspected_with_many_addresses_and_unusual_volume(
+    now: tuple[int, int], usual: int | None, is_opened: bool
 ) -> None:
     known = suspicious(usual, 10) if usual else []
     found = posture(
         recent=mail(SOME, sources=suspicious(*now)), previous=replace(STEADY, sources=known)
     )
-    assert ("source.spoofing_suspected" in drafts(found)) is is_told
+    assert ("source.spoofing_suspected" in drafts(found)) is is_opened
 
 
-@pytest.mark.parametrize(("passed", "is_told"), [(9, False), (10, True)])
-def test_a_parked_domain_is_active_from_ten_messages_that_pass(passed: int, is_told: bool) -> None:
+@pytest.mark.parametrize(("passed", "is_opened"), [(9, False), (10, True)])
+def test_parked_domain_is_active_from_ten_passing_messages(passed: int, is_opened: bool) -> None:
     found = posture(usage="parked", recent=mail(recent((passed + 40, 40))))
-    assert ("domain.parked_active" in drafts(found)) is is_told
+    assert ("domain.parked_active" in drafts(found)) is is_opened

@@ -33,7 +33,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
         "app.services.monitoring.secret_scanning",
     ),
     "prometheus_client": ("app.api.metrics", "app.services.operations.metrics"),
-    "pyotp": ("app.services.accounts.two_factor",),
+    "pyotp": ("app.protocols.totp",),
     "argon2": ("app.services.accounts.passwords",),
     "segno": ("app.web.views.security",),
     "gunicorn": ("app.web_server",),

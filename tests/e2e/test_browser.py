@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, expect
+from pyotp import TOTP
 
-from app.protocols import totp
 from app.services.alerts import alerts
 from app.services.alerts.alerts import AlertFilter
 from app.services.domains import domains
@@ -321,11 +321,4 @@ def test_dashboard_is_usable_with_the_keyboard(ann: Person) -> None:
 
 def _codes(text: str) -> Callable[[int], str]:
     """The codes of an authenticator app with this secret, by steps from now."""
-    import base64
-
-    secret = base64.b32decode(text)
-
-    def code(shift: int) -> str:
-        return totp.code(secret, int(time.time()) // totp.STEP_SECONDS + shift)
-
-    return code
+    return lambda shift: TOTP(text).at(time.time(), counter_offset=shift)

@@ -5,6 +5,7 @@ import re
 import time
 
 from flask import Flask
+from pyotp import TOTP
 
 from app import ids
 from app.protocols import totp
@@ -58,4 +59,13 @@ def turn_on(browser: Browser) -> tuple[bytes, list[str]]:
 
 def code_of(secret: bytes, shift: int = 1) -> str:
     """The code of the next time step, which is valid now and for at least 30 seconds."""
-    return totp.code(secret, int(time.time()) // totp.STEP_SECONDS + shift)
+    return _authenticator(secret).at(time.time(), counter_offset=shift)
+
+
+def code_of_step(secret: bytes, step: int) -> str:
+    """The code of one time step."""
+    return _authenticator(secret).generate_otp(step)
+
+
+def _authenticator(secret: bytes) -> TOTP:
+    return TOTP(totp.text_of(secret))

@@ -12,7 +12,7 @@ from app.protocols import totp
 from app.services.accounts import sessions, two_factor
 from tests.support.cli import run
 from tests.support.dashboard_browser import PASSWORD, Browser
-from tests.support.people import NEW, code_of, secret_of, turn_on
+from tests.support.people import NEW, code_of, code_of_step, secret_of, turn_on
 
 
 def test_password_alone_does_not_sign_in_with_two_factor_authentication(browser: Browser) -> None:
@@ -55,7 +55,7 @@ def test_code_used_to_enable_two_factor_does_not_work_again(browser: Browser) ->
         step = session.scalar(select(User.totp_step))
     assert step is not None
     browser.sign_in()
-    response = browser.client.post("/auth/code", data={"code": totp.code(secret, step)})
+    response = browser.client.post("/auth/code", data={"code": code_of_step(secret, step)})
     assert response.status_code == 400
 
 

@@ -1,4 +1,4 @@
-"""The second factor: a code of an authenticator app, or a recovery code in its place."""
+"""Two-factor authentication: codes of an authenticator app, and recovery codes."""
 
 import hashlib
 import secrets
@@ -18,13 +18,16 @@ from app.services.core import encryption
 
 ISSUER = "mailwatch"
 RECOVERY_CODES = 10
-_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # none that is taken for another
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no characters that are easily confused
 _CODE_LENGTH = 16  # 79 bits: too many to guess, so a plain hash is enough
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A secret that is not confirmed yet. ``sealed`` comes back with the first code."""
+    """A secret that the user has not confirmed yet.
+
+    secret_encrypted  the form sends it back with the first code
+    """
 
     text: str
     uri: str
@@ -33,64 +36,71 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Whether a person has one, and how many recovery codes are left."""
+    """Whether two-factor authentication is on, and how many recovery codes are unused."""
 
     is_on: bool
     codes_left: int
 
 
 def state(user_id: UUID) -> State:
-    """How it stands with this person."""
+    """Return the state of two-factor authentication of a user."""
     with transaction(readonly=True) as session:
         secret = session.scalar(select(User.totp_secret).where(User.id == user_id))
         return State(secret is not None, codes_left(session, user_id))
 
 
 def codes_left(session: Session, user_id: UUID) -> int:
-    """How many recovery codes are unused; a step."""
-    left = session.scalar(
+    """Return the number of unused recovery codes; runs in the caller's transaction."""
+    count = session.scalar(
         select(func.count())
         .select_from(RecoveryCode)
         .where(RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None))
     )
-    return left or 0
+    return count or 0
 
 
-def offer(user_id: UUID, email: str, sealed: str | None = None) -> Offer:
-    """A new secret for this person's app, or the one that was offered already.
+def offer(user_id: UUID, email: str, secret_encrypted: str | None = None) -> Offer:
+    """Return an offer with a new secret for the user's app, or with an earlier one.
 
-    raises  InvalidRequest for an offer that was not made to this person here
+    secret_encrypted  that of an earlier offer
+    raises            InvalidRequest if the earlier offer is not one to this user
     """
-    if sealed is None:
+    if secret_encrypted is None:
         secret = secrets.token_bytes(totp.SECRET_BYTES)
-        sealed = encryption.encrypt(secret.hex(), _offered_to(user_id))
+        secret_encrypted = encryption.encrypt(secret.hex(), _purpose_of_offer(user_id))
     else:
-        secret = _opened(sealed, user_id)
-    return Offer(totp.text_of(secret), totp.uri(secret, email, ISSUER), sealed)
+        secret = _decrypt_offer(secret_encrypted, user_id)
+    return Offer(totp.text_of(secret), totp.uri(secret, email, ISSUER), secret_encrypted)
 
 
-def turn_on(session: Session, user: User, sealed: str, code: str) -> Sequence[str]:
-    """The recovery codes, shown once; a step.
+def turn_on(session: Session, user: User, secret_encrypted: str, code: str) -> Sequence[str]:
+    """Turn on two-factor authentication and return recovery codes, which are shown only once.
 
-    raises  InvalidRequest for a code that is not the offered secret's
+    Runs in the caller's transaction.
+
+    raises  InvalidRequest if the code is not one of the offered secret
     """
-    secret = _opened(sealed, user.id)
+    secret = _decrypt_offer(secret_encrypted, user.id)
     step = totp.step_of(secret, code, transactions.now(session).timestamp())
     if step is None:
         message = "Incorrect code. Enter the code that the app shows now"
         raise InvalidRequest.field("code", message)
-    user.totp_secret, user.totp_step = encryption.encrypt(secret.hex(), _kept_for(user.id)), step
+    user.totp_secret = encryption.encrypt(secret.hex(), _purpose_of_secret(user.id))
+    user.totp_step = step
     return renew(session, user)
 
 
 def turn_off(session: Session, user: User) -> None:
-    """From now on the password is enough; a step."""
+    """Turn off two-factor authentication; runs in the caller's transaction."""
     user.totp_secret = user.totp_step = None
     session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
 
 
 def renew(session: Session, user: User) -> Sequence[str]:
-    """New recovery codes in place of the old ones, shown once; a step."""
+    """Replace the recovery codes and return the new ones, which are shown only once.
+
+    Runs in the caller's transaction.
+    """
     session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
     codes = ["".join(secrets.choice(_ALPHABET) for _ in range(16)) for _ in range(RECOVERY_CODES)]
     rows = [{"user_id": user.id, "digest": _digest(code)} for code in codes]
@@ -99,21 +109,23 @@ def renew(session: Session, user: User) -> Sequence[str]:
 
 
 def verify_code(session: Session, user: User, text: str) -> bool:
-    """Whether the text is a code of this moment or an unused recovery code; both are then spent.
+    """Return whether the text is a valid code of the app or an unused recovery code, and use it up.
 
-    A step. Two requests with one code: only one of them spends it, the row decides.
+    Runs in the caller's transaction. Of two requests with the same code, only one succeeds: the
+    UPDATE is conditional.
     """
     if user.totp_secret is None:
         return False
     now = transactions.now(session)
-    secret = bytes.fromhex(encryption.decrypt(user.totp_secret, _kept_for(user.id)))
-    encryption.renew(session, User.totp_secret, user.id, user.totp_secret, _kept_for(user.id))
+    purpose = _purpose_of_secret(user.id)
+    secret = bytes.fromhex(encryption.decrypt(user.totp_secret, purpose))
+    encryption.renew(session, User.totp_secret, user.id, user.totp_secret, purpose)
     step = totp.step_of(secret, text, now.timestamp(), after=user.totp_step)
     if step is not None:
-        is_unspent = User.totp_step.is_(None) | (User.totp_step < step)
-        spent = update(User).where(User.id == user.id, is_unspent).values(totp_step=step)
+        is_unused = User.totp_step.is_(None) | (User.totp_step < step)
+        statement = update(User).where(User.id == user.id, is_unused).values(totp_step=step)
     else:
-        spent = (
+        statement = (
             update(RecoveryCode)
             .where(
                 RecoveryCode.user_id == user.id,
@@ -122,25 +134,25 @@ def verify_code(session: Session, user: User, text: str) -> bool:
             )
             .values(used_at=now)
         )
-    count: int = session.execute(spent).rowcount  # type: ignore[attr-defined]  # of an UPDATE
+    count: int = session.execute(statement).rowcount  # type: ignore[attr-defined]  # of an UPDATE
     return count == 1
 
 
-def _opened(sealed: str, user_id: UUID) -> bytes:
+def _decrypt_offer(secret_encrypted: str, user_id: UUID) -> bytes:
     try:
-        return bytes.fromhex(encryption.decrypt(sealed, _offered_to(user_id)))
+        return bytes.fromhex(encryption.decrypt(secret_encrypted, _purpose_of_offer(user_id)))
     except ValueError:
         raise InvalidRequest.field("code", "Reload the page and scan the new QR code") from None
 
 
 def _digest(text: str) -> bytes:
-    kept = "".join(character for character in text.lower() if character in _ALPHABET)
-    return hashlib.sha256(kept[: _CODE_LENGTH + 1].encode()).digest()
+    code = "".join(character for character in text.lower() if character in _ALPHABET)
+    return hashlib.sha256(code[: _CODE_LENGTH + 1].encode()).digest()
 
 
-def _offered_to(user_id: UUID) -> str:
+def _purpose_of_offer(user_id: UUID) -> str:
     return f"totp-offer:{user_id}"
 
 
-def _kept_for(user_id: UUID) -> str:
+def _purpose_of_secret(user_id: UUID) -> str:
     return f"totp:{user_id}"

@@ -154,7 +154,7 @@ def test_a_bad_trial_is_told_what_is_bad(client: Client, body: Any, field: str) 
 
 
 @pytest.mark.parametrize("what", ["dmarc", "tls-rpt", "sources", "readiness", "reporters"])
-def test_another_accounts_domain_is_not_found(
+def test_domain_of_another_account_is_not_found(
     client: Client, stranger: Client, domain: Domain, what: str
 ) -> None:
     for ref in ("acme.test", ids.public("dom", domain.id), "unknown.test"):

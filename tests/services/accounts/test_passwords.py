@@ -20,7 +20,7 @@ def codes(password: str) -> list[str]:
         *("password2026x", "mailwatch2026", "ann-ann-ann-", "aaaaaaaaaaaaaaa", "my-password1!"),
     ],
 )
-def test_what_people_choose_most_is_refused(password: str) -> None:
+def test_common_passwords_are_refused(password: str) -> None:
     assert codes(password) == ["guessable"]
 
 
@@ -32,16 +32,16 @@ def test_what_people_choose_most_is_refused(password: str) -> None:
         "dragonfly on a wire",
     ],
 )
-def test_words_and_what_is_drawn_by_lot_will_do(password: str) -> None:
+def test_passphrases_and_random_passwords_are_accepted(password: str) -> None:
     assert codes(password) == []
 
 
 @pytest.mark.parametrize("password", ["", "short", "x" * 201])
-def test_its_length_is_bounded(password: str) -> None:
+def test_password_length_is_bounded(password: str) -> None:
     assert codes(password) == ["length"]
 
 
-def test_the_list_says_where_it_is_from_and_each_entry_once() -> None:
+def test_password_list_names_its_source_and_has_no_duplicates() -> None:
     lines = (passwords.COMMON).read_text("utf-8").splitlines()
     head = [line for line in lines if line.startswith("#")]
     assert any("MIT License" in line for line in head)

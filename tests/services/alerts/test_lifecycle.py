@@ -92,7 +92,7 @@ def transitions_of(account_id: UUID) -> dict[UUID, list[AlertTransition]]:
 @hypothesis_settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_no_sequence_of_scans_doubles_an_alert_or_leaves_one_unexplained(
+def test_no_sequence_of_scans_duplicates_an_alert_or_breaks_its_history(
     outcomes: Sequence[str],
 ) -> None:
     account_id = make_account().id
@@ -138,7 +138,7 @@ def account_id() -> UUID:
     return account.id
 
 
-def test_a_change_keeps_the_findings_that_came_and_went_with_it(account_id: UUID) -> None:
+def test_change_keeps_the_findings_that_appeared_or_cleared(account_id: UUID) -> None:
     scan(account_id, {})
     weak = {"_dmarc.acme.test": ["v=DMARC1; p=none"]}
     key = ("dns.record_changed.dmarc", "_dmarc.acme.test TXT")
@@ -152,7 +152,7 @@ def test_a_change_keeps_the_findings_that_came_and_went_with_it(account_id: UUID
     assert "dmarc.policy_none" in evidence["closed"]
 
 
-def test_what_may_flap_opens_at_the_second_definite_sight_only(account_id: UUID) -> None:
+def test_flapping_finding_opens_an_alert_at_the_second_conclusive_scan(account_id: UUID) -> None:
     scan(account_id, {})
     scan(account_id, {}, GONE)
     assert "mta_sts.policy_unreachable" not in types(account_id)
@@ -169,13 +169,13 @@ def test_what_may_flap_opens_at_the_second_definite_sight_only(account_id: UUID)
     assert types(account_id).isdisjoint({"mta_sts.policy_unreachable", "mta_sts.policy_broken"})
 
 
-def test_one_bad_sight_between_good_ones_opens_nothing(account_id: UUID) -> None:
+def test_single_failed_scans_between_good_ones_open_no_alert(account_id: UUID) -> None:
     for page in (SERVED, GONE, SERVED, GONE, SERVED):
         scan(account_id, {}, page)
         assert "mta_sts.policy_unreachable" not in types(account_id)
 
 
-def test_what_comes_back_within_a_day_is_the_same_alert(account_id: UUID) -> None:
+def test_recurrence_within_a_day_reopens_the_alert(account_id: UUID) -> None:
     scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
     first = standing(account_id)["spf.multiple_records", "acme.test"]
     scan(account_id, {})
@@ -192,7 +192,7 @@ def test_what_comes_back_within_a_day_is_the_same_alert(account_id: UUID) -> Non
     assert stored["alerts"]["opened"]
 
 
-def test_what_comes_back_later_is_another(account_id: UUID) -> None:
+def test_recurrence_after_the_window_opens_a_new_alert(account_id: UUID) -> None:
     scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
     first = standing(account_id)["spf.multiple_records", "acme.test"]
     scan(account_id, {})
@@ -203,7 +203,7 @@ def test_what_comes_back_later_is_another(account_id: UUID) -> None:
     assert standing(account_id)["spf.multiple_records", "acme.test"].id != first.id
 
 
-def test_a_certificate_that_ends_and_a_score_that_fell_are_told_of(account_id: UUID) -> None:
+def test_expiring_certificate_and_dropped_score_open_alerts(account_id: UUID) -> None:
     soon = (datetime.now(UTC) + timedelta(days=5)).isoformat()
     scan(account_id, {})
     page = Page(SERVED.url, 200, "text/plain", POLICY, not_after=soon)
@@ -216,7 +216,7 @@ def test_a_certificate_that_ends_and_a_score_that_fell_are_told_of(account_id: U
     assert types(account_id).isdisjoint({"cert.expiring", "score.dropped"})
 
 
-def test_scans_that_fail_twice_are_told_of_until_one_completes(account_id: UUID) -> None:
+def test_repeated_scan_failures_have_an_alert_until_a_scan_completes(account_id: UUID) -> None:
     for number in (1, 2):
         asked = make_scan(account_id, "acme.test")
         with transaction() as session:
@@ -232,7 +232,7 @@ def test_scans_that_fail_twice_are_told_of_until_one_completes(account_id: UUID)
     assert "scan.failed_repeatedly" not in types(account_id)
 
 
-def test_only_three_definite_looks_without_the_record_take_the_proof_back(
+def test_verification_is_lost_after_three_conclusive_lookups_without_the_record(
     account_id: UUID, settings: Settings
 ) -> None:
     challenge = verification.challenge(account_id, "acme.test")
@@ -254,7 +254,7 @@ def test_only_three_definite_looks_without_the_record_take_the_proof_back(
     assert "domain.verification_lost" not in types(account_id)
 
 
-def test_the_feed_has_no_gap_and_is_the_same_when_it_is_read_again(account_id: UUID) -> None:
+def test_event_feed_has_no_gaps_and_is_stable(account_id: UUID) -> None:
     scan(account_id, {("acme.test", "TXT"): SPF["bad"]})
     rows, _ = feed.read(account_id, 0, limit=100)
     seen = [row.sequence for row in rows]
@@ -264,7 +264,9 @@ def test_the_feed_has_no_gap_and_is_the_same_when_it_is_read_again(account_id: U
     assert feed.read(account_id, 0, limit=100)[0][: len(rows)] == rows
 
 
-def test_what_is_committed_late_is_numbered_late(account_id: UUID, database: Engine) -> None:
+def test_event_that_is_committed_later_has_a_higher_number(
+    account_id: UUID, database: Engine
+) -> None:
     """No event gets a sequence number below one that was already read."""
     if database.dialect.name == "sqlite":
         pytest.skip("on SQLite there is one writer at a time")

@@ -38,7 +38,7 @@ def alert_id(account_id: UUID) -> UUID:
     return open_alert(account_id, make_domain(account_id, "acme.test"))
 
 
-def test_only_one_of_two_that_open_the_same_opens_it(account_id: UUID, alert_id: UUID) -> None:
+def test_duplicate_alert_is_opened_only_once(account_id: UUID, alert_id: UUID) -> None:
     rows, _ = alerts.search(account_id, AlertFilter())
     with transaction() as session:
         domain = session.get_one(Domain, rows[0].domain_id)
@@ -48,7 +48,7 @@ def test_only_one_of_two_that_open_the_same_opens_it(account_id: UUID, alert_id:
 
 
 @pytest.mark.parametrize("status", ["acknowledged", "dismissed", "open"])
-def test_a_person_moves_an_alert_and_the_history_says_who_and_why(
+def test_history_has_actor_and_note_of_a_status_change(
     account_id: UUID, alert_id: UUID, status: str
 ) -> None:
     changed = alerts.change(account_id, alert_id, AlertChange(status, "why"), actor=ACTOR)
@@ -57,9 +57,7 @@ def test_a_person_moves_an_alert_and_the_history_says_who_and_why(
     assert (last.to_status, last.actor, last.note) == (status, ACTOR, "why")
 
 
-def test_a_snoozed_alert_opens_again_when_its_time_has_come(
-    account_id: UUID, alert_id: UUID
-) -> None:
+def test_snoozed_alert_reopens_when_the_snooze_expires(account_id: UUID, alert_id: UUID) -> None:
     until = datetime.now(UTC) + timedelta(seconds=2)
     alerts.change(account_id, alert_id, AlertChange("snoozed", None, until), actor=ACTOR)
     assert alerts.reopen_snoozed() == 0
@@ -77,14 +75,14 @@ def test_a_snoozed_alert_opens_again_when_its_time_has_come(
         AlertChange("open", None, datetime(2099, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_a_snooze_needs_a_time_in_the_future(
+def test_snooze_requires_a_time_in_the_future(
     account_id: UUID, alert_id: UUID, change: AlertChange
 ) -> None:
     with pytest.raises(InvalidRequest):
         alerts.change(account_id, alert_id, change, actor=ACTOR)
 
 
-def test_a_change_is_refused_if_another_came_first(account_id: UUID, alert_id: UUID) -> None:
+def test_change_with_an_outdated_version_is_refused(account_id: UUID, alert_id: UUID) -> None:
     stale = datetime(2020, 1, 1, tzinfo=UTC)
     with pytest.raises(PreconditionFailed):
         alerts.change(
@@ -92,7 +90,7 @@ def test_a_change_is_refused_if_another_came_first(account_id: UUID, alert_id: U
         )
 
 
-def test_another_accounts_alert_is_not_found(alert_id: UUID) -> None:
+def test_alert_of_another_account_is_not_found(alert_id: UUID) -> None:
     other = make_account().id
     with pytest.raises(NotFound):
         alerts.find(other, alert_id)
@@ -102,7 +100,7 @@ def test_another_accounts_alert_is_not_found(alert_id: UUID) -> None:
         alerts.change(other, alert_id, AlertChange("dismissed"), actor=ACTOR)
 
 
-def test_many_are_changed_and_each_says_what_became_of_it(account_id: UUID, alert_id: UUID) -> None:
+def test_bulk_change_returns_the_outcome_of_each_alert(account_id: UUID, alert_id: UUID) -> None:
     foreign_account = make_account().id
     foreign = open_alert(foreign_account, make_domain(foreign_account, "other.test"))
     wanted = [ids.public("alert", alert_id), ids.public("alert", foreign), "nonsense"]

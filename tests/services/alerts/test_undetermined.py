@@ -92,7 +92,7 @@ def checks_of(done: Scan) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("name", "rdtype", "check"), QUESTIONS, ids=lambda one: str(one))
-def test_a_question_that_fails_changes_nothing_that_is_known(
+def test_failed_lookup_changes_neither_results_nor_alerts(
     account_id: UUID, name: str, rdtype: str, check: str
 ) -> None:
     scan(account_id)
@@ -114,9 +114,7 @@ def test_a_question_that_fails_changes_nothing_that_is_known(
 
 
 @pytest.mark.parametrize("trouble", [SERVFAIL, REFUSED, TIMEOUT], ids=lambda one: one.value)
-def test_a_domain_that_was_never_seen_gets_no_alert_while_dns_fails(
-    account_id: UUID, trouble: Trouble
-) -> None:
+def test_unscanned_domain_gets_no_alert_while_dns_fails(account_id: UUID, trouble: Trouble) -> None:
     every = [(name, rdtype) for name, rdtype, _ in QUESTIONS]
     done = scan(account_id, *every, trouble=trouble)
     failed = {check for *_, check in QUESTIONS}
@@ -125,7 +123,7 @@ def test_a_domain_that_was_never_seen_gets_no_alert_while_dns_fails(
     assert all(known(account_id, check)[0] is None for check in failed)
 
 
-def test_what_the_domain_has_wrong_is_told_while_it_is_seen(account_id: UUID) -> None:
+def test_problems_of_the_domain_open_alerts(account_id: UUID) -> None:
     scan(account_id)
     types = {type for type, _, status in standing() if status == "open"}
     assert {"spf.all_pass", "spf.include_not_found", "mx.host_not_public"} <= types

@@ -148,7 +148,7 @@ def replay(rows: list[Record], trial: PolicyTrial) -> dict[str, Any]:
         remove_spf=st.lists(st.sampled_from(sorted(NETS)), max_size=2, unique=True),
     ),
 )
-def test_a_simulation_equals_a_replay_of_every_record(
+def test_simulation_equals_a_replay_of_every_record(
     database: Engine, reports: list[Report], trial: PolicyTrial
 ) -> None:
     domain = make(reports)
@@ -172,14 +172,14 @@ def test_a_simulation_equals_a_replay_of_every_record(
         assert found.reporters == +telling
 
 
-def test_what_is_published_stays_as_it_is_and_changes_nothing(account_id: UUID) -> None:
+def test_simulating_the_published_policy_changes_nothing(account_id: UUID) -> None:
     bad = record(count=5, dkim=False, spf=False, dkim_results=(), spf_results=())
     domain = make([Report([record(count=10), bad], begin=START)])
     found = analytics_policy.simulate(domain.account_id, domain.name, WINDOW, PolicyTrial())
     assert (found.proposal.p, found.replay.affected, found.replay.passed) == (Policy.NONE, 0, 10)
 
 
-def test_of_a_sub_domain_nothing_follows_for_the_record_of_the_domain_above(
+def test_simulation_of_a_subdomain_does_not_use_the_record_of_its_parent(
     account_id: UUID,
 ) -> None:
     domain = make_domain(account_id, "news.acme.test")
@@ -198,7 +198,7 @@ def test_of_a_sub_domain_nothing_follows_for_the_record_of_the_domain_above(
     assert (as_it_is.proposal.p, as_it_is.replay.affected) == (Policy.NONE, 0)
 
 
-def test_a_policy_that_is_only_tested_hits_as_much_as_it_does_now(account_id: UUID) -> None:
+def test_policy_in_testing_mode_affects_no_more_mail_than_now(account_id: UUID) -> None:
     bad = record(count=5, dkim=False, spf=False, dkim_results=(), spf_results=())
     domain = make_domain(account_id, "acme.test")
     know(domain, "v=DMARC1; p=quarantine; sp=reject; t=y")
@@ -208,7 +208,7 @@ def test_a_policy_that_is_only_tested_hits_as_much_as_it_does_now(account_id: UU
     assert found.replay.affected == 0
 
 
-def test_a_signer_that_is_added_lets_its_source_pass(account_id: UUID) -> None:
+def test_added_dkim_signer_makes_its_source_pass(account_id: UUID) -> None:
     service = record(
         count=20,
         dkim=False,
@@ -226,7 +226,7 @@ def test_a_signer_that_is_added_lets_its_source_pass(account_id: UUID) -> None:
     assert (after.replay.affected, after.replay.passed) == (0, 30)
 
 
-def test_what_the_reports_do_not_say_is_named(account_id: UUID) -> None:
+def test_simulation_lists_its_caveats(account_id: UUID) -> None:
     unsaid = record(count=7, dkim=True, spf=False, dkim_results=(), spf_results=())
     domain = make([Report([unsaid], begin=START)])
     found = analytics_policy.simulate(
@@ -246,7 +246,7 @@ def test_what_the_reports_do_not_say_is_named(account_id: UUID) -> None:
         (PolicyTrial(add_dkim=("service:Unknown",)), "addDkim"),
     ],
 )
-def test_what_is_not_there_cannot_be_changed(
+def test_simulation_of_unknown_terms_or_signers_is_refused(
     database: Engine, trial: PolicyTrial, field: str
 ) -> None:
     domain = make([Report([record()], begin=START)])
@@ -254,7 +254,7 @@ def test_what_is_not_there_cannot_be_changed(
         analytics_policy.simulate(domain.account_id, domain.name, WINDOW, trial)
 
 
-def test_a_person_decides_and_the_answer_follows(database: Engine) -> None:
+def test_manual_classification_changes_readiness(database: Engine) -> None:
     service = record(
         count=20,
         dkim=False,
@@ -283,7 +283,7 @@ def test_a_person_decides_and_the_answer_follows(database: Engine) -> None:
         assert answer() == wanted
 
 
-def test_without_reports_nothing_is_said(database: Engine) -> None:
+def test_readiness_is_unknown_without_reports(database: Engine) -> None:
     domain = make([])
     found = analytics_policy.assess_readiness(domain.account_id, domain.name, WINDOW)
     assert [step.is_ready for step in found.steps] == [None, None, None]

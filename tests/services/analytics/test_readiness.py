@@ -143,7 +143,7 @@ many = hypothesis_settings(
     policies=st.fixed_dictionaries({"p": POLICIES, "sp": POLICIES, "np": POLICIES}),
     state=st.sampled_from([None, "approved", "ignored", "blocked"]),
 )
-def test_readiness_equals_what_every_record_says(
+def test_readiness_equals_an_evaluation_of_every_record(
     database: Engine,
     mail: list[tuple[tuple[str, Record], int]],
     steady: int,

@@ -78,7 +78,7 @@ def of_reporters(domain: Domain) -> int:
     [messages, of_readiness, of_simulation, of_sources, of_reporters],
     ids=lambda a: a.__name__,
 )
-def test_every_answer_has_the_reports_that_were_stored_before_it(
+def test_every_query_includes_previously_stored_reports(
     domain: Domain, ask: Callable[[Domain], int]
 ) -> None:
     for count in (3, 4):
@@ -88,14 +88,14 @@ def test_every_answer_has_the_reports_that_were_stored_before_it(
     assert waiting() == 0
 
 
-def test_the_overview_has_the_reports_that_were_stored_before_it(domain: Domain) -> None:
+def test_overview_includes_previously_stored_reports(domain: Domain) -> None:
     today = datetime.combine(datetime.now(UTC).date(), time(), UTC)
     store(domain, Report([record(count=5)], begin=today - DAY), is_pending=True)
     days = dict(dashboard.mail(domain.account_id, 3))
     assert days[(today - DAY).date()] == {"pass": 5}
 
 
-def test_alerts_are_judged_by_all_reports_that_were_stored_before(domain: Domain) -> None:
+def test_alert_evaluation_includes_previously_stored_reports(domain: Domain) -> None:
     store(domain, Report([record()]), is_pending=True)
     with transaction() as session:
         row = ReportMonitor(domain_id=domain.id, account_id=domain.account_id, due_at=now(session))
@@ -104,7 +104,7 @@ def test_alerts_are_judged_by_all_reports_that_were_stored_before(domain: Domain
     assert waiting() == 0
 
 
-def test_what_somebody_says_may_be_about_a_source_of_a_report_that_waits(domain: Domain) -> None:
+def test_source_of_a_pending_report_can_be_classified(domain: Domain) -> None:
     store(domain, Report([record()]), is_pending=True)
     sources.decide(domain.account_id, domain.name, "own", "approved", note=None, actor=ACTOR)
     found = sources.search(domain.account_id, domain.name, WEEK)
@@ -112,7 +112,7 @@ def test_what_somebody_says_may_be_about_a_source_of_a_report_that_waits(domain:
 
 
 @pytest.mark.parametrize("is_pending", [True, False])
-def test_a_report_that_is_taken_back_counts_no_more(domain: Domain, is_pending: bool) -> None:
+def test_removed_report_is_not_counted(domain: Domain, is_pending: bool) -> None:
     store(domain, Report([record(count=1)]))
     stored = store(domain, Report([record(count=2)]), is_pending=is_pending)
     with transaction() as session:
@@ -122,7 +122,7 @@ def test_a_report_that_is_taken_back_counts_no_more(domain: Domain, is_pending: 
     assert waiting() == 0
 
 
-def test_a_deleted_domain_leaves_no_report_that_waits(domain: Domain) -> None:
+def test_deleted_domain_has_no_pending_reports(domain: Domain) -> None:
     store(domain, Report([record()]), is_pending=True)
     with transaction() as session:
         session.delete(session.get_one(Domain, domain.id))
@@ -130,7 +130,7 @@ def test_a_deleted_domain_leaves_no_report_that_waits(domain: Domain) -> None:
     assert rollup_queue.drain() == 0
 
 
-def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
+def test_concurrent_storing_and_removing_counts_each_report_once(
     domain: Domain,
 ) -> None:
     def work(number: int) -> int:
@@ -159,7 +159,7 @@ def test_whoever_stores_counts_and_takes_back_at_the_same_time_counts_each_once(
     assert messages(domain) == wanted
 
 
-def test_more_than_is_counted_at_once_is_counted(
+def test_more_reports_than_one_batch_are_rolled_up(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rollup_queue, "RECORD_BATCH_SIZE", 3)
@@ -174,7 +174,7 @@ def test_more_than_is_counted_at_once_is_counted(
     assert counted() == [5] * 3
 
 
-def test_a_report_that_cannot_be_counted_costs_only_itself(domain: Domain) -> None:
+def test_failed_rollup_affects_only_its_report(domain: Domain) -> None:
     store(domain, Report([record(count=1)]), is_pending=True)
     broken = store(domain, Report([record(count=50)]), is_pending=True)
     store(domain, Report([record(count=2)]), is_pending=True)
@@ -187,7 +187,7 @@ def test_a_report_that_cannot_be_counted_costs_only_itself(domain: Domain) -> No
     assert {s.labels["status"]: s.value for s in samples} == {"pending": 0, "failed": 1}
 
 
-def test_a_report_that_cannot_be_counted_is_counted_once_that_is_mended(domain: Domain) -> None:
+def test_repaired_report_is_rolled_up(domain: Domain) -> None:
     broken = store(domain, Report([record(count=50)]), is_pending=True)
     _break(broken)
     assert messages(domain) == 0
@@ -209,7 +209,7 @@ def _write(report_id: Any, reasons: Any) -> None:
         )
 
 
-def test_whoever_asks_does_not_wait_for_long_for_who_holds_the_domain(domain: Domain) -> None:
+def test_query_does_not_wait_long_for_a_locked_domain(domain: Domain) -> None:
     store(domain, Report([record(count=1)]))
     store(domain, Report([record(count=2)]), is_pending=True)
     with transaction() as session:
@@ -219,16 +219,14 @@ def test_whoever_asks_does_not_wait_for_long_for_who_holds_the_domain(domain: Do
     assert messages(domain) == 3
 
 
-def test_the_clock_has_a_worker_count_what_waits(domain: Domain, redis_url: str) -> None:
+def test_clock_enqueues_the_rollup_of_pending_reports(domain: Domain, redis_url: str) -> None:
     store(domain, Report([record()]), is_pending=True)
     rollup_queue.enqueue_if_pending()
     rollup_queue.enqueue_if_pending()
     assert queue.length(queue.INGEST) == 1
 
 
-def test_whoever_closes_weeks_need_not_wait_for_who_counts(
-    domain: Domain, database: Engine
-) -> None:
+def test_compacting_weeks_does_not_wait_for_a_rollup(domain: Domain, database: Engine) -> None:
     """Each would hold what the other one wants."""
     if database.dialect.name == "sqlite":
         pytest.skip("on SQLite there is one writer at a time")

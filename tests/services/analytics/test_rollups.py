@@ -210,7 +210,7 @@ def contents() -> dict[str, list[Any]]:
 
 @many
 @given(kept=st.lists(REPORTS, max_size=3), taken=st.lists(REPORTS, min_size=1, max_size=3))
-def test_what_is_removed_leaves_no_trace(
+def test_removed_reports_leave_no_rollups(
     account_id: UUID, kept: list[Report], taken: list[Report]
 ) -> None:
     domain = make_domain(account_id)
@@ -226,7 +226,7 @@ def test_what_is_removed_leaves_no_trace(
     assert after == zero
 
 
-def test_a_flow_knows_when_it_was_seen_first_and_last(account_id: UUID) -> None:
+def test_flow_has_its_first_and_last_hour(account_id: UUID) -> None:
     domain = make_domain(account_id)
     days = [datetime(2026, 5, day, tzinfo=UTC) for day in (9, 3, 20)]
     stored = [store(domain, Report([record()], begin=day)) for day in days]
@@ -279,7 +279,7 @@ def sums(span: int) -> dict[tuple[Any, ...], int]:
     late=st.lists(REPORTS, max_size=3),
     removed=st.sets(st.integers(0, 5)),
 )
-def test_a_week_that_is_added_up_says_what_its_hours_say(
+def test_compacted_week_equals_the_sum_of_its_hours(
     account_id: UUID, early: list[Report], late: list[Report], removed: set[int]
 ) -> None:
     domain = make_domain(account_id)
@@ -300,7 +300,7 @@ def test_a_week_that_is_added_up_says_what_its_hours_say(
         session.delete(session.get_one(Domain, domain.id))
 
 
-def test_a_week_is_left_open_while_reports_of_it_may_come(account_id: UUID) -> None:
+def test_recent_week_is_not_compacted(account_id: UUID) -> None:
     domain = make_domain(account_id)
     with transaction(readonly=True) as session:
         today = now(session)
@@ -317,7 +317,7 @@ def test_a_week_is_left_open_while_reports_of_it_may_come(account_id: UUID) -> N
     assert [row.is_compacted for row in weeks].count(True) == 1
 
 
-def test_counts_that_nobody_can_have_sent_do_no_harm(account_id: UUID) -> None:
+def test_impossible_message_counts_are_capped(account_id: UUID) -> None:
     domain = make_domain(account_id)
     for _ in range(3):
         store(domain, Report([record(count=2**63 - 1), record(count=2**63 - 1)]))
@@ -327,7 +327,7 @@ def test_counts_that_nobody_can_have_sent_do_no_harm(account_id: UUID) -> None:
     assert dmarc.dmarc(account_id, question).totals.messages == 6 * periods.MAX_COUNT
 
 
-def test_a_deleted_domain_takes_its_roll_ups_along(account_id: UUID) -> None:
+def test_deleting_a_domain_deletes_its_rollups(account_id: UUID) -> None:
     domain = make_domain(account_id)
     store(domain, Report([record()]))
     with transaction() as session:

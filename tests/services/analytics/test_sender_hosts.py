@@ -72,11 +72,11 @@ def look(data: dict[Any, Any]) -> int:
         ),  # the eleventh name
     ],
 )
-async def test_a_name_counts_if_it_leads_back(data: dict[Any, Any], wanted: Reverse) -> None:
+async def test_ptr_name_is_confirmed_by_its_address(data: dict[Any, Any], wanted: Reverse) -> None:
     assert await sender_hosts.reverse("192.0.2.1", Zone(data)) == wanted
 
 
-async def test_an_ipv6_address_is_led_back_to_however_it_is_written() -> None:
+async def test_ipv6_address_is_confirmed_in_any_notation() -> None:
     pointer = ".".join(reversed("20010db8000000000000000000000001")) + ".ip6.arpa"
     data: dict[Any, Any] = {
         (pointer, "PTR"): ["mx.acme.test"],
@@ -98,12 +98,12 @@ async def test_an_ipv6_address_is_led_back_to_however_it_is_written() -> None:
         },
     ],
 )
-async def test_what_cannot_be_seen_is_neither_a_name_nor_none(data: dict[Any, Any]) -> None:
+async def test_failed_reverse_lookup_is_undetermined(data: dict[Any, Any]) -> None:
     with pytest.raises(LookupFailed):
         await sender_hosts.reverse("192.0.2.1", Zone(data))
 
 
-def test_addresses_of_reports_are_looked_at_once_they_are_noted(domain: Any) -> None:
+def test_addresses_of_reports_are_looked_up_once(domain: Any) -> None:
     store(domain, Report([record("192.0.2.1"), record("192.0.2.2")]))
     store(make_domain(domain.account_id), Report([record("192.0.2.1")]))
     assert sender_hosts.enqueue_if_due() == 2
@@ -114,7 +114,7 @@ def test_addresses_of_reports_are_looked_at_once_they_are_noted(domain: Any) -> 
     assert look(NAMED) == 0
 
 
-def test_a_look_that_fails_leaves_the_name_and_comes_back_later_and_later(domain: Any) -> None:
+def test_failed_lookup_keeps_the_name_and_is_retried_with_backoff(domain: Any) -> None:
     add("192.0.2.1")
     look(NAMED)
     waits = []
@@ -137,7 +137,7 @@ def test_a_look_that_fails_leaves_the_name_and_comes_back_later_and_later(domain
     )
 
 
-def test_what_is_known_is_looked_at_again_after_a_month(domain: Any) -> None:
+def test_known_address_is_looked_up_again_after_a_month(domain: Any) -> None:
     add("192.0.2.1")
     look(NAMED)
     found = host()
@@ -150,7 +150,7 @@ def test_what_is_known_is_looked_at_again_after_a_month(domain: Any) -> None:
     assert host().name == "new.acme.test"
 
 
-def test_somebody_may_have_an_address_looked_at_at_once(domain: Any) -> None:
+def test_user_can_schedule_an_immediate_lookup(domain: Any) -> None:
     add("192.0.2.1")
     look({})
     assert look(NAMED) == 0
@@ -160,7 +160,9 @@ def test_somebody_may_have_an_address_looked_at_at_once(domain: Any) -> None:
     assert not sender_hosts.schedule_lookup("192.0.2.99")
 
 
-def test_two_workers_take_different_addresses(domain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_workers_claim_different_addresses(
+    domain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sender_hosts, "BATCH_SIZE", 3)
     wanted = [f"192.0.2.{n}" for n in range(40)]
     add(*wanted)
@@ -176,7 +178,7 @@ def test_two_workers_take_different_addresses(domain: Any, monkeypatch: pytest.M
     assert sorted(found) == sorted(wanted)
 
 
-def test_what_a_worker_died_with_is_anothers_once_the_lease_is_over(domain: Any) -> None:
+def test_address_of_a_killed_worker_is_claimed_after_the_lease(domain: Any) -> None:
     add("192.0.2.1")
     assert sender_hosts._claim() == ["192.0.2.1"]
     assert sender_hosts._claim() == []
@@ -187,13 +189,13 @@ def test_what_a_worker_died_with_is_anothers_once_the_lease_is_over(domain: Any)
     assert host().lease_until is None
 
 
-def test_a_worker_that_is_to_stop_takes_no_more(domain: Any) -> None:
+def test_stopping_worker_claims_no_addresses(domain: Any) -> None:
     add("192.0.2.1")
     assert sender_hosts.look_up(ZoneDoor(Zone(NAMED)), is_stopping=lambda: True) == 0
     assert host().status == "new"
 
 
-def test_turns_of_one_kind_are_not_those_of_another(domain: Any) -> None:
+def test_claims_of_addresses_do_not_affect_report_monitors(domain: Any) -> None:
     add("192.0.2.1")
     assert report_monitor._claim() == []
 
@@ -226,7 +228,7 @@ NETWORKS: dict[str, Any] = {
         ("2001:db8::1", (None, None, None)),  # which knows IPv4 only
     ],
 )
-def test_a_file_of_networks_says_whose_an_address_is(
+def test_network_database_names_the_network_of_an_address(
     domain: Any, use_file: Any, tmp_path: Path, address: str, wanted: tuple[Any, ...]
 ) -> None:
     use_file(mmdb.write(tmp_path / "networks.mmdb", NETWORKS))
@@ -237,7 +239,7 @@ def test_a_file_of_networks_says_whose_an_address_is(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database at all"])
-def test_a_file_that_cannot_be_read_stops_no_look_up_and_takes_nothing_away(
+def test_unreadable_network_database_does_not_stop_lookups_or_delete_data(
     domain: Any, use_file: Any, tmp_path: Path, content: bytes | None
 ) -> None:
     path = mmdb.write(tmp_path / "networks.mmdb", NETWORKS)

@@ -128,7 +128,7 @@ def test_every_sum_equals_a_naive_count(
     assert told == dict(+days)
 
 
-def test_of_more_hosts_than_are_told_one_by_one_the_sums_have_all(
+def test_hosts_over_the_limit_are_included_in_the_sums(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls, "MAX_HOSTS", 3)

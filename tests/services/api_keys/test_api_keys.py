@@ -21,13 +21,13 @@ pytestmark = pytest.mark.usefixtures("database")
 ADDRESS = "192.0.2.1"
 
 
-def test_a_key_has_the_published_form() -> None:
+def test_key_has_the_documented_format() -> None:
     token = api_keys.mint()
     assert re.fullmatch(r"mp_[0-9A-Za-z]{50}", token)
     assert token[-6:] == api_keys.checksum(token[:-6])
 
 
-def test_the_right_key_is_its_caller() -> None:
+def test_valid_key_authenticates_its_caller() -> None:
     account = make_account()
     key, token = make_key(account.id, [Scope.DOMAINS_READ])
     caller = api_keys.resolve(token, ADDRESS)
@@ -39,7 +39,7 @@ def test_the_right_key_is_its_caller() -> None:
     )
 
 
-def test_the_key_itself_is_not_stored() -> None:
+def test_key_is_not_stored_in_clear_text() -> None:
     key, token = make_key(make_account().id)
     with transaction() as session:
         row = session.scalars(select(ApiKey)).one()
@@ -61,18 +61,18 @@ def test_the_key_itself_is_not_stored() -> None:
         lambda token: None,
     ],
 )
-def test_what_is_not_the_key_is_nobody(spoil: object) -> None:
+def test_malformed_key_does_not_authenticate(spoil: object) -> None:
     _, token = make_key(make_account().id)
     assert api_keys.resolve(spoil(token), ADDRESS) is None  # type: ignore[operator]
 
 
-def test_a_known_id_with_another_secret_is_nobody() -> None:
+def test_wrong_secret_of_a_known_key_does_not_authenticate() -> None:
     _, token = make_key(make_account().id)
     body = token[:15] + api_keys.mint()[15:47]
     assert api_keys.resolve(body + api_keys.checksum(body), ADDRESS) is None
 
 
-def test_a_revoked_key_is_nobody_at_once() -> None:
+def test_revoked_key_stops_working_immediately() -> None:
     account = make_account()
     key, token = make_key(account.id)
     assert api_keys.resolve(token, ADDRESS)
@@ -80,7 +80,7 @@ def test_a_revoked_key_is_nobody_at_once() -> None:
     assert api_keys.resolve(token, ADDRESS) is None
 
 
-def test_an_expired_key_is_nobody() -> None:
+def test_expired_key_does_not_authenticate() -> None:
     key, token = make_key(make_account().id, expires_at=datetime.now(UTC) + timedelta(hours=1))
     with transaction() as session:
         over = datetime.now(UTC) - timedelta(seconds=1)
@@ -88,7 +88,7 @@ def test_an_expired_key_is_nobody() -> None:
     assert api_keys.resolve(token, ADDRESS) is None
 
 
-def test_a_key_of_a_suspended_account_is_nobody() -> None:
+def test_key_of_a_suspended_account_does_not_authenticate() -> None:
     account = make_account()
     _, token = make_key(account.id)
     accounts.suspend(account.name)
@@ -99,12 +99,12 @@ def test_a_key_of_a_suspended_account_is_nobody() -> None:
     ("address", "allowed"),
     [("192.0.2.9", True), ("198.51.100.1", False), ("2001:db8::1", True), ("nonsense", False)],
 )
-def test_a_key_with_networks_is_good_from_them_alone(address: str, allowed: bool) -> None:
+def test_key_limited_to_networks_works_only_from_them(address: str, allowed: bool) -> None:
     _, token = make_key(make_account().id, allow_cidrs=["192.0.2.0/24", "2001:db8::/32"])
     assert (api_keys.resolve(token, address) is not None) is allowed
 
 
-def test_a_rotated_key_goes_on_for_its_grace() -> None:
+def test_rotated_key_works_during_the_grace_period() -> None:
     account = make_account()
     key, token = make_key(account.id, [Scope.ALERTS_READ])
     new, new_token = api_keys.rotate(account.id, key.key_id, timedelta(hours=1), actor=ACTOR)
@@ -116,14 +116,14 @@ def test_a_rotated_key_goes_on_for_its_grace() -> None:
     assert timedelta(minutes=59) < old.expires_at - datetime.now(UTC) <= timedelta(hours=1)
 
 
-def test_rotating_with_no_grace_ends_the_old_key_at_once() -> None:
+def test_rotation_without_grace_period_revokes_the_old_key() -> None:
     account = make_account()
     key, token = make_key(account.id)
     api_keys.rotate(account.id, key.key_id, timedelta(0), actor=ACTOR)
     assert api_keys.resolve(token, ADDRESS) is None
 
 
-def test_a_key_made_under_the_previous_secret_works_and_is_kept_anew(
+def test_key_of_the_previous_secret_works_and_its_digest_is_renewed(
     database: object,
 ) -> None:
     account = make_account()
@@ -139,7 +139,7 @@ def test_a_key_made_under_the_previous_secret_works_and_is_kept_anew(
         settings.use(before)
 
 
-def test_another_accounts_key_cannot_be_revoked() -> None:
+def test_key_of_another_account_cannot_be_revoked() -> None:
     key, _ = make_key(make_account().id)
     with pytest.raises(NotFound):
         api_keys.revoke(make_account().id, key.key_id, actor=ACTOR)
@@ -153,12 +153,12 @@ def test_another_accounts_key_cannot_be_revoked() -> None:
         {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)},
     ],
 )
-def test_a_bad_option_is_refused(options: dict[str, Any]) -> None:
+def test_invalid_option_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         make_key(make_account().id, **options)
 
 
-def test_every_act_is_in_the_log_without_the_key() -> None:
+def test_every_action_is_audited_without_the_key() -> None:
     account = make_account()
     key, token = make_key(account.id)
     api_keys.rotate(account.id, key.key_id, timedelta(0), actor=ACTOR)

@@ -21,7 +21,7 @@ def key_id() -> UUID:
     return make_key(make_account().id)[0].id
 
 
-def test_calls_are_counted_before_and_after_they_are_written(key_id: UUID) -> None:
+def test_pending_and_stored_calls_are_both_counted(key_id: UUID) -> None:
     usage.record(key_id, ROUTE, 200, "192.0.2.1")
     assert usage.today(key_id) == [(ROUTE, 200, 1)]
     usage.flush()
@@ -32,7 +32,7 @@ def test_calls_are_counted_before_and_after_they_are_written(key_id: UUID) -> No
     assert usage.today(key_id) == [(ROUTE, 200, 2), (ROUTE, 403, 1)]
 
 
-def test_the_last_use_is_kept_with_its_address(key_id: UUID) -> None:
+def test_last_use_is_stored_with_its_address(key_id: UUID) -> None:
     usage.record(key_id, ROUTE, 200, "192.0.2.7")
     usage.flush()
     with transaction() as session:
@@ -42,7 +42,7 @@ def test_the_last_use_is_kept_with_its_address(key_id: UUID) -> None:
     assert (datetime.now(UTC) - key.last_used_at).total_seconds() < 60
 
 
-def test_a_key_that_is_gone_does_not_take_others_with_it(key_id: UUID) -> None:
+def test_deleted_key_does_not_stop_the_flush_of_others(key_id: UUID) -> None:
     usage.record(ids.new(), ROUTE, 200, "192.0.2.1")
     usage.record(key_id, ROUTE, 200, "192.0.2.1")
     usage.flush()

@@ -10,23 +10,23 @@ def _in_use(settings: Settings) -> None:
     app_settings.use(settings)
 
 
-def test_what_is_sealed_can_be_read_again() -> None:
+def test_encrypted_text_can_be_decrypted() -> None:
     sealed = encryption.encrypt("pass wörd", "mailbox")
     assert "pass" not in sealed
     assert encryption.decrypt(sealed, "mailbox") == "pass wörd"
 
 
-def test_the_same_text_is_sealed_differently_each_time() -> None:
+def test_ciphertexts_of_the_same_text_differ() -> None:
     assert encryption.encrypt("a", "mailbox") != encryption.encrypt("a", "mailbox")
 
 
-def test_it_opens_for_its_purpose_only() -> None:
+def test_text_is_decrypted_only_for_its_purpose() -> None:
     sealed = encryption.encrypt("secret", "mailbox")
     with pytest.raises(encryption.DecryptionError):
         encryption.decrypt(sealed, "webhook")
 
 
-def test_it_opens_with_the_key_of_before_and_with_no_other(settings: Settings) -> None:
+def test_previous_key_decrypts_and_no_other_key_does(settings: Settings) -> None:
     sealed = encryption.encrypt("secret", "mailbox")
     old, new = settings.secret_key, "n" * 40
     app_settings.use(settings.replace(secret_key=new, secret_key_previous=(old,)))

@@ -35,7 +35,7 @@ def use(**changes: object) -> None:
     app_settings.use(app_settings.current().replace(**changes))
 
 
-def test_every_purpose_has_a_key_of_its_own() -> None:
+def test_each_purpose_has_its_own_key() -> None:
     every = [key for purpose in Purpose for key in keyring.usable(purpose)]
     assert len(set(every)) == len(every)
     assert {len(key) for key in every} == {32}
@@ -52,7 +52,7 @@ def test_one_purpose_is_rotated_without_the_others() -> None:
             assert keyring.usable(purpose) == before[purpose]
 
 
-def test_a_purpose_with_a_secret_of_its_own_can_be_rotated_again() -> None:
+def test_purpose_with_its_own_secret_can_be_rotated_again() -> None:
     use(encryption_secrets=(OWN,))
     sealed = encryption.encrypt("text", "mailbox")
     use(encryption_secrets=(NEW, OWN))
@@ -62,7 +62,7 @@ def test_a_purpose_with_a_secret_of_its_own_can_be_rotated_again() -> None:
         encryption.decrypt(sealed, "mailbox")
 
 
-def test_a_new_secret_key_changes_every_current_key_and_verifies_with_the_old_ones() -> None:
+def test_new_secret_key_changes_every_current_key_and_old_digests_verify() -> None:
     before = {purpose: keyring.usable(purpose) for purpose in Purpose}
     use(secret_key=NEW, secret_key_previous=(OLD,))
     for purpose in Purpose:
@@ -70,14 +70,14 @@ def test_a_new_secret_key_changes_every_current_key_and_verifies_with_the_old_on
         assert set(before[purpose]) < set(keyring.usable(purpose))
 
 
-def test_what_the_former_derivation_sealed_still_opens() -> None:
+def test_text_encrypted_with_the_former_derivation_is_decrypted() -> None:
     key = hashlib.sha256(f"seal:{OLD}".encode()).digest()
     nonce = b"\0" * 12
     raw = nonce + AESGCM(key).encrypt(nonce, b"text", b"mailbox")
     assert encryption.decrypt(base64.urlsafe_b64encode(raw).decode(), "mailbox") == "text"
 
 
-def test_a_digest_of_the_former_derivation_verifies_and_is_renewed_on_use(
+def test_digest_of_the_former_derivation_verifies_and_is_renewed(
     database: object,
 ) -> None:
     use(secret_key=OLD)
@@ -90,7 +90,7 @@ def test_a_digest_of_the_former_derivation_verifies_and_is_renewed_on_use(
         assert session.get_one(ApiKey, key.id).digest == key.digest
 
 
-def test_a_sealed_value_is_renewed_only_if_an_older_key_made_it(database: object) -> None:
+def test_encrypted_value_is_renewed_only_if_it_has_an_older_key(database: object) -> None:
     use(secret_key=OLD)
     key, _ = make_key(make_account().id)
     sealed = encryption.encrypt("text", "test")
@@ -103,7 +103,7 @@ def test_a_sealed_value_is_renewed_only_if_an_older_key_made_it(database: object
     assert encryption.decrypt(str(again), "test") == "text"
 
 
-def test_a_value_that_has_changed_meanwhile_is_left_alone(database: object) -> None:
+def test_value_that_changed_meanwhile_is_not_overwritten(database: object) -> None:
     use(secret_key=OLD)
     key, _ = make_key(make_account().id)
     sealed = encryption.encrypt("text", "test")

@@ -36,7 +36,7 @@ def call(app: Flask, token: str, **options: Any) -> int:
     return app.test_client().get("/v1/me", headers=headers, **options).status_code
 
 
-def test_a_wrong_secret_of_a_known_key_is_recorded(app: Flask) -> None:
+def test_wrong_secret_of_a_known_key_is_recorded(app: Flask) -> None:
     key, _ = make_key(make_account().id)
     body = f"mp_{key.key_id}{'x' * 32}"
     forged = body + api_keys.checksum(body)
@@ -47,7 +47,7 @@ def test_a_wrong_secret_of_a_known_key_is_recorded(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("reason", ["revoked", "expired", "account suspended"])
-def test_a_key_that_no_longer_works_is_recorded(app: Flask, reason: str) -> None:
+def test_use_of_an_inactive_key_is_recorded(app: Flask, reason: str) -> None:
     account = make_account("Acme")
     key, token = make_key(account.id)
     if reason == "revoked":
@@ -64,20 +64,20 @@ def test_a_key_that_no_longer_works_is_recorded(app: Flask, reason: str) -> None
     assert event.details["reason"] == reason
 
 
-def test_a_key_from_a_network_it_is_not_allowed_from_is_recorded(app: Flask) -> None:
+def test_key_from_a_forbidden_network_is_recorded(app: Flask) -> None:
     _, token = make_key(make_account().id, allow_cidrs=["192.0.2.0/24"])
     assert call(app, token) == 401
     (event,) = events("key.refused")
     assert event.details["reason"] == "address not allowed"
 
 
-def test_text_that_is_no_key_of_anybody_is_not_recorded(app: Flask) -> None:
+def test_unknown_key_is_not_recorded(app: Flask) -> None:
     for token in ("", "mp_junk", api_keys.mint()):
         assert call(app, token) == 401
     assert events("key.refused") == []
 
 
-def test_a_call_beyond_the_scopes_of_a_key_is_recorded(app: Flask) -> None:
+def test_call_without_the_required_scope_is_recorded(app: Flask) -> None:
     client = make_client(app, make_account().id, (Scope.ALERTS_READ,))
     assert client("GET", "/v1/domains").status_code == 403
     (event,) = events("key.scope_refused")
@@ -85,7 +85,7 @@ def test_a_call_beyond_the_scopes_of_a_key_is_recorded(app: Flask) -> None:
     assert event.details["reason"] == "missing scope domains:read"
 
 
-def test_a_flood_adds_few_events_and_loses_no_count(database: Engine) -> None:
+def test_flood_adds_few_events_and_loses_no_count(database: Engine) -> None:
     refusal = Refusal(make_account().id, ANONYMOUS, "key.refused", "k", "wrong secret")
     for _ in range(3):
         for _ in range(500):
@@ -97,7 +97,7 @@ def test_a_flood_adds_few_events_and_loses_no_count(database: Engine) -> None:
         assert session.scalar(select(RefusalCount.count)) == 1500
 
 
-def test_junk_from_many_networks_fills_no_table(database: Engine) -> None:
+def test_junk_from_many_networks_does_not_grow_the_table(database: Engine) -> None:
     account = make_account().id
     refusal = Refusal(account, ANONYMOUS, "key.refused", "k", "wrong secret")
     for number in range(3 * MAX_KINDS):

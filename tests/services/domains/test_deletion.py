@@ -37,11 +37,11 @@ def full() -> FullAccount:
     return full_account.make("gone")
 
 
-def test_every_table_has_a_row_of_a_full_account(full: FullAccount) -> None:
+def test_full_account_has_a_row_in_every_table(full: FullAccount) -> None:
     assert full_account.empty_tables() == []
 
 
-def test_nothing_names_a_deleted_domain_but_what_passes_and_the_audit_log(
+def test_deleted_domain_remains_only_in_the_audit_log_and_short_lived_rows(
     full: FullAccount,
 ) -> None:
     before = full_account.places(full.domain)
@@ -55,7 +55,7 @@ def test_nothing_names_a_deleted_domain_but_what_passes_and_the_audit_log(
     assert full_account.places(full.domain) - AUDIT_LOG <= FOR_A_TIME
 
 
-def test_nothing_is_left_of_a_deleted_account(full: FullAccount) -> None:
+def test_deleted_account_leaves_no_rows(full: FullAccount) -> None:
     other = full_account.make("other")
     kept = full_account.places(*other.names)
     assert full_account.places(*full.names)
@@ -66,7 +66,7 @@ def test_nothing_is_left_of_a_deleted_account(full: FullAccount) -> None:
     assert full_account.places(*other.names) == kept
 
 
-def test_only_the_audit_log_names_a_deleted_person(full: FullAccount) -> None:
+def test_deleted_user_remains_only_in_the_audit_log(full: FullAccount) -> None:
     before = full_account.places(full.person.email)
     assert {"channels.target", "scans.requested_by", "events.body", "alerts.risk_owner"} <= before
     users.delete(full.person.email, actor=ACTOR)
@@ -77,7 +77,7 @@ def test_only_the_audit_log_names_a_deleted_person(full: FullAccount) -> None:
     assert (rows["both"].target, rows["both"].disabled_at) == (full.owner.email, None)
 
 
-def test_a_channel_that_was_limited_to_a_deleted_domain_is_not_opened_to_others(
+def test_channel_limited_to_a_deleted_domain_sends_no_other_alerts(
     full: FullAccount,
 ) -> None:
     domains.delete(full.account.id, full.domain, actor=ACTOR)
@@ -87,7 +87,7 @@ def test_a_channel_that_was_limited_to_a_deleted_domain_is_not_opened_to_others(
     assert (row.domains, row.disabled_reason) == ([], erasure.NO_DOMAIN_LEFT)
 
 
-def test_files_about_other_domains_stay(full: FullAccount) -> None:
+def test_files_of_other_domains_are_kept(full: FullAccount) -> None:
     make_domain(full.account.id, f"own.{full.domain}")
     make_domain(full.account.id, "else.test")
     about_own, about_else = dmarc_xml(f"own.{full.domain}"), dmarc_xml("else.test", "e")
@@ -101,7 +101,7 @@ def test_files_about_other_domains_stay(full: FullAccount) -> None:
         assert set(session.scalars(select(RawFile.content))) == {about_own, about_else}
 
 
-def test_batches_are_bounded_and_leave_nothing(
+def test_bounded_batches_delete_everything(
     full: FullAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account_rows, "BATCH_SIZES", {})
@@ -113,7 +113,7 @@ def test_batches_are_bounded_and_leave_nothing(
     assert full_account.places(*full.names) == set()
 
 
-def test_old_events_of_a_deleted_domain_go_with_it(full: FullAccount) -> None:
+def test_old_events_of_a_deleted_domain_are_deleted(full: FullAccount) -> None:
     with transaction() as session:
         old = now(session) - erasure.EVENTS_GRACE - timedelta(hours=1)
         session.execute(update(Event).values(at=old))
@@ -122,7 +122,7 @@ def test_old_events_of_a_deleted_domain_go_with_it(full: FullAccount) -> None:
         assert set(session.scalars(select(Event.type))) == {"alert.resolved"}
 
 
-def test_a_domain_on_legal_hold_cannot_be_deleted_nor_can_its_account(full: FullAccount) -> None:
+def test_domain_on_legal_hold_and_its_account_cannot_be_deleted(full: FullAccount) -> None:
     domains.hold(full.account.id, full.domain, "case 12", actor=ACTOR)
     before = full_account.places(full.domain)
     with pytest.raises(Conflict, match="legal hold"):
@@ -137,7 +137,7 @@ def test_a_domain_on_legal_hold_cannot_be_deleted_nor_can_its_account(full: Full
     assert {"domain.hold_placed", "domain.hold_released", "domain.deleted"} <= actions
 
 
-def test_an_account_that_is_being_deleted_cannot_be_resumed() -> None:
+def test_account_in_deletion_cannot_be_resumed() -> None:
     account = make_account()
     with transaction() as session:
         session.get_one(Account, account.id).deletion_requested_at = now(session)
@@ -148,7 +148,7 @@ def test_an_account_that_is_being_deleted_cannot_be_resumed() -> None:
         assert session.get(Account, account.id) is None
 
 
-def test_an_export_has_every_row_of_the_account_and_no_secret(
+def test_export_has_every_row_of_the_account_and_no_secret(
     tmp_path: Path,
 ) -> None:
     full_account.make("other")
@@ -175,7 +175,7 @@ def test_an_export_has_every_row_of_the_account_and_no_secret(
     assert "$argon2" not in text
 
 
-def test_an_export_does_not_overwrite_a_file(full: FullAccount, tmp_path: Path) -> None:
+def test_export_does_not_overwrite_a_file(full: FullAccount, tmp_path: Path) -> None:
     path = tmp_path / "export.zip"
     path.write_text("mine")
     with pytest.raises(FileExistsError):
@@ -183,7 +183,7 @@ def test_an_export_does_not_overwrite_a_file(full: FullAccount, tmp_path: Path) 
     assert path.read_text() == "mine"
 
 
-def test_a_hold_on_one_domain_does_not_protect_another(full: FullAccount) -> None:
+def test_hold_on_one_domain_does_not_protect_another(full: FullAccount) -> None:
     make_domain(full.account.id, "else.test")
     domains.hold(full.account.id, full.domain, "case 12", actor=ACTOR)
     domains.delete(full.account.id, "else.test", actor=ACTOR)

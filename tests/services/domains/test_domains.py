@@ -21,7 +21,7 @@ from tests.support.zones import SERVFAIL, Zone, ZoneDoor
 pytestmark = pytest.mark.usefixtures("database")
 
 
-def test_a_name_is_kept_normalised() -> None:
+def test_domain_name_is_stored_normalized() -> None:
     assert make_domain(make_account().id, "BÜCHER.test.").name == "xn--bcher-kva.test"
 
 
@@ -29,13 +29,13 @@ def test_a_name_is_kept_normalised() -> None:
     ("name", "code"),
     [("192.0.2.1", "ip_address"), ("co.uk", "public_suffix"), ("a_b.test", "underscore")],
 )
-def test_what_is_no_domain_is_refused_with_the_reason(name: str, code: str) -> None:
+def test_invalid_domain_is_refused_with_the_reason(name: str, code: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         make_domain(make_account().id, name)
     assert [detail["code"] for detail in caught.value.extra["details"]] == [code]
 
 
-def test_a_domain_is_added_once_and_the_conflict_names_it() -> None:
+def test_duplicate_domain_is_a_conflict_that_names_it() -> None:
     account = make_account()
     domain = make_domain(account.id, "acme.test")
     with pytest.raises(Conflict) as caught:
@@ -43,14 +43,14 @@ def test_a_domain_is_added_once_and_the_conflict_names_it() -> None:
     assert caught.value.extra["existingId"] == ids.public("dom", domain.id)
 
 
-def test_two_accounts_may_watch_one_domain() -> None:
+def test_two_accounts_can_monitor_the_same_domain() -> None:
     assert (
         make_domain(make_account().id, "acme.test").id
         != make_domain(make_account().id, "acme.test").id
     )
 
 
-def test_a_domain_is_found_by_id_and_by_name() -> None:
+def test_domain_is_found_by_id_and_by_name() -> None:
     account = make_account()
     domain = make_domain(account.id, "acme.test")
     assert domain_lookup.find(account.id, ids.public("dom", domain.id)).id == domain.id
@@ -58,12 +58,12 @@ def test_a_domain_is_found_by_id_and_by_name() -> None:
 
 
 @pytest.mark.parametrize("ref", ["other.test", "dom_00000000000000000000000000", "", "a b"])
-def test_an_unknown_domain_is_not_found(ref: str) -> None:
+def test_unknown_domain_is_not_found(ref: str) -> None:
     with pytest.raises(NotFound):
         domain_lookup.find(make_account().id, ref)
 
 
-def test_another_accounts_domain_is_not_found() -> None:
+def test_domain_of_another_account_is_not_found() -> None:
     domain = make_domain(make_account().id, "acme.test")
     other = make_account().id
     for ref in (ids.public("dom", domain.id), "acme.test"):
@@ -71,7 +71,7 @@ def test_another_accounts_domain_is_not_found() -> None:
             domain_lookup.find(other, ref)
 
 
-def test_one_bad_name_of_many_does_not_stop_the_rest() -> None:
+def test_invalid_name_does_not_stop_a_batch() -> None:
     account = make_account()
     news = [NewDomain(name) for name in ("a.test", "192.0.2.1", "b.test", "A.test")]
     added = domains.create_many(account.id, news, actor=ACTOR)
@@ -96,7 +96,7 @@ def test_one_bad_name_of_many_does_not_stop_the_rest() -> None:
         (DomainFilter(grade="A"), []),
     ],
 )
-def test_a_list_is_filtered_and_sorted(filters: DomainFilter, names: list[str]) -> None:
+def test_domain_list_is_filtered_and_sorted(filters: DomainFilter, names: list[str]) -> None:
     account = make_account()
     make_domain(make_account().id, "foreign.test")
     for name, tags in (("a.test", ["blue"]), ("b.test", ["red", "blue"]), ("c.test", [])):
@@ -106,7 +106,7 @@ def test_a_list_is_filtered_and_sorted(filters: DomainFilter, names: list[str]) 
 
 
 @pytest.mark.parametrize("sort", ["-createdAt", "name", "-score"])
-def test_pages_hold_each_domain_once(sort: str) -> None:
+def test_pages_contain_each_domain_once(sort: str) -> None:
     account = make_account()
     for number in range(7):
         make_domain(account.id, f"d{number}.test")
@@ -120,7 +120,7 @@ def test_pages_hold_each_domain_once(sort: str) -> None:
     assert sorted(seen) == [f"d{number}.test" for number in range(7)]
 
 
-def test_a_change_is_refused_if_another_came_first() -> None:
+def test_change_with_an_outdated_version_is_refused() -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     stale = datetime(2020, 1, 1, tzinfo=UTC)
@@ -128,7 +128,7 @@ def test_a_change_is_refused_if_another_came_first() -> None:
         domains.update(account.id, "acme.test", {"tags": ["x"]}, actor=ACTOR, expected=stale)
 
 
-def test_a_schedule_sets_the_next_scan_within_its_period() -> None:
+def test_schedule_sets_the_next_scan_within_its_period() -> None:
     account = make_account()
     domain = make_domain(account.id, "acme.test", schedule="off")
     assert domain.next_scan_at is None
@@ -137,7 +137,7 @@ def test_a_schedule_sets_the_next_scan_within_its_period() -> None:
     assert 0 <= (changed.next_scan_at - changed.updated_at).total_seconds() < 3600
 
 
-def test_a_deleted_domain_takes_its_scans_with_it() -> None:
+def test_deleting_a_domain_deletes_its_scans() -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     scan = make_scan(account.id, "acme.test")
@@ -152,7 +152,7 @@ def door(account_id: object, name: str, *, of: object = None) -> ZoneDoor:
     return ZoneDoor(Zone({record.name: [record.value]}))
 
 
-def test_the_owners_record_verifies_a_domain() -> None:
+def test_record_of_the_account_verifies_a_domain() -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     verified = verification.verify(
@@ -161,14 +161,14 @@ def test_the_owners_record_verifies_a_domain() -> None:
     assert verified.verified_at is not None
 
 
-def test_another_accounts_record_proves_nothing() -> None:
+def test_record_of_another_account_does_not_verify() -> None:
     account, other = make_account(), make_account()
     make_domain(account.id, "acme.test")
     copied = door(account.id, "acme.test", of=other.id)
     assert verification.verify(account.id, "acme.test", copied, actor=ACTOR).verified_at is None
 
 
-def test_only_one_account_has_a_domain_verified() -> None:
+def test_domain_is_verified_for_one_account_only() -> None:
     for index, account in enumerate((make_account(), make_account())):
         make_domain(account.id, "acme.test")
         own = door(account.id, "acme.test")
@@ -179,7 +179,7 @@ def test_only_one_account_has_a_domain_verified() -> None:
                 verification.verify(account.id, "acme.test", own, actor=ACTOR)
 
 
-def test_dns_that_fails_is_said_and_changes_nothing() -> None:
+def test_dns_failure_is_reported_and_changes_no_verification() -> None:
     from app.errors import ServiceUnavailable
 
     account = make_account()
@@ -189,7 +189,7 @@ def test_dns_that_fails_is_said_and_changes_nothing() -> None:
         verification.verify(account.id, "acme.test", broken, actor=ACTOR)
 
 
-def test_a_deleted_domain_leaves_no_alert_open_to_who_follows_the_events() -> None:
+def test_events_resolve_the_alerts_of_a_deleted_domain() -> None:
     account_id = make_account().id
     domain = make_domain(account_id, "acme.test")
     draft = AlertDraft("spf.missing", domain.name, Severity.HIGH, "title", "message")

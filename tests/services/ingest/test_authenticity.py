@@ -48,7 +48,7 @@ def told() -> Sequence[Alert]:
         return session.scalars(select(Alert).where(wanted)).all()
 
 
-def test_who_sends_in_the_name_of_a_well_known_reporter_is_told(account_id: UUID) -> None:
+def test_forged_report_of_a_well_known_reporter_opens_an_alert(account_id: UUID) -> None:
     read(account_id, genuine(1), ZONE)
     assert told() == []
     first, second = read(account_id, of_another(1), ZONE), read(account_id, broken(1), ZONE)
@@ -63,7 +63,7 @@ def test_who_sends_in_the_name_of_a_well_known_reporter_is_told(account_id: UUID
     }
 
 
-def test_mail_that_anybody_can_send_is_never_above_info(account_id: UUID) -> None:
+def test_alert_about_unverified_mail_is_never_above_info(account_id: UUID) -> None:
     read(account_id, broken(1), ZONE)
     assert [alert.evidence["observed"]["isWellKnown"] for alert in told()] == [False]
     read(account_id, genuine(1), ZONE)
@@ -71,7 +71,7 @@ def test_mail_that_anybody_can_send_is_never_above_info(account_id: UUID) -> Non
     assert [alert.severity for alert in told()] == ["info"]
 
 
-def test_what_could_not_be_verified_opens_nothing(account_id: UUID) -> None:
+def test_inconclusive_authentication_opens_no_alert(account_id: UUID) -> None:
     read(account_id, genuine(1), ZONE)
     read(account_id, broken(1), Zone({NAME: SERVFAIL}))  # DNS is away
     read(account_id, broken(2), Zone({}))  # the key has gone
@@ -81,7 +81,7 @@ def test_what_could_not_be_verified_opens_nothing(account_id: UUID) -> None:
     assert told() == []
 
 
-def test_it_is_over_after_a_week_without(account_id: UUID) -> None:
+def test_alert_is_resolved_after_a_week_without_failures(account_id: UUID) -> None:
     read(account_id, broken(1), ZONE)
     assert len(told()) == 1
     with transaction() as session:
@@ -89,14 +89,14 @@ def test_it_is_over_after_a_week_without(account_id: UUID) -> None:
     assert told() == []
 
 
-def test_a_failure_of_dns_does_not_end_it(account_id: UUID) -> None:
+def test_dns_failure_does_not_resolve_the_alert(account_id: UUID) -> None:
     read(account_id, broken(1), ZONE)
     assert len(told()) == 1
     read(account_id, broken(2), Zone({NAME: SERVFAIL}))
     assert len(told()) == 1
 
 
-def test_made_up_names_do_not_push_out_who_is_told(
+def test_made_up_names_do_not_displace_known_senders(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read(account_id, broken(1), ZONE)
@@ -120,7 +120,7 @@ def test_made_up_names_do_not_push_out_who_is_told(
     assert [alert.subject for alert in told()] == ["reporter.test"]
 
 
-def test_what_came_to_another_account_is_not_told_here(account_id: UUID) -> None:
+def test_failures_of_another_account_open_no_alert(account_id: UUID) -> None:
     other = make_account("other")
     make_domain(other.id, "acme.test")
     read(other.id, broken(1), ZONE)

@@ -56,7 +56,7 @@ def states(account_id: UUID) -> Counter[str]:
         )
 
 
-def test_strangers_cannot_use_up_what_is_for_own_uploads_and_known_sources(
+def test_strangers_cannot_use_the_budget_of_own_uploads_and_known_sources(
     settings: Settings, account_id: UUID
 ) -> None:
     app_settings.use(settings.replace(ingest_files_per_day=100))
@@ -67,9 +67,7 @@ def test_strangers_cannot_use_up_what_is_for_own_uploads_and_known_sources(
     assert post(account_id, dmarc_xml(report_id="own"), received_via="upload").status == "received"
 
 
-def test_own_uploads_have_a_part_that_known_sources_cannot_use(
-    settings: Settings, account_id: UUID
-) -> None:
+def test_own_uploads_have_a_reserved_budget(settings: Settings, account_id: UUID) -> None:
     app_settings.use(settings.replace(ingest_files_per_day=100))
     sources = [f"192.0.2.{number}" for number in range(100)]
     with transaction() as session:
@@ -80,7 +78,7 @@ def test_own_uploads_have_a_part_that_known_sources_cannot_use(
 
 
 @pytest.mark.parametrize("address", ["198.51.100.1", "2001:db8::{}"])
-def test_one_source_cannot_use_up_what_is_for_strangers(
+def test_one_source_cannot_use_the_whole_budget_of_strangers(
     settings: Settings, account_id: UUID, address: str
 ) -> None:
     app_settings.use(settings.replace(ingest_files_per_day=100))
@@ -88,7 +86,7 @@ def test_one_source_cannot_use_up_what_is_for_strangers(
     assert flood(account_id, "203.0.113.1") == 1
 
 
-def test_relayed_mail_is_counted_for_the_domain_of_its_envelope() -> None:
+def test_relayed_mail_is_counted_for_its_envelope_domain() -> None:
     claims = {"peerAddress": "127.0.0.1", "mailFrom": "<noreply@Google.com>"}
     assert budgets.source_of("mail", claims) == "google.com"
     assert budgets.source_of("mail", {**claims, "peerAddress": "8.8.8.8"}) == "8.8.8.8"
@@ -126,7 +124,7 @@ def test_parsing_is_charged_to_the_account(account_id: UUID) -> None:
     assert cpu_ms > 0
 
 
-def test_another_account_waits_for_one_slice_and_not_for_the_batch(
+def test_other_account_waits_for_one_slice_and_not_for_the_batch(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processor, "SLICE_SECONDS", 0.0)
@@ -142,7 +140,7 @@ def test_another_account_waits_for_one_slice_and_not_for_the_batch(
     assert states(hostile) == {"quarantined": 10}
 
 
-def test_everything_that_is_parsed_of_a_mail_is_parsed_inside_the_guard(account_id: UUID) -> None:
+def test_all_parts_of_a_mail_are_parsed_within_resource_limits(account_id: UUID) -> None:
     sizes = []
 
     @contextmanager
@@ -159,14 +157,14 @@ def test_everything_that_is_parsed_of_a_mail_is_parsed_inside_the_guard(account_
     assert states(account_id) == {"parsed": 1}
 
 
-def test_a_small_file_has_little_cpu_time(settings: Settings) -> None:
+def test_small_file_has_a_small_cpu_limit(settings: Settings) -> None:
     app_settings.use(settings)
     assert resource_limits.cpu_seconds(531) < 1.1
     assert resource_limits.cpu_seconds(4 * 1024**2) == 9.0
     assert resource_limits.cpu_seconds(10**9) == settings.ingest_cpu_seconds
 
 
-def test_files_that_poison_a_batch_cost_no_other_file_of_it(account_id: UUID) -> None:
+def test_defective_files_of_a_batch_do_not_affect_the_others(account_id: UUID) -> None:
     for number in range(8):
         post(account_id, poisoned(number))
         post(account_id, dmarc_xml(report_id=str(number)))
@@ -179,9 +177,7 @@ def test_files_that_poison_a_batch_cost_no_other_file_of_it(account_id: UUID) ->
     assert states(account_id)["received"] == 0
 
 
-def test_bytes_of_junk_are_deleted_before_those_of_other_files(
-    settings: Settings, account_id: UUID
-) -> None:
+def test_junk_is_deleted_before_other_files(settings: Settings, account_id: UUID) -> None:
     app_settings.use(settings.replace(keep_junk_days=1))
     junk = post(account_id, b"junk")
     own = post(account_id, b"own junk", received_via="upload")

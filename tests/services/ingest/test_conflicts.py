@@ -53,7 +53,7 @@ def figures() -> tuple[int, list[int]]:
         return int(total), list(session.scalars(select(DmarcReport.messages)))
 
 
-def test_a_user_decides_and_can_reverse_it(account_id: UUID) -> None:
+def test_conflict_decision_can_be_reversed(account_id: UUID) -> None:
     first, second = take(account_id, FIRST), take(account_id, SECOND, "upload")
     assert states(first, second) == ["parsed", "conflict"]
     assert figures() == (50, [50])
@@ -70,14 +70,14 @@ def test_a_user_decides_and_can_reverse_it(account_id: UUID) -> None:
     assert set(events) == {ids.public("file", first), ids.public("file", second)}
 
 
-def test_the_counted_report_stays_until_the_other_is_parsed(account_id: UUID) -> None:
+def test_counted_report_is_replaced_only_after_the_other_is_parsed(account_id: UUID) -> None:
     take(account_id, FIRST)
     second = take(account_id, SECOND)
     conflicts.use(account_id, second, actor=ACTOR)
     assert figures() == (50, [50])
 
 
-def test_of_several_conflicts_the_chosen_one_is_used(account_id: UUID) -> None:
+def test_chosen_file_of_several_conflicts_is_used(account_id: UUID) -> None:
     first, second, third = (take(account_id, raw) for raw in (FIRST, SECOND, THIRD))
     use(account_id, second)
     use(account_id, third)
@@ -96,7 +96,7 @@ def test_conflicts_of_a_report_are_listed(account_id: UUID) -> None:
     assert conflicts.of_report(make_account("Other").id, report_id) == []
 
 
-def test_tls_reports_can_be_in_conflict_too(account_id: UUID) -> None:
+def test_tls_reports_can_be_in_conflict(account_id: UUID) -> None:
     take(account_id, tls_json())
     changed = tls_json().replace(
         b'"total-successful-session-count": ', b'"total-successful-session-count": 9'

@@ -76,7 +76,7 @@ def states(account_id: UUID) -> Counter[str]:
     return found
 
 
-def test_a_report_is_kept_before_it_is_read(account_id: UUID) -> None:
+def test_report_is_stored_before_it_is_parsed(account_id: UUID) -> None:
     raw = dmarc_xml()
     report_file = take(account_id, raw, read=False)
     assert report_file.status == "received"
@@ -84,7 +84,7 @@ def test_a_report_is_kept_before_it_is_read(account_id: UUID) -> None:
         assert files.raw_of(session, account_id, report_file.id) == raw
 
 
-def test_an_aggregate_report_becomes_rows(account_id: UUID) -> None:
+def test_aggregate_report_is_stored_as_rows(account_id: UUID) -> None:
     some = [record(count=3), record(ip="2001:db8::1", count=4, dkim="fail", spf="fail")]
     report_file = take(account_id, dmarc_xml(records=some))
     assert (report_file.status, report_file.kind, report_file.policy_domain) == (
@@ -110,7 +110,7 @@ def test_an_aggregate_report_becomes_rows(account_id: UUID) -> None:
     assert rows[0].at == report.begin_at + timedelta(hours=12)
 
 
-def test_a_tls_report_becomes_rows(account_id: UUID) -> None:
+def test_tls_report_is_stored_as_rows(account_id: UUID) -> None:
     report_file = take(account_id, tls_json())
     assert (report_file.status, report_file.kind) == ("parsed", "tls")
     with transaction(readonly=True) as session:
@@ -129,7 +129,7 @@ def test_a_tls_report_becomes_rows(account_id: UUID) -> None:
         ("no-policy-found", "sub.acme.test", "parsed"),
     ],
 )
-def test_a_tls_report_of_any_policy_goes_to_the_domain_at_or_above_it(
+def test_tls_report_is_attributed_to_the_domain_at_or_above_its_policy(
     account_id: UUID, type: str, domain: str, state: str
 ) -> None:
     report = json.loads(tls_json(domain))
@@ -142,7 +142,7 @@ def test_a_tls_report_of_any_policy_goes_to_the_domain_at_or_above_it(
     assert [(one.policy_type, one.successful, one.failed) for one in policies] == rows
 
 
-def test_a_tls_report_goes_by_its_own_domain_before_that_of_a_mail_host(account_id: UUID) -> None:
+def test_tls_report_prefers_its_policy_domain_over_a_mail_host(account_id: UUID) -> None:
     make_domain(account_id, "hosts.test")
     report = json.loads(tls_json())
     host = {"policy-type": "tlsa", "policy-domain": "mx.hosts.test"}
@@ -151,7 +151,7 @@ def test_a_tls_report_goes_by_its_own_domain_before_that_of_a_mail_host(account_
     assert (report_file.status, report_file.policy_domain) == ("parsed", "acme.test")
 
 
-def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID) -> None:
+def test_failure_report_is_stored_without_private_data(account_id: UUID) -> None:
     report_file = take(account_id, failure_mail(), received_via="mail")
     assert (report_file.status, report_file.kind, report_file.policy_domain) == (
         "parsed",
@@ -174,21 +174,21 @@ def test_a_failure_report_becomes_a_row_without_what_is_private(account_id: UUID
     assert take(account_id, failure_mail() + b"\r\n", received_via="mail").status == "duplicate"
 
 
-def test_a_report_over_several_days_says_so(account_id: UUID) -> None:
+def test_report_over_several_days_has_its_number_of_days(account_id: UUID) -> None:
     begin = YESTERDAY - 6 * DAY
     report_file = take(account_id, dmarc_xml(begin=begin, end=begin + 7 * DAY - 1))
     with transaction(readonly=True) as session:
         assert session.get_one(DmarcReport, report_file.report_id).days == 7
 
 
-def test_the_same_report_however_wrapped_is_one(account_id: UUID) -> None:
+def test_report_in_different_containers_is_stored_once(account_id: UUID) -> None:
     ends = [take(account_id, raw) for raw in wrappings(dmarc_xml())]
     assert [report_file.status for report_file in ends] == ["parsed", *["duplicate"] * 3]
     assert len({report_file.report_id for report_file in ends}) == 1
     assert (count(DmarcReport), count(DmarcRecord)) == (1, 1)
 
 
-def test_the_same_bytes_again_are_the_first_file(account_id: UUID) -> None:
+def test_identical_bytes_return_the_first_file(account_id: UUID) -> None:
     first = files.store(account_id, dmarc_xml(), received_via="http")
     second = files.store(account_id, dmarc_xml(), received_via="http")
     assert (first.is_new, second.is_new) == (True, False)
@@ -196,7 +196,7 @@ def test_the_same_bytes_again_are_the_first_file(account_id: UUID) -> None:
     assert count(RawFile) == 1
 
 
-def test_another_content_under_the_same_key_is_a_conflict(account_id: UUID) -> None:
+def test_different_content_of_the_same_report_is_a_conflict(account_id: UUID) -> None:
     first = take(account_id, dmarc_xml())
     second = take(account_id, dmarc_xml(records=[record(count=99)]))
     assert (second.status, second.report_id) == ("conflict", first.report_id)
@@ -235,13 +235,13 @@ def test_trusted_report_does_not_replace_another_one_that_is_counted(account_id:
         dmarc_xml("sub.acme.test"),
     ],
 )
-def test_reporter_id_period_and_domain_tell_reports_apart(account_id: UUID, other: bytes) -> None:
+def test_reports_differ_by_reporter_id_period_and_domain(account_id: UUID, other: bytes) -> None:
     take(account_id, dmarc_xml())
     assert take(account_id, other).status == "parsed"
     assert count(DmarcReport) == 2
 
 
-def test_a_report_is_filed_under_the_longest_domain_that_fits(account_id: UUID) -> None:
+def test_report_is_attributed_to_the_longest_matching_domain(account_id: UUID) -> None:
     below = make_domain(account_id, "mail.acme.test")
     report_file = take(account_id, dmarc_xml("a.mail.acme.test"))
     with transaction(readonly=True) as session:
@@ -250,7 +250,7 @@ def test_a_report_is_filed_under_the_longest_domain_that_fits(account_id: UUID) 
 
 
 @pytest.mark.parametrize("domain", ["other.test", "notacme.test", "test", "xacme.test"])
-def test_a_report_about_nobodys_domain_is_unattributed(account_id: UUID, domain: str) -> None:
+def test_report_about_an_unknown_domain_is_unattributed(account_id: UUID, domain: str) -> None:
     report_file = take(account_id, dmarc_xml(domain))
     assert (report_file.status, report_file.reason) == ("unattributed", "no_verified_domain")
     assert report_file.policy_domain == domain
@@ -258,7 +258,7 @@ def test_a_report_about_nobodys_domain_is_unattributed(account_id: UUID, domain:
     assert count(DmarcReport) == 0
 
 
-def test_another_accounts_domain_is_nobodys(account_id: UUID) -> None:
+def test_report_about_a_domain_of_another_account_is_unattributed(account_id: UUID) -> None:
     make_domain(make_account().id, "elsewhere.test")
     assert take(account_id, dmarc_xml("elsewhere.test")).status == "unattributed"
 
@@ -270,7 +270,9 @@ def verification_required(settings: Settings) -> Iterator[None]:
     app_settings.use(settings)
 
 
-def test_only_a_verified_domain_counts(account_id: UUID, settings: Settings) -> None:
+def test_report_about_an_unverified_domain_is_unattributed(
+    account_id: UUID, settings: Settings
+) -> None:
     with verification_required(settings):
         report_file = take(account_id, dmarc_xml())
         assert report_file.status == "unattributed"
@@ -282,7 +284,7 @@ def test_only_a_verified_domain_counts(account_id: UUID, settings: Settings) -> 
         assert again(report_file.id).status == "parsed"
 
 
-def test_a_domain_that_is_added_later_gets_its_reports(account_id: UUID) -> None:
+def test_adding_a_domain_reprocesses_its_unattributed_reports(account_id: UUID) -> None:
     waiting = [take(account_id, dmarc_xml(name)) for name in ("late.test", "a.late.test")]
     other = take(account_id, dmarc_xml("xlate.test"))
     domains.create(account_id, domains.NewDomain("late.test"), actor=ACTOR)
@@ -294,7 +296,7 @@ def test_a_domain_that_is_added_later_gets_its_reports(account_id: UUID) -> None
 @pytest.mark.parametrize(
     "raw", [b"hello", b"<feedback>", b"\x1f\x8bnothing", b"PK\x03\x04nothing", b"{}", b"\x00" * 999]
 )
-def test_what_is_no_report_is_quarantined_with_a_reason(account_id: UUID, raw: bytes) -> None:
+def test_other_files_are_quarantined_with_a_reason(account_id: UUID, raw: bytes) -> None:
     report_file = take(account_id, raw)
     assert report_file.status == "quarantined"
     assert report_file.reason
@@ -302,7 +304,7 @@ def test_what_is_no_report_is_quarantined_with_a_reason(account_id: UUID, raw: b
     assert count(RawFile) == 1
 
 
-def test_every_report_of_a_file_has_a_row_of_its_own(account_id: UUID) -> None:
+def test_each_report_of_a_file_has_its_own_row(account_id: UUID) -> None:
     raw = zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>", dmarc_xml())
     report_file = take(account_id, raw)
     assert report_file.status == "parsed"
@@ -311,7 +313,7 @@ def test_every_report_of_a_file_has_a_row_of_its_own(account_id: UUID) -> None:
     assert len({row.entry for row in rows}) == 4
 
 
-def test_a_retry_reads_only_what_it_is_asked_for(account_id: UUID) -> None:
+def test_retry_processes_only_the_selected_file(account_id: UUID) -> None:
     take(account_id, zipped(dmarc_xml(), dmarc_xml("other.test"), b"<feedback/>"))
     before = states(account_id)
     assert files.retry(reason="no_verified_domain") == 1
@@ -322,12 +324,12 @@ def test_a_retry_reads_only_what_it_is_asked_for(account_id: UUID) -> None:
     assert states(account_id) == {"parsed": 2, "quarantined": 1}
 
 
-def test_what_is_parsed_is_not_tried_again(account_id: UUID) -> None:
+def test_parsed_file_is_not_retried(account_id: UUID) -> None:
     report_file = take(account_id, dmarc_xml())
     assert files.retry(report_file.id) == 0
 
 
-def test_a_quarantined_file_that_is_read_again_stays_one_file(account_id: UUID) -> None:
+def test_retried_quarantined_file_stays_one_file(account_id: UUID) -> None:
     report_file = take(account_id, b"hello")
     assert files.retry(report_file.id) == 1
     assert again(report_file.id).status == "received"
@@ -335,7 +337,7 @@ def test_a_quarantined_file_that_is_read_again_stays_one_file(account_id: UUID) 
     assert states(account_id) == {"quarantined": 1}
 
 
-def test_the_selectors_of_passing_signatures_are_learnt(account_id: UUID) -> None:
+def test_selectors_of_passing_signatures_are_stored(account_id: UUID) -> None:
     some = [
         record(selector="Good"),
         record(selector="bad", dkim="fail"),
@@ -349,7 +351,7 @@ def test_the_selectors_of_passing_signatures_are_learnt(account_id: UUID) -> Non
     assert {tuple(row) for row in found} == {("acme.test", "good"), ("mail.acme.test", "below")}
 
 
-def test_a_day_has_its_bounds(account_id: UUID, settings: Settings) -> None:
+def test_daily_limits_are_enforced(account_id: UUID, settings: Settings) -> None:
     app_settings.use(settings.replace(ingest_files_per_day=4))
     for number in range(2):
         files.store(account_id, dmarc_xml(report_id=str(number)), received_via="http")
@@ -363,7 +365,7 @@ def test_a_day_has_its_bounds(account_id: UUID, settings: Settings) -> None:
     assert count(ReportFile) == 2
 
 
-def test_what_comes_again_when_nothing_is_left_of_it_is_read_again(account_id: UUID) -> None:
+def test_deleted_report_that_is_received_again_is_processed(account_id: UUID) -> None:
     first = take(account_id, dmarc_xml())
     domains.delete(account_id, "acme.test", actor=ACTOR)
     make_domain(account_id, "acme.test")
@@ -372,7 +374,7 @@ def test_what_comes_again_when_nothing_is_left_of_it_is_read_again(account_id: U
     assert (second.status, count(DmarcReport)) == ("parsed", 1)
 
 
-def test_twenty_at_the_same_moment_are_one_report(account_id: UUID) -> None:
+def test_twenty_concurrent_uploads_are_one_report(account_id: UUID) -> None:
     raws = wrappings(dmarc_xml()) * 5
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda raw: files.store(account_id, raw, received_via="http"), raws))

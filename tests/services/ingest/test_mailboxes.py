@@ -72,7 +72,7 @@ def again(row: ReportMailbox) -> ReportMailbox:
         return session.get_one(ReportMailbox, row.id)
 
 
-def test_what_waits_is_taken_in_once_and_marked_as_seen(account_id: UUID) -> None:
+def test_unread_messages_are_imported_once_and_marked_as_seen(account_id: UUID) -> None:
     mails = imap.numbered([mail(1), mail(2)])
     with pulled_from(mails) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
@@ -86,7 +86,7 @@ def test_what_waits_is_taken_in_once_and_marked_as_seen(account_id: UUID) -> Non
 
 
 @pytest.mark.parametrize("capabilities", ["IMAP4rev1 UIDPLUS MOVE", "IMAP4rev1 UIDPLUS"])
-def test_what_is_kept_is_moved_if_there_is_a_folder_for_it(
+def test_imported_messages_are_moved_to_the_configured_folder(
     account_id: UUID, capabilities: str
 ) -> None:
     mails = imap.numbered([mail(1)])
@@ -97,7 +97,7 @@ def test_what_is_kept_is_moved_if_there_is_a_folder_for_it(
     assert (mails.moved, mails.content) == ({"Done it": [1]}, {})
 
 
-def test_capabilities_are_those_after_the_login(account_id: UUID) -> None:
+def test_capabilities_after_login_are_used(account_id: UUID) -> None:
     mails = imap.numbered([mail(1)])
     mails.greeting, mails.capabilities = "IMAP4rev1 MOVE", "IMAP4rev1 UIDPLUS"
     with pulled_from(mails) as access:
@@ -106,7 +106,7 @@ def test_capabilities_are_those_after_the_login(account_id: UUID) -> None:
     assert (mails.moved, mails.flags) == ({"Done": [1]}, {1: {r"\Deleted"}})
 
 
-def test_names_and_passwords_may_have_any_letters(account_id: UUID) -> None:
+def test_user_names_and_passwords_can_have_any_characters(account_id: UUID) -> None:
     mails = imap.numbered([mail(1)])
     mails.username, mails.password, mails.folder = "berichte", "pässwörd", "M&APw-ll &- Co"
     with pulled_from(mails) as access:
@@ -128,7 +128,7 @@ def test_names_and_passwords_may_have_any_letters(account_id: UUID) -> None:
         b"* 1 FETCH (UID 1 BODY[] {%d}" % 10**30,
     ],
 )
-def test_a_malformed_response_is_a_failure(account_id: UUID, response: bytes) -> None:
+def test_malformed_response_is_a_failure(account_id: UUID, response: bytes) -> None:
     mails = imap.numbered([mail(1)])
     mails.malformed = response
     with pulled_from(mails) as access:
@@ -138,7 +138,7 @@ def test_a_malformed_response_is_a_failure(account_id: UUID, response: bytes) ->
         assert pull(row) == mailboxes.PollResult(imported_count=1)
 
 
-def test_a_response_without_an_end_is_a_failure(account_id: UUID) -> None:
+def test_endless_response_is_a_failure(account_id: UUID) -> None:
     mails = imap.numbered([mail(1)])
     mails.is_flooding = True
     with pulled_from(mails) as access:
@@ -146,7 +146,7 @@ def test_a_response_without_an_end_is_a_failure(account_id: UUID) -> None:
         assert "more than the maximum" in (pull(row).failure or "")
 
 
-def test_nothing_is_marked_before_it_is_kept(account_id: UUID) -> None:
+def test_message_is_marked_only_after_it_is_stored(account_id: UUID) -> None:
     mails = imap.numbered([mail(1), mail(2)])
     before = app_settings.current()
     with pulled_from(mails) as access:
@@ -162,7 +162,7 @@ def test_nothing_is_marked_before_it_is_kept(account_id: UUID) -> None:
         assert pull(row) == mailboxes.PollResult(imported_count=1)
 
 
-def test_a_pull_that_is_cut_leaves_the_rest_to_the_next_which_is_due_at_once(
+def test_interrupted_poll_continues_immediately_with_the_next(
     account_id: UUID,
 ) -> None:
     asked = iter([False, True])
@@ -174,7 +174,7 @@ def test_a_pull_that_is_cut_leaves_the_rest_to_the_next_which_is_due_at_once(
         assert mailboxes.poll(row.id, context=TRUST) is None
 
 
-def test_a_pull_that_gets_nowhere_in_its_time_is_not_due_at_once(
+def test_poll_without_progress_is_not_repeated_immediately(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mailboxes, "POLL_SECONDS", -1.0)
@@ -184,7 +184,7 @@ def test_a_pull_that_gets_nowhere_in_its_time_is_not_due_at_once(
         assert mailboxes.poll(row.id, context=TRUST) is None
 
 
-def test_a_mail_that_comes_again_is_one_file(account_id: UUID) -> None:
+def test_repeated_mail_is_one_file(account_id: UUID) -> None:
     mails = imap.numbered([mail(1)])
     mails.breaks_at = "STORE"
     with pulled_from(mails) as access:
@@ -196,7 +196,7 @@ def test_a_mail_that_comes_again_is_one_file(account_id: UUID) -> None:
     assert len(kept(account_id)) == 1
 
 
-def test_a_mail_that_is_too_large_is_left_there_and_counted(account_id: UUID) -> None:
+def test_too_large_mail_is_left_in_the_mailbox_and_counted(account_id: UUID) -> None:
     mails = imap.numbered([mail(1), mail(2)])
     mails.sizes[1] = LIMITS.message + 1
     with pulled_from(mails) as access:
@@ -206,7 +206,7 @@ def test_a_mail_that_is_too_large_is_left_there_and_counted(account_id: UUID) ->
     assert again(row).too_large == 1
 
 
-def test_a_server_that_sends_more_than_it_said_is_left(account_id: UUID) -> None:
+def test_server_that_sends_more_than_announced_is_disconnected(account_id: UUID) -> None:
     mails = imap.numbered([mail(1)])
     mails.is_lying = True
     with pulled_from(mails) as access:
@@ -215,7 +215,7 @@ def test_a_server_that_sends_more_than_it_said_is_left(account_id: UUID) -> None
     assert not kept(account_id)
 
 
-def test_a_server_that_is_never_silent_and_never_done_is_left_and_told(
+def test_endless_server_is_disconnected_with_an_error(
     account_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mailboxes_imap, "MAX_SECONDS", 1.0)
@@ -229,7 +229,7 @@ def test_a_server_that_is_never_silent_and_never_done_is_left_and_told(
         assert pull(row) == mailboxes.PollResult(imported_count=2)
 
 
-def test_a_certificate_of_another_host_is_not_taken(account_id: UUID) -> None:
+def test_certificate_of_another_host_is_rejected(account_id: UUID) -> None:
     mails = imap.numbered([mail(1)])
     with pulled_from(mails, "other.test") as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
@@ -245,7 +245,7 @@ def test_a_certificate_of_another_host_is_not_taken(account_id: UUID) -> None:
         ({"port": 1}, "Connection refused"),
     ],
 )
-def test_what_the_server_refuses_is_told_in_its_words(
+def test_refusal_of_the_server_is_shown_in_its_own_words(
     account_id: UUID, change: dict[str, Any], words: str
 ) -> None:
     with pulled_from(imap.numbered([])) as access:
@@ -254,7 +254,9 @@ def test_what_the_server_refuses_is_told_in_its_words(
     assert again(row).failure == words
 
 
-def test_failing_begins_with_the_first_failure_and_ends_with_a_success(account_id: UUID) -> None:
+def test_failing_period_starts_with_the_first_failure_and_ends_with_a_success(
+    account_id: UUID,
+) -> None:
     with pulled_from(imap.numbered([])) as access:
         row = mailboxes.add(account_id, replace(access, port=1), actor=ACTOR)
         pull(row)
@@ -268,7 +270,7 @@ def test_failing_begins_with_the_first_failure_and_ends_with_a_success(account_i
         assert again(row).failing_since is None
 
 
-def test_only_one_pulls_at_a_time_and_only_when_it_is_due(account_id: UUID) -> None:
+def test_mailbox_is_polled_by_one_worker_and_only_when_due(account_id: UUID) -> None:
     with pulled_from(imap.numbered([mail(1)])) as access:
         row = mailboxes.add(account_id, access, actor=ACTOR)
         assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult(imported_count=1)
@@ -278,12 +280,12 @@ def test_only_one_pulls_at_a_time_and_only_when_it_is_due(account_id: UUID) -> N
         assert mailboxes.poll(row.id, context=TRUST) == mailboxes.PollResult()
 
 
-def test_the_password_is_not_in_the_table(account_id: UUID) -> None:
+def test_password_is_not_stored_in_clear_text(account_id: UUID) -> None:
     row = mailboxes.add(account_id, ACCESS, actor=ACTOR)
     assert imap.PASSWORD not in again(row).password
 
 
-def test_an_account_sees_and_removes_only_its_own(account_id: UUID) -> None:
+def test_account_lists_and_removes_only_its_own_mailboxes(account_id: UUID) -> None:
     row = mailboxes.add(account_id, ACCESS, actor=ACTOR)
     with pytest.raises(Conflict):
         mailboxes.add(account_id, ACCESS, actor=ACTOR)
@@ -307,7 +309,7 @@ def test_an_account_sees_and_removes_only_its_own(account_id: UUID) -> None:
         {"done_folder": "x" * 201},
     ],
 )
-def test_what_cannot_be_access_is_refused(account_id: UUID, change: dict[str, Any]) -> None:
+def test_invalid_mailbox_access_is_refused(account_id: UUID, change: dict[str, Any]) -> None:
     access = replace(ACCESS, **change)
     with pytest.raises(InvalidRequest):
         mailboxes.add(account_id, access, actor=ACTOR)

@@ -39,14 +39,14 @@ def trusting(*servers: str) -> Iterator[None]:
         app_settings.use(before)
 
 
-def test_a_valid_signature_of_the_reporter_proves_the_report() -> None:
+def test_valid_dkim_signature_of_the_reporter_makes_the_report_trusted() -> None:
     assert provenance(signed(mail()), Zone({NAME: [record()]})) == "authenticated"
     assert (
         provenance(signed(mail()), Zone({NAME: [record()]}), received_via="http") == "authenticated"
     )
 
 
-def test_a_key_for_tls_reports_alone_proves_it_as_well() -> None:
+def test_key_for_tls_reports_only_makes_the_report_trusted() -> None:
     assert provenance(signed(mail()), Zone({NAME: [record(more="s=tlsrpt; ")]})) == "authenticated"
 
 
@@ -63,39 +63,39 @@ def test_a_key_for_tls_reports_alone_proves_it_as_well() -> None:
         {NAME: ["hello"]},
     ],
 )
-def test_without_a_usable_key_it_proves_nothing(data: Any) -> None:
+def test_signature_without_a_usable_key_is_not_trusted(data: Any) -> None:
     assert provenance(signed(mail()), Zone(data)) == "unverified"
 
 
-def test_what_was_changed_after_signing_proves_nothing() -> None:
+def test_mail_changed_after_signing_is_not_trusted() -> None:
     raw = signed(mail())
     zone = Zone({NAME: [record()]})
     assert provenance(raw.replace(b"To: r@", b"To: s@"), zone) == "unverified"
     assert provenance(raw + b"\r\n!\r\n", zone) == "unverified"
 
 
-def test_a_signature_of_another_proves_nothing() -> None:
+def test_signature_of_another_domain_is_not_trusted() -> None:
     raw = signed(mail("noreply@evil.test"), "evil.test")
     zone = Zone({"s1._domainkey.evil.test": [record()]})
     assert provenance(raw, zone) == "unverified"  # the mail is evil's, the report says reporter's
 
 
-def test_a_signature_of_the_beginning_of_a_mail_proves_nothing() -> None:
+def test_signature_of_a_partial_body_is_not_trusted() -> None:
     assert provenance(signed(mail(), length=True), Zone({NAME: [record()]})) == "unverified"
 
 
-def test_blanks_without_end_are_not_verified() -> None:
+def test_mail_with_endless_blanks_is_not_verified() -> None:
     raw = signed(mail() + b"\r\n" + b" " * 2_000 + b"!\r\n")
     assert provenance(raw, Zone({NAME: [record()]})) == "unverified"
 
 
-def test_dns_is_asked_only_for_keys_of_the_author() -> None:
+def test_only_keys_of_the_author_are_looked_up() -> None:
     zone = Zone({NAME: [record()]})
     provenance(signed(signed(mail()), "evil.test"), zone)
     assert zone.asked == [(NAME, "TXT")]
 
 
-def test_a_trusted_server_is_believed_and_dns_is_not_asked() -> None:
+def test_result_of_a_trusted_server_is_used_without_dns() -> None:
     results = b"Authentication-Results: mx.monitoring.test; dkim=pass header.d=reporter.test\r\n"
     zone = Zone({})
     with trusting("mx.monitoring.test"):
@@ -146,7 +146,7 @@ def test_own_upload_of_a_file_that_a_stranger_posted_first_is_trusted() -> None:
         assert [bool(row[0]) for row in session.execute(trusted)] == [True]
 
 
-def test_a_proven_report_takes_the_place_of_one_that_anybody_could_have_sent() -> None:
+def test_trusted_report_replaces_an_unverified_one() -> None:
     account = make_account()
     make_domain(account.id, "acme.test")
     zone = Zone({NAME: [record()]})
@@ -164,7 +164,7 @@ def authenticity(raw: bytes, zone: Zone | None, received_via: str = "mail") -> s
     return read(account.id, raw, zone, received_via).authenticity
 
 
-def test_a_report_whose_signature_is_broken_is_not_from_whom_it_says() -> None:
+def test_broken_signature_is_an_authentication_failure() -> None:
     zone = Zone({NAME: [record()]})
     assert authenticity(signed(mail()), zone) == "verified"
     assert authenticity(signed(mail()) + b"\r\n!\r\n", zone) == "failed"  # another body
@@ -173,7 +173,7 @@ def test_a_report_whose_signature_is_broken_is_not_from_whom_it_says() -> None:
     assert authenticity(signed(mail()), Zone({NAME: [record(OTHER)]})) == "failed"
 
 
-def test_a_report_in_the_mail_of_another_is_not_from_whom_it_says() -> None:
+def test_report_in_mail_of_another_domain_is_an_authentication_failure() -> None:
     raw = signed(mail("noreply@evil.test"), "evil.test")
     account = make_account()
     make_domain(account.id, "acme.test")
@@ -192,11 +192,11 @@ def test_a_report_in_the_mail_of_another_is_not_from_whom_it_says() -> None:
         {NAME: [record(more="t=y; ")]},
     ],
 )
-def test_a_key_that_is_not_to_be_had_is_no_failure(data: Any) -> None:
+def test_unavailable_key_is_not_a_failure(data: Any) -> None:
     assert authenticity(signed(mail()) + b"\r\n!\r\n", Zone(data)) is None
 
 
-def test_a_broken_signature_beside_one_that_cannot_be_verified_is_no_failure() -> None:
+def test_broken_signature_with_an_unverifiable_one_is_not_a_failure() -> None:
     raw = signed(mail(), selector=b"gone") + b"\r\n!\r\n"
     again = signed(raw) + b"\r\n!\r\n"
     zone = Zone({NAME: [record()], "gone._domainkey.reporter.test": SERVFAIL})
@@ -204,27 +204,27 @@ def test_a_broken_signature_beside_one_that_cannot_be_verified_is_no_failure() -
 
 
 @pytest.mark.parametrize("count", [1, 6])
-def test_a_signature_that_is_not_looked_at_may_have_been_good(count: int) -> None:
+def test_unchecked_signature_prevents_a_failure(count: int) -> None:
     raw, zone = signed(mail()), Zone({NAME: [record()]})
     for _ in range(count):  # one of the beginning only, or more than a few
         raw = signed(raw, length=count == 1)
     assert authenticity(raw.replace(b"To: r@", b"To: s@"), zone) is None
 
 
-def test_a_mail_that_proves_nothing_is_no_failure() -> None:
+def test_mail_without_evidence_is_not_a_failure() -> None:
     assert authenticity(mail(), Zone({})) is None  # no signature
     assert authenticity(mail("noreply@evil.test"), Zone({})) is None
     assert authenticity(signed(mail()), None) is None
     assert authenticity(b"From: a@x.test, b@y.test\r\n" + signed(mail()), Zone({})) is None
 
 
-def test_what_came_by_the_accounts_own_way_need_not_show_whose_it_is() -> None:
+def test_own_upload_needs_no_authentication() -> None:
     zone = Zone({NAME: [record()]})
     assert authenticity(signed(mail()) + b"\r\n!\r\n", zone, received_via="http") is None
     assert authenticity(signed(mail()) + b"\r\n!\r\n", zone, received_via="mailbox") == "failed"
 
 
-def test_a_report_that_somebody_of_the_account_forwards_is_no_failure() -> None:
+def test_report_forwarded_by_a_user_is_not_a_failure() -> None:
     raw = signed(mail("postmaster@acme.test"), "acme.test")
     assert authenticity(raw, Zone({"s1._domainkey.acme.test": [record()]})) is None
 
@@ -239,7 +239,9 @@ def test_a_report_that_somebody_of_the_account_forwards_is_no_failure() -> None:
         ("dkim=fail header.d=evil.test", None),
     ],
 )
-def test_a_trusted_server_is_believed_that_it_is_not(results: str, expected: str | None) -> None:
+def test_failure_reported_by_a_trusted_server_is_a_failure(
+    results: str, expected: str | None
+) -> None:
     head = f"Authentication-Results: mx.monitoring.test; {results}\r\n".encode()
     with trusting("mx.monitoring.test"):
         assert authenticity(head + mail(), Zone({})) == expected

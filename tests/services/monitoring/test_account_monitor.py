@@ -50,7 +50,7 @@ def put_back(**columns: timedelta) -> None:
         session.execute(update(Alert).values(**values))
 
 
-def test_a_new_key_is_told_of_and_is_about_the_account(account_id: UUID) -> None:
+def test_new_key_opens_an_alert_of_the_account(account_id: UUID) -> None:
     key, _ = make_key(account_id)
     account_monitor.check_accounts()
     account_monitor.check_accounts()
@@ -60,14 +60,14 @@ def test_a_new_key_is_told_of_and_is_about_the_account(account_id: UUID) -> None
     assert len(alerts.history(account_id, found.id)) == 1
 
 
-def test_a_revoked_key_is_told_of(account_id: UUID) -> None:
+def test_revoked_key_opens_an_alert(account_id: UUID) -> None:
     key, _ = make_key(account_id)
     api_keys.revoke(account_id, key.key_id, actor=ACTOR)
     account_monitor.check_accounts()
     assert "key.revoked" in open_alerts(account_id)
 
 
-def test_a_key_that_asks_for_too_much_is_told_of(account_id: UUID) -> None:
+def test_key_with_many_denied_calls_opens_an_alert(account_id: UUID) -> None:
     key, _ = make_key(account_id)
     for _ in range(20):
         usage.record(key.id, "GET /v1/alerts", 403, "192.0.2.1")
@@ -76,7 +76,7 @@ def test_a_key_that_asks_for_too_much_is_told_of(account_id: UUID) -> None:
     assert open_alerts(account_id)["key.scope_denied_burst"].evidence["observed"] == 20
 
 
-def test_a_key_in_another_network_is_told_of(account_id: UUID) -> None:
+def test_key_used_in_a_new_network_opens_an_alert(account_id: UUID) -> None:
     key, _ = make_key(account_id)
     moment = datetime.now(UTC)
     with transaction() as session:
@@ -92,14 +92,14 @@ def test_a_key_in_another_network_is_told_of(account_id: UUID) -> None:
     assert (evidence["before"], evidence["after"]) == (["192.0.2.0/24"], ["2001:db8:1::/48"])
 
 
-def test_an_alert_of_one_account_is_nobody_elses(account_id: UUID) -> None:
+def test_account_alert_is_not_visible_to_other_accounts(account_id: UUID) -> None:
     make_key(account_id)
     other = make_account().id
     account_monitor.check_accounts()
     assert open_alerts(other) == {}
 
 
-def test_a_channel_that_was_given_up_is_told_of_until_it_is_enabled(account_id: UUID) -> None:
+def test_disabled_channel_has_an_alert_until_it_is_enabled(account_id: UUID) -> None:
     channel = add_email_channel(account_id, "ops", "a@acme.test")
     with transaction() as session:
         channels.give_up(session, session.get_one(Channel, channel.id), "it answered 410")
@@ -110,7 +110,7 @@ def test_a_channel_that_was_given_up_is_told_of_until_it_is_enabled(account_id: 
     assert "webhook.disabled" not in open_alerts(account_id)
 
 
-def test_what_is_left_open_is_said_again_every_week(account_id: UUID, alert_id: UUID) -> None:
+def test_open_alert_is_reminded_every_week(account_id: UUID, alert_id: UUID) -> None:
     assert account_monitor.remind() == 0
     put_back(first_seen_at=timedelta(days=8), reminded_at=timedelta(days=8))
     assert account_monitor.remind() == 1
@@ -128,7 +128,7 @@ def test_what_is_left_open_is_said_again_every_week(account_id: UUID, alert_id: 
         ("tls_rpt.missing", 31, 0),
     ],
 )
-def test_of_what_is_of_low_severity_only_a_policy_that_stands_is_said_again(
+def test_only_the_unchanged_policy_is_reminded_at_low_severity(
     alert_id: UUID, type: str, days: int, count: int
 ) -> None:
     put_back(first_seen_at=timedelta(days=days), reminded_at=timedelta(days=days))
@@ -137,7 +137,7 @@ def test_of_what_is_of_low_severity_only_a_policy_that_stands_is_said_again(
     assert account_monitor.remind() == count
 
 
-def test_nobody_is_reminded_of_what_somebody_has_seen(account_id: UUID, alert_id: UUID) -> None:
+def test_acknowledged_alert_is_not_reminded(account_id: UUID, alert_id: UUID) -> None:
     alerts.change(account_id, alert_id, AlertChange("acknowledged"), actor=ACTOR)
     put_back(first_seen_at=timedelta(days=8), reminded_at=timedelta(days=8))
     assert account_monitor.remind() == 0
@@ -149,7 +149,7 @@ def accept(account_id: UUID, alert_id: UUID, days: float) -> Alert:
     return alerts.change(account_id, alert_id, wanted, actor=ACTOR)
 
 
-def test_an_accepted_risk_is_told_of_two_weeks_before_its_end(
+def test_accepted_risk_opens_an_alert_two_weeks_before_it_expires(
     account_id: UUID, alert_id: UUID
 ) -> None:
     changed = accept(account_id, alert_id, 30)
@@ -166,9 +166,7 @@ def test_an_accepted_risk_is_told_of_two_weeks_before_its_end(
     assert open_alerts(account_id) == {}
 
 
-def test_an_accepted_risk_opens_again_when_its_time_is_over(
-    account_id: UUID, alert_id: UUID
-) -> None:
+def test_expired_accepted_risk_reopens_its_alert(account_id: UUID, alert_id: UUID) -> None:
     accept(account_id, alert_id, 30)
     put_back(accepted_until=timedelta(seconds=1))
     assert alerts.reopen_snoozed() == 1
@@ -186,14 +184,14 @@ def test_an_accepted_risk_opens_again_when_its_time_is_over(
         AlertChange("dismissed", "why", None, None, "Ada"),
     ],
 )
-def test_a_risk_is_accepted_by_somebody_for_a_reason_and_a_time(
+def test_accepted_risk_has_owner_reason_and_expiry(
     account_id: UUID, alert_id: UUID, wanted: AlertChange
 ) -> None:
     with pytest.raises(InvalidRequest):
         alerts.change(account_id, alert_id, wanted, actor=ACTOR)
 
 
-def test_an_expiring_key_is_told_of(account_id: UUID) -> None:
+def test_expiring_key_opens_an_alert(account_id: UUID) -> None:
     key, _ = make_key(account_id)
     with transaction() as session:
         soon = datetime.now(UTC) + timedelta(days=3)

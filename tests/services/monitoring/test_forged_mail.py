@@ -25,7 +25,7 @@ def forged(addresses: int, each: int, disposition: str = "reject") -> list[Recor
     ]
 
 
-def test_forged_mail_from_many_addresses_is_told_with_what_became_of_it(domain: Domain) -> None:
+def test_spoofing_from_many_addresses_opens_an_alert_with_dispositions(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), GOOD, *forged(12, 5), *forged(12, 1, "none"))
     alert = opened(domain)["source.spoofing_suspected"]
@@ -43,7 +43,7 @@ def test_forged_mail_from_many_addresses_is_told_with_what_became_of_it(domain: 
         ([], []),
     ],
 )
-def test_what_is_little_or_usual_is_not(
+def test_little_or_usual_spoofing_opens_no_alert(
     domain: Domain, usual: list[Record], now_: list[Record]
 ) -> None:
     send(domain, range(4, 34), GOOD, *usual)
@@ -51,7 +51,7 @@ def test_what_is_little_or_usual_is_not(
     assert "source.spoofing_suspected" not in opened(domain)
 
 
-def test_forgery_that_only_strangers_report_is_info(domain: Domain) -> None:
+def test_spoofing_in_unverified_reports_only_is_info(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), GOOD)
     send(domain, range(1, 3), *forged(12, 10), provenance="unverified", reporter="evil.test")
@@ -63,7 +63,7 @@ def signed(selector: str, count: int = 40) -> Record:
 
 
 @pytest.mark.parametrize(("silent_days", "is_told"), [(4, False), (7, True)])
-def test_a_selector_that_signs_no_more_is_told_once_it_is_silent_for_long(
+def test_unused_selector_opens_an_alert_after_a_long_silence(
     domain: Domain, silent_days: int, is_told: bool
 ) -> None:
     send(domain, range(silent_days, 34), GOOD)
@@ -74,19 +74,19 @@ def test_a_selector_that_signs_no_more_is_told_once_it_is_silent_for_long(
     )
 
 
-def test_the_selector_of_a_weekly_letter_is_not_gone_between_two(domain: Domain) -> None:
+def test_selector_of_a_weekly_newsletter_is_not_unused(domain: Domain) -> None:
     send(domain, range(1, 34), GOOD)
     send(domain, range(5, 34, 7), signed("letter", 2000))
     assert "dkim.selector_gone" not in opened(domain)
 
 
-def test_a_selector_is_not_gone_for_want_of_reports(domain: Domain) -> None:
+def test_selector_is_not_unused_without_reports(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     assert "dkim.selector_gone" not in opened(domain)
 
 
 @pytest.mark.parametrize(("usage", "is_told"), [("parked", True), ("both", False)])
-def test_a_parked_domain_of_which_mail_passes_is_told(
+def test_passing_mail_of_a_parked_domain_opens_an_alert(
     domain: Domain, usage: str, is_told: bool
 ) -> None:
     with transaction() as session:
@@ -96,7 +96,7 @@ def test_a_parked_domain_of_which_mail_passes_is_told(
     assert [alert.severity for alert in found.values()] == (["high"] if is_told else [])
 
 
-def test_a_parked_domain_that_is_only_forged_is_not_active(domain: Domain) -> None:
+def test_spoofed_parked_domain_is_not_active(domain: Domain) -> None:
     with transaction() as session:
         session.execute(update(Domain).values(usage="parked"))
     send(domain, range(1, 3), *forged(3, 90))

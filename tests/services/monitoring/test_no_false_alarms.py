@@ -47,7 +47,7 @@ def told(domain: Domain) -> set[str]:
     return {type for type, alert in opened(domain).items() if alert.severity not in ("info", "low")}
 
 
-def test_another_key_makes_no_source_and_no_sub_domain_new(domain: Domain) -> None:
+def test_new_key_does_not_make_a_source_or_subdomain_new(domain: Domain) -> None:
     shop = record(count=30, header_from="shop.acme.test")
     send(domain, range(4, 34), GOOD, shop)
     send(domain, range(1, 3), *(row._replace(dkim_results=NEW_KEY) for row in (GOOD, shop)))
@@ -56,32 +56,34 @@ def test_another_key_makes_no_source_and_no_sub_domain_new(domain: Domain) -> No
     assert not {"source.new", "subdomain.new_sending"} & set(found)
 
 
-def test_other_addresses_make_no_service_new(domain: Domain) -> None:
+def test_new_addresses_do_not_make_a_service_new(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD, record("198.51.100.7", 100, spf_results=(MAILCHIMP,)))
     send(domain, range(1, 3), GOOD, record("198.51.100.8", 100, spf_results=(MAILCHIMP,)))
     assert "source.new_known_service" not in opened(domain)
 
 
-def test_a_few_more_failures_than_every_day_are_no_spike(domain: Domain) -> None:
+def test_slightly_more_failures_than_usual_are_not_a_spike(domain: Domain) -> None:
     send(domain, range(4, 34), record(count=1000), bad(60))
     send(domain, range(1, 3), record(count=1000), bad(75))
     assert told(domain) == set()
 
 
 @pytest.mark.parametrize("reasons", [(), (Reason("mailing_list", None),)])
-def test_more_mail_of_a_list_is_no_spike(domain: Domain, reasons: tuple[Reason, ...]) -> None:
+def test_more_mail_of_a_mailing_list_is_not_a_spike(
+    domain: Domain, reasons: tuple[Reason, ...]
+) -> None:
     send(domain, range(4, 34), record(count=2000), passed_on(20, *reasons))
     send(domain, range(1, 3), record(count=2000), passed_on(140, *reasons))
     assert told(domain) == set()
 
 
-def test_a_spike_is_told_beside_more_mail_of_a_list(domain: Domain) -> None:
+def test_spike_opens_an_alert_despite_more_mailing_list_mail(domain: Domain) -> None:
     send(domain, range(4, 34), record(count=2000), passed_on(20))
     send(domain, range(1, 3), record(count=2000), passed_on(90), bad(140))
     assert "dmarc.failure_spike" in told(domain)
 
 
-def test_strangers_cannot_say_that_what_is_forged_was_passed_on(domain: Domain) -> None:
+def test_unverified_reports_cannot_hide_a_spike_as_forwarding(domain: Domain) -> None:
     send(domain, range(4, 34), record(count=2000))
     send(domain, range(1, 3), record(count=2000), bad(140))
     send(domain, range(1, 3), passed_on(9000), provenance="unverified", reporter="liar.example")
@@ -89,20 +91,20 @@ def test_strangers_cannot_say_that_what_is_forged_was_passed_on(domain: Domain) 
 
 
 @pytest.mark.parametrize("still", [0, 1, 2])
-def test_a_reporter_that_stops_changes_no_share_of_mail(domain: Domain, still: int) -> None:
+def test_stopped_reporter_does_not_change_compliance(domain: Domain, still: int) -> None:
     send(domain, range(4 - still, 34), record(count=900))
     send(domain, range(1, 34), record(count=80), bad(20), reporter="yahoo.com")
     assert told(domain) == set()
 
 
 @pytest.mark.parametrize("days", [3, 5, 8, 12])
-def test_a_reporter_that_begins_changes_no_share_of_mail(domain: Domain, days: int) -> None:
+def test_new_reporter_does_not_change_compliance(domain: Domain, days: int) -> None:
     send(domain, range(1, 34), record(count=100))
     send(domain, range(1, days), record(count=800), bad(200), reporter="microsoft.com")
     assert told(domain) - {"source.spoofing_suspected"} == set()
 
 
-def test_a_drop_at_one_reporter_is_told_though_another_began(domain: Domain) -> None:
+def test_drop_at_one_reporter_opens_an_alert_despite_a_new_reporter(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), record(count=80), bad(20))
     send(domain, range(1, 3), record(count=5000), reporter="microsoft.com")
@@ -110,14 +112,14 @@ def test_a_drop_at_one_reporter_is_told_though_another_began(domain: Domain) -> 
     assert alert.evidence["observed"]["passRate"] == pytest.approx(0.8)
 
 
-def test_a_letter_every_two_weeks_is_the_usual_volume(domain: Domain) -> None:
+def test_biweekly_newsletter_is_normal_volume(domain: Domain) -> None:
     send(domain, range(1, 34), GOOD)
     send(domain, range(16, 34, 14), letter(2000))
     send(domain, range(2, 3), letter(2200))
     assert told(domain) == set()
 
 
-def test_who_reports_of_weeks_has_not_stopped_before_the_next_is_due(domain: Domain) -> None:
+def test_weekly_reporter_has_not_stopped_before_its_next_report(domain: Domain) -> None:
     send(domain, range(1, 34), GOOD)
     for day in (48, 41, 34, 27, 20, 13):
         weekly = Report([record(count=70)], midnight(day), 7 * DAY, reporter="weekly.test")
@@ -125,7 +127,7 @@ def test_who_reports_of_weeks_has_not_stopped_before_the_next_is_due(domain: Dom
     assert told(domain) == set()
 
 
-def test_who_told_of_little_mail_has_not_stopped(domain: Domain) -> None:
+def test_reporter_of_little_mail_has_not_stopped(domain: Domain) -> None:
     send(domain, range(1, 34), GOOD)
     send(domain, range(20, 24), record(count=500), reporter="few-days.test")
     send(domain, range(20, 34), record(count=1), reporter="few-messages.test")
@@ -147,7 +149,7 @@ def waiting_file(domain: Domain, minutes: int) -> None:
         )
 
 
-def test_nobody_is_silent_while_files_wait_unread(domain: Domain) -> None:
+def test_no_reporter_has_stopped_while_files_are_pending(domain: Domain) -> None:
     send(domain, range(10, 34), GOOD)
     send(domain, range(1, 34), GOOD, reporter="yahoo.com")
     waiting_file(domain, minutes=30)
@@ -160,7 +162,7 @@ def test_nobody_is_silent_while_files_wait_unread(domain: Domain) -> None:
     assert STOPPED in opened(domain)  # what stands stays, too
 
 
-def test_nobody_is_silent_while_a_mailbox_cannot_be_pulled(domain: Domain) -> None:
+def test_no_reporter_has_stopped_while_a_mailbox_fails(domain: Domain) -> None:
     know(domain, RUA)
     mailbox(domain.account_id)
     with transaction() as session:
@@ -171,7 +173,7 @@ def test_nobody_is_silent_while_a_mailbox_cannot_be_pulled(domain: Domain) -> No
     assert set(opened(domain)) == {"reports.none_received"}
 
 
-def test_nothing_is_judged_while_reports_are_not_added_up(
+def test_no_alert_is_evaluated_while_rollups_are_pending(
     domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report_monitor.enqueue_if_due()
@@ -188,7 +190,7 @@ def test_nothing_is_judged_while_reports_are_not_added_up(
 
 
 @pytest.mark.parametrize("missing", range(1, 34, 4))
-def test_a_day_without_reports_opens_nothing(domain: Domain, missing: int) -> None:
+def test_day_without_reports_opens_no_alert(domain: Domain, missing: int) -> None:
     for days in (range(1, missing), range(missing + 1, 34)):
         send(domain, days, record(count=1000), bad(60))
     assert told(domain) == set()

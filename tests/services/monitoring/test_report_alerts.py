@@ -38,11 +38,11 @@ from tests.support.stored_reports import DAY, Report, record, store, store_tls
 NO_DKIM = (DkimResult("acme.test", "s1", "fail"),)
 
 
-def test_a_domain_without_reports_has_no_alert_on_them(domain: Domain) -> None:
+def test_domain_without_reports_has_no_report_alerts(domain: Domain) -> None:
     assert opened(domain) == {}
 
 
-def test_steady_mail_that_passes_has_none_but_that_the_policy_may_go_up(domain: Domain) -> None:
+def test_steady_passing_mail_opens_only_the_policy_suggestion(domain: Domain) -> None:
     know(domain, RUA)
     send(domain, range(1, 35), GOOD)
     found = opened(domain)
@@ -52,14 +52,14 @@ def test_steady_mail_that_passes_has_none_but_that_the_policy_may_go_up(domain: 
     assert fix["after"] == "v=DMARC1; p=quarantine; rua=mailto:d@acme.test"
 
 
-def test_none_received_is_raised_three_days_after_reports_are_asked_for(domain: Domain) -> None:
+def test_missing_reports_open_an_alert_after_three_days(domain: Domain) -> None:
     know(domain, RUA)
     assert set(opened(domain)) == {"reports.none_received"}
     send(domain, range(1, 2), GOOD)
     assert opened(domain, "reports.none_received") == {}
 
 
-def test_a_drop_is_held_against_the_four_weeks_before(domain: Domain) -> None:
+def test_compliance_is_compared_with_the_previous_four_weeks(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), GOOD, bad(90))
     alert = opened(domain)["dmarc.compliance_dropped"]
@@ -70,7 +70,7 @@ def test_a_drop_is_held_against_the_four_weeks_before(domain: Domain) -> None:
     assert "dmarc.failure_spike" in opened(domain)
 
 
-def test_what_anybody_could_have_reported_is_no_more_than_info(domain: Domain) -> None:
+def test_alert_from_unverified_reports_is_info(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), GOOD)
     send(domain, range(1, 3), bad(900), provenance="unverified")
@@ -79,7 +79,7 @@ def test_what_anybody_could_have_reported_is_no_more_than_info(domain: Domain) -
     assert {alert.severity for alert in found.values()} == {"info"}
 
 
-def test_an_alert_stays_while_there_is_nothing_to_look_at(domain: Domain) -> None:
+def test_alert_is_kept_while_there_is_no_data(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     store_again = Report([GOOD, bad(90)], begin=midnight(1))
     stored = store(domain, store_again)
@@ -90,7 +90,7 @@ def test_an_alert_stays_while_there_is_nothing_to_look_at(domain: Domain) -> Non
     assert "dmarc.compliance_dropped" in opened(domain)
 
 
-def test_a_new_source_that_fails_is_told_from_one_that_passes(domain: Domain) -> None:
+def test_new_failing_source_has_its_own_alert_type(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     service = bad(60, spf_results=(MAILCHIMP,))
     send(domain, range(1, 3), GOOD, service)
@@ -102,7 +102,7 @@ def test_a_new_source_that_fails_is_told_from_one_that_passes(domain: Domain) ->
     assert "source.new_failing" not in opened(domain)
 
 
-def test_an_approved_source_that_fails_now_has_regressed(domain: Domain) -> None:
+def test_approved_source_that_fails_has_regressed(domain: Domain) -> None:
     other = ("198.51.100.7", 100)
     send(domain, range(4, 34), GOOD, record(*other, spf=False, spf_results=(MAILCHIMP,)))
     sources.decide(
@@ -115,7 +115,7 @@ def test_an_approved_source_that_fails_now_has_regressed(domain: Domain) -> None
     assert "source.new_failing" not in found
 
 
-def test_a_selector_whose_signatures_fail_now_is_named(domain: Domain) -> None:
+def test_failing_selector_is_named_in_its_alert(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     new = record(count=60, dkim_results=(DkimResult("acme.test", "s2", "pass"),))
     send(domain, range(1, 3), record(count=100, dkim=False, dkim_results=NO_DKIM), new)
@@ -126,21 +126,21 @@ def test_a_selector_whose_signatures_fail_now_is_named(domain: Domain) -> None:
     }
 
 
-def test_a_sub_domain_that_never_sent_before_is_told(domain: Domain) -> None:
+def test_new_sending_subdomain_opens_an_alert(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 3), GOOD, record(count=30, header_from="shop.acme.test"))
     alert = opened(domain)["subdomain.new_sending"]
     assert (alert.subject, alert.severity) == ("shop.acme.test", "medium")
 
 
-def test_three_times_the_usual_volume_is_told(domain: Domain) -> None:
+def test_three_times_the_usual_volume_opens_an_alert(domain: Domain) -> None:
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 2), record(count=400))
     alert = opened(domain)["dmarc.volume_anomaly"]
     assert alert.evidence["observed"] == {"messagesInADay": 400}
 
 
-def test_a_reporter_that_has_stopped_is_told(domain: Domain) -> None:
+def test_stopped_reporter_opens_an_alert(domain: Domain) -> None:
     send(domain, range(1, 34), GOOD)
     send(domain, range(10, 34), GOOD, reporter="yahoo.com")
     assert opened(domain)["reports.reporter_stopped"].subject == "yahoo.com"
@@ -149,7 +149,7 @@ def test_a_reporter_that_has_stopped_is_told(domain: Domain) -> None:
 @pytest.mark.parametrize(
     ("failed", "severity"), [(0, None), (3, "medium"), (30, "high"), (300, "critical")]
 )
-def test_failures_of_tls_are_graded_by_their_share(
+def test_severity_of_tls_failures_depends_on_their_share(
     domain: Domain, failed: int, severity: str | None
 ) -> None:
     store_tls(domain, ("sts", 100, failed), begin=midnight(1))
@@ -175,7 +175,7 @@ def add_report_files(account_id: UUID, state: str, count: int, about: str | None
         )
 
 
-def test_files_that_cannot_be_read_and_foreign_domains_are_the_accounts(database: Engine) -> None:
+def test_rejected_files_and_foreign_domains_open_account_alerts(database: Engine) -> None:
     account_id = make_account().id
     add_report_files(account_id, "parsed", 20)
     report_monitor.evaluate_accounts()
@@ -199,7 +199,7 @@ def unhealthy() -> list[Alert]:
         return list(session.scalars(select(Alert).where(wanted)))
 
 
-def test_a_mailbox_whose_pulls_fail_for_an_hour_is_told_until_one_succeeds(
+def test_mailbox_that_fails_for_an_hour_has_an_alert_until_it_succeeds(
     database: Engine,
 ) -> None:
     row = mailbox(make_account().id)
@@ -217,7 +217,7 @@ def test_a_mailbox_whose_pulls_fail_for_an_hour_is_told_until_one_succeeds(
     assert unhealthy() == []
 
 
-def test_every_domain_is_judged_once_an_hour(domain: Domain) -> None:
+def test_every_domain_is_evaluated_once_an_hour(domain: Domain) -> None:
     know(domain, RUA)
     report_monitor.enqueue_if_due()
     assert report_monitor.evaluate_due() == 1
@@ -230,7 +230,7 @@ def test_every_domain_is_judged_once_an_hour(domain: Domain) -> None:
     assert report_monitor.evaluate_due() == 1
 
 
-def test_who_dies_while_judging_leaves_the_domain_to_others(domain: Domain) -> None:
+def test_domain_of_a_killed_worker_is_evaluated_by_another(domain: Domain) -> None:
     report_monitor.enqueue_if_due()
     assert report_monitor._claim() == [domain.id]
     assert report_monitor._claim() == []

@@ -153,7 +153,7 @@ FORGERIES: list[Forge] = [
 
 
 @pytest.mark.parametrize("forge", FORGERIES)
-def test_forged_reports_open_nothing_above_info_and_leave_readiness_unchanged(
+def test_forged_reports_open_no_alert_above_info_and_do_not_change_readiness(
     domain: Domain, forge: Forge
 ) -> None:
     know(domain, RUA)
@@ -173,7 +173,7 @@ def test_forged_reports_open_nothing_above_info_and_leave_readiness_unchanged(
     "forge",
     [failing_flood, failing_own_server, new_source, spoofing, failing_selector, tls_failures],
 )
-def test_the_same_reports_count_once_they_are_trusted(domain: Domain, forge: Forge) -> None:
+def test_same_reports_count_once_they_are_trusted(domain: Domain, forge: Forge) -> None:
     know(domain, RUA)
     send(domain, range(4, 34), GOOD)
     send(domain, range(1, 4), GOOD)
@@ -182,7 +182,7 @@ def test_the_same_reports_count_once_they_are_trusted(domain: Domain, forge: For
     assert (above_info(domain), readiness(domain)) != before
 
 
-def test_account_with_only_unverified_reports_has_no_verdict_and_is_told_why(
+def test_readiness_is_unknown_with_a_reason_if_all_reports_are_unverified(
     domain: Domain,
 ) -> None:
     know(domain, RUA)
@@ -196,7 +196,7 @@ def test_account_with_only_unverified_reports_has_no_verdict_and_is_told_why(
     assert above_info(domain) == set()
 
 
-def test_only_trusted_reports_say_which_selectors_scans_look_for(domain: Domain) -> None:
+def test_scans_use_selectors_of_trusted_reports_only(domain: Domain) -> None:
     def selectors() -> list[str]:
         processor.run([])
         with transaction(readonly=True) as session:

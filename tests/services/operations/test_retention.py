@@ -43,7 +43,7 @@ def left_after(days: int) -> set[bytes]:
         return set(session.scalars(select(RawFile.content)))
 
 
-def test_bytes_go_by_what_became_of_them(account_id: UUID) -> None:
+def test_retention_of_bytes_depends_on_the_file_status(account_id: UUID) -> None:
     assert left_after(6) == {PARSED, QUARANTINED, UNATTRIBUTED, WAITING}
     assert left_after(8) == {QUARANTINED, UNATTRIBUTED, WAITING}
     assert left_after(29) == {QUARANTINED, UNATTRIBUTED, WAITING}
@@ -64,7 +64,7 @@ def told_after(days: int) -> set[str]:
         return set(session.scalars(select(ReportFile.status)))
 
 
-def test_what_became_of_a_file_is_kept_for_long_or_as_long_as_its_report(
+def test_file_row_is_kept_as_long_as_its_report(
     account_id: UUID,
 ) -> None:
     everything = {"parsed", "quarantined", "unattributed", "received"}
@@ -75,29 +75,29 @@ def test_what_became_of_a_file_is_kept_for_long_or_as_long_as_its_report(
     assert told_after(181) == {"received"}
 
 
-def test_a_row_whose_bytes_are_there_is_not_forgotten(account_id: UUID, settings: Settings) -> None:
+def test_file_row_with_bytes_is_not_deleted(account_id: UUID, settings: Settings) -> None:
     app_settings.use(settings.replace(raw_retention_days=1_000))
     assert told_after(400) == {"parsed", "quarantined", "unattributed", "received"}
 
 
-def test_of_many_old_rows_none_is_left(account_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_old_rows_are_all_deleted(account_id: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account_rows, "BATCH_SIZE", 1)
     assert told_after(400) == {"parsed", "received"}
 
 
-def test_rows_stay_when_bytes_go(account_id: UUID) -> None:
+def test_rows_are_kept_when_bytes_are_deleted(account_id: UUID) -> None:
     left_after(400)
     with transaction(readonly=True) as session:
         assert session.scalar(select(func.count()).select_from(ReportFile)) == 4
         assert session.scalar(select(func.count()).select_from(DmarcReport)) == 1
 
 
-def test_a_file_whose_bytes_are_gone_is_not_tried_again(account_id: UUID) -> None:
+def test_file_without_bytes_is_not_retried(account_id: UUID) -> None:
     left_after(31)
     assert files.retry(reason="no_verified_domain") == 0
 
 
-def test_bytes_that_come_again_are_read_again(account_id: UUID) -> None:
+def test_bytes_that_are_received_again_are_processed(account_id: UUID) -> None:
     left_after(31)
     taken = files.store(account_id, UNATTRIBUTED, received_via="http")
     assert (taken.is_new, taken.file.status) == (False, "received")
@@ -106,7 +106,7 @@ def test_bytes_that_come_again_are_read_again(account_id: UUID) -> None:
     assert files.store(account_id, UNATTRIBUTED, received_via="http").file.status == "parsed"
 
 
-def test_of_failure_reports_only_what_is_redacted_is_kept_and_that_not_for_long(
+def test_failure_reports_are_kept_redacted_and_briefly(
     account_id: UUID,
 ) -> None:
     raw = failure_mail()

@@ -44,7 +44,7 @@ def full() -> FullAccount:
     return full_account.make("gone")
 
 
-def test_every_table_has_a_rule_or_a_reason_and_not_both() -> None:
+def test_every_table_has_either_a_rule_or_a_reason() -> None:
     tables = set(Base.metadata.tables)
     with_rule = {rule.table for rule in RULES}
     assert with_rule | set(WITHOUT_RULE) == tables
@@ -53,7 +53,7 @@ def test_every_table_has_a_rule_or_a_reason_and_not_both() -> None:
     assert len({rule.name for rule in RULES}) == len(RULES)
 
 
-def test_a_preview_counts_what_a_run_deletes_and_deletes_nothing(full: FullAccount) -> None:
+def test_preview_counts_what_a_run_deletes_and_deletes_nothing(full: FullAccount) -> None:
     before = counts()
     expected = {row.name: row.rows for row in retention.preview(after(5_000)) if row.rows}
     assert counts() == before
@@ -76,7 +76,7 @@ def counts() -> dict[str, int]:
         }
 
 
-def test_nothing_of_a_held_domain_is_deleted(full: FullAccount) -> None:
+def test_data_of_a_domain_on_hold_is_not_deleted(full: FullAccount) -> None:
     domains.hold(full.account.id, full.domain, "case 12", actor=ACTOR)
     before = full_account.places(full.domain)
     rows = counts()
@@ -126,7 +126,7 @@ def test_bounded_batches_delete_the_same(
     assert all(row.rows == 0 for row in retention.preview(after(5_000)))
 
 
-def test_of_scans_the_first_the_last_and_those_that_changed_something_stay() -> None:
+def test_first_last_and_changed_scans_are_kept() -> None:
     account = make_account()
     make_domain(account.id, "acme.test", schedule="off")
     scans = []
@@ -151,7 +151,7 @@ def left(days: float) -> list[Any]:
         return list(session.scalars(select(Scan.id).order_by(Scan.id)))
 
 
-def test_a_scan_of_an_earlier_release_is_not_thinned() -> None:
+def test_scan_of_an_earlier_release_is_not_thinned() -> None:
     account = make_account()
     make_domain(account.id, "acme.test", schedule="off")
     for _ in range(3):

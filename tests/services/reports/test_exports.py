@@ -27,7 +27,7 @@ def cells_of(text: str, separator: str) -> list[str]:
 
 @pytest.mark.parametrize("start", [*FORMULA, ";", "\t", "\r", "\n"])
 @pytest.mark.parametrize("filler", FILLERS)
-def test_a_text_that_starts_like_a_formula_gets_an_apostrophe(start: str, filler: str) -> None:
+def test_text_that_starts_like_a_formula_gets_an_apostrophe(start: str, filler: str) -> None:
     text = f"{filler}{start}cmd|' /C calc'!A0"
     assert exports.safe_cell(text).startswith("'")
 
@@ -35,7 +35,7 @@ def test_a_text_that_starts_like_a_formula_gets_an_apostrophe(start: str, filler
 @pytest.mark.parametrize("separator", [";", "\t", "\r", "\n", "\r\n"])
 @pytest.mark.parametrize("start", FORMULA)
 @pytest.mark.parametrize("filler", FILLERS)
-def test_a_separator_within_a_text_does_not_start_a_formula(
+def test_separator_within_a_text_does_not_start_a_formula(
     separator: str, start: str, filler: str
 ) -> None:
     text = f"Example Inc.{separator}{filler}{start}HYPERLINK(A1)"
@@ -46,19 +46,19 @@ def test_a_separator_within_a_text_does_not_start_a_formula(
 @pytest.mark.parametrize(
     "text", ["", "example.com", "v=DMARC1; p=none", "a-b", "2026-01-01", '[{"count":5}]', "a;b"]
 )
-def test_an_ordinary_text_is_unchanged(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert exports.safe_cell(text) == text
 
 
 @given(st.text(alphabet=st.sampled_from([*FORMULA, *';\t\r\n "a\0'])))
-def test_a_safe_cell_is_unchanged_by_a_second_pass_and_never_starts_a_formula(text: str) -> None:
+def test_safe_cell_is_unchanged_by_a_second_pass_and_never_a_formula(text: str) -> None:
     safe = exports.safe_cell(text)
     assert not safe.startswith((*FORMULA, ";", "\t", "\r", "\n"))
     assert exports.safe_cell(safe) == safe
     assert safe.replace("'", "") == text
 
 
-def test_a_number_is_quoted_and_unchanged() -> None:
+def test_number_is_quoted_and_unchanged() -> None:
     table = "".join(exports.csv_lines([["n"], ["none"]], [{"n": -5, "none": None}]))
     assert table == '"n","none"\r\n"-5",""\r\n'
     assert next(csv.DictReader(io.StringIO(table))) == {"n": "-5", "none": ""}

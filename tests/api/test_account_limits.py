@@ -33,7 +33,7 @@ def limit(client: Client, changes: Changes) -> None:
     account_limits.change(client.account_id, changes, actor=ACTOR)
 
 
-def test_all_keys_of_an_account_share_its_ceiling(app: Flask, account: Client) -> None:
+def test_all_keys_of_an_account_share_its_rate_limit(app: Flask, account: Client) -> None:
     second = make_client(app, account.account_id, rate_limit="4 per minute")
     statuses = [client("GET", "/v1/me").status_code for client in (account, second) * 3]
     refused = second("GET", "/v1/me")
@@ -47,27 +47,27 @@ def test_all_keys_of_an_account_share_its_ceiling(app: Flask, account: Client) -
     assert refused.headers["RateLimit-Policy"] == '"account";q=6;w=60'
 
 
-def test_the_headers_show_the_figures_of_the_key(account: Client) -> None:
+def test_headers_show_the_rate_limit_of_the_key(account: Client) -> None:
     response = account("GET", "/v1/me")
     assert response.headers["X-RateLimit-Limit"] == "4"
     assert response.headers["X-RateLimit-Remaining"] == "3"
     assert response.headers["RateLimit-Policy"] == '"default";q=4;w=60'
 
 
-def test_a_key_over_its_own_limit_uses_up_nothing_of_the_others(
+def test_key_over_its_limit_does_not_reduce_the_limit_of_others(
     app: Flask, account: Client
 ) -> None:
     assert [account("GET", "/v1/me").status_code for _ in range(9)] == [200] * 4 + [429] * 5
     assert make_client(app, account.account_id)("GET", "/v1/me").status_code == 200
 
 
-def test_accounts_do_not_share_a_ceiling(account: Client, stranger: Client) -> None:
+def test_accounts_do_not_share_a_rate_limit(account: Client, stranger: Client) -> None:
     for _ in range(7):
         account("GET", "/v1/me")
     assert stranger("GET", "/v1/me").status_code == 200
 
 
-def test_a_key_may_not_have_a_higher_limit_than_the_account(client: Client) -> None:
+def test_key_limit_cannot_exceed_the_account_limit(client: Client) -> None:
     limit(client, Changes(rate_limit="1000 per minute"))
     for refused in ("999999 per minute", "20 per second", "1001 per minute; 90000 per hour"):
         with pytest.raises(InvalidRequest, match="rateLimit: at most 1000 per minute"):
@@ -76,14 +76,14 @@ def test_a_key_may_not_have_a_higher_limit_than_the_account(client: Client) -> N
         make_key(client.account_id, rate_limit=allowed)
 
 
-def test_a_limit_from_before_a_lower_ceiling_is_capped(app: Flask, client: Client) -> None:
+def test_key_limit_is_capped_by_a_lower_account_limit(app: Flask, client: Client) -> None:
     fast = make_client(app, client.account_id, rate_limit="5000 per minute")
     limit(client, Changes(rate_limit="50 per minute"))
     assert fast.data("GET", "/v1/me")["rateLimit"] == "50 per minute"
     assert fast("GET", "/v1/me").headers["X-RateLimit-Limit"] == "50"
 
 
-def test_an_account_has_no_more_keys_than_it_may(client: Client) -> None:
+def test_number_of_keys_of_an_account_is_limited(client: Client) -> None:
     limit(client, Changes(max_api_keys="3"))
     second, _ = make_key(client.account_id)
     make_key(client.account_id)
@@ -94,7 +94,7 @@ def test_an_account_has_no_more_keys_than_it_may(client: Client) -> None:
     make_key(make_account().id)
 
 
-def test_at_the_maximum_a_key_can_be_rotated_but_not_multiplied(client: Client) -> None:
+def test_keys_at_the_maximum_can_be_rotated_but_not_added(client: Client) -> None:
     limit(client, Changes(max_api_keys="2"))
     key, _ = make_key(client.account_id)
     rotated, _ = api_keys.rotate(client.account_id, key.key_id, api_keys.MAX_GRACE, actor=ACTOR)
@@ -102,7 +102,7 @@ def test_at_the_maximum_a_key_can_be_rotated_but_not_multiplied(client: Client) 
         api_keys.rotate(client.account_id, rotated.key_id, api_keys.MAX_GRACE, actor=ACTOR)
 
 
-def test_the_operator_raises_and_resets_the_limits(client: Client) -> None:
+def test_operator_raises_and_resets_the_limits(client: Client) -> None:
     limit(client, Changes(max_api_keys="7"))
     limit(client, Changes(concurrent_exports="9"))
     limits = account_limits.find(client.account_id)
@@ -114,7 +114,7 @@ def test_the_operator_raises_and_resets_the_limits(client: Client) -> None:
     assert actions.count("account.limits_changed") == 3
 
 
-def test_the_command_shows_and_changes_the_limits(app: Flask) -> None:
+def test_command_shows_and_changes_the_limits(app: Flask) -> None:
     make_account("Acme")
     shown = run(app, "accounts", "limits", "Acme", "--max-api-keys", "12")
     assert "active API keys         12" in shown
@@ -129,7 +129,7 @@ def slots(request: pytest.FixtureRequest) -> Slots:
     return Slots(request.getfixturevalue("redis_url") if is_shared else NO_REDIS)
 
 
-def test_a_slot_is_free_once_it_is_released(slots: Slots) -> None:
+def test_released_slot_is_free(slots: Slots) -> None:
     first = slots.acquire("export", "a", 2, 60)
     with slots.acquire("export", "a", 2, 60):
         with pytest.raises(ConcurrencyLimitExceeded) as refused:
@@ -142,7 +142,7 @@ def test_a_slot_is_free_once_it_is_released(slots: Slots) -> None:
     slots.acquire("export", "a", 2, 60)
 
 
-def test_a_stream_frees_its_slot_at_its_end_and_when_it_is_closed(slots: Slots) -> None:
+def test_stream_releases_its_slot_when_it_ends_or_is_closed(slots: Slots) -> None:
     def failing() -> Iterator[str]:
         raise ValueError
         yield ""
@@ -158,7 +158,7 @@ def test_a_stream_frees_its_slot_at_its_end_and_when_it_is_closed(slots: Slots) 
             list(slots.stream(slots.acquire("export", "a", 1, 60), failing))
 
 
-def test_a_slot_of_a_killed_process_expires(redis_url: str) -> None:
+def test_slot_of_a_killed_process_expires(redis_url: str) -> None:
     Slots(redis_url).acquire("export", "a", 1, 1)
     other = Slots(redis_url)
     with pytest.raises(ConcurrencyLimitExceeded):
@@ -174,7 +174,7 @@ def test_a_slot_of_a_killed_process_expires(redis_url: str) -> None:
         pytest.fail("the slot did not expire")
 
 
-def test_drafts_of_one_account_are_evaluated_a_few_at_a_time(
+def test_concurrent_draft_evaluations_of_an_account_are_limited(
     redis_url: str, app: Flask, client: Client, stranger: Client
 ) -> None:
     slots: Slots = app.extensions["slots"]
@@ -189,7 +189,7 @@ def test_drafts_of_one_account_are_evaluated_a_few_at_a_time(
         assert client("POST", "/v1/checks/evaluate", json=DRAFT).status_code == 200
 
 
-def test_exports_of_one_account_run_a_few_at_a_time(
+def test_concurrent_exports_of_an_account_are_limited(
     redis_url: str, app: Flask, client: Client
 ) -> None:
     slots: Slots = app.extensions["slots"]
@@ -206,7 +206,7 @@ def test_exports_of_one_account_run_a_few_at_a_time(
             assert response.text.partition(",")[0].strip('"') == "id"
 
 
-def test_the_default_ceiling_is_a_setting(app: Flask, client: Client) -> None:
+def test_default_account_rate_limit_is_a_setting(app: Flask, client: Client) -> None:
     app_settings.use(app_settings.current().replace(account_rate_limit="3 per minute"))
     statuses = [client("GET", "/v1/me").status_code for _ in range(4)]
     assert statuses == [200, 200, 200, 429]

@@ -50,7 +50,7 @@ def test_mail_is_counted_by_day_and_group(client: Client, domain: Domain) -> Non
     assert answer["series"][0]["start"] == "2026-11-01T00:00:00+01:00"
 
 
-def test_sources_are_named_with_what_they_are(client: Client, domain: Domain) -> None:
+def test_sources_have_their_classification(client: Client, domain: Domain) -> None:
     own, service = get(client, "sources")["sources"]
     assert (own["key"], own["classification"], own["messages"]) == ("own", "own", 19_600)
     assert (service["name"], service["classification"]) == ("Mailchimp", "unknown")
@@ -58,7 +58,7 @@ def test_sources_are_named_with_what_they_are(client: Client, domain: Domain) ->
     assert get(client, "sources", "&limit=1")["other"]["messages"] == 400
 
 
-def test_readiness_says_what_stands_in_the_way(client: Client, domain: Domain) -> None:
+def test_readiness_lists_blockers(client: Client, domain: Domain) -> None:
     answer = get(client, "readiness")
     assert answer["ready"] is False
     assert answer["unmetRequirements"] == ["a scan of the DMARC record"]
@@ -66,7 +66,7 @@ def test_readiness_says_what_stands_in_the_way(client: Client, domain: Domain) -
     assert (blocker["source"], blocker["messages"]) == ("service:Mailchimp", 400)
 
 
-def test_readiness_names_what_reports_cannot_tell(client: Client, domain: Domain) -> None:
+def test_readiness_lists_caveats(client: Client, domain: Domain) -> None:
     assert [step["caveats"] for step in get(client, "readiness")["steps"]] == [[], [], []]
     forged = record("203.0.113.66", 7, dkim=False, spf=False, header_from="shop.acme.test")
     store(domain, Report([forged]))
@@ -77,7 +77,7 @@ def test_readiness_names_what_reports_cannot_tell(client: Client, domain: Domain
     assert "whether shop.acme.test exist" in unknown["description"]
 
 
-def test_a_policy_can_be_tried(client: Client, domain: Domain) -> None:
+def test_policy_is_simulated(client: Client, domain: Domain) -> None:
     body = {"domain": "acme.test", "policy": {"p": "reject"}, "from": "2026-11-01T00:00:00Z"}
     body["to"] = "2026-11-21T00:00:00Z"
     answer = client.data("POST", "/v1/reports/analytics/simulate", json=body)
@@ -88,7 +88,7 @@ def test_a_policy_can_be_tried(client: Client, domain: Domain) -> None:
     ]
 
 
-def test_who_reports_is_told_with_the_days_without(client: Client, domain: Domain) -> None:
+def test_reporters_are_listed_with_days_without_reports(client: Client, domain: Domain) -> None:
     store(domain, Report([record()], begin=START + 25 * DAY, reporter="late.example"))
     path = "/v1/reports/analytics/reporters?domain=acme.test&from=2026-11-01T00:00:00Z"
     answer = client.data("GET", f"{path}&to=2026-12-01T00:00:00Z")
@@ -98,7 +98,7 @@ def test_who_reports_is_told_with_the_days_without(client: Client, domain: Domai
     ]
 
 
-def test_sessions_of_two_policies_are_not_added_up_in_silence(
+def test_overlapping_tls_policies_are_marked_and_listed_separately(
     client: Client, domain: Domain
 ) -> None:
     store_tls(domain, ("sts", 100, 3), ("tlsa", 90, 0))
@@ -127,7 +127,7 @@ def test_sessions_of_two_policies_are_not_added_up_in_silence(
         ("colour=red", "colour"),
     ],
 )
-def test_a_bad_question_is_told_what_is_bad(client: Client, query: str, field: str) -> None:
+def test_invalid_analytics_parameter_is_named(client: Client, query: str, field: str) -> None:
     client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
     response = client("GET", f"/v1/reports/analytics/dmarc?domain=acme.test&{query}")
     assert response.status_code == 400
@@ -144,7 +144,7 @@ def test_a_bad_question_is_told_what_is_bad(client: Client, query: str, field: s
         ({"removeSpf": ["x"] * 51}, "removeSpf"),
     ],
 )
-def test_a_bad_trial_is_told_what_is_bad(client: Client, body: Any, field: str) -> None:
+def test_invalid_simulation_field_is_named(client: Client, body: Any, field: str) -> None:
     client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
     response = client(
         "POST", "/v1/reports/analytics/simulate", json={"domain": "acme.test", **body}
@@ -165,12 +165,12 @@ def test_domain_of_another_account_is_not_found(
 
 
 @pytest.mark.parametrize("what", ["dmarc", "tls-rpt", "sources", "readiness", "reporters"])
-def test_a_domain_without_reports_has_an_answer(client: Client, what: str) -> None:
+def test_domain_without_reports_has_empty_analytics(client: Client, what: str) -> None:
     client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
     get(client, what, "&groupBy=source" if what == "dmarc" else "")
 
 
-def test_the_last_thirty_days_are_asked_for_by_default(client: Client) -> None:
+def test_default_period_is_the_last_thirty_days(client: Client) -> None:
     client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
     answer = client.data("GET", "/v1/reports/analytics/dmarc?domain=acme.test&tz=Asia/Kolkata")
     assert len(answer["series"]) == 30

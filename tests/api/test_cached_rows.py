@@ -24,7 +24,7 @@ class Shape:
         return {"name": row.name, "more": "".join(more)}
 
 
-def test_a_row_is_written_once_and_anew_when_it_is_another() -> None:
+def test_row_is_serialized_once_until_it_changes() -> None:
     shape = Shape()
     write = SerializedRowCache(shape)
     texts = [orjson.dumps(write(Row(UUID(int=7), name), "x")) for name in ("a", "a", "b", "b", "a")]
@@ -33,7 +33,7 @@ def test_a_row_is_written_once_and_anew_when_it_is_another() -> None:
     assert texts == [texts[0], texts[0], texts[2], texts[2], texts[0]]
 
 
-def test_what_is_long_is_not_kept() -> None:
+def test_long_rows_are_not_cached() -> None:
     shape = Shape()
     write = SerializedRowCache(shape)
     for _ in range(2):
@@ -41,7 +41,7 @@ def test_what_is_long_is_not_kept() -> None:
     assert len(shape.made) == 2
 
 
-def test_so_many_rows_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_cached_rows_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_cache, "MAX_ROWS", 2)
     shape = Shape()
     write = SerializedRowCache(shape)

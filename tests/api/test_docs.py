@@ -9,7 +9,7 @@ from app.api.docs import reference
 from app.api.docs.openapi import document
 
 
-def test_the_page_names_every_route_and_loads_only_what_is_served_here(app: Flask) -> None:
+def test_reference_lists_every_route_and_loads_no_external_resources(app: Flask) -> None:
     caller = app.test_client()
     page = caller.get("/docs")
     assert page.status_code == 200
@@ -22,13 +22,13 @@ def test_the_page_names_every_route_and_loads_only_what_is_served_here(app: Flas
             assert response.status_code in (200, 303), address  # some want one to sign in
 
 
-def test_the_page_may_run_no_script(app: Flask) -> None:
+def test_reference_runs_no_scripts(app: Flask) -> None:
     policy = app.test_client().get("/docs").headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "script-src" not in policy
 
 
-def test_every_body_on_the_page_is_one_that_the_schema_allows(app: Flask) -> None:
+def test_every_example_body_matches_its_schema(app: Flask) -> None:
     found = document(app)
     schemas = found["components"]["schemas"]
     bodies = [

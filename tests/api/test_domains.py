@@ -12,7 +12,7 @@ def add(client: Client, name: str = "acme.test", **settings: Any) -> Any:
     return client.data("POST", "/v1/domains", 201, json={"name": name, **settings})
 
 
-def test_a_domain_is_added_found_changed_and_deleted(client: Client) -> None:
+def test_domain_is_created_read_updated_and_deleted(client: Client) -> None:
     made = add(client, "ACME.test.", tags=["shop"], dkimSelectors=["s1"])
     assert (made["name"], made["tags"], made["dkimSelectors"]) == ("acme.test", ["shop"], ["s1"])
     assert made["verification"]["status"] == "verified"
@@ -24,19 +24,19 @@ def test_a_domain_is_added_found_changed_and_deleted(client: Client) -> None:
     assert client("GET", "/v1/domains/acme.test").status_code == 404
 
 
-def test_its_address_is_in_location(client: Client) -> None:
+def test_location_header_has_the_url_of_the_new_domain(client: Client) -> None:
     response = client("POST", "/v1/domains", json={"name": "acme.test"})
     assert client("GET", response.headers["Location"]).status_code == 200
 
 
-def test_a_second_one_is_a_conflict_that_names_the_first(client: Client) -> None:
+def test_duplicate_domain_is_a_conflict_that_names_the_first(client: Client) -> None:
     made = add(client)
     response = client("POST", "/v1/domains", json={"name": "Acme.Test"})
     assert response.status_code == 409
     assert response.json["error"]["existingId"] == made["id"]
 
 
-def test_an_idn_is_shown_both_ways(client: Client) -> None:
+def test_internationalized_domain_is_shown_in_both_forms(client: Client) -> None:
     made = add(client, "bücher.test")
     assert (made["name"], made["unicodeName"]) == ("xn--bcher-kva.test", "bücher.test")
 
@@ -55,20 +55,20 @@ def test_an_idn_is_shown_both_ways(client: Client) -> None:
         ({"name": "acme.test", "dkimSelectors": ["a b"]}, "dkimSelectors.0"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_field(client: Client, body: Any, field: str) -> None:
+def test_validation_errors_name_their_field(client: Client, body: Any, field: str) -> None:
     response = client("POST", "/v1/domains", json=body)
     assert response.status_code == 400
     assert field in [detail["field"] for detail in response.json["error"]["details"]]
 
 
-def test_one_bad_name_does_not_stop_a_batch(client: Client) -> None:
+def test_invalid_name_does_not_stop_a_batch(client: Client) -> None:
     domains = [{"name": "a.test"}, {"name": "co.uk"}, {"name": "b.test"}]
     done = client.data("POST", "/v1/domains/batch", json={"domains": domains})
     assert (done["accepted"], done["rejected"]) == (2, 1)
     assert [item["status"] for item in done["results"]] == ["created", "rejected", "created"]
 
 
-def test_a_list_is_walked_through_by_cursors(client: Client) -> None:
+def test_list_is_paginated_by_cursors(client: Client) -> None:
     for name in "abcde":
         add(client, f"{name}.test")
     seen: list[str] = []
@@ -83,7 +83,7 @@ def test_a_list_is_walked_through_by_cursors(client: Client) -> None:
     assert seen == [f"{name}.test" for name in "abcde"]
 
 
-def test_a_cursor_is_good_for_its_own_list_only(client: Client, stranger: Client) -> None:
+def test_cursor_is_valid_only_for_its_own_list(client: Client, stranger: Client) -> None:
     for name in "abc":
         add(client, f"{name}.test")
     cursor = client("GET", "/v1/domains?limit=1").json["meta"]["pagination"]["nextCursor"]
@@ -97,7 +97,7 @@ def test_a_cursor_is_good_for_its_own_list_only(client: Client, stranger: Client
         assert response.json["error"]["details"][0]["field"] == "cursor"
 
 
-def test_filters_choose(client: Client) -> None:
+def test_list_is_filtered(client: Client) -> None:
     add(client, "shop.test", tags=["shop"])
     add(client, "old.test", usage="parked")
     for query, names in (
@@ -112,20 +112,20 @@ def test_filters_choose(client: Client) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "color=red", "sort=age"])
-def test_a_bad_parameter_is_named(client: Client, query: str) -> None:
+def test_invalid_parameter_is_named(client: Client, query: str) -> None:
     response = client("GET", f"/v1/domains?{query}")
     assert response.status_code == 400
     assert response.json["error"]["details"][0]["field"] == query.partition("=")[0]
 
 
-def test_what_did_not_change_is_not_sent_again(client: Client) -> None:
+def test_unchanged_resource_is_304(client: Client) -> None:
     add(client)
     etag = client("GET", "/v1/domains/acme.test").headers["ETag"]
     again = client("GET", "/v1/domains/acme.test", headers={"If-None-Match": etag})
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_nobody_overwrites_what_another_changed(client: Client) -> None:
+def test_update_with_an_outdated_etag_is_refused(client: Client) -> None:
     add(client)
     etag = client("GET", "/v1/domains/acme.test").headers["ETag"]
     change = {"json": {"tags": ["a"]}, "headers": {"If-Match": etag}}
@@ -136,7 +136,7 @@ def test_nobody_overwrites_what_another_changed(client: Client) -> None:
     assert second.status_code == 412
 
 
-def test_dns_is_shown_before_the_first_scan(client: Client) -> None:
+def test_dns_status_exists_before_the_first_scan(client: Client) -> None:
     add(client)
     status = client.data("GET", "/v1/domains/acme.test/dns")
     assert (status["checks"], status["score"]) == ([], None)
@@ -150,7 +150,7 @@ def test_spf_is_evaluated_for_an_address(client: Client, zone: Zone) -> None:
     assert client("POST", path, json={"ip": "here"}).status_code == 400
 
 
-def test_a_draft_is_judged(client: Client) -> None:
+def test_draft_record_is_validated(client: Client) -> None:
     draft = {"check": "spf", "name": "acme.test", "records": ["v=spf1 +all"]}
     found = client.data("POST", "/v1/checks/evaluate", json=draft)
     assert found["verdict"] == "fail"

@@ -91,7 +91,7 @@ def things(client: Client) -> dict[str, str]:
 PUBLIC = ("/v1/secret-scanning/alerts", "/v1/keys/report")  # the key is in the body
 
 
-def test_every_route_declares_who_may_call_it(app: Flask) -> None:
+def test_every_route_declares_its_scopes(app: Flask) -> None:
     for method, rule, view in routes(app):
         contract = ENDPOINTS.get(view)
         assert contract is not None, f"{method} {rule} has no contract"
@@ -100,7 +100,7 @@ def test_every_route_declares_who_may_call_it(app: Flask) -> None:
         assert set(contract.scopes) <= set(Scope)
 
 
-def test_every_route_with_a_parameter_is_in_the_table_here(app: Flask) -> None:
+def test_every_route_with_a_parameter_is_tested_for_isolation(app: Flask) -> None:
     with_parameter = {
         (method, rule)
         for method, rule, view in routes(app)
@@ -109,7 +109,7 @@ def test_every_route_with_a_parameter_is_in_the_table_here(app: Flask) -> None:
     assert with_parameter == set(CALLS)
 
 
-def test_what_belongs_to_another_account_is_as_if_unknown(
+def test_resource_of_another_account_is_404(
     app: Flask, client: Client, stranger: Client, things: dict[str, str]
 ) -> None:
     for (method, rule), (body, kind) in CALLS.items():
@@ -126,7 +126,7 @@ def test_what_belongs_to_another_account_is_as_if_unknown(
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"])
-def test_a_time_that_utc_cannot_tell_is_refused(
+def test_time_outside_the_range_of_utc_is_refused(
     app: Flask, client: Client, things: dict[str, str], moment: str
 ) -> None:
     for method, rule, view in routes(app):
@@ -140,20 +140,18 @@ def test_a_time_that_utc_cannot_tell_is_refused(
             assert "1970" in response.json["error"]["details"][0]["message"]
 
 
-def test_names_of_another_account_are_as_if_unknown(
-    stranger: Client, things: dict[str, str]
-) -> None:
+def test_names_of_another_account_are_unknown(stranger: Client, things: dict[str, str]) -> None:
     assert stranger("GET", "/v1/domains/acme.test").status_code == 404
     assert stranger("GET", "/v1/scans?domain=acme.test").status_code == 404
     assert stranger("POST", "/v1/scans", json={"domains": [things["domain"]]}).status_code == 400
 
 
-def test_lists_hold_nothing_of_another_account(stranger: Client, things: dict[str, str]) -> None:
+def test_lists_have_no_items_of_another_account(stranger: Client, things: dict[str, str]) -> None:
     for path in LISTS:
         assert stranger.data("GET", path) == [], path
 
 
-def test_a_key_without_the_scope_is_refused_and_told_which(
+def test_key_without_the_scope_gets_403_with_the_required_scopes(
     app: Flask, client: Client, things: dict[str, str]
 ) -> None:
     for method, rule, view in routes(app):
@@ -181,7 +179,7 @@ def test_a_key_without_the_scope_is_refused_and_told_which(
         "Bearer " + "x" * 4000,
     ],
 )
-def test_every_bad_key_gets_the_same_401(app: Flask, token: str | None) -> None:
+def test_every_invalid_key_gets_the_same_401(app: Flask, token: str | None) -> None:
     headers = {"X-Request-Id": "same"} | ({} if token is None else {"Authorization": token})
     for method, rule, view in routes(app):
         if ENDPOINTS[view].is_public:
@@ -203,19 +201,21 @@ def test_every_bad_key_gets_the_same_401(app: Flask, token: str | None) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("path", ["/v1/domains", "/v1/scans", "/v1/alerts/batch"])
-def test_hostile_bodies_are_refused_in_the_envelope(client: Client, name: str, path: str) -> None:
+def test_hostile_bodies_are_refused_in_the_error_envelope(
+    client: Client, name: str, path: str
+) -> None:
     response = client("POST", path, data=HOSTILE[name], content_type="application/json")
     assert response.status_code == 400
     assert response.json["error"]["code"] == "invalid_request"
 
 
-def test_a_body_that_is_no_json_by_its_type_is_refused(client: Client) -> None:
+def test_body_with_another_content_type_is_refused(client: Client) -> None:
     response = client("POST", "/v1/domains", data="name=a", content_type="text/plain")
     assert response.status_code == 415
     assert response.json["error"]["code"] == "unsupported_media_type"
 
 
-def test_a_body_over_the_bound_is_refused_with_the_bound(client: Client, settings: Any) -> None:
+def test_too_large_body_is_refused_with_the_limit(client: Client, settings: Any) -> None:
     data = b" " * (settings.max_content_length + 1)
     for path in ("/v1/domains", "/v1/domains/acme.test/verify"):
         response = client("POST", path, data=data, content_type="application/json")
@@ -224,19 +224,19 @@ def test_a_body_over_the_bound_is_refused_with_the_bound(client: Client, setting
 
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/nothing", "/v1/domains/%00", "/v1/scans/x%ff"])
-def test_an_unknown_path_is_a_404_in_the_envelope(client: Client, path: str) -> None:
+def test_unknown_path_is_404_in_the_error_envelope(client: Client, path: str) -> None:
     response = client("GET", path)
     assert response.status_code == 404
     assert response.json["error"]["code"] == "not_found"
 
 
-def test_a_wrong_method_is_told_the_right_ones(client: Client) -> None:
+def test_wrong_method_is_405_with_the_allowed_methods(client: Client) -> None:
     response = client("DELETE", "/v1/domains")
     assert response.status_code == 405
     assert set(response.headers["Allow"].split(", ")) >= {"GET", "POST"}
 
 
-def test_a_bug_is_a_500_without_its_detail(
+def test_unexpected_error_is_500_without_details(
     app: Flask, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -252,7 +252,7 @@ def test_a_bug_is_a_500_without_its_detail(
 
 
 @pytest.mark.parametrize("key", ["", "\x7f", "ä", "x" * 256])
-def test_a_bad_idempotency_key_is_refused(client: Client, key: str) -> None:
+def test_invalid_idempotency_key_is_refused(client: Client, key: str) -> None:
     headers = {"Idempotency-Key": key.encode("utf-8").decode("latin-1")}
     response = client("POST", "/v1/domains", json={"name": "acme.test"}, headers=headers)
     assert response.status_code == 400

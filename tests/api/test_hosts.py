@@ -24,7 +24,7 @@ def client(app: Flask, settings: Settings) -> FlaskClient:
     "host",
     ["mail.example.org", "mail.example.org:8443", "MAIL.example.org", "localhost", "127.0.0.1:80"],
 )
-def test_our_own_names_are_answered(client: FlaskClient, host: str) -> None:
+def test_configured_host_names_are_served(client: FlaskClient, host: str) -> None:
     assert client.get("/docs", headers={"Host": host}).status_code == 200
 
 
@@ -33,7 +33,7 @@ def test_our_own_names_are_answered(client: FlaskClient, host: str) -> None:
     ["evil.example", "mail.example.org.evil.example", "10.0.0.1", "evil.example@localhost", ""],
 )
 @pytest.mark.parametrize("path", ["/docs", "/v1/me", "/auth/login", "/nothing"])
-def test_any_other_name_is_refused_with_the_envelope(
+def test_other_host_names_are_refused_in_the_error_envelope(
     client: FlaskClient, host: str, path: str
 ) -> None:
     response = client.get(path, headers={"Host": host})
@@ -44,30 +44,32 @@ def test_any_other_name_is_refused_with_the_envelope(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_health_checks_by_address_are_answered(client: FlaskClient, path: str) -> None:
+def test_health_checks_by_address_are_served(client: FlaskClient, path: str) -> None:
     assert client.get(path, headers={"Host": "10.1.2.3:8000"}).status_code == 200
 
 
 @pytest.mark.parametrize("allowed", ["other.example", "*"])
-def test_more_names_can_be_allowed(client: FlaskClient, settings: Settings, allowed: str) -> None:
+def test_additional_host_names_can_be_allowed(
+    client: FlaskClient, settings: Settings, allowed: str
+) -> None:
     app_settings.use(settings.replace(allowed_hosts=(allowed,)))
     assert client.get("/docs", headers={"Host": "other.example"}).status_code == 200
 
 
-def test_the_reference_shows_the_address_of_the_setting(client: FlaskClient) -> None:
+def test_reference_shows_the_configured_url(client: FlaskClient) -> None:
     page = client.get("/docs", headers={"Host": "localhost"}).text
     assert "https://mail.example.org:8443/v1/me" in page
     assert "http://localhost" not in page
 
 
-def test_a_url_is_not_accepted_as_a_host_name(settings: Settings) -> None:
+def test_url_is_not_accepted_as_a_host_name(settings: Settings) -> None:
     hosts = settings.replace(allowed_hosts="a.example, b.example").allowed_hosts
     assert hosts == ("a.example", "b.example")
     with pytest.raises(ValidationError):
         settings.replace(allowed_hosts="https://a.example")
 
 
-def test_no_command_takes_a_password_as_an_argument() -> None:
+def test_no_command_accepts_a_password_argument() -> None:
     app = Flask("app")
     init_app(app)
     for group in app.cli.commands.values():

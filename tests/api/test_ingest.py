@@ -57,7 +57,7 @@ def ends(account_id: UUID) -> list[tuple[str, str | None]]:
 
 @pytest.mark.parametrize("raw", [*wrappings(dmarc_xml()), tls_json(), gzip.compress(tls_json())])
 @pytest.mark.parametrize("kind", ["application/octet-stream", "text/xml", None])
-def test_a_report_is_taken_whatever_it_is_called(
+def test_report_is_accepted_with_any_content_type(
     post: Post, account_id: UUID, raw: bytes, kind: str | None
 ) -> None:
     response = post(raw, content_type=kind)
@@ -68,7 +68,7 @@ def test_a_report_is_taken_whatever_it_is_called(
     assert ends(account_id) == [("parsed", None)]
 
 
-def test_a_repeat_is_the_first(post: Post, account_id: UUID) -> None:
+def test_repeated_upload_returns_the_first_file(post: Post, account_id: UUID) -> None:
     first, second = post(dmarc_xml()), post(dmarc_xml())
     assert (first.status_code, second.status_code) == (202, 200)
     assert first.json == second.json
@@ -76,7 +76,7 @@ def test_a_repeat_is_the_first(post: Post, account_id: UUID) -> None:
     assert post(dmarc_xml()).json["data"]["files"][0]["status"] == "parsed"  # type: ignore[index]
 
 
-def test_a_tls_report_is_answered_201(post: Post, token: str, account_id: UUID) -> None:
+def test_tls_report_gets_201(post: Post, token: str, account_id: UUID) -> None:
     raw, kind = gzip.compress(tls_json()), "application/tlsrpt+gzip"
     to = f"/ingest/{token}/tls-rpt"
     assert post(raw, to=to, content_type=kind).status_code == 201
@@ -84,7 +84,7 @@ def test_a_tls_report_is_answered_201(post: Post, token: str, account_id: UUID) 
     assert ends(account_id) == [("parsed", None)]
 
 
-def test_every_part_of_a_form_that_may_hold_a_report_counts(post: Post, account_id: UUID) -> None:
+def test_every_report_in_a_form_is_stored(post: Post, account_id: UUID) -> None:
     form = {
         "from": "noreply@receiver.test",
         "subject": "Report domain: acme.test",
@@ -99,7 +99,7 @@ def test_every_part_of_a_form_that_may_hold_a_report_counts(post: Post, account_
     assert sorted(ends(account_id)) == [("parsed", "a!b.xml.gz"), ("parsed", "second.xml")]
 
 
-def test_a_mail_in_a_field_of_a_form_counts(post: Post, account_id: UUID) -> None:
+def test_mail_in_a_form_field_is_stored(post: Post, account_id: UUID) -> None:
     raw = mailed(gzip.compress(dmarc_xml())).decode()
     response = post(
         {"email": raw, "charsets": '{"to": "UTF-8"}'}, content_type="multipart/form-data"
@@ -108,20 +108,20 @@ def test_a_mail_in_a_field_of_a_form_counts(post: Post, account_id: UUID) -> Non
     assert ends(account_id) == [("parsed", None)]
 
 
-def test_a_form_in_which_nothing_counts_is_kept_whole(post: Post, account_id: UUID) -> None:
+def test_form_without_reports_is_quarantined(post: Post, account_id: UUID) -> None:
     response = post({"subject": "Hello"}, content_type="multipart/form-data")
     assert response.status_code == 202
     assert ends(account_id) == [("quarantined", None)]
 
 
 @pytest.mark.parametrize("raw", [b"", b" \r\n"])
-def test_nothing_is_a_400(post: Post, raw: bytes) -> None:
+def test_empty_upload_is_400(post: Post, raw: bytes) -> None:
     response = post(raw)
     assert response.status_code == 400
     assert response.json["error"]["code"] == "invalid_request"  # type: ignore[index]
 
 
-def test_more_than_the_bound_is_a_413_that_names_it(
+def test_too_large_upload_is_413_with_the_limit(
     post: Post, settings: Settings, account_id: UUID
 ) -> None:
     app_settings.use(settings.replace(ingest_max_bytes=5000))
@@ -133,7 +133,7 @@ def test_more_than_the_bound_is_a_413_that_names_it(
     assert len(ends(account_id)) == 1
 
 
-def test_a_body_without_a_length_is_not_read_beyond_the_bound(
+def test_body_without_length_is_not_read_beyond_the_limit(
     post: Post, settings: Settings, account_id: UUID
 ) -> None:
     app_settings.use(settings.replace(ingest_max_bytes=5000))
@@ -150,15 +150,13 @@ def test_a_body_without_a_length_is_not_read_beyond_the_bound(
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity"])
-def test_a_content_encoding_is_a_415(post: Post, encoding: str) -> None:
+def test_content_encoding_is_415(post: Post, encoding: str) -> None:
     response = post(dmarc_xml(), headers={"Content-Encoding": encoding})
     assert response.status_code == 415
     assert response.json["error"]["code"] == "unsupported_media_type"  # type: ignore[index]
 
 
-def test_every_token_that_is_not_good_gets_the_same_404(
-    post: Post, token: str, account_id: UUID
-) -> None:
+def test_every_invalid_token_gets_the_same_404(post: Post, token: str, account_id: UUID) -> None:
     revoked = tokens.create(account_id, actor=ACTOR)
     tokens.revoke(account_id, revoked.token, actor=ACTOR)
     expired = tokens.create(account_id, actor=ACTOR)
@@ -185,13 +183,13 @@ def test_every_token_that_is_not_good_gets_the_same_404(
     assert ends(account_id) == []
 
 
-def test_an_old_token_goes_on_for_the_overlap(post: Post, token: str, account_id: UUID) -> None:
+def test_rotated_token_works_during_the_overlap(post: Post, token: str, account_id: UUID) -> None:
     new = tokens.rotate(account_id, token, timedelta(days=7), actor=ACTOR)
     assert post(dmarc_xml()).status_code == 202
     assert post(dmarc_xml(report_id="r2"), to=f"/ingest/{new.token}").status_code == 202
 
 
-def test_an_address_has_a_limit_of_its_own(
+def test_ingest_address_has_its_own_rate_limit(
     post: Post, settings: Settings, account_id: UUID
 ) -> None:
     app_settings.use(settings.replace(ingest_rate_limit="2 per minute"))
@@ -202,7 +200,7 @@ def test_an_address_has_a_limit_of_its_own(
     assert refused.headers["Retry-After"].isdigit()
 
 
-def test_above_the_days_number_it_is_a_429(
+def test_upload_over_the_daily_limit_is_429(
     post: Post, settings: Settings, account_id: UUID
 ) -> None:
     app_settings.use(settings.replace(ingest_files_per_day=1))
@@ -214,14 +212,14 @@ def test_above_the_days_number_it_is_a_429(
     assert len(ends(account_id)) == 1
 
 
-def test_twenty_posts_at_the_same_moment_are_one_report(post: Post, account_id: UUID) -> None:
+def test_twenty_concurrent_uploads_are_one_report(post: Post, account_id: UUID) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(post, wrappings(dmarc_xml()) * 5))
     assert {response.status_code for response in answers} <= {200, 202}
     assert sorted(state for state, _ in ends(account_id)) == ["duplicate"] * 3 + ["parsed"]
 
 
-def test_no_other_method_is_there(app: Flask, token: str) -> None:
+def test_other_methods_are_405(app: Flask, token: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
         response = app.test_client().open(f"/ingest/{token}", method=method)
         assert response.status_code == 405

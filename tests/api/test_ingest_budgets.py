@@ -59,7 +59,7 @@ def test_own_upload_is_accepted_after_a_flood_of_junk(app: Flask, account_id: UU
     assert own.headers["X-RateLimit-Remaining"] == "599"
 
 
-def test_one_stranger_has_a_rate_of_its_own(app: Flask, account_id: UUID) -> None:
+def test_rate_limit_of_one_sender_does_not_affect_others(app: Flask, account_id: UUID) -> None:
     address = tokens.create(account_id, actor=ACTOR).token
     client = app.test_client()
     for number in range(301):

@@ -62,7 +62,7 @@ def test_the_document_is_served_without_a_key(app: Flask, document: dict[str, An
 PUBLIC = ("/v1/secret-scanning/alerts", "/v1/keys/report")  # the key is in the body
 
 
-def test_every_route_of_v1_asks_for_a_key_and_names_its_refusals(document: dict[str, Any]) -> None:
+def test_every_v1_route_documents_its_key_and_errors(document: dict[str, Any]) -> None:
     for name, operation in operations(document).items():
         if " /v1/" in name and not name.endswith(PUBLIC):
             assert set(operation["security"][0]) == {"key"}, name
@@ -74,7 +74,7 @@ def test_every_route_of_v1_asks_for_a_key_and_names_its_refusals(document: dict[
             assert "security" not in operation, name
 
 
-def test_no_scope_is_named_but_the_six(document: dict[str, Any]) -> None:
+def test_only_the_six_scopes_are_documented(document: dict[str, Any]) -> None:
     named = {
         scope
         for operation in operations(document).values()
@@ -84,7 +84,7 @@ def test_no_scope_is_named_but_the_six(document: dict[str, Any]) -> None:
     assert named <= set(Scope)
 
 
-def test_every_answer_of_v1_is_documented_with_the_limits_headers(document: dict[str, Any]) -> None:
+def test_every_v1_response_documents_the_rate_limit_headers(document: dict[str, Any]) -> None:
     for name, operation in operations(document).items():
         for status, response in operation["responses"].items():
             if " /v1/" in name:
@@ -96,7 +96,7 @@ def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
     assert len(found) == len(set(found))
 
 
-def test_the_application_answers_as_documented_whatever_it_is_sent(app: Flask) -> None:
+def test_responses_to_generated_requests_match_the_document(app: Flask) -> None:
     client = make_client(app, make_account().id, rate_limit="1000000 per minute")
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
     real = things(client)

@@ -18,7 +18,7 @@ def limited(redis_url: str, app: Flask, client: Client) -> Client:
     return make_client(app, client.account_id, rate_limit="5 per minute")
 
 
-def test_a_key_is_counted_over_all_routes(limited: Client) -> None:
+def test_requests_of_a_key_are_counted_over_all_routes(limited: Client) -> None:
     paths = ["/v1/me", "/v1/domains", "/v1/scans", "/v1/nothing", "/v1/alerts"]
     rests = [limited("GET", path).headers["X-RateLimit-Remaining"] for path in paths]
     assert rests == ["4", "3", "2", "1", "0"]
@@ -32,12 +32,12 @@ def test_a_key_is_counted_over_all_routes(limited: Client) -> None:
     assert error["message"] == f"Rate limit exceeded. Please retry after {seconds} seconds."
 
 
-def test_the_window_ends_at_one_time(limited: Client) -> None:
+def test_rate_limit_window_ends_at_a_fixed_time(limited: Client) -> None:
     resets = {limited("GET", "/v1/me").headers["X-RateLimit-Reset"] for _ in range(8)}
     assert len(resets) == 1
 
 
-def test_only_a_refusal_says_when_to_try_again(limited: Client) -> None:
+def test_only_rate_limited_responses_have_retry_after(limited: Client) -> None:
     assert "Retry-After" not in limited("GET", "/v1/me").headers
 
 
@@ -47,7 +47,7 @@ def test_keys_do_not_share_their_counts(app: Flask, limited: Client) -> None:
     assert other("GET", "/v1/me").headers["X-RateLimit-Remaining"] == "4"
 
 
-def test_callers_without_a_key_are_counted_by_address(redis_url: str, app: Flask) -> None:
+def test_requests_without_a_key_are_counted_by_address(redis_url: str, app: Flask) -> None:
     caller = app.test_client()
     statuses = [caller.get("/v1/me").status_code for _ in range(31)]
     assert statuses == [401] * 30 + [429]
@@ -55,7 +55,7 @@ def test_callers_without_a_key_are_counted_by_address(redis_url: str, app: Flask
     assert (other.status_code, other.headers["X-RateLimit-Limit"]) == (401, "30")
 
 
-def test_an_ipv6_network_is_one_client(redis_url: str, app: Flask) -> None:
+def test_ipv6_network_is_one_client(redis_url: str, app: Flask) -> None:
     caller = app.test_client()
     addresses = [f"2001:db8::{number:x}" for number in range(31)]
     statuses = [
@@ -67,7 +67,7 @@ def test_an_ipv6_network_is_one_client(redis_url: str, app: Flask) -> None:
     assert other.headers["X-RateLimit-Remaining"] == "29"
 
 
-def test_a_good_key_is_not_refused_for_the_failures_of_its_address(
+def test_valid_key_is_not_limited_by_failures_of_its_address(
     redis_url: str, app: Flask, client: Client
 ) -> None:
     for _ in range(31):
@@ -75,13 +75,13 @@ def test_a_good_key_is_not_refused_for_the_failures_of_its_address(
     assert client("GET", "/v1/me").status_code == 200
 
 
-def test_health_is_not_counted(limited: Client) -> None:
+def test_health_checks_are_not_counted(limited: Client) -> None:
     response = limited.app.test_client().get("/healthz")
     assert response.status_code == 200
     assert not set(HEADERS) & set(response.headers.keys())
 
 
-def test_the_count_goes_on_when_redis_has_closed_its_connections(
+def test_counting_continues_after_redis_closed_its_connections(
     redis_url: str, limited: Client
 ) -> None:
     limited("GET", "/v1/me")
@@ -91,7 +91,7 @@ def test_the_count_goes_on_when_redis_has_closed_its_connections(
     assert limited("GET", "/v1/me").headers["X-RateLimit-Remaining"] == "2"
 
 
-def test_while_redis_hangs_the_limit_goes_on_in_this_process(
+def test_limit_is_counted_in_the_process_while_redis_hangs(
     valkey_server: servers.Server, limited: Client
 ) -> None:
     limited("GET", "/v1/me")
@@ -104,7 +104,7 @@ def test_while_redis_hangs_the_limit_goes_on_in_this_process(
     assert statuses == [200, 200, 200, 200, 200, 429]
 
 
-def test_without_redis_the_limit_goes_on_in_this_process(app: Flask, client: Client) -> None:
+def test_limit_is_counted_in_the_process_without_redis(app: Flask, client: Client) -> None:
     caller = make_client(app, client.account_id, rate_limit="3 per minute")
     statuses = [caller("GET", "/v1/me").status_code for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]

@@ -75,7 +75,7 @@ def check_period(client: Client, period: Any) -> None:
     start=st.integers(0, 24 * 20),
     length=st.integers(1, 24 * 20),
 )
-def test_the_records_behind_a_link_add_up_to_the_figure(
+def test_records_of_a_link_add_up_to_the_figure(
     caller: Client, reports: list[Report], by: str, start: int, length: int
 ) -> None:
     found = make_domain(caller.account_id)
@@ -114,7 +114,7 @@ def _text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_an_interval_of_a_series_has_its_records(client: Client, domain: Domain) -> None:
+def test_interval_of_a_series_links_to_its_records(client: Client, domain: Domain) -> None:
     for day in range(4):
         store(domain, Report([record(count=10 + day)], begin=START + day * DAY))
     path = "/v1/reports/analytics/dmarc?domain=acme.test&tz=Asia/Kolkata"
@@ -125,7 +125,7 @@ def test_an_interval_of_a_series_has_its_records(client: Client, domain: Domain)
         assert counted(client, link) == one["messages"]
 
 
-def test_the_newest_mail_comes_first_with_its_report(client: Client, domain: Domain) -> None:
+def test_newest_records_come_first_with_their_report(client: Client, domain: Domain) -> None:
     for day in (1, 0, 2):
         store(domain, Report([record(), record("192.0.2.2")], begin=START + day * DAY))
     found = list(listed(client, "/v1/reports/dmarc/records?domain=acme.test"))
@@ -139,9 +139,7 @@ def test_the_newest_mail_comes_first_with_its_report(client: Client, domain: Dom
     assert of_report == {name: first[name] for name in of_report}
 
 
-def test_a_report_over_days_counts_in_a_window_with_its_share(
-    client: Client, domain: Domain
-) -> None:
+def test_report_over_several_days_counts_with_its_share(client: Client, domain: Domain) -> None:
     store(domain, Report([record(count=10)], length=4 * DAY, begin=START))
     link = "/v1/reports/dmarc/records?domain=acme.test"
     (whole,) = listed(client, link)
@@ -151,7 +149,7 @@ def test_a_report_over_days_counts_in_a_window_with_its_share(
     assert list(listed(client, f"{link}&from={_text(START + 5 * DAY)}")) == []
 
 
-def test_several_addresses_may_be_asked_for(client: Client, domain: Domain) -> None:
+def test_several_addresses_can_be_requested(client: Client, domain: Domain) -> None:
     store(domain, Report([record(f"192.0.2.{n}") for n in range(3)]))
     link = "/v1/reports/dmarc/records?domain=acme.test&sourceIp=192.0.2.0,192.0.2.2"
     assert [item["sourceIp"] for item in listed(client, link)] == ["192.0.2.0", "192.0.2.2"]
@@ -193,7 +191,7 @@ RESULTS = [
         ("headerFrom=NEWS.acme.test.", 2),
     ],
 )
-def test_records_are_found_by_what_signed_them_and_their_envelope(
+def test_records_are_filtered_by_signature_and_envelope(
     client: Client, domain: Domain, query: str, messages: int
 ) -> None:
     report = f"/v1/reports/dmarc/{ids.public('dmr', store(domain, Report(RESULTS)))}/records?"
@@ -201,7 +199,7 @@ def test_records_are_found_by_what_signed_them_and_their_envelope(
         assert sum(item["count"] for item in listed(client, link + query)) == messages
 
 
-def test_records_from_below_the_domain_are_told_apart(client: Client, domain: Domain) -> None:
+def test_records_of_subdomains_are_filtered(client: Client, domain: Domain) -> None:
     store(domain, Report(RESULTS))
     link = "/v1/reports/dmarc/records?domain=acme.test"
     for filters, messages in (
@@ -213,7 +211,7 @@ def test_records_from_below_the_domain_are_told_apart(client: Client, domain: Do
 
 
 @pytest.mark.parametrize("nothing", ["null", "{}", "[]"])
-def test_what_is_no_list_of_results_has_none(client: Client, domain: Domain, nothing: str) -> None:
+def test_malformed_results_are_empty(client: Client, domain: Domain, nothing: str) -> None:
     store(domain, Report([record()]))
     with transactions.transaction() as session:
         session.execute(text(f"UPDATE dmarc_records SET dkim_results = '{nothing}'"))
@@ -223,7 +221,7 @@ def test_what_is_no_list_of_results_has_none(client: Client, domain: Domain, not
         assert counted(client, link, **filters) == 0
 
 
-def test_records_are_to_be_had_as_a_file(client: Client, domain: Domain) -> None:
+def test_records_can_be_exported(client: Client, domain: Domain) -> None:
     store(domain, Report([record("=cmd"), record(count=5)]))
     link = "/v1/reports/dmarc/records?domain=acme.test"
     table = rows(client("GET", f"{link}&format=csv"))
@@ -256,11 +254,13 @@ def test_records_are_to_be_had_as_a_file(client: Client, domain: Domain) -> None
         ("domain=acme.test&from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", 200),
     ],
 )
-def test_what_cannot_be_is_refused(client: Client, domain: Domain, query: str, status: int) -> None:
+def test_invalid_filters_are_refused(
+    client: Client, domain: Domain, query: str, status: int
+) -> None:
     assert client("GET", f"/v1/reports/dmarc/records?{query}").status_code == status
 
 
-def test_another_accounts_records_are_not_found(
+def test_records_of_another_account_are_not_found(
     client: Client, stranger: Client, domain: Domain
 ) -> None:
     store(domain, Report([record()]))

@@ -83,7 +83,7 @@ def test_aggregate_reports_are_listed_newest_first(full: Client) -> None:
         ("limit=1", ["second"]),
     ],
 )
-def test_filters_choose(full: Client, query: str, wanted: list[str]) -> None:
+def test_list_is_filtered(full: Client, query: str, wanted: list[str]) -> None:
     query = query.replace(str(YESTERDAY), _text(YESTERDAY))
     assert ids_of(full, f"/v1/reports/dmarc?{query}") == wanted
 
@@ -94,7 +94,7 @@ def _text(moment: int) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_pages_follow_each_other(full: Client) -> None:
+def test_pages_are_consecutive(full: Client) -> None:
     first = full("GET", "/v1/reports/dmarc?limit=1").json
     cursor = first["meta"]["pagination"]["nextCursor"]
     second = full("GET", f"/v1/reports/dmarc?limit=1&cursor={cursor}").json
@@ -113,11 +113,11 @@ def test_pages_follow_each_other(full: Client) -> None:
         ("cursor=AAAA", 400),
     ],
 )
-def test_what_cannot_be_is_refused(full: Client, query: str, status: int) -> None:
+def test_invalid_filters_are_refused(full: Client, query: str, status: int) -> None:
     assert full("GET", f"/v1/reports/dmarc?{query}").status_code == status
 
 
-def test_records_come_in_the_order_of_the_report(full: Client) -> None:
+def test_records_are_in_the_order_of_the_report(full: Client) -> None:
     report = full.data("GET", "/v1/reports/dmarc")[0]
     path = f"/v1/reports/dmarc/{report['id']}"
     assert full.data("GET", path) == report
@@ -138,7 +138,7 @@ def test_records_come_in_the_order_of_the_report(full: Client) -> None:
     assert [item["position"] for item in rest] == [2]
 
 
-def test_the_raw_file_is_what_was_received(full: Client) -> None:
+def test_raw_file_is_unchanged(full: Client) -> None:
     raw = gzip.compress(dmarc_xml(report_id="zipped"))
     take(full, raw)
     (report,) = full.data("GET", "/v1/reports/dmarc?reportId=zipped")
@@ -165,7 +165,7 @@ def test_tls_reports_are_listed_and_shown_with_their_policies(full: Client) -> N
     assert full("GET", f"{known}=a%25").status_code == 400
 
 
-def test_failure_reports_hold_nothing_private(full: Client) -> None:
+def test_failure_reports_have_no_private_data(full: Client) -> None:
     (report,) = full.data("GET", "/v1/reports/failure?sourceIp=203.0.113.66")
     assert report["id"].startswith("flr_")
     assert (report["reportedDomain"], report["deliveryResult"]) == ("acme.test", "reject")
@@ -173,7 +173,7 @@ def test_failure_reports_hold_nothing_private(full: Client) -> None:
     assert not any(word in json.dumps(report) for word in ("victim", "bounce", "Good day"))
 
 
-def test_every_file_is_listed_with_what_became_of_it(full: Client) -> None:
+def test_every_file_is_listed_with_its_status(full: Client) -> None:
     found = full.data("GET", "/v1/reports/files")
     assert [item["status"] for item in found] == ["quarantined", *["parsed"] * 4]
     assert [str(item["reportId"])[:4] for item in found] == ["None", "flr_", "tlr_", "dmr_", "dmr_"]
@@ -182,7 +182,7 @@ def test_every_file_is_listed_with_what_became_of_it(full: Client) -> None:
     assert len(full.data("GET", "/v1/reports/files?kind=tls&policyDomain=acme.test")) == 1
 
 
-def test_files_that_are_not_from_whom_they_say_are_found(full: Client) -> None:
+def test_files_with_failed_authentication_are_listed(full: Client) -> None:
     with transaction() as session:
         report_file = session.scalars(select(ReportFile).where(ReportFile.kind == "tls")).one()
         report_file.authenticity, report_file.author = "failed", "evil.test"
@@ -193,7 +193,7 @@ def test_files_that_are_not_from_whom_they_say_are_found(full: Client) -> None:
 
 
 @pytest.mark.parametrize("how", ["format", "accept"])
-def test_lists_are_to_be_had_as_csv_and_as_lines_of_json(full: Client, how: str) -> None:
+def test_lists_can_be_exported_as_csv_and_ndjson(full: Client, how: str) -> None:
     path = "/v1/reports/dmarc"
     if how == "format":
         table, lines = full("GET", f"{path}?format=csv"), full("GET", f"{path}?format=ndjson")
@@ -209,7 +209,7 @@ def test_lists_are_to_be_had_as_csv_and_as_lines_of_json(full: Client, how: str)
     assert rows(table)[0].keys() >= {"policy.discoveryMethod", "messages", "beginAt"}
 
 
-def test_an_export_is_not_cut_at_a_page(full: Client) -> None:
+def test_export_is_not_limited_to_a_page(full: Client) -> None:
     many = [record(ip=f"192.0.2.{i % 250}", count=i + 1) for i in range(1500)]
     take(full, dmarc_xml(report_id="many", records=many))
     (report,) = full.data("GET", "/v1/reports/dmarc?reportId=many")
@@ -218,9 +218,7 @@ def test_an_export_is_not_cut_at_a_page(full: Client) -> None:
     assert json.loads(rows(response)[0]["spfResults"])[0]["domain"] == "acme.test"
 
 
-def test_an_export_above_the_bound_is_refused(
-    full: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_large_export_is_refused(full: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.services.reports.exports.MAX_ROWS", 1)
     response = full("GET", "/v1/reports/dmarc?format=csv")
     assert response.status_code == 400
@@ -229,7 +227,7 @@ def test_an_export_above_the_bound_is_refused(
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", ";", "\uff1d"])
-def test_a_cell_is_never_a_formula(full: Client, start: str) -> None:
+def test_cell_is_never_a_formula(full: Client, start: str) -> None:
     text = f"{start}cmd|' /C calc'!A0"
     take(full, dmarc_xml(report_id=text, org="evil.test"))
     table = full("GET", "/v1/reports/dmarc?format=csv&reporter=evil.test")
@@ -238,7 +236,7 @@ def test_a_cell_is_never_a_formula(full: Client, start: str) -> None:
     assert json.loads(line)["reportId"] == text
 
 
-def test_every_cell_of_a_csv_file_is_quoted(full: Client) -> None:
+def test_every_csv_cell_is_quoted(full: Client) -> None:
     header, *lines = full("GET", "/v1/reports/dmarc?format=csv").get_data(as_text=True).splitlines()
     for line in (header, *lines):
         assert line.startswith('"')

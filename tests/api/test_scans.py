@@ -14,7 +14,7 @@ def domain(client: Client) -> str:
     return "acme.test"
 
 
-def test_a_scan_goes_from_queued_to_its_result(client: Client, domain: str) -> None:
+def test_scan_is_queued_and_then_completed(client: Client, domain: str) -> None:
     response = client("POST", f"/v1/domains/{domain}/scans")
     assert response.status_code == 202
     asked = client.data("GET", response.headers["Location"])
@@ -26,14 +26,14 @@ def test_a_scan_goes_from_queued_to_its_result(client: Client, domain: str) -> N
     assert len(done["alerts"]["opened"]) >= 1
 
 
-def test_a_second_wish_gets_the_scan_under_way(client: Client, domain: str) -> None:
+def test_second_request_returns_the_scan_in_progress(client: Client, domain: str) -> None:
     first = client.data("POST", f"/v1/domains/{domain}/scans", 202)
     second = client.data("POST", f"/v1/domains/{domain}/scans", 202)
     assert (first["coalesced"], second["coalesced"]) == (False, True)
     assert first["id"] == second["id"]
 
 
-def test_a_fresh_enough_scan_is_not_made_again(client: Client, domain: str) -> None:
+def test_recent_scan_is_returned_instead_of_a_new_one(client: Client, domain: str) -> None:
     done = scan(client)
     path = f"/v1/domains/{domain}/scans"
     again = client.data("POST", path, 200, json={"maxAgeSeconds": 600})
@@ -41,7 +41,7 @@ def test_a_fresh_enough_scan_is_not_made_again(client: Client, domain: str) -> N
     assert client.data("POST", path, 202)["id"] != done["id"]
 
 
-def test_a_repeat_with_its_key_gets_the_first_answer(client: Client, domain: str) -> None:
+def test_repeated_idempotency_key_returns_the_first_response(client: Client, domain: str) -> None:
     path, options = f"/v1/domains/{domain}/scans", {"headers": {"Idempotency-Key": "once"}}
     first = client("POST", path, **options)
     run(client, first.json["data"])
@@ -52,14 +52,14 @@ def test_a_repeat_with_its_key_gets_the_first_answer(client: Client, domain: str
     assert other.status_code == 422
 
 
-def test_a_refused_call_may_be_made_again_with_its_key(client: Client) -> None:
+def test_refused_request_can_be_repeated_with_its_key(client: Client) -> None:
     options = {"headers": {"Idempotency-Key": "k"}}
     assert client("POST", "/v1/domains/acme.test/scans", **options).status_code == 404
     client.data("POST", "/v1/domains", 201, json={"name": "acme.test"})
     assert client("POST", "/v1/domains/acme.test/scans", **options).status_code == 202
 
 
-def test_a_batch_tells_how_far_it_is(client: Client, domain: str) -> None:
+def test_batch_shows_its_progress(client: Client, domain: str) -> None:
     client.data("POST", "/v1/domains", 201, json={"name": "b.test"})
     response = client("POST", "/v1/scans", json={"domains": ["acme.test", "b.test"]})
     batch = response.json["data"]
@@ -77,11 +77,11 @@ def test_a_batch_tells_how_far_it_is(client: Client, domain: str) -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"domains": []}, {"all": True, "tag": "x"}, {"domains": ["unknown.test"]}]
 )
-def test_a_batch_of_nothing_is_refused(client: Client, body: Any) -> None:
+def test_empty_batch_is_refused(client: Client, body: Any) -> None:
     assert client("POST", "/v1/scans", json=body).status_code == 400
 
 
-def test_a_queued_scan_can_be_cancelled_and_a_finished_one_not(client: Client, domain: str) -> None:
+def test_queued_scan_can_be_cancelled_and_finished_scan_cannot(client: Client, domain: str) -> None:
     asked = client.data("POST", f"/v1/domains/{domain}/scans", 202)
     assert client.data("POST", f"/v1/scans/{asked['id']}/cancel")["status"] == "cancelled"
     assert client("POST", f"/v1/scans/{asked['id']}/cancel").status_code == 409
@@ -95,14 +95,14 @@ def test_two_scans_are_compared(client: Client, domain: str) -> None:
     assert [(check["check"], check["cause"]) for check in found["checks"]] == [("spf", "dns")]
 
 
-def test_dns_shows_what_is_known_and_what_to_fix(client: Client, domain: str) -> None:
+def test_dns_status_has_results_and_recommendations(client: Client, domain: str) -> None:
     scan(client)
     status = client.data("GET", f"/v1/domains/{domain}/dns")
     assert status["score"]["recommendations"][0]["code"] == "spf.multiple_records"
     assert "spf" in [check["check"] for check in status["checks"]]
 
 
-def test_changes_in_dns_are_kept(client: Client, domain: str) -> None:
+def test_dns_changes_are_listed(client: Client, domain: str) -> None:
     scan(client)
     scan(client, {**BAD, "acme.test": ["v=spf1 mx -all"]})
     changes = client.data("GET", f"/v1/domains/{domain}/dns/history?check=spf")
@@ -111,7 +111,7 @@ def test_changes_in_dns_are_kept(client: Client, domain: str) -> None:
     ]
 
 
-def test_an_alert_is_acknowledged_with_its_history(client: Client, domain: str) -> None:
+def test_alert_is_acknowledged_with_its_history(client: Client, domain: str) -> None:
     scan(client)
     alert = client.data("GET", "/v1/alerts?type=spf.multiple_records")[0]
     assert alert["fix"]["after"] == "v=spf1 mx -all"
@@ -126,7 +126,7 @@ def test_an_alert_is_acknowledged_with_its_history(client: Client, domain: str) 
     assert history[1]["actor"].startswith("key:")
 
 
-def test_many_alerts_are_changed_at_once(client: Client, domain: str) -> None:
+def test_many_alerts_are_updated_in_one_request(client: Client, domain: str) -> None:
     scan(client)
     alert = client.data("GET", "/v1/alerts?type=spf.multiple_records")[0]
     body = {"ids": [alert["id"], "alert_nobody"], "status": "dismissed", "note": "known"}
@@ -134,7 +134,7 @@ def test_many_alerts_are_changed_at_once(client: Client, domain: str) -> None:
     assert (done["changed"], done["rejected"]) == (1, 1)
 
 
-def test_accepted_risks_are_listed_apart(client: Client, domain: str) -> None:
+def test_accepted_risks_have_their_own_list(client: Client, domain: str) -> None:
     scan(client)
     everything = {alert["id"] for alert in client.data("GET", "/v1/alerts")}
     chosen, dismissed, *_ = sorted(everything)
@@ -151,7 +151,7 @@ def test_accepted_risks_are_listed_apart(client: Client, domain: str) -> None:
     assert (refused.status_code, refused.json["error"]["details"][0]["field"]) == (400, "accepted")
 
 
-def test_open_alerts_are_counted_with_the_domain(client: Client, domain: str) -> None:
+def test_domain_has_the_number_of_open_alerts(client: Client, domain: str) -> None:
     scan(client)
     assert client.data("GET", "/v1/domains/acme.test")["openAlerts"]["critical"] == 1
     listed = client.data("GET", "/v1/domains?include=openAlerts")[0]

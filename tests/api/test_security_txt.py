@@ -12,13 +12,11 @@ from app.settings import Settings
 PATH = "/.well-known/security.txt"
 
 
-def test_it_does_not_exist_without_a_contact(app: Flask) -> None:
+def test_security_txt_does_not_exist_without_a_contact(app: Flask) -> None:
     assert app.test_client().get(PATH).status_code == 404
 
 
-def test_it_has_contacts_in_order_an_expiry_within_a_year_and_its_own_address(
-    app: Flask, settings: Settings
-) -> None:
+def test_security_txt_has_contacts_expiry_and_canonical_url(app: Flask, settings: Settings) -> None:
     contacts = "security@example.com, https://example.com/report"
     app_settings.use(
         settings.replace(security_contact=contacts, base_url="https://mailwatch.example.com")
@@ -36,7 +34,7 @@ def test_it_has_contacts_in_order_an_expiry_within_a_year_and_its_own_address(
     assert values["Canonical"] == f"https://mailwatch.example.com{PATH}"
 
 
-def test_an_address_without_tls_is_not_canonical(app: Flask, settings: Settings) -> None:
+def test_url_without_tls_is_not_canonical(app: Flask, settings: Settings) -> None:
     app_settings.use(settings.replace(security_contact=("mailto:a@example.com",)))
     assert "Canonical" not in app.test_client().get(PATH).text
 
@@ -44,6 +42,6 @@ def test_an_address_without_tls_is_not_canonical(app: Flask, settings: Settings)
 @pytest.mark.parametrize(
     "text", ["not an address", "http://example.com", "a@b\nExpires: never", "a@b c"]
 )
-def test_a_contact_that_is_no_address_is_refused(text: str, settings: Settings) -> None:
+def test_invalid_contact_is_refused(text: str, settings: Settings) -> None:
     with pytest.raises(ValidationError, match="security_contact"):
         settings.replace(security_contact=text)

@@ -115,7 +115,7 @@ def check(client: Client, answer: Any) -> None:
         st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns"]),
     ),
 )
-def test_what_is_behind_a_link_adds_up_to_the_figure(
+def test_records_of_a_link_add_up_to_the_figure(
     caller: Client,
     reports: list[Any],
     most: int,
@@ -137,7 +137,7 @@ def test_what_is_behind_a_link_adds_up_to_the_figure(
     domains.delete(caller.account_id, found.name, actor="test")
 
 
-def test_only_failures_that_fit_are_listed(client: Client, domain: Domain) -> None:
+def test_only_matching_failures_are_listed(client: Client, domain: Domain) -> None:
     failures = [
         tls_failure("certificate-expired", 2, mx="mx1.acme.test"),
         tls_failure("validation-failure", 3, mx="mx1.acme.test"),
@@ -163,9 +163,7 @@ def test_only_failures_that_fit_are_listed(client: Client, domain: Domain) -> No
     assert found("&mx=mx1.acme.test&hasMx=false") == []
 
 
-def test_of_very_many_failures_some_are_shown_and_all_are_counted(
-    client: Client, domain: Domain
-) -> None:
+def test_many_failures_are_truncated_and_all_are_counted(client: Client, domain: Domain) -> None:
     failures = [tls_failure(sessions=number) for number in range(60)]
     store_tls_report(domain, [tls_policy(failures=failures)])
     (item,) = listed(client, LIST)
@@ -173,7 +171,7 @@ def test_of_very_many_failures_some_are_shown_and_all_are_counted(
     assert (item["failureCount"], item["failedSessions"]) == (60, sum(range(60)))
 
 
-def test_the_newest_comes_first_with_its_report(client: Client, domain: Domain) -> None:
+def test_newest_records_come_first_with_their_report(client: Client, domain: Domain) -> None:
     for day in (1, 0, 2):
         at = START + day * DAY
         store_tls_report(domain, [tls_policy(), tls_policy("tlsa")], at=at)
@@ -191,9 +189,7 @@ def test_the_newest_comes_first_with_its_report(client: Client, domain: Domain) 
     assert {name: first[name] for name in same} == {name: policy[name] for name in same}
 
 
-def test_reports_that_anybody_could_have_sent_can_be_told_apart(
-    client: Client, domain: Domain
-) -> None:
+def test_unverified_reports_are_filtered(client: Client, domain: Domain) -> None:
     for provenance in ("token", "unverified"):
         policy = tls_policy(successful=len(provenance))
         store_tls_report(domain, [policy], provenance=provenance, reporter=f"{provenance}.test")
@@ -201,7 +197,7 @@ def test_reports_that_anybody_could_have_sent_can_be_told_apart(
     assert sessions(client, f"{LIST}&reporter=TOKEN.test") == (5, 0)
 
 
-def test_policies_are_to_be_had_as_a_file(client: Client, domain: Domain) -> None:
+def test_policies_can_be_exported(client: Client, domain: Domain) -> None:
     failure = tls_failure(mx="=cmd")
     policies = [tls_policy(successful=7, failures=[failure]), tls_policy("tlsa", successful=5)]
     store_tls_report(domain, policies, organization="=cmd")
@@ -229,11 +225,13 @@ def test_policies_are_to_be_had_as_a_file(client: Client, domain: Domain) -> Non
         ("domain=acme.test&from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", 200),
     ],
 )
-def test_what_cannot_be_is_refused(client: Client, domain: Domain, query: str, status: int) -> None:
+def test_invalid_filters_are_refused(
+    client: Client, domain: Domain, query: str, status: int
+) -> None:
     assert client("GET", f"/v1/reports/tls-rpt/records?{query}").status_code == status
 
 
-def test_another_accounts_policies_are_not_found(
+def test_policies_of_another_account_are_not_found(
     client: Client, stranger: Client, domain: Domain
 ) -> None:
     store_tls_report(domain, [tls_policy()])

@@ -103,9 +103,7 @@ def rows(model: Any, *where: Any) -> list[Any]:
         return list(session.scalars(select(model).where(*where)))
 
 
-def test_a_leaked_key_is_revoked_with_an_alert_an_email_and_an_audit_event(
-    send: Send, client: Client
-) -> None:
+def test_leaked_key_is_revoked_with_alert_email_and_audit_event(send: Send, client: Client) -> None:
     accounts.add_user(ids.public("acc", client.account_id), "owner@acme.test", role="owner")
     accounts.add_user(ids.public("acc", client.account_id), "viewer@acme.test", role="viewer")
     key, token = make_key(client.account_id)
@@ -130,7 +128,7 @@ def test_a_leaked_key_is_revoked_with_an_alert_an_email_and_an_audit_event(
     assert token not in str([opened.evidence, event.details, email.subject])
 
 
-def test_a_leaked_upload_token_is_revoked_too(send: Send, client: Client) -> None:
+def test_leaked_upload_token_is_revoked(send: Send, client: Client) -> None:
     accounts.add_user(ids.public("acc", client.account_id), "owner@acme.test", role="owner")
     row, token = upload_tokens.issue(client.account_id, "gateway", actor=ACTOR)
     forged = f"mu_{row.token_id}" + "x" * 32
@@ -150,7 +148,7 @@ def test_a_leaked_upload_token_is_revoked_too(send: Send, client: Client) -> Non
     assert event.target == row.token_id
 
 
-def test_a_second_report_of_a_key_changes_nothing(send: Send, client: Client) -> None:
+def test_second_report_of_a_key_changes_nothing(send: Send, client: Client) -> None:
     accounts.add_user(ids.public("acc", client.account_id), "owner@acme.test", role="owner")
     _, token = make_key(client.account_id)
     for _ in range(2):
@@ -161,7 +159,7 @@ def test_a_second_report_of_a_key_changes_nothing(send: Send, client: Client) ->
     assert len(rows(AuditEvent, AuditEvent.action == "key.revoked")) == 1
 
 
-def test_the_public_part_of_a_key_is_not_enough(send: Send, client: Client) -> None:
+def test_public_part_of_a_key_does_not_revoke_it(send: Send, client: Client) -> None:
     key, token = make_key(client.account_id)
     forged = "mp_" + key.key_id + "x" * 32
     forged += api_keys.checksum(forged)
@@ -171,7 +169,7 @@ def test_the_public_part_of_a_key_is_not_enough(send: Send, client: Client) -> N
 
 
 @pytest.mark.parametrize("fault", ["key_id", "signer", "body", "no headers", "garbage"])
-def test_a_message_that_is_not_signed_by_the_service_does_nothing(
+def test_message_without_valid_signature_is_refused(
     app: Flask, send: Send, client: Client, fault: str
 ) -> None:
     _, token = make_key(client.account_id)
@@ -190,15 +188,13 @@ def test_a_message_that_is_not_signed_by_the_service_does_nothing(
     assert api_keys.resolve(token, "192.0.2.1") is not None
 
 
-def test_the_published_keys_are_cached_and_unknown_ids_do_not_fetch_them_again(
-    send: Send, key_server: Receiver
-) -> None:
+def test_published_keys_are_cached_for_unknown_ids_too(send: Send, key_server: Receiver) -> None:
     for key_id in ("current", "current", "unknown", "unknown"):
         send([], key_id=key_id)
     assert [call.path for call in key_server.calls] == ["/keys"]
 
 
-def test_a_key_that_was_rotated_in_is_fetched(
+def test_rotated_signing_key_is_fetched(
     send: Send, key_server: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert send([]).status_code == 200
@@ -211,7 +207,7 @@ def test_a_key_that_was_rotated_in_is_fetched(
 
 
 @pytest.mark.parametrize("page", [None, b"not JSON", b"{}", b'{"public_keys": [{}]}'])
-def test_without_the_published_keys_the_service_asks_to_try_again(
+def test_unavailable_signing_keys_are_503(
     send: Send, key_server: Receiver, page: bytes | None
 ) -> None:
     key_server.pages = {} if page is None else {"/keys": page}
@@ -222,7 +218,7 @@ def test_without_the_published_keys_the_service_asks_to_try_again(
     assert len(key_server.calls) == 1
 
 
-def test_a_curve_that_the_scheme_does_not_use_is_left_out() -> None:
+def test_key_on_another_curve_is_ignored() -> None:
     assert (
         secret_scanning.parse_keys(published(other=ec.generate_private_key(ec.SECP384R1()))) == {}
     )
@@ -230,7 +226,7 @@ def test_a_curve_that_the_scheme_does_not_use_is_left_out() -> None:
         secret_scanning.parse_keys(b"\xff")
 
 
-def test_the_number_of_alerts_is_bounded(send: Send, client: Client) -> None:
+def test_number_of_alerts_is_limited(send: Send, client: Client) -> None:
     _, token = make_key(client.account_id)
     known = [{"token": f"mp_{i}", "type": "t"} for i in range(MAX_ALERTS - 1)]
     labels = [item["label"] for item in verdicts(send([*known, alert(token)]))]
@@ -240,9 +236,7 @@ def test_the_number_of_alerts_is_bounded(send: Send, client: Client) -> None:
     assert send(b"[1]").status_code == 400
 
 
-def test_a_person_can_report_a_key_and_learns_nothing_from_the_answer(
-    app: Flask, client: Client
-) -> None:
+def test_reporting_a_key_reveals_nothing_about_it(app: Flask, client: Client) -> None:
     _, token = make_key(client.account_id)
     caller = app.test_client()
     responses = [
@@ -257,7 +251,7 @@ def test_a_person_can_report_a_key_and_learns_nothing_from_the_answer(
     assert (leak.reported_by, leak.url) == ("person", PAGE)
 
 
-def test_a_network_may_report_ten_keys_an_hour(app: Flask) -> None:
+def test_network_can_report_ten_keys_an_hour(app: Flask) -> None:
     def report(address: str) -> TestResponse:
         environ = {"REMOTE_ADDR": address}
         return app.test_client().post(REPORT, json={"token": "x"}, environ_base=environ)

@@ -96,9 +96,7 @@ def test_forged_authentication_results_replace_no_report(
 
 
 @pytest.mark.parametrize("path", ["", "/tls-rpt"])
-def test_token_that_is_not_good_for_the_address_is_401(
-    post: Post, account_id: UUID, path: str
-) -> None:
+def test_token_of_another_address_is_401(post: Post, account_id: UUID, path: str) -> None:
     good, expired, revoked = issue(account_id), issue(account_id), issue(account_id)
     last, _, _ = upload_tokens.search(account_id)
     upload_tokens.revoke(account_id, last.token_id, actor=ACTOR)
@@ -125,7 +123,7 @@ def test_token_that_is_not_good_for_the_address_is_401(
     assert post(dmarc_xml(), good).status_code == 202
 
 
-def test_token_does_not_open_an_unknown_address(app: Flask, account_id: UUID) -> None:
+def test_token_does_not_make_an_unknown_address_valid(app: Flask, account_id: UUID) -> None:
     headers = {"Authorization": f"Bearer {issue(account_id)}"}
     response = app.test_client().post("/ingest/unknown", data=b"x", headers=headers)
     assert response.status_code == 404
@@ -136,7 +134,7 @@ def test_upload_token_is_no_api_key(app: Flask, account_id: UUID) -> None:
     assert app.test_client().get("/v1/me", headers=headers).status_code == 401
 
 
-def test_strangers_do_not_use_up_the_rate_of_own_uploads(
+def test_unknown_senders_do_not_reduce_the_rate_of_own_uploads(
     post: Post, account_id: UUID, settings: Settings
 ) -> None:
     app_settings.use(settings.replace(ingest_rate_limit="2 per minute"))
@@ -166,7 +164,7 @@ def test_token_survives_a_change_of_the_secret_key(account_id: UUID, settings: S
     assert upload_tokens.authenticate(token) is not None  # its digest was renewed
 
 
-def test_what_a_token_must_be(account_id: UUID) -> None:
+def test_invalid_upload_token_is_refused(account_id: UUID) -> None:
     past = datetime.now(UTC) - timedelta(days=1)
     for name, expires_at in (("", None), ("x" * 101, None), ("a\nb", None), ("ok", past)):
         with pytest.raises(InvalidRequest):

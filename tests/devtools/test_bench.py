@@ -24,7 +24,7 @@ class Taken:
         return create_server(address, **options)
 
 
-def test_a_port_that_is_taken_over_tcp_is_left_for_another(
+def test_port_that_is_in_use_over_tcp_is_skipped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(socket, "create_server", Taken(3))
@@ -32,7 +32,7 @@ def test_a_port_that_is_taken_over_tcp_is_left_for_another(
         socket.create_connection(("127.0.0.1", server.port), timeout=5).close()
 
 
-def test_an_answerer_without_a_port_says_so_and_is_not_waited_for(
+def test_server_without_a_port_fails_immediately(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(socket, "create_server", Taken(1_000))

@@ -27,7 +27,7 @@ def test_each_process_has_a_unit() -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
-def test_a_unit_gains_no_privileges_and_writes_nowhere_else(unit: Path) -> None:
+def test_unit_gains_no_privileges_and_writes_only_its_data(unit: Path) -> None:
     options = service(unit)
     assert options["NoNewPrivileges"] == options["PrivateTmp"] == options["ProtectHome"] == "yes"
     assert options["ProtectSystem"] == "strict"
@@ -39,7 +39,7 @@ def test_a_unit_gains_no_privileges_and_writes_nowhere_else(unit: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
-def test_a_unit_runs_what_the_procfile_runs(unit: Path) -> None:
+def test_unit_runs_the_command_of_the_procfile(unit: Path) -> None:
     name = unit.stem.removeprefix("mailwatch-")
     found = re.search(rf"^{name}: (.+)$", (ROOT / "Procfile").read_text(), re.MULTILINE)
     assert found is not None
@@ -47,7 +47,7 @@ def test_a_unit_runs_what_the_procfile_runs(unit: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
-def test_systemd_rates_a_unit_as_little_exposed(unit: Path) -> None:
+def test_systemd_rates_the_exposure_of_a_unit_as_low(unit: Path) -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd-analyze is not installed: it rates the units where systemd is")

@@ -50,7 +50,7 @@ def test_a_lock_is_compiled_from_its_source(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", supply.SUBSETS)
-def test_the_packages_that_are_deployed_are_those_that_are_tested(name: str) -> None:
+def test_deployed_packages_are_the_tested_ones(name: str) -> None:
     assert locked(name).items() <= locked(environment.DEVELOPMENT).items()
 
 
@@ -87,7 +87,7 @@ def test_a_file_with_another_hash_is_not_installed(tmp_path: Path, installer: st
         assert (done.returncode != 0) == is_refused, done.stderr
 
 
-def test_an_audit_tells_vulnerable_packages_from_those_that_it_could_not_look_up() -> None:
+def test_audit_distinguishes_vulnerable_from_unknown_packages() -> None:
     report = {
         "dependencies": [
             {"name": "good", "version": "1", "vulns": []},
@@ -110,7 +110,7 @@ def test_an_audit_tells_vulnerable_packages_from_those_that_it_could_not_look_up
     assert skipped == ["private was not checked: not in the database"]
 
 
-def test_a_bill_of_materials_names_direct_requirements_and_scripts() -> None:
+def test_bill_of_materials_lists_direct_requirements_and_scripts() -> None:
     names = supply._required("requirements.in")
     bom = {
         "metadata": {"component": {"bom-ref": "root"}},
@@ -127,7 +127,7 @@ def test_a_bill_of_materials_names_direct_requirements_and_scripts() -> None:
     assert re.fullmatch("[0-9a-f]{64}", script["hashes"][0]["content"])
 
 
-def test_each_lock_holds_what_the_smaller_one_holds() -> None:
+def test_each_lock_includes_the_smaller_lock() -> None:
     """``./dev demo`` needs the Valkey server of ``./dev run``, and the tests need both."""
     packages = [
         set(re.findall(r"^([a-z0-9][a-z0-9._-]*)(?:\[[^]]*\])?==", (ROOT / name).read_text(), re.M))

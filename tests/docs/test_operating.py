@@ -12,7 +12,7 @@ from tests.support.paths import DOCS
 TEXT = (DOCS / "operating.md").read_text()
 
 
-def test_the_table_of_settings_is_that_of_the_code() -> None:
+def test_settings_table_matches_the_code() -> None:
     assert settings_table.page(TEXT) == TEXT, "run ./dev docs"
     assert settings_table.table() in TEXT
 

@@ -33,7 +33,7 @@ def token(account_id: UUID) -> str:
     return make_key(account_id, rate_limit="1000000 per minute")[1]
 
 
-def test_a_domain_is_scanned_and_its_alerts_are_read(service: Service, token: str) -> None:
+def test_domain_is_scanned_and_its_alerts_are_read(service: Service, token: str) -> None:
     made = service.call("POST", "/v1/domains", token, {"name": "d0.test"})
     assert made.status == 201
     asked = service.call("POST", "/v1/domains/d0.test/scans", token)
@@ -52,11 +52,11 @@ def test_a_domain_is_scanned_and_its_alerts_are_read(service: Service, token: st
     assert "spf.multiple_records" in {alert["type"] for alert in alerts}
 
 
-def test_slow_clients_hold_up_nobody(service: Service, token: str) -> None:
+def test_slow_clients_do_not_delay_others(service: Service, token: str) -> None:
     slow_clients_drill.hold_connections(service, token, clients=60, seconds=3, limit_seconds=30)
 
 
-def test_a_revoked_key_is_refused_by_every_process_within_a_second(
+def test_revoked_key_is_refused_by_every_process_within_a_second(
     service: Service, account_id: UUID
 ) -> None:
     key, token = make_key(account_id)
@@ -71,27 +71,25 @@ def test_parallel_clients_share_one_limit(service: Service, account_id: UUID) ->
     drills.share_limit(service, token)
 
 
-def test_scans_survive_the_death_of_their_workers(
-    service: Service, account_id: UUID, token: str
-) -> None:
+def test_scans_survive_killed_workers(service: Service, account_id: UUID, token: str) -> None:
     drills.add_domains(service, token)
     drills.kill_workers(service, token, account_id, kills=2)
 
 
-def test_reports_survive_the_death_of_whatever_takes_them_in(
+def test_reports_survive_killed_processes(
     service: Service, redis: Server, account_id: UUID
 ) -> None:
     ingest_drill.kill_everything(service, redis, account_id, count=15, rounds=4)
 
 
-def test_scans_asked_for_without_redis_are_run_once_it_is_back(
+def test_scans_triggered_without_redis_run_when_it_returns(
     service: Service, redis: Server, token: str
 ) -> None:
     drills.add_domains(service, token)
     drills.stop_redis(service, redis, token, seconds=3)
 
 
-def test_what_is_to_be_told_survives_receivers_that_misbehave_and_workers_that_die(
+def test_deliveries_survive_failing_receivers_and_killed_workers(
     service: Service, receivers: tuple[Receiver, Receiver]
 ) -> None:
     flaky, healthy = receivers
@@ -100,14 +98,14 @@ def test_what_is_to_be_told_survives_receivers_that_misbehave_and_workers_that_d
     deliver(service, flaky, healthy, transitions=40, kills=1)
 
 
-def test_a_redis_that_hangs_neither_stops_answers_nor_lifts_the_limit(
+def test_hanging_redis_stops_neither_responses_nor_rate_limits(
     service: Service, redis: Server, account_id: UUID
 ) -> None:
     _, token = make_key(account_id, rate_limit="5 per minute")
     drills.hang_redis(service, redis, token, limit=5)
 
 
-def test_a_header_of_ten_megabytes_is_refused_in_the_envelope(service: Service) -> None:
+def test_header_of_ten_megabytes_is_refused_in_the_error_envelope(service: Service) -> None:
     with socket.create_connection(("127.0.0.1", service.port)) as connection:
         try:
             connection.sendall(b"GET /v1/me HTTP/1.1\r\nHost: x\r\nX-Big: ")

@@ -20,13 +20,13 @@ from app.db import engine as db_engine
 from tests.support.paths import ROOT
 
 
-def test_migrated_tables_are_those_of_the_models(database: Engine) -> None:
+def test_migrated_schema_matches_the_models(database: Engine) -> None:
     with database.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
         assert compare_metadata(context, models.Base.metadata) == []
 
 
-def test_they_can_be_taken_back(tmp_path: Path) -> None:
+def test_migrations_can_be_downgraded(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'fresh.db'}"
     config = Config(toml_file=ROOT / "pyproject.toml")
     config.attributes["url"] = url
@@ -37,7 +37,7 @@ def test_they_can_be_taken_back(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_sums_of_weeks_are_there_before_and_after_weeks_could_be_open(tmp_path: Path) -> None:
+def test_weekly_sums_are_complete_before_and_after_open_weeks(tmp_path: Path) -> None:
     """Before revision 0014 all weeks were compacted, so a downgrade must compact them."""
     path = tmp_path / "weeks.db"
     config = Config(toml_file=ROOT / "pyproject.toml")
@@ -60,7 +60,7 @@ def test_sums_of_weeks_are_there_before_and_after_weeks_could_be_open(tmp_path: 
         assert connection.execute(sums).fetchall() == [(168, 3), (336, 5)]
 
 
-def test_chat_channels_keep_their_rows_and_the_checks_of_their_table(tmp_path: Path) -> None:
+def test_chat_channels_keep_their_rows_and_constraints(tmp_path: Path) -> None:
     """Revision 0026: the kind has another name, and SQLite copies the table for it."""
     path = tmp_path / "chat.db"
     config = Config(toml_file=ROOT / "pyproject.toml")
@@ -87,7 +87,7 @@ def test_chat_channels_keep_their_rows_and_the_checks_of_their_table(tmp_path: P
         assert ("c", "apprise") in connection.execute("SELECT id, kind FROM channels").fetchall()
 
 
-def test_recipients_that_are_users_of_the_account_count_as_confirmed(tmp_path: Path) -> None:
+def test_recipients_who_are_users_are_confirmed(tmp_path: Path) -> None:
     """Revision 0032: the others are sent an email by which they confirm."""
     path = tmp_path / "recipients.db"
     config = Config(toml_file=ROOT / "pyproject.toml")
@@ -155,9 +155,7 @@ command.upgrade(config, "head")
 
 
 @pytest.mark.parametrize("statements", [3, 20, 40])
-def test_who_is_killed_while_migrating_sqlite_leaves_it_as_it_was(
-    tmp_path: Path, statements: int
-) -> None:
+def test_killed_migration_leaves_sqlite_unchanged(tmp_path: Path, statements: int) -> None:
     path = tmp_path / "killed.db"
     config = Config(toml_file=ROOT / "pyproject.toml")
     config.attributes["url"] = f"sqlite:///{path}"

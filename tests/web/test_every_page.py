@@ -91,7 +91,7 @@ def test_error_page_hides_the_exception(browser: Browser, monkeypatch: pytest.Mo
     assert "secret" not in response.text
 
 
-def test_a_form_with_nul_is_refused(browser: Browser) -> None:
+def test_form_with_nul_is_refused(browser: Browser) -> None:
     assert browser.post("/domains", name="a\0.test", usage="sends-only").status_code == 400
 
 

@@ -84,9 +84,7 @@ def test_the_code_of_two_factor_authentication_completes_a_sign_in(
         ("unknown", None),
     ],
 )
-def test_a_network_is_what_a_household_or_office_has(
-    address: str | None, network: str | None
-) -> None:
+def test_networks_are_compared_by_prefix(address: str | None, network: str | None) -> None:
     assert sign_in_networks.network_of(address) == network
 
 
@@ -182,7 +180,7 @@ def test_keys_are_emailed_to_their_creator_and_the_owners(
     assert subjects["ann@acme.test"] == ["API key ci rotated", "API key ci revoked"]
 
 
-def test_another_account_gets_none_of_these(
+def test_other_accounts_get_no_security_emails(
     app: Flask, browser: Browser, stranger: Browser, inbox: Inbox
 ) -> None:
     make_browser(app, "zed@other.test")

@@ -27,7 +27,7 @@ def sent(wire: Wire) -> Any:
     return json.loads(response.body)
 
 
-def test_a_connection_serves_one_request_after_the_other(server: Gunicorn) -> None:
+def test_connection_serves_consecutive_requests(server: Gunicorn) -> None:
     wire = server.connect()
     for number in range(3):
         wire.send(get(b"/%d" % number))

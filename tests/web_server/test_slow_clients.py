@@ -17,7 +17,7 @@ CLIENTS = 40
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def test_half_sent_heads_hold_no_thread_and_end(server: Gunicorn) -> None:
+def test_partial_heads_use_no_thread_and_time_out(server: Gunicorn) -> None:
     wires = [server.connect() for _ in range(CLIENTS)]
     for wire in wires:
         wire.send(b"GET / HTTP/1.1\r\nHost: ")
@@ -31,13 +31,13 @@ def test_half_sent_heads_hold_no_thread_and_end(server: Gunicorn) -> None:
         assert wire.is_closed()
 
 
-def test_connections_that_send_nothing_end(server: Gunicorn) -> None:
+def test_silent_connections_time_out(server: Gunicorn) -> None:
     wires = [server.connect() for _ in range(CLIENTS)]
     assert server.get().status == 200
     assert all(wire.is_closed() for wire in wires)
 
 
-def test_slow_bodies_hold_no_thread_and_end(server: Gunicorn) -> None:
+def test_slow_bodies_use_no_thread_and_time_out(server: Gunicorn) -> None:
     wires = [server.connect() for _ in range(CLIENTS)]
     for wire in wires:
         wire.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx")
@@ -45,7 +45,7 @@ def test_slow_bodies_hold_no_thread_and_end(server: Gunicorn) -> None:
     assert {wire.response().status for wire in wires} == {408}
 
 
-def test_slow_readers_hold_no_thread_and_get_everything(server: Gunicorn) -> None:
+def test_slow_readers_use_no_thread_and_get_everything(server: Gunicorn) -> None:
     wires = [server.connect() for _ in range(8)]
     for wire in wires:
         wire.send(REQUEST % b"large?blocks=200")
@@ -55,7 +55,7 @@ def test_slow_readers_hold_no_thread_and_get_everything(server: Gunicorn) -> Non
     assert wires[0].response().status == 200
 
 
-def test_clients_that_leave_in_the_middle_do_no_harm(server: Gunicorn) -> None:
+def test_disconnecting_clients_do_not_affect_others(server: Gunicorn) -> None:
     for _ in range(8):
         wire = server.connect()
         wire.send(REQUEST % b"large?blocks=200")
@@ -131,7 +131,7 @@ def test_a_full_worker_closes_the_connection_that_waits_longest(tmp_path: Path) 
         stop(server)
 
 
-def test_sigterm_lets_a_request_under_way_finish(tmp_path: Path) -> None:
+def test_sigterm_lets_a_running_request_finish(tmp_path: Path) -> None:
     server = start(tmp_path)
     try:
         busy, idle, half = server.connect(), server.connect(), server.connect()
@@ -150,7 +150,7 @@ def test_sigterm_lets_a_request_under_way_finish(tmp_path: Path) -> None:
         stop(server)
 
 
-def test_a_worker_that_has_served_its_number_of_requests_is_replaced(tmp_path: Path) -> None:
+def test_worker_is_replaced_after_its_maximum_of_requests(tmp_path: Path) -> None:
     server = start(tmp_path, "--max-requests", "20", "--max-requests-jitter", "0")
     try:
         statuses = []

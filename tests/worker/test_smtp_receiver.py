@@ -115,7 +115,7 @@ def report_files_of(account_id: UUID) -> list[ReportFile]:
 
 
 @pytest.mark.parametrize("is_lmtp", [True, False])
-def test_mails_above_the_rate_are_refused_for_now(is_lmtp: bool, settings: Settings) -> None:
+def test_mail_over_the_rate_limit_gets_a_temporary_error(is_lmtp: bool, settings: Settings) -> None:
     app_settings.use(settings.replace(ingest_source_rate_limit="2 per hour"))
     known = token()
     with client(is_lmtp) as connection:
@@ -129,7 +129,7 @@ def test_mails_above_the_rate_are_refused_for_now(is_lmtp: bool, settings: Setti
 
 
 @pytest.mark.parametrize("is_lmtp", [True, False])
-def test_a_mail_is_kept_for_its_account_and_read(is_lmtp: bool) -> None:
+def test_mail_is_stored_for_its_account_and_processed(is_lmtp: bool) -> None:
     known = token()
     with client(is_lmtp) as connection:
         assert connection.say(recipient(known)).startswith(b"250")
@@ -145,19 +145,19 @@ def test_a_mail_is_kept_for_its_account_and_read(is_lmtp: bool) -> None:
     "address",
     ["r-0000000000000000000000@ingest.monitoring.test", "postmaster@x.test", "r-@x.test"],
 )
-def test_nobody_else_has_mail_here(address: str) -> None:
+def test_other_recipients_are_rejected(address: str) -> None:
     with client(True) as connection:
         assert connection.say(f"RCPT TO:<{address}>").startswith(b"550")
 
 
-def test_a_revoked_address_is_unknown() -> None:
+def test_revoked_address_is_unknown() -> None:
     known = token()
     tokens.revoke(known.account_id, known.token, actor=ACTOR)
     with client(True) as connection:
         assert connection.say(recipient(known)).startswith(b"550")
 
 
-def test_by_lmtp_each_recipient_has_a_reply() -> None:
+def test_lmtp_replies_to_each_recipient() -> None:
     first, second = token(), token()
     with client(True) as connection:
         connection.say(recipient(first))
@@ -167,7 +167,7 @@ def test_by_lmtp_each_recipient_has_a_reply() -> None:
     assert [len(report_files_of(known.account_id)) for known in (first, second)] == [1, 0]
 
 
-def test_a_mail_that_is_too_large_is_refused_for_each_recipient() -> None:
+def test_too_large_mail_is_refused_for_each_recipient() -> None:
     first, second = token(), token()
     line = b"x" * 900 + b"\r\n"
     with client(True) as connection:
@@ -180,9 +180,7 @@ def test_a_mail_that_is_too_large_is_refused_for_each_recipient() -> None:
 
 
 @pytest.mark.parametrize("is_late", [True, False])
-def test_while_the_database_is_away_the_sender_is_asked_to_come_back(
-    database: Engine, is_late: bool
-) -> None:
+def test_unavailable_database_is_a_temporary_error(database: Engine, is_late: bool) -> None:
     known = token()
     url = "postgresql+psycopg://127.0.0.1:1/none"
     away = create_engine(url, connect_args={"connect_timeout": 1})
@@ -213,7 +211,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     root.setLevel(level)
 
 
-def test_no_address_of_a_mail_is_logged(written: io.StringIO) -> None:
+def test_mail_addresses_are_not_logged(written: io.StringIO) -> None:
     known = token()
     with client(True) as connection:
         connection.say(recipient(known))
@@ -223,7 +221,7 @@ def test_no_address_of_a_mail_is_logged(written: io.StringIO) -> None:
     assert known.token not in written.getvalue()
 
 
-def test_there_is_an_end_to_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_connections_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smtp_receiver, "MAX_CONNECTIONS", 1)
     with listening(True) as port:
         first = Client(port, True)
@@ -241,7 +239,7 @@ def greeting(path: Path) -> bytes:
         return connection.recv(3)
 
 
-def test_a_second_process_does_not_take_the_socket_of_the_first(tmp_path: Path) -> None:
+def test_second_process_does_not_take_the_socket_of_the_first(tmp_path: Path) -> None:
     path = tmp_path / "reports.sock"
     with serving(Listen(True, path=str(path))):
         with pytest.raises(smtp_receiver.AddressInUse, match="another process listens on"):
@@ -249,7 +247,7 @@ def test_a_second_process_does_not_take_the_socket_of_the_first(tmp_path: Path) 
         assert greeting(path) == b"220"
 
 
-def test_a_socket_that_nobody_answers_at_is_replaced(tmp_path: Path) -> None:
+def test_unused_socket_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "reports.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
@@ -257,7 +255,7 @@ def test_a_socket_that_nobody_answers_at_is_replaced(tmp_path: Path) -> None:
         assert greeting(path) == b"220"
 
 
-def test_what_is_no_socket_is_not_replaced(tmp_path: Path) -> None:
+def test_file_that_is_not_a_socket_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "reports.sock"
     path.write_text("precious")
     with pytest.raises(smtp_receiver.AddressInUse, match="not a socket"):
@@ -265,7 +263,7 @@ def test_what_is_no_socket_is_not_replaced(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
-def test_whose_place_is_taken_ends_with_words(
+def test_address_in_use_ends_the_process_with_a_message(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with listening(True) as port:

@@ -272,7 +272,7 @@ def _in_objects(said: dict[str, Any], real: dict[str, Any], at: str) -> list[str
     return found
 
 
-def test_every_example_is_answered_as_the_page_says(story: Story) -> None:
+def test_every_example_gets_the_documented_response(story: Story) -> None:
     found: list[str] = []
     for step in steps():
         if isinstance(step, str):
@@ -343,16 +343,16 @@ def scope_words(contract: EndpointSpec) -> str:
     return " or ".join(f"`{Scope(scope).value}`" for scope in contract.scopes) or "any key"
 
 
-def test_the_page_has_every_route_with_its_scope_and_no_other(app: Flask) -> None:
+def test_page_documents_exactly_the_routes_and_scopes(app: Flask) -> None:
     said = {(method, path): scope for method, path, scope in ROUTE.findall(TEXT)}
     assert said == {route: scope_words(contract) for route, contract in routes(app).items()}
 
 
-def test_every_route_of_the_page_has_an_example() -> None:
+def test_every_documented_route_has_an_example() -> None:
     sections = re.split(r"^#+ ", TEXT, flags=re.MULTILINE)
     routes = [section for section in sections if re.match(r"(GET|POST|PATCH|DELETE) /", section)]
     assert [section.splitlines()[0] for section in routes if "```sh\ncurl" not in section] == []
 
 
-def test_ids_are_recognised_as_they_are_made() -> None:
+def test_generated_ids_match_the_documented_format() -> None:
     assert all(ID.fullmatch(ids.public(prefix, ids.new())) for prefix in ("dom", "scan", "acc"))

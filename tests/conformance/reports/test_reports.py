@@ -34,7 +34,7 @@ def every(folder: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("case", [*every("dmarc"), *every("tlsrpt"), *every("ruf")])
-def test_a_file_ends_as_it_must_and_tells_what_it_holds(case: Case) -> None:
+def test_file_has_the_expected_outcome_and_content(case: Case) -> None:
     reports, refused = read(case.path.read_bytes())
     if case.expect == "reject":
         assert not reports
@@ -89,7 +89,7 @@ def canonical(text: str) -> str:
     return str(mapped or address)
 
 
-def test_every_file_of_the_collection_is_held_to_its_facts() -> None:
+def test_every_collected_file_has_expected_facts() -> None:
     named = {case.path for folder in ("dmarc", "tlsrpt", "ruf") for case in cases(folder)}
     there = {
         path
@@ -100,19 +100,19 @@ def test_every_file_of_the_collection_is_held_to_its_facts() -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_is_refused_for_what_it_is(name: str) -> None:
+def test_hostile_file_is_rejected_with_its_reason(name: str) -> None:
     make, reason = HOSTILE[name]
     reports, refused = read(make())
     assert not reports
     assert {error.reason for error in refused} == {reason}
 
 
-def test_nothing_of_a_file_that_an_entity_names_is_told() -> None:
+def test_external_entity_is_never_read() -> None:
     _, [refused] = read((REPORTS / "dmarc" / "synth-xxe-file.xml").read_bytes())
     assert "root" not in str(refused)
 
 
-def test_reading_all_hostile_files_takes_little_memory() -> None:
+def test_parsing_hostile_files_needs_little_memory() -> None:
     """In a process of its own, in which each file is there only while it is read."""
     command = [sys.executable, "-m", "tests.support.growth"]
     run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)

@@ -20,11 +20,13 @@ _LIVE_SQL = "status <> 'resolved'"
 class Alert(Base):
     """A problem that needs attention, once for each (domain, type, subject) until it is resolved.
 
-    domain_id       None: it is about the account itself
-    type            a finding's code, or the type of a rule
-    subject         what it is about within the domain: mostly the name of a record
-    reminded_at     when people were last told that it is open
-    accepted_until  a risk that ``risk_owner`` has accepted, the alert being dismissed until then
+    domain_id       None if the alert is about the account itself
+    type            the code of a finding, or the type of a rule
+    subject         what is affected within the domain: mostly the name of a record
+    evidence        what was seen; its keys depend on the type
+    reminded_at     when the last notification that it is open was sent
+    accepted_until  until then ``risk_owner`` accepts the risk, and the alert is dismissed
+    scan_id         the last scan that opened, refreshed or resolved the alert
     """
 
     __tablename__ = "alerts"
@@ -81,16 +83,15 @@ class Alert(Base):
     reminded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     resolved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     scan_id: Mapped[UUID | None] = mapped_column()
-    report_id: Mapped[UUID | None] = mapped_column()
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 
 class AlertTransition(Base):
-    """One change of an alert's status: when, from what to what, by whom, and why.
+    """One change of an alert's status.
 
-    type         of the event about it
-    from_status  None: it was opened; the same as ``to_status`` where only something else changed
-    evidence     what was seen, where that speaks for itself: above all what resolved it
+    type         the type of the event that reports the change
+    from_status  None if the alert was opened; ``to_status`` if something else changed
+    evidence     what was seen, above all what resolved the alert
     """
 
     __tablename__ = "alert_transitions"

@@ -1,4 +1,4 @@
-"""Events: what happened to alerts, in order; the channels they are sent to, and deliveries."""
+"""Events of alerts, the channels that they are sent to, and the deliveries."""
 
 from datetime import datetime
 from typing import Any
@@ -25,11 +25,12 @@ _Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up INTEG
 
 
 class Event(Base):
-    """One thing that happened, written in the transaction that did it.
+    """An event, written in the transaction of the change that it reports.
 
-    number    in the order of writing: of one alert always, as its row is locked meanwhile
-    sequence  the account's own number, given once the row can be seen by others (``feed.spread``)
-    body      what a webhook gets and the feed shows, but for the sequence; never changed
+    number    the order of writing; for one alert this is the order of its changes, because its row
+              is locked
+    sequence  the number within the account, assigned after the commit (``feed.distribute``)
+    body      the JSON for webhooks and the feed, without id and sequence; it never changes
     """
 
     __tablename__ = "events"
@@ -56,26 +57,25 @@ class Event(Base):
 
 
 class Channel(Base):
-    """Where events are sent to, and which of them.
+    """A destination of events, with the filters that select them.
 
-    kind         ``webhook``, ``email`` or ``chat``
-    target       the URL, the addresses, or the service; nothing secret
-    sealed       the secrets as JSON, under a seal (``services.channels``)
-    types        of alerts; one that ends in ``*`` stands for all that begin so; none: all
-    tags         of domains; none: all, and alerts about the account too
-    domains      names; as with tags
-    cadence      ``immediate``, ``daily`` or ``weekly``: then all that came together, in a digest
-    digest_at    when the next digest is due
-    failures     in a row; ``failing_since`` is the first of them
-    rests_until  not tried before, whatever waits
-    lease        counts who has it; ``lease_until`` is until when, or until its process has ended
-    disabled_at  nothing is sent any more; by a person or, with a reason, by its own failures
+    kind              the name of a channel type (``app.channels.registry``)
+    target            the URL, the addresses, or the service; it contains no secret
+    secret_encrypted  the secrets as encrypted JSON (``channels.types.StoredSecrets``)
+    types             filter of alert types; a final ``*`` matches any rest; empty: all types
+    tags              filter of domain tags; empty: all domains, and alerts about the account
+    domains           filter of domain names; empty: all domains, and alerts about the account
+    cadence           ``immediate``, or ``daily`` or ``weekly`` for a digest
+    digest_at         when the next digest is due
+    failures          the number of consecutive failures since ``failing_since``
+    backoff_until     no attempt is made before
+    lease_token       counts the leases; a lease ends at ``lease_until`` or with its process
+    disabled_at       since when nothing is sent: disabled by a person, or given up for a reason
     """
 
     __tablename__ = "channels"
     __table_args__ = (
         UniqueConstraint("account_id", "name"),
-        CheckConstraint("kind IN ('webhook', 'email', 'chat')", name="kind"),
         CheckConstraint("cadence IN ('immediate', 'daily', 'weekly')", name="cadence"),
     )
 
@@ -134,13 +134,13 @@ class ChannelRecipient(Base):
 
 
 class Delivery(Base):
-    """One event on its way to one channel.
+    """The delivery of one event to one channel.
 
-    status   ``pending``, ``delivered``, ``dead`` (given up; can be replayed) or ``skipped`` (a
-             digest of nothing bad)
-    next_at  of the next try
-    error    why the last try failed
-    delivered_to  of an email channel: ids of the recipients that have it already
+    status        ``pending``, ``delivered``, ``dead`` (given up; can be replayed) or ``skipped``
+                  (a digest without a problem)
+    next_at       when the next attempt is due
+    error         why the last attempt failed
+    delivered_to  of an email channel: ids of the recipients that it has reached
     """
 
     __tablename__ = "deliveries"

@@ -43,7 +43,6 @@ MORE_PARAMETERS = {
     "app.cli": 6,
     "app.network.dns.wire": 6,
     "app.services.accounts.accounts": 6,
-    "app.services.alerts.alerts": 7,
     "app.services.analytics.sources": 6,
     "app.services.domains.draft_evaluation": 6,
 }

@@ -17,7 +17,6 @@ from app.models import Delivery, Domain, Event
 from app.rules.engine.types import AlertDraft
 from app.services.alerts import alerts, transitions
 from app.services.alerts.alerts import AlertChange
-from app.services.alerts.transitions import Trigger
 from app.services.notifications import channels
 from app.services.notifications.channels import NewChannel
 from tests.e2e.service import Service, wait_for
@@ -55,7 +54,7 @@ class Story:
         moment = datetime.now(UTC)
         draft = AlertDraft("spf.missing", f"{moment.timestamp()}.{number}", Severity.HIGH, "t", "m")
         with transaction() as session:
-            (opened,) = transitions.open_alert(session, self.domain, [draft], moment, Trigger())
+            (opened,) = transitions.open_alert(session, self.domain, [draft], moment)
         return opened
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Generic, TypedDict, cast
 from uuid import UUID
 
 from sqlalchemy import Row, Select, and_, or_, select
@@ -20,10 +20,9 @@ from app.protocols import timestamps
 from app.rules.engine import reconcile
 from app.rules.engine.types import P, Rule
 from app.services.alerts import transitions
-from app.services.alerts.transitions import Transition, Trigger
+from app.services.alerts.transitions import Transition
 from app.services.core import audit_log, domain_lookup, listing
 from app.services.core.listing import Listing
-from app.services.notifications import outbox
 
 COLUMNS = (
     Alert.id,
@@ -46,7 +45,6 @@ COLUMNS = (
     Alert.risk_owner,
     Alert.resolved_at,
     Alert.scan_id,
-    Alert.report_id,
     Alert.updated_at,
 )
 
@@ -89,6 +87,29 @@ class Changed:
     id: str
     alert: Alert | None = None
     error: ApplicationError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation(Generic[P]):
+    """What the rules are applied to.
+
+    owner    the domain or account that the alerts are about
+    live     the unresolved alerts of the owner, locked
+    scan_id  the scan that triggered the evaluation; None for scheduled tasks
+    """
+
+    owner: Domain | Account
+    posture: P
+    live: Iterable[Alert]
+    scan_id: UUID | None = None
+
+
+class ChangedAlerts(TypedDict):
+    """The public ids of the alerts that an evaluation changed; stored with the scan."""
+
+    opened: list[str]
+    sustained: list[str]
+    resolved: list[str]
 
 
 def search(
@@ -251,49 +272,31 @@ def live_account_alerts(session: Session, account_id: UUID) -> Sequence[Alert]:
 
 
 def evaluate(
-    session: Session,
-    owner: Domain | Account,
-    posture: P,
-    standing: Iterable[Alert],
-    *,
-    rules: Sequence[Rule[P]],
-    scan_id: UUID | None = None,
-    report_id: UUID | None = None,
-) -> dict[str, list[str]]:
-    """Apply the rules to the live alerts; runs in the caller's transaction.
+    session: Session, evaluation: Evaluation[P], rules: Sequence[Rule[P]]
+) -> ChangedAlerts:
+    """Apply the rules to the live alerts, and return the ids of the alerts that changed.
 
-    owner     the domain or account that the alerts are about
-    standing  live alerts of the owner; alerts of types that no rule has are ignored
-    returns   the ids of the alerts ``opened``, ``sustained`` and ``resolved``
+    Runs in the caller's transaction. Alerts of types that no rule has are ignored.
     """
-    plan = reconcile.plan(standing, posture, rules)
-    cause = Trigger(scan_id, report_id)
+    posture, scan_id = evaluation.posture, evaluation.scan_id
+    plan = reconcile.plan(evaluation.live, posture, rules)
     for alert, draft in plan.sustained:
-        transitions.refresh(session, alert, draft, posture.now, cause)
-    proofs = {type: rule.resolution_evidence for rule in rules for type in rule.types}
+        transitions.refresh(session, alert, draft, posture.now, scan_id)
+    evidence_by_type = {type: rule.resolution_evidence for rule in rules for type in rule.types}
     for alert in plan.resolved:
-        alert.scan_id = scan_id or alert.scan_id
-        evidence = {**proofs[alert.type](posture), **_lookup(alert.type, cause)}
-        step = Transition(
-            "resolved", note="the problem is no longer seen", evidence=evidence or None
-        )
-        transitions.transition(session, alert, step, posture.now)
-    opened = transitions.open_alert(session, owner, plan.opened, posture.now, cause)
+        evidence = dict(evidence_by_type[alert.type](posture))
+        if scan_id is not None:
+            alert.scan_id = scan_id
+            evidence["scanId"] = ids.public("scan", scan_id)
+        note = "the problem is no longer seen"
+        change = Transition("resolved", note=note, evidence=evidence or None)
+        transitions.transition(session, alert, change, posture.now)
+    opened = transitions.open_alert(session, evaluation.owner, plan.opened, posture.now, scan_id)
     return {
         "opened": [ids.public("alert", alert_id) for alert_id in opened],
         "sustained": [ids.public("alert", alert.id) for alert, _ in plan.sustained],
         "resolved": [ids.public("alert", alert.id) for alert in plan.resolved],
     }
-
-
-def _lookup(type: str, cause: Trigger) -> dict[str, str]:
-    """The scan or report that triggered the evaluation, for evidence."""
-    ids_by_name = {}
-    if cause.scan_id:
-        ids_by_name["scanId"] = ids.public("scan", cause.scan_id)
-    if cause.report_id:
-        ids_by_name["reportId"] = outbox.public_report(type, cause.report_id)
-    return ids_by_name
 
 
 def _change(session: Session, alert: Alert, requested: AlertChange, actor: str) -> None:

@@ -23,26 +23,13 @@ from app.services.notifications import outbox
 SYSTEM = "system"
 REOPEN_WINDOW = timedelta(hours=24)  # a recurrence within it reopens the same alert
 
-_OF_STATUS = {
+_EVENTS_BY_STATUS = {
     "open": "alert.reopened",
     "acknowledged": "alert.acknowledged",
     "snoozed": "alert.snoozed",
     "dismissed": "alert.dismissed",
     "resolved": "alert.resolved",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """What triggered the rules: a scan or a report; neither for people and scheduled tasks."""
-
-    scan_id: UUID | None = None
-    report_id: UUID | None = None
-
-    def values(self) -> dict[str, UUID]:
-        """The columns of an alert to set; an unknown cause leaves them unchanged."""
-        columns = {"scan_id": self.scan_id, "report_id": self.report_id}
-        return {name: id for name, id in columns.items() if id is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,49 +52,54 @@ def open_alert(
     owner: Domain | Account,
     drafts: Sequence[AlertDraft],
     now: datetime,
-    cause: Trigger,
+    scan_id: UUID | None = None,
 ) -> list[UUID]:
-    """The ids of the alerts opened, or reopened because they were resolved recently."""
+    """Open an alert for each draft, and return the ids of the alerts.
+
+    A draft of an alert that was resolved within REOPEN_WINDOW reopens that alert.
+    """
     if not drafts:
         return []
     recent = _recently_resolved(session, owner, drafts, now)
     for draft in drafts:
         if alert := recent.get((draft.type, draft.subject[:300])):
-            _reopen(session, alert, draft, now, cause)
+            _update(alert, draft, now, scan_id)
+            note = "the problem was seen again"
+            transition(session, alert, Transition("open", note=note), now)
     fresh = [draft for draft in drafts if (draft.type, draft.subject[:300]) not in recent]
-    opened = _insert(session, owner, fresh, now, cause) if fresh else []
+    opened = _insert(session, owner, fresh, now, scan_id) if fresh else []
     return [alert.id for alert in recent.values()] + opened
 
 
 def refresh(
-    session: Session, alert: Alert, draft: AlertDraft, now: datetime, cause: Trigger
+    session: Session, alert: Alert, draft: AlertDraft, now: datetime, scan_id: UUID | None = None
 ) -> None:
     """Refresh an alert that is seen again; a higher severity reopens it, whatever its status."""
     old = Severity(alert.severity)
-    _update(alert, draft, now, cause)
+    _update(alert, draft, now, scan_id)
     if draft.severity.rank < old.rank:
         note = f"severity raised from {old} to {draft.severity}"
         transition(session, alert, Transition("open", note=note, event="alert.escalated"), now)
 
 
-def transition(session: Session, alert: Alert, step: Transition, now: datetime) -> None:
+def transition(session: Session, alert: Alert, change: Transition, now: datetime) -> None:
     """Change the status of the alert, and record the transition and its event."""
     before = alert.status
-    alert.status, alert.updated_at = step.status, now
-    alert.resolved_at = now if step.status == "resolved" else None
-    if step.status != "snoozed":
+    alert.status, alert.updated_at = change.status, now
+    alert.resolved_at = now if change.status == "resolved" else None
+    if change.status != "snoozed":
         alert.snoozed_until = None
-    if step.status != "dismissed":
+    if change.status != "dismissed":
         alert.accepted_until = alert.risk_owner = None
-    if step.status == "open":
+    if change.status == "open":
         alert.reminded_at = now
-    _record(session, [(alert, before, step)], now)
+    _record(session, [(alert, before, change)], now)
 
 
 def _recently_resolved(
     session: Session, owner: Domain | Account, drafts: Sequence[AlertDraft], now: datetime
 ) -> dict[tuple[str, str], Alert]:
-    """The last alert resolved within the window by (type, subject); locked."""
+    """Return the last alert resolved within the window, by (type, subject); locked."""
     recent: dict[tuple[str, str], Alert] = {}
     keys = {(draft.type, draft.subject[:300]) for draft in drafts}
     for alert in session.scalars(
@@ -126,19 +118,12 @@ def _recently_resolved(
     return recent
 
 
-def _reopen(
-    session: Session, alert: Alert, draft: AlertDraft, now: datetime, cause: Trigger
-) -> None:
-    _update(alert, draft, now, cause)
-    transition(session, alert, Transition("open", note="the problem was seen again"), now)
-
-
 def _insert(
     session: Session,
     owner: Domain | Account,
     drafts: Sequence[AlertDraft],
     now: datetime,
-    cause: Trigger,
+    scan_id: UUID | None,
 ) -> list[UUID]:
     """Insert the alerts; the unique index decides which of two concurrent inserts opens one."""
     common = {
@@ -147,26 +132,24 @@ def _insert(
         "last_seen_at": now,
         "updated_at": now,
         "occurrences": 1,
-        "scan_id": None,
-        "report_id": None,
+        "scan_id": scan_id,
         "snoozed_until": None,
         "resolved_at": None,
         **_identity(owner),
-        **cause.values(),
     }
     rows = [{"id": ids.new(), **common, **_values(draft)} for draft in drafts]
     statement = bulk.insert(session, Alert).on_conflict_do_nothing().returning(Alert.id)
     opened = list(session.scalars(statement, rows))
     alerts = [Alert(**row) for row in rows if row["id"] in opened]
-    step = Transition("open", event="alert.opened")
-    _record(session, [(alert, None, step) for alert in alerts], now)
+    change = Transition("open", event="alert.opened")
+    _record(session, [(alert, None, change) for alert in alerts], now)
     return opened
 
 
 def _record(
-    session: Session, steps: Sequence[tuple[Alert, str | None, Transition]], now: datetime
+    session: Session, changes: Sequence[tuple[Alert, str | None, Transition]], now: datetime
 ) -> None:
-    if not steps:
+    if not changes:
         return
     rows = [
         {
@@ -175,22 +158,23 @@ def _record(
             "account_id": alert.account_id,
             "at": now,
             "from_status": before,
-            "to_status": step.status,
-            "actor": step.actor,
-            "note": step.note,
-            "evidence": step.evidence,
-            "type": step.event or _OF_STATUS[step.status],
+            "to_status": change.status,
+            "actor": change.actor,
+            "note": change.note,
+            "evidence": change.evidence,
+            "type": change.event or _EVENTS_BY_STATUS[change.status],
         }
-        for alert, before, step in steps
+        for alert, before, change in changes
     ]
     session.execute(insert(AlertTransition), rows)
-    alerts = [alert for alert, _, _ in steps]
+    alerts = [alert for alert, _, _ in changes]
     outbox.record_transitions(session, list(zip(alerts, rows, strict=True)))
 
 
-def _update(alert: Alert, draft: AlertDraft, now: datetime, cause: Trigger) -> None:
-    for name, value in {**_values(draft), **cause.values()}.items():
+def _update(alert: Alert, draft: AlertDraft, now: datetime, scan_id: UUID | None) -> None:
+    for name, value in _values(draft).items():
         setattr(alert, name, value)
+    alert.scan_id = scan_id or alert.scan_id
     alert.last_seen_at, alert.updated_at = now, now
     alert.occurrences = alert.occurrences + 1
 

@@ -23,6 +23,7 @@ from app.ports.dns import LookupFailed, Resolver
 from app.ports.network import Network, SessionFactory
 from app.rules.accounts import ownership as rules
 from app.services.alerts import alerts
+from app.services.alerts.alerts import Evaluation
 from app.services.core import audit_log
 from app.services.core.leases import LeaseTable
 
@@ -154,5 +155,5 @@ def _evaluate(session: Session, domain: Domain) -> None:
         values(domain.account_id, domain.name)[0],
         domain.ownership_failures,
     )
-    standing = alerts.live_alerts(session, [domain.id]).get(domain.id, [])
-    alerts.evaluate(session, domain, posture, standing, rules=rules.RULES)
+    live = alerts.live_alerts(session, [domain.id]).get(domain.id, [])
+    alerts.evaluate(session, Evaluation(domain, posture, live), rules.RULES)

@@ -29,6 +29,7 @@ from app.rules.accounts import acceptances, keys_and_channels
 from app.rules.accounts.acceptances import AcceptedRisk, AcceptedRisks
 from app.rules.accounts.keys_and_channels import AccountPosture
 from app.services.alerts import alerts, transitions
+from app.services.alerts.alerts import Evaluation
 from app.services.alerts.transitions import Transition
 
 REMIND_AFTER = timedelta(days=7)
@@ -61,13 +62,8 @@ def check_account(session: Session, account_id: UUID) -> None:
         _channels(session, owner),
         _leaks(session, account_id, now),
     )
-    alerts.evaluate(
-        session,
-        owner,
-        posture,
-        alerts.live_account_alerts(session, owner.id),
-        rules=keys_and_channels.RULES,
-    )
+    live = alerts.live_account_alerts(session, owner.id)
+    alerts.evaluate(session, Evaluation(owner, posture, live), keys_and_channels.RULES)
 
 
 def check_accepted_risks() -> int:
@@ -90,8 +86,8 @@ def check_accepted_risks() -> int:
             posture = AcceptedRisks(
                 now, [_accepted(alert) for alert in owner_alerts if _is_accepted(alert)]
             )
-            standing = [alert for alert in owner_alerts if alert.type == acceptances.EXPIRING]
-            alerts.evaluate(session, owner, posture, standing, rules=acceptances.RULES)
+            live = [alert for alert in owner_alerts if alert.type == acceptances.EXPIRING]
+            alerts.evaluate(session, Evaluation(owner, posture, live), acceptances.RULES)
         return len(by_owner)
 
 

@@ -31,6 +31,7 @@ from app.rules.reports.posture import (
     SuspectReport,
 )
 from app.services.alerts import alerts
+from app.services.alerts.alerts import Evaluation
 from app.services.analytics import rollup_queue
 from app.services.core.leases import LeaseTable
 from app.services.ingest import authenticity
@@ -121,8 +122,8 @@ def evaluate_domain(domain_id: UUID) -> None:
         if owner is None:
             return
         if posture is not None:
-            standing = alerts.live_alerts(session, [domain_id]).get(domain_id, [])
-            alerts.evaluate(session, owner, posture, standing, rules=RULES)
+            live = alerts.live_alerts(session, [domain_id]).get(domain_id, [])
+            alerts.evaluate(session, Evaluation(owner, posture, live), RULES)
         session.execute(
             update(ReportMonitor)
             .where(ReportMonitor.domain_id == domain_id)
@@ -171,8 +172,8 @@ def _evaluate_account(session: Session, account: Account) -> None:
         _failing(session, account.id),
         _suspect_reports(session, account.id, now),
     )
-    standing = alerts.live_account_alerts(session, account.id)
-    alerts.evaluate(session, account, posture, standing, rules=reports.ACCOUNT_RULES)
+    live = alerts.live_account_alerts(session, account.id)
+    alerts.evaluate(session, Evaluation(account, posture, live), reports.ACCOUNT_RULES)
 
 
 def _day_files(session: Session, account_id: UUID, now: datetime) -> tuple[DayFiles, DayFiles]:

@@ -19,8 +19,6 @@ from app.services.core import privacy
 TEST = "test"
 _NOTIFIED = "delivery notification"
 
-_REPORTS = {"tls": "tlr", "ruf": "flr"}  # alerts of other types come from a DMARC report (dmr)
-
 
 def record_transitions(
     session: Session, changed: Sequence[tuple[Alert, Mapping[str, Any]]]
@@ -90,14 +88,8 @@ def alert_as_json(alert: Any) -> dict[str, Any]:
         "riskOwner": alert.risk_owner,
         "resolvedAt": _time(alert.resolved_at),
         "scanId": ids.public("scan", alert.scan_id) if alert.scan_id else None,
-        "reportId": public_report(alert.type, alert.report_id) if alert.report_id else None,
         "updatedAt": timestamps.text(alert.updated_at),
     }
-
-
-def public_report(type: str, report_id: UUID) -> str:
-    """The public id of the report that triggered an alert of this type."""
-    return ids.public(_REPORTS.get(type.partition(".")[0], "dmr"), report_id)
 
 
 def runbook(type: str) -> str:

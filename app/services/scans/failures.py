@@ -11,6 +11,7 @@ from app.models import Domain, Scan
 from app.rules.engine.types import Posture
 from app.rules.scans import failed_scans as rules
 from app.services.alerts import alerts
+from app.services.alerts.alerts import Evaluation
 
 SCANS_EXAMINED = 5  # last scans that are counted
 
@@ -30,7 +31,7 @@ def record(scan_ids: Sequence[UUID]) -> None:
             count = _failed_in_a_row(session, domain.id)
             posture = Posture(domain.name, now(session), {}, failed_scans=count)
             live = standing.get(domain.id, [])
-            alerts.evaluate(session, domain, posture, live, rules=rules.RULES)
+            alerts.evaluate(session, Evaluation(domain, posture, live), rules.RULES)
 
 
 def _failed_in_a_row(session: Session, domain_id: UUID) -> int:

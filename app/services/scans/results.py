@@ -22,6 +22,7 @@ from app.rules.engine.types import Change, Posture, ScorePoint
 from app.rules.scans import dns as changes
 from app.rules.scans import score as score_rules
 from app.services.alerts import alerts
+from app.services.alerts.alerts import ChangedAlerts, Evaluation
 from app.services.core import batches
 from app.services.scans import dkim_keys, serialization, starttls_probes
 from app.services.scans.claims import LEASES, Claim
@@ -72,9 +73,8 @@ def _store(session: Session, results: Sequence[Result]) -> None:
         state = states.get(domain.id) or _nothing_known(domain)
         scan_outcome = ScanOutcome(claim.scan_id, domain, state, examination, now)
         posture, live = scan_outcome.posture(recent.get(domain.id, [])), standing.get(domain.id, [])
-        outcome = alerts.evaluate(
-            session, domain, posture, live, rules=RULES, scan_id=claim.scan_id
-        )
+        evaluation = Evaluation(domain, posture, live, claim.scan_id)
+        outcome = alerts.evaluate(session, evaluation, RULES)
         scan_rows.append(scan_outcome.rows(outcome))
     if scan_rows:
         _write(session, scan_rows)
@@ -196,7 +196,7 @@ class ScanOutcome:
             score_history=self._marks,
         )
 
-    def rows(self, outcome: Mapping[str, Sequence[str]]) -> "ScanRows":
+    def rows(self, outcome: ChangedAlerts) -> "ScanRows":
         """The rows to store; ``outcome`` has the ids of the changed alerts."""
         score, basis = self._score, _basis(self._score)
         scan = {
@@ -230,11 +230,11 @@ class ScanOutcome:
         changed = list(map(self._change_row, self._changes))
         return ScanRows(scan, state, domain, changed, None if is_same else keys)
 
-    def _has_changes(self, outcome: Mapping[str, Sequence[str]]) -> bool:
+    def _has_changes(self, outcome: ChangedAlerts) -> bool:
         """Whether a record, an alert or a definite verdict changed."""
         before = {check: known.get("verdict") for check, known in self._state.last_results.items()}
         after = {check: known.get("verdict") for check, known in self._known.items()}
-        has_alert_changes = any(outcome.get(name) for name in ("findings_appeared", "resolved"))
+        has_alert_changes = bool(outcome["opened"] or outcome["resolved"])
         return bool(self._changes) or has_alert_changes or before != after
 
     def _change_row(self, change: Change) -> dict[str, Any]:

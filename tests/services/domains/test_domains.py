@@ -194,7 +194,7 @@ def test_events_resolve_the_alerts_of_a_deleted_domain() -> None:
     domain = make_domain(account_id, "acme.test")
     draft = AlertDraft("spf.missing", domain.name, Severity.HIGH, "title", "message")
     with transaction() as session:
-        transitions.open_alert(session, domain, [draft], datetime.now(UTC), transitions.Trigger())
+        transitions.open_alert(session, domain, [draft], datetime.now(UTC))
     domains.delete(account_id, "acme.test", actor=ACTOR)
     rows, _ = feed.read(account_id, 0)
     assert [row.body["type"] for row in rows] == ["alert.opened", "alert.resolved"]

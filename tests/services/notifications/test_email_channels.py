@@ -117,7 +117,7 @@ def test_nothing_of_an_alert_can_become_a_header_or_markup(
     draft = AlertDraft("spf.missing", "x", Severity.HIGH, evil, evil, {"record": [evil]})
     add(account_id)
     with transaction() as session:
-        transitions.open_alert(session, domain, [draft], datetime.now(UTC), transitions.Trigger())
+        transitions.open_alert(session, domain, [draft], datetime.now(UTC))
     dispatcher.run(door)
     (letter,) = inbox.messages
     assert letter["Bcc"] is None

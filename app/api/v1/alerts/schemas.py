@@ -35,7 +35,6 @@ class Alert(Schema):
     risk_owner: str | None
     resolved_at: datetime | None
     scan_id: str | None
-    report_id: str | None
     updated_at: datetime
 
 

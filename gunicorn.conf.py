@@ -1,12 +1,7 @@
 """Configuration of the web process. docs/operating.md lists its environment variables."""
 
-import json
 import os
-import re
 import sys
-import uuid
-
-import gunicorn.util
 
 wsgi_app = "wsgi:app"
 _host = os.environ.get("BIND", "0.0.0.0")
@@ -64,19 +59,3 @@ def worker_exit(server, worker):
     """Write the remaining API key usage."""
     if hasattr(worker, "usage_flusher"):
         worker.usage_flusher.stop()
-
-
-def _write_envelope(sock, status_int, reason, mesg):
-    """Write the error envelope of the API for requests that gunicorn rejects."""
-    code = re.sub(r"[^a-z]+", "_", reason.lower()) if status_int != 400 else "invalid_request"
-    error = {"code": code, "message": str(mesg)[:300] or reason, "status": status_int}
-    error["requestId"] = uuid.uuid4().hex
-    body = json.dumps({"error": error}).encode()
-    head = (
-        f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    gunicorn.util.write_nonblock(sock, head.encode("latin1") + body)
-
-
-gunicorn.util.write_error = _write_envelope

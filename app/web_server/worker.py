@@ -19,10 +19,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.workers import base
 
+from app.web_server import error_response
 from app.web_server.connection import READING, Connection, State
 from app.web_server.limits import READ_BYTES, Budget, BufferFull, Limits, WorkerContext
 
@@ -181,7 +181,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
             self._refuse(connection, 503, "Service Unavailable", OVERLOAD_MESSAGE)
             return
         except Exception as error:  # noqa: BLE001  # logged; one bad request must not end the worker
-            self.handle_error(None, connection.outgoing, connection.address, error)
+            self._send_error(connection, error)
             self._linger(connection)
             return
         if incoming.is_complete:
@@ -247,7 +247,7 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
             if response is not None and response.headers_sent:
                 raise
             connection.is_closing = True
-            self.handle_error(request, outgoing, connection.address, error)
+            self._send_error(connection, error)
             outgoing.finish()
 
     # Writing
@@ -288,9 +288,21 @@ class BufferedWorker(base.Worker):  # type: ignore[misc]  # gunicorn has no type
 
     # Ending
 
+    def _send_error(self, connection: Connection, error: Exception) -> None:
+        """Log the error and send its response; only errors of the request have a message."""
+        status, reason = error_response.status_of(error)
+        message = ""
+        if status in (500, 501):
+            self.log.error("Error handling request", exc_info=error)
+        else:
+            message = str(error)
+            self.log.warning("Invalid request from %s: %s", connection.address, error)
+        with suppress(OSError):
+            connection.outgoing.sendall(error_response.build(status, reason, message))
+
     def _refuse(self, connection: Connection, status: int, reason: str, message: str) -> None:
         with suppress(OSError):
-            util.write_error(connection.outgoing, status, reason, message)
+            connection.outgoing.sendall(error_response.build(status, reason, message))
         self._linger(connection)
 
     def _linger(self, connection: Connection) -> None:

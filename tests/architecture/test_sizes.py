@@ -41,7 +41,6 @@ def test_files_and_functions_stay_short(path: Path) -> None:
 MORE_PARAMETERS = {
     "app.checks.engine.runner": 7,
     "app.cli": 6,
-    "app.network.dns.wire": 6,
     "app.services.accounts.accounts": 6,
     "app.services.analytics.sources": 6,
     "app.services.domains.draft_evaluation": 6,

@@ -69,7 +69,7 @@ def _vectors() -> Iterator[str]:
 def _responses() -> Iterator[bytes]:
     """Responses of several kinds to queries of this service."""
     for name, rdtype in (("a.test", 16), ("_25._tcp.mx.a.test", 52), ("a.test", 15)):
-        query = wire.build_query(name, rdtype, 7)
+        query = wire.query_for(name, rdtype).message
         header = query[:2] + b"\x81\xa0\0\1\0\1\0\0\0\1"
         question, opt = query[12:-11], query[-11:]
         rdata = b"\0\x0a\xc0\x0c" if rdtype == 15 else b"\x03\1\1abcdef" * 4

@@ -174,26 +174,23 @@ def test_truncated_bytes_are_malformed(response: dns.message.Message) -> None:
         wire.parse_response(response.to_wire()[:-1])
 
 
-@given(names, st.sampled_from(sorted(TEXTS)), shorts, st.booleans(), st.booleans())
+@given(names, st.sampled_from(sorted(TEXTS)), st.booleans(), st.booleans())
 def test_query_is_decoded_by_dnspython(
-    name: dns.name.Name, rdtype: str, id: int, checking_disabled: bool, dnssec_ok: bool
+    name: dns.name.Name, rdtype: str, checking_disabled: bool, recursive: bool
 ) -> None:
     text = name.to_text(omit_final_dot=True) if name != dns.name.root else ""
-    query = wire.build_query(
-        text,
-        wire.type_number(rdtype),
-        id,
-        checking_disabled=checking_disabled,
-        dnssec_ok=dnssec_ok,
+    number = wire.type_number(rdtype)
+    query = wire.query_for(
+        text, number, checking_disabled=checking_disabled and recursive, recursive=recursive
     )
-    theirs = dns.message.from_wire(query)
-    assert (theirs.id, theirs.edns, theirs.payload) == (id, 0, 1232)
+    theirs = dns.message.from_wire(query.message)
+    assert (theirs.id, theirs.edns, theirs.payload) == (0, 0, 1232)
     assert theirs.question[0].name == name
     assert theirs.question[0].rdtype.name == rdtype
-    assert bool(theirs.flags & dns.flags.CD) == checking_disabled
-    assert bool(theirs.ednsflags & dns.flags.DO) == dnssec_ok
-    assert theirs.flags & dns.flags.RD
-    assert theirs.flags & dns.flags.AD
+    assert bool(theirs.flags & dns.flags.CD) == (checking_disabled and recursive)
+    assert bool(theirs.flags & dns.flags.RD) == recursive
+    assert bool(theirs.flags & dns.flags.AD) == recursive
+    assert bool(theirs.ednsflags & dns.flags.DO) == (number in wire.SIGNED)
 
 
 @pytest.mark.parametrize(
@@ -210,13 +207,13 @@ def test_query_is_decoded_by_dnspython(
 def test_escaped_name_round_trips(name: bytes, spelled: str) -> None:
     header = bytes((0, 1, 0x81, 0, 0, 1, 0, 0, 0, 0, 0, 0))
     assert wire.parse_response(header + name + b"\0\1\0\1").question == (spelled, 1)
-    assert name.lower() in wire.build_query(spelled, 1, 0)
+    assert name.lower() in wire.query_for(spelled, 1).message
 
 
 @pytest.mark.parametrize("name", ["a..b", ".a", "a" * 64, ".".join(["a" * 49] * 6), "a\\", "\\256"])
 def test_invalid_name_is_rejected(name: str) -> None:
     with pytest.raises(wire.Malformed):
-        wire.build_query(name, 1, 0)
+        wire.query_for(name, 1)
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,9 @@ class Query(NamedTuple):
 def query_for(
     name: str, rdtype: int, *, checking_disabled: bool = False, recursive: bool = True
 ) -> Query:
-    """The query for a name and type.
+    """Return the query for a name and type of class IN, with EDNS and the id 0.
 
+    name       as in answers: escapes (``\\.``, ``\\009``) are decoded; ``""`` is the root
     recursive  False for an authoritative server
     raises     Malformed if the name is invalid
     """
@@ -111,49 +112,25 @@ def query_for(
     return Query(message, section, (name, rdtype) if is_plain else question_of(message))
 
 
-def mixed(query: Query, lots: EntropyBuffer) -> Query:
-    """The query with random case in each letter, which an off-path attacker cannot guess."""
+def mixed(query: Query, random_bytes: EntropyBuffer) -> Query:
+    """Return the query with random case in each letter, which an off-path attacker cannot guess."""
     name = query.section[: -_QUESTION.size]
-    drawn = int.from_bytes(name.translate(_CASE_BIT)) & int.from_bytes(lots.take(len(name)))
-    spelled = (int.from_bytes(name) ^ drawn).to_bytes(len(name))
+    random_bits = int.from_bytes(name.translate(_CASE_BIT)) & int.from_bytes(
+        random_bytes.take(len(name))
+    )
+    spelled = (int.from_bytes(name) ^ random_bits).to_bytes(len(name))
     behind = _HEADER.size + len(name)
     message = b"".join((query.message[: _HEADER.size], spelled, query.message[behind:]))
     return Query(message, spelled + query.section[-_QUESTION.size :], query.question)
 
 
 def is_repeated(data: bytes, query: Query) -> bool:
-    """Whether a response repeats the question with identical spelling."""
+    """Return whether a response repeats the question with identical spelling."""
     return data.startswith(query.section, _HEADER.size)
 
 
-def build_query(
-    name: str,
-    rdtype: int,
-    id: int,
-    *,
-    authentic_data: bool = True,
-    checking_disabled: bool = False,
-    dnssec_ok: bool = False,
-) -> bytes:
-    """A recursive query of class IN with EDNS in wire format.
-
-    name            as in answers: escapes (``\\.``, ``\\009``) are understood; ``""`` is the root
-    authentic_data  requests the AD bit of a validating resolver (RFC 6840 §5.7)
-    raises          Malformed if the name is invalid
-    """
-    flags = _RD | (_AD if authentic_data else 0) | (_CD if checking_disabled else 0)
-    return b"".join(
-        (
-            _HEADER.pack(id, flags, 1, 0, 0, 1),
-            encoded(name),
-            _QUESTION.pack(rdtype, _IN),
-            _OPT_DO if dnssec_ok else _OPT,
-        )
-    )
-
-
 def parse_response(data: bytes, query: Query | None = None) -> Message:
-    """The decoded response.
+    """Return the decoded response.
 
     query   the query that it should answer; an identical question section is not decoded again
     raises  Malformed if the data is not exactly one response to one question of class IN
@@ -171,13 +148,13 @@ def _section_end(rdtype: int) -> bytes:
 
 
 def question_of(query: bytes) -> tuple[str, int]:
-    """The question of a query of ``build_query``, in the form of ``Message.question``."""
+    """Return the question of an encoded query, in the form of ``Message.question``."""
     name, at = read_name(query, _HEADER.size)
     return name, query[at] << 8 | query[at + 1]
 
 
 def type_number(rdtype: str) -> int:
-    """The number of a type: 16 for ``TXT``."""
+    """Return the number of a type: 16 for ``TXT``."""
     return TYPES.get(rdtype) or int(dns.rdatatype.from_text(rdtype))
 
 
@@ -189,7 +166,12 @@ def _message(data: bytes, query: Query | None) -> Message:
     authenticated = bool(flags & _AD)
     if flags & _TC:  # a truncated message is not reliable
         return Message(
-            id, flags & 15, True, authenticated, (name, rdtype), authoritative=bool(flags & _AA)
+            id=id,
+            rcode=flags & 15,
+            truncated=True,
+            authenticated=authenticated,
+            question=(name, rdtype),
+            authoritative=bool(flags & _AA),
         )
     entries = _entries(data, at, answers + authorities + additionals, name)
     records = _answers(data, entries[:answers], rdtype) if answers else ()
@@ -204,8 +186,16 @@ def _message(data: bytes, query: Query | None) -> Message:
         rcode |= _extended_rcode(entries[answers + authorities :])
     signatures = _signatures(data, entries[:answers], rdtype) if rdtype in SIGNED else ()
     return Message(
-        *(id, rcode, False, authenticated, (name, rdtype), records, negative_ttl, is_referral),
-        *(bool(flags & _AA), signatures),
+        id=id,
+        rcode=rcode,
+        truncated=False,
+        authenticated=authenticated,
+        question=(name, rdtype),
+        answers=records,
+        negative_ttl=negative_ttl,
+        referral=is_referral,
+        authoritative=bool(flags & _AA),
+        signatures=signatures,
     )
 
 
@@ -240,8 +230,9 @@ def _answers(data: bytes, entries: Sequence[_Entry], queried_type: int) -> tuple
     records = []
     for owner, rdtype, rdclass, ttl, start, end in entries:
         if rdtype in (queried_type, CNAME) and rdclass == _IN:
-            read = _READERS.get(rdtype, _in_hexadecimal)
-            records.append(Record(owner, rdtype, _seconds(ttl), read(data, start, end)))
+            decode = _DECODERS.get(rdtype, _in_hexadecimal)
+            rdata = decode(data, start, end)
+            records.append(Record(owner=owner, rdtype=rdtype, ttl=_seconds(ttl), rdata=rdata))
     return tuple(records)
 
 
@@ -354,7 +345,7 @@ def _expect(condition: bool) -> None:
 TYPES = {"A": 1, "NS": NS, "CNAME": CNAME, "SOA": SOA, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}
 TYPES |= {"SPF": 99, "DS": 43, "RRSIG": 46, "DNSKEY": 48, "TLSA": 52, "CAA": 257}
 
-_READERS: dict[int, Callable[[bytes, int, int], Rdata]] = {
+_DECODERS: dict[int, Callable[[bytes, int, int], Rdata]] = {
     TYPES["A"]: _a,
     TYPES["AAAA"]: _aaaa,
     TYPES["TXT"]: _txt,

@@ -10,6 +10,7 @@ from devtools import release as releases
 from devtools.environment import DEVELOPMENT, LOCAL, PYTHON, program, say
 
 UNIT_TESTS = ROOT / "tests" / "unit"
+QUICK = ("-q", "--hypothesis-profile", "quick")
 
 Command = Callable[[Sequence[str]], int]
 HELP = ("help", "-h", "--help")
@@ -46,10 +47,26 @@ def demo(_arguments: Sequence[str]) -> int:
 def test(arguments: Sequence[str]) -> int:
     """run the test suite on SQLite and PostgreSQL; `unit`: only fast tests; rest: to pytest"""
     if arguments[:1] == ["unit"]:
-        arguments = ["-q", str(UNIT_TESTS), *arguments[1:]]
+        arguments = [*QUICK, str(UNIT_TESTS), *arguments[1:]]
+    command = [program("pytest"), *_parallel(), *arguments]
+    return _first_failure([command], environment.variables())
+
+
+def coverage(arguments: Sequence[str]) -> int:
+    """run the test suite, and print the coverage of lines and branches; rest: to pytest"""
+    tool = program("coverage")
+    commands = [
+        [tool, "erase"],
+        [tool, "run", "-m", "pytest", *_parallel(), *arguments],
+        [tool, "combine", "--quiet"],
+        [tool, "report"],
+    ]
+    return _first_failure(commands, environment.variables())
+
+
+def _parallel() -> list[str]:
     workers = min(4, max(2, os.cpu_count() or 2))
-    parallel = ["-n", str(workers), "--dist", "loadfile"]
-    return _first_failure([[program("pytest"), *parallel, *arguments]], environment.variables())
+    return ["-n", str(workers), "--dist", "loadfile"]
 
 
 def check(_arguments: Sequence[str]) -> int:
@@ -165,7 +182,7 @@ def _usage() -> str:
 COMMANDS: Mapping[str, Command] = {
     command.__name__: command
     for command in (
-        *(run, demo, test, check, bench, drill, shots, migrate, flask),
+        *(run, demo, test, coverage, check, bench, drill, shots, migrate, flask),
         *(docs, lock, audit, sbom, release),
     )
 }

@@ -34,6 +34,7 @@ from tests.support.servers import NO_REDIS
 from tests.support.zones import Zone
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # the machine may be busy
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
 hypothesis.settings.load_profile("untimed")
 
 

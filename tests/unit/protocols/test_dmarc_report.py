@@ -270,7 +270,12 @@ PIECES = [
 ]
 
 
-@settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=4 * settings().max_examples,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(
     st.sampled_from(
         [*SMALL, xml(USUAL * 3), xml(FULL + USUAL + RECORD), xml(USUAL), xml(b"\n" + USUAL)]

@@ -87,7 +87,7 @@ def test_chat_channels_keep_their_rows_and_constraints(tmp_path: Path) -> None:
         assert ("c", "apprise") in connection.execute("SELECT id, kind FROM channels").fetchall()
 
 
-def test_recipients_who_are_users_are_confirmed(tmp_path: Path) -> None:
+def test_recipients_with_a_user_account_are_confirmed(tmp_path: Path) -> None:
     """Revision 0032: the others are sent an email by which they confirm."""
     path = tmp_path / "recipients.db"
     config = Config(toml_file=ROOT / "pyproject.toml")

@@ -92,7 +92,7 @@ def test_a_lost_lease_is_neither_renewed_nor_released(file_id: UUID) -> None:
     assert (after.attempt, after.lease_until) == (before.attempt, before.lease_until)
 
 
-def test_leases_are_renewed_while_the_work_goes_on(file_id: UUID) -> None:
+def test_leases_are_renewed_during_the_work(file_id: UUID) -> None:
     table = LeaseTable(
         key=ReportFile.id,
         until=ReportFile.lease_until,

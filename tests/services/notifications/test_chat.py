@@ -141,7 +141,7 @@ def last_error(account_id: UUID) -> str | None:
 
 
 @pytest.mark.parametrize(("name", "url"), ADDRESSES)
-def test_every_service_is_sent_an_alert_at_its_own_host(
+def test_each_service_gets_an_alert_at_its_own_host(
     account_id: UUID,
     open_alert: OpenAlert,
     outside: Outside,
@@ -159,7 +159,7 @@ def test_every_service_is_sent_an_alert_at_its_own_host(
     assert last_error(account_id) is None
 
 
-def test_an_incident_is_opened_and_its_resolution_resolves_the_same_one(
+def test_incident_is_opened_and_resolved_with_its_alert(
     account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
 ) -> None:
     add(account_id, PAGERDUTY)
@@ -171,7 +171,7 @@ def test_an_incident_is_opened_and_its_resolution_resolves_the_same_one(
     assert "No SPF record" in opened["payload"]["summary"]
 
 
-def test_a_service_that_does_not_take_it_is_tried_again(
+def test_failed_delivery_to_a_service_is_retried(
     account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
 ) -> None:
     outside.status = 500
@@ -182,7 +182,7 @@ def test_a_service_that_does_not_take_it_is_tried_again(
     assert last_error(account_id) == "it answered 500"
 
 
-def test_a_redirect_is_not_followed(
+def test_redirect_is_not_followed(
     account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
 ) -> None:
     outside.status, outside.extra = 307, f"Location: {outside.url}/internal\r\n"
@@ -193,7 +193,7 @@ def test_a_redirect_is_not_followed(
     assert last_error(account_id) == "it redirects, and redirects are not followed"
 
 
-def test_a_certificate_that_is_not_trusted_ends_it(
+def test_untrusted_certificate_fails_the_delivery(
     account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
 ) -> None:
     outside.is_trusted = False
@@ -204,7 +204,7 @@ def test_a_certificate_that_is_not_trusted_ends_it(
     assert last_error(account_id) == "its certificate is not trusted"
 
 
-def test_a_service_whose_name_leads_to_a_private_address_is_not_contacted(
+def test_service_name_with_a_private_address_is_not_contacted(
     account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
 ) -> None:
     door.zone = Zone({("hooks.slack.com", "A"): ["10.0.0.1"]})
@@ -215,19 +215,19 @@ def test_a_service_whose_name_leads_to_a_private_address_is_not_contacted(
     assert last_error(account_id) == "its address is not public"
 
 
-def test_of_its_address_only_the_service_is_shown(account_id: UUID) -> None:
+def test_only_the_service_of_an_address_is_shown(account_id: UUID) -> None:
     channel = add(account_id, SLACK)
     assert channel.target == "Slack"
     assert "TIiajkdnlazkcOXrIdevi7FQ" not in str(vars(channel))
 
 
 @pytest.mark.parametrize("url", [ATTACK, "json://localhost/x", "file:///etc/passwd", ""])
-def test_other_addresses_are_not_accepted(account_id: UUID, url: str) -> None:
+def test_unknown_addresses_are_refused(account_id: UUID, url: str) -> None:
     with pytest.raises(InvalidRequest):
         add(account_id, url)
 
 
-def test_a_stored_address_that_is_not_accepted_is_not_used_and_disables_the_channel(
+def test_stored_address_that_is_no_longer_accepted_disables_the_channel(
     account_id: UUID, open_alert: OpenAlert, outside: Outside, door: ReachingDoor
 ) -> None:
     add(account_id, SLACK)
@@ -240,7 +240,7 @@ def test_a_stored_address_that_is_not_accepted_is_not_used_and_disables_the_chan
     assert "Remove the channel and add it again" in str(channel.disabled_reason)
 
 
-def test_stored_addresses_that_are_not_accepted_are_disabled_with_an_alert(
+def test_channels_with_unaccepted_addresses_are_disabled_with_an_alert(
     account_id: UUID, outside: Outside
 ) -> None:
     add(account_id, SLACK)

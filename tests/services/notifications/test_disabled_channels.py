@@ -32,7 +32,7 @@ def statuses(account_id: UUID) -> list[str]:
 
 
 @pytest.mark.parametrize(("days", "is_disabled"), [(4.9, False), (5.1, True)])
-def test_five_days_without_a_success_disable_it(
+def test_five_days_without_success_disable_the_channel(
     account_id: UUID,
     webhook: Hook,
     open_alert: OpenAlert,
@@ -50,7 +50,7 @@ def test_five_days_without_a_success_disable_it(
     assert statuses(account_id) == ["dead"]
 
 
-def test_one_success_begins_the_five_days_anew(
+def test_success_restarts_the_five_days(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     open_alert()
@@ -60,7 +60,7 @@ def test_one_success_begins_the_five_days_anew(
     assert (found.failing_since, found.failures, found.disabled_at) == (None, 0, None)
 
 
-def test_a_channel_that_was_given_up_is_an_alert_until_it_is_enabled(
+def test_disabled_channel_has_an_alert_until_it_is_enabled(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     receiver.answer = lambda _: (410, {})
@@ -77,7 +77,7 @@ def disabled_alerts() -> list[str]:
         return list(session.scalars(select(Alert.status).where(Alert.type == "webhook.disabled")))
 
 
-def test_what_was_given_up_is_replayed_with_its_ids_and_bodies_in_order(
+def test_failed_deliveries_are_replayed_in_order_with_the_same_ids_and_bodies(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     receiver.answer = lambda _: (500, {})

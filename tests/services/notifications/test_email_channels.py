@@ -68,7 +68,7 @@ def let_digest_be_due(account_id: UUID) -> None:
         session.execute(update(Delivery).values(next_at=early))
 
 
-def test_an_alert_is_mailed_as_text_and_as_html(
+def test_alert_is_emailed_as_text_and_html(
     account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
 ) -> None:
     add(account_id)
@@ -84,7 +84,7 @@ def test_an_alert_is_mailed_as_text_and_as_html(
         assert "/docs/alerts#spf.missing" in text
 
 
-def test_mails_about_one_alert_are_one_thread_and_each_is_sent_once(
+def test_emails_about_one_alert_are_one_thread_and_sent_once(
     account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
 ) -> None:
     add(account_id)
@@ -101,7 +101,7 @@ def test_mails_about_one_alert_are_one_thread_and_each_is_sent_once(
     assert resolved["Subject"].startswith("[high] Resolved: ")
 
 
-def test_people_are_not_told_of_what_people_did(
+def test_changes_by_users_are_not_emailed(
     account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
 ) -> None:
     add(account_id)
@@ -110,7 +110,7 @@ def test_people_are_not_told_of_what_people_did(
     assert len(inbox.messages) == 1
 
 
-def test_nothing_of_an_alert_can_become_a_header_or_markup(
+def test_alert_text_cannot_inject_headers_or_markup(
     account_id: UUID, inbox: Inbox, door: ReachingDoor, domain: Any
 ) -> None:
     evil = "<script>alert(1)</script>\r\nBcc: all@evil.test"
@@ -125,7 +125,7 @@ def test_nothing_of_an_alert_can_become_a_header_or_markup(
     assert "<script" not in parts(letter)[1]
 
 
-def test_without_a_mail_server_the_channel_says_so(
+def test_email_channel_without_a_mail_server_reports_the_missing_setting(
     account_id: UUID, settings: Settings, open_alert: OpenAlert, door: ReachingDoor
 ) -> None:
     channel = add(account_id)
@@ -138,7 +138,7 @@ def test_without_a_mail_server_the_channel_says_so(
 
 
 @pytest.mark.parametrize("answer", ["451 later", "550 no"])
-def test_what_the_server_refuses_is_tried_again(
+def test_email_refused_by_the_server_is_retried(
     account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor, answer: str
 ) -> None:
     inbox.answer = answer
@@ -150,7 +150,7 @@ def test_what_the_server_refuses_is_tried_again(
     assert entry.attempts == 10
 
 
-def test_a_digest_has_what_came_together_and_the_worst_first(
+def test_digest_combines_events_and_lists_the_most_severe_first(
     account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
 ) -> None:
     add(account_id, cadence="daily")
@@ -168,7 +168,7 @@ def test_a_digest_has_what_came_together_and_the_worst_first(
     assert {entry.status for entry in log(account_id)} == {"delivered"}
 
 
-def test_a_digest_without_a_problem_is_not_sent(
+def test_digest_without_problems_is_not_sent(
     account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
 ) -> None:
     alert_id = open_alert()
@@ -184,7 +184,7 @@ def test_a_digest_without_a_problem_is_not_sent(
     assert [entry.status for entry in log(account_id)] == ["skipped"]
 
 
-def test_a_test_of_a_digest_comes_at_once(
+def test_test_event_of_a_digest_channel_is_sent_immediately(
     account_id: UUID, inbox: Inbox, door: ReachingDoor
 ) -> None:
     add(account_id, cadence="daily")
@@ -206,7 +206,7 @@ def test_a_test_of_a_digest_comes_at_once(
         "ä@acme.test",
     ],
 )
-def test_what_is_no_address_is_refused(account_id: UUID, addresses: str) -> None:
+def test_invalid_email_address_is_refused(account_id: UUID, addresses: str) -> None:
     with pytest.raises(InvalidRequest):
         add_email_channel(account_id, "ops", addresses)
 
@@ -220,11 +220,11 @@ def test_what_is_no_address_is_refused(account_id: UUID, addresses: str) -> None
         ("smtps://u:p@mail.test", SmtpServer("mail.test", 465, "implicit", "u", "p")),
     ],
 )
-def test_a_mail_url_says_where_and_how(url: str, server: SmtpServer) -> None:
+def test_smtp_url_has_host_port_and_security(url: str, server: SmtpServer) -> None:
     assert smtp.parse_server(url) == server
 
 
-def test_a_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbox: Inbox) -> None:
+def test_password_is_not_sent_to_a_server_without_tls(settings: Settings, inbox: Inbox) -> None:
     assert settings.smtp_url is not None
     server = smtp.parse_server(settings.smtp_url.replace("smtp://", "smtp://user:secret@"))
     event = {"id": "evt_x", "type": "test", "data": {}}

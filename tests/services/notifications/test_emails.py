@@ -58,7 +58,7 @@ def make_due() -> None:
         session.execute(update(Email).values(next_attempt_at=early))
 
 
-def test_an_email_is_sent_once_and_its_text_is_cleared(account_id: UUID, inbox: Inbox) -> None:
+def test_email_is_sent_once_and_its_text_is_cleared(account_id: UUID, inbox: Inbox) -> None:
     enqueue(account_id=account_id)
     assert LINK not in only_row().body
     assert emails.send_due() == 1
@@ -73,7 +73,7 @@ def test_an_email_is_sent_once_and_its_text_is_cleared(account_id: UUID, inbox: 
     assert row.sent_at is not None
 
 
-def test_an_action_that_is_rolled_back_sends_nothing(account_id: UUID, inbox: Inbox) -> None:
+def test_rolled_back_action_sends_no_email(account_id: UUID, inbox: Inbox) -> None:
     def act() -> None:
         with transaction() as session:
             emails.enqueue(session, new_email("bob@acme.test", "Join", LINK, account_id))
@@ -85,7 +85,7 @@ def test_an_action_that_is_rolled_back_sends_nothing(account_id: UUID, inbox: In
     assert inbox.messages == []
 
 
-def test_two_workers_at_the_same_time_send_each_email_once(account_id: UUID, inbox: Inbox) -> None:
+def test_concurrent_workers_send_each_email_once(account_id: UUID, inbox: Inbox) -> None:
     for number in range(12):
         enqueue(f"p{number}@acme.test", account_id)
     with ThreadPoolExecutor(4) as pool:
@@ -96,7 +96,7 @@ def test_two_workers_at_the_same_time_send_each_email_once(account_id: UUID, inb
     )
 
 
-def test_a_claimed_email_is_not_due_for_longer_than_a_worker_lives(account_id: UUID) -> None:
+def test_claimed_email_is_not_due_while_a_worker_can_live(account_id: UUID) -> None:
     enqueue(account_id=account_id)
     with transaction(readonly=True) as session:
         before = now(session)
@@ -108,7 +108,7 @@ def test_a_claimed_email_is_not_due_for_longer_than_a_worker_lives(account_id: U
 
 
 @pytest.mark.parametrize("answer", ["451 later", "550 no"])
-def test_what_the_server_refuses_is_retried_by_the_schedule(
+def test_refused_email_is_retried_on_schedule(
     account_id: UUID, inbox: Inbox, settings: Settings, answer: str
 ) -> None:
     app_settings.use(settings.replace(delivery_schedule=(0.0, 60.0)))
@@ -124,7 +124,7 @@ def test_what_the_server_refuses_is_retried_by_the_schedule(
     assert len(inbox.messages) == 1
 
 
-def test_after_the_last_attempt_an_email_has_failed_and_no_text(
+def test_email_fails_without_its_text_after_the_last_attempt(
     account_id: UUID, inbox: Inbox, settings: Settings
 ) -> None:
     app_settings.use(settings.replace(delivery_schedule=(0.0,)))
@@ -135,9 +135,7 @@ def test_after_the_last_attempt_an_email_has_failed_and_no_text(
     assert (row.status, row.body, row.error) == ("failed", "", "the mail server responded with 550")
 
 
-def test_without_a_mail_server_nothing_is_stored_that_could_be_sent(
-    account_id: UUID, settings: Settings
-) -> None:
+def test_no_email_is_stored_without_a_mail_server(account_id: UUID, settings: Settings) -> None:
     app_settings.use(settings.replace(smtp_url=None))
     enqueue(account_id=account_id)
     row = only_row()
@@ -145,7 +143,7 @@ def test_without_a_mail_server_nothing_is_stored_that_could_be_sent(
     assert emails.send_due() == 0
 
 
-def test_a_server_that_cannot_be_reached_costs_one_attempt_of_one_email(
+def test_unreachable_server_costs_one_attempt_of_one_email(
     account_id: UUID, settings: Settings
 ) -> None:
     app_settings.use(settings.replace(smtp_url="smtp://127.0.0.1:1"))
@@ -154,7 +152,7 @@ def test_a_server_that_cannot_be_reached_costs_one_attempt_of_one_email(
     assert emails.send_due() == 1
 
 
-def test_neither_a_subject_nor_an_address_adds_recipients(account_id: UUID, inbox: Inbox) -> None:
+def test_subject_and_address_cannot_add_recipients(account_id: UUID, inbox: Inbox) -> None:
     with transaction() as session:
         subject = "Join\r\nBcc: all@evil.test"
         emails.enqueue(session, new_email("bob@acme.test", subject, LINK, account_id))
@@ -174,7 +172,7 @@ def test_old_rows_are_deleted(account_id: UUID) -> None:
     assert retention.run() == {"emails": 1}
 
 
-def test_the_delivery_job_sends_emails(
+def test_delivery_job_sends_emails(
     account_id: UUID, inbox: Inbox, door: ReachingDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutdown, "_is_requested", False)

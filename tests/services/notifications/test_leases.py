@@ -39,26 +39,26 @@ def held_until(account_id: UUID) -> datetime | None:
     return channels.find(account_id, "hook").lease_until
 
 
-def test_a_process_that_lives_has_not_ended_and_another_has() -> None:
+def test_running_process_is_distinguished_from_an_ended_one() -> None:
     own = processes.own_name()
     assert own is not None
     assert not processes.has_ended(own)
     assert processes.has_ended(ended_process())
 
 
-def test_of_processes_elsewhere_nothing_is_said() -> None:
+def test_process_on_another_host_is_unknown() -> None:
     assert not processes.has_ended("another-boot/4026531836:1:1")
     assert not processes.has_ended("")
 
 
-def test_what_is_claimed_is_nobody_elses(webhook: Hook, open_alert: OpenAlert) -> None:
+def test_claimed_deliveries_are_not_claimed_again(webhook: Hook, open_alert: OpenAlert) -> None:
     open_alert()
     claim()
     assert not delivery_queue.is_due()
     assert delivery_queue.claim_due(10, failing=10) == []
 
 
-def test_what_a_killed_process_had_is_taken_at_once(
+def test_deliveries_of_a_killed_process_are_claimed_immediately(
     webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     open_alert()
@@ -71,7 +71,7 @@ def test_what_a_killed_process_had_is_taken_at_once(
     assert delivery_queue.advance(lost, (), take=True) == []
 
 
-def test_what_was_given_back_is_not_kept_by_a_renewal_that_comes_late(
+def test_late_renewal_does_not_extend_a_released_lease(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert
 ) -> None:
     open_alert()
@@ -82,7 +82,7 @@ def test_what_was_given_back_is_not_kept_by_a_renewal_that_comes_late(
     assert delivery_queue.is_due()
 
 
-def test_a_renewal_keeps_what_is_under_way(
+def test_renewal_extends_the_lease_of_running_deliveries(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert
 ) -> None:
     open_alert()
@@ -95,14 +95,14 @@ def test_a_renewal_keeps_what_is_under_way(
     assert after > before
 
 
-def test_events_are_taken_together_and_in_order(webhook: Hook, open_alert: OpenAlert) -> None:
+def test_events_are_claimed_together_and_in_order(webhook: Hook, open_alert: OpenAlert) -> None:
     for number in range(3):
         open_alert(f"spf.{number}")
     parcels = delivery_queue.advance(claim(), (), take=True)
     assert [parcel.events[0]["sequence"] for parcel in parcels] == [1, 2, 3]
 
 
-def test_mails_are_taken_one_by_one(account_id: UUID, open_alert: OpenAlert) -> None:
+def test_emails_are_claimed_one_by_one(account_id: UUID, open_alert: OpenAlert) -> None:
     add_email_channel(account_id, "hook", "a@acme.test")
     confirm_recipients(account_id)
     for number in range(3):
@@ -110,7 +110,7 @@ def test_mails_are_taken_one_by_one(account_id: UUID, open_alert: OpenAlert) -> 
     assert len(delivery_queue.advance(claim(), (), take=True)) == 1
 
 
-def test_what_was_sent_of_a_batch_before_a_failure_is_not_sent_again(
+def test_deliveries_sent_before_a_failure_are_not_repeated(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     alert_ids = [open_alert(f"spf.{number}") for number in range(3)]
@@ -125,7 +125,7 @@ def test_what_was_sent_of_a_batch_before_a_failure_is_not_sent_again(
     assert [json.loads(call.body)["sequence"] for call in receiver.calls] == [1, 2, 2, 3, 4]
 
 
-def test_channels_that_do_well_come_first_and_those_that_fail_leave_room(
+def test_healthy_channels_come_first_and_failing_channels_leave_room(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     for number in range(4):
@@ -140,7 +140,7 @@ def test_channels_that_do_well_come_first_and_those_that_fail_leave_room(
     assert claims[0].channel_id == webhook[0].id
 
 
-def test_a_success_of_a_lease_that_is_over_counts_for_nothing(
+def test_success_after_the_lease_expired_is_ignored(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert
 ) -> None:
     open_alert()

@@ -72,7 +72,7 @@ def statuses(account_id: UUID, channel: Channel) -> dict[str, str]:
     return {row.address: row.status for row in recipients.search(account_id, channel.id)}
 
 
-def test_nothing_but_one_confirmation_email_is_sent_before_the_person_confirms(
+def test_only_one_confirmation_email_is_sent_before_confirmation(
     account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
 ) -> None:
     channel = add(account_id)
@@ -86,7 +86,7 @@ def test_nothing_but_one_confirmation_email_is_sent_before_the_person_confirms(
     assert dispatcher.log(account_id, "ops")[0].delivery.status == "skipped"
 
 
-def test_a_person_confirms_by_a_button_and_not_by_following_the_link(
+def test_confirmation_requires_the_button_and_not_only_the_link(
     account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor, client: FlaskClient
 ) -> None:
     channel = add(account_id, f"{ANNA},{BORIS}")
@@ -103,7 +103,7 @@ def test_a_person_confirms_by_a_button_and_not_by_following_the_link(
     assert len(inbox.to(BORIS)) == 1
 
 
-def test_a_link_is_stored_as_a_hash_and_expires_and_is_replaced_by_the_next(
+def test_confirmation_link_is_stored_as_a_hash_expires_and_is_replaced(
     account_id: UUID, inbox: Inbox, client: FlaskClient
 ) -> None:
     channel = add(account_id)
@@ -123,7 +123,7 @@ def test_a_link_is_stored_as_a_hash_and_expires_and_is_replaced_by_the_next(
     assert statuses(account_id, channel) == {ANNA: "pending"}
 
 
-def test_every_email_has_a_link_that_unsubscribes_with_one_click_and_without_signing_in(
+def test_every_email_has_a_one_click_unsubscribe_link(
     account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor, client: FlaskClient
 ) -> None:
     channel = add(account_id, f"{ANNA},{BORIS}")
@@ -148,7 +148,7 @@ def test_every_email_has_a_link_that_unsubscribes_with_one_click_and_without_sig
     assert (len(inbox.to(ANNA)), len(inbox.to(BORIS))) == (1, 2)
 
 
-def test_an_unsubscribe_link_cannot_be_made_up(account_id: UUID, client: FlaskClient) -> None:
+def test_forged_unsubscribe_link_is_refused(account_id: UUID, client: FlaskClient) -> None:
     channel = add(account_id)
     (row,) = recipients.search(account_id, channel.id)
     for token in ("x", row.id.hex, f"{row.id.hex}.", f"{row.id.hex}.{'0' * 32}", f"{'0' * 32}.é"):
@@ -156,7 +156,7 @@ def test_an_unsubscribe_link_cannot_be_made_up(account_id: UUID, client: FlaskCl
     assert statuses(account_id, channel) == {ANNA: "pending"}
 
 
-def test_who_unsubscribed_cannot_be_confirmed_or_sent_another_confirmation(
+def test_unsubscribed_recipient_gets_no_further_confirmation(
     account_id: UUID, inbox: Inbox, client: FlaskClient
 ) -> None:
     channel = add(account_id)
@@ -168,7 +168,7 @@ def test_who_unsubscribed_cannot_be_confirmed_or_sent_another_confirmation(
         recipients.resend(account_id, channel.id, row.id, actor=ACTOR)
 
 
-def test_one_address_is_sent_few_confirmations_a_day_by_all_accounts_together(
+def test_confirmations_to_one_address_are_limited_per_day_over_all_accounts(
     database: Engine,
 ) -> None:
     for _ in range(recipients.MAX_EMAILS_PER_ADDRESS):
@@ -179,13 +179,13 @@ def test_one_address_is_sent_few_confirmations_a_day_by_all_accounts_together(
     assert channels.search(account_id) == []
 
 
-def test_one_account_sends_few_confirmations_an_hour(account_id: UUID) -> None:
+def test_confirmations_of_one_account_are_limited_per_hour(account_id: UUID) -> None:
     add(account_id, ",".join(f"a{n}@acme.test" for n in range(20)))
     with pytest.raises(QuotaExceeded):
         add(account_id, BORIS, "more")
 
 
-def test_a_channel_is_tested_five_times_an_hour(account_id: UUID) -> None:
+def test_channel_tests_are_limited_to_five_per_hour(account_id: UUID) -> None:
     add(account_id)
     add(account_id, BORIS, "other")
     confirm_recipients(account_id)
@@ -196,7 +196,7 @@ def test_a_channel_is_tested_five_times_an_hour(account_id: UUID) -> None:
     channels.test(account_id, "other", actor=ACTOR)
 
 
-def test_a_recipient_that_is_refused_does_not_make_others_get_an_email_twice(
+def test_refused_recipient_does_not_cause_duplicates_for_others(
     account_id: UUID, open_alert: OpenAlert, inbox: Inbox, door: ReachingDoor
 ) -> None:
     add(account_id, f"{ANNA},{BORIS}")
@@ -214,7 +214,7 @@ def test_a_recipient_that_is_refused_does_not_make_others_get_an_email_twice(
     assert (len(inbox.to(ANNA)), len(inbox.to(BORIS))) == (1, 1)
 
 
-def test_pending_recipients_of_older_channels_are_sent_their_confirmation(
+def test_pending_recipients_of_older_channels_get_a_confirmation(
     account_id: UUID, inbox: Inbox
 ) -> None:
     add(account_id)
@@ -226,7 +226,7 @@ def test_pending_recipients_of_older_channels_are_sent_their_confirmation(
     assert len(inbox.to(ANNA)) == 2
 
 
-def test_recipients_go_with_their_channel(account_id: UUID) -> None:
+def test_deleting_a_channel_deletes_its_recipients(account_id: UUID) -> None:
     channel = add(account_id)
     channels.remove(account_id, "ops", actor=ACTOR)
     assert recipients.search(account_id, channel.id) == []

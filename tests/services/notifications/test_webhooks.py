@@ -37,7 +37,7 @@ def log(account_id: UUID) -> list[Delivery]:
         )
 
 
-def test_the_published_library_accepts_what_is_sent(
+def test_standard_webhooks_library_verifies_deliveries(
     webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     alert_id = open_alert()
@@ -50,7 +50,7 @@ def test_the_published_library_accepts_what_is_sent(
     assert call.id.startswith("evt_")
 
 
-def test_the_feed_shows_what_webhooks_are_sent(
+def test_event_feed_equals_webhook_deliveries(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     open_alert()
@@ -61,7 +61,7 @@ def test_the_feed_shows_what_webhooks_are_sent(
     )
 
 
-def test_while_a_secret_rotates_both_verify_and_afterwards_the_new_one(
+def test_both_secrets_verify_during_rotation(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     _, second = channels.rotate_secret(account_id, "hook", timedelta(hours=1), actor=ACTOR)
@@ -78,7 +78,7 @@ def test_while_a_secret_rotates_both_verify_and_afterwards_the_new_one(
         Webhook(second).verify(last.body, last.headers)
 
 
-def test_each_try_has_the_same_id_and_body_and_a_time_of_its_own(
+def test_retries_have_the_same_id_and_body_and_a_new_timestamp(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     receiver.answer = lambda _: (500 if len(receiver.calls) < 3 else 204, {})
@@ -92,7 +92,7 @@ def test_each_try_has_the_same_id_and_body_and_a_time_of_its_own(
     assert (entry.status, entry.attempts, entry.response_status) == ("delivered", 3, 204)
 
 
-def test_after_the_last_try_it_is_kept_as_dead(
+def test_delivery_fails_permanently_after_the_last_attempt(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     receiver.answer = lambda _: (500, {})
@@ -103,7 +103,7 @@ def test_after_the_last_try_it_is_kept_as_dead(
     assert entry.error == "it answered 500"
 
 
-def test_an_alert_is_told_in_order_and_others_do_not_wait_for_it(
+def test_events_of_one_alert_are_ordered_and_others_do_not_wait(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     first = open_alert()
@@ -123,7 +123,7 @@ def test_an_alert_is_told_in_order_and_others_do_not_wait_for_it(
     assert sequences.index(2) > len(sequences) - 1 - sequences[::-1].index(1)
 
 
-def test_gone_means_never_again(
+def test_410_gone_disables_the_channel(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     receiver.answer = lambda _: (410, {})
@@ -135,7 +135,7 @@ def test_gone_means_never_again(
     assert {entry.status for entry in log(account_id)} == {"dead"}
 
 
-def test_retry_after_is_honoured(
+def test_retry_after_is_respected(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     receiver.answer = lambda _: (429, {"Retry-After": "3600"})
@@ -148,7 +148,7 @@ def test_retry_after_is_honoured(
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_a_failure_and_not_followed(
+def test_redirect_is_a_failure_and_not_followed(
     account_id: UUID,
     webhook: Hook,
     open_alert: OpenAlert,
@@ -164,7 +164,7 @@ def test_a_redirect_is_a_failure_and_not_followed(
     assert "redirects" in (entry.error or "")
 
 
-def test_a_name_that_leads_elsewhere_by_now_is_refused(
+def test_host_whose_address_became_private_is_refused(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver
 ) -> None:
     open_alert()
@@ -206,7 +206,7 @@ def test_a_name_that_leads_elsewhere_by_now_is_refused(
         "https://" + "a" * 2000,
     ],
 )
-def test_a_url_that_must_not_be_called_is_refused_at_once(account_id: UUID, url: str) -> None:
+def test_forbidden_url_is_refused_immediately(account_id: UUID, url: str) -> None:
     zone = Zone(
         {
             ("loopback.test", "A"): ["127.0.0.1"],
@@ -226,7 +226,7 @@ def test_a_url_that_must_not_be_called_is_refused_at_once(account_id: UUID, url:
     assert refused == (None if "loopback.test" in url else "url")
 
 
-def test_a_url_whose_name_cannot_be_looked_up_is_not_taken(account_id: UUID) -> None:
+def test_url_with_a_failed_lookup_is_refused(account_id: UUID) -> None:
     broken = ReachingDoor(Zone({HOST: SERVFAIL}))
     with pytest.raises(ServiceUnavailable):
         channels.add(
@@ -234,20 +234,20 @@ def test_a_url_whose_name_cannot_be_looked_up_is_not_taken(account_id: UUID) -> 
         )
 
 
-def test_a_secret_is_kept_sealed(webhook: Hook) -> None:
+def test_secret_is_stored_encrypted(webhook: Hook) -> None:
     channel, secret = webhook
     assert secret.startswith("whsec_")
     assert secret not in str(vars(channel))
     assert channel_secrets.decrypt(channel).keys == (secret,)
 
 
-def test_a_name_is_taken_once(account_id: UUID, webhook: Hook, door: ReachingDoor) -> None:
+def test_channel_name_is_unique(account_id: UUID, webhook: Hook, door: ReachingDoor) -> None:
     new = NewChannel("hook", "webhook", webhook[0].target)
     with pytest.raises(Conflict):
         channels.add(account_id, new, door, actor=ACTOR)
 
 
-def test_another_accounts_channel_is_not_found(webhook: Hook) -> None:
+def test_channel_of_another_account_is_not_found(webhook: Hook) -> None:
     other = make_account().id
     for act in (channels.find, channels.remove, channels.test, channels.enable, channels.disable):
         options = {} if act is channels.find else {"actor": ACTOR}
@@ -257,7 +257,7 @@ def test_another_accounts_channel_is_not_found(webhook: Hook) -> None:
     assert channels.search(other) == []
 
 
-def test_a_test_event_takes_the_same_way_and_goes_to_one_channel(
+def test_test_event_is_delivered_to_one_channel_only(
     account_id: UUID, webhook: Hook, receiver: Receiver, door: ReachingDoor
 ) -> None:
     other = NewChannel("other", "webhook", receiver.url + "/other")
@@ -284,7 +284,7 @@ def test_a_test_event_takes_the_same_way_and_goes_to_one_channel(
         ({"domains": ["other.test"]}, False),
     ],
 )
-def test_a_channel_gets_what_it_is_for(
+def test_channel_gets_only_matching_alerts(
     account_id: UUID,
     open_alert: OpenAlert,
     receiver: Receiver,
@@ -299,7 +299,7 @@ def test_a_channel_gets_what_it_is_for(
     assert bool(receiver.calls) is is_told
 
 
-def test_nothing_is_sent_while_it_is_disabled_and_what_waited_goes_on_afterwards(
+def test_disabled_channel_sends_pending_deliveries_after_it_is_enabled(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver, door: ReachingDoor
 ) -> None:
     open_alert()
@@ -312,7 +312,7 @@ def test_nothing_is_sent_while_it_is_disabled_and_what_waited_goes_on_afterwards
     assert len(receiver.calls) == 1
 
 
-def test_a_receiver_that_hangs_delays_nobody_else(
+def test_hanging_receiver_does_not_delay_others(
     account_id: UUID, webhook: Hook, open_alert: OpenAlert, receiver: Receiver
 ) -> None:
     """A delivery to another channel does not wait for the channel that hangs."""

@@ -1,7 +1,7 @@
-"""How many expensive requests of an account run at the same time: counted in Redis, or here.
+"""Limits on the number of expensive requests of an account that run at the same time.
 
-A slot is a member of a sorted set with the time at which it expires, so that a killed process
-keeps none for longer than that.
+A slot is a member of a sorted set in Redis with the time at which it expires, so that the slots of
+a killed process become free.
 """
 
 import logging
@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from app.errors import ApplicationError
-from app.jobs import redis
+from app.shared_counters import SharedCounters
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +27,11 @@ redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
+_RELEASE = "return redis.call('ZREM', KEYS[1], ARGV[1])"
 
 
 class ConcurrencyLimitExceeded(ApplicationError):
-    """As many requests of this kind are running as the account may have."""
+    """The account runs the maximum number of requests of this kind."""
 
     code, status = "concurrency_limit_exceeded", 429
 
@@ -89,33 +88,29 @@ class Slots:
     """The slots of all accounts."""
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = redis.connect(redis_url)
-        self._script = redis.Script(redis_url, _ACQUIRE)
+        self._shared = SharedCounters(redis_url, "the limit on concurrent requests")
+        self._acquire = self._shared.script(_ACQUIRE)
+        self._release = self._shared.script(_RELEASE)
         self._lock = threading.Lock()
         self._local: dict[str, dict[str, float]] = {}  # by key: id → expiry
 
     def acquire(self, kind: str, account: str, limit: int, seconds: int) -> Slot:
-        """A slot for one request.
+        """Return a slot for one request.
 
         seconds  after which the slot expires if it is not released
         raises   ConcurrencyLimitExceeded
         """
         key = f"slots:{kind}:{account}"
         slot = Slot(self, key)
-        try:
-            is_acquired = bool(self._script.run(key, slot.id, limit, seconds))
-        except (RedisError, OSError) as error:
-            logger.warning(
-                "concurrency limits fall back to per-process counters",
-                extra={"reason": str(error)},
-            )
+        is_acquired = self._shared.run(self._acquire, key, slot.id, limit, seconds)
+        if is_acquired is None:
             is_acquired = self._acquire_locally(key, slot.id, limit, seconds)
         if not is_acquired:
             raise ConcurrencyLimitExceeded(kind, limit)
         return slot
 
     def stream(self, slot: Slot, start: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-        """What ``start`` yields; the slot is released when the stream ends or is closed."""
+        """Return the items of ``start()``; the slot is released when they end or are closed."""
         try:
             return _Released(slot, start())
         except BaseException:
@@ -129,11 +124,8 @@ class Slots:
             is_local = slots.pop(slot_id, None) is not None
             if not slots:
                 self._local.pop(key, None)
-        if not is_local:
-            try:
-                self._redis.zrem(key, slot_id)
-            except (RedisError, OSError):
-                logger.warning("a concurrency slot was not released; it expires by itself")
+        if not is_local and self._shared.run(self._release, key, slot_id) is None:
+            logger.warning("a concurrency slot was not released; it expires by itself")
 
     def _acquire_locally(self, key: str, slot_id: str, limit: int, seconds: int) -> bool:
         now = time.monotonic()

@@ -1,12 +1,11 @@
-"""Rate limits: one counter for the API and the dashboard, over a storage that needs one round trip.
+"""Rate limits of the API and the dashboard, counted with one round trip to Redis.
 
 Flask-Limiter supplies the storage and the strategy, through its documented ``limiter`` property.
 ``app.api.http.rate_limit`` and ``app.web.base.dashboard_limits`` decide which limit applies.
-Limit, remaining calls and reset of one response come from one count, so that they never contradict
-each other.
+Limit, remaining requests and reset of one response come from one count, so that they never
+contradict each other.
 """
 
-import logging
 import math
 import time
 from dataclasses import dataclass
@@ -17,16 +16,12 @@ from flask import Flask, Response, current_app, g
 from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage, Storage
-from redis.exceptions import RedisError
 
 from app.errors import ApplicationError
-from app.jobs import redis
+from app.shared_counters import SharedCounters
 
-logger = logging.getLogger(__name__)
-
-RETRY_SECONDS = 1.0  # after Redis could not be reached
-# Count one request; the first of a window fixes its end, by the clock of Redis. A second key is
-# counted only if the first is within its limit.
+# Count one request; the first one of a window fixes its end, by the clock of Redis. A second key
+# is counted only if the first one is within its limit.
 _COUNT = """
 local function add(key, window, amount)
   local count = redis.call('HINCRBY', key, 'count', amount)
@@ -46,7 +41,7 @@ return {count, reset, further, further_reset}
 
 @dataclass(frozen=True, slots=True)
 class _Next:
-    """What is to be counted in the same round trip, if the first count is within ``limit``."""
+    """A second count in the same round trip, if the first one is within ``limit``."""
 
     limit: int
     key: str
@@ -54,52 +49,39 @@ class _Next:
 
 
 class CountingStorage(Storage):
-    """A storage of ``limits`` that keeps what it counted for the rest of the request.
-
-    While Redis is away each process counts by itself. Flask-Limiter could do that too, but of
-    several requests that find Redis gone at the same moment it fails all but one.
-    """
+    """A storage of ``limits`` that keeps each count for the rest of the request."""
 
     STORAGE_SCHEME = ["counting+redis", "counting+rediss", "counting+unix"]  # noqa: RUF012
 
     def __init__(self, uri: str, wrap_exceptions: bool = False, **_: Any) -> None:
         super().__init__(uri, wrap_exceptions)
-        self._count = redis.Script(uri.removeprefix("counting+"), _COUNT)
-        self._own = MemoryStorage()
-        self._failed_at = -RETRY_SECONDS
+        self._shared = SharedCounters(uri.removeprefix("counting+"), "rate limiting")
+        self._script = self._shared.script(_COUNT)
+        self._local = MemoryStorage()
 
     @property
     def base_exceptions(self) -> tuple[type[Exception], ...]:
-        return (RedisError, OSError)
+        return ()  # Redis is the only source of errors, and they are handled here
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         counted: tuple[int, float] | None = g.pop("counted_already", {}).get(key)
-        g.counted = counted or self._shared(key, expiry, amount) or self._alone(key, expiry, amount)
+        g.counted = counted or self._count(key, expiry, amount)
         count: int = g.counted[0]
         return count
 
-    def _shared(self, key: str, expiry: int, amount: int) -> tuple[int, float] | None:
-        if time.monotonic() - self._failed_at < RETRY_SECONDS:
-            return None
+    def _count(self, key: str, expiry: int, amount: int) -> tuple[int, float]:
         following: _Next | None = g.pop("counted_next", None)
-        try:
-            if following is None:
-                count, reset = self._count.run(key, expiry, amount)
-            else:
-                keys, limit = (key, following.key), following.limit
-                count, reset, *more = self._count.run(keys, expiry, amount, limit, following.window)
-                if more:
-                    g.counted_already = {following.key: (int(more[0]), float(more[1]))}
-        except self.base_exceptions as error:
-            self._failed_at = time.monotonic()
-            logger.warning(
-                "rate limiting falls back to per-process counters", extra={"reason": str(error)}
-            )
-            return None
-        return int(count), float(reset)
-
-    def _alone(self, key: str, expiry: int, amount: int) -> tuple[int, float]:
-        return self._own.incr(key, expiry, amount), self._own.get_expiry(key)
+        if following is None:
+            result = self._shared.run(self._script, key, expiry, amount)
+        else:
+            keys, limit = (key, following.key), following.limit
+            result = self._shared.run(self._script, keys, expiry, amount, limit, following.window)
+        if result is None:
+            return self._local.incr(key, expiry, amount), self._local.get_expiry(key)
+        count, reset, *more = map(int, result)
+        if following and more:
+            g.counted_already = {following.key: (more[0], float(more[1]))}
+        return count, float(reset)
 
     def get(self, key: str) -> int:
         counted: tuple[int, float] | None = g.get("counted")
@@ -110,18 +92,18 @@ class CountingStorage(Storage):
         return counted[1] if counted else time.time()
 
     def check(self) -> bool:
-        return True  # or it counts alone
+        return True  # without Redis it counts in this process
 
     def reset(self) -> int | None:
-        return None  # the limits of callers end by themselves
+        return None  # windows expire by themselves
 
     def clear(self, key: str) -> None:
-        """Nothing: see ``reset``."""
+        """Do nothing: windows expire by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitStatus:
-    """What one count leaves; ``window`` in seconds, ``reset`` in Unix seconds."""
+    """The remaining requests after one count; ``window`` in seconds, ``reset`` in Unix seconds."""
 
     policy: str
     limit: int
@@ -131,19 +113,19 @@ class RateLimitStatus:
 
 
 class RateLimitExceeded(ApplicationError):
-    """A limit is used up; ``status`` is that of the limit that refuses."""
+    """A limit is exhausted; ``retry_after`` is the number of seconds until its window ends."""
 
     code, status = "rate_limit_exceeded", 429
 
     def __init__(self, limit: RateLimitStatus) -> None:
-        seconds = max(1, math.ceil(limit.reset - time.time()))
-        message = f"Rate limit exceeded. Please retry after {seconds} seconds."
-        super().__init__(message, retryAfter=seconds)
         self.limit = limit
+        self.retry_after = max(1, math.ceil(limit.reset - time.time()))
+        message = f"Rate limit exceeded. Please retry after {self.retry_after} seconds."
+        super().__init__(message, retryAfter=self.retry_after)
 
 
 def init_app(app: Flask, redis_url: str) -> None:
-    """Connect the counter. It counts only when ``count`` is called."""
+    """Connect the counters. Requests are counted only where ``count`` is called."""
     limiter = Limiter(_no_key, app=app, storage_uri=f"counting+{redis_url}")
     limiter.request_filter(_is_counted_elsewhere)
     app.extensions["rate_limiter"] = limiter
@@ -151,7 +133,7 @@ def init_app(app: Flask, redis_url: str) -> None:
 
 
 def count(identifier: str, limits: str, policy: str = "default") -> RateLimitStatus:
-    """Count one request, and return what is left in the shortest window.
+    """Count one request and return the status of the shortest window.
 
     limits  like ``100 per minute``, several separated by ``;``
     raises  RateLimitExceeded
@@ -162,7 +144,13 @@ def count(identifier: str, limits: str, policy: str = "default") -> RateLimitSta
         is_within = limiter.limiter.hit(item, identifier)
         counted, reset = g.counted
         remaining = max(0, item.amount - counted)
-        status = RateLimitStatus(policy, item.amount, item.get_expiry(), remaining, int(reset))
+        status = RateLimitStatus(
+            policy=policy,
+            limit=item.amount,
+            window=item.get_expiry(),
+            remaining=remaining,
+            reset=int(reset),
+        )
         if not is_within:
             raise RateLimitExceeded(status)
         shortest = shortest or status
@@ -172,10 +160,9 @@ def count(identifier: str, limits: str, policy: str = "default") -> RateLimitSta
 
 
 def count_next(limits: str, following: str, following_limits: str) -> None:
-    """Have the next ``count``, for ``limits``, fetch the count of ``following`` as well.
+    """Have the next ``count``, for ``limits``, count ``following`` in the same round trip.
 
-    Both are then counted in one round trip. It changes no result: ``count`` must be called for
-    both, in this order.
+    This changes no result: ``count`` must be called for both, in this order.
     """
     first, second = _items(limits), _items(following_limits)
     if len(first) == len(second) == 1:
@@ -184,7 +171,7 @@ def count_next(limits: str, following: str, following_limits: str) -> None:
 
 
 def add_headers(response: Response, status: RateLimitStatus) -> None:
-    """Tell the client what is left, also in the form of the IETF's draft."""
+    """Add the status to the response, also in the form of the IETF draft."""
     headers = response.headers
     headers.add("X-RateLimit-Limit", str(status.limit))
     headers.add("X-RateLimit-Remaining", str(status.remaining))
@@ -195,7 +182,7 @@ def add_headers(response: Response, status: RateLimitStatus) -> None:
 
 
 def rate_of(limits: str) -> float:
-    """Requests a second that these limits allow in the long run.
+    """Return the number of requests a second that the limits allow in the long run.
 
     raises  ValueError for text that is no limit
     """

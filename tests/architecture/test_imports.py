@@ -40,8 +40,9 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.interpreter": (),
     "app.settings": ("app.setting_messages", "app.setting_types"),
     "app.setting_types": ("app.listen_address",),
-    "app.rate_limiter": ("app.errors", "app.jobs.redis"),
-    "app.concurrency": ("app.errors", "app.jobs.redis"),
+    "app.shared_counters": ("app.jobs.redis",),
+    "app.rate_limiter": ("app.errors", "app.shared_counters"),
+    "app.concurrency": ("app.errors", "app.shared_counters"),
     "app.web_server": ("app.web_server",),
     "app.runtime": ("app.db", "app.jobs", "app.logs", "app.network", "app.settings", "app.ports"),
     "app.services": (
@@ -58,7 +59,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "app.web": (
         *("app.web", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),
         *("app.protocols", "app.checks", "app.analysis", "app.db", "app.jobs", "app.keyring"),
-        *("app.rate_limiter", "app.concurrency", "app.ports", "app.runtime", "app.channels"),
+        *("app.rate_limiter", "app.concurrency", "app.shared_counters", "app.ports", "app.runtime"),
+        "app.channels",
     ),
     "app.cli": (
         *("app.cli", "app.services", "app.models", "app.errors", "app.ids", "app.settings"),

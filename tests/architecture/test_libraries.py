@@ -15,10 +15,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
     "pydantic_settings": ("app.settings",),
     "sqlalchemy": ("app.db", "app.models", "app.services", "app.setting_types"),
     "rq": ("app.jobs.queue", "worker"),
-    "redis": (
-        *("app.jobs", "app.rate_limiter", "app.concurrency", "app.api.v1.token_leaks"),
-        *("app.web.base.login_throttle", "worker"),
-    ),
+    "redis": ("app.jobs", "app.shared_counters", "worker"),
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),

@@ -12,18 +12,13 @@ count is withdrawn when the attempt succeeds.
 """
 
 import hashlib
-import logging
 import math
 import threading
 import time
 from dataclasses import dataclass
 
-from redis.exceptions import RedisError
-
-from app.jobs import redis
 from app.protocols.client_networks import client_network
-
-logger = logging.getLogger(__name__)
+from app.shared_counters import SharedCounters
 
 REMEMBERED_SECONDS = 24 * 3600  # after the last failure
 _MAX_LOCAL_COUNTS = 10_000
@@ -53,6 +48,7 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
 end
 return 0
 """
+_RESET = "return redis.call('DEL', KEYS[1])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +103,10 @@ class LoginThrottle:
     """The counts of failed attempts."""
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = redis.connect(redis_url)
-        self._take_script = redis.Script(redis_url, _TAKE)
-        self._withdraw_script = redis.Script(redis_url, _WITHDRAW)
+        self._shared = SharedCounters(redis_url, "login throttling")
+        self._take_script = self._shared.script(_TAKE)
+        self._withdraw_script = self._shared.script(_WITHDRAW)
+        self._reset_script = self._shared.script(_RESET)
         self._local = _LocalCounts()
 
     def start(self, attempt: Attempt) -> int:
@@ -147,24 +144,15 @@ class LoginThrottle:
     def _take(self, counter: _Counter) -> int:
         backoff = counter.backoff
         limits = (backoff.free, backoff.first, backoff.longest, backoff.window)
-        try:
-            return int(self._take_script.run(counter.key, *limits))
-        except (RedisError, OSError) as error:
-            logger.warning(
-                "login throttling falls back to per-process counters", extra={"reason": str(error)}
-            )
-            return self._local.take(counter.key, backoff)
+        wait: int | None = self._shared.run(self._take_script, counter.key, *limits)
+        return self._local.take(counter.key, backoff) if wait is None else wait
 
     def _withdraw(self, key: str) -> None:
-        try:
-            self._withdraw_script.run(key)
-        except (RedisError, OSError):
+        if self._shared.run(self._withdraw_script, key) is None:
             self._local.withdraw(key)
 
     def _reset(self, key: str) -> None:
-        try:
-            self._redis.delete(key)
-        except (RedisError, OSError):
+        if self._shared.run(self._reset_script, key) is None:
             self._local.reset(key)
 
 

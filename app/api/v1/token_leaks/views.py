@@ -7,11 +7,12 @@ import orjson
 from flask import Blueprint, Flask, Response, current_app, request
 from pydantic import ConfigDict, Field
 
+from app import rate_limiter
 from app.api.http import responses
 from app.api.http.endpoint import Body, Schema, endpoint, read_array
-from app.api.v1.token_leaks.report_limit import ReportLimit
-from app.errors import NotFound
+from app.errors import NotFound, QuotaExceeded
 from app.protocols.client_networks import client_network
+from app.rate_limiter import RateLimitExceeded
 from app.services.monitoring import token_leaks
 from app.services.monitoring.secret_scanning import PublicKeys
 from app.services.monitoring.token_leaks import PERSON, SECRET_SCANNING, Reported
@@ -20,6 +21,7 @@ from app.settings import Settings
 bp = Blueprint("token_leaks", __name__)
 
 MAX_ALERTS = 5000
+MAX_REPORTS = 10  # of a network in an hour
 RECEIVED = "Thank you. If this is a key of this service, it was revoked and its owners were told."
 
 
@@ -58,8 +60,7 @@ class ReportReceived(Schema):
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Prepare the limit of reports, and the keys of the secret scanning service, if any."""
-    app.extensions["report_limit"] = ReportLimit(settings.redis_url)
+    """Prepare the public keys of the secret scanning service, if any."""
     if url := settings.secret_scanning_keys_url:
         app.extensions["secret_scanning_keys"] = PublicKeys(url)
 
@@ -89,10 +90,17 @@ def receive_alerts() -> Response:
 @endpoint(is_public=True, body=KeyReport, returns=ReportReceived, status=202)
 def report(body: KeyReport) -> Response:
     """Report a leaked key, which revokes it"""
-    limit: ReportLimit = current_app.extensions["report_limit"]
-    limit.count(client_network(request.remote_addr or "unknown"))
+    _count_report(client_network(request.remote_addr or "unknown"))
     token_leaks.revoke([Reported(body.token.strip(), body.url)], PERSON)
     return responses.item({"message": RECEIVED}, 202)
+
+
+def _count_report(network: str) -> None:
+    try:
+        rate_limiter.count(f"key-report:{network}", f"{MAX_REPORTS} per hour")
+    except RateLimitExceeded as error:
+        message = f"A network may report {MAX_REPORTS} keys an hour."
+        raise QuotaExceeded(message, error.retry_after) from None
 
 
 def _verdict(alert: LeakAlert, is_key: bool) -> dict[str, Any]:

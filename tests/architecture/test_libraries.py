@@ -19,6 +19,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {  # which modules may import each libr
     "dns": ("app.network",),
     "publicsuffixlist": ("app.protocols.public_suffix",),
     "idna": ("app.protocols.names",),
+    "wtforms": ("app.web",),
     "h11": ("app.network.http.http1",),
     "imapclient": ("app.mailboxes.imap",),
     "imaplib": (),

@@ -1,5 +1,6 @@
 """Accepted risks in the dashboard: accepted with an end date, owner and reason, and revoked."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -64,7 +65,7 @@ def test_domain_page_links_to_the_acceptance_form_of_a_finding(
     assert f'href="/alerts/{alert}?accept=1#accept"' in page
     page = scanned.get(f"/alerts/{alert}?accept=1")
     assert '<details class="ask" id="accept" open>' in page
-    assert f'name="riskOwner" required maxlength="200" value="{scanned.user.email}"' in page
+    assert re.search(rf'name="riskOwner"[^>]* value="{re.escape(scanned.user.email)}"', page)
 
 
 def test_accepted_risk_is_shown_on_every_page_of_its_alert(scanned: Browser, accepted: str) -> None:

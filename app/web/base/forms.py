@@ -1,129 +1,216 @@
-"""Fields of the dashboard's forms, each with its limits and error messages."""
+"""The base of the dashboard's forms, and their fields.
+
+A form validates what was submitted, shows each error next to its field, and keeps the input. The
+CSRF token is not part of it: ``pages.require_session`` checks it before a view runs.
+"""
 
 import re
-from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Self
 
 from flask import request
+from wtforms import Form, PasswordField, SelectField, SelectMultipleField, StringField
+from wtforms.meta import DefaultMeta
+from wtforms.validators import AnyOf, Length, ValidationError
+from wtforms.widgets import CheckboxInput, TextArea
 
-from app.checks.engine.types import Usage
-from app.errors import InvalidRequest
-from app.models.domains import SCHEDULES
-from app.protocols.timestamps import FIRST, LAST
+from app.errors import ApplicationError, InvalidRequest
 
 MAX_DAYS = 3650
 _TAG = re.compile(r"[^,\s][^,]{0,48}[^,\s]|[^,\s]")
 _SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
+_SEPARATORS = re.compile(r"[\s,]+")
 
 
-class Form:
-    """The submitted form. It collects errors, so that all of them are shown at once."""
+class BaseForm(Form):
+    """A form of a page."""
 
-    def __init__(self) -> None:
-        self._errors: list[dict[str, str]] = []
+    class Meta(DefaultMeta):
+        """How the fields of all forms are rendered."""
+
+        def render_field(self, field: Any, render_kw: Any) -> Any:
+            """Render a field, with a reference to its error message if it has one."""
+            if field.errors:
+                error = {"aria-invalid": "true", "aria-describedby": f"error-{field.id}"}
+                render_kw = {**error, **render_kw}
+            return super().render_field(field, render_kw)
+
+    @classmethod
+    def submitted(cls) -> Self:
+        """Return the form with the submitted values."""
+        return cls(request.form)
 
     def check(self) -> None:
-        """Raise the collected errors; call it after reading all fields.
+        """Validate all fields.
 
         raises  InvalidRequest with every error
         """
-        if self._errors:
-            raise InvalidRequest(self._errors)
-
-    def add_error(self, field: str, message: str) -> None:
-        """Add an error for a field."""
-        self._errors.append({"field": field, "code": "invalid", "message": message})
-
-    def text(self, field: str, most: int = 1000) -> str:
-        """The text, without whitespace at its ends."""
-        text = request.form.get(field, "").strip()
-        if len(text) > most:
-            self.add_error(field, f"Enter at most {most} characters")
-        return text[:most]
-
-    def choice(
-        self, field: str, allowed: Collection[str], message: str = "Choose one of the options"
-    ) -> str:
-        """The selected value, one of ``allowed``."""
-        value = request.form.get(field, "")
-        if value not in allowed:
-            self.add_error(field, message)
-        return value
-
-    def chosen(self, field: str, allowed: Collection[str]) -> list[str]:
-        """The selected values, in the order of ``allowed``."""
-        selected = set(request.form.getlist(field))
-        return [value for value in allowed if value in selected]
-
-    def usage(self) -> Usage:
-        """The use of a domain."""
-        value = self.choice("usage", list(Usage))
-        return Usage(value) if value in list(Usage) else Usage.BOTH
-
-    def tags(self) -> list[str]:
-        """Tags, separated by commas."""
-        tags = [tag.strip() for tag in self.text("tags", 1200).split(",") if tag.strip()]
-        if len(tags) > 20 or not all(_TAG.fullmatch(tag) for tag in tags):
-            self.add_error(
-                "tags", "Enter at most 20 tags of up to 50 characters, separated by commas"
+        if not self.validate():
+            raise InvalidRequest(
+                [
+                    {"field": field.name, "code": "invalid", "message": message}
+                    for field in self
+                    for message in field.errors
+                ]
             )
-        return list(dict.fromkeys(tags))
 
-    def selectors(self) -> list[str]:
-        """DKIM selectors, separated by spaces or commas."""
-        selectors = [part for part in re.split(r"[\s,]+", self.text("selectors", 6000)) if part]
-        if len(selectors) > 30 or not all(_SELECTOR.fullmatch(part) for part in selectors):
-            message = "Enter at most 30 selectors such as s2026 or mail.eu, without a domain"
-            self.add_error("selectors", message)
-        return list(dict.fromkeys(selectors))
+    def add_errors(
+        self, error: ApplicationError, otherwise: str, names: Mapping[str, str] | None = None
+    ) -> None:
+        """Add the errors of a service to their fields.
 
-    def words(self, field: str) -> list[str]:
-        """Words, separated by spaces or commas."""
-        return [word for word in re.split(r"[\s,]+", self.text(field, 2000)) if word]
-
-    def days(self, field: str, most: int = MAX_DAYS) -> timedelta | None:
-        """A number of days from now; None if the field is empty."""
-        text = self.text(field, 20)
-        if not text:
-            return None
-        if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= most:
-            self.add_error(field, f"Enter a whole number of days, 1 to {most}")
-            return None
-        return timedelta(days=int(text))
+        otherwise  the field of an error that is about no field of the form
+        names      names of fields in the form, by their names in the service
+        """
+        details = error.extra.get("details") or [{"field": otherwise, "message": error.message}]
+        for detail in details:
+            name = (names or {}).get(detail["field"], detail["field"])
+            field = self[name if name in self else otherwise]
+            if detail["message"] not in field.errors:
+                field.errors = [*field.errors, detail["message"]]
 
 
-def domain_settings(form: Form) -> dict[str, Any]:
-    """The monitoring settings in a domain's form."""
-    return {
-        "usage": form.usage(),
-        "tags": form.tags(),
-        "dkim_selectors": form.selectors(),
-        "schedule": form.choice("schedule", SCHEDULES),
-    }
+class TextField(StringField):
+    """Text without whitespace at its ends, of at most ``most`` characters.
+
+    options  those of WTForms' fields; ``render_kw`` are attributes of the element
+    """
+
+    def __init__(
+        self, label: str, most: int = 1000, validators: Sequence[Any] = (), **options: Any
+    ) -> None:
+        length = Length(max=most, message=f"Enter at most {most} characters")
+        filters = (lambda text: (text or "").strip(),)
+        super().__init__(label, [length, *validators], filters=filters, **options)
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        return self.data or ""
 
 
-def day(text: str) -> datetime | None:
-    """The start of a day such as 2026-01-31 (UTC); None for anything else."""
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        return None
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
-        return None
+class LongTextField(TextField):
+    """Text of several lines."""
+
+    widget = TextArea()
 
 
-def day_after(text: str) -> datetime | None:
-    """The end of a day such as 2026-01-31 (UTC); None for anything else."""
-    start = day(text)
-    return start + timedelta(days=1) if start else None
+class WordsField(TextField):
+    """Words, separated by spaces or commas."""
+
+    @property
+    def words(self) -> list[str]:
+        """The words in their order, without duplicates."""
+        return list(dict.fromkeys(word for word in _SEPARATORS.split(self.text) if word))
 
 
-def moment(text: str) -> datetime | None:
-    """A time such as 2026-01-31T12:00 (UTC by default); None for anything else."""
-    try:
-        at = datetime.fromisoformat(text)
-        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-    return at if FIRST <= at <= LAST else None
+class SelectorsField(WordsField):
+    """DKIM selectors, separated by spaces or commas."""
+
+    def pre_validate(self, form: Any) -> None:
+        """Check each selector."""
+        if len(self.words) > 30 or not all(_SELECTOR.fullmatch(word) for word in self.words):
+            raise ValidationError(
+                "Enter at most 30 selectors such as s2026 or mail.eu, without a domain"
+            )
+
+
+class TagsField(TextField):
+    """Tags, separated by commas."""
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags in their order, without duplicates."""
+        return list(dict.fromkeys(tag.strip() for tag in self.text.split(",") if tag.strip()))
+
+    def pre_validate(self, form: Any) -> None:
+        """Check each tag."""
+        if len(self.tags) > 20 or not all(_TAG.fullmatch(tag) for tag in self.tags):
+            raise ValidationError(
+                "Enter at most 20 tags of up to 50 characters, separated by commas"
+            )
+
+
+class DaysField(TextField):
+    """A number of days, 1 to ``MAX_DAYS``; it may be empty."""
+
+    def __init__(self, label: str, **options: Any) -> None:
+        attributes = {"inputmode": "numeric", "pattern": "[0-9]{1,4}", "maxlength": 4}
+        attributes |= options.pop("render_kw", {})
+        super().__init__(label, 20, render_kw=attributes, **options)
+
+    def pre_validate(self, form: Any) -> None:
+        """Check the number."""
+        is_number = re.fullmatch(r"[0-9]{1,4}", self.text)
+        if self.text and not (is_number and 1 <= int(self.text) <= MAX_DAYS):
+            raise ValidationError(f"Enter a whole number of days, 1 to {MAX_DAYS}")
+
+    @property
+    def duration(self) -> timedelta | None:
+        """The duration; None if the field is empty."""
+        return timedelta(days=int(self.text)) if self.text else None
+
+
+class SecretField(PasswordField):
+    """A password, which is never shown again; whitespace at its ends counts."""
+
+    def __init__(self, label: str, autocomplete: str, **options: Any) -> None:
+        attributes = {"required": True, "maxlength": 200, "autocomplete": autocomplete}
+        attributes |= options.pop("render_kw", {})
+        super().__init__(label, render_kw=attributes, **options)
+
+    @property
+    def text(self) -> str:
+        """The password."""
+        return self.data or ""
+
+
+class ChoiceField(SelectField):
+    """One of several options, by value with their labels; a missing value is an error."""
+
+    def __init__(
+        self,
+        label: str,
+        options: Mapping[str, str],
+        message: str = "Choose one of the options",
+        **field_options: Any,
+    ) -> None:
+        super().__init__(
+            label,
+            [AnyOf(options, message)],
+            choices=dict(options),
+            validate_choice=False,
+            **field_options,
+        )
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Take the submitted value."""
+        self.data = valuelist[0] if valuelist else ""
+
+    @property
+    def text(self) -> str:
+        """The value of the selected option."""
+        return self.data or ""
+
+
+class ChoicesField(SelectMultipleField):
+    """Any number of options, by value with their labels; unknown values are ignored."""
+
+    def __init__(self, label: str, options: Mapping[str, str], **field_options: Any) -> None:
+        super().__init__(
+            label,
+            choices=dict(options),
+            validate_choice=False,
+            option_widget=CheckboxInput(),
+            **field_options,
+        )
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Take the submitted values, in the order of the options."""
+        self.data = [value for value in self.choices or () if value in valuelist]
+
+    @property
+    def values(self) -> list[str]:
+        """The selected values, in the order of the options."""
+        return self.data or []

@@ -15,7 +15,7 @@ from app.services.api_keys import account_limits
 from app.services.core import audit_log
 from app.services.core.listing import Listing
 from app.services.reports import exports
-from app.web.base import forms, pages
+from app.web.base import dates, pages
 
 EXPORT_SECONDS = 600  # until a slot is free again after its process was killed
 TIME_FILTERS = ("from", "to")
@@ -51,7 +51,7 @@ class Filters:
             text = request.args.get(name, "")[: LIMITS.field].replace("\0", "")
             values[name] = text if name in self.exact else text.strip()
         for name in TIME_FILTERS:
-            at_time = forms.moment(request.args.get(name, "").strip())
+            at_time = dates.parse_time(request.args.get(name, "").strip())
             values[name] = _text(at_time) if at_time else ""
         return {name: value for name, value in values.items() if value}
 
@@ -106,8 +106,8 @@ def without(values: Parameters, name: str) -> Parameters:
 
 def window(values: Parameters) -> Window:
     """The window of the from and to filters."""
-    from_at = forms.moment(values.get("from", "")) or FIRST
-    return Window.between(from_at, forms.moment(values.get("to", "")) or LAST)
+    from_at = dates.parse_time(values.get("from", "")) or FIRST
+    return Window.between(from_at, dates.parse_time(values.get("to", "")) or LAST)
 
 
 def file(

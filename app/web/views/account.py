@@ -1,16 +1,27 @@
 """The page of the account: its name, and the form to delete it."""
 
-from collections.abc import Mapping
-
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from app.errors import Conflict, InvalidRequest
 from app.services.accounts import deletion
 from app.web.base import guesses, pages
+from app.web.base.forms import BaseForm, SecretField, TextField
 from app.web.views.auth import without_cookie
 
 bp = Blueprint("account", __name__, url_prefix="/settings/account")
+
+
+class DeleteAccountForm(BaseForm):
+    """Delete the account."""
+
+    name = TextField(
+        "Account name",
+        200,
+        id="confirm-name",
+        render_kw={"required": True, "maxlength": 100, "autocomplete": "off"},
+    )
+    current = SecretField("Current password", "current-password")
 
 
 @bp.get("")
@@ -22,14 +33,16 @@ def index() -> ResponseReturnValue:
 @bp.post("/delete")
 def delete() -> ResponseReturnValue:
     """Delete the account; all users are signed out immediately."""
-    name, password = request.form.get("name", "")[:200], request.form.get("current", "")[:200]
+    form = DeleteAccountForm.submitted()
     try:
+        form.check()
         with guesses.limited():
-            deletion.request_by_owner(pages.user_session(), name, password)
+            deletion.request_by_owner(pages.user_session(), form.name.text, form.current.text)
     except (InvalidRequest, Conflict) as error:
-        return _page(error.status, pages.field_errors(error))
+        form.add_errors(error, otherwise="name")
+        return _page(error.status, form)
     return without_cookie(redirect(url_for("web.auth.login"), 303))
 
 
-def _page(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
-    return pages.render("account.html", status, errors=errors or {})
+def _page(status: int = 200, form: DeleteAccountForm | None = None) -> ResponseReturnValue:
+    return pages.render("account.html", status, form=form or DeleteAccountForm())

@@ -1,29 +1,85 @@
 """Pages about alerts: the list, one alert with its history, and status changes."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from wtforms.validators import ValidationError
+from wtforms.widgets import DateInput
 
 from app import ids
 from app.checks.engine.types import Severity
 from app.errors import InvalidRequest
 from app.services.alerts import accepted_risks, alerts
 from app.services.alerts.alerts import AlertChange, AlertFilter
-from app.web.base import forms, pages
-from app.web.base.forms import Form
+from app.web.base import dates, pages
+from app.web.base.forms import BaseForm, ChoiceField, TextField
 
 bp = Blueprint("alerts", __name__, url_prefix="/alerts")
 
 STATUSES = ("open", "acknowledged", "snoozed", "dismissed", "resolved")
-CHANGES = ("open", "acknowledged", "dismissed", "snoozed")
+CHANGES = {
+    "open": "Reopen",
+    "acknowledged": "Acknowledge",
+    "dismissed": "Dismiss",
+    "snoozed": "Snooze",
+}
 SNOOZES = {"1": "1 day", "7": "7 days", "30": "30 days"}
 PAGE = 50
 MAX_NOTE = 1000
 MAX_OWNER = 200
+SERVICE_NAMES = {"acceptedUntil": "accepted_until", "riskOwner": "risk_owner"}
 ACCEPTED_FOR = timedelta(days=90)  # the default that the form suggests
+
+
+class ChangeForm(BaseForm):
+    """Change the status of alerts."""
+
+    status = ChoiceField(
+        "Status", CHANGES, "Choose an action: acknowledge, dismiss, snooze or reopen."
+    )
+    note = TextField("Note (optional)", MAX_NOTE)
+    days = TextField("For", 3)
+
+    def validate_days(self, field: TextField) -> None:
+        """Check for how long to snooze."""
+        if self.status.text == "snoozed" and field.text not in SNOOZES:
+            raise ValidationError("Choose how long to snooze.")
+
+    def change(self) -> AlertChange:
+        """Return the change; an invalid form aborts with 400."""
+        if not self.validate():
+            abort(400, next(message for field in self for message in field.errors))
+        status, note = self.status.text, self.note.text or None
+        if status != "snoozed":
+            return AlertChange(status, note)
+        return AlertChange(status, note, datetime.now(UTC) + timedelta(days=int(self.days.text)))
+
+
+class AcceptForm(BaseForm):
+    """Accept the risk of an alert."""
+
+    accepted_until = TextField(
+        "Accept until", name="acceptedUntil", widget=DateInput(), render_kw={"required": True}
+    )
+    risk_owner = TextField("Risk owner", MAX_OWNER, name="riskOwner", render_kw={"required": True})
+    note = TextField("Reason", MAX_NOTE, render_kw={"required": True})
+
+    def validate_accepted_until(self, field: TextField) -> None:
+        """Check the date."""
+        if dates.parse_day(field.text) is None:
+            raise ValidationError("Enter a future date, such as 2027-01-31")
+
+    def change(self) -> AlertChange:
+        """Return the change; call ``check`` first."""
+        return AlertChange(
+            status="dismissed",
+            note=self.note.text or None,
+            snoozed_until=None,
+            accepted_until=dates.parse_day(self.accepted_until.text),
+            risk_owner=self.risk_owner.text or None,
+        )
 
 
 @bp.get("")
@@ -62,33 +118,23 @@ def show(id: str) -> ResponseReturnValue:
 def change(id: str) -> ResponseReturnValue:
     """Acknowledge, dismiss, snooze or reopen an alert."""
     visitor, alert_id = pages.user_session(), _parsed(id)
-    alerts.change(visitor.account_id, alert_id, _change(), actor=visitor.actor)
+    change = ChangeForm.submitted().change()
+    alerts.change(visitor.account_id, alert_id, change, actor=visitor.actor)
     return _back(url_for(".show", id=id))
 
 
 @bp.post("/<id>/accept")
 def accept(id: str) -> ResponseReturnValue:
     """Accept the risk until a date: the alert is dismissed until then, and then reopens."""
-    visitor, form = pages.user_session(), Form()
-    until = forms.day(form.text("acceptedUntil"))
-    owner, note = form.text("riskOwner", MAX_OWNER), form.text("note", MAX_NOTE)
-    if until is None:
-        form.add_error("acceptedUntil", "Enter a future date, such as 2027-01-31")
-    change = AlertChange(
-        status="dismissed",
-        note=note or None,
-        snoozed_until=None,
-        accepted_until=until,
-        risk_owner=owner or None,
-    )
+    visitor, form = pages.user_session(), AcceptForm.submitted()
     try:
         form.check()
-        alerts.change(visitor.account_id, _parsed(id), change, actor=visitor.actor)
+        alerts.change(visitor.account_id, _parsed(id), form.change(), actor=visitor.actor)
     except InvalidRequest as error:
-        errors = pages.field_errors(error)
-        if "status" in errors:
+        if any(detail["field"] == "status" for detail in error.extra["details"]):
             raise  # the alert is resolved: its page has no form to show the errors in
-        return _show(id, error.status, errors)
+        form.add_errors(error, otherwise="note", names=SERVICE_NAMES)
+        return _show(id, error.status, form)
     return redirect(url_for(".show", id=id), 303)
 
 
@@ -110,26 +156,26 @@ def accepted() -> ResponseReturnValue:
 @bp.post("/batch")
 def change_many() -> ResponseReturnValue:
     """Change the selected alerts; one that cannot be changed does not stop the others."""
-    visitor, chosen = pages.user_session(), request.form.getlist("id")[:PAGE]
-    if not chosen:
+    visitor, selected_ids = pages.user_session(), request.form.getlist("id")[:PAGE]
+    if not selected_ids:
         abort(400, "Select alerts to change them.")
-    alerts.change_many(visitor.account_id, chosen, _change(), actor=visitor.actor)
+    change = ChangeForm.submitted().change()
+    alerts.change_many(visitor.account_id, selected_ids, change, actor=visitor.actor)
     return _back(url_for(".index"))
 
 
-def _show(id: str, code: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
-    account, alert_id = pages.user_session().account_id, _parsed(id)
+def _show(id: str, code: int = 200, form: AcceptForm | None = None) -> ResponseReturnValue:
+    visitor, alert_id = pages.user_session(), _parsed(id)
     in_days = datetime.now(UTC) + ACCEPTED_FOR
-    defaults = {"acceptedUntil": f"{in_days:%Y-%m-%d}", "riskOwner": pages.user_session().email}
+    suggested = AcceptForm(accepted_until=f"{in_days:%Y-%m-%d}", risk_owner=visitor.email)
     return pages.render(
         "alert.html",
         code,
-        alert=alerts.find(account, alert_id),
-        transitions=alerts.history(account, alert_id),
+        alert=alerts.find(visitor.account_id, alert_id),
+        transitions=alerts.history(visitor.account_id, alert_id),
         snoozes=SNOOZES,
-        form=request.form if errors else defaults,
-        errors=errors or {},
-        is_accepting=bool(errors) or request.args.get("accept") == "1",
+        form=form or suggested,
+        is_accepting=form is not None or request.args.get("accept") == "1",
     )
 
 
@@ -142,22 +188,6 @@ def _filters() -> dict[str, str]:
         "type": request.args.get("type", "").strip()[:64].replace("\0", ""),
         "domain": request.args.get("domain", "").strip()[:253].replace("\0", ""),
     }
-
-
-def _change() -> AlertChange:
-    """The change that the form requests; an invalid form aborts with 400."""
-    form = Form()
-    status = request.form.get("status", "")
-    if status not in CHANGES:
-        abort(400, "Choose an action: acknowledge, dismiss, snooze or reopen.")
-    note = form.text("note", MAX_NOTE)
-    form.check()
-    if status != "snoozed":
-        return AlertChange(status, note or None)
-    days = request.form.get("days", "")
-    if days not in SNOOZES:
-        abort(400, "Choose how long to snooze.")
-    return AlertChange(status, note or None, datetime.now(UTC) + timedelta(days=int(days)))
 
 
 def _back(otherwise: str) -> ResponseReturnValue:

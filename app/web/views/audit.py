@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from app.services.core import audit_log, refusals
 from app.services.core.audit_log import AuditFilter
-from app.web.base import forms, pages, privacy
+from app.web.base import dates, pages, privacy
 
 bp = Blueprint("audit", __name__, url_prefix="/settings/audit")
 
@@ -42,8 +42,8 @@ def index() -> ResponseReturnValue:
         actor=values["actor"] or None,
         action=values["about"] or None,
         target=values["target"] or None,
-        from_at=forms.day(values["from"]),
-        to_at=forms.day_after(values["to"]),
+        from_at=dates.parse_day(values["from"]),
+        to_at=dates.parse_end_of_day(values["to"]),
     )
     refusals.flush()
     paging = pages.Paging(values)

@@ -1,14 +1,17 @@
 """Pages to sign in, with a code if two-factor authentication is on, to sign out and to join."""
 
 import logging
+from typing import Any
 
 from flask import Blueprint, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
+from wtforms.widgets import EmailInput
 
 from app.errors import Conflict, InvalidRequest
 from app.services.accounts import invitations, sessions
 from app.web.base import known_devices, pages
+from app.web.base.forms import BaseForm, SecretField, TextField
 from app.web.base.login_throttle import Attempt, LoginThrottle
 
 bp = Blueprint("auth", __name__, url_prefix="/auth")
@@ -16,6 +19,52 @@ logger = logging.getLogger(__name__)
 
 WRONG = "Incorrect email or password."
 WRONG_CODE = "Invalid or already used code."
+
+
+class LoginForm(BaseForm):
+    """Sign in."""
+
+    email = TextField(
+        "Email",
+        254,
+        widget=EmailInput(),
+        render_kw={"required": True, "autocomplete": "username"},
+    )
+    password = SecretField("Password", "current-password")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        first = self.password if self.email.text else self.email
+        first.render_kw = {**(first.render_kw or {}), "autofocus": True}
+
+
+class CodeForm(BaseForm):
+    """Enter a code of the second factor, or a recovery code."""
+
+    code = TextField(
+        "Code",
+        100,
+        render_kw={
+            "required": True,
+            "maxlength": 40,
+            "autocomplete": "one-time-code",
+            "inputmode": "text",
+            "autocapitalize": "none",
+            "spellcheck": "false",
+            "autofocus": True,
+        },
+    )
+
+
+class InvitationForm(BaseForm):
+    """Join an account."""
+
+    password = SecretField(
+        "Password",
+        "new-password",
+        description="At least 12 characters. Several words are easiest to remember.",
+        render_kw={"minlength": 12, "autofocus": True},
+    )
 
 
 @bp.route("/login", methods=["GET", "POST"])
@@ -26,7 +75,7 @@ def login() -> ResponseReturnValue:
         return _sign_in(following)
     if g.visitor is not None:
         return redirect(following, 303)
-    return pages.render("login.html", following=following)
+    return pages.render("login.html", following=following, form=LoginForm())
 
 
 @bp.route("/code", methods=["GET", "POST"])
@@ -37,15 +86,18 @@ def code() -> ResponseReturnValue:
     if email is None:
         return redirect(url_for(".login", next=following), 303)
     if request.method == "GET":
-        return pages.render("code.html", following=following)
+        return pages.render("code.html", following=following, form=CodeForm())
     attempt = _attempt(email, is_code=True)
     if wait := _throttle().start(attempt):
         g.retry_after = wait
-        return pages.render("code.html", 429, following=following, error=pages.too_many(wait))
-    entered = request.form.get("code", "")[:100]
+        message = pages.too_many(wait)
+        return pages.render("code.html", 429, following=following, error=message, form=CodeForm())
+    entered = CodeForm.submitted().code.text[:100]
     token = sessions.enter_code(g.session_token, entered, _agent())
     if token is None:
-        return pages.render("code.html", 400, following=following, error=WRONG_CODE)
+        return pages.render(
+            "code.html", 400, following=following, error=WRONG_CODE, form=CodeForm()
+        )
     _throttle().succeed(attempt)
     response = _with_cookie(redirect(following, 303), token)
     known_devices.remember(response, email)
@@ -64,15 +116,15 @@ def invitation(token: str) -> ResponseReturnValue:
     """Show the invitation with the form to join, and join."""
     invited = invitations.find(token)
     if request.method == "GET":
-        return pages.render("invitation.html", invited=invited, errors={})
+        return pages.render("invitation.html", invited=invited, form=InvitationForm())
+    form = InvitationForm.submitted()
     try:
-        email = invitations.accept(token, request.form.get("password", ""))
+        email = invitations.accept(token, form.password.text)
     except (InvalidRequest, Conflict) as error:
-        errors = pages.field_errors(error)
-        return pages.render("invitation.html", error.status, invited=invited, errors=errors)
-    return pages.render(
-        "login.html", following="/", email=email, note="Your account is ready. Sign in to continue."
-    )
+        form.add_errors(error, otherwise="password")
+        return pages.render("invitation.html", error.status, invited=invited, form=form)
+    note = "Your account is ready. Sign in to continue."
+    return pages.render("login.html", following="/", note=note, form=LoginForm(email=email))
 
 
 def without_cookie(response: Response) -> Response:
@@ -87,15 +139,16 @@ def without_cookie(response: Response) -> Response:
 
 
 def _sign_in(following: str) -> ResponseReturnValue:
-    email, password = request.form.get("email", ""), request.form.get("password", "")
+    form = LoginForm.submitted()
+    email = form.email.text
     attempt = _attempt(email)
     if wait := _throttle().start(attempt):
         g.retry_after = wait
-        return _again(following, email, pages.too_many(wait), 429)
-    entry = sessions.sign_in(email, password, _agent())
+        return _again(following, form, pages.too_many(wait), 429)
+    entry = sessions.sign_in(email, form.password.text, _agent())
     if entry is None:
         logger.warning("failed login", extra={"request_id": g.get("request_id")})
-        return _again(following, email, WRONG, 400)
+        return _again(following, form, WRONG, 400)
     _throttle().succeed(attempt)
     if g.session_token:
         sessions.end(g.session_token)
@@ -119,9 +172,9 @@ def _with_cookie(response: Response, token: str) -> Response:
     return response
 
 
-def _again(following: str, email: str, error: str, status: int) -> Response:
+def _again(following: str, form: LoginForm, error: str, status: int) -> Response:
     g.visitor = None
-    return pages.render("login.html", status, following=following, email=email, error=error)
+    return pages.render("login.html", status, following=following, form=form, error=error)
 
 
 def _attempt(email: str, *, is_code: bool = False) -> Attempt:

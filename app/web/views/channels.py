@@ -1,6 +1,5 @@
 """Pages about notification channels: the list, one channel with its deliveries, and changes."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,14 +14,53 @@ from app.models import Channel
 from app.services.notifications import channels, dispatcher, recipients
 from app.services.notifications.channels import NewChannel
 from app.web.base import pages
-from app.web.base.forms import Form
+from app.web.base.filters import label
+from app.web.base.forms import BaseForm, ChoiceField, TextField, WordsField
 
 bp = Blueprint("channels", __name__, url_prefix="/settings/notifications")
 
 KINDS = {type.name: type.label for type in CHANNEL_TYPES.values()}
-CADENCES = ("immediate", "daily", "weekly")
 WITH_DIGESTS = {type.name for type in CHANNEL_TYPES.values() if type.has_digests}
+CADENCES = {"immediate": "Immediately", "daily": "Daily", "weekly": "Weekly"}
+SEVERITIES = {severity.value: label(severity.value) for severity in reversed(Severity)}
 GRACES = {"0": "Immediately", "24": "After 24 hours", "168": "After 7 days"}
+FORM_NAMES = {type.target_field: "target" for type in CHANNEL_TYPES.values()}  # one for all types
+
+
+class NewChannelForm(BaseForm):
+    """Add a channel."""
+
+    name = TextField("Name", 100, render_kw={"required": True})
+    kind = ChoiceField("Type", KINDS)
+    target = TextField(
+        "Destination",
+        2000,
+        render_kw={"required": True, "autocapitalize": "none", "spellcheck": "false"},
+    )
+    severity = ChoiceField("Minimum severity", SEVERITIES, default=Severity.MEDIUM.value)
+    cadence = ChoiceField("Frequency (email only)", CADENCES)
+    types = WordsField("Alert types", 2000, render_kw={"placeholder": "dmarc.* spf.missing"})
+    tags = WordsField("Domain tags", 2000, render_kw={"placeholder": "shop"})
+    domains = WordsField("Domains", 2000, render_kw={"placeholder": "example.org"})
+
+    def new_channel(self) -> NewChannel:
+        """Return the channel that the form describes; call ``check`` first."""
+        return NewChannel(
+            name=self.name.text,
+            type=self.kind.text,
+            target=self.target.text,
+            min_severity=Severity(self.severity.text),
+            types=self.types.words,
+            tags=self.tags.words,
+            domains=self.domains.words,
+            cadence=self.cadence.text if self.kind.text in WITH_DIGESTS else "immediate",
+        )
+
+
+class RotateSecretForm(BaseForm):
+    """Rotate the secret of a webhook."""
+
+    grace = ChoiceField("Old secret expires", GRACES, default="24")
 
 
 @bp.get("")
@@ -34,10 +72,13 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """Add a channel; only this response shows the secret of a webhook."""
+    form = NewChannelForm.submitted()
     try:
-        channel, secret = _added()
+        form.check()
+        channel, secret = _add(form)
     except (InvalidRequest, Conflict, QuotaExceeded, ServiceUnavailable) as error:
-        return _list(error.status, errors=pages.field_errors(error, "target"))
+        form.add_errors(error, otherwise="target", names=FORM_NAMES)
+        return _list(error.status, form)
     if secret is None:
         return redirect(url_for(".show", id=_public(channel)), 303)
     return pages.render("channel_secret.html", 201, channel=channel, secret=secret)
@@ -57,7 +98,7 @@ def show(id: str) -> ResponseReturnValue:
         label=type.label,
         can_rotate_secret=type.has_signing_secret,
         entries=dispatcher.log(account, id),
-        graces=GRACES,
+        rotate_form=RotateSecretForm(),
         done=request.args.get("done"),
     )
 
@@ -110,10 +151,9 @@ def replay(id: str) -> ResponseReturnValue:
 @bp.post("/<id>/rotate")
 def rotate(id: str) -> ResponseReturnValue:
     """Rotate the secret; only this response shows the new one."""
-    visitor, form = pages.user_session(), Form()
-    hours = form.choice("grace", GRACES)
+    visitor, form = pages.user_session(), RotateSecretForm.submitted()
     form.check()
-    grace = timedelta(hours=int(hours))
+    grace = timedelta(hours=int(form.grace.text))
     channel, secret = channels.rotate_secret(visitor.account_id, id, grace, actor=visitor.actor)
     return pages.render("channel_secret.html", 201, channel=channel, secret=secret)
 
@@ -126,46 +166,24 @@ def remove(id: str) -> ResponseReturnValue:
     return redirect(url_for(".index"), 303)
 
 
-def _added() -> tuple[Channel, str | None]:
+def _add(form: NewChannelForm) -> tuple[Channel, str | None]:
     """Create the channel that the form describes; returns its secret if it has one to show.
 
-    raises  InvalidRequest, Conflict, ServiceUnavailable
+    raises  InvalidRequest, Conflict, QuotaExceeded, ServiceUnavailable
     """
-    visitor, form = pages.user_session(), Form()
-    kind, target = form.choice("kind", KINDS), form.text("target", 2000)
-    severity = form.choice("severity", list(Severity))
-    cadence = form.choice("cadence", CADENCES)
-    new = NewChannel(
-        name=form.text("name", 100),
-        type=kind,
-        target=target,
-        min_severity=Severity(severity) if severity in list(Severity) else Severity.INFO,
-        types=form.words("types"),
-        tags=form.words("tags"),
-        domains=form.words("domains"),
-        cadence=cadence if kind in WITH_DIGESTS else "immediate",
-    )
-    form.check()
-    network = current_app.extensions["door"]
-    return channels.add(visitor.account_id, new, network, actor=visitor.actor)
+    visitor, network = pages.user_session(), current_app.extensions["door"]
+    return channels.add(visitor.account_id, form.new_channel(), network, actor=visitor.actor)
 
 
-def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
+def _list(status: int = 200, form: NewChannelForm | None = None) -> ResponseReturnValue:
     rows = channels.search(pages.user_session().account_id)
-    by_field = dict(errors or {})
-    for type in CHANNEL_TYPES.values():  # the form has one field for the targets of all types
-        if type.target_field in by_field:
-            by_field["target"] = by_field.pop(type.target_field)
     return pages.render(
         "channels.html",
         status,
         channels=[(row, channels.target_error(row)) for row in rows],
         kinds=KINDS,
         types=list(CHANNEL_TYPES.values()),
-        cadences=CADENCES,
-        severities=list(Severity),
-        errors=by_field,
-        form=request.form,
+        form=form or NewChannelForm(),
     )
 
 

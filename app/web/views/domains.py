@@ -12,7 +12,6 @@ from app.checks import CHECKS
 from app.checks.engine.types import Severity, Usage
 from app.errors import Conflict, InvalidRequest
 from app.models import Domain, DomainState
-from app.models.domains import SCHEDULES
 from app.models.scans import UNFINISHED
 from app.services.alerts import alerts
 from app.services.core import domain_lookup
@@ -22,14 +21,18 @@ from app.services.domains.domains import DomainFilter, NewDomain
 from app.services.scans import scans
 from app.services.scans.scans import ScanFilter
 from app.web.base import pages
-from app.web.base.forms import Form, domain_settings
+from app.web.views.domain_forms import (
+    HoldForm,
+    MonitoringForm,
+    NewDomainForm,
+    NewDomainsForm,
+)
 
 bp = Blueprint("domains", __name__, url_prefix="/domains")
 
 SORTS = {"-createdAt": "Newest first", "name": "Name", "-score": "Score, high to low"}
 GRADES = ("A", "B", "C", "D", "F")
 PAGE = 50
-MAX_ADDED = 500
 
 
 @bp.get("")
@@ -41,16 +44,14 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """Add a domain and scan it."""
-    visitor, form = pages.user_session(), Form()
+    visitor, form = pages.user_session(), NewDomainForm.submitted()
     try:
-        new = NewDomain(form.text("name"), form.usage())
         form.check()
+        new = NewDomain(form.name.text, Usage(form.usage.text))
         domain = domains.create(visitor.account_id, new, actor=visitor.actor)
-    except Conflict as error:
-        existing = error.extra.get("existingId")
-        return _list(error.status, errors=pages.field_errors(error), existing=existing)
-    except InvalidRequest as error:
-        return _list(error.status, errors=pages.field_errors(error))
+    except (Conflict, InvalidRequest) as error:
+        form.add_errors(error, otherwise="name")
+        return _list(error.status, form, error.extra.get("existingId"))
     scans.trigger(visitor.account_id, domain.name, actor=visitor.actor, trigger="dashboard")
     return redirect(url_for(".show", domain=domain.name), 303)
 
@@ -58,22 +59,17 @@ def create() -> ResponseReturnValue:
 @bp.get("/add")
 def add() -> ResponseReturnValue:
     """Show the form to add multiple domains."""
-    return _add_form()
+    return pages.render("domains_add.html", form=NewDomainsForm())
 
 
 @bp.post("/add")
 def create_many() -> ResponseReturnValue:
     """Add multiple domains and scan them; the page shows the result of each."""
-    visitor, form = pages.user_session(), Form()
-    names = form.text("names", MAX_ADDED * 260).replace(",", " ").split()
-    if not 1 <= len(names) <= MAX_ADDED:
-        form.add_error("names", f"Enter 1 to {MAX_ADDED} domains, one per line")
-    try:
-        values = domain_settings(form)
-        form.check()
-    except InvalidRequest as error:
-        return _add_form(error.status, errors=pages.field_errors(error))
-    new = [NewDomain(name[:1000], **values) for name in dict.fromkeys(names)]
+    visitor, form = pages.user_session(), NewDomainsForm.submitted()
+    if not form.validate():
+        return pages.render("domains_add.html", 400, form=form)
+    values = form.settings()
+    new = [NewDomain(name[:1000], **values) for name in dict.fromkeys(form.split_names())]
     added = domains.create_many(visitor.account_id, new, actor=visitor.actor)
     created = [domain.name for domain in added if domain.id is not None]
     if created:
@@ -162,13 +158,10 @@ def edit(domain: str) -> ResponseReturnValue:
 @bp.post("/<domain>/settings")
 def update(domain: str) -> ResponseReturnValue:
     """Change the monitoring settings of a domain."""
-    visitor, form = pages.user_session(), Form()
-    try:
-        changes = domain_settings(form)
-        form.check()
-    except InvalidRequest as error:
-        row = domain_lookup.find(visitor.account_id, domain)
-        return _edit_form(row, error.status, errors=pages.field_errors(error))
+    visitor, form = pages.user_session(), MonitoringForm.submitted()
+    if not form.validate():
+        return _edit_form(domain_lookup.find(visitor.account_id, domain), 400, form=form)
+    changes = form.settings()
     changes["usage"] = changes["usage"].value
     row = domains.update(visitor.account_id, domain, changes, actor=visitor.actor)
     return redirect(url_for(".show", domain=row.name), 303)
@@ -177,8 +170,14 @@ def update(domain: str) -> ResponseReturnValue:
 @bp.post("/<domain>/hold")
 def hold(domain: str) -> ResponseReturnValue:
     """Put the domain on legal hold."""
-    visitor = pages.user_session()
-    domains.hold(visitor.account_id, domain, request.form.get("reason", ""), actor=visitor.actor)
+    visitor, form = pages.user_session(), HoldForm.submitted()
+    try:
+        form.check()
+        domains.hold(visitor.account_id, domain, form.reason.text, actor=visitor.actor)
+    except InvalidRequest as error:
+        form.add_errors(error, otherwise="reason")
+        row = domain_lookup.find(visitor.account_id, domain)
+        return _edit_form(row, error.status, hold_form=form)
     return redirect(url_for(".edit", domain=domain), 303)
 
 
@@ -199,7 +198,7 @@ def delete(domain: str) -> ResponseReturnValue:
 
 
 def _list(
-    status: int = 200, errors: Mapping[str, str] | None = None, existing: str | None = None
+    status: int = 200, form: NewDomainForm | None = None, existing: str | None = None
 ) -> ResponseReturnValue:
     """The list; ``existing`` is the id of a domain that could not be added a second time."""
     account = pages.user_session().account_id
@@ -224,10 +223,8 @@ def _list(
         filters={name: value for name, value in filters.items() if value},
         sorts=SORTS,
         grades=GRADES,
-        usages=list(Usage),
-        errors=errors or {},
         existing=existing,
-        form=request.form,
+        form=form or NewDomainForm(),
     )
 
 
@@ -242,35 +239,19 @@ def _filters() -> dict[str, str]:
     }
 
 
-def _add_form(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
-    return pages.render(
-        "domains_add.html",
-        status,
-        usages=list(Usage),
-        schedules=SCHEDULES,
-        errors=errors or {},
-        form=request.form or {"usage": Usage.BOTH.value, "schedule": "daily"},
-        most=MAX_ADDED,
-    )
-
-
 def _edit_form(
-    domain: Domain, status: int = 200, errors: Mapping[str, str] | None = None
+    domain: Domain,
+    status: int = 200,
+    *,
+    form: MonitoringForm | None = None,
+    hold_form: HoldForm | None = None,
 ) -> ResponseReturnValue:
-    current = {
-        "usage": domain.usage,
-        "schedule": domain.schedule,
-        "tags": ", ".join(domain.tags),
-        "selectors": " ".join(domain.dkim_selectors),
-    }
     return pages.render(
         "domain_settings.html",
         status,
         domain=domain,
-        usages=list(Usage),
-        schedules=SCHEDULES,
-        errors=errors or {},
-        form=request.form or current,
+        form=form or MonitoringForm.of(domain),
+        hold_form=hold_form or HoldForm(),
     )
 
 

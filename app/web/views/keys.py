@@ -1,12 +1,12 @@
 """Pages about API keys: the list, a new key, and the usage of a key."""
 
 import ipaddress
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
+from wtforms.validators import DataRequired, Optional, Regexp, ValidationError
 
 from app import settings
 from app.errors import InvalidRequest, NotFound
@@ -15,7 +15,14 @@ from app.models.keys import Scope
 from app.services.api_keys import api_keys, usage
 from app.services.api_keys.api_keys import NewKey
 from app.web.base import charts, pages
-from app.web.base.forms import Form
+from app.web.base.forms import (
+    BaseForm,
+    ChoiceField,
+    ChoicesField,
+    DaysField,
+    TextField,
+    WordsField,
+)
 
 bp = Blueprint("keys", __name__, url_prefix="/settings/keys")
 
@@ -32,6 +39,82 @@ MAX_CIDRS = 20
 RESULTS = ("ok", "error", "denied", "limited")
 
 
+class NewKeyForm(BaseForm):
+    """Create an API key."""
+
+    name = TextField(
+        "Name",
+        100,
+        [DataRequired("Enter a name, such as CI pipeline")],
+        render_kw={"placeholder": "e.g. CI pipeline"},
+    )
+    days = DaysField("Expires after days (optional)", render_kw={"placeholder": "never"})
+    scopes = ChoicesField(
+        "Permissions",
+        {scope.value: scope.value for scope in Scope},
+    )
+    cidrs = WordsField(
+        "Allowed networks (optional)",
+        1000,
+        description="Requests from other networks get 401.",
+        render_kw={"placeholder": "192.0.2.0/24, 2001:db8::/48"},
+    )
+    limit = TextField(
+        "Requests per minute (optional)",
+        6,
+        [
+            Optional(),
+            Regexp(
+                r"[1-9][0-9]{0,5}\Z",
+                message="Enter a whole number of requests per minute, 1 to 999999",
+            ),
+        ],
+        render_kw={"inputmode": "numeric", "pattern": "[0-9]{1,6}"},
+    )
+
+    def validate_scopes(self, field: ChoicesField) -> None:
+        """Check that a scope is selected."""
+        if not field.values:
+            raise ValidationError("Choose at least one permission")
+
+    def validate_cidrs(self, field: WordsField) -> None:
+        """Check the networks."""
+        if len(field.words) > MAX_CIDRS:
+            raise ValidationError(f"Enter at most {MAX_CIDRS} networks")
+        self.networks()
+
+    def networks(self) -> list[str]:
+        """Return the networks; a single address is a network of one.
+
+        raises  ValidationError
+        """
+        networks = []
+        for text in self.cidrs.words:
+            try:
+                networks.append(str(ipaddress.ip_network(text)))
+            except ValueError:
+                message = f"{text[:50]} is not a network. Enter one such as 192.0.2.0/24"
+                raise ValidationError(message) from None
+        return networks
+
+    def new_key(self) -> NewKey:
+        """Return the key that the form describes; call ``check`` first."""
+        lifetime, limit = self.days.duration, self.limit.text
+        return NewKey(
+            self.name.text,
+            [Scope(value) for value in self.scopes.values],
+            expires_at=datetime.now(UTC) + lifetime if lifetime else None,
+            allow_cidrs=self.networks(),
+            rate_limit=f"{limit} per minute" if limit else None,
+        )
+
+
+class RotateKeyForm(BaseForm):
+    """Rotate an API key."""
+
+    grace = ChoiceField("Old key expires", GRACES, default="24")
+
+
 @bp.get("")
 def index() -> ResponseReturnValue:
     """List the account's keys, with a form to create one."""
@@ -41,14 +124,13 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """Create a key; only this response shows it."""
-    visitor = pages.user_session()
+    visitor, form = pages.user_session(), NewKeyForm.submitted()
     try:
-        key, token = api_keys.issue(visitor.account_id, _new_key(), actor=visitor.actor)
+        form.check()
+        key, token = api_keys.issue(visitor.account_id, form.new_key(), actor=visitor.actor)
     except InvalidRequest as error:
-        errors = pages.field_errors(error)
-        if "rateLimit" in errors:  # the service's name of the field
-            errors["limit"] = errors["rateLimit"]
-        return _list(error.status, errors=errors)
+        form.add_errors(error, otherwise="name", names={"rateLimit": "limit"})
+        return _list(error.status, form)
     return _show_made(key, token, old=None)
 
 
@@ -70,7 +152,7 @@ def show(key_id: str) -> ResponseReturnValue:
         remarks=activity.remarks(),
         chart=charts.stacked(RESULTS, days),
         today=usage.today(key.id),
-        graces=GRACES,
+        rotate_form=RotateKeyForm(),
         pair=[other for other in _keys() if _is_pair(key, other)],
     )
 
@@ -78,10 +160,9 @@ def show(key_id: str) -> ResponseReturnValue:
 @bp.post("/<key_id>/rotate")
 def rotate(key_id: str) -> ResponseReturnValue:
     """Create a key like this one, which stays valid for a while; only this response shows it."""
-    visitor, form = pages.user_session(), Form()
-    hours = form.choice("grace", GRACES)
+    visitor, form = pages.user_session(), RotateKeyForm.submitted()
     form.check()
-    grace = timedelta(hours=int(hours))
+    grace = timedelta(hours=int(form.grace.text))
     key, token = api_keys.rotate(visitor.account_id, key_id, grace, actor=visitor.actor)
     return _show_made(key, token, old=_find(key_id))
 
@@ -99,18 +180,16 @@ def revoke(key_id: str) -> ResponseReturnValue:
     return redirect(url_for(".index"), 303)
 
 
-def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
+def _list(status: int = 200, form: NewKeyForm | None = None) -> ResponseReturnValue:
     rows = [(key, _status(key)) for key in _keys()]
     rows.sort(key=lambda row: row[1] != "active")  # active keys first
     return pages.render(
         "keys.html",
         status,
         keys=rows,
-        scopes=MEANINGS,
-        selected_scopes=request.form.getlist("scopes"),
+        meanings=MEANINGS,
         limit=settings.current().rate_limit,
-        errors=errors or {},
-        form=request.form,
+        form=form or NewKeyForm(),
     )
 
 
@@ -134,38 +213,3 @@ def _status(key: ApiKey) -> str:
     if key.revoked_at is not None:
         return "revoked"
     return "active" if key.is_usable(datetime.now(UTC)) else "expired"
-
-
-def _new_key() -> NewKey:
-    """The key that the form describes.
-
-    raises  InvalidRequest
-    """
-    form = Form()
-    name = form.text("name", 100)
-    lifetime = form.days("days")
-    scopes = [Scope(scope) for scope in form.chosen("scopes", list(Scope))]
-    cidrs, limit = _cidrs(form), form.text("limit", 6)
-    if limit and not re.fullmatch(r"[1-9][0-9]{0,5}", limit):
-        form.add_error("limit", "Enter a whole number of requests per minute, 1 to 999999")
-    if not name:
-        form.add_error("name", "Enter a name, such as CI pipeline")
-    if not scopes:
-        form.add_error("scopes", "Choose at least one permission")
-    form.check()
-    expires_at = datetime.now(UTC) + lifetime if lifetime else None
-    return NewKey(name, scopes, expires_at, cidrs, f"{limit} per minute" if limit else None)
-
-
-def _cidrs(form: Form) -> list[str]:
-    """Networks, one per line; a single address is a network of one."""
-    networks = []
-    for text in re.split(r"[\s,]+", form.text("cidrs", 1000)):
-        try:
-            if text:
-                networks.append(str(ipaddress.ip_network(text)))
-        except ValueError:
-            form.add_error("cidrs", f"{text[:50]} is not a network. Enter one such as 192.0.2.0/24")
-    if len(networks) > MAX_CIDRS:
-        form.add_error("cidrs", f"Enter at most {MAX_CIDRS} networks")
-    return networks

@@ -17,7 +17,8 @@ from app.services.analytics.dmarc import DmarcQuery
 from app.services.analytics.policy import PolicyTrial
 from app.services.analytics.tls import TlsSessions
 from app.web.base import charts, pages, record_lists
-from app.web.base.forms import Form
+from app.web.base.filters import label
+from app.web.base.forms import BaseForm, ChoiceField, TextField
 from app.web.views import mail_rows, tls_records
 from app.web.views.records import Links
 
@@ -35,6 +36,16 @@ MAX_FAILURES = 10  # failure types, and hosts with failures
 LAST_HOUR = 2**31  # after all others
 MODES = {"": "As published", "r": "Relaxed", "s": "Strict"}
 POLICIES = [("", "As published"), *((policy.value, policy.value) for policy in Policy)]
+
+
+class ClassificationForm(BaseForm):
+    """Classify a source; without a state its classification is reset."""
+
+    state = ChoiceField(
+        "Classification", {**{name: label(name) for name in DECISIONS}, "": "Reset"}
+    )
+    note = TextField("Note", 500)
+    source = TextField("Source", 300)
 
 
 @bp.get("/mail")
@@ -131,12 +142,15 @@ def _series_links(
 @bp.post("/sources")
 def decide(domain: str) -> ResponseReturnValue:
     """Classify a source."""
-    visitor, form = pages.user_session(), Form()
-    state = form.choice("state", (*DECISIONS, ""))
-    note, source = form.text("note", 500), form.text("source", 300)
+    visitor, form = pages.user_session(), ClassificationForm.submitted()
     form.check()
     sources.decide(
-        visitor.account_id, domain, source, state or None, note=note or None, actor=visitor.actor
+        visitor.account_id,
+        domain,
+        form.source.text,
+        form.state.text or None,
+        note=form.note.text or None,
+        actor=visitor.actor,
     )
     return redirect(url_for(".show", domain=domain, days=_days()), 303)
 

@@ -11,7 +11,7 @@ from app.services.domains import dns_status, domains
 from app.services.domains.domains import DomainFilter
 from app.services.ingest import tokens as ingest_tokens
 from app.web.base import pages
-from app.web.base.forms import Form
+from app.web.base.forms import BaseForm, ChoiceField
 
 bp = Blueprint("reporting", __name__, url_prefix="/settings/reporting")
 
@@ -19,6 +19,12 @@ bp = Blueprint("reporting", __name__, url_prefix="/settings/reporting")
 former = Blueprint("former_reporting", __name__, url_prefix="/settings/intake")
 
 OVERLAPS = {"0": "Immediately", "7": "After 7 days", "30": "After 30 days", "90": "After 90 days"}
+
+
+class RotateForm(BaseForm):
+    """Rotate a report address."""
+
+    overlap = ChoiceField("This address expires", OVERLAPS)
 
 
 @bp.get("")
@@ -53,10 +59,9 @@ def create() -> ResponseReturnValue:
 @bp.post("/<token>/rotate")
 def rotate(token: str) -> ResponseReturnValue:
     """Create a new address; the old one stays valid for a while."""
-    visitor, form = pages.user_session(), Form()
-    days = form.choice("overlap", OVERLAPS)
+    visitor, form = pages.user_session(), RotateForm.submitted()
     form.check()
-    overlap = timedelta(days=int(days))
+    overlap = timedelta(days=int(form.overlap.text))
     ingest_tokens.rotate(visitor.account_id, token, overlap, actor=visitor.actor)
     return redirect(url_for(".index"), 303)
 

@@ -16,7 +16,7 @@ from app.services.ingest import conflicts as ingest_conflicts
 from app.services.reports import dmarc_records, reports
 from app.services.reports.dmarc_records import RecordFilter
 from app.services.reports.reports import ReportFilter, Table
-from app.web.base import forms, pages
+from app.web.base import dates, pages
 
 bp = Blueprint("reports", __name__, url_prefix="/reports")
 
@@ -117,8 +117,8 @@ def _list(template: str, search: Any, *, result: bool = False) -> ResponseReturn
         domain=values["domain"] or None,
         reporter=values["reporter"] or None,
         result=values["result"] or None,
-        from_at=forms.day(values["from"]),
-        to_at=forms.day_after(values["to"]),
+        from_at=dates.parse_day(values["from"]),
+        to_at=dates.parse_end_of_day(values["to"]),
     )
     paging = pages.Paging(values)
     try:

@@ -1,19 +1,67 @@
 """The security page of a user: password, two-factor authentication and active sessions."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import segno
 from flask import Blueprint, abort, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from wtforms import HiddenField
+from wtforms.validators import EqualTo
 
 from app.errors import InvalidRequest
 from app.services.accounts import credentials, sessions, two_factor
 from app.web.base import guesses, pages
-from app.web.base.forms import Form
+from app.web.base.forms import BaseForm, SecretField, TextField
 from app.web.views.auth import without_cookie
 
 bp = Blueprint("security", __name__, url_prefix="/settings/security")
+
+
+class PasswordForm(BaseForm):
+    """Change the password."""
+
+    current = SecretField("Current password", "current-password", id="password-current")
+    password = SecretField(
+        "New password",
+        "new-password",
+        id="password-password",
+        description="At least 12 characters. Several words are easiest to remember.",
+    )
+    again = SecretField(
+        "Confirm new password",
+        "new-password",
+        id="password-again",
+        validators=[EqualTo("password", "The passwords don't match. Enter the new password again")],
+    )
+
+
+class RenewCodesForm(BaseForm):
+    """Replace the recovery codes."""
+
+    current = SecretField("Current password", "current-password", id="codes-current")
+
+
+class DisableTwoFactorForm(BaseForm):
+    """Disable two-factor authentication."""
+
+    current = SecretField("Current password", "current-password", id="factor-current")
+
+
+class EnableTwoFactorForm(BaseForm):
+    """Enable two-factor authentication; ``offer`` is the encrypted secret that was shown."""
+
+    offer = HiddenField()
+    code = TextField(
+        "Code",
+        100,
+        render_kw={
+            "required": True,
+            "maxlength": 10,
+            "inputmode": "numeric",
+            "autocomplete": "one-time-code",
+        },
+    )
+    current = SecretField("Current password", "current-password")
 
 
 @bp.get("")
@@ -25,16 +73,16 @@ def index() -> ResponseReturnValue:
 @bp.post("/password")
 def change_password() -> ResponseReturnValue:
     """Change the password; all other sessions end."""
-    form = Form()
+    form = PasswordForm.submitted()
     try:
-        if request.form.get("password") != request.form.get("again"):
-            form.add_error("again", "The passwords don't match. Enter the new password again")
         form.check()
-        current, password = request.form.get("current", ""), request.form.get("password", "")
         with guesses.limited():
-            credentials.change_password(pages.user_session(), g.session_token, current, password)
+            credentials.change_password(
+                pages.user_session(), g.session_token, form.current.text, form.password.text
+            )
     except InvalidRequest as error:
-        return _page(error.status, "password", pages.field_errors(error))
+        form.add_errors(error, otherwise="password")
+        return _page(error.status, form)
     return redirect(url_for(".index", done="password"), 303)
 
 
@@ -49,39 +97,48 @@ def offer() -> ResponseReturnValue:
 @bp.post("/second-factor")
 def turn_on() -> ResponseReturnValue:
     """Enable two-factor authentication; only this response shows the recovery codes."""
-    sealed, code = request.form.get("offer", "")[:1000], request.form.get("code", "")[:100]
-    current = request.form.get("current", "")
+    form = EnableTwoFactorForm.submitted()
     try:
+        form.check()
         with guesses.limited():
             codes = credentials.enable_two_factor(
-                pages.user_session(), g.session_token, current, sealed, code
+                pages.user_session(),
+                g.session_token,
+                form.current.text,
+                (form.offer.data or "")[:1000],
+                form.code.text,
             )
     except InvalidRequest as error:
-        return _offer(error.status, sealed, pages.field_errors(error))
+        form.add_errors(error, otherwise="code")
+        return _offer(error.status, form)
     return pages.render("recovery_codes.html", 201, codes=codes)
 
 
 @bp.post("/second-factor/off")
 def turn_off() -> ResponseReturnValue:
     """Disable two-factor authentication."""
+    form = DisableTwoFactorForm.submitted()
     try:
-        current = request.form.get("current", "")
         with guesses.limited():
-            credentials.disable_two_factor(pages.user_session(), g.session_token, current)
+            credentials.disable_two_factor(pages.user_session(), g.session_token, form.current.text)
     except InvalidRequest as error:
-        return _page(error.status, "factor", pages.field_errors(error))
+        form.add_errors(error, otherwise="current")
+        return _page(error.status, form)
     return redirect(url_for(".index", done="factor"), 303)
 
 
 @bp.post("/recovery-codes")
 def renew_codes() -> ResponseReturnValue:
     """Replace the recovery codes; only this response shows the new ones."""
+    form = RenewCodesForm.submitted()
     try:
-        current = request.form.get("current", "")
         with guesses.limited():
-            codes = credentials.renew_codes(pages.user_session(), g.session_token, current)
+            codes = credentials.renew_codes(
+                pages.user_session(), g.session_token, form.current.text
+            )
     except InvalidRequest as error:
-        return _page(error.status, "codes", pages.field_errors(error))
+        form.add_errors(error, otherwise="current")
+        return _page(error.status, form)
     return pages.render("recovery_codes.html", 201, codes=codes)
 
 
@@ -103,12 +160,11 @@ def end_all() -> ResponseReturnValue:
 
 
 def _page(
-    status: int = 200,
-    wrong: str | None = None,
-    errors: Mapping[str, str] | None = None,
-    done: str | None = None,
+    status: int = 200, submitted: BaseForm | None = None, *, done: str | None = None
 ) -> ResponseReturnValue:
-    """The page; ``wrong`` is the form that the ``errors`` are about."""
+    """Render the page, with the submitted form in place of an empty one."""
+    forms = (PasswordForm(), RenewCodesForm(), DisableTwoFactorForm())
+    by_type = {type(form): form for form in (*forms, *([submitted] if submitted else ()))}
     visitor = pages.user_session()
     rows = sessions.of_user(visitor.user_id)
     return pages.render(
@@ -116,16 +172,17 @@ def _page(
         status,
         factor=two_factor.state(visitor.user_id),
         sessions=[(row, sessions.is_of(row, g.session_token)) for row in rows],
-        errors={wrong: errors or {}},
+        password_form=by_type[PasswordForm],
+        codes_form=by_type[RenewCodesForm],
+        factor_form=by_type[DisableTwoFactorForm],
         done=done,
     )
 
 
-def _offer(
-    status: int = 200, sealed: str | None = None, errors: Mapping[str, str] | None = None
-) -> ResponseReturnValue:
-    visitor = pages.user_session()
-    offer = two_factor.offer(visitor.user_id, visitor.email, sealed)
+def _offer(status: int = 200, form: EnableTwoFactorForm | None = None) -> ResponseReturnValue:
+    visitor, form = pages.user_session(), form or EnableTwoFactorForm()
+    offer = two_factor.offer(visitor.user_id, visitor.email, form.offer.data or None)
+    form.offer.data = offer.secret_encrypted
     code: Any = segno.make(offer.uri, error="m", micro=False)
     dark = [
         (x, y)
@@ -134,6 +191,4 @@ def _offer(
         if is_on
     ]
     size = code.symbol_size(border=4)[0]
-    return pages.render(
-        "second_factor.html", status, offer=offer, dark=dark, size=size, errors=errors or {}
-    )
+    return pages.render("second_factor.html", status, offer=offer, dark=dark, size=size, form=form)

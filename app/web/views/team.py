@@ -1,10 +1,10 @@
 """The team page: users with their roles, invitations, and API keys of former members."""
 
-from collections.abc import Mapping
 from uuid import UUID
 
 from flask import Blueprint, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from wtforms.widgets import EmailInput, RadioInput
 
 from app import ids
 from app.errors import Conflict, InvalidRequest
@@ -12,7 +12,8 @@ from app.models.accounts import ROLES
 from app.services.accounts import invitations, key_creators, members
 from app.services.accounts.invitations import Created
 from app.web.base import pages
-from app.web.base.forms import Form
+from app.web.base.filters import label
+from app.web.base.forms import BaseForm, ChoiceField, TextField
 
 bp = Blueprint("team", __name__, url_prefix="/settings/team")
 
@@ -24,6 +25,21 @@ MEANINGS = {
 }
 
 
+class InvitationForm(BaseForm):
+    """Invite a teammate."""
+
+    email = TextField(
+        "Email", 254, widget=EmailInput(), render_kw={"required": True, "autocomplete": "off"}
+    )
+    role = ChoiceField(
+        "Role",
+        {role: label(role) for role in ROLES},
+        default="member",
+        option_widget=RadioInput(),
+        render_kw={"required": True},
+    )
+
+
 @bp.get("")
 def index() -> ResponseReturnValue:
     """List the users of the account, with a form to invite another one."""
@@ -33,13 +49,13 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def invite() -> ResponseReturnValue:
     """Invite a user; without a mail server only this response shows the link."""
-    visitor, form = pages.user_session(), Form()
+    form = InvitationForm.submitted()
     try:
-        email, role = form.text("email", 254), form.choice("role", ROLES)
         form.check()
-        created = invitations.create(visitor, email, role)
+        created = invitations.create(pages.user_session(), form.email.text, form.role.text)
     except (InvalidRequest, Conflict) as error:
-        return _page(error.status, errors=pages.field_errors(error, "email"))
+        form.add_errors(error, otherwise="email")
+        return _page(error.status, form)
     return _page(201, created=created)
 
 
@@ -72,7 +88,7 @@ def revoke_keys() -> ResponseReturnValue:
 
 
 def _page(
-    status: int = 200, errors: Mapping[str, str] | None = None, created: Created | None = None
+    status: int = 200, form: InvitationForm | None = None, created: Created | None = None
 ) -> ResponseReturnValue:
     visitor = pages.user_session()
     return pages.render(
@@ -84,8 +100,7 @@ def _page(
         invitations=invitations.pending(visitor.account_id),
         meanings=MEANINGS,
         grantable=[role for role in ROLES if visitor.is_at_least(role)],
-        errors=errors or {},
-        form=request.form if errors else {},
+        form=form or InvitationForm(),
         created=created,
     )
 

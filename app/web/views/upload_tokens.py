@@ -1,18 +1,24 @@
 """Pages about upload tokens: the list, and a new token."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from flask import Blueprint, redirect, request, url_for
+from flask import Blueprint, redirect, url_for
 from flask.typing import ResponseReturnValue
 
 from app.errors import InvalidRequest
 from app.services.api_keys import upload_tokens
 from app.services.ingest import tokens as ingest_tokens
 from app.web.base import pages
-from app.web.base.forms import Form
+from app.web.base.forms import BaseForm, DaysField, TextField
 
 bp = Blueprint("upload_tokens", __name__, url_prefix="/settings/upload-tokens")
+
+
+class UploadTokenForm(BaseForm):
+    """Create an upload token."""
+
+    name = TextField("Name", 100, render_kw={"required": True, "placeholder": "e.g. mail server"})
+    days = DaysField("Expires after days (optional)", render_kw={"placeholder": "never"})
 
 
 @bp.get("")
@@ -24,16 +30,17 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def create() -> ResponseReturnValue:
     """Create an upload token; only this response shows it."""
-    visitor, form = pages.user_session(), Form()
-    name, lifetime = form.text("name", 100), form.days("days")
-    expires_at = datetime.now(UTC) + lifetime if lifetime else None
+    visitor, form = pages.user_session(), UploadTokenForm.submitted()
     try:
         form.check()
+        lifetime = form.days.duration
+        expires_at = datetime.now(UTC) + lifetime if lifetime else None
         row, token = upload_tokens.issue(
-            visitor.account_id, name, actor=visitor.actor, expires_at=expires_at
+            visitor.account_id, form.name.text, actor=visitor.actor, expires_at=expires_at
         )
     except InvalidRequest as error:
-        return _list(error.status, errors=pages.field_errors(error))
+        form.add_errors(error, otherwise="name")
+        return _list(error.status, form)
     return pages.render("upload_token_created.html", 201, row=row, token=token, address=_address())
 
 
@@ -45,14 +52,12 @@ def revoke(token_id: str) -> ResponseReturnValue:
     return redirect(url_for(".index"), 303)
 
 
-def _list(status: int = 200, errors: Mapping[str, str] | None = None) -> ResponseReturnValue:
+def _list(status: int = 200, form: UploadTokenForm | None = None) -> ResponseReturnValue:
     now = datetime.now(UTC)
     tokens = upload_tokens.search(pages.user_session().account_id)
     rows = [(token, token.status(now)) for token in tokens]
     rows.sort(key=lambda row: row[1] != "active")
-    return pages.render(
-        "upload_tokens.html", status, tokens=rows, errors=errors or {}, form=request.form
-    )
+    return pages.render("upload_tokens.html", status, tokens=rows, form=form or UploadTokenForm())
 
 
 def _address() -> str | None:

@@ -56,7 +56,7 @@ class CodeForm(BaseForm):
     )
 
 
-class InvitationForm(BaseForm):
+class JoinForm(BaseForm):
     """Join an account."""
 
     password = SecretField(
@@ -116,8 +116,8 @@ def invitation(token: str) -> ResponseReturnValue:
     """Show the invitation with the form to join, and join."""
     invited = invitations.find(token)
     if request.method == "GET":
-        return pages.render("invitation.html", invited=invited, form=InvitationForm())
-    form = InvitationForm.submitted()
+        return pages.render("invitation.html", invited=invited, form=JoinForm())
+    form = JoinForm.submitted()
     try:
         email = invitations.accept(token, form.password.text)
     except (InvalidRequest, Conflict) as error:

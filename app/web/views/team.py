@@ -25,7 +25,7 @@ MEANINGS = {
 }
 
 
-class InvitationForm(BaseForm):
+class InviteForm(BaseForm):
     """Invite a teammate."""
 
     email = TextField(
@@ -49,7 +49,7 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 def invite() -> ResponseReturnValue:
     """Invite a user; without a mail server only this response shows the link."""
-    form = InvitationForm.submitted()
+    form = InviteForm.submitted()
     try:
         form.check()
         created = invitations.create(pages.user_session(), form.email.text, form.role.text)
@@ -88,7 +88,7 @@ def revoke_keys() -> ResponseReturnValue:
 
 
 def _page(
-    status: int = 200, form: InvitationForm | None = None, created: Created | None = None
+    status: int = 200, form: InviteForm | None = None, created: Created | None = None
 ) -> ResponseReturnValue:
     visitor = pages.user_session()
     return pages.render(
@@ -100,7 +100,7 @@ def _page(
         invitations=invitations.pending(visitor.account_id),
         meanings=MEANINGS,
         grantable=[role for role in ROLES if visitor.is_at_least(role)],
-        form=form or InvitationForm(),
+        form=form or InviteForm(),
         created=created,
     )
 

@@ -1,7 +1,5 @@
-"""How many mails the SMTP and LMTP listener accepts in a minute, for each account and sender."""
+"""Rate limits of the SMTP and LMTP listener, for each account and sender."""
 
-from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from limits import parse_many
@@ -10,21 +8,22 @@ from limits.strategies import FixedWindowRateLimiter
 
 from app import settings
 from app.services.ingest import budgets
+from app.services.ingest.authenticity import SenderMetadata
 
 
 class MailRates:
-    """Counters of one listener. They are the limits of posted reports, counted by themselves.
+    """Counters of one listener, with the limits of reports that are sent by HTTP.
 
-    Known senders are not counted with strangers, who therefore cannot use up what is theirs.
+    Known senders are counted separately, so that strangers cannot use up their limit.
     """
 
     def __init__(self) -> None:
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
-    def is_within(self, account_id: UUID, claims: Mapping[str, Any]) -> bool:
-        """Count one mail to the account; False if there were too many."""
+    def is_within(self, account_id: UUID, sender_metadata: SenderMetadata) -> bool:
+        """Count one mail to the account, and return False if a limit is exceeded."""
         current = settings.current()
-        source = budgets.source_of("mail", claims)
+        source = budgets.source_of("mail", sender_metadata)
         if budgets.is_known(account_id, source):
             return self._hit(current.ingest_rate_limit, "known", str(account_id))
         narrow = self._hit(current.ingest_source_rate_limit, "source", f"{account_id} {source}")

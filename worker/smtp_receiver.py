@@ -24,6 +24,7 @@ from app.errors import QuotaExceeded, ServiceUnavailable
 from app.listen_address import Listen
 from app.protocols.report_formats.limits import LIMITS
 from app.services.ingest import authenticity, files, tokens
+from app.services.ingest.authenticity import SenderMetadata
 from app.services.ingest.tokens import Sender
 from worker.mail_rates import MailRates
 
@@ -73,14 +74,14 @@ class ReportHandler:
         raw = envelope.content
         if not isinstance(raw, bytes):  # aiosmtpd decodes content only on request
             raise TypeError("the message content must be bytes")
-        claims = {
+        metadata: SenderMetadata = {
             "mailFrom": (envelope.mail_from or "")[:320],
             "peer": str(session.peer)[:64],
             "peerAddress": _address(session),
             **authenticity.received_by(settings.current().trusted_authserv_ids),
         }
         replies = [
-            await asyncio.to_thread(_store, address, raw, claims, self._rates)
+            await asyncio.to_thread(_store, address, raw, metadata, self._rates)
             for address in envelope.rcpt_tos
         ]
         if isinstance(server, LMTP):
@@ -98,14 +99,14 @@ def _sender(address: str) -> Sender | None:
     return tokens.resolve(match[1]) if match else None
 
 
-def _store(address: str, raw: bytes, claims: dict[str, Any], rates: MailRates) -> str:
+def _store(address: str, raw: bytes, sender_metadata: SenderMetadata, rates: MailRates) -> str:
     try:
         sender = _sender(address)
         if sender is None:  # it was revoked in the meantime
             return UNKNOWN
-        if not rates.is_within(sender.account_id, claims):
+        if not rates.is_within(sender.account_id, sender_metadata):
             return TOO_FAST
-        files.store(sender.account_id, raw, received_via="mail", claims=claims)
+        files.store(sender.account_id, raw, received_via="mail", sender_metadata=sender_metadata)
     except QuotaExceeded:
         return FULL
     except ServiceUnavailable:
@@ -164,7 +165,7 @@ class AddressInUse(Exception):
 async def serve(listen: Listen) -> asyncio.Server:
     """Start the listener.
 
-    raises  Taken
+    raises  AddressInUse
     """
     loop = asyncio.get_running_loop()
     rates = MailRates()
@@ -191,11 +192,11 @@ async def serve(listen: Listen) -> asyncio.Server:
 
 
 def _unix_socket(path: str) -> socket.socket:
-    """Return a listening socket; an abandoned socket file is replaced.
+    """Return a listening socket; the socket file of an ended process is replaced.
 
     asyncio alone would also replace a socket that another process still uses.
 
-    raises  Taken
+    raises  AddressInUse
     """
     own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY)

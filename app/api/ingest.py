@@ -22,6 +22,7 @@ from app.errors import (
     ServiceUnavailable,
     Unauthorized,
 )
+from app.models.stored_json import SenderMetadata
 from app.services.api_keys import upload_tokens
 from app.services.api_keys.upload_tokens import Uploader
 from app.services.ingest import budgets, files, tokens
@@ -134,13 +135,13 @@ def ingest_tls(token: str) -> Response:
 def _store(raw: bytes, name: str | None) -> StoredFile:
     sender = sender_or_none()
     assert sender is not None  # or _bound has refused
-    claims = {"address": request.remote_addr, "content_type": request.content_type}
+    claims: SenderMetadata = {"address": request.remote_addr, "content_type": request.content_type}
     uploader = uploader_or_none()
     if uploader is not None:
         claims["upload_token"] = uploader.token_id
     received_via = "upload" if uploader else "http"
     return files.store(
-        sender.account_id, raw, received_via=received_via, file_name=name, claims=claims
+        sender.account_id, raw, received_via=received_via, file_name=name, sender_metadata=claims
     )
 
 

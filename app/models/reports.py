@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app import ids
 from app.db.types import Base, Json, UtcDateTime
 from app.models.accounts import utc_now
+from app.models.stored_json import SenderMetadata
 
 RECEIVED = "received"
 FINAL_STATUSES = ("parsed", "duplicate", "conflict", "unattributed", "quarantined")
@@ -133,7 +134,7 @@ class ReportFile(Base):
     reason: Mapped[str | None] = mapped_column(String(64))
     detail: Mapped[str | None] = mapped_column(String(500))
     provenance: Mapped[str] = mapped_column(String(16), default="unverified")
-    sender_metadata: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    sender_metadata: Mapped[SenderMetadata] = mapped_column(Json, default=dict)
     kind: Mapped[str | None] = mapped_column(String(16))
     policy_domain: Mapped[str | None] = mapped_column(String(253))
     report_id: Mapped[UUID | None] = mapped_column()

@@ -5,6 +5,7 @@ import re
 from flask import Flask
 
 from app.cli import init_app
+from app.services.core.lifecycle_log import Lifecycle
 from app.settings import Settings
 from devtools import settings_table
 from tests.support.paths import DOCS
@@ -51,3 +52,10 @@ def test_the_index_explains_every_missing_number() -> None:
     missing = set(range(1, max(numbers))) - numbers
     explained = (DECISIONS / "README.md").read_text().partition("## Missing numbers")[2]
     assert all(f"{number:04}" in explained for number in missing)
+
+
+def test_every_lifecycle_event_of_the_log_is_documented() -> None:
+    (section,) = re.findall(r"### Lifecycle events in the log\n(.*?)\n## ", TEXT, re.DOTALL)
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    documented = {name for row in rows for name in re.findall(r"`([a-z_.]+)`", row)}
+    assert documented - {"event"} == set(Lifecycle)

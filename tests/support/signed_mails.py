@@ -58,7 +58,7 @@ def signed(
 
 def read(account_id: UUID, raw: bytes, zone: Zone | None, received_via: str = "mail") -> ReportFile:
     claims = worth.received_by(app_settings.current().trusted_authserv_ids)
-    taken = files.store(account_id, raw, received_via=received_via, claims=claims)
+    taken = files.store(account_id, raw, received_via=received_via, sender_metadata=claims)
     processor.run([taken.file.id], network=ZoneDoor(zone) if zone else None)
     with transaction(readonly=True) as session:
         report_file = session.get_one(ReportFile, taken.file.id)

@@ -18,6 +18,8 @@ from app.checks.engine.types import Severity
 from app.db import bulk
 from app.models import Account, Alert, AlertTransition, Domain
 from app.rules.engine.types import AlertDraft
+from app.services.core import lifecycle_log
+from app.services.core.lifecycle_log import Lifecycle
 from app.services.notifications import outbox
 
 SYSTEM = "system"
@@ -169,6 +171,16 @@ def _record(
     session.execute(insert(AlertTransition), rows)
     alerts = [alert for alert, _, _ in changes]
     outbox.record_transitions(session, list(zip(alerts, rows, strict=True)))
+    for alert, row in zip(alerts, rows, strict=True):
+        lifecycle_log.record(
+            session,
+            Lifecycle(str(row["type"])),
+            account_id=alert.account_id,
+            domain_id=alert.domain_id,
+            alert_id=alert.id,
+            alert_type=alert.type,
+            severity=alert.severity,
+        )
 
 
 def _update(alert: Alert, draft: AlertDraft, now: datetime, scan_id: UUID | None) -> None:

@@ -201,15 +201,17 @@ class LeaseTable(Generic[Key]):
             is_finished.set()
             thread.join()
 
-    def release(self, session: Session, leases: Sequence[Lease[Key]], **values: Any) -> None:
-        """End the leases that are still held; their attempts do not count.
+    def release(
+        self, session: Session, leases: Sequence[Lease[Key]], **values: Any
+    ) -> Sequence[Key]:
+        """End the leases that are still held, and return their keys; the attempts do not count.
 
         values  further columns to set
         """
         values |= {self.until.key: None}
         if self.attempt is not None:
             values |= {self.attempt.key: self.attempt - 1}
-        self._update(session, leases, values)
+        return self._update(session, leases, values)
 
     def requeue_stale(
         self, session: Session, rule: Requeue, *, is_idle: bool, limit: int = REQUEUE_BATCH_SIZE
@@ -255,13 +257,14 @@ class LeaseTable(Generic[Key]):
 
     def _update(
         self, session: Session, leases: Sequence[Lease[Key]], values: Mapping[str, Any]
-    ) -> None:
-        session.execute(
+    ) -> Sequence[Key]:
+        return session.scalars(
             update(self._table())
             .where(self.is_held(leases))
             .values(values)
+            .returning(self.key)
             .execution_options(synchronize_session=False)
-        )
+        ).all()
 
     def _ended_holders(self, session: Session, now: datetime) -> list[str]:
         """Return the names of processes that hold rows but no longer run, as they were killed."""

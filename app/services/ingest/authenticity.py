@@ -1,18 +1,19 @@
-"""What a report is worth: a function of how it arrived, by which server, and of signatures.
+"""The provenance of reports: what the way of arrival, the receiving server and signatures prove.
 
-``of`` decides it. A mail is provably from the domain that it names if the server that received it
-for us says so, or if a signature of that domain is valid; it is provably not if both disagree.
-What cannot be found out (DNS is away, there is no signature, a key has gone) proves nothing.
+``of`` decides it. A mail is provably from the domain that it names if a trusted server received it
+and says so, or if a signature of that domain is valid. It is provably not from that domain if the
+server says so or all signatures are broken, and nothing proves the opposite. An unavailable DNS, a
+missing signature or a missing key proves nothing.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from app.models.reports import FAILED, VERIFIED
+from app.models.stored_json import SenderMetadata as SenderMetadata  # for callers
 from app.ports.dns import LookupFailed, Resolver
 from app.ports.network import Network, SessionFactory
 from app.protocols import names, public_suffix
@@ -21,19 +22,16 @@ from app.protocols.dkim.verification import Verdict
 from app.protocols.mail import author as mail_author
 from app.protocols.mail.author import Signature
 
-SECONDS = 4.0  # for all DNS queries about one batch of mails: others wait for it
+SECONDS = 4.0  # for all DNS queries about one batch of mails, as other files wait for it
 TRUSTED_WAYS = ("upload", "cli", "dashboard")  # the sender had a secret of the account
 MAIL_WAYS = ("mail", "mailbox")  # a mail server of the operator's choice received it
-_SERVERS = "authservIds"
-
-
 # Entered with the number of bytes that are to be parsed; raises TimeoutError or MemoryError.
 Guard = Callable[[int], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """The domain that a mail says it is from: provably so, or provably not."""
+    """The domain that a mail names as its author, and whether that is proven or disproven."""
 
     domain: str
     is_proven: bool
@@ -43,7 +41,7 @@ class Author:
 class Mail:
     """A mail that may prove its author.
 
-    servers  the authserv-ids of the servers that received it for us; ``receiving_servers``
+    servers  the authserv-ids of the trusted servers that received it; see ``receiving_servers``
     """
 
     id: UUID
@@ -58,28 +56,28 @@ MailGuard = Callable[[Mail], AbstractContextManager[object]]
 class _Signed:
     """A mail that no trusted server authenticated, with the signatures that could prove its author.
 
-    is_denied  a trusted server has found them broken
-    is_whole   there are no other signatures, which may be good
+    is_denied    a trusted server found the signatures broken
+    is_complete  there are no other signatures, which may be valid
     """
 
     mail: Mail
     author: str
     signatures: Sequence[Signature]
     is_denied: bool
-    is_whole: bool
+    is_complete: bool
 
     def verdict(self, keys: Mapping[str, str], guard: MailGuard) -> Verdict:
-        """VALID if one of them is; BROKEN if all are."""
-        found = set()
+        """VALID if one signature is valid; BROKEN if all are broken."""
+        verdicts = set()
         try:
             with guard(self.mail):
                 for signature in self.signatures:
-                    found.add(self._of(signature, keys))
-                    if Verdict.VALID in found:
+                    verdicts.add(self._of(signature, keys))
+                    if Verdict.VALID in verdicts:
                         return Verdict.VALID
         except (TimeoutError, MemoryError):
             return Verdict.UNKNOWN
-        is_broken = self.is_whole and found == {Verdict.BROKEN}
+        is_broken = self.is_complete and verdicts == {Verdict.BROKEN}
         return Verdict.BROKEN if self.is_denied or is_broken else Verdict.UNKNOWN
 
     def _of(self, signature: Signature, keys: Mapping[str, str]) -> Verdict:
@@ -90,66 +88,68 @@ class _Signed:
 
 
 def of(received_via: str, author: Author | None, reporter: str | None) -> str:
-    """What a report is worth: one of PROVENANCES.
+    """Return the provenance of a report: one of PROVENANCES.
 
-    received_via  one of ``models.reports.WAYS``
-    author        of the mail that carried it, as far as that is proven
-    reporter      who made the report, by its own account
+    received_via  one of ``models.reports.RECEIVED_VIA``
+    author        of the mail that carried it
+    reporter      the reporter that the report names
     """
     if author and author.is_proven and reporter and mail_author.is_aligned(author.domain, reporter):
         return "authenticated"
     return "token" if received_via in TRUSTED_WAYS else "unverified"
 
 
-def received_by(servers: Iterable[str]) -> dict[str, Any]:
-    """What is stored with a mail that one of these servers received for us."""
-    return {_SERVERS: sorted(servers)}
+def received_by(servers: Iterable[str]) -> SenderMetadata:
+    """Return the metadata of a mail that one of these servers received."""
+    return {"authservIds": sorted(servers)}
 
 
-def receiving_servers(received_via: str, claims: Mapping[str, Any]) -> Collection[str]:
-    """The servers that received a file for us; their Authentication-Results count.
+def receiving_servers(received_via: str, sender_metadata: SenderMetadata) -> Collection[str]:
+    """Return the trusted servers that received a file; their Authentication-Results count.
 
-    returns  none unless it came by mail: everybody can write that field into a file
+    returns  none unless it arrived by mail, because anyone can write that field into a file
     """
     if received_via not in MAIL_WAYS:
         return ()
-    return tuple(name.lower() for name in claims.get(_SERVERS, ()))
+    return tuple(name.lower() for name in sender_metadata.get("authservIds", ()))
 
 
-def rank(received_via: str, claims: Mapping[str, Any]) -> int:
-    """How much the way that a file arrived can prove: more is better."""
+def rank(received_via: str, sender_metadata: SenderMetadata) -> int:
+    """Return how much the way that a file arrived can prove; a higher rank proves more."""
     if received_via in TRUSTED_WAYS:
         return 2
-    return 1 if receiving_servers(received_via, claims) else 0
+    return 1 if receiving_servers(received_via, sender_metadata) else 0
 
 
-def authors(mails: Iterable[Mail], door: Network | None, guard: MailGuard) -> Mapping[UUID, Author]:
-    """Of each mail of which it can be told, by id: whether it is its author's.
+def authors(
+    mails: Iterable[Mail], network: Network | None, guard: MailGuard
+) -> Mapping[UUID, Author]:
+    """Return the proven and disproven authors by the id of the mail.
 
-    door     to the keys; without one no signature tells anything
+    network  to the public keys; None: no signature is verified
     guard    entered around parsing each mail's header and around verifying its signatures
-    effects  asks DNS for keys: call it outside of any transaction
+    effects  DNS queries for keys: call it outside of any transaction
     """
-    found: dict[UUID, Author] = {}
+    authors: dict[UUID, Author] = {}
     signed: list[_Signed] = []
     for mail in mails:
         with suppress(TimeoutError, MemoryError), guard(mail):
             examined = _examine(mail)
             if isinstance(examined, Author):
-                found[mail.id] = examined
+                authors[mail.id] = examined
             elif examined is not None:
                 signed.append(examined)
-    wanted = {signature.key_name for candidate in signed for signature in candidate.signatures}
-    keys = door.run(lambda open_answers: _keys(wanted, open_answers)) if door and wanted else {}
+    names = {signature.key_name for candidate in signed for signature in candidate.signatures}
+    keys = network.run(lambda open_session: _keys(names, open_session)) if network and names else {}
     for candidate in signed:
         verdict = candidate.verdict(keys, guard)
         if verdict is not Verdict.UNKNOWN:
-            found[candidate.mail.id] = Author(candidate.author, verdict is Verdict.VALID)
-    return found
+            authors[candidate.mail.id] = Author(candidate.author, verdict is Verdict.VALID)
+    return authors
 
 
 def _examine(mail: Mail) -> Author | _Signed | None:
-    """What the header proves by itself, or the signatures that are to be verified."""
+    """The author if the header proves it, or the signatures to verify."""
     header = mail_author.fields(mail.raw)
     author = mail_author.author_domain(header)
     if author is None:
@@ -160,19 +160,25 @@ def _examine(mail: Mail) -> Author | _Signed | None:
     signatures = mail_author.signatures(header, author)
     if not is_denied and not signatures:
         return None
-    is_whole = not mail_author.has_further_signatures(header)
-    return _Signed(mail, author, signatures, is_denied, is_whole)
+    is_complete = not mail_author.has_further_signatures(header)
+    return _Signed(
+        mail=mail,
+        author=author,
+        signatures=signatures,
+        is_denied=is_denied,
+        is_complete=is_complete,
+    )
 
 
 def authenticity(
-    author: Author | None, reporter: str | None, organization: str | None, own: str
+    author: Author | None, reporter: str | None, organization: str | None, domain: str
 ) -> str | None:
-    """Whether the mail around a report is from whom the report says that it is from.
+    """Return whether the mail with a report comes from the reporter that the report names.
 
     reporter      as the report is filed
-    organization  how the report calls it; None: its kind does not say
-    own           the account's domain: its people may forward a report
-    returns       VERIFIED or FAILED; None if it cannot be told
+    organization  the name of the organization in the report; None: the report has none
+    domain        of the account, from which people may forward a report
+    returns       VERIFIED or FAILED; None if neither is proven
     """
     if author is None or reporter is None:
         return None
@@ -180,8 +186,8 @@ def authenticity(
         return VERIFIED if author.is_proven else FAILED
     if not author.is_proven or organization is None or not _is_domain(reporter):
         return None
-    others = (organization.strip().lower(), own)
-    return None if any(mail_author.is_aligned(author.domain, one) for one in others) else FAILED
+    others = (organization.strip().lower(), domain)
+    return None if any(mail_author.is_aligned(author.domain, name) for name in others) else FAILED
 
 
 def _is_domain(name: str) -> bool:
@@ -191,19 +197,19 @@ def _is_domain(name: str) -> bool:
         return False
 
 
-async def _keys(wanted: Iterable[str], open_answers: SessionFactory) -> Mapping[str, str]:
+async def _keys(names: Iterable[str], open_session: SessionFactory) -> Mapping[str, str]:
     """The TXT value at each name that has exactly one (RFC 6376 §3.6.2.2)."""
-    found: dict[str, str] = {}
+    keys: dict[str, str] = {}
 
-    async def ask(name: str, answers: Resolver) -> None:
+    async def look_up(name: str, dns: Resolver) -> None:
         try:
-            values = await answers.txt(name)
+            values = await dns.txt(name)
         except LookupFailed:
             return
         if len(values) == 1:
-            found[name] = values[0]
+            keys[name] = values[0]
 
     with suppress(TimeoutError):
         async with asyncio.timeout(SECONDS):
-            await asyncio.gather(*(ask(name, open_answers()) for name in wanted))
-    return found
+            await asyncio.gather(*(look_up(name, open_session()) for name in names))
+    return keys

@@ -1,17 +1,15 @@
-"""How much an account may have ingested in one day (UTC): files, bytes and CPU time of parsing.
+"""Daily quotas (UTC) of an account for report files: number, bytes and CPU time of parsing.
 
-The address for reports is public, so strangers send to it too. A file is of one of three classes:
-the account's *own* upload, from a *known* source (an authenticated report came from it before), or
-from a *stranger*. Strangers may use what RESERVED_PERCENT leaves, and one source of them a
-part of that; known sources may use all but a last part, which is for the account's own uploads.
+The address for reports is public, so strangers send to it too. There are three classes of
+senders: the account's *own* uploads, *known* sources that sent an authenticated report before, and
+*strangers*. RESERVED_PERCENT of a quota is not available to strangers, and a single stranger may
+use only a part of the rest. OWN_PERCENT is available only to the account's own uploads.
 """
 
 import ipaddress
 import math
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, or_, select
@@ -22,41 +20,43 @@ from app.db import bulk, transactions
 from app.db.transactions import transaction
 from app.errors import QuotaExceeded
 from app.models import DailyIngestUsage, IngestSource
+from app.models.stored_json import SenderMetadata
 from app.protocols import names
 from app.protocols.client_networks import client_network
 from app.services.ingest.authenticity import TRUSTED_WAYS
 
-RESERVED_PERCENT = 50  # of a day's quota that strangers cannot use
-OWN_PERCENT = 10  # of a day's quota that only the account's own uploads may use
-SOURCE_PERCENT = 10  # of a day's quota that one stranger may use, and
-KNOWN_SOURCE_PERCENT = 30  # one known source
+RESERVED_PERCENT = 50  # of a daily quota that strangers cannot use
+OWN_PERCENT = 10  # of a daily quota that only the account's own uploads may use
+SOURCE_PERCENT = 10  # of a daily quota that one stranger may use
+KNOWN_SOURCE_PERCENT = 30  # of a daily quota that one known source may use
 KNOWN_FOR = timedelta(days=90)  # after its last authenticated report
-_CLASS = "sourceClass"  # in a file's claims
 
 
 class SourceClass(StrEnum):
-    """Who sent a file, as far as that is known when it arrives."""
+    """The class of the sender of a file, as known when the file arrives."""
 
     OWN = "own"
     KNOWN = "known"
     STRANGER = "stranger"
 
 
-def source_of(received_via: str, claims: Mapping[str, Any]) -> str | None:
-    """What names the sender in budgets: an IPv4 address, an IPv6 /64, or a domain.
+def source_of(received_via: str, sender_metadata: SenderMetadata) -> str | None:
+    """Return the name of the sender in the quotas: an IPv4 address, an IPv6 /64, or a domain.
 
     Mail that the operator's own mail server relays comes from a private address; its sender is
-    the domain of the envelope. None if nothing is known, as for a mailbox.
+    the domain of the envelope. None if the sender is unknown, as for a mailbox.
     """
     if received_via == "http":
-        return client_network(str(claims.get("address") or "")) or None
+        return client_network(str(sender_metadata.get("address") or "")) or None
     if received_via != "mail":
         return None
-    peer = str(claims.get("peerAddress") or "")
+    peer = str(sender_metadata.get("peerAddress") or "")
     if _is_public(peer):
         return client_network(peer)
     try:
-        return names.parse_host(str(claims.get("mailFrom") or "").rpartition("@")[2].rstrip(">"))
+        return names.parse_host(
+            str(sender_metadata.get("mailFrom") or "").rpartition("@")[2].rstrip(">")
+        )
     except names.NotADomain:
         return None
 
@@ -69,7 +69,7 @@ def _is_public(address: str) -> bool:
 
 
 def is_known(account_id: UUID, source: str | None) -> bool:
-    """Whether an authenticated report of this account came from the source before."""
+    """Return whether the source sent an authenticated report to this account before."""
     if source is None:
         return False
     with transaction(readonly=True) as session:
@@ -90,27 +90,27 @@ def _is_known(session: Session, account_id: UUID, source: str) -> bool:
 
 
 def classify(
-    session: Session, account_id: UUID, received_via: str, claims: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The claims with the class of the sender; runs in the caller's transaction."""
-    source = source_of(received_via, claims)
+    session: Session, account_id: UUID, received_via: str, sender_metadata: SenderMetadata
+) -> SenderMetadata:
+    """Return the metadata with the class of the sender; runs in the caller's transaction."""
+    source = source_of(received_via, sender_metadata)
     sender = SourceClass.STRANGER
     if received_via in TRUSTED_WAYS:
         sender = SourceClass.OWN
     elif source is not None and _is_known(session, account_id, source):
         sender = SourceClass.KNOWN
-    return {**claims, _CLASS: sender.value}
+    return {**sender_metadata, "sourceClass": sender.value}
 
 
-def class_of(received_via: str, claims: Mapping[str, Any]) -> SourceClass:
-    """The class that the sender of a stored file had when it arrived."""
+def class_of(received_via: str, sender_metadata: SenderMetadata) -> SourceClass:
+    """Return the class that the sender of a stored file had when the file arrived."""
     if received_via in TRUSTED_WAYS:
         return SourceClass.OWN
-    return SourceClass(claims.get(_CLASS, SourceClass.STRANGER))
+    return SourceClass(sender_metadata.get("sourceClass", SourceClass.STRANGER))
 
 
 def share(sender: SourceClass, quota: int) -> int:
-    """How much of a day's quota files of this class may use together."""
+    """Return how much of a daily quota the files of this class may use together."""
     reserved = {
         SourceClass.OWN: 0,
         SourceClass.KNOWN: OWN_PERCENT,
@@ -124,15 +124,15 @@ def count_file(
     account_id: UUID,
     size_bytes: int,
     received_via: str,
-    claims: Mapping[str, Any],
+    sender_metadata: SenderMetadata,
 ) -> None:
     """Count a file that arrives today; runs in the caller's transaction.
 
-    claims  with the class of the sender: see ``classify``
-    raises  QuotaExceeded
+    sender_metadata  with the class of the sender: see ``classify``
+    raises           QuotaExceeded
     """
     now = transactions.now(session)
-    sender = class_of(received_via, claims)
+    sender = class_of(received_via, sender_metadata)
     files, total, stranger_files, stranger_bytes = _count(
         session, account_id, size_bytes, sender, now.date()
     )
@@ -143,7 +143,7 @@ def count_file(
         sender, current.ingest_bytes_per_day
     ):
         raise _exceeded("The account has received as many reports as it may in one day", now)
-    source = source_of(received_via, claims)
+    source = source_of(received_via, sender_metadata)
     if source is not None and sender is not SourceClass.OWN:
         _count_source(session, account_id, source, size_bytes, sender)
 
@@ -151,7 +151,7 @@ def count_file(
 def _count(
     session: Session, account_id: UUID, size_bytes: int, sender: SourceClass, day: date
 ) -> tuple[int, int, int, int]:
-    """Files and bytes of the day, of all and of strangers, with this one."""
+    """Count the file, and return the files and bytes of the day: of all, and of strangers."""
     is_stranger = sender is SourceClass.STRANGER
     row = {
         "files": 1,
@@ -211,7 +211,7 @@ def _exceeded(message: str, now: datetime) -> QuotaExceeded:
 
 
 def note_authenticated(session: Session, account_id: UUID, source: str) -> None:
-    """An authenticated report came from the source; runs in the caller's transaction."""
+    """Note that the source sent an authenticated report; runs in the caller's transaction."""
     now = transactions.now(session)
     insert = bulk.insert(session, IngestSource).values(
         account_id=account_id,
@@ -229,7 +229,7 @@ def note_authenticated(session: Session, account_id: UUID, source: str) -> None:
 
 
 def is_unused(now: datetime) -> ColumnElement[bool]:
-    """The counters of an earlier day, of a source that is not known."""
+    """Return the condition of counters of an earlier day whose source is not known."""
     authenticated_at = IngestSource.authenticated_at
     return and_(
         IngestSource.day < now.date(),

@@ -1,8 +1,7 @@
 """Claims of report files: which worker processes a file, until when, and in which order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -13,7 +12,9 @@ from app.db import transactions
 from app.db.transactions import after_commit, transaction
 from app.models import ReportFile
 from app.models.reports import RECEIVED
+from app.models.stored_json import SenderMetadata
 from app.services.core.leases import Lease, LeaseTable
+from app.services.core.lifecycle_log import Lifecycle
 from app.services.ingest import files as ingest_files
 
 BATCH_BYTES = 2 * 1024 * 1024
@@ -39,7 +40,7 @@ class Claim:
     sha256: bytes
     entry: str
     received_via: str
-    sender_metadata: Mapping[str, Any]
+    sender_metadata: SenderMetadata
 
     @property
     def report_file_id(self) -> UUID:
@@ -114,6 +115,6 @@ def release(claims: Sequence[Claim]) -> None:
     """Release the files at once; an attempt that was not begun does not count."""
     with transaction() as session:
         leases = [claim.lease for claim in claims]
-        LEASES.release(session, leases, enqueued_at=transactions.now(session))
-        report_file_ids = [claim.report_file_id for claim in claims]
+        report_file_ids = LEASES.release(session, leases, enqueued_at=transactions.now(session))
+        ingest_files.log_all(session, Lifecycle.REPORT_FILE_REQUEUED, report_file_ids)
         after_commit(session, lambda: ingest_files.enqueue(report_file_ids))

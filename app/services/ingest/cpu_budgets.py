@@ -1,7 +1,7 @@
-"""The CPU time that parsing an account's files may take in one day (UTC), measured by the process.
+"""Daily budgets (UTC) of CPU time for parsing an account's files, measured by the worker.
 
-One sender of files that are expensive to parse uses up the budget of one account, and delays no
-other. Files above it are quarantined as ``cpu_budget``; the clock has them parsed on the next day.
+A sender of files that are expensive to parse uses up the budget of one account, and does not delay
+other accounts. Files above the budget are quarantined as ``cpu_budget`` and parsed the next day.
 """
 
 import time
@@ -23,11 +23,11 @@ from app.services.ingest.budgets import SourceClass
 
 BATCH_SIZE = 1_000
 REASON = "cpu_budget"
-DETAIL = "Parsing the account's files took as much CPU time as it may in one day; tried tomorrow"
+DETAIL = "The CPU time for parsing this account's files is used up; it is parsed tomorrow"
 
 
 def retry_deferred() -> int:
-    """Have files parsed for which there was no CPU time on an earlier day; how many."""
+    """Queue the files that exceeded the CPU budget of an earlier day, and return how many."""
     with transaction() as session:
         now = transactions.now(session)
         midnight = datetime.combine(now.date(), clock_time(), UTC)
@@ -62,17 +62,17 @@ class CpuMeter:
         self._used: dict[UUID, float] = defaultdict(float)
 
     def has_budget(self, account_id: UUID, sender: SourceClass) -> bool:
-        """Whether another file from such a sender may be parsed today."""
+        """Return whether another file from a sender of this class may be parsed today."""
         quota = settings.current().ingest_cpu_seconds_per_day
         return self.used(account_id) < budgets.share(sender, quota)
 
     def used(self, account_id: UUID) -> float:
-        """The seconds that the account's files took today."""
+        """Return the CPU seconds that the account's files used today."""
         return float(self._before.get(account_id, 0.0)) + self._used[account_id]
 
     @contextmanager
     def measured(self, account_id: UUID) -> Iterator[None]:
-        """Charge the CPU time that passes inside to the account."""
+        """Charge the CPU time of the block to the account."""
         started = time.process_time()
         try:
             yield
@@ -80,7 +80,7 @@ class CpuMeter:
             self._used[account_id] += time.process_time() - started
 
     def store(self) -> None:
-        """Add what was used to the accounts' days."""
+        """Add the CPU time to the accounts' usage of the day."""
         used = {account_id: int(seconds * 1000) for account_id, seconds in self._used.items()}
         with transaction() as session:
             day = transactions.now(session).date()

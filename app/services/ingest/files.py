@@ -1,16 +1,16 @@
-"""Files of reports as those who send them see them: taken in, found, counted, tried again.
+"""Report files for callers: store, list, count and reprocess them.
 
-What is acknowledged is committed: the bytes and a row. What is in them a worker finds out later.
+A file is acknowledged once its bytes and its row are committed; a worker parses it afterwards.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, Select, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app import ids
@@ -20,13 +20,15 @@ from app.errors import NotFound
 from app.jobs import queue
 from app.models import DmarcReport, FailureReport, RawFile, ReportFile, TlsReport
 from app.models.reports import RECEIVED
-from app.services.core import audit_log, listing
+from app.models.stored_json import SenderMetadata
+from app.services.core import audit_log, lifecycle_log, listing
+from app.services.core.lifecycle_log import Lifecycle
 from app.services.core.listing import Listing
-from app.services.ingest import authenticity as ingest_authenticity
-from app.services.ingest import budgets
+from app.services.ingest import authenticity, budgets
 
 ENQUEUE_BATCH_SIZE = 100  # ids in one job
 RETRY_BATCH_SIZE = 5_000
+MAX_NAME_LENGTH = 300
 
 COLUMNS = (
     ReportFile.id,
@@ -51,7 +53,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that is kept now; ``is_new`` is False if the account had sent the same bytes."""
+    """A file that is stored; ``is_new`` is False if the account had sent the same bytes before."""
 
     file: ReportFile
     is_new: bool
@@ -59,7 +61,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class ReportFileFilter:
-    """Which files; ``about`` is a domain's name, the times bound ``received_at``."""
+    """Which files to list; ``from_at`` and ``to_at`` are bounds of ``received_at``."""
 
     status: str | None = None
     reason: str | None = None
@@ -70,77 +72,120 @@ class ReportFileFilter:
     to_at: datetime | None = None
 
 
+class _Arrival(NamedTuple):
+    """A file that arrives, and how."""
+
+    account_id: UUID
+    raw: bytes
+    sha256: bytes
+    received_via: str
+    sender_metadata: SenderMetadata
+    at: datetime
+
+
 def store(
     account_id: UUID,
     raw: bytes,
     *,
     received_via: str,
     file_name: str | None = None,
-    claims: Mapping[str, Any] | None = None,
+    sender_metadata: SenderMetadata | None = None,
 ) -> StoredFile:
-    """Keep a file, and have a worker look what is in it.
+    """Store a file and have a worker parse it.
 
-    way      one of ``models.reports.WAYS``
-    claims   sender metadata from the channel that received it (JSON)
-    returns  once bytes and row are committed; the first row for bytes that were sent before
-    raises   QuotaExceeded above the part of the account's day that this sender may use
+    received_via     one of ``models.reports.RECEIVED_VIA``
+    sender_metadata  what the channel that received the file knows about its sender
+    returns          once bytes and row are committed; the first row for bytes that were sent before
+    raises           QuotaExceeded above the part of the account's daily quota for this sender
     """
-    digest = hashlib.sha256(raw).digest()
+    sha256 = hashlib.sha256(raw).digest()
     with transaction() as session:
         now = transactions.now(session)
-        claims = budgets.classify(session, account_id, received_via, claims or {})
-        if (known := _existing(session, account_id, digest)) is not None:
-            is_forced = _raise_rank(session, known, received_via, claims)
-            _reprocess(session, known, raw, now, is_forced=is_forced)
-            return StoredFile(known, False)
-        budgets.count_file(session, account_id, len(raw), received_via, claims)
-        _store(session, account_id, digest, raw, now)
-        report_file_id = ids.new()
-        row = {
-            "id": report_file_id,
-            "account_id": account_id,
-            "received_via": received_via,
-            "sha256": digest,
-            "size_bytes": len(raw),
-            "file_name": _name(file_name),
-            "entry": "",
-            "received_at": now,
-            "status": RECEIVED,
-            "provenance": "unverified",
-            "sender_metadata": claims,
-            "attempt": 0,
-            "enqueued_at": now,
-        }
-        made = session.execute(
-            bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile.id),
-            [row],
-        ).all()
-        if made:
-            after_commit(session, lambda: enqueue([report_file_id]))
-        report_file = _existing(session, account_id, digest)
-        assert report_file is not None  # either ours, or the row of a simultaneous request
-        return StoredFile(report_file, bool(made))
+        metadata = budgets.classify(session, account_id, received_via, sender_metadata or {})
+        arrival = _Arrival(account_id, raw, sha256, received_via, metadata, now)
+        if (existing := _existing(session, account_id, sha256)) is not None:
+            is_forced = _raise_rank(session, existing, arrival)
+            _reprocess(session, existing, arrival, is_forced=is_forced)
+            return StoredFile(existing, False)
+        budgets.count_file(session, account_id, len(raw), received_via, metadata)
+        _store_bytes(session, arrival)
+        return _insert(session, arrival, file_name)
+
+
+def _insert(session: Session, arrival: _Arrival, file_name: str | None) -> StoredFile:
+    """Insert the row; a concurrent request may have inserted one for the same bytes."""
+    row = {
+        "id": ids.new(),
+        "account_id": arrival.account_id,
+        "received_via": arrival.received_via,
+        "sha256": arrival.sha256,
+        "size_bytes": len(arrival.raw),
+        "file_name": _printable(file_name),
+        "entry": "",
+        "received_at": arrival.at,
+        "status": RECEIVED,
+        "provenance": "unverified",
+        "sender_metadata": arrival.sender_metadata,
+        "attempt": 0,
+        "enqueued_at": arrival.at,
+    }
+    statement = bulk.insert(session, ReportFile).on_conflict_do_nothing().returning(ReportFile)
+    inserted = session.scalars(statement, [row]).first()
+    if inserted is None:
+        statement = _first_of(arrival.account_id, arrival.sha256)
+        return StoredFile(session.scalars(statement).one(), False)
+    log(session, Lifecycle.REPORT_FILE_RECEIVED, inserted)
+    after_commit(session, lambda: enqueue([inserted.id]))
+    return StoredFile(inserted, True)
+
+
+def log(session: Session, event: Lifecycle, file: Any, **fields: Any) -> None:
+    """Log the event once the caller's transaction is committed.
+
+    file  the file, or a row with its id, account_id and received_via
+    """
+    lifecycle_log.record(
+        session,
+        event,
+        account_id=file.account_id,
+        report_file_id=file.id,
+        received_via=file.received_via,
+        **fields,
+    )
+
+
+def log_all(session: Session, event: Lifecycle, report_file_ids: Sequence[UUID]) -> None:
+    """Log the same event for each of these files, as ``log``."""
+    columns = (
+        ReportFile.id,
+        ReportFile.account_id,
+        ReportFile.received_via,
+        ReportFile.attempt,
+        ReportFile.reason,
+    )
+    for row in session.execute(select(*columns).where(ReportFile.id.in_(report_file_ids))):
+        log(session, event, row, attempt=row.attempt, reason=row.reason)
 
 
 def enqueue(report_file_ids: Sequence[UUID]) -> None:
-    """Tell the queue of the files; if Redis is down the clock will.
+    """Enqueue a job for the files; if Redis is unavailable, the clock enqueues one later.
 
-    One job is enough while it waits: it reads everything received by then.
+    One waiting job is enough, because it processes all files that are queued by then.
     """
     if report_file_ids and queue.is_idle(queue.INGEST):
         queue.enqueue_report_files(report_file_ids[:ENQUEUE_BATCH_SIZE])
 
 
 def search(account_id: UUID, filters: ReportFileFilter) -> Listing:
-    """Rows of COLUMNS, newest first."""
-    everything: Any = select(*COLUMNS).where(ReportFile.account_id == account_id)
-    return Listing(_filtered(everything, filters), (ReportFile.id.desc(),))
+    """Return rows of COLUMNS, newest first."""
+    statement: Any = select(*COLUMNS).where(ReportFile.account_id == account_id)
+    return Listing(_filtered(statement, filters), (ReportFile.id.desc(),))
 
 
 def raw_of(session: Session, account_id: UUID, report_file_id: UUID) -> bytes:
-    """The bytes of a file as they were received; a step.
+    """Return the bytes of a file as they were received; runs in the caller's transaction.
 
-    raises  NotFound also when they are not kept any more
+    raises  NotFound, also when the bytes are no longer stored
     """
     content = session.scalar(
         select(RawFile.content)
@@ -156,18 +201,19 @@ def raw_of(session: Session, account_id: UUID, report_file_id: UUID) -> bytes:
 
 
 def counts(account_id: UUID | None = None) -> Sequence[Row[Any]]:
-    """(state, reason, number) of all files; of every account without one."""
-    statement = select(ReportFile.status, ReportFile.reason, func.count().label("number"))
+    """Return rows of status, reason and number of files.
+
+    account_id  None: of the files of all accounts
+    """
+    columns = (ReportFile.status, ReportFile.reason)
+    statement: Any = select(*columns, func.count().label("number"))
     if account_id is not None:
         statement = statement.where(ReportFile.account_id == account_id)
     with transaction(readonly=True) as session:
-        rows: Any = session.execute(
-            statement.group_by(ReportFile.status, ReportFile.reason).order_by(
-                ReportFile.status, ReportFile.reason
-            )
+        rows: Sequence[Row[Any]] = session.execute(
+            statement.group_by(*columns).order_by(*columns)
         ).all()
-    found: Sequence[Row[Any]] = rows
-    return found
+        return rows
 
 
 def retry(
@@ -177,34 +223,33 @@ def retry(
     account_id: UUID | None = None,
     actor: str = "system",
 ) -> int:
-    """Have files read again whose bytes are still there: one, or all with this reason.
+    """Reprocess one file, or all files with this reason, and return how many were queued.
 
-    account_id  whose; without one, everybody's
-    returns     how many; those that are parsed, or repeat what is parsed, are none of them
+    account_id  of the files; None: of all accounts
+    returns     rejected and unattributed files whose bytes are still stored
     """
-    wanted = ReportFile.id == report_file_id if report_file_id else ReportFile.reason == reason
+    matches = ReportFile.id == report_file_id if report_file_id else ReportFile.reason == reason
     if account_id is not None:
-        wanted = wanted & (ReportFile.account_id == account_id)
+        matches = matches & (ReportFile.account_id == account_id)
     with transaction() as session:
-        chosen = session.scalars(
+        file_ids = session.scalars(
             select(ReportFile.id)
-            .where(wanted, ReportFile.status.in_(("quarantined", "unattributed")), _has_raw())
+            .where(matches, ReportFile.status.in_(("quarantined", "unattributed")), _has_bytes())
             .order_by(ReportFile.id)
             .limit(RETRY_BATCH_SIZE)
             .with_for_update(skip_locked=True)
         ).all()
-        parse_again(session, ReportFile.id.in_(chosen), transactions.now(session))
-        if account_id is not None and chosen:
-            target = ids.public("file", report_file_id) if report_file_id else reason or ""
+        parse_again(session, ReportFile.id.in_(file_ids), transactions.now(session))
+        if account_id is not None and file_ids:
             audit_log.record(
                 session,
                 account_id,
                 actor=actor,
                 action="report_file.retried",
-                target=target,
-                files=len(chosen),
+                target=ids.public("file", report_file_id) if report_file_id else reason or "",
+                files=len(file_ids),
             )
-    return len(chosen)
+    return len(file_ids)
 
 
 def retry_for_domain(session: Session, account_id: UUID, domain: str) -> None:
@@ -218,16 +263,16 @@ def retry_for_domain(session: Session, account_id: UUID, domain: str) -> None:
             ReportFile.policy_domain == domain,
             ReportFile.policy_domain.like(f"%.{name}", escape="\\"),
         )
-        & _has_raw(),
+        & _has_bytes(),
         transactions.now(session),
     )
 
 
-def parse_again(session: Session, wanted: Any, now: datetime) -> None:
+def parse_again(session: Session, matches: ColumnElement[bool], now: datetime) -> None:
     """Have a worker parse these files once more; runs in the caller's transaction."""
-    chosen = session.scalars(
+    files = session.execute(
         update(ReportFile)
-        .where(wanted)
+        .where(matches)
         .values(
             status=RECEIVED,
             reason=None,
@@ -240,97 +285,98 @@ def parse_again(session: Session, wanted: Any, now: datetime) -> None:
             retried_at=now,
             authenticity=None,
         )
-        .returning(ReportFile.id)
+        .returning(ReportFile.id, ReportFile.account_id, ReportFile.received_via)
         .execution_options(synchronize_session=False)
     ).all()
-    after_commit(session, lambda: enqueue(chosen))
+    for file in files:
+        log(session, Lifecycle.REPORT_FILE_REQUEUED, file)
+    after_commit(session, lambda: enqueue([file.id for file in files]))
 
 
-def _has_raw() -> Any:
+def _has_bytes() -> ColumnElement[bool]:
     return exists().where(
         RawFile.account_id == ReportFile.account_id, RawFile.sha256 == ReportFile.sha256
     )
 
 
-def _existing(session: Session, account_id: UUID, digest: bytes) -> ReportFile | None:
-    return session.scalar(
-        select(ReportFile).where(
-            ReportFile.account_id == account_id,
-            ReportFile.sha256 == digest,
-            ReportFile.entry == "",
-        )
+def _existing(session: Session, account_id: UUID, sha256: bytes) -> ReportFile | None:
+    return session.scalar(_first_of(account_id, sha256))
+
+
+def _first_of(account_id: UUID, sha256: bytes) -> Select[ReportFile]:
+    """The row of the file itself; further reports in the file have rows of their own."""
+    return select(ReportFile).where(
+        ReportFile.account_id == account_id,
+        ReportFile.sha256 == sha256,
+        ReportFile.entry == "",
     )
 
 
-def _raise_rank(
-    session: Session, report_file: ReportFile, received_via: str, claims: Mapping[str, Any]
-) -> bool:
-    """Note that the same bytes arrived again in a way that proves more; whether they did.
+def _raise_rank(session: Session, file: ReportFile, arrival: _Arrival) -> bool:
+    """Note that the same bytes arrived again in a way that proves more; return whether they did.
 
-    A copy that a stranger sent first must not take away what the account's own upload is worth.
+    Otherwise a stranger who sends a copy first could lower the provenance of the account's upload.
     """
-    if ingest_authenticity.rank(received_via, claims) <= ingest_authenticity.rank(
-        report_file.received_via, report_file.sender_metadata
-    ):
+    new_rank = authenticity.rank(arrival.received_via, arrival.sender_metadata)
+    if new_rank <= authenticity.rank(file.received_via, file.sender_metadata):
         return False
     session.execute(
         update(ReportFile)
-        .where(
-            ReportFile.account_id == report_file.account_id, ReportFile.sha256 == report_file.sha256
-        )
-        .values(received_via=received_via, sender_metadata=dict(claims))
+        .where(ReportFile.account_id == file.account_id, ReportFile.sha256 == file.sha256)
+        .values(received_via=arrival.received_via, sender_metadata=arrival.sender_metadata)
         .execution_options(synchronize_session=False)
     )
     return True
 
 
-def _reprocess(
-    session: Session, report_file: ReportFile, raw: bytes, now: datetime, *, is_forced: bool
-) -> None:
-    """The same bytes again: read them once more if there is nothing left of the first time."""
-    is_spent = report_file.status in ("quarantined", "unattributed") and not session.scalar(
+def _reprocess(session: Session, file: ReportFile, arrival: _Arrival, *, is_forced: bool) -> None:
+    """Parse bytes that arrive again if nothing is left of the first time, or if forced."""
+    is_spent = file.status in ("quarantined", "unattributed") and not session.scalar(
         select(func.count()).where(
-            RawFile.account_id == report_file.account_id, RawFile.sha256 == report_file.sha256
+            RawFile.account_id == file.account_id, RawFile.sha256 == file.sha256
         )
     )
-    if not is_forced and not is_spent and not _is_orphan(session, report_file):
+    if not is_forced and not is_spent and not _is_orphan(session, file):
         return
-    _store(session, report_file.account_id, report_file.sha256, raw, now)
-    same = (ReportFile.account_id == report_file.account_id) & (
-        ReportFile.sha256 == report_file.sha256
-    )
-    parse_again(session, same, now)
-    session.refresh(report_file)
+    _store_bytes(session, arrival)
+    is_same = (ReportFile.account_id == file.account_id) & (ReportFile.sha256 == file.sha256)
+    parse_again(session, is_same, arrival.at)
+    session.refresh(file)
 
 
-def _is_orphan(session: Session, report_file: ReportFile) -> bool:
-    """The report that it became has gone, with its domain."""
-    if report_file.report_id is None:
+def _is_orphan(session: Session, file: ReportFile) -> bool:
+    """Whether the report of the file was deleted, as with its domain."""
+    if file.report_id is None:
         return False
     return not any(
-        session.scalar(select(func.count()).where(table.id == report_file.report_id))
+        session.scalar(select(func.count()).where(table.id == file.report_id))
         for table in (DmarcReport, TlsReport, FailureReport)
     )
 
 
-def _store(session: Session, account_id: UUID, digest: bytes, raw: bytes, now: datetime) -> None:
-    row = {"account_id": account_id, "sha256": digest, "content": raw, "created_at": now}
+def _store_bytes(session: Session, arrival: _Arrival) -> None:
+    row = {
+        "account_id": arrival.account_id,
+        "sha256": arrival.sha256,
+        "content": arrival.raw,
+        "created_at": arrival.at,
+    }
     session.execute(bulk.insert(session, RawFile).on_conflict_do_nothing(), [row])
 
 
-def _name(file_name: str | None) -> str | None:
-    """A name that can be kept and shown: no control characters, and no longer than it may be."""
+def _printable(file_name: str | None) -> str | None:
+    """The name without control characters, cut to the length of the column."""
     if file_name is None:
         return None
-    return "".join(c for c in file_name if c.isprintable())[:300] or None
+    return "".join(c for c in file_name if c.isprintable())[:MAX_NAME_LENGTH] or None
 
 
 def _filtered(statement: Select[Any], filters: ReportFileFilter) -> Select[Any]:
-    wanted = (
+    equals = (
         (ReportFile.status, filters.status),
         (ReportFile.reason, filters.reason),
         (ReportFile.kind, filters.kind),
         (ReportFile.policy_domain, filters.policy_domain),
         (ReportFile.authenticity, filters.authenticity),
     )
-    return listing.apply_filters(statement, wanted, ReportFile.received_at, filters)
+    return listing.apply_filters(statement, equals, ReportFile.received_at, filters)

@@ -1,6 +1,6 @@
-"""Filing of parsed reports: the account they belong to, duplicates, and their rows.
+"""Filing of parsed reports: the domain that they belong to, duplicates, and their rows.
 
-Reports come in and go out here and nowhere else: ``_add`` and ``_remove``.
+Only ``_add`` inserts reports and only ``_remove`` deletes them.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -21,30 +21,46 @@ from app.protocols.report_formats.aggregate import AggregateReport
 from app.protocols.report_formats.limits import ReportRejected
 from app.protocols.report_formats.tls import TlsReport
 from app.services.analytics import rollup_queue
+from app.services.core import lifecycle_log
 from app.services.core.leases import Lease
+from app.services.core.lifecycle_log import Lifecycle
 from app.services.ingest import authenticity, budgets, observed_selectors
+from app.services.ingest import files as ingest_files
 from app.services.ingest import rows as ingest_rows
 from app.services.ingest.claims import LEASES
 from app.services.ingest.parsing import PARSER_VERSION, ParsedReport
 
-Kind = type[DmarcReport] | type[StoredTls] | type[FailureReport]
+Table = type[DmarcReport] | type[StoredTls] | type[FailureReport]
 
-_TABLES: Mapping[str, Kind] = {"dmarc": DmarcReport, "tls": StoredTls, "failure": FailureReport}
+_TABLES: Mapping[str, Table] = {"dmarc": DmarcReport, "tls": StoredTls, "failure": FailureReport}
 _PERIOD = ("reporter", "report_id", "begin_at", "end_at")
-_KEYS: Mapping[Kind, Sequence[str]] = {
+_KEYS: Mapping[Table, Sequence[str]] = {
     DmarcReport: ("account_id", "policy_domain", *_PERIOD),
     StoredTls: ("account_id", "domain_id", *_PERIOD),
     FailureReport: ("account_id", "content_digest"),
 }
-
+_DETAILS = {
+    "duplicate": "The same report was already received",
+    "conflict": "Another report with the same reporter, id and period is counted",
+}
+_SUPERSEDED = "The same report arrived again in a way that proves more"
+_DECIDED = "A user decided to use another report with the same reporter, id and period"
+_EVENTS = {
+    "parsed": Lifecycle.REPORT_FILE_PARSED,
+    "duplicate": Lifecycle.REPORT_FILE_DUPLICATE,
+    "conflict": Lifecycle.REPORT_FILE_CONFLICT,
+    "unattributed": Lifecycle.REPORT_FILE_UNATTRIBUTED,
+    "quarantined": Lifecycle.REPORT_FILE_REJECTED,
+}
 
 # The lease of a file, and its reports.
 Result = tuple[Lease[UUID], Sequence[ParsedReport]]
+Owners = Mapping[tuple[UUID, str], Domain]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a file, or one report of it, ends."""
+    """The final state of a file, or of one report in it."""
 
     status: str
     reason: str | None = None
@@ -54,13 +70,13 @@ class Outcome:
     provenance: str = "unverified"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filing:
-    """A report on its way into the tables.
+    """A report that is to be inserted.
 
-    domain  the verified one that it is filed under
-    about   the one that it is about: that, or one below it
-    row     the columns of the report itself
+    domain         the verified domain that it is filed under
+    policy_domain  the domain that it is about: ``domain`` or a subdomain of it
+    row            the columns of the report itself
     """
 
     file: ReportFile
@@ -70,14 +86,14 @@ class Filing:
     row: Mapping[str, Any]
 
     @property
-    def table(self) -> Kind:
-        """Where it goes."""
+    def table(self) -> Table:
+        """The table for reports of this kind."""
         return _TABLES[str(self.parsed.kind)]
 
 
 @dataclass(frozen=True, slots=True)
 class ExistingReport:
-    """The report that has the key of another."""
+    """A stored report with the same key as another report."""
 
     id: UUID
     report_file_id: UUID
@@ -112,11 +128,11 @@ def file_all(session: Session, results: Sequence[Result]) -> None:
             if isinstance(filing, Filing):
                 filings.append(filing)
             else:
-                _close(entry, report, filing, now)
-    _insert_all(session, filings, now)
+                _close(session, entry, report, filing)
+    _insert_all(session, filings)
 
 
-def _owners(session: Session, results: Sequence[Result]) -> Mapping[tuple[UUID, str], Domain]:
+def _owners(session: Session, results: Sequence[Result]) -> Owners:
     """The verified domains that the reports may be filed under, by account and name.
 
     They are locked, first and in order, as everywhere that rows of a domain change: two workers
@@ -139,19 +155,19 @@ def _owners(session: Session, results: Sequence[Result]) -> Mapping[tuple[UUID, 
 
 
 def _child_entry(
-    session: Session, report_file: ReportFile, found: ParsedReport, now: datetime
+    session: Session, file: ReportFile, report: ParsedReport, now: datetime
 ) -> ReportFile | None:
-    """The row of one more report of the file; None if it has one from an earlier time."""
+    """Insert the row of a further report; None if it exists from an earlier attempt."""
     row = {
         "id": ids.new(),
-        "account_id": report_file.account_id,
-        "received_via": report_file.received_via,
-        "sha256": report_file.sha256,
-        "size_bytes": report_file.size_bytes,
-        "file_name": report_file.file_name,
-        "entry": found.entry,
-        "received_at": report_file.received_at,
-        "sender_metadata": report_file.sender_metadata,
+        "account_id": file.account_id,
+        "received_via": file.received_via,
+        "sha256": file.sha256,
+        "size_bytes": file.size_bytes,
+        "file_name": file.file_name,
+        "entry": report.entry,
+        "received_at": file.received_at,
+        "sender_metadata": file.sender_metadata,
         "status": RECEIVED,
         "provenance": "unverified",
         "attempt": 1,
@@ -161,178 +177,181 @@ def _child_entry(
     return session.scalars(insert, [row]).first()
 
 
-def _close(report_file: ReportFile, found: ParsedReport, end: Outcome, now: datetime) -> None:
-    report_file.status, report_file.reason, report_file.policy_domain = (
-        end.status,
-        end.reason,
-        end.policy_domain,
-    )
-    report_file.detail = end.detail and end.detail[:500]
-    report_file.report_id, report_file.provenance, report_file.kind = (
-        end.report_id,
-        end.provenance,
-        found.kind,
-    )
-    report_file.parser_version, report_file.finished_at, report_file.lease_until = (
-        PARSER_VERSION,
-        now,
-        None,
+def _close(session: Session, file: ReportFile, report: ParsedReport, outcome: Outcome) -> None:
+    """Write the final state of the file."""
+    file.status, file.reason = outcome.status, outcome.reason
+    file.detail = outcome.detail and outcome.detail[:500]
+    file.policy_domain, file.report_id = outcome.policy_domain, outcome.report_id
+    file.provenance, file.kind = outcome.provenance, report.kind
+    file.parser_version, file.lease_until = PARSER_VERSION, None
+    file.finished_at = transactions.now(session)
+    ingest_files.log(
+        session,
+        _EVENTS[outcome.status],
+        file,
+        kind=report.kind,
+        reason=outcome.reason,
+        report_id=outcome.report_id,
     )
 
 
 def _filing(
-    session: Session,
-    report_file: ReportFile,
-    found: ParsedReport,
-    owners: Mapping[tuple[UUID, str], Domain],
+    session: Session, file: ReportFile, report: ParsedReport, owners: Owners
 ) -> Filing | Outcome:
-    """The report as it is to be filed, or how it ends as it cannot be."""
-    if found.report is None:
-        refused = found.rejected or ReportRejected("no_report", "There is no report in it")
-        return Outcome("quarantined", refused.reason[:64], refused.detail)
-    if not found.policy_domains:
-        return Outcome("quarantined", "bad_domain", "The report is about no domain")
-    about, domain = _owner(report_file.account_id, found.policy_domains, owners)
+    """The report to insert, or the final state of the file if the report cannot be filed."""
+    if report.report is None:
+        rejected = report.rejected or ReportRejected("no_report", "The file contains no report")
+        return Outcome(status="quarantined", reason=rejected.reason[:64], detail=rejected.detail)
+    if not report.policy_domains:
+        return Outcome(
+            status="quarantined", reason="bad_domain", detail="The report names no domain"
+        )
+    policy_domain, domain = _owner(file.account_id, report.policy_domains, owners)
     if domain is None:
-        detail = f"The account has not verified {about}, nor a domain above it"
-        return Outcome("unattributed", "no_verified_domain", detail, about)
-    head = ingest_rows.head(found.report, about, report_file.account_id)
-    _note_author(report_file, found, head, str(domain.name))
-    worth = authenticity.of(report_file.received_via, found.author, head["reporter"])
-    source = budgets.source_of(report_file.received_via, report_file.sender_metadata)
-    if worth == "authenticated" and source is not None:
-        budgets.note_authenticated(session, report_file.account_id, source)
+        return Outcome(
+            status="unattributed",
+            reason="no_verified_domain",
+            detail=f"{policy_domain} isn't a verified domain in this account. "
+            "Add and verify the domain or a domain above it",
+            policy_domain=policy_domain,
+        )
+    head = ingest_rows.head(report.report, policy_domain, file.account_id)
+    _set_author(file, report, head, str(domain.name))
+    provenance = authenticity.of(file.received_via, report.author, head["reporter"])
+    source = budgets.source_of(file.received_via, file.sender_metadata)
+    if provenance == "authenticated" and source is not None:
+        budgets.note_authenticated(session, file.account_id, source)
     row = {
         "id": ids.new(),
-        "account_id": report_file.account_id,
+        "account_id": file.account_id,
         "domain_id": domain.id,
-        "report_file_id": report_file.id,
-        "provenance": worth,
-        "content_digest": found.digest,
-        "received_at": report_file.received_at,
+        "report_file_id": file.id,
+        "provenance": provenance,
+        "content_digest": report.digest,
+        "received_at": file.received_at,
         **head,
     }
-    return Filing(report_file, found, str(domain.name), about, row)
+    return Filing(
+        file=file, parsed=report, domain=str(domain.name), policy_domain=policy_domain, row=row
+    )
 
 
-def _note_author(
-    report_file: ReportFile, found: ParsedReport, head: Mapping[str, Any], own: str
+def _set_author(
+    file: ReportFile, report: ParsedReport, head: Mapping[str, Any], domain: str
 ) -> None:
-    """Whether a report that arrived by mail comes from the reporter that it names."""
-    if report_file.received_via not in authenticity.MAIL_WAYS:
+    """Set whether a report that arrived by mail comes from the reporter that it names."""
+    if file.received_via not in authenticity.MAIL_WAYS:
         return
-    report_file.author = found.author.domain if found.author else None
-    report_file.reporter = head["reporter"]
+    file.author = report.author.domain if report.author else None
+    file.reporter = head["reporter"]
     organization = head.get("org_name", head.get("organization"))
-    report_file.authenticity = authenticity.authenticity(
-        found.author, report_file.reporter, organization, own
+    file.authenticity = authenticity.authenticity(
+        report.author, file.reporter, organization, domain
     )
 
 
 def _owner(
-    account_id: UUID, abouts: Sequence[str], owners: Mapping[tuple[UUID, str], Domain]
+    account_id: UUID, policy_domains: Sequence[str], owners: Owners
 ) -> tuple[str, Domain | None]:
-    """What the report is about, and the nearest verified domain that this belongs to, if any."""
-    for about in abouts:
-        for name in _parents(about):
+    """The domain that the report is about, and the verified domain at or next above it, if any."""
+    for policy_domain in policy_domains:
+        for name in _parents(policy_domain):
             if domain := owners.get((account_id, name)):
-                return about, domain
-    return abouts[0], None
+                return policy_domain, domain
+    return policy_domains[0], None
 
 
 def _parents(name: str) -> list[str]:
-    """The name and those above it, the nearest first; no TLD."""
+    """The name and the names above it, the nearest first, without the TLD."""
     labels = name.split(".")
     return [".".join(labels[i:]) for i in range(max(1, len(labels) - 1))]
 
 
-_DETAILS = {
-    "duplicate": "The same report is there already",
-    "conflict": "Another report with the same reporter, id and period is counted",
-}
-
-
-_DECIDED = "A user decided to use another report with the same reporter, id and period"
-
-
-def _insert_all(session: Session, filings: Sequence[Filing], now: datetime) -> None:
-    """Insert the reports, unless one with the same key is there and is worth as much."""
+def _insert_all(session: Session, filings: Sequence[Filing]) -> None:
+    """Insert the reports, except those with the key of a stored report that proves as much."""
     added = _add(session, filings)
     for filing in filings:
         if filing.row["id"] in added:
-            state, report_id = "parsed", filing.row["id"]
+            status, report_id = "parsed", filing.row["id"]
         else:
-            state, report_id = _resolve_duplicate(session, filing, _existing(session, filing))
-        detail, provenance = _DETAILS.get(state), filing.row["provenance"]
-        end = Outcome(state, None, detail, filing.policy_domain, report_id, provenance)
-        _close(filing.file, filing.parsed, end, now)
+            status, report_id = _resolve_duplicate(session, filing, _existing(session, filing))
+        outcome = Outcome(
+            status=status,
+            detail=_DETAILS.get(status),
+            policy_domain=filing.policy_domain,
+            report_id=report_id,
+            provenance=filing.row["provenance"],
+        )
+        _close(session, filing.file, filing.parsed, outcome)
 
 
 def _resolve_duplicate(
-    session: Session, filing: Filing, standing: ExistingReport
+    session: Session, filing: Filing, existing: ExistingReport
 ) -> tuple[str, UUID]:
-    """How the file ends whose key another report has, and the report that is there then.
+    """The status of a file with the key of a stored report, and the report that is stored then.
 
-    A report never takes the place of one with other content, whatever it is worth: a user decides.
+    A report never replaces one with other content, whatever its provenance: a user decides.
     """
-    is_same = standing.content_digest == filing.parsed.digest
-    new, old = filing.row["provenance"], standing.provenance
+    is_same = existing.content_digest == filing.parsed.digest
+    new, old = filing.row["provenance"], existing.provenance
     if is_same and PROVENANCES.index(new) <= PROVENANCES.index(old):
-        is_again = standing.report_file_id == filing.file.id
-        return ("parsed" if is_again else "duplicate"), standing.id
+        is_reprocessed = existing.report_file_id == filing.file.id
+        return ("parsed" if is_reprocessed else "duplicate"), existing.id
     if not is_same and not filing.file.is_preferred:
-        return "conflict", standing.id
-    _remove(session, filing.table, standing.id)
+        return "conflict", existing.id
+    _remove(session, filing.table, existing.id)
     _add(session, [filing])
-    _supersede(session, standing.id, filing.row["id"], is_same=is_same)
+    _supersede(session, existing.id, filing.row["id"], is_same=is_same)
+    _log(session, Lifecycle.REPORT_REPLACED, filing, replaced_report_id=existing.id)
     return "parsed", filing.row["id"]
 
 
 def _existing(session: Session, filing: Filing) -> ExistingReport:
-    """The report with the same key; it waits for a transaction that is writing it."""
+    """The stored report with the same key; waits for a transaction that is inserting it."""
     table, row = filing.table, filing.row
-    found = session.execute(
+    existing = session.execute(
         select(table.id, table.report_file_id, table.content_digest, table.provenance)
         .where(*(getattr(table, name) == row[name] for name in _KEYS[table]))
         .with_for_update()
     ).one()
-    return ExistingReport(*found)
+    return ExistingReport(*existing)
 
 
 def _supersede(session: Session, old: UUID, new: UUID, *, is_same: bool) -> None:
-    """The files of the old report belong to the new one: as duplicates of it, or in conflict."""
-    counted = ReportFile.status.in_(("parsed",) if is_same else ("parsed", "duplicate"))
-    state = "duplicate" if is_same else "conflict"
-    detail = "The same report arrived again in a way that proves more" if is_same else _DECIDED
-    for values, files in (
-        ({"status": state, "detail": detail, "is_preferred": False}, counted),
+    """Refer the files of the old report to the new one, as duplicates or in conflict."""
+    is_counted = ReportFile.status.in_(("parsed",) if is_same else ("parsed", "duplicate"))
+    status = "duplicate" if is_same else "conflict"
+    detail = _SUPERSEDED if is_same else _DECIDED
+    for values, condition in (
+        ({"status": status, "detail": detail, "is_preferred": False}, is_counted),
         ({"report_id": new}, true()),
     ):
         session.execute(
             update(ReportFile)
-            .where(ReportFile.report_id == old, files)
+            .where(ReportFile.report_id == old, condition)
             .values(values)
             .execution_options(synchronize_session=False)
         )
 
 
 def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
-    """Insert reports with all that hangs on them: the one place where records come in.
+    """Insert reports with their records, selectors and rollup queue entries.
 
-    returns  the ids of those that are there now; of the others there is one with the same key
+    returns  the ids of the inserted reports; the others have the key of a stored report
     """
-    session.flush()  # their rows of the report files
+    session.flush()  # the rows of their files
     added: set[UUID] = set()
     for table in _KEYS:
         if rows := [filing.row for filing in filings if filing.table is table]:
             insert = bulk.insert(session, table).on_conflict_do_nothing()
-            found = session.connection().execute(insert.returning(table.id), rows)
-            added.update(found.scalars())
+            inserted = session.connection().execute(insert.returning(table.id), rows)
+            added.update(inserted.scalars())
     aggregate, tls = [], []
     for filing in filings:
         report = filing.parsed.report
         if filing.row["id"] not in added:
             continue
+        _log(session, Lifecycle.REPORT_STORED, filing)
         if isinstance(report, AggregateReport):
             aggregate.append((filing.row, report, filing.domain))
         elif isinstance(report, TlsReport):
@@ -344,9 +363,22 @@ def _add(session: Session, filings: Sequence[Filing]) -> Set[UUID]:
     return added
 
 
-def _remove(session: Session, table: Kind, report_id: UUID) -> None:
-    """Delete a report with all that hangs on it: the one place where records go out."""
+def _log(session: Session, event: Lifecycle, filing: Filing, **fields: Any) -> None:
+    lifecycle_log.record(
+        session,
+        event,
+        account_id=filing.row["account_id"],
+        domain_id=filing.row["domain_id"],
+        report_id=filing.row["id"],
+        report_file_id=filing.file.id,
+        kind=filing.parsed.kind,
+        **fields,
+    )
+
+
+def _remove(session: Session, table: Table, report_id: UUID) -> None:
+    """Delete a report with its records and its part in the rollups."""
     if table is DmarcReport:
         rollup_queue.unroll(session, report_id)
     session.delete(session.get_one(table, report_id))
-    session.flush()  # the next statement takes its key
+    session.flush()  # the next statement uses its key

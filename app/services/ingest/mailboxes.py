@@ -280,7 +280,7 @@ def _poll(
                     mail.read(),
                     received_via="mailbox",
                     file_name=mail.name,
-                    claims=claims,
+                    sender_metadata=claims,
                 )
                 kept, known = kept + taken.is_new, known + (not taken.is_new)
                 mail.acknowledge()

@@ -1,4 +1,4 @@
-"""The DKIM selectors that reports name; DNS cannot list them."""
+"""The DKIM selectors that reports name, because DNS cannot list them."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,9 +27,11 @@ _SELECTOR = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,188}[A-Za-z0-9_])?")
 def observe(
     session: Session, reports: Iterable[tuple[Mapping[str, Any], AggregateReport, str]]
 ) -> None:
-    """Note the selectors of passing signatures by the domain or one below it; a step.
+    """Store the selectors of passing signatures of the domain or its subdomains.
 
-    reports  with the columns of each row, and the domain that it is filed under
+    It runs in the caller's transaction.
+
+    reports  the columns of each row, the report, and the domain that it is filed under
     """
     latest: dict[tuple[UUID, str, str], Mapping[str, Any]] = {}
     for row, report, domain in reports:
@@ -63,20 +65,27 @@ def observe(
 
 
 def _signed(report: AggregateReport, domain: str) -> Iterator[tuple[str, str]]:
-    """(name, selector) of what passed, each once."""
+    """The distinct pairs of name and selector of passing signatures."""
     plain = {result for record in report.records for result in record.dkim_results}
     passed = {
         (result.domain.lower(), result.selector.lower())
         for result in plain
         if result.result == "pass" and result.selector and _SELECTOR.fullmatch(result.selector)
     }
-    return (one for one in sorted(passed) if one[0] == domain or one[0].endswith(f".{domain}"))
+    return (
+        (name, selector)
+        for name, selector in sorted(passed)
+        if name == domain or name.endswith(f".{domain}")
+    )
 
 
 def seen(
     session: Session, domain_ids: Sequence[UUID]
 ) -> Mapping[UUID, tuple[tuple[str, str], ...]]:
-    """(selector, domain) by domain, those seen last first; a step."""
+    """Return the pairs of selector and name by domain, the latest first.
+
+    It runs in the caller's transaction.
+    """
     rows = session.execute(
         select(ObservedSelector.domain_id, ObservedSelector.selector, ObservedSelector.name)
         .where(
@@ -87,9 +96,9 @@ def seen(
             ObservedSelector.last_seen_at.desc(), ObservedSelector.name, ObservedSelector.selector
         )
     )
-    found: dict[UUID, tuple[tuple[str, str], ...]] = {}
+    selectors: dict[UUID, tuple[tuple[str, str], ...]] = {}
     for domain_id, selector, name in rows:
-        known = found.get(domain_id, ())
-        if len(known) < MAX_OBSERVED_SELECTORS:
-            found[domain_id] = (*known, (selector, name))
-    return found
+        earlier = selectors.get(domain_id, ())
+        if len(earlier) < MAX_OBSERVED_SELECTORS:
+            selectors[domain_id] = (*earlier, (selector, name))
+    return selectors

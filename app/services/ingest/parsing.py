@@ -1,4 +1,4 @@
-"""What is in a file of reports, read whole before anything is written."""
+"""Parsing of report files; a file is parsed completely before anything is stored."""
 
 import dataclasses
 import hashlib
@@ -27,11 +27,11 @@ Report = AggregateReport | TlsReport | FailureReport
 
 @dataclass(frozen=True, slots=True)
 class ParsedReport:
-    """One report of a file, or why it is none.
+    """One report of a file, or the reason why it was rejected.
 
-    member  its label among the reports of the file; "" for the first
-    digest  of what was read: it is the same however the report was wrapped
-    author  of the mail around it, if anything can be told
+    entry   the label of the report in the file; "" for the first
+    digest  of the parsed content, so that it does not depend on how the report was wrapped
+    author  of the mail that contained it, if proven or disproven
     """
 
     entry: str
@@ -43,12 +43,12 @@ class ParsedReport:
 
     @property
     def size(self) -> int:
-        """How many records there are in it."""
+        """The number of records."""
         return len(self.report.records) if isinstance(self.report, AggregateReport) else 1
 
     @property
     def policy_domains(self) -> Sequence[str]:
-        """The domains that the report may be about, the likeliest first."""
+        """The domains that the report may be about, the most likely first."""
         report = self.report
         if isinstance(report, AggregateReport):
             return [report.policy.domain]
@@ -60,49 +60,54 @@ class ParsedReport:
 
     @classmethod
     def rejected_as(cls, reason: str, detail: str) -> "ParsedReport":
-        """Nothing in the file can be used."""
-        return cls("", None, None, rejected=ReportRejected(reason, detail))
+        """Return the rejection of a whole file."""
+        return cls(entry="", kind=None, report=None, rejected=ReportRejected(reason, detail))
 
 
 def read(
-    raw: bytes, member: str, now: int, guard: Guard = lambda _: nullcontext()
+    raw: bytes, entry: str, now: int, guard: Guard = lambda _: nullcontext()
 ) -> Sequence[ParsedReport]:
-    """Every report of the file, in order; with ``member`` only the one of that label.
+    """Return the reports of the file in order.
 
-    now     in epoch seconds: what lies far behind it cannot have been observed
-    guard   entered around unwrapping, and around parsing what was unwrapped, which may be larger
-    raises  Refused for what spoils the whole file; what the guard raises
+    entry   the label of the only report to return; "" for all reports
+    now     in epoch seconds; reports about later times are rejected
+    guard   entered around unwrapping, and around parsing the unwrapped content, which may be larger
+    raises  ReportRejected if the whole file is rejected; the errors of the guard
     """
     with guard(len(raw)):
-        members = unwrap.unwrap(raw)
-    with guard(sum(len(part.document) + len(part.original) for part in members)):
+        entries = unwrap.unwrap(raw)
+    with guard(sum(len(part.document) + len(part.original) for part in entries)):
         return [
-            _parse(label, found, now)
-            for label, found in _labelled(members)
-            if not member or label == member
+            _parse(label, part, now)
+            for label, part in _labelled(entries)
+            if not entry or label == entry
         ]
 
 
-def _labelled(members: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
-    for index, member in enumerate(members):
-        label = f"{index}:{member.path}" if index else ""
-        yield label[:_MAX_LABEL], member
+def _labelled(entries: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
+    for index, entry in enumerate(entries):
+        label = f"{index}:{entry.path}" if index else ""
+        yield label[:_MAX_LABEL], entry
 
 
-def _parse(label: str, member: Entry, now: int) -> ParsedReport:
+def _parse(label: str, entry: Entry, now: int) -> ParsedReport:
+    report: Report
     try:
-        if member.rejected is not None:
-            raise member.rejected
-        if member.kind == "dmarc":
-            aggregate = report_formats_aggregate.parse(member.document, now)
-            return ParsedReport(label, "dmarc", aggregate, _digest_of_aggregate(aggregate))
-        if member.kind == "failure":
-            failure = report_formats_failure.parse(member.document, member.original, now)
-            return ParsedReport(label, "failure", failure, _digest(failure))
-        tls = report_formats_tls.parse(member.document, now)
-        return ParsedReport(label, "tls", tls, _digest(tls))
-    except ReportRejected as refused:
-        return ParsedReport(label, member.kind, None, rejected=refused)
+        if entry.rejected is not None:
+            raise entry.rejected
+        if entry.kind == "dmarc":
+            report = report_formats_aggregate.parse(entry.document, now)
+            digest = _digest_of_aggregate(report)
+        elif entry.kind == "failure":
+            report = report_formats_failure.parse(entry.document, entry.original, now)
+            digest = _digest(report)
+        else:
+            report = report_formats_tls.parse(entry.document, now)
+            digest = _digest(report)
+    except ReportRejected as rejected:
+        return ParsedReport(entry=label, kind=entry.kind, report=None, rejected=rejected)
+    kind = entry.kind if entry.kind in ("dmarc", "failure") else "tls"
+    return ParsedReport(entry=label, kind=kind, report=report, digest=digest)
 
 
 def _digest(report: TlsReport | FailureReport) -> bytes:

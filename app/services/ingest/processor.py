@@ -26,6 +26,7 @@ from app.protocols.report_formats.limits import ReportRejected
 from app.services.analytics import rollup_queue
 from app.services.core import batches
 from app.services.core.leases import Requeue
+from app.services.core.lifecycle_log import Lifecycle
 from app.services.ingest import authenticity, budgets, cpu_budgets, filing
 from app.services.ingest import claims as ingest_claims
 from app.services.ingest import files as ingest_files
@@ -127,6 +128,8 @@ def requeue_stale() -> int:
         requeued = ingest_claims.LEASES.requeue_stale(
             session, _requeue_rule(now(session)), is_idle=is_idle, limit=REQUEUE_BATCH_SIZE
         )
+        ingest_files.log_all(session, Lifecycle.REPORT_FILE_REJECTED, requeued.failed)
+        ingest_files.log_all(session, Lifecycle.REPORT_FILE_REQUEUED, requeued.tried)
         after_commit(session, lambda: _enqueue(requeued.tried, requeued.fresh))
     return len(requeued.tried) + len(requeued.fresh)
 

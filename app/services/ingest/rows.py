@@ -1,4 +1,4 @@
-"""Reports as rows: the columns that their documents fill, and what hangs on each."""
+"""Rows of reports, their records and their policies, with the columns of the documents."""
 
 import hashlib
 import re
@@ -32,15 +32,15 @@ _POLICY_COLUMNS = (
 )
 
 
-def head(report: Report, about: str, account_id: UUID) -> Mapping[str, Any]:
-    """The columns of the report itself that come from its document.
+def head(report: Report, policy_domain: str, account_id: UUID) -> Mapping[str, Any]:
+    """Return the columns of the report itself that come from its document.
 
-    about  the domain that it is about
+    policy_domain  the domain that the report is about
     """
     if isinstance(report, FailureReport):
-        return _failure(report_formats_failure.redact(report, _key(account_id)), about)
+        return _failure(report_formats_failure.redact(report, _key(account_id)), policy_domain)
     common = {
-        "policy_domain": about,
+        "policy_domain": policy_domain,
         "report_id": report.report_id[:255],
         "begin_at": datetime.fromtimestamp(report.begin, UTC),
         "end_at": datetime.fromtimestamp(report.end, UTC),
@@ -56,12 +56,12 @@ def head(report: Report, about: str, account_id: UUID) -> Mapping[str, Any]:
     }
 
 
-def _failure(report: FailureReport, about: str) -> Mapping[str, Any]:
-    """Without what is private: addresses are hashes by now, and there is no body."""
+def _failure(report: FailureReport, domain: str) -> Mapping[str, Any]:
+    """The columns of a redacted report: addresses are hashes, and there is no body."""
     results = report.authentication_results
     return {
         "reporter": _authority(results),
-        "reported_domain": about,
+        "reported_domain": domain,
         "auth_failure": list(report.auth_failure),
         "identity_alignment": list(report.identity_alignment),
         "delivery_result": _truncate(report.delivery_result, 64),
@@ -86,13 +86,13 @@ def _failure(report: FailureReport, about: str) -> Mapping[str, Any]:
 
 
 def _authority(results: Sequence[str]) -> str | None:
-    """Who authenticated the message, and so reports it (RFC 8601 §2.5)."""
+    """The server that authenticated the message, which is the reporter (RFC 8601 §2.5)."""
     words = results[0].partition(";")[0].split() if results else []
     return words[0].lower()[:253] if words else None
 
 
 def _key(account_id: UUID) -> bytes:
-    """The same address has the same hash within an account, and in no other."""
+    """The hash key of the account, so that an address has different hashes in other accounts."""
     secret = settings.current().secret_key
     return hashlib.sha256(f"failure-reports:{account_id}:{secret}".encode()).digest()
 
@@ -128,9 +128,9 @@ def _aggregate(report: AggregateReport) -> Mapping[str, Any]:
 
 
 def _reporter(contact: str | None, organization: str) -> str:
-    """The domain of the reporter's address, else what it calls itself; in lower case."""
-    found = _ADDRESS.search(contact or "")
-    return (found[1] if found else organization).strip().rstrip(".").lower()[:253]
+    """The domain of the reporter's address, or else its organization, in lower case."""
+    match = _ADDRESS.search(contact or "")
+    return (match[1] if match else organization).strip().rstrip(".").lower()[:253]
 
 
 def _truncate(text: str | None, length: int) -> str | None:
@@ -140,7 +140,7 @@ def _truncate(text: str | None, length: int) -> str | None:
 def add_records(
     session: Session, reports: Iterable[tuple[Mapping[str, Any], AggregateReport]]
 ) -> None:
-    """Insert the records of aggregate reports, each with the columns of its row; a step."""
+    """Insert the records of aggregate reports with their rows, in the caller's transaction."""
     rows = (
         _record(row["id"], position, fixed, record)
         for row, report in reports
@@ -180,7 +180,7 @@ def _dicts(items: tuple[Any, ...]) -> list[dict[str, Any]] | None:
 
 
 def add_policies(session: Session, reports: Iterable[tuple[Mapping[str, Any], TlsReport]]) -> None:
-    """Insert the policies of TLS reports, each with the columns of its row; a step."""
+    """Insert the policies of TLS reports with their rows, in the caller's transaction."""
     rows = (
         _policy(row["id"], position, _fixed(row), policy)
         for row, report in reports

@@ -18,8 +18,9 @@ from app.channels.types import Outcome, Secrets
 from app.db import transactions
 from app.db.transactions import transaction
 from app.models import Channel, ChannelRecipient, Delivery, Event
-from app.services.core import encryption
+from app.services.core import encryption, lifecycle_log
 from app.services.core.leases import Lease, LeaseTable
+from app.services.core.lifecycle_log import Lifecycle
 from app.services.notifications import channel_secrets, channels, outbox, recipients
 
 GIVE_UP_AFTER = timedelta(days=5)  # without a success
@@ -166,7 +167,7 @@ def _next(session: Session, claim: Claim, channel: Channel, now: datetime) -> li
     rows = _due_of(session, channel, now)
     is_digest = channel.digest_at is not None and all(e.type != outbox.TEST for _, e in rows)
     if is_digest and not any(event.type in PROBLEM_EVENTS for _, event in rows):
-        _finish(rows, "skipped", now)
+        _finish(session, rows, "skipped", now)
         return []
     size = channels.type_of(channel).batch_size
     batches = [rows] if is_digest else [[row] for row in rows[:size]]
@@ -209,12 +210,12 @@ def _pending_recipients(
     (rows,) = batches  # people are sent one email at a time
     confirmed = recipients.confirmed(session, channel.id)
     if not confirmed:
-        _finish(rows, "skipped", at, recipients.NONE_CONFIRMED)
+        _finish(session, rows, "skipped", at, recipients.NONE_CONFIRMED)
         return None
     reached = [set(delivery.delivered_to or ()) for delivery, _ in rows]
     remaining = [row for row in confirmed if any(row.id.hex not in done for done in reached)]
     if not remaining:
-        _finish(rows, "delivered", at)
+        _finish(session, rows, "delivered", at)
         return None
     return remaining
 
@@ -233,11 +234,16 @@ def _due_of(session: Session, channel: Channel, now: datetime) -> Sequence[tuple
 
 
 def _finish(
-    rows: Sequence[tuple[Delivery, Event]], status: str, at: datetime, error: str | None = None
+    session: Session,
+    rows: Sequence[tuple[Delivery, Event]],
+    status: str,
+    at: datetime,
+    error: str | None = None,
 ) -> None:
     """Finish deliveries without sending anything."""
     for delivery, _ in rows:
         delivery.status, delivery.finished_at, delivery.error = status, at, error
+        _log(session, delivery)
 
 
 def _write(
@@ -260,11 +266,33 @@ def _write(
             delivery.status, delivery.finished_at = "delivered", now
         else:
             _schedule_retry(delivery, outcome, now)
+        _log(session, delivery)
     if outcome.error is None:
         channel.failures, channel.failing_since, channel.backoff_until = 0, None, None
         channel.last_success_at = now
     else:
         _back_off(session, channel, outcome, now)
+
+
+_EVENTS = {
+    "delivered": Lifecycle.DELIVERY_SENT,
+    "pending": Lifecycle.DELIVERY_FAILED,
+    "dead": Lifecycle.DELIVERY_ABANDONED,
+    "skipped": Lifecycle.DELIVERY_SKIPPED,
+}
+
+
+def _log(session: Session, delivery: Delivery) -> None:
+    lifecycle_log.record(
+        session,
+        _EVENTS[delivery.status],
+        account_id=delivery.account_id,
+        channel_id=delivery.channel_id,
+        delivery_id=delivery.id,
+        alert_id=delivery.alert_id,
+        attempt=delivery.attempts,
+        response_status=delivery.response_status,
+    )
 
 
 def _schedule_retry(delivery: Delivery, outcome: Outcome, now: datetime) -> None:

@@ -14,6 +14,7 @@ from app.db import transactions
 from app.db.transactions import after_commit, transaction
 from app.models import BatchScan, Domain, DomainState, Scan
 from app.services.core.leases import Lease, LeaseTable
+from app.services.core.lifecycle_log import Lifecycle
 from app.services.ingest import observed_selectors
 from app.services.scans import dkim_keys, observed_policies, scans, starttls_probes
 
@@ -102,14 +103,17 @@ def _claim(scan_ids: Sequence[UUID], count: int) -> list[Claim]:
         now = transactions.now(session)
         free = LEASES.lock_listed(session, scan_ids, Scan.status == "queued", limit=count)
         leases = LEASES.take(session, free, status="running", started_at=now)
-        domain_ids = {
-            row.id: row.domain_id
-            for row in session.execute(select(Scan.id, Scan.domain_id).where(Scan.id.in_(free)))
-        }
+        columns = (Scan.id, Scan.account_id, Scan.domain_id)
+        rows = session.execute(select(*columns).where(Scan.id.in_(free))).all()
+        domain_ids = {row.id: row.domain_id for row in rows}
         subjects = _subjects(session, list(domain_ids.values()), now)
-    return [
-        Claim(lease, domain_ids[lease.key], subjects[domain_ids[lease.key]]) for lease in leases
-    ]
+        claims = [
+            Claim(lease, domain_ids[lease.key], subjects[domain_ids[lease.key]]) for lease in leases
+        ]
+        attempts = {lease.key: lease.attempt for lease in leases}
+        for row in rows:
+            scans.log(session, Lifecycle.SCAN_STARTED, row, attempt=attempts[row.id])
+    return claims
 
 
 def _subjects(
@@ -155,5 +159,6 @@ def release(claims: Sequence[Claim]) -> None:
     with transaction() as session:
         leases = [claim.lease for claim in claims]
         values = {"status": "queued", "started_at": None, "enqueued_at": transactions.now(session)}
-        LEASES.release(session, leases, **values)
-        after_commit(session, lambda: scans.enqueue([claim.scan_id for claim in claims]))
+        scan_ids = LEASES.release(session, leases, **values)
+        scans.log_all(session, Lifecycle.SCAN_REQUEUED, scan_ids)
+        after_commit(session, lambda: scans.enqueue(scan_ids))

@@ -23,7 +23,8 @@ from app.rules.scans import dns as changes
 from app.rules.scans import score as score_rules
 from app.services.alerts import alerts
 from app.services.alerts.alerts import ChangedAlerts, Evaluation
-from app.services.core import batches
+from app.services.core import batches, lifecycle_log
+from app.services.core.lifecycle_log import Lifecycle
 from app.services.scans import dkim_keys, serialization, starttls_probes
 from app.services.scans.claims import LEASES, Claim
 
@@ -78,6 +79,20 @@ def _store(session: Session, results: Sequence[Result]) -> None:
         scan_rows.append(scan_outcome.rows(outcome))
     if scan_rows:
         _write(session, scan_rows)
+    for row in scan_rows:
+        _log_completed(session, row)
+
+
+def _log_completed(session: Session, row: "ScanRows") -> None:
+    lifecycle_log.record(
+        session,
+        Lifecycle.SCAN_COMPLETED,
+        account_id=row.state["account_id"],
+        domain_id=row.state["domain_id"],
+        scan_id=row.scan["of"],
+        score=row.scan["score"]["value"],
+        query_count=row.scan["query_count"],
+    )
 
 
 def _nothing_known(domain: Domain) -> DomainState:

@@ -25,6 +25,7 @@ from app.models.domains import PERIODS
 from app.models.scans import MAX_ATTEMPTS
 from app.ports.network import Network, SessionFactory
 from app.services.core.leases import Lease, Requeue
+from app.services.core.lifecycle_log import Lifecycle
 from app.services.scans import claims as scans_claims
 from app.services.scans import failures, scans
 from app.services.scans import results as scans_results
@@ -68,6 +69,8 @@ def requeue_stale() -> int:
         rule = _requeue_rule(transactions.now(session))
         requeued = scans_claims.LEASES.requeue_stale(session, rule, is_idle=is_idle)
         scan_ids = sorted([*requeued.tried, *requeued.fresh])
+        scans.log_all(session, Lifecycle.SCAN_FAILED, requeued.failed)
+        scans.log_all(session, Lifecycle.SCAN_REQUEUED, requeued.tried)
         after_commit(session, lambda: scans.enqueue(scan_ids))
     if requeued.failed:
         failures.record(requeued.failed)  # afterwards, as domains are locked before scans

@@ -18,7 +18,8 @@ from app.errors import Conflict, InvalidRequest, NotFound
 from app.jobs import queue
 from app.models import BatchScan, Domain, Scan, ScanBatch
 from app.models.scans import UNFINISHED
-from app.services.core import domain_lookup, listing
+from app.services.core import domain_lookup, lifecycle_log, listing
+from app.services.core.lifecycle_log import Lifecycle
 from app.services.core.listing import Listing
 
 MAX_BATCH = 5_000
@@ -123,6 +124,7 @@ def trigger(
             attempt=0,
         )
         session.add(scan)
+        log(session, Lifecycle.SCAN_QUEUED, scan, trigger=trigger)
         after_commit(session, lambda: queue.enqueue_scans([scan.id], at_front=True))
         return Triggered(scan, "created")
 
@@ -177,9 +179,34 @@ def request_many(
             Scan.domain_id.in_(chosen), Scan.status.in_(UNFINISHED)
         )
     ).all()
-    inserted = {row["id"] for row in rows}
-    after_commit(session, lambda: enqueue([scan for scan, _ in under_way if scan in inserted]))
-    return [scan for scan, _ in under_way]
+    unfinished_ids = {scan_id for scan_id, _ in under_way}
+    inserted = [Scan(**row) for row in rows if row["id"] in unfinished_ids]
+    for scan in inserted:
+        log(session, Lifecycle.SCAN_QUEUED, scan, trigger=trigger)
+    after_commit(session, lambda: enqueue([scan.id for scan in inserted]))
+    return [scan_id for scan_id, _ in under_way]
+
+
+def log(session: Session, event: Lifecycle, scan: Any, **fields: Any) -> None:
+    """Log the event once the caller's transaction is committed.
+
+    scan  the scan, or a row with its id, account_id and domain_id
+    """
+    lifecycle_log.record(
+        session,
+        event,
+        account_id=scan.account_id,
+        domain_id=scan.domain_id,
+        scan_id=scan.id,
+        **fields,
+    )
+
+
+def log_all(session: Session, event: Lifecycle, scan_ids: Sequence[UUID]) -> None:
+    """Log the same event for each of these scans, as ``log``."""
+    columns = (Scan.id, Scan.account_id, Scan.domain_id, Scan.attempt)
+    for row in session.execute(select(*columns).where(Scan.id.in_(scan_ids))):
+        log(session, event, row, attempt=row.attempt)
 
 
 def enqueue(scan_ids: Sequence[UUID]) -> None:
@@ -258,6 +285,7 @@ def cancel(account_id: UUID, scan_id: UUID) -> Scan:
         scan = _owned(session, account_id, scan_id)
         if changed.rowcount == 0:  # type: ignore[attr-defined]  # of UPDATE it is a cursor's result
             raise Conflict(f"The scan is {scan.status}. Only queued scans can be cancelled")
+        log(session, Lifecycle.SCAN_CANCELLED, scan)
         return scan
 
 

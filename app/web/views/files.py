@@ -44,7 +44,7 @@ def upload() -> ResponseReturnValue:
                 raw,
                 received_via="dashboard",
                 file_name=file.filename,
-                claims={"uploaded_by": visitor.email},
+                sender_metadata={"uploaded_by": visitor.email},
             )
         except QuotaExceeded as error:
             abort(429, error.message)

@@ -13,6 +13,7 @@ from app import settings as app_settings
 from app.db.transactions import now, transaction
 from app.errors import QuotaExceeded
 from app.models import DailyIngestUsage, DmarcReport, RawFile, ReportFile
+from app.models.stored_json import SenderMetadata
 from app.services.ingest import budgets, cpu_budgets, files, processor
 from app.services.operations import retention
 from app.settings import Settings
@@ -34,7 +35,9 @@ def account_id() -> UUID:
 def post(
     account_id: UUID, raw: bytes, address: str = "198.51.100.1", received_via: str = "http"
 ) -> ReportFile:
-    return files.store(account_id, raw, received_via=received_via, claims={"address": address}).file
+    return files.store(
+        account_id, raw, received_via=received_via, sender_metadata={"address": address}
+    ).file
 
 
 def flood(account_id: UUID, *addresses: str) -> int:
@@ -87,7 +90,7 @@ def test_one_source_cannot_use_the_whole_budget_of_strangers(
 
 
 def test_relayed_mail_is_counted_for_its_envelope_domain() -> None:
-    claims = {"peerAddress": "127.0.0.1", "mailFrom": "<noreply@Google.com>"}
+    claims: SenderMetadata = {"peerAddress": "127.0.0.1", "mailFrom": "<noreply@Google.com>"}
     assert budgets.source_of("mail", claims) == "google.com"
     assert budgets.source_of("mail", {**claims, "peerAddress": "8.8.8.8"}) == "8.8.8.8"
     assert budgets.source_of("mailbox", claims) is None
